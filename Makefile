@@ -1,0 +1,81 @@
+# The one door to everything that is done in this checkout. What `make help` does not list is not
+# supported. Needs python3 (3.11 or newer, with venv) and a package index that pip can reach;
+# everything else is installed into .venv, which is refreshed whenever pyproject.toml changes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+DEMO ?= demo
+WORKERS ?= auto
+BIN := .venv/bin
+READY := .venv/.ready
+PYTEST := $(BIN)/python -m pytest
+# every file with a shell's shebang, wherever it lives
+SHELL_SCRIPTS = $(shell grep -rlIE '^\#!.*\b(ba)?sh\b' --exclude-dir=.git --exclude-dir=.venv --include='*.sh' --include='run' . 2>/dev/null)
+
+.PHONY: help setup demo bundle test check lint fmt type golden catalog wheel interop faults hostile clean
+
+help: ## show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv with airseed and its development tools (PYTHON=python3)
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("airseed needs Python 3.11 or newer, this is %d.%d: make PYTHON=..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "making .venv with $$($(PYTHON) --version)"; $(PYTHON) -m venv --clear .venv; }
+	@echo "installing airseed and its development tools into .venv (once, about half a minute)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(READY) ## the whole way on an embedded upstream: cluster.yaml to verified bundle (DEMO=DIR)
+	@$(BIN)/airseed demo $(DEMO)
+
+bundle: $(READY) ## lock and bundle a cluster from the real upstreams (CLUSTER=path/to/cluster.yaml)
+	@test -n "$(CLUSTER)" || { echo "usage: make bundle CLUSTER=path/to/cluster.yaml" >&2; exit 2; }
+	@$(BIN)/airseed bundle "$(CLUSTER)"
+
+test: $(READY) ## run every test that needs no network and no root
+	@echo "every test that needs no network and no root, against servers on loopback (WORKERS=$(WORKERS)):"
+	@$(PYTEST) -q -n $(WORKERS) --dist loadfile
+
+check: lint type wheel test ## everything that has to pass before a change lands
+
+lint: $(READY) ## ruff (rules and format), shellcheck, yamllint
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/shellcheck $(SHELL_SCRIPTS)
+	@$(BIN)/yamllint --strict .
+
+fmt: $(READY) ## format the code and mend what ruff can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+type: $(READY) ## mypy, strict
+	@$(BIN)/mypy
+
+golden: $(READY) ## write the golden files anew; read the diff before you commit it
+	@$(PYTEST) -q --golden tests
+
+catalog: $(READY) ## check every file and cross-reference of mirrors/
+	@$(PYTEST) -q tests/catalog
+
+wheel: $(READY) ## build sdist and wheel into dist/ and try the wheel in an empty virtual environment
+	@rm -rf dist
+	@$(BIN)/python -m hatchling build -d dist
+	@$(PYTEST) -q -m wheel tests/test_wheel.py
+
+interop: $(READY) ## try bundles with real registries and tools (root and Debian; installs what it needs)
+	@$(PYTEST) -q -m interop tests/interop
+
+faults: $(READY) ## the long campaign of broken networks, kills and flipped bits
+	@$(PYTEST) -q -m campaign tests/faults
+
+hostile: $(READY) ## the long campaign of mutated documents
+	@$(PYTEST) -q -m campaign tests/hostile
+
+clean: ## remove everything that these targets made
+	rm -rf .venv dist build demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
