@@ -1,0 +1,1 @@
+"""airseed: one cluster.yaml in, an offline Kubernetes cluster out."""

@@ -1,0 +1,126 @@
+"""One tree of errors: every mistake a user or the world can make, and nothing else.
+
+::
+
+    AirseedError                 exit code 1
+    ├── UsageError               2   the command line asks for something that cannot be
+    ├── DocumentError            3   cluster.yaml, a catalog or a lock is wrong; has all faults
+    ├── FetchError               1   one source did not give what it should (temporary or not)
+    ├── UnavailableError         1   every source of an artifact failed
+    ├── ClosureError             1   packages cannot be satisfied; carries the solver's problems
+    ├── IncompleteError          1   something a node will ask for is missing
+    ├── VerificationError        1   bytes are not what a digest or signature says; has all faults
+    └── StorageError             1   the disk is full or cannot be written
+
+Exit codes everywhere: 0 well, 1 failed or faults found, 2 usage, 3 a document is wrong,
+70 unexpected (a bug in airseed). Library code raises; only ``cli`` prints and exits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Fault:
+    """Say what is wrong at one place."""
+
+    where: str
+    """A path in a document (``nodes[2].address``), a file, a URL or a digest."""
+    what: str
+    expected: str | None = None
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text} (expected {self.expected})" if self.expected else text
+
+
+class AirseedError(Exception):
+    """Be the root of all that airseed reports without a traceback."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        expected: str | None = None,
+        hint: str | None = None,
+        faults: Iterable[Fault] = (),
+    ) -> None:
+        self.fault = Fault(where=where, what=what, expected=expected, hint=hint)
+        self.faults: tuple[Fault, ...] = tuple(faults)
+        """The single mistakes behind this error, where there are several."""
+        super().__init__(str(self.fault))
+
+    @property
+    def hint(self) -> str | None:
+        """Give the advice that goes with the error, if there is any."""
+        return self.fault.hint
+
+
+class UsageError(AirseedError):
+    """Refuse a combination of options or arguments."""
+
+    exit_code = 2
+
+
+class DocumentError(AirseedError):
+    """Report every mistake of one document at once."""
+
+    exit_code = 3
+
+    def __init__(self, document: str, faults: Iterable[Fault], *, hint: str | None = None) -> None:
+        found = tuple(faults)
+        count = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
+        super().__init__(count, where=document, hint=hint, faults=found)
+
+
+class FetchError(AirseedError):
+    """Say that one source did not give what it should.
+
+    ``temporary`` tells whether the same request may succeed later; ``retry_after`` is the number
+    of seconds the server asked us to wait, if it did.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str,
+        expected: str | None = None,
+        hint: str | None = None,
+        temporary: bool = False,
+        retry_after: float | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(what, where=where, expected=expected, hint=hint)
+        self.temporary = temporary
+        self.retry_after = retry_after
+        self.status = status
+
+
+class UnavailableError(AirseedError):
+    """Say that every source of one artifact failed; ``faults`` has one entry a source."""
+
+
+class ClosureError(AirseedError):
+    """Explain why a set of packages cannot be installed; ``faults`` has one entry a problem."""
+
+
+class IncompleteError(AirseedError):
+    """Name what a node will ask for and would not find."""
+
+
+class VerificationError(AirseedError):
+    """Say that bytes are not what their digest, size, structure or signature promised."""
+
+
+class StorageError(AirseedError):
+    """Say that the local disk cannot take or give what it should."""

@@ -1,0 +1,146 @@
+"""The catalog: from folders of YAML files to values.
+
+A catalog is one or more folders, ``mirrors/`` first. A file of a later folder replaces the file
+of the same name as a whole; files with new names add entries. What a file describes follows from
+its folder and name (``kubernetes/1.18.yaml``, ``os/centos-7.6.yaml``). All mistakes of all files
+are reported at once.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from builder.assets import tree
+from builder.errors import DocumentError, Fault
+from builder.formats import entries
+from builder.formats.references import Entry, check
+from builder.formats.shape import WRONG, Reading, did_you_mean
+from builder.formats.text import read_text, yaml_document
+from builder.model.catalog import Catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from builder.formats.entries import Kind
+
+LARGEST = 1 << 20
+"""Bytes of one catalog file."""
+_EXAMPLES = "examples"
+_KERNELS = "kernels"
+
+
+def load(catalogs: Sequence[Path] = (), *, base: Path | None = None) -> Catalog:
+    """Read the built-in catalog (or ``base``), and the user's folders over it.
+
+    Raise DocumentError with every mistake in them.
+    """
+    faults: list[Fault] = []
+    files: dict[str, Path] = {}
+    for folder in (base or tree("mirrors"), *catalogs):
+        files.update(_files(folder, faults))
+    found: dict[str, dict[str, Entry]] = {kind: {} for kind in (*entries.KINDS, _KERNELS)}
+    for name, path in files.items():
+        kind, _, stem = name.partition("/")
+        found[kind][stem] = _read(name, path)
+    check(found)
+    for each in found.values():
+        for entry in each.values():
+            where = entry.reading.document
+            faults += (_inside(where, fault) for fault in entry.reading.faults)
+    if faults:
+        raise DocumentError("catalog", sorted(faults, key=lambda fault: fault.where))
+    return _catalog(found)
+
+
+def _inside(document: str, fault: Fault) -> Fault:
+    where = f"{document}: {fault.where}" if fault.where else document
+    return Fault(where=where, what=fault.what, expected=fault.expected, hint=fault.hint)
+
+
+def _files(folder: Path, faults: list[Fault]) -> dict[str, Path]:
+    """Find the files of a folder, by name without ``.yaml``."""
+    found: dict[str, Path] = {}
+    try:
+        for path in _walk(folder):
+            name = path.relative_to(folder).as_posix()
+            kind, slash, _ = name.partition("/")
+            known = kind in entries.KINDS if slash else name == f"{_KERNELS}.yaml"
+            if path.suffix != ".yaml":
+                what, hint = "not a file of a catalog", f"call it {path.with_suffix('.yaml').name}"
+                faults.append(Fault(where=str(path), what=what, hint=hint))
+            elif not known:
+                folders = tuple(entries.KINDS)
+                faults.append(
+                    Fault(
+                        where=str(path),
+                        what="no part of a catalog has this name",
+                        expected=f"{_KERNELS}.yaml, or a file in {', '.join(folders)}",
+                        hint=did_you_mean(kind, folders),
+                    )
+                )
+            else:
+                found[name.removesuffix(".yaml")] = path
+    except OSError as error:
+        faults.append(Fault(where=str(folder), what=error.strerror or str(error)))
+        return {}
+    if not found and not any(fault.where.startswith(str(folder)) for fault in faults):
+        expected = f"files in {', '.join(entries.KINDS)}"
+        faults.append(Fault(where=str(folder), what="nothing of a catalog", expected=expected))
+    return found
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Give the YAML files of a folder and of the folders in it, but no examples."""
+    inside = sorted(folder.iterdir())
+    for part in (folder, *(p for p in inside if p.is_dir() and p.name != _EXAMPLES)):
+        for path in inside if part == folder else sorted(part.iterdir()):
+            hidden = path.name.startswith(".") or (part.name.startswith(".") and part != folder)
+            if path.suffix in {".yaml", ".yml"} and not hidden and path.is_file():
+                yield path
+
+
+def _read(name: str, path: Path) -> Entry:
+    """Read one file; what is wrong with it stands in its reading."""
+    folder, _, stem = name.partition("/")
+    try:
+        document = yaml_document(read_text(path, largest=LARGEST), str(path))
+    except DocumentError as error:
+        return Entry(value=WRONG, reading=Reading(str(path), faults=list(error.faults)))
+    reading = Reading(str(path), document.lines)
+    if folder == _KERNELS:
+        return Entry(value=entries.KERNELS.read(document.value, "", reading), reading=reading)
+    kind = entries.KINDS[folder]
+    identity = _identity(kind, stem, reading)
+    value = kind.shape.read(document.value, "", reading)
+    if value is WRONG or identity is None:
+        return Entry(value=WRONG, reading=reading)
+    return Entry(value=partial(kind.build, **value)(**identity), reading=reading)
+
+
+def _identity(kind: Kind, stem: str, reading: Reading) -> dict[str, str] | None:
+    match = re.fullmatch(kind.name, stem)
+    if match:
+        return match.groupdict()
+    reading.wrong("", "the file's name says nothing", expected=f"a name like {kind.example}.yaml")
+    return None
+
+
+def _catalog(found: dict[str, dict[str, Entry]]) -> Catalog:
+    values = {folder: {n: e.value for n, e in each.items()} for folder, each in found.items()}
+    return Catalog(
+        kubernetes_series=values["kubernetes"],
+        runtime_series=values["runtimes"],
+        calico_series=values["calico"],
+        systems=values["os"],
+        repositories=values["repositories"],
+        keys=values["keys"],
+        registries=values["registries"],
+        kernels=_only(values[_KERNELS].values()),
+    )
+
+
+def _only(values: Iterable[Any]) -> Any:
+    return next(iter(values), {})

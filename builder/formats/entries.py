@@ -1,0 +1,378 @@
+"""The kinds of files in a catalog: how each is called, which keys it has, what it becomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from builder.formats import terms
+from builder.formats.shape import (
+    Choice,
+    Field,
+    Flag,
+    ListOf,
+    MapOf,
+    MisfitError,
+    Number,
+    Record,
+    Text,
+)
+from builder.model.catalog import (
+    ROLES,
+    CalicoSeries,
+    Component,
+    Defaults,
+    ImageSources,
+    Iso,
+    Key,
+    KubernetesSeries,
+    ManifestFile,
+    OperatingSystem,
+    Repository,
+    RuntimeSeries,
+    RuntimeSupport,
+)
+from builder.model.platform import Platform
+from builder.model.reference import Reference
+from builder.model.spec import is_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NAME = r"[a-z][a-z0-9.-]{0,62}"
+SERIES = r"(?:0|[1-9][0-9]{0,3})\.[0-9]{1,4}"
+_PATCH = r"0|[1-9][0-9]{0,3}"
+_EVR = r"(?:[0-9]{1,10}:)?[A-Za-z0-9_.+~^]+-[A-Za-z0-9_.+~^]+"
+_SUFFIX = "/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """Describe the files of one folder."""
+
+    name: str
+    """The pattern of a file's name; its groups go to ``build``."""
+    example: str
+    shape: Record[dict[str, Any]]
+    build: Callable[..., Any]
+
+
+def _url(text: str) -> str:
+    if not is_url(text):
+        raise MisfitError(f"{text!r} is not a URL")
+    terms.source(text)
+    if urlsplit(text).query or urlsplit(text).fragment:
+        raise MisfitError(f"{text!r} has more than a path")
+    return text
+
+
+def _folder(text: str) -> str:
+    if not text.endswith(_SUFFIX):
+        raise MisfitError(f"{text!r} does not end in a slash", hint=f"write {text}/")
+    _url(f"{text}x")
+    return text
+
+
+def _fingerprint(text: str) -> str:
+    found = text.replace(" ", "")
+    if len(found) not in {40, 64} or not all(digit in "0123456789ABCDEF" for digit in found):
+        raise MisfitError(f"{text!r} is not a fingerprint")
+    return found
+
+
+def _prefix(text: str) -> str:
+    if Reference.parse(f"{text}/x").repository != f"{text}/x":
+        raise MisfitError(f"{text!r} does not begin with a registry's host")
+    return text
+
+
+def _repository_of_images(text: str) -> str:
+    if Reference.parse(text).repository != text:
+        raise MisfitError(f"{text!r} is not HOST/PATH")
+    return text
+
+
+def _operator_image(text: str) -> str:
+    _complete("example.org", text)
+    return text
+
+
+def _complete(registry: str, text: str) -> Reference:
+    """Read an image as a release of Calico will."""
+    text = text.replace("$version", "v1.0.0")
+    return Reference.parse(text if "." in text.partition("/")[0] else f"{registry}/{text}")
+
+
+def _word(pattern: str, expected: str, example: str) -> Text[str]:
+    return Text(pattern=pattern, expected=expected, example=example)
+
+
+_ENTRY = _word(NAME, "the name of an entry", "centos-7.6")
+_SERIES = _word(SERIES, "major and minor version", "1.18")
+_VERSION = _word(r"[0-9]{1,5}(?:\.[0-9]{1,5}){1,3}", "a version", "3.10")
+_TAG = _word(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", "a tag", "3.4.3-0")
+_EVR_TEXT = _word(rf"{_EVR}|\$version-[A-Za-z0-9_.+~^]+", "[EPOCH:]VERSION-RELEASE", "0.8.6-0")
+_PACKAGE = _word(terms.PACKAGE, "a package's name", "conntrack-tools")
+_FILE = _word(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", "a file's name", "calico.yaml")
+_URLS = ListOf(Text(parse=_url, expected="a URL", example="https://example.com/key.asc"), least=1)
+_FOLDERS = ListOf(
+    Text(parse=_folder, expected="the URL of a folder", example="https://example.com/el7/"), least=1
+)
+_NAMES = ListOf(_ENTRY, least=1)
+_DIGEST: Text[Any] = Text(parse=terms.digest, expected="64 lower-case hexadecimal digits")
+_BY_FAMILY = MapOf(_ENTRY, key=NAME)
+_OPERATOR_IMAGES = ListOf(
+    Text(parse=_operator_image, expected="an image", example="calico/node"), least=1
+)
+KERNELS = MapOf(_VERSION, key=SERIES)
+
+
+def _kubernetes(
+    registry: str, images: dict[str, dict[str, Any]], packages: dict[str, Any], **said: Any
+) -> dict[str, Any]:
+    components = tuple(
+        Component(**{**entry, "name": name, "path": entry["path"] or name})
+        for name, entry in images.items()
+    )
+    for component in components:
+        Reference.parse(f"{registry}/{component.path}")
+    return {**said, "registry": registry, "components": components, **packages}
+
+
+def _by_patch(table: dict[str, Any]) -> dict[int, Any]:
+    return {int(patch): row for patch, row in table.items()}
+
+
+def _build_kubernetes(**said: Any) -> KubernetesSeries:
+    for table in ("tags", "avoid", "pins"):
+        said[table] = _by_patch(said[table])
+    return KubernetesSeries(**said)
+
+
+_KUBERNETES: Record[dict[str, Any]] = Record(
+    _kubernetes,
+    {
+        "kubeadm": Field(
+            _word(r"v1(?:(?:alpha|beta)[0-9]+)?", "an API version", "v1beta2"), required=True
+        ),
+        "registry": Field(
+            Text(parse=_prefix, expected="a registry", example="k8s.gcr.io"), required=True
+        ),
+        "defaults": Field(
+            Record(
+                Defaults,
+                {key: Field(_ENTRY, required=True) for key in ("os", "runtime", "cni")},
+            ),
+            required=True,
+        ),
+        "images": Field(
+            MapOf(
+                Record(
+                    dict,
+                    {
+                        "path": Field(_word(r"[a-z0-9][a-z0-9._/-]*", "a path", "coredns/coredns")),
+                        "roles": Field(ListOf(Choice(ROLES), least=1), required=True),
+                        "tag": Field(Choice(("release", "patch")), default="release"),
+                        "sandbox": Field(Flag(), default=False),
+                    },
+                ),
+                key=NAME,
+            ),
+            required=True,
+        ),
+        "tags": Field(MapOf(MapOf(_TAG, key=NAME), key=_PATCH), required=True),
+        "avoid": Field(MapOf(Text[str](), key=_PATCH), default={}),
+        "packages": Field(
+            Record(
+                dict,
+                {
+                    "repositories": Field(_BY_FAMILY, required=True),
+                    "versioned": Field(MapOf(_EVR_TEXT, key=terms.PACKAGE), required=True),
+                    "pins": Field(
+                        MapOf(MapOf(_EVR_TEXT, key=terms.PACKAGE), key=_PATCH), required=True
+                    ),
+                    "sha256": Field(MapOf(_DIGEST), default={}, name="digests"),
+                },
+            ),
+            required=True,
+        ),
+        "runtimes": Field(
+            MapOf(
+                Record(
+                    RuntimeSupport,
+                    {
+                        "socket": Field(
+                            _word(r"(?:unix://)?/[A-Za-z0-9._/-]+", "a socket", "/run/x.sock"),
+                            required=True,
+                        ),
+                        "validated": Field(ListOf(_SERIES), default=()),
+                    },
+                ),
+                key=NAME,
+            ),
+            required=True,
+        ),
+    },
+)
+_RUNTIME: Record[dict[str, Any]] = Record(
+    dict,
+    {
+        "repositories": Field(_BY_FAMILY, required=True),
+        "releases": Field(
+            MapOf(MapOf(MapOf(_EVR_TEXT, key=terms.PACKAGE), key=NAME), key=r"[0-9][0-9A-Za-z.]*"),
+            required=True,
+        ),
+    },
+)
+
+
+def _build_calico(**said: Any) -> CalicoSeries:
+    said["operators"] = _by_patch(said["operators"])
+    said["registry"] = _by_patch(said["registry"])
+    return CalicoSeries(**said)
+
+
+_COUNT = Number(least=1)
+_CALICO: Record[dict[str, Any]] = Record(
+    dict,
+    {
+        "kubernetes": Field(ListOf(_SERIES, least=1), required=True),
+        "operator": Field(
+            Text(
+                parse=_prefix, expected="an image without a tag", example="quay.io/tigera/operator"
+            ),
+            required=True,
+        ),
+        "operators": Field(MapOf(_TAG, key=_PATCH), required=True),
+        "sources": Field(_FOLDERS, required=True),
+        "install": Field(
+            MapOf(
+                ListOf(
+                    Record(
+                        ManifestFile,
+                        {
+                            "file": Field(_FILE, required=True),
+                            "least-nodes": Field(_COUNT, default=0),
+                            "most-nodes": Field(_COUNT),
+                        },
+                    ),
+                    least=1,
+                ),
+                key="operator|manifest",
+            ),
+            required=True,
+        ),
+        "registry": Field(
+            MapOf(_word(r"[a-z0-9.:-]+", "a registry", "docker.io"), key=_PATCH), default={}
+        ),
+        "images": Field(MapOf(_OPERATOR_IMAGES, key=r"[A-Z][A-Za-z0-9]*"), default={}),
+        "optional": Field(MapOf(_OPERATOR_IMAGES, key=r"[a-z][a-z0-9-]*"), default={}),
+    },
+)
+
+
+def _system(base: dict[str, Any], **said: Any) -> dict[str, Any]:
+    return {**said, "groups": base["groups"], "installed": base["packages"]}
+
+
+_OS: Record[dict[str, Any]] = Record(
+    _system,
+    {
+        "family": Field(_ENTRY, required=True),
+        "platforms": Field(
+            ListOf(
+                Text(parse=Platform.parse, expected="a platform", example="linux/amd64"), least=1
+            ),
+            required=True,
+        ),
+        "kernel": Field(_VERSION, required=True),
+        "cloud-init": Field(_VERSION, required=True),
+        "repositories": Field(_NAMES, required=True),
+        "base": Field(
+            Record(
+                dict,
+                {
+                    "groups": Field(ListOf(_ENTRY), default=()),
+                    "packages": Field(ListOf(_PACKAGE), default=()),
+                },
+            ),
+            required=True,
+        ),
+        "packages": Field(MapOf(Text[str](), key=terms.PACKAGE), default={}),
+        "isos": Field(
+            MapOf(
+                Record(
+                    Iso,
+                    {
+                        "file": Field(_FILE, required=True),
+                        "sha256": Field(_DIGEST, required=True, name="digest"),
+                        "sources": Field(_URLS, required=True),
+                    },
+                ),
+                key=NAME,
+            ),
+            default={},
+        ),
+    },
+)
+_REPOSITORY: Record[dict[str, Any]] = Record(
+    dict,
+    {
+        "sources": Field(_FOLDERS, required=True),
+        "keys": Field(_NAMES, required=True),
+        "metadata": Field(Choice(("signed", "unsigned", "sometimes")), default="unsigned"),
+        "metadata-keys": Field(_NAMES, default=()),
+    },
+)
+_KEY: Record[dict[str, Any]] = Record(
+    dict,
+    {
+        "fingerprint": Field(
+            Text(parse=_fingerprint, expected="40 or 64 upper-case hexadecimal digits"),
+            required=True,
+        ),
+        "sources": Field(_URLS, required=True),
+    },
+)
+_REGISTRY: Record[dict[str, Any]] = Record(
+    dict,
+    {
+        "prefix": Field(
+            Text(parse=_prefix, expected="HOST[/PATH]", example="docker.io/calico"), required=True
+        ),
+        "sources": Field(
+            ListOf(Text(parse=_prefix, expected="HOST[/PATH]", example="quay.io/calico"), least=1),
+            required=True,
+        ),
+    },
+)
+
+
+def _build_registry(name: str, **said: Any) -> ImageSources:
+    del name  # files may be called as one likes; the prefix counts
+    return ImageSources(**said)
+
+
+_NAMED = rf"(?P<name>{NAME})"
+_IN_SERIES = rf"(?P<series>{SERIES})"
+KINDS: dict[str, Kind] = {
+    "kubernetes": Kind(name=_IN_SERIES, example="1.18", shape=_KUBERNETES, build=_build_kubernetes),
+    "runtimes": Kind(
+        name=rf"(?P<name>[a-z][a-z0-9-]*?)-{_IN_SERIES}",
+        example="docker-19.03",
+        shape=_RUNTIME,
+        build=RuntimeSeries,
+    ),
+    "calico": Kind(name=_IN_SERIES, example="3.18", shape=_CALICO, build=_build_calico),
+    "os": Kind(
+        name=r"(?P<name>[a-z][a-z0-9-]*?)-(?P<version>[0-9][0-9A-Za-z.]*)",
+        example="centos-7.6",
+        shape=_OS,
+        build=OperatingSystem,
+    ),
+    "repositories": Kind(name=_NAMED, example="docker-ce", shape=_REPOSITORY, build=Repository),
+    "keys": Kind(name=_NAMED, example="centos-7", shape=_KEY, build=Key),
+    "registries": Kind(name=_NAMED, example="docker.io", shape=_REGISTRY, build=_build_registry),
+}
+"""By folder."""

@@ -1,0 +1,178 @@
+"""Which address ranges of a cluster go together: families, sizes, overlaps.
+
+The sizes are kubeadm's and kube-apiserver's own limits (kubeadm's validation.go: 20 bits for
+services, at least ten of them, node ranges of /24 or /64 and 16 bits between), so that a range
+that would fail on the first node fails here.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import TYPE_CHECKING
+
+from builder.formats.shape import WRONG
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from builder.formats.shape import Reading
+    from builder.model.spec import Cluster, Network, Node, Subnet
+
+_SERVICE_BITS = 20
+_FEWEST_SERVICES = 10
+_NODE_MASK = {4: 24, 6: 64}
+_MASK_DISTANCE = 16
+
+
+def check_networks(cluster: Cluster, nodes: list[tuple[int, Node]], reading: Reading) -> None:
+    """Write down what is wrong with the ranges, and between them and the nodes."""
+    network = cluster.network
+    if network is WRONG:
+        return
+    for key, subnets in (("pods", network.pods), ("services", network.services)):
+        if len(subnets) == 2 and subnets[0].version == subnets[1].version:  # noqa: PLR2004 -- a pair
+            reading.wrong(
+                f"network.{key}",
+                f"two IPv{subnets[0].version} subnets",
+                expected="one subnet, or one IPv4 and one IPv6 subnet",
+            )
+    _sizes(network, len(cluster.nodes), reading)
+    _families(network, nodes, reading)
+    _overlaps(network, reading)
+    _inside(cluster, nodes, reading)
+
+
+def _placed(key: str, subnets: tuple[Subnet, ...]) -> Iterator[tuple[str, Subnet]]:
+    for i, subnet in enumerate(subnets):
+        yield (f"network.{key}[{i}]" if len(subnets) > 1 else f"network.{key}"), subnet
+
+
+def _sizes(network: Network, nodes: int, reading: Reading) -> None:
+    for path, subnet in _placed("services", network.services):
+        bits = subnet.max_prefixlen
+        if bits - subnet.prefixlen > _SERVICE_BITS:
+            reading.wrong(
+                path,
+                f"{subnet} is too large for kube-apiserver",
+                expected=f"a /{bits - _SERVICE_BITS} or smaller",
+                hint=f"write {subnet.network_address}/{bits - _SERVICE_BITS}",
+            )
+        elif subnet.num_addresses < _FEWEST_SERVICES:
+            reading.wrong(
+                path,
+                f"{subnet} has no tenth address, which is the cluster's DNS",
+                expected=f"a /{bits - 4} or larger",
+            )
+    for path, subnet in _placed("pods", network.pods):
+        mask = _NODE_MASK[subnet.version]
+        needed = mask - max(nodes - 1, 0).bit_length()
+        if subnet.prefixlen < mask - _MASK_DISTANCE:
+            reading.wrong(
+                path,
+                f"{subnet} is too large: kube-controller-manager cuts at most "
+                f"{1 << _MASK_DISTANCE:,} node ranges of /{mask} from it",
+                expected=f"a /{mask - _MASK_DISTANCE} or smaller",
+            )
+        elif subnet.prefixlen > needed:
+            ranges = 1 << (mask - subnet.prefixlen) if subnet.prefixlen <= mask else 0
+            reading.wrong(
+                path,
+                f"{subnet} has room for {ranges} of {nodes} nodes, each of which takes a /{mask}",
+                expected=f"a /{needed} or larger",
+            )
+
+
+def _families(network: Network, nodes: list[tuple[int, Node]], reading: Reading) -> None:
+    pods: list[int] = [subnet.version for subnet in network.pods]
+    services: list[int] = [subnet.version for subnet in network.services]
+    if pods and services and pods[0] != services[0]:
+        turned = len(pods) > 1 or len(services) > 1
+        reading.wrong(
+            "network",
+            f"pods begin with IPv{pods[0]}, services with IPv{services[0]}",
+            expected="the same main family",
+            hint="give both lists the same order" if turned else None,
+        )
+    elif len(services) > len(pods) > 0:
+        reading.wrong(
+            "network.pods",
+            f"services have two families, pods only IPv{pods[0]}",
+            expected="a subnet of each family",
+            hint=f"add an IPv{services[1]} subnet for pods",
+        )
+    elif len(pods) > len(services) > 0:
+        reading.remark(
+            "network.services",
+            f"pods have two families, services only IPv{services[0]}",
+            hint=f"add an IPv{pods[1]} subnet for services, unless you mean it",
+        )
+    if pods:
+        _node_families(pods, nodes, reading)
+
+
+def _node_families(pods: list[int], nodes: list[tuple[int, Node]], reading: Reading) -> None:
+    for i, node in nodes:
+        own = {address.ip.version for address in node.addresses}
+        lacking = [version for version in pods if version not in own]
+        if own and pods[0] in lacking:
+            reading.wrong(
+                f"nodes[{i}].address",
+                f"no IPv{pods[0]} address, but the cluster's main family is IPv{pods[0]}",
+                expected=f"an IPv{pods[0]} address",
+            )
+        elif own and lacking:
+            reading.remark(
+                f"nodes[{i}].address",
+                f"no IPv{lacking[0]} address, but pods have IPv{lacking[0]} addresses too",
+                hint="give a list of one IPv4 and one IPv6 address",
+            )
+
+
+def _overlap(one: Subnet, other: Subnet) -> bool:
+    return one.version == other.version and one.overlaps(other)
+
+
+def _overlaps(network: Network, reading: Reading) -> None:
+    for path, pods in _placed("pods", network.pods):
+        for other, services in _placed("services", network.services):
+            if _overlap(pods, services):
+                reading.wrong(
+                    path,
+                    f"{pods} overlaps {other} ({services})",
+                    expected="ranges that share no address",
+                    hint=_other_range(path, reading),
+                )
+
+
+def _inside(cluster: Cluster, nodes: list[tuple[int, Node]], reading: Reading) -> None:
+    """Check that no machine lies in a range that the cluster keeps for itself."""
+    machines = [
+        (f"nodes[{i}].address", str(address), ip_network(str(address), strict=False))
+        for i, node in nodes
+        for address in node.addresses
+    ]
+    address = cluster.endpoint.address if cluster.endpoint else None
+    owned = {own.ip for _, node in nodes for own in node.addresses}
+    if address is not None and address not in owned:
+        machines.append(("endpoint", str(address), ip_network(str(address))))
+    ranges = [
+        *_placed("pods", cluster.network.pods),
+        *_placed("services", cluster.network.services),
+    ]
+    for path, text, place in machines:
+        for key, subnet in ranges:
+            if _overlap(place, subnet):
+                inside = "lies in" if place.subnet_of(subnet) else "has a network that overlaps"  # type: ignore[arg-type] # one family, see _overlap
+                reading.wrong(
+                    path,
+                    f"{text} {inside} {key} ({subnet})",
+                    expected="addresses that the cluster does not use itself",
+                    hint=_other_range(key, reading),
+                )
+
+
+def _other_range(path: str, reading: Reading) -> str:
+    """Give advice that names the default when the document does not say the range itself."""
+    if path in reading.lines:
+        return f"take another range for {path}"
+    return f"set {path}: the default is not free here"

@@ -1,0 +1,241 @@
+"""What must hold between the files of a catalog: names lead somewhere, tables are whole.
+
+Each check writes down what it finds in the file that is wrong. A file with mistakes of its own
+still counts as being there, so that one mistake makes no others.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from builder.formats.shape import WRONG, Reading, child, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from builder.model.catalog import (
+        CalicoSeries,
+        ImageSources,
+        Key,
+        KubernetesSeries,
+        OperatingSystem,
+        Repository,
+        RuntimeSeries,
+    )
+
+_CALICO = "calico"
+_NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Hold one file's value (WRONG where it could not be read), and where to report."""
+
+    value: Any
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Hold all files of a catalog, by folder and name."""
+
+    found: Mapping[str, Mapping[str, Entry]]
+
+    def each(self, folder: str) -> Iterator[tuple[str, Any, Reading]]:
+        """Give name, value and reading of every readable file of a folder."""
+        for name, entry in self.found[folder].items():
+            if entry.value is not WRONG:
+                yield name, entry.value, entry.reading
+
+    def must_have(self, folder: str, name: str, path: str, reading: Reading) -> None:
+        """Write down a name that no file has."""
+        known = self.found[folder]
+        if name not in known:
+            what = f"there is no {folder}/{name}.yaml"
+            expected = " or ".join(sorted(known)) or "a file there"
+            reading.wrong(path, what, expected=expected, hint=did_you_mean(name, known))
+
+
+def check(found: Mapping[str, Mapping[str, Entry]]) -> None:
+    """Write down what does not fit together."""
+    files = Files(found)
+    for _, series, reading in files.each("kubernetes"):
+        _kubernetes(series, files, reading)
+    for _, series, reading in files.each("runtimes"):
+        _runtime(series, files, reading)
+    for _, series, reading in files.each("calico"):
+        _calico(series, reading)
+    for _, system, reading in files.each("os"):
+        _system(system, files, reading)
+    for _, repository, reading in files.each("repositories"):
+        _repository(repository, files, reading)
+    _keys(files)
+    _registries(files)
+
+
+def _kubernetes(series: KubernetesSeries, files: Files, reading: Reading) -> None:
+    _families(series.repositories, files, "packages.repositories", reading)
+    files.must_have("os", series.defaults.os, "defaults.os", reading)
+    _default_runtime(series, files, reading)
+    _default_cni(series.defaults.cni, files, reading)
+    tagged = {component.name for component in series.components if component.tag == "patch"}
+    for patch, row in series.tags.items():
+        _row(patch, row, tagged, reading)
+    for name in series.digests:
+        if not _is_pinned(name, series):
+            reading.wrong(
+                child("packages.sha256", name),
+                "no package of this file is called so",
+                expected="NAME-VERSION-RELEASE.ARCH of a package under versioned or pins",
+            )
+
+
+def _row(patch: int, row: Mapping[str, str], tagged: set[str], reading: Reading) -> None:
+    """A row of the image table has a tag for each image that wants one, and no other."""
+    missing, needless = sorted(tagged - row.keys()), sorted(row.keys() - tagged)
+    if missing:
+        reading.wrong(f"tags.{patch}", f"no tag for {', '.join(missing)}")
+    for name in needless:
+        reading.wrong(
+            child(f"tags.{patch}", name),
+            "no image with `tag: patch` is called so",
+            expected=" or ".join(sorted(tagged)) or None,
+            hint=did_you_mean(name, tagged),
+        )
+
+
+def _is_pinned(name: str, series: KubernetesSeries) -> bool:
+    request, dot, _ = name.rpartition(".")
+    release = re.escape(series.series) + r"\.[0-9]+"
+    own = (
+        re.escape(f"{n}-{evr}").replace(re.escape("$version"), release)
+        for n, evr in series.versioned.items()
+    )
+    pinned = (re.escape(f"{n}-{evr}") for row in series.pins.values() for n, evr in row.items())
+    return bool(dot) and any(re.fullmatch(form, request) for form in (*own, *pinned))
+
+
+def _default_runtime(series: KubernetesSeries, files: Files, reading: Reading) -> None:
+    name, _, version = series.defaults.runtime.rpartition("-")
+    if any(entry.value is WRONG for entry in files.found["runtimes"].values()):
+        return
+    known = [one for _, one, _ in files.each("runtimes") if one.name == name]
+    releases = {f"{name}-{v}" for one in known for v in (one.series, *one.releases)}
+    if f"{name}-{version}" not in releases:
+        what = f"there is no runtime {series.defaults.runtime}"
+        expected = " or ".join(sorted(releases)) or None
+        reading.wrong("defaults.runtime", what, expected=expected)
+    elif name not in series.runtimes:
+        expected = " or ".join(series.runtimes) or None
+        reading.wrong("defaults.runtime", f"{name} is not under runtimes", expected=expected)
+
+
+def _default_cni(default: str, files: Files, reading: Reading) -> None:
+    if default == _NONE:
+        return
+    name, _, version = default.rpartition("-")
+    series = ".".join(version.split(".")[:2])
+    if name != _CALICO:
+        reading.wrong(
+            "defaults.cni", f"there is no network plugin {default}", expected="calico-SERIES"
+        )
+    else:
+        files.must_have("calico", series, "defaults.cni", reading)
+
+
+def _runtime(series: RuntimeSeries, files: Files, reading: Reading) -> None:
+    _families(series.repositories, files, "repositories", reading)
+    for version, families in series.releases.items():
+        if version != series.series and not version.startswith(f"{series.series}."):
+            what = f"{version} is no release of {series.name} {series.series}"
+            reading.wrong(child("releases", version), what)
+        for family in families:
+            if family not in series.repositories:
+                reading.wrong(
+                    child(child("releases", version), family),
+                    "no repository for this family",
+                    expected=" or ".join(series.repositories) or None,
+                    hint=did_you_mean(family, series.repositories),
+                )
+
+
+def _calico(series: CalicoSeries, reading: Reading) -> None:
+    if not series.operators:
+        reading.wrong("operators", "no patch is listed")
+    oldest = min(series.operators, default=0)
+    names = [n for table in (series.images, series.optional) for one in table.values() for n in one]
+    bare = [name for name in names if "." not in name.partition("/")[0]]
+    if bare and not any(patch <= oldest for patch in series.registry):
+        what = f"no registry for {bare[0]} of the oldest patch"
+        reading.wrong("registry", what, expected=f"an entry for {oldest}")
+    for way, manifests in series.install.items():
+        ends = [m.most_nodes + 1 for m in manifests if m.most_nodes is not None]
+        for nodes in sorted({1, *ends, *(m.least_nodes - 1 for m in manifests)} - {0, -1}):
+            if not any(manifest.fits(nodes) for manifest in manifests):
+                reading.wrong(f"install.{way}", f"no manifest for {nodes} nodes")
+
+
+def _system(system: OperatingSystem, files: Files, reading: Reading) -> None:
+    _names("repositories", system.repositories, files, "repositories", reading)
+
+
+def _repository(repository: Repository, files: Files, reading: Reading) -> None:
+    _names("keys", repository.keys, files, "keys", reading)
+    _names("keys", repository.metadata_keys, files, "metadata-keys", reading)
+    if repository.metadata == "unsigned" and repository.metadata_keys:
+        reading.wrong("metadata-keys", "metadata that is unsigned has no keys")
+    _once(repository.sources, "sources", reading)
+
+
+def _keys(files: Files) -> None:
+    owners: dict[str, str] = {}
+    key: Key
+    for name, key, reading in files.each("keys"):
+        owner = owners.setdefault(key.fingerprint, name)
+        if owner != name:
+            reading.wrong("fingerprint", f"keys/{owner}.yaml has this key already")
+        _once(key.sources, "sources", reading)
+
+
+def _registries(files: Files) -> None:
+    owners: dict[str, str] = {}
+    entry: ImageSources
+    for name, entry, reading in files.each("registries"):
+        owner = owners.setdefault(entry.prefix, name)
+        if owner != name:
+            reading.wrong(
+                "prefix",
+                f"registries/{owner}.yaml has {entry.prefix} already",
+                hint="call the file the same to replace that one",
+            )
+        _once(entry.sources, "sources", reading)
+
+
+def _families(repositories: Mapping[str, str], files: Files, path: str, reading: Reading) -> None:
+    families = {system.family for _, system, _ in files.each("os")}
+    whole = all(entry.value is not WRONG for entry in files.found["os"].values())
+    for family, name in repositories.items():
+        files.must_have("repositories", name, child(path, family), reading)
+        if whole and family not in families:
+            reading.wrong(
+                child(path, family),
+                "no system is of this family",
+                expected=" or ".join(sorted(families)) or None,
+                hint=did_you_mean(family, families),
+            )
+
+
+def _names(folder: str, names: Iterable[str], files: Files, path: str, reading: Reading) -> None:
+    for number, name in enumerate(names):
+        files.must_have(folder, name, f"{path}[{number}]", reading)
+    _once(names, path, reading)
+
+
+def _once(names: Iterable[str], path: str, reading: Reading) -> None:
+    seen: set[str] = set()
+    for number, name in enumerate(names):
+        if name in seen:
+            reading.wrong(f"{path}[{number}]", f"{name} is listed twice")
+        seen.add(name)

@@ -1,0 +1,260 @@
+"""What must hold between the keys of a cluster.yaml, whatever the catalog has.
+
+Rules see a cluster that may have gaps (:data:`builder.formats.shape.WRONG`), which are false and
+empty: each rule says what it can about the rest.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from builder.formats.networks import check_networks
+from builder.formats.shape import WRONG
+from builder.model.spec import API_PORT, is_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from builder.formats.shape import Reading
+    from builder.model.spec import Cluster, Extra, ExtraFile, ExtraManifest, Node
+
+_ETCD_SENSIBLE = 7
+"""More etcd members than this make every write slower and tolerate nothing new."""
+_KUBELET_OWN = {
+    "kubernetes.io/hostname",
+    "kubernetes.io/arch",
+    "kubernetes.io/os",
+    "beta.kubernetes.io/arch",
+    "beta.kubernetes.io/os",
+}
+_KUBELET_MAY = {
+    "beta.kubernetes.io/instance-type",
+    "node.kubernetes.io/instance-type",
+    "failure-domain.beta.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone",
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+}
+"""Labels below kubernetes.io that kubelet may set; it does not start with any other."""
+_KUBELET_SPACES = ("kubelet.kubernetes.io", "node.kubernetes.io")
+
+
+def check(cluster: Cluster, reading: Reading) -> None:
+    """Write down what breaks a rule, and remark what is unwise."""
+    nodes = [(i, node) for i, node in enumerate(cluster.nodes) if node is not WRONG]
+    _names(nodes, reading)
+    _addresses(nodes, cluster, reading)
+    _cards(nodes, reading)
+    _roles(cluster, reading)
+    _endpoint(nodes, cluster, reading)
+    for index, node in nodes:
+        _labels(node, f"nodes[{index}]", reading)
+        _taints(node, f"nodes[{index}]", reading)
+    check_networks(cluster, nodes, reading)
+    _choices(cluster, reading)
+    if cluster.extra is not WRONG:
+        _extra(cluster.extra, reading)
+
+
+def check_files(cluster: Cluster, exists: Callable[[str], bool], reading: Reading) -> None:
+    """Write down each local path of the document that leads to no file."""
+    for path, source in _locals(cluster):
+        if not exists(source):
+            reading.wrong(
+                path, f"there is no file {source!r}", hint="paths are relative to cluster.yaml"
+            )
+
+
+def _locals(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    if cluster.os is not WRONG and cluster.os.base.file is not None:
+        yield "os.base.packages", cluster.os.base.file
+    if cluster.extra is not WRONG:
+        for path, thing in _sources(cluster.extra):
+            if not is_url(thing.source):
+                yield path, thing.source
+
+
+def _sources(extra: Extra) -> Iterator[tuple[str, ExtraFile | ExtraManifest]]:
+    for i, file in enumerate(extra.files):
+        yield f"extra.files[{i}]", file
+    for i, manifest in enumerate(extra.manifests):
+        yield f"extra.manifests[{i}]", manifest
+
+
+def _twice(named: Iterable[tuple[str, object]], reading: Reading) -> None:
+    """Write down each path whose value stands at an earlier path too."""
+    first: dict[object, str] = {}
+    for path, value in named:
+        if value in first:
+            reading.wrong(path, f"{str(value)!r} stands at {first[value]} already")
+        else:
+            first[value] = path
+
+
+def _names(nodes: list[tuple[int, Node]], reading: Reading) -> None:
+    named = [(f"nodes[{i}].name", node.name) for i, node in nodes if node.name]
+    _twice(named, reading)
+
+
+def _addresses(nodes: list[tuple[int, Node]], cluster: Cluster, reading: Reading) -> None:
+    named = []
+    for i, node in nodes:
+        path = f"nodes[{i}].address"
+        if node.addresses == () and len(cluster.nodes) > 1:
+            reading.wrong(path, "is missing", hint="only a lone node may do without an address")
+        many = len(node.addresses) > 1
+        for k, address in enumerate(node.addresses):
+            named.append((f"{path}[{k}]" if many else path, address.ip))
+        versions = [address.ip.version for address in node.addresses]
+        if len(versions) != len(set(versions)):
+            reading.wrong(path, f"two IPv{versions[0]} addresses", expected="one of each family")
+    _twice(named, reading)
+
+
+def _cards(nodes: list[tuple[int, Node]], reading: Reading) -> None:
+    _twice([(f"nodes[{i}].mac", node.mac) for i, node in nodes if node.mac], reading)
+
+
+def _roles(cluster: Cluster, reading: Reading) -> None:
+    roles = [node.role for node in cluster.nodes if node is not WRONG]
+    if not cluster.nodes or len(roles) < len(cluster.nodes) or WRONG in roles:
+        return  # a node whose role nobody knows may be what is missed here
+    count = roles.count("control-plane")
+    if count == 0:
+        reading.wrong(
+            "nodes", "no control plane", hint="give one node, or three, the role control-plane"
+        )
+    elif count % 2 == 0:
+        reading.remark(
+            "nodes",
+            f"{count} control planes survive the loss of no more machines than {count - 1}",
+            hint=f"take {count - 1} or {count + 1}",
+        )
+    elif count > _ETCD_SENSIBLE:
+        reading.remark("nodes", f"{count} control planes make etcd slow", hint="3 or 5 are usual")
+    if count > 1 and cluster.endpoint is None:
+        reading.wrong(
+            "endpoint",
+            f"is missing: {count} control planes need one address that outlives each of them",
+            expected="HOST[:PORT] of a load balancer or virtual address",
+        )
+
+
+def _endpoint(nodes: list[tuple[int, Node]], cluster: Cluster, reading: Reading) -> None:
+    if not cluster.endpoint:
+        return
+    address = cluster.endpoint.address
+    several = [node.role for _, node in nodes].count("control-plane") > 1
+    for _, node in nodes:
+        own = cluster.endpoint.host == node.name or address in [a.ip for a in node.addresses]
+        if not own:
+            continue
+        if node.role == "worker":
+            reading.remark("endpoint", f"{node.name} is a worker: no API server listens there")
+        elif cluster.endpoint.port != API_PORT:
+            reading.remark(
+                "endpoint",
+                f"{node.name}'s API server listens on {API_PORT}, not on {cluster.endpoint.port}",
+            )
+        if node.role == "control-plane" and several:
+            reading.remark(
+                "endpoint",
+                f"{cluster.endpoint.host} is {node.name} itself: without that node the cluster "
+                "cannot be reached (no high availability)",
+                hint="put a load balancer or a virtual address in front",
+            )
+
+
+def _labels(node: Node, path: str, reading: Reading) -> None:
+    for key in node.labels:
+        space = key.rpartition("/")[0]
+        where = f"{path}.labels.{key}"
+        if key in _KUBELET_OWN:
+            reading.wrong(where, f"kubelet sets {key} itself", hint="leave it out")
+        elif space == "node-role.kubernetes.io":
+            reading.wrong(
+                where,
+                "kubelet may not give itself a role",
+                hint="role: control-plane does; for others take a prefix of your own",
+            )
+        elif (
+            _below(space, ("kubernetes.io", "k8s.io"))
+            and not _below(space, _KUBELET_SPACES)
+            and key not in _KUBELET_MAY
+        ):
+            reading.wrong(
+                where,
+                f"{space} is Kubernetes' own: kubelet would not start",
+                hint="take a prefix of your own, like example.com/",
+            )
+
+
+def _below(space: str, parents: Iterable[str]) -> bool:
+    return any(space == parent or space.endswith(f".{parent}") for parent in parents)
+
+
+def _taints(node: Node, path: str, reading: Reading) -> None:
+    taints = node.taints or ()
+    named = [
+        (f"{path}.taints[{i}]", f"{taint.key}:{taint.effect}") for i, taint in enumerate(taints)
+    ]
+    _twice(named, reading)
+
+
+def _choices(cluster: Cluster, reading: Reading) -> None:
+    if cluster.cni is not WRONG and cluster.cni.name == "none":
+        for key in ("version", "install"):
+            if getattr(cluster.cni, key) is not None:
+                reading.wrong(f"cni.{key}", "has no meaning without a network plugin")
+    for platform, count in Counter(cluster.platforms).items():
+        if count > 1:
+            reading.wrong("platforms", f"{platform} appears {count} times")
+        if platform.os != "linux":
+            reading.wrong("platforms", f"{platform} is not Linux", hint="write linux/amd64")
+
+
+def _extra(extra: Extra, reading: Reading) -> None:
+    _twice(
+        [(f"extra.images[{i}]", str(image)) for i, image in enumerate(extra.images)],
+        reading,
+    )
+    for i, image in enumerate(extra.images):
+        if image.tag == "latest" and image.digest is None:
+            reading.remark(
+                f"extra.images[{i}]",
+                f"{image} moves: another lock may find another image",
+                hint="give it a version's tag",
+            )
+    packages = [(f"extra.packages[{i}]", name) for i, name in enumerate(extra.packages)]
+    _twice(packages, reading)
+    for where, name in packages:
+        if name.endswith(".rpm"):
+            reading.wrong(where, f"{name!r} is a file", hint="name the package, not its file")
+    _places(extra, reading)
+    _twice(
+        [(f"extra.manifests[{i}]", m.source) for i, m in enumerate(extra.manifests)],
+        reading,
+    )
+    for path, thing in _sources(extra):
+        if thing.source.startswith("http:") and thing.digest is None:
+            reading.remark(
+                path,
+                "plain http without a sha256: anyone on the way can change it",
+                hint="add sha256, or use https",
+            )
+
+
+def _places(extra: Extra, reading: Reading) -> None:
+    """Check that no file of the bundle lies where another one is, or needs a folder."""
+    places = {file.path: f"extra.files[{i}]" for i, file in reversed([*enumerate(extra.files)])}
+    _twice([(f"extra.files[{i}]", file.path) for i, file in enumerate(extra.files)], reading)
+    for i, file in enumerate(extra.files):
+        parts = file.path.split("/")
+        for depth in range(1, len(parts)):
+            parent = "/".join(parts[:depth])
+            if parent in places:
+                reading.wrong(
+                    f"extra.files[{i}]",
+                    f"{file.path!r} needs a folder where {places[parent]} has a file",
+                )

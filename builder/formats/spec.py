@@ -1,0 +1,87 @@
+"""cluster.yaml: the reader, and the JSON Schema for editors.
+
+Reading goes in three steps over one report: the shapes of the key table
+(:mod:`builder.formats.keys`), the rules between keys (:mod:`builder.formats.rules`), and what the
+catalog supports (:mod:`builder.formats.support`). A mistake in one key hides no other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from builder.formats import rules, support
+from builder.formats.keys import CLUSTER, FORMAT
+from builder.formats.shape import WRONG, Reading
+from builder.formats.text import read_text, yaml_document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from builder.errors import Fault
+    from builder.model.catalog import Catalog
+    from builder.model.choice import Choice
+    from builder.model.spec import Cluster
+
+LARGEST = 8 << 20
+"""Bytes of a cluster.yaml; ten thousand nodes with labels take two million."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """Hold a cluster, and what is allowed in it but deserves a warning."""
+
+    cluster: Cluster
+    choice: Choice | None = None
+    """The releases it is made of, where it was read with a catalog."""
+    remarks: tuple[Fault, ...] = ()
+
+
+def read(
+    text: str,
+    name: str,
+    *,
+    catalog: Catalog | None = None,
+    exists: Callable[[str], bool] | None = None,
+) -> Spec:
+    """Read a document; raise DocumentError with every mistake in it.
+
+    With a catalog, what it does not know or support is a mistake too. ``exists`` tells whether a
+    local path of the document leads to a file.
+    """
+    document = yaml_document(text, name)
+    reading = Reading(name, document.lines)
+    choice = None
+    cluster = CLUSTER.read(document.value, "", reading)
+    if cluster is not WRONG:
+        rules.check(cluster, reading)
+        if exists is not None:
+            rules.check_files(cluster, exists, reading)
+        if catalog is not None:
+            choice = support.check(cluster, catalog, reading)
+    reading.finish()
+    return Spec(cluster=cluster, choice=choice, remarks=tuple(reading.remarks))
+
+
+def load(path: Path, *, catalog: Catalog | None = None) -> Spec:
+    """Read a file as :func:`read` does; its local paths are looked up beside it."""
+
+    def exists(local: str) -> bool:
+        try:
+            return (path.parent / local).is_file()
+        except OSError:  # too long a name, or a folder that may not be looked into
+            return False
+
+    text = read_text(path, largest=LARGEST)
+    return read(text, str(path), catalog=catalog, exists=exists)
+
+
+def schema() -> dict[str, Any]:
+    """Give the JSON Schema (draft 2020-12) for editors and other tools."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:airseed:cluster:{FORMAT}",
+        "title": "airseed cluster.yaml",
+        **CLUSTER.schema(),
+    }

@@ -1,0 +1,93 @@
+"""What the catalog has to say about a cluster, on the same report as everything else.
+
+:func:`builder.model.choice.choose` does the choosing and objects to what does not go together; it
+wants a whole cluster. Here its objections get their lines, and a cluster with gaps is asked about
+what it does name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any
+
+from builder.formats.shape import WRONG, did_you_mean
+from builder.model.catalog import NotInCatalogError
+from builder.model.choice import CALICO, NONE, Choice, Objection, choose
+from builder.model.spec import Cni, Runtime, System
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from builder.formats.shape import Reading
+    from builder.model.catalog import Catalog
+    from builder.model.spec import Cluster
+
+_BRIDGE = ip_network("172.17.0.0/16")
+"""What docker gives its own bridge when nothing else is said."""
+_OPEN: dict[str, Any] = {"os": System(), "runtime": Runtime(), "cni": Cni(), "platforms": ()}
+"""What stands for a gap: the default, whose objections are then passed over."""
+
+
+def check(cluster: Cluster, catalog: Catalog, reading: Reading) -> Choice | None:
+    """Choose the releases; write down what is unknown or unsupported, and give None then."""
+    gaps = {key for key in _OPEN if getattr(cluster, key) is WRONG}
+    if cluster.kubernetes is WRONG:
+        _named(cluster, catalog, reading)
+        return None
+    whole = replace(cluster, **{key: _OPEN[key] for key in gaps})
+    choice, objections = choose(whole, catalog)
+    for objection in objections:
+        if objection.path.partition(".")[0] in gaps:
+            continue
+        note = reading.wrong if objection.fatal else reading.remark
+        hint = objection.hint or _plugin_hint(objection, cluster)
+        note(objection.path, objection.what, expected=objection.expected, hint=hint)
+    if choice is not None and choice.runtime.name == "docker":
+        _bridge(cluster, reading)
+    return choice if not gaps else None
+
+
+def _named(cluster: Cluster, catalog: Catalog, reading: Reading) -> None:
+    """Ask about what is named, as long as nobody knows for which Kubernetes."""
+    system, runtime, cni = cluster.os, cluster.runtime, cluster.cni
+    asked: list[tuple[str, Callable[[str, str | None], object], str | None, str | None]] = []
+    if system is not WRONG:
+        asked.append(("os", catalog.os, system.name, system.version))
+    if runtime is not WRONG:
+        asked.append(("runtime", catalog.runtime, runtime.name, runtime.version))
+    if cni is not WRONG and cni.name == CALICO and cni.version is not None:
+        asked.append(("cni", lambda version, _: catalog.calico(version), cni.version, None))
+    for path, question, name, version in asked:
+        try:
+            if name is not None:
+                question(name, version)
+        except NotInCatalogError as error:
+            reading.wrong(path, error.what, expected=error.expected, hint=error.hint)
+
+
+def _plugin_hint(objection: Objection, cluster: Cluster) -> str | None:
+    """Tell the user of another network plugin how to bring it."""
+    if objection.path != "cni" or cluster.cni.name in {None, CALICO, NONE}:
+        return None
+    near = did_you_mean(cluster.cni.name, (CALICO, NONE))
+    return near or "any other can come by extra.manifests with cni: none"
+
+
+def _bridge(cluster: Cluster, reading: Reading) -> None:
+    """Remark what docker's own bridge would hide from a node."""
+    places = []
+    if cluster.network is not WRONG:
+        places += [("network.pods", subnet) for subnet in cluster.network.pods]
+        places += [("network.services", subnet) for subnet in cluster.network.services]
+    for i, node in enumerate(cluster.nodes):
+        if node is not WRONG:
+            places += [(f"nodes[{i}].address", ip_network(a.ip)) for a in node.addresses]
+    for path, place in places:
+        if place.version == _BRIDGE.version and place.overlaps(_BRIDGE):
+            reading.remark(
+                path,
+                f"{str(place).removesuffix('/32')} overlaps {_BRIDGE}, which docker takes for its "
+                "own bridge",
+                hint="take another range, or give docker another with bip",
+            )

@@ -1,0 +1,264 @@
+"""The words of cluster.yaml: each text becomes a value or an error that says how to write it.
+
+Every function is a ``parse`` of :class:`builder.formats.shape.Text`. No message repeats a text
+that may hold credentials.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
+from posixpath import basename
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from builder.formats.shape import MisfitError
+from builder.model.digest import Digest
+from builder.model.reference import Reference
+from builder.model.spec import API_PORT, Endpoint, NodeAddress, Registry, Taint, is_url
+
+if TYPE_CHECKING:
+    from builder.model.spec import Address, Effect, Subnet
+
+LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+DNS_NAME = rf"{LABEL}(?:\.{LABEL})*"
+"""RFC 1123, as Kubernetes checks it."""
+_QUALIFIED = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+LABEL_VALUE = rf"(?:{_QUALIFIED})?"
+LABEL_KEY = rf"(?:{DNS_NAME}/)?{_QUALIFIED}"
+PACKAGE = r"[A-Za-z0-9_][A-Za-z0-9_.+:~^-]*"
+FILE_PATH = r"[A-Za-z0-9_+@=,:~][A-Za-z0-9._+@=,:~-]*(?:/[A-Za-z0-9_+@=,:~][A-Za-z0-9._+@=,:~-]*)*"
+"""Relative, and no part of it begins with a dot or a dash; a lock takes the same."""
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
+_MOST_PORTS = 65535
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_REGISTRY = re.compile(
+    r"((?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*"
+    r"|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?"
+    r"(?:/([a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*))?"
+)
+_MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
+_EFFECTS: tuple[Effect, ...] = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+_SHORTEST_NET = 31
+"""From here on a network has neither a network nor a broadcast address (RFC 3021)."""
+
+
+def node_name(text: str) -> str:
+    """Read a host name that is also a Node's name; at most 63 characters, as labels have it."""
+    if not re.fullmatch(DNS_NAME, text) or len(text) > 63:  # noqa: PLR2004 -- kubernetes.io/hostname is a label
+        lower = text.lower().replace("_", "-")
+        fits = re.fullmatch(DNS_NAME, lower) and len(lower) <= 63  # noqa: PLR2004 -- as above
+        raise MisfitError(
+            f"{text!r} is not a node name",
+            hint=f"write {lower}" if fits and lower != text else None,
+        )
+    if text in {"localhost", "localhost.localdomain"}:
+        raise MisfitError(f"{text!r} would be every machine's name")
+    if re.fullmatch(r"[0-9.]+", text):
+        raise MisfitError(f"{text!r} looks like an address", hint="begin it with a letter")
+    return text
+
+
+def subnet(text: str) -> Subnet:
+    """Read a CIDR; bits set beyond its prefix are refused, as Go's strict callers do."""
+    host, slash, prefix = text.partition("/")
+    if not slash:
+        raise MisfitError(f"{text!r} has no prefix length", hint=f"write {text}/16, for example")
+    if not (prefix.isascii() and prefix.isdigit()) or "%" in host:
+        raise MisfitError(f"{text!r} is not a subnet")
+    try:
+        found = ip_network(text, strict=False)
+    except ValueError:
+        raise MisfitError(f"{text!r} is not a subnet") from None
+    if found.network_address != ip_address(host):
+        raise MisfitError(f"{text!r} has host bits set", hint=f"write {found}")
+    if found.is_multicast or found.is_loopback or found.is_link_local or found.prefixlen == 0:
+        raise MisfitError(f"{text!r} cannot be used for a cluster", hint="take a private range")
+    return found
+
+
+def node_address(text: str) -> NodeAddress:
+    """Read an address of a machine, with or without the prefix length of its network."""
+    try:
+        found = ip_interface(text)
+    except ValueError:
+        raise MisfitError(f"{text!r} is not an IP address") from None
+    ip: Address = found.ip
+    if "%" in text:
+        raise MisfitError(f"{text!r} has a zone", hint="link-local addresses cannot be used")
+    if ip.is_unspecified or ip.is_loopback or ip.is_multicast or ip.is_link_local:
+        raise MisfitError(f"{text!r} cannot be the address of a node")
+    if ip.version == 4 and ip.is_reserved:  # noqa: PLR2004 -- IPv6 calls whole future blocks reserved
+        raise MisfitError(f"{text!r} cannot be the address of a node")
+    if "/" not in text:
+        return NodeAddress(ip=ip)
+    network = found.network
+    if network.prefixlen < min(_SHORTEST_NET, network.max_prefixlen - 1):
+        if ip == network.network_address:
+            raise MisfitError(f"{text!r} is the network, not a machine in it")
+        if ip.version == 4 and ip == network.broadcast_address:  # noqa: PLR2004 -- IPv6 has no broadcast
+            raise MisfitError(f"{text!r} is the broadcast address of {network}")
+    return NodeAddress(ip=ip, prefix=network.prefixlen)
+
+
+def mac(text: str) -> str:
+    """Read a hardware address of one card; dashes and upper case are taken too."""
+    found = text.lower().replace("-", ":")
+    if not _MAC.fullmatch(found):
+        raise MisfitError(f"{text!r} is not a MAC address")
+    if int(found[:2], 16) & 1:
+        raise MisfitError(f"{text!r} is a group address, not one card's")
+    if found == "00:00:00:00:00:00":
+        raise MisfitError(f"{text!r} is no card's address")
+    return found
+
+
+def endpoint(text: str) -> Endpoint:
+    """Read ``HOST[:PORT]``; an IPv6 address with a port stands in brackets."""
+    if "@" in text:
+        raise MisfitError("an endpoint holds no credentials")
+    if _SCHEME.match(text):
+        rest = text.partition("://")[2].rstrip("/")
+        hint = f"write {rest}" if re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", rest) else None
+        raise MisfitError("an endpoint has no scheme", hint=hint)
+    host, port = text, str(API_PORT)
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or not _is_ipv6(host) or (rest and not rest.startswith(":")):
+            raise MisfitError(f"{text!r} is not an endpoint")
+        port = rest[1:] if rest else port
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    if not _PORT.fullmatch(port) or int(port) > _MOST_PORTS:
+        raise MisfitError(f"{text!r} has no valid port", hint=f"a number from 1 to {_MOST_PORTS}")
+    if re.fullmatch(r"[0-9.]+", host) or ":" in host:
+        return Endpoint(host=str(_endpoint_address(host, text)), port=int(port))
+    if not re.fullmatch(DNS_NAME, host) or len(host) > 253:  # noqa: PLR2004 -- RFC 1035
+        hint = f"write {text.lower()}" if re.fullmatch(DNS_NAME, host.lower()) else None
+        raise MisfitError(f"{text!r} is not an endpoint", hint=hint)
+    return Endpoint(host=host, port=int(port))
+
+
+def _endpoint_address(host: str, text: str) -> Address:
+    try:
+        found = node_address(host)
+    except MisfitError:
+        raise MisfitError(f"{text!r} is not an endpoint that nodes can reach") from None
+    if found.prefix is not None:
+        raise MisfitError(f"{text!r} is not an endpoint", hint="leave the prefix length out")
+    return found.ip
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return isinstance(ip_address(text), IPv6Address)
+    except ValueError:
+        return False
+
+
+def registry(text: str) -> Registry:
+    """Read ``HOST[:PORT][/PREFIX]``."""
+    if "@" in text:
+        raise MisfitError(
+            "a registry's name holds no credentials", hint="use docker login for them"
+        )
+    if _SCHEME.match(text):
+        rest = text.partition("://")[2].rstrip("/")
+        raise MisfitError(f"{text!r} has a scheme", hint=f"write {rest}" if rest else None)
+    if text.endswith("/"):
+        raise MisfitError(f"{text!r} ends in a slash", hint=f"write {text.rstrip('/')}")
+    match = _REGISTRY.fullmatch(text)
+    if not match:
+        hint = f"write {text.lower()}" if _REGISTRY.fullmatch(text.lower()) else None
+        raise MisfitError(f"{text!r} is not a registry", hint=hint)
+    host, port, prefix = match.groups()
+    if port and not (1 <= int(port[1:]) <= _MOST_PORTS):
+        raise MisfitError(f"{text!r} has no valid port", hint=f"a number from 1 to {_MOST_PORTS}")
+    if not (port or "." in host or host.startswith("[") or host == "localhost"):
+        # container runtimes take a first part like this for a folder of Docker Hub
+        raise MisfitError(f"{host!r} would be taken for a folder of Docker Hub", hint=f"{host}:443")
+    return Registry(host=f"{host}{port or ''}", prefix=prefix or "")
+
+
+def image(text: str) -> Reference:
+    """Read an image reference."""
+    if _SCHEME.match(text):
+        raise MisfitError("an image reference has no scheme", hint="leave https:// out")
+    try:
+        return Reference.parse(text)
+    except ValueError as error:
+        lower = text.lower()
+        fits = lower != text and _is_reference(lower)
+        raise MisfitError(str(error), hint=f"write {lower}" if fits else None) from None
+
+
+def _is_reference(text: str) -> bool:
+    try:
+        Reference.parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+def digest(text: str) -> Digest:
+    """Read a SHA-256, with or without ``sha256:`` in front."""
+    return Digest.parse(f"sha256:{text.removeprefix('sha256:')}")
+
+
+def source(text: str) -> str:
+    """Read where a file of the user's is: an http or https URL, or a local path."""
+    if is_url(text):
+        try:
+            parts = urlsplit(text)
+            port = parts.port
+        except ValueError:
+            raise MisfitError("this is not a URL") from None
+        if parts.username is not None or parts.password is not None:
+            raise MisfitError(
+                "credentials in a URL would end up in the lock", hint="use ~/.netrc for them"
+            )
+        if not parts.hostname or port == 0 or not text.isascii() or " " in text:
+            raise MisfitError("this is not a URL")
+    elif _SCHEME.match(text):
+        scheme = text.partition("://")[0]
+        hint = "write the path alone" if scheme == "file" else None
+        raise MisfitError(f"{scheme[:20]}:// is not supported", hint=hint)
+    elif text.endswith("/"):
+        raise MisfitError(f"{text!r} is a folder", hint="name one file")
+    return text
+
+
+def file_path(text: str) -> str:
+    """Read a place below ``files/`` of the bundle; nothing may lead out of it."""
+    if text.startswith("/"):
+        raise MisfitError(f"{text!r} is absolute", hint=f"write {text.lstrip('/') or 'a name'}")
+    if any(part in {"", ".", ".."} for part in text.split("/")):
+        raise MisfitError(f"{text!r} has a part that is not a name")
+    if not re.fullmatch(FILE_PATH, text):
+        raise MisfitError(f"{text!r} is not a path that every tar and web server takes")
+    return text
+
+
+def file_name(source: str) -> str:
+    """Give the last part of a URL or path: what a file is called when nobody says otherwise."""
+    return basename(urlsplit(source).path if is_url(source) else source)
+
+
+def taint(text: str) -> Taint:
+    """Read ``KEY[=VALUE]:EFFECT``, as kubectl takes it."""
+    body, colon, effect = text.rpartition(":")
+    key, equals, value = body.partition("=")
+    if not colon or effect not in _EFFECTS:
+        raise MisfitError(f"{text!r} has no effect", hint=f"end it in :{' or :'.join(_EFFECTS)}")
+    if not re.fullmatch(LABEL_KEY, key) or not re.fullmatch(LABEL_VALUE, value):
+        raise MisfitError(f"{text!r} is not a taint")
+    if equals and not value:
+        raise MisfitError(f"{text!r} has no value", hint=f"write {key}:{effect}")
+    return Taint(key=key, value=value, effect=next(e for e in _EFFECTS if e == effect))
+
+
+def local(text: str) -> str:
+    """Read a local path."""
+    if _SCHEME.match(text):
+        raise MisfitError("a URL cannot stand here", hint="download it and name the file")
+    return source(text)

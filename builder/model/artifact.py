@@ -1,0 +1,173 @@
+"""What a lock names: everything that may enter a bundle, by digest and size.
+
+Paths are places inside the bundle. ``kept`` says that the bytes were needed to make the lock and
+lie content-addressed beside it (``cluster.lock.d/<hex>``), so that bundling does not ask for them
+again and no later zlib or createrepo_c changes them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from builder.model.digest import Digest
+    from builder.model.platform import Platform
+    from builder.model.reference import Reference
+    from builder.model.rpm import Nevra
+
+INDEX_TYPES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+MANIFEST_TYPES = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+Trust = Literal["pinned", "signed", "first-use"]
+"""Why a digest is believed: the catalog or the user wrote it down, upstream signed it (or the
+metadata that names it), or it was what upstream gave at the first lock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageManifest:
+    """Describe one platform's part of an image."""
+
+    platform: Platform
+    digest: Digest
+    config: Digest
+    layers: tuple[Digest, ...]
+    """Lowest first, as in the manifest; a digest may repeat."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """Tie a reference to the digest of its index or manifest."""
+
+    reference: Reference
+    """The name that kubeadm, kubelet or a manifest asks for."""
+    digest: Digest
+    size: int
+    """Bytes of the index or manifest itself; see the blobs for the rest."""
+    media_type: str
+    sources: tuple[str, ...]
+    """References that may be asked, in order; the first that has the digest is taken."""
+    manifests: tuple[ImageManifest, ...]
+    roles: tuple[str, ...]
+    """Node roles that start it: ``control-plane``, ``worker``."""
+    needed_by: tuple[str, ...]
+    trust: Trust = "first-use"
+
+    @property
+    def name(self) -> str:
+        """Give the reference as text."""
+        return str(self.reference)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """Hold one piece of OCI content: an index, a manifest, a config or a layer."""
+
+    digest: Digest
+    size: int
+    media_type: str
+    sources: tuple[str, ...]
+    """Repositories (``registry.k8s.io/pause``) that may have it, in order."""
+
+    @property
+    def name(self) -> str:
+        """Give the digest as text."""
+        return str(self.digest)
+
+    @property
+    def path(self) -> str:
+        """Give the member's path in the bundle."""
+        return f"images/blobs/sha256/{self.digest.hex}"
+
+    @property
+    def kept(self) -> bool:
+        """Tell whether the bytes lie beside the lock."""
+        return self.media_type in INDEX_TYPES or self.media_type in MANIFEST_TYPES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """Hold one RPM."""
+
+    nevra: Nevra
+    repository: str
+    digest: Digest
+    size: int
+    sources: tuple[str, ...]
+    """URLs, in order."""
+    keys: tuple[str, ...]
+    """Fingerprints of which one must have signed the header; upper-case hex."""
+    requested: bool
+    """Asked for by name, not only by another package."""
+    needed_by: tuple[str, ...]
+    """Who asks for it: package names, or ``kubeadm``, ``runtime``, ``extra`` and the like."""
+    trust: Trust = "first-use"
+
+    @property
+    def name(self) -> str:
+        """Give the NEVRA as text."""
+        return str(self.nevra)
+
+    @property
+    def path(self) -> str:
+        """Give the member's path in the bundle."""
+        return f"yum/{self.repository}/Packages/{self.nevra.filename}"
+
+    @property
+    def kept(self) -> bool:
+        """Tell whether the bytes lie beside the lock."""
+        return False
+
+
+FileKind = Literal["repodata", "key", "manifest", "file"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """Hold one plain file: repodata, a public key, a Kubernetes manifest, or the user's own."""
+
+    kind: FileKind
+    path: str
+    digest: Digest
+    size: int
+    sources: tuple[str, ...]
+    """URLs or ``file:`` paths, in order; none for repodata, which locking makes."""
+    needed_by: tuple[str, ...] = ()
+    fingerprint: str | None = None
+    """Of a key: its fingerprint, upper-case hex."""
+    trust: Trust = "first-use"
+
+    @property
+    def name(self) -> str:
+        """Give the path."""
+        return self.path
+
+    @property
+    def kept(self) -> bool:
+        """Tell whether the bytes lie beside the lock."""
+        return self.kind != "file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """Describe one yum repository that packages were taken from, as it was when locked."""
+
+    name: str
+    sources: tuple[str, ...]
+    """Base URLs, in order."""
+    digest: Digest
+    """Of the upstream repomd.xml that was read."""
+    size: int
+    keys: tuple[str, ...]
+    signed: bool
+    """Whether upstream's repomd.xml carried a good signature of one of the keys."""
+
+
+Artifact = Image | Blob | Package | File | Repository
+Content = Blob | Package | File
+"""Artifacts whose bytes are members of the bundle."""

@@ -1,0 +1,237 @@
+"""Which releases a cluster is made of: what cluster.yaml says, and the catalog where it is silent.
+
+What does not go together is an :class:`Objection` with its path in cluster.yaml. All of them are
+found at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from builder.model.catalog import NotInCatalogError, numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from builder.model.catalog import (
+        CalicoRelease,
+        Catalog,
+        Defaults,
+        KubernetesRelease,
+        OperatingSystem,
+        RuntimeRelease,
+    )
+    from builder.model.spec import Cluster, Install
+
+T = TypeVar("T")
+NONE = "none"
+CALICO = "calico"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objection:
+    """Say why a part of a cluster cannot be had, or deserves a warning."""
+
+    path: str
+    what: str
+    expected: str | None = None
+    hint: str | None = None
+    fatal: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Hold the releases that a cluster is made of."""
+
+    kubernetes: KubernetesRelease
+    os: OperatingSystem
+    runtime: RuntimeRelease
+    calico: CalicoRelease | None
+    """None when the user's own manifests bring the network plugin."""
+    install: Install
+    """How Calico is installed."""
+
+    @property
+    def cni(self) -> str:
+        """Name the network plugin in one line: ``calico 3.18.6 operator``, or ``none``."""
+        return f"{CALICO} {self.calico.version} {self.install}" if self.calico else NONE
+
+
+def choose(cluster: Cluster, catalog: Catalog) -> tuple[Choice | None, tuple[Objection, ...]]:
+    """Choose the releases; without a choice there is at least one fatal objection."""
+    choosing = _Choosing(cluster, catalog)
+    choice = choosing.choose()
+    fatal = any(objection.fatal for objection in choosing.objections)
+    return (None if fatal else choice), tuple(choosing.objections)
+
+
+def split(entry: str) -> tuple[str, str]:
+    """Split ``docker-19.03.9`` into name and version."""
+    name, _, version = entry.rpartition("-")
+    return name, version
+
+
+@dataclass(slots=True)
+class _Choosing:
+    cluster: Cluster
+    catalog: Catalog
+    objections: list[Objection] = field(default_factory=list)
+
+    def choose(self) -> Choice | None:
+        version = self.cluster.kubernetes
+        series = self.catalog.kubernetes_series.get(version.series)
+        defaults = series.defaults if series else None
+        system = self.system(defaults or self.nearest())
+        kubernetes = None
+        if system is None or not self.too_new(system):
+            kubernetes = self.ask("kubernetes", lambda: self.catalog.kubernetes(version))
+        runtime = self.runtime(defaults)
+        self.fit(kubernetes, system, runtime)
+        calico, install = self.calico(defaults)
+        if kubernetes is None or system is None or runtime is None:
+            return None
+        return Choice(
+            kubernetes=kubernetes, os=system, runtime=runtime, calico=calico, install=install
+        )
+
+    def nearest(self) -> Defaults | None:
+        """Let the newest series speak for one that is not there: its system may be too old."""
+        known = self.catalog.kubernetes_series
+        return known[max(known, key=numbers)].defaults if known else None
+
+    def ask(self, path: str, question: Callable[[], T]) -> T | None:
+        """Ask the catalog; what it does not have becomes an objection."""
+        try:
+            return question()
+        except NotInCatalogError as error:
+            self.object(path, error.what, error.expected, error.hint)
+            return None
+
+    def object(
+        self, path: str, what: str, expected: str | None = None, hint: str | None = None
+    ) -> None:
+        self.objections.append(Objection(path=path, what=what, expected=expected, hint=hint))
+
+    def system(self, defaults: Defaults | None) -> OperatingSystem | None:
+        said = self.cluster.os
+        name, version = _filled(said.name, said.version, defaults.os if defaults else None)
+        if name is None:
+            return None
+        path = "os.version" if said.version else "os.name" if said.name else "os"
+        system = self.ask(path, lambda: self.catalog.os(name, version))
+        if system is not None:
+            for number, platform in enumerate(self.cluster.platforms):
+                if platform not in system.platforms:
+                    expected = " or ".join(str(known) for known in system.platforms)
+                    path, what = f"platforms[{number}]", f"{system} is not known for {platform}"
+                    self.object(path, what, expected)
+        return system
+
+    def too_new(self, system: OperatingSystem) -> bool:
+        """A kernel that kubeadm's preflight refuses comes before anything else about a version."""
+        version = self.cluster.kubernetes
+        oldest = self.catalog.oldest_kernel(version)
+        if oldest is None or numbers(system.kernel) >= numbers(oldest):
+            return False
+        known = [
+            s
+            for s in self.catalog.kernels
+            if numbers(self.catalog.kernels[s]) > numbers(system.kernel)
+        ]
+        first = min(known, key=numbers)
+        self.object(
+            "kubernetes",
+            f"Kubernetes {version} needs kernel {oldest} or newer; {system} has {system.kernel}",
+            f"a version before {first}",
+        )
+        return True
+
+    def runtime(self, defaults: Defaults | None) -> RuntimeRelease | None:
+        said = self.cluster.runtime
+        name, version = _filled(said.name, said.version, defaults.runtime if defaults else None)
+        if name is None:
+            return None
+        path = "runtime.version" if said.version else "runtime"
+        return self.ask(path, lambda: self.catalog.runtime(name, version))
+
+    def fit(
+        self,
+        kubernetes: KubernetesRelease | None,
+        system: OperatingSystem | None,
+        runtime: RuntimeRelease | None,
+    ) -> None:
+        """Check that there are packages for the system, and that Kubernetes takes the runtime."""
+        if kubernetes and system:
+            self.ask("kubernetes", lambda: kubernetes.packages(system))
+        if runtime and system:
+            self.ask("runtime", lambda: runtime.packages(system))
+        support = (
+            self.ask("runtime", lambda: kubernetes.runtime(runtime.name))
+            if kubernetes and runtime
+            else None
+        )
+        if support and runtime and support.validated and runtime.series not in support.validated:
+            self.objections.append(
+                Objection(
+                    path="runtime.version" if self.cluster.runtime.version else "runtime",
+                    what=f"kubeadm of {kubernetes} does not know {runtime.name} {runtime.series}"
+                    " and will warn",
+                    expected=" or ".join(support.validated),
+                    fatal=False,
+                )
+            )
+
+    def calico(self, defaults: Defaults | None) -> tuple[CalicoRelease | None, Install]:
+        said = self.cluster.cni
+        name, version = _filled(said.name, said.version, defaults.cni if defaults else None)
+        if name is None or name == NONE:
+            return None, "manifest"
+        if name != CALICO:
+            self.object(
+                "cni", f"the network plugin {name} is not in the catalog", f"{CALICO} or {NONE}"
+            )
+            return None, "manifest"
+        if version is None:
+            version = self.newest_calico()
+        path = "cni.version" if said.version else "cni"
+        calico = self.ask(path, lambda: self.catalog.calico(version))
+        if calico is None:
+            return None, "manifest"
+        if self.cluster.kubernetes.series not in calico.of.kubernetes:
+            self.unsupported(path, calico)
+        install: Install = said.install or (
+            "operator" if calico.ways[:1] == ("operator",) else "manifest"
+        )
+        self.ask(
+            "cni.install" if said.install else path,
+            lambda: calico.manifests(install, len(self.cluster.nodes)),
+        )
+        return calico, install
+
+    def newest_calico(self) -> str:
+        series = self.catalog.calico_series.values()
+        fitting = [s for s in series if self.cluster.kubernetes.series in s.kubernetes] or series
+        return max((s.series for s in fitting), key=numbers, default="")
+
+    def unsupported(self, path: str, calico: CalicoRelease) -> None:
+        wanted = self.cluster.kubernetes.series
+        fitting = [s.series for s in self.catalog.calico_series.values() if wanted in s.kubernetes]
+        tested = calico.of.kubernetes
+        self.object(
+            path,
+            f"{calico} does not support Kubernetes {wanted}, but {tested[0]} to {tested[-1]}",
+            " or ".join(f"Calico {series}" for series in sorted(fitting, key=numbers)) or None,
+        )
+
+
+def _filled(
+    name: str | None, version: str | None, default: str | None
+) -> tuple[str | None, str | None]:
+    """Fill what is open from the default, where it is about the same thing."""
+    if default is not None:
+        usual, usual_version = split(default)
+        name = name or usual
+        if name == usual:
+            version = version or usual_version
+    return name, version

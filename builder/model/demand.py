@@ -1,0 +1,236 @@
+"""What a cluster will ask for: images, packages, manifests and files, before anything is fetched.
+
+What manifests start is known only when they have been read; :func:`operator_images` then says what
+an operator starts in turn.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from posixpath import basename
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from builder.model.catalog import ROLES, NotInCatalogError
+from builder.model.choice import choose
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from builder.model.artifact import FileKind, Trust
+    from builder.model.catalog import (
+        CalicoRelease,
+        Catalog,
+        Key,
+        KubernetesRelease,
+        OperatingSystem,
+        Repository,
+        RuntimeRelease,
+    )
+    from builder.model.choice import Choice
+    from builder.model.digest import Digest
+    from builder.model.reference import Reference
+    from builder.model.spec import Cluster
+
+KUBEADM = "kubeadm"
+RUNTIME = "runtime"
+SYSTEM = "os"
+CALICO = "calico"
+EXTRA = "extra"
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+@=,:~-]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Ask for an image."""
+
+    reference: Reference
+    roles: tuple[str, ...]
+    needed_by: tuple[str, ...]
+    trust: Trust = "first-use"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedPackage:
+    """Ask for an RPM and, with it, all that it needs."""
+
+    request: str
+    """As yum takes it: ``NAME`` or ``NAME-[EPOCH:]VERSION-RELEASE``."""
+    repository: str | None = None
+    """The only repository that it may come from."""
+    needed_by: tuple[str, ...]
+    reason: str = ""
+    """For people, where the catalog has one."""
+    digests: Mapping[str, Digest] = field(default_factory=dict)
+    """By RPM architecture, where they are known beforehand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedFile:
+    """Ask for a Kubernetes manifest or for a file of the user's."""
+
+    kind: FileKind
+    path: str
+    """Its place in the bundle; manifests are applied in the order of their paths."""
+    sources: tuple[str, ...]
+    """URLs, or one path relative to the folder of cluster.yaml."""
+    needed_by: tuple[str, ...]
+    digest: Digest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """Hold what a cluster will ask for, as far as it is known before fetching."""
+
+    kubernetes: KubernetesRelease
+    os: OperatingSystem
+    runtime: RuntimeRelease
+    calico: CalicoRelease | None
+    cni: str
+    """In one line: ``calico 3.18.6 operator``, or ``none``."""
+    images: tuple[Wanted, ...]
+    packages: tuple[WantedPackage, ...]
+    manifests: tuple[WantedFile, ...]
+    """In the order of applying."""
+    files: tuple[WantedFile, ...]
+    repositories: tuple[Repository, ...]
+    """The system's first, in its order."""
+    keys: tuple[Key, ...]
+    """Those that sign the packages."""
+    metadata_keys: tuple[Key, ...]
+    """Those that may sign repomd.xml; where one cannot be had, the packages' signatures count."""
+
+
+def demand(cluster: Cluster, catalog: Catalog) -> Demand:
+    """Work out what a cluster asks for; raise NotInCatalogError when it cannot be had.
+
+    A cluster that :mod:`builder.formats.spec` read with the same catalog can be had.
+    """
+    choice, objections = choose(cluster, catalog)
+    if choice is None:
+        first = next(objection for objection in objections if objection.fatal)
+        raise NotInCatalogError(first.what, expected=first.expected, hint=first.hint)
+    packages = _packages(cluster, choice)
+    repositories = _repositories(choice, packages, catalog)
+    keys = dict.fromkeys(name for one in repositories for name in one.keys)
+    others = dict.fromkeys(name for one in repositories for name in one.metadata_keys)
+    return Demand(
+        kubernetes=choice.kubernetes,
+        os=choice.os,
+        runtime=choice.runtime,
+        calico=choice.calico,
+        cni=choice.cni,
+        images=merged((*_kubeadm(choice.kubernetes), *_extra_images(cluster))),
+        packages=packages,
+        manifests=_manifests(cluster, choice),
+        files=tuple(
+            WantedFile(
+                kind="file",
+                path=f"files/{file.path}",
+                sources=(file.source,),
+                needed_by=(EXTRA,),
+                digest=file.digest,
+            )
+            for file in cluster.extra.files
+        ),
+        repositories=repositories,
+        keys=tuple(catalog.key(name) for name in keys),
+        metadata_keys=tuple(catalog.key(name) for name in others),
+    )
+
+
+def kubeadm_images(release: KubernetesRelease) -> list[str]:
+    """Give what ``kubeadm config images list`` of a release prints, in its order."""
+    return [str(reference) for _, reference in release.images]
+
+
+def operator_images(
+    calico: CalicoRelease, kinds: Iterable[str], conditions: Iterable[str] = ()
+) -> tuple[Wanted, ...]:
+    """Give the operator's image, and what it starts for custom resources of these kinds.
+
+    ``conditions`` add optional parts: ``certificate-management``, ``fips``, ``windows``.
+    """
+    references = (calico.operator, *calico.started_by(kinds, conditions))
+    return tuple(
+        Wanted(reference=reference, roles=ROLES, needed_by=(CALICO,)) for reference in references
+    )
+
+
+def merged(images: Iterable[Wanted]) -> tuple[Wanted, ...]:
+    """Make one of all that ask for the same image, in the order of first asking."""
+    found: dict[Reference, Wanted] = {}
+    for image in images:
+        before = found.get(image.reference, image)
+        either = {*before.roles, *image.roles}
+        found[image.reference] = Wanted(
+            reference=image.reference,
+            roles=tuple(role for role in ROLES if role in either),
+            needed_by=tuple(dict.fromkeys((*before.needed_by, *image.needed_by))),
+            trust=before.trust,
+        )
+    return tuple(found.values())
+
+
+def _kubeadm(release: KubernetesRelease) -> Iterable[Wanted]:
+    for component, reference in release.images:
+        # kubelet has the runtime start this one under every pod, whoever else asks for it
+        by = (KUBEADM, RUNTIME) if component.sandbox else (KUBEADM,)
+        yield Wanted(reference=reference, roles=component.roles, needed_by=by)
+
+
+def _extra_images(cluster: Cluster) -> Iterable[Wanted]:
+    for reference in cluster.extra.images:
+        trust: Trust = "pinned" if reference.digest else "first-use"
+        yield Wanted(reference=reference, roles=ROLES, needed_by=(EXTRA,), trust=trust)
+
+
+def _packages(cluster: Cluster, choice: Choice) -> tuple[WantedPackage, ...]:
+    pinned = [
+        WantedPackage(
+            request=package.request,
+            repository=package.repository,
+            needed_by=(by,),
+            digests=package.digests,
+        )
+        for by, packages in (
+            (KUBEADM, choice.kubernetes.packages(choice.os)),
+            (RUNTIME, choice.runtime.packages(choice.os)),
+        )
+        for package in packages
+    ]
+    system = [
+        WantedPackage(request=name, needed_by=(SYSTEM,), reason=reason)
+        for name, reason in choice.os.packages.items()
+    ]
+    extra = [WantedPackage(request=text, needed_by=(EXTRA,)) for text in cluster.extra.packages]
+    return (*pinned, *system, *extra)
+
+
+def _repositories(
+    choice: Choice, packages: Iterable[WantedPackage], catalog: Catalog
+) -> tuple[Repository, ...]:
+    named = [package.repository for package in packages if package.repository]
+    names = dict.fromkeys((*choice.os.repositories, *named))
+    return tuple(catalog.repository(name) for name in names)
+
+
+def _manifests(cluster: Cluster, choice: Choice) -> tuple[WantedFile, ...]:
+    found: list[tuple[str, tuple[str, ...], Digest | None, str]] = []
+    if choice.calico is not None:
+        calico = choice.calico.manifests(choice.install, len(cluster.nodes))
+        found += [(name, sources, None, CALICO) for name, sources in calico]
+    for manifest in cluster.extra.manifests:
+        name = basename(urlsplit(manifest.source).path) or "manifest.yaml"
+        found.append((_UNSAFE.sub("_", name), (manifest.source,), manifest.digest, EXTRA))
+    return tuple(
+        WantedFile(
+            kind="manifest",
+            path=f"manifests/{number:03}-{name}",
+            sources=sources,
+            needed_by=(by,),
+            digest=digest,
+        )
+        for number, (name, sources, digest, by) in enumerate(found, start=1)
+    )

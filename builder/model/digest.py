@@ -1,0 +1,36 @@
+"""Digests of content, as ``sha256:<64 hex digits>``."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+_FORM = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Digest:
+    """Name content by its SHA-256 (the one algorithm that every upstream here uses)."""
+
+    hex: str
+
+    @classmethod
+    def parse(cls, text: str) -> Digest:
+        """Read ``sha256:<hex>``; raise ValueError for anything else."""
+        if not _FORM.fullmatch(text):
+            raise ValueError(f"{text!r} is not a digest (sha256: and 64 lower-case hex digits)")
+        return cls(text.removeprefix("sha256:"))
+
+    @classmethod
+    def of(cls, content: bytes | memoryview) -> Digest:
+        """Compute the digest of bytes that are in memory already."""
+        return cls(hashlib.sha256(content).hexdigest())
+
+    @property
+    def short(self) -> str:
+        """Give the first twelve digits, enough for people to tell digests apart."""
+        return self.hex[:12]
+
+    def __str__(self) -> str:
+        return f"sha256:{self.hex}"

@@ -1,0 +1,80 @@
+"""Image references, normalised as docker and containerd do it.
+
+Grammar: the distribution project's reference/reference.go. ``nginx`` means
+``docker.io/library/nginx:latest``; Docker Hub answers at registry-1.docker.io.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from builder.model.digest import Digest
+
+_HOST = re.compile(
+    r"(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+    r"(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?"
+)
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_LONGEST = 255
+HUB = "docker.io"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Reference:
+    """Name an image: host, path, and a tag, a digest or both."""
+
+    host: str
+    path: str
+    tag: str | None = None
+    digest: Digest | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Read a reference, short forms included; raise ValueError for anything else."""
+        rest, _, digest = text.partition("@")
+        pinned = Digest.parse(digest) if digest else None
+        if "@" in text and not digest:
+            raise ValueError(f"{text!r} ends in @ without a digest")
+        head, slash, tail = rest.partition("/")
+        if slash and ("." in head or ":" in head or head == "localhost"):
+            host, rest = head, tail
+        else:
+            host = HUB
+        path, colon, tag = rest.partition(":")
+        if host in {HUB, "index.docker.io", "registry-1.docker.io"}:
+            host = HUB
+            if path and "/" not in path:
+                path = f"library/{path}"
+        if not _HOST.fullmatch(host):
+            raise ValueError(f"{text!r} names no valid registry host")
+        if not _PATH.fullmatch(path) or len(path) > _LONGEST:
+            raise ValueError(
+                f"{text!r} is not an image reference (like registry.example.com/team/app:1.0)"
+            )
+        if colon and not _TAG.fullmatch(tag):
+            raise ValueError(f"{text!r} has no valid tag")
+        return cls(host, path, (tag if colon else None if pinned else "latest"), pinned)
+
+    @property
+    def repository(self) -> str:
+        """Give host and path, such as ``k8s.gcr.io/pause``."""
+        return f"{self.host}/{self.path}"
+
+    def at(self, repository: str) -> Reference:
+        """Give the same tag and digest in another repository."""
+        host, _, path = repository.partition("/")
+        return replace(self, host=host, path=path)
+
+    def mapped(self, registry: str) -> str:
+        """Give the name under an internal registry: REGISTRY[/PREFIX]/PATH without the source host.
+
+        This is the one name mapping of airseed: seeds, publish and packer all use it.
+        """
+        return str(replace(self, host=registry.rstrip("/")))
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{self.repository}{tag}{f'@{self.digest}' if self.digest else ''}"

@@ -1,0 +1,227 @@
+"""What cluster.yaml says, as values: one cluster, its nodes and what else goes into the bundle.
+
+A field that is ``None`` was left open by the document; the catalog has the value then (the system,
+the runtime and their versions are data, not code). Plain constructors check nothing:
+:mod:`builder.formats.spec` reads and checks the document.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from builder.model.digest import Digest
+    from builder.model.platform import Platform
+    from builder.model.reference import Reference
+    from builder.model.version import Version
+
+Role = Literal["control-plane", "worker"]
+Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
+Install = Literal["operator", "manifest"]
+Subnet = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
+
+API_PORT = 6443
+"""Where kube-apiserver listens when nobody says otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """Say what a node has installed before the first package of ours arrives."""
+
+    kind: Literal["core", "empty", "packages"] = "core"
+    """The system's ``@core`` group, nothing at all, or what ``file`` lists."""
+    file: str | None = None
+    """Of ``packages``: the output of ``rpm -qa`` on the image, beside cluster.yaml."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """Name the operating system of the nodes."""
+
+    name: str | None = None
+    version: str | None = None
+    base: Base = field(default_factory=Base)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """Name the container runtime."""
+
+    name: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cni:
+    """Name the network plugin; ``none`` leaves it to the user's own manifests."""
+
+    name: str | None = None
+    version: str | None = None
+    """A release (``3.18.6``) or a series (``3.18``)."""
+    install: Install | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """Hold the cluster's own address ranges; two of a kind mean dual-stack, the main one first."""
+
+    pods: tuple[Subnet, ...]
+    services: tuple[Subnet, ...]
+    domain: str = "cluster.local"
+
+    @property
+    def dual(self) -> bool:
+        """Tell whether pods get addresses of both families."""
+        return len(self.pods) > 1
+
+    @property
+    def dns(self) -> Address:
+        """Give the cluster DNS address: the tenth of the main service subnet, as kubeadm does."""
+        return self.services[0].network_address + 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Say where clients and nodes reach the API server: a load balancer, or the one node."""
+
+    host: str
+    """A DNS name, or an address without brackets."""
+    port: int = API_PORT
+
+    @property
+    def address(self) -> Address | None:
+        """Give the host as an address, or None when it is a name."""
+        try:
+            return ip_address(self.host)
+        except ValueError:
+            return None
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """Name the internal registry that nodes pull from; see ``Reference.mapped`` for names in it."""
+
+    host: str
+    """With its port, where it has one."""
+    prefix: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.host}/{self.prefix}" if self.prefix else self.host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taint:
+    """Keep pods off a node."""
+
+    key: str
+    value: str = ""
+    effect: Effect
+
+    def __str__(self) -> str:
+        return (
+            f"{self.key}={self.value}:{self.effect}" if self.value else f"{self.key}:{self.effect}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeAddress:
+    """Hold one address of a node, with the size of its network where the document gives it."""
+
+    ip: Address
+    prefix: int | None = None
+
+    def __str__(self) -> str:
+        return str(self.ip) if self.prefix is None else f"{self.ip}/{self.prefix}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """Describe one machine."""
+
+    name: str
+    """Its host name and the name of its Node object."""
+    role: Role
+    addresses: tuple[NodeAddress, ...] = ()
+    """The main one first, at most one a family; none only where a lone node finds its own."""
+    mac: str | None = None
+    """Lower-case, with colons."""
+    interface: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    taints: tuple[Taint, ...] | None = None
+    """None leaves them to kubeadm; an empty tuple means that pods of any kind may run here."""
+
+    @property
+    def address(self) -> Address | None:
+        """Give the main address."""
+        return self.addresses[0].ip if self.addresses else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtraFile:
+    """Add one file of the user's to the bundle."""
+
+    path: str
+    """Its place below ``files/`` in the bundle."""
+    source: str
+    """A URL, or a path relative to the folder of cluster.yaml."""
+    digest: Digest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtraManifest:
+    """Add one Kubernetes manifest of the user's; its images are found and added too."""
+
+    source: str
+    """A URL, or a path relative to the folder of cluster.yaml."""
+    digest: Digest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extra:
+    """Hold what the user adds; manifests are applied in this order, after the network plugin."""
+
+    images: tuple[Reference, ...] = ()
+    packages: tuple[str, ...] = ()
+    """RPM names, or names with version as yum takes them."""
+    files: tuple[ExtraFile, ...] = ()
+    manifests: tuple[ExtraManifest, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """Hold everything that one cluster.yaml says."""
+
+    name: str = "kubernetes"
+    kubernetes: Version
+    os: System = field(default_factory=System)
+    platforms: tuple[Platform, ...]
+    runtime: Runtime = field(default_factory=Runtime)
+    cni: Cni = field(default_factory=Cni)
+    network: Network
+    endpoint: Endpoint | None = None
+    registry: Registry | None = None
+    nodes: tuple[Node, ...]
+    extra: Extra = field(default_factory=Extra)
+
+    @property
+    def control_planes(self) -> tuple[Node, ...]:
+        """Give the nodes that run the API server; the first one is where kubeadm init runs."""
+        return tuple(node for node in self.nodes if node.role == "control-plane")
+
+    @property
+    def workers(self) -> tuple[Node, ...]:
+        """Give the other nodes."""
+        return tuple(node for node in self.nodes if node.role == "worker")
+
+
+def is_url(source: str) -> bool:
+    """Tell a URL from a local path; both may stand where a source is asked for."""
+    return source.startswith(("https://", "http://"))

@@ -1,0 +1,34 @@
+"""Kubernetes versions, as ``1.18.5`` (a leading ``v`` is read, never written)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_FORM = re.compile(r"v?(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Version:
+    """Name one release by major, minor and patch; versions are ordered as releases are."""
+
+    major: int
+    minor: int
+    patch: int
+
+    @classmethod
+    def parse(cls, text: str) -> Version:
+        """Read ``[v]MAJOR.MINOR.PATCH``; raise ValueError for anything else."""
+        match = _FORM.fullmatch(text)
+        if not match:
+            raise ValueError(f"{text!r} is not a version (like 1.18.5)")
+        major, minor, patch = (int(part) for part in match.groups())
+        return cls(major, minor, patch)
+
+    @property
+    def series(self) -> str:
+        """Give major and minor, such as ``1.18``."""
+        return f"{self.major}.{self.minor}"
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}.{self.patch}"

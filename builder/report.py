@@ -1,0 +1,87 @@
+"""What long work tells its caller: words, warnings, and how far it has come.
+
+Library code gets a :class:`Reporter` and never prints. ``cli`` draws bars or plain lines;
+tests use :class:`Silent`, or a recorder of their own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Progress(Protocol):
+    """Follow one long piece of work; every method may be called from any thread."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def advance(self, amount: int, *, cached: bool = False) -> None:
+        """Add bytes or steps that are done; ``cached`` when they were here already.
+
+        A negative amount takes back what has to be done again.
+        """
+        ...
+
+    def describe(self, text: str) -> None:
+        """Name what is being done right now."""
+        ...
+
+
+class Reporter(Protocol):
+    """Tell a person, or a log, what happens."""
+
+    def say(self, text: str) -> None:
+        """Report one finished step in one line."""
+        ...
+
+    def warn(self, text: str, *, hint: str | None = None) -> None:
+        """Report something that did not stop the work but deserves attention."""
+        ...
+
+    def progress(self, title: str, total: int | None, *, unit: str = "B") -> Progress:
+        """Begin a piece of work of ``total`` bytes (``unit`` "B") or steps."""
+        ...
+
+
+class _Still:
+    """Be a progress that shows nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+    def advance(self, amount: int, *, cached: bool = False) -> None:
+        """Show nothing."""
+
+    def describe(self, text: str) -> None:
+        """Show nothing."""
+
+
+class Silent:
+    """Be a reporter that shows nothing."""
+
+    def say(self, text: str) -> None:
+        """Show nothing."""
+
+    def warn(self, text: str, *, hint: str | None = None) -> None:
+        """Show nothing."""
+
+    def progress(self, title: str, total: int | None, *, unit: str = "B") -> Progress:  # noqa: ARG002 -- the protocol's names
+        """Give a progress that shows nothing."""
+        return _Still()

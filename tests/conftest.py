@@ -1,0 +1,49 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import scene as scene_module
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--golden``, which writes golden files instead of comparing them."""
+    parser.addoption("--golden", action="store_true", help="write the golden files anew")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with ``golden/NAME`` beside the test's file."""
+    folder = Path(request.path).parent / "golden"
+
+    def compare(name: str, text: str) -> None:
+        file = folder / name
+        if request.config.getoption("--golden"):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        assert file.is_file(), f"{file} is missing: make golden"
+        assert text == file.read_text(encoding="utf-8"), "read the difference, then: make golden"
+
+    return compare
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> scene_module.Stage:
+    """Take a cluster the whole way, once for all tests of a process."""
+    import scene
+
+    return scene.Stage.build(tmp_path_factory.mktemp("stage"))
+
+
+@pytest.fixture
+def scene(stage: scene_module.Stage, tmp_path: Path) -> Iterator[scene_module.Scene]:
+    """Give a folder with a locked cluster, and an upstream of its own."""
+    with stage.scene(tmp_path / "work") as opened:
+        yield opened

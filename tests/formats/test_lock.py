@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from builder.errors import DocumentError
+from builder.formats import lock as lock_format
+from builder.model.artifact import Blob, File, Image, ImageManifest, Package, Repository
+from builder.model.digest import Digest
+from builder.model.lock import Lock, Subject
+from builder.model.platform import Platform
+from builder.model.reference import Reference
+from builder.model.rpm import Nevra
+
+AMD64 = Platform("linux", "amd64")
+TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+
+
+def digest(number: int) -> Digest:
+    return Digest(f"{number:064x}")
+
+
+def blob(number: int, media_type: str = LAYER) -> Blob:
+    return Blob(
+        digest=digest(number), size=number, media_type=media_type, sources=("k8s.gcr.io/pause",)
+    )
+
+
+LOCK = Lock(
+    subject=Subject(
+        cluster="lab",
+        kubernetes="1.18.5",
+        os="centos 7.6",
+        base="core",
+        runtime="docker 19.03.9",
+        cni="calico 3.18.6",
+        platforms=(AMD64,),
+    ),
+    images=(
+        Image(
+            reference=Reference.parse("k8s.gcr.io/pause:3.2"),
+            digest=digest(1),
+            size=1,
+            media_type=TYPE,
+            sources=("registry.k8s.io/pause:3.2",),
+            manifests=(
+                ImageManifest(
+                    platform=AMD64,
+                    digest=digest(1),
+                    config=digest(2),
+                    layers=(digest(3), digest(3)),
+                ),
+            ),
+            roles=("control-plane", "worker"),
+            needed_by=("kubelet",),
+        ),
+    ),
+    blobs=(blob(1, TYPE), blob(2), blob(3)),
+    repositories=(
+        Repository(
+            name="kubernetes",
+            sources=("https://example.invalid/el7/",),
+            digest=digest(9),
+            size=900,
+            keys=("A" * 40,),
+            signed=True,
+        ),
+    ),
+    packages=(
+        Package(
+            nevra=Nevra.parse("kubeadm-1.18.5-0.x86_64"),
+            repository="kubernetes",
+            digest=digest(4),
+            size=4,
+            sources=("https://example.invalid/pool/kubeadm.rpm",),
+            keys=("A" * 40,),
+            requested=True,
+            needed_by=("kubernetes",),
+        ),
+    ),
+    files=(
+        File(
+            kind="key",
+            path="keys/kubernetes.asc",
+            digest=digest(5),
+            size=5,
+            sources=("https://example.invalid/key",),
+            needed_by=("kubernetes",),
+            fingerprint="A" * 40,
+            trust="pinned",
+        ),
+        File(
+            kind="repodata",
+            path="yum/kubernetes/repodata/repomd.xml",
+            digest=digest(6),
+            size=6,
+            sources=(),
+            needed_by=("kubernetes",),
+        ),
+    ),
+)
+
+
+def test_what_is_written_is_read_back() -> None:
+    text = lock_format.write(LOCK)
+    assert lock_format.parse(text.decode(), "cluster.lock") == LOCK
+    assert lock_format.write(lock_format.parse(text.decode(), "cluster.lock")) == text
+
+
+def test_every_artifact_has_a_line_of_its_own() -> None:
+    lines = lock_format.write(LOCK).decode().splitlines()
+    kinds = [line.split('"')[3] for line in lines if line.startswith('{"kind"')]
+    assert kinds == ["repository", "key", "repodata", "rpm", "image", "blob", "blob", "blob"]
+
+
+def test_order_of_the_values_does_not_matter() -> None:
+    turned = replace(LOCK, blobs=LOCK.blobs[::-1], files=LOCK.files[::-1])
+    assert lock_format.write(turned) == lock_format.write(LOCK)
+
+
+def test_every_mistake_is_reported_at_once() -> None:
+    text = (
+        lock_format.write(LOCK)
+        .decode()
+        .replace('"size": 5', '"size": -5')
+        .replace('"kind": "rpm"', '"kind": "deb"')
+        .replace("keys/kubernetes.asc", "keys/../../etc/passwd")
+    )
+    with pytest.raises(DocumentError) as caught:
+        lock_format.parse(text, "cluster.lock")
+    assert "\n".join(str(fault) for fault in caught.value.faults) == (
+        "artifacts[1].name: 'keys/../../etc/passwd' is not a plain relative path "
+        "(expected a plain relative path)\n"
+        "artifacts[1].size: -5 is out of range "
+        "(expected a whole number from 0 to 1125899906842624)\n"
+        "artifacts[3].kind: this kind of artifact is unknown "
+        "(expected repository or rpm or image or blob or key or manifest or file or repodata)"
+    )
+
+
+def test_artifacts_must_point_at_each_other() -> None:
+    broken = replace(LOCK, blobs=(blob(1, TYPE), blob(2), blob(7)), repositories=())
+    with pytest.raises(DocumentError) as caught:
+        lock_format.parse(lock_format.write(broken).decode(), "cluster.lock")
+    assert [str(fault) for fault in caught.value.faults] == [
+        f"k8s.gcr.io/pause:3.2: its blob {digest(3)} is not in the lock",
+        f"{digest(7)}: the blob belongs to no image",
+        "kubeadm-1.18.5-0.x86_64: the repository 'kubernetes' is not in the lock",
+        "yum/kubernetes/repodata/repomd.xml: this repodata belongs to no repository of the lock",
+    ]
+
+
+def test_a_newer_format_is_refused() -> None:
+    text = lock_format.write(LOCK).decode().replace('"format": 1', '"format": 2')
+    with pytest.raises(DocumentError) as caught:
+        lock_format.parse(text, "cluster.lock")
+    assert str(caught.value.faults[0]) == "format: the lock has format 2 (expected format 1)"
+
+
+def test_a_path_that_appears_twice_is_refused() -> None:
+    text = lock_format.write(LOCK).decode()
+    line = next(line for line in text.splitlines() if '"kind": "rpm"' in line)
+    with pytest.raises(DocumentError) as caught:
+        lock_format.parse(text.replace(line, f"{line}\n{line}"), "cluster.lock")
+    assert "yum/kubernetes/Packages/kubeadm-1.18.5-0.x86_64.rpm: the path appears twice" in {
+        str(fault) for fault in caught.value.faults
+    }

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from mutate import mutants
+
+from builder.assets import tree
+from builder.errors import DocumentError, Fault
+from builder.formats import catalog as catalog_format
+from builder.formats import spec
+from builder.formats.text import decode
+
+if TYPE_CHECKING:
+    from builder.model.catalog import Catalog
+
+NODES = "nodes: [{name: a, role: control-plane, address: 10.0.0.1}]\n"
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    """Give the real catalog, and three entries that are made up but for what is asked of them."""
+    real = catalog_format.load([tree("mirrors")])
+    kubernetes = real.kubernetes_series["1.18"]
+    calico = real.calico_series["3.18"]
+    centos = real.systems["centos-7.6"]
+    newer = replace(
+        kubernetes,
+        series="1.32",
+        runtimes={"containerd": kubernetes.runtimes["containerd"]},
+        tags={0: kubernetes.tags[5]},
+        pins={0: kubernetes.pins[5]},
+    )
+    docker = next(s for s in real.runtime_series.values() if s.name == "docker")
+    old_docker = replace(docker, series="1.13", releases={"1.13.1": docker.releases["19.03.9"]})
+    return replace(
+        real,
+        kubernetes_series={"1.18": kubernetes, "1.32": newer},
+        calico_series={
+            "3.18": replace(calico, kubernetes=("1.18", "1.19", "1.20")),
+            "3.26": replace(calico, series="3.26", kubernetes=("1.24", "1.25")),
+        },
+        systems={
+            "centos-7.6": centos,
+            "alma-9.4": replace(centos, name="alma", version="9.4", family="el9", kernel="5.14.0"),
+        },
+        runtime_series={**real.runtime_series, "docker-1.13": old_docker},
+        kernels={"1.18": "3.10", "1.32": "4.19"},
+    )
+
+
+def plain(faults: list[Fault]) -> list[tuple[str, str, str | None, str | None]]:
+    return [(f.where.partition(" (line")[0], f.what, f.expected, f.hint) for f in faults]
+
+
+def wrong(text: str, catalog: Catalog) -> list[tuple[str, str, str | None, str | None]]:
+    with pytest.raises(DocumentError) as caught:
+        spec.read(text + NODES, "cluster.yaml", catalog=catalog)
+    return plain(list(caught.value.faults))
+
+
+def test_what_is_left_open_comes_from_the_kubernetes_series(catalog: Catalog) -> None:
+    choice = spec.read("kubernetes: 1.18.5\n" + NODES, "c", catalog=catalog).choice
+    assert choice is not None
+    assert [str(x) for x in (choice.kubernetes, choice.os, choice.runtime, choice.cni)] == [
+        "Kubernetes 1.18.5",
+        "centos 7.6",
+        "docker 19.03.9",
+        "calico 3.18.6 operator",
+    ]
+
+
+def test_what_is_said_is_taken(catalog: Catalog) -> None:
+    text = (
+        "kubernetes: 1.18.5\nos: {name: centos}\nruntime: containerd\n"
+        "cni: {name: calico, version: 3.18.6, install: manifest}\n"
+    )
+    choice = spec.read(text + NODES, "c", catalog=catalog).choice
+    assert choice is not None
+    assert (str(choice.runtime), choice.cni) == ("containerd 1.2.13", "calico 3.18.6 manifest")
+
+
+def test_without_a_network_plugin_there_is_none(catalog: Catalog) -> None:
+    choice = spec.read("kubernetes: 1.18.5\ncni: none\n" + NODES, "c", catalog=catalog).choice
+    assert choice is not None
+    assert (choice.calico, choice.cni) == (None, "none")
+
+
+def test_without_a_catalog_there_is_no_choice() -> None:
+    assert spec.read("kubernetes: 1.99.0\n" + NODES, "c").choice is None
+
+
+def test_everything_unknown_is_named_at_once_with_what_is_known(catalog: Catalog) -> None:
+    text = (
+        "kubernetes: 1.28.0\nos: {name: centos, version: 7.7}\nruntime: dokcer\n"
+        "cni: flannel\nnetwork: {pods: 10.96.0.0/16}\n"
+    )
+    found = wrong(text, catalog)
+    assert sorted(where for where, *_ in found) == [
+        "cni",
+        "kubernetes",
+        "network.pods",
+        "os.version",
+        "runtime",
+    ]
+    assert (
+        "kubernetes",
+        "Kubernetes 1.28 is not in the catalog",
+        "1.18 or 1.32",
+        "what you know for sure can be added as kubernetes/1.28.yaml in a folder for --catalog",
+    ) in found
+    assert (
+        "cni",
+        "the network plugin flannel is not in the catalog",
+        "calico or none",
+        "any other can come by extra.manifests with cni: none",
+    ) in found
+
+
+def test_a_place_in_the_catalogs_words_has_its_line(catalog: Catalog) -> None:
+    with pytest.raises(DocumentError) as caught:
+        spec.read(f"{NODES}kubernetes: 1.18.4\n", "c", catalog=catalog)
+    assert [fault.where for fault in caught.value.faults] == ["kubernetes (line 2)"]
+
+
+def test_mistakes_in_the_document_do_not_hide_those_in_versions(catalog: Catalog) -> None:
+    found = wrong("kubernetes: 1.18.4\nname: Upper\nruntime: [docker]\ncni: calcio\n", catalog)
+    assert sorted(where for where, *_ in found) == ["cni", "kubernetes", "name", "runtime"]
+    assert "did you mean 'calico'?" in [hint for *_, hint in found]
+
+
+def test_what_is_named_is_looked_up_even_for_an_unreadable_kubernetes(catalog: Catalog) -> None:
+    text = (
+        "kubernetes: new\nos: {name: centos, version: 7.7}\nruntime: podman\n"
+        "cni: {name: calico, version: 3.99}\n"
+    )
+    assert [where for where, *_ in wrong(text, catalog)] == ["kubernetes", "os", "runtime", "cni"]
+
+
+def test_no_release_is_missed_where_its_key_cannot_be_read(catalog: Catalog) -> None:
+    for line in ("os: 7", "runtime: []", "cni: {nmae: x}", "platforms: 7"):
+        found = wrong(f"kubernetes: 1.18.5\n{line}\n", catalog)
+        assert {where.partition(".")[0] for where, *_ in found} == {line.partition(":")[0]}
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("kubernetes: 1.18.5\ncni: {name: calico, version: 3.26}\n", "cni.version"),
+        ("kubernetes: 1.32.0\nruntime: containerd\ncni: none\n", "kubernetes"),
+        ("kubernetes: 1.18.5\nplatforms: [linux/amd64, linux/arm64]\n", "platforms[1]"),
+    ],
+)
+def test_what_does_not_go_together_is_found(text: str, where: str, catalog: Catalog) -> None:
+    assert [found for found, *_ in wrong(text, catalog)] == [where]
+
+
+def test_a_runtime_that_nobody_tested_is_remarked(catalog: Catalog) -> None:
+    text = "kubernetes: 1.18.5\nruntime: {name: docker, version: 1.13}\n" + NODES
+    remarks = spec.read(text, "c", catalog=catalog).remarks
+    assert [remark.where for remark in remarks] == ["runtime.version (line 2)"]
+
+
+def test_the_bridge_of_docker_is_in_the_way(catalog: Catalog) -> None:
+    text = f"kubernetes: 1.18.5\n{NODES.replace('10.0.0.1', '172.17.3.4')}"
+    assert plain(list(spec.read(text, "c", catalog=catalog).remarks)) == [
+        (
+            "nodes[0].address",
+            "172.17.3.4 overlaps 172.17.0.0/16, which docker takes for its own bridge",
+            None,
+            "take another range, or give docker another with bip",
+        )
+    ]
+    text = f"runtime: containerd\n{text}"
+    assert spec.read(text, "c", catalog=catalog).remarks == ()
+
+
+@pytest.mark.parametrize("name", ["single", "ha"])
+def test_the_examples_fit_the_catalog(name: str, catalog: Catalog) -> None:
+    text = (tree("mirrors") / "examples" / f"{name}.yaml").read_text(encoding="utf-8")
+    assert spec.read(text, name, catalog=catalog).choice is not None
+
+
+def test_hostile_documents_meet_the_catalog(catalog: Catalog) -> None:
+    text = (tree("mirrors") / "examples" / "ha.yaml").read_text(encoding="utf-8")
+    chosen = 0
+    for mutant in mutants(text, "yaml", seed=30, count=300):
+        try:
+            read = spec.read(decode(mutant, "c"), "c", catalog=catalog)
+        except DocumentError:
+            continue
+        chosen += read.choice is not None
+    assert chosen > 10
