@@ -1,0 +1,171 @@
+"""The client: small documents with retries, large bodies as streams."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlencode
+
+from builder.errors import FetchError
+from builder.http.redact import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from builder.http.reply import Reply
+    from builder.http.stream import Stream
+
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
+_NAP = 0.2
+
+
+class Client:
+    """Fetch over HTTP and HTTPS; one for a whole run, shared by all its threads.
+
+    ``cancelled`` is asked before every attempt and during pauses. ``deadline`` is the number of
+    seconds that one document may take with all its attempts. Raises UsageError for a CA bundle
+    that cannot be read.
+    """
+
+    def __init__(
+        self,
+        *,
+        ca_bundle: Path | None = None,
+        connect_timeout: float = 10.0,
+        read_timeout: float = 30.0,
+        attempts: int = 5,
+        deadline: float = 300.0,
+        pool: int = 16,
+        sleep: Callable[[float], object] = time.sleep,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> None:
+        from builder.http.transport import Transport  # noqa: PLC0415 -- loads requests: 0.2 s
+
+        self._transport = Transport(
+            ca_bundle=ca_bundle,
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+            pool=pool,
+        )
+        self._attempts = attempts
+        self._deadline = deadline
+        self._sleep = sleep
+        self._cancelled = cancelled
+
+    def get(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int) -> Reply:
+        """Fetch a document of at most ``limit`` bytes, again and again while that may help.
+
+        Raise FetchError, or its StatusError when the server answered, but with no success.
+        """
+        return self._document("GET", url, headers or {}, limit=limit)
+
+    def head(self, url: str, *, headers: Mapping[str, str] | None = None) -> Reply:
+        """Fetch what is said about a document, but not its content; otherwise like ``get``."""
+        return self._document("HEAD", url, headers or {}, limit=0)
+
+    def post(self, url: str, form: Mapping[str, str], *, limit: int) -> Reply:
+        """Send a form, never to where a redirect points; otherwise like ``get``."""
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return self._document("POST", url, headers, urlencode(form).encode(), limit=limit)
+
+    def open(
+        self,
+        url: str,
+        *,
+        offset: int = 0,
+        size: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Stream:
+        """Begin to read a body, from ``offset`` on if the server can; ONE attempt.
+
+        ``size`` is the whole file's, where known; a server that announces another is refused
+        before its body is read. The stream may begin at 0 instead (see ``Stream.offset``) and may
+        end before the file does, when a server sends a shorter range than it was asked for. An
+        ``offset`` equal to ``size`` gives an empty stream. Raise FetchError or its StatusError.
+        """
+        self._check(url)
+        return self._transport.open(url, headers or {}, offset=offset, size=size)
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def _stopped(self) -> bool:
+        return self._cancelled is not None and self._cancelled()
+
+    def _check(self, url: str) -> None:
+        """Raise FetchError when nothing more is wanted."""
+        if self._stopped:
+            raise FetchError("cancelled", where=redact(url))
+
+    def _wait(self, seconds: float, url: str) -> None:
+        """Pause; wake up early when cancelled."""
+        if self._cancelled is None:
+            self._sleep(seconds)
+            return
+        while seconds > 0:
+            self._check(url)
+            self._sleep(min(seconds, _NAP))
+            seconds -= _NAP
+
+    def _document(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        limit: int,
+    ) -> Reply:
+        """Fetch a document, again and again while that may help and time is left."""
+        end = time.monotonic() + self._deadline
+        attempt = 1
+        while True:
+            self._check(url)
+            try:
+                return self._transport.document(method, url, headers, body, limit=limit, end=end)
+            except FetchError as error:
+                pause = _pause(attempt, error.retry_after)
+                if not error.temporary or self._stopped:
+                    raise
+                if attempt == self._attempts or time.monotonic() + pause > end:
+                    raise _tired(error, attempt) from error
+            self._wait(pause, url)
+            attempt += 1
+
+
+def _pause(attempt: int, asked: float | None) -> float:
+    """Give the seconds before the next attempt: doubled each time, scattered, or what was asked."""
+    pause = min(_FIRST_PAUSE * 2.0 ** (attempt - 1), _LONGEST_PAUSE)
+    pause *= random.uniform(0.5, 1.0)  # noqa: S311 -- scatters clients, hides nothing
+    return max(pause, asked or 0.0)
+
+
+def _tired(error: FetchError, attempts: int) -> FetchError:
+    """Say the same, and how often it was tried."""
+    fault = error.fault
+    return FetchError(
+        f"{fault.what} (tried {attempts} times)" if attempts > 1 else fault.what,
+        where=fault.where,
+        expected=fault.expected,
+        hint=fault.hint,
+        temporary=True,
+        retry_after=error.retry_after,
+        status=error.status,
+    )

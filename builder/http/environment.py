@@ -1,0 +1,113 @@
+"""What the environment says about the network: proxies and certificate authorities."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
+
+from builder.errors import UsageError
+from builder.http.redact import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+def proxies_for(url: str) -> dict[str, str]:
+    """Give the proxy for a URL as requests takes it, nothing for a direct connection.
+
+    HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY are read as requests reads them. Beyond that,
+    loopback is always reached directly, and NO_PROXY may hold ``*.example.test``, networks of
+    IPv6, and addresses with a port. Raise UsageError for SOCKS and for a proxy that is no URL.
+    """
+    parts = urlsplit(url)
+    proxy = select_proxy(url, get_environ_proxies(url))
+    if not proxy or _is_direct(parts.hostname or "", parts.port):
+        return {}
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"
+    try:
+        usable = urlsplit(proxy).scheme in {"http", "https"} and bool(urlsplit(proxy).hostname)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageError(
+            "this kind of proxy is not supported",
+            where=redact(proxy),
+            expected="an http:// or https:// proxy",
+            hint="unset ALL_PROXY or give HTTP_PROXY and HTTPS_PROXY",
+        )
+    return {parts.scheme: proxy}
+
+
+def _is_direct(host: str, port: int | None) -> bool:
+    """Tell whether a host is loopback, or in NO_PROXY in a form that requests does not know."""
+    entries = [entry.strip().lower() for entry in getproxies().get("no", "").split(",")]
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        stars = [entry.removeprefix("*") for entry in entries if entry.startswith("*.")]
+        return host == "localhost" or any(f".{host}".endswith(star) for star in stars)
+    if address.is_loopback or f"{host}:{port}" in entries or f"[{host}]:{port}" in entries:
+        return True
+    return any(address in network for network in _networks(entries))
+
+
+def _networks(entries: list[str]) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Read the entries of NO_PROXY that are addresses or networks."""
+    for entry in entries:
+        with contextlib.suppress(ValueError):
+            yield ipaddress.ip_network(entry.strip("[]"), strict=False)
+
+
+def trust(ca_bundle: Path | None, environment: Mapping[str, str] = os.environ) -> ssl.SSLContext:
+    """Make the TLS context of all connections; raise UsageError for a bundle that is none.
+
+    REQUESTS_CA_BUNDLE, SSL_CERT_FILE (each a file or a folder) and SSL_CERT_DIR replace the
+    system's authorities, as they do elsewhere; ``ca_bundle``, or else AIRSEED_CA_BUNDLE, is added
+    to them. Where the system has none at all, those that requests brings are taken.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and host name
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        if environment.get(name):
+            _load(context, Path(environment[name]), name)
+            break
+    else:
+        context.load_default_certs()
+        if not _system_has_authorities():
+            context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
+    added = ca_bundle or (Path(text) if (text := environment.get("AIRSEED_CA_BUNDLE")) else None)
+    if added:
+        _load(context, added, "--ca-bundle" if ca_bundle else "AIRSEED_CA_BUNDLE")
+    return context
+
+
+def _system_has_authorities() -> bool:
+    """Tell whether OpenSSL's default places (or SSL_CERT_DIR) hold anything."""
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile:
+        return True
+    return bool(paths.capath) and any(Path(paths.capath).iterdir())
+
+
+def _load(context: ssl.SSLContext, path: Path, option: str) -> None:
+    """Add the authorities of a file or a folder."""
+    try:
+        if path.is_dir():
+            context.load_verify_locations(capath=path)
+        else:
+            context.load_verify_locations(cafile=path)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise UsageError(
+            f"no certificate authorities can be read from the file given by {option}",
+            where=str(path),
+            expected="one or more certificates in PEM form",
+        ) from error

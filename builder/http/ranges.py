@@ -1,0 +1,86 @@
+"""The head of an answer: is this the file, and which part of it? RFC 9110, section 14."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from builder.errors import FetchError
+from builder.http.redact import redact
+from builder.http.reply import StatusError
+from builder.http.stream import Stream, finish
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
+_OK = 200
+_PARTIAL = 206
+_UNSATISFIABLE = 416
+_CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-([0-9]{1,18})|\*)/([0-9]{1,18}|\*)")
+
+
+def begin(response: BaseHTTPResponse, url: str, offset: int, size: int | None) -> Stream:
+    """Check a response's head against what was asked for, and give its body as a stream.
+
+    Raise FetchError, or StatusError for an answer that is no success.
+    """
+    if response.status == _PARTIAL and offset:
+        return _partial(response, url, offset, size)
+    if response.status == _UNSATISFIABLE and offset:
+        if offset == size:
+            finish(response)
+            return Stream(response, url, offset=offset, length=0)
+        raise _beyond(response, url, offset, size)
+    if response.status != _OK:
+        raise StatusError(url, response.status, response.headers)
+    length = response.length_remaining
+    if size is not None and length is not None and length != size:
+        raise _other_size(response, url, length, size)
+    return Stream(response, url, length=length, most=size)
+
+
+def _partial(response: BaseHTTPResponse, url: str, offset: int, size: int | None) -> Stream:
+    """Check that a partial answer is the part that was asked for."""
+    text = response.headers.get("Content-Range", "")
+    match = _CONTENT_RANGE.fullmatch(text.strip())
+    if not match or match[1] is None or int(match[1]) != offset or int(match[2]) < offset:
+        raise FetchError(
+            f"the server sent the range {text[:80]!r}",
+            where=redact(url),
+            expected=f"bytes {offset}- and on",
+        )
+    if size is not None and match[3] not in {"*", str(size)}:
+        raise _other_size(response, url, int(match[3]), size)
+    length = int(match[2]) + 1 - offset
+    announced = response.length_remaining
+    if (announced is not None and announced != length) or (size and offset + length > size):
+        raise FetchError(
+            f"the server sent {announced} bytes for the range {text[:80]!r}", where=redact(url)
+        )
+    return Stream(response, url, offset=offset, length=length)
+
+
+def _beyond(response: BaseHTTPResponse, url: str, offset: int, size: int | None) -> FetchError:
+    """Explain a range that lies behind the file's end."""
+    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+    has = f"{int(match[3]):,} bytes" if match and match[3] != "*" else "fewer bytes"
+    return FetchError(
+        f"the server has {has}, but byte {offset:,} was asked for",
+        where=redact(url),
+        expected=None if size is None else f"{size:,} bytes",
+        status=_UNSATISFIABLE,
+    )
+
+
+def _other_size(response: BaseHTTPResponse, url: str, length: int, size: int) -> FetchError:
+    """Explain a file of another size than the one that is wanted."""
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip()[:80]
+    page = kind == "text/html"
+    return FetchError(
+        f"sent {length:,} bytes{f' of {kind}' if kind else ''} where {size:,} bytes were expected",
+        where=redact(url),
+        hint="this looks like a login or error page of a proxy or portal; open the URL in a browser"
+        if page
+        else "the file has changed upstream, or this is another file",
+        status=response.status,
+    )

@@ -1,0 +1,119 @@
+"""One attempt at a document or a body, with its redirects; imported when a Client is made."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import requests
+from requests.auth import HTTPBasicAuth
+from requests.utils import urldefragauth
+
+from builder.errors import FetchError
+from builder.http import document, ranges
+from builder.http.environment import proxies_for, trust
+from builder.http.redact import redact
+from builder.http.session import Adapter, Session
+from builder.http.stream import finish
+from builder.http.words import TRANSPORT, translate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from urllib3 import BaseHTTPResponse
+
+    from builder.http.reply import Reply
+    from builder.http.stream import Stream
+
+_IDENTITY = {"Accept-Encoding": "identity", "User-Agent": "airseed"}
+"""Bytes must arrive as they lie there: digests and offsets are of the stored form."""
+
+
+class Transport:
+    """Send requests from many threads: a session for each, connection pools for all."""
+
+    def __init__(
+        self, *, ca_bundle: Path | None, connect_timeout: float, read_timeout: float, pool: int
+    ) -> None:
+        self._adapter = Adapter(trust(ca_bundle), pool)
+        self._timeout = (connect_timeout, read_timeout)
+        self._local = threading.local()
+
+    def document(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        limit: int,
+        end: float,
+    ) -> Reply:
+        """Fetch a document of at most ``limit`` bytes, before ``end`` on the monotonic clock."""
+        response, final = self._send(method, url, headers, body)
+        return document.read(method, response, final, limit, end)
+
+    def open(
+        self, url: str, headers: Mapping[str, str], *, offset: int, size: int | None
+    ) -> Stream:
+        """Begin to read a body, from ``offset`` on if the server can."""
+        wanted = {**headers, "Range": f"bytes={offset}-"} if offset else headers
+        response, final = self._send("GET", url, wanted)
+        try:
+            return ranges.begin(response, final, offset, size)
+        except FetchError:
+            finish(response)
+            raise
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        self._adapter.close()
+
+    def _send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> tuple[BaseHTTPResponse, str]:
+        """Send a request, follow its redirects, and give the open response with its URL.
+
+        Raise FetchError when there is no answer, or a redirect that must not be followed, and
+        UsageError for a proxy that cannot be used.
+        """
+        session = self._session()
+        wanted = requests.PreparedRequest()
+        try:
+            wanted.prepare(
+                method=method,
+                url=url,
+                headers=_IDENTITY,
+                data=body,
+                auth=_userinfo(url),
+                cookies=session.cookies,
+            )
+            wanted.headers.update(headers)  # an Authorization of the caller's is the stronger one
+            response = session.send(
+                wanted, stream=True, timeout=self._timeout, proxies=proxies_for(str(wanted.url))
+            )
+        except requests.TooManyRedirects as error:
+            at = error.response.url if error.response is not None else url
+            raise FetchError(
+                f"the server redirected more than {session.max_redirects} times", where=redact(at)
+            ) from error
+        except TRANSPORT as error:
+            raise translate(error, url) from error
+        return response.raw, urldefragauth(response.url if response.history else url)
+
+    def _session(self) -> Session:
+        """Give this thread's session: requests does not promise that threads can share one."""
+        session: Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = Session(self._adapter)
+        return session
+
+
+def _userinfo(url: str) -> HTTPBasicAuth | None:
+    """Read ``user:password@`` from a URL, as UTF-8; a token may stand there without a password."""
+    if "@" not in url or (parts := urlsplit(url)).username is None:
+        return None
+    user, password = parts.username or "", parts.password or ""
+    return HTTPBasicAuth(unquote(user).encode(), unquote(password).encode())

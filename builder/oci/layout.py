@@ -1,0 +1,141 @@
+r"""The text files of the bundle's images folder, and the check that its image graphs are whole.
+
+The folder is an OCI layout (``oci-layout``, ``index.json``) and a docker archive
+(``manifest.json``) over the same ``blobs/``, so a tar of it loads with ``docker load`` as well as
+with ``ctr images import``. A node that needs one role's images only makes such a tar from a
+subset's three files, on plain tar; part of bundle format 1, so it stays as it is::
+
+    cd images
+    tar -cf - -C worker/linux-amd64 manifest.json index.json -C ../.. oci-layout \
+        -T worker/linux-amd64/blobs | docker load
+
+There is one subset a role and platform: a docker archive holds one platform of an image only.
+Specifications: OCI image-spec 1.1 image-layout.md; docker image specification 1.2, "combined
+image JSON + filesystem changeset format".
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from builder.model.artifact import Image, ImageManifest
+    from builder.model.digest import Digest
+    from builder.model.platform import Platform
+    from builder.model.reference import Reference
+
+_CONTAINERD_NAME = "io.containerd.image.name"
+_REF_NAME = "org.opencontainers.image.ref.name"
+
+
+def render(images: Iterable[Image], platforms: Sequence[Platform]) -> dict[str, bytes]:
+    """Give all text files of the images folder, by their path in it.
+
+    ``platforms`` are the lock's; the first one (or an image's own first, where it lacks that) is
+    what the docker archive of the whole folder holds.
+    """
+    ordered = sorted(images, key=lambda image: image.name)
+    files = {
+        "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
+        "index.json": _index(ordered),
+        "manifest.json": _archive(
+            [(image, _part(image, platforms[:1]) or image.manifests[0]) for image in ordered]
+        ),
+    }
+    for role in sorted({role for image in ordered for role in image.roles}):
+        for platform in platforms:
+            chosen = [
+                (image, part)
+                for image in ordered
+                if role in image.roles and (part := _part(image, (platform,))) is not None
+            ]
+            folder = subset(role, platform)
+            files[f"{folder}/manifest.json"] = _archive(chosen)
+            files[f"{folder}/index.json"] = _index([image for image, _ in chosen])
+            files[f"{folder}/blobs"] = _blobs(chosen)
+    return files
+
+
+def subset(role: str, platform: Platform) -> str:
+    """Give the folder of one role's and platform's subset, such as ``worker/linux-amd64``."""
+    return f"{role}/{str(platform).replace('/', '-')}"
+
+
+def path_of(digest: Digest) -> str:
+    """Give a blob's path in the images folder."""
+    return f"blobs/sha256/{digest.hex}"
+
+
+def names(reference: Reference) -> tuple[str, ...]:
+    """Give the names under which an image is looked up on a node.
+
+    A reference with tag and digest has two: containerd asks by digest alone, docker by tag.
+    """
+    found = []
+    if reference.tag:
+        found.append(f"{reference.repository}:{reference.tag}")
+    if reference.digest:
+        found.append(f"{reference.repository}@{reference.digest}")
+    return tuple(found)
+
+
+def _part(image: Image, platforms: Sequence[Platform]) -> ImageManifest | None:
+    """Give an image's manifest for the first of these platforms that it has."""
+    for platform in platforms:
+        for part in image.manifests:
+            if part.platform == platform:
+                return part
+    return None
+
+
+def _index(images: Sequence[Image]) -> bytes:
+    """Render an OCI layout's index.json: each image's top index or manifest under its name."""
+    entries = [
+        {
+            "mediaType": image.media_type,
+            "digest": str(image.digest),
+            "size": image.size,
+            "annotations": {_CONTAINERD_NAME: name, _REF_NAME: name},
+        }
+        for image in images
+        for name in names(image.reference)
+    ]
+    return _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": entries,
+        }
+    )
+
+
+def _archive(chosen: Sequence[tuple[Image, ImageManifest]]) -> bytes:
+    """Render a docker archive's manifest.json; an image without a tag gets none."""
+    return _json(
+        [
+            {
+                "Config": path_of(part.config),
+                "RepoTags": [name for name in names(image.reference) if "@" not in name],
+                "Layers": [path_of(layer) for layer in part.layers],
+            }
+            for image, part in chosen
+        ]
+    )
+
+
+def _blobs(chosen: Sequence[tuple[Image, ImageManifest]]) -> bytes:
+    """List the blobs of a subset, a path a line."""
+    digests = {
+        digest
+        for image, part in chosen
+        for digest in (image.digest, part.digest, part.config, *part.layers)
+    }
+    return "".join(f"{path_of(digest)}\n" for digest in sorted(digests)).encode()
+
+
+def _json(document: Any) -> bytes:
+    """Write canonical JSON: sorted keys, no spaces, one line."""
+    return (json.dumps(document, sort_keys=True, separators=(",", ":")) + "\n").encode()

@@ -1,0 +1,330 @@
+"""Indexes and manifests: strict readers that keep the raw bytes, and the choice of a platform.
+
+Formats: OCI image-spec 1.1 (image-index.md, manifest.md, descriptor.md) and docker's image
+manifest version 2, schema 2. The bytes are never written anew: their digest is the image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from builder.errors import Fault, IncompleteError, VerificationError
+from builder.model.artifact import INDEX_TYPES, MANIFEST_TYPES
+from builder.model.digest import Digest
+from builder.model.platform import Platform
+from builder.oci import strict
+
+_CONFIG_TYPES = (
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+)
+_LAYER_TYPES = (
+    "application/vnd.oci.image.layer.v1.tar",
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+    "application/vnd.oci.image.layer.v1.tar+zstd",
+    "application/vnd.docker.image.rootfs.diff.tar",
+    "application/vnd.docker.image.rootfs.diff.tar.gzip",
+)
+_FOREIGN = ("foreign", "nondistributable")
+_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1"
+_VAGUE = ("", "application/json", "application/octet-stream", "text/plain")
+_ATTESTATION = "vnd.docker.reference.type"
+_LARGEST = (1 << 63) - 1
+_VARIANTS = {"arm": ("v8", "v7", "v6", "v5"), "amd64": ("v4", "v3", "v2", "v1"), "arm64": ("v8",)}
+"""Newest first: a processor runs its own variant and all that stand behind it."""
+_USUAL = {"arm": "v7", "amd64": "v1", "arm64": "v8"}
+"""What a platform without variant means (containerd's platforms/defaults)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descriptor:
+    """Point to content: what it is, its digest and its size."""
+
+    media_type: str
+    digest: Digest
+    size: int
+    platform: Platform | None = None
+    annotations: dict[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def attests(self) -> bool:
+        """Tell whether this is no image but a statement about one (buildkit's provenance)."""
+        unknown = self.platform is not None and self.platform.os == "unknown"
+        return unknown or _ATTESTATION in self.annotations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """Hold an image index (or docker's manifest list) and its bytes."""
+
+    media_type: str
+    content: bytes = field(repr=False)
+    digest: Digest
+    manifests: tuple[Descriptor, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Hold one platform's image manifest and its bytes; layers lowest first."""
+
+    media_type: str
+    content: bytes = field(repr=False)
+    digest: Digest
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+
+
+def parse(content: bytes, media_type: str | None = None, *, where: str = "") -> Index | Manifest:
+    """Read an index or manifest of at most 4 MiB.
+
+    ``media_type`` is what the registry or the descriptor said; a document that names another one
+    is refused, as is one that could be read as both kinds (CVE-2021-41190). ``where`` begins the
+    message, else the digest does. Raise VerificationError with all faults.
+    """
+    digest = Digest.of(content)
+    where = where or str(digest)
+    if len(content) > strict.LIMIT:
+        raise VerificationError(
+            f"the manifest has {len(content):,} bytes",
+            where=where,
+            expected=f"at most {strict.LIMIT:,}",
+        )
+    said = (media_type or "").partition(";")[0].strip()
+    try:
+        document = strict.load(content)
+    except ValueError as error:
+        page = said == "text/html" or content.lstrip()[:1] == b"<"
+        raise VerificationError(
+            str(error),
+            where=where,
+            hint="this looks like a login or error page of a proxy or portal" if page else None,
+        ) from error
+    reader = _Reader(where)
+    kind = reader.kind(document, said)
+    found: Index | Manifest | None = None
+    if kind in INDEX_TYPES:
+        manifests = reader.descriptors(document, "manifests")
+        found = Index(media_type=kind, content=content, digest=digest, manifests=manifests)
+    elif kind in MANIFEST_TYPES:
+        config = reader.descriptor(document.get("config"), "config", _CONFIG_TYPES)
+        layers = reader.descriptors(document, "layers", _LAYER_TYPES)
+        if config is not None:
+            found = Manifest(
+                media_type=kind, content=content, digest=digest, config=config, layers=layers
+            )
+    if reader.faults or found is None:
+        raise reader.error()
+    return found
+
+
+def choose(index: Index, platform: Platform, *, where: str = "") -> Descriptor:
+    """Choose the manifest for a platform: the nearest variant that runs there, first of equals.
+
+    Attestations and nested indexes are no choice. Raise IncompleteError with what there is.
+    """
+    images = [
+        entry
+        for entry in index.manifests
+        if entry.platform is not None and not entry.attests and entry.media_type in MANIFEST_TYPES
+    ]
+    for variant in _runs(platform):
+        for entry in images:
+            if entry.platform and _plain(entry.platform) == (*_plain(platform)[:2], variant):
+                return entry
+    offered = ", ".join(dict.fromkeys(str(entry.platform) for entry in images)) or "nothing"
+    raise IncompleteError(
+        f"the image is not there for {platform}",
+        where=where or str(index.digest),
+        expected=f"one of what it offers: {offered}",
+        hint="take the platform out of cluster.yaml, or another image",
+    )
+
+
+def platform_of(config: bytes, *, where: str = "") -> Platform:
+    """Read the platform from an image's configuration; raise VerificationError."""
+    where = where or str(Digest.of(config))
+    try:
+        document = strict.load(config)
+    except ValueError as error:
+        raise VerificationError(str(error), where=where) from error
+    reader = _Reader(where)
+    found = reader.platform(document, "")
+    if found is None or reader.faults:
+        raise reader.error()
+    return found
+
+
+def same_platform(one: Platform, other: Platform) -> bool:
+    """Tell whether two names mean one platform, as ``arm64`` and ``arm64/v8`` do."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(platform: Platform) -> tuple[str, str, str]:
+    """Give a platform with its variant spelled out."""
+    usual = _USUAL.get(platform.architecture, "")
+    return platform.os, platform.architecture, platform.variant or usual
+
+
+def _runs(platform: Platform) -> tuple[str, ...]:
+    """Give the variants that run on a platform, best first."""
+    variant = _plain(platform)[2]
+    known = _VARIANTS.get(platform.architecture, ())
+    return known[known.index(variant) :] if variant in known else (variant,)
+
+
+class _Reader:
+    """Read parts of a document and collect what is wrong with them."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.faults: list[Fault] = []
+        self.hint: str | None = None
+
+    def error(self) -> VerificationError:
+        """Give all faults as one error."""
+        first = self.faults[0]
+        more = f" and {len(self.faults) - 1} more" if len(self.faults) > 1 else ""
+        return VerificationError(
+            f"no image that can be used: {first}{more}",
+            where=self.where,
+            hint=first.hint,
+            faults=self.faults,
+        )
+
+    def fault(self, where: str, what: str, expected: str | None = None, hint: str = "") -> None:
+        """Note one mistake."""
+        self.faults.append(Fault(where=where, what=what, expected=expected, hint=hint or None))
+
+    def kind(self, document: Any, said: str) -> str:
+        """Decide what a document is; note a fault and give "" when that is unclear."""
+        if not isinstance(document, dict):
+            self.fault("", f"the document is {_name(document)}", "an object")
+            return ""
+        version, named = document.get("schemaVersion"), document.get("mediaType", "")
+        if (version == 1 and version is not True) or said.startswith(_SCHEMA1):
+            self.fault(
+                "schemaVersion",
+                "this is a schema 1 manifest, which nothing loads any more",
+                "2",
+                "pull and push the image once with a current docker or skopeo, which convert it",
+            )
+            return ""
+        if version != 2 or isinstance(version, bool):  # noqa: PLR2004 -- the format's own number
+            self.fault("schemaVersion", f"is {_shown(version)}", "2")
+        if not isinstance(named, str):
+            self.fault("mediaType", f"is {_name(named)}", "a string")
+            return ""
+        lists, layers = "manifests" in document, "layers" in document or "config" in document
+        if lists and layers:
+            self.fault("", "has the parts of an index and of a manifest", "one of them")
+            return ""
+        guess = INDEX_TYPES[0] if lists else MANIFEST_TYPES[0] if layers else ""
+        kind = named or ("" if said in _VAGUE else said) or guess
+        if said not in _VAGUE and kind != said:
+            self.fault("mediaType", f"is {_shown(named)}", said)
+        if kind not in (INDEX_TYPES if lists else MANIFEST_TYPES if layers else ()):
+            self.fault("mediaType", f"is {_shown(kind)}", "an image index or manifest")
+            return ""
+        return kind
+
+    def descriptors(
+        self, document: dict[str, Any], key: str, kinds: tuple[str, ...] = ()
+    ) -> tuple[Descriptor, ...]:
+        """Read a list of descriptors."""
+        items = document.get(key)
+        if not isinstance(items, list):
+            self.fault(key, f"is {_name(items)}", "a list")
+            return ()
+        found = [self.descriptor(item, f"{key}[{n}]", kinds) for n, item in enumerate(items)]
+        return tuple(item for item in found if item is not None)
+
+    def descriptor(self, item: Any, at: str, kinds: tuple[str, ...]) -> Descriptor | None:
+        """Read one descriptor of one of these media types (any, if there are none)."""
+        if not isinstance(item, dict):
+            self.fault(at, f"is {_name(item)}", "an object")
+            return None
+        kind, size = item.get("mediaType"), item.get("size")
+        digest = self._digest(item.get("digest"), f"{at}.digest")
+        if not isinstance(kind, str):
+            self.fault(f"{at}.mediaType", f"is {_name(kind)}", "a string")
+            return None
+        if item.get("urls") or any(word in kind for word in _FOREIGN):
+            self.fault(
+                at,
+                "is a foreign layer, which its registry does not hold",
+                hint="only Windows images have such layers; take another platform or image",
+            )
+        elif kinds and kind not in kinds:
+            self.fault(f"{at}.mediaType", f"is {_shown(kind)}", "part of a container image")
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST:
+            self.fault(f"{at}.size", f"is {_shown(size)}", "a number of bytes")
+            return None
+        platform = self.platform(item["platform"], f"{at}.platform") if "platform" in item else None
+        annotations = self._annotations(item.get("annotations"), f"{at}.annotations")
+        if digest is None:
+            return None
+        return Descriptor(
+            media_type=kind, digest=digest, size=size, platform=platform, annotations=annotations
+        )
+
+    def platform(self, item: Any, at: str) -> Platform | None:
+        """Read ``os``, ``architecture`` and ``variant``."""
+        if not isinstance(item, dict):
+            self.fault(at, f"is {_name(item)}", "an object")
+            return None
+        system, processor = item.get("os"), item.get("architecture")
+        variant = item.get("variant") or ""
+        if not (
+            isinstance(system, str) and isinstance(processor, str) and isinstance(variant, str)
+        ):
+            self.fault(at, "names no platform", "os, architecture and perhaps variant as strings")
+            return None
+        try:
+            return Platform.parse(f"{system}/{processor}{f'/{variant}' if variant else ''}")
+        except ValueError as error:
+            self.fault(at, str(error))
+            return None
+
+    def _digest(self, item: Any, at: str) -> Digest | None:
+        if not isinstance(item, str):
+            self.fault(at, f"is {_name(item)}", "a digest")
+            return None
+        try:
+            return Digest.parse(item)
+        except ValueError:
+            self.fault(at, f"is {_shown(item)}", "sha256: and 64 lower-case hex digits")
+            return None
+
+    def _annotations(self, item: Any, at: str) -> dict[str, str]:
+        if item is None:
+            return {}
+        if not isinstance(item, dict) or not all(isinstance(text, str) for text in item.values()):
+            self.fault(at, "is not an object of strings")
+            return {}
+        return item
+
+
+_Name = Literal["missing", "a list", "an object", "a string", "a number", "true or false"]
+
+
+def _name(item: Any) -> _Name:
+    """Say what kind of JSON value something is."""
+    if item is None:
+        return "missing"
+    if isinstance(item, bool):
+        return "true or false"
+    if isinstance(item, list):
+        return "a list"
+    if isinstance(item, dict):
+        return "an object"
+    return "a string" if isinstance(item, str) else "a number"
+
+
+def _shown(item: Any) -> str:
+    """Show a JSON value in a message, not longer than a line."""
+    if isinstance(item, str):
+        return repr(item[:80]) if item else "missing"
+    if isinstance(item, int | float) and not isinstance(item, bool):
+        return str(item)
+    return _name(item)

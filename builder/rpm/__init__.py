@@ -1,0 +1,1 @@
+"""A small RPM library: repodata, closure by libsolv, keys and signatures."""

@@ -1,0 +1,303 @@
+"""Which RPMs a node needs besides its base, and why: libsolv's answer as plain values."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from builder.errors import ClosureError, Fault, VerificationError
+from builder.model.digest import Digest
+from builder.rpm.problems import explain, plain, versions
+from builder.rpm.universe import BASE, Metadata, Universe, nevra_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from builder.model.rpm import Nevra
+    from builder.rpm.base import Base
+
+_EPOCH_FIRST = re.compile(r"([0-9]{1,10}):(.+)-([^-]+-[^-]+)")
+_PATTERN = re.compile(r"[*?\[\]]")
+_DOTTED_ARCH = re.compile(r"\.(i[3-6]86)(?:$|\s)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Request:
+    """Ask for a package the way yum's users do."""
+
+    text: str
+    """A name, name with version, NEVRA, ``name >= version``, a provide, or a file's path."""
+    repository: str | None = None
+    """The only repository that it may be taken from."""
+    by: str = "extra"
+    """Who asks, for people: ``kubeadm``, ``runtime``, ``extra``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """Describe one RPM that has to be in the bundle."""
+
+    nevra: Nevra
+    repository: str
+    digest: Digest
+    size: int
+    href: str
+    """As the metadata has it, untrusted; see :func:`builder.rpm.repodata.resolve_href`."""
+    location_base: str | None
+    requested: bool
+    needed_by: tuple[str, ...]
+    """Names of chosen packages that require it, and ``by`` of the requests; sorted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Replaced:
+    """Tell which base package gives way to a chosen one."""
+
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closure:
+    """Hold what has to be installed, sorted by NEVRA."""
+
+    packages: tuple[Chosen, ...]
+    upgraded: tuple[Replaced, ...] = ()
+    """Base packages that are replaced, by a newer build or by what obsoletes them."""
+    present: tuple[str, ...] = ()
+    """Requests that the base fulfils already."""
+    unmatched: tuple[str, ...] = ()
+    """Base packages that no repository describes: only their names count."""
+    base: tuple[str, ...] = ()
+    """The base that was assumed, NEVRA by NEVRA."""
+
+
+def solve(
+    requests: Sequence[Request], *, arch: str, metadata: Sequence[Metadata], base: Base
+) -> Closure:
+    """Find the packages that fulfil all requests on the base, and nothing else.
+
+    Versions that are named hold exactly; weak dependencies are not followed; packages of other
+    architectures come only where a request names one. The same input gives the same answer. Raise
+    ClosureError with a fault a problem, VerificationError for unusable metadata.
+    """
+    universe = _universe(requests, arch, metadata, base)
+    candidates = _candidates(universe, requests)
+    transaction = _run(universe, requests, candidates)
+    return _answer(universe, requests, candidates, transaction)
+
+
+def prove(
+    packages: Sequence[Nevra],
+    *,
+    arch: str,
+    metadata: Sequence[Metadata],
+    base: Base,
+    described_by: Sequence[Metadata] = (),
+) -> list[Fault]:
+    """Check that a node can install exactly these packages from exactly this metadata.
+
+    ``metadata`` is what the bundle carries; ``described_by`` is upstream's, used to say what the
+    base provides and for nothing else. Give what would go wrong; nothing means that it works.
+    """
+    requests = [Request(text=str(one), by="lock") for one in packages]
+    try:
+        universe = _universe(requests, arch, metadata, base, described_by)
+        candidates = _candidates(universe, requests)
+        transaction = _run(universe, requests, candidates)
+    except ClosureError as error:
+        return list(error.faults)
+    new = {str(nevra_of(one)) for one in transaction.newsolvables()}
+    return [
+        Fault(where=name, what="the transaction needs it, but the lock does not name it")
+        for name in sorted(new - {str(one) for one in packages})
+    ]
+
+
+def _universe(
+    requests: Sequence[Request],
+    arch: str,
+    metadata: Sequence[Metadata],
+    base: Base,
+    unseen: Sequence[Metadata] = (),
+) -> Universe:
+    return Universe(
+        arch=arch,
+        metadata=metadata,
+        base=base,
+        unseen=unseen,
+        paths=[one.text for one in requests if one.text.startswith("/")],
+        multilib=any(_DOTTED_ARCH.search(one.text) for one in requests),
+    )
+
+
+def _candidates(universe: Universe, requests: Iterable[Request]) -> dict[Request, list[Any]]:
+    """Find what each request may mean; raise ClosureError with all that mean nothing."""
+    found: dict[Request, list[Any]] = {}
+    faults: list[Fault] = []
+    for request in requests:
+        these = _meaning(universe, request)
+        if isinstance(these, Fault):
+            faults.append(these)
+        else:
+            found[request] = these
+    if faults:
+        raise _failed(faults)
+    return found
+
+
+def _meaning(universe: Universe, request: Request) -> list[Any] | Fault:
+    text = request.text
+    if _PATTERN.search(text):
+        hint = "a bundle needs names: which packages a pattern means changes with the repository"
+        return Fault(where=text, what="patterns are not read here", hint=hint)
+    home = universe.repository(request.repository) if request.repository else None
+    if request.repository and home is None:
+        hint = f"there are: {', '.join(universe.names)}"
+        return Fault(where=text, what=f"there is no repository {request.repository!r}", hint=hint)
+    if swapped := _EPOCH_FIRST.fullmatch(text):
+        text = f"{swapped[2]}-{swapped[1]}:{swapped[3]}"
+    these = universe.select(text)
+    if home is not None:
+        inside = [one for one in these if one.repo.id == home.id]
+        twins = {(one.nameid, one.evrid, one.archid) for one in inside}
+        these = inside + [
+            one
+            for one in these
+            if one.isinstalled() and (one.nameid, one.evrid, one.archid) in twins
+        ]
+    return these or _absent(universe, request, home)
+
+
+def _absent(universe: Universe, request: Request, home: Any) -> Fault:
+    searched = [request.repository] if request.repository else universe.names
+    what = f"no package matches in {', '.join(searched) or 'any repository'}"
+    head = re.split(r"[\s<>=]", request.text, maxsplit=1)[0]
+    # kubeadm-1.18.5-0 may mean the name kubeadm, or kubeadm-1.18.5 with a release of 0
+    parts = head.split("-")
+    for length in range(len(parts), 0, -1):
+        name = "-".join(parts[:length])
+        if there := versions(universe.pool, name, home):
+            return Fault(where=request.text, what=what, hint=f"{name} is there as {there}")
+        if elsewhere := versions(universe.pool, name):
+            return Fault(where=request.text, what=what, hint=f"elsewhere: {name} {elsewhere}")
+    return Fault(where=request.text, what=what, hint="check the spelling, or add its repository")
+
+
+def _run(
+    universe: Universe, requests: Sequence[Request], candidates: Mapping[Request, list[Any]]
+) -> Any:
+    jobs = [universe.install(candidates[one]) for one in requests]
+    wanted = [found for one in requests for found in candidates[one] if found.isinstalled()]
+    jobs += [universe.favor(found) for found in wanted]  # upgraded only when something needs it
+    solver, problems = universe.solve(jobs)
+    if problems:
+        meanings = {one.text: [found.id for found in candidates[one]] for one in requests}
+        searched = universe.names
+        raise _failed(explain(universe.solv, universe.pool, problems, meanings, searched))
+    return solver.transaction()
+
+
+def _failed(faults: list[Fault]) -> ClosureError:
+    first = f": {faults[0]}" if len(faults) == 1 else ""
+    count = "" if len(faults) == 1 else f": {len(faults)} problems"
+    hint = faults[0].hint if len(faults) == 1 else None
+    return ClosureError(f"the packages can't be installed{count}{first}", hint=hint, faults=faults)
+
+
+def _answer(
+    universe: Universe,
+    requests: Sequence[Request],
+    candidates: Mapping[Request, list[Any]],
+    transaction: Any,
+) -> Closure:
+    new = list(transaction.newsolvables())
+    present: list[str] = []
+    reasons: dict[int, set[str]] = {one.id: set() for one in new}
+    asked: set[int] = set()
+    for request in requests:
+        chosen = [one.id for one in candidates[request] if one.id in reasons]
+        for one in chosen:
+            reasons[one].add(request.by)
+        asked.update(chosen)
+        if not chosen:
+            present.append(request.text)
+    _add_dependents(universe, new, transaction, reasons)
+    faults: list[Fault] = []
+    packages = []
+    for one in new:
+        try:
+            packages.append(_chosen(universe, one, one.id in asked, reasons[one.id]))
+        except VerificationError as error:
+            faults.append(error.fault)
+    if faults:
+        raise VerificationError(
+            f"the metadata of {len(faults)} packages is unusable: {faults[0]}", faults=faults
+        )
+    return Closure(
+        packages=tuple(sorted(packages, key=lambda one: (one.nevra, one.repository))),
+        upgraded=_upgraded(universe, transaction),
+        present=tuple(sorted(set(present))),
+        unmatched=universe.unmatched,
+        base=tuple(sorted(str(one) for one in universe.pool.installed.solvables)),
+    )
+
+
+def _add_dependents(
+    universe: Universe, new: list[Any], transaction: Any, reasons: dict[int, set[str]]
+) -> None:
+    """Note for each new package which new ones require it and have no other provider."""
+    kept = {one.id for one in transaction.keptsolvables()}
+    providers: dict[Any, list[int]] = {}
+    for one in new:
+        for dep in one.lookup_deparray(universe.solv.SOLVABLE_REQUIRES, 0):
+            if dep.id not in providers:
+                providers[dep.id] = [found.id for found in universe.pool.whatprovides(dep)]
+            ids = providers[dep.id]
+            if not any(found in kept for found in ids):
+                for found in ids:
+                    if found in reasons and found != one.id:
+                        reasons[found].add(one.name)
+
+
+def _upgraded(universe: Universe, transaction: Any) -> tuple[Replaced, ...]:
+    kinds = universe.solv.Transaction
+    mode = kinds.SOLVER_TRANSACTION_SHOW_OBSOLETES | kinds.SOLVER_TRANSACTION_OBSOLETE_IS_UPGRADE
+    found = set()
+    for step in transaction.steps():
+        if step.isinstalled() and transaction.steptype(step, mode):
+            other = transaction.othersolvable(step)
+            found.add(Replaced(old=str(step), new=str(other) if other else ""))
+    return tuple(sorted(found))
+
+
+def _chosen(universe: Universe, one: Any, asked: bool, reasons: set[str]) -> Chosen:  # noqa: FBT001 -- private
+    solv = universe.solv
+    nevra = nevra_of(one)
+    where = f"{one.repo.name}: {nevra}"
+    checksum = one.lookup_checksum(solv.SOLVABLE_CHECKSUM)
+    text = f"{checksum.typestr()}:{checksum.hex()}" if checksum else "nothing"
+    try:
+        digest = Digest.parse(text)
+    except ValueError as error:
+        raise VerificationError(
+            "the metadata has no SHA-256 of the RPM", where=where, hint=f"it has {plain(text)}"
+        ) from error
+    href, _ = one.lookup_location()
+    size = one.lookup_num(solv.SOLVABLE_DOWNLOADSIZE)
+    if not href or not size:
+        raise VerificationError("the metadata has no location or size of the RPM", where=where)
+    return Chosen(
+        nevra=nevra,
+        repository=one.repo.name,
+        digest=digest,
+        size=size,
+        href=href,
+        location_base=one.lookup_str(solv.SOLVABLE_MEDIABASE),
+        requested=asked,
+        needed_by=tuple(sorted(reasons)),
+    )
+
+
+__all__ = ["BASE", "Chosen", "Closure", "Metadata", "Replaced", "Request", "prove", "solve"]

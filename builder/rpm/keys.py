@@ -1,0 +1,172 @@
+"""OpenPGP keys of those who sign packages, and detached signatures over metadata.
+
+pysequoia reads the keys, whatever their age, and checks detached signatures by today's rules: no
+version 3, no SHA-1, also not in the key's own signature over itself. RPM signatures are another
+matter: see :mod:`builder.rpm.signature`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from builder.errors import VerificationError
+from builder.rpm.problems import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+KEYS_LIMIT = 1 << 20
+"""Bytes of the largest file of keys that is read."""
+SIGNATURE_LIMIT = 1 << 18
+"""Bytes of the largest detached signature that is read."""
+_MOST_KEYS = 64
+_SHORT_ID = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """Hold one certificate: a primary key with its subkeys and names."""
+
+    fingerprint: str
+    """Of the primary key, upper-case hex."""
+    content: bytes = field(repr=False)
+    """The packets, not armoured."""
+    armoured: bytes = field(repr=False)
+    """The same as text, ready for rpm --import and gpgkey= (EL7 reads nothing else)."""
+    users: tuple[str, ...]
+    parts: tuple[str, ...]
+    """Fingerprints of the primary key and its subkeys, any of which may have signed."""
+
+    def has(self, issuer: str) -> bool:
+        """Tell whether a fingerprint or key ID (hex of any case) is one of this key."""
+        end = issuer.upper()
+        return len(end) >= _SHORT_ID and any(part.endswith(end) for part in self.parts)
+
+    def __str__(self) -> str:
+        return f"{self.fingerprint} ({self.users[0]})" if self.users else self.fingerprint
+
+
+def load_keys(content: bytes, *, where: str = "key") -> tuple[Key, ...]:
+    """Read all keys of a file, armoured or binary, in the order in which they stand.
+
+    Raise VerificationError when there is none, or what is there is no public key.
+    """
+    if len(content) > KEYS_LIMIT:
+        raise VerificationError(
+            f"{len(content):,} bytes is too much for keys", where=where,
+            expected=f"at most {KEYS_LIMIT:,} bytes",
+        )  # fmt: skip
+    pysequoia = _pysequoia()
+    try:
+        certs = pysequoia.Cert.split_bytes(content)
+        if any(cert.has_secret_keys for cert in certs):
+            raise VerificationError(
+                "there is a secret key in it", where=where, hint="export the public half only"
+            )
+        keys = [_key(pysequoia, bytes(cert)) for cert in certs[: _MOST_KEYS + 1]]
+    except (RuntimeError, ValueError, OSError) as error:  # pysequoia raises RuntimeError for all
+        raise VerificationError(
+            f"no OpenPGP key can be read: {_reason(error)}", where=where
+        ) from error
+    if not keys:
+        raise VerificationError("there is no OpenPGP key in it", where=where)
+    if len(keys) > _MOST_KEYS:
+        raise VerificationError(f"there are more than {_MOST_KEYS} keys in it", where=where)
+    return tuple({key.fingerprint: key for key in keys}.values())
+
+
+def _key(pysequoia: Any, content: bytes) -> Key:
+    """Describe a key by its packets, because policies refuse to say the names of old ones."""
+    parts, users = [], []
+    for packet in pysequoia.packet.PacketPile.from_bytes(content):
+        if packet.tag in (pysequoia.packet.Tag.PublicKey, pysequoia.packet.Tag.PublicSubkey):
+            parts.append(str(packet.fingerprint).upper())
+        elif packet.tag == pysequoia.packet.Tag.UserID:
+            users.append(plain(packet.user_id or ""))
+    armoured = str(pysequoia.armor(content, pysequoia.ArmorKind.PublicKey)).encode()
+    return Key(
+        fingerprint=parts[0],
+        content=content,
+        armoured=armoured,
+        users=tuple(users),
+        parts=tuple(parts),
+    )
+
+
+def verify_detached(
+    content: bytes, signature: bytes, keys: Sequence[Key], *, where: str = "signature"
+) -> str:
+    """Check a detached signature, armoured or binary; give the fingerprint of the key.
+
+    Raise VerificationError that says which key signed and which were expected, or which modern
+    rule an old signature breaks.
+    """
+    if len(signature) > SIGNATURE_LIMIT:
+        raise VerificationError("this is too large for a signature", where=where)
+    pysequoia = _pysequoia()
+    try:
+        packet = pysequoia.Sig.from_bytes(signature)
+        issuer = str(packet.issuer_fingerprint or packet.issuer_key_id or "").upper()
+    except (RuntimeError, ValueError, OSError) as error:
+        raise VerificationError(
+            f"no OpenPGP signature can be read: {_reason(error)}", where=where
+        ) from error
+    matching = [key for key in keys if issuer and key.has(issuer)]
+    if not matching:
+        raise _stranger(issuer, keys, where)
+    key = matching[0]
+    try:
+        cert = pysequoia.Cert.from_bytes(key.content)
+        found = pysequoia.verify(bytes=content, store=lambda _ids: [cert], signature=packet)
+        good = {str(one.certificate).upper() for one in found.valid_sigs}
+    except (RuntimeError, ValueError, OSError) as error:
+        raise VerificationError(
+            f"the signature of {key} is not good: {_reason(error)}",
+            where=where,
+            hint=_explain(packet, pysequoia.Cert.from_bytes(key.content)),
+        ) from error
+    if key.fingerprint not in good:
+        raise VerificationError(f"the signature of {key} is not good", where=where)
+    return key.fingerprint
+
+
+def _stranger(issuer: str, keys: Iterable[Key], where: str) -> VerificationError:
+    return VerificationError(
+        f"it is signed by the key {issuer or 'of an unknown number'}",
+        where=where,
+        expected=" or ".join(str(key) for key in keys) or "no key was given to check it with",
+        hint="if the signer changed the key, check the new one's fingerprint and add it to the"
+        " catalog",
+    )
+
+
+def _explain(packet: Any, cert: Any) -> str:
+    """Say which of today's rules an old but perhaps genuine signature breaks."""
+    try:
+        if packet.version is not None and str(packet.version).endswith("3"):
+            return "it is a version 3 signature, which is not accepted since 2021"
+        if "SHA1" in str(packet.hash_algorithm).upper():
+            return "it is made with SHA-1, which is not accepted since 2023"
+        if cert.is_revoked:
+            return "the key is revoked"
+        expiration = cert.expiration
+        if expiration is not None and packet.created and packet.created > expiration:
+            return f"the key expired on {expiration:%Y-%m-%d}, before the signature was made"
+        _ = cert.user_ids
+    except (RuntimeError, ValueError) as error:
+        return f"the key breaks today's rules: {_reason(error)}"
+    return "the content, the signature or both were changed"
+
+
+def _reason(error: Exception) -> str:
+    """Give pysequoia's sentence and its causes, without the stack that follows them."""
+    head = str(error).partition("Stack backtrace")[0]
+    lines = [line.strip().removeprefix("0: ").removeprefix("1: ") for line in head.splitlines()]
+    return plain("; ".join(line for line in lines if line and line != "Caused by:"))
+
+
+def _pysequoia() -> Any:
+    import pysequoia  # noqa: PLC0415 -- heavy, and only needed where something is signed
+
+    return pysequoia

@@ -1,0 +1,156 @@
+"""XML from strangers: no document type, no entities, bounded size, depth and count.
+
+Repository metadata needs none of what makes XML dangerous, so all of it is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import zlib
+from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
+from xml.parsers import expat
+
+from builder.errors import VerificationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_DEEPEST = 32
+_MOST = 2_000_000
+_PROLOGUE = 1 << 16
+
+
+class _Refused(Exception):  # noqa: N818 -- how a callback leaves expat
+    pass
+
+
+class _Begun(Exception):  # noqa: N818 -- the same
+    pass
+
+
+def read_markup(
+    content: bytes, root: str, *, where: str, largest: int, typed: bool = False
+) -> Element:
+    """Read a small document whole; give its root, tags without namespaces.
+
+    ``largest`` is in bytes. A ``typed`` document may name a document type (as comps.xml does),
+    which is not read, but never declare anything itself. Raise VerificationError for anything that
+    is not well-formed, is too large or deep, declares a document type, or has another root.
+    """
+    if len(content) > largest:
+        raise VerificationError(
+            f"{len(content):,} bytes is too much for this document",
+            where=where,
+            expected=f"at most {largest:,} bytes",
+        )
+    tree = _Tree()
+    parser = _parser(typed=typed)
+    parser.StartElementHandler = tree.start
+    parser.EndElementHandler = tree.end
+    parser.CharacterDataHandler = tree.data
+    _feed(parser, content, where, final=True)
+    try:
+        found = tree.close()
+    except (ParseError, AssertionError) as error:  # TreeBuilder asserts that a root was closed
+        raise VerificationError("the document is empty", where=where) from error
+    if found.tag != root:
+        raise VerificationError(
+            f"the document begins with <{found.tag[:40]}>", where=where, expected=f"<{root}>"
+        )
+    return found
+
+
+def check_prologue(path: Path, root: str, *, where: str) -> None:
+    """Check that a document of any size begins with the right element and no document type.
+
+    The rest is for the C library that reads it; without a document type there are no entities.
+    The file may be compressed with gzip.
+    """
+    content = _beginning(path, where)
+    first: list[str] = []
+
+    def start(tag: str, _attributes: dict[str, str]) -> None:
+        first.append(_local(tag))
+        raise _Begun
+
+    parser = _parser()
+    parser.StartElementHandler = start
+    with contextlib.suppress(_Begun):
+        _feed(parser, content, where, final=False)
+    if first != [root]:
+        began = f"the document begins with <{first[0][:40]}>" if first else "no element was found"
+        raise VerificationError(began, where=where, expected=f"<{root}>")
+
+
+def _beginning(path: Path, where: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            is_gzip = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            return (gzip.GzipFile(fileobj=file) if is_gzip else file).read(_PROLOGUE)
+    except (OSError, EOFError, zlib.error) as error:
+        what = getattr(error, "strerror", None) or str(error)
+        raise VerificationError(what, where=where) from error
+
+
+class _Tree:
+    """Build elements while counting them."""
+
+    def __init__(self) -> None:
+        self._builder = TreeBuilder()
+        self._depth = 0
+        self._count = 0
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        self._count += 1
+        if self._depth > _DEEPEST:
+            raise _Refused(f"elements are nested more than {_DEEPEST} deep")
+        if self._count > _MOST:
+            raise _Refused(f"there are more than {_MOST:,} elements")
+        self._builder.start(_local(tag), {_local(key): text for key, text in attributes.items()})
+
+    def end(self, tag: str) -> None:
+        self._depth -= 1
+        self._builder.end(_local(tag))
+
+    def data(self, text: str) -> None:
+        self._builder.data(text)
+
+    def close(self) -> Element:
+        return self._builder.close()
+
+
+def _local(name: str) -> str:
+    return name.rpartition("}")[2]
+
+
+def _parser(*, typed: bool = False) -> expat.XMLParserType:
+    def doctype(_name: str, _system: str | None, _public: str | None, inner: int) -> None:
+        if inner or not typed:
+            refuse()
+
+    def refuse(*_: object) -> None:
+        raise _Refused("it declares a document type, which repository metadata never needs")
+
+    # the encoding is ours to say: all metadata is UTF-8, and a document could name odd codecs
+    parser = expat.ParserCreate("utf-8", "}")
+    parser.StartDoctypeDeclHandler = doctype
+    parser.EntityDeclHandler = refuse
+    parser.buffer_text = True
+    return parser
+
+
+def _feed(parser: expat.XMLParserType, content: bytes, where: str, *, final: bool) -> None:
+    try:
+        parser.Parse(content, final)
+    except _Refused as error:
+        raise VerificationError(f"the document is refused: {error}", where=where) from error
+    except expat.ExpatError as error:
+        raise VerificationError(
+            f"not well-formed XML: {error}",
+            where=where,
+            hint="a login page or a proxy's error page looks like this",
+        ) from error

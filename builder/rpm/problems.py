@@ -1,0 +1,121 @@
+"""The solver's problems in words: what is missing, for whom, where it was looked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from builder.errors import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_MOST_VERSIONS = 6
+
+
+def explain(
+    solv: Any,
+    pool: Any,
+    problems: Iterable[Any],
+    candidates: Mapping[str, Iterable[int]],
+    searched: list[str],
+) -> list[Fault]:
+    """Give one fault for each distinct cause.
+
+    ``candidates`` has the solvable ids that each request may mean; ``searched`` names the
+    repositories that were looked into.
+    """
+    faults: dict[tuple[str, str], Fault] = {}
+    for problem in problems:
+        infos = [info for rule in problem.findallproblemrules() for info in rule.allinfos()]
+        asked = _requests(infos, candidates)
+        for info in _causes(solv, infos):
+            what = plain(info.problemstr())
+            hint = _advice(solv, pool, info, infos, searched)
+            faults.setdefault((asked, what), Fault(where=asked, what=what, hint=hint))
+    return list(faults.values())
+
+
+def plain(text: str) -> str:
+    """Make text from a repository safe to print on one line."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)[:400]
+
+
+def _requests(infos: list[Any], candidates: Mapping[str, Iterable[int]]) -> str:
+    involved = {info.solvable.id for info in infos if info.solvable}
+    involved |= {info.othersolvable.id for info in infos if info.othersolvable}
+    named = [text for text, ids in candidates.items() if involved & set(ids)]
+    return ", ".join(named)
+
+
+def _causes(solv: Any, infos: list[Any]) -> list[Any]:
+    """Leave out steps on the way (A requires B) where an end (nothing provides C) is known."""
+    rule = solv.Solver
+    ends = [
+        info
+        for info in infos
+        if info.type
+        not in {rule.SOLVER_RULE_JOB, rule.SOLVER_RULE_PKG_REQUIRES, rule.SOLVER_RULE_UPDATE}
+    ]
+    steps = [info for info in infos if info.type == rule.SOLVER_RULE_PKG_REQUIRES]
+    return ends or steps or infos
+
+
+def _advice(solv: Any, pool: Any, info: Any, infos: list[Any], searched: list[str]) -> str | None:
+    rule = solv.Solver
+    if info.type == rule.SOLVER_RULE_PKG_NOTHING_PROVIDES_DEP:
+        return _missing(pool, info, infos, searched)
+    if info.type == rule.SOLVER_RULE_PKG_SAME_NAME:
+        pair = [one for one in (info.solvable, info.othersolvable) if one]
+        if any(one.isinstalled() for one in pair):
+            return "the base has another version, and packages of the base are never downgraded"
+        return "two of the requests, or what they need, want different versions of one package"
+    chain = _chain(infos)
+    return f"on the way: {chain}" if chain else None
+
+
+def _missing(pool: Any, info: Any, infos: list[Any], searched: list[str]) -> str:
+    name = str(info.dep).partition(" ")[0]
+    there = versions(pool, name)
+    found = f"{name} is there as {there}" if there else None
+    looked = f"searched: {', '.join(searched)}, and the base"
+    chain = _chain([one for one in infos if one is not info])
+    way = f"on the way: {chain}" if chain else None
+    return plain("; ".join(part for part in (found, looked, way) if part))
+
+
+def _chain(infos: list[Any]) -> str:
+    steps = [
+        f"{info.solvable} requires {info.dep}"
+        for info in infos
+        if info.solvable and info.dep and "requires" in info.problemstr()
+    ]
+    return plain("; ".join(steps[:4]))
+
+
+def versions(pool: Any, name: str, repository: Any = None) -> str:
+    """List the versions in which a package or provide exists, newest first; empty if none."""
+    found = [
+        one
+        for one in pool.whatprovides(pool.Dep(name))
+        if repository is None or one.repo.id == repository.id
+    ]
+    found.sort(key=_Order, reverse=True)
+    texts = list(
+        dict.fromkeys(
+            (one.evr if one.name == name else str(one))
+            + ("" if repository is not None else f" ({one.repo.name})")
+            for one in found
+        )
+    )
+    more = f" and {len(texts) - _MOST_VERSIONS} more" if len(texts) > _MOST_VERSIONS else ""
+    return plain(", ".join(texts[:_MOST_VERSIONS]) + more)
+
+
+class _Order:
+    """Compare packages as RPM does."""
+
+    def __init__(self, solvable: Any) -> None:
+        self._solvable = solvable
+
+    def __lt__(self, other: _Order) -> bool:
+        return bool(self._solvable.evrcmp(other._solvable) < 0)

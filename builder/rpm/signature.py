@@ -1,0 +1,142 @@
+"""The signature in an RPM's header, checked with pinned keys by rpm-rs.
+
+Only lead, signature header and header are read. What proves what:
+
+- the header signature (tag RSAHEADER or DSAHEADER) covers the header: name, version,
+  dependencies, scripts, and in newer RPMs the payload's digest; it is what is checked here;
+- the older SIGPGP or SIGGPG covers header and payload; EL7's RPMs carry both. It is not looked
+  at, for that the payload would have to pass through;
+- the payload is covered by the SHA-256 of the whole file in the lock, which comes from signed
+  metadata, from the catalog, or from the first lock.
+
+CentOS 7 signs with version 3 signatures and keys that certify themselves with SHA-1; rpm-rs
+accepts both, as yum of EL7 does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from builder.errors import VerificationError
+from builder.model.rpm import Nevra
+from builder.rpm.header import signature_tags
+from builder.rpm.problems import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from builder.rpm.keys import Key
+
+_DSA_HEADER, _RSA_HEADER, _OPENPGP = 267, 268, 278
+_OVER_HEADER = {_DSA_HEADER, _RSA_HEADER, _OPENPGP}
+_OVER_ALL = {1002, 1005}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """Hold what an RPM's header says about itself."""
+
+    nevra: Nevra
+    provides: tuple[str, ...]
+    requires: tuple[str, ...]
+
+
+def check_signature(head: bytes, keys: Sequence[Key], *, where: str = "RPM") -> str:
+    """Check the header signature with pinned keys; give the fingerprint of the one that signed.
+
+    ``head`` is what :func:`builder.rpm.header.read_head` gives; more bytes do no harm. Raise
+    VerificationError when the RPM is damaged, unsigned, changed, or signed by another key.
+    """
+    tags = signature_tags(head, where=where)
+    if not tags & _OVER_HEADER:
+        what = "its header is not signed" if tags & _OVER_ALL else "the RPM is not signed"
+        raise VerificationError(what, where=where, expected=_expected(keys))
+    metadata = _metadata(head, where)
+    issuers = _issuers(metadata, where)
+    matching = [key for key in keys if any(key.has(issuer) for issuer in issuers)]
+    if not matching:
+        signers = " and ".join(issuers) or "of an unknown number"
+        raise VerificationError(
+            f"the RPM is signed by the key {signers}", where=where, expected=_expected(keys)
+        )
+    complaint = ""
+    for key in matching:
+        complaint = _complaint(metadata, key)
+        if not complaint:
+            return key.fingerprint
+    raise VerificationError(
+        f"the signature of {matching[-1]} is not good: {complaint}",
+        where=where,
+        hint="the RPM was changed after it was signed, or damaged on the way",
+    )
+
+
+def read_header(head: bytes, *, where: str = "RPM") -> Head:
+    """Read name and dependencies, to see whether an RPM is the one that a lock names.
+
+    Raise VerificationError for a damaged header.
+    """
+    signature_tags(head, where=where)
+    metadata = _metadata(head, where)
+    with _Translated(where):
+        name = metadata.nevra()
+        epoch = f"{name.epoch}:" if name.epoch else ""
+        text = f"{name.name}-{epoch}{name.version}-{name.release}.{name.arch}"
+        return Head(
+            nevra=Nevra.parse(text),
+            provides=tuple(sorted({plain(str(one.name)) for one in metadata.provides()})),
+            requires=tuple(sorted({plain(str(one.name)) for one in metadata.requires()})),
+        )
+
+
+def _metadata(head: bytes, where: str) -> Any:
+    with _Translated(where):
+        return _rpm_rs().PackageMetadata.from_bytes(head)
+
+
+def _issuers(metadata: Any, where: str) -> list[str]:
+    """Give fingerprints or key IDs of the header's signatures, upper-case hex."""
+    found: dict[str, None] = {}
+    with _Translated(where):
+        # a version 3 signature has a key ID only; its `.version` raises, so nobody asks for it
+        for one in metadata.signatures():
+            found[str(one.fingerprint or one.key_id or "").upper()] = None
+    return [issuer for issuer in found if issuer]
+
+
+def _complaint(metadata: Any, key: Key) -> str:
+    """Check with one key; give what is wrong, nothing if the signature is good."""
+    rpm_rs = _rpm_rs()
+    try:
+        verifier = rpm_rs.Verifier()
+        verifier.load_from_asc_bytes(key.armoured)
+        metadata.verify_signature(verifier)
+    except (RuntimeError, ValueError, OSError) as error:  # rpm-rs raises RuntimeError for all
+        return plain(" ".join(str(error).split())) or "no reason is given"
+    return ""
+
+
+class _Translated:
+    """Turn what rpm-rs raises for bad headers into our words."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (RuntimeError, ValueError, OSError)):
+            text = plain(" ".join(str(error).split()))
+            raise VerificationError(f"the RPM's header is damaged: {text}", where=self._where)
+
+
+def _expected(keys: Sequence[Key]) -> str:
+    return "a signature of " + (" or ".join(str(key) for key in keys) or "a pinned key")
+
+
+def _rpm_rs() -> Any:
+    import rpm_rs  # noqa: PLC0415 -- heavy, and only needed where RPMs are checked
+
+    return rpm_rs

@@ -1,0 +1,233 @@
+"""Repodata of exactly the chosen RPMs, made from upstream's, so that no RPM is needed for it.
+
+yum of EL7 reads gzip for sure and needs no sqlite; hrefs become ``Packages/NAME``. The bytes are
+a pure function of upstream's metadata and the choice: packages are sorted, and the only time in
+them is that of the newest package.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from builder.errors import Fault, StorageError, VerificationError
+from builder.model.digest import Digest
+from builder.rpm.createrepo import createrepo
+from builder.rpm.markup import check_prologue
+from builder.rpm.problems import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from builder.model.rpm import Nevra
+
+KINDS = ("primary", "filelists", "other")
+_ROOTS = {"primary": "metadata", "filelists": "filelists", "other": "otherdata"}
+_LEVEL = 6  # 9 takes four times as long for a sixth
+_CHUNK = 1 << 18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """Name a repository's three metadata files, plain or gzip."""
+
+    name: str
+    primary: Path
+    filelists: Path | None = None
+    other: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Rpm:
+    """Tie a package's name to its bytes."""
+
+    nevra: Nevra
+    digest: Digest
+    size: int
+
+    @property
+    def href(self) -> str:
+        """Give its place in our repositories."""
+        return f"Packages/{self.nevra.filename}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepodataFile:
+    """Hold one finished metadata file."""
+
+    name: str
+    """``repomd.xml`` and the like, without folder."""
+    path: Path
+    digest: Digest
+    size: int
+
+
+def write_subset(upstream: Upstream, rpms: Iterable[Rpm], folder: Path) -> tuple[RepodataFile, ...]:
+    """Write primary, filelists, other and repomd.xml of these RPMs into a folder.
+
+    Give the files, repomd.xml last. Raise VerificationError when upstream's metadata can't be
+    read or does not describe one of the RPMs with that digest and size.
+    """
+    described = _describe(upstream, sorted(set(rpms)))
+    try:
+        return _write_all(described, folder)
+    except OSError as error:
+        raise StorageError(
+            error.strerror or str(error),
+            where=str(error.filename or folder),
+            hint="check free space and that the folder can be written",
+        ) from error
+
+
+def _write_all(described: list[Any], folder: Path) -> tuple[RepodataFile, ...]:
+    cr = createrepo()
+    newest = max((int(one.time_file) for one in described), default=0)
+    dumps = {
+        "primary": (cr.PrimaryXmlFile, cr.xml_dump_primary),
+        "filelists": (cr.FilelistsXmlFile, cr.xml_dump_filelists),
+        "other": (cr.OtherXmlFile, cr.xml_dump_other),
+    }
+    repomd = cr.Repomd()
+    repomd.set_revision(str(newest))
+    files = []
+    for kind, (writer, dump) in dumps.items():
+        path = folder / f"{kind}.xml.gz"
+        _write(writer, dump, described, path)
+        record = cr.RepomdRecord(kind, str(path))
+        record.fill(cr.SHA256)
+        record.timestamp = newest
+        repomd.set_record(record)
+        files.append(_finished(path))
+    path = folder / "repomd.xml"
+    path.write_text(repomd.xml_dump(), "utf-8")
+    return (*files, _finished(path))
+
+
+def _write(writer: Any, dump: Any, packages: list[Any], path: Path) -> None:
+    """Write one document through createrepo_c, compressed by us without name and time."""
+    plain = path.with_suffix("")
+    file = writer(str(plain), createrepo().NO_COMPRESSION)
+    try:
+        file.set_num_of_pkgs(len(packages))
+        for package in packages:
+            file.add_chunk(dump(package))
+    finally:
+        file.close()
+    with (
+        plain.open("rb") as source,
+        path.open("wb") as target,
+        gzip.GzipFile("", "wb", _LEVEL, target, mtime=0) as packed,
+    ):
+        while chunk := source.read(_CHUNK):
+            packed.write(chunk)
+    plain.unlink()
+
+
+def _finished(path: Path) -> RepodataFile:
+    with path.open("rb") as file:
+        digest = Digest(hashlib.file_digest(file, "sha256").hexdigest())
+    return RepodataFile(name=path.name, path=path, digest=digest, size=path.stat().st_size)
+
+
+def _describe(upstream: Upstream, wanted: Sequence[Rpm]) -> list[Any]:
+    """Read upstream's description of the wanted RPMs, in their order, with hrefs of ours."""
+    by_digest = {one.digest.hex: one for one in wanted}
+    found = {
+        package.pkgId: package
+        for package in read_packages(upstream.primary, upstream.name, files=not upstream.filelists)
+        if package.pkgId in by_digest and _is(package, by_digest[package.pkgId])
+    }
+    faults = [
+        Fault(where=f"{upstream.name}: {one.nevra}", what="primary does not describe this RPM")
+        for one in wanted
+        if one.digest.hex not in found
+    ]
+    if faults:
+        raise VerificationError(
+            f"the metadata lacks {len(faults)} of the chosen packages", where=upstream.name,
+            faults=faults,
+        )  # fmt: skip
+    for one in wanted:
+        package = found[one.digest.hex]
+        package.location_href, package.location_base = one.href, None
+    _add_details(upstream, found)
+    return [found[one.digest.hex] for one in wanted]
+
+
+def _is(package: Any, rpm: Rpm) -> bool:
+    name = rpm.nevra
+    return (
+        (package.name, package.version, package.release, package.arch)
+        == (name.name, name.version, name.release, name.arch)
+        and (package.epoch or "0") == str(name.epoch)
+        and package.size_package == rpm.size
+    )
+
+
+def read_packages(primary: Path, name: str, *, files: bool = False) -> list[Any]:
+    """Give createrepo_c's values of all packages in a primary; ``files`` adds primary's files."""
+    where = f"{name}: primary"
+    found: list[Any] = []
+    check_prologue(primary, _ROOTS["primary"], where=where)
+    with _translated(where):
+        createrepo().xml_parse_primary(
+            str(primary), pkgcb=found.append, warningcb=_ignore, do_files=files
+        )
+    return found
+
+
+def read_digests(path: Path, kind: str, name: str) -> set[str]:
+    """Give the digests (hex) of the packages that a filelists or other document lists."""
+    found: set[str] = set()
+
+    def begin(digest: str, _name: str, _arch: str) -> None:
+        found.add(digest)
+
+    _parse(path, kind, name, begin)
+    return found
+
+
+def _add_details(upstream: Upstream, packages: dict[str, Any]) -> None:
+    """Add files and changelogs; a package that is listed twice is read once."""
+    for kind, path in (("filelists", upstream.filelists), ("other", upstream.other)):
+        if path is None:
+            continue
+        left = dict(packages)
+
+        def begin(digest: str, _name: str, _arch: str, left: dict[str, Any] = left) -> Any:
+            return left.pop(digest, None)
+
+        _parse(path, kind, upstream.name, begin)
+        if left and kind == "filelists":
+            some = ", ".join(sorted(plain(one.nevra()) for one in left.values())[:5])
+            raise VerificationError(
+                f"it lacks packages of primary: {some}", where=f"{upstream.name}: {kind}"
+            )
+
+
+def _parse(path: Path, kind: str, name: str, begin: Callable[[str, str, str], Any]) -> None:
+    cr = createrepo()
+    where = f"{name}: {kind}"
+    check_prologue(path, _ROOTS[kind], where=where)
+    parse = cr.xml_parse_filelists if kind == "filelists" else cr.xml_parse_other
+    with _translated(where):
+        parse(str(path), newpkgcb=begin, warningcb=_ignore)
+
+
+def _ignore(_kind: int, _message: str) -> bool:
+    return True
+
+
+@contextmanager
+def _translated(where: str) -> Iterator[None]:
+    """Turn what createrepo_c raises for bad metadata into our words."""
+    try:
+        yield
+    except (createrepo().CreaterepoCError, OSError, ValueError) as error:
+        raise VerificationError(
+            f"createrepo_c can't read it: {plain(str(error))}", where=where
+        ) from error

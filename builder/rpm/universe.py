@@ -1,0 +1,268 @@
+"""All packages that a solver may look at, in libsolv's pool: repositories and the installed base.
+
+libsolv reads primary and filelists itself; this module bounds what it may choose from. Its Python
+binding has no types, hence the ``Any``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from builder.errors import ClosureError, Fault, UsageError, VerificationError
+from builder.model.rpm import Nevra
+from builder.rpm.markup import check_prologue
+from builder.rpm.problems import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from builder.rpm.base import Base
+
+BASE = "base"
+_SOURCES = {"src", "nosrc"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata:
+    """Name a repository's metadata files, plain or gzip; see :func:`builder.rpm.unpack`."""
+
+    name: str
+    primary: Path
+    filelists: Path | None = None
+    """Needed for dependencies on files that primary does not list."""
+    priority: int = 0
+    """Packages of a higher one are preferred, whatever their version."""
+
+
+class Universe:
+    """Hold libsolv's pool over repositories and a base; use it once.
+
+    ``unseen`` repositories only describe the base: nothing may be taken from them. ``paths`` are
+    files that will be asked for. Packages of other architectures (multilib) are left out unless
+    ``multilib``.
+    """
+
+    def __init__(
+        self,
+        *,
+        arch: str,
+        metadata: Sequence[Metadata],
+        base: Base,
+        unseen: Sequence[Metadata] = (),
+        paths: Iterable[str] = (),
+        multilib: bool = False,
+    ) -> None:
+        self.solv: Any = _solv()
+        self.pool: Any = self.solv.Pool()
+        self.pool.setarch(arch)
+        self.names = [one.name for one in metadata]
+        self.unmatched: tuple[str, ...] = ()
+        """Base packages that no repository describes; they provide their own name only."""
+        self._repositories: dict[str, Any] = {}
+        for one in metadata:
+            self._repositories[one.name] = self._load(one, one.name)
+        described = dict(self._repositories)
+        if unseen:
+            described = {one.name: self._load(one, f"upstream {one.name}") for one in unseen}
+        self._extend([*metadata, *unseen], [*self._repositories.values(), *described.values()])
+        self._wish(paths)
+        self.pool.addfileprovides()
+        outside = [] if not unseen else [s.id for one in described.values() for s in one.solvables]
+        foreign = self._foreign(arch, multilib=multilib)
+        self._settle(base, described, foreign)
+        self._disable([*foreign, *outside])
+
+    def repository(self, name: str) -> Any | None:
+        """Give libsolv's repository of that name, if there is one."""
+        return self._repositories.get(name)
+
+    def solve(self, jobs: list[Any]) -> tuple[Any, list[Any]]:
+        """Run the solver as yum is run here: no weak dependencies, nothing removed or downgraded.
+
+        Give the solver and its problems.
+        """
+        solver = self.pool.Solver()
+        for flag in (
+            "IGNORE_RECOMMENDED",
+            "ALLOW_VENDORCHANGE",
+            "BEST_OBEY_POLICY",
+            "YUM_OBSOLETES",
+        ):
+            solver.set_flag(getattr(solver, f"SOLVER_FLAG_{flag}"), 1)
+        return solver, solver.solve(jobs)
+
+    def install(self, solvables: Iterable[Any]) -> Any:
+        """Give the job that installs one of these."""
+        job = self.solv.Job
+        these = self.pool.towhatprovides([one.id for one in solvables])
+        return self.pool.Job(job.SOLVER_INSTALL | job.SOLVER_SOLVABLE_ONE_OF, these)
+
+    def favor(self, solvable: Any) -> Any:
+        """Give the job that prefers this one over its other versions."""
+        job = self.solv.Job
+        return self.pool.Job(job.SOLVER_FAVOR | job.SOLVER_SOLVABLE, solvable.id)
+
+    def select(self, text: str) -> list[Any]:
+        """Give what a name, NEVRA, provide or path means; names win over provides and files."""
+        kind = self.solv.Selection
+        flags = (
+            kind.SELECTION_NAME
+            | kind.SELECTION_PROVIDES
+            | kind.SELECTION_FILELIST
+            | kind.SELECTION_CANON
+            | kind.SELECTION_DOTARCH
+            | kind.SELECTION_REL
+        )
+        found: list[Any] = self.pool.select(text, flags).solvables()
+        return found
+
+    def _load(self, one: Metadata, name: str) -> Any:
+        if name in self._repositories or name == BASE:
+            raise UsageError(f"there are two repositories named {one.name!r}")
+        check_prologue(one.primary, "metadata", where=f"{one.name}: primary")
+        repository = self.pool.add_repo(name)
+        repository.priority = one.priority
+        self._read(repository, one.primary, f"{one.name}: primary", 0)
+        return repository
+
+    def _extend(self, metadata: Sequence[Metadata], repositories: Sequence[Any]) -> None:
+        """Add the complete file lists, after all primaries, because they refer to those."""
+        for one, repository in zip(metadata, repositories, strict=False):
+            if one.filelists:
+                where = f"{one.name}: filelists"
+                check_prologue(one.filelists, "filelists", where=where)
+                flag = self.solv.Repo.REPO_EXTEND_SOLVABLES
+                self._read(repository, one.filelists, where, flag)
+
+    def _read(self, repository: Any, path: Path, where: str, flags: int) -> None:
+        file = self.solv.xfopen(str(path))
+        if file is None:
+            raise VerificationError("the file can't be opened", where=where)
+        try:
+            done = repository.add_rpmmd(file, None, flags)
+        finally:
+            file.close()
+        if not done:
+            raise VerificationError(f"libsolv can't read it: {self.pool.errstr}", where=where)
+
+    def _wish(self, paths: Iterable[str]) -> None:
+        """Make libsolv look for files that nothing but a request names."""
+        wanted = sorted(set(paths))
+        if wanted:
+            wish = self.pool.add_repo("@wishes").add_solvable()
+            wish.name, wish.evr, wish.arch = "@wishes", "0-0", "noarch"
+            for path in wanted:
+                wish.add_requires(self.pool.Dep(path))
+
+    def _foreign(self, arch: str, *, multilib: bool) -> list[int]:
+        usual = {arch, "noarch"}
+        return [
+            one.id
+            for one in self.pool.solvables
+            if (one.arch not in usual and (not multilib or one.arch in _SOURCES))
+            or one.repo.name == "@wishes"
+        ]
+
+    def _disable(self, ids: list[int]) -> None:
+        self.pool.set_disabled_list(ids)
+        self.pool.createwhatprovides()
+
+    def _settle(self, base: Base, described: dict[str, Any], foreign: list[int]) -> None:
+        """Make the installed packages from what the base says."""
+        installed = self.pool.add_repo(BASE)
+        if base.kind == "core":
+            for one in self._core(base, described, foreign):
+                self._copy(one, installed)
+        elif base.kind == "packages":
+            self._match(base.installed, described.values(), installed)
+        self.pool.installed = installed
+
+    def _core(self, base: Base, described: dict[str, Any], foreign: list[int]) -> list[Any]:
+        home = described.get(base.repository or "")
+        if home is None:
+            raise UsageError(
+                f"the base is taken from the repository {base.repository!r}, which is not here",
+                hint=f"there are: {', '.join(sorted(described))}",
+            )
+        inside = {one.id for one in home.solvables}
+        others = {one.id for one in self.pool.solvables} - inside
+        self._disable([*foreign, *(others - set(foreign))])
+        candidates = {name: self._named(name) for name in (*base.group, *base.always)}
+        missing = [name for name in base.always if not candidates[name]]
+        self.unmatched = tuple(
+            name for name in base.group if not candidates[name] and name not in missing
+        )
+        where = f"base of {base.repository}"
+        if missing:
+            faults = [Fault(where=where, what=f"there is no package {name}") for name in missing]
+            raise ClosureError("the base lacks packages", where=where, faults=faults)
+        solver, problems = self.solve(
+            [self.install(found) for found in candidates.values() if found]
+        )
+        if problems:
+            faults = explain(self.solv, self.pool, problems, {}, [base.repository or ""])
+            raise ClosureError("the base can't be installed", where=where, faults=faults)
+        found: list[Any] = solver.transaction().newsolvables()
+        return found
+
+    def _named(self, name: str) -> list[Any]:
+        found: list[Any] = self.pool.select(name, self.solv.Selection.SELECTION_NAME).solvables()
+        return found
+
+    def _match(self, wanted: Iterable[Nevra], repositories: Iterable[Any], into: Any) -> None:
+        known: dict[tuple[str, str, str], list[Any]] = {}
+        for repository in repositories:
+            for one in repository.solvables:
+                evr = one.evr.partition(":")[2] or one.evr
+                known.setdefault((one.name, evr, one.arch), []).append(one)
+        unmatched = []
+        for nevra in wanted:
+            same = known.get((nevra.name, f"{nevra.version}-{nevra.release}", nevra.arch), [])
+            exact = [one for one in same if one.evr == nevra.evr]
+            # `rpm -qa` leaves epochs out: the package of any epoch is the one, the highest first
+            loose = sorted(same, key=_epoch, reverse=True) if not nevra.epoch else []
+            if found := [*exact, *loose]:
+                self._copy(found[0], into)
+                continue
+            unmatched.append(str(nevra))
+            bare = into.add_solvable()
+            bare.name, bare.evr, bare.arch = nevra.name, nevra.evr, nevra.arch
+            bare.add_provides(self.pool.rel2id(bare.nameid, bare.evrid, self.solv.REL_EQ))
+        self.unmatched = tuple(unmatched)
+
+    def _copy(self, one: Any, into: Any) -> None:
+        """Copy a package with its dependencies; files that others need are provides by now."""
+        copy = into.add_solvable()
+        copy.name, copy.evr, copy.arch, copy.vendor = one.name, one.evr, one.arch, one.vendor
+        markers = {self.solv.SOLVABLE_FILEMARKER, self.solv.SOLVABLE_PREREQMARKER}
+        for key in (
+            self.solv.SOLVABLE_PROVIDES,
+            self.solv.SOLVABLE_REQUIRES,
+            self.solv.SOLVABLE_CONFLICTS,
+            self.solv.SOLVABLE_OBSOLETES,
+        ):
+            for dep in one.lookup_idarray(key, 0):
+                if dep not in markers:
+                    copy.add_deparray(key, dep)
+
+
+def _epoch(solvable: Any) -> int:
+    head, colon, _ = solvable.evr.partition(":")
+    return int(head) if colon and head.isdigit() else 0
+
+
+def nevra_of(solvable: Any) -> Nevra:
+    """Read a solvable's name strictly; raise VerificationError for one that is no NEVRA."""
+    text = f"{solvable.name}-{solvable.evr}.{solvable.arch}"
+    try:
+        return Nevra.parse(text)
+    except ValueError as error:
+        raise VerificationError(str(error), where=f"{solvable.repo.name}: primary") from error
+
+
+def _solv() -> Any:
+    import solv  # noqa: PLC0415 -- heavy, and only locking needs it
+
+    return solv

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builder.errors import FetchError
+from builder.http import Client, StatusError
+from builder.http.reply import retry_after
+
+if TYPE_CHECKING:
+    from http.server import BaseHTTPRequestHandler
+
+Fixture = Any
+
+
+def test_a_document_arrives_with_its_headers(
+    client: Client, site: Fixture, answers: Fixture
+) -> None:
+    url = site.on("/a", answers.reply(200, b"hello", X_Kind="greeting"))
+    reply = client.get(url, limit=5, headers={"Accept": "text/plain"})
+    assert (reply.status, reply.content, reply.url) == (200, b"hello", url)
+    assert reply.headers["x-kind"] == "greeting"
+    [headers] = site.asked("/a")
+    assert headers["Accept"] == "text/plain"
+    assert headers["Accept-Encoding"] == "identity"
+
+
+def test_requests_is_imported_by_the_first_client() -> None:
+    program = (
+        "import sys, builder.http\n"
+        "print('requests' in sys.modules, 'urllib3' in sys.modules)\n"
+        "builder.http.Client().close()\n"
+        "print('requests' in sys.modules)\n"
+        "print(builder.http.Stream.__name__, hasattr(builder.http, 'Streams'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "False", "True", "Stream", "False"]
+
+
+def test_connections_are_used_again(client: Client, site: Fixture, answers: Fixture) -> None:
+    url = site.on("/a", answers.reply(200, b"hello"))
+    missing = site.url("/missing")
+    for _ in range(5):
+        client.get(url, limit=5)
+        client.head(url)
+        with client.open(url, size=5) as stream:
+            stream.readinto(memoryview(bytearray(10)))
+        with pytest.raises(StatusError):
+            client.get(missing, limit=5)
+    assert site.connections == 1
+    assert len(site.requests) == 20
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_temporary_statuses_are_tried_again(
+    client: Client, site: Fixture, answers: Fixture, pauses: list[float], status: int
+) -> None:
+    url = site.on("/a", answers.reply(status), answers.reply(status), answers.reply(200, b"ok"))
+    assert client.get(url, limit=5).content == b"ok"
+    assert len(pauses) == 2
+    assert 0.25 <= pauses[0] <= 0.5 <= pauses[1] <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        (400, None),
+        (
+            401,
+            (
+                "check that the credentials for this host (docker login, ~/.docker/config.json)"
+                " are there and may read it"
+            ),
+        ),
+        (404, "check the name and the version; a later source may still have it"),
+        (501, None),
+    ],
+)
+def test_final_statuses_are_not(
+    client: Client, site: Fixture, answers: Fixture, status: int, hint: str | None
+) -> None:
+    url = site.on("/a", answers.reply(status, b"no", X_Reason="because"))
+    with pytest.raises(StatusError) as caught:
+        client.get(url, limit=5)
+    assert caught.value.status == status
+    assert not caught.value.temporary
+    assert caught.value.hint == hint
+    assert caught.value.headers["X-Reason"] == "because"
+    assert len(site.requests) == 1
+
+
+def test_attempts_end(client: Client, site: Fixture, answers: Fixture, pauses: list[float]) -> None:
+    url = site.on("/a", answers.reply(503))
+    with pytest.raises(FetchError) as caught:
+        client.get(url + "?key=secret", limit=5)
+    assert (
+        str(caught.value)
+        == f"{url}?key=***: the server answered 503 Service Unavailable (tried 5 times)"
+    )
+    assert caught.value.temporary
+    assert caught.value.status == 503
+    assert len(pauses) == 4
+
+
+def test_retry_after_is_honoured_and_capped(
+    client: Client, site: Fixture, answers: Fixture, pauses: list[float]
+) -> None:
+    url = site.on(
+        "/a",
+        answers.reply(429, Retry_After="7"),
+        answers.reply(429, Retry_After="99999"),
+        answers.reply(200, b"ok"),
+    )
+    assert client.get(url, limit=5).content == b"ok"
+    assert pauses == [7.0, 120.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (None, None),
+        ("0", 0.0),
+        (" 30 ", 30.0),
+        ("9" * 400, 120.0),
+        ("-5", None),
+        ("soon", None),
+        ("1.5", None),
+        ("\u0663", None),
+        ("Wed, 99 Foo 2020 99:99:99 GMT", None),
+    ],
+)
+def test_retry_after_in_seconds(text: str | None, seconds: float | None) -> None:
+    assert retry_after(text) == seconds
+
+
+@pytest.mark.parametrize(("ahead", "seconds"), [(45, 45.0), (-45, 0.0), (4500, 120.0)])
+def test_retry_after_as_a_date(ahead: int, seconds: float) -> None:
+    now = dt.datetime(2024, 5, 1, 12, tzinfo=dt.UTC)
+    text = email.utils.format_datetime(now + dt.timedelta(seconds=ahead), usegmt=True)
+    assert retry_after(text, now) == seconds
+
+
+def test_a_cut_body_is_fetched_again(client: Client, site: Fixture, answers: Fixture) -> None:
+    url = site.on(
+        "/a", answers.reply(200, b"hel", announce=5), answers.raw(b""), answers.reply(200, b"hello")
+    )
+    assert client.get(url, limit=5).content == b"hello"
+    assert len(site.requests) == 3
+
+
+def test_a_long_document_is_refused_before_it_is_read(
+    client: Client, site: Fixture, answers: Fixture
+) -> None:
+    url = site.on("/a", answers.reply(200, b"hello!"))
+    with pytest.raises(FetchError) as caught:
+        client.get(url, limit=5)
+    assert str(caught.value) == f"{url}: the document has 6 bytes (expected at most 5)"
+    assert not caught.value.temporary
+
+
+def _endless(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    handler.close_connection = True
+    while True:
+        handler.wfile.write(b"400\r\n" + b"x" * 1024 + b"\r\n")
+
+
+def test_a_document_without_end_is_left(client: Client, site: Fixture) -> None:
+    url = site.on("/a", _endless)
+    with pytest.raises(FetchError) as caught:
+        client.get(url, limit=100_000)
+    assert str(caught.value) == f"{url}: the document does not end (expected at most 100,000 bytes)"
+
+
+def _drip(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000000")
+    handler.end_headers()
+    while True:
+        handler.wfile.write(b"x")
+        time.sleep(0.02)
+
+
+def test_a_dripping_document_has_a_deadline(site: Fixture) -> None:
+    url = site.on("/a", _drip)
+    with Client(deadline=0.6, sleep=lambda _: None) as client, pytest.raises(FetchError) as caught:
+        client.get(url, limit=1_000_000)
+    assert str(caught.value) == f"{url}: the document takes too long to arrive"
+    assert caught.value.temporary
+
+
+def test_silence_is_temporary(site: Fixture) -> None:
+    url = site.on("/a", lambda _: time.sleep(2))
+    with (
+        Client(read_timeout=0.2, attempts=2, sleep=lambda _: None) as client,
+        pytest.raises(FetchError) as caught,
+    ):
+        client.get(url, limit=5)
+    assert str(caught.value) == f"{url}: 127.0.0.1:{site.port} stopped sending (tried 2 times)"
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"SSH-2.0-OpenSSH_7.4\r\n",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -7\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nContent-Type: a/b; charset\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: =;;\xff; expires=x\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://a:99999999/\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://\xff\xfe/\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://" + b"a" * 300 + b".b/\r\n\r\n",
+    ],
+)
+def test_what_is_not_http_is_a_fetch_error(site: Fixture, answers: Fixture, junk: bytes) -> None:
+    url = site.on("/a", answers.raw(junk))
+    with (
+        Client(read_timeout=1, attempts=2, sleep=lambda _: None) as client,
+    ):
+        try:
+            reply = client.get(url, limit=100)
+        except FetchError as error:
+            assert error.fault.where  # noqa: PT017 -- some of it may be read as HTTP after all
+        else:
+            assert len(reply.content) <= 100
+
+
+@pytest.mark.parametrize(
+    "url", ["", "ftp://example.test/", "http://", "http://[::1/", "http://a:b/", "not a url", "/x"]
+)
+def test_what_is_no_url_is_refused(client: Client, url: str) -> None:
+    with pytest.raises(FetchError, match="this is no URL that can be fetched"):
+        client.get(url, limit=1)
+
+
+def test_a_cancelled_client_stops_at_once(site: Fixture, answers: Fixture) -> None:
+    url = site.on("/a", answers.reply(503, Retry_After="100"))
+    asked: list[float] = []
+    with (
+        Client(sleep=asked.append, cancelled=lambda: len(asked) >= 3) as client,
+        pytest.raises(FetchError) as caught,
+    ):
+        client.get(url, limit=5)
+    assert str(caught.value) == f"{url}: cancelled"
+    assert not caught.value.temporary
+    assert asked == [0.2, 0.2, 0.2]
+    assert len(site.requests) == 1
+
+
+def test_a_form_is_sent_but_never_redirected(
+    client: Client, site: Fixture, other: Fixture, answers: Fixture
+) -> None:
+    url = site.on("/a", answers.reply(200, b"ok"))
+    assert client.post(url, {"token": "a b&c"}, limit=5).content == b"ok"
+    assert site.bodies == [b"token=a+b%26c"]
+    target = other.on("/b", answers.reply(200, b"ok"))
+    with pytest.raises(StatusError) as caught:
+        client.post(
+            site.on("/a", answers.reply(307, Location=target)), {"token": "secret"}, limit=5
+        )
+    assert str(caught.value) == f"{url}: the server answered 307 Temporary Redirect"
+    assert other.requests == []

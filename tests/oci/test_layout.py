@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builder.errors import Fault
+from builder.model.digest import Digest
+from builder.model.platform import Platform
+from builder.model.reference import Reference
+from builder.oci.layout import names, path_of, render, subset
+from builder.oci.walk import check_archive, check_blobs, walk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.model.artifact import Image
+
+Fixture = Any
+AMD = Platform("linux", "amd64")
+ARM = Platform("linux", "arm64")
+
+
+@pytest.fixture
+def images(made: Fixture) -> list[Image]:
+    return [
+        made.image("k8s.gcr.io/pause:3.2", "linux/amd64", "linux/arm64", docker=True),
+        made.image("docker.io/calico/node:v3.18.6", "linux/amd64", "linux/arm64"),
+        made.image("k8s.gcr.io/etcd:3.4.3-0", "linux/amd64", roles=("control-plane",)),
+    ]
+
+
+def _files(made: Fixture, images: list[Image], platforms: tuple[Platform, ...]) -> dict[str, bytes]:
+    return render(images, platforms) | {
+        path_of(digest): content for digest, content in made.blobs.items()
+    }
+
+
+def test_the_files_of_the_format(made: Fixture, images: list[Image]) -> None:
+    files = render(images, (AMD, ARM))
+    assert files == render(reversed(images), (AMD, ARM))
+    assert sorted(files) == [
+        "control-plane/linux-amd64/blobs",
+        "control-plane/linux-amd64/index.json",
+        "control-plane/linux-amd64/manifest.json",
+        "control-plane/linux-arm64/blobs",
+        "control-plane/linux-arm64/index.json",
+        "control-plane/linux-arm64/manifest.json",
+        "index.json",
+        "manifest.json",
+        "oci-layout",
+        "worker/linux-amd64/blobs",
+        "worker/linux-amd64/index.json",
+        "worker/linux-amd64/manifest.json",
+        "worker/linux-arm64/blobs",
+        "worker/linux-arm64/index.json",
+        "worker/linux-arm64/manifest.json",
+    ]
+    assert files["oci-layout"] == b'{"imageLayoutVersion":"1.0.0"}\n'
+    index = json.loads(files["index.json"])
+    pause = images[0]
+    assert index["manifests"][2] == {
+        "mediaType": "application/vnd.docker.distribution.manifest.list.v2+json",
+        "digest": str(pause.digest),
+        "size": pause.size,
+        "annotations": {
+            "io.containerd.image.name": "k8s.gcr.io/pause:3.2",
+            "org.opencontainers.image.ref.name": "k8s.gcr.io/pause:3.2",
+        },
+    }
+    part = pause.manifests[0]
+    assert json.loads(files["manifest.json"])[2] == {
+        "Config": f"blobs/sha256/{part.config.hex}",
+        "RepoTags": ["k8s.gcr.io/pause:3.2"],
+        "Layers": [f"blobs/sha256/{layer.hex}" for layer in part.layers],
+    }
+    assert b'{"schemaVersion":2}' not in files["index.json"]
+    assert b" " not in files["index.json"]
+
+
+def test_a_subset_holds_one_role_and_platform(made: Fixture, images: list[Image]) -> None:
+    files = render(images, (AMD, ARM))
+
+    def tags(folder: str) -> list[str]:
+        entries = json.loads(files[f"{folder}/manifest.json"])
+        return [tag for entry in entries for tag in entry["RepoTags"]]
+
+    assert tags("control-plane/linux-amd64") == [
+        "docker.io/calico/node:v3.18.6",
+        "k8s.gcr.io/etcd:3.4.3-0",
+        "k8s.gcr.io/pause:3.2",
+    ]
+    assert tags("worker/linux-arm64") == ["docker.io/calico/node:v3.18.6", "k8s.gcr.io/pause:3.2"]
+    wanted = set()
+    for image in images[:2]:
+        part = image.manifests[1]
+        wanted |= {image.digest, part.digest, part.config, *part.layers}
+    assert files["worker/linux-arm64/blobs"].decode() == "".join(
+        f"{path_of(digest)}\n" for digest in sorted(wanted)
+    )
+
+
+def test_a_name_with_a_digest_is_found_by_containerd(made: Fixture) -> None:
+    digest = Digest.of(b"x")
+    reference = Reference("quay.io", "a/b", "v1", digest)
+    assert names(reference) == ("quay.io/a/b:v1", f"quay.io/a/b@{digest}")
+    assert names(Reference("quay.io", "a/b", None, digest)) == (f"quay.io/a/b@{digest}",)
+
+
+@pytest.mark.parametrize("role", ["worker", "control-plane"])
+def test_plain_tar_picks_a_subset(
+    made: Fixture, images: list[Image], tmp_path: Path, role: str
+) -> None:
+    """Run the very commands of the docstring; the tar must be a whole archive and layout."""
+    folder = tmp_path / "images"
+    for path, content in _files(made, images, (AMD, ARM)).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    chosen = subset(role, AMD)
+    command = (
+        f"tar -cf - -C {chosen} manifest.json index.json"
+        f" -C ../.. oci-layout -T {chosen}/blobs >../some.tar"
+    )
+    subprocess.run(["bash", "-euc", command], cwd=folder, check=True)
+    with tarfile.open(tmp_path / "some.tar") as archive:
+        found = {
+            member.name: file.read()
+            for member in archive
+            if (file := archive.extractfile(member)) is not None
+        }
+    blobs = (folder / chosen / "blobs").read_text().split()
+    assert sorted(found) == sorted(["manifest.json", "index.json", "oci-layout", *blobs])
+    assert found["manifest.json"] == (folder / chosen / "manifest.json").read_bytes()
+
+    def read(digest: Digest) -> bytes | None:
+        return found.get(path_of(digest))
+
+    def size(digest: Digest) -> int | None:
+        content = read(digest)
+        return None if content is None else len(content)
+
+    assert walk(found["index.json"], read, size) == []
+    assert check_archive(found["manifest.json"], size) == []
+
+
+class Store:
+    def __init__(self, blobs: dict[Digest, bytes]) -> None:
+        self.blobs = dict(blobs)
+
+    def read(self, digest: Digest) -> bytes | None:
+        return self.blobs.get(digest)
+
+    def size(self, digest: Digest) -> int | None:
+        return len(self.blobs[digest]) if digest in self.blobs else None
+
+
+def test_every_missing_part_is_found(made: Fixture, images: list[Image]) -> None:
+    """Take each blob away in turn: the graph, the archive and the list of blobs must notice."""
+    files = render(images, (AMD, ARM))
+    whole = Store(made.blobs)
+    assert walk(files["index.json"], whole.read, whole.size) == []
+    for image in images:
+        for part in image.manifests:
+            for digest in {image.digest, part.config, *part.layers}:
+                store = Store(made.blobs)
+                del store.blobs[digest]
+                faults = walk(files["index.json"], store.read, store.size)
+                assert Fault(where=image.name, what=f"its part {digest} is missing") in faults
+                if part.platform == AMD and digest != image.digest:
+                    [fault] = check_archive(files["manifest.json"], store.size)
+                    assert fault.what == f"{path_of(digest)} is missing"
+                blobs = files[f"control-plane/{str(part.platform).replace('/', '-')}/blobs"]
+                assert check_blobs(blobs, store.size, where="blobs") == [
+                    Fault(where="blobs", what=f"{path_of(digest)} is missing")
+                ]
+
+
+def test_an_index_may_lack_platforms_but_not_all(made: Fixture, images: list[Image]) -> None:
+    index = render(images[:1], (AMD, ARM))["index.json"]
+    store = Store(made.blobs)
+    for part, faults in zip(
+        images[0].manifests,
+        (
+            [],
+            [
+                Fault(
+                    where="k8s.gcr.io/pause:3.2",
+                    what=f"none of the platforms of its index {images[0].digest} is there",
+                )
+            ],
+        ),
+        strict=True,
+    ):
+        del store.blobs[part.digest]
+        assert walk(index, store.read, store.size) == faults
+
+
+def test_sizes_and_layer_counts_are_compared(made: Fixture, images: list[Image]) -> None:
+    index = render(images[2:], (AMD,))["index.json"]
+    part = images[2].manifests[0]
+    store = Store(made.blobs)
+    layer = part.layers[0]
+    store.blobs[layer] += b"!"
+    assert [str(fault) for fault in walk(index, store.read, store.size)] == [
+        (
+            f"k8s.gcr.io/etcd:3.4.3-0: its part {layer} has {len(store.blobs[layer])} bytes"
+            f" (expected {len(made.blobs[layer])})"
+        )
+    ]
+    store = Store(made.blobs)
+    size = len(made.blobs[part.config])
+    store.blobs[part.config] = b'{"rootfs":{"diff_ids":["sha256:0"]}}'.ljust(size)
+    assert [fault.what for fault in walk(index, store.read, store.size)] == [
+        f"its configuration {part.config} names 1 layers, its manifest 2"
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}",
+        b"[7]",
+        b"[{}]",
+        b'[{"Config":7,"Layers":[],"RepoTags":[]}]',
+        b'[{"Config":"a","Layers":[7],"RepoTags":[]}]',
+        b'[{"Config":"../../etc/passwd","Layers":[],"RepoTags":[]}]',
+        b'[{"Config":"blobs/sha256/../x","Layers":[],"RepoTags":[]}]',
+    ],
+)
+def test_a_strange_archive_is_a_fault(content: bytes) -> None:
+    assert len(check_archive(content, lambda _: 1)) == 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b"\xff", b'{"schemaVersion":2,"layers":[]}']
+)
+def test_a_strange_index_is_a_fault(content: bytes) -> None:
+    assert walk(content, lambda _: None, lambda _: None)

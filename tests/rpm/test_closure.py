@@ -1,0 +1,387 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from primary import P
+
+from builder.errors import AirseedError, ClosureError, Fault, UsageError, VerificationError
+from builder.model.digest import Digest
+from builder.model.rpm import Nevra
+from builder.rpm import base
+from builder.rpm.closure import Chosen, Closure, Metadata, Replaced, Request, prove, solve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Feed = Callable[..., Metadata]
+
+BASH = P(nevra="bash-4.2.46-31.el7.x86_64", files=("/bin/sh", "/usr/bin/bash"))
+NEWER = P(nevra="bash-4.2.46-34.el7.x86_64", files=("/bin/sh", "/usr/bin/bash"))
+CONNTRACK = P(
+    nevra="conntrack-tools-1.4.4-4.el7.x86_64",
+    provides=("conntrack = 1.4.4",),
+    requires=("/bin/sh",),
+)
+KUBE = (
+    P(
+        nevra="kubeadm-1.18.5-0.x86_64",
+        requires=("kubelet >= 1.13.0", "kubernetes-cni >= 0.8.6"),
+        href="../../pool/abc-kubeadm-1.18.5-0.x86_64.rpm",
+    ),
+    P(nevra="kubeadm-1.28.0-0.x86_64", requires=("kubelet >= 1.19.0",)),
+    P(nevra="kubelet-1.18.5-0.x86_64", requires=("kubernetes-cni >= 0.8.6", "conntrack")),
+    P(nevra="kubelet-1.28.0-0.x86_64", requires=("kubernetes-cni >= 1.2.0",)),
+    P(nevra="kubernetes-cni-0.8.6-0.x86_64", requires=("kubelet",)),
+    P(nevra="kubernetes-cni-0.8.7-0.x86_64", requires=("kubelet",)),
+)
+DOCKER = P(nevra="docker-ce-3:19.03.9-3.el7.x86_64", requires=("libcgroup >= 0.40", "/bin/sh"))
+
+
+NOTHING = base.empty()
+
+
+def run(requests: list[Request | str], *metadata: Metadata, base: base.Base = NOTHING) -> Closure:
+    asked = [one if isinstance(one, Request) else Request(text=one) for one in requests]
+    return solve(asked, arch="x86_64", metadata=metadata, base=base)
+
+
+def names(closure: Closure) -> list[str]:
+    return [str(one.nevra) for one in closure.packages]
+
+
+def faults(
+    requests: list[Request | str], *metadata: Metadata, **more: base.Base
+) -> tuple[Fault, ...]:
+    with pytest.raises(ClosureError) as caught:
+        run(requests, *metadata, **more)
+    return caught.value.faults
+
+
+def test_a_cycle_with_pins_gives_reasons_places_and_digests(feed: Feed) -> None:
+    closure = run(
+        [
+            Request(text="kubeadm-1.18.5-0", repository="kubernetes", by="kubeadm"),
+            Request(text="kubelet-1.18.5-0", repository="kubernetes", by="kubeadm"),
+            Request(text="kubernetes-cni-0.8.6-0", repository="kubernetes", by="kubeadm"),
+        ],
+        feed("os", BASH, CONNTRACK),
+        feed("kubernetes", *KUBE),
+    )
+    found = closure.packages
+    assert [(str(one.nevra), one.repository, one.requested, one.needed_by) for one in found] == [
+        ("bash-4.2.46-31.el7.x86_64", "os", False, ("conntrack-tools",)),
+        ("conntrack-tools-1.4.4-4.el7.x86_64", "os", False, ("kubelet",)),
+        ("kubeadm-1.18.5-0.x86_64", "kubernetes", True, ("kubeadm",)),
+        ("kubelet-1.18.5-0.x86_64", "kubernetes", True, ("kubeadm", "kubernetes-cni")),
+        ("kubernetes-cni-0.8.6-0.x86_64", "kubernetes", True, ("kubeadm", "kubelet")),
+    ]  # fmt: skip
+    assert closure.packages[2] == Chosen(
+        nevra=Nevra("kubeadm", 0, "1.18.5", "0", "x86_64"),
+        repository="kubernetes",
+        digest=Digest(KUBE[0].pkgid),
+        size=1000,
+        href="../../pool/abc-kubeadm-1.18.5-0.x86_64.rpm",
+        location_base=None,
+        requested=True,
+        needed_by=("kubeadm",),
+    )
+    assert (closure.upgraded, closure.present, closure.unmatched, closure.base) == ((), (), (), ())
+
+
+def test_without_pins_the_newest_that_fits_is_taken(feed: Feed) -> None:
+    closure = run(["kubeadm-1.18.5-0"], feed("os", BASH, CONNTRACK), feed("kubernetes", *KUBE))
+    assert "kubernetes-cni-0.8.7-0.x86_64" in names(closure)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "docker-ce",
+        "docker-ce-19.03.9",
+        "docker-ce-19.03.9-3.el7",
+        "docker-ce-3:19.03.9-3.el7",
+        "docker-ce-3:19.03.9-3.el7.x86_64",
+        "3:docker-ce-19.03.9-3.el7.x86_64",
+        "docker-ce.x86_64",
+        "docker-ce >= 3:19",
+        "engine",
+        "/usr/bin/docker",
+        "/usr/share/hidden",
+    ],
+)
+def test_packages_are_named_as_yum_users_do(feed: Feed, text: str) -> None:
+    docker = P(
+        nevra=DOCKER.nevra,
+        provides=("engine",),
+        files=("/usr/bin/docker",),
+        hidden=("/usr/share/hidden",),
+    )
+    assert names(run([text], feed("docker", docker))) == [docker.nevra]
+
+
+def test_what_is_missing_is_said_with_what_was_searched(feed: Feed) -> None:
+    what = "nothing provides libcgroup >= 0.40 needed by docker-ce-3:19.03.9-3.el7.x86_64"
+    os = feed("os", BASH)
+    assert faults(["docker-ce"], os, feed("docker", DOCKER)) == (
+        Fault(where="docker-ce", what=what, hint="searched: os, docker, and the base"),
+    )
+    os = feed("os", BASH, P(nevra="libcgroup-0.37-7.x86_64"))
+    with pytest.raises(ClosureError) as caught:
+        run(["docker-ce"], os, feed("docker", DOCKER))
+    assert str(caught.value) == f"the packages can't be installed: docker-ce: {what}"
+    hint = "libcgroup is there as 0.37-7 (os); searched: os, docker, and the base"
+    assert caught.value.hint == hint
+
+
+def test_what_is_missing_further_down_shows_the_way(feed: Feed) -> None:
+    app = P(nevra="app-1-1.x86_64", requires=("docker-ce",))
+    assert faults(["app"], feed("all", BASH, DOCKER, app)) == (
+        Fault(
+            where="app",
+            what="nothing provides libcgroup >= 0.40 needed by docker-ce-3:19.03.9-3.el7.x86_64",
+            hint="searched: all, and the base;"
+            " on the way: app-1-1.x86_64 requires docker-ce",
+        ),
+    )  # fmt: skip
+
+
+def test_every_request_that_means_nothing_is_reported(feed: Feed) -> None:
+    found = faults(
+        ["kubeadm-1.18.9-0", "kube*", "nosuch", Request(text="bash", repository="kubernetes"),
+         Request(text="bash", repository="epel")],
+        feed("os", BASH), feed("kubernetes", *KUBE),
+    )  # fmt: skip
+    assert found == (
+        Fault(
+            where="kubeadm-1.18.9-0",
+            what="no package matches in os, kubernetes",
+            hint="kubeadm is there as 1.28.0-0 (kubernetes), 1.18.5-0 (kubernetes)",
+        ),
+        Fault(
+            where="kube*",
+            what="patterns are not read here",
+            hint="a bundle needs names: which packages a pattern means changes with the repository",
+        ),
+        Fault(
+            where="nosuch",
+            what="no package matches in os, kubernetes",
+            hint="check the spelling, or add its repository",
+        ),
+        Fault(
+            where="bash",
+            what="no package matches in kubernetes",
+            hint="elsewhere: bash 4.2.46-31.el7 (os)",
+        ),
+        Fault(where="bash", what="there is no repository 'epel'", hint="there are: os, kubernetes"),
+    )
+
+
+def test_two_versions_of_one_package_conflict(feed: Feed) -> None:
+    found = faults(["kubelet-1.18.5-0", "kubelet-1.28.0-0"], feed("k", *KUBE, CONNTRACK, BASH))
+    assert len(found) == 1
+    assert found[0].where == "kubelet-1.18.5-0, kubelet-1.28.0-0"
+    assert found[0].what.startswith("cannot install both kubelet-1.")
+    assert (
+        found[0].hint
+        == "two of the requests, or what they need, want different versions of one package"
+    )
+
+
+def test_conflicts_and_obsoletes_are_respected(feed: Feed) -> None:
+    podman = P(nevra="podman-1-1.x86_64", conflicts=("docker",))
+    docker = P(nevra="docker-1-1.x86_64")
+    found = faults(["podman", "docker"], feed("os", podman, docker))
+    assert [one.what for one in found] == [
+        "package podman-1-1.x86_64 conflicts with docker provided by docker-1-1.x86_64"
+    ]
+    moby = P(nevra="moby-2-1.x86_64", provides=("docker = 2",), obsoletes=("docker < 2",))
+    closure = run(["moby"], feed("os", moby, docker), base=base.core("os", ("docker",)))
+    assert names(closure) == ["moby-2-1.x86_64"]
+    assert closure.upgraded == (Replaced(old="docker-1-1.x86_64", new="moby-2-1.x86_64"),)
+
+
+def test_rich_and_hidden_file_dependencies_are_solved(feed: Feed) -> None:
+    app = P(
+        nevra="app-1-1.x86_64",
+        requires=("(one or two)", "(three if one)", "/usr/share/hidden", "rpmlib(X) <= 4"),
+    )
+    one, two = P(nevra="one-1-1.noarch"), P(nevra="two-1-1.noarch", conflicts=("app",))
+    three = P(nevra="three-1-1.noarch", hidden=("/usr/share/hidden",))
+    assert names(run(["app"], feed("os", app, one, two, three))) == [
+        "app-1-1.x86_64",
+        "one-1-1.noarch",
+        "three-1-1.noarch",
+    ]
+
+
+def test_weak_dependencies_are_not_followed(feed: Feed) -> None:
+    app = P(nevra="app-1-1.x86_64", recommends=("bash",))
+    assert names(run(["app"], feed("os", app, BASH))) == ["app-1-1.x86_64"]
+
+
+def test_other_architectures_come_only_when_asked_for(feed: Feed) -> None:
+    small = P(nevra="lib-2-1.i686", provides=("lib(x86-32)",))
+    os = feed(
+        "os", small, P(nevra="lib-1-1.x86_64"), P(nevra="app-1-1.x86_64", requires=("lib(x86-32)",))
+    )
+    assert names(run(["lib"], os)) == ["lib-1-1.x86_64"]
+    assert names(run(["lib.i686"], os)) == ["lib-2-1.i686"]
+    assert names(run(["app", "lib-2-1.i686"], os)) == ["app-1-1.x86_64", "lib-2-1.i686"]
+    assert faults(["app"], os)[0].where == "app"
+
+
+def test_a_repository_of_higher_priority_wins(feed: Feed) -> None:
+    low, high = feed("low", NEWER), feed("high", BASH, priority=10)
+    assert names(run(["bash"], low, high)) == [BASH.nevra]
+
+
+def test_the_core_is_closed_over_its_own_repository(feed: Feed) -> None:
+    os = feed(
+        "os",
+        BASH,
+        P(nevra="yum-3-1.noarch", requires=("/bin/sh",)),
+        CONNTRACK,
+        P(nevra="kernel-3.10-1.x86_64"),
+    )
+    closure = run(
+        ["conntrack"],
+        feed("updates", NEWER),
+        os,
+        base=base.core("os", ("yum", "no-longer-there"), ("kernel",)),
+    )
+    assert names(closure) == [CONNTRACK.nevra]
+    assert closure.base == (BASH.nevra, "kernel-3.10-1.x86_64", "yum-3-1.noarch")
+    assert closure.unmatched == ("no-longer-there",)
+
+
+def test_the_core_must_be_whole(feed: Feed) -> None:
+    broken = P(nevra="yum-3-1.noarch", requires=("python",))
+    os = feed("os", broken)
+    with pytest.raises(ClosureError) as caught:
+        run(["yum"], os, base=base.core("os", (), ("kernel",)))
+    assert caught.value.faults == (Fault(where="base of os", what="there is no package kernel"),)
+    assert faults(["yum"], os, base=base.core("os", ("yum",))) == (
+        Fault(
+            where="",
+            what="nothing provides python needed by yum-3-1.noarch",
+            hint="searched: os, and the base",
+        ),
+    )
+    with pytest.raises(UsageError) as refused:
+        run(["yum"], os, base=base.core("vault", ("yum",)))
+    assert str(refused.value) == "the base is taken from the repository 'vault', which is not here"
+
+
+def test_the_base_is_upgraded_only_when_something_needs_it(feed: Feed) -> None:
+    needy = P(nevra="needy-1-1.x86_64", requires=("bash >= 4.2.46-34",))
+    metadata = [feed("os", BASH), feed("updates", NEWER, needy)]
+    core = base.core("os", ("bash",))
+    closure = run(["bash", "/bin/sh", "/usr/bin/bash"], *metadata, base=core)
+    assert (names(closure), closure.present) == ([], ("/bin/sh", "/usr/bin/bash", "bash"))
+    closure = run(["needy"], *metadata, base=core)
+    assert names(closure) == [NEWER.nevra, needy.nevra]
+    assert closure.packages[0].needed_by == ("needy",)
+    assert closure.upgraded == (Replaced(old=BASH.nevra, new=NEWER.nevra),)
+
+
+def test_the_base_is_never_downgraded(feed: Feed) -> None:
+    installed = base.packages((Nevra.parse(NEWER.nevra),))
+    found = faults(["bash-4.2.46-31.el7"], feed("os", BASH, NEWER), base=installed)
+    assert [(one.where, one.hint) for one in found] == [
+        ("bash-4.2.46-31.el7", "the base has another version, and packages of the base are never downgraded")
+    ]  # fmt: skip
+
+
+def test_a_list_of_packages_is_matched_without_epochs(feed: Feed) -> None:
+    docker = P(nevra=DOCKER.nevra, provides=("engine",), hidden=("/usr/share/hidden",))
+    app = P(nevra="app-1-1.x86_64", requires=("engine", "own-agent = 5-1", "/usr/share/hidden"))
+    listed = ("docker-ce-19.03.9-3.el7.x86_64", "own-agent-5-1.x86_64")
+    closure = run(
+        ["app", Request(text="docker-ce", repository="all")],
+        feed("all", docker, app),
+        base=base.packages(tuple(map(Nevra.parse, listed))),
+    )
+    assert (names(closure), closure.present) == (["app-1-1.x86_64"], ("docker-ce",))
+    assert closure.unmatched == ("own-agent-5-1.x86_64",)
+    assert closure.base == (docker.nevra, "own-agent-5-1.x86_64")
+
+
+def test_metadata_without_sha256_is_refused(feed: Feed) -> None:
+    bad = P(nevra="bad-1-1.noarch", checksum="sha1")
+    with pytest.raises(VerificationError) as caught:
+        run(["bad"], feed("os", bad))
+    assert [str(fault) for fault in caught.value.faults] == [
+        "os: bad-1-1.noarch: the metadata has no SHA-256 of the RPM"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("<html>log in</html>", "os: primary: the document begins with <html> (expected <metadata>)"),
+        ("<metadata><package>", "os: primary: libsolv can't read it: "),
+        ("", "os: primary: no element was found (expected <metadata>)"),
+        ("<!DOCTYPE metadata [<!ENTITY a 'b'>]><metadata/>",
+         "os: primary: the document is refused: it declares a document type"),
+    ],
+)  # fmt: skip
+def test_unreadable_metadata_is_named(feed: Feed, content: str, message: str) -> None:
+    os = feed("os", BASH)
+    os.primary.write_text(content, "utf-8")
+    with pytest.raises(VerificationError) as caught:
+        run(["bash"], os)
+    assert str(caught.value).startswith(message)
+
+
+def test_two_repositories_of_one_name_are_refused(feed: Feed) -> None:
+    with pytest.raises(UsageError) as caught:
+        run(["bash"], feed("os", BASH), feed("os", BASH))
+    assert str(caught.value) == "there are two repositories named 'os'"
+
+
+def test_the_same_input_gives_the_same_answer(feed: Feed) -> None:
+    metadata = [feed("os", BASH, NEWER, CONNTRACK), feed("kubernetes", *KUBE)]
+    answers = {run(["kubeadm", "conntrack"], *metadata) for _ in range(5)}
+    assert len(answers) == 1
+
+
+PACKAGES = (BASH, CONNTRACK, KUBE[0], KUBE[2], KUBE[4])
+
+
+def proof(metadata: Metadata, missing: P | None = None, **more: object) -> list[Fault]:
+    locked = [Nevra.parse(one.nevra) for one in PACKAGES if one is not missing]
+    options = {"base": base.empty(), **more}
+    return prove(locked, arch="x86_64", metadata=[metadata], **options)  # type: ignore[arg-type]
+
+
+def test_a_closure_proves_itself(feed: Feed) -> None:
+    assert proof(feed("bundle", *PACKAGES)) == []
+
+
+@pytest.mark.parametrize("missing", [BASH, CONNTRACK, KUBE[2], KUBE[4]])
+def test_taking_one_package_away_fails_the_proof(feed: Feed, missing: P) -> None:
+    left = [one for one in PACKAGES if one is not missing]
+    assert any("needed by" in str(fault) for fault in proof(feed("bundle", *left), missing))
+
+
+def test_what_the_lock_forgot_is_named(feed: Feed) -> None:
+    assert proof(feed("bundle", *PACKAGES), CONNTRACK) == [
+        Fault(where=CONNTRACK.nevra, what="the transaction needs it, but the lock does not name it")
+    ]
+
+
+def test_upstream_describes_the_base_but_gives_nothing(feed: Feed) -> None:
+    left = feed("bundle", *PACKAGES[1:])
+    os = feed("os", BASH, NEWER)
+    core = base.core("os", ("bash",))
+    assert proof(left, BASH, base=core, described_by=[os]) == []
+    assert proof(left, BASH, base=base.empty(), described_by=[os])[0].what == (
+        "nothing provides /bin/sh needed by conntrack-tools-1.4.4-4.el7.x86_64"
+    )
+
+
+def test_no_failure_is_anything_but_ours(feed: Feed) -> None:
+    odd = P(nevra="odd-1-1.noarch", requires=("((((a or b", "(a if b else c and)", "(", "()"))
+    with pytest.raises(AirseedError):
+        run(["odd"], feed("os", odd))

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+
+from builder.errors import DocumentError, Fault, VerificationError
+from builder.model.rpm import Nevra
+from builder.rpm.installed import parse_comps, parse_installed
+
+
+def test_both_forms_of_rpm_qa_are_read() -> None:
+    text = b"""# taken on k8s01
+bash-4.2.46-31.el7.x86_64
+dhclient-12:4.2.5-68.el7.x86_64
+vim-(none):7.4-1.noarch
+
+gpg-pubkey-f4a80eb5-53a7ff4b
+gpg-pubkey-f4a80eb5-53a7ff4b.(none)
+bash-4.2.46-31.el7.x86_64
+"""
+    assert parse_installed(text, document="base.txt") == (
+        Nevra("bash", 0, "4.2.46", "31.el7", "x86_64"),
+        Nevra("dhclient", 12, "4.2.5", "68.el7", "x86_64"),
+        Nevra("vim", 0, "7.4", "1", "noarch"),
+    )
+
+
+def test_every_bad_line_is_reported() -> None:
+    text = b"bash\nzsh-5-1.x86_64.rpm\nok-1-1.noarch\nlib-1.0-2\n\xff-1-1.noarch\nx-1-1.src\n"
+    with pytest.raises(DocumentError) as caught:
+        parse_installed(text, document="base.txt")
+    form = "is not a NEVRA (like docker-ce-3:19.03.9-3.el7.x86_64)"
+    assert str(caught.value) == "base.txt: 5 mistakes"
+    assert caught.value.hint == "write the file with: rpm -qa > FILE"
+    assert caught.value.faults == (
+        Fault(where="line 1", what=f"'bash' {form}"),
+        Fault(
+            where="line 2",
+            what="'zsh-5-1.x86_64.rpm' names a file",
+            hint="these are names of packages, not of files: leave .rpm out",
+        ),
+        Fault(where="line 4", what=f"'lib-1.0-2' {form}", hint="the architecture is missing"),
+        Fault(where="line 5", what=f"'\ufffd-1-1.noarch' {form}"),
+        Fault(where="line 6", what="'x-1-1.src' is a source package"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(b"\n# nothing\n", "no package is listed"), (b"x" * 5_000_000, "5,000,000 bytes")],
+)
+def test_an_empty_or_endless_list_is_refused(content: bytes, what: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        parse_installed(content, document="base.txt")
+    assert [fault.what for fault in caught.value.faults] == [what]
+
+
+COMPS = b"""<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE comps PUBLIC "-//CentOS//DTD Comps info//EN" "comps.dtd">
+<comps><group><id>core</id><packagelist>
+<packagereq type="mandatory">bash</packagereq><packagereq type="default">NetworkManager</packagereq>
+<packagereq type="optional">tboot</packagereq><packagereq type="conditional" requires="x">y</packagereq>
+</packagelist></group><group><id>empty</id></group></comps>"""
+
+
+def test_a_group_is_what_an_installer_takes() -> None:
+    assert parse_comps(COMPS, "core") == ("NetworkManager", "bash")
+
+
+def test_a_missing_group_names_those_that_are_there() -> None:
+    with pytest.raises(VerificationError) as caught:
+        parse_comps(COMPS, "minimal", where="os")
+    assert (str(caught.value), caught.value.hint) == (
+        "os: there is no group 'minimal'",
+        "it has: core, empty",
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (COMPS.replace(b"bash", b"../x"), "os: '../x' is no name of a package"),
+        (COMPS.replace(b'"comps.dtd"', b'"comps.dtd" [<!ENTITY a "b">]'),
+         "os: the document is refused: it declares a document type, which repository metadata never needs"),
+    ],
+)  # fmt: skip
+def test_damaged_groups_are_refused(content: bytes, message: str) -> None:
+    with pytest.raises(VerificationError) as caught:
+        parse_comps(content, "core", where="os")
+    assert str(caught.value) == message
