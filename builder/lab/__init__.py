@@ -1,0 +1,1 @@
+"""The embedded loopback upstream that the demo and the tests share."""

@@ -1,0 +1,25 @@
+"""Read the lab's own data: how registries behave."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from builder.formats.text import read_text, yaml_document
+from builder.lab.registry import Profile
+
+DATA = Path(__file__).parent / "data"
+
+
+@cache
+def read_data(name: str) -> Any:
+    """Read a YAML file of the lab; nobody may change what this gives."""
+    path = DATA / name
+    return yaml_document(read_text(path), name).value
+
+
+def read_profiles() -> list[Profile]:
+    """Give the profiles of all registries that are not plain."""
+    entries = read_data("registries.yaml")["registries"]
+    return [Profile(**{"content": entry["host"], **entry}) for entry in entries]

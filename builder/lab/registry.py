@@ -1,0 +1,213 @@
+"""The pull side of registries: https://github.com/opencontainers/distribution-spec.
+
+Registries differ in where their tokens come from, where their blobs lie and whether they have
+moved; a :class:`Profile` says so. All of them share one :class:`Shelf` of images.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from builder.lab.message import Reply, Request, redirect
+from builder.lab.tokens import Tokens, credentials
+from builder.model.artifact import INDEX_TYPES
+from builder.model.digest import Digest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.lab.storage import Storage
+
+_ROUTE = re.compile(r"/v2/(.+)/(manifests|blobs|tags)/([^/]+)")
+_DOCKER_INDEX = INDEX_TYPES[1]
+_API = {"Docker-Distribution-Api-Version": "registry/2.0"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Describe how one registry host behaves."""
+
+    host: str
+    content: str
+    """The host in the references of the images that it serves."""
+    auth: Literal["none", "bearer", "basic"] = "bearer"
+    realm: str = ""
+    """URL of the token service; empty for one at the host itself."""
+    service: str = ""
+    storage: str = ""
+    """URL below which blobs lie on another host; empty when the registry sends them itself."""
+    manifests: str = ""
+    """URL that stands for ``/v2`` of a host which has the manifests; empty for this one."""
+    prefix: str = ""
+    """Path before every repository."""
+    moved: str = ""
+    """URL of the registry that took over: everything is redirected there."""
+    private: tuple[str, ...] = ()
+    """Shell patterns of repositories that need a user."""
+
+
+@dataclass(slots=True)
+class Images:
+    """Hold what one repository has."""
+
+    tags: dict[str, Digest] = field(default_factory=dict)
+    manifests: dict[Digest, str] = field(default_factory=dict)
+    """Media types of indexes and manifests."""
+    blobs: set[Digest] = field(default_factory=set)
+
+
+class Shelf:
+    """Hold all images by repository (``quay.io/tigera/operator``), with their blobs in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.repositories: dict[str, Images] = {}
+
+    def path(self, digest: Digest) -> Path:
+        """Give the file of a blob or manifest."""
+        return self.folder / digest.hex
+
+
+class Registry:
+    """Answer for ``/v2/`` of one host."""
+
+    def __init__(
+        self, profile: Profile, shelf: Shelf, tokens: Tokens, storage: Storage | None
+    ) -> None:
+        self.profile = profile
+        self.tokens = tokens
+        self._shelf = shelf
+        self.storage = storage
+
+    def answer(self, request: Request) -> Reply:
+        """Answer a request of the distribution API, or refuse it as registries do."""
+        if self.profile.moved and request.path != "/v2/":
+            return redirect(f"{self.profile.moved}{request.path}", 302)
+        route = _ROUTE.fullmatch(request.path)
+        if refused := self._refuse(request, route[1] if route else ""):
+            return refused
+        if request.method not in {"GET", "HEAD"}:
+            return refusal(405, "UNSUPPORTED", "this registry can only be read")
+        if route:
+            return self._look_up(request, *route.groups())
+        return _json({}) if request.path == "/v2/" else refusal(404, "NOT_FOUND", "no such page")
+
+    def _look_up(self, request: Request, repository: str, kind: str, name: str) -> Reply:
+        """Answer for one manifest, one blob or the list of tags."""
+        profile = self.profile
+        path = repository.removeprefix(f"{profile.prefix}/")
+        images = self._shelf.repositories.get(f"{profile.content}/{path}")
+        if images is None or (profile.prefix and path == repository):
+            return refusal(404, "NAME_UNKNOWN", "repository name not known to registry")
+        if kind == "manifests":
+            if profile.manifests:
+                return redirect(f"{profile.manifests}/{repository}/manifests/{name}")
+            return self._manifest(request, images, name)
+        if kind == "blobs":
+            return self._blob(request, images, name)
+        return _json({"name": repository, "tags": sorted(images.tags)})
+
+    def _refuse(self, request: Request, repository: str) -> Reply | None:
+        """Ask for a token or a password where the profile wants one."""
+        header = request.headers.get("authorization", "")
+        profile = self.profile
+        if profile.auth == "none":
+            return None
+        if profile.auth == "basic":
+            if self.tokens.knows(credentials(header)):
+                return None
+            challenge = f'Basic realm="{profile.host}"'
+        else:
+            scheme, _, token = header.partition(" ")
+            verdict = self.tokens.judge(token if scheme.lower() == "bearer" else "", repository)
+            if verdict == "good":
+                return None
+            realm = profile.realm or f"https://{profile.host}/v2/token"
+            challenge = f'Bearer realm="{realm}",service="{self.tokens.service}"'
+            if repository:
+                challenge += f',scope="repository:{repository}:pull"'
+            if header:
+                challenge += f',error="{verdict}"'
+        reply = refusal(401, "UNAUTHORIZED", "authentication required")
+        return Reply(
+            status=reply.status,
+            headers={**reply.headers, "WWW-Authenticate": challenge},
+            body=reply.body,
+        )
+
+    def _manifest(self, request: Request, images: Images, name: str) -> Reply:
+        digest = _digest(name) if ":" in name else images.tags.get(name)
+        kind = images.manifests.get(digest) if digest else None
+        if digest is None or kind is None:
+            return refusal(404, "MANIFEST_UNKNOWN", f"manifest unknown: {name}")
+        content = self._shelf.path(digest)
+        accepted = {part.partition(";")[0].strip() for part in _accepted(request).split(",")}
+        if kind in INDEX_TYPES and not accepted & {kind, "*/*"} and ":" not in name:
+            if kind != _DOCKER_INDEX:
+                words = "OCI index found, but accept header does not support OCI indexes"
+                return refusal(404, "MANIFEST_UNKNOWN", words)
+            # distribution gives old clients the manifest of linux/amd64
+            chosen = _child(json.loads(content.read_bytes()), "amd64")
+            if chosen is None:
+                return refusal(404, "MANIFEST_UNKNOWN", f"manifest unknown: {name}")
+            digest, kind = chosen
+            content = self._shelf.path(digest)
+        headers = {
+            **_API,
+            "Content-Type": kind,
+            "Docker-Content-Digest": str(digest),
+            "ETag": f'"{digest}"',
+        }
+        return Reply(headers=headers, body=content)
+
+    def _blob(self, request: Request, images: Images, name: str) -> Reply:
+        digest = _digest(name)
+        if digest is None or digest not in images.blobs:
+            return refusal(404, "BLOB_UNKNOWN", "blob unknown to registry")
+        if self.storage:
+            return redirect(self.storage.url(digest, request.method))
+        return blob(self._shelf.path(digest), digest)
+
+
+def blob(path: Path, digest: Digest) -> Reply:
+    """Send a blob from its file."""
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "Docker-Content-Digest": str(digest),
+        "ETag": f'"{digest}"',
+        "Accept-Ranges": "bytes",
+    }
+    return Reply(headers=headers, body=path)
+
+
+def refusal(status: int, code: str, message: str) -> Reply:
+    """Refuse in the words of the distribution specification."""
+    return _json({"errors": [{"code": code, "message": message}]}, status)
+
+
+def _json(value: Any, status: int = 200) -> Reply:
+    headers = {**_API, "Content-Type": "application/json"}
+    return Reply(status=status, headers=headers, body=json.dumps(value).encode())
+
+
+def _accepted(request: Request) -> str:
+    return request.headers.get("accept", "")
+
+
+def _digest(text: str) -> Digest | None:
+    try:
+        return Digest.parse(text)
+    except ValueError:
+        return None
+
+
+def _child(index: Any, architecture: str) -> tuple[Digest, str] | None:
+    """Give digest and media type of one platform's manifest in an index."""
+    for entry in index["manifests"]:
+        platform = entry["platform"]
+        if (platform["os"], platform["architecture"]) == ("linux", architecture):
+            return Digest.parse(entry["digest"]), entry["mediaType"]
+    return None

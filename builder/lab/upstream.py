@@ -1,0 +1,280 @@
+"""The embedded upstream: all the world's servers that a cluster needs, on 127.0.0.1.
+
+Real URLs are used unchanged: clients reach the lab as their HTTP(S) proxy and trust its
+certificate authority. What nobody added is not there: unknown hosts get 502, unknown paths 404.
+
+::
+
+    with Upstream(folder) as upstream:
+        upstream.add_image("registry.k8s.io/pause:3.2")
+        upstream.add_file("https://dl.k8s.io/hello", b"hello")
+        subprocess.run([...], env={**os.environ, **upstream.environment})
+        assert upstream.requests[0].status == 200
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Literal, Self
+from urllib.parse import unquote, urljoin, urlsplit
+
+from builder.lab.authority import Authority
+from builder.lab.cellar import Cellar
+from builder.lab.faults import Faults
+from builder.lab.images import Era, Made, Recipe, Studio
+from builder.lab.journal import Journal, Served
+from builder.lab.keys import signing_key
+from builder.lab.profiles import read_profiles
+from builder.lab.registry import Images, Profile, Registry, Shelf
+from builder.lab.repositories import RepositoryRecipe, build_repository
+from builder.lab.server import Listener
+from builder.lab.sites import Host
+from builder.lab.storage import Storage
+from builder.lab.tokens import Tokens
+from builder.model.reference import Reference
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from builder.lab.openpgp import Hash, SigningKey
+    from builder.lab.packages import PackageRecipe
+    from builder.lab.repositories import Groups
+
+_KEY_CREATED = 1400000000
+
+
+class Upstream:
+    """Serve made-up content under real names until it is closed."""
+
+    def __init__(self, folder: Path, *, seed: int = 0) -> None:
+        self.folder = folder
+        """Holds authority, keys and content; a second start finds what is there."""
+        self.catalog = folder / "catalog"
+        """An overlay catalog with the lab's keys and digests; see :mod:`builder.lab.world`."""
+        self.faults = Faults(seed)
+        self.journal = Journal()
+        self.sites: dict[str, Host] = {}
+        self.closing = threading.Event()
+        self.cellar = Cellar(folder / "cellar")
+        self.shelf = Shelf(folder / "blobs")
+        self.studio = Studio(self.cellar, self.shelf.folder)
+        self.authority = Authority(folder / "tls")
+        self._profiles = read_profiles()
+        self._registries: dict[str, Registry] = {}
+        self._listeners: dict[tuple[str | None, bool], Listener] = {}
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> Self:
+        self.listener(None)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop serving: end every connection, hung ones too, and wait for all threads."""
+        self.closing.set()
+        with self._lock:
+            listeners = list(self._listeners.values())
+        for listener in listeners:
+            listener.close()
+
+    @property
+    def proxy(self) -> str:
+        """Give the URL of the proxy."""
+        return f"http://{self.listener(None).address}"
+
+    @property
+    def ca(self) -> Path:
+        """Give the file with the lab's certificate authority."""
+        return self.authority.path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Give the environment variables that lead a program here and nowhere else."""
+        proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), self.proxy)
+        proxies["NO_PROXY"] = ""
+        both = proxies | {name.lower(): value for name, value in proxies.items()}
+        bundles = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+        return both | dict.fromkeys(bundles, str(self.ca))
+
+    @property
+    def requests(self) -> tuple[Served, ...]:
+        """Give everything that was asked so far, in order."""
+        return self.journal.served()
+
+    def listener(self, host: str | None, *, tls: bool = False) -> Listener:
+        """Give the listener of a host (None: the proxy), started when it is first asked for."""
+        with self._lock:
+            if (host, tls) not in self._listeners:
+                context = self.authority.context("127.0.0.1") if tls else None
+                self._listeners[host, tls] = Listener(self, host, context)
+            return self._listeners[host, tls]
+
+    def listen(self, host: str, *, tls: bool = False) -> str:
+        """Serve one host without a proxy, over plain HTTP or TLS; give its ``127.0.0.1:PORT``."""
+        with self._lock:
+            for profile in self._profiles:
+                if profile.content == host and not (profile.prefix or profile.moved):
+                    host = profile.host  # docker.io answers at registry-1.docker.io
+                    break
+        return self.listener(host, tls=tls).address
+
+    def local(self, url: str) -> str:
+        """Give the plain loopback form of a URL of the upstream; leave other URLs as they are."""
+        parts = urlsplit(url)
+        host = (parts.hostname or "").lower()
+        if host not in self.sites:
+            return url
+        rest = url.partition("://")[2].partition("/")[2]
+        return f"http://{self.listener(host).address}/{rest}"
+
+    def deceive(self, host: str, how: str) -> ssl.SSLContext:
+        """Give a TLS context that no client should accept for a host."""
+        if how == "name":
+            return self.authority.context("somebody-else.invalid")
+        return Authority(self.folder / "impostor", "somebody else").context(host)
+
+    def site(self, host: str) -> Host:
+        """Give what is served under a host, which exists from then on."""
+        with self._lock:
+            return self.sites.setdefault(host.lower(), Host())
+
+    # content ------------------------------------------------------------------------------
+
+    def add_file(self, url: str, content: bytes | str | Path) -> None:
+        """Serve bytes, text, or a file under a URL."""
+        raw = content.encode() if isinstance(content, str) else content
+        parts = urlsplit(url)
+        self.site(parts.hostname or "").add(unquote(parts.path), raw)
+
+    def add_redirect(self, url: str, to: str) -> None:
+        """Send whoever asks for a URL to another one."""
+        parts = urlsplit(url)
+        self.site(parts.hostname or "").redirect(unquote(parts.path), to)
+
+    def remove_file(self, url: str) -> None:
+        """Serve a URL no longer; raise KeyError when nothing was there."""
+        parts = urlsplit(url)
+        self.site(parts.hostname or "").remove(unquote(parts.path))
+
+    def add_image(
+        self,
+        reference: str | Reference,
+        *,
+        platforms: Sequence[str] = ("linux/amd64",),
+        size: int = 1 << 16,
+        bases: Sequence[tuple[str, int]] = (),
+        era: Era = "docker",
+        index: bool = True,
+        attestations: bool = False,
+    ) -> Made:
+        """Make an image (see :class:`~builder.lab.images.Recipe`) and tag it in its registry.
+
+        The same path and tag give the same bytes in every registry.
+        """
+        target = reference if isinstance(reference, Reference) else Reference.parse(reference)
+        recipe = Recipe(
+            name=f"{target.path.rpartition('/')[2]}:{target.tag or 'latest'}",
+            platforms=tuple(platforms),
+            size=size,
+            bases=tuple(bases),
+            era=era,
+            index=index,
+            attestations=attestations,
+        )
+        made = self.studio.make(recipe)
+        self.tag(target, made)
+        return made
+
+    def tag(self, reference: str | Reference, made: Made) -> None:
+        """Let a tag of a registry mean an image."""
+        target = reference if isinstance(reference, Reference) else Reference.parse(reference)
+        registry = self.registry(target.host)
+        repository = f"{registry.profile.content}/{target.path}"
+        images = self.shelf.repositories.setdefault(repository, Images())
+        images.manifests |= made.manifests
+        images.blobs |= made.blobs
+        images.tags[target.tag or "latest"] = made.digest
+
+    def add_repository(
+        self,
+        url: str,
+        packages: Sequence[PackageRecipe],
+        *,
+        key: SigningKey | None,
+        metadata_key: SigningKey | None = None,
+        signed: bool = False,
+        groups: Groups | None = None,
+        pool: str | None = None,
+    ) -> None:
+        """Build a yum repository (see :class:`~builder.lab.repositories.RepositoryRecipe`)."""
+        recipe = RepositoryRecipe(packages=tuple(packages), groups=groups, pool=pool, signed=signed)
+        files = build_repository(self.cellar, recipe, key=key, metadata_key=metadata_key)
+        base = f"{url.rstrip('/')}/"
+        for href, path in files.items():
+            self.add_file(urljoin(base, href), path)
+
+    def key(
+        self,
+        user: str,
+        *,
+        version: Literal[3, 4] = 4,
+        algorithm: Hash = "sha256",
+        self_algorithm: Hash = "sha256",
+    ) -> SigningKey:
+        """Give the signing key of a user of the lab's own; see :mod:`builder.lab.openpgp`."""
+        return signing_key(
+            self.cellar,
+            user,
+            created=_KEY_CREATED,
+            version=version,
+            algorithm=algorithm,
+            self_algorithm=self_algorithm,
+        )
+
+    # registries ---------------------------------------------------------------------------
+
+    def registry(self, host: str, profile: Profile | None = None) -> Registry:
+        """Give the registry that a reference's host means; ``profile`` describes a new one."""
+        with self._lock:
+            known = [one for one in self._profiles if host in {one.content, one.host}]
+            profile = profile or next((one for one in known if not (one.moved or one.prefix)), None)
+            if profile is None:
+                moved = next((one for one in known if one.moved), None)
+                if moved:
+                    return self.registry(moved.content)
+                profile = Profile(host=host, content=host)
+            if profile.host not in self._registries:
+                for one in self._profiles:
+                    if one.content == profile.content and one.host != profile.host:
+                        self._open(one)
+                self._open(profile)
+            return self._registries[profile.host]
+
+    def expire_tokens(self, host: str) -> None:
+        """Forget the tokens that a registry has given out; other hosts have none."""
+        if host in self._registries:
+            self._registries[host].tokens.expire()
+
+    def _open(self, profile: Profile) -> None:
+        """Set up a registry with its token service and its object store."""
+        storage = None
+        if profile.storage:
+            parts = urlsplit(profile.storage)
+            storage = Storage(profile.storage, self.shelf)
+            self.site(parts.hostname or "").mount(parts.path, storage)
+        tokens = Tokens(profile.service or profile.host, private=profile.private)
+        registry = Registry(profile, self.shelf, tokens, storage)
+        self.site(profile.host).mount("/v2", registry)
+        realm = urlsplit(profile.realm or f"https://{profile.host}/v2/token")
+        self.site(realm.hostname or "").mount(realm.path, tokens)
+        self._registries[profile.host] = registry

@@ -1,0 +1,167 @@
+"""Everything that the catalog names for the walkthrough's cluster, at the URLs that it names.
+
+The URLs, versions and image names come from the catalog; ``data/world.yaml`` says how much of it
+is played. Real signing keys and real digests cannot be had here, so an overlay catalog puts the
+lab's own in their place: give it last (``--catalog``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from string import Template
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+from builder.assets import tree
+from builder.formats import catalog as catalog_format
+from builder.lab import stock
+from builder.lab.profiles import DATA, read_data
+from builder.lab.repositories import RepositoryRecipe, build_repository
+from builder.lab.upstream import Upstream
+from builder.model.platform import Platform
+from builder.model.version import Version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from builder.lab.openpgp import SigningKey
+    from builder.model.catalog import CalicoRelease, Catalog, KubernetesSeries, Repository
+    from builder.model.reference import Reference
+
+SCALE = 0.125
+"""Of the real sizes: enough for many blobs of many MB, little enough for a demo."""
+_STOCKED = Platform.parse("linux/amd64")
+_SIGNATURES = ("repodata/repomd.xml.asc", "repodata/repomd.xml.key")
+
+
+@contextmanager
+def running(
+    folder: Path, *, catalogs: Sequence[Path] = (), scale: float = SCALE, seed: int = 0
+) -> Iterator[Upstream]:
+    """Run an upstream that has the world; ``seed`` decides over faults left to chance."""
+    with Upstream(folder, seed=seed) as upstream:
+        fill(upstream, catalogs, scale=scale)
+        yield upstream
+
+
+def fill(upstream: Upstream, catalogs: Sequence[Path] = (), *, scale: float = SCALE) -> None:
+    """Serve what the catalog (``mirrors/`` and further folders) names; write ``upstream.catalog``.
+
+    Raise DocumentError for a catalog that is wrong, NotInCatalogError where it lacks what the
+    lab is to play.
+    """
+    folders = [tree("mirrors"), *catalogs]
+    catalog = catalog_format.load(folders)
+    choice = read_data("world.yaml")
+    keys = {name: upstream.key(**how) for name, how in choice["keys"].items()}
+    for name, key in keys.items():
+        for url in catalog.key(name).sources:
+            upstream.add_file(url, key.public)
+    digests: dict[str, str] = {}
+    for name, how in choice["repositories"].items():
+        digests |= _repository(upstream, catalog.repository(name), how, keys, scale)
+    for version in choice["kubernetes"]:
+        for _, reference in catalog.kubernetes(Version.parse(version)).images:
+            _image(upstream, catalog, reference, scale)
+    for version in choice["calico"]:
+        _calico(upstream, catalog, catalog.calico(version), choice["manifests"], scale)
+    _write_overlay(upstream.catalog, folders, catalog, keys, digests)
+
+
+def _repository(
+    upstream: Upstream,
+    repository: Repository,
+    how: Mapping[str, Any],
+    keys: Mapping[str, SigningKey],
+    scale: float,
+) -> dict[str, str]:
+    """Serve a repository at every URL that is not gone; give SHA-256 by ``NVR.ARCH``."""
+    packages, groups = stock.packages(how["stock"], scale)
+    recipe = RepositoryRecipe(
+        packages=packages,
+        groups=groups,
+        pool=how.get("pool"),
+        signed=repository.metadata != "unsigned",
+    )
+    owner = (*repository.metadata_keys, *repository.keys)[0]
+    files = build_repository(
+        upstream.cellar, recipe, key=keys[repository.keys[0]], metadata_key=keys[owner]
+    )
+    for base in repository.urls(_STOCKED):
+        host = urlsplit(base).hostname
+        upstream.site(host or "")  # a host whose files are gone still answers
+        if host in how.get("gone", ()):
+            continue
+        for href, path in files.items():
+            if href not in _SIGNATURES or host not in how.get("unsigned", ()):
+                upstream.add_file(urljoin(base, href), path)
+    rpms = (path for path in files.values() if path.suffix == ".rpm")
+    return {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in rpms}
+
+
+def _image(upstream: Upstream, catalog: Catalog, reference: Reference, scale: float) -> None:
+    """Serve an image under its own name and everywhere else where it may be fetched."""
+    shape = stock.image(reference.path, reference.tag or "", scale)
+    made = upstream.add_image(reference, **shape)
+    for source in catalog.image_sources(reference):
+        upstream.tag(source, made)
+
+
+def _calico(
+    upstream: Upstream,
+    catalog: Catalog,
+    release: CalicoRelease,
+    recipes: Mapping[str, Sequence[str]],
+    scale: float,
+) -> None:
+    """Serve Calico's manifests and the images that they and the operator start."""
+    images = release.started_by(release.of.images, release.of.optional)
+    for reference in (release.operator, *images):
+        _image(upstream, catalog, reference, scale)
+    words = {
+        "operator": release.operator,
+        "registry": images[0].repository.rpartition("/")[0],
+        "version": f"v{release.version}",
+    }
+    for install, manifests in release.of.install.items():
+        for nodes in {manifest.least_nodes or 1 for manifest in manifests}:
+            for name, urls in release.manifests(install, nodes):
+                if name not in recipes:
+                    continue
+                parts = ((DATA / "manifests" / part).read_text("utf-8") for part in recipes[name])
+                text = Template("".join(parts)).substitute(words)
+                for url in urls:
+                    upstream.add_file(url, text)
+
+
+def _write_overlay(
+    folder: Path,
+    folders: Sequence[Path],
+    catalog: Catalog,
+    keys: Mapping[str, SigningKey],
+    digests: Mapping[str, str],
+) -> None:
+    """Write the catalog that has the lab's fingerprints and digests."""
+    texts = {}
+    for name, key in keys.items():
+        sources = "".join(f"  - {url}\n" for url in catalog.key(name).sources)
+        texts[f"keys/{name}.yaml"] = f"fingerprint: {key.fingerprint}\nsources:\n{sources}"
+    for name, series in catalog.kubernetes_series.items():
+        if series.digests:
+            file = f"kubernetes/{name}.yaml"
+            original = next(path / file for path in reversed(folders) if (path / file).exists())
+            texts[file] = _with_digests(original.read_text("utf-8"), series, digests)
+    for file, text in texts.items():
+        path = folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+
+
+def _with_digests(text: str, series: KubernetesSeries, digests: Mapping[str, str]) -> str:
+    """Put the digests of the lab's packages where those of the real ones stand."""
+    for name, digest in series.digests.items():
+        if name in digests:
+            text = text.replace(digest.hex, digests[name])
+    return text

@@ -1,0 +1,90 @@
+"""Real tools against the lab's registry, on plain http at loopback and through the proxy."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.lab.upstream import Upstream
+
+pytestmark = pytest.mark.interop
+
+
+@pytest.mark.parametrize("era", ["docker", "oci"])
+@pytest.mark.parametrize(
+    "name", ["docker.io/calico/node", "quay.io/tigera/operator", "k8s.gcr.io/pause"]
+)
+def test_skopeo_copies_through_the_proxy(
+    upstream: Upstream, tmp_path: Path, name: str, era: Any
+) -> None:
+    upstream.add_image(
+        f"{name}:1",
+        platforms=["linux/amd64", "linux/arm64"],
+        bases=[("common", 3000)],
+        era=era,
+        attestations=era == "oci",
+    )
+    archive = tmp_path / "image.tar"
+    subprocess.run(
+        ["skopeo", "copy", "-q", f"docker://{name}:1", f"docker-archive:{archive}:{name}:1"],
+        env={**os.environ, **upstream.environment},
+        check=True,
+    )
+    with tarfile.open(archive) as tar:
+        member = tar.extractfile("manifest.json")
+        assert member is not None
+        (entry,) = json.load(member)
+    assert len(entry["Layers"]) == 2
+
+
+@pytest.mark.parametrize(
+    "host", ["docker.io", "registry.k8s.io", "k8s.gcr.io", "plain.example.org"]
+)
+def test_skopeo_copies_everything_over_loopback(
+    upstream: Upstream, tmp_path: Path, host: str
+) -> None:
+    made = upstream.add_image(
+        f"{host}/team/app:1",
+        platforms=["linux/amd64", "linux/arm64"],
+        era="oci",
+        attestations=True,
+    )
+    source = f"docker://{upstream.listen(host)}/team/app:1"
+    subprocess.run(
+        [
+            "skopeo",
+            "copy",
+            "-q",
+            "--all",
+            "--src-tls-verify=false",
+            source,
+            f"dir:{tmp_path / 'all'}",
+        ],
+        check=True,
+    )
+    index = (tmp_path / "all" / "manifest.json").read_bytes()
+    assert index == upstream.shelf.path(made.digest).read_bytes()
+
+
+def test_skopeo_takes_no_other_password(upstream: Upstream) -> None:
+    from builder.lab.registry import Profile
+
+    profile = Profile(host="private.example.org", content="private.example.org", private=("*",))
+    upstream.registry("private.example.org", profile).tokens.users["me"] = "secret"
+    upstream.add_image("private.example.org/app:1")
+    address = upstream.listen("private.example.org")
+
+    def inspect(password: str) -> int:
+        command = ["skopeo", "inspect", "--tls-verify=false", f"--creds=me:{password}"]
+        return subprocess.run([*command, f"docker://{address}/app:1"], check=False).returncode
+
+    assert inspect("secret") == 0
+    assert inspect("wrong") != 0
