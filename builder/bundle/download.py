@@ -1,0 +1,325 @@
+"""One artifact on its way into the bundle: what is there, what was tried, one attempt at a time.
+
+Bytes are hashed from the buffer that is then written to their final place. What an earlier run
+left there is read back and hashed first. A digest that comes out wrong is blamed on the source
+only if all bytes came from it in one go; otherwise the artifact starts afresh.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+from builder.bundle.region import RegionSource
+from builder.errors import FetchError
+from builder.model.digest import Digest
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Callable
+
+    from builder.bundle.layout import Extent
+    from builder.errors import Fault
+    from builder.report import Progress
+
+BUFFER = 1 << 20
+_LEAP = 1 << 20
+"""Bytes of new ground that make an attempt count as progress."""
+
+
+class Stream(Protocol):
+    """Read one body."""
+
+    @property
+    def offset(self) -> int:
+        """Give where in the whole content the first byte stands; 0 if a range was ignored."""
+        ...
+
+    def readinto(self, view: memoryview, /) -> int:
+        """Fill (a part of) the buffer; give the count, 0 at the end; raise FetchError."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """Be a stream that another thread can wake up."""
+
+    def interrupt(self) -> None:
+        """End a ``readinto`` that waits; the stream is useless afterwards."""
+        ...
+
+
+class Source(Protocol):
+    """Be a place that may have an artifact's bytes."""
+
+    @property
+    def name(self) -> str:
+        """Give what messages call it, without secrets."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """Give whose limits count; empty for the local disk."""
+        ...
+
+    def open(self, offset: int) -> Stream:
+        """Begin to read at an offset; raise FetchError (temporary or not, with retry_after)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Say what is to be fetched, from where, and what is there already."""
+
+    extent: Extent
+    sources: tuple[Source, ...]
+    """In order; the next one is asked when one cannot give the right bytes."""
+    check: Callable[[io.BufferedReader], None] | None = None
+    """Read the finished artifact again (an RPM's signature); raise VerificationError."""
+    have: int = 0
+    """Bytes that an earlier run says to have written; they are hashed before use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Tell how an artifact came into the bundle."""
+
+    path: str
+    size: int
+    state: Literal["fetched", "resumed", "cached", "copied"]
+    """``cached``: from an earlier run; ``resumed``: partly; ``copied``: from another member."""
+    source: str | None
+    """The name of the source that gave the last byte; None when nothing was fetched."""
+    fetched: int
+    """Bytes that were received for it, repeated ones included."""
+    passed_over: tuple[Fault, ...] = ()
+    """What was wrong with the sources before."""
+
+
+class Place(Protocol):
+    """Be the file that artifacts are written into. Offsets count from its beginning."""
+
+    def write(self, view: memoryview, offset: int) -> None:
+        """Write all of it; raise StorageError."""
+        ...
+
+    def readinto(self, view: memoryview, offset: int) -> int:
+        """Read back; raise StorageError."""
+        ...
+
+    def region(self, offset: int, size: int) -> io.BufferedReader:
+        """Open a part for reading."""
+        ...
+
+
+class Cancelled(Exception):  # noqa: N818 -- not an error
+    """End an attempt because nothing more is wanted."""
+
+
+class StaleError(Exception):
+    """Say that the digest is wrong, but that this source alone is not to blame."""
+
+
+class Download:
+    """Hold the state of one job. One thread at a time works on it."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.have = 0
+        """Bytes at their place and hashed."""
+        self.claimed = job.have
+        """Bytes at their place by an earlier run's word, not yet hashed."""
+        self.fetched = 0
+        self.reached = 0
+        """The farthest byte so far."""
+        self.ready_at = 0.0
+        self.turn = 0
+        """Which source is asked."""
+        self.tries = 0
+        """Failed attempts at this source in a row, without progress."""
+        self.place = ""
+        """The host whose place it takes while a thread works on it."""
+        self.afresh = False
+        """Whether this source was given the chance to send everything in one go."""
+        self.faults: list[Fault] = []
+        self.stream: object = None
+        """What is being read, for whoever wants to interrupt it."""
+        self._mixed = False
+        self._hasher = hashlib.sha256()
+
+    @property
+    def source(self) -> Source:
+        """Give the source whose turn it is."""
+        return self.job.sources[self.turn]
+
+    @property
+    def local(self) -> Literal["cached", "copied"] | None:
+        """Tell whether the source is a file that airseed wrote itself."""
+        if self.turn < len(self.job.sources) and isinstance(self.source, RegionSource):
+            return self.source.state
+        return None
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether all bytes are there; their digest may still be wrong."""
+        return self.have == self.job.extent.size
+
+    def adopt(self, place: Place, view: memoryview, progress: Progress, stop: Stop) -> None:
+        """Hash what an earlier run left; forget it when it is whole and wrong."""
+        extent = self.job.extent
+        claimed, self.claimed = min(self.claimed, extent.size), 0
+        while self.have < claimed:
+            stop.check()
+            room = min(len(view), claimed - self.have)
+            count = place.readinto(view[:room], extent.offset + self.have)
+            if count == 0:
+                break
+            self._take(view[:count], progress, cached=True)
+        self._mixed = self.have > 0
+        if self.whole and not self.right:
+            self.restart(progress)
+
+    @property
+    def right(self) -> bool:
+        """Tell whether the bytes so far have the artifact's digest."""
+        return self._hasher.hexdigest() == self.job.extent.digest.hex
+
+    def restart(self, progress: Progress) -> None:
+        """Forget all bytes."""
+        if self.have:
+            progress.advance(-self.have)
+        self.have = 0
+        self._mixed = False
+        self._hasher = hashlib.sha256()
+
+    def attempt(
+        self, place: Place, view: memoryview, progress: Progress, stop: Stop, *, offset: int
+    ) -> None:
+        """Read one stream to its end; the artifact is whole and right afterwards.
+
+        ``offset`` is how many bytes to skip: ``have``, or 0 for a source that cannot resume.
+        Raise FetchError, StaleError, StorageError or Cancelled.
+        """
+        stream = self.source.open(offset)
+        try:
+            self.stream = stream
+            stop.check()  # after it can be seen by whoever interrupts
+            if stream.offset not in {0, self.have}:
+                raise FetchError(
+                    f"sent bytes from {stream.offset:,} on",
+                    where=self.source.name,
+                    expected=f"from {offset:,} on",
+                )
+            if stream.offset != self.have:
+                self.restart(progress)
+            self._receive(stream, place, view, progress, stop)
+        finally:
+            self.stream = None
+            stream.close()
+        if not self.right:
+            mixed, got = self._mixed, self._hasher.hexdigest()
+            self.restart(progress)
+            if mixed and not self.afresh:
+                self.afresh = True
+                raise StaleError
+            raise FetchError(
+                f"sent other bytes ({Digest(got)})",
+                where=self.source.name,
+                expected=str(self.job.extent.digest),
+            )
+
+    def interrupt(self) -> None:
+        """Wake the thread that waits for this artifact's source, where that can be done."""
+        stream = self.stream
+        if isinstance(stream, Interruptible):
+            stream.interrupt()
+
+    def moved(self, before: int) -> bool:
+        """Tell whether an attempt that began at ``before`` (``reached``) gained new ground."""
+        return self.reached - before >= _LEAP
+
+    def pass_on(self, fault: Fault) -> bool:
+        """Go to the next source; tell whether there is one."""
+        self.faults.append(fault)
+        self.turn += 1
+        self.tries = 0
+        self.afresh = False
+        self._mixed = self.have > 0
+        return self.turn < len(self.job.sources)
+
+    def broke(self) -> None:
+        """Remember that the next attempt goes on with bytes of this one."""
+        self._mixed = self.have > 0
+
+    def outcome(self) -> Outcome:
+        """Tell how it came here."""
+        size = self.job.extent.size
+        state: Literal["fetched", "resumed", "cached", "copied"] = "fetched"
+        if self.local:
+            state = self.local
+        elif not self.fetched and size:
+            state = "cached"
+        elif self.fetched < size:
+            state = "resumed"
+        return Outcome(
+            path=self.job.extent.path,
+            size=size,
+            state=state,
+            source=self.source.name if self.fetched else None,
+            fetched=self.fetched,
+            passed_over=tuple(self.faults),
+        )
+
+    def _receive(
+        self, stream: Stream, place: Place, view: memoryview, progress: Progress, stop: Stop
+    ) -> None:
+        """Copy the stream to its place until all bytes are there."""
+        extent = self.job.extent
+        while not self.whole:
+            stop.check()
+            count = stream.readinto(view[: min(len(view), extent.size - self.have)])
+            if count == 0:
+                raise FetchError(
+                    f"sent {self.have:,} of {extent.size:,} bytes",
+                    where=self.source.name,
+                    temporary=True,
+                )
+            piece = view[:count]
+            stop.check_over()
+            place.write(piece, extent.offset + self.have)
+            self.fetched += 0 if self.local else count
+            self._take(piece, progress, cached=self.local is not None)
+        with contextlib.suppress(FetchError):  # all is here; the end lets the connection serve on
+            stream.readinto(view[:1])
+
+    def _take(self, piece: memoryview, progress: Progress, *, cached: bool = False) -> None:
+        self._hasher.update(piece)
+        self.have += len(piece)
+        self.reached = max(self.reached, self.have)
+        progress.advance(len(piece), cached=cached)
+
+
+class Stop:
+    """Be two flags that all threads look at."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+        """Nothing more is to be begun or received."""
+        self.over = False
+        """The file may be closed already: what was received is not to be written either."""
+
+    def check(self) -> None:
+        """Raise Cancelled once nothing more is wanted."""
+        if self.wanted:
+            raise Cancelled
+
+    def check_over(self) -> None:
+        """Raise Cancelled once nobody waits for this thread."""
+        if self.over:
+            raise Cancelled

@@ -1,0 +1,131 @@
+"""Hash many members at once, in threads: hashlib lets go of the interpreter while it works."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from builder.errors import Fault, VerificationError
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Callable, Iterable
+
+    from builder.model.digest import Digest
+    from builder.report import Progress
+
+    Inspect = Callable[[str, io.BufferedReader], None]
+
+_BUFFER = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """Say what one member should be."""
+
+    path: str
+    size: int
+    digest: Digest
+    open: Callable[[], io.BufferedReader]
+    """Give its bytes; raise OSError."""
+
+
+def hash_all(
+    items: Iterable[Item],
+    progress: Progress,
+    *,
+    workers: int | None = None,
+    inspect: Inspect | None = None,
+) -> list[Fault]:
+    """Compare all digests, largest member first; give what is wrong.
+
+    ``inspect`` is called with path and content of each member that is right, from the threads;
+    the VerificationErrors that it raises become faults. Memory is one buffer a thread.
+    """
+    queue = deque(sorted(items, key=lambda item: -item.size))
+    work = _Work(queue, progress, inspect)
+    count = min(workers or len(os.sched_getaffinity(0)), max(1, len(queue)))
+    threads = [threading.Thread(target=work.run, daemon=True) for _ in range(count)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        work.stopped = True
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
+    if work.failure is not None:
+        raise work.failure
+    return sorted(work.faults)
+
+
+class _Work:
+    """Be what the threads share."""
+
+    def __init__(self, queue: deque[Item], progress: Progress, inspect: Inspect | None) -> None:
+        self.queue = queue
+        self.faults: list[Fault] = []
+        self.failure: BaseException | None = None
+        self.stopped = False
+        self._progress = progress
+        self._inspect = inspect
+
+    def run(self) -> None:
+        """Be one thread."""
+        view = memoryview(bytearray(_BUFFER))
+        try:
+            while not self.stopped:
+                try:
+                    item = self.queue.popleft()
+                except IndexError:
+                    return
+                self.faults += self._examine(item, view)
+        except BaseException as error:  # noqa: BLE001 -- handed to the thread that waits
+            self.failure = self.failure or error
+            self.stopped = True
+
+    def _examine(self, item: Item, view: memoryview) -> list[Fault]:
+        """Give what is wrong with one member."""
+        hasher = hashlib.sha256()
+        left = item.size
+        try:
+            with item.open() as file:
+                while left and not self.stopped:
+                    count = file.raw.readinto(view[: min(len(view), left)]) or 0
+                    if count == 0:
+                        break
+                    hasher.update(view[:count])
+                    left -= count
+                    self._progress.advance(count)
+                if self.stopped:
+                    return []
+                if left:
+                    return [Fault(where=item.path, what=f"the last {left:,} bytes are missing")]
+                if hasher.hexdigest() != item.digest.hex:
+                    return [
+                        Fault(
+                            where=item.path,
+                            what=f"has the digest sha256:{hasher.hexdigest()}",
+                            expected=str(item.digest),
+                        )
+                    ]
+                if self._inspect is not None:
+                    file.seek(0)
+                    self._inspect(item.path, file)
+        except OSError as error:
+            return [Fault(where=item.path, what=f"cannot be read: {error.strerror or error}")]
+        except VerificationError as error:
+            return list(error.faults) or [_named(item.path, error.fault)]
+        return []
+
+
+def _named(path: str, fault: Fault) -> Fault:
+    """Put the member's path before a fault that does not name it."""
+    where = fault.where if path in fault.where else path
+    return Fault(where=where, what=fault.what, expected=fault.expected, hint=fault.hint)

@@ -1,0 +1,76 @@
+"""How many downloads each host bears at once, learned from its answers.
+
+Additive increase, multiplicative decrease, as TCP does it: every success lets a little more
+through, a refusal or a timeout halves it (once for all downloads that ran at that moment), and
+Retry-After stops the whole host. Not safe between threads by itself: its caller holds a lock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class _Host:
+    limit: float
+    active: int = 0
+    paused_until: float = 0.0
+    refused_at: float | None = None
+    """The first refusal since the last success."""
+    halved_at: float = -1.0
+
+
+@dataclass(slots=True)
+class Hosts:
+    """Hand out places at hosts; ``most`` is the number that one host never exceeds.
+
+    All times are seconds of one monotonic clock. The empty name is the local disk, which has
+    places without end.
+    """
+
+    most: int
+    _hosts: dict[str, _Host] = field(default_factory=dict)
+
+    def take(self, name: str, now: float) -> bool:
+        """Take a place if there is one."""
+        host = self._host(name)
+        if name and (host.active >= int(host.limit) or host.paused_until > now):
+            return False
+        host.active += 1
+        return True
+
+    def leave(self, name: str) -> None:
+        """Give a place back."""
+        self._host(name).active -= 1
+
+    def succeeded(self, name: str) -> None:
+        """Let a little more through."""
+        host = self._host(name)
+        host.limit = min(host.limit + 1 / host.limit, float(self.most))
+        host.refused_at = None
+
+    def failed(self, name: str, *, started: float, now: float) -> None:
+        """Halve what goes through, unless that happened after this download had started."""
+        host = self._host(name)
+        if started > host.halved_at:
+            host.limit = max(1.0, host.limit / 2)
+            host.halved_at = now
+
+    def refused(self, name: str, *, now: float, until: float) -> None:
+        """Let nothing more begin before a moment, as the host has asked."""
+        host = self._host(name)
+        host.paused_until = max(host.paused_until, until)
+        if host.refused_at is None:
+            host.refused_at = now
+
+    def gives_up(self, name: str, patience: float) -> bool:
+        """Tell whether a host goes on refusing for longer than ``patience`` seconds."""
+        host = self._host(name)
+        return host.refused_at is not None and host.paused_until - host.refused_at > patience
+
+    def free_at(self, name: str) -> float:
+        """Give the moment when a pause ends; it may have passed."""
+        return self._host(name).paused_until if name else 0.0
+
+    def _host(self, name: str) -> _Host:
+        return self._hosts.setdefault(name, _Host(limit=float(self.most)))

@@ -1,0 +1,177 @@
+"""The journal beside an unfinished bundle: which artifacts are whole, and how far others are.
+
+JSON lines, only ever appended::
+
+    {"airseed": "journal", "format": 1, "layout": "<hex>"}    the head
+    {"part": "<path>", "bytes": 123}     begun (again); so many bytes are at their place
+    {"done": "<path>", "at": 512, "sha256": "<hex>", "size": 9}     whole, right and checked
+    {"synced": 17}                       the first 17 lines speak of bytes that are on the disk
+
+``done`` is written when the system has the bytes, ``synced`` after fdatasync. So what a kill
+leaves behind is right, and what a power cut leaves behind is hashed again before it counts: only
+a ``done`` that a ``synced`` covers is trusted. A line that is torn ends the journal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from builder.bundle.part import storage_error
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.bundle.layout import Extent, Layout
+
+_LIMIT = 256 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Say what an earlier run left of one artifact."""
+
+    size: int
+    sure: bool = False
+    """Whole, right, checked and on the disk."""
+    done: bool = False
+    offset: int = 0
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """Hold what a journal says."""
+
+    layout: str = ""
+    claims: dict[str, Claim]
+    lines: int = 0
+    length: int = 0
+    """Bytes of the journal up to the first line that is torn."""
+
+
+def read(path: Path) -> Past:
+    """Read a journal as far as it makes sense; none at all is an empty one."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LIMIT)
+    except FileNotFoundError:
+        return Past(claims={})
+    except OSError as error:
+        raise storage_error(error, path) from error
+    lines: list[dict[str, Any]] = []
+    length = 0
+    for raw in content.splitlines(keepends=True):
+        line = _line(raw)
+        if line is None:
+            break
+        lines.append(line)
+        length += len(raw)
+    if not lines or lines[0].get("airseed") != "journal" or lines[0].get("format") != 1:
+        return Past(claims={})
+    layout = lines[0].get("layout")
+    return Past(layout=str(layout), claims=_claims(lines), lines=len(lines), length=length)
+
+
+def _line(raw: bytes) -> dict[str, Any] | None:
+    """Read one line; None if it is torn or not ours."""
+    if not raw.endswith(b"\n"):
+        return None
+    try:
+        line = json.loads(raw)
+    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+        return None
+    return line if isinstance(line, dict) else None
+
+
+def _claims(lines: list[dict[str, Any]]) -> dict[str, Claim]:
+    """Give the last word about each path."""
+    durable = max((line["synced"] for line in lines if _is_count(line.get("synced"))), default=0)
+    claims: dict[str, Claim] = {}
+    for number, line in enumerate(lines, 1):
+        match line:
+            case {"done": str(path), "at": int(at), "sha256": str(sha256), "size": int(size)}:
+                claims[path] = Claim(
+                    size=size, sure=number <= durable, done=True, offset=at, sha256=sha256
+                )
+            case {"part": str(path), "bytes": count} if _is_count(count):
+                claims[path] = Claim(size=count)
+    return claims
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+class Journal:
+    """Append to a journal, from any thread."""
+
+    def __init__(self, path: Path, past: Past, layout: Layout) -> None:
+        """Go on after ``past`` if that is of this layout, else begin anew."""
+        self.path = path
+        self._lock = threading.Lock()
+        self._count = 0
+        self._synced = 0
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise storage_error(error, path) from error
+        goes_on = past.lines > 0 and past.layout == layout.digest.hex
+        try:
+            os.ftruncate(self._file, past.length if goes_on else 0)
+            os.lseek(self._file, 0, os.SEEK_END)
+            self._count = past.lines if goes_on else 0
+            if not goes_on:
+                self._write({"airseed": "journal", "format": 1, "layout": layout.digest.hex})
+                os.fsync(self._file)
+        except OSError as error:
+            os.close(self._file)
+            raise storage_error(error, path) from error
+
+    @property
+    def count(self) -> int:
+        """Give the number of lines."""
+        return self._count
+
+    def done(self, extent: Extent) -> None:
+        """Say that an artifact is at its place."""
+        self._append(
+            {
+                "done": extent.path,
+                "at": extent.offset,
+                "sha256": extent.digest.hex,
+                "size": extent.size,
+            }
+        )
+
+    def part(self, path: str, size: int) -> None:
+        """Say how far an artifact is; takes back an earlier ``done``."""
+        self._append({"part": path, "bytes": size})
+
+    def synced(self, count: int) -> None:
+        """Say that what the first ``count`` lines speak of is on the disk."""
+        if count > self._synced:
+            self._append({"synced": count})
+            self._synced = count
+            try:
+                os.fdatasync(self._file)
+            except OSError as error:
+                raise storage_error(error, self.path) from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._file)
+
+    def _append(self, line: dict[str, Any]) -> None:
+        try:
+            with self._lock:
+                self._write(line)
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+
+    def _write(self, line: dict[str, Any]) -> None:
+        os.write(self._file, json.dumps(line).encode() + b"\n")
+        self._count += 1

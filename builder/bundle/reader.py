@@ -1,0 +1,299 @@
+"""Open a bundle for reading: the tar itself, or the folder that it was unpacked to.
+
+Both are strict and offline: nothing but plain files at plain paths, each once, nothing
+between, around or behind them. ``bundle.examine`` proves that all of it is right.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, Self
+
+from builder.bundle import tar
+from builder.bundle.layout import README_PATH, complaint
+from builder.bundle.part import storage_error
+from builder.bundle.readme import MAGIC
+from builder.bundle.region import open_region
+from builder.errors import Fault, VerificationError
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+_MOST = 1_000_000
+"""Members that a bundle may have; it keeps hostile files from filling the memory."""
+_HEADERS = 4 * tar.BLOCK + tar.LONGEST_PATH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """Say where a member stands. In a folder, header and offset are 0."""
+
+    path: str
+    header: int
+    offset: int
+    size: int
+
+
+class Bundle(Protocol):
+    """Be something that holds the members of a bundle; use it as a context manager."""
+
+    path: Path
+
+    def members(self) -> Mapping[str, Member]:
+        """Give all members by path; raise VerificationError with everything that is wrong."""
+        ...
+
+    def open(self, path: str) -> io.BufferedReader:
+        """Open a member, seekable; raise VerificationError if there is none."""
+        ...
+
+    def read(self, path: str, limit: int) -> bytes:
+        """Read a member of at most ``limit`` bytes; raise VerificationError."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+def open_bundle(path: Path) -> TarBundle | FolderBundle:
+    """Open a bundle, tar or folder; raise StorageError, or VerificationError if it is none."""
+    return FolderBundle(path) if path.is_dir() else TarBundle(path)
+
+
+class _Reading:
+    """Share what both kinds of bundle do alike."""
+
+    path: Path
+
+    def members(self) -> Mapping[str, Member]:
+        raise NotImplementedError
+
+    def open(self, path: str) -> io.BufferedReader:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def read(self, path: str, limit: int) -> bytes:
+        """Read a member of at most ``limit`` bytes; raise VerificationError."""
+        with self.open(path) as file:
+            content = self._guarded(file, limit + 1)
+        if len(content) > limit:
+            raise VerificationError(
+                "the member is too large", where=path, expected=f"at most {limit:,} bytes"
+            )
+        return content
+
+    def _guarded(self, file: io.BufferedReader, size: int) -> bytes:
+        try:
+            return file.read(size)
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class TarBundle(_Reading):
+    """Read a bundle that is one file, or a raw disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._members: dict[str, Member] | None = None
+        try:
+            self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise storage_error(error, path) from error
+        try:
+            self.size = os.lseek(self.descriptor, 0, os.SEEK_END)
+            self._recognise()
+        except OSError as error:
+            os.close(self.descriptor)
+            raise storage_error(error, path) from error
+        except VerificationError:
+            os.close(self.descriptor)
+            raise
+
+    def close(self) -> None:
+        """Close the file; what was opened in it can no longer be read."""
+        os.close(self.descriptor)
+
+    def at(self, offset: int, size: int) -> bytes:
+        """Read bytes of the file; fewer at its end."""
+        return os.pread(self.descriptor, size, offset)
+
+    def region(self, offset: int, size: int) -> io.BufferedReader:
+        """Open a part of the file."""
+        return open_region(self.descriptor, offset, size)
+
+    def members(self) -> Mapping[str, Member]:
+        """Walk all headers; raise VerificationError with everything that is wrong."""
+        if self._members is None:
+            members, faults = self.walk()
+            if faults:
+                raise VerificationError(
+                    "this is not a whole bundle", where=str(self.path), faults=faults
+                )
+            self._members = members
+        return self._members
+
+    def open(self, path: str) -> io.BufferedReader:
+        """Open a member, seekable; raise VerificationError if there is none."""
+        member = self.members().get(path)
+        if member is None:
+            raise VerificationError("the bundle has no such member", where=path)
+        return self.region(member.offset, member.size)
+
+    def walk(self) -> tuple[dict[str, Member], list[Fault]]:
+        """Give the members as far as they can be read, and what is wrong with the tar."""
+        members: dict[str, Member] = {}
+        faults: list[Fault] = []
+        place = 0
+        try:
+            while (found := self._member(place)) is not None:
+                what = complaint(found.path)
+                if what is None and found.path in members:
+                    what = "two members have this path"
+                if what is not None:
+                    faults.append(Fault(where=_shown(found.path), what=what))
+                end = found.offset + found.size
+                place = end + tar.padding(found.size)
+                if place > self.size or len(members) >= _MOST:
+                    what = "is cut off" if place > self.size else "is one member too many"
+                    faults.append(Fault(where=_shown(found.path), what=what))
+                    return members, faults
+                if any(self.at(end, place - end)):
+                    what = "the padding after it is not zero"
+                    faults.append(Fault(where=_shown(found.path), what=what))
+                members.setdefault(found.path, found)
+        except ValueError as error:
+            faults.append(Fault(where=f"byte {place:,}", what=f"the member here {error}"))
+            return members, faults
+        faults += self.tail(place)
+        return members, faults
+
+    def tail(self, place: int) -> Iterator[Fault]:
+        """Give what is wrong with the end of the file, behind the last member."""
+        end = place + 2 * tar.BLOCK
+        end += -end % tar.RECORD
+        if self.size != end:
+            yield Fault(
+                where="end of the file", what=f"{self.size:,} bytes long", expected=f"{end:,}"
+            )
+        content = self.at(place, min(end, self.size) - place)
+        if any(content):
+            odd = next(number for number, byte in enumerate(content) if byte)
+            yield Fault(where="end of the file", what=f"byte {place + odd:,} is not zero")
+
+    def _member(self, place: int) -> Member | None:
+        """Read the header at an offset; None for the end blocks. Raise ValueError."""
+        blocks = self.at(place, _HEADERS)
+        if len(blocks) >= tar.BLOCK and not any(blocks[: tar.BLOCK]):
+            return None
+        path, size, length = tar.read_header(blocks)
+        return Member(path=path, header=place, offset=place + length, size=size)
+
+    def _recognise(self) -> None:
+        """Raise VerificationError if this is no bundle at all, be it a damaged one."""
+        head = self.at(0, tar.BLOCK + len(MAGIC) + 1)
+        named = head[: tar.BLOCK].startswith(README_PATH.encode() + b"\0")
+        if not named and head[tar.BLOCK :] != f"{MAGIC}\n".encode():
+            raise VerificationError(
+                "not an airseed bundle",
+                where=str(self.path),
+                expected=f"a tar that begins with {README_PATH} ({MAGIC})",
+            )
+
+
+def _shown(path: str) -> str:
+    """Give a path that may be hostile as text that any terminal bears."""
+    return path if complaint(path) is None else ascii(path)
+
+
+class FolderBundle(_Reading):
+    """Read a bundle that was unpacked."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._members: dict[str, Member] | None = None
+        if not (path / README_PATH).is_file():
+            raise VerificationError(
+                "not an airseed bundle", where=str(path), expected=f"a folder with {README_PATH}"
+            )
+
+    def close(self) -> None:
+        """Do nothing: no file is kept open."""
+
+    def members(self) -> Mapping[str, Member]:
+        """List all files; raise VerificationError with everything that is no plain file."""
+        if self._members is None:
+            members, faults = self.walk()
+            if faults:
+                raise VerificationError(
+                    "this is not a plain bundle", where=str(self.path), faults=faults
+                )
+            self._members = members
+        return self._members
+
+    def open(self, path: str) -> io.BufferedReader:
+        """Open a member, seekable; raise VerificationError if there is none."""
+        if path not in self.members():
+            raise VerificationError("the bundle has no such member", where=path)
+        try:
+            return self.raw(path)
+        except OSError as error:
+            raise storage_error(error, self.path / path) from error
+
+    def raw(self, path: str) -> io.BufferedReader:
+        """Open a file of the folder, no link; raise OSError."""
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+        return os.fdopen(os.open(self.path / path, flags), "rb")
+
+    def walk(self) -> tuple[dict[str, Member], list[Fault]]:
+        """Give the files by path, and everything that is neither file nor folder."""
+        members: dict[str, Member] = {}
+        faults: list[Fault] = []
+        waiting = [""]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                entries = list(os.scandir(self.path / folder))
+            except OSError as error:
+                faults.append(Fault(where=_shown(folder), what=f"cannot be read: {error.strerror}"))
+                continue
+            for entry in entries:
+                path = f"{folder}/{entry.name}" if folder else entry.name
+                found = entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(found.st_mode):
+                    waiting.append(path)
+                elif (what := complaint(path)) is not None:
+                    faults.append(Fault(where=_shown(path), what=what))
+                elif stat.S_ISREG(found.st_mode):
+                    members[path] = Member(path=path, header=0, offset=0, size=found.st_size)
+                else:
+                    kind = "a symbolic link" if entry.is_symlink() else "a device, pipe or socket"
+                    faults.append(Fault(where=path, what=f"is {kind}, not a plain file"))
+        return members, faults

@@ -1,0 +1,333 @@
+"""The engine: one queue over all artifacts, largest first, a few threads, patient with hosts.
+
+Each thread takes the largest artifact whose source's host has room, makes one attempt, and puts it
+back if that failed and there is hope: a broken body goes on where it broke, a source that cannot
+give the right bytes hands over to the next. One artifact's failure does not stop the others.
+Memory is one buffer a thread.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from builder.bundle.download import BUFFER, Cancelled, Download, StaleError, Stop
+from builder.bundle.hosts import Hosts
+from builder.errors import AirseedError, Fault, FetchError, UnavailableError, VerificationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from builder.bundle.download import Job, Outcome, Place
+    from builder.report import Progress
+
+_REFUSALS = {429, 503}
+_JOIN = 5.0
+_NAP = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)  # without slots, so that Policy.workers is the default
+class Policy:
+    """Say how patient a transfer is. Times are in seconds."""
+
+    workers: int = 6
+    tries: int = 5
+    """Attempts at one source in a row that bring nothing new, before the next is asked."""
+    pause: float = 0.5
+    """Before the second attempt; doubled each time and scattered."""
+    longest_pause: float = 30.0
+    patience: float = 600.0
+    """How long a host may ask us to wait, all in all, before it is given up."""
+    tick: float = 1.0
+    """Between two calls of ``tick``."""
+
+
+class Transfer:
+    """Bring all jobs to their places.
+
+    ``finished`` is called from the thread that finished a job, before its outcome counts;
+    ``tick`` now and then from the thread that called :meth:`run`.
+    """
+
+    def __init__(
+        self,
+        jobs: Iterable[Job],
+        place: Place,
+        progress: Progress,
+        *,
+        policy: Policy,
+        finished: Callable[[Download], None],
+        tick: Callable[[Transfer], None],
+    ) -> None:
+        self._waiting = sorted(
+            map(Download, jobs), key=lambda item: (-item.job.extent.size, item.job.extent.header)
+        )
+        self._running: set[Download] = set()
+        self._place = place
+        self._progress = progress
+        self._policy = policy
+        self._finished = finished
+        self._tick = tick
+        self._hosts = Hosts(most=policy.workers)
+        self._stop = Stop()
+        self._changed = threading.Condition()
+        self._outcomes: list[Outcome] = []
+        self._failures: list[AirseedError] = []
+        self._fatal: BaseException | None = None
+
+    def run(self) -> list[Outcome]:
+        """Fetch everything; give the outcomes by path.
+
+        Raise UnavailableError (or VerificationError, if only signatures are wrong) when some
+        artifacts could not be had, with all their faults; StorageError at once. After any of
+        them, and after KeyboardInterrupt, all threads have ended.
+        """
+        count = min(self._policy.workers, len(self._waiting))
+        threads = [
+            threading.Thread(target=self._work, name=f"transfer-{number}", daemon=True)
+            for number in range(count)
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            self._watch(threads)
+        finally:
+            self._cancel(threads)
+        if self._fatal is not None:
+            raise self._fatal
+        if self._failures:
+            raise _summary(self._failures)
+        return sorted(self._outcomes, key=lambda outcome: outcome.path)
+
+    def unfinished(self) -> list[tuple[str, int]]:
+        """Give path and hashed bytes of everything that is not finished."""
+        with self._changed:
+            everything = [*self._running, *self._waiting]
+        return [(item.job.extent.path, item.have) for item in everything if not item.whole]
+
+    def _watch(self, threads: list[threading.Thread]) -> None:
+        """Wait for the threads; call ``tick`` meanwhile."""
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(self._policy.tick)
+                if self._fatal is None:
+                    self._tick(self)
+
+    def _cancel(self, threads: list[threading.Thread]) -> None:
+        """End all threads, those that wait for a server too."""
+        with self._changed:
+            self._stop.wanted = True
+            self._changed.notify_all()
+            running = list(self._running)
+        for item in running:
+            item.interrupt()
+        deadline = time.monotonic() + _JOIN
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, deadline - time.monotonic()))
+        self._stop.over = True
+
+    def _work(self) -> None:
+        """Be one thread."""
+        view = memoryview(bytearray(BUFFER))
+        try:
+            while (download := self._next()) is not None:
+                self._advance(download, view)
+        except Cancelled:
+            pass
+        except BaseException as error:  # noqa: BLE001 -- handed to the thread that called run
+            with self._changed:
+                self._fatal = self._fatal or error
+                self._stop.wanted = True
+                self._changed.notify_all()
+
+    def _next(self) -> Download | None:
+        """Take the largest artifact that may go on now; None when there is nothing left."""
+        with self._changed:
+            while not self._stop.wanted and (self._waiting or self._running):
+                now = time.monotonic()
+                soonest = now + _NAP
+                for number, item in enumerate(self._waiting):
+                    if item.ready_at <= now and self._take(item, now):
+                        self._running.add(item)
+                        return self._waiting.pop(number)
+                    soonest = min(
+                        soonest, max(item.ready_at, self._hosts.free_at(_host(item)), now + 0.01)
+                    )
+                self._changed.wait(soonest - now)
+            return None
+
+    def _take(self, item: Download, now: float) -> bool:
+        """Take a place at the host that is to be asked, if there is one.
+
+        A host that is given up is not asked, so no place is needed to find that out.
+        """
+        host = _host(item)
+        item.place = "" if self._hosts.gives_up(host, self._policy.patience) else host
+        return self._hosts.take(item.place, now)
+
+    def _advance(self, download: Download, view: memoryview) -> None:
+        """Make one step with an artifact, and put it where it belongs then."""
+        again = False
+        try:
+            again = self._step(download, view)
+        except AirseedError as error:
+            if not isinstance(error, (UnavailableError, VerificationError)):
+                raise
+            with self._changed:
+                self._failures.append(error)
+        finally:
+            with self._changed:
+                self._hosts.leave(download.place)
+                self._running.discard(download)
+                if again:
+                    self._put_back(download)
+                self._changed.notify_all()
+
+    def _put_back(self, download: Download) -> None:
+        """Let it wait at its place in the order of sizes."""
+        size = download.job.extent.size
+        place = next(
+            (n for n, item in enumerate(self._waiting) if item.job.extent.size < size),
+            len(self._waiting),
+        )
+        self._waiting.insert(place, download)
+
+    def _step(self, download: Download, view: memoryview) -> bool:
+        """Adopt or attempt; tell whether it has to go on.
+
+        Raise UnavailableError or VerificationError when there is no hope for this artifact.
+        """
+        if download.claimed:
+            download.adopt(self._place, view, self._progress, self._stop)
+            if not download.whole:
+                return True
+        elif download.job.extent.size or not download.right:
+            if not download.job.sources:
+                raise _unavailable(download)
+            if not self._attempt(download, view):
+                return True
+        self._finish(download)
+        return False
+
+    def _finish(self, download: Download) -> None:
+        """Check and record what is whole."""
+        extent = download.job.extent
+        if download.job.check is not None:
+            try:
+                with self._place.region(extent.offset, extent.size) as file:
+                    download.job.check(file)
+            except VerificationError as error:
+                fault = Fault(
+                    where=extent.name,
+                    what=error.fault.what,
+                    expected=error.fault.expected,
+                    hint=error.fault.hint,
+                )
+                raise VerificationError(
+                    fault.what, where=fault.where, faults=error.faults or (fault,)
+                ) from error
+        self._finished(download)
+        with self._changed:
+            self._outcomes.append(download.outcome())
+
+    def _attempt(self, download: Download, view: memoryview) -> bool:
+        """Ask the source whose turn it is once; tell whether all is there and right."""
+        started, before, host = time.monotonic(), download.reached, download.source.host
+        if host != download.place:
+            asks = f"asks to wait for more than {self._policy.patience:.0f} s"
+            self._pass_on(download, FetchError(asks, where=host))
+            return False
+        offset = 0 if download.afresh else download.have
+        try:
+            download.attempt(self._place, view, self._progress, self._stop, offset=offset)
+        except StaleError:
+            return False
+        except FetchError as error:
+            self._stop.check()  # an interrupted stream looks like a broken one
+            download.broke()
+            if download.moved(before):
+                download.tries = 0
+            if error.temporary:
+                self._yield(download, error, started)
+            elif download.have and not download.afresh:
+                download.afresh = True  # it may only be unable to resume
+            else:
+                self._pass_on(download, error)
+            return False
+        with self._changed:
+            self._hosts.succeeded(host)
+        return True
+
+    def _yield(self, download: Download, error: FetchError, started: float) -> None:
+        """Let a source that failed for the moment rest, or give it up."""
+        policy, now = self._policy, time.monotonic()
+        pause = min(policy.pause * 2.0**download.tries, policy.longest_pause)
+        pause *= random.uniform(0.5, 1.0)  # noqa: S311 -- scatters attempts, hides nothing
+        host = download.source.host
+        with self._changed:
+            self._hosts.failed(host, started=started, now=now)
+            if error.status in _REFUSALS:
+                pause = max(pause, error.retry_after or 0.0)
+                self._hosts.refused(host, now=now, until=now + pause)
+            hopeless = self._hosts.gives_up(host, policy.patience)
+        if error.status not in _REFUSALS or error.retry_after is None:
+            download.tries += 1
+            hopeless = hopeless or download.tries >= policy.tries
+        if hopeless:
+            self._pass_on(download, error)
+            return
+        download.ready_at = now + pause
+        if pause >= _NAP and host:
+            self._progress.describe(f"waiting {pause:.0f} s for {host}")
+
+    def _pass_on(self, download: Download, error: FetchError) -> None:
+        """Go to the next source; raise UnavailableError if there is none."""
+        fault = Fault(
+            where=download.source.name,
+            what=error.fault.what,
+            expected=error.fault.expected,
+            hint=error.hint,
+        )
+        download.ready_at = 0.0
+        if not download.pass_on(fault):
+            raise _unavailable(download)
+
+
+def _host(download: Download) -> str:
+    """Give the host that the next step speaks to; none while there are bytes to adopt."""
+    if download.claimed or not download.job.sources:
+        return ""
+    return download.source.host
+
+
+def _unavailable(download: Download) -> UnavailableError:
+    return UnavailableError(
+        "no source gave the right bytes" if download.faults else "there is no source for it",
+        where=download.job.extent.name,
+        faults=[
+            Fault(
+                where=f"{download.job.extent.name} from {fault.where}",
+                what=fault.what,
+                expected=fault.expected,
+                hint=fault.hint,
+            )
+            for fault in download.faults
+        ],
+    )
+
+
+def _summary(failures: list[AirseedError]) -> AirseedError:
+    """Make one error of all failures."""
+    faults = sorted(fault for error in failures for fault in error.faults or (error.fault,))
+    unsigned = all(isinstance(error, VerificationError) for error in failures)
+    kind = VerificationError if unsigned else UnavailableError
+    noun = "artifact" if len(failures) == 1 else "artifacts"
+    return kind(
+        f"{len(failures)} {noun} {'failed the check' if unsigned else 'could not be fetched'}",
+        hint="what was fetched is kept; the same command goes on from there",
+        faults=faults,
+    )

@@ -1,0 +1,44 @@
+"""The way out: one HTTP client and one registry client for a whole run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from builder.http import Client
+from builder.oci.auth import Credentials
+from builder.oci.client import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+    from types import TracebackType
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Hold the clients that every source shares; close it when the run is over."""
+
+    client: Client
+    registry: Registry
+
+    @classmethod
+    def open(
+        cls, *, ca_bundle: Path | None = None, plain_http: Iterable[str] = (), pool: int = 16
+    ) -> Access:
+        """Make the clients as the environment says: proxies, certificates, docker's logins."""
+        client = Client(ca_bundle=ca_bundle, pool=pool)
+        credentials = Credentials.load(os.environ)
+        return cls(client, Registry(client, credentials, plain_http_hosts=plain_http))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.client.close()

@@ -1,0 +1,171 @@
+"""Plain files: documents read while locking, and URLs or local files read while bundling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from builder.errors import AirseedError, Fault, FetchError, UnavailableError
+from builder.http import redact
+from builder.model.digest import Digest
+from builder.model.spec import is_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from io import FileIO
+    from pathlib import Path
+
+    from builder.http import Client, Stream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """Hold a small document and where it was found."""
+
+    content: bytes
+    digest: Digest
+    source: str
+    passed_over: tuple[Fault, ...] = ()
+    """What was wrong with the sources before it."""
+
+
+def read_local(path: Path, limit: int) -> bytes:
+    """Read a local file of at most ``limit`` bytes; raise FetchError when that fails."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise FetchError(
+            error.strerror or str(error), where=str(path), hint="check the path in cluster.yaml"
+        ) from error
+    if len(content) > limit:
+        raise FetchError(
+            "the file is too large", where=str(path), expected=f"at most {limit:,} bytes"
+        )
+    return content
+
+
+def read(source: str, client: Client, folder: Path, limit: int) -> bytes:
+    """Read a document from a URL, or from a path relative to ``folder``."""
+    if is_url(source):
+        return client.get(source, limit=limit).content
+    return read_local(folder / source.removeprefix("file:"), limit)
+
+
+def first(
+    what: str,
+    sources: Iterable[str],
+    fetch: Callable[[str], bytes],
+    *,
+    expected: Digest | None = None,
+    check: Callable[[bytes], None] | None = None,
+) -> Document:
+    """Try the sources in order; the first whose content is right wins.
+
+    ``check`` raises an AirseedError for content that is not. Raise UnavailableError with a
+    fault for every source when none is left.
+    """
+    faults: list[Fault] = []
+    for source in sources:
+        try:
+            content = fetch(source)
+            digest = Digest.of(content)
+            if expected and digest != expected:
+                fault = Fault(where=redact(source), what=f"sent {digest}", expected=str(expected))
+                faults.append(fault)
+                continue
+            if check:
+                check(content)
+        except AirseedError as error:
+            faults.append(Fault(where=error.fault.where or redact(source), what=error.fault.what))
+            continue
+        return Document(content=content, digest=digest, source=source, passed_over=tuple(faults))
+    raise UnavailableError(
+        "no source has this file",
+        where=what,
+        expected=str(expected) if expected else None,
+        hint="check the network and proxy, or add a source with --catalog",
+        faults=faults,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WebSource:
+    """Give an artifact from a URL; see ``bundle.transfer.Source``."""
+
+    client: Client
+    url: str
+    size: int | None
+    """Bytes, where they are known."""
+
+    @property
+    def name(self) -> str:
+        """Give what messages call it."""
+        return redact(self.url)
+
+    @property
+    def host(self) -> str:
+        """Give the server, whose limits count."""
+        return urlsplit(self.url).netloc.rpartition("@")[2]
+
+    def open(self, offset: int) -> Stream:
+        """Begin to read at an offset."""
+        return self.client.open(self.url, offset=offset, size=self.size)
+
+
+class LocalStream:
+    """Read a local file as a stream; see ``bundle.transfer.Stream``."""
+
+    def __init__(self, file: FileIO, offset: int) -> None:
+        self._file = file
+        self.offset = offset
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill the buffer; give the count, 0 at the end."""
+        try:
+            return self._file.readinto(view)
+        except OSError as error:
+            raise FetchError(error.strerror or str(error), where=str(self._file.name)) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSource:
+    """Give an artifact from a local file."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Give the path."""
+        return str(self.path)
+
+    @property
+    def host(self) -> str:
+        """Give no host: a disk asks for no patience."""
+        return ""
+
+    def open(self, offset: int) -> LocalStream:
+        """Begin to read at an offset."""
+        try:
+            file = self.path.open("rb", buffering=0)
+            file.seek(offset)
+        except OSError as error:
+            raise FetchError(error.strerror or str(error), where=str(self.path)) from error
+        return LocalStream(file, offset)
+
+
+def sources(
+    urls: Sequence[str], size: int | None, client: Client, folder: Path
+) -> list[WebSource | LocalSource]:
+    """Give what the lock's sources of a file or package mean, in order."""
+    return [
+        WebSource(client, url, size)
+        if is_url(url)
+        else LocalSource(folder / url.removeprefix("file:"))
+        for url in urls
+    ]

@@ -1,0 +1,275 @@
+"""Images: a reference resolved to digests, and the registries that have its blobs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from builder.errors import AirseedError, Fault, FetchError, UnavailableError, VerificationError
+from builder.model.artifact import Blob, Image, ImageManifest, Trust
+from builder.model.digest import Digest
+from builder.oci import manifest as oci_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from builder.http import Stream
+    from builder.model.platform import Platform
+    from builder.model.reference import Reference
+    from builder.oci.client import Registry
+
+_CONFIG_LIMIT = 4 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Name one image to resolve and where it may be had."""
+
+    reference: Reference
+    candidates: tuple[Reference, ...]
+    """Where to ask, in order."""
+    platforms: tuple[Platform, ...]
+    roles: tuple[str, ...]
+    needed_by: tuple[str, ...]
+    expected: Digest | None = None
+    """The digest that it must have: of the reference, the catalog or an earlier lock."""
+    trust: Trust = "first-use"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """Hold what one image turned out to be."""
+
+    image: Image
+    blobs: tuple[Blob, ...]
+    kept: tuple[bytes, ...]
+    """Its index and manifests, byte for byte."""
+    source: Reference
+    """The candidate that gave it."""
+    passed_over: tuple[Fault, ...] = ()
+    """What was wrong with the candidates before it."""
+
+
+def resolve(wanted: Wanted, registry: Registry) -> Resolved:
+    """Ask the candidates in order; the first one that has the right digest wins.
+
+    Raise UnavailableError with a fault for every candidate when none does.
+    """
+    faults: list[Fault] = []
+    for candidate in wanted.candidates:
+        try:
+            return _resolve_at(wanted, candidate, registry, tuple(faults))
+        except AirseedError as error:
+            fault = error.fault
+            where = fault.where or str(candidate)
+            own = Fault(where=where, what=fault.what, expected=fault.expected, hint=fault.hint)
+            faults.extend(error.faults or (own,))
+    raise UnavailableError(
+        "no source has this image",
+        where=str(wanted.reference),
+        expected=str(wanted.expected) if wanted.expected else None,
+        hint="check the reference, the network and proxy, or add a mirror with --catalog",
+        faults=faults,
+    )
+
+
+@dataclass(slots=True)
+class _Found:
+    """Collects what one candidate gives."""
+
+    repositories: tuple[str, ...]
+    blobs: dict[Digest, Blob] = field(default_factory=dict)
+    kept: list[bytes] = field(default_factory=list)
+
+    def add(self, digest: Digest, size: int, media_type: str) -> None:
+        self.blobs[digest] = Blob(
+            digest=digest, size=size, media_type=media_type, sources=self.repositories
+        )
+
+
+def _resolve_at(
+    wanted: Wanted, candidate: Reference, registry: Registry, faults: tuple[Fault, ...]
+) -> Resolved:
+    expected = wanted.expected or wanted.reference.digest
+    name = str(expected) if expected else str(candidate.tag)
+    raw = registry.manifest(candidate.repository, name)
+    document = oci_manifest.parse(raw.content, raw.media_type, where=str(candidate))
+    found = _Found(_repositories(wanted.candidates))
+    found.add(raw.digest, len(raw.content), document.media_type)
+    found.kept.append(raw.content)
+    if isinstance(document, oci_manifest.Index):
+        manifests = [
+            _part(document, platform, candidate, registry, found) for platform in wanted.platforms
+        ]
+    else:
+        manifests = [_lone(document, raw.digest, wanted, candidate, registry, found)]
+    image = Image(
+        reference=wanted.reference,
+        digest=raw.digest,
+        size=len(raw.content),
+        media_type=document.media_type,
+        sources=tuple(str(source) for source in wanted.candidates),
+        manifests=tuple(manifests),
+        roles=wanted.roles,
+        needed_by=wanted.needed_by,
+        trust="pinned" if wanted.reference.digest else wanted.trust,
+    )
+    return Resolved(
+        image=image,
+        blobs=tuple(found.blobs.values()),
+        kept=tuple(found.kept),
+        source=candidate,
+        passed_over=faults,
+    )
+
+
+def _repositories(candidates: Iterable[Reference]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(candidate.repository for candidate in candidates))
+
+
+def _part(
+    index: oci_manifest.Index,
+    platform: Platform,
+    candidate: Reference,
+    registry: Registry,
+    found: _Found,
+) -> ImageManifest:
+    """Take one platform's manifest out of an index."""
+    chosen = oci_manifest.choose(index, platform, where=str(candidate))
+    raw = registry.manifest(candidate.repository, str(chosen.digest))
+    if len(raw.content) != chosen.size:
+        raise VerificationError(
+            f"the manifest has {len(raw.content)} bytes",
+            where=f"{candidate} {chosen.digest}",
+            expected=f"the {chosen.size} bytes that its index announces",
+        )
+    found.kept.append(raw.content)
+    found.add(chosen.digest, chosen.size, chosen.media_type)
+    document = oci_manifest.parse(raw.content, chosen.media_type)
+    if isinstance(document, oci_manifest.Index):
+        raise VerificationError(
+            "an index inside an index is not supported", where=f"{candidate} {chosen.digest}"
+        )
+    return _describe(document, raw.digest, platform, found)
+
+
+def _lone(
+    document: oci_manifest.Manifest,
+    digest: Digest,
+    wanted: Wanted,
+    candidate: Reference,
+    registry: Registry,
+    found: _Found,
+) -> ImageManifest:
+    """Take an image that has no index; its config says which platform it is for."""
+    config = document.config
+    content = read_blob(registry, candidate.repository, config.digest, config.size)
+    platform = oci_manifest.platform_of(content, where=str(candidate))
+    if platform not in wanted.platforms or len(wanted.platforms) > 1:
+        raise VerificationError(
+            f"the image is for {platform} alone",
+            where=str(candidate),
+            expected=", ".join(map(str, wanted.platforms)),
+        )
+    return _describe(document, digest, platform, found)
+
+
+def _describe(
+    document: oci_manifest.Manifest, digest: Digest, platform: Platform, found: _Found
+) -> ImageManifest:
+    for descriptor in (document.config, *document.layers):
+        found.add(descriptor.digest, descriptor.size, descriptor.media_type)
+    return ImageManifest(
+        platform=platform,
+        digest=digest,
+        config=document.config.digest,
+        layers=tuple(layer.digest for layer in document.layers),
+    )
+
+
+def read_blob(registry: Registry, repository: str, digest: Digest, size: int) -> bytes:
+    """Read a small blob whole, such as an image's config, and check it."""
+    where = f"{repository}@{digest}"
+    if size > _CONFIG_LIMIT:
+        raise FetchError(f"the config has {size:,} bytes", where=where, expected="at most 4 MiB")
+    content = bytearray(size)
+    view = memoryview(content)
+    with registry.blob(repository, digest, size) as stream:
+        done = 0
+        while done < size and (count := stream.readinto(view[done:])):
+            done += count
+    if done != size or Digest.of(view) != digest:
+        raise VerificationError("the blob is not what its digest says", where=where)
+    return bytes(content)
+
+
+@dataclass(frozen=True, slots=True)
+class BlobSource:
+    """Give a blob out of one repository; see ``bundle.transfer.Source``."""
+
+    registry: Registry
+    repository: str
+    digest: Digest
+    size: int
+
+    @property
+    def name(self) -> str:
+        """Give what messages call it."""
+        return f"{self.repository}@{self.digest}"
+
+    @property
+    def host(self) -> str:
+        """Give the registry, whose limits count."""
+        return self.repository.partition("/")[0]
+
+    def open(self, offset: int) -> Stream:
+        """Begin to read at an offset."""
+        return self.registry.blob(self.repository, self.digest, self.size, offset)
+
+
+class _BytesStream:
+    """Reads bytes that are in memory already; see ``bundle.download.Stream``."""
+
+    offset = 0
+
+    def __init__(self, content: bytes) -> None:
+        self._rest = memoryview(content)
+
+    def readinto(self, view: memoryview, /) -> int:
+        count = min(len(view), len(self._rest))
+        view[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+    def close(self) -> None:
+        self._rest = memoryview(b"")
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestSource:
+    """Give an index or manifest, which registries serve elsewhere than blobs."""
+
+    registry: Registry
+    repository: str
+    digest: Digest
+
+    @property
+    def name(self) -> str:
+        """Give what messages call it."""
+        return f"{self.repository}@{self.digest}"
+
+    @property
+    def host(self) -> str:
+        """Give the registry, whose limits count."""
+        return self.repository.partition("/")[0]
+
+    def open(self, offset: int) -> _BytesStream:  # noqa: ARG002 -- so small that it is sent whole
+        """Fetch it."""
+        return _BytesStream(self.registry.manifest(self.repository, str(self.digest)).content)
+
+
+def sources(blob: Blob, registry: Registry) -> list[BlobSource | ManifestSource]:
+    """Give the repositories that may have a blob, in order."""
+    if blob.kept:
+        return [ManifestSource(registry, name, blob.digest) for name in blob.sources]
+    return [BlobSource(registry, name, blob.digest, blob.size) for name in blob.sources]

@@ -1,0 +1,175 @@
+"""Yum repositories: their metadata fetched, checked and unpacked, ready for the closure.
+
+Metadata files are kept in the user's cache under their checksum, so that a second lock reads them
+from disk. Nothing is believed before its checksum, and repomd.xml not before its signature where
+upstream makes one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from builder.errors import AirseedError, Fault, StorageError, UnavailableError, VerificationError
+from builder.http import StatusError
+from builder.model.digest import Digest
+from builder.rpm.compression import unpack
+from builder.rpm.keys import Key, verify_detached
+from builder.rpm.repodata import REPOMD_LIMIT, parse_repomd, resolve_href
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from builder.http import Client
+    from builder.rpm.repodata import Record, Repomd
+
+_SIGNATURE_LIMIT = 1 << 16
+_LARGEST = 512 << 20
+"""Bytes of one compressed metadata file when repomd.xml gives no size."""
+_ABSENT = {403, 404}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata:
+    """Hold what one repository offers, as files that are unpacked and checked."""
+
+    name: str
+    base: str
+    """The URL that gave it; it ends in a slash."""
+    digest: Digest
+    size: int
+    signed: bool
+    files: dict[str, Path]
+    """By type: primary, filelists, other, and group where the repository has groups."""
+    passed_over: tuple[Fault, ...] = ()
+    """What was wrong with the URLs before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Name a repository and where it may be read."""
+
+    name: str
+    urls: tuple[str, ...]
+    keys: tuple[Key, ...]
+    """That may have signed repomd.xml."""
+    signed: Literal["signed", "unsigned", "sometimes"]
+    """Whether repomd.xml must be signed, is not, or is checked where there is a signature."""
+
+
+def fetch(place: Place, types: Sequence[str], client: Client, cache: Path) -> Metadata:
+    """Fetch metadata from the first URL that gives it right.
+
+    ``types`` are those wanted; ``primary`` must be there, others may be absent. Raise
+    UnavailableError with a fault for every URL.
+    """
+    faults: list[Fault] = []
+    for url in place.urls:
+        base = f"{url.rstrip('/')}/"
+        try:
+            return _fetch_from(place, base, types, client, cache, tuple(faults))
+        except StorageError:
+            raise
+        except AirseedError as error:
+            faults.extend(error.faults or (error.fault,))
+    raise UnavailableError(
+        "no source has this repository",
+        where=place.name,
+        hint="check the network and proxy, or add a mirror with --catalog",
+        faults=faults,
+    )
+
+
+def _fetch_from(
+    place: Place,
+    base: str,
+    types: Sequence[str],
+    client: Client,
+    cache: Path,
+    faults: tuple[Fault, ...],
+) -> Metadata:
+    url = f"{base}repodata/repomd.xml"
+    content = client.get(url, limit=REPOMD_LIMIT).content
+    signed = place.signed != "unsigned" and _is_signed(content, url, place, client)
+    repomd = parse_repomd(content, where=url)
+    files = {}
+    for kind in types:
+        record = repomd.need(kind, where=url) if kind == "primary" else _find(repomd, kind)
+        if record is not None:
+            files[kind] = _unpacked(record, base, client, cache)
+    return Metadata(
+        name=place.name,
+        base=base,
+        digest=Digest.of(content),
+        size=len(content),
+        signed=signed,
+        files=files,
+        passed_over=faults,
+    )
+
+
+def _find(repomd: Repomd, kind: str) -> Record | None:
+    return repomd.find("group", "group_gz") if kind == "group" else repomd.find(kind)
+
+
+def _is_signed(content: bytes, url: str, place: Place, client: Client) -> bool:
+    """Check repomd.xml.asc; raise VerificationError when it is no good, or absent and needed."""
+    try:
+        signature = client.get(f"{url}.asc", limit=_SIGNATURE_LIMIT).content
+    except StatusError as error:
+        if error.status not in _ABSENT:
+            raise
+        if place.signed == "sometimes":
+            return False
+        raise VerificationError(
+            "the metadata is not signed here, but the catalog says that upstream signs it",
+            where=f"{url}.asc",
+            hint="for a mirror that leaves signatures out, say `metadata: sometimes` in a catalog "
+            "of your own; the packages' own signatures are checked in any case",
+        ) from error
+    verify_detached(content, signature, place.keys, where=url)
+    return True
+
+
+def _unpacked(record: Record, base: str, client: Client, cache: Path) -> Path:
+    """Give a metadata file from the cache, or fetch it and unpack it there."""
+    found = _cached(record, cache)
+    if found is not None:
+        return found
+    url = resolve_href(base, record.href)
+    content = client.get(url, limit=record.size or _LARGEST).content
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache, prefix=".part-") as folder:
+            packed, plain = Path(folder) / "packed", Path(folder) / "plain"
+            packed.write_bytes(content)
+            unpack(packed, plain, record, where=url)
+            target = cache / f"{record.checksum.hex}.{_hash(plain)}.xml"
+            plain.replace(target)
+    except OSError as error:
+        raise StorageError(
+            error.strerror or str(error),
+            where=str(error.filename or cache),
+            hint="check free space and that the cache folder can be written",
+        ) from error
+    return target
+
+
+def _cached(record: Record, cache: Path) -> Path | None:
+    """Find an unpacked file of an earlier run; drop it if it is damaged.
+
+    Its name has the checksum that repomd.xml gives and the SHA-256 of what was unpacked.
+    """
+    for path in sorted(cache.glob(f"{record.checksum.hex}.*.xml")):
+        if _hash(path) == path.name.split(".")[1]:
+            return path
+        path.unlink(missing_ok=True)
+    return None
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

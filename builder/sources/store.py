@@ -1,0 +1,117 @@
+"""Content by digest in one folder: what lies beside a lock, and what earlier runs fetched.
+
+A file's name is the SHA-256 of its bytes, so it never changes and needs no fsync of its own:
+whatever a power cut left half written fails the check when it is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from builder.errors import StorageError, VerificationError
+from builder.model.digest import Digest
+
+
+class Store:
+    """Keep immutable content in a folder that is made at the first write."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, digest: Digest) -> Path:
+        """Give the place of some content, there or not."""
+        return self.folder / digest.hex
+
+    def has(self, digest: Digest, size: int | None = None) -> bool:
+        """Tell whether the content is there, by name and, if known, size."""
+        try:
+            found = self.path(digest).stat().st_size
+        except OSError:
+            return False
+        return size is None or found == size
+
+    def read(self, digest: Digest) -> bytes:
+        """Read content whole and check it; raise VerificationError when it is damaged."""
+        path = self.path(digest)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise StorageError(
+                error.strerror or str(error),
+                where=str(path),
+                hint="this file belongs to the lock: run `airseed lock` to make it again",
+            ) from error
+        if Digest.of(content) != digest:
+            raise VerificationError(
+                "the content is not what the file's name says",
+                where=str(path),
+                expected=str(digest),
+                hint="delete this file and run `airseed lock` again",
+            )
+        return content
+
+    def find(self, digest: Digest) -> bytes | None:
+        """Read content if it is there and whole; drop what is damaged."""
+        if not self.has(digest):
+            return None
+        try:
+            return self.read(digest)
+        except VerificationError:
+            self.path(digest).unlink(missing_ok=True)
+            return None
+
+    def put(self, content: bytes) -> Digest:
+        """Keep content; give its digest."""
+        digest = Digest.of(content)
+        if self.has(digest, len(content)):
+            return digest
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self.folder, prefix=".part-")
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            Path(name).chmod(0o644)
+            Path(name).replace(self.path(digest))
+        except OSError as error:
+            raise _failed(self.folder, error) from error
+        return digest
+
+    def take(self, path: Path) -> Digest:
+        """Move a file that is complete into the store; give its digest."""
+        try:
+            with path.open("rb") as file:
+                digest = Digest(hashlib.file_digest(file, "sha256").hexdigest())
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path.replace(self.path(digest))
+        except OSError as error:
+            raise _failed(self.folder, error) from error
+        return digest
+
+    def digests(self) -> set[Digest]:
+        """List what is here by name, unread."""
+        try:
+            names = [entry.name for entry in os.scandir(self.folder)]
+        except OSError:
+            return set()
+        found = set()
+        for name in names:
+            try:
+                found.add(Digest.parse(f"sha256:{name}"))
+            except ValueError:
+                continue  # a temporary file of another run
+        return found
+
+    def drop(self, digest: Digest) -> None:
+        """Forget content."""
+        self.path(digest).unlink(missing_ok=True)
+
+
+def _failed(folder: Path, error: OSError) -> StorageError:
+    return StorageError(
+        error.strerror or str(error),
+        where=str(error.filename or folder),
+        hint="check free space and that the folder can be written",
+    )

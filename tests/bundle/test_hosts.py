@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from builder.bundle.hosts import Hosts
+
+
+def taken(hosts: Hosts, name: str, now: float = 0.0) -> int:
+    """Take places until there is none, give them back, and tell how many there were."""
+    count = 0
+    while count < 99 and hosts.take(name, now):
+        count += 1
+    for _ in range(count):
+        hosts.leave(name)
+    return count
+
+
+def test_a_host_has_so_many_places() -> None:
+    hosts = Hosts(most=6)
+    assert taken(hosts, "a") == 6
+    assert hosts.take("a", 0)
+    assert taken(hosts, "a") == 5
+    assert taken(hosts, "b") == 6
+
+
+def test_a_failure_halves_them_once_for_all_that_ran_then() -> None:
+    hosts = Hosts(most=8)
+    hosts.failed("a", started=1.0, now=5.0)
+    hosts.failed("a", started=2.0, now=5.1)
+    assert taken(hosts, "a") == 4
+    hosts.failed("a", started=5.2, now=6.0)
+    assert taken(hosts, "a") == 2
+    for now in (7.0, 8.0, 9.0):
+        hosts.failed("a", started=now, now=now)
+    assert taken(hosts, "a") == 1
+
+
+def test_successes_bring_them_back_one_after_the_other() -> None:
+    hosts = Hosts(most=3)
+    hosts.failed("a", started=1.0, now=1.0)
+    assert taken(hosts, "a") == 1
+    hosts.succeeded("a")
+    assert taken(hosts, "a") == 2
+    for _ in range(9):
+        hosts.succeeded("a")
+    assert taken(hosts, "a") == 3
+
+
+def test_a_pause_stops_the_whole_host_and_no_other() -> None:
+    hosts = Hosts(most=2)
+    hosts.refused("a", now=1.0, until=10.0)
+    hosts.refused("a", now=2.0, until=5.0)
+    assert taken(hosts, "a", now=9.9) == 0
+    assert taken(hosts, "b", now=9.9) == 2
+    assert hosts.free_at("a") == 10.0
+    assert taken(hosts, "a", now=10.0) == 2
+
+
+def test_the_local_disk_has_places_without_end() -> None:
+    assert taken(Hosts(most=1), "") == 99
+
+
+def test_a_host_that_refuses_for_too_long_is_given_up_until_it_succeeds() -> None:
+    hosts = Hosts(most=2)
+    hosts.refused("a", now=1.0, until=3.0)
+    assert not hosts.gives_up("a", patience=4.0)
+    hosts.refused("a", now=4.0, until=6.0)
+    assert hosts.gives_up("a", patience=4.0)
+    assert not hosts.gives_up("b", patience=4.0)
+    hosts.succeeded("a")
+    hosts.refused("a", now=7.0, until=9.0)
+    assert not hosts.gives_up("a", patience=4.0)

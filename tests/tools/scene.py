@@ -1,0 +1,228 @@
+"""The real commands on the embedded upstream, each in a process of its own.
+
+A :class:`Stage` holds what is made once: the lab's content, and a cluster that went the whole way.
+A :class:`Scene` is one folder with one upstream, whose faults and requests belong to it alone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from builder.formats import lock as lock_format
+from builder.lab import world
+from builder.model.artifact import Blob
+from builder.pipeline.bundle import arrange
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from builder.bundle.layout import Extent, Layout
+    from builder.lab.journal import Served
+    from builder.lab.upstream import Upstream
+    from builder.model.lock import Lock
+
+SCALE = 0.02
+"""Of the real sizes: some 12 MB in some 110 members."""
+AIRSEED = (sys.executable, "-m", "builder")
+_OK = range(200, 207)
+_PATIENCE = 240
+_STARTING = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """Hold what one command did."""
+
+    code: int
+    out: str
+    err: str
+    requests: tuple[Served, ...]
+    """What it asked the upstream for."""
+
+    @property
+    def received(self) -> int:
+        """Give the bytes of all bodies that it was sent."""
+        return sum(one.sent for one in self.requests if one.status in _OK)
+
+
+@dataclass
+class Scene:
+    """Run commands in one folder against one upstream."""
+
+    upstream: Upstream
+    folder: Path
+    catalog: Path
+    environment: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        home = self.folder.parent / f"{self.folder.name}-home"
+        home.mkdir(exist_ok=True)
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "XDG_CACHE_HOME": str(home),
+            **self.upstream.environment,
+        }
+
+    @property
+    def lock_path(self) -> Path:
+        return self.folder / "cluster.lock"
+
+    @property
+    def bundle_path(self) -> Path:
+        return self.folder / "bundle.tar"
+
+    @property
+    def names(self) -> set[str]:
+        """Give the names in the folder."""
+        return {path.name for path in self.folder.iterdir()}
+
+    def lock(self, *words: str) -> Ran:
+        return self.run("lock", "cluster.yaml", "--catalog", str(self.catalog), *words)
+
+    def bundle(self, *words: str) -> Ran:
+        return self.run("bundle", "cluster.lock", *words)
+
+    def run(self, *words: str, **how: Any) -> Ran:
+        """Run one command to its end."""
+        with self.start(*words, **how) as process:
+            return self.end(process)
+
+    def start(self, *words: str, before: int | None = None, prefix: Iterable[str] = ()) -> Process:
+        """Begin a command; ``prefix`` are the words of a program that runs it."""
+        return Process(
+            [*prefix, *AIRSEED, *words],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            before=len(self.upstream.requests) if before is None else before,
+        )
+
+    def end(self, process: Process) -> Ran:
+        """Wait for a command."""
+        out, err = process.communicate(timeout=_PATIENCE)
+        # the requests of one scene are counted by place, not cleared: others may still run
+        requests = self.upstream.requests[process.before :]
+        return Ran(code=process.returncode, out=out, err=err, requests=requests)
+
+
+class Process(subprocess.Popen[str]):
+    """Remember how many requests there were before it; killed when it is let go of."""
+
+    def __init__(self, words: list[str], *, before: int, **how: Any) -> None:
+        super().__init__(words, **how)
+        self.before = before
+
+    def __exit__(self, *about: object) -> None:
+        if self.poll() is None:
+            self.kill()
+        super().__exit__(*about)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Hold the lab's content and a finished cluster, to begin scenes from."""
+
+    lab: Path
+    finished: Path
+    """A folder with cluster.yaml, cluster.lock, cluster.lock.d and bundle.tar."""
+    lock: Lock
+    layout: Layout
+
+    @classmethod
+    def build(cls, folder: Path) -> Stage:
+        """Go the whole way once, without faults."""
+        finished = folder / "finished"
+        finished.mkdir()
+        with _scene(folder / "lab", finished) as scene:
+            for words in (
+                ("init", "--example", "ha"),
+                ("lock", "cluster.yaml", "--catalog", str(scene.catalog)),
+                ("bundle", "cluster.lock"),
+            ):
+                ran = scene.run(*words)
+                assert ran.code == 0, ran.err
+        content = (finished / "cluster.lock").read_bytes()
+        lock = lock_format.parse(content.decode(), "cluster.lock")
+        return cls(folder / "lab", finished, lock, arrange(lock, content))
+
+    @property
+    def bundle(self) -> Path:
+        return self.finished / "bundle.tar"
+
+    @property
+    def blobs(self) -> list[Extent]:
+        """Give what comes over the network when bundling, largest first."""
+        fetched = [e for e in self.layout.fetched if not getattr(e.content, "kept", False)]
+        return sorted(fetched, key=lambda extent: -extent.size)
+
+    @contextmanager
+    def scene(self, folder: Path, *, locked: bool = True, seed: int = 0) -> Iterator[Scene]:
+        """Open a scene with a cluster.yaml, and its lock unless ``locked`` is false."""
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.finished / "cluster.yaml", folder)
+        if locked:
+            shutil.copy(self.finished / "cluster.lock", folder)
+            shutil.copytree(self.finished / "cluster.lock.d", folder / "cluster.lock.d")
+        with _scene(self.lab, folder, seed=seed) as scene:
+            yield scene
+
+    def is_right(self, scene: Scene) -> bool:
+        """Tell whether the scene's bundle is the finished one, byte for byte."""
+        return scene.bundle_path.read_bytes() == self.bundle.read_bytes()
+
+
+@contextmanager
+def _scene(lab: Path, folder: Path, *, seed: int = 0) -> Iterator[Scene]:
+    catalog = folder.parent / f"{folder.name}-catalog"
+    with _STARTING:  # starting writes the overlay anew, which others may be reading
+        running = world.running(lab, scale=SCALE, seed=seed)
+        upstream = running.__enter__()
+        shutil.copytree(upstream.catalog, catalog, dirs_exist_ok=True)
+    try:
+        yield Scene(upstream, folder, catalog)
+    finally:
+        running.__exit__(None, None, None)
+
+
+def bytes_for(extent: Extent, requests: Iterable[Served]) -> int:
+    """Count the bytes of an artifact that were sent, from whichever source."""
+    content = extent.content
+    if isinstance(content, bytes):
+        return 0
+    if isinstance(content, Blob):
+        return sum(
+            one.sent
+            for one in requests
+            if one.status in {200, 206} and content.digest.hex in one.path
+        )
+    paths = {unquote(urlsplit(url).path) for url in content.sources}
+    return sum(one.sent for one in requests if one.status in {200, 206} and one.path in paths)
+
+
+def blame(ran: Ran, *names: str) -> list[str]:
+    """Give what is wrong with how a failed command explains itself; it should name ``names``."""
+    wrong = []
+    if ran.code != 1:
+        wrong.append(f"exit code {ran.code}")
+    errors = [line for line in ran.err.splitlines() if line.startswith("error: ")]
+    if len(errors) != 1:
+        wrong.append(f"{len(errors)} errors")
+    if "Traceback" in ran.err or "bug in airseed" in ran.err:
+        wrong.append("a traceback")
+    if "hint: " not in ran.err:
+        wrong.append("no hint")
+    wrong += [f"{name} is not named" for name in names if name not in ran.err]
+    return [f"{fault}:\n{ran.err}" for fault in wrong]
