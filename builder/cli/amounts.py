@@ -1,0 +1,33 @@
+"""Amounts as people read them: bytes in powers of ten, seconds in the two largest units."""
+
+from __future__ import annotations
+
+_STEP = 1000
+_BYTES = ("B", "kB", "MB", "GB", "TB", "PB")
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def size(count: float) -> str:
+    """Give bytes as ``512 B``, ``1.2 MB`` or ``345 GB``: three digits at most."""
+    amount, place = float(count), 0
+    while abs(amount) >= _STEP - 0.5 and place < len(_BYTES) - 1:
+        amount, place = amount / _STEP, place + 1
+    digits = 1 if place and abs(amount) < 100 - 0.05 else 0
+    return f"{amount:.{digits}f} {_BYTES[place]}"
+
+
+def quantity(count: float, unit: str) -> str:
+    """Give bytes (unit ``B``) as a size, and steps as ``7 images``."""
+    return size(count) if unit == "B" else f"{count:.0f} {unit}".rstrip()
+
+
+def duration(seconds: float) -> str:
+    """Give ``8 s``, ``3 min 20 s``, ``2 h 5 min`` or ``1 d 3 h``."""
+    whole = max(0, round(seconds))
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    if whole < _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"

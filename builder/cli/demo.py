@@ -1,0 +1,36 @@
+"""``airseed demo``: go the whole way on an embedded upstream."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from builder.cli.verb import verb
+
+if TYPE_CHECKING:
+    from builder.cli.voice import Voice
+
+
+@verb(
+    "demo",
+    examples="""
+    airseed demo
+    airseed demo /tmp/airseed-demo
+    """,
+)
+@click.argument(
+    "folder", type=click.Path(file_okay=False, path_type=Path), default="demo", metavar="[DIR]"
+)
+@click.pass_obj
+def command(voice: Voice, folder: Path) -> None:
+    """Go the whole way on an embedded upstream.
+
+    Leaves cluster.yaml, cluster.lock and a verified bundle.tar in DIR (default: demo). Everything
+    comes from an upstream that airseed starts on this machine: a registry, package
+    repositories and file servers with made-up content under real names. Needs no network.
+    """
+    from builder.pipeline import demo
+
+    demo.run(folder, voice)

@@ -1,0 +1,47 @@
+"""``airseed init``: write a commented cluster.yaml to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from builder.cli.verb import verb
+
+if TYPE_CHECKING:
+    from builder.cli.voice import Voice
+
+
+@verb(
+    "init",
+    examples="""
+    airseed init
+    airseed init --example ha production/cluster.yaml
+    """,
+)
+@click.argument(
+    "target",
+    type=click.Path(path_type=Path),
+    default="cluster.yaml",
+    metavar="[FILE]",
+)
+@click.option(
+    "--example",
+    type=click.Choice(["single", "ha"]),
+    default="single",
+    show_default=True,
+    help="One node that is everything, or three control planes and two workers.",
+)
+@click.option("--force", is_flag=True, help="Write over a file that is there already.")
+@click.pass_obj
+def command(voice: Voice, target: Path, example: str, *, force: bool) -> None:
+    """Write a commented cluster.yaml.
+
+    FILE is cluster.yaml unless you say otherwise; a folder gets a cluster.yaml. The JSON Schema
+    is put beside it for editors. Change the values to your own, then lock.
+    """
+    from builder.pipeline import init
+
+    written = init.write(example, target, force=force)
+    voice.say(f"wrote {written}; next: airseed lock {written}")

@@ -1,0 +1,169 @@
+"""``airseed inspect``: show what a lock or a bundle holds, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from builder.cli.amounts import size
+from builder.cli.verb import as_json, existing, verb
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from builder.cli.voice import Voice
+    from builder.model.lock import Lock
+
+
+@verb(
+    "inspect",
+    examples="""
+    airseed inspect cluster.lock
+    airseed inspect bundle.tar --json
+    airseed inspect bundle.tar --why libseccomp
+    """,
+)
+@click.argument(
+    "source", type=existing(folder=True), default="cluster.lock", metavar="[LOCK|BUNDLE]"
+)
+@click.option("--why", metavar="NAME", help="Explain why this package, image or file is there.")
+@as_json
+@click.pass_obj
+def command(voice: Voice, source: Path, why: str | None, *, as_json: bool) -> None:
+    """Show what a lock or bundle holds.
+
+    Reads cluster.lock unless you say otherwise. SIZE is what an artifact takes alone; what
+    images share is counted once in the totals. TRUST says why a digest is believed: pinned by
+    the catalog or by you, signed by upstream, or what the first lock got.
+    """
+    from builder.pipeline import inspect
+
+    lock = inspect.load(source)
+    if why is not None:
+        chains = inspect.why(lock, why)
+        if as_json:
+            voice.json([list(chain.links) for chain in chains])
+        else:
+            voice.result("\n".join(map(str, chains)))
+    elif as_json:
+        voice.json(_value(lock))
+    else:
+        _show(lock, voice)
+
+
+def _show(lock: Lock, voice: Voice) -> None:
+    from builder.pipeline import inspect
+
+    subject = lock.subject
+    platforms = ", ".join(map(str, subject.platforms))
+    voice.result(
+        f"{subject.cluster}: Kubernetes {subject.kubernetes} on {subject.os} (base: "
+        f"{subject.base}), {subject.runtime}, {subject.cni}, {platforms}"
+    )
+    totals = [(total.kind, str(total.count), size(total.size)) for total in inspect.totals(lock)]
+    _section(voice, ("KIND", "COUNT", "SIZE"), [*totals, ("all", "", size(lock.size))])
+    _section(
+        voice,
+        ("IMAGE", "SIZE", "DIGEST", "TRUST", "NEEDED BY"),
+        [
+            (
+                image.name,
+                size(inspect.image_size(lock, image)),
+                image.digest.short,
+                image.trust,
+                ", ".join(image.needed_by),
+            )
+            for image in lock.images
+        ],
+    )
+    _section(
+        voice,
+        ("PACKAGE", "SIZE", "REPOSITORY", "TRUST", "NEEDED BY"),
+        [
+            (
+                package.name,
+                size(package.size),
+                package.repository,
+                package.trust,
+                ", ".join(package.needed_by),
+            )
+            for package in lock.packages
+        ],
+    )
+    _section(
+        voice,
+        ("FILE", "SIZE", "DIGEST", "TRUST", "NEEDED BY"),
+        [
+            (
+                file.path,
+                size(file.size),
+                file.digest.short,
+                file.trust,
+                ", ".join(file.needed_by),
+            )
+            for file in lock.files
+        ],
+    )
+
+
+def _section(voice: Voice, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if rows:
+        voice.result("")
+        voice.table(head, rows)
+
+
+def _value(lock: Lock) -> dict[str, Any]:
+    from builder.pipeline import inspect
+
+    subject = lock.subject
+    return {
+        "cluster": {
+            "name": subject.cluster,
+            "kubernetes": subject.kubernetes,
+            "os": subject.os,
+            "base": subject.base,
+            "runtime": subject.runtime,
+            "cni": subject.cni,
+            "platforms": list(map(str, subject.platforms)),
+        },
+        "size": lock.size,
+        "totals": {
+            total.kind: {"count": total.count, "size": total.size} for total in inspect.totals(lock)
+        },
+        "images": [
+            {
+                "name": image.name,
+                "digest": str(image.digest),
+                "size": inspect.image_size(lock, image),
+                "trust": image.trust,
+                "roles": list(image.roles),
+                "needed_by": list(image.needed_by),
+            }
+            for image in lock.images
+        ],
+        "packages": [
+            {
+                "name": package.name,
+                "repository": package.repository,
+                "digest": str(package.digest),
+                "size": package.size,
+                "trust": package.trust,
+                "requested": package.requested,
+                "needed_by": list(package.needed_by),
+            }
+            for package in lock.packages
+        ],
+        "files": [
+            {
+                "kind": file.kind,
+                "path": file.path,
+                "digest": str(file.digest),
+                "size": file.size,
+                "trust": file.trust,
+                "needed_by": list(file.needed_by),
+            }
+            for file in lock.files
+        ],
+    }

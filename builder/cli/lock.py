@@ -1,0 +1,95 @@
+"""``airseed lock``: write down every artifact of a cluster by digest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from builder.cli.amounts import quantity, size
+from builder.cli.verb import as_json, ca_bundle, catalogs, existing, verb
+
+if TYPE_CHECKING:
+    from builder.cli.voice import Voice
+
+
+@verb(
+    "lock",
+    examples="""
+    airseed lock cluster.yaml
+    airseed lock cluster.yaml --update containerd.io
+    airseed lock cluster.yaml --check
+    """,
+)
+@click.argument("cluster", type=existing(), default="cluster.yaml", metavar="[CLUSTER]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where the lock goes (default: beside CLUSTER, as NAME.lock).",
+)
+@click.option(
+    "--update",
+    multiple=True,
+    metavar="NAME",
+    help="Move this image, package or file to what upstream has now, and nothing else; "
+    "may be repeated.",
+)
+@click.option(
+    "--check", is_flag=True, help="Write nothing; say whether upstream moved (then exit with 1)."
+)
+@catalogs
+@ca_bundle
+@as_json
+@click.pass_obj
+def command(
+    voice: Voice,
+    cluster: Path,
+    output: Path | None,
+    update: tuple[str, ...],
+    catalogs: tuple[Path, ...],
+    ca_bundle: Path | None,
+    *,
+    check: bool,
+    as_json: bool,
+) -> int:
+    """Write down every artifact by digest.
+
+    Reads CLUSTER (default: cluster.yaml) and asks the upstreams for metadata only. What an
+    existing lock names stays as it is where it still fits; --update moves things.
+    """
+    from builder.errors import UsageError
+    from builder.pipeline import inspect, lock
+
+    if check:
+        if update:
+            raise UsageError("--check writes nothing, so there is nothing to --update")
+        changes = lock.check(
+            cluster, output=output, catalogs=catalogs, ca_bundle=ca_bundle, reporter=voice
+        )
+        if as_json:
+            voice.json([str(change) for change in changes])
+        elif changes:
+            voice.result("\n".join(map(str, changes)))
+        else:
+            voice.say("upstream has what the lock has")
+        return 1 if changes else 0
+    result = lock.make(
+        cluster,
+        output=output,
+        update=update,
+        catalogs=catalogs,
+        ca_bundle=ca_bundle,
+        reporter=voice,
+    )
+    if as_json:
+        voice.json({"lock": str(result.path), "changes": [str(one) for one in result.changes]})
+    for change in () if as_json else result.changes:
+        voice.result(str(change))
+    totals = ", ".join(
+        quantity(total.count, total.kind) for total in inspect.totals(result.lock) if total.count
+    )
+    voice.say(f"wrote {result.path}: {totals}; {size(result.lock.size)} to bundle")
+    return 0

@@ -1,0 +1,153 @@
+"""Progress as a live bar on a terminal, and as a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from threading import Lock
+from typing import TYPE_CHECKING, Self
+
+from builder.cli.meter import Meter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+_EVERY = 5.0
+"""Seconds between two plain lines."""
+
+
+class Lines:
+    """Tell how far it is in plain lines, for logs and pipes."""
+
+    def __init__(
+        self,
+        title: str,
+        total: int | None,
+        *,
+        unit: str,
+        tell: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._title = title
+        self._meter = Meter(total, unit, clock=clock)
+        self._tell = tell
+        self._clock = clock
+        self._next = clock() + _EVERY
+        self._lock = Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        text = self._meter.summary if error is None else f"stopped at {self._meter.standing}"
+        self._tell(f"{self._title}: {text}")
+
+    def advance(self, amount: int, *, cached: bool = False) -> None:
+        """Count, and tell when it is time again."""
+        self._meter.advance(amount, cached=cached)
+        with self._lock:
+            now = self._clock()
+            if now < self._next:
+                return
+            self._next = now + _EVERY
+        self._tell(f"{self._title}: {self._meter.standing}")
+
+    def describe(self, text: str) -> None:
+        """Stay calm: what is done right now changes too often for a log."""
+
+
+class Screen:
+    """Share one live display between all bars; it exists while one of them is open."""
+
+    def __init__(self, *, colored: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        # Standard error is redirected while the display lives, so that warnings appear above
+        # the bars; standard output carries results and is left alone.
+        self._rich: RichProgress = Progress(
+            TextColumn("{task.fields[title]}", markup=False),
+            BarColumn(bar_width=28),
+            TextColumn("{task.fields[standing]}", markup=False),
+            TextColumn("{task.description}", markup=False, style="dim"),
+            console=Console(stderr=True, no_color=not colored, highlight=False, markup=False),
+            transient=True,
+            redirect_stdout=False,
+            refresh_per_second=8,
+        )
+        self._open = 0
+        self._lock = Lock()
+
+    def add(self, title: str, total: int | None) -> TaskID:
+        """Open one bar."""
+        with self._lock:
+            task = self._rich.add_task("", total=total, title=title, standing="")
+            self._open += 1
+            if self._open == 1:
+                self._rich.start()
+            return task
+
+    def update(self, task: TaskID, *, done: int, standing: str) -> None:
+        """Show how far one bar is."""
+        self._rich.update(task, completed=done, standing=standing)
+
+    def describe(self, task: TaskID, text: str) -> None:
+        """Show what is being done right now."""
+        self._rich.update(task, description=text)
+
+    def remove(self, task: TaskID) -> None:
+        """Close one bar."""
+        with self._lock:
+            self._rich.remove_task(task)
+            self._open -= 1
+            if self._open == 0:
+                self._rich.stop()
+
+
+class Bar:
+    """Show one live bar, and leave one line behind when it is done."""
+
+    def __init__(
+        self,
+        title: str,
+        total: int | None,
+        *,
+        unit: str,
+        screen: Screen,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._title = title
+        self._meter = Meter(total, unit)
+        self._screen = screen
+        self._tell = tell
+        self._task = screen.add(title, total)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._screen.remove(self._task)
+        text = self._meter.summary if error is None else f"stopped at {self._meter.standing}"
+        self._tell(f"{self._title}: {text}")
+
+    def advance(self, amount: int, *, cached: bool = False) -> None:
+        """Count and show."""
+        self._meter.advance(amount, cached=cached)
+        self._screen.update(self._task, done=self._meter.done, standing=self._meter.standing)
+
+    def describe(self, text: str) -> None:
+        """Show what is being done right now."""
+        self._screen.describe(self._task, text)

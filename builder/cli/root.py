@@ -1,0 +1,116 @@
+"""The ``airseed`` command: finds its verbs when they are asked for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from builder.cli import failure
+from builder.cli.verb import SETTINGS, common_options
+from builder.cli.voice import Voice
+from builder.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VERBS = (
+    "init",
+    "lock",
+    "bundle",
+    "verify",
+    "inspect",
+    "find-images",
+    "demo",
+    "schema",
+    "completion",
+)
+"""In the order of the work, which is also the order of ``airseed --help``."""
+
+EXIT_CODES = """\
+Exit codes:
+  0   well
+  1   failed, or faults were found
+  2   wrong use of the command line
+  3   a document (cluster.yaml, a catalog, a lock) is wrong
+  70  unexpected: a bug in airseed
+"""
+
+
+class Root(click.Group):
+    """Import ``builder.cli.VERB`` only when VERB is asked for."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.extend(common_options())
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
+        """Give the verbs in the order of the work."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 -- click's signature
+        """Import one verb."""
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"builder.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Refuse an unknown verb with the one that was probably meant."""
+        if args[0] not in VERBS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], VERBS, n=1)
+            raise UsageError(
+                f"there is no command {args[0]!r}",
+                hint=f"did you mean {close[0]!r}?" if close else "airseed --help lists them",
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
+        """Add the exit codes, which click would re-wrap."""
+        formatter.write(f"\n{EXIT_CODES}")
+
+
+def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 -- click's signature
+    if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"airseed {version('airseed')}")
+        ctx.exit()
+
+
+@click.group(cls=Root, context_settings=SETTINGS, invoke_without_command=True)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version.",
+)
+@click.pass_context
+def root(ctx: click.Context) -> None:
+    """Turn one cluster.yaml into an offline Kubernetes cluster.
+
+    The usual way: init, lock, bundle, then carry the bundle over the air gap and verify it there.
+    `airseed demo DIR` shows all of it without any network.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; give the exit code instead of raising."""
+    voice = Voice()
+    try:
+        code = root.main(
+            args=list(arguments), prog_name="airseed", standalone_mode=False, obj=voice
+        )
+    except BaseException as error:  # noqa: BLE001 -- the one place where every end of the program is put into words
+        return failure.tell(error, voice)
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,94 @@
+"""What all commands have in common: options, examples in their help, and the voice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from builder.cli.voice import Voice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def _tune(ctx: click.Context, param: click.Parameter, value: str | bool | None) -> None:  # noqa: FBT001 -- click's signature
+    """Hand an option to the voice, whether it stood before or after the verb."""
+    voice = ctx.find_object(Voice)
+    if voice is not None and value and param.name:
+        setattr(voice, param.name, value)
+        ctx.color = voice.colored
+
+
+def common_options() -> list[click.Parameter]:
+    """Make the options that are understood before and after the verb alike."""
+    return [
+        click.Option(
+            ["-v", "--verbose"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_tune,
+            help="Say what lies behind an error, too.",
+        ),
+        click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_tune,
+            help="Print errors, warnings and results only.",
+        ),
+        click.Option(
+            ["--color"],
+            type=click.Choice(["auto", "always", "never"]),
+            is_eager=True,
+            expose_value=False,
+            callback=_tune,
+            help="When to color; auto means on a terminal, unless NO_COLOR is set.",
+        ),
+    ]
+
+
+class Verb(click.Command):
+    """Have the common options last, and show examples word for word."""
+
+    def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.extend(common_options())
+        self.examples = examples
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
+        """Write the examples; click's own epilog would be re-wrapped."""
+        lines = [line.strip() for line in self.examples.strip().splitlines()]
+        formatter.write("\nExamples:\n" + "".join(f"  {line}\n" for line in lines))
+
+
+def verb(name: str, *, examples: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a command out of a function; ``examples`` has one command line a line."""
+    return click.command(name, cls=Verb, context_settings=SETTINGS, examples=examples)
+
+
+def existing(*, folder: bool = False) -> click.Path:
+    """Take a path that must exist: a file, or with ``folder`` a folder as well."""
+    return click.Path(exists=True, dir_okay=folder, path_type=Path)
+
+
+catalogs = click.option(
+    "--catalog",
+    "catalogs",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    metavar="DIR",
+    help="Add or override files of the built-in catalog (mirrors/); may be repeated.",
+)
+ca_bundle = click.option(
+    "--ca-bundle",
+    type=existing(),
+    metavar="FILE",
+    help="Trust the authorities in this PEM file, too: a proxy's or a registry's own.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for a script.")

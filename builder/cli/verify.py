@@ -1,0 +1,64 @@
+"""``airseed verify``: prove that a bundle is whole, without any network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from builder.cli.amounts import size
+from builder.cli.verb import as_json, existing, verb
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.cli.voice import Voice
+
+
+@verb(
+    "verify",
+    examples="""
+    airseed verify bundle.tar
+    airseed verify /srv/unpacked --json
+    """,
+)
+@click.argument("bundle", type=existing(folder=True), default="bundle.tar", metavar="[BUNDLE]")
+@as_json
+@click.pass_obj
+def command(voice: Voice, bundle: Path, *, as_json: bool) -> int:
+    """Prove that a bundle is whole, offline.
+
+    Checks every digest, signature and reference of BUNDLE, a tar (default: bundle.tar) or the
+    folder that it was unpacked to. All faults are listed at once; with any, the exit code is 1.
+    """
+    from builder.errors import VerificationError
+    from builder.pipeline import verify
+
+    result = verify.verify(bundle, reporter=voice)
+    if as_json:
+        voice.json(
+            {
+                "bundle": str(bundle),
+                "whole": not result.faults,
+                "size": result.size,
+                "faults": [
+                    {
+                        "where": fault.where,
+                        "what": fault.what,
+                        "expected": fault.expected,
+                        "hint": fault.hint,
+                    }
+                    for fault in result.faults
+                ],
+            }
+        )
+        return 1 if result.faults else 0
+    if result.faults:
+        count = len(result.faults)
+        raise VerificationError(
+            "1 fault" if count == 1 else f"{count} faults",
+            where=str(bundle),
+            faults=result.faults,
+        )
+    voice.say(f"{bundle} is whole: {size(result.size)} checked")
+    return 0

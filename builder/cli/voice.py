@@ -1,0 +1,113 @@
+"""How loud and how colorful airseed speaks, and to whom.
+
+Results go to standard output, everything else to standard error. Rich is imported when a live
+progress is drawn, not before.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from builder.report import Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from builder.cli.progress import Screen
+    from builder.report import Progress
+
+
+class Voice:
+    """Be the :class:`builder.report.Reporter` of the command line."""
+
+    def __init__(self) -> None:
+        self.verbose = False
+        self.quiet = False
+        self.color: Literal["auto", "always", "never"] = "auto"
+        self._screen: Screen | None = None
+
+    @property
+    def colored(self) -> bool | None:
+        """Tell whether to color; None leaves it to click, which asks whether it is a terminal."""
+        if self.color != "auto":
+            return self.color == "always"
+        return False if os.environ.get("NO_COLOR") else None
+
+    def say(self, text: str) -> None:
+        """Report one finished step."""
+        if not self.quiet:
+            self._line(text)
+
+    def detail(self, text: str) -> None:
+        """Report something that only matters to who asked for ``--verbose``."""
+        if self.verbose and not self.quiet:
+            self._line(text, dim=True)
+
+    def warn(self, text: str, *, hint: str | None = None) -> None:
+        """Report something that did not stop the work but deserves attention."""
+        self._line(text, "warning:", "yellow")
+        if hint:
+            self._line(f"  hint: {hint}")
+
+    def error(self, text: str) -> None:
+        """Report what stopped the work."""
+        self._line(text, "error:", "red")
+
+    def note(self, text: str) -> None:
+        """Add a line to an error, whatever ``--quiet`` says."""
+        self._line(text)
+
+    def result(self, text: str) -> None:
+        """Print what was asked for, to standard output."""
+        click.echo(printable(text), color=self.colored)
+
+    def json(self, value: Any) -> None:
+        """Print a value for a script, to standard output."""
+        import json
+
+        click.echo(json.dumps(value, indent=2))
+
+    def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Print columns, to standard output."""
+        for line in columns(head, rows):
+            self.result(line)
+
+    def progress(self, title: str, total: int | None, *, unit: str = "B") -> Progress:
+        """Begin a piece of work: a live bar on a terminal, else a plain line now and then."""
+        from builder.cli.progress import Bar, Lines, Screen
+
+        if self.quiet:
+            return Silent().progress(title, total, unit=unit)
+        if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+            return Lines(title, total, unit=unit, tell=self.say)
+        if self._screen is None:
+            self._screen = Screen(colored=self.colored is not False)
+        return Bar(title, total, unit=unit, screen=self._screen, tell=self.say)
+
+    def _line(self, text: str, mark: str = "", mark_color: str = "", *, dim: bool = False) -> None:
+        text = click.style(printable(text), dim=dim) if dim else printable(text)
+        if mark:
+            text = f"{click.style(mark, fg=mark_color, bold=True)} {text}"
+        click.echo(text, err=True, color=self.colored)
+
+
+def printable(text: str) -> str:
+    """Make control characters visible: words of a server must not steer the terminal."""
+    return "".join(
+        letter if letter in "\n\t" or letter.isprintable() else ascii(letter)[1:-1]
+        for letter in text
+    )
+
+
+def columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Align cells under their heads; numbers with a unit are for the caller to pad."""
+    table = [tuple(head), *(tuple(row) for row in rows)]
+    widths = [max(len(row[place]) for row in table) for place in range(len(head))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]

@@ -1,0 +1,87 @@
+"""``demo``: the whole way, from cluster.yaml to a verified bundle, on an embedded upstream."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from builder.errors import StorageError, VerificationError
+from builder.lab import world
+from builder.pipeline import bundle, init, lock, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from builder.report import Reporter
+
+EXAMPLE = "ha"
+_UPSTREAM = ".upstream"
+"""Below the demo's folder: the upstream's content, so that a second run finds it."""
+_FOREIGN = ("AIRSEED_CA_BUNDLE", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE")
+"""What would lead the demo to somebody's real servers and logins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """Say what was made, for a person to look at."""
+
+    cluster: Path
+    lock: Path
+    bundle: Path
+
+
+def run(folder: Path, reporter: Reporter) -> Shown:
+    """Lock, bundle and verify the walkthrough's cluster; leave everything in a folder.
+
+    A cluster.yaml that is there already is taken as it is, so that it can be edited and run again.
+    Raise what the verbs raise.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(error.strerror or str(error), where=str(folder)) from error
+    cluster = folder / init.NAME
+    upstream_folder = folder.resolve() / _UPSTREAM
+    reporter.say("starting the embedded upstream on 127.0.0.1: made-up content, real names")
+    with world.running(upstream_folder) as upstream:
+        environment = {**upstream.environment, "XDG_CACHE_HOME": str(upstream_folder / "cache")}
+        with _environment(environment):
+            if not cluster.exists():
+                init.write(EXAMPLE, cluster)
+                reporter.say(f"init    {cluster}: the walkthrough's five nodes")
+            locked = lock.make(cluster, catalogs=[upstream.catalog], reporter=reporter)
+            found = locked.lock
+            reporter.say(
+                f"lock    {locked.path}: {len(found.images)} images, "
+                f"{len(found.packages)} packages, every one by digest"
+            )
+            target = folder / bundle.NAME
+            built = bundle.build(locked.path, target, reporter=reporter)
+    told = "was whole already" if built.result.whole else f"{built.result.fetched:,} bytes fetched"
+    reporter.say(f"bundle  {target}: {built.result.size:,} bytes, {told}")
+    # nothing below speaks to the upstream: it is stopped
+    verdict = verify.verify(target, reporter=reporter)
+    if verdict.faults:
+        raise VerificationError("the bundle is damaged", where=str(target), faults=verdict.faults)
+    reporter.say(f"verify  {target}: every digest, signature and reference is right")
+    return Shown(cluster=cluster, lock=locked.path, bundle=target)
+
+
+@contextmanager
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for a while, as if a person had set them for the verbs."""
+    before = {name: os.environ.get(name) for name in (*wanted, *_FOREIGN)}
+    for name in _FOREIGN:
+        os.environ.pop(name, None)
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,74 @@
+"""``init``: write a commented cluster.yaml to start from, and the schema editors check it by."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from builder.assets import tree
+from builder.errors import StorageError, UsageError
+from builder.formats import spec
+from builder.formats.shape import did_you_mean
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = "cluster.yaml"
+SCHEMA_NAME = "cluster.schema.json"
+"""The first line of each example tells editors this name."""
+
+
+def examples() -> tuple[str, ...]:
+    """Name the examples there are."""
+    return tuple(sorted(path.stem for path in _folder().glob("*.yaml")))
+
+
+def write(example: str, target: Path, *, force: bool = False) -> Path:
+    """Write an example to a file, or as cluster.yaml into a folder; give the file's path.
+
+    The schema is put beside it. A file that is there already is left alone without ``force``.
+
+    Raises:
+        UsageError: there is no such example, or the file exists.
+        StorageError: the disk does not take it.
+    """
+    if example not in examples():
+        raise UsageError(
+            f"there is no example {example!r}",
+            expected=" or ".join(examples()),
+            hint=did_you_mean(example, examples()),
+        )
+    content = (_folder() / f"{example}.yaml").read_bytes()
+    try:
+        if target.is_dir():
+            target = target / NAME
+        if not force and target.exists():
+            raise UsageError("the file exists", where=str(target), hint="--force overwrites it")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _put(target, content)
+        _put(target.with_name(SCHEMA_NAME), schema_text().encode())
+    except OSError as error:
+        raise StorageError(
+            error.strerror or str(error), where=str(error.filename or target)
+        ) from error
+    return target
+
+
+def schema_text() -> str:
+    """Give the JSON Schema of cluster.yaml as text."""
+    return json.dumps(spec.schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _folder() -> Path:
+    return tree("mirrors") / "examples"
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write under another name first, so that a full disk leaves what was there."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        fresh.write_bytes(content)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -1,0 +1,142 @@
+"""What is inside a lock or a bundle, and why."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from builder.bundle.examine import LOCK_LIMIT
+from builder.bundle.layout import LOCK_PATH
+from builder.bundle.reader import open_bundle
+from builder.errors import UsageError
+from builder.formats import lock as lock_format
+from builder.formats.text import decode
+from builder.model.reference import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from builder.model.artifact import Artifact, File, Image, Package
+    from builder.model.lock import Lock
+    from builder.model.rpm import Nevra
+
+
+def load(path: Path) -> Lock:
+    """Read a lock, or the one inside a bundle, be it a tar or a folder.
+
+    Raise DocumentError, VerificationError or StorageError.
+    """
+    with contextlib.suppress(OSError):
+        if path.is_file() and path.stat().st_size:
+            with path.open("rb") as file:
+                if file.read(1) == b"{":
+                    return lock_format.read(path)
+    with open_bundle(path) as bundle:
+        text = decode(bundle.read(LOCK_PATH, LOCK_LIMIT), LOCK_PATH)
+    return lock_format.parse(text, f"{path}: {LOCK_PATH}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Total:
+    """Count the artifacts of one kind."""
+
+    kind: str
+    count: int
+    size: int
+    """Bytes that they take in a bundle; what several images share is counted once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """Tell why one artifact is there, from what was asked for down to the artifact."""
+
+    links: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " -> ".join(self.links)
+
+
+def totals(lock: Lock) -> tuple[Total, ...]:
+    """Count artifacts and bytes by kind."""
+    return (
+        _total("images", lock.images, sum(blob.size for blob in lock.blobs)),
+        _total("packages", lock.packages, sum(package.size for package in lock.packages)),
+        *(
+            _total(word, found, sum(file.size for file in found))
+            for word, found in (
+                ("repodata", [file for file in lock.files if file.kind == "repodata"]),
+                ("keys", [file for file in lock.files if file.kind == "key"]),
+                ("manifests", [file for file in lock.files if file.kind == "manifest"]),
+                ("files", [file for file in lock.files if file.kind == "file"]),
+            )
+        ),
+    )
+
+
+def _total(kind: str, found: Iterable[Artifact], size: int) -> Total:
+    return Total(kind=kind, count=len(list(found)), size=size)
+
+
+def image_size(lock: Lock, image: Image) -> int:
+    """Give the bytes of everything that one image needs, shared or not."""
+    sizes = {blob.digest: blob.size for blob in lock.blobs}
+    digests = {image.digest}
+    for manifest in image.manifests:
+        digests |= {manifest.digest, manifest.config, *manifest.layers}
+    return sum(sizes[digest] for digest in digests)
+
+
+def why(lock: Lock, name: str) -> tuple[Chain, ...]:
+    """Explain why an artifact is in the lock: one shortest chain for each thing that asks.
+
+    ``name`` is a package's name or NEVRA, an image reference, or a path. Raise UsageError when
+    the lock has no such artifact.
+    """
+    packages = [p for p in lock.packages if name in {p.nevra.name, p.name, _with_epoch(p.nevra)}]
+    if packages:
+        return tuple(chain for package in packages for chain in _package_chains(lock, package))
+    everything: tuple[Image | File, ...] = (*lock.images, *lock.files)
+    others = [one for one in everything if name == one.name or _same_image(one.name, name)]
+    if not others:
+        raise UsageError(
+            f"no package, image or file is called {name!r} in this lock",
+            hint="`airseed inspect` lists what there is",
+        )
+    return tuple(
+        Chain(links=(reason, artifact.name)) for artifact in others for reason in artifact.needed_by
+    )
+
+
+def _with_epoch(nevra: Nevra) -> str:
+    return f"{nevra.name}-{nevra.epoch}:{nevra.version}-{nevra.release}.{nevra.arch}"
+
+
+def _same_image(known: str, asked: str) -> bool:
+    try:
+        return Reference.parse(known) == Reference.parse(asked)
+    except ValueError:
+        return False
+
+
+def _package_chains(lock: Lock, package: Package) -> list[Chain]:
+    """Walk up from a package, nearest first, until nobody in the lock asks any more."""
+    by_name: dict[str, list[Package]] = {}
+    for known in lock.packages:
+        by_name.setdefault(known.nevra.name, []).append(known)
+    chains: dict[str, Chain] = {}
+    queue: deque[tuple[Package, tuple[str, ...]]] = deque([(package, (package.name,))])
+    seen = {package.name}
+    while queue:
+        current, links = queue.popleft()
+        for reason in current.needed_by:
+            above = [known for known in by_name.get(reason, ()) if known.name != current.name]
+            if not above and reason not in chains and reason != current.nevra.name:
+                chains[reason] = Chain(links=(reason, *links))
+            for known in above:
+                if known.name not in seen:
+                    seen.add(known.name)
+                    queue.append((known, (known.name, *links)))
+    return [chains[reason] for reason in sorted(chains)]

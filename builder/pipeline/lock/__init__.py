@@ -1,0 +1,257 @@
+"""``lock``: resolve everything a cluster needs to digests, asking upstream for metadata only.
+
+The order of work: what the cluster asks for (``model.demand``), then keys and manifests, since
+manifests name images, then images, then packages, then the proof that nothing is missing. A lock
+made over an earlier one keeps what still fits; ``update`` names what may move.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from builder.errors import DocumentError, StorageError, UsageError
+from builder.formats import catalog as catalog_format
+from builder.formats import lock as lock_format
+from builder.formats import spec as spec_format
+from builder.model.demand import demand
+from builder.model.lock import Lock, Subject
+from builder.pipeline.bundle import kept_beside
+from builder.pipeline.lock import files, images, packages, proof
+from builder.pipeline.lock.changes import Change, compare
+from builder.pipeline.lock.resolving import Resolving
+from builder.sources.access import Access
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from builder.errors import Fault
+    from builder.model.catalog import Catalog
+    from builder.model.demand import Demand
+    from builder.model.spec import Cluster
+    from builder.report import Reporter
+
+SUFFIX = ".lock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locked:
+    """Tell what locking made."""
+
+    path: Path
+    lock: Lock
+    changes: tuple[Change, ...]
+    """Against the lock that was there before; everything, if there was none."""
+    remarks: tuple[Fault, ...]
+    """What cluster.yaml may say but deserves a warning."""
+
+
+def beside(cluster: Path) -> Path:
+    """Give the lock's usual place: beside cluster.yaml, under its name."""
+    return cluster.with_suffix(SUFFIX)
+
+
+def make(
+    cluster: Path,
+    *,
+    reporter: Reporter,
+    output: Path | None = None,
+    update: Sequence[str] = (),
+    catalogs: Sequence[Path] = (),
+    ca_bundle: Path | None = None,
+) -> Locked:
+    """Lock a cluster and write the lock with the bytes that belong to it.
+
+    Raises:
+        DocumentError: cluster.yaml, a catalog or the earlier lock is wrong.
+        UsageError: ``update`` names nothing that is there.
+        UnavailableError: upstream does not give something.
+        ClosureError: the packages cannot be installed on the base.
+        VerificationError: something is not what its digest or signature says.
+        IncompleteError: the lock would lack something that a node asks for.
+        StorageError: the disk does not take it.
+    """
+    path = output or beside(cluster)
+    if path.resolve() == cluster.resolve():
+        raise UsageError("the lock would overwrite its cluster.yaml", where=str(path))
+    before = _earlier(path)
+    spec, catalog = _read(cluster, catalogs, reporter)
+    lock = _resolve(
+        spec.cluster,
+        catalog,
+        folder=cluster.parent,
+        path=path,
+        before=before,
+        update=update,
+        ca_bundle=ca_bundle,
+        reporter=reporter,
+    )
+    _write(lock, path)
+    return Locked(path=path, lock=lock, changes=compare(before, lock), remarks=spec.remarks)
+
+
+def check(
+    cluster: Path,
+    *,
+    reporter: Reporter,
+    output: Path | None = None,
+    catalogs: Sequence[Path] = (),
+    ca_bundle: Path | None = None,
+) -> tuple[Change, ...]:
+    """Compare a lock with what upstream has now; nothing is written.
+
+    Raises what :func:`make` raises, and UsageError when there is no lock.
+    """
+    path = output or beside(cluster)
+    before = _earlier(path)
+    if before is None:
+        raise UsageError(
+            "there is no lock to check", where=str(path), hint=f"airseed lock {cluster} makes it"
+        )
+    spec, catalog = _read(cluster, catalogs, reporter)
+    with tempfile.TemporaryDirectory(prefix="airseed-check-") as folder:
+        after = _resolve(
+            spec.cluster,
+            catalog,
+            folder=cluster.parent,
+            path=Path(folder) / path.name,
+            before=None,
+            update=(),
+            ca_bundle=ca_bundle,
+            reporter=reporter,
+        )
+    return compare(before, after)
+
+
+def fits(cluster: Path, lock: Path, *, catalogs: Sequence[Path] = ()) -> bool:
+    """Tell, offline, whether a lock was made for what cluster.yaml asks for now.
+
+    Raises DocumentError.
+    """
+    found = lock_format.read(lock)
+    catalog = catalog_format.load(catalogs)
+    spec = spec_format.load(cluster, catalog=catalog)
+    wanted = demand(spec.cluster, catalog)
+    if subject(spec.cluster, wanted, cluster.parent) != found.subject:
+        return False
+    return not proof.missing(wanted, found)
+
+
+def subject(cluster: Cluster, wanted: Demand, folder: Path) -> Subject:
+    """Say in one line each what a lock is for; the user's package list counts by its digest."""
+    return Subject(
+        cluster=cluster.name,
+        kubernetes=str(cluster.kubernetes),
+        os=f"{wanted.os.name} {wanted.os.version}",
+        base=packages.base_name(cluster, folder),
+        runtime=f"{wanted.runtime.name} {wanted.runtime.version}",
+        cni=wanted.cni,
+        platforms=cluster.platforms,
+    )
+
+
+def _read(
+    cluster: Path, catalogs: Sequence[Path], reporter: Reporter
+) -> tuple[spec_format.Spec, Catalog]:
+    catalog = catalog_format.load(catalogs)
+    spec = spec_format.load(cluster, catalog=catalog)
+    for remark in spec.remarks:
+        reporter.warn(str(remark), hint=remark.hint)
+    return spec, catalog
+
+
+def _earlier(path: Path) -> Lock | None:
+    """Read the lock that is there already."""
+    if not path.exists():
+        return None
+    try:
+        return lock_format.read(path)
+    except DocumentError as error:
+        raise DocumentError(
+            str(path), error.faults, hint="delete the file to lock afresh, if it may go"
+        ) from error
+
+
+def _resolve(
+    cluster: Cluster,
+    catalog: Catalog,
+    *,
+    folder: Path,
+    path: Path,
+    before: Lock | None,
+    update: Sequence[str],
+    ca_bundle: Path | None,
+    reporter: Reporter,
+) -> Lock:
+    wanted = demand(cluster, catalog)
+    with Access.open(ca_bundle=ca_bundle) as access:
+        resolving = Resolving(
+            cluster=cluster,
+            catalog=catalog,
+            wanted=wanted,
+            folder=folder,
+            access=access,
+            kept=kept_beside(path),
+            cache=_cache(),
+            before=before,
+            update=frozenset(update),
+            reporter=reporter,
+        )
+        keyring = files.keys(resolving)
+        manifests = files.manifests(resolving)
+        extras = files.extras(resolving)
+        started = files.started(wanted, manifests)
+        found = images.resolve(resolving, (*wanted.images, *started))
+        chosen = packages.resolve(resolving, keyring)
+        resolving.refuse_unused_updates()
+    lock = Lock(
+        subject=subject(cluster, wanted, folder),
+        images=found.images,
+        blobs=found.blobs,
+        repositories=chosen.repositories,
+        packages=chosen.packages,
+        files=tuple(
+            sorted(
+                (
+                    *keyring.files,
+                    *(one.file for one in manifests),
+                    *extras,
+                    *chosen.repodata,
+                ),
+                key=lambda file: file.path,
+            )
+        ),
+    )
+    proof.check(wanted, started, lock, chosen.problems)
+    return lock
+
+
+def _cache() -> Path:
+    """Give the folder for upstream's repository metadata, as the XDG base directories have it."""
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(home) if home.startswith("/") else Path.home() / ".cache") / "airseed"
+
+
+def _write(lock: Lock, path: Path) -> None:
+    """Put the lock in place whole, and drop what no lock of that name needs any more."""
+    content = lock_format.write(lock)
+    kept = kept_beside(path)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with fresh.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError as error:
+        raise StorageError(
+            error.strerror or str(error), where=str(error.filename or path)
+        ) from error
+    finally:
+        fresh.unlink(missing_ok=True)
+    needed = {content.digest for content in lock.contents if content.kept}
+    for digest in kept.digests() - needed:
+        kept.drop(digest)

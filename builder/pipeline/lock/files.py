@@ -1,0 +1,263 @@
+"""Locking, plain files: public keys, Kubernetes manifests, and the user's own files."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from builder.errors import AirseedError, Fault, FetchError, UnavailableError, VerificationError
+from builder.formats import manifests as manifest_format
+from builder.formats.text import decode
+from builder.model.artifact import File
+from builder.model.catalog import ROLES
+from builder.model.demand import Wanted, merged, operator_images
+from builder.model.digest import Digest
+from builder.rpm.keys import Key, load_keys
+from builder.sources import file as file_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from builder.model.artifact import FileKind, Trust
+    from builder.model.catalog import Key as PinnedKey
+    from builder.model.demand import Demand, WantedFile
+    from builder.pipeline.lock.resolving import Resolving
+    from builder.sources.file import Document
+
+_ARMOUR = b"-----BEGIN PGP PUBLIC KEY BLOCK-----"
+_KEY_LIMIT = 1 << 20
+_MANIFEST_LIMIT = 32 << 20
+_BUFFER = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keyring:
+    """Hold the keys that packages and metadata are checked with."""
+
+    files: tuple[File, ...]
+    by_fingerprint: dict[str, tuple[Key, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Hold one Kubernetes manifest and what it starts."""
+
+    file: File
+    content: manifest_format.Manifest
+
+
+def keys(resolving: Resolving) -> Keyring:
+    """Fetch the public keys and hold them against their pinned fingerprints.
+
+    Keys that only sign metadata stay outside: without one, the packages' signatures count.
+    """
+    parts = resolving.each("keys", resolving.wanted.keys, lambda key: _key(resolving, key))
+    found = {file.fingerprint or "": some for file, some in parts}
+    for key in resolving.wanted.metadata_keys:
+        if key.fingerprint in found:
+            continue
+        try:
+            document = _fetch_key(resolving, key)
+        except UnavailableError as error:
+            for fault in error.faults or (error.fault,):
+                resolving.reporter.warn(f"metadata is not checked with {key.name}: {fault}")
+        else:
+            found[key.fingerprint] = _pinned(key, document.content)
+    return Keyring(files=tuple(file for file, _ in parts), by_fingerprint=found)
+
+
+def _fetch_key(resolving: Resolving, key: PinnedKey) -> Document:
+    """Take the first document that has the pinned key."""
+
+    def check(content: bytes) -> None:
+        found = [one.fingerprint for one in load_keys(content)]
+        if key.fingerprint not in found:
+            raise VerificationError(
+                f"this is the key {' and '.join(found)}",
+                expected=key.fingerprint,
+                hint="a key that was replaced upstream needs a new fingerprint in the catalog",
+            )
+
+    return _document(resolving, f"keys/{key.name}.asc", key.sources, _KEY_LIMIT, check=check)
+
+
+def _pinned(key: PinnedKey, content: bytes) -> tuple[Key, ...]:
+    return tuple(one for one in load_keys(content) if one.fingerprint == key.fingerprint)
+
+
+def _key(resolving: Resolving, key: PinnedKey) -> tuple[File, tuple[Key, ...]]:
+    document = _fetch_key(resolving, key)
+    pinned = _pinned(key, document.content)
+    if not document.content.startswith(_ARMOUR):
+        # rpm of EL7 imports armoured keys only
+        content = pinned[0].armoured
+        document = replace(document, content=content, digest=Digest.of(content))
+    path = f"keys/{key.name}.asc"
+    file = _file(resolving, "key", path, document, key.sources, ("packages",), "pinned")
+    return replace(file, fingerprint=key.fingerprint), pinned
+
+
+def manifests(resolving: Resolving) -> tuple[Manifest, ...]:
+    """Fetch the Kubernetes manifests, in the order of applying, and find what they start."""
+    return tuple(
+        resolving.each(
+            "manifests", resolving.wanted.manifests, lambda one: _manifest(resolving, one)
+        )
+    )
+
+
+def _manifest(resolving: Resolving, wanted: WantedFile) -> Manifest:
+    def check(content: bytes) -> None:
+        manifest_format.read(decode(content, wanted.path), wanted.path)
+
+    document = _document(
+        resolving,
+        wanted.path,
+        wanted.sources,
+        _MANIFEST_LIMIT,
+        expected=wanted.digest,
+        check=check,
+    )
+    trust: Trust = "pinned" if wanted.digest else "first-use"
+    file = _file(
+        resolving, "manifest", wanted.path, document, wanted.sources, wanted.needed_by, trust
+    )
+    text = decode(document.content, wanted.path)
+    return Manifest(file=file, content=manifest_format.read(text, wanted.path))
+
+
+def started(wanted: Demand, found: Iterable[Manifest]) -> tuple[Wanted, ...]:
+    """Give the images that manifests start, and what an operator among them starts in turn."""
+    images: list[Wanted] = []
+    kinds: set[str] = set()
+    for manifest in found:
+        kinds.update(resource.kind for resource in manifest.content.resources)
+        images += (
+            Wanted(reference=one.reference, roles=ROLES, needed_by=manifest.file.needed_by)
+            for one in manifest.content.images
+        )
+    calico = wanted.calico
+    if calico is not None and any(one.reference == calico.operator for one in images):
+        images += operator_images(calico, kinds)
+    return merged(images)
+
+
+def extras(resolving: Resolving) -> tuple[File, ...]:
+    """Weigh and hash the user's own files; they are read once, and not kept."""
+    return tuple(
+        resolving.each("files", resolving.wanted.files, lambda one: _extra(resolving, one))
+    )
+
+
+def _extra(resolving: Resolving, wanted: WantedFile) -> File:
+    known = _known(resolving, wanted.path)
+    if known is not None and wanted.digest in {None, known.digest} and not _is_local(wanted):
+        return known
+    faults: list[Fault] = []
+    client, folder = resolving.access.client, resolving.folder
+    for source in file_source.sources(wanted.sources, None, client, folder):
+        try:
+            digest, size = _weigh(source)
+        except AirseedError as error:
+            faults.append(error.fault)
+            continue
+        if wanted.digest in {None, digest}:
+            return File(
+                kind="file",
+                path=wanted.path,
+                digest=digest,
+                size=size,
+                sources=wanted.sources,
+                needed_by=wanted.needed_by,
+                trust="pinned" if wanted.digest else "first-use",
+            )
+        faults.append(Fault(where=source.name, what=f"sent {digest}", expected=str(wanted.digest)))
+    raise UnavailableError("no source has this file", where=wanted.path, faults=faults)
+
+
+def _is_local(wanted: WantedFile) -> bool:
+    return not any("://" in source for source in wanted.sources)
+
+
+def _weigh(source: file_source.WebSource | file_source.LocalSource) -> tuple[Digest, int]:
+    """Read a file of unknown size through; give its digest and size."""
+    hasher, size = hashlib.sha256(), 0
+    view = memoryview(bytearray(_BUFFER))
+    last: FetchError | None = None
+    for _ in range(5):
+        try:
+            stream = source.open(size)
+            try:
+                if stream.offset != size:
+                    hasher, size = hashlib.sha256(), 0
+                while count := stream.readinto(view):
+                    hasher.update(view[:count])
+                    size += count
+            finally:
+                stream.close()
+            return Digest(hasher.hexdigest()), size
+        except FetchError as error:
+            if not error.temporary:
+                raise
+            last = error
+    raise last or FetchError("nothing came", where=source.name)
+
+
+def _known(resolving: Resolving, path: str) -> File | None:
+    """Give a file of the earlier lock, if it may stay."""
+    if resolving.may_move(path) or resolving.before is None:
+        return None
+    return next((file for file in resolving.before.files if file.path == path), None)
+
+
+def _document(
+    resolving: Resolving,
+    path: str,
+    sources: tuple[str, ...],
+    limit: int,
+    *,
+    expected: Digest | None = None,
+    check: Callable[[bytes], None] | None = None,
+) -> Document:
+    """Take a document from beside the earlier lock, or from the first source that has it."""
+    known = _known(resolving, path)
+    local = not any("://" in source for source in sources)
+    if known is not None and expected in {None, known.digest} and not local:
+        content = resolving.kept.find(known.digest)
+        if content is not None:
+            if check is not None:
+                check(content)
+            return file_source.Document(content=content, digest=known.digest, source="lock")
+        expected = known.digest
+    client, folder = resolving.access.client, resolving.folder
+    document = file_source.first(
+        path,
+        sources,
+        lambda source: file_source.read(source, client, folder, limit),
+        expected=expected,
+        check=check,
+    )
+    resolving.passed_over(path, document.source, document.passed_over)
+    return document
+
+
+def _file(
+    resolving: Resolving,
+    kind: FileKind,
+    path: str,
+    document: Document,
+    sources: tuple[str, ...],
+    needed_by: tuple[str, ...],
+    trust: Trust,
+) -> File:
+    resolving.kept.put(document.content)
+    return File(
+        kind=kind,
+        path=path,
+        digest=document.digest,
+        size=len(document.content),
+        sources=sources,
+        needed_by=needed_by,
+        trust=trust,
+    )

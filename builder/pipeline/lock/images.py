@@ -1,0 +1,98 @@
+"""Locking, images: everything that will be started, resolved to digests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from builder.model.demand import merged
+from builder.sources import image as image_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from builder.model.artifact import Blob, Image
+    from builder.model.demand import Wanted
+    from builder.model.digest import Digest
+    from builder.model.lock import Lock
+    from builder.model.reference import Reference
+    from builder.pipeline.lock.resolving import Resolving
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Hold the images and all their content, each blob once."""
+
+    images: tuple[Image, ...]
+    blobs: tuple[Blob, ...]
+
+
+def resolve(resolving: Resolving, wanted: Iterable[Wanted]) -> Found:
+    """Resolve every image, a few at once."""
+    ordered = sorted(merged(wanted), key=lambda one: one.reference)
+    parts = resolving.each("images", ordered, lambda one: _one(resolving, one))
+    images = [image for image, _ in parts]
+    blobs: dict[Digest, Blob] = {}
+    for _, some in parts:
+        for blob in some:
+            known = blobs.setdefault(blob.digest, blob)
+            sources = tuple(dict.fromkeys((*known.sources, *blob.sources)))
+            blobs[blob.digest] = replace(known, sources=sources)
+    return Found(
+        images=tuple(sorted(images, key=lambda image: image.name)),
+        blobs=tuple(blobs[digest] for digest in sorted(blobs)),
+    )
+
+
+def _one(resolving: Resolving, wanted: Wanted) -> tuple[Image, tuple[Blob, ...]]:
+    name = str(wanted.reference)
+    candidates = resolving.catalog.image_sources(wanted.reference)
+    if not resolving.may_move(name, wanted.reference.repository, wanted.reference.path):
+        kept = _kept(resolving, wanted, candidates)
+        if kept is not None:
+            return kept
+    found = image_source.resolve(
+        image_source.Wanted(
+            reference=wanted.reference,
+            candidates=candidates,
+            platforms=resolving.cluster.platforms,
+            roles=wanted.roles,
+            needed_by=wanted.needed_by,
+            trust=wanted.trust,
+        ),
+        resolving.access.registry,
+    )
+    for content in found.kept:
+        resolving.kept.put(content)
+    resolving.passed_over(name, str(found.source), found.passed_over)
+    return found.image, found.blobs
+
+
+def _kept(
+    resolving: Resolving, wanted: Wanted, candidates: tuple[Reference, ...]
+) -> tuple[Image, tuple[Blob, ...]] | None:
+    """Take an image from the earlier lock if it is whole there, for the same platforms."""
+    before = resolving.before
+    known = _image(before, wanted.reference) if before is not None else None
+    if before is None or known is None:
+        return None
+    if tuple(part.platform for part in known.manifests) != resolving.cluster.platforms:
+        return None
+    parts = {known.digest}
+    for manifest in known.manifests:
+        parts |= {manifest.digest, manifest.config, *manifest.layers}
+    repositories = tuple(dict.fromkeys(one.repository for one in candidates))
+    blobs = [replace(b, sources=repositories) for b in before.blobs if b.digest in parts]
+    if any(blob.kept and resolving.kept.find(blob.digest) is None for blob in blobs):
+        return None
+    image = replace(
+        known,
+        roles=wanted.roles,
+        needed_by=wanted.needed_by,
+        sources=tuple(map(str, candidates)),
+    )
+    return image, tuple(blobs)
+
+
+def _image(lock: Lock, reference: Reference) -> Image | None:
+    return next((image for image in lock.images if image.reference == reference), None)

@@ -1,0 +1,306 @@
+"""Locking, packages: the closure over the declared base, and repodata of exactly those RPMs."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from builder.errors import ClosureError, Fault, VerificationError
+from builder.model.artifact import File, Package, Repository
+from builder.model.digest import Digest
+from builder.rpm import base as rpm_base
+from builder.rpm.closure import Chosen, Closure, Metadata, Request, prove, solve
+from builder.rpm.installed import COMPS_LIMIT, LIST_LIMIT, parse_comps, parse_installed
+from builder.rpm.repodata import resolve_href
+from builder.rpm.subset import KINDS, RepodataFile, Rpm, Upstream, write_subset
+from builder.sources import repository as repository_source
+from builder.sources.file import read_local
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from builder.model.catalog import Repository as Described
+    from builder.model.demand import WantedPackage
+    from builder.model.spec import Cluster
+    from builder.pipeline.lock.files import Keyring
+    from builder.pipeline.lock.resolving import Resolving
+    from builder.sources.store import Store
+
+_PIN = "lock"
+"""Who asks for a package that an earlier lock had; it leaves no trace in the new one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Hold the packages, where they are from, and what would go wrong with them."""
+
+    packages: tuple[Package, ...]
+    repositories: tuple[Repository, ...]
+    repodata: tuple[File, ...]
+    problems: tuple[Fault, ...]
+    """Of installing exactly these on the base."""
+
+
+def base_name(cluster: Cluster, folder: Path) -> str:
+    """Name the base as the lock does; a package list by its digest."""
+    base = cluster.os.base
+    if base.kind != "packages" or base.file is None:
+        return base.kind
+    return str(Digest.of(read_local(folder / base.file, LIST_LIMIT)))
+
+
+def resolve(resolving: Resolving, keyring: Keyring) -> Found:
+    """Find the closure for each platform's processor, and describe it."""
+    upstream = resolving.each(
+        "repositories", resolving.wanted.repositories, lambda one: _fetch(resolving, keyring, one)
+    )
+    (platform,) = resolving.cluster.platforms[:1]
+    base = _base(resolving, upstream)
+    metadata = [
+        Metadata(name=one.name, primary=one.files["primary"], filelists=one.files.get("filelists"))
+        for one in upstream
+    ]
+    requests = [
+        Request(text=one.request, repository=one.repository, by=one.needed_by[0])
+        for one in resolving.wanted.packages
+    ]
+    closure = _solve(resolving, requests, platform.rpm, metadata, base)
+    _check_pins(resolving.wanted.packages, closure.packages)
+    for replaced in closure.upgraded:
+        resolving.reporter.say(f"the base's {replaced.old} will be replaced by {replaced.new}")
+    if closure.unmatched:
+        resolving.reporter.warn(
+            f"no repository describes {len(closure.unmatched)} packages of the base, such as "
+            f"{closure.unmatched[0]}; what they provide is unknown"
+        )
+    packages = [_package(resolving, keyring, upstream, one) for one in closure.packages]
+    used = {package.repository for package in packages}
+    repodata, problems = _repodata(
+        resolving, [one for one in upstream if one.name in used], packages, metadata, base
+    )
+    return Found(
+        packages=tuple(sorted(packages, key=lambda package: package.name)),
+        repositories=tuple(
+            _repository(resolving, keyring, one)
+            for one in sorted(upstream, key=lambda one: one.name)
+            if one.name in used
+        ),
+        repodata=repodata,
+        problems=problems,
+    )
+
+
+def _fetch(
+    resolving: Resolving, keyring: Keyring, described: Described
+) -> repository_source.Metadata:
+    fingerprints = [
+        resolving.catalog.key(name).fingerprint
+        for name in described.metadata_keys or described.keys
+    ]
+    keys = tuple(key for one in fingerprints for key in keyring.by_fingerprint.get(one, ()))
+    place = repository_source.Place(
+        name=described.name,
+        urls=described.urls(resolving.cluster.platforms[0]),
+        keys=keys,
+        signed="unsigned" if described.metadata == "sometimes" and not keys else described.metadata,
+    )
+    found = repository_source.fetch(
+        place, [*KINDS, "group"], resolving.access.client, resolving.cache / "repodata"
+    )
+    resolving.passed_over(found.name, found.base, found.passed_over)
+    return found
+
+
+def _base(resolving: Resolving, upstream: Sequence[repository_source.Metadata]) -> rpm_base.Base:
+    """Give what cluster.yaml declares to be installed already."""
+    declared = resolving.cluster.os.base
+    if declared.kind == "empty":
+        return rpm_base.empty()
+    if declared.file is not None:
+        content = read_local(resolving.folder / declared.file, LIST_LIMIT)
+        return rpm_base.packages(parse_installed(content, document=declared.file))
+    system = resolving.wanted.os
+    first = next(one for one in upstream if one.name == system.repositories[0])
+    if "group" not in first.files:
+        raise VerificationError(
+            "the repository has no groups, so its minimal installation is not known",
+            where=first.base,
+            hint="declare another base in cluster.yaml: os.base: empty, or {packages: FILE}",
+        )
+    comps = read_local(first.files["group"], COMPS_LIMIT)
+    names = [n for g in system.groups for n in parse_comps(comps, g, where=first.name)]
+    return rpm_base.core(first.name, tuple(dict.fromkeys(names)), system.installed)
+
+
+def _solve(
+    resolving: Resolving,
+    requests: Sequence[Request],
+    arch: str,
+    metadata: Sequence[Metadata],
+    base: rpm_base.Base,
+) -> Closure:
+    """Solve; with an earlier lock, hold what it had and what is still asked for."""
+    fresh = solve(requests, arch=arch, metadata=metadata, base=base)
+    if resolving.before is None:
+        return fresh
+    names = {one.nevra.name for one in fresh.packages}
+    pins = [
+        Request(text=package.name, repository=package.repository, by=_PIN)
+        for package in resolving.before.packages
+        if package.nevra.name in names and not resolving.may_move(package.nevra.name, package.name)
+    ]
+    try:
+        held = solve([*requests, *pins], arch=arch, metadata=metadata, base=base)
+    except ClosureError as error:
+        for fault in error.faults or (error.fault,):
+            resolving.reporter.warn(f"the earlier lock's packages no longer fit: {fault}")
+        return fresh
+    _check_unchanged(resolving, held)
+    return replace(held, packages=tuple(_forget_pins(held.packages, requests)))
+
+
+def _forget_pins(packages: Iterable[Chosen], requests: Sequence[Request]) -> Iterable[Chosen]:
+    askers = {request.by for request in requests}
+    for one in packages:
+        reasons = tuple(reason for reason in one.needed_by if reason != _PIN)
+        yield replace(one, needed_by=reasons, requested=bool(askers.intersection(reasons)))
+
+
+def _check_unchanged(resolving: Resolving, closure: Closure) -> None:
+    """Refuse a build whose bytes changed under its name."""
+    before = {p.nevra: p.digest for p in resolving.before.packages} if resolving.before else {}
+    faults = [
+        Fault(
+            where=str(one.nevra),
+            what=f"upstream has other bytes under this name ({one.digest})",
+            expected=str(before[one.nevra]),
+            hint=f"if that is right: airseed lock --update {one.nevra.name}",
+        )
+        for one in closure.packages
+        if before.get(one.nevra, one.digest) != one.digest
+        and not resolving.may_move(one.nevra.name, str(one.nevra))
+    ]
+    if faults:
+        raise VerificationError("upstream changed packages that are locked", faults=faults)
+
+
+def _check_pins(wanted: Iterable[WantedPackage], chosen: Iterable[Chosen]) -> None:
+    """Hold packages against the digests that the catalog knows."""
+    by_request = {f"{one.nevra.name}-{one.nevra.evr}": one for one in chosen}
+    faults = []
+    for one in wanted:
+        found = by_request.get(one.request)
+        pinned = one.digests.get(found.nevra.arch) if found else None
+        if found and pinned and found.digest != pinned:
+            fault = Fault(
+                where=str(found.nevra),
+                what=f"the repository has {found.digest}",
+                expected=f"{pinned}, as the catalog says",
+            )
+            faults.append(fault)
+    if faults:
+        raise VerificationError("packages are not the ones that the catalog pins", faults=faults)
+
+
+def _package(
+    resolving: Resolving,
+    keyring: Keyring,
+    upstream: Sequence[repository_source.Metadata],
+    chosen: Chosen,
+) -> Package:
+    described = resolving.catalog.repository(chosen.repository)
+    read = next(one.base for one in upstream if one.name == chosen.repository)
+    bases = dict.fromkeys((*described.urls(resolving.cluster.platforms[0]), read))
+    return Package(
+        nevra=chosen.nevra,
+        repository=chosen.repository,
+        digest=chosen.digest,
+        size=chosen.size,
+        sources=tuple(
+            resolve_href(base, chosen.href, location_base=chosen.location_base) for base in bases
+        ),
+        keys=_fingerprints(resolving, keyring, described),
+        requested=chosen.requested,
+        needed_by=chosen.needed_by,
+        trust="signed",
+    )
+
+
+def _fingerprints(resolving: Resolving, keyring: Keyring, described: Described) -> tuple[str, ...]:
+    found = (resolving.catalog.key(name).fingerprint for name in described.keys)
+    return tuple(one for one in found if one in keyring.by_fingerprint)
+
+
+def _repository(
+    resolving: Resolving, keyring: Keyring, found: repository_source.Metadata
+) -> Repository:
+    described = resolving.catalog.repository(found.name)
+    return Repository(
+        name=found.name,
+        sources=described.urls(resolving.cluster.platforms[0]),
+        digest=found.digest,
+        size=found.size,
+        keys=_fingerprints(resolving, keyring, described),
+        signed=found.signed,
+    )
+
+
+def _repodata(
+    resolving: Resolving,
+    upstream: Sequence[repository_source.Metadata],
+    packages: Sequence[Package],
+    metadata: Sequence[Metadata],
+    base: rpm_base.Base,
+) -> tuple[tuple[File, ...], tuple[Fault, ...]]:
+    """Write the bundle's own metadata, and prove that a node can install from it alone."""
+    files: list[File] = []
+    with tempfile.TemporaryDirectory(prefix="airseed-repodata-") as scratch:
+        ours = []
+        for one in upstream:
+            folder = Path(scratch) / one.name
+            folder.mkdir()
+            made = write_subset(
+                Upstream(
+                    name=one.name,
+                    primary=one.files["primary"],
+                    filelists=one.files.get("filelists"),
+                    other=one.files.get("other"),
+                ),
+                [
+                    Rpm(nevra=package.nevra, digest=package.digest, size=package.size)
+                    for package in packages
+                    if package.repository == one.name
+                ],
+                folder,
+            )
+            files.extend(_keep(resolving.kept, one.name, file) for file in made)
+            ours.append(
+                Metadata(
+                    name=one.name,
+                    primary=folder / "primary.xml.gz",
+                    filelists=folder / "filelists.xml.gz",
+                )
+            )
+        problems = prove(
+            [package.nevra for package in packages],
+            arch=resolving.cluster.platforms[0].rpm,
+            metadata=ours,
+            base=base,
+            described_by=metadata,
+        )
+    return tuple(files), tuple(problems)
+
+
+def _keep(kept: Store, repository: str, file: RepodataFile) -> File:
+    kept.put(file.path.read_bytes())
+    return File(
+        kind="repodata",
+        path=f"yum/{repository}/repodata/{file.name}",
+        digest=file.digest,
+        size=file.size,
+        sources=(),
+        needed_by=(repository,),
+        trust="signed",
+    )

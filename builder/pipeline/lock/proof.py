@@ -1,0 +1,98 @@
+"""The completeness proof: whatever a node will ask for is in the lock.
+
+It looks at the finished lock from the other side: what kubeadm, kubelet and the runtime ask for by
+the catalog, what the manifests that lie beside the lock start, what their operator starts for the
+resources in them, and whether yum can install exactly the locked packages on the base.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from builder.errors import Fault, IncompleteError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from builder.model.demand import Demand, Wanted
+    from builder.model.lock import Lock
+
+
+def check(wanted: Demand, started: Iterable[Wanted], lock: Lock, problems: Sequence[Fault]) -> None:
+    """Raise IncompleteError that names everything missing.
+
+    ``started`` is what the manifests and their operator start, ``problems`` what installing the
+    packages would meet.
+    """
+    faults = [*missing(wanted, lock), *missing_images(started, lock), *problems]
+    if faults:
+        raise IncompleteError(
+            f"{len(faults)} things that a node will ask for are missing",
+            hint="this should not happen with the shipped catalog; look at your own entries",
+            faults=sorted(set(faults)),
+        )
+
+
+def missing(wanted: Demand, lock: Lock) -> list[Fault]:
+    """Give what the cluster asks for by itself and the lock does not have."""
+    return [
+        *missing_images(wanted.images, lock),
+        *_missing_packages(wanted, lock),
+        *_missing_files(wanted, lock),
+    ]
+
+
+def missing_images(wanted: Iterable[Wanted], lock: Lock) -> list[Fault]:
+    """Give images that are not in the lock for every platform and role that starts them."""
+    images = {image.reference: image for image in lock.images}
+    faults = []
+    for one in wanted:
+        who = " and ".join(one.needed_by)
+        found = images.get(one.reference)
+        if found is None:
+            fault = Fault(where=str(one.reference), what=f"{who} will ask for it; not in the lock")
+            faults.append(fault)
+            continue
+        there = {part.platform for part in found.manifests}
+        faults += [
+            Fault(where=str(one.reference), what=f"the lock does not have it for {platform}")
+            for platform in lock.subject.platforms
+            if platform not in there
+        ]
+        faults += [
+            Fault(where=str(one.reference), what=f"the lock does not have it for a {role}")
+            for role in one.roles
+            if role not in found.roles
+        ]
+    return faults
+
+
+def _missing_packages(wanted: Demand, lock: Lock) -> list[Fault]:
+    """Give requested packages that are neither locked nor in the base.
+
+    What the base has is known only where its metadata is, so that a name without a version counts
+    as fulfilled here; the transaction that ``packages.resolve`` proves is the real judge.
+    """
+    builds = {f"{package.nevra.name}-{package.nevra.evr}" for package in lock.packages}
+    return [
+        Fault(where=one.request, what=f"{' and '.join(one.needed_by)} asks for it; not in the lock")
+        for one in wanted.packages
+        if one.repository and one.request not in builds
+    ]
+
+
+def _missing_files(wanted: Demand, lock: Lock) -> list[Fault]:
+    paths = {file.path for file in lock.files}
+    fingerprints = {file.fingerprint for file in lock.files}
+    return [
+        *(
+            Fault(where=file.path, what=f"{' and '.join(file.needed_by)} needs it; not in the lock")
+            for file in (*wanted.manifests, *wanted.files)
+            if file.path not in paths
+        ),
+        *(
+            Fault(where=key.name, what=f"the key {key.fingerprint} is not in the lock")
+            for key in wanted.keys
+            if key.fingerprint not in fingerprints
+        ),
+    ]

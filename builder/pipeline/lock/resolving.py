@@ -1,0 +1,98 @@
+"""What every step of locking shares."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from builder.errors import UsageError
+from builder.formats.shape import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from builder.errors import Fault
+    from builder.model.catalog import Catalog
+    from builder.model.demand import Demand
+    from builder.model.lock import Lock
+    from builder.model.spec import Cluster
+    from builder.report import Reporter
+    from builder.sources.access import Access
+    from builder.sources.store import Store
+
+EVERYTHING = "all"
+"""What ``--update`` takes to move whatever upstream has moved."""
+_ATONCE = 8
+_Item = TypeVar("_Item")
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolving:
+    """Hold one run's question, its way out, and what an earlier lock said."""
+
+    cluster: Cluster
+    catalog: Catalog
+    wanted: Demand
+    folder: Path
+    """Of cluster.yaml; its local paths begin here."""
+    access: Access
+    kept: Store
+    cache: Path
+    before: Lock | None
+    update: frozenset[str]
+    reporter: Reporter
+    _moved: set[str] = field(default_factory=set)
+
+    def may_move(self, *names: str) -> bool:
+        """Tell whether an artifact that an earlier lock has may change; remember the question."""
+        asked = self.update.intersection(names)
+        self._moved.update(asked)
+        return self.before is None or EVERYTHING in self.update or bool(asked)
+
+    def refuse_unused_updates(self) -> None:
+        """Raise UsageError for names to update that no artifact has."""
+        for name in sorted(self.update - self._moved - {EVERYTHING}):
+            known = self._names()
+            raise UsageError(
+                f"nothing in this cluster is called {name!r}, so it cannot be updated",
+                hint=did_you_mean(name, known) or "`airseed inspect` lists what there is",
+            )
+
+    def _names(self) -> list[str]:
+        if self.before is None:
+            return []
+        return [
+            *(package.nevra.name for package in self.before.packages),
+            *(image.name for image in self.before.images),
+            *(file.name for file in self.before.files),
+        ]
+
+    def each(
+        self, what: str, items: Iterable[_Item], work: Callable[[_Item], _Answer]
+    ) -> list[_Answer]:
+        """Do the same for many items, a few at once, in their order; the first error wins."""
+        todo = list(items)
+        with (
+            self.reporter.progress(what, len(todo), unit=what) as progress,
+            ThreadPoolExecutor(max_workers=_ATONCE) as pool,
+        ):
+
+            def counted(item: _Item) -> _Answer:
+                answer = work(item)
+                progress.advance(1)
+                return answer
+
+            futures = [pool.submit(counted, item) for item in todo]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+
+    def passed_over(self, name: str, source: str, faults: Iterable[Fault]) -> None:
+        """Report that an artifact did not come from its first source."""
+        for fault in faults:
+            self.reporter.warn(f"{name} comes from {source}: {fault}", hint=fault.hint)

@@ -1,0 +1,153 @@
+"""``verify``: prove that a bundle is whole and consistent, without any network.
+
+Three rings, from the outside in: every byte of the tar is where the layout of its own lock has it
+(``bundle.examine``); every RPM carries a good signature of a key that the lock names; and the parts
+fit together (repodata and RPMs, image graphs, manifests and the images they start).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from builder.bundle.examine import examine
+from builder.bundle.reader import open_bundle
+from builder.errors import DocumentError, Fault
+from builder.formats import lock as lock_format
+from builder.formats.manifests import find_images
+from builder.formats.text import decode
+from builder.oci import layout as oci_layout
+from builder.oci import walk
+from builder.pipeline.bundle import arrange
+from builder.rpm.recheck import check_repodata
+from builder.rpm.subset import Rpm
+from builder.sources.package import Signatures
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Iterator
+
+    from builder.bundle.layout import Layout
+    from builder.bundle.reader import FolderBundle, TarBundle
+    from builder.model.artifact import Package
+    from builder.model.digest import Digest
+    from builder.model.lock import Lock
+    from builder.report import Reporter
+
+_DOCUMENT_LIMIT = 64 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Tell what was found."""
+
+    bundle: Path
+    lock: Lock | None
+    """None when it is too damaged to be trusted."""
+    size: int
+    """Bytes of all members that the lock names."""
+    faults: tuple[Fault, ...]
+
+
+def verify(bundle: Path, *, reporter: Reporter, workers: int | None = None) -> Verdict:
+    """Check a bundle, tar or unpacked folder; all faults are found in one run.
+
+    Raises:
+        VerificationError: this is no bundle at all.
+        DocumentError: the lock inside is undamaged, and still no lock that this airseed reads.
+        StorageError: the file cannot be read.
+    """
+    with open_bundle(bundle) as opened:
+        checks = _Checks(opened)
+        found = examine(opened, checks.plan, reporter, workers=workers, inspect=checks.inspect)
+        faults = found.faults
+        lock = checks.lock if found.layout is not None else None
+        if lock is not None:
+            damaged = {fault.where for fault in faults}
+            faults = (*faults, *checks.consistency(lock, damaged))
+    size = lock.size if lock is not None else 0
+    return Verdict(bundle=bundle, lock=lock, size=size, faults=faults)
+
+
+class _Checks:
+    """Looks at the members of one bundle beyond their digests."""
+
+    def __init__(self, bundle: TarBundle | FolderBundle) -> None:
+        self._bundle = bundle
+        self.lock: Lock | None = None
+        self._packages: dict[str, Package] = {}
+        self._signatures: Signatures | None = None
+
+    def plan(self, content: bytes) -> Layout:
+        """Read the lock and lay its bundle out."""
+        lock = lock_format.parse(decode(content, "cluster.lock"), "cluster.lock")
+        self._packages = {package.path: package for package in lock.packages}
+        self._signatures = Signatures(lock, self._read)
+        self.lock = lock
+        return arrange(lock, content)
+
+    def inspect(self, path: str, content: io.BufferedReader) -> None:
+        """Check the signature of an RPM whose digest is right."""
+        package = self._packages.get(path)
+        if package is not None and self._signatures is not None:
+            self._signatures.check(package, content)
+
+    def _read(self, path: str) -> bytes:
+        return self._bundle.read(path, _DOCUMENT_LIMIT)
+
+    def consistency(self, lock: Lock, damaged: set[str]) -> Iterator[Fault]:
+        """Give what does not fit together; where members are damaged, nothing more is said."""
+        for repository in lock.repositories:
+            if not any(path.startswith(f"yum/{repository.name}/repodata/") for path in damaged):
+                yield from self._repodata(lock, repository.name)
+        if not any(path.startswith("images/") for path in damaged):
+            yield from self._images(lock)
+        for file in lock.files:
+            if file.kind == "manifest" and file.path not in damaged:
+                yield from self._manifest(lock, file.path)
+
+    def _repodata(self, lock: Lock, repository: str) -> list[Fault]:
+        """Compare a repository's metadata with the RPMs that the lock has for it."""
+        folder = f"yum/{repository}/repodata"
+        rpms = [
+            Rpm(nevra=package.nevra, digest=package.digest, size=package.size)
+            for package in lock.packages
+            if package.repository == repository
+        ]
+        with tempfile.TemporaryDirectory(prefix="airseed-verify-") as scratch:
+            place = Path(scratch) / "repodata"
+            place.mkdir()
+            for file in lock.files:
+                if file.path.startswith(f"{folder}/"):
+                    (place / PurePosixPath(file.path).name).write_bytes(self._read(file.path))
+            return check_repodata(place, rpms, where=folder)
+
+    def _images(self, lock: Lock) -> Iterator[Fault]:
+        """Walk the image graphs from what docker and containerd will read."""
+        sizes = {blob.digest: blob.size for blob in lock.blobs}
+
+        def read(digest: Digest) -> bytes | None:
+            return self._read(f"images/blobs/sha256/{digest.hex}") if digest in sizes else None
+
+        for path in oci_layout.render(lock.images, lock.subject.platforms):
+            where = f"images/{path}"
+            if path.endswith("index.json"):
+                yield from walk.walk(self._read(where), read, sizes.get, where=where)
+            elif path.endswith("manifest.json"):
+                yield from walk.check_archive(self._read(where), sizes.get, where=where)
+            elif path.endswith("blobs"):
+                yield from walk.check_blobs(self._read(where), sizes.get, where=where)
+
+    def _manifest(self, lock: Lock, path: str) -> Iterator[Fault]:
+        """Look for the images that a Kubernetes manifest will start."""
+        known = {image.reference for image in lock.images}
+        try:
+            found = find_images(decode(self._read(path), path), path)
+        except DocumentError as error:
+            yield from (Fault(where=f"{path}: {one.where}", what=one.what) for one in error.faults)
+            return
+        for image in found:
+            if image.reference not in known:
+                yield Fault(where=f"{path}: {image.where}", what=f"{image.text} is not bundled")

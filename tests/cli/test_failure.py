@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import errno
+
+import click
+import pytest
+
+from builder.cli.failure import tell
+from builder.cli.voice import Voice
+from builder.errors import (
+    AirseedError,
+    DocumentError,
+    Fault,
+    FetchError,
+    UnavailableError,
+    UsageError,
+)
+
+MISTAKES = DocumentError(
+    "cluster.yaml",
+    [
+        Fault(
+            where="nodes[2].address",
+            what="is used by nodes[0], too",
+            expected="an address of its own",
+        ),
+        Fault(where="kubernets", what="unknown key", hint="did you mean 'kubernetes'?"),
+        Fault(where="", what="has no nodes"),
+    ],
+    hint="airseed schema describes every key",
+)
+ALL_SOURCES = UnavailableError(
+    "no source gave it",
+    where="sha256:0123456789ab",
+    expected="4096 bytes",
+    faults=[Fault(where="https://a.example/x", what="404 Not Found")],
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (
+            MISTAKES,
+            3,
+            """\
+error: cluster.yaml: 3 mistakes
+  nodes[2].address: is used by nodes[0], too
+    expected an address of its own
+  kubernets: unknown key
+    hint: did you mean 'kubernetes'?
+  has no nodes
+  hint: airseed schema describes every key
+""",
+        ),
+        (
+            ALL_SOURCES,
+            1,
+            """\
+error: sha256:0123456789ab: no source gave it
+  expected 4096 bytes
+  https://a.example/x: 404 Not Found
+""",
+        ),
+        (UsageError("--a goes not with --b"), 2, "error: --a goes not with --b\n"),
+        (
+            FetchError("the server hung up", where="https://a.example/x", hint="try again"),
+            1,
+            "error: https://a.example/x: the server hung up\n  hint: try again\n",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/etc/shadow"),
+            1,
+            "error: /etc/shadow: permission denied\n",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            1,
+            "error: no space left on device\n",
+        ),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 1, ""),
+        (
+            KeyboardInterrupt(),
+            130,
+            "interrupted; what is finished is kept, the same command goes on from there\n",
+        ),
+        (
+            click.BadParameter("'x' is not a number."),
+            2,
+            "error: invalid value: 'x' is not a number\n",
+        ),
+        (
+            AirseedError("a word of \x1b[31m a server\u202e"),
+            1,
+            "error: a word of \\x1b[31m a server\\u202e\n",
+        ),
+    ],
+)
+def test_every_error_in_words(
+    error: BaseException, code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tell(error, Voice()) == code
+    assert capsys.readouterr() == ("", words)
+
+
+def test_a_bug_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyError) as caught:
+        {}["here"]
+    assert tell(caught.value, Voice()) == 70
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("Traceback (most recent call last):\n")
+    assert err.endswith(
+        "error: KeyError: 'here'\n"
+        "  this is a bug in airseed; please report it with the lines above\n"
+    )
+
+
+def test_verbose_tells_what_lies_behind(capsys: pytest.CaptureFixture[str]) -> None:
+    voice = Voice()
+    voice.verbose = True
+    error = AirseedError("cannot read it")
+    error.__cause__ = ValueError("no digits")
+    error.__cause__.__cause__ = error  # a ring must not hang it
+    tell(error, voice)
+    assert capsys.readouterr().err == (
+        "error: cannot read it\n  because: ValueError: no digits\n"
+        "  because: AirseedError: cannot read it\n"
+    )
+
+
+def test_quiet_errors_are_still_told(capsys: pytest.CaptureFixture[str]) -> None:
+    voice = Voice()
+    voice.quiet = True
+    tell(MISTAKES, voice)
+    assert len(capsys.readouterr().err.splitlines()) == 7
