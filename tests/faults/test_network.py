@@ -1,0 +1,221 @@
+"""Every fault of the lab, on every kind of host, while locking and while bundling."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+import scene as stages
+
+from builder.bundle import journal
+from builder.bundle.writer import journal_path
+from builder.formats import lock as lock_format
+from builder.lab.faults import (
+    BadTLS,
+    Drip,
+    ExpiredToken,
+    Fault,
+    Hang,
+    LoginPage,
+    RangeIgnored,
+    RedirectLoop,
+    Reset,
+    Status,
+    Truncate,
+    WrongBytes,
+    WrongRange,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scene import Ran, Scene, Stage
+
+LOCK_ROLES = {
+    "key": ("vault.centos.org", "*/RPM-GPG-KEY-*"),
+    "manifest": ("docs.projectcalico.org", "*/tigera-operator.yaml"),
+    "registry": ("registry-1.docker.io", "/v2/calico/typha/manifests/*"),
+    "redirecting registry": ("registry.k8s.io", "/v2/pause/manifests/*"),
+    "registry behind a redirect": ("us-central1-docker.pkg.dev", "*/etcd/manifests/*"),
+    "token service": ("auth.docker.io", "/token"),
+    "token path": ("quay.io", "/v2/auth"),
+    "repomd": ("download.docker.com", "*/repodata/repomd.xml"),
+    "repomd with a fallback": ("mirrors.aliyun.com", "*/repodata/repomd.xml"),
+    "repomd signature": ("mirrors.aliyun.com", "*/repodata/repomd.xml.asc"),
+    "primary": ("vault.centos.org", "*/os/x86_64/repodata/*-primary.xml.gz"),
+}
+BUNDLE_ROLES = {
+    "token service": ("auth.docker.io", "/token"),
+    "token path": ("quay.io", "/v2/auth"),
+    "registry": ("registry-1.docker.io", "/v2/calico/cni/blobs/*"),
+    "redirecting registry": ("registry.k8s.io", "/v2/etcd/blobs/*"),
+    "storage": ("quayio-production-s3.s3.amazonaws.com", "/sha256/*"),
+    "rpm": ("vault.centos.org", "*/Packages/socat-*.rpm"),
+    "large rpm": ("download.docker.com", "*/Packages/docker-ce-cli-*.rpm"),
+    "rpm with a fallback": ("mirrors.aliyun.com", "*-kubelet-*.rpm"),
+}
+KINDS: dict[str, tuple[Fault, ...]] = {
+    "503": (Status(503),),
+    "500": (Status(500),),
+    "429": (Status(429, retry_after="1"),),
+    "404": (Status(404),),
+    "login page": (LoginPage(),),
+    "redirect loop": (RedirectLoop(),),
+    "expired token": (ExpiredToken(),),
+    "wrong bytes": (WrongBytes(),),
+    "reset": (Reset(),),
+    "truncated": (Truncate(),),
+    "pause": (Hang(seconds=1),),
+    "pause inside": (Hang(seconds=1, after=0.5),),
+    "drip": (Drip(piece=4096, pause=0.01),),
+    "wrong authority": (BadTLS("authority"),),
+    "wrong name": (BadTLS("name"),),
+    "no handshake": (BadTLS("closed"),),
+    "range ignored": (Reset(), RangeIgnored()),
+    "wrong range": (Reset(), WrongRange()),
+}
+PASSING = (
+    set(KINDS)
+    - {"404", "login page", "redirect loop", "wrong bytes", "wrong authority"}
+    - {"wrong name"}
+)
+"""What must be survived when it happens once: asking again helps."""
+HARMLESS = {"pause", "drip"}
+"""What must be survived however often it happens."""
+MISCHIEVOUS = {"range ignored", "wrong range"}
+"""What can only happen to a range."""
+
+
+@dataclass(frozen=True)
+class Case:
+    phase: str
+    role: str
+    kind: str
+    always: bool
+
+    def __str__(self) -> str:
+        return f"{self.phase}, {self.role}, {self.kind} {'always' if self.always else 'once'}"
+
+    @property
+    def target(self) -> tuple[str, str]:
+        return (LOCK_ROLES if self.phase == "lock" else BUNDLE_ROLES)[self.role]
+
+
+CASES = [
+    Case(phase, role, kind, always)
+    for phase, roles in (("lock", LOCK_ROLES), ("bundle", BUNDLE_ROLES))
+    for role, kind, always in itertools.product(roles, KINDS, (False, True))
+    if phase == "bundle" or kind not in MISCHIEVOUS
+]
+
+
+def spoil(scene: Scene, case: Case) -> None:
+    """Let it go wrong."""
+    host, path = case.target
+    times = None if case.always else 1
+    for number, fault in enumerate(KINDS[case.kind]):
+        ranged = bool(number) if case.kind in MISCHIEVOUS else None
+        if isinstance(fault, BadTLS):
+            scene.upstream.faults.add(fault, host=host, times=times)
+        elif case.always and case.kind == "429":
+            # a second each time would be waited for, ten minutes long
+            scene.upstream.faults.add(Status(429, retry_after="3600"), host=host, path=path)
+        else:
+            scene.upstream.faults.add(fault, host=host, path=path, ranged=ranged, times=times)
+
+
+def play(stage: Stage, folder: Path, case: Case) -> tuple[str, list[str]]:
+    """Play one case; give how it ended, and what is wrong with that."""
+    with stage.scene(folder, locked=case.phase == "bundle") as scene:
+        spoil(scene, case)
+        ran = scene.lock() if case.phase == "lock" else scene.bundle()
+        if not any(one.fault for one in ran.requests):
+            return "did not happen", [f"{case}: nothing went wrong"]
+        wrong = [] if ran.code == 0 else stages.blame(ran, case.target[0])
+        if ran.code and (case.kind in HARMLESS or (case.kind in PASSING and not case.always)):
+            wrong.append(f"not survived:\n{ran.err}")
+        if ran.code and case.phase == "bundle":
+            wrong += kept(stage, scene, ran)
+        elif ran.code and (scene.names != {"cluster.yaml", "cluster.lock.d"}):
+            wrong.append(f"left behind: {sorted(scene.names)}")
+        outcome = "refused, then completed"
+        if ran.code == 0:
+            outcome = "fell back" if f"because https://{case.target[0]}" in ran.err else "survived"
+        else:
+            scene.upstream.faults.clear()
+            ran = scene.lock() if case.phase == "lock" else scene.bundle()
+            if ran.code:
+                wrong.append(f"the next run fails:\n{ran.err}")
+        if not wrong:
+            wrong += unlike(stage, scene, case)
+        return outcome, [f"{case}: {one}" for one in wrong]
+
+
+def kept(stage: Stage, scene: Scene, ran: Ran) -> list[str]:
+    """Give what is wrong with what a failed bundling leaves; the next run may fetch only the rest.
+
+    The rest is what the journal does not call done, and the failed run says that it kept all else.
+    """
+    wrong = []
+    if scene.names != {"cluster.yaml", "cluster.lock", "cluster.lock.d"} | {
+        "bundle.tar.part",
+        "bundle.tar.journal",
+    }:
+        wrong.append(f"left behind: {sorted(scene.names)}")
+    if "what was fetched is kept; the same command goes on from there" not in ran.err:
+        wrong.append("it is not said that what was fetched is kept")
+    claims = journal.read(journal_path(scene.bundle_path)).claims
+    done = {path for path, claim in claims.items() if claim.done}
+    missing = {extent.path for extent in stage.layout.fetched} - done
+    if not 1 <= len(missing) <= 12:
+        wrong.append(f"{len(missing)} artifacts are missing for one fault")
+    scene.upstream.faults.clear()
+    again = scene.bundle()
+    fetched = {extent.path for extent in stage.blobs if stages.bytes_for(extent, again.requests)}
+    if again.code or fetched != missing:
+        wrong.append(f"fetched {sorted(fetched)}, missing was {sorted(missing)}:\n{again.err}")
+    return wrong
+
+
+def unlike(stage: Stage, scene: Scene, case: Case) -> list[str]:
+    """Give what is wrong with the result."""
+    if case.phase == "bundle":
+        wrong = [] if stage.is_right(scene) else ["the bundle has other bytes"]
+        left = scene.names - {"cluster.yaml", "cluster.lock", "cluster.lock.d", "bundle.tar"}
+        return wrong + ([f"left behind: {sorted(left)}"] if left else [])
+    made = lock_format.parse(scene.lock_path.read_text(), "cluster.lock")
+    was, now = ({(c.path, c.digest) for c in one.contents} for one in (stage.lock, made))
+    return [f"locked differently: {sorted(was ^ now)}"] if was != now else []
+
+
+def play_all(stage: Stage, folder: Path, cases: list[Case], workers: int) -> Counter[str]:
+    """Play cases, some at once since they mostly wait; fail with all that is wrong."""
+    with ThreadPoolExecutor(workers) as pool:
+        jobs = [
+            pool.submit(play, stage, folder / str(number) / "work", case)
+            for number, case in enumerate(cases)
+        ]
+        ends = [job.result() for job in jobs]
+    wrong = [one for _, some in ends for one in some]
+    assert not wrong, f"{len(wrong)} of {len(cases)} cases:\n" + "\n".join(wrong)
+    return Counter(outcome for outcome, _ in ends)
+
+
+def test_a_sample_of_faults(stage: Stage, tmp_path: Path) -> None:
+    cases = random.Random(1).sample(CASES, 8)
+    play_all(stage, tmp_path, cases, workers=4)
+
+
+@pytest.mark.campaign
+def test_every_fault_on_every_host(
+    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends = play_all(stage, tmp_path, CASES, workers=6)
+    with capsys.disabled():
+        told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(ends.items()))
+        print(f"\n{len(CASES)} faults at the command line: {told}")

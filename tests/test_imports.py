@@ -1,0 +1,175 @@
+"""The import table: which room may look into which, and who owns which library."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BASE = {"errors", "report", "assets"}
+LIBRARIES = BASE | {"model"}
+DOCUMENTS = LIBRARIES | {"formats"}
+NETWORK = LIBRARIES | {"http"}
+BELOW_PIPELINE = DOCUMENTS | NETWORK | {"oci", "rpm", "bundle", "sources"}
+ROOMS: dict[str, set[str]] = {
+    "errors": set(),
+    "report": set(),
+    "assets": {"errors"},
+    "model": set(),
+    "formats": LIBRARIES,
+    "http": LIBRARIES,
+    "oci": NETWORK,
+    "rpm": LIBRARIES,
+    "bundle": LIBRARIES,
+    "sources": DOCUMENTS | NETWORK | {"oci", "rpm", "bundle"},
+    "lab": BELOW_PIPELINE,
+    "pipeline": BELOW_PIPELINE,
+    "cli": DOCUMENTS | {"pipeline"},
+    "__main__": {"cli"},
+}
+"""Which rooms each room may import; itself is always allowed."""
+EXCEPTIONS = {("builder/pipeline/demo.py", "lab")}
+OWNERS: dict[str, set[str]] = {
+    "click": {"cli"},
+    "rich": {"cli"},
+    "requests": {"http"},
+    "urllib3": {"http"},
+    "certifi": {"http"},
+    "yaml": {"formats"},
+    "jsonschema": {"formats"},
+    "solv": {"rpm"},
+    "createrepo_c": {"rpm", "lab"},
+    "rpm_rs": {"rpm", "lab"},
+    "pysequoia": {"rpm", "lab"},
+    "cryptography": {"lab"},
+}
+"""Which rooms may import each third-party library; any other library is refused."""
+STAND_INS = {"backports", "compression"}
+"""The standard library of a newer Python, and its stand-ins; open to everybody."""
+
+
+def room_of(path: str) -> str:
+    """Give the room of a file: builder/rpm/closure.py is in rpm, builder/errors.py in errors."""
+    return Path(path).parts[1].removesuffix(".py")
+
+
+def imports_of(source: str) -> list[tuple[int, str]]:
+    """Give line and full name of every import, wherever it stands."""
+    found: list[tuple[int, str]] = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                found += [(node.lineno, name.name) for name in names]
+            case ast.ImportFrom(module=module, level=0, names=names) if module:
+                found += [(node.lineno, f"{module}.{name.name}") for name in names]
+            case ast.ImportFrom():
+                found.append((node.lineno, "." * node.level))
+    return found
+
+
+def complaints(path: str, source: str) -> list[str]:
+    """Give what one file imports against the table."""
+    room = room_of(path)
+    if room not in ROOMS:
+        return [f"{path}: the room {room!r} is not in the import table"]
+    found = []
+    for line, name in imports_of(source):
+        top, _, rest = name.partition(".")
+        target = rest.partition(".")[0]
+        if name.startswith("."):
+            reason = "a relative import"
+        elif top == "builder":
+            if target in ROOMS[room] | {room} or (path, target) in EXCEPTIONS:
+                continue
+            if target not in ROOMS:  # `from builder import __version__` and the like
+                continue
+            reason = f"{room} may not look into {target}"
+        elif top in sys.stdlib_module_names or top in STAND_INS or room in OWNERS.get(top, ()):
+            continue
+        else:
+            owners = ", ".join(sorted(OWNERS.get(top, set()))) or "nobody yet"
+            reason = f"{top} belongs to {owners}"
+        found.append(f"{path}:{line}: imports {name}: {reason}")
+    return found
+
+
+def test_every_import_is_allowed() -> None:
+    found = [
+        complaint
+        for file in sorted((ROOT / "builder").rglob("*.py"))
+        if file.name != "__init__.py" or file.parent != ROOT / "builder"
+        for complaint in complaints(file.relative_to(ROOT).as_posix(), file.read_text("utf-8"))
+    ]
+    assert not found, "\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "complaint"),
+    [
+        (
+            "builder/rpm/closure.py",
+            "import os\nfrom builder.oci import client\n",
+            "builder/rpm/closure.py:2: imports builder.oci.client: rpm may not look into oci",
+        ),
+        (
+            "builder/model/digest.py",
+            "def f():\n    import yaml\n",
+            "builder/model/digest.py:2: imports yaml: yaml belongs to formats",
+        ),
+        (
+            "builder/oci/client.py",
+            "from requests import get\n",
+            "builder/oci/client.py:1: imports requests.get: requests belongs to http",
+        ),
+        (
+            "builder/pipeline/lock.py",
+            "from builder import lab\n",
+            "builder/pipeline/lock.py:1: imports builder.lab: pipeline may not look into lab",
+        ),
+        (
+            "builder/cli/lock.py",
+            "import pydantic\n",
+            "builder/cli/lock.py:1: imports pydantic: pydantic belongs to nobody yet",
+        ),
+        (
+            "builder/cli/lock.py",
+            "from . import verb\n",
+            "builder/cli/lock.py:1: imports .: a relative import",
+        ),
+        (
+            "builder/utils/x.py",
+            "",
+            "builder/utils/x.py: the room 'utils' is not in the import table",
+        ),
+    ],
+)
+def test_the_table_names_file_and_import(path: str, source: str, complaint: str) -> None:
+    assert complaints(path, source) == [complaint]
+
+
+def test_only_the_demo_may_look_into_the_lab() -> None:
+    assert complaints("builder/pipeline/demo.py", "from builder.lab import upstream\n") == []
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["bundle", "--help"], ["completion", "bash"]])
+def test_start_up_imports_nothing_heavy(arguments: list[str]) -> None:
+    program = (
+        "import sys\n"
+        "from builder.cli import main\n"
+        "try:\n"
+        f"    main({arguments!r})\n"
+        "finally:\n"
+        "    tops = {name.partition('.')[0] for name in sys.modules}\n"
+        "    print(*sorted(tops - sys.stdlib_module_names - {'__main__'}), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{program}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.split() == ["builder", "click"]
