@@ -76,8 +76,17 @@ class DocumentError(AirseedError):
 
     exit_code = 3
 
-    def __init__(self, document: str, faults: Iterable[Fault], *, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        document: str,
+        faults: Iterable[Fault],
+        *,
+        hint: str | None = None,
+        remarks: Iterable[Fault] = (),
+    ) -> None:
         found = tuple(faults)
+        self.remarks: tuple[Fault, ...] = tuple(remarks)
+        """What is allowed there but deserves a warning."""
         count = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
         super().__init__(count, where=document, hint=hint, faults=found)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from builder.errors import AirseedError
+from builder.errors import AirseedError, DocumentError
 
 if TYPE_CHECKING:
     from builder.cli.voice import Voice
@@ -48,6 +48,9 @@ def tell(error: BaseException, voice: Voice) -> int:
 
 def _known(error: AirseedError, voice: Voice) -> None:
     fault = error.fault
+    if isinstance(error, DocumentError):
+        for remark in error.remarks:
+            voice.warn(str(remark), hint=remark.hint)
     voice.error(_head(fault))
     _advice(fault, voice, "  ", skip_hint=True)
     for single in error.faults:

@@ -36,7 +36,8 @@ def command(voice: Voice, source: Path, why: str | None, *, as_json: bool) -> No
 
     Reads cluster.lock unless you say otherwise. SIZE is what an artifact takes alone; what
     images share is counted once in the totals. TRUST says why a digest is believed: pinned by
-    the catalog or by you, signed by upstream, or what the first lock got.
+    the catalog or by you, signed by upstream, or what the first lock got. METADATA says whether
+    upstream signed a repository's; where it did not, the packages' own signatures count.
     """
     from builder.pipeline import inspect
 
@@ -90,6 +91,19 @@ def _show(lock: Lock, voice: Voice) -> None:
                 ", ".join(package.needed_by),
             )
             for package in lock.packages
+        ],
+    )
+    _section(
+        voice,
+        ("REPOSITORY", "METADATA", "KEYS", "DIGEST OF REPOMD.XML"),
+        [
+            (
+                repository.name,
+                "signed" if repository.signed else "unsigned",
+                ", ".join(key[-8:] for key in repository.keys),
+                repository.digest.short,
+            )
+            for repository in lock.repositories
         ],
     )
     _section(
@@ -154,6 +168,16 @@ def _value(lock: Lock) -> dict[str, Any]:
                 "needed_by": list(package.needed_by),
             }
             for package in lock.packages
+        ],
+        "repositories": [
+            {
+                "name": repository.name,
+                "signed": repository.signed,
+                "keys": list(repository.keys),
+                "digest": str(repository.digest),
+                "sources": list(repository.sources),
+            }
+            for repository in lock.repositories
         ],
         "files": [
             {

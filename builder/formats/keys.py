@@ -338,7 +338,8 @@ _EXTRA = Record(
                     expected="an image reference",
                     longest=500,
                     example="docker.io/library/nginx:1.25",
-                )
+                ),
+                partial=True,
             ),
             default=(),
             title="Images",
@@ -349,7 +350,8 @@ _EXTRA = Record(
             ListOf(
                 Text(
                     pattern=terms.PACKAGE, expected="a package name", example="chrony", longest=255
-                )
+                ),
+                partial=True,
             ),
             default=(),
             title="Packages",
@@ -384,7 +386,8 @@ _EXTRA = Record(
                             "sha256": _SHA256,
                         },
                     ),
-                )
+                ),
+                partial=True,
             ),
             default=(),
             title="Files",
@@ -408,7 +411,8 @@ _EXTRA = Record(
                             "sha256": _SHA256,
                         },
                     ),
-                )
+                ),
+                partial=True,
             ),
             default=(),
             title="Manifests",

@@ -113,6 +113,7 @@ def _subject_fields(subject: Subject) -> dict[str, Any]:
         "runtime": subject.runtime,
         "cni": subject.cni,
         "platforms": [str(platform) for platform in subject.platforms],
+        **({"demand": str(subject.demand)} if subject.demand else {}),
     }
 
 
@@ -301,6 +302,7 @@ _SUBJECT = Record(
         "runtime": Field(Text[str](), required=True),
         "cni": Field(Text[str](), required=True),
         "platforms": Field(ListOf(_PLATFORM, least=1), required=True),
+        "demand": Field(_DIGEST),
     },
 )
 

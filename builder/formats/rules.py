@@ -7,7 +7,7 @@ empty: each rule says what it can about the rest.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from builder.formats.networks import check_networks
 from builder.formats.shape import WRONG
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from builder.formats.shape import Reading
     from builder.model.spec import Cluster, Extra, ExtraFile, ExtraManifest, Node
 
+T = TypeVar("T")
 _ETCD_SENSIBLE = 7
 """More etcd members than this make every write slower and tolerate nothing new."""
 _KUBELET_OWN = {
@@ -76,10 +77,15 @@ def _locals(cluster: Cluster) -> Iterator[tuple[str, str]]:
 
 
 def _sources(extra: Extra) -> Iterator[tuple[str, ExtraFile | ExtraManifest]]:
-    for i, file in enumerate(extra.files):
-        yield f"extra.files[{i}]", file
-    for i, manifest in enumerate(extra.manifests):
-        yield f"extra.manifests[{i}]", manifest
+    yield from _readable("extra.files", extra.files)
+    yield from _readable("extra.manifests", extra.manifests)
+
+
+def _readable(path: str, items: Iterable[T]) -> Iterator[tuple[str, T]]:
+    """Give the entries of a list that are no gaps, each with its path."""
+    for i, item in enumerate(items):
+        if item is not WRONG:
+            yield f"{path}[{i}]", item
 
 
 def _twice(named: Iterable[tuple[str, object]], reading: Reading) -> None:
@@ -215,27 +221,23 @@ def _choices(cluster: Cluster, reading: Reading) -> None:
 
 
 def _extra(extra: Extra, reading: Reading) -> None:
-    _twice(
-        [(f"extra.images[{i}]", str(image)) for i, image in enumerate(extra.images)],
-        reading,
-    )
-    for i, image in enumerate(extra.images):
+    images = [*_readable("extra.images", extra.images)]
+    _twice([(path, str(image)) for path, image in images], reading)
+    for path, image in images:
         if image.tag == "latest" and image.digest is None:
             reading.remark(
-                f"extra.images[{i}]",
+                path,
                 f"{image} moves: another lock may find another image",
                 hint="give it a version's tag",
             )
-    packages = [(f"extra.packages[{i}]", name) for i, name in enumerate(extra.packages)]
+    packages = [*_readable("extra.packages", extra.packages)]
     _twice(packages, reading)
     for where, name in packages:
         if name.endswith(".rpm"):
             reading.wrong(where, f"{name!r} is a file", hint="name the package, not its file")
     _places(extra, reading)
-    _twice(
-        [(f"extra.manifests[{i}]", m.source) for i, m in enumerate(extra.manifests)],
-        reading,
-    )
+    manifests = _readable("extra.manifests", extra.manifests)
+    _twice([(path, manifest.source) for path, manifest in manifests], reading)
     for path, thing in _sources(extra):
         if thing.source.startswith("http:") and thing.digest is None:
             reading.remark(
@@ -247,14 +249,14 @@ def _extra(extra: Extra, reading: Reading) -> None:
 
 def _places(extra: Extra, reading: Reading) -> None:
     """Check that no file of the bundle lies where another one is, or needs a folder."""
-    places = {file.path: f"extra.files[{i}]" for i, file in reversed([*enumerate(extra.files)])}
-    _twice([(f"extra.files[{i}]", file.path) for i, file in enumerate(extra.files)], reading)
-    for i, file in enumerate(extra.files):
+    files = [*_readable("extra.files", extra.files)]
+    places = {file.path: path for path, file in reversed(files)}
+    _twice([(path, file.path) for path, file in files], reading)
+    for path, file in files:
         parts = file.path.split("/")
         for depth in range(1, len(parts)):
             parent = "/".join(parts[:depth])
             if parent in places:
                 reading.wrong(
-                    f"extra.files[{i}]",
-                    f"{file.path!r} needs a folder where {places[parent]} has a file",
+                    path, f"{file.path!r} needs a folder where {places[parent]} has a file"
                 )

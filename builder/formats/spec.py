@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from builder.errors import DocumentError
 from builder.formats import rules, support
 from builder.formats.keys import CLUSTER, FORMAT
 from builder.formats.shape import WRONG, Reading
@@ -60,7 +61,8 @@ def read(
             rules.check_files(cluster, exists, reading)
         if catalog is not None:
             choice = support.check(cluster, catalog, reading)
-    reading.finish()
+    if reading.faults:
+        raise DocumentError(name, reading.faults, remarks=reading.remarks)
     return Spec(cluster=cluster, choice=choice, remarks=tuple(reading.remarks))
 
 

@@ -121,12 +121,19 @@ class _Choosing:
         path = "os.version" if said.version else "os.name" if said.name else "os"
         system = self.ask(path, lambda: self.catalog.os(name, version))
         if system is not None:
-            for number, platform in enumerate(self.cluster.platforms):
-                if platform not in system.platforms:
-                    expected = " or ".join(str(known) for known in system.platforms)
-                    path, what = f"platforms[{number}]", f"{system} is not known for {platform}"
-                    self.object(path, what, expected)
+            self.platforms(system)
         return system
+
+    def platforms(self, system: OperatingSystem) -> None:
+        platforms = self.cluster.platforms
+        for number, platform in enumerate(platforms):
+            if platform not in system.platforms:
+                expected = " or ".join(str(known) for known in system.platforms)
+                path, what = f"platforms[{number}]", f"{system} is not known for {platform}"
+                self.object(path, what, expected)
+        if {*platforms} <= {*system.platforms} and len({one.rpm for one in platforms}) > 1:
+            what = "one bundle has the packages of one kind of processor"
+            self.object("platforms", what, "one platform", "lock each processor's nodes alone")
 
     def too_new(self, system: OperatingSystem) -> bool:
         """A kernel that kubeadm's preflight refuses comes before anything else about a version."""

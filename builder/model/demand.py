@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from builder.model.catalog import ROLES, NotInCatalogError
 from builder.model.choice import choose
+from builder.model.digest import Digest
+from builder.model.spec import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
         RuntimeRelease,
     )
     from builder.model.choice import Choice
-    from builder.model.digest import Digest
     from builder.model.reference import Reference
     from builder.model.spec import Cluster
 
@@ -78,6 +79,16 @@ class WantedFile:
     needed_by: tuple[str, ...]
     digest: Digest | None = None
 
+    @property
+    def own_sources(self) -> tuple[str, ...]:
+        """Give the sources that cluster.yaml names; the catalog's may change without harm."""
+        return self.sources if EXTRA in self.needed_by else ()
+
+    @property
+    def is_local(self) -> bool:
+        """Tell whether it lies beside cluster.yaml."""
+        return not any(is_url(source) for source in self.sources)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
@@ -100,6 +111,19 @@ class Demand:
     """Those that sign the packages."""
     metadata_keys: tuple[Key, ...]
     """Those that may sign repomd.xml; where one cannot be had, the packages' signatures count."""
+
+    @property
+    def digest(self) -> Digest:
+        """Name all that is asked for, so that a lock can tell whether it is still for this."""
+        files = (*self.manifests, *self.files)
+        lines = [
+            *(f"image {one.reference} {one.roles}" for one in self.images),
+            *(f"package {one.request} {one.repository}" for one in self.packages),
+            *(f"file {one.path} {one.digest} {one.own_sources}" for one in files),
+            *(f"repository {one.name}" for one in self.repositories),
+            *(f"key {one.name} {one.fingerprint}" for one in self.keys),
+        ]
+        return Digest.of("\n".join(lines).encode())
 
 
 def demand(cluster: Cluster, catalog: Catalog) -> Demand:

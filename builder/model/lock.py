@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from builder.model.artifact import Blob, Content, File, Image, Package, Repository
+    from builder.model.digest import Digest
     from builder.model.platform import Platform
 
 FORMAT = 1
@@ -25,6 +26,8 @@ class Subject:
     runtime: str
     cni: str
     platforms: tuple[Platform, ...]
+    demand: Digest | None = None
+    """Of everything that cluster.yaml and the catalog asked for; see ``Demand.digest``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,6 +103,16 @@ def test_every_error_in_words(
     assert capsys.readouterr() == ("", words)
 
 
+def test_warnings_stand_before_the_mistakes(capsys: pytest.CaptureFixture[str]) -> None:
+    remark = Fault(where="nodes", what="2 control planes", hint="take 3")
+    error = DocumentError("c.yaml", [Fault(where="endpoint", what="is missing")], remarks=[remark])
+    assert tell(error, Voice()) == 3
+    assert capsys.readouterr().err == (
+        "warning: nodes: 2 control planes\n  hint: take 3\n"
+        "error: c.yaml: 1 mistake\n  endpoint: is missing\n"
+    )
+
+
 def test_a_bug_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyError) as caught:
         {}["here"]

@@ -37,6 +37,7 @@ LOCK = Lock(
         runtime="docker 19.03.9",
         cni="calico 3.18.6",
         platforms=(AMD64,),
+        demand=digest(99),
     ),
     images=(
         Image(

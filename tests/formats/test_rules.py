@@ -403,3 +403,32 @@ def test_ten_thousand_nodes_are_checked_in_one_go() -> None:
     nodes = [worker(n, f"172.{16 + n // 60000}.{n // 250}.{n % 250 + 1}") for n in range(9999)]
     text = document(plane(1), *nodes, pods="10.128.0.0/9", services="10.96.0.0/12")
     assert remarks(text) == []
+
+
+def test_warnings_come_with_the_mistakes() -> None:
+    """Whoever has to mend the document anyway wants to know all of it."""
+    with pytest.raises(DocumentError) as caught:
+        spec.read(document(plane(1), plane(2)), "cluster.yaml")
+    assert [fault.where for fault in caught.value.faults] == ["endpoint"]
+    assert [(remark.where.partition(" ")[0], remark.what) for remark in caught.value.remarks] == [
+        ("nodes", "2 control planes survive the loss of no more machines than 1")
+    ]
+
+
+def test_one_wrong_entry_of_an_extra_hides_no_other() -> None:
+    more = (
+        "extra:\n  images: ['A:b', nginx:1, nginx:1]\n  packages: ['a b', x.rpm]\n"
+        "  files: [/, {source: a, path: d}, {source: b, path: d/e}]\n"
+        "  manifests: ['ftp://x/y', m.yaml, m.yaml]\n"
+    )
+    found = wrong(document(plane(1), more=more))
+    assert [where for where, *_ in found] == [
+        "extra.images[0]",
+        "extra.packages[0]",
+        "extra.files[0]",
+        "extra.manifests[0]",
+        "extra.images[2]",
+        "extra.packages[1]",
+        "extra.files[2]",
+        "extra.manifests[2]",
+    ]

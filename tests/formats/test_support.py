@@ -11,6 +11,7 @@ from builder.errors import DocumentError, Fault
 from builder.formats import catalog as catalog_format
 from builder.formats import spec
 from builder.formats.text import decode
+from builder.model.platform import Platform
 
 if TYPE_CHECKING:
     from builder.model.catalog import Catalog
@@ -142,6 +143,31 @@ def test_no_release_is_missed_where_its_key_cannot_be_read(catalog: Catalog) -> 
     for line in ("os: 7", "runtime: []", "cni: {nmae: x}", "platforms: 7"):
         found = wrong(f"kubernetes: 1.18.5\n{line}\n", catalog)
         assert {where.partition(".")[0] for where, *_ in found} == {line.partition(":")[0]}
+
+
+def test_a_misspelt_name_is_guessed(catalog: Catalog) -> None:
+    text = "kubernetes: 1.18.5\nos: {name: cento, version: 7.6}\nruntime: dokcer\ncni: calcio\n"
+    hints = {where: hint for where, _, _, hint in wrong(text, catalog)}
+    assert hints == {
+        "os.version": "did you mean 'centos'?",
+        "runtime": "did you mean 'docker'?",
+        "cni": "did you mean 'calico'?",
+    }
+
+
+def test_one_bundle_is_for_one_kind_of_processor(catalog: Catalog) -> None:
+    system = catalog.systems["centos-7.6"]
+    both = replace(system, platforms=(*system.platforms, Platform("linux", "arm64")))
+    wide = replace(catalog, systems={"centos-7.6": both})
+    text = "kubernetes: 1.18.5\nplatforms: [linux/amd64, linux/arm64]\n"
+    assert wrong(text, wide) == [
+        (
+            "platforms",
+            "one bundle has the packages of one kind of processor",
+            "one platform",
+            "lock each processor's nodes alone",
+        )
+    ]
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def fits(cluster: Path, lock: Path, *, catalogs: Sequence[Path] = ()) -> bool:
     wanted = demand(spec.cluster, catalog)
     if subject(spec.cluster, wanted, cluster.parent) != found.subject:
         return False
-    return not proof.missing(wanted, found)
+    return not (proof.missing(wanted, found) or files.changed(wanted, found, cluster.parent))
 
 
 def subject(cluster: Cluster, wanted: Demand, folder: Path) -> Subject:
@@ -150,6 +150,7 @@ def subject(cluster: Cluster, wanted: Demand, folder: Path) -> Subject:
         runtime=f"{wanted.runtime.name} {wanted.runtime.version}",
         cni=wanted.cni,
         platforms=cluster.platforms,
+        demand=wanted.digest,
     )
 
 

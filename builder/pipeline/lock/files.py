@@ -18,10 +18,12 @@ from builder.sources import file as file_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from builder.model.artifact import FileKind, Trust
     from builder.model.catalog import Key as PinnedKey
     from builder.model.demand import Demand, WantedFile
+    from builder.model.lock import Lock
     from builder.pipeline.lock.resolving import Resolving
     from builder.sources.file import Document
 
@@ -152,7 +154,7 @@ def extras(resolving: Resolving) -> tuple[File, ...]:
 
 def _extra(resolving: Resolving, wanted: WantedFile) -> File:
     known = _known(resolving, wanted.path)
-    if known is not None and wanted.digest in {None, known.digest} and not _is_local(wanted):
+    if known is not None and wanted.digest in {None, known.digest} and not wanted.is_local:
         return known
     faults: list[Fault] = []
     client, folder = resolving.access.client, resolving.folder
@@ -176,8 +178,19 @@ def _extra(resolving: Resolving, wanted: WantedFile) -> File:
     raise UnavailableError("no source has this file", where=wanted.path, faults=faults)
 
 
-def _is_local(wanted: WantedFile) -> bool:
-    return not any("://" in source for source in wanted.sources)
+def changed(wanted: Demand, lock: Lock, folder: Path) -> bool:
+    """Tell whether a file beside cluster.yaml is not what the lock has under its path."""
+    digests = {file.path: file.digest for file in lock.files}
+    for one in (*wanted.manifests, *wanted.files):
+        if not one.is_local:
+            continue
+        try:
+            digest, _ = _weigh(file_source.LocalSource(folder / one.sources[0]))
+        except FetchError:
+            return True
+        if digest != digests.get(one.path):
+            return True
+    return False
 
 
 def _weigh(source: file_source.WebSource | file_source.LocalSource) -> tuple[Digest, int]:

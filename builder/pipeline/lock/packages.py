@@ -21,8 +21,10 @@ from builder.sources.file import read_local
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from builder.model.artifact import Trust
     from builder.model.catalog import Repository as Described
     from builder.model.demand import WantedPackage
+    from builder.model.rpm import Nevra
     from builder.model.spec import Cluster
     from builder.pipeline.lock.files import Keyring
     from builder.pipeline.lock.resolving import Resolving
@@ -67,7 +69,7 @@ def resolve(resolving: Resolving, keyring: Keyring) -> Found:
         for one in resolving.wanted.packages
     ]
     closure = _solve(resolving, requests, platform.rpm, metadata, base)
-    _check_pins(resolving.wanted.packages, closure.packages)
+    pinned = _check_pins(resolving.wanted.packages, closure.packages)
     for replaced in closure.upgraded:
         resolving.reporter.say(f"the base's {replaced.old} will be replaced by {replaced.new}")
     if closure.unmatched:
@@ -75,7 +77,10 @@ def resolve(resolving: Resolving, keyring: Keyring) -> Found:
             f"no repository describes {len(closure.unmatched)} packages of the base, such as "
             f"{closure.unmatched[0]}; what they provide is unknown"
         )
-    packages = [_package(resolving, keyring, upstream, one) for one in closure.packages]
+    packages = [
+        _package(resolving, keyring, upstream, one, "pinned" if one.nevra in pinned else "signed")
+        for one in closure.packages
+    ]
     used = {package.repository for package in packages}
     repodata, problems = _repodata(
         resolving, [one for one in upstream if one.name in used], packages, metadata, base
@@ -186,14 +191,18 @@ def _check_unchanged(resolving: Resolving, closure: Closure) -> None:
         raise VerificationError("upstream changed packages that are locked", faults=faults)
 
 
-def _check_pins(wanted: Iterable[WantedPackage], chosen: Iterable[Chosen]) -> None:
-    """Hold packages against the digests that the catalog knows."""
+def _check_pins(wanted: Iterable[WantedPackage], chosen: Iterable[Chosen]) -> set[Nevra]:
+    """Hold packages against the digests that the catalog knows; give those that it knows."""
     by_request = {f"{one.nevra.name}-{one.nevra.evr}": one for one in chosen}
     faults = []
+    known = set()
     for one in wanted:
         found = by_request.get(one.request)
         pinned = one.digests.get(found.nevra.arch) if found else None
-        if found and pinned and found.digest != pinned:
+        if found is None or pinned is None:
+            continue
+        known.add(found.nevra)
+        if found.digest != pinned:
             fault = Fault(
                 where=str(found.nevra),
                 what=f"the repository has {found.digest}",
@@ -202,6 +211,7 @@ def _check_pins(wanted: Iterable[WantedPackage], chosen: Iterable[Chosen]) -> No
             faults.append(fault)
     if faults:
         raise VerificationError("packages are not the ones that the catalog pins", faults=faults)
+    return known
 
 
 def _package(
@@ -209,6 +219,7 @@ def _package(
     keyring: Keyring,
     upstream: Sequence[repository_source.Metadata],
     chosen: Chosen,
+    trust: Trust,
 ) -> Package:
     described = resolving.catalog.repository(chosen.repository)
     read = next(one.base for one in upstream if one.name == chosen.repository)
@@ -224,7 +235,7 @@ def _package(
         keys=_fingerprints(resolving, keyring, described),
         requested=chosen.requested,
         needed_by=chosen.needed_by,
-        trust="signed",
+        trust=trust,
     )
 
 

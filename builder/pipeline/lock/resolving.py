@@ -75,6 +75,8 @@ class Resolving:
     ) -> list[_Answer]:
         """Do the same for many items, a few at once, in their order; the first error wins."""
         todo = list(items)
+        if not todo:
+            return []
         with (
             self.reporter.progress(what, len(todo), unit=what) as progress,
             ThreadPoolExecutor(max_workers=_ATONCE) as pool,
