@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from builder.errors import ClosureError, Fault, VerificationError
 from builder.model.digest import Digest
-from builder.rpm.problems import explain, plain, versions
+from builder.rpm.problems import explain, other_architectures, plain, versions
+from builder.rpm.reasons import add_reasons
 from builder.rpm.universe import BASE, Metadata, Universe, nevra_of
 
 if TYPE_CHECKING:
@@ -47,7 +48,11 @@ class Chosen:
     location_base: str | None
     requested: bool
     needed_by: tuple[str, ...]
-    """Names of chosen packages that require it, and ``by`` of the requests; sorted."""
+    """Who needs it, sorted: names of packages, and ``by`` of the requests.
+
+    The packages are chosen ones that require it. If there is none, the package keeps the base
+    whole: then they are what made its predecessor give way, or packages of the base.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -182,6 +187,8 @@ def _absent(universe: Universe, request: Request, home: Any) -> Fault:
             return Fault(where=request.text, what=what, hint=f"{name} is there as {there}")
         if elsewhere := versions(universe.pool, name):
             return Fault(where=request.text, what=what, hint=f"elsewhere: {name} {elsewhere}")
+    if foreign := other_architectures(universe, head):
+        return Fault(where=request.text, what=what, hint=foreign)
     return Fault(where=request.text, what=what, hint="check the spelling, or add its repository")
 
 
@@ -195,7 +202,7 @@ def _run(
     if problems:
         meanings = {one.text: [found.id for found in candidates[one]] for one in requests}
         searched = universe.names
-        raise _failed(explain(universe.solv, universe.pool, problems, meanings, searched))
+        raise _failed(explain(universe, problems, meanings, searched))
     return solver.transaction()
 
 
@@ -223,7 +230,7 @@ def _answer(
         asked.update(chosen)
         if not chosen:
             present.append(request.text)
-    _add_dependents(universe, new, transaction, reasons)
+    add_reasons(universe, transaction, reasons)
     faults: list[Fault] = []
     packages = []
     for one in new:
@@ -242,23 +249,6 @@ def _answer(
         unmatched=universe.unmatched,
         base=tuple(sorted(str(one) for one in universe.pool.installed.solvables)),
     )
-
-
-def _add_dependents(
-    universe: Universe, new: list[Any], transaction: Any, reasons: dict[int, set[str]]
-) -> None:
-    """Note for each new package which new ones require it and have no other provider."""
-    kept = {one.id for one in transaction.keptsolvables()}
-    providers: dict[Any, list[int]] = {}
-    for one in new:
-        for dep in one.lookup_deparray(universe.solv.SOLVABLE_REQUIRES, 0):
-            if dep.id not in providers:
-                providers[dep.id] = [found.id for found in universe.pool.whatprovides(dep)]
-            ids = providers[dep.id]
-            if not any(found in kept for found in ids):
-                for found in ids:
-                    if found in reasons and found != one.id:
-                        reasons[found].add(one.name)
 
 
 def _upgraded(universe: Universe, transaction: Any) -> tuple[Replaced, ...]:
@@ -284,6 +274,10 @@ def _chosen(universe: Universe, one: Any, asked: bool, reasons: set[str]) -> Cho
         raise VerificationError(
             "the metadata has no SHA-256 of the RPM", where=where, hint=f"it has {plain(text)}"
         ) from error
+    if unread := universe.misread(one.repo.name).get(digest.hex):
+        raise VerificationError(
+            f"its requirement {plain(unread[0])} is not well-formed", where=where
+        )
     href, _ = one.lookup_location()
     size = one.lookup_num(solv.SOLVABLE_DOWNLOADSIZE)
     if not href or not size:

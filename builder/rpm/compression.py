@@ -150,27 +150,38 @@ def _reader(incoming: _Counted) -> Callable[[int], bytes]:
     if head.startswith(b"\x1f\x8b"):
         return gzip.GzipFile(fileobj=buffered, mode="rb").read
     if head.startswith(b"BZh"):
-        return bz2.BZ2File(buffered).read
+        return _streams(buffered, bz2.BZ2Decompressor, b"")
     if head.startswith(b"\xfd7zXZ\x00"):
-        return _xz(buffered)
+        return _streams(buffered, _xz, b"\0")
     if head.startswith(b"\x28\xb5\x2f\xfd"):
         options = {int(zstd.DecompressionParameter.window_log_max): _ZSTD_WINDOW}
         return zstd.ZstdFile(buffered, options=options).read
     return buffered.read
 
 
-def _xz(file: BinaryIO) -> Callable[[int], bytes]:
-    """Read xz with bounded memory, which LZMAFile has no option for."""
-    state = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+def _xz() -> lzma.LZMADecompressor:
+    """Bound the memory, which LZMAFile has no option for."""
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+
+
+def _streams(
+    file: BinaryIO,
+    begin: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor],
+    padding: bytes,
+) -> Callable[[int], bytes]:
+    """Read streams one after the other; only padding may follow them (BZ2File ignores anything)."""
+    state = begin()
 
     def read(size: int) -> bytes:
         nonlocal state
         while True:
             if state.eof:
-                rest = (state.unused_data or file.read(_CHUNK)).lstrip(b"\0")
+                rest = (state.unused_data or file.read(_CHUNK)).lstrip(padding)
+                while not rest and (more := file.read(_CHUNK)):
+                    rest = more.lstrip(padding)
                 if not rest:
                     return b""
-                state = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+                state = begin()
             elif state.needs_input:
                 rest = file.read(_CHUNK)
                 if not rest:

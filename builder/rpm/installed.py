@@ -63,7 +63,7 @@ def _package(text: str) -> Nevra:
 def _advice(text: str) -> str | None:
     if text.endswith(".rpm"):
         return "these are names of packages, not of files: leave .rpm out"
-    if _BARE.fullmatch(text):
+    if _BARE.fullmatch(text) and not text.endswith((".src", ".nosrc")):
         return "the architecture is missing"
     return None
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 import gzip
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 from xml.parsers import expat
 
 from builder.errors import VerificationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _DEEPEST = 32
@@ -85,11 +86,18 @@ def check_prologue(path: Path, root: str, *, where: str) -> None:
 
 
 def _beginning(path: Path, where: str) -> bytes:
+    with opened(path, where) as file:
+        return file.read(_PROLOGUE)
+
+
+@contextlib.contextmanager
+def opened(path: Path, where: str) -> Iterator[BinaryIO]:
+    """Open a document, plain or gzip, for reading; raise VerificationError when that fails."""
     try:
         with path.open("rb") as file:
             is_gzip = file.read(2) == b"\x1f\x8b"
             file.seek(0)
-            return (gzip.GzipFile(fileobj=file) if is_gzip else file).read(_PROLOGUE)
+            yield cast("BinaryIO", gzip.GzipFile(fileobj=file)) if is_gzip else file
     except (OSError, EOFError, zlib.error) as error:
         what = getattr(error, "strerror", None) or str(error)
         raise VerificationError(what, where=where) from error

@@ -9,12 +9,13 @@ from builder.errors import Fault
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from builder.rpm.universe import Universe
+
 _MOST_VERSIONS = 6
 
 
 def explain(
-    solv: Any,
-    pool: Any,
+    universe: Universe,
     problems: Iterable[Any],
     candidates: Mapping[str, Iterable[int]],
     searched: list[str],
@@ -28,9 +29,9 @@ def explain(
     for problem in problems:
         infos = [info for rule in problem.findallproblemrules() for info in rule.allinfos()]
         asked = _requests(infos, candidates)
-        for info in _causes(solv, infos):
+        for info in _causes(universe.solv, infos):
             what = plain(info.problemstr())
-            hint = _advice(solv, pool, info, infos, searched)
+            hint = _advice(universe, info, infos, searched)
             faults.setdefault((asked, what), Fault(where=asked, what=what, hint=hint))
     return list(faults.values())
 
@@ -41,8 +42,7 @@ def plain(text: str) -> str:
 
 
 def _requests(infos: list[Any], candidates: Mapping[str, Iterable[int]]) -> str:
-    involved = {info.solvable.id for info in infos if info.solvable}
-    involved |= {info.othersolvable.id for info in infos if info.othersolvable}
+    involved = {one.id for info in infos for one in _pair(info)}
     named = [text for text, ids in candidates.items() if involved & set(ids)]
     return ", ".join(named)
 
@@ -60,27 +60,53 @@ def _causes(solv: Any, infos: list[Any]) -> list[Any]:
     return ends or steps or infos
 
 
-def _advice(solv: Any, pool: Any, info: Any, infos: list[Any], searched: list[str]) -> str | None:
-    rule = solv.Solver
+def _advice(universe: Universe, info: Any, infos: list[Any], searched: list[str]) -> str | None:
+    rule = universe.solv.Solver
     if info.type == rule.SOLVER_RULE_PKG_NOTHING_PROVIDES_DEP:
-        return _missing(pool, info, infos, searched)
+        return _missing(universe, info, infos, searched)
     if info.type == rule.SOLVER_RULE_PKG_SAME_NAME:
-        pair = [one for one in (info.solvable, info.othersolvable) if one]
-        if any(one.isinstalled() for one in pair):
+        # the base's package may be met in its repository first, where it is not installed
+        installed = {str(one) for each in infos for one in _pair(each) if one.isinstalled()}
+        involved = [str(one) for one in _pair(info) if str(one) in installed]
+        if unknown := [name for name in involved if name in universe.unmatched]:
+            return (
+                f"no repository describes the base's {unknown[0]}, so what it provides is unknown:"
+                " add the repository that it came from"
+            )
+        if involved:
             return "the base has another version, and packages of the base are never downgraded"
         return "two of the requests, or what they need, want different versions of one package"
     chain = _chain(infos)
     return f"on the way: {chain}" if chain else None
 
 
-def _missing(pool: Any, info: Any, infos: list[Any], searched: list[str]) -> str:
+def _pair(info: Any) -> list[Any]:
+    return [one for one in (info.solvable, info.othersolvable) if one]
+
+
+def _missing(universe: Universe, info: Any, infos: list[Any], searched: list[str]) -> str:
     name = str(info.dep).partition(" ")[0]
-    there = versions(pool, name)
+    there = versions(universe.pool, name)
     found = f"{name} is there as {there}" if there else None
     looked = f"searched: {', '.join(searched)}, and the base"
     chain = _chain([one for one in infos if one is not info])
     way = f"on the way: {chain}" if chain else None
-    return plain("; ".join(part for part in (found, looked, way) if part))
+    foreign = other_architectures(universe, str(info.dep)) if not there else None
+    return plain("; ".join(part for part in (found, foreign, looked, way) if part))
+
+
+def other_architectures(universe: Universe, text: str) -> str | None:
+    """Say which packages have a name or provide, but for another architecture."""
+    dep, provides = universe.pool.Dep(text), universe.solv.SOLVABLE_PROVIDES
+    names = {
+        f"{one.name}.{one.arch}"
+        for one in universe.pool.solvables
+        if one.arch not in {universe.arch, "noarch"} and one.matchesdep(provides, dep)
+    }
+    if not names:
+        return None
+    some = ", ".join(sorted(names)[:_MOST_VERSIONS])
+    return plain(f"other architectures are taken only when a request names one: {some}")
 
 
 def _chain(infos: list[Any]) -> str:

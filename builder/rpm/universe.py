@@ -13,6 +13,8 @@ from builder.errors import ClosureError, Fault, UsageError, VerificationError
 from builder.model.rpm import Nevra
 from builder.rpm.markup import check_prologue
 from builder.rpm.problems import explain
+from builder.rpm.rich import rich_dependencies
+from builder.rpm.subset import read_packages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from builder.rpm.base import Base
 
 BASE = "base"
+_SIDE_BY_SIDE = ("kernel", "kernel-devel", "installonlypkg(kernel)")
+"""What yum installs beside older versions instead of replacing them (installonlypkgs)."""
 _SOURCES = {"src", "nosrc"}
 
 
@@ -57,10 +61,16 @@ class Universe:
         self.solv: Any = _solv()
         self.pool: Any = self.solv.Pool()
         self.pool.setarch(arch)
+        # as Fedora's builds of libsolv: glibc.i686 and glibc.x86_64 live side by side
+        self.pool.set_flag(self.solv.Pool.POOL_FLAG_OBSOLETEUSESCOLORS, 1)
+        self.pool.set_flag(self.solv.Pool.POOL_FLAG_IMPLICITOBSOLETEUSESCOLORS, 1)
+        self.arch = arch
         self.names = [one.name for one in metadata]
         self.unmatched: tuple[str, ...] = ()
         """Base packages that no repository describes; they provide their own name only."""
         self._repositories: dict[str, Any] = {}
+        self._unreadable: dict[str, tuple[Path, set[str]]] = {}
+        self._misread: dict[str, dict[str, tuple[str, ...]]] = {}
         for one in metadata:
             self._repositories[one.name] = self._load(one, one.name)
         described = dict(self._repositories)
@@ -70,7 +80,7 @@ class Universe:
         self._wish(paths)
         self.pool.addfileprovides()
         outside = [] if not unseen else [s.id for one in described.values() for s in one.solvables]
-        foreign = self._foreign(arch, multilib=multilib)
+        foreign = self._foreign(base, multilib=multilib)
         self._settle(base, described, foreign)
         self._disable([*foreign, *outside])
 
@@ -91,7 +101,10 @@ class Universe:
             "YUM_OBSOLETES",
         ):
             solver.set_flag(getattr(solver, f"SOLVER_FLAG_{flag}"), 1)
-        return solver, solver.solve(jobs)
+        job = self.solv.Job
+        how = job.SOLVER_MULTIVERSION | job.SOLVER_SOLVABLE_PROVIDES
+        beside = [self.pool.Job(how, self.pool.str2id(name)) for name in _SIDE_BY_SIDE]
+        return solver, solver.solve([*beside, *jobs])
 
     def install(self, solvables: Iterable[Any]) -> Any:
         """Give the job that installs one of these."""
@@ -116,7 +129,24 @@ class Universe:
             | kind.SELECTION_REL
         )
         found: list[Any] = self.pool.select(text, flags).solvables()
+        if text.startswith("/"):
+            # the base's packages have no file lists; their files are provides
+            seen = {one.id for one in found}
+            provided = self.pool.whatprovides(self.pool.Dep(text))
+            found += [one for one in provided if one.id not in seen]
         return found
+
+    def misread(self, repository: str) -> dict[str, tuple[str, ...]]:
+        """Give, by digest (hex), the requirements of packages that libsolv could not read."""
+        if repository not in self._unreadable:
+            return {}
+        if repository not in self._misread:
+            path, texts = self._unreadable[repository]
+            self._misread[repository] = {
+                one.pkgId: tuple(name for name, *_ in one.requires if name in texts)
+                for one in read_packages(path, repository)
+            }
+        return self._misread[repository]
 
     def _load(self, one: Metadata, name: str) -> Any:
         if name in self._repositories or name == BASE:
@@ -124,7 +154,11 @@ class Universe:
         check_prologue(one.primary, "metadata", where=f"{one.name}: primary")
         repository = self.pool.add_repo(name)
         repository.priority = one.priority
-        self._read(repository, one.primary, f"{one.name}: primary", 0)
+        where = f"{one.name}: primary"
+        self._read(repository, one.primary, where, 0)
+        rich = rich_dependencies(one.primary, where=where)
+        if bad := {text for text in rich if self.pool.parserpmrichdep(text) is None}:
+            self._unreadable[name] = (one.primary, bad)
         return repository
 
     def _extend(self, metadata: Sequence[Metadata], repositories: Sequence[Any]) -> None:
@@ -156,12 +190,18 @@ class Universe:
             for path in wanted:
                 wish.add_requires(self.pool.Dep(path))
 
-    def _foreign(self, arch: str, *, multilib: bool) -> list[int]:
-        usual = {arch, "noarch"}
+    def _foreign(self, base: Base, *, multilib: bool) -> list[int]:
+        """Give what is left out: other architectures, but for what the base has of them."""
+        usual = {self.arch, "noarch"}
+        there = {(one.name, one.arch) for one in base.installed}
         return [
             one.id
             for one in self.pool.solvables
-            if (one.arch not in usual and (not multilib or one.arch in _SOURCES))
+            if (
+                one.arch not in usual
+                and (one.arch in _SOURCES or not multilib)
+                and (one.name, one.arch) not in there
+            )
             or one.repo.name == "@wishes"
         ]
 
@@ -202,7 +242,7 @@ class Universe:
             [self.install(found) for found in candidates.values() if found]
         )
         if problems:
-            faults = explain(self.solv, self.pool, problems, {}, [base.repository or ""])
+            faults = explain(self, problems, {}, [base.repository or ""])
             raise ClosureError("the base can't be installed", where=where, faults=faults)
         found: list[Any] = solver.transaction().newsolvables()
         return found

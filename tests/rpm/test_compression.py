@@ -93,6 +93,11 @@ def test_damage_that_the_checksum_covers_is_named(
         assert "the compressed content is damaged: " in str(caught.value)
 
 
+def test_xz_streams_may_be_padded(tmp_path: Path) -> None:
+    packed = lzma.compress(PLAIN[:999]) + b"\0" * 600_000 + lzma.compress(PLAIN[999:]) + b"\0" * 8
+    assert run(tmp_path, packed, record(packed)) == PLAIN
+
+
 def test_sizes_and_the_open_checksum_are_checked(tmp_path: Path) -> None:
     packed = gzip.compress(PLAIN, mtime=0)
     good = record(packed)

@@ -58,7 +58,8 @@ COMPS = b"""<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE comps PUBLIC "-//CentOS//DTD Comps info//EN" "comps.dtd">
 <comps><group><id>core</id><packagelist>
 <packagereq type="mandatory">bash</packagereq><packagereq type="default">NetworkManager</packagereq>
-<packagereq type="optional">tboot</packagereq><packagereq type="conditional" requires="x">y</packagereq>
+<packagereq type="optional">tboot</packagereq>
+<packagereq type="conditional" requires="x">y</packagereq>
 </packagelist></group><group><id>empty</id></group></comps>"""
 
 
@@ -80,7 +81,8 @@ def test_a_missing_group_names_those_that_are_there() -> None:
     [
         (COMPS.replace(b"bash", b"../x"), "os: '../x' is no name of a package"),
         (COMPS.replace(b'"comps.dtd"', b'"comps.dtd" [<!ENTITY a "b">]'),
-         "os: the document is refused: it declares a document type, which repository metadata never needs"),
+         ("os: the document is refused: it declares a document type,"
+          " which repository metadata never needs")),
     ],
 )  # fmt: skip
 def test_damaged_groups_are_refused(content: bytes, message: str) -> None:

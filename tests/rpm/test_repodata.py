@@ -21,7 +21,10 @@ def data(kind: str = "primary", more: str = "", *, href: str = "repodata/p.xml.g
 
 
 def test_records_are_read_and_databases_left_out() -> None:
-    more = f'<open-checksum type="sha512">{"c" * 128}</open-checksum><size>10</size><open-size>20</open-size>'
+    more = (
+        f'<open-checksum type="sha512">{"c" * 128}</open-checksum>'
+        "<size>10</size><open-size>20</open-size>"
+    )
     found = parse_repomd(
         repomd(f"<revision>1593561600</revision>{data(more=more)}{data('primary_db')}")
     )
