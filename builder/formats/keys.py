@@ -9,7 +9,8 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import Any
 
-from builder.formats import terms
+from builder.formats import machine_terms, terms
+from builder.formats.machine_keys import KUBEADM_FIELD, MACHINE_FIELD, ROLES_FIELD
 from builder.formats.shape import Choice, Field, ListOf, MapOf, Number, Record, Text, TextOr
 from builder.model.platform import Platform
 from builder.model.spec import (
@@ -21,7 +22,9 @@ from builder.model.spec import (
     ExtraManifest,
     Network,
     Node,
+    Pki,
     Runtime,
+    SeedSettings,
     System,
     Taint,
 )
@@ -324,9 +327,82 @@ _NODE = Record(
             "(none where there is no worker). An empty list: none.",
             examples=(["dedicated=database:NoSchedule"], []),
         ),
+        "generation": Field(
+            Number(least=1, most=999_999),
+            default=1,
+            title="Generation",
+            doc="Raise it when the machine is made anew under the same name. Default: 1.",
+            examples=(2,),
+        ),
+        "machine": MACHINE_FIELD,
+        "kubeadm": KUBEADM_FIELD,
     },
     title="a node",
     partial=True,
+)
+_PKI = TextOr(
+    Text(
+        parse=lambda text: Pki(kind="on-node" if text == "on-node" else "generated"),
+        pattern="generated|on-node",
+        expected="generated, on-node or files: FOLDER",
+        example="generated",
+    ),
+    Record(
+        lambda files: Pki(kind="files", folder=files),
+        {
+            "files": Field(
+                Text(
+                    parse=terms.local_folder, expected="a folder beside cluster.yaml", example="pki"
+                ),
+                required=True,
+                title="Folder",
+                doc="A folder with ca.crt and ca.key; etcd/, front-proxy-ca and sa are taken too.",
+            )
+        },
+        title="a certificate authority",
+    ),
+)
+_SEED = Record(
+    SeedSettings,
+    {
+        "provider": Field(
+            Choice(("nocloud", "openstack", "ec2", "vsphere", "azure")),
+            default="nocloud",
+            title="Provider",
+            doc="How user-data reaches the machine: an ISO (nocloud), or a cloud with its limits "
+            "on size. Default: nocloud.",
+            examples=("nocloud",),
+        ),
+        "url": Field(
+            Text(
+                parse=machine_terms.url,
+                expected="an http or https URL",
+                example="http://10.211.55.2/bundle/",
+                longest=500,
+            ),
+            title="Payload URL",
+            doc="A web server that has the unpacked bundle, for machines to which neither their "
+            "image nor a disk brings it.",
+        ),
+        "window": Field(
+            Number(least=1, most=720),
+            default=24,
+            title="Window",
+            doc="Hours in which nodes may join after the first one. Default: 24.",
+            examples=(24,),
+        ),
+        "phone-home": Field(
+            Text(
+                parse=machine_terms.url,
+                expected="an http or https URL",
+                example="http://10.211.55.2:8080/result",
+                longest=500,
+            ),
+            title="Phone home",
+            doc="A URL to which each node posts its result.",
+        ),
+    },
+    title="how seeds are delivered",
 )
 _EXTRA = Record(
     Extra,
@@ -515,6 +591,24 @@ CLUSTER = Record(
             title="Internal registry",
             doc="Where nodes pull images from. Without it images are loaded from the bundle.",
         ),
+        "pki": Field(
+            _PKI,
+            default=Pki(),
+            title="Certificate authority",
+            doc="generated (by airseed secrets), on-node (its key never leaves the first node), "
+            "or files of your own. Default: generated.",
+            examples=("generated", {"files": "pki"}),
+        ),
+        "seed": Field(
+            _SEED,
+            default=SeedSettings(),
+            title="Seeds",
+            doc="How seeds reach the machines.",
+            examples=({"provider": "nocloud", "window": 24},),
+        ),
+        "machine": MACHINE_FIELD,
+        "roles": ROLES_FIELD,
+        "kubeadm": KUBEADM_FIELD,
         "nodes": Field(
             ListOf(_NODE, least=1, partial=True),
             required=True,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
+from builder.formats.machine_rules import check_machines, machine_files
 from builder.formats.networks import check_networks
 from builder.formats.shape import WRONG
 from builder.model.spec import API_PORT, is_url
@@ -53,6 +54,7 @@ def check(cluster: Cluster, reading: Reading) -> None:
         _labels(node, f"nodes[{index}]", reading)
         _taints(node, f"nodes[{index}]", reading)
     check_networks(cluster, nodes, reading)
+    check_machines(cluster, nodes, reading)
     _choices(cluster, reading)
     if cluster.extra is not WRONG:
         _extra(cluster.extra, reading)
@@ -70,6 +72,7 @@ def check_files(cluster: Cluster, exists: Callable[[str], bool], reading: Readin
 def _locals(cluster: Cluster) -> Iterator[tuple[str, str]]:
     if cluster.os is not WRONG and cluster.os.base.file is not None:
         yield "os.base.packages", cluster.os.base.file
+    yield from machine_files(cluster)
     if cluster.extra is not WRONG:
         for path, thing in _sources(cluster.extra):
             if not is_url(thing.source):

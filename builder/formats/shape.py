@@ -44,6 +44,7 @@ class _Wrong:
 
 WRONG: Any = _Wrong()
 _LONGEST_KEY = 80
+_LINES = {ord(space): " " for space in "\n\t"}
 _LONGEST_PATH = 400
 _MOST_FAULTS = 1000
 
@@ -147,6 +148,8 @@ class Text(Generic[T]):
     hint: str | None = None
     empty: bool = False
     """Whether empty text is allowed."""
+    lines: bool = False
+    """Whether line breaks and tabs are allowed."""
 
     def read(self, value: Any, path: str, reading: Reading) -> T:
         """Read text; see :class:`Shape`."""
@@ -170,7 +173,7 @@ class Text(Generic[T]):
             return "empty text"
         if len(value) > self.longest:
             return f"longer than {self.longest} characters"
-        if not value.isprintable():
+        if not (value.translate(_LINES) if self.lines else value).isprintable():
             return f"{value[:40]!r} has control characters"
         if self.pattern and not re.fullmatch(self.pattern, value):
             return f"{value[:_LONGEST_KEY]!r} is not {self.expected}"

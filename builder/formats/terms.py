@@ -257,6 +257,11 @@ def taint(text: str) -> Taint:
     return Taint(key=key, value=value, effect=next(e for e in _EFFECTS if e == effect))
 
 
+def local_folder(text: str) -> str:
+    """Read the local path of a folder; a slash at its end is taken too."""
+    return local(text.rstrip("/") or text)
+
+
 def local(text: str) -> str:
     """Read a local path."""
     if _SCHEME.match(text):

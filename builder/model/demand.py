@@ -228,7 +228,10 @@ def _packages(cluster: Cluster, choice: Choice) -> tuple[WantedPackage, ...]:
         WantedPackage(request=name, needed_by=(SYSTEM,), reason=reason)
         for name, reason in choice.os.packages.items()
     ]
-    extra = [WantedPackage(request=text, needed_by=(EXTRA,)) for text in cluster.extra.packages]
+    named = [*cluster.extra.packages]
+    for node in cluster.nodes:
+        named += cluster.machine_of(node).packages
+    extra = [WantedPackage(request=text, needed_by=(EXTRA,)) for text in dict.fromkeys(named)]
     return (*pinned, *system, *extra)
 
 

@@ -7,13 +7,14 @@ the runtime and their versions are data, not code). Plain constructors check not
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from builder.model.machine import NOTHING_SAID, Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from builder.model.digest import Digest
     from builder.model.platform import Platform
     from builder.model.reference import Reference
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 Role = Literal["control-plane", "worker"]
 Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 Install = Literal["operator", "manifest"]
+Provider = Literal["nocloud", "openstack", "ec2", "vsphere", "azure"]
+Overrides = Mapping[str, Mapping[str, Any]]
+"""Raw kubeadm documents by kind, laid over those that airseed makes."""
 Subnet = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
@@ -157,11 +161,47 @@ class Node:
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     taints: tuple[Taint, ...] | None = None
     """None leaves them to kubeadm; an empty tuple means that pods of any kind may run here."""
+    generation: int = 1
+    """Goes up when the machine is made anew; cloud-init then runs again."""
+    machine: Machine = NOTHING_SAID
+    kubeadm: Overrides = field(default_factory=dict, hash=False)
 
     @property
     def address(self) -> Address | None:
         """Give the main address."""
         return self.addresses[0].ip if self.addresses else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleSettings:
+    """Hold what is said about all nodes of a role."""
+
+    machine: Machine = NOTHING_SAID
+    kubeadm: Overrides = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pki:
+    """Say where the cluster's certificate authority comes from."""
+
+    kind: Literal["generated", "on-node", "files"] = "generated"
+    """Made by ``airseed secrets``, made by kubeadm on the first node, or the user's own."""
+    folder: str | None = None
+    """Of ``files``: a path relative to the folder of cluster.yaml, with ca.crt and ca.key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedSettings:
+    """Say how seeds reach their machines, and how long the door stays open."""
+
+    provider: Provider = "nocloud"
+    """Whose limits on user-data count."""
+    url: str | None = None
+    """A web server with the unpacked bundle, where no image or disk brings it."""
+    window: int = 24
+    """Hours in which nodes may join after the first one; token and certificates end then."""
+    phone_home: str | None = None
+    """A URL that hears of each node's result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +248,12 @@ class Cluster:
     network: Network
     endpoint: Endpoint | None = None
     registry: Registry | None = None
+    pki: Pki = Pki()
+    seed: SeedSettings = SeedSettings()
+    machine: Machine = NOTHING_SAID
+    roles: Mapping[Role, RoleSettings] = field(default_factory=dict, hash=False)
     nodes: tuple[Node, ...]
+    kubeadm: Overrides = field(default_factory=dict, hash=False)
     extra: Extra = field(default_factory=Extra)
 
     @property
@@ -220,6 +265,17 @@ class Cluster:
     def workers(self) -> tuple[Node, ...]:
         """Give the other nodes."""
         return tuple(node for node in self.nodes if node.role == "worker")
+
+    def machine_of(self, node: Node) -> Machine:
+        """Give what holds for one machine: the node's own over its role's over the cluster's."""
+        return node.machine.over(self._role(node).machine.over(self.machine))
+
+    def kubeadm_of(self, node: Node) -> tuple[Overrides, ...]:
+        """Give the raw kubeadm documents that hold for one node, the widest first."""
+        return (self.kubeadm, self._role(node).kubeadm, node.kubeadm)
+
+    def _role(self, node: Node) -> RoleSettings:
+        return self.roles.get(node.role, RoleSettings())
 
 
 def is_url(source: str) -> bool:

@@ -246,7 +246,10 @@ extra:
         (
             "nodes[3] (line 11)",
             "a number is not a mapping",
-            "a node with name, role, address, mac, interface, labels, taints",
+            (
+                "a node with name, role, address, mac, interface, labels, taints, generation, "
+                "machine, kubeadm"
+            ),
             None,
         ),
         (

@@ -1,0 +1,164 @@
+"""What must hold for machines; like :mod:`builder.formats.rules`, over a document with gaps."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Any
+
+from builder.formats.shape import WRONG, child
+from builder.model.machine import MachineNetwork
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from builder.formats.shape import Reading
+    from builder.model.machine import Machine
+    from builder.model.spec import Cluster, Node
+
+PKI_FILES = ("ca.crt", "ca.key")
+"""What a folder of the user's own authority must have."""
+
+
+def check_machines(cluster: Cluster, nodes: list[tuple[int, Node]], reading: Reading) -> None:
+    """Write down what machines cannot do, and remark what has no effect."""
+    for path, machine in _said(cluster):
+        _lists(path, machine, reading)
+        if cluster.registry is None and any(_access(machine)):
+            reading.remark(
+                f"{path}.registry",
+                "has no effect without an internal registry",
+                hint="name one under registry",
+            )
+    if any(part is WRONG for part in (cluster.machine, cluster.roles)):
+        return
+    for index, node in nodes:
+        if WRONG not in (node.machine, node.role):
+            network = cluster.machine_of(node).network
+            if network is not WRONG:
+                _network(network, node, f"nodes[{index}]", reading)
+
+
+def machine_files(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    """Give each local path that is said about machines, after its path in the document."""
+    for path, machine in _said(cluster):
+        for i, file in enumerate(machine.files):
+            if file is not WRONG and file.source:
+                yield f"{path}.files[{i}].source", file.source
+        for key, local in _entries(machine):
+            if local:
+                yield f"{path}.registry.{key}", local
+    if cluster.pki is not WRONG and cluster.pki.folder:
+        for name in PKI_FILES:
+            yield "pki.files", f"{cluster.pki.folder}/{name}"
+
+
+def _said(cluster: Cluster) -> Iterator[tuple[str, Machine]]:
+    """Give every place that says something about machines."""
+    places: list[tuple[str, Any]] = [("machine", cluster.machine)]
+    if cluster.roles is not WRONG:
+        places += [(f"roles.{role}.machine", one.machine) for role, one in cluster.roles.items()]
+    places += [
+        (f"nodes[{i}].machine", node.machine)
+        for i, node in enumerate(cluster.nodes)
+        if node is not WRONG
+    ]
+    yield from (place for place in places if place[1] is not WRONG)
+
+
+def _entries(machine: Machine) -> tuple[tuple[str, str | None], ...]:
+    if machine.registry is WRONG:
+        return ()
+    return ("ca", machine.registry.ca), ("credentials", machine.registry.credentials)
+
+
+def _access(machine: Machine) -> list[str | None]:
+    return [local for _, local in _entries(machine)]
+
+
+def _lists(path: str, machine: Machine, reading: Reading) -> None:
+    named: list[tuple[str, Iterable[str]]] = [
+        ("files", (file.path for file in machine.files if file is not WRONG)),
+        ("users", (user.name for user in machine.users if user is not WRONG)),
+        ("packages", machine.packages),
+    ]
+    for key, names in named:
+        seen: dict[str, int] = {}
+        for i, name in enumerate(names):
+            if name in seen:
+                reading.wrong(
+                    f"{path}.{key}[{i}]", f"{name!r} stands at {path}.{key}[{seen[name]}] already"
+                )
+            seen.setdefault(name, i)
+    for i, name in enumerate(machine.packages):
+        if name.endswith(".rpm"):
+            reading.wrong(
+                f"{path}.packages[{i}]",
+                f"{name!r} is a file",
+                hint="name the package, not its file",
+            )
+    for text in machine.hosts:
+        try:
+            ip_address(text)
+        except ValueError:
+            reading.wrong(child(f"{path}.hosts", text), f"{text!r} is not an IP address")
+
+
+def _network(network: MachineNetwork, node: Node, path: str, reading: Reading) -> None:
+    """Check one machine's network: what there is to configure, and what it is configured on."""
+    if network == MachineNetwork():
+        return
+    _families(network, path, reading)
+    if network.bond and node.interface:
+        reading.wrong(
+            f"{path}.interface",
+            f"{node.interface} and a bond of {', '.join(network.bond.interfaces)}",
+            expected="one of the two",
+            hint="the address is on the bond",
+        )
+    if network.bond and node.mac:
+        reading.wrong(
+            f"{path}.mac",
+            "cloud-init cannot find a bond by a MAC address",
+            hint="name the cards under bond.interfaces, and leave mac out",
+        )
+    if not (network.bond or node.interface or node.mac):
+        reading.wrong(
+            path,
+            "no card to configure",
+            expected="interface, mac or a bond",
+            hint="a network configuration needs to know which card has the address",
+        )
+        return
+    static = [address for address in node.addresses if address.prefix is not None]
+    if not static:
+        if network.gateways:
+            reading.wrong(
+                f"{path}.address",
+                "has a gateway, but no prefix length",
+                expected="ADDRESS/PREFIX, like 10.211.55.48/24",
+            )
+        return
+    for gateway in network.gateways:
+        nets = [ip_network(str(a), strict=False) for a in static if a.ip.version == gateway.version]
+        linked = gateway.is_link_local or any(gateway in net for net in nets)
+        if not linked:
+            reading.wrong(
+                f"{path}.address",
+                f"the gateway {gateway} is in no network of this node",
+                expected=f"an address in {' or '.join(map(str, nets))}" if nets else None,
+            )
+
+
+def _families(network: MachineNetwork, path: str, reading: Reading) -> None:
+    versions = [gateway.version for gateway in network.gateways]
+    if len(versions) != len(set(versions)):
+        reading.wrong(
+            f"{path}.machine.network.gateway",
+            f"two IPv{versions[0]} gateways",
+            expected="one of each family",
+        )
+    for i, route in enumerate(network.routes):
+        if route.to.version != route.via.version:
+            reading.wrong(
+                f"{path}.machine.network.routes[{i}]", f"{route.to} over {route.via}: two families"
+            )

@@ -1,0 +1,224 @@
+"""The words about machines in cluster.yaml; see :mod:`builder.formats.terms`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from builder.formats.shape import WRONG, MisfitError, child, did_you_mean, kind
+from builder.formats.terms import DNS_NAME
+from builder.model.machine import MachineFile
+
+if TYPE_CHECKING:
+    from builder.formats.shape import Reading
+    from builder.model.spec import Address, Subnet
+
+CARD = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}"
+"""A kernel's name of a network interface (IFNAMSIZ is 16, with the final zero)."""
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "InitConfiguration": (
+        "Of the first node, for kubeadm init.",
+        {"nodeRegistration": {"kubeletExtraArgs": {"v": "4"}}},
+    ),
+    "ClusterConfiguration": (
+        "Of the cluster: API server, controllers, scheduler, etcd.",
+        {"apiServer": {"extraArgs": {"profiling": "false"}}},
+    ),
+    "JoinConfiguration": (
+        "Of every other node, for kubeadm join.",
+        {"nodeRegistration": {"kubeletExtraArgs": {"v": "4"}}},
+    ),
+    "KubeletConfiguration": ("Of kubelet on every node.", {"maxPods": 200}),
+    "KubeProxyConfiguration": ("Of kube-proxy on every node.", {"mode": "ipvs"}),
+}
+"""What a document of each kind is about, with an example."""
+_CRYPT = re.compile(r"\$(?:2[aby]|5|6|y|gy|7)\$[A-Za-z0-9./$,=-]{8,}")
+_OWN = ("/etc/airseed", "/var/lib/airseed", "/usr/libexec/airseed")
+_KEY_KINDS = re.compile(
+    r"(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-nistp(?:256|384|521)"
+    r"|sk-(?:ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
+)
+
+
+def absolute(text: str) -> str:
+    """Read an absolute path; nothing in it leads back, and airseed's own folders are refused."""
+    if not text.startswith("/"):
+        raise MisfitError(f"{text!r} is not absolute", hint=f"write /{text}")
+    parts = text[1:].split("/")
+    if any(part in {"", ".", ".."} for part in parts):
+        raise MisfitError(f"{text!r} has a part that is not a name")
+    if any(text == own or text.startswith(f"{own}/") for own in _OWN):
+        raise MisfitError(f"{text!r} is airseed's own", hint="take another folder")
+    return text
+
+
+def machine_file(content: str | None, source: str | None, **said: Any) -> MachineFile:
+    """Make a file of its keys; exactly one of ``content`` and ``source`` is given."""
+    if (content is None) == (source is None):
+        raise ValueError("give either content or source" if content is None else "has two contents")
+    return MachineFile(content=content, source=source, **said)
+
+
+def permissions(text: str) -> str:
+    """Read octal permissions; ``644`` is taken for ``0644``.
+
+    Unquoted ``0644`` arrives as text too: a YAML number has no leading zero here.
+    """
+    if not re.fullmatch(r"[0-7]{3,4}", text):
+        raise MisfitError(f"{text!r} is not octal permissions")
+    return text.rjust(4, "0")
+
+
+def ssh_key(text: str) -> str:
+    """Read one line of authorized_keys; a private key is refused without being repeated."""
+    if "PRIVATE KEY" in text:
+        raise MisfitError("this is a private key", hint="take the file that ends in .pub")
+    words = text.split()
+    kinds = [number for number, word in enumerate(words) if _KEY_KINDS.fullmatch(word)]
+    if not kinds or kinds[0] + 1 >= len(words):
+        raise MisfitError("this is not a public key")
+    try:
+        blob = base64.b64decode(words[kinds[0] + 1], validate=True)
+    except binascii.Error:
+        raise MisfitError("the key is cut off or damaged") from None
+    name = words[kinds[0]].encode()
+    if blob[: 4 + len(name)] != len(name).to_bytes(4, "big") + name:
+        raise MisfitError("the key is cut off or damaged")
+    return text
+
+
+def password(text: str) -> str:
+    """Read a crypt(3) hash; nothing of it is ever repeated."""
+    if not _CRYPT.fullmatch(text):
+        raise MisfitError("this is not a password's hash")
+    return text
+
+
+def proxy(text: str) -> str:
+    """Read a proxy's URL; credentials in it would lie open on the machine."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise MisfitError("this is not a URL") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+        raise MisfitError("this is not the URL of a proxy", hint="begin it with http://")
+    if parts.username is not None or parts.password is not None:
+        raise MisfitError("credentials in a proxy's URL would be seen by everyone on the machine")
+    if parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise MisfitError("a proxy's URL ends after the port")
+    if not text.isascii() or " " in text:
+        raise MisfitError("this is not a URL")
+    return text.rstrip("/")
+
+
+def url(text: str) -> str:
+    """Read an http or https URL without credentials."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise MisfitError("this is not a URL") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+        raise MisfitError("this is not a URL", hint="begin it with https:// or http://")
+    if parts.username is not None or parts.password is not None:
+        raise MisfitError("credentials in a URL would be seen by everyone on the machine")
+    if not text.isascii() or not re.fullmatch(r"[!#-&(-;=?-_a-z~]+", text):
+        raise MisfitError("this is not a URL")
+    return text
+
+
+def address(text: str) -> Address:
+    """Read one IP address."""
+    try:
+        found = ip_address(text)
+    except ValueError:
+        hint = "leave the prefix length out" if "/" in text else None
+        raise MisfitError(f"{text!r} is not an IP address", hint=hint) from None
+    if "%" in text or found.is_unspecified or found.is_multicast or found.is_loopback:
+        raise MisfitError(f"{text!r} cannot stand here")
+    return found
+
+
+def destination(text: str) -> Subnet:
+    """Read the subnet of a route."""
+    if "/" not in text:
+        raise MisfitError(f"{text!r} has no prefix length", hint=f"write {text}/24, for example")
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        host_bits = "host bits" in str(error)
+        hint = f"write {ip_network(text, strict=False)}" if host_bits else None
+        raise MisfitError(f"{text!r} is not a subnet", hint=hint) from None
+
+
+def server(text: str) -> str:
+    """Read a host name or an address."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return host_name(text)
+
+
+def host_name(text: str) -> str:
+    """Read a host name."""
+    if not re.fullmatch(DNS_NAME, text) or len(text) > 253 or re.fullmatch(r"[0-9.]+", text):  # noqa: PLR2004 -- RFC 1035
+        lower = text.lower()
+        fits = lower != text and re.fullmatch(DNS_NAME, lower)
+        raise MisfitError(f"{text!r} is not a host name", hint=f"write {lower}" if fits else None)
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Read raw kubeadm documents by kind; their fields are checked where they are rendered."""
+
+    def read(self, value: Any, path: str, reading: Reading) -> dict[str, dict[str, Any]]:
+        """Read a mapping of documents; see :class:`builder.formats.shape.Shape`."""
+        if not isinstance(value, dict):
+            refused: dict[str, dict[str, Any]] = reading.wrong(
+                path, f"{kind(value)} is not a mapping", expected="documents by kind"
+            )
+            return refused
+        good = True
+        for name, document in value.items():
+            if name not in KINDS:
+                good = False
+                if reading.full:
+                    break
+                reading.wrong(
+                    child(path, name),
+                    "unknown kind",
+                    expected=f"one of {', '.join(KINDS)}",
+                    hint=did_you_mean(name, KINDS),
+                )
+            elif document is not None and not isinstance(document, dict):
+                good = False
+                reading.wrong(
+                    child(path, name), f"{kind(document)} is not a mapping", expected="its fields"
+                )
+        if not good:
+            wrong: dict[str, dict[str, Any]] = WRONG
+            return wrong
+        return {name: document for name, document in value.items() if document is not None}
+
+    def schema(self) -> dict[str, Any]:
+        """Describe the documents."""
+        return {
+            "type": "object",
+            "properties": {
+                name: {
+                    "type": ["object", "null"],
+                    "title": name,
+                    "description": doc,
+                    "examples": [example],
+                }
+                for name, (doc, example) in KINDS.items()
+            },
+            "additionalProperties": False,
+        }

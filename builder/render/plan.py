@@ -1,0 +1,43 @@
+"""The plan: everything that rendering one cluster's seeds needs, and who plays which part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from builder.model.choice import Choice
+    from builder.model.digest import Digest
+    from builder.model.lock import Lock
+    from builder.model.secrets import Secrets
+    from builder.model.spec import Cluster, Node
+
+Part = Literal["init", "control-plane", "worker"]
+"""What a node does at first boot: start the cluster, or join it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Hold one cluster, its lock and its secrets, ready to be rendered."""
+
+    cluster: Cluster
+    choice: Choice
+    lock: Lock
+    secrets: Secrets
+    sums: Digest
+    """Of the bundle's SHA256SUMS; what the node checks its payload against."""
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """Contents of the local files that cluster.yaml names, by the path that stands there."""
+
+    @property
+    def first(self) -> Node:
+        """Give the node on which kubeadm init runs."""
+        return self.cluster.control_planes[0]
+
+    def part(self, node: Node) -> Part:
+        """Tell what a node does at first boot."""
+        if node.name == self.first.name:
+            return "init"
+        return "control-plane" if node.role == "control-plane" else "worker"

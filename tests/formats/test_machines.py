@@ -1,0 +1,317 @@
+"""What cluster.yaml says about machines: read, laid over each other, and checked."""
+
+from __future__ import annotations
+
+import base64
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from builder.errors import DocumentError
+from builder.formats import spec
+from builder.model.machine import Bond, MachineFile, MachineNetwork, Proxy, Route, User
+from builder.model.spec import Cluster, Pki, SeedSettings
+
+KEY = (
+    "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519" + b"\0\0\0\x20" + b"k" * 32).decode()
+)
+HASH = "$6$salt$0123456789"
+HEAD = """\
+kubernetes: 1.18.5
+nodes:
+  - name: k8s01
+    role: control-plane
+    address: 10.0.0.1/24
+    interface: eth0
+"""
+FULL = f"""
+pki: {{files: site/pki/}}
+seed: {{provider: openstack, url: "http://10.0.0.9/bundle/", window: 48, phone-home: "https://x.example/r"}}
+registry: reg.example.com:5000/k8s
+machine:
+  files:
+    - {{path: /etc/motd, content: "one\\ntwo\\n", permissions: 0600, owner: "root:wheel"}}
+    - {{path: /opt/tool, source: site/tool}}
+  commands:
+    before: [echo one]
+    after: [echo two]
+  users:
+    - {{name: ops, ssh-keys: "{KEY} ops", groups: wheel, sudo: true, password: "{HASH}"}}
+  ssh-keys: ["{KEY}"]
+  proxy: {{http: "http://proxy:3128/", no: [.example.com]}}
+  ntp: [ntp.example.com, 10.0.0.9]
+  packages: [tcpdump]
+  hosts: {{10.0.0.9: [reg.example.com, reg], fd00::9: v6.example.com}}
+  network:
+    gateway: [10.0.0.254, fe80::1]
+    nameservers: 10.0.0.254
+    search: [example.com]
+    mtu: 9000
+    routes: [{{to: 10.9.0.0/16, via: 10.0.0.253}}]
+    vlan: 100
+  registry: {{ca: site/ca.pem, credentials: site/auth.json}}
+roles:
+  control-plane:
+    machine: {{ntp: ntp2.example.com, packages: [tcpdump, lsof], commands: {{before: [echo role]}}}}
+    kubeadm: {{KubeletConfiguration: {{maxPods: 200}}}}
+kubeadm:
+  ClusterConfiguration: {{apiServer: {{extraArgs: {{profiling: "False", v: null}}}}}}
+"""
+
+
+def read(more: str, head: str = HEAD) -> Cluster:
+    return spec.read(head + more, "cluster.yaml").cluster
+
+
+def faults(more: str, head: str = HEAD) -> list[tuple[str, str, str | None]]:
+    with pytest.raises(DocumentError) as caught:
+        read(more, head)
+    return [(f.where.partition(" (")[0], f.what, f.hint) for f in caught.value.faults]
+
+
+def test_everything_is_read() -> None:
+    cluster = read(FULL)
+    assert cluster.pki == Pki(kind="files", folder="site/pki")
+    assert cluster.seed == SeedSettings(
+        provider="openstack",
+        url="http://10.0.0.9/bundle/",
+        window=48,
+        phone_home="https://x.example/r",
+    )
+    machine = cluster.machine
+    assert machine.files == (
+        MachineFile(path="/etc/motd", content="one\ntwo\n", permissions="0600", owner="root:wheel"),
+        MachineFile(path="/opt/tool", source="site/tool"),
+    )
+    assert (machine.before, machine.after) == (("echo one",), ("echo two",))
+    assert machine.users == (
+        User(
+            name="ops",
+            ssh_keys=(f"{KEY} ops",),
+            groups=("wheel",),
+            sudo=True,
+            password=HASH,
+        ),
+    )
+    assert machine.proxy == Proxy(http="http://proxy:3128", no=(".example.com",))
+    assert machine.hosts == {
+        "10.0.0.9": ("reg.example.com", "reg"),
+        "fd00::9": ("v6.example.com",),
+    }
+    assert machine.network == MachineNetwork(
+        gateways=(ip_address("10.0.0.254"), ip_address("fe80::1")),
+        nameservers=(ip_address("10.0.0.254"),),
+        search=("example.com",),
+        mtu=9000,
+        routes=(Route(to=ip_network("10.9.0.0/16"), via=ip_address("10.0.0.253")),),
+        vlan=100,
+    )
+    assert (machine.registry.ca, machine.registry.credentials) == ("site/ca.pem", "site/auth.json")
+    assert cluster.kubeadm == {
+        "ClusterConfiguration": {"apiServer": {"extraArgs": {"profiling": "False", "v": None}}}
+    }
+
+
+def test_the_narrower_place_counts_and_lists_add_up() -> None:
+    more = """\
+    machine:
+      ntp: [own.example.com]
+      network: {mtu: 1500}
+      commands: {before: [echo node]}
+      files: [{path: /etc/motd, content: mine}]
+    kubeadm: {KubeletConfiguration: {maxPods: 10}}
+"""
+    cluster = read(FULL, HEAD + more)
+    machine = cluster.machine_of(cluster.nodes[0])
+    assert machine.ntp == ("own.example.com",)
+    assert machine.before == ("echo one", "echo role", "echo node")
+    assert machine.packages == ("tcpdump", "lsof")
+    assert [(file.path, file.content) for file in machine.files] == [
+        ("/etc/motd", "mine"),
+        ("/opt/tool", None),
+    ]
+    assert (machine.network.mtu, machine.network.vlan) == (1500, 100)
+    assert machine.registry.ca == "site/ca.pem"
+    assert [one.get("KubeletConfiguration") for one in cluster.kubeadm_of(cluster.nodes[0])] == [
+        None,
+        {"maxPods": 200},
+        {"maxPods": 10},
+    ]
+
+
+def test_nothing_said_is_nothing() -> None:
+    cluster = read("")
+    machine = cluster.machine_of(cluster.nodes[0])
+    assert machine.files == machine.packages == machine.ntp == ()
+    assert cluster.kubeadm_of(cluster.nodes[0]) == ({}, {}, {})
+
+
+def test_a_bond_is_read() -> None:
+    head = HEAD.replace("    interface: eth0\n", "")
+    more = (
+        "machine: {network: {bond: {interfaces: [eth0, eth1], mode: 802.3ad,"
+        " options: {miimon: 100}}}}\n"
+    )
+    cluster = read(more, head)
+    assert cluster.machine.network.bond == Bond(
+        interfaces=("eth0", "eth1"), mode="802.3ad", options={"miimon": "100"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (
+            "machine: {files: [{path: etc/motd, content: x}]}\n",
+            ("machine.files[0].path", "'etc/motd' is not absolute", "write /etc/motd"),
+        ),
+        (
+            "machine: {files: [{path: /etc/../motd, content: x}]}\n",
+            ("machine.files[0].path", "'/etc/../motd' has a part that is not a name", None),
+        ),
+        (
+            "machine: {files: [{path: /etc/airseed/node.env, content: x}]}\n",
+            (
+                "machine.files[0].path",
+                "'/etc/airseed/node.env' is airseed's own",
+                "take another folder",
+            ),
+        ),
+        (
+            "machine: {files: [{path: /x}]}\n",
+            ("machine.files[0]", "give either content or source", None),
+        ),
+        (
+            "machine: {files: [{path: /x, content: a, source: b}]}\n",
+            ("machine.files[0]", "has two contents", None),
+        ),
+        (
+            "machine: {files: [{path: /x, content: a, permissions: 8}]}\n",
+            (
+                "machine.files[0].permissions",
+                "'8' is not octal permissions",
+                'write it in quotes, as "0644"',
+            ),
+        ),
+        (
+            "machine: {ssh-keys: ['-----BEGIN OPENSSH PRIVATE KEY-----']}\n",
+            (
+                "machine.ssh-keys[0]",
+                "this is a private key",
+                "take the file that ends in .pub",
+            ),
+        ),
+        (
+            "machine: {ssh-keys: [ssh-ed25519 AAAA]}\n",
+            ("machine.ssh-keys[0]", "the key is cut off or damaged", None),
+        ),
+        (
+            "machine: {users: [{name: ops, password: hunter2}]}\n",
+            (
+                "machine.users[0].password",
+                "this is not a password's hash",
+                "openssl passwd -6 makes one",
+            ),
+        ),
+        (
+            "machine: {proxy: {http: 'http://me:secret@proxy:1'}}\n",
+            (
+                "machine.proxy.http",
+                "credentials in a proxy's URL would be seen by everyone on the machine",
+                None,
+            ),
+        ),
+        (
+            "seed: {url: 'http://me:secret@h/'}\n",
+            (
+                "seed.url",
+                "credentials in a URL would be seen by everyone on the machine",
+                None,
+            ),
+        ),
+        (
+            "machine: {hosts: {10.0.0: a}}\n",
+            ("machine.hosts.10.0.0", "'10.0.0' is not an IP address", None),
+        ),
+        (
+            "machine: {packages: [a, a]}\n",
+            ("machine.packages[1]", "'a' stands at machine.packages[0] already", None),
+        ),
+        (
+            "machine: {network: {gateway: 10.9.0.1}}\n",
+            ("nodes[0].address", "the gateway 10.9.0.1 is in no network of this node", None),
+        ),
+        (
+            "machine: {network: {gateway: [10.0.0.2, 10.0.0.3]}}\n",
+            ("nodes[0].machine.network.gateway", "two IPv4 gateways", None),
+        ),
+        (
+            "machine: {network: {routes: [{to: 10.1.0.1/16, via: 10.0.0.2}]}}\n",
+            (
+                "machine.network.routes[0].to",
+                "'10.1.0.1/16' is not a subnet",
+                "write 10.1.0.0/16",
+            ),
+        ),
+        (
+            "machine: {network: {bond: {interfaces: [eth1]}}}\n",
+            (
+                "nodes[0].interface",
+                "eth0 and a bond of eth1",
+                "the address is on the bond",
+            ),
+        ),
+        (
+            "kubeadm: {ClusterConfig: {}}\n",
+            ("kubeadm.ClusterConfig", "unknown kind", "did you mean 'ClusterConfiguration'?"),
+        ),
+        (
+            "roles: {master: {}}\n",
+            ("roles.master", "unknown key", None),
+        ),
+    ],
+)
+def test_mistakes_say_where_and_what_to_do(
+    more: str, expected: tuple[str, str, str | None]
+) -> None:
+    assert faults(more) == [expected]
+
+
+def test_a_network_needs_a_card() -> None:
+    head = HEAD.replace("    interface: eth0\n", "")
+    assert faults("machine: {network: {mtu: 1500}}\n", head) == [
+        (
+            "nodes[0]",
+            "no card to configure",
+            "a network configuration needs to know which card has the address",
+        )
+    ]
+
+
+def test_no_message_repeats_a_secret() -> None:
+    more = (
+        "machine: {users: [{name: ops, password: hunter2}],"
+        " proxy: {http: 'http://me:hunter2@proxy:1'}}\n"
+    )
+    with pytest.raises(DocumentError) as caught:
+        read(more)
+    assert "hunter2" not in repr(caught.value.faults)
+
+
+def test_access_without_a_registry_is_remarked() -> None:
+    found = spec.read(HEAD + "machine: {registry: {ca: x.pem}}\n", "c").remarks
+    assert [(f.where, f.what) for f in found] == [
+        ("machine.registry (line 7)", "has no effect without an internal registry")
+    ]
+
+
+def test_local_files_are_looked_up() -> None:
+    with pytest.raises(DocumentError) as caught:
+        spec.read(HEAD + FULL, "c", exists=lambda _: False)
+    assert [f.where.partition(" (")[0] for f in caught.value.faults] == [
+        "machine.files[1].source",
+        "machine.registry.ca",
+        "machine.registry.credentials",
+        "pki.files",
+        "pki.files",
+    ]
