@@ -195,11 +195,11 @@ def test_without_any_one_of_them_the_proof_fails_and_names_it(
     wanted = _demand(catalog, release)
     started = files.started(wanted, _installed(release, upstream / f"calico/v{version}"))
     whole = _lock(started)
-    proof.check(wanted, started, whole, ())
+    proof.check(wanted, started, whole)
     for missing in started:
         images = tuple(one for one in whole.images if one.reference != missing.reference)
         with pytest.raises(IncompleteError) as caught:
-            proof.check(wanted, started, replace(whole, images=images), ())
+            proof.check(wanted, started, replace(whole, images=images))
         assert [(fault.where, fault.what) for fault in caught.value.faults] == [
             (str(missing.reference), "calico will ask for it; not in the lock")
         ]

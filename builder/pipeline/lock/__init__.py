@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builder.errors import DocumentError, StorageError, UsageError
+from builder import disk
+from builder.errors import DocumentError, UsageError
 from builder.formats import catalog as catalog_format
 from builder.formats import lock as lock_format
 from builder.formats import spec as spec_format
@@ -137,7 +138,11 @@ def fits(cluster: Path, lock: Path, *, catalogs: Sequence[Path] = ()) -> bool:
     wanted = demand(spec.cluster, catalog)
     if subject(spec.cluster, wanted, cluster.parent) != found.subject:
         return False
-    return not (proof.missing(wanted, found) or files.changed(wanted, found, cluster.parent))
+    return not (
+        proof.missing_images(wanted.images, found)
+        or proof.missing_files(wanted, found)
+        or files.changed(wanted, found, cluster.parent)
+    )
 
 
 def subject(cluster: Cluster, wanted: Demand, folder: Path) -> Subject:
@@ -226,7 +231,7 @@ def _resolve(
             )
         ),
     )
-    proof.check(wanted, started, lock, chosen.problems)
+    proof.check(wanted, started, lock, present=chosen.present, problems=chosen.problems)
     return lock
 
 
@@ -238,21 +243,8 @@ def _cache() -> Path:
 
 def _write(lock: Lock, path: Path) -> None:
     """Put the lock in place whole, and drop what no lock of that name needs any more."""
-    content = lock_format.write(lock)
+    disk.put(path, lock_format.write(lock))
     kept = kept_beside(path)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with fresh.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except OSError as error:
-        raise StorageError(
-            error.strerror or str(error), where=str(error.filename or path)
-        ) from error
-    finally:
-        fresh.unlink(missing_ok=True)
     needed = {content.digest for content in lock.contents if content.kept}
     for digest in kept.digests() - needed:
         kept.drop(digest)

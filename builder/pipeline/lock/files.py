@@ -13,6 +13,7 @@ from builder.model.artifact import File
 from builder.model.catalog import ROLES
 from builder.model.demand import Wanted, merged, operator_images
 from builder.model.digest import Digest
+from builder.model.spec import is_url
 from builder.rpm.keys import Key, load_keys
 from builder.sources import file as file_source
 
@@ -174,8 +175,15 @@ def _extra(resolving: Resolving, wanted: WantedFile) -> File:
                 needed_by=wanted.needed_by,
                 trust="pinned" if wanted.digest else "first-use",
             )
+        if wanted.is_local:
+            raise _changed(wanted.sources[0], digest, wanted.digest)
         faults.append(Fault(where=source.name, what=f"sent {digest}", expected=str(wanted.digest)))
-    raise UnavailableError("no source has this file", where=wanted.path, faults=faults)
+    raise UnavailableError(
+        "no source has this file",
+        where=wanted.path,
+        hint="check the address, the network and proxy, and the sha256 in cluster.yaml",
+        faults=faults,
+    )
 
 
 def changed(wanted: Demand, lock: Lock, folder: Path) -> bool:
@@ -235,7 +243,7 @@ def _document(
 ) -> Document:
     """Take a document from beside the earlier lock, or from the first source that has it."""
     known = _known(resolving, path)
-    local = not any("://" in source for source in sources)
+    local = not any(is_url(source) for source in sources)
     if known is not None and expected in {None, known.digest} and not local:
         content = resolving.kept.find(known.digest)
         if content is not None:
@@ -244,6 +252,8 @@ def _document(
             return file_source.Document(content=content, digest=known.digest, source="lock")
         expected = known.digest
     client, folder = resolving.access.client, resolving.folder
+    if local:
+        return _own(sources[0], folder, limit, expected=expected, check=check)
     document = file_source.first(
         path,
         sources,
@@ -253,6 +263,33 @@ def _document(
     )
     resolving.passed_over(path, document.source, document.passed_over)
     return document
+
+
+def _own(
+    source: str,
+    folder: Path,
+    limit: int,
+    *,
+    expected: Digest | None,
+    check: Callable[[bytes], None] | None,
+) -> Document:
+    """Read a document beside cluster.yaml; what is wrong with it is its author's to mend."""
+    content = file_source.read_local(folder / source, limit)
+    digest = Digest.of(content)
+    if expected not in {None, digest}:
+        raise _changed(source, digest, expected)
+    if check is not None:
+        check(content)
+    return file_source.Document(content=content, digest=digest, source=source)
+
+
+def _changed(source: str, digest: Digest, expected: Digest | None) -> VerificationError:
+    return VerificationError(
+        f"the file has {digest}",
+        where=source,
+        expected=f"{expected}, as cluster.yaml says",
+        hint="put the file right, or its sha256 in cluster.yaml",
+    )
 
 
 def _file(

@@ -41,6 +41,8 @@ class Found:
     packages: tuple[Package, ...]
     repositories: tuple[Repository, ...]
     repodata: tuple[File, ...]
+    present: tuple[str, ...]
+    """Requests that the base fulfils already."""
     problems: tuple[Fault, ...]
     """Of installing exactly these on the base."""
 
@@ -93,6 +95,7 @@ def resolve(resolving: Resolving, keyring: Keyring) -> Found:
             if one.name in used
         ),
         repodata=repodata,
+        present=closure.present,
         problems=problems,
     )
 

@@ -12,34 +12,37 @@ from typing import TYPE_CHECKING
 from builder.errors import Fault, IncompleteError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from builder.model.demand import Demand, Wanted
     from builder.model.lock import Lock
 
 
-def check(wanted: Demand, started: Iterable[Wanted], lock: Lock, problems: Sequence[Fault]) -> None:
+def check(
+    wanted: Demand,
+    started: Iterable[Wanted],
+    lock: Lock,
+    *,
+    present: Collection[str] = (),
+    problems: Sequence[Fault] = (),
+) -> None:
     """Raise IncompleteError that names everything missing.
 
-    ``started`` is what the manifests and their operator start, ``problems`` what installing the
-    packages would meet.
+    ``started`` is what the manifests and their operator start, ``present`` the requests for
+    packages that the base fulfils already, ``problems`` what installing the packages would meet.
     """
-    faults = [*missing(wanted, lock), *missing_images(started, lock), *problems]
+    faults = [
+        *missing_images((*wanted.images, *started), lock),
+        *missing_packages(wanted, lock, present),
+        *missing_files(wanted, lock),
+        *problems,
+    ]
     if faults:
         raise IncompleteError(
             f"{len(faults)} things that a node will ask for are missing",
             hint="this should not happen with the shipped catalog; look at your own entries",
             faults=sorted(set(faults)),
         )
-
-
-def missing(wanted: Demand, lock: Lock) -> list[Fault]:
-    """Give what the cluster asks for by itself and the lock does not have."""
-    return [
-        *missing_images(wanted.images, lock),
-        *_missing_packages(wanted, lock),
-        *_missing_files(wanted, lock),
-    ]
 
 
 def missing_images(wanted: Iterable[Wanted], lock: Lock) -> list[Fault]:
@@ -67,21 +70,22 @@ def missing_images(wanted: Iterable[Wanted], lock: Lock) -> list[Fault]:
     return faults
 
 
-def _missing_packages(wanted: Demand, lock: Lock) -> list[Fault]:
-    """Give requested packages that are neither locked nor in the base.
+def missing_packages(wanted: Demand, lock: Lock, present: Collection[str]) -> list[Fault]:
+    """Give requests that no locked package answers, nor the base.
 
-    What the base has is known only where its metadata is, so that a name without a version counts
-    as fulfilled here; the transaction that ``packages.resolve`` proves is the real judge.
+    A name without a version says too little to be found among the builds; the transaction, which
+    ``packages.resolve`` proves, is its judge.
     """
     builds = {f"{package.nevra.name}-{package.nevra.evr}" for package in lock.packages}
     return [
         Fault(where=one.request, what=f"{' and '.join(one.needed_by)} asks for it; not in the lock")
         for one in wanted.packages
-        if one.repository and one.request not in builds
+        if one.repository and one.request not in builds and one.request not in present
     ]
 
 
-def _missing_files(wanted: Demand, lock: Lock) -> list[Fault]:
+def missing_files(wanted: Demand, lock: Lock) -> list[Fault]:
+    """Give manifests, files and keys that are not in the lock."""
     paths = {file.path for file in lock.files}
     fingerprints = {file.fingerprint for file in lock.files}
     return [

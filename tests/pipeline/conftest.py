@@ -1,0 +1,47 @@
+"""One upstream for all tests of a module; each test works in a folder of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from scene import Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from scene import Stage
+
+SMALL = "kubernetes: 1.18.5\nnodes:\n  - {name: a, role: control-plane, address: 10.0.0.1}\n"
+
+
+@dataclass(frozen=True)
+class Site:
+    """Open folders beside one running upstream."""
+
+    scene: Scene
+    folder: Path
+
+    def open(self, more: str = "", *, name: str = "work") -> Scene:
+        """Make a folder with the smallest cluster.yaml and ``more``."""
+        place = self.folder / name
+        place.mkdir()
+        opened = Scene(self.scene.upstream, place, self.scene.catalog)
+        # metadata of repositories that another test has read already is read no second time
+        opened.environment["XDG_CACHE_HOME"] = self.scene.environment["XDG_CACHE_HOME"]
+        (place / "cluster.yaml").write_text(SMALL + more, "utf-8")
+        return opened
+
+
+@pytest.fixture(scope="module")
+def shared(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """Run one upstream whose content nobody changes."""
+    with stage.scene(tmp_path_factory.mktemp("shared") / "work") as opened:
+        yield opened
+
+
+@pytest.fixture
+def site(shared: Scene, tmp_path: Path) -> Site:
+    return Site(shared, tmp_path)

@@ -1,0 +1,499 @@
+"""``airseed lock`` where upstream does not change: what is in, why, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builder.errors import IncompleteError
+from builder.formats import catalog as catalog_format
+from builder.formats import lock as lock_format
+from builder.formats import spec
+from builder.model.artifact import Blob
+from builder.model.demand import demand
+from builder.pipeline.lock import proof
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scene import Ran, Scene, Stage
+
+    from builder.model.demand import Demand
+    from builder.model.lock import Lock
+
+Site = Any
+KUBE = {"kubeadm", "kubelet", "kubectl", "kubernetes-cni", "cri-tools"}
+
+
+def locked(scene: Scene, *words: str) -> Lock:
+    ran = scene.lock("-q", *words)
+    assert ran.code == 0, ran.err
+    return lock_format.read(scene.lock_path)
+
+
+def names(lock: Lock) -> set[str]:
+    return {package.nevra.name for package in lock.packages}
+
+
+def said(ran: Ran, code: int, *words: str) -> None:
+    """Check exit code and that each of these stands in the error."""
+    assert ran.code == code, ran.err
+    assert "Traceback" not in ran.err
+    for word in words:
+        assert word in ran.err, f"{word!r} is not in:\n{ran.err}"
+
+
+# what is in ---------------------------------------------------------------------------------
+
+
+def test_the_same_question_gives_the_same_bytes(stage: Stage, site: Site) -> None:
+    """Another folder, another run of the upstream, a filled cache: nothing of it shows."""
+    scene = site.open()
+    shutil.copy(stage.finished / "cluster.yaml", scene.folder)
+    locked(scene)
+    assert scene.lock_path.read_bytes() == (stage.finished / "cluster.lock").read_bytes()
+    beside = {path.name for path in (scene.folder / "cluster.lock.d").iterdir()}
+    assert beside == {path.name for path in (stage.finished / "cluster.lock.d").iterdir()}
+    again = scene.lock("-q")
+    assert (again.code, again.out) == (0, "")
+    assert scene.lock_path.read_bytes() == (stage.finished / "cluster.lock").read_bytes()
+    assert scene.names == {"cluster.yaml", "cluster.lock", "cluster.lock.d"}
+
+
+def test_one_artifact_a_line_and_no_time(stage: Stage) -> None:
+    text = (stage.finished / "cluster.lock").read_text("ascii")
+    lines = [line.rstrip(",") for line in text.splitlines() if line.startswith('{"kind"')]
+    lock = stage.lock
+    count = sum(map(len, (lock.images, lock.blobs, lock.repositories, lock.packages, lock.files)))
+    assert len(lines) == count > 100
+    for line in lines:
+        fields = json.loads(line)
+        assert not {"time", "date", "created", "timestamp"} & fields.keys()
+    assert lock_format.write(lock).decode() == text
+
+
+def test_what_was_kept_beside_the_lock_is_all_small_documents(stage: Stage) -> None:
+    folder = stage.finished / "cluster.lock.d"
+    kept = {content.digest.hex for content in stage.lock.contents if content.kept}
+    assert {path.name for path in folder.iterdir()} == kept
+    for path in folder.iterdir():
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
+    assert any(isinstance(content, Blob) and content.kept for content in stage.lock.contents)
+
+
+def test_only_metadata_is_asked_for(site: Site) -> None:
+    scene = site.open()
+    scene.environment["XDG_CACHE_HOME"] = str(scene.folder / "cache")
+    ran = scene.lock("-q")
+    assert ran.code == 0, ran.err
+    paths = [one.path for one in ran.requests]
+    assert paths
+    assert not [path for path in paths if path.endswith(".rpm") or "/blobs/" in path]
+    assert ran.received < 1_000_000
+
+
+def test_the_walkthrough_is_locked_whole(stage: Stage) -> None:
+    lock = stage.lock
+    assert {image.name for image in lock.images} == {
+        "k8s.gcr.io/kube-apiserver:v1.18.5",
+        "k8s.gcr.io/kube-controller-manager:v1.18.5",
+        "k8s.gcr.io/kube-scheduler:v1.18.5",
+        "k8s.gcr.io/kube-proxy:v1.18.5",
+        "k8s.gcr.io/pause:3.2",
+        "k8s.gcr.io/etcd:3.4.3-0",
+        "k8s.gcr.io/coredns:1.6.7",
+        "quay.io/tigera/operator:v1.15.7",
+        *(
+            f"docker.io/calico/{name}:v3.18.6"
+            for name in ("cni", "kube-controllers", "node", "typha", "pod2daemon-flexvol")
+        ),
+    }
+    builds = {package.nevra.name: package.nevra.evr for package in lock.packages}
+    assert {name: builds[name] for name in (*KUBE, "docker-ce", "docker-ce-cli")} == {
+        "kubeadm": "1.18.5-0",
+        "kubelet": "1.18.5-0",
+        "kubectl": "1.18.5-0",
+        "kubernetes-cni": "0.8.6-0",
+        "cri-tools": "1.13.0-0",
+        "docker-ce": "3:19.03.9-3.el7",
+        "docker-ce-cli": "1:19.03.9-3.el7",
+    }
+    assert builds["containerd.io"] == "1.2.13-3.2.el7"
+    assert builds["container-selinux"] == "2:2.107-1.el7_6"
+    assert {"libseccomp", "libcgroup", "policycoreutils-python"} <= builds.keys()
+
+
+def test_roles_say_who_starts_an_image(stage: Stage) -> None:
+    roles = {image.reference.path: image.roles for image in stage.lock.images}
+    assert roles["kube-apiserver"] == roles["etcd"] == ("control-plane",)
+    assert roles["pause"] == roles["kube-proxy"] == ("control-plane", "worker")
+    assert roles["calico/node"] == ("control-plane", "worker")
+
+
+def test_trust_says_why_each_digest_is_believed(stage: Stage) -> None:
+    packages = {package.nevra.name: package.trust for package in stage.lock.packages}
+    assert packages["cri-tools"] == packages["kubernetes-cni"] == "pinned"  # by the catalog
+    assert packages["kubeadm"] == packages["docker-ce"] == "signed"
+    assert {file.trust for file in stage.lock.files if file.kind == "key"} == {"pinned"}
+    assert {file.trust for file in stage.lock.files if file.kind == "manifest"} == {"first-use"}
+    signed = {one.name: one.signed for one in stage.lock.repositories}
+    assert [name for name, is_signed in signed.items() if is_signed] == ["kubernetes-el7"]
+
+
+def test_a_fallback_is_reported(site: Site) -> None:
+    ran = site.open().lock()
+    said(
+        ran,
+        0,
+        "warning: kubernetes-el7 comes from https://mirrors.aliyun.com/kubernetes/yum/repos/"
+        "kubernetes-el7-x86_64/: https://packages.cloud.google.com/yum/repos/kubernetes-el7-x86_64/"
+        "repodata/repomd.xml: the server answered 404 Not Found",
+    )
+
+
+def test_calico_by_its_plain_manifest(site: Site) -> None:
+    lock = locked(site.open("cni: {name: calico, install: manifest}\n"))
+    calico = {image.name for image in lock.images if "calico" in image.needed_by}
+    assert calico == {
+        f"docker.io/calico/{name}:v3.18.6"
+        for name in ("cni", "kube-controllers", "node", "pod2daemon-flexvol")
+    }
+    assert [file.path for file in lock.files if file.kind == "manifest"] == [
+        "manifests/001-calico.yaml"
+    ]
+
+
+def test_no_network_plugin_and_kubernetes_1_19(site: Site) -> None:
+    scene = site.open("cni: none\n")
+    text = (scene.folder / "cluster.yaml").read_text().replace("1.18.5", "1.19.5")
+    (scene.folder / "cluster.yaml").write_text(text)
+    lock = locked(scene)
+    assert len(lock.images) == 7
+    assert "k8s.gcr.io/etcd:3.4.13-0" in {image.name for image in lock.images}
+    assert not [file for file in lock.files if file.kind == "manifest"]
+    assert {p.nevra.evr for p in lock.packages if p.nevra.name == "kubernetes-cni"} == {"0.8.7-0"}
+
+
+def test_json(site: Site) -> None:
+    scene = site.open()
+    ran = scene.lock("-q", "--json")
+    value = json.loads(ran.out)
+    assert value["lock"] == "cluster.lock"
+    assert "+ rpm kubeadm 1.18.5-0.x86_64" in " ".join(value["changes"])
+    assert json.loads(scene.lock("-q", "--json").out)["changes"] == []
+    same = scene.lock("-q", "--check", "--json")
+    assert (same.code, json.loads(same.out)) == (0, [])
+
+
+# the base -----------------------------------------------------------------------------------
+
+
+def test_less_base_means_more_packages(site: Site) -> None:
+    core = locked(site.open(name="core"))
+    empty = locked(site.open("os: {base: empty}\n", name="empty"))
+    assert core.subject.base == "core"
+    assert empty.subject.base == "empty"
+    assert names(core) < names(empty)
+    assert {"glibc", "bash", "systemd", "iptables"} <= names(empty) - names(core)
+
+
+def test_the_users_own_image_as_rpm_qa_prints_it(site: Site) -> None:
+    scene = site.open("os: {base: {packages: image.txt}}\n")
+    have = "".join(
+        f"{package.nevra.name}-{package.nevra.version}-{package.nevra.release}"
+        f".{package.nevra.arch}\n"
+        for package in locked(site.open("os: {base: empty}\n", name="empty")).packages
+        if package.nevra.name not in {*KUBE, "socat"}
+    )
+    listed = f"{have}homemade-1.0-1.x86_64\ngpg-pubkey-f4a80eb5-53a7ff4b\n"
+    (scene.folder / "image.txt").write_text(listed)
+    ran = scene.lock()
+    said(ran, 0, "warning: no repository describes 1 packages of the base, such as homemade-1.0-1")
+    lock = lock_format.read(scene.lock_path)
+    assert names(lock) == {*KUBE, "socat"}
+    assert lock.subject.base == f"sha256:{hashlib.sha256(listed.encode()).hexdigest()}"
+
+
+def test_an_image_whose_list_is_wrong(site: Site) -> None:
+    scene = site.open("os: {base: {packages: image.txt}}\n")
+    said(scene.lock(), 3, "os.base.packages", "there is no file 'image.txt'")
+    (scene.folder / "image.txt").write_text("glibc-2.17-260.el7.x86_64\n<html>\nNot a package\n")
+    ran = scene.lock()
+    said(ran, 3, "image.txt", "line 2", "line 3")
+    assert scene.names == {"cluster.yaml", "image.txt", "cluster.lock.d"}
+
+
+# extra --------------------------------------------------------------------------------------
+
+EXTRA = """\
+extra:
+  images: ['k8s.gcr.io/coredns:1.7.0']
+  packages: [net-tools, kernel]
+  files: [banner.txt, {source: banner.txt, path: site/again.txt}]
+  manifests: [app.yaml]
+"""
+APP = """\
+apiVersion: v1
+kind: List
+items:
+- apiVersion: batch/v1beta1
+  kind: CronJob
+  metadata: {name: nightly}
+  spec:
+    jobTemplate:
+      spec:
+        template:
+          spec:
+            initContainers: [{name: i, image: 'k8s.gcr.io/etcd:3.4.13-0'}]
+            containers: [{name: c, image: 'k8s.gcr.io/pause:3.2'}]
+---
+apiVersion: example.com/v1
+kind: Thing
+metadata: {name: thing}
+spec:
+  podTemplate:
+    spec:
+      containers: [{name: c, image: 'k8s.gcr.io/kube-proxy:v1.19.5'}]
+"""
+
+
+def test_extras_are_locked_with_what_they_start(site: Site) -> None:
+    scene = site.open(EXTRA)
+    (scene.folder / "banner.txt").write_text("hello\n")
+    (scene.folder / "app.yaml").write_text(APP)
+    lock = locked(scene)
+    mine = {image.name for image in lock.images if "extra" in image.needed_by}
+    assert mine == {
+        "k8s.gcr.io/coredns:1.7.0",
+        "k8s.gcr.io/etcd:3.4.13-0",
+        "k8s.gcr.io/pause:3.2",
+        "k8s.gcr.io/kube-proxy:v1.19.5",
+    }
+    pause = next(image for image in lock.images if image.reference.path == "pause")
+    assert pause.needed_by == ("kubeadm", "runtime", "extra")
+    assert {p.nevra.name for p in lock.packages if "extra" in p.needed_by} == {"net-tools"}
+    files = {file.path: file for file in lock.files if "extra" in file.needed_by}
+    assert [*files] == ["files/banner.txt", "files/site/again.txt", "manifests/003-app.yaml"]
+    assert files["files/banner.txt"].size == 6
+    assert files["files/banner.txt"].digest == files["files/site/again.txt"].digest
+
+
+def test_a_bundle_of_a_cluster_yaml_is_never_stale(site: Site) -> None:
+    """What a person changes is locked anew, be it a name without a version or a file's content."""
+    scene = site.open("extra: {packages: [kernel], files: [banner.txt]}\n")
+    banner, document = scene.folder / "banner.txt", scene.folder / "cluster.yaml"
+    words = ("bundle", "cluster.yaml", "--catalog", str(scene.catalog))
+    banner.write_text("hello\n")
+    said(scene.run(*words), 0, "cluster.lock is not there yet: locking")
+    said(scene.run(*words), 0, "cluster.lock fits cluster.yaml", "is there already and whole")
+    banner.write_text("Hello\n")
+    said(scene.run(*words), 0, "cluster.lock is for something else: locking")
+    document.write_text(document.read_text().replace("[kernel]", "[kernel, yum-utils]"))
+    said(scene.run(*words), 0, "cluster.lock is for something else: locking")
+    assert "yum-utils" in names(lock_format.read(scene.lock_path))
+    said(scene.run(*words), 0, "cluster.lock fits cluster.yaml")
+
+
+@pytest.mark.parametrize(
+    ("extra", "code", "words"),
+    [
+        (
+            "packages: [nosuch, kubeadm-1.18.99]",
+            1,
+            ["nosuch: no package matches in centos-7.6-os", "kubeadm is there as"],
+        ),
+        (
+            "images: ['k8s.gcr.io/pause:9.9']",
+            1,
+            ["k8s.gcr.io/pause:9.9: no source has this image", "404 Not Found"],
+        ),
+        (
+            f"files: [{{source: app.yaml, sha256: {'ab' * 32}}}]",
+            1,
+            [
+                "app.yaml: the file has sha256:",
+                f"expected sha256:{'ab' * 32}, as cluster.yaml says",
+            ],
+        ),
+        (
+            f"manifests: [{{source: app.yaml, sha256: {'ab' * 32}}}]",
+            1,
+            [
+                "app.yaml: the file has sha256:",
+                f"expected sha256:{'ab' * 32}, as cluster.yaml says",
+            ],
+        ),
+        (
+            "manifests: [broken.yaml]",
+            3,
+            [
+                "manifests/003-broken.yaml: 1 mistake",
+                "Deployment x: spec.containers[0].image",
+                "{{image}}",
+            ],
+        ),
+    ],
+)
+def test_what_cannot_be_had_is_named(site: Site, extra: str, code: int, words: list[str]) -> None:
+    scene = site.open(f"extra:\n  {extra}\n")
+    (scene.folder / "app.yaml").write_text(APP)
+    (scene.folder / "broken.yaml").write_text(
+        "kind: Deployment\nmetadata: {name: x}\nspec: {containers: [{image: '{{image}}'}]}\n"
+    )
+    ran = scene.lock("-q")
+    said(ran, code, *words)
+    assert "hint: " in ran.err
+    assert "cluster.lock" not in scene.names
+
+
+# catalogs -----------------------------------------------------------------------------------
+
+
+def test_a_catalog_of_the_users_own_comes_first(site: Site) -> None:
+    scene = site.open()
+    own = scene.folder / "own"
+    (own / "registries").mkdir(parents=True)
+    text = "prefix: quay.io/tigera\nsources: [docker.io/tigera]\n"
+    (own / "registries/tigera.yaml").write_text(text)
+    ran = scene.lock("-q", "--catalog", "own")
+    assert ran.code == 0, ran.err
+    (image,) = (i for i in lock_format.read(scene.lock_path).images if "tigera" in i.name)
+    assert (image.name, image.sources) == (
+        "quay.io/tigera/operator:v1.15.7",
+        ("docker.io/tigera/operator:v1.15.7",),
+    )
+    assert not [one for one in ran.requests if one.host == "quay.io"]
+
+
+def test_a_pinned_digest_that_is_not_upstreams_is_an_error(site: Site) -> None:
+    scene = site.open()
+    own = scene.folder / "own/kubernetes"
+    own.mkdir(parents=True)
+    text = (scene.catalog / "kubernetes/1.18.yaml").read_text()
+    pinned = next(line for line in text.splitlines() if "cri-tools-1.13.0-0.x86_64:" in line)
+    own.joinpath("1.18.yaml").write_text(
+        text.replace(pinned, f"    cri-tools-1.13.0-0.x86_64: {'cd' * 32}")
+    )
+    said(
+        scene.lock("-q", "--catalog", "own"),
+        1,
+        "packages are not the ones that the catalog pins",
+        "cri-tools-1.13.0-0.x86_64: the repository has sha256:",
+        f"expected sha256:{'cd' * 32}, as the catalog says",
+    )
+
+
+def test_every_mistake_of_a_catalog_is_told_with_its_file(site: Site) -> None:
+    scene = site.open()
+    for name, text in {
+        "registries/x.yaml": "prefix: quay.io/x\nsource: [a]\n",
+        "os/centos-7.7.yaml": "family: el7\n",
+        "kernel.yaml": "1.18: 3.10\n",
+    }.items():
+        path = scene.folder / "own" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    ran = scene.lock("--catalog", "own")
+    said(ran, 3, "own/registries/x.yaml: source (line 2): unknown key", "did you mean 'sources'?")
+    said(ran, 3, "own/os/centos-7.7.yaml: platforms", "own/kernel.yaml: no part of a catalog")
+
+
+# proof --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wanted(stage: Stage, shared: Scene) -> Demand:
+    catalog = catalog_format.load([shared.catalog])
+    return demand(spec.load(stage.finished / "cluster.yaml", catalog=catalog).cluster, catalog)
+
+
+def missing(wanted: Demand, lock: Lock) -> list[str]:
+    with pytest.raises(IncompleteError) as caught:
+        proof.check(wanted, (), lock)
+    return [fault.where for fault in caught.value.faults]
+
+
+def test_without_any_one_artifact_the_proof_names_it(stage: Stage, wanted: Demand) -> None:
+    lock = stage.lock
+    proof.check(wanted, (), lock)
+    asked = 0
+    for image in lock.images:
+        less = replace(lock, images=tuple(one for one in lock.images if one != image))
+        if image.reference in {one.reference for one in wanted.images}:
+            assert missing(wanted, less) == [image.name]
+            asked += 1
+    assert asked == 7
+    named = [p for p in lock.packages if {"kubeadm", "runtime"} & {*p.needed_by} and p.requested]
+    assert len(named) == 8
+    for package in named:
+        less = replace(lock, packages=tuple(one for one in lock.packages if one != package))
+        request = f"{package.nevra.name}-{package.nevra.evr}"
+        assert missing(wanted, less) == [request]
+        proof.check(wanted, (), less, present=[request])  # where the base has it already
+    for file in lock.files:
+        less = replace(lock, files=tuple(one for one in lock.files if one != file))
+        if file.kind == "manifest":
+            assert missing(wanted, less) == [file.path]
+        elif file.kind == "key":
+            assert missing(wanted, less) == [file.path.removeprefix("keys/").removesuffix(".asc")]
+
+
+def test_the_sandbox_image_says_who_will_miss_it(stage: Stage, wanted: Demand) -> None:
+    lock = stage.lock
+    images = tuple(one for one in lock.images if one.reference.path != "pause")
+    (fault,) = proof.missing_images(wanted.images, replace(lock, images=images))
+    assert str(fault) == (
+        "k8s.gcr.io/pause:3.2: kubeadm and runtime will ask for it; not in the lock"
+    )
+
+
+def test_an_image_for_the_wrong_role_or_processor_counts_as_missing(
+    stage: Stage, wanted: Demand
+) -> None:
+    lock = stage.lock
+    pause = next(one for one in lock.images if one.reference.path == "pause")
+    for changed, what in (
+        (replace(pause, roles=("control-plane",)), "the lock does not have it for a worker"),
+        (replace(pause, manifests=()), "the lock does not have it for linux/amd64"),
+    ):
+        images = tuple(changed if one == pause else one for one in lock.images)
+        (fault,) = proof.missing_images(wanted.images, replace(lock, images=images))
+        assert (fault.where, fault.what) == ("k8s.gcr.io/pause:3.2", what)
+
+
+# wrong use ----------------------------------------------------------------------------------
+
+
+def test_wrong_use_is_told_and_nothing_is_written(site: Site) -> None:
+    scene = site.open()
+    said(scene.lock("--check"), 2, "cluster.lock: there is no lock to check", "airseed lock")
+    said(scene.lock("--check", "--update", "x"), 2, "--check writes nothing")
+    said(scene.lock("-o", "cluster.yaml"), 2, "the lock would overwrite its cluster.yaml")
+    said(scene.run("lock", "none.yaml"), 2, "'none.yaml' does not exist")
+    assert scene.names == {"cluster.yaml"}
+    locked(scene)
+    before = scene.lock_path.read_bytes()
+    said(scene.lock("--update", "kubeadmin"), 2, "'kubeadmin'", "did you mean 'kubeadm'?")
+    scene.lock_path.write_bytes(before[:-20])
+    said(scene.lock(), 3, "cluster.lock: 1 mistake", "delete the file to lock afresh")
+    assert scene.lock_path.read_bytes() == before[:-20]
+
+
+def test_a_place_that_cannot_be_written(site: Site) -> None:
+    scene = site.open()
+    (scene.folder / "none").write_text("a file")
+    said(scene.lock("-q", "-o", "none/x.lock"), 1, "none", "Not a directory")
+    assert scene.names == {"cluster.yaml", "none"}
+
+
+def test_another_place_for_the_lock(site: Site, tmp_path: Path) -> None:
+    scene = site.open()
+    (tmp_path / "out").mkdir()
+    assert scene.lock("-q", "-o", "../out/x.lock").code == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"x.lock", "x.lock.d"}
+    assert scene.names == {"cluster.yaml"}
