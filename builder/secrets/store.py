@@ -1,0 +1,174 @@
+"""The secrets of one cluster in their folder: made where they are missing, kept where not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from builder.errors import Fault, StorageError, VerificationError
+from builder.model.secrets import Secrets
+from builder.secrets import authority, bootstrap, pem, supplied
+from builder.secrets.folder import Folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from builder.model.secrets import Authority
+    from builder.model.spec import Pki
+
+TOKEN = "token"  # noqa: S105 -- the file's name
+CERTIFICATE_KEY = "certificate-key"
+CA, CA_KEY = supplied.CLUSTER
+Word = Literal["token", "certificate-key"]
+
+_FORMS = {
+    TOKEN: (bootstrap.is_token, bootstrap.TOKEN_FORM),
+    CERTIFICATE_KEY: (bootstrap.is_certificate_key, bootstrap.CERTIFICATE_KEY_FORM),
+}
+_MAKE = "`airseed secrets` makes it"
+
+
+def load(folder: Path, pki: Pki) -> Secrets:
+    """Read the secrets of a cluster; the folder of ``pki: files`` is looked up beside ``folder``.
+
+    Raises:
+        StorageError: some are missing, unreadable or open to others.
+        VerificationError: some are damaged, ended, or do not fit together.
+    """
+    with Folder.open(folder) as room:
+        found = _read(room, _names(pki), all_of_them=True)
+    faults: list[Fault] = []
+    words = {name: _word(name, found[name], folder, faults) for name in _FORMS}
+    own = _own(found, folder, faults) if pki.kind == "generated" else None
+    if faults:
+        raise _unusable(folder, faults)
+    shared: Mapping[str, str] = {}
+    if pki.kind == "files":
+        own, shared = supplied.load(supplied_folder(folder, pki))
+    return Secrets(
+        token=words[TOKEN], certificate_key=words[CERTIFICATE_KEY], authority=own, shared=shared
+    )
+
+
+def load_authority(folder: Path, pki: Pki) -> Authority | None:
+    """Read the cluster's authority alone; it outlives the other secrets. Raises as :func:`load`."""
+    if pki.kind == "on-node":
+        return None
+    if pki.kind == "files":
+        return supplied.load(supplied_folder(folder, pki))[0]
+    with Folder.open(folder) as room:
+        found = _read(room, (CA, CA_KEY), all_of_them=True)
+    faults: list[Fault] = []
+    own = _own(found, folder, faults)
+    if faults:
+        raise _unusable(folder, faults)
+    return own
+
+
+def make(folder: Path, pki: Pki, *, rotate: Sequence[Word] = ()) -> Secrets:
+    """Make what is missing, then :func:`load`."""
+    prepare(folder, pki, rotate=rotate)
+    return load(folder, pki)
+
+
+def prepare(folder: Path, pki: Pki, *, rotate: Sequence[Word] = ()) -> tuple[str, ...]:
+    """Make what is missing and what ``rotate`` names; give the names of the files written.
+
+    Nothing is written when something that stays is wrong. Two runs at once write one after the
+    other, so that the second finds what the first made. Raises as :func:`load`.
+    """
+    if pki.kind == "files":
+        supplied.load(supplied_folder(folder, pki))
+    with Folder.open(folder, create=True) as room, room.locked():
+        found = _read(room, [name for name in _names(pki) if name not in rotate])
+        _check(found, folder)
+        wanted: dict[str, str] = {}
+        if TOKEN not in found:
+            wanted[TOKEN] = f"{bootstrap.new_token()}\n"
+        if CERTIFICATE_KEY not in found:
+            wanted[CERTIFICATE_KEY] = f"{bootstrap.new_certificate_key()}\n"
+        if pki.kind == "generated" and CA not in found:
+            # The key goes first: a run that is cut between the two finds it and goes on.
+            key = pem.private_key(found[CA_KEY]) if CA_KEY in found else authority.new_key()
+            if CA_KEY not in found:
+                wanted[CA_KEY] = pem.key_text(key)
+            wanted[CA] = pem.certificate_text(authority.self_signed(key))
+        for name, text in wanted.items():
+            room.write(name, text.encode())
+    return tuple(wanted)
+
+
+def supplied_folder(folder: Path, pki: Pki) -> Path:
+    """Give the folder of ``pki: files``."""
+    return folder.parent / (pki.folder or "")
+
+
+def _names(pki: Pki) -> tuple[str, ...]:
+    return (*_FORMS, CA, CA_KEY) if pki.kind == "generated" else tuple(_FORMS)
+
+
+def _read(room: Folder, names: Iterable[str], *, all_of_them: bool = False) -> dict[str, bytes]:
+    """Read files that are there and closed to others; raise StorageError with all mistakes."""
+    found: dict[str, bytes] = {}
+    faults: list[Fault] = []
+    for name in names:
+        content = room.read(name)
+        if isinstance(content, Fault):
+            faults.append(content)
+        elif content is not None:
+            found[name] = content
+        elif all_of_them:
+            faults.append(Fault(where=str(room.path / name), what="is missing", hint=_MAKE))
+    if faults:
+        raise StorageError("the secrets can't be used", where=str(room.path), faults=faults)
+    return found
+
+
+def _check(found: Mapping[str, bytes], folder: Path) -> None:
+    """Raise VerificationError when something that is there would not do."""
+    faults: list[Fault] = []
+    for name in _FORMS:
+        if name in found:
+            _word(name, found[name], folder, faults)
+    if CA in found and CA_KEY in found:
+        _own(found, folder, faults)
+    elif CA_KEY in found:
+        try:
+            pem.private_key(found[CA_KEY])
+        except ValueError as error:
+            faults.append(Fault(where=str(folder / CA_KEY), what=str(error)))
+    elif CA in found:
+        faults.append(
+            Fault(
+                where=str(folder / CA_KEY),
+                what="is missing, and nothing else can sign for ca.crt",
+                hint="restore it from your backup; where no node has booted yet, delete ca.crt",
+            )
+        )
+    if faults:
+        raise _unusable(folder, faults)
+
+
+def _word(name: str, content: bytes, folder: Path, faults: list[Fault]) -> str:
+    """Read token or certificate key; what stands there instead is not repeated."""
+    fits, form = _FORMS[name]
+    text = content.decode("ascii", "replace").strip()
+    if not fits(text):
+        faults.append(
+            Fault(
+                where=str(folder / name),
+                what=f"holds no {name.replace('-', ' ')}",
+                expected=form,
+                hint=f"`airseed secrets --rotate {name}` makes a new one",
+            )
+        )
+    return text
+
+
+def _own(found: Mapping[str, bytes], folder: Path, faults: list[Fault]) -> Authority | None:
+    where = (str(folder / CA), str(folder / CA_KEY))
+    return authority.read(found[CA], found[CA_KEY], where=where, faults=faults)
+
+
+def _unusable(folder: Path, faults: list[Fault]) -> VerificationError:
+    return VerificationError("the secrets can't be used", where=str(folder), faults=faults)

@@ -1,0 +1,104 @@
+"""``pki: {files: FOLDER}``: authorities and keys that the user brings, laid out as kubeadm's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from builder.errors import Fault, StorageError, VerificationError
+from builder.secrets import authority, pem
+from builder.secrets.folder import OTHERS_MAY_ENTER, OTHERS_MAY_WRITE, read_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.model.secrets import Authority
+
+CLUSTER = ("ca.crt", "ca.key")
+SHARED = (("etcd/ca.crt", "etcd/ca.key"), ("front-proxy-ca.crt", "front-proxy-ca.key"))
+SIGNING = ("sa.pub", "sa.key")
+"""The keys of service accounts' tokens."""
+
+
+def load(folder: Path) -> tuple[Authority, dict[str, str]]:
+    """Read the cluster's authority, and what else there is by its path below the folder.
+
+    Raises:
+        StorageError: files are missing, unreadable or open to others.
+        VerificationError: files are damaged, ended, or do not fit together.
+    """
+    found = _contents(folder)
+    faults: list[Fault] = []
+    cluster: Authority | None = None
+    shared: dict[str, str] = {}
+    for names in (CLUSTER, *SHARED):
+        if names[0] not in found:
+            continue
+        where = (str(folder / names[0]), str(folder / names[1]))
+        one = authority.read(found[names[0]], found[names[1]], where=where, faults=faults)
+        if names == CLUSTER:
+            cluster = one
+        elif one is not None:
+            shared |= {names[0]: one.certificate, names[1]: one.key}
+    if SIGNING[0] in found:
+        shared |= _signing(folder, found, faults)
+    if faults or cluster is None:
+        raise VerificationError("these files can't be used", where=str(folder), faults=faults)
+    return cluster, shared
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    """Read all files that are there; of a pair both must be."""
+    found: dict[str, bytes] = {}
+    faults: list[Fault] = []
+    for pair in (CLUSTER, *SHARED, SIGNING):
+        contents = {
+            name: read_file(
+                folder / name,
+                forbidden=OTHERS_MAY_ENTER if name.endswith(".key") else OTHERS_MAY_WRITE,
+            )
+            for name in pair
+        }
+        needed = pair == CLUSTER or any(one is not None for one in contents.values())
+        for name, content in contents.items():
+            if isinstance(content, bytes):
+                found[name] = content
+            elif isinstance(content, Fault):
+                faults.append(content)
+            elif needed:
+                faults.append(_missing(folder, name, pair))
+    if faults:
+        raise StorageError("these files can't be used", where=str(folder), faults=faults)
+    return found
+
+
+def _missing(folder: Path, name: str, pair: tuple[str, str]) -> Fault:
+    if pair == SIGNING and name == pair[0]:
+        hint = f"openssl pkey -pubout -in {folder / pair[1]} -out {folder / pair[0]}"
+    elif name.endswith(".key"):
+        hint = "without it no node can be given a certificate; pki: on-node needs no files"
+    else:
+        hint = None
+    return Fault(where=str(folder / name), what="is missing", hint=hint)
+
+
+def _signing(folder: Path, found: dict[str, bytes], faults: list[Fault]) -> dict[str, str]:
+    """Read the keys of service accounts; several public ones may be there while they change."""
+    public, key = None, None
+    try:
+        public = pem.public_keys(found[SIGNING[0]])
+    except ValueError as error:
+        faults.append(Fault(where=str(folder / SIGNING[0]), what=str(error)))
+    try:
+        key = pem.private_key(found[SIGNING[1]])
+    except ValueError as error:
+        faults.append(Fault(where=str(folder / SIGNING[1]), what=str(error)))
+    if public is None or key is None:
+        return {}
+    if pem.public_bytes(key.public_key()) not in map(pem.public_bytes, public):
+        faults.append(
+            Fault(
+                where=str(folder / SIGNING[1]),
+                what=f"the key does not belong to {folder / SIGNING[0]}",
+            )
+        )
+    return {SIGNING[0]: "".join(map(pem.public_text, public)), SIGNING[1]: pem.key_text(key)}
