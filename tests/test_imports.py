@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-BASE = {"errors", "report", "assets"}
+BASE = {"errors", "report", "assets", "disk"}
 LIBRARIES = BASE | {"model"}
 DOCUMENTS = LIBRARIES | {"formats"}
 NETWORK = LIBRARIES | {"http"}
@@ -19,6 +19,7 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "report": set(),
     "assets": {"errors"},
+    "disk": {"errors"},
     "model": set(),
     "formats": LIBRARIES,
     "http": LIBRARIES,

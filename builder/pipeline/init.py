@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING
 
+from builder import disk
 from builder.assets import tree
-from builder.errors import StorageError, UsageError
+from builder.errors import UsageError
 from builder.formats import spec
 from builder.formats.shape import did_you_mean
 
@@ -40,18 +40,12 @@ def write(example: str, target: Path, *, force: bool = False) -> Path:
             hint=did_you_mean(example, examples()),
         )
     content = (_folder() / f"{example}.yaml").read_bytes()
-    try:
-        if target.is_dir():
-            target = target / NAME
-        if not force and target.exists():
-            raise UsageError("the file exists", where=str(target), hint="--force overwrites it")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _put(target, content)
-        _put(target.with_name(SCHEMA_NAME), schema_text().encode())
-    except OSError as error:
-        raise StorageError(
-            error.strerror or str(error), where=str(error.filename or target)
-        ) from error
+    if target.is_dir():
+        target = target / NAME
+    if not force and target.exists():
+        raise UsageError("the file exists", where=str(target), hint="--force overwrites it")
+    disk.put(target, content)
+    disk.put(target.with_name(SCHEMA_NAME), schema_text().encode())
     return target
 
 
@@ -62,13 +56,3 @@ def schema_text() -> str:
 
 def _folder() -> Path:
     return tree("mirrors") / "examples"
-
-
-def _put(path: Path, content: bytes) -> None:
-    """Write under another name first, so that a full disk leaves what was there."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        fresh.write_bytes(content)
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)

@@ -1,0 +1,65 @@
+"""Put a file in place whole: what has its final name is never half written.
+
+Everyone who leaves a document for a user goes through here. The bundle and the content-addressed
+store have ways of their own, since they write large files piece by piece.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+from builder.errors import StorageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PUBLIC = 0o644
+PRIVATE = 0o600
+
+
+def put(path: Path, content: bytes, *, mode: int = PUBLIC, sync: bool = True) -> None:
+    """Write a file under another name beside it, then rename it; its folder is made when missing.
+
+    ``mode`` holds from the first byte on, whatever the umask adds or takes. Without ``sync`` a
+    power cut may leave an older or empty file. Raise StorageError when the disk does not take it.
+    """
+    fresh = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, mode)
+            file.write(content)
+            if sync:
+                file.flush()
+                os.fsync(handle)
+        fresh.replace(path)
+    except OSError as error:
+        _forget(fresh)
+        raise StorageError(
+            error.strerror or str(error),
+            where=str(error.filename or path),
+            hint="check free space and that the folder can be written",
+        ) from error
+    except BaseException:
+        _forget(fresh)
+        raise
+
+
+def _forget(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def folder(path: Path, *, mode: int = 0o700) -> None:
+    """Make a folder with these permissions; raise StorageError when the disk does not take it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.is_dir():
+            path.mkdir(mode=mode)
+        path.chmod(mode)
+    except OSError as error:
+        raise StorageError(error.strerror or str(error), where=str(path)) from error

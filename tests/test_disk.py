@@ -1,0 +1,65 @@
+"""What has its final name is whole, and nobody else may read what is private."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builder import disk
+from builder.errors import StorageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_permissions_are_what_was_asked_for(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        disk.put(tmp_path / "a" / "public", b"x")
+        disk.put(tmp_path / "private", b"y", mode=disk.PRIVATE)
+        disk.folder(tmp_path / "b" / "folder")
+    finally:
+        os.umask(before)
+    assert (mode(tmp_path / "a" / "public"), mode(tmp_path / "private")) == (0o644, 0o600)
+    assert mode(tmp_path / "b" / "folder") == 0o700
+
+
+def test_a_failure_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    disk.put(path, b"old")
+
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError) as caught:
+        disk.put(path, b"new")
+    assert str(caught.value) == f"{path}: No space left on device"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+    assert path.read_bytes() == b"old"
+
+
+def test_a_folder_that_is_a_file_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for attempt in (
+        lambda: disk.put(tmp_path / "file" / "in", b"x"),
+        lambda: disk.folder(tmp_path / "file" / "in"),
+    ):
+        with pytest.raises(StorageError, match=r"Not a directory|File exists"):
+            attempt()
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "outside").write_text("theirs")
+    (tmp_path / "file").symlink_to(tmp_path / "outside")
+    disk.put(tmp_path / "file", b"ours")
+    assert (tmp_path / "outside").read_text() == "theirs"
+    assert not (tmp_path / "file").is_symlink()
