@@ -107,6 +107,17 @@ class Registry:
             lambda url, headers: self._client.open(url, offset=offset, size=size, headers=headers),
         )
 
+    def document(self, repository: str, digest: Digest, *, limit: int) -> bytes:
+        """Fetch a small blob whole, retried as small documents are; its digest is not checked.
+
+        Raise FetchError.
+        """
+        return self._ask(
+            repository,
+            f"blobs/{digest}",
+            lambda url, headers: self._client.get(url, headers=headers, limit=limit),
+        ).content
+
     def _ask(
         self, repository: str, rest: str, call: Callable[[str, dict[str, str]], _Answer]
     ) -> _Answer:

@@ -20,6 +20,7 @@ _LEAD_MAGIC = b"\xed\xab\xee\xdb"
 _INTRO = struct.Struct(">4s4xII")
 _MAGIC = b"\x8e\xad\xe8\x01"
 _ENTRY = struct.Struct(">IIII")
+_BINARY = 7
 _MOST_ENTRIES = 65_535
 _LARGEST = 64 << 20
 """Bytes of the largest head that is read; those of texlive and kernels have some 4 MiB."""
@@ -66,6 +67,35 @@ def signature_tags(head: bytes, *, where: str = "RPM") -> set[int]:
     tags = _tags(head, LEAD, where)
     _tags(head, LEAD + _padded(_span(head, LEAD, where)), where)
     return tags
+
+
+def main_header(head: bytes, *, where: str = "RPM") -> bytes:
+    """Give the header that signatures cover, without lead and signature header."""
+    return head[_main(head, where) : header_length(head, where=where)]
+
+
+def value(
+    head: bytes, tag: int, *, signature: bool = False, where: str = "RPM"
+) -> tuple[int, bytes] | None:
+    """Give a tag's kind, and its content with all that follows it in the store.
+
+    Only binary content (kind 7) ends where it ends; None stands for a tag that is not there. The
+    head must have passed :func:`signature_tags`.
+    """
+    start = LEAD if signature else _main(head, where)
+    _, entries, length = _INTRO.unpack_from(head, start)
+    store = start + _INTRO.size + entries * _ENTRY.size
+    index = memoryview(head)[start + _INTRO.size : store]
+    for found, kind, offset, count in _ENTRY.iter_unpack(index):
+        if found == tag:
+            end = offset + count if kind == _BINARY else length
+            return kind, head[store + offset : store + min(end, length)]
+    return None
+
+
+def _main(head: bytes, where: str) -> int:
+    """Give where the main header begins."""
+    return LEAD + _padded(_span(head, LEAD, where))
 
 
 def _span(content: bytes, start: int, where: str) -> int:

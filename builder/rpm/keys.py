@@ -21,7 +21,12 @@ KEYS_LIMIT = 1 << 20
 SIGNATURE_LIMIT = 1 << 18
 """Bytes of the largest detached signature that is read."""
 _MOST_KEYS = 64
+_MOST_SIGNATURES = 16
 _SHORT_ID = 16
+
+
+class UncheckableError(VerificationError):
+    """Say that a signature proves nothing here: a stranger's, or one that today's rules forbid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +65,7 @@ def load_keys(content: bytes, *, where: str = "key") -> tuple[Key, ...]:
     pysequoia = _pysequoia()
     try:
         certs = pysequoia.Cert.split_bytes(content)
-        if any(cert.has_secret_keys for cert in certs):
+        if certs and _has_secrets(pysequoia, content):
             raise VerificationError(
                 "there is a secret key in it", where=where, hint="export the public half only"
             )
@@ -74,6 +79,15 @@ def load_keys(content: bytes, *, where: str = "key") -> tuple[Key, ...]:
     if len(keys) > _MOST_KEYS:
         raise VerificationError(f"there are more than {_MOST_KEYS} keys in it", where=where)
     return tuple({key.fingerprint: key for key in keys}.values())
+
+
+def _has_secrets(pysequoia: Any, content: bytes) -> bool:
+    """Look into the file itself, for what is read of it leaves secrets out."""
+    tags = pysequoia.packet.Tag
+    packets = pysequoia.packet.PacketPile.from_bytes(content)  # of the first armour only
+    return b"PGP PRIVATE KEY" in content or any(
+        packet.tag in (tags.SecretKey, tags.SecretSubkey) for packet in packets
+    )
 
 
 def _key(pysequoia: Any, content: bytes) -> Key:
@@ -99,41 +113,70 @@ def verify_detached(
 ) -> str:
     """Check a detached signature, armoured or binary; give the fingerprint of the key.
 
-    Raise VerificationError that says which key signed and which were expected, or which modern
-    rule an old signature breaks.
+    There may be several, as while a signer changes keys: one good one is enough. Raise
+    UncheckableError that says which key signed and which were expected, or which of today's rules
+    an old signature breaks; VerificationError for one that is wrong.
     """
     if len(signature) > SIGNATURE_LIMIT:
         raise VerificationError("this is too large for a signature", where=where)
+    issuers: list[str] = []
+    bad: VerificationError | None = None
+    for packet, issuer in _signatures(signature, where):
+        issuers.append(issuer or "of an unknown number")
+        for key in keys:
+            if issuer and key.has(issuer):
+                try:
+                    return _verify(content, packet, key, where)
+                except VerificationError as error:
+                    bad = error
+    raise bad or _stranger(issuers, keys, where)
+
+
+def _signatures(content: bytes, where: str) -> list[tuple[Any, str]]:
+    """Read the signatures of a file, each with fingerprint or key ID of who made it."""
     pysequoia = _pysequoia()
     try:
-        packet = pysequoia.Sig.from_bytes(signature)
-        issuer = str(packet.issuer_fingerprint or packet.issuer_key_id or "").upper()
+        found = [
+            pysequoia.Sig.from_bytes(bytes(packet))
+            for packet in pysequoia.packet.PacketPile.from_bytes(content)
+            if packet.tag == pysequoia.packet.Tag.Signature
+        ]
+        if not found:
+            raise VerificationError("there is no OpenPGP signature in it", where=where)
+        return [
+            (one, str(one.issuer_fingerprint or one.issuer_key_id or "").upper())
+            for one in found[:_MOST_SIGNATURES]
+        ]
     except (RuntimeError, ValueError, OSError) as error:
         raise VerificationError(
             f"no OpenPGP signature can be read: {_reason(error)}", where=where
         ) from error
-    matching = [key for key in keys if issuer and key.has(issuer)]
-    if not matching:
-        raise _stranger(issuer, keys, where)
-    key = matching[0]
+
+
+def _verify(content: bytes, packet: Any, key: Key, where: str) -> str:
+    pysequoia = _pysequoia()
+    cert = pysequoia.Cert.from_bytes(key.content)
     try:
-        cert = pysequoia.Cert.from_bytes(key.content)
         found = pysequoia.verify(bytes=content, store=lambda _ids: [cert], signature=packet)
         good = {str(one.certificate).upper() for one in found.valid_sigs}
     except (RuntimeError, ValueError, OSError) as error:
+        if outdated := _outdated(packet, cert):
+            raise UncheckableError(
+                f"the signature of {key} can't be checked", where=where, hint=outdated
+            ) from error
         raise VerificationError(
             f"the signature of {key} is not good: {_reason(error)}",
             where=where,
-            hint=_explain(packet, pysequoia.Cert.from_bytes(key.content)),
+            hint=_explain(packet, cert),
         ) from error
     if key.fingerprint not in good:
         raise VerificationError(f"the signature of {key} is not good", where=where)
     return key.fingerprint
 
 
-def _stranger(issuer: str, keys: Iterable[Key], where: str) -> VerificationError:
-    return VerificationError(
-        f"it is signed by the key {issuer or 'of an unknown number'}",
+def _stranger(issuers: Iterable[str], keys: Iterable[Key], where: str) -> UncheckableError:
+    return UncheckableError(
+        f"it is signed by the key {' and '.join(issuers)}",
         where=where,
         expected=" or ".join(str(key) for key in keys) or "no key was given to check it with",
         hint="if the signer changed the key, check the new one's fingerprint and add it to the"
@@ -141,21 +184,29 @@ def _stranger(issuer: str, keys: Iterable[Key], where: str) -> VerificationError
     )
 
 
-def _explain(packet: Any, cert: Any) -> str:
+def _outdated(packet: Any, cert: Any) -> str | None:
     """Say which of today's rules an old but perhaps genuine signature breaks."""
     try:
-        if packet.version is not None and str(packet.version).endswith("3"):
+        if str(packet.version).endswith("3"):
             return "it is a version 3 signature, which is not accepted since 2021"
         if "SHA1" in str(packet.hash_algorithm).upper():
             return "it is made with SHA-1, which is not accepted since 2023"
-        if cert.is_revoked:
-            return "the key is revoked"
-        expiration = cert.expiration
-        if expiration is not None and packet.created and packet.created > expiration:
-            return f"the key expired on {expiration:%Y-%m-%d}, before the signature was made"
+    except (RuntimeError, ValueError) as error:
+        return f"it is of an unknown kind: {_reason(error)}"
+    try:
         _ = cert.user_ids
     except (RuntimeError, ValueError) as error:
         return f"the key breaks today's rules: {_reason(error)}"
+    return None
+
+
+def _explain(packet: Any, cert: Any) -> str:
+    """Guess why a signature that could be checked is not good."""
+    if cert.is_revoked:
+        return "the key is revoked"
+    expiration = cert.expiration
+    if expiration is not None and packet.created and packet.created > expiration:
+        return f"the key expired on {expiration:%Y-%m-%d}, before the signature was made"
     return "the content, the signature or both were changed"
 
 

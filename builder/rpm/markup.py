@@ -140,6 +140,9 @@ def _parser(*, typed: bool = False) -> expat.XMLParserType:
         if inner or not typed:
             refuse()
 
+    def skipped(*_: object) -> None:
+        raise _Refused("it needs an entity that it does not declare")
+
     def refuse(*_: object) -> None:
         raise _Refused("it declares a document type, which repository metadata never needs")
 
@@ -147,6 +150,7 @@ def _parser(*, typed: bool = False) -> expat.XMLParserType:
     parser = expat.ParserCreate("utf-8", "}")
     parser.StartDoctypeDeclHandler = doctype
     parser.EntityDeclHandler = refuse
+    parser.SkippedEntityHandler = skipped
     parser.buffer_text = True
     return parser
 

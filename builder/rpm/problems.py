@@ -76,7 +76,7 @@ def _advice(universe: Universe, info: Any, infos: list[Any], searched: list[str]
         if involved:
             return "the base has another version, and packages of the base are never downgraded"
         return "two of the requests, or what they need, want different versions of one package"
-    chain = _chain(infos)
+    chain = _chain(universe.pool, infos)
     return f"on the way: {chain}" if chain else None
 
 
@@ -89,7 +89,7 @@ def _missing(universe: Universe, info: Any, infos: list[Any], searched: list[str
     there = versions(universe.pool, name)
     found = f"{name} is there as {there}" if there else None
     looked = f"searched: {', '.join(searched)}, and the base"
-    chain = _chain([one for one in infos if one is not info])
+    chain = _chain(universe.pool, [one for one in infos if one is not info])
     way = f"on the way: {chain}" if chain else None
     foreign = other_architectures(universe, str(info.dep)) if not there else None
     return plain("; ".join(part for part in (found, foreign, looked, way) if part))
@@ -109,12 +109,17 @@ def other_architectures(universe: Universe, text: str) -> str | None:
     return plain(f"other architectures are taken only when a request names one: {some}")
 
 
-def _chain(infos: list[Any]) -> str:
-    steps = [
-        f"{info.solvable} requires {info.dep}"
-        for info in infos
-        if info.solvable and info.dep and "requires" in info.problemstr()
+def _chain(pool: Any, infos: list[Any]) -> str:
+    """Give the requirements that lead to a problem, those that nothing else leads to first."""
+    left = [
+        info for info in infos if info.solvable and info.dep and "requires" in info.problemstr()
     ]
+    steps: list[str] = []
+    while left:
+        ids = {one.id for info in left for one in pool.whatprovides(info.dep)}
+        heads = [info for info in left if info.solvable.id not in ids] or left
+        steps += [f"{info.solvable} requires {info.dep}" for info in heads]
+        left = [info for info in left if not any(info is head for head in heads)]
     return plain("; ".join(steps[:4]))
 
 

@@ -4,10 +4,10 @@ Only lead, signature header and header are read. What proves what:
 
 - the header signature (tag RSAHEADER or DSAHEADER) covers the header: name, version,
   dependencies, scripts, and in newer RPMs the payload's digest; it is what is checked here;
-- the older SIGPGP or SIGGPG covers header and payload; EL7's RPMs carry both. It is not looked
-  at, for that the payload would have to pass through;
-- the payload is covered by the SHA-256 of the whole file in the lock, which comes from signed
-  metadata, from the catalog, or from the first lock.
+- the older SIGPGP or SIGGPG covers header and payload; EL7's RPMs carry both, and no payload
+  digest. :mod:`builder.rpm.payload` looks at it, when the payload has arrived;
+- the SHA-256 of the whole file in the lock covers everything, but proves who made it only where it
+  comes from signed metadata or from the catalog.
 
 CentOS 7 signs with version 3 signatures and keys that certify themselves with SHA-1; rpm-rs
 accepts both, as yum of EL7 does.

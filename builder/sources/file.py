@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -78,7 +79,8 @@ def first(
             if check:
                 check(content)
         except AirseedError as error:
-            faults.append(Fault(where=error.fault.where or redact(source), what=error.fault.what))
+            faults.append(replace(error.fault, where=error.fault.where or redact(source)))
+            faults.extend(error.faults)
             continue
         return Document(content=content, digest=digest, source=source, passed_over=tuple(faults))
     raise UnavailableError(
@@ -152,8 +154,10 @@ class LocalSource:
     def open(self, offset: int) -> LocalStream:
         """Begin to read at an offset."""
         try:
-            file = self.path.open("rb", buffering=0)
-            file.seek(offset)
+            with contextlib.ExitStack() as opened:
+                file = opened.enter_context(self.path.open("rb", buffering=0))
+                file.seek(offset)
+                opened.pop_all()
         except OSError as error:
             raise FetchError(error.strerror or str(error), where=str(self.path)) from error
         return LocalStream(file, offset)

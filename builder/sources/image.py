@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from builder.errors import AirseedError, Fault, FetchError, UnavailableError, VerificationError
+from builder.errors import AirseedError, FetchError, UnavailableError, VerificationError
 from builder.model.artifact import Blob, Image, ImageManifest, Trust
 from builder.model.digest import Digest
 from builder.oci import manifest as oci_manifest
@@ -13,6 +13,7 @@ from builder.oci import manifest as oci_manifest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from builder.errors import Fault
     from builder.http import Stream
     from builder.model.platform import Platform
     from builder.model.reference import Reference
@@ -60,9 +61,7 @@ def resolve(wanted: Wanted, registry: Registry) -> Resolved:
         try:
             return _resolve_at(wanted, candidate, registry, tuple(faults))
         except AirseedError as error:
-            fault = error.fault
-            where = fault.where or str(candidate)
-            own = Fault(where=where, what=fault.what, expected=fault.expected, hint=fault.hint)
+            own = replace(error.fault, where=error.fault.where or str(candidate))
             faults.extend(error.faults or (own,))
     raise UnavailableError(
         "no source has this image",
@@ -192,15 +191,10 @@ def read_blob(registry: Registry, repository: str, digest: Digest, size: int) ->
     where = f"{repository}@{digest}"
     if size > _CONFIG_LIMIT:
         raise FetchError(f"the config has {size:,} bytes", where=where, expected="at most 4 MiB")
-    content = bytearray(size)
-    view = memoryview(content)
-    with registry.blob(repository, digest, size) as stream:
-        done = 0
-        while done < size and (count := stream.readinto(view[done:])):
-            done += count
-    if done != size or Digest.of(view) != digest:
+    content = registry.document(repository, digest, limit=size)
+    if len(content) != size or Digest.of(content) != digest:
         raise VerificationError("the blob is not what its digest says", where=where)
-    return bytes(content)
+    return content
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from builder.errors import VerificationError
 from builder.rpm.header import read_head
 from builder.rpm.keys import Key, load_keys
+from builder.rpm.payload import check_payload
 from builder.rpm.signature import check_signature, read_header
 
 if TYPE_CHECKING:
@@ -25,18 +26,33 @@ class Signatures:
 
     def __init__(self, lock: Lock, read: Callable[[str], bytes]) -> None:
         self._paths = {file.fingerprint: file.path for file in lock.files if file.kind == "key"}
+        self._signed = {one.name for one in lock.repositories if one.signed}
         self._read = read
         self._keys: dict[str, Key] = {}
 
     def check(self, package: Package, content: io.BufferedReader) -> None:
-        """Raise VerificationError unless a pinned key signed it, and it is what the lock names."""
+        """Raise VerificationError unless a pinned key signed it, and it is what the lock names.
+
+        Its files count, too: where the signature does not reach them, a pinned digest or signed
+        repository metadata must.
+        """
         where = package.name
         head = read_head(content, where=where)
-        check_signature(head, [self._key(one) for one in package.keys], where=where)
+        keys = [self._key(one) for one in package.keys]
+        check_signature(head, keys, where=where)
         found = read_header(head, where=where).nevra
         if found != package.nevra:
             raise VerificationError(
                 f"the RPM says that it is {found}", where=where, expected=str(package.nevra)
+            )
+        covered = check_payload(head, content, keys, where=where)
+        if not (covered or package.trust == "pinned" or package.repository in self._signed):
+            raise VerificationError(
+                "only its header is signed, nothing that is signed covers its files",
+                where=where,
+                expected="a payload digest in the header, or a signature over header and payload",
+                hint="pin its SHA-256 in the catalog (kubernetes/MINOR.yaml) if you know it to be"
+                " right",
             )
 
     def _key(self, fingerprint: str) -> Key:

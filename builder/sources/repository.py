@@ -17,7 +17,7 @@ from builder.errors import AirseedError, Fault, StorageError, UnavailableError, 
 from builder.http import StatusError
 from builder.model.digest import Digest
 from builder.rpm.compression import unpack
-from builder.rpm.keys import Key, verify_detached
+from builder.rpm.keys import Key, UncheckableError, verify_detached
 from builder.rpm.repodata import REPOMD_LIMIT, parse_repomd, resolve_href
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from builder.rpm.repodata import Record, Repomd
 
 _SIGNATURE_LIMIT = 1 << 16
-_LARGEST = 512 << 20
-"""Bytes of one compressed metadata file when repomd.xml gives no size."""
+_LARGEST = 256 << 20
+"""Bytes of the largest compressed metadata file; those of EPEL have some 15 MiB."""
 _ABSENT = {403, 404}
 
 
@@ -45,7 +45,7 @@ class Metadata:
     files: dict[str, Path]
     """By type: primary, filelists, other, and group where the repository has groups."""
     passed_over: tuple[Fault, ...] = ()
-    """What was wrong with the URLs before."""
+    """What was wrong with the URLs before, and with the signature of this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,11 @@ class Place:
     keys: tuple[Key, ...]
     """That may have signed repomd.xml."""
     signed: Literal["signed", "unsigned", "sometimes"]
-    """Whether repomd.xml must be signed, is not, or is checked where there is a signature."""
+    """Whether repomd.xml must be signed, is not, or is checked where there is a signature.
+
+    ``sometimes`` takes one that proves nothing (a stranger's) for none, as whoever could put it
+    there could have left it out; a wrong one of a known key is refused in any case.
+    """
 
 
 def fetch(place: Place, types: Sequence[str], client: Client, cache: Path) -> Metadata:
@@ -70,7 +74,7 @@ def fetch(place: Place, types: Sequence[str], client: Client, cache: Path) -> Me
     for url in place.urls:
         base = f"{url.rstrip('/')}/"
         try:
-            return _fetch_from(place, base, types, client, cache, tuple(faults))
+            return _fetch_from(place, base, types, client, cache, faults)
         except StorageError:
             raise
         except AirseedError as error:
@@ -89,11 +93,19 @@ def _fetch_from(
     types: Sequence[str],
     client: Client,
     cache: Path,
-    faults: tuple[Fault, ...],
+    faults: Sequence[Fault],
 ) -> Metadata:
     url = f"{base}repodata/repomd.xml"
     content = client.get(url, limit=REPOMD_LIMIT).content
-    signed = place.signed != "unsigned" and _is_signed(content, url, place, client)
+    signed = False
+    doubts: tuple[Fault, ...] = ()
+    if place.signed != "unsigned":
+        try:
+            signed = _is_signed(content, url, place, client)
+        except UncheckableError as error:
+            if place.signed == "signed":
+                raise
+            doubts = (error.fault,)
     repomd = parse_repomd(content, where=url)
     files = {}
     for kind in types:
@@ -107,7 +119,7 @@ def _fetch_from(
         size=len(content),
         signed=signed,
         files=files,
-        passed_over=faults,
+        passed_over=(*faults, *doubts),
     )
 
 
@@ -136,12 +148,18 @@ def _is_signed(content: bytes, url: str, place: Place, client: Client) -> bool:
 
 def _unpacked(record: Record, base: str, client: Client, cache: Path) -> Path:
     """Give a metadata file from the cache, or fetch it and unpack it there."""
-    found = _cached(record, cache)
-    if found is not None:
-        return found
     url = resolve_href(base, record.href)
-    content = client.get(url, limit=record.size or _LARGEST).content
+    if record.size is not None and record.size > _LARGEST:
+        raise VerificationError(
+            f"repomd.xml says that it has {record.size:,} bytes",
+            where=url,
+            expected=f"at most {_LARGEST:,}",
+        )
     try:
+        found = _cached(record, cache)
+        if found is not None:
+            return found
+        content = client.get(url, limit=record.size or _LARGEST).content
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache, prefix=".part-") as folder:
             packed, plain = Path(folder) / "packed", Path(folder) / "plain"

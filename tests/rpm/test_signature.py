@@ -1,0 +1,239 @@
+"""The check that a pinned key signed an RPM, on RPMs built and signed here."""
+
+from __future__ import annotations
+
+import io
+import random
+import struct
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builder.errors import VerificationError
+from builder.lab.openpgp import generate
+from builder.lab.packages import PackageRecipe, build_package
+from builder.model.rpm import Nevra
+from builder.rpm.header import LEAD, header_length, read_head, signature_tags
+from builder.rpm.keys import load_keys
+from builder.rpm.signature import check_signature, read_header
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.lab.openpgp import SigningKey
+    from builder.rpm.keys import Key
+
+DOCKER = PackageRecipe(
+    nevra="docker-ce-3:19.03.9-3.el7.x86_64",
+    requires=("container-selinux >= 2:2.74", "/bin/sh"),
+    provides=("docker-engine = 19.03.9",),
+    files=("/usr/bin/dockerd",),
+    size=20_000,
+)
+INTRO = struct.Struct(">4s4xII")
+ENTRY = struct.Struct(">IIII")
+
+
+def built(folder: Path, key: SigningKey | None, recipe: PackageRecipe = DOCKER) -> bytes:
+    return build_package(recipe, key, folder).path.read_bytes()
+
+
+def head_of(content: bytes) -> bytes:
+    return read_head(io.BytesIO(content), where="docker-ce")
+
+
+def public(*keys: SigningKey) -> list[Key]:
+    return [key for one in keys for key in load_keys(one.public)]
+
+
+def refused(head: bytes, *keys: Key) -> VerificationError:
+    with pytest.raises(VerificationError) as caught:
+        check_signature(head, keys, where="docker-ce")
+    return caught.value
+
+
+def without(head: bytes, *tags: int, instead: int | None = None) -> bytes:
+    """Take entries out of the signature header, or give them another tag."""
+    _, count, store = INTRO.unpack_from(head, LEAD)
+    start = LEAD + INTRO.size
+    entries = [list(ENTRY.unpack_from(head, start + ENTRY.size * one)) for one in range(count)]
+    assert {one[0] for one in entries} >= set(tags)
+    for one in entries:
+        if one[0] in tags:
+            one[0] = instead
+    kept = [ENTRY.pack(*one) for one in entries if one[0] is not None]
+    body = head[start + ENTRY.size * count :][:store]
+    intro = head[LEAD : LEAD + 8] + struct.pack(">II", len(kept), store)
+    region = intro + b"".join(kept) + body
+    rest = head[LEAD + (INTRO.size + ENTRY.size * count + store + 7) // 8 * 8 :]
+    return head[:LEAD] + region + b"\0" * (-len(region) % 8) + rest
+
+
+def header_start(head: bytes) -> int:
+    """Give where the signed header begins: behind lead and signature header."""
+    _, count, store = INTRO.unpack_from(head, LEAD)
+    return int(LEAD + (INTRO.size + ENTRY.size * count + store + 7) // 8 * 8)
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_a_good_signature_gives_the_fingerprint(
+    tmp_path: Path, modern: SigningKey, old: SigningKey, algorithm: str
+) -> None:
+    signer = replace(modern, hash=algorithm)  # type: ignore[arg-type]
+    head = head_of(built(tmp_path, signer))
+    assert check_signature(head, public(old, modern)) == modern.fingerprint
+
+
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256"])
+def test_old_signatures_with_old_keys_are_accepted(
+    tmp_path: Path, modern: SigningKey, old: SigningKey, algorithm: str
+) -> None:
+    signer = replace(old, hash=algorithm)  # type: ignore[arg-type]
+    assert (signer.version, signer.self_hash) == (3, "sha1")
+    head = head_of(built(tmp_path, signer))
+    assert check_signature(head, public(modern, old)) == old.fingerprint
+
+
+def test_more_bytes_than_the_head_do_no_harm(tmp_path: Path, modern: SigningKey) -> None:
+    assert check_signature(built(tmp_path, modern), public(modern)) == modern.fingerprint
+
+
+def test_unsigned_packages_are_refused(tmp_path: Path, modern: SigningKey) -> None:
+    [key] = public(modern)
+    error = refused(head_of(built(tmp_path, None)), key)
+    assert str(error) == f"docker-ce: the RPM is not signed (expected a signature of {key})"
+
+
+def test_a_signature_over_everything_does_not_stand_for_the_headers(
+    tmp_path: Path, modern: SigningKey
+) -> None:
+    [key] = public(modern)
+    head = head_of(built(tmp_path, modern))
+    stripped = without(without(head, 278), 268, instead=1002)
+    error = refused(stripped, key)
+    assert str(error) == f"docker-ce: its header is not signed (expected a signature of {key})"
+    assert "not signed" in str(refused(without(head, 278, 268), key))
+
+
+def test_the_one_tag_of_centos_7_is_enough(tmp_path: Path, old: SigningKey) -> None:
+    head = without(head_of(built(tmp_path, old)), 278)
+    assert signature_tags(head) & {267, 268, 278} == {268}
+    assert check_signature(head, public(old)) == old.fingerprint
+
+
+def test_a_strangers_signature_names_both(
+    tmp_path: Path, modern: SigningKey, old: SigningKey
+) -> None:
+    [key] = public(modern)
+    error = refused(head_of(built(tmp_path, old)), key)
+    assert str(error) == (
+        f"docker-ce: the RPM is signed by the key {old.fingerprint[-16:]}"
+        f" (expected a signature of {key})"
+    )
+    assert refused(head_of(built(tmp_path, modern))).fault.expected == (
+        "a signature of a pinned key"
+    )
+
+
+def test_a_key_that_only_claims_to_be_another_is_found_out(
+    tmp_path: Path, modern: SigningKey
+) -> None:
+    """The issuer in a signature is a hint that anybody can write."""
+    forger = generate(modern.user, created=modern.created)
+    content = built(tmp_path, forger)
+    forged = content.replace(
+        bytes.fromhex(forger.fingerprint), bytes.fromhex(modern.fingerprint)
+    ).replace(bytes.fromhex(forger.fingerprint[-16:]), bytes.fromhex(modern.fingerprint[-16:]))
+    [key] = public(modern)
+    error = refused(without(head_of(forged), 278), key)
+    assert str(error).startswith(f"docker-ce: the signature of {key} is not good: ")
+    assert error.hint == "the RPM was changed after it was signed, or damaged on the way"
+
+
+def test_every_changed_byte_of_the_header_is_found(tmp_path: Path, modern: SigningKey) -> None:
+    head = head_of(built(tmp_path, modern))
+    start = header_start(head)
+    keys = public(modern)
+    reserved = range(start + 4, start + 8)  # of the header's magic; nobody reads them
+    chance = random.Random(7)
+    for place in range(start, len(head)):
+        if place not in reserved:
+            changed = bytearray(head)
+            changed[place] ^= 1 << chance.randrange(8)
+            with pytest.raises(VerificationError):
+                check_signature(bytes(changed), keys)
+
+
+def test_changes_before_the_header_never_surprise(tmp_path: Path, modern: SigningKey) -> None:
+    """Lead and signature header prove nothing: what counts is that the header is the same."""
+    head = head_of(built(tmp_path, modern))
+    start = header_start(head)
+    keys = public(modern)
+    whole = read_header(head)
+    for place in {*range(600), *random.Random(7).sample(range(600, start), 300)}:
+        changed = bytearray(head)
+        changed[place] ^= 0x41
+        try:
+            signer = check_signature(bytes(changed), keys)
+            found = read_header(bytes(changed))
+        except VerificationError:
+            continue
+        assert (signer, found) == (modern.fingerprint, whole)
+
+
+def test_a_header_says_what_the_recipe_said(tmp_path: Path, modern: SigningKey) -> None:
+    found = read_header(head_of(built(tmp_path, modern)))
+    assert found.nevra == Nevra("docker-ce", 3, "19.03.9", "3.el7", "x86_64")
+    assert {"docker-ce", "docker-engine"} <= set(found.provides)
+    assert {"container-selinux", "/bin/sh"} <= set(found.requires)
+
+
+def test_the_head_is_found_in_a_few_rounds(tmp_path: Path, modern: SigningKey) -> None:
+    content = built(tmp_path, modern)
+    rounds = []
+    have = 0
+    while (needed := header_length(content[:have])) > have:
+        have = needed
+        rounds.append(needed)
+    assert rounds[0] == 112
+    assert len(rounds) <= 3
+    assert content[:have] == head_of(content)
+    assert content[have:][:2] == b"\x1f\x8b", "the payload begins behind the head"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "docker-ce: the RPM ends inside its header"),
+        (b"<html>log in</html>", "docker-ce: this is not an RPM"),
+        (b"\xed\xab\xee\xdb" + b"\0" * 200, "docker-ce: this is not an RPM"),
+        (b"\xed\xab\xee\xdb" + b"\0" * 50, "docker-ce: the RPM ends inside its header"),
+        (
+            b"\xed\xab\xee\xdb" + b"\0" * 92 + INTRO.pack(b"\x8e\xad\xe8\x01", 1 << 20, 5),
+            "docker-ce: the RPM's header is too large (expected at most 67,108,864 bytes)",
+        ),
+        (
+            b"\xed\xab\xee\xdb" + b"\0" * 92 + INTRO.pack(b"\x8e\xad\xe8\x01", 5, 1 << 30),
+            "docker-ce: the RPM's header is too large (expected at most 67,108,864 bytes)",
+        ),
+    ],
+)
+def test_what_is_no_rpm_is_refused(content: bytes, message: str) -> None:
+    with pytest.raises(VerificationError) as caught:
+        head_of(content)
+    assert str(caught.value) == message
+
+
+def test_a_head_that_ends_early_is_refused(tmp_path: Path, modern: SigningKey) -> None:
+    head = head_of(built(tmp_path, modern))
+    for end in (len(head) - 1, header_start(head) + 20, header_start(head), LEAD + 40, 100, 3):
+        error = refused(head[:end], *public(modern))
+        assert str(error) == "docker-ce: the RPM ends inside its header"
+
+
+def test_an_index_that_points_outside_is_refused(tmp_path: Path, modern: SigningKey) -> None:
+    head = bytearray(head_of(built(tmp_path, modern)))
+    struct.pack_into(">I", head, LEAD + INTRO.size + 8, 1 << 24)
+    error = refused(bytes(head), *public(modern))
+    assert str(error) == "docker-ce: the RPM's header points outside of itself"
