@@ -90,7 +90,7 @@ def resolve(resolving: Resolving, keyring: Keyring) -> Found:
     return Found(
         packages=tuple(sorted(packages, key=lambda package: package.name)),
         repositories=tuple(
-            _repository(resolving, keyring, one)
+            _repository(resolving, keyring, one, packages)
             for one in sorted(upstream, key=lambda one: one.name)
             if one.name in used
         ),
@@ -248,10 +248,14 @@ def _fingerprints(resolving: Resolving, keyring: Keyring, described: Described) 
 
 
 def _repository(
-    resolving: Resolving, keyring: Keyring, found: repository_source.Metadata
+    resolving: Resolving,
+    keyring: Keyring,
+    found: repository_source.Metadata,
+    packages: Iterable[Package],
 ) -> Repository:
+    """Describe a repository as it was when its packages were locked, which may be earlier."""
     described = resolving.catalog.repository(found.name)
-    return Repository(
+    fresh = Repository(
         name=found.name,
         sources=described.urls(resolving.cluster.platforms[0]),
         digest=found.digest,
@@ -259,6 +263,17 @@ def _repository(
         keys=_fingerprints(resolving, keyring, described),
         signed=found.signed,
     )
+    before = resolving.before
+    known = [one for one in before.repositories if one.name == found.name] if before else []
+    if before is None or not known or resolving.may_move(found.name):
+        return fresh
+    if _builds(before.packages, found.name) != _builds(packages, found.name):
+        return fresh
+    return replace(fresh, digest=known[0].digest, size=known[0].size, signed=known[0].signed)
+
+
+def _builds(packages: Iterable[Package], repository: str) -> set[tuple[Nevra, Digest]]:
+    return {(one.nevra, one.digest) for one in packages if one.repository == repository}
 
 
 def _repodata(

@@ -1,0 +1,190 @@
+"""``airseed lock`` over an earlier lock while upstream moves: keep, update, check."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+import scene as stages
+
+from builder.formats import catalog as catalog_format
+from builder.formats import lock as lock_format
+from builder.lab import stock
+from builder.lab.packages import PackageRecipe
+from builder.lab.profiles import read_data
+from builder.lab.repositories import RepositoryRecipe, build_repository
+from builder.model.platform import Platform
+
+if TYPE_CHECKING:
+    from scene import Ran, Scene
+
+    from builder.model.lock import Lock
+
+OPERATOR = "quay.io/tigera/operator:v1.15.7"
+MANIFEST = "manifests/002-custom-resources.yaml"
+FOLDERS = (
+    "https://docs.projectcalico.org/archive/v3.18/manifests",
+    "https://docs.tigera.io/archive/v3.18/manifests",
+    "https://projectcalico.docs.tigera.io/archive/v3.18/manifests",
+)
+REPOSITORY = "centos-7.6-updates"
+SOCAT = PackageRecipe(
+    nevra="socat-1.7.9.9-9.el7.x86_64", provides=(), files=("/usr/bin/socat",), size=300
+)
+
+
+def move_image(scene: Scene) -> None:
+    """Let a tag mean another image from now on."""
+    made = scene.upstream.add_image("example.org/other/operator:moved")
+    for host in ("quay.io", "docker.io"):
+        scene.upstream.tag(OPERATOR.replace("quay.io", host), made)
+
+
+def move_manifest(scene: Scene) -> None:
+    """Publish other custom resources at every address."""
+    for folder in FOLDERS:
+        scene.upstream.add_file(
+            f"{folder}/custom-resources.yaml",
+            "apiVersion: operator.tigera.io/v1\nkind: Installation\n"
+            "metadata: {name: default}\nspec: {}\n",
+        )
+
+
+def publish(scene: Scene, *, without: str = "", more: tuple[PackageRecipe, ...] = ()) -> None:
+    """Publish another state of the updates of CentOS."""
+    upstream = scene.upstream
+    how = read_data("world.yaml")
+    recipes, groups = stock.packages(how["repositories"][REPOSITORY]["stock"], stages.SCALE)
+    recipe = RepositoryRecipe(
+        packages=(*(one for one in recipes if not (without and without in one.nevra)), *more),
+        groups=groups,
+    )
+    key = upstream.key(**how["keys"]["centos-7"])
+    files = build_repository(upstream.cellar, recipe, key=key)
+    for base in catalog_format.load().repository(REPOSITORY).urls(Platform("linux", "amd64")):
+        for href, path in files.items():
+            upstream.add_file(urljoin(base, href), path)
+
+
+def moved(ran: Ran) -> list[str]:
+    """Give kind and name of what a command says that changed."""
+    return [" ".join(line.split()[:3]) for line in ran.out.splitlines()]
+
+
+def parts_of_operator(lock: Lock) -> set[str]:
+    operator = next(image for image in lock.images if image.name == OPERATOR)
+    digests = {operator.digest}
+    for part in operator.manifests:
+        digests |= {part.digest, part.config, *part.layers}
+    return {str(digest) for digest in digests}
+
+
+def test_only_what_is_named_moves(scene: Scene) -> None:
+    """One long walk, since each step begins where the one before ended."""
+    first = scene.lock_path.read_bytes()
+    before_lock = lock_format.read(scene.lock_path)
+    move_image(scene)
+    move_manifest(scene)
+    publish(scene, more=(SOCAT,))
+
+    ran = scene.lock("-q", "--check")
+    assert ran.code == 1, ran.err
+    assert moved(ran) == [f"~ image {OPERATOR}", f"~ manifest {MANIFEST}", "~ rpm socat"]
+    assert scene.lock_path.read_bytes() == first
+    checked = scene.lock("-q", "--check", "--json")
+    assert (checked.code, len(json.loads(checked.out))) == (1, 3)
+
+    ran = scene.lock("-q")
+    assert (ran.code, ran.out) == (0, ""), ran.err
+    assert scene.lock_path.read_bytes() == first
+
+    before = {*first.decode().splitlines()}
+    for word, what in (
+        ("socat", "~ rpm socat"),
+        ("quay.io/tigera/operator", f"~ image {OPERATOR}"),
+        (MANIFEST, f"~ manifest {MANIFEST}"),
+    ):
+        ran = scene.lock("-q", "--update", word)
+        assert (ran.code, moved(ran)) == (0, [what]), ran.err
+    after = {*scene.lock_path.read_text().splitlines()}
+    changed = {json.loads(line.rstrip(","))["name"] for line in after - before}
+    # a layer that the old image shared with others has one source less
+    blobs = parts_of_operator(before_lock) | parts_of_operator(lock_format.read(scene.lock_path))
+    repodata = {name for name in changed if name.startswith(f"yum/{REPOSITORY}/repodata/")}
+    repodata |= {name for name in changed if name.startswith("yum/centos-7.6-os/repodata/")}
+    assert changed - repodata - blobs == {
+        OPERATOR,
+        MANIFEST,
+        f"{SOCAT.nevra}",
+        REPOSITORY,
+    }
+    same = scene.lock("-q", "--check")
+    assert (same.code, same.out) == (0, "")
+
+
+def test_everything_moves_when_asked(scene: Scene) -> None:
+    move_image(scene)
+    publish(scene, more=(SOCAT,))
+    ran = scene.lock("-q", "--update", "all")
+    assert ran.code == 0, ran.err
+    assert moved(ran) == [f"~ image {OPERATOR}", "~ rpm socat"]
+
+
+def test_a_package_that_upstream_has_no_more_is_replaced_aloud(scene: Scene) -> None:
+    publish(scene, without="container-selinux", more=(SOCAT,))
+    publish(scene, without="cloud-init-18.2-1.el7.centos.2", more=(SOCAT,))
+    ran = scene.lock()
+    assert ran.code == 0, ran.err
+    assert "warning: the earlier lock's packages no longer fit: " in ran.err
+    assert "cloud-init-18.2-1.el7.centos.2.x86_64" in ran.err
+    assert "~ rpm cloud-init" in moved(ran)
+
+
+def test_other_bytes_under_the_same_name_are_refused(scene: Scene) -> None:
+    twin = PackageRecipe(nevra="cloud-init-18.2-1.el7.centos.2.x86_64", size=999)
+    before = scene.lock_path.read_bytes()
+    publish(scene, without="cloud-init-18.2-1.el7.centos.2", more=(twin,))
+    ran = scene.lock("-q")
+    assert ran.code == 1, ran.err
+    assert (
+        "error: upstream changed packages that are locked\n"
+        "  cloud-init-18.2-1.el7.centos.2.x86_64: upstream has other bytes under this name"
+    ) in ran.err
+    assert "hint: if that is right: airseed lock --update cloud-init\n" in ran.err
+    assert scene.lock_path.read_bytes() == before
+    allowed = scene.lock("-q", "--update", "cloud-init")
+    assert allowed.code == 0, allowed.err
+    assert "~ rpm cloud-init" in moved(allowed)
+
+
+def test_what_the_lock_no_longer_needs_is_dropped(scene: Scene) -> None:
+    """Another cluster.yaml over the same lock: nothing stays behind, nothing needed is lost."""
+    document = scene.folder / "cluster.yaml"
+    text = document.read_text()
+    document.write_text(text.replace("install: operator", "install: manifest"))
+    ran = scene.lock("-q")
+    assert ran.code == 0, ran.err
+    assert f"- image {OPERATOR}" in moved(ran)
+    assert "+ manifest manifests/001-calico.yaml" in moved(ran)
+    kept = {path.name for path in (scene.folder / "cluster.lock.d").iterdir()}
+    lock = lock_format.read(scene.lock_path)
+    assert kept == {content.digest.hex for content in lock.contents if content.kept}
+    assert scene.run("bundle", "-q").code == 0
+
+
+@pytest.mark.parametrize("lost", ["some", "all"])
+def test_what_lies_beside_the_lock_is_made_again(scene: Scene, lost: str) -> None:
+    before = scene.lock_path.read_bytes()
+    folder = scene.folder / "cluster.lock.d"
+    files = sorted(folder.iterdir())
+    for path in files if lost == "all" else files[::3]:
+        path.unlink()
+    files[1].write_bytes(b"damaged")
+    ran = scene.lock("-q")
+    assert (ran.code, ran.out) == (0, ""), ran.err
+    assert scene.lock_path.read_bytes() == before
+    assert sorted(folder.iterdir()) == files
+    hosts = {urlsplit(f"//{one.host}").hostname for one in ran.requests}
+    assert hosts
