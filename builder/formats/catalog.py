@@ -139,6 +139,7 @@ def _catalog(found: dict[str, dict[str, Entry]]) -> Catalog:
         keys=values["keys"],
         registries=values["registries"],
         kernels=_only(values[_KERNELS].values()),
+        configurations=values["configuration"],
     )
 
 

@@ -23,6 +23,7 @@ from builder.model.catalog import (
     CalicoSeries,
     Component,
     Defaults,
+    DualStack,
     ImageSources,
     Iso,
     Key,
@@ -33,6 +34,7 @@ from builder.model.catalog import (
     RuntimeSeries,
     RuntimeSupport,
 )
+from builder.model.configuration import FieldType, Table
 from builder.model.platform import Platform
 from builder.model.reference import Reference
 from builder.model.spec import is_url
@@ -114,6 +116,8 @@ _VERSION = _word(r"[0-9]{1,5}(?:\.[0-9]{1,5}){1,3}", "a version", "3.10")
 _TAG = _word(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", "a tag", "3.4.3-0")
 _EVR_TEXT = _word(rf"{_EVR}|\$version-[A-Za-z0-9_.+~^]+", "[EPOCH:]VERSION-RELEASE", "0.8.6-0")
 _PACKAGE = _word(terms.PACKAGE, "a package's name", "conntrack-tools")
+_API_VERSION = r"v1(?:(?:alpha|beta)[0-9]+)?"
+_API = _word(_API_VERSION, "an API version", "v1beta2")
 _FILE = _word(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", "a file's name", "calico.yaml")
 _URLS = ListOf(Text(parse=_url, expected="a URL", example="https://example.com/key.asc"), least=1)
 _FOLDERS = ListOf(
@@ -153,9 +157,9 @@ def _build_kubernetes(**said: Any) -> KubernetesSeries:
 _KUBERNETES: Record[dict[str, Any]] = Record(
     _kubernetes,
     {
-        "kubeadm": Field(
-            _word(r"v1(?:(?:alpha|beta)[0-9]+)?", "an API version", "v1beta2"), required=True
-        ),
+        "kubeadm": Field(_API, required=True),
+        "kubelet": Field(_API, required=True),
+        "kube-proxy": Field(_API, required=True),
         "registry": Field(
             Text(parse=_prefix, expected="a registry", example="k8s.gcr.io"), required=True
         ),
@@ -212,6 +216,20 @@ _KUBERNETES: Record[dict[str, Any]] = Record(
                 key=NAME,
             ),
             required=True,
+        ),
+        "taints": Field(
+            ListOf(_word(r"[a-z0-9./-]+", "a taint's key", "node-role.kubernetes.io/master")),
+            default=(),
+        ),
+        "dual-stack": Field(
+            Record(
+                DualStack,
+                {
+                    "gate": Field(_word(r"[A-Z][A-Za-z0-9]+", "a feature gate", "IPv6DualStack")),
+                    "node-ips": Field(Choice(("one", "both")), default="both"),
+                },
+            ),
+            default=DualStack(),
         ),
     },
 )
@@ -335,6 +353,30 @@ _KEY: Record[dict[str, Any]] = Record(
         "sources": Field(_URLS, required=True),
     },
 )
+_TYPE_NAME = r"[A-Z][A-Za-z0-9]*"
+_CONFIGURATION: Record[dict[str, Any]] = Record(
+    dict,
+    {
+        "group": Field(_word(r"[a-z0-9.]+", "an API group", "kubeadm.k8s.io"), required=True),
+        "kinds": Field(
+            ListOf(_word(_TYPE_NAME, "a kind", "InitConfiguration"), least=1), required=True
+        ),
+        "types": Field(
+            MapOf(
+                MapOf(
+                    Text(
+                        parse=FieldType.parse,
+                        expected="a field's type",
+                        example="list of text since 1.19",
+                    ),
+                    key=r"[a-zA-Z][A-Za-z0-9]*",
+                ),
+                key=_TYPE_NAME,
+            ),
+            required=True,
+        ),
+    },
+)
 _REGISTRY: Record[dict[str, Any]] = Record(
     dict,
     {
@@ -370,6 +412,12 @@ KINDS: dict[str, Kind] = {
         example="centos-7.6",
         shape=_OS,
         build=OperatingSystem,
+    ),
+    "configuration": Kind(
+        name=rf"(?P<name>kubeadm|kubelet|kube-proxy)-(?P<version>{_API_VERSION})",
+        example="kubeadm-v1beta2",
+        shape=_CONFIGURATION,
+        build=Table,
     ),
     "repositories": Kind(name=_NAMED, example="docker-ce", shape=_REPOSITORY, build=Repository),
     "keys": Kind(name=_NAMED, example="centos-7", shape=_KEY, build=Key),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builder.formats.shape import WRONG, Reading, child, did_you_mean
+from builder.model.configuration import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         Repository,
         RuntimeSeries,
     )
+    from builder.model.configuration import Table
 
 _CALICO = "calico"
 _NONE = "none"
@@ -63,6 +65,8 @@ def check(found: Mapping[str, Mapping[str, Entry]]) -> None:
     files = Files(found)
     for _, series, reading in files.each("kubernetes"):
         _kubernetes(series, files, reading)
+    for _, table, reading in files.each("configuration"):
+        _configuration(table, reading)
     for _, series, reading in files.each("runtimes"):
         _runtime(series, files, reading)
     for _, series, reading in files.each("calico"):
@@ -78,6 +82,8 @@ def check(found: Mapping[str, Mapping[str, Entry]]) -> None:
 def _kubernetes(series: KubernetesSeries, files: Files, reading: Reading) -> None:
     _families(series.repositories, files, "packages.repositories", reading)
     files.must_have("os", series.defaults.os, "defaults.os", reading)
+    for name in series.configurations:
+        files.must_have("configuration", name, name.rpartition("-")[0], reading)
     _default_runtime(series, files, reading)
     _default_cni(series.defaults.cni, files, reading)
     tagged = {component.name for component in series.components if component.tag == "patch"}
@@ -90,6 +96,24 @@ def _kubernetes(series: KubernetesSeries, files: Files, reading: Reading) -> Non
                 "no package of this file is called so",
                 expected="NAME-VERSION-RELEASE.ARCH of a package under versioned or pins",
             )
+
+
+def _configuration(table: Table, reading: Reading) -> None:
+    """Every type that a field has, and every kind of document, is in the table."""
+    known = (*PLAIN, *table.types)
+    for number, kind in enumerate(table.kinds):
+        if kind not in table.types:
+            hint = did_you_mean(kind, table.types)
+            reading.wrong(f"kinds[{number}]", f"no type is called {kind}", hint=hint)
+    for name, fields in table.types.items():
+        for key, one in fields.items():
+            if one.name not in known:
+                reading.wrong(
+                    child(child("types", name), key),
+                    f"no type is called {one.name}",
+                    expected=f"one of {', '.join(PLAIN)}, or a type of this file",
+                    hint=did_you_mean(one.name, known),
+                )
 
 
 def _row(patch: int, row: Mapping[str, str], tagged: set[str], reading: Reading) -> None:

@@ -10,12 +10,14 @@ import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from builder.model.configuration import Configuration
 from builder.model.reference import Reference
 from builder.model.version import Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from builder.model.configuration import Table
     from builder.model.digest import Digest
     from builder.model.platform import Platform
 
@@ -188,6 +190,16 @@ class RuntimeSupport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DualStack:
+    """Say what a Kubernetes series asks for before it takes addresses of both families."""
+
+    gate: str | None = None
+    """The feature gate that has to be opened on every component; None where none is needed."""
+    node_ips: Literal["one", "both"] = "both"
+    """How many addresses kubelet's ``--node-ip`` takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
     """Hold what a cluster.yaml that leaves these open gets, as ``NAME-VERSION``."""
 
@@ -203,6 +215,10 @@ class KubernetesSeries:
     series: str
     kubeadm: str
     """The version of kubeadm's configuration API."""
+    kubelet: str
+    """The version of kubelet's."""
+    kube_proxy: str
+    """The version of kube-proxy's."""
     registry: str
     defaults: Defaults
     components: tuple[Component, ...]
@@ -219,6 +235,18 @@ class KubernetesSeries:
     digests: Mapping[str, Digest]
     """By ``NAME-VERSION-RELEASE.ARCH``."""
     runtimes: Mapping[str, RuntimeSupport]
+    taints: tuple[str, ...] = ()
+    """Keys of the taints that kubeadm gives control planes, all with the effect NoSchedule."""
+    dual_stack: DualStack = DualStack()
+
+    @property
+    def configurations(self) -> tuple[str, ...]:
+        """Name the tables of configuration fields that belong to it."""
+        return (
+            f"kubeadm-{self.kubeadm}",
+            f"kubelet-{self.kubelet}",
+            f"kube-proxy-{self.kube_proxy}",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +257,8 @@ class KubernetesRelease:
     of: KubernetesSeries
     tags: Mapping[str, str]
     pins: Mapping[str, str]
+    configuration: Configuration
+    """The fields that its configuration documents have."""
 
     @property
     def images(self) -> tuple[tuple[Component, Reference], ...]:
@@ -419,6 +449,7 @@ class Catalog:
     registries: Mapping[str, ImageSources]
     kernels: Mapping[str, str]
     """The oldest kernel by the Kubernetes minor from which on it is asked for."""
+    configurations: Mapping[str, Table]
 
     def kubernetes(self, version: Version) -> KubernetesRelease:
         """Give one release; raise NotInCatalogError when its images or packages are not known."""
@@ -436,7 +467,16 @@ class Catalog:
             )
         tags = _row(series.tags, version, "images", f"kubernetes/{series.series}.yaml")
         pins = _row(series.pins, version, "packages", f"kubernetes/{series.series}.yaml")
-        return KubernetesRelease(version=version, of=series, tags=tags, pins=pins)
+        return KubernetesRelease(
+            version=version,
+            of=series,
+            tags=tags,
+            pins=pins,
+            configuration=Configuration(
+                (version.major, version.minor),
+                tuple(self.configurations[name] for name in series.configurations),
+            ),
+        )
 
     def oldest_kernel(self, version: Version) -> str | None:
         """Give the oldest kernel that a Kubernetes release accepts, where it is known."""

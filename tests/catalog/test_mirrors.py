@@ -41,6 +41,7 @@ def test_every_file_is_part_of_the_catalog(catalog: Catalog, mirrors: Path) -> N
         "repositories": catalog.repositories,
         "keys": catalog.keys,
         "registries": catalog.registries,
+        "configuration": catalog.configurations,
     }
     files = {path.relative_to(mirrors).as_posix() for path in mirrors.rglob("*") if path.is_file()}
     files -= {"README.md", "kernels.yaml", "examples/ha.yaml", "examples/single.yaml"}

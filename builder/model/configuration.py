@@ -1,0 +1,121 @@
+"""The fields that kubeadm, kubelet and kube-proxy know in their configuration documents.
+
+The tables are data (``mirrors/configuration/``), made from the Go types; here is what they mean.
+A :class:`Configuration` is the view of one Kubernetes release on them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_MINOR = r"(?:0|[1-9][0-9]{0,3})\.(?:0|[1-9][0-9]{0,3})"
+_FORM = re.compile(
+    rf"((?:(?:list|map) of )*)([A-Za-z][A-Za-z0-9]*)(?: since ({_MINOR}))?(?: before ({_MINOR}))?"
+)
+PLAIN = ("text", "flag", "integer", "number", "quantity", "duration", "anything")
+"""What a field holds where its type is none of the table's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldType:
+    """Say what one field holds, and which releases have it."""
+
+    name: str
+    """One of :data:`PLAIN`, or a type of the same table."""
+    wraps: tuple[str, ...] = ()
+    """``list`` and ``map``, the outermost first."""
+    since: tuple[int, int] | None = None
+    """The first minor version that has it; None means that all before have it too."""
+    before: tuple[int, int] | None = None
+    """The first minor version that has it no more."""
+
+    @classmethod
+    def parse(cls, text: str) -> FieldType:
+        """Read ``[list of|map of]... TYPE [since MINOR] [before MINOR]``; raise ValueError."""
+        match = _FORM.fullmatch(text)
+        if not match:
+            raise ValueError(f"{text!r} is not a field's type (like list of text since 1.19)")
+        wraps, name, since, before = match.groups()
+        return cls(name, tuple(wraps.replace(" of ", " ").split()), _minor(since), _minor(before))
+
+    @property
+    def item(self) -> FieldType:
+        """Give the type of what is in the list or map."""
+        return FieldType(self.name, self.wraps[1:])
+
+    def fits(self, release: tuple[int, int]) -> bool:
+        """Tell whether a minor version has the field."""
+        return (self.since is None or self.since <= release) and (
+            self.before is None or release < self.before
+        )
+
+    def __str__(self) -> str:
+        return "".join(f"{wrap} of " for wrap in self.wraps) + self.name
+
+
+def _minor(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    major, minor = text.split(".")
+    return int(major), int(minor)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Hold the types of one API version of one program's configuration."""
+
+    name: str
+    """The program: ``kubeadm``, ``kubelet``, ``kube-proxy``."""
+    version: str
+    group: str
+    kinds: tuple[str, ...]
+    """The types that are documents of their own."""
+    types: Mapping[str, Mapping[str, FieldType]]
+    """By type, then by field."""
+
+    @property
+    def api(self) -> str:
+        """Give the documents' ``apiVersion``."""
+        return f"{self.group}/{self.version}"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Look the tables up for one release of Kubernetes."""
+
+    release: tuple[int, int]
+    tables: tuple[Table, ...] = field(default=())
+
+    @cached_property
+    def _by_kind(self) -> Mapping[str, Table]:
+        return {kind: table for table in self.tables for kind in table.kinds}
+
+    @property
+    def kinds(self) -> Iterable[str]:
+        """Give the kinds of documents that are known."""
+        return self._by_kind.keys()
+
+    def api(self, kind: str) -> str:
+        """Give the ``apiVersion`` of a kind of document."""
+        return self._by_kind[kind].api
+
+    def fields(self, kind: str, name: str) -> Mapping[str, FieldType] | None:
+        """Give the fields of a type in the table of a kind, or None when it is a plain one."""
+        found = self._by_kind[kind].types.get(name)
+        if found is None:
+            return None
+        return {key: one for key, one in found.items() if one.fits(self.release)}
+
+    def at(self, kind: str, *path: str) -> FieldType | None:
+        """Give the type of the field at a path through a document, or None when there is none."""
+        found: FieldType | None = FieldType(kind)
+        for key in path:
+            fields = None if found is None or found.wraps else self.fields(kind, found.name)
+            found = None if fields is None else fields.get(key)
+        return found

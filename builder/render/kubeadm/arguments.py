@@ -1,0 +1,63 @@
+"""Command-line arguments of the components: a mapping up to v1beta3, a list of pairs after it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from builder.model.configuration import Configuration
+
+_GATES = "feature-gates"
+
+
+def put(
+    document: dict[str, Any],
+    path: tuple[str, ...],
+    arguments: Mapping[str, str],
+    configuration: Configuration,
+) -> None:
+    """Set arguments at a path through a document, in the form that its API version has.
+
+    The mappings on the way are made where they are missing; other arguments stay.
+    """
+    *way, last = path
+    inner = document
+    for key in way:
+        inner[key] = dict(inner.get(key) or {})
+        inner = inner[key]
+    type_ = configuration.at(document["kind"], *path)
+    if type_ is not None and type_.wraps[:1] == ("list",):
+        others = [one for one in inner.get(last) or () if one.get("name") not in arguments]
+        pairs = [{"name": name, "value": value} for name, value in arguments.items()]
+        inner[last] = [*others, *pairs]
+    else:
+        inner[last] = {**(inner.get(last) or {}), **arguments}
+
+
+def get(document: Mapping[str, Any], path: tuple[str, ...], name: str) -> str | None:
+    """Give the value of an argument, or None when it is not set; the last one counts."""
+    inner: Any = document
+    for key in path:
+        inner = (inner or {}).get(key)
+    if isinstance(inner, dict):
+        return inner.get(name)
+    values = [one.get("value") for one in inner or () if one.get("name") == name]
+    return values[-1] if values else None
+
+
+def with_gate(gates: str | None, gate: str) -> str:
+    """Open a feature gate beside those that are named already, unless it is one of them."""
+    named = [one for one in (gates or "").split(",") if one]
+    if any(one.partition("=")[0].strip() == gate for one in named):
+        return ",".join(named)
+    return ",".join([*named, f"{gate}=true"])
+
+
+def open_gate(
+    document: dict[str, Any], path: tuple[str, ...], gate: str, configuration: Configuration
+) -> None:
+    """Open a feature gate in the arguments at a path; see :func:`with_gate`."""
+    gates = with_gate(get(document, path, _GATES), gate)
+    put(document, path, {_GATES: gates}, configuration)

@@ -1,0 +1,51 @@
+"""``nodeRegistration``: what a node says of itself when it enters the cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from builder.render.kubeadm import arguments
+
+if TYPE_CHECKING:
+    from builder.model.choice import Choice
+    from builder.model.spec import Node, Taint
+
+_ARGUMENTS = ("nodeRegistration", "kubeletExtraArgs")
+_LABELS = "node-labels"
+_NODE_IP = "node-ip"
+_IPV6 = 6
+
+
+def registration(choice: Choice, node: Node) -> dict[str, Any]:
+    """Give a node's name, runtime and own taints."""
+    found: dict[str, Any] = {"name": node.name}
+    if node.taints is not None:
+        found["taints"] = [_taint(taint) for taint in node.taints]
+    found["criSocket"] = choice.kubernetes.runtime(choice.runtime.name).socket
+    return found
+
+
+def register(document: dict[str, Any], choice: Choice, node: Node) -> None:
+    """Add the arguments of kubelet that come from the node itself, after all overrides.
+
+    Labels add up with those that a raw document gives. The address is said only where kubelet
+    would not find it: left alone it takes one IPv4 address, that of its own name.
+    """
+    configuration = choice.kubernetes.configuration
+    found: dict[str, str] = {}
+    if node.labels:
+        before = arguments.get(document, _ARGUMENTS, _LABELS) or ""
+        labels = dict(one.partition("=")[::2] for one in before.split(",") if one)
+        found[_LABELS] = ",".join(f"{k}={v}" for k, v in {**labels, **node.labels}.items())
+    addresses = [address.ip for address in node.addresses]
+    needed = len(addresses) > 1 or any(address.version == _IPV6 for address in addresses)
+    if needed and arguments.get(document, _ARGUMENTS, _NODE_IP) is None:
+        both = choice.kubernetes.of.dual_stack.node_ips == "both"
+        found[_NODE_IP] = ",".join(str(ip) for ip in (addresses if both else addresses[:1]))
+    if found:
+        arguments.put(document, _ARGUMENTS, found, configuration)
+
+
+def _taint(taint: Taint) -> dict[str, str]:
+    value = {"value": taint.value} if taint.value else {}
+    return {"effect": taint.effect, "key": taint.key, **value}
