@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _SIGNATURE_LIMIT = 1 << 16
 _LARGEST = 256 << 20
 """Bytes of the largest compressed metadata file; those of EPEL have some 15 MiB."""
-_ABSENT = {403, 404}
+_ABSENT = {403, 404, 410}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,169 @@
+"""RPMs against their lock: the right key, and the right package."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builder.errors import VerificationError
+from builder.lab.openpgp import generate
+from builder.lab.packages import PackageRecipe, build_package
+from builder.model.artifact import File, Package
+from builder.model.digest import Digest
+from builder.model.lock import Lock, Subject
+from builder.model.rpm import Nevra
+from builder.sources.package import Signatures
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.lab.openpgp import SigningKey
+
+KUBELET = PackageRecipe(nevra="kubelet-1.18.5-0.x86_64", files=("/usr/bin/kubelet",), size=5000)
+SUBJECT = Subject(
+    cluster="c", kubernetes="1.18.5", os="o", base="core", runtime="r", cni="c", platforms=()
+)
+
+
+@pytest.fixture(scope="session")
+def google() -> SigningKey:
+    return generate("Google", created=1_500_000_000)
+
+
+@pytest.fixture(scope="session")
+def centos() -> SigningKey:
+    """Sign as CentOS 7 does."""
+    return generate("CentOS", created=1_400_000_000, version=3, self_algorithm="sha1")
+
+
+class Keys:
+    """Hold a lock's key files, and count how often they are read."""
+
+    def __init__(self, **keys: SigningKey) -> None:
+        self.files = {f"keys/{name}.asc": key.public for name, key in keys.items()}
+        self.reads: list[str] = []
+        self.lock = Lock(
+            subject=SUBJECT,
+            files=tuple(
+                File(
+                    kind="key",
+                    path=f"keys/{name}.asc",
+                    digest=Digest.of(key.public),
+                    size=len(key.public),
+                    sources=(),
+                    fingerprint=key.fingerprint,
+                )
+                for name, key in keys.items()
+            ),
+        )
+
+    def read(self, path: str) -> bytes:
+        self.reads.append(path)
+        return self.files[path]
+
+
+def package(content: bytes, *keys: SigningKey, nevra: str = KUBELET.nevra) -> Package:
+    return Package(
+        nevra=Nevra.parse(nevra),
+        repository="kubernetes",
+        digest=Digest.of(content),
+        size=len(content),
+        sources=(),
+        keys=tuple(key.fingerprint for key in keys),
+        requested=True,
+        needed_by=("kubeadm",),
+    )
+
+
+def built(folder: Path, key: SigningKey | None) -> bytes:
+    return build_package(KUBELET, key, folder).path.read_bytes()
+
+
+def check(signatures: Signatures, what: Package, content: bytes) -> None:
+    signatures.check(what, io.BufferedReader(io.BytesIO(content)))  # type: ignore[arg-type]
+
+
+def refused(signatures: Signatures, what: Package, content: bytes) -> str:
+    with pytest.raises(VerificationError) as caught:
+        check(signatures, what, content)
+    return str(caught.value)
+
+
+def test_each_of_the_packages_keys_may_have_signed(
+    tmp_path: Path, google: SigningKey, centos: SigningKey
+) -> None:
+    keys = Keys(google=google, centos=centos)
+    signatures = Signatures(keys.lock, keys.read)
+    for signer in (google, centos):
+        content = built(tmp_path, signer)
+        for _ in range(3):
+            check(signatures, package(content, google, centos), content)
+    assert sorted(keys.reads) == ["keys/centos.asc", "keys/google.asc"], "read once each"
+
+
+def test_a_key_of_another_repository_does_not_count(
+    tmp_path: Path, google: SigningKey, centos: SigningKey
+) -> None:
+    """That a key is in the lock is not enough: it must be one of that very package's."""
+    keys = Keys(google=google, centos=centos)
+    content = built(tmp_path, centos)
+    message = refused(Signatures(keys.lock, keys.read), package(content, google), content)
+    assert message == (
+        f"kubelet-1.18.5-0.x86_64: the RPM is signed by the key {centos.fingerprint[-16:]}"
+        f" (expected a signature of {google.fingerprint} (Google))"
+    )
+
+
+def test_unsigned_and_tampered_packages_are_refused(tmp_path: Path, google: SigningKey) -> None:
+    keys = Keys(google=google)
+    signatures = Signatures(keys.lock, keys.read)
+    unsigned = built(tmp_path, None)
+    assert refused(signatures, package(unsigned, google), unsigned) == (
+        "kubelet-1.18.5-0.x86_64: the RPM is not signed"
+        f" (expected a signature of {google.fingerprint} (Google))"
+    )
+    content = built(tmp_path, google)
+    tampered = content.replace(b"/usr/bin/\0", b"/usr/sbin\0", 1)
+    assert tampered != content
+    assert refused(signatures, package(tampered, google), tampered).startswith(
+        f"kubelet-1.18.5-0.x86_64: the signature of {google.fingerprint} (Google) is not good: "
+    )
+
+
+def test_a_package_without_keys_is_never_right(tmp_path: Path, google: SigningKey) -> None:
+    keys = Keys(google=google)
+    content = built(tmp_path, google)
+    message = refused(Signatures(keys.lock, keys.read), package(content), content)
+    assert message.endswith("(expected a signature of a pinned key)")
+
+
+def test_a_signed_package_under_anothers_name_is_refused(
+    tmp_path: Path, google: SigningKey
+) -> None:
+    """An old, vulnerable build carries a good signature, too."""
+    keys = Keys(google=google)
+    content = built(tmp_path, google)
+    newer = package(content, google, nevra="kubelet-1.18.20-0.x86_64")
+    assert refused(Signatures(keys.lock, keys.read), newer, content) == (
+        "kubelet-1.18.20-0.x86_64: the RPM says that it is kubelet-1.18.5-0.x86_64"
+        " (expected kubelet-1.18.20-0.x86_64)"
+    )
+
+
+def test_a_key_file_with_another_key_is_refused(
+    tmp_path: Path, google: SigningKey, centos: SigningKey
+) -> None:
+    keys = Keys(google=google)
+    keys.files["keys/google.asc"] = centos.public
+    content = built(tmp_path, google)
+    message = refused(Signatures(keys.lock, keys.read), package(content, google), content)
+    assert message == "keys/google.asc: this file does not hold the key"
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>log in</html>"])
+def test_what_is_no_rpm_is_refused(google: SigningKey, content: bytes) -> None:
+    keys = Keys(google=google)
+    message = refused(Signatures(keys.lock, keys.read), package(content, google), content)
+    assert message.startswith("kubelet-1.18.5-0.x86_64: ")
