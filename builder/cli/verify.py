@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,9 +10,11 @@ from builder.cli.amounts import size
 from builder.cli.verb import as_json, existing, verb
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from builder.cli.voice import Voice
+    from builder.errors import Fault
 
 
 @verb(
@@ -34,24 +36,16 @@ def command(voice: Voice, bundle: Path, *, as_json: bool) -> int:
     from builder.errors import VerificationError
     from builder.pipeline import verify
 
-    result = verify.verify(bundle, reporter=voice)
+    try:
+        result = verify.verify(bundle, reporter=voice)
+    except VerificationError as error:
+        if not as_json:
+            raise
+        # no bundle at all; a script wants to read that, too
+        voice.json(_value(bundle, 0, error.faults or (error.fault,)))
+        return error.exit_code
     if as_json:
-        voice.json(
-            {
-                "bundle": str(bundle),
-                "whole": not result.faults,
-                "size": result.size,
-                "faults": [
-                    {
-                        "where": fault.where,
-                        "what": fault.what,
-                        "expected": fault.expected,
-                        "hint": fault.hint,
-                    }
-                    for fault in result.faults
-                ],
-            }
-        )
+        voice.json(_value(bundle, result.size, result.faults))
         return 1 if result.faults else 0
     if result.faults:
         count = len(result.faults)
@@ -62,3 +56,20 @@ def command(voice: Voice, bundle: Path, *, as_json: bool) -> int:
         )
     voice.say(f"{bundle} is whole: {size(result.size)} checked")
     return 0
+
+
+def _value(bundle: Path, checked: int, faults: Sequence[Fault]) -> dict[str, Any]:
+    return {
+        "bundle": str(bundle),
+        "whole": not faults,
+        "size": checked,
+        "faults": [
+            {
+                "where": fault.where,
+                "what": fault.what,
+                "expected": fault.expected,
+                "hint": fault.hint,
+            }
+            for fault in faults
+        ],
+    }

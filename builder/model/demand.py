@@ -39,6 +39,8 @@ RUNTIME = "runtime"
 SYSTEM = "os"
 CALICO = "calico"
 EXTRA = "extra"
+ASKERS = frozenset({KUBEADM, RUNTIME, SYSTEM, CALICO, EXTRA})
+"""Who may ask for something beside other packages."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+@=,:~-]")
 
 

@@ -12,7 +12,9 @@ from builder.bundle.layout import LOCK_PATH
 from builder.bundle.reader import open_bundle
 from builder.errors import UsageError
 from builder.formats import lock as lock_format
+from builder.formats.shape import did_you_mean
 from builder.formats.text import decode
+from builder.model.demand import ASKERS
 from builder.model.reference import Reference
 
 if TYPE_CHECKING:
@@ -101,9 +103,10 @@ def why(lock: Lock, name: str) -> tuple[Chain, ...]:
     everything: tuple[Image | File, ...] = (*lock.images, *lock.files)
     others = [one for one in everything if name == one.name or _same_image(one.name, name)]
     if not others:
+        known = [*(package.nevra.name for package in lock.packages), *(o.name for o in everything)]
         raise UsageError(
             f"no package, image or file is called {name!r} in this lock",
-            hint="`airseed inspect` lists what there is",
+            hint=did_you_mean(name, known) or "`airseed inspect` lists what there is",
         )
     return tuple(
         Chain(links=(reason, artifact.name)) for artifact in others for reason in artifact.needed_by
@@ -132,6 +135,10 @@ def _package_chains(lock: Lock, package: Package) -> list[Chain]:
     while queue:
         current, links = queue.popleft()
         for reason in current.needed_by:
+            if current.requested and reason in ASKERS:
+                # of the package kubeadm and of what kubeadm needs this tells the first
+                chains.setdefault(reason, Chain(links=(reason, *links)))
+                continue
             above = [known for known in by_name.get(reason, ()) if known.name != current.name]
             if not above and reason not in chains and reason != current.nevra.name:
                 chains[reason] = Chain(links=(reason, *links))

@@ -1,0 +1,153 @@
+"""``airseed inspect``: what is inside a lock or a bundle, and why."""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builder.cli.root import run
+from builder.errors import UsageError
+from builder.pipeline import inspect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scene import Stage
+
+
+@pytest.fixture(scope="module")
+def unpacked(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(stage.bundle) as tar:
+        tar.extractall(folder, filter="data")
+    return folder
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert run(["inspect", *words]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+def test_lock_tar_and_folder_say_the_same(
+    stage: Stage, unpacked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = (stage.finished / "cluster.lock", stage.bundle, unpacked)
+    for more in ((), ("--json",), ("--why", "libseccomp")):
+        assert len({said(capsys, str(place), *more) for place in places}) == 1
+
+
+def test_tables(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    out = said(capsys, str(stage.bundle))
+    parts = [part.splitlines() for part in out.split("\n\n")]
+    assert "\n".join(parts[0]) == (
+        "cluster.local: Kubernetes 1.18.5 on centos 7.6 (base: core), docker 19.03.9, "
+        "calico 3.18.6 operator, linux/amd64"
+    )
+    heads = [re.split(r"  +", part[0]) for part in parts[1:]]
+    assert heads == [
+        ["KIND", "COUNT", "SIZE"],
+        ["IMAGE", "SIZE", "DIGEST", "TRUST", "NEEDED BY"],
+        ["PACKAGE", "SIZE", "REPOSITORY", "TRUST", "NEEDED BY"],
+        ["REPOSITORY", "METADATA", "KEYS", "DIGEST OF REPOMD.XML"],
+        ["FILE", "SIZE", "DIGEST", "TRUST", "NEEDED BY"],
+    ]
+    lock = stage.lock
+    counts = (len(lock.images), len(lock.packages), len(lock.repositories), len(lock.files))
+    assert tuple(len(part) - 1 for part in parts[2:]) == counts
+    (pause,) = (line for line in parts[2] if line.startswith("k8s.gcr.io/pause:3.2"))
+    assert re.split(r"  +", pause)[3:] == ["first-use", "kubeadm, runtime"]
+    states = dict(re.split(r"  +", line)[:2] for line in parts[4][1:])
+    assert states == {
+        "centos-7.6-extras": "unsigned",
+        "centos-7.6-os": "unsigned",
+        "centos-7.6-updates": "unsigned",
+        "docker-ce-stable-el7": "unsigned",
+        "kubernetes-el7": "signed",
+    }
+
+
+def test_json_has_all_of_it(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    value: dict[str, Any] = json.loads(said(capsys, str(stage.bundle), "--json"))
+    lock = stage.lock
+    assert [one["name"] for one in value["images"]] == [image.name for image in lock.images]
+    assert [one["digest"] for one in value["packages"]] == [str(p.digest) for p in lock.packages]
+    assert [one["path"] for one in value["files"]] == [file.path for file in lock.files]
+    assert value["size"] == lock.size == sum(total["size"] for total in value["totals"].values())
+    assert value["totals"]["packages"]["count"] == len(lock.packages)
+    assert value["cluster"]["platforms"] == ["linux/amd64"]
+
+
+def test_sizes_of_images_count_what_is_shared_for_each(stage: Stage) -> None:
+    lock = stage.lock
+    alone = sum(inspect.image_size(lock, image) for image in lock.images)
+    (together,) = (total.size for total in inspect.totals(lock) if total.kind == "images")
+    assert together < alone
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("kubeadm", ["kubeadm -> kubeadm-1.18.5-0.x86_64"]),
+        (
+            "libcgroup",
+            ["runtime -> docker-ce-3:19.03.9-3.el7.x86_64 -> libcgroup-0.41-20.el7.x86_64"],
+        ),
+        # kubelet and kubernetes-cni need each other
+        ("kubernetes-cni-0.8.6-0.x86_64", ["kubeadm -> kubernetes-cni-0.8.6-0.x86_64"]),
+        (
+            "python-markupsafe",
+            [
+                (
+                    "os -> cloud-init-18.2-1.el7.centos.2.x86_64 -> "
+                    "python-jinja2-2.7.2-2.el7.noarch -> python-markupsafe-0.11-10.el7.x86_64"
+                )
+            ],
+        ),
+        (
+            "k8s.gcr.io/pause:3.2",
+            ["kubeadm -> k8s.gcr.io/pause:3.2", "runtime -> k8s.gcr.io/pause:3.2"],
+        ),
+        ("keys/docker-ce.asc", ["packages -> keys/docker-ce.asc"]),
+    ],
+)
+def test_why(stage: Stage, name: str, lines: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    lock = str(stage.finished / "cluster.lock")
+    assert said(capsys, lock, "--why", name).splitlines() == lines
+    chains = json.loads(said(capsys, lock, "--why", name, "--json"))
+    assert [" -> ".join(chain) for chain in chains] == lines
+
+
+def test_every_package_and_image_has_a_reason(stage: Stage) -> None:
+    starts = {"kubeadm", "runtime", "os"}
+    for package in stage.lock.packages:
+        chains = inspect.why(stage.lock, package.name)
+        assert chains
+        assert {chain.links[0] for chain in chains} <= starts
+    for image in stage.lock.images:
+        assert inspect.why(stage.lock, image.name)
+
+
+def test_an_unknown_name(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError):
+        inspect.why(stage.lock, "libsecomp")
+    assert run(["inspect", str(stage.bundle), "--why", "libsecomp"]) == 2
+    assert capsys.readouterr().err == (
+        "error: no package, image or file is called 'libsecomp' in this lock\n"
+        "  hint: did you mean 'libseccomp'?\n"
+    )
+
+
+def test_what_is_no_lock_and_no_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.lock").write_text('{"format": 99}\n')
+    assert run(["inspect", str(tmp_path / "x.lock")]) == 3
+    assert "format: the lock has format 99" in capsys.readouterr().err
+    (tmp_path / "x.tar").write_text("something else\n" * 200)
+    assert run(["inspect", str(tmp_path / "x.tar")]) == 1
+    assert "not an airseed bundle" in capsys.readouterr().err
+    assert run(["inspect", str(tmp_path / "none")]) == 2

@@ -1,0 +1,135 @@
+"""``airseed verify`` on whole and damaged bundles, with its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builder.cli.root import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scene import Stage
+
+NAME = "images/blobs/sha256/"
+
+
+@pytest.fixture
+def folder(stage: Stage, tmp_path: Path) -> Path:
+    place = tmp_path / "unpacked"
+    with tarfile.open(stage.bundle) as tar:
+        tar.extractall(place, filter="data")
+    return place
+
+
+def verdict(capsys: pytest.CaptureFixture[str], place: Path) -> tuple[int, dict[str, Any]]:
+    code = run(["verify", "-q", str(place), "--json"])
+    out, err = capsys.readouterr()
+    assert err == ""
+    value: dict[str, Any] = json.loads(out)
+    return code, value
+
+
+def test_a_whole_bundle(stage: Stage, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for place in (stage.bundle, folder):
+        assert verdict(capsys, place) == (
+            0,
+            {"bundle": str(place), "whole": True, "size": stage.lock.size, "faults": []},
+        )
+    assert run(["verify", str(stage.bundle)]) == 0
+    assert capsys.readouterr().err.endswith(f"{stage.bundle} is whole: 11.9 MB checked\n")
+
+
+def test_it_asks_no_network(stage: Stage) -> None:
+    """In a network namespace that has nothing, where this machine allows to make one."""
+    words = ["unshare", "--net", "--map-root-user"]
+    if subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("network namespaces cannot be made here")
+    import sys
+
+    done = subprocess.run(
+        [*words, sys.executable, "-m", "builder", "verify", "-q", str(stage.bundle)],
+        env={**os.environ, "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_all_faults_are_listed_at_once(
+    folder: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rpm = min(folder.glob("yum/*/Packages/kubelet-*.rpm"))
+    layer = max((folder / NAME).iterdir(), key=lambda path: path.stat().st_size)
+    manifest = folder / "manifests/001-tigera-operator.yaml"
+    content = bytearray(rpm.read_bytes())
+    content[len(content) // 2] ^= 1
+    rpm.write_bytes(content)
+    layer.unlink()
+    manifest.write_bytes(manifest.read_bytes() + b"\n")
+    (folder / "files").mkdir(exist_ok=True)
+    (folder / "files/stowaway").write_text("x")
+    (folder / "keys/docker-ce.asc").unlink()
+    code, value = verdict(capsys, folder)
+    assert (code, value["whole"]) == (1, False)
+    assert {fault["where"] for fault in value["faults"]} >= {
+        rpm.relative_to(folder).as_posix(),
+        layer.relative_to(folder).as_posix(),
+        "manifests/001-tigera-operator.yaml",
+        "files/stowaway",
+        "keys/docker-ce.asc",
+    }
+    assert all(fault["what"] for fault in value["faults"])
+    assert run(["verify", "-q", str(folder)]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {folder}: {len(value['faults'])} faults\n")
+    for fault in value["faults"]:
+        assert f"  {fault['where']}: {fault['what']}\n" in err
+
+
+def test_a_link_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "keys/docker-ce.asc").unlink()
+    (folder / "keys/docker-ce.asc").symlink_to("/etc/hostname")
+    code, value = verdict(capsys, folder)
+    assert (code, value["whole"]) == (1, False)
+    assert "keys/docker-ce.asc" in {fault["where"] for fault in value["faults"]}
+
+
+def test_one_byte_of_the_tar(
+    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copy(stage.bundle, tmp_path / "bundle.tar")
+    extent = stage.layout.extent("manifests/002-custom-resources.yaml")
+    with copy.open("r+b") as file:
+        file.seek(extent.offset + 3)
+        byte = file.read(1)
+        file.seek(extent.offset + 3)
+        file.write(bytes([byte[0] ^ 1]))
+    code, value = verdict(capsys, copy)
+    assert code == 1
+    assert [fault["where"] for fault in value["faults"]] == ["manifests/002-custom-resources.yaml"]
+
+
+def test_a_truncated_tar_and_something_else(
+    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copy(stage.bundle, tmp_path / "bundle.tar")
+    os.truncate(copy, stage.layout.size - 10240)
+    code, value = verdict(capsys, copy)
+    assert (code, value["whole"]) == (1, False)
+    other = tmp_path / "other.tar"
+    other.write_bytes(b"x" * 4096)
+    code, value = verdict(capsys, other)
+    assert (code, value["whole"]) == (1, False)
+    assert "not an airseed bundle" in value["faults"][0]["what"]
+    assert run(["verify", str(other)]) == 1
+    assert "error: " in capsys.readouterr().err
+    assert run(["verify", str(tmp_path / "none.tar")]) == 2
