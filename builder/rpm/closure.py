@@ -32,7 +32,10 @@ class Request:
     repository: str | None = None
     """The only repository that it may be taken from."""
     by: str = "extra"
-    """Who asks, for people: ``kubeadm``, ``runtime``, ``extra``."""
+    """Who asks, for people: ``kubeadm``, ``runtime``, ``extra``.
+
+    Nobody (empty) for what only holds a version: it is no reason, and leaves no trace.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +227,8 @@ def _answer(
     reasons: dict[int, set[str]] = {one.id: set() for one in new}
     asked: set[int] = set()
     for request in requests:
+        if not request.by:
+            continue
         chosen = [one.id for one in candidates[request] if one.id in reasons]
         for one in chosen:
             reasons[one].add(request.by)

@@ -21,7 +21,8 @@ def add_reasons(universe: Universe, transaction: Any, reasons: dict[int, set[str
                 reasons[found].add(one.name)
     for one in change.new:
         if not reasons[one.id]:
-            reasons[one.id] |= set(change.forced(one)) - {one.name} or {BASE}
+            causes = set(change.forced(one)) or set(change.kept_requirers(one))
+            reasons[one.id] = causes - {one.name} or {BASE}
 
 
 class _Change:
@@ -59,9 +60,8 @@ class _Change:
                 for dep in other.lookup_deparray(self._solv.SOLVABLE_CONFLICTS, 0):
                     if old.id in self._provided_by(dep):
                         yield other.name
-        yield from self._kept_requirers(one)
 
-    def _kept_requirers(self, one: Any) -> Iterator[str]:
+    def kept_requirers(self, one: Any) -> Iterator[str]:
         """Give packages of the base that stay and now need this one."""
         for old in self._pool.installed.solvables:
             if old.id in self._kept:

@@ -351,6 +351,21 @@ def test_what_keeps_the_base_whole_names_the_package_of_the_base(feed: Feed) -> 
     }
 
 
+def test_what_only_holds_a_version_is_no_reason(feed: Feed) -> None:
+    """A lock over an earlier one says the same as the earlier one said."""
+    metadata = [feed("os", AUDIT[0], LIBRARY[0]), feed("updates", AUDIT[1], LIBRARY[1], BINDING)]
+    core = base.core("os", ("audit",))
+    first = run(["audit-libs-python"], *metadata, base=core)
+    held = [
+        Request(text=str(one.nevra), repository=one.repository, by="") for one in first.packages
+    ]
+    assert run(["audit-libs-python", *held], *metadata, base=core) == first
+    newer = P(nevra="audit-libs-python-3-1.x86_64", requires=("audit-libs = 2-1",))
+    metadata.append(feed("more", newer))
+    assert run(["audit-libs-python", *held], *metadata, base=core) == first
+    assert newer.nevra in names(run(["audit-libs-python"], *metadata, base=core))
+
+
 def test_a_base_may_have_several_kernels_and_keeps_them(feed: Feed) -> None:
     kernels = [P(nevra=f"kernel-3.10-{number}.x86_64") for number in (1, 2, 3)]
     app = P(nevra="app-1-1.x86_64", requires=("kernel >= 3.10-3",))

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from builder.pipeline.lock.resolving import Resolving
     from builder.sources.store import Store
 
-_PIN = "lock"
-"""Who asks for a package that an earlier lock had; it leaves no trace in the new one."""
+_NOBODY = ""
+"""Who asks for a package only because an earlier lock had it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +155,7 @@ def _solve(
         return fresh
     names = {one.nevra.name for one in fresh.packages}
     pins = [
-        Request(text=package.name, repository=package.repository, by=_PIN)
+        Request(text=package.name, repository=package.repository, by=_NOBODY)
         for package in resolving.before.packages
         if package.nevra.name in names and not resolving.may_move(package.nevra.name, package.name)
     ]
@@ -166,14 +166,7 @@ def _solve(
             resolving.reporter.warn(f"the earlier lock's packages no longer fit: {fault}")
         return fresh
     _check_unchanged(resolving, held)
-    return replace(held, packages=tuple(_forget_pins(held.packages, requests)))
-
-
-def _forget_pins(packages: Iterable[Chosen], requests: Sequence[Request]) -> Iterable[Chosen]:
-    askers = {request.by for request in requests}
-    for one in packages:
-        reasons = tuple(reason for reason in one.needed_by if reason != _PIN)
-        yield replace(one, needed_by=reasons, requested=bool(askers.intersection(reasons)))
+    return held
 
 
 def _check_unchanged(resolving: Resolving, closure: Closure) -> None:
