@@ -68,6 +68,7 @@ wheel: $(READY) ## build sdist and wheel into dist/ and try the wheel in an empt
 	@$(PYTEST) -q -m wheel tests/test_wheel.py
 
 interop: $(READY) ## try bundles with real registries and tools (root and Debian; installs what it needs)
+	@tests/interop/setup.sh
 	@$(PYTEST) -q -m interop tests/interop
 
 faults: $(READY) ## the long campaign of broken networks, kills and flipped bits

@@ -1,21 +1,29 @@
-"""Real tools against the lab's registry, on plain http at loopback and through the proxy."""
+"""Is the embedded upstream real enough? skopeo reads it, on plain HTTP and through the proxy."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from interop.programs import environment, run
+
+from builder.lab.registry import Profile
+from builder.lab.upstream import Upstream
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from builder.lab.upstream import Upstream
-
 pytestmark = pytest.mark.interop
+POLICY = ("skopeo", "--insecure-policy")
+
+
+@pytest.fixture
+def upstream(tools: None, tmp_path: Path) -> Iterator[Upstream]:
+    with Upstream(tmp_path / "lab") as running:
+        yield running
 
 
 @pytest.mark.parametrize("era", ["docker", "oci"])
@@ -33,11 +41,9 @@ def test_skopeo_copies_through_the_proxy(
         attestations=era == "oci",
     )
     archive = tmp_path / "image.tar"
-    subprocess.run(
-        ["skopeo", "copy", "-q", f"docker://{name}:1", f"docker-archive:{archive}:{name}:1"],
-        env={**os.environ, **upstream.environment},
-        check=True,
-    )
+    env = environment(tmp_path, **upstream.environment)
+    target = f"docker-archive:{archive}:{name}:1"
+    run(*POLICY, "copy", "-q", f"docker://{name}:1", target, env=env)
     with tarfile.open(archive) as tar:
         member = tar.extractfile("manifest.json")
         assert member is not None
@@ -58,33 +64,22 @@ def test_skopeo_copies_everything_over_loopback(
         attestations=True,
     )
     source = f"docker://{upstream.listen(host)}/team/app:1"
-    subprocess.run(
-        [
-            "skopeo",
-            "copy",
-            "-q",
-            "--all",
-            "--src-tls-verify=false",
-            source,
-            f"dir:{tmp_path / 'all'}",
-        ],
-        check=True,
-    )
+    words = ("copy", "-q", "--all", "--src-tls-verify=false")
+    run(*POLICY, *words, source, f"dir:{tmp_path / 'all'}", env=environment(tmp_path))
     index = (tmp_path / "all" / "manifest.json").read_bytes()
     assert index == upstream.shelf.path(made.digest).read_bytes()
 
 
-def test_skopeo_takes_no_other_password(upstream: Upstream) -> None:
-    from builder.lab.registry import Profile
-
+def test_skopeo_takes_no_other_password(upstream: Upstream, tmp_path: Path) -> None:
     profile = Profile(host="private.example.org", content="private.example.org", private=("*",))
     upstream.registry("private.example.org", profile).tokens.users["me"] = "secret"
     upstream.add_image("private.example.org/app:1")
     address = upstream.listen("private.example.org")
 
     def inspect(password: str) -> int:
-        command = ["skopeo", "inspect", "--tls-verify=false", f"--creds=me:{password}"]
-        return subprocess.run([*command, f"docker://{address}/app:1"], check=False).returncode
+        words = ("inspect", "--tls-verify=false", f"--creds=me:{password}")
+        env = environment(tmp_path)
+        return run(*POLICY, *words, f"docker://{address}/app:1", env=env, check=False).returncode
 
     assert inspect("secret") == 0
     assert inspect("wrong") != 0

@@ -1,0 +1,73 @@
+"""Real servers and one bundle from them, made once; ``setup.sh`` installs what it takes."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from interop.engines import Engine, containerd, dockerd
+from interop.programs import environment, missing
+from interop.town import Town, town
+from interop.trip import Trip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def tools() -> None:
+    """Fail, never skip, when a program is not there."""
+    if names := missing():
+        pytest.fail(f"not installed: {', '.join(names)}; run tests/interop/setup.sh", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def ground(tools: None) -> Iterator[Path]:
+    """Give a folder that is gone afterwards, whatever the tests leave in it."""
+    with tempfile.TemporaryDirectory(prefix="airseed-interop-") as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="session")
+def real(ground: Path) -> Iterator[Town]:
+    """Serve everything that the cluster needs."""
+    with town(ground / "town") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def trip(real: Town, ground: Path) -> Trip:
+    """Lock and bundle the cluster."""
+    trip = Trip(real, ground / "trip")
+    trip.write("site-tool")
+    return trip.go()
+
+
+@pytest.fixture(scope="session")
+def unpacked(trip: Trip) -> Path:
+    return trip.unpack()
+
+
+@pytest.fixture(scope="session")
+def env(real: Town, ground: Path) -> dict[str, str]:
+    """Give the environment of a tool that may read the registry."""
+    home = ground / "home"
+    home.mkdir()
+    login = real.servers.login
+    return environment(
+        home, DOCKER_CONFIG=str(login), REGISTRY_AUTH_FILE=str(login / "config.json")
+    )
+
+
+@pytest.fixture(scope="session")
+def docker(ground: Path) -> Iterator[Engine]:
+    with dockerd() as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def ctr(ground: Path) -> Iterator[Engine]:
+    with containerd() as engine:
+        yield engine

@@ -1,0 +1,151 @@
+"""The packages of a bundle, read by dnf and rpmkeys; and those that must not get into one."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from interop import parcels
+from interop.programs import run
+from interop.town import BAD
+from interop.trip import Trip
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+    from interop.town import Town
+
+pytestmark = pytest.mark.interop
+OLD = "centos-7"
+
+
+def dnf(
+    unpacked: Path, scratch: Path, env: dict[str, str], *names: str, keys: list[Path]
+) -> subprocess.CompletedProcess[str]:
+    """Download names and all they need out of the bundle alone, for an empty root."""
+    (scratch / "root").mkdir(parents=True)
+    (scratch / "dnf.conf").write_text("[main]\n", "utf-8")
+    words = ["--config", str(scratch / "dnf.conf"), "--installroot", str(scratch / "root")]
+    words += ["--setopt=reposdir=/nonexistent", f"--setopt=cachedir={scratch / 'cache'}"]
+    words += ["--releasever=7", "--forcearch=x86_64", "--assumeyes"]
+    for repository in sorted((unpacked / "yum").iterdir()):
+        name = repository.name
+        urls = " ".join(f"file://{key}" for key in keys)
+        words += [f"--repofrompath={name},file://{repository}", f"--repo={name}"]
+        words += [f"--setopt={name}.gpgcheck=1", f"--setopt={name}.gpgkey={urls}"]
+    words += ["install", "--downloadonly", "--downloaddir", str(scratch / "got")]
+    return run("dnf", *words, *names, env=env, check=False)
+
+
+def rpmkeys(env: dict[str, str], database: Path, *words: str | Path) -> str:
+    """Run rpmkeys with a database of its own; give all it says, good or bad."""
+    return run("rpmkeys", "--dbpath", database, *words, env=env, check=False).stdout
+
+
+@pytest.fixture(scope="module")
+def database(unpacked: Path, tmp_path_factory: pytest.TempPathFactory, env: dict[str, str]) -> Path:
+    """Import the bundle's keys, and no other."""
+    folder = tmp_path_factory.mktemp("rpmdb")
+    for key in (unpacked / "keys").iterdir():
+        run("rpmkeys", "--dbpath", folder, "--import", key, env=env)
+    return folder
+
+
+def test_dnf_takes_the_whole_set_into_an_empty_root(
+    trip: Trip, unpacked: Path, tmp_path: Path, env: dict[str, str]
+) -> None:
+    packages = trip.lock.packages
+    names = [f"{one.nevra.name}-{one.nevra.evr}" for one in packages if one.requested]
+    done = dnf(unpacked, tmp_path, env, *names, keys=sorted((unpacked / "keys").iterdir()))
+    assert done.returncode == 0, done.stdout
+    got = {path.name for path in (tmp_path / "got").glob("*.rpm")}
+    assert got == {package.nevra.filename for package in packages}
+
+
+def test_dnf_takes_nothing_without_the_right_keys(
+    unpacked: Path, tmp_path: Path, env: dict[str, str]
+) -> None:
+    done = dnf(unpacked, tmp_path, env, "bash", keys=[unpacked / "keys" / "docker-ce.asc"])
+    assert done.returncode != 0
+    assert "key" in done.stdout.lower(), done.stdout
+
+
+def test_rpmkeys_shows_the_pinned_key_on_every_package(
+    trip: Trip, unpacked: Path, real: Town, database: Path, env: dict[str, str]
+) -> None:
+    versions = {signer.fingerprint: signer.version for signer in real.signers.values()}
+    for package in trip.lock.packages:
+        said = rpmkeys(env, database, "-Kv", unpacked / package.path)
+        good = [line for line in said.splitlines() if "Signature" in line]
+        # over the header, and over header and payload
+        assert len(good) == 2, said
+        for line in good:
+            assert line.endswith(": OK"), said
+            key = next(one for one in package.keys if one.lower()[-8:] in line)
+            assert f"V{versions[key]} RSA" in line, said
+        assert "NOT OK" not in said
+
+
+def test_packages_of_centos_are_signed_as_centos_signs(
+    trip: Trip, unpacked: Path, real: Town, database: Path, env: dict[str, str]
+) -> None:
+    signer = real.signers[OLD]
+    packets = signer.packets(signer.public)
+    assert "digest algo 2," in packets  # SHA-1 over itself
+    centos = [one for one in trip.lock.packages if one.repository.startswith("centos")]
+    assert len(centos) > 50
+    for package in centos:
+        said = rpmkeys(env, database, "-Kv", unpacked / package.path)
+        assert "Header V3 RSA/SHA256 Signature" in said
+        assert "Payload SHA256 digest" not in said  # EL7's rpmbuild wrote none
+
+
+@pytest.mark.parametrize(
+    ("name", "rpm_says", "fault"),
+    [
+        ("site-unsigned", ": digests OK", "the RPM is not signed"),
+        ("site-stranger", ": digests SIGNATURES NOT OK", "the RPM is signed by the key "),
+        ("site-tampered", ": DIGESTS SIGNATURES NOT OK", "the payload is not the one that was"),
+        ("site-tampered-old", ": DIGESTS SIGNATURES NOT OK", "the payload is not the one that was"),
+    ],
+)
+def test_bad_packages_are_refused(
+    real: Town,
+    ground: Path,
+    database: Path,
+    env: dict[str, str],
+    name: str,
+    rpm_says: str,
+    fault: str,
+) -> None:
+    assert name in BAD
+    (rpm,) = real.rpms("site").rglob(f"{name}-1.0-1*.rpm")
+    assert rpm_says in rpmkeys(env, database, "-K", rpm)
+    trip = Trip(real, ground / name)
+    trip.write(name)
+    trip("lock", "--catalog", str(real.catalog))
+    said = trip("bundle", code=1).stderr
+    assert "error: 1 artifact failed the check" in said
+    assert f"{name}-1.0-1.el7.x86_64: {fault}" in said
+    assert not trip.bundle.exists()
+    shutil.rmtree(trip.folder)
+
+
+def test_a_package_that_was_changed_on_the_server_is_refused(
+    trip: Trip, real: Town, ground: Path
+) -> None:
+    other = Trip(real, ground / "changed")
+    shutil.copytree(trip.folder, other.folder, ignore=shutil.ignore_patterns("unpacked", "*.tar"))
+    (rpm,) = real.rpms("centos-7.6-os").glob("zlib-*.x86_64.rpm")
+    right = rpm.read_bytes()
+    rpm.write_bytes(parcels.with_other_payload(right))
+    try:
+        said = other("bundle", code=1).stderr
+    finally:
+        rpm.write_bytes(right)
+    assert "zlib-1.2.7-18.el7.x86_64" in said
+    other("bundle")
+    assert other.bundle.read_bytes() == trip.bundle.read_bytes()
+    shutil.rmtree(other.folder)
