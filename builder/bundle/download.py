@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
@@ -143,6 +144,12 @@ class Download:
         """Which source is asked."""
         self.tries = 0
         """Failed attempts at this source in a row, without progress."""
+        self.failing_since: float | None = None
+        """When the first of them began."""
+        self.wasted = 0.0
+        """Seconds that they waited in vain."""
+        self.fed_at = -1.0
+        """When the last byte came over the network."""
         self.place = ""
         """The host whose place it takes while a thread works on it."""
         self.afresh = False
@@ -244,11 +251,17 @@ class Download:
         """Tell whether an attempt that began at ``before`` (``reached``) gained new ground."""
         return self.reached - before >= _LEAP
 
+    def calm(self) -> None:
+        """Forget the failed attempts."""
+        self.tries = 0
+        self.failing_since = None
+        self.wasted = 0.0
+
     def pass_on(self, fault: Fault) -> bool:
         """Go to the next source; tell whether there is one."""
         self.faults.append(fault)
         self.turn += 1
-        self.tries = 0
+        self.calm()
         self.afresh = False
         self._mixed = self.have > 0
         return self.turn < len(self.job.sources)
@@ -293,7 +306,9 @@ class Download:
             piece = view[:count]
             stop.check_over()
             place.write(piece, extent.offset + self.have)
-            self.fetched += 0 if self.local else count
+            if not self.local:
+                self.fetched += count
+                self.fed_at = time.monotonic()
             self._take(piece, progress, cached=self.local is not None)
         with contextlib.suppress(FetchError):  # all is here; the end lets the connection serve on
             stream.readinto(view[:1])

@@ -49,17 +49,19 @@ def hash_all(
     queue = deque(sorted(items, key=lambda item: -item.size))
     work = _Work(queue, progress, inspect)
     count = min(workers or len(os.sched_getaffinity(0)), max(1, len(queue)))
-    threads = [threading.Thread(target=work.run, daemon=True) for _ in range(count)]
+    # Events, because before Python 3.13 an interrupted join takes a thread for ended that is not
+    ends = [threading.Event() for _ in range(count)]
+    started = []
     try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        for end in ends:
+            threading.Thread(target=work.run, args=(end,), daemon=True).start()
+            started.append(end)
+        for end in ends:
+            end.wait()
     finally:
         work.stopped = True
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join()
+        for end in started:
+            end.wait()
     if work.failure is not None:
         raise work.failure
     return sorted(work.faults)
@@ -76,8 +78,8 @@ class _Work:
         self._progress = progress
         self._inspect = inspect
 
-    def run(self) -> None:
-        """Be one thread."""
+    def run(self, end: threading.Event) -> None:
+        """Be one thread; set ``end`` at its end."""
         view = memoryview(bytearray(_BUFFER))
         try:
             while not self.stopped:
@@ -89,6 +91,8 @@ class _Work:
         except BaseException as error:  # noqa: BLE001 -- handed to the thread that waits
             self.failure = self.failure or error
             self.stopped = True
+        finally:
+            end.set()
 
     def _examine(self, item: Item, view: memoryview) -> list[Fault]:
         """Give what is wrong with one member."""

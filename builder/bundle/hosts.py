@@ -2,7 +2,9 @@
 
 Additive increase, multiplicative decrease, as TCP does it: every success lets a little more
 through, a refusal or a timeout halves it (once for all downloads that ran at that moment), and
-Retry-After stops the whole host. Not safe between threads by itself: its caller holds a lock.
+Retry-After stops the whole host. A host that refuses for too long, or from which nothing at all
+came while one artifact used up its attempts, is given up for all artifacts. Not safe between
+threads by itself: its caller holds a lock.
 """
 
 from __future__ import annotations
@@ -18,6 +20,12 @@ class _Host:
     refused_at: float | None = None
     """The first refusal since the last success."""
     halved_at: float = -1.0
+    alive_at: float = -1.0
+    """The last sign of life: bytes of a body."""
+    lost_at: float = -1.0
+    """When it was given up; a later sign of life takes that back."""
+    lost: str = ""
+    """What was wrong then."""
 
 
 @dataclass(slots=True)
@@ -49,6 +57,17 @@ class Hosts:
         host.limit = min(host.limit + 1 / host.limit, float(self.most))
         host.refused_at = None
 
+    def lives(self, name: str, at: float) -> None:
+        """Note that it sent bytes at that moment."""
+        host = self._host(name)
+        host.alive_at = max(host.alive_at, at)
+
+    def lose(self, name: str, why: str, *, since: float, now: float) -> None:
+        """Give a host up, unless it gave a sign of life after ``since``."""
+        host = self._host(name)
+        if name and host.alive_at < since:
+            host.lost, host.lost_at = why, now
+
     def failed(self, name: str, *, started: float, now: float) -> None:
         """Halve what goes through, unless that happened after this download had started."""
         host = self._host(name)
@@ -63,10 +82,22 @@ class Hosts:
         if host.refused_at is None:
             host.refused_at = now
 
-    def gives_up(self, name: str, patience: float) -> bool:
-        """Tell whether a host goes on refusing for longer than ``patience`` seconds."""
+    def gives_up(self, name: str, patience: float) -> str:
+        """Say why a host is not asked any more; empty while it is.
+
+        ``patience`` is how many seconds it may go on refusing.
+        """
         host = self._host(name)
-        return host.refused_at is not None and host.paused_until - host.refused_at > patience
+        if host.refused_at is not None and host.paused_until - host.refused_at > patience:
+            return f"asks to wait for more than {patience:.0f} s"
+        return host.lost if host.lost_at > host.alive_at else ""
+
+    def waits(self, now: float) -> str:
+        """Say which hosts have asked to wait, and for how long still; empty when none has."""
+        rests = {name: host.paused_until - now for name, host in self._hosts.items() if name}
+        return ", ".join(
+            f"waiting {rest:.0f} s for {name}" for name, rest in sorted(rests.items()) if rest >= 1
+        )
 
     def free_at(self, name: str) -> float:
         """Give the moment when a pause ends; it may have passed."""

@@ -173,5 +173,14 @@ class Journal:
             raise storage_error(error, self.path) from error
 
     def _write(self, line: dict[str, Any]) -> None:
-        os.write(self._file, json.dumps(line).encode() + b"\n")
+        """Write a whole line or none: behind a torn one nothing would be read."""
+        rest = json.dumps(line).encode() + b"\n"
+        length = os.lseek(self._file, 0, os.SEEK_CUR)
+        try:
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+        except OSError:
+            os.ftruncate(self._file, length)
+            os.lseek(self._file, length, os.SEEK_SET)
+            raise
         self._count += 1

@@ -2,8 +2,8 @@
 
 Each thread takes the largest artifact whose source's host has room, makes one attempt, and puts it
 back if that failed and there is hope: a broken body goes on where it broke, a source that cannot
-give the right bytes hands over to the next. One artifact's failure does not stop the others.
-Memory is one buffer a thread.
+give the right bytes hands over to the next. One artifact's failure does not stop the others, but a
+host that is dead for one is not waited for by each of the others. Memory is one buffer a thread.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder.bundle.download import BUFFER, Cancelled, Download, StaleError, Stop
+from builder.bundle.failing import summary, unavailable
 from builder.bundle.hosts import Hosts
 from builder.errors import AirseedError, Fault, FetchError, UnavailableError, VerificationError
 
@@ -39,6 +40,8 @@ class Policy:
     pause: float = 0.5
     """Before the second attempt; doubled each time and scattered."""
     longest_pause: float = 30.0
+    outage: float = 90.0
+    """Seconds that such attempts may wait in vain, all in all: a silent server takes long each."""
     patience: float = 600.0
     """How long a host may ask us to wait, all in all, before it is given up."""
     tick: float = 1.0
@@ -66,6 +69,9 @@ class Transfer:
             map(Download, jobs), key=lambda item: (-item.job.extent.size, item.job.extent.header)
         )
         self._running: set[Download] = set()
+        self._working = 0
+        """Threads that have not ended. To wait for this, not in Thread.join: before Python 3.13
+        an interrupted join takes a thread that runs for one that has ended."""
         self._place = place
         self._progress = progress
         self._policy = policy
@@ -76,6 +82,8 @@ class Transfer:
         self._changed = threading.Condition()
         self._outcomes: list[Outcome] = []
         self._failures: list[AirseedError] = []
+        self._left: list[Download] = []
+        """What failed or was stopped."""
         self._fatal: BaseException | None = None
 
     def run(self) -> list[Outcome]:
@@ -92,29 +100,40 @@ class Transfer:
         ]
         try:
             for thread in threads:
+                with self._changed:
+                    self._working += 1
                 thread.start()
-            self._watch(threads)
+            self._watch()
         finally:
             self._cancel(threads)
         if self._fatal is not None:
             raise self._fatal
         if self._failures:
-            raise _summary(self._failures)
+            raise summary(self._failures)
         return sorted(self._outcomes, key=lambda outcome: outcome.path)
 
     def unfinished(self) -> list[tuple[str, int]]:
         """Give path and hashed bytes of everything that is not finished."""
         with self._changed:
-            everything = [*self._running, *self._waiting]
+            everything = [*self._left, *self._running, *self._waiting]
         return [(item.job.extent.path, item.have) for item in everything if not item.whole]
 
-    def _watch(self, threads: list[threading.Thread]) -> None:
-        """Wait for the threads; call ``tick`` meanwhile."""
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(self._policy.tick)
-                if self._fatal is None:
-                    self._tick(self)
+    def _watch(self) -> None:
+        """Wait for the threads; call ``tick`` meanwhile, and say what is waited for."""
+        while not self._ended(self._policy.tick):
+            if self._fatal is None:
+                self._tick(self)
+            with self._changed:
+                waits = self._hosts.waits(time.monotonic())
+            self._progress.describe(waits)
+            self._progress.advance(0)  # a plain log shows that it is alive, too
+        if self._fatal is None:
+            self._tick(self)
+
+    def _ended(self, seconds: float) -> bool:
+        """Wait until all threads have ended, and tell whether they have."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._working, seconds)
 
     def _cancel(self, threads: list[threading.Thread]) -> None:
         """End all threads, those that wait for a server too."""
@@ -124,10 +143,10 @@ class Transfer:
             running = list(self._running)
         for item in running:
             item.interrupt()
-        deadline = time.monotonic() + _JOIN
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, deadline - time.monotonic()))
+        if self._ended(_JOIN):
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()
         self._stop.over = True
 
     def _work(self) -> None:
@@ -142,6 +161,9 @@ class Transfer:
             with self._changed:
                 self._fatal = self._fatal or error
                 self._stop.wanted = True
+        finally:
+            with self._changed:
+                self._working -= 1
                 self._changed.notify_all()
 
     def _next(self) -> Download | None:
@@ -154,9 +176,10 @@ class Transfer:
                     if item.ready_at <= now and self._take(item, now):
                         self._running.add(item)
                         return self._waiting.pop(number)
-                    soonest = min(
-                        soonest, max(item.ready_at, self._hosts.free_at(_host(item)), now + 0.01)
-                    )
+                    # where no place is free, whoever leaves one wakes us
+                    ready_at = max(item.ready_at, self._hosts.free_at(_host(item)))
+                    if ready_at > now:
+                        soonest = min(soonest, ready_at)
                 self._changed.wait(soonest - now)
             return None
 
@@ -171,9 +194,10 @@ class Transfer:
 
     def _advance(self, download: Download, view: memoryview) -> None:
         """Make one step with an artifact, and put it where it belongs then."""
-        again = False
+        again, done = False, False
         try:
             again = self._step(download, view)
+            done = not again
         except AirseedError as error:
             if not isinstance(error, (UnavailableError, VerificationError)):
                 raise
@@ -185,6 +209,8 @@ class Transfer:
                 self._running.discard(download)
                 if again:
                     self._put_back(download)
+                elif not done:
+                    self._left.append(download)
                 self._changed.notify_all()
 
     def _put_back(self, download: Download) -> None:
@@ -207,7 +233,7 @@ class Transfer:
                 return True
         elif download.job.extent.size or not download.right:
             if not download.job.sources:
-                raise _unavailable(download)
+                raise unavailable(download)
             if not self._attempt(download, view):
                 return True
         self._finish(download)
@@ -238,8 +264,7 @@ class Transfer:
         """Ask the source whose turn it is once; tell whether all is there and right."""
         started, before, host = time.monotonic(), download.reached, download.source.host
         if host != download.place:
-            asks = f"asks to wait for more than {self._policy.patience:.0f} s"
-            self._pass_on(download, FetchError(asks, where=host))
+            self._skip(download, host)
             return False
         offset = 0 if download.afresh else download.have
         try:
@@ -250,7 +275,7 @@ class Transfer:
             self._stop.check()  # an interrupted stream looks like a broken one
             download.broke()
             if download.moved(before):
-                download.tries = 0
+                download.calm()
             if error.temporary:
                 self._yield(download, error, started)
             elif download.have and not download.afresh:
@@ -260,7 +285,15 @@ class Transfer:
             return False
         with self._changed:
             self._hosts.succeeded(host)
+            self._hosts.lives(host, time.monotonic())
         return True
+
+    def _skip(self, download: Download, host: str) -> None:
+        """Do not ask a host that is given up."""
+        with self._changed:
+            why = self._hosts.gives_up(host, self._policy.patience)
+        if why:  # else it has come back to life meanwhile
+            self._pass_on(download, FetchError(why, where=host))
 
     def _yield(self, download: Download, error: FetchError, started: float) -> None:
         """Let a source that failed for the moment rest, or give it up."""
@@ -268,21 +301,29 @@ class Transfer:
         pause = min(policy.pause * 2.0**download.tries, policy.longest_pause)
         pause *= random.uniform(0.5, 1.0)  # noqa: S311 -- scatters attempts, hides nothing
         host = download.source.host
+        refused = error.status in _REFUSALS
+        if refused and error.retry_after is not None:
+            download.calm()  # it speaks to us
+        else:
+            download.tries += 1
+            download.failing_since = download.failing_since or started
+            download.wasted += now - max(started, download.fed_at)
+        worn = download.tries >= policy.tries or download.wasted >= policy.outage
         with self._changed:
             self._hosts.failed(host, started=started, now=now)
-            if error.status in _REFUSALS:
+            if refused:
                 pause = max(pause, error.retry_after or 0.0)
                 self._hosts.refused(host, now=now, until=now + pause)
-            hopeless = self._hosts.gives_up(host, policy.patience)
-        if error.status not in _REFUSALS or error.retry_after is None:
-            download.tries += 1
-            hopeless = hopeless or download.tries >= policy.tries
+            if worn:
+                feeding = [one for one in self._running if one.place == host]
+                self._hosts.lives(host, max(one.fed_at for one in (*feeding, download)))
+                why = f"was given up: {error.fault.what} (tried {download.tries} times)"
+                self._hosts.lose(host, why, since=download.failing_since or started, now=now)
+            hopeless = worn or bool(self._hosts.gives_up(host, policy.patience))
         if hopeless:
             self._pass_on(download, error)
-            return
-        download.ready_at = now + pause
-        if pause >= _NAP and host:
-            self._progress.describe(f"waiting {pause:.0f} s for {host}")
+        else:
+            download.ready_at = now + pause
 
     def _pass_on(self, download: Download, error: FetchError) -> None:
         """Go to the next source; raise UnavailableError if there is none."""
@@ -294,7 +335,7 @@ class Transfer:
         )
         download.ready_at = 0.0
         if not download.pass_on(fault):
-            raise _unavailable(download)
+            raise unavailable(download)
 
 
 def _host(download: Download) -> str:
@@ -302,32 +343,3 @@ def _host(download: Download) -> str:
     if download.claimed or not download.job.sources:
         return ""
     return download.source.host
-
-
-def _unavailable(download: Download) -> UnavailableError:
-    return UnavailableError(
-        "no source gave the right bytes" if download.faults else "there is no source for it",
-        where=download.job.extent.name,
-        faults=[
-            Fault(
-                where=f"{download.job.extent.name} from {fault.where}",
-                what=fault.what,
-                expected=fault.expected,
-                hint=fault.hint,
-            )
-            for fault in download.faults
-        ],
-    )
-
-
-def _summary(failures: list[AirseedError]) -> AirseedError:
-    """Make one error of all failures."""
-    faults = sorted(fault for error in failures for fault in error.faults or (error.fault,))
-    unsigned = all(isinstance(error, VerificationError) for error in failures)
-    kind = VerificationError if unsigned else UnavailableError
-    noun = "artifact" if len(failures) == 1 else "artifacts"
-    return kind(
-        f"{len(failures)} {noun} {'failed the check' if unsigned else 'could not be fetched'}",
-        hint="what was fetched is kept; the same command goes on from there",
-        faults=faults,
-    )

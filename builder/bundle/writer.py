@@ -287,8 +287,8 @@ class _Run:
         """Write down how far all is, and make it durable."""
         for path, have in transfer.unfinished():
             if self._known.get(path, 0) != have:
-                self._known[path] = have
                 self._journal.part(path, have)
+                self._known[path] = have
         if self._sync:
             count = self._journal.count
             self._part.sync()

@@ -36,6 +36,7 @@ class Lines:
         self._tell = tell
         self._clock = clock
         self._next = clock() + _EVERY
+        self._doing = ""
         self._lock = Lock()
 
     def __enter__(self) -> Self:
@@ -58,10 +59,12 @@ class Lines:
             if now < self._next:
                 return
             self._next = now + _EVERY
-        self._tell(f"{self._title}: {self._meter.standing}")
+        doing = f", {self._doing}" if self._doing else ""
+        self._tell(f"{self._title}: {self._meter.standing}{doing}")
 
     def describe(self, text: str) -> None:
-        """Stay calm: what is done right now changes too often for a log."""
+        """Keep it for the next line: what is done right now changes too often for a log."""
+        self._doing = text
 
 
 class Screen:

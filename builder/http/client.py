@@ -20,39 +20,47 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
+_LONGEST_CONNECT = 10.0
 _NAP = 0.2
 
 
 class Client:
     """Fetch over HTTP and HTTPS; one for a whole run, shared by all its threads.
 
-    ``cancelled`` is asked before every attempt and during pauses. ``deadline`` is the number of
-    seconds that one document may take with all its attempts. Raises UsageError for a CA bundle
-    that cannot be read.
+    All times are seconds. ``read_timeout`` is the silence after which a connection is dropped:
+    AIRSEED_TIMEOUT, or else 30. One document may take ``deadline`` in all, and is asked for again
+    within its first ``patience`` seconds only: who is told to come back later than that, gives
+    up at once. A host that used up all attempts gets one at a time until it answers.
+    ``cancelled`` is asked before every attempt and during pauses. Raises UsageError for a CA
+    bundle that cannot be read and for an AIRSEED_TIMEOUT that is no time.
     """
 
     def __init__(
         self,
         *,
         ca_bundle: Path | None = None,
-        connect_timeout: float = 10.0,
-        read_timeout: float = 30.0,
+        read_timeout: float | None = None,
         attempts: int = 5,
         deadline: float = 300.0,
+        patience: float = 100.0,
         pool: int = 16,
         sleep: Callable[[float], object] = time.sleep,
         cancelled: Callable[[], bool] | None = None,
     ) -> None:
-        from builder.http.transport import Transport  # noqa: PLC0415 -- loads requests: 0.2 s
+        from builder.http.environment import timeout  # noqa: PLC0415 -- loads requests: 0.2 s
+        from builder.http.transport import Transport  # noqa: PLC0415 -- the same
 
+        silence = timeout() if read_timeout is None else read_timeout
         self._transport = Transport(
             ca_bundle=ca_bundle,
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
+            connect_timeout=min(silence, _LONGEST_CONNECT),
+            read_timeout=silence,
             pool=pool,
         )
         self._attempts = attempts
         self._deadline = deadline
+        self._patience = patience
+        self._tired: set[str] = set()
         self._sleep = sleep
         self._cancelled = cancelled
 
@@ -134,18 +142,25 @@ class Client:
         limit: int,
     ) -> Reply:
         """Fetch a document, again and again while that may help and time is left."""
-        end = time.monotonic() + self._deadline
+        start, host = time.monotonic(), redact(url).partition("://")[2].partition("/")[0]
+        end = start + self._deadline
+        last_start = start + min(self._patience, self._deadline)
+        most = 1 if host in self._tired else self._attempts
         attempt = 1
         while True:
             self._check(url)
             try:
-                return self._transport.document(method, url, headers, body, limit=limit, end=end)
+                reply = self._transport.document(method, url, headers, body, limit=limit, end=end)
             except FetchError as error:
                 pause = _pause(attempt, error.retry_after)
                 if not error.temporary or self._stopped:
                     raise
-                if attempt == self._attempts or time.monotonic() + pause > end:
+                if attempt >= most or time.monotonic() + pause > last_start:
+                    self._tired.add(host)
                     raise _tired(error, attempt) from error
+            else:
+                self._tired.discard(host)
+                return reply
             self._wait(pause, url)
             attempt += 1
 

@@ -1,4 +1,4 @@
-"""What the environment says about the network: proxies and certificate authorities."""
+"""What the environment says about the network: proxies, certificate authorities, patience."""
 
 from __future__ import annotations
 
@@ -18,6 +18,30 @@ from builder.http.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+_SILENCE = 30.0
+_LONGEST_SILENCE = 3600.0
+
+
+def timeout(environment: Mapping[str, str] = os.environ) -> float:
+    """Give the seconds of silence after which a connection is dropped: AIRSEED_TIMEOUT, or 30.
+
+    Raise UsageError for what is no such number.
+    """
+    text = environment.get("AIRSEED_TIMEOUT", "")
+    if not text:
+        return _SILENCE
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= _LONGEST_SILENCE:  # nan is not
+        raise UsageError(
+            f"{text[:40]!r} is no time to wait",
+            where="AIRSEED_TIMEOUT",
+            expected=f"seconds, more than 0 and at most {_LONGEST_SILENCE:.0f}",
+        )
+    return seconds
 
 
 def proxies_for(url: str) -> dict[str, str]:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524, 529})
 """Statuses after which the same request may succeed later."""
-LONGEST_WAIT = 120.0
-"""Seconds that a server's Retry-After is believed, at most."""
+LONGEST_WAIT = 86_400.0
+"""Seconds that a server's Retry-After is believed, at most; nobody here waits for so long."""
 _CREDENTIALS_HINT = (
     "check that the credentials for this host (docker login, ~/.docker/config.json) are there and"
     " may read it"
@@ -55,12 +55,14 @@ class StatusError(FetchError):
 
     def __init__(self, url: str, status: int, headers: Mapping[str, str]) -> None:
         phrase = http.client.responses.get(status, "")
+        wait = retry_after(headers.get("Retry-After"))
         super().__init__(
-            f"the server answered {status} {phrase}".rstrip(),
+            f"the server answered {status} {phrase}".rstrip()
+            + (f" and asks to wait {wait:,.0f} s" if wait else ""),
             where=redact(url),
             hint=STATUS_HINTS.get(status),
             temporary=status in TEMPORARY,
-            retry_after=retry_after(headers.get("Retry-After")),
+            retry_after=wait,
             status=status,
         )
         self.url = url
@@ -68,7 +70,7 @@ class StatusError(FetchError):
 
 
 def retry_after(text: str | None, now: dt.datetime | None = None) -> float | None:
-    """Read a Retry-After header, seconds or an HTTP date, as seconds between 0 and 120."""
+    """Read a Retry-After header, seconds or an HTTP date, as seconds: at least 0, at most a day."""
     if text is None:
         return None
     text = text.strip()

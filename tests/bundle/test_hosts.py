@@ -63,8 +63,36 @@ def test_a_host_that_refuses_for_too_long_is_given_up_until_it_succeeds() -> Non
     hosts.refused("a", now=1.0, until=3.0)
     assert not hosts.gives_up("a", patience=4.0)
     hosts.refused("a", now=4.0, until=6.0)
-    assert hosts.gives_up("a", patience=4.0)
+    assert hosts.gives_up("a", patience=4.0) == "asks to wait for more than 4 s"
     assert not hosts.gives_up("b", patience=4.0)
     hosts.succeeded("a")
     hosts.refused("a", now=7.0, until=9.0)
     assert not hosts.gives_up("a", patience=4.0)
+
+
+def test_a_host_without_a_sign_of_life_is_lost_until_it_gives_one() -> None:
+    hosts = Hosts(most=2)
+    hosts.lives("a", 5.0)
+    hosts.lose("a", "no answer", since=4.0, now=10.0)
+    assert hosts.gives_up("a", patience=60) == ""
+    hosts.lose("a", "no answer", since=6.0, now=10.0)
+    hosts.lives("a", 5.5)  # told late, and before it was lost
+    assert hosts.gives_up("a", patience=60) == "no answer"
+    assert hosts.gives_up("b", patience=60) == ""
+    hosts.lives("a", 11.0)
+    assert hosts.gives_up("a", patience=60) == ""
+
+
+def test_the_local_disk_is_never_lost() -> None:
+    hosts = Hosts(most=2)
+    hosts.lose("", "no answer", since=6.0, now=10.0)
+    assert hosts.gives_up("", patience=60) == ""
+
+
+def test_it_says_what_is_waited_for() -> None:
+    hosts = Hosts(most=2)
+    hosts.refused("b.example", now=1.0, until=41.0)
+    hosts.refused("a.example", now=1.0, until=3.0)
+    assert hosts.waits(1.0) == "waiting 2 s for a.example, waiting 40 s for b.example"
+    assert hosts.waits(3.0) == "waiting 38 s for b.example"
+    assert hosts.waits(41.0) == ""

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 import bundles
 import pytest
 
-from builder.bundle.writer import Supply
+from builder.bundle import journal
+from builder.bundle.writer import Supply, journal_path
 from builder.errors import UnavailableError, VerificationError
+from builder.http import Client
 from builder.lab import faults
+from builder.report import Silent
 
 if TYPE_CHECKING:
     import io
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from builder.bundle.layout import Extent
     from builder.bundle.writer import Result
     from builder.lab.upstream import Upstream
+    from builder.report import Progress
 
     Make = Callable[..., Result]
     Supplier = Callable[[Extent], Supply]
@@ -207,11 +211,69 @@ def test_patience_has_an_end(
     assert result.target.read_bytes() == expected
     first = next(outcome for outcome in result.outcomes if outcome.path.endswith(biggest(origin)))
     assert [fault.what for fault in first.passed_over] == [
-        "the server answered 429 Too Many Requests"
+        "the server answered 429 Too Many Requests and asks to wait 60 s"
     ]
     others = {o.passed_over[0].what for o in result.fallbacks if o is not first}
     assert others == {"asks to wait for more than 3 s"}
     assert [served.host for served in upstream.requests].count(FIRST) == 1
+
+
+def test_a_silent_host_is_given_up_for_all_artifacts_together(
+    make: Make, upstream: Upstream, expected: bytes, origin: bundles.Origin
+) -> None:
+    upstream.faults.add(faults.Hang(), host=FIRST)
+    start = time.monotonic()
+    result = make(policy=replace(bundles.QUICK, workers=2, tries=4))
+    assert time.monotonic() - start < 6  # each artifact alone would wait for 4 times 0.5 s
+    assert result.target.read_bytes() == expected
+    asked_first = [served for served in upstream.requests if served.host == FIRST]
+    assert len(asked_first) <= 4 * 2
+    wants = {outcome.path for outcome in result.outcomes if outcome.state == "fetched"}
+    assert {outcome.path for outcome in result.fallbacks} == {
+        path for path in wants if origin.contents[path]
+    }
+    whats = {outcome.passed_over[0].what for outcome in result.fallbacks}
+    silent = f"{upstream.listen(FIRST)} stopped sending"
+    assert whats == {silent, f"was given up: {silent} (tried 4 times)"}
+
+
+def test_a_host_that_fails_for_one_artifact_serves_the_others(
+    make: Make, upstream: Upstream, expected: bytes, origin: bundles.Origin
+) -> None:
+    upstream.faults.add(faults.Status(503), host=FIRST, path=largest(origin))
+    upstream.faults.add(faults.Drip(piece=8192, pause=0.02), host=FIRST)
+    result = make()
+    assert result.target.read_bytes() == expected
+    assert [outcome.path for outcome in result.fallbacks] == [
+        f"images/blobs/sha256/{biggest(origin)}"
+    ]
+
+
+def test_silence_ends_after_an_outage_however_many_tries_are_left(
+    make: Make, upstream: Upstream, expected: bytes, origin: bundles.Origin
+) -> None:
+    upstream.faults.add(faults.Hang(), host=FIRST)
+    result = make(policy=replace(bundles.QUICK, workers=1, tries=99, outage=0.9))
+    assert result.target.read_bytes() == expected
+    tried = [(served.host, served.path) for served in upstream.requests]
+    assert tried.count((FIRST, largest(origin))) == 2
+
+
+def test_a_wait_is_shown_while_it_lasts(make: Make, upstream: Upstream) -> None:
+    shown: list[str] = []
+
+    class Showing(Silent):
+        def progress(self, title: str, total: int | None, *, unit: str = "B") -> Progress:
+            still = super().progress(title, total, unit=unit)
+            still.describe = shown.append  # type: ignore[method-assign]
+            return still
+
+    upstream.faults.add(faults.Status(429, retry_after="2"), host=FIRST, nth=1)
+    make(policy=replace(bundles.QUICK, workers=1), reporter=Showing())
+    address = upstream.listen(FIRST)
+    assert f"waiting 2 s for {address}" in shown
+    assert f"waiting 1 s for {address}" in shown
+    assert shown[-1] == ""
 
 
 def test_one_failure_does_not_stop_the_others_and_all_are_told(
@@ -281,21 +343,31 @@ def test_an_interrupt_ends_the_run_quickly_and_keeps_what_is_there(
     make: Make, origin: bundles.Origin, upstream: Upstream, expected: bytes, target: Path
 ) -> None:
     upstream.faults.add(faults.Hang(after=20_000), path=largest(origin), times=1)
+    addresses = {host: upstream.listen(host) for host in bundles.HOSTS}
     main = threading.main_thread().ident
     assert main is not None
+    sent_at: list[float] = []
 
     def interrupt() -> None:
-        deadline = time.monotonic() + 5
-        while len(bundles.finished_paths(target)) < len(origin.contents) - 2:  # it and the copy
-            assert time.monotonic() < deadline
+        deadline = time.monotonic() + 15
+        path = f"images/blobs/sha256/{biggest(origin)}"
+        while time.monotonic() < deadline:
+            claims = journal.read(journal_path(target)).claims
+            done = [claim for claim in claims.values() if claim.done]
+            held = path in claims and claims[path].size == 20_000
+            if held and len(done) >= len(origin.contents) - 2:
+                break  # all but it and the copy
             time.sleep(0.01)
+        sent_at.append(time.monotonic())
         signal.pthread_kill(main, signal.SIGINT)
 
-    threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt):
-        make()
+    with Client(read_timeout=20) as patient:
+        supply = bundles.supplier(patient, addresses)
+        threading.Thread(target=interrupt).start()
+        with pytest.raises(KeyboardInterrupt):
+            make(supply=supply)
+    assert time.monotonic() - sent_at[0] < 3
     assert not [thread for thread in threading.enumerate() if "transfer-" in thread.name]
-    upstream.faults.clear()
     count = len(upstream.requests)
     assert make().target.read_bytes() == expected
     assert [(served.path, served.range) for served in upstream.requests[count:]] == [

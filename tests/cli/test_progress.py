@@ -31,9 +31,9 @@ def test_plain_lines_now_and_then() -> None:
         for _ in range(12):
             clock.now += 1
             progress.advance(50_000_000)
-            progress.describe("sha256:0123456789ab")
+            progress.describe("waiting 9 s for registry.k8s.io" if clock.now < 106 else "")
     assert told == [
-        "bundle: 650 MB of 1.0 GB (65 %), 50.0 MB/s, 7 s left",
+        "bundle: 650 MB of 1.0 GB (65 %), 50.0 MB/s, 7 s left, waiting 9 s for registry.k8s.io",
         "bundle: 900 MB of 1.0 GB (90 %), 50.0 MB/s, 2 s left",
         "bundle: 1.0 GB in 12 s (600 MB fetched, 400 MB cached)",
     ]

@@ -72,6 +72,8 @@ KINDS: dict[str, tuple[Fault, ...]] = {
     "truncated": (Truncate(),),
     "pause": (Hang(seconds=1),),
     "pause inside": (Hang(seconds=1, after=0.5),),
+    "hang": (Hang(),),
+    "hang inside": (Hang(after=0.5),),
     "drip": (Drip(piece=4096, pause=0.01),),
     "wrong authority": (BadTLS("authority"),),
     "wrong name": (BadTLS("name"),),

@@ -174,7 +174,7 @@ def client(pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    with Client(sleep=pauses.append, read_timeout=5.0, connect_timeout=5.0) as made:
+    with Client(sleep=pauses.append, read_timeout=5.0) as made:
         yield made
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builder.errors import FetchError
+from builder.errors import FetchError, UsageError
 from builder.http import Client, StatusError
 from builder.http.reply import retry_after
 
@@ -110,17 +110,45 @@ def test_attempts_end(client: Client, site: Fixture, answers: Fixture, pauses: l
     assert len(pauses) == 4
 
 
-def test_retry_after_is_honoured_and_capped(
+def test_retry_after_is_honoured(
     client: Client, site: Fixture, answers: Fixture, pauses: list[float]
 ) -> None:
     url = site.on(
         "/a",
         answers.reply(429, Retry_After="7"),
-        answers.reply(429, Retry_After="99999"),
+        answers.reply(503, Retry_After="60"),
         answers.reply(200, b"ok"),
     )
     assert client.get(url, limit=5).content == b"ok"
-    assert pauses == [7.0, 120.0]
+    assert pauses == [7.0, 60.0]
+
+
+def test_nobody_asks_again_before_the_time_that_a_server_names(
+    client: Client, site: Fixture, answers: Fixture, pauses: list[float]
+) -> None:
+    url = site.on("/a", answers.reply(429, Retry_After="3600"))
+    with pytest.raises(FetchError) as caught:
+        client.get(url, limit=5)
+    assert str(caught.value) == (
+        f"{url}: the server answered 429 Too Many Requests and asks to wait 3,600 s"
+    )
+    assert caught.value.retry_after == 3600.0
+    assert (len(site.requests), pauses) == (1, [])
+
+
+def test_a_host_that_wore_us_out_is_asked_once_until_it_answers(
+    client: Client, site: Fixture, answers: Fixture
+) -> None:
+    url, other = site.on("/a", answers.reply(503)), site.on("/b", answers.reply(503))
+    for path in (url, other):
+        with pytest.raises(FetchError):
+            client.get(path, limit=5)
+    assert (len(site.asked("/a")), len(site.asked("/b"))) == (5, 1)
+    site.on("/c", answers.reply(200, b"ok"))
+    assert client.get(site.url("/c"), limit=5).content == b"ok"
+    with pytest.raises(FetchError):
+        client.get(other, limit=5)
+    assert len(site.asked("/b")) == 6
 
 
 @pytest.mark.parametrize(
@@ -129,7 +157,7 @@ def test_retry_after_is_honoured_and_capped(
         (None, None),
         ("0", 0.0),
         (" 30 ", 30.0),
-        ("9" * 400, 120.0),
+        ("9" * 400, 86_400.0),
         ("-5", None),
         ("soon", None),
         ("1.5", None),
@@ -141,7 +169,9 @@ def test_retry_after_in_seconds(text: str | None, seconds: float | None) -> None
     assert retry_after(text) == seconds
 
 
-@pytest.mark.parametrize(("ahead", "seconds"), [(45, 45.0), (-45, 0.0), (4500, 120.0)])
+@pytest.mark.parametrize(
+    ("ahead", "seconds"), [(45, 45.0), (-45, 0.0), (4500, 4500.0), (90_000, 86_400.0)]
+)
 def test_retry_after_as_a_date(ahead: int, seconds: float) -> None:
     now = dt.datetime(2024, 5, 1, 12, tzinfo=dt.UTC)
     text = email.utils.format_datetime(now + dt.timedelta(seconds=ahead), usegmt=True)
@@ -209,6 +239,28 @@ def test_silence_is_temporary(site: Fixture) -> None:
     assert str(caught.value) == f"{url}: 127.0.0.1:{site.port} stopped sending (tried 2 times)"
 
 
+def test_the_environment_says_how_long_silence_lasts(
+    site: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = site.on("/a", lambda _: time.sleep(2))
+    monkeypatch.setenv("AIRSEED_TIMEOUT", "0.2")
+    start = time.monotonic()
+    with Client(attempts=1) as client, pytest.raises(FetchError, match=r"stopped sending$"):
+        client.get(url, limit=5)
+    assert 0.2 <= time.monotonic() - start < 1.5
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf", "3601"])
+def test_a_timeout_that_is_no_time_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRSEED_TIMEOUT", text)
+    with pytest.raises(UsageError) as caught:
+        Client()
+    assert str(caught.value) == (
+        f"AIRSEED_TIMEOUT: {text!r} is no time to wait"
+        " (expected seconds, more than 0 and at most 3600)"
+    )
+
+
 @pytest.mark.parametrize(
     "junk",
     [
@@ -252,7 +304,7 @@ def test_what_is_no_url_is_refused(client: Client, url: str) -> None:
 
 
 def test_a_cancelled_client_stops_at_once(site: Fixture, answers: Fixture) -> None:
-    url = site.on("/a", answers.reply(503, Retry_After="100"))
+    url = site.on("/a", answers.reply(503, Retry_After="90"))
     asked: list[float] = []
     with (
         Client(sleep=asked.append, cancelled=lambda: len(asked) >= 3) as client,

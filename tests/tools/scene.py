@@ -34,7 +34,10 @@ SCALE = 0.02
 """Of the real sizes: some 12 MB in some 110 members."""
 AIRSEED = (sys.executable, "-m", "builder")
 _OK = range(200, 207)
-_PATIENCE = 240
+_PATIENCE = 120
+"""Seconds that no command takes, however slow the machine."""
+SILENCE = 3
+"""Seconds after which a command drops a silent connection; more than a busy machine's pauses."""
 _STARTING = threading.Lock()
 
 
@@ -70,6 +73,7 @@ class Scene:
             "PATH": os.environ["PATH"],
             "HOME": str(home),
             "XDG_CACHE_HOME": str(home),
+            "AIRSEED_TIMEOUT": str(SILENCE),
             **self.upstream.environment,
         }
 
