@@ -497,3 +497,15 @@ def test_another_place_for_the_lock(site: Site, tmp_path: Path) -> None:
     assert scene.lock("-q", "-o", "../out/x.lock").code == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"x.lock", "x.lock.d"}
     assert scene.names == {"cluster.yaml"}
+
+
+# examples -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["single", "ha"])
+def test_an_example_can_be_locked_as_it_is(site: Site, name: str) -> None:
+    scene = site.open()
+    assert scene.run("init", "--example", name, "--force").code == 0
+    lock = locked(scene)
+    assert lock.subject.kubernetes == "1.18.5"
+    assert (len(lock.images), len(lock.packages)) == (13, 44)

@@ -1,0 +1,74 @@
+"""``airseed demo DIR``: the whole way without a network, and again over what is there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from builder.cli.root import run
+from builder.formats import lock as lock_format
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+LEFT = {"cluster.yaml", "cluster.schema.json", "cluster.lock", "cluster.lock.d", "bundle.tar"}
+
+
+def demo(folder: Path) -> str:
+    """Run it with surroundings that would lead a careless program astray."""
+    done = subprocess.run(
+        [sys.executable, "-m", "builder", "demo", str(folder)],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder.parent),
+            "HTTPS_PROXY": "http://127.0.0.1:9",
+            "NO_PROXY": "*",
+            "SSL_CERT_FILE": str(folder / "none.pem"),
+            "DOCKER_CONFIG": str(folder.parent / "docker"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_the_whole_way_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "new" / "demo"
+    told = demo(folder)
+    steps = [line.split()[0] for line in told.splitlines()]
+    assert [word for word in steps if word in {"init", "lock", "bundle", "verify"}] == [
+        "init",
+        "lock",
+        "bundle",
+        "verify",
+    ]
+    assert "every digest, signature and reference is right" in told
+    assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == LEFT
+    assert {path.name for path in tmp_path.iterdir()} == {"new"}
+    bundle = folder / "bundle.tar"
+    assert run(["verify", "-q", str(bundle)]) == 0
+    first = (folder / "cluster.lock").read_bytes(), bundle.stat().st_mtime_ns
+
+    assert "was whole already" in demo(folder)
+    assert ((folder / "cluster.lock").read_bytes(), bundle.stat().st_mtime_ns) == first
+
+    document = folder / "cluster.yaml"
+    document.write_text(document.read_text().replace("kubernetes: 1.18.5", "kubernetes: 1.19.5"))
+    told = demo(folder)
+    assert "init " not in told
+    assert lock_format.read(folder / "cluster.lock").subject.kubernetes == "1.19.5"
+    assert run(["verify", "-q", str(bundle)]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_place_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert run(["demo", str(tmp_path / "file" / "x")]) == 1
+    assert "Not a directory" in capsys.readouterr().err

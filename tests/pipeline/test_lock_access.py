@@ -1,0 +1,156 @@
+"""``airseed lock`` and ``bundle`` through proxies, private authorities and private registries."""
+
+from __future__ import annotations
+
+import base64
+import json
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builder.formats import lock as lock_format
+from builder.lab.registry import Profile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from scene import Ran, Scene
+
+Site = Any
+USER, SECRET = "robot", "correct-horse:battery"
+HOST = "registry.private.example"
+IMAGE = f"{HOST}/team/app:1.0"
+EXTRA = f"extra: {{images: ['{IMAGE}']}}\ncni: none\n"
+
+
+@pytest.fixture(params=["bearer", "basic"])
+def private(shared: Scene, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Let the upstream have a registry that gives nothing to strangers; give its host."""
+    host = f"{request.param}.{HOST}"
+    upstream = shared.upstream
+    profile = Profile(host=host, content=host, auth=request.param, private=("*",))
+    upstream.registry(host, profile).tokens.users[USER] = SECRET
+    upstream.add_image(IMAGE.replace(HOST, host))
+    yield host
+    upstream.registry(host).tokens.users.clear()
+
+
+def log_in(scene: Scene, host: str, password: str = SECRET) -> None:
+    """Do as ``docker login`` does."""
+    auth = base64.b64encode(f"{USER}:{password}".encode()).decode()
+    folder = scene.folder.parent / "docker"
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}}}))
+    scene.environment["DOCKER_CONFIG"] = str(folder)
+
+
+def everything(scene: Scene, *ran: Ran) -> bytes:
+    """Give all that was written and said."""
+    files = [path.read_bytes() for path in scene.folder.rglob("*") if path.is_file()]
+    return b"".join([*files, *((one.out + one.err).encode() for one in ran)])
+
+
+def test_a_private_registry_wants_a_login(site: Site, private: str) -> None:
+    scene = site.open(EXTRA.replace(HOST, private))
+    ran = scene.lock("-q")
+    assert ran.code == 1
+    assert f"error: {private}/team/app:1.0: no source has this image" in ran.err
+    assert "docker login" in ran.err
+    log_in(scene, private, "wrong-password")
+    wrong = scene.lock("-q")
+    assert wrong.code == 1
+    assert "wrong-password" not in wrong.err
+    assert "cluster.lock" not in scene.names
+
+
+def test_with_a_login_it_is_locked_and_bundled_and_the_secret_stays_out(
+    site: Site, private: str
+) -> None:
+    scene = site.open(EXTRA.replace(HOST, private))
+    log_in(scene, private)
+    locked = scene.lock("-v")
+    assert locked.code == 0, locked.err
+    bundled = scene.bundle("-v")
+    assert bundled.code == 0, bundled.err
+    assert f"{private}/team/app:1.0" in {
+        image.name for image in lock_format.read(scene.lock_path).images
+    }
+    told = everything(scene, locked, bundled)
+    coded = base64.b64encode(f"{USER}:{SECRET}".encode())
+    for secret in (SECRET.encode(), coded, b"Bearer ", b"Basic "):
+        assert secret not in told.replace(b"Bearer realm", b"")
+    others = {one.host for one in locked.requests if one.authorized} - {private}
+    assert others <= {"registry-1.docker.io", "quay.io"}  # where anybody gets a token
+
+
+def test_other_hosts_never_see_a_login(site: Site) -> None:
+    """A login for one registry goes to no other one, nor where redirects lead."""
+    scene = site.open("cni: none\n")
+    log_in(scene, "example.org")
+    ran = scene.lock("-q")
+    assert ran.code == 0, ran.err
+    assert not [one for one in ran.requests if one.authorized]
+
+
+def test_a_broken_login_file_is_named(site: Site, private: str) -> None:
+    scene = site.open(EXTRA.replace(HOST, private))
+    log_in(scene, private)
+    config = scene.folder.parent / "docker/config.json"
+    config.write_text('{"auths": {"x": {"auth": "' + SECRET)
+    ran = scene.lock("-q")
+    assert ran.code == 1
+    assert str(config) in ran.err
+    assert SECRET not in ran.err
+    assert "Traceback" not in ran.err
+
+
+CA_NAMES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+
+def test_a_private_authority(site: Site, tmp_path: Path) -> None:
+    scene = site.open("cni: none\n")
+    given = {scene.environment.pop(name) for name in CA_NAMES}
+    (authority,) = given
+    ran = scene.lock("-q")
+    assert ran.code == 1
+    assert "is not trusted: " in ran.err
+    assert "--ca-bundle" in ran.err
+    assert scene.names <= {"cluster.yaml", "cluster.lock.d"}
+    for words in (("lock", "cluster.yaml", "--catalog", str(scene.catalog)), ("bundle",)):
+        done = scene.run(*words, "-q", "--ca-bundle", authority)
+        assert done.code == 0, done.err
+    scene.environment["AIRSEED_CA_BUNDLE"] = authority
+    assert scene.lock("-q").code == 0
+    broken = tmp_path / "broken.pem"
+    broken.write_text("no certificate\n")
+    ran = scene.lock("-q", "--ca-bundle", str(broken))
+    assert ran.code == 2
+    assert "broken.pem" in ran.err
+
+
+def test_everything_goes_through_the_proxy(site: Site) -> None:
+    """Real names are asked for, and there is no other way to them here."""
+    scene = site.open("cni: none\n")
+    ran = scene.lock("-q")
+    assert ran.code == 0, ran.err
+    assert {one.host for one in ran.requests} >= {
+        "registry.k8s.io",
+        "vault.centos.org",
+        "download.docker.com",
+        "mirrors.aliyun.com",
+    }
+
+
+@pytest.mark.parametrize("how", ["lock", "bundle"])
+def test_the_members_of_a_bundle_name_no_machine(site: Site, how: str) -> None:
+    scene = site.open("cni: none\n")
+    assert scene.lock("-q").code == 0
+    if how == "lock":
+        assert str(scene.folder).encode() not in scene.lock_path.read_bytes()
+        return
+    assert scene.bundle("-q").code == 0
+    with tarfile.open(scene.bundle_path) as tar:
+        owners = {(one.uid, one.gid, one.uname, one.gname, one.mtime) for one in tar}
+    assert len(owners) == 1
