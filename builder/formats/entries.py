@@ -84,14 +84,9 @@ def _fingerprint(text: str) -> str:
 
 
 def _prefix(text: str) -> str:
-    if Reference.parse(f"{text}/x").repository != f"{text}/x":
+    # two parts below it, since one alone means another folder (library/) on Docker Hub
+    if Reference.parse(f"{text}/x/y").repository != f"{text}/x/y":
         raise MisfitError(f"{text!r} does not begin with a registry's host")
-    return text
-
-
-def _repository_of_images(text: str) -> str:
-    if Reference.parse(text).repository != text:
-        raise MisfitError(f"{text!r} is not HOST/PATH")
     return text
 
 

@@ -1,0 +1,120 @@
+#!/bin/bash
+# What all scripts on the node share: where things are, how to write a file, how to wait and fail.
+# Sourced. All paths have $R before them, which is empty but in tests (AIRSEED_ROOT).
+
+# shellcheck disable=SC2034 # what is set here is used by those who source it
+set -euo pipefail
+export LC_ALL=C
+umask 022
+
+R=${AIRSEED_ROOT:-}
+LIBEXEC=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+ETC=$R/etc/airseed
+STATE=$R/var/lib/airseed
+KUBERNETES=$R/etc/kubernetes
+PKI=$KUBERNETES/pki
+MANIFESTS=$KUBERNETES/manifests
+SEED=$ETC/kubeadm.yaml
+KEEP=$STATE/keep
+REASON=$STATE/reason
+
+# shellcheck source=cloudinit-templates/node/lib/json.sh
+. "$LIBEXEC/lib/json.sh"
+# shellcheck source=cloudinit-templates/node/lib/result.sh
+. "$LIBEXEC/lib/result.sh"
+# shellcheck source=cloudinit-templates/node/lib/stamps.sh
+. "$LIBEXEC/lib/stamps.sh"
+
+# Read the node's values. What is not set is empty, so that scripts can rely on every name.
+load_environment() {
+    local name
+    for name in CLUSTER NODE ROLE GENERATION KUBERNETES RUNTIME CRI_SOCKET CGROUP_DRIVER ADDRESS \
+        ADDRESSES ENDPOINT PEERS CONTROL_PLANES WINDOW PKI SUMS PAYLOAD_URL REGISTRY SANDBOX_IMAGE \
+        PACKAGES REPOSITORIES POD_SUBNETS SERVICE_SUBNETS DOMAIN CNI UNTAINT NTP HTTP_PROXY \
+        HTTPS_PROXY NO_PROXY PHONE_HOME IGNORE_PREFLIGHT NEED_MIB; do
+        printf -v "AIRSEED_$name" '%s' ''
+    done
+    [ -s "$ETC/node.env" ] || fail "$ETC/node.env is missing or empty" \
+        "cloud-init did not write the seed's files: see /var/log/cloud-init.log"
+    # shellcheck source=/dev/null
+    . "$ETC/node.env"
+    for name in NODE ROLE ADDRESS RUNTIME; do
+        name=AIRSEED_$name
+        [ -n "${!name}" ] || fail "$name is missing in $ETC/node.env" "render the seed again"
+    done
+}
+
+# Say one line: to the journal and the console when the runner says it, to the log from a step.
+say() { printf '%s\n' "$*"; }
+
+# Give up this try: MESSAGE says what is wrong, HINT what to do.
+fail() {
+    mkdir -p "$STATE"
+    printf '%s\n%s\n' "${1//$'\n'/ }" "${2//$'\n'/ }" >"$REASON"
+    say "error: $1"
+    [ -z "$2" ] || say "hint: $2"
+    exit 1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+now() { date +%s; }
+
+is_control_plane() { [ "$AIRSEED_ROLE" != worker ]; }
+
+# Write standard input to PATH with MODE, whole or not at all. dd is the only command of CentOS 7
+# that can wait until one file's data is on disk (its sync takes no names).
+put() {
+    local path=$1 mode=$2 fresh=$1.airseed-new
+    mkdir -p "$(dirname "$path")"
+    (umask 077 && dd of="$fresh" bs=65536 conv=fsync 2>/dev/null)
+    chmod "$mode" "$fresh"
+    mv -f "$fresh" "$path"
+}
+
+# The same, and tell whether that changed anything.
+put_changed() {
+    local path=$1 mode=$2 content
+    content=$(cat && printf x)
+    content=${content%x}
+    if [ -f "$path" ] && [ "$(cat "$path" && printf x)" = "${content}x" ]; then
+        chmod "$mode" "$path"
+        return 1
+    fi
+    printf '%s' "$content" | put "$path" "$mode"
+}
+
+# Run a command until it works, a second between, for at most SECONDS; show what is waited for.
+wait_until() {
+    local what=$1 limit=$2 begun
+    shift 2
+    begun=$(now)
+    until "$@"; do
+        waiting "$what"
+        if [ $(($(now) - begun)) -ge "$limit" ]; then
+            waited
+            return 1
+        fi
+        sleep 1
+    done
+    waited
+}
+
+# The key that a host name or address is compared by: no brackets, no port.
+host_of() {
+    local host=$1
+    case $host in
+    \[*) host=${host#\[} && host=${host%%\]*} ;;
+    *:*:*) ;;
+    *) host=${host%:*} ;;
+    esac
+    printf '%s' "$host"
+}
+
+# The address in a form that a port can be added to.
+bracketed() {
+    case $1 in
+    *:*) printf '[%s]' "$1" ;;
+    *) printf '%s' "$1" ;;
+    esac
+}

@@ -1,0 +1,94 @@
+#!/bin/bash
+# Ask the etcd of other control planes, over its own JSON gateway. Sourced, after tls.sh.
+#
+# The list of members is answered from memory, so that it is there even when there is no quorum.
+
+ETCD_PEERS=$STATE/etcd-peers
+STANDBY=$STATE/etcd.yaml.standby
+
+our_peer_url() { printf 'https://%s:2380' "$(bracketed "$AIRSEED_ADDRESS")"; }
+
+# Ask PATH of the etcd at ADDRESS with the JSON text BODY; print the answer.
+etcd_ask() {
+    curl -q -s -f --max-time 10 --noproxy '*' --cacert "$PKI/etcd/ca.crt" --cert "$PKI/etcd/peer.crt" \
+        --key "$PKI/etcd/peer.key" -X POST -d "$3" "https://$(bracketed "$1"):2379$2" 2>/dev/null
+}
+
+# Print the members as "NAME PEER-URL", from the first peer that answers; fail when none does. A
+# member that has not started has no name: a dash.
+etcd_members() {
+    local peer answer
+    while IFS= read -r peer; do
+        answer=$(etcd_ask "$peer" /v3/cluster/member/list '{}') || continue
+        [[ $answer == *'"members"'* ]] || continue
+        printf '%s' "${answer#*\"members\"}" | tr -d ' \n' | sed 's/},{/}\n{/g' | awk '{
+            name = "-"
+            if (match($0, /"name":"[^"]+"/)) name = substr($0, RSTART + 8, RLENGTH - 9)
+            if (match($0, /"peerURLs":\["[^"]+"/)) print name, substr($0, RSTART + 13, RLENGTH - 14)
+        }'
+        return 0
+    done <"$ETCD_PEERS"
+    return 1
+}
+
+# Tell whether etcd has a quorum: a read that goes through it.
+etcd_has_quorum() {
+    local peer
+    while IFS= read -r peer; do
+        ! etcd_ask "$peer" /v3/kv/range '{"key":"AA==","limit":"1"}' >/dev/null || return 0
+    done <"$ETCD_PEERS"
+    return 1
+}
+
+# Remember who the control planes are, while the API server can still tell. ClusterStatus has
+# them up to 1.21, annotations of the API servers' pods later, which joiners can't read: then the
+# endpoint has to do.
+remember_peers() {
+    api GET /api/v1/namespaces/kube-system/configmaps/kubeadm-config
+    [ "$API_CODE" = 200 ] || return 1
+    {
+        json_field "$API_BODY" ClusterStatus | sed -n 's/^ *advertiseAddress: *//p' || true
+        host_of "$AIRSEED_ENDPOINT"
+        printf '\n'
+    } | tr -d "\"'" | grep -vxF "$AIRSEED_ADDRESS" | sort -u >"$ETCD_PEERS" || true
+    json_field "$API_BODY" ClusterConfiguration >"$STATE/cluster-configuration"
+}
+
+# Have kubeadm write the manifest that our etcd will need, beside the real one: when a power cut
+# comes between "member add" and the manifest, nobody can be asked any more.
+write_standby() {
+    local scratch=$STATE/standby
+    rm -rf "$scratch"
+    mkdir -p "$scratch"
+    {
+        grep -m 1 '^apiVersion: kubeadm' "$SEED"
+        printf 'kind: InitConfiguration\nlocalAPIEndpoint:\n  advertiseAddress: "%s"\n' "$AIRSEED_ADDRESS"
+        printf 'nodeRegistration:\n  name: %s\n  criSocket: %s\n---\n' "$AIRSEED_NODE" "$AIRSEED_CRI_SOCKET"
+        cat "$STATE/cluster-configuration"
+    } >"$scratch/config"
+    mkdir -p "$scratch/manifests"
+    # the folder is fixed in kubeadm: give it another one under that name
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    unshare -m "$BASH" -c 'mount --make-rprivate / && mount --bind "$1" "$2" && exec kubeadm init phase etcd local --config "$3"' \
+        standby "$scratch/manifests" "$MANIFESTS" "$scratch/config" ||
+        fail "kubeadm could not write etcd's manifest beforehand" "the lines above say why"
+    is_manifest "$scratch/manifests/etcd.yaml" || fail "kubeadm wrote no whole manifest for etcd" "the lines above say why"
+    put "$STANDBY" 0600 <"$scratch/manifests/etcd.yaml"
+    rm -rf "$scratch"
+}
+
+# Write etcd's manifest from the list of members on standard input and the one kept beside.
+write_etcd_manifest() {
+    local name url cluster=''
+    is_manifest "$STANDBY" || fail "$STANDBY is missing: etcd's manifest can't be made again" \
+        "this machine is a member of etcd already: airseed-status tells what to do"
+    while read -r name url; do
+        [ "$url" != "$(our_peer_url)" ] || name=$AIRSEED_NODE
+        cluster="$cluster,$name=$url"
+    done
+    sed -e '/--initial-cluster-state=/d' \
+        -e "s|^\( *- --initial-cluster=\).*|\1${cluster#,}|" "$STANDBY" | awk '
+        { print }
+        /^ *- --initial-cluster=/ { sub(/--initial-cluster=.*/, "--initial-cluster-state=existing"); print }' |
+        put "$MANIFESTS/etcd.yaml" 0600
+}

@@ -1,0 +1,191 @@
+#!/bin/bash
+# The first control plane: never a second cluster, and never back once others may have joined.
+# Sourced.
+
+readonly PHASES_AFTER=upload-certs,mark-control-plane,bootstrap-token,addon
+readonly PHASES_BEFORE=preflight,certs,kubeconfig,kubelet-start,control-plane,etcd
+
+etcd_has_data() { [ -d "$R/var/lib/etcd/member" ]; }
+
+# Print what shows that this cluster lives already. All are asked at once: silence takes seconds.
+signs_of_life() {
+    local peer host ours=" $AIRSEED_ADDRESSES $AIRSEED_ADDRESS 127.0.0.1 ::1 $AIRSEED_NODE "
+    for peer in $AIRSEED_PEERS; do
+        api_lives "$peer" 6443 &
+        etcd_lives "$peer" &
+    done
+    host=$(host_of "$AIRSEED_ENDPOINT")
+    [ -z "$host" ] || [[ $ours == *" $host "* ]] || api_lives "$host" "${AIRSEED_ENDPOINT##*:}" &
+    wait
+}
+
+api_lives() {
+    if [ -s "$ETC/pki/ca.crt" ]; then
+        ! shows_our_authority "$1" "$2" "$ETC/pki/ca.crt" || printf 'an API server of this cluster answers at %s:%s\n' "$1" "$2"
+    else
+        ! is_api_server "$1" "$2" || printf 'an API server answers at %s:%s\n' "$1" "$2"
+    fi
+}
+
+# etcd's authority is made on the first node, so it tells nothing; but only etcd is at this port
+# of a declared control plane.
+etcd_lives() { ! speaks_tls "$1" 2380 || printf 'etcd answers at %s:2380\n' "$1"; }
+
+# Refuse to make a second cluster. Having seen it alive once is enough: it may be down next time.
+guard() {
+    local seen
+    if is_stamped lives; then
+        seen="it was seen alive before (remove $STAMPS/lives if you are sure that it is gone for ever)"
+    else
+        seen=$(signs_of_life)
+        [ -n "$seen" ] || return 0
+        stamp_durably lives
+    fi
+    fail "this cluster lives already, so kubeadm init will not run here: ${seen//$'\n'/; }" \
+        "let this machine join instead: take its old Node and etcd member away, make fresh secrets and a seed for a node that joins"
+}
+
+# The seed's authority goes to kubeadm's place. Its copy in the seed stays until the point of no
+# return: kubeadm reset, or a power cut, can destroy the other.
+place_authority() {
+    local file path
+    [ -d "$ETC/pki" ] || return 0
+    while IFS= read -r file; do
+        path=${file#"$ETC"/pki/}
+        case $path in
+        *.crt) is_certificate "$file" ;;
+        *.key) is_key "$file" ;;
+        *) true ;;
+        esac || fail "$file is damaged" "render the seed again"
+        if [ ! -f "$PKI/$path" ] || ! is_whole "$PKI/$path"; then
+            case $path in *.key) put "$PKI/$path" 0600 <"$file" ;; *) put "$PKI/$path" 0644 <"$file" ;; esac
+        fi
+    done < <(find "$ETC/pki" -type f)
+    if [ -f "$PKI/ca.key" ]; then
+        is_pair "$PKI/ca.crt" "$PKI/ca.key" || fail "the authority's certificate and key do not belong together" \
+            "render the seed again"
+    fi
+}
+
+# The namespace in which nodes agree on who joins next, open to whoever has the bootstrap token.
+open_agreement() {
+    as_admin apply -f - <<YAML
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: airseed
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: join
+  namespace: airseed
+rules:
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get, create, update, delete]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: join
+  namespace: airseed
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: join
+subjects:
+- apiGroup: rbac.authorization.k8s.io
+  kind: Group
+  name: system:bootstrappers:kubeadm:default-node-token
+---
+# this machine's ID is taken, see claim_machine_id
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata:
+  name: machine-$(tr -d '\n' <"$R/etc/machine-id")
+  namespace: airseed
+spec:
+  holderIdentity: $AIRSEED_NODE
+YAML
+}
+
+# An etcd that a power cut broke may be thrown away while nobody can have joined, never later.
+start_afresh() {
+    say "etcd does not start, and nobody can have joined yet: beginning with an empty one"
+    systemctl stop kubelet.service
+    rm -f "$MANIFESTS"/*.yaml
+    stop_containers
+    rm -rf "${R}/var/lib/etcd/member"
+}
+
+stop_containers() {
+    local names
+    if [ "$AIRSEED_RUNTIME" = docker ]; then
+        names=$(docker ps -q --filter name=k8s_)
+        # shellcheck disable=SC2086 # several names
+        [ -z "$names" ] || docker rm -f $names >/dev/null
+    else
+        names=$(crictl pods -q 2>/dev/null) || names=''
+        # shellcheck disable=SC2086
+        [ -z "$names" ] || crictl stopp $names >/dev/null
+    fi
+}
+
+# Make all certificates and copy them away, before anything runs with them. If that was cut off,
+# nothing did: it is made again from the seed's authority.
+make_certificates() {
+    if [ ! -d "$KEEP/pki" ] && is_stamped certificates; then
+        rm -rf "${PKI:?}"
+        place_authority
+    fi
+    mend_files
+    stamp certificates
+    run_phase init phase certs all || fail "kubeadm init phase certs failed" ''
+    keep pki
+}
+
+# Bring the control plane of this node up, up to where others could join.
+start_control_plane() {
+    local ignore='' code=0 begun
+    if etcd_has_data || [ -e "$MANIFESTS/etcd.yaml" ]; then
+        ignore=$RESUME
+        say "going on with what is here already"
+    fi
+    make_certificates
+    begun=$(now)
+    run_kubeadm "$ignore" init --skip-token-print --skip-certificate-key-print --skip-phases="$PHASES_AFTER" || code=$?
+    [ "$code" -ne 0 ] || return 0
+    # two long waits in vain are enough
+    if [ -n "$ignore" ] && ! is_stamped no-return && [ $(($(now) - begun)) -gt 60 ] && [ "${AIRSEED_NOW_ATTEMPT:-1}" -gt 2 ]; then start_afresh; fi
+    fail "kubeadm init failed" ''
+}
+
+# Open the door: from here on others act on what this node says.
+admit_others() {
+    local upload=''
+    open_agreement
+    # who reads this stamp after a power cut must know that others may have joined
+    stamp_durably no-return
+    ! grep -q '^certificateKey:' "$SEED" || upload=--upload-certs
+    [ -f "$STATE/window-began" ] || now | put "$STATE/window-began" 0644
+    run_kubeadm "$RESUME" init ${upload:+"$upload"} --skip-token-print --skip-certificate-key-print --skip-phases="$PHASES_BEFORE" ||
+        fail "kubeadm init failed in its last phases" ''
+}
+
+initialise() {
+    ! is_stamped joined || return 0
+    etcd_has_data || is_stamped no-return || guard
+    if is_stamped no-return && ! etcd_has_data; then
+        fail "etcd's data are gone, and others may have joined this cluster already" \
+            "never init again; restore /var/lib/etcd, or take this node out of the cluster and let it join"
+    fi
+    place_authority
+    if ! { manifests_are_whole etcd kube-apiserver kube-controller-manager kube-scheduler && kubelet_is_configured &&
+        is_kubeconfig "$ADMIN" && api_is_healthy; }; then
+        start_control_plane
+    fi
+    wait_until "the API server to answer" 120 api_is_healthy || fail "the API server does not answer" "journalctl -u kubelet, docker ps -a"
+    admit_others
+    stamp_durably joined
+}

@@ -1,0 +1,160 @@
+#!/bin/bash
+# Joining: a worker may begin again; a control plane only goes forward once it is a member of etcd.
+# Sourced.
+
+# Wait as long as it takes for the first control plane.
+wait_for_cluster() {
+    local first=1
+    until api_knows_us; do
+        [ -z "$first" ] || say "the API server at $AIRSEED_ENDPOINT says: ${API_CODE} (curl ${API_TROUBLE})"
+        first=''
+        waiting "the first control plane to answer at $AIRSEED_ENDPOINT"
+        sleep "${AIRSEED_JOIN_POLL:-2}"
+    done
+    waited
+}
+
+# A Node of our name that is Ready makes kubeadm refuse; the old one needs about 40 s to be NotReady.
+wait_for_name() {
+    wait_until "the old Node $AIRSEED_NODE to be NotReady" "${AIRSEED_NAME_PATIENCE:-90}" name_is_free ||
+        fail "a Node named $AIRSEED_NODE is Ready in the cluster" \
+            "another machine has this name: give this one another, or stop that one and kubectl delete node $AIRSEED_NODE"
+}
+
+# Forget an unfinished join. Its exit code says nothing: look at what is left.
+reset() {
+    local file
+    say "beginning the join again"
+    kubeadm reset -f --cri-socket "$AIRSEED_CRI_SOCKET" || true
+    for file in "$MANIFESTS"/*.yaml "$KUBERNETES"/*.conf "$PKI"/*.crt "$PKI"/*.key "$PKI"/*.pub "$PKI"/etcd/*; do
+        [ ! -e "$file" ] || rm -f "$file"
+    done
+    rm -rf "${KEEP:?}" "$STANDBY"
+    place_credentials
+}
+
+leftovers() {
+    local file
+    for file in "$MANIFESTS"/*.yaml "$KUBERNETES"/*.conf "$PKI"/ca.crt "$R"/var/lib/etcd/member; do
+        [ ! -e "$file" ] || return 0
+    done
+    return 1
+}
+
+node_is_known() {
+    kubectl --kubeconfig "$KUBERNETES/kubelet.conf" --request-timeout=10s get node "$AIRSEED_NODE" >/dev/null 2>&1
+}
+
+# Read out that a kubelet that has its certificate has joined: there is nothing to begin again.
+worker_is_in() {
+    kubelet_is_configured || return 1
+    start_kubelet
+    wait_until "this node to be known to the cluster" "${AIRSEED_KNOWN_PATIENCE:-120}" node_is_known
+}
+
+join_worker() {
+    ! is_stamped joined || return 0
+    if ! worker_is_in; then
+        wait_for_cluster
+        claim_machine_id
+        ! leftovers || reset
+        wait_for_name
+        run_kubeadm '' join || fail "kubeadm join failed" ''
+    fi
+    stamp_durably joined
+}
+
+join_control_plane() {
+    ! is_stamped joined || return 0
+    if is_stamped member; then
+        go_forward_or_back
+    else
+        prepare_and_join
+    fi
+    stamp_durably joined
+}
+
+# Three legs, so that all that the next one needs is on disk before it starts.
+prepare_and_join() {
+    wait_for_cluster
+    claim_machine_id
+    ! leftovers || reset
+    wait_for_name
+    wait_for_certificates
+    run_kubeadm '' join --skip-phases=check-etcd,kubelet-start,control-plane-join || fail "kubeadm join failed while preparing" ''
+    lease_get control-plane-join
+    remember_peers || fail "the cluster's configuration can't be read (HTTP $API_CODE)" ''
+    run_kubeadm '' join --skip-phases=preflight,control-plane-prepare,control-plane-join || fail "kubeadm join failed while starting kubelet" ''
+    write_standby
+    keep pki manifests admin.conf controller-manager.conf scheduler.conf kubelet.conf
+    # from here on this machine may be a member of etcd
+    stamp_durably member
+    run_kubeadm '' join --skip-phases=preflight,control-plane-prepare,check-etcd,kubelet-start || fail "kubeadm join failed while joining etcd" ''
+    lease_release control-plane-join
+}
+
+# With uploaded certificates: until they are there, which the first node sees to.
+wait_for_certificates() {
+    grep -q 'certificateKey:' "$SEED" || return 0
+    wait_until "the first node to upload the certificates" "${AIRSEED_CERTIFICATES_PATIENCE:-180}" certificates_are_there ||
+        fail "the cluster has no uploaded certificates (Secret kubeadm-certs, HTTP $API_CODE)" \
+            "the first node's window is closed: airseed secrets --rotate certificate-key, airseed seeds --node $AIRSEED_NODE, and the command that it prints"
+}
+
+certificates_are_there() {
+    api GET /api/v1/namespaces/kube-system/secrets/kubeadm-certs
+    # they are encrypted, but not for this disk
+    rm -f "$API_BODY"
+    [ "$API_CODE" = 200 ]
+}
+
+# After "member add" a one-member etcd has no quorum until this very machine starts its own: going
+# back would need what only going forward brings.
+go_forward_or_back() {
+    local members='' known=''
+    mend_files
+    if members=$(etcd_members); then
+        known=1
+        printf '%s\n' "$members" | sed 's/^/member of etcd: /'
+    fi
+    if is_manifest "$MANIFESTS/etcd.yaml"; then
+        go_forward
+        return
+    fi
+    if [ -z "$known" ]; then
+        fail "no other control plane's etcd answers ($(tr '\n' ' ' <"$ETCD_PEERS"))" \
+            "this machine may be a member of etcd already, so it must not begin again: start the other control planes"
+    fi
+    if printf '%s\n' "$members" | awk '{ print $2 }' | grep -qxF "$(our_peer_url)"; then
+        say "this machine is a member of etcd without a manifest: writing it"
+        printf '%s\n' "$members" | write_etcd_manifest
+        go_forward
+        return
+    fi
+    etcd_has_quorum || fail "etcd has no quorum" "start the other control planes; this one is not a member and waits"
+    reset
+    members=$(etcd_members) || fail "etcd's list of members can't be read after the reset" ''
+    ! printf '%s\n' "$members" | awk '{ print $2 }' | grep -qxF "$(our_peer_url)" ||
+        fail "this machine has become a member of etcd meanwhile" "it goes forward at the next try"
+    rm -rf "${R}/var/lib/etcd/member"
+    unstamp member
+    sync
+    prepare_and_join
+}
+
+# Start what is here, and do what kubeadm would have done after it.
+go_forward() {
+    local name phase
+    for name in kube-apiserver kube-controller-manager kube-scheduler; do
+        is_manifest "$MANIFESTS/$name.yaml" || cp -a "$KEEP/manifests/$name.yaml" "$MANIFESTS/$name.yaml"
+    done
+    start_kubelet
+    wait_until "this node's etcd and API server to come up" "${AIRSEED_FORWARD_PATIENCE:-300}" api_is_healthy ||
+        fail "this node's API server does not come up" \
+            "it is a member of etcd and can't go back: journalctl -u kubelet and the containers' logs tell more; the other control planes must run"
+    for phase in update-status mark-control-plane; do
+        ! kubeadm join phase control-plane-join --help | grep -q "^ *$phase " ||
+            run_phase join phase control-plane-join "$phase" || fail "kubeadm join phase $phase failed" ''
+    done
+    if learn_authority; then lease_release control-plane-join; fi
+}

@@ -1,0 +1,110 @@
+#!/bin/bash
+# What init and the joins have in common: running kubeadm, and keeping its files from harm. Sourced.
+
+# What kubeadm finds in its way when it goes on where it was cut off.
+# shellcheck disable=SC2034 # init.sh
+RESUME=$(
+    printf 'FileAvailable--etc-kubernetes-%s,' manifests-{kube-apiserver,kube-controller-manager,kube-scheduler,etcd}.yaml \
+        kubelet.conf bootstrap-kubelet.conf pki-ca.crt
+    printf 'Port-%s,' 6443 2379 2380 10250 10251 10252 10257 10259
+    printf 'DirAvailable--var-lib-etcd,DirAvailable--etc-kubernetes-manifests'
+)
+readonly RESUME
+ADMIN=$KUBERNETES/admin.conf
+
+as_admin() { kubectl --kubeconfig "$ADMIN" --request-timeout=20s "$@"; }
+
+# Join lists with commas, without empty ones.
+listed() {
+    local one list=''
+    for one; do [ -z "$one" ] || list="$list,${one// /,}"; done
+    printf '%s' "${list#,}"
+}
+
+# Run kubeadm PHASES... with the seed, past the preflight checks named in IGNORE.
+run_kubeadm() {
+    local ignore=$1
+    shift
+    ignore=$(listed "$AIRSEED_IGNORE_PREFLIGHT" "$ignore")
+    kubeadm "$@" --config "$SEED" ${ignore:+--ignore-preflight-errors="$ignore"}
+}
+
+# Run one of kubeadm's phases alone: they know no preflight.
+run_phase() { kubeadm "$@" --config "$SEED"; }
+
+# Copy what must outlive a power cut, before anything follows from it.
+keep() {
+    local path
+    (
+        umask 077
+        mkdir -p "$KEEP"
+        for path; do
+            [ -e "$KUBERNETES/$path" ] || continue
+            mkdir -p "$KEEP/$(dirname "$path")"
+            rm -rf "${KEEP:?}/$path.new"
+            cp -a "$KUBERNETES/$path" "$KEEP/$path.new"
+        done
+        # the names only when the data are on disk
+        sync
+        for path; do
+            [ -e "$KEEP/$path.new" ] || continue
+            rm -rf "${KEEP:?}/$path"
+            mv "$KEEP/$path.new" "$KEEP/$path"
+        done
+        sync
+    )
+}
+
+# Tell whether a file that kubeadm made is whole, by its name.
+is_whole() {
+    case $1 in
+    *.crt) is_certificate "$1" ;;
+    *.key) is_key "$1" ;;
+    *.pub) is_public_key "$1" ;;
+    */manifests/*.yaml) is_manifest "$1" ;;
+    *.conf) is_kubeconfig "$1" ;;
+    *) [ -s "$1" ] ;;
+    esac
+}
+
+# Put back what a power cut emptied or tore: from the copies, else make kubeadm write it again.
+mend_files() {
+    local file path
+    while IFS= read -r file; do
+        path=${file#"$KUBERNETES"/}
+        ! is_whole "$file" || continue
+        if [ -f "$KEEP/$path" ] && is_whole "$KEEP/$path"; then
+            say "$file is damaged: taking the copy"
+            cp -a "$KEEP/$path" "$file"
+        else
+            say "$file is damaged: it is made again"
+            rm -f "$file"
+            # one without the other would be refused
+            case $file in *.crt) rm -f "${file%.crt}.key" ;; *.key) rm -f "${file%.key}.crt" "${file%.key}.pub" ;; *.pub) rm -f "${file%.pub}.key" ;; esac
+        fi
+    done < <(find "$PKI" "$KUBERNETES"/*.conf -type f 2>/dev/null | sort)
+    # what was lost altogether, or went as the other half of a pair
+    [ -d "$KEEP/pki" ] || return 0
+    while IFS= read -r file; do
+        path=${file#"$KEEP"/}
+        [ ! -e "$KUBERNETES/$path" ] || continue
+        mkdir -p "$(dirname "$KUBERNETES/$path")"
+        cp -a "$file" "$KUBERNETES/$path"
+    done < <(find "$KEEP/pki" -type f | sort)
+}
+
+# The manifests are kubelet's orders: an empty one silently starts nothing.
+manifests_are_whole() {
+    local name
+    for name; do is_manifest "$MANIFESTS/$name.yaml" || return 1; done
+}
+
+api_is_healthy() { [ "$(as_admin get --raw /healthz 2>/dev/null)" = ok ]; }
+
+# Let kubelet run with what it has.
+start_kubelet() {
+    systemctl enable kubelet.service
+    systemctl start kubelet.service
+}
+
+kubelet_is_configured() { is_kubeconfig "$KUBERNETES/kubelet.conf" && [ -s "$R/var/lib/kubelet/config.yaml" ] && [ -s "$R/var/lib/kubelet/kubeadm-flags.env" ]; }

@@ -1,0 +1,117 @@
+#!/bin/bash
+# Leases in the namespace airseed: one control plane joins at a time. Sourced, after api.sh.
+#
+# A lease is made with one POST (201: ours, 409: somebody's), renewed while held, and taken over
+# when it has not been renewed for its duration, by the clock of who waits and while the API
+# server answered: the clocks of machines differ, and nobody can renew what can't be reached.
+
+# shellcheck disable=SC2153 # API_CODE and API_BODY are two things
+LEASES=/apis/coordination.k8s.io/v1/namespaces/airseed/leases
+LEASE_SECONDS=60
+LEASE_KEEPER=''
+
+# Write a Lease named NAME to FILE; with VERSION it replaces exactly that version.
+lease_document() {
+    local name=$1 file=$2 version=${3:-} stamp
+    stamp=$(date -u +%Y-%m-%dT%H:%M:%S.000000Z)
+    {
+        printf '{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"%s","namespace":"airseed"' "$name"
+        [ -z "$version" ] || printf ',"resourceVersion":"%s"' "$version"
+        printf '},"spec":{"holderIdentity":"%s","leaseDurationSeconds":%d,' "$AIRSEED_NODE" "$LEASE_SECONDS"
+        printf '"acquireTime":"%s","renewTime":"%s"}}' "$stamp" "$stamp"
+    } >"$file"
+}
+
+# Make the Lease NAME ours, or look who has it. Sets LEASE_HOLDER and LEASE_SEEN, what changes
+# with each renewal; both are empty when there was no answer of use.
+lease_try() {
+    LEASE_HOLDER='' LEASE_SEEN=''
+    lease_document "$1" "$STATE/lease.json"
+    api POST "$LEASES" "$STATE/lease.json"
+    case $API_CODE in
+    201) return 0 ;;
+    409) ;;
+    *) return 1 ;;
+    esac
+    api GET "$LEASES/$1"
+    [ "$API_CODE" = 200 ] || return 1
+    LEASE_HOLDER=$(json_field "$API_BODY" holderIdentity) || LEASE_HOLDER=''
+    LEASE_SEEN=$(json_field "$API_BODY" resourceVersion) || LEASE_SEEN=''
+    # ours from before a restart
+    [ "$LEASE_HOLDER" = "$AIRSEED_NODE" ] && lease_replace "$1" "$LEASE_SEEN"
+}
+
+lease_replace() {
+    lease_document "$1" "$STATE/lease.json" "$2"
+    api PUT "$LEASES/$1" "$STATE/lease.json"
+    [ "$API_CODE" = 200 ]
+}
+
+# Get the Lease NAME, however long that takes, and keep it renewed until lease_release or the end
+# of this process.
+lease_get() {
+    local name=$1 seen='' since=0
+    until lease_try "$name"; do
+        if [ -z "$LEASE_SEEN" ]; then
+            # nobody could have renewed it meanwhile
+            seen=''
+            waiting "the API server to give the lease to join"
+        elif [ "$LEASE_SEEN" != "$seen" ]; then
+            seen=$LEASE_SEEN since=$(now)
+            waiting "$LEASE_HOLDER to finish joining: control planes join one at a time"
+        elif [ $(($(now) - since)) -ge "$LEASE_SECONDS" ]; then
+            say "$LEASE_HOLDER has not renewed its lease for $LEASE_SECONDS seconds: taking it over"
+            ! lease_replace "$name" "$seen" || break
+            seen=''
+        fi
+        sleep "${AIRSEED_LEASE_POLL:-2}"
+    done
+    waited
+    lease_keep "$name" "$$" >/dev/null 2>&1 &
+    LEASE_KEEPER=$!
+}
+
+# Renew as long as the process OWNER lives.
+lease_keep() {
+    local name=$1 owner=$2
+    # not the files that the owner uses at the same time
+    API_BODY=$STATE/keeper.body
+    while kill -0 "$owner" 2>/dev/null; do
+        sleep $((LEASE_SECONDS / 6))
+        api GET "$LEASES/$name"
+        [ "$API_CODE" = 200 ] || continue
+        [ "$(json_field "$API_BODY" holderIdentity)" = "$AIRSEED_NODE" ] || return
+        lease_document "$name" "$STATE/keeper.json" "$(json_field "$API_BODY" resourceVersion)"
+        api PUT "$LEASES/$name" "$STATE/keeper.json"
+    done
+}
+
+# Give the Lease NAME back, if it is still ours.
+lease_release() {
+    local uid
+    [ -z "$LEASE_KEEPER" ] || kill "$LEASE_KEEPER" 2>/dev/null || true
+    LEASE_KEEPER=''
+    api GET "$LEASES/$1"
+    [ "$API_CODE" = 200 ] && [ "$(json_field "$API_BODY" holderIdentity)" = "$AIRSEED_NODE" ] || return 0
+    uid=$(json_field "$API_BODY" uid) || return 0
+    printf '{"apiVersion":"v1","kind":"DeleteOptions","preconditions":{"uid":"%s"}}' "$uid" >"$STATE/lease.json"
+    api DELETE "$LEASES/$1" "$STATE/lease.json"
+}
+
+# Register this machine's ID under this node's name: two machines with one ID are one clone too
+# many. A holder whose Node is gone doesn't count.
+claim_machine_id() {
+    local id name
+    id=$(tr -d '\n' <"$R/etc/machine-id")
+    name=machine-$id
+    ! lease_try "$name" || return 0
+    [ -n "$LEASE_HOLDER" ] && [ "$LEASE_HOLDER" != "$AIRSEED_NODE" ] || return 0
+    local holder=$LEASE_HOLDER seen=$LEASE_SEEN
+    api GET "/api/v1/nodes/$holder"
+    if [ "$API_CODE" = 404 ]; then
+        lease_replace "$name" "$seen" || true
+        return 0
+    fi
+    fail "the node $holder has the same machine-id as this machine, $id" \
+        "one was cloned from the other: rm /etc/machine-id, systemd-machine-id-setup, reboot; if $holder is this machine's old name: kubectl delete node $holder"
+}

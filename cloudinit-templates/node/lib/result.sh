@@ -1,0 +1,71 @@
+#!/bin/bash
+# How it stands: /var/lib/airseed/result.json for programs, status.txt beside it for people. Sourced.
+# shellcheck disable=SC2153 # STATE is a folder, state a word
+#
+# The runner exports AIRSEED_NOW_* for its steps, so that a step which waits can say so itself.
+
+# Record STATE (running, waiting, failed or done) with MESSAGE, HINT and what it is WAITING for.
+report() {
+    local state=$1 message=${2:-} hint=${3:-} waiting=${4:-} stamp
+    stamp=$(now)
+    mkdir -p "$STATE"
+    {
+        printf '{\n"format": 1,\n"cluster": %s,\n' "$(json_string "${AIRSEED_CLUSTER:-}")"
+        printf '"node": %s,\n' "$(json_string "${AIRSEED_NODE:-}")"
+        printf '"role": %s,\n' "$(json_string "${AIRSEED_ROLE:-}")"
+        printf '"generation": %s,\n' "$(json_string "${AIRSEED_GENERATION:-}")"
+        printf '"state": "%s",\n"step": "%s",\n' "$state" "${AIRSEED_NOW_STEP:-}"
+        printf '"attempt": %d,\n"exit_code": %d,\n' "${AIRSEED_NOW_ATTEMPT:-1}" "${RESULT_CODE:-0}"
+        printf '"message": %s,\n' "$(json_string "$message")"
+        printf '"hint": %s,\n' "$(json_string "$hint")"
+        printf '"waiting_for": %s,\n' "$(json_string "$waiting")"
+        printf '"retry_in": %d,\n' "${RESULT_RETRY:-0}"
+        printf '"started": %d,\n"updated": %d,\n' "${AIRSEED_NOW_STARTED:-$stamp}" "$stamp"
+        printf '"steps": [%s],\n' "$(stamps_json)"
+        printf '"waits": [%s],\n' "$(waits_json)"
+        printf '"lines": %s\n}\n' "$(json_lines "${RESULT_LINES:-/nonexistent}" 20)"
+    } | put "$STATE/result.json" 0644
+    {
+        printf 'state: %s\nstep: %s (attempt %s)\n' "$state" "${AIRSEED_NOW_STEP:-}" "${AIRSEED_NOW_ATTEMPT:-1}"
+        [ -z "$waiting" ] || printf 'waiting for %s\n' "$waiting"
+        [ -z "$message" ] || printf 'error: %s\n' "$message"
+        [ -z "$hint" ] || printf 'hint: %s\n' "$hint"
+    } | clean | put "$STATE/status.txt" 0644
+    phone_home
+}
+
+# Send result.json to whom the seed names. Nobody waits for that, and nothing depends on it.
+phone_home() {
+    [ -n "${AIRSEED_PHONE_HOME:-}" ] || return 0
+    curl -q -s --max-time 5 --noproxy '*' -X POST -H 'Content-Type: application/json' -o /dev/null \
+        --data-binary "@$STATE/result.json" "$AIRSEED_PHONE_HOME" </dev/null >/dev/null 2>&1 &
+}
+
+# Say what is waited for; the same thing again costs nothing.
+waiting() {
+    [ "${WAITING:-}" != "$1" ] || return 0
+    waited
+    WAITING=$1
+    WAITING_SINCE=$(now)
+    say "waiting for $1"
+    report waiting '' '' "$1"
+}
+
+# The wait is over.
+waited() {
+    [ -n "${WAITING:-}" ] || return 0
+    printf '%d\t%s\n' $(($(now) - WAITING_SINCE)) "$WAITING" >>"$STATE/waits"
+    WAITING=''
+    report running
+}
+
+# Give the waits so far, each reason once, as members of a JSON list.
+waits_json() {
+    [ -f "$STATE/waits" ] || return 0
+    clean <"$STATE/waits" | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' | awk -F '\t' '
+        NF == 2 && $1 ~ /^[0-9]+$/ { if (!($2 in total)) order[++count] = $2; total[$2] += $1 }
+        END {
+            for (place = 1; place <= count; place++)
+                printf "%s{\"for\": \"%s\", \"seconds\": %d}", place > 1 ? ", " : "", order[place], total[order[place]]
+        }'
+}

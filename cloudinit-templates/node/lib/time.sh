@@ -1,0 +1,24 @@
+#!/bin/bash
+# The clock: whom chrony asks, and a bounded wait for the first answer. Sourced.
+
+write_chrony() {
+    local server
+    [ -n "$AIRSEED_NTP" ] || return 0
+    if {
+        for server in $AIRSEED_NTP; do printf 'server %s iburst\n' "$server"; done
+        printf 'driftfile /var/lib/chrony/drift\nmakestep 1.0 3\nrtcsync\nlogdir /var/log/chrony\n'
+    } | put_changed "$R/etc/chrony.conf" 0644 && has chronyd; then
+        systemctl restart chronyd.service
+    fi
+}
+
+# etcd and certificates want clocks that agree; a site without a time server must work, too.
+wait_for_time() {
+    [ -n "$AIRSEED_NTP" ] && has chronyc || return 0
+    systemctl enable chronyd.service
+    systemctl start chronyd.service
+    wait_until "the clock to follow $AIRSEED_NTP" "${AIRSEED_CLOCK_PATIENCE:-120}" clock_follows ||
+        say "warning: the clock does not follow $AIRSEED_NTP yet; going on, but clocks that differ break etcd and certificates"
+}
+
+clock_follows() { chronyc tracking 2>/dev/null | grep -q '^Leap status *: *Normal'; }

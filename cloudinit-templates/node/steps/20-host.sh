@@ -1,0 +1,101 @@
+#!/bin/bash
+# Set the operating system up as kubelet wants it.
+
+# shellcheck source=cloudinit-templates/node/lib/common.sh
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
+# shellcheck source=cloudinit-templates/node/lib/time.sh
+. "$LIBEXEC/lib/time.sh"
+load_environment
+
+swap_off() {
+    local fstab=$R/etc/fstab unit
+    [ "$(wc -l <"$R/proc/swaps")" -le 1 ] || swapoff -a
+    if grep -qsE '^[^#][^ 	]*[ 	]+[^ 	]+[ 	]+swap[ 	]' "$fstab"; then
+        sed -E 's/^([^#][^ 	]*[ 	]+[^ 	]+[ 	]+swap[ 	].*)$/# off for kubelet: \1/' "$fstab" | put "$fstab" 0644
+    fi
+    # systemd turns on swap partitions that no fstab names
+    for unit in $(systemctl list-units --all --no-legend --type=swap 2>/dev/null | awk '{ for (i = 1; i <= NF; i++) if ($i ~ /\.swap$/) print $i }'); do
+        systemctl mask "$unit"
+    done
+}
+
+selinux_permissive() {
+    local file=$R/etc/selinux/config
+    if has getenforce && [ "$(getenforce)" = Enforcing ]; then setenforce 0 || true; fi
+    if grep -qs '^SELINUX=enforcing' "$file"; then
+        sed 's/^SELINUX=enforcing.*/SELINUX=permissive/' "$file" | put "$file" 0644
+    fi
+}
+
+firewall_off() {
+    # it may not be installed
+    systemctl disable firewalld.service 2>/dev/null || true
+    systemctl stop firewalld.service 2>/dev/null || true
+}
+
+load_modules() {
+    local module tracking=nf_conntrack
+    # one name until kernel 4.18
+    case $(uname -r) in 3.* | 4.[0-9].* | 4.1[0-8].*) tracking=nf_conntrack_ipv4 ;; esac
+    printf '%s\n' overlay br_netfilter ip_vs ip_vs_rr ip_vs_wrr ip_vs_sh "$tracking" | put "$R/etc/modules-load.d/airseed.conf" 0644
+    for module in overlay br_netfilter; do
+        modprobe "$module" || fail "the kernel module $module can't be loaded" "pods have no network without it: modprobe $module"
+    done
+    for module in ip_vs ip_vs_rr ip_vs_wrr ip_vs_sh "$tracking"; do
+        modprobe "$module" || say "warning: no kernel module $module; only kube-proxy's ipvs mode needs it"
+    done
+}
+
+# After the modules: two of the keys are br_netfilter's.
+set_kernel() {
+    local file=$R/etc/sysctl.d/90-airseed.conf
+    {
+        printf 'net.bridge.bridge-nf-call-iptables = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\n'
+        printf 'net.ipv4.ip_forward = 1\n'
+        [[ $AIRSEED_ADDRESSES != *:* ]] || printf 'net.ipv6.conf.all.forwarding = 1\n'
+        # or containers that are gone keep mounts busy on kernel 3.10
+        [ ! -e "$R/proc/sys/fs/may_detach_mounts" ] || printf 'fs.may_detach_mounts = 1\n'
+    } | put "$file" 0644
+    sysctl -q -p "$file"
+}
+
+# Our own lines stand between two marks, so that they can be written again.
+write_hosts() {
+    local file=$R/etc/hosts
+    {
+        [ ! -f "$file" ] || sed '/^# airseed begins$/,/^# airseed ends$/d' "$file"
+        printf '# airseed begins\n'
+        printf '%s %s\n' "$AIRSEED_ADDRESS" "$AIRSEED_NODE"
+        [ ! -f "$ETC/hosts" ] || cat "$ETC/hosts"
+        printf '# airseed ends\n'
+    } >"$file.airseed"
+    # it may be a mount: write into it
+    cat "$file.airseed" >"$file"
+    rm -f "$file.airseed"
+}
+
+# Calico's cards are Calico's.
+leave_cards_alone() {
+    [ -d "$R/etc/NetworkManager" ] || return 0
+    if printf '[keyfile]\nunmanaged-devices=interface-name:cali*;interface-name:tunl*;interface-name:vxlan.calico\n' |
+        put_changed "$R/etc/NetworkManager/conf.d/airseed.conf" 0644; then
+        systemctl reload NetworkManager.service 2>/dev/null || true
+    fi
+}
+
+trust_registry() {
+    [ -s "$ETC/registry-ca.pem" ] || return 0
+    if put_changed "$R/etc/pki/ca-trust/source/anchors/airseed-registry.pem" 0644 <"$ETC/registry-ca.pem"; then
+        ! has update-ca-trust || update-ca-trust
+    fi
+}
+
+swap_off
+selinux_permissive
+firewall_off
+load_modules
+set_kernel
+write_hosts
+leave_cards_alone
+trust_registry
+write_chrony

@@ -1,0 +1,95 @@
+#!/bin/bash
+# Load the images that this role starts, unless a registry serves them.
+
+# shellcheck source=cloudinit-templates/node/lib/common.sh
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
+# shellcheck source=cloudinit-templates/node/lib/payload.sh
+. "$LIBEXEC/lib/payload.sh"
+load_environment
+
+# Give the folder of this role's and machine's subset.
+subset() {
+    local role=worker machine
+    ! is_control_plane || role=control-plane
+    machine=$(uname -m)
+    case $machine in x86_64) machine=amd64 ;; aarch64) machine=arm64 ;; esac
+    printf '%s/linux-%s' "$role" "$machine"
+}
+
+# Print "NAME DIGEST" of every wanted image: docker's IDs are the digests of configurations,
+# containerd's those of the top manifests.
+wanted_images() {
+    if [ "$AIRSEED_RUNTIME" = docker ]; then
+        sed 's/{"Config":/\n&/g' "$1/manifest.json" |
+            sed -n 's/^{"Config":"blobs\/sha256\/\([0-9a-f]*\)".*"RepoTags":\[\([^]]*\)\].*/\1 \2/p' |
+            awk '{ n = split($2, name, ","); for (i = 1; i <= n; i++) { gsub(/"/, "", name[i]); if (name[i] != "") print name[i], "sha256:" $1 } }'
+    else
+        sed 's/{"annotations":/\n&/g' "$1/index.json" |
+            sed -n 's/^{"annotations":{"io.containerd.image.name":"\([^"]*\)".*"digest":"\([^"]*\)".*/\1 \2/p'
+    fi
+}
+
+# Print the same of what is there. docker leaves out its own registry's name.
+present_images() {
+    if [ "$AIRSEED_RUNTIME" = docker ]; then
+        docker images --no-trunc --format '{{.Repository}}:{{.Tag}} {{.ID}}' | awk '{
+            name = $1
+            slash = index(name, "/")
+            first = slash ? substr(name, 1, slash - 1) : ""
+            if (!slash) name = "docker.io/library/" name
+            else if (first !~ /[.:]/ && first != "localhost") name = "docker.io/" name
+            print name, $2
+        }'
+    else
+        ctr --namespace k8s.io images check | awk 'NR > 1 && $4 ~ /complete/ { print $1, $3 }'
+    fi
+}
+
+# Print the names of the wanted images that are not there.
+missing_images() {
+    present_images >"$STATE/present"
+    awk 'NR == FNR { there[$0] = 1; next } !($0 in there) { print $1 }' "$STATE/present" "$STATE/wanted"
+}
+
+# Write the archive of the subset: its own three files, then the blobs.
+archive() {
+    cd "$BASE/images"
+    tar -cf - -C "$1" manifest.json index.json -C "$BASE/images" oci-layout -T "$1/blobs"
+}
+
+load() {
+    if [ "$AIRSEED_RUNTIME" = docker ]; then
+        archive "$1" | docker load
+    else
+        archive "$1" | ctr --namespace k8s.io images import -
+    fi
+}
+
+main() {
+    local part missing
+    if [ -n "$AIRSEED_REGISTRY" ]; then
+        say "images are pulled from $AIRSEED_REGISTRY"
+        return
+    fi
+    part=$(subset)
+    find_payload
+    payload_list "images/$part/" >"$PAYLOAD/images"
+    [ -s "$PAYLOAD/images" ] || fail "the bundle has no images for $part" "add this machine's kind to platforms in cluster.yaml"
+    printf 'images/oci-layout\n' >>"$PAYLOAD/images"
+    take_payload <"$PAYLOAD/images"
+    wanted_images "$BASE/images/$part" >"$STATE/wanted"
+    missing=$(missing_images)
+    if [ -n "$missing" ]; then
+        sed 's/^/images\//' "$BASE/images/$part/blobs" >"$PAYLOAD/blobs"
+        waiting "$(wc -l <"$STATE/wanted") images to be checked and loaded"
+        take_payload <"$PAYLOAD/blobs"
+        (load "$part")
+        waited
+        missing=$(missing_images)
+    fi
+    [ -z "$missing" ] || fail "these images did not arrive in $AIRSEED_RUNTIME: ${missing//$'\n'/ }" \
+        "what does its journal say? journalctl -u $AIRSEED_RUNTIME"
+    drop_payload images
+}
+
+main

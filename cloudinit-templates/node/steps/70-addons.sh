@@ -1,0 +1,70 @@
+#!/bin/bash
+# Give the cluster its network and whatever else the bundle has manifests for, in their order.
+
+# shellcheck source=cloudinit-templates/node/lib/common.sh
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
+for part in payload tls kubeadm manifests; do
+    # shellcheck source=/dev/null
+    . "$LIBEXEC/lib/$part.sh"
+done
+load_environment
+
+LOG=$STATE/apply.log
+
+# Apply one file; some of it may be there from an earlier try. Kinds that its own definitions
+# bring are known a moment later.
+apply() {
+    local file=$1 try
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+        if as_admin apply -f "$file" >"$LOG" 2>&1; then
+            cat "$LOG"
+            return 0
+        fi
+        # the note that "apply" takes of a large definition is too long to be kept
+        if grep -q 'annotations: Too long' "$LOG" && create "$file"; then return 0; fi
+        grep -qE 'no matches for kind|could not find the requested resource|connection refused|EOF|etcdserver' "$LOG" || break
+        say "try $try: $(tail -n 1 "$LOG")"
+        sleep 2
+    done
+    cat "$LOG"
+    return 1
+}
+
+# Make what is not there; the rest has been applied.
+create() {
+    ! as_admin create -f "$1" 2>&1 | tee -a "$LOG" | grep -E '^Error|^error' | grep -qv 'AlreadyExists'
+}
+
+remove_taints() {
+    local key
+    for key in node-role.kubernetes.io/master node-role.kubernetes.io/control-plane; do
+        as_admin taint nodes "$AIRSEED_NODE" "$key-" 2>&1 | grep -v 'not found' || true
+    done
+    ! as_admin get node "$AIRSEED_NODE" -o jsonpath='{.spec.taints[*].key}' | grep -q 'node-role.kubernetes.io/' ||
+        fail "the node's taint can't be removed" "kubectl describe node $AIRSEED_NODE"
+}
+
+main() {
+    local file ready=$STATE/manifests
+    [ "$AIRSEED_ROLE" = init ] || return 0
+    [ "$AIRSEED_UNTAINT" != 1 ] || remove_taints
+    find_payload
+    payload_list manifests/ | sort >"$PAYLOAD/manifests.list"
+    [ -s "$PAYLOAD/manifests.list" ] || return 0
+    take_payload <"$PAYLOAD/manifests.list"
+    mkdir -p "$ready"
+    while IFS= read -r file; do
+        localise "$BASE/$file" >"$ready/${file##*/}" 2>"$LOG" || fail "$file starts images that images.map does not name: $(sort -u "$LOG" | tr '\n' ' ')" \
+            "put them into extra.images in cluster.yaml, lock and bundle again"
+    done <"$PAYLOAD/manifests.list"
+    while IFS= read -r file; do
+        file=$ready/${file##*/}
+        say "applying ${file##*/}"
+        apply "$file" || fail "${file##*/} can't be applied: $(grep -iE 'error|invalid' "$LOG" | tail -n 1)" "the file is $file on this node"
+        if grep -q '^kind: CustomResourceDefinition' "$file"; then
+            as_admin wait --for=condition=established --timeout=60s crd --all >/dev/null
+        fi
+    done <"$PAYLOAD/manifests.list"
+}
+
+main

@@ -1,0 +1,37 @@
+#!/bin/bash
+# See the node Ready, and clean up.
+
+# shellcheck source=cloudinit-templates/node/lib/common.sh
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
+for part in payload tls kubeadm scrub window; do
+    # shellcheck source=/dev/null
+    . "$LIBEXEC/lib/$part.sh"
+done
+load_environment
+
+is_ready() {
+    [ "$(kubectl --kubeconfig "$KUBERNETES/kubelet.conf" --request-timeout=10s get node "$AIRSEED_NODE" \
+        -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null)" = True ]
+}
+
+# The copies of RPMs and images take room; a repository file that points to them would be wrong.
+tidy() {
+    local file=$R/etc/yum.repos.d/airseed.repo
+    rm -rf "${PAYLOAD:?}" "$STATE/manifests" "$STATE/present" "$STATE/wanted"
+    if grep -qsF "file://$PAYLOAD/" "$file"; then rm -f "$file"; fi
+}
+
+# Without a network plugin of ours it is the user's manifests that make a node Ready.
+if [ "$AIRSEED_CNI" != none ]; then
+    wait_until "this node to be Ready" "${AIRSEED_READY_PATIENCE:-900}" is_ready ||
+        fail "this node is not Ready" "kubectl describe node $AIRSEED_NODE, and the pods of the network plugin: kubectl get pods -A -o wide"
+fi
+tidy
+pin_cloud_init
+if [ "$AIRSEED_ROLE" != init ]; then
+    scrub
+elif window_is_wanted; then
+    open_window
+else
+    close_window
+fi

@@ -1,0 +1,316 @@
+"""A machine in a temporary folder: the node's real scripts, stand-ins for what changes a system.
+
+The scripts see nothing but the stand-ins and the commands of :data:`CENTOS`, so that a step that
+needs Python, jq or anything else that CentOS 7 lacks fails here.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+from builder import assets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+SCRIPTS = assets.tree("cloudinit-templates") / "node"
+STAND_INS = Path(__file__).parent / "standins"
+CENTOS = (
+    "awk base64 basename bash cat chmod cp curl cut date dd df dirname env false find flock grep gzip head iconv id "
+    "kill ln ls mkdir mv openssl readlink rm sed seq sha256sum sort stat tail tar tee timeout touch tr true uname uniq wc"
+).split()
+TOKEN = "abcdef.0123456789abcdef"
+KEY = "5f" * 32
+_PATIENCE = 120
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Sign certificates; hold the files of a cluster as kubeadm lays them out in ``folder``."""
+
+    folder: Path
+
+    def issue(self, name: str, *, of: str = "ca", alternatives: Iterable[str] = ()) -> None:
+        """Write NAME.crt and NAME.key, signed by the authority ``of``."""
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        signer, issuer = key, _name(name)
+        authority = name.endswith("ca")
+        if not authority:
+            signer = serialization.load_pem_private_key(
+                (self.folder / f"{of}.key").read_bytes(), None
+            )  # type: ignore[assignment]
+            issuer = x509.load_pem_x509_certificate(
+                (self.folder / f"{of}.crt").read_bytes()
+            ).subject
+        start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(_name(name))
+            .issuer_name(issuer)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(start)
+            .not_valid_after(start + datetime.timedelta(days=100))
+            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        )
+        if alternatives:
+            import ipaddress
+
+            names = [x509.IPAddress(ipaddress.ip_address(one)) for one in alternatives]
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        certificate = builder.sign(signer, hashes.SHA256())
+        target = self.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.with_name(f"{target.name}.crt").write_bytes(
+            certificate.public_bytes(serialization.Encoding.PEM)
+        )
+        target.with_name(f"{target.name}.key").write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.TraditionalOpenSSL,
+                serialization.NoEncryption(),
+            )
+        )
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Make the certificates of one cluster, once."""
+    made = Authority(tmp_path_factory.mktemp("pki"))
+    for name in ("ca", "etcd/ca", "front-proxy-ca"):
+        made.issue(name)
+    made.issue("apiserver", alternatives=["127.0.0.1"])
+    made.issue("apiserver-kubelet-client")
+    made.issue("front-proxy-client", of="front-proxy-ca")
+    made.issue("etcd/server", of="etcd/ca", alternatives=["127.0.0.1"])
+    made.issue("etcd/peer", of="etcd/ca", alternatives=["127.0.0.1"])
+    made.issue("sa")
+    public = x509.load_pem_x509_certificate((made.folder / "ca.crt").read_bytes()).public_key()
+    (made.folder / "sa.pub").write_bytes(
+        public.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    return made
+
+
+@dataclass
+class Machine:
+    """Hold one machine: its root, its commands, and what was called on it."""
+
+    folder: Path
+    authority: Authority
+    environment: dict[str, str] = field(default_factory=dict)
+    values: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "root"
+
+    @property
+    def state(self) -> Path:
+        return self.root / "var/lib/airseed"
+
+    @property
+    def calls(self) -> list[list[str]]:
+        """Give the words of each call of a stand-in, in order."""
+        log = self.folder / "calls"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [shlex.split(line) for line in lines]
+
+    def called(self, *words: str) -> list[list[str]]:
+        """Give the calls that begin with these words."""
+        return [call for call in self.calls if call[: len(words)] == list(words)]
+
+    @property
+    def result(self) -> Any:
+        return json.loads((self.state / "result.json").read_bytes())
+
+    def write(self, path: str, content: str | bytes, mode: int = 0o644) -> Path:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        file.chmod(mode)
+        return file
+
+    def stand_in(self, name: str, body: str) -> None:
+        """Make a command that notes how it was called, then does ``body`` (bash)."""
+        file = self.folder / "bin" / name
+        file.unlink(missing_ok=True)
+        file.write_text(f'#!/bin/bash\n. "$PRELUDE"\n{body}\n')
+        file.chmod(0o755)
+
+    def without(self, name: str) -> None:
+        (self.folder / "bin" / name).unlink()
+
+    def set(self, **values: str) -> None:
+        """Set values of node.env, by their names without AIRSEED_."""
+        self.values.update(values)
+        lines = [f"AIRSEED_{name}={shlex.quote(value)}\n" for name, value in self.values.items()]
+        self.write("etc/airseed/node.env", "".join(lines))
+
+    def run(
+        self, *words: str, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one of the node's programs in a process group of its own, which ends with it."""
+        process = subprocess.Popen(
+            ["bash", str(SCRIPTS / words[0]), *words[1:]],
+            env={**self.variables, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        try:
+            out, _ = process.communicate(timeout=_PATIENCE)
+        finally:
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        return subprocess.CompletedProcess(list(words), process.returncode, out)
+
+    def source(self, script: str, *libraries: str) -> subprocess.CompletedProcess[str]:
+        """Run a piece of bash with libraries of the node's sourced and its values loaded."""
+        files = " ".join(("common", *libraries))
+        program = (
+            f'for part in {files}; do . "{SCRIPTS}/lib/$part.sh"; done\nload_environment\n{script}'
+        )
+        return subprocess.run(
+            ["bash", "-c", program],
+            env=self.variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {
+            "PATH": f"{self.folder / 'bin'}:{self.folder / 'centos'}",
+            "HOME": str(self.root / "root"),
+            "AIRSEED_ROOT": str(self.root),
+            "CALLS": str(self.folder / "calls"),
+            "TEMPLATE": str(self.authority.folder),
+            "PRELUDE": str(STAND_INS / "prelude.sh"),
+            **self.environment,
+        }
+
+
+@pytest.fixture
+def machine(tmp_path: Path, authority: Authority) -> Machine:
+    """Give a worker's machine on which every stand-in succeeds."""
+    made = Machine(tmp_path, authority)
+    (tmp_path / "centos").mkdir()
+    for name in CENTOS:
+        found = shutil.which(name)
+        assert found, f"{name} is missing on this machine"
+        (tmp_path / "centos" / name).symlink_to(found)
+    shutil.copytree(STAND_INS / "bin", tmp_path / "bin")
+    made.write("proc/swaps", "Filename Type Size Used Priority\n")
+    made.write("etc/machine-id", "0123456789abcdef0123456789abcdef\n")
+    made.write("etc/resolv.conf", "nameserver 10.0.0.1\n")
+    made.write("etc/hosts", "127.0.0.1 localhost\n")
+    made.write("etc/fstab", "")
+    (made.root / "etc/cloud").mkdir()
+    (made.root / "etc/systemd/system").mkdir(parents=True)
+    (made.root / "var/lib").mkdir(parents=True)
+    made.set(
+        CLUSTER="cluster.local",
+        NODE="k8s04",
+        ROLE="worker",
+        GENERATION="1",
+        KUBERNETES="1.18.5",
+        RUNTIME="docker",
+        CRI_SOCKET="/var/run/dockershim.sock",
+        CGROUP_DRIVER="systemd",
+        ADDRESS="10.0.0.4",
+        ADDRESSES="10.0.0.4",
+        ENDPOINT="127.0.0.1:1",
+        PKI="generated",
+        SUMS="0" * 64,
+        SANDBOX_IMAGE="k8s.gcr.io/pause:3.2",
+        POD_SUBNETS="10.222.0.0/18",
+        SERVICE_SUBNETS="10.233.0.0/18",
+        DOMAIN="cluster.local",
+        CNI="calico-operator",
+        NEED_MIB="1",
+        WINDOW="86400",
+    )
+    return made
+
+
+@pytest.fixture
+def joiner(machine: Machine) -> Machine:
+    """Give a machine with a worker's seed."""
+    machine.write(
+        "etc/airseed/pki/ca.crt", (machine.authority.folder / "ca.crt").read_bytes()
+    )
+    machine.write("etc/airseed/kubeadm.yaml", JOIN, 0o600)
+    return machine
+
+
+@pytest.fixture
+def first(machine: Machine) -> Machine:
+    """Give a machine with the seed of the first control plane."""
+    machine.set(
+        NODE="k8s01",
+        ROLE="init",
+        ADDRESS="10.0.0.1",
+        ADDRESSES="10.0.0.1",
+        ENDPOINT="10.0.0.1:6443",
+        CONTROL_PLANES="k8s01",
+    )
+    for name, mode in (("ca.crt", 0o644), ("ca.key", 0o600)):
+        content = (machine.authority.folder / name).read_bytes()
+        machine.write(f"etc/airseed/pki/{name}", content, mode)
+    machine.write("etc/airseed/kubeadm.yaml", INIT, 0o600)
+    return machine
+
+
+JOIN = f"""apiVersion: kubeadm.k8s.io/v1beta2
+kind: JoinConfiguration
+discovery:
+  bootstrapToken:
+    apiServerEndpoint: 10.0.0.1:6443
+    token: {TOKEN}
+    caCertHashes:
+    - sha256:{"a" * 64}
+nodeRegistration:
+  name: k8s04
+"""
+INIT = f"""apiVersion: kubeadm.k8s.io/v1beta2
+kind: InitConfiguration
+bootstrapTokens:
+- token: {TOKEN}
+  ttl: 24h0m0s
+certificateKey: {KEY}
+localAPIEndpoint:
+  advertiseAddress: 10.0.0.1
+nodeRegistration:
+  name: k8s01
+"""
