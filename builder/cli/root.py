@@ -21,6 +21,8 @@ VERBS = (
     "bundle",
     "verify",
     "inspect",
+    "secrets",
+    "kubeconfig",
     "find-images",
     "demo",
     "schema",

@@ -31,8 +31,8 @@ def new_key() -> pem.PrivateKey:
 def self_signed(key: pem.PrivateKey) -> x509.Certificate:
     """Make the certificate of a cluster authority, with the names and uses that kubeadm gives it.
 
-    Unlike kubeadm's it has a random serial number and a key identifier (RFC 5280, 4.1.2.2 and
-    4.2.1.2).
+    Unlike kubeadm's it has a random serial number and key identifiers (RFC 5280, 4.1.2.2, 4.2.1.1
+    and 4.2.1.2).
     """
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _NAME)])
     now = datetime.now(UTC).replace(microsecond=0)
@@ -47,6 +47,9 @@ def self_signed(key: pem.PrivateKey) -> x509.Certificate:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(usage(signs=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False
+        )
         .sign(key, hashes.SHA256())
     )
 
@@ -144,7 +147,7 @@ def _mistakes(certificate: x509.Certificate) -> list[tuple[str, str | None]]:
     try:
         if not _is_authority(certificate.extensions):
             found.append(("the certificate is not an authority's", "it may not sign others"))
-        if certificate.subject == certificate.issuer:
+        if _is_root(certificate):
             certificate.verify_directly_issued_by(certificate)
     except InvalidSignature:
         found.append(("the certificate is damaged: its own signature does not hold", _HINT))
@@ -153,6 +156,24 @@ def _mistakes(certificate: x509.Certificate) -> list[tuple[str, str | None]]:
     except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         found.append(("the certificate is damaged", _HINT))
     return found
+
+
+def _is_root(certificate: x509.Certificate) -> bool:
+    """Tell whether a certificate says, by its names or its key identifiers, that it signed itself.
+
+    Either is enough, so that a flipped bit in one of them is found.
+    """
+    names = certificate.subject == certificate.issuer
+    signer, own = None, None
+    for extension in certificate.extensions:
+        match extension.value:
+            case x509.AuthorityKeyIdentifier() as identifier:
+                signer = identifier.key_identifier
+            case x509.SubjectKeyIdentifier() as identifier:
+                own = identifier.digest
+            case _:
+                pass
+    return names or (own is not None and own == signer)
 
 
 def _is_authority(extensions: x509.Extensions) -> bool:

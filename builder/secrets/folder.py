@@ -92,6 +92,7 @@ class Folder:
         except OSError as error:
             raise _failed(self.path / _LOCK, error) from error
         try:
+            os.fchmod(handle, 0o600)
             # a file of its own: NFS locks no folder that is open for reading only
             fcntl.flock(handle, fcntl.LOCK_EX)
             self._sweep()
@@ -142,18 +143,6 @@ def read_file(path: Path, *, forbidden: int) -> bytes | Fault | None:
     return _content(handle, path, forbidden=forbidden)
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write a private file into any folder; a link that has its name is replaced, not followed."""
-    try:
-        handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            _put(handle, path.name, content)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        raise _failed(path, error) from error
-
-
 def _make(path: Path) -> None:
     """Make the folder; its parent learns of it before anything is put in."""
     try:
@@ -170,26 +159,35 @@ def _make(path: Path) -> None:
 
 def _content(handle: int, where: Path, *, forbidden: int) -> bytes | Fault:
     """Read an open file and close it."""
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(file.fileno())
-        mode = stat.S_IMODE(status.st_mode)
-        if not stat.S_ISREG(status.st_mode):
-            return Fault(where=str(where), what="is no regular file")
-        if mode & forbidden:
-            verb = "read" if forbidden == OTHERS_MAY_ENTER else "change"
-            return Fault(
-                where=str(where),
-                what=f"others may {verb} this file (mode {mode:04o})",
-                expected=f"mode {0o600 if verb == 'read' else mode & ~forbidden:04o}",
-                hint=f"chmod {'0600' if verb == 'read' else 'go-w'} {where}; {_NO_MODES}",
-            )
-        try:
+    try:
+        wrong = _wrong(os.fstat(handle), where, forbidden=forbidden)
+        if wrong is not None:
+            return wrong
+        with os.fdopen(handle, "rb", closefd=False) as file:
             content = file.read(LARGEST + 1)
-        except OSError as error:
-            return Fault(where=str(where), what=_reason(error))
+    except OSError as error:
+        return Fault(where=str(where), what=_reason(error))
+    finally:
+        os.close(handle)
     if len(content) > LARGEST:
         return Fault(where=str(where), what=f"the file is larger than {LARGEST:,} bytes")
     return content
+
+
+def _wrong(status: os.stat_result, where: Path, *, forbidden: int) -> Fault | None:
+    """Say why a file is not to be read."""
+    mode = stat.S_IMODE(status.st_mode)
+    if not stat.S_ISREG(status.st_mode):
+        return Fault(where=str(where), what="is no regular file")
+    if not mode & forbidden:
+        return None
+    verb = "read" if forbidden == OTHERS_MAY_ENTER else "change"
+    return Fault(
+        where=str(where),
+        what=f"others may {verb} this file (mode {mode:04o})",
+        expected=f"mode {0o600 if verb == 'read' else mode & ~forbidden:04o}",
+        hint=f"chmod {'0600' if verb == 'read' else 'go-w'} {where}; {_NO_MODES}",
+    )
 
 
 def _put(folder: int, name: str, content: bytes) -> None:

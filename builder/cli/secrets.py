@@ -1,0 +1,125 @@
+"""``airseed secrets``: make and keep token, certificate key and CA."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from builder.cli.verb import as_json, existing, verb
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.cli.voice import Voice
+    from builder.pipeline.secrets import Held, Holding
+
+SOON = 400
+"""Days; kubeadm's own certificates live for a year, and none may outlive its CA."""
+
+_TELL = {
+    "token": "kubeadm token create --config kubeadm.yaml >/dev/null",
+    "certificate key": "kubeadm init phase upload-certs --upload-certs "
+    "--skip-certificate-key-print --config kubeadm.yaml  # kept for 2 hours",
+}
+"""How a cluster that is up takes a new one; neither command may print it."""
+
+
+@verb(
+    "secrets",
+    examples="""
+    airseed secrets
+    airseed secrets production/cluster.yaml --json
+    airseed secrets --rotate token --rotate certificate-key
+    """,
+)
+@click.argument("cluster", type=existing(), default="cluster.yaml", metavar="[CLUSTER]")
+@click.option(
+    "--rotate",
+    multiple=True,
+    metavar="NAME",
+    help="Make this anew: token or certificate-key; may be repeated.",
+)
+@as_json
+@click.pass_obj
+def command(voice: Voice, cluster: Path, rotate: tuple[str, ...], *, as_json: bool) -> None:
+    """Make and keep what lets nodes into their cluster.
+
+    Makes token, certificate key and CA in the folder secrets/ beside CLUSTER (default:
+    cluster.yaml), where they are missing; what is there is checked and kept. Shows what there
+    is and when it ends, never a secret itself. Keep a backup of this folder: who has it, has
+    the cluster.
+    """
+    from builder.pipeline import secrets
+
+    held = secrets.make(cluster, rotate=rotate)
+    if as_json:
+        voice.json(_value(held))
+    else:
+        _show(held, voice)
+    for one in held.holdings:
+        if one.end is not None and (left := secrets.remaining(one.end)) < SOON:
+            voice.warn(
+                f"the {one.name} ends in {left} days",
+                hint="no certificate that it signs can live longer",
+            )
+    _tell(held, voice)
+
+
+def _show(held: Held, voice: Voice) -> None:
+    voice.table(
+        ("SECRET", "FILE", "STATE", "ENDS"),
+        [
+            (one.name, str(one.path or "-"), one.state, _ends(one, held.first))
+            for one in held.holdings
+        ],
+    )
+    if held.digest is not None:
+        voice.result(f"\njoiners pin {held.digest}")
+
+
+def _tell(held: Held, voice: Voice) -> None:
+    """Say in a sentence what this run did, and what follows from it."""
+    made = [one.name for one in held.holdings if one.state in {"made", "rotated"}]
+    voice.say(f"made {', '.join(made)} in {held.folder}" if made else "nothing was missing")
+    rotated = [one for one in held.holdings if one.state == "rotated"]
+    if not rotated:
+        return
+    voice.say(
+        "nodes learn of it by their seeds: render them again. A cluster that is up has to be told "
+        f"on {held.first}, with the kubeadm.yaml of its new seed; then it counts from that moment:"
+    )
+    for one in rotated:
+        voice.say(f"  {_TELL[one.name]}")
+
+
+def _ends(holding: Holding, first: str) -> str:
+    from builder.pipeline.secrets import remaining
+
+    if holding.window is not None:
+        return f"{_hours(holding.window)} after kubeadm init on {first}"
+    if holding.end is not None:
+        return f"{holding.end:%Y-%m-%d}, in {remaining(holding.end)} days"
+    return "never" if holding.path is not None else "-"
+
+
+def _hours(count: int) -> str:
+    return "1 hour" if count == 1 else f"{count} hours"
+
+
+def _value(held: Held) -> dict[str, Any]:
+    return {
+        "folder": str(held.folder),
+        "caCertHash": held.digest,
+        "firstNode": held.first,
+        "secrets": [
+            {
+                "name": one.name,
+                "file": str(one.path) if one.path else None,
+                "state": one.state,
+                "end": one.end.isoformat() if one.end else None,
+                "hoursAfterInit": one.window,
+            }
+            for one in held.holdings
+        ],
+    }

@@ -1,0 +1,134 @@
+"""``kubeconfig``: let somebody into the cluster, signed by its authority, offline."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from builder import disk
+from builder.errors import UsageError
+from builder.model.spec import API_PORT, Endpoint
+from builder.pipeline.secrets import beside, read_cluster
+from builder.secrets import client, kubeconfig, store
+from builder.secrets.folder import Folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from builder.model.spec import Cluster
+
+NAME = "admin.conf"
+"""In the folder of secrets, as kubeadm names it on a control plane."""
+USER = "kubernetes-admin"
+GROUPS = ("system:masters",)
+DAYS = client.DAYS
+_SERVER = re.compile(r"(?:https://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?/?")
+_LAST_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Minted:
+    """Tell what was made for whom."""
+
+    path: Path | None
+    """None where it was not written to a file."""
+    text: str = field(repr=False)
+    server: str
+    user: str
+    groups: tuple[str, ...]
+    end: datetime
+
+
+def mint(
+    cluster: Path,
+    target: Path | None = None,
+    *,
+    user: str = USER,
+    groups: Sequence[str] = GROUPS,
+    days: int | None = None,
+    server: str | None = None,
+    write: bool = True,
+    force: bool = False,
+) -> Minted:
+    """Mint a client certificate and write a kubeconfig with it, 0600.
+
+    ``target`` is admin.conf in the folder of secrets unless given; with ``write`` off nothing
+    is written. ``server`` stands in for what cluster.yaml says or does not say.
+
+    Raises:
+        DocumentError: cluster.yaml is wrong.
+        UsageError: there is no CA to sign with, no server to name, or the file exists.
+        StorageError: secrets are missing or open to others, or the disk does not take it.
+        VerificationError: the CA is damaged or has ended.
+    """
+    described = read_cluster(cluster)
+    folder = beside(cluster)
+    address = _given(server) if server else _known(described, cluster)
+    path = (target or folder / NAME) if write else None
+    if path is not None:
+        _check_target(path, force=force)
+    authority = store.load_authority(folder, described.pki)
+    if authority is None:
+        first = described.control_planes[0]
+        raise UsageError(
+            "with pki: on-node the CA's key never leaves the first node, so nothing can be signed "
+            "here",
+            where=str(cluster),
+            hint=f"copy /etc/kubernetes/admin.conf from {first.name}, once it is up",
+        )
+    minted = client.mint(authority, user=user, groups=groups, days=days)
+    url = f"https://{address}"
+    text = kubeconfig.text(
+        cluster=described.name, server=url, user=user, authority=authority, client=minted
+    )
+    if path is not None:
+        _write(path, folder, text)
+    return Minted(path=path, text=text, server=url, user=user, groups=tuple(groups), end=minted.end)
+
+
+def _known(cluster: Cluster, where: Path) -> Endpoint:
+    """Give the endpoint, or the address of a control plane that is alone."""
+    if cluster.endpoint is not None:
+        return cluster.endpoint
+    address = cluster.control_planes[0].address
+    if address is None:
+        raise UsageError(
+            "neither an endpoint nor the control plane's address is known",
+            where=str(where),
+            hint="give --server HOST, or add an endpoint or the node's address to cluster.yaml",
+        )
+    return Endpoint(host=str(address))
+
+
+def _given(server: str) -> Endpoint:
+    match = _SERVER.fullmatch(server)
+    port = int(match[2] or API_PORT) if match else 0
+    if match is None or not 0 < port <= _LAST_PORT:
+        raise UsageError(
+            f"{server[:200]!r} is no server", expected="HOST[:PORT], [ADDRESS]:PORT or an https URL"
+        )
+    return Endpoint(host=match[1].strip("[]"), port=port)
+
+
+def _check_target(path: Path, *, force: bool) -> None:
+    """Refuse what is there already; a link or a device stays even with ``force``."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise UsageError("is no regular file, so it can't be replaced", where=str(path))
+    if path.exists() and not force:
+        raise UsageError(
+            "the file exists",
+            where=str(path),
+            hint="--force replaces it; what it has now stays valid until its own end",
+        )
+
+
+def _write(path: Path, folder: Path, text: str) -> None:
+    """Write the file; in the folder of secrets under its lock, so that nothing is left behind."""
+    if path.parent.resolve() == folder.resolve() and not folder.is_symlink():
+        with Folder.open(folder) as room, room.locked():
+            room.write(path.name, text.encode())
+    else:
+        disk.put(path, text.encode(), mode=disk.PRIVATE)

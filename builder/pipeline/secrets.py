@@ -1,0 +1,154 @@
+"""``secrets``: make and keep what lets nodes into their cluster, and tell what ends when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from builder.errors import UsageError
+from builder.formats import spec as spec_format
+from builder.formats.shape import did_you_mean
+from builder.formats.text import read_text
+from builder.secrets import authority, store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from builder.model.secrets import Secrets
+    from builder.model.spec import Cluster
+
+FOLDER = "secrets"
+State = Literal["made", "rotated", "kept", "yours", "on the first node"]
+WORDS: tuple[store.Word, ...] = ("token", "certificate-key")
+"""What can be made anew."""
+_AUTHORITIES = {
+    "ca.crt": "cluster CA",
+    "etcd/ca.crt": "etcd CA",
+    "front-proxy-ca.crt": "front proxy CA",
+}
+_SIGNING = "sa.key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """Tell of one secret what may be told."""
+
+    name: str
+    path: Path | None
+    """None where it is not on this machine."""
+    state: State
+    end: datetime | None = None
+    """Of a certificate authority."""
+    window: int | None = None
+    """Of what lives only for hours: so many, from kubeadm init on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Tell what a run found and made."""
+
+    folder: Path
+    first: str
+    """The node on which kubeadm init runs."""
+    holdings: tuple[Holding, ...]
+    digest: str | None
+    """What joiners pin of the cluster's authority; public."""
+
+
+def beside(cluster: Path) -> Path:
+    """Give the folder of a cluster's secrets: beside cluster.yaml."""
+    return cluster.parent / FOLDER
+
+
+def read_cluster(cluster: Path) -> Cluster:
+    """Read cluster.yaml for its own sake: neither the catalog nor the files it names are needed."""
+    text = read_text(cluster, largest=spec_format.LARGEST)
+    return spec_format.read(text, str(cluster)).cluster
+
+
+def make(cluster: Path, *, rotate: Sequence[str] = ()) -> Held:
+    """Make what is missing and what ``rotate`` names; tell what there is.
+
+    Raises:
+        DocumentError: cluster.yaml is wrong.
+        UsageError: ``rotate`` names something that can't be made anew.
+        StorageError: a folder or file is open to others, or the disk does not take it.
+        VerificationError: something that is there is damaged, ended or does not fit.
+    """
+    words = tuple(_word(name) for name in rotate)
+    described = read_cluster(cluster)
+    folder = beside(cluster)
+    before = {str(name) for name in words if (folder / name).exists()}
+    made = store.prepare(folder, described.pki, rotate=words)
+    secrets = store.load(folder, described.pki)
+    return Held(
+        folder=folder,
+        first=described.control_planes[0].name,
+        holdings=(
+            *_short_lived(described, folder, made, before),
+            *_lasting(described, folder, secrets, made),
+        ),
+        digest=secrets.authority.digest if secrets.authority else None,
+    )
+
+
+def remaining(end: datetime) -> int:
+    """Give the whole days until something ends."""
+    return (end - datetime.now(UTC)).days
+
+
+def _word(name: str) -> store.Word:
+    for word in WORDS:
+        if word == name:
+            return word
+    if name in {"ca", "ca.crt", "ca.key", "cluster-ca"}:
+        raise UsageError(
+            "the cluster's CA can't be rotated here: joiners pin it, and all that the cluster has "
+            "is signed by it",
+            hint="a cluster whose nodes have not booted yet: delete ca.crt and ca.key and run "
+            "`airseed secrets` again; a living one: Kubernetes' own manual rotation of CA "
+            "certificates",
+        )
+    raise UsageError(
+        f"there is no {name!r} to rotate",
+        expected=" or ".join(WORDS),
+        hint=did_you_mean(name, WORDS),
+    )
+
+
+def _short_lived(
+    cluster: Cluster, folder: Path, made: Sequence[str], before: set[str]
+) -> list[Holding]:
+    """Tell of token and certificate key; ``before`` has those whose place was taken."""
+    states: dict[str, State] = {name: "rotated" if name in before else "made" for name in made}
+    return [
+        Holding(
+            name=name.replace("-", " "),
+            path=folder / name,
+            state=states.get(name, "kept"),
+            window=cluster.seed.window,
+        )
+        for name in WORDS
+    ]
+
+
+def _lasting(
+    cluster: Cluster, folder: Path, secrets: Secrets, made: Sequence[str]
+) -> list[Holding]:
+    """Tell of the authorities, and of the key that signs service accounts' tokens."""
+    if secrets.authority is None:
+        return [Holding(name=_AUTHORITIES[store.CA], path=None, state="on the first node")]
+    state: State = "made" if store.CA in made else "kept"
+    if cluster.pki.kind == "files":
+        folder, state = store.supplied_folder(folder, cluster.pki), "yours"
+    texts = {store.CA: secrets.authority.certificate, **secrets.shared}
+    found = [
+        Holding(name=name, path=folder / path, state=state, end=authority.end(texts[path]))
+        for path, name in _AUTHORITIES.items()
+        if path in texts
+    ]
+    if _SIGNING in texts:
+        found.append(Holding(name="service account key", path=folder / _SIGNING, state=state))
+    return found

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import openssl
+import pytest
+
+from builder.cli.root import run
+from builder.pipeline import init, secrets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder with a cluster whose authority ends in 500 days."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secrets").mkdir(mode=0o700)
+    openssl.authority(tmp_path / "secrets")
+    (tmp_path / "secrets/ca.crt").chmod(0o600)
+    return init.write("ha", tmp_path / "cluster.yaml")
+
+
+def table(cluster: Path, *states: str) -> str:
+    end = secrets.make(cluster).holdings[-1].end
+    widths = max(map(len, ("STATE", *states)))
+    hours = "24 hours after kubeadm init on k8s01"
+    rows = [
+        ("SECRET", "FILE", "STATE", "ENDS"),
+        ("token", "secrets/token", states[0], hours),
+        ("certificate key", "secrets/certificate-key", states[1], hours),
+        ("cluster CA", "secrets/ca.crt", states[2], f"{end:%Y-%m-%d}, in 499 days"),
+    ]
+    lines = [f"{a:15}  {b:23}  {c:{widths}}  {d}\n" for a, b, c, d in rows]
+    return "".join(lines) + f"\njoiners pin {openssl.pin(cluster.parent / 'secrets/ca.crt')}\n"
+
+
+def test_a_first_and_a_second_run(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["secrets"]) == 0
+    out, err = capsys.readouterr()
+    assert out == table(cluster, "made", "made", "kept")
+    assert err == "made token, certificate key in secrets\n"
+    assert run(["secrets"]) == 0
+    out, err = capsys.readouterr()
+    assert out == table(cluster, "kept", "kept", "kept")
+    assert err == "nothing was missing\n"
+
+
+def test_what_follows_from_a_rotation(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["secrets", "-q"]) == 0
+    capsys.readouterr()
+    assert run(["secrets", "--rotate", "token", "--rotate", "certificate-key"]) == 0
+    out, err = capsys.readouterr()
+    assert out == table(cluster, "rotated", "rotated", "kept")
+    assert err == (
+        "made token, certificate key in secrets\n"
+        "nodes learn of it by their seeds: render them again. A cluster that is up has to be told "
+        "on k8s01, with the kubeadm.yaml of its new seed; then it counts from that moment:\n"
+        "  kubeadm token create --config kubeadm.yaml >/dev/null\n"
+        "  kubeadm init phase upload-certs --upload-certs --skip-certificate-key-print "
+        "--config kubeadm.yaml  # kept for 2 hours\n"
+    )
+
+
+def test_json(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["secrets", "--json", "-q"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    end = secrets.make(cluster).holdings[-1].end
+    assert end is not None
+    assert json.loads(out) == {
+        "folder": "secrets",
+        "caCertHash": openssl.pin(cluster.parent / "secrets/ca.crt"),
+        "firstNode": "k8s01",
+        "secrets": [
+            {
+                "name": name,
+                "file": f"secrets/{file}",
+                "state": state,
+                "end": ends,
+                "hoursAfterInit": hours,
+            }
+            for name, file, state, ends, hours in (
+                ("token", "token", "made", None, 24),
+                ("certificate key", "certificate-key", "made", None, 24),
+                ("cluster CA", "ca.crt", "kept", end.isoformat(), None),
+            )
+        ],
+    }
+
+
+def test_on_node(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cluster.write_text(cluster.read_text() + "\npki: on-node\nseed: {window: 1}\n")
+    assert run(["secrets", "-q"]) == 0
+    assert capsys.readouterr().out == (
+        "SECRET           FILE                     STATE              ENDS\n"
+        "token            secrets/token            made               "
+        "1 hour after kubeadm init on k8s01\n"
+        "certificate key  secrets/certificate-key  made               "
+        "1 hour after kubeadm init on k8s01\n"
+        "cluster CA       -                        on the first node  -\n"
+    )
+
+
+def test_an_authority_that_ends_soon(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    openssl.authority(cluster.parent / "secrets", days=300)
+    (cluster.parent / "secrets/ca.crt").chmod(0o600)
+    assert run(["secrets", "-q"]) == 0
+    assert capsys.readouterr().err == (
+        "warning: the cluster CA ends in 299 days\n"
+        "  hint: no certificate that it signs can live longer\n"
+    )
+
+
+def test_all_faults_are_told(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (cluster.parent / "secrets/token").write_text("abcdef.0123456789abcdefg")
+    (cluster.parent / "secrets/token").chmod(0o600)
+    (cluster.parent / "secrets/ca.key").write_text("x")
+    assert run(["secrets"]) == 1
+    assert capsys.readouterr() == (
+        "",
+        (
+            "error: secrets: the secrets can't be used\n"
+            "  secrets/token: holds no token\n"
+            "    expected 6 and 16 lower-case letters or digits with a point between them\n"
+            "    hint: `airseed secrets --rotate token` makes a new one\n"
+            "  secrets/ca.key: holds no private key in PEM form\n"
+            "    hint: restore the file from your backup\n"
+        ),
+    )
+
+
+def test_no_secret_is_ever_said(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not by a good run, not by any complaint about one, however verbose."""
+    said = ""
+    for words in ([], ["--rotate", "token"], ["--json"], ["--rotate", "ca"]):
+        run(["secrets", "-v", *words])
+    run(["kubeconfig", "-v", "--json"])
+    folder = cluster.parent / "secrets"
+    told = [
+        (folder / "token").read_text().strip(),
+        (folder / "certificate-key").read_text().strip(),
+        *(folder / "ca.key").read_text().split("\n")[1:-2],
+        *(folder / "admin.conf").read_text().partition("client-key-data: ")[2].split("\n")[:1],
+    ]
+    said += "".join(capsys.readouterr())
+    for name in ("token", "certificate-key", "ca.key", "ca.crt"):
+        whole = (folder / name).read_text()
+        for damaged in (whole[:-5], whole.upper(), whole.replace("-----END", "-----ENT")):
+            (folder / name).write_text(damaged)
+            run(["secrets", "-v"])
+            run(["kubeconfig", "-v", "--force"])
+        (folder / name).write_text(whole)
+    said += "".join(capsys.readouterr())
+    assert len(said) > 4000
+    for secret in told:
+        assert len(secret) > 10
+        assert secret.lower()[:40] not in said.lower()
+        assert secret.lower()[-20:] not in said.lower()
+
+
+def test_the_umask_opens_nothing(cluster: Path) -> None:
+    before = os.umask(0)
+    try:
+        assert run(["secrets", "-q"]) == 0
+        assert run(["kubeconfig", "-q", "-o", "admin.conf"]) == 0
+    finally:
+        os.umask(before)
+    folder = cluster.parent / "secrets"
+    for path in (folder, *folder.iterdir(), cluster.parent / "admin.conf"):
+        assert path.stat().st_mode & 0o077 == 0, path

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import openssl
+import pytest
+
+from builder.errors import DocumentError, UsageError
+from builder.pipeline import init, secrets
+from builder.pipeline.secrets import Holding
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Path:
+    return init.write("ha", tmp_path / "cluster.yaml")
+
+
+def test_it_tells_what_there_is_and_when_it_ends(cluster: Path) -> None:
+    folder = cluster.parent / "secrets"
+    held = secrets.make(cluster)
+    end = held.holdings[-1].end
+    assert end is not None
+    assert abs(end - datetime.now(UTC) - timedelta(days=3650)) < timedelta(minutes=5)
+    assert secrets.remaining(end) == 3649
+    assert held.folder == folder
+    assert held.first == "k8s01"
+    assert held.digest == openssl.pin(folder / "ca.crt")
+    assert held.holdings == (
+        Holding(name="token", path=folder / "token", state="made", window=24),
+        Holding(name="certificate key", path=folder / "certificate-key", state="made", window=24),
+        Holding(name="cluster CA", path=folder / "ca.crt", state="made", end=end),
+    )
+    again = secrets.make(cluster)
+    assert [one.state for one in again.holdings] == ["kept", "kept", "kept"]
+    assert again.digest == held.digest
+    rotated = secrets.make(cluster, rotate=["certificate-key"])
+    assert [one.state for one in rotated.holdings] == ["kept", "rotated", "kept"]
+
+
+def test_what_was_missing_is_made_and_not_rotated(cluster: Path) -> None:
+    held = secrets.make(cluster, rotate=["token", "token"])
+    assert [one.state for one in held.holdings] == ["made", "made", "made"]
+
+
+def test_the_window_is_the_clusters(cluster: Path) -> None:
+    cluster.write_text(cluster.read_text() + "\nseed: {window: 72}\npki: on-node\n")
+    held = secrets.make(cluster)
+    assert [(one.name, one.window, one.state) for one in held.holdings] == [
+        ("token", 72, "made"),
+        ("certificate key", 72, "made"),
+        ("cluster CA", None, "on the first node"),
+    ]
+    assert held.digest is None
+
+
+def test_files_of_ones_own(cluster: Path) -> None:
+    site = openssl.site(cluster.parent / "site")
+    cluster.write_text(cluster.read_text() + "\npki: {files: site}\n")
+    held = secrets.make(cluster)
+    assert [(one.name, one.path, one.state) for one in held.holdings] == [
+        ("token", cluster.parent / "secrets/token", "made"),
+        ("certificate key", cluster.parent / "secrets/certificate-key", "made"),
+        ("cluster CA", site / "ca.crt", "yours"),
+        ("etcd CA", site / "etcd/ca.crt", "yours"),
+        ("front proxy CA", site / "front-proxy-ca.crt", "yours"),
+        ("service account key", site / "sa.key", "yours"),
+    ]
+    assert held.digest == openssl.pin(site / "ca.crt")
+
+
+@pytest.mark.parametrize("name", ["ca", "ca.crt", "ca.key", "cluster-ca"])
+def test_the_authority_is_not_rotated(name: str, cluster: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        secrets.make(cluster, rotate=["token", name])
+    assert str(caught.value) == (
+        "the cluster's CA can't be rotated here: joiners pin it, and all that the cluster has is "
+        "signed by it"
+    )
+    assert caught.value.hint == (
+        "a cluster whose nodes have not booted yet: delete ca.crt and ca.key and run "
+        "`airseed secrets` again; a living one: Kubernetes' own manual rotation of CA certificates"
+    )
+    assert not (cluster.parent / "secrets").exists()
+
+
+def test_an_unknown_name_names_the_known(cluster: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        secrets.make(cluster, rotate=["tokn"])
+    assert str(caught.value) == "there is no 'tokn' to rotate (expected token or certificate-key)"
+    assert caught.value.hint == "did you mean 'token'?"
+
+
+def test_a_wrong_document_makes_nothing(cluster: Path) -> None:
+    cluster.write_text("kubernetes: x\n")
+    with pytest.raises(DocumentError):
+        secrets.make(cluster)
+    assert not (cluster.parent / "secrets").exists()
