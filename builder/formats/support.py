@@ -11,6 +11,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
+from builder.formats import documents
 from builder.formats.shape import WRONG, did_you_mean
 from builder.model.catalog import NotInCatalogError
 from builder.model.choice import CALICO, NONE, Choice, Objection, choose
@@ -35,6 +36,7 @@ def check(cluster: Cluster, catalog: Catalog, reading: Reading) -> Choice | None
     if cluster.kubernetes is WRONG:
         _named(cluster, catalog, reading)
         return None
+    _documents(cluster, catalog, reading)
     whole = replace(cluster, **{key: _OPEN[key] for key in gaps})
     choice, objections = choose(whole, catalog)
     for objection in objections:
@@ -46,6 +48,14 @@ def check(cluster: Cluster, catalog: Catalog, reading: Reading) -> Choice | None
     if choice is not None and choice.runtime.name == "docker":
         _bridge(cluster, reading)
     return choice if not gaps else None
+
+
+def _documents(cluster: Cluster, catalog: Catalog, reading: Reading) -> None:
+    """Check the raw kubeadm documents wherever it is known which fields there are."""
+    try:
+        documents.check(cluster, catalog.kubernetes(cluster.kubernetes), reading)
+    except NotInCatalogError:
+        return  # said by the choice already
 
 
 def _named(cluster: Cluster, catalog: Catalog, reading: Reading) -> None:

@@ -112,6 +112,16 @@ class Configuration:
             return None
         return {key: one for key, one in found.items() if one.fits(self.release)}
 
+    def elsewhere(self, kind: str, name: str, key: str) -> str | None:
+        """Say which releases have a field that this one lacks, where the table knows."""
+        found = self._by_kind[kind].types.get(name, {}).get(key)
+        if found is None or found.fits(self.release):
+            return None
+        if found.since is not None and self.release < found.since:
+            return f"Kubernetes {found.since[0]}.{found.since[1]} and later"
+        before = found.before or self.release
+        return f"Kubernetes before {before[0]}.{before[1]}"
+
     def at(self, kind: str, *path: str) -> FieldType | None:
         """Give the type of the field at a path through a document, or None when there is none."""
         found: FieldType | None = FieldType(kind)

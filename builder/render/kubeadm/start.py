@@ -39,6 +39,9 @@ def start(plan: Plan, node: Node) -> tuple[dict[str, Any], ...]:
         for kind, made in made.items()
     )
     register(found[0], plan.choice, node)
+    etcd = found[1]["etcd"]
+    if etcd.get("external"):  # kubeadm refuses to be told of both
+        etcd.pop("local", None)
     if plan.cluster.network.dual and plan.choice.kubernetes.of.dual_stack.gate:
         _open(plan.choice.kubernetes.of.dual_stack.gate, found, plan)
     return found

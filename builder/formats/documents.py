@@ -1,0 +1,242 @@
+"""Raw kubeadm documents in cluster.yaml: is every field known, and may it be said here?
+
+kubeadm itself only warns of a field that it does not know and goes on without it, on a machine
+that nobody watches. So each field is looked up in the catalog's tables, with the type of its value.
+What airseed has to know is refused too (:mod:`builder.formats.owned`), and so is a document where
+nobody would read it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from builder.formats.owned import OWNED, owner
+from builder.formats.shape import WRONG, child, did_you_mean, kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from builder.formats.shape import Reading
+    from builder.model.catalog import KubernetesRelease
+    from builder.model.configuration import Configuration, FieldType
+    from builder.model.spec import Cluster, Node, Overrides
+
+_JOIN = "JoinConfiguration"
+_HEAD = ("apiVersion", "kind")
+_DURATION = re.compile(r"[-+]?(?:0|(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)")
+_NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?")
+_SHOWN = 40
+_ARGUMENT = "name"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """One ``kubeadm:`` key, and whose documents it changes."""
+
+    path: str
+    overrides: Overrides
+    starts: bool
+    """Whether it reaches the first node."""
+    joins: frozenset[str]
+    """The roles of the joining nodes that it reaches."""
+    whose: str
+
+
+def check(cluster: Cluster, release: KubernetesRelease, reading: Reading) -> None:
+    """Write down what is wrong with the raw documents of a cluster that may have gaps."""
+    for place in _places(cluster):
+        for name, document in dict(place.overrides).items():  # a gap is empty
+            path = child(place.path, name)
+            if _is_read(place, name, document, path, reading):
+                _Checking(name, release, reading).document(document, path)
+
+
+def _places(cluster: Cluster) -> Iterator[_Place]:
+    joins = frozenset({"control-plane", "worker"})
+    yield _Place(
+        path="kubeadm", overrides=cluster.kubeadm, starts=True, joins=joins, whose="the cluster"
+    )
+    for role, settings in () if cluster.roles is WRONG else cluster.roles.items():
+        yield _Place(
+            path=f"roles.{role}.kubeadm",
+            overrides=settings.kubeadm,
+            starts=role == "control-plane",
+            joins=frozenset({role}),
+            whose=f"each {role}",
+        )
+    first: Node | None = None
+    for index, node in enumerate(cluster.nodes):
+        if node is WRONG or node.role is WRONG:
+            return  # nobody knows who the first one is
+        if first is None and node.role == "control-plane":
+            first = node
+        if node.kubeadm:
+            yield _Place(
+                path=f"nodes[{index}].kubeadm",
+                overrides=node.kubeadm,
+                starts=node is first,
+                joins=frozenset() if node is first else frozenset({node.role}),
+                whose=str(node.name),
+            )
+
+
+def _is_read(
+    place: _Place, name: str, document: Mapping[str, Any], path: str, reading: Reading
+) -> bool:
+    """Refuse a document that nobody reads, and a control plane's part in a worker's."""
+    if name != _JOIN:
+        if not place.starts:
+            reading.wrong(
+                path,
+                f"{place.whose} joins the cluster and reads no {name}",
+                expected=_JOIN,
+                hint=f"write it as kubeadm.{name}, outside nodes and roles",
+            )
+        return place.starts
+    if not place.joins:
+        what = f"{place.whose} starts the cluster and reads no {name}"
+        reading.wrong(path, what, expected="InitConfiguration")
+        return False
+    if "controlPlane" in document and "worker" in place.joins:
+        reading.wrong(
+            child(path, "controlPlane"),
+            "would make a control plane of every worker",
+            hint="write it under roles.control-plane.kubeadm",
+        )
+    return True
+
+
+class _Checking:
+    """Checks one document of one kind."""
+
+    def __init__(self, name: str, release: KubernetesRelease, reading: Reading) -> None:
+        self.name = name
+        self.release = release
+        self.configuration: Configuration = release.configuration
+        self.reading = reading
+
+    def document(self, document: Mapping[str, Any], path: str) -> None:
+        head = dict(zip(_HEAD, (self.configuration.api(self.name), self.name), strict=True))
+        for key, right in head.items():
+            if document.get(key, right) != right:
+                what = f"{_show(document[key])} is not what {self.release} reads"
+                self.reading.wrong(child(path, key), what, expected=right)
+        rest = {key: value for key, value in document.items() if key not in head}
+        self.struct(rest, self.name, path, ())
+
+    def struct(self, value: Mapping[str, Any], type_: str, path: str, way: tuple[str, ...]) -> None:
+        """Check the fields of a mapping; ``way`` is where it is in the document."""
+        fields = self.configuration.fields(self.name, type_) or {}
+        for key, inner in value.items():
+            place = child(path, key)
+            if self.reading.full:  # a million unknown fields would take minutes to compare
+                return
+            if key in fields:
+                self.value(inner, fields[key], place, (*way, key))
+            else:
+                self.unknown(key, type_, place)
+
+    def unknown(self, key: str, type_: str, path: str) -> None:
+        api = self.configuration.api(self.name)
+        known = self.configuration.fields(self.name, type_) or {}
+        elsewhere = self.configuration.elsewhere(self.name, type_, key)
+        self.reading.wrong(
+            path,
+            "unknown field",
+            expected=f"a field of {type_} in {api}, as {self.release} has them",
+            hint=f"only {elsewhere} has it" if elsewhere else did_you_mean(key, known),
+        )
+
+    def value(self, value: Any, type_: FieldType, path: str, way: tuple[str, ...]) -> None:
+        """Check one value against its type, and whether it may be said."""
+        said = OWNED[self.name]
+        if way in said or (value is None and any(one[: len(way)] == way for one in said)):
+            what = "airseed sets this itself" if way in said else "airseed sets fields in here"
+            self.reading.wrong(path, what, hint=owner(self.name, way))
+        elif value is None:
+            return  # kept as it is: the program's own choice
+        elif type_.wraps[:1] == ("list",):
+            self.items(value, type_.item, path, way)
+        elif type_.wraps:
+            if self.kind(value, dict, "a mapping", path):
+                for key, inner in value.items():
+                    self.value(inner, type_.item, child(path, key), (*way, key))
+        elif self.configuration.fields(self.name, type_.name) is not None:
+            if self.kind(value, dict, "a mapping", path):
+                self.struct(value, type_.name, path, way)
+        else:
+            self.plain(value, type_.name, path)
+
+    def items(self, value: Any, item: FieldType, path: str, way: tuple[str, ...]) -> None:
+        if not self.kind(value, list, "a list", path):
+            return
+        for number, inner in enumerate(value):
+            place = f"{path}[{number}]"
+            # an argument in a list has its name where a mapping has a key
+            name = inner.get(_ARGUMENT) if isinstance(inner, dict) else None
+            if inner is None:
+                self.reading.wrong(place, "has no value")
+            else:
+                self.value(inner, item, place, (*way, name) if isinstance(name, str) else way)
+
+    def kind(self, value: Any, wanted: type, expected: str, path: str) -> bool:
+        if isinstance(value, wanted):
+            return True
+        self.reading.wrong(path, f"{kind(value)} is not allowed here", expected=expected)
+        return False
+
+    def plain(self, value: Any, type_: str, path: str) -> None:
+        fits, expected, hint = _PLAIN[type_]
+        if not fits(value):
+            advice = hint(value) if isinstance(value, (str, int)) else None
+            self.reading.wrong(
+                path, f"{_show(value)} is not allowed here", expected=expected, hint=advice
+            )
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    # the reader of cluster.yaml keeps a number with a point as text
+    return _is_whole(value) or bool(isinstance(value, str) and _NUMBER.fullmatch(value))
+
+
+def _flag_hint(value: Any) -> str | None:
+    word = str(value).lower()
+    if word in {"true", "yes", "on"}:
+        return "write true, without quotes"
+    return "write false, without quotes" if word in {"false", "no", "off"} else None
+
+
+def _text_hint(value: Any) -> str:
+    return f'write "{str(value).lower() if isinstance(value, bool) else value}", in quotes'
+
+
+_PLAIN: dict[str, tuple[Any, str, Any]] = {
+    "text": (lambda value: isinstance(value, str), "text", _text_hint),
+    "flag": (lambda value: isinstance(value, bool), "true or false", _flag_hint),
+    "integer": (_is_whole, "a whole number", lambda _: "write it without quotes"),
+    "number": (_is_number, "a number", lambda _: None),
+    "quantity": (
+        lambda value: isinstance(value, str) or _is_whole(value),
+        "a quantity like 512Mi",
+        lambda _: None,
+    ),
+    "duration": (
+        lambda value: isinstance(value, str) and _DURATION.fullmatch(value),
+        "a duration like 1h30m or 20s",
+        lambda value: f"write {value}s, for seconds" if _is_whole(value) else None,
+    ),
+    "anything": (lambda _: True, "anything", lambda _: None),
+}
+"""By type: whether a value fits, what is expected, and the advice for one that does not."""
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, str):
+        return ascii(value[:_SHOWN])
+    return str(value).lower() if isinstance(value, (bool, int)) else kind(value)
