@@ -36,7 +36,8 @@ install_packages() {
   fi
   {
     apt-get -qq update &&
-      DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends "${missing[@]}"
+      DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 install \
+        --no-install-recommends "${missing[@]}"
   } >&2 || code=$?
   [[ -z $made ]] || rm -f "$policy"
   (( code == 0 )) || die "apt-get failed; see above"
