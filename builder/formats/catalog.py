@@ -16,9 +16,9 @@ from builder.assets import tree
 from builder.errors import DocumentError, Fault
 from builder.formats import entries
 from builder.formats.references import Entry, check
-from builder.formats.shape import WRONG, Reading, did_you_mean
+from builder.formats.shape import WRONG, MapOf, Reading, did_you_mean
 from builder.formats.text import read_text, yaml_document
-from builder.model.catalog import Catalog
+from builder.model.catalog import Catalog, UserDataLimit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +30,9 @@ LARGEST = 1 << 20
 """Bytes of one catalog file."""
 _EXAMPLES = "examples"
 _KERNELS = "kernels"
+_PROVIDERS = "providers"
+_TABLES: dict[str, MapOf[Any]] = {_KERNELS: entries.KERNELS, _PROVIDERS: entries.PROVIDERS}
+"""Files that stand in no folder."""
 
 
 def load(catalogs: Sequence[Path] = (), *, base: Path | None = None) -> Catalog:
@@ -41,7 +44,7 @@ def load(catalogs: Sequence[Path] = (), *, base: Path | None = None) -> Catalog:
     files: dict[str, Path] = {}
     for folder in (base or tree("mirrors"), *catalogs):
         files.update(_files(folder, faults))
-    found: dict[str, dict[str, Entry]] = {kind: {} for kind in (*entries.KINDS, _KERNELS)}
+    found: dict[str, dict[str, Entry]] = {kind: {} for kind in (*entries.KINDS, *_TABLES)}
     for name, path in files.items():
         kind, _, stem = name.partition("/")
         found[kind][stem] = _read(name, path)
@@ -67,7 +70,7 @@ def _files(folder: Path, faults: list[Fault]) -> dict[str, Path]:
         for path in _walk(folder):
             name = path.relative_to(folder).as_posix()
             kind, slash, _ = name.partition("/")
-            known = kind in entries.KINDS if slash else name == f"{_KERNELS}.yaml"
+            known = kind in entries.KINDS if slash else name.removesuffix(".yaml") in _TABLES
             if path.suffix != ".yaml":
                 what, hint = "not a file of a catalog", f"call it {path.with_suffix('.yaml').name}"
                 faults.append(Fault(where=str(path), what=what, hint=hint))
@@ -77,7 +80,8 @@ def _files(folder: Path, faults: list[Fault]) -> dict[str, Path]:
                     Fault(
                         where=str(path),
                         what="no part of a catalog has this name",
-                        expected=f"{_KERNELS}.yaml, or a file in {', '.join(folders)}",
+                        expected=f"{', '.join(f'{one}.yaml' for one in _TABLES)}, "
+                        f"or a file in {', '.join(folders)}",
                         hint=did_you_mean(kind, folders),
                     )
                 )
@@ -110,8 +114,8 @@ def _read(name: str, path: Path) -> Entry:
     except DocumentError as error:
         return Entry(value=WRONG, reading=Reading(str(path), faults=list(error.faults)))
     reading = Reading(str(path), document.lines)
-    if folder == _KERNELS:
-        return Entry(value=entries.KERNELS.read(document.value, "", reading), reading=reading)
+    if folder in _TABLES:
+        return Entry(value=_TABLES[folder].read(document.value, "", reading), reading=reading)
     kind = entries.KINDS[folder]
     identity = _identity(kind, stem, reading)
     value = kind.shape.read(document.value, "", reading)
@@ -139,6 +143,11 @@ def _catalog(found: dict[str, dict[str, Entry]]) -> Catalog:
         keys=values["keys"],
         registries=values["registries"],
         kernels=_only(values[_KERNELS].values()),
+        cloud_inits=values["cloud-init"],
+        limits={
+            name: UserDataLimit(provider=name, **said)
+            for name, said in _only(values[_PROVIDERS].values()).items()
+        },
         configurations=values["configuration"],
     )
 

@@ -21,6 +21,7 @@ from builder.formats.shape import (
 from builder.model.catalog import (
     ROLES,
     CalicoSeries,
+    CloudInit,
     Component,
     Defaults,
     DualStack,
@@ -329,6 +330,51 @@ _OS: Record[dict[str, Any]] = Record(
         ),
     },
 )
+_MODULE = r"[a-z][a-z0-9_-]{0,62}"
+_USER_DATA_KEY = r"[a-z][a-z0-9_-]{0,62}"
+_MODULES = ListOf(_word(_MODULE, "a module of cloud-init", "write-files"), least=1)
+_WORDS = ListOf(_word(_USER_DATA_KEY, "a key of user-data", "write_files"), least=1)
+LOST = ("bond-mtu", "ipv6-routes", "vlan-mtu")
+
+
+def _cloud_init(
+    keys: dict[str, tuple[str, ...]], network: dict[str, Any], **said: Any
+) -> dict[str, Any]:
+    owners = {key: module for module, names in keys.items() for key in names}
+    if len(owners) < sum(map(len, keys.values())):
+        raise ValueError("keys: a key has two modules")
+    return {**said, "keys": owners, **network}
+
+
+_CLOUD_INIT: Record[dict[str, Any]] = Record(
+    _cloud_init,
+    {
+        "modules": Field(_MODULES, required=True),
+        "keys": Field(MapOf(_WORDS, key=_MODULE), required=True),
+        "entries": Field(MapOf(_WORDS, key=_USER_DATA_KEY), required=True),
+        "encodings": Field(
+            ListOf(_word(r"[a-z0-9+]{1,20}", "an encoding", "b64"), least=1), required=True
+        ),
+        "network": Field(
+            Record(
+                dict,
+                {
+                    "bond-options": Field(_WORDS, required=True),
+                    "lost-in-version-2": Field(ListOf(Choice(LOST)), default=(), name="lost"),
+                },
+            ),
+            required=True,
+        ),
+    },
+)
+_PROVIDER: Record[dict[str, Any]] = Record(
+    dict,
+    {
+        "bytes": Field(Number(least=1)),
+        "counted": Field(Choice(("raw", "base64")), default="raw"),
+    },
+)
+PROVIDERS = MapOf(_PROVIDER, key=NAME)
 _REPOSITORY: Record[dict[str, Any]] = Record(
     dict,
     {
@@ -407,6 +453,12 @@ KINDS: dict[str, Kind] = {
         example="centos-7.6",
         shape=_OS,
         build=OperatingSystem,
+    ),
+    "cloud-init": Kind(
+        name=r"(?P<version>[0-9]{1,3}\.[0-9]{1,2})",
+        example="19.4",
+        shape=_CLOUD_INIT,
+        build=CloudInit,
     ),
     "configuration": Kind(
         name=rf"(?P<name>kubeadm|kubelet|kube-proxy)-(?P<version>{_API_VERSION})",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builder.formats.shape import WRONG, Reading, child, did_you_mean
+from builder.model.catalog import numbers
 from builder.model.configuration import PLAIN
 
 if TYPE_CHECKING:
@@ -203,6 +204,12 @@ def _calico(series: CalicoSeries, reading: Reading) -> None:
 
 def _system(system: OperatingSystem, files: Files, reading: Reading) -> None:
     _names("repositories", system.repositories, files, "repositories", reading)
+    known = files.found["cloud-init"]
+    if known and not any(numbers(version) <= numbers(system.cloud_init) for version in known):
+        expected = f"{min(known, key=numbers)} or newer"
+        reading.wrong(
+            "cloud-init", f"cloud-init {system.cloud_init} is not known", expected=expected
+        )
 
 
 def _repository(repository: Repository, files: Files, reading: Reading) -> None:

@@ -104,6 +104,43 @@ class OperatingSystem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CloudInit:
+    """Say what one version of cloud-init understands, as its package is configured."""
+
+    version: str
+    modules: tuple[str, ...]
+    """Those that run."""
+    keys: Mapping[str, str]
+    """Of user-data: the module by the key that it acts on; it need not run."""
+    entries: Mapping[str, tuple[str, ...]]
+    """By key: the keys of its entries, where they are known."""
+    encodings: tuple[str, ...]
+    """What ``write_files`` decodes."""
+    bond_options: tuple[str, ...]
+    """Options of a bond that network-config brings through, beside its mode."""
+    lost: tuple[str, ...] = ()
+    """What network-config of version 2 does not bring through: ``vlan-mtu`` and the like."""
+
+    def __str__(self) -> str:
+        return f"cloud-init {self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserDataLimit:
+    """Say how much user-data a provider takes."""
+
+    provider: str
+    bytes: int | None = None
+    """None where there is no limit."""
+    counted: Literal["raw", "base64"] = "raw"
+    """Whether the bytes are counted as they are or as base64."""
+
+    def size(self, raw: int) -> int:
+        """Give how many bytes the provider counts for so many of user-data."""
+        return raw if self.counted == "raw" else (raw + 2) // 3 * 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PinnedPackage:
     """Name one RPM to install, of one repository."""
 
@@ -450,6 +487,9 @@ class Catalog:
     kernels: Mapping[str, str]
     """The oldest kernel by the Kubernetes minor from which on it is asked for."""
     configurations: Mapping[str, Table]
+    cloud_inits: Mapping[str, CloudInit] = field(default_factory=dict)
+    limits: Mapping[str, UserDataLimit] = field(default_factory=dict)
+    """By provider."""
 
     def kubernetes(self, version: Version) -> KubernetesRelease:
         """Give one release; raise NotInCatalogError when its images or packages are not known."""
@@ -544,6 +584,21 @@ class Catalog:
                 hint=_add(f"os/{name}-{version}.yaml"),
             )
         return releases[version]
+
+    def cloud_init(self, version: str) -> CloudInit:
+        """Give what a version of cloud-init understands: at least what an older one did."""
+        older = [known for known in self.cloud_inits if numbers(known) <= numbers(version)]
+        if not older:
+            raise NotInCatalogError(
+                f"cloud-init {version} is not in the catalog",
+                expected=_either(self.cloud_inits),
+                hint=_add(f"cloud-init/{version}.yaml"),
+            )
+        return self.cloud_inits[max(older, key=numbers)]
+
+    def limit(self, provider: str) -> UserDataLimit:
+        """Give how much user-data a provider takes."""
+        return _entry(self.limits, provider, "provider", "providers")
 
     def repository(self, name: str) -> Repository:
         """Give a repository."""

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from builder.model.catalog import (
         CalicoRelease,
         Catalog,
+        CloudInit,
         Defaults,
         KubernetesRelease,
         OperatingSystem,
         RuntimeRelease,
+        UserDataLimit,
     )
     from builder.model.spec import Cluster, Install
 
@@ -51,6 +53,8 @@ class Choice:
     """None when the user's own manifests bring the network plugin."""
     install: Install
     """How Calico is installed."""
+    cloud_init: CloudInit
+    limit: UserDataLimit
 
     @property
     def cni(self) -> str:
@@ -89,10 +93,20 @@ class _Choosing:
         runtime = self.runtime(defaults)
         self.fit(kubernetes, system, runtime)
         calico, install = self.calico(defaults)
-        if kubernetes is None or system is None or runtime is None:
+        limit = self.ask("seed.provider", lambda: self.catalog.limit(self.cluster.seed.provider))
+        if kubernetes is None or system is None or runtime is None or limit is None:
+            return None
+        cloud_init = self.ask("os", lambda: self.catalog.cloud_init(system.cloud_init))
+        if cloud_init is None:
             return None
         return Choice(
-            kubernetes=kubernetes, os=system, runtime=runtime, calico=calico, install=install
+            kubernetes=kubernetes,
+            os=system,
+            runtime=runtime,
+            calico=calico,
+            install=install,
+            cloud_init=cloud_init,
+            limit=limit,
         )
 
     def nearest(self) -> Defaults | None:

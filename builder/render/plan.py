@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Hashable, Mapping
 
     from builder.model.choice import Choice
     from builder.model.digest import Digest
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from builder.model.secrets import Secrets
     from builder.model.spec import Cluster, Node
 
+T = TypeVar("T")
 Part = Literal["init", "control-plane", "worker"]
 """What a node does at first boot: start the cluster, or join it."""
 
@@ -30,11 +31,23 @@ class Plan:
     """Of the bundle's SHA256SUMS; what the node checks its payload against."""
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """Contents of the local files that cluster.yaml names, by the path that stands there."""
+    made: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False, init=False)
+    """What :meth:`once` has made already."""
+
+    def once(self, what: Hashable, make: Callable[[], T]) -> T:
+        """Make what many nodes share the first time only; ``what`` names it.
+
+        The names must not grow with the number of nodes, or memory does.
+        """
+        if what not in self.made:
+            self.made[what] = make()
+        found: T = self.made[what]
+        return found
 
     @property
     def first(self) -> Node:
         """Give the node on which kubeadm init runs."""
-        return self.cluster.control_planes[0]
+        return self.once("first", lambda: self.cluster.control_planes[0])
 
     def part(self, node: Node) -> Part:
         """Tell what a node does at first boot."""

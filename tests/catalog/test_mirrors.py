@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,6 +14,7 @@ from builder.formats import spec
 from builder.model.catalog import NotInCatalogError
 from builder.model.demand import demand
 from builder.model.reference import Reference
+from builder.model.spec import Provider
 from builder.model.version import Version
 
 if TYPE_CHECKING:
@@ -42,11 +43,14 @@ def test_every_file_is_part_of_the_catalog(catalog: Catalog, mirrors: Path) -> N
         "keys": catalog.keys,
         "registries": catalog.registries,
         "configuration": catalog.configurations,
+        "cloud-init": catalog.cloud_inits,
     }
     files = {path.relative_to(mirrors).as_posix() for path in mirrors.rglob("*") if path.is_file()}
-    files -= {"README.md", "kernels.yaml", "examples/ha.yaml", "examples/single.yaml"}
+    files -= {"README.md", "kernels.yaml", "providers.yaml"}
+    files -= {"examples/ha.yaml", "examples/single.yaml"}
     assert files == {f"{folder}/{name}.yaml" for folder, each in entries.items() for name in each}
     assert catalog.kernels
+    assert {*catalog.limits} == {*get_args(Provider)}
 
 
 def test_no_file_depends_on_the_order_of_the_others(mirrors: Path) -> None:

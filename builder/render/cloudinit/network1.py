@@ -1,0 +1,79 @@
+"""network-config, version 1: the form that every cloud-init brings to the ifcfg files whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from builder.render.engine import dumped, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from builder.model.machine import Bond, Route
+    from builder.render.cloudinit.network import Card
+
+_IPV6 = 6
+_DHCP = {4: "dhcp4", _IPV6: "dhcp6"}
+
+
+def written(card: Card) -> str:
+    """Give the document."""
+    return dumped({"version": 1, "config": [*_cards(card), *_nameservers(card)]})
+
+
+def _cards(card: Card) -> Iterator[dict[str, Any]]:
+    subnets = list(_subnets(card))
+    mtu = {"mtu": card.network.mtu} if card.network.mtu else {}
+    mac = {"mac_address": card.mac} if card.mac else {}
+    here = {} if card.vlan else {"subnets": subnets}
+    if card.bond:
+        for name in card.bond.interfaces:
+            yield {"type": "physical", "name": name, **mtu}
+        bond = {"bond_interfaces": list(card.bond.interfaces), "params": _params(card.bond)}
+        yield {"type": "bond", "name": card.name, **bond, **mtu, **here}
+    else:
+        yield {"type": "physical", "name": card.name, **mac, **mtu, **here}
+    if card.vlan:
+        vlan = {"vlan_link": card.name, "vlan_id": card.network.vlan}
+        yield {"type": "vlan", "name": card.vlan, **vlan, **mtu, "subnets": subnets}
+
+
+def _params(bond: Bond) -> dict[str, str | int]:
+    """Give the kernel's options with dashes only.
+
+    cloud-init's own schema has ``bond-xmit_hash_policy``, which its sysconfig writer passes over.
+    """
+    options = {"mode": bond.mode, **bond.options}
+    return {f"bond-{name.replace('_', '-')}": number(value) for name, value in options.items()}
+
+
+def _subnets(card: Card) -> Iterator[dict[str, Any]]:
+    found: list[dict[str, Any]] = [{"type": _DHCP[family]} for family in card.dhcp]
+    for address in card.static:
+        gateway = card.gateway(address.ip.version)
+        more = {"gateway": str(gateway)} if gateway else {}
+        found.append({"type": "static", "address": str(address), **more})
+    first_static = next((one for one in found if one["type"] == "static"), {})
+    # both here and beside the cards: here for the ifcfg file and whatever reads it, beside them so
+    # that cloud-init writes resolv.conf and keeps NetworkManager away from it
+    if card.network.nameservers:
+        first_static["dns_nameservers"] = [str(server) for server in card.network.nameservers]
+    if card.network.search:
+        first_static["dns_search"] = list(card.network.search)
+    if card.network.routes:
+        found[0]["routes"] = [_route(route) for route in card.network.routes]
+    yield from found
+
+
+def _route(route: Route) -> dict[str, str]:
+    """Up to 19.4 an IPv6 route with ``prefix`` ends in a KeyError; ``netmask`` works everywhere."""
+    network = route.to
+    mask = str(network.prefixlen) if network.version == _IPV6 else str(network.netmask)
+    return {"network": str(network.network_address), "netmask": mask, "gateway": str(route.via)}
+
+
+def _nameservers(card: Card) -> Iterator[dict[str, Any]]:
+    network = card.network
+    if network.nameservers:
+        search = {"search": list(network.search)} if network.search else {}
+        yield {"type": "nameserver", "address": [str(one) for one in network.nameservers], **search}

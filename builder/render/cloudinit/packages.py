@@ -1,0 +1,60 @@
+"""Which of the lock's packages one machine installs: its own, and not what others asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from builder.model.demand import EXTRA, KUBEADM, RUNTIME, SYSTEM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from builder.model.artifact import Package
+    from builder.model.machine import Machine
+    from builder.model.rpm import Nevra
+    from builder.render.plan import Plan
+
+Row = tuple[str, frozenset[str] | None]
+
+
+def of(plan: Plan, machine: Machine) -> Iterator[str]:
+    """Give the requests of one machine as yum takes them, in the lock's order."""
+    wanted = {*machine.packages}
+    for request, askers in plan.once("packages", lambda: tuple(_rows(plan))):
+        if askers is None or not wanted.isdisjoint(askers):
+            yield request
+
+
+def _rows(plan: Plan) -> Iterator[Row]:
+    """Pair each requested package with the words that only some machines ask for it by."""
+    cluster = plan.cluster
+    words = {word for node in cluster.nodes for word in cluster.machine_of(node).packages}
+    for package in plan.lock.packages:
+        if package.requested:
+            name = package.nevra
+            yield f"{name.name}-{name.evr}", _askers(package, words, cluster.extra.packages)
+
+
+def _askers(package: Package, words: set[str], everybody: tuple[str, ...]) -> frozenset[str] | None:
+    reasons = {*package.needed_by}
+    if EXTRA not in reasons or reasons & {KUBEADM, RUNTIME, SYSTEM}:
+        return None
+    if any(answers(package.nevra, word) for word in everybody):
+        return None
+    # what is asked for by something that it provides, and not by name, goes to all: none lacks it
+    return frozenset(word for word in words if answers(package.nevra, word)) or None
+
+
+def answers(name: Nevra, word: str) -> bool:
+    """Tell whether yum means a package by ``NAME[-[EPOCH:]VERSION[-RELEASE]][.ARCH]``."""
+    word = word.removesuffix(f".{name.arch}")
+    version = f"{name.name}-{name.version}"
+    epoch = f"{name.name}-{name.epoch}:{name.version}"
+    return word in {
+        name.name,
+        version,
+        epoch,
+        f"{version}-{name.release}",
+        f"{epoch}-{name.release}",
+        f"{name.epoch}:{version}-{name.release}",
+    }

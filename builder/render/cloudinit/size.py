@@ -1,0 +1,67 @@
+"""How much user-data a provider takes: as it is, compressed, or an account of what is too much."""
+
+from __future__ import annotations
+
+import gzip
+from typing import TYPE_CHECKING
+
+from builder.errors import AirseedError, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from builder.model.catalog import UserDataLimit
+    from builder.render.cloudinit.files import SeedFile
+    from builder.render.cloudinit.userdata import UserData
+
+_LEVEL = 9
+
+
+def fitted(data: UserData, limit: UserDataLimit, *, where: str) -> bytes:
+    """Give user-data as the provider takes it; raise AirseedError where it takes neither form."""
+    raw = data.text.encode("ascii")
+    if limit.bytes is None or limit.size(len(raw)) <= limit.bytes:
+        return raw
+    packed = compressed(raw)
+    if limit.size(len(packed)) <= limit.bytes:
+        return packed
+    raise _too_large(data, raw, packed, limit, where)
+
+
+def compressed(raw: bytes) -> bytes:
+    """Compress without a time stamp: the same bytes for the same content, always."""
+    return gzip.compress(raw, _LEVEL, mtime=0)
+
+
+def account(data: UserData) -> Mapping[str, int]:
+    """Give the bytes of user-data by kind of file, the largest first; they add up to all of it."""
+    by_kind: dict[str, int] = {}
+    for file in data.files:
+        by_kind[file.kind] = by_kind.get(file.kind, 0) + _length(file)
+    frame = len(data.text) - sum(by_kind.values())
+    found = {**by_kind, "paths, quoting and accounts": frame}
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def _length(file: SeedFile) -> int:
+    return len(file.content)
+
+
+def _too_large(
+    data: UserData, raw: bytes, packed: bytes, limit: UserDataLimit, where: str
+) -> AirseedError:
+    how = " as base64" if limit.counted == "base64" else ""
+    faults = [Fault(where=kind, what=f"{size:,} bytes") for kind, size in account(data).items()]
+    own = sorted((f for f in data.files if f.kind == "user's files"), key=_length, reverse=True)
+    faults += [
+        Fault(where=f"user's files: {file.path}", what=f"{_length(file):,} bytes") for file in own
+    ]
+    return AirseedError(
+        f"{limit.size(len(packed)):,} bytes{how} when compressed,"
+        f" {limit.size(len(raw)):,} as they are: more than {limit.provider} takes",
+        where=where,
+        expected=f"{limit.bytes:,} bytes{how} at most",
+        hint="bring large files with extra.files in the bundle, or hand the seed over as an ISO"
+        " (provider: nocloud)",
+        faults=faults,
+    )

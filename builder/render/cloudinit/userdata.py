@@ -1,0 +1,129 @@
+"""User-data: accounts, files and one start, in the words that the node's own cloud-init knows."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from builder.render.cloudinit import files, keys
+from builder.render.engine import render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from builder.model.machine import Machine, User
+    from builder.model.spec import Node
+    from builder.render.cloudinit.files import SeedFile
+    from builder.render.plan import Plan
+
+UNIT = "airseed-bootstrap.service"
+_LATER = f"{files.ETC}/files"
+"""Where files wait whose owner or folder is made after all files are written."""
+_ENTRIES = "sections/entries.yaml.j2"
+_FILES = "\nwrite_files:\n"
+_START = (
+    ("systemctl", "daemon-reload"),
+    ("systemctl", "enable", UNIT),
+    # cloud-init would wait for a unit that waits for cloud-init
+    ("systemctl", "start", "--no-block", UNIT),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserData:
+    """Hold rendered user-data, and what of it comes from where."""
+
+    text: str
+    files: tuple[SeedFile, ...]
+
+    def __repr__(self) -> str:
+        return f"UserData({len(self.text)} characters, {len(self.files)} files)"
+
+
+def user_data(plan: Plan, node: Node, machine: Machine) -> UserData:
+    """Render a node's user-data; raise AirseedError where its cloud-init does not know a key."""
+    later = {user.name for user in machine.users}
+    laid: list[SeedFile] = [*files.files(plan, node, machine)]
+    commands: list[tuple[str, ...]] = []
+    for number, file in enumerate(files.own_files(plan, machine)):
+        waiting, move = _waiting(file, number) if _comes_later(file, later) else (file, ())
+        laid.append(waiting)
+        commands += move
+    text = render(
+        f"{plan.part(node)}.yaml.j2",
+        {
+            "node": node,
+            "users": [_account(user) for user in machine.users],
+            "ssh_keys": machine.ssh_keys,
+            "files": [_entry(file) for file in laid],
+            "commands": (*commands, *_START),
+        },
+    )
+    keys.check(text, plan.choice.cloud_init, where=f"user-data of {node.name}")
+    return UserData(text=_with_scripts(text, plan), files=(*files.scripts(), *laid))
+
+
+def _with_scripts(text: str, plan: Plan) -> str:
+    """Put in what all nodes have: most of the text, rendered and checked only once."""
+    before, head, after = text.partition(_FILES)
+    return f"{before}{head}{plan.once('scripts', lambda: _scripts(plan))}{after}"
+
+
+def _scripts(plan: Plan) -> str:
+    found = render(_ENTRIES, {"files": [_entry(file) for file in files.scripts()]})
+    keys.check(
+        f"{keys.HEADER}write_files:\n{found}",
+        plan.choice.cloud_init,
+        where="the scripts' user-data",
+    )
+    return found
+
+
+def _account(user: User) -> Mapping[str, Any]:
+    """``hashed_passwd`` and not ``passwd``: that one stands in the arguments of useradd."""
+    found: dict[str, Any] = {"name": user.name, "shell": user.shell}
+    found["lock_passwd"] = user.password is None
+    if user.password is not None:
+        found["hashed_passwd"] = user.password
+    if user.groups:
+        found["groups"] = list(user.groups)
+    if user.sudo:
+        found["sudo"] = "ALL=(ALL) NOPASSWD:ALL"
+    if user.ssh_keys:
+        found["ssh_authorized_keys"] = list(user.ssh_keys)
+    return found
+
+
+def _comes_later(file: SeedFile, users: Iterable[str]) -> bool:
+    """cloud-init writes files before it makes accounts.
+
+    It stops at an owner that it doesn't know, and a home that is there already stays root's.
+    """
+    owner = (file.owner or "").partition(":")[0]
+    return owner in users or any(file.path.startswith(f"/home/{user}/") for user in users)
+
+
+def _waiting(file: SeedFile, number: int) -> tuple[SeedFile, tuple[tuple[str, ...], ...]]:
+    """Lay a file where only root sees it, and install it when the accounts are there."""
+    place = f"{_LATER}/{number}"
+    user, _, group = (file.owner or "root:root").partition(":")
+    whose = ("-o", user, *(("-g", group) if group else ()))
+    move = ("install", "-D", *whose, "-m", file.permissions, place, file.path)
+    return replace(file, path=place, permissions="0600", owner=None), (move,)
+
+
+def _entry(file: SeedFile) -> Mapping[str, str | None]:
+    """Text stays readable where every YAML reader takes it as it is; the rest goes as base64."""
+    raw = file.content.encode() if isinstance(file.content, str) else file.content
+    found: dict[str, str | None] = {
+        "path": file.path,
+        "permissions": file.permissions,
+        "owner": file.owner,
+        "text": None,
+        "base64": None,
+    }
+    if raw.isascii() and b"\0" not in raw:
+        text = file.content if isinstance(file.content, str) else raw.decode("ascii")
+        return {**found, "text": text}
+    return {**found, "base64": base64.b64encode(raw).decode("ascii")}

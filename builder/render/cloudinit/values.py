@@ -1,0 +1,147 @@
+"""The env file: all values that the node's scripts know, and nothing secret.
+
+The scripts are the same on every node, byte for byte; what differs stands in ``node.env``, which
+they read with bash's ``source``.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import TYPE_CHECKING
+
+from builder.model.choice import CALICO, NONE
+from builder.model.spec import API_PORT, Endpoint
+from builder.render.cloudinit import packages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from builder.model.machine import Machine
+    from builder.model.spec import Cluster, Node
+    from builder.render.plan import Plan
+
+_HOUR = 3600
+_DRIVER = "systemd"
+_YUM = "yum/"
+
+
+def env(plan: Plan, node: Node) -> str:
+    """Give the text of ``node.env``: one ``NAME='value'`` a line, every name always there."""
+    machine = plan.cluster.machine_of(node)
+    values = {
+        **_node(plan, node),
+        **plan.once("env", lambda: _cluster(plan)),
+        "PACKAGES": " ".join(packages.of(plan, machine)),
+        **_outside(plan, node, machine),
+    }
+    return "".join(f"AIRSEED_{name}={shell(value)}\n" for name, value in values.items())
+
+
+def shell(value: str) -> str:
+    """Quote a value for bash; nothing in it is expanded."""
+    return "'" + value.replace("'", "'\\''") + "'"
+
+
+def _node(plan: Plan, node: Node) -> Mapping[str, str]:
+    cluster, part = plan.cluster, plan.part(node)
+    planes = cluster.control_planes if part == "init" else ()
+    peers = (str(one.address) for one in planes if one.name != node.name and one.address)
+    lone = len(cluster.nodes) == 1 and not node.taints
+    return {
+        "CLUSTER": cluster.name,
+        "NODE": node.name,
+        "ROLE": part,
+        "GENERATION": str(node.generation),
+        "ADDRESS": str(node.address or ""),
+        "ADDRESSES": " ".join(str(address.ip) for address in node.addresses),
+        # others need no list: they join whoever answers at the endpoint
+        "PEERS": " ".join(peers),
+        "CONTROL_PLANES": " ".join(one.name for one in planes),
+        "WINDOW": str(cluster.seed.window * _HOUR) if part == "init" else "",
+        "UNTAINT": "1" if lone else "",
+    }
+
+
+def _cluster(plan: Plan) -> Mapping[str, str]:
+    cluster, choice = plan.cluster, plan.choice
+    sandbox = [ref for component, ref in choice.kubernetes.images if component.sandbox]
+    registry = str(cluster.registry or "")
+    return {
+        "KUBERNETES": str(choice.kubernetes.version),
+        "RUNTIME": choice.runtime.name,
+        "CRI_SOCKET": choice.kubernetes.runtime(choice.runtime.name).socket,
+        "CGROUP_DRIVER": _driver(plan),
+        "ENDPOINT": _endpoint(plan),
+        "PKI": cluster.pki.kind,
+        "SUMS": plan.sums.hex,
+        "PAYLOAD_URL": cluster.seed.url or "",
+        "REGISTRY": registry,
+        "SANDBOX_IMAGE": "".join(ref.mapped(registry) if registry else str(ref) for ref in sandbox),
+        "REPOSITORIES": " ".join(_repositories(plan)),
+        "POD_SUBNETS": _words(cluster.network.pods),
+        "SERVICE_SUBNETS": _words(cluster.network.services),
+        "DOMAIN": cluster.network.domain,
+        "CNI": f"{CALICO}-{choice.install}" if choice.calico else NONE,
+        "PHONE_HOME": cluster.seed.phone_home or "",
+    }
+
+
+def _driver(plan: Plan) -> str:
+    """The runtime has to follow where the cluster's own document says otherwise."""
+    said = [
+        documents.get("KubeletConfiguration", {}).get("cgroupDriver")
+        for documents in plan.cluster.kubeadm_of(plan.first)
+    ]
+    return str(next((driver for driver in reversed(said) if driver), _DRIVER))
+
+
+def _endpoint(plan: Plan) -> str:
+    if plan.cluster.endpoint:
+        return str(plan.cluster.endpoint)
+    address = plan.first.address
+    return str(Endpoint(host=str(address), port=API_PORT)) if address else ""
+
+
+def _repositories(plan: Plan) -> Iterable[str]:
+    folders = (file.path for file in plan.lock.files if file.kind == "repodata")
+    return sorted({path.removeprefix(_YUM).partition("/")[0] for path in folders})
+
+
+def _outside(plan: Plan, node: Node, machine: Machine) -> Mapping[str, str]:
+    proxy = machine.proxy
+    direct = _direct(plan, node, proxy.no) if proxy.http or proxy.https else ()
+    return {
+        "NTP": " ".join(machine.ntp),
+        "HTTP_PROXY": proxy.http or "",
+        "HTTPS_PROXY": proxy.https or "",
+        "NO_PROXY": ",".join(dict.fromkeys(direct)),
+    }
+
+
+def _direct(plan: Plan, node: Node, said: Iterable[str]) -> Iterable[str]:
+    """What no proxy may stand before; the nodes' networks, so that a new node changes no other."""
+    yield from ("localhost", "127.0.0.1", "::1")
+    yield from (str(address.ip) for address in node.addresses)
+    yield from plan.once("direct", lambda: tuple(_direct_of_all(plan.cluster, plan.first)))
+    yield from said
+
+
+def _direct_of_all(cluster: Cluster, first: Node) -> Iterable[str]:
+    yield from (str(address.ip) for address in first.addresses)
+    if cluster.endpoint:
+        yield cluster.endpoint.host
+    if cluster.registry:
+        yield cluster.registry.host.partition(":")[0]
+    networks = {
+        ip_network(str(address), strict=False)
+        for one in cluster.nodes
+        for address in one.addresses
+        if address.prefix is not None
+    }
+    yield from sorted(map(str, networks))
+    yield from map(str, (*cluster.network.pods, *cluster.network.services))
+    yield from (".svc", f".{cluster.network.domain}")
+
+
+def _words(values: Iterable[object]) -> str:
+    return " ".join(map(str, values))

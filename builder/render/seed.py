@@ -1,0 +1,76 @@
+"""The seed of one node: what its cloud-init finds at first boot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from builder.errors import DocumentError, Fault
+from builder.render.cloudinit import files, network, size, userdata
+from builder.render.engine import dumped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from builder.model.machine import Machine
+    from builder.model.spec import Node
+    from builder.render.plan import Plan
+
+USER_DATA = "user-data"
+META_DATA = "meta-data"
+NETWORK_CONFIG = "network-config"
+FILES = (USER_DATA, META_DATA, NETWORK_CONFIG)
+"""All that a seed may have; the last one is not always there."""
+_CLUSTER = "cluster.yaml"
+
+
+def seed(plan: Plan, node: Node) -> Mapping[str, bytes]:
+    """Render the documents of one node by name: user-data, meta-data and maybe network-config.
+
+    There is no network-config where cluster.yaml says nothing about the node's card. User-data
+    has secrets in it. Raise DocumentError with every mistake in what cluster.yaml says of the
+    machine, AirseedError where user-data is larger than its provider takes.
+    """
+    machine = plan.cluster.machine_of(node)
+    faults = list(mistakes(plan, node, machine))
+    if faults:
+        raise DocumentError(_CLUSTER, faults)
+    data = userdata.user_data(plan, node, machine)
+    where = f"{USER_DATA} of {node.name}"
+    found = {
+        USER_DATA: size.fitted(data, plan.choice.limit, where=where),
+        META_DATA: meta_data(plan, node).encode("ascii"),
+    }
+    card = network.card(node, machine.network)
+    if card is not None:
+        found[NETWORK_CONFIG] = network.written(card).encode("ascii")
+    return found
+
+
+def instance_id(plan: Plan, node: Node) -> str:
+    """Name a machine's life: cloud-init starts over when this changes, and at nothing else."""
+    return f"{plan.cluster.name}-{node.name}-{node.generation}"
+
+
+def meta_data(plan: Plan, node: Node) -> str:
+    """Give a node's meta-data."""
+    return dumped({"instance-id": instance_id(plan, node), "local-hostname": node.name})
+
+
+def mistakes(plan: Plan, node: Node, machine: Machine) -> Iterator[Fault]:
+    """Say what cannot be rendered of what cluster.yaml says about a machine."""
+    place = f"nodes.{node.name}"
+    for fault in network.faults(node, machine.network, plan.choice.cloud_init):
+        yield Fault(
+            where=f"{place}.{fault.where}",
+            what=fault.what,
+            expected=fault.expected,
+            hint=fault.hint,
+        )
+    ours = {file.path for file in files.scripts()}
+    for file in machine.files:
+        if file.path in ours:
+            yield Fault(
+                where=f"{place}.machine.files",
+                what=f"{file.path} is airseed's own",
+                hint="take another path",
+            )

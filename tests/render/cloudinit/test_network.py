@@ -1,0 +1,215 @@
+"""network-config: what is written, what is left to cloud-init, and what is refused."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import plans
+import pytest
+import yaml
+
+from builder.errors import DocumentError
+from builder.render.seed import seed
+
+if TYPE_CHECKING:
+    from builder.render.plan import Plan
+
+SHARED = Path(__file__).parents[4] / "shared/upstream/cloud-init"
+CARD = "address: 10.0.0.5/24, interface: eth0"
+
+
+def plan(node: str, network: str = "{}", system: str = "7.6") -> Plan:
+    return plans.plan(
+        f"kubernetes: 1.18.5\nos: {{name: centos, version: {system}}}\n"
+        f"nodes: [{{name: a, role: control-plane, {node}, machine: {{network: {network}}}}}]\n"
+    )
+
+
+def config(node: str, network: str = "{}", system: str = "7.6") -> Any:
+    one = plan(node, network, system)
+    text = seed(one, one.first).get("network-config")
+    loaded = yaml.safe_load(text) if text is not None else None
+    schema = SHARED / f"26.2-schema-network-config-v{(loaded or {}).get('version')}.json"
+    if loaded is not None and schema.is_file():
+        import jsonschema
+
+        validator = jsonschema.Draft4Validator(json.loads(schema.read_text(encoding="utf-8")))
+        checked = spelt_as_in_the_schema(loaded)
+        assert [error.message for error in validator.iter_errors(checked)] == []
+        assert [*validator.iter_errors({**checked, "version": 3})]
+    return loaded
+
+
+def spelt_as_in_the_schema(loaded: Any) -> Any:
+    """Spell a bond's options as the schema does, which the sysconfig writer does not read."""
+    wrapped = copy.deepcopy(loaded)
+    for one in wrapped["config"] if wrapped["version"] == 1 else ():
+        if one["type"] == "bond":
+            one["params"] = {
+                f"bond-{name.removeprefix('bond-').replace('-', '_')}": value
+                for name, value in one["params"].items()
+            }
+    return wrapped
+
+
+def refused(node: str, network: str, system: str = "7.6") -> list[str]:
+    one = plan(node, network, system)
+    with pytest.raises(DocumentError) as caught:
+        seed(one, one.first)
+    return [str(fault) for fault in caught.value.faults]
+
+
+def test_nothing_is_written_where_no_card_is_named() -> None:
+    assert config("address: 10.0.0.5/24") is None
+
+
+def test_a_static_address_with_all_that_goes_with_it() -> None:
+    network = (
+        "{gateway: 10.0.0.1, nameservers: [10.0.0.2, 10.0.0.3], search: [example.com], mtu: 9000,"
+        " routes: [{to: 10.8.0.0/16, via: 10.0.0.9}]}"
+    )
+    assert config(f"{CARD}, mac: '52:54:00:12:34:56'", network) == {
+        "version": 1,
+        "config": [
+            {
+                "type": "physical",
+                "name": "eth0",
+                "mac_address": "52:54:00:12:34:56",
+                "mtu": 9000,
+                "subnets": [
+                    {
+                        "type": "static",
+                        "address": "10.0.0.5/24",
+                        "gateway": "10.0.0.1",
+                        "dns_nameservers": ["10.0.0.2", "10.0.0.3"],
+                        "dns_search": ["example.com"],
+                        "routes": [
+                            {
+                                "network": "10.8.0.0",
+                                "netmask": "255.255.0.0",
+                                "gateway": "10.0.0.9",
+                            }
+                        ],
+                    }
+                ],
+            },
+            {
+                "type": "nameserver",
+                "address": ["10.0.0.2", "10.0.0.3"],
+                "search": ["example.com"],
+            },
+        ],
+    }
+
+
+def test_a_card_that_only_its_mac_is_known_of_gets_a_name() -> None:
+    found = config("address: 10.0.0.5/24, mac: '52:54:00:12:34:56'")
+    assert [one["name"] for one in found["config"]] == ["net0"]
+    second = config("address: 10.0.0.5/24, mac: '52:54:00:12:34:56'", "{version: 2}")
+    assert second["ethernets"]["net0"] == {
+        "match": {"macaddress": "52:54:00:12:34:56"},
+        "set-name": "net0",
+        "addresses": ["10.0.0.5/24"],
+    }
+
+
+def test_dhcp_where_the_address_has_no_prefix_length_or_there_is_none() -> None:
+    found = config("address: 10.0.0.5, interface: eth0")
+    assert found["config"][0]["subnets"] == [{"type": "dhcp4"}]
+    assert config("interface: eth0")["config"][0]["subnets"] == [{"type": "dhcp4"}]
+    assert config("interface: eth0", "{version: 2}")["ethernets"]["eth0"] == {"dhcp4": True}
+
+
+def test_a_vlan_on_a_bond() -> None:
+    network = (
+        "{vlan: 100, mtu: 9000, gateway: 10.0.0.1, bond: {interfaces: [eth0, eth1],"
+        " mode: 802.3ad, options: {miimon: 100, xmit_hash_policy: layer3+4}}}"
+    )
+    cards = config("address: 10.0.0.5/24", network)["config"]
+    assert [one["name"] for one in cards] == ["eth0", "eth1", "bond0", "bond0.100"]
+    assert cards[2] == {
+        "type": "bond",
+        "name": "bond0",
+        "bond_interfaces": ["eth0", "eth1"],
+        "params": {
+            "bond-mode": "802.3ad",
+            "bond-miimon": 100,
+            "bond-xmit-hash-policy": "layer3+4",
+        },
+        "mtu": 9000,
+    }
+    assert cards[3] == {
+        "type": "vlan",
+        "name": "bond0.100",
+        "vlan_link": "bond0",
+        "vlan_id": 100,
+        "mtu": 9000,
+        "subnets": [{"type": "static", "address": "10.0.0.5/24", "gateway": "10.0.0.1"}],
+    }
+
+
+def test_an_ipv6_route_is_written_as_old_ones_can_read_it() -> None:
+    node = "address: [10.0.0.5/24, 'fd00::5/64'], interface: eth0"
+    network = "{gateway: [10.0.0.1, 'fe80::1'], routes: [{to: 'fd01::/48', via: 'fd00::9'}]}"
+    text = (
+        "network: {pods: [10.244.0.0/16, 'fd00:10:244::/56'],"
+        " services: [10.96.0.0/16, 'fd00:10:96::/112']}\n"
+        f"kubernetes: 1.19.5\nnodes: [{{name: a, role: control-plane, {node},"
+        f" machine: {{network: {network}}}}}]\n"
+    )
+    one = plans.plan(text)
+    subnets = yaml.safe_load(seed(one, one.first)["network-config"])["config"][0]["subnets"]
+    assert subnets == [
+        {
+            "type": "static",
+            "address": "10.0.0.5/24",
+            "gateway": "10.0.0.1",
+            "routes": [{"network": "fd01::", "netmask": "48", "gateway": "fd00::9"}],
+        },
+        {"type": "static", "address": "fd00::5/64", "gateway": "fe80::1"},
+    ]
+
+
+BOND = "bond: {interfaces: [eth0, eth1], options: {lacp_rate: fast}}"
+
+
+@pytest.mark.parametrize(
+    ("node", "network", "faults"),
+    [
+        ("address: 10.0.0.5, interface: eth0", "{nameservers: 10.0.0.2, search: [example.com]}", [
+            ("nodes.a.machine.network.nameservers: DHCP brings them here: no address of the node is"
+            " set with a prefix length"),
+            ("nodes.a.machine.network.search: DHCP brings them here: no address of the node is"
+            " set with a prefix length"),
+        ]),
+        ("address: 10.0.0.5/24", "{bond: {interfaces: [bond0, eth1]}}", [
+            "nodes.a.machine.network.bond.name: bond0 is one of its own interfaces"
+        ]),
+        ("address: 10.0.0.5/24, interface: enp216s0f0np0", "{vlan: 100}", [
+            ("nodes.a.machine.network.vlan: the name enp216s0f0np0.100 is longer than a kernel"
+            " takes (expected 15 characters at most)")
+        ]),
+        ("address: 10.0.0.5/24", f"{{{BOND}}}", [
+            ("nodes.a.machine.network.bond.options.lacp_rate: cloud-init 18.2 does not write this"
+            " option out (expected one of miimon, xmit_hash_policy)"),
+        ]),
+        ("address: 10.0.0.5/24", "{version: 2, vlan: 7, mtu: 9000, bond: {interfaces: [eth0]}}", [
+            ("nodes.a.machine.network.version: cloud-init 18.2 does not bring bond mtu through in"
+            " version 2 (expected version 1)"),
+            ("nodes.a.machine.network.version: cloud-init 18.2 does not bring vlan mtu through in"
+            " version 2 (expected version 1)"),
+        ]),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused(node: str, network: str, faults: list[str]) -> None:
+    assert refused(node, network) == faults
+
+
+def test_a_newer_cloud_init_may_be_told_more() -> None:
+    network = f"{{version: 2, vlan: 7, mtu: 9000, {BOND}}}"
+    found = config("address: 10.0.0.5/24", network, "7.9")
+    assert found["bonds"]["bond0"]["parameters"] == {"mode": "active-backup", "lacp-rate": "fast"}
+    assert found["vlans"]["bond0.7"]["mtu"] == 9000

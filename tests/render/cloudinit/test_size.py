@@ -1,0 +1,61 @@
+"""How user-data is fitted to its provider."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from dataclasses import replace
+
+import plans
+import pytest
+
+from builder.errors import AirseedError
+from builder.model.catalog import UserDataLimit
+from builder.model.machine import Machine, MachineFile
+from builder.render.cloudinit import size, userdata
+from builder.render.seed import seed
+
+PLAN = plans.plan(plans.example("ha"))
+RAW = seed(PLAN, PLAN.first)["user-data"]
+
+
+def limited(limit: int, counted: str = "raw") -> bytes:
+    provider = UserDataLimit(provider="x", bytes=limit, counted=counted)  # type: ignore[arg-type]
+    plan = replace(PLAN, choice=replace(PLAN.choice, limit=provider))
+    return seed(plan, plan.first)["user-data"]
+
+
+def test_what_fits_stays_plain() -> None:
+    assert limited(len(RAW)) == RAW
+    assert limited(-(-len(RAW) // 3) * 4, "base64") == RAW
+
+
+def test_what_does_not_is_compressed_the_same_way_every_time() -> None:
+    packed = limited(len(RAW) - 1)
+    assert gzip.decompress(packed) == RAW
+    assert packed == limited(len(RAW) - 1)
+    assert packed[4:8] == bytes(4)  # no time stamp: RFC 1952
+    assert limited(-(-len(RAW) // 3) * 4 - 1, "base64") == packed
+
+
+def test_the_account_adds_up_and_the_error_has_it() -> None:
+    noise = random.Random(1).randbytes(70_000)
+    machine = Machine(files=(MachineFile(path="/opt/noise", source="n"),))
+    plan = plans.plan(plans.example("ha") + "seed: {provider: openstack}\n")
+    plan = replace(plan, cluster=replace(plan.cluster, machine=machine), files={"n": noise})
+    data = userdata.user_data(plan, plan.first, machine)
+    account = size.account(data)
+    assert sum(account.values()) == len(data.text)
+    assert account["user's files"] == 70_000
+    assert account["scripts"] == sum(len(f.content) for f in data.files if f.kind == "scripts")
+    with pytest.raises(AirseedError) as caught:
+        seed(plan, plan.first)
+    packed = len(size.compressed(data.text.encode()))
+    assert str(caught.value) == (
+        f"user-data of k8s01: {-(-packed // 3) * 4:,} bytes as base64 when compressed,"
+        f" {-(-len(data.text) // 3) * 4:,} as they are: more than openstack takes"
+        " (expected 65,535 bytes as base64 at most)"
+    )
+    faults = [str(fault) for fault in caught.value.faults]
+    assert faults[-1] == "user's files: /opt/noise: 70,000 bytes"
+    assert f"scripts: {account['scripts']:,} bytes" in faults
