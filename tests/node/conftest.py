@@ -6,7 +6,8 @@ needs Python, jq or anything else that CentOS 7 lacks fails here.
 
 from __future__ import annotations
 
-import datetime
+import contextlib
+import datetime as dt
 import json
 import os
 import shlex
@@ -31,10 +32,53 @@ if TYPE_CHECKING:
 SCRIPTS = assets.tree("cloudinit-templates") / "node"
 STAND_INS = Path(__file__).parent / "standins"
 CENTOS = (
-    "awk base64 basename bash cat chmod cp curl cut date dd df dirname env false find flock grep gzip head iconv id "
-    "kill ln ls mkdir mv openssl readlink rm sed seq sha256sum sort stat tail tar tee timeout touch tr true uname uniq wc"
-).split()
-TOKEN = "abcdef.0123456789abcdef"
+    "awk",
+    "base64",
+    "basename",
+    "bash",
+    "cat",
+    "chmod",
+    "cp",
+    "curl",
+    "cut",
+    "date",
+    "dd",
+    "df",
+    "dirname",
+    "env",
+    "false",
+    "find",
+    "flock",
+    "grep",
+    "gzip",
+    "head",
+    "iconv",
+    "id",
+    "kill",
+    "ln",
+    "ls",
+    "mkdir",
+    "mv",
+    "openssl",
+    "readlink",
+    "rm",
+    "sed",
+    "seq",
+    "sha256sum",
+    "sort",
+    "stat",
+    "tail",
+    "tar",
+    "tee",
+    "timeout",
+    "touch",
+    "tr",
+    "true",
+    "uname",
+    "uniq",
+    "wc",
+)
+TOKEN = "abcdef.0123456789abcdef"  # noqa: S105 -- opens nothing
 KEY = "5f" * 32
 _PATIENCE = 120
 
@@ -57,7 +101,7 @@ class Authority:
             issuer = x509.load_pem_x509_certificate(
                 (self.folder / f"{of}.crt").read_bytes()
             ).subject
-        start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+        start = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
         builder = (
             x509.CertificateBuilder()
             .subject_name(_name(name))
@@ -65,7 +109,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(start)
-            .not_valid_after(start + datetime.timedelta(days=100))
+            .not_valid_after(start + dt.timedelta(days=100))
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         )
         if alternatives:
@@ -185,10 +229,8 @@ class Machine:
         try:
             out, _ = process.communicate(timeout=_PATIENCE)
         finally:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         return subprocess.CompletedProcess(list(words), process.returncode, out)
 
     def source(self, script: str, *libraries: str) -> subprocess.CompletedProcess[str]:
@@ -267,9 +309,7 @@ def machine(tmp_path: Path, authority: Authority) -> Machine:
 @pytest.fixture
 def joiner(machine: Machine) -> Machine:
     """Give a machine with a worker's seed."""
-    machine.write(
-        "etc/airseed/pki/ca.crt", (machine.authority.folder / "ca.crt").read_bytes()
-    )
+    machine.write("etc/airseed/pki/ca.crt", (machine.authority.folder / "ca.crt").read_bytes())
     machine.write("etc/airseed/kubeadm.yaml", JOIN, 0o600)
     return machine
 

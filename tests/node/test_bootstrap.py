@@ -11,6 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Machine
 
+TOKEN = "abcdef.0123456789abcdef"  # noqa: S105 -- opens nothing
 STEPS = [
     "before",
     "preflight",
@@ -41,10 +42,10 @@ def test_a_single_node_comes_up(alone: Machine) -> None:
     ran = alone.run("bootstrap")
     assert ran.returncode == 0, ran.stdout
     assert alone.result["state"] == "done"
-    assert [step["name"] for step in alone.result["steps"]] == sorted(STEPS)
-    assert [line for line in ran.stdout.splitlines() if re.fullmatch(r"airseed: step \w+", line)] == [
-        f"airseed: step {name}" for name in STEPS
-    ]
+    assert [step["name"] for step in alone.result["steps"]] == STEPS
+    assert [
+        line for line in ran.stdout.splitlines() if re.fullmatch(r"airseed: step \w+", line)
+    ] == [f"airseed: step {name}" for name in STEPS]
 
 
 def test_a_finished_node_does_nothing(alone: Machine) -> None:
@@ -54,3 +55,81 @@ def test_a_finished_node_does_nothing(alone: Machine) -> None:
     ran = alone.run("bootstrap")
     assert (ran.returncode, ran.stdout) == (0, "airseed: this node is finished, nothing to do\n")
     assert alone.calls == []
+
+
+def test_a_failure_is_told_and_tried_again(alone: Machine) -> None:
+    """The third try works: until then result.json has cause and hint, in whatever words."""
+    alone.set(PACKAGES="docker-ce-3:19.03.9-3.el7")
+    hostile = (
+        'bad "quote" \\ back\\n \x1b[31m red \x07 \xff\xfe tab\t und Ümlaut \u2028 ' + "x" * 900
+    )
+    alone.write(
+        "hostile", hostile.encode("utf-8", "surrogateescape") + b"\n\xc3\x28 cut \xe2\x82\n"
+    )
+    keep = 'cp "$R/var/lib/airseed/result.json" "$R/seen-$(grep -c ^sleep "$CALLS")"'
+    alone.stand_in("sleep", f"{keep}; exec /bin/sleep 0.01")
+    alone.stand_in(
+        "yum",
+        'if [ "$(grep -c "^yum " "$CALLS")" -lt 3 ]; then\n'
+        'cat "$R/hostile"; echo "Error: disk I/O"; exit 7; fi\n'
+        'echo docker-ce-19.03.9-3.el7 >>"$R/rpms"',
+    )
+    ran = alone.run("bootstrap")
+    assert ran.returncode == 0, ran.stdout
+    seen = [json.loads(path.read_bytes()) for path in sorted(alone.root.glob("seen-*"))]
+    assert [(one["state"], one["step"], one["exit_code"], one["attempt"]) for one in seen] == [
+        ("failed", "packages", 7, 1),
+        ("failed", "packages", 7, 2),
+    ]
+    assert [one["retry_in"] for one in seen] == [2, 5]
+    assert seen[0]["message"] == "Error: disk I/O"
+    assert any('bad "quote" \\ back\\n' in line for line in seen[0]["lines"])
+    assert all(len(line) <= 400 for line in seen[0]["lines"])
+    assert alone.result["state"] == "done"
+    assert "step packages failed (exit code 7, attempt 1): Error: disk I/O" in ran.stdout
+
+
+def test_secrets_do_not_reach_logs(alone: Machine) -> None:
+    token = TOKEN
+    alone.write(
+        "etc/airseed/before.sh",
+        f"echo kubeadm join --token {token} --certificate-key {'5f' * 32}\n",
+    )
+    ran = alone.run("bootstrap")
+    kept = (alone.state / "log/before.log").read_text()
+    assert kept == "kubeadm join --token abcdef.[hidden] --certificate-key [hidden]\n"
+    assert token not in ran.stdout + (alone.root / "journal").read_text()
+
+
+def test_the_users_commands_come_first_and_last(alone: Machine) -> None:
+    alone.write("etc/airseed/before.sh", 'echo "$(wc -l <"$CALLS")" >"$AIRSEED_ROOT/before"\n')
+    alone.write("etc/airseed/after.sh", 'echo "$KUBECONFIG" >"$AIRSEED_ROOT/after"\n')
+    assert alone.run("bootstrap").returncode == 0
+    assert int((alone.root / "before").read_text()) <= 2  # systemd-cat's and no more
+    assert (alone.root / "after").read_text().endswith("/etc/kubernetes/admin.conf\n")
+
+
+@pytest.mark.parametrize("damage", [b"", b"airseed 1 step-ho", b"\0" * 64])
+def test_damaged_stamps_are_none(alone: Machine, damage: bytes) -> None:
+    alone.run("bootstrap")
+    before = len(alone.called("modprobe"))
+    for stamp in (alone.state / "stamps").iterdir():
+        stamp.write_bytes(damage)
+    ran = alone.run("bootstrap")
+    assert ran.returncode == 0, ran.stdout
+    assert len(alone.called("modprobe")) == 2 * before
+    # what the cluster is made of was there already: nothing is initialised again or reset
+    assert alone.called("kubeadm", "reset") == []
+    assert alone.result["state"] == "done"
+
+
+def test_other_values_mean_other_work(alone: Machine) -> None:
+    alone.run("bootstrap", "host")
+    alone.run("bootstrap", "host")
+    assert len(alone.called("swapoff")) == 0
+    assert len(alone.called("modprobe", "overlay")) == 2  # named steps run whenever they are named
+
+
+def test_an_unknown_step_is_refused(alone: Machine) -> None:
+    ran = alone.run("bootstrap", "hostt")
+    assert (ran.returncode, ran.stdout) == (2, "airseed: there is no step hostt\n")

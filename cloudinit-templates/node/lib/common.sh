@@ -63,11 +63,11 @@ now() { date +%s; }
 is_control_plane() { [ "$AIRSEED_ROLE" != worker ]; }
 
 # Write standard input to PATH with MODE, whole or not at all. dd is the only command of CentOS 7
-# that can wait until one file's data is on disk (its sync takes no names).
+# that can wait until one file's data is on disk (its sync takes no names); QUICK does not wait.
 put() {
-    local path=$1 mode=$2 fresh=$1.airseed-new
-    mkdir -p "$(dirname "$path")"
-    (umask 077 && dd of="$fresh" bs=65536 conv=fsync 2>/dev/null)
+    local path=$1 mode=$2 quick=${3:-} fresh=$1.airseed-new
+    [ -d "${path%/*}" ] || mkdir -p "${path%/*}"
+    (umask 077 && if [ -n "$quick" ]; then cat >"$fresh"; else dd of="$fresh" bs=65536 conv=fsync 2>/dev/null; fi)
     chmod "$mode" "$fresh"
     mv -f "$fresh" "$path"
 }

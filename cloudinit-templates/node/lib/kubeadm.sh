@@ -107,4 +107,9 @@ start_kubelet() {
     systemctl start kubelet.service
 }
 
+node_looks_whole() {
+    kubelet_is_configured || return 1
+    ! is_control_plane || manifests_are_whole etcd kube-apiserver kube-controller-manager kube-scheduler
+}
+
 kubelet_is_configured() { is_kubeconfig "$KUBERNETES/kubelet.conf" && [ -s "$R/var/lib/kubelet/config.yaml" ] && [ -s "$R/var/lib/kubelet/kubeadm-flags.env" ]; }

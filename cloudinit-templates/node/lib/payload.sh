@@ -118,8 +118,8 @@ take_payload() {
 
 # Print those of the members in LIST that BASE lacks or that have another digest.
 wrong_members() {
-    awk 'NR == FNR { wanted[$0] = 1; next } substr($0, 67) in wanted' "$1" "$PAYLOAD/SHA256SUMS" >"$PAYLOAD/sums"
-    awk 'NR == FNR { known[substr($0, 67)] = 1; next } !($0 in known)' "$PAYLOAD/sums" "$1"
+    awk 'FILENAME == ARGV[1] { wanted[$0] = 1; next } substr($0, 67) in wanted' "$1" "$PAYLOAD/SHA256SUMS" >"$PAYLOAD/sums"
+    awk 'FILENAME == ARGV[1] { known[substr($0, 67)] = 1; next } !($0 in known)' "$PAYLOAD/sums" "$1"
     (cd "$BASE" && sha256sum -c "$PAYLOAD/sums" 2>/dev/null || true) | sed -n '/: OK$/!s/: FAILED.*$//p'
 }
 

@@ -36,7 +36,9 @@ stamp_durably() {
 # Give the finished steps as members of a JSON list.
 stamps_json() {
     local file line comma=''
-    for file in "$STAMPS"/step-*; do
+    for file in "$LIBEXEC"/steps/[0-9]*-*.sh; do
+        file=${file##*-}
+        file=$STAMPS/step-${file%.sh}
         [ -f "$file" ] || continue
         line=$(tr -d '\000' <"$file")
         if [[ $line =~ ^airseed\ 1\ step-([a-z]+)\ [0-9a-f-]+\ ([0-9]+)\ ([0-9]+)\ \.$ ]]; then

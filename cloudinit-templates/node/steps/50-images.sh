@@ -48,7 +48,7 @@ present_images() {
 # Print the names of the wanted images that are not there.
 missing_images() {
     present_images >"$STATE/present"
-    awk 'NR == FNR { there[$0] = 1; next } !($0 in there) { print $1 }' "$STATE/present" "$STATE/wanted"
+    awk 'FILENAME == ARGV[1] { there[$0] = 1; next } !($0 in there) { print $1 }' "$STATE/present" "$STATE/wanted"
 }
 
 # Write the archive of the subset: its own three files, then the blobs.

@@ -9,8 +9,15 @@ for part in tls api lease etcd kubeadm registry init join; do
 done
 load_environment
 
-# kubelet.conf is whole: this machine is in already and its seed may be gone
-[ -s "$SEED" ] || is_stamped joined || fail "$SEED is missing or empty" "cloud-init did not write the seed's files, or they were removed"
+# A node that is in has no seed any more. If a power cut took the stamp, what is here tells.
+if [ ! -s "$SEED" ] && ! is_stamped joined; then
+    node_looks_whole ||
+        fail "$SEED is missing or empty" "cloud-init did not write the seed's files, or they were removed"
+    start_kubelet
+    wait_until "this node to be known to the cluster" "${AIRSEED_KNOWN_PATIENCE:-120}" node_is_known ||
+        fail "the cluster does not know this node, and its seed is gone" "render a seed with the next generation for it"
+    stamp_durably joined
+fi
 
 case $AIRSEED_ROLE in
 init) initialise ;;
