@@ -145,10 +145,11 @@ def _mistakes(certificate: x509.Certificate) -> list[tuple[str, str | None]]:
             (f"the certificate begins on {begins:%Y-%m-%d}", "is the clock of this machine right?")
         )
     try:
-        if not _is_authority(certificate.extensions):
-            found.append(("the certificate is not an authority's", "it may not sign others"))
-        if _is_root(certificate):
-            certificate.verify_directly_issued_by(certificate)
+        with pem.tolerant():
+            if not _is_authority(certificate.extensions):
+                found.append(("the certificate is not an authority's", "it may not sign others"))
+            if _is_root(certificate):
+                certificate.verify_directly_issued_by(certificate)
     except InvalidSignature:
         found.append(("the certificate is damaged: its own signature does not hold", _HINT))
     except UnsupportedAlgorithm:

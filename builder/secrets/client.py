@@ -94,7 +94,8 @@ def _subject(user: str, groups: Sequence[str]) -> x509.Name:
 def _identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier | None:
     """Name the authority's key; kubeadm's authorities had no identifier when Go gave them none."""
     try:
-        own = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+        with pem.tolerant():
+            own = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
     except x509.ExtensionNotFound:
         return None
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own.value)

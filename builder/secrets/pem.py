@@ -5,6 +5,7 @@ What is wrong is a ValueError with one sentence, which repeats nothing of the fi
 
 from __future__ import annotations
 
+import contextlib
 import re
 import warnings
 from typing import TYPE_CHECKING
@@ -29,6 +30,17 @@ _PRIVATE = {b"RSA PRIVATE KEY", b"EC PRIVATE KEY", b"PRIVATE KEY"}
 _DAMAGE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
 
 
+@contextlib.contextmanager
+def tolerant() -> Iterator[None]:
+    """Read certificates without a warning of what is against today's rules.
+
+    kubeadm gave its authorities the serial number 0 up to 1.18 and beyond.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        yield
+
+
 def certificates(content: bytes) -> list[x509.Certificate]:
     """Read one certificate or more; the first one is the authority, as kubeadm has it."""
     found = []
@@ -36,9 +48,7 @@ def certificates(content: bytes) -> list[x509.Certificate]:
         if label != b"CERTIFICATE":
             continue
         try:
-            with warnings.catch_warnings():
-                # kubeadm gave its authorities the serial number 0 up to 1.18 and beyond
-                warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            with tolerant():
                 found.append(x509.load_pem_x509_certificate(block))
         except _DAMAGE as error:
             raise ValueError("the certificate is damaged") from error

@@ -12,7 +12,7 @@ from openssl import P256, RSA, SIGNS, authority, openssl, pin
 from builder.errors import AirseedError, StorageError, VerificationError
 from builder.model.spec import Pki
 from builder.secrets import authority as our_own
-from builder.secrets import pem, store, supplied
+from builder.secrets import client, pem, store, supplied
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,13 +80,21 @@ def test_kinds_of_keys(key: tuple[str, ...], tmp_path: Path) -> None:
     )
 
 
-def test_the_authority_of_an_old_kubeadm_is_taken(tmp_path: Path) -> None:
-    """Those have the serial number 0 and no key identifier."""
-    authority(
-        tmp_path, key=RSA, uses=(*SIGNS, "-set_serial", "0", "-addext", "subjectKeyIdentifier=none")
-    )
+@pytest.mark.parametrize(
+    "identifiers",
+    [
+        ("-addext", "subjectKeyIdentifier=none"),
+        ("-addext", "authorityKeyIdentifier=keyid,issuer:always"),  # repeats the number
+    ],
+)
+def test_the_authority_of_an_old_kubeadm_is_taken(
+    identifiers: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Those have the serial number 0, which newer rules forbid; nobody is to hear of it."""
+    authority(tmp_path, key=RSA, uses=(*SIGNS, "-set_serial", "0", *identifiers))
     own, _ = supplied.load(tmp_path)
     assert own.digest == pin(tmp_path / "ca.crt")
+    client.mint(own, user="jane", groups=["ops"])
 
 
 def test_only_what_is_asked_for_leaves_a_file(site: Path) -> None:
