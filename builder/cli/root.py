@@ -22,6 +22,7 @@ VERBS = (
     "verify",
     "inspect",
     "secrets",
+    "seeds",
     "kubeconfig",
     "find-images",
     "demo",

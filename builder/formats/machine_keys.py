@@ -84,7 +84,7 @@ _FILE = Record(
             ),
             default="root:root",
             title="Owner",
-            doc="Who owns it. Default: root:root. The account must be in the image already.",
+            doc="Who owns it: an account of the image, or one of users. Default: root:root.",
         ),
         "permissions": Field(
             Text(

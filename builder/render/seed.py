@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from builder.errors import DocumentError, Fault
@@ -58,19 +59,22 @@ def meta_data(plan: Plan, node: Node) -> str:
 
 def mistakes(plan: Plan, node: Node, machine: Machine) -> Iterator[Fault]:
     """Say what cannot be rendered of what cluster.yaml says about a machine."""
-    place = f"nodes.{node.name}"
-    for fault in network.faults(node, machine.network, plan.choice.cloud_init):
-        yield Fault(
-            where=f"{place}.{fault.where}",
-            what=fault.what,
-            expected=fault.expected,
-            hint=fault.hint,
-        )
-    ours = {file.path for file in files.scripts()}
-    for file in machine.files:
-        if file.path in ours:
-            yield Fault(
-                where=f"{place}.machine.files",
+    found = [
+        *network.faults(node, machine.network, plan.choice.cloud_init),
+        *(
+            Fault(
+                where="machine.files",
                 what=f"{file.path} is airseed's own",
                 hint="take another path",
             )
+            for file in machine.files
+            if file.path in plan.once("paths of scripts", _scripts)
+        ),
+    ]
+    for fault in found:
+        place = f"nodes[{plan.cluster.nodes.index(node)}]"
+        yield replace(fault, where=f"{place}.{fault.where}")
+
+
+def _scripts() -> frozenset[str]:
+    return frozenset(file.path for file in files.scripts())

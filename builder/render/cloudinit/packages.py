@@ -31,8 +31,8 @@ def _rows(plan: Plan) -> Iterator[Row]:
     words = {word for node in cluster.nodes for word in cluster.machine_of(node).packages}
     for package in plan.lock.packages:
         if package.requested:
-            name = package.nevra
-            yield f"{name.name}-{name.evr}", _askers(package, words, cluster.extra.packages)
+            # with the architecture: yum 3 knows NAME-EPOCH:VERSION-RELEASE.ARCH, but not without it
+            yield str(package.nevra), _askers(package, words, cluster.extra.packages)
 
 
 def _askers(package: Package, words: set[str], everybody: tuple[str, ...]) -> frozenset[str] | None:

@@ -180,26 +180,26 @@ BOND = "bond: {interfaces: [eth0, eth1], options: {lacp_rate: fast}}"
     ("node", "network", "faults"),
     [
         ("address: 10.0.0.5, interface: eth0", "{nameservers: 10.0.0.2, search: [example.com]}", [
-            ("nodes.a.machine.network.nameservers: DHCP brings them here: no address of the node is"
-            " set with a prefix length"),
-            ("nodes.a.machine.network.search: DHCP brings them here: no address of the node is"
+            ("nodes[0].machine.network.nameservers: DHCP brings them here: no address of the node"
+           " is set with a prefix length"),
+            ("nodes[0].machine.network.search: DHCP brings them here: no address of the node is"
             " set with a prefix length"),
         ]),
         ("address: 10.0.0.5/24", "{bond: {interfaces: [bond0, eth1]}}", [
-            "nodes.a.machine.network.bond.name: bond0 is one of its own interfaces"
+            "nodes[0].machine.network.bond.name: bond0 is one of its own interfaces"
         ]),
         ("address: 10.0.0.5/24, interface: enp216s0f0np0", "{vlan: 100}", [
-            ("nodes.a.machine.network.vlan: the name enp216s0f0np0.100 is longer than a kernel"
+            ("nodes[0].machine.network.vlan: the name enp216s0f0np0.100 is longer than a kernel"
             " takes (expected 15 characters at most)")
         ]),
         ("address: 10.0.0.5/24", f"{{{BOND}}}", [
-            ("nodes.a.machine.network.bond.options.lacp_rate: cloud-init 18.2 does not write this"
+            ("nodes[0].machine.network.bond.options.lacp_rate: cloud-init 18.2 does not write this"
             " option out (expected one of miimon, xmit_hash_policy)"),
         ]),
         ("address: 10.0.0.5/24", "{version: 2, vlan: 7, mtu: 9000, bond: {interfaces: [eth0]}}", [
-            ("nodes.a.machine.network.version: cloud-init 18.2 does not bring bond mtu through in"
+            ("nodes[0].machine.network.version: cloud-init 18.2 does not bring bond mtu through in"
             " version 2 (expected version 1)"),
-            ("nodes.a.machine.network.version: cloud-init 18.2 does not bring vlan mtu through in"
+            ("nodes[0].machine.network.version: cloud-init 18.2 does not bring vlan mtu through in"
             " version 2 (expected version 1)"),
         ]),
     ],

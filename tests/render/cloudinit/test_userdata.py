@@ -197,7 +197,7 @@ def test_the_env_file_says_what_the_plan_says(ha: Plan, tmp_path: Path) -> None:
     assert said["AIRSEED_ENDPOINT"] == "10.211.55.48:6443"
     assert said["AIRSEED_SUMS"] == plans.SUMS.hex
     assert said["AIRSEED_SANDBOX_IMAGE"] == "k8s.gcr.io/pause:3.2"
-    assert "kubeadm-1.18.5-0" in said["AIRSEED_PACKAGES"].split()
+    assert "kubeadm-1.18.5-0.x86_64" in said["AIRSEED_PACKAGES"].split()
     worker = sourced(laid(ha, ha.cluster.nodes[4])["/etc/airseed/node.env"][0], tmp_path)
     assert {*worker} == {*said}
     assert worker["AIRSEED_ROLE"] == "worker"
@@ -325,7 +325,7 @@ def test_packages_of_other_machines_stay_away(tmp_path: Path) -> None:
         said = sourced(laid(plan, node)["/etc/airseed/node.env"][0], tmp_path)
         return said["AIRSEED_PACKAGES"].split()
 
-    assert "tcpdump-1.0-1.el7" in asked(plan.cluster.nodes[4])
+    assert "tcpdump-1.0-1.el7.x86_64" in asked(plan.cluster.nodes[4])
     assert [one for one in asked(plan.cluster.nodes[4]) if "tcpdump" not in one] == asked(
         plan.first
     )
@@ -384,7 +384,7 @@ def test_a_path_of_airseeds_is_refused(ha: Plan) -> None:
     with pytest.raises(DocumentError) as caught:
         seed(plan, plan.first)
     assert [str(fault) for fault in caught.value.faults] == [
-        f"nodes.k8s01.machine.files: {path} is airseed's own"
+        f"nodes[0].machine.files: {path} is airseed's own"
     ]
 
 

@@ -1,0 +1,109 @@
+"""``airseed seeds``: write what each node boots from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from builder.cli.verb import as_json, catalogs, existing, verb
+
+if TYPE_CHECKING:
+    from builder.cli.voice import Voice
+
+
+@verb(
+    "seeds",
+    examples="""
+    airseed seeds cluster.yaml
+    airseed seeds cluster.yaml --node k8s06
+    airseed seeds cluster.yaml --diff
+    """,
+)
+@click.argument("cluster", type=existing(), default="cluster.yaml", metavar="[CLUSTER]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where the seeds go (default: beside CLUSTER, as seeds/).",
+)
+@click.option(
+    "--lock",
+    type=existing(),
+    metavar="FILE",
+    help="The lock (default: beside CLUSTER, as NAME.lock).",
+)
+@click.option(
+    "--node", "nodes", multiple=True, metavar="NAME", help="Only this node; may be repeated."
+)
+@click.option("--no-iso", is_flag=True, help="Write no NODE.iso beside the folders.")
+@click.option(
+    "--diff",
+    is_flag=True,
+    help="Write nothing; show what would change, secrets hidden (exit with 1 if anything would).",
+)
+@catalogs
+@as_json
+@click.pass_obj
+def command(
+    voice: Voice,
+    cluster: Path,
+    output: Path | None,
+    lock: Path | None,
+    nodes: tuple[str, ...],
+    catalogs: tuple[Path, ...],
+    *,
+    no_iso: bool,
+    diff: bool,
+    as_json: bool,
+) -> int:
+    """Write one cloud-init seed per node.
+
+    Reads CLUSTER (default: cluster.yaml), its lock, and the secrets beside it. For every node
+    there is a folder with user-data, meta-data and network-config, and NODE.iso with the same,
+    to be attached to the machine; inventory.yaml is for Ansible. They hold secrets: files are
+    0600, and a machine's seed is for that machine alone.
+    """
+    from builder.pipeline import seeds
+
+    if diff:
+        lines = seeds.compare(
+            cluster, output=output, lock=lock, nodes=nodes, catalogs=catalogs, reporter=voice
+        )
+        found = False
+        for line in lines:
+            found = True
+            voice.result(line)
+        if not found:
+            voice.say("nothing would change")
+        return 1 if found else 0
+    written = seeds.write(
+        cluster,
+        output=output,
+        lock=lock,
+        nodes=nodes,
+        images=not no_iso,
+        catalogs=catalogs,
+        reporter=voice,
+    )
+    for name in written.stale:
+        voice.warn(
+            f"{written.folder / name} is of no node of {cluster}",
+            hint="delete it when that machine is gone",
+        )
+    if as_json:
+        voice.json(
+            {
+                "seeds": str(written.folder),
+                "nodes": list(written.nodes),
+                "changed": list(written.changed),
+                "stale": list(written.stale),
+            }
+        )
+    else:
+        count = len(written.nodes)
+        nodes_text = "1 node" if count == 1 else f"{count} nodes"
+        voice.say(f"wrote {written.folder}: {nodes_text}, {len(written.changed)} changed")
+    return 0

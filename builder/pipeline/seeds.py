@@ -1,0 +1,230 @@
+"""``seeds``: write what each node boots from, or compare it with what was written before.
+
+Everything is rendered from cluster.yaml, its lock and its secrets; see :mod:`builder.render`. A
+node's files depend on itself and its cluster alone, so that adding a worker changes no other seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from builder import disk
+from builder.errors import DocumentError, Fault, StorageError, UsageError
+from builder.formats import catalog as catalog_format
+from builder.formats import lock as lock_format
+from builder.formats import spec as spec_format
+from builder.formats.machine_rules import machine_files
+from builder.formats.shape import did_you_mean
+from builder.formats.text import read_content
+from builder.pipeline import lock as lock_verb
+from builder.pipeline import secrets as secrets_verb
+from builder.pipeline.bundle import arrange
+from builder.pipeline.redact import differences
+from builder.render import inventory, iso
+from builder.render.plan import Plan
+from builder.render.seed import META_DATA, NETWORK_CONFIG, USER_DATA, mistakes, seed
+from builder.secrets import store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from builder.model.spec import Cluster, Node
+    from builder.report import Reporter
+
+NAME = "seeds"
+INVENTORY = "inventory.yaml"
+FILES = (USER_DATA, META_DATA, NETWORK_CONFIG)
+_LARGEST_FILE = 4 << 20
+"""Bytes of one file that goes onto a machine by its seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """Tell what a run wrote."""
+
+    folder: Path
+    nodes: tuple[str, ...]
+    changed: tuple[str, ...]
+    """Of the nodes, those whose files are not what they were."""
+    stale: tuple[str, ...] = field(default=())
+    """Folders with seeds of nodes that cluster.yaml does not name; they are left alone."""
+
+
+def beside(cluster: Path) -> Path:
+    """Give the seeds' usual place: a folder beside cluster.yaml."""
+    return cluster.with_name(NAME)
+
+
+def write(
+    cluster: Path,
+    *,
+    reporter: Reporter,
+    output: Path | None = None,
+    lock: Path | None = None,
+    nodes: Sequence[str] = (),
+    images: bool = True,
+    catalogs: Sequence[Path] = (),
+) -> Written:
+    """Render seeds and write what changed; ``images`` adds NODE.iso for each node.
+
+    Raises:
+        DocumentError: cluster.yaml, a catalog or the lock is wrong, or a seed is too large.
+        UsageError: there is no lock, it is for something else, or ``nodes`` names no node.
+        StorageError: secrets are missing, or the disk does not take it.
+        VerificationError: secrets are damaged.
+    """
+    plan = prepare(cluster, lock=lock, catalogs=catalogs, reporter=reporter)
+    folder = output or beside(cluster)
+    chosen = _checked(plan, nodes, cluster)
+    disk.folder(folder)
+    changed = []
+    with reporter.progress("seeds", len(chosen), unit="nodes") as progress:
+        for node in chosen:
+            if _write_node(folder, node.name, seed(plan, node), images=images):
+                changed.append(node.name)
+            progress.advance(1)
+    _write_changed(folder / INVENTORY, inventory.render(plan.cluster).encode())
+    return Written(
+        folder=folder,
+        nodes=tuple(node.name for node in chosen),
+        changed=tuple(changed),
+        stale=_stale(folder, plan.cluster),
+    )
+
+
+def compare(
+    cluster: Path,
+    *,
+    reporter: Reporter,
+    output: Path | None = None,
+    lock: Path | None = None,
+    nodes: Sequence[str] = (),
+    catalogs: Sequence[Path] = (),
+) -> Iterator[str]:
+    """Give the differences between what was written and what would be, line by line.
+
+    Secrets are blotted out on both sides. Nothing is written. Raises what :func:`write` raises.
+    """
+    plan = prepare(cluster, lock=lock, catalogs=catalogs, reporter=reporter)
+    folder = output or beside(cluster)
+    for node in _checked(plan, nodes, cluster):
+        files = seed(plan, node)
+        for name in FILES:
+            before = _content(folder / node.name / name)
+            yield from differences(before, files.get(name), f"{node.name}/{name}")
+    before = _content(folder / INVENTORY)
+    yield from differences(before, inventory.render(plan.cluster).encode(), INVENTORY)
+
+
+def prepare(
+    cluster: Path, *, lock: Path | None, catalogs: Sequence[Path], reporter: Reporter
+) -> Plan:
+    """Read everything that rendering needs; see :func:`write` for what is raised."""
+    catalog = catalog_format.load(catalogs)
+    spec = spec_format.load(cluster, catalog=catalog)
+    for remark in spec.remarks:
+        reporter.warn(str(remark), hint=remark.hint)
+    path = lock or lock_verb.beside(cluster)
+    if not path.exists():
+        raise UsageError(
+            "there is no lock", where=str(path), hint=f"airseed lock {cluster} makes it"
+        )
+    if not lock_verb.fits(cluster, path, catalogs=catalogs):
+        raise UsageError(
+            f"the lock is not for what {cluster} asks for now",
+            where=str(path),
+            hint=f"airseed lock {cluster} makes it fit",
+        )
+    content = read_content(path)
+    locked = lock_format.read(path)
+    if spec.choice is None:  # a cluster that was read with a catalog has one
+        raise DocumentError(str(cluster), [Fault(where="", what="nothing could be chosen")])
+    return Plan(
+        cluster=spec.cluster,
+        choice=spec.choice,
+        lock=locked,
+        secrets=store.load(secrets_verb.beside(cluster), spec.cluster.pki),
+        sums=arrange(locked, content).digest,
+        files=_local_files(spec.cluster, cluster.parent),
+    )
+
+
+def _local_files(cluster: Cluster, folder: Path) -> Mapping[str, bytes]:
+    """Read what cluster.yaml names for machines; the authority is the secrets' affair."""
+    found = {}
+    for where, local in machine_files(cluster):
+        if where.startswith("pki"):
+            continue
+        found[local] = read_content(folder / local, largest=_LARGEST_FILE)
+    return found
+
+
+def _checked(plan: Plan, names: Sequence[str], cluster: Path) -> tuple[Node, ...]:
+    """Give the nodes to render; every mistake of every one is found before the first is written."""
+    chosen = _chosen(plan.cluster, names)
+    faults = [
+        fault for node in chosen for fault in mistakes(plan, node, plan.cluster.machine_of(node))
+    ]
+    if faults:
+        raise DocumentError(str(cluster), faults)
+    return chosen
+
+
+def _chosen(cluster: Cluster, names: Sequence[str]) -> tuple[Node, ...]:
+    known = {node.name: node for node in cluster.nodes}
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"cluster.yaml has no node {name!r}",
+                hint=did_you_mean(name, known) or f"it has {', '.join(list(known)[:10])}",
+            )
+    return tuple(known[name] for name in dict.fromkeys(names)) if names else cluster.nodes
+
+
+def _write_node(folder: Path, name: str, files: Mapping[str, bytes], *, images: bool) -> bool:
+    """Write one node's seed where it differs; tell whether it did."""
+    own = folder / name
+    disk.folder(own)
+    changed = False
+    for file in FILES:
+        if file in files:
+            changed |= _write_changed(own / file, files[file])
+        elif (own / file).exists():
+            (own / file).unlink()
+            changed = True
+    image = folder / f"{name}.iso"
+    if not images:
+        if changed:  # an image that no longer says what its folder says would mislead
+            image.unlink(missing_ok=True)
+    elif changed or not image.exists():
+        disk.put(image, iso.render(files), mode=disk.PRIVATE, sync=False)
+    return changed
+
+
+def _write_changed(path: Path, content: bytes) -> bool:
+    if _content(path) == content:
+        return False
+    disk.put(path, content, mode=disk.PRIVATE, sync=False)
+    return True
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageError(error.strerror or str(error), where=str(path)) from error
+
+
+def _stale(folder: Path, cluster: Cluster) -> tuple[str, ...]:
+    known = {node.name for node in cluster.nodes}
+    return tuple(
+        sorted(
+            entry.name
+            for entry in folder.iterdir()
+            if entry.name not in known and (entry / "user-data").is_file()
+        )
+    )

@@ -1,0 +1,75 @@
+"""Differences between renderings are shown, the secrets in them are not."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+
+from builder.pipeline.redact import differences, hidden
+
+TOKEN = "abcdef.0123456789abcdef"  # noqa: S105 -- made up
+KEY = "0123456789abcdef" * 4
+PEM = "-----BEGIN RSA PRIVATE KEY-----\n  TUlJRXBBSUJBQUtDQVFFQQ==\n  -----END RSA PRIVATE KEY-----"
+AUTH = json.dumps({"auths": {"reg:5000": {"auth": "dXNlcjpwYXNz", "password": "hunter2"}}})
+SECRETS = (
+    "0123456789abcdef",
+    KEY,
+    "TUlJRXBBSUJBQUtDQVFFQQ==",
+    "dXNlcjpwYXNz",
+    "hunter2",
+    "HASHHASH",
+)
+
+
+def user_data(more: str = "") -> str:
+    return (
+        f"  token: {TOKEN}\n  certificateKey: {KEY}\n  {PEM}\n  name: k8s01\n"
+        f"  password: $6$salt$HASHHASH\n  content: {AUTH}\n  content: {json.dumps(AUTH)}\n{more}"
+    )
+
+
+def test_no_secret_shows() -> None:
+    text = "\n".join(hidden(user_data()))
+    assert [secret for secret in SECRETS if secret in text] == []
+    assert "token: abcdef.<hidden>" in text
+    assert "certificateKey: <hidden>" in text
+    assert "name: k8s01" in text
+
+
+def test_what_differs_is_shown_around_the_secrets() -> None:
+    before, after = user_data().encode(), user_data("  mtu: 9000\n").encode()
+    lines = [*differences(before, after, "k8s01/user-data")]
+    assert lines[:2] == ["--- before/k8s01/user-data", "+++ after/k8s01/user-data"]
+    assert [line for line in lines[2:] if line.startswith(("+", "-"))] == ["+  mtu: 9000"]
+    assert [secret for secret in SECRETS if secret in "\n".join(lines)] == []
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_new_secret_is_said_but_not_shown(pack: type[bytes]) -> None:
+    before = pack(user_data().encode())
+    after = pack(user_data().replace(KEY, "f" * 64).encode())
+    assert [*differences(before, after, "k8s01/user-data")] == [
+        "k8s01/user-data: only secrets, or how it is packed, differ"
+    ]
+
+
+def test_files_come_and_go() -> None:
+    assert [*differences(None, b"new\n", "n/network-config")] == [
+        "--- /dev/null",
+        "+++ after/n/network-config",
+        "@@ -0,0 +1 @@",
+        "+new",
+    ]
+    assert [*differences(b"old\n", None, "x")][:2] == ["--- before/x", "+++ /dev/null"]
+    assert [*differences(None, None, "x")] == [*differences(b"a", b"a", "x")] == []
+
+
+def test_damaged_packing_is_said() -> None:
+    damaged = gzip.compress(b"x" * 5000)[:20] + b"????"
+    assert "bytes that cannot be unpacked" in "\n".join(differences(damaged, b"x", "n"))
+
+
+def test_a_key_that_never_ends_hides_everything_after_it() -> None:
+    assert hidden("a\n-----BEGIN PRIVATE KEY-----\nTUlJ\nsecret") == ["a", "<hidden>"]

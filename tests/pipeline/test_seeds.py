@@ -1,0 +1,196 @@
+"""``airseed seeds``: folders, images, what changes and what does not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builder.cli.root import run
+from builder.errors import DocumentError, UsageError
+from builder.pipeline import secrets, seeds
+from builder.report import Silent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scene import Scene, Stage
+
+NAMES = ("k8s01", "k8s02", "k8s03", "k8s04", "k8s05")
+WORKER = "  - {name: k8s06, role: worker, address: 10.211.55.53}\n"
+PLANE = "  - {name: k8s06, role: control-plane, address: 10.211.55.53}\n"
+
+
+class Site:
+    """Hold a locked cluster with its secrets, and write its seeds."""
+
+    def __init__(self, folder: Path, catalog: Path) -> None:
+        self.cluster = folder / "cluster.yaml"
+        self.catalog = catalog
+        self.seeds = folder / "seeds"
+
+    def write(self, **how: object) -> seeds.Written:
+        return seeds.write(self.cluster, catalogs=[self.catalog], reporter=Silent(), **how)  # type: ignore[arg-type]
+
+    def compare(self) -> list[str]:
+        return [*seeds.compare(self.cluster, catalogs=[self.catalog], reporter=Silent())]
+
+    def add(self, text: str) -> None:
+        said = self.cluster.read_text("utf-8")
+        mark = "\n# The container runtime."
+        assert mark in said
+        self.cluster.write_text(said.replace(mark, f"{text}{mark}", 1), "utf-8")
+
+    def contents(self) -> dict[str, bytes]:
+        return {
+            str(path.relative_to(self.seeds)): path.read_bytes()
+            for path in sorted(self.seeds.rglob("*"))
+            if path.is_file()
+        }
+
+
+@pytest.fixture
+def site(stage: Stage, shared: Scene, tmp_path: Path) -> Site:
+    for name in ("cluster.yaml", "cluster.lock"):
+        shutil.copy(stage.finished / name, tmp_path / name)
+    secrets.make(tmp_path / "cluster.yaml")
+    return Site(tmp_path, shared.catalog)
+
+
+def test_every_node_gets_a_folder_and_an_image(site: Site) -> None:
+    written = site.write()
+    assert written == seeds.Written(folder=site.seeds, nodes=NAMES, changed=NAMES, stale=())
+    files = {f"{name}/{file}" for name in NAMES for file in ("user-data", "meta-data")}
+    assert set(site.contents()) == {*files, *(f"{n}.iso" for n in NAMES), "inventory.yaml"}
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in site.seeds.rglob("*") if path.is_file()}
+    assert modes == {0o600}
+    assert stat.S_IMODE(site.seeds.stat().st_mode) == 0o700
+
+
+def test_a_second_run_changes_nothing(site: Site) -> None:
+    site.write()
+    before = {path: path.stat().st_mtime_ns for path in site.seeds.rglob("*")}
+    assert site.write().changed == ()
+    assert {path: path.stat().st_mtime_ns for path in site.seeds.rglob("*")} == before
+    assert site.compare() == []
+
+
+def test_two_runs_are_byte_for_byte_the_same(site: Site) -> None:
+    site.write()
+    before = site.contents()
+    shutil.rmtree(site.seeds)
+    site.write()
+    assert site.contents() == before
+
+
+def test_a_new_worker_changes_no_other_seed(site: Site) -> None:
+    site.write()
+    before = site.contents()
+    site.add(WORKER)
+    assert site.write().changed == ("k8s06",)
+    after = site.contents()
+    assert {name for name in before if before[name] != after[name]} == {"inventory.yaml"}
+
+
+def test_a_new_control_plane_changes_the_first_nodes_seed_alone(site: Site) -> None:
+    """It must know whom to ask before init, and for whom to keep the certificates."""
+    site.write()
+    site.add(PLANE)
+    assert site.write().changed == ("k8s01", "k8s06")
+
+
+def test_one_node_can_be_had_alone(site: Site) -> None:
+    written = site.write(nodes=["k8s04"])
+    assert (written.nodes, written.changed) == (("k8s04",), ("k8s04",))
+    assert sorted(entry.name for entry in site.seeds.iterdir()) == [
+        "inventory.yaml",
+        "k8s04",
+        "k8s04.iso",
+    ]
+    with pytest.raises(UsageError) as caught:
+        site.write(nodes=["k8s4"])
+    assert str(caught.value) == "cluster.yaml has no node 'k8s4'"
+    assert caught.value.hint == "did you mean 'k8s04'?"
+
+
+def test_images_can_be_left_out_and_an_old_one_does_not_mislead(site: Site) -> None:
+    site.write()
+    assert site.write(images=False).changed == ()
+    assert (site.seeds / "k8s01.iso").exists()
+    secrets.make(site.cluster, rotate=["token"])
+    assert site.write(images=False).changed == NAMES
+    assert not (site.seeds / "k8s01.iso").exists()
+    site.write()
+    assert (site.seeds / "k8s01.iso").exists()
+
+
+def test_seeds_of_nodes_that_went_are_named_and_left(site: Site) -> None:
+    site.add(WORKER)
+    site.write()
+    said = site.cluster.read_text("utf-8")
+    site.cluster.write_text(said.replace(WORKER, ""), "utf-8")
+    assert site.write().stale == ("k8s06",)
+    assert (site.seeds / "k8s06" / "user-data").exists()
+
+
+def test_differences_hide_secrets_and_write_nothing(site: Site) -> None:
+    site.write()
+    before = site.contents()
+    token = (site.cluster.parent / "secrets" / "token").read_text("utf-8").strip()
+    secrets.make(site.cluster, rotate=["token"])
+    fresh = (site.cluster.parent / "secrets" / "token").read_text("utf-8").strip()
+    found = site.compare()
+    assert found
+    assert [word for word in (token, fresh) if word.partition(".")[2] in "\n".join(found)] == []
+    assert site.contents() == before
+
+
+def test_all_mistakes_come_before_the_first_file(site: Site) -> None:
+    site.add(
+        "  - name: k8s06\n    role: worker\n    address: 10.211.55.53/24\n    machine:\n"
+        "      network: {bond: {interfaces: [eth0], options: {lacp_rate: fast}}}\n"
+    )
+    with pytest.raises(DocumentError) as caught:
+        site.write()
+    assert [fault.where for fault in caught.value.faults] == [
+        "nodes[5].machine.network.bond.options.lacp_rate"
+    ]
+    assert not site.seeds.exists()
+
+
+def test_without_a_lock_or_with_another_ones(site: Site) -> None:
+    said = site.cluster.read_text("utf-8")
+    site.cluster.write_text(said.replace("kubernetes: 1.18.5", "kubernetes: 1.18.20"), "utf-8")
+    with pytest.raises(UsageError) as caught:
+        site.write()
+    lock = site.cluster.with_suffix(".lock")
+    assert str(caught.value) == f"{lock}: the lock is not for what {site.cluster} asks for now"
+    assert caught.value.hint == f"airseed lock {site.cluster} makes it fit"
+    lock.unlink()
+    with pytest.raises(UsageError) as caught:
+        site.write()
+    assert str(caught.value) == f"{lock}: there is no lock"
+
+
+def test_the_command_line(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(site.cluster.parent)
+    words = ["seeds", "--catalog", str(site.catalog)]
+    assert run([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "seeds": "seeds",
+        "nodes": list(NAMES),
+        "changed": list(NAMES),
+        "stale": [],
+    }
+    assert run([*words, "--diff"]) == 0
+    site.add(WORKER)
+    assert run([*words, "--diff"]) == 1
+    out = capsys.readouterr().out
+    assert "+++ after/k8s06/meta-data" in out
+    assert run(words) == 0
+    assert "wrote seeds: 6 nodes, 1 changed" in capsys.readouterr().err

@@ -1,0 +1,98 @@
+"""Golden trees: what every kind of cluster is rendered to, file by file.
+
+The scripts that all nodes get verbatim are named instead of shown, and secrets are made up.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import plans
+import pytest
+import yaml
+
+from builder.assets import tree
+from builder.render import inventory
+from builder.render.seed import seed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from builder.render.plan import Plan
+
+CLUSTERS = Path(__file__).parent / "clusters"
+NAMES = ("single", "ha", *sorted(path.stem for path in CLUSTERS.glob("*.yaml")))
+AUTH = {"auths": {"registry.example.com:5000": {"auth": base64.b64encode(b"me:pass").decode()}}}
+FILES = {
+    "site/ca.pem": plans.PEM.format("CERTIFICATE").encode(),
+    "site/auth.json": json.dumps(AUTH).encode(),
+    "site/blob": bytes(range(8)),
+}
+
+
+def made(name: str) -> Plan:
+    path = CLUSTERS / f"{name}.yaml"
+    text = path.read_text("utf-8") if path.exists() else plans.example(name)
+    return plans.plan(text, files=FILES)
+
+
+def verbatim() -> dict[str, str]:
+    """Give the name of each script by its content."""
+    folder = tree("cloudinit-templates") / "node"
+    return {
+        path.read_text("utf-8"): f"cloudinit-templates/node/{path.relative_to(folder)}"
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def readable(user_data: bytes, scripts: dict[str, str]) -> str:
+    """Show user-data with each file as a block; a script that is there verbatim by its name."""
+    document: dict[str, Any] = yaml.safe_load(user_data)
+    for file in document["write_files"]:
+        name = scripts.get(file["content"])
+        if name is not None:
+            file["content"] = f"<{name}>"
+    return yaml.dump(document, Dumper=_Blocks, sort_keys=False, width=1000)
+
+
+class _Blocks(yaml.SafeDumper):
+    """Writes text of several lines as a block, as a person would."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in value else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Blocks.add_representer(str, _text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_rendered_is_what_was_read_last(
+    name: str, golden: Callable[[str, str], None]
+) -> None:
+    plan = made(name)
+    scripts = verbatim()
+    for node in plan.cluster.nodes:
+        files = dict(seed(plan, node))
+        data = files.pop("user-data")
+        packed = data.startswith(b"\x1f\x8b")
+        shown = readable(gzip.decompress(data) if packed else data, scripts)
+        golden(f"{name}/{node.name}/{'unpacked-' if packed else ''}user-data", shown)
+        for file, content in files.items():
+            golden(f"{name}/{node.name}/{file}", content.decode())
+    golden(f"{name}/inventory.yaml", inventory.render(plan.cluster))
+
+
+def test_every_script_is_on_every_node() -> None:
+    plan = made("ha")
+    scripts = set(verbatim())
+    assert len(scripts) > 10
+    for node in plan.cluster.nodes:
+        written = yaml.safe_load(seed(plan, node)["user-data"])["write_files"]
+        assert scripts <= {file["content"] for file in written}
