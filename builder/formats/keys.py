@@ -384,6 +384,14 @@ _SEED = Record(
             doc="A web server that has the unpacked bundle, for machines to which neither their "
             "image nor a disk brings it.",
         ),
+        "scripts": Field(
+            Choice(("seed", "image")),
+            default="seed",
+            title="Scripts",
+            doc="Whether each seed brings airseed's scripts, or the image has them: then user-data "
+            "is small enough for any cloud. Default: seed.",
+            examples=("seed",),
+        ),
         "window": Field(
             Number(least=1, most=720),
             default=24,

@@ -198,6 +198,8 @@ class SeedSettings:
     """Whose limits on user-data count."""
     url: str | None = None
     """A web server with the unpacked bundle, where no image or disk brings it."""
+    scripts: Literal["seed", "image"] = "seed"
+    """Whether the seed brings airseed's scripts, or the machine's image has them already."""
     window: int = 24
     """Hours in which nodes may join after the first one; token and certificates end then."""
     phone_home: str | None = None

@@ -56,12 +56,15 @@ def _too_large(
     faults += [
         Fault(where=f"user's files: {file.path}", what=f"{_length(file):,} bytes") for file in own
     ]
+    if any(file.kind == "scripts" for file in data.files):
+        hint = "with airseed's scripts in the image, seed.scripts: image leaves them out here"
+    else:
+        hint = "bring large files with extra.files in the bundle"
     return AirseedError(
         f"{limit.size(len(packed)):,} bytes{how} when compressed,"
         f" {limit.size(len(raw)):,} as they are: more than {limit.provider} takes",
         where=where,
         expected=f"{limit.bytes:,} bytes{how} at most",
-        hint="bring large files with extra.files in the bundle, or hand the seed over as an ISO"
-        " (provider: nocloud)",
+        hint=f"{hint}; or hand the seed over as an ISO (seed.provider: nocloud)",
         faults=faults,
     )

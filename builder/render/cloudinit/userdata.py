@@ -61,6 +61,8 @@ def user_data(plan: Plan, node: Node, machine: Machine) -> UserData:
         },
     )
     keys.check(text, plan.choice.cloud_init, where=f"user-data of {node.name}")
+    if plan.cluster.seed.scripts == "image":
+        return UserData(text=text, files=tuple(laid))
     return UserData(text=_with_scripts(text, plan), files=(*files.scripts(), *laid))
 
 

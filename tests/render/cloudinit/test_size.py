@@ -59,3 +59,26 @@ def test_the_account_adds_up_and_the_error_has_it() -> None:
     faults = [str(fault) for fault in caught.value.faults]
     assert faults[-1] == "user's files: /opt/noise: 70,000 bytes"
     assert f"scripts: {account['scripts']:,} bytes" in faults
+
+
+EC2 = """\
+kubernetes: 1.18.5
+seed: {provider: ec2}
+nodes: [{name: e1, role: control-plane, address: 10.0.0.1}]
+"""
+
+
+def test_scripts_do_not_fit_into_the_smallest_and_the_error_says_what_does() -> None:
+    plan = plans.plan(EC2)
+    with pytest.raises(AirseedError) as caught:
+        seed(plan, plan.first)
+    assert caught.value.hint == (
+        "with airseed's scripts in the image, seed.scripts: image leaves them out here; "
+        "or hand the seed over as an ISO (seed.provider: nocloud)"
+    )
+    assert caught.value.faults[0].where == "scripts"
+    plan = plans.plan(EC2.replace("ec2}", "ec2, scripts: image}"))
+    data = seed(plan, plan.first)["user-data"]
+    assert data.startswith(b"#cloud-config\n")
+    assert b"libexec/airseed/bootstrap" not in data
+    assert b"airseed-bootstrap.service" in data
