@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 def command(voice: Voice, folder: Path) -> None:
     """Go the whole way on an embedded upstream.
 
-    Leaves cluster.yaml, cluster.lock and a verified bundle.tar in DIR (default: demo). Everything
-    comes from an upstream that airseed starts on this machine: a registry, package
-    repositories and file servers with made-up content under real names. Needs no network.
+    Leaves cluster.yaml, cluster.lock, a verified bundle.tar and the nodes' seeds in DIR (default:
+    demo). Everything comes from an upstream that airseed starts on this machine: a registry,
+    package repositories and file servers with made-up content under real names. Needs no network.
     """
     from builder.pipeline import demo
 

@@ -1,4 +1,4 @@
-"""``demo``: the whole way, from cluster.yaml to a verified bundle, on an embedded upstream."""
+"""``demo``: from cluster.yaml to a verified bundle and seeds, on an embedded upstream."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from builder.errors import StorageError, VerificationError
 from builder.lab import world
-from builder.pipeline import bundle, init, lock, verify
+from builder.pipeline import bundle, init, lock, secrets, seeds, verify
+from builder.report import Silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,10 +32,11 @@ class Shown:
     cluster: Path
     lock: Path
     bundle: Path
+    seeds: Path
 
 
 def run(folder: Path, reporter: Reporter) -> Shown:
-    """Lock, bundle and verify the walkthrough's cluster; leave everything in a folder.
+    """Lock, bundle, verify and seed the walkthrough's cluster; leave everything in a folder.
 
     A cluster.yaml that is there already is taken as it is, so that it can be edited and run again.
     Raise what the verbs raise.
@@ -67,7 +69,11 @@ def run(folder: Path, reporter: Reporter) -> Shown:
     if verdict.faults:
         raise VerificationError("the bundle is damaged", where=str(target), faults=verdict.faults)
     reporter.say(f"verify  {target}: every digest, signature and reference is right")
-    return Shown(cluster=cluster, lock=locked.path, bundle=target)
+    made = secrets.make(cluster)
+    reporter.say(f"secrets {made.folder}: token, certificate key, certificate authority")
+    written = seeds.write(cluster, catalogs=[upstream.catalog], reporter=Silent())
+    reporter.say(f"seeds   {written.folder}: what each of {len(written.nodes)} nodes boots from")
+    return Shown(cluster=cluster, lock=locked.path, bundle=target, seeds=written.folder)
 
 
 @contextmanager

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
     import pytest
 
-LEFT = {"cluster.yaml", "cluster.schema.json", "cluster.lock", "cluster.lock.d", "bundle.tar"}
+LEFT = {
+    "cluster.yaml",
+    "cluster.schema.json",
+    "cluster.lock",
+    "cluster.lock.d",
+    "bundle.tar",
+    "secrets",
+    "seeds",
+}
+STEPS = ["init", "lock", "bundle", "verify", "secrets", "seeds"]
 
 
 def demo(folder: Path) -> str:
@@ -43,12 +52,7 @@ def test_the_whole_way_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[s
     folder = tmp_path / "new" / "demo"
     told = demo(folder)
     steps = [line.split()[0] for line in told.splitlines()]
-    assert [word for word in steps if word in {"init", "lock", "bundle", "verify"}] == [
-        "init",
-        "lock",
-        "bundle",
-        "verify",
-    ]
+    assert [word for word in steps if word in STEPS] == STEPS
     assert "every digest, signature and reference is right" in told
     assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == LEFT
     assert {path.name for path in tmp_path.iterdir()} == {"new"}
