@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from builder.bundle.examine import examine
-from builder.bundle.reader import open_bundle
-from builder.errors import DocumentError, Fault
+from builder.bundle.part import storage_error
+from builder.bundle.reader import TarBundle, open_bundle
+from builder.errors import DocumentError, Fault, VerificationError
 from builder.formats import lock as lock_format
 from builder.formats.manifests import find_images
 from builder.formats.text import decode
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from builder.bundle.layout import Layout
-    from builder.bundle.reader import FolderBundle, TarBundle
+    from builder.bundle.reader import FolderBundle
     from builder.model.artifact import Package
     from builder.model.digest import Digest
     from builder.model.lock import Lock
@@ -76,6 +77,7 @@ class _Checks:
 
     def __init__(self, bundle: TarBundle | FolderBundle) -> None:
         self._bundle = bundle
+        self._layout: Layout | None = None
         self.lock: Lock | None = None
         self._packages: dict[str, Package] = {}
         self._signatures: Signatures | None = None
@@ -86,7 +88,8 @@ class _Checks:
         self._packages = {package.path: package for package in lock.packages}
         self._signatures = Signatures(lock, self._read)
         self.lock = lock
-        return arrange(lock, content)
+        self._layout = arrange(lock, content)
+        return self._layout
 
     def inspect(self, path: str, content: io.BufferedReader) -> None:
         """Check the signature of an RPM whose digest is right."""
@@ -95,7 +98,21 @@ class _Checks:
             self._signatures.check(package, content)
 
     def _read(self, path: str) -> bytes:
-        return self._bundle.read(path, _DOCUMENT_LIMIT)
+        """Read a member from where the lock has it: a damaged tar header does not hide it."""
+        if self._layout is None:
+            return self._bundle.read(path, _DOCUMENT_LIMIT)
+        extent = self._layout.extent(path)
+        if extent.size > _DOCUMENT_LIMIT:
+            raise VerificationError(
+                "the member is too large", where=path, expected=f"at most {_DOCUMENT_LIMIT:,} bytes"
+            )
+        try:
+            if isinstance(self._bundle, TarBundle):
+                return self._bundle.at(extent.offset, extent.size)
+            with self._bundle.raw(path) as file:
+                return file.read(extent.size)
+        except OSError as error:
+            raise storage_error(error, self._bundle.path) from error
 
     def consistency(self, lock: Lock, damaged: set[str]) -> Iterator[Fault]:
         """Give what does not fit together; where members are damaged, nothing more is said."""

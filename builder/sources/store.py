@@ -71,10 +71,14 @@ class Store:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=self.folder, prefix=".part-")
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            Path(name).chmod(0o644)
-            Path(name).replace(self.path(digest))
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(content)
+                Path(name).chmod(0o644)
+                Path(name).replace(self.path(digest))
+            except OSError:
+                Path(name).unlink(missing_ok=True)
+                raise
         except OSError as error:
             raise _failed(self.folder, error) from error
         return digest

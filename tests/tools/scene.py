@@ -36,7 +36,7 @@ AIRSEED = (sys.executable, "-m", "builder")
 _OK = range(200, 207)
 _PATIENCE = 120
 """Seconds that no command takes, however slow the machine."""
-SILENCE = 3
+SILENCE = 4
 """Seconds after which a command drops a silent connection; more than a busy machine's pauses."""
 _STARTING = threading.Lock()
 
