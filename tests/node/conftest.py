@@ -274,7 +274,7 @@ def machine(tmp_path: Path, authority: Authority) -> Machine:
         (tmp_path / "centos" / name).symlink_to(found)
     shutil.copytree(STAND_INS / "bin", tmp_path / "bin")
     made.write("proc/swaps", "Filename Type Size Used Priority\n")
-    made.write("etc/machine-id", "0123456789abcdef0123456789abcdef\n")
+    made.write("etc/machine-id", "6b1fa7b24c8d4f0e9a3d5c7e1b2f4a68\n")
     made.write("etc/resolv.conf", "nameserver 10.0.0.1\n")
     made.write("etc/hosts", "127.0.0.1 localhost\n")
     made.write("etc/fstab", "")

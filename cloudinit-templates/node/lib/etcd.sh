@@ -11,7 +11,7 @@ our_peer_url() { printf 'https://%s:2380' "$(bracketed "$AIRSEED_ADDRESS")"; }
 # Ask PATH of the etcd at ADDRESS with the JSON text BODY; print the answer.
 etcd_ask() {
     curl -q -s -f --max-time 10 --noproxy '*' --cacert "$PKI/etcd/ca.crt" --cert "$PKI/etcd/peer.crt" \
-        --key "$PKI/etcd/peer.key" -X POST -d "$3" "https://$(bracketed "$1"):2379$2" 2>/dev/null
+        --key "$PKI/etcd/peer.key" -X POST -d "$3" "https://$(bracketed "$1"):${AIRSEED_ETCD_PORT:-2379}$2" 2>/dev/null
 }
 
 # Print the members as "NAME PEER-URL", from the first peer that answers; fail when none does. A

@@ -144,7 +144,7 @@ go_forward_or_back() {
 
 # Start what is here, and do what kubeadm would have done after it.
 go_forward() {
-    local name phase
+    local name phase known
     for name in kube-apiserver kube-controller-manager kube-scheduler; do
         is_manifest "$MANIFESTS/$name.yaml" || cp -a "$KEEP/manifests/$name.yaml" "$MANIFESTS/$name.yaml"
     done
@@ -152,9 +152,11 @@ go_forward() {
     wait_until "this node's etcd and API server to come up" "${AIRSEED_FORWARD_PATIENCE:-300}" api_is_healthy ||
         fail "this node's API server does not come up" \
             "it is a member of etcd and can't go back: journalctl -u kubelet and the containers' logs tell more; the other control planes must run"
+    # later versions have no update-status
+    known=$(kubeadm join phase control-plane-join --help)
     for phase in update-status mark-control-plane; do
-        ! kubeadm join phase control-plane-join --help | grep -q "^ *$phase " ||
-            run_phase join phase control-plane-join "$phase" || fail "kubeadm join phase $phase failed" ''
+        [[ $known == *" $phase "* ]] || continue
+        run_phase join phase control-plane-join "$phase" || fail "kubeadm join phase $phase failed" ''
     done
     if learn_authority; then lease_release control-plane-join; fi
 }

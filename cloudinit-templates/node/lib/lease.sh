@@ -34,6 +34,11 @@ lease_try() {
     *) return 1 ;;
     esac
     api GET "$LEASES/$1"
+    if [ "$API_CODE" = 404 ]; then
+        # given back this very moment
+        lease_try "$1"
+        return
+    fi
     [ "$API_CODE" = 200 ] || return 1
     LEASE_HOLDER=$(json_field "$API_BODY" holderIdentity) || LEASE_HOLDER=''
     LEASE_SEEN=$(json_field "$API_BODY" resourceVersion) || LEASE_SEEN=''

@@ -6,6 +6,8 @@
 # and every member that is used the digest that SHA256SUMS says.
 
 PAYLOAD=$STATE/payload
+# lists of members, beside them
+LISTS=$STATE/lists
 PAYLOAD_BAKED=$R/opt/airseed/bundle
 PAYLOAD_KIND=''
 PAYLOAD_AT=''
@@ -16,7 +18,7 @@ find_payload() {
     local seen='' disk
     [ -z "$PAYLOAD_KIND" ] || return 0
     [[ $AIRSEED_SUMS =~ ^[0-9a-f]{64}$ ]] || fail "AIRSEED_SUMS is no digest" "render the seed again"
-    mkdir -p "$PAYLOAD"
+    mkdir -p "$PAYLOAD" "$LISTS"
     if [ -f "$PAYLOAD_BAKED/SHA256SUMS" ]; then
         if accept_sums <"$PAYLOAD_BAKED/SHA256SUMS"; then
             PAYLOAD_KIND=folder PAYLOAD_AT=$PAYLOAD_BAKED
@@ -88,7 +90,7 @@ payload_list() {
 
 # Take the members that standard input names; BASE is where they stand afterwards, all checked.
 take_payload() {
-    local list=$PAYLOAD/wanted missing
+    local list=$LISTS/wanted missing member
     find_payload
     cat >"$list"
     BASE=$PAYLOAD
@@ -118,9 +120,9 @@ take_payload() {
 
 # Print those of the members in LIST that BASE lacks or that have another digest.
 wrong_members() {
-    awk 'FILENAME == ARGV[1] { wanted[$0] = 1; next } substr($0, 67) in wanted' "$1" "$PAYLOAD/SHA256SUMS" >"$PAYLOAD/sums"
-    awk 'FILENAME == ARGV[1] { known[substr($0, 67)] = 1; next } !($0 in known)' "$PAYLOAD/sums" "$1"
-    (cd "$BASE" && sha256sum -c "$PAYLOAD/sums" 2>/dev/null || true) | sed -n '/: OK$/!s/: FAILED.*$//p'
+    awk 'FILENAME == ARGV[1] { wanted[$0] = 1; next } substr($0, 67) in wanted' "$1" "$PAYLOAD/SHA256SUMS" >"$LISTS/sums"
+    awk 'FILENAME == ARGV[1] { known[substr($0, 67)] = 1; next } !($0 in known)' "$LISTS/sums" "$1"
+    (cd "$BASE" && sha256sum -c "$LISTS/sums" 2>/dev/null || true) | sed -n '/: OK$/!s/: FAILED.*$//p'
 }
 
 # Give the space back when the members were copies.

@@ -66,6 +66,6 @@ waits_json() {
         NF == 2 && $1 ~ /^[0-9]+$/ { if (!($2 in total)) order[++count] = $2; total[$2] += $1 }
         END {
             for (place = 1; place <= count; place++)
-                printf "%s{\"for\": \"%s\", \"seconds\": %d}", place > 1 ? ", " : "", order[place], total[order[place]]
+                printf "%s{\"for\": \"%s\", \"seconds\": %d}", (place > 1 ? ", " : ""), order[place], total[order[place]]
         }'
 }

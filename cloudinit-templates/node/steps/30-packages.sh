@@ -47,13 +47,14 @@ mend_cut_transaction() {
 
 # Print the installed packages with files that are gone or changed, other than configuration.
 damaged_packages() {
-    local file name
+    local file name found
     for file in $(payload_list yum/ | grep '/Packages/.*\.rpm$'); do
         name=${file##*/}
         name=${name%.rpm}
         rpm -q --quiet "$name" || continue
         # a file's time, owner or mode may well be changed on purpose
-        ! rpm -V --nodeps --noscripts --nomtime --nouser --nogroup --nomode "$name" | grep -qvE '^.{9}  ?[cdg] |^missing +[cdg] ' || printf '%s\n' "$name"
+        found=$(rpm -V --nodeps --noscripts --nomtime --nouser --nogroup --nomode "$name") || true
+        if printf '%s' "$found" | grep -qvE '^.{9}  ?[cdg] |^missing +[cdg] '; then printf '%s\n' "$name"; fi
     done
 }
 
@@ -97,8 +98,8 @@ main() {
     [ "$limit" != unlimited ] && [ "$limit" -le 65536 ] || ulimit -S -n 65536
     find_payload
     say "the bundle is $PAYLOAD_AT ($PAYLOAD_KIND)"
-    { payload_list keys/ && payload_list yum/; } >"$PAYLOAD/packages"
-    take_payload <"$PAYLOAD/packages"
+    { payload_list keys/ && payload_list yum/; } >"$LISTS/packages"
+    take_payload <"$LISTS/packages"
     write_repositories
     if [ -e "$CUT" ]; then
         mend_cut_transaction

@@ -47,8 +47,8 @@ present_images() {
 
 # Print the names of the wanted images that are not there.
 missing_images() {
-    present_images >"$STATE/present"
-    awk 'FILENAME == ARGV[1] { there[$0] = 1; next } !($0 in there) { print $1 }' "$STATE/present" "$STATE/wanted"
+    present_images >"$LISTS/present"
+    awk 'FILENAME == ARGV[1] { there[$0] = 1; next } !($0 in there) { print $1 }' "$LISTS/present" "$LISTS/loaded"
 }
 
 # Write the archive of the subset: its own three files, then the blobs.
@@ -73,16 +73,16 @@ main() {
     fi
     part=$(subset)
     find_payload
-    payload_list "images/$part/" >"$PAYLOAD/images"
-    [ -s "$PAYLOAD/images" ] || fail "the bundle has no images for $part" "add this machine's kind to platforms in cluster.yaml"
-    printf 'images/oci-layout\n' >>"$PAYLOAD/images"
-    take_payload <"$PAYLOAD/images"
-    wanted_images "$BASE/images/$part" >"$STATE/wanted"
+    payload_list "images/$part/" >"$LISTS/images"
+    [ -s "$LISTS/images" ] || fail "the bundle has no images for $part" "add this machine's kind to platforms in cluster.yaml"
+    printf 'images/oci-layout\n' >>"$LISTS/images"
+    take_payload <"$LISTS/images"
+    wanted_images "$BASE/images/$part" >"$LISTS/loaded"
     missing=$(missing_images)
     if [ -n "$missing" ]; then
-        sed 's/^/images\//' "$BASE/images/$part/blobs" >"$PAYLOAD/blobs"
-        waiting "$(wc -l <"$STATE/wanted") images to be checked and loaded"
-        take_payload <"$PAYLOAD/blobs"
+        sed 's/^/images\//' "$BASE/images/$part/blobs" >"$LISTS/blobs"
+        waiting "$(wc -l <"$LISTS/loaded") images to be checked and loaded"
+        take_payload <"$LISTS/blobs"
         (load "$part")
         waited
         missing=$(missing_images)

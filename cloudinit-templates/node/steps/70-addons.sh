@@ -49,14 +49,14 @@ main() {
     [ "$AIRSEED_ROLE" = init ] || return 0
     [ "$AIRSEED_UNTAINT" != 1 ] || remove_taints
     find_payload
-    payload_list manifests/ | sort >"$PAYLOAD/manifests.list"
-    [ -s "$PAYLOAD/manifests.list" ] || return 0
-    take_payload <"$PAYLOAD/manifests.list"
+    payload_list manifests/ | sort >"$LISTS/manifests"
+    [ -s "$LISTS/manifests" ] || return 0
+    take_payload <"$LISTS/manifests"
     mkdir -p "$ready"
     while IFS= read -r file; do
         localise "$BASE/$file" >"$ready/${file##*/}" 2>"$LOG" || fail "$file starts images that images.map does not name: $(sort -u "$LOG" | tr '\n' ' ')" \
             "put them into extra.images in cluster.yaml, lock and bundle again"
-    done <"$PAYLOAD/manifests.list"
+    done <"$LISTS/manifests"
     while IFS= read -r file; do
         file=$ready/${file##*/}
         say "applying ${file##*/}"
@@ -64,7 +64,7 @@ main() {
         if grep -q '^kind: CustomResourceDefinition' "$file"; then
             as_admin wait --for=condition=established --timeout=60s crd --all >/dev/null
         fi
-    done <"$PAYLOAD/manifests.list"
+    done <"$LISTS/manifests"
 }
 
 main

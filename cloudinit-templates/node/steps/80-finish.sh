@@ -17,7 +17,7 @@ is_ready() {
 # The copies of RPMs and images take room; a repository file that points to them would be wrong.
 tidy() {
     local file=$R/etc/yum.repos.d/airseed.repo
-    rm -rf "${PAYLOAD:?}" "$STATE/manifests" "$STATE/present" "$STATE/wanted"
+    rm -rf "${PAYLOAD:?}" "$STATE/manifests" "$LISTS"
     if grep -qsF "file://$PAYLOAD/" "$file"; then rm -f "$file"; fi
 }
 

@@ -1,0 +1,462 @@
+"""The guard, the lease and the joins, against real TLS servers on loopback."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import re
+import ssl
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
+    from conftest import Authority, Machine
+
+TOKEN = "abcdef.0123456789abcdef"  # noqa: S105 -- opens nothing
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/airseed/leases"
+SUMS = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+@dataclass
+class Api:
+    """Be an API server, as far as a joining node sees one."""
+
+    authority: Authority
+    leases: dict[str, Any] = field(default_factory=dict)
+    nodes: dict[str, str] = field(default_factory=dict)
+    """Status of the condition Ready by name."""
+    seen: list[tuple[str, str]] = field(default_factory=list)
+    members: list[dict[str, Any]] = field(default_factory=list)
+    """Of etcd, which this server also plays."""
+    quorum: bool = True
+    port: int = 0
+    version: int = 100
+    certificates: bool = True
+    signature: str = ""
+    info: str = "x"
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def answer(  # noqa: PLR0911 -- a table of what an API server says
+        self, method: str, path: str, body: Any, token: str | None
+    ) -> tuple[int, dict[str, Any]]:
+        with self._lock:
+            self.seen.append((method, path))
+            if path == "/v3/cluster/member/list":
+                return 200, {"header": {}, "members": self.members}
+            if path == "/v3/kv/range":
+                return (200, {"count": "0"}) if self.quorum else (503, {})
+            if path == "/version":
+                return 200, {"gitVersion": "v1.18.5"}
+            if path.endswith("/configmaps/cluster-info"):
+                data = {"kubeconfig": self.info, "jws-kubeconfig-abcdef": self.signature}
+                return 200, {"data": data}
+            if token != TOKEN:
+                return 401, {"kind": "Status"}
+            if path.startswith(LEASES):
+                return self._lease(method, path.removeprefix(LEASES).strip("/"), body)
+            if path.startswith("/api/v1/nodes/"):
+                return self._node(path.rpartition("/")[2])
+            if path.endswith("/secrets/kubeadm-certs"):
+                return (200, {}) if self.certificates else (404, {})
+            if path.endswith("/configmaps/kubeadm-config"):
+                status = "apiEndpoints:\n  k8s01:\n    advertiseAddress: 127.0.0.1\n"
+                data = {"ClusterConfiguration": 'a: "<b>"\n', "ClusterStatus": status}
+                return 200, {"data": data}
+            return 404, {}
+
+    def _node(self, name: str) -> tuple[int, dict[str, Any]]:
+        if name not in self.nodes:
+            return 404, {}
+        conditions = [
+            {"type": "DiskPressure", "status": "False"},
+            {"type": "Ready", "status": self.nodes[name]},
+        ]
+        return 200, {"status": {"conditions": conditions}}
+
+    def _lease(  # noqa: PLR0911 -- the same
+        self, method: str, name: str, body: Any
+    ) -> tuple[int, dict[str, Any]]:
+        if method == "POST":
+            name = body["metadata"]["name"]
+            if name in self.leases:
+                return 409, {"reason": "AlreadyExists"}
+        elif name not in self.leases:
+            return 404, {}
+        current = self.leases.get(name)
+        if method == "GET":
+            return 200, current
+        if method == "DELETE":
+            if body["preconditions"]["uid"] != current["metadata"]["uid"]:
+                return 409, {}
+            del self.leases[name]
+            return 200, {}
+        if (
+            method == "PUT"
+            and body["metadata"]["resourceVersion"] != current["metadata"]["resourceVersion"]
+        ):
+            return 409, {"reason": "Conflict"}
+        self.version += 1
+        body["metadata"] |= {"resourceVersion": str(self.version), "uid": f"u-{name}"}
+        self.leases[name] = body
+        return (201 if method == "POST" else 200), body
+
+    def hold(self, name: str, holder: str) -> None:
+        """Let somebody have a lease."""
+        self.version += 1
+        self.leases[name] = {
+            "metadata": {"name": name, "resourceVersion": str(self.version), "uid": "u-else"},
+            "spec": {"holderIdentity": holder, "renewTime": "2020-01-01T00:00:00.000000Z"},
+        }
+
+
+class Door(http.server.BaseHTTPRequestHandler):
+    """Let curl in."""
+
+    protocol_version = "HTTP/1.1"
+    api: Api
+
+    def _any(self) -> None:
+        size = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(size)) if size else None
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
+        code, answer = self.api.answer(self.command, self.path, body, token)
+        text = json.dumps(answer, separators=(",", ":")).encode()
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = do_PUT = do_DELETE = _any  # noqa: N815 -- http.server's names
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def serving(api: Api, certificate: str, address: tuple[str, int]) -> Iterator[Api]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    folder = api.authority.folder
+    context.load_cert_chain(folder / f"{certificate}.crt", folder / f"{certificate}.key")
+    server = http.server.ThreadingHTTPServer(address, type("D", (Door,), {"api": api}))
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    api.port = server.server_address[1]
+    yield api
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def api(authority: Authority) -> Iterator[Api]:
+    yield from serving(Api(authority), "apiserver", ("127.0.0.1", 0))
+
+
+@pytest.fixture
+def worker(joiner: Machine, api: Api) -> Machine:
+    joiner.set(ENDPOINT=f"127.0.0.1:{api.port}", SUMS=SUMS)
+    joiner.write("opt/airseed/bundle/SHA256SUMS", "")
+    return joiner
+
+
+@pytest.fixture
+def second(worker: Machine) -> Machine:
+    """Give the second control plane."""
+    worker.set(NODE="k8s02", ROLE="control-plane", ADDRESS="10.0.0.2", ADDRESSES="10.0.0.2")
+    worker.environment["CONTROL_PLANE"] = "1"
+    return worker
+
+
+def held(machine: Machine, script: str = "") -> subprocess.CompletedProcess[str]:
+    return machine.source(
+        f"learn_authority; LEASE_SECONDS=2; lease_get control-plane-join; {script}",
+        "tls",
+        "api",
+        "lease",
+    )
+
+
+def test_a_free_lease_is_taken_and_given_back(second: Machine, api: Api) -> None:
+    ran = held(
+        second, 'cp "$R/var/lib/airseed/api.body" "$R/got"; lease_release control-plane-join'
+    )
+    assert ran.returncode == 0, ran.stdout
+    got = json.loads((second.root / "got").read_text())
+    assert got["spec"]["holderIdentity"] == "k8s02"
+    assert re.fullmatch(r"[\d-]{10}T[\d:]{8}\.000000Z", got["spec"]["renewTime"])
+    assert api.leases == {}
+
+
+def test_a_held_lease_is_waited_for(second: Machine, api: Api) -> None:
+    api.hold("control-plane-join", "k8s03")
+    ask = api.answer
+
+    def given_back(method: str, path: str, body: Any, token: str | None) -> Any:
+        if len([one for one in api.seen if one[0] == "POST"]) == 5:
+            api.leases.clear()
+        return ask(method, path, body, token)
+
+    api.answer = given_back  # type: ignore[method-assign]
+    ran = second.source(
+        "learn_authority; lease_get control-plane-join; lease_release control-plane-join",
+        "tls",
+        "api",
+        "lease",
+    )
+    assert ran.returncode == 0
+    assert "waiting for k8s03 to finish joining: control planes join one at a time" in ran.stdout
+    assert "taking it over" not in ran.stdout
+    assert [one["for"] for one in second.result["waits"]] == [
+        "k8s03 to finish joining: control planes join one at a time"
+    ]
+
+
+def test_a_stale_lease_is_taken_over(second: Machine, api: Api) -> None:
+    api.hold("control-plane-join", "k8s03")
+    ran = held(second)
+    assert "k8s03 has not renewed its lease for 2 seconds: taking it over" in ran.stdout
+    assert api.leases["control-plane-join"]["spec"]["holderIdentity"] == "k8s02"
+
+
+def test_a_lease_from_before_a_power_cut_is_ours(second: Machine, api: Api) -> None:
+    api.hold("control-plane-join", "k8s02")
+    ran = held(second)
+    assert "waiting" not in ran.stdout
+    assert api.leases["control-plane-join"]["metadata"]["resourceVersion"] != "101"
+
+
+def test_a_lease_is_renewed_while_it_is_held(second: Machine, api: Api) -> None:
+    ran = held(second, "/bin/sleep 1.5")
+    assert ran.returncode == 0
+    renewals = [one for one in api.seen if one[0] == "PUT"]
+    assert len(renewals) >= 2
+    count = len(api.seen)
+    threading.Event().wait(1)
+    assert len(api.seen) <= count + 2, "the keeper outlives its owner"
+
+
+def test_the_token_is_no_argument(second: Machine, api: Api) -> None:
+    """Whoever looks at the list of processes learns nothing."""
+    second.stand_in(
+        "curl", '/usr/bin/tr "\\0" " " </proc/$$/cmdline >>"$R/arguments"; exec /usr/bin/curl "$@"'
+    )
+    assert held(second, "lease_release control-plane-join").returncode == 0
+    arguments = (second.root / "arguments").read_text()
+    assert "curl -q -s -K -" in arguments
+    assert TOKEN not in arguments
+    assert not any(
+        TOKEN.encode() in path.read_bytes() for path in second.state.rglob("*") if path.is_file()
+    )
+
+
+def test_a_cloned_machine_id_is_refused(worker: Machine, api: Api) -> None:
+    identity = (worker.root / "etc/machine-id").read_text().strip()
+    api.hold(f"machine-{identity}", "k8s05")
+    api.nodes["k8s05"] = "True"
+    assert worker.run("bootstrap", "kubeadm").returncode == 1
+    assert worker.result["message"] == (
+        f"the node k8s05 has the same machine-id as this machine, {identity}"
+    )
+    # a node that is gone does not count
+    del api.nodes["k8s05"]
+    assert worker.run("bootstrap", "kubeadm").returncode == 0
+    assert api.leases[f"machine-{identity}"]["spec"]["holderIdentity"] == "k8s04"
+
+
+def test_a_worker_joins(worker: Machine, api: Api) -> None:
+    assert worker.run("bootstrap", "kubeadm").returncode == 0
+    assert [call[1] for call in worker.called("kubeadm")] == ["join"]
+    assert worker.run("bootstrap", "kubeadm").returncode == 0
+    assert len(worker.called("kubeadm")) == 1
+
+
+def test_a_ready_node_of_that_name_is_refused(worker: Machine, api: Api) -> None:
+    api.nodes["k8s04"] = "True"
+    worker.environment["AIRSEED_NAME_PATIENCE"] = "1"
+    assert worker.run("bootstrap", "kubeadm").returncode == 1
+    assert worker.result["message"] == "a Node named k8s04 is Ready in the cluster"
+    assert worker.called("kubeadm") == []
+    api.nodes["k8s04"] = "Unknown"
+    assert worker.run("bootstrap", "kubeadm").returncode == 0
+
+
+def test_another_authority_at_the_endpoint(worker: Machine, authority: Authority) -> None:
+    worker.write("etc/airseed/pki/ca.crt", (authority.folder / "front-proxy-ca.crt").read_bytes())
+    assert worker.run("bootstrap", "kubeadm").returncode == 1
+    assert worker.result["message"].endswith("that is not of this cluster's authority")
+
+
+def test_a_joiner_waits_for_the_first_control_plane(worker: Machine, api: Api) -> None:
+    signature, api.info = api.info, ""
+    ask = api.answer
+
+    def late(method: str, path: str, body: Any, token: str | None) -> tuple[int, dict[str, Any]]:
+        code, answer = ask(method, path, body, token)
+        return (404, {}) if len(api.seen) < 10 and "cluster-info" in path else (code, answer)
+
+    api.answer = late  # type: ignore[method-assign]
+    api.info = signature
+    assert worker.run("bootstrap", "kubeadm").returncode == 0
+    log = (worker.state / "log/kubeadm.log").read_text()
+    assert f"waiting for the first control plane to answer at 127.0.0.1:{api.port}" in log
+
+
+def sign(info: str, secret: str) -> str:
+    """Sign as kubeadm does: a detached JWS with HMAC-SHA256."""
+    import base64
+    import hashlib
+    import hmac
+
+    def plain(content: bytes) -> str:
+        return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+    head = plain(b'{"alg":"HS256","kid":"abcdef"}')
+    mac = hmac.new(secret.encode(), f"{head}.{plain(info.encode())}".encode(), hashlib.sha256)
+    return f"{head}..{plain(mac.digest())}"
+
+
+@pytest.mark.parametrize("secret", ["0123456789abcdef", "0123456789abcdee"])
+def test_without_an_authority_the_token_tells(
+    worker: Machine, api: Api, authority: Authority, secret: str
+) -> None:
+    """With on-node PKI the cluster proves that it knows the token before it is sent."""
+    import base64
+
+    (worker.root / "etc/airseed/pki/ca.crt").unlink()
+    worker.set(PKI="on-node")
+    data = base64.b64encode((authority.folder / "ca.crt").read_bytes()).decode()
+    api.info = (
+        "apiVersion: v1\nclusters:\n- cluster:\n"
+        f'    certificate-authority-data: {data}\n    server: https://x\n  name: ""\n'
+    )
+    api.signature = sign(api.info, secret)
+    ran = worker.run("bootstrap", "kubeadm")
+    if secret == TOKEN.partition(".")[2]:
+        assert ran.returncode == 0, worker.result
+        assert (worker.state / "authority.crt").read_bytes() == (
+            authority.folder / "ca.crt"
+        ).read_bytes()
+    else:
+        assert "does not know this cluster's bootstrap token" in worker.result["message"]
+        assert all(path.endswith("cluster-info") for _, path in api.seen)
+
+
+def test_a_control_plane_joins_in_three_legs(second: Machine, api: Api) -> None:
+    assert second.run("bootstrap", "kubeadm").returncode == 0, second.result
+    legs = [
+        next(word for word in call if word.startswith("--skip-phases=")).partition("=")[2]
+        for call in second.called("kubeadm", "join")
+    ]
+    assert legs == [
+        "check-etcd,kubelet-start,control-plane-join",
+        "preflight,control-plane-prepare,control-plane-join",
+        "preflight,control-plane-prepare,check-etcd,kubelet-start",
+    ]
+    assert "control-plane-join" not in api.leases
+    assert (second.state / "etcd-peers").read_text() == "127.0.0.1\n"
+    assert (second.state / "cluster-configuration").read_text() == 'a: "<b>"\n'
+    assert (second.root / "root/.kube/config").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.fixture
+def etcd(authority: Authority) -> Iterator[Api]:
+    """Give the etcd of the first control plane."""
+    yield from serving(Api(authority), "etcd/server", ("127.0.0.1", 0))
+
+
+def test_between_member_add_and_the_manifest(second: Machine, etcd: Api) -> None:
+    """The power goes right after "member add": forward, from the list of members, never back."""
+    second.environment["CRASH_IN_JOIN"] = "1"
+    second.environment["AIRSEED_ETCD_PORT"] = str(etcd.port)
+    assert second.run("bootstrap", "kubeadm").returncode != 0
+    assert (second.root / "member-added").exists()
+    manifest = second.root / "etc/kubernetes/manifests/etcd.yaml"
+    assert not manifest.exists()
+    del second.environment["CRASH_IN_JOIN"]
+    etcd.members = [
+        {"ID": "1", "name": "k8s01", "peerURLs": ["https://10.0.0.1:2380"]},
+        {"ID": "2", "peerURLs": ["https://10.0.0.2:2380"]},
+    ]
+    etcd.quorum = False
+    (second.root / "var/lib/etcd/member").mkdir(parents=True)  # etcd starts by the manifest
+    before = len(second.called("kubeadm"))
+    assert second.run("bootstrap", "kubeadm").returncode == 0, second.result
+    text = manifest.read_text()
+    assert (
+        "    - --initial-cluster=k8s01=https://10.0.0.1:2380,k8s02=https://10.0.0.2:2380\n" in text
+    )
+    assert "    - --initial-cluster-state=existing\n" in text
+    assert second.called("kubeadm", "reset") == []
+    assert [call[3:5] for call in second.calls if call[:3] == ["kubeadm", "join", "phase"]] == [
+        ["control-plane-join", "--help"],
+        ["control-plane-join", "update-status"],
+        ["control-plane-join", "mark-control-plane"],
+    ]
+    assert len(second.called("kubeadm")) > before
+
+
+def test_nobody_can_be_asked_whether_we_are_a_member(second: Machine) -> None:
+    second.environment["CRASH_IN_JOIN"] = "1"
+    second.run("bootstrap", "kubeadm")
+    del second.environment["CRASH_IN_JOIN"]
+    assert second.run("bootstrap", "kubeadm").returncode == 1
+    assert second.result["message"].startswith("no other control plane's etcd answers (127.0.0.1")
+    assert second.called("kubeadm", "reset") == []
+    assert "never run kubeadm reset" in second.run("status").stdout
+
+
+def test_back_only_with_quorum_and_without_membership(second: Machine, etcd: Api) -> None:
+    second.environment["CRASH_IN_JOIN"] = "1"
+    second.run("bootstrap", "kubeadm")
+    del second.environment["CRASH_IN_JOIN"]
+    second.environment["AIRSEED_ETCD_PORT"] = str(etcd.port)
+    etcd.members = [{"ID": "1", "name": "k8s01", "peerURLs": ["https://10.0.0.1:2380"]}]
+    etcd.quorum = False
+    assert second.run("bootstrap", "kubeadm").returncode == 1
+    assert second.result["message"] == "etcd has no quorum"
+    assert second.called("kubeadm", "reset") == []
+    etcd.quorum = True
+    second.run("bootstrap", "kubeadm")
+    assert len(second.called("kubeadm", "reset")) == 1
+
+
+def guard(machine: Machine) -> tuple[int, str]:
+    ran = machine.source("guard", "tls", "init")
+    return ran.returncode, ran.stdout
+
+
+def test_a_living_cluster_is_never_initialised_again(first: Machine, api: Api) -> None:
+    first.set(ENDPOINT=f"127.0.0.1:{api.port}", ADDRESS="10.0.0.1")
+    first.set(ADDRESSES="10.0.0.1")
+    script = f"signs_of_life() {{ api_lives 127.0.0.1 {api.port}; }}; guard"
+    ran = first.source(script, "tls", "init")
+    assert ran.returncode == 1
+    assert f"an API server of this cluster answers at 127.0.0.1:{api.port}" in ran.stdout
+    # once is enough: it may be down the next time
+    assert guard(first)[0] == 1
+    assert first.called("kubeadm") == []
+
+
+def test_others_on_those_ports_are_no_cluster(first: Machine, authority: Authority) -> None:
+    for server in serving(Api(authority), "front-proxy-client", ("127.0.0.1", 0)):
+        ran = first.source(f"api_lives 127.0.0.1 {server.port}", "tls", "init")
+        assert (ran.returncode, ran.stdout) == (0, "")
+        # without an authority to compare any API server is one too many
+        (first.root / "etc/airseed/pki/ca.crt").unlink()
+        ran = first.source(f"api_lives 127.0.0.1 {server.port}", "tls", "init")
+        assert ran.stdout == f"an API server answers at 127.0.0.1:{server.port}\n"
+        ran = first.source(
+            f"handshake() {{ command openssl s_client -connect 127.0.0.1:{server.port} "
+            "</dev/null 2>/dev/null; }; etcd_lives 10.0.0.2",
+            "tls",
+            "init",
+        )
+        assert ran.stdout == "etcd answers at 10.0.0.2:2380\n"
+    assert first.source("etcd_lives 127.0.0.1; api_lives 127.0.0.1 1", "tls", "init").stdout == ""

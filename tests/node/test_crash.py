@@ -1,0 +1,112 @@
+"""The power goes at every call that a step makes; started again, the node always gets there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from conftest import Machine
+
+TOKEN = b"0123456789abcdef"
+LAST = 62
+"""More calls than a first control plane makes; a turn behind its last call finds it finished."""
+
+
+@pytest.fixture
+def alone(first: Machine) -> Machine:
+    first.set(REGISTRY="registry.lan/k8s", UNTAINT="1", PACKAGES="kubeadm-1.18.5-0")
+    first.set(SUMS="e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+    first.write("opt/airseed/bundle/SHA256SUMS", "")
+    first.write("joined-control-planes", "node/k8s01\n")
+    first.write("var/lib/cloud/instances/i/user-data.txt", f"token: {TOKEN.decode()}", 0o600)
+    first.write("var/lib/cloud/seed/nocloud/user-data", f"token: {TOKEN.decode()}")
+    return first
+
+
+def holders(root: Path, needle: bytes) -> Iterator[str]:
+    """Give the files that hold something, those apart that have to."""
+    for path in root.rglob("*"):
+        place = str(path.relative_to(root))
+        if place.startswith(("etc/kubernetes/pki", "var/lib/etcd")) or not path.is_file():
+            continue
+        if needle in path.read_bytes():
+            yield place
+
+
+def check(machine: Machine) -> None:
+    """Hold a finished first control plane against what must be true of it, however it got there."""
+    assert machine.result["state"] == "done", machine.result
+    assert machine.called("kubeadm", "reset") == []
+    ca = (machine.authority.folder / "ca.crt").read_bytes()
+    assert (machine.root / "etc/kubernetes/pki/ca.crt").read_bytes() == ca
+    key = (machine.authority.folder / "ca.key").read_bytes()
+    assert (machine.root / "etc/kubernetes/pki/ca.key").read_bytes() == key
+    for needle in (TOKEN, b"5f" * 32, key):
+        assert list(holders(machine.root, needle)) == []
+    assert (machine.root / "etc/cloud/cloud-init.disabled").exists()
+    assert not (machine.root / "uploaded").exists()
+    # others could not act on anything before it was on record that they might
+    for call in machine.calls:
+        assert call[:1] != ["kubeadm"] or "--config" in call
+
+
+@pytest.mark.parametrize("turn", range(1, LAST, 6))
+def test_a_power_cut_at_any_call(alone: Machine, turn: int) -> None:
+    alone.run("bootstrap", environment={"CRASH": str(turn)})
+    ran = alone.run("bootstrap")
+    assert ran.returncode == 0, ran.stdout
+    check(alone)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("turn", range(1, LAST))
+def test_a_power_cut_at_every_call(alone: Machine, turn: int) -> None:
+    test_a_power_cut_at_any_call(alone, turn)
+
+
+@pytest.mark.parametrize("turn", [35, 40, 45])
+def test_and_it_empties_what_was_written_last(alone: Machine, turn: int) -> None:
+    """Files whose data were not on disk yet come back empty: stamps, keys, manifests."""
+    alone.run("bootstrap", environment={"CRASH": str(turn)})
+    for folder in ("var/lib/airseed/stamps", "etc/kubernetes"):
+        for path in sorted((alone.root / folder).rglob("*")):
+            # what was synced before is safe: the copies, and the stamps that say so
+            if path.is_file() and path.name not in {"no-return", "joined", "certificates"}:
+                path.write_bytes(b"")
+    ran = alone.run("bootstrap")
+    assert ran.returncode == 0, (alone.state / "log/kubeadm.log").read_text()
+    check(alone)
+
+
+def test_secrets_stay_while_the_window_is_open(alone: Machine) -> None:
+    """Two more control planes are expected: the timer keeps Secret and key until they are in."""
+    alone.set(CONTROL_PLANES="k8s01 k8s02 k8s03", WINDOW="86400")
+    assert alone.run("bootstrap").returncode == 0
+    timer = alone.root / "etc/systemd/system/airseed-window.timer"
+    assert timer.exists()
+    assert ["systemctl", "start", "airseed-window.timer"] in alone.calls
+    assert (alone.root / "uploaded").exists()
+    # its token has expired, so kubeadm's token cleaner took it away
+    (alone.root / "uploaded").unlink()
+    assert alone.run("window").returncode == 0
+    assert (alone.root / "uploaded").exists()
+    assert (alone.root / "etc/airseed/kubeadm.yaml").exists()
+    alone.write("joined-control-planes", "node/k8s01\nnode/k8s02\nnode/k8s03\n")
+    ran = alone.run("window")
+    assert ran.stdout.splitlines()[0] == "all declared control planes have joined"
+    assert not timer.exists()
+    check(alone)
+
+
+def test_the_window_closes_by_time(alone: Machine) -> None:
+    alone.set(CONTROL_PLANES="k8s01 k8s02")
+    assert alone.run("bootstrap").returncode == 0
+    alone.write("var/lib/airseed/window-began", "1000\n")
+    ran = alone.run("window")
+    assert ran.stdout.startswith("the window is over")
+    check(alone)

@@ -1,0 +1,212 @@
+"""Where the bundle is found, and that nothing of it is used unchecked."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.server
+import tarfile
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import scene as scene_module
+    from conftest import Machine
+
+
+@pytest.fixture
+def bundled(machine: Machine, stage: scene_module.Stage) -> Machine:
+    """Give a machine whose seed wants the bundle that the real pipeline made."""
+    machine.set(
+        SUMS=hashlib.sha256(stage.layout.sums).hexdigest(),
+        REPOSITORIES=" ".join(
+            sorted(
+                {one.path.split("/")[1] for one in stage.layout.extents if "repodata" in one.path}
+            )
+        ),
+        PACKAGES="kubeadm-1.18.5-0 docker-ce-3:19.03.9-3.el7",
+    )
+    return machine
+
+
+def attach(machine: Machine, bundle: Path, name: str = "vdb") -> Path:
+    """Make a file the block device NAME."""
+    (machine.root / "sys/class/block" / name).mkdir(parents=True)
+    disk = machine.root / "dev" / name
+    disk.parent.mkdir(exist_ok=True)
+    disk.symlink_to(bundle)
+    return disk
+
+
+@pytest.fixture
+def site(stage: scene_module.Stage, tmp_path: Path) -> Iterator[str]:
+    """Serve the unpacked bundle by a plain web server."""
+    folder = tmp_path / "site"
+    with tarfile.open(stage.bundle) as tar:
+        tar.extractall(folder, filter="data")
+    serve = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    serve.log_message = lambda *_: None  # type: ignore[attr-defined]
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def unpack(machine: Machine, stage: scene_module.Stage) -> Path:
+    folder = machine.root / "opt/airseed/bundle"
+    with tarfile.open(stage.bundle) as tar:
+        tar.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.mark.parametrize("way", ["folder", "disk", "url"])
+def test_packages_and_images_arrive(
+    bundled: Machine, stage: scene_module.Stage, site: str, way: str
+) -> None:
+    if way == "folder":
+        unpack(bundled, stage)
+    elif way == "disk":
+        other = bundled.folder / "other"
+        other.write_bytes(b"\xeb\x63" + bytes(4096))
+        attach(bundled, other, "sda")
+        attach(bundled, stage.bundle)
+    else:
+        bundled.set(PAYLOAD_URL=f"{site}/")
+    ran = bundled.run("bootstrap", "packages", "images")
+    assert ran.returncode == 0, ran.stdout
+    (yum,) = bundled.called("yum")
+    assert yum[1:6] == [
+        "-y",
+        "--disablerepo=*",
+        "--enablerepo=airseed-*",
+        "--disableexcludes=all",
+        "--setopt=skip_missing_names_on_install=False",
+    ]
+    assert yum[6:] == ["install", "kubeadm-1.18.5-0", "docker-ce-3:19.03.9-3.el7"]
+    loaded = (bundled.root / "images").read_text().split()[::2]
+    assert sorted(loaded) == sorted(
+        name.removeprefix("docker.io/").removeprefix("library/")
+        for image in stage.lock.images
+        if "worker" in image.roles
+        for name in [f"{image.reference.repository}:{image.reference.tag}"]
+    )
+    # loaded once: a second run has nothing to do
+    assert bundled.run("bootstrap", "packages", "images").returncode == 0
+    assert len(bundled.called("docker", "load")) == 1
+    assert len(bundled.called("yum")) == 1
+    assert not (bundled.state / "payload/images").exists()
+
+
+def test_repositories_are_the_bundles(bundled: Machine, stage: scene_module.Stage) -> None:
+    attach(bundled, stage.bundle)
+    assert bundled.run("bootstrap", "packages").returncode == 0
+    text = (bundled.root / "etc/yum.repos.d/airseed.repo").read_text()
+    first = text.split("\n\n")[0].splitlines()
+    base = f"file://{bundled.state}/payload"
+    assert first == [
+        "[airseed-centos-7.6-extras]",
+        "name=airseed bundle, centos-7.6-extras",
+        f"baseurl={base}/yum/centos-7.6-extras",
+        "enabled=0",
+        "gpgcheck=1",
+        f"gpgkey={base}/keys/centos-7.asc {base}/keys/docker-ce.asc {base}/keys/google-rpm.asc",
+        "metadata_expire=1",
+    ]
+    for extent in stage.layout.extents:
+        if extent.path.startswith("yum/"):
+            content = (bundled.state / "payload" / extent.path).read_bytes()
+            assert hashlib.sha256(content).hexdigest() == extent.digest.hex
+
+
+def test_another_bundle_is_refused(bundled: Machine, stage: scene_module.Stage) -> None:
+    attach(bundled, stage.bundle)
+    bundled.set(SUMS="1" * 64)
+    ran = bundled.run("bootstrap", "packages")
+    assert ran.returncode == 1
+    assert bundled.result["message"] == (
+        f"this is another bundle than the seed wants, or it is damaged: {bundled.root}/dev/vdb"
+    )
+    assert bundled.result["state"] == "failed"
+    assert "1" * 64 in bundled.result["hint"]
+
+
+def test_no_bundle_at_all(bundled: Machine) -> None:
+    assert bundled.run("bootstrap", "packages").returncode == 1
+    assert bundled.result["message"].startswith("no bundle is there: none in ")
+    assert bundled.result["hint"].startswith("attach bundle.tar as a disk")
+
+
+@pytest.mark.parametrize("kind", ["yum/", "images/blobs"])
+def test_a_flipped_bit_is_found(bundled: Machine, stage: scene_module.Stage, kind: str) -> None:
+    """Neither a package nor a layer with another digest reaches yum or docker."""
+    listed = stage.layout.extent("images/worker/linux-amd64/blobs").content
+    assert isinstance(listed, bytes)
+    used = {f"images/{path}" for path in listed.decode().split()}
+    used |= {one.path for one in stage.layout.extents if one.path.startswith("yum/")}
+    extent = max(
+        (one for one in stage.layout.extents if one.path in used and one.path.startswith(kind)),
+        key=lambda one: one.size,
+    )
+    damaged = bundled.folder / "damaged.tar"
+    content = bytearray(stage.bundle.read_bytes())
+    content[extent.offset + extent.size // 2] ^= 1
+    damaged.write_bytes(content)
+    attach(bundled, damaged)
+    ran = bundled.run("bootstrap", "packages" if kind == "yum/" else "images")
+    assert ran.returncode == 1
+    assert bundled.result["message"].startswith(f"{extent.path}, from {bundled.root}/dev/vdb, is")
+    assert bundled.called("yum") == bundled.called("docker", "load") == []
+    # the mended disk is enough
+    (bundled.root / "dev/vdb").unlink()
+    (bundled.root / "dev/vdb").symlink_to(stage.bundle)
+    assert bundled.run("bootstrap", "packages", "images").returncode == 0
+
+
+def test_a_copy_torn_by_a_power_cut_is_made_again(
+    bundled: Machine, stage: scene_module.Stage
+) -> None:
+    attach(bundled, stage.bundle)
+    assert bundled.run("bootstrap", "packages").returncode == 0
+    (bundled.root / "rpms").unlink()
+    torn = sorted((bundled.state / "payload/yum").rglob("*.rpm"))
+    torn[0].write_bytes(b"")
+    torn[1].unlink()
+    assert bundled.run("bootstrap", "packages").returncode == 0
+    assert torn[0].stat().st_size > 0 < torn[1].stat().st_size
+
+
+def test_a_cut_transaction_is_completed_and_checked(
+    bundled: Machine, stage: scene_module.Stage
+) -> None:
+    attach(bundled, stage.bundle)
+    bundled.write("var/lib/airseed/yum-runs", "")
+    bundled.write("var/lib/rpm/__db.001", "stale")
+    bundled.write("rpms", "kubeadm-1.18.5-0\nlibseccomp-2.3.1-3.el7.x86_64\n")
+    bundled.write("damaged", "libseccomp-2.3.1-3.el7.x86_64\n")
+    ran = bundled.run("bootstrap", "packages")
+    assert ran.returncode == 0, (bundled.state / "log/packages.log").read_text()
+    assert [call[-1] for call in bundled.called("yum")] == [
+        "docker-ce-3:19.03.9-3.el7",
+        "libseccomp-2.3.1-3.el7.x86_64",
+    ]
+    assert "reinstall" in bundled.called("yum")[1]
+    assert not (bundled.root / "var/lib/rpm/__db.001").exists()
+    assert not (bundled.state / "yum-runs").exists()
+
+
+def test_containerd_takes_the_same_subset(bundled: Machine, stage: scene_module.Stage) -> None:
+    attach(bundled, stage.bundle)
+    bundled.set(RUNTIME="containerd", ROLE="control-plane")
+    assert bundled.run("bootstrap", "images").returncode == 0, bundled.result
+    names = {line.split()[0] for line in (bundled.root / "images").read_text().splitlines()}
+    assert "k8s.gcr.io/kube-apiserver:v1.18.5" in names
+    assert bundled.run("bootstrap", "images").returncode == 0
+    assert len(bundled.called("ctr", "--namespace", "k8s.io", "images", "import")) == 1
