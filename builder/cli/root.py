@@ -24,6 +24,7 @@ VERBS = (
     "secrets",
     "seeds",
     "kubeconfig",
+    "status",
     "find-images",
     "demo",
     "schema",

@@ -1,0 +1,65 @@
+"""``airseed status``: show how first boot stands on many nodes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from builder.cli.verb import as_json, existing, verb
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.cli.voice import Voice
+    from builder.model.result import Result
+
+
+@verb(
+    "status",
+    examples="""
+    airseed status results/*.json
+    airseed status consoles/k8s01.log consoles/k8s02.log
+    airseed status results/*.json --json
+    """,
+)
+@click.argument("files", type=existing(), nargs=-1, required=True, metavar="FILE...")
+@as_json
+@click.pass_obj
+def command(voice: Voice, files: tuple[Path, ...], *, as_json: bool) -> int:
+    """Show how first boot stands on many nodes.
+
+    Each FILE is a node's /var/lib/airseed/result.json (or what it posted home), or the text of its
+    console or journal. What wants attention comes first. Exits with 1 when a node failed.
+    """
+    from builder.pipeline import status
+
+    results = status.read(files)
+    if as_json:
+        voice.json([asdict(one) for one in results])
+    else:
+        voice.table(
+            ("NODE", "ROLE", "STATE", "STEP", "SECONDS", "WHAT"),
+            [
+                (
+                    one.node,
+                    one.role or "-",
+                    one.state,
+                    one.step or "-",
+                    "-" if one.seconds is None else str(one.seconds),
+                    _what(one),
+                )
+                for one in results
+            ],
+        )
+        for one in results:
+            if one.hint:
+                voice.note(f"{one.node}: hint: {one.hint}")
+    return 1 if any(one.state == "failed" for one in results) else 0
+
+
+def _what(result: Result) -> str:
+    if result.state == "failed":
+        return f"{result.message} (exit code {result.exit_code}, attempt {result.attempt})"
+    return f"waiting for {result.waiting_for}" if result.waiting_for else ""

@@ -1,0 +1,28 @@
+"""How first boot stands on one node: what ``result.json`` says, or what a console showed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["running", "waiting", "failed", "done"]
+STATES: tuple[State, ...] = ("running", "waiting", "failed", "done")
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """Hold one node's state; what the source did not say is empty or None."""
+
+    node: str
+    cluster: str = ""
+    role: str = ""
+    state: State
+    step: str = ""
+    attempt: int = 1
+    exit_code: int | None = None
+    message: str = ""
+    hint: str = ""
+    waiting_for: str = ""
+    seconds: int | None = None
+    """From the beginning of first boot to the last thing that was said."""

@@ -1,0 +1,133 @@
+"""``airseed status``: results and consoles of many nodes in one table."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builder.cli.root import run
+from builder.errors import DocumentError
+from builder.pipeline import status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RESULT: dict[str, Any] = {
+    "format": 1,
+    "cluster": "prod",
+    "node": "k8s02",
+    "role": "control-plane",
+    "generation": "1",
+    "state": "waiting",
+    "step": "kubeadm",
+    "attempt": 1,
+    "exit_code": 0,
+    "message": "",
+    "hint": "",
+    "waiting_for": "the join lease, which k8s03 holds",
+    "retry_in": 0,
+    "started": 1000,
+    "updated": 1061,
+    "steps": [{"name": "packages", "seconds": 4, "finished": 1010}],
+    "waits": [],
+    "lines": ["x"],
+}
+FAILED = """\
+[    3.2] systemd[1]: Started airseed: bring this machine into its Kubernetes cluster.
+Nov 25 03:00:00 k8s04 bootstrap[811]: airseed: step preflight\r
+Nov 25 03:00:02 k8s04 bootstrap[811]: airseed: step preflight is done after 2 s\r
+\x1b[0;32mairseed: step packages\x1b[0m
+airseed: step packages failed (exit code 1, attempt 2): no bundle was found
+airseed:   yum: nothing to do
+airseed: hint: attach the bundle as a disk
+airseed: trying again in 5 seconds; airseed-status tells how it stands
+"""
+DONE = """\
+airseed: step finish
+airseed: step finish is done after 1 s
+airseed: k8s05 is in its cluster, after 93 s
+"""
+TABLE = """\
+NODE   ROLE           STATE    STEP      SECONDS  WHAT
+k8s04  -              failed   packages  -        no bundle was found (exit code 1, attempt 2)
+k8s02  control-plane  waiting  kubeadm   61       waiting for the join lease, which k8s03 holds
+k8s06  -              running  images    -
+k8s05  -              done     -         93
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    (tmp_path / "k8s04").mkdir()
+    found = {
+        "k8s02.json": json.dumps(RESULT),
+        "k8s04/console.log": FAILED,
+        "serial-5.log": DONE,
+        "k8s06.txt": "airseed: step images\n",
+    }
+    for name, text in found.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    return [tmp_path / name for name in found]
+
+
+def test_what_wants_attention_comes_first(files: list[Path]) -> None:
+    found = status.read(files)
+    assert [(one.node, one.state, one.step) for one in found] == [
+        ("k8s04", "failed", "packages"),
+        ("k8s02", "waiting", "kubeadm"),
+        ("k8s06", "running", "images"),
+        ("k8s05", "done", ""),
+    ]
+    assert (found[0].exit_code, found[0].attempt) == (1, 2)
+    assert (found[0].message, found[0].hint) == (
+        "no bundle was found",
+        "attach the bundle as a disk",
+    )
+    assert (found[1].seconds, found[3].seconds) == (61, 93)
+
+
+def test_the_table(files: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["status", *map(str, files)]) == 1
+    out, err = capsys.readouterr()
+    assert out == TABLE
+    assert err == "k8s04: hint: attach the bundle as a disk\n"
+    assert run(["status", str(files[2]), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["state"] == "done"
+
+
+def test_a_machine_that_went_on_is_no_longer_failed(tmp_path: Path) -> None:
+    path = tmp_path / "k8s04.log"
+    path.write_text(FAILED + "airseed: step packages\nairseed: waiting for the time\n" + DONE)
+    (found,) = status.read([path])
+    assert (found.state, found.message, found.hint, found.waiting_for) == ("done", "", "", "")
+    path.write_text(FAILED + "airseed: step kubeadm\nairseed: waiting for the API server\n")
+    (found,) = status.read([path])
+    assert (found.state, found.step, found.waiting_for) == (
+        "waiting",
+        "kubeadm",
+        "the API server",
+    )
+
+
+def test_every_file_that_is_neither_is_named(tmp_path: Path) -> None:
+    texts = {
+        "empty.log": "",
+        "cut.json": '{"format": 1, "node": "a"',
+        "new.json": json.dumps({**RESULT, "format": 2, "state": "lost"}),
+        "binary": "\0\1\2",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(DocumentError) as caught:
+        status.read([tmp_path / name for name in texts])
+    assert [
+        (fault.where.removeprefix(f"{tmp_path}/"), fault.what) for fault in caught.value.faults
+    ] == [
+        ("empty.log", "no line of airseed's is in it"),
+        ("cut.json: line 1, column 26", "not JSON: Expecting ',' delimiter"),
+        ("new.json: format", "2 is out of range"),
+        ("new.json: state", "'lost' is not one of the choices"),
+        ("binary", "no line of airseed's is in it"),
+    ]
