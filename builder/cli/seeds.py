@@ -106,4 +106,9 @@ def command(
         count = len(written.nodes)
         nodes_text = "1 node" if count == 1 else f"{count} nodes"
         voice.say(f"wrote {written.folder}: {nodes_text}, {len(written.changed)} changed")
+        for name in written.late:
+            voice.say(
+                f"to let {name} into a cluster that is up: "
+                f"ssh CONTROL-PLANE sudo bash -s < {written.folder / name / 'admit.sh'}"
+            )
     return 0

@@ -6,7 +6,7 @@ node's files depend on itself and its cluster alone, so that adding a worker cha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder import disk
@@ -21,7 +21,7 @@ from builder.pipeline import lock as lock_verb
 from builder.pipeline import secrets as secrets_verb
 from builder.pipeline.bundle import arrange
 from builder.pipeline.redact import differences
-from builder.render import inventory, iso
+from builder.render import admit, inventory, iso
 from builder.render.plan import Plan
 from builder.render.seed import META_DATA, NETWORK_CONFIG, USER_DATA, mistakes, seed
 from builder.secrets import store
@@ -48,7 +48,9 @@ class Written:
     nodes: tuple[str, ...]
     changed: tuple[str, ...]
     """Of the nodes, those whose files are not what they were."""
-    stale: tuple[str, ...] = field(default=())
+    late: tuple[str, ...] = ()
+    """Nodes that were asked for by name and join: a cluster that is up may have to be told."""
+    stale: tuple[str, ...] = ()
     """Folders with seeds of nodes that cluster.yaml does not name; they are left alone."""
 
 
@@ -84,12 +86,14 @@ def write(
         for node in chosen:
             if _write_node(folder, node.name, seed(plan, node), images=images):
                 changed.append(node.name)
+            _write_admission(folder / node.name / admit.NAME, admit.script(plan, node))
             progress.advance(1)
     _write_changed(folder / INVENTORY, inventory.render(plan.cluster).encode())
     return Written(
         folder=folder,
         nodes=tuple(node.name for node in chosen),
         changed=tuple(changed),
+        late=tuple(n.name for n in chosen if nodes and plan.part(n) != "init"),
         stale=_stale(folder, plan.cluster),
     )
 
@@ -201,6 +205,14 @@ def _write_node(folder: Path, name: str, files: Mapping[str, bytes], *, images: 
     elif changed or not image.exists():
         disk.put(image, iso.render(files), mode=disk.PRIVATE, sync=False)
     return changed
+
+
+def _write_admission(path: Path, script: str | None) -> None:
+    """Keep the script for the operator's side beside the seed; the machine never gets it."""
+    if script is not None:
+        _write_changed(path, script.encode())
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _write_changed(path: Path, content: bytes) -> bool:

@@ -64,6 +64,7 @@ def test_every_node_gets_a_folder_and_an_image(site: Site) -> None:
     written = site.write()
     assert written == seeds.Written(folder=site.seeds, nodes=NAMES, changed=NAMES, stale=())
     files = {f"{name}/{file}" for name in NAMES for file in ("user-data", "meta-data")}
+    files |= {f"{name}/admit.sh" for name in NAMES[1:]}
     assert set(site.contents()) == {*files, *(f"{n}.iso" for n in NAMES), "inventory.yaml"}
     modes = {stat.S_IMODE(path.stat().st_mode) for path in site.seeds.rglob("*") if path.is_file()}
     assert modes == {0o600}
@@ -105,6 +106,10 @@ def test_a_new_control_plane_changes_the_first_nodes_seed_alone(site: Site) -> N
 def test_one_node_can_be_had_alone(site: Site) -> None:
     written = site.write(nodes=["k8s04"])
     assert (written.nodes, written.changed) == (("k8s04",), ("k8s04",))
+    assert written.late == ("k8s04",)
+    assert site.write(nodes=["k8s01"]).late == ()
+    shutil.rmtree(site.seeds / "k8s01")
+    (site.seeds / "k8s01.iso").unlink()
     assert sorted(entry.name for entry in site.seeds.iterdir()) == [
         "inventory.yaml",
         "k8s04",
@@ -194,3 +199,8 @@ def test_the_command_line(
     assert "+++ after/k8s06/meta-data" in out
     assert run(words) == 0
     assert "wrote seeds: 6 nodes, 1 changed" in capsys.readouterr().err
+    assert run([*words, "--node", "k8s06"]) == 0
+    assert (
+        "to let k8s06 into a cluster that is up: "
+        "ssh CONTROL-PLANE sudo bash -s < seeds/k8s06/admit.sh"
+    ) in capsys.readouterr().err

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from builder.model.choice import CALICO, NONE
 from builder.model.spec import API_PORT, Endpoint
 from builder.render.cloudinit import packages
+from builder.render.shell import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,12 +35,7 @@ def env(plan: Plan, node: Node) -> str:
         "PACKAGES": " ".join(packages.of(plan, machine)),
         **_outside(plan, node, machine),
     }
-    return "".join(f"AIRSEED_{name}={shell(value)}\n" for name, value in values.items())
-
-
-def shell(value: str) -> str:
-    """Quote a value for bash; nothing in it is expanded."""
-    return "'" + value.replace("'", "'\\''") + "'"
+    return "".join(f"AIRSEED_{name}={quoted(value)}\n" for name, value in values.items())
 
 
 def _node(plan: Plan, node: Node) -> Mapping[str, str]:
