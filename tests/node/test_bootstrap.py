@@ -89,6 +89,19 @@ def test_a_failure_is_told_and_tried_again(alone: Machine) -> None:
     assert "step packages failed (exit code 7, attempt 1): Error: disk I/O" in ran.stdout
 
 
+def test_what_is_waited_for_reaches_the_console(machine: Machine) -> None:
+    """A step's words go to its log; the runner keeps the console open as descriptor 8."""
+    script = 'load_environment; exec 8>"$STATE/console"; waiting "the moon"; waiting "the moon"'
+    machine.state.mkdir(parents=True, exist_ok=True)
+    ran = machine.source(script)
+    assert ran.returncode == 0, ran.stdout
+    assert (machine.state / "console").read_text() == "airseed: waiting for the moon\n"
+    assert machine.result["waiting_for"] == "the moon"
+    ran = machine.source('load_environment; waiting "a runner without a console"; echo on')
+    expected = "waiting for a runner without a console\non\n"
+    assert (ran.returncode, ran.stdout) == (0, expected)
+
+
 def test_secrets_do_not_reach_logs(alone: Machine) -> None:
     token = TOKEN
     alone.write(

@@ -92,12 +92,22 @@ escaped_hex() { printf '%s' "$1" | sed 's/../\\x&/g'; }
 # Tell whether the API server knows our token, and fail when it is clear that it never will.
 api_knows_us() {
     learn_authority || return 1
-    api GET "/api/v1/namespaces/kube-public/configmaps/cluster-info"
+    api GET "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"
     case $API_TROUBLE in
     51 | 60) fail "the API server at $AIRSEED_ENDPOINT has a certificate that is not of this cluster's authority" \
         "is the endpoint another cluster's? then give this cluster one of its own; else render the seed with the cluster's own secrets" ;;
     esac
-    [ "$API_CODE" = 200 ] && grep -q "jws-kubeconfig-$(token | cut -d . -f 1)\"" "$API_BODY"
+    [ "$API_CODE" = 200 ] && cluster_is_announced
+}
+
+# kubeadm join begins with what is signed with our token. Everybody may read it but whoever has a
+# name: kubeadm's rule is for system:anonymous alone.
+cluster_is_announced() {
+    {
+        api_request GET /api/v1/namespaces/kube-public/configmaps/cluster-info ''
+        printf 'cacert = "%s"\n' "$AUTHORITY"
+    } | curl -q -s -K - >/dev/null 2>&1 || return 1
+    grep -qs "jws-kubeconfig-$(token | cut -d . -f 1)\"" "$API_BODY"
 }
 
 # A node of our name that is Ready is another machine, or this one before it was made anew.

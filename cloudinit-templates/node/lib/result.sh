@@ -48,6 +48,8 @@ waiting() {
     WAITING=$1
     WAITING_SINCE=$(now)
     say "waiting for $1"
+    # a step's words go to its log; the runner keeps the console open for this one line
+    { printf 'airseed: waiting for %s\n' "$1" >&8; } 2>/dev/null || true
     report waiting '' '' "$1"
 }
 
