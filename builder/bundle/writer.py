@@ -145,7 +145,7 @@ class _Run:
             past = journal.read(journal_path(self._target))
             layout = self._layout
             same = past.layout == layout.digest.hex and self._part.size == layout.size
-            free = self._room()
+            free = self._free = self._room()
             if not same and past.claims and self._part.size:
                 self._rescue(past, free, opened)
             past = past if same else journal.Past(claims={})
@@ -162,11 +162,26 @@ class _Run:
         """Fetch, finish, rename."""
         self._prepare()
         total = sum(extent.size for extent in self._layout.fetched)
+        size, missing = self._layout.size, self._missing()
+        self._reporter.say(
+            f"{self._target.name}: {size:,} bytes, {missing:,} of them to fetch;"
+            f" {self._free:,} bytes are free"
+        )
         with self._reporter.progress(self._target.name, total) as progress:
             outcomes = self._fetch(supply, policy, progress)
         self._finish()
         ordered = sorted(outcomes, key=lambda outcome: outcome.path)
         return Result(target=self._target, size=self._layout.size, outcomes=tuple(ordered))
+
+    def _missing(self) -> int:
+        """Give the bytes that no earlier run has finished, each digest's once."""
+        had = {extent.digest for extent in self._layout.fetched if self._is_sure(extent)}
+        wanted = {extent.digest: extent.size for extent in self._layout.fetched}
+        return sum(
+            size
+            for digest, size in wanted.items()
+            if digest not in had and digest not in self._rescued
+        )
 
     def _room(self) -> int:
         """Give the free bytes; raise StorageError if the disk cannot take the bundle."""

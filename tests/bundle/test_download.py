@@ -1,0 +1,213 @@
+"""One artifact's state, with sources that do as they are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builder.bundle.download import Cancelled, Download, Job, StaleError, Stop
+from builder.bundle.layout import Extent
+from builder.errors import Fault, FetchError
+from builder.model.artifact import File
+from builder.model.digest import Digest
+from builder.report import Silent
+
+if TYPE_CHECKING:
+    import io
+
+CONTENT = bytes(range(256)) * 20
+START = 1536
+
+
+class Memory:
+    """Be a place."""
+
+    def __init__(self) -> None:
+        self.content = bytearray(10_000)
+
+    def write(self, view: memoryview, offset: int) -> None:
+        self.content[offset : offset + len(view)] = view
+
+    def readinto(self, view: memoryview, offset: int) -> int:
+        found = self.content[offset : offset + len(view)]
+        view[: len(found)] = found
+        return len(found)
+
+    def region(self, offset: int, size: int) -> io.BufferedReader:
+        raise NotImplementedError
+
+    @property
+    def artifact(self) -> bytes:
+        return bytes(self.content[START : START + len(CONTENT)])
+
+
+class Pieces:
+    """Be a stream of so many bytes at a time."""
+
+    def __init__(self, content: bytes, offset: int) -> None:
+        self.offset = offset
+        self.closed = False
+        self._rest = content
+
+    def readinto(self, view: memoryview, /) -> int:
+        count = min(len(view), len(self._rest), 1000)
+        view[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class Given:
+    """Be a source."""
+
+    content: bytes = CONTENT
+    resumes: bool = True
+    shift: int = 0
+    name: str = "given"
+    host: str = "host"
+    asked: list[int] = field(default_factory=list)
+    streams: list[Pieces] = field(default_factory=list)
+
+    def open(self, offset: int) -> Pieces:
+        self.asked.append(offset)
+        start = offset + self.shift if self.resumes else 0
+        self.streams.append(Pieces(self.content[start:], start))
+        return self.streams[-1]
+
+
+def download(*sources: Given, have: int = 0) -> Download:
+    artifact = File(
+        kind="file", path="files/x", digest=Digest.of(CONTENT), size=len(CONTENT), sources=()
+    )
+    extent = Extent(
+        path="files/x",
+        header=START - 512,
+        offset=START,
+        size=len(CONTENT),
+        digest=artifact.digest,
+        content=artifact,
+    )
+    return Download(Job(extent=extent, sources=sources, have=have))
+
+
+def attempt(item: Download, place: Memory, offset: int = 0, stop: Stop | None = None) -> None:
+    view = memoryview(bytearray(1 << 12))
+    with Silent().progress("x", None) as progress:
+        item.attempt(place, view, progress, stop or Stop(), offset=offset)
+
+
+def adopt(item: Download, place: Memory) -> None:
+    with Silent().progress("x", None) as progress:
+        item.adopt(place, memoryview(bytearray(700)), progress, Stop())
+
+
+def test_all_bytes_arrive_at_their_place() -> None:
+    item, place = download(source := Given()), Memory()
+    attempt(item, place)
+    assert (place.artifact, item.whole, item.right) == (CONTENT, True, True)
+    assert source.streams[0].closed
+    outcome = item.outcome()
+    assert (outcome.state, outcome.source, outcome.fetched) == ("fetched", "given", len(CONTENT))
+
+
+def test_a_body_that_ends_early_is_kept_and_ended_later() -> None:
+    item, place = download(short := Given(CONTENT[:3000]), Given(name="other")), Memory()
+    with pytest.raises(FetchError) as caught:
+        attempt(item, place)
+    assert str(caught.value) == "given: sent 3,000 of 5,120 bytes"
+    assert caught.value.temporary
+    assert (item.have, short.streams[0].closed) == (3000, True)
+    item.broke()
+    assert item.pass_on(Fault(where="given", what="broke"))
+    attempt(item, place, 3000)
+    assert place.artifact == CONTENT
+    outcome = item.outcome()
+    assert (outcome.source, [fault.what for fault in outcome.passed_over]) == ("other", ["broke"])
+    assert not item.pass_on(Fault(where="other", what="broke"))
+
+
+def test_what_an_earlier_run_left_is_hashed_and_used() -> None:
+    place = Memory()
+    place.write(memoryview(CONTENT[:2000]), START)
+    item = download(source := Given(), have=2000)
+    adopt(item, place)
+    assert (item.have, item.claimed) == (2000, 0)
+    attempt(item, place, item.have)
+    assert (source.asked, place.artifact) == ([2000], CONTENT)
+    assert (item.outcome().state, item.outcome().fetched) == ("resumed", len(CONTENT) - 2000)
+
+
+def test_a_claim_of_everything_needs_no_source() -> None:
+    place = Memory()
+    place.write(memoryview(CONTENT), START)
+    item = download(have=99_999)
+    adopt(item, place)
+    assert (item.whole, item.right) == (True, True)
+    assert (item.outcome().state, item.outcome().source) == ("cached", None)
+
+
+def test_a_whole_claim_that_is_wrong_is_dropped() -> None:
+    item = download(have=len(CONTENT))
+    adopt(item, Memory())
+    assert (item.have, item.whole) == (0, False)
+
+
+def test_a_wrong_prefix_starts_it_afresh_before_the_source_is_blamed() -> None:
+    item, place = download(source := Given(), have=2000), Memory()
+    adopt(item, place)
+    with pytest.raises(StaleError):
+        attempt(item, place, item.have)
+    assert (item.have, item.afresh) == (0, True)
+    attempt(item, place)
+    assert (source.asked, place.artifact) == ([2000, 0], CONTENT)
+
+
+def test_wrong_bytes_in_one_go_are_the_source_s_fault() -> None:
+    item = download(Given(CONTENT[::-1]))
+    with pytest.raises(FetchError) as caught:
+        attempt(item, Memory())
+    assert str(caught.value) == (
+        f"given: sent other bytes ({Digest.of(CONTENT[::-1])}) (expected {Digest.of(CONTENT)})"
+    )
+    assert (item.have, caught.value.temporary) == (0, False)
+
+
+def test_a_source_that_begins_anew_is_taken_from_its_beginning() -> None:
+    place = Memory()
+    place.write(memoryview(CONTENT[:2000]), START)
+    item = download(Given(resumes=False), have=2000)
+    adopt(item, place)
+    attempt(item, place, item.have)
+    assert (place.artifact, item.fetched) == (CONTENT, len(CONTENT))
+
+
+def test_a_source_that_begins_elsewhere_is_refused() -> None:
+    place = Memory()
+    place.write(memoryview(CONTENT[:2000]), START)
+    item = download(source := Given(shift=1), have=2000)
+    adopt(item, place)
+    with pytest.raises(FetchError) as caught:
+        attempt(item, place, item.have)
+    assert str(caught.value) == "given: sent bytes from 2,001 on (expected from 2,000 on)"
+    assert (item.have, source.streams[0].closed) == (2000, True)
+
+
+def test_nothing_is_written_once_nobody_waits() -> None:
+    item, place, stop = download(source := Given()), Memory(), Stop()
+    stop.wanted = True
+    with pytest.raises(Cancelled):
+        attempt(item, place, stop=stop)
+    assert (item.have, source.streams[0].closed, item.stream) == (0, True, None)
+    assert place.artifact == bytes(len(CONTENT))
+
+
+def test_failed_attempts_are_forgotten_by_the_next_source() -> None:
+    item = download(Given(), Given())
+    item.tries, item.failing_since, item.wasted = 3, 1.0, 60.0
+    item.pass_on(Fault(where="given", what="silent"))
+    assert (item.tries, item.failing_since, item.wasted) == (0, None, 0.0)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builder.bundle.region import RegionSource, open_region
+from builder.errors import FetchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def descriptor(tmp_path: Path) -> Iterator[int]:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    opened = os.open(path, os.O_RDONLY)
+    yield opened
+    os.close(opened)
+
+
+def test_a_part_reads_like_a_file_of_its_own(descriptor: int) -> None:
+    with open_region(descriptor, 2, 5) as file:
+        assert file.read() == b"23456"
+        assert file.read() == b""
+        assert file.seek(-2, os.SEEK_END) == 3
+        assert (file.read(1), file.tell()) == (b"5", 4)
+        file.seek(1)
+        file.seek(1, os.SEEK_CUR)
+        assert file.read(9) == b"456"
+        file.seek(99)
+        assert file.read(1) == b""
+        with pytest.raises(ValueError, match="before the beginning"):
+            file.raw.seek(-1)
+    os.fstat(descriptor)  # still open
+
+
+def test_two_parts_do_not_disturb_each_other(descriptor: int) -> None:
+    with open_region(descriptor, 0, 4) as one, open_region(descriptor, 4, 4) as other:
+        assert (one.read(2), other.read(2), one.read(), other.read()) == (
+            b"01",
+            b"45",
+            b"23",
+            b"67",
+        )
+    assert os.lseek(descriptor, 0, os.SEEK_CUR) == 0
+
+
+def test_a_part_beyond_the_end_is_short(descriptor: int) -> None:
+    with open_region(descriptor, 8, 5) as file:
+        assert file.read() == b"89"
+
+
+def test_a_source_streams_from_any_offset(descriptor: int) -> None:
+    source = RegionSource(name="old", descriptor=descriptor, start=3, size=4, state="cached")
+    assert source.host == ""
+    stream = source.open(1)
+    view = memoryview(bytearray(10))
+    assert (stream.offset, stream.readinto(view), bytes(view[:3])) == (1, 3, b"456")
+    assert stream.readinto(view) == 0
+    stream.close()
+
+
+def test_a_source_that_cannot_be_read_is_a_fetch_error(tmp_path: Path) -> None:
+    closed = os.open(tmp_path, os.O_RDONLY)
+    os.close(closed)
+    source = RegionSource(name="old", descriptor=closed, start=0, size=4, state="copied")
+    with pytest.raises(FetchError) as caught:
+        source.open(0).readinto(memoryview(bytearray(4)))
+    assert str(caught.value) == "old: Bad file descriptor"
+    assert not caught.value.temporary
