@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 from builder.bundle.examine import examine
 from builder.bundle.part import storage_error
 from builder.bundle.reader import TarBundle, open_bundle
-from builder.errors import DocumentError, Fault, VerificationError
+from builder.errors import DocumentError, Fault, StorageError, VerificationError
 from builder.formats import lock as lock_format
 from builder.formats.manifests import find_images
 from builder.formats.text import decode
+from builder.model.digest import Digest
 from builder.oci import layout as oci_layout
 from builder.oci import walk
 from builder.pipeline.bundle import arrange
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
 
     from builder.bundle.layout import Layout
     from builder.bundle.reader import FolderBundle
-    from builder.model.artifact import Package
-    from builder.model.digest import Digest
+    from builder.model.artifact import File, Package
     from builder.model.lock import Lock
     from builder.report import Reporter
 
@@ -80,22 +80,33 @@ class _Checks:
         self._layout: Layout | None = None
         self.lock: Lock | None = None
         self._packages: dict[str, Package] = {}
+        self._keys: dict[str | None, File] = {}
         self._signatures: Signatures | None = None
 
     def plan(self, content: bytes) -> Layout:
         """Read the lock and lay its bundle out."""
         lock = lock_format.parse(decode(content, "cluster.lock"), "cluster.lock")
         self._packages = {package.path: package for package in lock.packages}
+        self._keys = {one.fingerprint: one for one in lock.files if one.kind == "key"}
         self._signatures = Signatures(lock, self._read)
         self.lock = lock
         self._layout = arrange(lock, content)
         return self._layout
 
     def inspect(self, path: str, content: io.BufferedReader) -> None:
-        """Check the signature of an RPM whose digest is right."""
+        """Check the signature of an RPM whose digest is right, with keys that are."""
         package = self._packages.get(path)
-        if package is not None and self._signatures is not None:
+        if package is None or self._signatures is None:
+            return
+        if all(self._is_right(self._keys[one]) for one in package.keys if one in self._keys):
             self._signatures.check(package, content)
+
+    def _is_right(self, key: File) -> bool:
+        """Tell whether a key file is undamaged; one that is not is a fault of its own."""
+        try:
+            return Digest.of(self._read(key.path)) == key.digest
+        except StorageError:
+            return False
 
     def _read(self, path: str) -> bytes:
         """Read a member from where the lock has it: a damaged tar header does not hide it."""

@@ -42,6 +42,15 @@ def test_a_damaged_header_hides_no_other_fault(stage: Stage, tmp_path: Path) -> 
     assert [fault.where for fault in faults] == [header.path, content.path]
 
 
+def test_a_damaged_key_does_not_make_its_packages_suspect(stage: Stage, tmp_path: Path) -> None:
+    key = next(one for one in stage.layout.extents if one.path.startswith("keys/"))
+    damaged = bytearray(stage.bundle.read_bytes())
+    damaged[key.offset + key.size // 2] ^= 1
+    copy = tmp_path / "bundle.tar"
+    copy.write_bytes(damaged)
+    assert [fault.where for fault in verify(copy, reporter=Silent()).faults] == [key.path]
+
+
 def test_the_command_names_the_place_and_the_way_out_is_1(stage: Stage, tmp_path: Path) -> None:
     kind, name, place = flips.draw(stage.layout, random.Random(3))
     content = bytearray(stage.bundle.read_bytes())
