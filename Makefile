@@ -10,16 +10,17 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3
 DEMO ?= demo
 WORKERS ?= auto
+E2E ?= tests/e2e
 BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest
 # every file with a shell's shebang, wherever it lives
-SHELL_SCRIPTS = $(shell grep -rlIE '^\#!.*\b(ba)?sh\b' --exclude-dir=.git --exclude-dir=.venv --include='*.sh' --include='run' . 2>/dev/null)
+SHELL_SCRIPTS = $(shell grep -rlIE '^\#!.*\b(ba)?sh\b' --exclude-dir=.git --exclude-dir=.venv --exclude-dir=build --exclude-dir=demo . 2>/dev/null)
 
-.PHONY: help setup demo bundle test check lint fmt type golden catalog wheel interop faults hostile clean
+.PHONY: help setup demo bundle test check lint fmt type golden catalog wheel interop e2e faults hostile clean
 
 help: ## show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with airseed and its development tools (PYTHON=python3)
 
@@ -70,6 +71,11 @@ wheel: $(READY) ## build sdist and wheel into dist/ and try the wheel in an empt
 interop: $(READY) ## try bundles with real registries and tools (root and Debian; installs what it needs)
 	@tests/interop/setup.sh
 	@$(PYTEST) -q -m interop tests/interop
+
+# Namespaces of its own for mounts and processes: whatever ends it, nothing is left behind.
+e2e: $(READY) ## boot machines from seeds and see the cluster stand (root and Debian; E2E=FILE... for some)
+	@tests/e2e/setup.sh
+	@unshare --mount --propagation private --pid --fork --kill-child --mount-proc $(PYTEST) -q -s -m e2e $(E2E)
 
 faults: $(READY) ## the long campaign of broken networks, kills and flipped bits
 	@$(PYTEST) -q -m campaign tests/faults

@@ -1,0 +1,359 @@
+"""Machines: systemd-nspawn containers with disks, a network card and a power switch.
+
+Networks are namespaces without a way out: one with a bridge, which stands for the switch, and one
+for each machine. All processes are this one's children and all mounts in this one's mount
+namespace (``make e2e`` sees to that), so that nothing is left when it ends, in whatever way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from e2e.ground import run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from e2e.image import Image
+
+NETWORK = "10.211.55"
+_PREFIX = 24
+_CGROUP = "airseed-e2e-"
+_BOUND = ("docker", "containerd", "kubelet", "etcd")
+"""Of /var/lib: what must not lie on overlayfs, or passes mounts on."""
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_CALLS = "@keyring bpf add_key keyctl perf_event_open @memlock"
+_POWER_OFF = signal.SIGRTMIN + 4
+
+
+class Namespace:
+    """Hold a network namespace as long as a sleeping process does."""
+
+    def __init__(self) -> None:
+        self._holder = subprocess.Popen(["/usr/bin/unshare", "--net", "/usr/bin/sleep", "infinity"])
+        own = Path("/proc/self/ns/net").readlink()
+        while Path(f"/proc/{self.pid}/ns/net").readlink() == own:
+            time.sleep(0.01)
+        self.ip("link", "set", "lo", "up")
+
+    @property
+    def pid(self) -> int:
+        return self._holder.pid
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """Give the words before a command that is to run in it."""
+        return ("/usr/bin/nsenter", f"--net=/proc/{self.pid}/ns/net", "--")
+
+    def __call__(self, *words: str | Path, **how: Any) -> subprocess.CompletedProcess[str]:
+        return run(*self.prefix, *words, **how)
+
+    def ip(self, *words: str, **how: Any) -> subprocess.CompletedProcess[str]:
+        return self("ip", *words, **how)
+
+    def close(self) -> None:
+        """Let go; the namespace goes with its last process."""
+        self._holder.kill()
+        self._holder.wait()
+
+
+class Switch(Namespace):
+    """Join machines by a bridge; its own address ends in 1, and nothing is behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ip("link", "add", "br0", "type", "bridge")
+        self.ip("address", "add", f"{NETWORK}.1/{_PREFIX}", "dev", "br0")
+        self.ip("link", "set", "br0", "up")
+
+
+@dataclass
+class Machine:
+    """One machine. Its disks are kept when it is killed, and gone when it is wiped."""
+
+    name: str
+    address: str
+    folder: Path
+    image: Image
+    switch: Switch
+    baked: Path | None = None
+    """An unpacked bundle that the image has."""
+    disk: Path | None = None
+    """A file that is attached as a raw disk."""
+    gateway: bool = True
+    """Whether the network has a default route and a nameserver, both leading nowhere."""
+    size: int | None = None
+    """MiB of its disk; otherwise it has what there is here."""
+    started: float = 0
+    """When it was last powered on, in seconds since 1970."""
+    cable: Namespace | None = field(default=None, init=False)
+    """Of the card that it has while it is on."""
+    _nspawn: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _loop: Loop | None = field(default=None, init=False)
+    _mounted: bool = field(default=False, init=False)
+
+    @property
+    def root(self) -> Path:
+        """Give its file system, as far as it is not in ``var_lib``."""
+        return self.folder / "root"
+
+    @property
+    def console(self) -> str:
+        path = self.folder / "console.log"
+        return path.read_text("utf-8", "replace") if path.exists() else ""
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """Give result.json; empty before there is one."""
+        with suppress(OSError, ValueError):
+            found: dict[str, Any] = json.loads(
+                (self.root / "var/lib/airseed/result.json").read_text()
+            )
+            return found
+        return {}
+
+    def insert(self, seed: Mapping[str, bytes]) -> None:
+        """Give it a seed, as the folder that an attached ISO would be."""
+        self._mount()
+        place = self.root / "var/lib/cloud/seed/nocloud"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        for name, content in seed.items():
+            (place / name).write_bytes(content)
+            (place / name).chmod(0o600)
+
+    def start(self) -> None:
+        """Power on."""
+        assert not self.runs, f"{self.name} is running already"
+        self._mount()
+        self._plug()
+        if self.disk and not self._loop:
+            self._loop = Loop(self.disk)
+        binds = [f"--bind={self.folder / name}:/var/lib/{name}" for name in _BOUND]
+        if self.baked:
+            binds.append(f"--bind-ro={self.baked}:/opt/airseed/bundle")
+        if self._loop:
+            binds.append(f"--bind={self._loop.device}")
+        if self.gateway:
+            (self.root / "etc/resolv.conf").write_text(f"nameserver {NETWORK}.1\n")
+        else:
+            (self.root / "etc/resolv.conf").write_text("")
+        assert self.cable
+        with (self.folder / "console.log").open("ab") as console:
+            self.started = time.time()
+            self._nspawn = subprocess.Popen(
+                [
+                    "/usr/bin/systemd-nspawn", "--quiet", f"--directory={self.root}",
+                    f"--machine={self.name}", "--register=no", "--keep-unit", "--boot",
+                    f"--network-namespace-path=/proc/{self.cable.pid}/ns/net",
+                    "--capability=all", "--resolv-conf=off", "--timezone=off", "--link-journal=no",
+                    *binds, "--bind=/dev/kmsg", f"--system-call-filter={_CALLS}",
+                    "--console=read-only", "systemd.unified_cgroup_hierarchy=0",
+                ],
+                env={"PATH": _PATH, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+                preexec_fn=self._enter_cgroups,  # noqa: PLW1509 -- this process has no threads
+            )  # fmt: skip
+
+    @property
+    def runs(self) -> bool:
+        return self._nspawn is not None and self._nspawn.poll() is None
+
+    @property
+    def leader(self) -> int | None:
+        """Give the number of its process 1, as seen from here."""
+        if not self.runs:
+            return None
+        assert self._nspawn
+        with suppress(OSError):
+            pid = self._nspawn.pid
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            return int(children[0]) if children else None
+        return None
+
+    def sh(self, *words: str, **how: Any) -> subprocess.CompletedProcess[str]:
+        """Run a command on it, as root at its console."""
+        leader = self.leader
+        assert leader, f"{self.name} is off"
+        return run(
+            "/usr/bin/nsenter", f"--target={leader}", "--all", "--", "/usr/bin/env", "-i",
+            "HOME=/root", "TERM=dumb", f"PATH={_PATH}", "KUBECONFIG=/etc/kubernetes/admin.conf",
+            *words, **how,
+        )  # fmt: skip
+
+    def kill(self) -> None:
+        """Pull the plug: SIGKILL to its process 1, which takes all others with it."""
+        if (leader := self.leader) is not None:
+            os.kill(leader, signal.SIGKILL)
+        self._await_end(30)
+
+    def power_off(self) -> None:
+        """Shut it down in order."""
+        leader = self.leader
+        assert leader, f"{self.name} is off"
+        os.kill(leader, _POWER_OFF)
+        self._await_end(90)
+
+    def wipe(self) -> None:
+        """Take the machine away with its disks."""
+        self.kill()
+        if self._mounted:
+            run("umount", self.root)
+            if self.size:
+                run("umount", self.folder)
+                self._volume.unlink()
+            self._mounted = False
+        if self._loop:
+            self._loop.close()
+            self._loop = None
+        shutil.rmtree(self.folder)
+
+    def grow(self, size: int) -> None:
+        """Make its disk larger, to a number of MiB, while it runs."""
+        device = run("findmnt", "--noheadings", "--output", "SOURCE", self.folder).stdout.strip()
+        run("truncate", f"--size={size}M", self._volume)
+        run("losetup", "--set-capacity", device)
+        run("resize2fs", device)
+        self.size = size
+
+    @property
+    def _volume(self) -> Path:
+        return self.folder.with_suffix(".img")
+
+    def _await_end(self, seconds: float) -> None:
+        if self._nspawn:
+            try:
+                self._nspawn.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self._nspawn.kill()
+                self._nspawn.wait()
+                raise AssertionError(f"{self.name} did not stop:\n{self.console[-2000:]}") from None
+        if self.cable:
+            self.cable.close()
+            self.cable = None
+        remove_cgroups(self.name)
+
+    def _mount(self) -> None:
+        if self._mounted:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.size:
+            run("truncate", f"--size={self.size}M", self._volume)
+            run("mkfs.ext4", "-q", self._volume)
+            run("mount", "-o", "loop", self._volume, self.folder)
+        for name in ("upper", "work", "root", *_BOUND):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        options = (
+            f"lowerdir={self.image.layers},upperdir={self.folder}/upper,workdir={self.folder}/work"
+        )
+        run("mount", "-t", "overlay", "overlay", "-o", options, self.root)
+        self._mounted = True
+
+    def _plug(self) -> None:
+        """Connect a new card: what was set up in the old one is gone with the power."""
+        self.cable = Namespace()
+        port = f"p-{self.name}"[:15]
+        self.switch.ip("link", "delete", port, check=False)
+        self.switch.ip(
+            "link",
+            "add",
+            port,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "host0",
+            "netns",
+            str(self.cable.pid),
+        )
+        self.switch.ip("link", "set", port, "master", "br0", "up")
+        self.cable.ip("address", "add", f"{self.address}/{_PREFIX}", "dev", "host0")
+        self.cable.ip("link", "set", "host0", "up")
+        if self.gateway:
+            self.cable.ip("route", "add", "default", "via", f"{NETWORK}.1")
+
+    def _enter_cgroups(self) -> None:
+        for own in _own_cgroups():
+            path = own / f"{_CGROUP}{self.name}"
+            path.mkdir(exist_ok=True)
+            for name in ("cpuset.cpus", "cpuset.mems"):
+                if (path / name).exists():
+                    (path / name).write_text((path.parent / name).read_text())
+            (path / "cgroup.procs").write_text("0")
+
+
+@dataclass
+class Loop:
+    """Attach a file as a block device; it is detached when this process is gone, too."""
+
+    path: Path
+    device: str = field(init=False)
+    _file: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.device = run("losetup", "--find", "--show", "--read-only", self.path).stdout.strip()
+        self._file = os.open(self.device, os.O_RDONLY | os.O_CLOEXEC)
+        # it is in use, so this lets go of it at the last close
+        run("losetup", "--detach", self.device)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def remove_cgroups(name: str = "*") -> None:
+    """Remove the groups of a machine that is off, in every hierarchy."""
+    for point in set(_hierarchies().values()):
+        for top in point.rglob(f"{_CGROUP}{name}"):
+            for folder, _, _ in os.walk(top, topdown=False):
+                _remove_cgroup(Path(folder))
+
+
+def _remove_cgroup(folder: Path) -> None:
+    """Wait for the last process in it to be gone."""
+    for _ in range(50):
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _hierarchies() -> dict[str, Path]:
+    """Give where each controller's hierarchy is mounted; the second version's has no name."""
+    places = {}
+    for line in Path("/proc/self/mounts").read_text("utf-8").splitlines():
+        _, point, kind, options, *_ = line.split()
+        if kind == "cgroup":
+            places |= dict.fromkeys(options.split(","), Path(point))
+        elif kind == "cgroup2":
+            places[""] = Path(point)
+    return places
+
+
+def _own_cgroups() -> list[Path]:
+    """Give this process's group in every hierarchy.
+
+    Each machine gets one below it; without that systemd and kubelet of all would share theirs.
+    """
+    places = _hierarchies()
+    found = []
+    for line in Path("/proc/self/cgroup").read_text("utf-8").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if point := places.get(controllers.partition(",")[0]):
+            found.append(point / path.lstrip("/"))
+    return found
