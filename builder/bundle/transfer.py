@@ -127,6 +127,7 @@ class Transfer:
                 waits = self._hosts.waits(time.monotonic())
             self._progress.describe(waits)
             self._progress.advance(0)  # a plain log shows that it is alive, too
+        self._progress.describe("")
         if self._fatal is None:
             self._tick(self)
 
