@@ -15,7 +15,7 @@ from e2e import image as root_image
 from e2e import machine
 from e2e import upstream as servers
 from e2e.cluster import Cluster
-from e2e.ground import CACHE
+from e2e.ground import CACHE, run
 from e2e.machine import Switch
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ def ground() -> Iterator[Path]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         pytest.fail("another make e2e is running", pytrace=False)
+    # systemd-nspawn leaves folders there
+    place = Path("/run/systemd/nspawn")
+    place.mkdir(parents=True, exist_ok=True)
+    run("mount", "-t", "tmpfs", "tmpfs", place)
     for left in CACHE.glob("run-*"):
         shutil.rmtree(left)
     machine.remove_cgroups()

@@ -24,12 +24,14 @@ _FRESH = 15
 _FRAGILE = ("var/lib/airseed/stamps", "etc/kubernetes")
 
 
-def await_moment(is_now: Callable[[], bool], what: str, *, patience: float = _PATIENCE) -> None:
+def await_moment(
+    is_now: Callable[[], bool], what: str, *, patience: float = _PATIENCE, poll: float = _POLL
+) -> None:
     """Wait for a moment, looking so often that it is not missed."""
     end = time.monotonic() + patience
     while not is_now():
         assert time.monotonic() < end, f"{what} did not come in {patience} s"
-        time.sleep(_POLL)
+        time.sleep(poll)
 
 
 def cut_in_step(machine: Machine, step: str, *, torn: bool = False) -> list[str]:
@@ -60,7 +62,11 @@ def _tear(machine: Machine) -> Iterator[Path]:
 def cut_between_member_and_etcd(cluster: Cluster, joiner: Machine) -> None:
     """Pull the joiner's plug when it is a member of etcd, and its own etcd has not started."""
 
+    about_to = joiner.root / "var/lib/airseed/stamps/member"
+
     def seen() -> bool:
+        if not about_to.exists():
+            return False
         with suppress(StopIteration, ValueError, KeyError):
             return "?" in cluster.etcd_members(check=False)
         return False

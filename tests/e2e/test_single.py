@@ -1,0 +1,90 @@
+"""Section 1 of the walkthrough: one machine, which runs pods itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from e2e import upstream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from e2e.cluster import Cluster
+    from e2e.machine import Switch
+
+    Maker = Callable[..., AbstractContextManager[Cluster]]
+
+REGISTRY = "10.211.55.1:5000"
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.mark.parametrize("payload", ["baked", "disk"])
+def test_one_machine_becomes_a_cluster(cluster: Maker, payload: str) -> None:
+    with cluster(f"single-{payload}", payload=payload, gateway=payload == "baked") as one:
+        one.describe("single")
+        one.prepare()
+        began = one.start()
+        one.wait()
+        one.wait_for_pods()
+        print(f"\nsingle, docker, {payload}:\n{one.report(began)}")
+        (name,) = one.names
+        node = json.loads(one.kubectl("get", "node", name, "-o", "json"))
+        assert "taints" not in node["spec"]
+        assert node["status"]["nodeInfo"]["kubeletVersion"] == "v1.18.5"
+        assert node["status"]["nodeInfo"]["containerRuntimeVersion"].startswith("docker://")
+        assert one.etcd_members() == [name]
+
+
+def test_one_machine_with_containerd(cluster: Maker) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["runtime"] = "containerd"
+
+    with cluster("single-containerd") as one:
+        one.describe("single", change)
+        one.prepare()
+        began = one.start()
+        one.wait()
+        one.wait_for_pods()
+        print(f"\nsingle, containerd, baked:\n{one.report(began)}")
+        node = json.loads(one.kubectl("get", "node", *one.names, "-o", "json"))
+        assert node["status"]["nodeInfo"]["containerRuntimeVersion"].startswith("containerd://")
+
+
+def test_one_machine_pulls_its_images_from_an_internal_registry(
+    cluster: Maker, switch: Switch, ground: Path
+) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["registry"] = f"{REGISTRY}/mirror"
+        document["machine"] = {"registry": {"ca": "registry.pem"}}
+
+    folder = ground / "internal-registry"
+    with (
+        cluster("single-registry") as one,
+        upstream.registry(folder, REGISTRY, inside=switch, tls=True) as certificate,
+    ):
+        one.describe("single", change)
+        shutil.copy(certificate, one.folder / "registry.pem")
+        one.prepare()
+        one.fill(f"{REGISTRY}/mirror", switch)
+        began = one.start()
+        one.wait()
+        one.wait_for_pods()
+        print(f"\nsingle, docker, images from a registry:\n{one.report(began)}")
+        images = {
+            container["image"]
+            for pod in one.pods()
+            for kind in ("containers", "initContainers")
+            for container in pod["spec"].get(kind, ())
+        }
+        assert images
+        assert {image.rpartition("/")[0] for image in images} <= {
+            f"{REGISTRY}/mirror", f"{REGISTRY}/mirror/flannel",
+        }  # fmt: skip
+        names = one.machine(*one.names).sh("docker", "images", "--format", "{{.Repository}}").stdout
+        assert all(name.startswith(f"{REGISTRY}/mirror") for name in names.split())
