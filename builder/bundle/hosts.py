@@ -18,7 +18,7 @@ class _Host:
     active: int = 0
     paused_until: float = 0.0
     refused_at: float | None = None
-    """The first refusal since the last success."""
+    """The first refusal since the last success after a pause."""
     halved_at: float = -1.0
     alive_at: float = -1.0
     """The last sign of life: bytes of a body."""
@@ -51,11 +51,12 @@ class Hosts:
         """Give a place back."""
         self._host(name).active -= 1
 
-    def succeeded(self, name: str) -> None:
-        """Let a little more through."""
+    def succeeded(self, name: str, *, now: float) -> None:
+        """Let a little more through; what was under way before a refusal does not end that."""
         host = self._host(name)
         host.limit = min(host.limit + 1 / host.limit, float(self.most))
-        host.refused_at = None
+        if host.paused_until <= now:
+            host.refused_at = None
 
     def lives(self, name: str, at: float) -> None:
         """Note that it sent bytes at that moment."""

@@ -285,8 +285,9 @@ class Transfer:
                 self._pass_on(download, error)
             return False
         with self._changed:
-            self._hosts.succeeded(host)
-            self._hosts.lives(host, time.monotonic())
+            now = time.monotonic()
+            self._hosts.succeeded(host, now=now)
+            self._hosts.lives(host, now)
         return True
 
     def _skip(self, download: Download, host: str) -> None:

@@ -37,10 +37,10 @@ def test_successes_bring_them_back_one_after_the_other() -> None:
     hosts = Hosts(most=3)
     hosts.failed("a", started=1.0, now=1.0)
     assert taken(hosts, "a") == 1
-    hosts.succeeded("a")
+    hosts.succeeded("a", now=2.0)
     assert taken(hosts, "a") == 2
     for _ in range(9):
-        hosts.succeeded("a")
+        hosts.succeeded("a", now=2.0)
     assert taken(hosts, "a") == 3
 
 
@@ -65,7 +65,9 @@ def test_a_host_that_refuses_for_too_long_is_given_up_until_it_succeeds() -> Non
     hosts.refused("a", now=4.0, until=6.0)
     assert hosts.gives_up("a", patience=4.0) == "asks to wait for more than 4 s"
     assert not hosts.gives_up("b", patience=4.0)
-    hosts.succeeded("a")
+    hosts.succeeded("a", now=5.0)  # it was under way before
+    assert hosts.gives_up("a", patience=4.0)
+    hosts.succeeded("a", now=6.5)
     hosts.refused("a", now=7.0, until=9.0)
     assert not hosts.gives_up("a", patience=4.0)
 

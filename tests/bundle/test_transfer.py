@@ -280,6 +280,18 @@ def test_a_wait_is_shown_while_it_lasts(make: Make, upstream: Upstream) -> None:
     assert shown[-1] == ""
 
 
+def test_patience_ends_although_what_was_under_way_succeeds(
+    make: Make, upstream: Upstream, expected: bytes, origin: bundles.Origin
+) -> None:
+    upstream.faults.add(faults.Drip(piece=8192, pause=0.05), host=FIRST, path=largest(origin))
+    upstream.faults.add(faults.Status(429, retry_after="3600"), host=FIRST)
+    result = make()
+    assert result.target.read_bytes() == expected
+    [first] = [o for o in result.outcomes if o.path.endswith(biggest(origin))]
+    assert first.passed_over == ()
+    assert len(result.fallbacks) == sum(map(bool, origin.contents.values())) - 2  # it and the copy
+
+
 def test_one_failure_does_not_stop_the_others_and_all_are_told(
     make: Make, origin: bundles.Origin, upstream: Upstream, expected: bytes
 ) -> None:

