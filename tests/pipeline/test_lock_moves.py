@@ -174,6 +174,37 @@ def test_what_the_lock_no_longer_needs_is_dropped(scene: Scene) -> None:
     assert scene.run("bundle", "-q").code == 0
 
 
+def test_another_url_for_the_same_place_is_another_file(scene: Scene) -> None:
+    """The place in the bundle is the URL's last part, which versions rarely change."""
+    document = scene.folder / "cluster.yaml"
+    plain = document.read_text()
+    site = "https://files.example.com"
+    manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {}}}\n"
+    contents = {}
+    for version in ("v1", "v2"):
+        scene.upstream.add_file(f"{site}/{version}/tool", version)
+        scene.upstream.add_file(f"{site}/{version}/extra.yaml", manifest.format(version))
+        extra = (
+            f"extra:\n  files: ['{site}/{version}/tool']\n"
+            f"  manifests: ['{site}/{version}/extra.yaml']\n"
+        )
+        document.write_text(f"{plain}{extra}")
+        ran = scene.lock("-q")
+        assert ran.code == 0, ran.err
+        lock = lock_format.read(scene.lock_path)
+        contents[version] = {file.path: file for file in lock.files if "extra" in file.needed_by}
+    assert contents["v1"].keys() == contents["v2"].keys()
+    for path in contents["v2"]:
+        assert contents["v2"][path].digest != contents["v1"][path].digest, path
+    assert [file.sources for file in contents["v2"].values()] == [
+        (f"{site}/v2/tool",),
+        (f"{site}/v2/extra.yaml",),
+    ]
+    scene.upstream.add_file(f"{site}/v2/tool", "moved")
+    ran = scene.lock("-q")
+    assert (ran.code, ran.out) == (0, ""), ran.err
+
+
 @pytest.mark.parametrize("lost", ["some", "all"])
 def test_what_lies_beside_the_lock_is_made_again(scene: Scene, lost: str) -> None:
     before = scene.lock_path.read_bytes()

@@ -161,7 +161,7 @@ def extras(resolving: Resolving) -> tuple[File, ...]:
 
 
 def _extra(resolving: Resolving, wanted: WantedFile) -> File:
-    known = _known(resolving, wanted.path)
+    known = _known(resolving, wanted.path, wanted.sources)
     if known is not None and wanted.digest in {None, known.digest} and not wanted.is_local:
         return known
     faults: list[Fault] = []
@@ -232,11 +232,16 @@ def _weigh(source: file_source.WebSource | file_source.LocalSource) -> tuple[Dig
     raise last or FetchError("nothing came", where=source.name)
 
 
-def _known(resolving: Resolving, path: str) -> File | None:
-    """Give a file of the earlier lock, if it may stay."""
+def _known(resolving: Resolving, path: str, sources: tuple[str, ...]) -> File | None:
+    """Give a file of the earlier lock, if it may stay.
+
+    Another release or another URL of the user's has the same place; with no source in common the
+    earlier file is not what is asked for now.
+    """
     if resolving.may_move(path) or resolving.before is None:
         return None
-    return next((file for file in resolving.before.files if file.path == path), None)
+    known = next((file for file in resolving.before.files if file.path == path), None)
+    return known if known is not None and not {*sources}.isdisjoint(known.sources) else None
 
 
 def _document(
@@ -249,7 +254,7 @@ def _document(
     check: Callable[[bytes], None] | None = None,
 ) -> Document:
     """Take a document from beside the earlier lock, or from the first source that has it."""
-    known = _known(resolving, path)
+    known = _known(resolving, path, sources)
     local = not any(is_url(source) for source in sources)
     if known is not None and expected in {None, known.digest} and not local:
         content = resolving.kept.find(known.digest)
