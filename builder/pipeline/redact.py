@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
+import secrets
 import zlib
 from typing import TYPE_CHECKING
 
@@ -16,19 +18,29 @@ _BLOT = "<hidden>"
 _TOKEN = re.compile(r"(?<![a-z0-9.])([a-z0-9]{6})\.[a-z0-9]{16}(?![a-z0-9])")
 _CERTIFICATE_KEY = re.compile(r"(certificateKey:\s*[\"']?)[0-9A-Fa-f]{32,}")
 _PASSWORD = re.compile(r"\$(?:2[aby]|5|6|y|gy|7)\$[A-Za-z0-9./$,=-]{8,}")
-_AUTH = re.compile(r"(\"?(?:auth|password|identitytoken)\\?\"?:\s*\\?\")[^\"\\]*")
+_AUTH = re.compile(r"(\"?(?:auth|password|identitytoken|registrytoken)\\?\"?:\s*\\?\")[^\"\\]*")
 _PRIVATE_BEGIN = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _PRIVATE_END = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
+_KUBEADM = "/etc/airseed/kubeadm.yaml"
+"""Only root reads it either, but its secrets are known, and the rest is what people look for."""
+_CLOSED = re.compile(
+    r"(?P<head>  - path: \"(?P<path>[^\n]*)\"\n    permissions: \"[0-7]{3}0\"\n"
+    r"(?:    owner: [^\n]*\n)?)"
+    r"(?P<content>(?:    encoding: [^\n]*\n)?    content: [^\n]*\n?(?:(?: {6}[^\n]*)?\n)*)"
+)
+"""A file of user-data, as the template writes it, that is closed to everybody else."""
 
 
 def differences(before: bytes | None, after: bytes | None, name: str) -> Iterator[str]:
     """Give a unified diff of two versions of a file; None stands for no file.
 
-    What differs in secrets alone is said in one line.
+    What differs in secrets alone is said in one line, or by marks that stand for the contents of
+    files and mean nothing in another run.
     """
     if before == after:
         return
-    old, new = (hidden(_text(content)) for content in (before, after))
+    salt = secrets.token_bytes(16)
+    old, new = (hidden(_text(content), salt) for content in (before, after))
     if old == new:
         yield f"{name}: only secrets, or how it is packed, differ"
         return
@@ -41,11 +53,18 @@ def differences(before: bytes | None, after: bytes | None, name: str) -> Iterato
     )
 
 
-def hidden(text: str) -> list[str]:
-    """Give a text's lines with tokens, keys and password hashes blotted out."""
+def hidden(text: str, salt: bytes = b"") -> list[str]:
+    """Give a text's lines with tokens, keys, password hashes and closed files blotted out."""
+
+    def closed(found: re.Match[str]) -> str:
+        if found["path"] == _KUBEADM:
+            return found[0]
+        mark = hashlib.blake2b(found["content"].encode(), key=salt, digest_size=4).hexdigest()
+        return f"{found['head']}    content: <hidden, {mark}>\n"
+
     lines = []
     inside = False
-    for raw in text.splitlines():
+    for raw in _CLOSED.sub(closed, text).splitlines():
         if _PRIVATE_BEGIN.search(raw):
             inside = not _PRIVATE_END.search(raw)
             lines.append(f"{_PRIVATE_BEGIN.split(raw)[0]}{_BLOT}")

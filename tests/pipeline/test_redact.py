@@ -12,13 +12,16 @@ from builder.pipeline.redact import differences, hidden
 TOKEN = "abcdef.0123456789abcdef"  # noqa: S105 -- made up
 KEY = "0123456789abcdef" * 4
 PEM = "-----BEGIN RSA PRIVATE KEY-----\n  TUlJRXBBSUJBQUtDQVFFQQ==\n  -----END RSA PRIVATE KEY-----"
-AUTH = json.dumps({"auths": {"reg:5000": {"auth": "dXNlcjpwYXNz", "password": "hunter2"}}})
+AUTH = json.dumps(
+    {"auths": {"reg:5000": {"auth": "dXNlcjpwYXNz", "password": "hunter2", "registrytoken": "TOK"}}}
+)
 SECRETS = (
     "0123456789abcdef",
     KEY,
     "TUlJRXBBSUJBQUtDQVFFQQ==",
     "dXNlcjpwYXNz",
     "hunter2",
+    "TOK",
     "HASHHASH",
 )
 
@@ -73,3 +76,37 @@ def test_damaged_packing_is_said() -> None:
 
 def test_a_key_that_never_ends_hides_everything_after_it() -> None:
     assert hidden("a\n-----BEGIN PRIVATE KEY-----\nTUlJ\nsecret") == ["a", "<hidden>"]
+
+
+def entry(path: str, permissions: str, content: str, more: str = "") -> str:
+    return f'  - path: "{path}"\n    permissions: "{permissions}"\n{more}    content: {content}\n'
+
+
+def test_what_others_may_not_read_on_the_machine_is_not_shown_here() -> None:
+    """Users' commands and files have secrets that nobody can know by their looks."""
+    text = (
+        "write_files:\n"
+        + entry("/etc/airseed/before.sh", "0700", "|2\n      register SECRET-1\n\n      SECRET-2")
+        + entry("/etc/app.conf", "0640", '"SECRET-3"', '    owner: "app"\n')
+        + entry("/etc/app.p12", "0600", '"U0VDUkVU"', "    encoding: b64\n")
+        + entry("/etc/airseed/kubeadm.yaml", "0600", "|2\n      name: k8s01")
+        + entry("/etc/motd", "0644", "|2\n      welcome")
+        + "\nruncmd:\n  - [systemctl]\n"
+    )
+    lines = hidden(text)
+    shown = "\n".join(lines)
+    assert [word for word in ("SECRET", "U0VDUkVU") if word in shown] == []
+    assert [word for word in ("name: k8s01", "welcome", "runcmd:") if word not in shown] == []
+    assert sum("<hidden, " in line for line in lines) == 3
+
+
+def test_a_file_that_is_not_shown_is_seen_to_differ() -> None:
+    before, after = (
+        f"write_files:\n{entry('/etc/app.conf', '0600', word)}".encode() for word in ("one", "two")
+    )
+    first, again = ([*differences(before, after, "n")] for _ in range(2))
+    assert [line[:23] for line in first[-2:]] == [
+        "-    content: <hidden, ",
+        "+    content: <hidden, ",
+    ]
+    assert first[-1] != again[-1]
