@@ -55,11 +55,14 @@ def _forget(path: Path) -> None:
 
 
 def folder(path: Path, *, mode: int = 0o700) -> None:
-    """Make a folder with these permissions; raise StorageError when the disk does not take it."""
+    """Make a folder with these permissions, whatever the umask; one that is there is left as it is.
+
+    Raise StorageError when the disk does not take it.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.is_dir():
             path.mkdir(mode=mode)
-        path.chmod(mode)
+            path.chmod(mode)
     except OSError as error:
         raise StorageError(error.strerror or str(error), where=str(path)) from error

@@ -191,20 +191,18 @@ def _write_node(folder: Path, name: str, files: Mapping[str, bytes], *, images: 
     """Write one node's seed where it differs; tell whether it did."""
     own = folder / name
     disk.folder(own)
-    changed = False
-    for file in FILES:
-        if file in files:
-            changed |= _write_changed(own / file, files[file])
-        elif (own / file).exists():
-            (own / file).unlink()
-            changed = True
     image = folder / f"{name}.iso"
-    if not images:
-        if changed:  # an image that no longer says what its folder says would mislead
-            image.unlink(missing_ok=True)
-    elif changed or not image.exists():
+    differing = [file for file in FILES if _content(own / file) != files.get(file)]
+    if differing:  # first of all: an image that no longer says what its folder says would mislead
+        _remove(image)
+    for file in differing:
+        if file in files:
+            disk.put(own / file, files[file], mode=disk.PRIVATE, sync=False)
+        else:
+            _remove(own / file)
+    if images and not image.exists():
         disk.put(image, iso.render(files), mode=disk.PRIVATE, sync=False)
-    return changed
+    return bool(differing)
 
 
 def _write_admission(path: Path, script: str | None) -> None:
@@ -212,14 +210,19 @@ def _write_admission(path: Path, script: str | None) -> None:
     if script is not None:
         _write_changed(path, script.encode())
     else:
+        _remove(path)
+
+
+def _write_changed(path: Path, content: bytes) -> None:
+    if _content(path) != content:
+        disk.put(path, content, mode=disk.PRIVATE, sync=False)
+
+
+def _remove(path: Path) -> None:
+    try:
         path.unlink(missing_ok=True)
-
-
-def _write_changed(path: Path, content: bytes) -> bool:
-    if _content(path) == content:
-        return False
-    disk.put(path, content, mode=disk.PRIVATE, sync=False)
-    return True
+    except OSError as error:
+        raise StorageError(error.strerror or str(error), where=str(path)) from error
 
 
 def _content(path: Path) -> bytes | None:

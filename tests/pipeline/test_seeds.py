@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import stat
@@ -9,12 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from builder import disk
 from builder.cli.root import run
 from builder.errors import DocumentError, UsageError
 from builder.pipeline import secrets, seeds
+from builder.render import iso
 from builder.report import Silent
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from scene import Scene, Stage
@@ -130,6 +134,48 @@ def test_images_can_be_left_out_and_an_old_one_does_not_mislead(site: Site) -> N
     assert not (site.seeds / "k8s01.iso").exists()
     site.write()
     assert (site.seeds / "k8s01.iso").exists()
+
+
+@pytest.mark.parametrize("moment", range(7))
+def test_no_image_is_older_than_its_folder_after_an_interrupt(
+    site: Site, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    site.write(nodes=["k8s01"])
+    secrets.make(site.cluster, rotate=["token"])
+    left = [moment]
+
+    def until(call: Callable[..., None]) -> Callable[..., None]:
+        def counted(*args: object, **how: object) -> None:
+            if left[0] == 0:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            call(*args, **how)
+
+        return counted
+
+    with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
+        patched.setattr(seeds.disk, "put", until(disk.put))
+        patched.setattr(seeds, "_remove", until(seeds._remove))
+        site.write(nodes=["k8s01"])
+    site.write(nodes=["k8s01"])
+    found = site.contents()
+    files = {name: found[f"k8s01/{name}"] for name in seeds.FILES if f"k8s01/{name}" in found}
+    assert found["k8s01.iso"] == iso.render(files)
+    token = (site.cluster.parent / "secrets" / "token").read_bytes().strip()
+    assert token in found["k8s01.iso"]
+
+
+def test_a_folder_that_is_there_keeps_its_permissions(site: Site, tmp_path: Path) -> None:
+    """It may be anybody's: what is in it is closed anyhow."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o755)
+    site.write(nodes=["k8s04"], output=folder)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert modes.pop("k8s04") == 0o700
+    assert {*modes.values()} == {0o600}
+    assert stat.S_IMODE(site.write(nodes=["k8s04"]).folder.stat().st_mode) == 0o700
 
 
 def test_seeds_of_nodes_that_went_are_named_and_left(site: Site) -> None:
