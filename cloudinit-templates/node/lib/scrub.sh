@@ -5,6 +5,10 @@
 # it is turned off first; but without cloud-init nobody would say how the network is set up, so
 # that is pinned before.
 
+# After a restart cloud-init runs beside us. Whoever takes its seed away under its hands makes it take
+# the machine for a new one, without a name.
+cloud_init_is_through() { [ ! -e "$R/run/cloud-init/enabled" ] || [ -e "$R/run/cloud-init/result.json" ]; }
+
 pin_cloud_init() {
     [ -d "$R/etc/cloud" ] || return 0
     printf '# by airseed: the network stays as it is\nnetwork: {config: disabled}\n' | put "$R/etc/cloud/cloud.cfg.d/99-airseed-network.cfg" 0644

@@ -27,6 +27,7 @@ if [ "$AIRSEED_CNI" != none ]; then
         fail "this node is not Ready" "kubectl describe node $AIRSEED_NODE, and the pods of the network plugin: kubectl get pods -A -o wide"
 fi
 tidy
+wait_until "cloud-init to end" "${AIRSEED_CLOUD_PATIENCE:-120}" cloud_init_is_through || say "warning: cloud-init still runs"
 pin_cloud_init
 if [ "$AIRSEED_ROLE" != init ]; then
     scrub
