@@ -31,7 +31,7 @@ LONGEST = 3650
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Where it goes, at 0600 (default: secrets/admin.conf beside CLUSTER); - is standard "
+    help="Where it goes, at 0600 (default: admin.conf among the secrets of CLUSTER); - is standard "
     "output.",
 )
 @click.option("--user", metavar="NAME", help="Who it is for (default: kubernetes-admin).")

@@ -46,9 +46,9 @@ def command(voice: Voice, cluster: Path, rotate: tuple[str, ...], *, as_json: bo
     """Make and keep what lets nodes into their cluster.
 
     Makes token, certificate key and CA in the folder secrets/ beside CLUSTER (default:
-    cluster.yaml), where they are missing; what is there is checked and kept. Shows what there
-    is and when it ends, never a secret itself. Keep a backup of this folder: who has it, has
-    the cluster.
+    cluster.yaml; for NAME.yaml it is NAME.secrets/), where they are missing; what is there is
+    checked and kept. Shows what there is and when it ends, never a secret itself. Keep a backup
+    of this folder: who has it, has the cluster.
     """
     from builder.pipeline import secrets
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Where the seeds go (default: beside CLUSTER, as seeds/).",
+    help="Where the seeds go (default: beside CLUSTER, as seeds/, or NAME.seeds/ for NAME.yaml).",
 )
 @click.option(
     "--lock",

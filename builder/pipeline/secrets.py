@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from builder.model.spec import Cluster
 
 FOLDER = "secrets"
+USUAL = "cluster"
+"""What a file of which there is one in its folder is called, before its suffix."""
 State = Literal["made", "rotated", "kept", "yours", "on the first node"]
 WORDS: tuple[store.Word, ...] = ("token", "certificate-key")
 """What can be made anew."""
@@ -58,8 +60,16 @@ class Held:
 
 
 def beside(cluster: Path) -> Path:
-    """Give the folder of a cluster's secrets: beside cluster.yaml."""
-    return cluster.parent / FOLDER
+    """Give the folder of a cluster's secrets: beside cluster.yaml, see :func:`folder_of`."""
+    return folder_of(cluster, FOLDER)
+
+
+def folder_of(cluster: Path, name: str) -> Path:
+    """Give a folder of a cluster's own: NAME beside cluster.yaml, STEM.NAME beside STEM.yaml.
+
+    Two clusters in one folder share nothing: whoever had one's authority would rule the other.
+    """
+    return cluster.with_name(name if cluster.stem == USUAL else f"{cluster.stem}.{name}")
 
 
 def read_cluster(cluster: Path) -> Cluster:

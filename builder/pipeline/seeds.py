@@ -55,8 +55,8 @@ class Written:
 
 
 def beside(cluster: Path) -> Path:
-    """Give the seeds' usual place: a folder beside cluster.yaml."""
-    return cluster.with_name(NAME)
+    """Give the seeds' usual place: a folder of the cluster's own beside cluster.yaml."""
+    return secrets_verb.folder_of(cluster, NAME)
 
 
 def write(

@@ -7,7 +7,7 @@ import openssl
 import pytest
 
 from builder.errors import DocumentError, UsageError
-from builder.pipeline import init, secrets
+from builder.pipeline import init, secrets, seeds
 from builder.pipeline.secrets import Holding
 
 if TYPE_CHECKING:
@@ -39,6 +39,16 @@ def test_it_tells_what_there_is_and_when_it_ends(cluster: Path) -> None:
     assert again.digest == held.digest
     rotated = secrets.make(cluster, rotate=["certificate-key"])
     assert [one.state for one in rotated.holdings] == ["kept", "rotated", "kept"]
+
+
+def test_clusters_in_one_folder_share_nothing(cluster: Path) -> None:
+    other = cluster.with_name("test.yaml")
+    other.write_text(cluster.read_text())
+    first, second = secrets.make(cluster), secrets.make(other)
+    assert [held.folder.name for held in (first, second)] == ["secrets", "test.secrets"]
+    assert {one.state for one in second.holdings} == {"made"}
+    assert first.digest != second.digest
+    assert [seeds.beside(one).name for one in (cluster, other)] == ["seeds", "test.seeds"]
 
 
 def test_what_was_missing_is_made_and_not_rotated(cluster: Path) -> None:
