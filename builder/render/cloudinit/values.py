@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from builder.model.choice import CALICO, NONE
 from builder.model.spec import API_PORT, Endpoint
 from builder.render.cloudinit import packages
+from builder.render.kubeadm.start import CGROUP_DRIVER
 from builder.render.shell import quoted
 
 if TYPE_CHECKING:
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from builder.render.plan import Plan
 
 _HOUR = 3600
-_DRIVER = "systemd"
 _YUM = "yum/"
 
 
@@ -66,7 +67,7 @@ def _cluster(plan: Plan) -> Mapping[str, str]:
         "KUBERNETES": str(choice.kubernetes.version),
         "RUNTIME": choice.runtime.name,
         "CRI_SOCKET": choice.kubernetes.runtime(choice.runtime.name).socket,
-        "CGROUP_DRIVER": _driver(plan),
+        "CGROUP_DRIVER": CGROUP_DRIVER,
         "ENDPOINT": _endpoint(plan),
         "PKI": cluster.pki.kind,
         "SUMS": plan.sums.hex,
@@ -80,15 +81,6 @@ def _cluster(plan: Plan) -> Mapping[str, str]:
         "CNI": f"{CALICO}-{choice.install}" if choice.calico else NONE,
         "PHONE_HOME": cluster.seed.phone_home or "",
     }
-
-
-def _driver(plan: Plan) -> str:
-    """The runtime has to follow where the cluster's own document says otherwise."""
-    said = [
-        documents.get("KubeletConfiguration", {}).get("cgroupDriver")
-        for documents in plan.cluster.kubeadm_of(plan.first)
-    ]
-    return str(next((driver for driver in reversed(said) if driver), _DRIVER))
 
 
 def _endpoint(plan: Plan) -> str:
@@ -127,7 +119,7 @@ def _direct_of_all(cluster: Cluster, first: Node) -> Iterable[str]:
     if cluster.endpoint:
         yield cluster.endpoint.host
     if cluster.registry:
-        yield cluster.registry.host.partition(":")[0]
+        yield urlsplit(f"//{cluster.registry.host}").hostname or ""
     networks = {
         ip_network(str(address), strict=False)
         for one in cluster.nodes

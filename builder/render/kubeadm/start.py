@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from builder.model.spec import Network, Node
     from builder.render.plan import Plan
 
+CGROUP_DRIVER = "systemd"
+"""Of kubelet and of the runtime, which must have the same; cluster.yaml may not say another."""
 _CERTIFICATES = "/etc/kubernetes/pki"
 _GROUP = "system:bootstrappers:kubeadm:default-node-token"
 """Only this group may read the uploaded certificates."""
@@ -101,7 +103,7 @@ def _proxy(plan: Plan) -> dict[str, Any]:
 def _kubelet(plan: Plan) -> dict[str, Any]:
     found: dict[str, Any] = {
         "clusterDNS": [str(plan.cluster.network.dns)],
-        "cgroupDriver": "systemd",
+        "cgroupDriver": CGROUP_DRIVER,
     }
     if plan.cluster.registry is None:
         found["imageGCHighThresholdPercent"] = _NEVER

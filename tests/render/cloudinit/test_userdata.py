@@ -358,6 +358,16 @@ def test_a_registry_brings_its_authority_one_entry_and_the_names_of_images(tmp_p
 
 
 @pytest.mark.parametrize(
+    ("registry", "host"), [("r.example.com:5000/k8s", "r.example.com"), ("'[fd00::5]'", "fd00::5")]
+)
+def test_no_proxy_stands_before_the_registry(tmp_path: Path, registry: str, host: str) -> None:
+    more = f"registry: {registry}\nmachine: {{proxy: {{https: 'http://proxy:3128'}}}}\n"
+    plan = plans.plan(plans.example("ha") + more)
+    said = sourced(laid(plan)["/etc/airseed/node.env"][0], tmp_path)
+    assert host in said["AIRSEED_NO_PROXY"].split(",")
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"{", "this is not JSON (expected a docker config.json)"),
