@@ -39,6 +39,7 @@ Exit codes:
   2   wrong use of the command line
   3   a document (cluster.yaml, a catalog, a lock) is wrong
   70  unexpected: a bug in airseed
+  130 interrupted; what is finished is kept
 """
 
 

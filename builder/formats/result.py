@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import DocumentError, Fault
-from builder.formats.shape import Choice, Field, Number, Reading, Record, Text
+from builder.formats.shape import Anything, Choice, Field, Number, Reading, Record, Text
 from builder.formats.text import decode, json_value
 from builder.model.result import FORMAT, STATES, Result
 
@@ -44,16 +44,6 @@ def _result(started: int, updated: int, **said: Any) -> Result:
     return Result(**known, seconds=max(0, updated - started) if started else None)
 
 
-class _Ignored:
-    """Takes what is for other readers; the scripts may say more than this airseed knows."""
-
-    def read(self, value: Any, path: str, reading: Reading) -> Any:  # noqa: ARG002 -- the protocol's arguments
-        return None
-
-    def schema(self) -> dict[str, Any]:
-        return {}
-
-
 _RESULT = Record(
     _result,
     {
@@ -74,9 +64,10 @@ _RESULT = Record(
         "retry_in": Field(Number(), default=0),
         "started": Field(Number(most=2**53), default=0),
         "updated": Field(Number(most=2**53), default=0),
-        "steps": Field(_Ignored()),
-        "waits": Field(_Ignored()),
-        "lines": Field(_Ignored()),
+        # for other readers
+        "steps": Field(Anything()),
+        "waits": Field(Anything()),
+        "lines": Field(Anything()),
     },
     title="a result",
 )

@@ -166,11 +166,6 @@ def demand(cluster: Cluster, catalog: Catalog) -> Demand:
     )
 
 
-def kubeadm_images(release: KubernetesRelease) -> list[str]:
-    """Give what ``kubeadm config images list`` of a release prints, in its order."""
-    return [str(reference) for _, reference in release.images]
-
-
 def operator_images(
     calico: CalicoRelease, kinds: Iterable[str], conditions: Iterable[str] = ()
 ) -> tuple[Wanted, ...]:

@@ -155,11 +155,6 @@ def platform_of(config: bytes, *, where: str = "") -> Platform:
     return found
 
 
-def same_platform(one: Platform, other: Platform) -> bool:
-    """Tell whether two names mean one platform, as ``arm64`` and ``arm64/v8`` do."""
-    return _plain(one) == _plain(other)
-
-
 def _plain(platform: Platform) -> tuple[str, str, str]:
     """Give a platform with its variant spelled out."""
     usual = _USUAL.get(platform.architecture, "")

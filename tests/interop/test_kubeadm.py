@@ -20,7 +20,6 @@ import pytest
 import yaml
 from releases import of_release
 
-from builder.model.demand import kubeadm_images
 from builder.model.reference import Reference
 from builder.render import kubeadm
 
@@ -214,7 +213,7 @@ def test_images_are_those_of_the_lock(version: str, cluster: str, tmp_path: Path
     nothing_unknown(ran)
     listed = [line for line in ran.said.splitlines() if not line.startswith("W")]
     locked = {str(image.reference) for image in plan.lock.images if "kubeadm" in image.needed_by}
-    assert set(kubeadm_images(plan.choice.kubernetes)) == locked
+    assert {str(reference) for _, reference in plan.choice.kubernetes.images} == locked
     registry = plan.cluster.registry
     wanted = [Reference.parse(name).mapped(str(registry)) if registry else name for name in locked]
     assert sorted(listed) == sorted(wanted)

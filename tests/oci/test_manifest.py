@@ -10,7 +10,7 @@ import pytest
 from builder.errors import IncompleteError, VerificationError
 from builder.model.digest import Digest
 from builder.model.platform import Platform
-from builder.oci.manifest import Index, Manifest, choose, parse, platform_of, same_platform
+from builder.oci.manifest import Index, Manifest, choose, parse, platform_of
 
 Fixture = Any
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -108,11 +108,6 @@ def test_attestations_are_never_chosen() -> None:
     assert isinstance(index, Index)
     with pytest.raises(IncompleteError, match="offers: nothing"):
         choose(index, Platform("linux", "amd64"))
-
-
-def test_same_platform() -> None:
-    assert same_platform(Platform("linux", "arm64"), Platform("linux", "arm64", "v8"))
-    assert not same_platform(Platform("linux", "arm"), Platform("linux", "arm", "v6"))
 
 
 def _broken(text: str) -> str:
