@@ -15,7 +15,7 @@ from builder.formats import documents
 from builder.formats.shape import WRONG, did_you_mean
 from builder.model.catalog import NotInCatalogError
 from builder.model.choice import CALICO, NONE, Choice, Objection, choose
-from builder.model.spec import Cni, Runtime, System
+from builder.model.spec import Cni, Runtime, SeedSettings, System
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 _BRIDGE = ip_network("172.17.0.0/16")
 """What docker gives its own bridge when nothing else is said."""
-_OPEN: dict[str, Any] = {"os": System(), "runtime": Runtime(), "cni": Cni(), "platforms": ()}
+_OPEN: dict[str, Any] = {
+    "os": System(),
+    "runtime": Runtime(),
+    "cni": Cni(),
+    "platforms": (),
+    "seed": SeedSettings(),
+}
 """What stands for a gap: the default, whose objections are then passed over."""
 
 

@@ -8,6 +8,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from builder.errors import DocumentError
+from builder.formats import catalog as catalog_format
 from builder.formats import spec
 from builder.model.machine import Bond, MachineFile, MachineNetwork, Proxy, Route, User
 from builder.model.spec import Cluster, Pki, SeedSettings
@@ -315,3 +316,10 @@ def test_local_files_are_looked_up() -> None:
         "pki.files",
         "pki.files",
     ]
+
+
+def test_a_wrong_seed_hides_nothing_else_and_stops_no_choice() -> None:
+    catalog = catalog_format.load(())
+    with pytest.raises(DocumentError) as caught:
+        spec.read(HEAD + "seed: {window: 0}\ncni: flannel\n", "c", catalog=catalog)
+    assert [f.where.partition(" (")[0] for f in caught.value.faults] == ["seed.window", "cni"]

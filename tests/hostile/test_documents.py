@@ -8,6 +8,7 @@ document of its own adds a line to ``TARGETS``.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -17,10 +18,12 @@ import xml.etree.ElementTree as ET
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+import plans
 import pytest
+import yaml
 from confine import OutsideError, confined
 from mutate import mutants
 from primary import P, write_filelists, write_primary
@@ -44,6 +47,8 @@ from builder.model.rpm import Nevra
 from builder.oci import manifest as oci
 from builder.pipeline import inspect
 from builder.pipeline.bundle import arrange
+from builder.render import admit, inventory
+from builder.render import seed as seeds
 from builder.report import Silent
 from builder.rpm import base as rpm_base
 from builder.rpm.closure import Metadata, Request, solve
@@ -54,7 +59,6 @@ from builder.sources.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from mutate import Kind
 
@@ -209,6 +213,26 @@ def read_cluster(content: bytes, folder: Path) -> None:
         place = PurePosixPath(file.path)
         assert ".." not in place.parts
         assert not place.is_absolute()
+    render(read)
+
+
+class LocalFiles(dict[str, bytes]):
+    """Have every local file that a mutant names."""
+
+    def __missing__(self, path: str) -> bytes:
+        return b'{"auths": {"registry.example.com:5000": {"auth": "bWU6cGFzcw=="}}}'
+
+
+def render(read: spec.Spec) -> None:
+    """Go on to the seeds of a few nodes; what cloud-init reads says what cluster.yaml said."""
+    plan = plans.of(read, files=LocalFiles())
+    for node in read.cluster.nodes[:3]:
+        data = seeds.seed(plan, node)["user-data"]
+        packed = data.startswith(b"\x1f\x8b")
+        found = yaml.load(gzip.decompress(data) if packed else data, Loader=yaml.CSafeLoader)
+        assert found["hostname"] == node.name
+        admit.script(plan, node)
+    inventory.render(read.cluster)
 
 
 def read_lock(content: bytes, folder: Path) -> None:
@@ -313,9 +337,15 @@ def shipped(name: str) -> Callable[[], str]:
     return lambda: (tree("mirrors") / name).read_text(encoding="utf-8")
 
 
+def everything() -> str:
+    path = Path(__file__).parent.parent / "render" / "clusters" / "everything.yaml"
+    return path.read_text(encoding="utf-8")
+
+
 TARGETS = {
     "single": Target(kind="yaml", document=shipped("examples/single.yaml"), read=read_cluster),
     "ha": Target(kind="yaml", document=shipped("examples/ha.yaml"), read=read_cluster),
+    "everything": Target(kind="yaml", document=everything, read=read_cluster),
     "lock": Target(kind="json", document=lock, read=read_lock),
     "manifest": Target(kind="json", document=manifest, read=read_manifest),
     "index": Target(kind="json", document=index, read=read_manifest),

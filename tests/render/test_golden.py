@@ -31,6 +31,7 @@ FILES = {
     "site/ca.pem": plans.PEM.format("CERTIFICATE").encode(),
     "site/auth.json": json.dumps(AUTH).encode(),
     "site/blob": bytes(range(8)),
+    "site/profile": b"umask 027\n",
 }
 
 

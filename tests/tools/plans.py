@@ -22,6 +22,7 @@ from builder.render.plan import Plan
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from builder.formats.spec import Spec
     from builder.model.catalog import Catalog
     from builder.model.demand import Demand
     from builder.model.spec import Cluster
@@ -48,7 +49,13 @@ def plan(
     text: str, *, files: Mapping[str, bytes] | None = None, shared: Mapping[str, str] | None = None
 ) -> Plan:
     """Make the plan of a cluster.yaml's text; ``files`` are the local ones that it names."""
-    spec = spec_format.read(text, "cluster.yaml", catalog=catalog())
+    return of(spec_format.read(text, "cluster.yaml", catalog=catalog()), files, shared)
+
+
+def of(
+    spec: Spec, files: Mapping[str, bytes] | None = None, shared: Mapping[str, str] | None = None
+) -> Plan:
+    """Make the plan of a cluster that was read."""
     assert spec.choice is not None
     secrets = SECRETS
     if spec.cluster.pki.kind == "on-node":
@@ -63,7 +70,7 @@ def plan(
         lock=_lock(spec.cluster, demand(spec.cluster, catalog())),
         secrets=secrets,
         sums=SUMS,
-        files=files or {},
+        files={} if files is None else files,
     )
 
 
