@@ -20,6 +20,7 @@ from builder.formats.text import read_content
 from builder.pipeline import lock as lock_verb
 from builder.pipeline import secrets as secrets_verb
 from builder.pipeline.bundle import arrange
+from builder.pipeline.lock.images import refuse_clashes
 from builder.pipeline.redact import differences
 from builder.render import admit, inventory, iso
 from builder.render.plan import Plan
@@ -143,6 +144,7 @@ def prepare(
         )
     content = read_content(path)
     locked = lock_format.read(path)
+    refuse_clashes(locked.images, spec.cluster.registry)
     if spec.choice is None:  # a cluster that was read with a catalog has one
         raise DocumentError(str(cluster), [Fault(where="", what="nothing could be chosen")])
     return Plan(

@@ -283,6 +283,21 @@ def test_extras_are_locked_with_what_they_start(site: Site) -> None:
     assert files["files/banner.txt"].digest == files["files/site/again.txt"].digest
 
 
+def test_two_images_may_not_have_one_name_in_the_internal_registry(site: Site) -> None:
+    for size, host in enumerate(("one.example.com", "two.example.com"), start=10_000):
+        site.scene.upstream.add_image(f"{host}/team/app:1", size=size)
+    said = "extra: {images: ['one.example.com/team/app:1', 'two.example.com/team/app:1']}\n"
+    assert site.open(said, name="without").lock("-q").code == 0
+    scene = site.open(f"registry: reg.example.com/k8s\n{said}")
+    ran = scene.lock("-q")
+    assert ran.code == 3, ran.err
+    assert (
+        "registry: one.example.com/team/app:1 and two.example.com/team/app:1 "
+        "would both be reg.example.com/k8s/team/app:1\n"
+    ) in ran.err
+    assert not scene.lock_path.exists()
+
+
 def test_a_bundle_of_a_cluster_yaml_is_never_stale(site: Site) -> None:
     """What a person changes is locked anew, be it a name without a version or a file's content."""
     scene = site.open("extra: {packages: [kernel], files: [banner.txt]}\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from builder.errors import DocumentError, Fault
 from builder.model.demand import merged
 from builder.sources import image as image_source
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from builder.model.digest import Digest
     from builder.model.lock import Lock
     from builder.model.reference import Reference
+    from builder.model.spec import Registry
     from builder.pipeline.lock.resolving import Resolving
 
 
@@ -32,6 +34,7 @@ def resolve(resolving: Resolving, wanted: Iterable[Wanted]) -> Found:
     ordered = sorted(merged(wanted), key=lambda one: one.reference)
     parts = resolving.each("images", ordered, lambda one: _one(resolving, one))
     images = [image for image, _ in parts]
+    refuse_clashes(images, resolving.cluster.registry)
     blobs: dict[Digest, Blob] = {}
     for _, some in parts:
         for blob in some:
@@ -42,6 +45,26 @@ def resolve(resolving: Resolving, wanted: Iterable[Wanted]) -> Found:
         images=tuple(sorted(images, key=lambda image: image.name)),
         blobs=tuple(blobs[digest] for digest in sorted(blobs)),
     )
+
+
+def refuse_clashes(images: Iterable[Image], registry: Registry | None) -> None:
+    """Raise DocumentError for images that would have one name in the internal registry."""
+    if registry is None:
+        return
+    found: dict[str, dict[Digest, str]] = {}
+    for image in images:
+        found.setdefault(image.reference.mapped(str(registry)), {})[image.digest] = image.name
+    faults = [
+        Fault(
+            where="registry",
+            what=f"{' and '.join(names.values())} would both be {there}",
+            hint="only one of them can be had from there",
+        )
+        for there, names in found.items()
+        if len(names) > 1
+    ]
+    if faults:
+        raise DocumentError("cluster.yaml", faults)
 
 
 def _one(resolving: Resolving, wanted: Wanted) -> tuple[Image, tuple[Blob, ...]]:
