@@ -512,6 +512,16 @@ def test_another_place_for_the_lock(site: Site, tmp_path: Path) -> None:
     assert scene.lock("-q", "-o", "../out/x.lock").code == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"x.lock", "x.lock.d"}
     assert scene.names == {"cluster.yaml"}
+    far = site.open("extra: {files: [banner.txt]}\n", name="far")
+    (far.folder / "banner.txt").write_text("hello\n")
+    ran = far.lock("-q", "-o", "../out/y.lock")
+    assert ran.code == 2
+    assert ran.err == (
+        "error: ../out/y.lock: banner.txt lies beside cluster.yaml and would be looked for beside "
+        "the lock\n  hint: write the lock there, too; the bundle may go anywhere\n"
+    )
+    assert far.lock("-q", "-o", "other.lock").code == 0
+    assert far.run("bundle", "-q", "other.lock", "-o", "../out/y.tar").code == 0
 
 
 # examples -----------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from builder.formats import lock as lock_format
 from builder.formats import spec as spec_format
 from builder.model.demand import demand
 from builder.model.lock import Lock, Subject
+from builder.model.spec import is_url
 from builder.pipeline.bundle import kept_beside
 from builder.pipeline.lock import files, images, packages, proof
 from builder.pipeline.lock.changes import Change, compare
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from builder.errors import Fault
     from builder.model.catalog import Catalog
     from builder.model.demand import Demand
-    from builder.model.spec import Cluster
+    from builder.model.spec import Cluster, Extra
     from builder.report import Reporter
 
 SUFFIX = ".lock"
@@ -68,7 +69,7 @@ def make(
 
     Raises:
         DocumentError: cluster.yaml, a catalog or the earlier lock is wrong.
-        UsageError: ``update`` names nothing that is there.
+        UsageError: ``update`` names nothing that is there, or ``output`` is too far away.
         UnavailableError: upstream does not give something.
         ClosureError: the packages cannot be installed on the base.
         VerificationError: something is not what its digest or signature says.
@@ -80,6 +81,7 @@ def make(
         raise UsageError("the lock would overwrite its cluster.yaml", where=str(path))
     before = _earlier(path)
     spec, catalog = _read(cluster, catalogs, reporter)
+    _refuse_far(path, cluster, spec.cluster.extra)
     lock = _resolve(
         spec.cluster,
         catalog,
@@ -167,6 +169,17 @@ def _read(
     for remark in spec.remarks:
         reporter.warn(str(remark), hint=remark.hint)
     return spec, catalog
+
+
+def _refuse_far(path: Path, cluster: Path, extra: Extra) -> None:
+    """Raise UsageError where a lock could not find files that lie beside cluster.yaml."""
+    lying = [file.source for file in extra.files if not is_url(file.source)]
+    if lying and path.absolute().parent.resolve() != cluster.absolute().parent.resolve():
+        raise UsageError(
+            f"{lying[0]} lies beside {cluster} and would be looked for beside the lock",
+            where=str(path),
+            hint="write the lock there, too; the bundle may go anywhere",
+        )
 
 
 def _earlier(path: Path) -> Lock | None:
