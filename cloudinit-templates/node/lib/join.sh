@@ -66,7 +66,8 @@ join_worker() {
 
 join_control_plane() {
     ! is_stamped joined || return 0
-    if is_stamped member; then
+    # a power cut may have torn the stamp; etcd's data say the same
+    if [ -e "$STAMPS/member" ] || etcd_has_data; then
         go_forward_or_back
     else
         prepare_and_join
@@ -118,6 +119,14 @@ go_forward_or_back() {
         printf '%s\n' "$members" | sed 's/^/member of etcd: /'
     fi
     if is_manifest "$MANIFESTS/etcd.yaml"; then
+        go_forward
+        return
+    fi
+    # kubelet ends an etcd without quorum again and again, and then it answers nobody; with its data
+    # here ours needs no list, which counts at a first start alone
+    if [ -z "$known" ] && etcd_has_data; then
+        say "this machine has etcd's data without a manifest: writing it"
+        printf '%s %s\n' "$AIRSEED_NODE" "$(our_peer_url)" | write_etcd_manifest
         go_forward
         return
     fi
