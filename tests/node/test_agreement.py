@@ -60,17 +60,21 @@ class Api:
                 return 200, {"data": data}
             if token != TOKEN:
                 return 401, {"kind": "Status"}
-            if path.startswith(LEASES):
-                return self._lease(method, path.removeprefix(LEASES).strip("/"), body)
-            if path.startswith("/api/v1/nodes/"):
-                return self._node(path.rpartition("/")[2])
-            if path.endswith("/secrets/kubeadm-certs"):
-                return (200, {}) if self.certificates else (404, {})
-            if path.endswith("/configmaps/kubeadm-config"):
-                status = "apiEndpoints:\n  k8s01:\n    advertiseAddress: 127.0.0.1\n"
-                data = {"ClusterConfiguration": 'a: "<b>"\n', "ClusterStatus": status}
-                return 200, {"data": data}
-            return 404, {}
+            return self._answer_a_member(method, path, body)
+
+    def _answer_a_member(self, method: str, path: str, body: Any) -> tuple[int, dict[str, Any]]:
+        """Answer somebody who has the bootstrap token."""
+        if path.startswith(LEASES):
+            return self._lease(method, path.removeprefix(LEASES).strip("/"), body)
+        if path.startswith("/api/v1/nodes/"):
+            return self._node(path.rpartition("/")[2])
+        if path.endswith("/secrets/kubeadm-certs"):
+            return (200, {}) if self.certificates else (404, {})
+        if path.endswith("/configmaps/kubeadm-config"):
+            status = "apiEndpoints:\n  k8s01:\n    advertiseAddress: 127.0.0.1\n"
+            data = {"ClusterConfiguration": 'a: "<b>"\n', "ClusterStatus": status}
+            return 200, {"data": data}
+        return 404, {}
 
     def _node(self, name: str) -> tuple[int, dict[str, Any]]:
         if name not in self.nodes:

@@ -102,6 +102,36 @@ def test_what_is_waited_for_reaches_the_console(machine: Machine) -> None:
     assert (ran.returncode, ran.stdout) == (0, expected)
 
 
+@pytest.mark.parametrize("route", [True, False])
+def test_a_lone_machine_finds_its_own_address(machine: Machine, *, route: bool) -> None:
+    """The smaller example names none: it is that of the card that leads out, and it is kept."""
+    machine.set(ADDRESS="", ADDRESSES="", ENDPOINT="")
+    machine.stand_in(
+        "ip",
+        'case "$*" in\n'
+        + (
+            '"-4 route get 192.0.2.1") echo "192.0.2.1 via 10.0.0.9 dev eth0 src 10.0.0.7" ;;\n'
+            * route
+        )
+        + '"-o addr show scope global") echo "2: eth0 inet 10.0.0.8/24 brd x scope global" ;;\n'
+        "esac\n",
+    )
+    say = 'echo "$AIRSEED_ADDRESS $AIRSEED_ADDRESSES $AIRSEED_ENDPOINT"'
+    address = "10.0.0.7" if route else "10.0.0.8"
+    assert machine.source(say).stdout == f"{address} {address} {address}:6443\n"
+    machine.stand_in("ip", "exit 1\n")
+    assert machine.source(say).stdout == f"{address} {address} {address}:6443\n"
+
+
+def test_a_machine_without_any_address_says_so(alone: Machine) -> None:
+    alone.set(ADDRESS="", ADDRESSES="", ENDPOINT="")
+    alone.stand_in("ip", "exit 0\n")
+    ran = alone.run("bootstrap", "preflight")
+    assert ran.returncode == 1
+    assert alone.result["message"] == "this machine has no address yet"
+    assert "DHCP" in alone.result["hint"]
+
+
 def test_secrets_do_not_reach_logs(alone: Machine) -> None:
     token = TOKEN
     alone.write(

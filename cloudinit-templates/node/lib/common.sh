@@ -38,10 +38,29 @@ load_environment() {
         "cloud-init did not write the seed's files: see /var/log/cloud-init.log"
     # shellcheck source=/dev/null
     . "$ETC/node.env"
-    for name in NODE ROLE ADDRESS RUNTIME; do
+    for name in NODE ROLE RUNTIME; do
         name=AIRSEED_$name
         [ -n "${!name}" ] || fail "$name is missing in $ETC/node.env" "render the seed again"
     done
+    [ -n "$AIRSEED_ADDRESS" ] || find_address
+}
+
+# A lone machine's seed may leave the address open: then it is that of the card that leads out, or
+# the first one there is. It is kept, since certificates are made for it; until there is one it
+# stays empty.
+find_address() {
+    local kept=$STATE/address found=''
+    [ ! -s "$kept" ] || found=$(cat "$kept")
+    if [ -z "$found" ]; then
+        found=$(ip -4 route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([0-9.]*\).*/\1/p' | head -n 1) || true
+        [ -n "$found" ] || found=$(ip -o addr show scope global 2>/dev/null | awk '
+            { split($4, part, "/"); print part[1]; exit }') || true
+        [ -n "$found" ] || return 0
+        printf '%s\n' "$found" | put "$kept" 0644
+    fi
+    AIRSEED_ADDRESS=$found
+    AIRSEED_ADDRESSES=$found
+    [ -n "$AIRSEED_ENDPOINT" ] || AIRSEED_ENDPOINT=$(bracketed "$found"):6443
 }
 
 # Say one line: to the journal and the console when the runner says it, to the log from a step.

@@ -21,6 +21,8 @@ scrub() {
     local file
     pin_cloud_init
     rm -f "$SEED" "$KUBERNETES/bootstrap-kubelet.conf"
+    # the user's commands have run, and the user's files are where they belong; either may hold secrets
+    rm -rf "$ETC/before.sh" "$ETC/after.sh" "$ETC/files"
     rm -rf "${KEEP:?}" "$STATE/standby" "$STATE/etcd.yaml.standby" "$STATE/api.body" "$STATE/cluster-configuration"
     [ ! -d "$ETC/pki" ] || find "$ETC/pki" -type f ! -name '*.crt' -exec rm -f {} +
     for file in "$R"/var/lib/cloud/instances/*/user-data.txt* "$R"/var/lib/cloud/instances/*/vendor-data*.txt* \

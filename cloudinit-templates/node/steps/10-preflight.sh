@@ -32,6 +32,8 @@ check_machine_id() {
 # Another machine with our MAC or our address shows in what the neighbours answered.
 check_card() {
     local card mac other
+    [ -n "$AIRSEED_ADDRESS" ] || fail "this machine has no address yet" \
+        "give it one by DHCP, or write address and interface of the node into cluster.yaml"
     card=$(ip -o addr show | awk -v wanted="$AIRSEED_ADDRESS" '{ split($4, part, "/"); if (part[1] == wanted) { print $2; exit } }')
     [ -n "$card" ] || fail "no network card has the address $AIRSEED_ADDRESS" \
         "the seed's network or this machine's cards are other than cluster.yaml says: ip addr"

@@ -6,6 +6,7 @@
 load_environment
 
 [ -f "$ETC/after.sh" ] || exit 0
-export KUBECONFIG=$KUBERNETES/admin.conf
+# a worker has no admin's kubeconfig, but may ask as the node that it is
+if is_control_plane; then export KUBECONFIG=$KUBERNETES/admin.conf; else export KUBECONFIG=$KUBERNETES/kubelet.conf; fi
 "$BASH" -e "$ETC/after.sh" || fail "the commands in $ETC/after.sh failed" \
     "they are machine.after in cluster.yaml; mend them there, or in that file on this machine"
