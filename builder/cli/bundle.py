@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Where the bundle goes (default: beside the lock, as bundle.tar).",
+    help="Where the bundle goes (default: beside the lock, as bundle.tar; NAME.tar for NAME.lock).",
 )
 @click.option(
     "--workers",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from builder.report import Reporter
 
 NAME = "bundle.tar"
+_USUAL = "cluster"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,11 @@ class Built:
 
     lock: Lock
     result: Result
+
+
+def beside(lock: Path) -> Path:
+    """Give a bundle's usual place: bundle.tar beside cluster.lock, NAME.tar beside NAME.lock."""
+    return lock.with_name(NAME if lock.stem == _USUAL else f"{lock.stem}.tar")
 
 
 def kept_beside(lock: Path) -> Store:
@@ -71,9 +77,9 @@ def build(
         UnavailableError: artifacts could not be had; all others are kept for the next run.
         VerificationError: RPMs are not signed by the keys that the lock names.
     """
-    target = target or lock_path.with_name(NAME)
+    target = target or beside(lock_path)
     if target.is_dir():
-        target = target / NAME
+        target = target / beside(lock_path).name
     if target.resolve() == lock_path.resolve():
         raise UsageError("the bundle would overwrite the lock", where=str(target))
     content = read_content(lock_path)
