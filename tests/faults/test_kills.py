@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,8 @@ KILLS = 100
 AT_ONCE = 2
 AGAIN = 0.3
 """How likely a run that goes on is killed, too."""
+EARLY = 0.2
+"""How likely a run is killed at any moment since its start, not since its first request."""
 SLOWLY = Drip(piece=1 << 15, pause=0.03)
 """So that a run takes long enough to be killed inside."""
 
@@ -54,24 +58,23 @@ class Killer:
     scene: Scene
     dice: random.Random
     tally: Tally = field(default_factory=Tally)
+    usual: float = 1.0
+    """Seconds from first request to end, as they were seen last: a machine's load changes."""
 
     def play(self, kills: int) -> Tally:
         self.scene.upstream.faults.add(SLOWLY, path="*/blobs/*")
         self.scene.upstream.faults.add(SLOWLY, path="*.rpm")
         self.scene.upstream.faults.add(SLOWLY, path="/sha256/*")
-        start = time.monotonic()
-        self.scene.bundle()
-        usual = time.monotonic() - start
         while self.tally.kills < kills:
-            self.one_bundle(usual)
+            self.one_bundle()
         return self.tally
 
-    def one_bundle(self, usual: float) -> None:
-        """Kill a run after a part of the ``usual`` seconds, maybe the next one too; then end it."""
+    def one_bundle(self) -> None:
+        """Kill a run, maybe the next one too; then let one end."""
         for path in self.scene.folder.glob("bundle.tar*"):
             path.unlink()
         before = len(self.scene.upstream.requests)
-        while self.kill(usual) and self.dice.random() < AGAIN:
+        while self.kill() and self.dice.random() < AGAIN:
             pass
         self.watched(lambda: self.complain(self.scene.bundle().code, "the last run fails"))
         self.tally.bundles += 1
@@ -82,12 +85,23 @@ class Killer:
         left = self.scene.names - {"cluster.yaml", "cluster.lock", "cluster.lock.d", "bundle.tar"}
         self.complain(left, f"left behind: {left}")
 
-    def kill(self, usual: float) -> bool:
+    @property
+    def asked(self) -> int:
+        """Count the requests, without waiting for those that are under way."""
+        return len(self.scene.upstream.journal._entries)
+
+    def kill(self) -> bool:
         """Start a run and kill it at a random moment; tell whether it was not over by then."""
 
         def run() -> int:
             with self.scene.start("bundle", "cluster.lock") as process:
-                time.sleep(self.dice.uniform(0, usual))
+                early, before = self.dice.random() < EARLY, self.asked
+                while not early and process.poll() is None and self.asked == before:
+                    time.sleep(0.005)
+                start = time.monotonic()
+                with suppress(subprocess.TimeoutExpired):
+                    process.communicate(timeout=self.dice.uniform(0, self.usual))
+                    self.usual = time.monotonic() - start
                 process.kill()
                 process.communicate()
             return process.returncode
