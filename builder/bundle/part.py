@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import io
     from pathlib import Path
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _HINTS = {
     errno.ENOSPC: "free some space and run the same command again: it goes on where it stopped",
     errno.EDQUOT: "your quota is used up; raise it or free some space, then run the same again",

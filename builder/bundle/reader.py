@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from builder.bundle import tar
 from builder.bundle.layout import README_PATH, complaint
@@ -37,37 +37,6 @@ class Member:
     header: int
     offset: int
     size: int
-
-
-class Bundle(Protocol):
-    """Be something that holds the members of a bundle; use it as a context manager."""
-
-    path: Path
-
-    def members(self) -> Mapping[str, Member]:
-        """Give all members by path; raise VerificationError with everything that is wrong."""
-        ...
-
-    def open(self, path: str) -> io.BufferedReader:
-        """Open a member, seekable; raise VerificationError if there is none."""
-        ...
-
-    def read(self, path: str, limit: int) -> bytes:
-        """Read a member of at most ``limit`` bytes; raise VerificationError."""
-        ...
-
-    def close(self) -> None:
-        """Let go of it."""
-        ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
 
 
 def open_bundle(path: Path) -> TarBundle | FolderBundle:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from builder.model.spec import Cluster, Extra, ExtraFile, ExtraManifest, Node
 
 T = TypeVar("T")
+_INVENTORY = "inventory.yaml"
 _ETCD_SENSIBLE = 7
 """More etcd members than this make every write slower and tolerate nothing new."""
 _KUBELET_OWN = {
@@ -104,6 +105,10 @@ def _twice(named: Iterable[tuple[str, object]], reading: Reading) -> None:
 def _names(nodes: list[tuple[int, Node]], reading: Reading) -> None:
     named = [(f"nodes[{i}].name", node.name) for i, node in nodes if node.name]
     _twice(named, reading)
+    names = {name for _, name in named}
+    for path, name in named:
+        if name == _INVENTORY or (name.endswith(".iso") and name.removesuffix(".iso") in names):
+            reading.wrong(path, f"{name} is a file's name among the seeds", hint="take another")
 
 
 def _addresses(nodes: list[tuple[int, Node]], cluster: Cluster, reading: Reading) -> None:

@@ -432,3 +432,12 @@ def test_one_wrong_entry_of_an_extra_hides_no_other() -> None:
         "extra.files[2]",
         "extra.manifests[2]",
     ]
+
+
+def test_a_node_is_not_called_like_a_file_of_the_seeds() -> None:
+    found = wrong(document(plane(1), "name: cp1.iso, role: worker, address: 10.0.1.1"))
+    assert found == [
+        ("nodes[1].name", "cp1.iso is a file's name among the seeds", None, "take another")
+    ]
+    found = wrong(document("name: inventory.yaml, role: control-plane, address: 10.0.0.1"))
+    assert [where for where, *_ in found] == ["nodes[0].name"]
