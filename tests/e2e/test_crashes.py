@@ -1,0 +1,114 @@
+"""Power cuts in every step of every role, and in the moment that etcd can't take back."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from e2e import crashes
+from e2e.cluster import Cluster
+from e2e.crashes import STEPS, cut_in_step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from e2e.image import Image
+    from e2e.machine import Switch
+    from e2e.upstream import Upstream
+
+pytestmark = pytest.mark.e2e
+
+NODES = ["k8s01", "k8s02", "k8s04"]
+PLANES = NODES[:2]
+
+
+def _smaller(document: dict[str, Any]) -> None:
+    """Two control planes and a worker; steps that do nothing else take a moment."""
+    document["nodes"] = [node for node in document["nodes"] if node["name"] in NODES]
+    document["machine"] = {"commands": {"before": ["sleep 1"], "after": ["sleep 1"]}}
+
+
+@pytest.fixture(scope="module")
+def prepared(ground: Path, upstream: Upstream, image: Image) -> Iterator[Cluster]:
+    cluster = Cluster(ground / "crashes", upstream, image)
+    cluster.describe("ha", _smaller)
+    cluster.prepare()
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def three(prepared: Cluster, switch: Switch) -> Iterator[Cluster]:
+    prepared.switch = switch
+    yield prepared
+    prepared.reset()
+
+
+def _check(cluster: Cluster) -> None:
+    """One cluster, with every machine in it once."""
+    cluster.wait()
+    assert sorted(cluster.ready()) == NODES
+    assert cluster.etcd_members() == PLANES
+    cluster.wait_for_pods()
+    authorities = {
+        (machine.root / "etc/kubernetes/pki/ca.crt").read_bytes()
+        for machine in cluster.machines.values()
+    }
+    assert len(authorities) == 1
+
+
+@pytest.mark.parametrize("torn", [False, True], ids=["cut", "torn"])
+@pytest.mark.parametrize("victim", ["k8s02"])
+def test_a_power_cut_in_each_step(three: Cluster, victim: str, *, torn: bool) -> None:
+    began = three.start()
+    machine = three.machine(victim)
+    for step in STEPS:
+        lost = cut_in_step(machine, step, torn=torn)
+        if lost:
+            print(f"\n{victim} in step {step} lost {', '.join(lost)}")
+        machine.start()
+    _check(three)
+    print(f"\n{victim} cut in {len(STEPS)} steps{', torn' if torn else ''}:\n{three.report(began)}")
+
+
+def test_a_power_cut_between_member_add_and_the_start_of_etcd(three: Cluster) -> None:
+    began = three.start()
+    joiner = three.machine("k8s02")
+    crashes.cut_between_member_and_etcd(three, joiner)
+    time.sleep(5)
+    joiner.start()
+    _check(three)
+    print(f"\nk8s02 cut between member add and etcd:\n{three.report(began)}")
+
+
+def test_the_first_machine_comes_last(three: Cluster) -> None:
+    three.start(["k8s04"])
+    time.sleep(10)
+    three.start(["k8s02"])
+    time.sleep(30)
+    for name in ("k8s02", "k8s04"):
+        machine = three.machine(name)
+        assert machine.result.get("state") != "failed", machine.result
+    began = three.start(["k8s01"])
+    _check(three)
+    print(f"\nstarted in reverse:\n{three.report(began)}")
+
+
+def test_the_first_machine_made_anew_makes_no_second_cluster(three: Cluster) -> None:
+    three.start()
+    _check(three)
+    three.machines.pop("k8s01").wipe()
+    again = three.machine("k8s01")
+    again.start()
+    crashes.await_moment(lambda: again.result.get("state") == "failed", "its refusal")
+    result = again.result
+    assert result["step"] == "kubeadm"
+    assert "this cluster lives already, so kubeadm init will not run here" in result["message"]
+    assert "let this machine join instead" in result["hint"]
+    assert result["message"] in again.console
+    assert not (again.root / "etc/kubernetes/manifests/etcd.yaml").exists()
+    time.sleep(20)
+    assert again.result["state"] in {"failed", "running"}
+    assert not (again.root / "etc/kubernetes/manifests/etcd.yaml").exists()
