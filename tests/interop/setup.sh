@@ -10,8 +10,8 @@ set -euo pipefail
 readonly CRANE=v0.19.2
 
 readonly PACKAGES=(
-  apache2-utils busybox-static ca-certificates containerd createrepo-c dnf docker-registry docker.io gnupg1
-  nginx-light openssl rpm runc skopeo time
+  apache2-utils busybox-static ca-certificates containerd createrepo-c dnf docker-registry docker.io etcd-server
+  gnupg1 nginx-light openssl rpm runc skopeo time
 )
 
 say() { printf 'interop setup: %s\n' "$*" >&2; }
