@@ -77,7 +77,10 @@ def command(
             }
         )
     elif result.whole:
-        voice.say(f"{result.target} is there already and whole")
+        voice.say(
+            f"{result.target} is there already, made from this lock; "
+            f"airseed verify {result.target} proves that it is whole"
+        )
     else:
         voice.say(f"wrote {result.target}: {size(result.size)}, {size(result.fetched)} fetched")
 

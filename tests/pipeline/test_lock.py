@@ -305,7 +305,7 @@ def test_a_bundle_of_a_cluster_yaml_is_never_stale(site: Site) -> None:
     words = ("bundle", "cluster.yaml", "--catalog", str(scene.catalog))
     banner.write_text("hello\n")
     said(scene.run(*words), 0, "cluster.lock is not there yet: locking")
-    said(scene.run(*words), 0, "cluster.lock fits cluster.yaml", "is there already and whole")
+    said(scene.run(*words), 0, "cluster.lock fits cluster.yaml", "is there already, made from")
     banner.write_text("Hello\n")
     said(scene.run(*words), 0, "cluster.lock is for something else: locking")
     document.write_text(document.read_text().replace("[kernel]", "[kernel, yum-utils]"))
@@ -403,6 +403,28 @@ def test_a_pinned_digest_that_is_not_upstreams_is_an_error(site: Site) -> None:
     )
 
 
+def test_a_key_that_the_catalog_pins_no_more_is_fetched_anew(stage: Stage, site: Site) -> None:
+    """What an earlier lock kept must not stand in the way of the fingerprint that counts now."""
+    scene = site.open()
+    shutil.copy(stage.finished / "cluster.yaml", scene.folder)
+    shutil.copytree(stage.finished / "cluster.lock.d", scene.folder / "cluster.lock.d")
+    text = (stage.finished / "cluster.lock").read_text()
+    files = {one.path: one for one in stage.lock.files}
+    right, wrong = files["keys/centos-7.asc"], files["keys/docker-ce.asc"]
+    changed = text.replace(f'"size": {right.size}, "sources"', f'"size": {wrong.size}, "sources"')
+    for one, other in (
+        (str(right.digest), str(wrong.digest)),
+        (right.fingerprint or "", wrong.fingerprint or ""),
+    ):
+        assert one in changed
+        changed = changed.replace(one, other)
+    scene.lock_path.write_text(changed)
+    ran = scene.lock("-q")
+    assert ran.code == 0, ran.err
+    assert [one.path for one in ran.requests if one.path.endswith("RPM-GPG-KEY-CentOS-7")]
+    assert scene.lock_path.read_text() == text
+
+
 def test_every_mistake_of_a_catalog_is_told_with_its_file(site: Site) -> None:
     scene = site.open()
     for name, text in {
@@ -489,7 +511,7 @@ def test_wrong_use_is_told_and_nothing_is_written(site: Site) -> None:
     said(scene.lock("--check"), 2, "cluster.lock: there is no lock to check", "airseed lock")
     said(scene.lock("--check", "--update", "x"), 2, "--check writes nothing")
     said(scene.lock("-o", "cluster.yaml"), 2, "the lock would overwrite its cluster.yaml")
-    said(scene.run("lock", "none.yaml"), 2, "'none.yaml' does not exist")
+    said(scene.run("lock", "none.yaml"), 2, "none.yaml: there is no such file")
     assert scene.names == {"cluster.yaml"}
     locked(scene)
     before = scene.lock_path.read_bytes()

@@ -258,11 +258,10 @@ def _document(
     local = not any(is_url(source) for source in sources)
     if known is not None and expected in {None, known.digest} and not local:
         content = resolving.kept.find(known.digest)
-        if content is not None:
-            if check is not None:
-                check(content)
+        if content is None:
+            expected = known.digest
+        elif _passes(content, check):
             return file_source.Document(content=content, digest=known.digest, source="lock")
-        expected = known.digest
     client, folder = resolving.access.client, resolving.folder
     if local:
         return _own(sources[0], folder, limit, expected=expected, check=check)
@@ -275,6 +274,17 @@ def _document(
     )
     resolving.passed_over(path, document.source, document.passed_over)
     return document
+
+
+def _passes(content: bytes, check: Callable[[bytes], None] | None) -> bool:
+    """Tell whether a kept document is still what is asked for: a key's pin may have moved."""
+    if check is None:
+        return True
+    try:
+        check(content)
+    except VerificationError:
+        return False
+    return True
 
 
 def _own(
