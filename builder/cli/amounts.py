@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _STEP = 1000
 _BYTES = ("B", "kB", "MB", "GB", "TB", "PB")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -17,8 +19,13 @@ def size(count: float) -> str:
 
 
 def quantity(count: float, unit: str) -> str:
-    """Give bytes (unit ``B``) as a size, and steps as ``7 images``."""
-    return size(count) if unit == "B" else f"{count:.0f} {unit}".rstrip()
+    """Give bytes (unit ``B``) as a size, and steps as ``7 images`` or ``1 image``."""
+    if unit == "B":
+        return size(count)
+    number = f"{count:.0f}"
+    if number == "1":
+        unit = re.sub("ies$", "y", unit).removesuffix("s")
+    return f"{number} {unit}".rstrip()
 
 
 def duration(seconds: float) -> str:

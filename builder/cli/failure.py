@@ -53,7 +53,9 @@ def _known(error: AirseedError, voice: Voice) -> None:
             voice.warn(str(remark), hint=remark.hint)
     voice.error(_head(fault))
     _advice(fault, voice, "  ", skip_hint=True)
-    for single in error.faults:
+    # a lone fault may be the head already
+    told = len(error.faults) == 1 and _head(fault).endswith(str(error.faults[0]))
+    for single in () if told else error.faults:
         voice.note(f"  {_head(single)}")
         _advice(single, voice, "    ")
     if fault.hint:

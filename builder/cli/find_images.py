@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -9,8 +10,6 @@ import click
 from builder.cli.verb import existing, verb
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from builder.cli.voice import Voice
 
 
@@ -21,15 +20,20 @@ if TYPE_CHECKING:
     airseed find-images manifests/*.yaml
     """,
 )
-@click.argument("files", type=existing(), nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", type=existing(dash=True), nargs=-1, required=True, metavar="FILE...")
 @click.pass_obj
 def command(voice: Voice, files: tuple[Path, ...]) -> None:
     """List the images that manifests start.
 
     One reference a line, sorted. Pod specs are found in every workload kind and in templates
-    inside other resources.
+    inside other resources. FILE may be - for standard input: helm template CHART | airseed
+    find-images -
     """
     from builder.pipeline import find_images
 
-    for reference in find_images.find(files):
-        voice.result(str(reference))
+    stdin = Path("/dev/stdin")
+    found = find_images.find(stdin if str(file) == "-" else file for file in files)
+    for reference in found:
+        voice.result(reference)
+    if not found:
+        voice.say("no image is started by what was given")

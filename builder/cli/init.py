@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 )
 @click.argument(
     "target",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     default="cluster.yaml",
     metavar="[FILE]",
 )
@@ -35,13 +35,15 @@ if TYPE_CHECKING:
 )
 @click.option("--force", is_flag=True, help="Write over a file that is there already.")
 @click.pass_obj
-def command(voice: Voice, target: Path, example: str, *, force: bool) -> None:
+def command(voice: Voice, target: str, example: str, *, force: bool) -> None:
     """Write a commented cluster.yaml.
 
-    FILE is cluster.yaml unless you say otherwise; a folder gets a cluster.yaml. The JSON Schema
-    is put beside it for editors. Change the values to your own, then lock.
+    FILE is cluster.yaml unless you say otherwise; a folder (or NAME/) gets a cluster.yaml. The
+    JSON Schema is put beside it for editors. Change the values to your own, then lock.
     """
     from builder.pipeline import init
 
-    written = init.write(example, target, force=force)
+    # "new/" is meant as a folder, be it there or not
+    path = Path(target, init.NAME) if target.endswith("/") else Path(target)
+    written = init.write(example, path, force=force)
     voice.say(f"wrote {written}; next: airseed lock {written}")

@@ -153,7 +153,7 @@ def _value(lock: Lock) -> dict[str, Any]:
                 "size": inspect.image_size(lock, image),
                 "trust": image.trust,
                 "roles": list(image.roles),
-                "needed_by": list(image.needed_by),
+                "neededBy": list(image.needed_by),
             }
             for image in lock.images
         ],
@@ -165,7 +165,7 @@ def _value(lock: Lock) -> dict[str, Any]:
                 "size": package.size,
                 "trust": package.trust,
                 "requested": package.requested,
-                "needed_by": list(package.needed_by),
+                "neededBy": list(package.needed_by),
             }
             for package in lock.packages
         ],
@@ -186,7 +186,7 @@ def _value(lock: Lock) -> dict[str, Any]:
                 "digest": str(file.digest),
                 "size": file.size,
                 "trust": file.trust,
-                "needed_by": list(file.needed_by),
+                "neededBy": list(file.needed_by),
             }
             for file in lock.files
         ],

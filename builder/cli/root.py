@@ -69,11 +69,12 @@ class Root(click.Group):
         if args[0] not in VERBS and not args[0].startswith("-"):
             from difflib import get_close_matches
 
-            close = get_close_matches(args[0], VERBS, n=1)
-            raise UsageError(
-                f"there is no command {args[0]!r}",
-                hint=f"did you mean {close[0]!r}?" if close else "airseed --help lists them",
-            )
+            hint = "airseed --help lists them"
+            if args[0] == "version":
+                hint = "airseed --version"
+            elif close := get_close_matches(args[0], VERBS, n=1):
+                hint = f"did you mean {close[0]!r}?"
+            raise UsageError(f"there is no command {args[0]!r}", hint=hint)
         return super().resolve_command(ctx, args)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature

@@ -62,23 +62,26 @@ def command(
     """Write one cloud-init seed per node.
 
     Reads CLUSTER (default: cluster.yaml), its lock, and the secrets beside it. For every node
-    there is a folder with user-data, meta-data and network-config, and NODE.iso with the same,
-    to be attached to the machine; inventory.yaml is for Ansible. They hold secrets: files are
-    0600, and a machine's seed is for that machine alone.
+    there is a folder with user-data and meta-data (and network-config, where CLUSTER says which
+    card), and NODE.iso with the same, to be attached to the machine; admit.sh lets it into a
+    cluster that is up already; inventory.yaml is for Ansible. They hold secrets: files are 0600,
+    and a machine's seed is for that machine alone.
     """
     from builder.pipeline import seeds
 
     if diff:
-        lines = seeds.compare(
-            cluster, output=output, lock=lock, nodes=nodes, catalogs=catalogs, reporter=voice
+        lines = list(
+            seeds.compare(
+                cluster, output=output, lock=lock, nodes=nodes, catalogs=catalogs, reporter=voice
+            )
         )
-        found = False
-        for line in lines:
-            found = True
+        if as_json:
+            voice.json({"diff": lines})
+        for line in () if as_json else lines:
             voice.result(line)
-        if not found:
+        if not lines:
             voice.say("nothing would change")
-        return 1 if found else 0
+        return 1 if lines else 0
     written = seeds.write(
         cluster,
         output=output,

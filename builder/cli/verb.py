@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from builder.cli.voice import Voice
+from builder.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,9 +74,33 @@ def verb(name: str, *, examples: str) -> Callable[[Callable[..., Any]], click.Co
     return click.command(name, cls=Verb, context_settings=SETTINGS, examples=examples)
 
 
-def existing(*, folder: bool = False) -> click.Path:
-    """Take a path that must exist: a file, or with ``folder`` a folder as well."""
-    return click.Path(exists=True, dir_okay=folder, path_type=Path)
+class Existing(click.Path):
+    """Take a path that is there; for one that is not, name the verb that makes such a file."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Give the path, or raise UsageError."""
+        path = Path(value)
+        if str(value) != "-" and not os.path.lexists(path):
+            raise UsageError("there is no such file", where=str(path), hint=_maker(path, ctx))
+        return super().convert(value, param, ctx)
+
+
+def _maker(path: Path, ctx: click.Context | None) -> str:
+    """Say what makes a file of this kind, as far as its name tells."""
+    folder = path.parent
+    usual = {
+        "cluster.yaml": f"airseed init {path}",
+        "cluster.lock": f"airseed lock {folder / 'cluster.yaml'}",
+        "bundle.tar": f"airseed bundle {folder / 'cluster.lock'}",
+    }.get(path.name)
+    if usual:
+        return f"{usual} makes it; or give the name of yours"
+    return f"{ctx.command_path if ctx else 'airseed'} --help"
+
+
+def existing(*, folder: bool = False, dash: bool = False) -> click.Path:
+    """Take a file that must exist; with ``folder`` a folder, with ``dash`` standard input, too."""
+    return Existing(exists=True, dir_okay=folder, allow_dash=dash, path_type=Path)
 
 
 catalogs = click.option(

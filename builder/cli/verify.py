@@ -52,6 +52,7 @@ def command(voice: Voice, bundle: Path, *, as_json: bool) -> int:
         raise VerificationError(
             "1 fault" if count == 1 else f"{count} faults",
             where=str(bundle),
+            hint="copy it again; where it was made, delete it and run airseed bundle again",
             faults=result.faults,
         )
     voice.say(f"{bundle} is whole: {size(result.size)} checked")

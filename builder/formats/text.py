@@ -99,6 +99,8 @@ def yaml_documents(text: str, name: str) -> list[Document]:
 def yaml_document(text: str, name: str) -> Document:
     """Read a YAML text that holds exactly one document."""
     documents = yaml_documents(text, name)
+    if not documents:
+        raise _refusal(name, "the document is empty")
     if len(documents) != 1:
         raise _refusal(name, f"{len(documents)} documents where one was expected")
     return documents[0]

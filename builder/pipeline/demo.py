@@ -73,6 +73,10 @@ def run(folder: Path, reporter: Reporter) -> Shown:
     reporter.say(f"secrets {made.folder}: token, certificate key, certificate authority")
     written = seeds.write(cluster, catalogs=[upstream.catalog], reporter=Silent())
     reporter.say(f"seeds   {written.folder}: what each of {len(written.nodes)} nodes boots from")
+    reporter.say(
+        f"now     airseed inspect {locked.path}; what reads {cluster} needs the made-up keys, too: "
+        f"airseed seeds {cluster} --diff --catalog {folder / _UPSTREAM / upstream.catalog.name}"
+    )
     return Shown(cluster=cluster, lock=locked.path, bundle=target, seeds=written.folder)
 
 

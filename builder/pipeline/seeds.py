@@ -140,7 +140,8 @@ def prepare(
         raise UsageError(
             f"the lock is not for what {cluster} asks for now",
             where=str(path),
-            hint=f"airseed lock {cluster} makes it fit",
+            hint=f"airseed lock {cluster} makes it fit; what was locked with --catalog DIR needs "
+            "the same here",
         )
     content = read_content(path)
     locked = lock_format.read(path)

@@ -9,6 +9,7 @@ from builder.cli.failure import tell
 from builder.cli.voice import Voice
 from builder.errors import (
     AirseedError,
+    ClosureError,
     DocumentError,
     Fault,
     FetchError,
@@ -61,6 +62,15 @@ error: sha256:0123456789ab: no source gave it
   expected 4096 bytes
   https://a.example/x: 404 Not Found
 """,
+        ),
+        (
+            ClosureError(
+                "the packages can't be installed: ntp: not found",
+                hint="check it",
+                faults=[Fault(where="ntp", what="not found", hint="check it")],
+            ),
+            1,
+            "error: the packages can't be installed: ntp: not found\n  hint: check it\n",
         ),
         (UsageError("--a goes not with --b"), 2, "error: --a goes not with --b\n"),
         (

@@ -72,6 +72,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "words"),
     [
         (["bundel"], "error: there is no command 'bundel'\n  hint: did you mean 'bundle'?\n"),
+        (["version"], "error: there is no command 'version'\n  hint: airseed --version\n"),
         (["xyz"], "error: there is no command 'xyz'\n  hint: airseed --help lists them\n"),
     ],
 )
@@ -94,6 +95,31 @@ def test_wrong_use_is_2_and_points_to_help(
     assert out == ""
     assert err.startswith("error: ")
     assert err.rstrip().endswith("--help")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("lock", "cluster.yaml|airseed init cluster.yaml makes it; or give the name of yours"),
+        ("inspect a/cluster.lock", "a/cluster.lock|airseed lock a/cluster.yaml makes it; "),
+        ("verify", "bundle.tar|airseed bundle cluster.lock makes it; or give the name of yours"),
+        ("bundle", "cluster.lock|airseed lock cluster.yaml makes it; or give the name of yours"),
+        ("find-images none.yaml", "none.yaml|airseed find-images --help"),
+    ],
+)
+def test_a_file_that_is_not_there_is_named_with_what_makes_it(
+    words: str,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(words.split()) == 2
+    path, _, hint = told.partition("|")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"error: {path}: there is no such file\n  hint: {hint}")
 
 
 @pytest.mark.parametrize(

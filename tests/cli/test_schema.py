@@ -53,6 +53,15 @@ def test_an_example(
     assert run(["init", "-q", "--example", name, str(target), "--force"]) == 0
 
 
+def test_a_name_that_ends_in_a_slash_is_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["init", f"{tmp_path}/new/"]) == 0
+    target = tmp_path / "new/cluster.yaml"
+    assert capsys.readouterr().err == f"wrote {target}; next: airseed lock {target}\n"
+    assert {path.name for path in target.parent.iterdir()} == {target.name, "cluster.schema.json"}
+
+
 def test_the_usual_example_is_the_single_one(tmp_path: Path) -> None:
     assert run(["init", "-q", str(tmp_path / "a.yaml")]) == 0
     assert run(["init", "-q", "--example", "single", str(tmp_path / "b.yaml")]) == 0

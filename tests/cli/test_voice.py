@@ -46,6 +46,9 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_steps_are_counted_in_words() -> None:
     assert quantity(7, "images") == "7 images"
+    assert quantity(1, "images") == "1 image"
+    assert quantity(1, "repositories") == "1 repository"
+    assert quantity(0, "keys") == "0 keys"
     assert quantity(7, "") == "7"
 
 

@@ -78,7 +78,7 @@ def test_each_value_has_its_line() -> None:
         ),
         ("a: [", "line 2, column 1", "not YAML: did not find expected node content"),
         ("\ta: 1", "line 1, column 1", "not YAML: found character that cannot start any token"),
-        ("", "", "0 documents where one was expected"),
+        ("", "", "the document is empty"),
         ("a: 1\n---\nb: 1", "", "2 documents where one was expected"),
         ("[" * 65 + "]" * 65, "line 1", "nested more than 64 levels deep"),
     ],

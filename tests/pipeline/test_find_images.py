@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -97,6 +99,23 @@ def test_one_reference_a_line_once_sorted(
         f"b@sha256:{'a' * 64}\nk8s.gcr.io/pause:3.2\nnginx:1.25\n",
         "",
     )
+
+
+def test_standard_input_and_nothing_at_all(tmp_path: Path) -> None:
+    def said(text: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "builder", "find-images", "-"],
+            input=text,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    assert said("kind: Pod\nspec: {containers: [{image: a/b}]}\n") == (0, "a/b\n", "")
+    assert said("just words\n") == (0, "", "no image is started by what was given\n")
+    assert said("a: [")[2].startswith("error: manifests: 1 mistake\n  /dev/stdin: line ")
 
 
 def test_the_mistakes_of_all_files_are_told(

@@ -78,6 +78,8 @@ def test_json_has_all_of_it(stage: Stage, capsys: pytest.CaptureFixture[str]) ->
     assert [one["name"] for one in value["images"]] == [image.name for image in lock.images]
     assert [one["digest"] for one in value["packages"]] == [str(p.digest) for p in lock.packages]
     assert [one["path"] for one in value["files"]] == [file.path for file in lock.files]
+    for name, things in (("images", lock.images), ("packages", lock.packages)):
+        assert [one["neededBy"] for one in value[name]] == [list(one.needed_by) for one in things]
     assert value["size"] == lock.size == sum(total["size"] for total in value["totals"].values())
     assert value["totals"]["packages"]["count"] == len(lock.packages)
     assert value["cluster"]["platforms"] == ["linux/amd64"]

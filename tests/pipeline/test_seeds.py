@@ -219,7 +219,10 @@ def test_without_a_lock_or_with_another_ones(site: Site) -> None:
         site.write()
     lock = site.cluster.with_suffix(".lock")
     assert str(caught.value) == f"{lock}: the lock is not for what {site.cluster} asks for now"
-    assert caught.value.hint == f"airseed lock {site.cluster} makes it fit"
+    assert caught.value.hint == (
+        f"airseed lock {site.cluster} makes it fit; what was locked with --catalog DIR needs "
+        "the same here"
+    )
     lock.unlink()
     with pytest.raises(UsageError) as caught:
         site.write()
@@ -239,7 +242,12 @@ def test_the_command_line(
         "stale": [],
     }
     assert run([*words, "--diff"]) == 0
+    capsys.readouterr()
+    assert run([*words, "--diff", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"diff": []}
     site.add(WORKER)
+    assert run([*words, "--diff", "--json"]) == 1
+    assert "+++ after/k8s06/meta-data" in json.loads(capsys.readouterr().out)["diff"]
     assert run([*words, "--diff"]) == 1
     out = capsys.readouterr().out
     assert "+++ after/k8s06/meta-data" in out

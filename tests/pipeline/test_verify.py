@@ -93,6 +93,9 @@ def test_all_faults_are_listed_at_once(
     assert err.startswith(f"error: {folder}: {len(value['faults'])} faults\n")
     for fault in value["faults"]:
         assert f"  {fault['where']}: {fault['what']}\n" in err
+    assert err.endswith(
+        "\n  hint: copy it again; where it was made, delete it and run airseed bundle again\n"
+    )
 
 
 def test_a_link_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
