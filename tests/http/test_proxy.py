@@ -169,12 +169,13 @@ def test_a_refusing_proxy_is_explained(
 
 
 def test_an_absent_proxy_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("no_proxy", "")
-    with Client(attempts=1) as client, pytest.raises(FetchError) as caught:
-        client.get("https://example.test/a", limit=5)
+    with socket.socket() as taken:  # nobody listens, and no other test can take the port meanwhile
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+        with Client(attempts=1) as client, pytest.raises(FetchError) as caught:
+            client.get("https://example.test/a", limit=5)
     assert str(caught.value) == (
         f"https://example.test/a: the proxy http://127.0.0.1:{port} gives no connection:"
         " connection refused"

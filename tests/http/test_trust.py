@@ -99,10 +99,11 @@ def test_a_bundle_that_is_none_is_a_usage_error(tmp_path: Path, content: bytes |
 
 
 def test_a_closed_port_is_temporary(pauses: list[float]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    with Client(attempts=2, sleep=pauses.append) as client, pytest.raises(FetchError) as caught:
-        client.get(f"http://127.0.0.1:{port}/a", limit=5)
+    with socket.socket() as taken:  # nobody listens, and no other test can take the port meanwhile
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with Client(attempts=2, sleep=pauses.append) as client, pytest.raises(FetchError) as caught:
+            client.get(f"http://127.0.0.1:{port}/a", limit=5)
     assert str(caught.value) == (
         f"http://127.0.0.1:{port}/a: no connection to 127.0.0.1:{port}: connection refused"
         " (tried 2 times)"
