@@ -105,11 +105,12 @@ def test_the_body_of_a_redirect_is_not_waited_for(
 
 
 def test_a_redirect_into_the_void_names_its_target(site: Fixture, answers: Fixture) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        target = f"127.0.0.1:{probe.getsockname()[1]}"
-    url = site.on("/a", answers.reply(302, Location=f"http://{target}/b?t=1"))
-    with Client(attempts=1) as client, pytest.raises(FetchError) as caught:
-        client.get(url, limit=5)
+    with socket.socket() as taken:  # nobody listens, and no other test can take the port meanwhile
+        taken.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{taken.getsockname()[1]}"
+        url = site.on("/a", answers.reply(302, Location=f"http://{target}/b?t=1"))
+        with Client(attempts=1) as client, pytest.raises(FetchError) as caught:
+            client.get(url, limit=5)
     assert str(caught.value) == (
         f"http://{target}/b?t=***: no connection to {target}: connection refused"
     )
