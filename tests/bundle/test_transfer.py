@@ -166,8 +166,11 @@ def test_the_next_source_is_asked_when_one_fails_for_good(
     upstream.faults.add(fault, host=FIRST, path=largest(origin))
     result = make()
     assert result.target.read_bytes() == expected
-    [outcome] = result.fallbacks
+    [outcome] = [o for o in result.fallbacks if o.path.endswith(largest(origin).strip("/"))]
     assert [f.what.partition(" 127")[0][: len(what)] for f in outcome.passed_over] == [what]
+    # a host that fails for a while may be given up, and what else it has comes from the next, too
+    if isinstance(fault, faults.LoginPage) or what.endswith("Not Found"):
+        assert len(result.fallbacks) == 1
 
 
 def test_what_one_source_began_the_next_one_ends(
