@@ -149,6 +149,8 @@ def _catalog(found: dict[str, dict[str, Entry]]) -> Catalog:
             for name, said in _only(values[_PROVIDERS].values()).items()
         },
         configurations=values["configuration"],
+        binaries=values["binaries"],
+        builds=values["builds"],
     )
 
 

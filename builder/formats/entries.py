@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from builder.formats import terms
+from builder.formats import builds, terms
 from builder.formats.shape import (
     Choice,
     Field,
@@ -37,6 +37,7 @@ from builder.model.catalog import (
 )
 from builder.model.configuration import FieldType, Table
 from builder.model.platform import Platform
+from builder.model.recipe import Binaries, Builds
 from builder.model.reference import Reference
 from builder.model.spec import is_url
 
@@ -469,5 +470,7 @@ KINDS: dict[str, Kind] = {
     "repositories": Kind(name=_NAMED, example="docker-ce", shape=_REPOSITORY, build=Repository),
     "keys": Kind(name=_NAMED, example="centos-7", shape=_KEY, build=Key),
     "registries": Kind(name=_NAMED, example="docker.io", shape=_REGISTRY, build=_build_registry),
+    "binaries": Kind(name=_NAMED, example="crictl", shape=builds.BINARIES, build=Binaries),
+    "builds": Kind(name=_NAMED, example="kubernetes-built-el7", shape=builds.BUILDS, build=Builds),
 }
 """By folder."""

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from builder.formats import builds
 from builder.formats.shape import WRONG, Reading, child, did_you_mean
 from builder.model.catalog import numbers
 from builder.model.configuration import PLAIN
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         RuntimeSeries,
     )
     from builder.model.configuration import Table
+    from builder.model.recipe import Builds
 
 _CALICO = "calico"
 _NONE = "none"
@@ -52,6 +54,10 @@ class Files:
             if entry.value is not WRONG:
                 yield name, entry.value, entry.reading
 
+    def whole(self, folder: str) -> bool:
+        """Tell whether every file of a folder could be read."""
+        return all(entry.value is not WRONG for entry in self.found[folder].values())
+
     def must_have(self, folder: str, name: str, path: str, reading: Reading) -> None:
         """Write down a name that no file has."""
         known = self.found[folder]
@@ -76,6 +82,8 @@ def check(found: Mapping[str, Mapping[str, Entry]]) -> None:
         _system(system, files, reading)
     for _, repository, reading in files.each("repositories"):
         _repository(repository, files, reading)
+    for name, made, reading in files.each("builds"):
+        _builds(name, made, files, reading)
     _keys(files)
     _registries(files)
 
@@ -218,6 +226,21 @@ def _repository(repository: Repository, files: Files, reading: Reading) -> None:
     if repository.metadata == "unsigned" and repository.metadata_keys:
         reading.wrong("metadata-keys", "metadata that is unsigned has no keys")
     _once(repository.sources, "sources", reading)
+
+
+def _builds(name: str, made: Builds, files: Files, reading: Reading) -> None:
+    """Packages are made of what is published, and their repository has a name of its own."""
+    families = {system.family for _, system, _ in files.each("os")}
+    if files.whole("os") and made.family not in families:
+        hint = did_you_mean(made.family, families)
+        reading.wrong("family", f"no system is of the family {made.family}", hint=hint)
+    if name in files.found["repositories"]:
+        reading.wrong("", f"repositories/{name}.yaml has this name already")
+    known = None
+    if files.whole("binaries"):
+        known = {program for _, one, _ in files.each("binaries") for program in one.programs}
+    for path, what, expected in builds.mistakes(made, known):
+        reading.wrong(path, what, expected=expected)
 
 
 def _keys(files: Files) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from builder.model.configuration import Table
     from builder.model.digest import Digest
     from builder.model.platform import Platform
+    from builder.model.recipe import Binaries, Builds
 
 Row = TypeVar("Row")
 ROLES = ("control-plane", "worker")
@@ -490,6 +491,8 @@ class Catalog:
     cloud_inits: Mapping[str, CloudInit] = field(default_factory=dict)
     limits: Mapping[str, UserDataLimit] = field(default_factory=dict)
     """By provider."""
+    binaries: Mapping[str, Binaries] = field(default_factory=dict)
+    builds: Mapping[str, Builds] = field(default_factory=dict)
 
     def kubernetes(self, version: Version) -> KubernetesRelease:
         """Give one release; raise NotInCatalogError when its images or packages are not known."""

@@ -44,6 +44,8 @@ def test_every_file_is_part_of_the_catalog(catalog: Catalog, mirrors: Path) -> N
         "registries": catalog.registries,
         "configuration": catalog.configurations,
         "cloud-init": catalog.cloud_inits,
+        "binaries": catalog.binaries,
+        "builds": catalog.builds,
     }
     files = {path.relative_to(mirrors).as_posix() for path in mirrors.rglob("*") if path.is_file()}
     files -= {"README.md", "kernels.yaml", "providers.yaml"}

@@ -1,0 +1,176 @@
+"""The catalog's files about RPMs that airseed builds: what is published, and what becomes of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from builder.formats import terms
+from builder.formats.shape import Field, Flag, ListOf, MapOf, MisfitError, Record, Text
+from builder.model.recipe import SCRIPTS, PackageForm, PackedFile
+from builder.model.spec import is_url
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from builder.model.recipe import Builds
+
+Mistake = tuple[str, str, str | None]
+
+_NAME = r"[a-z][a-z0-9.-]{0,62}"
+_SERIES = r"(?:0|[1-9][0-9]{0,3})\.[0-9]{1,4}"
+_VERSION = r"[0-9]{1,5}(?:\.[0-9]{1,5}){1,3}"
+_PATH = rf"/{terms.FILE_PATH}"
+_MEMBER = terms.FILE_PATH
+_REQUIRES = rf"(?:/?{terms.PACKAGE}(?:/{terms.PACKAGE})*)(?: (?:<|<=|=|>=|>) \$?{terms.PACKAGE})?"
+_URL_WORDS = ("$version", "$name", "$arch")
+_TEXT_LIMIT = 64 << 10
+
+
+def _source(text: str) -> str:
+    plain = text
+    for word in _URL_WORDS:
+        plain = plain.replace(word, "x")
+    if "$" in plain:
+        raise MisfitError(f"{text!r} has another $ than {', '.join(_URL_WORDS)}")
+    if not is_url(plain):
+        raise MisfitError(f"{text!r} is not a URL")
+    terms.source(plain)
+    if urlsplit(plain).query or urlsplit(plain).fragment:
+        raise MisfitError(f"{text!r} has more than a path")
+    return text
+
+
+def _url(text: str) -> str:
+    if not is_url(text):
+        raise MisfitError(f"{text!r} is not a URL")
+    terms.source(text)
+    return text
+
+
+def _word(pattern: str, expected: str, example: str) -> Text[str]:
+    return Text(pattern=pattern, expected=expected, example=example)
+
+
+_PROGRAM = _word(_NAME, "the name of a program or archive", "kubeadm")
+_VERSION_TEXT = _word(_VERSION, "a version", "1.18.5")
+
+BINARIES: Record[dict[str, Any]] = Record(
+    dict,
+    {
+        "names": Field(ListOf(_PROGRAM, least=1), required=True, name="programs"),
+        "sources": Field(
+            ListOf(
+                Text(
+                    parse=_source, expected="a URL", example="https://example.com/v$version/$name"
+                ),
+                least=1,
+            ),
+            required=True,
+        ),
+        "sha256": Field(
+            MapOf(
+                MapOf(
+                    MapOf(
+                        Text(parse=terms.digest, expected="64 lower-case hexadecimal digits"),
+                        key=_NAME,
+                    ),
+                    key=_VERSION,
+                ),
+                key=r"[a-z0-9]+",
+            ),
+            default={},
+            name="digests",
+        ),
+    },
+)
+
+
+def _packed(
+    *, program: str | None, archive: str | None, text: str | None, folder: bool, **said: Any
+) -> PackedFile:
+    if folder and (program or text or said["config"]):
+        raise ValueError("a folder is no file: it may only have an archive")
+    if not folder and [program, archive, text].count(None) != 2:  # noqa: PLR2004 -- of three
+        raise ValueError("say one of program, archive, text and folder")
+    if bool(said["member"]) != bool(archive and not folder):
+        raise ValueError("a member belongs to a file that comes out of an archive")
+    # its place is the key of the mapping, see _form
+    return PackedFile(path="", program=program, archive=archive, text=text, folder=folder, **said)
+
+
+_FILE = Record(
+    _packed,
+    {
+        "program": Field(_PROGRAM),
+        "archive": Field(_PROGRAM),
+        "member": Field(_word(_MEMBER, "a name in the archive", "crictl")),
+        "text": Field(Text[str](lines=True, longest=_TEXT_LIMIT, expected="the file's content")),
+        "folder": Field(Flag(), default=False),
+        "config": Field(Flag(), default=False),
+    },
+)
+
+
+def _form(files: dict[str, PackedFile], **said: Any) -> PackageForm:
+    placed = [replace(one, path=path) for path, one in files.items()]
+    return PackageForm(files=tuple(placed), **said)
+
+
+_FORM = Record(
+    _form,
+    {
+        "summary": Field(Text[str](longest=200), required=True),
+        "requires": Field(
+            ListOf(_word(_REQUIRES, "NAME, or NAME >= VERSION", "iptables >= 1.4.21")), default=()
+        ),
+        "files": Field(MapOf(_FILE, key=_PATH), required=True),
+        "scripts": Field(
+            MapOf(Text[str](lines=True, longest=_TEXT_LIMIT), key="|".join(SCRIPTS)), default={}
+        ),
+    },
+)
+BUILDS: Record[dict[str, Any]] = Record(
+    dict,
+    {
+        "family": Field(_word(_NAME, "a family of systems", "el7"), required=True),
+        "release": Field(
+            _word(r"[A-Za-z0-9_.+~^]+", "an RPM's release", "0.airseed1"), required=True
+        ),
+        "licence": Field(Text[str](longest=200), required=True),
+        "url": Field(
+            Text(parse=_url, expected="a URL", example="https://kubernetes.io/"), required=True
+        ),
+        "series": Field(MapOf(MapOf(_VERSION_TEXT, key=terms.PACKAGE), key=_SERIES), required=True),
+        "packages": Field(MapOf(_FORM, key=terms.PACKAGE), required=True),
+    },
+)
+
+
+def mistakes(builds: Builds, programs: Collection[str] | None) -> Iterator[Mistake]:
+    """Give what does not fit together: path, what is wrong, what was expected.
+
+    ``programs`` are those that are published, None where not all of them are known.
+    """
+    if len({frozenset(row) for row in builds.series.values()}) > 1:
+        yield "series", "the rows name different packages", None
+    for series, row in builds.series.items():
+        for name in row.keys() - builds.packages.keys():
+            yield f"series.{series}.{name}", "no package is called so", _either(builds.packages)
+    for name, form in builds.packages.items():
+        path = f"packages.{name}"
+        for file in form.files:
+            if programs is not None and file.origin and file.origin not in programs:
+                what = f"nothing under binaries is called {file.origin}"
+                yield f"{path}.files.{file.path}", what, _either(programs)
+        for number, text in enumerate(form.requires):
+            wanted = re.search(r"\$(\S+)", text)
+            if wanted and wanted[1] not in builds.packages:
+                what = f"no package is called {wanted[1]}"
+                yield f"{path}.requires[{number}]", what, _either(builds.packages)
+
+
+def _either(names: Iterable[str]) -> str | None:
+    return " or ".join(sorted(names)) or None
