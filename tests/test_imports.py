@@ -29,7 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "render": LIBRARIES,
     "secrets": LIBRARIES,
     "sources": DOCUMENTS | NETWORK | {"oci", "rpm", "bundle"},
-    "lab": BELOW_PIPELINE,
+    "lab": BELOW_PIPELINE | {"secrets"},
     "pipeline": BELOW_PIPELINE | {"render", "secrets"},
     "cli": DOCUMENTS | {"pipeline"},
     "__main__": {"cli"},

@@ -98,6 +98,11 @@ def make(cluster: Path, *, rotate: Sequence[str] = ()) -> Held:
         first=described.control_planes[0].name,
         holdings=(
             *_short_lived(described, folder, made, before),
+            Holding(
+                name="package signing key",
+                path=folder / store.SIGNING_KEY,
+                state="made" if store.SIGNING_KEY in made else "kept",
+            ),
             *_lasting(described, folder, secrets, made),
         ),
         digest=secrets.authority.digest if secrets.authority else None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from builder.errors import Fault, StorageError, VerificationError
 from builder.model.secrets import Secrets
-from builder.secrets import authority, bootstrap, pem, supplied
+from builder.secrets import authority, bootstrap, pem, signing, supplied
 from builder.secrets.folder import Folder
 
 if TYPE_CHECKING:
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
     from builder.model.secrets import Authority
     from builder.model.spec import Pki
+    from builder.secrets.signing import SigningKey
 
 TOKEN = "token"  # noqa: S105 -- the file's name
 CERTIFICATE_KEY = "certificate-key"
 CA, CA_KEY = supplied.CLUSTER
+SIGNING_KEY = "signing-key.asc"
+"""Signs what is made left of the gap; no machine gets it, so no other secret is read with it."""
 Word = Literal["token", "certificate-key"]
 
 _FORMS = {
@@ -26,6 +29,7 @@ _FORMS = {
     CERTIFICATE_KEY: (bootstrap.is_certificate_key, bootstrap.CERTIFICATE_KEY_FORM),
 }
 _MAKE = "`airseed secrets` makes it"
+_SIGNER = "airseed, packages built for this site <airseed@localhost>"
 
 
 def load(folder: Path, pki: Pki) -> Secrets:
@@ -65,6 +69,17 @@ def load_authority(folder: Path, pki: Pki) -> Authority | None:
     return own
 
 
+def load_signing_key(folder: Path) -> SigningKey:
+    """Read the key that signs what is made here, alone. Raises as :func:`load`."""
+    with Folder.open(folder) as room:
+        found = _read(room, (SIGNING_KEY,), all_of_them=True)
+    faults: list[Fault] = []
+    key = _signing(found, folder, faults)
+    if key is None:
+        raise _unusable(folder, faults)
+    return key
+
+
 def make(folder: Path, pki: Pki, *, rotate: Sequence[Word] = ()) -> Secrets:
     """Make what is missing, then :func:`load`."""
     prepare(folder, pki, rotate=rotate)
@@ -80,7 +95,8 @@ def prepare(folder: Path, pki: Pki, *, rotate: Sequence[Word] = ()) -> tuple[str
     if pki.kind == "files":
         supplied.load(supplied_folder(folder, pki))
     with Folder.open(folder, create=True) as room, room.locked():
-        found = _read(room, [name for name in _names(pki) if name not in rotate])
+        names = (*_names(pki), SIGNING_KEY)
+        found = _read(room, [name for name in names if name not in rotate])
         _check(found, folder)
         wanted: dict[str, str] = {}
         if TOKEN not in found:
@@ -93,6 +109,8 @@ def prepare(folder: Path, pki: Pki, *, rotate: Sequence[Word] = ()) -> tuple[str
             if CA_KEY not in found:
                 wanted[CA_KEY] = pem.key_text(key)
             wanted[CA] = pem.certificate_text(authority.self_signed(key))
+        if SIGNING_KEY not in found:
+            wanted[SIGNING_KEY] = signing.new(_SIGNER).secret.decode()
         for name, text in wanted.items():
             room.write(name, text.encode())
     return tuple(wanted)
@@ -130,6 +148,7 @@ def _check(found: Mapping[str, bytes], folder: Path) -> None:
     for name in _FORMS:
         if name in found:
             _word(name, found[name], folder, faults)
+    _signing(found, folder, faults)
     if CA in found and CA_KEY in found:
         _own(found, folder, faults)
     elif CA_KEY in found:
@@ -163,6 +182,24 @@ def _word(name: str, content: bytes, folder: Path, faults: list[Fault]) -> str:
             )
         )
     return text
+
+
+def _signing(found: Mapping[str, bytes], folder: Path, faults: list[Fault]) -> SigningKey | None:
+    if SIGNING_KEY not in found:
+        return None
+    try:
+        return signing.read(found[SIGNING_KEY])
+    except ValueError as error:
+        faults.append(
+            Fault(
+                where=str(folder / SIGNING_KEY),
+                what=str(error),
+                expected="an RSA key for OpenPGP, armoured and without a password",
+                hint="restore it from your backup; without it `airseed secrets` makes another, and"
+                " `airseed lock` signs anew",
+            )
+        )
+        return None
 
 
 def _own(found: Mapping[str, bytes], folder: Path, faults: list[Fault]) -> Authority | None:

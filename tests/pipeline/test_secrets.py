@@ -32,13 +32,14 @@ def test_it_tells_what_there_is_and_when_it_ends(cluster: Path) -> None:
     assert held.holdings == (
         Holding(name="token", path=folder / "token", state="made", window=24),
         Holding(name="certificate key", path=folder / "certificate-key", state="made", window=24),
+        Holding(name="package signing key", path=folder / "signing-key.asc", state="made"),
         Holding(name="cluster CA", path=folder / "ca.crt", state="made", end=end),
     )
     again = secrets.make(cluster)
-    assert [one.state for one in again.holdings] == ["kept", "kept", "kept"]
+    assert [one.state for one in again.holdings] == ["kept"] * 4
     assert again.digest == held.digest
     rotated = secrets.make(cluster, rotate=["certificate-key"])
-    assert [one.state for one in rotated.holdings] == ["kept", "rotated", "kept"]
+    assert [one.state for one in rotated.holdings] == ["kept", "rotated", "kept", "kept"]
 
 
 def test_clusters_in_one_folder_share_nothing(cluster: Path) -> None:
@@ -53,7 +54,7 @@ def test_clusters_in_one_folder_share_nothing(cluster: Path) -> None:
 
 def test_what_was_missing_is_made_and_not_rotated(cluster: Path) -> None:
     held = secrets.make(cluster, rotate=["token", "token"])
-    assert [one.state for one in held.holdings] == ["made", "made", "made"]
+    assert [one.state for one in held.holdings] == ["made"] * 4
 
 
 def test_the_window_is_the_clusters(cluster: Path) -> None:
@@ -62,6 +63,7 @@ def test_the_window_is_the_clusters(cluster: Path) -> None:
     assert [(one.name, one.window, one.state) for one in held.holdings] == [
         ("token", 72, "made"),
         ("certificate key", 72, "made"),
+        ("package signing key", None, "made"),
         ("cluster CA", None, "on the first node"),
     ]
     assert held.digest is None
@@ -74,6 +76,7 @@ def test_files_of_ones_own(cluster: Path) -> None:
     assert [(one.name, one.path, one.state) for one in held.holdings] == [
         ("token", cluster.parent / "secrets/token", "made"),
         ("certificate key", cluster.parent / "secrets/certificate-key", "made"),
+        ("package signing key", cluster.parent / "secrets/signing-key.asc", "made"),
         ("cluster CA", site / "ca.crt", "yours"),
         ("etcd CA", site / "etcd/ca.crt", "yours"),
         ("front proxy CA", site / "front-proxy-ca.crt", "yours"),

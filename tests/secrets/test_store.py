@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 GENERATED = Pki()
 ON_NODE = Pki(kind="on-node")
-NAMES = {"token", "certificate-key", "ca.crt", "ca.key"}
+CLUSTERS = {"token", "certificate-key", "ca.crt", "ca.key"}
+NAMES = CLUSTERS | {"signing-key.asc"}
 BACKUP = "restore the file from your backup"
 
 
@@ -128,7 +129,7 @@ def test_rotation_changes_that_and_nothing_else(folder: Path, rotate: list[store
 def test_on_node_there_is_no_authority(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     assert store.make(folder, ON_NODE).authority is None
-    assert set(contents(folder)) == {"token", "certificate-key"}
+    assert set(contents(folder)) == {"token", "certificate-key", "signing-key.asc"}
     assert store.load_authority(folder, ON_NODE) is None
 
 
@@ -210,7 +211,9 @@ def test_all_that_is_malformed_is_named_at_once(folder: Path) -> None:
         (folder / name).write_text("?")
     with pytest.raises(VerificationError) as caught:
         store.load(folder, GENERATED)
-    assert {fault.where for fault in caught.value.faults} == {str(folder / name) for name in NAMES}
+    assert {fault.where for fault in caught.value.faults} == {
+        str(folder / name) for name in CLUSTERS
+    }
 
 
 def test_a_lost_certificate_is_made_again_for_the_same_key(folder: Path) -> None:
@@ -240,7 +243,7 @@ def test_an_authority_that_was_there_is_kept(tmp_path: Path) -> None:
     folder.mkdir(mode=0o700)
     authority(folder)
     (folder / "ca.crt").chmod(0o600)
-    assert store.prepare(folder, GENERATED) == ("token", "certificate-key")
+    assert store.prepare(folder, GENERATED) == ("token", "certificate-key", "signing-key.asc")
     own = store.load(folder, GENERATED).authority
     assert own is not None
     assert own.digest == pin(folder / "ca.crt")
@@ -271,11 +274,13 @@ def test_runs_at_once_agree(tmp_path: Path) -> None:
 
 KILLED = """
 import os, pathlib, signal, sys
-from builder.secrets import authority, pem, store
+from builder.secrets import authority, pem, signing, store
 from builder.model.spec import Pki
 root, *rotate = sys.argv[1:]
 key = pem.private_key(sys.stdin.buffer.read())
 authority.new_key = lambda: key  # making one takes long, and makes no difference here
+signer = signing.new("Test")
+signing.new = lambda user: signer
 calls = deadline = 0
 def deadly(real):
     def call(*arguments, **options):
