@@ -30,6 +30,7 @@ from builder.model.catalog import (
     Key,
     KubernetesSeries,
     ManifestFile,
+    OldestSystem,
     OperatingSystem,
     Repository,
     RuntimeSeries,
@@ -112,6 +113,9 @@ _SERIES = _word(SERIES, "major and minor version", "1.18")
 _VERSION = _word(r"[0-9]{1,5}(?:\.[0-9]{1,5}){1,3}", "a version", "3.10")
 _TAG = _word(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", "a tag", "3.4.3-0")
 _EVR_TEXT = _word(rf"{_EVR}|\$version-[A-Za-z0-9_.+~^]+", "[EPOCH:]VERSION-RELEASE", "0.8.6-0")
+_OWN_EVR = _word(
+    rf"{_EVR}|\$version(?:-[A-Za-z0-9_.+~^]+)?", "[EPOCH:]VERSION-RELEASE or $version", "$version-0"
+)
 _PACKAGE = _word(terms.PACKAGE, "a package's name", "conntrack-tools")
 _API_VERSION = r"v1(?:(?:alpha|beta)[0-9]+)?"
 _API = _word(_API_VERSION, "an API version", "v1beta2")
@@ -130,14 +134,18 @@ KERNELS = MapOf(_VERSION, key=SERIES)
 
 
 def _kubernetes(
-    registry: str, images: dict[str, dict[str, Any]], packages: dict[str, Any], **said: Any
+    registry: dict[str, str],
+    images: dict[str, dict[str, Any]],
+    packages: dict[str, Any],
+    **said: Any,
 ) -> dict[str, Any]:
     components = tuple(
         Component(**{**entry, "name": name, "path": entry["path"] or name})
         for name, entry in images.items()
     )
-    for component in components:
-        Reference.parse(f"{registry}/{component.path}")
+    for host in registry.values():
+        for component in components:
+            Reference.parse(f"{host}/{component.path}")
     return {**said, "registry": registry, "components": components, **packages}
 
 
@@ -146,7 +154,7 @@ def _by_patch(table: dict[str, Any]) -> dict[int, Any]:
 
 
 def _build_kubernetes(**said: Any) -> KubernetesSeries:
-    for table in ("tags", "avoid", "pins"):
+    for table in ("registry", "tags", "avoid", "pins"):
         said[table] = _by_patch(said[table])
     return KubernetesSeries(**said)
 
@@ -158,7 +166,8 @@ _KUBERNETES: Record[dict[str, Any]] = Record(
         "kubelet": Field(_API, required=True),
         "kube-proxy": Field(_API, required=True),
         "registry": Field(
-            Text(parse=_prefix, expected="a registry", example="k8s.gcr.io"), required=True
+            MapOf(Text(parse=_prefix, expected="a registry", example="k8s.gcr.io"), key=_PATCH),
+            required=True,
         ),
         "defaults": Field(
             Record(
@@ -189,10 +198,11 @@ _KUBERNETES: Record[dict[str, Any]] = Record(
                 dict,
                 {
                     "repositories": Field(_BY_FAMILY, required=True),
-                    "versioned": Field(MapOf(_EVR_TEXT, key=terms.PACKAGE), required=True),
+                    "versioned": Field(MapOf(_OWN_EVR, key=terms.PACKAGE), required=True),
                     "pins": Field(
-                        MapOf(MapOf(_EVR_TEXT, key=terms.PACKAGE), key=_PATCH), required=True
+                        MapOf(MapOf(_EVR_TEXT, key=terms.PACKAGE), key=_PATCH), default={}
                     ),
+                    "unpinned": Field(ListOf(_PACKAGE), default=()),
                     "sha256": Field(MapOf(_DIGEST), default={}, name="digests"),
                 },
             ),
@@ -208,12 +218,14 @@ _KUBERNETES: Record[dict[str, Any]] = Record(
                             required=True,
                         ),
                         "validated": Field(ListOf(_SERIES), default=()),
+                        "oldest": Field(_VERSION),
                     },
                 ),
                 key=NAME,
             ),
             required=True,
         ),
+        "without": Field(MapOf(Text[str](), key=NAME), default={}),
         "taints": Field(
             ListOf(_word(r"[a-z0-9./-]+", "a taint's key", "node-role.kubernetes.io/master")),
             default=(),
@@ -237,6 +249,19 @@ _RUNTIME: Record[dict[str, Any]] = Record(
         "releases": Field(
             MapOf(MapOf(MapOf(_EVR_TEXT, key=terms.PACKAGE), key=NAME), key=r"[0-9][0-9A-Za-z.]*"),
             required=True,
+        ),
+        "systems": Field(
+            MapOf(
+                Record(
+                    OldestSystem,
+                    {
+                        "oldest": Field(_VERSION, required=True),
+                        "reason": Field(Text[str](), required=True),
+                    },
+                ),
+                key=NAME,
+            ),
+            default={},
         ),
     },
 )

@@ -95,6 +95,13 @@ def _kubernetes(series: KubernetesSeries, files: Files, reading: Reading) -> Non
         files.must_have("configuration", name, name.rpartition("-")[0], reading)
     _default_runtime(series, files, reading)
     _default_cni(series.defaults.cni, files, reading)
+    if not any(patch <= min(series.tags, default=0) for patch in series.registry):
+        reading.wrong(
+            "registry", "no registry for the oldest patch", expected="an entry for 0 or for it"
+        )
+    for name in series.without:
+        if name in series.runtimes:
+            reading.wrong(child("without", name), f"{name} stands under runtimes, too")
     tagged = {component.name for component in series.components if component.tag == "patch"}
     for patch, row in series.tags.items():
         _row(patch, row, tagged, reading)

@@ -146,16 +146,24 @@ class PinnedPackage:
     """Name one RPM to install, of one repository."""
 
     name: str
-    evr: str
-    """``[EPOCH:]VERSION-RELEASE``."""
+    evr: str | None
+    """``[EPOCH:]VERSION-RELEASE``, VERSION alone, or None for the newest that is there."""
     repository: str
     digests: Mapping[str, Digest] = field(default_factory=dict)
     """By RPM architecture, where it is known beforehand."""
 
     @property
     def request(self) -> str:
-        """Give it as yum takes it: ``NAME-[EPOCH:]VERSION-RELEASE``."""
-        return f"{self.name}-{self.evr}"
+        """Give it as yum takes it: ``NAME[-[EPOCH:]VERSION[-RELEASE]]``."""
+        return f"{self.name}-{self.evr}" if self.evr else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OldestSystem:
+    """Say from which release on an operating system has what a runtime's packages ask for."""
+
+    oldest: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +176,8 @@ class RuntimeSeries:
     """Repository by family of operating systems."""
     releases: Mapping[str, Mapping[str, Mapping[str, str]]]
     """By version, then family: EVR by package name."""
+    systems: Mapping[str, OldestSystem] = field(default_factory=dict)
+    """By name of an operating system, where not every release of it will do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +194,13 @@ class RuntimeRelease:
         return self.of.series
 
     def packages(self, system: OperatingSystem) -> tuple[PinnedPackage, ...]:
-        """Give its RPMs for a system; raise NotInCatalogError when there are none."""
+        """Give its RPMs for a system; raise NotInCatalogError when there are none for it."""
+        limit = self.of.systems.get(system.name)
+        if limit is not None and numbers(system.version) < numbers(limit.oldest):
+            raise NotInCatalogError(
+                f"{self} cannot be installed on {system}: {limit.reason}",
+                expected=f"{system.name} {limit.oldest} or newer, or an older {self.name}",
+            )
         packages = self.of.releases[self.version].get(system.family)
         repository = self.of.repositories.get(system.family)
         if packages is None or repository is None:
@@ -225,6 +241,8 @@ class RuntimeSupport:
     """The CRI socket."""
     validated: tuple[str, ...] = ()
     """Series that kubeadm's preflight knows; none means that it knows none in particular."""
+    oldest: str | None = None
+    """The oldest version that kubelet can talk to, where not every one will do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +275,8 @@ class KubernetesSeries:
     """The version of kubelet's."""
     kube_proxy: str
     """The version of kube-proxy's."""
-    registry: str
+    registry: Mapping[int, str]
+    """By first patch: where kubeadm takes images from."""
     defaults: Defaults
     components: tuple[Component, ...]
     tags: Mapping[int, Mapping[str, str]]
@@ -267,12 +286,16 @@ class KubernetesSeries:
     repositories: Mapping[str, str]
     """Repository by family of operating systems."""
     versioned: Mapping[str, str]
-    """EVR by package; ``$version`` stands for the release."""
+    """EVR, or version alone, by package; ``$version`` stands for the release."""
     pins: Mapping[int, Mapping[str, str]]
-    """By patch: EVR by package."""
+    """By patch: EVR by package; empty where nothing has to be pinned."""
     digests: Mapping[str, Digest]
     """By ``NAME-VERSION-RELEASE.ARCH``."""
     runtimes: Mapping[str, RuntimeSupport]
+    unpinned: tuple[str, ...] = ()
+    """Packages of which the repository has none but fitting ones."""
+    without: Mapping[str, str] = field(default_factory=dict)
+    """Runtimes that it cannot use, though others could, each with the reason."""
     taints: tuple[str, ...] = ()
     """Keys of the taints that kubeadm gives control planes, all with the effect NoSchedule."""
     dual_stack: DualStack = DualStack()
@@ -304,10 +327,16 @@ class KubernetesRelease:
         return tuple(
             (
                 component,
-                Reference.parse(f"{self.of.registry}/{component.path}:{self._tag(component)}"),
+                Reference.parse(f"{self.registry}/{component.path}:{self._tag(component)}"),
             )
             for component in self.of.components
         )
+
+    @property
+    def registry(self) -> str:
+        """Give where kubeadm takes its images from."""
+        first = max(patch for patch in self.of.registry if patch <= self.version.patch)
+        return self.of.registry[first]
 
     def _tag(self, component: Component) -> str:
         return self.tags[component.name] if component.tag == "patch" else f"v{self.version}"
@@ -322,11 +351,12 @@ class KubernetesRelease:
                 hint=_add(f"kubernetes/{self.of.series}.yaml"),
             )
         own = {n: e.replace("$version", str(self.version)) for n, e in self.of.versioned.items()}
+        wanted = {**own, **self.pins, **dict.fromkeys(self.of.unpinned)}
         return tuple(
             PinnedPackage(
                 name=name, evr=evr, repository=repository, digests=self._digests(f"{name}-{evr}")
             )
-            for name, evr in {**own, **self.pins}.items()
+            for name, evr in wanted.items()
         )
 
     def _digests(self, request: str) -> dict[str, Digest]:
@@ -340,7 +370,11 @@ class KubernetesRelease:
         """Tell how it uses a runtime; raise NotInCatalogError when it does not."""
         support = self.of.runtimes.get(name)
         if support is None:
-            raise NotInCatalogError(f"{self} cannot use {name}", expected=_either(self.of.runtimes))
+            reason = self.of.without.get(name)
+            raise NotInCatalogError(
+                f"{self} cannot use {name}" + (f": {reason}" if reason else ""),
+                expected=_either(self.of.runtimes),
+            )
         return support
 
     def __str__(self) -> str:
@@ -500,7 +534,7 @@ class Catalog:
         if series is None:
             raise NotInCatalogError(
                 f"Kubernetes {version.series} is not in the catalog",
-                expected=_either(self.kubernetes_series),
+                expected=nearest(version.series, self.kubernetes_series),
                 hint=_add(f"kubernetes/{version.series}.yaml"),
             )
         if version.patch in series.avoid:
@@ -509,7 +543,9 @@ class Catalog:
                 expected=_near(series.tags, version),
             )
         tags = _row(series.tags, version, "images", f"kubernetes/{series.series}.yaml")
-        pins = _row(series.pins, version, "packages", f"kubernetes/{series.series}.yaml")
+        pins: Mapping[str, str] = {}
+        if series.pins:
+            pins = _row(series.pins, version, "packages", f"kubernetes/{series.series}.yaml")
         return KubernetesRelease(
             version=version,
             of=series,
@@ -533,7 +569,7 @@ class Catalog:
         if series is None:
             raise NotInCatalogError(
                 f"Calico {name} is not in the catalog",
-                expected=_either(self.calico_series),
+                expected=nearest(name, self.calico_series),
                 hint=_add("calico/SERIES.yaml"),
             )
         if name == series.series:
@@ -542,7 +578,7 @@ class Catalog:
         if name not in releases:
             raise NotInCatalogError(
                 f"Calico {name} is not in the catalog",
-                expected=f"{series.series}, or one of {', '.join(releases)}",
+                expected=f"{nearest(name, releases)}; {series.series} is the newest of them",
                 hint=_add(f"calico/{series.series}.yaml"),
             )
         return CalicoRelease(version=Version.parse(name), of=series)
@@ -562,7 +598,7 @@ class Catalog:
         if not fitting:
             raise NotInCatalogError(
                 f"{name} {version} is not in the catalog",
-                expected=_either(releases),
+                expected=nearest(version or "", releases),
                 hint=_add(f"runtimes/{name}-SERIES.yaml"),
             )
         newest = max(fitting, key=numbers)
@@ -583,7 +619,7 @@ class Catalog:
         if version not in releases:
             raise NotInCatalogError(
                 f"{name} {version} is not in the catalog",
-                expected=_either(releases),
+                expected=nearest(version, releases),
                 hint=_add(f"os/{name}-{version}.yaml"),
             )
         return releases[version]
@@ -630,6 +666,15 @@ def numbers(version: str) -> tuple[int, ...]:
     """Give a dotted version as numbers, for ordering; what is no number counts as 0."""
     parts = version.split(".")
     return tuple(int(part) if part.isascii() and part.isdigit() else 0 for part in parts)
+
+
+def nearest(version: str, known: Iterable[str]) -> str:
+    """Name the closest of the known versions on either side, in words."""
+    wanted = numbers(version)
+    ordered = sorted(known, key=numbers)
+    below = [one for one in ordered if numbers(one) <= wanted][-1:]
+    above = [one for one in ordered if numbers(one) > wanted][:1]
+    return " or ".join((*below, *above)) or "nothing"
 
 
 def _row(table: Mapping[int, Row], version: Version, what: str, file: str) -> Row:

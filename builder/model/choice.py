@@ -192,6 +192,8 @@ class _Choosing:
             if kubernetes and runtime
             else None
         )
+        if support and runtime and support.oldest:
+            self.too_old(kubernetes, runtime, support.oldest)
         if support and runtime and support.validated and runtime.series not in support.validated:
             self.objections.append(
                 Objection(
@@ -201,6 +203,16 @@ class _Choosing:
                     expected=" or ".join(support.validated),
                     fatal=False,
                 )
+            )
+
+    def too_old(
+        self, kubernetes: KubernetesRelease | None, runtime: RuntimeRelease, oldest: str
+    ) -> None:
+        if numbers(runtime.version) < numbers(oldest):
+            self.object(
+                "runtime.version" if self.cluster.runtime.version else "runtime",
+                f"{kubernetes} needs {runtime.name} {oldest} or newer",
+                f"{runtime.name} {oldest} or newer",
             )
 
     def calico(self, defaults: Defaults | None) -> tuple[CalicoRelease | None, Install]:

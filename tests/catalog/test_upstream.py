@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builder.errors import IncompleteError
+from builder.errors import DocumentError, IncompleteError
 from builder.formats import manifests as manifest_format
 from builder.formats import spec
 from builder.model.artifact import File, Image, ImageManifest
@@ -52,21 +52,73 @@ OPTIONAL = ("FIPS", "Windows", "WindowsUpgrade", "CSRInitContainer")
 REGISTRY = {"3.18.6": "docker.io", "3.26.5": "docker.io", "3.30.7": "quay.io"}
 
 
-@pytest.mark.parametrize("minor", ["1.18", "1.19"])
-def test_image_tables_are_those_of_kubeadm(catalog: Catalog, upstream: Path, minor: str) -> None:
+MINORS = [f"1.{minor}" for minor in range(18, 32)]
+READ_IN_SOURCE = {
+    "1.18.5", "1.19.0", "1.19.1", "1.19.5", "1.23.0", "1.25.15", "1.25.16", "1.26.10", "1.27.7",
+}  # fmt: skip
+"""Rows that the upstream table lacks; the constants in kubeadm's source have them."""
+NODE = "nodes: [{name: a, role: control-plane, address: 10.0.0.1}]\n"
+
+
+def _table(upstream: Path) -> dict[str, list[str]]:
+    """Read pause, etcd and coredns by version, as kubeadm printed them."""
     rows = {}
     for line in (upstream / "kubeadm/images-by-patch.txt").read_text("utf-8").splitlines():
         version, _, *images = line.split()[:5]
-        if version.startswith(f"{minor}.") and version not in HAND_WRITTEN:
+        if not version.startswith("#") and "-" not in images and version not in HAND_WRITTEN:
             rows[version] = images
+    return rows
+
+
+def _series(version: str) -> str:
+    return version.rpartition(".")[0]
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_image_tables_are_those_of_kubeadm(catalog: Catalog, upstream: Path, minor: str) -> None:
+    rows = {v: images for v, images in _table(upstream).items() if _series(v) == minor}
     assert len(rows) >= 6
     known = {f"{minor}.{patch}" for patch in catalog.kubernetes_series[minor].tags}
-    assert known == {*rows, f"{minor}.5"}
+    assert known == {*rows} | {v for v in READ_IN_SOURCE if _series(v) == minor}
     for version, images in rows.items():
         release = catalog.kubernetes(Version.parse(version))
         found = {component.name: str(image) for component, image in release.images}
         assert [found["pause"], found["etcd"], found["coredns"]] == images
-        assert found["kube-proxy"] == f"k8s.gcr.io/kube-proxy:v{version}"
+        registry = images[0].partition("/")[0]
+        for name in ("apiserver", "controller-manager", "scheduler", "proxy"):
+            assert found[f"kube-{name}"] == f"{registry}/kube-{name}:v{version}"
+
+
+@pytest.mark.parametrize("system", ["7.6", "7.9"])
+def test_every_patch_up_to_1_31_can_be_had_on_centos_7(
+    catalog: Catalog, upstream: Path, system: str
+) -> None:
+    """And every newer one is refused, with the reason."""
+    had, refused = 0, 0
+    for version in _table(upstream):
+        minor = tuple(map(int, _series(version).split(".")))
+        if minor < (1, 18):
+            continue
+        text = f"kubernetes: {version}\nos: {{name: centos, version: {system}}}\n"
+        text += f"runtime: {{name: containerd, version: 1.6.33}}\n{NODE}"
+        if minor <= (1, 31):
+            read = spec.read(text, "cluster.yaml", catalog=catalog)
+            wanted = demand(read.cluster, catalog)
+            assert f"kubeadm-{version}" in {
+                "-".join(one.request.split("-")[:2]) for one in wanted.packages
+            }
+            had += 1
+            continue
+        with pytest.raises(DocumentError) as caught:
+            spec.read(text, "cluster.yaml", catalog=catalog)
+        (fault,) = caught.value.faults
+        kernel = "4.19" if minor < (1, 34) else "5.4"
+        assert fault.what == (
+            f"Kubernetes {version} needs kernel {kernel} or newer; centos {system} has 3.10.0"
+        )
+        assert fault.expected == "a version before 1.32"
+        refused += 1
+    assert (had, refused) == (193, 27)
 
 
 def test_1_18_5_and_1_19_5_are_as_their_neighbours(catalog: Catalog) -> None:

@@ -83,7 +83,7 @@ def test_a_patch_is_one_row_more(tmp_path: Path) -> None:
         ("keys/docker-ce.yaml", "https://d", "ftp://d", "sources[0]"),
         ("registries/calico.yaml", "prefix: docker.io", "prefix: Docker", "prefix"),
         ("runtimes/docker-19.03.yaml", "19.03.9:", "20.10.1:", "releases.20.10.1"),
-        ("runtimes/docker-19.03.yaml", "el7: {docker", "el9: {docker", "releases.19.03.9.el9"),
+        ("runtimes/docker-19.03.yaml", "el7: {docker", "el9: {docker", "releases.19.03.0.el9"),
         ("kubernetes/1.18.yaml", "docker-19.03.9", "docker-1", "defaults.runtime"),
         ("kubernetes/1.18.yaml", "cni: calico-3.18", "cni: calico-3.1", "defaults.cni"),
         ("kubernetes/1.18.yaml", "el7: kubernetes-el7", "el7: kube", "packages.repositories.el7"),

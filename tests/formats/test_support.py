@@ -79,7 +79,7 @@ def test_what_is_said_is_taken(catalog: Catalog) -> None:
     )
     choice = spec.read(text + NODES, "c", catalog=catalog).choice
     assert choice is not None
-    assert (str(choice.runtime), choice.cni) == ("containerd 1.2.13", "calico 3.18.6 manifest")
+    assert (str(choice.runtime), choice.cni) == ("containerd 1.6.33", "calico 3.18.6 manifest")
 
 
 def test_without_a_network_plugin_there_is_none(catalog: Catalog) -> None:

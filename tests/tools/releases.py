@@ -26,7 +26,7 @@ def of_release(plan: Plan, minor: int) -> Plan:
         release.of,
         series=version.series,
         kubeadm=API[minor],
-        registry="registry.k8s.io",
+        registry={0: "registry.k8s.io"},
         components=tuple(
             replace(one, path="coredns/coredns") if one.name == "coredns" else one
             for one in release.of.components
