@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-from builder.bundle.region import RegionSource
+from builder.bundle.region import Near
 from builder.errors import FetchError
 from builder.model.digest import Digest
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from builder.bundle.layout import Extent
+    from builder.bundle.region import State
     from builder.errors import Fault
     from builder.report import Progress
 
@@ -93,8 +94,9 @@ class Outcome:
 
     path: str
     size: int
-    state: Literal["fetched", "resumed", "cached", "copied"]
-    """``cached``: from an earlier run; ``resumed``: partly; ``copied``: from another member."""
+    state: Literal["fetched", "resumed", "cached", "copied", "reused"]
+    """``cached``: from an earlier run; ``resumed``: partly; ``copied``: from another member;
+    ``reused``: from an earlier bundle."""
     source: str | None
     """The name of the source that gave the last byte; None when nothing was fetched."""
     fetched: int
@@ -166,9 +168,9 @@ class Download:
         return self.job.sources[self.turn]
 
     @property
-    def local(self) -> Literal["cached", "copied"] | None:
+    def local(self) -> State | None:
         """Tell whether the source is a file that airseed wrote itself."""
-        if self.turn < len(self.job.sources) and isinstance(self.source, RegionSource):
+        if self.turn < len(self.job.sources) and isinstance(self.source, Near):
             return self.source.state
         return None
 
@@ -273,7 +275,7 @@ class Download:
     def outcome(self) -> Outcome:
         """Tell how it came here."""
         size = self.job.extent.size
-        state: Literal["fetched", "resumed", "cached", "copied"] = "fetched"
+        state: Literal["fetched", "resumed"] | State = "fetched"
         if self.local:
             state = self.local
         elif not self.fetched and size:

@@ -9,6 +9,7 @@ the rest is compared with SHA256SUMS.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,13 +23,17 @@ from builder.bundle.layout import (
     Layout,
     complaint,
 )
-from builder.bundle.reader import FolderBundle, TarBundle
+from builder.bundle.part import storage_error
+from builder.bundle.reader import FolderBundle, TarBundle, parts_of
 from builder.bundle.readme import README
+from builder.bundle.split import read_sums, sums_path, target_of
 from builder.errors import AirseedError, Fault, VerificationError
 from builder.model.digest import Digest
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from builder.bundle.hashing import Inspect
     from builder.bundle.layout import Extent, Piece
@@ -95,6 +100,53 @@ def examine(
     return Examination(layout=layout, faults=tuple(sorted(set(faults), key=_place(layout))))
 
 
+def examine_parts(
+    path: Path, reporter: Reporter, *, workers: int | None = None
+) -> tuple[list[Fault], bool]:
+    """Check the parts of a bundle against their checksums, where a path means parts.
+
+    Give what is wrong, and whether there are bytes enough to examine the bundle itself.
+    """
+    target = target_of(path)
+    if target is None:
+        return [], True
+    faults: list[Fault] = []
+    digests = None
+    try:
+        digests = read_sums(target).digests
+    except VerificationError as error:
+        faults += error.faults
+    except OSError as error:
+        raise storage_error(error, target) from error
+    items = []
+    for number, piece in enumerate(parts_of(target)):
+        size = piece.path.stat().st_size if piece.path.is_file() else None
+        if size is None:
+            faults.append(Fault(where=piece.path.name, what="is missing"))
+        elif size != piece.size:
+            what = f"has {size:,} bytes"
+            faults.append(Fault(where=piece.path.name, what=what, expected=f"{piece.size:,}"))
+        if size is not None and digests is not None:
+            items.append(
+                Item(
+                    path=piece.path.name,
+                    size=size,
+                    digest=digests[number],
+                    open=functools.partial(_open, piece.path),
+                )
+            )
+    complete = not any(fault.where != sums_path(target).name for fault in faults)
+    odd = {fault.where for fault in faults}
+    items = [item for item in items if item.path not in odd]
+    with reporter.progress(f"parts of {target.name}", sum(i.size for i in items)) as progress:
+        faults += hash_all(items, progress, workers=workers)
+    return sorted(faults), complete
+
+
+def _open(path: Path) -> io.BufferedReader:
+    return path.open("rb")
+
+
 _UNKNOWN = Fault(where=LOCK_PATH, what="without the lock, nothing else can be checked")
 
 
@@ -121,34 +173,34 @@ def _lock_line(sums: bytes) -> str:
     return lines[1][:64].decode("ascii", "replace")
 
 
-def _entries(sums: bytes) -> tuple[dict[str, Digest], list[Fault]]:
-    """Read SHA256SUMS as far as it makes sense."""
-    entries: dict[str, Digest] = {}
+def entries(sums: bytes) -> tuple[dict[str, Digest], list[Fault]]:
+    """Read SHA256SUMS as far as it makes sense: digests by path, and what makes none."""
+    found: dict[str, Digest] = {}
     faults = []
     for number, line in enumerate(sums.decode("utf-8", "replace").split("\n")[:-1], 1):
         digest, _, path = line.partition("  ")
         try:
             if complaint(path) is None:
-                entries[path] = Digest.parse(f"sha256:{digest}")
+                found[path] = Digest.parse(f"sha256:{digest}")
                 continue
         except ValueError:
             pass
         faults.append(Fault(where=SUMS_PATH, what=f"line {number} is damaged"))
-    return entries, faults
+    return found, faults
 
 
 def _survey(
     members: dict[str, Callable[[Digest], Item]], sums: bytes
 ) -> tuple[list[Fault], list[Item]]:
     """Compare what is there with SHA256SUMS."""
-    entries, faults = _entries(sums)
+    listed, faults = entries(sums)
     faults += [
         Fault(where=path, what="is not in SHA256SUMS")
         for path in members
-        if path not in entries and path != SUMS_PATH
+        if path not in listed and path != SUMS_PATH
     ]
-    faults += [Fault(where=path, what="is missing") for path in entries if path not in members]
-    return faults, [make(entries[path]) for path, make in members.items() if path in entries]
+    faults += [Fault(where=path, what="is missing") for path in listed if path not in members]
+    return faults, [make(listed[path]) for path, make in members.items() if path in listed]
 
 
 class _Tar:

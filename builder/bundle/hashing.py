@@ -6,16 +6,17 @@ import hashlib
 import os
 import threading
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder.errors import Fault, VerificationError
+from builder.model.digest import Digest
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from builder.model.digest import Digest
     from builder.report import Progress
 
     Inspect = Callable[[str, io.BufferedReader], None]
@@ -65,6 +66,30 @@ def hash_all(
     if work.failure is not None:
         raise work.failure
     return sorted(work.faults)
+
+
+def digest_all(
+    regions: Sequence[tuple[int, Callable[[], io.BufferedReader]]], progress: Progress
+) -> list[Digest]:
+    """Give the digest of each region (its size, and what opens it), in order, in threads.
+
+    Raise OSError.
+    """
+    stopped = threading.Event()
+
+    def digest(region: tuple[int, Callable[[], io.BufferedReader]]) -> Digest:
+        hasher, view = hashlib.sha256(), memoryview(bytearray(_BUFFER))
+        with region[1]() as file:
+            while not stopped.is_set() and (count := file.raw.readinto(view)):
+                hasher.update(view[:count])
+                progress.advance(count)
+        return Digest(hasher.hexdigest())
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        try:
+            return list(pool.map(digest, regions))
+        finally:
+            stopped.set()  # an interrupted run does not wait for the rest
 
 
 class _Work:

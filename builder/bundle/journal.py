@@ -2,10 +2,11 @@
 
 JSON lines, only ever appended::
 
-    {"airseed": "journal", "format": 1, "layout": "<hex>"}    the head
+    {"airseed": "journal", "format": 1, "layout": "<hex>", "size": 9, "split": 0}    the head
     {"part": "<path>", "bytes": 123}     begun (again); so many bytes are at their place
     {"done": "<path>", "at": 512, "sha256": "<hex>", "size": 9}     whole, right and checked
     {"synced": 17}                       the first 17 lines speak of bytes that are on the disk
+    {"naming": true}                     all is there; from now on parts get their final names
 
 ``done`` is written when the system has the bytes, ``synced`` after fdatasync. So what a kill
 leaves behind is right, and what a power cut leaves behind is hashed again before it counts: only
@@ -47,10 +48,20 @@ class Past:
     """Hold what a journal says."""
 
     layout: str = ""
+    size: int = 0
+    """Of the tar; 0 where it is not said."""
+    split: int = 0
+    """Bytes of a part; 0 for one file."""
+    naming: bool = False
+    """Whether parts had begun to get their final names."""
     claims: dict[str, Claim]
     lines: int = 0
     length: int = 0
     """Bytes of the journal up to the first line that is torn."""
+
+    def is_of(self, layout: Layout, split: int) -> bool:
+        """Tell whether it speaks of this layout, cut in this way."""
+        return self.layout == layout.digest.hex and self.split == split
 
 
 def read(path: Path) -> Past:
@@ -72,8 +83,17 @@ def read(path: Path) -> Past:
         length += len(raw)
     if not lines or lines[0].get("airseed") != "journal" or lines[0].get("format") != 1:
         return Past(claims={})
-    layout = lines[0].get("layout")
-    return Past(layout=str(layout), claims=_claims(lines), lines=len(lines), length=length)
+    layout, size, split = (lines[0].get(key) for key in ("layout", "size", "split"))
+    parted = _is_count(size) and _is_count(split)
+    return Past(
+        layout=str(layout),
+        size=int(size) if parted else 0,  # type: ignore[arg-type] # a count
+        split=int(split) if parted else 0,  # type: ignore[arg-type] # a count
+        naming=any(line.get("naming") is True for line in lines),
+        claims=_claims(lines),
+        lines=len(lines),
+        length=length,
+    )
 
 
 def _line(raw: bytes) -> dict[str, Any] | None:
@@ -109,8 +129,8 @@ def _is_count(value: object) -> bool:
 class Journal:
     """Append to a journal, from any thread."""
 
-    def __init__(self, path: Path, past: Past, layout: Layout) -> None:
-        """Go on after ``past`` if that is of this layout, else begin anew."""
+    def __init__(self, path: Path, past: Past, layout: Layout, *, split: int = 0) -> None:
+        """Go on after ``past`` if that is of this layout and cut, else begin anew."""
         self.path = path
         self._lock = threading.Lock()
         self._count = 0
@@ -119,13 +139,21 @@ class Journal:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise storage_error(error, path) from error
-        goes_on = past.lines > 0 and past.layout == layout.digest.hex
+        goes_on = past.lines > 0 and past.is_of(layout, split)
         try:
             os.ftruncate(self._file, past.length if goes_on else 0)
             os.lseek(self._file, 0, os.SEEK_END)
             self._count = past.lines if goes_on else 0
             if not goes_on:
-                self._write({"airseed": "journal", "format": 1, "layout": layout.digest.hex})
+                self._write(
+                    {
+                        "airseed": "journal",
+                        "format": 1,
+                        "layout": layout.digest.hex,
+                        "size": layout.size,
+                        "split": split,
+                    }
+                )
                 os.fsync(self._file)
         except OSError as error:
             os.close(self._file)
@@ -150,6 +178,14 @@ class Journal:
     def part(self, path: str, size: int) -> None:
         """Say how far an artifact is; takes back an earlier ``done``."""
         self._append({"part": path, "bytes": size})
+
+    def naming(self) -> None:
+        """Say, durably, that parts get their final names from now on."""
+        self._append({"naming": True})
+        try:
+            os.fdatasync(self._file)
+        except OSError as error:
+            raise storage_error(error, self.path) from error
 
     def synced(self, count: int) -> None:
         """Say that what the first ``count`` lines speak of is on the disk."""

@@ -1,4 +1,4 @@
-"""The file under way, ``NAME.part``: one process at a time, space taken beforehand."""
+"""The file under way, ``NAME.part``, or its parts: one process at a time, space taken first."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
-from builder.bundle.region import open_region
+from builder.bundle.region import Files, open_region
 from builder.errors import StorageError
 
 if TYPE_CHECKING:
     import io
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from builder.bundle.split import Piece
 
 _HINTS = {
     errno.ENOSPC: "free some space and run the same command again: it goes on where it stopped",
@@ -35,75 +38,131 @@ def storage_error(error: OSError, path: Path) -> StorageError:
 
 
 class Part:
-    """Hold the open file; see ``download.Place``.
+    """Hold the open file; see ``download.Place``. :meth:`spread` puts the bytes into several.
 
     Raise StorageError, also when another airseed is at it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.descriptor = _open_alone(path)
+        self._own = _open_alone(path)
+        self._closed = False
+        self._opened: list[int] = []
+        self._pieces: tuple[Piece, ...] = ()
+        self.files = Files([self._own])
+        """The bytes, for reading."""
+
+    def spread(self, pieces: Sequence[Piece], *, renamed: bool = False) -> None:
+        """Keep the bytes in these files from now on; the own one stays as the lock, empty.
+
+        ``renamed`` says that an earlier run had begun to give them their names.
+        """
+        self._pieces = tuple(pieces)
+        for piece in pieces:
+            try:
+                if renamed and not piece.under_way.exists() and piece.path.is_file():
+                    piece.path.replace(piece.under_way)
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+                self._opened.append(os.open(piece.under_way, flags, 0o666))
+            except OSError as error:
+                raise storage_error(error, piece.under_way) from error
+        self.files = Files(self._opened, [piece.size for piece in pieces])
 
     @property
     def size(self) -> int:
         """Give its length."""
-        return os.fstat(self.descriptor).st_size
+        return sum(os.fstat(one).st_size for one in self._descriptors)
 
     @property
     def allocated(self) -> int:
         """Give the bytes that it takes on the disk."""
-        return os.fstat(self.descriptor).st_blocks * 512
+        return sum(os.fstat(one).st_blocks * 512 for one in self._descriptors)
 
     def reserve(self, size: int) -> None:
         """Give it its length and, where the file system can, its space."""
-        try:
-            if self.size > size:
-                os.ftruncate(self.descriptor, size)
-            try:
-                os.posix_fallocate(self.descriptor, 0, size)
-            except OSError as error:
-                if error.errno not in _NO_FALLOCATE:
-                    raise
-                os.ftruncate(self.descriptor, size)
-        except OSError as error:
-            raise storage_error(error, self.path) from error
+        if not self._pieces:
+            _reserve(self._own, size, self.path)
+        for piece, descriptor in zip(self._pieces, self._opened, strict=True):
+            _reserve(descriptor, piece.size, piece.under_way)
 
     def write(self, view: memoryview | bytes, offset: int) -> None:
         """Write all of it at an offset."""
         rest = memoryview(view)
         try:
-            while rest:
-                count = os.pwrite(self.descriptor, rest, offset)
-                rest = rest[count:]
-                offset += count
+            for descriptor, room, start in self._places(offset, len(rest)):
+                piece, place = rest[:room], start
+                while piece:
+                    count = os.pwrite(descriptor, piece, place)
+                    piece = piece[count:]
+                    place += count
+                rest = rest[room:]
         except OSError as error:
             raise storage_error(error, self.path) from error
 
     def readinto(self, view: memoryview, offset: int) -> int:
         """Read back from an offset."""
         try:
-            return os.preadv(self.descriptor, [view], offset)
+            return self.files.readinto(view, offset)
         except OSError as error:
             raise storage_error(error, self.path) from error
 
     def region(self, offset: int, size: int) -> io.BufferedReader:
         """Open a part of it for reading."""
-        return open_region(self.descriptor, offset, size)
+        return open_region(self.files, offset, size)
 
-    def sync(self) -> None:
-        """Wait until all bytes are on the disk."""
+    def sync(self, *, metadata: bool = False) -> None:
+        """Wait until all bytes are on the disk, with ``metadata`` the lengths and times, too."""
         try:
-            os.fdatasync(self.descriptor)
+            for descriptor in self._descriptors:
+                (os.fsync if metadata else os.fdatasync)(descriptor)
         except OSError as error:
             raise storage_error(error, self.path) from error
 
     def forget(self) -> None:
-        """Take its name away; the open file lives on until it is closed."""
+        """Take its names away; the open files live on until they are closed."""
+        for piece in self._pieces:
+            piece.under_way.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of the file and its lock."""
-        os.close(self.descriptor)
+        """Let go of the files and the lock."""
+        if not self._closed:
+            self._closed = True
+            for descriptor in (*self._opened, self._own):
+                os.close(descriptor)
+
+    @property
+    def _descriptors(self) -> list[int]:
+        return self._opened if self._pieces else [self._own]
+
+    def _places(self, offset: int, size: int) -> Iterator[tuple[int, int, int]]:
+        """Say where bytes go: a descriptor, how many of them, and its own offset."""
+        if not self._pieces:
+            yield self._own, size, offset
+            return
+        for piece, descriptor in zip(self._pieces, self._opened, strict=True):
+            if not size:
+                return
+            if offset < piece.size:
+                room = min(size, piece.size - offset)
+                yield descriptor, room, offset
+                offset, size = offset + room, size - room
+            offset -= piece.size
+
+
+def _reserve(descriptor: int, size: int, path: Path) -> None:
+    """Give a file its length and its space."""
+    try:
+        if os.fstat(descriptor).st_size > size:
+            os.ftruncate(descriptor, size)
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError as error:
+            if error.errno not in _NO_FALLOCATE:
+                raise
+            os.ftruncate(descriptor, size)
+    except OSError as error:
+        raise storage_error(error, path) from error
 
 
 def _open_alone(path: Path) -> int:

@@ -1,6 +1,6 @@
-"""Open a bundle for reading: the tar itself, or the folder that it was unpacked to.
+"""Open a bundle for reading: the tar itself, its parts, or the folder that it was unpacked to.
 
-Both are strict and offline: nothing but plain files at plain paths, each once, nothing
+All are strict and offline: nothing but plain files at plain paths, each once, nothing
 between, around or behind them. ``bundle.examine`` proves that all of it is right.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -15,14 +16,17 @@ from builder.bundle import tar
 from builder.bundle.layout import README_PATH, complaint
 from builder.bundle.part import storage_error
 from builder.bundle.readme import MAGIC
-from builder.bundle.region import open_region
+from builder.bundle.region import Files, open_region
+from builder.bundle.split import cut, read_sums, target_of, there
 from builder.errors import Fault, VerificationError
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
+
+    from builder.bundle.split import Piece
 
 _MOST = 1_000_000
 """Members that a bundle may have; it keeps hostile files from filling the memory."""
@@ -40,8 +44,27 @@ class Member:
 
 
 def open_bundle(path: Path) -> TarBundle | FolderBundle:
-    """Open a bundle, tar or folder; raise StorageError, or VerificationError if it is none."""
-    return FolderBundle(path) if path.is_dir() else TarBundle(path)
+    """Open a bundle: a tar, its parts (by the name of any, or of their checksums) or a folder.
+
+    Raise StorageError, or VerificationError if it is none.
+    """
+    if path.is_dir():
+        return FolderBundle(path)
+    target = target_of(path)
+    if target is None:
+        return TarBundle(path)
+    return TarBundle(target, parts=[piece.path for piece in parts_of(target)])
+
+
+def parts_of(target: Path) -> Sequence[Piece]:
+    """Give the parts of a bundle: as its checksums have them, or those that are there."""
+    try:
+        sums = read_sums(target)
+    except OSError as error:
+        raise storage_error(error, target) from error
+    except VerificationError:
+        return there(target)
+    return cut(target, sums.size, sums.split)
 
 
 class _Reading:
@@ -87,36 +110,39 @@ class _Reading:
 
 
 class TarBundle(_Reading):
-    """Read a bundle that is one file, or a raw disk."""
+    """Read a bundle that is one file, a raw disk, or ``parts`` of a file that ``path`` names."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, parts: Sequence[Path] = ()) -> None:
         self.path = path
         self._members: dict[str, Member] | None = None
-        try:
-            self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise storage_error(error, path) from error
-        try:
-            self.size = os.lseek(self.descriptor, 0, os.SEEK_END)
-            self._recognise()
-        except OSError as error:
-            os.close(self.descriptor)
-            raise storage_error(error, path) from error
-        except VerificationError:
-            os.close(self.descriptor)
-            raise
+        with ExitStack() as opened:
+            descriptors, sizes = [], []
+            for file in parts or [path]:
+                try:
+                    descriptors.append(os.open(file, os.O_RDONLY | os.O_CLOEXEC))
+                    opened.callback(os.close, descriptors[-1])
+                    sizes.append(os.lseek(descriptors[-1], 0, os.SEEK_END))
+                except OSError as error:
+                    raise storage_error(error, file) from error
+            self.size = sum(sizes)
+            self.files = Files(descriptors, sizes)
+            try:
+                self._recognise()
+            except OSError as error:
+                raise storage_error(error, path) from error
+            self._opened = opened.pop_all()
 
     def close(self) -> None:
-        """Close the file; what was opened in it can no longer be read."""
-        os.close(self.descriptor)
+        """Close the files; what was opened in them can no longer be read."""
+        self._opened.close()
 
     def at(self, offset: int, size: int) -> bytes:
         """Read bytes of the file; fewer at its end."""
-        return os.pread(self.descriptor, size, offset)
+        return self.files.read(offset, size)
 
     def region(self, offset: int, size: int) -> io.BufferedReader:
         """Open a part of the file."""
-        return open_region(self.descriptor, offset, size)
+        return open_region(self.files, offset, size)
 
     def members(self) -> Mapping[str, Member]:
         """Walk all headers; raise VerificationError with everything that is wrong."""

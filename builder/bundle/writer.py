@@ -1,33 +1,40 @@
 """Write a bundle: every byte to its final place, and the final name only when it is whole.
 
 Beside the target there are ``NAME.part`` and ``NAME.journal`` while it is under way, and nothing
-else. Any interruption (a kill, a full disk, a server that dies) leaves both; the next run goes on.
+else; of a bundle in parts (``bundle.split``) ``NAME.001.part`` and so on, too. Any interruption (a
+kill, a full disk, a server that dies) leaves them; the next run goes on.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from builder import disk
 from builder.bundle import journal
 from builder.bundle.download import Job, Outcome
+from builder.bundle.hashing import digest_all
 from builder.bundle.journal import Journal
 from builder.bundle.layout import SUMS_PATH
 from builder.bundle.part import Part, storage_error
 from builder.bundle.region import RegionSource
+from builder.bundle.split import Sums, cut, is_ours, read_sums, strays, sums_path
 from builder.bundle.transfer import Policy, Transfer
-from builder.errors import StorageError
+from builder.errors import StorageError, VerificationError
 from builder.model.digest import Digest
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from builder.bundle.download import Source
     from builder.bundle.layout import Extent, Layout
+    from builder.bundle.split import Piece
     from builder.report import Progress, Reporter
 
 
@@ -49,11 +56,18 @@ class Result:
     """One for each artifact of the lock, by path; empty when the bundle was there already."""
     whole: bool = False
     """Whether the bundle was there already."""
+    parts: tuple[Path, ...] = ()
+    """The files that it was cut into; none when it is one file."""
 
     @property
     def fetched(self) -> int:
         """Give the bytes that were received."""
         return sum(outcome.fetched for outcome in self.outcomes)
+
+    @property
+    def reused(self) -> int:
+        """Give the bytes that came out of earlier bundles."""
+        return sum(outcome.size for outcome in self.outcomes if outcome.state == "reused")
 
     @property
     def fallbacks(self) -> tuple[Outcome, ...]:
@@ -77,38 +91,41 @@ def write(
     supply: Callable[[Extent], Supply],
     reporter: Reporter,
     *,
+    near: Mapping[Digest, Source] | None = None,
+    split: int = 0,
     policy: Policy | None = None,
     sync: bool = True,
 ) -> Result:
     """Make the bundle, going on where an earlier run stopped.
 
-    ``supply`` is asked for each artifact that is not there yet. ``sync=False`` trades safety
-    after a power cut for time. Raise StorageError, or what ``Transfer.run`` raises; what was
-    fetched is kept then.
+    ``supply`` is asked for each artifact that is not there yet; ``near`` are sources on the disk
+    that are tried before. ``split`` is the bytes of a part, 0 for one file. ``sync=False`` trades
+    safety after a power cut for time. Raise StorageError, UsageError for too many parts, or what
+    ``Transfer.run`` raises; what was fetched is kept then.
     """
-    if is_whole(layout, target):
+    pieces = cut(target, layout.size, split) if split else ()
+    parts = tuple(piece.path for piece in pieces)
+    if is_whole(layout, target, split=split):
         _sweep(target)
-        return Result(target=target, size=layout.size, outcomes=(), whole=True)
-    with _Run(layout, target, reporter, sync=sync) as run:
-        return run.make(supply, policy or Policy())
+        return Result(target=target, size=layout.size, outcomes=(), whole=True, parts=parts)
+    with _Run(layout, target, reporter, pieces=pieces, split=split, sync=sync) as run:
+        return run.make(supply, near or {}, policy or Policy())
 
 
-def is_whole(layout: Layout, target: Path) -> bool:
-    """Tell whether a finished bundle of this layout has the name already.
+def is_whole(layout: Layout, target: Path, *, split: int = 0) -> bool:
+    """Tell whether a finished bundle of this layout, cut in this way, has the name already.
 
     Length, README, lock and SHA256SUMS are compared. Raise StorageError if something else than a
     file is there.
     """
     head = layout.extent(SUMS_PATH).end
     try:
-        if not target.exists():
-            return False
-        if not target.is_file():
+        if target.exists() and not target.is_file():
             raise StorageError("not a file", where=str(target), expected="the name of a file")
-        with target.open("rb") as file:
-            if os.fstat(file.fileno()).st_size != layout.size:
-                return False
-            found = file.read(head)
+        pieces = _finished(layout, target, split)
+        if not pieces or sum(piece.stat().st_size for piece in pieces) != layout.size:
+            return False
+        found = _head(pieces, head)
     except OSError as error:
         raise storage_error(error, target) from error
     return all(
@@ -118,9 +135,40 @@ def is_whole(layout: Layout, target: Path) -> bool:
     )
 
 
+def _finished(layout: Layout, target: Path, split: int) -> list[Path]:
+    """Give the files of a finished bundle, as far as their names and sizes tell; none if not."""
+    if not split:
+        return [target] if target.is_file() else []
+    if not is_ours(sums_path(target)):
+        return []
+    try:
+        sums = read_sums(target)
+    except VerificationError:
+        return []
+    if (sums.layout, sums.split) != (layout.digest, split):
+        return []
+    pieces = cut(target, layout.size, split)
+    right = all(one.path.is_file() and one.path.stat().st_size == one.size for one in pieces)
+    return [piece.path for piece in pieces] if right else []
+
+
+def _head(files: Sequence[Path], size: int) -> bytes:
+    """Read the first bytes of files that stand one after the other."""
+    found = b""
+    for path in files:
+        with path.open("rb") as file:
+            found += file.read(size - len(found))
+        if len(found) == size:
+            break
+    return found
+
+
 def _sweep(target: Path) -> None:
     """Remove what an interrupted run left beside a finished bundle, unless one is at it."""
     with suppress(StorageError), closing(Part(part_path(target))) as part:
+        for path in strays(target):
+            if path.suffix == ".part":
+                path.unlink()
         part.forget()
         journal_path(target).unlink(missing_ok=True)
 
@@ -128,14 +176,26 @@ def _sweep(target: Path) -> None:
 class _Run:
     """Be one run of :func:`write`, with the files that it holds open."""
 
-    def __init__(self, layout: Layout, target: Path, reporter: Reporter, *, sync: bool) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        target: Path,
+        reporter: Reporter,
+        *,
+        pieces: tuple[Piece, ...],
+        split: int,
+        sync: bool,
+    ) -> None:
         self._layout = layout
+        self._pieces = pieces
+        self._split = split
         self._target = target
         self._reporter = reporter
         self._sync = sync
         self._known: dict[str, int] = {}
         """What the journal says last of each artifact that is under way."""
-        self._rescued: dict[Digest, RegionSource] = {}
+        self._near: dict[Digest, Source] = {}
+        """Sources on the disk, which are tried first."""
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -143,14 +203,25 @@ class _Run:
         with ExitStack() as opened:
             self._part = opened.enter_context(closing(Part(part_path(self._target))))
             past = journal.read(journal_path(self._target))
+            if past.naming and sums_path(self._target).exists():
+                past = journal.Past(claims={})  # it had come to its end
             layout = self._layout
-            same = past.layout == layout.digest.hex and self._part.size == layout.size
+            fits = past.is_of(layout, self._split)
+            if past.split and past.size:
+                pieces = cut(self._target, past.size, past.split)
+                self._part.spread(pieces, renamed=past.naming)
+            elif not past.claims and self._pieces:
+                self._part.spread(self._pieces)
+                fits = True
+            same = fits and self._part.size == layout.size
             free = self._free = self._room()
             if not same and past.claims and self._part.size:
                 self._rescue(past, free, opened)
+            elif not fits:
+                self._replace(opened)
             past = past if same else journal.Past(claims={})
             self._claims = past.claims
-            self._journal = Journal(journal_path(self._target), past, layout)
+            self._journal = Journal(journal_path(self._target), past, layout, split=self._split)
             opened.callback(self._journal.close)
             self._open = opened.pop_all()
         return self
@@ -158,8 +229,14 @@ class _Run:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def make(self, supply: Callable[[Extent], Supply], policy: Policy) -> Result:
+    def make(
+        self,
+        supply: Callable[[Extent], Supply],
+        near: Mapping[Digest, Source],
+        policy: Policy,
+    ) -> Result:
         """Fetch, finish, rename."""
+        self._near = {**near, **self._near}
         self._prepare()
         total = sum(extent.size for extent in self._layout.fetched)
         size, missing = self._layout.size, self._missing()
@@ -169,9 +246,16 @@ class _Run:
         )
         with self._reporter.progress(self._target.name, total) as progress:
             outcomes = self._fetch(supply, policy, progress)
-        self._finish()
-        ordered = sorted(outcomes, key=lambda outcome: outcome.path)
-        return Result(target=self._target, size=self._layout.size, outcomes=tuple(ordered))
+        if self._pieces:
+            self._finish_parts()
+        else:
+            self._finish()
+        return Result(
+            target=self._target,
+            size=self._layout.size,
+            outcomes=tuple(sorted(outcomes, key=lambda outcome: outcome.path)),
+            parts=tuple(piece.path for piece in self._pieces),
+        )
 
     def _missing(self) -> int:
         """Give the bytes that no earlier run has finished, each digest's once."""
@@ -180,7 +264,7 @@ class _Run:
         return sum(
             size
             for digest, size in wanted.items()
-            if digest not in had and digest not in self._rescued
+            if digest not in had and digest not in self._near
         )
 
     def _room(self) -> int:
@@ -206,22 +290,31 @@ class _Run:
         """Use what a run for another lock fetched as a source, if there is space for both."""
         if free < self._layout.size:
             self._reporter.warn(
-                "the interrupted run was for another lock; all is fetched again",
+                "the interrupted run was for another bundle; all is fetched again",
                 hint=f"with {self._layout.size:,} bytes free, what it fetched would be used",
             )
+            self._replace(opened)
             return
         old = self._part
-        old.forget()
-        self._part = opened.enter_context(closing(Part(part_path(self._target))))
+        self._replace(opened, used=True)
         for claim in past.claims.values():
             if claim.done and 0 <= claim.offset <= old.size - claim.size:
-                self._rescued[Digest(claim.sha256)] = RegionSource(
+                self._near[Digest(claim.sha256)] = RegionSource(
                     name="the interrupted run",
-                    descriptor=old.descriptor,
+                    files=old.files,
                     start=claim.offset,
                     size=claim.size,
                     state="cached",
                 )
+
+    def _replace(self, opened: ExitStack, *, used: bool = False) -> None:
+        """Begin anew in other files; those so far live on while they are ``used``."""
+        self._part.forget()
+        if not used:
+            self._part.close()
+        self._part = opened.enter_context(closing(Part(part_path(self._target))))
+        if self._pieces:
+            self._part.spread(self._pieces)
 
     def _prepare(self) -> None:
         """Take the space and write all bytes that are known already."""
@@ -253,7 +346,7 @@ class _Run:
                 continue
             first = firsts.setdefault(extent.digest, extent)
             if first is extent:
-                jobs.append(self._job(extent, supply(extent), self._rescued.get(extent.digest)))
+                jobs.append(self._job(extent, supply(extent), self._near.get(extent.digest)))
             else:
                 copies.append(self._job(extent, supply(extent), self._own(first)))
         for round_ in (jobs, copies):
@@ -281,13 +374,13 @@ class _Run:
         """Give a finished artifact of this very bundle as a source."""
         return RegionSource(
             name=extent.path,
-            descriptor=self._part.descriptor,
+            files=self._part.files,
             start=extent.offset,
             size=extent.size,
             state="copied",
         )
 
-    def _job(self, extent: Extent, supply: Supply, nearest: RegionSource | None) -> Job:
+    def _job(self, extent: Extent, supply: Supply, nearest: Source | None) -> Job:
         claim = self._claims.get(extent.path)
         if claim is not None and claim.done:
             self._journal.part(extent.path, claim.size)  # not done until it is hashed again
@@ -312,15 +405,73 @@ class _Run:
     def _finish(self) -> None:
         """Make everything durable, then give it its name."""
         target = self._target
+        if self._sync:
+            self._part.sync(metadata=True)
         try:
-            if self._sync:
-                os.fsync(self._part.descriptor)
             self._part.path.replace(target)
             if self._sync:
                 _sync_folder(target.parent)
+            if self._is_stale():
+                sums_path(target).unlink()
+                for path in strays(target):
+                    path.unlink()
             journal_path(target).unlink(missing_ok=True)
         except OSError as error:
             raise storage_error(error, target) from error
+
+    def _finish_parts(self) -> None:
+        """Make everything durable, then give all parts their names, and say what they are.
+
+        The checksums go first and come last: between the two there is no bundle in parts.
+        """
+        target = self._target
+        sums = Sums(
+            target=target.name,
+            size=self._layout.size,
+            split=self._split,
+            layout=self._layout.digest,
+            digests=self._hash(),
+        )
+        if self._sync:
+            self._part.sync(metadata=True)
+        self._journal.naming()
+        names = {path for piece in self._pieces for path in (piece.path, piece.under_way)}
+        try:
+            sums_path(target).unlink(missing_ok=True)
+            for path in strays(target):
+                if path not in names:
+                    path.unlink()
+            for piece in self._pieces:
+                piece.under_way.replace(piece.path)
+            if self._sync:
+                _sync_folder(target.parent)
+            disk.put(sums_path(target), sums.write(), sync=self._sync)
+            if self._sync:
+                _sync_folder(target.parent)
+            self._part.path.unlink(missing_ok=True)
+            journal_path(target).unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(error, target) from error
+
+    def _hash(self) -> tuple[Digest, ...]:
+        """Compute the checksum of every part."""
+        starts = itertools.accumulate((piece.size for piece in self._pieces), initial=0)
+        regions = [
+            (piece.size, functools.partial(self._part.region, start, piece.size))
+            for start, piece in zip(starts, self._pieces, strict=False)
+        ]
+        title = f"checksums of {len(self._pieces)} parts"
+        with self._reporter.progress(title, self._layout.size) as progress:
+            return tuple(digest_all(regions, progress))
+
+    def _is_stale(self) -> bool:
+        """Tell whether there are parts of that name, of another bundle than this."""
+        if not is_ours(sums_path(self._target)):
+            return False
+        try:
+            return read_sums(self._target).layout != self._layout.digest
+        except VerificationError:
+            return False
 
 
 def _sync_folder(folder: Path) -> None:

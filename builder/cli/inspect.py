@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from builder.cli.amounts import size
-from builder.cli.verb import as_json, existing, verb
+from builder.cli.verb import as_json, existing_bundle, verb
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     airseed inspect bundle.tar --why libseccomp
     """,
 )
-@click.argument(
-    "source", type=existing(folder=True), default="cluster.lock", metavar="[LOCK|BUNDLE]"
-)
+@click.argument("source", type=existing_bundle(), default="cluster.lock", metavar="[LOCK|BUNDLE]")
 @click.option("--why", metavar="NAME", help="Explain why this package, image or file is there.")
 @as_json
 @click.pass_obj

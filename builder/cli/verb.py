@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,36 @@ class Existing(click.Path):
         return super().convert(value, param, ctx)
 
 
+class ExistingBundle(Existing):
+    """Take a bundle, be it there as one file, as a folder or in parts."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Give the path, or raise UsageError."""
+        path = Path(value)
+        # the tar's own name stands for its parts; they are looked at when they are opened
+        if not os.path.lexists(path) and path.with_name(f"{path.name}.sha256").is_file():
+            return path
+        return super().convert(value, param, ctx)
+
+
+_SIZE = re.compile(r"([1-9][0-9]{0,17})(?:([KMGT])(i?B)?)?", re.IGNORECASE)
+_SMALLEST_PART = 1 << 20
+
+
+def part_size(text: str) -> int:
+    """Read bytes as coreutils do: ``700M`` is 700 times 1024 squared, ``4GB`` four billion."""
+    match = _SIZE.fullmatch(text)
+    if not match:
+        raise click.BadParameter(f"{text!r} is not a size (like 4GB, 700M or 1000000000).")
+    step = 1000 if (match[3] or "").upper() == "B" else 1024
+    size = int(match[1])
+    if match[2]:
+        size *= step ** ("KMGT".index(match[2].upper()) + 1)
+    if size < _SMALLEST_PART:
+        raise click.BadParameter(f"{text!r} is too small (at least {_SMALLEST_PART:,} bytes).")
+    return size
+
+
 def _maker(path: Path, ctx: click.Context | None) -> str:
     """Say what makes a file of this kind, as far as its name tells."""
     folder = path.parent
@@ -101,6 +132,11 @@ def _maker(path: Path, ctx: click.Context | None) -> str:
 def existing(*, folder: bool = False, dash: bool = False) -> click.Path:
     """Take a file that must exist; with ``folder`` a folder, with ``dash`` standard input, too."""
     return Existing(exists=True, dir_okay=folder, allow_dash=dash, path_type=Path)
+
+
+def existing_bundle() -> click.Path:
+    """Take a bundle that must exist: a tar, its parts, or a folder."""
+    return ExistingBundle(exists=True, dir_okay=True, path_type=Path)
 
 
 catalogs = click.option(

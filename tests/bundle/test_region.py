@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builder.bundle.region import RegionSource, open_region
+from builder.bundle.region import Files, RegionSource, open_region
 from builder.errors import FetchError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def descriptor(tmp_path: Path) -> Iterator[int]:
 
 
 def test_a_part_reads_like_a_file_of_its_own(descriptor: int) -> None:
-    with open_region(descriptor, 2, 5) as file:
+    with open_region(Files([descriptor]), 2, 5) as file:
         assert file.read() == b"23456"
         assert file.read() == b""
         assert file.seek(-2, os.SEEK_END) == 3
@@ -39,7 +39,10 @@ def test_a_part_reads_like_a_file_of_its_own(descriptor: int) -> None:
 
 
 def test_two_parts_do_not_disturb_each_other(descriptor: int) -> None:
-    with open_region(descriptor, 0, 4) as one, open_region(descriptor, 4, 4) as other:
+    with (
+        open_region(Files([descriptor]), 0, 4) as one,
+        open_region(Files([descriptor]), 4, 4) as other,
+    ):
         assert (one.read(2), other.read(2), one.read(), other.read()) == (
             b"01",
             b"45",
@@ -50,12 +53,12 @@ def test_two_parts_do_not_disturb_each_other(descriptor: int) -> None:
 
 
 def test_a_part_beyond_the_end_is_short(descriptor: int) -> None:
-    with open_region(descriptor, 8, 5) as file:
+    with open_region(Files([descriptor]), 8, 5) as file:
         assert file.read() == b"89"
 
 
 def test_a_source_streams_from_any_offset(descriptor: int) -> None:
-    source = RegionSource(name="old", descriptor=descriptor, start=3, size=4, state="cached")
+    source = RegionSource(name="old", files=Files([descriptor]), start=3, size=4, state="cached")
     assert source.host == ""
     stream = source.open(1)
     view = memoryview(bytearray(10))
@@ -67,8 +70,27 @@ def test_a_source_streams_from_any_offset(descriptor: int) -> None:
 def test_a_source_that_cannot_be_read_is_a_fetch_error(tmp_path: Path) -> None:
     closed = os.open(tmp_path, os.O_RDONLY)
     os.close(closed)
-    source = RegionSource(name="old", descriptor=closed, start=0, size=4, state="copied")
+    source = RegionSource(name="old", files=Files([closed]), start=0, size=4, state="copied")
     with pytest.raises(FetchError) as caught:
         source.open(0).readinto(memoryview(bytearray(4)))
     assert str(caught.value) == "old: Bad file descriptor"
     assert not caught.value.temporary
+
+
+def test_several_files_read_as_one(tmp_path: Path) -> None:
+    content = bytes(range(100))
+    sizes = [7, 0, 40, 53]
+    opened = []
+    for number, size in enumerate(sizes):
+        path = tmp_path / str(number)
+        start = sum(sizes[:number])
+        path.write_bytes(content[start : start + size] + b"beyond")
+        opened.append(os.open(path, os.O_RDONLY))
+    files = Files(opened, sizes)
+    for start in range(101):
+        for size in (0, 1, 8, 41, 101):
+            assert files.read(start, size) == content[start : start + size]
+    with open_region(files, 5, 60) as file:
+        assert file.read() == content[5:65]
+    for one in opened:
+        os.close(one)
