@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from builder.cli.amounts import size
 from builder.cli.verb import as_json, ca_bundle, catalogs, existing, verb
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from builder.cli.voice import Voice
 
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     airseed bundle cluster.lock
     airseed bundle cluster.yaml
     airseed bundle cluster.lock -o /srv/cluster.tar --workers 8
+    airseed bundle cluster.lock --sign secrets/signing-key.asc
     """,
 )
 @click.argument("source", type=existing(), default="cluster.lock", metavar="[LOCK|CLUSTER]")
@@ -38,6 +42,18 @@ if TYPE_CHECKING:
     metavar="N",
     help="At most so many downloads at once; fewer when a server asks for it.",
 )
+@click.option(
+    "--sign",
+    type=existing(),
+    metavar="KEYFILE",
+    help="Sign with this OpenPGP secret key; the signature goes beside the bundle, as FILE.asc.",
+)
+@click.option(
+    "--passphrase-file",
+    type=existing(),
+    metavar="FILE",
+    help="Read the key's passphrase from the first line of FILE; without it a terminal is asked.",
+)
 @catalogs
 @ca_bundle
 @as_json
@@ -47,6 +63,8 @@ def command(
     source: Path,
     output: Path | None,
     workers: int,
+    sign: Path | None,
+    passphrase_file: Path | None,
     catalogs: tuple[Path, ...],
     ca_bundle: Path | None,
     *,
@@ -58,12 +76,18 @@ def command(
     the same command goes on where it stopped. Given a cluster.yaml, it locks first if there is
     no lock yet or if the lock is for something else.
     """
-    from builder.pipeline import bundle
+    from builder.pipeline import bundle, signature
 
+    # before anything is fetched: a wrong passphrase should not cost an hour
+    signer = signature.load_signer(sign, _asking(passphrase_file)) if sign else None
     lock = source
     if source.suffix in {".yaml", ".yml"}:
         lock = _lock(source, catalogs, ca_bundle, voice)
-    result = bundle.build(lock, output, ca_bundle=ca_bundle, workers=workers, reporter=voice).result
+    built = bundle.build(lock, output, ca_bundle=ca_bundle, workers=workers, reporter=voice)
+    result = built.result
+    signed = signature.sign(result.target, built.sums, signer) if signer else None
+    if signed is None and not result.whole:
+        signature.forget(result.target)
     for outcome in result.fallbacks:
         faults = "; ".join(map(str, outcome.passed_over))
         voice.warn(f"{outcome.path}: taken from {outcome.source}, because {faults}")
@@ -74,15 +98,33 @@ def command(
                 "size": result.size,
                 "fetched": result.fetched,
                 "fallbacks": [outcome.path for outcome in result.fallbacks],
+                "signature": str(signed) if signed else None,
             }
         )
-    elif result.whole:
+        return
+    if result.whole:
         voice.say(
             f"{result.target} is there already, made from this lock; "
             f"airseed verify {result.target} proves that it is whole"
         )
     else:
         voice.say(f"wrote {result.target}: {size(result.size)}, {size(result.fetched)} fetched")
+    if signer and signed:
+        voice.say(f"wrote {signed}: signed by {signer.key}")
+
+
+def _asking(file: Path | None) -> Callable[[], str] | None:
+    """Give what finds out a passphrase: from its file, or from who sits at the terminal."""
+    from builder.pipeline import signature
+
+    if file is not None:
+        lines = signature.private(file).decode("utf-8", "replace").splitlines()
+        return lambda: lines[0] if lines else ""
+    if not sys.stdin.isatty():
+        return None
+    return lambda: str(
+        click.prompt("Passphrase", hide_input=True, err=True, default="", show_default=False)
+    )
 
 
 def _lock(cluster: Path, catalogs: tuple[Path, ...], ca_bundle: Path | None, voice: Voice) -> Path:

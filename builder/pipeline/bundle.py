@@ -40,6 +40,8 @@ class Built:
 
     lock: Lock
     result: Result
+    sums: bytes
+    """Its SHA256SUMS, which is what a signature covers."""
 
 
 def beside(lock: Path) -> Path:
@@ -88,7 +90,7 @@ def build(
     with Access.open(ca_bundle=ca_bundle, pool=workers) as access:
         supplier = _Supplier(lock, kept_beside(lock_path), lock_path.parent, access)
         result = write(layout, target, supplier.supply, reporter, policy=Policy(workers=workers))
-    return Built(lock=lock, result=result)
+    return Built(lock=lock, result=result, sums=layout.sums)
 
 
 class _Supplier:

@@ -22,6 +22,7 @@ from builder.formats.text import decode
 from builder.model.digest import Digest
 from builder.oci import layout as oci_layout
 from builder.oci import walk
+from builder.pipeline import signature as bundle_signature
 from builder.pipeline.bundle import arrange
 from builder.rpm.recheck import check_repodata
 from builder.rpm.subset import Rpm
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from builder.bundle.reader import FolderBundle
     from builder.model.artifact import File, Package
     from builder.model.lock import Lock
+    from builder.pipeline.signature import Pins
     from builder.report import Reporter
 
 _DOCUMENT_LIMIT = 64 << 20
@@ -50,10 +52,21 @@ class Verdict:
     size: int
     """Bytes of all members that the lock names."""
     faults: tuple[Fault, ...]
+    signed_by: str | None = None
+    """The fingerprint of the pinned key that signed it; None where none was asked for."""
 
 
-def verify(bundle: Path, *, reporter: Reporter, workers: int | None = None) -> Verdict:
+def verify(
+    bundle: Path,
+    *,
+    reporter: Reporter,
+    workers: int | None = None,
+    pins: Pins | None = None,
+    signature: Path | None = None,
+) -> Verdict:
     """Check a bundle, tar or unpacked folder; all faults are found in one run.
+
+    With ``pins`` it must be signed by one of them; ``signature`` is where, if not beside it.
 
     Raises:
         VerificationError: this is no bundle at all.
@@ -65,11 +78,19 @@ def verify(bundle: Path, *, reporter: Reporter, workers: int | None = None) -> V
         found = examine(opened, checks.plan, reporter, workers=workers, inspect=checks.inspect)
         faults = found.faults
         lock = checks.lock if found.layout is not None else None
-        if lock is not None:
+        signed_by = None
+        if lock is not None and found.layout is not None:
             damaged = {fault.where for fault in faults}
             faults = (*faults, *checks.consistency(lock, damaged))
+            if pins is not None:
+                place = signature or bundle_signature.beside(bundle)
+                signer = bundle_signature.check(found.layout.sums, place, pins, lock, checks.read)
+                if isinstance(signer, Fault):
+                    faults = (*faults, signer)
+                else:
+                    signed_by = signer
     size = lock.size if lock is not None else 0
-    return Verdict(bundle=bundle, lock=lock, size=size, faults=faults)
+    return Verdict(bundle=bundle, lock=lock, size=size, faults=faults, signed_by=signed_by)
 
 
 class _Checks:
@@ -88,7 +109,7 @@ class _Checks:
         lock = lock_format.parse(decode(content, "cluster.lock"), "cluster.lock")
         self._packages = {package.path: package for package in lock.packages}
         self._keys = {one.fingerprint: one for one in lock.files if one.kind == "key"}
-        self._signatures = Signatures(lock, self._read)
+        self._signatures = Signatures(lock, self.read)
         self.lock = lock
         self._layout = arrange(lock, content)
         return self._layout
@@ -104,11 +125,11 @@ class _Checks:
     def _is_right(self, key: File) -> bool:
         """Tell whether a key file is undamaged; one that is not is a fault of its own."""
         try:
-            return Digest.of(self._read(key.path)) == key.digest
+            return Digest.of(self.read(key.path)) == key.digest
         except StorageError:
             return False
 
-    def _read(self, path: str) -> bytes:
+    def read(self, path: str) -> bytes:
         """Read a member from where the lock has it: a damaged tar header does not hide it."""
         if self._layout is None:
             return self._bundle.read(path, _DOCUMENT_LIMIT)
@@ -149,7 +170,7 @@ class _Checks:
             place.mkdir()
             for file in lock.files:
                 if file.path.startswith(f"{folder}/"):
-                    (place / PurePosixPath(file.path).name).write_bytes(self._read(file.path))
+                    (place / PurePosixPath(file.path).name).write_bytes(self.read(file.path))
             return check_repodata(place, rpms, where=folder)
 
     def _images(self, lock: Lock) -> Iterator[Fault]:
@@ -157,22 +178,22 @@ class _Checks:
         sizes = {blob.digest: blob.size for blob in lock.blobs}
 
         def read(digest: Digest) -> bytes | None:
-            return self._read(f"images/blobs/sha256/{digest.hex}") if digest in sizes else None
+            return self.read(f"images/blobs/sha256/{digest.hex}") if digest in sizes else None
 
         for path in oci_layout.render(lock.images, lock.subject.platforms):
             where = f"images/{path}"
             if path.endswith("index.json"):
-                yield from walk.walk(self._read(where), read, sizes.get, where=where)
+                yield from walk.walk(self.read(where), read, sizes.get, where=where)
             elif path.endswith("manifest.json"):
-                yield from walk.check_archive(self._read(where), sizes.get, where=where)
+                yield from walk.check_archive(self.read(where), sizes.get, where=where)
             elif path.endswith("blobs"):
-                yield from walk.check_blobs(self._read(where), sizes.get, where=where)
+                yield from walk.check_blobs(self.read(where), sizes.get, where=where)
 
     def _manifest(self, lock: Lock, path: str) -> Iterator[Fault]:
         """Look for the images that a Kubernetes manifest will start."""
         known = {image.reference for image in lock.images}
         try:
-            found = find_images(decode(self._read(path), path), path)
+            found = find_images(decode(self.read(path), path), path)
         except DocumentError as error:
             yield from (Fault(where=f"{path}: {one.where}", what=one.what) for one in error.faults)
             return

@@ -65,14 +65,14 @@ def load_keys(content: bytes, *, where: str = "key") -> tuple[Key, ...]:
     pysequoia = _pysequoia()
     try:
         certs = pysequoia.Cert.split_bytes(content)
-        if certs and _has_secrets(pysequoia, content):
+        if certs and has_secrets(content):
             raise VerificationError(
                 "there is a secret key in it", where=where, hint="export the public half only"
             )
         keys = [_key(pysequoia, bytes(cert)) for cert in certs[: _MOST_KEYS + 1]]
     except (RuntimeError, ValueError, OSError) as error:  # pysequoia raises RuntimeError for all
         raise VerificationError(
-            f"no OpenPGP key can be read: {_reason(error)}", where=where
+            f"no OpenPGP key can be read: {reason(error)}", where=where
         ) from error
     if not keys:
         raise VerificationError("there is no OpenPGP key in it", where=where)
@@ -81,8 +81,9 @@ def load_keys(content: bytes, *, where: str = "key") -> tuple[Key, ...]:
     return tuple({key.fingerprint: key for key in keys}.values())
 
 
-def _has_secrets(pysequoia: Any, content: bytes) -> bool:
+def has_secrets(content: bytes) -> bool:
     """Look into the file itself, for what is read of it leaves secrets out."""
+    pysequoia = _pysequoia()
     tags = pysequoia.packet.Tag
     packets = pysequoia.packet.PacketPile.from_bytes(content)  # of the first armour only
     return b"PGP PRIVATE KEY" in content or any(
@@ -149,7 +150,7 @@ def _signatures(content: bytes, where: str) -> list[tuple[Any, str]]:
         ]
     except (RuntimeError, ValueError, OSError) as error:
         raise VerificationError(
-            f"no OpenPGP signature can be read: {_reason(error)}", where=where
+            f"no OpenPGP signature can be read: {reason(error)}", where=where
         ) from error
 
 
@@ -165,7 +166,7 @@ def _verify(content: bytes, packet: Any, key: Key, where: str) -> str:
                 f"the signature of {key} can't be checked", where=where, hint=outdated
             ) from error
         raise VerificationError(
-            f"the signature of {key} is not good: {_reason(error)}",
+            f"the signature of {key} is not good: {reason(error)}",
             where=where,
             hint=_explain(packet, cert),
         ) from error
@@ -192,11 +193,11 @@ def _outdated(packet: Any, cert: Any) -> str | None:
         if "SHA1" in str(packet.hash_algorithm).upper():
             return "it is made with SHA-1, which is not accepted since 2023"
     except (RuntimeError, ValueError) as error:
-        return f"it is of an unknown kind: {_reason(error)}"
+        return f"it is of an unknown kind: {reason(error)}"
     try:
         _ = cert.user_ids
     except (RuntimeError, ValueError) as error:
-        return f"the key breaks today's rules: {_reason(error)}"
+        return f"the key breaks today's rules: {reason(error)}"
     return None
 
 
@@ -210,7 +211,7 @@ def _explain(packet: Any, cert: Any) -> str:
     return "the content, the signature or both were changed"
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Give pysequoia's sentence and its causes, without the stack that follows them."""
     head = str(error).partition("Stack backtrace")[0]
     lines = [line.strip().removeprefix("0: ").removeprefix("1: ") for line in head.splitlines()]

@@ -41,7 +41,13 @@ def test_a_whole_bundle(stage: Stage, folder: Path, capsys: pytest.CaptureFixtur
     for place in (stage.bundle, folder):
         assert verdict(capsys, place) == (
             0,
-            {"bundle": str(place), "whole": True, "size": stage.lock.size, "faults": []},
+            {
+                "bundle": str(place),
+                "whole": True,
+                "size": stage.lock.size,
+                "signedBy": None,
+                "faults": [],
+            },
         )
     assert run(["verify", str(stage.bundle)]) == 0
     assert capsys.readouterr().err.endswith(f"{stage.bundle} is whole: 11.9 MB checked\n")

@@ -1,0 +1,176 @@
+"""The signature of a bundle: a file beside it, over its SHA256SUMS.
+
+SHA256SUMS has the digest of every member, README.txt and cluster.lock among them, and where each
+byte of the tar stands follows from them. So one signature holds for the tar, for its parts and for
+the folder that it was unpacked to, and whoever has gpg checks it by hand::
+
+    tar -xOf bundle.tar SHA256SUMS | gpg --verify bundle.tar.asc -
+    sha256sum --quiet -c SHA256SUMS          # unpacked, in the folder
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from builder import disk
+from builder.errors import Fault, StorageError, UsageError, VerificationError
+from builder.rpm.keys import KEYS_LIMIT, SIGNATURE_LIMIT, load_keys, verify_detached
+from builder.rpm.signing import PassphraseError, open_signer
+from builder.secrets.folder import OTHERS_MAY_ENTER, read_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from builder.model.lock import Lock
+    from builder.rpm.keys import Key
+    from builder.rpm.signing import Signer
+
+SUFFIX = ".asc"
+_FINGERPRINT = re.compile(r"(?:[0-9A-F]{40}|[0-9A-F]{64})")
+_LOOKS = re.compile(r"(?:0[xX])?[0-9A-Fa-f]{8,}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pins:
+    """Say by whom a bundle must be signed: one of these keys."""
+
+    keys: tuple[Key, ...] = ()
+    fingerprints: tuple[str, ...] = ()
+    """Of keys that the bundle itself brings in keys/, as it does for the site's own."""
+
+
+def beside(bundle: Path) -> Path:
+    """Give a signature's usual place: bundle.tar.asc beside bundle.tar."""
+    return bundle.with_name(bundle.name + SUFFIX)
+
+
+def load_signer(path: Path, ask: Callable[[], str] | None = None) -> Signer:
+    """Read a secret key for signing; ``ask`` is asked for its passphrase, if it has one.
+
+    Raises:
+        StorageError: it cannot be read, or others may read it.
+        PassphraseError: the passphrase is missing or wrong.
+        VerificationError: it is no key that signs.
+    """
+    content = private(path)
+    try:
+        return open_signer(content, where=str(path))
+    except PassphraseError as error:
+        if ask is None:
+            raise
+        words = ask()
+        if not words:
+            raise PassphraseError("the key has a passphrase", where=str(path)) from error
+        return open_signer(content, words, where=str(path))
+
+
+def private(path: Path) -> bytes:
+    """Read a file that only its owner may read; raise StorageError."""
+    content = read_file(path, forbidden=OTHERS_MAY_ENTER)
+    if content is None:
+        raise StorageError("there is no such file", where=str(path))
+    if isinstance(content, Fault):
+        raise StorageError(
+            content.what, where=content.where, expected=content.expected, hint=content.hint
+        )
+    return content
+
+
+def sign(bundle: Path, sums: bytes, signer: Signer) -> Path:
+    """Write the signature beside a bundle; give its place.
+
+    Raise VerificationError when the key has expired meanwhile, StorageError when the disk does
+    not take it.
+    """
+    path = beside(bundle)
+    disk.put(path, signer.sign(sums))
+    return path
+
+
+def forget(bundle: Path) -> None:
+    """Remove a signature that was of another bundle of that name."""
+    beside(bundle).unlink(missing_ok=True)
+
+
+def pins(words: Sequence[str]) -> Pins:
+    """Read pinned keys, each a file of public keys or a whole fingerprint.
+
+    Raise UsageError for a fingerprint that is too short to pin anything, VerificationError for a
+    file that holds no public key, StorageError for one that cannot be read.
+    """
+    keys: list[Key] = []
+    fingerprints: list[str] = []
+    for word in words:
+        plain = word.replace(" ", "").upper().removeprefix("0X")
+        if _FINGERPRINT.fullmatch(plain):
+            fingerprints.append(plain)
+        elif _LOOKS.fullmatch(word) and not Path(word).exists():
+            raise UsageError(
+                "this is a key's short number, which anybody can make a key for",
+                where=word,
+                expected="its whole fingerprint: 40 or 64 hex digits",
+            )
+        else:
+            keys += load_keys(_small(Path(word), KEYS_LIMIT), where=word)
+    return Pins(keys=tuple(keys), fingerprints=tuple(fingerprints))
+
+
+def check(
+    sums: bytes, path: Path, wanted: Pins, lock: Lock, read: Callable[[str], bytes]
+) -> str | Fault:
+    """Check a bundle's signature; give the fingerprint of who made it, or what is wrong.
+
+    ``sums`` is its SHA256SUMS; ``read`` gives a member of it by path.
+    """
+    if not path.exists():
+        return Fault(
+            where=str(path),
+            what="there is no signature",
+            hint="where it was made, airseed bundle --sign KEYFILE makes one; copy it, too",
+        )
+    try:
+        signature = _small(path, SIGNATURE_LIMIT)
+    except StorageError as error:
+        return error.fault
+    try:
+        keys = (*wanted.keys, *_brought(wanted.fingerprints, lock, read))
+    except VerificationError as error:
+        return error.fault
+    try:
+        return verify_detached(sums, signature, keys, where=str(path))
+    except VerificationError as error:
+        return error.fault
+
+
+def _brought(fingerprints: Sequence[str], lock: Lock, read: Callable[[str], bytes]) -> list[Key]:
+    """Find pinned keys among those that the bundle brings; its word alone counts for nothing."""
+    found: list[Key] = []
+    for fingerprint in fingerprints:
+        file = next((one for one in lock.files if one.fingerprint == fingerprint), None)
+        there = load_keys(read(file.path), where=file.path) if file is not None else ()
+        keys = [key for key in there if key.fingerprint == fingerprint]
+        if not keys:
+            raise VerificationError(
+                "the bundle does not bring this key",
+                where=fingerprint,
+                hint="give the file that has it: --key FILE",
+            )
+        found += keys
+    return found
+
+
+def _small(path: Path, limit: int) -> bytes:
+    """Read a small file; raise StorageError."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except FileNotFoundError as error:
+        raise StorageError("there is no such file", where=str(path)) from error
+    except OSError as error:
+        raise StorageError((error.strerror or str(error)).lower(), where=str(path)) from error
+    if len(content) > limit:
+        raise StorageError("the file is too large", where=str(path), expected=f"{limit:,} bytes")
+    return content

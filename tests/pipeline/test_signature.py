@@ -1,0 +1,333 @@
+"""``bundle --sign`` and ``verify --require-signature``, with gpg on the other side."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pgp import Gpg
+
+from builder.bundle.layout import SUMS_PATH
+from builder.cli.root import run
+from builder.secrets import signing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scene import Scene, Stage
+
+RIGHT = "very hush"
+KINDS = (
+    ("rsa2048", ""),
+    ("rsa2048+", "fünf Wörter"),
+    ("ed25519", "fünf Wörter"),
+    ("ed25519+", ""),
+    ("nistp256", "x"),
+)
+
+
+@pytest.fixture
+def gpg() -> Iterator[Gpg]:
+    # a short path: the agent's socket has to fit into one
+    with tempfile.TemporaryDirectory(prefix="gpg-") as folder:
+        opened = Gpg(Path(folder))
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """The site's own key, as ``airseed secrets`` makes it."""
+    path = tmp_path / "signing-key.asc"
+    path.touch(mode=0o600)
+    path.write_bytes(signing.new("the site <site@localhost>").secret)
+    return path
+
+
+@pytest.fixture
+def public(own: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "site.asc"
+    path.write_bytes(signing.read(own.read_bytes()).public)
+    return path
+
+
+@pytest.fixture
+def bundle(stage: Stage, tmp_path: Path) -> Path:
+    """A finished bundle in a folder of its own; its bytes are shared, so nobody changes them."""
+    place = tmp_path / "signed"
+    place.mkdir()
+    for name in ("cluster.lock", "cluster.yaml"):
+        shutil.copy(stage.finished / name, place)
+    os.link(stage.bundle, place / "bundle.tar")
+    return place / "bundle.tar"
+
+
+def sign(bundle: Path, key: Path, *words: str) -> int:
+    lock = bundle.with_name("cluster.lock")
+    return run(["bundle", "-q", str(lock), "--sign", str(key), *words])
+
+
+def verdict(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any]]:
+    code = run(["verify", "-q", "--json", *words])
+    out, err = capsys.readouterr()
+    assert err == ""
+    value: dict[str, Any] = json.loads(out)
+    return code, value
+
+
+def fault(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    """Verify what is whole but not well signed; give the one fault."""
+    code, value = verdict(capsys, *words)
+    assert (code, value["whole"], value["signedBy"]) == (1, False, None)
+    [found] = value["faults"]
+    return dict(found)
+
+
+def test_the_sites_own_key(
+    bundle: Path, own: Path, public: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    fingerprint = signing.read(own.read_bytes()).fingerprint
+    before = bundle.stat().st_mtime_ns
+    assert run(["bundle", str(bundle.with_name("cluster.lock")), "--sign", str(own)]) == 0
+    assert capsys.readouterr().err.endswith(
+        f"wrote {bundle}.asc: signed by {fingerprint} (the site <site@localhost>)\n"
+    )
+    assert bundle.stat().st_mtime_ns == before
+    assert run(["verify", str(bundle), "--require-signature", "--key", str(public)]) == 0
+    assert capsys.readouterr().err.endswith(f"it is signed by {fingerprint}\n")
+    unpacked = tmp_path / "unpacked"
+    with tarfile.open(bundle) as tar:
+        tar.extractall(unpacked, filter="data")
+    words = ["--key", str(public), "--signature", f"{bundle}.asc"]
+    assert verdict(capsys, str(unpacked), *words)[1]["signedBy"] == fingerprint
+    (tmp_path / "unpacked.asc").write_bytes(Path(f"{bundle}.asc").read_bytes())
+    assert verdict(capsys, str(unpacked), "--key", str(public))[1]["signedBy"] == fingerprint
+
+
+@pytest.mark.parametrize(("kind", "passphrase"), KINDS)
+def test_gpg_makes_the_key_and_checks_the_signature(
+    gpg: Gpg, bundle: Path, kind: str, passphrase: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fingerprint = gpg.key("site@example.org", kind, passphrase=passphrase)
+    words = gpg.folder / "words"
+    words.touch(mode=0o600)
+    words.write_text(passphrase + "\n", "utf-8")
+    key = gpg.secret(fingerprint, passphrase)
+    assert sign(bundle, key, "--passphrase-file", str(words)) == 0
+    capsys.readouterr()
+    code, value = verdict(capsys, str(bundle), "--key", str(gpg.public(fingerprint)))
+    assert (code, value["signedBy"], value["faults"]) == (0, fingerprint, [])
+    # as the documentation says, by hand
+    by_hand = f"tar -xOf {bundle} SHA256SUMS | gpg --batch --verify {bundle}.asc -"
+    environment = {**os.environ, "GNUPGHOME": str(gpg.home)}
+    done = subprocess.run(["bash", "-c", by_hand], env=environment, capture_output=True, check=True)
+    assert b"Good signature" in done.stderr
+    ring = gpg.public(fingerprint, armour=False)
+    by_hand = f"tar -xOf {bundle} SHA256SUMS | gpgv --keyring {ring} {bundle}.asc -"
+    done = subprocess.run(["bash", "-c", by_hand], env=environment, capture_output=True, check=True)
+    assert b"Good signature" in done.stderr
+    done = subprocess.run(
+        ["bash", "-c", by_hand.replace("|", "| sed '1s/./0/' | tail -n +2 |")],
+        env=environment, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert b"BAD signature" in done.stderr
+
+
+def test_gpg_signs_and_airseed_checks(
+    gpg: Gpg, bundle: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fingerprint = gpg.key("site@example.org", "ed25519")
+    content = gpg.run("--detach-sign", "-u", fingerprint, content=stage.layout.sums)
+    Path(f"{bundle}.asc").write_bytes(content)
+    code, value = verdict(capsys, str(bundle), "--key", str(gpg.public(fingerprint)))
+    assert (code, value["signedBy"]) == (0, fingerprint)
+
+
+def test_what_is_not_signed_well(
+    gpg: Gpg, bundle: Path, own: Path, public: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (str(bundle), "--key", str(public))
+    missing = fault(capsys, *words)
+    assert (missing["where"], missing["what"]) == (f"{bundle}.asc", "there is no signature")
+    # another's
+    fingerprint = gpg.key("mallory@example.org", "rsa2048")
+    assert sign(bundle, gpg.secret(fingerprint)) == 0
+    assert fault(capsys, *words)["what"] == f"it is signed by the key {fingerprint}"
+    # no signature at all, and one that is damaged
+    place = Path(f"{bundle}.asc")
+    place.write_text("hello\n", "utf-8")
+    assert fault(capsys, *words)["what"].startswith("no OpenPGP signature can be read")
+    assert sign(bundle, own) == 0
+    assert verdict(capsys, *words)[0] == 0
+    content = bytearray(signing.read(own.read_bytes()).sign(b"other sums"))
+    place.write_bytes(content)
+    assert "is not good" in fault(capsys, *words)["what"]
+    content[-3] ^= 1
+    place.write_bytes(content)
+    assert "is not good" in fault(capsys, *words)["what"]
+
+
+def test_a_bundle_of_another_lock_under_a_good_signature(
+    bundle: Path, own: Path, public: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whole in itself, but not what was signed."""
+    assert sign(bundle, own) == 0
+    unpacked = bundle.parent / "other"
+    with tarfile.open(bundle) as tar:
+        tar.extractall(unpacked, filter="data")
+    lock = unpacked / "cluster.lock"
+    text = lock.read_bytes()
+    lock.write_bytes(text.replace(b'"kubernetes": "1.18.5"', b'"kubernetes": "1.18.6"', 1))
+    assert lock.read_bytes() != text
+    sums = unpacked / SUMS_PATH
+    listed = sums.read_text("utf-8").splitlines(keepends=True)
+    import hashlib
+
+    listed[1] = f"{hashlib.sha256(lock.read_bytes()).hexdigest()}  cluster.lock\n"
+    sums.write_text("".join(listed), "utf-8")
+    assert verdict(capsys, str(unpacked))[0] == 0
+    found = fault(capsys, str(unpacked), "--key", str(public), "--signature", f"{bundle}.asc")
+    assert "is not good" in found["what"]
+    assert stage.lock.size
+
+
+def test_pinned_by_fingerprint_alone(
+    bundle: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The key comes out of keys/ of the bundle; the lab's RPM key has signed no bundle."""
+    known = next(file for file in stage.lock.files if file.fingerprint)
+    assert known.fingerprint
+    own = signing.new("somebody <s@localhost>")
+    Path(f"{bundle}.asc").write_bytes(own.sign(stage.layout.sums))
+    found = fault(capsys, str(bundle), "--key", known.fingerprint.lower())
+    assert found["what"] == f"it is signed by the key {own.fingerprint}"
+    assert found["expected"].startswith(known.fingerprint)
+    found = fault(capsys, str(bundle), "--key", f"0x{own.fingerprint}")
+    assert (found["where"], found["what"]) == (
+        own.fingerprint,
+        "the bundle does not bring this key",
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["--require-signature"],
+            (
+                "error: --require-signature: whose signature is it to be?\n"
+                "  hint: add --key FILE, with the signer's public key that you got another way\n"
+            ),
+        ),
+        (
+            ["--key", "F4A80EB5"],
+            (
+                "error: F4A80EB5: this is a key's short number, which anybody can make a key for\n"
+                "  expected its whole fingerprint: 40 or 64 hex digits\n"
+            ),
+        ),
+        (["--key", "nowhere.asc"], "error: nowhere.asc: there is no such file\n"),
+        (
+            ["--key", "/dev/null"],
+            "error: /dev/null: there is no OpenPGP key in it\n",
+        ),
+    ],
+)
+def test_wrong_use(
+    bundle: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["verify", str(bundle), *words]) in {1, 2}
+    assert capsys.readouterr().err == message
+
+
+def test_keys_that_can_sign_nothing(
+    gpg: Gpg, bundle: Path, own: Path, public: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signature = Path(f"{bundle}.asc")
+
+    def refused(key: Path, *words: str) -> str:
+        assert sign(bundle, key, *words) == 1
+        assert not signature.exists()
+        return capsys.readouterr().err
+
+    own.chmod(0o640)
+    assert "others may read this file (mode 0640)" in refused(own)
+    assert "there is no secret key in it" in refused(_private(gpg.folder / "p", public))
+    garbage = gpg.folder / "garbage"
+    garbage.touch(mode=0o600)
+    garbage.write_text("-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nc2VjcmV0\n", "utf-8")
+    assert "c2VjcmV0" not in refused(garbage)
+    locked = gpg.secret(gpg.key("locked@example.org", "ed25519", passphrase=RIGHT), RIGHT)
+    assert "the key has a passphrase" in refused(locked)
+    words = gpg.folder / "words"
+    words.touch(mode=0o600)
+    words.write_text("wrong\n", "utf-8")
+    text = refused(locked, "--passphrase-file", str(words))
+    assert "the passphrase is wrong" in text
+    words.write_text(f"{RIGHT}\n", "utf-8")
+    words.chmod(0o644)
+    assert "others may read this file" in refused(locked, "--passphrase-file", str(words))
+    old = gpg.secret(gpg.key("old@example.org", "rsa2048", life="seconds=1"))
+    subprocess.run(["sleep", "2"], check=True)
+    assert "error:" in refused(old)
+
+
+def _private(path: Path, content: Path) -> Path:
+    path.touch(mode=0o600)
+    path.write_bytes(content.read_bytes())
+    return path
+
+
+def test_the_passphrase_is_asked_for_on_a_terminal(gpg: Gpg, bundle: Path) -> None:
+    """And shown nowhere."""
+    key = gpg.secret(gpg.key("asked@example.org", "ed25519", passphrase=RIGHT), RIGHT)
+    words = ["bundle", str(bundle.with_name("cluster.lock")), "--sign", str(key)]
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "builder", *words],
+        stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+    ) as process:  # fmt: skip
+        os.close(slave)
+        seen = b""
+        while b"Passphrase" not in seen:
+            seen += os.read(master, 1024)
+        os.write(master, RIGHT.encode() + b"\n")
+        try:
+            while part := os.read(master, 1024):
+                seen += part
+        except OSError:
+            pass  # the other end is closed
+    os.close(master)
+    assert process.returncode == 0
+    assert b"hush" not in seen
+    assert b"signed by" in seen
+
+
+def test_the_key_is_tried_before_anything_is_fetched(scene: Scene, public: Path) -> None:
+    public.chmod(0o600)
+    ran = scene.bundle("--sign", str(public))
+    assert ran.code == 1
+    assert "there is no secret key in it" in ran.err
+    assert not ran.requests
+
+
+def test_a_bundle_made_anew_keeps_no_older_signature(scene: Scene, own: Path) -> None:
+    assert scene.lock().code == 0
+    signature = Path(f"{scene.bundle_path}.asc")
+    assert scene.bundle("--sign", str(own)).code == 0
+    assert signature.exists()
+    assert scene.bundle().code == 0
+    assert signature.exists()
+    scene.bundle_path.unlink()
+    assert scene.bundle().code == 0
+    assert not signature.exists()
