@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from builder.cli.amounts import size
 from builder.cli.verb import as_json, existing_bundle, verb
+from builder.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,13 +24,26 @@ if TYPE_CHECKING:
     airseed inspect cluster.lock
     airseed inspect bundle.tar --json
     airseed inspect bundle.tar --why libseccomp
+    airseed inspect bundle.tar --sbom spdx
     """,
 )
 @click.argument("source", type=existing_bundle(), default="cluster.lock", metavar="[LOCK|BUNDLE]")
 @click.option("--why", metavar="NAME", help="Explain why this package, image or file is there.")
+@click.option(
+    "--sbom",
+    type=click.Choice(["spdx", "cyclonedx"]),
+    help="Print a bill of materials (SPDX 2.3 or CycloneDX 1.6, JSON).",
+)
 @as_json
 @click.pass_obj
-def command(voice: Voice, source: Path, why: str | None, *, as_json: bool) -> None:
+def command(
+    voice: Voice,
+    source: Path,
+    why: str | None,
+    sbom: Literal["spdx", "cyclonedx"] | None,
+    *,
+    as_json: bool,
+) -> None:
     """Show what a lock or bundle holds.
 
     Reads cluster.lock unless you say otherwise. SIZE is what an artifact takes alone; what
@@ -39,6 +53,13 @@ def command(voice: Voice, source: Path, why: str | None, *, as_json: bool) -> No
     """
     from builder.pipeline import inspect
 
+    if sbom is not None:
+        if why is not None:
+            raise UsageError("--sbom and --why are two questions", hint="ask one of them")
+        from builder.pipeline.sbom import render
+
+        voice.result(render(source, sbom).rstrip())
+        return
     lock = inspect.load(source)
     if why is not None:
         chains = inspect.why(lock, why)

@@ -31,14 +31,20 @@ def load(path: Path) -> Lock:
 
     Raise DocumentError, VerificationError or StorageError.
     """
-    with contextlib.suppress(OSError):
-        if path.is_file() and path.stat().st_size:
-            with path.open("rb") as file:
-                if file.read(1) == b"{":
-                    return lock_format.read(path)
+    if is_lock(path):
+        return lock_format.read(path)
     with open_bundle(path) as bundle:
         text = decode(bundle.read(LOCK_PATH, LOCK_LIMIT), LOCK_PATH)
     return lock_format.parse(text, f"{path}: {LOCK_PATH}")
+
+
+def is_lock(path: Path) -> bool:
+    """Tell whether this is a lock, by its first byte, and no bundle."""
+    with contextlib.suppress(OSError):
+        if path.is_file() and path.stat().st_size:
+            with path.open("rb") as file:
+                return file.read(1) == b"{"
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,93 @@
+"""A bill of materials as CycloneDX 1.6 JSON (https://cyclonedx.org/docs/1.6/json/).
+
+There is no time stamp unless one is given, and the serial number follows from the lock: equal
+locks give equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from builder.formats.sbom import Bill, Item
+
+_TYPES = {"package": "library", "image": "container", "platform": "container", "file": "file"}
+_ROOT = "cluster"
+
+
+def render(bill: Bill, created: str | None = None) -> str:
+    """Write a bill; ``created`` is a time in RFC 3339 form."""
+    subject = bill.subject
+    metadata: dict[str, Any] = {"timestamp": created} if created else {}
+    metadata |= {
+        "tools": {"components": [{"type": "application", "name": "airseed"}]},
+        "component": {
+            "type": "application",
+            "bom-ref": _ROOT,
+            "name": subject.cluster,
+            "version": f"kubernetes {subject.kubernetes}",
+            "hashes": [_hash(bill.lock.hex)],
+            "properties": _properties(
+                {
+                    "os": subject.os,
+                    "base": subject.base,
+                    "runtime": subject.runtime,
+                    "cni": subject.cni,
+                    "platforms": " ".join(map(str, subject.platforms)),
+                }
+            ),
+        },
+    }
+    document = {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": bill.uuid("cyclonedx").urn,
+        "version": 1,
+        "metadata": metadata,
+        "components": [_component(item) for item in bill.items],
+        "dependencies": [
+            {"ref": _ROOT, "dependsOn": list(bill.roots)},
+            *(
+                {"ref": item.key, **({"dependsOn": list(item.needs)} if item.needs else {})}
+                for item in bill.items
+            ),
+        ],
+        # nothing is left out: what the lock does not name is not in the bundle
+        "compositions": [
+            {"aggregate": "complete", "assemblies": [_ROOT, *(item.key for item in bill.items)]}
+        ],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _component(item: Item) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "type": _TYPES[item.kind],
+        "bom-ref": item.key,
+        "name": item.name,
+    }
+    if item.said.vendor:
+        found["publisher"] = item.said.vendor
+    if item.version:
+        found["version"] = item.version
+    found |= {"scope": "required", "hashes": [_hash(item.digest.hex)], "purl": item.purl}
+    if item.said.licence:
+        found["licenses"] = [{"license": {"name": item.said.licence}}]
+    if item.url:
+        found["externalReferences"] = [{"type": "distribution", "url": item.url}]
+    if item.parts:
+        found["components"] = [_component(part) for part in item.parts]
+    said = {"path": item.path or "", "size": str(item.size), "trust": item.trust}
+    return {**found, "properties": _properties(said)}
+
+
+def _hash(content: str) -> dict[str, str]:
+    return {"alg": "SHA-256", "content": content}
+
+
+def _properties(said: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"name": f"airseed:{key}", "value": value} for key, value in said.items() if value]

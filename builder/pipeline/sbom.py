@@ -1,0 +1,125 @@
+"""``inspect --sbom``: a bill of materials, from a lock or a bundle.
+
+Licences are in the repodata and in the annotations of images, which a bundle has and a lock has
+beside it; both give the same bytes. A lock without its folder still gives a bill, without licences.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from builder.bundle.reader import open_bundle
+from builder.errors import StorageError, UsageError, VerificationError
+from builder.formats import sbom_cyclonedx, sbom_spdx
+from builder.formats.sbom import Said, bill
+from builder.model.digest import Digest
+from builder.oci import strict
+from builder.pipeline import inspect
+from builder.pipeline.bundle import kept_beside
+from builder.rpm.said import read_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from builder.model.artifact import Content
+    from builder.model.lock import Lock
+
+Form = Literal["spdx", "cyclonedx"]
+_LIMIT = 64 << 20
+_LICENCES = "org.opencontainers.image.licenses"
+_VENDOR = "org.opencontainers.image.vendor"
+
+
+def render(source: Path, form: Form) -> str:
+    """Write the bill of a lock or bundle.
+
+    The time in it is SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/)
+    or none. Raise what :func:`builder.pipeline.inspect.load` raises, UsageError for a
+    SOURCE_DATE_EPOCH that is no time, VerificationError when a document of the lock is damaged.
+    """
+    created = _created()
+    lock = inspect.load(source)
+    with _opened(source) as read:
+        said = {**_packages(lock, read), **_images(lock, read)}
+    writer = sbom_spdx.render if form == "spdx" else sbom_cyclonedx.render
+    return writer(bill(lock, said), created)
+
+
+def _created() -> str | None:
+    text = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if not text:
+        return None
+    try:
+        time = dt.datetime.fromtimestamp(int(text), dt.UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(
+            "is no time", where="SOURCE_DATE_EPOCH", expected="seconds since 1970"
+        ) from error
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[Callable[[Content], bytes | None]]:
+    """Give what reads a document that the lock names; None where it is not at hand."""
+    if inspect.is_lock(source):
+        kept = kept_beside(source)
+        yield lambda one: kept.read(one.digest) if kept.has(one.digest) else None
+        return
+    with open_bundle(source) as bundle:
+
+        def read(one: Content) -> bytes:
+            content = bundle.read(one.path, _LIMIT)
+            if Digest.of(content) != one.digest:
+                raise VerificationError(
+                    "is damaged", where=one.path, hint=f"airseed verify {source} lists all faults"
+                )
+            return content
+
+        yield read
+
+
+def _packages(lock: Lock, read: Callable[[Content], bytes | None]) -> dict[Digest, Said]:
+    """Read licences and vendors out of each repository's primary.xml."""
+    said: dict[Digest, Said] = {}
+    for file in lock.files:
+        if file.kind != "repodata" or not file.path.endswith("primary.xml.gz"):
+            continue
+        content = read(file)
+        if content is None:
+            continue
+        with tempfile.TemporaryDirectory(prefix="airseed-sbom-") as scratch:
+            place = Path(scratch) / "primary.xml.gz"
+            try:
+                place.write_bytes(content)
+            except OSError as error:
+                raise StorageError(error.strerror or str(error), where=str(place)) from error
+            for digest, words in read_words(place, where=file.path).items():
+                said[Digest(digest)] = Said(
+                    licence=words.licence or None, vendor=words.vendor or None
+                )
+    return said
+
+
+def _images(lock: Lock, read: Callable[[Content], bytes | None]) -> dict[Digest, Said]:
+    """Read what the annotations of indexes and manifests say; most say nothing."""
+    said: dict[Digest, Said] = {}
+    for blob in lock.blobs:
+        content = read(blob) if blob.kept else None
+        if content is None:
+            continue
+        try:
+            notes = strict.load(content).get("annotations") or {}
+            licence, vendor = notes.get(_LICENCES), notes.get(_VENDOR)
+        except (ValueError, AttributeError) as error:
+            raise VerificationError("is no manifest", where=blob.path) from error
+        said[blob.digest] = Said(licence=_text(licence), vendor=_text(vendor))
+    return said
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value.isprintable() and value else None
