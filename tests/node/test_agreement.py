@@ -377,7 +377,8 @@ def etcd(authority: Authority) -> Iterator[Api]:
     yield from serving(Api(authority), "etcd/server", ("127.0.0.1", 0))
 
 
-def test_between_member_add_and_the_manifest(second: Machine, etcd: Api) -> None:
+@pytest.mark.parametrize("torn", [False, True])
+def test_between_member_add_and_the_manifest(second: Machine, etcd: Api, *, torn: bool) -> None:
     """The power goes right after "member add": forward, from the list of members, never back."""
     second.environment["CRASH_IN_JOIN"] = "1"
     second.environment["AIRSEED_ETCD_PORT"] = str(etcd.port)
@@ -386,6 +387,8 @@ def test_between_member_add_and_the_manifest(second: Machine, etcd: Api) -> None
     manifest = second.root / "etc/kubernetes/manifests/etcd.yaml"
     assert not manifest.exists()
     del second.environment["CRASH_IN_JOIN"]
+    if torn:
+        (second.state / "stamps/member").write_bytes(b"")
     etcd.members = [
         {"ID": "1", "name": "k8s01", "peerURLs": ["https://10.0.0.1:2380"]},
         {"ID": "2", "peerURLs": ["https://10.0.0.2:2380"]},
@@ -416,6 +419,20 @@ def test_nobody_can_be_asked_whether_we_are_a_member(second: Machine) -> None:
     assert second.result["message"].startswith("no other control plane's etcd answers (127.0.0.1")
     assert second.called("kubeadm", "reset") == []
     assert "never run kubeadm reset" in second.run("status").stdout
+
+
+def test_a_member_with_data_goes_forward_when_nobody_answers(second: Machine) -> None:
+    """etcd without a quorum is ended again and again; one with data needs no list of members."""
+    second.environment["CRASH_IN_JOIN"] = "1"
+    second.run("bootstrap", "kubeadm")
+    del second.environment["CRASH_IN_JOIN"]
+    (second.state / "stamps/member").write_bytes(b"")
+    (second.root / "var/lib/etcd/member").mkdir(parents=True)
+    manifest = second.root / "etc/kubernetes/manifests/etcd.yaml"
+    manifest.write_bytes(b"")
+    assert second.run("bootstrap", "kubeadm").returncode == 0, second.result
+    assert "    - --initial-cluster=k8s02=https://10.0.0.2:2380\n" in manifest.read_text()
+    assert second.called("kubeadm", "reset") == []
 
 
 def test_back_only_with_quorum_and_without_membership(second: Machine, etcd: Api) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,6 +58,34 @@ def test_a_finished_node_does_nothing(alone: Machine) -> None:
     ran = alone.run("bootstrap")
     assert (ran.returncode, ran.stdout) == (0, "airseed: this node is finished, nothing to do\n")
     assert alone.calls == []
+
+
+def test_the_last_word_reaches_home(alone: Machine) -> None:
+    """The process lives until it does: systemd would end what sends it."""
+    heard = []
+
+    class Home(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            time.sleep(0.5 if said["state"] == "done" else 0)
+            heard.append(said["state"])
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Home) as home:
+        thread = threading.Thread(target=home.serve_forever)
+        thread.start()
+        alone.set(PHONE_HOME=f"http://127.0.0.1:{home.server_port}/")
+        ran = alone.run("bootstrap")
+        at_the_end = list(heard)
+        home.shutdown()
+        thread.join()
+    assert ran.returncode == 0, ran.stdout
+    assert at_the_end[-1] == "done"
+    assert set(at_the_end) <= {"running", "waiting", "done"}
 
 
 def test_a_failure_is_told_and_tried_again(alone: Machine) -> None:

@@ -38,7 +38,7 @@ report() {
 phone_home() {
     [ -n "${AIRSEED_PHONE_HOME:-}" ] || return 0
     curl -q -s --max-time 5 --noproxy '*' -X POST -H 'Content-Type: application/json' -o /dev/null \
-        --data-binary "@$STATE/result.json" "$AIRSEED_PHONE_HOME" </dev/null >/dev/null 2>&1 &
+        --data-binary "@$STATE/result.json" "$AIRSEED_PHONE_HOME" </dev/null >/dev/null 2>&1 8>&- 9>&- &
 }
 
 # Say what is waited for; the same thing again costs nothing.
