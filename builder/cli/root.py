@@ -25,6 +25,8 @@ VERBS = (
     "seeds",
     "kubeconfig",
     "status",
+    "versions",
+    "doctor",
     "find-images",
     "demo",
     "schema",

@@ -454,6 +454,9 @@ _REGISTRY: Record[dict[str, Any]] = Record(
             ListOf(Text(parse=_prefix, expected="HOST[/PATH]", example="quay.io/calico"), least=1),
             required=True,
         ),
+        "pulls": Field(
+            Text(parse=Reference.parse, expected="an image", example="docker.io/some/image:tag")
+        ),
     },
 )
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+import threading
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from builder.lab.message import Reply, Request, redirect
@@ -59,6 +60,34 @@ class Images:
     blobs: set[Digest] = field(default_factory=set)
 
 
+@dataclass(slots=True)
+class Allowance:
+    """Count the pulls that a registry gives away, and say so with every manifest."""
+
+    pulls: int
+    left: int
+    seconds: int = 6 * 3600
+    source: str = "192.0.2.7"
+    """An address, or the account that is counted."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self) -> bool:
+        """Take one pull; tell whether there was one."""
+        with self._lock:
+            had = self.left > 0
+            self.left -= had
+        return had
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Give what Docker Hub says with a manifest."""
+        return {
+            "RateLimit-Limit": f"{self.pulls};w={self.seconds}",
+            "RateLimit-Remaining": f"{self.left};w={self.seconds}",
+            "Docker-RateLimit-Source": self.source,
+        }
+
+
 class Shelf:
     """Hold all images by repository (``quay.io/tigera/operator``), with their blobs in a folder."""
 
@@ -81,6 +110,8 @@ class Registry:
         self.tokens = tokens
         self._shelf = shelf
         self.storage = storage
+        self.allowance: Allowance | None = None
+        """None for a registry that counts no pulls."""
 
     def answer(self, request: Request) -> Reply:
         """Answer a request of the distribution API, or refuse it as registries do."""
@@ -105,7 +136,7 @@ class Registry:
         if kind == "manifests":
             if profile.manifests:
                 return redirect(f"{profile.manifests}/{repository}/manifests/{name}")
-            return self._manifest(request, images, name)
+            return self._counted(request, self._manifest(request, images, name))
         if kind == "blobs":
             return self._blob(request, images, name)
         return _json({"name": repository, "tags": sorted(images.tags)})
@@ -137,6 +168,15 @@ class Registry:
             headers={**reply.headers, "WWW-Authenticate": challenge},
             body=reply.body,
         )
+
+    def _counted(self, request: Request, reply: Reply) -> Reply:
+        """Count a pull, which HEAD is not, or refuse it."""
+        allowance = self.allowance
+        if allowance is None:
+            return reply
+        if request.method == "GET" and not allowance.take():
+            reply = refusal(429, "TOOMANYREQUESTS", "You have reached your pull rate limit.")
+        return replace(reply, headers={**reply.headers, **allowance.headers})
 
     def _manifest(self, request: Request, images: Images, name: str) -> Reply:
         digest = _digest(name) if ":" in name else images.tags.get(name)

@@ -59,6 +59,9 @@ def fill(upstream: Upstream, catalogs: Sequence[Path] = (), *, scale: float = SC
     for name, key in keys.items():
         for url in catalog.key(name).sources:
             upstream.add_file(url, key.public)
+    for entry in catalog.registries.values():
+        if entry.pulls is not None:
+            upstream.add_image(entry.pulls, size=1 << 10)
     digests: dict[str, str] = {}
     for name, how in choice["repositories"].items():
         digests |= _repository(upstream, catalog.repository(name), how, keys, scale)

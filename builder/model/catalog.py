@@ -506,6 +506,8 @@ class ImageSources:
 
     prefix: str
     sources: tuple[str, ...]
+    pulls: Reference | None = None
+    """An image of which a HEAD, which is free, tells how many pulls are left there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,12 +89,20 @@ class Registry:
 
         Raise FetchError.
         """
-        reply = self._ask(
+        return _announced(self.look(repository, reference)) or (
+            self.manifest(repository, reference).digest
+        )
+
+    def look(self, repository: str, reference: str) -> Reply:
+        """Ask what is said about the manifest under a tag or digest, which is no pull either.
+
+        Raise FetchError.
+        """
+        return self._ask(
             repository,
             f"manifests/{reference}",
             lambda url, headers: self._client.head(url, headers={"Accept": _ACCEPT, **headers}),
         )
-        return _announced(reply) or self.manifest(repository, reference).digest
 
     def blob(self, repository: str, digest: Digest, size: int, offset: int = 0) -> Stream:
         """Begin to read a blob; one attempt, as :meth:`builder.http.Client.open`.

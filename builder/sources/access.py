@@ -25,10 +25,19 @@ class Access:
 
     @classmethod
     def open(
-        cls, *, ca_bundle: Path | None = None, plain_http: Iterable[str] = (), pool: int = 16
+        cls,
+        *,
+        ca_bundle: Path | None = None,
+        plain_http: Iterable[str] = (),
+        pool: int = 16,
+        attempts: int = 5,
+        timeout: float | None = None,
     ) -> Access:
-        """Make the clients as the environment says: proxies, certificates, docker's logins."""
-        client = Client(ca_bundle=ca_bundle, pool=pool)
+        """Make the clients as the environment says: proxies, certificates, docker's logins.
+
+        ``timeout`` are seconds of silence, where they are not the environment's.
+        """
+        client = Client(ca_bundle=ca_bundle, pool=pool, attempts=attempts, read_timeout=timeout)
         credentials = Credentials.load(os.environ)
         return cls(client, Registry(client, credentials, plain_http_hosts=plain_http))
 

@@ -139,7 +139,7 @@ def test_completion_scripts(shell: str, capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("words", "found"),
     [
-        ("airseed ver", {"plain,verify"}),
+        ("airseed ver", {"plain,verify", "plain,versions"}),
         ("airseed lock --up", {"plain,--update"}),
         ("airseed init --example ", {"plain,single", "plain,ha"}),
     ],

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import pytest
 
 from builder.lab import faults
-from builder.lab.registry import Profile
+from builder.lab.registry import Allowance, Profile
 from builder.model.artifact import INDEX_TYPES, MANIFEST_TYPES
 
 if TYPE_CHECKING:
@@ -320,3 +320,30 @@ def test_a_layer_has_a_program_that_runs(upstream: Upstream, tmp_path: Any) -> N
         tar.extract("lab", tmp_path, filter="data")
     done = subprocess.run([tmp_path / "lab"], capture_output=True, text=True, check=True)
     assert done.stdout == "airseed lab: this program stands in for the real one\n"
+
+
+def test_pulls_are_counted_where_a_registry_counts_them(upstream: Upstream, client: Any) -> None:
+    """As Docker Hub does it: GET takes one, HEAD takes none, and none left is 429."""
+    upstream.add_image("docker.io/calico/node:v3")
+    upstream.add_image("quay.io/calico/node:v3")
+    upstream.registry("docker.io").allowance = Allowance(pulls=100, left=2)
+    url = f"{HUB}/v2/calico/node/manifests/v3"
+    allowed = {**token_for(client, url), **EVERY_TYPE}
+    said = []
+    for method in ("HEAD", "GET", "HEAD", "GET", "HEAD", "GET"):
+        answer = client.ask(url, allowed, method=method)
+        assert answer.headers["RateLimit-Limit"] == "100;w=21600"
+        assert answer.headers["Docker-RateLimit-Source"] == "192.0.2.7"
+        said.append((answer.status, answer.headers["RateLimit-Remaining"]))
+    assert said == [
+        (200, "2;w=21600"),
+        (200, "1;w=21600"),
+        (200, "1;w=21600"),
+        (200, "0;w=21600"),
+        (200, "0;w=21600"),
+        (429, "0;w=21600"),
+    ]
+    assert answer.json()["errors"][0]["code"] == "TOOMANYREQUESTS"
+    other = "https://quay.io/v2/calico/node/manifests/v3"
+    elsewhere = client.ask(other, {**token_for(client, other), **EVERY_TYPE})
+    assert (elsewhere.status, elsewhere.headers["RateLimit-Remaining"]) == (200, None)

@@ -1,0 +1,166 @@
+"""``airseed doctor``: ask every source whether it lives, and how many pulls are left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from builder.cli.amounts import duration, quantity
+from builder.cli.verb import as_json, ca_bundle, catalogs, existing, verb
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.cli.voice import Voice
+    from builder.pipeline.doctor import Finding, Health
+    from builder.pipeline.doctor.asking import Limit
+
+
+@verb(
+    "doctor",
+    examples="""
+    airseed doctor cluster.yaml
+    airseed doctor cluster.lock --strict
+    airseed doctor --json
+    """,
+)
+@click.argument(
+    "document", type=existing(folder=True), required=False, metavar="[CLUSTER|LOCK|BUNDLE]"
+)
+@click.option(
+    "--strict", is_flag=True, help="Exit with 1 as soon as any single source is not well."
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1, 3600),
+    default=15.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a source may be silent before it counts as dead.",
+)
+@catalogs
+@ca_bundle
+@as_json
+@click.pass_obj
+def command(
+    voice: Voice,
+    document: Path | None,
+    timeout: float,
+    catalogs: tuple[Path, ...],
+    ca_bundle: Path | None,
+    *,
+    strict: bool,
+    as_json: bool,
+) -> int:
+    """Ask every source whether it lives.
+
+    Asks for all that a cluster.yaml will need, for all that a lock names, or, without either, each
+    address of the catalog for the newest thing that it should have. Nothing is pulled: registries
+    are asked by HEAD, which counts for no limit; where one has a limit, what is left is shown.
+
+    STATE is one of lives, slow (5 seconds and more), missing (the server lives but has it not),
+    refuses (wants a login, or another one), limited (too many requests), wrong (sends something
+    else), fails (says that it is broken) and dead (no answer).
+
+    Exits with 0 when everything can be had from at least one source, even if others are not well;
+    with 1 when something can be had nowhere, or, with --strict, when any source is not well.
+    """
+    from builder.pipeline import doctor
+
+    health = doctor.examine(
+        document, reporter=voice, catalogs=catalogs, ca_bundle=ca_bundle, timeout=timeout
+    )
+    if as_json:
+        voice.json(_value(health))
+    else:
+        _show(health, voice)
+    return 1 if health.lost or (strict and not health.well) else 0
+
+
+def _show(health: Health, voice: Voice) -> None:
+    voice.table(
+        ("KIND", "NAME", "SOURCE", "STATE", "SECONDS", "WHAT"),
+        [
+            (one.kind, one.name, one.address, one.state, f"{one.seconds:.1f}", _what(one))
+            for one in health.findings
+        ],
+    )
+    if health.limits:
+        voice.result("")
+        voice.table(
+            ("REGISTRY", "PULLS LEFT", "OF", "IN", "COUNTED BY", "IMAGES FROM THERE"),
+            [
+                (
+                    limit.registry,
+                    "?" if limit.left is None else str(limit.left),
+                    "?" if limit.pulls is None else str(limit.pulls),
+                    "?" if limit.seconds is None else duration(limit.seconds),
+                    {None: "?", True: "account", False: "address"}[limit.account],
+                    str(health.pulls.get(limit.registry, "-")),
+                )
+                for limit in health.limits
+            ],
+        )
+    for limit in health.limits:
+        _warn(limit, health.pulls.get(limit.registry, 0), voice)
+    for fault in health.lost:
+        voice.error(f"{fault.where}: {fault.what}")
+        if fault.hint:
+            voice.note(f"  hint: {fault.hint}")
+    bad = sum(one.failed > 0 for one in health.findings)
+    total = quantity(len(health.findings), "sources")
+    voice.say(f"{total}, {'all of them well' if not bad else f'{bad} of them not well'}")
+
+
+def _what(one: Finding) -> str:
+    if one.failed and one.asked > 1:
+        return f"{one.failed} of {one.asked}: {one.what}"
+    return one.what
+
+
+def _warn(limit: Limit, needed: int, voice: Voice) -> None:
+    if limit.what:
+        voice.warn(f"{limit.registry} does not say how many pulls are left: {limit.what}")
+    # an index and one platform's manifest are two pulls
+    elif limit.left is not None and limit.left < 2 * needed:
+        voice.warn(
+            f"{limit.registry} has {quantity(limit.left, 'pulls')} left, and "
+            f"{quantity(needed, 'images')} may take {2 * needed}",
+            hint="docker login raises the limit; or wait, or name another source in a catalog",
+        )
+
+
+def _value(health: Health) -> dict[str, Any]:
+    return {
+        "sources": [
+            {
+                "kind": one.kind,
+                "name": one.name,
+                "source": one.address,
+                "state": one.state,
+                "asked": one.asked,
+                "failed": one.failed,
+                "seconds": round(one.seconds, 3),
+                "what": one.what or None,
+                "hint": one.hint,
+            }
+            for one in health.findings
+        ],
+        "limits": [
+            {
+                "registry": limit.registry,
+                "left": limit.left,
+                "of": limit.pulls,
+                "seconds": limit.seconds,
+                "account": limit.account,
+                "images": health.pulls.get(limit.registry, 0),
+                "what": limit.what or None,
+            }
+            for limit in health.limits
+        ],
+        "lost": [
+            {"artifact": fault.where, "what": fault.what, "hint": fault.hint}
+            for fault in health.lost
+        ],
+    }

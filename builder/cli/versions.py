@@ -1,0 +1,169 @@
+"""``airseed versions``: show which versions the catalog knows, and which go together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from builder.cli.verb import as_json, catalogs, verb
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.cli.voice import Voice
+    from builder.pipeline.versions import Fit, Row, Versions
+
+
+@verb(
+    "versions",
+    examples="""
+    airseed versions
+    airseed versions 1.29
+    airseed versions --json
+    """,
+)
+@click.argument("kubernetes", required=False, metavar="[KUBERNETES]")
+@catalogs
+@as_json
+@click.pass_obj
+def command(
+    voice: Voice, kubernetes: str | None, catalogs: tuple[Path, ...], *, as_json: bool
+) -> None:
+    """Show which versions go together.
+
+    Everything here is what the catalog knows; nothing is asked over the network. KUBERNETES limits
+    it to what goes with one minor or release. A * marks what a cluster.yaml that leaves it open
+    gets, and kubeadm's preflight warns of what stands in brackets.
+    """
+    from builder.pipeline import versions
+
+    found = versions.collect(only=kubernetes, catalogs=catalogs)
+    if as_json:
+        voice.json(_value(found))
+    else:
+        _show(found, voice)
+
+
+def _show(found: Versions, voice: Voice) -> None:
+    from builder.pipeline.versions import spans
+
+    names = sorted({fit.name for row in found.kubernetes for fit in row.runtimes})
+    voice.table(
+        ("KUBERNETES", "SYSTEM", "CALICO", *(name.upper() for name in names)),
+        [
+            (
+                " ".join(spans(row.releases)),
+                _systems(row),
+                _marked(row.calico, row.defaults.cni.rpartition("-")[2]),
+                *(_runtimes(row, name) for name in names),
+            )
+            for row in found.kubernetes
+        ],
+    )
+    voice.result("")
+    fits = {(fit.name, fit.series): fit for row in found.kubernetes for fit in row.runtimes}
+    voice.table(
+        ("RUNTIME", "RELEASES", "SYSTEM"),
+        [
+            (fit.name, " ".join(spans(fit.releases)), ", ".join(fit.systems))
+            for _, fit in sorted(fits.items(), key=lambda one: _order(one[1]))
+        ],
+    )
+    voice.result("")
+    voice.table(
+        ("CALICO", "TESTED WITH KUBERNETES", "INSTALLED BY"),
+        [
+            (
+                " ".join(spans([f"{s.series}.{patch}" for patch in sorted(s.operators)])),
+                " ".join(s.kubernetes),
+                " or ".join(way for way in s.install if way != "operator" or s.images),
+            )
+            for s in found.calico
+        ],
+    )
+    voice.result("")
+    voice.table(
+        ("SYSTEM", "KERNEL", "CLOUD-INIT", "MEDIA"),
+        [
+            (str(system), system.kernel, system.cloud_init, " ".join(system.isos) or "-")
+            for system in found.systems
+        ],
+    )
+
+
+def _order(fit: Fit) -> tuple[Any, ...]:
+    from builder.model.catalog import numbers
+
+    return fit.name, numbers(fit.series)
+
+
+def _systems(row: Row) -> str:
+    name, _, version = row.defaults.os.rpartition("-")
+    return ", ".join(f"{one}*" if one == f"{name} {version}" else one for one in row.systems)
+
+
+def _marked(series: tuple[str, ...], default: str) -> str:
+    usual = ".".join(default.split(".")[:2])
+    return " ".join(f"{one}*" if one == usual else one for one in series) or "-"
+
+
+def _runtimes(row: Row, name: str) -> str:
+    usual, _, version = row.defaults.runtime.rpartition("-")
+    default = ".".join(version.split(".")[:2]) if usual == name else ""
+    fits = [fit for fit in row.runtimes if fit.name == name]
+    good = _marked(tuple(fit.series for fit in fits if fit.validated), default)
+    warned = [fit.series for fit in fits if not fit.validated]
+    return f"{good} ({' '.join(warned)})" if warned else good
+
+
+def _value(found: Versions) -> dict[str, Any]:
+    return {
+        "kubernetes": [
+            {
+                "series": row.series,
+                "releases": list(row.releases),
+                "defaults": {
+                    "os": row.defaults.os,
+                    "runtime": row.defaults.runtime,
+                    "cni": row.defaults.cni,
+                },
+                "systems": list(row.systems),
+                "calico": list(row.calico),
+                "runtimes": [
+                    {
+                        "name": fit.name,
+                        "series": fit.series,
+                        "releases": list(fit.releases),
+                        "systems": list(fit.systems),
+                        "validated": fit.validated,
+                    }
+                    for fit in row.runtimes
+                ],
+            }
+            for row in found.kubernetes
+        ],
+        "calico": [
+            {
+                "series": series.series,
+                "releases": [f"{series.series}.{patch}" for patch in sorted(series.operators)],
+                "kubernetes": list(series.kubernetes),
+                "install": [w for w in series.install if w != "operator" or series.images],
+            }
+            for series in found.calico
+        ],
+        "systems": [
+            {
+                "name": system.name,
+                "version": system.version,
+                "family": system.family,
+                "kernel": system.kernel,
+                "cloudInit": system.cloud_init,
+                "media": {
+                    name: {"file": iso.file, "sha256": iso.digest.hex, "sources": list(iso.sources)}
+                    for name, iso in system.isos.items()
+                },
+            }
+            for system in found.systems
+        ],
+    }

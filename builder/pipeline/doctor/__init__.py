@@ -1,0 +1,173 @@
+"""``doctor``: ask every source whether it lives, and registries how many pulls are left.
+
+Nothing is downloaded but small documents: repomd.xml, public keys, and the heads of the rest. Each
+source is asked once, without a second try, since how it stands now is what is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from builder.errors import Fault
+from builder.formats import catalog as catalog_format
+from builder.formats import spec as spec_format
+from builder.model.demand import demand
+from builder.pipeline import inspect
+from builder.pipeline.doctor import asking, sources
+from builder.pipeline.doctor.asking import ORDER, WELL, Answer, Limit, State
+from builder.sources.access import Access
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from builder.model.catalog import Catalog
+    from builder.pipeline.doctor.sources import Kind, Source
+    from builder.report import Reporter
+
+SLOW = 5.0
+"""Seconds after which an answer is slow."""
+TIMEOUT = 15.0
+"""Seconds of silence after which a source counts as dead."""
+_DOCUMENTS = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Say how one source stands."""
+
+    kind: Kind
+    name: str
+    address: str
+    state: State
+    """The worst of its answers."""
+    asked: int
+    failed: int
+    seconds: float
+    """Of the slowest answer."""
+    what: str = ""
+    """What went wrong, of the worst answer."""
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """Hold how everything stands."""
+
+    findings: tuple[Finding, ...]
+    lost: tuple[Fault, ...]
+    """What can be had nowhere, with what went wrong at the last of its sources."""
+    limits: tuple[Limit, ...]
+    pulls: dict[str, int]
+    """By registry: how many images will be asked for there first; for a whole catalog nothing."""
+
+    @property
+    def well(self) -> bool:
+        """Tell whether every single source lives."""
+        return not self.lost and all(finding.state in WELL for finding in self.findings)
+
+
+def examine(
+    document: Path | None = None,
+    *,
+    reporter: Reporter,
+    catalogs: Sequence[Path] = (),
+    ca_bundle: Path | None = None,
+    timeout: float = TIMEOUT,
+    slow: float = SLOW,
+) -> Health:
+    """Ask the sources of a cluster.yaml, a lock or a bundle, or of the whole catalog.
+
+    Raise DocumentError, VerificationError or StorageError for documents that are wrong; whatever
+    servers do is a finding.
+    """
+    catalog = catalog_format.load(catalogs)
+    named = _named(document, catalog, reporter)
+    questions = [question for source in named for question in source.questions]
+    hosts = {question.reference.host for question in questions if question.reference is not None}
+    counting = [
+        entry.pulls
+        for entry in catalog.registries.values()
+        if entry.pulls is not None and entry.pulls.host in hosts
+    ]
+    with Access.open(ca_bundle=ca_bundle, attempts=1, timeout=timeout) as access:
+        with reporter.progress("asking", len(questions), unit="questions") as progress:
+            answers = asking.ask(questions, access, progress, slow=slow)
+        limits = tuple(asking.limit_of(pulls, access) for pulls in counting)
+    spent = {limit.registry for limit in limits if limit.left == 0}
+    given = (_limited(answer, spent) for answer in answers)
+    told = [(source, [next(given) for _ in source.questions]) for source in named]
+    return Health(
+        findings=tuple(_finding(source, some) for source, some in told),
+        lost=tuple(_lost(told)),
+        limits=limits,
+        pulls=_pulls(named) if document is not None else {},
+    )
+
+
+def _named(document: Path | None, catalog: Catalog, reporter: Reporter) -> tuple[Source, ...]:
+    if document is None:
+        return sources.of_catalog(catalog)
+    if document.suffix in _DOCUMENTS:
+        spec = spec_format.load(document, catalog=catalog)
+        for remark in spec.remarks:
+            reporter.warn(str(remark), hint=remark.hint)
+        cluster = spec.cluster
+        return sources.of_demand(demand(cluster, catalog), catalog, cluster.platforms[:1])
+    return sources.of_lock(inspect.load(document))
+
+
+def _limited(answer: Answer, spent: set[str]) -> Answer:
+    """A registry whose pulls are spent will refuse, though it answers."""
+    reference = answer.question.reference
+    if reference is None or reference.host not in spent or answer.state not in WELL:
+        return answer
+    return replace(answer, state="limited", what="no pulls are left")
+
+
+def _finding(source: Source, answers: Sequence[Answer]) -> Finding:
+    worst = max(answers, key=lambda answer: ORDER.index(answer.state))
+    failed = [answer for answer in answers if answer.state not in WELL]
+    return Finding(
+        kind=source.kind,
+        name=source.name,
+        address=source.address,
+        state=worst.state,
+        asked=len(answers),
+        failed=len(failed),
+        seconds=max(answer.seconds for answer in answers),
+        what=worst.what,
+        hint=worst.hint,
+    )
+
+
+def _lost(told: Iterable[tuple[Source, Sequence[Answer]]]) -> Iterator[Fault]:
+    """Find what no source has."""
+    found: dict[tuple[str, str, str], list[Answer]] = {}
+    for source, answers in told:
+        for answer in () if source.optional else answers:
+            thing = (source.kind, source.name, answer.question.artifact)
+            found.setdefault(thing, []).append(answer)
+    for (_, _, artifact), some in found.items():
+        if all(answer.state not in WELL for answer in some):
+            best = min(some, key=lambda answer: ORDER.index(answer.state))
+            many = len(some) > 1
+            yield Fault(
+                where=artifact,
+                what=f"none of its {len(some)} sources has it" if many else best.what,
+                hint=None if many else best.hint,
+            )
+
+
+def _pulls(named: Iterable[Source]) -> dict[str, int]:
+    """Count the images by the registry that will be asked first."""
+    first: dict[str, str] = {}
+    for source in named:
+        for question in source.questions:
+            if question.reference is not None:
+                first.setdefault(question.artifact, question.reference.host)
+    counted: dict[str, int] = {}
+    for host in first.values():
+        counted[host] = counted.get(host, 0) + 1
+    return counted

@@ -1,0 +1,207 @@
+"""Doctor, the asking: one request for each question, and what its answer means."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from builder.errors import AirseedError, FetchError, VerificationError
+from builder.rpm.keys import load_keys
+from builder.rpm.repodata import REPOMD_LIMIT, parse_repomd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from builder.http import Reply
+    from builder.model.reference import Reference
+    from builder.pipeline.doctor.sources import Question
+    from builder.report import Progress
+    from builder.sources.access import Access
+
+State = Literal["lives", "slow", "missing", "refuses", "limited", "wrong", "fails", "dead"]
+"""``missing``: the server lives and has it not; ``refuses``: it wants a login, or another one;
+``limited``: too many requests; ``wrong``: it sends something else; ``fails``: it says that it is
+broken; ``dead``: no answer at all."""
+ORDER: tuple[State, ...] = (
+    "lives", "slow", "missing", "refuses", "limited", "wrong", "fails", "dead",
+)  # fmt: skip
+"""From well to worse."""
+WELL = frozenset[State]({"lives", "slow"})
+_ATONCE = 16
+_KEY_LIMIT = 1 << 20
+_NO_HEAD = {405, 501}
+_BY_STATUS: dict[int, State] = {
+    401: "refuses",
+    403: "refuses",
+    404: "missing",
+    407: "refuses",
+    410: "missing",
+    429: "limited",
+}
+_SERVER_ERROR = 500
+_RATE = re.compile(r"(\d{1,9})(?:;w=(\d{1,9}))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Say what one question came to."""
+
+    question: Question
+    state: State
+    seconds: float
+    what: str = ""
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """Say how many pulls a registry still allows."""
+
+    registry: str
+    left: int | None
+    """None where it does not say, as for those who have no limit."""
+    pulls: int | None = None
+    """Of so many."""
+    seconds: int | None = None
+    """In so many seconds."""
+    account: bool | None = None
+    """Whether an account is counted, or this machine's address; None where it does not say."""
+    what: str = ""
+    """What went wrong instead."""
+
+
+def ask(
+    questions: Iterable[Question], access: Access, progress: Progress, *, slow: float
+) -> tuple[Answer, ...]:
+    """Ask every question, some at once, once each; whoever takes ``slow`` seconds is slow."""
+
+    def one(question: Question) -> Answer:
+        answer = _answer(question, access, slow)
+        progress.advance(1)
+        return answer
+
+    with ThreadPoolExecutor(max_workers=_ATONCE) as pool:
+        return tuple(pool.map(one, questions))
+
+
+def _answer(question: Question, access: Access, slow: float) -> Answer:
+    began = time.monotonic()
+    try:
+        _try(question, access)
+    except AirseedError as error:
+        return Answer(
+            question=question,
+            state=_state(error),
+            seconds=time.monotonic() - began,
+            what=str(error.fault.what),
+            hint=error.hint,
+        )
+    seconds = time.monotonic() - began
+    return Answer(question=question, state="slow" if seconds >= slow else "lives", seconds=seconds)
+
+
+def _state(error: AirseedError) -> State:
+    status = error.status if isinstance(error, FetchError) else None
+    if status is not None:
+        return _BY_STATUS.get(status, "fails" if status >= _SERVER_ERROR else "wrong")
+    if isinstance(error, FetchError) and error.temporary:
+        return "dead"
+    return "wrong"
+
+
+def _try(question: Question, access: Access) -> None:
+    """Raise AirseedError unless the artifact is there."""
+    if question.reference is not None:
+        reference = question.reference
+        named = str(reference.digest) if reference.digest else reference.tag or "latest"
+        access.registry.look(reference.repository, named)
+    elif question.repodata:
+        parse_repomd(_document(question, access, REPOMD_LIMIT))
+    elif question.fingerprint:
+        content = _document(question, access, _KEY_LIMIT)
+        found = [key.fingerprint for key in load_keys(content)]
+        if question.fingerprint not in found:
+            raise VerificationError(
+                f"this is the key {' and '.join(found)}", expected=question.fingerprint
+            )
+    else:
+        _file(question, access)
+
+
+def _document(question: Question, access: Access, limit: int) -> bytes:
+    reply = access.client.get(question.url, limit=limit)
+    _refuse_page(reply)
+    return reply.content
+
+
+def _refuse_page(reply: Reply) -> None:
+    """Raise VerificationError for what a captive portal or a parked domain sends."""
+    kind = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind == "text/html":
+        raise VerificationError(
+            "the server answers with a page of HTML", hint="open the URL in a browser"
+        )
+
+
+def _file(question: Question, access: Access) -> None:
+    """Look at a file from outside: whether it is there, and of the right size."""
+    try:
+        reply = access.client.head(question.url)
+    except FetchError as error:
+        if error.status not in _NO_HEAD:
+            raise
+        access.client.open(question.url, size=question.size).close()
+        return
+    length = _length(reply)
+    if question.size is not None and length is not None and length != question.size:
+        raise VerificationError(
+            f"the server has {length:,} bytes of it", expected=f"{question.size:,}"
+        )
+    _refuse_page(reply)
+
+
+def _length(reply: Reply) -> int | None:
+    text = reply.headers.get("Content-Length", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None  # noqa: PLR2004 -- digits of what a file can have
+
+
+def limit_of(pulls: Reference, access: Access) -> Limit:
+    """Ask a registry how many pulls are left."""
+    try:
+        reply = access.registry.look(pulls.repository, pulls.tag or "latest")
+    except AirseedError as error:
+        if isinstance(error, FetchError) and _state(error) == "limited":
+            return Limit(registry=pulls.host, left=0, what=error.fault.what)
+        return Limit(registry=pulls.host, left=None, what=error.fault.what)
+    left, seconds = _rate(reply.headers, "RateLimit-Remaining")
+    total, window = _rate(reply.headers, "RateLimit-Limit")
+    return Limit(
+        registry=pulls.host,
+        left=left,
+        pulls=total,
+        seconds=seconds or window,
+        account=_account(reply.headers.get("Docker-RateLimit-Source")),
+    )
+
+
+def _rate(headers: Mapping[str, str], name: str) -> tuple[int | None, int | None]:
+    """Read ``98;w=21600``: a number, and the seconds that it is for."""
+    match = _RATE.fullmatch(headers.get(name, "").strip().replace(" ", ""))
+    if match is None:
+        return None, None
+    return int(match[1]), int(match[2]) if match[2] else None
+
+
+def _account(source: str | None) -> bool | None:
+    """Tell whether who is counted is no address."""
+    if not source:
+        return None
+    try:
+        ipaddress.ip_address(source.strip())
+    except ValueError:
+        return True
+    return False

@@ -1,0 +1,260 @@
+"""Doctor, the questions: which sources a catalog, cluster or lock has, and what to ask them for.
+
+A :class:`Source` is one place where things of one kind may be had, such as one address of one yum
+repository. What it is asked for are artifacts; each artifact may have several sources.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from builder.model.catalog import NotInCatalogError, numbers
+from builder.model.demand import operator_images
+from builder.model.reference import Reference
+from builder.model.spec import is_url
+from builder.model.version import Version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from builder.model.catalog import (
+        CalicoRelease,
+        CalicoSeries,
+        Catalog,
+        KubernetesSeries,
+        OperatingSystem,
+        Repository,
+    )
+    from builder.model.catalog import Key as PinnedKey
+    from builder.model.demand import Demand
+    from builder.model.lock import Lock
+    from builder.model.platform import Platform
+    from builder.model.recipe import Binaries
+
+Kind = Literal["repository", "packages", "key", "images", "manifests", "files", "media", "programs"]
+OPERATED = ("Installation", "APIServer")
+"""The kinds of resources that are in Calico's manifests; other images are for those who ask."""
+_REPOMD = "repodata/repomd.xml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Ask one source for one artifact."""
+
+    artifact: str
+    """What it is called; the same at each of its sources."""
+    url: str = ""
+    reference: Reference | None = None
+    """Of an image, instead of a URL."""
+    size: int | None = None
+    """Bytes that it must have, where they are known."""
+    fingerprint: str | None = None
+    """Of the key that must be there."""
+    repodata: bool = False
+    """Whether a repomd.xml must be there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Name one place, and what it is asked for."""
+
+    kind: Kind
+    name: str
+    """Of what is to be had there, such as the name of a repository."""
+    address: str
+    """For people: a URL, or ``HOST[/PATH]`` of a registry."""
+    optional: bool = False
+    """Whether a lock can be made without any of these."""
+    questions: tuple[Question, ...] = ()
+
+
+@dataclass(slots=True)
+class Sources:
+    """Collect sources, those of one name and address as one."""
+
+    sample: bool = False
+    """Whether one question for each source is enough."""
+    _found: dict[tuple[Kind, str, str], tuple[bool, dict[Question, None]]] = field(
+        default_factory=dict
+    )
+
+    def add(
+        self, kind: Kind, name: str, address: str, question: Question, *, optional: bool = False
+    ) -> None:
+        """Add a question to a source."""
+        _, questions = self._found.setdefault((kind, name, address), (optional, {}))
+        if self.sample:
+            questions.clear()
+        questions[question] = None
+
+    def all(self) -> tuple[Source, ...]:
+        """Give them in the order in which they were named first."""
+        return tuple(
+            Source(
+                kind=kind,
+                name=name,
+                address=address,
+                optional=optional,
+                questions=tuple(questions),
+            )
+            for (kind, name, address), (optional, questions) in self._found.items()
+        )
+
+    def repository(self, repository: Repository, platform: Platform) -> None:
+        """Ask for a yum repository's metadata."""
+        for base in repository.urls(platform):
+            question = Question(
+                artifact=repository.name, url=f"{base.rstrip('/')}/{_REPOMD}", repodata=True
+            )
+            self.add("repository", repository.name, base, question)
+
+    def key(self, key: PinnedKey, *, optional: bool = False) -> None:
+        """Ask for a key."""
+        for url in key.sources:
+            question = Question(artifact=key.name, url=url, fingerprint=key.fingerprint)
+            self.add("key", key.name, url, question, optional=optional)
+
+    def image(self, reference: Reference, candidates: Iterable[Reference]) -> None:
+        """Ask for an image."""
+        for candidate in candidates:
+            question = Question(artifact=str(reference), reference=candidate)
+            self.add("images", _folder(reference), _folder(candidate), question)
+
+    def urls(
+        self, kind: Kind, name: str, artifact: str, urls: Iterable[str], size: int | None = None
+    ) -> None:
+        """Ask for what lies at URLs; its folder is the source."""
+        for url in urls:
+            if is_url(url):
+                question = Question(artifact=artifact, url=url, size=size)
+                self.add(kind, name, url.rpartition("/")[0] + "/", question)
+
+
+def _folder(reference: Reference) -> str:
+    return reference.repository.rpartition("/")[0]
+
+
+def of_catalog(catalog: Catalog) -> tuple[Source, ...]:
+    """Name every source that the catalog has, each with the newest thing that it should have."""
+    found = Sources(sample=True)
+    platforms = {p: None for system in catalog.systems.values() for p in system.platforms}
+    for repository in catalog.repositories.values():
+        for platform in platforms:
+            found.repository(repository, platform)
+    optional = {
+        name for repository in catalog.repositories.values() for name in repository.metadata_keys
+    } - {name for repository in catalog.repositories.values() for name in repository.keys}
+    for key in catalog.keys.values():
+        found.key(key, optional=key.name in optional)
+    for reference in _newest_images(catalog):
+        found.image(reference, catalog.image_sources(reference))
+    for series in _ordered(catalog.calico_series):
+        release = catalog.calico(series.series)
+        name = f"calico {series.series}"
+        for file, urls in _manifests(release):
+            found.urls("manifests", name, f"{name} {file}", urls)
+    for binaries in catalog.binaries.values():
+        for platform in platforms:
+            _programs(found, binaries, platform)
+    for system in catalog.systems.values():
+        _media(found, system)
+    return found.all()
+
+
+def _ordered(series: Mapping[str, CalicoSeries]) -> list[CalicoSeries]:
+    return sorted(series.values(), key=lambda one: numbers(one.series))
+
+
+def _newest_images(catalog: Catalog) -> Iterator[Reference]:
+    """Give the images of the newest release of every series, oldest series first."""
+    kubernetes: list[KubernetesSeries] = sorted(
+        catalog.kubernetes_series.values(), key=lambda one: numbers(one.series)
+    )
+    for series in kubernetes:
+        version = Version.parse(f"{series.series}.{max(series.tags)}")
+        yield from (image for _, image in catalog.kubernetes(version).images)
+    for one in _ordered(catalog.calico_series):
+        release = catalog.calico(one.series)
+        yield release.operator
+        yield from release.started_by(OPERATED)
+
+
+def _manifests(release: CalicoRelease) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for way in release.ways:
+        try:
+            yield from release.manifests(way, nodes=1)
+        except NotInCatalogError:
+            continue
+
+
+def _programs(found: Sources, binaries: Binaries, platform: Platform) -> None:
+    versions = binaries.digests.get(platform.architecture, {})
+    if versions:
+        newest = max(versions, key=numbers)
+        for name in binaries.programs:
+            program = binaries.program(name, newest, platform)
+            for url in program.sources:
+                # releases are folders of their own; the host is what lives or does not
+                question = Question(artifact=f"{name} {newest}", url=url)
+                found.add("programs", binaries.name, f"{_host(url)}/", question)
+
+
+def _media(found: Sources, system: OperatingSystem) -> None:
+    for name, iso in system.isos.items():
+        found.urls("media", f"{system} {name}", iso.file, iso.sources)
+
+
+def of_demand(
+    wanted: Demand, catalog: Catalog, platforms: Iterable[Platform]
+) -> tuple[Source, ...]:
+    """Name every source of what a cluster asks for, with all that it will be asked for."""
+    found = Sources()
+    for repository in wanted.repositories:
+        for platform in platforms:
+            found.repository(repository, platform)
+    for key in wanted.keys:
+        found.key(key)
+    for key in wanted.metadata_keys:
+        if key not in wanted.keys:
+            found.key(key, optional=True)
+    images = list(wanted.images)
+    if wanted.calico is not None and wanted.cni.endswith("operator"):
+        images += operator_images(wanted.calico, OPERATED)
+    for image in images:
+        found.image(image.reference, catalog.image_sources(image.reference))
+    for file in wanted.manifests:
+        found.urls("manifests", ", ".join(file.needed_by), file.path, file.sources)
+    for file in wanted.files:
+        found.urls("files", ", ".join(file.needed_by), file.path, file.sources)
+    return found.all()
+
+
+def of_lock(lock: Lock) -> tuple[Source, ...]:
+    """Name every source that bundling a lock may ask, with all that it may be asked for."""
+    found = Sources()
+    bases = {repository.name: repository.sources for repository in lock.repositories}
+    for image in lock.images:
+        candidates = [Reference.parse(one) for one in image.sources]
+        found.image(image.reference, [_at(one, str(image.digest)) for one in candidates])
+    for package in lock.packages:
+        for url in package.sources:
+            host = _host(url)
+            near = [b for b in bases.get(package.repository, ()) if _host(b) == host]
+            address = near[0] if near else f"{host}/"
+            question = Question(artifact=package.name, url=url, size=package.size)
+            found.add("packages", package.repository, address, question)
+    for file in lock.files:
+        if file.kind == "file":
+            found.urls("files", ", ".join(file.needed_by), file.path, file.sources, file.size)
+    return found.all()
+
+
+def _at(reference: Reference, digest: str) -> Reference:
+    return Reference.parse(f"{reference.repository}@{digest}")
+
+
+def _host(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}"

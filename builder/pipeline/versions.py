@@ -1,0 +1,224 @@
+"""``versions``: what the catalog knows, and what of it goes with what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from builder.errors import UsageError
+from builder.formats import catalog as catalog_format
+from builder.model.catalog import NotInCatalogError, numbers
+from builder.model.version import Version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from builder.model.catalog import (
+        CalicoSeries,
+        Catalog,
+        Defaults,
+        KubernetesRelease,
+        KubernetesSeries,
+        OperatingSystem,
+        RuntimeSeries,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """Say which releases of one series of a container runtime a Kubernetes minor can use."""
+
+    name: str
+    series: str
+    releases: tuple[str, ...]
+    """Oldest first."""
+    systems: tuple[str, ...]
+    """``centos 7.9`` and the like, on which they can be installed."""
+    validated: bool
+    """Whether kubeadm's preflight says nothing about it; it warns of the others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Say what goes with one minor of Kubernetes."""
+
+    series: str
+    releases: tuple[str, ...]
+    """Oldest first; those that should be avoided are left out."""
+    defaults: Defaults
+    systems: tuple[str, ...]
+    calico: tuple[str, ...]
+    """Series that were tested with it, oldest first."""
+    runtimes: tuple[Fit, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versions:
+    """Hold everything that goes together, oldest first."""
+
+    kubernetes: tuple[Row, ...]
+    calico: tuple[CalicoSeries, ...]
+    systems: tuple[OperatingSystem, ...]
+
+
+def collect(
+    *, only: str | None = None, catalogs: Sequence[Path] = (), base: Path | None = None
+) -> Versions:
+    """Read the catalog and find what goes together; ``only`` names one minor or release.
+
+    Raise DocumentError for a catalog that is wrong, UsageError for a Kubernetes that it lacks.
+    """
+    catalog = catalog_format.load(catalogs, base=base)
+    wanted = _wanted(catalog, only) if only else {*catalog.kubernetes_series}
+    rows = tuple(
+        _row(catalog, series, only)
+        for name, series in sorted(
+            catalog.kubernetes_series.items(), key=lambda one: numbers(one[0])
+        )
+        if name in wanted
+    )
+    calico = {name for row in rows for name in row.calico}
+    systems = {name for row in rows for name in row.systems}
+    return Versions(
+        kubernetes=rows,
+        calico=tuple(
+            sorted(
+                (s for s in catalog.calico_series.values() if s.series in calico or not only),
+                key=lambda one: numbers(one.series),
+            )
+        ),
+        systems=tuple(system for system in _systems(catalog) if str(system) in systems or not only),
+    )
+
+
+def _wanted(catalog: Catalog, only: str) -> set[str]:
+    """Give the one minor that is asked for; raise UsageError when there is none."""
+    name = only.removeprefix("v")
+    whole = name.count(".") > 1
+    try:
+        version = Version.parse(name if whole else f"{name}.0")
+        if whole or version.series not in catalog.kubernetes_series:
+            _refuse_new(catalog, version)
+            catalog.kubernetes(version)
+    except ValueError as error:
+        raise UsageError(
+            f"{only!r} is no version of Kubernetes", expected="1.18, or 1.18.5"
+        ) from error
+    except NotInCatalogError as error:
+        raise UsageError(error.what, expected=error.expected, hint=error.hint) from error
+    return {version.series}
+
+
+def _refuse_new(catalog: Catalog, version: Version) -> None:
+    """Raise NotInCatalogError with the reason why no system here can run a version."""
+    oldest = catalog.oldest_kernel(version)
+    kernels = {system.kernel for system in catalog.systems.values()}
+    if oldest and kernels and all(numbers(one) < numbers(oldest) for one in kernels):
+        known = [*catalog.kubernetes_series]
+        raise NotInCatalogError(
+            f"Kubernetes {version} needs kernel {oldest} or newer; no system here has it",
+            expected=f"{max(known, key=numbers)} or older" if known else None,
+        )
+
+
+def _row(catalog: Catalog, series: KubernetesSeries, only: str | None) -> Row:
+    releases = tuple(
+        release
+        for release in _releases(catalog, series)
+        if only is None or only.count(".") < 2 or str(release.version) == only.removeprefix("v")  # noqa: PLR2004 -- the dots of a whole version
+    )
+    systems = tuple(one for one in _systems(catalog) if _runs(catalog, releases[-1], one))
+    return Row(
+        series=series.series,
+        releases=tuple(str(release.version) for release in releases),
+        defaults=series.defaults,
+        systems=tuple(map(str, systems)),
+        calico=tuple(
+            sorted(
+                (c.series for c in catalog.calico_series.values() if series.series in c.kubernetes),
+                key=numbers,
+            )
+        ),
+        runtimes=tuple(_fits(catalog, releases[-1], systems)),
+    )
+
+
+def _releases(catalog: Catalog, series: KubernetesSeries) -> Iterator[KubernetesRelease]:
+    """Give every patch that can be asked for: the listed ones, and those between equal ones."""
+    for patch in range(max(series.tags, default=-1) + 1):
+        try:
+            yield catalog.kubernetes(Version.parse(f"{series.series}.{patch}"))
+        except NotInCatalogError:
+            continue
+
+
+def _systems(catalog: Catalog) -> list[OperatingSystem]:
+    return sorted(catalog.systems.values(), key=lambda one: (one.name, numbers(one.version)))
+
+
+def _runs(catalog: Catalog, release: KubernetesRelease, system: OperatingSystem) -> bool:
+    oldest = catalog.oldest_kernel(release.version)
+    if oldest and numbers(system.kernel) < numbers(oldest):
+        return False
+    try:
+        release.packages(system)
+    except NotInCatalogError:
+        return False
+    return True
+
+
+def _fits(
+    catalog: Catalog, kubernetes: KubernetesRelease, systems: Sequence[OperatingSystem]
+) -> Iterator[Fit]:
+    ordered = sorted(
+        catalog.runtime_series.values(), key=lambda one: (one.name, numbers(one.series))
+    )
+    for series in ordered:
+        support = kubernetes.of.runtimes.get(series.name)
+        if support is None:
+            continue
+        releases = [
+            version
+            for version in sorted(series.releases, key=numbers)
+            if not support.oldest or numbers(version) >= numbers(support.oldest)
+        ]
+        places = [system for system in systems if _installs(catalog, series, releases, system)]
+        if releases and places:
+            yield Fit(
+                name=series.name,
+                series=series.series,
+                releases=tuple(releases),
+                systems=tuple(map(str, places)),
+                validated=not support.validated or series.series in support.validated,
+            )
+
+
+def _installs(
+    catalog: Catalog, series: RuntimeSeries, releases: Sequence[str], system: OperatingSystem
+) -> bool:
+    try:
+        for version in releases:
+            catalog.runtime(series.name, version).packages(system)
+    except NotInCatalogError:
+        return False
+    return True
+
+
+def spans(versions: Sequence[str]) -> tuple[str, ...]:
+    """Write releases of one series as few words: ``1.18.5-20``, ``1.6.7``.
+
+    They come oldest first; what follows on another by one is drawn together.
+    """
+    found: list[list[int]] = []
+    for version in versions:
+        last = numbers(version)[-1]
+        if found and found[-1][1] == last - 1:
+            found[-1][1] = last
+        else:
+            found.append([last, last])
+    series = versions[0].rpartition(".")[0] if versions else ""
+    return tuple(
+        f"{series}.{first}" if first == last else f"{series}.{first}-{last}"
+        for first, last in found
+    )
