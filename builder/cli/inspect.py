@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.cli.voice import Voice
+    from builder.model.artifact import Build
     from builder.model.lock import Lock
 
 
@@ -49,7 +50,8 @@ def command(
     Reads cluster.lock unless you say otherwise. SIZE is what an artifact takes alone; what
     images share is counted once in the totals. TRUST says why a digest is believed: pinned by
     the catalog or by you, signed by upstream, or what the first lock got. METADATA says whether
-    upstream signed a repository's; where it did not, the packages' own signatures count.
+    upstream signed a repository's; where it did not, the packages' own signatures count. What was
+    built here is shown with what it was built from.
     """
     from builder.pipeline import inspect
 
@@ -110,6 +112,23 @@ def _show(lock: Lock, voice: Voice) -> None:
                 ", ".join(package.needed_by),
             )
             for package in lock.packages
+        ],
+    )
+    _section(
+        voice,
+        ("BUILT PACKAGE", "BY", "FROM", "DIGEST", "TRUST", "SOURCE"),
+        [
+            (
+                package.name,
+                package.built.by,
+                one.name,
+                one.digest.short,
+                one.trust,
+                one.sources[0] if one.sources else "-",
+            )
+            for package in lock.packages
+            if package.built
+            for one in package.built.inputs
         ],
     )
     _section(
@@ -185,6 +204,7 @@ def _value(lock: Lock) -> dict[str, Any]:
                 "trust": package.trust,
                 "requested": package.requested,
                 "neededBy": list(package.needed_by),
+                **({"built": _build(package.built)} if package.built else {}),
             }
             for package in lock.packages
         ],
@@ -208,5 +228,20 @@ def _value(lock: Lock) -> dict[str, Any]:
                 "neededBy": list(file.needed_by),
             }
             for file in lock.files
+        ],
+    }
+
+
+def _build(build: Build) -> dict[str, Any]:
+    return {
+        "by": build.by,
+        "inputs": [
+            {
+                "name": one.name,
+                "digest": str(one.digest),
+                "trust": one.trust,
+                "sources": list(one.sources),
+            }
+            for one in build.inputs
         ],
     }

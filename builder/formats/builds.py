@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from builder.formats import terms
-from builder.formats.shape import Field, Flag, ListOf, MapOf, MisfitError, Record, Text
+from builder.formats.shape import WRONG, Field, Flag, ListOf, MapOf, MisfitError, Record, Text
 from builder.model.recipe import SCRIPTS, PackageForm, PackedFile
 from builder.model.spec import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+    from builder.formats.shape import Reading
     from builder.model.recipe import Builds
 
 Mistake = tuple[str, str, str | None]
@@ -97,7 +98,7 @@ def _packed(
         raise ValueError("say one of program, archive, text and folder")
     if bool(said["member"]) != bool(archive and not folder):
         raise ValueError("a member belongs to a file that comes out of an archive")
-    # its place is the key of the mapping, see _form
+    # its place is the key of the mapping, see _Files
     return PackedFile(path="", program=program, archive=archive, text=text, folder=folder, **said)
 
 
@@ -114,22 +115,31 @@ _FILE = Record(
 )
 
 
-def _form(files: dict[str, PackedFile], **said: Any) -> PackageForm:
-    placed = [replace(one, path=path) for path, one in files.items()]
-    return PackageForm(files=tuple(placed), **said)
+class _Files:
+    """Reads files by their paths."""
+
+    def read(self, value: Any, path: str, reading: Reading) -> tuple[PackedFile, ...]:
+        found: Any = _BY_PATH.read(value, path, reading)
+        if found is WRONG:
+            return WRONG  # type: ignore[no-any-return] # stands for any value
+        return tuple(replace(one, path=place) for place, one in found.items())
+
+    def schema(self) -> dict[str, Any]:
+        return _BY_PATH.schema()
 
 
+_BY_PATH = MapOf(_FILE, key=_PATH)
+FILES = _Files()
+SCRIPTS_SHAPE = MapOf(Text[str](lines=True, longest=_TEXT_LIMIT), key="|".join(SCRIPTS))
 _FORM = Record(
-    _form,
+    PackageForm,
     {
         "summary": Field(Text[str](longest=200), required=True),
         "requires": Field(
             ListOf(_word(_REQUIRES, "NAME, or NAME >= VERSION", "iptables >= 1.4.21")), default=()
         ),
-        "files": Field(MapOf(_FILE, key=_PATH), required=True),
-        "scripts": Field(
-            MapOf(Text[str](lines=True, longest=_TEXT_LIMIT), key="|".join(SCRIPTS)), default={}
-        ),
+        "files": Field(FILES, required=True),
+        "scripts": Field(SCRIPTS_SHAPE, default={}),
     },
 )
 BUILDS: Record[dict[str, Any]] = Record(

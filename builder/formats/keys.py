@@ -11,7 +11,7 @@ from typing import Any
 
 from builder.formats import machine_terms, terms
 from builder.formats.machine_keys import KUBEADM_FIELD, MACHINE_FIELD, ROLES_FIELD
-from builder.formats.shape import Choice, Field, ListOf, MapOf, Number, Record, Text, TextOr
+from builder.formats.shape import WRONG, Choice, Field, ListOf, MapOf, Number, Record, Text, TextOr
 from builder.model.platform import Platform
 from builder.model.spec import (
     Base,
@@ -22,6 +22,7 @@ from builder.model.spec import (
     ExtraManifest,
     Network,
     Node,
+    Packages,
     Pki,
     Runtime,
     SeedSettings,
@@ -38,9 +39,16 @@ SERVICES = ip_network("10.96.0.0/12")
 """What kubeadm takes when nobody says otherwise."""
 
 
-def _cluster(version: Any, **said: Any) -> Cluster:
+def _cluster(version: Any, kubernetes: Any, **said: Any) -> Cluster:
     del version  # it says how to read the rest, and that is done
-    return Cluster(**said)
+    if kubernetes is WRONG:
+        return Cluster(kubernetes=WRONG, **said)
+    release, packages = kubernetes
+    return Cluster(kubernetes=release, packages=packages, **said)
+
+
+def _release_of(version: Version, packages: Packages) -> tuple[Version, Packages]:
+    return version, packages
 
 
 def _file(source: str, path: str | None, sha256: Any) -> ExtraFile:
@@ -132,6 +140,38 @@ _OS = Record(
             "`empty`, or your own image's list. They are not put into the bundle.",
         ),
     },
+)
+_KUBERNETES = TextOr(
+    Text(
+        parse=lambda text: _release_of(Version.parse(text), "repository"),
+        expected="a Kubernetes version",
+        example="1.18.5",
+        longest=40,
+    ),
+    Record(
+        _release_of,
+        {
+            "version": Field(
+                Text(
+                    parse=Version.parse,
+                    expected="a Kubernetes version",
+                    example="1.18.5",
+                    longest=40,
+                ),
+                required=True,
+                title="Release",
+                doc="The exact Kubernetes version.",
+            ),
+            "packages": Field(
+                Choice(("repository", "built")),
+                default="repository",
+                title="RPMs",
+                doc="From a repository, or built here from the programs that upstream publishes "
+                "and signed with your own key: for releases whose RPMs are nowhere to be had.",
+                examples=("built",),
+            ),
+        },
+    ),
 )
 _RUNTIME = TextOr(
     Text(
@@ -528,12 +568,11 @@ CLUSTER = Record(
             doc="The cluster's name. Default: kubernetes.",
         ),
         "kubernetes": Field(
-            Text(
-                parse=Version.parse, expected="a Kubernetes version", example="1.18.5", longest=40
-            ),
+            _KUBERNETES,
             required=True,
             title="Kubernetes version",
             doc="The exact Kubernetes version.",
+            examples=("1.18.5", {"version": "1.18.5", "packages": "built"}),
         ),
         "os": Field(
             _OS,

@@ -30,9 +30,11 @@ from builder.model.artifact import (
     MANIFEST_TYPES,
     Artifact,
     Blob,
+    Build,
     File,
     Image,
     ImageManifest,
+    Input,
     Package,
     Repository,
 )
@@ -140,6 +142,7 @@ def _artifact_fields(artifact: Artifact) -> dict[str, Any]:
             "requested": artifact.requested,
             "neededBy": list(artifact.needed_by),
             "trust": artifact.trust,
+            **({"built": _build_fields(artifact.built)} if artifact.built else {}),
         }
     if isinstance(artifact, Image):
         return {
@@ -157,6 +160,22 @@ def _artifact_fields(artifact: Artifact) -> dict[str, Any]:
     if artifact.fingerprint:
         fields["fingerprint"] = artifact.fingerprint
     return {**fields, "neededBy": list(artifact.needed_by), "trust": artifact.trust}
+
+
+def _build_fields(build: Build) -> dict[str, Any]:
+    return {
+        "by": build.by,
+        "order": str(build.order),
+        "inputs": [
+            {
+                "name": one.name,
+                "digest": str(one.digest),
+                "sources": list(one.sources),
+                "trust": one.trust,
+            }
+            for one in build.inputs
+        ],
+    }
 
 
 def _manifest_fields(manifest: ImageManifest) -> dict[str, Any]:
@@ -221,6 +240,30 @@ _MANIFEST = Record(
 )
 
 
+_BUILD = Record(
+    Build,
+    {
+        "by": Field(Text[str](longest=100), required=True),
+        "order": Field(_DIGEST, required=True),
+        "inputs": Field(
+            ListOf(
+                Record(
+                    Input,
+                    {
+                        "name": Field(_WORD, required=True),
+                        "digest": Field(_DIGEST, required=True),
+                        "sources": Field(_SOURCES, required=True),
+                        "trust": Field(_TRUST, required=True),
+                    },
+                ),
+                least=1,
+            ),
+            required=True,
+        ),
+    },
+)
+
+
 def _blob(*, name: str, digest: Digest, **rest: Any) -> Blob:
     if name != str(digest):
         raise ValueError("the name of a blob is its digest")
@@ -264,6 +307,7 @@ _KINDS: dict[str, Record[Any]] = {
             "keys": Field(ListOf(_FINGERPRINT), required=True),
             "requested": Field(Flag(), required=True),
             **_WHY,
+            "built": Field(_BUILD),
         },
     ),
     "image": Record(

@@ -15,11 +15,12 @@ from urllib.parse import urljoin, urlsplit
 
 from builder.assets import tree
 from builder.formats import catalog as catalog_format
-from builder.lab import stock
+from builder.lab import binaries, stock
 from builder.lab.profiles import DATA, read_data
 from builder.lab.repositories import RepositoryRecipe, build_repository
 from builder.lab.upstream import Upstream
 from builder.model.platform import Platform
+from builder.model.recipe import recipes
 from builder.model.version import Version
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from builder.lab.openpgp import SigningKey
     from builder.model.catalog import CalicoRelease, Catalog, KubernetesSeries, Repository
+    from builder.model.recipe import Recipe
     from builder.model.reference import Reference
 
 SCALE = 0.125
@@ -68,9 +70,11 @@ def fill(upstream: Upstream, catalogs: Sequence[Path] = (), *, scale: float = SC
     for version in choice["kubernetes"]:
         for _, reference in catalog.kubernetes(Version.parse(version)).images:
             _image(upstream, catalog, reference, scale)
+    programs = binaries.serve(upstream, _recipes(catalog, choice["kubernetes"]), scale)
     for version in choice["calico"]:
         _calico(upstream, catalog, catalog.calico(version), choice["manifests"], scale)
     _write_overlay(upstream.catalog, folders, catalog, keys, digests)
+    _write_programs(upstream.catalog, folders, catalog, programs)
 
 
 def _repository(
@@ -102,6 +106,15 @@ def _repository(
                 upstream.add_file(urljoin(base, href), path)
     rpms = (path for path in files.values() if path.suffix == ".rpm")
     return {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in rpms}
+
+
+def _recipes(catalog: Catalog, versions: Sequence[str]) -> Iterator[Recipe]:
+    """Give the recipes of every RPM that can be built of these releases."""
+    for version in versions:
+        release = catalog.kubernetes(Version.parse(version))
+        for name in {builds.family for builds in catalog.builds.values()}:
+            system = next(one for one in catalog.systems.values() if one.family == name)
+            yield from recipes(catalog, release, system, _STOCKED)
 
 
 def _image(upstream: Upstream, catalog: Catalog, reference: Reference, scale: float) -> None:
@@ -157,6 +170,21 @@ def _write_overlay(
             original = next(path / file for path in reversed(folders) if (path / file).exists())
             texts[file] = _with_digests(original.read_text("utf-8"), series, digests)
     for file, text in texts.items():
+        path = folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+
+
+def _write_programs(
+    folder: Path, folders: Sequence[Path], catalog: Catalog, digests: Mapping[str, str]
+) -> None:
+    """Write the files about programs with the digests of the lab's in place of the real ones."""
+    for name in catalog.binaries:
+        file = f"binaries/{name}.yaml"
+        original = next(path / file for path in reversed(folders) if (path / file).exists())
+        text = original.read_text("utf-8")
+        for real, ours in digests.items():
+            text = text.replace(real, ours)
         path = folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from builder.model.recipe import Program
+
 if TYPE_CHECKING:
     from builder.model.digest import Digest
     from builder.model.platform import Platform
@@ -23,6 +25,10 @@ INDEX_TYPES = (
 MANIFEST_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
+)
+CONFIG_TYPES = (
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
 )
 Trust = Literal["pinned", "signed", "first-use"]
 """Why a digest is believed: the catalog or the user wrote it down, upstream signed it (or the
@@ -89,6 +95,38 @@ class Blob:
         """Tell whether the bytes lie beside the lock."""
         return self.media_type in INDEX_TYPES or self.media_type in MANIFEST_TYPES
 
+    @property
+    def is_layer(self) -> bool:
+        """Tell whether it is a layer: neither an index, a manifest nor a configuration."""
+        return not self.kept and self.media_type not in CONFIG_TYPES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """Hold one published file that an RPM was built from; it is no part of the bundle itself."""
+
+    name: str
+    digest: Digest
+    sources: tuple[str, ...]
+    """URLs, in order."""
+    trust: Trust = "first-use"
+
+    @property
+    def program(self) -> Program:
+        """Ask for just these bytes."""
+        return Program(name=self.name, sources=self.sources, digest=self.digest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """Say how an RPM was built, for one that no repository has."""
+
+    by: str
+    """The builder and its version: another one gives other bytes."""
+    order: Digest
+    """Of the document beside the lock that says what it is made of; see ``formats.recipe``."""
+    inputs: tuple[Input, ...]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
@@ -107,6 +145,8 @@ class Package:
     needed_by: tuple[str, ...]
     """Who asks for it: package names, or ``kubeadm``, ``runtime``, ``extra`` and the like."""
     trust: Trust = "first-use"
+    built: Build | None = None
+    """None for what a repository has; what is built has no sources of its own."""
 
     @property
     def name(self) -> str:

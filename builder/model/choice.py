@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from builder.model.catalog import NotInCatalogError, numbers
+from builder.model.recipe import recipes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,7 +185,7 @@ class _Choosing:
     ) -> None:
         """Check that there are packages for the system, and that Kubernetes takes the runtime."""
         if kubernetes and system:
-            self.ask("kubernetes", lambda: kubernetes.packages(system))
+            self.packages(kubernetes, system)
         if runtime and system:
             self.ask("runtime", lambda: runtime.packages(system))
         support = (
@@ -214,6 +215,14 @@ class _Choosing:
                 f"{kubernetes} needs {runtime.name} {oldest} or newer",
                 f"{runtime.name} {oldest} or newer",
             )
+
+    def packages(self, kubernetes: KubernetesRelease, system: OperatingSystem) -> None:
+        """Check that a repository has the RPMs of Kubernetes, or that they can be built."""
+        if self.cluster.packages == "repository":
+            self.ask("kubernetes", lambda: kubernetes.packages(system))
+            return
+        platform = self.cluster.platforms[0]
+        self.ask("kubernetes.packages", lambda: recipes(self.catalog, kubernetes, system, platform))
 
     def calico(self, defaults: Defaults | None) -> tuple[CalicoRelease | None, Install]:
         said = self.cluster.cni

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from builder.model.catalog import ROLES, NotInCatalogError
 from builder.model.choice import choose
 from builder.model.digest import Digest
+from builder.model.recipe import builds_for, recipes
 from builder.model.spec import is_url
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         RuntimeRelease,
     )
     from builder.model.choice import Choice
+    from builder.model.recipe import Recipe
     from builder.model.reference import Reference
     from builder.model.spec import Cluster
 
@@ -93,6 +95,14 @@ class WantedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Builds:
+    """Ask for RPMs that are built here."""
+
+    repository: str
+    recipes: tuple[Recipe, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
     """Hold what a cluster will ask for, as far as it is known before fetching."""
 
@@ -113,6 +123,8 @@ class Demand:
     """Those that sign the packages."""
     metadata_keys: tuple[Key, ...]
     """Those that may sign repomd.xml; where one cannot be had, the packages' signatures count."""
+    builds: Builds | None = None
+    """What is built and signed here, as a repository of that name; None for nothing."""
 
     @property
     def digest(self) -> Digest:
@@ -124,6 +136,7 @@ class Demand:
             *(f"file {one.path} {one.digest} {one.own_sources}" for one in files),
             *(f"repository {one.name}" for one in self.repositories),
             *(f"key {one.name} {one.fingerprint}" for one in self.keys),
+            *(f"build {recipe.gist}" for recipe in (self.builds.recipes if self.builds else ())),
         ]
         return Digest.of("\n".join(lines).encode())
 
@@ -137,8 +150,9 @@ def demand(cluster: Cluster, catalog: Catalog) -> Demand:
     if choice is None:
         first = next(objection for objection in objections if objection.fatal)
         raise NotInCatalogError(first.what, expected=first.expected, hint=first.hint)
-    packages = _packages(cluster, choice)
-    repositories = _repositories(choice, packages, catalog)
+    builds = _builds(cluster, choice, catalog)
+    packages = _packages(cluster, choice, builds)
+    repositories = _repositories(choice, packages, catalog, builds)
     keys = dict.fromkeys(name for one in repositories for name in one.keys)
     others = dict.fromkeys(name for one in repositories for name in one.metadata_keys)
     return Demand(
@@ -163,6 +177,7 @@ def demand(cluster: Cluster, catalog: Catalog) -> Demand:
         repositories=repositories,
         keys=tuple(catalog.key(name) for name in keys),
         metadata_keys=tuple(catalog.key(name) for name in others),
+        builds=builds,
     )
 
 
@@ -207,7 +222,29 @@ def _extra_images(cluster: Cluster) -> Iterable[Wanted]:
         yield Wanted(reference=reference, roles=ROLES, needed_by=(EXTRA,), trust=trust)
 
 
-def _packages(cluster: Cluster, choice: Choice) -> tuple[WantedPackage, ...]:
+def _builds(cluster: Cluster, choice: Choice, catalog: Catalog) -> Builds | None:
+    """Give what is built here, for one kind of processor, as all packages of a cluster are."""
+    if cluster.packages != "built":
+        return None
+    return Builds(
+        repository=builds_for(catalog, choice.os).name,
+        recipes=recipes(catalog, choice.kubernetes, choice.os, cluster.platforms[0]),
+    )
+
+
+def _packages(cluster: Cluster, choice: Choice, builds: Builds | None) -> tuple[WantedPackage, ...]:
+    built = (
+        [
+            WantedPackage(
+                request=f"{recipe.nevra.name}-{recipe.nevra.evr}",
+                repository=builds.repository,
+                needed_by=(KUBEADM,),
+            )
+            for recipe in builds.recipes
+        ]
+        if builds
+        else []
+    )
     pinned = [
         WantedPackage(
             request=package.request,
@@ -216,7 +253,7 @@ def _packages(cluster: Cluster, choice: Choice) -> tuple[WantedPackage, ...]:
             digests=package.digests,
         )
         for by, packages in (
-            (KUBEADM, choice.kubernetes.packages(choice.os)),
+            (KUBEADM, () if builds else choice.kubernetes.packages(choice.os)),
             (RUNTIME, choice.runtime.packages(choice.os)),
         )
         for package in packages
@@ -229,15 +266,16 @@ def _packages(cluster: Cluster, choice: Choice) -> tuple[WantedPackage, ...]:
     for node in cluster.nodes:
         named += cluster.machine_of(node).packages
     extra = [WantedPackage(request=text, needed_by=(EXTRA,)) for text in dict.fromkeys(named)]
-    return (*pinned, *system, *extra)
+    return (*built, *pinned, *system, *extra)
 
 
 def _repositories(
-    choice: Choice, packages: Iterable[WantedPackage], catalog: Catalog
+    choice: Choice, packages: Iterable[WantedPackage], catalog: Catalog, builds: Builds | None
 ) -> tuple[Repository, ...]:
     named = [package.repository for package in packages if package.repository]
     names = dict.fromkeys((*choice.os.repositories, *named))
-    return tuple(catalog.repository(name) for name in names)
+    built = builds.repository if builds else None
+    return tuple(catalog.repository(name) for name in names if name != built)
 
 
 def _manifests(cluster: Cluster, choice: Choice) -> tuple[WantedFile, ...]:

@@ -47,6 +47,12 @@ class Lock:
         return (*self.files, *self.packages, *self.blobs)
 
     @property
+    def beside(self) -> frozenset[Digest]:
+        """Name the documents that lie beside the lock; see ``kept`` of an artifact."""
+        kept = {content.digest for content in self.contents if content.kept}
+        return frozenset(kept | {one.built.order for one in self.packages if one.built})
+
+    @property
     def size(self) -> int:
         """Give the sum of the contents' bytes."""
         return sum(content.size for content in self.contents)

@@ -108,7 +108,7 @@ class Builds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Hold everything that the bytes of one RPM follow from, its builder and signer apart."""
+    """Say what one RPM is made of."""
 
     nevra: Nevra
     summary: str
@@ -120,6 +120,33 @@ class Recipe:
     scripts: Mapping[str, str]
     programs: tuple[Program, ...]
     """Sorted by name."""
+
+    @property
+    def gist(self) -> tuple[object, ...]:
+        """Give all that the RPM follows from as plain values; where programs are is no part."""
+        return (
+            str(self.nevra),
+            (self.summary, self.licence, self.url),
+            self.requires,
+            tuple(
+                (one.path, one.program, one.archive, one.member, one.text, one.folder, one.config)
+                for one in self.files
+            ),
+            tuple(sorted(self.scripts.items())),
+            tuple((one.name, str(one.digest)) for one in self.programs),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Hold everything that the bytes of one RPM follow from."""
+
+    recipe: Recipe
+    """Every program of it has its digest."""
+    builder: str
+    """``rpm-rs`` and its version: another one may give other bytes."""
+    signer: str
+    """Fingerprint of the key, upper-case hex."""
 
 
 def builds_for(catalog: Catalog, system: OperatingSystem) -> Builds:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Role = Literal["control-plane", "worker"]
 Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 Install = Literal["operator", "manifest"]
+Packages = Literal["repository", "built"]
 Provider = Literal["nocloud", "openstack", "ec2", "vsphere", "azure"]
 Overrides = Mapping[str, Mapping[str, Any]]
 """Raw kubeadm documents by kind, laid over those that airseed makes."""
@@ -243,6 +244,8 @@ class Cluster:
 
     name: str = "kubernetes"
     kubernetes: Version
+    packages: Packages = "repository"
+    """Whether the RPMs of Kubernetes come from a repository, or are built from its programs."""
     os: System = field(default_factory=System)
     platforms: tuple[Platform, ...]
     runtime: Runtime = field(default_factory=Runtime)

@@ -14,6 +14,8 @@ from builder.formats import lock as lock_format
 from builder.formats.text import decode, read_content
 from builder.model.artifact import Blob, Package
 from builder.oci import layout as oci_layout
+from builder.sources import built as built_source
+from builder.sources import cache
 from builder.sources import file as file_source
 from builder.sources import image as image_source
 from builder.sources.access import Access
@@ -100,6 +102,7 @@ class _Supplier:
         self._kept = kept
         self._folder = folder
         self._access = access
+        self._workshop = built_source.workshop(cache.folder(), access.client)
         files = {file.path: file.digest for file in lock.files}
         self._signatures = Signatures(lock, lambda path: kept.read(files[path]))
 
@@ -118,6 +121,7 @@ class _Supplier:
             file_source.sources(artifact.sources, artifact.size, self._access.client, self._folder)
         )
         if isinstance(artifact, Package):
+            sources.extend(built_source.sources(artifact, self._kept, self._workshop))
             return Supply(
                 sources=tuple(sources),
                 check=functools.partial(self._signatures.check, artifact),

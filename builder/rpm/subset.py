@@ -76,11 +76,33 @@ def write_subset(upstream: Upstream, rpms: Iterable[Rpm], folder: Path) -> tuple
     try:
         return _write_all(described, folder)
     except OSError as error:
-        raise StorageError(
-            error.strerror or str(error),
-            where=str(error.filename or folder),
-            hint="check free space and that the folder can be written",
-        ) from error
+        raise _failed(error, folder) from error
+
+
+def _failed(error: OSError, folder: Path) -> StorageError:
+    return StorageError(
+        error.strerror or str(error),
+        where=str(error.filename or folder),
+        hint="check free space and that the folder can be written",
+    )
+
+
+def write_built(paths: Iterable[Path], folder: Path) -> tuple[RepodataFile, ...]:
+    """Write the metadata of RPMs that were built here and are signed; as :func:`write_subset`."""
+    cr = createrepo()
+    folder.mkdir(parents=True, exist_ok=True)
+    described = []
+    for path in paths:
+        with _translated(path.name):
+            package = cr.package_from_rpm(str(path), checksum_type=cr.SHA256)
+        package.time_file = package.time_build  # not when this machine wrote it
+        package.location_href = f"Packages/{package.nvra()}.rpm"
+        described.append(package)
+    described.sort(key=lambda package: (package.name, package.nevra()))
+    try:
+        return _write_all(described, folder)
+    except OSError as error:
+        raise _failed(error, folder) from error
 
 
 def _write_all(described: list[Any], folder: Path) -> tuple[RepodataFile, ...]:

@@ -461,6 +461,21 @@ def test_a_file_is_read_with_what_lies_beside_it(tmp_path: Path) -> None:
     assert spec.load(path).cluster.extra.files == (ExtraFile(path="motd", source="motd"),)
 
 
+def test_packages_may_be_built() -> None:
+    assert spec.read(SMALL, "c").cluster.packages == "repository"
+    text = SMALL.replace("kubernetes: 1.18.5", "kubernetes: {version: 1.18.5, packages: built}")
+    assert text != SMALL
+    cluster = spec.read(text, "c").cluster
+    assert (str(cluster.kubernetes), cluster.packages) == ("1.18.5", "built")
+    with pytest.raises(DocumentError) as caught:
+        spec.read(text.replace("1.18.5", "latest").replace("built", "bilt"), "c")
+    faults = [(fault.where.partition(" ")[0], fault.hint) for fault in caught.value.faults]
+    assert faults == [
+        ("kubernetes.version", None),
+        ("kubernetes.packages", "did you mean 'built'?"),
+    ]
+
+
 def test_the_schema_explains_every_key() -> None:
     schema = spec.schema()
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -524,7 +539,7 @@ def test_the_schema_takes_what_an_editor_makes_of_numbers(
         ("name: prod", "name: [prod]"),
         ("version: 1\n", "version: 2\n"),
         ("kubernetes: v1.19.5", "kubernetes:"),
-        ("kubernetes: v1.19.5", "kubernetes: {version: v1.19.5}"),
+        ("kubernetes: v1.19.5", "kubernetes: {release: v1.19.5}"),
         ("base: {packages: image.txt}", "base: all"),
         ("base: {packages: image.txt}", "base: {package: image.txt}"),
         ("platforms: [linux/amd64, linux/arm64]", "platforms: []"),

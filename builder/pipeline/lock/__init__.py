@@ -7,24 +7,26 @@ made over an earlier one keeps what still fits; ``update`` names what may move.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder import disk
-from builder.errors import DocumentError, UsageError
+from builder.errors import DocumentError, StorageError, UsageError
 from builder.formats import catalog as catalog_format
 from builder.formats import lock as lock_format
 from builder.formats import spec as spec_format
 from builder.model.demand import demand
 from builder.model.lock import Lock, Subject
 from builder.model.spec import is_url
+from builder.pipeline import secrets
 from builder.pipeline.bundle import kept_beside
-from builder.pipeline.lock import files, images, packages, proof
+from builder.pipeline.lock import built, files, images, packages, proof
 from builder.pipeline.lock.changes import Change, compare
 from builder.pipeline.lock.resolving import Resolving
+from builder.secrets import store as secret_store
+from builder.sources import cache
 from builder.sources.access import Access
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ def make(
     lock = _resolve(
         spec.cluster,
         catalog,
-        folder=cluster.parent,
+        document=cluster,
         path=path,
         before=before,
         update=update,
@@ -119,7 +121,7 @@ def check(
         after = _resolve(
             spec.cluster,
             catalog,
-            folder=cluster.parent,
+            document=cluster,
             path=Path(folder) / path.name,
             before=None,
             update=(),
@@ -171,6 +173,23 @@ def _read(
     return spec, catalog
 
 
+def _signer(path: Path, cluster: Cluster) -> built.Signer | None:
+    """Give the site's key, for a cluster whose packages are built; raise as ``secrets`` does."""
+    if cluster.packages != "built":
+        return None
+    folder = secrets.beside(path)
+    try:
+        key = secret_store.load_signing_key(folder)
+    except StorageError as error:
+        raise StorageError(
+            "packages that are built here need a key to sign them",
+            where=str(folder / secret_store.SIGNING_KEY),
+            hint=f"`airseed secrets {path}` makes what is missing",
+            faults=error.faults or (error.fault,),
+        ) from error
+    return built.Signer(fingerprint=key.fingerprint, public=key.public, sign=key.sign)
+
+
 def _refuse_far(path: Path, cluster: Path, extra: Extra) -> None:
     """Raise UsageError where a lock could not find files that lie beside cluster.yaml."""
     lying = [file.source for file in extra.files if not is_url(file.source)]
@@ -198,15 +217,19 @@ def _resolve(
     cluster: Cluster,
     catalog: Catalog,
     *,
-    folder: Path,
+    document: Path,
     path: Path,
     before: Lock | None,
     update: Sequence[str],
     ca_bundle: Path | None,
     reporter: Reporter,
 ) -> Lock:
-    wanted = demand(cluster, catalog)
-    with Access.open(ca_bundle=ca_bundle) as access:
+    wanted, folder = demand(cluster, catalog), document.parent
+    signer = _signer(document, cluster)
+    with (
+        Access.open(ca_bundle=ca_bundle) as access,
+        tempfile.TemporaryDirectory(prefix="airseed-lock-") as scratch,
+    ):
         resolving = Resolving(
             cluster=cluster,
             catalog=catalog,
@@ -214,7 +237,7 @@ def _resolve(
             folder=folder,
             access=access,
             kept=kept_beside(path),
-            cache=_cache(),
+            cache=cache.folder(),
             before=before,
             update=frozenset(update),
             reporter=reporter,
@@ -224,7 +247,10 @@ def _resolve(
         extras = files.extras(resolving)
         started = files.started(wanted, manifests)
         found = images.resolve(resolving, (*wanted.images, *started))
-        chosen = packages.resolve(resolving, keyring)
+        made = None
+        if wanted.builds is not None and signer is not None:
+            made = built.make(resolving, wanted.builds, signer, Path(scratch))
+        chosen = packages.resolve(resolving, keyring, made)
         resolving.refuse_unused_updates()
     lock = Lock(
         subject=subject(cluster, wanted, folder),
@@ -236,6 +262,7 @@ def _resolve(
             sorted(
                 (
                     *keyring.files,
+                    *((made.key,) if made else ()),
                     *(one.file for one in manifests),
                     *extras,
                     *chosen.repodata,
@@ -248,16 +275,9 @@ def _resolve(
     return lock
 
 
-def _cache() -> Path:
-    """Give the folder for upstream's repository metadata, as the XDG base directories have it."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(home) if home.startswith("/") else Path.home() / ".cache") / "airseed"
-
-
 def _write(lock: Lock, path: Path) -> None:
     """Put the lock in place whole, and drop what no lock of that name needs any more."""
     disk.put(path, lock_format.write(lock))
     kept = kept_beside(path)
-    needed = {content.digest for content in lock.contents if content.kept}
-    for digest in kept.digests() - needed:
+    for digest in kept.digests() - lock.beside:
         kept.drop(digest)

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builder.errors import ClosureError, Fault, VerificationError
+from builder.errors import ClosureError, Fault, UnavailableError, VerificationError
 from builder.model.artifact import File, Package, Repository
+from builder.model.demand import KUBEADM
 from builder.model.digest import Digest
 from builder.rpm import base as rpm_base
+from builder.rpm import build as rpm_build
 from builder.rpm.closure import Chosen, Closure, Metadata, Request, prove, solve
 from builder.rpm.installed import COMPS_LIMIT, LIST_LIMIT, parse_comps, parse_installed
 from builder.rpm.repodata import resolve_href
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from builder.model.demand import WantedPackage
     from builder.model.rpm import Nevra
     from builder.model.spec import Cluster
+    from builder.pipeline.lock.built import Made
     from builder.pipeline.lock.files import Keyring
     from builder.pipeline.lock.resolving import Resolving
     from builder.sources.store import Store
@@ -55,11 +58,16 @@ def base_name(cluster: Cluster, folder: Path) -> str:
     return str(Digest.of(read_local(folder / base.file, LIST_LIMIT)))
 
 
-def resolve(resolving: Resolving, keyring: Keyring) -> Found:
-    """Find the closure for each platform's processor, and describe it."""
+def resolve(resolving: Resolving, keyring: Keyring, made: Made | None = None) -> Found:
+    """Find the closure for each platform's processor, and describe it.
+
+    ``made`` are packages that were built here, and count like a repository's.
+    """
     upstream = resolving.each(
         "repositories", resolving.wanted.repositories, lambda one: _fetch(resolving, keyring, one)
     )
+    if made is not None:
+        upstream = [*upstream, made.metadata]
     (platform,) = resolving.cluster.platforms[:1]
     base = _base(resolving, upstream)
     metadata = [
@@ -80,7 +88,11 @@ def resolve(resolving: Resolving, keyring: Keyring) -> Found:
             f"{closure.unmatched[0]}; what they provide is unknown"
         )
     packages = [
-        _package(resolving, keyring, upstream, one, "pinned" if one.nevra in pinned else "signed")
+        _built(made, one)
+        if made is not None and one.repository == made.metadata.name
+        else _package(
+            resolving, keyring, upstream, one, "pinned" if one.nevra in pinned else "signed"
+        )
         for one in closure.packages
     ]
     used = {package.repository for package in packages}
@@ -90,7 +102,9 @@ def resolve(resolving: Resolving, keyring: Keyring) -> Found:
     return Found(
         packages=tuple(sorted(packages, key=lambda package: package.name)),
         repositories=tuple(
-            _repository(resolving, keyring, one, packages)
+            _built_here(made)
+            if made is not None and one.name == made.metadata.name
+            else _repository(resolving, keyring, one, packages)
             for one in sorted(upstream, key=lambda one: one.name)
             if one.name in used
         ),
@@ -114,11 +128,31 @@ def _fetch(
         keys=keys,
         signed="unsigned" if described.metadata == "sometimes" and not keys else described.metadata,
     )
-    found = repository_source.fetch(
-        place, [*KINDS, "group"], resolving.access.client, resolving.cache / "repodata"
-    )
+    try:
+        found = repository_source.fetch(
+            place, [*KINDS, "group"], resolving.access.client, resolving.cache / "repodata"
+        )
+    except UnavailableError as error:
+        raise _advised(resolving, described, error) from error
     resolving.passed_over(found.name, found.base, found.passed_over)
     return found
+
+
+def _advised(
+    resolving: Resolving, described: Described, error: UnavailableError
+) -> UnavailableError:
+    """Add what may be done where the repository of Kubernetes is gone."""
+    wanted = {one.repository for one in resolving.wanted.packages if KUBEADM in one.needed_by}
+    hint = error.fault.hint
+    if described.name in wanted:
+        version = resolving.cluster.kubernetes
+        hint = (
+            f"{hint}; or have its packages built and signed with your own key: "
+            f"kubernetes: {{version: {version}, packages: built}}"
+        )
+    return UnavailableError(
+        error.fault.what, where=error.fault.where, hint=hint, faults=error.faults
+    )
 
 
 def _base(resolving: Resolving, upstream: Sequence[repository_source.Metadata]) -> rpm_base.Base:
@@ -171,20 +205,30 @@ def _solve(
 
 def _check_unchanged(resolving: Resolving, closure: Closure) -> None:
     """Refuse a build whose bytes changed under its name."""
-    before = {p.nevra: p.digest for p in resolving.before.packages} if resolving.before else {}
+    before = {p.nevra: p for p in resolving.before.packages} if resolving.before else {}
     faults = [
         Fault(
             where=str(one.nevra),
-            what=f"upstream has other bytes under this name ({one.digest})",
-            expected=str(before[one.nevra]),
+            what=f"{_whence(before[one.nevra])} other bytes under this name ({one.digest})",
+            expected=str(before[one.nevra].digest),
             hint=f"if that is right: airseed lock --update {one.nevra.name}",
         )
         for one in closure.packages
-        if before.get(one.nevra, one.digest) != one.digest
+        if one.nevra in before
+        and before[one.nevra].digest != one.digest
         and not resolving.may_move(one.nevra.name, str(one.nevra))
     ]
     if faults:
         raise VerificationError("upstream changed packages that are locked", faults=faults)
+
+
+def _whence(before: Package) -> str:
+    """Say who changed the bytes of a package, and by what."""
+    if before.built is None:
+        return "upstream has"
+    if before.built.by != rpm_build.builder():
+        return f"{before.built.by} built it then, and {rpm_build.builder()} gives"
+    return "its program, its recipe or your signing key changed, which gives"
 
 
 def _check_pins(wanted: Iterable[WantedPackage], chosen: Iterable[Chosen]) -> set[Nevra]:
@@ -232,6 +276,33 @@ def _package(
         requested=chosen.requested,
         needed_by=chosen.needed_by,
         trust=trust,
+    )
+
+
+def _built(made: Made, chosen: Chosen) -> Package:
+    return Package(
+        nevra=chosen.nevra,
+        repository=chosen.repository,
+        digest=chosen.digest,
+        size=chosen.size,
+        sources=(),
+        keys=(made.key.fingerprint or "",),
+        requested=chosen.requested,
+        needed_by=chosen.needed_by,
+        trust=made.trust(chosen.nevra),
+        built=made.builds[chosen.nevra],
+    )
+
+
+def _built_here(made: Made) -> Repository:
+    """Describe what was built as a repository without a source."""
+    return Repository(
+        name=made.metadata.name,
+        sources=(),
+        digest=made.metadata.digest,
+        size=made.metadata.size,
+        keys=(made.key.fingerprint or "",),
+        signed=False,
     )
 
 

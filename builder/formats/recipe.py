@@ -1,0 +1,121 @@
+"""Orders for RPMs as text: what lies beside a lock, so that bundling can build them again.
+
+The bytes are a pure function of the order, so their digest names it. Where the programs came from
+does not count and stands in the lock.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Any
+
+from builder.errors import DocumentError, Fault
+from builder.formats.builds import FILES, SCRIPTS_SHAPE
+from builder.formats.shape import Field, ListOf, MapOf, Number, Reading, Record, Text
+from builder.formats.text import decode, json_value
+from builder.model.digest import Digest
+from builder.model.recipe import Order, PackedFile, Program, Recipe
+from builder.model.rpm import Nevra
+
+FORMAT = 1
+
+
+def write(order: Order, signature: bytes | None = None) -> bytes:
+    """Render an order, and the signature that its RPM got; equal ones give equal bytes."""
+    recipe = order.recipe
+    fields = {
+        "format": FORMAT,
+        "name": str(recipe.nevra),
+        "builder": order.builder,
+        "signer": order.signer,
+        "summary": recipe.summary,
+        "licence": recipe.licence,
+        "url": recipe.url,
+        "requires": list(recipe.requires),
+        "files": {file.path: _file_fields(file) for file in recipe.files},
+        "scripts": {name: recipe.scripts[name] for name in sorted(recipe.scripts)},
+        "programs": {one.name: str(one.digest) for one in recipe.programs},
+    }
+    if signature is not None:
+        fields["signature"] = base64.b64encode(signature).decode("ascii")
+    return f"{json.dumps(fields, ensure_ascii=True, indent=1)}\n".encode("ascii")
+
+
+def identity(order: Order) -> Digest:
+    """Name an order: the same one gives the same bytes."""
+    return Digest.of(write(order))
+
+
+def read(content: bytes, name: str) -> tuple[Order, bytes]:
+    """Read an order and its signature; raise DocumentError with every mistake in it."""
+    value = json_value(decode(content, name), name)
+    reading = Reading(name)
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        fault = Fault(where="format", what="this is no order for an RPM", expected=str(FORMAT))
+        raise DocumentError(name, [fault])
+    found = _ORDER.read(value, "", reading)
+    reading.finish()
+    return found
+
+
+def _file_fields(file: PackedFile) -> dict[str, Any]:
+    fields = {
+        "program": file.program,
+        "archive": file.archive,
+        "member": file.member,
+        "text": file.text,
+        "folder": file.folder,
+        "config": file.config,
+    }
+    return {key: value for key, value in fields.items() if value not in {None, False}}
+
+
+def _order(
+    *,
+    format: int,  # noqa: A002, ARG001 -- the document's key, checked before
+    builder: str,
+    signer: str,
+    signature: bytes,
+    files: tuple[PackedFile, ...],
+    programs: dict[str, Digest],
+    **said: Any,
+) -> tuple[Order, bytes]:
+    recipe = Recipe(
+        files=tuple(sorted(files, key=lambda file: file.path)),
+        programs=tuple(
+            Program(name=name, digest=digest) for name, digest in sorted(programs.items())
+        ),
+        **said,
+    )
+    return Order(recipe=recipe, builder=builder, signer=signer), signature
+
+
+def _signature(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError("this is not base64") from error
+
+
+_LINE = Text[str](longest=400)
+_ORDER = Record(
+    _order,
+    {
+        "format": Field(Number(), required=True),
+        "name": Field(Text(parse=Nevra.parse, expected="a NEVRA"), required=True, name="nevra"),
+        "builder": Field(_LINE, required=True),
+        "signer": Field(Text[str](pattern="[0-9A-F]{40}", expected="a fingerprint"), required=True),
+        "summary": Field(_LINE, required=True),
+        "licence": Field(_LINE, required=True),
+        "url": Field(_LINE, required=True),
+        "requires": Field(ListOf(_LINE), required=True),
+        "files": Field(FILES, required=True),
+        "scripts": Field(SCRIPTS_SHAPE, required=True),
+        "programs": Field(
+            MapOf(Text(parse=Digest.parse, expected="a digest", longest=71)), required=True
+        ),
+        "signature": Field(Text(parse=_signature, expected="base64", longest=8192), required=True),
+    },
+)

@@ -1,0 +1,214 @@
+"""Locking, packages that no repository has: fetched as programs, built, signed, described.
+
+A package that the earlier lock has stays what it is where its order is the same, whatever rpm-rs
+built it then; otherwise the cache is asked for the same order, and only then something is built.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from builder.formats import recipe as recipe_format
+from builder.model.artifact import Build, File, Input
+from builder.model.digest import Digest
+from builder.model.recipe import Order
+from builder.rpm import build as rpm_build
+from builder.rpm.keys import load_keys
+from builder.rpm.subset import write_built
+from builder.sources.built import workshop
+from builder.sources.repository import Metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from builder.model.artifact import Trust
+    from builder.model.demand import Builds
+    from builder.model.recipe import Program, Recipe
+    from builder.model.rpm import Nevra
+    from builder.pipeline.lock.resolving import Resolving
+    from builder.rpm.keys import Key
+    from builder.sources.built import Finished
+    from builder.sources.program import Fetched
+
+KEY_PATH = "keys/site-packages.asc"
+_ATONCE = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signer:
+    """Sign what is built."""
+
+    fingerprint: str
+    """Upper-case hex."""
+    public: bytes
+    """The public half, armoured."""
+    sign: Callable[[bytes], bytes]
+    """Gives a detached signature, the same one for the same content."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """Hold the packages that were built, as a repository of their own."""
+
+    metadata: Metadata
+    key: File
+    public: tuple[Key, ...]
+    builds: Mapping[Nevra, Build]
+
+    def trust(self, name: Nevra) -> Trust:
+        """Give the weakest reason why what a package was built from is believed."""
+        pinned = all(one.trust == "pinned" for one in self.builds[name].inputs)
+        return "pinned" if pinned else "first-use"
+
+
+def make(resolving: Resolving, builds: Builds, signer: Signer, folder: Path) -> Made:
+    """Have every package of a demand, and describe them in ``folder`` as a repository.
+
+    Raise UnavailableError for programs that can't be had, VerificationError for what is in them,
+    StorageError.
+    """
+    (public,) = load_keys(signer.public, where=KEY_PATH)
+    making = _Making(resolving, signer)
+    done = making.all(builds.recipes)
+    files = write_built([finished.path for finished, _ in done.values()], folder)
+    repomd = files[-1]
+    return Made(
+        metadata=Metadata(
+            name=builds.repository,
+            base="",
+            digest=repomd.digest,
+            size=repomd.size,
+            signed=False,
+            files={file.name.partition(".")[0]: file.path for file in files[:-1]},
+        ),
+        key=_key(resolving, signer),
+        public=(public,),
+        builds={name: build for name, (_, build) in done.items()},
+    )
+
+
+def _key(resolving: Resolving, signer: Signer) -> File:
+    resolving.kept.put(signer.public)
+    return File(
+        kind="key",
+        path=KEY_PATH,
+        digest=Digest.of(signer.public),
+        size=len(signer.public),
+        sources=(),
+        needed_by=("packages",),
+        fingerprint=signer.fingerprint,
+        trust="pinned",
+    )
+
+
+class _Making:
+    """Makes the packages of one run."""
+
+    def __init__(self, resolving: Resolving, signer: Signer) -> None:
+        self._resolving = resolving
+        self._signer = signer
+        self._workshop = workshop(resolving.cache, resolving.access.client)
+        before = resolving.before.packages if resolving.before else ()
+        self._before = {
+            one.nevra: one
+            for one in before
+            if one.built and not resolving.may_move(one.nevra.name, one.name)
+        }
+
+    def all(self, recipes: Sequence[Recipe]) -> dict[Nevra, tuple[Finished, Build]]:
+        """Have all packages: kept, found in the cache, or built one after the other."""
+        found = {recipe.nevra: self._find(recipe) for recipe in recipes}
+        missing = [recipe for recipe in recipes if found[recipe.nevra] is None]
+        if missing:
+            with self._workshop.alone():
+                fetched = self._fetch(missing)
+                with self._resolving.reporter.progress(
+                    "building packages", len(missing), unit="packages"
+                ) as progress:
+                    for recipe in missing:
+                        progress.describe(str(recipe.nevra))
+                        found[recipe.nevra] = self._build(recipe, fetched)
+                        progress.advance(1)
+        return {name: one for name, one in found.items() if one is not None}
+
+    def _find(self, recipe: Recipe) -> tuple[Finished, Build] | None:
+        """Find a package in the cache; the one that the earlier lock has goes first."""
+        known = self._before.get(recipe.nevra)
+        believed = self._believed(recipe)
+        if any(program.digest is None for program in believed.programs):
+            return None
+        if known is not None and known.built is not None:
+            order = self._order(believed, by=known.built.by)
+            found = self._workshop.find(order=recipe_format.identity(order), rpm=known.digest)
+            if found is not None:
+                return found, self._describe(recipe, order, found)
+        order = self._order(believed)
+        found = self._workshop.find(order=recipe_format.identity(order))
+        return (found, self._describe(recipe, order, found)) if found else None
+
+    def _believed(self, recipe: Recipe) -> Recipe:
+        """Fill in the digests that the earlier lock found where the catalog has none."""
+        known = self._before.get(recipe.nevra)
+        inputs = {one.name: one for one in known.built.inputs} if known and known.built else {}
+
+        def digest(program: Program) -> Digest | None:
+            before = inputs.get(program.name)
+            if before is None or {*before.sources}.isdisjoint(program.sources):
+                return program.digest
+            return program.digest or before.digest
+
+        programs = (replace(program, digest=digest(program)) for program in recipe.programs)
+        return replace(recipe, programs=tuple(programs))
+
+    def _fetch(self, recipes: Iterable[Recipe]) -> dict[str, Fetched]:
+        programs = [one for recipe in recipes for one in self._believed(recipe).programs]
+        with (
+            self._resolving.reporter.progress("programs", None) as progress,
+            ThreadPoolExecutor(max_workers=_ATONCE) as pool,
+        ):
+            done = [pool.submit(self._workshop.fetch, one, progress) for one in programs]
+            try:
+                fetched = [one.result() for one in done]
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        for program, one in zip(programs, fetched, strict=True):
+            self._resolving.passed_over(program.name, one.source or "the cache", one.passed_over)
+        return {program.name: one for program, one in zip(programs, fetched, strict=True)}
+
+    def _build(self, recipe: Recipe, fetched: Mapping[str, Fetched]) -> tuple[Finished, Build]:
+        programs = tuple(replace(one, digest=fetched[one.name].digest) for one in recipe.programs)
+        order = self._order(replace(recipe, programs=programs))
+        found = self._workshop.find(order=recipe_format.identity(order))
+        if found is None:
+            places = {one.name: fetched[one.name].path for one in programs}
+            found = self._workshop.build(order, places, self._signer.sign)
+            self._resolving.reporter.say(f"built {recipe.nevra}, {order.builder}")
+        return found, self._describe(recipe, order, found)
+
+    def _order(self, recipe: Recipe, *, by: str | None = None) -> Order:
+        return Order(
+            recipe=recipe, builder=by or rpm_build.builder(), signer=self._signer.fingerprint
+        )
+
+    def _describe(self, recipe: Recipe, order: Order, found: Finished) -> Build:
+        """Say how a package was built, and keep beside the lock what it takes to do it again."""
+        content = recipe_format.write(order, rpm_build.signature_of(found.path))
+        pinned = {one.name for one in recipe.programs if one.digest}
+        return Build(
+            by=order.builder,
+            order=self._resolving.kept.put(content),
+            inputs=tuple(
+                Input(
+                    name=one.name,
+                    digest=one.digest,
+                    sources=one.sources,
+                    trust="pinned" if one.name in pinned else "first-use",
+                )
+                for one in order.recipe.programs
+                if one.digest is not None
+            ),
+        )

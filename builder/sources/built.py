@@ -1,0 +1,222 @@
+"""RPMs that airseed builds itself: kept in the user's cache, found again, or built once more.
+
+A finished RPM lies there as ORDER.RPM.rpm, the digests of its order (:mod:`builder.formats.recipe`)
+and of its bytes. One run at a time works in that folder; what a killed one left is swept up by the
+next. Programs are dropped when the RPM is there, which is a quarter of their size.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import shutil
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from builder.errors import AirseedError, FetchError, StorageError, VerificationError
+from builder.formats import recipe as recipe_format
+from builder.model.digest import Digest
+from builder.report import Silent
+from builder.rpm import build as rpm_build
+from builder.sources import program as program_source
+from builder.sources.file import LocalSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from builder.http import Client
+    from builder.model.artifact import Package
+    from builder.model.recipe import Order, Program
+    from builder.report import Progress
+    from builder.sources.file import LocalStream
+    from builder.sources.program import Fetched
+    from builder.sources.store import Store
+
+_FOLDER = "packages"
+_PART = ".part-"
+_PROGRAMS = "programs"
+_LOCK = ".lock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """Hold an RPM that lies in the cache."""
+
+    path: Path
+    digest: Digest
+    size: int
+
+
+def workshop(cache: Path, client: Client) -> Workshop:
+    """Open the workshop in airseed's cache folder."""
+    return Workshop(cache / _FOLDER, client)
+
+
+class Workshop:
+    """Build RPMs in a folder of the cache; safe to be used by several threads and processes."""
+
+    def __init__(self, folder: Path, client: Client) -> None:
+        self.folder = folder
+        self._client = client
+        self._one = threading.Lock()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[Self]:
+        """Keep other runs and threads out while something is fetched or built here."""
+        with self._one, contextlib.ExitStack() as held:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                lock = held.enter_context((self.folder / _LOCK).open("w"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                for left in self.folder.glob(f"{_PART}*"):
+                    shutil.rmtree(left, ignore_errors=True)
+            except OSError as error:
+                raise _failed(error, self.folder) from error
+            yield self
+
+    def find(self, *, order: Digest | None = None, rpm: Digest | None = None) -> Finished | None:
+        """Find a finished RPM by the digest of its order or its own; drop what is damaged."""
+        for path in sorted(
+            self.folder.glob(f"{order.hex if order else '*'}.{rpm.hex if rpm else '*'}.rpm")
+        ):
+            with contextlib.suppress(OSError), path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+                if path.name.split(".")[1] == found:
+                    size = path.stat().st_size
+                    return Finished(path=path, digest=Digest(found), size=size)
+                path.unlink(missing_ok=True)
+        return None
+
+    def fetch(self, program: Program, progress: Progress) -> Fetched:
+        """Fetch a program, or find it; only :meth:`alone`. Raises as ``sources.program.fetch``."""
+        return program_source.fetch(
+            program, self._client, self.folder / _PROGRAMS / program.name, progress
+        )
+
+    def build(
+        self,
+        order: Order,
+        programs: Mapping[str, Path],
+        sign: Callable[[bytes], bytes],
+        *,
+        expected: Digest | None = None,
+    ) -> Finished:
+        """Build an RPM of fetched programs. Only :meth:`alone`.
+
+        Raise VerificationError for archives that lack something or an RPM that is not the expected
+        one, which is not kept; StorageError.
+        """
+        try:
+            with tempfile.TemporaryDirectory(dir=self.folder, prefix=_PART) as name:
+                scratch = Path(name)
+                places = _unpacked(order, programs, scratch)
+                made = scratch / "rpm"
+                rpm_build.build(order, places, made, sign)
+                with made.open("rb") as file:
+                    digest = Digest(hashlib.file_digest(file, "sha256").hexdigest())
+                if expected not in {None, digest}:
+                    raise VerificationError(
+                        f"{order.builder} built other bytes ({digest}) of the same order",
+                        where=str(order.recipe.nevra),
+                        expected=str(expected),
+                    )
+                size = made.stat().st_size
+                identity = recipe_format.identity(order)
+                path = made.replace(self.folder / f"{identity.hex}.{digest.hex}.rpm")
+            for used in programs.values():
+                shutil.rmtree(used.parent, ignore_errors=True)
+        except OSError as error:
+            raise _failed(error, self.folder) from error
+        return Finished(path=path, digest=digest, size=size)
+
+
+def _unpacked(order: Order, programs: Mapping[str, Path], scratch: Path) -> dict[str, Path]:
+    """Give the files of an RPM that come out of programs and archives, by their paths."""
+    places: dict[str, Path] = {}
+    for name, path in programs.items():
+        wanted = [file for file in order.recipe.files if file.archive == name]
+        if wanted:
+            inside = scratch / name
+            inside.mkdir()
+            places |= program_source.unpack(path, wanted, inside, name)
+        places |= {file.path: path for file in order.recipe.files if file.program == name}
+    return places
+
+
+class Rebuilding:
+    """Give a locked RPM by building it again; see ``bundle.transfer.Source``."""
+
+    def __init__(self, package: Package, kept: Store, workshop: Workshop) -> None:
+        self._package = package
+        self._kept = kept
+        self._workshop = workshop
+
+    @property
+    def name(self) -> str:
+        """Give what messages call it."""
+        return f"a build of {self._package.name} on this machine"
+
+    @property
+    def host(self) -> str:
+        """Give no host: whatever it fetches is asked for one by one."""
+        return ""
+
+    def open(self, offset: int) -> LocalStream:
+        """Find or build the RPM, and begin to read it.
+
+        Raise FetchError where it can't be built, or comes out with other bytes than were locked.
+        """
+        with self._workshop.alone():
+            found = self._workshop.find(rpm=self._package.digest)
+            if found is None:
+                found = self._build()
+        return LocalSource(found.path).open(offset)
+
+    def _build(self) -> Finished:
+        built = self._package.built
+        if built is None:
+            raise FetchError("nothing says how it is built", where=self._package.name)
+        where = self._package.name
+        if built.by != rpm_build.builder():
+            raise FetchError(
+                f"{built.by} built what was locked, and {rpm_build.builder()} of this machine would"
+                f" give other bytes: install {built.by.replace(' ', '==')}, or run `airseed lock"
+                f" --update {self._package.nevra.name}`",
+                where=where,
+            )
+        try:
+            order, signature = recipe_format.read(self._kept.read(built.order), where)
+            fetched = {
+                one.name: self._workshop.fetch(one.program, Silent().progress("", None)).path
+                for one in built.inputs
+            }
+            return self._workshop.build(
+                order, fetched, lambda _: signature, expected=self._package.digest
+            )
+        except StorageError:
+            raise
+        except AirseedError as error:
+            reasons = "; ".join(map(str, error.faults)) or error.fault.what
+            raise FetchError(f"it can't be built again: {reasons}", where=where) from error
+
+
+def sources(
+    package: Package, kept: Store, workshop: Workshop
+) -> Sequence[LocalSource | Rebuilding]:
+    """Give what may have the bytes of a built RPM, in order; nothing for one that is not built."""
+    if package.built is None:
+        return ()
+    kept_here = (LocalSource(path) for path in workshop.folder.glob(f"*.{package.digest.hex}.rpm"))
+    return (*kept_here, Rebuilding(package, kept, workshop))
+
+
+def _failed(error: OSError, folder: Path) -> StorageError:
+    return StorageError(
+        error.strerror or str(error),
+        where=str(error.filename or folder),
+        hint="check free space and that the cache folder can be written",
+    )

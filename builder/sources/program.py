@@ -1,0 +1,211 @@
+"""Published programs: fetched whole into a file, and taken out of the archives they come in."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+import tarfile
+import time
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from builder.errors import (
+    AirseedError,
+    Fault,
+    FetchError,
+    StorageError,
+    UnavailableError,
+    VerificationError,
+)
+from builder.model.digest import Digest
+from builder.sources.file import WebSource
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import BinaryIO
+
+    from builder.http import Client
+    from builder.model.recipe import PackedFile, Program
+    from builder.report import Progress
+
+_BUFFER = 1 << 20
+_TRIES = 5
+_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_LARGEST = 1 << 30
+"""Bytes of one program; kubelet has some 110 million."""
+_MOST_MEMBERS = 1000
+_EXECUTABLE = 0o111
+_PLAIN = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9_.+-]{0,127}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """Hold a published file that was fetched."""
+
+    path: Path
+    digest: Digest
+    size: int
+    source: str
+    """What gave it; empty where it was there already."""
+    passed_over: tuple[Fault, ...] = ()
+    """What was wrong with the sources before."""
+
+
+def fetch(program: Program, client: Client, folder: Path, progress: Progress) -> Fetched:
+    """Fetch a published file into a folder, under its digest, from the first source that is right.
+
+    One that is there already is taken if it is whole. Raise UnavailableError with a fault for every
+    source, or StorageError.
+    """
+    faults: list[Fault] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if program.digest is not None and (found := _there(program.digest, folder)):
+            return found
+        part = folder / f"{program.name}.part"
+        for url in program.sources:
+            source = WebSource(client, url, None)
+            try:
+                digest, size = _receive(source, part, progress)
+            except AirseedError as error:
+                faults.append(error.fault)
+                continue
+            if program.digest not in {None, digest}:
+                what, expected = f"sent {digest}", str(program.digest)
+                faults.append(Fault(where=source.name, what=what, expected=expected))
+                continue
+            path = part.replace(folder / digest.hex)
+            return Fetched(
+                path=path, digest=digest, size=size, source=url, passed_over=tuple(faults)
+            )
+    except OSError as error:
+        raise _failed(error, folder) from error
+    raise UnavailableError(
+        "no source has this program",
+        where=program.name,
+        expected=str(program.digest) if program.digest else None,
+        hint="check the network and proxy, or add a source with --catalog (binaries/)",
+        faults=faults,
+    )
+
+
+def _there(digest: Digest, folder: Path) -> Fetched | None:
+    """Find a file of an earlier run; drop it when it is damaged."""
+    path = folder / digest.hex
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != digest.hex:
+        path.unlink()
+        return None
+    return Fetched(path=path, digest=digest, size=path.stat().st_size, source="")
+
+
+def _receive(source: WebSource, part: Path, progress: Progress) -> tuple[Digest, int]:
+    """Write a body into a file, going on where it breaks; give its digest and size."""
+    hasher, size, tries = hashlib.sha256(), 0, 0
+    view = memoryview(bytearray(_BUFFER))
+    with part.open("wb") as file:
+        while True:
+            before = size
+            try:
+                stream = source.open(size)
+                try:
+                    if stream.offset != size:
+                        file.seek(0)
+                        file.truncate()
+                        progress.advance(-size)
+                        hasher, size = hashlib.sha256(), 0
+                    while count := stream.readinto(view):
+                        size = _take(view[:count], file, hasher, size, source.name)
+                        progress.advance(count)
+                finally:
+                    stream.close()
+            except FetchError as error:
+                tries = 1 if size > before else tries + 1
+                if not error.temporary or tries >= _TRIES:
+                    raise
+                pause = max(_PAUSE * 2.0**tries, error.retry_after or 0.0)
+                if pause > _LONGEST_PAUSE:
+                    raise
+                time.sleep(pause)
+            else:
+                return Digest(hasher.hexdigest()), size
+
+
+def _take(piece: memoryview, file: BinaryIO, hasher: hashlib._Hash, size: int, name: str) -> int:
+    """Write and hash a piece; give the size so far."""
+    hasher.update(piece)
+    file.write(piece)
+    size += len(piece)
+    if size > _LARGEST:
+        raise FetchError("sent more than a program has", where=name, expected=f"{_LARGEST:,} bytes")
+    return size
+
+
+def unpack(archive: Path, wanted: Sequence[PackedFile], folder: Path, name: str) -> dict[str, Path]:
+    """Take files out of a gzip'd tar into a folder; give them by the paths that they will have.
+
+    A wanted folder gets the programs at the archive's top. Raise VerificationError for an archive
+    that is damaged or lacks a member, StorageError.
+    """
+    members = {file.member: file.path for file in wanted if file.member}
+    folders = [file.path for file in wanted if file.folder]
+    found: dict[str, Path] = {}
+    try:
+        with tarfile.open(archive, "r:gz") as opened:
+            for count, member in enumerate(opened):
+                if count == _MOST_MEMBERS:
+                    raise VerificationError(
+                        "the archive has too many members", where=name,
+                        expected=f"at most {_MOST_MEMBERS}",
+                    )  # fmt: skip
+                for path in _places(member, members, folders):
+                    found[path] = folder / str(len(found))
+                    _write(opened, member, found[path], name)
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise VerificationError(f"the archive can't be read: {error}", where=name) from error
+    except OSError as error:
+        raise _failed(error, folder) from error
+    missing = sorted(one for one, path in members.items() if path not in found)
+    if missing or (folders and not found):
+        what = f"the archive lacks {', '.join(missing)}" if missing else "no program is in it"
+        raise VerificationError(what, where=name)
+    return found
+
+
+def _places(member: tarfile.TarInfo, members: dict[str, str], folders: Sequence[str]) -> list[str]:
+    """Give the paths that a member is wanted at."""
+    if not member.isreg():
+        return []
+    inside = PurePosixPath(member.name)
+    name = inside.as_posix()
+    found = [members[name]] if name in members else []
+    if _PLAIN.fullmatch(name) and member.mode & _EXECUTABLE:
+        found += [f"{place}/{name}" for place in folders]
+    return found
+
+
+def _write(opened: tarfile.TarFile, member: tarfile.TarInfo, path: Path, name: str) -> None:
+    if member.size > _LARGEST:
+        raise VerificationError(
+            f"{member.name} is too large", where=name, expected=f"at most {_LARGEST:,} bytes"
+        )
+    content = opened.extractfile(member)
+    if content is None:
+        return
+    with content, path.open("wb") as file:
+        while piece := content.read(_BUFFER):
+            file.write(piece)
+
+
+def _failed(error: OSError, folder: Path) -> StorageError:
+    return StorageError(
+        error.strerror or str(error),
+        where=str(error.filename or folder),
+        hint="check free space and that the folder can be written",
+    )

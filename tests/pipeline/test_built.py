@@ -1,0 +1,416 @@
+"""Packages that no repository has: locked, bundled and verified; what may change and what not."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builder.formats import lock as lock_format
+from builder.formats import recipe as recipe_format
+from builder.lab.faults import WrongBytes
+from builder.model.digest import Digest
+from builder.rpm.build import builder
+
+if TYPE_CHECKING:
+    from scene import Ran, Scene
+
+    from builder.model.artifact import Package
+    from builder.model.lock import Lock
+    from builder.model.recipe import Order
+
+Site = Any
+BUILT = "kubernetes: {version: 1.18.5, packages: built}\n"
+NODES = "nodes:\n  - {name: a, role: control-plane, address: 10.0.0.1}\n"
+NAMES = {"kubeadm", "kubelet", "kubectl", "kubernetes-cni", "cri-tools"}
+REPOSITORY = "kubernetes-built-el7"
+
+
+@pytest.fixture
+def scene(site: Site) -> Scene:
+    """Open a folder whose cluster builds its packages, with a cache and a key of its own."""
+    opened: Scene = site.open()
+    (opened.folder / "cluster.yaml").write_text(BUILT + NODES, "utf-8")
+    cache = opened.folder.parent / "cache"
+    shared = Path(opened.environment["XDG_CACHE_HOME"]) / "airseed" / "repodata"
+    if shared.is_dir():
+        shutil.copytree(shared, cache / "airseed" / "repodata")
+    opened.environment["XDG_CACHE_HOME"] = str(cache)
+    good(opened.run("secrets", "-q"))
+    return opened
+
+
+def good(ran: Ran) -> Ran:
+    assert ran.code == 0, ran.err
+    return ran
+
+
+def locked(scene: Scene, *words: str) -> Lock:
+    good(scene.lock("-q", *words))
+    return lock_format.read(scene.lock_path)
+
+
+def builds(lock: Lock) -> dict[str, Package]:
+    return {one.nevra.name: one for one in lock.packages if one.built}
+
+
+def cached(scene: Scene) -> Path:
+    return Path(scene.environment["XDG_CACHE_HOME"]) / "airseed" / "packages"
+
+
+def of_programs(ran: Ran) -> list[str]:
+    """Give what was asked for that is a program or an archive of some."""
+    return [
+        one.path
+        for one in ran.requests
+        if "/bin/linux/" in one.path or one.path.endswith((".tgz", ".tar.gz"))
+    ]
+
+
+def test_the_lock_says_how_each_was_built(scene: Scene) -> None:
+    lock = locked(scene)
+    found = builds(lock)
+    assert set(found) == NAMES
+    (key,) = [file for file in lock.files if file.path == "keys/site-packages.asc"]
+    assert key.trust == "pinned"
+    for package in found.values():
+        assert package.repository == REPOSITORY
+        assert package.sources == ()
+        assert package.keys == (key.fingerprint,)
+        assert package.trust == "pinned"
+        assert package.nevra.release == "0.airseed1"
+        assert package.built is not None
+        assert package.built.by == builder()
+        (one,) = package.built.inputs
+        assert one.trust == "pinned"
+        content = (scene.folder / "cluster.lock.d" / package.built.order.hex).read_bytes()
+        order, _ = recipe_format.read(content, package.name)
+        assert order.recipe.nevra == package.nevra
+        assert [program.digest for program in order.recipe.programs] == [one.digest]
+        assert order.signer == key.fingerprint
+    assert {name: str(one.nevra) for name, one in found.items()} == {
+        "kubeadm": "kubeadm-1.18.5-0.airseed1.x86_64",
+        "kubelet": "kubelet-1.18.5-0.airseed1.x86_64",
+        "kubectl": "kubectl-1.18.5-0.airseed1.x86_64",
+        "kubernetes-cni": "kubernetes-cni-0.8.6-0.airseed1.x86_64",
+        "cri-tools": "cri-tools-1.18.0-0.airseed1.x86_64",
+    }
+    (repository,) = [one for one in lock.repositories if one.name == REPOSITORY]
+    assert (repository.sources, repository.signed) == ((), False)
+    assert repository.keys == (key.fingerprint,)
+    assert not [one for one in lock.repositories if one.name == "kubernetes-el7"]
+    needs = {one.nevra.name: one.needed_by for one in lock.packages}
+    assert "kubelet" in needs["socat"]
+
+
+def test_the_repository_is_not_asked(scene: Scene) -> None:
+    ran = good(scene.lock("-q"))
+    assert not [one for one in ran.requests if "kubernetes-el7" in one.path]
+    assert len([path for path in of_programs(ran) if "/bin/linux/" in path]) == 6  # moved once each
+
+
+def test_nothing_is_fetched_or_built_twice(scene: Scene) -> None:
+    first = locked(scene)
+    text = scene.lock_path.read_bytes()
+    beside = {path.name for path in (scene.folder / "cluster.lock.d").iterdir()}
+    assert {one.hex for one in first.beside} == beside
+    again = good(scene.lock())
+    assert of_programs(again) == []
+    assert "built" not in again.err
+    assert scene.lock_path.read_bytes() == text
+    scene.lock_path.unlink()
+    shutil.rmtree(scene.folder / "cluster.lock.d")
+    assert of_programs(good(scene.lock())) == []  # the cache has them
+    assert scene.lock_path.read_bytes() == text
+    assert {path.name for path in (scene.folder / "cluster.lock.d").iterdir()} == beside
+    check = scene.lock("--check")
+    assert (check.code, of_programs(check)) == (0, [])
+
+
+def test_the_same_key_gives_the_same_bytes_anywhere(scene: Scene, site: Site) -> None:
+    """Another folder, cache, locale, time zone and umask."""
+    locked(scene)
+    good(scene.bundle())
+    other = site.open(name="other")
+    (other.folder / "cluster.yaml").write_text(BUILT + NODES, "utf-8")
+    (other.folder / "secrets").mkdir(mode=0o700)
+    shutil.copy(scene.folder / "secrets" / "signing-key.asc", other.folder / "secrets")
+    other.environment |= {
+        "XDG_CACHE_HOME": str(other.folder.parent / "others"),
+        "LC_ALL": "C.UTF-8",
+        "TZ": "Pacific/Kiritimati",
+    }
+    prefix = ("sh", "-c", 'umask 077; exec "$@"', "sh")
+    good(other.run("lock", "cluster.yaml", "--catalog", str(other.catalog), prefix=prefix))
+    assert other.lock_path.read_bytes() == scene.lock_path.read_bytes()
+    good(other.run("bundle", "cluster.lock", prefix=prefix))
+    assert other.bundle_path.read_bytes() == scene.bundle_path.read_bytes()
+
+
+def test_a_bundle_takes_them_from_the_cache_or_builds_them_again(scene: Scene) -> None:
+    lock = locked(scene)
+    first = good(scene.bundle())
+    assert of_programs(first) == []
+    good(scene.run("verify", "bundle.tar"))
+    content = scene.bundle_path.read_bytes()
+    scene.bundle_path.unlink()
+    shutil.rmtree(cached(scene))
+    shutil.rmtree(scene.folder / "secrets")  # the signature lies beside the lock
+    again = good(scene.bundle())
+    assert len(of_programs(again)) > 4
+    assert scene.bundle_path.read_bytes() == content
+    assert "warning" not in again.err
+    assert {path.name.split(".")[1] for path in cached(scene).glob("*.rpm")} == {
+        package.digest.hex for package in builds(lock).values()
+    }
+
+
+def test_a_damaged_one_in_the_cache_is_built_again(scene: Scene) -> None:
+    lock = locked(scene)
+    kubelet = builds(lock)["kubelet"]
+    (path,) = cached(scene).glob(f"*.{kubelet.digest.hex}.rpm")
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    ran = good(scene.bundle())
+    assert "kubelet-1.18.5-0.airseed1.x86_64 on this machine, because" in ran.err
+    assert path.read_bytes() == content
+    good(scene.run("verify", "bundle.tar"))
+
+
+def test_another_rpm_rs_is_named(scene: Scene) -> None:
+    locked(scene)
+    text = scene.lock_path.read_text("ascii")
+    older = text.replace(f'"by": "{builder()}"', '"by": "rpm-rs 0.1.0"')
+    assert older != text
+    scene.lock_path.write_text(older, "ascii")
+    good(scene.bundle())  # what is in the cache is right, whoever built it
+    scene.bundle_path.unlink()
+    shutil.rmtree(cached(scene))
+    ran = scene.bundle()
+    assert ran.code == 1
+    assert f"rpm-rs 0.1.0 built what was locked, and {builder()} of this machine" in ran.err
+    assert "install rpm-rs==0.1.0, or run `airseed lock --update kubelet`" in ran.err
+    assert of_programs(ran) == []
+    assert not scene.bundle_path.exists()
+
+
+def test_a_lock_of_another_rpm_rs_stays_while_its_packages_are_there(scene: Scene) -> None:
+    """Those of an older one, as they would lie in the cache."""
+    lock = locked(scene)
+    text = scene.lock_path.read_text("ascii")
+    for package in builds(lock).values():
+        assert package.built is not None
+        place = scene.folder / "cluster.lock.d" / package.built.order.hex
+        order, signature = recipe_format.read(place.read_bytes(), package.name)
+        older = recipe_format.write(_by(order), signature)
+        identity = recipe_format.identity(_by(order))
+        (path,) = cached(scene).glob(f"*.{package.digest.hex}.rpm")
+        path.rename(path.with_name(f"{identity.hex}.{package.digest.hex}.rpm"))
+        digest = Digest.of(older)
+        place.with_name(digest.hex).write_bytes(older)
+        text = text.replace(str(package.built.order), str(digest))
+    text = text.replace(f'"by": "{builder()}"', '"by": "rpm-rs 0.1.0"')
+    scene.lock_path.write_text(text, "ascii")
+    assert of_programs(good(scene.lock("-q"))) == []
+    assert scene.lock_path.read_text("ascii") == text
+    good(scene.bundle())
+    good(scene.run("verify", "bundle.tar"))
+    # moved by name, and by nothing else
+    moved = good(scene.lock("--update", "kubelet"))
+    assert len(of_programs(moved)) == 2
+    after = builds(lock_format.read(scene.lock_path))
+    by = {name: package.built.by for name, package in after.items() if package.built}
+    assert by == dict.fromkeys(NAMES, "rpm-rs 0.1.0") | {"kubelet": builder()}
+    # an older rpm-rs gave other bytes, and nobody has them any more
+    shutil.rmtree(cached(scene))
+    text = scene.lock_path.read_text("ascii")
+    text = text.replace(str(after["kubectl"].digest), f"sha256:{'0' * 64}")
+    scene.lock_path.write_text(text, "ascii")
+    refused = scene.lock("-q")
+    assert refused.code == 1
+    assert (
+        "kubectl-1.18.5-0.airseed1.x86_64: rpm-rs 0.1.0 built it then, and "
+        f"{builder()} gives other bytes under this name"
+    ) in refused.err
+    assert "airseed lock --update kubectl" in refused.err
+
+
+def _by(order: Order) -> Order:
+    return replace(order, builder="rpm-rs 0.1.0")
+
+
+def test_without_a_key_it_says_what_to_do(scene: Scene) -> None:
+    (scene.folder / "secrets" / "signing-key.asc").unlink()
+    ran = scene.lock()
+    assert ran.code == 1
+    assert ran.requests == ()
+    assert (
+        "error: secrets/signing-key.asc: packages that are built here need a key to sign them"
+    ) in ran.err
+    assert "hint: `airseed secrets cluster.yaml` makes what is missing" in ran.err
+    good(scene.run("secrets", "-q"))
+    locked(scene)
+
+
+def test_another_key_is_another_lock(scene: Scene) -> None:
+    before = locked(scene)
+    (scene.folder / "secrets" / "signing-key.asc").unlink()
+    good(scene.run("secrets", "-q"))
+    refused = scene.lock("-q")
+    assert refused.code == 1
+    assert "its program, its recipe or your signing key changed" in refused.err
+    assert lock_format.read(scene.lock_path) == before
+    after = locked(scene, *(f"--update={name}" for name in sorted(NAMES)))
+    assert {one.digest for one in builds(after).values()}.isdisjoint(
+        one.digest for one in builds(before).values()
+    )
+    good(scene.bundle())
+    good(scene.run("verify", "bundle.tar"))
+
+
+def test_the_key_is_nowhere_but_in_its_file(scene: Scene) -> None:
+    said = "".join(
+        f"{ran.out}{ran.err}"
+        for ran in (
+            scene.lock("-v"),
+            scene.bundle("-v"),
+            scene.run("verify", "bundle.tar", "-v"),
+            scene.run("inspect", "cluster.lock", "--json"),
+        )
+    )
+    secret = (scene.folder / "secrets" / "signing-key.asc").read_text().splitlines()
+    body = [line for line in secret[12:-8] if len(line) == 64]
+    assert len(body) > 10
+    written = b"".join(
+        path.read_bytes()
+        for path in (*scene.folder.rglob("*"), *cached(scene).rglob("*"))
+        if path.is_file() and path.parent.name != "secrets"
+    )
+    for line in body:
+        assert line not in said
+        assert line.encode() not in written
+    assert b"PRIVATE KEY" not in written
+
+
+def test_programs_without_a_digest_are_believed_once(scene: Scene) -> None:
+    path = scene.catalog / "binaries" / "crictl.yaml"
+    pinned = path.read_text("utf-8")
+    own = scene.folder / "own"
+    (own / "binaries").mkdir(parents=True)
+    text = re.sub(r"    1\.18\.0:\n.*\n", "", pinned)
+    assert text != pinned
+    (own / "binaries" / "crictl.yaml").write_text(text, "utf-8")
+    lock = locked(scene, "--catalog", str(own))
+    tools = builds(lock)["cri-tools"]
+    assert tools.trust == "first-use"
+    assert tools.built is not None
+    assert [one.trust for one in tools.built.inputs] == ["first-use"]
+    assert builds(lock)["kubelet"].trust == "pinned"
+    again = good(scene.lock("-q", "--catalog", str(own)))
+    assert of_programs(again) == []
+    # upstream changes it: what was believed stays believed
+    url = tools.built.inputs[0].sources[0]
+    shutil.rmtree(cached(scene))
+    upstream = scene.upstream
+    try:
+        upstream.faults.add(WrongBytes(), path="*/crictl-*")
+        changed = scene.lock("-q", "--catalog", str(own))
+    finally:
+        upstream.faults.clear()
+    assert changed.code == 1
+    assert "crictl: no source has this program" in changed.err
+    assert url in changed.err
+
+
+def test_a_program_that_is_not_the_pinned_one_is_refused(scene: Scene) -> None:
+    try:
+        scene.upstream.faults.add(WrongBytes(), path="*/kubelet")
+        ran = scene.lock("-q")
+    finally:
+        scene.upstream.faults.clear()
+    assert ran.code == 1
+    assert "kubelet: no source has this program" in ran.err
+    assert ran.err.count("sent sha256:") >= 3
+    assert (
+        "hint: check the network and proxy, or add a source with --catalog (binaries/)" in ran.err
+    )
+    assert not scene.lock_path.exists()
+
+
+def test_inspect_shows_what_they_were_built_from(scene: Scene) -> None:
+    lock = locked(scene)
+    value = json.loads(good(scene.run("inspect", "cluster.lock", "--json")).out)
+    shown = {one["name"]: one.get("built") for one in value["packages"]}
+    kubelet = builds(lock)["kubelet"]
+    assert kubelet.built is not None
+    assert shown[kubelet.name] == {
+        "by": builder(),
+        "inputs": [
+            {
+                "name": "kubelet",
+                "digest": str(kubelet.built.inputs[0].digest),
+                "trust": "pinned",
+                "sources": list(kubelet.built.inputs[0].sources),
+            }
+        ],
+    }
+    assert len([one for one in shown.values() if one]) == len(NAMES)
+    table = good(scene.run("inspect", "cluster.lock")).out
+    assert re.search(
+        rf"^kubelet-\S+ +{builder()} +kubelet +{kubelet.built.inputs[0].digest.short} +pinned +"
+        r"https://dl\.k8s\.io/v1\.18\.5/bin/linux/amd64/kubelet$",
+        table,
+        re.MULTILINE,
+    )
+
+
+def test_a_gone_repository_leads_to_building(site: Site) -> None:
+    opened: Scene = site.open(name="gone")
+    text = (opened.catalog / "keys" / "google-rpm.yaml").read_text("utf-8")
+    assert text
+    own = opened.folder / "own" / "repositories"
+    own.mkdir(parents=True)
+    (own / "kubernetes-el7.yaml").write_text(
+        "sources: ['https://packages.cloud.google.com/yum/repos/kubernetes-el7-$basearch/']\n"
+        "keys: [google-rpm]\n",
+        "utf-8",
+    )
+    ran = opened.lock("--catalog", str(own.parent))
+    assert ran.code == 1
+    assert (
+        "or have its packages built and signed with your own key: "
+        "kubernetes: {version: 1.18.5, packages: built}"
+    ) in ran.err
+
+
+def test_going_over_from_the_repository_and_back(scene: Scene) -> None:
+    """The choice is cluster.yaml's; a lock that was made for the other one does not fit."""
+    document = scene.folder / "cluster.yaml"
+    document.write_text(f"kubernetes: 1.18.5\n{NODES}", "utf-8")
+    assert builds(locked(scene)) == {}
+    document.write_text(BUILT + NODES, "utf-8")
+    ran = good(scene.run("bundle", "cluster.yaml", "--catalog", str(scene.catalog)))
+    assert "is for something else: locking" in ran.err
+    lock = lock_format.read(scene.lock_path)
+    assert set(builds(lock)) == NAMES
+    document.write_text(f"kubernetes: 1.18.5\n{NODES}", "utf-8")
+    lock = locked(scene)
+    assert builds(lock) == {}
+    assert not [file for file in lock.files if file.path == "keys/site-packages.asc"]
+    assert {path.name for path in (scene.folder / "cluster.lock.d").iterdir()} == {
+        one.hex for one in lock.beside
+    }
+
+
+def test_seeds_install_them_by_name(scene: Scene) -> None:
+    locked(scene)
+    good(scene.bundle())
+    good(scene.run("seeds", "cluster.yaml", "--catalog", str(scene.catalog)))
+    text = (scene.folder / "seeds" / "a" / "user-data").read_text("utf-8")
+    assert "kubelet-1.18.5-0.airseed1.x86_64" in text
+    assert "PGP PRIVATE" not in text

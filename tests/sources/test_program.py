@@ -1,0 +1,162 @@
+"""Programs that are fetched whole, and archives that are taken apart."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from typing import TYPE_CHECKING
+
+import orders
+import pytest
+
+from builder.errors import Fault, UnavailableError, VerificationError
+from builder.lab.faults import Status, Truncate, WrongBytes
+from builder.model.digest import Digest
+from builder.model.recipe import PackedFile, Program
+from builder.report import Silent
+from builder.sources import program as source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.lab.upstream import Upstream
+    from builder.report import Progress
+    from builder.sources.access import Access
+
+HOME, COPY = orders.SOURCES["agent"]
+CONTENT = orders.PROGRAM * 20
+AGENT = Program(name="agent", sources=(HOME, COPY), digest=Digest.of(CONTENT))
+
+
+@pytest.fixture
+def progress() -> Progress:
+    return Silent().progress("programs", None)
+
+
+def test_the_first_source_that_is_right_wins(
+    upstream: Upstream, access: Access, tmp_path: Path, progress: Progress
+) -> None:
+    upstream.add_file(HOME, b"an older one")
+    upstream.add_file(COPY, CONTENT)
+    found = source.fetch(AGENT, access.client, tmp_path / "new", progress)
+    assert found.path.read_bytes() == CONTENT
+    assert (found.digest, found.size, found.source) == (AGENT.digest, len(CONTENT), COPY)
+    assert found.passed_over == (
+        Fault(where=HOME, what=f"sent {Digest.of(b'an older one')}", expected=str(AGENT.digest)),
+    )
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [found.digest.hex]
+
+
+def test_one_that_is_there_is_not_asked_for_again(
+    upstream: Upstream, access: Access, tmp_path: Path, progress: Progress
+) -> None:
+    upstream.add_file(HOME, CONTENT)
+    first = source.fetch(AGENT, access.client, tmp_path, progress)
+    asked = len(upstream.requests)
+    again = source.fetch(AGENT, access.client, tmp_path, progress)
+    assert (again.path, again.digest, again.source) == (first.path, first.digest, "")
+    assert len(upstream.requests) == asked
+    first.path.write_bytes(b"damaged")
+    assert source.fetch(AGENT, access.client, tmp_path, progress).source == HOME
+    assert first.path.read_bytes() == CONTENT
+
+
+def test_without_a_digest_the_first_is_believed(
+    upstream: Upstream, access: Access, tmp_path: Path, progress: Progress
+) -> None:
+    upstream.add_file(HOME, CONTENT)
+    bare = Program(name="agent", sources=(HOME, COPY))
+    assert source.fetch(bare, access.client, tmp_path, progress).digest == Digest.of(CONTENT)
+
+
+def test_a_body_that_breaks_goes_on(
+    upstream: Upstream, access: Access, tmp_path: Path, progress: Progress
+) -> None:
+    upstream.add_file(HOME, CONTENT)
+    upstream.faults.add(Truncate(0.5), path="/agent", times=2)
+    found = source.fetch(AGENT, access.client, tmp_path, progress)
+    assert found.path.read_bytes() == CONTENT
+    assert found.source == HOME
+    assert sum(one.sent for one in upstream.requests) < 2 * len(CONTENT)
+
+
+def test_every_source_is_named_when_none_has_it(
+    upstream: Upstream, access: Access, tmp_path: Path, progress: Progress
+) -> None:
+    upstream.add_file(HOME, CONTENT)
+    upstream.faults.add(WrongBytes(), path="/agent", times=1)
+    upstream.site("copy.example.org")
+    with pytest.raises(UnavailableError) as caught:
+        source.fetch(AGENT, access.client, tmp_path, progress)
+    assert str(caught.value) == f"agent: no source has this program (expected {AGENT.digest})"
+    assert [fault.where for fault in caught.value.faults] == [HOME, COPY]
+    assert caught.value.faults[1].what == "the server answered 404 Not Found"
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".part" and path.is_file()]
+
+
+def test_a_server_that_wants_to_be_left_alone_is(
+    upstream: Upstream, access: Access, tmp_path: Path, progress: Progress
+) -> None:
+    upstream.add_file(HOME, CONTENT)
+    upstream.add_file(COPY, CONTENT)
+    upstream.faults.add(Status(503, retry_after="3600"), path="/agent", times=1)
+    assert source.fetch(AGENT, access.client, tmp_path, progress).source == COPY
+
+
+# archives -------------------------------------------------------------------------------------
+
+
+FOLDER = PackedFile(path="/opt/plugins", archive="plugins", folder=True)
+LONE = PackedFile(path="/usr/bin/crictl", archive="plugins", member="bin/crictl")
+
+
+def unpack(content: bytes, tmp_path: Path, *wanted: PackedFile) -> dict[str, bytes]:
+    (tmp_path / "archive").write_bytes(content)
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    found = source.unpack(tmp_path / "archive", wanted, inside, "plugins")
+    return {path: file.read_bytes() for path, file in found.items()}
+
+
+def test_a_folder_gets_the_programs_alone(tmp_path: Path) -> None:
+    found = unpack(orders.PLUGINS, tmp_path, FOLDER)
+    assert found == {"/opt/plugins/bridge": b"bridge", "/opt/plugins/loopback": b"loopback"}
+
+
+def test_a_member_is_found_by_its_name(tmp_path: Path) -> None:
+    content = orders.archive({"bin/crictl": b"crictl", "crictl": b"other"})
+    assert unpack(content, tmp_path, LONE) == {"/usr/bin/crictl": b"crictl"}
+
+
+def test_nothing_leaves_the_folder(tmp_path: Path) -> None:
+    members = {"../bridge": b"x", "/etc/passwd": b"x", "a/b": b"x", "-rf": b"x", ".hidden": b"x"}
+    found = unpack(orders.archive({**members, "good": b"good"}), tmp_path, FOLDER)
+    assert found == {"/opt/plugins/good": b"good"}
+    assert {path.name for path in tmp_path.iterdir()} == {"archive", "inside"}
+
+
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as opened:
+        link = tarfile.TarInfo("bridge")
+        link.type, link.linkname, link.mode = tarfile.SYMTYPE, "/etc/shadow", 0o777
+        opened.addfile(link)
+    with pytest.raises(VerificationError) as caught:
+        unpack(packed.getvalue(), tmp_path, FOLDER)
+    assert str(caught.value) == "plugins: no program is in it"
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (orders.PLUGINS, "the archive lacks bin/crictl"),
+        (b"<html>", "the archive can't be read: "),
+        (orders.PLUGINS[:60], "the archive can't be read: "),
+        (orders.archive({str(n): b"" for n in range(1001)}), "the archive has too many members"),
+    ],
+)
+def test_bad_archives_are_refused(tmp_path: Path, content: bytes, what: str) -> None:
+    with pytest.raises(VerificationError) as caught:
+        unpack(content, tmp_path, LONE)
+    assert caught.value.fault.what.startswith(what)
+    assert caught.value.fault.where == "plugins"
