@@ -86,6 +86,8 @@ class Job:
     """Read the finished artifact again (an RPM's signature); raise VerificationError."""
     have: int = 0
     """Bytes that an earlier run says to have written; they are hashed before use."""
+    origin: str = ""
+    """Who gave those bytes, as far as they are all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,8 @@ class Outcome:
     """Bytes that were received for it, repeated ones included."""
     passed_over: tuple[Fault, ...] = ()
     """What was wrong with the sources before."""
+    origin: str = ""
+    """The name of the source that gave it, in this run or an earlier one; empty if unknown."""
 
 
 class Place(Protocol):
@@ -289,7 +293,15 @@ class Download:
             source=self.source.name if self.fetched else None,
             fetched=self.fetched,
             passed_over=tuple(self.faults),
+            origin=self._origin(),
         )
+
+    def _origin(self) -> str:
+        """Name who gave the bytes; what was copied came from where that other copy came from."""
+        untouched = not (self.fetched or self.local) and self.job.extent.size > 0
+        if untouched or self.turn >= len(self.job.sources):
+            return self.job.origin
+        return str(getattr(self.source, "origin", "") or self.source.name)
 
     def _receive(
         self, stream: Stream, place: Place, view: memoryview, progress: Progress, stop: Stop

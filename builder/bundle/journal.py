@@ -4,7 +4,8 @@ JSON lines, only ever appended::
 
     {"airseed": "journal", "format": 1, "layout": "<hex>", "size": 9, "split": 0}    the head
     {"part": "<path>", "bytes": 123}     begun (again); so many bytes are at their place
-    {"done": "<path>", "at": 512, "sha256": "<hex>", "size": 9}     whole, right and checked
+    {"done": "<path>", "at": 512, "sha256": "<hex>", "size": 9, "from": "<source>"}
+                                         whole, right and checked; ``from`` may be missing
     {"synced": 17}                       the first 17 lines speak of bytes that are on the disk
     {"naming": true}                     all is there; from now on parts get their final names
 
@@ -41,6 +42,8 @@ class Claim:
     done: bool = False
     offset: int = 0
     sha256: str = ""
+    origin: str = ""
+    """The source that gave it, if that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +118,12 @@ def _claims(lines: list[dict[str, Any]]) -> dict[str, Claim]:
         match line:
             case {"done": str(path), "at": int(at), "sha256": str(sha256), "size": int(size)}:
                 claims[path] = Claim(
-                    size=size, sure=number <= durable, done=True, offset=at, sha256=sha256
+                    size=size,
+                    sure=number <= durable,
+                    done=True,
+                    offset=at,
+                    sha256=sha256,
+                    origin=str(line.get("from", "")),
                 )
             case {"part": str(path), "bytes": count} if _is_count(count):
                 claims[path] = Claim(size=count)
@@ -164,14 +172,15 @@ class Journal:
         """Give the number of lines."""
         return self._count
 
-    def done(self, extent: Extent) -> None:
-        """Say that an artifact is at its place."""
+    def done(self, extent: Extent, origin: str = "") -> None:
+        """Say that an artifact is at its place, and which source gave it."""
         self._append(
             {
                 "done": extent.path,
                 "at": extent.offset,
                 "sha256": extent.digest.hex,
                 "size": extent.size,
+                **({"from": origin} if origin else {}),
             }
         )
 

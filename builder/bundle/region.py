@@ -129,6 +129,8 @@ class RegionSource:
     start: int
     size: int
     state: State
+    origin: str = ""
+    """Who gave the bytes that stand there, if it is known."""
 
     @property
     def host(self) -> str:

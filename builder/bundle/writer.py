@@ -85,7 +85,7 @@ def journal_path(target: Path) -> Path:
     return target.with_name(target.name + ".journal")
 
 
-def write(
+def write(  # noqa: PLR0913 -- the later ones are choices, told by name
     layout: Layout,
     target: Path,
     supply: Callable[[Extent], Supply],
@@ -95,12 +95,14 @@ def write(
     split: int = 0,
     policy: Policy | None = None,
     sync: bool = True,
+    finishing: Callable[[Sequence[Outcome]], None] | None = None,
 ) -> Result:
     """Make the bundle, going on where an earlier run stopped.
 
     ``supply`` is asked for each artifact that is not there yet; ``near`` are sources on the disk
-    that are tried before. ``split`` is the bytes of a part, 0 for one file. ``sync=False`` trades
-    safety after a power cut for time. Raise StorageError, UsageError for too many parts, or what
+    that are tried before. ``finishing`` is called when all is there, before it gets its name.
+    ``split`` is the bytes of a part, 0 for one file. ``sync=False`` trades safety after a power
+    cut for time. Raise StorageError, UsageError for too many parts, or what
     ``Transfer.run`` raises; what was fetched is kept then.
     """
     pieces = cut(target, layout.size, split) if split else ()
@@ -109,7 +111,7 @@ def write(
         _sweep(target)
         return Result(target=target, size=layout.size, outcomes=(), whole=True, parts=parts)
     with _Run(layout, target, reporter, pieces=pieces, split=split, sync=sync) as run:
-        return run.make(supply, near or {}, policy or Policy())
+        return run.make(supply, near or {}, policy or Policy(), finishing)
 
 
 def is_whole(layout: Layout, target: Path, *, split: int = 0) -> bool:
@@ -234,6 +236,7 @@ class _Run:
         supply: Callable[[Extent], Supply],
         near: Mapping[Digest, Source],
         policy: Policy,
+        finishing: Callable[[Sequence[Outcome]], None] | None,
     ) -> Result:
         """Fetch, finish, rename."""
         self._near = {**near, **self._near}
@@ -246,6 +249,9 @@ class _Run:
         )
         with self._reporter.progress(self._target.name, total) as progress:
             outcomes = self._fetch(supply, policy, progress)
+        ordered = tuple(sorted(outcomes, key=lambda outcome: outcome.path))
+        if finishing is not None:
+            finishing(ordered)
         if self._pieces:
             self._finish_parts()
         else:
@@ -253,7 +259,7 @@ class _Run:
         return Result(
             target=self._target,
             size=self._layout.size,
-            outcomes=tuple(sorted(outcomes, key=lambda outcome: outcome.path)),
+            outcomes=ordered,
             parts=tuple(piece.path for piece in self._pieces),
         )
 
@@ -305,6 +311,7 @@ class _Run:
                     start=claim.offset,
                     size=claim.size,
                     state="cached",
+                    origin=claim.origin,
                 )
 
     def _replace(self, opened: ExitStack, *, used: bool = False) -> None:
@@ -339,7 +346,7 @@ class _Run:
         for extent in self._layout.fetched:
             if self._is_sure(extent):
                 progress.advance(extent.size, cached=True)
-                outcomes.append(_cached(extent))
+                outcomes.append(_cached(extent, self._claims[extent.path].origin))
                 firsts[extent.digest] = extent
         for extent in self._layout.fetched:
             if self._is_sure(extent):
@@ -355,7 +362,9 @@ class _Run:
                 self._part,
                 progress,
                 policy=policy,
-                finished=lambda download: self._journal.done(download.job.extent),
+                finished=lambda download: self._journal.done(
+                    download.job.extent, download.outcome().origin
+                ),
                 tick=self._tick,
             )
             try:
@@ -389,6 +398,7 @@ class _Run:
             sources=(nearest, *supply.sources) if nearest else supply.sources,
             check=supply.check,
             have=claim.size if claim is not None else 0,
+            origin=claim.origin if claim is not None else "",
         )
 
     def _tick(self, transfer: Transfer) -> None:
@@ -483,5 +493,7 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _cached(extent: Extent) -> Outcome:
-    return Outcome(path=extent.path, size=extent.size, state="cached", source=None, fetched=0)
+def _cached(extent: Extent, origin: str) -> Outcome:
+    return Outcome(
+        path=extent.path, size=extent.size, state="cached", source=None, fetched=0, origin=origin
+    )

@@ -86,8 +86,6 @@ def command(
     built = bundle.build(lock, output, ca_bundle=ca_bundle, workers=workers, reporter=voice)
     result = built.result
     signed = signature.sign(result.target, built.sums, signer) if signer else None
-    if signed is None and not result.whole:
-        signature.forget(result.target)
     for outcome in result.fallbacks:
         faults = "; ".join(map(str, outcome.passed_over))
         voice.warn(f"{outcome.path}: taken from {outcome.source}, because {faults}")

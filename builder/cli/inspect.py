@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     airseed inspect bundle.tar --json
     airseed inspect bundle.tar --why libseccomp
     airseed inspect bundle.tar --sbom spdx
+    airseed inspect bundle.tar --provenance
     """,
 )
 @click.argument("source", type=existing_bundle(), default="cluster.lock", metavar="[LOCK|BUNDLE]")
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     type=click.Choice(["spdx", "cyclonedx"]),
     help="Print a bill of materials (SPDX 2.3 or CycloneDX 1.6, JSON).",
 )
+@click.option(
+    "--provenance", is_flag=True, help="Show which source gave what (BUNDLE.provenance.json)."
+)
 @as_json
 @click.pass_obj
 def command(
@@ -43,6 +47,7 @@ def command(
     why: str | None,
     sbom: Literal["spdx", "cyclonedx"] | None,
     *,
+    provenance: bool,
     as_json: bool,
 ) -> None:
     """Show what a lock or bundle holds.
@@ -55,9 +60,14 @@ def command(
     """
     from builder.pipeline import inspect
 
+    asked = [("--why", why), ("--sbom", sbom), ("--provenance", provenance or None)]
+    names = [name for name, value in asked if value is not None]
+    if len(names) > 1:
+        raise UsageError(f"{' and '.join(names)} are two questions", hint="ask one of them")
+    if provenance:
+        _provenance(source, voice, as_json=as_json)
+        return
     if sbom is not None:
-        if why is not None:
-            raise UsageError("--sbom and --why are two questions", hint="ask one of them")
         from builder.pipeline.sbom import render
 
         voice.result(render(source, sbom).rstrip())
@@ -73,6 +83,34 @@ def command(
         voice.json(_value(lock))
     else:
         _show(lock, voice)
+
+
+def _provenance(bundle: Path, voice: Voice, *, as_json: bool) -> None:
+    from builder.pipeline import provenance
+
+    found = provenance.load(bundle)
+    if as_json:
+        voice.json(
+            [
+                {
+                    "path": one.path,
+                    "digest": str(one.digest),
+                    "source": one.source or None,
+                    "passedOver": list(one.passed_over),
+                }
+                for one in found.origins
+            ]
+        )
+        return
+    voice.result(f"{bundle}: made from {found.started} to {found.finished}")
+    _section(
+        voice,
+        ("MEMBER", "SOURCE", "PASSED OVER"),
+        [
+            (one.path, one.source or "an earlier run", "; ".join(one.passed_over))
+            for one in found.origins
+        ],
+    )
 
 
 def _show(lock: Lock, voice: Voice) -> None:

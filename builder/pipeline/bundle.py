@@ -14,6 +14,7 @@ from builder.formats import lock as lock_format
 from builder.formats.text import decode, read_content
 from builder.model.artifact import Blob, Package
 from builder.oci import layout as oci_layout
+from builder.pipeline import provenance, signature
 from builder.sources import built as built_source
 from builder.sources import cache
 from builder.sources import file as file_source
@@ -24,9 +25,10 @@ from builder.sources.package import Signatures
 from builder.sources.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from builder.bundle.download import Source
+    from builder.bundle.download import Outcome, Source
     from builder.bundle.layout import Extent, Layout
     from builder.bundle.writer import Result
     from builder.model.lock import Lock
@@ -91,8 +93,37 @@ def build(
     layout = arrange(lock, content)
     with Access.open(ca_bundle=ca_bundle, pool=workers) as access:
         supplier = _Supplier(lock, kept_beside(lock_path), lock_path.parent, access)
-        result = write(layout, target, supplier.supply, reporter, policy=Policy(workers=workers))
+        result = write(
+            layout,
+            target,
+            supplier.supply,
+            reporter,
+            policy=Policy(workers=workers),
+            finishing=_SideFiles(lock_path, target, layout).write,
+        )
     return Built(lock=lock, result=result, sums=layout.sums)
+
+
+class _SideFiles:
+    """Puts right what lies beside a bundle that is about to get its name."""
+
+    def __init__(self, lock: Path, target: Path, layout: Layout) -> None:
+        self._lock = lock
+        self._target = target
+        self._layout = layout
+        self._started = provenance.now()
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Write down where all came from; drop the signature of what was there before."""
+        provenance.record(
+            self._target,
+            outcomes,
+            digests={extent.path: extent.digest for extent in self._layout.extents},
+            sums=self._layout.sums,
+            lock=self._lock,
+            started=self._started,
+        )
+        signature.forget(self._target)
 
 
 class _Supplier:

@@ -91,7 +91,7 @@ def sign(bundle: Path, sums: bytes, signer: Signer) -> Path:
 
 
 def forget(bundle: Path) -> None:
-    """Remove a signature that was of another bundle of that name."""
+    """Remove the signature of a bundle that is about to be replaced."""
     beside(bundle).unlink(missing_ok=True)
 
 

@@ -82,7 +82,7 @@ class Killer:
         requests = self.scene.upstream.requests[before:]
         self.tally.fetched += sum(stages.bytes_for(one, requests) for one in self.stage.blobs)
         self.complain(not self.stage.is_right(self.scene), "the bundle has other bytes")
-        left = self.scene.names - {"cluster.yaml", "cluster.lock", "cluster.lock.d", "bundle.tar"}
+        left = self.scene.names - stages.LEFT
         self.complain(left, f"left behind: {left}")
 
     @property

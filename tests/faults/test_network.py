@@ -233,7 +233,7 @@ def unlike(stage: Stage, scene: Scene, case: Case) -> list[str]:
     """Give what is wrong with the result."""
     if case.phase == "bundle":
         wrong = [] if stage.is_right(scene) else ["the bundle has other bytes"]
-        left = scene.names - {"cluster.yaml", "cluster.lock", "cluster.lock.d", "bundle.tar"}
+        left = scene.names - stages.LEFT
         return wrong + ([f"left behind: {sorted(left)}"] if left else [])
     made = lock_format.parse(scene.lock_path.read_text(), "cluster.lock")
     was, now = ({(c.path, c.digest) for c in one.contents} for one in (stage.lock, made))

@@ -211,4 +211,4 @@ def test_damaged_metadata_is_named(
 
 def test_two_questions_at_once(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["inspect", str(stage.bundle), "--sbom", "spdx", "--why", "socat"]) == 2
-    assert capsys.readouterr().err.startswith("error: --sbom and --why are two questions\n")
+    assert capsys.readouterr().err.startswith("error: --why and --sbom are two questions\n")

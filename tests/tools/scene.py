@@ -33,6 +33,14 @@ if TYPE_CHECKING:
 SCALE = 0.02
 """Of the real sizes: some 12 MB in some 110 members."""
 AIRSEED = (sys.executable, "-m", "builder")
+LEFT = {
+    "cluster.yaml",
+    "cluster.lock",
+    "cluster.lock.d",
+    "bundle.tar",
+    "bundle.tar.provenance.json",
+}
+"""All that locking and bundling leave, once they are done."""
 _OK = range(200, 207)
 _PATIENCE = 120
 """Seconds that no command takes, however slow the machine."""

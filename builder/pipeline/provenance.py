@@ -1,0 +1,109 @@
+"""Provenance: which source gave which artifact, in a file beside the bundle.
+
+The bundle is the same whichever mirror answered, so what is different each time can't be part of
+it. The file is the builder's own account: it proves nothing, the digests in the lock do.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from builder import disk
+from builder.bundle.layout import SUMS_PATH
+from builder.bundle.reader import open_bundle
+from builder.errors import StorageError, VerificationError
+from builder.formats import provenance as provenance_format
+from builder.formats.provenance import Origin, Provenance
+from builder.formats.text import decode
+from builder.model.digest import Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from builder.bundle.download import Outcome
+
+SUFFIX = ".provenance.json"
+_LIMIT = 256 << 20
+
+
+def beside(bundle: Path) -> Path:
+    """Give its usual place: bundle.tar.provenance.json beside bundle.tar."""
+    return bundle.with_name(bundle.name + SUFFIX)
+
+
+def now() -> str:
+    """Give the time in RFC 3339 form."""
+    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def record(
+    bundle: Path,
+    outcomes: Iterable[Outcome],
+    *,
+    digests: Mapping[str, Digest],
+    sums: bytes,
+    lock: Path,
+    started: str,
+) -> Path:
+    """Write down where the members of a new bundle came from; give the file's place.
+
+    ``digests`` has every member of the lock by path. Raise StorageError.
+    """
+    path = beside(bundle)
+    kept = f"{lock.name}.d"
+    origins = tuple(
+        Origin(
+            path=one.path,
+            digest=digests[one.path],
+            source=_shown(one.origin, lock.with_name(kept)),
+            passed_over=tuple(map(str, one.passed_over)),
+        )
+        for one in sorted(outcomes, key=lambda one: one.path)
+    )
+    made = Provenance(
+        bundle=bundle.name,
+        sums=Digest.of(sums),
+        lock=digests["cluster.lock"],
+        started=started,
+        finished=now(),
+        origins=origins,
+    )
+    disk.put(path, provenance_format.write(made))
+    return path
+
+
+def load(bundle: Path) -> Provenance:
+    """Read the account of a bundle, and check that it is of this one.
+
+    Raises:
+        StorageError: there is none, or it cannot be read.
+        DocumentError: it is something else.
+        VerificationError: it is of another bundle.
+    """
+    path = beside(bundle)
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LIMIT)
+    except OSError as error:
+        raise StorageError(
+            (error.strerror or str(error)).lower(),
+            where=str(path),
+            hint="airseed bundle writes it while it makes a bundle; copy it along",
+        ) from error
+    found = provenance_format.parse(decode(content, str(path)), str(path))
+    with open_bundle(bundle) as opened:
+        sums = Digest.of(opened.read(SUMS_PATH, _LIMIT))
+    if sums != found.sums:
+        raise VerificationError(
+            "this is of another bundle", where=str(path), expected=f"one whose SHA256SUMS is {sums}"
+        )
+    return found
+
+
+def _shown(origin: str, kept: Path) -> str:
+    """Show a source without the folders of this machine."""
+    if origin.startswith(f"{kept}/"):
+        return f"{kept.name}/{Path(origin).name}"
+    return origin

@@ -1,0 +1,134 @@
+"""Which source gave which artifact: written while bundling, shown by ``inspect --provenance``."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import tarfile
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from builder.cli.root import run
+from builder.formats import lock as lock_format
+from builder.lab.faults import Drip, Status
+from builder.model.artifact import Blob
+from builder.model.digest import Digest
+
+if TYPE_CHECKING:
+    from scene import Scene
+
+
+def shown(scene: Scene, *words: str) -> dict[str, dict[str, Any]]:
+    """Give what ``inspect --provenance`` says, by path."""
+    ran = scene.run("inspect", "bundle.tar", "--provenance", "--json", *words)
+    assert (ran.code, ran.err) == (0, "")
+    return {one["path"]: one for one in json.loads(ran.out)}
+
+
+def test_every_artifact_has_its_source(scene: Scene) -> None:
+    assert scene.lock().code == 0
+    assert scene.bundle().code == 0
+    lock = lock_format.read(scene.lock_path)
+    found = shown(scene)
+    assert {path: one["digest"] for path, one in found.items()} == {
+        one.path: str(one.digest) for one in lock.contents
+    }
+    for one in lock.contents:
+        source = found[one.path]["source"]
+        if one.kept:
+            assert source == f"cluster.lock.d/{one.digest.hex}"
+        elif isinstance(one, Blob):
+            assert source == f"{one.sources[0]}@{one.digest}"
+        else:
+            # the lab's google has lost some packages, as the real one has
+            assert source in one.sources
+            passed = len(found[one.path]["passedOver"])
+            assert passed == one.sources.index(source)
+    text = (scene.folder / "bundle.tar.provenance.json").read_text("utf-8")
+    assert str(scene.folder) not in text
+    statement = json.loads(text)
+    assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
+    with tarfile.open(scene.bundle_path) as tar:
+        sums = tar.extractfile("SHA256SUMS")
+        assert sums is not None
+        digest = Digest.of(sums.read())
+    assert statement["subject"] == [{"name": "SHA256SUMS", "digest": {"sha256": digest.hex}}]
+
+
+def test_a_fallback_is_told_with_its_reason(scene: Scene) -> None:
+    assert scene.lock().code == 0
+    package = next(p for p in lock_format.read(scene.lock_path).packages if len(p.sources) > 1)
+    parts = urlsplit(package.sources[0])
+    scene.upstream.faults.add(Status(404), host=parts.hostname or "", path=parts.path)
+    assert scene.bundle().code == 0
+    one = shown(scene)[package.path]
+    assert one["source"] == package.sources[1]
+    assert len(one["passedOver"]) == 1
+    assert "404" in one["passedOver"][0]
+    ran = scene.run("inspect", "bundle.tar", "--provenance")
+    assert re.search(
+        rf"^{re.escape(package.path)} +{re.escape(package.sources[1])} +.*404",
+        ran.out,
+        re.MULTILINE,
+    )
+
+
+def test_a_killed_run_is_remembered(scene: Scene) -> None:
+    """What an earlier run fetched has its source, though this one did not ask for it."""
+    assert scene.lock().code == 0
+    scene.upstream.faults.add(Drip(piece=1 << 14, pause=0.05), path="*/blobs/*")
+    with scene.start("bundle", "cluster.lock") as process:
+        journal = scene.folder / "bundle.tar.journal"
+        while not journal.exists() or journal.read_text("utf-8").count('"done"') < 40:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert not (scene.folder / "bundle.tar.provenance.json").exists()
+    scene.upstream.faults.clear()
+    ran = scene.bundle()
+    assert ran.code == 0
+    found = shown(scene)
+    unknown = [path for path, one in found.items() if one["source"] is None]
+    # at most what was whole, but not yet called so, when the run was killed
+    assert len(unknown) <= 8
+    asked = " ".join(one.path for one in ran.requests)
+    earlier = [p for p, one in found.items() if one["source"] and p.rpartition("/")[2] not in asked]
+    assert len(earlier) > 30
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "message"),
+    [
+        (None, 1, "error: {path}: no such file or directory\n"),
+        (b"{}", 3, "error: {path}: 1 mistake\n  this is no provenance of a bundle\n"),
+        (b"\xff", 3, "error: {path}: 1 mistake\n"),
+    ],
+)
+def test_what_is_no_provenance(
+    scene: Scene, content: bytes | None, code: int, message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert scene.lock().code == 0
+    assert scene.bundle().code == 0
+    path = scene.folder / "bundle.tar.provenance.json"
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+    assert run(["inspect", str(scene.bundle_path), "--provenance"]) == code
+    assert capsys.readouterr().err.startswith(message.format(path=path))
+
+
+def test_the_account_of_another_bundle(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    assert scene.lock().code == 0
+    assert scene.bundle().code == 0
+    path = scene.folder / "bundle.tar.provenance.json"
+    value = json.loads(path.read_text("utf-8"))
+    value["subject"][0]["digest"]["sha256"] = "0" * 64
+    path.write_text(json.dumps(value), "utf-8")
+    assert run(["inspect", str(scene.bundle_path), "--provenance"]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {path}: this is of another bundle\n")
