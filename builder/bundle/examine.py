@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder.bundle import tar
+from builder.bundle.delta import MAGIC
 from builder.bundle.hashing import Item, hash_all
 from builder.bundle.layout import (
+    DELTA_PATH,
     LOCK_HEADER,
     LOCK_PATH,
     README_PATH,
@@ -37,10 +39,12 @@ if TYPE_CHECKING:
 
     from builder.bundle.hashing import Inspect
     from builder.bundle.layout import Extent, Piece
+    from builder.model.artifact import Content
     from builder.report import Reporter
 
 LOCK_LIMIT = 64 << 20
 _SUMS_LIMIT = 256 << 20
+_DELTA_LIMIT = 64 << 20
 _SLIGHT = 8
 """Bytes in which SHA256SUMS may differ and still be the damaged one; another digest differs in
 some sixty."""
@@ -53,11 +57,13 @@ class Examination:
     layout: Layout | None
     """What the bundle should be; None when its lock cannot be trusted."""
     faults: tuple[Fault, ...]
+    elsewhere: tuple[Content, ...] = ()
+    """What a delta lacks, by its own word."""
 
 
 def examine(
     bundle: TarBundle | FolderBundle,
-    plan: Callable[[bytes], Layout],
+    plan: Callable[[bytes, bytes | None], Layout],
     reporter: Reporter,
     *,
     workers: int | None = None,
@@ -65,7 +71,8 @@ def examine(
 ) -> Examination:
     """Check every byte of a bundle; all faults are found in one run.
 
-    ``plan`` computes the layout from a lock's text and raises AirseedError. ``inspect`` is called
+    ``plan`` computes the layout from the texts of the lock and, of a delta, of DELTA.txt; it raises
+    AirseedError. ``inspect`` is called
     with path and content of each right member, from several threads; see ``hashing.hash_all``.
     Raise what ``plan`` raises when the lock is undamaged and still no good.
     """
@@ -75,8 +82,9 @@ def examine(
     except VerificationError as error:
         return Examination(layout=None, faults=(*error.faults, _UNKNOWN))
     layout, failure = None, None
+    delta = view.delta(len(lock))
     try:
-        layout = plan(lock)
+        layout = plan(lock, delta)
     except AirseedError as error:
         failure = error
     digest = Digest.of(lock)
@@ -87,7 +95,7 @@ def examine(
         if failure is not None and _lock_line(sums) == digest.hex:
             raise failure
         layout = None
-        faults, items = view.survey(sums)
+        faults, items = view.survey(sums, delta)
         faults.append(
             Fault(
                 where=LOCK_PATH, what=f"has the digest {digest}", expected="the one in SHA256SUMS"
@@ -97,7 +105,12 @@ def examine(
     total = sum(item.size for item in items)
     with reporter.progress(bundle.path.name, total) as progress:
         faults += hash_all(items, progress, workers=workers, inspect=inspect)
-    return Examination(layout=layout, faults=tuple(sorted(set(faults), key=_place(layout))))
+    there = {item.path for item in items}
+    return Examination(
+        layout=layout,
+        faults=tuple(sorted(set(faults), key=_place(layout))),
+        elsewhere=tuple(one for one in layout.left_out if one.path not in there) if layout else (),
+    )
 
 
 def examine_parts(
@@ -190,16 +203,20 @@ def entries(sums: bytes) -> tuple[dict[str, Digest], list[Fault]]:
 
 
 def _survey(
-    members: dict[str, Callable[[Digest], Item]], sums: bytes
+    members: dict[str, Callable[[Digest], Item]], sums: bytes, delta: bytes | None
 ) -> tuple[list[Fault], list[Item]]:
     """Compare what is there with SHA256SUMS."""
     listed, faults = entries(sums)
     faults += [
         Fault(where=path, what="is not in SHA256SUMS")
         for path in members
-        if path not in listed and path != SUMS_PATH
+        if path not in listed and path not in {SUMS_PATH, DELTA_PATH}
     ]
-    faults += [Fault(where=path, what="is missing") for path in listed if path not in members]
+    faults += [
+        Fault(where=path, what="is missing")
+        for path, digest in listed.items()
+        if path not in members and digest.hex.encode() not in (delta or b"")
+    ]
     return faults, [make(listed[path]) for path, make in members.items() if path in listed]
 
 
@@ -221,6 +238,22 @@ class _Tar:
             what = str(error)
         faults.append(Fault(where=LOCK_PATH, what=f"the member at its place {what}"))
         raise VerificationError("no lock", faults=faults)
+
+    def delta(self, lock: int) -> bytes | None:
+        """Read DELTA.txt, which stands behind a lock of so many bytes; None if there is none.
+
+        Its header may be damaged, or its content: never both by one fault.
+        """
+        place = LOCK_HEADER + tar.BLOCK + lock + tar.padding(lock)
+        start = self._bundle.at(place, tar.BLOCK + len(MAGIC))
+        named = start.startswith(f"{DELTA_PATH}\0".encode())
+        if not named and start[tar.BLOCK :] != MAGIC.encode():
+            return None
+        try:
+            _, size, _ = tar.read_header(start[: tar.BLOCK])
+        except ValueError:
+            size = _DELTA_LIMIT
+        return self._bundle.at(place + tar.BLOCK, min(size, _DELTA_LIMIT)).partition(b"\0")[0]
 
     def _front(self) -> Iterator[Fault]:
         """Give what is wrong before the lock, for when the lock cannot be read."""
@@ -260,7 +293,7 @@ class _Tar:
             self._item(extent) for extent in layout.extents if extent.offset < bundle.size
         ]
 
-    def survey(self, sums: bytes) -> tuple[list[Fault], list[Item]]:
+    def survey(self, sums: bytes, delta: bytes | None) -> tuple[list[Fault], list[Item]]:
         """Compare with SHA256SUMS alone."""
         members, faults = self._bundle.walk()
 
@@ -273,7 +306,7 @@ class _Tar:
                 open=lambda: self._bundle.region(member.offset, member.size),
             )
 
-        more, items = _survey({path: maker(path) for path in members}, sums)
+        more, items = _survey({path: maker(path) for path in members}, sums, delta)
         return faults + more, items
 
     def _piece(self, piece: Piece) -> Iterator[Fault]:
@@ -321,12 +354,15 @@ class _Folder:
     def compare(self, layout: Layout) -> tuple[list[Fault], list[Item]]:
         """Compare the files that are there with the layout's; give what is to be hashed."""
         faults = list(self._faults)
-        expected = {extent.path: extent for extent in layout.extents}
+        expected: dict[str, Extent | Content] = {one.path: one for one in layout.extents}
+        expected |= {content.path: content for content in layout.left_out}
+        left = {content.path for content in layout.left_out}
         items = []
         for path, extent in expected.items():
             member = self._members.get(path)
             if member is None:
-                faults.append(Fault(where=path, what="is missing"))
+                if path not in left:
+                    faults.append(Fault(where=path, what="is missing"))
             elif member.size != extent.size:
                 faults.append(
                     Fault(
@@ -344,14 +380,18 @@ class _Folder:
         ]
         return faults, items
 
-    def survey(self, sums: bytes) -> tuple[list[Fault], list[Item]]:
+    def survey(self, sums: bytes, delta: bytes | None) -> tuple[list[Fault], list[Item]]:
         """Compare with SHA256SUMS alone."""
 
         def maker(path: str) -> Callable[[Digest], Item]:
             return lambda digest: self._item(path, self._members[path].size, digest)
 
-        faults, items = _survey({path: maker(path) for path in self._members}, sums)
+        faults, items = _survey({path: maker(path) for path in self._members}, sums, delta)
         return [*self._faults, *faults], items
+
+    def delta(self, _lock: int) -> bytes | None:
+        """Read DELTA.txt; None if there is none."""
+        return self._read(DELTA_PATH, _DELTA_LIMIT) if DELTA_PATH in self._members else None
 
     def _item(self, path: str, size: int, digest: Digest) -> Item:
         return Item(path=path, size=size, digest=digest, open=lambda: self._bundle.raw(path))

@@ -6,8 +6,9 @@ two builds are the same. What format 1 fixes: the README, the order of members (
 files only (no folder entries), one time stamp, mode and owner, two zero blocks at the end and
 zeros up to a multiple of ``tar.RECORD``.
 
-Order: README.txt, cluster.lock, SHA256SUMS, then small things before large ones, so that the
-beginning of the file says what it is and holds all that a node needs to read first.
+Order: README.txt, cluster.lock, (of a delta, DELTA.txt,) SHA256SUMS, then small things before
+large ones, so that the beginning of the file says what it is and holds all that a node needs to
+read first.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 README_PATH = "README.txt"
 LOCK_PATH = "cluster.lock"
+DELTA_PATH = "DELTA.txt"
 SUMS_PATH = "SHA256SUMS"
 LOCK_HEADER = tar.BLOCK + len(README) + tar.padding(len(README))
 """Where the header of cluster.lock stands: the README before it never changes."""
@@ -83,13 +85,17 @@ class Layout:
     size: int
     """Of the whole tar."""
     sums: bytes
-    """The content of SHA256SUMS."""
+    """The content of SHA256SUMS; a delta has that of its whole bundle."""
+    delta: bytes = b""
+    """The content of DELTA.txt; empty for a whole bundle."""
+    left_out: tuple[Content, ...] = ()
+    """What a delta lacks; see ``bundle.delta``."""
     _by_path: dict[str, Extent] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def digest(self) -> Digest:
         """Name this layout: SHA256SUMS has every path and, by the lock's digest, every size."""
-        return Digest.of(self.sums)
+        return Digest.of(self.sums + self.delta)
 
     @property
     def fetched(self) -> tuple[Extent, ...]:
@@ -142,29 +148,32 @@ def plan(lock: Lock, content: bytes, texts: Mapping[str, bytes]) -> Layout:
     if faults:
         raise DocumentError(LOCK_PATH, sorted(faults))
     wanted.sort(key=lambda pair: (_rank(*pair), pair[0]))
-    members: list[tuple[str, bytes | Content]] = [
-        (README_PATH, README),
-        (LOCK_PATH, content),
-        *wanted,
+    members: list[tuple[str, bytes | Content, Digest]] = [
+        (path, item, _digest(item))
+        for path, item in ((README_PATH, README), (LOCK_PATH, content), *wanted)
     ]
-    digests = [_digest(item) for _, item in members]
-    sums = "".join(
-        f"{digest.hex}  {path}\n" for (path, _), digest in zip(members, digests, strict=True)
-    ).encode()
-    members.insert(2, (SUMS_PATH, sums))
-    digests.insert(2, Digest.of(sums))
+    sums = "".join(f"{digest.hex}  {path}\n" for path, _, digest in members).encode()
+    members.insert(2, (SUMS_PATH, sums, Digest.of(sums)))
+    extents, size = place(members)
+    return Layout(extents=extents, size=size, sums=sums)
+
+
+def place(
+    members: Iterable[tuple[str, bytes | Content, Digest]],
+) -> tuple[tuple[Extent, ...], int]:
+    """Put members one after the other; give where they stand, and the length of the tar."""
     extents = []
-    place = 0
-    for (path, item), digest in zip(members, digests, strict=True):
+    start = 0
+    for path, item, digest in members:
         size = len(item) if isinstance(item, bytes) else item.size
-        offset = place + len(tar.header(path, size))
+        offset = start + len(tar.header(path, size))
         extent = Extent(
-            path=path, header=place, offset=offset, size=size, digest=digest, content=item
+            path=path, header=start, offset=offset, size=size, digest=digest, content=item
         )
         extents.append(extent)
-        place = extent.end
-    end = place + 2 * tar.BLOCK
-    return Layout(extents=tuple(extents), size=end + -end % tar.RECORD, sums=sums)
+        start = extent.end
+    end = start + 2 * tar.BLOCK
+    return tuple(extents), end + -end % tar.RECORD
 
 
 def complaint(path: str) -> str | None:

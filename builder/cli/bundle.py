@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from builder.cli.amounts import size
-from builder.cli.verb import as_json, ca_bundle, catalogs, existing, verb
+from builder.cli.verb import (
+    as_json,
+    ca_bundle,
+    catalogs,
+    existing,
+    existing_bundle,
+    part_size,
+    verb,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,10 +31,16 @@ if TYPE_CHECKING:
     airseed bundle cluster.lock
     airseed bundle cluster.yaml
     airseed bundle cluster.lock -o /srv/cluster.tar --workers 8
+    airseed bundle cluster.lock --base ../march/bundle.tar
+    airseed bundle cluster.lock --split 4GB
+    airseed bundle cluster.lock --have inventory.json
+    airseed bundle delta.tar --base ../march/bundle.tar -o bundle.tar
     airseed bundle cluster.lock --sign secrets/signing-key.asc
     """,
 )
-@click.argument("source", type=existing(), default="cluster.lock", metavar="[LOCK|CLUSTER]")
+@click.argument(
+    "source", type=existing_bundle(), default="cluster.lock", metavar="[LOCK|CLUSTER|BUNDLE]"
+)
 @click.option(
     "-o",
     "--output",
@@ -41,6 +55,28 @@ if TYPE_CHECKING:
     show_default=True,
     metavar="N",
     help="At most so many downloads at once; fewer when a server asks for it.",
+)
+@click.option(
+    "--base",
+    "bases",
+    type=existing_bundle(),
+    multiple=True,
+    metavar="BUNDLE",
+    help="Take from an earlier bundle what it has, checked by digest; may be repeated.",
+)
+@click.option(
+    "--have",
+    "haves",
+    type=existing(),
+    multiple=True,
+    metavar="FILE",
+    help="Make a delta: leave out what this inventory has (airseed inventory); may be repeated.",
+)
+@click.option(
+    "--split",
+    type=part_size,
+    metavar="SIZE",
+    help="Write parts of this size (4GB, 700M) that `cat` joins, and their checksums.",
 )
 @click.option(
     "--sign",
@@ -61,20 +97,24 @@ if TYPE_CHECKING:
 def command(
     voice: Voice,
     source: Path,
+    *,
     output: Path | None,
     workers: int,
+    bases: tuple[Path, ...],
+    haves: tuple[Path, ...],
+    split: int | None,
     sign: Path | None,
     passphrase_file: Path | None,
     catalogs: tuple[Path, ...],
     ca_bundle: Path | None,
-    *,
     as_json: bool,
 ) -> None:
     """Fetch what a lock names into one file.
 
     Reads LOCK (default: cluster.lock); every byte is checked against it. Whatever interrupts it,
     the same command goes on where it stopped. Given a cluster.yaml, it locks first if there is
-    no lock yet or if the lock is for something else.
+    no lock yet or if the lock is for something else. Given a bundle, it makes the whole bundle of
+    the lock inside: of a delta, together with --base.
     """
     from builder.pipeline import bundle, signature
 
@@ -83,7 +123,16 @@ def command(
     lock = source
     if source.suffix in {".yaml", ".yml"}:
         lock = _lock(source, catalogs, ca_bundle, voice)
-    built = bundle.build(lock, output, ca_bundle=ca_bundle, workers=workers, reporter=voice)
+    built = bundle.build(
+        lock,
+        output,
+        ca_bundle=ca_bundle,
+        workers=workers,
+        bases=bases,
+        haves=haves,
+        split=split or 0,
+        reporter=voice,
+    )
     result = built.result
     signed = signature.sign(result.target, built.sums, signer) if signer else None
     for outcome in result.fallbacks:
@@ -93,20 +142,31 @@ def command(
         voice.json(
             {
                 "bundle": str(result.target),
+                "parts": [str(part) for part in result.parts],
                 "size": result.size,
+                "alreadyThere": result.whole,
                 "fetched": result.fetched,
+                "reused": result.reused,
+                "leftOut": sum(content.size for content in built.left_out),
                 "fallbacks": [outcome.path for outcome in result.fallbacks],
                 "signature": str(signed) if signed else None,
             }
         )
         return
+    name = f"{result.target} in {len(result.parts)} parts" if result.parts else str(result.target)
     if result.whole:
         voice.say(
-            f"{result.target} is there already, made from this lock; "
+            f"{name} is there already, made from this lock; "
             f"airseed verify {result.target} proves that it is whole"
         )
     else:
-        voice.say(f"wrote {result.target}: {size(result.size)}, {size(result.fetched)} fetched")
+        reused = f", {size(result.reused)} reused" if result.reused else ""
+        voice.say(f"wrote {name}: {size(result.size)}, {size(result.fetched)} fetched{reused}")
+    if built.left_out:
+        missing = size(sum(content.size for content in built.left_out))
+        voice.say(f"it is a delta: {len(built.left_out)} artifacts of {missing} are left out")
+    elif haves:
+        voice.say("the other side has nothing of it: this is the whole bundle")
     if signer and signed:
         voice.say(f"wrote {signed}: signed by {signer.key}")
 

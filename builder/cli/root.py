@@ -21,6 +21,7 @@ VERBS = (
     "bundle",
     "verify",
     "inspect",
+    "inventory",
     "secrets",
     "seeds",
     "kubeconfig",

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from builder.cli.amounts import size
-from builder.cli.verb import as_json, existing, verb
+from builder.cli.amounts import quantity, size
+from builder.cli.verb import as_json, existing, existing_bundle, verb
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,17 +15,27 @@ if TYPE_CHECKING:
 
     from builder.cli.voice import Voice
     from builder.errors import Fault
+    from builder.pipeline.verify import Verdict
 
 
 @verb(
     "verify",
     examples="""
     airseed verify bundle.tar
+    airseed verify bundle.tar.sha256
     airseed verify /srv/unpacked --json
     airseed verify bundle.tar --require-signature --key site.asc
     """,
 )
-@click.argument("bundle", type=existing(folder=True), default="bundle.tar", metavar="[BUNDLE]")
+@click.argument("bundle", type=existing_bundle(), default="bundle.tar", metavar="[BUNDLE]")
+@click.option(
+    "--have",
+    "haves",
+    type=existing(),
+    multiple=True,
+    metavar="FILE",
+    help="An inventory that must have what a delta leaves out; may be repeated.",
+)
 @click.option(
     "--require-signature", is_flag=True, help="Fail unless one of the keys given signed BUNDLE."
 )
@@ -48,17 +58,19 @@ if TYPE_CHECKING:
 def command(
     voice: Voice,
     bundle: Path,
+    *,
+    haves: tuple[Path, ...],
     keys: tuple[str, ...],
     signature: Path | None,
-    *,
     require_signature: bool,
     as_json: bool,
 ) -> int:
     """Prove that a bundle is whole, offline.
 
-    Checks every digest, signature and reference of BUNDLE, a tar (default: bundle.tar) or the
-    folder that it was unpacked to. All faults are listed at once; with any, the exit code is 1.
-    A signature counts for nothing unless you say whose it must be.
+    Checks every digest, signature and reference of BUNDLE: a tar (default: bundle.tar), its parts
+    (by their checksums, bundle.tar.sha256), or the folder that it was unpacked to. All faults are
+    listed at once; with any, the exit code is 1. A delta is whole together with what it says the
+    other side has. A signature counts for nothing unless you say whose it must be.
     """
     from builder.errors import UsageError, VerificationError
     from builder.pipeline import verify
@@ -72,15 +84,17 @@ def command(
         )
     wanted = pins(keys) if keys else None
     try:
-        result = verify.verify(bundle, reporter=voice, pins=wanted, signature=signature)
+        result = verify.verify(
+            bundle, reporter=voice, haves=haves, pins=wanted, signature=signature
+        )
     except VerificationError as error:
         if not as_json:
             raise
         # no bundle at all; a script wants to read that, too
-        voice.json(_value(bundle, 0, error.faults or (error.fault,), None))
+        voice.json(_value(bundle, error.faults or (error.fault,)))
         return error.exit_code
     if as_json:
-        voice.json(_value(bundle, result.size, result.faults, result.signed_by))
+        voice.json(_value(bundle, result.faults, result))
         return 1 if result.faults else 0
     if result.faults:
         count = len(result.faults)
@@ -91,19 +105,27 @@ def command(
             faults=result.faults,
         )
     voice.say(f"{bundle} is whole: {size(result.size)} checked")
+    if result.elsewhere:
+        missing = sum(content.size for content in result.elsewhere)
+        voice.say(
+            f"it is a delta: {quantity(len(result.elsewhere), 'artifacts')} of {size(missing)} are"
+            " left out, which the other side had when it was made"
+        )
     if result.signed_by:
         voice.say(f"it is signed by {result.signed_by}")
     return 0
 
 
-def _value(
-    bundle: Path, checked: int, faults: Sequence[Fault], signed_by: str | None
-) -> dict[str, Any]:
+def _value(bundle: Path, faults: Sequence[Fault], found: Verdict | None = None) -> dict[str, Any]:
     return {
         "bundle": str(bundle),
         "whole": not faults,
-        "size": checked,
-        "signedBy": signed_by,
+        "size": found.size if found else 0,
+        "signedBy": found.signed_by if found else None,
+        "elsewhere": [
+            {"path": content.path, "digest": str(content.digest), "size": content.size}
+            for content in (found.elsewhere if found else ())
+        ],
         "faults": [
             {
                 "where": fault.where,

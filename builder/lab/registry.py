@@ -11,8 +11,10 @@ import re
 import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qs
 
 from builder.lab.message import Reply, Request, redirect
+from builder.lab.paging import CATALOG, page
 from builder.lab.tokens import Tokens, credentials
 from builder.model.artifact import INDEX_TYPES
 from builder.model.digest import Digest
@@ -124,6 +126,10 @@ class Registry:
             return refusal(405, "UNSUPPORTED", "this registry can only be read")
         if route:
             return self._look_up(request, *route.groups())
+        if request.path == CATALOG:
+            start = f"{self.profile.content}/"
+            known = (name for name in self._shelf.repositories if name.startswith(start))
+            return page(request, "repositories", (name.removeprefix(start) for name in known))
         return _json({}) if request.path == "/v2/" else refusal(404, "NOT_FOUND", "no such page")
 
     def _look_up(self, request: Request, repository: str, kind: str, name: str) -> Reply:
@@ -139,7 +145,9 @@ class Registry:
             return self._counted(request, self._manifest(request, images, name))
         if kind == "blobs":
             return self._blob(request, images, name)
-        return _json({"name": repository, "tags": sorted(images.tags)})
+        if "n" not in parse_qs(request.query):  # the whole list is what most registries give then
+            return _json({"name": repository, "tags": sorted(images.tags)})
+        return page(request, "tags", images.tags, name=repository)
 
     def _refuse(self, request: Request, repository: str) -> Reply | None:
         """Ask for a token or a password where the profile wants one."""
@@ -158,6 +166,8 @@ class Registry:
                 return None
             realm = profile.realm or f"https://{profile.host}/v2/token"
             challenge = f'Bearer realm="{realm}",service="{self.tokens.service}"'
+            if request.path == CATALOG:
+                challenge += ',scope="registry:catalog:*"'
             if repository:
                 challenge += f',scope="repository:{repository}:pull"'
             if header:

@@ -10,15 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from builder.errors import Fault, IncompleteError, VerificationError
-from builder.model.artifact import INDEX_TYPES, MANIFEST_TYPES
+from builder.model.artifact import CONFIG_TYPES, INDEX_TYPES, MANIFEST_TYPES
 from builder.model.digest import Digest
 from builder.model.platform import Platform
 from builder.oci import strict
 
-_CONFIG_TYPES = (
-    "application/vnd.oci.image.config.v1+json",
-    "application/vnd.docker.container.image.v1+json",
-)
 _LAYER_TYPES = (
     "application/vnd.oci.image.layer.v1.tar",
     "application/vnd.oci.image.layer.v1.tar+gzip",
@@ -107,7 +103,7 @@ def parse(content: bytes, media_type: str | None = None, *, where: str = "") -> 
         manifests = reader.descriptors(document, "manifests")
         found = Index(media_type=kind, content=content, digest=digest, manifests=manifests)
     elif kind in MANIFEST_TYPES:
-        config = reader.descriptor(document.get("config"), "config", _CONFIG_TYPES)
+        config = reader.descriptor(document.get("config"), "config", CONFIG_TYPES)
         layers = reader.descriptors(document, "layers", _LAYER_TYPES)
         if config is not None:
             found = Manifest(

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder.bundle import layout as bundle_layout
+from builder.bundle.base import contents
+from builder.bundle.delta import without
+from builder.bundle.examine import LOCK_LIMIT
+from builder.bundle.layout import LOCK_PATH, README_PATH
+from builder.bundle.reader import open_bundle
+from builder.bundle.split import target_of
 from builder.bundle.transfer import Policy
 from builder.bundle.writer import Supply, write
-from builder.errors import UsageError
+from builder.errors import StorageError, UsageError, VerificationError
+from builder.formats import inventory as inventory_format
 from builder.formats import lock as lock_format
 from builder.formats.text import decode, read_content
 from builder.model.artifact import Blob, Package
 from builder.oci import layout as oci_layout
 from builder.pipeline import provenance, signature
+from builder.rpm.keys import KEYS_LIMIT
 from builder.sources import built as built_source
 from builder.sources import cache
 from builder.sources import file as file_source
@@ -25,16 +35,20 @@ from builder.sources.package import Signatures
 from builder.sources.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from builder.bundle.download import Outcome, Source
     from builder.bundle.layout import Extent, Layout
+    from builder.bundle.reader import FolderBundle, TarBundle
     from builder.bundle.writer import Result
+    from builder.model.artifact import Content
+    from builder.model.digest import Digest
     from builder.model.lock import Lock
     from builder.report import Reporter
 
 NAME = "bundle.tar"
+DELTA = "delta.tar"
 _USUAL = "cluster"
 
 
@@ -46,11 +60,18 @@ class Built:
     result: Result
     sums: bytes
     """Its SHA256SUMS, which is what a signature covers."""
+    left_out: tuple[Content, ...] = ()
+    """What the other side has, so that this lacks it."""
 
 
 def beside(lock: Path) -> Path:
     """Give a bundle's usual place: bundle.tar beside cluster.lock, NAME.tar beside NAME.lock."""
     return lock.with_name(NAME if lock.stem == _USUAL else f"{lock.stem}.tar")
+
+
+def delta_beside(lock: Path) -> Path:
+    """Give a delta's usual place: delta.tar beside cluster.lock, NAME.delta.tar otherwise."""
+    return lock.with_name(DELTA if lock.stem == _USUAL else f"{lock.stem}.{DELTA}")
 
 
 def kept_beside(lock: Path) -> Store:
@@ -73,35 +94,45 @@ def build(
     reporter: Reporter,
     ca_bundle: Path | None = None,
     workers: int = Policy.workers,
+    bases: Sequence[Path] = (),
+    haves: Sequence[Path] = (),
+    split: int = 0,
 ) -> Built:
     """Make the bundle of a lock.
 
+    ``lock_path`` may be a bundle, whose lock and bytes are taken; with a delta and what it was
+    made against as base this gives the whole bundle. ``bases`` are earlier bundles whose bytes
+    are used where they are right, in order; a bundle that has the target's name already is one
+    of them. ``haves`` are inventories, of what the bundle leaves out then. ``split`` is the bytes
+    of a part.
+
     Raises:
-        DocumentError: the lock is wrong.
-        UsageError: the lock and the bundle are the same file.
+        DocumentError: the lock or an inventory is wrong.
+        UsageError: the lock and the bundle are the same file, or there would be too many parts.
         StorageError: the disk does not take it, or a file beside the lock is missing.
         UnavailableError: artifacts could not be had; all others are kept for the next run.
         VerificationError: RPMs are not signed by the keys that the lock names.
     """
-    target = target or beside(lock_path)
-    if target.is_dir():
-        target = target / beside(lock_path).name
-    if target.resolve() == lock_path.resolve():
-        raise UsageError("the bundle would overwrite the lock", where=str(target))
-    content = read_content(lock_path)
-    lock = lock_format.parse(decode(content, str(lock_path)), str(lock_path))
-    layout = arrange(lock, content)
-    with Access.open(ca_bundle=ca_bundle, pool=workers) as access:
-        supplier = _Supplier(lock, kept_beside(lock_path), lock_path.parent, access)
+    target = _target(lock_path, target, delta=bool(haves))
+    held = {digest for path in haves for digest in inventory_format.read(path).digests}
+    with ExitStack() as opened:
+        content, bundle = _lock_text(lock_path, opened)
+        lock = lock_format.parse(decode(content, str(lock_path)), str(lock_path))
+        layout = without(arrange(lock, content), held)
+        near = _near(((bundle,) if bundle else ()), bases, target, opened)
+        access = opened.enter_context(Access.open(ca_bundle=ca_bundle, pool=workers))
+        supplier = _Supplier(lock, lock_path, access, bundle)
         result = write(
             layout,
             target,
             supplier.supply,
             reporter,
+            near=near,
             policy=Policy(workers=workers),
+            split=split,
             finishing=_SideFiles(lock_path, target, layout).write,
         )
-    return Built(lock=lock, result=result, sums=layout.sums)
+    return Built(lock=lock, result=result, sums=layout.sums, left_out=layout.left_out)
 
 
 class _SideFiles:
@@ -126,16 +157,88 @@ class _SideFiles:
         signature.forget(self._target)
 
 
+def _target(lock_path: Path, target: Path | None, *, delta: bool) -> Path:
+    """Say where the bundle goes; raise UsageError where it may not."""
+    usual = delta_beside(lock_path) if delta else beside(lock_path)
+    if target is None and (lock_path.is_dir() or not _is_lock(lock_path)):
+        raise UsageError(
+            "where should the bundle that is made of this go?",
+            where=str(lock_path),
+            hint="say it with -o FILE",
+        )
+    target = target or usual
+    if target.is_dir():
+        target = target / usual.name
+    if target.resolve() == lock_path.resolve():
+        raise UsageError("the bundle would overwrite the lock", where=str(target))
+    return target
+
+
+def _is_lock(path: Path) -> bool:
+    """Tell a lock, which begins with a brace, from a bundle; an error is for who reads it."""
+    if target_of(path) is not None:
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(len(README_PATH)) != README_PATH.encode()
+    except OSError:
+        return True
+
+
+def _lock_text(path: Path, opened: ExitStack) -> tuple[bytes, TarBundle | FolderBundle | None]:
+    """Read a lock, or that of a bundle, which stays open."""
+    if not path.is_dir() and _is_lock(path):
+        return read_content(path), None
+    bundle = open_bundle(path)
+    opened.enter_context(bundle)
+    return bundle.read(LOCK_PATH, LOCK_LIMIT), bundle
+
+
+def _near(
+    first: Iterable[TarBundle | FolderBundle],
+    bases: Sequence[Path],
+    target: Path,
+    opened: ExitStack,
+) -> dict[Digest, Source]:
+    """Give what earlier bundles hold, the first one first; what has the target's name, last."""
+    found: dict[Digest, Source] = {}
+
+    def add(base: Path) -> None:
+        bundle = open_bundle(base)
+        opened.enter_context(bundle)
+        found.update({**contents(bundle), **found})
+
+    for bundle in first:
+        found.update(contents(bundle))
+    for base in bases:
+        add(base)
+    with contextlib.suppress(VerificationError, StorageError):  # it may be anything
+        if target.is_file() or target_of(target) is not None:
+            add(target)
+    return found
+
+
 class _Supplier:
     """Says where each artifact of one lock comes from."""
 
-    def __init__(self, lock: Lock, kept: Store, folder: Path, access: Access) -> None:
-        self._kept = kept
-        self._folder = folder
+    def __init__(
+        self,
+        lock: Lock,
+        path: Path,
+        access: Access,
+        bundle: TarBundle | FolderBundle | None,
+    ) -> None:
+        self._kept = kept = kept_beside(path)
+        self._folder = path.parent
         self._access = access
         self._workshop = built_source.workshop(cache.folder(), access.client)
         files = {file.path: file.digest for file in lock.files}
-        self._signatures = Signatures(lock, lambda path: kept.read(files[path]))
+        self._signatures = Signatures(
+            lock,
+            lambda path: (
+                kept.read(files[path]) if bundle is None else bundle.read(path, KEYS_LIMIT)
+            ),
+        )
 
     def supply(self, extent: Extent) -> Supply:
         """Give the sources of an artifact, the bytes beside the lock first."""

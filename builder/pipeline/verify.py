@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from builder.bundle.examine import examine
+from builder.bundle.delta import recover, without
+from builder.bundle.examine import examine, examine_parts
 from builder.bundle.part import storage_error
 from builder.bundle.reader import TarBundle, open_bundle
 from builder.errors import DocumentError, Fault, StorageError, VerificationError
+from builder.formats import inventory as inventory_format
 from builder.formats import lock as lock_format
 from builder.formats.manifests import find_images
 from builder.formats.text import decode
@@ -30,11 +32,11 @@ from builder.sources.package import Signatures
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from builder.bundle.layout import Layout
     from builder.bundle.reader import FolderBundle
-    from builder.model.artifact import File, Package
+    from builder.model.artifact import Content, File, Package
     from builder.model.lock import Lock
     from builder.pipeline.signature import Pins
     from builder.report import Reporter
@@ -52,6 +54,8 @@ class Verdict:
     size: int
     """Bytes of all members that the lock names."""
     faults: tuple[Fault, ...]
+    elsewhere: tuple[Content, ...] = ()
+    """What a delta lacks, because the other side had it."""
     signed_by: str | None = None
     """The fingerprint of the pinned key that signed it; None where none was asked for."""
 
@@ -61,22 +65,30 @@ def verify(
     *,
     reporter: Reporter,
     workers: int | None = None,
+    haves: Sequence[Path] = (),
     pins: Pins | None = None,
     signature: Path | None = None,
 ) -> Verdict:
-    """Check a bundle, tar or unpacked folder; all faults are found in one run.
+    """Check a bundle: a tar, its parts or an unpacked folder; all faults are found in one run.
 
-    With ``pins`` it must be signed by one of them; ``signature`` is where, if not beside it.
+    A delta is whole together with what it says the other side has; ``haves`` are inventories that
+    must have all of that. With ``pins`` it must be signed by one of them; ``signature`` is where,
+    if not beside it.
 
     Raises:
         VerificationError: this is no bundle at all.
         DocumentError: the lock inside is undamaged, and still no lock that this airseed reads.
         StorageError: the file cannot be read.
     """
+    parts, complete = examine_parts(bundle, reporter, workers=workers)
+    if not complete:
+        return Verdict(bundle=bundle, lock=None, size=0, faults=tuple(parts))
     with open_bundle(bundle) as opened:
         checks = _Checks(opened)
         found = examine(opened, checks.plan, reporter, workers=workers, inspect=checks.inspect)
-        faults = found.faults
+        faults = (*parts, *found.faults)
+        if haves:
+            faults = (*faults, *_unheld(found.elsewhere, haves))
         lock = checks.lock if found.layout is not None else None
         signed_by = None
         if lock is not None and found.layout is not None:
@@ -90,7 +102,24 @@ def verify(
                 else:
                     signed_by = signer
     size = lock.size if lock is not None else 0
-    return Verdict(bundle=bundle, lock=lock, size=size, faults=faults, signed_by=signed_by)
+    return Verdict(
+        bundle=bundle,
+        lock=lock,
+        size=size - sum(content.size for content in found.elsewhere),
+        faults=faults,
+        elsewhere=found.elsewhere,
+        signed_by=signed_by,
+    )
+
+
+def _unheld(elsewhere: Iterable[Content], haves: Sequence[Path]) -> Iterator[Fault]:
+    """Give what is neither in a delta nor in any of the inventories."""
+    held = {digest for path in haves for digest in inventory_format.read(path).digests}
+    for content in elsewhere:
+        if content.digest not in held:
+            where = " or ".join(map(str, haves))
+            what = f"is left out, and not in {where} either"
+            yield Fault(where=content.path, what=what, hint="make the delta against that inventory")
 
 
 class _Checks:
@@ -104,14 +133,15 @@ class _Checks:
         self._keys: dict[str | None, File] = {}
         self._signatures: Signatures | None = None
 
-    def plan(self, content: bytes) -> Layout:
-        """Read the lock and lay its bundle out."""
+    def plan(self, content: bytes, delta: bytes | None) -> Layout:
+        """Read the lock and lay its bundle out; of a delta, with what DELTA.txt leaves out."""
         lock = lock_format.parse(decode(content, "cluster.lock"), "cluster.lock")
         self._packages = {package.path: package for package in lock.packages}
         self._keys = {one.fingerprint: one for one in lock.files if one.kind == "key"}
         self._signatures = Signatures(lock, self.read)
         self.lock = lock
-        self._layout = arrange(lock, content)
+        whole = arrange(lock, content)
+        self._layout = whole if delta is None else without(whole, recover(whole, delta))
         return self._layout
 
     def inspect(self, path: str, content: io.BufferedReader) -> None:

@@ -183,7 +183,7 @@ def test_the_old_kubernetes_registry_sends_to_the_new_one(upstream: Upstream, cl
 @pytest.mark.parametrize(
     ("path", "code"),
     [
-        ("/v2/_catalog", "NOT_FOUND"),
+        ("/v2/_other", "NOT_FOUND"),
         ("/v2/nothing/manifests/1", "NAME_UNKNOWN"),
         ("/v2/coredns/manifests/2", "MANIFEST_UNKNOWN"),
         (f"/v2/coredns/manifests/sha256:{'0' * 64}", "MANIFEST_UNKNOWN"),
@@ -198,6 +198,24 @@ def test_what_is_not_there(upstream: Upstream, client: Any, path: str, code: str
     upstream.add_image("open.example.org/coredns:1")
     answer = client.ask(f"https://open.example.org{path}")
     assert (answer.status, answer.json()["errors"][0]["code"]) == (404, code)
+
+
+def test_lists_come_in_pages(upstream: Upstream, client: Any) -> None:
+    profile = Profile(host="paged.example.org", content="paged.example.org", auth="none")
+    upstream.registry("paged.example.org", profile)
+    names = [f"team/app{number}" for number in range(5)]
+    for name in names:
+        upstream.add_image(f"paged.example.org/{name}:1")
+    url = "https://paged.example.org/v2/_catalog?n=2"
+    found = []
+    for _ in range(3):
+        answer = client.ask(url)
+        found += answer.json()["repositories"]
+        link = answer.headers.get("Link", "")
+        url = f"https://paged.example.org{link[1:].partition('>')[0]}"
+    assert (found, link) == (names, "")
+    answer = client.ask("https://paged.example.org/v2/team/app1/tags/list?n=9")
+    assert answer.json() == {"name": "team/app1", "tags": ["1"]}
 
 
 def test_the_registry_can_only_be_read(upstream: Upstream, client: Any) -> None:

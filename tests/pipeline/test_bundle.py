@@ -1,11 +1,201 @@
-"""Where a bundle goes: every lock of a folder has one of its own."""
+"""Where a bundle goes, and what is made of earlier ones: deltas, parts, reused bytes."""
 
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tarfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pytest
+
+from builder.bundle.layout import DELTA_PATH
+from builder.model.artifact import Blob, Package
 from builder.pipeline import bundle
+
+if TYPE_CHECKING:
+    from scene import Scene, Stage
 
 
 def test_every_lock_has_a_bundle_of_its_own() -> None:
     assert bundle.beside(Path("site/cluster.lock")) == Path("site/bundle.tar")
     assert bundle.beside(Path("site/prod.lock")) == Path("site/prod.tar")
     assert bundle.beside(Path("site/dev.lock")) != bundle.beside(Path("site/prod.lock"))
+    assert bundle.delta_beside(Path("site/cluster.lock")) == Path("site/delta.tar")
+    assert bundle.delta_beside(Path("site/prod.lock")) == Path("site/prod.delta.tar")
+
+
+def offline(scene: Scene, *words: str) -> None:
+    ran = scene.run(*words)
+    assert ran.code == 0, ran.err
+    assert ran.requests == ()
+
+
+@pytest.fixture
+def old(scene: Scene, stage: Stage) -> Path:
+    """Give the stage's bundle under another name."""
+    path = scene.folder / "old.tar"
+    shutil.copy(stage.bundle, path)
+    return path
+
+
+def test_a_base_is_used_instead_of_the_network(scene: Scene, stage: Stage, old: Path) -> None:
+    offline(scene, "bundle", "--base", "old.tar")
+    assert stage.is_right(scene)
+
+
+def test_json_tells_what_was_done(scene: Scene, stage: Stage, old: Path) -> None:
+    first = json.loads(scene.bundle("--base", "old.tar", "--json").out)
+    assert first == {
+        "bundle": "bundle.tar",
+        "parts": [],
+        "size": stage.layout.size,
+        "alreadyThere": False,
+        "fetched": 0,
+        "reused": first["reused"],
+        "leftOut": 0,
+        "fallbacks": [],
+        "signature": None,
+    }
+    assert first["reused"] > 10_000_000
+    again = json.loads(scene.bundle("--json").out)
+    assert again == first | {"alreadyThere": True, "reused": 0}
+
+
+def test_what_has_the_name_already_is_a_base(scene: Scene, stage: Stage) -> None:
+    """After another lock: the bundle of the old one is where the new one goes."""
+    lock = scene.lock_path.read_bytes()
+    name = f'"name": "{stage.lock.subject.cluster}"'.encode()
+    assert name in lock
+    scene.lock_path.write_bytes(lock.replace(name, b'"name": "other"', 1))
+    offline(scene, "bundle", "cluster.lock", "--base", str(stage.bundle))
+    other = scene.bundle_path.read_bytes()
+    scene.lock_path.write_bytes(lock)
+    offline(scene, "bundle")
+    assert stage.is_right(scene)
+    assert other != scene.bundle_path.read_bytes()
+
+
+def test_parts_are_verified_and_inspected_without_joining(
+    scene: Scene, stage: Stage, old: Path
+) -> None:
+    offline(scene, "bundle", "--base", "old.tar", "--split", "3MB")
+    old.unlink()
+    parts = sorted(scene.folder.glob("bundle.tar.0*"))
+    assert [part.stat().st_size for part in parts[:-1]] == [3_000_000] * (len(parts) - 1)
+    assert b"".join(part.read_bytes() for part in parts) == stage.bundle.read_bytes()
+    for name in ("bundle.tar", "bundle.tar.sha256", parts[1].name):
+        ran = scene.run("verify", name)
+        assert (ran.code, ran.err.splitlines()[-1].partition(" is whole")[1]) == (0, " is whole")
+    assert scene.run("inspect", "bundle.tar").out == scene.run("inspect", "cluster.lock").out
+    again = scene.bundle("--split", "3MB")
+    assert f"bundle.tar in {len(parts)} parts is there already" in again.err
+    damaged = bytearray(parts[1].read_bytes())
+    damaged[1_000_000] ^= 1
+    parts[1].write_bytes(damaged)
+    parts[-1].unlink()
+    ran = scene.run("verify", "bundle.tar.sha256")
+    assert ran.code == 1
+    assert f"  {parts[-1].name}: is missing\n" in ran.err
+    assert f"  {parts[1].name}: has the digest sha256:" in ran.err
+
+
+@pytest.mark.parametrize("size", ["0", "1k", "4 GB", "x", "-1", "99999999999999999999"])
+def test_a_size_that_is_none_is_refused(scene: Scene, size: str) -> None:
+    ran = scene.bundle("--split", size)
+    assert ran.code == 2
+    assert "hint: " in ran.err
+
+
+def inventory(scene: Scene, stage: Stage, *, share: int = 2) -> Path:
+    """Say that the other side has every second thing that may be left out, and a stranger."""
+    lines = [
+        {"kind": "blob", "name": "x", "digest": str(content.digest), "size": content.size}
+        for content in stage.lock.contents[::share]
+    ]
+    lines.append({"kind": "rpm", "name": "x-1-1.noarch", "digest": f"sha256:{'0' * 64}", "size": 1})
+    path = scene.folder / "have.json"
+    path.write_text(json.dumps({"format": 1, "has": lines}), "utf-8")
+    return path
+
+
+def test_a_delta_and_its_base_make_the_whole(scene: Scene, stage: Stage, old: Path) -> None:
+    inventory(scene, stage)
+    ran = scene.bundle("--have", "have.json")
+    assert ran.code == 0, ran.err
+    left = [
+        c
+        for c in stage.lock.contents[::2]
+        if isinstance(c, Package) or (isinstance(c, Blob) and c.is_layer)
+    ]
+    assert f"it is a delta: {len(left)} artifacts of " in ran.err
+    with tarfile.open(scene.folder / "delta.tar") as tar:
+        names = tar.getnames()
+    assert names[:4] == ["README.txt", "cluster.lock", DELTA_PATH, "SHA256SUMS"]
+    assert not {content.path for content in left} & set(names)
+    asked = {one.path for one in ran.requests}
+    assert not [c for c in left if isinstance(c, Blob) and any(c.digest.hex in a for a in asked)]
+    verified = scene.run("verify", "delta.tar", "--json")
+    assert verified.code == 0
+    assert {one["path"] for one in json.loads(verified.out)["elsewhere"]} == {c.path for c in left}
+    # the other side, without network: both together are the whole bundle, byte for byte
+    offline(scene, "bundle", "delta.tar", "--base", "old.tar", "-o", "bundle.tar")
+    assert stage.is_right(scene)
+
+
+def test_a_delta_is_the_same_on_two_runs_and_on_two_ways(
+    scene: Scene, stage: Stage, old: Path
+) -> None:
+    inventory(scene, stage)
+    offline(scene, "bundle", "--have", "have.json", "--base", "old.tar", "-o", "one.tar")
+    offline(scene, "inventory", "old.tar", "-o", "all.json")
+    assert scene.bundle("--have", "have.json", "-o", "two.tar").code == 0
+    one, two = ((scene.folder / name).read_bytes() for name in ("one.tar", "two.tar"))
+    assert one == two
+    words = ("--have", "have.json", "--have", "all.json", "--base", "old.tar", "-o", "least.tar")
+    offline(scene, "bundle", *words)
+    assert (scene.folder / "least.tar").stat().st_size < 1_500_000
+
+
+def test_verify_asks_the_inventory(scene: Scene, stage: Stage, old: Path) -> None:
+    inventory(scene, stage)
+    offline(scene, "bundle", "--have", "have.json", "--base", "old.tar")
+    offline(scene, "verify", "delta.tar", "--have", "have.json")
+    inventory(scene, stage, share=4)
+    ran = scene.run("verify", "delta.tar", "--have", "have.json")
+    assert ran.code == 1
+    assert "is left out, and not in have.json either" in ran.err
+
+
+def test_unpacked_over_the_earlier_bundle_it_verifies(
+    scene: Scene, stage: Stage, old: Path, tmp_path: Path
+) -> None:
+    inventory(scene, stage)
+    offline(scene, "bundle", "--have", "have.json", "--base", "old.tar")
+    folder = tmp_path / "merged"
+    for name in ("old.tar", "delta.tar"):
+        folder.mkdir(exist_ok=True)
+        subprocess.run(["tar", "-xf", scene.folder / name, "-C", folder], check=True)
+    subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=folder, check=True)
+    ran = scene.run("verify", str(folder))
+    assert ran.code == 0, ran.err
+    assert "it is a delta" not in ran.err
+
+
+def test_where_a_bundle_of_a_bundle_goes_has_to_be_said(scene: Scene, old: Path) -> None:
+    ran = scene.run("bundle", "old.tar")
+    assert ran.code == 2
+    assert ran.err == (
+        "error: old.tar: where should the bundle that is made of this go?\n"
+        "  hint: say it with -o FILE\n"
+    )
+
+
+def test_a_delta_without_its_base_is_fetched_or_fails_by_name(scene: Scene, stage: Stage) -> None:
+    inventory(scene, stage)
+    assert scene.bundle("--have", "have.json").code == 0
+    ran = scene.run("bundle", "delta.tar", "-o", "again.tar")
+    assert ran.code == 0
+    assert (scene.folder / "again.tar").read_bytes() == stage.bundle.read_bytes()

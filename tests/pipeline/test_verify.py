@@ -46,6 +46,7 @@ def test_a_whole_bundle(stage: Stage, folder: Path, capsys: pytest.CaptureFixtur
                 "whole": True,
                 "size": stage.lock.size,
                 "signedBy": None,
+                "elsewhere": [],
                 "faults": [],
             },
         )

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.bundle import journal, layout
+from builder.bundle.delta import recover, without
 from builder.bundle.examine import examine
 from builder.bundle.reader import open_bundle
 from builder.bundle.transfer import Policy
@@ -41,15 +42,17 @@ HOSTS = ("a.example.org", "b.example.org")
 QUICK = Policy(workers=4, tries=3, pause=0.01, longest_pause=0.05, patience=3.0, tick=0.02)
 _AMD64 = Platform("linux", "amd64")
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 _KEY = "A" * 40
 
 
-def plan(content: bytes) -> Layout:
+def plan(content: bytes, delta: bytes | None = None) -> Layout:
     """Lay out a bundle from the text of its lock, as the pipeline does."""
     lock = lock_format.parse(content.decode("utf-8", "replace"), "cluster.lock")
     names = "".join(f"{image.name}\n" for image in lock.images).encode()
-    return layout.plan(lock, content, {"images/index.json": names})
+    made = layout.plan(lock, content, {"images/index.json": names})
+    return made if delta is None else without(made, recover(made, delta))
 
 
 @dataclass
@@ -68,7 +71,7 @@ class Origin:
     def __post_init__(self) -> None:
         self._dice = random.Random(self.seed)
         layers = [self._blob(_LAYER, self.scale // (n + 1) + n) for n in range(6)]
-        config, manifest = self._blob(_LAYER, 700), self._blob(_MANIFEST, 512)
+        config, manifest = self._blob(_CONFIG, 700), self._blob(_MANIFEST, 512)
         packages = [self._package(f"tool{n}", self.scale // 8 + 511 * n) for n in range(4)]
         files = [
             self._file("key", "keys/site.asc", self._dice.randbytes(900), fingerprint=_KEY),
@@ -197,7 +200,9 @@ def missed_flips(path: Path, seed: int, count: int) -> list[str]:
     the large ones don't get them all. The file is as it was afterwards.
     """
     with open_bundle(path) as bundle:
-        made = plan(bundle.read("cluster.lock", 1 << 20))
+        there = "DELTA.txt" in bundle.members()
+        text = bundle.read("DELTA.txt", 1 << 20) if there else None
+        made = plan(bundle.read("cluster.lock", 1 << 20), text)
     dice = random.Random(seed)
     spans = [(e.header, e.offset) for e in made.extents]
     spans += [(e.offset, e.offset + e.size) for e in made.extents if e.size]

@@ -1,0 +1,82 @@
+"""A delta: a bundle without what the other side has already, and a member that says what that is.
+
+It is laid out as its whole bundle is, with ``DELTA.txt`` behind the lock and less behind that:
+a function of (lock, what is left out, format) and nothing else. README.txt, cluster.lock and
+SHA256SUMS are the whole bundle's, so a delta that is unpacked over the unpacked earlier bundle
+makes the whole one, which SHA256SUMS proves and a node takes. Only what is large may be left out:
+layers, packages, the user's files. With indexes, manifests, configurations and repodata a delta
+can tell by itself what it belongs to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from builder.bundle.layout import DELTA_PATH, place
+from builder.model.artifact import Blob, Package
+from builder.model.digest import Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from builder.bundle.layout import Layout
+    from builder.model.artifact import Content
+
+MAGIC = "airseed delta, format 1"
+"""The first line of DELTA.txt; a node says by it what is wrong with its disk."""
+_HEAD = f"""{MAGIC}
+
+This bundle is not whole: the other side had the rest when it was made, as listed below. Unpack
+it over the unpacked bundle that was there before ("tar -xf delta.tar" in its folder), then
+"sha256sum --quiet -c SHA256SUMS" shows whether all is there. Or have airseed put both together:
+"airseed bundle delta.tar --base OLD.tar -o bundle.tar".
+
+"""
+
+
+def may_be_left_out(content: Content) -> bool:
+    """Tell whether a delta may lack it."""
+    if isinstance(content, Blob):
+        return content.is_layer
+    return isinstance(content, Package) or content.kind == "file"
+
+
+def without(layout: Layout, digests: Collection[Digest]) -> Layout:
+    """Leave out what the other side has; the layout itself if that is nothing.
+
+    ``digests`` may name anything; what cannot be left out, or is no part of it, stays.
+    """
+    left = tuple(
+        extent.content
+        for extent in layout.extents
+        if not isinstance(extent.content, bytes)
+        and extent.digest in digests
+        and may_be_left_out(extent.content)
+    )
+    if not left:
+        return layout
+    gone = {content.path for content in left}
+    members = [(e.path, e.content, e.digest) for e in layout.extents if e.path not in gone]
+    text = describe(left)
+    extents, size = place([*members[:2], (DELTA_PATH, text, Digest.of(text)), *members[2:]])
+    return replace(layout, extents=extents, size=size, delta=text, left_out=left, _by_path={})
+
+
+def describe(left: Iterable[Content]) -> bytes:
+    """Write DELTA.txt: what is left out, as SHA256SUMS lists it. Part of format 1."""
+    lines = "".join(f"{content.digest.hex}  {content.path}\n" for content in left)
+    return (_HEAD + lines).encode()
+
+
+def recover(layout: Layout, text: bytes) -> set[Digest]:
+    """Tell what a whole bundle's delta leaves out, by its DELTA.txt, be that slightly damaged.
+
+    Each line says it twice, by digest and by path; what comes of it is compared with the text
+    byte for byte when the delta is examined.
+    """
+    return {
+        extent.digest
+        for extent in layout.extents
+        if extent.digest.hex.encode() in text or f"  {extent.path}\n".encode() in text
+    }

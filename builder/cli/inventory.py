@@ -1,0 +1,90 @@
+"""``airseed inventory``: write down what the other side of the gap has already."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from builder.cli.amounts import quantity, size
+from builder.cli.verb import as_json, ca_bundle, verb
+
+if TYPE_CHECKING:
+    from builder.cli.voice import Voice
+
+
+@verb(
+    "inventory",
+    examples="""
+    airseed inventory registry.example.com:5000/k8s /srv/yum
+    airseed inventory bundle.tar -o inventory.json
+    airseed inventory registry.example.com --repository k8s/pause
+    """,
+)
+@click.argument("places", nargs=-1, required=True, metavar="PLACE...")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="inventory.json",
+    show_default=True,
+    metavar="FILE",
+    help="Where the inventory goes.",
+)
+@click.option(
+    "--repository",
+    "repositories",
+    multiple=True,
+    metavar="NAME",
+    help="Look at this repository, in a registry that lists none; may be repeated.",
+)
+@click.option(
+    "--plain-http",
+    is_flag=True,
+    help="Ask registries over plain http; those on loopback are anyway.",
+)
+@ca_bundle
+@as_json
+@click.pass_obj
+def command(
+    voice: Voice,
+    places: tuple[str, ...],
+    *,
+    output: Path,
+    repositories: tuple[str, ...],
+    plain_http: bool,
+    ca_bundle: Path | None,
+    as_json: bool,
+) -> None:
+    """Write down what the other side has.
+
+    PLACE is a registry (HOST[:PORT][/PREFIX]), a folder with RPMs below it, or a bundle. Every
+    blob is asked for and every file hashed. Carry the file to where bundles are made: there
+    `airseed bundle --have FILE` leaves out what it lists.
+    """
+    from builder.pipeline import inventory
+
+    folders = [Path(place) for place in places if Path(place).exists()]
+    registries = [place for place in places if not Path(place).exists()]
+    taken = inventory.take(
+        output=output,
+        registries=registries,
+        repositories=repositories,
+        folders=folders,
+        ca_bundle=ca_bundle,
+        plain_http={place.partition("/")[0] for place in registries} if plain_http else (),
+        reporter=voice,
+    )
+    held = {one.digest: one for one in taken.inventory.holdings if one.kind != "image"}
+    total = sum(one.size for one in held.values())
+    counts = Counter[str](one.kind for one in held.values())
+    if as_json:
+        voice.json(
+            {"inventory": str(output), "size": total, "counts": dict(sorted(counts.items()))}
+        )
+        return
+    words = {"blob": "blobs", "rpm": "RPMs", "file": "files"}
+    parts = [quantity(counts[kind], word) for kind, word in words.items() if counts[kind]]
+    voice.say(f"wrote {output}: {', '.join(parts) or 'nothing'}, {size(total)}")

@@ -1,0 +1,85 @@
+"""The inventory as text: canonical JSON, one thing a line, so that a diff reads well.
+
+The bytes are a pure function of the value: fixed key order, sorted, no time stamps, ASCII.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from builder.errors import DocumentError, Fault
+from builder.formats.shape import Choice, Field, ListOf, Number, Reading, Record, Text
+from builder.formats.text import decode, json_value, read_content
+from builder.model.digest import Digest
+from builder.model.inventory import FORMAT, KINDS, Holding, Inventory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_HOLDING = Record(
+    Holding,
+    {
+        "kind": Field(Choice(KINDS), required=True),
+        "name": Field(Text[str](longest=1024), required=True),
+        "digest": Field(
+            Text(parse=Digest.parse, expected="a digest", longest=71),
+            required=True,
+        ),
+        "size": Field(Number(most=1 << 50), required=True),
+    },
+)
+
+
+def _inventory(*, format: int, has: tuple[Holding, ...]) -> Inventory:  # noqa: A002, ARG001 -- the document's key, checked before
+    return Inventory(holdings=tuple(sorted(set(has))))
+
+
+_INVENTORY = Record(
+    _inventory,
+    {
+        "format": Field(Number(), required=True),
+        "has": Field(ListOf(_HOLDING), required=True),
+    },
+)
+
+
+def write(inventory: Inventory) -> bytes:
+    """Render an inventory; equal ones give equal bytes."""
+    lines = [
+        json.dumps(
+            {
+                "kind": one.kind,
+                "name": one.name,
+                "digest": str(one.digest),
+                "size": one.size,
+            },
+            ensure_ascii=True,
+        )
+        for one in sorted(set(inventory.holdings))
+    ]
+    body = ",\n".join(lines)
+    return f'{{\n"format": {FORMAT},\n"has": [\n{body}\n]\n}}\n'.encode("ascii")
+
+
+def read(path: Path) -> Inventory:
+    """Read an inventory; raise DocumentError with every mistake in it."""
+    name = str(path)
+    value: Any = json_value(decode(read_content(path), name), name)
+    if not isinstance(value, dict) or "has" not in value:
+        fault = Fault(
+            where="", what="this is not an inventory", expected="what airseed inventory wrote"
+        )
+        raise DocumentError(name, [fault])
+    if value.get("format") != FORMAT:
+        fault = Fault(
+            where="format",
+            what=f"the inventory has format {str(value.get('format'))[:20]}",
+            expected=f"format {FORMAT}",
+            hint="make it again with this airseed, or use the airseed that wrote it",
+        )
+        raise DocumentError(name, [fault])
+    reading = Reading(name)
+    found: Inventory = _INVENTORY.read(value, "", reading)
+    reading.finish()
+    return found

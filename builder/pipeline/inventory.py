@@ -1,0 +1,268 @@
+"""``inventory``: write down, by digest, what the other side of the gap has already.
+
+Nothing is taken from memory: a registry is asked for each blob, files are hashed. So what a delta
+leaves out is there when the inventory is made, whatever was deleted or half copied before.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from builder import disk
+from builder.bundle.examine import entries
+from builder.bundle.hashing import Item, hash_all
+from builder.bundle.layout import README_PATH, SUMS_PATH
+from builder.bundle.reader import open_bundle
+from builder.errors import AirseedError, StorageError, UsageError, VerificationError
+from builder.formats import inventory as inventory_format
+from builder.http import Client, StatusError
+from builder.model.digest import Digest
+from builder.model.inventory import Holding, Inventory
+from builder.model.reference import Reference
+from builder.oci.auth import Credentials
+from builder.oci.listing import Listing
+from builder.oci.manifest import Index, Manifest, parse
+from builder.rpm.header import read_head
+from builder.rpm.signature import read_header
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from builder.report import Progress, Reporter
+
+NAME = "inventory.json"
+_SUMS_LIMIT = 256 << 20
+_ATONCE = 8
+_BLOBS = "images/blobs/sha256/"
+_NOT_FOUND = 404
+_One = TypeVar("_One")
+_Other = TypeVar("_Other")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """Tell what was written."""
+
+    path: Path
+    inventory: Inventory
+
+
+def take(
+    *,
+    reporter: Reporter,
+    output: Path,
+    registries: Sequence[str] = (),
+    repositories: Sequence[str] = (),
+    folders: Sequence[Path] = (),
+    ca_bundle: Path | None = None,
+    plain_http: Iterable[str] = (),
+) -> Taken:
+    """Look into registries, folders with RPMs, and bundles, and write one inventory of all.
+
+    ``registries`` are ``HOST[:PORT][/PREFIX]``; ``repositories`` name what to look at in them,
+    where they don't list what they have; a folder may be any with RPMs below it, or a bundle.
+
+    Raises:
+        UsageError: a registry has no such name, or does not list its repositories.
+        FetchError: a registry does not answer.
+        StorageError: a folder cannot be read, or the file not be written.
+        VerificationError: a file is no bundle.
+    """
+    found: set[Holding] = set()
+    for folder in folders:
+        is_bundle = not folder.is_dir() or (folder / README_PATH).is_file()
+        found.update(_bundle(folder, reporter) if is_bundle else _packages(folder, reporter))
+    if registries:
+        with Client(ca_bundle=ca_bundle, pool=_ATONCE) as client:
+            listing = Listing(client, Credentials.load(os.environ), plain_http_hosts=plain_http)
+            for registry in registries:
+                found.update(_Survey(listing, registry, reporter).all(repositories))
+    inventory = Inventory(holdings=tuple(sorted(found)))
+    disk.put(output, inventory_format.write(inventory))
+    return Taken(path=output, inventory=inventory)
+
+
+def _bundle(path: Path, reporter: Reporter) -> Iterator[Holding]:
+    """Give what a bundle has and is right; what is damaged counts as missing."""
+    with open_bundle(path) as bundle:
+        members = bundle.members()
+        digests, _ = entries(bundle.read(SUMS_PATH, _SUMS_LIMIT))
+        items = [
+            Item(
+                path=name,
+                size=members[name].size,
+                digest=digest,
+                open=functools.partial(bundle.open, name),
+            )
+            for name, digest in digests.items()
+            if name in members
+        ]
+        with reporter.progress(path.name, sum(item.size for item in items)) as progress:
+            faults = hash_all(items, progress)
+    for fault in faults:
+        reporter.warn(f"{path}: {fault}", hint="it counts as missing")
+    wrong = {fault.where for fault in faults}
+    for item in items:
+        if item.path not in wrong:
+            blob = item.path.startswith(_BLOBS)
+            rpm = item.path.endswith(".rpm")
+            name = item.path.rpartition("/")[2].removesuffix(".rpm") if rpm else item.path
+            kind = "blob" if blob else "rpm" if rpm else "file"
+            yield Holding(kind=kind, name=name, digest=item.digest, size=item.size)  # type: ignore[arg-type] # one of KINDS
+
+
+def _packages(folder: Path, reporter: Reporter) -> Iterator[Holding]:
+    """Give the RPMs below a folder."""
+    try:
+        paths = sorted(path for path in folder.rglob("*.rpm") if path.is_file())
+        total = sum(path.stat().st_size for path in paths)
+    except OSError as error:
+        raise StorageError(error.strerror or str(error), where=str(folder)) from error
+    if not paths:
+        reporter.warn(f"{folder}: there are no RPMs below it")
+    with reporter.progress(str(folder), total) as progress:
+        for path, found in zip(paths, _each(paths, lambda p: _package(p, progress)), strict=True):
+            if isinstance(found, AirseedError):
+                reporter.warn(f"{path}: {found.fault.what}", hint="it counts as missing")
+            else:
+                yield found
+
+
+def _package(path: Path, progress: Progress) -> Holding | AirseedError:
+    """Hash one RPM and read its name."""
+    try:
+        with path.open("rb") as file:
+            nevra = read_header(read_head(file, where=path.name), where=path.name).nevra
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
+    except VerificationError as error:
+        return error
+    except OSError as error:
+        return StorageError(error.strerror or str(error), where=str(path))
+    progress.advance(size)
+    return Holding(kind="rpm", name=str(nevra), digest=Digest(digest), size=size)
+
+
+def _each(items: Iterable[_One], work: Callable[[_One], _Other]) -> list[_Other]:
+    """Do the same for many items, a few at once, in their order; the first error wins."""
+    with ThreadPoolExecutor(_ATONCE) as pool:
+        futures = [pool.submit(work, item) for item in items]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+class _Survey:
+    """Asks one registry."""
+
+    def __init__(self, listing: Listing, registry: str, reporter: Reporter) -> None:
+        self._listing = listing
+        self._reporter = reporter
+        self._host, _, self._prefix = registry.rstrip("/").partition("/")
+        try:
+            Reference.parse(f"{registry.rstrip('/')}/x")
+        except ValueError as error:
+            raise UsageError(
+                "this is neither a file or folder nor a registry",
+                where=registry,
+                expected="a path that is there, or HOST[:PORT][/PREFIX]",
+            ) from error
+
+    def all(self, names: Sequence[str]) -> set[Holding]:
+        """Give everything that it has below the prefix, or in the repositories named."""
+        repositories = [self._named(name) for name in names] or self._listed()
+        found: set[Holding] = set()
+        wanted: dict[tuple[str, Digest], None] = {}
+        with self._reporter.progress(
+            f"repositories of {self._host}", len(repositories), unit="repositories"
+        ) as progress:
+
+            def look(repository: str) -> tuple[list[Holding], list[Digest]]:
+                seen = self._repository(repository)
+                progress.advance(1)
+                return seen
+
+            for repository, (holdings, blobs) in zip(
+                repositories, _each(repositories, look), strict=True
+            ):
+                found.update(holdings)
+                wanted.update(dict.fromkeys((repository, digest) for digest in blobs))
+        title = f"blobs of {self._host}"
+        with self._reporter.progress(title, len(wanted), unit="blobs") as progress:
+
+            def ask(pair: tuple[str, Digest]) -> int | None:
+                size = self._listing.size_of(*pair)
+                progress.advance(1)
+                return size
+
+            sizes = zip(wanted, _each(wanted, ask), strict=True)
+            found.update(
+                Holding(kind="blob", name=repository, digest=digest, size=size)
+                for (repository, digest), size in sizes
+                if size is not None
+            )
+        return found
+
+    def _named(self, name: str) -> str:
+        prefix = f"{self._prefix}/" if self._prefix else ""
+        return f"{self._host}/{prefix}{name.strip('/')}"
+
+    def _listed(self) -> list[str]:
+        try:
+            paths = self._listing.repositories(self._host)
+        except StatusError as error:
+            raise UsageError(
+                f"the registry does not list its repositories (status {error.status})",
+                where=self._host,
+                hint="name them with --repository, once for each",
+            ) from error
+        below = f"{self._prefix}/" if self._prefix else ""
+        return [f"{self._host}/{path}" for path in sorted(paths) if path.startswith(below)]
+
+    def _repository(self, repository: str) -> tuple[list[Holding], list[Digest]]:
+        """Give images and manifests of a repository, and the blobs that they speak of."""
+        found: list[Holding] = []
+        blobs: dict[Digest, None] = {}
+        seen: set[Digest] = set()
+        waiting: list[tuple[str, str]] = [
+            (tag, f"{repository}:{tag}") for tag in self._listing.tags(repository)
+        ]
+        while waiting:
+            reference, name = waiting.pop()
+            try:
+                raw = self._listing.manifest(repository, reference)
+                document = parse(raw.content, raw.media_type, where=f"{repository}:{reference}")
+            except StatusError as error:
+                if error.status != _NOT_FOUND:
+                    raise
+                continue  # a platform that was never pushed
+            except VerificationError as error:
+                self._reporter.warn(str(error), hint="no image that airseed knows; it is left out")
+                continue
+            size = len(raw.content)
+            if name:
+                found.append(Holding(kind="image", name=name, digest=raw.digest, size=size))
+            if raw.digest in seen:
+                continue
+            seen.add(raw.digest)
+            found.append(Holding(kind="blob", name=repository, digest=raw.digest, size=size))
+            if isinstance(document, Index):
+                waiting += [(str(entry.digest), "") for entry in document.manifests]
+            else:
+                blobs.update(dict.fromkeys(_parts(document)))
+        return found, list(blobs)
+
+
+def _parts(manifest: Manifest) -> Iterator[Digest]:
+    yield manifest.config.digest
+    for layer in manifest.layers:
+        yield layer.digest

@@ -1,0 +1,179 @@
+"""``airseed inventory``: what a registry, a folder of RPMs and a bundle really have."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builder.formats import inventory as inventory_format
+from builder.lab.faults import Status
+from builder.model.artifact import INDEX_TYPES
+from builder.model.inventory import Holding, Inventory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Site
+    from scene import Scene, Stage
+
+    from builder.model.digest import Digest
+
+
+def taken(scene: Scene, *words: str) -> list[Holding]:
+    ran = scene.run("inventory", *words)
+    assert ran.code == 0, ran.err
+    return list(inventory_format.read(scene.folder / "inventory.json").holdings)
+
+
+def digests(holdings: list[Holding], kind: str) -> set[Digest]:
+    return {one.digest for one in holdings if one.kind == kind}
+
+
+def test_a_registry_is_asked_for_every_blob(scene: Scene, stage: Stage) -> None:
+    found = taken(scene, "quay.io")
+    there = scene.upstream.shelf.repositories
+    repositories = {name for name in there if name.startswith("quay.io/")}
+    assert len(repositories) > 3  # more than a page of the lab
+    assert digests(found, "blob") == {
+        digest for name in repositories for digest in {*there[name].blobs, *there[name].manifests}
+    }
+    images = {one.name: one for one in found if one.kind == "image"}
+    [operator] = [i for i in stage.lock.images if i.reference.path == "tigera/operator"]
+    assert images[operator.name].digest == operator.digest
+    for one in found:
+        assert one.size == scene.upstream.shelf.path(one.digest).stat().st_size
+    assert all(
+        request.method == "HEAD" for request in scene.upstream.requests if "/blobs/" in request.path
+    )
+
+
+def test_a_prefix_and_names_narrow_it(scene: Scene) -> None:
+    below = taken(scene, "quay.io/tigera")
+    assert {one.name.rpartition(":")[0] or one.name for one in below} >= {"quay.io/tigera/operator"}
+    assert all(one.name.startswith("quay.io/tigera/") for one in below)
+    assert taken(scene, "quay.io", "--repository", "tigera/operator") == [
+        one for one in below if one.name.startswith("quay.io/tigera/operator")
+    ]
+    scene.upstream.faults.add(Status(404), path="/v2/_catalog")
+    ran = scene.run("inventory", "quay.io")
+    assert ran.code == 2
+    assert ran.err == (
+        "error: quay.io: the registry does not list its repositories (status 404)\n"
+        "  hint: name them with --repository, once for each\n"
+    )
+
+
+def test_what_was_lost_is_not_listed(scene: Scene) -> None:
+    """A registry that lost a layer, and a platform that was never pushed."""
+    whole = taken(scene, "quay.io/tigera")
+    images = scene.upstream.shelf.repositories["quay.io/tigera/operator"]
+    lost = max(images.blobs, key=lambda one: scene.upstream.shelf.path(one).stat().st_size)
+    child = next(d for d, kind in images.manifests.items() if kind not in INDEX_TYPES)
+    before = replace(images, blobs=set(images.blobs), manifests=dict(images.manifests))
+    try:
+        images.blobs.discard(lost)
+        del images.manifests[child]
+        found = taken(scene, "quay.io/tigera")
+    finally:
+        images.blobs, images.manifests = before.blobs, before.manifests
+    gone = digests(whole, "blob") - digests(found, "blob")
+    assert {lost, child} <= gone
+    assert len(gone) < len(whole) / 2
+
+
+def test_rpms_are_hashed_and_damaged_ones_left_out(
+    scene: Scene, stage: Stage, tmp_path: Path
+) -> None:
+    yum = tmp_path / "yum"
+    with tarfile.open(stage.bundle) as tar:
+        tar.extractall(yum, [m for m in tar.getmembers() if m.name.endswith(".rpm")], filter="data")
+    packages = {package.digest: package for package in stage.lock.packages}
+    found = taken(scene, str(yum))
+    assert {one.digest: (one.name, one.size) for one in found} == {
+        digest: (package.name, package.size) for digest, package in packages.items()
+    }
+    broken = next(yum.rglob("*.rpm"))
+    broken.write_bytes(b"no rpm at all")
+    ran = scene.run("inventory", str(yum))
+    assert ran.code == 0
+    assert f"{broken}: " in ran.err
+    assert "it counts as missing" in ran.err
+    left = inventory_format.read(scene.folder / "inventory.json").holdings
+    assert len(left) == len(found) - 1
+
+
+@pytest.mark.parametrize("shape", ["tar", "folder", "parts"])
+def test_a_bundle_is_taken_as_far_as_it_is_right(
+    scene: Scene, stage: Stage, tmp_path: Path, shape: str
+) -> None:
+    place = tmp_path / "old"
+    place.mkdir()
+    victim = max(stage.layout.fetched, key=lambda extent: extent.size)
+    content = bytearray(stage.bundle.read_bytes())
+    content[victim.offset + 100] ^= 1
+    if shape == "tar":
+        place = place / "x.tar"
+        place.write_bytes(content)
+    elif shape == "folder":
+        with tarfile.open(stage.bundle) as tar:
+            tar.extractall(place, filter="data")
+        file = place / victim.path
+        file.write_bytes(bytes(victim.size))
+    else:
+        scene.bundle_path.write_bytes(stage.bundle.read_bytes())
+        ran = scene.run(
+            "bundle", "-o", str(place / "x.tar"), "--base", "bundle.tar", "--split", "2M"
+        )
+        assert ran.code == 0, ran.err
+        number, rest = divmod(victim.offset + 100, 2 << 20)
+        part = place / f"x.tar.{number + 1:03}"
+        damaged = bytearray(part.read_bytes())
+        damaged[rest] ^= 1
+        part.write_bytes(damaged)
+        place = place / "x.tar.sha256"
+    ran = scene.run("inventory", str(place), "--json")
+    assert ran.code == 0, ran.err
+    found = inventory_format.read(scene.folder / "inventory.json").digests
+    wanted = {e.digest for e in stage.layout.extents if e.path != "SHA256SUMS"}
+    assert found == wanted - {victim.digest}
+    assert "it counts as missing" in ran.err
+    value: dict[str, Any] = json.loads(ran.out)
+    assert value["inventory"] == "inventory.json"
+    assert value["counts"]["rpm"] == len(stage.lock.packages)
+
+
+def test_the_file_is_canonical(site: Site, tmp_path: Path, stage: Stage) -> None:
+    scene = site.open()
+    assert scene.run("inventory", str(stage.bundle), "quay.io/tigera").code == 0
+    one = (scene.folder / "inventory.json").read_bytes()
+    assert scene.run("inventory", "quay.io/tigera", str(stage.bundle)).code == 0
+    assert (scene.folder / "inventory.json").read_bytes() == one
+    read = inventory_format.read(scene.folder / "inventory.json")
+    assert inventory_format.write(Inventory(holdings=read.holdings[::-1])) == one
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ("{}", "this is not an inventory"),
+        ('{"format": 2, "has": []}', "the inventory has format 2"),
+        ('{"format": 1, "has": [{"kind": "rpm"}]}', "3 mistakes"),
+        ("[", "not JSON"),
+    ],
+)
+def test_what_is_no_inventory_is_refused(scene: Scene, content: str, error: str) -> None:
+    (scene.folder / "x.json").write_text(content, "utf-8")
+    ran = scene.run("bundle", "--have", "x.json")
+    assert ran.code == 3
+    assert error in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_place_that_is_nothing_is_refused(scene: Scene) -> None:
+    ran = scene.run("inventory", "./no/such folder")
+    assert ran.code == 2
+    assert "this is neither a file or folder nor a registry" in ran.err
