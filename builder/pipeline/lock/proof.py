@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from builder.model.demand import Demand, Wanted
     from builder.model.lock import Lock
+    from builder.model.rpm import Nevra
 
 
 def check(
@@ -73,15 +74,21 @@ def missing_images(wanted: Iterable[Wanted], lock: Lock) -> list[Fault]:
 def missing_packages(wanted: Demand, lock: Lock, present: Collection[str]) -> list[Fault]:
     """Give requests that no locked package answers, nor the base.
 
-    A name without a version says too little to be found among the builds; the transaction, which
-    ``packages.resolve`` proves, is its judge.
+    Where no repository is named, the request may be answered by something that provides it; the
+    transaction, which ``packages.resolve`` proves, is its judge.
     """
-    builds = {f"{package.nevra.name}-{package.nevra.evr}" for package in lock.packages}
+    builds = {form for package in lock.packages for form in _asked_as(package.nevra)}
     return [
         Fault(where=one.request, what=f"{' and '.join(one.needed_by)} asks for it; not in the lock")
         for one in wanted.packages
         if one.repository and one.request not in builds and one.request not in present
     ]
+
+
+def _asked_as(nevra: Nevra) -> tuple[str, ...]:
+    """Give what the catalog may ask for a build as: its name, with version, with release."""
+    named = f"{nevra.name}-{nevra.evr}"
+    return nevra.name, named.removesuffix(f"-{nevra.release}"), named
 
 
 def missing_files(wanted: Demand, lock: Lock) -> list[Fault]:
