@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from e2e import upstream
+from e2e.crashes import await_moment
+from e2e.ground import DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     Maker = Callable[..., AbstractContextManager[Cluster]]
 
 REGISTRY = "10.211.55.1:5000"
+WEB = "10.211.55.1:8080"
+HOME = "10.211.55.1:8081"
 
 pytestmark = pytest.mark.e2e
 
@@ -39,6 +45,45 @@ def test_one_machine_becomes_a_cluster(cluster: Maker, payload: str) -> None:
         assert node["status"]["nodeInfo"]["kubeletVersion"] == "v1.18.5"
         assert node["status"]["nodeInfo"]["containerRuntimeVersion"].startswith("docker://")
         assert one.etcd_members() == [name]
+
+
+def test_one_machine_takes_the_bundle_from_a_web_server(
+    cluster: Maker, switch: Switch, ground: Path
+) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["seed"] = {"url": f"http://{WEB}/bundle", "phone-home": f"http://{HOME}/"}
+
+    with cluster("single-url", payload="url") as one:
+        one.describe("single", change)
+        one.prepare()
+        root = ground / "web-root"
+        root.mkdir()
+        (root / "bundle").symlink_to(one.folder / "unpacked")
+        heard = ground / "heard"
+        words = (sys.executable, str(DATA / "hear.py"), *HOME.split(":"), str(heard))
+        with (
+            upstream.web(ground / "web", root, WEB, inside=switch),
+            subprocess.Popen([*switch.prefix, *words]) as hearer,
+        ):
+            try:
+                began = one.start()
+                one.wait()
+                await_moment(lambda: _states(heard)[-1:] == ["done"], "the word home", patience=30)
+            finally:
+                hearer.kill()
+        states = _states(heard)
+        assert states.count("done") == 1
+        assert {"running", "done"} <= set(states) <= {"running", "waiting", "done"}
+        one.wait_for_pods()
+        print(f"\nsingle, docker, by URL:\n{one.report(began)}")
+        (machine,) = one.machines.values()
+        assert not (machine.root / "var/lib/airseed/payload").exists()
+
+
+def _states(heard: Path) -> list[str]:
+    """Give the states that a machine has told, in order."""
+    lines = heard.read_text("utf-8").splitlines() if heard.exists() else []
+    return [json.loads(line)["state"] for line in lines]
 
 
 def test_one_machine_with_containerd(cluster: Maker) -> None:

@@ -31,6 +31,8 @@ PATIENCE = 900
 # An API server address in brackets is what a kubeadm of this age asks its proxy settings about; a
 # Go of today refuses such a URL where the address is IPv4. Upstream's own binary does not need it.
 IGNORED = ["HTTPProxyCIDR"]
+_FIRST = 48
+"""Where a lone node is."""
 _READY = "kubectl get nodes -o json"
 
 
@@ -43,7 +45,7 @@ class Cluster:
     image: Image
     switch: Switch | None = None
     payload: str = "baked"
-    """How machines get the bundle: ``baked``, ``disk``, or ``url`` (then cluster.yaml says it)."""
+    """How machines get the bundle: ``baked``, ``disk``, or by what cluster.yaml says (``url``)."""
     gateway: bool = True
     machines: dict[str, Machine] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
@@ -59,8 +61,6 @@ class Cluster:
         document["cni"] = "none"
         document["os"] = {"name": "centos", "version": 7.6, "base": {"packages": "image.txt"}}
         document["extra"] = {"manifests": ["kube-flannel.yaml"]}
-        for number, node in enumerate(document["nodes"]):
-            node.setdefault("address", f"{NETWORK}.{48 + number}")
         kubeadm = document.setdefault("kubeadm", {})
         for kind in ("InitConfiguration", "JoinConfiguration"):
             kubeadm[kind] = {"nodeRegistration": {"ignorePreflightErrors": IGNORED}}
@@ -85,17 +85,22 @@ class Cluster:
             began = time.monotonic()
             self.airseed(*words)
             self.timings[words[0]] = time.monotonic() - began
-        if self.payload == "baked":
+        if self.payload != "disk":
             unpacked = self.folder / "unpacked"
             unpacked.mkdir()
             run("tar", "-xf", self.folder / "bundle.tar", "-C", unpacked)
 
-    def fill(self, registry: str, through: Namespace) -> None:
-        """Copy the bundle's images into a registry under the names that nodes ask for."""
+    def fill(self, registry: str, through: Namespace, *, without: str = "") -> None:
+        """Copy the bundle's images into a registry under the names that nodes ask for.
+
+        All but the one with the name ``without``.
+        """
         archive = self.folder / "images.tar"
         run("tar", "-cf", archive, "-C", self.folder / "unpacked" / "images", ".")
         lock = lock_format.read(self.folder / "cluster.lock")
         for image in lock.images:
+            if image.reference.path.rpartition("/")[2] == without:
+                continue
             through(
                 "skopeo", "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false",
                 f"docker-archive:{archive}:{image.reference}",
@@ -121,7 +126,9 @@ class Cluster:
         """Give a node's machine; it is made with its seed at first."""
         if name not in self.machines:
             node = next(node for node in self.document["nodes"] if node["name"] == name)
-            machine = self.other(name, node["address"].partition("/")[0], self.seed(name))
+            # a lone node may leave it to the machine
+            address = node.get("address", f"{NETWORK}.{_FIRST}").partition("/")[0]
+            machine = self.other(name, address, self.seed(name))
             self.machines[name] = machine
         return self.machines[name]
 
@@ -177,7 +184,7 @@ class Cluster:
         machine = next(
             one
             for one in self.machines.values()
-            if one.runs and (one.root / "etc/kubernetes/admin.conf").exists()
+            if one.leader and (one.root / "etc/kubernetes/admin.conf").exists()
         )
         done = machine.sh("kubectl", "--request-timeout=20s", *words, **how)
         return done.stdout

@@ -102,6 +102,11 @@ class Machine:
     _mounted: bool = field(default=False, init=False)
 
     @property
+    def tag(self) -> str:
+        """Tell machines of one name apart."""
+        return f"{self.name}-{self.address.rpartition('.')[2]}"
+
+    @property
     def root(self) -> Path:
         """Give its file system, as far as it is not in ``var_lib``."""
         return self.folder / "root"
@@ -153,7 +158,8 @@ class Machine:
             self._nspawn = subprocess.Popen(
                 [
                     "/usr/bin/systemd-nspawn", "--quiet", f"--directory={self.root}",
-                    f"--machine={self.name}", "--register=no", "--keep-unit", "--boot",
+                    f"--machine={self.tag}", f"--hostname={self.name}", "--register=no",
+                    "--keep-unit", "--boot",
                     f"--network-namespace-path=/proc/{self.cable.pid}/ns/net",
                     "--capability=all", "--resolv-conf=off", "--timezone=off", "--link-journal=no",
                     *binds, "--bind=/dev/kmsg", f"--system-call-filter={_CALLS}",
@@ -210,22 +216,22 @@ class Machine:
         """Take the machine away with its disks."""
         self.kill()
         if self._mounted:
-            run("umount", self.root)
-            if self.size:
-                run("umount", self.folder)
-                self._volume.unlink()
-            self._mounted = False
+            self._unmount()
+        if self.size:
+            self._volume.unlink()
         if self._loop:
             self._loop.close()
             self._loop = None
         shutil.rmtree(self.folder)
 
     def grow(self, size: int) -> None:
-        """Make its disk larger, to a number of MiB, while it runs."""
-        device = run("findmnt", "--noheadings", "--output", "SOURCE", self.folder).stdout.strip()
+        """Make the disk larger, to a number of MiB, of a machine that is off."""
+        assert self.size
+        assert not self.runs
+        self._unmount()
         run("truncate", f"--size={size}M", self._volume)
-        run("losetup", "--set-capacity", device)
-        run("resize2fs", device)
+        run("e2fsck", "-f", "-p", self._volume)
+        run("resize2fs", self._volume)
         self.size = size
 
     @property
@@ -243,15 +249,16 @@ class Machine:
         if self.cable:
             self.cable.close()
             self.cable = None
-        remove_cgroups(self.name)
+        remove_cgroups(self.tag)
 
     def _mount(self) -> None:
         if self._mounted:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.size:
-            run("truncate", f"--size={self.size}M", self._volume)
-            run("mkfs.ext4", "-q", self._volume)
+            if not self._volume.exists():
+                run("truncate", f"--size={self.size}M", self._volume)
+                run("mkfs.ext4", "-q", self._volume)
             run("mount", "-o", "loop", self._volume, self.folder)
         for name in ("upper", "work", "root", *_BOUND):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
@@ -261,10 +268,16 @@ class Machine:
         run("mount", "-t", "overlay", "overlay", "-o", options, self.root)
         self._mounted = True
 
+    def _unmount(self) -> None:
+        run("umount", self.root)
+        if self.size:
+            run("umount", self.folder)
+        self._mounted = False
+
     def _plug(self) -> None:
         """Connect a new card: what was set up in the old one is gone with the power."""
         self.cable = Namespace()
-        port = f"p-{self.name}"[:15]
+        port = f"p-{self.address.rpartition('.')[2]}"
         self.switch.ip("link", "delete", port, check=False)
         self.switch.ip(
             "link",
@@ -286,7 +299,7 @@ class Machine:
 
     def _enter_cgroups(self) -> None:
         for own in _own_cgroups():
-            path = own / f"{_CGROUP}{self.name}"
+            path = own / f"{_CGROUP}{self.tag}"
             path.mkdir(exist_ok=True)
             for name in ("cpuset.cpus", "cpuset.mems"):
                 if (path / name).exists():

@@ -20,7 +20,7 @@ from builder.model.version import Version
 from e2e.ground import ROOT, data, run, source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 KUBERNETES = "1.18.5"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -46,6 +46,15 @@ def push(folder: Path, registry: str) -> None:
         run(
             "skopeo", "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false",
             "--format", "v2s2", f"oci:{where}", f"docker://{registry}/{reference}",
+        )  # fmt: skip
+
+
+def push_again(name: str, folder: Path, registry: str, references: Iterable[str]) -> None:
+    """Push an image that :func:`push` wrote under other names, which it stands for."""
+    for reference in references:
+        run(
+            "skopeo", "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false",
+            "--format", "v2s2", f"oci:{folder / name}", f"docker://{registry}/{reference}",
         )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ import yaml
 from interop.programs import daemon, environment, free_port
 
 from builder.assets import tree
-from e2e import parcels, pictures
+from e2e import calico, parcels, pictures
 from e2e.ground import CACHE, DATA, data, run, source
 
 if TYPE_CHECKING:
@@ -96,9 +96,13 @@ def _stock() -> Path:
         described = yaml.safe_load((tree("mirrors") / f"repositories/{name}.yaml").read_text())
         signers[name] = keys[described["keys"][0]]
     parcels.build(fresh / "www", signers)
+    (fresh / "www" / "calico").mkdir()
+    for name, text in calico.manifests().items():
+        (fresh / "www" / "calico" / name).write_text(text, "utf-8")
     listen = f"127.0.0.1:{free_port()}"
     with registry(fresh / "run", listen, storage=fresh / "registry"):
         pictures.push(fresh / "pictures", listen)
+        pictures.push_again("pause", fresh / "pictures", listen, calico.images())
     shutil.rmtree(fresh / "pictures")
     shutil.rmtree(fresh / "run")
     (fresh / ".stamp").write_text(stamp)
@@ -112,6 +116,8 @@ def _stamp() -> str:
     said = hashlib.sha256()
     for path in (DATA / "packages.yaml", DATA / "images.yaml", *map(Path, _MAKERS)):
         said.update(path.read_bytes())
+    for text in (*calico.images(), *calico.manifests().values()):
+        said.update(text.encode())
     recipes = [*data("images.yaml").values()]
     for packages in data("packages.yaml")["repositories"].values():
         recipes += packages.values()
@@ -132,17 +138,16 @@ def registry(
     inside: Namespace | None = None,
     tls: bool = False,
 ) -> Iterator[Path]:
-    """Run Debian's registry without passwords; give the certificate that it may have."""
-    folder.mkdir(parents=True)
+    """Run Debian's registry without passwords; give the certificate that it may have.
+
+    It goes on with what an earlier one left in its folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     http: dict[str, Any] = {"addr": listen}
     certificate = folder / "tls.crt"
     if tls:
-        host = listen.rpartition(":")[0]
-        run(
-            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
-            "/CN=registry", "-addext", f"subjectAltName=IP:{host}",
-            "-keyout", folder / "tls.key", "-out", certificate,
-        )  # fmt: skip
+        if not certificate.exists():
+            _certify(listen.rpartition(":")[0], folder / "tls.key", certificate)
         http["tls"] = {"certificate": str(certificate), "key": str(folder / "tls.key")}
     config = {
         "version": 0.1,
@@ -153,6 +158,13 @@ def registry(
     (folder / "config.yml").write_text(json.dumps(config), "utf-8")  # JSON is YAML
     with _serving(folder, inside, listen, "docker-registry", "serve", folder / "config.yml"):
         yield certificate
+
+
+def _certify(host: str, key: Path, certificate: Path) -> None:
+    run(
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+        "/CN=registry", "-addext", f"subjectAltName=IP:{host}", "-keyout", key, "-out", certificate,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -205,6 +217,9 @@ def _write_catalog(made: Upstream) -> None:
     text = (mirrors / f"{name}.yaml").read_text("utf-8")
     # upstream's digests are of other bytes
     _write(made, name, _DIGESTS.sub("", text))
+    name = f"calico/{calico.release().of.series}"
+    text = (mirrors / f"{name}.yaml").read_text("utf-8")
+    _write(made, name, _at(text, f"{made.web}/calico/"))
 
 
 def _at(text: str, where: str) -> str:

@@ -1,0 +1,61 @@
+"""One machine whose RPMs of Kubernetes no repository has: airseed built and signed them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from e2e import published
+
+from builder.formats import lock as lock_format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from e2e.cluster import Cluster
+    from e2e.upstream import Upstream
+
+    Maker = Callable[..., AbstractContextManager[Cluster]]
+
+pytestmark = pytest.mark.e2e
+
+
+def test_one_machine_installs_packages_that_were_built(
+    cluster: Maker, upstream: Upstream, ground: Path
+) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["kubernetes"] = {"version": document["kubernetes"], "packages": "built"}
+
+    with cluster("single-built") as one, published.programs(ground / "dl", upstream.catalog):
+        one.describe("single", change)
+        one.airseed("secrets")  # what is built is signed with a key of theirs
+        one.prepare()
+        lock = lock_format.read(one.folder / "cluster.lock")
+        built = {package.nevra.name: package for package in lock.packages if package.built}
+        assert set(built) == {"kubeadm", "kubelet", "kubectl", "kubernetes-cni", "cri-tools"}
+        began = one.start()
+        one.wait()
+        one.wait_for_pods()
+        print(f"\nsingle, docker, built packages:\n{one.report(began)}")
+        (name,) = one.names
+        node = json.loads(one.kubectl("get", "node", name, "-o", "json"))
+        assert node["status"]["nodeInfo"]["kubeletVersion"] == "v1.18.5"
+        machine = one.machine(name)
+        there = machine.sh("rpm", "-q", *built).stdout.split()
+        assert {*there} == {str(package.nevra) for package in built.values()}
+        # the first boot asks for signatures, and this key alone made them
+        (key,) = {fingerprint for package in built.values() for fingerprint in package.keys}
+        signed = machine.sh("rpm", "-q", "--qf", "%{RSAHEADER:pgpsig}\n", *built).stdout
+        assert [line.rpartition(" ")[2] for line in signed.splitlines()] == [
+            key[-16:].lower()
+        ] * len(built)
+        machine.sh("rpm", "-V", *built)
+        drop_in = "/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf"
+        assert drop_in in machine.sh("systemctl", "cat", "kubelet.service").stdout
+        pid = machine.sh("systemctl", "show", "-p", "MainPID", "--value", "kubelet").stdout.strip()
+        words = machine.sh("tr", "\\0", " ", f"/proc/{pid}/cmdline", check=False).stdout
+        assert words is not None
+        assert one.etcd_members() == [name]

@@ -1,0 +1,132 @@
+"""Calico on the real API server, by the operator and by the plain manifest.
+
+Its programs can't be had here, so no node becomes Ready: images with their names only wait. Its
+manifests are the real ones where they lie beside the project, else the lab's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from e2e import upstream as servers
+from e2e.crashes import await_moment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from e2e.cluster import Cluster
+    from e2e.machine import Machine, Switch
+
+    Maker = Callable[..., AbstractContextManager[Cluster]]
+
+REGISTRY = "10.211.55.1:5000"
+PREFIX = f"{REGISTRY}/mirror"
+PODS = "192.168.0.0/16"
+# a manifest as the node makes it its own, given to the API server without keeping it
+_DRY = """\
+. /usr/libexec/airseed/lib/common.sh
+. /usr/libexec/airseed/lib/manifests.sh
+load_environment
+AIRSEED_CNI=calico-manifest
+localise /dev/stdin >/root/dry.yaml
+kubectl apply --dry-run=server -f /root/dry.yaml
+"""
+_IMAGE = re.compile(r"^\s*-?\s*image:\s*(\S+)", re.MULTILINE)
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.mark.parametrize("install", ["operator", "manifest"])
+def test_calico_is_applied(cluster: Maker, switch: Switch, ground: Path, install: str) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["registry"] = PREFIX
+        document["machine"] = {"registry": {"ca": "registry.pem"}}
+        document["cni"] = {"name": "calico", "version": 3.18, "install": install}
+        del document["extra"]
+
+    with (
+        cluster(f"calico-{install}") as one,
+        servers.registry(
+            ground / f"calico-registry-{install}", REGISTRY, inside=switch, tls=True
+        ) as certificate,
+    ):
+        one.describe("single", change)
+        (one.folder / "registry.pem").write_bytes(certificate.read_bytes())
+        one.prepare()
+        one.fill(PREFIX, switch)
+        one.start()
+        (machine,) = one.machines.values()
+        await_moment(lambda: "airseed: step addons is done" in machine.console, "Calico", poll=0.5)
+        _check_definitions(one)
+        if install == "operator":
+            _check_operator(one)
+        else:
+            _check_manifest(one)
+        _check_images(one)
+        if install == "operator":
+            _try(machine, one.upstream.stock / "calico/calico.yaml")
+        await_moment(
+            lambda: machine.result.get("waiting_for") == "this node to be Ready",
+            "the wait for a network",
+            poll=0.5,
+        )
+
+
+def _check_definitions(cluster: Cluster) -> None:
+    definitions = json.loads(cluster.kubectl("get", "crd", "-o", "json"))["items"]
+    assert definitions
+    for one in definitions:
+        states = {state["type"]: state["status"] for state in one["status"]["conditions"]}
+        assert states["Established"] == "True", one["metadata"]["name"]
+
+
+def _check_operator(cluster: Cluster) -> None:
+    found = json.loads(cluster.kubectl("get", "installation", "default", "-o", "json"))
+    assert found["spec"]["registry"] == f"{PREFIX}/"
+    assert [pool["cidr"] for pool in found["spec"]["calicoNetwork"]["ipPools"]] == [PODS]
+    words = ("-n", "tigera-operator", "get", "deployment", "tigera-operator", "-o", "json")
+    assert json.loads(cluster.kubectl(*words))["spec"]["replicas"] == 1
+
+
+def _check_manifest(cluster: Cluster) -> None:
+    words = ("-n", "kube-system", "get", "daemonset", "calico-node", "-o", "json")
+    found = json.loads(cluster.kubectl(*words))
+    (node,) = found["spec"]["template"]["spec"]["containers"]
+    values = {one["name"]: one.get("value") for one in node["env"]}
+    assert values["CALICO_IPV4POOL_CIDR"] == PODS
+
+
+def _check_images(cluster: Cluster) -> None:
+    """No pod that anything in the cluster wants asks for an image from outside."""
+    kinds = "deployments,daemonsets,pods"
+    found = json.loads(cluster.kubectl("get", kinds, "-A", "-o", "json"))["items"]
+    specs = [
+        one["spec"]["template"]["spec"] if "template" in one["spec"] else one["spec"]
+        for one in found
+    ]
+    images = {
+        container["image"]
+        for spec in specs
+        for kind in ("containers", "initContainers")
+        for container in spec.get(kind, ())
+    }
+    assert any("calico" in image or "tigera" in image for image in images)
+    assert all(image.startswith(f"{PREFIX}/") for image in images), images
+
+
+def _try(machine: Machine, file: Path) -> None:
+    """Let the API server look at the plain manifest, as this node would make it its own."""
+    done = machine.sh("bash", "-c", _DRY, input=file.read_text("utf-8"))
+    accepted = [line for line in done.stdout.splitlines() if "(server dry run)" in line]
+    kinds = {line.partition("/")[0] for line in accepted}
+    assert {"daemonset.apps", "deployment.apps"} <= kinds, done.stdout
+    text = (machine.root / "root/dry.yaml").read_text("utf-8")
+    images = _IMAGE.findall(text)
+    assert images
+    assert all(image.startswith(f"{PREFIX}/") for image in images), images
+    assert f'value: "{PODS}"' in text
