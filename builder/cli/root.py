@@ -21,6 +21,7 @@ VERBS = (
     "bundle",
     "verify",
     "inspect",
+    "export",
     "inventory",
     "secrets",
     "seeds",

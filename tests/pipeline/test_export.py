@@ -1,0 +1,190 @@
+"""``airseed export``: what other tools get out of a bundle, and what it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builder.cli.root import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scene import Stage
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
+    assert run(["export", *map(str, words)]) == code
+    return capsys.readouterr().err
+
+
+def names(path: Path) -> list[str]:
+    with tarfile.open(path) as tar:
+        return tar.getnames()
+
+
+def images_of(path: Path) -> set[str]:
+    """Read an archive as docker does, every blob hashed."""
+    with tarfile.open(path) as tar:
+        content = {m.name: tar.extractfile(m).read() for m in tar.getmembers()}  # type: ignore[union-attr]
+    for name, blob in content.items():
+        if name.startswith("blobs/"):
+            assert hashlib.sha256(blob).hexdigest() == name.rpartition("/")[2]
+    archive = json.loads(content["manifest.json"])
+    for image in archive:
+        assert {image["Config"], *image["Layers"]} <= content.keys()
+    for entry in json.loads(content["index.json"])["manifests"]:
+        assert f"blobs/sha256/{entry['digest'].removeprefix('sha256:')}" in content
+    assert json.loads(content["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
+    return {tag for image in archive for tag in image["RepoTags"]}
+
+
+def tags(stage: Stage, role: str = "") -> set[str]:
+    return {
+        f"{image.reference.repository}:{image.reference.tag}"
+        for image in stage.lock.images
+        if not role or role in image.roles
+    }
+
+
+def test_all_images(work: Path, stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    err = said(capsys, stage.bundle, "--images-only")
+    assert f"wrote images.tar: {len(stage.lock.images)} images, " in err
+    assert images_of(work / "images.tar") == tags(stage)
+    assert len(names(work / "images.tar")) == 3 + len(stage.lock.blobs)
+    first = (work / "images.tar").read_bytes()
+    said(capsys, stage.bundle, "--images-only")
+    assert (work / "images.tar").read_bytes() == first
+    assert [path.name for path in work.iterdir()] == ["images.tar"]
+
+
+@pytest.mark.parametrize("role", ["worker", "control-plane"])
+def test_the_images_of_a_role(
+    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str], role: str
+) -> None:
+    said(capsys, stage.bundle, "--images-only", "--role", role, "--platform", "linux/amd64")
+    assert images_of(work / "images.tar") == tags(stage, role)
+    folder = f"images/{role}/linux-amd64"
+    with tarfile.open(stage.bundle) as tar:
+        lines = tar.extractfile(f"{folder}/blobs").read().decode().split()  # type: ignore[union-attr]
+    assert set(names(work / "images.tar")) == {"oci-layout", "index.json", "manifest.json", *lines}
+
+
+def test_one_image_by_a_short_name(
+    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = next(i for i in stage.lock.images if i.reference.host == "docker.io")
+    short = image.name.removeprefix("docker.io/")
+    said(capsys, stage.bundle, "--images-only", "--image", short, "-o", "one.tar")
+    assert images_of(work / "one.tar") == {image.name}
+
+
+@pytest.mark.skipif(not shutil.which("skopeo"), reason="skopeo is not here")
+def test_skopeo_takes_the_archive(
+    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, stage.bundle, "--images-only")
+    image = stage.lock.images[0]
+    done = subprocess.run(
+        ["skopeo", "inspect", "--config", f"docker-archive:images.tar:{image.name}"],
+        check=True,
+        capture_output=True,
+    )
+    assert json.loads(done.stdout)["architecture"] == "amd64"
+
+
+@pytest.mark.parametrize("shape", ["tar", "folder"])
+def test_packages_are_a_yum_tree(
+    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str], shape: str
+) -> None:
+    source = stage.bundle
+    if shape == "folder":
+        source = work / "unpacked"
+        with tarfile.open(stage.bundle) as tar:
+            tar.extractall(source, filter="data")
+    said(capsys, source, "--packages-only", "-o", "out")
+    with tarfile.open(stage.bundle) as tar:
+        wanted = {n for n in tar.getnames() if n.startswith(("yum/", "keys/"))}
+    out = work / "out"
+    assert {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()} == wanted
+    for package in stage.lock.packages:
+        content = (out / package.path).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == package.digest.hex
+
+
+@pytest.mark.parametrize("kind", ["manifests", "keys"])
+def test_small_kinds_lie_flat(
+    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    said(capsys, stage.bundle, f"--{kind}-only")
+    wanted = [f for f in stage.lock.files if f.path.startswith(f"{kind}/")]
+    assert sorted(path.name for path in (work / kind).iterdir()) == sorted(
+        file.path.removeprefix(f"{kind}/") for file in wanted
+    )
+
+
+def test_nothing_damaged_comes_out(
+    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    extent = max(stage.layout.fetched, key=lambda e: e.size)
+    content = bytearray(stage.bundle.read_bytes())
+    content[extent.offset] ^= 1
+    (work / "x.tar").write_bytes(content)
+    flag = "--packages-only" if extent.path.startswith("yum/") else "--images-only"
+    err = said(capsys, "x.tar", flag, code=1)
+    assert f"x.tar: {extent.path}: has the digest sha256:" in err
+    assert [path.name for path in work.iterdir()] == ["x.tar"]
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ([], "error: what is to be exported?"),
+        (["--images-only", "--keys-only"], "error: one kind at a time"),
+        (["--keys-only", "--role", "worker"], "error: --role, --platform and --image choose"),
+        (["--images-only", "--image", "pauze:1"], "error: no image is called 'pauze:1'"),
+        (["--images-only", "--platform", "linux/mips"], "error: no image is for linux/mips"),
+        (["--images-only", "--platform", "odd"], "error: --platform: 'odd' is not a platform"),
+        (["--files-only"], "there are no files in it"),
+        (["--keys-only", "-o", "full"], "error: full: something is there already"),
+        (["--images-only", "-o", "full"], "error: full: there is a folder already"),
+    ],
+)
+def test_what_is_refused(
+    work: Path,
+    stage: Stage,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    error: str,
+) -> None:
+    (work / "full").mkdir()
+    (work / "full/x").write_text("", "utf-8")
+    assert error in said(capsys, stage.bundle, *words, code=2)
+    assert [path.name for path in work.iterdir()] == ["full"]
+
+
+def test_a_delta_gives_what_it_has(
+    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layer = max(stage.lock.blobs, key=lambda blob: blob.size)
+    have = {"kind": "blob", "name": "x", "digest": str(layer.digest), "size": layer.size}
+    (work / "have.json").write_text(json.dumps({"format": 1, "has": [have]}), "utf-8")
+    words = ["bundle", stage.bundle, "--have", "have.json", "-o", "delta.tar"]
+    assert run(list(map(str, words))) == 0
+    said(capsys, "delta.tar", "--packages-only")
+    err = said(capsys, "delta.tar", "--images-only", code=1)
+    assert "this is a delta, which leaves out 1 of what is wanted" in err
+    assert layer.path in err
+    assert "airseed bundle DELTA --base OLD -o WHOLE" in err
