@@ -580,7 +580,7 @@ class Catalog:
         if name not in releases:
             raise NotInCatalogError(
                 f"Calico {name} is not in the catalog",
-                expected=f"{nearest(name, releases)}; {series.series} is the newest of them",
+                expected=f"{nearest(name, releases)}, or {series.series} for the newest",
                 hint=_add(f"calico/{series.series}.yaml"),
             )
         return CalicoRelease(version=Version.parse(name), of=series)

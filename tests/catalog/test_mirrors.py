@@ -227,6 +227,23 @@ def test_every_release_of_calico_resolves(catalog: Catalog) -> None:
                     assert all(url.endswith(f"/{name}") and "$" not in url for url in urls)
 
 
+@pytest.mark.parametrize("minor", MINORS)
+def test_a_cluster_of_every_patch_can_be_asked_for_on_every_system(
+    catalog: Catalog, minor: str
+) -> None:
+    """From cluster.yaml to what a lock would ask for, with a runtime that all of them take."""
+    for patch in catalog.kubernetes_series[minor].tags:
+        for system in catalog.systems.values():
+            text = f"kubernetes: {minor}.{patch}\n{NODES}"
+            text += f"os: {{name: {system.name}, version: {system.version}}}\n"
+            text += "runtime: {name: containerd, version: 1.6.33}\n"
+            wanted = demand(spec.read(text, "c", catalog=catalog).cluster, catalog)
+            asked = [one for one in wanted.packages if one.needed_by == ("kubeadm",)]
+            assert len(asked) == len(PACKAGES)
+            assert len(wanted.images) == len(IMAGES)
+            assert wanted.os == system
+
+
 def test_where_to_go_is_written_completely(catalog: Catalog) -> None:
     """Whatever is fetched has an https address, and all but self-made folders a second one."""
     urls = [

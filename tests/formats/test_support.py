@@ -218,3 +218,72 @@ def test_hostile_documents_meet_the_catalog(catalog: Catalog) -> None:
             continue
         chosen += read.choice is not None
     assert chosen > 10
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "what", "expected"),
+    [
+        ("kubernetes: 1.16.4", "kubernetes", "Kubernetes 1.16 is not in the catalog", "1.18"),
+        (
+            "kubernetes: 1.21.15",
+            "kubernetes",
+            "the images of Kubernetes 1.21.15 are not known",
+            "1.21.14",
+        ),
+        (
+            "kubernetes: 1.29.3\nruntime: docker",
+            "runtime",
+            "Kubernetes 1.29.3 cannot use docker: kubelet has no dockershim since 1.24, and "
+            "cri-dockerd is not in the catalog",
+            "containerd",
+        ),
+        (
+            "kubernetes: 1.29.3\nruntime: {name: containerd, version: 1.4}",
+            "runtime.version",
+            "Kubernetes 1.29.3 needs containerd 1.6 or newer",
+            "containerd 1.6 or newer",
+        ),
+        (
+            "kubernetes: 1.21.1\nruntime: {name: docker, version: 20.10.40}",
+            "runtime.version",
+            "docker 20.10.40 is not in the catalog",
+            "20.10.24 or 23.0.0",
+        ),
+        (
+            "kubernetes: 1.21.1\nos: {name: centos, version: 7.6}",
+            "runtime",
+            "docker 20.10.24 cannot be installed on centos 7.6: its rootless extras need "
+            "fuse-overlayfs and slirp4netns",
+            "centos 7.8 or newer, or an older docker",
+        ),
+        (
+            "kubernetes: 1.26.1\ncni: {name: calico, version: 3.26.2}",
+            "cni.version",
+            "Calico 3.26.2 is not in the catalog",
+            "3.26.1 or 3.26.3, or 3.26 for the newest",
+        ),
+        (
+            "kubernetes: 1.26.1\ncni: {name: calico, version: 3.17}",
+            "cni.version",
+            "Calico 3.17 is not in the catalog",
+            "3.18",
+        ),
+        (
+            "kubernetes: 1.26.1\nos: {name: centos, version: 7.8}",
+            "os.version",
+            "centos 7.8 is not in the catalog",
+            "7.6 or 7.9",
+        ),
+        (
+            "kubernetes: 1.36.3",
+            "kubernetes",
+            "Kubernetes 1.36.3 needs kernel 5.4 or newer; centos 7.9 has 3.10.0",
+            "a version before 1.32",
+        ),
+    ],
+)
+def test_what_the_shipped_catalog_lacks_is_refused_with_what_is_nearest(
+    text: str, path: str, what: str, expected: str
+) -> None:
+    found = wrong(f"{text}\n", catalog_format.load())
+    assert [(where, said, other) for where, said, other, _ in found] == [(path, what, expected)]
