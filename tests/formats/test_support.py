@@ -233,8 +233,10 @@ def test_hostile_documents_meet_the_catalog(catalog: Catalog) -> None:
         (
             "kubernetes: 1.29.3\nruntime: docker",
             "runtime",
-            "Kubernetes 1.29.3 cannot use docker: kubelet has no dockershim since 1.24, and "
-            "cri-dockerd is not in the catalog",
+            (
+                "Kubernetes 1.29.3 cannot use docker: kubelet has no dockershim since 1.24, and "
+                "cri-dockerd is not in the catalog"
+            ),
             "containerd",
         ),
         (
@@ -252,8 +254,10 @@ def test_hostile_documents_meet_the_catalog(catalog: Catalog) -> None:
         (
             "kubernetes: 1.21.1\nos: {name: centos, version: 7.6}",
             "runtime",
-            "docker 20.10.24 cannot be installed on centos 7.6: its rootless extras need "
-            "fuse-overlayfs and slirp4netns",
+            (
+                "docker 20.10.24 cannot be installed on centos 7.6: its rootless extras need "
+                "fuse-overlayfs and slirp4netns"
+            ),
             "centos 7.8 or newer, or an older docker",
         ),
         (
