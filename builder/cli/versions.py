@@ -50,11 +50,12 @@ def _show(found: Versions, voice: Voice) -> None:
 
     names = sorted({fit.name for row in found.kubernetes for fit in row.runtimes})
     voice.table(
-        ("KUBERNETES", "SYSTEM", "CALICO", *(name.upper() for name in names)),
+        ("KUBERNETES", "SYSTEM", "RPMS", "CALICO", *(name.upper() for name in names)),
         [
             (
                 " ".join(spans(row.releases)),
                 _systems(row),
+                ", ".join(row.packages),
                 _marked(row.calico, row.defaults.cni.rpartition("-")[2]),
                 *(_runtimes(row, name) for name in names),
             )
@@ -129,6 +130,7 @@ def _value(found: Versions) -> dict[str, Any]:
                     "cni": row.defaults.cni,
                 },
                 "systems": list(row.systems),
+                "packages": list(row.packages),
                 "calico": list(row.calico),
                 "runtimes": [
                     {

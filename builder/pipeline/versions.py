@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from builder.errors import UsageError
 from builder.formats import catalog as catalog_format
 from builder.model.catalog import NotInCatalogError, numbers
+from builder.model.recipe import recipes
 from builder.model.version import Version
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
         OperatingSystem,
         RuntimeSeries,
     )
+
+BUILT = "built"
+"""What cluster.yaml says under ``packages`` for RPMs that airseed builds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,8 @@ class Row:
     """Oldest first; those that should be avoided are left out."""
     defaults: Defaults
     systems: tuple[str, ...]
+    packages: tuple[str, ...]
+    """Where its RPMs come from: repositories, and ``built`` where they can be built."""
     calico: tuple[str, ...]
     """Series that were tested with it, oldest first."""
     runtimes: tuple[Fit, ...]
@@ -134,6 +140,7 @@ def _row(catalog: Catalog, series: KubernetesSeries, only: str | None) -> Row:
         releases=tuple(str(release.version) for release in releases),
         defaults=series.defaults,
         systems=tuple(map(str, systems)),
+        packages=tuple(dict.fromkeys(_packages(catalog, releases[-1], systems))),
         calico=tuple(
             sorted(
                 (c.series for c in catalog.calico_series.values() if series.series in c.kubernetes),
@@ -166,6 +173,19 @@ def _runs(catalog: Catalog, release: KubernetesRelease, system: OperatingSystem)
     except NotInCatalogError:
         return False
     return True
+
+
+def _packages(
+    catalog: Catalog, release: KubernetesRelease, systems: Sequence[OperatingSystem]
+) -> Iterator[str]:
+    for system in systems:
+        yield from (package.repository for package in release.packages(system))
+    for system in systems:
+        try:
+            recipes(catalog, release, system, system.platforms[0])
+        except NotInCatalogError:
+            continue
+        yield BUILT
 
 
 def _fits(

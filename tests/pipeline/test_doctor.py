@@ -217,6 +217,25 @@ def test_a_registry_that_does_not_tell_is_said_so(ward: Scene) -> None:
     assert "docker.io does not say how many pulls are left: " in ran.err
 
 
+def test_programs_that_rpms_are_built_of_are_asked_for(ward: Scene) -> None:
+    """Each at all of its sources, from cluster.yaml and from its lock."""
+    text = (ward.folder / "cluster.yaml").read_text("utf-8")
+    text = text.replace("kubernetes: 1.18.5", "kubernetes: {version: 1.18.5, packages: built}")
+    (ward.folder / "cluster.yaml").write_text(text, "utf-8")
+    ward.upstream.faults.add(faults.Status(404), host="dl.k8s.io")
+    ran = doctor(ward, "cluster.yaml", "--json")
+    assert ran.code == 0, ran.err
+    programs = {k: one for k, one in told(ran)["sources"].items() if one["kind"] == "programs"}
+    names = {"kubeadm", "kubelet", "kubectl", "kubernetes-cni", "cri-tools"}
+    assert {name for name, _ in programs} == names
+    assert {a for (_, a), one in programs.items() if one["failed"]} == {"https://dl.k8s.io/"}
+    ward.upstream.faults.add(faults.Status(503), path="*/kubeadm", method="HEAD")
+    ran = doctor(ward, "cluster.yaml")
+    assert ran.code == 1
+    what = "kubeadm of kubeadm-1.18.5-0.airseed1.x86_64: none of its 3 sources has it"
+    assert f"error: {what}" in ran.err
+
+
 def test_a_locks_sources_are_asked_for_every_artifact(ward: Scene, stage: Stage) -> None:
     """By digest, and files by their size; each source of each RPM."""
     ran = ward.run("doctor", str(stage.finished / "cluster.lock"), "--json")

@@ -110,7 +110,7 @@ def test_the_table_has_a_line_for_each_minor(capsys: pytest.CaptureFixture[str])
     tables = [part.splitlines() for part in out.split("\n\n")]
     heads = [table[0].split() for table in tables]
     assert heads == [
-        ["KUBERNETES", "SYSTEM", "CALICO", "CONTAINERD", "DOCKER"],
+        ["KUBERNETES", "SYSTEM", "RPMS", "CALICO", "CONTAINERD", "DOCKER"],
         ["RUNTIME", "RELEASES", "SYSTEM"],
         ["CALICO", "TESTED", "WITH", "KUBERNETES", "INSTALLED", "BY"],
         ["SYSTEM", "KERNEL", "CLOUD-INIT", "MEDIA"],
@@ -136,6 +136,13 @@ def test_one_minor_shows_what_goes_with_it_alone(capsys: pytest.CaptureFixture[s
     assert [f"{one['name']} {one['version']}" for one in shown["systems"]] == row["systems"]
     minimal = shown["systems"][-1]["media"]["minimal"]
     assert (len(minimal["sha256"]), minimal["file"]) == (64, "CentOS-7-x86_64-Minimal-2009.iso")
+
+
+def test_rpms_come_from_a_repository_or_are_built(found: Versions) -> None:
+    for row in found.kubernetes:
+        legacy = Version.parse(f"{row.series}.0") < Version(1, 24, 0)
+        repository = "kubernetes-el7" if legacy else f"kubernetes-{row.series}"
+        assert row.packages == (repository, "built")
 
 
 def test_one_release_is_enough() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from builder.model.catalog import NotInCatalogError, numbers
+from builder.model.catalog import OPERATOR, NotInCatalogError, numbers
 from builder.model.demand import operator_images
 from builder.model.reference import Reference
 from builder.model.spec import is_url
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         Repository,
     )
     from builder.model.catalog import Key as PinnedKey
-    from builder.model.demand import Demand
+    from builder.model.demand import Demand, Wanted, WantedFile
     from builder.model.lock import Lock
     from builder.model.platform import Platform
     from builder.model.recipe import Binaries
@@ -122,6 +122,12 @@ class Sources:
             question = Question(artifact=str(reference), reference=candidate)
             self.add("images", _folder(reference), _folder(candidate), question)
 
+    def program(self, name: str, artifact: str, urls: Iterable[str]) -> None:
+        """Ask for a program or an archive of some; releases are folders, so the host counts."""
+        for url in urls:
+            question = Question(artifact=artifact, url=url)
+            self.add("programs", name, f"{_host(url)}/", question)
+
     def urls(
         self, kind: Kind, name: str, artifact: str, urls: Iterable[str], size: int | None = None
     ) -> None:
@@ -195,10 +201,7 @@ def _programs(found: Sources, binaries: Binaries, platform: Platform) -> None:
         newest = max(versions, key=numbers)
         for name in binaries.programs:
             program = binaries.program(name, newest, platform)
-            for url in program.sources:
-                # releases are folders of their own; the host is what lives or does not
-                question = Question(artifact=f"{name} {newest}", url=url)
-                found.add("programs", binaries.name, f"{_host(url)}/", question)
+            found.program(binaries.name, f"{name} {newest}", program.sources)
 
 
 def _media(found: Sources, system: OperatingSystem) -> None:
@@ -214,21 +217,28 @@ def of_demand(
     for repository in wanted.repositories:
         for platform in platforms:
             found.repository(repository, platform)
-    for key in wanted.keys:
-        found.key(key)
-    for key in wanted.metadata_keys:
-        if key not in wanted.keys:
-            found.key(key, optional=True)
-    images = list(wanted.images)
-    if wanted.calico is not None and wanted.cni.endswith("operator"):
-        images += operator_images(wanted.calico, OPERATED)
-    for image in images:
+    for key in dict.fromkeys((*wanted.keys, *wanted.metadata_keys)):
+        found.key(key, optional=key not in wanted.keys)
+    for recipe in wanted.builds.recipes if wanted.builds else ():
+        for program in recipe.programs:
+            found.program(recipe.nevra.name, f"{program.name} of {recipe.nevra}", program.sources)
+    for image in _images(wanted):
         found.image(image.reference, catalog.image_sources(image.reference))
-    for file in wanted.manifests:
-        found.urls("manifests", ", ".join(file.needed_by), file.path, file.sources)
-    for file in wanted.files:
-        found.urls("files", ", ".join(file.needed_by), file.path, file.sources)
+    kinds: tuple[tuple[Kind, tuple[WantedFile, ...]], ...] = (
+        ("manifests", wanted.manifests),
+        ("files", wanted.files),
+    )
+    for kind, files in kinds:
+        for file in files:
+            found.urls(kind, ", ".join(file.needed_by), file.path, file.sources)
     return found.all()
+
+
+def _images(wanted: Demand) -> Iterator[Wanted]:
+    """Give what will be started, as far as it is known before the manifests have been read."""
+    yield from wanted.images
+    if wanted.calico is not None and wanted.cni.endswith(OPERATOR):
+        yield from operator_images(wanted.calico, OPERATED)
 
 
 def of_lock(lock: Lock) -> tuple[Source, ...]:
@@ -245,6 +255,8 @@ def of_lock(lock: Lock) -> tuple[Source, ...]:
             address = near[0] if near else f"{host}/"
             question = Question(artifact=package.name, url=url, size=package.size)
             found.add("packages", package.repository, address, question)
+        for one in package.built.inputs if package.built else ():
+            found.program(package.nevra.name, f"{one.name} of {package.nevra}", one.sources)
     for file in lock.files:
         if file.kind == "file":
             found.urls("files", ", ".join(file.needed_by), file.path, file.sources, file.size)
