@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 
 from builder.errors import AirseedError, FetchError, StorageError, VerificationError
 from builder.formats import recipe as recipe_format
+from builder.http import redact
 from builder.model.digest import Digest
 from builder.report import Silent
 from builder.rpm import build as rpm_build
@@ -147,23 +148,30 @@ def _unpacked(order: Order, programs: Mapping[str, Path], scratch: Path) -> dict
     return places
 
 
+class Kept:
+    """Give a locked RPM from the cache, under its digest; see ``bundle.transfer.Source``."""
+
+    host = ""
+
+    def __init__(self, package: Package, path: Path) -> None:
+        self._source = LocalSource(path)
+        self.name = f"the cache, built {_of(package)}"
+
+    def open(self, offset: int) -> LocalStream:
+        """Begin to read at an offset."""
+        return self._source.open(offset)
+
+
 class Rebuilding:
     """Give a locked RPM by building it again; see ``bundle.transfer.Source``."""
+
+    host = ""
 
     def __init__(self, package: Package, kept: Store, workshop: Workshop) -> None:
         self._package = package
         self._kept = kept
         self._workshop = workshop
-
-    @property
-    def name(self) -> str:
-        """Give what messages call it."""
-        return f"a build of {self._package.name} on this machine"
-
-    @property
-    def host(self) -> str:
-        """Give no host: whatever it fetches is asked for one by one."""
-        return ""
+        self.name = f"a new build {_of(package)}"
 
     def open(self, offset: int) -> LocalStream:
         """Find or build the RPM, and begin to read it.
@@ -204,13 +212,20 @@ class Rebuilding:
             raise FetchError(f"it can't be built again: {reasons}", where=where) from error
 
 
-def sources(
-    package: Package, kept: Store, workshop: Workshop
-) -> Sequence[LocalSource | Rebuilding]:
+def _of(package: Package) -> str:
+    """Say by what a package was built, and of what."""
+    built = package.built
+    urls = ", ".join(redact(one.sources[0]) for one in built.inputs if one.sources) if built else ""
+    return f"by {built.by} of {urls}" if built else ""
+
+
+def sources(package: Package, kept: Store, workshop: Workshop) -> Sequence[Kept | Rebuilding]:
     """Give what may have the bytes of a built RPM, in order; nothing for one that is not built."""
     if package.built is None:
         return ()
-    kept_here = (LocalSource(path) for path in workshop.folder.glob(f"*.{package.digest.hex}.rpm"))
+    kept_here = (
+        Kept(package, path) for path in workshop.folder.glob(f"*.{package.digest.hex}.rpm")
+    )
     return (*kept_here, Rebuilding(package, kept, workshop))
 
 

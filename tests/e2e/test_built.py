@@ -56,6 +56,7 @@ def test_one_machine_installs_packages_that_were_built(
         drop_in = "/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf"
         assert drop_in in machine.sh("systemctl", "cat", "kubelet.service").stdout
         pid = machine.sh("systemctl", "show", "-p", "MainPID", "--value", "kubelet").stdout.strip()
-        words = machine.sh("tr", "\\0", " ", f"/proc/{pid}/cmdline", check=False).stdout
-        assert words is not None
+        words = machine.sh("bash", "-c", f"tr '\\0' ' ' < /proc/{pid}/cmdline").stdout
+        assert words.startswith("/usr/bin/kubelet --bootstrap-kubeconfig=/etc/kubernetes/")
+        assert "--config=/var/lib/kubelet/config.yaml" in words
         assert one.etcd_members() == [name]

@@ -11,7 +11,7 @@ readonly CRANE=v0.19.2
 
 readonly PACKAGES=(
   apache2-utils busybox-static ca-certificates containerd createrepo-c dnf docker-registry docker.io etcd-server
-  gnupg1 nginx-light openssl rpm runc skopeo time
+  gnupg1 nginx-light openssl rpm runc skopeo systemd time
 )
 
 say() { printf 'interop setup: %s\n' "$*" >&2; }

@@ -177,7 +177,8 @@ def test_a_damaged_one_in_the_cache_is_built_again(scene: Scene) -> None:
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     ran = good(scene.bundle())
-    assert "kubelet-1.18.5-0.airseed1.x86_64 on this machine, because" in ran.err
+    url = "https://dl.k8s.io/v1.18.5/bin/linux/amd64/kubelet"
+    assert f"taken from a new build by {builder()} of {url}, because" in ran.err
     assert path.read_bytes() == content
     good(scene.run("verify", "bundle.tar"))
 
@@ -367,6 +368,24 @@ def test_inspect_shows_what_they_were_built_from(scene: Scene) -> None:
         table,
         re.MULTILINE,
     )
+
+
+def test_provenance_names_the_programs(scene: Scene) -> None:
+    locked(scene)
+    good(scene.bundle())
+    said = json.loads(good(scene.run("inspect", "bundle.tar", "--provenance", "--json")).out)
+    text = json.dumps(said)
+    url = "https://dl.k8s.io/v1.18.5/bin/linux/amd64/kubelet"
+    assert f"the cache, built by {builder()} of {url}" in text
+    assert str(cached(scene)) not in text
+
+
+@pytest.mark.parametrize("form", ["spdx", "cyclonedx"])
+def test_a_bill_of_materials_has_them(scene: Scene, form: str) -> None:
+    lock = locked(scene)
+    text = good(scene.run("inspect", "cluster.lock", "--sbom", form)).out
+    for package in builds(lock).values():
+        assert package.digest.hex in text
 
 
 def test_a_gone_repository_leads_to_building(site: Site) -> None:

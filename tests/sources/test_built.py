@@ -153,8 +153,10 @@ def test_it_is_built_again_without_the_key(
     assert read(second) == content
     (again,) = [*workshop.folder.glob("*.rpm")]
     assert again == found.path
-    assert second.host == ""
-    assert second.name == "a build of agent-1.18.5-0.airseed1.x86_64 on this machine"
+    urls = "https://home.example.org/agent, https://home.example.org/plugins.tgz"
+    assert first.host == second.host == ""
+    assert first.name == f"the cache, built by {rpm_build.builder()} of {urls}"
+    assert second.name == f"a new build by {rpm_build.builder()} of {urls}"
     assert built.sources(replace(locked, built=None), kept, workshop) == ()
 
 

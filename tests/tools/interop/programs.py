@@ -20,7 +20,8 @@ PATH = f"{TOOLS}:/usr/sbin:/usr/bin:/sbin:/bin"
 """Debian's own programs alone, whatever else this machine has."""
 NEEDED = (
     "busybox containerd crane createrepo_c ctr dnf docker docker-registry dockerd gpg1 htpasswd"
-    " mergerepo_c nginx openssl rpm rpmbuild rpmkeys rpmsign runc sha256sum skopeo tar umount"
+    " mergerepo_c nginx openssl rpm rpmbuild rpmkeys rpmsign runc sha256sum skopeo"
+    " systemd-analyze tar umount"
 )
 _PATIENCE = 60
 _RUN = 600

@@ -1,0 +1,153 @@
+"""``airseed lock`` and ``bundle`` killed while packages are fetched, packed and built again."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builder.lab.faults import Drip, Reset, Status, Truncate, WrongBytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scene import Ran, Scene, Stage
+
+KILLS = 60
+TEXT = (
+    "kubernetes: {version: 1.18.5, packages: built}\n"
+    "nodes:\n  - {name: a, role: control-plane, address: 10.0.0.1}\n"
+)
+PROGRAMS = ("*/bin/linux/*", "*.tgz", "*.tar.gz")
+
+
+@pytest.fixture
+def scene(stage: Stage, tmp_path: Path) -> Iterator[Scene]:
+    """Open a folder with a locked and bundled cluster whose packages were built."""
+    with stage.scene(tmp_path / "work", locked=False) as opened:
+        (opened.folder / "cluster.yaml").write_text(TEXT, "utf-8")
+        good(opened.run("secrets", "-q"))
+        good(opened.lock("-q"))
+        good(opened.bundle("-q"))
+        shutil.copytree(opened.folder, tmp_path / "finished")
+        yield opened
+
+
+def good(ran: Ran) -> Ran:
+    assert ran.code == 0, ran.err
+    return ran
+
+
+def cached(scene: Scene) -> Path:
+    return Path(scene.environment["XDG_CACHE_HOME"]) / "airseed" / "packages"
+
+
+def is_right(scene: Scene) -> bool:
+    """Tell whether lock and bundle are the finished ones, byte for byte."""
+    finished = scene.folder.parent / "finished"
+    return all(
+        (scene.folder / name).read_bytes() == (finished / name).read_bytes()
+        for name in ("cluster.lock", "bundle.tar")
+    )
+
+
+def left(scene: Scene) -> set[str]:
+    """Give what lies in the workshop and is no finished package."""
+    return {
+        str(path.relative_to(cached(scene)))
+        for path in cached(scene).rglob("*")
+        if path.is_file() and path.suffix != ".rpm"
+    } - {".lock"}
+
+
+def kill(scene: Scene, dice: random.Random, usual: float, *words: str) -> bool:
+    """Start a run and kill it at a random moment; tell whether it was not over by then."""
+    with scene.start(*words) as process:
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=dice.uniform(0, usual))
+        process.kill()
+        process.communicate()
+        return process.returncode < 0
+
+
+def play(scene: Scene, kills: int, seed: int) -> tuple[int, int]:
+    """Kill runs that lock or bundle from nothing; give how many, and how many ways to the end."""
+    dice, done, ways = random.Random(seed), 0, 0
+    for path in PROGRAMS:
+        scene.upstream.faults.add(Drip(piece=1 << 15, pause=0.03), path=path)
+    lock = ("lock", "cluster.yaml", "--catalog", str(scene.catalog))
+    bundle = ("bundle", "cluster.lock")
+    usual = {lock: 4.0, bundle: 4.0}
+    while done < kills:
+        words = dice.choice([lock, bundle])
+        shutil.rmtree(cached(scene), ignore_errors=True)
+        if words == lock:
+            (scene.folder / "cluster.lock").unlink()
+            shutil.rmtree(scene.folder / "cluster.lock.d")
+        (scene.folder / "bundle.tar").unlink()
+        while done < kills and kill(scene, dice, usual[words], *words):
+            done += 1
+            if dice.random() < 0.5:
+                break
+        began = time.monotonic()
+        good(scene.run(*words))
+        usual[words] = time.monotonic() - began
+        if words == lock:
+            good(scene.run(*bundle))
+        ways += 1
+        assert is_right(scene)
+        assert left(scene) == set()
+    return done, ways
+
+
+def test_a_sample_of_kills(scene: Scene) -> None:
+    done, _ = play(scene, kills=2, seed=3)
+    assert done == 2
+
+
+@pytest.mark.campaign
+def test_many_kills(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    start = time.monotonic()
+    done, ways = play(scene, KILLS, seed=0)
+    with capsys.disabled():
+        print(
+            f"\n{done} kills while packages were fetched and built, {ways} locks and bundles"
+            f" afterwards, all byte-identical, in {time.monotonic() - start:.0f} s"
+        )
+
+
+def test_a_bad_network_changes_nothing(scene: Scene) -> None:
+    """Every program breaks, is refused or damaged once."""
+    for path, fault in zip(PROGRAMS, (Reset(), Truncate(0.3), Status(503)), strict=True):
+        scene.upstream.faults.add(fault, path=path, times=2)
+    scene.upstream.faults.add(WrongBytes(), path="*/kubeadm", times=1)
+    shutil.rmtree(cached(scene))
+    (scene.folder / "cluster.lock").unlink()
+    ran = good(scene.lock())
+    assert "kubeadm comes from" in ran.err
+    (scene.folder / "bundle.tar").unlink()
+    good(scene.bundle())
+    assert is_right(scene)
+    assert left(scene) == set()
+
+
+def test_an_upstream_that_is_gone_is_named_once_for_each(scene: Scene) -> None:
+    shutil.rmtree(cached(scene))
+    (scene.folder / "bundle.tar").unlink()
+    rules = [scene.upstream.faults.add(Status(404), path=path) for path in PROGRAMS]
+    ran = scene.bundle()
+    assert ran.code == 1
+    assert "Traceback" not in ran.err
+    for name in ("kubeadm", "kubelet", "kubectl", "kubernetes-cni", "cri-tools"):
+        assert ran.err.count(f"\n  {name}-") >= 1, ran.err
+    assert "it can't be built again: https://dl.k8s.io/v1.18.5/bin/linux/amd64/kubelet" in ran.err
+    assert all(rule.hits for rule in rules)
+    scene.upstream.faults.clear()
+    good(scene.bundle())  # all else was kept
+    assert is_right(scene)
