@@ -34,10 +34,9 @@ if TYPE_CHECKING:
 @click.option(
     "--timeout",
     type=click.FloatRange(0.1, 3600),
-    default=15.0,
-    show_default=True,
     metavar="SECONDS",
-    help="How long a source may be silent before it counts as dead.",
+    help="How long a source may be silent before it counts as dead (default: AIRSEED_TIMEOUT, "
+    "or 15).",
 )
 @catalogs
 @ca_bundle
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
 def command(
     voice: Voice,
     document: Path | None,
-    timeout: float,
+    timeout: float | None,
     catalogs: tuple[Path, ...],
     ca_bundle: Path | None,
     *,

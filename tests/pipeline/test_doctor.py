@@ -130,6 +130,18 @@ def test_a_silent_source_is_dead_after_the_timeout(ward: Scene) -> None:
     )
 
 
+def test_a_dead_host_is_not_asked_for_everything(ward: Scene, stage: Stage) -> None:
+    """Some are on their way when the first two have had no answer; the rest need not wait."""
+    rule = ward.upstream.faults.add(faults.Hang(), host="mirrors.aliyun.com")
+    ran = ward.run("doctor", str(stage.finished / "cluster.lock"), "--json", "--timeout", "1")
+    assert ran.code == 0, ran.err
+    ill = [o for o in told(ran)["sources"].values() if "mirrors.aliyun.com" in o["source"]]
+    assert {one["state"] for one in ill} == {"dead"}
+    assert sum(one["failed"] for one in ill) > 40
+    assert 2 <= rule.hits <= 18
+    assert any(one["what"] == "mirrors.aliyun.com stopped sending" for one in ill)
+
+
 def test_what_can_be_had_nowhere_is_named_and_is_1(ward: Scene) -> None:
     """One image that no registry has; all the others are well."""
     ward.upstream.faults.add(faults.Status(404), path="*/pause/manifests/*")

@@ -6,6 +6,7 @@ source is asked once, without a second try, since how it stands now is what is a
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -74,11 +75,12 @@ def examine(
     reporter: Reporter,
     catalogs: Sequence[Path] = (),
     ca_bundle: Path | None = None,
-    timeout: float = TIMEOUT,
+    timeout: float | None = None,
     slow: float = SLOW,
 ) -> Health:
     """Ask the sources of a cluster.yaml, a lock or a bundle, or of the whole catalog.
 
+    ``timeout`` are the seconds of silence after which a source is dead: AIRSEED_TIMEOUT, or 15.
     Raise DocumentError, VerificationError or StorageError for documents that are wrong; whatever
     servers do is a finding.
     """
@@ -91,6 +93,8 @@ def examine(
         for entry in catalog.registries.values()
         if entry.pulls is not None and entry.pulls.host in hosts
     ]
+    if timeout is None and not os.environ.get("AIRSEED_TIMEOUT"):
+        timeout = TIMEOUT
     with Access.open(ca_bundle=ca_bundle, attempts=1, timeout=timeout) as access:
         with reporter.progress("asking", len(questions), unit="questions") as progress:
             answers = asking.ask(questions, access, progress, slow=slow)
@@ -127,7 +131,8 @@ def _limited(answer: Answer, spent: set[str]) -> Answer:
 
 
 def _finding(source: Source, answers: Sequence[Answer]) -> Finding:
-    worst = max(answers, key=lambda answer: ORDER.index(answer.state))
+    # what is worst and took longest says most; a question that was not asked any more says least
+    worst = max(answers, key=lambda answer: (ORDER.index(answer.state), answer.seconds))
     failed = [answer for answer in answers if answer.state not in WELL]
     return Finding(
         kind=source.kind,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 from builder.errors import AirseedError, FetchError, VerificationError
 from builder.rpm.keys import load_keys
@@ -32,6 +34,8 @@ ORDER: tuple[State, ...] = (
 """From well to worse."""
 WELL = frozenset[State]({"lives", "slow"})
 _ATONCE = 16
+_PATIENCE = 2
+_ASKED_NO_MORE = "its host gave no answer before"
 _KEY_LIMIT = 1 << 20
 _NO_HEAD = {405, 501}
 _BY_STATUS: dict[int, State] = {
@@ -77,15 +81,33 @@ class Limit:
 def ask(
     questions: Iterable[Question], access: Access, progress: Progress, *, slow: float
 ) -> tuple[Answer, ...]:
-    """Ask every question, some at once, once each; whoever takes ``slow`` seconds is slow."""
+    """Ask every question, some at once, once each; whoever takes ``slow`` seconds is slow.
+
+    A host that gave no answer twice is asked no more: the rest would only wait.
+    """
+    dead: Counter[str] = Counter()
 
     def one(question: Question) -> Answer:
-        answer = _answer(question, access, slow)
+        host = _host(question)
+        if dead[host] >= _PATIENCE:
+            answer = Answer(question=question, state="dead", seconds=0.0, what=_ASKED_NO_MORE)
+        else:
+            answer = _answer(question, access, slow)
+            dead[host] += answer.state == "dead"
         progress.advance(1)
         return answer
 
-    with ThreadPoolExecutor(max_workers=_ATONCE) as pool:
+    pool = ThreadPoolExecutor(max_workers=_ATONCE)
+    try:
         return tuple(pool.map(one, questions))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _host(question: Question) -> str:
+    if question.reference is not None:
+        return question.reference.host
+    return urlsplit(question.url).netloc
 
 
 def _answer(question: Question, access: Access, slow: float) -> Answer:
