@@ -88,7 +88,7 @@ def _states(heard: Path) -> list[str]:
 
 def test_one_machine_with_containerd(cluster: Maker) -> None:
     def change(document: dict[str, Any]) -> None:
-        document["runtime"] = "containerd"
+        document["runtime"] = {"name": "containerd", "version": "1.2.13"}
 
     with cluster("single-containerd") as one:
         one.describe("single", change)
