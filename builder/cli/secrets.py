@@ -1,4 +1,4 @@
-"""``airseed secrets``: make and keep token, certificate key and CA."""
+"""``airseed secrets``: make and keep token, certificate key, CA and signing key."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ _TELL = {
 def command(voice: Voice, cluster: Path, rotate: tuple[str, ...], *, as_json: bool) -> None:
     """Make and keep what lets nodes into their cluster.
 
-    Makes token, certificate key and CA in the folder secrets/ beside CLUSTER (default:
-    cluster.yaml; for NAME.yaml it is NAME.secrets/), where they are missing; what is there is
-    checked and kept. Shows what there is and when it ends, never a secret itself. Keep a backup
+    Makes token, certificate key, CA and a key that signs packages and bundles in the folder
+    secrets/ beside CLUSTER (default: cluster.yaml; for NAME.yaml it is NAME.secrets/), where they
+    are missing; what is there is checked and kept. Shows what there is and when it ends, never a secret itself. Keep a backup
     of this folder: who has it, has the cluster.
     """
     from builder.pipeline import secrets

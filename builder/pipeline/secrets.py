@@ -99,7 +99,7 @@ def make(cluster: Path, *, rotate: Sequence[str] = ()) -> Held:
         holdings=(
             *_short_lived(described, folder, made, before),
             Holding(
-                name="package signing key",
+                name="signing key",
                 path=folder / store.SIGNING_KEY,
                 state="made" if store.SIGNING_KEY in made else "kept",
             ),

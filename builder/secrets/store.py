@@ -29,7 +29,7 @@ _FORMS = {
     CERTIFICATE_KEY: (bootstrap.is_certificate_key, bootstrap.CERTIFICATE_KEY_FORM),
 }
 _MAKE = "`airseed secrets` makes it"
-_SIGNER = "airseed, packages built for this site <airseed@localhost>"
+_SIGNER = "Site key, made by airseed <airseed@localhost>"
 
 
 def load(folder: Path, pki: Pki) -> Secrets:

@@ -32,10 +32,10 @@ def table(cluster: Path, *states: str) -> str:
         ("SECRET", "FILE", "STATE", "ENDS"),
         ("token", "secrets/token", states[0], hours),
         ("certificate key", "secrets/certificate-key", states[1], hours),
-        ("package signing key", "secrets/signing-key.asc", states[2], "never"),
+        ("signing key", "secrets/signing-key.asc", states[2], "never"),
         ("cluster CA", "secrets/ca.crt", states[3], f"{end:%Y-%m-%d}, in 499 days"),
     ]
-    lines = [f"{a:19}  {b:23}  {c:{widths}}  {d}\n" for a, b, c, d in rows]
+    lines = [f"{a:15}  {b:23}  {c:{widths}}  {d}\n" for a, b, c, d in rows]
     return "".join(lines) + f"\njoiners pin {openssl.pin(cluster.parent / 'secrets/ca.crt')}\n"
 
 
@@ -43,7 +43,7 @@ def test_a_first_and_a_second_run(cluster: Path, capsys: pytest.CaptureFixture[s
     assert run(["secrets"]) == 0
     out, err = capsys.readouterr()
     assert out == table(cluster, "made", "made", "made", "kept")
-    assert err == "made token, certificate key, package signing key in secrets\n"
+    assert err == "made token, certificate key, signing key in secrets\n"
     assert run(["secrets"]) == 0
     out, err = capsys.readouterr()
     assert out == table(cluster, "kept", "kept", "kept", "kept")
@@ -87,7 +87,7 @@ def test_json(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
             for name, file, state, ends, hours in (
                 ("token", "token", "made", None, 24),
                 ("certificate key", "certificate-key", "made", None, 24),
-                ("package signing key", "signing-key.asc", "made", None, None),
+                ("signing key", "signing-key.asc", "made", None, None),
                 ("cluster CA", "ca.crt", "kept", end.isoformat(), None),
             )
         ],
@@ -98,13 +98,13 @@ def test_on_node(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cluster.write_text(cluster.read_text() + "\npki: on-node\nseed: {window: 1}\n")
     assert run(["secrets", "-q"]) == 0
     assert capsys.readouterr().out == (
-        "SECRET               FILE                     STATE              ENDS\n"
-        "token                secrets/token            made               "
+        "SECRET           FILE                     STATE              ENDS\n"
+        "token            secrets/token            made               "
         "1 hour after kubeadm init on k8s01\n"
-        "certificate key      secrets/certificate-key  made               "
+        "certificate key  secrets/certificate-key  made               "
         "1 hour after kubeadm init on k8s01\n"
-        "package signing key  secrets/signing-key.asc  made               never\n"
-        "cluster CA           -                        on the first node  -\n"
+        "signing key      secrets/signing-key.asc  made               never\n"
+        "cluster CA       -                        on the first node  -\n"
     )
 
 
@@ -147,7 +147,7 @@ def test_no_secret_is_ever_said(cluster: Path, capsys: pytest.CaptureFixture[str
         (folder / "token").read_text().strip(),
         (folder / "certificate-key").read_text().strip(),
         *(folder / "ca.key").read_text().split("\n")[1:-2],
-        *(folder / "signing-key.asc").read_text().split("\n")[12:-8],
+        *(folder / "signing-key.asc").read_text().split("\n")[12:28],
         *(folder / "admin.conf").read_text().partition("client-key-data: ")[2].split("\n")[:1],
     ]
     said += "".join(capsys.readouterr())

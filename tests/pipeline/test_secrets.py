@@ -32,7 +32,7 @@ def test_it_tells_what_there_is_and_when_it_ends(cluster: Path) -> None:
     assert held.holdings == (
         Holding(name="token", path=folder / "token", state="made", window=24),
         Holding(name="certificate key", path=folder / "certificate-key", state="made", window=24),
-        Holding(name="package signing key", path=folder / "signing-key.asc", state="made"),
+        Holding(name="signing key", path=folder / "signing-key.asc", state="made"),
         Holding(name="cluster CA", path=folder / "ca.crt", state="made", end=end),
     )
     again = secrets.make(cluster)
@@ -63,7 +63,7 @@ def test_the_window_is_the_clusters(cluster: Path) -> None:
     assert [(one.name, one.window, one.state) for one in held.holdings] == [
         ("token", 72, "made"),
         ("certificate key", 72, "made"),
-        ("package signing key", None, "made"),
+        ("signing key", None, "made"),
         ("cluster CA", None, "on the first node"),
     ]
     assert held.digest is None
@@ -76,7 +76,7 @@ def test_files_of_ones_own(cluster: Path) -> None:
     assert [(one.name, one.path, one.state) for one in held.holdings] == [
         ("token", cluster.parent / "secrets/token", "made"),
         ("certificate key", cluster.parent / "secrets/certificate-key", "made"),
-        ("package signing key", cluster.parent / "secrets/signing-key.asc", "made"),
+        ("signing key", cluster.parent / "secrets/signing-key.asc", "made"),
         ("cluster CA", site / "ca.crt", "yours"),
         ("etcd CA", site / "etcd/ca.crt", "yours"),
         ("front proxy CA", site / "front-proxy-ca.crt", "yours"),

@@ -27,6 +27,8 @@ def secrets(cluster: Cluster) -> dict[str, str]:
         "token": token.partition(".")[2],
         "certificate key": (folder / "certificate-key").read_text().strip(),
         "authority's key": (folder / "ca.key").read_text().splitlines()[1],
+        # behind the public half, which packages and bundles bring along
+        "signing key": (folder / "signing-key.asc").read_text().splitlines()[20],
     }
 
 
