@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from builder.errors import DocumentError
 from builder.formats import lock as lock_format
-from builder.model.artifact import Blob, File, Image, ImageManifest, Package, Repository
+from builder.model.artifact import (
+    Blob,
+    Build,
+    File,
+    Image,
+    ImageManifest,
+    Input,
+    Package,
+    Repository,
+)
 from builder.model.digest import Digest
 from builder.model.lock import Lock, Subject
 from builder.model.platform import Platform
@@ -167,4 +177,57 @@ def test_a_path_that_appears_twice_is_refused() -> None:
         lock_format.parse(text.replace(line, f"{line}\n{line}"), "cluster.lock")
     assert "yum/kubernetes/Packages/kubeadm-1.18.5-0.x86_64.rpm: the path appears twice" in {
         str(fault) for fault in caught.value.faults
+    }
+
+
+BUILT = replace(
+    LOCK,
+    packages=(
+        replace(
+            LOCK.packages[0],
+            sources=(),
+            trust="pinned",
+            built=Build(
+                by="rpm-rs 0.30.2",
+                order=digest(90),
+                inputs=(
+                    Input(
+                        name="kubeadm",
+                        digest=digest(91),
+                        sources=("https://example.invalid/kubeadm",),
+                        trust="pinned",
+                    ),
+                ),
+            ),
+        ),
+    ),
+)
+
+
+def test_what_was_built_is_read_back() -> None:
+    text = lock_format.write(BUILT).decode()
+    assert lock_format.parse(text, "lock") == BUILT
+    assert "built" not in lock_format.write(LOCK).decode()
+
+
+def test_what_lies_beside_it_is_named() -> None:
+    kept = {content.digest for content in BUILT.contents if content.kept}
+    assert BUILT.beside == kept | {digest(90)}
+    assert digest(90) not in LOCK.beside
+
+
+def test_mistakes_in_what_was_built_are_reported() -> None:
+    value = json.loads(lock_format.write(BUILT))
+    (rpm,) = [one for one in value["artifacts"] if one["kind"] == "rpm"]
+    rpm["built"]["order"] = "sha256:0"
+    rpm["built"]["inputs"][0]["trust"] = "hope"
+    rpm["built"]["inputs"].append({"name": "../x", "digest": str(digest(1)), "sources": []})
+    with pytest.raises(DocumentError) as caught:
+        lock_format.parse(json.dumps(value), "lock")
+    found = {(fault.where.partition(".built.")[2], fault.what) for fault in caught.value.faults}
+    assert found == {
+        ("order", "'sha256:0' is not a digest (sha256: and 64 lower-case hex digits)"),
+        ("inputs[0].trust", "'hope' is not one of the choices"),
+        ("inputs[1].name", "'../x' is not a name"),
+        ("inputs[1].trust", "is missing"),
     }
