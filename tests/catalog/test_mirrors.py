@@ -261,7 +261,7 @@ def test_where_to_go_is_written_completely(catalog: Catalog) -> None:
     for repository in catalog.repositories.values():
         assert len({urlsplit(url).netloc for url in repository.sources}) > 1, repository.name
     for entry in catalog.registries.values():
-        assert len(entry.sources) > 1 or entry.pulls, entry.prefix
+        assert len(entry.sources) > 1, entry.prefix
     for key in catalog.keys.values():
         assert len(key.sources) > 1, key.name
 
