@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from builder.model.digest import Digest
     from builder.model.lock import Lock
     from builder.report import Reporter
+    from builder.sources.built import Workshop
 
 NAME = "bundle.tar"
 DELTA = "delta.tar"
@@ -121,7 +122,8 @@ def build(
         layout = without(arrange(lock, content), held)
         near = _near(((bundle,) if bundle else ()), bases, target, opened)
         access = opened.enter_context(Access.open(ca_bundle=ca_bundle, pool=workers))
-        supplier = _Supplier(lock, lock_path, access, bundle)
+        workshop = built_source.workshop(cache.folder(), access.client, reporter.say)
+        supplier = _Supplier(lock, lock_path, access, bundle, workshop)
         result = write(
             layout,
             target,
@@ -227,11 +229,12 @@ class _Supplier:
         path: Path,
         access: Access,
         bundle: TarBundle | FolderBundle | None,
+        workshop: Workshop,
     ) -> None:
         self._kept = kept = kept_beside(path)
         self._folder = path.parent
         self._access = access
-        self._workshop = built_source.workshop(cache.folder(), access.client)
+        self._workshop = workshop
         files = {file.path: file.digest for file in lock.files}
         self._signatures = Signatures(
             lock,

@@ -114,7 +114,9 @@ def _add_files(made: Any, recipe: Recipe, places: Mapping[str, Path]) -> None:
                 _rpm_rs().FileOptions.dir(path, user="root", group="root", permissions=_FOLDER)
             )
         elif file is not None:
-            content = (file.text or "").encode()
+            if file.text is None:
+                raise ValueError(f"nothing was fetched for {path}")
+            content = file.text.encode()
             made.with_file_contents(content, _options(path, _TEXT, file))
 
 

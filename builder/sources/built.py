@@ -52,18 +52,25 @@ class Finished:
     size: int
 
 
-def workshop(cache: Path, client: Client) -> Workshop:
-    """Open the workshop in airseed's cache folder."""
-    return Workshop(cache / _FOLDER, client)
+def workshop(cache: Path, client: Client, tell: Callable[[str], None] | None = None) -> Workshop:
+    """Open the workshop in airseed's cache folder; ``tell`` hears what is built."""
+    return Workshop(cache / _FOLDER, client, tell)
 
 
 class Workshop:
     """Build RPMs in a folder of the cache; safe to be used by several threads and processes."""
 
-    def __init__(self, folder: Path, client: Client) -> None:
+    def __init__(
+        self, folder: Path, client: Client, tell: Callable[[str], None] | None = None
+    ) -> None:
         self.folder = folder
         self._client = client
+        self._tell = tell or (lambda _: None)
         self._one = threading.Lock()
+
+    def say(self, text: str) -> None:
+        """Tell whoever listens; from any thread."""
+        self._tell(text)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[Self]:
@@ -128,6 +135,7 @@ class Workshop:
                 size = made.stat().st_size
                 identity = recipe_format.identity(order)
                 path = made.replace(self.folder / f"{identity.hex}.{digest.hex}.rpm")
+            self._tell(f"built {order.recipe.nevra}, {order.builder}")
             for used in programs.values():
                 shutil.rmtree(used.parent, ignore_errors=True)
         except OSError as error:
@@ -196,6 +204,7 @@ class Rebuilding:
                 f" --update {self._package.nevra.name}`",
                 where=where,
             )
+        self._workshop.say(f"{where} is not in the cache; fetching what it is built from")
         try:
             order, signature = recipe_format.read(self._kept.read(built.order), where)
             fetched = {

@@ -163,6 +163,9 @@ def test_a_bundle_takes_them_from_the_cache_or_builds_them_again(scene: Scene) -
     shutil.rmtree(scene.folder / "secrets")  # the signature lies beside the lock
     again = good(scene.bundle())
     assert len(of_programs(again)) > 4
+    name = "kubelet-1.18.5-0.airseed1.x86_64"
+    assert f"{name} is not in the cache; fetching what it is built from\n" in again.err
+    assert f"built {name}, {builder()}\n" in again.err
     assert scene.bundle_path.read_bytes() == content
     assert "warning" not in again.err
     assert {path.name.split(".")[1] for path in cached(scene).glob("*.rpm")} == {

@@ -179,6 +179,10 @@ def test_a_file_that_is_gone_is_named(key: SigningKey, tmp_path: Path) -> None:
         build(orders.order(key.fingerprint), places, tmp_path / "rpm", key.sign)
     assert caught.value.fault.where == "agent-1.18.5-0.airseed1.x86_64"
     assert "No such file" in caught.value.fault.what
+    del places["/usr/bin/agent"]
+    with pytest.raises(StorageError) as lacking:
+        build(orders.order(key.fingerprint), places, tmp_path / "rpm", key.sign)
+    assert "nothing was fetched for /usr/bin/agent" in lacking.value.fault.what
 
 
 def test_little_memory_is_taken(key: SigningKey, tmp_path: Path) -> None:

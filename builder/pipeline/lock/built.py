@@ -110,7 +110,7 @@ class _Making:
     def __init__(self, resolving: Resolving, signer: Signer) -> None:
         self._resolving = resolving
         self._signer = signer
-        self._workshop = workshop(resolving.cache, resolving.access.client)
+        self._workshop = workshop(resolving.cache, resolving.access.client, resolving.reporter.say)
         before = resolving.before.packages if resolving.before else ()
         self._before = {
             one.nevra: one
@@ -186,7 +186,6 @@ class _Making:
         if found is None:
             places = {one.name: fetched[one.name].path for one in programs}
             found = self._workshop.build(order, places, self._signer.sign)
-            self._resolving.reporter.say(f"built {recipe.nevra}, {order.builder}")
         return found, self._describe(recipe, order, found)
 
     def _order(self, recipe: Recipe, *, by: str | None = None) -> Order:
