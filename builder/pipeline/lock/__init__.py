@@ -20,12 +20,10 @@ from builder.formats import spec as spec_format
 from builder.model.demand import demand
 from builder.model.lock import Lock, Subject
 from builder.model.spec import is_url
-from builder.pipeline import secrets
 from builder.pipeline.bundle import kept_beside
 from builder.pipeline.lock import built, files, images, packages, proof
 from builder.pipeline.lock.changes import Change, compare
 from builder.pipeline.lock.resolving import Resolving
-from builder.secrets import store as secret_store
 from builder.sources import cache
 from builder.sources.access import Access
 
@@ -177,6 +175,10 @@ def _signer(path: Path, cluster: Cluster) -> built.Signer | None:
     """Give the site's key, for a cluster whose packages are built; raise as ``secrets`` does."""
     if cluster.packages != "built":
         return None
+    # cryptography comes with them: 0.1 s that other clusters need not wait for
+    from builder.pipeline import secrets  # noqa: PLC0415 -- the reason stands above
+    from builder.secrets import store as secret_store  # noqa: PLC0415 -- the same
+
     folder = secrets.beside(path)
     try:
         key = secret_store.load_signing_key(folder)
