@@ -14,7 +14,7 @@ BASE = {"errors", "report", "assets", "disk"}
 LIBRARIES = BASE | {"model"}
 DOCUMENTS = LIBRARIES | {"formats"}
 NETWORK = LIBRARIES | {"http"}
-BELOW_PIPELINE = DOCUMENTS | NETWORK | {"oci", "rpm", "bundle", "sources"}
+BELOW_PIPELINE = DOCUMENTS | NETWORK | {"oci", "rpm", "bundle", "signatures", "sources"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "report": set(),
@@ -28,7 +28,9 @@ ROOMS: dict[str, set[str]] = {
     "bundle": LIBRARIES,
     "render": LIBRARIES,
     "secrets": LIBRARIES,
-    "sources": DOCUMENTS | NETWORK | {"oci", "rpm", "bundle"},
+    # what strangers signed: it holds no secret, and reads JSON as strictly as oci does
+    "signatures": LIBRARIES | {"oci"},
+    "sources": DOCUMENTS | NETWORK | {"oci", "rpm", "bundle", "signatures"},
     "lab": BELOW_PIPELINE | {"secrets"},
     "pipeline": BELOW_PIPELINE | {"render", "secrets"},
     "cli": DOCUMENTS | {"pipeline"},
@@ -50,7 +52,7 @@ OWNERS: dict[str, set[str]] = {
     "createrepo_c": {"rpm", "lab"},
     "rpm_rs": {"rpm", "lab"},
     "pysequoia": {"rpm", "lab"},
-    "cryptography": {"lab", "secrets"},
+    "cryptography": {"lab", "secrets", "signatures"},
 }
 """Which rooms may import each third-party library; any other library is refused."""
 STAND_INS = {"backports", "compression"}

@@ -57,6 +57,8 @@ def command(
     the catalog or by you, signed by upstream, or what the first lock got. METADATA says whether
     upstream signed a repository's; where it did not, the packages' own signatures count. What was
     built here is shown with what it was built from.
+    SIGNED BY says who of the catalog's and cluster.yaml's signers signed an image, as was checked;
+    "unchecked" signatures are carried along, but nobody was named to check them with.
     """
     from builder.pipeline import inspect
 
@@ -126,13 +128,14 @@ def _show(lock: Lock, voice: Voice) -> None:
     _section(voice, ("KIND", "COUNT", "SIZE"), [*totals, ("all", "", size(lock.size))])
     _section(
         voice,
-        ("IMAGE", "SIZE", "DIGEST", "TRUST", "NEEDED BY"),
+        ("IMAGE", "SIZE", "DIGEST", "TRUST", "SIGNED BY", "NEEDED BY"),
         [
             (
                 image.name,
                 size(inspect.image_size(lock, image)),
                 image.digest.short,
                 image.trust,
+                image.signed_by or ("unchecked" if image.signatures else "nobody"),
                 ", ".join(image.needed_by),
             )
             for image in lock.images
@@ -228,6 +231,8 @@ def _value(lock: Lock) -> dict[str, Any]:
                 "digest": str(image.digest),
                 "size": inspect.image_size(lock, image),
                 "trust": image.trust,
+                "signedBy": image.signed_by,
+                "signatures": [str(one.digest) for one in image.signatures],
                 "roles": list(image.roles),
                 "neededBy": list(image.needed_by),
             }

@@ -19,6 +19,7 @@ from builder.formats.references import Entry, check
 from builder.formats.shape import WRONG, MapOf, Reading, did_you_mean
 from builder.formats.text import read_text, yaml_document
 from builder.model.catalog import Catalog, UserDataLimit
+from builder.model.signer import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -151,6 +152,11 @@ def _catalog(found: dict[str, dict[str, Entry]]) -> Catalog:
         configurations=values["configuration"],
         binaries=values["binaries"],
         builds=values["builds"],
+        authorities=values["authorities"],
+        signers={
+            name: Signer(**{**said, "authority": values["authorities"].get(said["authority"])})
+            for name, said in values["signers"].items()
+        },
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from builder.formats import builds, terms
+from builder.formats import builds, signers, terms
 from builder.formats.shape import (
     Choice,
     Field,
@@ -40,6 +40,7 @@ from builder.model.configuration import FieldType, Table
 from builder.model.platform import Platform
 from builder.model.recipe import Binaries, Builds
 from builder.model.reference import Reference
+from builder.model.signer import Authority
 from builder.model.spec import is_url
 
 if TYPE_CHECKING:
@@ -498,6 +499,8 @@ KINDS: dict[str, Kind] = {
     "repositories": Kind(name=_NAMED, example="docker-ce", shape=_REPOSITORY, build=Repository),
     "keys": Kind(name=_NAMED, example="centos-7", shape=_KEY, build=Key),
     "registries": Kind(name=_NAMED, example="docker.io", shape=_REGISTRY, build=_build_registry),
+    "authorities": Kind(name=_NAMED, example="sigstore", shape=signers.AUTHORITY, build=Authority),
+    "signers": Kind(name=_NAMED, example="kubernetes", shape=signers.SIGNER, build=dict),
     "binaries": Kind(name=_NAMED, example="crictl", shape=builds.BINARIES, build=Binaries),
     "builds": Kind(name=_NAMED, example="kubernetes-built-el7", shape=builds.BUILDS, build=Builds),
 }

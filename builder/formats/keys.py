@@ -9,9 +9,20 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import Any
 
-from builder.formats import machine_terms, terms
+from builder.formats import machine_terms, signers, terms
 from builder.formats.machine_keys import KUBEADM_FIELD, MACHINE_FIELD, ROLES_FIELD
-from builder.formats.shape import WRONG, Choice, Field, ListOf, MapOf, Number, Record, Text, TextOr
+from builder.formats.shape import (
+    WRONG,
+    Choice,
+    Field,
+    Flag,
+    ListOf,
+    MapOf,
+    Number,
+    Record,
+    Text,
+    TextOr,
+)
 from builder.model.platform import Platform
 from builder.model.spec import (
     Base,
@@ -26,6 +37,7 @@ from builder.model.spec import (
     Pki,
     Runtime,
     SeedSettings,
+    SignerSettings,
     System,
     Taint,
 )
@@ -547,6 +559,58 @@ _EXTRA = Record(
     },
     partial=True,
 )
+_SIGNER = Record(
+    SignerSettings,
+    {
+        "name": Field(
+            signers.WORD, required=True, title="Name", doc="What messages call who signs."
+        ),
+        "images": Field(
+            signers.IMAGES,
+            required=True,
+            title="Images",
+            doc="Repositories whose images are signed; * stands for anything.",
+            examples=(["registry.example.com/team/*"],),
+        ),
+        "keys": Field(
+            ListOf(
+                Text(
+                    parse=terms.local,
+                    expected="a file beside cluster.yaml",
+                    example="cosign.pub",
+                ),
+                lone=True,
+            ),
+            default=(),
+            title="Keys",
+            doc="Files with public keys of which one must have signed.",
+            examples=(["cosign.pub"],),
+        ),
+        "identities": Field(
+            ListOf(signers.IDENTITY),
+            default=(),
+            title="Identities",
+            doc="Or for whom a signing service's certificate must be.",
+            examples=(
+                [{"subject": "release@example.com", "issuer": "https://accounts.google.com"}],
+            ),
+        ),
+        "authority": Field(
+            signers.WORD,
+            default="sigstore",
+            title="Authority",
+            doc="What the catalog (mirrors/authorities) calls that service. Default: sigstore.",
+        ),
+        "required": Field(
+            Flag(),
+            default=True,
+            title="Required",
+            doc="Whether an image without its signature is refused. Default: true.",
+            examples=(True,),
+        ),
+    },
+    title="who signs images",
+)
 CLUSTER = Record(
     _cluster,
     {
@@ -656,6 +720,22 @@ CLUSTER = Record(
         "machine": MACHINE_FIELD,
         "roles": ROLES_FIELD,
         "kubeadm": KUBEADM_FIELD,
+        "signatures": Field(
+            ListOf(_SIGNER, partial=True),
+            default=(),
+            title="Signatures",
+            doc="Who signs images (with cosign); what they signed is checked when it is locked "
+            "and when a bundle is verified.",
+            examples=(
+                [
+                    {
+                        "name": "team",
+                        "images": ["registry.example.com/team/*"],
+                        "keys": ["cosign.pub"],
+                    }
+                ],
+            ),
+        ),
         "nodes": Field(
             ListOf(_NODE, least=1, partial=True),
             required=True,

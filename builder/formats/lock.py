@@ -24,6 +24,7 @@ from builder.formats.shape import (
     Text,
     kind,
 )
+from builder.formats.signers import path_of as signer_path
 from builder.formats.text import json_value, read_text
 from builder.model.artifact import (
     INDEX_TYPES,
@@ -43,13 +44,20 @@ from builder.model.lock import FORMAT, Lock, Subject
 from builder.model.platform import Platform
 from builder.model.reference import Reference
 from builder.model.rpm import Nevra
+from builder.model.signer import ImageSignature
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _LARGEST_SIZE = 1 << 50
-_FOLDERS = {"key": "keys/", "manifest": "manifests/", "file": "files/", "repodata": "yum/"}
+_FOLDERS = {
+    "key": "keys/",
+    "manifest": "manifests/",
+    "file": "files/",
+    "repodata": "yum/",
+    "signer": "images/signers/",
+}
 _SAFE_PATH = r"[A-Za-z0-9_+@=,:~][A-Za-z0-9._+@=,:~-]*(?:/[A-Za-z0-9_+@=,:~][A-Za-z0-9._+@=,:~-]*)*"
 
 
@@ -153,6 +161,7 @@ def _artifact_fields(artifact: Artifact) -> dict[str, Any]:
             "roles": list(artifact.roles),
             "neededBy": list(artifact.needed_by),
             "trust": artifact.trust,
+            **_signature_fields(artifact),
         }
     if isinstance(artifact, Blob):
         return {"kind": "blob", **common, "mediaType": artifact.media_type}
@@ -176,6 +185,21 @@ def _build_fields(build: Build) -> dict[str, Any]:
             for one in build.inputs
         ],
     }
+
+
+def _signature_fields(image: Image) -> dict[str, Any]:
+    """Write what is known of an image's signatures; most have none."""
+    found: dict[str, Any] = {"signedBy": image.signed_by} if image.signed_by else {}
+    if image.signatures:
+        found["signatures"] = [
+            {
+                "digest": str(one.digest),
+                "size": one.size,
+                "blobs": [str(blob) for blob in one.blobs],
+            }
+            for one in image.signatures
+        ]
+    return found
 
 
 def _manifest_fields(manifest: ImageManifest) -> dict[str, Any]:
@@ -264,6 +288,16 @@ _BUILD = Record(
 )
 
 
+_SIGNATURE = Record(
+    ImageSignature,
+    {
+        "digest": Field(_DIGEST, required=True),
+        "size": Field(_SIZE, required=True),
+        "blobs": Field(ListOf(_DIGEST), required=True),
+    },
+)
+
+
 def _blob(*, name: str, digest: Digest, **rest: Any) -> Blob:
     if name != str(digest):
         raise ValueError("the name of a blob is its digest")
@@ -323,6 +357,8 @@ _KINDS: dict[str, Record[Any]] = {
             "manifests": Field(ListOf(_MANIFEST, least=1), required=True),
             "roles": Field(ListOf(Choice(("control-plane", "worker"))), required=True),
             **_WHY,
+            "signatures": Field(ListOf(_SIGNATURE), default=()),
+            "signedBy": Field(_WORD, name="signed_by"),
         },
     ),
     "blob": Record(
@@ -402,11 +438,20 @@ def _check(lock: Lock, reading: Reading) -> None:
 
 
 def _check_images(lock: Lock, reading: Reading) -> None:
+    signers = {file.path for file in lock.files if file.kind == "signer"}
+    for image in lock.images:
+        if image.signed_by and signer_path(image.signed_by) not in signers:
+            reading.wrong(image.name, f"the signer {image.signed_by!r} is not in the lock")
+    _check_blobs(lock, reading)
+
+
+def _check_blobs(lock: Lock, reading: Reading) -> None:
     blobs = {blob.digest: blob for blob in lock.blobs}
     used: set[Digest] = set()
     for image in lock.images:
         tops = {image.digest, *(manifest.digest for manifest in image.manifests)}
         inner = {d for m in image.manifests for d in (m.config, *m.layers)}
+        inner |= {d for one in image.signatures for d in (one.digest, *one.blobs)}
         used |= tops | inner
         for digest in sorted((tops | inner) - blobs.keys()):
             reading.wrong(image.name, f"its blob {digest} is not in the lock")
@@ -416,5 +461,9 @@ def _check_images(lock: Lock, reading: Reading) -> None:
         top = blobs.get(image.digest)
         if top is not None and (top.size, top.media_type) != (image.size, image.media_type):
             reading.wrong(image.name, "its size or media type is not that of its blob")
+        for one in image.signatures:
+            own = blobs.get(one.digest)
+            if own is not None and (own.size != one.size or own.media_type not in MANIFEST_TYPES):
+                reading.wrong(image.name, "a signature's size or media type is not its blob's")
     for digest in sorted(blobs.keys() - used):
         reading.wrong(str(digest), "the blob belongs to no image")

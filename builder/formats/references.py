@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from builder.formats import builds
+from builder.formats import builds, signers
 from builder.formats.shape import WRONG, Reading, child, did_you_mean
 from builder.model.catalog import numbers
 from builder.model.configuration import PLAIN
@@ -82,10 +82,19 @@ def check(found: Mapping[str, Mapping[str, Entry]]) -> None:
         _system(system, files, reading)
     for _, repository, reading in files.each("repositories"):
         _repository(repository, files, reading)
+    _signers(files)
     for name, made, reading in files.each("builds"):
         _builds(name, made, files, reading)
     _keys(files)
     _registries(files)
+
+
+def _signers(files: Files) -> None:
+    for _, said, reading in files.each("signers"):
+        if (what := signers.complaint(said)) is not None:
+            reading.wrong("", what)
+        if said["authority"] is not None:
+            files.must_have("authorities", said["authority"], "authority", reading)
 
 
 def _kubernetes(series: KubernetesSeries, files: Files, reading: Reading) -> None:

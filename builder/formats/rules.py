@@ -74,6 +74,8 @@ def _locals(cluster: Cluster) -> Iterator[tuple[str, str]]:
     if cluster.os is not WRONG and cluster.os.base.file is not None:
         yield "os.base.packages", cluster.os.base.file
     yield from machine_files(cluster)
+    for path, signer in _readable("signatures", cluster.signatures):
+        yield from ((f"{path}.keys[{i}]", key) for i, key in enumerate(signer.keys))
     if cluster.extra is not WRONG:
         for path, thing in _sources(cluster.extra):
             if not is_url(thing.source):

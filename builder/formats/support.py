@@ -43,6 +43,7 @@ def check(cluster: Cluster, catalog: Catalog, reading: Reading) -> Choice | None
         _named(cluster, catalog, reading)
         return None
     _documents(cluster, catalog, reading)
+    _signers(cluster, catalog, reading)
     whole = replace(cluster, **{key: _OPEN[key] for key in gaps})
     choice, objections = choose(whole, catalog)
     for objection in objections:
@@ -54,6 +55,24 @@ def check(cluster: Cluster, catalog: Catalog, reading: Reading) -> Choice | None
     if choice is not None and choice.runtime.name == "docker":
         _bridge(cluster, reading)
     return choice if not gaps else None
+
+
+def _signers(cluster: Cluster, catalog: Catalog, reading: Reading) -> None:
+    """Check that what identities are checked with is in the catalog."""
+    known = catalog.authorities
+    for number, signer in enumerate(cluster.signatures):
+        if signer is WRONG:
+            continue
+        path = f"signatures[{number}]"
+        if not signer.keys and not signer.identities:
+            reading.wrong(path, "it names neither keys nor identities", expected="one of them")
+        if signer.identities and signer.authority not in known:
+            reading.wrong(
+                f"{path}.authority",
+                f"there is no authority {signer.authority!r} in the catalog",
+                expected=" or ".join(sorted(known)) or "authorities/NAME.yaml in a catalog",
+                hint=did_you_mean(signer.authority, known),
+            )
 
 
 def _documents(cluster: Cluster, catalog: Catalog, reading: Reading) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from builder.lab.storage import Storage
 
-_ROUTE = re.compile(r"/v2/(.+)/(manifests|blobs|tags)/([^/]+)")
+_ROUTE = re.compile(r"/v2/(.+)/(manifests|blobs|tags|referrers)/([^/]+)")
 _DOCKER_INDEX = INDEX_TYPES[1]
 _API = {"Docker-Distribution-Api-Version": "registry/2.0"}
 
@@ -60,6 +60,8 @@ class Images:
     manifests: dict[Digest, str] = field(default_factory=dict)
     """Media types of indexes and manifests."""
     blobs: set[Digest] = field(default_factory=set)
+    referrers: dict[Digest, list[Digest]] = field(default_factory=dict)
+    """Manifests that are attached to others; without any, the registry does not know the API."""
 
 
 @dataclass(slots=True)
@@ -132,7 +134,9 @@ class Registry:
             return page(request, "repositories", (name.removeprefix(start) for name in known))
         return _json({}) if request.path == "/v2/" else refusal(404, "NOT_FOUND", "no such page")
 
-    def _look_up(self, request: Request, repository: str, kind: str, name: str) -> Reply:
+    def _look_up(  # noqa: PLR0911 -- one way out for each kind of thing
+        self, request: Request, repository: str, kind: str, name: str
+    ) -> Reply:
         """Answer for one manifest, one blob or the list of tags."""
         profile = self.profile
         path = repository.removeprefix(f"{profile.prefix}/")
@@ -145,9 +149,31 @@ class Registry:
             return self._counted(request, self._manifest(request, images, name))
         if kind == "blobs":
             return self._blob(request, images, name)
+        if kind == "referrers":
+            return self._referrers(images, name)
         if "n" not in parse_qs(request.query):  # the whole list is what most registries give then
             return _json({"name": repository, "tags": sorted(images.tags)})
         return page(request, "tags", images.tags, name=repository)
+
+    def _referrers(self, images: Images, name: str) -> Reply:
+        """List what is attached to a manifest (distribution-spec 1.1)."""
+        digest = _digest(name)
+        if not images.referrers or digest is None:
+            return refusal(404, "NOT_FOUND", "no such page")
+        entries = []
+        for made in images.referrers.get(digest, ()):
+            content = self._shelf.path(made).read_bytes()
+            entries.append(
+                {
+                    "mediaType": images.manifests[made],
+                    "size": len(content),
+                    "digest": str(made),
+                    "artifactType": json.loads(content)["artifactType"],
+                }
+            )
+        index = {"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": entries}
+        reply = _json(index)
+        return Reply(headers={**reply.headers, "Content-Type": INDEX_TYPES[0]}, body=reply.body)
 
     def _refuse(self, request: Request, repository: str) -> Reply | None:
         """Ask for a token or a password where the profile wants one."""

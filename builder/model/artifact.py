@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from builder.model.platform import Platform
     from builder.model.reference import Reference
     from builder.model.rpm import Nevra
+    from builder.model.signer import ImageSignature
 
 INDEX_TYPES = (
     "application/vnd.oci.image.index.v1+json",
@@ -63,6 +64,10 @@ class Image:
     """Node roles that start it: ``control-plane``, ``worker``."""
     needed_by: tuple[str, ...]
     trust: Trust = "first-use"
+    signatures: tuple[ImageSignature, ...] = ()
+    """Those that upstream has beside it; they travel along, whoever made them."""
+    signed_by: str | None = None
+    """The signer, of those that are pinned, of whom one of them is: see model.signer."""
 
     @property
     def name(self) -> str:
@@ -164,19 +169,19 @@ class Package:
         return False
 
 
-FileKind = Literal["repodata", "key", "manifest", "file"]
+FileKind = Literal["repodata", "key", "manifest", "file", "signer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """Hold one plain file: repodata, a public key, a Kubernetes manifest, or the user's own."""
+    """Hold one plain file: repodata, a public key, a manifest, a signer, or the user's own."""
 
     kind: FileKind
     path: str
     digest: Digest
     size: int
     sources: tuple[str, ...]
-    """URLs or ``file:`` paths, in order; none for repodata, which locking makes."""
+    """URLs or ``file:`` paths, in order; none for repodata and signers, which locking makes."""
     needed_by: tuple[str, ...] = ()
     fingerprint: str | None = None
     """Of a key: its fingerprint, upper-case hex."""

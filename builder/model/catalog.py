@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from builder.model.digest import Digest
     from builder.model.platform import Platform
     from builder.model.recipe import Binaries, Builds
+    from builder.model.signer import Authority, Signer
 
 Row = TypeVar("Row")
 ROLES = ("control-plane", "worker")
@@ -529,6 +530,8 @@ class Catalog:
     """By provider."""
     binaries: Mapping[str, Binaries] = field(default_factory=dict)
     builds: Mapping[str, Builds] = field(default_factory=dict)
+    signers: Mapping[str, Signer] = field(default_factory=dict)
+    authorities: Mapping[str, Authority] = field(default_factory=dict)
 
     def kubernetes(self, version: Version) -> KubernetesRelease:
         """Give one release; raise NotInCatalogError when its images or packages are not known."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from builder.model.choice import Choice
     from builder.model.recipe import Recipe
     from builder.model.reference import Reference
-    from builder.model.spec import Cluster
+    from builder.model.spec import Cluster, SignerSettings
 
 KUBEADM = "kubeadm"
 RUNTIME = "runtime"
@@ -123,6 +123,8 @@ class Demand:
     """Those that sign the packages."""
     metadata_keys: tuple[Key, ...]
     """Those that may sign repomd.xml; where one cannot be had, the packages' signatures count."""
+    signers: tuple[SignerSettings, ...] = ()
+    """Who signs images, as far as cluster.yaml says it."""
     builds: Builds | None = None
     """What is built and signed here, as a repository of that name; None for nothing."""
 
@@ -136,6 +138,7 @@ class Demand:
             *(f"file {one.path} {one.digest} {one.own_sources}" for one in files),
             *(f"repository {one.name}" for one in self.repositories),
             *(f"key {one.name} {one.fingerprint}" for one in self.keys),
+            *(f"signer {one}" for one in self.signers),
             *(f"build {recipe.gist}" for recipe in (self.builds.recipes if self.builds else ())),
         ]
         return Digest.of("\n".join(lines).encode())
@@ -177,6 +180,7 @@ def demand(cluster: Cluster, catalog: Catalog) -> Demand:
         repositories=repositories,
         keys=tuple(catalog.key(name) for name in keys),
         metadata_keys=tuple(catalog.key(name) for name in others),
+        signers=cluster.signatures,
         builds=builds,
     )
 

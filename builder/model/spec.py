@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from builder.model.digest import Digest
     from builder.model.platform import Platform
     from builder.model.reference import Reference
+    from builder.model.signer import Identity
     from builder.model.version import Version
 
 Role = Literal["control-plane", "worker"]
@@ -239,6 +240,21 @@ class Extra:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignerSettings:
+    """Say who signs some images; over what the catalog says under the same name."""
+
+    name: str
+    images: tuple[str, ...]
+    """Repositories, where ``*`` stands for anything."""
+    keys: tuple[str, ...] = ()
+    """Files with public keys, relative to the folder of cluster.yaml."""
+    identities: tuple[Identity, ...] = ()
+    authority: str = "sigstore"
+    """The catalog's name of what certificates of the identities are checked with."""
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
     """Hold everything that one cluster.yaml says."""
 
@@ -260,6 +276,7 @@ class Cluster:
     nodes: tuple[Node, ...]
     kubeadm: Overrides = field(default_factory=dict, hash=False)
     extra: Extra = field(default_factory=Extra)
+    signatures: tuple[SignerSettings, ...] = ()
 
     @property
     def control_planes(self) -> tuple[Node, ...]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
 _UNAUTHORIZED = 401
+_LACKING = {400, 404, 405, 406, 415, 501}
+"""What registries say to a question that they don't know, or have no answer to."""
 _Answer = TypeVar("_Answer")
 
 
@@ -83,6 +85,30 @@ class Registry:
                 )
         kind = reply.headers.get("Content-Type", "").partition(";")[0].strip()
         return RawManifest(content=reply.content, media_type=kind or None, digest=digest)
+
+    def referrers(self, repository: str, digest: Digest) -> bytes | None:
+        """Fetch the index of what is attached to an image (distribution-spec 1.1).
+
+        None where the registry has neither the API nor the tag that stands in for it. Raise
+        FetchError.
+        """
+        try:
+            return self._ask(
+                repository,
+                f"referrers/{digest}",
+                lambda url, headers: self._client.get(
+                    url, headers={"Accept": INDEX_TYPES[0], **headers}, limit=strict.LIMIT
+                ),
+            ).content
+        except StatusError as error:
+            if error.status not in _LACKING:
+                raise
+        try:
+            return self.manifest(repository, f"sha256-{digest.hex}").content
+        except StatusError as error:
+            if error.status not in _LACKING:
+                raise
+        return None
 
     def peek(self, repository: str, reference: str) -> Digest:
         """Ask for the digest under a tag only, which registries do not count as a pull.

@@ -19,6 +19,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from builder.model.artifact import INDEX_TYPES, MANIFEST_TYPES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -45,6 +47,8 @@ def render(images: Iterable[Image], platforms: Sequence[Platform]) -> dict[str, 
             [(image, _part(image, platforms[:1]) or image.manifests[0]) for image in ordered]
         ),
     }
+    if signed := [image for image in ordered if image.signatures]:
+        files["signatures.json"] = _signatures(signed)
     for role in sorted({role for image in ordered for role in image.roles}):
         for platform in platforms:
             chosen = [
@@ -110,6 +114,31 @@ def _index(images: Sequence[Image]) -> bytes:
             "manifests": entries,
         }
     )
+
+
+def signature_tag(image: Digest) -> str:
+    """Give the tag under which cosign keeps the signatures of an index or manifest."""
+    return f"sha256-{image.hex}.sig"
+
+
+def _signatures(images: Sequence[Image]) -> bytes:
+    """Render an index of all signatures under the names that cosign looks for.
+
+    They are no part of index.json: nothing loads them into an engine.
+    """
+    entries = [
+        {
+            "mediaType": MANIFEST_TYPES[0],
+            "digest": str(one.digest),
+            "size": one.size,
+            "annotations": {
+                _REF_NAME: f"{image.reference.repository}:{signature_tag(image.digest)}"
+            },
+        }
+        for image in images
+        for one in image.signatures
+    ]
+    return _json({"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": entries})
 
 
 def _archive(chosen: Sequence[tuple[Image, ImageManifest]]) -> bytes:

@@ -114,6 +114,32 @@ def parse(content: bytes, media_type: str | None = None, *, where: str = "") -> 
     return found
 
 
+def attachment(content: bytes, *, where: str) -> Manifest:
+    """Read the manifest of what is attached to an image, such as its signatures.
+
+    Configuration and layers may be of any type. Raise VerificationError with all faults.
+    """
+    if len(content) > strict.LIMIT:
+        raise VerificationError(f"the manifest has {len(content):,} bytes", where=where)
+    try:
+        document = strict.load(content)
+    except ValueError as error:
+        raise VerificationError(str(error), where=where) from error
+    reader = _Reader(where)
+    kind = reader.kind(document, "")
+    if kind in INDEX_TYPES:
+        reader.fault("", "is an index", "a manifest")
+    if reader.faults:
+        raise reader.error()
+    config = reader.descriptor(document.get("config"), "config", ())
+    layers = reader.descriptors(document, "layers")
+    if reader.faults or config is None:
+        raise reader.error()
+    return Manifest(
+        media_type=kind, content=content, digest=Digest.of(content), config=config, layers=layers
+    )
+
+
 def choose(index: Index, platform: Platform, *, where: str = "") -> Descriptor:
     """Choose the manifest for a platform: the nearest variant that runs there, first of equals.
 

@@ -79,6 +79,7 @@ def totals(lock: Lock) -> tuple[Total, ...]:
                 ("keys", [file for file in lock.files if file.kind == "key"]),
                 ("manifests", [file for file in lock.files if file.kind == "manifest"]),
                 ("files", [file for file in lock.files if file.kind == "file"]),
+                ("signers", [file for file in lock.files if file.kind == "signer"]),
             )
         ),
     )

@@ -25,6 +25,7 @@ from builder.model.digest import Digest
 from builder.oci import layout as oci_layout
 from builder.oci import walk
 from builder.pipeline import signature as bundle_signature
+from builder.pipeline import signed_images
 from builder.pipeline.bundle import arrange
 from builder.rpm.recheck import check_repodata
 from builder.rpm.subset import Rpm
@@ -176,6 +177,13 @@ class _Checks:
         except OSError as error:
             raise storage_error(error, self._bundle.path) from error
 
+    def _has(self, path: str) -> bool:
+        """Tell whether the bundle should have a member; a delta lacks some."""
+        try:
+            return self._layout is not None and self._layout.extent(path) is not None
+        except KeyError:
+            return False
+
     def consistency(self, lock: Lock, damaged: set[str]) -> Iterator[Fault]:
         """Give what does not fit together; where members are damaged, nothing more is said."""
         for repository in lock.repositories:
@@ -183,6 +191,7 @@ class _Checks:
                 yield from self._repodata(lock, repository.name)
         if not any(path.startswith("images/") for path in damaged):
             yield from self._images(lock)
+            yield from signed_images.check(lock, self.read, self._has)
         for file in lock.files:
             if file.kind == "manifest" and file.path not in damaged:
                 yield from self._manifest(lock, file.path)

@@ -16,6 +16,8 @@ from builder.model.demand import demand
 from builder.model.reference import Reference
 from builder.model.spec import Provider
 from builder.model.version import Version
+from builder.signatures.certificates import read_certificates
+from builder.signatures.judge import check_authority, check_signer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +73,8 @@ def test_every_file_is_part_of_the_catalog(catalog: Catalog, mirrors: Path) -> N
         "cloud-init": catalog.cloud_inits,
         "binaries": catalog.binaries,
         "builds": catalog.builds,
+        "authorities": catalog.authorities,
+        "signers": catalog.signers,
     }
     files = {path.relative_to(mirrors).as_posix() for path in mirrors.rglob("*") if path.is_file()}
     files -= {"README.md", "kernels.yaml", "providers.yaml"}
@@ -345,3 +349,17 @@ def test_numbers_in_the_files_are_what_was_meant(mirrors: Path) -> None:
             if re.fullmatch(r"0[0-9]+|[0-9]+:[0-9:]+", text):
                 hurt.append(f"{path.relative_to(mirrors)}: {text}")
     assert hurt == []
+
+
+def test_every_signer_can_be_checked_with(catalog: Catalog) -> None:
+    """Keys and certificates are sound, and an authority has a root and a log."""
+    assert catalog.signers
+    for signer in catalog.signers.values():
+        check_signer(signer, where=signer.name)
+    for authority in catalog.authorities.values():
+        assert check_authority(authority, where=authority.name) == []
+        certificates = [one for text in authority.certificates for one in read_certificates(text)]
+        roots = [one for one in certificates if one.issuer == one.subject]
+        assert roots
+        for one in certificates:
+            assert any(root.subject == one.issuer for root in roots)

@@ -147,7 +147,8 @@ def test_every_mistake_is_reported_at_once() -> None:
         "artifacts[1].size: -5 is out of range "
         "(expected a whole number from 0 to 1125899906842624)\n"
         "artifacts[3].kind: this kind of artifact is unknown "
-        "(expected repository or rpm or image or blob or key or manifest or file or repodata)"
+        "(expected repository or rpm or image or blob or key or manifest or file or repodata"
+        " or signer)"
     )
 
 

@@ -52,7 +52,7 @@ def test_tables(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     heads = [re.split(r"  +", part[0]) for part in parts[1:]]
     assert heads == [
         ["KIND", "COUNT", "SIZE"],
-        ["IMAGE", "SIZE", "DIGEST", "TRUST", "NEEDED BY"],
+        ["IMAGE", "SIZE", "DIGEST", "TRUST", "SIGNED BY", "NEEDED BY"],
         ["PACKAGE", "SIZE", "REPOSITORY", "TRUST", "NEEDED BY"],
         ["REPOSITORY", "METADATA", "KEYS", "DIGEST OF REPOMD.XML"],
         ["FILE", "SIZE", "DIGEST", "TRUST", "NEEDED BY"],
@@ -61,7 +61,7 @@ def test_tables(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     counts = (len(lock.images), len(lock.packages), len(lock.repositories), len(lock.files))
     assert tuple(len(part) - 1 for part in parts[2:]) == counts
     (pause,) = (line for line in parts[2] if line.startswith("k8s.gcr.io/pause:3.2"))
-    assert re.split(r"  +", pause)[3:] == ["first-use", "kubeadm, runtime"]
+    assert re.split(r"  +", pause)[3:] == ["first-use", "nobody", "kubeadm, runtime"]
     states = dict(re.split(r"  +", line)[:2] for line in parts[4][1:])
     assert states == {
         "centos-7.6-extras": "unsigned",

@@ -21,7 +21,7 @@ from builder.model.demand import demand
 from builder.model.lock import Lock, Subject
 from builder.model.spec import is_url
 from builder.pipeline.bundle import kept_beside
-from builder.pipeline.lock import built, files, images, packages, proof
+from builder.pipeline.lock import built, files, images, packages, proof, signatures
 from builder.pipeline.lock.changes import Change, compare
 from builder.pipeline.lock.resolving import Resolving
 from builder.sources import cache
@@ -144,6 +144,7 @@ def fits(cluster: Path, lock: Path, *, catalogs: Sequence[Path] = ()) -> bool:
         proof.missing_images(wanted.images, found)
         or proof.missing_files(wanted, found)
         or files.changed(wanted, found, cluster.parent)
+        or signatures.changed(spec.cluster, catalog, found, cluster.parent)
     )
 
 
@@ -248,7 +249,11 @@ def _resolve(
         manifests = files.manifests(resolving)
         extras = files.extras(resolving)
         started = files.started(wanted, manifests)
-        found = images.resolve(resolving, (*wanted.images, *started))
+        signers = signatures.signers(cluster, catalog, folder)
+        found = images.resolve(resolving, (*wanted.images, *started), signers)
+        documents = signatures.documents(signers, found.images)
+        for _, content in documents:
+            resolving.kept.put(content)
         made = None
         if wanted.builds is not None and signer is not None:
             made = built.make(resolving, wanted.builds, signer, Path(scratch))
@@ -267,6 +272,7 @@ def _resolve(
                     *((made.key,) if made else ()),
                     *(one.file for one in manifests),
                     *extras,
+                    *(file for file, _ in documents),
                     *chosen.repodata,
                 ),
                 key=lambda file: file.path,

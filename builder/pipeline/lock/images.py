@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 from builder.errors import DocumentError, Fault
 from builder.model.demand import merged
+from builder.pipeline.lock import signatures
 from builder.sources import image as image_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from builder.model.artifact import Blob, Image
+    from builder.model.artifact import Blob, Image, Trust
     from builder.model.demand import Wanted
     from builder.model.digest import Digest
     from builder.model.lock import Lock
     from builder.model.reference import Reference
+    from builder.model.signer import Signer
     from builder.model.spec import Registry
     from builder.pipeline.lock.resolving import Resolving
 
@@ -29,10 +31,12 @@ class Found:
     blobs: tuple[Blob, ...]
 
 
-def resolve(resolving: Resolving, wanted: Iterable[Wanted]) -> Found:
-    """Resolve every image, a few at once."""
+def resolve(
+    resolving: Resolving, wanted: Iterable[Wanted], signers: Sequence[Signer] = ()
+) -> Found:
+    """Resolve every image with its signatures, a few at once."""
     ordered = sorted(merged(wanted), key=lambda one: one.reference)
-    parts = resolving.each("images", ordered, lambda one: _one(resolving, one))
+    parts = resolving.each("images", ordered, lambda one: _one(resolving, one, signers))
     images = [image for image, _ in parts]
     refuse_clashes(images, resolving.cluster.registry)
     blobs: dict[Digest, Blob] = {}
@@ -67,11 +71,13 @@ def refuse_clashes(images: Iterable[Image], registry: Registry | None) -> None:
         raise DocumentError("cluster.yaml", faults)
 
 
-def _one(resolving: Resolving, wanted: Wanted) -> tuple[Image, tuple[Blob, ...]]:
+def _one(
+    resolving: Resolving, wanted: Wanted, signers: Sequence[Signer]
+) -> tuple[Image, tuple[Blob, ...]]:
     name = str(wanted.reference)
     candidates = resolving.catalog.image_sources(wanted.reference)
     if not resolving.may_move(name, wanted.reference.repository, wanted.reference.path):
-        kept = _kept(resolving, wanted, candidates)
+        kept = _kept(resolving, wanted, candidates, signers)
         if kept is not None:
             return kept
     found = image_source.resolve(
@@ -88,11 +94,15 @@ def _one(resolving: Resolving, wanted: Wanted) -> tuple[Image, tuple[Blob, ...]]
     for content in found.kept:
         resolving.kept.put(content)
     resolving.passed_over(name, str(found.source), found.passed_over)
-    return found.image, found.blobs
+    signed = signatures.sign(resolving, found.image, signers, found.source.repository)
+    return signed.image, (*found.blobs, *signed.blobs)
 
 
 def _kept(
-    resolving: Resolving, wanted: Wanted, candidates: tuple[Reference, ...]
+    resolving: Resolving,
+    wanted: Wanted,
+    candidates: tuple[Reference, ...],
+    signers: Sequence[Signer],
 ) -> tuple[Image, tuple[Blob, ...]] | None:
     """Take an image from the earlier lock if it is whole there, for the same platforms."""
     before = resolving.before
@@ -104,6 +114,9 @@ def _kept(
     parts = {known.digest}
     for manifest in known.manifests:
         parts |= {manifest.digest, manifest.config, *manifest.layers}
+    stays = signatures.stays(resolving, known, signers)
+    for one in known.signatures if stays else ():
+        parts |= {one.digest, *one.blobs}
     repositories = tuple(dict.fromkeys(one.repository for one in candidates))
     blobs = [replace(b, sources=repositories) for b in before.blobs if b.digest in parts]
     if any(blob.kept and resolving.kept.find(blob.digest) is None for blob in blobs):
@@ -114,7 +127,12 @@ def _kept(
         needed_by=wanted.needed_by,
         sources=tuple(map(str, candidates)),
     )
-    return image, tuple(blobs)
+    if stays:
+        return image, tuple(blobs)
+    trust: Trust = "first-use" if known.trust == "signed" else known.trust
+    image = replace(image, signatures=(), signed_by=None, trust=trust)
+    signed = signatures.sign(resolving, image, signers, repositories[0])
+    return signed.image, (*blobs, *signed.blobs)
 
 
 def _image(lock: Lock, reference: Reference) -> Image | None:

@@ -1,0 +1,158 @@
+"""Signers of images: how a catalog and cluster.yaml name them, and as a document in the bundle.
+
+The document is canonical JSON with everything in it that checking takes, since right of the air
+gap there is no catalog.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from builder.formats.shape import Field, Flag, ListOf, Reading, Record, Text
+from builder.formats.text import json_value
+from builder.model.signer import Authority, Identity, Signer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAME = r"[a-z0-9][a-z0-9.-]{0,62}"
+_PATTERN = r"[a-z0-9*][A-Za-z0-9._:*/-]{0,254}"
+_LONGEST = 1 << 14
+
+
+def _pem(text: str) -> str:
+    if not text.startswith("-----BEGIN ") or "PRIVATE KEY" in text:
+        raise ValueError("this is no public key or certificate in PEM form")
+    return text.strip() + "\n"
+
+
+def _issuer(text: str) -> str:
+    if not text.startswith("https://"):
+        raise ValueError("the issuer is the URL of an OpenID Connect provider")
+    return text
+
+
+PEM = Text(
+    parse=_pem,
+    expected="a public key or certificate in PEM form",
+    example="-----BEGIN PUBLIC KEY----- ...",
+    longest=_LONGEST,
+    lines=True,
+)
+WORD = Text[str](pattern=NAME, expected="a name in lower case", example="sigstore")
+IMAGES = ListOf(
+    Text[str](
+        pattern=_PATTERN,
+        expected="a repository, where * stands for anything",
+        example="registry.k8s.io/*",
+    ),
+    least=1,
+    lone=True,
+)
+IDENTITY = Record(
+    Identity,
+    {
+        "subject": Field(
+            Text[str](
+                expected="an address or URI, where * stands for anything",
+                example="release@example.com",
+            ),
+            required=True,
+            title="Subject",
+            doc="Whom the certificate is for: an address or URI; * stands for anything.",
+        ),
+        "issuer": Field(
+            Text(
+                parse=_issuer,
+                expected="the URL of an OpenID Connect provider",
+                example="https://accounts.google.com",
+            ),
+            required=True,
+            title="Issuer",
+            doc="Who vouched for it: the URL of an OpenID Connect provider.",
+        ),
+    },
+    title="whom a certificate is for",
+)
+AUTHORITY: Record[dict[str, Any]] = Record(
+    dict,
+    {
+        "certificates": Field(ListOf(PEM, least=1), required=True),
+        "logs": Field(ListOf(PEM, least=1), required=True),
+    },
+)
+"""A file of the catalog: mirrors/authorities/NAME.yaml."""
+SIGNER: Record[dict[str, Any]] = Record(
+    dict,
+    {
+        "images": Field(IMAGES, required=True),
+        "keys": Field(ListOf(PEM), default=()),
+        "identities": Field(ListOf(IDENTITY), default=()),
+        "authority": Field(WORD),
+        "required": Field(Flag(), default=False),
+    },
+)
+"""A file of the catalog: mirrors/signers/NAME.yaml."""
+_DOCUMENT = Record(
+    Signer,
+    {
+        "name": Field(WORD, required=True),
+        "images": Field(IMAGES, required=True),
+        "keys": Field(ListOf(PEM), required=True),
+        "identities": Field(ListOf(IDENTITY), required=True),
+        "authority": Field(
+            Record(
+                Authority,
+                {
+                    "name": Field(WORD, required=True),
+                    "certificates": Field(ListOf(PEM, least=1), required=True),
+                    "logs": Field(ListOf(PEM, least=1), required=True),
+                },
+            )
+        ),
+        "required": Field(Flag(), required=True),
+    },
+)
+
+
+def path_of(name: str) -> str:
+    """Give the place of a signer's document in a bundle."""
+    return f"images/signers/{name}.json"
+
+
+def write(signer: Signer) -> bytes:
+    """Render a signer; equal ones give equal bytes."""
+    authority = signer.authority
+    document: dict[str, Any] = {
+        "name": signer.name,
+        "images": list(signer.images),
+        "keys": list(signer.keys),
+        "identities": [{"subject": one.subject, "issuer": one.issuer} for one in signer.identities],
+        "required": signer.required,
+    }
+    if authority is not None:
+        document["authority"] = {
+            "name": authority.name,
+            "certificates": list(authority.certificates),
+            "logs": list(authority.logs),
+        }
+    return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode("ascii")
+
+
+def parse(text: str, name: str) -> Signer:
+    """Read a signer's document; raise DocumentError with every mistake in it."""
+    value = json_value(text, name)
+    reading = Reading(name)
+    signer: Signer = _DOCUMENT.read(value, "", reading)
+    reading.finish()
+    return signer
+
+
+def complaint(said: Mapping[str, Any]) -> str | None:
+    """Say what is missing for what was said of a signer to be of use."""
+    if not said["keys"] and not said["identities"]:
+        return "it names neither keys nor identities"
+    if said["identities"] and not said["authority"]:
+        return "identities need an authority, whose certificates they have"
+    return None

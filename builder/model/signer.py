@@ -1,0 +1,67 @@
+"""Who may sign images, and what an image's signature is made of (cosign's)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from builder.model.digest import Digest
+    from builder.model.reference import Reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Name whom a certificate of a signing service must be for."""
+
+    subject: str
+    """An address or URI, as the certificate's alternative name has it; ``*`` stands for any."""
+    issuer: str
+    """The URL of who vouched for it (an OpenID Connect provider)."""
+
+    def __str__(self) -> str:
+        return f"{self.subject} (by {self.issuer})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """Hold what short-lived certificates and their log are checked with, as PEM texts."""
+
+    name: str
+    certificates: tuple[str, ...]
+    """Roots, and the certificates between them and the signers'."""
+    logs: tuple[str, ...]
+    """Public keys of transparency logs, which say when something was signed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signer:
+    """Say who signs some images: the holder of a key, or an identity with a certificate."""
+
+    name: str
+    images: tuple[str, ...]
+    """Repositories that it signs, such as ``registry.k8s.io/*``."""
+    keys: tuple[str, ...] = ()
+    """Public keys, as PEM texts."""
+    identities: tuple[Identity, ...] = ()
+    authority: Authority | None = None
+    """What certificates of the identities are checked with."""
+    required: bool = False
+    """Whether an image without its signature is refused."""
+
+    def signs(self, reference: Reference) -> bool:
+        """Tell whether an image is one of its."""
+        return any(fnmatchcase(reference.repository, pattern) for pattern in self.images)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSignature:
+    """Name the parts of one signature, an OCI manifest of its own; it is about the top digest."""
+
+    digest: Digest
+    """Of its manifest."""
+    size: int
+    """Bytes of its manifest."""
+    blobs: tuple[Digest, ...]
+    """Its configuration and payloads."""

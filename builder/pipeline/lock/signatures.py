@@ -1,0 +1,188 @@
+"""Locking, signatures of images: who may sign them, and whether somebody has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from builder.errors import AirseedError, Fault, VerificationError
+from builder.formats import signers as signer_format
+from builder.formats.text import decode
+from builder.model.artifact import File
+from builder.model.digest import Digest
+from builder.model.reference import Reference
+from builder.model.signer import Signer
+from builder.signatures.judge import check_signer, judge
+from builder.sources import file as file_source
+from builder.sources import signature as signature_source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from builder.model.artifact import Blob, Image
+    from builder.model.catalog import Catalog
+    from builder.model.lock import Lock
+    from builder.model.spec import Cluster
+    from builder.pipeline.lock.resolving import Resolving
+
+_KEY_LIMIT = 1 << 14
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """Hold an image with what is known of its signatures, and their content."""
+
+    image: Image
+    blobs: tuple[Blob, ...] = ()
+
+
+def signers(cluster: Cluster, catalog: Catalog, folder: Path) -> tuple[Signer, ...]:
+    """Give who may sign, those of cluster.yaml first; their keys are read from ``folder``.
+
+    Raise StorageError or FetchError for a key that can't be read, VerificationError for a bad one.
+    """
+    found = []
+    for said in cluster.signatures:
+        keys = [
+            decode(file_source.read_local(folder / path, _KEY_LIMIT), path).strip() + "\n"
+            for path in said.keys
+        ]
+        found.append(
+            Signer(
+                name=said.name,
+                images=said.images,
+                keys=tuple(keys),
+                identities=said.identities,
+                authority=catalog.authorities[said.authority] if said.identities else None,
+                required=said.required,
+            )
+        )
+    own = {signer.name for signer in found}
+    found += [one for name, one in sorted(catalog.signers.items()) if name not in own]
+    for signer in found:
+        check_signer(signer, where=f"the signer {signer.name}")
+    return tuple(found)
+
+
+def changed(cluster: Cluster, catalog: Catalog, lock: Lock, folder: Path) -> bool:
+    """Tell whether a signer is not the one any more that a lock's images were judged with."""
+    try:
+        found = {one.name: one for one in signers(cluster, catalog, folder)}
+    except AirseedError:
+        return True
+    return any(
+        (signer := found.get(image.signed_by or "")) is None
+        or not any(
+            file.path == signer_format.path_of(signer.name)
+            and file.digest == Digest.of(signer_format.write(signer))
+            for file in lock.files
+        )
+        for image in lock.images
+        if image.signed_by is not None
+    )
+
+
+def documents(found: Sequence[Signer], images: Sequence[Image]) -> tuple[tuple[File, bytes], ...]:
+    """Make the documents of those signers that one of the images is signed by."""
+    used = {image.signed_by for image in images}
+    made = []
+    for signer in found:
+        if signer.name in used:
+            content = signer_format.write(signer)
+            file = File(
+                kind="signer",
+                path=signer_format.path_of(signer.name),
+                digest=Digest.of(content),
+                size=len(content),
+                sources=(),
+                needed_by=("signatures",),
+                trust="pinned",
+            )
+            made.append((file, content))
+    return tuple(made)
+
+
+def sign(resolving: Resolving, image: Image, found: Sequence[Signer], source: str) -> Signed:
+    """Look for an image's signatures and judge them.
+
+    ``source`` is the repository that gave the image. Without a signer that requires it, an image
+    without a good signature is only reported. Raise VerificationError where one is required.
+    """
+    own = [signer for signer in found if signer.signs(image.reference)]
+    required = [signer for signer in own if signer.required]
+    repositories = tuple(dict.fromkeys([source, *(_repository(one) for one in image.sources)]))
+    faults: list[Fault] = []
+    best = signature_source.Found()
+    # a mirror may have the image and not its signatures; nobody looks further for their own sake
+    for repository in repositories if own else repositories[:1]:
+        try:
+            there = signature_source.find(
+                image.digest, repository, resolving.access.registry, repositories=repositories
+            )
+            if not best.signatures:
+                best = there
+            if not there.evidence or not own:
+                continue
+            signer, _ = judge(image.digest, there.evidence, required or own, where=image.name)
+        except AirseedError as error:
+            faults += error.faults or (error.fault,)
+            continue
+        return _signed(resolving, image, there, signer)
+    if required:
+        raise VerificationError(
+            f"{' and '.join(one.name for one in required)} should have signed this image",
+            where=image.name,
+            expected="a good signature",
+            hint="without it the image is not what its owner published; or the signer in"
+            " cluster.yaml or the catalog is not the right one",
+            faults=faults or [Fault(where=image.name, what="the image is not signed")],
+        )
+    for fault in faults:
+        resolving.reporter.warn(f"{fault}", hint=fault.hint)
+    return _signed(resolving, image, best, None)
+
+
+def stays(resolving: Resolving, known: Image, found: Sequence[Signer]) -> bool:
+    """Tell whether what the earlier lock knows of an image's signatures may stay.
+
+    It may while the same signers are asked for. One that the catalog brings anew is asked about
+    when the image moves.
+    """
+    before = resolving.before
+    own = [signer for signer in found if signer.signs(known.reference)]
+    required = {signer.name for signer in own if signer.required}
+    if before is None or (required and known.signed_by not in required):
+        return False
+    if known.signed_by is None:
+        ours = {said.name for said in resolving.cluster.signatures}
+        same = before.subject.demand == resolving.wanted.digest
+        return same or not any(signer.name in ours for signer in own)
+    documents = {file.path: file.digest for file in before.files if file.kind == "signer"}
+    return any(
+        signer.name == known.signed_by
+        and documents.get(signer_format.path_of(signer.name))
+        == Digest.of(signer_format.write(signer))
+        for signer in own
+    )
+
+
+def _signed(
+    resolving: Resolving, image: Image, found: signature_source.Found, signer: Signer | None
+) -> Signed:
+    for content in found.kept:
+        resolving.kept.put(content)
+    return Signed(
+        image=replace(
+            image,
+            signatures=found.signatures,
+            signed_by=signer.name if signer else None,
+            trust="signed" if signer and image.trust == "first-use" else image.trust,
+        ),
+        blobs=found.blobs,
+    )
+
+
+def _repository(reference: str) -> str:
+    """Give a reference without tag and digest."""
+    return Reference.parse(reference).repository

@@ -1,0 +1,56 @@
+"""``verify``, signatures of images: what was signed when it was locked is signed in the bundle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from builder.errors import AirseedError, Fault
+from builder.formats import signers as signer_format
+from builder.formats.text import decode
+from builder.signatures.judge import judge
+from builder.sources import signature as signature_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from builder.model.artifact import Image
+    from builder.model.digest import Digest
+    from builder.model.lock import Lock
+    from builder.signatures.evidence import Evidence
+
+
+def check(
+    lock: Lock, read: Callable[[str], bytes], present: Callable[[str], bool]
+) -> Iterator[Fault]:
+    """Give images whose signature is not good, or not of the signer that the lock names.
+
+    ``read`` gives a member by its path, ``present`` tells whether the bundle has it: a delta may
+    lack what the other side has.
+    """
+    for image in lock.images:
+        if image.signed_by is None:
+            continue
+        paths = [
+            f"images/blobs/sha256/{d.hex}" for s in image.signatures for d in (s.digest, *s.blobs)
+        ]
+        if not all(map(present, paths)):
+            continue
+        try:
+            path = signer_format.path_of(image.signed_by)
+            signer = signer_format.parse(decode(read(path), path), path)
+            judge(image.digest, evidence(image, read), [signer], where=image.name)
+        except AirseedError as error:
+            yield from error.faults or (error.fault,)
+
+
+def evidence(image: Image, read: Callable[[str], bytes]) -> list[Evidence]:
+    """Put together the signatures of an image; raise VerificationError for what is none."""
+
+    def content(digest: Digest) -> bytes:
+        return read(f"images/blobs/sha256/{digest.hex}")
+
+    found: list[Evidence] = []
+    for one in image.signatures:
+        manifest = signature_source.read(content(one.digest), where=image.name)
+        found += signature_source.prove(manifest, content, where=image.name)
+    return found

@@ -1,0 +1,169 @@
+"""Certificates of signing services (Fulcio): valid when they were used, and for whom.
+
+The chain is built and checked by cryptography; what these certificates have that a web server's
+have not (signing code as their purpose, an identity for a name) is looked at here.
+https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md has the extensions.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.x509 import verification
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from builder.errors import VerificationError
+from builder.model.signer import Identity
+from builder.signatures.keys import strong
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from builder.model.signer import Authority
+    from builder.signatures.keys import PublicKey
+
+_ISSUER_OLD = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
+_ISSUER = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
+_MOST = 8
+_DEEPEST = 4
+_UTF8 = 0x0C
+_DAMAGE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
+
+
+def read_certificates(text: str, *, where: str = "certificate") -> list[x509.Certificate]:
+    """Read certificates in PEM form; raise VerificationError for what is none."""
+    try:
+        found = x509.load_pem_x509_certificates(text.encode())
+    except _DAMAGE as error:
+        raise VerificationError("no certificate can be read", where=where) from error
+    if len(found) > _MOST:
+        raise VerificationError("there are too many certificates", where=where)
+    return found
+
+
+def signing_key(leaf: x509.Certificate) -> PublicKey:
+    """Give the key of a certificate; raise VerificationError for one of an unusual kind."""
+    try:
+        return strong(leaf.public_key(), where="certificate")
+    except _DAMAGE as error:
+        raise VerificationError("the certificate has no key that can be read") from error
+
+
+def check_chain(
+    leaf: x509.Certificate, above: list[x509.Certificate], authority: Authority, at: dt.datetime
+) -> None:
+    """Check that an authority's certificate was good for signing at a time, all its chain too.
+
+    Raise VerificationError. ``above`` are certificates that came with it, trusted in nothing.
+    """
+    pinned = [one for text in authority.certificates for one in read_certificates(text)]
+    roots = [one for one in pinned if one.issuer == one.subject]
+    between = [one for one in pinned if one.issuer != one.subject] + above
+    if not roots:
+        raise VerificationError(f"the authority {authority.name} has no root certificate")
+    if not _valid(leaf, at):
+        raise VerificationError(
+            f"the certificate was not valid when it was used ({_time(at)})",
+            expected=f"{_time(leaf.not_valid_before_utc)} to {_time(leaf.not_valid_after_utc)}",
+        )
+    try:
+        verifier = (
+            verification.PolicyBuilder()
+            .store(verification.Store(roots))
+            .time(at.replace(tzinfo=None))
+            .max_chain_depth(_DEEPEST)
+            .extension_policies(ca_policy=_above(), ee_policy=_below())
+            .build_client_verifier()
+        )
+        chain = verifier.verify(leaf, between).chain
+    except verification.VerificationError as error:
+        words = " ".join(str(error).split())[:200]
+        raise VerificationError(
+            f"the certificate does not lead to the authority {authority.name}: {words}"
+        ) from error
+    except _DAMAGE as error:
+        raise VerificationError("the certificate is damaged") from error
+    _check_lengths(chain)
+
+
+def identity_of(leaf: x509.Certificate) -> Identity:
+    """Give whom a certificate is for; raise VerificationError when it does not say it."""
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        given: list[str] = [
+            *names.get_values_for_type(x509.RFC822Name),
+            *names.get_values_for_type(x509.UniformResourceIdentifier),
+        ]
+        issuer = _issuer(leaf)
+    except (x509.ExtensionNotFound, *_DAMAGE) as error:
+        raise VerificationError("the certificate says for nobody whom it is for") from error
+    if len(given) != 1 or len(list(names)) != 1:
+        raise VerificationError("the certificate is not for one address or URI")
+    return Identity(subject=given[0], issuer=issuer)
+
+
+def is_for(found: Identity, wanted: Identity) -> bool:
+    """Tell whether an identity is the one that is pinned."""
+    pattern = ".*".join(map(re.escape, wanted.subject.split("*")))
+    return found.issuer == wanted.issuer and re.fullmatch(pattern, found.subject) is not None
+
+
+def _issuer(leaf: x509.Certificate) -> str:
+    """Read who vouched: newer certificates have it as a DER text, older ones as bare bytes."""
+    for oid in (_ISSUER, _ISSUER_OLD):
+        try:
+            extension = leaf.extensions.get_extension_for_oid(oid).value
+        except x509.ExtensionNotFound:
+            continue
+        content = extension.value if isinstance(extension, x509.UnrecognizedExtension) else b""
+        if oid == _ISSUER:
+            if len(content) < 3 or content[0] != _UTF8 or content[1] != len(content) - 2:  # noqa: PLR2004 -- tag, length, text
+                raise ValueError("no DER text")
+            content = content[2:]
+        return content.decode("utf-8")
+    raise ValueError("nobody vouched for it")
+
+
+def _above() -> verification.ExtensionPolicy:
+    def may_certify(_policy: Any, _cert: Any, constraints: x509.BasicConstraints) -> None:
+        if not constraints.ca:
+            raise ValueError("a certificate between is no authority's")
+
+    def may_sign(_policy: Any, _cert: Any, usage: x509.KeyUsage | None) -> None:
+        if usage is not None and not usage.key_cert_sign:
+            raise ValueError("an authority's key may not sign certificates")
+
+    return (
+        verification.ExtensionPolicy.permit_all()
+        .require_present(x509.BasicConstraints, verification.Criticality.AGNOSTIC, may_certify)
+        .may_be_present(x509.KeyUsage, verification.Criticality.AGNOSTIC, may_sign)
+    )
+
+
+def _below() -> verification.ExtensionPolicy:
+    def for_code(_policy: Any, _cert: Any, usage: x509.ExtendedKeyUsage) -> None:
+        if ExtendedKeyUsageOID.CODE_SIGNING not in usage:
+            raise ValueError("the certificate is not for signing code")
+
+    return verification.ExtensionPolicy.permit_all().require_present(
+        x509.ExtendedKeyUsage, verification.Criticality.AGNOSTIC, for_code
+    )
+
+
+def _check_lengths(chain: list[x509.Certificate]) -> None:
+    """Check how many authorities each one allows below itself (RFC 5280 4.2.1.9)."""
+    for below, one in enumerate(chain[1:]):
+        constraints = one.extensions.get_extension_for_class(x509.BasicConstraints).value
+        if constraints.path_length is not None and below > constraints.path_length:
+            raise VerificationError("there are more authorities in its chain than one allows")
+
+
+def _valid(one: x509.Certificate, at: dt.datetime) -> bool:
+    return one.not_valid_before_utc <= at <= one.not_valid_after_utc
+
+
+def _time(at: dt.datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,82 @@
+"""One signature with all that comes with it, as cosign lays it beside an image.
+
+A signature is a layer of an OCI manifest; the blob is the payload, annotations have the rest:
+https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md. What the payload says is
+checked here: that it is a signature of an image, and of this one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from builder.errors import VerificationError
+from builder.oci import strict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from builder.model.digest import Digest
+
+PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
+PAYLOAD_LIMIT = 1 << 16
+_SIGNATURE = "dev.cosignproject.cosign/signature"
+_CERTIFICATE = "dev.sigstore.cosign/certificate"
+_CHAIN = "dev.sigstore.cosign/chain"
+_ENTRY = "dev.sigstore.cosign/bundle"
+_KIND = "cosign container image signature"
+_LONGEST = 1 << 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Hold one signature; nothing of it is trusted yet."""
+
+    payload: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+    text: str
+    """The signature as it stands in the annotation: base64."""
+    certificate: str | None = None
+    """PEM; of an identity's short-lived key."""
+    chain: str | None = None
+    """PEM; the certificates above it."""
+    entry: str | None = None
+    """JSON; the log's promise that it has the signature, and when it got it."""
+
+
+def evidence(payload: bytes, annotations: Mapping[str, str], *, where: str) -> Evidence:
+    """Put a signature together; raise VerificationError for what is none."""
+    text = annotations.get(_SIGNATURE, "")
+    try:
+        signature = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise VerificationError("the signature is not base64", where=where) from error
+    if not 0 < len(signature) <= _LONGEST:
+        raise VerificationError("there is no signature in its annotations", where=where)
+    return Evidence(
+        payload=payload,
+        signature=signature,
+        text=text,
+        certificate=annotations.get(_CERTIFICATE) or None,
+        chain=annotations.get(_CHAIN) or None,
+        entry=annotations.get(_ENTRY) or None,
+    )
+
+
+def check_payload(payload: bytes, image: Digest) -> None:
+    """Check that a payload is about an image; raise VerificationError."""
+    try:
+        document = strict.load(payload)
+    except ValueError as error:
+        raise VerificationError(f"what was signed: {error}") from error
+    critical = document.get("critical") if isinstance(document, dict) else None
+    about = critical.get("image") if isinstance(critical, dict) else None
+    digest = about.get("docker-manifest-digest") if isinstance(about, dict) else None
+    if not isinstance(critical, dict) or critical.get("type") != _KIND:
+        raise VerificationError("what was signed is not about an image", expected=_KIND)
+    if digest != str(image):
+        raise VerificationError(
+            f"it is the signature of another image, {str(digest)[:80]}", expected=str(image)
+        )

@@ -1,0 +1,146 @@
+"""Signatures of images: what cosign has put beside them in their repositories.
+
+They are manifests of their own: under the tag ``sha256-<digest>.sig``, and where the registry
+knows who refers to an image (OCI 1.1), among those.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from builder.errors import VerificationError
+from builder.http import StatusError
+from builder.model.artifact import Blob
+from builder.model.digest import Digest
+from builder.model.signer import ImageSignature
+from builder.oci import manifest as oci_manifest
+from builder.oci import strict
+from builder.oci.layout import signature_tag
+from builder.signatures.evidence import PAYLOAD_LIMIT, PAYLOAD_TYPE, Evidence, evidence
+from builder.sources.image import read_blob
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from builder.oci.client import Registry
+    from builder.oci.manifest import Manifest
+
+ARTIFACT_TYPE = "application/vnd.dev.cosign.artifact.sig.v1+json"
+_CONFIG_LIMIT = 1 << 16
+_MOST = 32
+_LACKING = {400, 403, 404, 405, 406, 415, 501}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Hold an image's signatures, as one repository has them."""
+
+    signatures: tuple[ImageSignature, ...] = ()
+    blobs: tuple[Blob, ...] = ()
+    kept: tuple[bytes, ...] = ()
+    """Their manifests, byte for byte."""
+    evidence: tuple[Evidence, ...] = ()
+
+
+def find(
+    image: Digest, repository: str, registry: Registry, *, repositories: Sequence[str]
+) -> Found:
+    """Look for the signatures of an image in a repository; nothing of them is trusted.
+
+    ``repositories`` are those that may have their blobs. Raise FetchError, or VerificationError
+    for a signature that cannot be read.
+    """
+    manifests = _manifests(image, repository, registry)
+    signatures, blobs, proofs = [], {}, []
+    for content in manifests:
+        manifest = read(content, where=repository)
+        parts = (manifest.config, *manifest.layers)
+        for part in parts:
+            blobs[part.digest] = Blob(
+                digest=part.digest,
+                size=part.size,
+                media_type=part.media_type,
+                sources=tuple(repositories),
+            )
+        blobs[manifest.digest] = Blob(
+            digest=manifest.digest,
+            size=len(content),
+            media_type=manifest.media_type,
+            sources=tuple(repositories),
+        )
+        signatures.append(
+            ImageSignature(
+                digest=manifest.digest,
+                size=len(content),
+                blobs=tuple(dict.fromkeys(part.digest for part in parts)),
+            )
+        )
+        proofs += prove(
+            manifest,
+            lambda digest: read_blob(registry, repository, digest, blobs[digest].size),
+            where=repository,
+        )
+    return Found(
+        signatures=tuple(sorted(signatures, key=lambda one: one.digest)),
+        blobs=tuple(blobs[digest] for digest in sorted(blobs)),
+        kept=tuple(manifests),
+        evidence=tuple(proofs),
+    )
+
+
+def read(content: bytes, *, where: str) -> Manifest:
+    """Read a signature's manifest; raise VerificationError for one that is too large or odd."""
+    manifest = oci_manifest.attachment(content, where=where)
+    for part, limit in (
+        (manifest.config, _CONFIG_LIMIT),
+        *((layer, PAYLOAD_LIMIT) for layer in manifest.layers),
+    ):
+        if part.size > limit:
+            raise VerificationError(
+                f"a signature's part has {part.size:,} bytes",
+                where=f"{where}@{manifest.digest}",
+                expected=f"at most {limit:,}",
+            )
+    if len(manifest.layers) > _MOST:
+        raise VerificationError("there are too many signatures", where=where)
+    return manifest
+
+
+def prove(manifest: Manifest, content: Callable[[Digest], bytes], *, where: str) -> list[Evidence]:
+    """Put together what a manifest has: each layer that is a payload is one signature."""
+    return [
+        evidence(content(layer.digest), layer.annotations, where=f"{where}@{manifest.digest}")
+        for layer in manifest.layers
+        if layer.media_type == PAYLOAD_TYPE
+    ]
+
+
+def _manifests(image: Digest, repository: str, registry: Registry) -> list[bytes]:
+    """Fetch all manifests that may be signatures, each once."""
+    found: dict[Digest, bytes] = {}
+    try:
+        raw = registry.manifest(repository, signature_tag(image))
+        found[raw.digest] = raw.content
+    except StatusError as error:
+        if error.status not in _LACKING:
+            raise
+    index = registry.referrers(repository, image)
+    for digest in _referring(index, repository) if index is not None else ():
+        if digest not in found:
+            found[digest] = registry.manifest(repository, str(digest)).content
+    return list(found.values())
+
+
+def _referring(content: bytes, where: str) -> list[Digest]:
+    """Give the digests of those that are signatures, out of all that refer to an image."""
+    try:
+        document = strict.load(content)
+        entries = document["manifests"]
+        return [
+            Digest.parse(one["digest"])
+            for one in entries
+            if one.get("artifactType") == ARTIFACT_TYPE
+        ][:_MOST]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise VerificationError("what refers to the image can't be read", where=where) from error

@@ -1,0 +1,300 @@
+"""Signatures that count, and every way in which one can fail to."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from builder.errors import VerificationError
+from builder.lab import cosign
+from builder.lab.cosign import Layer, Service
+from builder.model.digest import Digest
+from builder.model.reference import Reference
+from builder.model.signer import Authority, Identity, Signer
+from builder.signatures.evidence import Evidence, evidence
+from builder.signatures.judge import check_signer, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+IMAGE = Digest.of(b"an image")
+OTHER = Digest.of(b"another image")
+REPOSITORY = "registry.example.org/team/app"
+START = dt.datetime(2022, 1, 1, tzinfo=dt.UTC)
+AT = dt.datetime(2023, 5, 1, 12, 0, tzinfo=dt.UTC)
+WHO, BY = "release@example.org", "https://accounts.example.org"
+PAYLOAD = cosign.payload(REPOSITORY, IMAGE)
+SIGNATURE = "dev.cosignproject.cosign/signature"
+ENTRY = "dev.sigstore.cosign/bundle"
+CERTIFICATE = "dev.sigstore.cosign/certificate"
+
+
+def read(layer: Layer) -> Evidence:
+    return evidence(layer.payload, layer.annotations, where="app")
+
+
+def by(key: cosign.PrivateKey) -> Signer:
+    return Signer(name="team", images=("*",), keys=(cosign.public(key),))
+
+
+@pytest.fixture(scope="module")
+def service() -> Service:
+    return Service(start=START)
+
+
+def named(service: Service, **changes: Any) -> Signer:
+    said = {"subject": WHO, "issuer": BY, "logs": (cosign.public(service.log_key),), **changes}
+    return Signer(
+        name="release",
+        images=("*",),
+        identities=(Identity(subject=said["subject"], issuer=said["issuer"]),),
+        authority=Authority(
+            name="lab",
+            certificates=said.get("certificates", service.certificates),
+            logs=said["logs"],
+        ),
+    )
+
+
+def complaint(layer: Layer, signer: Signer, image: Digest = IMAGE) -> str:
+    """Give the one reason for which a signature does not count."""
+    with pytest.raises(VerificationError) as caught:
+        judge(image, [read(layer)], [signer], where="app")
+    [fault] = caught.value.faults
+    assert fault.where == f"app, as {signer.name}'s"
+    return fault.what
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        cosign.new_key,
+        lambda: ec.generate_private_key(ec.SECP384R1()),
+        lambda: rsa.generate_private_key(65537, 2048),
+        ed25519.Ed25519PrivateKey.generate,
+    ],
+)
+def test_a_key(make: Callable[[], cosign.PrivateKey]) -> None:
+    key = make()
+    signer, words = judge(IMAGE, [read(cosign.by_key(PAYLOAD, key))], [by(key)], where="app")
+    assert signer.name == "team"
+    assert words.startswith("team, key sha256:")
+    assert complaint(cosign.by_key(PAYLOAD, make()), by(key)) == (
+        "it is made with another key, or it was changed"
+    )
+
+
+def test_one_good_signature_among_others_is_enough() -> None:
+    mine, theirs = cosign.new_key(), cosign.new_key()
+    proofs = [read(cosign.by_key(PAYLOAD, key)) for key in (theirs, mine)]
+    signer, _ = judge(IMAGE, proofs, [by(cosign.new_key()), by(mine)], where="app")
+    assert signer.keys == (cosign.public(mine),)
+    with pytest.raises(VerificationError) as caught:
+        judge(IMAGE, proofs, [by(cosign.new_key())], where="app")
+    assert [fault.where for fault in caught.value.faults] == [
+        "app: signature 1, as team's",
+        "app: signature 2, as team's",
+    ]
+
+
+def test_no_signature() -> None:
+    with pytest.raises(VerificationError) as caught:
+        judge(IMAGE, [], [by(cosign.new_key())], where="app")
+    assert str(caught.value) == "app: the image is not signed"
+
+
+def test_the_signature_of_another_image() -> None:
+    key = cosign.new_key()
+    layer = cosign.by_key(cosign.payload(REPOSITORY, OTHER), key)
+    assert complaint(layer, by(key)) == f"it is the signature of another image, {OTHER}"
+
+
+def test_a_payload_that_was_changed() -> None:
+    key = cosign.new_key()
+    layer = cosign.by_key(cosign.payload(REPOSITORY, OTHER), key)
+    forged = replace(layer, payload=PAYLOAD)
+    assert complaint(forged, by(key)) == "it is made with another key, or it was changed"
+
+
+@pytest.mark.parametrize(
+    ("payload", "what"),
+    [
+        (b"", "what was signed: this is not JSON"),
+        (b"[]", "what was signed is not about an image"),
+        (b'{"critical":{}}', "what was signed is not about an image"),
+        (b'{"critical":{"type":"atomic container signature"}}', "what was signed is not about"),
+        (PAYLOAD[:-1] + b',"critical":{}}', "what was signed: the key 'critical' stands there"),
+        (b'{"critical":' * 5000, "what was signed: "),
+    ],
+)
+def test_payloads_that_say_nothing(payload: bytes, what: str) -> None:
+    key = cosign.new_key()
+    assert complaint(cosign.by_key(payload, key), by(key)).startswith(what)
+
+
+@pytest.mark.parametrize("text", ["", "%%%", "YQ", "A" * 8000])
+def test_signatures_that_are_none(text: str) -> None:
+    with pytest.raises(VerificationError):
+        evidence(PAYLOAD, {SIGNATURE: text}, where="app")
+
+
+def test_an_identity(service: Service) -> None:
+    layer = service.by_identity(PAYLOAD, WHO, BY, at=AT)
+    signer, words = judge(IMAGE, [read(layer)], [named(service)], where="app")
+    assert (signer.name, words) == ("release", f"release, {WHO}")
+    workflow = "https://github.com/team/app/.github/workflows/release.yml@refs/tags/v1"
+    layer = service.by_identity(PAYLOAD, workflow, BY, at=AT)
+    pinned = named(service, subject="https://github.com/team/app/.github/workflows/*@refs/tags/*")
+    assert judge(IMAGE, [read(layer)], [pinned], where="app")[1] == f"release, {workflow}"
+
+
+def test_without_the_chain_that_came_along(service: Service) -> None:
+    """The authority has it anyway."""
+    layer = service.by_identity(PAYLOAD, WHO, BY, at=AT)
+    assert judge(IMAGE, [replace(read(layer), chain=None)], [named(service)], where="app")
+    root = (service.certificates[0],)
+    assert judge(IMAGE, [read(layer)], [named(service, certificates=root)], where="app")
+    assert "does not lead to the authority lab" in complaint(
+        replace(layer, annotations={**layer.annotations, "dev.sigstore.cosign/chain": ""}),
+        named(service, certificates=root),
+    )
+
+
+def test_somebody_else(service: Service) -> None:
+    layer = service.by_identity(PAYLOAD, "mallory@example.org", BY, at=AT)
+    assert complaint(layer, named(service)) == f"it is of mallory@example.org (by {BY})"
+    layer = service.by_identity(PAYLOAD, WHO, "https://evil.example.org", at=AT)
+    assert complaint(layer, named(service)) == f"it is of {WHO} (by https://evil.example.org)"
+    layer = service.by_identity(PAYLOAD, f"x{WHO}", BY, at=AT)
+    assert complaint(layer, named(service)).startswith("it is of x")
+
+
+@pytest.mark.parametrize("minutes", [11, 60 * 24 * 365, -1])
+def test_a_certificate_that_was_not_valid_then(service: Service, minutes: int) -> None:
+    logged = AT + dt.timedelta(minutes=minutes)
+    layer = service.by_identity(PAYLOAD, WHO, BY, at=AT, logged=logged)
+    assert complaint(layer, named(service)).startswith("the certificate was not valid when it was")
+
+
+def test_an_authority_that_was_not_valid_then() -> None:
+    young = Service(start=AT + dt.timedelta(minutes=5))
+    layer = young.by_identity(PAYLOAD, WHO, BY, at=AT)
+    assert complaint(layer, named(young)).startswith("the certificate does not lead to")
+
+
+def test_another_authority(service: Service) -> None:
+    """One that has the same names."""
+    impostor = Service(start=START)
+    impostor.log_key = service.log_key
+    layer = impostor.by_identity(PAYLOAD, WHO, BY, at=AT)
+    assert complaint(layer, named(service)).startswith("the certificate does not lead to")
+
+
+def test_a_certificate_for_something_else(service: Service) -> None:
+    key = cosign.new_key()
+    text = service.certify(key, WHO, BY, at=AT, purpose=ExtendedKeyUsageOID.SERVER_AUTH)
+    made = cosign.by_key(PAYLOAD, key)
+    notes = {**made.annotations, CERTIFICATE: text, ENTRY: service.promise(made, text, at=AT)}
+    assert "not for signing code" in complaint(replace(made, annotations=notes), named(service))
+
+
+def test_a_signature_that_its_certificate_did_not_make(service: Service) -> None:
+    layer = service.by_identity(PAYLOAD, WHO, BY, at=AT)
+    other = cosign.by_key(PAYLOAD, cosign.new_key())
+    notes = {**layer.annotations, **other.annotations}
+    assert complaint(replace(layer, annotations=notes), named(service)) == (
+        "it is not made with its certificate's key, or it was changed"
+    )
+
+
+def without(layer: Layer, name: str) -> Layer:
+    return replace(layer, annotations={k: v for k, v in layer.annotations.items() if k != name})
+
+
+def edited(layer: Layer, edit: Callable[[dict[str, Any]], None]) -> Layer:
+    entry = json.loads(layer.annotations[ENTRY])
+    edit(entry)
+    return replace(layer, annotations={**layer.annotations, ENTRY: json.dumps(entry)})
+
+
+def test_what_no_log_has(service: Service) -> None:
+    layer = service.by_identity(PAYLOAD, WHO, BY, at=AT)
+    signer = named(service)
+    assert complaint(without(layer, ENTRY), signer) == "no log says when it was made"
+    later = edited(
+        layer, lambda e: e["Payload"].update(integratedTime=e["Payload"]["integratedTime"] + 1)
+    )
+    assert complaint(later, signer) == "the log's promise is not signed by the log"
+    stamp = base64.b64encode(cosign.sign(b"something", service.log_key)).decode()
+    forged = edited(layer, lambda e: e.update(SignedEntryTimestamp=stamp))
+    assert complaint(forged, signer) == "the log's promise is not signed by the log"
+    again = service.by_identity(PAYLOAD, WHO, BY, at=AT)
+    swapped = replace(layer, annotations={**layer.annotations, ENTRY: again.annotations[ENTRY]})
+    assert complaint(swapped, signer) == "the log's entry is about another signature"
+    stranger = named(service, logs=(cosign.public(cosign.new_key()),))
+    assert complaint(layer, stranger).endswith("is not pinned")
+    text = service.certify(cosign.new_key(), WHO, BY, at=AT)
+    about = {**layer.annotations, ENTRY: service.promise(layer, text, at=AT)}
+    assert complaint(replace(layer, annotations=about), signer) == (
+        "the log's entry is about another certificate"
+    )
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ["", "{", "[]", "{}", '{"Payload": 1}', '{"SignedEntryTimestamp": "YQ==", "Payload": {}}',
+     '{"SignedEntryTimestamp": 1, "Payload": {"integratedTime": true, "logID": "x"}}',
+     '{"SignedEntryTimestamp": "YQ==", "Payload": {"integratedTime": 1, "logID": "x"}}'],
+)  # fmt: skip
+def test_promises_that_are_none(service: Service, entry: str) -> None:
+    layer = service.by_identity(PAYLOAD, WHO, BY, at=AT)
+    assert complaint(
+        replace(layer, annotations={**layer.annotations, ENTRY: entry}), named(service)
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["x", "-----BEGIN CERTIFICATE-----\nYQ==\n-----END CERTIFICATE-----\n"]
+)
+def test_certificates_that_are_none(service: Service, text: str) -> None:
+    layer = service.by_identity(PAYLOAD, WHO, BY, at=AT)
+    layer = replace(layer, annotations={**layer.annotations, CERTIFICATE: text})
+    assert complaint(layer, named(service)) == "no certificate can be read"
+
+
+def test_a_certificate_where_only_keys_are_pinned(service: Service) -> None:
+    layer = service.by_identity(PAYLOAD, WHO, BY, at=AT)
+    assert complaint(layer, by(cosign.new_key())).startswith(
+        "it is made with a certificate, and only keys are pinned"
+    )
+
+
+def test_a_signer_that_cannot_be_used() -> None:
+    weak = cosign.public(rsa.generate_private_key(65537, 1024))  # noqa: S505 -- to see it refused
+    signer = Signer(name="x", images=("*",), keys=("garbage", weak))
+    with pytest.raises(VerificationError) as caught:
+        check_signer(signer, where="the signer x")
+    assert [fault.what for fault in caught.value.faults] == [
+        "no public key can be read",
+        "the key is of a kind that is not used",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "image", "is_its"),
+    [
+        ("registry.k8s.io/*", "registry.k8s.io/coredns/coredns:v1.11", True),
+        ("registry.k8s.io/*", "registry.k8s.io.example.org/pause:3.9", False),
+        ("docker.io/library/nginx", "nginx:1.25", True),
+        ("docker.io/library/nginx", "docker.io/library/nginx-extra:1", False),
+    ],
+)
+def test_whose_an_image_is(pattern: str, image: str, is_its: bool) -> None:
+    assert Signer(name="x", images=(pattern,)).signs(Reference.parse(image)) is is_its
