@@ -40,8 +40,8 @@ def publish(root: Path, base: str, catalog: Path, release: str, files: Mapping[s
                     row = f"      {program.name}: {_sha256(files[program.name])}"
                     rows.setdefault(recipe.nevra.version, []).append(row)
         lines += ["sha256:", "  amd64:"]
-        for version, row in rows.items():
-            lines += [f"    {version}:", *row]
+        for version, digests in rows.items():
+            lines += [f"    {version}:", *digests]
         path = catalog / "binaries" / f"{group}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join([*lines, ""]), "utf-8")
