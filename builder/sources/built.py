@@ -99,11 +99,12 @@ class Workshop:
                 path.unlink(missing_ok=True)
         return None
 
-    def fetch(self, program: Program, progress: Progress) -> Fetched:
+    def fetch(
+        self, program: Program, progress: Progress, wanted: Callable[[], bool] = lambda: True
+    ) -> Fetched:
         """Fetch a program, or find it; only :meth:`alone`. Raises as ``sources.program.fetch``."""
-        return program_source.fetch(
-            program, self._client, self.folder / _PROGRAMS / program.name, progress
-        )
+        folder = self.folder / _PROGRAMS / program.name
+        return program_source.fetch(program, self._client, folder, progress, wanted)
 
     def build(
         self,

@@ -24,7 +24,7 @@ from builder.model.digest import Digest
 from builder.sources.file import WebSource
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import BinaryIO
 
     from builder.http import Client
@@ -54,11 +54,21 @@ class Fetched:
     """What was wrong with the sources before."""
 
 
-def fetch(program: Program, client: Client, folder: Path, progress: Progress) -> Fetched:
+class Cancelled(Exception):  # noqa: N818 -- not an error
+    """End a download because nothing more is wanted."""
+
+
+def fetch(
+    program: Program,
+    client: Client,
+    folder: Path,
+    progress: Progress,
+    wanted: Callable[[], bool] = lambda: True,
+) -> Fetched:
     """Fetch a published file into a folder, under its digest, from the first source that is right.
 
     One that is there already is taken if it is whole. Raise UnavailableError with a fault for every
-    source, or StorageError.
+    source, or StorageError; Cancelled, soon after ``wanted`` says no.
     """
     faults: list[Fault] = []
     try:
@@ -69,7 +79,7 @@ def fetch(program: Program, client: Client, folder: Path, progress: Progress) ->
         for url in program.sources:
             source = WebSource(client, url, None)
             try:
-                digest, size = _receive(source, part, progress)
+                digest, size = _receive(source, part, progress, wanted)
             except AirseedError as error:
                 faults.append(error.fault)
                 continue
@@ -105,7 +115,9 @@ def _there(digest: Digest, folder: Path) -> Fetched | None:
     return Fetched(path=path, digest=digest, size=path.stat().st_size, source="")
 
 
-def _receive(source: WebSource, part: Path, progress: Progress) -> tuple[Digest, int]:
+def _receive(
+    source: WebSource, part: Path, progress: Progress, wanted: Callable[[], bool]
+) -> tuple[Digest, int]:
     """Write a body into a file, going on where it breaks; give its digest and size."""
     hasher, size, tries = hashlib.sha256(), 0, 0
     view = memoryview(bytearray(_BUFFER))
@@ -121,6 +133,8 @@ def _receive(source: WebSource, part: Path, progress: Progress) -> tuple[Digest,
                         progress.advance(-size)
                         hasher, size = hashlib.sha256(), 0
                     while count := stream.readinto(view):
+                        if not wanted():
+                            raise Cancelled
                         size = _take(view[:count], file, hasher, size, source.name)
                         progress.advance(count)
                 finally:

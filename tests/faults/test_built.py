@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import signal
 import subprocess
 import time
 from contextlib import suppress
@@ -135,6 +136,26 @@ def test_a_bad_network_changes_nothing(scene: Scene) -> None:
     good(scene.bundle())
     assert is_right(scene)
     assert left(scene) == set()
+
+
+def test_ctrl_c_waits_for_no_download(scene: Scene) -> None:
+    shutil.rmtree(cached(scene))
+    (scene.folder / "cluster.lock").unlink()
+    for path in PROGRAMS:
+        scene.upstream.faults.add(Drip(piece=1 << 10, pause=1.0), path=path)
+    words = ("lock", "cluster.yaml", "--catalog", str(scene.catalog))
+    with scene.start(*words) as process:
+        while not any("/bin/linux/" in one.request.path for one in scene.upstream.journal._entries):
+            assert process.poll() is None
+            time.sleep(0.05)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT, said  # 130, to a shell
+    assert time.monotonic() - began < 15
+    scene.upstream.faults.clear()
+    good(scene.lock("-q"))
+    assert is_right(scene)
 
 
 def test_an_upstream_that_is_gone_is_named_once_for_each(scene: Scene) -> None:

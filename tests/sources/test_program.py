@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import tarfile
+import time
 from typing import TYPE_CHECKING
 
 import orders
 import pytest
 
 from builder.errors import Fault, UnavailableError, VerificationError
-from builder.lab.faults import Status, Truncate, WrongBytes
+from builder.lab.faults import Drip, Status, Truncate, WrongBytes
 from builder.model.digest import Digest
 from builder.model.recipe import PackedFile, Program
 from builder.report import Silent
@@ -101,6 +102,20 @@ def test_a_server_that_wants_to_be_left_alone_is(
     upstream.add_file(COPY, CONTENT)
     upstream.faults.add(Status(503, retry_after="3600"), path="/agent", times=1)
     assert source.fetch(AGENT, access.client, tmp_path, progress).source == COPY
+
+
+def test_a_download_ends_when_nobody_wants_it(
+    upstream: Upstream, access: Access, tmp_path: Path, progress: Progress
+) -> None:
+    upstream.add_file(HOME, CONTENT)
+    upstream.add_file(COPY, CONTENT)
+    upstream.faults.add(Drip(piece=1000, pause=0.1), path="/agent")
+    looks = iter([True, False])
+    began = time.monotonic()
+    with pytest.raises(source.Cancelled):
+        source.fetch(AGENT, access.client, tmp_path, progress, lambda: next(looks))
+    assert time.monotonic() - began < 10  # all of it would take half a minute
+    assert [one.host for one in upstream.requests] == ["home.example.org"]
 
 
 # archives -------------------------------------------------------------------------------------

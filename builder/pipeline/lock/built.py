@@ -6,6 +6,7 @@ built it then; otherwise the cache is asked for the same order, and only then so
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -169,10 +170,15 @@ class _Making:
             self._resolving.reporter.progress("programs", None) as progress,
             ThreadPoolExecutor(max_workers=_ATONCE) as pool,
         ):
-            done = [pool.submit(self._workshop.fetch, one, progress) for one in programs]
+            over = threading.Event()
+            done = [
+                pool.submit(self._workshop.fetch, one, progress, lambda: not over.is_set())
+                for one in programs
+            ]
             try:
                 fetched = [one.result() for one in done]
             except BaseException:
+                over.set()  # one that failed, or Ctrl-C, does not wait for the others
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
         for program, one in zip(programs, fetched, strict=True):
