@@ -33,6 +33,7 @@ PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
 ARTIFACT_TYPE = "application/vnd.dev.cosign.artifact.sig.v1+json"
 _CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 _ISSUER = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
+_ISSUER_OLD = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
 _MINUTES = dt.timedelta(minutes=10)
 _YEARS = dt.timedelta(days=3650)
 
@@ -125,6 +126,7 @@ class Service:
             .add_extension(_usage(certify=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
             .add_extension(x509.SubjectAlternativeName([name]), critical=True)
+            .add_extension(x509.UnrecognizedExtension(_ISSUER_OLD, issuer.encode()), critical=False)
             .add_extension(
                 x509.UnrecognizedExtension(
                     _ISSUER, b"\x0c" + bytes([len(issuer)]) + issuer.encode()
