@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import http.server
@@ -11,12 +12,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from builder.bundle import delta
+from builder.bundle.base import contents
+from builder.bundle.reader import open_bundle
+from builder.bundle.writer import Supply, write
+from builder.report import Silent
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     import scene as scene_module
     from conftest import Machine
+
+    from builder.model.digest import Digest
 
 
 @pytest.fixture
@@ -49,6 +58,13 @@ def site(stage: scene_module.Stage, tmp_path: Path) -> Iterator[str]:
     folder = tmp_path / "site"
     with tarfile.open(stage.bundle) as tar:
         tar.extractall(folder, filter="data")
+    with served(folder) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve a folder by a plain web server."""
     serve = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     serve.log_message = lambda *_: None  # type: ignore[attr-defined]
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve)
@@ -210,3 +226,47 @@ def test_containerd_takes_the_same_subset(bundled: Machine, stage: scene_module.
     assert "k8s.gcr.io/kube-apiserver:v1.18.5" in names
     assert bundled.run("bootstrap", "images").returncode == 0
     assert len(bundled.called("ctr", "--namespace", "k8s.io", "images", "import")) == 1
+
+
+@pytest.mark.parametrize("way", ["folder", "disk", "url"])
+def test_a_delta_is_refused_unless_it_was_put_together(
+    bundled: Machine, stage: scene_module.Stage, tmp_path: Path, way: str
+) -> None:
+    layer = max((b for b in stage.lock.blobs if b.is_layer), key=lambda blob: blob.size)
+    layout = delta.without(stage.layout, {layer.digest})
+    made = tmp_path / "delta.tar"
+    with open_bundle(stage.bundle) as bundle:
+        write(layout, made, lambda _: Supply(sources=()), Silent(), near=contents(bundle))
+    folder = bundled.root / "opt/airseed/bundle" if way == "folder" else tmp_path / "delta"
+    if way != "disk":
+        with tarfile.open(made) as tar:
+            tar.extractall(folder, filter="data")
+    server = contextlib.nullcontext("")
+    if way == "disk":
+        attach(bundled, made)
+    elif way == "url":
+        server = served(folder)
+    with server as url:
+        bundled.set(PAYLOAD_URL=url, ROLE=layer_role(stage, layer.digest))
+        ran = bundled.run("bootstrap", "images")
+        assert ran.returncode == 1
+        assert (
+            " is a delta, which leaves out what was there before it, such as "
+            in (bundled.result["message"])
+        )
+        assert layer.path in bundled.result["message"]
+        assert bundled.called("docker", "load") == []
+        if way != "disk":  # what was there before it
+            with tarfile.open(stage.bundle) as tar:
+                tar.extract(layer.path, folder, filter="data")
+            assert bundled.run("bootstrap", "images").returncode == 0
+
+
+def layer_role(stage: scene_module.Stage, digest: Digest) -> str:
+    """Give a role that needs a layer."""
+    return next(
+        role
+        for image in stage.lock.images
+        for role in image.roles
+        if any(digest in manifest.layers for manifest in image.manifests)
+    )

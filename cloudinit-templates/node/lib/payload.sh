@@ -100,8 +100,10 @@ take_payload() {
     case $PAYLOAD_KIND in
     folder) ;;
     disk)
-        tar -n -x -m --no-same-owner --occurrence=1 -f "$PAYLOAD_AT" -C "$BASE" -T "$list.missing" ||
+        if ! tar -n -x -m --no-same-owner --occurrence=1 -f "$PAYLOAD_AT" -C "$BASE" -T "$list.missing"; then
+            refuse_delta "$list.missing"
             fail "$PAYLOAD_AT can't be read as a tar" "is it attached whole? its size must be the bundle's"
+        fi
         ;;
     url)
         while IFS= read -r missing; do
@@ -111,11 +113,31 @@ take_payload() {
     esac
     wrong_members "$list.missing" >"$list.wrong"
     if [ -s "$list.wrong" ]; then
+        refuse_delta "$list.wrong"
         missing=$(head -n 1 "$list.wrong")
         while [ "$PAYLOAD_KIND" != folder ] && IFS= read -r member; do rm -f "${BASE:?}/$member"; done <"$list.wrong"
         fail "$missing, from $PAYLOAD_AT, is missing or not what SHA256SUMS says ($(wc -l <"$list.wrong") such files)" \
             "copy the bundle again; airseed verify finds what is wrong with it"
     fi
+}
+
+# Fail if the payload is a delta that leaves out one of the members in LIST.
+#
+# A delta has the SHA256SUMS of the whole bundle, so it is taken at first; unpacked over the bundle
+# before it, it is whole, and may be used.
+refuse_delta() {
+    local text='' member
+    case $PAYLOAD_KIND in
+    folder) text=$(cat "$PAYLOAD_AT/DELTA.txt" 2>/dev/null || true) ;;
+    disk) text=$(tar -n -x -O --occurrence=1 -f "$PAYLOAD_AT" DELTA.txt 2>/dev/null || true) ;;
+    url) text=$(from_url DELTA.txt "$PAYLOAD/DELTA.txt" 2>/dev/null && cat "$PAYLOAD/DELTA.txt" || true) ;;
+    esac
+    [ "${text%%,*}" = 'airseed delta' ] || return 0
+    while IFS= read -r member; do
+        [[ $text$'\n' != *"  $member"$'\n'* ]] ||
+            fail "$PAYLOAD_AT is a delta, which leaves out what was there before it, such as $member" \
+                "put both together: airseed bundle DELTA --base OLD -o bundle.tar, and give me that"
+    done <"$1"
 }
 
 # Print those of the members in LIST that BASE lacks or that have another digest.
