@@ -1,35 +1,72 @@
-"""How a transfer that failed is told: every artifact with every source, in one error."""
+"""How a transfer that failed is told: every artifact with every source, in one error.
+
+Where one host failed in one way for many artifacts, as without a network, it is told once.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from builder.errors import AirseedError, Fault, UnavailableError, VerificationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from builder.bundle.download import Download
 
+_FEW = 3
+"""Artifacts that one host may fail for, and each be told by itself."""
 
-def unavailable(download: Download) -> UnavailableError:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Say that a source did not give an artifact."""
+
+    artifact: str
+    host: str
+    """Empty for the local disk."""
+    fault: Fault
+    """With the source's name as place."""
+
+    @property
+    def lone(self) -> Fault:
+        """Tell it by itself."""
+        return replace(self.fault, where=f"{self.artifact} from {self.fault.where}")
+
+
+class RefusedError(UnavailableError):
+    """Say that every source of one artifact failed, each by its host."""
+
+    def __init__(self, what: str, *, where: str, refusals: Iterable[Refusal]) -> None:
+        self.refusals = tuple(refusals)
+        super().__init__(what, where=where, faults=[one.lone for one in self.refusals])
+
+
+def unavailable(download: Download) -> RefusedError:
     """Tell what each source of an artifact did wrong."""
-    return UnavailableError(
+    name, sources = download.job.extent.name, download.job.sources
+    return RefusedError(
         "no source gave the right bytes" if download.faults else "there is no source for it",
-        where=download.job.extent.name,
-        faults=[
-            Fault(
-                where=f"{download.job.extent.name} from {fault.where}",
-                what=fault.what,
-                expected=fault.expected,
-                hint=fault.hint,
-            )
-            for fault in download.faults
+        where=name,
+        refusals=[
+            Refusal(artifact=name, host=source.host, fault=fault)
+            # a source fails once, then the next one is asked
+            for source, fault in zip(sources, download.faults, strict=False)
         ],
     )
 
 
 def summary(failures: list[AirseedError]) -> AirseedError:
     """Make one error of all failures."""
-    faults = sorted(fault for error in failures for fault in error.faults or (error.fault,))
+    refusals = [one for error in failures for one in getattr(error, "refusals", ())]
+    faults = [
+        fault
+        for error in failures
+        if not getattr(error, "refusals", ())
+        for fault in error.faults or (error.fault,)
+    ]
+    faults = sorted([*faults, *_grouped(refusals)])
     unsigned = all(isinstance(error, VerificationError) for error in failures)
     kind = VerificationError if unsigned else UnavailableError
     noun = "artifact" if len(failures) == 1 else "artifacts"
@@ -38,3 +75,20 @@ def summary(failures: list[AirseedError]) -> AirseedError:
         hint="what was fetched is kept; the same command goes on from there",
         faults=faults,
     )
+
+
+def _grouped(refusals: Iterable[Refusal]) -> Iterator[Fault]:
+    """Tell once what one host did to many artifacts."""
+    groups: dict[tuple[str, Fault], list[Refusal]] = {}
+    for one in refusals:
+        groups.setdefault((one.host, replace(one.fault, where="")), []).append(one)
+    for (host, fault), group in groups.items():
+        if not host or len(group) <= _FEW:
+            yield from (one.lone for one in group)
+            continue
+        names = [one.artifact for one in group]
+        yield replace(
+            fault,
+            where=host,
+            what=f"{fault.what}, for {len(names)} artifacts: {', '.join(names[:_FEW])}, ...",
+        )

@@ -31,6 +31,13 @@ CONFIG_TYPES = (
     "application/vnd.oci.image.config.v1+json",
     "application/vnd.docker.container.image.v1+json",
 )
+LAYER_TYPES = (
+    "application/vnd.oci.image.layer.v1.tar",
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+    "application/vnd.oci.image.layer.v1.tar+zstd",
+    "application/vnd.docker.image.rootfs.diff.tar",
+    "application/vnd.docker.image.rootfs.diff.tar.gzip",
+)
 Trust = Literal["pinned", "signed", "first-use"]
 """Why a digest is believed: the catalog or the user wrote it down, upstream signed it (or the
 metadata that names it), or it was what upstream gave at the first lock."""
@@ -102,8 +109,8 @@ class Blob:
 
     @property
     def is_layer(self) -> bool:
-        """Tell whether it is a layer: neither an index, a manifest nor a configuration."""
-        return not self.kept and self.media_type not in CONFIG_TYPES
+        """Tell whether it is a layer of an image: what is large."""
+        return self.media_type in LAYER_TYPES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

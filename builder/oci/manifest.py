@@ -10,18 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from builder.errors import Fault, IncompleteError, VerificationError
-from builder.model.artifact import CONFIG_TYPES, INDEX_TYPES, MANIFEST_TYPES
+from builder.model.artifact import CONFIG_TYPES, INDEX_TYPES, LAYER_TYPES, MANIFEST_TYPES
 from builder.model.digest import Digest
 from builder.model.platform import Platform
 from builder.oci import strict
 
-_LAYER_TYPES = (
-    "application/vnd.oci.image.layer.v1.tar",
-    "application/vnd.oci.image.layer.v1.tar+gzip",
-    "application/vnd.oci.image.layer.v1.tar+zstd",
-    "application/vnd.docker.image.rootfs.diff.tar",
-    "application/vnd.docker.image.rootfs.diff.tar.gzip",
-)
 _FOREIGN = ("foreign", "nondistributable")
 _SCHEMA1 = "application/vnd.docker.distribution.manifest.v1"
 _VAGUE = ("", "application/json", "application/octet-stream", "text/plain")
@@ -104,7 +97,7 @@ def parse(content: bytes, media_type: str | None = None, *, where: str = "") -> 
         found = Index(media_type=kind, content=content, digest=digest, manifests=manifests)
     elif kind in MANIFEST_TYPES:
         config = reader.descriptor(document.get("config"), "config", CONFIG_TYPES)
-        layers = reader.descriptors(document, "layers", _LAYER_TYPES)
+        layers = reader.descriptors(document, "layers", LAYER_TYPES)
         if config is not None:
             found = Manifest(
                 media_type=kind, content=content, digest=digest, config=config, layers=layers

@@ -149,7 +149,8 @@ class _Plan:
         texts = oci_layout.render(images, platforms)
         made = [
             _Piece(path=path, size=len(texts[path]), content=texts[path])
-            for path in ("oci-layout", "index.json", "manifest.json")
+            for path in ("oci-layout", "index.json", "manifest.json", "signatures.json")
+            if path in texts
         ]
         wanted = {digest for image in images for digest in _blobs(image)}
         blobs = [
@@ -216,6 +217,8 @@ def _blobs(image: Image) -> Iterator[Digest]:
     yield image.digest
     for manifest in image.manifests:
         yield from (manifest.digest, manifest.config, *manifest.layers)
+    for signature in image.signatures:
+        yield from (signature.digest, *signature.blobs)
 
 
 def _write_tar(

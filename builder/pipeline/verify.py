@@ -8,7 +8,7 @@ fit together (repodata and RPMs, image graphs, manifests and the images they sta
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from builder.report import Reporter
 
 _DOCUMENT_LIMIT = 64 << 20
+_FEW = 3
+"""Images that a fault names; what many share is named by the first ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,8 @@ def verify(
                 else:
                     signed_by = signer
     size = lock.size if lock is not None else 0
+    if lock is not None:
+        faults = tuple(_explained(faults, lock))
     return Verdict(
         bundle=bundle,
         lock=lock,
@@ -111,6 +115,23 @@ def verify(
         elsewhere=found.elsewhere,
         signed_by=signed_by,
     )
+
+
+def _explained(faults: Iterable[Fault], lock: Lock) -> Iterator[Fault]:
+    """Say which images a blob belongs to: nobody knows them by digest."""
+    owners: dict[str, list[str]] = {}
+    for image in lock.images:
+        digests = {image.digest}
+        for manifest in image.manifests:
+            digests |= {manifest.digest, manifest.config, *manifest.layers}
+        digests |= {part for one in image.signatures for part in (one.digest, *one.blobs)}
+        for digest in digests:
+            owners.setdefault(f"images/blobs/sha256/{digest.hex}", []).append(image.name)
+    for fault in faults:
+        names = owners.get(fault.where, [])
+        more = f" and {len(names) - _FEW} more images" if len(names) > _FEW else ""
+        of = f" (of {', '.join(names[:_FEW])}{more})" if names else ""
+        yield replace(fault, what=f"{fault.what}{of}")
 
 
 def _unheld(elsewhere: Iterable[Content], haves: Sequence[Path]) -> Iterator[Fault]:

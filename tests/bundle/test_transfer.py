@@ -392,3 +392,18 @@ def test_an_interrupt_ends_the_run_quickly_and_keeps_what_is_there(
     assert [(served.path, served.range) for served in upstream.requests[count:]] == [
         (largest(origin), "bytes=20000-")
     ]
+
+
+def test_a_host_that_fails_for_many_is_told_once(
+    make: Make, origin: bundles.Origin, upstream: Upstream
+) -> None:
+    upstream.faults.add(faults.Status(404))
+    with pytest.raises(UnavailableError) as caught:
+        make()
+    count = len({extent.digest for extent in origin.layout.fetched if extent.size})
+    assert str(caught.value) == f"{count} artifacts could not be fetched"
+    first, second = sorted([upstream.listen(FIRST), upstream.listen(SECOND)])
+    told = [(fault.where, fault.what.partition(":")[0]) for fault in caught.value.faults]
+    what = f"the server answered 404 Not Found, for {count} artifacts"
+    assert told == [(first, what), (second, what)]
+    assert caught.value.faults[0].what.endswith(", ...")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builder.bundle.layout import DELTA_PATH
+from builder.lab.faults import Status
 from builder.model.artifact import Blob, Package
 from builder.pipeline import bundle
 
@@ -199,3 +200,25 @@ def test_a_delta_without_its_base_is_fetched_or_fails_by_name(scene: Scene, stag
     ran = scene.run("bundle", "delta.tar", "-o", "again.tar")
     assert ran.code == 0
     assert (scene.folder / "again.tar").read_bytes() == stage.bundle.read_bytes()
+
+
+def test_a_fallback_is_told_once_for_a_host(scene: Scene, stage: Stage) -> None:
+    """The repository of Kubernetes' packages has a second source."""
+    scene.upstream.faults.add(Status(404), host="mirrors.aliyun.com", path="*.rpm")
+    ran = scene.bundle("--json")
+    assert ran.code == 0, ran.err
+    fallen = json.loads(ran.out)["fallbacks"]
+    assert len(fallen) > 1
+    [warning] = [line for line in ran.err.splitlines() if line.startswith("warning: ")]
+    assert warning.startswith(f"warning: {len(fallen)} artifacts, such as {fallen[0]}: taken from ")
+    assert ", because packages.cloud.google.com: the server answered 404 Not Found; " in warning
+    assert warning.endswith("; mirrors.aliyun.com: the server answered 404 Not Found")
+
+
+def test_without_a_network_each_host_is_told_once(scene: Scene, stage: Stage) -> None:
+    scene.upstream.faults.add(Status(404))
+    ran = scene.bundle()
+    assert ran.code == 1
+    faults = [line for line in ran.err.splitlines() if "the server answered 404" in line]
+    assert len(faults) < 20
+    assert any(line.startswith("  vault.centos.org: ") for line in faults)

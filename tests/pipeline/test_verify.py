@@ -143,3 +143,27 @@ def test_a_truncated_tar_and_something_else(
     assert run(["verify", str(other)]) == 1
     assert "error: " in capsys.readouterr().err
     assert run(["verify", str(tmp_path / "none.tar")]) == 2
+
+
+def test_a_damaged_blob_is_named_by_its_images(
+    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared, owners = max(
+        (
+            (digest, [i.name for i in stage.lock.images if digest in i.manifests[0].layers])
+            for image in stage.lock.images
+            for digest in image.manifests[0].layers
+        ),
+        key=lambda pair: len(pair[1]),
+    )
+    assert len(owners) > 1
+    extent = stage.layout.extent(f"{NAME}{shared.hex}")
+    content = bytearray(stage.bundle.read_bytes())
+    content[extent.offset] ^= 1
+    copy = tmp_path / "copy.tar"
+    copy.write_bytes(content)
+    _, value = verdict(capsys, copy)
+    [fault] = value["faults"]
+    assert fault["where"] == extent.path
+    more = f" and {len(owners) - 3} more images" if len(owners) > 3 else ""
+    assert fault["what"].endswith(f" (of {', '.join(owners[:3])}{more})")
