@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from builder.cli.voice import Voice
     from builder.errors import Fault
+    from builder.model.lock import Lock
     from builder.pipeline.verify import Verdict
 
 
@@ -104,6 +105,8 @@ def command(
             hint="copy it again; where it was made, delete it and run airseed bundle again",
             faults=result.faults,
         )
+    if result.lock is not None:
+        voice.say(_images(result.lock))
     voice.say(f"{bundle} is whole: {size(result.size)} checked")
     if result.elsewhere:
         missing = sum(content.size for content in result.elsewhere)
@@ -114,6 +117,20 @@ def command(
     if result.signed_by:
         voice.say(f"it is signed by {result.signed_by}")
     return 0
+
+
+def _images(lock: Lock) -> str:
+    """Tell of how many images a signature was checked, and of how many there is none to check."""
+    signed = [image for image in lock.images if image.signed_by]
+    others = [image for image in lock.images if image.signatures and not image.signed_by]
+    bare = len(lock.images) - len(signed) - len(others)
+    words = [
+        *([f"{len(signed)} signed by {', '.join(sorted({i.signed_by or '' for i in signed}))}"]
+          if signed else []),
+        *([f"{len(others)} with signatures that nobody is named to check"] if others else []),
+        *([f"{bare} without a signature"] if bare else []),
+    ]  # fmt: skip
+    return f"images: {'; '.join(words) or 'none'}"
 
 
 def _value(bundle: Path, faults: Sequence[Fault], found: Verdict | None = None) -> dict[str, Any]:

@@ -38,6 +38,8 @@ LAYER_TYPES = (
     "application/vnd.docker.image.rootfs.diff.tar",
     "application/vnd.docker.image.rootfs.diff.tar.gzip",
 )
+PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
+"""What a signature of an image is over."""
 Trust = Literal["pinned", "signed", "first-use"]
 """Why a digest is believed: the catalog or the user wrote it down, upstream signed it (or the
 metadata that names it), or it was what upstream gave at the first lock."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from builder import disk
 from builder.bundle.layout import SUMS_PATH
 from builder.bundle.reader import open_bundle
+from builder.bundle.split import target_of
 from builder.errors import StorageError, VerificationError
 from builder.formats import provenance as provenance_format
 from builder.formats.provenance import Origin, Provenance
@@ -29,8 +30,9 @@ _LIMIT = 256 << 20
 
 
 def beside(bundle: Path) -> Path:
-    """Give its usual place: bundle.tar.provenance.json beside bundle.tar."""
-    return bundle.with_name(bundle.name + SUFFIX)
+    """Give its usual place: bundle.tar.provenance.json beside bundle.tar, or beside its parts."""
+    target = target_of(bundle) or bundle
+    return target.with_name(target.name + SUFFIX)
 
 
 def now() -> str:

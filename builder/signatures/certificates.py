@@ -8,10 +8,13 @@ https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md has the extensions
 from __future__ import annotations
 
 import re
+import threading
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -30,14 +33,28 @@ _ISSUER = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
 _MOST = 8
 _DEEPEST = 4
 _UTF8 = 0x0C
-_DAMAGE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
+_PARSING = threading.Lock()
+"""Held while warnings are caught, which is a matter of the whole process."""
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 def read_certificates(text: str, *, where: str = "certificate") -> list[x509.Certificate]:
     """Read certificates in PEM form; raise VerificationError for what is none."""
     try:
-        found = x509.load_pem_x509_certificates(text.encode())
-    except _DAMAGE as error:
+        with _PARSING, warnings.catch_warnings():
+            # what will be refused one day is refused now, and no stranger makes us talk
+            warnings.simplefilter("error", CryptographyDeprecationWarning)
+            found = x509.load_pem_x509_certificates(text.encode())
+            for one in found:
+                _ = one.serial_number, list(one.extensions)  # read when they are asked for only
+    except (CryptographyDeprecationWarning, *_DAMAGE) as error:
         raise VerificationError("no certificate can be read", where=where) from error
     if len(found) > _MOST:
         raise VerificationError("there are too many certificates", where=where)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from builder.model.digest import Digest
 
-PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
 PAYLOAD_LIMIT = 1 << 16
 _SIGNATURE = "dev.cosignproject.cosign/signature"
 _CERTIFICATE = "dev.sigstore.cosign/certificate"

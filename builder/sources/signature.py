@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from builder.errors import VerificationError
 from builder.http import StatusError
-from builder.model.artifact import Blob
+from builder.model.artifact import PAYLOAD_TYPE, Blob
 from builder.model.digest import Digest
 from builder.model.signer import ImageSignature
 from builder.oci import manifest as oci_manifest
 from builder.oci import strict
 from builder.oci.layout import signature_tag
-from builder.signatures.evidence import PAYLOAD_LIMIT, PAYLOAD_TYPE, Evidence, evidence
+from builder.signatures.evidence import PAYLOAD_LIMIT, Evidence, evidence
 from builder.sources.image import read_blob
 
 if TYPE_CHECKING:

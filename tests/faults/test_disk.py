@@ -87,7 +87,7 @@ def goes_on(stage: Stage, scene: Scene, target: Path) -> None:
     again = {one.path for one in stage.blobs if stages.bytes_for(one, ran.requests)}
     assert again & had == set()
     assert target.read_bytes() == stage.bundle.read_bytes()
-    assert {path.name for path in target.parent.iterdir()} - LOCKED == {"bundle.tar"}
+    assert {path.name for path in target.parent.iterdir()} - LOCKED == stages.LEFT - LOCKED
 
 
 def refuse(ran: Ran, *words: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pty
@@ -191,8 +192,6 @@ def test_a_bundle_of_another_lock_under_a_good_signature(
     assert lock.read_bytes() != text
     sums = unpacked / SUMS_PATH
     listed = sums.read_text("utf-8").splitlines(keepends=True)
-    import hashlib
-
     listed[1] = f"{hashlib.sha256(lock.read_bytes()).hexdigest()}  cluster.lock\n"
     sums.write_text("".join(listed), "utf-8")
     assert verdict(capsys, str(unpacked))[0] == 0
@@ -331,3 +330,48 @@ def test_a_bundle_made_anew_keeps_no_older_signature(scene: Scene, own: Path) ->
     scene.bundle_path.unlink()
     assert scene.bundle().code == 0
     assert not signature.exists()
+
+
+def test_parts_and_deltas(
+    scene: Scene, own: Path, public: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One signature holds for the tar, for its parts, and for a delta, whose sums are the same."""
+    fingerprint = signing.read(own.read_bytes()).fingerprint
+    assert scene.lock().code == 0
+    assert scene.bundle("--split", "4MB", "--sign", str(own)).code == 0
+    signature = Path(f"{scene.bundle_path}.asc")
+    assert signature.exists()
+    assert not scene.bundle_path.exists()
+    part = f"{scene.bundle_path}.001"
+    for place in (f"{scene.bundle_path}.sha256", part):
+        code, value = verdict(capsys, place, "--key", str(public))
+        assert (code, value["signedBy"]) == (0, fingerprint)
+    joined = scene.folder / "joined.tar"
+    pieces = sorted(scene.folder.glob("bundle.tar.[0-9][0-9][0-9]"))
+    joined.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+    words = ("--key", str(public), "--signature", str(signature))
+    assert verdict(capsys, str(joined), *words)[1]["signedBy"] == fingerprint
+    sums = f"tar -xOf {part} SHA256SUMS 2>/dev/null | sha256sum"
+    by_hand = subprocess.run(["bash", "-c", sums], capture_output=True, check=True).stdout.decode()
+    with tarfile.open(joined) as tar:
+        content = tar.extractfile(SUMS_PATH)
+        assert content is not None
+        assert by_hand.split()[0] == hashlib.sha256(content.read()).hexdigest()
+    made = scene.run("inventory", str(joined), "-o", "inventory.json")
+    assert made.code == 0, made.err
+    made = scene.bundle("--have", "inventory.json", "-o", "delta.tar", "--sign", str(own))
+    assert made.code == 0, made.err
+    delta = scene.folder / "delta.tar"
+    code, value = verdict(capsys, str(delta), "--key", str(public))
+    assert (code, value["signedBy"]) == (0, fingerprint)
+    shutil.copy(signature, f"{delta}.asc")
+    code, value = verdict(capsys, str(delta), "--key", str(public))
+    assert (code, value["signedBy"]) == (0, fingerprint)
+
+
+def test_the_provenance_of_parts(scene: Scene) -> None:
+    assert scene.lock().code == 0
+    assert scene.bundle("--split", "4MB").code == 0
+    ran = scene.run("inspect", "bundle.tar.sha256", "--provenance", "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert len(json.loads(ran.out)) > 50

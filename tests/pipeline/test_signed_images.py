@@ -76,6 +76,7 @@ def test_a_signature_travels_and_is_checked(site: Site, how: str) -> None:
     assert scene.bundle().code == 0
     ran = scene.run("verify")
     assert ran.code == 0, ran.err
+    assert "images: 1 signed by team; 13 without a signature\n" in ran.err
     with tarfile.open(scene.bundle_path) as tar:
         index = json.load(tar.extractfile("images/signatures.json"))  # type: ignore[arg-type]
         names = set(tar.getnames())
