@@ -23,7 +23,7 @@ from builder.formats.shape import (
     Text,
     TextOr,
 )
-from builder.model.platform import Platform
+from builder.model.platform import Platform, parse_wanted
 from builder.model.spec import (
     Base,
     Cluster,
@@ -660,6 +660,24 @@ CLUSTER = Record(
             title="Platforms",
             doc="Processors of the nodes. Default: linux/amd64.",
             examples=(["linux/amd64"],),
+        ),
+        "imagePlatforms": Field(
+            ListOf(
+                Text(
+                    parse=parse_wanted,
+                    expected="os/architecture, or all",
+                    example="linux/arm64",
+                    longest=100,
+                ),
+                lone=True,
+            ),
+            name="image_platforms",
+            default=(),
+            title="More platforms of images",
+            doc="Platforms that images are bundled for beside those of the nodes, as far as they "
+            "have them, or all. For a registry that others use too, or one that takes no index "
+            "with parts missing.",
+            examples=("all", ["linux/arm64"]),
         ),
         "runtime": Field(
             _RUNTIME,

@@ -41,7 +41,7 @@ from builder.model.artifact import (
 )
 from builder.model.digest import Digest
 from builder.model.lock import FORMAT, Lock, Subject
-from builder.model.platform import Platform
+from builder.model.platform import Platform, parse_wanted
 from builder.model.reference import Reference
 from builder.model.rpm import Nevra
 from builder.model.signer import ImageSignature
@@ -123,6 +123,11 @@ def _subject_fields(subject: Subject) -> dict[str, Any]:
         "runtime": subject.runtime,
         "cni": subject.cni,
         "platforms": [str(platform) for platform in subject.platforms],
+        **(
+            {"imagePlatforms": [str(platform) for platform in subject.image_platforms]}
+            if subject.image_platforms
+            else {}
+        ),
         **({"demand": str(subject.demand)} if subject.demand else {}),
     }
 
@@ -382,6 +387,11 @@ _SUBJECT = Record(
         "runtime": Field(Text[str](), required=True),
         "cni": Field(Text[str](), required=True),
         "platforms": Field(ListOf(_PLATFORM, least=1), required=True),
+        "imagePlatforms": Field(
+            ListOf(Text(parse=parse_wanted, expected="a platform, or all"), least=1),
+            name="image_platforms",
+            default=(),
+        ),
         "demand": Field(_DIGEST),
     },
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from builder.formats.machine_rules import check_machines, machine_files
 from builder.formats.networks import check_networks
 from builder.formats.shape import WRONG
+from builder.model.platform import EVERY
 from builder.model.spec import API_PORT, is_url
 
 if TYPE_CHECKING:
@@ -223,6 +224,17 @@ def _choices(cluster: Cluster, reading: Reading) -> None:
         for key in ("version", "install"):
             if getattr(cluster.cni, key) is not None:
                 reading.wrong(f"cni.{key}", "has no meaning without a network plugin")
+    _platforms(cluster, reading)
+
+
+def _platforms(cluster: Cluster, reading: Reading) -> None:
+    if cluster.image_platforms is not WRONG:
+        wanted = cluster.image_platforms
+        for platform, count in Counter(wanted).items():
+            if count > 1:
+                reading.wrong("imagePlatforms", f"{platform} appears {count} times")
+        if EVERY in wanted and len(wanted) > 1:
+            reading.wrong("imagePlatforms", "all stands for every platform", expected="all alone")
     for platform, count in Counter(cluster.platforms).items():
         if count > 1:
             reading.wrong("platforms", f"{platform} appears {count} times")

@@ -26,6 +26,8 @@ class Subject:
     runtime: str
     cni: str
     platforms: tuple[Platform, ...]
+    image_platforms: tuple[Platform, ...] = ()
+    """What images have beside those, as far as upstream does."""
     demand: Digest | None = None
     """Of everything that cluster.yaml and the catalog asked for; see ``Demand.digest``."""
 

@@ -33,3 +33,12 @@ class Platform:
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+EVERY = Platform("all", "")
+"""Stands for all platforms that an image has; it is written ``all``."""
+
+
+def parse_wanted(text: str) -> Platform:
+    """Read a platform, or ``all``; raise ValueError for anything else."""
+    return EVERY if text == str(EVERY) else Platform.parse(text)

@@ -264,6 +264,8 @@ class Cluster:
     """Whether the RPMs of Kubernetes come from a repository, or are built from its programs."""
     os: System = field(default_factory=System)
     platforms: tuple[Platform, ...]
+    image_platforms: tuple[Platform, ...] = ()
+    """What images are to have beside ``platforms``, as far as they do; see ``platform.EVERY``."""
     runtime: Runtime = field(default_factory=Runtime)
     cni: Cni = field(default_factory=Cni)
     network: Network

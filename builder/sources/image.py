@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from builder.errors import AirseedError, FetchError, UnavailableError, VerificationError
+from builder.errors import (
+    AirseedError,
+    FetchError,
+    IncompleteError,
+    UnavailableError,
+    VerificationError,
+)
 from builder.model.artifact import Blob, Image, ImageManifest, Trust
 from builder.model.digest import Digest
+from builder.model.platform import EVERY, Platform
 from builder.oci import manifest as oci_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from builder.errors import Fault
     from builder.http import Stream
-    from builder.model.platform import Platform
     from builder.model.reference import Reference
     from builder.oci.client import Registry
 
@@ -30,6 +37,9 @@ class Wanted:
     candidates: tuple[Reference, ...]
     """Where to ask, in order."""
     platforms: tuple[Platform, ...]
+    """Those that it must have."""
+    more: tuple[Platform, ...] = ()
+    """Those that are taken if it has them; ``platform.EVERY`` for whatever its index names."""
     roles: tuple[str, ...]
     needed_by: tuple[str, ...]
     expected: Digest | None = None
@@ -49,6 +59,8 @@ class Resolved:
     """The candidate that gave it."""
     passed_over: tuple[Fault, ...] = ()
     """What was wrong with the candidates before it."""
+    left_out: tuple[Fault, ...] = ()
+    """What of ``Wanted.more`` its index names, but nobody may pass on."""
 
 
 def resolve(wanted: Wanted, registry: Registry) -> Resolved:
@@ -79,6 +91,7 @@ class _Found:
     repositories: tuple[str, ...]
     blobs: dict[Digest, Blob] = field(default_factory=dict)
     kept: list[bytes] = field(default_factory=list)
+    left_out: list[Fault] = field(default_factory=list)
 
     def add(self, digest: Digest, size: int, media_type: str) -> None:
         self.blobs[digest] = Blob(
@@ -100,6 +113,7 @@ def _resolve_at(
         manifests = [
             _part(document, platform, candidate, registry, found) for platform in wanted.platforms
         ]
+        _add_more(manifests, document, wanted, candidate, registry, found)
     else:
         manifests = [_lone(document, raw.digest, wanted, candidate, registry, found)]
     image = Image(
@@ -119,6 +133,7 @@ def _resolve_at(
         kept=tuple(found.kept),
         source=candidate,
         passed_over=faults,
+        left_out=tuple(found.left_out),
     )
 
 
@@ -135,20 +150,67 @@ def _part(
 ) -> ImageManifest:
     """Take one platform's manifest out of an index."""
     chosen = oci_manifest.choose(index, platform, where=str(candidate))
-    raw = registry.manifest(candidate.repository, str(chosen.digest))
-    if len(raw.content) != chosen.size:
+    return _entry(chosen, platform, candidate, registry, found)
+
+
+def _add_more(
+    manifests: list[ImageManifest],
+    index: oci_manifest.Index,
+    wanted: Wanted,
+    candidate: Reference,
+    registry: Registry,
+    found: _Found,
+) -> None:
+    """Take what else is wanted of an index: what it lacks, or may not be passed on, is left out."""
+    taken = {manifest.digest for manifest in manifests}
+    for entry in _chosen(index, wanted.more):
+        if entry.digest in taken:
+            continue
+        taken.add(entry.digest)
+        platform = entry.platform or Platform("unknown", "unknown")
+        try:
+            manifests.append(_entry(entry, platform, candidate, registry, found))
+        except VerificationError as error:
+            found.left_out += error.faults or (error.fault,)
+
+
+def _chosen(
+    index: oci_manifest.Index, platforms: Iterable[Platform]
+) -> Iterator[oci_manifest.Descriptor]:
+    """Give the entries of an index for these platforms, as far as there are any."""
+    for platform in platforms:
+        if platform == EVERY:
+            yield from index.manifests
+            return
+        with contextlib.suppress(IncompleteError):
+            yield oci_manifest.choose(index, platform)
+
+
+def _entry(
+    entry: oci_manifest.Descriptor,
+    platform: Platform,
+    candidate: Reference,
+    registry: Registry,
+    found: _Found,
+) -> ImageManifest:
+    """Read the manifest that an entry of an index points to, and note all that it has."""
+    where = f"{candidate} {entry.digest}"
+    raw = registry.manifest(candidate.repository, str(entry.digest))
+    if len(raw.content) != entry.size:
         raise VerificationError(
             f"the manifest has {len(raw.content)} bytes",
-            where=f"{candidate} {chosen.digest}",
-            expected=f"the {chosen.size} bytes that its index announces",
+            where=where,
+            expected=f"the {entry.size} bytes that its index announces",
         )
-    found.kept.append(raw.content)
-    found.add(chosen.digest, chosen.size, chosen.media_type)
-    document = oci_manifest.parse(raw.content, chosen.media_type)
+    document: oci_manifest.Index | oci_manifest.Manifest
+    if entry.attests:
+        document = oci_manifest.attachment(raw.content, where=where)
+    else:
+        document = oci_manifest.parse(raw.content, entry.media_type)
     if isinstance(document, oci_manifest.Index):
-        raise VerificationError(
-            "an index inside an index is not supported", where=f"{candidate} {chosen.digest}"
-        )
+        raise VerificationError("an index inside an index is not supported", where=where)
+    found.kept.append(raw.content)
+    found.add(entry.digest, entry.size, entry.media_type)
     return _describe(document, raw.digest, platform, found)
 
 

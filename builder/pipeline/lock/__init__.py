@@ -158,6 +158,7 @@ def subject(cluster: Cluster, wanted: Demand, folder: Path) -> Subject:
         runtime=f"{wanted.runtime.name} {wanted.runtime.version}",
         cni=wanted.cni,
         platforms=cluster.platforms,
+        image_platforms=cluster.image_platforms,
         demand=wanted.digest,
     )
 

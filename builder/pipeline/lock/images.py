@@ -85,6 +85,7 @@ def _one(
             reference=wanted.reference,
             candidates=candidates,
             platforms=resolving.cluster.platforms,
+            more=resolving.cluster.image_platforms,
             roles=wanted.roles,
             needed_by=wanted.needed_by,
             trust=wanted.trust,
@@ -94,6 +95,8 @@ def _one(
     for content in found.kept:
         resolving.kept.put(content)
     resolving.passed_over(name, str(found.source), found.passed_over)
+    for fault in found.left_out:
+        resolving.reporter.say(f"left out of {name}: {fault}")
     signed = signatures.sign(resolving, found.image, signers, found.source.repository)
     return signed.image, (*found.blobs, *signed.blobs)
 
@@ -109,7 +112,11 @@ def _kept(
     known = _image(before, wanted.reference) if before is not None else None
     if before is None or known is None:
         return None
-    if tuple(part.platform for part in known.manifests) != resolving.cluster.platforms:
+    cluster = resolving.cluster
+    there = tuple(part.platform for part in known.manifests)
+    if there[: len(cluster.platforms)] != cluster.platforms:
+        return None
+    if before.subject.image_platforms != cluster.image_platforms:
         return None
     parts = {known.digest}
     for manifest in known.manifests:
