@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 
@@ -21,9 +20,8 @@ from builder.cli.verb import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from builder.bundle.download import Outcome
     from builder.cli.voice import Voice
 
 
@@ -137,7 +135,8 @@ def command(
     )
     result = built.result
     signed = signature.sign(result.target, built.sums, signer) if signer else None
-    _tell_fallbacks(result.fallbacks, voice)
+    for words in bundle.fallbacks(result):
+        voice.warn(words)
     if as_json:
         voice.json(
             {
@@ -183,34 +182,6 @@ def _asking(file: Path | None) -> Callable[[], str] | None:
     return lambda: str(
         click.prompt("Passphrase", hide_input=True, err=True, default="", show_default=False)
     )
-
-
-def _tell_fallbacks(outcomes: Iterable[Outcome], voice: Voice) -> None:
-    """Warn of sources that were passed over: once for what one host did to many artifacts."""
-    groups: dict[tuple[object, ...], list[Outcome]] = {}
-    for outcome in outcomes:
-        why = tuple((_host(fault.where), fault.what) for fault in outcome.passed_over)
-        source = outcome.source or "an earlier run"
-        groups.setdefault((_host(source), *why), []).append(outcome)
-    for group in groups.values():
-        first = group[0]
-        source = first.source or "an earlier run"
-        if len(group) == 1:
-            faults = "; ".join(map(str, first.passed_over))
-            voice.warn(f"{first.path}: taken from {source}, because {faults}")
-            continue
-        faults = "; ".join(f"{_host(one.where)}: {one.what}" for one in first.passed_over)
-        voice.warn(
-            f"{len(group)} artifacts, such as {first.path}: taken from {_host(source)}, because"
-            f" {faults}"
-        )
-
-
-def _host(source: str) -> str:
-    """Give the host in a source's name: a URL, HOST/REPOSITORY@DIGEST, or BUNDLE: MEMBER."""
-    if "://" in source:
-        return urlsplit(source).netloc
-    return source.partition("/" if "@sha256:" in source else ": ")[0]
 
 
 def _lock(cluster: Path, catalogs: tuple[Path, ...], ca_bundle: Path | None, voice: Voice) -> Path:
