@@ -7,6 +7,7 @@ import functools
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from builder.bundle import layout as bundle_layout
 from builder.bundle.base import contents
@@ -157,6 +158,37 @@ class _SideFiles:
             started=self._started,
         )
         signature.forget(self._target)
+
+
+def fallbacks(result: Result) -> list[str]:
+    """Say which sources were passed over: once for what one host did to many artifacts."""
+    groups: dict[tuple[object, ...], list[Outcome]] = {}
+    for outcome in result.fallbacks:
+        why = tuple((_host(fault.where), fault.what) for fault in outcome.passed_over)
+        groups.setdefault((_host(_source(outcome)), *why), []).append(outcome)
+    return [_told(group) for group in groups.values()]
+
+
+def _told(group: Sequence[Outcome]) -> str:
+    """Tell of artifacts that came from one host, because of one reason."""
+    first = group[0]
+    if len(group) == 1:
+        faults = "; ".join(map(str, first.passed_over))
+        return f"{first.path}: taken from {_source(first)}, because {faults}"
+    faults = "; ".join(f"{_host(one.where)}: {one.what}" for one in first.passed_over)
+    host = _host(_source(first))
+    return f"{len(group)} artifacts, such as {first.path}: taken from {host}, because {faults}"
+
+
+def _source(outcome: Outcome) -> str:
+    return outcome.source or "an earlier run"
+
+
+def _host(source: str) -> str:
+    """Give the host in a source's name: a URL, HOST/REPOSITORY@DIGEST, or BUNDLE: MEMBER."""
+    if "://" in source:
+        return urlsplit(source).netloc
+    return source.partition("/" if "@sha256:" in source else ": ")[0]
 
 
 def _target(lock_path: Path, target: Path | None, *, delta: bool) -> Path:
