@@ -31,6 +31,13 @@ def test_a_sample_of_flips(stage: Stage, tmp_path: Path) -> None:
     assert found.total() == 8
 
 
+def test_a_sample_of_flips_in_a_delta(stage: Stage, tmp_path: Path) -> None:
+    made = flips.make_delta(stage.bundle, tmp_path / "delta.tar")
+    found, missed = flips.campaign(made, tmp_path, seed=1, count=12)
+    assert missed == []
+    assert found.total() == 12
+
+
 def test_a_damaged_header_hides_no_other_fault(stage: Stage, tmp_path: Path) -> None:
     header, content, *_ = (e for e in stage.layout.extents if e.path.endswith(".rpm"))
     damaged = bytearray(stage.bundle.read_bytes())
@@ -65,14 +72,20 @@ def test_the_command_names_the_place_and_the_way_out_is_1(stage: Stage, tmp_path
 
 
 @pytest.mark.campaign
-def test_a_thousand_flips(stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("kind", ["tar", "delta"])
+def test_a_thousand_flips(
+    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    bundle = stage.bundle
+    if kind == "delta":
+        bundle = flips.make_delta(bundle, tmp_path / "delta.tar")
     start = time.monotonic()
     found: Counter[str] = Counter()
     missed: list[str] = []
     # processes, for verifying is work; spawned, because this one has threads
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         jobs = [
-            pool.submit(flips.campaign, stage.bundle, tmp_path, seed, FLIPS // SHARES)
+            pool.submit(flips.campaign, bundle, tmp_path, seed, FLIPS // SHARES)
             for seed in range(SHARES)
         ]
         for job in jobs:
@@ -84,4 +97,4 @@ def test_a_thousand_flips(stage: Stage, tmp_path: Path, capsys: pytest.CaptureFi
     with capsys.disabled():
         kinds = ", ".join(f"{count} in {kind}" for kind, count in sorted(found.items()))
         took = time.monotonic() - start
-        print(f"\n{FLIPS} flipped bits found and named in {took:.0f} s: {kinds}")
+        print(f"\n{kind}: {FLIPS} flipped bits found and named in {took:.0f} s: {kinds}")

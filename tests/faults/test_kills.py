@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 import scene as stages
 
-from builder.bundle import journal
+from builder.bundle import delta, journal
 from builder.bundle.writer import journal_path
+from builder.formats import inventory
 from builder.lab.faults import Drip
+from builder.model.inventory import Holding, Inventory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
     from scene import Scene, Stage
 
+    from builder.bundle.layout import Extent, Layout
+
+KINDS = ("tar", "parts", "delta")
 KILLS = 100
 AT_ONCE = 2
 AGAIN = 0.3
@@ -31,6 +36,60 @@ EARLY = 0.2
 """How likely a run is killed at any moment since its start, not since its first request."""
 SLOWLY = Drip(piece=1 << 15, pause=0.03)
 """So that a run takes long enough to be killed inside."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Say how bundles are made, and what they must be: one file, parts, or a delta."""
+
+    layout: Layout
+    expected: bytes
+    words: tuple[str, ...] = ()
+    have: bytes = b""
+    """The inventory of a delta."""
+
+    @classmethod
+    def make(cls, kind: str, stage: Stage) -> Shape:
+        """Give one of the shapes."""
+        content = stage.bundle.read_bytes()
+        if kind == "parts":
+            return cls(stage.layout, content, ("--split", "2MB"))
+        if kind == "tar":
+            return cls(stage.layout, content)
+        chosen = stage.blobs[1::2]
+        layout = delta.without(stage.layout, {extent.digest for extent in chosen})
+        holdings = [
+            Holding(kind="blob", name="x", digest=one.digest, size=one.size) for one in chosen
+        ]
+        expected = bytearray(layout.size)
+        for piece in layout.frame():
+            expected[piece.offset : piece.offset + len(piece.content)] = piece.content
+        for one in layout.fetched:
+            place = stage.layout.extent(one.path).offset
+            expected[one.offset : one.offset + one.size] = content[place : place + one.size]
+        return cls(
+            layout,
+            bytes(expected),
+            ("--have", "have.json", "-o", "bundle.tar"),
+            inventory.write(Inventory(holdings=tuple(holdings))),
+        )
+
+    @property
+    def blobs(self) -> list[Extent]:
+        """Give what comes over the network."""
+        return [e for e in self.layout.fetched if not getattr(e.content, "kept", False)]
+
+    def names(self) -> set[str]:
+        """Give what may lie in the folder in the end."""
+        if "--split" not in self.words:
+            return {"bundle.tar", *(["have.json"] if self.have else [])}
+        count = -(-len(self.expected) // 2_000_000)
+        return {"bundle.tar.sha256", *(f"bundle.tar.{n:03}" for n in range(1, count + 1))}
+
+    def is_right(self, scene: Scene) -> bool:
+        """Compare each byte of what was made."""
+        files = sorted(self.names() & scene.names - {"have.json", "bundle.tar.sha256"})
+        return b"".join((scene.folder / name).read_bytes() for name in files) == self.expected
 
 
 @dataclass
@@ -54,7 +113,7 @@ class Tally:
 class Killer:
     """Make bundles in one scene, in runs that are killed, until there were enough of them."""
 
-    stage: Stage
+    shape: Shape
     scene: Scene
     dice: random.Random
     tally: Tally = field(default_factory=Tally)
@@ -62,6 +121,8 @@ class Killer:
     """Seconds from first request to end, as they were seen last: a machine's load changes."""
 
     def play(self, kills: int) -> Tally:
+        if self.shape.have:
+            (self.scene.folder / "have.json").write_bytes(self.shape.have)
         self.scene.upstream.faults.add(SLOWLY, path="*/blobs/*")
         self.scene.upstream.faults.add(SLOWLY, path="*.rpm")
         self.scene.upstream.faults.add(SLOWLY, path="/sha256/*")
@@ -76,13 +137,14 @@ class Killer:
         before = len(self.scene.upstream.requests)
         while self.kill() and self.dice.random() < AGAIN:
             pass
-        self.watched(lambda: self.complain(self.scene.bundle().code, "the last run fails"))
+        words = self.shape.words
+        self.watched(lambda: self.complain(self.scene.bundle(*words).code, "the last run fails"))
         self.tally.bundles += 1
-        self.tally.wanted += sum(extent.size for extent in self.stage.blobs)
+        self.tally.wanted += sum(extent.size for extent in self.shape.blobs)
         requests = self.scene.upstream.requests[before:]
-        self.tally.fetched += sum(stages.bytes_for(one, requests) for one in self.stage.blobs)
-        self.complain(not self.stage.is_right(self.scene), "the bundle has other bytes")
-        left = self.scene.names - stages.LEFT
+        self.tally.fetched += sum(stages.bytes_for(one, requests) for one in self.shape.blobs)
+        self.complain(not self.shape.is_right(self.scene), "the bundle has other bytes")
+        left = self.scene.names - (stages.LEFT - {"bundle.tar"}) - self.shape.names()
         self.complain(left, f"left behind: {left}")
 
     @property
@@ -94,7 +156,7 @@ class Killer:
         """Start a run and kill it at a random moment; tell whether it was not over by then."""
 
         def run() -> int:
-            with self.scene.start("bundle", "cluster.lock") as process:
+            with self.scene.start("bundle", "cluster.lock", *self.shape.words) as process:
                 early, before = self.dice.random() < EARLY, self.asked
                 while not early and process.poll() is None and self.asked == before:
                     time.sleep(0.005)
@@ -120,7 +182,7 @@ class Killer:
         before = len(self.scene.upstream.requests)
         code = run()
         requests = self.scene.upstream.requests[before:]
-        for extent in self.stage.blobs:
+        for extent in self.shape.blobs:
             if extent.path in finished:
                 sent = stages.bytes_for(extent, requests)
                 self.complain(sent, f"{extent.path} was finished and is fetched again")
@@ -132,12 +194,15 @@ class Killer:
         return bool(wrong)
 
 
-def play_all(stage: Stage, folder: Path, kills: int, at_once: int, seed: int) -> list[Tally]:
+def play_all(
+    stage: Stage, folder: Path, kills: int, at_once: int, seed: int, kind: str
+) -> list[Tally]:
     """Kill so many runs, in several scenes at once."""
+    shape = Shape.make(kind, stage)
 
     def play(number: int) -> Tally:
         with stage.scene(folder / str(number) / "work") as scene:
-            return Killer(stage, scene, random.Random(seed + number)).play(-(-kills // at_once))
+            return Killer(shape, scene, random.Random(seed + number)).play(-(-kills // at_once))
 
     with ThreadPoolExecutor(at_once) as pool:
         tallies = list(pool.map(play, range(at_once)))
@@ -145,15 +210,19 @@ def play_all(stage: Stage, folder: Path, kills: int, at_once: int, seed: int) ->
     return tallies
 
 
-def test_a_sample_of_kills(stage: Stage, tmp_path: Path) -> None:
-    [tally] = play_all(stage, tmp_path, kills=2, at_once=1, seed=7)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sample_of_kills(stage: Stage, tmp_path: Path, kind: str) -> None:
+    [tally] = play_all(stage, tmp_path, kills=2, at_once=1, seed=7, kind=kind)
     assert tally.kills >= 2
 
 
 @pytest.mark.campaign
-def test_a_hundred_kills(stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hundred_kills(
+    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
     start = time.monotonic()
-    tallies = play_all(stage, tmp_path, KILLS, AT_ONCE, seed=0)
+    tallies = play_all(stage, tmp_path, KILLS, AT_ONCE, seed=0, kind=kind)
     kills, bundles = sum(t.kills for t in tallies), sum(t.bundles for t in tallies)
     inside, found = sum(t.inside for t in tallies), sum(t.found for t in tallies)
     more = sum(t.fetched for t in tallies) / sum(t.wanted for t in tallies) - 1
@@ -162,7 +231,7 @@ def test_a_hundred_kills(stage: Stage, tmp_path: Path, capsys: pytest.CaptureFix
     assert found > 0
     with capsys.disabled():
         print(
-            f"\n{kills} kills ({inside} of them while it was fetching), {bundles} bundles, all"
-            f" byte-identical: {found} finished artifacts were found again and none fetched again,"
+            f"\n{kind}: {kills} kills ({inside} of them while it was fetching), {bundles} bundles,"
+            f" all byte-identical: {found} finished artifacts were found again, none fetched again,"
             f" {more:.1%} more bytes than without kills, in {time.monotonic() - start:.0f} s"
         )

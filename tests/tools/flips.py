@@ -7,8 +7,11 @@ import shutil
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from builder.bundle.layout import LOCK_PATH, SUMS_PATH
+from builder.bundle import delta
+from builder.bundle.base import contents
+from builder.bundle.layout import DELTA_PATH, LOCK_PATH, SUMS_PATH
 from builder.bundle.reader import open_bundle
+from builder.bundle.writer import Supply, write
 from builder.errors import AirseedError
 from builder.formats import lock as lock_format
 from builder.pipeline.bundle import arrange
@@ -31,7 +34,9 @@ def spans(layout: Layout) -> list[Span]:
     """Give every header, padding and content of a bundle, and the end blocks."""
     found: list[Span] = []
     for extent in layout.extents:
-        kind = {LOCK_PATH: "lock", SUMS_PATH: "sums"}.get(extent.path, "content")
+        kind = {LOCK_PATH: "lock", SUMS_PATH: "sums", DELTA_PATH: "delta"}.get(
+            extent.path, "content"
+        )
         data = extent.offset + extent.size
         found += [
             ("header", extent.path, extent.header, extent.offset),
@@ -54,6 +59,18 @@ def draw(layout: Layout, dice: random.Random) -> tuple[str, str, int]:
     return kind, name, dice.randrange(start, end)
 
 
+def make_delta(whole: Path, target: Path) -> Path:
+    """Write a bundle without every second layer and package."""
+    with open_bundle(whole) as opened:
+        content = opened.read(LOCK_PATH, _LOCK_LIMIT)
+        lock = lock_format.parse(content.decode(), LOCK_PATH)
+        left = {one.digest for one in lock.contents[::2]}
+        layout = delta.without(arrange(lock, content), left)
+        near = contents(opened)
+        write(layout, target, lambda _: Supply(sources=()), Silent(), near=near)
+    return target
+
+
 def campaign(bundle: Path, scratch: Path, seed: int, count: int) -> tuple[Counter[str], list[str]]:
     """Flip ``count`` bits of a copy, one after the other.
 
@@ -63,7 +80,11 @@ def campaign(bundle: Path, scratch: Path, seed: int, count: int) -> tuple[Counte
     shutil.copy(bundle, copy)
     with open_bundle(bundle) as opened:
         content = opened.read(LOCK_PATH, _LOCK_LIMIT)
+        there = DELTA_PATH in opened.members()
+        text = opened.read(DELTA_PATH, _LOCK_LIMIT) if there else None
     layout = arrange(lock_format.parse(content.decode(), LOCK_PATH), content)
+    if text is not None:
+        layout = delta.without(layout, delta.recover(layout, text))
     dice = random.Random(seed)
     found: Counter[str] = Counter()
     missed = []
