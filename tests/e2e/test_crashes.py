@@ -1,14 +1,15 @@
-"""Power cuts in every step of every role, and in the moment that etcd can't take back."""
+"""Power cuts in every step of every role, and machines that come late, or a second time."""
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from e2e import crashes
 from e2e.cluster import Cluster
-from e2e.crashes import STEPS, cut_in_step
+from e2e.crashes import STEPS, await_moment, cut_in_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,8 @@ pytestmark = pytest.mark.e2e
 
 NODES = ["k8s01", "k8s02", "k8s04"]
 PLANES = NODES[:2]
+LATE = 600
+"""Seconds that the first machine may be late."""
 
 
 def _smaller(document: dict[str, Any]) -> None:
@@ -60,7 +63,7 @@ def _check(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize("torn", [False, True], ids=["cut", "torn"])
-@pytest.mark.parametrize("victim", ["k8s02"])
+@pytest.mark.parametrize("victim", NODES)
 def test_a_power_cut_in_each_step(three: Cluster, victim: str, *, torn: bool) -> None:
     began = three.start()
     machine = three.machine(victim)
@@ -83,17 +86,48 @@ def test_a_power_cut_between_member_add_and_the_start_of_etcd(three: Cluster) ->
     print(f"\nk8s02 cut between member add and etcd:\n{three.report(began)}")
 
 
-def test_the_first_machine_comes_last(three: Cluster) -> None:
+def test_the_first_machine_comes_last_and_late(three: Cluster) -> None:
     three.start(["k8s04"])
     time.sleep(10)
     three.start(["k8s02"])
-    time.sleep(30)
+    time.sleep(LATE)
     for name in ("k8s02", "k8s04"):
         machine = three.machine(name)
-        assert machine.result.get("state") != "failed", machine.result
+        assert machine.result["state"] == "waiting", machine.result
+        assert machine.result["waiting_for"].startswith("the first control plane to answer")
+        assert machine.result["attempt"] == 1
     began = three.start(["k8s01"])
     _check(three)
     print(f"\nstarted in reverse:\n{three.report(began)}")
+
+
+def test_a_control_plane_that_comes_when_the_certificates_have_expired(three: Cluster) -> None:
+    """The token that owns the uploaded certificates ends, and the controllers take both away."""
+    three.start(["k8s01", "k8s04"])
+    three.wait(["k8s01", "k8s04"])
+    certificates = _certificates(three)
+    (owner,) = certificates["metadata"]["ownerReferences"]
+    past = json.dumps({"stringData": {"expiration": "2020-01-01T00:00:00Z"}})
+    three.kubectl("-n", "kube-system", "patch", "secret", owner["name"], "--patch", past)
+
+    def gone() -> bool:
+        return (
+            _certificates(three).get("metadata", {}).get("uid") != certificates["metadata"]["uid"]
+        )
+
+    await_moment(gone, "the end of the uploaded certificates", poll=0.5)
+    began = three.start(["k8s02"])
+    _check(three)
+    print(f"\nk8s02 after the certificates had expired:\n{three.report(began)}")
+    closed = three.machine("k8s01").root / "var/lib/airseed/stamps/closed"
+    await_moment(closed.exists, "the window's end", patience=180)
+    assert _certificates(three) == {}
+
+
+def _certificates(cluster: Cluster) -> dict[str, Any]:
+    words = ("get", "secret", "kubeadm-certs", "--ignore-not-found", "-o", "json")
+    found: dict[str, Any] = json.loads(cluster.kubectl("-n", "kube-system", *words) or "{}")
+    return found
 
 
 def test_the_first_machine_made_anew_makes_no_second_cluster(three: Cluster) -> None:
@@ -102,7 +136,7 @@ def test_the_first_machine_made_anew_makes_no_second_cluster(three: Cluster) -> 
     three.machines.pop("k8s01").wipe()
     again = three.machine("k8s01")
     again.start()
-    crashes.await_moment(lambda: again.result.get("state") == "failed", "its refusal")
+    await_moment(lambda: again.result.get("state") == "failed", "its refusal")
     result = again.result
     assert result["step"] == "kubeadm"
     assert "this cluster lives already, so kubeadm init will not run here" in result["message"]
