@@ -21,6 +21,7 @@ LEFT = {
     "cluster.lock",
     "cluster.lock.d",
     "bundle.tar",
+    "bundle.tar.provenance.json",
     "secrets",
     "seeds",
 }
