@@ -11,13 +11,14 @@ PYTHON ?= python3
 DEMO ?= demo
 WORKERS ?= auto
 E2E ?= tests/e2e
+RUNS ?= 5
 BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest
 # every file with a shell's shebang, wherever it lives
 SHELL_SCRIPTS = $(shell grep -rlIE '^\#!.*\b(ba)?sh\b' --exclude-dir=.git --exclude-dir=.venv --exclude-dir=build --exclude-dir=demo . 2>/dev/null)
 
-.PHONY: help setup demo bundle test check lint fmt type golden catalog wheel interop e2e faults hostile clean
+.PHONY: help setup demo bundle test check lint fmt type golden catalog wheel interop bench e2e faults hostile clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +72,10 @@ wheel: $(READY) ## build sdist and wheel into dist/ and try the wheel in an empt
 interop: $(READY) ## try bundles with real registries and tools (root and Debian; installs what it needs)
 	@tests/interop/setup.sh
 	@$(PYTEST) -q -m interop tests/interop
+
+bench: $(READY) ## time airseed beside crane, skopeo, curl and dnf; writes build/bench.json (root and Debian; RUNS=5)
+	@tests/interop/setup.sh
+	@PYTHONPATH=tests:tests/tools $(BIN)/python -m bench --runs $(RUNS)
 
 # Namespaces of its own for mounts and processes: whatever ends it, nothing is left behind.
 e2e: $(READY) ## boot machines from seeds and see the cluster stand (root and Debian; E2E=FILE... for some)

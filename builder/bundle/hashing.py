@@ -6,7 +6,6 @@ import hashlib
 import os
 import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -75,6 +74,8 @@ def digest_all(
 
     Raise OSError.
     """
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 -- slow to load, rarely used
+
     stopped = threading.Event()
 
     def digest(region: tuple[int, Callable[[], io.BufferedReader]]) -> Digest:

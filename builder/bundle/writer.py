@@ -19,10 +19,10 @@ from builder.bundle import journal
 from builder.bundle.download import Job, Outcome
 from builder.bundle.hashing import digest_all
 from builder.bundle.journal import Journal
-from builder.bundle.layout import SUMS_PATH
 from builder.bundle.part import Part, storage_error
 from builder.bundle.region import RegionSource
 from builder.bundle.split import Sums, cut, is_ours, read_sums, strays, sums_path
+from builder.bundle.standing import Result, finished, journal_path, part_path
 from builder.bundle.transfer import Policy, Transfer
 from builder.errors import StorageError, VerificationError
 from builder.model.digest import Digest
@@ -46,45 +46,6 @@ class Supply:
     check: Callable[[io.BufferedReader], None] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """Tell what a run did."""
-
-    target: Path
-    size: int
-    outcomes: tuple[Outcome, ...]
-    """One for each artifact of the lock, by path; empty when the bundle was there already."""
-    whole: bool = False
-    """Whether the bundle was there already."""
-    parts: tuple[Path, ...] = ()
-    """The files that it was cut into; none when it is one file."""
-
-    @property
-    def fetched(self) -> int:
-        """Give the bytes that were received."""
-        return sum(outcome.fetched for outcome in self.outcomes)
-
-    @property
-    def reused(self) -> int:
-        """Give the bytes that came out of earlier bundles."""
-        return sum(outcome.size for outcome in self.outcomes if outcome.state == "reused")
-
-    @property
-    def fallbacks(self) -> tuple[Outcome, ...]:
-        """Give what did not come from its first source."""
-        return tuple(outcome for outcome in self.outcomes if outcome.passed_over)
-
-
-def part_path(target: Path) -> Path:
-    """Give the name of the file under way."""
-    return target.with_name(target.name + ".part")
-
-
-def journal_path(target: Path) -> Path:
-    """Give the name of its journal."""
-    return target.with_name(target.name + ".journal")
-
-
 def write(  # noqa: PLR0913 -- the later ones are choices, told by name
     layout: Layout,
     target: Path,
@@ -105,74 +66,11 @@ def write(  # noqa: PLR0913 -- the later ones are choices, told by name
     cut for time. Raise StorageError, UsageError for too many parts, or what
     ``Transfer.run`` raises; what was fetched is kept then.
     """
+    if there := finished(layout, target, split=split):
+        return there
     pieces = cut(target, layout.size, split) if split else ()
-    parts = tuple(piece.path for piece in pieces)
-    if is_whole(layout, target, split=split):
-        _sweep(target)
-        return Result(target=target, size=layout.size, outcomes=(), whole=True, parts=parts)
     with _Run(layout, target, reporter, pieces=pieces, split=split, sync=sync) as run:
         return run.make(supply, near or {}, policy or Policy(), finishing)
-
-
-def is_whole(layout: Layout, target: Path, *, split: int = 0) -> bool:
-    """Tell whether a finished bundle of this layout, cut in this way, has the name already.
-
-    Length, README, lock and SHA256SUMS are compared. Raise StorageError if something else than a
-    file is there.
-    """
-    head = layout.extent(SUMS_PATH).end
-    try:
-        if target.exists() and not target.is_file():
-            raise StorageError("not a file", where=str(target), expected="the name of a file")
-        pieces = _finished(layout, target, split)
-        if not pieces or sum(piece.stat().st_size for piece in pieces) != layout.size:
-            return False
-        found = _head(pieces, head)
-    except OSError as error:
-        raise storage_error(error, target) from error
-    return all(
-        found[piece.offset : piece.offset + len(piece.content)] == piece.content
-        for piece in layout.frame()
-        if piece.offset < head
-    )
-
-
-def _finished(layout: Layout, target: Path, split: int) -> list[Path]:
-    """Give the files of a finished bundle, as far as their names and sizes tell; none if not."""
-    if not split:
-        return [target] if target.is_file() else []
-    if not is_ours(sums_path(target)):
-        return []
-    try:
-        sums = read_sums(target)
-    except VerificationError:
-        return []
-    if (sums.layout, sums.split) != (layout.digest, split):
-        return []
-    pieces = cut(target, layout.size, split)
-    right = all(one.path.is_file() and one.path.stat().st_size == one.size for one in pieces)
-    return [piece.path for piece in pieces] if right else []
-
-
-def _head(files: Sequence[Path], size: int) -> bytes:
-    """Read the first bytes of files that stand one after the other."""
-    found = b""
-    for path in files:
-        with path.open("rb") as file:
-            found += file.read(size - len(found))
-        if len(found) == size:
-            break
-    return found
-
-
-def _sweep(target: Path) -> None:
-    """Remove what an interrupted run left beside a finished bundle, unless one is at it."""
-    with suppress(StorageError), closing(Part(part_path(target))) as part:
-        for path in strays(target):
-            if path.suffix == ".part":
-                path.unlink()
-        part.forget()
-        journal_path(target).unlink(missing_ok=True)
 
 
 class _Run:

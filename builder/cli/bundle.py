@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from builder.cli.voice import Voice
+    from builder.pipeline.bundle import Built
 
 
 @verb(
@@ -116,10 +117,10 @@ def command(
     no lock yet or if the lock is for something else. Given a bundle, it makes the whole bundle of
     the lock inside: of a delta, together with --base.
     """
-    from builder.pipeline import bundle, signature
+    from builder.pipeline import bundle
 
     # before anything is fetched: a wrong passphrase should not cost an hour
-    signer = signature.load_signer(sign, _asking(passphrase_file)) if sign else None
+    signing = _signing(sign, passphrase_file) if sign else None
     lock = source
     if source.suffix in {".yaml", ".yml"}:
         lock = _lock(source, catalogs, ca_bundle, voice)
@@ -134,7 +135,7 @@ def command(
         reporter=voice,
     )
     result = built.result
-    signed = signature.sign(result.target, built.sums, signer) if signer else None
+    signed = signing(built) if signing else None
     for words in bundle.fallbacks(result):
         voice.warn(words)
     if as_json:
@@ -148,7 +149,7 @@ def command(
                 "reused": result.reused,
                 "leftOut": sum(content.size for content in built.left_out),
                 "fallbacks": [outcome.path for outcome in result.fallbacks],
-                "signature": str(signed) if signed else None,
+                "signature": str(signed[0]) if signed else None,
             }
         )
         return
@@ -166,8 +167,19 @@ def command(
         voice.say(f"it is a delta: {len(built.left_out)} artifacts of {missing} are left out")
     elif haves:
         voice.say("the other side has nothing of it: this is the whole bundle")
-    if signer and signed:
-        voice.say(f"wrote {signed}: signed by {signer.key}")
+    if signed:
+        voice.say("wrote {}: signed by {}".format(*signed))
+
+
+def _signing(key: Path, passphrase_file: Path | None) -> Callable[[Built], tuple[Path, str]]:
+    """Read the key that signs; give what makes a signature, and tells its place and the key."""
+    from builder.pipeline import signature
+
+    signer = signature.load_signer(key, _asking(passphrase_file))
+    return lambda built: (
+        signature.sign(built.result.target, built.sums, signer),
+        str(signer.key),
+    )
 
 
 def _asking(file: Path | None) -> Callable[[], str] | None:

@@ -11,7 +11,6 @@ is written down with its path and reading goes on, so that a person sees every m
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -468,7 +467,9 @@ def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
 
 def did_you_mean(word: Any, known: Iterable[str]) -> str | None:
     """Give ``did you mean ...?`` when a known word is near."""
-    near = difflib.get_close_matches(str(word)[:80], list(known), n=1, cutoff=0.6)
+    from difflib import get_close_matches  # noqa: PLC0415 -- slow to load; for mistakes only
+
+    near = get_close_matches(str(word)[:80], list(known), n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else None
 
 

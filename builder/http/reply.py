@@ -6,9 +6,8 @@ The statuses of the retry table of the whole project stand here, its errors in `
 from __future__ import annotations
 
 import datetime as dt
-import email.utils
-import http.client
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from builder.errors import FetchError
@@ -34,6 +33,8 @@ STATUS_HINTS = {
     429: "the server limits the rate; credentials or a mirror raise the limit",
 }
 
+_PHRASES = {one.value: one.phrase for one in HTTPStatus}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
@@ -54,7 +55,7 @@ class StatusError(FetchError):
     """
 
     def __init__(self, url: str, status: int, headers: Mapping[str, str]) -> None:
-        phrase = http.client.responses.get(status, "")
+        phrase = _PHRASES.get(status, "")
         wait = retry_after(headers.get("Retry-After"))
         super().__init__(
             f"the server answered {status} {phrase}".rstrip()
@@ -76,6 +77,8 @@ def retry_after(text: str | None, now: dt.datetime | None = None) -> float | Non
     text = text.strip()
     if text.isascii() and text.isdecimal():
         return min(float(text[:9]), LONGEST_WAIT)
+    import email.utils  # noqa: PLC0415 -- slow to load, and dates are rare
+
     try:
         moment = email.utils.parsedate_to_datetime(text)
         if moment.tzinfo is None:

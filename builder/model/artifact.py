@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from builder.model.recipe import Program
-
 if TYPE_CHECKING:
     from builder.model.digest import Digest
     from builder.model.platform import Platform
+    from builder.model.recipe import Program
     from builder.model.reference import Reference
     from builder.model.rpm import Nevra
     from builder.model.signer import ImageSignature
@@ -128,6 +127,8 @@ class Input:
     @property
     def program(self) -> Program:
         """Ask for just these bytes."""
+        from builder.model.recipe import Program  # noqa: PLC0415 -- the catalog comes with it
+
         return Program(name=self.name, sources=self.sources, digest=self.digest)
 
 

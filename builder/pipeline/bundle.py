@@ -2,56 +2,41 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from builder.bundle import layout as bundle_layout
-from builder.bundle.base import contents
 from builder.bundle.delta import without
-from builder.bundle.examine import LOCK_LIMIT
 from builder.bundle.layout import LOCK_PATH, README_PATH
-from builder.bundle.reader import open_bundle
 from builder.bundle.split import target_of
-from builder.bundle.transfer import Policy
-from builder.bundle.writer import Supply, write
-from builder.errors import StorageError, UsageError, VerificationError
+from builder.bundle.standing import finished
+from builder.errors import UsageError
 from builder.formats import inventory as inventory_format
 from builder.formats import lock as lock_format
 from builder.formats.text import decode, read_content
-from builder.model.artifact import Blob, Package
 from builder.oci import layout as oci_layout
-from builder.pipeline import provenance, signature
-from builder.rpm.keys import KEYS_LIMIT
-from builder.sources import built as built_source
-from builder.sources import cache
-from builder.sources import file as file_source
-from builder.sources import image as image_source
-from builder.sources.access import Access
-from builder.sources.file import LocalSource
-from builder.sources.package import Signatures
 from builder.sources.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from builder.bundle.download import Outcome, Source
-    from builder.bundle.layout import Extent, Layout
+    from builder.bundle.download import Outcome
+    from builder.bundle.layout import Layout
     from builder.bundle.reader import FolderBundle, TarBundle
-    from builder.bundle.writer import Result
+    from builder.bundle.standing import Result
     from builder.model.artifact import Content
-    from builder.model.digest import Digest
     from builder.model.lock import Lock
     from builder.report import Reporter
-    from builder.sources.built import Workshop
 
 NAME = "bundle.tar"
 DELTA = "delta.tar"
 _USUAL = "cluster"
+_UNSAFE = "AIRSEED_BENCH_WITHOUT_SYNC"
+"""Set by `make bench` alone: the programs that it compares with do not wait for the disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +80,7 @@ def build(
     *,
     reporter: Reporter,
     ca_bundle: Path | None = None,
-    workers: int = Policy.workers,
+    workers: int = 6,
     bases: Sequence[Path] = (),
     haves: Sequence[Path] = (),
     split: int = 0,
@@ -121,43 +106,28 @@ def build(
         content, bundle = _lock_text(lock_path, opened)
         lock = lock_format.parse(decode(content, str(lock_path)), str(lock_path))
         layout = without(arrange(lock, content), held)
-        near = _near(((bundle,) if bundle else ()), bases, target, opened)
-        access = opened.enter_context(Access.open(ca_bundle=ca_bundle, pool=workers))
-        workshop = built_source.workshop(cache.folder(), access.client, reporter.say)
-        supplier = _Supplier(lock, lock_path, access, bundle, workshop)
-        result = write(
-            layout,
-            target,
-            supplier.supply,
-            reporter,
-            near=near,
-            policy=Policy(workers=workers),
-            split=split,
-            finishing=_SideFiles(lock_path, target, layout).write,
-        )
+        result = finished(layout, target, split=split)
+        if result is None:
+            # all that follows takes longer to load than what has been done so far
+            from builder.bundle.transfer import Policy  # noqa: PLC0415
+            from builder.bundle.writer import write  # noqa: PLC0415
+            from builder.pipeline import supply  # noqa: PLC0415
+
+            supplier = supply.Supplier.open(
+                lock, lock_path, bundle, opened, ca_bundle=ca_bundle, pool=workers, say=reporter.say
+            )
+            result = write(
+                layout,
+                target,
+                supplier.supply,
+                reporter,
+                near=supply.near(((bundle,) if bundle else ()), bases, target, opened),
+                policy=Policy(workers=workers),
+                split=split,
+                sync=_UNSAFE not in os.environ,
+                finishing=supply.SideFiles(lock_path, target, layout).write,
+            )
     return Built(lock=lock, result=result, sums=layout.sums, left_out=layout.left_out)
-
-
-class _SideFiles:
-    """Puts right what lies beside a bundle that is about to get its name."""
-
-    def __init__(self, lock: Path, target: Path, layout: Layout) -> None:
-        self._lock = lock
-        self._target = target
-        self._layout = layout
-        self._started = provenance.now()
-
-    def write(self, outcomes: Sequence[Outcome]) -> None:
-        """Write down where all came from; drop the signature of what was there before."""
-        provenance.record(
-            self._target,
-            outcomes,
-            digests={extent.path: extent.digest for extent in self._layout.extents},
-            sums=self._layout.sums,
-            lock=self._lock,
-            started=self._started,
-        )
-        signature.forget(self._target)
 
 
 def fallbacks(result: Result) -> list[str]:
@@ -223,76 +193,9 @@ def _lock_text(path: Path, opened: ExitStack) -> tuple[bytes, TarBundle | Folder
     """Read a lock, or that of a bundle, which stays open."""
     if not path.is_dir() and _is_lock(path):
         return read_content(path), None
+    from builder.bundle.examine import LOCK_LIMIT  # noqa: PLC0415 -- slow to load, rarely used
+    from builder.bundle.reader import open_bundle  # noqa: PLC0415
+
     bundle = open_bundle(path)
     opened.enter_context(bundle)
     return bundle.read(LOCK_PATH, LOCK_LIMIT), bundle
-
-
-def _near(
-    first: Iterable[TarBundle | FolderBundle],
-    bases: Sequence[Path],
-    target: Path,
-    opened: ExitStack,
-) -> dict[Digest, Source]:
-    """Give what earlier bundles hold, the first one first; what has the target's name, last."""
-    found: dict[Digest, Source] = {}
-
-    def add(base: Path) -> None:
-        bundle = open_bundle(base)
-        opened.enter_context(bundle)
-        found.update({**contents(bundle), **found})
-
-    for bundle in first:
-        found.update(contents(bundle))
-    for base in bases:
-        add(base)
-    with contextlib.suppress(VerificationError, StorageError):  # it may be anything
-        if target.is_file() or target_of(target) is not None:
-            add(target)
-    return found
-
-
-class _Supplier:
-    """Says where each artifact of one lock comes from."""
-
-    def __init__(
-        self,
-        lock: Lock,
-        path: Path,
-        access: Access,
-        bundle: TarBundle | FolderBundle | None,
-        workshop: Workshop,
-    ) -> None:
-        self._kept = kept = kept_beside(path)
-        self._folder = path.parent
-        self._access = access
-        self._workshop = workshop
-        files = {file.path: file.digest for file in lock.files}
-        self._signatures = Signatures(
-            lock,
-            lambda path: (
-                kept.read(files[path]) if bundle is None else bundle.read(path, KEYS_LIMIT)
-            ),
-        )
-
-    def supply(self, extent: Extent) -> Supply:
-        """Give the sources of an artifact, the bytes beside the lock first."""
-        artifact = extent.content
-        if isinstance(artifact, bytes):
-            return Supply(sources=())
-        sources: list[Source] = []
-        if artifact.kept and self._kept.has(artifact.digest):
-            sources.append(LocalSource(self._kept.path(artifact.digest)))
-        if isinstance(artifact, Blob):
-            sources.extend(image_source.sources(artifact, self._access.registry))
-            return Supply(sources=tuple(sources))
-        sources.extend(
-            file_source.sources(artifact.sources, artifact.size, self._access.client, self._folder)
-        )
-        if isinstance(artifact, Package):
-            sources.extend(built_source.sources(artifact, self._kept, self._workshop))
-            return Supply(
-                sources=tuple(sources),
-                check=functools.partial(self._signatures.check, artifact),
-            )
-        return Supply(sources=tuple(sources))

@@ -10,7 +10,8 @@ import bundles
 import pytest
 
 from builder.bundle.part import Part
-from builder.bundle.writer import is_whole, journal_path, part_path, write
+from builder.bundle.standing import is_whole
+from builder.bundle.writer import journal_path, part_path, write
 from builder.errors import StorageError, UnavailableError
 from builder.lab import faults
 from builder.report import Silent

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Install what the tests of tests/interop talk to: Debian's packages, crane and (where Go is new
-# enough for it) cosign by `go install`, and the schema of SPDX out of a module that ships it.
+# Install what the tests of tests/interop talk to and what make bench compares with: Debian's
+# packages, crane and (where Go is new enough for it) cosign by `go install`, and the schema of SPDX
+# out of a module that ships it.
 #
 # For Debian 12, as root. What is there already stays as it is, so it may be run any number of
 # times. No service is started because its package is installed: the tests start their own, with
@@ -13,8 +14,8 @@ readonly COSIGN=v2.6.5 COSIGN_GO=25
 readonly SYFT=v1.57.0 SCHEMA=spdx-schema-2.3.json
 
 readonly PACKAGES=(
-  apache2-utils busybox-static ca-certificates containerd createrepo-c dnf docker-registry docker.io etcd-server
-  gnupg1 nginx-light openssl rpm runc skopeo systemd time
+  apache2-utils busybox-static ca-certificates containerd createrepo-c curl dnf dnf-plugins-core
+  docker-registry docker.io etcd-server gnupg1 nginx-light openssl rpm runc skopeo systemd time
 )
 
 say() { printf 'interop setup: %s\n' "$*" >&2; }

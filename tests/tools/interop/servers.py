@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from interop.programs import daemon, environment, free_port, listens, run
 
@@ -52,12 +52,15 @@ class Servers:
 
 
 @contextmanager
-def serve(folder: Path, root: Path) -> Iterator[Servers]:
-    """Run both; ``root`` is what the web server shows."""
+def serve(folder: Path, root: Path, *, guarded: bool = True) -> Iterator[Servers]:
+    """Run both; ``root`` is what the web server shows, ``guarded`` gives the registry a password.
+
+    A registry that is asked for its password works a while on each request.
+    """
     ports = [free_port() for _ in range(3)]
     registry, plain, tls = ports
     with ExitStack() as stack:
-        stack.enter_context(_registry(folder / "registry", registry))
+        stack.enter_context(_registry(folder / "registry", registry, guarded=guarded))
         stack.enter_context(_nginx(folder / "nginx", root, plain, tls))
         yield Servers(
             registry=f"127.0.0.1:{registry}",
@@ -69,18 +72,19 @@ def serve(folder: Path, root: Path) -> Iterator[Servers]:
 
 
 @contextmanager
-def _registry(folder: Path, port: int) -> Iterator[None]:
+def _registry(folder: Path, port: int, *, guarded: bool) -> Iterator[None]:
     folder.mkdir()
     env = environment(folder)
-    users = run("htpasswd", "-niB", USER, env=env, input=PASSWORD).stdout
-    (folder / "users").write_text(users, "utf-8")
-    config = {
+    config: dict[str, Any] = {
         "version": 0.1,
         "log": {"level": "warn", "accesslog": {"disabled": True}},
         "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
         "http": {"addr": f"127.0.0.1:{port}"},
-        "auth": {"htpasswd": {"realm": "interop", "path": str(folder / "users")}},
     }
+    if guarded:
+        users = run("htpasswd", "-niB", USER, env=env, input=PASSWORD).stdout
+        (folder / "users").write_text(users, "utf-8")
+        config["auth"] = {"htpasswd": {"realm": "interop", "path": str(folder / "users")}}
     (folder / "config.yml").write_text(json.dumps(config), "utf-8")  # JSON is YAML
     with daemon(
         "docker-registry", "serve", folder / "config.yml",

@@ -90,6 +90,9 @@ class Town:
     signers: dict[str, Signer] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     """SHA-256 of packages by ``NVR.ARCH``."""
+    images: float = SCALE
+    """How large images are, of the real sizes."""
+    packages: float = SCALE
 
     @property
     def www(self) -> Path:
@@ -118,21 +121,23 @@ class Town:
 
 
 @contextmanager
-def town(folder: Path) -> Iterator[Town]:
-    """Build the upstream and serve it."""
+def town(
+    folder: Path, *, images: float = SCALE, packages: float = SCALE, guarded: bool = True
+) -> Iterator[Town]:
+    """Build the upstream and serve it; ``images`` and ``packages`` scale the real sizes."""
     (folder / "www").mkdir(parents=True)
-    with serve(folder, folder / "www") as servers:
-        made = Town(folder, servers)
+    with serve(folder, folder / "www", guarded=guarded) as servers:
+        made = Town(folder, servers, images=images, packages=packages)
         catalog = catalog_format.load([tree("mirrors")])
         _sign_and_serve_keys(made)
         for name, how in read_data("world.yaml")["repositories"].items():
             _repository(made, name, how["stock"], catalog.repository(name).keys[0])
         _site_repository(made)
         release = catalog.calico(CALICO)
-        images = release.started_by(release.of.images)
+        started = release.started_by(release.of.images)
         references = [ref for _, ref in catalog.kubernetes(Version.parse(KUBERNETES)).images]
-        _images(made, [*references, release.operator, *images])
-        _manifests(made, release, images)
+        _images(made, [*references, release.operator, *started])
+        _manifests(made, release, started)
         _write_catalog(made)
         yield made
 
@@ -154,7 +159,7 @@ def _sign_and_serve_keys(made: Town) -> None:
 
 def _repository(made: Town, name: str, kind: str, key: str) -> None:
     """Build, sign and index one repository."""
-    recipes, groups = stock.packages(kind, SCALE)
+    recipes, groups = stock.packages(kind, made.packages)
     folder = made.rpms(name)
     built = parcels.build(recipes, folder, old=key == _OLD)
     made.signers[key].sign(built)
@@ -194,7 +199,7 @@ def _images(made: Town, references: list[Reference]) -> None:
     """Push the images of the catalog and the user's own."""
     pictures = [*PICTURES]
     for reference in references:
-        shape = stock.image(reference.path, reference.tag or "", SCALE)
+        shape = stock.image(reference.path, reference.tag or "", made.images)
         platforms = [one for one in shape["platforms"] if one.startswith("linux/")]
         pictures.append(
             Picture(

@@ -1,0 +1,133 @@
+"""Whether a bundle is there already, and what lies beside one: little to load, so quick to ask."""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from builder.bundle.layout import SUMS_PATH
+from builder.bundle.part import Part, storage_error
+from builder.bundle.split import cut, is_ours, read_sums, strays, sums_path
+from builder.errors import StorageError, VerificationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from builder.bundle.download import Outcome
+    from builder.bundle.layout import Layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """Tell what a run did."""
+
+    target: Path
+    size: int
+    outcomes: tuple[Outcome, ...]
+    """One for each artifact of the lock, by path; empty when the bundle was there already."""
+    whole: bool = False
+    """Whether the bundle was there already."""
+    parts: tuple[Path, ...] = ()
+    """The files that it was cut into; none when it is one file."""
+
+    @property
+    def fetched(self) -> int:
+        """Give the bytes that were received."""
+        return sum(outcome.fetched for outcome in self.outcomes)
+
+    @property
+    def reused(self) -> int:
+        """Give the bytes that came out of earlier bundles."""
+        return sum(outcome.size for outcome in self.outcomes if outcome.state == "reused")
+
+    @property
+    def fallbacks(self) -> tuple[Outcome, ...]:
+        """Give what did not come from its first source."""
+        return tuple(outcome for outcome in self.outcomes if outcome.passed_over)
+
+
+def part_path(target: Path) -> Path:
+    """Give the name of the file under way."""
+    return target.with_name(target.name + ".part")
+
+
+def journal_path(target: Path) -> Path:
+    """Give the name of its journal."""
+    return target.with_name(target.name + ".journal")
+
+
+def finished(layout: Layout, target: Path, *, split: int = 0) -> Result | None:
+    """Give the result of making a bundle that is there already; None where it is not.
+
+    What an interrupted run left beside it is removed. Raise StorageError if something else than
+    a file is there, UsageError for too many parts.
+    """
+    if not is_whole(layout, target, split=split):
+        return None
+    _sweep(target)
+    pieces = cut(target, layout.size, split) if split else ()
+    parts = tuple(piece.path for piece in pieces)
+    return Result(target=target, size=layout.size, outcomes=(), whole=True, parts=parts)
+
+
+def is_whole(layout: Layout, target: Path, *, split: int = 0) -> bool:
+    """Tell whether a finished bundle of this layout, cut in this way, has the name already.
+
+    Length, README, lock and SHA256SUMS are compared. Raise StorageError if something else than a
+    file is there.
+    """
+    head = layout.extent(SUMS_PATH).end
+    try:
+        if target.exists() and not target.is_file():
+            raise StorageError("not a file", where=str(target), expected="the name of a file")
+        pieces = _finished(layout, target, split)
+        if not pieces or sum(piece.stat().st_size for piece in pieces) != layout.size:
+            return False
+        found = _head(pieces, head)
+    except OSError as error:
+        raise storage_error(error, target) from error
+    return all(
+        found[piece.offset : piece.offset + len(piece.content)] == piece.content
+        for piece in layout.frame()
+        if piece.offset < head
+    )
+
+
+def _finished(layout: Layout, target: Path, split: int) -> list[Path]:
+    """Give the files of a finished bundle, as far as their names and sizes tell; none if not."""
+    if not split:
+        return [target] if target.is_file() else []
+    if not is_ours(sums_path(target)):
+        return []
+    try:
+        sums = read_sums(target)
+    except VerificationError:
+        return []
+    if (sums.layout, sums.split) != (layout.digest, split):
+        return []
+    pieces = cut(target, layout.size, split)
+    right = all(one.path.is_file() and one.path.stat().st_size == one.size for one in pieces)
+    return [piece.path for piece in pieces] if right else []
+
+
+def _head(files: Sequence[Path], size: int) -> bytes:
+    """Read the first bytes of files that stand one after the other."""
+    found = b""
+    for path in files:
+        with path.open("rb") as file:
+            found += file.read(size - len(found))
+        if len(found) == size:
+            break
+    return found
+
+
+def _sweep(target: Path) -> None:
+    """Remove what an interrupted run left beside a finished bundle, unless one is at it."""
+    with suppress(StorageError), closing(Part(part_path(target))) as part:
+        for path in strays(target):
+            if path.suffix == ".part":
+                path.unlink()
+        part.forget()
+        journal_path(target).unlink(missing_ok=True)

@@ -1,0 +1,156 @@
+"""Where each artifact of a lock comes from, and what lies beside a bundle when it is finished."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from typing import TYPE_CHECKING, Self
+
+from builder.bundle.base import contents
+from builder.bundle.reader import open_bundle
+from builder.bundle.split import target_of
+from builder.bundle.writer import Supply
+from builder.errors import StorageError, VerificationError
+from builder.model.artifact import Blob, Package
+from builder.pipeline import provenance, signature
+from builder.pipeline.bundle import kept_beside
+from builder.rpm.keys import KEYS_LIMIT
+from builder.sources import cache
+from builder.sources import file as file_source
+from builder.sources import image as image_source
+from builder.sources.access import Access
+from builder.sources.file import LocalSource
+from builder.sources.package import Signatures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from builder.bundle.download import Outcome, Source
+    from builder.bundle.layout import Extent, Layout
+    from builder.bundle.reader import FolderBundle, TarBundle
+    from builder.model.digest import Digest
+    from builder.model.lock import Lock
+    from builder.sources.built import Workshop
+
+
+class Supplier:
+    """Says where each artifact of one lock comes from."""
+
+    def __init__(
+        self,
+        lock: Lock,
+        path: Path,
+        access: Access,
+        bundle: TarBundle | FolderBundle | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self._kept = kept = kept_beside(path)
+        self._folder = path.parent
+        self._access = access
+        self._say = say
+        self._workshop: Workshop | None = None
+        files = {file.path: file.digest for file in lock.files}
+        self._signatures = Signatures(
+            lock,
+            lambda path: (
+                kept.read(files[path]) if bundle is None else bundle.read(path, KEYS_LIMIT)
+            ),
+        )
+
+    @classmethod
+    def open(
+        cls,
+        lock: Lock,
+        path: Path,
+        bundle: TarBundle | FolderBundle | None,
+        opened: ExitStack,
+        *,
+        ca_bundle: Path | None,
+        pool: int,
+        say: Callable[[str], None],
+    ) -> Self:
+        """Open the way out; ``opened`` closes it.
+
+        ``path`` is where the lock is, ``bundle`` the one that it was read from, if it was.
+        """
+        access = opened.enter_context(Access.open(ca_bundle=ca_bundle, pool=pool))
+        return cls(lock, path, access, bundle, say)
+
+    def supply(self, extent: Extent) -> Supply:
+        """Give the sources of an artifact, the bytes beside the lock first."""
+        artifact = extent.content
+        if isinstance(artifact, bytes):
+            return Supply(sources=())
+        sources: list[Source] = []
+        if artifact.kept and self._kept.has(artifact.digest):
+            sources.append(LocalSource(self._kept.path(artifact.digest)))
+        if isinstance(artifact, Blob):
+            sources.extend(image_source.sources(artifact, self._access.registry))
+            return Supply(sources=tuple(sources))
+        sources.extend(
+            file_source.sources(artifact.sources, artifact.size, self._access.client, self._folder)
+        )
+        if isinstance(artifact, Package):
+            if artifact.built is not None:
+                sources.extend(self._rebuilding(artifact))
+            return Supply(
+                sources=tuple(sources),
+                check=functools.partial(self._signatures.check, artifact),
+            )
+        return Supply(sources=tuple(sources))
+
+    def _rebuilding(self, package: Package) -> Sequence[Source]:
+        """Give what may have the bytes of an RPM that airseed builds itself."""
+        from builder.sources import built  # noqa: PLC0415 -- slow to load, and few need it
+
+        if self._workshop is None:
+            self._workshop = built.workshop(cache.folder(), self._access.client, self._say)
+        return built.sources(package, self._kept, self._workshop)
+
+
+class SideFiles:
+    """Puts right what lies beside a bundle that is about to get its name."""
+
+    def __init__(self, lock: Path, target: Path, layout: Layout) -> None:
+        self._lock = lock
+        self._target = target
+        self._layout = layout
+        self._started = provenance.now()
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Write down where all came from; drop the signature of what was there before."""
+        provenance.record(
+            self._target,
+            outcomes,
+            digests={extent.path: extent.digest for extent in self._layout.extents},
+            sums=self._layout.sums,
+            lock=self._lock,
+            started=self._started,
+        )
+        signature.forget(self._target)
+
+
+def near(
+    first: Iterable[TarBundle | FolderBundle],
+    bases: Sequence[Path],
+    target: Path,
+    opened: ExitStack,
+) -> dict[Digest, Source]:
+    """Give what earlier bundles hold, the first one first; what has the target's name, last."""
+    found: dict[Digest, Source] = {}
+
+    def add(base: Path) -> None:
+        bundle = open_bundle(base)
+        opened.enter_context(bundle)
+        found.update({**contents(bundle), **found})
+
+    for bundle in first:
+        found.update(contents(bundle))
+    for base in bases:
+        add(base)
+    with contextlib.suppress(VerificationError, StorageError):  # it may be anything
+        if target.is_file() or target_of(target) is not None:
+            add(target)
+    return found

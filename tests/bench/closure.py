@@ -1,0 +1,33 @@
+"""Print the URLs of a closure, with nothing but what ``airseed lock`` does for it.
+
+As ``python -m bench.closure URL CACHE NAME...``, a process of its own like its peer.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from builder.http import Client
+from builder.rpm import base
+from builder.rpm.closure import Metadata, Request, solve
+from builder.rpm.repodata import resolve_href
+from builder.sources.repository import Place, fetch
+
+
+def main(url: str, cache: str, *names: str) -> None:
+    """Fetch the metadata, solve, print."""
+    place = Place(name="bench", urls=(url,), keys=(), signed="unsigned")
+    with Client() as client:
+        found = fetch(place, ["primary", "filelists"], client, Path(cache))
+    metadata = Metadata(
+        name=found.name, primary=found.files["primary"], filelists=found.files["filelists"]
+    )
+    requests = [Request(text=name) for name in names]
+    closure = solve(requests, arch="x86_64", metadata=[metadata], base=base.empty())
+    for one in closure.packages:
+        print(resolve_href(found.base, one.href, location_base=one.location_base))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

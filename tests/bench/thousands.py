@@ -1,0 +1,65 @@
+"""A yum repository of ten thousand packages, which exist in its metadata alone."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from interop.programs import environment, run
+from primary import P, write_filelists, write_primary
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COUNT = 10_000
+_LIBRARIES = 2_000
+"""Of them: what others need."""
+_OTHER = "http://linux.duke.edu/metadata/other"
+ROOTS = tuple(f"app{number}" for number in range(0, 200, 10))
+"""What is asked for: twenty programs, which need some hundred packages."""
+
+
+def build(folder: Path) -> None:
+    """Write the repository; the same at any time."""
+    chance = random.Random(6)
+    packages = tuple(_package(number, chance) for number in range(COUNT))
+    (folder / "repodata").mkdir(parents=True)
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    repomd = folder / "repodata" / "repomd.xml"
+    repomd.write_text('<repomd xmlns="http://linux.duke.edu/metadata/repo"/>', "utf-8")
+    others = f'<otherdata xmlns="{_OTHER}" packages="{COUNT}"></otherdata>'
+    texts = {
+        "primary": write_primary(packages),
+        "filelists": write_filelists(packages),
+        "other": others,
+    }
+    for kind, text in texts.items():
+        (scratch / f"{kind}.xml").write_text(text, "utf-8")
+        run(
+            "modifyrepo_c", f"--mdtype={kind}", "--compress-type=gz",
+            scratch / f"{kind}.xml", repomd.parent, env=environment(folder),
+        )  # fmt: skip
+
+
+def _package(number: int, chance: random.Random) -> P:
+    """Make one: programs need libraries, by name, version, what they provide and their files."""
+    if number >= _LIBRARIES:
+        name = f"app{number - _LIBRARIES}"
+        needs = [f"so{chance.randrange(_LIBRARIES)}.so()(64bit)" for _ in range(6)]
+        path = f"/usr/bin/{name}"
+    else:
+        name = f"lib{number}"
+        # towards smaller numbers, so that a closure is large, but not everything
+        below = max(1, number // 2)
+        needs = [f"lib{chance.randrange(below)} >= 1.0" for _ in range(2)] if number > 1 else []
+        if number % 7 == 0 and number:
+            needs.append(f"/usr/lib64/lib{number // 7}.so")
+        path = f"/usr/lib64/{name}.so"
+    return P(
+        nevra=f"{name}-1.{number % 9}-{number % 5 + 1}.el7.x86_64",
+        requires=tuple(needs),
+        provides=(f"so{number}.so()(64bit)",) if number < _LIBRARIES else (),
+        files=(path,) if path.startswith("/usr/bin/") else (),
+        hidden=(path, *(f"/usr/share/{name}/{file}" for file in range(20))),
+    )
