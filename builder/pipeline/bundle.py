@@ -14,7 +14,6 @@ from builder.bundle.layout import LOCK_PATH, README_PATH
 from builder.bundle.split import target_of
 from builder.bundle.standing import finished
 from builder.errors import UsageError
-from builder.formats import inventory as inventory_format
 from builder.formats import lock as lock_format
 from builder.formats.text import decode, read_content
 from builder.oci import layout as oci_layout
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from builder.bundle.reader import FolderBundle, TarBundle
     from builder.bundle.standing import Result
     from builder.model.artifact import Content
+    from builder.model.digest import Digest
     from builder.model.lock import Lock
     from builder.report import Reporter
 
@@ -101,7 +101,7 @@ def build(
         VerificationError: RPMs are not signed by the keys that the lock names.
     """
     target = _target(lock_path, target, delta=bool(haves))
-    held = {digest for path in haves for digest in inventory_format.read(path).digests}
+    held = _held(haves) if haves else set()
     with ExitStack() as opened:
         content, bundle = _lock_text(lock_path, opened)
         lock = lock_format.parse(decode(content, str(lock_path)), str(lock_path))
@@ -159,6 +159,13 @@ def _host(source: str) -> str:
     if "://" in source:
         return urlsplit(source).netloc
     return source.partition("/" if "@sha256:" in source else ": ")[0]
+
+
+def _held(haves: Sequence[Path]) -> set[Digest]:
+    """Read what the other side has."""
+    from builder.formats import inventory  # noqa: PLC0415 -- deltas alone need it
+
+    return {digest for path in haves for digest in inventory.read(path).digests}
 
 
 def _target(lock_path: Path, target: Path | None, *, delta: bool) -> Path:

@@ -36,23 +36,24 @@ class FailedError(Exception):
 
 def run(words: Sequence[str | Path], *, env: Mapping[str, str], folder: Path, log: Path) -> Took:
     """Run a program to its end; raise FailedError with its last words when it fails."""
+    account = log.with_suffix(".time")
     with log.open("wb") as file:
         start = time.monotonic()
-        process = subprocess.Popen(
-            [str(word) for word in words],
+        done = subprocess.run(
+            ["/usr/bin/time", "--quiet", "--format=%U %S %M", f"--output={account}", *words],
             cwd=folder,
             env=dict(env),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
+            check=False,
         )
-        _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    if done.returncode:
         said = log.read_text("utf-8", "replace")[-_TAIL:]
-        raise FailedError(f"{' '.join(map(str, words))}: exit {process.returncode}\n{said}")
-    return Took(seconds=seconds, cpu=usage.ru_utime + usage.ru_stime, peak=usage.ru_maxrss * 1024)
+        raise FailedError(f"{' '.join(map(str, words))}: exit {done.returncode}\n{said}")
+    user, system, peak = account.read_text("ascii").split()
+    return Took(seconds=seconds, cpu=float(user) + float(system), peak=int(peak) * 1024)
 
 
 def together(runs: Iterable[Took]) -> Took:
