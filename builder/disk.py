@@ -39,14 +39,19 @@ def put(path: Path, content: bytes, *, mode: int = PUBLIC, sync: bool = True) ->
         fresh.replace(path)
     except OSError as error:
         _forget(fresh)
-        raise StorageError(
-            error.strerror or str(error),
-            where=str(error.filename or path),
-            hint="check free space and that the folder can be written",
-        ) from error
+        raise failure(error, path) from error
     except BaseException:
         _forget(fresh)
         raise
+
+
+def failure(error: OSError, place: Path, *, what: str = "folder") -> StorageError:
+    """Say that the disk did not take something, and what to look at; ``what`` is the place."""
+    return StorageError(
+        error.strerror or str(error),
+        where=str(error.filename or place),
+        hint=f"check free space and that the {what} can be written",
+    )
 
 
 def _forget(path: Path) -> None:

@@ -11,8 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from builder.bundle.examine import entries
-from builder.bundle.layout import SUMS_PATH
+from builder.bundle.examine import listed
 from builder.bundle.reader import TarBundle
 from builder.bundle.region import RegionSource
 from builder.errors import FetchError
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from builder.bundle.reader import FolderBundle
     from builder.model.digest import Digest
 
-_SUMS_LIMIT = 256 << 20
-
 
 def contents(bundle: TarBundle | FolderBundle) -> dict[Digest, Source]:
     """Give what a bundle holds by the digests that its SHA256SUMS says; nothing is hashed yet.
@@ -33,9 +30,8 @@ def contents(bundle: TarBundle | FolderBundle) -> dict[Digest, Source]:
     The bundle must stay open. Raise VerificationError or StorageError.
     """
     members = bundle.members()
-    digests, _ = entries(bundle.read(SUMS_PATH, _SUMS_LIMIT))
     found: dict[Digest, Source] = {}
-    for path, digest in digests.items():
+    for path, digest in listed(bundle).items():
         member = members.get(path)
         if member is None:  # a delta lacks some
             continue

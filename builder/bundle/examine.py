@@ -186,7 +186,15 @@ def _lock_line(sums: bytes) -> str:
     return lines[1][:64].decode("ascii", "replace")
 
 
-def entries(sums: bytes) -> tuple[dict[str, Digest], list[Fault]]:
+def listed(bundle: TarBundle | FolderBundle) -> dict[str, Digest]:
+    """Give what SHA256SUMS says of each member, as far as it makes sense; nothing is hashed.
+
+    Raise VerificationError or StorageError.
+    """
+    return _entries(bundle.read(SUMS_PATH, _SUMS_LIMIT))[0]
+
+
+def _entries(sums: bytes) -> tuple[dict[str, Digest], list[Fault]]:
     """Read SHA256SUMS as far as it makes sense: digests by path, and what makes none."""
     found: dict[str, Digest] = {}
     faults = []
@@ -206,7 +214,7 @@ def _survey(
     members: dict[str, Callable[[Digest], Item]], sums: bytes, delta: bytes | None
 ) -> tuple[list[Fault], list[Item]]:
     """Compare what is there with SHA256SUMS."""
-    listed, faults = entries(sums)
+    listed, faults = _entries(sums)
     faults += [
         Fault(where=path, what="is not in SHA256SUMS")
         for path in members

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 MAGIC = "# airseed bundle in parts, format 1"
 SUFFIX = ".sha256"
-LEAST = 1 << 20
-"""Bytes of the smallest parts."""
 _MOST = 999
 _LIMIT = 1 << 20
 _NUMBER = re.compile(r"(.+)\.([0-9]{3})(\.part)?")
@@ -96,6 +94,12 @@ def cut(target: Path, size: int, split: int) -> tuple[Piece, ...]:
 def sums_path(target: Path) -> Path:
     """Give the name of the checksums of the parts."""
     return target.with_name(target.name + SUFFIX)
+
+
+def beside(bundle: Path, suffix: str) -> Path:
+    """Give the usual place of a file about a bundle: with a suffix to the name of the tar."""
+    target = target_of(bundle) or bundle
+    return target.with_name(target.name + suffix)
 
 
 def target_of(path: Path) -> Path | None:

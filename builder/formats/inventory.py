@@ -15,6 +15,7 @@ from builder.model.digest import Digest
 from builder.model.inventory import FORMAT, KINDS, Holding, Inventory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 _HOLDING = Record(
@@ -60,6 +61,11 @@ def write(inventory: Inventory) -> bytes:
     ]
     body = ",\n".join(lines)
     return f'{{\n"format": {FORMAT},\n"has": [\n{body}\n]\n}}\n'.encode("ascii")
+
+
+def digests(paths: Iterable[Path]) -> set[Digest]:
+    """Read what some inventories have together; raise DocumentError as :func:`read` does."""
+    return {digest for path in paths for digest in read(path).digests}
 
 
 def read(path: Path) -> Inventory:

@@ -461,7 +461,7 @@ def _check_blobs(lock: Lock, reading: Reading) -> None:
     for image in lock.images:
         tops = {image.digest, *(manifest.digest for manifest in image.manifests)}
         inner = {d for m in image.manifests for d in (m.config, *m.layers)}
-        inner |= {d for one in image.signatures for d in (one.digest, *one.blobs)}
+        inner |= image.signed_digests
         used |= tops | inner
         for digest in sorted((tops | inner) - blobs.keys()):
             reading.wrong(image.name, f"its blob {digest} is not in the lock")

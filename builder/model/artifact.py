@@ -82,6 +82,24 @@ class Image:
         """Give the reference as text."""
         return str(self.reference)
 
+    @property
+    def digests(self) -> frozenset[Digest]:
+        """Give all that it is made of, without signatures: what a registry or engine has of it."""
+        parts = {self.digest}
+        for manifest in self.manifests:
+            parts |= {manifest.digest, manifest.config, *manifest.layers}
+        return frozenset(parts)
+
+    @property
+    def signed_digests(self) -> frozenset[Digest]:
+        """Give all that its signatures are made of."""
+        return frozenset(digest for one in self.signatures for digest in one.digests)
+
+
+def blob_path(digest: Digest) -> str:
+    """Give the path that a piece of OCI content has in the bundle."""
+    return f"images/blobs/sha256/{digest.hex}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blob:
@@ -101,7 +119,7 @@ class Blob:
     @property
     def path(self) -> str:
         """Give the member's path in the bundle."""
-        return f"images/blobs/sha256/{self.digest.hex}"
+        return blob_path(self.digest)
 
     @property
     def kept(self) -> bool:

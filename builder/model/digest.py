@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import io
 
 _FORM = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -26,6 +30,11 @@ class Digest:
     def of(cls, content: bytes | memoryview) -> Digest:
         """Compute the digest of bytes that are in memory already."""
         return cls(hashlib.sha256(content).hexdigest())
+
+    @classmethod
+    def of_file(cls, file: io.BufferedReader) -> Digest:
+        """Compute the digest of what is left to read of a file, never all of it in memory."""
+        return cls(hashlib.file_digest(file, "sha256").hexdigest())
 
     @property
     def short(self) -> str:

@@ -65,3 +65,8 @@ class ImageSignature:
     """Bytes of its manifest."""
     blobs: tuple[Digest, ...]
     """Its configuration and payloads."""
+
+    @property
+    def digests(self) -> tuple[Digest, ...]:
+        """Give all that it is made of."""
+        return (self.digest, *self.blobs)

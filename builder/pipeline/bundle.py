@@ -101,7 +101,11 @@ def build(
         VerificationError: RPMs are not signed by the keys that the lock names.
     """
     target = _target(lock_path, target, delta=bool(haves))
-    held = _held(haves) if haves else set()
+    held: set[Digest] = set()
+    if haves:
+        from builder.formats import inventory  # noqa: PLC0415 -- deltas alone need it
+
+        held = inventory.digests(haves)
     with ExitStack() as opened:
         content, bundle = _lock_text(lock_path, opened)
         lock = lock_format.parse(decode(content, str(lock_path)), str(lock_path))
@@ -159,13 +163,6 @@ def _host(source: str) -> str:
     if "://" in source:
         return urlsplit(source).netloc
     return source.partition("/" if "@sha256:" in source else ": ")[0]
-
-
-def _held(haves: Sequence[Path]) -> set[Digest]:
-    """Read what the other side has."""
-    from builder.formats import inventory  # noqa: PLC0415 -- deltas alone need it
-
-    return {digest for path in haves for digest in inventory.read(path).digests}
 
 
 def _target(lock_path: Path, target: Path | None, *, delta: bool) -> Path:

@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from builder.bundle import tar
-from builder.bundle.examine import LOCK_LIMIT, entries
-from builder.bundle.layout import DELTA_PATH, LOCK_PATH, SUMS_PATH
+from builder.bundle.examine import LOCK_LIMIT, listed
+from builder.bundle.layout import DELTA_PATH, LOCK_PATH
 from builder.bundle.part import storage_error
 from builder.bundle.reader import open_bundle
 from builder.errors import Fault, IncompleteError, UsageError, VerificationError
@@ -27,7 +27,7 @@ from builder.model.digest import Digest
 from builder.oci import layout as oci_layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from typing import BinaryIO
 
     from builder.bundle.reader import FolderBundle, TarBundle
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 Kind = Literal["images", "packages", "manifests", "keys", "files"]
 KINDS: tuple[Kind, ...] = ("images", "packages", "manifests", "keys", "files")
 _IMAGES = "images/"
-_SUMS_LIMIT = 256 << 20
 _BUFFER = 1 << 20
 
 
@@ -93,8 +92,7 @@ def export(
     with open_bundle(source) as bundle:
         text = decode(bundle.read(LOCK_PATH, LOCK_LIMIT), LOCK_PATH)
         lock = lock_format.parse(text, f"{source}: {LOCK_PATH}")
-        digests, _ = entries(bundle.read(SUMS_PATH, _SUMS_LIMIT))
-        plan = _Plan(bundle, lock, digests)
+        plan = _Plan(bundle, lock, listed(bundle))
         if kind == "images":
             pieces, count = plan.images(choice or Choice())
         else:
@@ -152,7 +150,7 @@ class _Plan:
             for path in ("oci-layout", "index.json", "manifest.json", "signatures.json")
             if path in texts
         ]
-        wanted = {digest for image in images for digest in _blobs(image)}
+        wanted = {d for image in images for d in image.digests | image.signed_digests}
         blobs = [
             self._member(blob.path, blob.path.removeprefix(_IMAGES))
             for blob in lock.blobs
@@ -213,21 +211,13 @@ def _is_named(image: Image, name: str) -> bool:
         return False
 
 
-def _blobs(image: Image) -> Iterator[Digest]:
-    yield image.digest
-    for manifest in image.manifests:
-        yield from (manifest.digest, manifest.config, *manifest.layers)
-    for signature in image.signatures:
-        yield from (signature.digest, *signature.blobs)
-
-
 def _write_tar(
     bundle: TarBundle | FolderBundle, pieces: Sequence[_Piece], target: Path, progress: Progress
 ) -> None:
     """Write a tar under another name, then give it its own."""
-    fresh = target.with_name(f"{target.name}.part")
     if target.is_dir():
         raise UsageError("there is a folder already", where=str(target))
+    fresh = target.with_name(f"{target.name}.part")
     try:
         with fresh.open("wb") as file:
             for piece in pieces:

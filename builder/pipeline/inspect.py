@@ -92,10 +92,7 @@ def _total(kind: str, found: Iterable[Artifact], size: int) -> Total:
 def image_size(lock: Lock, image: Image) -> int:
     """Give the bytes of everything that one image needs, shared or not."""
     sizes = {blob.digest: blob.size for blob in lock.blobs}
-    digests = {image.digest}
-    for manifest in image.manifests:
-        digests |= {manifest.digest, manifest.config, *manifest.layers}
-    return sum(sizes[digest] for digest in digests)
+    return sum(sizes[digest] for digest in image.digests)
 
 
 def why(lock: Lock, name: str) -> tuple[Chain, ...]:

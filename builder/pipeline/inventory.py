@@ -7,16 +7,15 @@ leaves out is there when the inventory is made, whatever was deleted or half cop
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from builder import disk
-from builder.bundle.examine import entries
+from builder.bundle.examine import listed
 from builder.bundle.hashing import Item, hash_all
-from builder.bundle.layout import README_PATH, SUMS_PATH
+from builder.bundle.layout import README_PATH
 from builder.bundle.reader import open_bundle
 from builder.errors import AirseedError, StorageError, UsageError, VerificationError
 from builder.formats import inventory as inventory_format
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from builder.report import Progress, Reporter
 
 NAME = "inventory.json"
-_SUMS_LIMIT = 256 << 20
 _ATONCE = 8
 _BLOBS = "images/blobs/sha256/"
 _NOT_FOUND = 404
@@ -92,7 +90,6 @@ def _bundle(path: Path, reporter: Reporter) -> Iterator[Holding]:
     """Give what a bundle has and is right; what is damaged counts as missing."""
     with open_bundle(path) as bundle:
         members = bundle.members()
-        digests, _ = entries(bundle.read(SUMS_PATH, _SUMS_LIMIT))
         items = [
             Item(
                 path=name,
@@ -100,7 +97,7 @@ def _bundle(path: Path, reporter: Reporter) -> Iterator[Holding]:
                 digest=digest,
                 open=functools.partial(bundle.open, name),
             )
-            for name, digest in digests.items()
+            for name, digest in listed(bundle).items()
             if name in members
         ]
         with reporter.progress(path.name, sum(item.size for item in items)) as progress:
@@ -140,14 +137,14 @@ def _package(path: Path, progress: Progress) -> Holding | AirseedError:
         with path.open("rb") as file:
             nevra = read_header(read_head(file, where=path.name), where=path.name).nevra
             file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = Digest.of_file(file)
             size = file.tell()
     except VerificationError as error:
         return error
     except OSError as error:
         return StorageError(error.strerror or str(error), where=str(path))
     progress.advance(size)
-    return Holding(kind="rpm", name=str(nevra), digest=Digest(digest), size=size)
+    return Holding(kind="rpm", name=str(nevra), digest=digest, size=size)
 
 
 def _each(items: Iterable[_One], work: Callable[[_One], _Other]) -> list[_Other]:

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder import disk
-from builder.bundle.layout import SUMS_PATH
+from builder.bundle import split
+from builder.bundle.layout import LOCK_PATH, SUMS_PATH
 from builder.bundle.reader import open_bundle
-from builder.bundle.split import target_of
 from builder.errors import StorageError, VerificationError
 from builder.formats import provenance as provenance_format
 from builder.formats.provenance import Origin, Provenance
 from builder.formats.text import decode
 from builder.model.digest import Digest
+from builder.pipeline.bundle import kept_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,8 +32,7 @@ _LIMIT = 256 << 20
 
 def beside(bundle: Path) -> Path:
     """Give its usual place: bundle.tar.provenance.json beside bundle.tar, or beside its parts."""
-    target = target_of(bundle) or bundle
-    return target.with_name(target.name + SUFFIX)
+    return split.beside(bundle, SUFFIX)
 
 
 def now() -> str:
@@ -54,12 +54,12 @@ def record(
     ``digests`` has every member of the lock by path. Raise StorageError.
     """
     path = beside(bundle)
-    kept = f"{lock.name}.d"
+    kept = kept_beside(lock).folder
     origins = tuple(
         Origin(
             path=one.path,
             digest=digests[one.path],
-            source=_shown(one.origin, lock.with_name(kept)),
+            source=_shown(one.origin, kept),
             passed_over=tuple(map(str, one.passed_over)),
         )
         for one in sorted(outcomes, key=lambda one: one.path)
@@ -67,7 +67,7 @@ def record(
     made = Provenance(
         bundle=bundle.name,
         sums=Digest.of(sums),
-        lock=digests["cluster.lock"],
+        lock=digests[LOCK_PATH],
         started=started,
         finished=now(),
         origins=origins,

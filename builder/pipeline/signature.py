@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder import disk
-from builder.bundle.split import target_of
+from builder.bundle import split
 from builder.errors import Fault, StorageError, UsageError, VerificationError
 from builder.rpm.keys import KEYS_LIMIT, SIGNATURE_LIMIT, load_keys, verify_detached
 from builder.rpm.signing import PassphraseError, open_signer
@@ -45,8 +45,7 @@ class Pins:
 
 def beside(bundle: Path) -> Path:
     """Give a signature's usual place: bundle.tar.asc beside bundle.tar, or beside its parts."""
-    target = target_of(bundle) or bundle
-    return target.with_name(target.name + SUFFIX)
+    return split.beside(bundle, SUFFIX)
 
 
 def load_signer(path: Path, ask: Callable[[], str] | None = None) -> Signer:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from builder.errors import AirseedError, Fault
 from builder.formats import signers as signer_format
 from builder.formats.text import decode
+from builder.model.artifact import blob_path
 from builder.signatures.judge import judge
 from builder.sources import signature as signature_source
 
@@ -30,10 +31,7 @@ def check(
     for image in lock.images:
         if image.signed_by is None:
             continue
-        paths = [
-            f"images/blobs/sha256/{d.hex}" for s in image.signatures for d in (s.digest, *s.blobs)
-        ]
-        if not all(map(present, paths)):
+        if not all(present(blob_path(digest)) for digest in image.signed_digests):
             continue
         try:
             path = signer_format.path_of(image.signed_by)
@@ -47,7 +45,7 @@ def evidence(image: Image, read: Callable[[str], bytes]) -> list[Evidence]:
     """Put together the signatures of an image; raise VerificationError for what is none."""
 
     def content(digest: Digest) -> bytes:
-        return read(f"images/blobs/sha256/{digest.hex}")
+        return read(blob_path(digest))
 
     found: list[Evidence] = []
     for one in image.signatures:

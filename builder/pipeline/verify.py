@@ -21,6 +21,7 @@ from builder.formats import inventory as inventory_format
 from builder.formats import lock as lock_format
 from builder.formats.manifests import find_images
 from builder.formats.text import decode
+from builder.model.artifact import blob_path
 from builder.model.digest import Digest
 from builder.oci import layout as oci_layout
 from builder.oci import walk
@@ -121,12 +122,8 @@ def _explained(faults: Iterable[Fault], lock: Lock) -> Iterator[Fault]:
     """Say which images a blob belongs to: nobody knows them by digest."""
     owners: dict[str, list[str]] = {}
     for image in lock.images:
-        digests = {image.digest}
-        for manifest in image.manifests:
-            digests |= {manifest.digest, manifest.config, *manifest.layers}
-        digests |= {part for one in image.signatures for part in (one.digest, *one.blobs)}
-        for digest in digests:
-            owners.setdefault(f"images/blobs/sha256/{digest.hex}", []).append(image.name)
+        for digest in image.digests | image.signed_digests:
+            owners.setdefault(blob_path(digest), []).append(image.name)
     for fault in faults:
         names = owners.get(fault.where, [])
         more = f" and {len(names) - _FEW} more images" if len(names) > _FEW else ""
@@ -136,7 +133,7 @@ def _explained(faults: Iterable[Fault], lock: Lock) -> Iterator[Fault]:
 
 def _unheld(elsewhere: Iterable[Content], haves: Sequence[Path]) -> Iterator[Fault]:
     """Give what is neither in a delta nor in any of the inventories."""
-    held = {digest for path in haves for digest in inventory_format.read(path).digests}
+    held = inventory_format.digests(haves)
     for content in elsewhere:
         if content.digest not in held:
             where = " or ".join(map(str, haves))
@@ -238,7 +235,7 @@ class _Checks:
         sizes = {blob.digest: blob.size for blob in lock.blobs}
 
         def read(digest: Digest) -> bytes | None:
-            return self.read(f"images/blobs/sha256/{digest.hex}") if digest in sizes else None
+            return self.read(blob_path(digest)) if digest in sizes else None
 
         for path in oci_layout.render(lock.images, lock.subject.platforms):
             where = f"images/{path}"

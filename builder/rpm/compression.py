@@ -15,7 +15,8 @@ import sys
 import zlib
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from builder.errors import StorageError, VerificationError
+from builder import disk
+from builder.errors import VerificationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,11 +53,7 @@ def unpack(source: Path, target: Path, record: Record, *, where: str = "") -> No
             _copy(incoming, output, record, place)
             incoming.drain()
     except OSError as error:
-        raise StorageError(
-            error.strerror or str(error),
-            where=str(error.filename or target),
-            hint="check free space and that the folder can be written",
-        ) from error
+        raise disk.failure(error, target) from error
     _check(record, incoming, place)
 
 

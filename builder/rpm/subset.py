@@ -8,12 +8,12 @@ them is that of the newest package.
 from __future__ import annotations
 
 import gzip
-import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from builder.errors import Fault, StorageError, VerificationError
+from builder import disk
+from builder.errors import Fault, VerificationError
 from builder.model.digest import Digest
 from builder.rpm.createrepo import createrepo
 from builder.rpm.markup import check_prologue
@@ -76,15 +76,7 @@ def write_subset(upstream: Upstream, rpms: Iterable[Rpm], folder: Path) -> tuple
     try:
         return _write_all(described, folder)
     except OSError as error:
-        raise _failed(error, folder) from error
-
-
-def _failed(error: OSError, folder: Path) -> StorageError:
-    return StorageError(
-        error.strerror or str(error),
-        where=str(error.filename or folder),
-        hint="check free space and that the folder can be written",
-    )
+        raise disk.failure(error, folder) from error
 
 
 def write_built(paths: Iterable[Path], folder: Path) -> tuple[RepodataFile, ...]:
@@ -102,7 +94,7 @@ def write_built(paths: Iterable[Path], folder: Path) -> tuple[RepodataFile, ...]
     try:
         return _write_all(described, folder)
     except OSError as error:
-        raise _failed(error, folder) from error
+        raise disk.failure(error, folder) from error
 
 
 def _write_all(described: list[Any], folder: Path) -> tuple[RepodataFile, ...]:
@@ -151,7 +143,7 @@ def _write(writer: Any, dump: Any, packages: list[Any], path: Path) -> None:
 
 def _finished(path: Path) -> RepodataFile:
     with path.open("rb") as file:
-        digest = Digest(hashlib.file_digest(file, "sha256").hexdigest())
+        digest = Digest.of_file(file)
     return RepodataFile(name=path.name, path=path, digest=digest, size=path.stat().st_size)
 
 

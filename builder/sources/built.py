@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import shutil
 import tempfile
 import threading
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from builder import disk
 from builder.errors import AirseedError, FetchError, StorageError, VerificationError
 from builder.formats import recipe as recipe_format
 from builder.http import redact
@@ -83,7 +83,7 @@ class Workshop:
                 for left in self.folder.glob(f"{_PART}*"):
                     shutil.rmtree(left, ignore_errors=True)
             except OSError as error:
-                raise _failed(error, self.folder) from error
+                raise disk.failure(error, self.folder, what="cache folder") from error
             yield self
 
     def find(self, *, order: Digest | None = None, rpm: Digest | None = None) -> Finished | None:
@@ -92,10 +92,9 @@ class Workshop:
             self.folder.glob(f"{order.hex if order else '*'}.{rpm.hex if rpm else '*'}.rpm")
         ):
             with contextlib.suppress(OSError), path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-                if path.name.split(".")[1] == found:
-                    size = path.stat().st_size
-                    return Finished(path=path, digest=Digest(found), size=size)
+                found = Digest.of_file(file)
+                if path.name.split(".")[1] == found.hex:
+                    return Finished(path=path, digest=found, size=path.stat().st_size)
                 path.unlink(missing_ok=True)
         return None
 
@@ -126,7 +125,7 @@ class Workshop:
                 made = scratch / "rpm"
                 rpm_build.build(order, places, made, sign)
                 with made.open("rb") as file:
-                    digest = Digest(hashlib.file_digest(file, "sha256").hexdigest())
+                    digest = Digest.of_file(file)
                 if expected not in {None, digest}:
                     raise VerificationError(
                         f"{order.builder} built other bytes ({digest}) of the same order",
@@ -140,7 +139,7 @@ class Workshop:
             for used in programs.values():
                 shutil.rmtree(used.parent, ignore_errors=True)
         except OSError as error:
-            raise _failed(error, self.folder) from error
+            raise disk.failure(error, self.folder, what="cache folder") from error
         return Finished(path=path, digest=digest, size=size)
 
 
@@ -237,11 +236,3 @@ def sources(package: Package, kept: Store, workshop: Workshop) -> Sequence[Kept 
         Kept(package, path) for path in workshop.folder.glob(f"*.{package.digest.hex}.rpm")
     )
     return (*kept_here, Rebuilding(package, kept, workshop))
-
-
-def _failed(error: OSError, folder: Path) -> StorageError:
-    return StorageError(
-        error.strerror or str(error),
-        where=str(error.filename or folder),
-        hint="check free space and that the cache folder can be written",
-    )

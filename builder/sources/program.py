@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from builder import disk
 from builder.errors import (
     AirseedError,
     Fault,
     FetchError,
-    StorageError,
     UnavailableError,
     VerificationError,
 )
@@ -92,7 +92,7 @@ def fetch(
                 path=path, digest=digest, size=size, source=url, passed_over=tuple(faults)
             )
     except OSError as error:
-        raise _failed(error, folder) from error
+        raise disk.failure(error, folder) from error
     raise UnavailableError(
         "no source has this program",
         where=program.name,
@@ -108,8 +108,8 @@ def _there(digest: Digest, folder: Path) -> Fetched | None:
     if not path.is_file():
         return None
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != digest.hex:
+        found = Digest.of_file(file)
+    if found != digest:
         path.unlink()
         return None
     return Fetched(path=path, digest=digest, size=path.stat().st_size, source="")
@@ -184,7 +184,7 @@ def unpack(archive: Path, wanted: Sequence[PackedFile], folder: Path, name: str)
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise VerificationError(f"the archive can't be read: {error}", where=name) from error
     except OSError as error:
-        raise _failed(error, folder) from error
+        raise disk.failure(error, folder) from error
     missing = sorted(one for one, path in members.items() if path not in found)
     if missing or (folders and not found):
         what = f"the archive lacks {', '.join(missing)}" if missing else "no program is in it"
@@ -215,11 +215,3 @@ def _write(opened: tarfile.TarFile, member: tarfile.TarInfo, path: Path, name: s
     with content, path.open("wb") as file:
         while piece := content.read(_BUFFER):
             file.write(piece)
-
-
-def _failed(error: OSError, folder: Path) -> StorageError:
-    return StorageError(
-        error.strerror or str(error),
-        where=str(error.filename or folder),
-        hint="check free space and that the folder can be written",
-    )

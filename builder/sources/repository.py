@@ -7,12 +7,12 @@ upstream makes one.
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from builder import disk
 from builder.errors import AirseedError, Fault, StorageError, UnavailableError, VerificationError
 from builder.http import StatusError
 from builder.model.digest import Digest
@@ -165,14 +165,10 @@ def _unpacked(record: Record, base: str, client: Client, cache: Path) -> Path:
             packed, plain = Path(folder) / "packed", Path(folder) / "plain"
             packed.write_bytes(content)
             unpack(packed, plain, record, where=url)
-            target = cache / f"{record.checksum.hex}.{_hash(plain)}.xml"
+            target = cache / f"{record.checksum.hex}.{_hash(plain).hex}.xml"
             plain.replace(target)
     except OSError as error:
-        raise StorageError(
-            error.strerror or str(error),
-            where=str(error.filename or cache),
-            hint="check free space and that the cache folder can be written",
-        ) from error
+        raise disk.failure(error, cache, what="cache folder") from error
     return target
 
 
@@ -182,12 +178,12 @@ def _cached(record: Record, cache: Path) -> Path | None:
     Its name has the checksum that repomd.xml gives and the SHA-256 of what was unpacked.
     """
     for path in sorted(cache.glob(f"{record.checksum.hex}.*.xml")):
-        if _hash(path) == path.name.split(".")[1]:
+        if _hash(path).hex == path.name.split(".")[1]:
             return path
         path.unlink(missing_ok=True)
     return None
 
 
-def _hash(path: Path) -> str:
+def _hash(path: Path) -> Digest:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return Digest.of_file(file)

@@ -6,11 +6,11 @@ whatever a power cut left half written fails the check when it is read.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from pathlib import Path
 
+from builder import disk
 from builder.errors import StorageError, VerificationError
 from builder.model.digest import Digest
 
@@ -80,18 +80,18 @@ class Store:
                 Path(name).unlink(missing_ok=True)
                 raise
         except OSError as error:
-            raise _failed(self.folder, error) from error
+            raise disk.failure(error, self.folder) from error
         return digest
 
     def take(self, path: Path) -> Digest:
         """Move a file that is complete into the store; give its digest."""
         try:
             with path.open("rb") as file:
-                digest = Digest(hashlib.file_digest(file, "sha256").hexdigest())
+                digest = Digest.of_file(file)
             self.folder.mkdir(parents=True, exist_ok=True)
             path.replace(self.path(digest))
         except OSError as error:
-            raise _failed(self.folder, error) from error
+            raise disk.failure(error, self.folder) from error
         return digest
 
     def digests(self) -> set[Digest]:
@@ -111,11 +111,3 @@ class Store:
     def drop(self, digest: Digest) -> None:
         """Forget content."""
         self.path(digest).unlink(missing_ok=True)
-
-
-def _failed(folder: Path, error: OSError) -> StorageError:
-    return StorageError(
-        error.strerror or str(error),
-        where=str(error.filename or folder),
-        hint="check free space and that the folder can be written",
-    )

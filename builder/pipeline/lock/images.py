@@ -118,12 +118,8 @@ def _kept(
         return None
     if before.subject.image_platforms != cluster.image_platforms:
         return None
-    parts = {known.digest}
-    for manifest in known.manifests:
-        parts |= {manifest.digest, manifest.config, *manifest.layers}
     stays = signatures.stays(resolving, known, signers)
-    for one in known.signatures if stays else ():
-        parts |= {one.digest, *one.blobs}
+    parts = known.digests | known.signed_digests if stays else known.digests
     repositories = tuple(dict.fromkeys(one.repository for one in candidates))
     blobs = [replace(b, sources=repositories) for b in before.blobs if b.digest in parts]
     if any(blob.kept and resolving.kept.find(blob.digest) is None for blob in blobs):
