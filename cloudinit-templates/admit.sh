@@ -34,12 +34,22 @@ YAML
 
 # The certificates that a control plane needs; kubeadm takes them away after two hours.
 upload_certificates() {
-    work=$(mktemp -d)
+    local machine=''
+    # the key is for memory alone
+    work=$(mktemp -d -p "${XDG_RUNTIME_DIR:-/run}")
     trap 'rm -rf "$work"' EXIT
+    # what kubeadm would have to guess where there are two runtimes, or no way out
+    if [ -r "${AIRSEED_ROOT:-}/etc/airseed/node.env" ]; then
+        # shellcheck source=/dev/null
+        . "${AIRSEED_ROOT:-}/etc/airseed/node.env"
+        machine=$(printf 'nodeRegistration:\n  criSocket: "%s"' "$AIRSEED_CRI_SOCKET" &&
+            [ -z "${AIRSEED_ADDRESS:-}" ] || printf '\nlocalAPIEndpoint:\n  advertiseAddress: "%s"' "$AIRSEED_ADDRESS")
+    fi
     cat >"$work/kubeadm.yaml" <<YAML
 apiVersion: $API
 kind: InitConfiguration
 certificateKey: $CERTIFICATE_KEY
+$machine
 ---
 apiVersion: $API
 kind: ClusterConfiguration
@@ -49,8 +59,16 @@ YAML
     printf 'the certificates for %s are uploaded: start it within two hours\n' "$NODE"
 }
 
+# While the first control planes are awaited, the certificates are uploaded by another key.
+refuse_open_window() {
+    [ "$(kubectl get namespace airseed --ignore-not-found -o 'jsonpath={.metadata.annotations.airseed-window}')" != open ] ||
+        fail "the first control planes of cluster.yaml are still awaited, by another certificate key" \
+            "wait for them; or, on the first node, /usr/libexec/airseed/window close: who is missing then needs an admit.sh, too"
+}
+
 main() {
     [ -r "$KUBECONFIG" ] || fail "$KUBECONFIG cannot be read" "run this as root on a control plane"
+    [ "$ROLE" != control-plane ] || refuse_open_window
     admit_token
     [ "$ROLE" != control-plane ] || upload_certificates
 }

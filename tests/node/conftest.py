@@ -259,6 +259,7 @@ class Machine:
             "CALLS": str(self.folder / "calls"),
             "TEMPLATE": str(self.authority.folder),
             "PRELUDE": str(STAND_INS / "prelude.sh"),
+            "AIRSEED_GUARD_PATIENCE": "0",
             **self.environment,
         }
 

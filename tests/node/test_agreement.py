@@ -38,6 +38,8 @@ class Api:
     port: int = 0
     version: int = 100
     certificates: bool = True
+    status: bool = True
+    """Whether kubeadm's configuration says where API servers are."""
     signature: str = ""
     info: str = "x"
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -72,8 +74,8 @@ class Api:
             return (200, {}) if self.certificates else (404, {})
         if path.endswith("/configmaps/kubeadm-config"):
             status = "apiEndpoints:\n  k8s01:\n    advertiseAddress: 127.0.0.1\n"
-            data = {"ClusterConfiguration": 'a: "<b>"\n', "ClusterStatus": status}
-            return 200, {"data": data}
+            data = {"ClusterConfiguration": 'a: "<b>"\n'}
+            return 200, {"data": data | ({"ClusterStatus": status} if self.status else {})}
         return 404, {}
 
     def _node(self, name: str) -> tuple[int, dict[str, Any]]:
@@ -371,6 +373,15 @@ def test_a_control_plane_joins_in_three_legs(second: Machine, api: Api) -> None:
     assert (second.root / "root/.kube/config").stat().st_mode & 0o777 == 0o600
 
 
+def test_later_versions_tell_where_etcd_is_on_its_pods(second: Machine, api: Api) -> None:
+    """From 1.22 on there is no ClusterStatus, and behind a balancing endpoint is no etcd."""
+    api.status = False
+    pods = "https://10.0.0.3:2379\n\nhttps://[fd00::1]:2379\nhttps://10.0.0.2:2379\n"
+    (second.root / "etcd-pods").write_text(pods)
+    assert second.run("bootstrap", "kubeadm").returncode == 0, second.result
+    assert (second.state / "etcd-peers").read_text() == "10.0.0.3\nfd00::1\n127.0.0.1\n"
+
+
 @pytest.fixture
 def etcd(authority: Authority) -> Iterator[Api]:
     """Give the etcd of the first control plane."""
@@ -435,6 +446,18 @@ def test_a_member_with_data_goes_forward_when_nobody_answers(second: Machine) ->
     assert second.called("kubeadm", "reset") == []
 
 
+def test_somebody_else_at_the_endpoint_does_not_make_us_whole(second: Machine) -> None:
+    second.environment["CRASH_IN_JOIN"] = "1"
+    second.run("bootstrap", "kubeadm")
+    del second.environment["CRASH_IN_JOIN"]
+    second.environment["AIRSEED_FORWARD_PATIENCE"] = "0"
+    (second.root / "endpoint-lives").touch()
+    ran = second.source("go_forward", "tls", "api", "lease", "etcd", "kubeadm", "registry", "join")
+    assert ran.returncode == 1
+    assert "this node's API server does not come up" in ran.stdout
+    assert "https://10.0.0.2:6443" in second.called("kubectl")[-1]
+
+
 def test_back_only_with_quorum_and_without_membership(second: Machine, etcd: Api) -> None:
     second.environment["CRASH_IN_JOIN"] = "1"
     second.run("bootstrap", "kubeadm")
@@ -483,3 +506,47 @@ def test_others_on_those_ports_are_no_cluster(first: Machine, authority: Authori
         )
         assert ran.stdout == "etcd answers at 10.0.0.2:2380\n"
     assert first.source("etcd_lives 127.0.0.1; api_lives 127.0.0.1 1", "tls", "init").stdout == ""
+
+
+def test_a_kubelet_elsewhere_is_a_sign_of_life(first: Machine, api: Api) -> None:
+    client = f"command openssl s_client -connect 127.0.0.1:{api.port}"
+    shown = f"handshake() {{ {client} </dev/null 2>/dev/null; }}"
+    ran = first.source(f"{shown}; kubelet_lives 10.0.0.2", "tls", "init")
+    assert ran.stdout == "a kubelet answers at 10.0.0.2:10250\n"
+    assert first.source("kubelet_lives 127.0.0.1", "tls", "init").stdout == ""
+
+
+def test_the_guard_gives_the_others_a_moment(first: Machine) -> None:
+    """Where all were powered on together, the cluster shows only at the third look."""
+    first.set(PEERS="10.0.0.2 10.0.0.3")
+    looks = "signs_of_life() { echo . >>$R/looks; [ $(wc -l <$R/looks) -lt 3 ] || echo alive; }"
+    first.environment |= {"AIRSEED_GUARD_PATIENCE": "60", "AIRSEED_NOW_STARTED": "9999999999"}
+    ran = first.source(f"{looks}; guard", "tls", "init")
+    assert ran.returncode == 1
+    assert "this cluster lives already, so kubeadm init will not run here: alive" in ran.stdout
+    assert "airseed seeds --node k8s01" in ran.stdout
+    assert (first.root / "looks").read_text() == ".\n" * 3
+
+
+def test_the_guard_keeps_nobody_waiting_for_ever(first: Machine) -> None:
+    first.set(PEERS="10.0.0.2")
+    first.environment |= {"AIRSEED_GUARD_PATIENCE": "1", "AIRSEED_NOW_STARTED": "1000"}
+    ran = first.source("signs_of_life() { :; }; guard; echo went on", "tls", "init")
+    assert (ran.returncode, ran.stdout) == (0, "went on\n")
+
+
+def test_a_cluster_that_shows_while_kubeadm_runs_is_left_alone(first: Machine) -> None:
+    """The last look comes before anybody else could act on what this node says."""
+    first.set(PEERS="10.0.0.2", PACKAGES="")
+    script = "peers_live() { [ ! -d $R/var/lib/etcd/member ] || echo alive; }; initialise"
+    libraries = "tls", "api", "lease", "etcd", "kubeadm", "registry", "init"
+    ran = first.source(script, *libraries)
+    assert ran.returncode == 1
+    assert "this cluster lives already" in ran.stdout
+    assert not (first.root / "var/lib/etcd/member").exists()
+    assert list((first.root / "etc/kubernetes/manifests").glob("*")) == []
+    assert not (first.root / "uploaded").exists()
+    assert ["systemctl", "stop", "kubelet.service"] in first.calls
+    # and it stays so, whether or not the others answer next time
+    again = first.source("initialise", *libraries)
+    assert (again.returncode, "it was seen alive before" in again.stdout) == (1, True)

@@ -167,11 +167,15 @@ def test_secrets_do_not_reach_logs(alone: Machine) -> None:
     token = TOKEN
     alone.write(
         "etc/airseed/before.sh",
-        f"echo kubeadm join --token {token} --certificate-key {'5f' * 32}\n",
+        f"echo kubeadm join --token {token} --certificate-key {'5f' * 32}\n"
+        f"echo {token} {token},{token}\n",
     )
     ran = alone.run("bootstrap")
     kept = (alone.state / "log/before.log").read_text()
-    assert kept == "kubeadm join --token abcdef.[hidden] --certificate-key [hidden]\n"
+    assert kept == (
+        "kubeadm join --token abcdef.[hidden] --certificate-key [hidden]\n"
+        "abcdef.[hidden] abcdef.[hidden],abcdef.[hidden]\n"
+    )
     assert token not in ran.stdout + (alone.root / "journal").read_text()
 
 
@@ -207,3 +211,54 @@ def test_other_values_mean_other_work(alone: Machine) -> None:
 def test_an_unknown_step_is_refused(alone: Machine) -> None:
     ran = alone.run("bootstrap", "hostt")
     assert (ran.returncode, ran.stdout) == (2, "airseed: there is no step hostt\n")
+
+
+def test_a_disk_that_is_full_leaves_the_old_file(machine: Machine) -> None:
+    machine.write("etc/some", "old\n")
+    machine.stand_in(
+        "dd", 'for word; do case $word in of=*) printf ha >"${word#of=}" ;; esac; done\nexit 1'
+    )
+    ran = machine.source('if printf half | put "$R/etc/some" 0644; then echo wrong; fi')
+    assert ran.stdout == f"error: {machine.root}/etc/some can't be written\n"
+    assert (machine.root / "etc/some").read_text() == "old\n"
+    assert not (machine.root / "etc/some.airseed-new").exists()
+    ran = machine.source('printf half | put_noting it "$R/etc/some" 0644; echo went on')
+    assert (ran.returncode, "went on" in ran.stdout) == (1, False)
+
+
+def test_a_change_is_known_until_it_is_settled(machine: Machine) -> None:
+    """A power cut between the new file and the restart of its program does not lose it."""
+    write = 'printf new | put_noting it "$R/etc/some" 0644'
+    ask = "if is_changed it; then echo changed; fi"
+    assert machine.source(f"{write}; {ask}").stdout == "changed\n"
+    assert machine.source(f"{write}; {ask}; settled it").stdout == "changed\n"
+    assert machine.source(f"{write}; {ask}").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("[ERROR Port-10250]: Port 10250 is in use", "another program listens"),
+        ("\t[WARNING Port-10250]: Port 10250 is in use\nerror: timed out", ""),
+        (
+            "Error: Get https://r.lan/v2/x/manifests/1: unauthorized: authentication required",
+            "the registry wants a user",
+        ),
+        ("failed to pull image: no basic auth credentials", "the registry wants a user"),
+        ('configmaps "cluster-info" is forbidden: Unauthorized', "the bootstrap token"),
+        (
+            "error decrypting secret data with provided key: cipher: message authentication failed",
+            "the uploaded certificates are of another key",
+        ),
+        (
+            'error downloading certs: Secret "kubeadm-certs" was not found',
+            "the uploaded certificates are gone",
+        ),
+    ],
+)
+def test_a_hint_fits_what_was_said(machine: Machine, said: str, expected: str) -> None:
+    log = machine.write("log", f"{said}\n")
+    ran = machine.source(f"hint_for {log}", "hints")
+    assert ran.returncode == 0
+    assert ran.stdout.startswith(expected)
+    assert bool(ran.stdout) == bool(expected)

@@ -90,6 +90,8 @@ def test_secrets_stay_while_the_window_is_open(alone: Machine) -> None:
     timer = alone.root / "etc/systemd/system/airseed-window.timer"
     assert timer.exists()
     assert ["systemctl", "start", "airseed-window.timer"] in alone.calls
+    marks = [call[-1] for call in alone.called("kubectl") if "annotate" in call]
+    assert marks == ["airseed-window=open"]
     assert (alone.root / "uploaded").exists()
     # its token has expired, so kubeadm's token cleaner took it away
     (alone.root / "uploaded").unlink()
@@ -100,6 +102,15 @@ def test_secrets_stay_while_the_window_is_open(alone: Machine) -> None:
     ran = alone.run("window")
     assert ran.stdout.splitlines()[0] == "all declared control planes have joined"
     assert not timer.exists()
+    check(alone)
+
+
+def test_the_window_can_be_closed_by_hand(alone: Machine) -> None:
+    alone.set(CONTROL_PLANES="k8s01 k8s02")
+    assert alone.run("bootstrap").returncode == 0
+    assert alone.run("window", "close").returncode == 0
+    marks = [call[-1] for call in alone.called("kubectl") if "annotate" in call]
+    assert marks == ["airseed-window=open", "airseed-window-"]
     check(alone)
 
 

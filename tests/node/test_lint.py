@@ -32,7 +32,7 @@ REFUSED = {
         "curl 7.29, lsblk 2.23 don't know it"
     ),
     r"\btar\b.*\s--(sort|zstd)\b": "tar 1.26 does not know it",
-    r"\bsync\s+[^&|;)\s#]": "sync takes no names before coreutils 8.24",
+    r"(?<!-)\bsync\s+[^&|;)\s#]": "sync takes no names before coreutils 8.24",
     r"\bsystemctl\b.*\s--wait\b": "systemd 232 only",
     r"\bss\s+-\w*H": "iproute 4.11: no -H",
     r"\bunshare\b.*--propagation": "util-linux 2.26 only",

@@ -218,6 +218,31 @@ def test_a_cut_transaction_is_completed_and_checked(
     assert not (bundled.state / "yum-runs").exists()
 
 
+@pytest.mark.parametrize("runtime", ["docker", "containerd"])
+def test_images_whose_loading_was_cut_off_are_loaded_again(
+    bundled: Machine, stage: scene_module.Stage, runtime: str
+) -> None:
+    """They are there by their names, but their files may not be."""
+    bundled.set(RUNTIME=runtime)
+    attach(bundled, stage.bundle)
+    assert bundled.run("bootstrap", "images").returncode == 0, bundled.result
+    bundled.write("var/lib/airseed/images-load", "")
+    names = sorted((bundled.root / "images").read_text().splitlines())
+    assert bundled.run("bootstrap", "images").returncode == 0, bundled.result
+    load = (
+        ("docker", "load")
+        if runtime == "docker"
+        else ("ctr", "--namespace", "k8s.io", "images", "import")
+    )
+    assert len(bundled.called(*load)) == 2
+    assert sorted((bundled.root / "images").read_text().splitlines()) == names
+    assert not (bundled.state / "images-load").exists()
+    calls = [call[0] for call in bundled.calls]
+    assert "sync" in calls[calls.index(load[0]) :], "not on disk when the mark goes"
+    assert bundled.run("bootstrap", "images").returncode == 0
+    assert len(bundled.called(*load)) == 2
+
+
 def test_containerd_takes_the_same_subset(bundled: Machine, stage: scene_module.Stage) -> None:
     attach(bundled, stage.bundle)
     bundled.set(RUNTIME="containerd", ROLE="control-plane")

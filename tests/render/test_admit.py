@@ -22,6 +22,7 @@ printf '%s\\n' "$(basename "$0") $*" >>"$RECORD/argv"
 for word; do
     case $word in
     -) cat >"$RECORD/stdin" ;;
+    jsonpath=*airseed-window*) cat "$RECORD/window" 2>/dev/null ;;
     */kubeadm.yaml) cp "$word" "$RECORD/config" && stat -c %a "$word" >"$RECORD/mode" ;;
     esac
 done
@@ -44,7 +45,8 @@ def run(place: Path, text: str, **more: str) -> subprocess.CompletedProcess[str]
     environment = {
         "PATH": f"{place / 'bin'}:{os.environ['PATH']}",
         "RECORD": str(place),
-        "TMPDIR": str(place),
+        "XDG_RUNTIME_DIR": str(place),
+        "AIRSEED_ROOT": str(place),
         "KUBECONFIG": str(place / "admin.conf"),
         **more,
     }
@@ -91,7 +93,8 @@ def test_a_control_plane_gets_the_certificates_too(place: Path) -> None:
     ran = run(place, script(1))
     assert ran.returncode == 0, ran.stderr
     argv = (place / "argv").read_text().splitlines()
-    assert argv[1].startswith(
+    assert argv[1] == "kubectl apply -f -"
+    assert argv[2].startswith(
         "kubeadm init phase upload-certs --upload-certs --skip-certificate-key-print --config "
     )
     assert [*yaml.safe_load_all((place / "config").read_text())] == [
@@ -107,7 +110,29 @@ def test_a_control_plane_gets_the_certificates_too(place: Path) -> None:
         },
     ]
     assert (place / "mode").read_text() == "600\n"
+    assert str(place / "tmp.") in argv[2], "not in memory"
     assert [entry.name for entry in place.glob("tmp.*")] == []
+
+
+def test_kubeadm_need_not_guess_what_the_machine_knows(place: Path) -> None:
+    (place / "etc/airseed").mkdir(parents=True)
+    (place / "etc/airseed/node.env").write_text(
+        "AIRSEED_ADDRESS='fd00::1'\nAIRSEED_CRI_SOCKET='unix:///run/cri.sock'\n"
+    )
+    assert run(place, script(1)).returncode == 0
+    first = next(yaml.safe_load_all((place / "config").read_text()))
+    assert first["localAPIEndpoint"] == {"advertiseAddress": "fd00::1"}
+    assert first["nodeRegistration"] == {"criSocket": "unix:///run/cri.sock"}
+
+
+def test_it_does_not_meddle_with_an_open_window(place: Path) -> None:
+    """The first control planes could not read what is uploaded by another key."""
+    (place / "window").write_text("open")
+    ran = run(place, script(1))
+    assert ran.returncode == 1
+    assert "still awaited, by another certificate key\nhint: wait for them; or" in ran.stderr
+    assert "apply" not in (place / "argv").read_text()
+    assert run(place, script(3)).returncode == 0, "a worker needs no certificates"
 
 
 @pytest.mark.parametrize("number", [1, 3])

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 UNIT = "airseed-bootstrap.service"
 _LATER = f"{files.ETC}/files"
 """Where files wait whose owner or folder is made after all files are written."""
+_LAID = "/var/lib/cloud/instance/airseed-laid"
+"""A file that says that all which cloud-init wrote for this seed is on disk."""
 _ENTRIES = "sections/entries.yaml.j2"
 _FILES = "\nwrite_files:\n"
 _START = (
@@ -57,7 +59,9 @@ def user_data(plan: Plan, node: Node, machine: Machine) -> UserData:
             "users": [_account(user) for user in machine.users],
             "ssh_keys": machine.ssh_keys,
             "files": [_entry(file) for file in laid],
-            "commands": (*commands, *_START),
+            "commands": commands,
+            "start": _START,
+            "laid": _LAID,
         },
     )
     keys.check(text, plan.choice.cloud_init, where=f"user-data of {node.name}")

@@ -86,22 +86,33 @@ is_control_plane() { [ "$AIRSEED_ROLE" != worker ]; }
 put() {
     local path=$1 mode=$2 quick=${3:-} fresh=$1.airseed-new
     [ -d "${path%/*}" ] || mkdir -p "${path%/*}"
-    (umask 077 && if [ -n "$quick" ]; then cat >"$fresh"; else dd of="$fresh" bs=65536 conv=fsync 2>/dev/null; fi)
-    chmod "$mode" "$fresh"
-    mv -f "$fresh" "$path"
+    # errexit does not count where somebody asks how this went
+    if ! (umask 077 && if [ -n "$quick" ]; then cat >"$fresh"; else dd of="$fresh" bs=65536 conv=fsync 2>/dev/null; fi) ||
+        ! chmod "$mode" "$fresh" || ! mv -f "$fresh" "$path"; then
+        rm -f "$fresh"
+        say "error: $path can't be written" >&2
+        return 1
+    fi
 }
 
-# The same, and tell whether that changed anything.
-put_changed() {
-    local path=$1 mode=$2 content
+# The same; a change is noted under NOTE before it is made, and until somebody calls it settled.
+put_noting() {
+    local note=$1 path=$2 mode=$3 content
     content=$(cat && printf x)
     content=${content%x}
     if [ -f "$path" ] && [ "$(cat "$path" && printf x)" = "${content}x" ]; then
         chmod "$mode" "$path"
-        return 1
+        return
     fi
+    note_change "$note"
     printf '%s' "$content" | put "$path" "$mode"
 }
+
+note_change() { mkdir -p "$STATE/changed" && : >"$STATE/changed/$1"; }
+
+is_changed() { [ -e "$STATE/changed/$1" ]; }
+
+settled() { rm -f "$STATE/changed/$1"; }
 
 # Run a command until it works, a second between, for at most SECONDS; show what is waited for.
 wait_until() {

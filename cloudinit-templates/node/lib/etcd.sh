@@ -40,17 +40,26 @@ etcd_has_quorum() {
     return 1
 }
 
-# Remember who the control planes are, while the API server can still tell. ClusterStatus has
-# them up to 1.21, annotations of the API servers' pods later, which joiners can't read: then the
-# endpoint has to do.
+# Remember where the members of etcd are, while the API server can still tell: kubeadm writes it on
+# their pods from 1.18 on, in ClusterStatus up to 1.21. The token may not read pods, but the first leg
+# of the join has made the administrator's kubeconfig. An endpoint may be a load balancer, behind
+# which is no etcd; it is asked last.
 remember_peers() {
+    local seen=$STATE/etcd-pods one
     api GET /api/v1/namespaces/kube-system/configmaps/kubeadm-config
     [ "$API_CODE" = 200 ] || return 1
+    as_admin -n kube-system get pods -l component=etcd \
+        -o 'jsonpath={range .items[*]}{.metadata.annotations.kubeadm\.kubernetes\.io/etcd\.advertise-client-urls}{"\n"}{end}' >"$seen" || return 1
     {
+        while IFS= read -r one; do
+            one=${one#*://}
+            [ -z "$one" ] || { host_of "$one" && printf '\n'; }
+        done <"$seen"
         json_field "$API_BODY" ClusterStatus | sed -n 's/^ *advertiseAddress: *//p' || true
         host_of "$AIRSEED_ENDPOINT"
         printf '\n'
-    } | tr -d "\"'" | grep -vxF "$AIRSEED_ADDRESS" | sort -u >"$ETCD_PEERS" || true
+    } | tr -d "\"'" | grep -vxF "$AIRSEED_ADDRESS" | awk '!seen[$0]++' | put "$ETCD_PEERS" 0644 || return 1
+    rm -f "$seen"
     json_field "$API_BODY" ClusterConfiguration >"$STATE/cluster-configuration"
 }
 

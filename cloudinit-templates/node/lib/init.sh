@@ -9,13 +9,21 @@ etcd_has_data() { [ -d "$R/var/lib/etcd/member" ]; }
 
 # Print what shows that this cluster lives already. All are asked at once: silence takes seconds.
 signs_of_life() {
-    local peer host ours=" $AIRSEED_ADDRESSES $AIRSEED_ADDRESS 127.0.0.1 ::1 $AIRSEED_NODE "
+    local host ours=" $AIRSEED_ADDRESSES $AIRSEED_ADDRESS 127.0.0.1 ::1 $AIRSEED_NODE "
+    peers_live &
+    host=$(host_of "$AIRSEED_ENDPOINT")
+    [ -z "$host" ] || [[ $ours == *" $host "* ]] || api_lives "$host" "${AIRSEED_ENDPOINT##*:}" &
+    wait
+}
+
+# Print what shows it on the other control planes.
+peers_live() {
+    local peer
     for peer in $AIRSEED_PEERS; do
         api_lives "$peer" 6443 &
         etcd_lives "$peer" &
+        kubelet_lives "$peer" &
     done
-    host=$(host_of "$AIRSEED_ENDPOINT")
-    [ -z "$host" ] || [[ $ours == *" $host "* ]] || api_lives "$host" "${AIRSEED_ENDPOINT##*:}" &
     wait
 }
 
@@ -31,18 +39,41 @@ api_lives() {
 # of a declared control plane.
 etcd_lives() { ! speaks_tls "$1" 2380 || printf 'etcd answers at %s:2380\n' "$1"; }
 
+# A kubelet without a cluster ends at once, and only the first control plane can begin one.
+kubelet_lives() { ! speaks_tls "$1" 10250 || printf 'a kubelet answers at %s:10250\n' "$1"; }
+
 # Refuse to make a second cluster. Having seen it alive once is enough: it may be down next time.
 guard() {
-    local seen
+    local seen patience=${AIRSEED_GUARD_PATIENCE:-30}
     if is_stamped lives; then
-        seen="it was seen alive before (remove $STAMPS/lives if you are sure that it is gone for ever)"
-    else
-        seen=$(signs_of_life)
-        [ -n "$seen" ] || return 0
-        stamp_durably lives
+        refuse "it was seen alive before (remove $STAMPS/lives if you are sure that it is gone for ever)"
     fi
-    fail "this cluster lives already, so kubeadm init will not run here: ${seen//$'\n'/; }" \
-        "let this machine join instead: take its old Node and etcd member away, make fresh secrets and a seed for a node that joins"
+    # where all were powered on together, a cluster needs a moment until it shows
+    until seen=$(signs_of_life) && [ -n "$seen" ]; do
+        if [ -z "$AIRSEED_PEERS" ] || [ $(($(now) - ${AIRSEED_NOW_STARTED:-0})) -ge "$patience" ]; then
+            waited
+            return 0
+        fi
+        waiting "a sign that this cluster lives already, till $patience s after the start"
+        sleep 1
+    done
+    stamp_durably lives
+    refuse "$seen"
+}
+
+# Look a last time before others act on what this node says: nobody can have joined it yet.
+guard_again() {
+    local seen
+    seen=$(peers_live)
+    [ -n "$seen" ] || return 0
+    stamp_durably lives
+    clear_control_plane
+    refuse "$seen"
+}
+
+refuse() {
+    fail "this cluster lives already, so kubeadm init will not run here: ${1//$'\n'/; }" \
+        "let this machine join instead: put another control plane above $AIRSEED_NODE in cluster.yaml; on one that runs, kubectl delete node $AIRSEED_NODE and etcdctl member remove what $AIRSEED_NODE was; then airseed secrets --rotate token --rotate certificate-key, airseed seeds --node $AIRSEED_NODE, its admit.sh, and an empty disk for this machine"
 }
 
 # The seed's authority goes to kubeadm's place. Its copy in the seed stays until the point of no
@@ -113,6 +144,10 @@ YAML
 # An etcd that a power cut broke may be thrown away while nobody can have joined, never later.
 start_afresh() {
     say "etcd does not start, and nobody can have joined yet: beginning with an empty one"
+    clear_control_plane
+}
+
+clear_control_plane() {
     systemctl stop kubelet.service
     rm -f "$MANIFESTS"/*.yaml
     stop_containers
@@ -182,10 +217,11 @@ initialise() {
     fi
     place_authority
     if ! { manifests_are_whole etcd kube-apiserver kube-controller-manager kube-scheduler && kubelet_is_configured &&
-        is_kubeconfig "$ADMIN" && api_is_healthy; }; then
+        is_kubeconfig "$ADMIN" && own_api_is_healthy; }; then
         start_control_plane
     fi
     wait_until "the API server to answer" 120 api_is_healthy || fail "the API server does not answer" "journalctl -u kubelet, docker ps -a"
+    is_stamped no-return || guard_again
     admit_others
     stamp_durably joined
 }

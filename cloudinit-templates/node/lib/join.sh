@@ -84,7 +84,7 @@ prepare_and_join() {
     wait_for_certificates
     run_kubeadm '' join --skip-phases=check-etcd,kubelet-start,control-plane-join || fail "kubeadm join failed while preparing" ''
     lease_get control-plane-join
-    remember_peers || fail "the cluster's configuration can't be read (HTTP $API_CODE)" ''
+    remember_peers || fail "the cluster's configuration and its members of etcd can't be read (HTTP $API_CODE)" ''
     run_kubeadm '' join --skip-phases=preflight,control-plane-prepare,control-plane-join || fail "kubeadm join failed while starting kubelet" ''
     write_standby
     keep pki manifests admin.conf controller-manager.conf scheduler.conf kubelet.conf
@@ -158,7 +158,7 @@ go_forward() {
         is_manifest "$MANIFESTS/$name.yaml" || cp -a "$KEEP/manifests/$name.yaml" "$MANIFESTS/$name.yaml"
     done
     start_kubelet
-    wait_until "this node's etcd and API server to come up" "${AIRSEED_FORWARD_PATIENCE:-300}" api_is_healthy ||
+    wait_until "this node's etcd and API server to come up" "${AIRSEED_FORWARD_PATIENCE:-300}" own_api_is_healthy ||
         fail "this node's API server does not come up" \
             "it is a member of etcd and can't go back: journalctl -u kubelet and the containers' logs tell more; the other control planes must run"
     # later versions have no update-status

@@ -101,6 +101,9 @@ manifests_are_whole() {
 
 api_is_healthy() { [ "$(as_admin get --raw /healthz 2>/dev/null)" = ok ]; }
 
+# The same of the one on this machine, whoever answers at the cluster's endpoint.
+own_api_is_healthy() { [ "$(as_admin --server "https://$(bracketed "$AIRSEED_ADDRESS"):6443" get --raw /healthz 2>/dev/null)" = ok ]; }
+
 # Let kubelet run with what it has.
 start_kubelet() {
     systemctl enable kubelet.service

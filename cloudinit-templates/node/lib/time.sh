@@ -4,11 +4,13 @@
 write_chrony() {
     local server
     [ -n "$AIRSEED_NTP" ] || return 0
-    if {
+    {
         for server in $AIRSEED_NTP; do printf 'server %s iburst\n' "$server"; done
         printf 'driftfile /var/lib/chrony/drift\nmakestep 1.0 3\nrtcsync\nlogdir /var/log/chrony\n'
-    } | put_changed "$R/etc/chrony.conf" 0644 && has chronyd; then
+    } | put_noting clock "$R/etc/chrony.conf" 0644
+    if is_changed clock && has chronyd; then
         systemctl restart chronyd.service
+        settled clock
     fi
 }
 

@@ -113,7 +113,6 @@ check_ports
 check_clock
 check_address
 "$LIBEXEC/network"
-mkdir -p "$R/etc/systemd/system"
-cp -f "$LIBEXEC/units/airseed-network.service" "$R/etc/systemd/system/"
+put "$R/etc/systemd/system/airseed-network.service" 0644 <"$LIBEXEC/units/airseed-network.service"
 systemctl daemon-reload
 systemctl enable airseed-network.service

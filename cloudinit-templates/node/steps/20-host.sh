@@ -77,16 +77,20 @@ write_hosts() {
 # Calico's cards are Calico's.
 leave_cards_alone() {
     [ -d "$R/etc/NetworkManager" ] || return 0
-    if printf '[keyfile]\nunmanaged-devices=interface-name:cali*;interface-name:tunl*;interface-name:vxlan.calico\n' |
-        put_changed "$R/etc/NetworkManager/conf.d/airseed.conf" 0644; then
+    printf '[keyfile]\nunmanaged-devices=interface-name:cali*;interface-name:tunl*;interface-name:vxlan.calico\n' |
+        put_noting cards "$R/etc/NetworkManager/conf.d/airseed.conf" 0644
+    if is_changed cards; then
         systemctl reload NetworkManager.service 2>/dev/null || true
+        settled cards
     fi
 }
 
 trust_registry() {
     [ -s "$ETC/registry-ca.pem" ] || return 0
-    if put_changed "$R/etc/pki/ca-trust/source/anchors/airseed-registry.pem" 0644 <"$ETC/registry-ca.pem"; then
+    put_noting trust "$R/etc/pki/ca-trust/source/anchors/airseed-registry.pem" 0644 <"$ETC/registry-ca.pem"
+    if is_changed trust; then
         ! has update-ca-trust || update-ca-trust
+        settled trust
     fi
 }
 

@@ -114,6 +114,8 @@ main() {
     missing=$(missing_packages)
     [ -z "$missing" ] || fail "yum ended well, but did not install: ${missing//$'\n'/ }" \
         "does the bundle have them? airseed inspect --why NAME"
+    # rpm does not wait for the disk
+    sync
     rm -f "$CUT"
 }
 

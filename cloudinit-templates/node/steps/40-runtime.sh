@@ -7,22 +7,20 @@
 . "$LIBEXEC/lib/registry.sh"
 load_environment
 
-CHANGED=''
-
 # Programs read proxies from their unit; a percent sign is special there.
 write_proxy() {
     local file=$R/etc/systemd/system/$1.service.d/airseed-proxy.conf name value
     if [ -z "$AIRSEED_HTTP_PROXY$AIRSEED_HTTPS_PROXY" ]; then
-        [ ! -e "$file" ] || { rm -f "$file" && CHANGED=1; }
+        [ ! -e "$file" ] || { note_change runtime && rm -f "$file"; }
         return 0
     fi
-    if {
+    {
         printf '[Service]\n'
         for name in HTTP_PROXY HTTPS_PROXY NO_PROXY; do
             value=AIRSEED_$name
             [ -z "${!value}" ] || printf 'Environment="%s=%s"\n' "$name" "${!value//%/%%}"
         done
-    } | put_changed "$file" 0644; then CHANGED=1; fi
+    } | put_noting runtime "$file" 0644
 }
 
 configure_docker() {
@@ -31,8 +29,8 @@ configure_docker() {
         # the user's own: it has to agree with kubelet
         grep -q "native.cgroupdriver=$AIRSEED_CGROUP_DRIVER" "$file" ||
             fail "$file does not set native.cgroupdriver=$AIRSEED_CGROUP_DRIVER" "kubelet and docker must have the same cgroup driver: add it to exec-opts"
-    elif put_changed "$file" 0644; then
-        CHANGED=1
+    else
+        put_noting runtime "$file" 0644
     fi <<JSON
 {
   "exec-opts": ["native.cgroupdriver=$AIRSEED_CGROUP_DRIVER"],
@@ -83,7 +81,8 @@ containerd_registry() {
 configure_containerd() {
     local systemd=false
     [ "$AIRSEED_CGROUP_DRIVER" != systemd ] || systemd=true
-    if containerd_configuration "$systemd" >"$STATE/config.toml" && put_changed "$R/etc/containerd/config.toml" 0600 <"$STATE/config.toml"; then CHANGED=1; fi
+    containerd_configuration "$systemd" >"$STATE/config.toml"
+    put_noting runtime "$R/etc/containerd/config.toml" 0600 <"$STATE/config.toml"
     rm -f "$STATE/config.toml"
     printf 'runtime-endpoint: unix://%s\n' "${AIRSEED_CRI_SOCKET#unix://}" | put "$R/etc/crictl.yaml" 0644
 }
@@ -99,8 +98,9 @@ write_proxy "$AIRSEED_RUNTIME"
 place_credentials
 systemctl daemon-reload
 systemctl enable "$AIRSEED_RUNTIME.service" kubelet.service
-if [ -n "$CHANGED" ]; then
+if is_changed runtime; then
     systemctl restart "$AIRSEED_RUNTIME.service"
+    settled runtime
 else
     systemctl start "$AIRSEED_RUNTIME.service"
 fi

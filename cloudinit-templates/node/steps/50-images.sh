@@ -7,6 +7,8 @@
 . "$LIBEXEC/lib/payload.sh"
 load_environment
 
+LOADING=$STATE/images-load
+
 # Give the folder of this role's and machine's subset.
 subset() {
     local role=worker machine
@@ -65,6 +67,19 @@ load() {
     fi
 }
 
+# A power cut while images are loaded leaves some that are there by name, with files that are not.
+forget_images() {
+    local names
+    names=$(awk '{ print $1 }' "$LISTS/loaded")
+    say "loading the images was cut off: beginning again"
+    # shellcheck disable=SC2086 # several names
+    if [ "$AIRSEED_RUNTIME" = docker ]; then
+        docker rmi -f $names 2>&1 | grep -v 'No such image' || true
+    else
+        ctr --namespace k8s.io images rm --sync $names || true
+    fi
+}
+
 main() {
     local part missing
     if [ -n "$AIRSEED_REGISTRY" ]; then
@@ -78,17 +93,22 @@ main() {
     printf 'images/oci-layout\n' >>"$LISTS/images"
     take_payload <"$LISTS/images"
     wanted_images "$BASE/images/$part" >"$LISTS/loaded"
+    [ ! -e "$LOADING" ] || forget_images
     missing=$(missing_images)
     if [ -n "$missing" ]; then
         sed 's/^/images\//' "$BASE/images/$part/blobs" >"$LISTS/blobs"
         waiting "$(wc -l <"$LISTS/loaded") images to be checked and loaded"
         take_payload <"$LISTS/blobs"
+        : >"$LOADING"
         (load "$part")
+        # the runtime does not wait for the disk
+        sync
         waited
         missing=$(missing_images)
     fi
     [ -z "$missing" ] || fail "these images did not arrive in $AIRSEED_RUNTIME: ${missing//$'\n'/ }" \
         "what does its journal say? journalctl -u $AIRSEED_RUNTIME"
+    rm -f "$LOADING"
     drop_payload images
 }
 

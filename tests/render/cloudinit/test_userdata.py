@@ -88,6 +88,7 @@ def test_it_is_a_cloud_config_with_nothing_that_an_old_one_stumbles_over(
         "preserve_hostname",
         "manage_etc_hosts",
         "write_files",
+        "bootcmd",
         "runcmd",
     }
     assert document(ha, any_node)["hostname"] == any_node.name
@@ -143,7 +144,12 @@ def test_the_scripts_are_there_verbatim(ha: Plan, any_node: Node) -> None:
             assert permissions == ("0644" if path.suffix in {".service", ".timer"} else "0755")
             assert owner is None
     assert "/etc/systemd/system/airseed-bootstrap.service" in files
+    laid_down = "/var/lib/cloud/instance/airseed-laid"
+    assert document(ha, any_node)["bootcmd"] == [
+        ["sh", "-c", f"test -e {laid_down} || rm -rf /var/lib/cloud/instance/sem"]
+    ]
     assert document(ha, any_node)["runcmd"] == [
+        ["sh", "-c", f"sync && touch {laid_down} && sync"],
         ["systemctl", "daemon-reload"],
         ["systemctl", "enable", "airseed-bootstrap.service"],
         ["systemctl", "start", "--no-block", "airseed-bootstrap.service"],
@@ -281,7 +287,7 @@ def test_files_of_accounts_that_are_made_later_are_installed_when_they_are_there
     assert files["/etc/airseed/files/0"] == (b"x\n", "0600", None)
     assert files["/etc/airseed/files/1"] == (b"y\n", "0600", None)
     assert files["/srv/z"] == (b"z\n", "0644", "daemon")
-    assert document(plan)["runcmd"][:2] == [
+    assert document(plan)["runcmd"][:2] == [  # before what says that all is on disk
         [
             "install",
             "-D",
