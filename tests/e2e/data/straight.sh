@@ -20,7 +20,7 @@ for name in $AIRSEED_REPOSITORIES; do
     printf '[%s]\nname=%s\nbaseurl=file://%s/yum/%s\ngpgcheck=1\ngpgkey=%s\n\n' "$name" "$name" "$bundle" "$name" "$keys"
 done >/etc/yum.repos.d/straight.repo
 # shellcheck disable=SC2086 # several names
-yum -y --disablerepo='*' $(printf -- '--enablerepo=%s ' $AIRSEED_REPOSITORIES) install $AIRSEED_PACKAGES || exit 1
+yum -y --disablerepo='*' --enablerepo="${AIRSEED_REPOSITORIES// /,}" install $AIRSEED_PACKAGES || exit 1
 systemctl enable --now docker kubelet
 docker load -q -i "$bundle/straight.tar" || exit 1
 
