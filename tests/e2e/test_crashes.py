@@ -76,6 +76,46 @@ def test_a_power_cut_in_each_step(three: Cluster, victim: str, *, torn: bool) ->
     print(f"\n{victim} cut in {len(STEPS)} steps{', torn' if torn else ''}:\n{three.report(began)}")
 
 
+_LAYING = ("cloud-init lays the seed down", "yum begins", "yum writes", "images are loaded")
+_RISING = ("certificates are there", "kubelet has its certificate", "etcd is told to start")
+_WORKS = {
+    "k8s01": (*_LAYING, *_RISING, "the network is applied"),
+    "k8s02": (*_LAYING, *_RISING),
+    "k8s04": (*_LAYING, "kubelet has its certificate"),
+}
+
+
+@pytest.mark.parametrize("victim", NODES)
+def test_a_power_cut_in_the_middle_of_the_work(three: Cluster, victim: str) -> None:
+    """What was not on disk yet comes back empty: programs, units, images, the seed itself."""
+    began = three.start()
+    machine = three.machine(victim)
+    for work in _WORKS[victim]:
+        lost = crashes.cut_at_work(machine, work)
+        print(f"\n{victim} cut when {work}: lost {len(lost)} files, as {', '.join(lost[:4])}")
+        machine.start()
+    _check(three)
+    print(f"\n{victim} cut at work {len(_WORKS[victim])} times:\n{three.report(began)}")
+
+
+def test_a_power_cut_while_the_window_is_open(three: Cluster) -> None:
+    three.start(["k8s01", "k8s04"])
+    three.wait(["k8s01", "k8s04"])
+    first = three.machine("k8s01")
+    timer = first.root / "etc/systemd/system/airseed-window.timer"
+    assert timer.exists()
+    first.kill()
+    crashes.tear(first)
+    first.start()
+    began = three.start(["k8s02"])
+    _check(three)
+    closed = first.root / "var/lib/airseed/stamps/closed"
+    await_moment(closed.exists, "the window's end", patience=180)
+    await_moment(lambda: not timer.exists(), "the end of its timer", patience=30)
+    assert _certificates(three) == {}
+    print(f"\nk8s01 cut while its window was open:\n{three.report(began)}")
+
+
 def test_a_power_cut_between_member_add_and_the_start_of_etcd(three: Cluster) -> None:
     began = three.start()
     joiner = three.machine("k8s02")
@@ -146,3 +186,17 @@ def test_the_first_machine_made_anew_makes_no_second_cluster(three: Cluster) -> 
     time.sleep(20)
     assert again.result["state"] in {"failed", "running"}
     assert not (again.root / "etc/kubernetes/manifests/etcd.yaml").exists()
+
+
+def test_all_come_back_at_once_with_the_first_machine_made_anew(three: Cluster) -> None:
+    """When it looks for the cluster, that one is only just coming up: it must not be the faster."""
+    three.start()
+    _check(three)
+    for machine in three.machines.values():
+        machine.power_off()
+    three.machines.pop("k8s01").wipe()
+    three.start()
+    again = three.machine("k8s01")
+    await_moment(lambda: again.result.get("state") == "failed", "its refusal")
+    assert "this cluster lives already" in again.result["message"]
+    assert not (again.folder / "etcd/member").exists()

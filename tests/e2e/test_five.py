@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,6 +41,19 @@ def test_five_machines_started_at_once_become_a_cluster(cluster: Maker) -> None:
             (first.root / "var/lib/airseed/stamps/closed").exists, "the window's end", patience=180
         )
         assert "kubeadm-certs" not in five.kubectl("-n", "kube-system", "get", "secrets")
+        _check_status(five)
         for machine in five.machines.values():
             leaks.check_logs(five, machine)
             leaks.check_files(five, machine)
+
+
+def _check_status(cluster: Cluster) -> None:
+    """See the operator's table, from what machines recorded and from what their consoles showed."""
+    results = [str(one.root / "var/lib/airseed/result.json") for one in cluster.machines.values()]
+    consoles = [str(one.folder / "console.log") for one in cluster.machines.values()]
+    for files in (results, consoles):
+        rows = json.loads(cluster.airseed("status", *files, "--json"))
+        assert sorted((row["node"], row["state"]) for row in rows) == [
+            (name, "done") for name in cluster.names
+        ]
+    assert "k8s05" in cluster.airseed("status", *results)

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from e2e import upstream
+from e2e import traffic, upstream
 from e2e.crashes import await_moment
 from e2e.ground import DATA
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 REGISTRY = "10.211.55.1:5000"
 WEB = "10.211.55.1:8080"
 HOME = "10.211.55.1:8081"
+PAIR = ["k8s01", "k8s04"]
 
 pytestmark = pytest.mark.e2e
 
@@ -39,6 +40,8 @@ def test_one_machine_becomes_a_cluster(cluster: Maker, payload: str) -> None:
         one.wait()
         one.wait_for_pods()
         print(f"\nsingle, docker, {payload}:\n{one.report(began)}")
+        # without a gateway and a nameserver, too
+        traffic.check_dns(one, "10.96.0.10", "cluster.local", "10.96.0.1")
         (name,) = one.names
         node = json.loads(one.kubectl("get", "node", name, "-o", "json"))
         assert "taints" not in node["spec"]
@@ -86,19 +89,24 @@ def _states(heard: Path) -> list[str]:
     return [json.loads(line)["state"] for line in lines]
 
 
-def test_one_machine_with_containerd(cluster: Maker) -> None:
+def test_a_control_plane_and_a_worker_with_containerd(cluster: Maker) -> None:
     def change(document: dict[str, Any]) -> None:
         document["runtime"] = {"name": "containerd", "version": "1.2.13"}
+        document["nodes"] = [node for node in document["nodes"] if node["name"] in PAIR]
 
-    with cluster("single-containerd") as one:
-        one.describe("single", change)
-        one.prepare()
-        began = one.start()
-        one.wait()
-        one.wait_for_pods()
-        print(f"\nsingle, containerd, baked:\n{one.report(began)}")
-        node = json.loads(one.kubectl("get", "node", *one.names, "-o", "json"))
-        assert node["status"]["nodeInfo"]["containerRuntimeVersion"].startswith("containerd://")
+    with cluster("containerd") as two:
+        two.describe("ha", change)
+        two.prepare()
+        began = two.start()
+        two.wait()
+        two.wait_for_pods()
+        print(f"\ntwo, containerd, baked:\n{two.report(began)}")
+        assert sorted(two.ready()) == PAIR
+        for name in PAIR:
+            node = json.loads(two.kubectl("get", "node", name, "-o", "json"))
+            runtime = node["status"]["nodeInfo"]["containerRuntimeVersion"]
+            assert runtime.startswith("containerd://")
+        traffic.check_dns(two, "10.233.0.10", "cluster.local", "10.233.0.1")
 
 
 def test_one_machine_pulls_its_images_from_an_internal_registry(

@@ -72,8 +72,11 @@ guard_again() {
 }
 
 refuse() {
-    fail "this cluster lives already, so kubeadm init will not run here: ${1//$'\n'/; }" \
-        "let this machine join instead: put another control plane above $AIRSEED_NODE in cluster.yaml; on one that runs, kubectl delete node $AIRSEED_NODE and etcdctl member remove what $AIRSEED_NODE was; then airseed secrets --rotate token --rotate certificate-key, airseed seeds --node $AIRSEED_NODE, its admit.sh, and an empty disk for this machine"
+    local hint
+    hint="let this machine join instead: in cluster.yaml put another control plane above $AIRSEED_NODE; on one that runs, kubectl delete node $AIRSEED_NODE and etcdctl member remove what it was; then airseed secrets --rotate token --rotate certificate-key, airseed seeds --node $AIRSEED_NODE, its admit.sh, and an empty disk for this machine"
+    [ "$(host_of "$AIRSEED_ENDPOINT")" != "$AIRSEED_ADDRESS" ] ||
+        hint="$hint; since its address is the cluster's endpoint, one that runs has to take that over, and this machine needs another"
+    fail "this cluster lives already, so kubeadm init will not run here: ${1//$'\n'/; }" "$hint"
 }
 
 # The seed's authority goes to kubeadm's place. Its copy in the seed stays until the point of no

@@ -22,6 +22,12 @@ _POLL = 0.005
 _FRESH = 15
 """Seconds: what was written in the last ones may not be on disk when the power goes."""
 _FRAGILE = ("var/lib/airseed/stamps", "etc/kubernetes")
+_WORK = (
+    "usr", "opt/cni", "etc/airseed", "etc/docker", "etc/sysctl.d", "etc/systemd", "etc/yum.repos.d",
+    "var/lib/cloud/instances",
+)  # fmt: skip
+"""What cloud-init and the steps write: on disk for sure when a stamp says that they are through."""
+_LAID = "var/lib/cloud/instances/*/airseed-laid"
 
 
 def await_moment(
@@ -36,27 +42,89 @@ def await_moment(
 
 def cut_in_step(machine: Machine, step: str, *, torn: bool = False) -> list[str]:
     """Pull the plug while a step runs; ``torn`` empties what was just written. Name those files."""
+    await_moment(lambda: _is_in(machine, step), f"step {step} of {machine.name}")
+    return _cut(machine, torn=torn)
 
-    def seen() -> bool:
-        result = machine.result
-        finished = {one["name"] for one in result.get("steps", ())}
-        assert step not in finished, f"{machine.name} was through step {step} before it was seen"
-        assert machine.runs, f"{machine.name} went down:\n{machine.console[-2000:]}"
-        return result.get("step") == step
 
-    await_moment(seen, f"step {step} of {machine.name}")
+def cut_at_work(machine: Machine, work: str) -> list[str]:
+    """Pull the plug in the middle of a step's work, and empty what was just written.
+
+    ``work`` is one of :data:`WORKS`. Name the files that were lost.
+    """
+    step, is_now, later = WORKS[work]
+    await_moment(
+        lambda: (not step or _is_in(machine, step)) and is_now(machine), f"{machine.name}: {work}"
+    )
+    time.sleep(later)
+    return _cut(machine, torn=True)
+
+
+def _is_in(machine: Machine, step: str) -> bool:
+    result = machine.result
+    finished = {one["name"] for one in result.get("steps", ())}
+    assert step not in finished, f"{machine.name} was through step {step} before it was seen"
+    assert machine.runs, f"{machine.name} went down:\n{machine.console[-2000:]}"
+    return bool(result.get("step") == step)
+
+
+def _has(path: str) -> Callable[[Machine], bool]:
+    return lambda machine: (machine.root / path).exists()
+
+
+def _is_laid(machine: Machine) -> bool:
+    assert not [*machine.root.glob(_LAID)], "the seed was on disk before it was seen"
+    return (machine.root / "etc/airseed/node.env").exists()
+
+
+WORKS: dict[str, tuple[str, Callable[[Machine], bool], float]] = {
+    "cloud-init lays the seed down": ("", _is_laid, 0),
+    "yum begins": ("packages", _has("var/lib/airseed/yum-runs"), 0.5),
+    "yum writes": ("packages", _has("usr/bin/kubelet"), 0),
+    "images are loaded": ("images", _has("var/lib/airseed/images-load"), 1),
+    "certificates are there": ("kubeadm", _has("etc/kubernetes/pki/sa.pub"), 0),
+    "etcd is told to start": ("kubeadm", _has("etc/kubernetes/manifests/etcd.yaml"), 0.2),
+    "kubelet has its certificate": ("kubeadm", _has("etc/kubernetes/kubelet.conf"), 0.2),
+    "the network is applied": ("addons", _has("var/lib/airseed/manifests"), 0.1),
+}
+"""Moments by name: the step, what is seen then, and how many seconds later the power goes."""
+
+
+def _cut(machine: Machine, *, torn: bool) -> list[str]:
     machine.kill()
-    return [str(path) for path in _tear(machine)] if torn else []
+    return tear(machine) if torn else []
 
 
-def _tear(machine: Machine) -> Iterator[Path]:
-    """Empty the stamps, keys and manifests that were written last."""
+def tear(machine: Machine) -> list[str]:
+    """Empty what was written last on a machine that is off, and name it."""
+    return [str(path) for path in _torn(machine)]
+
+
+def _torn(machine: Machine) -> Iterator[Path]:
+    """Empty stamps, keys and manifests, and work that has no stamp yet.
+
+    By the time of the last change to the file: packages say what its time of writing is.
+    """
     newest = time.time() - _FRESH
-    for top in _FRAGILE:
-        for path in sorted((machine.root / top).rglob("*")):
-            if path.is_file() and not path.is_symlink() and path.stat().st_mtime > newest:
-                path.write_bytes(b"")
-                yield path.relative_to(machine.root)
+    stamps = [*machine.root.glob("var/lib/airseed/stamps/step-*"), *machine.root.glob(_LAID)]
+    stamped = max([newest, *(path.stat().st_ctime for path in stamps)])
+    # what came with the image is in the layers below
+    upper = machine.folder / "upper"
+    for top in (*_FRAGILE, *_WORK):
+        for path in _changed(upper / top, newest if top in _FRAGILE else stamped):
+            place = path.relative_to(upper)
+            (machine.root / place).write_bytes(b"")
+            yield place
+    # docker waits for the disk with its records, but not with the files of images
+    for layer in sorted(machine.folder.glob("docker/overlay2/*/diff")):
+        for path in _changed(layer, stamped):
+            path.write_bytes(b"")
+            yield path.relative_to(machine.folder)
+
+
+def _changed(folder: Path, since: float) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink() and path.stat().st_ctime > since:
+            yield path
 
 
 def cut_between_member_and_etcd(cluster: Cluster, joiner: Machine) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,10 +34,22 @@ def secrets(cluster: Cluster) -> dict[str, str]:
     }
 
 
+def _forms(secret: str) -> list[str]:
+    """Give how a secret may stand in a text: as it is, and in base64 wherever it begins there."""
+    forms = [secret]
+    for offset in range(3):
+        text = base64.b64encode(b"\0" * offset + secret.encode()).decode().rstrip("=")
+        # the first and the last characters have bits of what is around
+        forms.append(text[(0, 2, 3)[offset] : -1])
+    return forms
+
+
 @contextmanager
 def watched(cluster: Cluster) -> Iterator[None]:
     """See that no process of any machine has a secret among its arguments or variables."""
-    needles = {name: value.encode() for name, value in secrets(cluster).items()}
+    needles = {
+        (name, form.encode()) for name, value in secrets(cluster).items() for form in _forms(value)
+    }
     found: set[str] = set()
     over = threading.Event()
     looks = 0
@@ -50,7 +64,7 @@ def watched(cluster: Cluster) -> Iterator[None]:
                         text = (process / name).read_bytes()
                         found.update(
                             f"the {what} in {name}: {text[:80]!r}"
-                            for what, needle in needles.items()
+                            for what, needle in needles
                             if needle in text
                         )
 
@@ -71,17 +85,28 @@ def check_logs(cluster: Cluster, machine: Machine) -> None:
         "bash", "-c", "journalctl --no-pager -o cat; cat /var/log/cloud-init*.log"
     ).stdout
     assert "airseed: step" in logs
-    for what, needle in secrets(cluster).items():
-        assert needle not in logs, f"the {what} is in a log of {machine.name}"
-        assert needle not in machine.console, f"the {what} is on the console of {machine.name}"
+    for what, value in secrets(cluster).items():
+        for needle in _forms(value):
+            assert needle not in logs, f"the {what} is in a log of {machine.name}"
+            assert needle not in machine.console, f"the {what} is on the console of {machine.name}"
 
 
 def check_files(cluster: Cluster, machine: Machine) -> None:
-    """See no secret in any file that was written on the machine, but where Kubernetes keeps it."""
-    for what, needle in secrets(cluster).items():
+    """See no secret in any file that was written on the machine, but where Kubernetes keeps it.
+
+    Neither in its memory's file systems, nor packed by gzip.
+    """
+    kept = machine.folder / "upper/etc/kubernetes/pki"
+    folders = [machine.folder / name for name in ("upper", "kubelet", "docker", "containerd")]
+    for what, value in secrets(cluster).items():
         # as input, since arguments can be seen by everybody
-        folders = [machine.folder / name for name in ("upper", "kubelet", "docker", "containerd")]
-        done = run("grep", "-rlaF", "-f", "-", *folders, check=False, input=f"{needle}\n")
-        kept = machine.folder / "upper/etc/kubernetes/pki"
+        words = "".join(f"{form}\n" for form in _forms(value))
+        done = run("grep", "-rlaF", "-f", "-", *folders, check=False, input=words)
         files = [line for line in done.stdout.splitlines() if not line.startswith(f"{kept}/")]
+        memory = machine.sh("grep", "-srlaF", "-f", "-", "/run", check=False, input=words)
+        files += memory.stdout.splitlines()
+        for packed in (path for folder in folders for path in folder.rglob("*.gz")):
+            with suppress(OSError, EOFError), gzip.open(packed) as file:
+                text = file.read()
+                files += [str(packed) for form in _forms(value) if form.encode() in text]
         assert not files, f"the {what} is on {machine.name}, in {files}"
