@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from builder.formats import terms
 from builder.formats.shape import WRONG, Field, Flag, ListOf, MapOf, MisfitError, Record, Text
 from builder.model.recipe import SCRIPTS, PackageForm, PackedFile
-from builder.model.spec import is_url
+from builder.model.source import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

@@ -41,7 +41,7 @@ from builder.model.platform import Platform
 from builder.model.recipe import Binaries, Builds
 from builder.model.reference import Reference
 from builder.model.signer import Authority
-from builder.model.spec import is_url
+from builder.model.source import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,8 @@ from builder.formats.machine_rules import check_machines, machine_files
 from builder.formats.networks import check_networks
 from builder.formats.shape import WRONG
 from builder.model.platform import EVERY
-from builder.model.spec import API_PORT, is_url
+from builder.model.source import is_url
+from builder.model.spec import API_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from builder.formats import lock as lock_format
 from builder.model.digest import Digest
-from builder.model.spec import is_url
+from builder.model.source import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from builder.formats.shape import MisfitError
 from builder.model.digest import Digest
 from builder.model.reference import Reference
-from builder.model.spec import API_PORT, Endpoint, NodeAddress, Registry, Taint, is_url
+from builder.model.source import is_url
+from builder.model.spec import API_PORT, Endpoint, NodeAddress, Registry, Taint
 
 if TYPE_CHECKING:
     from builder.model.spec import Address, Effect, Subnet

@@ -16,7 +16,7 @@ from builder.model.catalog import ROLES, NotInCatalogError
 from builder.model.choice import choose
 from builder.model.digest import Digest
 from builder.model.recipe import builds_for, recipes
-from builder.model.spec import is_url
+from builder.model.source import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -300,8 +300,3 @@ class Cluster:
 
     def _role(self, node: Node) -> RoleSettings:
         return self.roles.get(node.role, RoleSettings())
-
-
-def is_url(source: str) -> bool:
-    """Tell a URL from a local path; both may stand where a source is asked for."""
-    return source.startswith(("https://", "http://"))

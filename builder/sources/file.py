@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from builder.errors import AirseedError, Fault, FetchError, UnavailableError
 from builder.http import redact
 from builder.model.digest import Digest
-from builder.model.spec import is_url
+from builder.model.source import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -13,7 +13,6 @@ from builder.model.spec import (
     NodeAddress,
     Registry,
     Taint,
-    is_url,
 )
 from builder.model.version import Version
 
@@ -73,13 +72,6 @@ def test_registries_and_taints_and_addresses_as_text() -> None:
     assert str(Taint(key="gpu", value="a100", effect="NoExecute")) == "gpu=a100:NoExecute"
     assert str(address("10.0.0.1")) == "10.0.0.1"
     assert str(NodeAddress(ip=ip_address("10.0.0.1"), prefix=24)) == "10.0.0.1/24"
-
-
-def test_sources_are_urls_or_paths() -> None:
-    assert is_url("https://files.example.com/x")
-    assert is_url("http://files.example.com/x")
-    assert not is_url("https/x")
-    assert not is_url("file:///x")
 
 
 @pytest.mark.parametrize("text", ["1.18.5", "v1.18.5"])

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from builder.model.catalog import OPERATOR, NotInCatalogError, numbers
 from builder.model.demand import operator_images
 from builder.model.reference import Reference
-from builder.model.spec import is_url
+from builder.model.source import is_url
 from builder.model.version import Version
 
 if TYPE_CHECKING:

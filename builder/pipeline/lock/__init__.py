@@ -19,7 +19,7 @@ from builder.formats import lock as lock_format
 from builder.formats import spec as spec_format
 from builder.model.demand import demand
 from builder.model.lock import Lock, Subject
-from builder.model.spec import is_url
+from builder.model.source import is_url
 from builder.pipeline.bundle import kept_beside
 from builder.pipeline.lock import built, files, images, packages, proof, signatures
 from builder.pipeline.lock.changes import Change, compare

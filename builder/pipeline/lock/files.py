@@ -13,7 +13,7 @@ from builder.model.artifact import File
 from builder.model.catalog import ROLES
 from builder.model.demand import Wanted, merged, operator_images
 from builder.model.digest import Digest
-from builder.model.spec import is_url
+from builder.model.source import is_url
 from builder.rpm.keys import Key, load_keys
 from builder.sources import file as file_source
 
