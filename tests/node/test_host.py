@@ -1,0 +1,99 @@
+"""What a machine that shares its kernel can't have of its own: swap and the clock, step by step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Machine
+
+SWAPS = "Filename Type Size Used Priority\n/dev/dm-1 partition 2097148 0 -2\n"
+FSTAB = """/dev/mapper/centos-root / xfs defaults 0 0
+# /dev/sdb1 swap swap defaults 0 0
+/dev/mapper/centos-swap swap swap defaults 0 0
+UUID=1\tnone\tswap\tsw,pri=1\t0\t0
+/srv/swap /srv/swapped none bind 0 0
+"""
+PAST = 1_000_000_000
+"""Seconds since 1970, long before any authority was made."""
+
+
+@pytest.fixture
+def old(machine: Machine) -> Machine:
+    """Give a machine whose clock stands in the past, where waiting takes no time."""
+    authority = machine.authority.folder / "ca.crt"
+    machine.write("etc/airseed/pki/ca.crt", authority.read_bytes())
+    machine.write("etc/airseed/kubeadm.yaml", "kind: JoinConfiguration\n", 0o600)
+    machine.stand_in(
+        "date",
+        'if [ "$*" != +%s ] || [ -e "$R/clock-is-set" ]; then exec /bin/date "$@"; fi\n'
+        'said=$(wc -l <"$R/asked" 2>/dev/null || echo 0)\n'
+        f'echo >>"$R/asked"; echo $(({PAST} + said))',
+    )
+    machine.environment["AIRSEED_CLOCK_PATIENCE"] = "5"
+    return machine
+
+
+def test_swap_is_off_and_stays_off(machine: Machine) -> None:
+    machine.write("proc/swaps", SWAPS)
+    machine.write("etc/fstab", FSTAB)
+    unit = "dev-sdc1.swap loaded active active /dev/sdc1"
+    machine.stand_in("systemctl", f'[[ $* != *--type=swap* ]] || echo "{unit}"')
+    assert machine.run("bootstrap", "host").returncode == 0, machine.result
+    assert machine.called("swapoff") == [["swapoff", "-a"]]
+    assert (machine.root / "etc/fstab").read_text().splitlines() == [
+        "/dev/mapper/centos-root / xfs defaults 0 0",
+        "# /dev/sdb1 swap swap defaults 0 0",
+        "# off for kubelet: /dev/mapper/centos-swap swap swap defaults 0 0",
+        "# off for kubelet: UUID=1\tnone\tswap\tsw,pri=1\t0\t0",
+        "/srv/swap /srv/swapped none bind 0 0",
+    ]
+    # systemd would turn on what no fstab names
+    assert ["systemctl", "mask", "dev-sdc1.swap"] in machine.calls
+    before = (machine.root / "etc/fstab").read_text()
+    assert machine.run("bootstrap", "host").returncode == 0
+    assert (machine.root / "etc/fstab").read_text() == before
+
+
+def test_swap_that_does_not_go_off_is_told(machine: Machine) -> None:
+    machine.write("proc/swaps", SWAPS)
+    machine.stand_in(
+        "swapoff", 'echo "swapoff: /dev/dm-1: swapoff failed: Cannot allocate memory"\nexit 255'
+    )
+    assert machine.run("bootstrap", "host").returncode == 1
+    assert machine.result["step"] == "host"
+    assert "Cannot allocate memory" in machine.result["message"]
+
+
+def test_a_clock_before_the_authority_is_waited_for(old: Machine) -> None:
+    old.stand_in("sleep", '[ "$(wc -l <"$R/asked")" -lt 4 ] || touch "$R/clock-is-set"')
+    assert old.run("bootstrap", "preflight").returncode == 0, old.result
+    (wait,) = old.result["waits"]
+    assert wait["for"].startswith("the clock to be set (it is before the cluster's authority")
+
+
+def test_a_clock_that_nobody_sets_is_told(old: Machine) -> None:
+    assert old.run("bootstrap", "preflight").returncode == 1
+    assert old.result["step"] == "preflight"
+    assert "which is before the cluster's authority was made" in old.result["message"]
+    assert old.result["hint"] == "set the clock, or give NTP servers in cluster.yaml"
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_the_time_servers_are_waited_for_but_not_for_ever(
+    machine: Machine, *, follows: bool
+) -> None:
+    machine.set(NTP="10.0.0.9 10.0.0.10")
+    machine.environment["AIRSEED_CLOCK_PATIENCE"] = "0"
+    machine.stand_in("chronyd", "")
+    state = "Normal" if follows else "Not synchronised"
+    machine.stand_in("chronyc", f'echo "Leap status     : {state}"')
+    assert machine.run("bootstrap", "host").returncode == 0, machine.result
+    written = (machine.root / "etc/chrony.conf").read_text().splitlines()
+    assert written[:2] == ["server 10.0.0.9 iburst", "server 10.0.0.10 iburst"]
+    assert ["systemctl", "restart", "chronyd.service"] in machine.calls
+    ran = machine.source("wait_for_time", "time")
+    assert ran.returncode == 0
+    assert ("does not follow 10.0.0.9 10.0.0.10 yet" in ran.stdout) is not follows
