@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from builder.cli.amounts import size
+from builder.cli.amounts import quantity, size
 from builder.cli.verb import as_json, existing_bundle, verb
 from builder.errors import UsageError
 
@@ -81,10 +81,17 @@ def command(
             voice.json([list(chain.links) for chain in chains])
         else:
             voice.result("\n".join(map(str, chains)))
-    elif as_json:
-        voice.json(_value(lock))
-    else:
-        _show(lock, voice)
+        return
+    missing = inspect.elsewhere(source, lock)
+    if as_json:
+        voice.json(_value(lock) | {"elsewhere": [content.path for content in missing]})
+        return
+    _show(lock, voice)
+    if missing:
+        voice.result(
+            f"\nit is a delta: {quantity(len(missing), 'artifacts')} of "
+            f"{size(sum(content.size for content in missing))} are on the other side already"
+        )
 
 
 def _provenance(bundle: Path, voice: Voice, *, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder.bundle.examine import LOCK_LIMIT
-from builder.bundle.layout import LOCK_PATH
+from builder.bundle.layout import DELTA_PATH, LOCK_PATH
 from builder.bundle.reader import open_bundle
 from builder.errors import UsageError
 from builder.formats import lock as lock_format
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from builder.model.artifact import Artifact, File, Image, Package
+    from builder.model.artifact import Artifact, Content, File, Image, Package
     from builder.model.lock import Lock
     from builder.model.rpm import Nevra
 
@@ -36,6 +36,20 @@ def load(path: Path) -> Lock:
     with open_bundle(path) as bundle:
         text = decode(bundle.read(LOCK_PATH, LOCK_LIMIT), LOCK_PATH)
     return lock_format.parse(text, f"{path}: {LOCK_PATH}")
+
+
+def elsewhere(path: Path, lock: Lock) -> tuple[Content, ...]:
+    """Give what a delta leaves out of its lock's contents; nothing of a lock or a whole bundle.
+
+    Raise VerificationError or StorageError.
+    """
+    if is_lock(path):
+        return ()
+    with open_bundle(path) as bundle:
+        members = bundle.members()
+        if DELTA_PATH not in members:
+            return ()
+        return tuple(content for content in lock.contents if content.path not in members)
 
 
 def is_lock(path: Path) -> bool:

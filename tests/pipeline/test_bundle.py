@@ -141,6 +141,10 @@ def test_a_delta_and_its_base_make_the_whole(scene: Scene, stage: Stage, old: Pa
     verified = scene.run("verify", "delta.tar", "--json")
     assert verified.code == 0
     assert {one["path"] for one in json.loads(verified.out)["elsewhere"]} == {c.path for c in left}
+    assert f"it is a delta: {len(left)} artifacts of " in scene.run("inspect", "delta.tar").out
+    inspected = json.loads(scene.run("inspect", "delta.tar", "--json").out)
+    assert {*inspected["elsewhere"]} == {content.path for content in left}
+    assert json.loads(scene.run("inspect", "old.tar", "--json").out)["elsewhere"] == []
     # the other side, without network: both together are the whole bundle, byte for byte
     offline(scene, "bundle", "delta.tar", "--base", "old.tar", "-o", "bundle.tar")
     assert stage.is_right(scene)
