@@ -218,6 +218,18 @@ def test_a_cut_transaction_is_completed_and_checked(
     assert not (bundled.state / "yum-runs").exists()
 
 
+def test_a_database_that_rpm_cannot_rebuild_is_used_as_it_is(
+    bundled: Machine, stage: scene_module.Stage
+) -> None:
+    attach(bundled, stage.bundle)
+    bundled.write("var/lib/airseed/yum-runs", "")
+    bundled.write("var/lib/rpmrebuilddb.17/Packages", "half")
+    bundled.stand_in("rpm", '[ "$1" != --rebuilddb ] || exit 1')
+    assert bundled.run("bootstrap", "packages").returncode == 0, bundled.result
+    assert "can't be rebuilt" in (bundled.state / "log/packages.log").read_text()
+    assert not list(bundled.root.glob("var/lib/rpmrebuilddb.*"))
+
+
 @pytest.mark.parametrize("runtime", ["docker", "containerd"])
 def test_images_whose_loading_was_cut_off_are_loaded_again(
     bundled: Machine, stage: scene_module.Stage, runtime: str

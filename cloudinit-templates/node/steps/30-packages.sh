@@ -37,7 +37,10 @@ write_repositories() {
 mend_cut_transaction() {
     say "the last installation was cut off: mending it"
     rm -f "$R"/var/lib/rpm/__db.* "$R"/var/lib/rpm/.rpm.lock "$R"/var/run/yum.pid
-    rpm --rebuilddb
+    if ! rpm --rebuilddb; then
+        say "warning: the packages' database can't be rebuilt, going on with what it has"
+        rm -rf "$R"/var/lib/rpmrebuilddb.*
+    fi
     if has yum-complete-transaction; then
         yum-complete-transaction -y --cleanup-only
     else

@@ -262,8 +262,10 @@ class Machine:
             run("mount", "-o", "loop", self._volume, self.folder)
         for name in ("upper", "work", "root", *_BOUND):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
+        # rpm renames the folder of its database, which is a layer's
         options = (
-            f"lowerdir={self.image.layers},upperdir={self.folder}/upper,workdir={self.folder}/work"
+            f"lowerdir={self.image.layers},upperdir={self.folder}/upper,"
+            f"workdir={self.folder}/work,redirect_dir=on"
         )
         run("mount", "-t", "overlay", "overlay", "-o", options, self.root)
         self._mounted = True
