@@ -64,7 +64,7 @@ damaged_packages() {
 # An update that was cut off may leave two versions; the newer one's files are there.
 drop_doubles() {
     local name older
-    rpm -qa --qf '%{NAME}.%{ARCH}\n' | grep -vE '^(kernel|gpg-pubkey)' | sort | uniq -d | while IFS= read -r name; do
+    rpm -qa --qf '%{NAME}.%{ARCH}\n' | sed -E '/^(kernel|gpg-pubkey)/d' | sort | uniq -d | while IFS= read -r name; do
         older=$(rpm -q --last "$name" | awk 'NR > 1 { print $1 }')
         # shellcheck disable=SC2086 # several names
         [ -z "$older" ] || rpm -e --justdb --nodeps --noscripts --notriggers $older
