@@ -61,9 +61,10 @@ YAML
 
 # While the first control planes are awaited, the certificates are uploaded by another key.
 refuse_open_window() {
-    [ "$(kubectl get namespace airseed --ignore-not-found -o 'jsonpath={.metadata.annotations.airseed-window}')" != open ] ||
-        fail "the first control planes of cluster.yaml are still awaited, by another certificate key" \
-            "wait for them; or, on the first node, /usr/libexec/airseed/window close: who is missing then needs an admit.sh, too"
+    local window
+    window=$(kubectl get namespace airseed --ignore-not-found -o 'jsonpath={.metadata.annotations.airseed-window}')
+    [ "$window" != open ] || fail "the first control planes of cluster.yaml are still awaited, by another certificate key" \
+        "wait for them; or, on the first node, /usr/libexec/airseed/window close: who is missing then needs an admit.sh, too; if the first node is lost: kubectl annotate namespace airseed airseed-window-"
 }
 
 main() {

@@ -93,6 +93,8 @@ def test_a_power_cut_in_the_middle_of_the_work(three: Cluster, victim: str) -> N
     for work in _WORKS[victim]:
         lost = crashes.cut_at_work(machine, work)
         print(f"\n{victim} cut when {work}: lost {len(lost)} files, as {', '.join(lost[:4])}")
+        if work == "images are loaded":
+            assert [name for name in lost if name.startswith("docker/overlay2/")]
         machine.start()
     _check(three)
     print(f"\n{victim} cut at work {len(_WORKS[victim])} times:\n{three.report(began)}")
@@ -188,15 +190,29 @@ def test_the_first_machine_made_anew_makes_no_second_cluster(three: Cluster) -> 
     assert not (again.root / "etc/kubernetes/manifests/etcd.yaml").exists()
 
 
-def test_all_come_back_at_once_with_the_first_machine_made_anew(three: Cluster) -> None:
-    """When it looks for the cluster, that one is only just coming up: it must not be the faster."""
+@pytest.mark.parametrize("ahead", [False, True], ids=["empty", "installed"])
+def test_all_come_back_at_once_with_the_first_machine_made_anew(
+    three: Cluster, *, ahead: bool
+) -> None:
+    """When it looks for the cluster, that one is only just coming up: it must not be the faster.
+
+    With ``ahead`` it has all that it needs on its disk, and only kubeadm is left to run.
+    """
     three.start()
     _check(three)
     for machine in three.machines.values():
         machine.power_off()
     three.machines.pop("k8s01").wipe()
-    three.start()
     again = three.machine("k8s01")
+    if ahead:
+        again.start()
+        cut_in_step(again, "kubeadm")
+        assert not (again.folder / "etcd/member").exists()
+    three.start()
     await_moment(lambda: again.result.get("state") == "failed", "its refusal")
     assert "this cluster lives already" in again.result["message"]
+    # what it had begun by then is gone
+    assert not (again.folder / "etcd/member").exists()
+    assert not [*again.root.glob("etc/kubernetes/*.conf")]
+    time.sleep(20)
     assert not (again.folder / "etcd/member").exists()

@@ -473,11 +473,6 @@ def test_back_only_with_quorum_and_without_membership(second: Machine, etcd: Api
     assert len(second.called("kubeadm", "reset")) == 1
 
 
-def guard(machine: Machine) -> tuple[int, str]:
-    ran = machine.source("guard", "tls", "init")
-    return ran.returncode, ran.stdout
-
-
 def test_a_living_cluster_is_never_initialised_again(first: Machine, api: Api) -> None:
     first.set(ENDPOINT=f"127.0.0.1:{api.port}", ADDRESS="10.0.0.1")
     first.set(ADDRESSES="10.0.0.1")
@@ -486,7 +481,7 @@ def test_a_living_cluster_is_never_initialised_again(first: Machine, api: Api) -
     assert ran.returncode == 1
     assert f"an API server of this cluster answers at 127.0.0.1:{api.port}" in ran.stdout
     # once is enough: it may be down the next time
-    assert guard(first)[0] == 1
+    assert first.source("initialise", *PARTS).returncode == 1
     assert first.called("kubeadm") == []
 
 
@@ -519,8 +514,9 @@ def test_a_kubelet_elsewhere_is_a_sign_of_life(first: Machine, api: Api) -> None
 def test_the_guard_gives_the_others_a_moment(first: Machine) -> None:
     """Where all were powered on together, the cluster shows only at the third look."""
     first.set(PEERS="10.0.0.2 10.0.0.3")
+    first.write("proc/uptime", "59.99 100.0\n")
     looks = "signs_of_life() { echo . >>$R/looks; [ $(wc -l <$R/looks) -lt 3 ] || echo alive; }"
-    first.environment |= {"AIRSEED_GUARD_PATIENCE": "60", "AIRSEED_NOW_STARTED": "9999999999"}
+    first.environment["AIRSEED_GUARD_PATIENCE"] = "60"
     ran = first.source(f"{looks}; guard", "tls", "init")
     assert ran.returncode == 1
     assert "this cluster lives already, so kubeadm init will not run here: alive" in ran.stdout
@@ -528,25 +524,59 @@ def test_the_guard_gives_the_others_a_moment(first: Machine) -> None:
     assert (first.root / "looks").read_text() == ".\n" * 3
 
 
-def test_the_guard_keeps_nobody_waiting_for_ever(first: Machine) -> None:
-    first.set(PEERS="10.0.0.2")
-    first.environment |= {"AIRSEED_GUARD_PATIENCE": "1", "AIRSEED_NOW_STARTED": "1000"}
-    ran = first.source("signs_of_life() { :; }; guard; echo went on", "tls", "init")
+@pytest.mark.parametrize(("peers", "up"), [("10.0.0.2", "60.00"), ("", "1.00")])
+def test_the_guard_keeps_nobody_waiting_for_ever(first: Machine, peers: str, up: str) -> None:
+    first.set(PEERS=peers)
+    first.write("proc/uptime", f"{up} 100.0\n")
+    first.environment["AIRSEED_GUARD_PATIENCE"] = "60"
+    ran = first.source("signs_of_life() { echo >>$R/looks; }; guard; echo went on", "tls", "init")
     assert (ran.returncode, ran.stdout) == (0, "went on\n")
+    assert (first.root / "looks").read_text() == "\n"
+
+
+PARTS = "tls", "api", "lease", "etcd", "kubeadm", "registry", "init"
+SHOWS = "peers_live() { [ ! -d $R/var/lib/etcd/member ] || echo alive; }; initialise"
+
+
+def check_withdrawn(machine: Machine) -> None:
+    """See nothing left that could act in the cluster that lives."""
+    assert not (machine.root / "var/lib/etcd/member").exists()
+    assert list((machine.root / "etc/kubernetes/manifests").glob("*")) == []
+    assert list((machine.root / "etc/kubernetes").glob("*.conf")) == []
+    assert not (machine.root / "etc/kubernetes/pki").exists()
+    assert not (machine.root / "uploaded").exists()
+    assert not (machine.state / "stamps/no-return").exists()
 
 
 def test_a_cluster_that_shows_while_kubeadm_runs_is_left_alone(first: Machine) -> None:
     """The last look comes before anybody else could act on what this node says."""
-    first.set(PEERS="10.0.0.2", PACKAGES="")
-    script = "peers_live() { [ ! -d $R/var/lib/etcd/member ] || echo alive; }; initialise"
-    libraries = "tls", "api", "lease", "etcd", "kubeadm", "registry", "init"
-    ran = first.source(script, *libraries)
+    first.set(PEERS="10.0.0.2")
+    ran = first.source(SHOWS, *PARTS)
     assert ran.returncode == 1
     assert "this cluster lives already" in ran.stdout
-    assert not (first.root / "var/lib/etcd/member").exists()
-    assert list((first.root / "etc/kubernetes/manifests").glob("*")) == []
-    assert not (first.root / "uploaded").exists()
-    assert ["systemctl", "stop", "kubelet.service"] in first.calls
+    check_withdrawn(first)
+    assert ["systemctl", "disable", "kubelet.service"] in first.calls
+    # nothing of it went to the endpoint, where the other one may have answered
+    (leg,) = (call for call in first.called("kubeadm", "init") if "phase" not in call)
+    assert "--skip-phases=upload-config,upload-certs," in " ".join(leg)
     # and it stays so, whether or not the others answer next time
-    again = first.source("initialise", *libraries)
+    again = first.source("initialise", *PARTS)
     assert (again.returncode, "it was seen alive before" in again.stdout) == (1, True)
+
+
+def test_a_cut_in_the_withdrawal_does_not_open_the_door(first: Machine) -> None:
+    """Once the cluster was seen alive, nothing but the withdrawal comes next."""
+    first.set(PEERS="10.0.0.2")
+    assert first.source(f"withdraw() {{ kill -9 $$; }}; {SHOWS}", *PARTS).returncode < 0
+    assert (first.root / "var/lib/etcd/member").exists()
+    # the others are silent now
+    assert first.source("peers_live() { :; }; initialise", *PARTS).returncode == 1
+    check_withdrawn(first)
+
+
+def test_containers_that_cannot_be_removed_do_not_either(first: Machine) -> None:
+    first.set(PEERS="10.0.0.2")
+    first.stand_in("docker", 'case "$1" in ps) echo 17 ;; rm) exit 1 ;; esac')
+    assert first.source(SHOWS, *PARTS).returncode == 1
+    assert ["docker", "rm", "-f", "17"] in first.calls
+    check_withdrawn(first)

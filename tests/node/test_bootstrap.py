@@ -168,13 +168,15 @@ def test_secrets_do_not_reach_logs(alone: Machine) -> None:
     alone.write(
         "etc/airseed/before.sh",
         f"echo kubeadm join --token {token} --certificate-key {'5f' * 32}\n"
-        f"echo {token} {token},{token}\n",
+        f"echo {token} {token},{token}.\n"
+        f"echo 'certificateKey: \"{'5f' * 32}\"'\n",
     )
     ran = alone.run("bootstrap")
     kept = (alone.state / "log/before.log").read_text()
     assert kept == (
         "kubeadm join --token abcdef.[hidden] --certificate-key [hidden]\n"
-        "abcdef.[hidden] abcdef.[hidden],abcdef.[hidden]\n"
+        "abcdef.[hidden] abcdef.[hidden],abcdef.[hidden].\n"
+        'certificateKey: "[hidden]"\n'
     )
     assert token not in ran.stdout + (alone.root / "journal").read_text()
 
@@ -221,7 +223,7 @@ def test_a_disk_that_is_full_leaves_the_old_file(machine: Machine) -> None:
     ran = machine.source('if printf half | put "$R/etc/some" 0644; then echo wrong; fi')
     assert ran.stdout == f"error: {machine.root}/etc/some can't be written\n"
     assert (machine.root / "etc/some").read_text() == "old\n"
-    assert not (machine.root / "etc/some.airseed-new").exists()
+    assert not (machine.root / "etc/.some.airseed-new").exists()
     ran = machine.source('printf half | put_noting it "$R/etc/some" 0644; echo went on')
     assert (ran.returncode, "went on" in ran.stdout) == (1, False)
 
@@ -262,3 +264,17 @@ def test_a_hint_fits_what_was_said(machine: Machine, said: str, expected: str) -
     assert ran.returncode == 0
     assert ran.stdout.startswith(expected)
     assert bool(ran.stdout) == bool(expected)
+
+
+def test_a_step_during_which_the_clock_is_set_back_is_done(machine: Machine) -> None:
+    assert machine.source("stamp step-x key -3600; is_stamped step-x key").returncode == 0
+
+
+def test_a_disk_without_any_room_is_told_all_the_same(alone: Machine) -> None:
+    """Nothing can be written: not result.json, not what bash keeps for a here-document."""
+    alone.stand_in("kubeadm", "echo 'write: No space left on device'; touch $R/full; exit 1")
+    alone.stand_in("chmod", '[ ! -e "$R/full" ] && exec /bin/chmod "$@"')
+    ran = alone.run("bootstrap", "kubeadm")
+    assert ran.returncode == 1
+    assert "airseed: step kubeadm failed" in ran.stdout
+    assert "airseed: hint: the disk is full" in ran.stdout

@@ -230,29 +230,53 @@ def test_a_database_that_rpm_cannot_rebuild_is_used_as_it_is(
     assert not list(bundled.root.glob("var/lib/rpmrebuilddb.*"))
 
 
-@pytest.mark.parametrize("runtime", ["docker", "containerd"])
-def test_images_whose_loading_was_cut_off_are_loaded_again(
+STORES = {
+    "docker": ("image", "overlay2"),
+    "containerd": ("io.containerd.metadata.v1.bolt", "io.containerd.snapshotter.v1.overlayfs"),
+}
+LOADS = {
+    "docker": ("docker", "load"),
+    "containerd": ("ctr", "--namespace", "k8s.io", "images", "import"),
+}
+
+
+@pytest.mark.parametrize("runtime", STORES)
+def test_images_whose_loading_was_cut_off_are_loaded_into_an_empty_store(
     bundled: Machine, stage: scene_module.Stage, runtime: str
 ) -> None:
-    """They are there by their names, but their files may not be."""
+    """Layers outlive their images, and would be taken for good with files that are empty."""
     bundled.set(RUNTIME=runtime)
     attach(bundled, stage.bundle)
     assert bundled.run("bootstrap", "images").returncode == 0, bundled.result
-    bundled.write("var/lib/airseed/images-load", "")
     names = sorted((bundled.root / "images").read_text().splitlines())
+    bundled.write("var/lib/airseed/images-load", "")
+    for part in STORES[runtime]:
+        bundled.write(f"var/lib/{runtime}/{part}/layer/file", "")
+    (bundled.root / "images").write_text("")
     assert bundled.run("bootstrap", "images").returncode == 0, bundled.result
-    load = (
-        ("docker", "load")
-        if runtime == "docker"
-        else ("ctr", "--namespace", "k8s.io", "images", "import")
-    )
-    assert len(bundled.called(*load)) == 2
+    for part in STORES[runtime]:
+        assert not list((bundled.root / f"var/lib/{runtime}").glob(f"{part}*"))
+    assert len(bundled.called(*LOADS[runtime])) == 2
     assert sorted((bundled.root / "images").read_text().splitlines()) == names
     assert not (bundled.state / "images-load").exists()
     calls = [call[0] for call in bundled.calls]
-    assert "sync" in calls[calls.index(load[0]) :], "not on disk when the mark goes"
+    assert "sync" in calls[calls.index(LOADS[runtime][0]) :], "not on disk when the mark goes"
     assert bundled.run("bootstrap", "images").returncode == 0
-    assert len(bundled.called(*load)) == 2
+    assert len(bundled.called(*LOADS[runtime])) == 2
+
+
+@pytest.mark.parametrize("runtime", STORES)
+def test_a_store_with_containers_is_not_emptied(
+    bundled: Machine, stage: scene_module.Stage, runtime: str
+) -> None:
+    bundled.set(RUNTIME=runtime)
+    attach(bundled, stage.bundle)
+    bundled.write("var/lib/airseed/images-load", "")
+    bundled.write("containers", "17\n")
+    bundled.write(f"var/lib/{runtime}/{STORES[runtime][0]}/layer/file", "")
+    assert bundled.run("bootstrap", "images").returncode == 1
+    assert f"{runtime} has containers already" in bundled.result["message"]
+    assert (bundled.root / f"var/lib/{runtime}/{STORES[runtime][0]}/layer/file").exists()
 
 
 def test_containerd_takes_the_same_subset(bundled: Machine, stage: scene_module.Stage) -> None:

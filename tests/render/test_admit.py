@@ -22,7 +22,7 @@ printf '%s\\n' "$(basename "$0") $*" >>"$RECORD/argv"
 for word; do
     case $word in
     -) cat >"$RECORD/stdin" ;;
-    jsonpath=*airseed-window*) cat "$RECORD/window" 2>/dev/null ;;
+    jsonpath=*airseed-window*) cat "$RECORD/window" 2>/dev/null || true ;;
     */kubeadm.yaml) cp "$word" "$RECORD/config" && stat -c %a "$word" >"$RECORD/mode" ;;
     esac
 done

@@ -22,6 +22,7 @@ _LATER = f"{files.ETC}/files"
 """Where files wait whose owner or folder is made after all files are written."""
 _LAID = "/var/lib/cloud/instance/airseed-laid"
 """A file that says that all which cloud-init wrote for this seed is on disk."""
+_WANTED = f"/etc/systemd/system/multi-user.target.wants/{UNIT}"
 _ENTRIES = "sections/entries.yaml.j2"
 _FILES = "\nwrite_files:\n"
 _START = (
@@ -62,6 +63,7 @@ def user_data(plan: Plan, node: Node, machine: Machine) -> UserData:
             "commands": commands,
             "start": _START,
             "laid": _LAID,
+            "wanted": _WANTED,
         },
     )
     keys.check(text, plan.choice.cloud_init, where=f"user-data of {node.name}")

@@ -79,15 +79,27 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 now() { date +%s; }
 
+# Seconds since power-on: nobody sets this clock.
+clock() {
+    local seconds
+    if [ -r "$R/proc/uptime" ]; then
+        read -r seconds _ <"$R/proc/uptime"
+        printf '%s' "${seconds%.*}"
+    else
+        now
+    fi
+}
+
 is_control_plane() { [ "$AIRSEED_ROLE" != worker ]; }
 
 # Write standard input to PATH with MODE, whole or not at all. dd is the only command of CentOS 7
 # that can wait until one file's data is on disk (its sync takes no names); QUICK does not wait.
 put() {
-    local path=$1 mode=$2 quick=${3:-} fresh=$1.airseed-new
+    # kubelet takes every file of its manifests' folder but those with a dot in front
+    local path=$1 mode=$2 quick=${3:-} fresh=${1%/*}/.${1##*/}.airseed-new
     [ -d "${path%/*}" ] || mkdir -p "${path%/*}"
     # errexit does not count where somebody asks how this went
-    if ! (umask 077 && if [ -n "$quick" ]; then cat >"$fresh"; else dd of="$fresh" bs=65536 conv=fsync 2>/dev/null; fi) ||
+    if ! (umask 077 && if [ -n "$quick" ]; then cat >"$fresh"; else dd of="$fresh" bs=65536 conv=fsync status=none; fi) ||
         ! chmod "$mode" "$fresh" || ! mv -f "$fresh" "$path"; then
         rm -f "$fresh"
         say "error: $path can't be written" >&2
@@ -118,10 +130,10 @@ settled() { rm -f "$STATE/changed/$1"; }
 wait_until() {
     local what=$1 limit=$2 begun
     shift 2
-    begun=$(now)
+    begun=$(clock)
     until "$@"; do
         waiting "$what"
-        if [ $(($(now) - begun)) -ge "$limit" ]; then
+        if [ $(($(clock) - begun)) -ge "$limit" ]; then
             waited
             return 1
         fi

@@ -2,7 +2,8 @@
 # The first control plane: never a second cluster, and never back once others may have joined.
 # Sourced.
 
-readonly PHASES_AFTER=upload-certs,mark-control-plane,bootstrap-token,addon
+# among them what goes to the endpoint, where somebody else may answer yet
+readonly PHASES_AFTER=upload-config,upload-certs,mark-control-plane,bootstrap-token,addon
 readonly PHASES_BEFORE=preflight,certs,kubeconfig,kubelet-start,control-plane,etcd
 
 etcd_has_data() { [ -d "$R/var/lib/etcd/member" ]; }
@@ -42,21 +43,11 @@ etcd_lives() { ! speaks_tls "$1" 2380 || printf 'etcd answers at %s:2380\n' "$1"
 # A kubelet without a cluster ends at once, and only the first control plane can begin one.
 kubelet_lives() { ! speaks_tls "$1" 10250 || printf 'a kubelet answers at %s:10250\n' "$1"; }
 
-# Refuse to make a second cluster. Having seen it alive once is enough: it may be down next time.
+# Refuse to make a second cluster.
 guard() {
-    local seen patience=${AIRSEED_GUARD_PATIENCE:-30}
-    if is_stamped lives; then
-        refuse "it was seen alive before (remove $STAMPS/lives if you are sure that it is gone for ever)"
-    fi
-    # where all were powered on together, a cluster needs a moment until it shows
-    until seen=$(signs_of_life) && [ -n "$seen" ]; do
-        if [ -z "$AIRSEED_PEERS" ] || [ $(($(now) - ${AIRSEED_NOW_STARTED:-0})) -ge "$patience" ]; then
-            waited
-            return 0
-        fi
-        waiting "a sign that this cluster lives already, till $patience s after the start"
-        sleep 1
-    done
+    local seen
+    seen=$(look_for_life signs_of_life)
+    [ -n "$seen" ] || return 0
     stamp_durably lives
     refuse "$seen"
 }
@@ -64,11 +55,31 @@ guard() {
 # Look a last time before others act on what this node says: nobody can have joined it yet.
 guard_again() {
     local seen
-    seen=$(peers_live)
+    seen=$(look_for_life peers_live)
     [ -n "$seen" ] || return 0
     stamp_durably lives
-    clear_control_plane
+    withdraw
     refuse "$seen"
+}
+
+# Print what LOOK shows. Where all were powered on together, a cluster needs a moment until it does.
+look_for_life() {
+    local look=$1 seen patience=${AIRSEED_GUARD_PATIENCE:-60}
+    until seen=$("$look") && [ -n "$seen" ]; do
+        if [ -z "$AIRSEED_PEERS" ] || [ "$(clock)" -ge "$patience" ]; then break; fi
+        waiting "a sign that this cluster lives already, till $patience s after power-on" >&2
+        sleep 1
+    done
+    waited
+    printf '%s' "$seen"
+}
+
+# Take back what this machine has begun. Whatever remains could act in the cluster that lives.
+withdraw() {
+    systemctl disable kubelet.service || true
+    clear_control_plane
+    rm -f "$KUBERNETES"/*.conf
+    rm -rf "${PKI:?}" "${KEEP:?}"
 }
 
 refuse() {
@@ -101,13 +112,18 @@ place_authority() {
     fi
 }
 
-# The namespace in which nodes agree on who joins next, open to whoever has the bootstrap token.
+# The namespace in which nodes agree on who joins next, open to whoever has the bootstrap token. Its
+# annotation is for admit.sh, which would upload certificates by another key.
 open_agreement() {
+    local window=closed
+    ! grep -q '^certificateKey:' "$SEED" || window=open
     as_admin apply -f - <<YAML
 apiVersion: v1
 kind: Namespace
 metadata:
   name: airseed
+  annotations:
+    airseed-window: $window
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
@@ -160,13 +176,13 @@ clear_control_plane() {
 stop_containers() {
     local names
     if [ "$AIRSEED_RUNTIME" = docker ]; then
-        names=$(docker ps -q --filter name=k8s_)
+        names=$(docker ps -q --filter name=k8s_) || names=''
         # shellcheck disable=SC2086 # several names
-        [ -z "$names" ] || docker rm -f $names >/dev/null
+            [ -z "$names" ] || docker rm -f $names >/dev/null || true
     else
         names=$(crictl pods -q 2>/dev/null) || names=''
         # shellcheck disable=SC2086
-        [ -z "$names" ] || crictl stopp $names >/dev/null
+        [ -z "$names" ] || crictl stopp $names >/dev/null || true
     fi
 }
 
@@ -213,6 +229,11 @@ admit_others() {
 
 initialise() {
     ! is_stamped joined || return 0
+    # once is enough: it may be down the next time
+    if is_stamped lives && ! is_stamped no-return; then
+        withdraw
+        refuse "it was seen alive before (remove $STAMPS/lives if you are sure that it is gone for ever)"
+    fi
     etcd_has_data || is_stamped no-return || guard
     if is_stamped no-return && ! etcd_has_data; then
         fail "etcd's data are gone, and others may have joined this cluster already" \

@@ -62,9 +62,9 @@ lease_get() {
             seen=''
             waiting "the API server to give the lease to join"
         elif [ "$LEASE_SEEN" != "$seen" ]; then
-            seen=$LEASE_SEEN since=$(now)
+            seen=$LEASE_SEEN since=$(clock)
             waiting "$LEASE_HOLDER to finish joining: control planes join one at a time"
-        elif [ $(($(now) - since)) -ge "$LEASE_SECONDS" ]; then
+        elif [ $(($(clock) - since)) -ge "$LEASE_SECONDS" ]; then
             say "$LEASE_HOLDER has not renewed its lease for $LEASE_SECONDS seconds: taking it over"
             ! lease_replace "$name" "$seen" || break
             seen=''

@@ -24,13 +24,13 @@ report() {
         printf '"steps": [%s],\n' "$(stamps_json)"
         printf '"waits": [%s],\n' "$(waits_json)"
         printf '"lines": %s\n}\n' "$(json_lines "${RESULT_LINES:-/nonexistent}" 20)"
-    } | put "$STATE/result.json" 0644 quick
+    } | put "$STATE/result.json" 0644 quick || true
     {
         printf 'state: %s\nstep: %s (attempt %s)\n' "$state" "${AIRSEED_NOW_STEP:-}" "${AIRSEED_NOW_ATTEMPT:-1}"
         [ -z "$waiting" ] || printf 'waiting for %s\n' "$waiting"
         [ -z "$message" ] || printf 'error: %s\n' "$message"
         [ -z "$hint" ] || printf 'hint: %s\n' "$hint"
-    } | clean | put "$STATE/status.txt" 0644 quick
+    } | clean | put "$STATE/status.txt" 0644 quick || true
     phone_home
 }
 

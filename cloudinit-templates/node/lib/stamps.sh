@@ -14,7 +14,10 @@ environment_digest() {
 
 # Stamp NAME; a KEY must be the same when it is read, SECONDS is how long it took.
 stamp() {
-    printf 'airseed 1 %s %s %d %d .\n' "$1" "${2:--}" "${3:-0}" "$(now)" | put "$STAMPS/$1" 0644
+    local seconds=${3:-0}
+    # somebody may have set the clock back
+    [ "$seconds" -ge 0 ] || seconds=0
+    printf 'airseed 1 %s %s %d %d .\n' "$1" "${2:--}" "$seconds" "$(now)" | put "$STAMPS/$1" 0644
 }
 
 # Tell whether NAME is stamped (with KEY).

@@ -111,6 +111,7 @@ main() {
         repair
     else
         : >"$CUT"
+        sync
         # shellcheck disable=SC2086 # several names
         run_yum install $AIRSEED_PACKAGES
     fi

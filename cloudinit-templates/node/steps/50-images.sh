@@ -67,17 +67,32 @@ load() {
     fi
 }
 
-# A power cut while images are loaded leaves some that are there by name, with files that are not.
-forget_images() {
-    local names
-    names=$(awk '{ print $1 }' "$LISTS/loaded")
-    say "loading the images was cut off: beginning again"
-    # shellcheck disable=SC2086 # several names
+# A power cut while images are loaded leaves layers with files that are not on disk. They outlive the
+# images that they are for, and would be taken for good: the runtime begins with an empty store.
+empty_store() {
+    local top part
+    say "loading the images was cut off: beginning with an empty store"
     if [ "$AIRSEED_RUNTIME" = docker ]; then
-        docker rmi -f $names 2>&1 | grep -v 'No such image' || true
+        [ -z "$(docker ps -aq)" ] || refuse_store
+        top=$(docker info --format '{{.DockerRootDir}}')
+        set -- image overlay2
     else
-        ctr --namespace k8s.io images rm --sync $names || true
+        [ -z "$(ctr --namespace k8s.io containers ls -q)" ] || refuse_store
+        top=/var/lib/containerd
+        set -- io.containerd.metadata.v1.bolt io.containerd.content.v1.content io.containerd.snapshotter.v1.overlayfs
     fi
+    systemctl stop "$AIRSEED_RUNTIME.service"
+    for part; do
+        [ ! -e "$R$top/$part" ] || { rm -rf "$R$top/$part.airseed-old" && mv "$R$top/$part" "$R$top/$part.airseed-old"; }
+    done
+    systemctl start "$AIRSEED_RUNTIME.service"
+    for part; do rm -rf "$R$top/$part.airseed-old"; done
+    wait_until "$AIRSEED_RUNTIME to answer" 90 present_images >/dev/null || fail "$AIRSEED_RUNTIME does not answer" "journalctl -u $AIRSEED_RUNTIME says why"
+}
+
+refuse_store() {
+    fail "loading the images was cut off, and $AIRSEED_RUNTIME has containers already" \
+        "its layers may lack files: remove the containers, or rm $LOADING if you know better"
 }
 
 main() {
@@ -93,13 +108,14 @@ main() {
     printf 'images/oci-layout\n' >>"$LISTS/images"
     take_payload <"$LISTS/images"
     wanted_images "$BASE/images/$part" >"$LISTS/loaded"
-    [ ! -e "$LOADING" ] || forget_images
+    [ ! -e "$LOADING" ] || empty_store
     missing=$(missing_images)
     if [ -n "$missing" ]; then
         sed 's/^/images\//' "$BASE/images/$part/blobs" >"$LISTS/blobs"
         waiting "$(wc -l <"$LISTS/loaded") images to be checked and loaded"
         take_payload <"$LISTS/blobs"
         : >"$LOADING"
+        sync
         (load "$part")
         # the runtime does not wait for the disk
         sync

@@ -145,8 +145,13 @@ def test_the_scripts_are_there_verbatim(ha: Plan, any_node: Node) -> None:
             assert owner is None
     assert "/etc/systemd/system/airseed-bootstrap.service" in files
     laid_down = "/var/lib/cloud/instance/airseed-laid"
+    wanted = "/etc/systemd/system/multi-user.target.wants/airseed-bootstrap.service"
     assert document(ha, any_node)["bootcmd"] == [
-        ["sh", "-c", f"test -e {laid_down} || rm -rf /var/lib/cloud/instance/sem"]
+        [
+            "sh",
+            "-c",
+            f"test -e {laid_down} && test -e {wanted} || rm -rf /var/lib/cloud/instance/sem",
+        ]
     ]
     assert document(ha, any_node)["runcmd"] == [
         ["sh", "-c", f"sync && touch {laid_down} && sync"],

@@ -43,7 +43,8 @@ def await_moment(
 def cut_in_step(machine: Machine, step: str, *, torn: bool = False) -> list[str]:
     """Pull the plug while a step runs; ``torn`` empties what was just written. Name those files."""
     await_moment(lambda: _is_in(machine, step), f"step {step} of {machine.name}")
-    return _cut(machine, torn=torn)
+    machine.kill()
+    return tear(machine) if torn else []
 
 
 def cut_at_work(machine: Machine, work: str) -> list[str]:
@@ -56,7 +57,10 @@ def cut_at_work(machine: Machine, work: str) -> list[str]:
         lambda: (not step or _is_in(machine, step)) and is_now(machine), f"{machine.name}: {work}"
     )
     time.sleep(later)
-    return _cut(machine, torn=True)
+    machine.kill()
+    if step:
+        assert not (machine.root / f"var/lib/airseed/stamps/step-{step}").exists(), "came too late"
+    return tear(machine)
 
 
 def _is_in(machine: Machine, step: str) -> bool:
@@ -68,7 +72,14 @@ def _is_in(machine: Machine, step: str) -> bool:
 
 
 def _has(path: str) -> Callable[[Machine], bool]:
-    return lambda machine: (machine.root / path).exists()
+    """Look for a file that was made since power-on: one of before the last cut does not count."""
+
+    def seen(machine: Machine) -> bool:
+        with suppress(OSError):
+            return (machine.root / path).stat().st_ctime > machine.started
+        return False
+
+    return seen
 
 
 def _is_laid(machine: Machine) -> bool:
@@ -76,22 +87,23 @@ def _is_laid(machine: Machine) -> bool:
     return (machine.root / "etc/airseed/node.env").exists()
 
 
+def _loads(machine: Machine) -> bool:
+    """Look for a layer that docker is through with, while it has others before it."""
+    marked = (machine.root / "var/lib/airseed/images-load").exists()
+    return marked and bool([*machine.folder.glob("docker/image/overlay2/layerdb/sha256/*")])
+
+
 WORKS: dict[str, tuple[str, Callable[[Machine], bool], float]] = {
     "cloud-init lays the seed down": ("", _is_laid, 0),
     "yum begins": ("packages", _has("var/lib/airseed/yum-runs"), 0.5),
     "yum writes": ("packages", _has("usr/bin/kubelet"), 0),
-    "images are loaded": ("images", _has("var/lib/airseed/images-load"), 1),
+    "images are loaded": ("images", _loads, 0),
     "certificates are there": ("kubeadm", _has("etc/kubernetes/pki/sa.pub"), 0),
     "etcd is told to start": ("kubeadm", _has("etc/kubernetes/manifests/etcd.yaml"), 0.2),
     "kubelet has its certificate": ("kubeadm", _has("etc/kubernetes/kubelet.conf"), 0.2),
     "the network is applied": ("addons", _has("var/lib/airseed/manifests"), 0.1),
 }
 """Moments by name: the step, what is seen then, and how many seconds later the power goes."""
-
-
-def _cut(machine: Machine, *, torn: bool) -> list[str]:
-    machine.kill()
-    return tear(machine) if torn else []
 
 
 def tear(machine: Machine) -> list[str]:
