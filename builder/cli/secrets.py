@@ -17,13 +17,6 @@ if TYPE_CHECKING:
 SOON = 400
 """Days; kubeadm's own certificates live for a year, and none may outlive its CA."""
 
-_TELL = {
-    "token": "kubeadm token create --config kubeadm.yaml >/dev/null",
-    "certificate key": "kubeadm init phase upload-certs --upload-certs "
-    "--skip-certificate-key-print --config kubeadm.yaml  # kept for 2 hours",
-}
-"""How a cluster that is up takes a new one; neither command may print it."""
-
 
 @verb(
     "secrets",
@@ -82,15 +75,12 @@ def _tell(held: Held, voice: Voice) -> None:
     """Say in a sentence what this run did, and what follows from it."""
     made = [one.name for one in held.holdings if one.state in {"made", "rotated"}]
     voice.say(f"made {', '.join(made)} in {held.folder}" if made else "nothing was missing")
-    rotated = [one for one in held.holdings if one.state == "rotated"]
-    if not rotated:
+    if not any(one.state == "rotated" for one in held.holdings):
         return
     voice.say(
-        "nodes learn of it by their seeds: render them again. A cluster that is up has to be told "
-        f"on {held.first}, with the kubeadm.yaml of its new seed; then it counts from that moment:"
+        "nodes learn of it by their seeds: render them again. A cluster that is up is told by a "
+        "node's admit.sh: airseed seeds --node NAME prints the command"
     )
-    for one in rotated:
-        voice.say(f"  {_TELL[one.name]}")
 
 
 def _ends(holding: Holding, first: str) -> str:

@@ -12,6 +12,9 @@ from builder.cli.verb import as_json, catalogs, existing, verb
 if TYPE_CHECKING:
     from builder.cli.voice import Voice
 
+_FEW = 3
+"""Names that are told one by one."""
+
 
 @verb(
     "seeds",
@@ -91,6 +94,17 @@ def command(
         catalogs=catalogs,
         reporter=voice,
     )
+    if written.again:
+        voice.warn(
+            f"{written.again} is the first control plane of {cluster} and made anew: it starts a "
+            "cluster of its own",
+            hint="where the cluster lives, put another control plane above it, so that it joins",
+        )
+    if len(written.locked_out) == len(written.nodes):
+        voice.warn(
+            "no seed has ssh-keys or users: nobody can log in, unless the image has an account",
+            hint="machine.ssh-keys in cluster.yaml",
+        )
     for name in written.stale:
         voice.warn(
             f"{written.folder / name} is of no node of {cluster}",
@@ -108,7 +122,8 @@ def command(
     else:
         count = len(written.nodes)
         nodes_text = "1 node" if count == 1 else f"{count} nodes"
-        voice.say(f"wrote {written.folder}: {nodes_text}, {len(written.changed)} changed")
+        names = f" ({', '.join(written.changed)})" if 0 < len(written.changed) <= _FEW else ""
+        voice.say(f"wrote {written.folder}: {nodes_text}, {len(written.changed)} changed{names}")
         for name in written.late:
             voice.say(
                 f"to let {name} into a cluster that is up: "

@@ -50,9 +50,14 @@ class Written:
     changed: tuple[str, ...]
     """Of the nodes, those whose files are not what they were."""
     late: tuple[str, ...] = ()
-    """Nodes that were asked for by name and join: a cluster that is up may have to be told."""
+    """Nodes that join and are new here, or were asked for by name: a cluster that is up may have to
+    be told."""
     stale: tuple[str, ...] = ()
     """Folders with seeds of nodes that cluster.yaml does not name; they are left alone."""
+    again: str | None = None
+    """The first node, where it is made anew: it starts a cluster, and never joins one."""
+    locked_out: tuple[str, ...] = ()
+    """Nodes whose seeds open no account to anybody."""
 
 
 def beside(cluster: Path) -> Path:
@@ -82,6 +87,7 @@ def write(
     folder = output or beside(cluster)
     chosen = _checked(plan, nodes, cluster)
     disk.folder(folder)
+    old = {node.name for node in plan.cluster.nodes if (folder / node.name).is_dir()}
     changed = []
     with reporter.progress("seeds", len(chosen), unit="nodes") as progress:
         for node in chosen:
@@ -94,9 +100,21 @@ def write(
         folder=folder,
         nodes=tuple(node.name for node in chosen),
         changed=tuple(changed),
-        late=tuple(n.name for n in chosen if nodes and plan.part(n) != "init"),
+        late=tuple(
+            node.name
+            for node in chosen
+            if plan.part(node) != "init" and (nodes or (old and node.name not in old))
+        ),
+        again=plan.first.name if plan.first in chosen and plan.first.generation > 1 else None,
+        locked_out=tuple(node.name for node in chosen if _locked_out(plan, node)),
         stale=_stale(folder, plan.cluster),
     )
+
+
+def _locked_out(plan: Plan, node: Node) -> bool:
+    """Tell whether a seed opens no account to anybody."""
+    machine = plan.cluster.machine_of(node)
+    return not machine.ssh_keys and not machine.users
 
 
 def compare(

@@ -58,11 +58,8 @@ def test_what_follows_from_a_rotation(cluster: Path, capsys: pytest.CaptureFixtu
     assert out == table(cluster, "rotated", "rotated", "kept", "kept")
     assert err == (
         "made token, certificate key in secrets\n"
-        "nodes learn of it by their seeds: render them again. A cluster that is up has to be told "
-        "on k8s01, with the kubeadm.yaml of its new seed; then it counts from that moment:\n"
-        "  kubeadm token create --config kubeadm.yaml >/dev/null\n"
-        "  kubeadm init phase upload-certs --upload-certs --skip-certificate-key-print "
-        "--config kubeadm.yaml  # kept for 2 hours\n"
+        "nodes learn of it by their seeds: render them again. A cluster that is up is told "
+        "by a node's admit.sh: airseed seeds --node NAME prints the command\n"
     )
 
 

@@ -66,7 +66,7 @@ def site(stage: Stage, shared: Scene, tmp_path: Path) -> Site:
 
 def test_every_node_gets_a_folder_and_an_image(site: Site) -> None:
     written = site.write()
-    assert written == seeds.Written(folder=site.seeds, nodes=NAMES, changed=NAMES, stale=())
+    assert written == seeds.Written(folder=site.seeds, nodes=NAMES, changed=NAMES, locked_out=NAMES)
     files = {f"{name}/{file}" for name in NAMES for file in ("user-data", "meta-data")}
     files |= {f"{name}/admit.sh" for name in NAMES[1:]}
     assert set(site.contents()) == {*files, *(f"{n}.iso" for n in NAMES), "inventory.yaml"}
@@ -95,7 +95,9 @@ def test_a_new_worker_changes_no_other_seed(site: Site) -> None:
     site.write()
     before = site.contents()
     site.add(WORKER)
-    assert site.write().changed == ("k8s06",)
+    written = site.write()
+    assert (written.changed, written.late) == (("k8s06",), ("k8s06",))
+    assert site.write().late == ()
     after = site.contents()
     assert {name for name in before if before[name] != after[name]} == {"inventory.yaml"}
 
@@ -123,6 +125,28 @@ def test_one_node_can_be_had_alone(site: Site) -> None:
         site.write(nodes=["k8s4"])
     assert str(caught.value) == "cluster.yaml has no node 'k8s4'"
     assert caught.value.hint == "did you mean 'k8s04'?"
+
+
+def test_what_will_surprise_somebody_is_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody can log in, and a first node that is made anew starts a cluster of its own."""
+    monkeypatch.chdir(site.seeds.parent)
+    said = site.cluster.read_text("utf-8")
+    assert "  - name: k8s01\n" in said
+    site.cluster.write_text(
+        said.replace("  - name: k8s01\n", "  - name: k8s01\n    generation: 2\n", 1), "utf-8"
+    )
+    words = ["seeds", "--catalog", str(site.catalog), "--node", "k8s01"]
+    assert run(words) == 0
+    told = capsys.readouterr().err
+    assert "k8s01 is the first control plane of cluster.yaml and made anew" in told
+    assert "hint: where the cluster lives, put another control plane above it" in told
+    assert "nobody can log in, unless the image has an account" in told
+    assert "wrote seeds: 1 node, 1 changed (k8s01)" in told
+    site.add("\nmachine: {ssh-keys: ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEE= me']}\n")
+    assert run(words) == 0
+    assert "nobody can log in" not in capsys.readouterr().err
 
 
 def test_images_can_be_left_out_and_an_old_one_does_not_mislead(site: Site) -> None:
