@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import re
+import shutil
 import ssl
 import threading
 from dataclasses import dataclass, field
@@ -444,6 +445,27 @@ def test_a_member_with_data_goes_forward_when_nobody_answers(second: Machine) ->
     assert second.run("bootstrap", "kubeadm").returncode == 0, second.result
     assert "    - --initial-cluster=k8s02=https://10.0.0.2:2380\n" in manifest.read_text()
     assert second.called("kubeadm", "reset") == []
+
+
+@pytest.mark.parametrize("how", ["gone", "torn"])
+def test_kubelet_is_made_whole_before_it_goes_forward(second: Machine, how: str) -> None:
+    """kubeadm reset unmounts its folder, and the next start mounts the empty one again."""
+    second.environment["CRASH_IN_JOIN"] = "1"
+    second.run("bootstrap", "kubeadm")
+    del second.environment["CRASH_IN_JOIN"]
+    (second.root / "var/lib/etcd/member").mkdir(parents=True)
+    folder = second.root / "var/lib/kubelet"
+    names = ("config.yaml", "kubeadm-flags.env", "pki/kubelet-client-1.pem")
+    before = {name: (folder / name).read_bytes() for name in names}
+    if how == "gone":
+        shutil.rmtree(folder)
+        folder.mkdir()
+    else:
+        for name in names:
+            (folder / name).write_bytes(b"")
+    assert second.run("bootstrap", "kubeadm").returncode == 0, second.result
+    assert {name: (folder / name).read_bytes() for name in names} == before
+    assert (folder / "pki/kubelet-client-current.pem").read_bytes() == before[names[2]]
 
 
 def test_somebody_else_at_the_endpoint_does_not_make_us_whole(second: Machine) -> None:

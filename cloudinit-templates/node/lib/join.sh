@@ -88,6 +88,7 @@ prepare_and_join() {
     run_kubeadm '' join --skip-phases=preflight,control-plane-prepare,control-plane-join || fail "kubeadm join failed while starting kubelet" ''
     write_standby
     keep pki manifests admin.conf controller-manager.conf scheduler.conf kubelet.conf
+    keep_kubelet
     # from here on this machine may be a member of etcd
     stamp_durably member
     run_kubeadm '' join --skip-phases=preflight,control-plane-prepare,check-etcd,kubelet-start || fail "kubeadm join failed while joining etcd" ''

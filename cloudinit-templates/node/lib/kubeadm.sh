@@ -11,6 +11,7 @@ RESUME=$(
 )
 readonly RESUME
 ADMIN=$KUBERNETES/admin.conf
+KUBELET=$R/var/lib/kubelet
 
 as_admin() { kubectl --kubeconfig "$ADMIN" --request-timeout=20s "$@"; }
 
@@ -55,6 +56,26 @@ keep() {
     )
 }
 
+# Copy what makes kubelet this node's; kubeadm join can't make it a second time. It may be gone
+# though nothing tore it: kubeadm reset unmounts /var/lib/kubelet, and the next start mounts it again.
+keep_kubelet() {
+    rm -rf "${KEEP:?}/kubelet" "$KEEP/kubelet.new"
+    (umask 077 && mkdir -p "$KEEP/kubelet.new")
+    cp -a "$KUBELET/config.yaml" "$KUBELET/kubeadm-flags.env" "$KUBELET/pki" "$KEEP/kubelet.new/"
+    sync
+    mv "$KEEP/kubelet.new" "$KEEP/kubelet"
+}
+
+restore_kubelet() {
+    local file
+    [ -d "$KEEP/kubelet" ] || return 0
+    mkdir -p "$KUBELET/pki"
+    for file in config.yaml kubeadm-flags.env; do
+        [ -s "$KUBELET/$file" ] || cp -a "$KEEP/kubelet/$file" "$KUBELET/$file"
+    done
+    is_certificate "$KUBELET/pki/kubelet-client-current.pem" || cp -a "$KEEP/kubelet/pki/." "$KUBELET/pki/"
+}
+
 # Tell whether a file that kubeadm made is whole, by its name.
 is_whole() {
     case $1 in
@@ -70,6 +91,7 @@ is_whole() {
 # Put back what a power cut emptied or tore: from the copies, else make kubeadm write it again.
 mend_files() {
     local file path
+    restore_kubelet
     while IFS= read -r file; do
         path=${file#"$KUBERNETES"/}
         ! is_whole "$file" || continue
@@ -115,4 +137,4 @@ node_looks_whole() {
     ! is_control_plane || manifests_are_whole etcd kube-apiserver kube-controller-manager kube-scheduler
 }
 
-kubelet_is_configured() { is_kubeconfig "$KUBERNETES/kubelet.conf" && [ -s "$R/var/lib/kubelet/config.yaml" ] && [ -s "$R/var/lib/kubelet/kubeadm-flags.env" ]; }
+kubelet_is_configured() { is_kubeconfig "$KUBERNETES/kubelet.conf" && [ -s "$KUBELET/config.yaml" ] && [ -s "$KUBELET/kubeadm-flags.env" ]; }

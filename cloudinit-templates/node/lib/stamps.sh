@@ -30,8 +30,10 @@ is_stamped() {
 
 unstamp() { rm -f "$STAMPS/$1"; }
 
-# Stamp something that must be known after a power cut before anything that follows it happens.
+# Stamp something that must be known after a power cut before anything that follows it happens, and
+# not before what led to it.
 stamp_durably() {
+    sync
     stamp "$@"
     sync
 }

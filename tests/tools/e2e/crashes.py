@@ -27,6 +27,8 @@ _WORK = (
     "var/lib/cloud/instances",
 )  # fmt: skip
 """What cloud-init and the steps write: on disk for sure when a stamp says that they are through."""
+_DURABLE = ("lives", "no-return", "member", "joined")
+"""Stamps before and after which everything is brought to the disk, like those of steps."""
 _LAID = "var/lib/cloud/instances/*/airseed-laid"
 
 
@@ -117,7 +119,9 @@ def _torn(machine: Machine) -> Iterator[Path]:
     By the time of the last change to the file: packages say what its time of writing is.
     """
     newest = time.time() - _FRESH
-    stamps = [*machine.root.glob("var/lib/airseed/stamps/step-*"), *machine.root.glob(_LAID)]
+    marks = machine.root / "var/lib/airseed/stamps"
+    stamps = [*marks.glob("step-*"), *machine.root.glob(_LAID)]
+    stamps += [path for name in _DURABLE if (path := marks / name).exists()]
     stamped = max([newest, *(path.stat().st_ctime for path in stamps)])
     # what came with the image is in the layers below
     upper = machine.folder / "upper"
@@ -126,6 +130,10 @@ def _torn(machine: Machine) -> Iterator[Path]:
             place = path.relative_to(upper)
             (machine.root / place).write_bytes(b"")
             yield place
+    for path in _changed(machine.folder / "kubelet", stamped):
+        if path.parent.name in {"pki", "kubelet"}:
+            path.write_bytes(b"")
+            yield path.relative_to(machine.folder)
     # docker waits for the disk with its records, but not with the files of images
     for layer in sorted(machine.folder.glob("docker/overlay2/*/diff")):
         for path in _changed(layer, stamped):
