@@ -59,7 +59,8 @@ def test_the_third_member_is_cut_off_while_it_joins(planes: Cluster) -> None:
     victim = _second(planes)
     crashes.cut_between_member_and_etcd(planes, victim)
     victim.start()
-    crashes.cut_at_work(victim, "etcd is told to start")
+    # on its way forward, once more
+    crashes.cut_in_step(victim, "kubeadm", torn=True)
     victim.start()
     planes.wait()
     assert planes.etcd_members() == PLANES
