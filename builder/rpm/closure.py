@@ -167,6 +167,8 @@ def _meaning(universe: Universe, request: Request) -> list[Any] | Fault:
     if swapped := _EPOCH_FIRST.fullmatch(text):
         text = f"{swapped[2]}-{swapped[1]}:{swapped[3]}"
     these = universe.select(text)
+    if all(one.name == text for one in these):
+        these += universe.obsoleting(these)
     if home is not None:
         inside = [one for one in these if one.repo.id == home.id]
         twins = {(one.nameid, one.evrid, one.archid) for one in inside}

@@ -107,10 +107,15 @@ class Universe:
         return solver, solver.solve([*beside, *jobs])
 
     def install(self, solvables: Iterable[Any]) -> Any:
-        """Give the job that installs one of these."""
+        """Give the job that installs one of these.
+
+        Its architecture is what was asked for (as dnf has it): a 32-bit package brings its 64-bit
+        twin along only when something needs that.
+        """
         job = self.solv.Job
         these = self.pool.towhatprovides([one.id for one in solvables])
-        return self.pool.Job(job.SOLVER_INSTALL | job.SOLVER_SOLVABLE_ONE_OF, these)
+        how = job.SOLVER_INSTALL | job.SOLVER_SOLVABLE_ONE_OF | job.SOLVER_SETARCH
+        return self.pool.Job(how, these)
 
     def favor(self, solvable: Any) -> Any:
         """Give the job that prefers this one over its other versions."""
@@ -134,6 +139,18 @@ class Universe:
             seen = {one.id for one in found}
             provided = self.pool.whatprovides(self.pool.Dep(text))
             found += [one for one in provided if one.id not in seen]
+        return found
+
+    def obsoleting(self, solvables: Iterable[Any]) -> list[Any]:
+        """Give what came in the place of these: yum installs that when it is asked for a name."""
+        seen = {one.id for one in solvables}
+        found: list[Any] = []
+        for one in solvables:
+            dep = self.pool.Dep(one.name).Rel(self.solv.REL_EQ, self.pool.Dep(one.evr))
+            for heir in self.pool.whatmatchesdep(self.solv.SOLVABLE_OBSOLETES, dep):
+                if heir.id not in seen and heir.installable():
+                    seen.add(heir.id)
+                    found.append(heir)
         return found
 
     def misread(self, repository: str) -> dict[str, tuple[str, ...]]:

@@ -212,6 +212,31 @@ def test_conflicts_and_obsoletes_are_respected(feed: Feed) -> None:
     assert closure.upgraded == (Replaced(old="docker-1-1.x86_64", new="moby-2-1.x86_64"),)
 
 
+def test_what_came_in_the_place_of_a_package_is_taken_for_its_name(feed: Feed) -> None:
+    """As yum and dnf do it: a name follows its heirs, a version that is written out does not."""
+    old = P(nevra="old-1-1.x86_64")
+    new = P(nevra="new-2-1.x86_64", obsoletes=("old < 2",), provides=("old = 2",))
+    need = P(nevra="need-1-1.x86_64", requires=("old = 1-1",))
+    foreign = P(nevra="other-2-1.i686", obsoletes=("old < 2",))
+    os = feed("os", old, new, need, foreign)
+    closure = run([Request(text="old", by="me")], os)
+    assert names(closure) == [new.nevra]
+    assert (closure.packages[0].requested, closure.packages[0].needed_by) == (True, ("me",))
+    assert names(run(["old-1-1"], os)) == names(run(["old.x86_64"], os)) == [old.nevra]
+    assert names(run(["old", "need"], os)) == [need.nevra, old.nevra]
+    assert run(["old"], os, base=_listed(old)).present == ("old",)
+    assert run(["old"], os, base=_listed(new)).present == ("old",)
+    later = P(nevra="old-3-1.x86_64")
+    assert names(run(["old"], feed("more", old, later, new))) == [later.nevra]
+
+
+def test_what_came_in_its_place_must_be_in_the_same_repository(feed: Feed) -> None:
+    old = P(nevra="old-1-1.x86_64")
+    new = P(nevra="new-2-1.x86_64", obsoletes=("old < 2",))
+    there, elsewhere = feed("there", old), feed("elsewhere", new)
+    assert names(run([Request(text="old", repository="there")], there, elsewhere)) == [old.nevra]
+
+
 def test_rich_and_hidden_file_dependencies_are_solved(feed: Feed) -> None:
     app = P(
         nevra="app-1-1.x86_64",
@@ -240,6 +265,15 @@ def test_other_architectures_come_only_when_asked_for(feed: Feed) -> None:
     assert names(run(["lib.i686"], os)) == ["lib-2-1.i686"]
     assert names(run(["app", "lib-2-1.i686"], os)) == ["app-1-1.x86_64", "lib-2-1.i686"]
     assert faults(["app"], os)[0].where == "app"
+
+
+def test_another_architecture_comes_without_its_twin(feed: Feed) -> None:
+    twins = [P(nevra=f"lib-2-1.{arch}") for arch in ("i686", "x86_64")]
+    user = P(nevra="user-1-1.i686", requires=("lib",))
+    os = feed("os", *twins, user)
+    assert names(run(["lib.i686"], os)) == ["lib-2-1.i686"]
+    assert names(run(["lib.i686", "user.i686"], os)) == ["lib-2-1.i686", "user-1-1.i686"]
+    assert names(run(["lib.i686", "lib.x86_64"], os)) == ["lib-2-1.i686", "lib-2-1.x86_64"]
 
 
 def test_a_repository_of_higher_priority_wins(feed: Feed) -> None:
