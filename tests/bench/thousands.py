@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from interop.programs import environment, run
-from primary import P, write_filelists, write_primary
+from interop.metadata import write_repository
+from primary import P
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 COUNT = 10_000
 _LIBRARIES = 2_000
 """Of them: what others need."""
-_OTHER = "http://linux.duke.edu/metadata/other"
 ROOTS = tuple(f"app{number}" for number in range(0, 200, 10))
 """What is asked for: twenty programs, which need some hundred packages."""
 
@@ -22,24 +21,7 @@ ROOTS = tuple(f"app{number}" for number in range(0, 200, 10))
 def build(folder: Path) -> None:
     """Write the repository; the same at any time."""
     chance = random.Random(6)
-    packages = tuple(_package(number, chance) for number in range(COUNT))
-    (folder / "repodata").mkdir(parents=True)
-    scratch = folder / "scratch"
-    scratch.mkdir()
-    repomd = folder / "repodata" / "repomd.xml"
-    repomd.write_text('<repomd xmlns="http://linux.duke.edu/metadata/repo"/>', "utf-8")
-    others = f'<otherdata xmlns="{_OTHER}" packages="{COUNT}"></otherdata>'
-    texts = {
-        "primary": write_primary(packages),
-        "filelists": write_filelists(packages),
-        "other": others,
-    }
-    for kind, text in texts.items():
-        (scratch / f"{kind}.xml").write_text(text, "utf-8")
-        run(
-            "modifyrepo_c", f"--mdtype={kind}", "--compress-type=gz",
-            scratch / f"{kind}.xml", repomd.parent, env=environment(folder),
-        )  # fmt: skip
+    write_repository(folder, [_package(number, chance) for number in range(COUNT)])
 
 
 def _package(number: int, chance: random.Random) -> P:
