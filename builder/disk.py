@@ -54,6 +54,15 @@ def failure(error: OSError, place: Path, *, what: str = "folder") -> StorageErro
     )
 
 
+def publish(handle: int) -> None:
+    """Let everybody read an open file and its owner alone write it, whatever the umask.
+
+    A file system without permissions (FAT) and another owner's file keep what they have.
+    """
+    with contextlib.suppress(OSError):
+        os.fchmod(handle, PUBLIC)
+
+
 def _forget(path: Path) -> None:
     with contextlib.suppress(OSError):
         path.unlink()
@@ -65,9 +74,20 @@ def folder(path: Path, *, mode: int = 0o700) -> None:
     Raise StorageError when the disk does not take it.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.is_dir():
-            path.mkdir(mode=mode)
-            path.chmod(mode)
+            _make(path, mode)
     except OSError as error:
         raise StorageError(error.strerror or str(error), where=str(path)) from error
+
+
+def _make(path: Path, mode: int) -> None:
+    try:
+        try:
+            path.mkdir(mode=mode)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=mode)
+        path.chmod(mode)
+    except FileExistsError:
+        if not path.is_dir():  # else another run was faster
+            raise

@@ -32,6 +32,48 @@ def test_permissions_are_what_was_asked_for(tmp_path: Path, umask: int) -> None:
     assert mode(tmp_path / "b" / "folder") == 0o700
 
 
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_what_is_published_can_be_read_by_all(tmp_path: Path, umask: int) -> None:
+    path = tmp_path / "file"
+    before = os.umask(umask)
+    try:
+        with path.open("wb") as file:
+            disk.publish(file.fileno())
+    finally:
+        os.umask(before)
+    assert mode(path) == 0o644
+
+
+def test_a_file_system_without_permissions_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_handle: int, _mode: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refused)
+    path = tmp_path / "file"
+    path.touch(mode=0o600)
+    with path.open("wb") as file:
+        disk.publish(file.fileno())
+    assert mode(path) == 0o600
+
+
+def test_a_folder_that_another_run_makes_first_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "folder"
+    make = type(path).mkdir
+
+    def late(self: Path, *how: object, **more: object) -> None:
+        if self == path:
+            make(self)
+        make(self, *how, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(path), "mkdir", late)
+    disk.folder(path)
+    assert path.is_dir()
+
+
 def test_a_failure_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     disk.put(path, b"old")

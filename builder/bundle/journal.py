@@ -22,6 +22,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from builder import disk
 from builder.bundle.part import storage_error
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class Journal:
         self._count = 0
         self._synced = 0
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, disk.PRIVATE)
         except OSError as error:
             raise storage_error(error, path) from error
         goes_on = past.lines > 0 and past.is_of(layout, split)

@@ -7,6 +7,7 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
+from builder import disk
 from builder.bundle.region import Files, open_region
 from builder.errors import StorageError
 
@@ -63,7 +64,8 @@ class Part:
                 if renamed and not piece.under_way.exists() and piece.path.is_file():
                     piece.path.replace(piece.under_way)
                 flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-                self._opened.append(os.open(piece.under_way, flags, 0o666))
+                self._opened.append(os.open(piece.under_way, flags, disk.PRIVATE))
+                disk.publish(self._opened[-1])
             except OSError as error:
                 raise storage_error(error, piece.under_way) from error
         self.files = Files(self._opened, [piece.size for piece in pieces])
@@ -167,9 +169,10 @@ def _reserve(descriptor: int, size: int, path: Path) -> None:
 
 def _open_alone(path: Path) -> int:
     """Open a file and lock it; nobody else may have it, and it must still have its name then."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     while True:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+            descriptor = os.open(path, flags, disk.PRIVATE)
         except OSError as error:
             raise storage_error(error, path) from error
         try:
@@ -186,6 +189,7 @@ def _open_alone(path: Path) -> int:
                 os.close(descriptor)
                 raise storage_error(error, path) from error
         if _is_still(path, descriptor):
+            disk.publish(descriptor)
             return descriptor
         os.close(descriptor)  # its owner finished in between and renamed it
 

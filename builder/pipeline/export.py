@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
+from builder import disk
 from builder.bundle import tar
 from builder.bundle.examine import LOCK_LIMIT, listed
 from builder.bundle.layout import DELTA_PATH, LOCK_PATH
@@ -220,6 +221,7 @@ def _write_tar(
     fresh = target.with_name(f"{target.name}.part")
     try:
         with fresh.open("wb") as file:
+            disk.publish(file.fileno())
             for piece in pieces:
                 file.write(tar.header(piece.path, piece.size))
                 _copy(bundle, piece, file, progress)
@@ -252,6 +254,7 @@ def _write_folder(
             path = fresh / PurePosixPath(piece.path)
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as file:
+                disk.publish(file.fileno())
                 _copy(bundle, piece, file, progress)
                 file.flush()
                 os.fsync(file.fileno())

@@ -69,12 +69,12 @@ class Store:
         if self.has(digest, len(content)):
             return digest
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            disk.folder(self.folder, mode=0o755)
             handle, name = tempfile.mkstemp(dir=self.folder, prefix=".part-")
             try:
                 with os.fdopen(handle, "wb") as file:
                     file.write(content)
-                Path(name).chmod(0o644)
+                Path(name).chmod(disk.PUBLIC)
                 Path(name).replace(self.path(digest))
             except OSError:
                 Path(name).unlink(missing_ok=True)
@@ -88,7 +88,8 @@ class Store:
         try:
             with path.open("rb") as file:
                 digest = Digest.of_file(file)
-            self.folder.mkdir(parents=True, exist_ok=True)
+            disk.folder(self.folder, mode=0o755)
+            path.chmod(disk.PUBLIC)
             path.replace(self.path(digest))
         except OSError as error:
             raise disk.failure(error, self.folder) from error
