@@ -73,6 +73,8 @@ class Scene:
     folder: Path
     catalog: Path
     environment: dict[str, str] = field(init=False)
+    program: tuple[str, ...] = AIRSEED
+    """What is run: this checkout, or an airseed that is installed elsewhere."""
 
     def __post_init__(self) -> None:
         home = self.folder.parent / f"{self.folder.name}-home"
@@ -112,7 +114,7 @@ class Scene:
     def start(self, *words: str, before: int | None = None, prefix: Iterable[str] = ()) -> Process:
         """Begin a command; ``prefix`` are the words of a program that runs it."""
         return Process(
-            [*prefix, *AIRSEED, *words],
+            [*prefix, *self.program, *words],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
