@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import termios
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -300,6 +302,9 @@ def test_the_passphrase_is_asked_for_on_a_terminal(gpg: Gpg, bundle: Path) -> No
         seen = b""
         while b"Passphrase" not in seen:
             seen += os.read(master, 1024)
+        # what is typed before the echo is off is thrown away
+        while process.poll() is None and termios.tcgetattr(master)[3] & termios.ECHO:
+            time.sleep(0.01)
         os.write(master, RIGHT.encode() + b"\n")
         try:
             while part := os.read(master, 1024):
