@@ -33,6 +33,8 @@ _BOUND = ("docker", "containerd", "kubelet", "etcd")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CALLS = "@keyring bpf add_key keyctl perf_event_open @memlock"
 _POWER_OFF = signal.SIGRTMIN + 4
+_OFF = 180
+"""Seconds: a process that waits for the disk, as sync does, ends when the disk is through."""
 
 
 class Namespace:
@@ -203,14 +205,14 @@ class Machine:
         """Pull the plug: SIGKILL to its process 1, which takes all others with it."""
         if (leader := self.leader) is not None:
             os.kill(leader, signal.SIGKILL)
-        self._await_end(30)
+        self._await_end(_OFF)
 
     def power_off(self) -> None:
         """Shut it down in order."""
         leader = self.leader
         assert leader, f"{self.name} is off"
         os.kill(leader, _POWER_OFF)
-        self._await_end(90)
+        self._await_end(_OFF)
 
     def wipe(self) -> None:
         """Take the machine away with its disks."""
