@@ -35,6 +35,8 @@ _CALLS = "@keyring bpf add_key keyctl perf_event_open @memlock"
 _POWER_OFF = signal.SIGRTMIN + 4
 _OFF = 180
 """Seconds: a process that waits for the disk, as sync does, ends when the disk is through."""
+_THAW = 2
+"""Seconds between two looks for containers that are frozen."""
 
 
 class Namespace:
@@ -241,13 +243,18 @@ class Machine:
         return self.folder.with_suffix(".img")
 
     def _await_end(self, seconds: float) -> None:
-        if self._nspawn:
-            try:
-                self._nspawn.wait(seconds)
-            except subprocess.TimeoutExpired:
+        end = time.monotonic() + seconds
+        while self.runs:
+            with suppress(subprocess.TimeoutExpired):
+                assert self._nspawn
+                self._nspawn.wait(_THAW)
+                break
+            # runc freezes a container while it sets it up, and the frozen can't even be killed
+            thaw(self.tag)
+            if time.monotonic() > end:
                 self._nspawn.kill()
                 self._nspawn.wait()
-                raise AssertionError(f"{self.name} did not stop:\n{self.console[-2000:]}") from None
+                raise AssertionError(f"{self.name} did not stop:\n{self.console[-2000:]}")
         if self.cable:
             self.cable.close()
             self.cable = None
@@ -327,6 +334,14 @@ class Loop:
 
     def close(self) -> None:
         os.close(self._file)
+
+
+def thaw(name: str) -> None:
+    """Let the frozen processes of a machine go on."""
+    for point in set(_hierarchies().values()):
+        for state in point.glob(f"**/{_CGROUP}{name}/**/freezer.state"):
+            with suppress(OSError):
+                state.write_text("THAWED")
 
 
 def remove_cgroups(name: str = "*") -> None:
