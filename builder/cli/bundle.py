@@ -83,7 +83,8 @@ if TYPE_CHECKING:
     "--sign",
     type=existing(),
     metavar="KEYFILE",
-    help="Sign with this OpenPGP secret key; the signature goes beside the bundle, as FILE.asc.",
+    help="Sign with this OpenPGP secret key; the signature goes beside the bundle, as FILE.asc. "
+    "Whoever verifies it needs the public half (of secrets/: signing-key.pub.asc).",
 )
 @click.option(
     "--passphrase-file",

@@ -41,7 +41,8 @@ def command(voice: Voice, cluster: Path, rotate: tuple[str, ...], *, as_json: bo
     Makes token, certificate key, CA and a key that signs packages and bundles in the folder
     secrets/ beside CLUSTER (default: cluster.yaml; for NAME.yaml it is NAME.secrets/), where they
     are missing; what is there is checked and kept. Shows what there is and when it ends, never a
-    secret itself. Keep a backup of this folder: who has it, has the cluster.
+    secret itself. Keep a backup of this folder: who has it, has the cluster. One file in it is
+    for others: signing-key.pub.asc, with which they check what signing-key.asc has signed.
     """
     from builder.pipeline import secrets
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     airseed verify bundle.tar
     airseed verify bundle.tar.sha256
     airseed verify /srv/unpacked --json
-    airseed verify bundle.tar --require-signature --key site.asc
+    airseed verify bundle.tar --require-signature --key signing-key.pub.asc
     """,
 )
 @click.argument("bundle", type=existing_bundle(), default="bundle.tar", metavar="[BUNDLE]")
@@ -81,7 +81,8 @@ def command(
         raise UsageError(
             "whose signature is it to be?",
             where="--require-signature" if require_signature else "--signature",
-            hint="add --key FILE, with the signer's public key that you got another way",
+            hint="add --key FILE, with the signer's public key that you got another way: of a key"
+            " that airseed secrets made it is signing-key.pub.asc",
         )
     wanted = pins(keys) if keys else None
     try:

@@ -70,7 +70,9 @@ def run(folder: Path, reporter: Reporter) -> Shown:
         raise VerificationError("the bundle is damaged", where=str(target), faults=verdict.faults)
     reporter.say(f"verify  {target}: every digest, signature and reference is right")
     made = secrets.make(cluster)
-    reporter.say(f"secrets {made.folder}: token, certificate key, certificate authority")
+    reporter.say(
+        f"secrets {made.folder}: token, certificate key, signing key, certificate authority"
+    )
     written = seeds.write(cluster, catalogs=[upstream.catalog], reporter=Silent())
     reporter.say(f"seeds   {written.folder}: what each of {len(written.nodes)} nodes boots from")
     reporter.say(

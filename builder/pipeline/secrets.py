@@ -10,6 +10,8 @@ from builder.errors import UsageError
 from builder.formats import spec as spec_format
 from builder.formats.shape import did_you_mean
 from builder.formats.text import read_text
+from builder.pipeline.signature import private
+from builder.rpm.keys import public_half
 from builder.secrets import authority, store
 
 if TYPE_CHECKING:
@@ -93,6 +95,8 @@ def make(cluster: Path, *, rotate: Sequence[str] = ()) -> Held:
     before = {str(name) for name in words if (folder / name).exists()}
     made = store.prepare(folder, described.pki, rotate=words)
     secrets = store.load(folder, described.pki)
+    signing = folder / store.SIGNING_KEY
+    published = store.publish(folder, public_half(private(signing), where=str(signing)))
     return Held(
         folder=folder,
         first=described.control_planes[0].name,
@@ -100,8 +104,13 @@ def make(cluster: Path, *, rotate: Sequence[str] = ()) -> Held:
             *_short_lived(described, folder, made, before),
             Holding(
                 name="signing key",
-                path=folder / store.SIGNING_KEY,
+                path=signing,
                 state="made" if store.SIGNING_KEY in made else "kept",
+            ),
+            Holding(
+                name="public signing key",
+                path=folder / store.PUBLIC_KEY,
+                state="made" if published else "kept",
             ),
             *_lasting(described, folder, secrets, made),
         ),

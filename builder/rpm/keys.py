@@ -67,7 +67,11 @@ def load_keys(content: bytes, *, where: str = "key") -> tuple[Key, ...]:
         certs = pysequoia.Cert.split_bytes(content)
         if certs and has_secrets(content):
             raise VerificationError(
-                "there is a secret key in it", where=where, hint="export the public half only"
+                "there is a secret key in it",
+                where=where,
+                expected="its public half",
+                hint="`airseed secrets` leaves that of signing-key.asc beside it, as"
+                " signing-key.pub.asc; gpg --armor --export FINGERPRINT writes another key's",
             )
         keys = [_key(pysequoia, bytes(cert)) for cert in certs[: _MOST_KEYS + 1]]
     except (RuntimeError, ValueError, OSError) as error:  # pysequoia raises RuntimeError for all
@@ -79,6 +83,19 @@ def load_keys(content: bytes, *, where: str = "key") -> tuple[Key, ...]:
     if len(keys) > _MOST_KEYS:
         raise VerificationError(f"there are more than {_MOST_KEYS} keys in it", where=where)
     return tuple({key.fingerprint: key for key in keys}.values())
+
+
+def public_half(content: bytes, *, where: str = "key") -> bytes:
+    """Give the public half of a secret key with its subkeys, armoured; raise VerificationError."""
+    pysequoia = _pysequoia()
+    try:
+        [cert] = pysequoia.Cert.split_bytes(content)
+        return _key(pysequoia, bytes(cert)).armoured  # its secrets were left out when it was read
+    except (RuntimeError, ValueError, OSError) as error:
+        # without its cause, which might quote what it could not read
+        raise VerificationError(
+            "no OpenPGP key can be read", where=where, expected="one key"
+        ) from error
 
 
 def has_secrets(content: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""The folder of secrets: 0700, its files 0600, each of them whole or not there.
+"""The folder of secrets: 0700, its secrets 0600, each file whole or not there.
 
 Everything is reached over the folder's own descriptor and no symbolic link is followed, so that
 neither a planted link nor a folder that is swapped in between leads a secret astray. A file gets
@@ -15,6 +15,7 @@ import secrets
 import stat
 from typing import TYPE_CHECKING, Self
 
+from builder.disk import PRIVATE
 from builder.errors import Fault, StorageError
 
 if TYPE_CHECKING:
@@ -102,8 +103,11 @@ class Folder:
         finally:
             os.close(handle)
 
-    def read(self, name: str) -> bytes | Fault | None:
-        """Read a file whole; give None where it is missing, or what is wrong with it."""
+    def read(self, name: str, *, forbidden: int = OTHERS_MAY_ENTER) -> bytes | Fault | None:
+        """Read a file whole; give None where it is missing, or what is wrong with it.
+
+        ``forbidden`` are bits of its mode.
+        """
         where = self.path / name
         try:
             handle = os.open(name, _READ | os.O_NOFOLLOW, dir_fd=self._handle)
@@ -116,12 +120,12 @@ class Folder:
                 what="is a symbolic link" if link else _reason(error),
                 expected="the file itself" if link else None,
             )
-        return _content(handle, where, forbidden=OTHERS_MAY_ENTER)
+        return _content(handle, where, forbidden=forbidden)
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes, *, mode: int = PRIVATE) -> None:
         """Write a file, or put it in another's place; raise StorageError."""
         try:
-            _put(self._handle, name, content)
+            _put(self._handle, name, content, mode)
         except OSError as error:
             raise _failed(self.path / name, error) from error
 
@@ -190,12 +194,12 @@ def _wrong(status: os.stat_result, where: Path, *, forbidden: int) -> Fault | No
     )
 
 
-def _put(folder: int, name: str, content: bytes) -> None:
+def _put(folder: int, name: str, content: bytes, mode: int) -> None:
     part = f"{_PART}{secrets.token_hex(8)}"
     handle = os.open(part, _CREATE, 0o600, dir_fd=folder)
     try:
         with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), 0o600)  # a umask may have taken the owner's rights
+            os.fchmod(file.fileno(), mode)  # a umask may have taken the owner's rights
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from builder.disk import PUBLIC
 from builder.errors import Fault, StorageError, VerificationError
 from builder.model.secrets import Secrets
 from builder.secrets import authority, bootstrap, pem, signing, supplied
-from builder.secrets.folder import Folder
+from builder.secrets.folder import OTHERS_MAY_WRITE, Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,8 @@ CERTIFICATE_KEY = "certificate-key"
 CA, CA_KEY = supplied.CLUSTER
 SIGNING_KEY = "signing-key.asc"
 """Signs what is made left of the gap; no machine gets it, so no other secret is read with it."""
+PUBLIC_KEY = "signing-key.pub.asc"
+"""Its public half, to be given away: what it has signed is checked with it."""
 Word = Literal["token", "certificate-key"]
 
 _FORMS = {
@@ -114,6 +117,18 @@ def prepare(folder: Path, pki: Pki, *, rotate: Sequence[Word] = ()) -> tuple[str
         for name, text in wanted.items():
             room.write(name, text.encode())
     return tuple(wanted)
+
+
+def publish(folder: Path, public: bytes) -> bool:
+    """Put the signing key's public half beside it, unless it lies there; tell whether it was put.
+
+    What else lies there belongs to a key that was replaced. Raise StorageError.
+    """
+    with Folder.open(folder) as room, room.locked():
+        if room.read(PUBLIC_KEY, forbidden=OTHERS_MAY_WRITE) == public:
+            return False
+        room.write(PUBLIC_KEY, public, mode=PUBLIC)
+    return True
 
 
 def supplied_folder(folder: Path, pki: Pki) -> Path:

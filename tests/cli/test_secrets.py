@@ -33,20 +33,21 @@ def table(cluster: Path, *states: str) -> str:
         ("token", "secrets/token", states[0], hours),
         ("certificate key", "secrets/certificate-key", states[1], hours),
         ("signing key", "secrets/signing-key.asc", states[2], "never"),
-        ("cluster CA", "secrets/ca.crt", states[3], f"{end:%Y-%m-%d}, in 499 days"),
+        ("public signing key", "secrets/signing-key.pub.asc", states[3], "never"),
+        ("cluster CA", "secrets/ca.crt", states[4], f"{end:%Y-%m-%d}, in 499 days"),
     ]
-    lines = [f"{a:15}  {b:23}  {c:{widths}}  {d}\n" for a, b, c, d in rows]
+    lines = [f"{a:18}  {b:27}  {c:{widths}}  {d}\n" for a, b, c, d in rows]
     return "".join(lines) + f"\njoiners pin {openssl.pin(cluster.parent / 'secrets/ca.crt')}\n"
 
 
 def test_a_first_and_a_second_run(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["secrets"]) == 0
     out, err = capsys.readouterr()
-    assert out == table(cluster, "made", "made", "made", "kept")
-    assert err == "made token, certificate key, signing key in secrets\n"
+    assert out == table(cluster, "made", "made", "made", "made", "kept")
+    assert err == "made token, certificate key, signing key, public signing key in secrets\n"
     assert run(["secrets"]) == 0
     out, err = capsys.readouterr()
-    assert out == table(cluster, "kept", "kept", "kept", "kept")
+    assert out == table(cluster, "kept", "kept", "kept", "kept", "kept")
     assert err == "nothing was missing\n"
 
 
@@ -55,7 +56,7 @@ def test_what_follows_from_a_rotation(cluster: Path, capsys: pytest.CaptureFixtu
     capsys.readouterr()
     assert run(["secrets", "--rotate", "token", "--rotate", "certificate-key"]) == 0
     out, err = capsys.readouterr()
-    assert out == table(cluster, "rotated", "rotated", "kept", "kept")
+    assert out == table(cluster, "rotated", "rotated", "kept", "kept", "kept")
     assert err == (
         "made token, certificate key in secrets\n"
         "nodes learn of it by their seeds: render them again. A cluster that is up is told "
@@ -85,6 +86,7 @@ def test_json(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
                 ("token", "token", "made", None, 24),
                 ("certificate key", "certificate-key", "made", None, 24),
                 ("signing key", "signing-key.asc", "made", None, None),
+                ("public signing key", "signing-key.pub.asc", "made", None, None),
                 ("cluster CA", "ca.crt", "kept", end.isoformat(), None),
             )
         ],
@@ -95,13 +97,14 @@ def test_on_node(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cluster.write_text(cluster.read_text() + "\npki: on-node\nseed: {window: 1}\n")
     assert run(["secrets", "-q"]) == 0
     assert capsys.readouterr().out == (
-        "SECRET           FILE                     STATE              ENDS\n"
-        "token            secrets/token            made               "
+        "SECRET              FILE                         STATE              ENDS\n"
+        "token               secrets/token                made               "
         "1 hour after kubeadm init on k8s01\n"
-        "certificate key  secrets/certificate-key  made               "
+        "certificate key     secrets/certificate-key      made               "
         "1 hour after kubeadm init on k8s01\n"
-        "signing key      secrets/signing-key.asc  made               never\n"
-        "cluster CA       -                        on the first node  -\n"
+        "signing key         secrets/signing-key.asc      made               never\n"
+        "public signing key  secrets/signing-key.pub.asc  made               never\n"
+        "cluster CA          -                            on the first node  -\n"
     )
 
 
@@ -171,5 +174,7 @@ def test_the_umask_opens_nothing(cluster: Path) -> None:
     finally:
         os.umask(before)
     folder = cluster.parent / "secrets"
-    for path in (folder, *folder.iterdir(), cluster.parent / "admin.conf"):
+    public = folder / "signing-key.pub.asc"
+    assert public.stat().st_mode & 0o777 == 0o644
+    for path in {folder, *folder.iterdir(), cluster.parent / "admin.conf"} - {public}:
         assert path.stat().st_mode & 0o077 == 0, path

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pgp import Gpg
 from scene import Scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from scene import Stage
 
@@ -45,3 +47,12 @@ def shared(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 @pytest.fixture
 def site(shared: Scene, tmp_path: Path) -> Site:
     return Site(shared, tmp_path)
+
+
+@pytest.fixture
+def gpg() -> Iterator[Gpg]:
+    # a short path: the agent's socket has to fit into one
+    with tempfile.TemporaryDirectory(prefix="gpg-") as folder:
+        opened = Gpg(Path(folder))
+        yield opened
+        opened.close()

@@ -189,5 +189,6 @@ def test_what_it_makes_is_swept_up_by_the_next_secrets(cluster: Path, tmp_path: 
     kubeconfig.mint(cluster)
     secrets.make(cluster)
     assert {path.name for path in (tmp_path / "secrets").iterdir()} == {
-        *(".lock", "admin.conf", "ca.crt", "ca.key", "certificate-key", "signing-key.asc", "token")
+        *(".lock", "admin.conf", "ca.crt", "ca.key", "certificate-key", "token"),
+        *("signing-key.asc", "signing-key.pub.asc"),
     }

@@ -9,9 +9,14 @@ import pytest
 from builder.errors import DocumentError, UsageError
 from builder.pipeline import init, secrets, seeds
 from builder.pipeline.secrets import Holding
+from builder.rpm.keys import has_secrets, load_keys, verify_detached
+from builder.rpm.signing import open_signer
+from builder.secrets import signing
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pgp import Gpg
 
 
 @pytest.fixture
@@ -33,13 +38,14 @@ def test_it_tells_what_there_is_and_when_it_ends(cluster: Path) -> None:
         Holding(name="token", path=folder / "token", state="made", window=24),
         Holding(name="certificate key", path=folder / "certificate-key", state="made", window=24),
         Holding(name="signing key", path=folder / "signing-key.asc", state="made"),
+        Holding(name="public signing key", path=folder / "signing-key.pub.asc", state="made"),
         Holding(name="cluster CA", path=folder / "ca.crt", state="made", end=end),
     )
     again = secrets.make(cluster)
-    assert [one.state for one in again.holdings] == ["kept"] * 4
+    assert [one.state for one in again.holdings] == ["kept"] * 5
     assert again.digest == held.digest
     rotated = secrets.make(cluster, rotate=["certificate-key"])
-    assert [one.state for one in rotated.holdings] == ["kept", "rotated", "kept", "kept"]
+    assert [one.state for one in rotated.holdings] == ["kept", "rotated", "kept", "kept", "kept"]
 
 
 def test_clusters_in_one_folder_share_nothing(cluster: Path) -> None:
@@ -54,7 +60,7 @@ def test_clusters_in_one_folder_share_nothing(cluster: Path) -> None:
 
 def test_what_was_missing_is_made_and_not_rotated(cluster: Path) -> None:
     held = secrets.make(cluster, rotate=["token", "token"])
-    assert [one.state for one in held.holdings] == ["made"] * 4
+    assert [one.state for one in held.holdings] == ["made"] * 5
 
 
 def test_the_window_is_the_clusters(cluster: Path) -> None:
@@ -64,6 +70,7 @@ def test_the_window_is_the_clusters(cluster: Path) -> None:
         ("token", 72, "made"),
         ("certificate key", 72, "made"),
         ("signing key", None, "made"),
+        ("public signing key", None, "made"),
         ("cluster CA", None, "on the first node"),
     ]
     assert held.digest is None
@@ -77,6 +84,7 @@ def test_files_of_ones_own(cluster: Path) -> None:
         ("token", cluster.parent / "secrets/token", "made"),
         ("certificate key", cluster.parent / "secrets/certificate-key", "made"),
         ("signing key", cluster.parent / "secrets/signing-key.asc", "made"),
+        ("public signing key", cluster.parent / "secrets/signing-key.pub.asc", "made"),
         ("cluster CA", site / "ca.crt", "yours"),
         ("etcd CA", site / "etcd/ca.crt", "yours"),
         ("front proxy CA", site / "front-proxy-ca.crt", "yours"),
@@ -112,3 +120,35 @@ def test_a_wrong_document_makes_nothing(cluster: Path) -> None:
     with pytest.raises(DocumentError):
         secrets.make(cluster)
     assert not (cluster.parent / "secrets").exists()
+
+
+def test_the_public_half_is_made_beside_the_signing_key(cluster: Path) -> None:
+    """Also for secrets of an earlier airseed, and anew when the key is another one."""
+    folder = cluster.parent / "secrets"
+    secrets.make(cluster)
+    public = folder / "signing-key.pub.asc"
+    content = public.read_bytes()
+    key = signing.read((folder / "signing-key.asc").read_bytes())
+    assert [one.fingerprint for one in load_keys(content)] == [key.fingerprint]
+    assert not has_secrets(content)
+    for left in (None, b"of another key"):
+        public.unlink() if left is None else public.write_bytes(left)
+        held = secrets.make(cluster)
+        assert [one.name for one in held.holdings if one.state == "made"] == ["public signing key"]
+        assert public.read_bytes() == content
+    (folder / "signing-key.asc").write_bytes(signing.new("another <another@localhost>").secret)
+    secrets.make(cluster)
+    assert load_keys(public.read_bytes())[0].users == ("another <another@localhost>",)
+
+
+def test_the_public_half_has_the_subkeys_of_a_key_of_ones_own(cluster: Path, gpg: Gpg) -> None:
+    """gpg's users sign with subkeys; without them nobody could check it."""
+    secrets.make(cluster)
+    folder = cluster.parent / "secrets"
+    fingerprint = gpg.key("own@example.org", "rsa2048+")
+    (folder / "signing-key.asc").write_bytes(gpg.secret(fingerprint).read_bytes())
+    secrets.make(cluster)
+    content = (folder / "signing-key.pub.asc").read_bytes()
+    signed = open_signer((folder / "signing-key.asc").read_bytes(), where="key").sign(b"x")
+    assert verify_detached(b"x", signed, load_keys(content)) == fingerprint
+    assert not has_secrets(content)

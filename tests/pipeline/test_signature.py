@@ -10,22 +10,19 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 import termios
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pgp import Gpg
 
 from builder.bundle.layout import SUMS_PATH
 from builder.cli.root import run
 from builder.secrets import signing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from pgp import Gpg
     from scene import Scene, Stage
 
 RIGHT = "very hush"
@@ -36,15 +33,6 @@ KINDS = (
     ("ed25519+", ""),
     ("nistp256", "x"),
 )
-
-
-@pytest.fixture
-def gpg() -> Iterator[Gpg]:
-    # a short path: the agent's socket has to fit into one
-    with tempfile.TemporaryDirectory(prefix="gpg-") as folder:
-        opened = Gpg(Path(folder))
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
@@ -114,6 +102,18 @@ def test_the_sites_own_key(
     assert verdict(capsys, str(unpacked), *words)[1]["signedBy"] == fingerprint
     (tmp_path / "unpacked.asc").write_bytes(Path(f"{bundle}.asc").read_bytes())
     assert verdict(capsys, str(unpacked), "--key", str(public))[1]["signedBy"] == fingerprint
+
+
+def test_secrets_makes_both_halves(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What signs and what checks lie beside each other, and the one is refused as the other."""
+    assert run(["secrets", "-q", str(bundle.with_name("cluster.yaml"))]) == 0
+    folder = bundle.with_name("secrets")
+    assert sign(bundle, folder / "signing-key.asc") == 0
+    capsys.readouterr()
+    code, value = verdict(capsys, str(bundle), "--key", str(folder / "signing-key.pub.asc"))
+    assert (code, value["faults"]) == (0, [])
+    assert run(["verify", str(bundle), "--key", str(folder / "signing-key.asc")]) == 1
+    assert "as signing-key.pub.asc" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("kind", "passphrase"), KINDS)
@@ -227,7 +227,8 @@ def test_pinned_by_fingerprint_alone(
             ["--require-signature"],
             (
                 "error: --require-signature: whose signature is it to be?\n"
-                "  hint: add --key FILE, with the signer's public key that you got another way\n"
+                "  hint: add --key FILE, with the signer's public key that you got another way: of"
+                " a key that airseed secrets made it is signing-key.pub.asc\n"
             ),
         ),
         (

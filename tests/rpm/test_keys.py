@@ -88,8 +88,13 @@ def test_secret_keys_are_refused(modern: SigningKey, form: str) -> None:
         content = modern.public + content
     with pytest.raises(VerificationError) as caught:
         load_keys(content, where="keys/site.asc")
-    assert str(caught.value) == "keys/site.asc: there is a secret key in it"
-    assert caught.value.hint == "export the public half only"
+    assert str(caught.value) == (
+        "keys/site.asc: there is a secret key in it (expected its public half)"
+    )
+    assert caught.value.hint == (
+        "`airseed secrets` leaves that of signing-key.asc beside it, as signing-key.pub.asc; "
+        "gpg --armor --export FINGERPRINT writes another key's"
+    )
 
 
 @pytest.mark.parametrize(
