@@ -150,6 +150,8 @@ def _read(room: Folder, names: Iterable[str], *, all_of_them: bool = False) -> d
             faults.append(content)
         elif content is not None:
             found[name] = content
+        elif all_of_them and name == CA_KEY and CA in found:
+            faults.append(_lost(room.path))
         elif all_of_them:
             faults.append(Fault(where=str(room.path / name), what="is missing", hint=_MAKE))
     if faults:
@@ -172,15 +174,18 @@ def _check(found: Mapping[str, bytes], folder: Path) -> None:
         except ValueError as error:
             faults.append(Fault(where=str(folder / CA_KEY), what=str(error)))
     elif CA in found:
-        faults.append(
-            Fault(
-                where=str(folder / CA_KEY),
-                what="is missing, and nothing else can sign for ca.crt",
-                hint="restore it from your backup; where no node has booted yet, delete ca.crt",
-            )
-        )
+        faults.append(_lost(folder))
     if faults:
         raise _unusable(folder, faults)
+
+
+def _lost(folder: Path) -> Fault:
+    """Say that the authority's key is gone, which no run may make anew."""
+    return Fault(
+        where=str(folder / CA_KEY),
+        what="is missing, and nothing else can sign for ca.crt",
+        hint="restore it from your backup; where no node has booted yet, delete ca.crt",
+    )
 
 
 def _word(name: str, content: bytes, folder: Path, faults: list[Fault]) -> str:

@@ -227,15 +227,18 @@ def test_a_lost_certificate_is_made_again_for_the_same_key(folder: Path) -> None
 
 
 def test_a_lost_key_is_not_made_anew(folder: Path) -> None:
+    """And nobody is told that a run would make it."""
     (folder / "ca.key").unlink()
-    with pytest.raises(VerificationError) as caught:
-        store.prepare(folder, GENERATED)
-    assert faults(caught.value) == [
-        f"{folder}/ca.key: is missing, and nothing else can sign for ca.crt"
-    ]
-    assert caught.value.faults[0].hint == (
-        "restore it from your backup; where no node has booted yet, delete ca.crt"
-    )
+    for act in (store.prepare, store.load, store.load_authority):
+        with pytest.raises(AirseedError) as caught:
+            act(folder, GENERATED)
+        assert str(caught.value) == f"{folder}: the secrets can't be used"
+        assert faults(caught.value) == [
+            f"{folder}/ca.key: is missing, and nothing else can sign for ca.crt"
+        ]
+        assert caught.value.faults[0].hint == (
+            "restore it from your backup; where no node has booted yet, delete ca.crt"
+        )
 
 
 def test_an_authority_that_was_there_is_kept(tmp_path: Path) -> None:
