@@ -18,6 +18,7 @@ from builder.bundle.delta import MAGIC
 from builder.bundle.hashing import Item, hash_all
 from builder.bundle.layout import (
     DELTA_PATH,
+    FOLDERS,
     LOCK_HEADER,
     LOCK_PATH,
     README_PATH,
@@ -59,6 +60,8 @@ class Examination:
     faults: tuple[Fault, ...]
     elsewhere: tuple[Content, ...] = ()
     """What a delta lacks, by its own word."""
+    unread: tuple[str, ...] = ()
+    """Files of the earlier bundle that a delta was unpacked over; this one has no use for them."""
 
 
 def examine(
@@ -110,6 +113,7 @@ def examine(
         layout=layout,
         faults=tuple(sorted(set(faults), key=_place(layout))),
         elsewhere=tuple(one for one in layout.left_out if one.path not in there) if layout else (),
+        unread=view.unread if layout else (),
     )
 
 
@@ -231,6 +235,8 @@ def _survey(
 class _Tar:
     """See a tar as what a layout expects of it."""
 
+    unread: tuple[str, ...] = ()
+
     def __init__(self, bundle: TarBundle) -> None:
         self._bundle = bundle
 
@@ -346,6 +352,7 @@ class _Folder:
     def __init__(self, bundle: FolderBundle) -> None:
         self._bundle = bundle
         self._members, self._faults = bundle.walk()
+        self.unread: tuple[str, ...] = ()
 
     def lock(self) -> bytes:
         """Read the lock; raise VerificationError."""
@@ -381,11 +388,12 @@ class _Folder:
                 )
             else:
                 items.append(self._item(path, extent.size, extent.digest))
-        faults += [
-            Fault(where=path, what="is not in the lock")
-            for path in self._members
-            if path not in expected
-        ]
+        others = [path for path in self._members if path not in expected]
+        if layout.delta:
+            # a delta takes nothing away of the bundle that it is unpacked over
+            self.unread = tuple(path for path in others if path.startswith(FOLDERS))
+            others = [path for path in others if not path.startswith(FOLDERS)]
+        faults += [Fault(where=path, what="is not in the lock") for path in others]
         return faults, items
 
     def survey(self, sums: bytes, delta: bytes | None) -> tuple[list[Fault], list[Item]]:

@@ -35,7 +35,8 @@ DELTA_PATH = "DELTA.txt"
 SUMS_PATH = "SHA256SUMS"
 LOCK_HEADER = tar.BLOCK + len(README) + tar.padding(len(README))
 """Where the header of cluster.lock stands: the README before it never changes."""
-_FOLDERS = ("keys/", "manifests/", "files/", "yum/", "images/")
+FOLDERS = ("keys/", "manifests/", "files/", "yum/", "images/")
+"""Where all members lie but those that the format names."""
 _LARGEST = 2**62
 _LONGEST_NAME = 255
 
@@ -200,7 +201,7 @@ def complaints(paths: Iterable[str]) -> Iterator[Fault]:
     folders: set[str] = set()
     for path in paths:
         what = complaint(path)
-        if what is None and not path.startswith(_FOLDERS):
+        if what is None and not path.startswith(FOLDERS):
             what = "no member of a bundle stands there"
         if what is None and path in seen:
             what = "two members have this path"
@@ -226,7 +227,7 @@ def _contradictions(contents: Iterable[Content]) -> Iterator[Fault]:
 
 def _rank(path: str, item: bytes | Content) -> int:
     """Give the place of a kind of member in the tar."""
-    for rank, folder in enumerate(_FOLDERS[:3]):
+    for rank, folder in enumerate(FOLDERS[:3]):
         if path.startswith(folder):
             return rank
     if path.startswith("yum/"):

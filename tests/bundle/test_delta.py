@@ -115,7 +115,12 @@ def test_unpacked_over_the_earlier_bundle_it_is_the_whole(
     subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=folder, check=True)
     with open_bundle(folder) as bundle:
         found = examine(bundle, bundles.plan, Silent())
-    assert (found.faults, found.elsewhere) == ((), ())
+    assert (found.faults, found.elsewhere, found.unread) == ((), (), ())
+    (folder / "files/earlier").write_bytes(b"of the earlier bundle")
+    with open_bundle(folder) as bundle:
+        found = examine(bundle, bundles.plan, Silent())
+    assert (found.faults, found.elsewhere, found.unread) == ((), (), ("files/earlier",))
+    (folder / "files/earlier").unlink()
     damaged = folder / smaller.left_out[0].path
     damaged.write_bytes(bytes(damaged.stat().st_size))
     (folder / smaller.left_out[-1].path).unlink()
