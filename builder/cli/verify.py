@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from builder.model.lock import Lock
     from builder.pipeline.verify import Verdict
 
+_AGAIN = "copy it again; where it was made, delete it and run airseed bundle again"
+
 
 @verb(
     "verify",
@@ -71,7 +73,8 @@ def command(
     Checks every digest, signature and reference of BUNDLE: a tar (default: bundle.tar), its parts
     (by their checksums, bundle.tar.sha256), or the folder that it was unpacked to. All faults are
     listed at once; with any, the exit code is 1. A delta is whole together with what it says the
-    other side has. A signature counts for nothing unless you say whose it must be.
+    other side has; unpacked over the earlier bundle, it is the whole one, and what else lies there
+    of the earlier one is no fault. A signature counts for nothing unless you say whose it must be.
     """
     from builder.errors import UsageError, VerificationError
     from builder.pipeline import verify
@@ -102,22 +105,43 @@ def command(
         count = len(result.faults)
         raise VerificationError(
             "1 fault" if count == 1 else f"{count} faults",
-            where=str(bundle),
-            hint="copy it again; where it was made, delete it and run airseed bundle again",
+            where=_name(result),
+            hint=_AGAIN if result.damaged else None,
             faults=result.faults,
         )
+    _tell(result, haves, voice)
+    return 0
+
+
+def _tell(result: Verdict, haves: Sequence[Path], voice: Voice) -> None:
+    """Say of a bundle without faults what was proved, and of a delta what was not."""
     if result.lock is not None:
         voice.say(_images(result.lock))
-    voice.say(f"{bundle} is whole: {size(result.size)} checked")
+    checked = f"{size(result.size)} checked"
     if result.elsewhere:
-        missing = sum(content.size for content in result.elsewhere)
-        voice.say(
-            f"it is a delta: {quantity(len(result.elsewhere), 'artifacts')} of {size(missing)} are"
-            " left out, which the other side had when it was made"
+        missing = size(sum(content.size for content in result.elsewhere))
+        proof = (
+            f", all of them in {' or '.join(map(str, haves))}"
+            if haves
+            else "; --have INVENTORY proves that the other side has them"
         )
+        voice.say(f"what {_name(result)} has is right: {checked}")
+        voice.say(
+            f"it is a delta: {quantity(len(result.elsewhere), 'artifacts')} of {missing} left out"
+            f"{proof}"
+        )
+    else:
+        voice.say(f"{_name(result)} is whole: {checked}")
+    if result.unread:
+        count = quantity(len(result.unread), "files")
+        voice.say(f"beside it: {count} of an earlier bundle, which nothing reads")
     if result.signed_by:
         voice.say(f"it is signed by {result.signed_by}")
-    return 0
+
+
+def _name(result: Verdict) -> str:
+    """Name what was checked; parts by the tar that they make."""
+    return f"{result.bundle} in {result.parts} parts" if result.parts else str(result.bundle)
 
 
 def _images(lock: Lock) -> str:
@@ -144,6 +168,7 @@ def _value(bundle: Path, faults: Sequence[Fault], found: Verdict | None = None) 
             {"path": content.path, "digest": str(content.digest), "size": content.size}
             for content in (found.elsewhere if found else ())
         ],
+        "unread": list(found.unread) if found else [],
         "faults": [
             {
                 "where": fault.where,

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from builder.bundle.delta import recover, without
 from builder.bundle.examine import examine, examine_parts
 from builder.bundle.part import storage_error
-from builder.bundle.reader import TarBundle, open_bundle
+from builder.bundle.reader import TarBundle, open_bundle, parts_of
+from builder.bundle.split import target_of
 from builder.errors import DocumentError, Fault, StorageError, VerificationError
 from builder.formats import inventory as inventory_format
 from builder.formats import lock as lock_format
@@ -60,6 +61,12 @@ class Verdict:
     faults: tuple[Fault, ...]
     elsewhere: tuple[Content, ...] = ()
     """What a delta lacks, because the other side had it."""
+    unread: tuple[str, ...] = ()
+    """Files of an earlier bundle in a folder that a delta was unpacked over."""
+    damaged: bool = False
+    """Whether faults are of the content; else a key, a signature or an inventory is not right."""
+    parts: int = 0
+    """How many files it is, where it is in parts; ``bundle`` is the tar that they make then."""
     signed_by: str | None = None
     """The fingerprint of the pinned key that signed it; None where none was asked for."""
 
@@ -84,36 +91,44 @@ def verify(
         DocumentError: the lock inside is undamaged, and still no lock that this airseed reads.
         StorageError: the file cannot be read.
     """
+    target = target_of(bundle)
     parts, complete = examine_parts(bundle, reporter, workers=workers)
+    count = len(parts_of(target)) if target is not None else 0
     if not complete:
-        return Verdict(bundle=bundle, lock=None, size=0, faults=tuple(parts))
+        return Verdict(
+            bundle=target or bundle, lock=None, size=0, faults=tuple(parts), damaged=True,
+            parts=count,
+        )  # fmt: skip
     with open_bundle(bundle) as opened:
         checks = _Checks(opened)
         found = examine(opened, checks.plan, reporter, workers=workers, inspect=checks.inspect)
         faults = (*parts, *found.faults)
+        lock = checks.lock if found.layout is not None else None
+        if lock is not None:
+            faults = (*faults, *checks.consistency(lock, {fault.where for fault in faults}))
+        damaged = bool(faults)
         if haves:
             faults = (*faults, *_unheld(found.elsewhere, haves))
-        lock = checks.lock if found.layout is not None else None
         signed_by = None
-        if lock is not None and found.layout is not None:
-            damaged = {fault.where for fault in faults}
-            faults = (*faults, *checks.consistency(lock, damaged))
-            if pins is not None:
-                place = signature or bundle_signature.beside(bundle)
-                signer = bundle_signature.check(found.layout.sums, place, pins, lock, checks.read)
-                if isinstance(signer, Fault):
-                    faults = (*faults, signer)
-                else:
-                    signed_by = signer
+        if lock is not None and found.layout is not None and pins is not None:
+            place = signature or bundle_signature.beside(bundle)
+            signer = bundle_signature.check(found.layout.sums, place, pins, lock, checks.read)
+            if isinstance(signer, Fault):
+                faults = (*faults, signer)
+            else:
+                signed_by = signer
     size = lock.size if lock is not None else 0
     if lock is not None:
         faults = tuple(_explained(faults, lock))
     return Verdict(
-        bundle=bundle,
+        bundle=target or bundle,
         lock=lock,
         size=size - sum(content.size for content in found.elsewhere),
         faults=faults,
         elsewhere=found.elsewhere,
+        unread=found.unread,
+        damaged=damaged,
+        parts=count,
         signed_by=signed_by,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -89,7 +90,10 @@ def test_parts_are_verified_and_inspected_without_joining(
     assert b"".join(part.read_bytes() for part in parts) == stage.bundle.read_bytes()
     for name in ("bundle.tar", "bundle.tar.sha256", parts[1].name):
         ran = scene.run("verify", name)
-        assert (ran.code, ran.err.splitlines()[-1].partition(" is whole")[1]) == (0, " is whole")
+        assert (ran.code, ran.err.splitlines()[-1]) == (
+            0,
+            f"bundle.tar in {len(parts)} parts is whole: 11.9 MB checked",
+        )
     assert scene.run("inspect", "bundle.tar").out == scene.run("inspect", "cluster.lock").out
     again = scene.bundle("--split", "3MB")
     assert f"bundle.tar in {len(parts)} parts is there already" in again.err
@@ -99,6 +103,7 @@ def test_parts_are_verified_and_inspected_without_joining(
     parts[-1].unlink()
     ran = scene.run("verify", "bundle.tar.sha256")
     assert ran.code == 1
+    assert f"error: bundle.tar in {len(parts)} parts: 2 faults\n" in ran.err
     assert f"  {parts[-1].name}: is missing\n" in ran.err
     assert f"  {parts[1].name}: has the digest sha256:" in ran.err
 
@@ -167,11 +172,24 @@ def test_a_delta_is_the_same_on_two_runs_and_on_two_ways(
 def test_verify_asks_the_inventory(scene: Scene, stage: Stage, old: Path) -> None:
     inventory(scene, stage)
     offline(scene, "bundle", "--have", "have.json", "--base", "old.tar")
-    offline(scene, "verify", "delta.tar", "--have", "have.json")
+    left = json.loads(scene.run("verify", "delta.tar", "--json").out)["elsewhere"]
+    size = sum(one["size"] for one in left)
+    right = (
+        r"what delta\.tar has is right: [0-9.]+ MB checked\n"
+        rf"it is a delta: {len(left)} artifacts of"
+    )
+    for words, proof in (
+        ((), "; --have INVENTORY proves that the other side has them"),
+        (("--have", "have.json"), ", all of them in have.json"),
+    ):
+        ran = scene.run("verify", "delta.tar", *words)
+        assert ran.code == 0
+        assert re.search(rf"{right} {size / 1e6:.1f} MB left out{re.escape(proof)}\n$", ran.err)
     inventory(scene, stage, share=4)
     ran = scene.run("verify", "delta.tar", "--have", "have.json")
     assert ran.code == 1
     assert "is left out, and not in have.json either" in ran.err
+    assert "copy it again" not in ran.err
 
 
 def test_unpacked_over_the_earlier_bundle_it_verifies(
@@ -186,7 +204,28 @@ def test_unpacked_over_the_earlier_bundle_it_verifies(
     subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=folder, check=True)
     ran = scene.run("verify", str(folder))
     assert ran.code == 0, ran.err
-    assert "it is a delta" not in ran.err
+    assert ran.err.endswith(f"{folder} is whole: 11.9 MB checked\n")
+    # what the earlier bundle had and this one has not is no fault; anything else is
+    (folder / "images/blobs/sha256" / ("0" * 64)).write_bytes(b"x")
+    (folder / "yum/base/Packages").mkdir(parents=True, exist_ok=True)
+    (folder / "yum/base/Packages/old-1-1.noarch.rpm").write_bytes(b"x")
+    ran = scene.run("verify", str(folder))
+    assert ran.code == 0, ran.err
+    assert ran.err.endswith(
+        f"{folder} is whole: 11.9 MB checked\n"
+        "beside it: 2 files of an earlier bundle, which nothing reads\n"
+    )
+    (folder / "install.sh").write_text("x")
+    (folder / "files").mkdir(exist_ok=True)
+    (folder / "files/link").symlink_to("/etc/passwd")
+    ran = scene.run("verify", str(folder), "--json")
+    assert ran.code == 1
+    value = json.loads(ran.out)
+    assert value["unread"] == [
+        f"images/blobs/sha256/{'0' * 64}",
+        "yum/base/Packages/old-1-1.noarch.rpm",
+    ]
+    assert {one["where"] for one in value["faults"]} == {"files/link", "install.sh"}
 
 
 def test_where_a_bundle_of_a_bundle_goes_has_to_be_said(scene: Scene, old: Path) -> None:

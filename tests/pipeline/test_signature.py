@@ -162,6 +162,13 @@ def test_what_is_not_signed_well(
     words = (str(bundle), "--key", str(public))
     missing = fault(capsys, *words)
     assert (missing["where"], missing["what"]) == (f"{bundle}.asc", "there is no signature")
+    # the content is right, and another copy would be no better
+    assert run(["verify", "-q", *words]) == 1
+    assert capsys.readouterr().err == (
+        f"error: {bundle}: 1 fault\n"
+        f"  {bundle}.asc: there is no signature\n"
+        "    hint: where it was made, airseed bundle --sign KEYFILE makes one; copy it, too\n"
+    )
     # another's
     fingerprint = gpg.key("mallory@example.org", "rsa2048")
     assert sign(bundle, gpg.secret(fingerprint)) == 0

@@ -47,6 +47,7 @@ def test_a_whole_bundle(stage: Stage, folder: Path, capsys: pytest.CaptureFixtur
                 "size": stage.lock.size,
                 "signedBy": None,
                 "elsewhere": [],
+                "unread": [],
                 "faults": [],
             },
         )
