@@ -17,8 +17,8 @@ from builder.bundle.layout import README_PATH, complaint
 from builder.bundle.part import storage_error
 from builder.bundle.readme import MAGIC
 from builder.bundle.region import Files, open_region
-from builder.bundle.split import cut, read_sums, target_of, there
-from builder.errors import Fault, VerificationError
+from builder.bundle.split import SUFFIX, cut, is_ours, read_sums, target_of, there
+from builder.errors import Fault, StorageError, VerificationError
 
 if TYPE_CHECKING:
     import io
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _MOST = 1_000_000
 """Members that a bundle may have; it keeps hostile files from filling the memory."""
+_LOCK = b'{\n"format": '
 _HEADERS = 4 * tar.BLOCK + tar.LONGEST_PATH
 
 
@@ -122,6 +123,9 @@ class TarBundle(_Reading):
                     descriptors.append(os.open(file, os.O_RDONLY | os.O_CLOEXEC))
                     opened.callback(os.close, descriptors[-1])
                     sizes.append(os.lseek(descriptors[-1], 0, os.SEEK_END))
+                except FileNotFoundError as error:
+                    hint = f"it is a part of {path.name}: copy it, too" if parts else None
+                    raise StorageError("is missing", where=str(file), hint=hint) from error
                 except OSError as error:
                     raise storage_error(error, file) from error
             self.size = sum(sizes)
@@ -220,6 +224,9 @@ class TarBundle(_Reading):
                 "not an airseed bundle",
                 where=str(self.path),
                 expected=f"a tar that begins with {README_PATH} ({MAGIC})",
+                hint="this is a lock: airseed inspect shows it, airseed bundle makes its bundle"
+                if head.startswith(_LOCK)
+                else None,
             )
 
 
@@ -235,8 +242,12 @@ class FolderBundle(_Reading):
         self.path = path
         self._members: dict[str, Member] | None = None
         if not (path / README_PATH).is_file():
+            sets = sorted(file for file in path.glob(f"*{SUFFIX}") if is_ours(file))
             raise VerificationError(
-                "not an airseed bundle", where=str(path), expected=f"a folder with {README_PATH}"
+                "not an airseed bundle",
+                where=str(path),
+                expected=f"a folder with {README_PATH}",
+                hint=f"a bundle in parts lies in it: give {sets[0]}" if sets else None,
             )
 
     def close(self) -> None:

@@ -76,7 +76,7 @@ def read(path: Path) -> Lock:
 
 def parse(text: str, name: str) -> Lock:
     """Read a lock's text; ``name`` is what errors call it."""
-    value = json_value(text, name)
+    value = json_value(text, name) if text.lstrip()[:1] in {"{", "["} else None
     reading = Reading(name)
     if not isinstance(value, dict) or "format" not in value:
         fault = Fault(

@@ -7,6 +7,7 @@ catalog supports (:mod:`builder.formats.support`). A mistake in one key hides no
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from builder.errors import DocumentError
 from builder.formats import rules, support
 from builder.formats.keys import CLUSTER, FORMAT
 from builder.formats.shape import WRONG, Reading
-from builder.formats.text import read_text, yaml_document
+from builder.formats.text import read_text, refusal, yaml_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from builder.model.choice import Choice
     from builder.model.spec import Cluster
 
+_LOCK = re.compile(r'\{\n"format": [0-9]+,\n"cluster": .*\n"artifacts": \[')
 LARGEST = 8 << 20
 """Bytes of a cluster.yaml; ten thousand nodes with labels take two million."""
 
@@ -51,6 +53,10 @@ def read(
     With a catalog, what it does not know or support is a mistake too. ``exists`` tells whether a
     local path of the document leads to a file.
     """
+    if _LOCK.match(text):
+        raise refusal(
+            name, "this is a lock, not a cluster.yaml", hint="give the cluster.yaml it was made for"
+        )
     document = yaml_document(text, name)
     reading = Reading(name, document.lines)
     choice = None

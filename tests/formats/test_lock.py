@@ -120,6 +120,15 @@ def test_what_is_written_is_read_back() -> None:
     assert lock_format.write(lock_format.parse(text.decode(), "cluster.lock")) == text
 
 
+@pytest.mark.parametrize("text", ["", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n", "[]", "{}", "a: b"])
+def test_what_is_no_lock_is_told_what_one_is(text: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        lock_format.parse(text, "site.asc")
+    assert list(map(str, caught.value.faults)) == [
+        "this is not a lock (expected a file that airseed lock wrote)"
+    ]
+
+
 def test_every_artifact_has_a_line_of_its_own() -> None:
     lines = lock_format.write(LOCK).decode().splitlines()
     kinds = [line.split('"')[3] for line in lines if line.startswith('{"kind"')]

@@ -563,6 +563,11 @@ def test_the_schema_refuses_what_the_reader_refuses_for_its_shape(
     assert not validator.is_valid(yaml_document(text, "x").value)
 
 
+def test_a_lock_is_told_from_a_cluster() -> None:
+    text = '{\n"format": 1,\n"cluster": {"name": "k8s"},\n"artifacts": [\n]\n}\n'
+    assert only(text).what == "this is a lock, not a cluster.yaml"
+
+
 @pytest.mark.parametrize("base", ["small", "full", *EXAMPLES])
 def test_hostile_documents_end_in_a_cluster_or_a_document_error(
     base: str, validator: jsonschema.Draft202012Validator

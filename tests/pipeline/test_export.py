@@ -30,6 +30,24 @@ def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
     return capsys.readouterr().err
 
 
+def test_a_part_that_is_missing_is_named(
+    stage: Stage, work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["-o", "set/b.tar", "--base", str(stage.bundle), "--split", "4M"]
+    (work / "set").mkdir()
+    assert run(["bundle", "-q", str(stage.finished / "cluster.lock"), *words]) == 0
+    (work / "set/b.tar.002").unlink()
+    capsys.readouterr()
+    assert said(capsys, "set/b.tar.sha256", "--keys-only", code=1) == (
+        "error: set/b.tar.002: is missing\n  hint: it is a part of b.tar: copy it, too\n"
+    )
+    assert said(capsys, "set", "--keys-only", code=1) == (
+        "error: set: not an airseed bundle\n"
+        "  expected a folder with README.txt\n"
+        "  hint: a bundle in parts lies in it: give set/b.tar.sha256\n"
+    )
+
+
 def names(path: Path) -> list[str]:
     with tarfile.open(path) as tar:
         return tar.getnames()

@@ -146,6 +146,16 @@ def test_a_truncated_tar_and_something_else(
     assert run(["verify", str(tmp_path / "none.tar")]) == 2
 
 
+def test_a_lock_is_no_bundle(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    lock = stage.finished / "cluster.lock"
+    assert run(["verify", str(lock)]) == 1
+    assert capsys.readouterr().err == (
+        f"error: {lock}: not an airseed bundle\n"
+        "  expected a tar that begins with README.txt (airseed offline bundle, format 1)\n"
+        "  hint: this is a lock: airseed inspect shows it, airseed bundle makes its bundle\n"
+    )
+
+
 def test_a_damaged_blob_is_named_by_its_images(
     stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
