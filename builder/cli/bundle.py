@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Where the bundle goes (default: beside the lock, as bundle.tar; NAME.tar for NAME.lock).",
+    help="Where the bundle goes (default: beside the lock, as bundle.tar, a delta as delta.tar; "
+    "NAME.tar and NAME.delta.tar for NAME.lock).",
 )
 @click.option(
     "--workers",
@@ -117,6 +118,7 @@ def command(
     the same command goes on where it stopped. Given a cluster.yaml, it locks first if there is
     no lock yet or if the lock is for something else. Given a bundle, it makes the whole bundle of
     the lock inside: of a delta, together with --base.
+    --base saves fetching and makes a whole bundle; --have saves carrying and makes a delta.
     """
     from builder.pipeline import bundle
 
@@ -124,6 +126,10 @@ def command(
     signing = _signing(sign, passphrase_file) if sign else None
     lock = source
     if source.suffix in {".yaml", ".yml"}:
+        if haves:
+            from builder.formats import inventory
+
+            inventory.digests(haves)  # locking takes long, and what is no inventory is said now
         lock = _lock(source, catalogs, ca_bundle, voice)
     built = bundle.build(
         lock,
@@ -205,7 +211,8 @@ def _lock(cluster: Path, catalogs: tuple[Path, ...], ca_bundle: Path | None, voi
     if path.exists() and lock.fits(cluster, path, catalogs=catalogs):
         voice.say(f"{path} fits {cluster}")
         return path
-    voice.say(f"{path} {'is for something else' if path.exists() else 'is not there yet'}: locking")
+    other = f"does not fit {cluster} (or --catalog is not as it was when it was locked)"
+    voice.say(f"{path} {other if path.exists() else 'is not there yet'}: locking")
     made = lock.make(
         cluster, output=path, update=(), catalogs=catalogs, ca_bundle=ca_bundle, reporter=voice
     )

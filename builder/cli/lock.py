@@ -91,5 +91,6 @@ def command(
     totals = ", ".join(
         quantity(total.count, total.kind) for total in inspect.totals(result.lock) if total.count
     )
-    voice.say(f"wrote {result.path}: {totals}; {size(result.lock.size)} to bundle")
+    did = f"nothing changed in {result.path}" if result.same else f"wrote {result.path}"
+    voice.say(f"{did}: {totals}; {size(result.lock.size)} to bundle")
     return 0

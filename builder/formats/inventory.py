@@ -71,6 +71,14 @@ def digests(paths: Iterable[Path]) -> set[Digest]:
 def read(path: Path) -> Inventory:
     """Read an inventory; raise DocumentError with every mistake in it."""
     name = str(path)
+    if _is_bundle(path):
+        fault = Fault(
+            where="",
+            what="this is a bundle, not an inventory",
+            expected="what airseed inventory wrote",
+            hint=f"airseed inventory {path} -o inventory.json writes it; give that",
+        )
+        raise DocumentError(name, [fault])
     value: Any = json_value(decode(read_content(path), name), name)
     if not isinstance(value, dict) or "has" not in value:
         fault = Fault(
@@ -89,3 +97,13 @@ def read(path: Path) -> Inventory:
     found: Inventory = _INVENTORY.read(value, "", reading)
     reading.finish()
     return found
+
+
+def _is_bundle(path: Path) -> bool:
+    """Tell a tar, or the checksums of its parts; a mistake of any other kind is for who reads."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError:
+        return False
+    return head[257:262] == b"ustar" or head.startswith(b"# airseed bundle in parts")

@@ -173,6 +173,27 @@ def test_what_is_no_inventory_is_refused(scene: Scene, content: str, error: str)
     assert "Traceback" not in ran.err
 
 
+def test_a_bundle_is_no_inventory_and_is_refused_before_locking(
+    scene: Scene, stage: Stage, tmp_path: Path
+) -> None:
+    """The natural mistake; nothing is asked for and no lock is touched."""
+    old = tmp_path / "old.tar"
+    old.write_bytes(stage.bundle.read_bytes())
+    made = scene.run("bundle", "-o", str(old), "--base", str(stage.bundle), "--split", "4M")
+    assert made.code == 0, made.err
+    (scene.folder / "cluster.lock").unlink()
+    for place in (stage.bundle, f"{old}.001", f"{old}.sha256"):
+        ran = scene.run("bundle", "cluster.yaml", "--have", str(place))
+        assert (ran.code, ran.requests) == (3, ())
+        assert ran.err == (
+            f"error: {place}: 1 mistake\n"
+            "  this is a bundle, not an inventory\n"
+            "    expected what airseed inventory wrote\n"
+            f"    hint: airseed inventory {place} -o inventory.json writes it; give that\n"
+        )
+    assert not (scene.folder / "cluster.lock").exists()
+
+
 def test_a_place_that_is_nothing_is_refused(scene: Scene) -> None:
     ran = scene.run("inventory", "./no/such folder")
     assert ran.code == 2

@@ -59,8 +59,9 @@ def test_the_same_question_gives_the_same_bytes(stage: Stage, site: Site) -> Non
     assert scene.lock_path.read_bytes() == (stage.finished / "cluster.lock").read_bytes()
     beside = {path.name for path in (scene.folder / "cluster.lock.d").iterdir()}
     assert beside == {path.name for path in (stage.finished / "cluster.lock.d").iterdir()}
-    again = scene.lock("-q")
+    again = scene.lock()
     assert (again.code, again.out) == (0, "")
+    assert again.err.splitlines()[-1].startswith("nothing changed in cluster.lock: 13 images, ")
     assert scene.lock_path.read_bytes() == (stage.finished / "cluster.lock").read_bytes()
     assert scene.names == {"cluster.yaml", "cluster.lock", "cluster.lock.d"}
 
@@ -298,6 +299,17 @@ def test_two_images_may_not_have_one_name_in_the_internal_registry(site: Site) -
     assert not scene.lock_path.exists()
 
 
+def test_a_lock_says_when_it_was_made_for_something_else(scene: Scene) -> None:
+    """Also where no artifact differs."""
+    document = scene.folder / "cluster.yaml"
+    document.write_text(
+        document.read_text("utf-8").replace("name: cluster.local\n", "name: other\n")
+    )
+    ran = scene.lock()
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.err.splitlines()[-1].startswith("wrote cluster.lock: ")
+
+
 def test_a_bundle_of_a_cluster_yaml_is_never_stale(site: Site) -> None:
     """What a person changes is locked anew, be it a name without a version or a file's content."""
     scene = site.open("extra: {packages: [kernel], files: [banner.txt]}\n")
@@ -307,9 +319,9 @@ def test_a_bundle_of_a_cluster_yaml_is_never_stale(site: Site) -> None:
     said(scene.run(*words), 0, "cluster.lock is not there yet: locking")
     said(scene.run(*words), 0, "cluster.lock fits cluster.yaml", "is there already, made from")
     banner.write_text("Hello\n")
-    said(scene.run(*words), 0, "cluster.lock is for something else: locking")
+    said(scene.run(*words), 0, "cluster.lock does not fit cluster.yaml (or --catalog ")
     document.write_text(document.read_text().replace("[kernel]", "[kernel, yum-utils]"))
-    said(scene.run(*words), 0, "cluster.lock is for something else: locking")
+    said(scene.run(*words), 0, "cluster.lock does not fit cluster.yaml (or --catalog ")
     assert "yum-utils" in names(lock_format.read(scene.lock_path))
     said(scene.run(*words), 0, "cluster.lock fits cluster.yaml")
 

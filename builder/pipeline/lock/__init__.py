@@ -49,6 +49,8 @@ class Locked:
     """Against the lock that was there before; everything, if there was none."""
     remarks: tuple[Fault, ...]
     """What cluster.yaml may say but deserves a warning."""
+    same: bool = False
+    """Whether the lock that was there before was this one."""
 
 
 def beside(cluster: Path) -> Path:
@@ -93,7 +95,13 @@ def make(
         reporter=reporter,
     )
     _write(lock, path)
-    return Locked(path=path, lock=lock, changes=compare(before, lock), remarks=spec.remarks)
+    return Locked(
+        path=path,
+        lock=lock,
+        changes=compare(before, lock),
+        remarks=spec.remarks,
+        same=before is not None and lock_format.write(before) == lock_format.write(lock),
+    )
 
 
 def check(
