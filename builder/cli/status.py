@@ -31,11 +31,20 @@ def command(voice: Voice, files: tuple[Path, ...], *, as_json: bool) -> int:
     """Show how first boot stands on many nodes.
 
     Each FILE is a node's /var/lib/airseed/result.json (or what it posted home), or the text of its
-    console or journal. What wants attention comes first. Exits with 1 when a node failed.
+    console or journal. What wants attention comes first; a node whose FILE tells nothing is
+    unknown. A console that does not name its node is called after its file (k8s01.log), or after
+    its folder (k8s01/console.log).
+
+    Collect results with scp NODE:/var/lib/airseed/result.json results/NODE.json, or let every node
+    post its own: seed.phone-home in cluster.yaml.
+
+    Exits with 1 when a node failed, else with 3 when one is unknown.
     """
+    from builder.errors import DocumentError
     from builder.pipeline import status
 
-    results = status.read(files)
+    seen = status.read(files)
+    results = seen.results
     if as_json:
         voice.json([asdict(one) for one in results])
     else:
@@ -56,10 +65,16 @@ def command(voice: Voice, files: tuple[Path, ...], *, as_json: bool) -> int:
         for one in results:
             if one.hint:
                 voice.note(f"{one.node}: hint: {one.hint}")
-    return 1 if any(one.state == "failed" for one in results) else 0
+    for fault in seen.faults:
+        voice.warn(str(fault), hint=fault.hint)
+    if seen.failed:
+        return 1
+    return DocumentError.exit_code if seen.faults else 0
 
 
 def _what(result: Result) -> str:
     if result.state == "failed":
         return f"{result.message} (exit code {result.exit_code}, attempt {result.attempt})"
+    if result.state == "unknown":
+        return result.message
     return f"waiting for {result.waiting_for}" if result.waiting_for else ""

@@ -96,7 +96,10 @@ def _console(text: str, name: str, node: str) -> Result:
                 change(found, said)
                 break
     if "state" not in found:
-        hint = "give a result.json, or what the machine's console or journal says"
+        hint = (
+            "the machine may not have begun; else give a result.json, or what its console or "
+            "journal says"
+        )
         fault = Fault(where="", what="no line of airseed's is in it", hint=hint)
         raise DocumentError(name, [fault])
     return Result(**{"node": node, **found})

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["running", "waiting", "failed", "done"]
+State = Literal["running", "waiting", "failed", "done", "unknown"]
 STATES: tuple[State, ...] = ("running", "waiting", "failed", "done")
+"""What a node may say of itself; ``unknown`` is one of which nothing was read."""
 FORMAT = 1
 
 

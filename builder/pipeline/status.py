@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from builder.errors import DocumentError
 from builder.formats import result as result_format
 from builder.formats.text import read_content
+from builder.model.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from builder.errors import Fault
-    from builder.model.result import Result
 
-_ORDER = {"failed": 0, "waiting": 1, "running": 2, "done": 3}
+_ORDER = {"failed": 0, "unknown": 1, "waiting": 2, "running": 3, "done": 4}
 
 
-def read(files: Sequence[Path]) -> tuple[Result, ...]:
-    """Read files of any mix, and give what wants attention first.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """Tell what was read."""
+
+    results: tuple[Result, ...]
+    """What wants attention first; one a file."""
+    faults: tuple[Fault, ...]
+    """Why some of them are unknown."""
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether a node failed."""
+        return any(one.state == "failed" for one in self.results)
+
+
+def read(files: Sequence[Path]) -> Seen:
+    """Read files of any mix; one that is neither result nor console hides no other.
 
     A console that does not say its node's name is called after its file, or after its folder where
-    the file is a ``result.json`` or ``console.log`` like all the others. Raise DocumentError with
-    all files that are neither result nor console.
+    the file is a ``result.json`` or ``console.log`` like all the others.
     """
-    found = []
+    found: list[Result] = []
     faults: list[Fault] = []
     for path in files:
         try:
@@ -33,9 +48,10 @@ def read(files: Sequence[Path]) -> tuple[Result, ...]:
             found.append(result_format.read(content, str(path), node=_node(path)))
         except DocumentError as error:
             faults += [_placed(fault, path) for fault in error.faults]
-    if faults:
-        raise DocumentError("results", faults)
-    return tuple(sorted(found, key=lambda one: (_ORDER[one.state], one.node)))
+            said = error.faults[0].what if len(error.faults) == 1 else error.fault.what
+            found.append(Result(node=_node(path), state="unknown", message=said))
+    found.sort(key=lambda one: (_ORDER[one.state], one.node))
+    return Seen(results=tuple(found), faults=tuple(faults))
 
 
 def _node(path: Path) -> str:
@@ -44,7 +60,5 @@ def _node(path: Path) -> str:
 
 
 def _placed(fault: Fault, path: Path) -> Fault:
-    from dataclasses import replace  # noqa: PLC0415 -- only for what went wrong
-
     where = f"{path}: {fault.where}" if fault.where else str(path)
     return replace(fault, where=where)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from builder.cli.root import run
-from builder.errors import DocumentError
 from builder.pipeline import status
 
 if TYPE_CHECKING:
@@ -73,7 +72,9 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 def test_what_wants_attention_comes_first(files: list[Path]) -> None:
-    found = status.read(files)
+    seen = status.read(files)
+    assert seen.faults == ()
+    found = seen.results
     assert [(one.node, one.state, one.step) for one in found] == [
         ("k8s04", "failed", "packages"),
         ("k8s02", "waiting", "kubeadm"),
@@ -100,10 +101,10 @@ def test_the_table(files: list[Path], capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_machine_that_went_on_is_no_longer_failed(tmp_path: Path) -> None:
     path = tmp_path / "k8s04.log"
     path.write_text(FAILED + "airseed: step packages\nairseed: waiting for the time\n" + DONE)
-    (found,) = status.read([path])
+    (found,) = status.read([path]).results
     assert (found.state, found.message, found.hint, found.waiting_for) == ("done", "", "", "")
     path.write_text(FAILED + "airseed: step kubeadm\nairseed: waiting for the API server\n")
-    (found,) = status.read([path])
+    (found,) = status.read([path]).results
     assert (found.state, found.step, found.waiting_for) == (
         "waiting",
         "kubeadm",
@@ -120,14 +121,43 @@ def test_every_file_that_is_neither_is_named(tmp_path: Path) -> None:
     }
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
-    with pytest.raises(DocumentError) as caught:
-        status.read([tmp_path / name for name in texts])
-    assert [
-        (fault.where.removeprefix(f"{tmp_path}/"), fault.what) for fault in caught.value.faults
-    ] == [
+    seen = status.read([tmp_path / name for name in texts])
+    assert [(one.node, one.state, one.message) for one in seen.results] == [
+        ("binary", "unknown", "no line of airseed's is in it"),
+        ("cut", "unknown", "not JSON: Expecting ',' delimiter"),
+        ("empty", "unknown", "no line of airseed's is in it"),
+        ("new", "unknown", "2 mistakes"),
+    ]
+    assert [(fault.where.removeprefix(f"{tmp_path}/"), fault.what) for fault in seen.faults] == [
         ("empty.log", "no line of airseed's is in it"),
         ("cut.json: line 1, column 26", "not JSON: Expecting ',' delimiter"),
         ("new.json: format", "2 is out of range"),
         ("new.json: state", "'lost' is not one of the choices"),
         ("binary", "no line of airseed's is in it"),
     ]
+
+
+def test_a_machine_that_has_not_begun_hides_no_other(
+    files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 1 for a failed node counts more than 3 for an unknown one."""
+    empty = tmp_path / "k8s07.log"
+    empty.write_text("")
+    reason = (
+        f"warning: {empty}: no line of airseed's is in it\n"
+        "  hint: the machine may not have begun; else give a result.json, or what its console or "
+        "journal says\n"
+    )
+    assert run(["status", *map(str, files), str(empty)]) == 1
+    out, err = capsys.readouterr()
+    head, failed, *others = TABLE.splitlines(keepends=True)
+    unknown = "k8s07  -              unknown  -         -        no line of airseed's is in it\n"
+    assert out == "".join((head, failed, unknown, *others))
+    assert err == f"k8s04: hint: attach the bundle as a disk\n{reason}"
+    assert run(["status", str(files[2]), str(empty), "--json"]) == 3
+    out, err = capsys.readouterr()
+    assert [(one["node"], one["state"]) for one in json.loads(out)] == [
+        ("k8s07", "unknown"),
+        ("k8s05", "done"),
+    ]
+    assert err == reason
