@@ -410,6 +410,35 @@ def test_a_gone_repository_leads_to_building(site: Site) -> None:
     ) in ran.err
 
 
+def test_a_gone_key_leads_to_building(site: Site) -> None:
+    """It is asked for before its repository, and both are gone together."""
+    opened: Scene = site.open(name="keyless")
+    own = opened.folder / "own" / "keys"
+    own.mkdir(parents=True)
+    text = (opened.catalog / "keys" / "google-rpm.yaml").read_text("utf-8")
+    (own / "google-rpm.yaml").write_text(text.replace(".gpg", ".gone"), "utf-8")
+    ran = opened.lock("--catalog", str(own.parent))
+    assert ran.code == 1
+    assert "\nerror: keys/google-rpm.asc: no source has this file\n" in ran.err
+    assert ran.err.endswith(
+        "\n  hint: check the network and proxy, or add a source with --catalog; "
+        "or have its packages built and signed with your own key: "
+        "kubernetes: {version: 1.18.5, packages: built}\n"
+    )
+
+
+def test_a_gone_key_of_another_repository_does_not(site: Site) -> None:
+    opened: Scene = site.open(name="elsewhere")
+    own = opened.folder / "own" / "keys"
+    own.mkdir(parents=True)
+    text = (opened.catalog / "keys" / "docker-ce.yaml").read_text("utf-8")
+    (own / "docker-ce.yaml").write_text(re.sub(r"(https://\S+)gpg", r"\1gone", text), "utf-8")
+    ran = opened.lock("--catalog", str(own.parent))
+    assert ran.code == 1
+    assert "\nerror: keys/docker-ce.asc: no source has this file\n" in ran.err
+    assert "packages: built" not in ran.err
+
+
 def test_going_over_from_the_repository_and_back(scene: Scene) -> None:
     """The choice is cluster.yaml's; a lock that was made for the other one does not fit."""
     document = scene.folder / "cluster.yaml"

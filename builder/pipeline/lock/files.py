@@ -90,7 +90,11 @@ def _pinned(key: PinnedKey, content: bytes) -> tuple[Key, ...]:
 
 
 def _key(resolving: Resolving, key: PinnedKey) -> tuple[File, tuple[Key, ...]]:
-    document = _fetch_key(resolving, key)
+    try:
+        document = _fetch_key(resolving, key)
+    except UnavailableError as error:
+        signed = [one.name for one in resolving.wanted.repositories if key.name in one.keys]
+        raise resolving.advised(error, signed) from error
     pinned = _pinned(key, document.content)
     if not document.content.startswith(_ARMOUR):
         # rpm of EL7 imports armoured keys only

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from builder.errors import ClosureError, Fault, UnavailableError, VerificationError
 from builder.model.artifact import File, Package, Repository
-from builder.model.demand import KUBEADM
 from builder.model.digest import Digest
 from builder.rpm import base as rpm_base
 from builder.rpm import build as rpm_build
@@ -133,26 +132,9 @@ def _fetch(
             place, [*KINDS, "group"], resolving.access.client, resolving.cache / "repodata"
         )
     except UnavailableError as error:
-        raise _advised(resolving, described, error) from error
+        raise resolving.advised(error, [described.name]) from error
     resolving.passed_over(found.name, found.base, found.passed_over)
     return found
-
-
-def _advised(
-    resolving: Resolving, described: Described, error: UnavailableError
-) -> UnavailableError:
-    """Add what may be done where the repository of Kubernetes is gone."""
-    wanted = {one.repository for one in resolving.wanted.packages if KUBEADM in one.needed_by}
-    hint = error.fault.hint
-    if described.name in wanted:
-        version = resolving.cluster.kubernetes
-        hint = (
-            f"{hint}; or have its packages built and signed with your own key: "
-            f"kubernetes: {{version: {version}, packages: built}}"
-        )
-    return UnavailableError(
-        error.fault.what, where=error.fault.where, hint=hint, faults=error.faults
-    )
 
 
 def _base(resolving: Resolving, upstream: Sequence[repository_source.Metadata]) -> rpm_base.Base:

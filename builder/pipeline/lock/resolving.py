@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from builder.errors import UsageError
+from builder.errors import UnavailableError, UsageError
 from builder.formats.shape import did_you_mean
+from builder.model.demand import KUBEADM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
     from builder.errors import Fault
@@ -93,6 +94,26 @@ class Resolving:
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
+
+    def advised(self, error: UnavailableError, repositories: Collection[str]) -> UnavailableError:
+        """Add what may be done where it is the repository of Kubernetes, or its key, that is gone.
+
+        ``repositories`` are those that are of no use now.
+        """
+        wanted = {one.repository for one in self.wanted.packages if KUBEADM in one.needed_by}
+        hint = error.fault.hint
+        if not wanted.isdisjoint(repositories):
+            hint = (
+                f"{hint}; or have its packages built and signed with your own key: "
+                f"kubernetes: {{version: {self.cluster.kubernetes}, packages: built}}"
+            )
+        return UnavailableError(
+            error.fault.what,
+            where=error.fault.where,
+            expected=error.fault.expected,
+            hint=hint,
+            faults=error.faults,
+        )
 
     def passed_over(self, name: str, source: str, faults: Iterable[Fault]) -> None:
         """Report that an artifact did not come from its first source."""
