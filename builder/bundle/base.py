@@ -18,16 +18,20 @@ from builder.errors import FetchError
 
 if TYPE_CHECKING:
     import io
+    from collections.abc import Mapping
 
     from builder.bundle.download import Source
     from builder.bundle.reader import FolderBundle
     from builder.model.digest import Digest
 
 
-def contents(bundle: TarBundle | FolderBundle) -> dict[Digest, Source]:
+def contents(
+    bundle: TarBundle | FolderBundle, origins: Mapping[Digest, str] | None = None
+) -> dict[Digest, Source]:
     """Give what a bundle holds by the digests that its SHA256SUMS says; nothing is hashed yet.
 
-    The bundle must stay open. Raise VerificationError or StorageError.
+    ``origins`` says who gave it to that bundle, as far as that is known. The bundle must stay open.
+    Raise VerificationError or StorageError.
     """
     members = bundle.members()
     found: dict[Digest, Source] = {}
@@ -36,6 +40,7 @@ def contents(bundle: TarBundle | FolderBundle) -> dict[Digest, Source]:
         if member is None:  # a delta lacks some
             continue
         name = f"{bundle.path}: {path}"
+        origin = (origins or {}).get(digest, "")
         if isinstance(bundle, TarBundle):
             found[digest] = RegionSource(
                 name=name,
@@ -43,9 +48,10 @@ def contents(bundle: TarBundle | FolderBundle) -> dict[Digest, Source]:
                 start=member.offset,
                 size=member.size,
                 state="reused",
+                origin=origin,
             )
         else:
-            found[digest] = MemberSource(name=name, bundle=bundle, path=path)
+            found[digest] = MemberSource(name=name, bundle=bundle, path=path, origin=origin)
     return found
 
 
@@ -56,6 +62,8 @@ class MemberSource:
     name: str
     bundle: FolderBundle
     path: str
+    origin: str = ""
+    """Who gave it to that bundle, if it is known."""
 
     @property
     def host(self) -> str:

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 @click.option(
     "--sbom",
     type=click.Choice(["spdx", "cyclonedx"]),
-    help="Print a bill of materials (SPDX 2.3 or CycloneDX 1.6, JSON).",
+    help="Print a bill of materials (SPDX 2.3 or CycloneDX 1.6, JSON). The same lock "
+    "gives the same bytes, so its date is 1970 unless SOURCE_DATE_EPOCH is set; suppliers are "
+    "unknown to a lock.",
 )
 @click.option(
     "--provenance", is_flag=True, help="Show which source gave what (BUNDLE.provenance.json)."
@@ -95,8 +97,14 @@ def command(
 
 
 def _provenance(bundle: Path, voice: Voice, *, as_json: bool) -> None:
-    from builder.pipeline import provenance
+    from builder.pipeline import inspect, provenance
 
+    if inspect.is_lock(bundle):
+        raise UsageError(
+            "this is a lock, and a provenance is of a bundle",
+            where=str(bundle),
+            hint="airseed inspect BUNDLE --provenance",
+        )
     found = provenance.load(bundle)
     if as_json:
         voice.json(

@@ -14,7 +14,7 @@ from builder import disk
 from builder.bundle import split
 from builder.bundle.layout import LOCK_PATH, SUMS_PATH
 from builder.bundle.reader import open_bundle
-from builder.errors import StorageError, VerificationError
+from builder.errors import DocumentError, StorageError, VerificationError
 from builder.formats import provenance as provenance_format
 from builder.formats.provenance import Origin, Provenance
 from builder.formats.text import decode
@@ -102,6 +102,18 @@ def load(bundle: Path) -> Provenance:
             "this is of another bundle", where=str(path), expected=f"one whose SHA256SUMS is {sums}"
         )
     return found
+
+
+def origins(bundle: Path) -> dict[Digest, str]:
+    """Give the sources that an earlier bundle's account names; nothing, if it has no good one.
+
+    What is taken from that bundle came from there: its own name would tell nobody anything.
+    """
+    try:
+        found = load(bundle)
+    except (StorageError, DocumentError, VerificationError):
+        return {}
+    return {one.digest: one.source for one in found.origins if one.source}
 
 
 def _shown(origin: str, kept: Path) -> str:

@@ -144,10 +144,10 @@ def near(
     def add(base: Path) -> None:
         bundle = open_bundle(base)
         opened.enter_context(bundle)
-        found.update({**contents(bundle), **found})
+        found.update({**contents(bundle, provenance.origins(base)), **found})
 
     for bundle in first:
-        found.update(contents(bundle))
+        found.update(contents(bundle, provenance.origins(bundle.path)))
     for base in bases:
         add(base)
     with contextlib.suppress(VerificationError, StorageError):  # it may be anything

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import tarfile
 import time
@@ -132,3 +133,65 @@ def test_the_account_of_another_bundle(scene: Scene, capsys: pytest.CaptureFixtu
     path.write_text(json.dumps(value), "utf-8")
     assert run(["inspect", str(scene.bundle_path), "--provenance"]) == 1
     assert capsys.readouterr().err.startswith(f"error: {path}: this is of another bundle\n")
+
+
+def test_what_comes_from_an_earlier_bundle_keeps_its_source(scene: Scene) -> None:
+    """For who reads it two years later, an earlier bundle's name is no origin."""
+    assert scene.lock().code == 0
+    assert scene.bundle().code == 0
+    first = {path: one["source"] for path, one in shown(scene).items()}
+    assert not [source for source in first.values() if "bundle.tar" in source]
+    beside = scene.folder / "bundle.tar.provenance.json"
+    for words in (("--base", "old.tar"), ("--base", "old.tar.sha256"), ("--base", "unpacked")):
+        for path in [*scene.folder.glob("old.tar*"), *scene.folder.glob("unpacked.*")]:
+            path.unlink()
+        if words[1] == "old.tar.sha256":
+            made = scene.bundle("--base", "bundle.tar", "-o", "old.tar", "--split", "4M")
+            assert made.code == 0, made.err
+        else:
+            shutil.copy(scene.bundle_path, scene.folder / "old.tar")
+            shutil.copy(beside, scene.folder / "old.tar.provenance.json")
+            shutil.copy(beside, scene.folder / "unpacked.provenance.json")
+            with tarfile.open(scene.bundle_path) as tar:
+                tar.extractall(scene.folder / "unpacked", filter="data")
+        scene.bundle_path.unlink()
+        beside.unlink()
+        ran = scene.bundle(*words)
+        assert (ran.code, ran.requests) == (0, ()), ran.err
+        assert {path: one["source"] for path, one in shown(scene).items()} == first
+
+
+@pytest.mark.parametrize("account", ["none", "of another bundle", "no account"])
+def test_without_a_good_account_the_earlier_bundle_is_the_source(
+    scene: Scene, account: str
+) -> None:
+    assert scene.lock().code == 0
+    assert scene.bundle().code == 0
+    shutil.move(scene.bundle_path, scene.folder / "old.tar")
+    beside = scene.folder / "old.tar.provenance.json"
+    shutil.move(scene.folder / "bundle.tar.provenance.json", beside)
+    if account == "none":
+        beside.unlink()
+    elif account == "no account":
+        beside.write_text("{}", "utf-8")
+    else:
+        value = json.loads(beside.read_text("utf-8"))
+        value["subject"][0]["digest"]["sha256"] = "0" * 64
+        beside.write_text(json.dumps(value), "utf-8")
+    ran = scene.bundle("--base", "old.tar")
+    assert (ran.code, ran.requests) == (0, ()), ran.err
+    lock = lock_format.read(scene.lock_path)
+    layer = next(blob for blob in lock.blobs if blob.is_layer)
+    assert shown(scene)[layer.path]["source"] == f"old.tar: {layer.path}"
+
+
+def test_a_lock_has_no_provenance(scene: Scene) -> None:
+    assert scene.lock().code == 0
+    ran = scene.run("inspect", "cluster.lock", "--provenance")
+    assert (ran.code, ran.err) == (
+        2,
+        (
+            "error: cluster.lock: this is a lock, and a provenance is of a bundle\n"
+            "  hint: airseed inspect BUNDLE --provenance\n"
+        ),
+    )
