@@ -128,10 +128,16 @@ def compare(
 ) -> Iterator[str]:
     """Give the differences between what was written and what would be, line by line.
 
-    Secrets are blotted out on both sides. Nothing is written. Raises what :func:`write` raises.
+    Secrets are blotted out on both sides. Nothing is written; of seeds that belong to no node any
+    more ``reporter`` is warned. Raises what :func:`write` raises.
     """
     plan = prepare(cluster, lock=lock, catalogs=catalogs, reporter=reporter)
     folder = output or beside(cluster)
+    for name in _stale(folder, plan.cluster) if folder.is_dir() else ():
+        reporter.warn(
+            f"{folder / name} is of no node of {cluster}",
+            hint="delete it when that machine is gone",
+        )
     for node in _checked(plan, nodes, cluster):
         files = seed(plan, node)
         for name in FILES:

@@ -202,11 +202,20 @@ def test_a_folder_that_is_there_keeps_its_permissions(site: Site, tmp_path: Path
     assert stat.S_IMODE(site.write(nodes=["k8s04"]).folder.stat().st_mode) == 0o700
 
 
-def test_seeds_of_nodes_that_went_are_named_and_left(site: Site) -> None:
+def test_seeds_of_nodes_that_went_are_named_and_left(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
     site.add(WORKER)
     site.write()
     said = site.cluster.read_text("utf-8")
     site.cluster.write_text(said.replace(WORKER, ""), "utf-8")
+    site.write()
+    assert run(["seeds", str(site.cluster), "--diff", "--catalog", str(site.catalog)]) == 0
+    assert capsys.readouterr().err.endswith(
+        f"warning: {site.seeds / 'k8s06'} is of no node of {site.cluster}\n"
+        "  hint: delete it when that machine is gone\n"
+        "nothing would change\n"
+    )
     assert site.write().stale == ("k8s06",)
     assert (site.seeds / "k8s06" / "user-data").exists()
 
