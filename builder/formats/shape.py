@@ -466,11 +466,18 @@ def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def did_you_mean(word: Any, known: Iterable[str]) -> str | None:
-    """Give ``did you mean ...?`` when a known word is near."""
+    """Give ``did you mean ...?`` when a known word is near, or a path ends so: images are long."""
     from difflib import get_close_matches  # noqa: PLC0415 -- slow to load; for mistakes only
 
-    near = get_close_matches(str(word)[:80], list(known), n=1, cutoff=0.6)
+    names, asked = list(known), str(word)[:80]
+    ending = [name for name in names if "/" in name and asked in _ends(name.rpartition("/")[2])]
+    near = ending or get_close_matches(asked, names, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else None
+
+
+def _ends(last: str) -> set[str]:
+    """Give the last part of a path with and without tag or digest."""
+    return {last, re.split("[:@]", last, maxsplit=1)[0]}
 
 
 def _show(value: Any) -> str:

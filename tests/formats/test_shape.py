@@ -224,6 +224,10 @@ def test_paths_are_fit_to_print() -> None:
 def test_did_you_mean_something_near() -> None:
     assert did_you_mean("regsitry", ["registry", "nodes"]) == "did you mean 'registry'?"
     assert did_you_mean("zzz", ["registry", "nodes"]) is None
+    images = ["passe", "k8s.gcr.io/pause:3.2", f"quay.io/calico/node@sha256:{'0' * 64}"]
+    for asked in ("pause", "pause:3.2"):
+        assert did_you_mean(asked, images) == "did you mean 'k8s.gcr.io/pause:3.2'?"
+    assert did_you_mean("node", images) == f"did you mean {images[2]!r}?"
     assert did_you_mean(["a"], ["registry"]) is None
 
 

@@ -173,6 +173,7 @@ def test_nothing_damaged_comes_out(
         (["--images-only", "--keys-only"], "error: one kind at a time"),
         (["--keys-only", "--role", "worker"], "error: --role, --platform and --image choose"),
         (["--images-only", "--image", "pauze:1"], "error: no image is called 'pauze:1'"),
+        (["--images-only", "--image", "pause"], "hint: did you mean 'k8s.gcr.io/pause:3.2'?"),
         (["--images-only", "--platform", "linux/mips"], "error: no image is for linux/mips"),
         (["--images-only", "--platform", "odd"], "error: --platform: 'odd' is not a platform"),
         (["--files-only"], "there are no files in it"),

@@ -143,6 +143,8 @@ def test_an_unknown_name(stage: Stage, capsys: pytest.CaptureFixture[str]) -> No
         "error: no package, image or file is called 'libsecomp' in this lock\n"
         "  hint: did you mean 'libseccomp'?\n"
     )
+    assert run(["inspect", str(stage.bundle), "--why", "pause"]) == 2
+    assert capsys.readouterr().err.endswith("  hint: did you mean 'k8s.gcr.io/pause:3.2'?\n")
 
 
 def test_what_is_no_lock_and_no_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
