@@ -105,11 +105,6 @@ def command(
             "no seed has ssh-keys or users: nobody can log in, unless the image has an account",
             hint="machine.ssh-keys in cluster.yaml",
         )
-    for name in written.stale:
-        voice.warn(
-            f"{written.folder / name} is of no node of {cluster}",
-            hint="delete it when that machine is gone",
-        )
     if as_json:
         voice.json(
             {

@@ -28,7 +28,7 @@ from builder.render.seed import META_DATA, NETWORK_CONFIG, USER_DATA, mistakes, 
 from builder.secrets import store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from builder.model.spec import Cluster, Node
@@ -96,6 +96,8 @@ def write(
             _write_admission(folder / node.name / admit.NAME, admit.script(plan, node))
             progress.advance(1)
     _write_changed(folder / INVENTORY, inventory.render(plan.cluster).encode())
+    stale = _stale(folder, plan.cluster)
+    _warn_of(stale, folder, cluster, reporter)
     return Written(
         folder=folder,
         nodes=tuple(node.name for node in chosen),
@@ -107,8 +109,16 @@ def write(
         ),
         again=plan.first.name if plan.first in chosen and plan.first.generation > 1 else None,
         locked_out=tuple(node.name for node in chosen if _locked_out(plan, node)),
-        stale=_stale(folder, plan.cluster),
+        stale=stale,
     )
+
+
+def _warn_of(stale: Iterable[str], folder: Path, cluster: Path, reporter: Reporter) -> None:
+    for name in stale:
+        reporter.warn(
+            f"{folder / name} is of no node of {cluster}",
+            hint="delete it when that machine is gone",
+        )
 
 
 def _locked_out(plan: Plan, node: Node) -> bool:
@@ -133,11 +143,7 @@ def compare(
     """
     plan = prepare(cluster, lock=lock, catalogs=catalogs, reporter=reporter)
     folder = output or beside(cluster)
-    for name in _stale(folder, plan.cluster) if folder.is_dir() else ():
-        reporter.warn(
-            f"{folder / name} is of no node of {cluster}",
-            hint="delete it when that machine is gone",
-        )
+    _warn_of(_stale(folder, plan.cluster) if folder.is_dir() else (), folder, cluster, reporter)
     for node in _checked(plan, nodes, cluster):
         files = seed(plan, node)
         for name in FILES:
