@@ -70,7 +70,8 @@ def _is_in(machine: Machine, step: str) -> bool:
     finished = {one["name"] for one in result.get("steps", ())}
     assert step not in finished, f"{machine.name} was through step {step} before it was seen"
     assert machine.runs, f"{machine.name} went down:\n{machine.console[-2000:]}"
-    return bool(result.get("step") == step)
+    # what it says may be from before the last cut
+    return bool(result.get("step") == step) and result["updated"] >= machine.started
 
 
 def _has(path: str) -> Callable[[Machine], bool]:

@@ -205,9 +205,7 @@ class Machine:
 
     def kill(self) -> None:
         """Pull the plug: SIGKILL to its process 1, which takes all others with it."""
-        if (leader := self.leader) is not None:
-            os.kill(leader, signal.SIGKILL)
-        self._await_end(_OFF)
+        self._await_end(_OFF, signal.SIGKILL)
 
     def power_off(self) -> None:
         """Shut it down in order."""
@@ -242,9 +240,13 @@ class Machine:
     def _volume(self) -> Path:
         return self.folder.with_suffix(".img")
 
-    def _await_end(self, seconds: float) -> None:
+    def _await_end(self, seconds: float, number: int = 0) -> None:
+        """Send its process 1 a signal until it is gone; just switched on, it may have none yet."""
         end = time.monotonic() + seconds
         while self.runs:
+            if number and (leader := self.leader) is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(leader, number)
             with suppress(subprocess.TimeoutExpired):
                 assert self._nspawn
                 self._nspawn.wait(_THAW)
