@@ -468,6 +468,21 @@ def test_kubelet_is_made_whole_before_it_goes_forward(second: Machine, how: str)
     assert (folder / "pki/kubelet-client-current.pem").read_bytes() == before[names[2]]
 
 
+def test_a_torn_certificate_of_kubelets_own_does_not_stay(first: Machine) -> None:
+    """The first node's kubelet makes it anew from what kubeadm gave it."""
+    for name in ("kubelet-client-1.pem", "kubelet.crt", "kubelet.key"):
+        first.write(f"var/lib/kubelet/pki/{name}", "")
+    (first.root / "var/lib/kubelet/pki/kubelet-client-current.pem").symlink_to(
+        "kubelet-client-1.pem"
+    )
+    whole = (first.authority.folder / "apiserver.crt").read_bytes()
+    first.write("var/lib/kubelet/pki/kubelet-client-0.pem", whole)
+    ran = first.source("mend_files", "tls", "kubeadm")
+    assert ran.returncode == 0, ran.stdout
+    left = [path.name for path in (first.root / "var/lib/kubelet/pki").iterdir()]
+    assert left == ["kubelet-client-0.pem"]
+
+
 def test_somebody_else_at_the_endpoint_does_not_make_us_whole(second: Machine) -> None:
     second.environment["CRASH_IN_JOIN"] = "1"
     second.run("bootstrap", "kubeadm")

@@ -66,8 +66,14 @@ keep_kubelet() {
     mv "$KEEP/kubelet.new" "$KEEP/kubelet"
 }
 
-restore_kubelet() {
+# Put that back where it is gone. What kubelet can make itself must not be there torn: it would end at
+# once, again and again.
+mend_kubelet() {
     local file
+    for file in "$KUBELET"/pki/*; do
+        [ -e "$file" ] || [ -L "$file" ] || continue
+        is_whole "$file" || { say "$file is damaged: it is made again" && rm -f "$file"; }
+    done
     [ -d "$KEEP/kubelet" ] || return 0
     mkdir -p "$KUBELET/pki"
     for file in config.yaml kubeadm-flags.env; do
@@ -79,7 +85,7 @@ restore_kubelet() {
 # Tell whether a file that kubeadm made is whole, by its name.
 is_whole() {
     case $1 in
-    *.crt) is_certificate "$1" ;;
+    *.crt | *.pem) is_certificate "$1" ;;
     *.key) is_key "$1" ;;
     *.pub) is_public_key "$1" ;;
     */manifests/*.yaml) is_manifest "$1" ;;
@@ -91,7 +97,7 @@ is_whole() {
 # Put back what a power cut emptied or tore: from the copies, else make kubeadm write it again.
 mend_files() {
     local file path
-    restore_kubelet
+    mend_kubelet
     while IFS= read -r file; do
         path=${file#"$KUBERNETES"/}
         ! is_whole "$file" || continue
