@@ -11,7 +11,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
-from builder.errors import StorageError
+from builder.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +24,10 @@ def put(path: Path, content: bytes, *, mode: int = PUBLIC, sync: bool = True) ->
     """Write a file under another name beside it, then rename it; its folder is made when missing.
 
     ``mode`` holds from the first byte on, whatever the umask adds or takes. Without ``sync`` a
-    power cut may leave an older or empty file. Raise StorageError when the disk does not take it.
+    power cut may leave an older or empty file. Raise StorageError when the disk does not take it,
+    and what :func:`replaceable` raises.
     """
+    replaceable(path)
     fresh = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,6 +45,31 @@ def put(path: Path, content: bytes, *, mode: int = PUBLIC, sync: bool = True) ->
     except BaseException:
         _forget(fresh)
         raise
+
+
+def replaceable(path: Path, *, magic: bytes = b"", what: str = "") -> None:
+    """Raise UsageError where a file must not take a place: there is a link, a device or a folder.
+
+    With ``magic`` also for a file that is neither empty nor begins with it, so is not ``what``.
+    """
+    try:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise UsageError(
+                "is no regular file, so it can't be replaced",
+                where=str(path),
+                hint="choose another name",
+            )
+        if magic and path.exists():
+            with path.open("rb") as file:
+                if file.read(len(magic)) not in {b"", magic}:
+                    raise UsageError(
+                        "there is another file already",
+                        where=str(path),
+                        expected=f"a name that is free, or that of {what}",
+                        hint="choose another name with -o, or remove this file",
+                    )
+    except OSError as error:
+        raise failure(error, path) from error
 
 
 def failure(error: OSError, place: Path, *, what: str = "folder") -> StorageError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builder import disk
-from builder.errors import StorageError
+from builder.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,9 +99,20 @@ def test_a_folder_that_is_a_file_is_a_clear_error(tmp_path: Path) -> None:
             attempt()
 
 
-def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
+def test_links_devices_and_folders_stay(tmp_path: Path) -> None:
     (tmp_path / "outside").write_text("theirs")
-    (tmp_path / "file").symlink_to(tmp_path / "outside")
-    disk.put(tmp_path / "file", b"ours")
+    (tmp_path / "link").symlink_to(tmp_path / "outside")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")  # what a device is, as far as can be made without being root
+    before = sorted(tmp_path.iterdir())
+    for name in ("link", "dangling", "folder", "pipe"):
+        with pytest.raises(UsageError) as caught:
+            disk.put(tmp_path / name, b"ours")
+        assert (
+            str(caught.value) == f"{tmp_path}/{name}: is no regular file, so it can't be replaced"
+        )
+    assert sorted(tmp_path.iterdir()) == before
     assert (tmp_path / "outside").read_text() == "theirs"
-    assert not (tmp_path / "file").is_symlink()
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "pipe").is_fifo()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+HEAD = f'{{\n"format": {FORMAT},\n"has": [\n'.encode("ascii")
+"""The first bytes of an inventory as it is written here."""
 _HOLDING = Record(
     Holding,
     {
@@ -60,7 +62,7 @@ def write(inventory: Inventory) -> bytes:
         for one in sorted(set(inventory.holdings))
     ]
     body = ",\n".join(lines)
-    return f'{{\n"format": {FORMAT},\n"has": [\n{body}\n]\n}}\n'.encode("ascii")
+    return HEAD + f"{body}\n]\n}}\n".encode("ascii")
 
 
 def digests(paths: Iterable[Path]) -> set[Digest]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from builder import disk
 from builder.bundle import layout as bundle_layout
 from builder.bundle.delta import without
 from builder.bundle.layout import LOCK_PATH, README_PATH
@@ -95,7 +96,8 @@ def build(
 
     Raises:
         DocumentError: the lock or an inventory is wrong.
-        UsageError: the lock and the bundle are the same file, or there would be too many parts.
+        UsageError: something else than a bundle has the target's name, such as the lock, or there
+            would be too many parts.
         StorageError: the disk does not take it, or a file beside the lock is missing.
         UnavailableError: artifacts could not be had; all others are kept for the next run.
         VerificationError: RPMs are not signed by the keys that the lock names.
@@ -112,6 +114,7 @@ def build(
         layout = without(arrange(lock, content), held)
         result = finished(layout, target, split=split)
         if result is None:
+            _check_place(target, split=split)
             # all that follows takes longer to load than what has been done so far
             from builder.bundle.transfer import Policy  # noqa: PLC0415
             from builder.bundle.writer import write  # noqa: PLC0415
@@ -180,6 +183,15 @@ def _target(lock_path: Path, target: Path | None, *, delta: bool) -> Path:
     if target.resolve() == lock_path.resolve():
         raise UsageError("the bundle would overwrite the lock", where=str(target))
     return target
+
+
+def _check_place(target: Path, *, split: int) -> None:
+    """Raise UsageError unless the bundle's name is free, or an earlier bundle's."""
+    if target_of(target) not in {None, target}:
+        raise UsageError("is a part of another bundle", where=str(target))
+    if not split:  # parts leave the name itself alone
+        magic = README_PATH.encode() + b"\0"
+        disk.replaceable(target, magic=magic, what="an earlier bundle")
 
 
 def _is_lock(path: Path) -> bool:

@@ -67,11 +67,13 @@ def take(
     where they don't list what they have; a folder may be any with RPMs below it, or a bundle.
 
     Raises:
-        UsageError: a registry has no such name, or does not list its repositories.
+        UsageError: a registry has no such name, or does not list its repositories; or there is
+            something else than an inventory already.
         FetchError: a registry does not answer.
         StorageError: a folder cannot be read, or the file not be written.
         VerificationError: a file is no bundle.
     """
+    disk.replaceable(output, magic=inventory_format.HEAD, what="an earlier inventory")
     found: set[Holding] = set()
     for folder in folders:
         is_bundle = not folder.is_dir() or (folder / README_PATH).is_file()

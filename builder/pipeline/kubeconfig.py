@@ -115,8 +115,7 @@ def _given(server: str) -> Endpoint:
 
 def _check_target(path: Path, *, force: bool) -> None:
     """Refuse what is there already; a link or a device stays even with ``force``."""
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise UsageError("is no regular file, so it can't be replaced", where=str(path))
+    disk.replaceable(path)
     if path.exists() and not force:
         raise UsageError(
             "the file exists",

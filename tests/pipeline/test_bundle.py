@@ -237,6 +237,29 @@ def test_where_a_bundle_of_a_bundle_goes_has_to_be_said(scene: Scene, old: Path)
     )
 
 
+def test_what_is_no_bundle_is_not_replaced(scene: Scene, stage: Stage, old: Path) -> None:
+    cluster = (scene.folder / "cluster.yaml").read_bytes()
+    (scene.folder / "link.tar").symlink_to("cluster.yaml")
+    offline(scene, "bundle", "--base", "old.tar", "-o", "p.tar", "--split", "3MB")
+    part = (scene.folder / "p.tar.001").read_bytes()
+    before = scene.names
+    for name, what in (
+        ("cluster.yaml", "there is another file already"),
+        ("link.tar", "is no regular file, so it can't be replaced"),
+        ("p.tar.001", "is a part of another bundle"),
+        ("p.tar.sha256", "is a part of another bundle"),
+    ):
+        ran = scene.run("bundle", "cluster.lock", "--base", "old.tar", "-o", name)
+        assert (ran.code, ran.requests) == (2, ())
+        assert ran.err.splitlines()[0] == f"error: {name}: {what}"
+    assert scene.names == before
+    assert (scene.folder / "cluster.yaml").read_bytes() == cluster
+    assert (scene.folder / "p.tar.001").read_bytes() == part
+    (scene.folder / "fresh.tar").touch()  # as mktemp makes it
+    offline(scene, "bundle", "cluster.lock", "--base", "old.tar", "-o", "fresh.tar")
+    assert (scene.folder / "fresh.tar").read_bytes() == stage.bundle.read_bytes()
+
+
 def test_a_delta_without_its_base_is_fetched_or_fails_by_name(scene: Scene, stage: Stage) -> None:
     inventory(scene, stage)
     assert scene.bundle("--have", "have.json").code == 0

@@ -198,3 +198,20 @@ def test_a_place_that_is_nothing_is_refused(scene: Scene) -> None:
     ran = scene.run("inventory", "./no/such folder")
     assert ran.code == 2
     assert "this is neither a file or folder nor a registry" in ran.err
+
+
+def test_what_is_no_inventory_is_not_replaced(scene: Scene, stage: Stage) -> None:
+    """Neither the bundle that is read, nor another document; an earlier inventory is."""
+    scene.bundle_path.write_bytes(stage.bundle.read_bytes())
+    lock = scene.lock_path.read_bytes()
+    for name in ("bundle.tar", "cluster.lock"):
+        ran = scene.run("inventory", "bundle.tar", "-o", name)
+        assert ran.code == 2
+        assert ran.err == (
+            f"error: {name}: there is another file already\n"
+            "  expected a name that is free, or that of an earlier inventory\n"
+            "  hint: choose another name with -o, or remove this file\n"
+        )
+    assert scene.bundle_path.read_bytes() == stage.bundle.read_bytes()
+    assert scene.lock_path.read_bytes() == lock
+    assert taken(scene, "bundle.tar") == taken(scene, "bundle.tar")
