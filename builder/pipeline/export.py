@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 Kind = Literal["images", "packages", "manifests", "keys", "files"]
 KINDS: tuple[Kind, ...] = ("images", "packages", "manifests", "keys", "files")
 _IMAGES = "images/"
+_FIRST = b"oci-layout\0"
+"""The first bytes of an archive of images: the name of its first file."""
 _BUFFER = 1 << 20
 
 
@@ -218,9 +221,10 @@ def _write_tar(
     """Write a tar under another name, then give it its own."""
     if target.is_dir():
         raise UsageError("there is a folder already", where=str(target))
-    fresh = target.with_name(f"{target.name}.part")
+    disk.replaceable(target, magic=_FIRST, what="an earlier archive of images")
+    fresh = _fresh(target)
     try:
-        with fresh.open("wb") as file:
+        with fresh.open("xb") as file:
             disk.publish(file.fileno())
             for piece in pieces:
                 file.write(tar.header(piece.path, piece.size))
@@ -241,19 +245,20 @@ def _write_folder(
     bundle: TarBundle | FolderBundle, pieces: Sequence[_Piece], target: Path, progress: Progress
 ) -> None:
     """Write files into a folder under another name, then give it its own."""
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+    if os.path.lexists(target) and (target.is_symlink() or not _is_empty(target)):
         raise UsageError(
             "something is there already",
             where=str(target),
             hint="choose another folder with -o, or remove this one",
         )
-    fresh = target.with_name(f"{target.name}.part")
-    shutil.rmtree(fresh, ignore_errors=True)  # of a run that was killed
+    fresh = _fresh(target)
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh.mkdir()
         for piece in pieces:
             path = fresh / PurePosixPath(piece.path)
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
+            with path.open("xb") as file:
                 disk.publish(file.fileno())
                 _copy(bundle, piece, file, progress)
                 file.flush()
@@ -263,6 +268,15 @@ def _write_folder(
         raise storage_error(error, Path(error.filename or target)) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def _fresh(target: Path) -> Path:
+    """Give a name beside the target that nobody else has, so that no two runs share a file."""
+    return target.with_name(f"{target.name[:200]}.{secrets.token_hex(4)}.part")
 
 
 def _copy(

@@ -7,11 +7,12 @@ import json
 import shutil
 import subprocess
 import tarfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from builder.cli.root import run
+from builder.pipeline import export
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,6 +193,73 @@ def test_what_is_refused(
     (work / "full/x").write_text("", "utf-8")
     assert error in said(capsys, stage.bundle, *words, code=2)
     assert [path.name for path in work.iterdir()] == ["full"]
+
+
+@pytest.mark.parametrize("name", ["b.tar", "link.tar", "mine.txt"])
+def test_what_is_no_archive_is_not_replaced(
+    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """The bundle that is read, a link and somebody's file; what was never filled may be."""
+    shutil.copy(stage.bundle, work / "b.tar")
+    (work / "mine.txt").write_text("mine", "utf-8")
+    (work / "link.tar").symlink_to("mine.txt")
+    before = sorted(work.iterdir())
+    what = "is no regular file, so it can't be replaced" if name == "link.tar" else "there is an"
+    assert f"error: {name}: {what}" in said(capsys, "b.tar", "--images-only", "-o", name, code=2)
+    assert sorted(work.iterdir()) == before
+    assert (work / "b.tar").read_bytes() == stage.bundle.read_bytes()
+    assert (work / "mine.txt").read_text("utf-8") == "mine"
+    (work / "mine.txt").write_bytes(b"")
+    said(capsys, "b.tar", "--images-only", "-o", "mine.txt")
+    assert images_of(work / "mine.txt") == tags(stage)
+
+
+def test_a_part_of_somebody_elses_is_left(
+    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (work / "keys.part").mkdir()
+    (work / "keys.part/mine").write_text("mine", "utf-8")
+    (work / "mine.txt").write_text("mine", "utf-8")
+    (work / "images.tar.part").symlink_to("mine.txt")
+    said(capsys, stage.bundle, "--keys-only")
+    said(capsys, stage.bundle, "--images-only")
+    assert (work / "keys.part/mine").read_text("utf-8") == "mine"
+    assert (work / "mine.txt").read_text("utf-8") == "mine"
+    assert {path.name for path in work.iterdir()} == {
+        *("images.tar", "images.tar.part", "keys", "keys.part", "mine.txt")
+    }
+
+
+@pytest.mark.parametrize("kind", ["images", "keys"])
+def test_two_runs_at_once_share_no_file(
+    work: Path,
+    stage: Stage,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    """The second runs from beginning to end while the first copies."""
+    alone = export._copy
+    others: list[int] = []
+
+    def crowded(*about: Any) -> None:
+        if not others:
+            others.append(-1)
+            others[0] = run(["export", "-q", str(stage.bundle), f"--{kind}-only"])
+        alone(*about)
+
+    monkeypatch.setattr(export, "_copy", crowded)
+    ended = run(["export", "-q", str(stage.bundle), f"--{kind}-only"])
+    assert others == [0]
+    if kind == "images":
+        assert ended == 0
+        assert images_of(work / "images.tar") == tags(stage)
+    else:  # a folder that is filled is nobody's to replace
+        assert ended == 1
+        assert "error: " in capsys.readouterr().err
+        wanted = {file.path for file in stage.lock.files if file.path.startswith("keys/")}
+        assert {f"keys/{path.name}" for path in (work / "keys").iterdir()} == wanted
+    assert len([*work.iterdir()]) == 1
 
 
 def test_a_delta_gives_what_it_has(
