@@ -145,7 +145,8 @@ class Journal:
         self._count = 0
         self._synced = 0
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, disk.PRIVATE)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._file = os.open(path, flags, disk.PRIVATE)
         except OSError as error:
             raise storage_error(error, path) from error
         goes_on = past.lines > 0 and past.is_of(layout, split)

@@ -26,6 +26,7 @@ _HINTS = {
     errno.EACCES: "choose a folder that you may write to",
     errno.EPERM: "choose a folder that you may write to",
     errno.ENOENT: "make the folder first",
+    errno.ELOOP: "this is a symbolic link; remove it, or choose another name with -o",
     errno.EIO: "the disk or its cable may be failing; see `dmesg`",
 }
 _NO_FALLOCATE = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENODEV}

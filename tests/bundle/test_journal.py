@@ -133,3 +133,14 @@ def test_a_line_that_finds_no_space_leaves_nothing_behind(
     written.part("c", 3)
     written.close()
     assert journal.read(path).claims == {"a": Claim(size=1), "c": Claim(size=3)}
+
+
+def test_a_link_is_not_followed(path: Path, origin: bundles.Origin) -> None:
+    theirs = path.with_name("theirs")
+    theirs.write_text("precious")
+    path.symlink_to(theirs)
+    with pytest.raises(StorageError) as caught:
+        begin(path, origin)
+    assert str(caught.value) == f"{path}: too many levels of symbolic links"
+    assert caught.value.hint == "this is a symbolic link; remove it, or choose another name with -o"
+    assert theirs.read_text() == "precious"
