@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from typing import TYPE_CHECKING
 
 from builder.errors import StorageError, UsageError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 PUBLIC = 0o644
 PRIVATE = 0o600
+OTHERS = 0o077
+"""What anybody but the owner may do."""
 
 
 def put(path: Path, content: bytes, *, mode: int = PUBLIC, sync: bool = True) -> None:
@@ -88,6 +91,25 @@ def publish(handle: int) -> None:
     """
     with contextlib.suppress(OSError):
         os.fchmod(handle, PUBLIC)
+
+
+def tighten(path: Path) -> bool:
+    """Take from others what they may do with a file or folder; tell whether they might anything.
+
+    What is missing and links are left alone. Raise StorageError when it stays open.
+    """
+    try:
+        found = path.lstat()
+        if stat.S_ISLNK(found.st_mode) or not found.st_mode & OTHERS:
+            return False
+        path.chmod(stat.S_IMODE(found.st_mode) & ~OTHERS)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise StorageError(
+            f"others may read it: {error.strerror or error}", where=str(path)
+        ) from error
+    return True
 
 
 def _forget(path: Path) -> None:

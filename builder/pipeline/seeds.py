@@ -87,6 +87,7 @@ def write(
     folder = output or beside(cluster)
     chosen = _checked(plan, nodes, cluster)
     disk.folder(folder)
+    _close(folder, chosen, reporter, own=output is None)
     old = {node.name for node in plan.cluster.nodes if (folder / node.name).is_dir()}
     changed = []
     with reporter.progress("seeds", len(chosen), unit="nodes") as progress:
@@ -111,6 +112,24 @@ def write(
         locked_out=tuple(node.name for node in chosen if _locked_out(plan, node)),
         stale=stale,
     )
+
+
+def _close(folder: Path, nodes: Iterable[Node], reporter: Reporter, *, own: bool) -> None:
+    """Close to others what an earlier run left, before anything new is written into it.
+
+    The folder itself is closed where it is the seeds' ``own``; any other may be meant for others.
+    """
+    paths = [folder] if own else []
+    for node in nodes:
+        inside = folder / node.name
+        paths += [inside, folder / f"{node.name}.iso"]
+        paths += [inside / name for name in (*FILES, admit.NAME)]
+    if [path for path in (*paths, folder / INVENTORY) if disk.tighten(path)]:
+        reporter.warn(
+            f"others could get at the seeds in {folder}; they are closed now",
+            hint="who has read a seed can join the cluster: "
+            "airseed secrets --rotate token --rotate certificate-key makes new ones",
+        )
 
 
 def _warn_of(stale: Iterable[str], folder: Path, cluster: Path, reporter: Reporter) -> None:

@@ -202,6 +202,40 @@ def test_a_folder_that_is_there_keeps_its_permissions(site: Site, tmp_path: Path
     assert stat.S_IMODE(site.write(nodes=["k8s04"]).folder.stat().st_mode) == 0o700
 
 
+def test_what_is_open_is_closed_and_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a copy that kept no modes leaves them: what is the same as before is closed, too."""
+    monkeypatch.chdir(site.cluster.parent)
+    site.write()
+    (site.seeds / "notes").write_text("mine", "utf-8")
+    theirs = site.cluster.parent / "theirs"
+    theirs.write_text("x", "utf-8")
+    (site.seeds / "k8s05/network-config").symlink_to(theirs)
+    ours = {site.seeds, *site.seeds.rglob("*")} - {site.seeds / "k8s05/network-config"}
+    before = site.contents()
+    for path in (*ours, theirs):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    words = ["seeds", "--catalog", str(site.catalog)]
+    assert run(words) == 0
+    ours.remove(site.seeds / "notes")
+    assert (
+        "warning: others could get at the seeds in seeds; they are closed now\n"
+        "  hint: who has read a seed can join the cluster: airseed secrets --rotate token --rotate"
+        " certificate-key makes new ones\n"
+    ) in capsys.readouterr().err
+    assert {
+        stat.S_IMODE(path.stat().st_mode) & (0o077 if path.is_dir() else 0o777) for path in ours
+    } == {0, 0o600}
+    assert stat.S_IMODE((site.seeds / "notes").stat().st_mode) == 0o644
+    assert stat.S_IMODE(theirs.stat().st_mode) == 0o644
+    assert site.contents() == {
+        name: content for name, content in before.items() if name != "k8s05/network-config"
+    }
+    assert run(words) == 0
+    assert "others could" not in capsys.readouterr().err
+
+
 def test_seeds_of_nodes_that_went_are_named_and_left(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
