@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 from typing import TYPE_CHECKING
@@ -15,12 +16,15 @@ from typing import TYPE_CHECKING
 from builder.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 PUBLIC = 0o644
 PRIVATE = 0o600
 OTHERS = 0o077
 """What anybody but the owner may do."""
+_LONGEST = 200
+_UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]{8}")
 
 
 def put(path: Path, content: bytes, *, mode: int = PUBLIC, sync: bool = True) -> None:
@@ -31,7 +35,7 @@ def put(path: Path, content: bytes, *, mode: int = PUBLIC, sync: bool = True) ->
     and what :func:`replaceable` raises.
     """
     replaceable(path)
-    fresh = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}")
+    fresh = path.with_name(f".{path.name[:_LONGEST]}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
@@ -110,6 +114,18 @@ def tighten(path: Path) -> bool:
             f"others may read it: {error.strerror or error}", where=str(path)
         ) from error
     return True
+
+
+def sweep(folder: Path, names: Iterable[str]) -> None:
+    """Remove what runs that were killed left of these files under :func:`put`'s other names."""
+    starts = {name[:_LONGEST] for name in names}
+    try:
+        for entry in [*folder.iterdir()]:
+            match = _UNFINISHED.fullmatch(entry.name)
+            if match and match[1] in starts:
+                entry.unlink(missing_ok=True)
+    except OSError as error:
+        raise failure(error, folder) from error
 
 
 def _forget(path: Path) -> None:

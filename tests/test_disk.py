@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -116,3 +117,18 @@ def test_links_devices_and_folders_stay(tmp_path: Path) -> None:
     assert (tmp_path / "outside").read_text() == "theirs"
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_the_names_of_unfinished_files_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is removed is what the writer leaves, when nothing can stop it from dying."""
+    with monkeypatch.context() as patched:
+        patched.setattr(disk, "_forget", lambda _path: None)
+        patched.setattr(type(tmp_path), "replace", lambda *_: (_ for _ in ()).throw(OSError()))
+        for name in ("user-data", "x" * 255):
+            with contextlib.suppress(StorageError):
+                disk.put(tmp_path / name, b"token")
+    assert len([*tmp_path.iterdir()]) == 2
+    disk.sweep(tmp_path, ["user-data", "x" * 255])
+    assert [*tmp_path.iterdir()] == []

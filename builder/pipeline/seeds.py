@@ -88,6 +88,7 @@ def write(
     chosen = _checked(plan, nodes, cluster)
     disk.folder(folder)
     _close(folder, chosen, reporter, own=output is None)
+    disk.sweep(folder, [f"{node.name}.iso" for node in chosen])
     old = {node.name for node in plan.cluster.nodes if (folder / node.name).is_dir()}
     changed = []
     with reporter.progress("seeds", len(chosen), unit="nodes") as progress:
@@ -243,6 +244,7 @@ def _write_node(folder: Path, name: str, files: Mapping[str, bytes], *, images: 
     """Write one node's seed where it differs; tell whether it did."""
     own = folder / name
     disk.folder(own)
+    disk.sweep(own, (*FILES, admit.NAME))
     image = folder / f"{name}.iso"
     differing = [file for file in FILES if _content(own / file) != files.get(file)]
     if differing:  # first of all: an image that no longer says what its folder says would mislead

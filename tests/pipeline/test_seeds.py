@@ -202,6 +202,21 @@ def test_a_folder_that_is_there_keeps_its_permissions(site: Site, tmp_path: Path
     assert stat.S_IMODE(site.write(nodes=["k8s04"]).folder.stat().st_mode) == 0o700
 
 
+def test_what_a_killed_run_left_is_removed(site: Site) -> None:
+    """Seeds have the token in them; nothing else is touched, nor another node's run at once."""
+    site.write()
+    before = site.contents()
+    left = [
+        *(f"k8s02/.{name}.0a1b2c3d" for name in ("user-data", "meta-data", "admit.sh")),
+        ".k8s02.iso.89abcdef",
+    ]
+    others = ["k8s02/.user-data.mine", "k8s02/.swap.0a1b2c3d", ".k8s05.iso.00000000"]
+    for name in (*left, *others):
+        (site.seeds / name).write_text("token", "utf-8")
+    site.write(nodes=["k8s02"])
+    assert site.contents() == before | dict.fromkeys(others, b"token")
+
+
 def test_what_is_open_is_closed_and_told(
     site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
