@@ -24,7 +24,7 @@ from builder.bundle.region import RegionSource
 from builder.bundle.split import Sums, cut, is_ours, read_sums, strays, sums_path
 from builder.bundle.standing import Result, finished, journal_path, part_path
 from builder.bundle.transfer import Policy, Transfer
-from builder.errors import StorageError, VerificationError
+from builder.errors import StorageError, UsageError, VerificationError
 from builder.model.digest import Digest
 
 if TYPE_CHECKING:
@@ -63,12 +63,18 @@ def write(  # noqa: PLR0913 -- the later ones are choices, told by name
     ``supply`` is asked for each artifact that is not there yet; ``near`` are sources on the disk
     that are tried before. ``finishing`` is called when all is there, before it gets its name.
     ``split`` is the bytes of a part, 0 for one file. ``sync=False`` trades safety after a power
-    cut for time. Raise StorageError, UsageError for too many parts, or what
-    ``Transfer.run`` raises; what was fetched is kept then.
+    cut for time. Raise StorageError, UsageError for too many parts or where their
+    checksums have no place, or what ``Transfer.run`` raises; what was fetched is kept then.
     """
     if there := finished(layout, target, split=split):
         return there
     pieces = cut(target, layout.size, split) if split else ()
+    if split and os.path.lexists(sums_path(target)) and not is_ours(sums_path(target)):
+        raise UsageError(
+            "there is another file already, where the checksums of the parts go",
+            where=str(sums_path(target)),
+            hint="choose another name with -o, or remove this file",
+        )
     with _Run(layout, target, reporter, pieces=pieces, split=split, sync=sync) as run:
         return run.make(supply, near or {}, policy or Policy(), finishing)
 

@@ -204,6 +204,22 @@ def test_a_cut_after_the_checksums_leaves_a_whole_bundle(
     assert split.read_sums(target).size == len(expected)
 
 
+def test_checksums_of_somebody_elses_are_left(make: Make, target: Path, upstream: Upstream) -> None:
+    """Such as those that sha256sum has written of the tar; nothing is fetched before that."""
+    sums = split.sums_path(target)
+    sums.write_text(f"{'0' * 64}  {target.name}\n", "utf-8")
+    with pytest.raises(UsageError) as caught:
+        make(split=4096)
+    assert str(caught.value) == (
+        f"{sums}: there is another file already, where the checksums of the parts go"
+    )
+    assert sums.read_text("utf-8") == f"{'0' * 64}  {target.name}\n"
+    assert [path.name for path in target.parent.iterdir()] == [sums.name]
+    assert not upstream.requests
+    assert not make().parts  # a tar needs no such file
+    assert sums.read_text("utf-8") == f"{'0' * 64}  {target.name}\n"
+
+
 def test_one_run_at_a_time(make: Make, target: Path) -> None:
     from builder.bundle.part import Part
 
