@@ -6,7 +6,9 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Self
 
+from builder.bundle import split
 from builder.bundle.base import contents
+from builder.bundle.layout import SUMS_PATH
 from builder.bundle.reader import open_bundle
 from builder.bundle.split import target_of
 from builder.bundle.writer import Supply
@@ -120,7 +122,7 @@ class SideFiles:
         self._started = provenance.now()
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
-        """Write down where all came from; drop the signature of what was there before."""
+        """Write down where all came from; drop the signature of another bundle than this."""
         provenance.record(
             self._target,
             outcomes,
@@ -129,7 +131,25 @@ class SideFiles:
             lock=self._lock,
             started=self._started,
         )
-        signature.forget(self._target)
+        if not self._is_again():
+            signature.forget(self._target)
+
+    def _is_again(self) -> bool:
+        """Tell whether this very bundle is there already, cut in another way or damaged.
+
+        A signature covers SHA256SUMS alone, so it holds for every form of the same bundle.
+        """
+        target, sums = self._target, split.sums_path(self._target)
+        there = [target] if target.is_file() else []
+        there += [sums] if split.is_ours(sums) else []
+        try:
+            return bool(there) and all(self._has_sums(path) for path in there)
+        except (VerificationError, StorageError):
+            return False
+
+    def _has_sums(self, path: Path) -> bool:
+        with open_bundle(path) as bundle:
+            return bundle.read(SUMS_PATH, len(self._layout.sums) + 1) == self._layout.sums
 
 
 def near(

@@ -345,6 +345,26 @@ def test_a_bundle_made_anew_keeps_no_older_signature(scene: Scene, own: Path) ->
     assert not signature.exists()
 
 
+def test_the_same_bundle_in_another_form_keeps_its_signature(
+    scene: Scene, stage: Stage, own: Path
+) -> None:
+    """It covers SHA256SUMS, and that is the same; beside something else it is dropped."""
+    signature = Path(f"{scene.bundle_path}.asc")
+    base = ("--base", str(stage.bundle))
+    assert scene.bundle(*base, "--sign", str(own)).code == 0
+    content = signature.read_bytes()
+    for words in (("--split", "4M"), ("--split", "3M"), ()):
+        if not words:
+            scene.bundle_path.unlink()
+        ran = scene.bundle(*base, *words)
+        assert ran.code == 0
+        assert "is there already" not in ran.err
+        assert signature.read_bytes() == content
+    scene.bundle_path.write_bytes(b"")
+    assert scene.bundle(*base).code == 0
+    assert not signature.exists()
+
+
 def test_parts_and_deltas(
     scene: Scene, own: Path, public: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
