@@ -76,6 +76,9 @@ def _tell(held: Held, voice: Voice) -> None:
     """Say in a sentence what this run did, and what follows from it."""
     made = [one.name for one in held.holdings if one.state in {"made", "rotated"}]
     voice.say(f"made {', '.join(made)} in {held.folder}" if made else "nothing was missing")
+    for one in held.holdings:
+        if one.state == "replaced":
+            voice.say(f"replaced the {one.name}: {one.path} was not of the signing key")
     if not any(one.state == "rotated" for one in held.holdings):
         return
     voice.say(

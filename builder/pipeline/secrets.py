@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from builder.errors import UsageError
+from builder.errors import UsageError, VerificationError
 from builder.formats import spec as spec_format
 from builder.formats.shape import did_you_mean
 from builder.formats.text import read_text
 from builder.pipeline.signature import private
-from builder.rpm.keys import public_half
+from builder.rpm.keys import load_keys, public_half
 from builder.secrets import authority, store
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FOLDER = "secrets"
 USUAL = "cluster"
 """What a file of which there is one in its folder is called, before its suffix."""
-State = Literal["made", "rotated", "kept", "yours", "on the first node"]
+State = Literal["made", "rotated", "replaced", "kept", "yours", "on the first node"]
 WORDS: tuple[store.Word, ...] = ("token", "certificate-key")
 """What can be made anew."""
 _AUTHORITIES = {
@@ -96,7 +96,8 @@ def make(cluster: Path, *, rotate: Sequence[str] = ()) -> Held:
     made = store.prepare(folder, described.pki, rotate=words)
     secrets = store.load(folder, described.pki)
     signing = folder / store.SIGNING_KEY
-    published = store.publish(folder, public_half(private(signing), where=str(signing)))
+    public = public_half(private(signing), where=str(signing))
+    published = store.publish(folder, public, is_same=lambda there: _first(there) == _first(public))
     return Held(
         folder=folder,
         first=described.control_planes[0].name,
@@ -110,7 +111,7 @@ def make(cluster: Path, *, rotate: Sequence[str] = ()) -> Held:
             Holding(
                 name="public signing key",
                 path=folder / store.PUBLIC_KEY,
-                state="made" if published else "kept",
+                state=published,
             ),
             *_lasting(described, folder, secrets, made),
         ),
@@ -121,6 +122,14 @@ def make(cluster: Path, *, rotate: Sequence[str] = ()) -> Held:
 def remaining(end: datetime) -> int:
     """Give the whole days until something ends."""
     return (end - datetime.now(UTC)).days
+
+
+def _first(keys: bytes) -> str | None:
+    """Give the fingerprint of the first public key; nothing where there is none."""
+    try:
+        return load_keys(keys)[0].fingerprint
+    except VerificationError:
+        return None
 
 
 def _word(name: str) -> store.Word:

@@ -11,7 +11,7 @@ from builder.secrets import authority, bootstrap, pem, signing, supplied
 from builder.secrets.folder import OTHERS_MAY_WRITE, Folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from builder.model.secrets import Authority
@@ -119,16 +119,21 @@ def prepare(folder: Path, pki: Pki, *, rotate: Sequence[Word] = ()) -> tuple[str
     return tuple(wanted)
 
 
-def publish(folder: Path, public: bytes) -> bool:
-    """Put the signing key's public half beside it, unless it lies there; tell whether it was put.
+def publish(
+    folder: Path, public: bytes, *, is_same: Callable[[bytes], bool]
+) -> Literal["made", "replaced", "kept"]:
+    """Put the signing key's public half beside it, unless it lies there; tell what was done.
 
-    What else lies there belongs to a key that was replaced. Raise StorageError.
+    ``is_same`` tells whether what lies there begins with this key; then it stays as it is, for
+    other keys may have been added to it. Anything else is of a key that was replaced. Raise
+    StorageError.
     """
     with Folder.open(folder) as room, room.locked():
-        if room.read(PUBLIC_KEY, forbidden=OTHERS_MAY_WRITE) == public:
-            return False
+        there = room.read(PUBLIC_KEY, forbidden=OTHERS_MAY_WRITE)
+        if isinstance(there, bytes) and is_same(there):
+            return "kept"
         room.write(PUBLIC_KEY, public, mode=PUBLIC)
-    return True
+    return "made" if there is None else "replaced"
 
 
 def supplied_folder(folder: Path, pki: Pki) -> Path:

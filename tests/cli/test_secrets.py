@@ -108,6 +108,21 @@ def test_on_node(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_a_public_half_of_another_key_is_replaced_and_told(
+    cluster: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["secrets"]) == 0
+    (cluster.parent / "secrets/signing-key.pub.asc").write_text("of another key")
+    capsys.readouterr()
+    assert run(["secrets"]) == 0
+    said = capsys.readouterr()
+    assert "public signing key  secrets/signing-key.pub.asc  replaced  never\n" in said.out
+    assert said.err == (
+        "nothing was missing\n"
+        "replaced the public signing key: secrets/signing-key.pub.asc was not of the signing key\n"
+    )
+
+
 def test_an_authority_that_ends_soon(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
     openssl.authority(cluster.parent / "secrets", days=300)
     (cluster.parent / "secrets/ca.crt").chmod(0o600)

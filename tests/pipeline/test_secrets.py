@@ -9,7 +9,7 @@ import pytest
 from builder.errors import DocumentError, UsageError
 from builder.pipeline import init, secrets, seeds
 from builder.pipeline.secrets import Holding
-from builder.rpm.keys import has_secrets, load_keys, verify_detached
+from builder.rpm.keys import has_secrets, load_keys, public_half, verify_detached
 from builder.rpm.signing import open_signer
 from builder.secrets import signing
 
@@ -134,11 +134,25 @@ def test_the_public_half_is_made_beside_the_signing_key(cluster: Path) -> None:
     for left in (None, b"of another key"):
         public.unlink() if left is None else public.write_bytes(left)
         held = secrets.make(cluster)
-        assert [one.name for one in held.holdings if one.state == "made"] == ["public signing key"]
+        state = "made" if left is None else "replaced"
+        assert [one.name for one in held.holdings if one.state == state] == ["public signing key"]
         assert public.read_bytes() == content
     (folder / "signing-key.asc").write_bytes(signing.new("another <another@localhost>").secret)
-    secrets.make(cluster)
+    held = secrets.make(cluster)
+    assert [one.name for one in held.holdings if one.state == "replaced"] == ["public signing key"]
     assert load_keys(public.read_bytes())[0].users == ("another <another@localhost>",)
+
+
+def test_keys_that_were_added_to_the_public_half_stay(cluster: Path) -> None:
+    secrets.make(cluster)
+    folder = cluster.parent / "secrets"
+    public = folder / "signing-key.pub.asc"
+    another = public_half(signing.new("another <another@localhost>").secret)
+    both = public.read_bytes() + another
+    public.write_bytes(both)
+    held = secrets.make(cluster)
+    assert {one.state for one in held.holdings} == {"kept"}
+    assert public.read_bytes() == both
 
 
 def test_the_public_half_has_the_subkeys_of_a_key_of_ones_own(cluster: Path, gpg: Gpg) -> None:
