@@ -10,6 +10,7 @@ can tell by itself what it belongs to.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,20 @@ def may_be_left_out(content: Content) -> bool:
     if isinstance(content, Blob):
         return content.is_layer
     return isinstance(content, Package) or content.kind == "file"
+
+
+_LEFT_OVER = re.compile(
+    r"images/blobs/sha256/[0-9a-f]{64}|yum/[^/]+/Packages/[^/]+\.rpm|files/.+", re.DOTALL
+)
+
+
+def may_be_left_over(path: str) -> bool:
+    """Tell whether a file of an earlier bundle may lie where a delta was unpacked over it.
+
+    Nothing finds such a file but by what names it: an image's index, repodata, a person. What is
+    read because it lies there (manifests, keys, repodata, indexes) must be this bundle's.
+    """
+    return _LEFT_OVER.fullmatch(path) is not None
 
 
 def without(layout: Layout, digests: Collection[Digest]) -> Layout:

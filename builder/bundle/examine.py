@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder.bundle import tar
-from builder.bundle.delta import MAGIC
+from builder.bundle.delta import MAGIC, may_be_left_over
 from builder.bundle.hashing import Item, hash_all
 from builder.bundle.layout import (
     DELTA_PATH,
-    FOLDERS,
     LOCK_HEADER,
     LOCK_PATH,
     README_PATH,
@@ -61,7 +60,8 @@ class Examination:
     elsewhere: tuple[Content, ...] = ()
     """What a delta lacks, by its own word."""
     unread: tuple[str, ...] = ()
-    """Files of the earlier bundle that a delta was unpacked over; this one has no use for them."""
+    """Layers, packages and files beside a delta that are not in its lock, as an earlier bundle that
+    it was unpacked over leaves them; nothing is known of their content."""
 
 
 def examine(
@@ -391,9 +391,10 @@ class _Folder:
         others = [path for path in self._members if path not in expected]
         if layout.delta:
             # a delta takes nothing away of the bundle that it is unpacked over
-            self.unread = tuple(path for path in others if path.startswith(FOLDERS))
-            others = [path for path in others if not path.startswith(FOLDERS)]
-        faults += [Fault(where=path, what="is not in the lock") for path in others]
+            self.unread = tuple(filter(may_be_left_over, others))
+            others = [path for path in others if not may_be_left_over(path)]
+        hint = "delete it, if it is of the bundle that was there before" if layout.delta else None
+        faults += [Fault(where=path, what="is not in the lock", hint=hint) for path in others]
         return faults, items
 
     def survey(self, sums: bytes, delta: bytes | None) -> tuple[list[Fault], list[Item]]:

@@ -73,8 +73,9 @@ def command(
     Checks every digest, signature and reference of BUNDLE: a tar (default: bundle.tar), its parts
     (by their checksums, bundle.tar.sha256), or the folder that it was unpacked to. All faults are
     listed at once; with any, the exit code is 1. A delta is whole together with what it says the
-    other side has; unpacked over the earlier bundle, it is the whole one, and what else lies there
-    of the earlier one is no fault. A signature counts for nothing unless you say whose it must be.
+    other side has; unpacked over the earlier bundle, it is the whole one, and layers, packages and
+    files/ of the earlier one are no fault. A signature counts for nothing unless you say whose it
+    must be.
     """
     from builder.errors import UsageError, VerificationError
     from builder.pipeline import verify
@@ -134,7 +135,10 @@ def _tell(result: Verdict, haves: Sequence[Path], voice: Voice) -> None:
         voice.say(f"{_name(result)} is whole: {checked}")
     if result.unread:
         count = quantity(len(result.unread), "files")
-        voice.say(f"beside it: {count} of an earlier bundle, which nothing reads")
+        voice.say(
+            f"beside it: {count} that its lock does not name, as an earlier bundle leaves them;"
+            " they were not checked"
+        )
     if result.signed_by:
         voice.say(f"it is signed by {result.signed_by}")
 

@@ -62,7 +62,8 @@ class Verdict:
     elsewhere: tuple[Content, ...] = ()
     """What a delta lacks, because the other side had it."""
     unread: tuple[str, ...] = ()
-    """Files of an earlier bundle in a folder that a delta was unpacked over."""
+    """Layers, packages and files of an earlier bundle, where a delta was unpacked over it; they are
+    not in the lock, and nobody looked into them."""
     damaged: bool = False
     """Whether faults are of the content; else a key, a signature or an inventory is not right."""
     parts: int = 0

@@ -116,11 +116,35 @@ def test_unpacked_over_the_earlier_bundle_it_is_the_whole(
     with open_bundle(folder) as bundle:
         found = examine(bundle, bundles.plan, Silent())
     assert (found.faults, found.elsewhere, found.unread) == ((), (), ())
+    (folder / "files/earlier").parent.mkdir(exist_ok=True)
     (folder / "files/earlier").write_bytes(b"of the earlier bundle")
     with open_bundle(folder) as bundle:
         found = examine(bundle, bundles.plan, Silent())
     assert (found.faults, found.elsewhere, found.unread) == ((), (), ("files/earlier",))
-    (folder / "files/earlier").unlink()
+    planted = [
+        "images/blobs/sha256/x",
+        "images/signatures.json",
+        "keys/evil.asc",
+        "manifests/zz.yaml",
+        "yum/base/Packages/evil.sh",
+        "yum/base/repodata/evil.xml",
+        "yum/evil/repodata/repomd.xml",
+    ]
+    earlier = [f"images/blobs/sha256/{'0' * 64}", "yum/gone/Packages/a-1-1.noarch.rpm"]
+    for path in (*planted, *earlier):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(b"x")
+    with open_bundle(folder) as bundle:
+        found = examine(bundle, bundles.plan, Silent())
+    assert sorted(found.unread) == sorted(["files/earlier", *earlier])
+    assert [str(fault) for fault in found.faults] == [
+        f"{path}: is not in the lock" for path in planted
+    ]
+    assert {fault.hint for fault in found.faults} == {
+        "delete it, if it is of the bundle that was there before"
+    }
+    for path in ("files/earlier", *planted, *earlier):
+        (folder / path).unlink()
     damaged = folder / smaller.left_out[0].path
     damaged.write_bytes(bytes(damaged.stat().st_size))
     (folder / smaller.left_out[-1].path).unlink()
