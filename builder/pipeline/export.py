@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from builder import disk
 from builder.bundle import tar
-from builder.bundle.examine import LOCK_LIMIT, listed
+from builder.bundle.examine import LOCK_LIMIT
 from builder.bundle.layout import DELTA_PATH, LOCK_PATH
 from builder.bundle.part import storage_error
 from builder.bundle.reader import open_bundle
@@ -27,6 +27,7 @@ from builder.formats.shape import did_you_mean
 from builder.formats.text import decode
 from builder.model.digest import Digest
 from builder.oci import layout as oci_layout
+from builder.pipeline.bundle import arrange
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,9 +95,11 @@ def export(
         StorageError: the disk does not take it.
     """
     with open_bundle(source) as bundle:
-        text = decode(bundle.read(LOCK_PATH, LOCK_LIMIT), LOCK_PATH)
-        lock = lock_format.parse(text, f"{source}: {LOCK_PATH}")
-        plan = _Plan(bundle, lock, listed(bundle))
+        content = bundle.read(LOCK_PATH, LOCK_LIMIT)
+        lock = lock_format.parse(decode(content, LOCK_PATH), f"{source}: {LOCK_PATH}")
+        # by the lock alone, as in verify: SHA256SUMS is a convenience for people
+        digests = {extent.path: extent.digest for extent in arrange(lock, content).fetched}
+        plan = _Plan(bundle, lock, digests)
         if kind == "images":
             pieces, count = plan.images(choice or Choice())
         else:

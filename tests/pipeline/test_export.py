@@ -167,6 +167,32 @@ def test_nothing_damaged_comes_out(
     assert [path.name for path in work.iterdir()] == ["x.tar"]
 
 
+def test_the_lock_is_believed_and_not_the_sums(
+    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody changed a manifest and added one, and SHA256SUMS agrees with both."""
+    folder = work / "unpacked"
+    with tarfile.open(stage.bundle) as tar:
+        tar.extractall(folder, filter="data")
+    sums = folder / "SHA256SUMS"
+    evil = hashlib.sha256(b"evil").hexdigest()
+    (folder / "manifests/evil.yaml").write_bytes(b"evil")
+    sums.write_text(f"{sums.read_text('utf-8')}{evil}  manifests/evil.yaml\n", "utf-8")
+    said(capsys, folder, "--manifests-only", "-o", "out")
+    wanted = {f.path.removeprefix("manifests/"): f for f in stage.lock.files}
+    written = {path.name for path in (work / "out").iterdir()}
+    assert written
+    assert written == {n for n, f in wanted.items() if f.kind == "manifest"}
+    name = min(written)
+    (folder / "manifests" / name).write_bytes(b"evil")
+    text = sums.read_text("utf-8").replace(wanted[name].digest.hex, evil)
+    assert text != sums.read_text("utf-8")
+    sums.write_text(text, "utf-8")
+    err = said(capsys, folder, "--manifests-only", "-o", "more", code=1)
+    assert f"unpacked: manifests/{name}: has the digest sha256:{evil}" in err
+    assert not (work / "more").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [
