@@ -165,7 +165,8 @@ def _images(lock: Lock) -> str:
 def _value(bundle: Path, faults: Sequence[Fault], found: Verdict | None = None) -> dict[str, Any]:
     return {
         "bundle": str(bundle),
-        "whole": not faults,
+        "whole": not faults and not (found and found.elsewhere),
+        "right": not faults,
         "size": found.size if found else 0,
         "signedBy": found.signed_by if found else None,
         "elsewhere": [

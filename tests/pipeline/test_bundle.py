@@ -145,7 +145,9 @@ def test_a_delta_and_its_base_make_the_whole(scene: Scene, stage: Stage, old: Pa
     assert not [c for c in left if isinstance(c, Blob) and any(c.digest.hex in a for a in asked)]
     verified = scene.run("verify", "delta.tar", "--json")
     assert verified.code == 0
-    assert {one["path"] for one in json.loads(verified.out)["elsewhere"]} == {c.path for c in left}
+    value = json.loads(verified.out)
+    assert {one["path"] for one in value["elsewhere"]} == {c.path for c in left}
+    assert (value["whole"], value["right"]) == (False, True)
     assert f"it is a delta: {len(left)} artifacts of " in scene.run("inspect", "delta.tar").out
     inspected = json.loads(scene.run("inspect", "delta.tar", "--json").out)
     assert {*inspected["elsewhere"]} == {content.path for content in left}

@@ -44,6 +44,7 @@ def test_a_whole_bundle(stage: Stage, folder: Path, capsys: pytest.CaptureFixtur
             {
                 "bundle": str(place),
                 "whole": True,
+                "right": True,
                 "size": stage.lock.size,
                 "signedBy": None,
                 "elsewhere": [],
@@ -87,7 +88,7 @@ def test_all_faults_are_listed_at_once(
     (folder / "files/stowaway").write_text("x")
     (folder / "keys/docker-ce.asc").unlink()
     code, value = verdict(capsys, folder)
-    assert (code, value["whole"]) == (1, False)
+    assert (code, value["whole"], value["right"]) == (1, False, False)
     assert {fault["where"] for fault in value["faults"]} >= {
         rpm.relative_to(folder).as_posix(),
         layer.relative_to(folder).as_posix(),
