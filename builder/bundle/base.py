@@ -34,13 +34,15 @@ def contents(
     Raise VerificationError or StorageError.
     """
     members = bundle.members()
+    # without its folder: it stands in the account of the new bundle, which is for everybody
+    shown = bundle.path.name or bundle.path.absolute().name
     found: dict[Digest, Source] = {}
     for path, digest in listed(bundle).items():
         member = members.get(path)
         if member is None:  # a delta lacks some
             continue
         name = f"{bundle.path}: {path}"
-        origin = (origins or {}).get(digest, "")
+        origin = (origins or {}).get(digest) or f"{shown}: {path}"
         if isinstance(bundle, TarBundle):
             found[digest] = RegionSource(
                 name=name,

@@ -128,7 +128,7 @@ def build(
                 target,
                 supplier.supply,
                 reporter,
-                near=supply.near(((bundle,) if bundle else ()), bases, target, opened),
+                near=supply.near(lock, ((bundle,) if bundle else ()), bases, target, opened),
                 policy=Policy(workers=workers),
                 split=split,
                 sync=_UNSAFE not in os.environ,

@@ -7,6 +7,8 @@ it. The file is the builder's own account: it proves nothing, the digests in the
 from __future__ import annotations
 
 import datetime as dt
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,16 +20,24 @@ from builder.errors import DocumentError, StorageError, VerificationError
 from builder.formats import provenance as provenance_format
 from builder.formats.provenance import Origin, Provenance
 from builder.formats.text import decode
+from builder.http.redact import redact
+from builder.model.artifact import Blob, Package
 from builder.model.digest import Digest
+from builder.model.source import is_url
 from builder.pipeline.bundle import kept_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from builder.bundle.download import Outcome
+    from builder.errors import Fault
+    from builder.model.artifact import Content
+    from builder.model.lock import Lock
 
 SUFFIX = ".provenance.json"
 _LIMIT = 256 << 20
+_KEPT = re.compile(r"[\w.-]{1,100}\.d/([0-9a-f]{64})", re.ASCII)
+"""A document beside a lock, whatever that lock is called."""
 
 
 def beside(bundle: Path) -> Path:
@@ -59,8 +69,8 @@ def record(
         Origin(
             path=one.path,
             digest=digests[one.path],
-            source=_shown(one.origin, kept),
-            passed_over=tuple(map(str, one.passed_over)),
+            source=_shown(one.origin, kept, lock.parent),
+            passed_over=tuple(_told(fault) for fault in one.passed_over),
         )
         for one in sorted(outcomes, key=lambda one: one.path)
     )
@@ -104,20 +114,53 @@ def load(bundle: Path) -> Provenance:
     return found
 
 
-def origins(bundle: Path) -> dict[Digest, str]:
+def origins(bundle: Path, lock: Lock) -> dict[Digest, str]:
     """Give the sources that an earlier bundle's account names; nothing, if it has no good one.
 
-    What is taken from that bundle came from there: its own name would tell nobody anything.
+    What is taken from that bundle came from there: its own name would tell nobody anything. Nothing
+    vouches for that account, so only what the lock, too, has as a source is passed on.
     """
     try:
         found = load(bundle)
     except (StorageError, DocumentError, VerificationError):
         return {}
-    return {one.digest: one.source for one in found.origins if one.source}
+    known: dict[Digest, set[str]] = {}
+    for content in lock.contents:
+        known.setdefault(content.digest, set()).update(_names(content))
+    return {
+        one.digest: one.source
+        for one in found.origins
+        if one.source in known.get(one.digest, ()) or _is_kept(one)
+    }
 
 
-def _shown(origin: str, kept: Path) -> str:
+def _names(content: Content) -> Iterable[str]:
+    """Give what the sources of an artifact are called in an account."""
+    if isinstance(content, Blob):
+        return [f"{source}@{content.digest}" for source in content.sources]
+    if isinstance(content, Package) and content.built is not None:
+        from builder.sources import built  # noqa: PLC0415 -- slow to load, and few need it
+
+        return built.names(content)
+    return [redact(one) if is_url(one) else one.removeprefix("file:") for one in content.sources]
+
+
+def _is_kept(origin: Origin) -> bool:
+    """Tell whether an account says that a member lay beside the lock."""
+    match = _KEPT.fullmatch(origin.source)
+    return match is not None and match[1] == origin.digest.hex
+
+
+def _told(fault: Fault) -> str:
+    """Tell what was wrong with a source without the folders of this machine."""
+    if fault.where.startswith("/"):
+        place, colon, member = fault.where.partition(": ")
+        fault = replace(fault, where=f"{Path(place).name}{colon}{member}")
+    return str(fault)
+
+
+def _shown(origin: str, kept: Path, folder: Path) -> str:
     """Show a source without the folders of this machine."""
     if origin.startswith(f"{kept}/"):
         return f"{kept.name}/{Path(origin).name}"
-    return origin
+    return origin.removeprefix(f"{folder}/")

@@ -153,6 +153,7 @@ class SideFiles:
 
 
 def near(
+    lock: Lock,
     first: Iterable[TarBundle | FolderBundle],
     bases: Sequence[Path],
     target: Path,
@@ -164,10 +165,10 @@ def near(
     def add(base: Path) -> None:
         bundle = open_bundle(base)
         opened.enter_context(bundle)
-        found.update({**contents(bundle, provenance.origins(base)), **found})
+        found.update({**contents(bundle, provenance.origins(base, lock)), **found})
 
     for bundle in first:
-        found.update(contents(bundle, provenance.origins(bundle.path)))
+        found.update(contents(bundle, provenance.origins(bundle.path, lock)))
     for base in bases:
         add(base)
     with contextlib.suppress(VerificationError, StorageError):  # it may be anything

@@ -163,7 +163,7 @@ class Kept:
 
     def __init__(self, package: Package, path: Path) -> None:
         self._source = LocalSource(path)
-        self.name = f"the cache, built {_of(package)}"
+        self.name = names(package)[0]
 
     def open(self, offset: int) -> LocalStream:
         """Begin to read at an offset."""
@@ -179,7 +179,7 @@ class Rebuilding:
         self._package = package
         self._kept = kept
         self._workshop = workshop
-        self.name = f"a new build {_of(package)}"
+        self.name = names(package)[1]
 
     def open(self, offset: int) -> LocalStream:
         """Find or build the RPM, and begin to read it.
@@ -219,6 +219,11 @@ class Rebuilding:
         except AirseedError as error:
             reasons = "; ".join(map(str, error.faults)) or error.fault.what
             raise FetchError(f"it can't be built again: {reasons}", where=where) from error
+
+
+def names(package: Package) -> tuple[str, ...]:
+    """Give what the sources of a built RPM are called."""
+    return f"the cache, built {_of(package)}", f"a new build {_of(package)}"
 
 
 def _of(package: Package) -> str:

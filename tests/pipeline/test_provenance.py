@@ -161,6 +161,32 @@ def test_what_comes_from_an_earlier_bundle_keeps_its_source(scene: Scene) -> Non
         assert {path: one["source"] for path, one in shown(scene).items()} == first
 
 
+def test_of_an_earlier_account_only_what_the_lock_names_is_passed_on(scene: Scene) -> None:
+    """Whoever brings a bundle may have written anything beside it."""
+    assert scene.lock().code == 0
+    assert scene.bundle().code == 0
+    first = {path: one["source"] for path, one in shown(scene).items()}
+    lock = lock_format.read(scene.lock_path)
+    layer, other = [blob for blob in lock.blobs if blob.is_layer][:2]
+    package = lock.packages[0]
+    forged = {
+        layer.path: "https://me:secret@evil.example.org/\x1b[2J",
+        package.path: "x" * (1 << 20),
+        other.path: f"cluster.lock.d/{layer.digest.hex}",
+    }
+    shutil.move(scene.bundle_path, scene.folder / "old.tar")
+    beside = scene.folder / "old.tar.provenance.json"
+    shutil.move(scene.folder / "bundle.tar.provenance.json", beside)
+    value = json.loads(beside.read_text("utf-8"))
+    for one in value["predicate"]["buildDefinition"]["resolvedDependencies"]:
+        one["downloadLocation"] = forged.get(one["name"], one.get("downloadLocation", ""))
+    beside.write_text(json.dumps(value), "utf-8")
+    ran = scene.bundle("--base", "old.tar")
+    assert (ran.code, ran.requests) == (0, ()), ran.err
+    now = {path: one["source"] for path, one in shown(scene).items()}
+    assert now == first | {path: f"old.tar: {path}" for path in forged}
+
+
 @pytest.mark.parametrize("account", ["none", "of another bundle", "no account"])
 def test_without_a_good_account_the_earlier_bundle_is_the_source(
     scene: Scene, account: str
@@ -178,8 +204,10 @@ def test_without_a_good_account_the_earlier_bundle_is_the_source(
         value = json.loads(beside.read_text("utf-8"))
         value["subject"][0]["digest"]["sha256"] = "0" * 64
         beside.write_text(json.dumps(value), "utf-8")
-    ran = scene.bundle("--base", "old.tar")
+    ran = scene.bundle("--base", str(scene.folder / "old.tar"))
     assert (ran.code, ran.requests) == (0, ()), ran.err
+    text = (scene.folder / "bundle.tar.provenance.json").read_text("utf-8")
+    assert str(scene.folder) not in text
     lock = lock_format.read(scene.lock_path)
     layer = next(blob for blob in lock.blobs if blob.is_layer)
     assert shown(scene)[layer.path]["source"] == f"old.tar: {layer.path}"
