@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +12,7 @@ from builder.cli.verb import (
     as_json,
     ca_bundle,
     catalogs,
+    destination,
     existing,
     existing_bundle,
     part_size,
@@ -21,6 +21,7 @@ from builder.cli.verb import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from builder.cli.voice import Voice
     from builder.pipeline.bundle import Built
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=destination(),
     metavar="FILE",
     help="Where the bundle goes (default: beside the lock, as bundle.tar, a delta as delta.tar; "
     "NAME.tar and NAME.delta.tar for NAME.lock).",

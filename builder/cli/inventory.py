@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from builder.cli.amounts import quantity, size
-from builder.cli.verb import as_json, ca_bundle, verb
+from builder.cli.verb import as_json, ca_bundle, destination, verb
 
 if TYPE_CHECKING:
     from builder.cli.voice import Voice
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=destination(),
     default="inventory.json",
     show_default=True,
     metavar="FILE",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from builder.cli.amounts import quantity, size
-from builder.cli.verb import as_json, ca_bundle, catalogs, existing, verb
+from builder.cli.verb import as_json, ca_bundle, catalogs, destination, existing, verb
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from builder.cli.voice import Voice
 
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=destination(),
     metavar="FILE",
     help="Where the lock goes (default: beside CLUSTER, as NAME.lock).",
 )

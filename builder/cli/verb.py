@@ -93,9 +93,32 @@ class ExistingBundle(Existing):
         """Give the path, or raise UsageError."""
         path = Path(value)
         # the tar's own name stands for its parts; they are looked at when they are opened
-        if not os.path.lexists(path) and path.with_name(f"{path.name}.sha256").is_file():
+        if (
+            path.name
+            and not os.path.lexists(path)
+            and path.with_name(f"{path.name}.sha256").is_file()
+        ):
             return path
-        return super().convert(value, param, ctx)
+        found = _named(super().convert(value, param, ctx))
+        if not found.name:
+            raise UsageError(
+                "this is the root of the file system", where=str(path), expected="a folder in it"
+            )
+        return found
+
+
+class Destination(click.Path):
+    """Take a path that is to be written; what lies beside it is named after it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Give the path."""
+        found: Any = super().convert(value, param, ctx)
+        return _named(found)
+
+
+def _named(path: Path) -> Path:
+    """Give a path that has a name, which . and .. have not."""
+    return path if path.name not in {"", ".."} else path.resolve()
 
 
 _SIZE = re.compile(r"([1-9][0-9]{0,17})(?:([KMGT])(i?B)?)?", re.IGNORECASE)
@@ -132,6 +155,11 @@ def _maker(path: Path, ctx: click.Context | None) -> str:
 def existing(*, folder: bool = False, dash: bool = False) -> click.Path:
     """Take a file that must exist; with ``folder`` a folder, with ``dash`` standard input, too."""
     return Existing(exists=True, dir_okay=folder, allow_dash=dash, path_type=Path)
+
+
+def destination() -> click.Path:
+    """Take a file that is to be written."""
+    return Destination(dir_okay=False, path_type=Path)
 
 
 def existing_bundle() -> click.Path:

@@ -94,6 +94,12 @@ def export(
         VerificationError: the bundle is damaged, or is none.
         StorageError: the disk does not take it.
     """
+    if target.name in {"", ".."}:
+        raise UsageError(
+            "the result would take the place of this folder",
+            where=str(target),
+            hint="choose a name in it with -o",
+        )
     with open_bundle(source) as bundle:
         content = bundle.read(LOCK_PATH, LOCK_LIMIT)
         lock = lock_format.parse(decode(content, LOCK_PATH), f"{source}: {LOCK_PATH}")

@@ -143,6 +143,18 @@ def test_packages_are_a_yum_tree(
         assert hashlib.sha256(content).hexdigest() == package.digest.hex
 
 
+@pytest.mark.parametrize("place", [".", "..", "/"])
+def test_a_folder_without_a_name_is_no_place(
+    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    err = said(capsys, stage.bundle, "--keys-only", "-o", place, code=2)
+    assert err == (
+        f"error: {place}: the result would take the place of this folder\n"
+        "  hint: choose a name in it with -o\n"
+    )
+    assert list(work.iterdir()) == []
+
+
 @pytest.mark.parametrize("kind", ["manifests", "keys"])
 def test_small_kinds_lie_flat(
     work: Path, stage: Stage, capsys: pytest.CaptureFixture[str], kind: str

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,8 +15,6 @@ import pytest
 from builder.cli.root import run
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from scene import Stage
 
 NAME = "images/blobs/sha256/"
@@ -71,6 +70,37 @@ def test_it_asks_no_network(stage: Stage) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("way", [".", "keys/.."])
+def test_a_folder_is_named_by_dots(
+    stage: Stage,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    """What lies beside a folder has its name; dots have none."""
+    monkeypatch.chdir(folder)
+    code, value = verdict(capsys, Path(way))
+    assert (code, value["bundle"]) == (0, str(folder))
+    assert run(["verify", "-q", way, "--key", "keys/docker-ce.asc"]) == 1
+    assert f"{folder}.asc: there is no signature" in capsys.readouterr().err
+    assert run(["inspect", way, "--provenance"]) == 1
+    assert f"{folder}.provenance.json: no such file" in capsys.readouterr().err
+    assert run(["bundle", "-q", way, "-o", "../again.tar"]) == 0
+    lock = str(stage.finished / "cluster.lock")
+    assert run(["bundle", "-q", lock, "--base", way, "-o", "../more.tar"]) == 0
+    for name in ("again.tar", "more.tar"):
+        assert (folder.parent / name).read_bytes() == stage.bundle.read_bytes()
+    capsys.readouterr()
+    for words in (["verify", "/"], ["bundle", "/", "-o", "x"], ["inspect", "/", "--provenance"]):
+        assert run(words) == 2
+        assert capsys.readouterr().err == (
+            "error: /: this is the root of the file system\n  expected a folder in it\n"
+        )
+    assert run(["inventory", "-q", "keys", "-o", ""]) in {1, 2}
+    assert "\nerror: " in capsys.readouterr().err
 
 
 def test_all_faults_are_listed_at_once(
