@@ -100,7 +100,17 @@ def verify(
             bundle=target or bundle, lock=None, size=0, faults=tuple(parts), damaged=True,
             parts=count,
         )  # fmt: skip
-    with open_bundle(bundle) as opened:
+    try:
+        opening = open_bundle(bundle)
+    except VerificationError:
+        if not parts:
+            raise
+        # its parts say why it is none: two have changed places, or the first is damaged
+        return Verdict(
+            bundle=target or bundle, lock=None, size=0, faults=tuple(parts), damaged=True,
+            parts=count,
+        )  # fmt: skip
+    with opening as opened:
         checks = _Checks(opened)
         found = examine(opened, checks.plan, reporter, workers=workers, inspect=checks.inspect)
         faults = (*parts, *found.faults)

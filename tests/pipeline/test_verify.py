@@ -177,6 +177,24 @@ def test_a_truncated_tar_and_something_else(
     assert run(["verify", str(tmp_path / "none.tar")]) == 2
 
 
+def test_parts_that_changed_places_are_named(
+    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "b.tar"
+    words = ["-o", str(target), "--base", str(stage.bundle), "--split", "2M"]
+    assert run(["bundle", "-q", str(stage.finished / "cluster.lock"), *words]) == 0
+    first, second, aside = (tmp_path / f"b.tar.{name}" for name in ("001", "002", "aside"))
+    first.rename(aside)
+    second.rename(first)
+    aside.rename(second)
+    code, value = verdict(capsys, tmp_path / "b.tar.sha256")
+    assert code == 1
+    assert [(one["where"], one["what"][:14]) for one in value["faults"]] == [
+        ("b.tar.001", "has the digest"),
+        ("b.tar.002", "has the digest"),
+    ]
+
+
 def test_a_lock_is_no_bundle(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     lock = stage.finished / "cluster.lock"
     assert run(["verify", str(lock)]) == 1
