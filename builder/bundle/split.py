@@ -145,7 +145,8 @@ def read_sums(target: Path) -> Sums:
             layout=Digest.parse(head[3]),
             digests=tuple(map(Digest, digests)),
         )
-        if sums.write() == content and len(digests) == -(-sums.size // sums.split):
+        count = -(-sums.size // sums.split)
+        if sums.write() == content and len(digests) == count and 1 <= count <= _MOST:
             return sums
     raise VerificationError(
         "the checksums of the parts are damaged",

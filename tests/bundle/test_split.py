@@ -242,6 +242,24 @@ def test_checksums_are_believed_only_as_they_were_written(make: Make, target: Pa
         assert read.write() != content  # another digest; it will be found wrong
 
 
+@pytest.mark.parametrize("count", [0, 1000])
+def test_checksums_of_impossibly_many_parts_are_damaged(
+    make: Make, target: Path, count: int
+) -> None:
+    """Nobody but airseed --split is told how many parts there may be."""
+    make(split=1 << 15)
+    sums = split.read_sums(target)
+    forged = replace(sums, size=count * sums.split, digests=(sums.digests[0],) * count)
+    split.sums_path(target).write_bytes(forged.write())
+    with pytest.raises(VerificationError, match="the checksums of the parts are damaged"):
+        split.read_sums(target)
+    found, complete = examine_parts(target, Silent())
+    assert (list(map(str, found)), complete) == (
+        ["bundle.tar.sha256: is not as airseed wrote it"],
+        True,
+    )
+
+
 def test_a_part_of_another_size_is_not_there_already(
     make: Make, target: Path, upstream: Upstream, expected: bytes
 ) -> None:
