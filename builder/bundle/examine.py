@@ -91,7 +91,8 @@ def examine(
     except AirseedError as error:
         failure = error
     digest = Digest.of(lock)
-    if layout is not None and _trusted(view.sums(layout), layout, digest):
+    # without SHA256SUMS nothing speaks against the lock, and that it is missing is told
+    if layout is not None and (not (found := view.sums(layout)) or _trusted(found, layout, digest)):
         faults, items = view.compare(layout)
     else:
         sums = view.sums(None)
@@ -218,6 +219,8 @@ def _survey(
     members: dict[str, Callable[[Digest], Item]], sums: bytes, delta: bytes | None
 ) -> tuple[list[Fault], list[Item]]:
     """Compare what is there with SHA256SUMS."""
+    if SUMS_PATH not in members:
+        return [Fault(where=SUMS_PATH, what="is missing")], []
     listed, faults = _entries(sums)
     faults += [
         Fault(where=path, what="is not in SHA256SUMS")

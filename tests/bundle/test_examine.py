@@ -158,6 +158,26 @@ def test_a_folder_with_a_damaged_lock_is_compared_with_its_sums(folder: Path) ->
     ]
 
 
+def test_a_folder_without_its_sums_is_compared_with_its_lock(folder: Path) -> None:
+    (folder / "SHA256SUMS").unlink()
+    assert faults_of(folder) == ["SHA256SUMS: is missing"]
+    (folder / "files/more").write_text("x")
+    (folder / "files/twin").unlink()
+    assert faults_of(folder) == [
+        "SHA256SUMS: is missing",
+        "files/twin: is missing",
+        "files/more: is not in the lock",
+    ]
+    (folder / "SHA256SUMS").write_bytes(b"")
+    assert faults_of(folder)[0].startswith("SHA256SUMS: has 0 bytes (expected ")
+    (folder / "SHA256SUMS").unlink()
+    (folder / "cluster.lock").write_text("{")
+    assert [fault.partition(" sha256")[0] for fault in faults_of(folder)] == [
+        "SHA256SUMS: is missing",
+        "cluster.lock: has the digest",
+    ]
+
+
 def test_what_inspects_members_gets_right_ones_and_its_faults_are_told(
     bundle: Path, origin: bundles.Origin
 ) -> None:
