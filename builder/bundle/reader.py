@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from builder.bundle import tar
-from builder.bundle.layout import README_PATH, complaint
+from builder.bundle.layout import LOCK_PATH, README_PATH, complaint
 from builder.bundle.part import storage_error
 from builder.bundle.readme import MAGIC
 from builder.bundle.region import Files, open_region
@@ -55,6 +55,20 @@ def open_bundle(path: Path) -> TarBundle | FolderBundle:
     if target is None:
         return TarBundle(path)
     return TarBundle(target, parts=[piece.path for piece in parts_of(target)])
+
+
+def is_unpacked(folder: Path) -> bool:
+    """Tell whether a folder is an unpacked bundle, be it a damaged one."""
+    readme = folder / README_PATH
+    if not readme.is_file():
+        return False
+    if (folder / LOCK_PATH).is_file():
+        return True
+    try:
+        with readme.open("rb") as file:
+            return file.read(len(MAGIC) + 1) == f"{MAGIC}\n".encode()
+    except OSError:
+        return False
 
 
 def parts_of(target: Path) -> Sequence[Piece]:
@@ -241,12 +255,12 @@ class FolderBundle(_Reading):
     def __init__(self, path: Path) -> None:
         self.path = path
         self._members: dict[str, Member] | None = None
-        if not (path / README_PATH).is_file():
+        if not is_unpacked(path):
             sets = sorted(file for file in path.glob(f"*{SUFFIX}") if is_ours(file))
             raise VerificationError(
                 "not an airseed bundle",
                 where=str(path),
-                expected=f"a folder with {README_PATH}",
+                expected=f"a folder with {README_PATH} ({MAGIC})",
                 hint=f"a bundle in parts lies in it: give {sets[0]}" if sets else None,
             )
 

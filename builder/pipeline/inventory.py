@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from builder import disk
 from builder.bundle.examine import listed
 from builder.bundle.hashing import Item, hash_all
-from builder.bundle.layout import README_PATH
-from builder.bundle.reader import open_bundle
+from builder.bundle.reader import is_unpacked, open_bundle
 from builder.errors import AirseedError, StorageError, UsageError, VerificationError
 from builder.formats import inventory as inventory_format
 from builder.http import Client, StatusError
@@ -76,7 +75,7 @@ def take(
     disk.replaceable(output, magic=inventory_format.HEAD, what="an earlier inventory")
     found: set[Holding] = set()
     for folder in folders:
-        is_bundle = not folder.is_dir() or (folder / README_PATH).is_file()
+        is_bundle = not folder.is_dir() or is_unpacked(folder)
         found.update(_bundle(folder, reporter) if is_bundle else _packages(folder, reporter))
     if registries:
         with Client(ca_bundle=ca_bundle, pool=_ATONCE) as client:

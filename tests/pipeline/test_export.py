@@ -44,7 +44,7 @@ def test_a_part_that_is_missing_is_named(
     )
     assert said(capsys, "set", "--keys-only", code=1) == (
         "error: set: not an airseed bundle\n"
-        "  expected a folder with README.txt\n"
+        "  expected a folder with README.txt (airseed offline bundle, format 1)\n"
         "  hint: a bundle in parts lies in it: give set/b.tar.sha256\n"
     )
 

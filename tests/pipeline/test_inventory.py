@@ -96,6 +96,8 @@ def test_rpms_are_hashed_and_damaged_ones_left_out(
     assert {one.digest: (one.name, one.size) for one in found} == {
         digest: (package.name, package.size) for digest, package in packages.items()
     }
+    (yum / "README.txt").write_text("our packages\n", "utf-8")
+    assert taken(scene, str(yum)) == found
     broken = next(yum.rglob("*.rpm"))
     broken.write_bytes(b"no rpm at all")
     ran = scene.run("inventory", str(yum))
