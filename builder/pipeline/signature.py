@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from builder import disk
 from builder.bundle import split
-from builder.errors import Fault, StorageError, UsageError, VerificationError
-from builder.rpm.keys import KEYS_LIMIT, SIGNATURE_LIMIT, load_keys, verify_detached
+from builder.errors import AirseedError, Fault, StorageError, UsageError, VerificationError
+from builder.rpm.keys import KEYS_LIMIT, SIGNATURE_LIMIT, has_secrets, load_keys, verify_detached
 from builder.rpm.signing import PassphraseError, open_signer
 from builder.secrets.folder import OTHERS_MAY_ENTER, read_file
 
@@ -54,8 +54,9 @@ def load_signer(path: Path, ask: Callable[[], str] | None = None) -> Signer:
     Raises:
         StorageError: it cannot be read, or others may read it.
         PassphraseError: the passphrase is missing or wrong.
-        VerificationError: it is no key that signs.
+        VerificationError: it is no key that signs, or only the public half.
     """
+    _refuse_public(path)
     content = private(path)
     try:
         return open_signer(content, where=str(path))
@@ -66,6 +67,25 @@ def load_signer(path: Path, ask: Callable[[], str] | None = None) -> Signer:
         if not words:
             raise PassphraseError("the key has a passphrase", where=str(path)) from error
         return open_signer(content, words, where=str(path))
+
+
+def _refuse_public(path: Path) -> None:
+    """Raise VerificationError for a public key: everybody may read it, so its mode is no matter."""
+    content = read_file(path, forbidden=0)
+    if not isinstance(content, bytes):
+        return
+    try:
+        public = bool(load_keys(content, where=str(path))) and not has_secrets(content)
+    except (AirseedError, RuntimeError, ValueError, OSError):
+        return
+    if public:
+        raise VerificationError(
+            "this is a public key, there is no secret key in it",
+            where=str(path),
+            expected="one OpenPGP secret key",
+            hint="airseed secrets makes secrets/signing-key.asc;"
+            " gpg --armor --export-secret-keys FINGERPRINT writes one",
+        )
 
 
 def private(path: Path) -> bytes:

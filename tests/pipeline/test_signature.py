@@ -269,6 +269,14 @@ def test_keys_that_can_sign_nothing(
         assert not signature.exists()
         return capsys.readouterr().err
 
+    for mode in (0o644, 0o600):
+        public.chmod(mode)
+        assert refused(public) == (
+            f"error: {public}: this is a public key, there is no secret key in it\n"
+            "  expected one OpenPGP secret key\n"
+            "  hint: airseed secrets makes secrets/signing-key.asc;"
+            " gpg --armor --export-secret-keys FINGERPRINT writes one\n"
+        )
     own.chmod(0o640)
     assert "others may read this file (mode 0640)" in refused(own)
     assert "there is no secret key in it" in refused(_private(gpg.folder / "p", public))
