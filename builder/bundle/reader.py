@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _MOST = 1_000_000
 """Members that a bundle may have; it keeps hostile files from filling the memory."""
 _LOCK = b'{\n"format": '
+_SEEK = "a bundle is not read from first to last, so it can't come through a pipe"
 _HEADERS = 4 * tar.BLOCK + tar.LONGEST_PATH
 
 
@@ -134,8 +135,15 @@ class TarBundle(_Reading):
             descriptors, sizes = [], []
             for file in parts or [path]:
                 try:
-                    descriptors.append(os.open(file, os.O_RDONLY | os.O_CLOEXEC))
+                    # a pipe must not hold us up
+                    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+                    descriptors.append(os.open(file, flags))
                     opened.callback(os.close, descriptors[-1])
+                    kind = os.fstat(descriptors[-1]).st_mode
+                    if not (stat.S_ISREG(kind) or stat.S_ISBLK(kind)):
+                        raise StorageError(
+                            "is neither a file nor a disk", where=str(file), hint=_SEEK
+                        )
                     sizes.append(os.lseek(descriptors[-1], 0, os.SEEK_END))
                 except FileNotFoundError as error:
                     hint = f"it is a part of {path.name}: copy it, too" if parts else None

@@ -120,6 +120,8 @@ def target_of(path: Path) -> Path | None:
 def is_ours(sums: Path) -> bool:
     """Tell whether a file says that it belongs to a bundle in parts."""
     try:
+        if not sums.is_file():  # a pipe would hold us up
+            return False
         with sums.open("rb") as file:
             return file.read(len(MAGIC) + 1) == f"{MAGIC}\n".encode()
     except OSError:

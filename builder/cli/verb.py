@@ -100,6 +100,12 @@ class ExistingBundle(Existing):
         ):
             return path
         found = _named(super().convert(value, param, ctx))
+        if found.is_fifo() or found.is_socket() or found.is_char_device():
+            raise UsageError(
+                "is neither a file nor a folder",
+                where=str(path),
+                hint="save what comes through it in a file first",
+            )
         if not found.name:
             raise UsageError(
                 "this is the root of the file system", where=str(path), expected="a folder in it"

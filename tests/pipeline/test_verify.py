@@ -195,6 +195,35 @@ def test_parts_that_changed_places_are_named(
     ]
 
 
+def test_a_pipe_holds_nobody_up(
+    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe, target = tmp_path / "pipe", tmp_path / "b.tar"
+    os.mkfifo(pipe)
+    lock = str(stage.finished / "cluster.lock")
+    for words in (
+        ["verify", str(pipe)],
+        ["bundle", str(pipe), "-o", str(target)],
+        ["bundle", lock, "--base", str(pipe), "-o", str(target)],
+        ["inspect", str(pipe)],
+        ["export", str(pipe), "--keys-only", "-o", str(tmp_path / "keys")],
+    ):
+        assert run(words) == 2
+        assert capsys.readouterr().err == (
+            f"error: {pipe}: is neither a file nor a folder\n"
+            "  hint: save what comes through it in a file first\n"
+        )
+    assert run(["inventory", "-q", str(pipe), "-o", str(tmp_path / "x.json")]) == 1
+    assert f"error: {pipe}: is neither a file nor a disk\n" in capsys.readouterr().err
+    shutil.copy(stage.bundle, target)
+    os.mkfifo(f"{target}.provenance.json")
+    assert run(["inspect", str(target), "--provenance"]) == 3
+    assert f"error: {target}.provenance.json: 1 mistake\n" in capsys.readouterr().err
+    os.mkfifo(f"{tmp_path}/no.tar.sha256")
+    assert run(["verify", f"{tmp_path}/no.tar"]) == 2
+    assert "there is no such file" in capsys.readouterr().err
+
+
 def test_a_lock_is_no_bundle(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     lock = stage.finished / "cluster.lock"
     assert run(["verify", str(lock)]) == 1
