@@ -100,7 +100,7 @@ def test_a_folder_is_named_by_dots(
             "error: /: this is the root of the file system\n  expected a folder in it\n"
         )
     assert run(["inventory", "-q", "keys", "-o", ""]) in {1, 2}
-    assert "\nerror: " in capsys.readouterr().err
+    assert "error: " in capsys.readouterr().err
 
 
 def test_all_faults_are_listed_at_once(
