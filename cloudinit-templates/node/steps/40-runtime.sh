@@ -5,6 +5,8 @@
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
 # shellcheck source=cloudinit-templates/node/lib/registry.sh
 . "$LIBEXEC/lib/registry.sh"
+# shellcheck source=cloudinit-templates/node/lib/runtime.sh
+. "$LIBEXEC/lib/runtime.sh"
 load_environment
 
 # Programs read proxies from their unit; a percent sign is special there.
@@ -87,10 +89,6 @@ configure_containerd() {
     printf 'runtime-endpoint: unix://%s\n' "${AIRSEED_CRI_SOCKET#unix://}" | put "$R/etc/crictl.yaml" 0644
 }
 
-docker_answers() { docker info >/dev/null 2>&1; }
-
-containerd_answers() { ctr --namespace k8s.io version >/dev/null 2>&1; }
-
 umask 077
 "configure_$AIRSEED_RUNTIME"
 umask 022
@@ -104,8 +102,7 @@ if is_changed runtime; then
 else
     systemctl start "$AIRSEED_RUNTIME.service"
 fi
-wait_until "$AIRSEED_RUNTIME to answer" 90 "${AIRSEED_RUNTIME}_answers" ||
-    fail "$AIRSEED_RUNTIME does not answer" "journalctl -u $AIRSEED_RUNTIME says why"
+await_runtime
 if [ "$AIRSEED_RUNTIME" = docker ]; then
     driver=$(docker info --format '{{.CgroupDriver}}')
     [ "$driver" = "$AIRSEED_CGROUP_DRIVER" ] || fail "docker uses the cgroup driver $driver, not $AIRSEED_CGROUP_DRIVER" \

@@ -5,6 +5,8 @@
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
 # shellcheck source=cloudinit-templates/node/lib/payload.sh
 . "$LIBEXEC/lib/payload.sh"
+# shellcheck source=cloudinit-templates/node/lib/runtime.sh
+. "$LIBEXEC/lib/runtime.sh"
 load_environment
 
 LOADING=$STATE/images-load
@@ -87,7 +89,7 @@ empty_store() {
     done
     systemctl start "$AIRSEED_RUNTIME.service"
     for part; do rm -rf "$R$top/$part.airseed-old"; done
-    wait_until "$AIRSEED_RUNTIME to answer" 90 present_images >/dev/null || fail "$AIRSEED_RUNTIME does not answer" "journalctl -u $AIRSEED_RUNTIME says why"
+    await_runtime
 }
 
 refuse_store() {
