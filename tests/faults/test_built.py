@@ -26,6 +26,8 @@ TEXT = (
     "nodes:\n  - {name: a, role: control-plane, address: 10.0.0.1}\n"
 )
 PROGRAMS = ("*/bin/linux/*", "*.tgz", "*.tar.gz")
+BODIES = ("/release/*/bin/linux/*", *PROGRAMS[1:])
+"""The same where they are sent, not where a redirect points to them."""
 
 
 @pytest.fixture
@@ -125,9 +127,10 @@ def test_many_kills(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_bad_network_changes_nothing(scene: Scene) -> None:
     """Every program breaks, is refused or damaged once."""
-    for path, fault in zip(PROGRAMS, (Reset(), Truncate(0.3), Status(503)), strict=True):
+    for path, fault in zip(BODIES, (Reset(), Truncate(0.3), Status(503)), strict=True):
         scene.upstream.faults.add(fault, path=path, times=2)
-    scene.upstream.faults.add(WrongBytes(), path="*/kubeadm", times=1)
+    # Near the end, so that it is also in what is asked for after a reset.
+    scene.upstream.faults.add(WrongBytes(at=0.9), path="/release/*/kubeadm", times=1)
     shutil.rmtree(cached(scene))
     (scene.folder / "cluster.lock").unlink()
     ran = good(scene.lock())
