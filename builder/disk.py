@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import stat
 from typing import TYPE_CHECKING
 
@@ -35,7 +34,7 @@ def put(path: Path, content: bytes, *, mode: int = PUBLIC, sync: bool = True) ->
     and what :func:`replaceable` raises.
     """
     replaceable(path)
-    fresh = path.with_name(f".{path.name[:_LONGEST]}.{secrets.token_hex(4)}")
+    fresh = path.with_name(f".{path.name[:_LONGEST]}.{os.urandom(4).hex()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)

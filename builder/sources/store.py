@@ -7,12 +7,14 @@ whatever a power cut left half written fails the check when it is read.
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder import disk
 from builder.errors import StorageError, VerificationError
 from builder.model.digest import Digest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Store:
@@ -68,19 +70,8 @@ class Store:
         digest = Digest.of(content)
         if self.has(digest, len(content)):
             return digest
-        try:
-            disk.folder(self.folder, mode=0o755)
-            handle, name = tempfile.mkstemp(dir=self.folder, prefix=".part-")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content)
-                Path(name).chmod(disk.PUBLIC)
-                Path(name).replace(self.path(digest))
-            except OSError:
-                Path(name).unlink(missing_ok=True)
-                raise
-        except OSError as error:
-            raise disk.failure(error, self.folder) from error
+        disk.folder(self.folder, mode=0o755)
+        disk.put(self.path(digest), content, sync=False)  # whoever reads it checks it
         return digest
 
     def take(self, path: Path) -> Digest:

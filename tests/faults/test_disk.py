@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import time
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
 LOCKED = {"cluster.yaml", "cluster.lock", "cluster.lock.d"}
+UNFINISHED = re.compile(r"\.part-.*|tmp.*|\..+\.[0-9a-f]{8}")
 SLOWLY = Drip(piece=1 << 15, pause=0.03)
 
 
@@ -208,7 +210,7 @@ def test_locking_on_a_full_disk(
             if ran.code:
                 refused += 1
                 refuse(ran, "o space left on device")
-                half = [p for p in disk.rglob("*") if p.name.startswith((".part-", "tmp"))]
+                half = [p for p in disk.rglob("*") if UNFINISHED.fullmatch(p.name)]
                 assert half == [], f"left behind: {half}"
                 assert "cluster.lock" not in scene.names
         ran = scene.lock()
