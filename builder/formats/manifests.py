@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 _SCHEMAS = "CustomResourceDefinition"
+_SECRET, _VALUES = "Secret", ("data", "stringData")
 _LONGEST_NAME = 80
 _PLACEHOLDER = frozenset("{}$<>%")
 
@@ -66,6 +67,8 @@ class Manifest:
 
     resources: tuple[Resource, ...]
     images: tuple[Found, ...]
+    secrets: tuple[Resource, ...]
+    """The Secrets among the resources that have a value already."""
 
 
 def read(text: str, name: str) -> Manifest:
@@ -78,6 +81,7 @@ def read(text: str, name: str) -> Manifest:
         text = text.replace("\t", " ")
     resources: list[Resource] = []
     images: list[Found] = []
+    secrets: list[Resource] = []
     faults: list[Fault] = []
     for document in yaml_documents(text, name):
         for value, path in _unpack(document.value):
@@ -85,6 +89,8 @@ def read(text: str, name: str) -> Manifest:
             resources.append(resource)
             if resource.kind == _SCHEMAS:
                 continue
+            if resource.kind == _SECRET and any(value.get(name) for name in _VALUES):
+                secrets.append(resource)
             for place, image in _images(value, path):
                 try:
                     found = Found(
@@ -101,7 +107,7 @@ def read(text: str, name: str) -> Manifest:
                     images.append(found)
     if faults:
         raise DocumentError(name, faults)
-    return Manifest(resources=tuple(resources), images=tuple(images))
+    return Manifest(resources=tuple(resources), images=tuple(images), secrets=tuple(secrets))
 
 
 def find_images(text: str, name: str) -> list[Found]:

@@ -284,6 +284,24 @@ def test_extras_are_locked_with_what_they_start(site: Site) -> None:
     assert files["files/banner.txt"].digest == files["files/site/again.txt"].digest
 
 
+def test_a_secret_among_the_manifests_is_told_of_and_not_shown(site: Site) -> None:
+    scene = site.open("extra: {manifests: [app.yaml]}\n")
+    secrets = (
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: empty}\n"
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {namespace: db, name: login}\n"
+        "stringData: {password: correct-horse}\n"
+    )
+    (scene.folder / "app.yaml").write_text(secrets)
+    ran = scene.lock()
+    assert ran.code == 0, ran.err
+    assert (
+        "warning: app.yaml: Secret db/login goes into lock.d and bundle with its value\n"
+        "  hint: whoever has the bundle can read it: apply it when the cluster stands\n"
+    ) in ran.err
+    assert "empty" not in ran.err
+    assert "correct-horse" not in ran.err
+
+
 def test_two_images_may_not_have_one_name_in_the_internal_registry(site: Site) -> None:
     for size, host in enumerate(("one.example.com", "two.example.com"), start=10_000):
         site.scene.upstream.add_image(f"{host}/team/app:1", size=size)

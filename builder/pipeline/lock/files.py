@@ -137,8 +137,14 @@ def _manifest(resolving: Resolving, wanted: WantedFile) -> Manifest:
     file = _file(
         resolving, "manifest", wanted.path, document, wanted.sources, wanted.needed_by, trust
     )
-    text = decode(document.content, wanted.path)
-    return Manifest(file=file, content=manifest_format.read(text, wanted.path))
+    found = manifest_format.read(decode(document.content, wanted.path), wanted.path)
+    if wanted.own_sources:
+        for secret in found.secrets:
+            resolving.reporter.warn(
+                f"{wanted.own_sources[0]}: {secret} goes into lock.d and bundle with its value",
+                hint="whoever has the bundle can read it: apply it when the cluster stands",
+            )
+    return Manifest(file=file, content=found)
 
 
 def started(wanted: Demand, found: Iterable[Manifest]) -> tuple[Wanted, ...]:
