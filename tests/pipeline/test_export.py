@@ -268,6 +268,27 @@ def test_a_part_of_somebody_elses_is_left(
     }
 
 
+@pytest.mark.parametrize("name", ["images.tar", "keys"])
+def test_what_a_killed_run_left_goes_and_what_is_being_written_stays(
+    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """Also a link of such a name stays, and another target's."""
+    left, alive = work / f"{name}.0123abcd.part", work / f"{name}.4567cdef.part"
+    for path in (left, alive):
+        if name == "keys":
+            path.mkdir()
+            (path / "half").touch()
+        else:
+            path.touch()
+    (work / "mine.0123abcd.part").touch()
+    (work / f"{name}.89abcdef.part").symlink_to(left)
+    with export._locked(alive):
+        said(capsys, stage.bundle, f"--{name.removesuffix('.tar')}-only")
+    assert {path.name for path in work.iterdir()} == {
+        *(name, alive.name, "mine.0123abcd.part", f"{name}.89abcdef.part")
+    }
+
+
 @pytest.mark.parametrize("kind", ["images", "keys"])
 def test_two_runs_at_once_share_no_file(
     work: Path,
