@@ -61,6 +61,8 @@ def command(
     Reads CLUSTER (default: cluster.yaml) and asks the upstreams for metadata only. What an
     existing lock names stays as it is where it still fits; --update moves things.
     """
+    from dataclasses import asdict
+
     from builder.errors import UsageError
     from builder.pipeline import inspect, lock
 
@@ -71,7 +73,7 @@ def command(
             cluster, output=output, catalogs=catalogs, ca_bundle=ca_bundle, reporter=voice
         )
         if as_json:
-            voice.json([str(change) for change in changes])
+            voice.json([asdict(change) for change in changes])
         elif changes:
             voice.result("\n".join(map(str, changes)))
         else:
@@ -86,7 +88,8 @@ def command(
         reporter=voice,
     )
     if as_json:
-        voice.json({"lock": str(result.path), "changes": [str(one) for one in result.changes]})
+        changed = [asdict(change) for change in result.changes]
+        voice.json({"lock": str(result.path), "changes": changed})
     for change in () if as_json else result.changes:
         voice.result(str(change))
     totals = ", ".join(

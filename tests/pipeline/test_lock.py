@@ -185,7 +185,9 @@ def test_json(site: Site) -> None:
     ran = scene.lock("-q", "--json")
     value = json.loads(ran.out)
     assert value["lock"] == "cluster.lock"
-    assert "+ rpm kubeadm 1.18.5-0.x86_64" in " ".join(value["changes"])
+    (kubeadm,) = (one for one in value["changes"] if one["name"] == "kubeadm")
+    assert (kubeadm["kind"], kubeadm["before"]) == ("rpm", None)
+    assert kubeadm["after"].startswith("1.18.5-0.x86_64 (")
     assert json.loads(scene.lock("-q", "--json").out)["changes"] == []
     same = scene.lock("-q", "--check", "--json")
     assert (same.code, json.loads(same.out)) == (0, [])
