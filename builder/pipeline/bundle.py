@@ -18,7 +18,6 @@ from builder.errors import UsageError
 from builder.formats import lock as lock_format
 from builder.formats.text import decode, read_content
 from builder.oci import layout as oci_layout
-from builder.sources.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,11 +59,6 @@ def beside(lock: Path) -> Path:
 def delta_beside(lock: Path) -> Path:
     """Give a delta's usual place: delta.tar beside cluster.lock, NAME.delta.tar otherwise."""
     return lock.with_name(DELTA if lock.stem == _USUAL else f"{lock.stem}.{DELTA}")
-
-
-def kept_beside(lock: Path) -> Store:
-    """Give the folder with the bytes that locking needed, such as ``cluster.lock.d``."""
-    return Store(lock.with_name(f"{lock.name}.d"))
 
 
 def arrange(lock: Lock, content: bytes) -> Layout:

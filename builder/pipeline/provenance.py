@@ -25,7 +25,7 @@ from builder.http.redact import redact
 from builder.model.artifact import Blob, Package
 from builder.model.digest import Digest
 from builder.model.source import is_url
-from builder.pipeline.bundle import kept_beside
+from builder.sources.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,7 +65,7 @@ def record(
     ``digests`` has every member of the lock by path. Raise StorageError.
     """
     path = beside(bundle)
-    kept = kept_beside(lock).folder
+    kept = Store.beside(lock).folder
     origins = tuple(
         Origin(
             path=one.path,

@@ -20,8 +20,8 @@ from builder.formats.sbom import Said, bill
 from builder.model.digest import Digest
 from builder.oci import strict
 from builder.pipeline import inspect
-from builder.pipeline.bundle import kept_beside
 from builder.rpm.said import read_words
+from builder.sources.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,7 +67,7 @@ def _created() -> str | None:
 def _opened(source: Path) -> Iterator[Callable[[Content], bytes | None]]:
     """Give what reads a document that the lock names; None where it is not at hand."""
     if inspect.is_lock(source):
-        kept = kept_beside(source)
+        kept = Store.beside(source)
         yield lambda one: kept.read(one.digest) if kept.has(one.digest) else None
         return
     with open_bundle(source) as bundle:

@@ -15,7 +15,6 @@ from builder.bundle.writer import Supply
 from builder.errors import StorageError, VerificationError
 from builder.model.artifact import Blob, Package
 from builder.pipeline import provenance, signature
-from builder.pipeline.bundle import kept_beside
 from builder.rpm.keys import KEYS_LIMIT
 from builder.sources import cache
 from builder.sources import file as file_source
@@ -23,6 +22,7 @@ from builder.sources import image as image_source
 from builder.sources.access import Access
 from builder.sources.file import LocalSource
 from builder.sources.package import Signatures
+from builder.sources.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -48,7 +48,7 @@ class Supplier:
         bundle: TarBundle | FolderBundle | None,
         say: Callable[[str], None],
     ) -> None:
-        self._kept = kept = kept_beside(path)
+        self._kept = kept = Store.beside(path)
         self._folder = path.parent
         self._access = access
         self._say = say

@@ -20,12 +20,12 @@ from builder.formats import spec as spec_format
 from builder.model.demand import demand
 from builder.model.lock import Lock, Subject
 from builder.model.source import is_url
-from builder.pipeline.bundle import kept_beside
 from builder.pipeline.lock import built, files, images, packages, proof, signatures
 from builder.pipeline.lock.changes import Change, compare
 from builder.pipeline.lock.resolving import Resolving
 from builder.sources import cache
 from builder.sources.access import Access
+from builder.sources.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -248,7 +248,7 @@ def _resolve(
             wanted=wanted,
             folder=folder,
             access=access,
-            kept=kept_beside(path),
+            kept=Store.beside(path),
             cache=cache.folder(),
             before=before,
             update=frozenset(update),
@@ -295,6 +295,6 @@ def _resolve(
 def _write(lock: Lock, path: Path) -> None:
     """Put the lock in place whole, and drop what no lock of that name needs any more."""
     disk.put(path, lock_format.write(lock))
-    kept = kept_beside(path)
+    kept = Store.beside(path)
     for digest in kept.digests() - lock.beside:
         kept.drop(digest)
