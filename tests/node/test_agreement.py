@@ -275,8 +275,28 @@ def test_a_cloned_machine_id_is_refused(worker: Machine, api: Api) -> None:
     )
     # a node that is gone does not count
     del api.nodes["k8s05"]
+    worker.environment["AIRSEED_CLONE_PATIENCE"] = "0"
     assert worker.run("bootstrap", "kubeadm").returncode == 0
     assert api.leases[f"machine-{identity}"]["spec"]["holderIdentity"] == "k8s04"
+
+
+def test_a_clone_that_joins_at_the_same_time_is_found_too(worker: Machine, api: Api) -> None:
+    identity = (worker.root / "etc/machine-id").read_text().strip()
+    api.hold(f"machine-{identity}", "k8s05")
+    threading.Timer(2, api.nodes.__setitem__, ("k8s05", "False")).start()
+    assert worker.run("bootstrap", "kubeadm").returncode == 1
+    assert "has the same machine-id as this machine" in worker.result["message"]
+    assert api.leases[f"machine-{identity}"]["spec"]["holderIdentity"] == "k8s05"
+    assert worker.called("kubeadm") == []
+
+
+def test_a_token_that_the_cluster_does_not_know_is_told(worker: Machine) -> None:
+    seed = worker.root / "etc/airseed/kubeadm.yaml"
+    seed.write_text(seed.read_text().replace(TOKEN, "fedcba.0123456789abcdef"))
+    worker.stand_in("sleep", "exit 1")
+    assert worker.run("bootstrap", "kubeadm").returncode == 1
+    log = (worker.state / "log/kubeadm.log").read_text()
+    assert "to know this seed's token: if it goes on, the token has expired" in log
 
 
 def test_a_worker_joins(worker: Machine, api: Api) -> None:
@@ -506,8 +526,26 @@ def test_back_only_with_quorum_and_without_membership(second: Machine, etcd: Api
     assert second.result["message"] == "etcd has no quorum"
     assert second.called("kubeadm", "reset") == []
     etcd.quorum = True
-    second.run("bootstrap", "kubeadm")
+    assert second.run("bootstrap", "kubeadm").returncode == 0, second.result
     assert len(second.called("kubeadm", "reset")) == 1
+
+
+def test_a_cut_while_it_goes_back_is_made_good(second: Machine, etcd: Api) -> None:
+    """Without certificates nobody's etcd can be asked, so the reset must not leave a member."""
+    second.environment["CRASH_IN_JOIN"] = "1"
+    second.run("bootstrap", "kubeadm")
+    del second.environment["CRASH_IN_JOIN"]
+    second.environment["AIRSEED_ETCD_PORT"] = str(etcd.port)
+    etcd.members = [{"ID": "1", "name": "k8s01", "peerURLs": ["https://10.0.0.1:2380"]}]
+    goes_on = second.folder / "bin/kubeadm"
+    whole = goes_on.read_bytes()
+    second.stand_in("kubeadm", f'[ "$1" != reset ] || kill -9 0\n. "{goes_on}.whole"')
+    goes_on.with_name("kubeadm.whole").write_bytes(whole)
+    assert second.run("bootstrap", "kubeadm").returncode != 0
+    for path in (second.root / "etc/kubernetes/pki").rglob("*.*"):
+        path.unlink()
+    second.stand_in("kubeadm", f'. "{goes_on}.whole"')
+    assert second.run("bootstrap", "kubeadm").returncode == 0, second.result
 
 
 def test_a_living_cluster_is_never_initialised_again(first: Machine, api: Api) -> None:

@@ -8,7 +8,11 @@ wait_for_cluster() {
     until api_knows_us; do
         [ -z "$first" ] || say "the API server at $AIRSEED_ENDPOINT says: ${API_CODE} (curl ${API_TROUBLE})"
         first=''
-        waiting "the first control plane to answer at $AIRSEED_ENDPOINT"
+        case $API_CODE in
+        # for a moment also with a young cluster
+        401) waiting "the cluster at $AIRSEED_ENDPOINT to know this seed's token: if it goes on, the token has expired (airseed secrets --rotate token, airseed seeds --node $AIRSEED_NODE, and the command that it prints)" ;;
+        *) waiting "the first control plane to answer at $AIRSEED_ENDPOINT" ;;
+        esac
         sleep "${AIRSEED_JOIN_POLL:-2}"
     done
     waited
@@ -142,13 +146,11 @@ go_forward_or_back() {
         return
     fi
     etcd_has_quorum || fail "etcd has no quorum" "start the other control planes; this one is not a member and waits"
-    reset
-    members=$(etcd_members) || fail "etcd's list of members can't be read after the reset" ''
-    ! printf '%s\n' "$members" | awk '{ print $2 }' | grep -qxF "$(our_peer_url)" ||
-        fail "this machine has become a member of etcd meanwhile" "it goes forward at the next try"
-    rm -rf "${R}/var/lib/etcd/member"
+    # the stamp first: the reset takes the certificates with which a member would ask for its peers
     unstamp member
+    rm -rf "${R}/var/lib/etcd/member"
     sync
+    reset
     prepare_and_join
 }
 

@@ -103,6 +103,11 @@ lease_release() {
     api DELETE "$LEASES/$1" "$STATE/lease.json"
 }
 
+node_exists() {
+    api GET "/api/v1/nodes/$1"
+    [ "$API_CODE" = 200 ]
+}
+
 # Register this machine's ID under this node's name: two machines with one ID are one clone too
 # many. A holder whose Node is gone doesn't count.
 claim_machine_id() {
@@ -113,7 +118,9 @@ claim_machine_id() {
     [ -n "$LEASE_HOLDER" ] && [ "$LEASE_HOLDER" != "$AIRSEED_NODE" ] || return 0
     local holder=$LEASE_HOLDER seen=$LEASE_SEEN
     api GET "/api/v1/nodes/$holder"
-    if [ "$API_CODE" = 404 ]; then
+    # one that started when we did is not there yet
+    if [ "$API_CODE" = 404 ] && ! wait_until "the node $holder, which has this machine's ID, to appear or stay away" \
+        "${AIRSEED_CLONE_PATIENCE:-180}" node_exists "$holder"; then
         lease_replace "$name" "$seen" || true
         return 0
     fi
