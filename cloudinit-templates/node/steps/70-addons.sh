@@ -22,7 +22,7 @@ apply() {
         fi
         # the note that "apply" takes of a large definition is too long to be kept
         if grep -q 'annotations: Too long' "$LOG" && create "$file"; then return 0; fi
-        grep -qE 'no matches for kind|could not find the requested resource|connection refused|EOF|etcdserver' "$LOG" || break
+        grep -qE 'no matches for kind|could not find the requested resource|refused|Unable to connect|unable to handle|timeout|EOF|etcdserver' "$LOG" || break
         say "try $try: $(tail -n 1 "$LOG")"
         sleep 2
     done
@@ -32,15 +32,23 @@ apply() {
 
 # Make what is not there; the rest has been applied.
 create() {
-    ! as_admin create -f "$1" 2>&1 | tee -a "$LOG" | grep -E '^Error|^error' | grep -qv 'AlreadyExists'
+    local said
+    if said=$(as_admin create -f "$1" 2>&1); then
+        printf '%s\n' "$said" >>"$LOG"
+        return 0
+    fi
+    printf '%s\n' "$said" >>"$LOG"
+    [[ $said == *AlreadyExists* ]] && ! printf '%s\n' "$said" | grep -vE ' created$|AlreadyExists|^Warning:' >/dev/null
 }
 
 remove_taints() {
-    local key
+    local key left
     for key in node-role.kubernetes.io/master node-role.kubernetes.io/control-plane; do
         as_admin taint nodes "$AIRSEED_NODE" "$key-" 2>&1 | grep -v 'not found' || true
     done
-    ! as_admin get node "$AIRSEED_NODE" -o jsonpath='{.spec.taints[*].key}' | grep -q 'node-role.kubernetes.io/' ||
+    left=$(as_admin get node "$AIRSEED_NODE" -o jsonpath='{.spec.taints[*].key}') ||
+        fail "the node's taints can't be read" "kubectl describe node $AIRSEED_NODE"
+    [[ $left != *node-role.kubernetes.io/* ]] ||
         fail "the node's taint can't be removed" "kubectl describe node $AIRSEED_NODE"
 }
 
