@@ -189,6 +189,40 @@ def test_the_users_commands_come_first_and_last(alone: Machine) -> None:
     assert (alone.root / "after").read_text().endswith("/etc/kubernetes/admin.conf\n")
 
 
+def test_nobody_waits_for_what_the_users_commands_leave_running(alone: Machine) -> None:
+    alone.write("etc/airseed/before.sh", "echo at once\n/bin/sleep 1000 &\n")
+    alone.write("etc/airseed/after.sh", "echo at last; false\n")
+    began = time.monotonic()
+    assert alone.run("bootstrap", "before").returncode == 0
+    assert time.monotonic() - began < 30
+    assert (alone.state / "log/before.log").read_text() == "at once\n"
+    assert alone.run("bootstrap", "after").returncode == 1
+    assert "machine.commands.after in cluster.yaml" in alone.result["hint"]
+    assert alone.result["lines"][0] == "at last"
+
+
+@pytest.mark.parametrize("left", ["", '{\n"state": "running",\n"step": "finish"\n}\n', None])
+def test_the_last_word_is_said_again_if_a_power_cut_took_it(
+    alone: Machine, left: str | None
+) -> None:
+    alone.run("bootstrap")
+    began = alone.result["started"]
+    if left is None:
+        (alone.state / "result.json").unlink()
+    else:
+        (alone.state / "result.json").write_text(left)
+    assert alone.run("bootstrap").returncode == 0
+    assert (alone.result["state"], alone.result["started"]) == ("done", began)
+
+
+def test_a_machine_without_its_values_says_so(alone: Machine) -> None:
+    alone.write("etc/airseed/node.env", "")
+    assert alone.run("bootstrap").returncode == 1
+    assert alone.result["state"] == "failed"
+    assert alone.result["message"].endswith("etc/airseed/node.env is missing or empty")
+    assert alone.run("status").returncode == 1
+
+
 @pytest.mark.parametrize("damage", [b"", b"airseed 1 step-ho", b"\0" * 64])
 def test_damaged_stamps_are_none(alone: Machine, damage: bytes) -> None:
     alone.run("bootstrap")

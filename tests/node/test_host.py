@@ -81,6 +81,16 @@ def test_a_clock_that_nobody_sets_is_told(old: Machine) -> None:
     assert old.result["hint"] == "set the clock, or give NTP servers in cluster.yaml"
 
 
+def test_the_time_servers_of_cluster_yaml_are_asked_when_the_clock_is_wrong(old: Machine) -> None:
+    """Whom the image asks may not be there."""
+    old.set(NTP="10.0.0.9")
+    old.stand_in("chronyd", "")
+    old.stand_in("sleep", 'touch "$R/clock-is-set"')
+    assert old.run("bootstrap", "preflight").returncode == 0, old.result
+    assert "server 10.0.0.9 iburst\n" in (old.root / "etc/chrony.conf").read_text()
+    assert ["systemctl", "start", "chronyd.service"] in old.calls
+
+
 @pytest.mark.parametrize("follows", [True, False])
 def test_the_time_servers_are_waited_for_but_not_for_ever(
     machine: Machine, *, follows: bool

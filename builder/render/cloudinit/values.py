@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from builder.render.plan import Plan
 
 _HOUR = 3600
+_MIB = 1 << 20
+_LEAST_ROOM = 4096
+"""MiB that a node needs whatever its bundle holds."""
+_ROOM_OF_IMAGES, _ROOM_OF_PACKAGES = 5, 4
+"""What a compressed byte takes until all is in place: a layer's copy on the node, the runtime's own
+while it loads, and some three times as much unpacked; a package once less."""
 _YUM = "yum/"
 
 
@@ -56,7 +62,27 @@ def _node(plan: Plan, node: Node) -> Mapping[str, str]:
         "CONTROL_PLANES": " ".join(one.name for one in planes),
         "WINDOW": str(cluster.seed.window * _HOUR) if part == "init" else "",
         "UNTAINT": "1" if lone else "",
+        "NEED_MIB": str(plan.once(("room", node.role), lambda: _room(plan, node.role))),
     }
+
+
+def _room(plan: Plan, role: str) -> int:
+    """Give the MiB that must be free on a node before its packages and images arrive."""
+    sizes = {blob.digest: blob.size for blob in plan.lock.blobs}
+    images = 0
+    for platform in plan.cluster.platforms:
+        layers = {
+            layer
+            for image in plan.lock.images
+            if role in image.roles
+            for part in image.manifests
+            if part.platform == platform
+            for layer in part.layers
+        }
+        images = max(images, sum(sizes[layer] for layer in layers))
+    packages = sum(package.size for package in plan.lock.packages)
+    needed = _ROOM_OF_IMAGES * images + _ROOM_OF_PACKAGES * packages
+    return max(_LEAST_ROOM, needed // _MIB)
 
 
 def _cluster(plan: Plan) -> Mapping[str, str]:

@@ -189,7 +189,7 @@ stop_containers() {
 # Make all certificates and copy them away, before anything runs with them. If that was cut off,
 # nothing did: it is made again from the seed's authority.
 make_certificates() {
-    if [ ! -d "$KEEP/pki" ] && is_stamped certificates; then
+    if [ ! -d "$KEEP/pki" ] && is_stamped certificates && ! etcd_has_data && ! is_stamped no-return; then
         rm -rf "${PKI:?}"
         place_authority
     fi

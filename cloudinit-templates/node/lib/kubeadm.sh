@@ -26,7 +26,6 @@ listed() {
 run_kubeadm() {
     local ignore=$1
     shift
-    ignore=$(listed "$AIRSEED_IGNORE_PREFLIGHT" "$ignore")
     kubeadm "$@" --config "$SEED" ${ignore:+--ignore-preflight-errors="$ignore"}
 }
 
@@ -49,10 +48,12 @@ keep() {
         sync
         for path; do
             [ -e "$KEEP/$path.new" ] || continue
-            rm -rf "${KEEP:?}/$path"
+            rm -rf "${KEEP:?}/$path.old"
+            [ ! -e "$KEEP/$path" ] || mv "$KEEP/$path" "$KEEP/$path.old"
             mv "$KEEP/$path.new" "$KEEP/$path"
         done
         sync
+        for path; do rm -rf "${KEEP:?}/$path.old"; done
     )
 }
 

@@ -14,6 +14,13 @@ write_chrony() {
     fi
 }
 
+# Have the servers of cluster.yaml asked from now on.
+ask_chrony() {
+    [ -n "$AIRSEED_NTP" ] && has chronyd || return 0
+    write_chrony
+    systemctl start chronyd.service
+}
+
 # etcd and certificates want clocks that agree; a site without a time server must work, too.
 wait_for_time() {
     [ -n "$AIRSEED_NTP" ] && has chronyc || return 0

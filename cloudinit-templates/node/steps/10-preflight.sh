@@ -5,6 +5,8 @@
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
 # shellcheck source=cloudinit-templates/node/lib/tls.sh
 . "$LIBEXEC/lib/tls.sh"
+# shellcheck source=cloudinit-templates/node/lib/time.sh
+. "$LIBEXEC/lib/time.sh"
 load_environment
 
 ASKED=''
@@ -91,7 +93,8 @@ check_clock() {
     is_certificate "$ETC/pki/ca.crt" || fail "$ETC/pki/ca.crt is no certificate" "render the seed again"
     since=$(openssl x509 -noout -startdate -in "$ETC/pki/ca.crt")
     since=$(date -d "${since#*=}" +%s)
-    # twice, since chronyd may be about to step the clock
+    # whom chronyd asks may be what is wrong with it
+    clock_is_after "$since" || ask_chrony
     wait_until "the clock to be set (it is before the cluster's authority was made)" "${AIRSEED_CLOCK_PATIENCE:-120}" \
         clock_is_after "$since" || fail "this machine's clock says $(date -u), which is before the cluster's authority was made" \
         "set the clock, or give NTP servers in cluster.yaml"

@@ -45,7 +45,7 @@ present_images() {
             print name, $2
         }'
     else
-        ctr --namespace k8s.io images check | awk 'NR > 1 && $4 ~ /complete/ { print $1, $3 }'
+        ctr --namespace k8s.io images check | awk 'NR > 1 && $4 ~ /^complete/ { print $1, $3 }'
     fi
 }
 

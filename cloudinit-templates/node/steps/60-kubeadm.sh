@@ -9,6 +9,9 @@ for part in tls api lease etcd kubeadm registry init join; do
 done
 load_environment
 
+# again, before any pod runs: firewalld took its rules along, and iptables may be new here
+"$LIBEXEC/network"
+
 # A node that is in has no seed any more. If a power cut took the stamp, what is here tells.
 if [ ! -s "$SEED" ] && ! is_stamped joined; then
     node_looks_whole ||

@@ -3,10 +3,10 @@
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
+# shellcheck source=cloudinit-templates/node/lib/commands.sh
+. "$LIBEXEC/lib/commands.sh"
 load_environment
 
-[ -f "$ETC/after.sh" ] || exit 0
 # a worker has no admin's kubeconfig, but may ask as the node that it is
 if is_control_plane; then export KUBECONFIG=$KUBERNETES/admin.conf; else export KUBECONFIG=$KUBERNETES/kubelet.conf; fi
-"$BASH" -e "$ETC/after.sh" || fail "the commands in $ETC/after.sh failed" \
-    "they are machine.after in cluster.yaml; mend them there, or in that file on this machine"
+run_commands "$ETC/after.sh" machine.commands.after
