@@ -157,7 +157,7 @@ def _unpacked(order: Order, programs: Mapping[str, Path], scratch: Path) -> dict
 
 
 class Kept:
-    """Give a locked RPM from the cache, under its digest; see ``bundle.transfer.Source``."""
+    """Give a locked RPM from the cache, under its digest; see ``bundle.download.Source``."""
 
     host = ""
 
@@ -171,7 +171,7 @@ class Kept:
 
 
 class Rebuilding:
-    """Give a locked RPM by building it again; see ``bundle.transfer.Source``."""
+    """Give a locked RPM by building it again; see ``bundle.download.Source``."""
 
     host = ""
 

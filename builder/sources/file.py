@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -11,6 +12,10 @@ from builder.errors import AirseedError, Fault, FetchError, UnavailableError
 from builder.http import redact
 from builder.model.digest import Digest
 from builder.model.source import is_url
+
+_BUFFER = 1 << 20
+_TRIES = 5
+_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -92,9 +97,42 @@ def first(
     )
 
 
+def through(
+    source: WebSource | LocalSource, begin: Callable[[], None], take: Callable[[memoryview], None]
+) -> None:
+    """Hand a body over piece by piece, going on where it breaks.
+
+    ``begin`` is called whenever it starts from its first byte. Raise FetchError when too many
+    attempts in a row bring nothing, or the server wants more patience than there is.
+    """
+    place, tries = 0, 0
+    view = memoryview(bytearray(_BUFFER))
+    begin()
+    while True:
+        before = place
+        try:
+            with contextlib.closing(source.open(place)) as stream:
+                if stream.offset != place:
+                    begin()
+                    place = 0
+                while count := stream.readinto(view):
+                    take(view[:count])
+                    place += count
+        except FetchError as error:
+            tries = 1 if place > before else tries + 1
+            if not error.temporary or tries >= _TRIES:
+                raise
+            pause = max(_PAUSE * 2.0**tries, error.retry_after or 0.0)
+            if pause > _LONGEST_PAUSE:
+                raise
+            time.sleep(pause)
+        else:
+            return
+
+
 @dataclass(frozen=True, slots=True)
 class WebSource:
-    """Give an artifact from a URL; see ``bundle.transfer.Source``."""
+    """Give an artifact from a URL; see ``bundle.download.Source``."""
 
     client: Client
     url: str
@@ -117,7 +155,7 @@ class WebSource:
 
 
 class LocalStream:
-    """Read a local file as a stream; see ``bundle.transfer.Stream``."""
+    """Read a local file as a stream; see ``bundle.download.Stream``."""
 
     def __init__(self, file: FileIO, offset: int) -> None:
         self._file = file

@@ -261,7 +261,7 @@ def read_blob(registry: Registry, repository: str, digest: Digest, size: int) ->
 
 @dataclass(frozen=True, slots=True)
 class BlobSource:
-    """Give a blob out of one repository; see ``bundle.transfer.Source``."""
+    """Give a blob out of one repository; see ``bundle.download.Source``."""
 
     registry: Registry
     repository: str

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import re
 import tarfile
-import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,19 +20,17 @@ from builder.errors import (
     VerificationError,
 )
 from builder.model.digest import Digest
+from builder.sources import file as file_source
 from builder.sources.file import WebSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import BinaryIO
 
     from builder.http import Client
     from builder.model.recipe import PackedFile, Program
     from builder.report import Progress
 
 _BUFFER = 1 << 20
-_TRIES = 5
-_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _LARGEST = 1 << 30
 """Bytes of one program; kubelet has some 110 million."""
 _MOST_MEMBERS = 1000
@@ -118,47 +115,34 @@ def _there(digest: Digest, folder: Path) -> Fetched | None:
 def _receive(
     source: WebSource, part: Path, progress: Progress, wanted: Callable[[], bool]
 ) -> tuple[Digest, int]:
-    """Write a body into a file, going on where it breaks; give its digest and size."""
-    hasher, size, tries = hashlib.sha256(), 0, 0
-    view = memoryview(bytearray(_BUFFER))
+    """Write a body into a file; give its digest and size."""
+    hasher, size = hashlib.sha256(), 0
     with part.open("wb") as file:
-        while True:
-            before = size
-            try:
-                stream = source.open(size)
-                try:
-                    if stream.offset != size:
-                        file.seek(0)
-                        file.truncate()
-                        progress.advance(-size)
-                        hasher, size = hashlib.sha256(), 0
-                    while count := stream.readinto(view):
-                        if not wanted():
-                            raise Cancelled
-                        size = _take(view[:count], file, hasher, size, source.name)
-                        progress.advance(count)
-                finally:
-                    stream.close()
-            except FetchError as error:
-                tries = 1 if size > before else tries + 1
-                if not error.temporary or tries >= _TRIES:
-                    raise
-                pause = max(_PAUSE * 2.0**tries, error.retry_after or 0.0)
-                if pause > _LONGEST_PAUSE:
-                    raise
-                time.sleep(pause)
-            else:
-                return Digest(hasher.hexdigest()), size
 
+        def begin() -> None:
+            nonlocal hasher, size
+            file.seek(0)
+            file.truncate()
+            progress.advance(-size)
+            hasher, size = hashlib.sha256(), 0
 
-def _take(piece: memoryview, file: BinaryIO, hasher: hashlib._Hash, size: int, name: str) -> int:
-    """Write and hash a piece; give the size so far."""
-    hasher.update(piece)
-    file.write(piece)
-    size += len(piece)
-    if size > _LARGEST:
-        raise FetchError("sent more than a program has", where=name, expected=f"{_LARGEST:,} bytes")
-    return size
+        def take(piece: memoryview) -> None:
+            nonlocal size
+            if not wanted():
+                raise Cancelled
+            hasher.update(piece)
+            file.write(piece)
+            size += len(piece)
+            progress.advance(len(piece))
+            if size > _LARGEST:
+                raise FetchError(
+                    "sent more than a program has",
+                    where=source.name,
+                    expected=f"{_LARGEST:,} bytes",
+                )
+
+        file_source.through(source, begin, take)
+    return Digest(hasher.hexdigest()), size
 
 
 def unpack(archive: Path, wanted: Sequence[PackedFile], folder: Path, name: str) -> dict[str, Path]:
@@ -179,7 +163,8 @@ def unpack(archive: Path, wanted: Sequence[PackedFile], folder: Path, name: str)
                         expected=f"at most {_MOST_MEMBERS}",
                     )  # fmt: skip
                 for path in _places(member, members, folders):
-                    found[path] = folder / str(len(found))
+                    # a member may come twice; then the last one counts, as with tar
+                    found.setdefault(path, folder / str(len(found)))
                     _write(opened, member, found[path], name)
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise VerificationError(f"the archive can't be read: {error}", where=name) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -12,10 +13,12 @@ import scene as stages
 from builder.formats import catalog as catalog_format
 from builder.formats import lock as lock_format
 from builder.lab import stock
+from builder.lab.faults import Status
 from builder.lab.packages import PackageRecipe
 from builder.lab.profiles import read_data
 from builder.lab.repositories import RepositoryRecipe, build_repository
 from builder.model.platform import Platform
+from builder.rpm.keys import load_keys
 
 if TYPE_CHECKING:
     from scene import Ran, Scene
@@ -222,3 +225,38 @@ def test_what_lies_beside_the_lock_is_made_again(scene: Scene, lost: str) -> Non
     assert sorted(folder.iterdir()) == files
     hosts = {urlsplit(f"//{one.host}").hostname for one in ran.requests}
     assert hosts
+
+
+def test_what_upstream_moved_meanwhile_is_made_again_as_the_lock_has_it(scene: Scene) -> None:
+    before = scene.lock_path.read_bytes()
+    digest = next(i.digest for i in lock_format.read(scene.lock_path).images if i.name == OPERATOR)
+    move_image(scene)
+    shutil.rmtree(scene.folder / "cluster.lock.d")
+    ran = scene.lock("-q")
+    assert (ran.code, ran.out) == (0, ""), ran.err
+    assert scene.lock_path.read_bytes() == before
+    (scene.folder / "cluster.lock.d" / digest.hex).unlink()
+    scene.upstream.faults.add(Status(404), path=f"*/manifests/{digest}")
+    ran = scene.lock("-q")
+    assert ran.code == 1
+    assert f"error: {OPERATOR}: no source has this image as the lock has it\n" in ran.err
+    assert f"hint: airseed lock --update {OPERATOR} takes what upstream has now\n" in ran.err
+    assert scene.lock_path.read_bytes() == before
+    assert scene.lock("-q", "--update", OPERATOR).code == 0
+
+
+def test_a_binary_key_is_found_again(scene: Scene) -> None:
+    """What the lock has of it is armoured, as rpm of EL7 wants it."""
+    for file in lock_format.read(scene.lock_path).files:
+        if file.kind == "key":
+            kept = scene.folder / "cluster.lock.d" / file.digest.hex
+            for source in file.sources:
+                scene.upstream.add_file(source, load_keys(kept.read_bytes())[0].content)
+    scene.lock_path.unlink()
+    shutil.rmtree(scene.folder / "cluster.lock.d")
+    assert scene.lock("-q").code == 0
+    before = scene.lock_path.read_bytes()
+    shutil.rmtree(scene.folder / "cluster.lock.d")
+    ran = scene.lock("-q")
+    assert (ran.code, ran.out) == (0, ""), ran.err
+    assert scene.lock_path.read_bytes() == before

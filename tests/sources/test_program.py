@@ -143,6 +143,17 @@ def test_a_member_is_found_by_its_name(tmp_path: Path) -> None:
     assert unpack(content, tmp_path, LONE) == {"/usr/bin/crictl": b"crictl"}
 
 
+def test_a_member_that_comes_twice_takes_nobody_elses_place(tmp_path: Path) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as opened:
+        for name, content in (("bridge", b"first"), ("./bridge", b"second"), ("loopback", b"lo")):
+            member = tarfile.TarInfo(name)
+            member.mode, member.size = 0o755, len(content)
+            opened.addfile(member, io.BytesIO(content))
+    found = unpack(packed.getvalue(), tmp_path, FOLDER)
+    assert found == {"/opt/plugins/bridge": b"second", "/opt/plugins/loopback": b"lo"}
+
+
 def test_nothing_leaves_the_folder(tmp_path: Path) -> None:
     members = {"../bridge": b"x", "/etc/passwd": b"x", "a/b": b"x", "-rf": b"x", ".hidden": b"x"}
     found = unpack(orders.archive({**members, "good": b"good"}), tmp_path, FOLDER)

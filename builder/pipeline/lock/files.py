@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 _ARMOUR = b"-----BEGIN PGP PUBLIC KEY BLOCK-----"
 _KEY_LIMIT = 1 << 20
 _MANIFEST_LIMIT = 32 << 20
-_BUFFER = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +70,11 @@ def keys(resolving: Resolving) -> Keyring:
 
 
 def _fetch_key(resolving: Resolving, key: PinnedKey) -> Document:
-    """Take the first document that has the pinned key."""
+    """Take the first document that has the pinned key, armoured: rpm of EL7 imports no other."""
+
+    def armoured(content: bytes) -> bytes:
+        pinned = () if content.startswith(_ARMOUR) else _pinned(key, content)
+        return pinned[0].armoured if pinned else content
 
     def check(content: bytes) -> None:
         found = [one.fingerprint for one in load_keys(content)]
@@ -82,7 +85,8 @@ def _fetch_key(resolving: Resolving, key: PinnedKey) -> Document:
                 hint="a key that was replaced upstream needs a new fingerprint in the catalog",
             )
 
-    return _document(resolving, f"keys/{key.name}.asc", key.sources, _KEY_LIMIT, check=check)
+    path = f"keys/{key.name}.asc"
+    return _document(resolving, path, key.sources, _KEY_LIMIT, check=check, convert=armoured)
 
 
 def _pinned(key: PinnedKey, content: bytes) -> tuple[Key, ...]:
@@ -95,14 +99,9 @@ def _key(resolving: Resolving, key: PinnedKey) -> tuple[File, tuple[Key, ...]]:
     except UnavailableError as error:
         signed = [one.name for one in resolving.wanted.repositories if key.name in one.keys]
         raise resolving.advised(error, signed) from error
-    pinned = _pinned(key, document.content)
-    if not document.content.startswith(_ARMOUR):
-        # rpm of EL7 imports armoured keys only
-        content = pinned[0].armoured
-        document = replace(document, content=content, digest=Digest.of(content))
     path = f"keys/{key.name}.asc"
     file = _file(resolving, "key", path, document, key.sources, ("packages",), "pinned")
-    return replace(file, fingerprint=key.fingerprint), pinned
+    return replace(file, fingerprint=key.fingerprint), _pinned(key, document.content)
 
 
 def manifests(resolving: Resolving) -> tuple[Manifest, ...]:
@@ -221,25 +220,18 @@ def changed(wanted: Demand, lock: Lock, folder: Path) -> bool:
 def _weigh(source: file_source.WebSource | file_source.LocalSource) -> tuple[Digest, int]:
     """Read a file of unknown size through; give its digest and size."""
     hasher, size = hashlib.sha256(), 0
-    view = memoryview(bytearray(_BUFFER))
-    last: FetchError | None = None
-    for _ in range(5):
-        try:
-            stream = source.open(size)
-            try:
-                if stream.offset != size:
-                    hasher, size = hashlib.sha256(), 0
-                while count := stream.readinto(view):
-                    hasher.update(view[:count])
-                    size += count
-            finally:
-                stream.close()
-            return Digest(hasher.hexdigest()), size
-        except FetchError as error:
-            if not error.temporary:
-                raise
-            last = error
-    raise last or FetchError("nothing came", where=source.name)
+
+    def begin() -> None:
+        nonlocal hasher, size
+        hasher, size = hashlib.sha256(), 0
+
+    def take(piece: memoryview) -> None:
+        nonlocal size
+        hasher.update(piece)
+        size += len(piece)
+
+    file_source.through(source, begin, take)
+    return Digest(hasher.hexdigest()), size
 
 
 def _known(resolving: Resolving, path: str, sources: tuple[str, ...]) -> File | None:
@@ -262,8 +254,12 @@ def _document(
     *,
     expected: Digest | None = None,
     check: Callable[[bytes], None] | None = None,
+    convert: Callable[[bytes], bytes] = bytes,
 ) -> Document:
-    """Take a document from beside the earlier lock, or from the first source that has it."""
+    """Take a document from beside the earlier lock, or from the first source that has it.
+
+    ``convert`` makes what is kept, and locked, of what a source gives.
+    """
     known = _known(resolving, path, sources)
     local = not any(is_url(source) for source in sources)
     if known is not None and expected in {None, known.digest} and not local:
@@ -274,11 +270,11 @@ def _document(
             return file_source.Document(content=content, digest=known.digest, source="lock")
     client, folder = resolving.access.client, resolving.folder
     if local:
-        return _own(sources[0], folder, limit, expected=expected, check=check)
+        return _own(sources[0], folder, limit, expected=expected, check=check, convert=convert)
     document = file_source.first(
         path,
         sources,
-        lambda source: file_source.read(source, client, folder, limit),
+        lambda source: convert(file_source.read(source, client, folder, limit)),
         expected=expected,
         check=check,
     )
@@ -304,9 +300,10 @@ def _own(
     *,
     expected: Digest | None,
     check: Callable[[bytes], None] | None,
+    convert: Callable[[bytes], bytes],
 ) -> Document:
     """Read a document beside cluster.yaml; what is wrong with it is its author's to mend."""
-    content = file_source.read_local(folder / source, limit)
+    content = convert(file_source.read_local(folder / source, limit))
     digest = Digest.of(content)
     if expected not in {None, digest}:
         raise _changed(source, digest, expected)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from builder.errors import DocumentError, Fault
+from builder.errors import DocumentError, Fault, UnavailableError
 from builder.model.demand import merged
 from builder.pipeline.lock import signatures
 from builder.sources import image as image_source
@@ -76,22 +76,34 @@ def _one(
 ) -> tuple[Image, tuple[Blob, ...]]:
     name = str(wanted.reference)
     candidates = resolving.catalog.image_sources(wanted.reference)
+    before = None
     if not resolving.may_move(name, wanted.reference.repository, wanted.reference.path):
-        kept = _kept(resolving, wanted, candidates, signers)
+        before = _image(resolving.before, wanted.reference)
+        kept = _kept(resolving, before, wanted, candidates, signers)
         if kept is not None:
             return kept
-    found = image_source.resolve(
-        image_source.Wanted(
-            reference=wanted.reference,
-            candidates=candidates,
-            platforms=resolving.cluster.platforms,
-            more=resolving.cluster.image_platforms,
-            roles=wanted.roles,
-            needed_by=wanted.needed_by,
-            trust=wanted.trust,
-        ),
-        resolving.access.registry,
+    asked = image_source.Wanted(
+        reference=wanted.reference,
+        candidates=candidates,
+        platforms=resolving.cluster.platforms,
+        more=resolving.cluster.image_platforms,
+        roles=wanted.roles,
+        needed_by=wanted.needed_by,
+        expected=before.digest if before else None,
+        trust=wanted.trust,
     )
+    try:
+        found = image_source.resolve(asked, resolving.access.registry)
+    except UnavailableError as error:
+        if before is None:
+            raise
+        raise UnavailableError(
+            "no source has this image as the lock has it",
+            where=error.fault.where,
+            expected=error.fault.expected,
+            hint=f"airseed lock --update {name} takes what upstream has now",
+            faults=error.faults,
+        ) from error
     for content in found.kept:
         resolving.kept.put(content)
     resolving.passed_over(name, str(found.source), found.passed_over)
@@ -103,13 +115,13 @@ def _one(
 
 def _kept(
     resolving: Resolving,
+    known: Image | None,
     wanted: Wanted,
     candidates: tuple[Reference, ...],
     signers: Sequence[Signer],
 ) -> tuple[Image, tuple[Blob, ...]] | None:
     """Take an image from the earlier lock if it is whole there, for the same platforms."""
     before = resolving.before
-    known = _image(before, wanted.reference) if before is not None else None
     if before is None or known is None:
         return None
     cluster = resolving.cluster
@@ -138,5 +150,6 @@ def _kept(
     return signed.image, (*blobs, *signed.blobs)
 
 
-def _image(lock: Lock, reference: Reference) -> Image | None:
-    return next((image for image in lock.images if image.reference == reference), None)
+def _image(lock: Lock | None, reference: Reference) -> Image | None:
+    images = lock.images if lock is not None else ()
+    return next((image for image in images if image.reference == reference), None)
