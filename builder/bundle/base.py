@@ -59,7 +59,7 @@ def contents(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberSource:
-    """Give an artifact out of an unpacked bundle; see ``transfer.Source``."""
+    """Give an artifact out of an unpacked bundle; see ``download.Source``."""
 
     name: str
     bundle: FolderBundle

@@ -269,6 +269,7 @@ class Download:
         self.turn += 1
         self.calm()
         self.afresh = False
+        self.reached = self.have
         self._mixed = self.have > 0
         return self.turn < len(self.job.sources)
 

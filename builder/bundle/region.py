@@ -98,7 +98,7 @@ def open_region(files: Files, offset: int, size: int) -> io.BufferedReader:
 
 
 class RegionStream:
-    """Stream a part of open files; see ``transfer.Stream``."""
+    """Stream a part of open files; see ``download.Stream``."""
 
     def __init__(self, source: RegionSource, offset: int) -> None:
         self.offset = offset
@@ -122,7 +122,7 @@ class RegionStream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionSource:
-    """Give an artifact out of another bundle or an interrupted run; see ``transfer.Source``."""
+    """Give an artifact out of another bundle or an interrupted run; see ``download.Source``."""
 
     name: str
     files: Files

@@ -109,7 +109,7 @@ class _Run:
         with ExitStack() as opened:
             self._part = opened.enter_context(closing(Part(part_path(self._target))))
             past = journal.read(journal_path(self._target))
-            if past.naming and sums_path(self._target).exists():
+            if past.naming and _names(self._target, past.layout):
                 past = journal.Past(claims={})  # it had come to its end
             layout = self._layout
             fits = past.is_of(layout, self._split)
@@ -375,8 +375,11 @@ class _Run:
             for start, piece in zip(starts, self._pieces, strict=False)
         ]
         title = f"checksums of {len(self._pieces)} parts"
-        with self._reporter.progress(title, self._layout.size) as progress:
-            return tuple(digest_all(regions, progress))
+        try:
+            with self._reporter.progress(title, self._layout.size) as progress:
+                return tuple(digest_all(regions, progress))
+        except OSError as error:
+            raise storage_error(error, self._target) from error
 
     def _is_stale(self) -> bool:
         """Tell whether there are parts of that name, of another bundle than this."""
@@ -386,6 +389,14 @@ class _Run:
             return read_sums(self._target).layout != self._layout.digest
         except VerificationError:
             return False
+
+
+def _names(target: Path, layout: str) -> bool:
+    """Tell whether the checksums beside are of the bundle with this layout, not of an older one."""
+    try:
+        return is_ours(sums_path(target)) and read_sums(target).layout.hex == layout
+    except (OSError, VerificationError):
+        return False
 
 
 def _sync_folder(folder: Path) -> None:

@@ -131,6 +131,17 @@ def test_a_body_that_ends_early_is_kept_and_ended_later() -> None:
     assert not item.pass_on(Fault(where="other", what="broke"))
 
 
+def test_what_the_next_source_brings_counts_although_the_one_before_sent_it_all_wrong() -> None:
+    item, place = download(Given(b"x" * len(CONTENT)), Given(CONTENT[:3000])), Memory()
+    with pytest.raises(FetchError):
+        attempt(item, place)
+    assert item.pass_on(Fault(where="given", what="sent other bytes"))
+    before = item.reached
+    with pytest.raises(FetchError):
+        attempt(item, place)
+    assert item.reached - before == 3000
+
+
 def test_what_an_earlier_run_left_is_hashed_and_used() -> None:
     place = Memory()
     place.write(memoryview(CONTENT[:2000]), START)

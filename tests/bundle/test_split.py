@@ -194,7 +194,8 @@ def test_a_cut_after_the_checksums_leaves_a_whole_bundle(
     """The journal is still there; the next run, for another lock, must not eat the parts."""
     make(split=1 << 15)
     part_path(target).touch()
-    head = {"airseed": "journal", "format": 1, "layout": "x", "size": len(expected)}
+    layout = split.read_sums(target).layout.hex
+    head = {"airseed": "journal", "format": 1, "layout": layout, "size": len(expected)}
     lines = [head | {"split": 1 << 15}, {"naming": True}]
     journal_path(target).write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")
     upstream.faults.add(faults.Status(404), path="/*")
@@ -202,6 +203,30 @@ def test_a_cut_after_the_checksums_leaves_a_whole_bundle(
         make(layout=newer, split=1 << 15)
     assert joined(target) == expected
     assert split.read_sums(target).size == len(expected)
+
+
+def test_a_cut_before_the_older_checksums_go_costs_no_download(
+    make: Make,
+    target: Path,
+    newer: Layout,
+    upstream: Upstream,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make(split=1 << 15)
+    name = journal.Journal.naming
+
+    def cut(own: journal.Journal) -> None:
+        name(own)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal.Journal, "naming", cut)
+        with pytest.raises(KeyboardInterrupt):
+            make(layout=newer, split=1 << 15)
+    upstream.faults.add(faults.Status(404), path="/*")
+    make(layout=newer, split=1 << 15)
+    assert split.read_sums(target).layout == newer.digest
+    assert examine_parts(target, Silent())[0] == []
 
 
 def test_checksums_of_somebody_elses_are_left(make: Make, target: Path, upstream: Upstream) -> None:
