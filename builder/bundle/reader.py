@@ -163,8 +163,11 @@ class TarBundle(_Reading):
         self._opened.close()
 
     def at(self, offset: int, size: int) -> bytes:
-        """Read bytes of the file; fewer at its end."""
-        return self.files.read(offset, size)
+        """Read bytes of the file; fewer at its end. Raise StorageError."""
+        try:
+            return self.files.read(offset, size)
+        except OSError as error:
+            raise storage_error(error, self.path) from error
 
     def region(self, offset: int, size: int) -> io.BufferedReader:
         """Open a part of the file."""

@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING
 from builder.bundle.download import BUFFER, Cancelled, Download, StaleError, Stop
 from builder.bundle.failing import summary, unavailable
 from builder.bundle.hosts import Hosts
-from builder.errors import AirseedError, Fault, FetchError, UnavailableError, VerificationError
+from builder.errors import (
+    AirseedError,
+    Fault,
+    FetchError,
+    StorageError,
+    UnavailableError,
+    VerificationError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -247,6 +254,12 @@ class Transfer:
             try:
                 with self._place.region(extent.offset, extent.size) as file:
                     download.job.check(file)
+            except OSError as error:
+                what = (error.strerror or str(error)).lower()
+                hint = "the disk or its cable may be failing; see `dmesg`"
+                raise StorageError(
+                    f"can't be read back: {what}", where=extent.name, hint=hint
+                ) from error
             except VerificationError as error:
                 fault = Fault(
                     where=extent.name,

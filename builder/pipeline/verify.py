@@ -261,7 +261,8 @@ class _Checks:
         sizes = {blob.digest: blob.size for blob in lock.blobs}
 
         def read(digest: Digest) -> bytes | None:
-            return self.read(blob_path(digest)) if digest in sizes else None
+            path = blob_path(digest)
+            return self.read(path) if digest in sizes and self._has(path) else None
 
         for path in oci_layout.render(lock.images, lock.subject.platforms):
             where = f"images/{path}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from builder.bundle.region import Files
 from builder.cli.root import run
 
 if TYPE_CHECKING:
@@ -222,6 +224,28 @@ def test_a_pipe_holds_nobody_up(
     os.mkfifo(f"{tmp_path}/no.tar.sha256")
     assert run(["verify", f"{tmp_path}/no.tar"]) == 2
     assert "there is no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", [0, 4096, 1 << 20])
+def test_a_disk_that_cannot_be_read_is_told(
+    stage: Stage,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    place: int,
+) -> None:
+    """One bad sector, wherever it is."""
+    read = Files.readinto
+
+    def failing(files: Files, view: memoryview, offset: int) -> int:
+        if offset <= place < offset + len(view):
+            raise OSError(errno.EIO, "Input/output error")
+        return read(files, view, offset)
+
+    monkeypatch.setattr(Files, "readinto", failing)
+    assert run(["verify", "-q", str(stage.bundle)]) == 1
+    err = capsys.readouterr().err
+    assert "input/output error" in err.lower()
+    assert "bug in airseed" not in err
 
 
 def test_a_lock_is_no_bundle(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
