@@ -62,7 +62,9 @@ def _known(error: AirseedError, voice: Voice) -> None:
         voice.note(f"  hint: {fault.hint}")
     if voice.verbose:
         for cause in _causes(error):
-            voice.detail(f"  because: {type(cause).__name__}: {cause}")
+            # a library's own words may have a URL's secrets in them
+            ours = isinstance(cause, AirseedError) or type(cause).__module__ == "builtins"
+            voice.detail(f"  because: {type(cause).__name__}{f': {cause}' if ours else ''}")
 
 
 def _head(fault: Fault) -> str:

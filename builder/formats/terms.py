@@ -10,7 +10,7 @@ import re
 from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
 from posixpath import basename
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from builder.formats.shape import MisfitError
 from builder.model.digest import Digest
@@ -32,6 +32,11 @@ FILE_PATH = r"[A-Za-z0-9_+@=,:~][A-Za-z0-9._+@=,:~-]*(?:/[A-Za-z0-9_+@=,:~][A-Za
 """Relative, and no part of it begins with a dot or a dash; a lock takes the same."""
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _MOST_PORTS = 65535
+_SECRET = re.compile(
+    r"(?i)token|secret|signature|^sig$|passw|credential|api_?key|access_?key|private_?key"
+)
+"""What of a URL's query opens something."""
+_LOCAL_INSTEAD = "fetch the file yourself, and name it by its path"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _REGISTRY = re.compile(
     r"((?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*"
@@ -215,8 +220,10 @@ def source(text: str) -> str:
         except ValueError:
             raise MisfitError("this is not a URL") from None
         if parts.username is not None or parts.password is not None:
+            raise MisfitError("credentials in a URL would end up in the lock", hint=_LOCAL_INSTEAD)
+        if secret := next((name for name, _ in parse_qsl(parts.query) if _SECRET.search(name)), ""):
             raise MisfitError(
-                "credentials in a URL would end up in the lock", hint="use ~/.netrc for them"
+                f"{secret[:40]!r} in a URL would end up in the lock", hint=_LOCAL_INSTEAD
             )
         if not parts.hostname or port == 0 or not text.isascii() or " " in text:
             raise MisfitError("this is not a URL")

@@ -6,6 +6,7 @@ Whether such an error is ``temporary`` is decided here and nowhere else.
 from __future__ import annotations
 
 import http.client
+import re
 import ssl
 
 import requests
@@ -112,7 +113,7 @@ def _proxy(error: exceptions.ProxyError, where: str, proxy: str = "") -> FetchEr
     """Explain a proxy that refused, or that is not there."""
     inner = error.original_error
     text = str(inner)
-    if "407" in text:
+    if re.search(r"\b407 ", text):  # not a port
         return FetchError(
             f"the proxy {redact(proxy)} wants credentials",
             where=where,

@@ -92,14 +92,16 @@ class Listing(Registry):
         """Follow pages to the last one."""
         found: dict[str, None] = {}
         seen: set[str] = set()
-        while url and url not in seen and len(seen) < _MOST_PAGES:
+        while url not in seen and len(seen) < _MOST_PAGES:
             seen.add(url)
             reply = fetch(url)
             found.update(dict.fromkeys(_names(reply, key)))
             link = _NEXT.search(reply.headers.get("Link", ""))
-            following = urljoin(url, link[1]) if link else ""
-            same = urlsplit(following).netloc == urlsplit(url).netloc
-            url = following if same else ""
+            if not link:
+                break
+            # Credentials go to nobody else, and a registry behind a proxy may not know its name.
+            following = urlsplit(urljoin(url, link[1]))
+            url = urlsplit(url)._replace(path=following.path, query=following.query).geturl()
         return list(found)
 
 

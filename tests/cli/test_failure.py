@@ -4,6 +4,7 @@ import errno
 
 import click
 import pytest
+import requests
 
 from builder.cli.failure import tell
 from builder.cli.voice import Voice
@@ -147,6 +148,15 @@ def test_verbose_tells_what_lies_behind(capsys: pytest.CaptureFixture[str]) -> N
         "error: cannot read it\n  because: ValueError: no digits\n"
         "  because: AirseedError: cannot read it\n"
     )
+
+
+def test_a_librarys_own_words_are_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    voice = Voice()
+    voice.verbose = True
+    error = AirseedError("cannot be reached")
+    error.__cause__ = requests.ConnectionError("url: /x?X-Amz-Signature=SECRET")
+    tell(error, voice)
+    assert capsys.readouterr().err == "error: cannot be reached\n  because: ConnectionError\n"
 
 
 def test_quiet_errors_are_still_told(capsys: pytest.CaptureFixture[str]) -> None:

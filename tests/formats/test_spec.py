@@ -412,6 +412,8 @@ def test_one_mistake(old: str, new: str, where: str, what: str, hint: str | None
     [
         ("https://files.example.com/one.yaml", "https://me:s3cret@files.example.com/one.yaml"),
         ("https://files.example.com/one.yaml", "ftp://me:s3cret@files.example.com/one.yaml"),
+        ("https://files.example.com/one.yaml", "https://files.example.com/one.yaml?token=s3cret"),
+        ("https://files.example.com/one.yaml", "https://h/one.yaml?a=1&X-Amz-Signature=s3cret"),
         ("registry: registry", "registry: me:s3cret@registry"),
         ("registry: registry", "registry: https://me:s3cret@registry"),
         ("endpoint: api", "endpoint: https://me:s3cret@api"),

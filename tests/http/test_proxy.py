@@ -171,7 +171,10 @@ def test_a_refusing_proxy_is_explained(
 def test_an_absent_proxy_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "")
     with socket.socket() as taken:  # nobody listens, and no other test can take the port meanwhile
-        taken.bind(("127.0.0.1", 0))
+        for port in range(40700, 40800):  # its number has a status in it
+            with contextlib.suppress(OSError):
+                taken.bind(("127.0.0.1", port))
+                break
         port = taken.getsockname()[1]
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
         with Client(attempts=1) as client, pytest.raises(FetchError) as caught:
