@@ -47,6 +47,16 @@ class Credential:
         return f"Basic {base64.b64encode(pair).decode('ascii')}"
 
 
+def _folder(environment: Mapping[str, str], name: str, usual: str) -> Path | None:
+    """Give a folder that a variable names, or else its usual place at home, if there is a home."""
+    if named := environment.get(name):
+        return Path(named)
+    try:
+        return Path(environment.get("HOME") or Path.home()) / usual
+    except RuntimeError:  # a user without an entry in passwd
+        return None
+
+
 class Credentials:
     """Find the credential for a repository in configuration files; safe for many threads.
 
@@ -62,15 +72,15 @@ class Credentials:
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ) -> Credentials:
         """Take the files that docker and podman would read for this user."""
-        home = Path(environment.get("HOME") or Path.home())
-        docker = Path(environment.get("DOCKER_CONFIG") or home / ".docker")
-        paths = [docker / "config.json"]
+        paths = []
+        if docker := _folder(environment, "DOCKER_CONFIG", ".docker"):
+            paths.append(docker / "config.json")
         if named := environment.get("REGISTRY_AUTH_FILE"):
             paths.insert(0, Path(named))
         if runtime := environment.get("XDG_RUNTIME_DIR"):
             paths.append(Path(runtime) / "containers" / "auth.json")
-        configured = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
-        paths.append(configured / "containers" / "auth.json")
+        if configured := _folder(environment, "XDG_CONFIG_HOME", ".config"):
+            paths.append(configured / "containers" / "auth.json")
         return cls(paths)
 
     def find(self, repository: str) -> Credential | None:

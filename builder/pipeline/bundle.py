@@ -174,7 +174,7 @@ def _target(lock_path: Path, target: Path | None, *, delta: bool) -> Path:
     target = target or usual
     if target.is_dir():
         target = target / usual.name
-    if target.resolve() == lock_path.resolve():
+    if os.path.realpath(target) == os.path.realpath(lock_path):
         raise UsageError("the bundle would overwrite the lock", where=str(target))
     return target
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -126,7 +127,7 @@ def _check_target(path: Path, *, force: bool) -> None:
 
 def _write(path: Path, folder: Path, text: str) -> None:
     """Write the file; in the folder of secrets under its lock, so that nothing is left behind."""
-    if path.parent.resolve() == folder.resolve() and not folder.is_symlink():
+    if os.path.realpath(path.parent) == os.path.realpath(folder) and not folder.is_symlink():
         with Folder.open(folder) as room, room.locked():
             room.write(path.name, text.encode())
     else:

@@ -254,8 +254,8 @@ def _write_node(folder: Path, name: str, files: Mapping[str, bytes], *, images: 
             disk.put(own / file, files[file], mode=disk.PRIVATE, sync=False)
         else:
             _remove(own / file)
-    if images and not image.exists():
-        disk.put(image, iso.render(files), mode=disk.PRIVATE, sync=False)
+    if images:
+        _write_changed(image, iso.render(files))
     return bool(differing)
 
 

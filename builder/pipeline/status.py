@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.errors import DocumentError
@@ -12,7 +14,6 @@ from builder.model.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from builder.errors import Fault
 
@@ -56,7 +57,7 @@ def read(files: Sequence[Path]) -> Seen:
 
 def _node(path: Path) -> str:
     generic = path.stem in {"result", "console", "journal", "serial"}
-    return (path.resolve().parent.name if generic else path.stem) or path.name
+    return (Path(os.path.realpath(path)).parent.name if generic else path.stem) or path.name
 
 
 def _placed(fault: Fault, path: Path) -> Fault:

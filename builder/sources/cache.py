@@ -5,8 +5,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from builder.errors import UsageError
+
 
 def folder() -> Path:
-    """Give airseed's folder in the user's cache, as the XDG base directories have it."""
+    """Give airseed's folder in the user's cache, as the XDG base directories have it.
+
+    Raise UsageError for a user who has no home.
+    """
     home = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(home) if home.startswith("/") else Path.home() / ".cache") / "airseed"
+    if home.startswith("/"):
+        return Path(home) / "airseed"
+    try:
+        return Path.home() / ".cache" / "airseed"
+    except RuntimeError as error:  # a user without an entry in passwd
+        raise UsageError(
+            "this user has no home, so there is no place for a cache",
+            hint="set HOME, or XDG_CACHE_HOME to a folder",
+        ) from error

@@ -4,15 +4,14 @@ import base64
 import json
 import os
 import random
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from builder.errors import AirseedError
+from builder.errors import AirseedError, UsageError
 from builder.oci.auth import Credential, Credentials
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from builder.sources import cache
 
 SECRET = "hunter2:with:colons"  # noqa: S105 -- made up
 FIRST, SECOND = "s1", "s2"
@@ -70,6 +69,20 @@ def test_secrets_are_in_no_repr(tmp_path: Path) -> None:
     assert found is not None
     assert found.identity_token == SECRET
     assert repr(found) == "Credential(username='user')"
+
+
+def test_a_user_without_a_home_asks_as_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a container's, whose number is nobody's."""
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert Credentials.load({}).find("quay.io/a/b") is None
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    with pytest.raises(UsageError) as caught:
+        cache.folder()
+    assert caught.value.hint == "set HOME, or XDG_CACHE_HOME to a folder"
+
+
+def nowhere() -> Path:
+    raise RuntimeError("Could not determine home directory.")
 
 
 def test_files_are_looked_for_where_the_tools_write_them(tmp_path: Path) -> None:

@@ -263,6 +263,14 @@ def test_what_is_no_bundle_is_not_replaced(scene: Scene, stage: Stage, old: Path
     assert (scene.folder / "fresh.tar").read_bytes() == stage.bundle.read_bytes()
 
 
+def test_a_link_to_itself_is_no_place_for_anything(scene: Scene) -> None:
+    (scene.folder / "loop").symlink_to("loop")
+    for ran in (scene.bundle("-o", "loop"), scene.lock("-o", "loop")):
+        assert ran.code in {1, 2}, ran.err
+        assert "error: loop: " in ran.err
+        assert "bug in airseed" not in ran.err
+
+
 def test_a_delta_without_its_base_is_fetched_or_fails_by_name(scene: Scene, stage: Stage) -> None:
     inventory(scene, stage)
     assert scene.bundle("--have", "have.json").code == 0

@@ -109,6 +109,14 @@ def test_a_new_control_plane_changes_the_first_nodes_seed_alone(site: Site) -> N
     assert site.write().changed == ("k8s01", "k8s06")
 
 
+def test_an_image_that_a_power_cut_emptied_is_written_again(site: Site) -> None:
+    site.write()
+    whole = site.contents()["k8s01.iso"]
+    (site.seeds / "k8s01.iso").write_bytes(whole[:100])
+    site.write()
+    assert site.contents()["k8s01.iso"] == whole
+
+
 def test_one_node_can_be_had_alone(site: Site) -> None:
     written = site.write(nodes=["k8s04"])
     assert (written.nodes, written.changed) == (("k8s04",), ("k8s04",))

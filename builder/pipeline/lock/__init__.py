@@ -7,6 +7,7 @@ made over an earlier one keeps what still fits; ``update`` names what may move.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,7 @@ def make(
         StorageError: the disk does not take it.
     """
     path = output or beside(cluster)
-    if path.resolve() == cluster.resolve():
+    if os.path.realpath(path) == os.path.realpath(cluster):
         raise UsageError("the lock would overwrite its cluster.yaml", where=str(path))
     before = _earlier(path)
     spec, catalog = _read(cluster, catalogs, reporter)
