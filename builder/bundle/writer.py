@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import threading
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from builder.bundle.download import Source
+    from builder.bundle.download import Download, Source
     from builder.bundle.layout import Extent, Layout
     from builder.bundle.split import Piece
     from builder.report import Progress, Reporter
@@ -98,6 +99,9 @@ class _Run:
         self._target = target
         self._reporter = reporter
         self._sync = sync
+        self._order = threading.Lock()
+        self._written: set[str] = set()
+        """What is finished: what was seen of it before says less."""
         self._known: dict[str, int] = {}
         """What the journal says last of each artifact that is under way."""
         self._near: dict[Digest, Source] = {}
@@ -266,9 +270,7 @@ class _Run:
                 self._part,
                 progress,
                 policy=policy,
-                finished=lambda download: self._journal.done(
-                    download.job.extent, download.outcome().origin
-                ),
+                finished=self._finished,
                 tick=self._tick,
             )
             try:
@@ -305,12 +307,19 @@ class _Run:
             origin=claim.origin if claim is not None else "",
         )
 
+    def _finished(self, download: Download) -> None:
+        """Write down that an artifact is whole and right; called by many threads."""
+        with self._order:
+            self._written.add(download.job.extent.path)
+            self._journal.done(download.job.extent, download.outcome().origin)
+
     def _tick(self, transfer: Transfer) -> None:
         """Write down how far all is, and make it durable."""
         for path, have in transfer.unfinished():
-            if self._known.get(path, 0) != have:
-                self._journal.part(path, have)
-                self._known[path] = have
+            with self._order:
+                if path not in self._written and self._known.get(path, 0) != have:
+                    self._journal.part(path, have)
+                    self._known[path] = have
         if self._sync:
             count = self._journal.count
             self._part.sync()

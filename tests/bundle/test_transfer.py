@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
@@ -12,6 +13,7 @@ import bundles
 import pytest
 
 from builder.bundle import journal
+from builder.bundle.transfer import Transfer
 from builder.bundle.writer import Supply, journal_path
 from builder.errors import UnavailableError, VerificationError
 from builder.http import Client
@@ -327,6 +329,26 @@ def test_after_a_failure_only_what_is_missing_is_fetched(
     assert result.target.read_bytes() == expected
     assert [served.path for served in upstream.requests[before:]] == [largest(origin)]
     assert bundles.leftovers(result.target) == []
+
+
+def test_a_look_that_comes_late_takes_nothing_back(
+    make: Make,
+    origin: bundles.Origin,
+    upstream: Upstream,
+    target: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was under way a moment ago may be finished now."""
+    upstream.faults.add(faults.Status(404), path=largest(origin))
+    seen = [(extent.path, 1) for extent in origin.layout.fetched]
+    monkeypatch.setattr(Transfer, "unfinished", lambda _: seen)
+    with pytest.raises(UnavailableError):
+        make()
+    lines = [json.loads(line) for line in journal_path(target).read_text("utf-8").splitlines()]
+    done = {line["done"] for line in lines if "done" in line}
+    claims = journal.read(journal_path(target)).claims
+    assert done
+    assert [path for path in done if not claims[path].done] == []
 
 
 def test_nothing_to_ask_is_an_error_of_its_own(make: Make) -> None:
