@@ -21,7 +21,10 @@ _PATIENCE = 600
 _POLL = 0.005
 _FRESH = 15
 """Seconds: what was written in the last ones may not be on disk when the power goes."""
+_SEED = "etc/airseed/kubeadm.yaml"
 _FRAGILE = ("var/lib/airseed/stamps", "etc/kubernetes")
+"""What is emptied although a stamp says that it is on disk: worse than any power cut, as long as
+the seed is there to make it anew. That goes when everything was brought to the disk once more."""
 _WORK = (
     "usr", "opt/cni", "etc/airseed", "etc/docker", "etc/sysctl.d", "etc/systemd", "etc/yum.repos.d",
     "var/lib/cloud/instances",
@@ -126,8 +129,9 @@ def _torn(machine: Machine) -> Iterator[Path]:
     stamped = max([newest, *(path.stat().st_ctime for path in stamps)])
     # what came with the image is in the layers below
     upper = machine.folder / "upper"
+    fragile = _FRAGILE if (machine.root / _SEED).exists() else _FRAGILE[:1]
     for top in (*_FRAGILE, *_WORK):
-        for path in _changed(upper / top, newest if top in _FRAGILE else stamped):
+        for path in _changed(upper / top, newest if top in fragile else stamped):
             place = path.relative_to(upper)
             (machine.root / place).write_bytes(b"")
             yield place
