@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from builder.errors import DocumentError, Fault
 from builder.formats.shape import (
@@ -433,6 +434,7 @@ def _check(lock: Lock, reading: Reading) -> None:
         for name in sorted(name for name, times in Counter(names).items() if times > 1):
             reading.wrong(name, f"the {what} appears twice")
     _check_images(lock, reading)
+    _check_sources(lock, reading)
     repositories = {repository.name: repository for repository in lock.repositories}
     keys = {file.fingerprint for file in lock.files if file.kind == "key"}
     for package in lock.packages:
@@ -445,6 +447,32 @@ def _check(lock: Lock, reading: Reading) -> None:
         folder = re.match(r"yum/([^/]+)/repodata/[^/]+$", file.path)
         if file.kind == "repodata" and (not folder or folder[1] not in repositories):
             reading.wrong(file.path, "this repodata belongs to no repository of the lock")
+
+
+def _check_sources(lock: Lock, reading: Reading) -> None:
+    for image in lock.images:
+        for source in image.sources:
+            try:
+                Reference.parse(source)
+            except ValueError as error:
+                reading.wrong(image.name, f"a source of it: {error}")
+    found = {one.path: one.sources for one in lock.packages}
+    found |= {one.path: one.sources for one in lock.files}
+    for path, sources in found.items():
+        for source in sources:
+            if not _is_sound(source):
+                reading.wrong(path, f"{source[:80]!r} is no source")
+
+
+def _is_sound(source: str) -> bool:
+    """Tell whether a source can be taken apart: brackets, for an address, are all that may not."""
+    if "[" not in source and "]" not in source:
+        return True
+    try:
+        urlsplit(source)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_images(lock: Lock, reading: Reading) -> None:

@@ -98,7 +98,9 @@ def _packages(lock: Lock, read: Callable[[Content], bytes | None]) -> dict[Diges
                 place.write_bytes(content)
             except OSError as error:
                 raise StorageError(error.strerror or str(error), where=str(place)) from error
-            for digest, words in read_words(place, where=file.path).items():
+            for digest, words in read_words(
+                place, where=file.path, most=len(lock.packages)
+            ).items():
                 said[Digest(digest)] = Said(
                     licence=words.licence or None, vendor=words.vendor or None
                 )

@@ -100,7 +100,7 @@ def collect(
 
 def _wanted(catalog: Catalog, only: str) -> set[str]:
     """Give the one minor that is asked for; raise UsageError when there is none."""
-    name = only.removeprefix("v")
+    name = only.lstrip("v")
     whole = name.count(".") > 1
     try:
         version = Version.parse(name if whole else f"{name}.0")
@@ -132,7 +132,7 @@ def _row(catalog: Catalog, series: KubernetesSeries, only: str | None) -> Row:
     releases = tuple(
         release
         for release in _releases(catalog, series)
-        if only is None or only.count(".") < 2 or str(release.version) == only.removeprefix("v")  # noqa: PLR2004 -- the dots of a whole version
+        if only is None or only.count(".") < 2 or str(release.version) == only.lstrip("v")  # noqa: PLR2004 -- the dots of a whole version
     )
     systems = tuple(one for one in _systems(catalog) if _runs(catalog, releases[-1], one))
     return Row(

@@ -194,7 +194,8 @@ def _absent(universe: Universe, request: Request, home: Any) -> Fault:
             return Fault(where=request.text, what=what, hint=f"elsewhere: {name} {elsewhere}")
     if foreign := other_architectures(universe, head):
         return Fault(where=request.text, what=what, hint=foreign)
-    return Fault(where=request.text, what=what, hint="check the spelling, or add its repository")
+    hint = "check the spelling, or add its repository (repositories/ of --catalog)"
+    return Fault(where=request.text, what=what, hint=hint)
 
 
 def _run(

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from builder.rpm.repodata import Repomd
 
 
+_MORE = 1000
+"""Packages beyond those that are here which are named one by one."""
+
+
 def check_repodata(folder: Path, rpms: Iterable[Rpm], *, where: str = "") -> list[Fault]:
     """Compare a ``repodata`` folder with the RPMs beside it; give every difference.
 
@@ -64,6 +68,13 @@ def _strays(folder: Path, repomd: Repomd, place: str) -> list[Fault]:
         Fault(where=f"{place}/repomd.xml", what=f"it names {plain(href)}, which is not here")
         for href in sorted(hrefs - named)
     ]
+    # yum takes a database before what it was made from
+    lost += [
+        Fault(
+            where=f"{place}/repomd.xml", what=f"it names a {plain(kind)}, which yum would believe"
+        )
+        for kind in repomd.unread
+    ]
     return lost + [
         Fault(where=f"{place}/{name.removeprefix('repodata/')}", what="repomd.xml does not name it")
         for name in sorted(named - hrefs)
@@ -73,7 +84,10 @@ def _strays(folder: Path, repomd: Repomd, place: str) -> list[Fault]:
 def _compare(files: dict[str, Path], rpms: list[Rpm], place: str) -> list[Fault]:
     faults: list[Fault] = []
     try:
-        described = read_packages(files["primary"], place) if "primary" in files else None
+        most = len(rpms) + _MORE
+        described = (
+            read_packages(files["primary"], place, most=most) if "primary" in files else None
+        )
     except AirseedError as error:
         return _faults(error)
     if described is None:

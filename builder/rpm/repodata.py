@@ -66,6 +66,8 @@ class Repomd:
 
     revision: str | None
     records: tuple[Record, ...]
+    unread: tuple[str, ...] = ()
+    """Types that nobody here reads, and whose records were not looked at: databases."""
 
     def find(self, *types: str) -> Record | None:
         """Give the record of the first of these types that there is."""
@@ -88,6 +90,7 @@ def parse_repomd(content: bytes, *, where: str = "repomd.xml") -> Repomd:
     root = read_markup(content, "repomd", where=where, largest=REPOMD_LIMIT)
     faults: list[Fault] = []
     records: list[Record] = []
+    unread: list[str] = []
     seen: set[str] = set()
     for element in root.iter("data"):
         kind = element.get("type", "")
@@ -99,6 +102,8 @@ def parse_repomd(content: bytes, *, where: str = "repomd.xml") -> Repomd:
             continue
         if record:
             records.append(record)
+        else:
+            unread.append(kind)
     if faults:
         raise VerificationError(
             f"{len(faults)} of its records can't be used: {faults[0].what}",
@@ -107,7 +112,9 @@ def parse_repomd(content: bytes, *, where: str = "repomd.xml") -> Repomd:
         )
     revision = (root.findtext("revision") or "").strip()
     return Repomd(
-        revision=revision if _REVISION.fullmatch(revision) else None, records=tuple(records)
+        revision=revision if _REVISION.fullmatch(revision) else None,
+        records=tuple(records),
+        unread=tuple(unread),
     )
 
 

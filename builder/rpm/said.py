@@ -20,14 +20,14 @@ class Words:
     vendor: str
 
 
-def read_words(primary: Path, *, where: str) -> dict[str, Words]:
+def read_words(primary: Path, *, where: str, most: int) -> dict[str, Words]:
     """Give them by the RPM's SHA-256 (hex); ``primary`` may be compressed with gzip.
 
-    Raise VerificationError when it can't be read.
+    Raise VerificationError when it can't be read, or lists more than ``most`` packages.
     """
     return {
         str(one.pkgId): Words(
             licence=plain(one.rpm_license or ""), vendor=plain(one.rpm_vendor or "")
         )
-        for one in read_packages(primary, where)
+        for one in read_packages(primary, where, most=most)
     }

@@ -182,14 +182,28 @@ def _is(package: Any, rpm: Rpm) -> bool:
     )
 
 
-def read_packages(primary: Path, name: str, *, files: bool = False) -> list[Any]:
-    """Give createrepo_c's values of all packages in a primary; ``files`` adds primary's files."""
+def read_packages(
+    primary: Path, name: str, *, files: bool = False, most: int | None = None
+) -> list[Any]:
+    """Give createrepo_c's values of all packages in a primary; ``files`` adds primary's files.
+
+    Raise VerificationError when it can't be read, or lists more than ``most``.
+    """
     where = f"{name}: primary"
     found: list[Any] = []
     check_prologue(primary, _ROOTS["primary"], where=where)
+
+    def take(package: Any) -> None:
+        if len(found) == most:
+            raise ValueError(f"it lists more than {most:,} packages")
+        found.append(package)
+
     with _translated(where):
         createrepo().xml_parse_primary(
-            str(primary), pkgcb=found.append, warningcb=_ignore, do_files=files
+            str(primary),
+            pkgcb=found.append if most is None else take,
+            warningcb=_ignore,
+            do_files=files,
         )
     return found
 

@@ -7,7 +7,6 @@ https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md has the extensions
 
 from __future__ import annotations
 
-import re
 import threading
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -124,8 +123,27 @@ def identity_of(leaf: x509.Certificate) -> Identity:
 
 def is_for(found: Identity, wanted: Identity) -> bool:
     """Tell whether an identity is the one that is pinned."""
-    pattern = ".*".join(map(re.escape, wanted.subject.split("*")))
-    return found.issuer == wanted.issuer and re.fullmatch(pattern, found.subject) is not None
+    return found.issuer == wanted.issuer and _fits(found.subject, wanted.subject)
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Tell whether a name is as a pattern says, in which ``*`` stands for anything.
+
+    Both may be hostile, so there is no going back: the first place for each piece will do.
+    """
+    first, *pieces = pattern.split("*")
+    if not pieces:
+        return name == pattern
+    *middle, last = pieces
+    place, end = len(first), len(name) - len(last)
+    if place > end or not (name.startswith(first) and name.endswith(last)):
+        return False
+    for piece in middle:
+        found = name.find(piece, place, end)
+        if found < 0:
+            return False
+        place = found + len(piece)
+    return True
 
 
 def _issuer(leaf: x509.Certificate) -> str:

@@ -173,6 +173,18 @@ def test_artifacts_must_point_at_each_other() -> None:
     ]
 
 
+@pytest.mark.parametrize("source", ["A B/!", "http://[/x"])
+def test_sources_that_nobody_could_ask_are_mistakes(source: str) -> None:
+    broken = replace(
+        LOCK,
+        images=tuple(replace(one, sources=(source,)) for one in LOCK.images),
+        files=tuple(replace(one, sources=(source,)) for one in LOCK.files),
+    )
+    with pytest.raises(DocumentError) as caught:
+        lock_format.parse(lock_format.write(broken).decode(), "cluster.lock")
+    assert any("source" in fault.what for fault in caught.value.faults)
+
+
 def test_a_newer_format_is_refused() -> None:
     text = lock_format.write(LOCK).decode().replace('"format": 1', '"format": 2')
     with pytest.raises(DocumentError) as caught:

@@ -166,7 +166,7 @@ def test_every_request_that_means_nothing_is_reported(feed: Feed) -> None:
         Fault(
             where="nosuch",
             what="no package matches in os, kubernetes",
-            hint="check the spelling, or add its repository",
+            hint="check the spelling, or add its repository (repositories/ of --catalog)",
         ),
         Fault(
             where="bash",

@@ -185,6 +185,29 @@ def test_files_that_are_missing_or_unknown_are_named(repodata: Path) -> None:
     assert len(found) == 3, "and that it can't be read"
 
 
+def test_a_database_which_yum_would_take_before_all_else_is_refused(repodata: Path) -> None:
+    path = repodata / "repomd.xml"
+    text = path.read_text("utf-8")
+    database = '<data type="primary_db"><location href="../../files/x.sqlite.bz2"/></data></repomd>'
+    path.write_text(text.replace("</repomd>", database), "utf-8")
+    assert check(repodata) == [
+        Fault(
+            where="yum/os/repodata/repomd.xml",
+            what="it names a primary_db, which yum would believe",
+        )
+    ]
+
+
+def test_more_packages_than_anybody_has_are_not_all_read(repodata: Path) -> None:
+    def many(text: str) -> str:
+        package = text[text.index("<package ") : text.index("</package>") + len("</package>")]
+        return text.replace("</metadata>", f"{package * 1100}</metadata>")
+
+    rewrite(repodata, "primary", many)
+    (fault, *_) = check(repodata)
+    assert "it lists more than 1,002 packages" in fault.what
+
+
 def test_a_repomd_that_leads_outside_is_refused(repodata: Path) -> None:
     outside = repodata.parent / "primary.xml.gz"
     (repodata / "primary.xml.gz").rename(outside)

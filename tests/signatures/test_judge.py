@@ -18,6 +18,7 @@ from builder.lab.cosign import Layer, Service
 from builder.model.digest import Digest
 from builder.model.reference import Reference
 from builder.model.signer import Authority, Identity, Signer
+from builder.signatures.certificates import is_for
 from builder.signatures.evidence import Evidence, evidence
 from builder.signatures.judge import check_signer, judge
 
@@ -143,6 +144,27 @@ def test_payloads_that_say_nothing(payload: bytes, what: str) -> None:
 def test_signatures_that_are_none(text: str) -> None:
     with pytest.raises(VerificationError):
         evidence(PAYLOAD, {SIGNATURE: text}, where="app")
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "fits"),
+    [
+        ("a@b.c", "a@b.c", True),
+        ("a@b.c", "*", True),
+        ("a@b.c", "*@b.*", True),
+        ("a@b.c", "a*c", True),
+        ("ac", "a*c*c", False),
+        ("abcbc", "a*bc*bc", True),
+        ("abc", "a*bc*bc", False),
+        ("xa@b.c", "a@*", False),
+        ("a", "a*a", False),
+        ("a" * 5000, "*a" * 500 + "*b", False),  # nobody waits for this
+    ],
+)
+def test_a_pinned_name_may_have_stars(name: str, pattern: str, *, fits: bool) -> None:
+    identity, wanted = Identity(subject=name, issuer=BY), Identity(subject=pattern, issuer=BY)
+    assert is_for(identity, wanted) is fits
+    assert not is_for(replace(identity, issuer="https://evil.example.org"), wanted)
 
 
 def test_an_identity(service: Service) -> None:
