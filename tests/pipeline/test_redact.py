@@ -90,6 +90,7 @@ def test_what_others_may_not_read_on_the_machine_is_not_shown_here() -> None:
         + entry("/etc/app.conf", "0640", '"SECRET-3"', '    owner: "app"\n')
         + entry("/etc/app.p12", "0600", '"U0VDUkVU"', "    encoding: b64\n")
         + entry("/etc/airseed/kubeadm.yaml", "0600", "|2\n      name: k8s01")
+        + entry("/etc/airseed/kubeadm.yaml", "0600", '"U0VDUkVU"', "    encoding: b64\n")
         + entry("/etc/motd", "0644", "|2\n      welcome")
         + "\nruncmd:\n  - [systemctl]\n"
     )
@@ -97,7 +98,7 @@ def test_what_others_may_not_read_on_the_machine_is_not_shown_here() -> None:
     shown = "\n".join(lines)
     assert [word for word in ("SECRET", "U0VDUkVU") if word in shown] == []
     assert [word for word in ("name: k8s01", "welcome", "runcmd:") if word not in shown] == []
-    assert sum("<hidden, " in line for line in lines) == 3
+    assert sum("<hidden, " in line for line in lines) == 4
 
 
 def test_a_file_that_is_not_shown_is_seen_to_differ() -> None:
