@@ -376,7 +376,7 @@ _NODE = Record(
             ListOf(_TAINT, most=100),
             title="Taints",
             doc="Taints that the node registers with. Left out: kubeadm's own for control planes "
-            "(none where there is no worker). An empty list: none.",
+            "(none on a node that is alone in its cluster). An empty list: none.",
             examples=(["dedicated=database:NoSchedule"], []),
         ),
         "generation": Field(

@@ -465,8 +465,8 @@ MACHINE_FIELD = Field(
     MACHINE,
     default=NOTHING_SAID,
     title="Machine",
-    doc="Accounts, files, commands, network, time, proxies; lists of cluster, role and node add "
-    "up, single values of the narrower place count.",
+    doc="Accounts, files, commands, network, time, proxies. Of cluster, role and node the files, "
+    "users, commands, packages and SSH keys add up; of all else the narrower place counts.",
     examples=({"ntp": ["ntp.example.com"]},),
 )
 KUBEADM_FIELD = Field(

@@ -133,7 +133,11 @@ class Machine:
     registry: RegistryAccess = RegistryAccess()
 
     def over(self, base: Machine) -> Machine:
-        """Lay this over ``base``: lists add up, a file, user or single value replaces its like."""
+        """Lay this over ``base``.
+
+        Files, users, commands, packages and SSH keys add up, a file or user in the place of its
+        like; every other value replaces the one below, lists too; ``hosts`` does by address.
+        """
         if self is NOTHING_SAID or base is NOTHING_SAID:
             return base if self is NOTHING_SAID else self
         return replace(

@@ -210,7 +210,7 @@ def test_a_bond_is_read() -> None:
             "machine: {users: [{name: ops, password: hunter2}]}\n",
             (
                 "machine.users[0].password",
-                "this is not a password's hash",
+                "this is not a password's hash that CentOS 7 knows",
                 "openssl passwd -6 makes one",
             ),
         ),

@@ -117,7 +117,7 @@ def _settings(plan: Plan, node: Node, machine: Machine) -> Iterator[SeedFile]:
     yield SeedFile(path=f"{ETC}/hosts", content=_hosts(node, machine.hosts), kind="settings")
     yield plan.once(
         "images.map",
-        lambda: SeedFile(path=f"{ETC}/images.map", content=_images(plan), kind="settings"),
+        lambda: SeedFile(path=f"{ETC}/images.map", content=images_map(plan), kind="settings"),
     )
 
 
@@ -130,7 +130,8 @@ def _hosts(node: Node, said: Mapping[str, Iterable[str]]) -> str:
     return "".join(f"{ip} {' '.join(dict.fromkeys(names))}\n" for ip, names in lines.items())
 
 
-def _images(plan: Plan) -> str:
+def images_map(plan: Plan) -> str:
+    """Give the names of images in the internal registry: ``SOURCE TARGET`` a line, or nothing."""
     registry = plan.cluster.registry
     if registry is None:
         return ""

@@ -106,10 +106,11 @@ def _account(user: User) -> Mapping[str, Any]:
 def _comes_later(file: SeedFile, users: Iterable[str]) -> bool:
     """cloud-init writes files before it makes accounts.
 
-    It stops at an owner that it doesn't know, and a home that is there already stays root's.
+    It stops at an owner or group that it doesn't know, be it cluster.yaml's or the image's own that
+    it makes itself, and a home that is there already stays root's.
     """
-    owner = (file.owner or "").partition(":")[0]
-    return owner in users or any(file.path.startswith(f"/home/{user}/") for user in users)
+    owners = {*(file.owner or "root").split(":")}
+    return owners != {"root"} or any(file.path.startswith(f"/home/{user}/") for user in users)
 
 
 def _waiting(file: SeedFile, number: int) -> tuple[SeedFile, tuple[tuple[str, ...], ...]]:

@@ -285,13 +285,16 @@ def test_files_of_accounts_that_are_made_later_are_installed_when_they_are_there
         files=(
             MachineFile(path="/srv/x", content="x\n", owner="ops:wheel", permissions="0640"),
             MachineFile(path="/home/ops/.profile", content="y\n"),
-            MachineFile(path="/srv/z", content="z\n", owner="daemon"),
+            MachineFile(path="/srv/z", content="z\n", owner="root:centos"),
+            MachineFile(path="/srv/root", content="r\n", owner="root:root"),
         ),
     )
     files = laid(plan)
     assert files["/etc/airseed/files/0"] == (b"x\n", "0600", None)
     assert files["/etc/airseed/files/1"] == (b"y\n", "0600", None)
-    assert files["/srv/z"] == (b"z\n", "0644", "daemon")
+    assert files["/etc/airseed/files/2"] == (b"z\n", "0600", None)
+    assert files["/srv/root"] == (b"r\n", "0644", None)
+    assert document(plan)["runcmd"][2][1:6] == ["-D", "-o", "root", "-g", "centos"]
     assert document(plan)["runcmd"][:2] == [  # before what says that all is on disk
         [
             "install",
