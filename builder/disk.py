@@ -80,9 +80,12 @@ def replaceable(path: Path, *, magic: bytes = b"", what: str = "") -> None:
 
 def failure(error: OSError, place: Path, *, what: str = "folder") -> StorageError:
     """Say that the disk did not take something, and what to look at; ``what`` is the place."""
+    named = str(error.filename or place)
+    if _UNFINISHED.fullmatch(os.path.split(named)[1]):  # a name that nobody gave it
+        named = str(place)
     return StorageError(
         error.strerror or str(error),
-        where=str(error.filename or place),
+        where=named,
         hint=f"check free space and that the {what} can be written",
     )
 
@@ -141,7 +144,7 @@ def folder(path: Path, *, mode: int = 0o700) -> None:
         if not path.is_dir():
             _make(path, mode)
     except OSError as error:
-        raise StorageError(error.strerror or str(error), where=str(path)) from error
+        raise failure(error, path) from error
 
 
 def _make(path: Path, mode: int) -> None:

@@ -251,7 +251,7 @@ class TarBundle(_Reading):
                 expected=f"a tar that begins with {README_PATH} ({MAGIC})",
                 hint="this is a lock: airseed inspect shows it, airseed bundle makes its bundle"
                 if head.startswith(_LOCK)
-                else None,
+                else "of a cluster.yaml, `airseed lock` makes a lock first",
             )
 
 

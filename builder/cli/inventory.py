@@ -64,10 +64,19 @@ def command(
     blob is asked for and every file hashed. Carry the file to where bundles are made: there
     `airseed bundle --have FILE` leaves out what it lists.
     """
+    from builder.errors import UsageError
     from builder.pipeline import inventory
 
     folders = [Path(place) for place in places if Path(place).exists()]
     registries = [place for place in places if not Path(place).exists()]
+    for place in registries:
+        host = place.partition("/")[0]
+        if host != "localhost" and not {".", ":"} & {*host}:
+            raise UsageError(
+                "there is no such file or folder",
+                where=place,
+                hint="a registry's name has a dot or a port in it: HOST[:PORT][/PREFIX]",
+            )
     taken = inventory.take(
         output=output,
         registries=registries,

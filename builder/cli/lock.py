@@ -73,7 +73,7 @@ def command(
             cluster, output=output, catalogs=catalogs, ca_bundle=ca_bundle, reporter=voice
         )
         if as_json:
-            voice.json([asdict(change) for change in changes])
+            voice.json({"changes": [asdict(change) for change in changes]})
         elif changes:
             voice.result("\n".join(map(str, changes)))
         else:

@@ -67,7 +67,8 @@ def command(
     Reads CLUSTER (default: cluster.yaml), its lock, and the secrets beside it. For every node
     there is a folder with user-data and meta-data (and network-config, where CLUSTER says which
     card), and NODE.iso with the same, to be attached to the machine; admit.sh lets it into a
-    cluster that is up already; inventory.yaml is for Ansible. They hold secrets: files are 0600,
+    cluster that is up already; inventory.yaml is for Ansible; images.map has the names that
+    images need in CLUSTER's registry, if it has one. They hold secrets: files are 0600,
     and a machine's seed is for that machine alone.
     """
     from builder.pipeline import seeds
@@ -119,6 +120,11 @@ def command(
         nodes_text = "1 node" if count == 1 else f"{count} nodes"
         names = f" ({', '.join(written.changed)})" if 0 < len(written.changed) <= _FEW else ""
         voice.say(f"wrote {written.folder}: {nodes_text}, {len(written.changed)} changed{names}")
+        if written.registry:
+            voice.say(
+                f"the machines pull from {written.registry}: "
+                f"fill it first, by the names in {written.folder / 'images.map'}"
+            )
         for name in written.late:
             voice.say(
                 f"to let {name} into a cluster that is up: "

@@ -46,8 +46,15 @@ def documents(text: str, name: str) -> list[Document]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = str(getattr(error, "problem", None) or error).splitlines()[0]
+        if mark and _is_tab(text, mark.line, mark.column):
+            problem = "a tab; YAML is indented with spaces"
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise refusal(name, f"not YAML: {problem}", where=where) from error
+
+
+def _is_tab(text: str, line: int, column: int) -> bool:
+    lines = text.split("\n")
+    return line < len(lines) and lines[line][column : column + 1] == "\t"
 
 
 @dataclass(slots=True)

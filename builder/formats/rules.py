@@ -144,9 +144,11 @@ def _roles(cluster: Cluster, reading: Reading) -> None:
             "nodes", "no control plane", hint="give one node, or three, the role control-plane"
         )
     elif count % 2 == 0:
+        few = (count - 1) // 2
+        as_few = f"{few}, as {count - 1} do" if few else "none"
         reading.remark(
             "nodes",
-            f"{count} control planes survive the loss of no more machines than {count - 1}",
+            f"{count} control planes survive the loss of {as_few}",
             hint=f"take {count - 1} or {count + 1}",
         )
     elif count > _ETCD_SENSIBLE:

@@ -82,6 +82,12 @@ def take(
             listing = Listing(client, Credentials.load(os.environ), plain_http_hosts=plain_http)
             for registry in registries:
                 found.update(_Survey(listing, registry, reporter).all(repositories))
+    if not found:
+        raise UsageError(
+            "there is nothing to write down",
+            where=", ".join([*map(str, folders), *registries]),
+            hint="for a side that has nothing, make a whole bundle: without --have",
+        )
     inventory = Inventory(holdings=tuple(sorted(found)))
     disk.put(output, inventory_format.write(inventory))
     return Taken(path=output, inventory=inventory)

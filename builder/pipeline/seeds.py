@@ -23,6 +23,7 @@ from builder.pipeline.bundle import arrange
 from builder.pipeline.lock.images import refuse_clashes
 from builder.pipeline.redact import differences
 from builder.render import admit, inventory, iso
+from builder.render.cloudinit.files import images_map
 from builder.render.plan import Plan
 from builder.render.seed import META_DATA, NETWORK_CONFIG, USER_DATA, mistakes, seed
 from builder.secrets import store
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 NAME = "seeds"
 INVENTORY = "inventory.yaml"
+IMAGES_MAP = "images.map"
 FILES = (USER_DATA, META_DATA, NETWORK_CONFIG)
 _LARGEST_FILE = 4 << 20
 """Bytes of one file that goes onto a machine by its seed."""
@@ -58,6 +60,8 @@ class Written:
     """The first node, where it is made anew: it starts a cluster, and never joins one."""
     locked_out: tuple[str, ...] = ()
     """Nodes whose seeds open no account to anybody."""
+    registry: str = ""
+    """Where the machines pull their images from, if not from the bundle."""
 
 
 def beside(cluster: Path) -> Path:
@@ -95,9 +99,11 @@ def write(
         for node in chosen:
             if _write_node(folder, node.name, seed(plan, node), images=images):
                 changed.append(node.name)
-            _write_admission(folder / node.name / admit.NAME, admit.script(plan, node))
+            # the script is for the operator's side; the machine never gets it
+            _write_or_remove(folder / node.name / admit.NAME, admit.script(plan, node))
             progress.advance(1)
     _write_changed(folder / INVENTORY, inventory.render(plan.cluster).encode())
+    _write_or_remove(folder / IMAGES_MAP, images_map(plan))
     stale = _stale(folder, plan.cluster)
     _warn_of(stale, folder, cluster, reporter)
     return Written(
@@ -111,6 +117,7 @@ def write(
         ),
         again=plan.first.name if plan.first in chosen and plan.first.generation > 1 else None,
         locked_out=tuple(node.name for node in chosen if _locked_out(plan, node)),
+        registry=str(plan.cluster.registry or ""),
         stale=stale,
     )
 
@@ -259,10 +266,9 @@ def _write_node(folder: Path, name: str, files: Mapping[str, bytes], *, images: 
     return bool(differing)
 
 
-def _write_admission(path: Path, script: str | None) -> None:
-    """Keep the script for the operator's side beside the seed; the machine never gets it."""
-    if script is not None:
-        _write_changed(path, script.encode())
+def _write_or_remove(path: Path, text: str | None) -> None:
+    if text:
+        _write_changed(path, text.encode())
     else:
         _remove(path)
 

@@ -77,6 +77,11 @@ class Supplier:
 
         ``path`` is where the lock is, ``bundle`` the one that it was read from, if it was.
         """
+        if bundle is None:
+            kept = Store.beside(path)
+            for file in lock.files:
+                if file.kind == "key":  # every package is checked with them
+                    kept.read(file.digest)
         access = opened.enter_context(Access.open(ca_bundle=ca_bundle, pool=pool))
         return cls(lock, path, access, bundle, say)
 

@@ -50,7 +50,8 @@ class Store:
             raise StorageError(
                 error.strerror or str(error),
                 where=str(path),
-                hint="this file belongs to the lock: run `airseed lock` to make it again",
+                hint=f"{self.folder} belongs to the lock: copy it together with that, or run "
+                "`airseed lock` to make it again",
             ) from error
         if Digest.of(content) != digest:
             raise VerificationError(

@@ -77,7 +77,7 @@ def test_each_value_has_its_line() -> None:
             "the tag '!!python/name:os.system' is not supported",
         ),
         ("a: [", "line 2, column 1", "not YAML: did not find expected node content"),
-        ("\ta: 1", "line 1, column 1", "not YAML: found character that cannot start any token"),
+        ("\ta: 1", "line 1, column 1", "not YAML: a tab; YAML is indented with spaces"),
         ("", "", "the document is empty"),
         ("a: 1\n---\nb: 1", "", "2 documents where one was expected"),
         ("[" * 65 + "]" * 65, "line 1", "nested more than 64 levels deep"),

@@ -98,7 +98,7 @@ def test_only_what_is_named_moves(scene: Scene) -> None:
     assert scene.lock_path.read_bytes() == first
     checked = scene.lock("-q", "--check", "--json")
     assert checked.code == 1
-    images = [one for one in json.loads(checked.out) if one.pop("kind") == "image"]
+    images = [one for one in json.loads(checked.out)["changes"] if one.pop("kind") == "image"]
     assert [{*one} for one in images] == [{"name", "before", "after"}]
     assert images[0]["before"] != images[0]["after"]
 

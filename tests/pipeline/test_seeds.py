@@ -13,6 +13,7 @@ import pytest
 from builder import disk
 from builder.cli.root import run
 from builder.errors import DocumentError, UsageError
+from builder.formats import lock as lock_format
 from builder.pipeline import secrets, seeds
 from builder.render import iso
 from builder.report import Silent
@@ -107,6 +108,17 @@ def test_a_new_control_plane_changes_the_first_nodes_seed_alone(site: Site) -> N
     site.write()
     site.add(PLANE)
     assert site.write().changed == ("k8s01", "k8s06")
+
+
+def test_names_in_the_internal_registry_lie_beside(site: Site) -> None:
+    assert site.write().registry == ""
+    assert seeds.IMAGES_MAP not in site.contents()
+    path = site.cluster
+    path.write_text(f"{path.read_text('utf-8')}registry: reg.example.com:5000/k8s\n", "utf-8")
+    assert site.write().registry == "reg.example.com:5000/k8s"
+    lines = site.contents()[seeds.IMAGES_MAP].decode().splitlines()
+    assert "k8s.gcr.io/pause:3.2 reg.example.com:5000/k8s/pause:3.2" in lines
+    assert len(lines) == len(lock_format.read(path.with_name("cluster.lock")).images)
 
 
 def test_an_image_that_a_power_cut_emptied_is_written_again(site: Site) -> None:

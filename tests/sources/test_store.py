@@ -47,5 +47,8 @@ def test_damaged_content_is_named(tmp_path: Path) -> None:
 def test_missing_content_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught:
         Store(tmp_path).read(Digest.of(b"hello"))
-    assert caught.value.hint == "this file belongs to the lock: run `airseed lock` to make it again"
+    assert caught.value.hint == (
+        f"{tmp_path} belongs to the lock: copy it together with that, or run `airseed lock` to "
+        "make it again"
+    )
     assert Store(tmp_path).find(Digest.of(b"hello")) is None

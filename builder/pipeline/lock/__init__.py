@@ -81,7 +81,11 @@ def make(
     """
     path = output or beside(cluster)
     if os.path.realpath(path) == os.path.realpath(cluster):
-        raise UsageError("the lock would overwrite its cluster.yaml", where=str(path))
+        raise UsageError(
+            "the lock would overwrite its cluster.yaml",
+            where=str(path),
+            hint="give a cluster.yaml; a lock itself is for `airseed bundle`",
+        )
     before = _earlier(path)
     spec, catalog = _read(cluster, catalogs, reporter)
     _refuse_far(path, cluster, spec.cluster.extra)

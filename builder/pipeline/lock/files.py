@@ -115,7 +115,8 @@ def manifests(resolving: Resolving) -> tuple[Manifest, ...]:
 
 def _manifest(resolving: Resolving, wanted: WantedFile) -> Manifest:
     def check(content: bytes) -> None:
-        resources = manifest_format.read(decode(content, wanted.path), wanted.path).resources
+        name = wanted.sources[0] if wanted.is_local else wanted.path
+        resources = manifest_format.read(decode(content, name), name).resources
         if not resources or not all(one.kind and one.api_version for one in resources):
             # a page of HTML is YAML too, and starts no image
             raise VerificationError(
@@ -136,7 +137,8 @@ def _manifest(resolving: Resolving, wanted: WantedFile) -> Manifest:
     file = _file(
         resolving, "manifest", wanted.path, document, wanted.sources, wanted.needed_by, trust
     )
-    found = manifest_format.read(decode(document.content, wanted.path), wanted.path)
+    name = wanted.sources[0] if wanted.is_local else wanted.path
+    found = manifest_format.read(decode(document.content, name), name)
     if wanted.own_sources:
         for secret in found.secrets:
             resolving.reporter.warn(
