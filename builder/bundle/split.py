@@ -128,6 +128,14 @@ def is_ours(sums: Path) -> bool:
         return False
 
 
+def sums_beside(target: Path) -> Sums | None:
+    """Give the checksums of the parts, or nothing where there are none of ours, or damaged ones."""
+    try:
+        return read_sums(target) if is_ours(sums_path(target)) else None
+    except (OSError, VerificationError):
+        return None
+
+
 def read_sums(target: Path) -> Sums:
     """Read the checksums; raise VerificationError unless they are as :meth:`Sums.write` has them.
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from builder.bundle.layout import SUMS_PATH
 from builder.bundle.part import Part, storage_error
-from builder.bundle.split import cut, is_ours, read_sums, strays, sums_path
-from builder.errors import StorageError, VerificationError
+from builder.bundle.split import cut, strays, sums_beside
+from builder.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,13 +99,8 @@ def _finished(layout: Layout, target: Path, split: int) -> list[Path]:
     """Give the files of a finished bundle, as far as their names and sizes tell; none if not."""
     if not split:
         return [target] if target.is_file() else []
-    if not is_ours(sums_path(target)):
-        return []
-    try:
-        sums = read_sums(target)
-    except VerificationError:
-        return []
-    if (sums.layout, sums.split) != (layout.digest, split):
+    sums = sums_beside(target)
+    if sums is None or (sums.layout, sums.split) != (layout.digest, split):
         return []
     pieces = cut(target, layout.size, split)
     right = all(one.path.is_file() and one.path.stat().st_size == one.size for one in pieces)

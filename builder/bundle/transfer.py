@@ -12,19 +12,14 @@ import random
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.bundle.download import BUFFER, Cancelled, Download, StaleError, Stop
 from builder.bundle.failing import summary, unavailable
 from builder.bundle.hosts import Hosts
-from builder.errors import (
-    AirseedError,
-    Fault,
-    FetchError,
-    StorageError,
-    UnavailableError,
-    VerificationError,
-)
+from builder.bundle.part import storage_error
+from builder.errors import AirseedError, Fault, FetchError, UnavailableError, VerificationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -255,11 +250,7 @@ class Transfer:
                 with self._place.region(extent.offset, extent.size) as file:
                     download.job.check(file)
             except OSError as error:
-                what = (error.strerror or str(error)).lower()
-                hint = "the disk or its cable may be failing; see `dmesg`"
-                raise StorageError(
-                    f"can't be read back: {what}", where=extent.name, hint=hint
-                ) from error
+                raise storage_error(error, Path(extent.name)) from error
             except VerificationError as error:
                 fault = Fault(
                     where=extent.name,

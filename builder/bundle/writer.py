@@ -22,10 +22,10 @@ from builder.bundle.hashing import digest_all
 from builder.bundle.journal import Journal
 from builder.bundle.part import Part, storage_error
 from builder.bundle.region import RegionSource
-from builder.bundle.split import Sums, cut, is_ours, read_sums, strays, sums_path
+from builder.bundle.split import Sums, cut, is_ours, strays, sums_beside, sums_path
 from builder.bundle.standing import Result, finished, journal_path, part_path
 from builder.bundle.transfer import Policy, Transfer
-from builder.errors import StorageError, UsageError, VerificationError
+from builder.errors import StorageError, UsageError
 from builder.model.digest import Digest
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ class _Run:
         with ExitStack() as opened:
             self._part = opened.enter_context(closing(Part(part_path(self._target))))
             past = journal.read(journal_path(self._target))
-            if past.naming and _names(self._target, past.layout):
+            beside = sums_beside(self._target) if past.naming else None
+            if beside is not None and beside.layout.hex == past.layout:
                 past = journal.Past(claims={})  # it had come to its end
             layout = self._layout
             fits = past.is_of(layout, self._split)
@@ -392,20 +393,8 @@ class _Run:
 
     def _is_stale(self) -> bool:
         """Tell whether there are parts of that name, of another bundle than this."""
-        if not is_ours(sums_path(self._target)):
-            return False
-        try:
-            return read_sums(self._target).layout != self._layout.digest
-        except VerificationError:
-            return False
-
-
-def _names(target: Path, layout: str) -> bool:
-    """Tell whether the checksums beside are of the bundle with this layout, not of an older one."""
-    try:
-        return is_ours(sums_path(target)) and read_sums(target).layout.hex == layout
-    except (OSError, VerificationError):
-        return False
+        beside = sums_beside(self._target)
+        return beside is not None and beside.layout != self._layout.digest
 
 
 def _sync_folder(folder: Path) -> None:

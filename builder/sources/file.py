@@ -13,16 +13,18 @@ from builder.http import redact
 from builder.model.digest import Digest
 from builder.model.source import is_url
 
-_BUFFER = 1 << 20
-_TRIES = 5
-_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from io import FileIO
     from pathlib import Path
 
     from builder.http import Client, Stream
+
+_BUFFER = 1 << 20
+_TRIES = 5
+"""Attempts in a row that bring nothing."""
+_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

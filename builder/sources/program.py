@@ -20,8 +20,7 @@ from builder.errors import (
     VerificationError,
 )
 from builder.model.digest import Digest
-from builder.sources import file as file_source
-from builder.sources.file import WebSource
+from builder.sources.file import WebSource, through
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -141,7 +140,7 @@ def _receive(
                     expected=f"{_LARGEST:,} bytes",
                 )
 
-        file_source.through(source, begin, take)
+        through(source, begin, take)
     return Digest(hasher.hexdigest()), size
 
 

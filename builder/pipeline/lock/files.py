@@ -114,8 +114,9 @@ def manifests(resolving: Resolving) -> tuple[Manifest, ...]:
 
 
 def _manifest(resolving: Resolving, wanted: WantedFile) -> Manifest:
+    name = wanted.sources[0] if wanted.is_local else wanted.path
+
     def check(content: bytes) -> None:
-        name = wanted.sources[0] if wanted.is_local else wanted.path
         resources = manifest_format.read(decode(content, name), name).resources
         if not resources or not all(one.kind and one.api_version for one in resources):
             # a page of HTML is YAML too, and starts no image
@@ -137,7 +138,6 @@ def _manifest(resolving: Resolving, wanted: WantedFile) -> Manifest:
     file = _file(
         resolving, "manifest", wanted.path, document, wanted.sources, wanted.needed_by, trust
     )
-    name = wanted.sources[0] if wanted.is_local else wanted.path
     found = manifest_format.read(decode(document.content, name), name)
     if wanted.own_sources:
         for secret in found.secrets:

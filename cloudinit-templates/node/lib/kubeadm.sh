@@ -15,13 +15,6 @@ KUBELET=$R/var/lib/kubelet
 
 as_admin() { kubectl --kubeconfig "$ADMIN" --request-timeout=20s "$@"; }
 
-# Join lists with commas, without empty ones.
-listed() {
-    local one list=''
-    for one; do [ -z "$one" ] || list="$list,${one// /,}"; done
-    printf '%s' "${list#,}"
-}
-
 # Run kubeadm PHASES... with the seed, past the preflight checks named in IGNORE.
 run_kubeadm() {
     local ignore=$1

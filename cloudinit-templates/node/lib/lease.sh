@@ -117,9 +117,8 @@ claim_machine_id() {
     ! lease_try "$name" || return 0
     [ -n "$LEASE_HOLDER" ] && [ "$LEASE_HOLDER" != "$AIRSEED_NODE" ] || return 0
     local holder=$LEASE_HOLDER seen=$LEASE_SEEN
-    api GET "/api/v1/nodes/$holder"
     # one that started when we did is not there yet
-    if [ "$API_CODE" = 404 ] && ! wait_until "the node $holder, which has this machine's ID, to appear or stay away" \
+    if ! node_exists "$holder" && [ "$API_CODE" = 404 ] && ! wait_until "the node $holder, which has this machine's ID, to appear or stay away" \
         "${AIRSEED_CLONE_PATIENCE:-180}" node_exists "$holder"; then
         lease_replace "$name" "$seen" || true
         return 0
