@@ -409,6 +409,17 @@ def etcd(authority: Authority) -> Iterator[Api]:
     yield from serving(Api(authority), "etcd/server", ("127.0.0.1", 0))
 
 
+def alone(second: Machine, etcd: Api) -> None:
+    """Let etcd have the first control plane alone, and the second machine ask it."""
+    second.environment["AIRSEED_ETCD_PORT"] = str(etcd.port)
+    etcd.members = [{"ID": "1", "name": "k8s01", "peerURLs": ["https://10.0.0.1:2380"]}]
+
+
+def cut_in_join(second: Machine) -> None:
+    """Let the power go right after "member add"."""
+    second.run("bootstrap", "kubeadm", environment={"CRASH_IN_JOIN": "1"})
+
+
 @pytest.mark.parametrize("torn", [False, True])
 def test_between_member_add_and_the_manifest(second: Machine, etcd: Api, *, torn: bool) -> None:
     """The power goes right after "member add": forward, from the list of members, never back."""
@@ -444,9 +455,7 @@ def test_between_member_add_and_the_manifest(second: Machine, etcd: Api, *, torn
 
 
 def test_nobody_can_be_asked_whether_we_are_a_member(second: Machine) -> None:
-    second.environment["CRASH_IN_JOIN"] = "1"
-    second.run("bootstrap", "kubeadm")
-    del second.environment["CRASH_IN_JOIN"]
+    cut_in_join(second)
     assert second.run("bootstrap", "kubeadm").returncode == 1
     assert second.result["message"].startswith("no other control plane's etcd answers (127.0.0.1")
     assert second.called("kubeadm", "reset") == []
@@ -455,9 +464,7 @@ def test_nobody_can_be_asked_whether_we_are_a_member(second: Machine) -> None:
 
 def test_a_member_with_data_goes_forward_when_nobody_answers(second: Machine) -> None:
     """etcd without a quorum is ended again and again; one with data needs no list of members."""
-    second.environment["CRASH_IN_JOIN"] = "1"
-    second.run("bootstrap", "kubeadm")
-    del second.environment["CRASH_IN_JOIN"]
+    cut_in_join(second)
     (second.state / "stamps/member").write_bytes(b"")
     (second.root / "var/lib/etcd/member").mkdir(parents=True)
     manifest = second.root / "etc/kubernetes/manifests/etcd.yaml"
@@ -470,9 +477,7 @@ def test_a_member_with_data_goes_forward_when_nobody_answers(second: Machine) ->
 @pytest.mark.parametrize("how", ["gone", "torn"])
 def test_kubelet_is_made_whole_before_it_goes_forward(second: Machine, how: str) -> None:
     """kubeadm reset unmounts its folder, and the next start mounts the empty one again."""
-    second.environment["CRASH_IN_JOIN"] = "1"
-    second.run("bootstrap", "kubeadm")
-    del second.environment["CRASH_IN_JOIN"]
+    cut_in_join(second)
     (second.root / "var/lib/etcd/member").mkdir(parents=True)
     folder = second.root / "var/lib/kubelet"
     names = ("config.yaml", "kubeadm-flags.env", "pki/kubelet-client-1.pem")
@@ -504,9 +509,7 @@ def test_a_torn_certificate_of_kubelets_own_does_not_stay(first: Machine) -> Non
 
 
 def test_somebody_else_at_the_endpoint_does_not_make_us_whole(second: Machine) -> None:
-    second.environment["CRASH_IN_JOIN"] = "1"
-    second.run("bootstrap", "kubeadm")
-    del second.environment["CRASH_IN_JOIN"]
+    cut_in_join(second)
     second.environment["AIRSEED_FORWARD_PATIENCE"] = "0"
     (second.root / "endpoint-lives").touch()
     ran = second.source("go_forward", "tls", "api", "lease", "etcd", "kubeadm", "registry", "join")
@@ -516,11 +519,8 @@ def test_somebody_else_at_the_endpoint_does_not_make_us_whole(second: Machine) -
 
 
 def test_back_only_with_quorum_and_without_membership(second: Machine, etcd: Api) -> None:
-    second.environment["CRASH_IN_JOIN"] = "1"
-    second.run("bootstrap", "kubeadm")
-    del second.environment["CRASH_IN_JOIN"]
-    second.environment["AIRSEED_ETCD_PORT"] = str(etcd.port)
-    etcd.members = [{"ID": "1", "name": "k8s01", "peerURLs": ["https://10.0.0.1:2380"]}]
+    cut_in_join(second)
+    alone(second, etcd)
     etcd.quorum = False
     assert second.run("bootstrap", "kubeadm").returncode == 1
     assert second.result["message"] == "etcd has no quorum"
@@ -532,11 +532,8 @@ def test_back_only_with_quorum_and_without_membership(second: Machine, etcd: Api
 
 def test_a_cut_while_it_goes_back_is_made_good(second: Machine, etcd: Api) -> None:
     """Without certificates nobody's etcd can be asked, so the reset must not leave a member."""
-    second.environment["CRASH_IN_JOIN"] = "1"
-    second.run("bootstrap", "kubeadm")
-    del second.environment["CRASH_IN_JOIN"]
-    second.environment["AIRSEED_ETCD_PORT"] = str(etcd.port)
-    etcd.members = [{"ID": "1", "name": "k8s01", "peerURLs": ["https://10.0.0.1:2380"]}]
+    cut_in_join(second)
+    alone(second, etcd)
     goes_on = second.folder / "bin/kubeadm"
     whole = goes_on.read_bytes()
     second.stand_in("kubeadm", f'[ "$1" != reset ] || kill -9 0\n. "{goes_on}.whole"')
