@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import random
+import threading
 import time
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlencode
 
+from builder.backoff import Backoff
 from builder.errors import FetchError
 from builder.http.redact import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
     from types import TracebackType
 
     from builder.http.reply import Reply
     from builder.http.stream import Stream
 
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 30.0
 _LONGEST_CONNECT = 10.0
-_NAP = 0.2
 
 
 class Client:
@@ -31,8 +29,8 @@ class Client:
     AIRSEED_TIMEOUT, or else 30. One document may take ``deadline`` in all, and is asked for again
     within its first ``patience`` seconds only: who is told to come back later than that, gives
     up at once. A host that used up all attempts gets one at a time until it answers.
-    ``cancelled`` is asked before every attempt and during pauses. Raises UsageError for a CA
-    bundle that cannot be read and for an AIRSEED_TIMEOUT that is no time.
+    Raises UsageError for a CA bundle that cannot be read and for an AIRSEED_TIMEOUT that is no
+    time.
     """
 
     def __init__(
@@ -40,12 +38,10 @@ class Client:
         *,
         ca_bundle: Path | None = None,
         read_timeout: float | None = None,
-        attempts: int = 5,
+        backoff: Backoff | None = None,
         deadline: float = 300.0,
         patience: float = 100.0,
         pool: int = 16,
-        sleep: Callable[[float], object] = time.sleep,
-        cancelled: Callable[[], bool] | None = None,
     ) -> None:
         from builder.http.environment import timeout  # noqa: PLC0415 -- loads requests: 0.2 s
         from builder.http.transport import Transport  # noqa: PLC0415 -- the same
@@ -57,12 +53,11 @@ class Client:
             read_timeout=silence,
             pool=pool,
         )
-        self._attempts = attempts
+        self.backoff = backoff or Backoff()
         self._deadline = deadline
         self._patience = patience
         self._tired: set[str] = set()
-        self._sleep = sleep
-        self._cancelled = cancelled
+        self._cancelled = threading.Event()
 
     def get(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int) -> Reply:
         """Fetch a document of at most ``limit`` bytes, again and again while that may help.
@@ -95,8 +90,17 @@ class Client:
         end before the file does, when a server sends a shorter range than it was asked for. An
         ``offset`` equal to ``size`` gives an empty stream. Raise FetchError or its StatusError.
         """
-        self._check(url)
+        self._go_on(url)
         return self._transport.open(url, headers or {}, offset=offset, size=size)
+
+    def wait(self, seconds: float, url: str) -> None:
+        """Pause before ``url`` is asked again; raise FetchError when it won't be."""
+        self.backoff.wait(seconds, self._cancelled)
+        self._go_on(url)
+
+    def cancel(self) -> None:
+        """End all pauses, in whatever thread, and begin no more attempts."""
+        self._cancelled.set()
 
     def close(self) -> None:
         """Close all idle connections."""
@@ -113,24 +117,10 @@ class Client:
     ) -> None:
         self.close()
 
-    @property
-    def _stopped(self) -> bool:
-        return self._cancelled is not None and self._cancelled()
-
-    def _check(self, url: str) -> None:
+    def _go_on(self, url: str) -> None:
         """Raise FetchError when nothing more is wanted."""
-        if self._stopped:
+        if self._cancelled.is_set():
             raise FetchError("cancelled", where=redact(url))
-
-    def _wait(self, seconds: float, url: str) -> None:
-        """Pause; wake up early when cancelled."""
-        if self._cancelled is None:
-            self._sleep(seconds)
-            return
-        while seconds > 0:
-            self._check(url)
-            self._sleep(min(seconds, _NAP))
-            seconds -= _NAP
 
     def _document(
         self,
@@ -145,15 +135,15 @@ class Client:
         start, host = time.monotonic(), redact(url).partition("://")[2].partition("/")[0]
         end = start + self._deadline
         last_start = start + min(self._patience, self._deadline)
-        most = 1 if host in self._tired else self._attempts
+        most = 1 if host in self._tired else self.backoff.attempts
         attempt = 1
+        self._go_on(url)
         while True:
-            self._check(url)
             try:
                 reply = self._transport.document(method, url, headers, body, limit=limit, end=end)
             except FetchError as error:
-                pause = _pause(attempt, error.retry_after)
-                if not error.temporary or self._stopped:
+                pause = self.backoff.pause(attempt, error.retry_after)
+                if not error.temporary:
                     raise
                 if attempt >= most or time.monotonic() + pause > last_start:
                     self._tired.add(host)
@@ -161,15 +151,8 @@ class Client:
             else:
                 self._tired.discard(host)
                 return reply
-            self._wait(pause, url)
+            self.wait(pause, url)
             attempt += 1
-
-
-def _pause(attempt: int, asked: float | None) -> float:
-    """Give the seconds before the next attempt: doubled each time, scattered, or what was asked."""
-    pause = min(_FIRST_PAUSE * 2.0 ** (attempt - 1), _LONGEST_PAUSE)
-    pause *= random.uniform(0.5, 1.0)  # noqa: S311 -- scatters clients, hides nothing
-    return max(pause, asked or 0.0)
 
 
 def _tired(error: FetchError, attempts: int) -> FetchError:

@@ -1,25 +1,18 @@
-"""What a server answered: a document, or a status that is no success.
-
-The statuses of the retry table of the whole project stand here, its errors in ``words``.
-"""
+"""What a server answered: a document, or a status that is no success."""
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from builder.backoff import TEMPORARY, retry_after
 from builder.errors import FetchError
 from builder.http.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524, 529})
-"""Statuses after which the same request may succeed later."""
-LONGEST_WAIT = 86_400.0
-"""Seconds that a server's Retry-After is believed, at most; nobody here waits for so long."""
 _CREDENTIALS_HINT = (
     "check that the credentials for this host (docker login, ~/.docker/config.json) are there and"
     " may read it"
@@ -68,22 +61,3 @@ class StatusError(FetchError):
         )
         self.url = url
         self.headers = headers
-
-
-def retry_after(text: str | None, now: dt.datetime | None = None) -> float | None:
-    """Read a Retry-After header, seconds or an HTTP date, as seconds: at least 0, at most a day."""
-    if text is None:
-        return None
-    text = text.strip()
-    if text.isascii() and text.isdecimal():
-        return min(float(text[:9]), LONGEST_WAIT)
-    import email.utils  # noqa: PLC0415 -- slow to load, and dates are rare
-
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=dt.UTC)
-        wait = (moment - (now or dt.datetime.now(dt.UTC))).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return min(max(wait, 0.0), LONGEST_WAIT)

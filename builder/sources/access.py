@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from builder.backoff import Backoff
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -30,14 +32,14 @@ class Access:
         ca_bundle: Path | None = None,
         plain_http: Iterable[str] = (),
         pool: int = 16,
-        attempts: int = 5,
+        backoff: Backoff | None = None,
         timeout: float | None = None,
     ) -> Access:
         """Make the clients as the environment says: proxies, certificates, docker's logins.
 
         ``timeout`` are seconds of silence, where they are not the environment's.
         """
-        client = Client(ca_bundle=ca_bundle, pool=pool, attempts=attempts, read_timeout=timeout)
+        client = Client(ca_bundle=ca_bundle, pool=pool, backoff=backoff, read_timeout=timeout)
         credentials = Credentials.load(os.environ)
         return cls(client, Registry(client, credentials, plain_http_hosts=plain_http))
 

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from builder.backoff import Backoff
 from builder.http import Client
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def client(pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    with Client(sleep=pauses.append, read_timeout=5.0) as made:
+    with Client(backoff=Backoff(sleep=pauses.append), read_timeout=5.0) as made:
         yield made
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from builder.backoff import Backoff
 from builder.errors import FetchError, UsageError
 from builder.http import Client
 from builder.http.environment import proxies_for
@@ -162,7 +163,7 @@ def test_a_refusing_proxy_is_explained(
     monkeypatch.setenv("https_proxy", f"http://user:pw@127.0.0.1:{site.port}")
     monkeypatch.setenv("no_proxy", "")
     site.on("example.test:443", answers.reply(status))
-    with Client(attempts=1) as client, pytest.raises(FetchError) as caught:
+    with Client(backoff=Backoff(attempts=1)) as client, pytest.raises(FetchError) as caught:
         client.get("https://example.test/a", limit=5)
     assert str(caught.value) == f"https://example.test/a: {text.format(port=site.port)}"
     assert caught.value.temporary == temporary
@@ -177,7 +178,7 @@ def test_an_absent_proxy_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
                 break
         port = taken.getsockname()[1]
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
-        with Client(attempts=1) as client, pytest.raises(FetchError) as caught:
+        with Client(backoff=Backoff(attempts=1)) as client, pytest.raises(FetchError) as caught:
             client.get("https://example.test/a", limit=5)
     assert str(caught.value) == (
         f"https://example.test/a: the proxy http://127.0.0.1:{port} gives no connection:"

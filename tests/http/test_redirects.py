@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from builder.backoff import Backoff
 from builder.errors import FetchError
 from builder.http import Client
 
@@ -109,7 +110,7 @@ def test_a_redirect_into_the_void_names_its_target(site: Fixture, answers: Fixtu
         taken.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{taken.getsockname()[1]}"
         url = site.on("/a", answers.reply(302, Location=f"http://{target}/b?t=1"))
-        with Client(attempts=1) as client, pytest.raises(FetchError) as caught:
+        with Client(backoff=Backoff(attempts=1)) as client, pytest.raises(FetchError) as caught:
             client.get(url, limit=5)
     assert str(caught.value) == (
         f"http://{target}/b?t=***: no connection to {target}: connection refused"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from builder.backoff import Backoff
 from builder.errors import FetchError, UsageError
 from builder.http import Client
 
@@ -102,7 +103,10 @@ def test_a_closed_port_is_temporary(pauses: list[float]) -> None:
     with socket.socket() as taken:  # nobody listens, and no other test can take the port meanwhile
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        with Client(attempts=2, sleep=pauses.append) as client, pytest.raises(FetchError) as caught:
+        with (
+            Client(backoff=Backoff(attempts=2, sleep=pauses.append)) as client,
+            pytest.raises(FetchError) as caught,
+        ):
             client.get(f"http://127.0.0.1:{port}/a", limit=5)
     assert str(caught.value) == (
         f"http://127.0.0.1:{port}/a: no connection to 127.0.0.1:{port}: connection refused"
@@ -112,7 +116,7 @@ def test_a_closed_port_is_temporary(pauses: list[float]) -> None:
 
 
 def test_an_unknown_name_is_explained(pauses: list[float]) -> None:
-    with Client(attempts=1) as client, pytest.raises(FetchError) as caught:
+    with Client(backoff=Backoff(attempts=1)) as client, pytest.raises(FetchError) as caught:
         client.get("http://no-such-host.invalid/a?b=c", limit=5)
     assert str(caught.value) == (
         "http://no-such-host.invalid/a?b=***: the name of no-such-host.invalid cannot be resolved"

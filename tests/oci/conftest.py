@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from builder.backoff import Backoff
 from builder.http import Client
 from builder.model.artifact import Image, ImageManifest
 from builder.model.digest import Digest
@@ -195,7 +196,7 @@ def pauses() -> list[float]:
 
 @pytest.fixture
 def registry(clock: Clock, pauses: list[float]) -> Iterator[Registry]:
-    with Client(sleep=pauses.append, read_timeout=5.0) as client:
+    with Client(backoff=Backoff(sleep=pauses.append), read_timeout=5.0) as client:
         yield Registry(client, Credentials(), clock=clock)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from builder.backoff import Backoff
 from builder.errors import AirseedError, FetchError
 from builder.http import Client, StatusError, Stream
 from builder.model.digest import Digest
@@ -37,7 +38,7 @@ def private(tmp_path: Path, hub: Fixture) -> Registry:
 def _login(folder: Path, host: str, entry: dict[str, str]) -> Registry:
     path = folder / "config.json"
     path.write_text(json.dumps({"auths": {host: entry}}))
-    return Registry(Client(attempts=1), Credentials([path]))
+    return Registry(Client(backoff=Backoff(attempts=1)), Credentials([path]))
 
 
 def test_a_manifest_comes_with_its_own_digest(registry: Registry, hub: Fixture) -> None:

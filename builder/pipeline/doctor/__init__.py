@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from builder.backoff import Backoff
 from builder.errors import Fault
 from builder.formats import catalog as catalog_format
 from builder.formats import spec as spec_format
@@ -95,7 +96,7 @@ def examine(
     ]
     if timeout is None and not os.environ.get("AIRSEED_TIMEOUT"):
         timeout = TIMEOUT
-    with Access.open(ca_bundle=ca_bundle, attempts=1, timeout=timeout) as access:
+    with Access.open(ca_bundle=ca_bundle, backoff=Backoff(attempts=1), timeout=timeout) as access:
         with reporter.progress("asking", len(questions), unit="questions") as progress:
             answers = asking.ask(questions, access, progress, slow=slow)
         limits = tuple(asking.limit_of(pulls, access) for pulls in counting)
