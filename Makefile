@@ -18,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest
 # every file with a shell's shebang, wherever it lives
 SHELL_SCRIPTS = $(shell grep -rlIE '^\#!.*\b(ba)?sh\b' --exclude-dir=.git --exclude-dir=.venv --exclude-dir=build --exclude-dir=demo . 2>/dev/null)
 
-.PHONY: help setup demo bundle test check lint fmt type golden catalog wheel interop bench e2e faults hostile clean
+.PHONY: help setup demo bundle test check lint fmt type docs golden catalog wheel interop bench e2e faults hostile clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,7 +43,7 @@ test: $(READY) ## run every test that needs no network and no root
 	@echo "every test that needs no network and no root, against servers on loopback (WORKERS=$(WORKERS)):"
 	@$(PYTEST) -q -n $(WORKERS) --dist loadfile
 
-check: lint type wheel test ## everything that has to pass before a change lands
+check: lint type docs wheel test ## everything that has to pass before a change lands
 
 lint: $(READY) ## ruff (rules and format), shellcheck, yamllint
 	@$(BIN)/ruff check .
@@ -58,7 +58,10 @@ fmt: $(READY) ## format the code and mend what ruff can mend
 type: $(READY) ## mypy, strict
 	@$(BIN)/mypy
 
-golden: $(READY) ## write the golden files anew; read the diff before you commit it
+docs: $(READY) ## build the pages of docs/ into build/site; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+golden: $(READY) ## write the golden files and docs/cluster.md anew; read the diff before you commit it
 	@$(PYTEST) -q --golden tests
 
 catalog: $(READY) ## check every file and cross-reference of mirrors/

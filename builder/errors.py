@@ -12,7 +12,7 @@
     ├── VerificationError        1   bytes are not what a digest or signature says; has all faults
     └── StorageError             1   the disk is full or cannot be written
 
-Exit codes everywhere: 0 well, 1 failed or faults found, 2 usage, 3 a document is wrong,
+Exit codes everywhere: 0 success, 1 failed or faults found, 2 usage, 3 a document is wrong,
 70 unexpected (a bug in airseed). Library code raises; only ``cli`` prints and exits.
 """
 

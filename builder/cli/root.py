@@ -38,7 +38,7 @@ VERBS = (
 
 EXIT_CODES = """\
 Exit codes:
-  0   well
+  0   success
   1   failed, or faults were found
   2   wrong use of the command line
   3   a document (cluster.yaml, a catalog, a lock) is wrong
