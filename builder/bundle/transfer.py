@@ -8,13 +8,13 @@ host that is dead for one is not waited for by each of the others. Memory is one
 
 from __future__ import annotations
 
-import random
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from builder.backoff import REFUSALS, Backoff
 from builder.bundle.download import BUFFER, Cancelled, Download, StaleError, Stop
 from builder.bundle.failing import summary, unavailable
 from builder.bundle.hosts import Hosts
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from builder.bundle.download import Job, Outcome, Place
     from builder.report import Progress
 
-_REFUSALS = {429, 503}
 _JOIN = 5.0
 _NAP = 1.0
 
@@ -37,11 +36,8 @@ class Policy:
     """Say how patient a transfer is. Times are in seconds."""
 
     workers: int = 6
-    tries: int = 5
-    """Attempts at one source in a row that bring nothing new, before the next is asked."""
-    pause: float = 0.5
-    """Before the second attempt; doubled each time and scattered."""
-    longest_pause: float = 30.0
+    backoff: Backoff = field(default_factory=Backoff)
+    """At one source, before the next is asked."""
     outage: float = 90.0
     """Seconds that such attempts may wait in vain, all in all: a silent server takes long each."""
     patience: float = 600.0
@@ -304,21 +300,19 @@ class Transfer:
     def _yield(self, download: Download, error: FetchError, started: float) -> None:
         """Let a source that failed for the moment rest, or give it up."""
         policy, now = self._policy, time.monotonic()
-        pause = min(policy.pause * 2.0**download.tries, policy.longest_pause)
-        pause *= random.uniform(0.5, 1.0)  # noqa: S311 -- scatters attempts, hides nothing
         host = download.source.host
-        refused = error.status in _REFUSALS
+        refused = error.status in REFUSALS
+        pause = policy.backoff.pause(download.tries + 1, error.retry_after if refused else None)
         if refused and error.retry_after is not None:
             download.calm()  # it speaks to us
         else:
             download.tries += 1
             download.failing_since = download.failing_since or started
             download.wasted += now - max(started, download.fed_at)
-        worn = download.tries >= policy.tries or download.wasted >= policy.outage
+        worn = download.tries >= policy.backoff.attempts or download.wasted >= policy.outage
         with self._changed:
             self._hosts.failed(host, started=started, now=now)
             if refused:
-                pause = max(pause, error.retry_after or 0.0)
                 self._hosts.refused(host, now=now, until=now + pause)
             if worn:
                 feeding = [one for one in self._running if one.place == host]

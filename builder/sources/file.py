@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,10 +20,6 @@ if TYPE_CHECKING:
     from builder.http import Client, Stream
 
 _BUFFER = 1 << 20
-_TRIES = 5
-"""Attempts in a row that bring nothing."""
-_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +102,7 @@ def through(
     ``begin`` is called whenever it starts from its first byte. Raise FetchError when too many
     attempts in a row bring nothing, or the server wants more patience than there is.
     """
-    place, tries = 0, 0
+    place, failures = 0, 0
     view = memoryview(bytearray(_BUFFER))
     begin()
     while True:
@@ -121,13 +116,14 @@ def through(
                     take(view[:count])
                     place += count
         except FetchError as error:
-            tries = 1 if place > before else tries + 1
-            if not error.temporary or tries >= _TRIES:
+            failures = 1 if place > before else failures + 1
+            if not error.temporary or isinstance(source, LocalSource):
                 raise
-            pause = max(_PAUSE * 2.0**tries, error.retry_after or 0.0)
-            if pause > _LONGEST_PAUSE:
+            backoff = source.client.backoff
+            pause = backoff.pause(failures, error.retry_after)
+            if failures >= backoff.attempts or pause > backoff.longest:
                 raise
-            time.sleep(pause)
+            source.client.wait(pause, source.url)
         else:
             return
 

@@ -228,7 +228,9 @@ def test_a_silent_host_is_given_up_for_all_artifacts_together(
 ) -> None:
     upstream.faults.add(faults.Hang(), host=FIRST)
     start = time.monotonic()
-    result = make(policy=replace(bundles.QUICK, workers=2, tries=4))
+    result = make(
+        policy=replace(bundles.QUICK, workers=2, backoff=replace(bundles.QUICK.backoff, attempts=4))
+    )
     assert (
         time.monotonic() - start < 10
     )  # each artifact alone would wait for 4 times 0.5 s, 30 s in all
@@ -261,7 +263,14 @@ def test_silence_ends_after_an_outage_however_many_tries_are_left(
     make: Make, upstream: Upstream, expected: bytes, origin: bundles.Origin
 ) -> None:
     upstream.faults.add(faults.Hang(), host=FIRST)
-    result = make(policy=replace(bundles.QUICK, workers=1, tries=99, outage=0.9))
+    result = make(
+        policy=replace(
+            bundles.QUICK,
+            workers=1,
+            backoff=replace(bundles.QUICK.backoff, attempts=99),
+            outage=0.9,
+        )
+    )
     assert result.target.read_bytes() == expected
     tried = [(served.host, served.path) for served in upstream.requests]
     assert tried.count((FIRST, largest(origin))) == 2

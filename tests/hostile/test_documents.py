@@ -29,6 +29,7 @@ from mutate import mutants
 from primary import P, write_filelists, write_primary
 
 from builder.assets import tree
+from builder.backoff import Backoff
 from builder.bundle.transfer import Policy
 from builder.bundle.writer import Supply, write
 from builder.errors import AirseedError, UnavailableError
@@ -249,7 +250,7 @@ def read_lock(content: bytes, folder: Path) -> None:
         place = PurePosixPath(extent.path)
         assert not place.is_absolute()
         assert ".." not in place.parts
-    policy = Policy(workers=1, tries=1, pause=0.0, patience=1.0)
+    policy = Policy(workers=1, backoff=Backoff(attempts=1), patience=1.0)
     try:
         with suppress(UnavailableError):  # of course
             write(layout, target, lambda _: Supply(sources=()), Silent(), policy=policy, sync=False)

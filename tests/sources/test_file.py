@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from builder.backoff import Backoff
 from builder.errors import AirseedError, Fault, FetchError, UnavailableError, VerificationError
+from builder.http import Client
 from builder.lab.faults import LoginPage, Reset, Status
 from builder.model.digest import Digest
 from builder.sources import file as file_source
@@ -67,6 +69,18 @@ def test_a_temporary_failure_is_waited_out(
     found = first("calico.yaml", [HOME], fetcher(access, tmp_path))
     assert found.content == YAML
     assert found.passed_over == ()
+
+
+def test_a_body_is_given_up_when_attempts_bring_nothing(upstream: Upstream) -> None:
+    upstream.add_file(HOME, YAML)
+    upstream.faults.add(Status(503, retry_after="3"), path="/calico.yaml")
+    pauses: list[float] = []
+    with (
+        Client(backoff=Backoff(attempts=3, sleep=pauses.append)) as client,
+        pytest.raises(FetchError, match="503"),
+    ):
+        file_source.through(WebSource(client, HOME, None), lambda: None, lambda _: None)
+    assert pauses == [3.0, 3.0]
 
 
 def test_other_bytes_than_pinned_are_never_taken(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from builder.backoff import Backoff
 from builder.bundle import journal, layout
 from builder.bundle.delta import recover, without
 from builder.bundle.examine import examine
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
     from builder.lab.upstream import Upstream
 
 HOSTS = ("a.example.org", "b.example.org")
-QUICK = Policy(workers=4, tries=3, pause=0.01, longest_pause=0.05, patience=3.0, tick=0.02)
+QUICK = Policy(
+    workers=4, backoff=Backoff(attempts=3, first=0.01, longest=0.05), patience=3.0, tick=0.02
+)
 _AMD64 = Platform("linux", "amd64")
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
