@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-BASE = {"backoff", "errors", "report", "assets", "disk"}
+BASE = {"backoff", "errors", "openpgp", "report", "assets", "disk"}
 LIBRARIES = BASE | {"model"}
 DOCUMENTS = LIBRARIES | {"formats"}
 NETWORK = LIBRARIES | {"http"}
@@ -18,6 +18,7 @@ BELOW_PIPELINE = DOCUMENTS | NETWORK | {"oci", "rpm", "bundle", "signatures", "s
 ROOMS: dict[str, set[str]] = {
     "backoff": set(),
     "errors": set(),
+    "openpgp": set(),
     "report": set(),
     "assets": {"errors"},
     "disk": {"errors"},

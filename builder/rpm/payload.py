@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import VerificationError
+from builder.openpgp import first_packet, read_number
 from builder.rpm.header import main_header, value
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _parse(packet: bytes, where: str) -> _Signature:
 
 
 def _read(packet: bytes) -> _Signature:
-    tag, body, _ = _packet(packet)
+    tag, body = first_packet(packet)
     if tag != _SIGNATURE or body[0] not in {3, 4}:
         raise ValueError("it is no signature of version 3 or 4")
     if body[0] == 3:  # noqa: PLR2004 -- RFC 4880 5.2.2
@@ -137,37 +138,8 @@ def _read(packet: bytes) -> _Signature:
         end = hashed + 2 + int.from_bytes(body[hashed : hashed + 2])
     if kind != 0 or algorithm not in _RSA or hash_ not in _HASHES:
         raise ValueError(f"it has type {kind}, algorithm {algorithm}, digest {hash_}")
-    number, _ = _number(body, end + 2)  # two bytes repeat the digest's first
+    number, _ = read_number(body, end + 2)  # two bytes repeat the digest's first
     return _Signature(_HASHES[hash_], trailer, number)
-
-
-def _packet(content: bytes) -> tuple[int, bytes, bytes]:
-    """Give tag and body of the first packet, and the rest (RFC 4880 4.2)."""
-    first, start = content[0], 2
-    if first & 0x40:
-        tag, length = first & 0x3F, content[1]
-        if 192 <= length < 224:  # noqa: PLR2004 -- two bytes of length
-            length, start = ((length - 192) << 8) + content[2] + 192, 3
-        elif length == 255:  # noqa: PLR2004 -- five
-            length, start = int.from_bytes(content[2:6]), 6
-        elif length >= 224:  # noqa: PLR2004 -- a part of the body only
-            raise ValueError("it comes in parts")
-    else:
-        tag, width = first >> 2 & 0x0F, 1 << (first & 3)
-        start = 1 + width
-        length = int.from_bytes(content[1:start])
-    body = content[start : start + length]
-    if not first & 0x80 or not body or len(body) != length:
-        raise ValueError("it is no whole packet")
-    return tag, body, content[start + length :]
-
-
-def _number(content: bytes, start: int) -> tuple[int, int]:
-    """Read a multiprecision integer; give it and where it ends (RFC 4880 3.2)."""
-    end = start + 2 + (int.from_bytes(content[start : start + 2]) + 7) // 8
-    if len(content) < end or end == start + 2:
-        raise ValueError("a number is cut off")
-    return int.from_bytes(content[start + 2 : end]), end
 
 
 def _padded(digest: bytes, algorithm: str) -> bytes:
@@ -178,11 +150,11 @@ def _padded(digest: bytes, algorithm: str) -> bytes:
 def _is_signed(number: int, block: bytes, key: Key) -> bool:
     """Tell whether a key's primary part made a signature."""
     try:
-        tag, body, _ = _packet(key.content)
+        tag, body = first_packet(key.content)
         if tag != _PUBLIC_KEY or body[0] != 4 or body[5] not in _RSA:  # noqa: PLR2004 -- version
             return False
-        modulus, end = _number(body, 6)
-        exponent, _ = _number(body, end)
+        modulus, end = read_number(body, 6)
+        exponent, _ = read_number(body, end)
     except (IndexError, ValueError):
         return False
     length = (modulus.bit_length() + 7) // 8

@@ -14,8 +14,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, utils
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cryptography.hazmat.primitives.asymmetric import rsa
 
 RSA = 1
@@ -121,41 +119,3 @@ def crc24(content: bytes) -> int:
             if register & 0x1000000:
                 register ^= 0x1864CFB
     return register
-
-
-def packets(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Give tag and body of every packet; raise ValueError for one that is cut off."""
-    while content:
-        tag, start, length = _head(content)
-        body, content = content[start : start + length], content[start + length :]
-        if len(body) != length:
-            raise ValueError("the key is damaged: a packet is cut off")
-        yield tag, body
-
-
-def _head(content: bytes) -> tuple[int, int, int]:
-    """Read a packet's head: its tag, and where its body begins and how long it is."""
-    first, padded = content[0], content + bytes(6)
-    if not first & 0x80:
-        raise ValueError("the key is damaged: this is no packet")
-    if not first & 0x40:  # RFC 4880 4.2.1
-        width = 1 << (first & 3)
-        if width == 8:  # noqa: PLR2004 -- of no length that is told
-            raise ValueError("the key is damaged: a packet has no length")
-        return first >> 2 & 0x0F, 1 + width, int.from_bytes(padded[1 : 1 + width])
-    length = padded[1]
-    if length < 192:  # noqa: PLR2004 -- RFC 4880 4.2.2.1 to 4.2.2.3
-        return first & 0x3F, 2, length
-    if length < 224:  # noqa: PLR2004 -- two bytes of length
-        return first & 0x3F, 3, ((length - 192) << 8) + padded[2] + 192
-    if length == 255:  # noqa: PLR2004 -- five
-        return first & 0x3F, 6, int.from_bytes(padded[2:6])
-    raise ValueError("the key is damaged: a packet comes in parts")
-
-
-def read_number(content: bytes, start: int) -> tuple[int, int]:
-    """Read a multiprecision integer; give it and where it ends."""
-    end = start + 2 + (int.from_bytes(content[start : start + 2]) + 7) // 8
-    if len(content) < end or end == start + 2:
-        raise ValueError("the key is damaged: a number is cut off")
-    return int.from_bytes(content[start + 2 : end]), end

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from builder.openpgp import PacketError, packets, read_number
 from builder.secrets import openpgp
 from builder.secrets.pem import LEAST_BITS
 
@@ -89,16 +90,23 @@ def read(content: bytes) -> SigningKey:
 
     Raise ValueError with one sentence, which repeats nothing of the file.
     """
-    found = _BLOCK.search(content)
+    try:
+        return _read(content)
+    except PacketError as error:
+        raise ValueError(f"the key is damaged: {error}") from error
+
+
+def _read(text: bytes) -> SigningKey:
+    found = _BLOCK.search(text)
     if found is None:
         raise ValueError("holds no OpenPGP secret key in armour")
     try:
-        packets = base64.b64decode(found[1], validate=False)
+        content = base64.b64decode(found[1], validate=False)
     except binascii.Error as error:
         raise ValueError("the key is damaged") from error
-    if base64.b64decode(found[2]) != openpgp.crc24(packets).to_bytes(3):
+    if base64.b64decode(found[2]) != openpgp.crc24(content).to_bytes(3):
         raise ValueError("the key is damaged: its checksum does not hold")
-    parts = list(openpgp.packets(packets))
+    parts = list(packets(content))
     if not parts or parts[0][0] != openpgp.SECRET_KEY:
         raise ValueError("holds no OpenPGP secret key")
     created, algorithm, private = _secret(parts[0][1])
@@ -110,7 +118,7 @@ def read(content: bytes) -> SigningKey:
             raise ValueError("the key is damaged: a packet of it is too large")
         if tag in {openpgp.USER, openpgp.SIGNATURE}:
             proof += openpgp.packet(tag, body)
-    if not any(tag == openpgp.USER for tag, _ in openpgp.packets(proof)):
+    if not any(tag == openpgp.USER for tag, _ in packets(proof)):
         raise ValueError("the key has no name")
     return SigningKey(created=created, private=private, proof=proof, algorithm=algorithm)
 
@@ -121,13 +129,13 @@ def _secret(body: bytes) -> tuple[int, int, rsa.RSAPrivateKey]:
         raise ValueError("the key has another version than 4, which is all that EL7 takes")
     if body[5] not in openpgp.RSA_ALGORITHMS:
         raise ValueError("the key is no RSA key, which is what EL7 takes")
-    n, at = openpgp.read_number(body, 6)
-    e, at = openpgp.read_number(body, at)
+    n, at = read_number(body, 6)
+    e, at = read_number(body, at)
     if body[at : at + 1] != b"\x00":
         raise ValueError("the key has a password")
-    d, end = openpgp.read_number(body, at + 1)
-    p, end = openpgp.read_number(body, end)
-    q, end = openpgp.read_number(body, end)
+    d, end = read_number(body, at + 1)
+    p, end = read_number(body, end)
+    q, end = read_number(body, end)
     if n.bit_length() < LEAST_BITS:
         raise ValueError(f"the key has {n.bit_length()} bits, fewer than {LEAST_BITS}")
     try:

@@ -9,6 +9,7 @@ import pytest
 from builder.errors import StorageError, VerificationError
 from builder.lab.openpgp import generate
 from builder.model.spec import Pki
+from builder.openpgp import packets
 from builder.rpm.keys import load_keys, verify_detached
 from builder.secrets import openpgp, signing, store
 
@@ -58,7 +59,7 @@ def test_nothing_secret_shows(key: SigningKey) -> None:
 
 def test_public_half_has_no_secret_packet(key: SigningKey) -> None:
     content = load_keys(key.public)[0].content
-    assert [tag for tag, _ in openpgp.packets(content)] == [
+    assert [tag for tag, _ in packets(content)] == [
         openpgp.PUBLIC_KEY, openpgp.USER, openpgp.SIGNATURE,
     ]  # fmt: skip
 

@@ -1,0 +1,57 @@
+"""OpenPGP's packets and numbers, as they are read from keys and signatures (RFC 4880)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class PacketError(ValueError):
+    """Say what is wrong with a packet, in a phrase."""
+
+
+def packets(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield tag and body of every packet; raise PacketError."""
+    while content:
+        tag, start, length = _head(content)
+        body, content = content[start : start + length], content[start + length :]
+        if len(body) != length:
+            raise PacketError("a packet is cut off")
+        yield tag, body
+
+
+def first_packet(content: bytes) -> tuple[int, bytes]:
+    """Return tag and body of the first packet; raise PacketError."""
+    for packet in packets(content):
+        return packet
+    raise PacketError("there is no packet")
+
+
+def read_number(content: bytes, start: int) -> tuple[int, int]:
+    """Return a multiprecision integer and where it ends (RFC 4880 3.2); raise PacketError."""
+    end = start + 2 + (int.from_bytes(content[start : start + 2]) + 7) // 8
+    if len(content) < end or end == start + 2:
+        raise PacketError("a number is cut off")
+    return int.from_bytes(content[start + 2 : end]), end
+
+
+def _head(content: bytes) -> tuple[int, int, int]:
+    """Read a packet's head: its tag, where its body begins and how long it is (RFC 4880 4.2)."""
+    first, padded = content[0], content[:6] + bytes(6)
+    if not first & 0x80:
+        raise PacketError("this is no packet")
+    if not first & 0x40:  # RFC 4880 4.2.1
+        width = 1 << (first & 3)
+        if width == 8:  # noqa: PLR2004 -- the packet ends where the file does
+            raise PacketError("a packet has no length")
+        return first >> 2 & 0x0F, 1 + width, int.from_bytes(padded[1 : 1 + width])
+    length = padded[1]
+    if length < 192:  # noqa: PLR2004 -- RFC 4880 4.2.2.1 to 4.2.2.3
+        return first & 0x3F, 2, length
+    if length < 224:  # noqa: PLR2004 -- two bytes of length
+        return first & 0x3F, 3, ((length - 192) << 8) + padded[2] + 192
+    if length == 255:  # noqa: PLR2004 -- five
+        return first & 0x3F, 6, int.from_bytes(padded[2:6])
+    raise PacketError("a packet comes in parts")
