@@ -1,4 +1,4 @@
-"""Put a file in place whole: what has its final name is never half written.
+"""Put a file in place whole, and read a small one: what has its final name is never half written.
 
 Everyone who leaves a document for a user goes through here. The bundle and the content-addressed
 store have ways of their own, since they write large files piece by piece.
@@ -7,6 +7,7 @@ store have ways of their own, since they write large files piece by piece.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -17,6 +18,7 @@ from builder.errors import StorageError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+    from typing import BinaryIO
 
 PUBLIC = 0o644
 PRIVATE = 0o600
@@ -24,6 +26,27 @@ OTHERS = 0o077
 """What anybody but the owner may do."""
 _LONGEST = 200
 _UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]{8}")
+
+
+class TooLargeError(OSError):
+    """Say that a file has more bytes than its kind may have."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(errno.EFBIG, f"the file is larger than {limit:,} bytes")
+
+
+def read(path: Path, limit: int) -> bytes:
+    """Read a file of at most ``limit`` bytes; raise OSError, which may be TooLargeError."""
+    with path.open("rb") as file:
+        return read_open(file, limit)
+
+
+def read_open(file: BinaryIO, limit: int) -> bytes:
+    """Read what is left of an open file, like :func:`read`."""
+    content = file.read(limit + 1)
+    if len(content) > limit:
+        raise TooLargeError(limit)
+    return content
 
 
 def put(path: Path, content: bytes, *, mode: int = PUBLIC, sync: bool = True) -> None:

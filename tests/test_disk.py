@@ -20,6 +20,17 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+def test_a_file_is_read_whole_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    assert disk.read(path, 5) == b"12345"
+    with pytest.raises(disk.TooLargeError) as caught:
+        disk.read(path, 4)
+    assert caught.value.strerror == "the file is larger than 4 bytes"
+    with pytest.raises(disk.TooLargeError):
+        disk.read(tmp_path / "/dev/zero", 1 << 20)
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o077])
 def test_permissions_are_what_was_asked_for(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)

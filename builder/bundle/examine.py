@@ -13,6 +13,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from builder import disk
 from builder.bundle import tar
 from builder.bundle.delta import MAGIC, may_be_left_over
 from builder.bundle.hashing import Item, hash_all
@@ -421,8 +422,10 @@ class _Folder:
             fault = Fault(where=path, what="is missing")
             raise VerificationError(fault.what, where=path, faults=[*self._faults, fault])
         with self._bundle.raw(path) as file:
-            content = file.read(limit + 1)
-        if len(content) > limit:
-            fault = Fault(where=path, what="is too large", expected=f"at most {limit:,} bytes")
-            raise VerificationError(fault.what, where=path, faults=[*self._faults, fault])
-        return content
+            try:
+                return disk.read_open(file, limit)
+            except disk.TooLargeError as error:
+                fault = Fault(where=path, what="is too large", expected=f"at most {limit:,} bytes")
+                raise VerificationError(
+                    fault.what, where=path, faults=[*self._faults, fault]
+                ) from error

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from builder import disk
 from builder.bundle import tar
 from builder.bundle.layout import LOCK_PATH, README_PATH, complaint
 from builder.bundle.part import storage_error
@@ -100,18 +101,14 @@ class _Reading:
     def read(self, path: str, limit: int) -> bytes:
         """Read a member of at most ``limit`` bytes; raise VerificationError."""
         with self.open(path) as file:
-            content = self._guarded(file, limit + 1)
-        if len(content) > limit:
-            raise VerificationError(
-                "the member is too large", where=path, expected=f"at most {limit:,} bytes"
-            )
-        return content
-
-    def _guarded(self, file: io.BufferedReader, size: int) -> bytes:
-        try:
-            return file.read(size)
-        except OSError as error:
-            raise storage_error(error, self.path) from error
+            try:
+                return disk.read_open(file, limit)
+            except disk.TooLargeError as error:
+                raise VerificationError(
+                    "the member is too large", where=path, expected=f"at most {limit:,} bytes"
+                ) from error
+            except OSError as error:
+                raise storage_error(error, self.path) from error
 
     def __enter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from builder import disk
 from builder.errors import DocumentError, Fault
 
 if TYPE_CHECKING:
@@ -37,14 +38,10 @@ class Document:
 def read_content(path: Path, *, largest: int = LARGEST) -> bytes:
     """Read a file whole; raise DocumentError when it cannot be had or is too large."""
     try:
-        with path.open("rb") as file:
-            content = file.read(largest + 1)
+        return disk.read(path, largest)
     except OSError as error:
         hint = "check the path" if isinstance(error, FileNotFoundError) else None
         raise refusal(str(path), error.strerror or str(error), hint=hint) from error
-    if len(content) > largest:
-        raise refusal(str(path), f"the file is larger than {largest:,} bytes")
-    return content
 
 
 def read_text(path: Path, *, largest: int = LARGEST) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from builder import disk
 from builder.errors import AirseedError
 from builder.oci import strict
 
@@ -114,16 +115,13 @@ class _File:
     def read(cls, path: Path) -> _File | None:
         """Read a file; give None where there is none."""
         try:
-            with path.open("rb") as file:
-                content = file.read(_LARGEST + 1)
+            content = disk.read(path, _LARGEST)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise AirseedError(
                 f"the registry credentials cannot be read: {error.strerror}", where=str(path)
             ) from error
-        if len(content) > _LARGEST:
-            raise AirseedError("the file is too large for registry credentials", where=str(path))
         try:
             return cls(path, strict.load(content or b"{}"))
         except ValueError as error:

@@ -186,12 +186,8 @@ def _brought(fingerprints: Sequence[str], lock: Lock, read: Callable[[str], byte
 def _small(path: Path, limit: int) -> bytes:
     """Read a small file; raise StorageError."""
     try:
-        with path.open("rb") as file:
-            content = file.read(limit + 1)
+        return disk.read(path, limit)
     except FileNotFoundError as error:
         raise StorageError("there is no such file", where=str(path)) from error
     except OSError as error:
         raise StorageError((error.strerror or str(error)).lower(), where=str(path)) from error
-    if len(content) > limit:
-        raise StorageError("the file is too large", where=str(path), expected=f"{limit:,} bytes")
-    return content

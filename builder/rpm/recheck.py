@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from builder import disk
 from builder.errors import AirseedError, Fault, StorageError
 from builder.rpm.compression import unpack
 from builder.rpm.problems import plain
@@ -54,8 +55,7 @@ def check_repodata(folder: Path, rpms: Iterable[Rpm], *, where: str = "") -> lis
 def _repomd(folder: Path, place: str) -> Repomd:
     path = folder / "repomd.xml"
     try:
-        with path.open("rb") as file:
-            content = file.read(REPOMD_LIMIT + 1)
+        content = disk.read(path, REPOMD_LIMIT)
     except OSError as error:
         raise StorageError(error.strerror or str(error), where=f"{place}/repomd.xml") from error
     return parse_repomd(content, where=f"{place}/repomd.xml")

@@ -15,6 +15,7 @@ import secrets
 import stat
 from typing import TYPE_CHECKING, Self
 
+from builder import disk
 from builder.disk import PRIVATE
 from builder.errors import Fault, StorageError
 
@@ -168,14 +169,11 @@ def _content(handle: int, where: Path, *, forbidden: int) -> bytes | Fault:
         if wrong is not None:
             return wrong
         with os.fdopen(handle, "rb", closefd=False) as file:
-            content = file.read(LARGEST + 1)
+            return disk.read_open(file, LARGEST)
     except OSError as error:
         return Fault(where=str(where), what=_reason(error))
     finally:
         os.close(handle)
-    if len(content) > LARGEST:
-        return Fault(where=str(where), what=f"the file is larger than {LARGEST:,} bytes")
-    return content
 
 
 def _wrong(status: os.stat_result, where: Path, *, forbidden: int) -> Fault | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from builder import disk
 from builder.errors import AirseedError, Fault, FetchError, UnavailableError
 from builder.http import redact
 from builder.model.digest import Digest
@@ -36,17 +37,11 @@ class Document:
 def read_local(path: Path, limit: int) -> bytes:
     """Read a local file of at most ``limit`` bytes; raise FetchError when that fails."""
     try:
-        with path.open("rb") as file:
-            content = file.read(limit + 1)
+        return disk.read(path, limit)
     except OSError as error:
         raise FetchError(
             error.strerror or str(error), where=str(path), hint="check the path in cluster.yaml"
         ) from error
-    if len(content) > limit:
-        raise FetchError(
-            "the file is too large", where=str(path), expected=f"at most {limit:,} bytes"
-        )
-    return content
 
 
 def read(source: str, client: Client, folder: Path, limit: int) -> bytes:
