@@ -9,8 +9,8 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from builder.lab.filling import filling, program
 from builder.lab.profiles import read_data
+from builder.lab.random_bytes import program, random_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -58,7 +58,7 @@ def _serve(
 def _content(name: str, label: str, data: Mapping[str, Any], scale: float) -> bytes:
     if name in data["programs"]:
         size = int(data["programs"][name]["large"] * _KIB * scale)
-        return program("amd64") + filling(label, size)
+        return program("amd64") + random_bytes(label, size)
     return _archive(data["archives"][name], label, scale)
 
 
@@ -75,7 +75,7 @@ def _archive(shape: Mapping[str, Any], label: str, scale: float) -> bytes:
             if name.endswith("/"):
                 _add(archive, name, None, 0o755)
             else:
-                _add(archive, name, program("amd64") + filling(f"{label} {name}", each), 0o755)
+                _add(archive, name, program("amd64") + random_bytes(f"{label} {name}", each), 0o755)
         for name in shape.get("plain", ()):
             _add(archive, name, f"{label}: words of the lab\n".encode(), 0o644)
     return packed.getvalue()

@@ -16,7 +16,7 @@ from builder.lab.sending import Cut, Parting, reset, send_body
 if TYPE_CHECKING:
     import ssl
 
-    from builder.lab.journal import Entry
+    from builder.lab.access_log import LogEntry
     from builder.lab.server import World
 
 _LONGEST_HEAD = 64 << 10
@@ -66,7 +66,7 @@ class Connection:
         if method == "CONNECT":
             return self._connect(target)
         request = self._request(method, target, headers)
-        with self._world.journal.follow(request) as entry:
+        with self._world.access_log.follow(request) as entry:
             entry.fault = self._world.faults.pick(request)
             self._answer(request, entry)
         return headers.get("connection", "").lower() != "close"
@@ -126,7 +126,7 @@ class Connection:
         fault = self._world.faults.pick(asked, handshake=True)
         self._host = host
         if isinstance(fault, faults.BadTLS):
-            with self._world.journal.follow(asked) as entry:
+            with self._world.access_log.follow(asked) as entry:
                 entry.fault = fault
                 if fault.how == "closed":
                     return False
@@ -146,9 +146,9 @@ class Connection:
         self._scheme = "https"
         self._rest = b""
 
-    def _answer(self, request: Request, entry: Entry) -> None:
+    def _answer(self, request: Request, entry: LogEntry) -> None:
         """Answer a request, or do what the fault wants."""
-        fault = entry.fault or faults.Fault()
+        fault = entry.fault or faults.NetworkFault()
         if isinstance(fault, faults.Hang) and fault.after is None:
             self._pause(fault.seconds)
         asked = fault.asked(request)
@@ -160,7 +160,7 @@ class Connection:
         if whole and reply.size:
             self._send_body(reply, fault, entry)
 
-    def _ask_site(self, request: Request, fault: faults.Fault) -> Reply:
+    def _ask_site(self, request: Request, fault: faults.NetworkFault) -> Reply:
         site = self._world.sites.get(request.host)
         if site is None:
             return text(HTTPStatus.BAD_GATEWAY, f"no route to {request.host}\n")
@@ -189,7 +189,7 @@ class Connection:
             return _REALM.sub(lambda found: f'realm="{self._world.local(found[1])}"', value)
         return value
 
-    def _send_body(self, reply: Reply, fault: faults.Fault, entry: Entry) -> None:
+    def _send_body(self, reply: Reply, fault: faults.NetworkFault, entry: LogEntry) -> None:
         cut = Cut.of(fault, reply.size)
         try:
             for count in send_body(self._socket, reply, cut):
@@ -205,7 +205,7 @@ class Connection:
 
     def _pause(self, seconds: float | None) -> None:
         """Do nothing for some seconds, or until the upstream is closed."""
-        with self._world.journal.silence():
+        with self._world.access_log.silence():
             self._world.closing.wait(seconds)
         if self._world.closing.is_set():
             raise _Broken

@@ -28,7 +28,7 @@ Where = int | float
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class NetworkFault:
     """Be one kind of fault; this one does nothing."""
 
     def asked(self, request: Request) -> Request:
@@ -45,7 +45,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Status(Fault):
+class Status(NetworkFault):
     """Answer with a status of its own, such as 503, or 429 with Retry-After."""
 
     code: int = 503
@@ -61,7 +61,7 @@ class Status(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class LoginPage(Fault):
+class LoginPage(NetworkFault):
     """Answer 200 with a page of HTML, as captive portals do."""
 
     def instead(self, request: Request) -> Reply | None:
@@ -71,7 +71,7 @@ class LoginPage(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class RedirectLoop(Fault):
+class RedirectLoop(NetworkFault):
     """Send the client to where it is."""
 
     def instead(self, request: Request) -> Reply | None:
@@ -81,12 +81,12 @@ class RedirectLoop(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class ExpiredToken(Fault):
+class ExpiredToken(NetworkFault):
     """Forget every token that the registry has given out, before it looks at this request."""
 
 
 @dataclass(frozen=True, slots=True)
-class RangeIgnored(Fault):
+class RangeIgnored(NetworkFault):
     """Answer a ranged request with 200 and everything."""
 
     def asked(self, request: Request) -> Request:
@@ -96,7 +96,7 @@ class RangeIgnored(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class WrongRange(Fault):
+class WrongRange(NetworkFault):
     """Answer a ranged request with another part of the same length, and say so in Content-Range."""
 
     shift: int = 1
@@ -112,28 +112,28 @@ class WrongRange(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class WrongBytes(Fault):
+class WrongBytes(NetworkFault):
     """Flip one bit of the body; length and headers stay as they are."""
 
     at: Where = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Reset(Fault):
+class Reset(NetworkFault):
     """Reset the connection inside the body."""
 
     after: Where = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Truncate(Fault):
+class Truncate(NetworkFault):
     """Close the connection cleanly inside the body."""
 
     after: Where = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Hang(Fault):
+class Hang(NetworkFault):
     """Go silent, for some seconds or until the upstream is closed."""
 
     seconds: float | None = None
@@ -142,7 +142,7 @@ class Hang(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class Drip(Fault):
+class Drip(NetworkFault):
     """Send the body in small pieces with a pause after each."""
 
     piece: int = 1024
@@ -150,7 +150,7 @@ class Drip(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class BadTLS(Fault):
+class BadTLS(NetworkFault):
     """Fail the handshake: a certificate of somebody else's authority, or no answer at all.
 
     Only ``host`` matters for such a rule: there is no path yet.
@@ -163,7 +163,7 @@ class BadTLS(Fault):
 class Rule:
     """Tie a fault to the requests that meet it; ``hits`` counts them."""
 
-    fault: Fault
+    fault: NetworkFault
     host: str
     path: str
     method: str
@@ -202,7 +202,7 @@ class Rule:
         return True
 
 
-class Faults:
+class FaultPlan:
     """Hold the rules of one upstream; every method may be called from any thread."""
 
     def __init__(self, seed: int = 0) -> None:
@@ -212,7 +212,7 @@ class Faults:
 
     def add(  # noqa: PLR0913 -- ways to say which requests, all optional
         self,
-        fault: Fault,
+        fault: NetworkFault,
         *,
         host: str = "*",
         path: str = "*",
@@ -239,7 +239,7 @@ class Faults:
         with self._lock:
             self._rules.clear()
 
-    def pick(self, request: Request, *, handshake: bool = False) -> Fault | None:
+    def pick(self, request: Request, *, handshake: bool = False) -> NetworkFault | None:
         """Give the fault that this request meets, if any; ``handshake`` asks for TLS faults."""
         with self._lock:
             for number, rule in enumerate(self._rules):

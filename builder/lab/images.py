@@ -15,14 +15,14 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from builder.lab.filling import Filling, program
+from builder.lab.random_bytes import RandomFile, program
 from builder.model.artifact import INDEX_TYPES, MANIFEST_TYPES
 from builder.model.digest import Digest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builder.lab.cellar import Cellar
+    from builder.lab.build_cache import BuildCache
 
 Era = Literal["docker", "oci"]
 _OCI_INDEX, _DOCKER_INDEX = INDEX_TYPES
@@ -41,7 +41,7 @@ _STATEMENT = "application/vnd.in-toto+json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class ImageRecipe:
     """Describe an image as it is to be made."""
 
     name: str
@@ -59,7 +59,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
+class BuiltLayer:
     """Hold what a manifest and a config say about one layer."""
 
     digest: Digest
@@ -69,7 +69,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class BuiltImage:
     """Hold a finished image: what its repository has."""
 
     digest: Digest
@@ -77,15 +77,15 @@ class Made:
     blobs: frozenset[Digest]
 
 
-class Studio:
+class ImageBuilder:
     """Make images into a folder of blobs, once each."""
 
-    def __init__(self, cellar: Cellar, blobs: Path) -> None:
-        self._cellar = cellar
+    def __init__(self, build_cache: BuildCache, blobs: Path) -> None:
+        self._build_cache = build_cache
         self._blobs = blobs
         blobs.mkdir(parents=True, exist_ok=True)
 
-    def make(self, recipe: Recipe) -> Made:
+    def make(self, recipe: ImageRecipe) -> BuiltImage:
         """Make an image, or find it made."""
         manifests: dict[Digest, str] = {}
         blobs: set[Digest] = set()
@@ -109,7 +109,7 @@ class Studio:
             top = self._document(document, kind)
             manifests[Digest.parse(top["digest"])] = kind
         digest = Digest.parse(top["digest"])
-        return Made(digest=digest, manifests=manifests, blobs=frozenset(blobs))
+        return BuiltImage(digest=digest, manifests=manifests, blobs=frozenset(blobs))
 
     def put(self, content: bytes) -> Digest:
         """Keep bytes as a blob; give their digest."""
@@ -126,7 +126,7 @@ class Studio:
         content = json.dumps(value, indent=3).encode()
         return {"mediaType": kind, "size": len(content), "digest": str(self.put(content))}
 
-    def _manifest(self, recipe: Recipe, platform: str) -> tuple[dict[str, Any], set[Digest]]:
+    def _manifest(self, recipe: ImageRecipe, platform: str) -> tuple[dict[str, Any], set[Digest]]:
         """Make one platform's manifest; give its entry in an index and the blobs it uses."""
         first = platform == recipe.platforms[0]
         shrunk = 1 if first else 8
@@ -168,7 +168,7 @@ class Studio:
         }
         return entry, {Digest.parse(statement["digest"]), Digest.parse(config["digest"])}
 
-    def _layer(self, name: str, platform: str, size: int) -> Layer:
+    def _layer(self, name: str, platform: str, size: int) -> BuiltLayer:
         """Make a layer, or find it made."""
 
         def make(folder: Path) -> dict[str, Any]:
@@ -181,8 +181,10 @@ class Studio:
             inner = f"sha256:{squeezer.inner.hexdigest()}"
             return {"digest": str(digest), "size": squeezer.size, "diff": inner}
 
-        _, facts = self._cellar.get(["layer", name, platform, size], make)
-        return Layer(digest=Digest.parse(facts["digest"]), size=facts["size"], diff=facts["diff"])
+        _, facts = self._build_cache.get(["layer", name, platform, size], make)
+        return BuiltLayer(
+            digest=Digest.parse(facts["digest"]), size=facts["size"], diff=facts["diff"]
+        )
 
 
 class _Squeezer(io.RawIOBase):
@@ -233,7 +235,7 @@ def _write_tar(out: _Squeezer, name: str, platform: str, size: int) -> None:
         seed = f"{name} {platform}"
         label = hashlib.sha256(name.encode()).hexdigest()[:12]
         member = _member(f"usr/share/lab/{label}", 0o644, size=size)
-        tar.addfile(member, io.BufferedReader(Filling(seed, size), 1 << 18))
+        tar.addfile(member, io.BufferedReader(RandomFile(seed, size), 1 << 18))
 
 
 def _member(name: str, mode: int, kind: bytes = tarfile.REGTYPE, size: int = 0) -> tarfile.TarInfo:
@@ -254,7 +256,7 @@ def _platform(text: str) -> dict[str, str]:
     return value
 
 
-def _config(recipe: Recipe, platform: str, layers: list[Layer]) -> dict[str, Any]:
+def _config(recipe: ImageRecipe, platform: str, layers: list[BuiltLayer]) -> dict[str, Any]:
     history = [{"created": _CREATED, "created_by": "airseed lab"} for _ in layers]
     return {
         **_platform(platform),

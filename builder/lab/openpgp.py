@@ -8,13 +8,18 @@ do is here, the rest comes from :mod:`builder.secrets.openpgp`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from builder.secrets import openpgp
 from builder.secrets.openpgp import armour
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.lab.build_cache import BuildCache
 
 Hash = Literal["sha1", "sha256", "sha512"]
 _HASHES: dict[Hash, tuple[int, hashes.HashAlgorithm]] = {
@@ -26,7 +31,7 @@ _EXPONENT = 65537
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SigningKey:
+class VendorKey:
     """Hold an RSA key with its name and the habits of its owner."""
 
     user: str
@@ -100,9 +105,9 @@ def generate(
     version: Literal[3, 4] = 4,
     algorithm: Hash = "sha256",
     self_algorithm: Hash = "sha256",
-) -> SigningKey:
+) -> VendorKey:
     """Make a new key; ``created`` is in seconds since 1970."""
-    return SigningKey(
+    return VendorKey(
         user=user,
         created=created,
         private=rsa.generate_private_key(_EXPONENT, bits),
@@ -112,4 +117,40 @@ def generate(
     )
 
 
-__all__ = ["Hash", "SigningKey", "armour", "generate"]
+def cached_key(
+    build_cache: BuildCache,
+    user: str,
+    *,
+    created: int,
+    version: Literal[3, 4] = 4,
+    algorithm: Hash = "sha256",
+    self_algorithm: Hash = "sha256",
+) -> VendorKey:
+    """Return the key of a user, from the build cache if it is there: RSA keys take a while."""
+
+    def make(folder: Path) -> Any:
+        key = generate(user, created=created)
+        text = key.private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        (folder / "key.pem").write_bytes(text)
+
+    folder, _ = build_cache.get(["key", user, created], make)
+    private = serialization.load_pem_private_key(
+        (folder / "key.pem").read_bytes(), None, unsafe_skip_rsa_key_validation=True
+    )  # it is our own, and the check takes longer than all else
+    if not isinstance(private, rsa.RSAPrivateKey):
+        raise TypeError(f"{folder} holds no RSA key")
+    return VendorKey(
+        user=user,
+        created=created,
+        private=private,
+        version=version,
+        hash=algorithm,
+        self_hash=self_algorithm,
+    )
+
+
+__all__ = ["Hash", "VendorKey", "armour", "cached_key", "generate"]

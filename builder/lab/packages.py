@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import rpm_rs
 
-from builder.lab.filling import filling, program
+from builder.lab.random_bytes import program, random_bytes
 from builder.model.rpm import Nevra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from builder.lab.openpgp import SigningKey
+    from builder.lab.openpgp import VendorKey
 
 _BUILT = 1593561600
 _DEPENDENCY = re.compile(r"(\S+)(?: (<=|>=|=|<|>) (\S+))?")
@@ -48,12 +48,12 @@ class PackageRecipe:
     signed: bool = True
 
     def values(self) -> dict[str, Any]:
-        """Give the recipe as plain values, for the cellar."""
+        """Give the recipe as plain values, for the build cache."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
+class BuiltPackage:
     """Hold an RPM that was made."""
 
     name: Nevra
@@ -61,7 +61,7 @@ class Built:
     sha256: str
 
 
-def build_package(recipe: PackageRecipe, key: SigningKey | None, folder: Path) -> Built:
+def build_package(recipe: PackageRecipe, key: VendorKey | None, folder: Path) -> BuiltPackage:
     """Build an RPM into a folder under its usual name; sign it with the key, if there is one."""
     name = Nevra.parse(recipe.nevra)
     package = _builder(recipe, name).build()
@@ -71,7 +71,7 @@ def build_package(recipe: PackageRecipe, key: SigningKey | None, folder: Path) -
     path = folder / name.filename
     path.write_bytes(content)
     os.utime(path, (_BUILT, _BUILT))  # createrepo_c writes it down
-    return Built(name=name, path=path, sha256=hashlib.sha256(content).hexdigest())
+    return BuiltPackage(name=name, path=path, sha256=hashlib.sha256(content).hexdigest())
 
 
 def _builder(recipe: PackageRecipe, name: Nevra) -> Any:
@@ -96,7 +96,7 @@ def _builder(recipe: PackageRecipe, name: Nevra) -> Any:
         builder.with_file_contents(content, rpm_rs.FileOptions.new(path, permissions=mode))
     document = f"/usr/share/doc/{name.name}-{name.version}/lab.{name.arch}"
     builder.with_file_contents(
-        filling(str(name), recipe.size), rpm_rs.FileOptions.new(document, permissions=0o644)
+        random_bytes(str(name), recipe.size), rpm_rs.FileOptions.new(document, permissions=0o644)
     )
     _add(builder.requires, recipe.requires)
     _add(builder.provides, recipe.provides)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from builder.formats.text import read_text, yaml_document
-from builder.lab.registry import Profile
+from builder.lab.registry import RegistryProfile
 
 DATA = Path(__file__).parent / "data"
 
@@ -19,7 +19,7 @@ def read_data(name: str) -> Any:
     return yaml_document(read_text(path), name).value
 
 
-def read_profiles() -> list[Profile]:
+def read_profiles() -> list[RegistryProfile]:
     """Give the profiles of all registries that are not plain."""
     entries = read_data("registries.yaml")["registries"]
-    return [Profile(**{"content": entry["host"], **entry}) for entry in entries]
+    return [RegistryProfile(**{"content": entry["host"], **entry}) for entry in entries]

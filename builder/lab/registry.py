@@ -1,7 +1,7 @@
 """The pull side of registries: https://github.com/opencontainers/distribution-spec.
 
 Registries differ in where their tokens come from, where their blobs lie and whether they have
-moved; a :class:`Profile` says so. All of them share one :class:`Shelf` of images.
+moved; a :class:`RegistryProfile` says so. All of them share one :class:`ImageStore` of images.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 from builder.lab.message import Reply, Request, redirect
 from builder.lab.paging import CATALOG, page
-from builder.lab.tokens import Tokens, credentials
+from builder.lab.tokens import TokenService, credentials
 from builder.model.artifact import INDEX_TYPES
 from builder.model.digest import Digest
 
@@ -30,7 +30,7 @@ _API = {"Docker-Distribution-Api-Version": "registry/2.0"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class RegistryProfile:
     """Describe how one registry host behaves."""
 
     host: str
@@ -53,7 +53,7 @@ class Profile:
 
 
 @dataclass(slots=True)
-class Images:
+class RepositoryContent:
     """Hold what one repository has."""
 
     tags: dict[str, Digest] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Images:
 
 
 @dataclass(slots=True)
-class Allowance:
+class PullLimit:
     """Count the pulls that a registry gives away, and say so with every manifest."""
 
     pulls: int
@@ -92,29 +92,33 @@ class Allowance:
         }
 
 
-class Shelf:
+class ImageStore:
     """Hold all images by repository (``quay.io/tigera/operator``), with their blobs in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.repositories: dict[str, Images] = {}
+        self.repositories: dict[str, RepositoryContent] = {}
 
     def path(self, digest: Digest) -> Path:
         """Give the file of a blob or manifest."""
         return self.folder / digest.hex
 
 
-class Registry:
+class LabRegistry:
     """Answer for ``/v2/`` of one host."""
 
     def __init__(
-        self, profile: Profile, shelf: Shelf, tokens: Tokens, storage: Storage | None
+        self,
+        profile: RegistryProfile,
+        shelf: ImageStore,
+        tokens: TokenService,
+        storage: Storage | None,
     ) -> None:
         self.profile = profile
         self.tokens = tokens
-        self._shelf = shelf
+        self._images = shelf
         self.storage = storage
-        self.allowance: Allowance | None = None
+        self.allowance: PullLimit | None = None
         """None for a registry that counts no pulls."""
 
     def answer(self, request: Request) -> Reply:
@@ -130,7 +134,7 @@ class Registry:
             return self._look_up(request, *route.groups())
         if request.path == CATALOG:
             start = f"{self.profile.content}/"
-            known = (name for name in self._shelf.repositories if name.startswith(start))
+            known = (name for name in self._images.repositories if name.startswith(start))
             return page(request, "repositories", (name.removeprefix(start) for name in known))
         return _json({}) if request.path == "/v2/" else refusal(404, "NOT_FOUND", "no such page")
 
@@ -140,7 +144,7 @@ class Registry:
         """Answer for one manifest, one blob or the list of tags."""
         profile = self.profile
         path = repository.removeprefix(f"{profile.prefix}/")
-        images = self._shelf.repositories.get(f"{profile.content}/{path}")
+        images = self._images.repositories.get(f"{profile.content}/{path}")
         if images is None or (profile.prefix and path == repository):
             return refusal(404, "NAME_UNKNOWN", "repository name not known to registry")
         if kind == "manifests":
@@ -155,14 +159,14 @@ class Registry:
             return _json({"name": repository, "tags": sorted(images.tags)})
         return page(request, "tags", images.tags, name=repository)
 
-    def _referrers(self, images: Images, name: str) -> Reply:
+    def _referrers(self, images: RepositoryContent, name: str) -> Reply:
         """List what is attached to a manifest (distribution-spec 1.1)."""
         digest = _digest(name)
         if not images.referrers or digest is None:
             return refusal(404, "NOT_FOUND", "no such page")
         entries = []
         for made in images.referrers.get(digest, ()):
-            content = self._shelf.path(made).read_bytes()
+            content = self._images.path(made).read_bytes()
             entries.append(
                 {
                     "mediaType": images.manifests[made],
@@ -214,12 +218,12 @@ class Registry:
             reply = refusal(429, "TOOMANYREQUESTS", "You have reached your pull rate limit.")
         return replace(reply, headers={**reply.headers, **allowance.headers})
 
-    def _manifest(self, request: Request, images: Images, name: str) -> Reply:
+    def _manifest(self, request: Request, images: RepositoryContent, name: str) -> Reply:
         digest = _digest(name) if ":" in name else images.tags.get(name)
         kind = images.manifests.get(digest) if digest else None
         if digest is None or kind is None:
             return refusal(404, "MANIFEST_UNKNOWN", f"manifest unknown: {name}")
-        content = self._shelf.path(digest)
+        content = self._images.path(digest)
         accepted = {part.partition(";")[0].strip() for part in _accepted(request).split(",")}
         if kind in INDEX_TYPES and not accepted & {kind, "*/*"} and ":" not in name:
             if kind != _DOCKER_INDEX:
@@ -230,7 +234,7 @@ class Registry:
             if chosen is None:
                 return refusal(404, "MANIFEST_UNKNOWN", f"manifest unknown: {name}")
             digest, kind = chosen
-            content = self._shelf.path(digest)
+            content = self._images.path(digest)
         headers = {
             **_API,
             "Content-Type": kind,
@@ -239,13 +243,13 @@ class Registry:
         }
         return Reply(headers=headers, body=content)
 
-    def _blob(self, request: Request, images: Images, name: str) -> Reply:
+    def _blob(self, request: Request, images: RepositoryContent, name: str) -> Reply:
         digest = _digest(name)
         if digest is None or digest not in images.blobs:
             return refusal(404, "BLOB_UNKNOWN", "blob unknown to registry")
         if self.storage:
             return redirect(self.storage.url(digest, request.method))
-        return blob(self._shelf.path(digest), digest)
+        return blob(self._images.path(digest), digest)
 
 
 def blob(path: Path, digest: Digest) -> Reply:

@@ -14,15 +14,15 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from builder.lab.openpgp import armour
-from builder.lab.packages import Built, PackageRecipe, build_package
+from builder.lab.packages import BuiltPackage, PackageRecipe, build_package
 from builder.rpm.createrepo import createrepo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from builder.lab.cellar import Cellar
-    from builder.lab.openpgp import SigningKey
+    from builder.lab.build_cache import BuildCache
+    from builder.lab.openpgp import VendorKey
 
 _REVISION = 1593561600
 
@@ -47,11 +47,11 @@ class RepositoryRecipe:
 
 
 def build_repository(
-    cellar: Cellar,
+    build_cache: BuildCache,
     recipe: RepositoryRecipe,
     *,
-    key: SigningKey | None,
-    metadata_key: SigningKey | None = None,
+    key: VendorKey | None,
+    metadata_key: VendorKey | None = None,
 ) -> dict[str, Path]:
     """Build a repository, or find it built; give its files by their path below its URL.
 
@@ -83,18 +83,18 @@ def build_repository(
         "key": key and key.fingerprint,
         "metadata key": signer and signer.fingerprint,
     }
-    folder, places = cellar.get(["repository", plain], make)
+    folder, places = build_cache.get(["repository", plain], make)
     return {href: folder / place for href, place in places.items()}
 
 
-def _href(package: Built, pool: str | None) -> str:
+def _href(package: BuiltPackage, pool: str | None) -> str:
     """Give the place of an RPM as primary.xml has it."""
     if pool is None:
         return f"Packages/{package.path.name}"
     return f"{pool}{package.sha256}-{package.path.name}"
 
 
-def _write_metadata(folder: Path, packages: list[Built], recipe: RepositoryRecipe) -> None:
+def _write_metadata(folder: Path, packages: list[BuiltPackage], recipe: RepositoryRecipe) -> None:
     """Write primary, filelists, other and comps, and the repomd.xml over them."""
     cr = createrepo()
     kinds = {
@@ -120,7 +120,7 @@ def _write_metadata(folder: Path, packages: list[Built], recipe: RepositoryRecip
     (folder / "repomd.xml").write_text(repomd.xml_dump(), "utf-8")
 
 
-def _describe(cr: Any, package: Built, pool: str | None) -> Any:
+def _describe(cr: Any, package: BuiltPackage, pool: str | None) -> Any:
     value = cr.package_from_rpm(str(package.path), checksum_type=cr.SHA256)
     value.location_href = quote(_href(package, pool), safe="/+~^")
     return value

@@ -43,7 +43,7 @@ class Cut:
     pause: float = 0.0
 
     @classmethod
-    def of(cls, fault: faults.Fault, size: int) -> Cut:
+    def of(cls, fault: faults.NetworkFault, size: int) -> Cut:
         """Read a fault for a body of ``size`` bytes."""
         match fault:
             case faults.Reset(after):

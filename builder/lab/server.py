@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
-    from builder.lab.authority import Authority
-    from builder.lab.faults import Faults
-    from builder.lab.journal import Journal
+    from builder.lab.access_log import AccessLog
+    from builder.lab.faults import FaultPlan
     from builder.lab.message import Site
+    from builder.lab.tls import TLSAuthority
 
 _BACKLOG = 256
 
@@ -28,9 +28,9 @@ _BACKLOG = 256
 class World(Protocol):
     """Say what a listener needs to know; :class:`~builder.lab.upstream.Upstream` is one."""
 
-    faults: Faults
-    journal: Journal
-    authority: Authority
+    faults: FaultPlan
+    access_log: AccessLog
+    authority: TLSAuthority
     closing: threading.Event
 
     @property

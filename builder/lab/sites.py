@@ -21,7 +21,7 @@ _KINDS = {
 _METHODS = {"GET", "HEAD"}
 
 
-class Host:
+class VirtualHost:
     """Serve files and redirects by exact path, and hand what lies below a prefix to other sites."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from builder.model.digest import Digest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from builder.lab.registry import Shelf
+    from builder.lab.registry import ImageStore
 
 _PATH = re.compile(r"(.*)/sha256/[0-9a-f]{2}/([0-9a-f]{64})/data")
 
@@ -25,12 +25,12 @@ _PATH = re.compile(r"(.*)/sha256/[0-9a-f]{2}/([0-9a-f]{64})/data")
 class Storage:
     """Serve blobs to whoever has a URL that this store signed, for the method it was signed for."""
 
-    def __init__(self, base: str, shelf: Shelf) -> None:
+    def __init__(self, base: str, shelf: ImageStore) -> None:
         self.seconds = 600
         """How long a URL lives."""
         self.clock: Callable[[], float] = time.time
         self._base = base
-        self._shelf = shelf
+        self._images = shelf
         self._secret = secrets.token_bytes(32)
 
     def url(self, digest: Digest, method: str) -> str:
@@ -56,9 +56,9 @@ class Storage:
             return _refusal(403, "AccessDenied", "Request has expired")
         found = _PATH.fullmatch(request.path)
         digest = Digest(found[2]) if found else None
-        if digest is None or not self._shelf.path(digest).exists():
+        if digest is None or not self._images.path(digest).exists():
             return _refusal(404, "NoSuchKey", "The specified key does not exist.")
-        return blob(self._shelf.path(digest), digest)
+        return blob(self._images.path(digest), digest)
 
     def _sign(self, method: str, path: str, until: str) -> str:
         words = f"{method}\n{path}\n{until}".encode()

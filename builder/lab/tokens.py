@@ -17,10 +17,10 @@ from builder.lab.message import Reply, Request, text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Verdict = Literal["good", "invalid_token", "insufficient_scope"]
+TokenVerdict = Literal["good", "invalid_token", "insufficient_scope"]
 
 
-class Tokens:
+class TokenService:
     """Give out tokens for repositories and know them again; called from many threads."""
 
     def __init__(self, service: str, *, private: tuple[str, ...] = ()) -> None:
@@ -45,7 +45,7 @@ class Tokens:
         """Tell whether name and password fit."""
         return user is not None and self.users.get(user[0]) == user[1]
 
-    def judge(self, token: str, repository: str) -> Verdict:
+    def judge(self, token: str, repository: str) -> TokenVerdict:
         """Tell whether a token is good for a repository (none of them for the empty name)."""
         with self._lock:
             until, allowed = self._given.get(token, (0.0, frozenset[str]()))

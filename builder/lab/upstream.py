@@ -18,19 +18,19 @@ import threading
 from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import unquote, urljoin, urlsplit
 
-from builder.lab.authority import Authority
-from builder.lab.cellar import Cellar
-from builder.lab.faults import Faults
-from builder.lab.images import Era, Made, Recipe, Studio
-from builder.lab.journal import Journal, Served
-from builder.lab.keys import signing_key
+from builder.lab.access_log import AccessLog, Served
+from builder.lab.build_cache import BuildCache
+from builder.lab.faults import FaultPlan
+from builder.lab.images import BuiltImage, Era, ImageBuilder, ImageRecipe
+from builder.lab.openpgp import cached_key
 from builder.lab.profiles import read_profiles
-from builder.lab.registry import Images, Profile, Registry, Shelf
+from builder.lab.registry import ImageStore, LabRegistry, RegistryProfile, RepositoryContent
 from builder.lab.repositories import RepositoryRecipe, build_repository
 from builder.lab.server import Listener
-from builder.lab.sites import Host
+from builder.lab.sites import VirtualHost
 from builder.lab.storage import Storage
-from builder.lab.tokens import Tokens
+from builder.lab.tls import TLSAuthority
+from builder.lab.tokens import TokenService
 from builder.model.reference import Reference
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from builder.lab.openpgp import Hash, SigningKey
+    from builder.lab.openpgp import Hash, VendorKey
     from builder.lab.packages import PackageRecipe
     from builder.lab.repositories import Groups
 
@@ -54,16 +54,16 @@ class Upstream:
         """Holds authority, keys and content; a second start finds what is there."""
         self.catalog = folder / "catalog"
         """An overlay catalog with the lab's keys and digests; see :mod:`builder.lab.world`."""
-        self.faults = Faults(seed)
-        self.journal = Journal()
-        self.sites: dict[str, Host] = {}
+        self.faults = FaultPlan(seed)
+        self.access_log = AccessLog()
+        self.sites: dict[str, VirtualHost] = {}
         self.closing = threading.Event()
-        self.cellar = Cellar(folder / "cellar")
-        self.shelf = Shelf(folder / "blobs")
-        self.studio = Studio(self.cellar, self.shelf.folder)
-        self.authority = Authority(folder / "tls")
+        self.build_cache = BuildCache(folder / "build-cache")
+        self.shelf = ImageStore(folder / "blobs")
+        self.image_builder = ImageBuilder(self.build_cache, self.shelf.folder)
+        self.authority = TLSAuthority(folder / "tls")
         self._profiles = read_profiles()
-        self._registries: dict[str, Registry] = {}
+        self._registries: dict[str, LabRegistry] = {}
         self._listeners: dict[tuple[str | None, bool], Listener] = {}
         self._lock = threading.RLock()
 
@@ -109,7 +109,7 @@ class Upstream:
     @property
     def requests(self) -> tuple[Served, ...]:
         """Give everything that was asked so far, in order."""
-        return self.journal.served()
+        return self.access_log.served()
 
     def listener(self, host: str | None, *, tls: bool = False) -> Listener:
         """Give the listener of a host (None: the proxy), started when it is first asked for."""
@@ -141,12 +141,12 @@ class Upstream:
         """Give a TLS context that no client should accept for a host."""
         if how == "name":
             return self.authority.context("somebody-else.invalid")
-        return Authority(self.folder / "impostor", "somebody else").context(host)
+        return TLSAuthority(self.folder / "impostor", "somebody else").context(host)
 
-    def site(self, host: str) -> Host:
+    def site(self, host: str) -> VirtualHost:
         """Give what is served under a host, which exists from then on."""
         with self._lock:
-            return self.sites.setdefault(host.lower(), Host())
+            return self.sites.setdefault(host.lower(), VirtualHost())
 
     # content ------------------------------------------------------------------------------
 
@@ -176,13 +176,13 @@ class Upstream:
         era: Era = "docker",
         index: bool = True,
         attestations: bool = False,
-    ) -> Made:
-        """Make an image (see :class:`~builder.lab.images.Recipe`) and tag it in its registry.
+    ) -> BuiltImage:
+        """Make an image (see :class:`~builder.lab.images.ImageRecipe`) and tag it in its registry.
 
         The same path and tag give the same bytes in every registry.
         """
         target = reference if isinstance(reference, Reference) else Reference.parse(reference)
-        recipe = Recipe(
+        recipe = ImageRecipe(
             name=f"{target.path.rpartition('/')[2]}:{target.tag or 'latest'}",
             platforms=tuple(platforms),
             size=size,
@@ -191,16 +191,16 @@ class Upstream:
             index=index,
             attestations=attestations,
         )
-        made = self.studio.make(recipe)
+        made = self.image_builder.make(recipe)
         self.tag(target, made)
         return made
 
-    def tag(self, reference: str | Reference, made: Made) -> None:
+    def tag(self, reference: str | Reference, made: BuiltImage) -> None:
         """Let a tag of a registry mean an image."""
         target = reference if isinstance(reference, Reference) else Reference.parse(reference)
         registry = self.registry(target.host)
         repository = f"{registry.profile.content}/{target.path}"
-        images = self.shelf.repositories.setdefault(repository, Images())
+        images = self.shelf.repositories.setdefault(repository, RepositoryContent())
         images.manifests |= made.manifests
         images.blobs |= made.blobs
         images.tags[target.tag or "latest"] = made.digest
@@ -210,15 +210,15 @@ class Upstream:
         url: str,
         packages: Sequence[PackageRecipe],
         *,
-        key: SigningKey | None,
-        metadata_key: SigningKey | None = None,
+        key: VendorKey | None,
+        metadata_key: VendorKey | None = None,
         signed: bool = False,
         groups: Groups | None = None,
         pool: str | None = None,
     ) -> None:
         """Build a yum repository (see :class:`~builder.lab.repositories.RepositoryRecipe`)."""
         recipe = RepositoryRecipe(packages=tuple(packages), groups=groups, pool=pool, signed=signed)
-        files = build_repository(self.cellar, recipe, key=key, metadata_key=metadata_key)
+        files = build_repository(self.build_cache, recipe, key=key, metadata_key=metadata_key)
         base = f"{url.rstrip('/')}/"
         for href, path in files.items():
             self.add_file(urljoin(base, href), path)
@@ -230,10 +230,10 @@ class Upstream:
         version: Literal[3, 4] = 4,
         algorithm: Hash = "sha256",
         self_algorithm: Hash = "sha256",
-    ) -> SigningKey:
+    ) -> VendorKey:
         """Give the signing key of a user of the lab's own; see :mod:`builder.lab.openpgp`."""
-        return signing_key(
-            self.cellar,
+        return cached_key(
+            self.build_cache,
             user,
             created=_KEY_CREATED,
             version=version,
@@ -243,7 +243,7 @@ class Upstream:
 
     # registries ---------------------------------------------------------------------------
 
-    def registry(self, host: str, profile: Profile | None = None) -> Registry:
+    def registry(self, host: str, profile: RegistryProfile | None = None) -> LabRegistry:
         """Give the registry that a reference's host means; ``profile`` describes a new one."""
         with self._lock:
             known = [one for one in self._profiles if host in {one.content, one.host}]
@@ -252,7 +252,7 @@ class Upstream:
                 moved = next((one for one in known if one.moved), None)
                 if moved:
                     return self.registry(moved.content)
-                profile = Profile(host=host, content=host)
+                profile = RegistryProfile(host=host, content=host)
             if profile.host not in self._registries:
                 for one in self._profiles:
                     if one.content == profile.content and one.host != profile.host:
@@ -265,15 +265,15 @@ class Upstream:
         if host in self._registries:
             self._registries[host].tokens.expire()
 
-    def _open(self, profile: Profile) -> None:
+    def _open(self, profile: RegistryProfile) -> None:
         """Set up a registry with its token service and its object store."""
         storage = None
         if profile.storage:
             parts = urlsplit(profile.storage)
             storage = Storage(profile.storage, self.shelf)
             self.site(parts.hostname or "").mount(parts.path, storage)
-        tokens = Tokens(profile.service or profile.host, private=profile.private)
-        registry = Registry(profile, self.shelf, tokens, storage)
+        tokens = TokenService(profile.service or profile.host, private=profile.private)
+        registry = LabRegistry(profile, self.shelf, tokens, storage)
         self.site(profile.host).mount("/v2", registry)
         realm = urlsplit(profile.realm or f"https://{profile.host}/v2/token")
         self.site(realm.hostname or "").mount(realm.path, tokens)

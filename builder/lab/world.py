@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 
 from builder.assets import tree
 from builder.formats import catalog as catalog_format
-from builder.lab import binaries, stock
+from builder.lab import binaries, shapes
 from builder.lab.profiles import DATA, read_data
 from builder.lab.repositories import RepositoryRecipe, build_repository
 from builder.lab.upstream import Upstream
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from builder.lab.openpgp import SigningKey
+    from builder.lab.openpgp import VendorKey
     from builder.model.catalog import CalicoRelease, Catalog, KubernetesSeries, Repository
     from builder.model.recipe import Recipe
     from builder.model.reference import Reference
@@ -81,11 +81,11 @@ def _repository(
     upstream: Upstream,
     repository: Repository,
     how: Mapping[str, Any],
-    keys: Mapping[str, SigningKey],
+    keys: Mapping[str, VendorKey],
     scale: float,
 ) -> dict[str, str]:
     """Serve a repository at every URL that is not gone; give SHA-256 by ``NVR.ARCH``."""
-    packages, groups = stock.packages(how["stock"], scale)
+    packages, groups = shapes.packages(how["stock"], scale)
     recipe = RepositoryRecipe(
         packages=packages,
         groups=groups,
@@ -94,7 +94,7 @@ def _repository(
     )
     owner = (*repository.metadata_keys, *repository.keys)[0]
     files = build_repository(
-        upstream.cellar, recipe, key=keys[repository.keys[0]], metadata_key=keys[owner]
+        upstream.build_cache, recipe, key=keys[repository.keys[0]], metadata_key=keys[owner]
     )
     for base in repository.urls(_STOCKED):
         host = urlsplit(base).hostname
@@ -119,7 +119,7 @@ def _recipes(catalog: Catalog, versions: Sequence[str]) -> Iterator[Recipe]:
 
 def _image(upstream: Upstream, catalog: Catalog, reference: Reference, scale: float) -> None:
     """Serve an image under its own name and everywhere else where it may be fetched."""
-    shape = stock.image(reference.path, reference.tag or "", scale)
+    shape = shapes.image(reference.path, reference.tag or "", scale)
     made = upstream.add_image(reference, **shape)
     for source in catalog.image_sources(reference):
         upstream.tag(source, made)
@@ -156,7 +156,7 @@ def _write_overlay(
     folder: Path,
     folders: Sequence[Path],
     catalog: Catalog,
-    keys: Mapping[str, SigningKey],
+    keys: Mapping[str, VendorKey],
     digests: Mapping[str, str],
 ) -> None:
     """Write the catalog that has the lab's fingerprints and digests."""

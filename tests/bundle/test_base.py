@@ -52,7 +52,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path, make: Make) -> Path:
 def test_nobody_is_asked_for_what_an_earlier_bundle_has(
     make: Make, newer: Layout, old: Path, upstream: Upstream, origin: bundles.Origin
 ) -> None:
-    upstream.journal.clear()
+    upstream.access_log.clear()
     with open_bundle(old) as bundle:
         result = make(layout=newer, near=contents(bundle))
     assert list(upstream.requests) == []
@@ -84,7 +84,7 @@ def test_what_is_damaged_there_is_fetched(
         byte = opened.read(1)[0]
         opened.seek(place)
         opened.write(bytes([byte ^ 1]))
-    upstream.journal.clear()
+    upstream.access_log.clear()
     with open_bundle(old) as bundle:
         result = make(layout=newer, near=contents(bundle))
     assert [one.path.strip("/") for one in upstream.requests] == [damaged.digest.hex]
@@ -107,7 +107,7 @@ def test_an_interrupted_run_goes_on_with_the_same_base(
         half = dict(list(contents(bundle).items())[::2])
         first = make(layout=newer, near=half)
         assert first.fetched
-        upstream.journal.clear()
+        upstream.access_log.clear()
         again = make(layout=newer, near=contents(bundle))
     assert (again.whole, list(upstream.requests)) == (True, [])
 

@@ -159,7 +159,7 @@ def test_with_what_it_lacks_it_gives_the_whole_tar(
 ) -> None:
     make(target=tmp_path / "old.tar")
     make(target=tmp_path / "delta.tar", layout=smaller)
-    upstream.journal.clear()
+    upstream.access_log.clear()
     with open_bundle(tmp_path / "old.tar") as old, open_bundle(tmp_path / "delta.tar") as new:
         left = {content.digest for content in smaller.left_out}
         near = {digest: one for digest, one in contents(old).items() if digest in left}

@@ -79,7 +79,7 @@ def test_cat_gives_the_tar(make: Make, target: Path, expected: bytes, size: int)
 
 def test_a_second_run_asks_nobody(make: Make, target: Path, upstream: Upstream) -> None:
     make(split=1 << 15)
-    upstream.journal.clear()
+    upstream.access_log.clear()
     before = {path: path.stat().st_mtime_ns for path in target.parent.iterdir()}
     result = make(split=1 << 15)
     assert (result.whole, list(upstream.requests)) == (True, [])
@@ -122,7 +122,7 @@ def stop_at(upstream: Upstream, make: Make, origin: bundles.Origin, **how: objec
     with pytest.raises(UnavailableError):
         make(**how)
     upstream.faults.clear()
-    upstream.journal.clear()
+    upstream.access_log.clear()
     return largest
 
 
@@ -180,7 +180,7 @@ def test_a_cut_between_the_names_is_mended_without_the_network(
         make(split=size)
     monkeypatch.undo()
     assert not split.sums_path(target).exists()
-    upstream.journal.clear()
+    upstream.access_log.clear()
     assert journal.read(journal_path(target)).naming
     make(split=size)
     assert list(upstream.requests) == []

@@ -77,7 +77,11 @@ def test_each_artifact_is_fetched_once_and_the_bundle_is_as_laid_out(
     ids=lambda fault: f"{fault}".replace("faults.", ""),
 )
 def test_a_fault_that_passes_is_survived(
-    make: Make, origin: bundles.Origin, upstream: Upstream, expected: bytes, fault: faults.Fault
+    make: Make,
+    origin: bundles.Origin,
+    upstream: Upstream,
+    expected: bytes,
+    fault: faults.NetworkFault,
 ) -> None:
     upstream.faults.add(fault, path=largest(origin), times=1)
     result = make()
@@ -162,7 +166,7 @@ def test_the_next_source_is_asked_when_one_fails_for_good(
     origin: bundles.Origin,
     upstream: Upstream,
     expected: bytes,
-    fault: faults.Fault,
+    fault: faults.NetworkFault,
     what: str,
 ) -> None:
     upstream.faults.add(fault, host=FIRST, path=largest(origin))

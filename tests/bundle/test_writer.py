@@ -35,7 +35,7 @@ def interrupted(make: Make, origin: bundles.Origin, upstream: Upstream, target: 
     with pytest.raises(UnavailableError):
         make()
     upstream.faults.clear()
-    upstream.journal.clear()
+    upstream.access_log.clear()
     assert bundles.leftovers(target) == ["bundle.tar.journal", "bundle.tar.part"]
     return largest
 

@@ -147,7 +147,7 @@ def test_ctrl_c_waits_for_no_download(scene: Scene) -> None:
     for path in PROGRAMS:
         scene.upstream.faults.add(Drip(piece=1 << 10, pause=1.0), path=path)
     words = ("lock", "cluster.yaml", "--catalog", str(scene.catalog))
-    entries = scene.upstream.journal._entries  # also of requests that are under way
+    entries = scene.upstream.access_log._entries  # also of requests that are under way
     before = len(entries)
     with scene.start(*words) as process:
         while not any("/bin/linux/" in one.request.path for one in entries[before:]):

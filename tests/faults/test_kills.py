@@ -150,7 +150,7 @@ class Killer:
     @property
     def asked(self) -> int:
         """Count the requests, without waiting for those that are under way."""
-        return len(self.scene.upstream.journal._entries)
+        return len(self.scene.upstream.access_log._entries)
 
     def kill(self) -> bool:
         """Start a run and kill it at a random moment; tell whether it was not over by then."""

@@ -13,7 +13,7 @@ from interop.programs import run
 from interop.trip import Trip
 from published import pack, publish
 
-from builder.lab.filling import filling, program
+from builder.lab.random_bytes import program, random_bytes
 from builder.rpm.subset import read_packages
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def trip(real: Town, ground: Path) -> Trip:
     places |= {name: made / "plugins" / name for name in PLUGINS}
     places["crictl"] = made / "tools" / "crictl"
     for name, path in places.items():
-        path.write_bytes(program("amd64") + filling(name, 3 << 20))
+        path.write_bytes(program("amd64") + random_bytes(name, 3 << 20))
         path.chmod(0o755)
     files = {name: places[name] for name in ("kubeadm", "kubelet", "kubectl")}
     files["cni-plugins"] = pack(made / "plugins.tgz", made / "plugins")

@@ -10,12 +10,12 @@ import tarfile
 import urllib.request
 from typing import TYPE_CHECKING
 
+import cosign as lab
 import pytest
 from interop.pictures import Picture, push
 from interop.programs import PATH, daemon, environment, free_port, listens, run
 
 from builder.formats import lock as lock_format
-from builder.lab import cosign as lab
 from builder.model.digest import Digest
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from interop.programs import environment, run
 
-from builder.lab.registry import Profile
+from builder.lab.registry import RegistryProfile
 from builder.lab.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ def test_skopeo_copies_everything_over_loopback(
 
 
 def test_skopeo_takes_no_other_password(upstream: Upstream, tmp_path: Path) -> None:
-    profile = Profile(host="private.example.org", content="private.example.org", private=("*",))
+    profile = RegistryProfile(
+        host="private.example.org", content="private.example.org", private=("*",)
+    )
     upstream.registry("private.example.org", profile).tokens.users["me"] = "secret"
     upstream.add_image("private.example.org/app:1")
     address = upstream.listen("private.example.org")

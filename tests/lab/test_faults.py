@@ -164,20 +164,20 @@ def request(path: str = "/a", host: str = "h", method: str = "GET", **headers: s
     ],
 )
 def test_a_rule_chooses_its_requests(rule: dict[str, Any], struck: list[bool]) -> None:
-    plan = faults.Faults()
+    plan = faults.FaultPlan()
     plan.add(faults.Status(), **rule)
     assert [plan.pick(request()) is not None for _ in struck] == struck
 
 
 def test_the_first_rule_that_matches_acts() -> None:
-    plan = faults.Faults()
+    plan = faults.FaultPlan()
     plan.add(faults.Status(500), times=1)
     plan.add(faults.Status(502))
     assert [plan.pick(request()) for _ in range(2)] == [faults.Status(500), faults.Status(502)]
 
 
 def chances(seed: int, order: Callable[[list[str]], list[str]]) -> dict[str, list[bool]]:
-    plan = faults.Faults(seed)
+    plan = faults.FaultPlan(seed)
     plan.add(faults.Status(), probability=0.3)
     struck: dict[str, list[bool]] = {}
     for path in order([f"/{number}" for number in range(20)] * 5):

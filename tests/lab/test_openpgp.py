@@ -12,12 +12,12 @@ from builder.lab.openpgp import armour, generate
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builder.lab.openpgp import SigningKey
+    from builder.lab.openpgp import VendorKey
 
 CREATED = 1400000000
 
 
-def verify(key: SigningKey, signature: bytes, content: bytes) -> list[str]:
+def verify(key: VendorKey, signature: bytes, content: bytes) -> list[str]:
     """Give the fingerprints of good signatures, as OpenPGP software sees them."""
     certificate = pysequoia.Cert.from_bytes(key.public)
     result = pysequoia.verify(

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import pytest
 
 from builder.lab import faults
-from builder.lab.registry import Allowance, Profile
+from builder.lab.registry import PullLimit, RegistryProfile
 from builder.model.artifact import INDEX_TYPES, MANIFEST_TYPES
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def test_services_name_their_tokens_differently(
 
 
 def test_the_token_service_knows_its_users(upstream: Upstream, client: Any) -> None:
-    profile = Profile(
+    profile = RegistryProfile(
         host="private.example.org", content="private.example.org", private=("team/*",)
     )
     upstream.registry("private.example.org", profile).tokens.users["me"] = "secret"
@@ -123,7 +123,7 @@ def test_the_token_service_knows_its_users(upstream: Upstream, client: Any) -> N
 
 
 def test_a_registry_may_want_the_password_itself(upstream: Upstream, client: Any) -> None:
-    profile = Profile(host="old.example.org", content="old.example.org", auth="basic")
+    profile = RegistryProfile(host="old.example.org", content="old.example.org", auth="basic")
     upstream.registry("old.example.org", profile).tokens.users["me"] = "secret"
     refused = client.ask("https://old.example.org/v2/")
     assert refused.headers["WWW-Authenticate"] == 'Basic realm="old.example.org"'
@@ -193,7 +193,7 @@ def test_the_old_kubernetes_registry_sends_to_the_new_one(upstream: Upstream, cl
     ],
 )
 def test_what_is_not_there(upstream: Upstream, client: Any, path: str, code: str) -> None:
-    profile = Profile(host="open.example.org", content="open.example.org", auth="none")
+    profile = RegistryProfile(host="open.example.org", content="open.example.org", auth="none")
     upstream.registry("open.example.org", profile)
     upstream.add_image("open.example.org/coredns:1")
     answer = client.ask(f"https://open.example.org{path}")
@@ -201,7 +201,7 @@ def test_what_is_not_there(upstream: Upstream, client: Any, path: str, code: str
 
 
 def test_lists_come_in_pages(upstream: Upstream, client: Any) -> None:
-    profile = Profile(host="paged.example.org", content="paged.example.org", auth="none")
+    profile = RegistryProfile(host="paged.example.org", content="paged.example.org", auth="none")
     upstream.registry("paged.example.org", profile)
     names = [f"team/app{number}" for number in range(5)]
     for name in names:
@@ -219,7 +219,7 @@ def test_lists_come_in_pages(upstream: Upstream, client: Any) -> None:
 
 
 def test_the_registry_can_only_be_read(upstream: Upstream, client: Any) -> None:
-    profile = Profile(host="open.example.org", content="open.example.org", auth="none")
+    profile = RegistryProfile(host="open.example.org", content="open.example.org", auth="none")
     upstream.registry("open.example.org", profile)
     assert client.ask("https://open.example.org/v2/a/blobs/uploads/", method="POST").status == 405
 
@@ -227,7 +227,7 @@ def test_the_registry_can_only_be_read(upstream: Upstream, client: Any) -> None:
 def test_clients_that_know_no_index_get_what_registries_give_them(
     upstream: Upstream, client: Any
 ) -> None:
-    profile = Profile(host="open.example.org", content="open.example.org", auth="none")
+    profile = RegistryProfile(host="open.example.org", content="open.example.org", auth="none")
     upstream.registry("open.example.org", profile)
     upstream.add_image("open.example.org/old:1", platforms=["linux/arm64", "linux/amd64"])
     upstream.add_image("open.example.org/new:1", era="oci")
@@ -344,7 +344,7 @@ def test_pulls_are_counted_where_a_registry_counts_them(upstream: Upstream, clie
     """As Docker Hub does it: GET takes one, HEAD takes none, and none left is 429."""
     upstream.add_image("docker.io/calico/node:v3")
     upstream.add_image("quay.io/calico/node:v3")
-    upstream.registry("docker.io").allowance = Allowance(pulls=100, left=2)
+    upstream.registry("docker.io").allowance = PullLimit(pulls=100, left=2)
     url = f"{HUB}/v2/calico/node/manifests/v3"
     allowed = {**token_for(client, url), **EVERY_TYPE}
     said = []

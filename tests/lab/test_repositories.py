@@ -11,14 +11,14 @@ import pysequoia
 import pytest
 import rpm_rs
 
-from builder.lab import stock
+from builder.lab import shapes
 from builder.lab.packages import PackageRecipe, build_package
 from builder.lab.repositories import comps
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builder.lab.openpgp import SigningKey
+    from builder.lab.openpgp import VendorKey
     from builder.lab.upstream import Upstream
 
 BASE = "https://packages.example.org/yum/repos/kubernetes-el7-x86_64"
@@ -40,11 +40,11 @@ NAMESPACES = {
 
 
 @pytest.fixture
-def key(upstream: Upstream) -> SigningKey:
+def key(upstream: Upstream) -> VendorKey:
     return upstream.key("Lab <lab@example.org>")
 
 
-def check(path: Path, key: SigningKey) -> None:
+def check(path: Path, key: VendorKey) -> None:
     """Check digests and signature; rpm-rs raises for anything that is not in order."""
     verifier = rpm_rs.Verifier()
     verifier.load_from_asc_bytes(key.public)
@@ -64,7 +64,7 @@ def metadata(client: Any, kind: str) -> bytes:
     return content
 
 
-def test_a_package_says_what_its_recipe_says(tmp_path: Path, key: SigningKey) -> None:
+def test_a_package_says_what_its_recipe_says(tmp_path: Path, key: VendorKey) -> None:
     built = build_package(ONE, key, tmp_path)
     found = rpm_rs.PackageMetadata.open(built.path)
     assert (found.name, found.epoch, found.version) == ("one", 2, "1.0")
@@ -88,7 +88,7 @@ def test_packages_are_signed_as_their_owners_do(
     check(build_package(ONE, key, tmp_path).path, key)
 
 
-def test_a_changed_package_is_found_out(tmp_path: Path, key: SigningKey) -> None:
+def test_a_changed_package_is_found_out(tmp_path: Path, key: VendorKey) -> None:
     path = build_package(ONE, key, tmp_path).path
     content = bytearray(path.read_bytes())
     content[-100] ^= 1
@@ -97,19 +97,19 @@ def test_a_changed_package_is_found_out(tmp_path: Path, key: SigningKey) -> None
         check(path, key)
 
 
-def test_another_key_does_not_fit(tmp_path: Path, upstream: Upstream, key: SigningKey) -> None:
+def test_another_key_does_not_fit(tmp_path: Path, upstream: Upstream, key: VendorKey) -> None:
     path = build_package(ONE, upstream.key("Somebody else"), tmp_path).path
     with pytest.raises(Exception, match=r"[Ss]ignature|[Kk]ey"):
         check(path, key)
 
 
-def test_packages_may_be_unsigned(tmp_path: Path, key: SigningKey) -> None:
+def test_packages_may_be_unsigned(tmp_path: Path, key: VendorKey) -> None:
     unsigned = PackageRecipe(nevra="one-1.0-1.x86_64", signed=False)
     assert rpm_rs.Package.open(build_package(unsigned, key, tmp_path).path).signatures() == []
     assert rpm_rs.Package.open(build_package(TWO, None, tmp_path).path).signatures() == []
 
 
-def test_packages_are_reproducible(tmp_path: Path, key: SigningKey) -> None:
+def test_packages_are_reproducible(tmp_path: Path, key: VendorKey) -> None:
     (tmp_path / "again").mkdir()
     first = build_package(ONE, key, tmp_path)
     assert build_package(ONE, key, tmp_path / "again").sha256 == first.sha256
@@ -122,7 +122,7 @@ def test_an_odd_dependency_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_repository_is_read_from_repomd_on(
-    upstream: Upstream, client: Any, key: SigningKey, tmp_path: Path
+    upstream: Upstream, client: Any, key: VendorKey, tmp_path: Path
 ) -> None:
     upstream.add_repository(f"{BASE}/", [ONE, TWO], key=key)
     primary = ET.fromstring(gzip.decompress(metadata(client, "primary")))  # noqa: S314 -- our own
@@ -149,7 +149,7 @@ def test_a_repository_is_read_from_repomd_on(
 
 
 def test_old_google_repositories_keep_packages_outside(
-    upstream: Upstream, client: Any, key: SigningKey
+    upstream: Upstream, client: Any, key: VendorKey
 ) -> None:
     upstream.add_repository(BASE, [ONE], key=key, pool="../../pool/")
     primary = gzip.decompress(metadata(client, "primary"))
@@ -163,7 +163,7 @@ def test_old_google_repositories_keep_packages_outside(
 
 
 def test_metadata_may_be_signed_by_a_key_of_its_own(
-    upstream: Upstream, client: Any, key: SigningKey
+    upstream: Upstream, client: Any, key: VendorKey
 ) -> None:
     other = upstream.key("Metadata <metadata@example.org>")
     upstream.add_repository(BASE, [ONE], key=key, metadata_key=other, signed=True)
@@ -192,9 +192,9 @@ def test_groups_are_in_comps() -> None:
 
 
 def test_the_stock_can_be_built_and_means_something(
-    upstream: Upstream, client: Any, key: SigningKey
+    upstream: Upstream, client: Any, key: VendorKey
 ) -> None:
-    recipes, groups = stock.packages("os", scale=0.001)
+    recipes, groups = shapes.packages("os", scale=0.001)
     upstream.add_repository(BASE, recipes, key=key, groups=groups)
     assert b'<packagereq type="mandatory">systemd</packagereq>' in metadata(client, "group")
     assert b"<name>conntrack-tools</name>" in gzip.decompress(metadata(client, "primary"))
@@ -202,7 +202,7 @@ def test_the_stock_can_be_built_and_means_something(
 
 def test_everything_in_stock_finds_what_it_requires() -> None:
     names = ("os", "updates", "extras", "docker-ce-stable", "kubernetes")
-    recipes = [recipe for name in names for recipe in stock.packages(name, 0.0)[0]]
+    recipes = [recipe for name in names for recipe in shapes.packages(name, 0.0)[0]]
     given = {text.split()[0] for recipe in recipes for text in (*recipe.provides, *recipe.files)}
     given |= {recipe.nevra.rsplit("-", 2)[0] for recipe in recipes}
     missing = {
@@ -228,7 +228,7 @@ def test_rpm_accepts_packages_and_keys(tmp_path: Path, upstream: Upstream, versi
 
 @pytest.mark.interop
 def test_dnf_installs_from_it_over_loopback(
-    tmp_path: Path, upstream: Upstream, key: SigningKey
+    tmp_path: Path, upstream: Upstream, key: VendorKey
 ) -> None:
     upstream.add_repository(BASE, [ONE, TWO, shell()], key=key, pool="../../pool/", signed=True)
     (tmp_path / "key.asc").write_bytes(key.public)

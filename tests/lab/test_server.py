@@ -206,7 +206,7 @@ def test_the_journal_says_what_was_asked_and_sent(upstream: Upstream, client: An
     assert (first.query, first.range, first.status, first.sent) == ("a=b", "bytes=10-19", 206, 10)
     assert (first.authorized, first.agent, first.fault) == (True, "me", None)
     assert (second.method, second.status, second.sent, second.authorized) == ("HEAD", 404, 0, False)
-    upstream.journal.clear()
+    upstream.access_log.clear()
     assert upstream.requests == ()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from builder.lab import faults
-from builder.lab.registry import Allowance
+from builder.lab.registry import PullLimit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -173,7 +173,7 @@ def test_a_key_that_is_another_one_is_wrong(ward: Scene) -> None:
 
 def test_docker_hub_tells_what_is_left(ward: Scene) -> None:
     registry = ward.upstream.registry("docker.io")
-    registry.allowance = Allowance(pulls=100, left=98)
+    registry.allowance = PullLimit(pulls=100, left=98)
     ran = doctor(ward, "cluster.yaml")
     assert ran.code == 0, ran.err
     rows = ran.out.partition("\n\n")[2].splitlines()
@@ -186,7 +186,7 @@ def test_docker_hub_tells_what_is_left(ward: Scene) -> None:
 
 
 def test_few_pulls_are_warned_of_and_an_account_is_told_from_an_address(ward: Scene) -> None:
-    ward.upstream.registry("docker.io").allowance = Allowance(200, 9, source="somebody")
+    ward.upstream.registry("docker.io").allowance = PullLimit(200, 9, source="somebody")
     ran = doctor(ward, "cluster.yaml", "--json")
     assert ran.code == 0, ran.err
     assert told(ran)["limits"] == [
@@ -207,7 +207,7 @@ def test_few_pulls_are_warned_of_and_an_account_is_told_from_an_address(ward: Sc
 
 def test_a_registry_without_pulls_left_counts_as_limited(ward: Scene) -> None:
     """The other registry has the images, so the cluster can be had."""
-    ward.upstream.registry("docker.io").allowance = Allowance(100, 0)
+    ward.upstream.registry("docker.io").allowance = PullLimit(100, 0)
     ran = doctor(ward, "cluster.yaml", "--json")
     assert ran.code == 0, ran.err
     assert states(ran) == {

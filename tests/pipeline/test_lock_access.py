@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from builder.formats import lock as lock_format
-from builder.lab.registry import Profile
+from builder.lab.registry import RegistryProfile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ def private(shared: Scene, request: pytest.FixtureRequest) -> Iterator[str]:
     """Let the upstream have a registry that gives nothing to strangers; give its host."""
     host = f"{request.param}.{HOST}"
     upstream = shared.upstream
-    profile = Profile(host=host, content=host, auth=request.param, private=("*",))
+    profile = RegistryProfile(host=host, content=host, auth=request.param, private=("*",))
     upstream.registry(host, profile).tokens.users[USER] = SECRET
     upstream.add_image(IMAGE.replace(HOST, host))
     yield host

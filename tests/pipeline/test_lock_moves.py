@@ -12,7 +12,7 @@ import scene as stages
 
 from builder.formats import catalog as catalog_format
 from builder.formats import lock as lock_format
-from builder.lab import stock
+from builder.lab import shapes
 from builder.lab.faults import Status
 from builder.lab.packages import PackageRecipe
 from builder.lab.profiles import read_data
@@ -59,13 +59,13 @@ def publish(scene: Scene, *, without: str = "", more: tuple[PackageRecipe, ...] 
     """Publish another state of the updates of CentOS."""
     upstream = scene.upstream
     how = read_data("world.yaml")
-    recipes, groups = stock.packages(how["repositories"][REPOSITORY]["stock"], stages.SCALE)
+    recipes, groups = shapes.packages(how["repositories"][REPOSITORY]["stock"], stages.SCALE)
     recipe = RepositoryRecipe(
         packages=(*(one for one in recipes if not (without and without in one.nevra)), *more),
         groups=groups,
     )
     key = upstream.key(**how["keys"]["centos-7"])
-    files = build_repository(upstream.cellar, recipe, key=key)
+    files = build_repository(upstream.build_cache, recipe, key=key)
     for base in catalog_format.load().repository(REPOSITORY).urls(Platform("linux", "amd64")):
         for href, path in files.items():
             upstream.add_file(urljoin(base, href), path)

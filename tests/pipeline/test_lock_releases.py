@@ -16,7 +16,7 @@ from scene import SCALE, Scene
 from builder.assets import tree
 from builder.formats import catalog as catalog_format
 from builder.formats import lock as lock_format
-from builder.lab import stock, world
+from builder.lab import shapes, world
 from builder.lab.packages import PackageRecipe
 from builder.lab.profiles import read_data
 from builder.model.platform import Platform
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from scene import Stage
 
-    from builder.lab.openpgp import SigningKey
+    from builder.lab.openpgp import VendorKey
     from builder.lab.upstream import Upstream
     from builder.model.catalog import Catalog
     from builder.model.lock import Lock
@@ -65,7 +65,7 @@ def newer(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sc
         yield opened
 
 
-def _write_key(folder: Path, key: SigningKey) -> None:
+def _write_key(folder: Path, key: VendorKey) -> None:
     text = (tree("mirrors") / "keys/kubernetes-project.yaml").read_text("utf-8")
     lines = [
         f"fingerprint: {key.fingerprint}" if line.startswith("fingerprint:") else line
@@ -78,13 +78,13 @@ def _system(upstream: Upstream, catalog: Catalog) -> None:
     """Serve what the lab has of 7.6 as 7.9, at the first address of each repository."""
     key = upstream.key(**read_data("world.yaml")["keys"]["centos-7"])
     for part in ("os", "updates", "extras"):
-        packages, groups = stock.packages(part, SCALE)
+        packages, groups = shapes.packages(part, SCALE)
         url = catalog.repository(f"centos-7.9-{part}").urls(AMD64)[0]
         upstream.add_repository(url, packages, key=key, groups=groups)
 
 
 def _project(
-    upstream: Upstream, catalog: Catalog, minor: str, key: SigningKey, *builds: str
+    upstream: Upstream, catalog: Catalog, minor: str, key: VendorKey, *builds: str
 ) -> None:
     """Serve the repository of a minor: some patches of Kubernetes, and what goes with them."""
     last = max(catalog.kubernetes_series[minor].tags)

@@ -8,18 +8,18 @@ import re
 import tarfile
 from typing import TYPE_CHECKING
 
+import cosign
 import pytest
+from cosign import Service, attach
 
 from builder.formats import lock as lock_format
-from builder.lab import cosign
-from builder.lab.cosign import Service, attach
 from builder.model.digest import Digest
 
 if TYPE_CHECKING:
     from conftest import Site
     from scene import Scene
 
-    from builder.lab.images import Made
+    from builder.lab.images import BuiltImage
     from builder.model.artifact import Image
     from builder.model.lock import Lock
 
@@ -47,7 +47,7 @@ class Team:
         self.key = cosign.new_key()
         (scene.folder / "cosign.pub").write_text(cosign.public(self.key), "utf-8")
 
-    def publish(self, name: str) -> Made:
+    def publish(self, name: str) -> BuiltImage:
         return self.scene.upstream.add_image(f"{TEAM}/{name}:1", platforms=("linux/amd64",))
 
     def sign(self, name: str, digest: Digest, *, key: cosign.PrivateKey | None = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from primary import write_filelists, write_primary
 
-from builder.lab.cellar import Cellar
+from builder.lab.build_cache import BuildCache
 from builder.lab.openpgp import generate
 from builder.lab.packages import PackageRecipe
 from builder.lab.repositories import RepositoryRecipe, build_repository
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from primary import P
 
-    from builder.lab.openpgp import SigningKey
+    from builder.lab.openpgp import VendorKey
 
 
 @pytest.fixture
@@ -36,17 +36,17 @@ def feed(tmp_path: Path) -> Callable[..., Metadata]:
 
 
 @pytest.fixture(scope="session")
-def cellar(tmp_path_factory: pytest.TempPathFactory) -> Cellar:
-    return Cellar(tmp_path_factory.mktemp("cellar"))
+def cellar(tmp_path_factory: pytest.TempPathFactory) -> BuildCache:
+    return BuildCache(tmp_path_factory.mktemp("cellar"))
 
 
 @pytest.fixture(scope="session")
-def modern() -> SigningKey:
+def modern() -> VendorKey:
     return generate("Modern <modern@example.invalid>", created=1_500_000_000)
 
 
 @pytest.fixture(scope="session")
-def old() -> SigningKey:
+def old() -> VendorKey:
     """Sign as CentOS 7 does: version 3, with a key that certifies itself with SHA-1."""
     return generate(
         "Old <old@example.invalid>", created=1_400_000_000, version=3, self_algorithm="sha1"
@@ -73,7 +73,7 @@ KUBE = (
 
 
 @pytest.fixture(scope="session")
-def repository(cellar: Cellar, modern: SigningKey) -> dict[str, Path]:
+def repository(cellar: BuildCache, modern: VendorKey) -> dict[str, Path]:
     """Build a real repository; give its files by their path below its URL."""
     recipe = RepositoryRecipe(packages=KUBE, pool="../../pool/")
     return build_repository(cellar, recipe, key=modern)

@@ -24,7 +24,7 @@ from builder.rpm.payload import check_payload
 from builder.rpm.signature import check_signature, read_header
 
 if TYPE_CHECKING:
-    from builder.lab.openpgp import SigningKey
+    from builder.lab.openpgp import VendorKey
 
 ONE = """
 import os, sys, time
@@ -44,12 +44,12 @@ build(orders.order(key.fingerprint), places, folder / "rpm", key.sign)
 
 
 @pytest.fixture(scope="module")
-def key() -> SigningKey:
+def key() -> VendorKey:
     return generate("Site <site@example.com>", created=1700000000)
 
 
 @pytest.fixture
-def made(key: SigningKey, tmp_path: Path) -> Path:
+def made(key: VendorKey, tmp_path: Path) -> Path:
     build(orders.order(key.fingerprint), orders.places(tmp_path), tmp_path / "rpm", key.sign)
     return tmp_path / "rpm"
 
@@ -111,7 +111,7 @@ def test_it_says_what_it_was_made_of(made: Path) -> None:
     assert os.uname().nodename == host or os.uname().nodename.encode() not in made.read_bytes()
 
 
-def test_the_site_signed_header_and_payload(made: Path, key: SigningKey) -> None:
+def test_the_site_signed_header_and_payload(made: Path, key: VendorKey) -> None:
     keys = load_keys(key.public)
     with made.open("rb") as file:
         head = read_head(file)
@@ -126,7 +126,7 @@ def test_the_site_signed_header_and_payload(made: Path, key: SigningKey) -> None
         check_payload(read_head(file), file, keys)
 
 
-def test_the_signature_is_found_again(made: Path, key: SigningKey, tmp_path: Path) -> None:
+def test_the_signature_is_found_again(made: Path, key: VendorKey, tmp_path: Path) -> None:
     """With it the same RPM is built by somebody who has no key."""
     signature = signature_of(made)
     build(
@@ -140,7 +140,7 @@ def test_the_signature_is_found_again(made: Path, key: SigningKey, tmp_path: Pat
     assert caught.value.fault.what == "its header is not signed by an RSA key"
 
 
-def test_nothing_of_the_machine_gets_in(key: SigningKey, tmp_path: Path) -> None:
+def test_nothing_of_the_machine_gets_in(key: VendorKey, tmp_path: Path) -> None:
     """Another process, locale, time zone, umask, home, folder, and times of the files."""
     (tmp_path / "key").write_bytes(key.secret)
     tools = str(Path(orders.__file__).parent)
@@ -172,7 +172,7 @@ def test_nothing_of_the_machine_gets_in(key: SigningKey, tmp_path: Path) -> None
     assert len(digests) == 1
 
 
-def test_a_file_that_is_gone_is_named(key: SigningKey, tmp_path: Path) -> None:
+def test_a_file_that_is_gone_is_named(key: VendorKey, tmp_path: Path) -> None:
     places = orders.places(tmp_path)
     places["/usr/bin/agent"].unlink()
     with pytest.raises(StorageError) as caught:
@@ -185,7 +185,7 @@ def test_a_file_that_is_gone_is_named(key: SigningKey, tmp_path: Path) -> None:
     assert "nothing was fetched for /usr/bin/agent" in lacking.value.fault.what
 
 
-def test_little_memory_is_taken(key: SigningKey, tmp_path: Path) -> None:
+def test_little_memory_is_taken(key: VendorKey, tmp_path: Path) -> None:
     """A program is streamed; only what the compressor leaves of it is held."""
     (tmp_path / "key").write_bytes(key.secret)
     text = f"""

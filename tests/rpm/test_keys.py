@@ -13,18 +13,18 @@ from builder.lab.openpgp import armour, generate
 from builder.rpm.keys import KEYS_LIMIT, UncheckableError, load_keys, verify_detached
 
 if TYPE_CHECKING:
-    from builder.lab.openpgp import SigningKey
+    from builder.lab.openpgp import VendorKey
     from builder.rpm.keys import Key
 
 CONTENT = b"<repomd/>"
 
 
 @pytest.fixture(scope="session")
-def stranger() -> SigningKey:
+def stranger() -> VendorKey:
     return generate("Stranger <stranger@example.invalid>", created=1_500_000_000)
 
 
-def loaded(*keys: SigningKey) -> tuple[Key, ...]:
+def loaded(*keys: VendorKey) -> tuple[Key, ...]:
     return tuple(key for one in keys for key in load_keys(one.public))
 
 
@@ -34,7 +34,7 @@ def refused(signature: bytes, *keys: Key, content: bytes = CONTENT) -> Verificat
     return caught.value
 
 
-def test_a_key_is_known_by_its_whole_fingerprint(modern: SigningKey) -> None:
+def test_a_key_is_known_by_its_whole_fingerprint(modern: VendorKey) -> None:
     [key] = load_keys(modern.public)
     assert key.fingerprint == modern.fingerprint
     assert key.users == ("Modern <modern@example.invalid>",)
@@ -46,12 +46,12 @@ def test_a_key_is_known_by_its_whole_fingerprint(modern: SigningKey) -> None:
     assert not key.has("")
 
 
-def test_a_key_that_certifies_itself_with_sha1_is_read(old: SigningKey) -> None:
+def test_a_key_that_certifies_itself_with_sha1_is_read(old: VendorKey) -> None:
     [key] = load_keys(old.public)
     assert str(key) == f"{old.fingerprint} (Old <old@example.invalid>)"
 
 
-def test_binary_keys_are_read_and_armoured(modern: SigningKey) -> None:
+def test_binary_keys_are_read_and_armoured(modern: VendorKey) -> None:
     binary = base64.b64decode(b"".join(modern.public.splitlines()[2:-2]))
     [key] = load_keys(binary)
     assert key.fingerprint == modern.fingerprint
@@ -59,7 +59,7 @@ def test_binary_keys_are_read_and_armoured(modern: SigningKey) -> None:
     assert load_keys(key.armoured) == load_keys(modern.public)
 
 
-def test_a_file_may_hold_several_keys_and_words(modern: SigningKey, old: SigningKey) -> None:
+def test_a_file_may_hold_several_keys_and_words(modern: VendorKey, old: VendorKey) -> None:
     content = b"two keys\n" + modern.public + b"and\n" + old.public + modern.public
     fingerprints = [key.fingerprint for key in load_keys(content)]
     assert fingerprints == [modern.fingerprint, old.fingerprint]
@@ -80,7 +80,7 @@ def test_names_of_keys_are_safe_to_print() -> None:
 
 
 @pytest.mark.parametrize("form", ["armoured", "behind a public one", "binary"])
-def test_secret_keys_are_refused(modern: SigningKey, form: str) -> None:
+def test_secret_keys_are_refused(modern: VendorKey, form: str) -> None:
     content = modern.secret
     if form == "binary":
         content = base64.b64decode(b"".join(content.splitlines()[2:-2]))
@@ -116,27 +116,27 @@ def test_what_is_no_key_is_refused(content: bytes, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_damaged_keys_are_refused(modern: SigningKey) -> None:
+def test_damaged_keys_are_refused(modern: VendorKey) -> None:
     for end in range(0, len(modern.public) - 40, 37):
         with pytest.raises(VerificationError):
             load_keys(modern.public[:end])
 
 
-def test_a_file_of_endless_keys_is_refused(modern: SigningKey) -> None:
+def test_a_file_of_endless_keys_is_refused(modern: VendorKey) -> None:
     [key] = load_keys(modern.public)
     with pytest.raises(VerificationError) as caught:
         load_keys(key.content * 65)
     assert str(caught.value) == "key: there are more than 64 keys in it"
 
 
-def test_a_good_signature_tells_whose_it_is(modern: SigningKey, stranger: SigningKey) -> None:
+def test_a_good_signature_tells_whose_it_is(modern: VendorKey, stranger: VendorKey) -> None:
     keys = loaded(stranger, modern)
     signature = modern.sign(CONTENT)
     for form in (signature, armour("SIGNATURE", signature)):
         assert verify_detached(CONTENT, form, keys) == modern.fingerprint
 
 
-def test_changed_content_is_refused(modern: SigningKey) -> None:
+def test_changed_content_is_refused(modern: VendorKey) -> None:
     [key] = loaded(modern)
     error = refused(modern.sign(CONTENT), key, content=CONTENT + b" ")
     assert str(error) == (
@@ -147,7 +147,7 @@ def test_changed_content_is_refused(modern: SigningKey) -> None:
     assert not isinstance(error, UncheckableError)
 
 
-def test_a_strangers_signature_names_both(modern: SigningKey, stranger: SigningKey) -> None:
+def test_a_strangers_signature_names_both(modern: VendorKey, stranger: VendorKey) -> None:
     [key] = loaded(modern)
     error = refused(stranger.sign(CONTENT), key)
     assert isinstance(error, UncheckableError)
@@ -160,7 +160,7 @@ def test_a_strangers_signature_names_both(modern: SigningKey, stranger: SigningK
     assert refused(stranger.sign(CONTENT)).fault.expected == ("no key was given to check it with")
 
 
-def test_one_good_signature_of_several_is_enough(modern: SigningKey, stranger: SigningKey) -> None:
+def test_one_good_signature_of_several_is_enough(modern: VendorKey, stranger: VendorKey) -> None:
     keys = loaded(modern)
     ours, theirs = modern.sign(CONTENT), stranger.sign(CONTENT)
     assert verify_detached(CONTENT, theirs + ours, keys) == modern.fingerprint
@@ -179,7 +179,7 @@ def test_one_good_signature_of_several_is_enough(modern: SigningKey, stranger: S
     ],
 )
 def test_old_signatures_over_metadata_prove_nothing(
-    modern: SigningKey, habits: dict[str, object], hint: str
+    modern: VendorKey, habits: dict[str, object], hint: str
 ) -> None:
     signer = replace(modern, **habits)  # type: ignore[arg-type]
     [key] = loaded(signer)
@@ -190,14 +190,14 @@ def test_old_signatures_over_metadata_prove_nothing(
     assert error.hint.startswith(hint)
 
 
-def expiring(key: SigningKey, when: datetime) -> Key:
+def expiring(key: VendorKey, when: datetime) -> Key:
     certifier = pysequoia.Tsk.from_bytes(key.secret).certifier()
     certificate = pysequoia.Cert.from_bytes(key.public)
     [found] = load_keys(bytes(certificate.set_expiration(expiration=when, certifier=certifier)))
     return found
 
 
-def test_a_key_may_expire_after_it_signed_but_not_before(modern: SigningKey) -> None:
+def test_a_key_may_expire_after_it_signed_but_not_before(modern: VendorKey) -> None:
     signature = modern.sign(CONTENT)  # made in 2017
     later = expiring(modern, datetime(2020, 1, 1, tzinfo=UTC))
     assert verify_detached(CONTENT, signature, [later]) == modern.fingerprint
@@ -215,18 +215,16 @@ def test_a_key_may_expire_after_it_signed_but_not_before(modern: SigningKey) -> 
         (b"x" * (1 << 19), "repomd.xml: this is too large for a signature"),
     ],
 )
-def test_what_is_no_signature_is_refused(
-    modern: SigningKey, signature: bytes, message: str
-) -> None:
+def test_what_is_no_signature_is_refused(modern: VendorKey, signature: bytes, message: str) -> None:
     assert str(refused(signature, *loaded(modern))).startswith(message)
 
 
-def test_a_key_is_no_signature(modern: SigningKey) -> None:
+def test_a_key_is_no_signature(modern: VendorKey) -> None:
     # what follows a key is its signature over itself, which says nothing about other content
     assert "is not good" in str(refused(modern.public, *loaded(modern)))
 
 
-def test_every_changed_bit_of_a_signature_is_found(modern: SigningKey) -> None:
+def test_every_changed_bit_of_a_signature_is_found(modern: VendorKey) -> None:
     signature = modern.sign(CONTENT)
     keys = loaded(modern)
     loose = len(signature) - 256 - 2 - 2 - 10  # the issuer's ID is a hint and not covered

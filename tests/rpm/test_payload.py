@@ -18,7 +18,7 @@ from builder.rpm.payload import check_payload
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builder.lab.openpgp import SigningKey
+    from builder.lab.openpgp import VendorKey
     from builder.rpm.keys import Key
 
 RECIPE = PackageRecipe(nevra="bash-4.2.46-31.el7.x86_64", files=("/usr/bin/bash",), size=1 << 20)
@@ -28,18 +28,18 @@ HINT = "the RPM was changed after it was signed, or damaged on the way"
 
 
 @pytest.fixture
-def rpm(tmp_path: Path, modern: SigningKey) -> bytes:
+def rpm(tmp_path: Path, modern: VendorKey) -> bytes:
     return build_package(RECIPE, modern, tmp_path).path.read_bytes()
 
 
-def check(rpm: bytes, *signers: SigningKey) -> bool:
+def check(rpm: bytes, *signers: VendorKey) -> bool:
     file = io.BytesIO(rpm)
     head = read_head(file, where="bash")
     keys: list[Key] = [key for one in signers for key in load_keys(one.public)]
     return check_payload(head, file, keys, where="bash")
 
 
-def refused(rpm: bytes, *signers: SigningKey) -> VerificationError:
+def refused(rpm: bytes, *signers: VendorKey) -> VerificationError:
     with pytest.raises(VerificationError) as caught:
         check(rpm, *signers)
     assert caught.value.fault.what == "the payload is not the one that was signed"
@@ -64,7 +64,7 @@ def aged(rpm: bytes, signature: bytes | None) -> bytes:
     return rpm[:LEAD] + region + b"\0" * (-len(region) % 8) + bytes(header) + file.read()
 
 
-def signed(rpm: bytes, key: SigningKey) -> bytes:
+def signed(rpm: bytes, key: VendorKey) -> bytes:
     """Sign header and payload together, as ``rpm --addsign`` of EL7 does beside the header."""
     bare = aged(rpm, None)
     file = io.BytesIO(bare)
@@ -78,7 +78,7 @@ def with_other_byte(rpm: bytes, place: int) -> bytes:
     return bytes(changed)
 
 
-def test_the_payloads_digest_in_the_header_is_compared(rpm: bytes, modern: SigningKey) -> None:
+def test_the_payloads_digest_in_the_header_is_compared(rpm: bytes, modern: VendorKey) -> None:
     assert check(rpm, modern)
     found = value(read_head(io.BytesIO(rpm)), 5092)
     assert found
@@ -90,7 +90,7 @@ def test_the_payloads_digest_in_the_header_is_compared(rpm: bytes, modern: Signi
 
 
 def test_nothing_covers_a_payload_without_digest_and_old_signature(
-    rpm: bytes, modern: SigningKey
+    rpm: bytes, modern: VendorKey
 ) -> None:
     assert check(aged(rpm, None), modern) is False
 
@@ -98,7 +98,7 @@ def test_nothing_covers_a_payload_without_digest_and_old_signature(
 @pytest.mark.parametrize("version", [3, 4])
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
 def test_the_old_signature_covers_header_and_payload(
-    rpm: bytes, modern: SigningKey, old: SigningKey, version: int, algorithm: str
+    rpm: bytes, modern: VendorKey, old: VendorKey, version: int, algorithm: str
 ) -> None:
     signer = replace(old, version=version, hash=algorithm)  # type: ignore[arg-type]
     good = signed(rpm, signer)
@@ -111,14 +111,14 @@ def test_the_old_signature_covers_header_and_payload(
 
 
 def test_a_strangers_old_signature_is_refused(
-    rpm: bytes, modern: SigningKey, old: SigningKey
+    rpm: bytes, modern: VendorKey, old: VendorKey
 ) -> None:
     refused(signed(rpm, old), modern)
     refused(signed(rpm, old))
 
 
 def test_a_digest_cannot_be_passed_off_in_an_altered_padding(
-    rpm: bytes, modern: SigningKey, old: SigningKey
+    rpm: bytes, modern: VendorKey, old: VendorKey
 ) -> None:
     # the signature of one RPM on another, and numbers that no key makes
     other = signed(rpm.replace(b"bash", b"dash"), old)
@@ -143,7 +143,7 @@ def test_a_digest_cannot_be_passed_off_in_an_altered_padding(
     ],
 )
 def test_nonsense_is_told_apart_from_a_wrong_signature(
-    rpm: bytes, modern: SigningKey, packet: bytes
+    rpm: bytes, modern: VendorKey, packet: bytes
 ) -> None:
     with pytest.raises(VerificationError) as caught:
         check(aged(rpm, packet), modern)

@@ -21,7 +21,7 @@ from builder.rpm.signature import check_signature, read_header
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builder.lab.openpgp import SigningKey
+    from builder.lab.openpgp import VendorKey
     from builder.rpm.keys import Key
 
 DOCKER = PackageRecipe(
@@ -35,7 +35,7 @@ INTRO = struct.Struct(">4s4xII")
 ENTRY = struct.Struct(">IIII")
 
 
-def built(folder: Path, key: SigningKey | None, recipe: PackageRecipe = DOCKER) -> bytes:
+def built(folder: Path, key: VendorKey | None, recipe: PackageRecipe = DOCKER) -> bytes:
     return build_package(recipe, key, folder).path.read_bytes()
 
 
@@ -43,7 +43,7 @@ def head_of(content: bytes) -> bytes:
     return read_head(io.BytesIO(content), where="docker-ce")
 
 
-def public(*keys: SigningKey) -> list[Key]:
+def public(*keys: VendorKey) -> list[Key]:
     return [key for one in keys for key in load_keys(one.public)]
 
 
@@ -78,7 +78,7 @@ def header_start(head: bytes) -> int:
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
 def test_a_good_signature_gives_the_fingerprint(
-    tmp_path: Path, modern: SigningKey, old: SigningKey, algorithm: str
+    tmp_path: Path, modern: VendorKey, old: VendorKey, algorithm: str
 ) -> None:
     signer = replace(modern, hash=algorithm)  # type: ignore[arg-type]
     head = head_of(built(tmp_path, signer))
@@ -87,7 +87,7 @@ def test_a_good_signature_gives_the_fingerprint(
 
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256"])
 def test_old_signatures_with_old_keys_are_accepted(
-    tmp_path: Path, modern: SigningKey, old: SigningKey, algorithm: str
+    tmp_path: Path, modern: VendorKey, old: VendorKey, algorithm: str
 ) -> None:
     signer = replace(old, hash=algorithm)  # type: ignore[arg-type]
     assert (signer.version, signer.self_hash) == (3, "sha1")
@@ -95,18 +95,18 @@ def test_old_signatures_with_old_keys_are_accepted(
     assert check_signature(head, public(modern, old)) == old.fingerprint
 
 
-def test_more_bytes_than_the_head_do_no_harm(tmp_path: Path, modern: SigningKey) -> None:
+def test_more_bytes_than_the_head_do_no_harm(tmp_path: Path, modern: VendorKey) -> None:
     assert check_signature(built(tmp_path, modern), public(modern)) == modern.fingerprint
 
 
-def test_unsigned_packages_are_refused(tmp_path: Path, modern: SigningKey) -> None:
+def test_unsigned_packages_are_refused(tmp_path: Path, modern: VendorKey) -> None:
     [key] = public(modern)
     error = refused(head_of(built(tmp_path, None)), key)
     assert str(error) == f"docker-ce: the RPM is not signed (expected a signature of {key})"
 
 
 def test_a_signature_over_everything_does_not_stand_for_the_headers(
-    tmp_path: Path, modern: SigningKey
+    tmp_path: Path, modern: VendorKey
 ) -> None:
     [key] = public(modern)
     head = head_of(built(tmp_path, modern))
@@ -116,14 +116,14 @@ def test_a_signature_over_everything_does_not_stand_for_the_headers(
     assert "not signed" in str(refused(without(head, 278, 268), key))
 
 
-def test_the_one_tag_of_centos_7_is_enough(tmp_path: Path, old: SigningKey) -> None:
+def test_the_one_tag_of_centos_7_is_enough(tmp_path: Path, old: VendorKey) -> None:
     head = without(head_of(built(tmp_path, old)), 278)
     assert signature_tags(head) & {267, 268, 278} == {268}
     assert check_signature(head, public(old)) == old.fingerprint
 
 
 def test_a_strangers_signature_names_both(
-    tmp_path: Path, modern: SigningKey, old: SigningKey
+    tmp_path: Path, modern: VendorKey, old: VendorKey
 ) -> None:
     [key] = public(modern)
     error = refused(head_of(built(tmp_path, old)), key)
@@ -137,7 +137,7 @@ def test_a_strangers_signature_names_both(
 
 
 def test_a_key_that_only_claims_to_be_another_is_found_out(
-    tmp_path: Path, modern: SigningKey
+    tmp_path: Path, modern: VendorKey
 ) -> None:
     """The issuer in a signature is a hint that anybody can write."""
     forger = generate(modern.user, created=modern.created)
@@ -151,7 +151,7 @@ def test_a_key_that_only_claims_to_be_another_is_found_out(
     assert error.hint == "the RPM was changed after it was signed, or damaged on the way"
 
 
-def test_every_changed_byte_of_the_header_is_found(tmp_path: Path, modern: SigningKey) -> None:
+def test_every_changed_byte_of_the_header_is_found(tmp_path: Path, modern: VendorKey) -> None:
     head = head_of(built(tmp_path, modern))
     start = header_start(head)
     keys = public(modern)
@@ -165,7 +165,7 @@ def test_every_changed_byte_of_the_header_is_found(tmp_path: Path, modern: Signi
                 check_signature(bytes(changed), keys)
 
 
-def test_changes_before_the_header_never_surprise(tmp_path: Path, modern: SigningKey) -> None:
+def test_changes_before_the_header_never_surprise(tmp_path: Path, modern: VendorKey) -> None:
     """Lead and signature header prove nothing: what counts is that the header is the same."""
     head = head_of(built(tmp_path, modern))
     start = header_start(head)
@@ -182,14 +182,14 @@ def test_changes_before_the_header_never_surprise(tmp_path: Path, modern: Signin
         assert (signer, found) == (modern.fingerprint, whole)
 
 
-def test_a_header_says_what_the_recipe_said(tmp_path: Path, modern: SigningKey) -> None:
+def test_a_header_says_what_the_recipe_said(tmp_path: Path, modern: VendorKey) -> None:
     found = read_header(head_of(built(tmp_path, modern)))
     assert found.nevra == Nevra("docker-ce", 3, "19.03.9", "3.el7", "x86_64")
     assert {"docker-ce", "docker-engine"} <= set(found.provides)
     assert {"container-selinux", "/bin/sh"} <= set(found.requires)
 
 
-def test_the_head_is_found_in_a_few_rounds(tmp_path: Path, modern: SigningKey) -> None:
+def test_the_head_is_found_in_a_few_rounds(tmp_path: Path, modern: VendorKey) -> None:
     content = built(tmp_path, modern)
     rounds = []
     have = 0
@@ -225,14 +225,14 @@ def test_what_is_no_rpm_is_refused(content: bytes, message: str) -> None:
     assert str(caught.value) == message
 
 
-def test_a_head_that_ends_early_is_refused(tmp_path: Path, modern: SigningKey) -> None:
+def test_a_head_that_ends_early_is_refused(tmp_path: Path, modern: VendorKey) -> None:
     head = head_of(built(tmp_path, modern))
     for end in (len(head) - 1, header_start(head) + 20, header_start(head), LEAD + 40, 100, 3):
         error = refused(head[:end], *public(modern))
         assert str(error) == "docker-ce: the RPM ends inside its header"
 
 
-def test_an_index_that_points_outside_is_refused(tmp_path: Path, modern: SigningKey) -> None:
+def test_an_index_that_points_outside_is_refused(tmp_path: Path, modern: VendorKey) -> None:
     head = bytearray(head_of(built(tmp_path, modern)))
     struct.pack_into(">I", head, LEAD + INTRO.size + 8, 1 << 24)
     error = refused(bytes(head), *public(modern))

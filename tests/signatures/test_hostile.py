@@ -7,9 +7,10 @@ import datetime as dt
 import random
 import re
 
+import cosign
+from cosign import Layer, Service
+
 from builder.errors import VerificationError
-from builder.lab import cosign
-from builder.lab.cosign import Layer, Service
 from builder.model.digest import Digest
 from builder.model.signer import Authority, Identity, Signer
 from builder.signatures.evidence import evidence

@@ -8,13 +8,13 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import cosign
 import pytest
+from cosign import Layer, Service
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from builder.errors import VerificationError
-from builder.lab import cosign
-from builder.lab.cosign import Layer, Service
 from builder.model.digest import Digest
 from builder.model.reference import Reference
 from builder.model.signer import Authority, Identity, Signer

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builder.errors import FetchError, UsageError
-from builder.lab.faults import Fault
-from builder.lab.registry import Profile
+from builder.lab.faults import NetworkFault
+from builder.lab.registry import RegistryProfile
 from builder.sources.access import Access
 
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ def test_an_authority_that_cannot_be_read_is_a_mistake_of_use(tmp_path: Path) ->
 
 def test_logins_of_docker_are_used(upstream: Upstream, tmp_path: Path) -> None:
     host = "registry.example.org"
-    registry = upstream.registry(host, Profile(host=host, content=host, private=("team/*",)))
+    registry = upstream.registry(
+        host, RegistryProfile(host=host, content=host, private=("team/*",))
+    )
     made = upstream.add_image(f"{host}/team/app:1")
     registry.tokens.users["robot"] = "s3cret"
     with Access.open() as access, pytest.raises(FetchError) as refused:
@@ -63,7 +65,9 @@ def test_logins_of_docker_are_used(upstream: Upstream, tmp_path: Path) -> None:
 
 def test_plain_http_is_spoken_where_that_is_said(upstream: Upstream, access: Access) -> None:
     made = upstream.add_image("plain.example.org/app:1")
-    plainly = upstream.faults.add(Fault(), path="/v2/app/*", where=lambda one: one.scheme == "http")
+    plainly = upstream.faults.add(
+        NetworkFault(), path="/v2/app/*", where=lambda one: one.scheme == "http"
+    )
     with Access.open(plain_http=["plain.example.org"]) as plain:
         assert plain.registry.manifest("plain.example.org/app", "1").digest == made.digest
     asked = plainly.hits

@@ -23,7 +23,7 @@ from builder.sources.store import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builder.lab.openpgp import SigningKey
+    from builder.lab.openpgp import VendorKey
     from builder.lab.upstream import Upstream
     from builder.sources.access import Access
 
@@ -31,7 +31,7 @@ STILL = Silent().progress("programs", None)
 
 
 @pytest.fixture(scope="module")
-def key() -> SigningKey:
+def key() -> VendorKey:
     return generate("Site <site@example.com>", created=1700000000)
 
 
@@ -43,14 +43,14 @@ def workshop(upstream: Upstream, access: Access, tmp_path: Path) -> Workshop:
     return built.workshop(tmp_path, access.client)
 
 
-def make(workshop: Workshop, key: SigningKey, **how: Any) -> built.Finished:
+def make(workshop: Workshop, key: VendorKey, **how: Any) -> built.Finished:
     order = orders.order(key.fingerprint)
     with workshop.alone():
         programs = {one.name: workshop.fetch(one, STILL).path for one in order.recipe.programs}
         return workshop.build(order, programs, key.sign, **how)
 
 
-def package(found: built.Finished, key: SigningKey, kept: Store) -> Package:
+def package(found: built.Finished, key: VendorKey, kept: Store) -> Package:
     order = orders.order(key.fingerprint)
     content = recipe_format.write(order, rpm_build.signature_of(found.path))
     return Package(
@@ -83,9 +83,7 @@ def read(source: Any) -> bytes:
         stream.close()
 
 
-def test_what_was_built_is_found_by_order_and_by_digest(
-    workshop: Workshop, key: SigningKey
-) -> None:
+def test_what_was_built_is_found_by_order_and_by_digest(workshop: Workshop, key: VendorKey) -> None:
     found = make(workshop, key)
     order = recipe_format.identity(orders.order(key.fingerprint))
     assert workshop.find(order=order) == workshop.find(rpm=found.digest) == found
@@ -97,21 +95,21 @@ def test_what_was_built_is_found_by_order_and_by_digest(
     assert not [path for path in (workshop.folder / "programs").rglob("*") if path.is_file()]
 
 
-def test_a_damaged_one_is_dropped(workshop: Workshop, key: SigningKey) -> None:
+def test_a_damaged_one_is_dropped(workshop: Workshop, key: VendorKey) -> None:
     found = make(workshop, key)
     found.path.write_bytes(found.path.read_bytes()[:-1])
     assert workshop.find(rpm=found.digest) is None
     assert not found.path.exists()
 
 
-def test_another_rpm_than_expected_is_not_kept(workshop: Workshop, key: SigningKey) -> None:
+def test_another_rpm_than_expected_is_not_kept(workshop: Workshop, key: VendorKey) -> None:
     with pytest.raises(VerificationError) as caught:
         make(workshop, key, expected=Digest.of(b"another"))
     assert "built other bytes" in caught.value.fault.what
     assert not [*workshop.folder.glob("*.rpm")]
 
 
-def test_what_a_killed_run_left_is_swept_up(workshop: Workshop, key: SigningKey) -> None:
+def test_what_a_killed_run_left_is_swept_up(workshop: Workshop, key: VendorKey) -> None:
     (workshop.folder / ".part-killed").mkdir(parents=True)
     (workshop.folder / ".part-killed" / "rpm").write_bytes(b"half")
     make(workshop, key)
@@ -141,7 +139,7 @@ def test_one_at_a_time(workshop: Workshop, access: Access) -> None:
 
 
 def test_it_is_built_again_without_the_key(
-    workshop: Workshop, key: SigningKey, tmp_path: Path
+    workshop: Workshop, key: VendorKey, tmp_path: Path
 ) -> None:
     found = make(workshop, key)
     kept = Store(tmp_path / "kept")
@@ -161,7 +159,7 @@ def test_it_is_built_again_without_the_key(
 
 
 def test_another_builder_is_named_before_anything_is_fetched(
-    workshop: Workshop, key: SigningKey, upstream: Upstream, tmp_path: Path
+    workshop: Workshop, key: VendorKey, upstream: Upstream, tmp_path: Path
 ) -> None:
     found = make(workshop, key)
     kept = Store(tmp_path / "kept")
@@ -183,7 +181,7 @@ def test_another_builder_is_named_before_anything_is_fetched(
 
 
 def test_a_program_that_is_gone_is_named(
-    workshop: Workshop, key: SigningKey, upstream: Upstream, tmp_path: Path
+    workshop: Workshop, key: VendorKey, upstream: Upstream, tmp_path: Path
 ) -> None:
     found = make(workshop, key)
     kept = Store(tmp_path / "kept")
@@ -197,9 +195,7 @@ def test_a_program_that_is_gone_is_named(
     assert "404 Not Found" in caught.value.fault.what
 
 
-def test_an_order_that_is_gone_is_named(
-    workshop: Workshop, key: SigningKey, tmp_path: Path
-) -> None:
+def test_an_order_that_is_gone_is_named(workshop: Workshop, key: VendorKey, tmp_path: Path) -> None:
     found = make(workshop, key)
     kept = Store(tmp_path / "kept")
     locked = package(found, key, kept)

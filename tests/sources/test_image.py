@@ -17,7 +17,7 @@ from builder.sources import image as image_source
 from builder.sources.image import BlobSource, ManifestSource, Wanted, read_blob, resolve
 
 if TYPE_CHECKING:
-    from builder.lab.images import Made
+    from builder.lab.images import BuiltImage
     from builder.lab.upstream import Upstream
     from builder.sources.access import Access
     from builder.sources.image import Resolved
@@ -38,7 +38,7 @@ def wanted(*candidates: str, **how: Any) -> Wanted:
     return Wanted(candidates=tuple(map(Reference.parse, candidates or (NODE,))), **options)
 
 
-def check(resolved: Resolved, made: Made, upstream: Upstream) -> None:
+def check(resolved: Resolved, made: BuiltImage, upstream: Upstream) -> None:
     """Hold what was found against the bytes that the lab made."""
     assert resolved.image.digest == made.digest
     assert {Digest.of(content) for content in resolved.kept} <= set(made.manifests)

@@ -19,7 +19,7 @@ from builder.sources.package import Signatures
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builder.lab.openpgp import SigningKey
+    from builder.lab.openpgp import VendorKey
 
 KUBELET = PackageRecipe(nevra="kubelet-1.18.5-0.x86_64", files=("/usr/bin/kubelet",), size=5000)
 SUBJECT = Subject(
@@ -28,12 +28,12 @@ SUBJECT = Subject(
 
 
 @pytest.fixture(scope="session")
-def google() -> SigningKey:
+def google() -> VendorKey:
     return generate("Google", created=1_500_000_000)
 
 
 @pytest.fixture(scope="session")
-def centos() -> SigningKey:
+def centos() -> VendorKey:
     """Sign as CentOS 7 does."""
     return generate("CentOS", created=1_400_000_000, version=3, self_algorithm="sha1")
 
@@ -41,7 +41,7 @@ def centos() -> SigningKey:
 class Keys:
     """Hold a lock's key files, and count how often they are read."""
 
-    def __init__(self, **keys: SigningKey) -> None:
+    def __init__(self, **keys: VendorKey) -> None:
         self.files = {f"keys/{name}.asc": key.public for name, key in keys.items()}
         self.reads: list[str] = []
         self.lock = Lock(
@@ -64,7 +64,7 @@ class Keys:
         return self.files[path]
 
 
-def package(content: bytes, *keys: SigningKey, nevra: str = KUBELET.nevra) -> Package:
+def package(content: bytes, *keys: VendorKey, nevra: str = KUBELET.nevra) -> Package:
     return Package(
         nevra=Nevra.parse(nevra),
         repository="kubernetes",
@@ -77,7 +77,7 @@ def package(content: bytes, *keys: SigningKey, nevra: str = KUBELET.nevra) -> Pa
     )
 
 
-def built(folder: Path, key: SigningKey | None) -> bytes:
+def built(folder: Path, key: VendorKey | None) -> bytes:
     return build_package(KUBELET, key, folder).path.read_bytes()
 
 
@@ -92,7 +92,7 @@ def refused(signatures: Signatures, what: Package, content: bytes) -> str:
 
 
 def test_each_of_the_packages_keys_may_have_signed(
-    tmp_path: Path, google: SigningKey, centos: SigningKey
+    tmp_path: Path, google: VendorKey, centos: VendorKey
 ) -> None:
     keys = Keys(google=google, centos=centos)
     signatures = Signatures(keys.lock, keys.read)
@@ -104,7 +104,7 @@ def test_each_of_the_packages_keys_may_have_signed(
 
 
 def test_a_key_of_another_repository_does_not_count(
-    tmp_path: Path, google: SigningKey, centos: SigningKey
+    tmp_path: Path, google: VendorKey, centos: VendorKey
 ) -> None:
     """That a key is in the lock is not enough: it must be one of that very package's."""
     keys = Keys(google=google, centos=centos)
@@ -116,7 +116,7 @@ def test_a_key_of_another_repository_does_not_count(
     )
 
 
-def test_unsigned_and_tampered_packages_are_refused(tmp_path: Path, google: SigningKey) -> None:
+def test_unsigned_and_tampered_packages_are_refused(tmp_path: Path, google: VendorKey) -> None:
     keys = Keys(google=google)
     signatures = Signatures(keys.lock, keys.read)
     unsigned = built(tmp_path, None)
@@ -132,16 +132,14 @@ def test_unsigned_and_tampered_packages_are_refused(tmp_path: Path, google: Sign
     )
 
 
-def test_a_package_without_keys_is_never_right(tmp_path: Path, google: SigningKey) -> None:
+def test_a_package_without_keys_is_never_right(tmp_path: Path, google: VendorKey) -> None:
     keys = Keys(google=google)
     content = built(tmp_path, google)
     message = refused(Signatures(keys.lock, keys.read), package(content), content)
     assert message.endswith("(expected a signature of a pinned key)")
 
 
-def test_a_signed_package_under_anothers_name_is_refused(
-    tmp_path: Path, google: SigningKey
-) -> None:
+def test_a_signed_package_under_anothers_name_is_refused(tmp_path: Path, google: VendorKey) -> None:
     """An old, vulnerable build carries a good signature, too."""
     keys = Keys(google=google)
     content = built(tmp_path, google)
@@ -153,7 +151,7 @@ def test_a_signed_package_under_anothers_name_is_refused(
 
 
 def test_a_key_file_with_another_key_is_refused(
-    tmp_path: Path, google: SigningKey, centos: SigningKey
+    tmp_path: Path, google: VendorKey, centos: VendorKey
 ) -> None:
     keys = Keys(google=google)
     keys.files["keys/google.asc"] = centos.public
@@ -163,7 +161,7 @@ def test_a_key_file_with_another_key_is_refused(
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>log in</html>"])
-def test_what_is_no_rpm_is_refused(google: SigningKey, content: bytes) -> None:
+def test_what_is_no_rpm_is_refused(google: VendorKey, content: bytes) -> None:
     keys = Keys(google=google)
     message = refused(Signatures(keys.lock, keys.read), package(content, google), content)
     assert message.startswith("kubelet-1.18.5-0.x86_64: ")

@@ -21,7 +21,7 @@ from builder.sources.repository import Metadata, Place, fetch
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builder.lab.openpgp import SigningKey
+    from builder.lab.openpgp import VendorKey
     from builder.lab.upstream import Upstream
     from builder.sources.access import Access
 
@@ -35,7 +35,7 @@ REPOMD = f"{HOME}/repodata/repomd.xml"
 
 
 @pytest.fixture
-def key(upstream: Upstream) -> SigningKey:
+def key(upstream: Upstream) -> VendorKey:
     return upstream.key("Automatic <auto@example.org>")
 
 
@@ -47,7 +47,7 @@ def cache(tmp_path: Path) -> Path:
 class World:
     """Serve a repository at two places, and fetch it."""
 
-    def __init__(self, upstream: Upstream, access: Access, key: SigningKey, cache: Path) -> None:
+    def __init__(self, upstream: Upstream, access: Access, key: VendorKey, cache: Path) -> None:
         self.upstream = upstream
         self.key = key
         self._access = access
@@ -58,7 +58,7 @@ class World:
         for url in urls:
             self.upstream.add_repository(url, RECIPES, **options)
 
-    def fetch(self, signed: Any = "unsigned", *keys: SigningKey, types: Any = KINDS) -> Metadata:
+    def fetch(self, signed: Any = "unsigned", *keys: VendorKey, types: Any = KINDS) -> Metadata:
         held = keys or (self.key,)
         place = Place(
             name="kubernetes",
@@ -68,7 +68,7 @@ class World:
         )
         return fetch(place, types, self._access.client, self._cache)
 
-    def refused(self, signed: Any = "unsigned", *keys: SigningKey) -> tuple[Fault, ...]:
+    def refused(self, signed: Any = "unsigned", *keys: VendorKey) -> tuple[Fault, ...]:
         with pytest.raises(UnavailableError) as caught:
             self.fetch(signed, *keys)
         assert str(caught.value) == "kubernetes: no source has this repository"
@@ -91,7 +91,7 @@ class World:
 
 
 @pytest.fixture
-def world(upstream: Upstream, access: Access, key: SigningKey, cache: Path) -> World:
+def world(upstream: Upstream, access: Access, key: VendorKey, cache: Path) -> World:
     upstream.site("home.example.org")
     upstream.site("copy.example.org")
     return World(upstream, access, key, cache)

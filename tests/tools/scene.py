@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.bundle.layout import Extent, Layout
-    from builder.lab.journal import Served
+    from builder.lab.access_log import Served
     from builder.lab.upstream import Upstream
     from builder.model.lock import Lock
 

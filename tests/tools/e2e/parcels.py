@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import rpm_rs
 
-from builder.lab.openpgp import SigningKey, generate
+from builder.lab.openpgp import VendorKey, generate
 from builder.model.rpm import Nevra
 from e2e.ground import data, run, source
 
@@ -21,13 +21,13 @@ _FLAGS = rpm_rs.DependencyFlags
 _COMPARISONS = {"=": _FLAGS.EQUAL, ">=": _FLAGS.GREATER | _FLAGS.EQUAL}
 
 
-def keys() -> dict[str, SigningKey]:
+def keys() -> dict[str, VendorKey]:
     """Make a signing key for each of the catalog's."""
     users: Mapping[str, str] = data("packages.yaml")["keys"]
     return {name: generate(user, created=BUILT) for name, user in users.items()}
 
 
-def build(folder: Path, signers: Mapping[str, SigningKey]) -> None:
+def build(folder: Path, signers: Mapping[str, VendorKey]) -> None:
     """Build every repository; ``signers`` has the key of each by the repository's name."""
     for name, packages in data("packages.yaml")["repositories"].items():
         own = folder / name / "x86_64"
@@ -58,7 +58,7 @@ def taken() -> set[str]:
     }
 
 
-def write(folder: Path, nevra: str, recipe: Mapping[str, Any], key: SigningKey) -> Path:
+def write(folder: Path, nevra: str, recipe: Mapping[str, Any], key: VendorKey) -> Path:
     """Build one RPM (V4, gzip: what EL7 reads) and sign it."""
     name = Nevra.parse(nevra)
     builder = rpm_rs.PackageBuilder(

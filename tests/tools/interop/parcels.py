@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builder.lab.filling import filling, program
+from builder.lab.random_bytes import program, random_bytes
 from builder.model.rpm import Nevra
 from interop.programs import environment, run
 
@@ -64,7 +64,11 @@ def _build(recipe: PackageRecipe, folder: Path, top: Path, *, old: bool) -> Path
     tree = top / "tree"
     files = {
         path: program("amd64") if "bin/" in path else b"interop\n" for path in recipe.files
-    } | {f"/usr/share/doc/{name.name}-{name.version}/{name.arch}": filling(str(name), recipe.size)}
+    } | {
+        f"/usr/share/doc/{name.name}-{name.version}/{name.arch}": random_bytes(
+            str(name), recipe.size
+        )
+    }
     for path, content in files.items():
         (tree / path[1:]).parent.mkdir(parents=True, exist_ok=True)
         (tree / path[1:]).write_bytes(content)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from builder.lab.filling import filling, program
+from builder.lab.random_bytes import program, random_bytes
 from interop.programs import run
 
 if TYPE_CHECKING:
@@ -82,10 +82,11 @@ class Layout:
         share = 1 if platform == picture.platforms[0] else 8
         layers = [_base(architecture)]
         layers += [
-            _layer({f"opt/{n}": filling(f"{n} {platform}", s // share)}) for n, s in picture.bases
+            _layer({f"opt/{n}": random_bytes(f"{n} {platform}", s // share)})
+            for n, s in picture.bases
         ]
         own = {
-            f"opt/{_SIGN}.data": filling(f"{picture.name} {platform}", picture.size // share),
+            f"opt/{_SIGN}.data": random_bytes(f"{picture.name} {platform}", picture.size // share),
             f"etc/{_SIGN}": f"{picture.name} {platform}\n".encode(),
         }
         layers.append(_layer(own))

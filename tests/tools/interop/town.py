@@ -19,7 +19,7 @@ import yaml
 
 from builder.assets import tree
 from builder.formats import catalog as catalog_format
-from builder.lab import stock
+from builder.lab import shapes
 from builder.lab.packages import PackageRecipe
 from builder.lab.profiles import DATA, read_data
 from builder.lab.repositories import comps
@@ -159,7 +159,7 @@ def _sign_and_serve_keys(made: Town) -> None:
 
 def _repository(made: Town, name: str, kind: str, key: str) -> None:
     """Build, sign and index one repository."""
-    recipes, groups = stock.packages(kind, made.packages)
+    recipes, groups = shapes.packages(kind, made.packages)
     folder = made.rpms(name)
     built = parcels.build(recipes, folder, old=key == _OLD)
     made.signers[key].sign(built)
@@ -199,7 +199,7 @@ def _images(made: Town, references: list[Reference]) -> None:
     """Push the images of the catalog and the user's own."""
     pictures = [*PICTURES]
     for reference in references:
-        shape = stock.image(reference.path, reference.tag or "", made.images)
+        shape = shapes.image(reference.path, reference.tag or "", made.images)
         platforms = [one for one in shape["platforms"] if one.startswith("linux/")]
         pictures.append(
             Picture(

@@ -16,7 +16,7 @@ _FORMAT = 1
 """Raise it when the same recipe is to give something else."""
 
 
-class Cellar:
+class BuildCache:
     """Keep folders by recipe; a folder is either whole or not there."""
 
     def __init__(self, folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from builder.lab.faults import Fault
+    from builder.lab.faults import NetworkFault
     from builder.lab.message import Request
 
 _PATIENCE = 2.0
@@ -33,16 +33,16 @@ class Served:
     """Of the answer; 0 when none was sent."""
     sent: int
     """Bytes of the body that went out."""
-    fault: Fault | None
+    fault: NetworkFault | None
     """What was made to go wrong."""
 
 
 @dataclass(slots=True)
-class Entry:
+class LogEntry:
     """Collect what happens to one request while it is served."""
 
     request: Request
-    fault: Fault | None = None
+    fault: NetworkFault | None = None
     status: int = 0
     sent: int = 0
 
@@ -63,18 +63,18 @@ class Entry:
         )
 
 
-class Journal:
+class AccessLog:
     """Keep one entry per request, in the order of arrival."""
 
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
+        self._entries: list[LogEntry] = []
         self._busy = 0
         self._changed = threading.Condition()
 
     @contextmanager
-    def follow(self, request: Request) -> Iterator[Entry]:
+    def follow(self, request: Request) -> Iterator[LogEntry]:
         """Write a request down and follow it to its end."""
-        entry = Entry(request)
+        entry = LogEntry(request)
         with self._changed:
             self._entries.append(entry)
             self._busy += 1

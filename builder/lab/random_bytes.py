@@ -11,7 +11,7 @@ _LOAD_ADDRESS = 0x400000
 _WORDS = b"airseed lab: this program stands in for the real one\n"
 
 
-class Filling(io.RawIOBase):
+class RandomFile(io.RawIOBase):
     """Be a file of ``size`` seeded random bytes without holding more than one block of them."""
 
     def __init__(self, seed: str, size: int) -> None:
@@ -40,9 +40,9 @@ class Filling(io.RawIOBase):
         return count
 
 
-def filling(seed: str, size: int) -> bytes:
+def random_bytes(seed: str, size: int) -> bytes:
     """Give seeded random bytes."""
-    return io.BufferedReader(Filling(seed, size)).read()
+    return io.BufferedReader(RandomFile(seed, size)).read()
 
 
 def program(architecture: str) -> bytes:

@@ -20,7 +20,7 @@ _LONGEST = 64  # of a common name; the whole host stands in the alternative name
 _LIFE = timedelta(days=3650)
 
 
-class Authority:
+class TLSAuthority:
     """Make TLS contexts for host names; certificates are kept in a folder and used again."""
 
     def __init__(self, folder: Path, name: str = "airseed lab") -> None:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from builder.lab.registry import Images
+from builder.lab.registry import RepositoryContent
 from builder.model.artifact import INDEX_TYPES, MANIFEST_TYPES
 from builder.model.digest import Digest
 from builder.model.reference import Reference
@@ -225,8 +225,8 @@ def attach(
     """Put signatures beside an image of the lab; give the digest of their manifest."""
     target = reference if isinstance(reference, Reference) else Reference.parse(reference)
     content = upstream.registry(target.host).profile.content
-    images = upstream.shelf.repositories.setdefault(f"{content}/{target.path}", Images())
-    blobs = {upstream.studio.put(layer.payload) for layer in layers}
+    images = upstream.shelf.repositories.setdefault(f"{content}/{target.path}", RepositoryContent())
+    blobs = {upstream.image_builder.put(layer.payload) for layer in layers}
     described = [
         {
             "mediaType": PAYLOAD_TYPE,
@@ -237,7 +237,7 @@ def attach(
         for layer in layers
     ]
     config = _compact({"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers"}})
-    blobs.add(upstream.studio.put(config))
+    blobs.add(upstream.image_builder.put(config))
     manifest: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPES[0],
@@ -253,7 +253,7 @@ def attach(
             "artifactType": ARTIFACT_TYPE,
             "subject": {"mediaType": INDEX_TYPES[0], "size": 0, "digest": str(digest)},
         }
-    made = upstream.studio.put(_compact(manifest))
+    made = upstream.image_builder.put(_compact(manifest))
     images.manifests[made] = MANIFEST_TYPES[0]
     images.blobs |= blobs
     if how == "tag":
