@@ -31,6 +31,7 @@ VERBS = (
     "doctor",
     "find-images",
     "demo",
+    "explain",
     "schema",
     "completion",
 )

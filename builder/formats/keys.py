@@ -43,6 +43,7 @@ from builder.model.spec import (
 )
 from builder.model.version import Version
 
+_LOCK_AND_SEEDS = ("lock", "seeds")
 FORMAT = 1
 """The version of cluster.yaml that this airseed reads."""
 PODS = ip_network("192.168.0.0/16")
@@ -146,6 +147,7 @@ _OS = Record(
                 ),
             ),
             default=Base(),
+            verbs=("lock",),
             title="What nodes have already",
             examples=("core", {"packages": "image-packages.txt"}),
             doc="Packages that are on a node before airseed's: `core` (the minimal installation), "
@@ -308,12 +310,14 @@ _NODE = Record(
                 example="k8s01",
             ),
             required=True,
+            verbs=("seeds",),
             title="Node name",
             doc="The machine's host name and the name of its Node.",
         ),
         "role": Field(
             Choice(("control-plane", "worker")),
             required=True,
+            verbs=("seeds",),
             title="Role",
             doc="control-plane or worker; the first control plane starts the cluster.",
             examples=("control-plane",),
@@ -332,6 +336,7 @@ _NODE = Record(
             ),
             default=(),
             name="addresses",
+            verbs=("seeds", "kubeconfig"),
             title="Address",
             doc="The address that other nodes reach it by, with or without its network's prefix "
             "length; a list of an IPv4 and an IPv6 address in dual-stack. A lone node may do "
@@ -345,6 +350,7 @@ _NODE = Record(
                 example="52:54:00:12:34:56",
                 longest=40,
             ),
+            verbs=("seeds",),
             title="MAC address",
             doc="Of the card that has the address; network configuration finds the card by it.",
         ),
@@ -354,6 +360,7 @@ _NODE = Record(
                 expected="a network interface, 15 characters at most",
                 example="eth0",
             ),
+            verbs=("seeds",),
             title="Interface",
             doc="The kernel's name of the card that has the address.",
         ),
@@ -368,12 +375,14 @@ _NODE = Record(
                 key=terms.LABEL_KEY,
             ),
             default={},
+            verbs=("seeds",),
             title="Labels",
             doc="Labels that the node registers with.",
             examples=({"disk": "ssd"},),
         ),
         "taints": Field(
             ListOf(_TAINT, most=100),
+            verbs=("seeds",),
             title="Taints",
             doc="Taints that the node registers with. Left out: kubeadm's own for control planes "
             "(none on a node that is alone in its cluster). An empty list: none.",
@@ -382,6 +391,7 @@ _NODE = Record(
         "generation": Field(
             Number(least=1, most=999_999),
             default=1,
+            verbs=("seeds",),
             title="Generation",
             doc="Raise it when the machine is made anew under the same name. Default: 1.",
             examples=(2,),
@@ -447,6 +457,7 @@ _SEED = Record(
         "window": Field(
             Number(least=1, most=720),
             default=24,
+            verbs=("secrets", "seeds"),
             title="Window",
             doc="Hours in which nodes may join after the first one. Default: 24.",
             examples=(24,),
@@ -616,6 +627,7 @@ CLUSTER = Record(
     {
         "version": Field(
             Number(least=FORMAT, most=FORMAT, hint="a newer airseed may read it"),
+            verbs=("lock", "secrets", "seeds", "kubeconfig"),
             title="Document version",
             doc=f"The version of this document's form: {FORMAT}.",
             examples=(FORMAT,),
@@ -628,12 +640,14 @@ CLUSTER = Record(
                 longest=63,
             ),
             default="kubernetes",
+            verbs=("lock", "seeds", "kubeconfig"),
             title="Cluster name",
             doc="The cluster's name. Default: kubernetes.",
         ),
         "kubernetes": Field(
             _KUBERNETES,
             required=True,
+            verbs=_LOCK_AND_SEEDS,
             title="Kubernetes version",
             doc="The exact Kubernetes version.",
             examples=("1.18.5", {"version": "1.18.5", "packages": "built"}),
@@ -641,6 +655,7 @@ CLUSTER = Record(
         "os": Field(
             _OS,
             default=System(),
+            verbs=_LOCK_AND_SEEDS,
             title="Operating system",
             doc="What runs on the nodes.",
             examples=({"name": "centos", "version": "7.6", "base": "core"},),
@@ -657,6 +672,7 @@ CLUSTER = Record(
                 lone=True,
             ),
             default=(Platform("linux", "amd64"),),
+            verbs=_LOCK_AND_SEEDS,
             title="Platforms",
             doc="Processors of the nodes. Default: linux/amd64.",
             examples=(["linux/amd64"],),
@@ -673,6 +689,7 @@ CLUSTER = Record(
             ),
             name="image_platforms",
             default=(),
+            verbs=("lock",),
             title="More platforms of images",
             doc="Platforms that images are bundled for beside those of the nodes, as far as they "
             "have them, or all. For a registry that others use too, or one that takes no index "
@@ -682,6 +699,7 @@ CLUSTER = Record(
         "runtime": Field(
             _RUNTIME,
             default=Runtime(),
+            verbs=_LOCK_AND_SEEDS,
             title="Container runtime",
             doc="docker or containerd, with a version or without.",
             examples=("docker", {"name": "docker", "version": "19.03.9"}),
@@ -689,6 +707,7 @@ CLUSTER = Record(
         "cni": Field(
             _CNI,
             default=Cni(),
+            verbs=_LOCK_AND_SEEDS,
             title="Network plugin",
             doc="calico, or none when your own manifests bring one.",
             examples=("calico", {"name": "calico", "version": "3.18", "install": "operator"}),
@@ -696,6 +715,7 @@ CLUSTER = Record(
         "network": Field(
             _NETWORK,
             default=Network(pods=(PODS,), services=(SERVICES,)),
+            verbs=("seeds",),
             title="Cluster network",
             doc="The cluster's own address ranges.",
             examples=({"pods": "10.244.0.0/16", "services": "10.96.0.0/12"},),
@@ -707,6 +727,7 @@ CLUSTER = Record(
                 longest=300,
                 example="k8s.example.com:6443",
             ),
+            verbs=("seeds", "kubeconfig"),
             title="Endpoint",
             doc="Where clients and nodes reach the API server; needed from two control planes on.",
         ),
@@ -717,12 +738,14 @@ CLUSTER = Record(
                 longest=400,
                 example="registry.example.com:5000/k8s",
             ),
+            verbs=_LOCK_AND_SEEDS,
             title="Internal registry",
             doc="Where nodes pull images from. Without it images are loaded from the bundle.",
         ),
         "pki": Field(
             _PKI,
             default=Pki(),
+            verbs=("secrets", "seeds", "kubeconfig"),
             title="Certificate authority",
             doc="generated (by airseed secrets), on-node (its key never leaves the first node), "
             "or files of your own. Default: generated.",
@@ -731,6 +754,7 @@ CLUSTER = Record(
         "seed": Field(
             _SEED,
             default=SeedSettings(),
+            verbs=("seeds",),
             title="Seeds",
             doc="How seeds reach the machines.",
             examples=({"provider": "nocloud", "window": 24},),
@@ -741,6 +765,7 @@ CLUSTER = Record(
         "signatures": Field(
             ListOf(_SIGNER, partial=True),
             default=(),
+            verbs=("lock",),
             title="Signatures",
             doc="Who signs images (with cosign); what they signed is checked when it is locked "
             "and when a bundle is verified.",
@@ -757,6 +782,7 @@ CLUSTER = Record(
         "nodes": Field(
             ListOf(_NODE, least=1, partial=True),
             required=True,
+            verbs=_LOCK_AND_SEEDS,
             title="Nodes",
             doc="The machines of the cluster.",
             examples=([{"name": "k8s01", "role": "control-plane", "address": "10.211.55.48"}],),
@@ -764,6 +790,7 @@ CLUSTER = Record(
         "extra": Field(
             _EXTRA,
             default=Extra(),
+            verbs=("lock",),
             title="Extras",
             doc="What else goes into the bundle.",
             examples=({"images": ["docker.io/library/nginx:1.25"]},),

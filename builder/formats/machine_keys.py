@@ -419,6 +419,7 @@ MACHINE = Record(
                 most=1000,
             ),
             default=(),
+            verbs=("lock", "seeds"),
             title="Packages",
             doc="More RPMs to install; they go into the bundle with what they need.",
             examples=(["tcpdump"],),
@@ -464,6 +465,7 @@ _KUBEADM = machine_terms.Documents()
 MACHINE_FIELD = Field(
     MACHINE,
     default=NOTHING_SAID,
+    verbs=("seeds",),
     title="Machine",
     doc="Accounts, files, commands, network, time, proxies. Of cluster, role and node the files, "
     "users, commands, packages and SSH keys add up; of all else the narrower place counts.",
@@ -472,6 +474,7 @@ MACHINE_FIELD = Field(
 KUBEADM_FIELD = Field(
     _KUBEADM,
     default={},
+    verbs=("seeds",),
     title="kubeadm documents",
     doc="Raw kubeadm, kubelet and kube-proxy configuration by kind, laid over what airseed makes: "
     "mappings are merged, anything else is replaced.",
@@ -506,6 +509,7 @@ ROLES_FIELD = Field(
         title="roles",
     ),
     default={},
+    verbs=("seeds",),
     title="Roles",
     doc="What holds for one role alone.",
     examples=({"worker": {"machine": {"packages": ["iscsi-initiator-utils"]}}},),

@@ -358,6 +358,8 @@ class Field(Generic[T]):
     """A few words for editors."""
     examples: tuple[Any, ...] = ()
     """Plain values for editors, where the shape has no example of its own."""
+    verbs: tuple[str, ...] = ()
+    """Which verbs read it; without, those that read what it is in."""
 
     def schema(self) -> dict[str, Any]:
         """Describe the key; the value of an optional key may be left empty."""

@@ -142,6 +142,7 @@ def test_completion_scripts(shell: str, capsys: pytest.CaptureFixture[str]) -> N
         ("airseed ver", {"plain,verify", "plain,versions"}),
         ("airseed lock --up", {"plain,--update"}),
         ("airseed init --example ", {"plain,single", "plain,ha"}),
+        ("airseed explain machine.network.m", {"plain,machine.network.mtu"}),
     ],
 )
 def test_bash_completes(words: str, found: set[str]) -> None:
