@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -33,13 +33,27 @@ _WORDS: dict[str, Any] = {
     "False": False,
     "FALSE": False,
 }
+ALIAS = "*"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def documents(text: str, name: str) -> list[Document]:
-    """Read every document of a YAML text; empty ones are left out; raise DocumentError."""
+class Scalar(str):
+    """A string that knows where it stands in its document's text, and how it is written."""
+
+    __slots__ = ("end", "start", "style")
+    start: int
+    end: int
+    style: str
+    """Empty for a plain one, else its first mark: a quote, ``|`` or ``>``, or :data:`ALIAS`."""
+
+
+def documents(text: str, name: str, *, manifest: bool = False) -> list[Document]:
+    """Read every document of a YAML text; empty ones are left out; raise DocumentError.
+
+    Of a manifest, merge keys are read as kubectl does, and each string is a :class:`Scalar`.
+    """
     try:
-        return list(_documents(text, name))
+        return list(_documents(text, name, _ManifestBuilder if manifest else _Builder))
     except (UnicodeError, OverflowError) as error:
         # text that no file can hold, handed over by a caller or written as an escape
         raise refusal(name, "not YAML: a character that UTF-8 does not have") from error
@@ -68,13 +82,17 @@ class _Open:
     weight: int = 1
     height: int = 1
     """Levels of collections below and with this one."""
+    merging: bool = False
+    """Whether the value that comes is a merge key's."""
+    merged: list[Any] = field(default_factory=list)
+    """The mappings that merge keys bring in."""
 
 
-def _documents(text: str, name: str) -> Iterator[Document]:
+def _documents(text: str, name: str, builder: type[_Builder]) -> Iterator[Document]:
     events = yaml.parse(text, Loader=_LOADER)
     for event in events:
         if isinstance(event, yaml.DocumentStartEvent):
-            document = _Builder(name).build(events)
+            document = builder(name).build(events)
             if document.value is not None:
                 yield document
 
@@ -101,7 +119,7 @@ class _Builder:
         if isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             self.close(line)
         elif isinstance(event, yaml.AliasEvent):
-            self.alias(event.anchor, line)
+            self.alias(event, line)
         elif isinstance(event, yaml.ScalarEvent):
             self.scalar(event, line)
         else:
@@ -134,19 +152,20 @@ class _Builder:
             key = str(event.value)
             if key in top.value:
                 raise self.refuse(line, f"the key {short(key)} appears twice")
-            if key == "<<":
-                raise self.refuse(line, "merge keys (<<) are not supported")
             top.key = key
+            if key == "<<":
+                self.merge_key(top, event)
             return
         self.check_tag(event, line)
         self.here(line)
         plain = event.implicit[0] and event.tag is None
-        value = _resolve(event.value) if plain else event.value
+        value = self.string(_resolve(event.value) if plain else event.value, event)
         if event.anchor:
             self.anchors[event.anchor] = (value, 1, 0)
         self.put(value, 1, 0, line)
 
-    def alias(self, anchor: str | None, line: int) -> None:
+    def alias(self, event: Any, line: int) -> None:
+        anchor = event.anchor
         self.here(line)
         if anchor is None or anchor not in self.anchors:
             what = f"the alias {short(f'*{anchor}')} names nothing that is complete"
@@ -154,10 +173,13 @@ class _Builder:
         value, weight, height = self.anchors[anchor]
         if len(self.stack) + height > DEEPEST:
             raise self.refuse(line, f"nested more than {DEEPEST} levels deep")
-        self.put(value, weight, height, line)
+        self.put(self.string(value, event), weight, height, line)
 
     def close(self, line: int) -> None:
         done = self.stack.pop()
+        for mapping in done.merged:  # what is written out goes before, and the first of many
+            for key, value in mapping.items():
+                done.value.setdefault(key, value)
         if done.anchor:
             self.anchors[done.anchor] = (done.value, done.weight, done.height)
         self.put(done.value, done.weight, done.height, line)
@@ -173,9 +195,21 @@ class _Builder:
             raise self.refuse(line, "the document grows without bound through its aliases")
         if isinstance(top.value, list):
             top.value.append(value)
+            return
+        if top.merging:
+            self.merge(top, value, line)
         else:
             top.value[top.key] = value
-            top.key = None
+        top.key, top.merging = None, False
+
+    def string(self, value: Any, event: Any) -> Any:  # noqa: ARG002 -- a manifest's takes it
+        return value
+
+    def merge_key(self, top: _Open, event: Any) -> None:  # noqa: ARG002 -- a manifest's takes it
+        raise self.refuse(event.start_mark.line + 1, "merge keys (<<) are not supported")
+
+    def merge(self, top: _Open, value: Any, line: int) -> None:
+        raise NotImplementedError
 
     def check_tag(self, event: Any, line: int) -> None:
         tag = event.tag
@@ -185,6 +219,27 @@ class _Builder:
 
     def refuse(self, line: int, what: str) -> DocumentError:
         return refusal(self.name, what, where=f"line {line}")
+
+
+class _ManifestBuilder(_Builder):
+    """Builds one document of a manifest."""
+
+    def string(self, value: Any, event: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        scalar = Scalar(value)
+        scalar.start, scalar.end = event.start_mark.index, event.end_mark.index
+        scalar.style = ALIAS if isinstance(event, yaml.AliasEvent) else event.style or ""
+        return scalar
+
+    def merge_key(self, top: _Open, event: Any) -> None:
+        top.merging = event.implicit[0]  # in quotes it is a key like any other
+
+    def merge(self, top: _Open, value: Any, line: int) -> None:
+        mappings = value if isinstance(value, list) else [value]
+        if not all(isinstance(mapping, dict) for mapping in mappings):
+            raise self.refuse(line, "a merge key (<<) takes a mapping or a list of mappings")
+        top.merged += mappings
 
 
 def _resolve(text: str) -> Any:

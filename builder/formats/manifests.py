@@ -18,8 +18,10 @@ from builder.model.reference import Reference
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from builder.formats.events import Scalar
+
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
-_SCHEMAS = "CustomResourceDefinition"
+SCHEMAS = "CustomResourceDefinition"
 _SECRET, _VALUES = "Secret", ("data", "stringData")
 _LONGEST_NAME = 80
 _PLACEHOLDER = frozenset("{}$<>%")
@@ -34,21 +36,16 @@ class Resource:
     namespace: str = ""
     name: str = ""
 
-    @property
-    def group(self) -> str:
-        """Give the API group; the core group is empty."""
-        return self.api_version.rpartition("/")[0]
-
     def __str__(self) -> str:
-        place = f"{self.namespace}/{self.name}" if self.namespace else self.name
-        return f"{self.kind or 'document'} {place}".rstrip()
+        name = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.kind or 'document'} {name}".rstrip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """Tell of one image where it stands."""
+class StartedImage:
+    """Tell of one image that a manifest starts, and where it stands."""
 
-    text: str
+    text: Scalar
     """As the manifest has it."""
     reference: Reference
     resource: Resource
@@ -57,7 +54,7 @@ class Found:
 
     @property
     def where(self) -> str:
-        """Give resource and path in one line."""
+        """Return resource and path in one line."""
         return f"{self.resource}: {self.path}"
 
 
@@ -66,7 +63,7 @@ class Manifest:
     """Hold what matters of a manifest file, in the order of the file."""
 
     resources: tuple[Resource, ...]
-    images: tuple[Found, ...]
+    images: tuple[StartedImage, ...]
     secrets: tuple[Resource, ...]
     """The Secrets among the resources that have a value already."""
 
@@ -76,48 +73,48 @@ def read(text: str, name: str) -> Manifest:
 
     Raise DocumentError when it is neither, or when an image is no reference (a placeholder, say).
     """
-    if text.lstrip().startswith(("{", "[")):
-        # libyaml takes JSON, but no tabs before it; inside strings JSON has none
-        text = text.replace("\t", " ")
     resources: list[Resource] = []
-    images: list[Found] = []
+    images: list[StartedImage] = []
     secrets: list[Resource] = []
     faults: list[Fault] = []
-    for document in yaml_documents(text, name):
-        for value, path in _unpack(document.value):
-            resource = _resource(value)
-            resources.append(resource)
-            if resource.kind == _SCHEMAS:
-                continue
-            if resource.kind == _SECRET and any(value.get(name) for name in _VALUES):
-                secrets.append(resource)
-            for place, image in _images(value, path):
-                try:
-                    found = Found(
-                        text=image,
-                        reference=_reference(image),
-                        resource=resource,
-                        path=place,
-                    )
-                except ValueError as error:
-                    where = f"{resource}: {place}"
-                    hint = "fill in placeholders first" if _PLACEHOLDER & {*str(image)} else None
-                    faults.append(Fault(where=where, what=str(error), hint=hint))
-                else:
-                    images.append(found)
+    for resource, value, prefix in values(text, name):
+        resources.append(resource)
+        if resource.kind == SCHEMAS:
+            continue
+        if resource.kind == _SECRET and any(value.get(key) for key in _VALUES):
+            secrets.append(resource)
+        for path, image in _images(value, prefix):
+            try:
+                reference = _reference(image)
+            except ValueError as error:
+                where = f"{resource}: {path}"
+                hint = "fill in placeholders first" if _PLACEHOLDER & {*str(image)} else None
+                faults.append(Fault(where=where, what=str(error), hint=hint))
+            else:
+                images.append(
+                    StartedImage(text=image, reference=reference, resource=resource, path=path)
+                )
     if faults:
         raise DocumentError(name, faults)
     return Manifest(resources=tuple(resources), images=tuple(images), secrets=tuple(secrets))
 
 
-def find_images(text: str, name: str) -> list[Found]:
-    """Find every image that a manifest starts; see :func:`read`."""
+def find_images(text: str, name: str) -> list[StartedImage]:
+    """Return every image that a manifest starts; see :func:`read`."""
     return list(read(text, name).images)
 
 
-def kinds(text: str, name: str) -> set[tuple[str, str, str]]:
-    """Give API version, kind and name of every resource; see :func:`read`."""
-    return {(one.api_version, one.kind, one.name) for one in read(text, name).resources}
+def values(text: str, name: str) -> Iterator[tuple[Resource, Any, str]]:
+    """Yield each resource with its values, and its path where it lies in a List.
+
+    Every string among the values is a :class:`~builder.formats.events.Scalar` of ``text``.
+    """
+    if text.lstrip().startswith(("{", "[")):
+        # libyaml takes JSON, but no tabs before it; inside strings JSON has none
+        text = text.replace("\t", " ")
+    for document in yaml_documents(text, name, manifest=True):
+        for value, path in _unpack(document.value):
+            yield _resource(value), value, path
 
 
 def _reference(image: Any) -> Reference:

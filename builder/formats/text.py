@@ -57,11 +57,11 @@ def decode(content: bytes, name: str) -> str:
         raise refusal(name, f"byte {error.start} is not UTF-8 text") from error
 
 
-def yaml_documents(text: str, name: str) -> list[Document]:
-    """Read every document of a YAML text; empty ones are left out."""
+def yaml_documents(text: str, name: str, *, manifest: bool = False) -> list[Document]:
+    """Read every document of a YAML text, or of a Kubernetes manifest; empty ones are left out."""
     from builder.formats import events  # noqa: PLC0415 -- slow to load, and a lock is JSON
 
-    return events.documents(text, name)
+    return events.documents(text, name, manifest=manifest)
 
 
 def yaml_document(text: str, name: str) -> Document:

@@ -13,6 +13,7 @@ from builder import disk
 from builder.errors import DocumentError, Fault, StorageError, UsageError
 from builder.formats import catalog as catalog_format
 from builder.formats import lock as lock_format
+from builder.formats import manifest_edits
 from builder.formats import spec as spec_format
 from builder.formats.machine_rules import machine_files
 from builder.formats.shape import did_you_mean
@@ -27,12 +28,14 @@ from builder.render.cloudinit.files import images_map
 from builder.render.plan import Plan
 from builder.render.seed import META_DATA, NETWORK_CONFIG, USER_DATA, mistakes, seed
 from builder.secrets import store
+from builder.sources.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from builder.model.spec import Cluster, Node
+    from builder.model.lock import Lock
+    from builder.model.spec import Cluster, Node, Registry
     from builder.report import Reporter
 
 NAME = "seeds"
@@ -212,6 +215,19 @@ def prepare(
         secrets=store.load(secrets_verb.beside(cluster), spec.cluster.pki),
         sums=arrange(locked, content).digest,
         files=_local_files(spec.cluster, cluster.parent),
+        edits=_edits(locked, spec.cluster.registry, Store.beside(path)),
+    )
+
+
+def _edits(lock: Lock, registry: Registry | None, kept: Store) -> str:
+    """Give the edits of all manifests that a cluster with an internal registry applies."""
+    if registry is None:
+        return ""
+    targets = {image.reference: image.reference.mapped(str(registry)) for image in lock.images}
+    manifests = {file.digest: file.path for file in lock.files if file.kind == "manifest"}
+    return "".join(
+        manifest_edits.render(kept.read(digest), path, targets)
+        for digest, path in manifests.items()
     )
 
 

@@ -31,6 +31,8 @@ class Plan:
     """Of the bundle's SHA256SUMS; what the node checks its payload against."""
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """Contents of the local files that cluster.yaml names, by the path that stands there."""
+    edits: str = ""
+    """What makes the bundle's manifests name images as the internal registry has them."""
     made: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False, init=False)
     """What :meth:`once` has made already."""
 

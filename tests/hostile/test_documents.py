@@ -37,6 +37,7 @@ from builder.formats import catalog as catalog_format
 from builder.formats import lock as lock_format
 from builder.formats import manifests as manifest_format
 from builder.formats import spec
+from builder.formats.manifest_edits import applied, edits
 from builder.formats.text import decode, json_value, yaml_documents
 from builder.model.artifact import Blob, File, Image, ImageManifest, Package, Repository
 from builder.model.demand import demand
@@ -319,7 +320,12 @@ def read_catalog(content: bytes, folder: Path) -> None:
 
 def read_kubernetes(content: bytes, folder: Path) -> None:
     del folder
-    manifest_format.read(decode(content, "m.yaml"), "m.yaml")
+    images = manifest_format.read(decode(content, "m.yaml"), "m.yaml").images
+    targets = {image.reference: image.reference.mapped("r.lan/k8s") for image in images}
+    made = applied(content, edits(content, "m.yaml", targets))
+    assert [image.text for image in manifest_format.find_images(decode(made, "m"), "m")] == [
+        targets[image.reference] for image in images
+    ]
 
 
 def read_comps(content: bytes, folder: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from builder import disk
 from builder.cli.root import run
-from builder.errors import DocumentError, UsageError
+from builder.errors import DocumentError, StorageError, UsageError
 from builder.formats import lock as lock_format
 from builder.pipeline import secrets, seeds
 from builder.render import iso
@@ -61,6 +61,7 @@ class Site:
 def site(stage: Stage, shared: Scene, tmp_path: Path) -> Site:
     for name in ("cluster.yaml", "cluster.lock"):
         shutil.copy(stage.finished / name, tmp_path / name)
+    shutil.copytree(stage.finished / "cluster.lock.d", tmp_path / "cluster.lock.d")
     secrets.make(tmp_path / "cluster.yaml")
     return Site(tmp_path, shared.catalog)
 
@@ -119,6 +120,29 @@ def test_names_in_the_internal_registry_lie_beside(site: Site) -> None:
     lines = site.contents()[seeds.IMAGES_MAP].decode().splitlines()
     assert "k8s.gcr.io/pause:3.2 reg.example.com:5000/k8s/pause:3.2" in lines
     assert len(lines) == len(lock_format.read(path.with_name("cluster.lock")).images)
+
+
+def test_the_node_that_applies_manifests_gets_their_edits(site: Site) -> None:
+    path = b'/etc/airseed/manifests.edits"'
+    site.write()
+    assert not any(path in content for content in site.contents().values())
+    site.add("registry: reg.example.com:5000/k8s\n")
+    site.write()
+    seeds = site.contents()
+    assert [name for name in NAMES if path in seeds[f"{name}/user-data"]] == [NAMES[0]]
+    lock = lock_format.read(site.cluster.with_name("cluster.lock"))
+    for file in lock.files:
+        if file.kind == "manifest":
+            assert f"manifest {file.digest.hex} ".encode() in seeds[f"{NAMES[0]}/user-data"]
+
+
+def test_edits_want_the_manifests_beside_the_lock(site: Site) -> None:
+    shutil.rmtree(site.cluster.with_name("cluster.lock.d"))
+    site.write()
+    site.add("registry: reg.example.com:5000/k8s\n")
+    with pytest.raises(StorageError) as caught:
+        site.write()
+    assert (caught.value.fault.hint or "").startswith(f"{site.cluster.with_name('cluster.lock.d')}")
 
 
 def test_an_image_that_a_power_cut_emptied_is_written_again(site: Site) -> None:

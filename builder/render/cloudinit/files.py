@@ -119,6 +119,8 @@ def _settings(plan: Plan, node: Node, machine: Machine) -> Iterator[SeedFile]:
         "images.map",
         lambda: SeedFile(path=f"{ETC}/images.map", content=images_map(plan), kind="settings"),
     )
+    if plan.edits and plan.part(node) == "init":  # it applies the manifests
+        yield SeedFile(path=f"{ETC}/manifests.edits", content=plan.edits, kind="settings")
 
 
 def _hosts(node: Node, said: Mapping[str, Iterable[str]]) -> str:

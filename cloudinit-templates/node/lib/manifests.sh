@@ -1,72 +1,25 @@
 #!/bin/bash
 # Make the bundle's manifests this cluster's own: image names, pod networks. Sourced.
 
-# Rewrite image references on standard input by the map FILE ("FROM TO" lines). Whatever stands
-# under a key "image" counts, short names too; elsewhere only whole references. With STRICT, an
-# image that the map lacks is an error, named on standard error.
-rewrite_images() {
-    awk -v map="$1" -v strict="${2:-}" '
-        BEGIN {
-            while ((getline line < map) > 0)
-                if (split(line, pair, " ") == 2) { target[pair[1]] = pair[2]; known[pair[2]] = 1 }
-        }
-        # the full name, as the lock has it
-        function full(name,   first, slash) {
-            slash = index(name, "/")
-            first = slash ? substr(name, 1, slash - 1) : ""
-            if (!slash) name = "docker.io/library/" name
-            else if (first !~ /[.:]/ && first != "localhost") name = "docker.io/" name
-            if (name !~ /@/ && name !~ /:[^\/]*$/) name = name ":latest"
-            return name
-        }
-        function replaced(name,   whole) {
-            whole = full(name)
-            if (whole in target) return target[whole]
-            if (strict && !(name in known)) { print name > "/dev/stderr"; bad = 1 }
-            return name
-        }
-        # the name without its tag or digest is no reference: only whole words are looked at
-        function elsewhere(text,   out, word) {
-            out = ""
-            while (match(text, /[A-Za-z0-9][A-Za-z0-9._\/:@-]*/)) {
-                word = substr(text, RSTART, RLENGTH)
-                out = out substr(text, 1, RSTART - 1) ((word in target) ? target[word] : word)
-                text = substr(text, RSTART + RLENGTH)
-            }
-            return out text
-        }
-        # KEY VALUE REST, where the value is all that belongs to the key
-        function rewritten(text,   key, value) {
-            if (!match(text, /^["\047]?image["\047]?:[ \t]*["\047]?/)) return elsewhere(text)
-            key = substr(text, 1, RLENGTH)
-            value = substr(text, RLENGTH + 1)
-            if (!match(value, /^[a-z0-9][A-Za-z0-9._\/:@-]*/)) return key elsewhere(value)
-            text = substr(value, RLENGTH + 1)
-            value = substr(value, 1, RLENGTH)
-            if (text !~ /^["\047]?[ \t\r]*($|[,}\]]|#)/) return key elsewhere(value text)
-            return key replaced(value) elsewhere(text)
-        }
-        # a key begins a line, an entry of a list, or follows a brace or a comma
-        {
-            out = ""
-            rest = $0
-            while (match(rest, /(^|[{,-])[ \t]*["\047]?image["\047]?:/)) {
-                start = RSTART
-                match(substr(rest, start), /["\047]?image/)
-                start += RSTART - 1
-                out = out elsewhere(substr(rest, 1, start - 1))
-                rest = rewritten(substr(rest, start))
-                # what is rewritten already is not looked at again
-                match(rest, /image["\047]?:/)
-                out = out substr(rest, 1, RSTART + RLENGTH - 1)
-                rest = substr(rest, RSTART + RLENGTH)
-                done = 1
-            }
-            print out (done ? rest : elsewhere(rest))
-            done = 0
-        }
-        END { exit bad }
-    '
+# Print the manifest FILE with its images' names in the registry. The seed has the edits, made where
+# the manifest was parsed; what is not the very file that they were made for is not applied.
+edit_images() {
+    local digest edits expected keep drop text edited=$STATE/edited.yaml
+    digest=$(sha256sum <"$1")
+    edits=$(awk -v digest="${digest%% *}" '
+        $1 == "manifest" { ours = $2 == digest; if (ours) print $3; next }
+        ours
+    ' "$ETC/manifests.edits") && [ -n "$edits" ] || return 1
+    {
+        read -r expected
+        while read -r keep drop text; do
+            head -c "$keep" <&4
+            head -c "$drop" <&4 >/dev/null
+            printf '%s' "$text"
+        done
+        cat <&4
+    } <<<"$edits" 4<"$1" >"$edited"
+    printf '%s  %s\n' "$expected" "$edited" | sha256sum -c >/dev/null 2>&1 && cat "$edited"
 }
 
 # Set the pod networks in the Installation of Calico (operator) on standard input. Each family
@@ -129,16 +82,12 @@ set_pool_variables() {
     '
 }
 
-# Rewrite the manifest FILE for this cluster, to standard output.
+# Print the manifest FILE as this cluster's own.
 localise() {
-    local file=$1
-    if [ -s "$ETC/images.map" ]; then
-        rewrite_images "$ETC/images.map" "${AIRSEED_REGISTRY:+strict}" <"$file"
-    else
-        cat "$file"
-    fi | case $AIRSEED_CNI in
-    calico-operator) set_pools "$AIRSEED_POD_SUBNETS" "$AIRSEED_REGISTRY" ;;
-    calico-manifest) set_pool_variables "$AIRSEED_POD_SUBNETS" ;;
-    *) cat ;;
-    esac
+    if [ -n "$AIRSEED_REGISTRY" ]; then edit_images "$1"; else cat "$1"; fi |
+        case $AIRSEED_CNI in
+        calico-operator) set_pools "$AIRSEED_POD_SUBNETS" "$AIRSEED_REGISTRY" ;;
+        calico-manifest) set_pool_variables "$AIRSEED_POD_SUBNETS" ;;
+        *) cat ;;
+        esac
 }

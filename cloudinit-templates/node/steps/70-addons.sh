@@ -62,8 +62,8 @@ main() {
     take_payload <"$LISTS/manifests"
     mkdir -p "$ready"
     while IFS= read -r file; do
-        localise "$BASE/$file" >"$ready/${file##*/}" 2>"$LOG" || fail "$file starts images that images.map does not name: $(sort -u "$LOG" | tr '\n' ' ')" \
-            "put them into extra.images in cluster.yaml, lock and bundle again"
+        localise "$BASE/$file" >"$ready/${file##*/}" || fail "the seed has no edits that make $file name the images of $AIRSEED_REGISTRY" \
+            "render this node's seed again from the lock of this bundle"
     done <"$LISTS/manifests"
     while IFS= read -r file; do
         file=$ready/${file##*/}

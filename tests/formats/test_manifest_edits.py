@@ -1,0 +1,231 @@
+"""Edits of manifests: every image gets its name in the registry, and nothing else changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from builder.errors import DocumentError
+from builder.formats.manifest_edits import Edit, applied, edits, render
+from builder.formats.manifests import find_images
+from builder.formats.text import decode
+from builder.model.digest import Digest
+from builder.model.reference import Reference
+
+UPSTREAM = Path(__file__).parents[3] / "shared/upstream/calico"
+REAL = sorted(UPSTREAM.glob("*/*.yaml"))
+REGISTRY = "r.lan:5/k"
+KNOWN = ("nginx:1.25", "busybox", "calico/node:v3", f"quay.io/a/b@sha256:{'0' * 64}", "x.io/a:1")
+POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n"
+CONTAINER = f"{POD}  containers:\n  - name: a\n    "
+CUSTOM = "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: t}\nspec:\n"
+
+
+def targets(*names: str) -> dict[Reference, str]:
+    """Return what the images of these names are called in the registry."""
+    references = map(Reference.parse, names or KNOWN)
+    return {reference: reference.mapped(REGISTRY) for reference in references}
+
+
+def edited(text: str) -> str:
+    """Return a manifest after its edits."""
+    content = text.encode()
+    return applied(content, edits(content, "m.yaml", targets())).decode()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("image: nginx:1.25", "image: r.lan:5/k/library/nginx:1.25"),
+        ('image: "nginx:1.25"  # ours', 'image: "r.lan:5/k/library/nginx:1.25"  # ours'),
+        ("image: 'calico/node:v3'", "image: 'r.lan:5/k/calico/node:v3'"),
+        ('"image": nginx:1.25', '"image": r.lan:5/k/library/nginx:1.25'),
+        ('"im\\x61ge": nginx:1.25', '"im\\x61ge": r.lan:5/k/library/nginx:1.25'),
+        ("? image\n    : nginx:1.25", "? image\n    : r.lan:5/k/library/nginx:1.25"),
+        ("image: &img nginx:1.25", "image: &img r.lan:5/k/library/nginx:1.25"),
+        ("image: &busybox busybox", "image: &busybox r.lan:5/k/library/busybox:latest"),
+        ("image: !!str nginx:1.25", "image: !!str r.lan:5/k/library/nginx:1.25"),
+        (
+            "image: >- # nginx:1.25\n      nginx:1.25\n",
+            "image: >- # nginx:1.25\n      r.lan:5/k/library/nginx:1.25\n",
+        ),
+        (
+            "image: |-\n      busybox\n    tty: true",
+            "image: |-\n      r.lan:5/k/library/busybox:latest\n    tty: true",
+        ),
+        ("image:\n      nginx:1.25", "image:\n      r.lan:5/k/library/nginx:1.25"),
+        ('image: "ngin\\x78:1.25"', 'image: "r.lan:5/k/library/nginx:1.25"'),
+        ('image: "nginx\\\n      :1.25"', 'image: "r.lan:5/k/library/nginx:1.25"'),
+        (
+            f"image: quay.io/a/b@sha256:{'0' * 64}",
+            f"image: r.lan:5/k/a/b@sha256:{'0' * 64}",
+        ),
+        (
+            "args: [--helper=x.io/a:1, x.io/a:2, nginx:1.25, x.io/a]",
+            "args: [--helper=r.lan:5/k/a:1, x.io/a:2, nginx:1.25, x.io/a]",
+        ),
+        (
+            "command: [ü𝄞]\r\n    image: busybox\r\n",
+            "command: [ü𝄞]\r\n    image: r.lan:5/k/library/busybox:latest\r\n",
+        ),
+    ],
+)  # fmt: skip
+def test_every_spelling_of_an_image(before: str, after: str) -> None:
+    assert edited(CONTAINER + before) == CONTAINER + after
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["busybox", "busybox:latest", "library/busybox", "docker.io/busybox",
+     "docker.io/library/busybox:latest", "index.docker.io/library/busybox",
+     "registry-1.docker.io/busybox"],
+)  # fmt: skip
+def test_one_image_has_many_names(name: str) -> None:
+    after = f"{CONTAINER}image: r.lan:5/k/library/busybox:latest"
+    assert edited(f"{CONTAINER}image: {name}") == after
+
+
+def test_an_alias_is_replaced_where_it_is_an_image() -> None:
+    text = (
+        f"{POD}  hostname: &name busybox\n  containers:\n  - &first {{name: *name, image: *name}}\n"
+        "  initContainers:\n  - *first\n  - {name: c, image: &img nginx:1.25}\n"
+        "  - {name: d, image: *img}\n"
+    )
+    assert edited(text) == text.replace(
+        "image: *name", 'image: "r.lan:5/k/library/busybox:latest"'
+    ).replace("nginx:1.25", "r.lan:5/k/library/nginx:1.25").replace(
+        "image: *img", 'image: "r.lan:5/k/library/nginx:1.25"'
+    )
+
+
+def test_merge_keys_bring_images() -> None:
+    text = (
+        f"x: &a {{image: nginx:1.25}}\ny: &b {{image: busybox, tty: true}}\n{POD}"
+        "  containers:\n  - {name: a, <<: *a}\n  - {<<: [*b, *a], name: b}\n"
+        "  - {<<: *a, image: busybox}\n"
+    )
+    found = [str(image.reference) for image in find_images(text, "m")]
+    assert found == [
+        "docker.io/library/nginx:1.25",
+        "docker.io/library/busybox:latest",
+        "docker.io/library/busybox:latest",
+    ]
+    assert edited(text) == text.replace("nginx:1.25", f"{REGISTRY}/library/nginx:1.25").replace(
+        "image: busybox", f"image: {REGISTRY}/library/busybox:latest"
+    )
+
+
+def test_a_merge_key_takes_mappings_alone() -> None:
+    with pytest.raises(DocumentError) as caught:
+        edited(f"{POD}  <<: busybox\n")
+    (fault,) = caught.value.faults
+    assert str(fault) == "line 5: a merge key (<<) takes a mapping or a list of mappings"
+    assert edited(f"{POD}  '<<': busybox\n") == f"{POD}  '<<': busybox\n"
+
+
+def test_streams_and_json() -> None:
+    pod = '{"kind": "Pod",\t"spec": {"containers": [{"image": "docker.io\\/calico\\/node:v3"}]}}'
+    assert edited(f"\t{pod}") == "\t" + pod.replace(
+        "docker.io\\/calico\\/node:v3", f"{REGISTRY}/calico/node:v3"
+    )
+    stream = f"# one\n{CONTAINER}image: busybox\n---\n{CONTAINER}image: nginx:1.25\n...\n"
+    assert edited(stream) == stream.replace(
+        "busybox", f"{REGISTRY}/library/busybox:latest"
+    ).replace("nginx:1.25", f"{REGISTRY}/library/nginx:1.25")
+    content = b"\xef\xbb\xbf" + f"{CONTAINER}image: busybox".encode()
+    assert edits(content, "m.yaml", targets()) == (
+        Edit(offset=len(content) - 7, size=7, text=f"{REGISTRY}/library/busybox:latest"),
+    )
+
+
+def test_images_beside_pod_specs() -> None:
+    """Those of custom resources and of manifests in ConfigMaps; never labels and other words."""
+    text = (
+        "kind: Installation\nmetadata: {labels: {image: busybox}}\n"
+        "spec:\n  registry: quay.io/\n  imagePath: calico\n---\n"
+        "kind: ImageSet\nspec: {images: [{image: calico/node, digest: d}]}\n---\n"
+        "kind: Alertmanager\nspec:\n  image: &a x.io/a:1\n  sidecar: {image: *a}\n---\n"
+        "kind: ConfigMap\ndata:\n  helper.yaml: |\n    spec:\n      containers:\n"
+        "      - name: b\n        image: busybox\n  note: 'an image: nginx is one'\n"
+        "  script: |\n    run x.io/a:1 and busybox\n---\n"
+        "kind: CustomResourceDefinition\nspec: {description: 'image: no.where/at:all'}\n"
+    )
+    expected = (
+        text.replace("image: &a x.io/a:1", f"image: &a {REGISTRY}/a:1")
+        .replace("image: *a", f'image: "{REGISTRY}/a:1"')
+        .replace("        image: busybox", f"        image: {REGISTRY}/library/busybox:latest")
+        .replace("run x.io/a:1", f"run {REGISTRY}/a:1")
+    )
+    assert edited(text) == expected
+
+
+def test_every_image_without_a_target_is_named() -> None:
+    with pytest.raises(DocumentError) as caught:
+        edited(
+            f"{CONTAINER}image: &x one\n  - {{name: b, image: *x}}\n---\n"
+            f"{CUSTOM}  image: two:2\n---\nkind: ConfigMap\ndata: {{a: 'image: y.io/three:3'}}\n"
+        )
+    what = "has no name in the registry: it is not in the lock"
+    hint = "put it into extra.images in cluster.yaml, then lock and bundle again"
+    assert [(str(fault), fault.hint) for fault in caught.value.faults] == [
+        (f"Pod p: spec.containers[0].image: one {what}", hint),
+        (f"Pod p: spec.containers[1].image: one {what}", hint),
+        (f"Thing t: spec.image: two:2 {what}", hint),
+        (f"ConfigMap: data.a: y.io/three:3 {what}", hint),
+    ]
+
+
+def test_an_address_in_brackets_is_quoted_where_it_must() -> None:
+    content = f"{CONTAINER}image: busybox\n    args: ['x.io/a:1']".encode()
+    names = {
+        Reference.parse(name): Reference.parse(name).mapped("[fd00::1]:5000")
+        for name in ("busybox", "x.io/a:1")
+    }
+    made = applied(content, edits(content, "m.yaml", names)).decode()
+    assert 'image: "[fd00::1]:5000/library/busybox:latest"' in made
+    assert [image.text for image in find_images(made, "m")] == [
+        "[fd00::1]:5000/library/busybox:latest"
+    ]
+
+
+def test_what_a_node_applies() -> None:
+    content = f"{CONTAINER}image: busybox\n  - {{image: x.io/a:1}}\n".encode()
+    after = content.replace(b"busybox", b"r.lan:5/k/library/busybox:latest").replace(
+        b"x.io", b"r.lan:5/k"
+    )
+    assert render(content, "m.yaml", targets()).splitlines() == [
+        f"manifest {Digest.of(content).hex} {Digest.of(after).hex}",
+        f"{content.index(b'busybox')} 7 r.lan:5/k/library/busybox:latest",
+        "13 8 r.lan:5/k/a:1",
+    ]
+    assert render(b"kind: Namespace\n", "m.yaml", targets()).count("\n") == 1
+
+
+def without_images(value: Any) -> Any:
+    """Return a document's values without its images, to compare the rest."""
+    if isinstance(value, dict):
+        return {
+            key: without_images(inner)
+            for key, inner in value.items()
+            if key != "image" or not isinstance(inner, str)
+        }
+    return [without_images(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.skipif(not REAL, reason="no manifests of Calico beside this checkout")
+@pytest.mark.parametrize("path", REAL, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_real_manifests(path: Path) -> None:
+    content = path.read_bytes()
+    before = find_images(decode(content, "m"), "m")
+    names = {image.reference: image.reference.mapped(REGISTRY) for image in before}
+    made = applied(content, edits(content, "m", names)).decode()
+    assert [image.text for image in find_images(made, "m")] == [
+        image.reference.mapped(REGISTRY) for image in before
+    ]
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    assert without_images(list(yaml.load_all(made, loader))) == without_images(
+        list(yaml.load_all(content, loader))
+    )
