@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from builder.formats.shape import child
-from builder.formats.text import DEEPEST, Document, refusal, short
+from builder.formats.text import Document, refusal
+from builder.strict_json import DEEPEST, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

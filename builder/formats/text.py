@@ -8,23 +8,18 @@ documents that grow without bound through aliases are refused. Hostile input end
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from builder import disk
+from builder import disk, strict_json
 from builder.errors import DocumentError, Fault
+from builder.strict_json import JsonError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-DEEPEST = 64
-"""Levels of nesting; the deepest real document (a CRD's schema) has under fifty."""
 LARGEST = 32 << 20
 """Bytes of one document file; Calico's largest manifest has under 3 MB."""
-_LONGEST_SHOWN = 80
-_LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,55 +70,11 @@ def yaml_document(text: str, name: str) -> Document:
 
 
 def json_value(text: str, name: str) -> Any:
-    """Read a JSON text; duplicate keys and floats are refused."""
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        value = dict(items)
-        if len(value) != len(items):
-            seen: set[str] = set()
-            twice = next(key for key, _ in items if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            raise ValueError(f"the key {short(twice)} appears twice")
-        return value
-
-    def point(number: str) -> Any:
-        raise ValueError(f"the number {number[:40]} is not whole")
-
+    """Read a JSON text of objects, lists, strings and integers; raise DocumentError."""
     try:
-        value = json.loads(text, object_pairs_hook=pairs, parse_float=point, parse_constant=point)
-        if _LONE_SURROGATE.search(text):
-            json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeError as error:
-        raise refusal(name, "not JSON: half of a surrogate pair") from error
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise refusal(name, f"not JSON: {error.msg}", where=where) from error
-    except ValueError as error:
-        raise refusal(name, str(error)) from error
-    except RecursionError as error:
-        raise refusal(name, f"nested more than {DEEPEST} levels deep") from error
-    if _deeper(value, DEEPEST):
-        raise refusal(name, f"nested more than {DEEPEST} levels deep")
-    return value
-
-
-def _deeper(value: Any, levels: int) -> bool:
-    """Tell whether collections lie in each other more than so many levels deep."""
-    layer = [value] if isinstance(value, (dict, list)) else []
-    for _ in range(levels):
-        layer = [
-            inner
-            for outer in layer
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, (dict, list))
-        ]
-        if not layer:
-            return False
-    return True
-
-
-def short(key: str) -> str:
-    """Show a key, but not all of a long one."""
-    return repr(key if len(key) <= _LONGEST_SHOWN else key[:_LONGEST_SHOWN] + "...")
+        return strict_json.load(text, integers=True)
+    except JsonError as error:
+        raise refusal(name, error.what, where=error.where) from error
 
 
 def refusal(name: str, what: str, *, where: str = "", hint: str | None = None) -> DocumentError:

@@ -17,9 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from builder import disk
+from builder import disk, strict_json
 from builder.errors import AirseedError
-from builder.oci import strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -123,7 +122,7 @@ class _File:
                 f"the registry credentials cannot be read: {error.strerror}", where=str(path)
             ) from error
         try:
-            return cls(path, strict.load(content or b"{}"))
+            return cls(path, strict_json.load(content or b"{}"))
         except ValueError as error:
             # The sentence names at most a key, never a value.
             raise AirseedError(
@@ -203,7 +202,7 @@ class _File:
     def _answer(self, program: str, content: bytes) -> Credential:
         """Read what a helper answered."""
         try:
-            document = strict.load(content[:_LARGEST])
+            document = strict_json.load(content[:_LARGEST])
         except ValueError:
             document = None
         user = document.get("Username") if isinstance(document, dict) else None

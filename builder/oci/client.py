@@ -11,8 +11,8 @@ from builder.http import StatusError, redact
 from builder.model.artifact import INDEX_TYPES, MANIFEST_TYPES
 from builder.model.digest import Digest
 from builder.model.reference import Reference
-from builder.oci import strict
 from builder.oci.hosts import base_url
+from builder.oci.manifest import MANIFEST_LIMIT
 from builder.oci.tokens import Authority
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Registry:
         self._authority = Authority(client, credentials, plain_http_hosts=self._plain, clock=clock)
 
     def manifest(
-        self, repository: str, reference: str, *, limit: int = strict.LIMIT
+        self, repository: str, reference: str, *, limit: int = MANIFEST_LIMIT
     ) -> RawManifest:
         """Fetch the index or manifest under a tag or digest, retried as small documents are.
 
@@ -97,7 +97,7 @@ class Registry:
                 repository,
                 f"referrers/{digest}",
                 lambda url, headers: self._client.get(
-                    url, headers={"Accept": INDEX_TYPES[0], **headers}, limit=strict.LIMIT
+                    url, headers={"Accept": INDEX_TYPES[0], **headers}, limit=MANIFEST_LIMIT
                 ),
             ).content
         except StatusError as error:

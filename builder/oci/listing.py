@@ -11,9 +11,9 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
+from builder import strict_json
 from builder.errors import FetchError
 from builder.http import StatusError, redact
-from builder.oci import strict
 from builder.oci.client import Registry
 from builder.oci.hosts import base_url
 
@@ -108,7 +108,7 @@ class Listing(Registry):
 def _names(reply: Reply, key: str) -> list[str]:
     """Read one page; a registry may say null for none."""
     try:
-        document: Any = strict.load(reply.content)
+        document: Any = strict_json.load(reply.content)
         names = document.get(key) if isinstance(document, dict) else None
         if names is None or (isinstance(names, list) and all(isinstance(n, str) for n in names)):
             return names or []

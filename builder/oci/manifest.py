@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from builder import strict_json
 from builder.errors import Fault, IncompleteError, VerificationError
 from builder.model.artifact import CONFIG_TYPES, INDEX_TYPES, LAYER_TYPES, MANIFEST_TYPES
 from builder.model.digest import Digest
 from builder.model.platform import Platform
-from builder.oci import strict
 
+MANIFEST_LIMIT = 4 << 20
+"""Bytes of a manifest or index at most: what registries must take (distribution-spec, 1.1)."""
 _FOREIGN = ("foreign", "nondistributable")
 _SCHEMA1 = "application/vnd.docker.distribution.manifest.v1"
 _VAGUE = ("", "application/json", "application/octet-stream", "text/plain")
@@ -73,15 +75,15 @@ def parse(content: bytes, media_type: str | None = None, *, where: str = "") -> 
     """
     digest = Digest.of(content)
     where = where or str(digest)
-    if len(content) > strict.LIMIT:
+    if len(content) > MANIFEST_LIMIT:
         raise VerificationError(
             f"the manifest has {len(content):,} bytes",
             where=where,
-            expected=f"at most {strict.LIMIT:,}",
+            expected=f"at most {MANIFEST_LIMIT:,}",
         )
     said = (media_type or "").partition(";")[0].strip()
     try:
-        document = strict.load(content)
+        document = strict_json.load(content)
     except ValueError as error:
         page = said == "text/html" or content.lstrip()[:1] == b"<"
         raise VerificationError(
@@ -112,10 +114,10 @@ def attachment(content: bytes, *, where: str) -> Manifest:
 
     Configuration and layers may be of any type. Raise VerificationError with all faults.
     """
-    if len(content) > strict.LIMIT:
+    if len(content) > MANIFEST_LIMIT:
         raise VerificationError(f"the manifest has {len(content):,} bytes", where=where)
     try:
-        document = strict.load(content)
+        document = strict_json.load(content)
     except ValueError as error:
         raise VerificationError(str(error), where=where) from error
     reader = _Reader(where)
@@ -160,7 +162,7 @@ def platform_of(config: bytes, *, where: str = "") -> Platform:
     """Read the platform from an image's configuration; raise VerificationError."""
     where = where or str(Digest.of(config))
     try:
-        document = strict.load(config)
+        document = strict_json.load(config)
     except ValueError as error:
         raise VerificationError(str(error), where=where) from error
     reader = _Reader(where)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from builder import strict_json
 from builder.errors import FetchError
 from builder.http import StatusError, redact
-from builder.oci import strict
 from builder.oci.challenge import Challenge, parse
 from builder.oci.hosts import base_url, is_loopback
 
@@ -194,7 +194,7 @@ def _with(url: str, query: dict[str, str]) -> str:
 def _token(content: bytes, where: str) -> tuple[str, float]:
     """Read a token server's answer: the token and its life in seconds."""
     try:
-        document: Any = strict.load(content)
+        document: Any = strict_json.load(content)
     except ValueError as error:
         raise FetchError(f"the token server's answer: {error}", where=where) from error
     if not isinstance(document, dict):

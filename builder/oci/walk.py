@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from builder import strict_json
 from builder.errors import Fault, VerificationError
 from builder.model.digest import Digest
-from builder.oci import strict
 from builder.oci.layout import path_of
-from builder.oci.manifest import Descriptor, Index, Manifest, parse
+from builder.oci.manifest import MANIFEST_LIMIT, Descriptor, Index, Manifest, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ def walk(index: bytes, read: Read, size: Size, *, where: str = "index.json") -> 
 def check_archive(content: bytes, size: Size, *, where: str = "manifest.json") -> list[Fault]:
     """Check that all blobs of a docker archive's manifest.json are there; give what is wrong."""
     try:
-        document = strict.load(content)
+        document = strict_json.load(content)
     except ValueError as error:
         return [Fault(where=where, what=str(error))]
     if not isinstance(document, list):
@@ -108,10 +108,12 @@ class _Walk:
     def _config(self, manifest: Manifest) -> list[Fault]:
         """Check that a configuration speaks of as many layers as the manifest."""
         digest = manifest.config.digest
-        if manifest.config.size > strict.LIMIT:
-            return [self._fault(f"its configuration {digest} has more than {strict.LIMIT:,} bytes")]
+        if manifest.config.size > MANIFEST_LIMIT:
+            return [
+                self._fault(f"its configuration {digest} has more than {MANIFEST_LIMIT:,} bytes")
+            ]
         try:
-            document = strict.load(self._read(digest) or b"")
+            document = strict_json.load(self._read(digest) or b"")
         except ValueError as error:
             return [self._fault(f"its configuration {digest}: {error}")]
         rootfs = document.get("rootfs") if isinstance(document, dict) else None
@@ -131,8 +133,10 @@ class _Walk:
         fault = self._there(entry)
         if fault is not None:
             return fault
-        if entry.size > strict.LIMIT:
-            return self._fault(f"its manifest {entry.digest} has more than {strict.LIMIT:,} bytes")
+        if entry.size > MANIFEST_LIMIT:
+            return self._fault(
+                f"its manifest {entry.digest} has more than {MANIFEST_LIMIT:,} bytes"
+            )
         content = self._read(entry.digest)
         if content is None:
             return self._fault(f"its manifest {entry.digest} is missing")

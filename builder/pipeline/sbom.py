@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from builder import strict_json
 from builder.bundle.reader import open_bundle
 from builder.errors import StorageError, UsageError, VerificationError
 from builder.formats import sbom_cyclonedx, sbom_spdx
 from builder.formats.sbom import Said, bill
 from builder.model.digest import Digest
-from builder.oci import strict
 from builder.pipeline import inspect
 from builder.rpm.said import read_words
 from builder.sources.store import Store
@@ -115,7 +115,7 @@ def _images(lock: Lock, read: Callable[[Content], bytes | None]) -> dict[Digest,
         if content is None:
             continue
         try:
-            notes = strict.load(content).get("annotations") or {}
+            notes = strict_json.load(content).get("annotations") or {}
             licence, vendor = notes.get(_LICENCES), notes.get(_VENDOR)
         except (ValueError, AttributeError) as error:
             raise VerificationError("is no manifest", where=blob.path) from error

@@ -12,8 +12,8 @@ import binascii
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from builder import strict_json
 from builder.errors import VerificationError
-from builder.oci import strict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +67,7 @@ def evidence(payload: bytes, annotations: Mapping[str, str], *, where: str) -> E
 def check_payload(payload: bytes, image: Digest) -> None:
     """Check that a payload is about an image; raise VerificationError."""
     try:
-        document = strict.load(payload)
+        document = strict_json.load(payload)
     except ValueError as error:
         raise VerificationError(f"what was signed: {error}") from error
     critical = document.get("critical") if isinstance(document, dict) else None

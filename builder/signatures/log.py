@@ -13,8 +13,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from builder import strict_json
 from builder.errors import VerificationError
-from builder.oci import strict
 from builder.signatures.keys import der, is_signed, read_key
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _object(content: bytes, what: str) -> dict[str, Any]:
     if len(content) > _LIMIT:
         raise VerificationError(f"{what} is too large")
     try:
-        document = strict.load(content)
+        document = strict_json.load(content)
     except ValueError as error:
         raise VerificationError(f"{what}: {error}") from error
     if not isinstance(document, dict):

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from builder import strict_json
 from builder.errors import VerificationError
 from builder.http import StatusError
 from builder.model.artifact import PAYLOAD_TYPE, Blob
 from builder.model.digest import Digest
 from builder.model.signer import ImageSignature
 from builder.oci import manifest as oci_manifest
-from builder.oci import strict
 from builder.oci.layout import signature_tag
 from builder.signatures.evidence import PAYLOAD_LIMIT, Evidence, evidence
 from builder.sources.image import read_blob
@@ -135,7 +135,7 @@ def _manifests(image: Digest, repository: str, registry: Registry) -> list[bytes
 def _referring(content: bytes, where: str) -> list[Digest]:
     """Give the digests of those that are signatures, out of all that refer to an image."""
     try:
-        document = strict.load(content)
+        document = strict_json.load(content)
         entries = document["manifests"]
         return [
             Digest.parse(one["digest"])

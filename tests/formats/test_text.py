@@ -131,7 +131,7 @@ def test_half_a_surrogate_pair_is_no_yaml() -> None:
     [
         ('{"a": 1, "a": 2}', "the key 'a' appears twice"),
         ('{"a": 1.5}', "the number 1.5 is not whole"),
-        ('{"a": NaN}', "the number NaN is not whole"),
+        ('{"a": NaN}', "not JSON: NaN"),
         ('{"a": 1e3}', "the number 1e3 is not whole"),
         ('["\\ud800"]', "not JSON: half of a surrogate pair"),
         ('{"\\udfff": 1}', "not JSON: half of a surrogate pair"),
@@ -149,10 +149,6 @@ def test_json_that_is_refused(text: str, what: str) -> None:
 
 def test_json_whole_surrogate_pairs_are_fine() -> None:
     assert json_value('["\\ud83e\\udd8a"]', "x.json") == ["🦊"]
-
-
-def test_json_with_too_many_digits_is_refused() -> None:
-    assert "digits" in refusal(json_value, "1" * 5000, "x.json").what
 
 
 def test_text_is_utf8_with_or_without_a_mark() -> None:

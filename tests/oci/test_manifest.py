@@ -119,16 +119,16 @@ def _broken(text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "x: this is not JSON (line 1, column 1: Expecting value)"),
+        ("", "x: not JSON: Expecting value (line 1, column 1)"),
         ("[]", "x: no image that can be used: the document is a list (expected an object)"),
         (
             '{"schemaVersion":2,"schemaVersion":2}',
-            "x: the key 'schemaVersion' stands there twice",
+            "x: the key 'schemaVersion' appears twice",
         ),
-        ('{"a":1e999999,"b":NaN}', "x: NaN is not JSON"),
+        ('{"a":1e999999,"b":NaN}', "x: not JSON: NaN"),
         ('{"a":' + "9" * 5000 + "}", "x: the number 99999999999999999999… is too large"),
-        ('{"a":"\\uD800"}', "x: a text holds half of a character (a lone surrogate)"),
-        ("[" * 100_000, "x: this is nested too deeply"),
+        ('{"a":"\\uD800"}', "x: not JSON: half of a surrogate pair"),
+        ("[" * 100_000, "x: nested more than 64 levels deep"),
         (
             '{"schemaVersion":1,"fsLayers":[]}',
             (
