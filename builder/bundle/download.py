@@ -11,9 +11,9 @@ import contextlib
 import hashlib
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from builder.bundle.region import Near
+from builder.bundle.source import Interruptible
 from builder.errors import FetchError
 from builder.model.digest import Digest
 
@@ -22,57 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from builder.bundle.layout import Extent
-    from builder.bundle.region import State
+    from builder.bundle.source import Source, State, Stream
     from builder.errors import Fault
     from builder.report import Progress
 
 BUFFER = 1 << 20
 _LEAP = 1 << 20
 """Bytes of new ground that make an attempt count as progress."""
-
-
-class Stream(Protocol):
-    """Read one body."""
-
-    @property
-    def offset(self) -> int:
-        """Give where in the whole content the first byte stands; 0 if a range was ignored."""
-        ...
-
-    def readinto(self, view: memoryview, /) -> int:
-        """Fill (a part of) the buffer; give the count, 0 at the end; raise FetchError."""
-        ...
-
-    def close(self) -> None:
-        """Let go of it."""
-        ...
-
-
-@runtime_checkable
-class Interruptible(Protocol):
-    """Be a stream that another thread can wake up."""
-
-    def interrupt(self) -> None:
-        """End a ``readinto`` that waits; the stream is useless afterwards."""
-        ...
-
-
-class Source(Protocol):
-    """Be a place that may have an artifact's bytes."""
-
-    @property
-    def name(self) -> str:
-        """Give what messages call it, without secrets."""
-        ...
-
-    @property
-    def host(self) -> str:
-        """Give whose limits count; empty for the local disk."""
-        ...
-
-    def open(self, offset: int) -> Stream:
-        """Begin to read at an offset; raise FetchError (temporary or not, with retry_after)."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +52,8 @@ class Outcome:
 
     path: str
     size: int
-    state: Literal["fetched", "resumed", "cached", "copied", "reused"]
-    """``cached``: from an earlier run; ``resumed``: partly; ``copied``: from another member;
-    ``reused``: from an earlier bundle."""
+    state: State | Literal["resumed"]
+    """``resumed``: partly from an earlier run."""
     source: str | None
     """The name of the source that gave the last byte; None when nothing was fetched."""
     fetched: int
@@ -172,11 +127,9 @@ class Download:
         return self.job.sources[self.turn]
 
     @property
-    def local(self) -> State | None:
-        """Tell whether the source is a file that airseed wrote itself."""
-        if self.turn < len(self.job.sources) and isinstance(self.source, Near):
-            return self.source.state
-        return None
+    def local(self) -> bool:
+        """Whether the source is a file that airseed wrote itself."""
+        return self.turn < len(self.job.sources) and self.source.is_ours
 
     @property
     def whole(self) -> bool:
@@ -280,9 +233,9 @@ class Download:
     def outcome(self) -> Outcome:
         """Tell how it came here."""
         size = self.job.extent.size
-        state: Literal["fetched", "resumed"] | State = "fetched"
+        state: State | Literal["resumed"] = "fetched"
         if self.local:
-            state = self.local
+            state = self.source.state
         elif not self.fetched and size:
             state = "cached"
         elif self.fetched < size:
@@ -302,7 +255,7 @@ class Download:
         untouched = not (self.fetched or self.local) and self.job.extent.size > 0
         if untouched or self.turn >= len(self.job.sources):
             return self.job.origin
-        return str(getattr(self.source, "origin", "") or self.source.name)
+        return self.source.origin or self.source.name
 
     def _receive(
         self, stream: Stream, place: Place, view: memoryview, progress: Progress, stop: Stop
@@ -324,7 +277,7 @@ class Download:
             if not self.local:
                 self.fetched += count
                 self.fed_at = time.monotonic()
-            self._take(piece, progress, cached=self.local is not None)
+            self._take(piece, progress, cached=self.local)
         with contextlib.suppress(FetchError):  # all is here; the end lets the connection serve on
             stream.readinto(view[:1])
 

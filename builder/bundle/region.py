@@ -1,32 +1,17 @@
-"""A part of one or several files as a file of its own, and as a source of bytes."""
+"""A part of one or several files as a file of its own."""
 
 from __future__ import annotations
 
 import bisect
 import io
 import os
-from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
-
-from builder.errors import FetchError
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _BUFFER = 1 << 16
-State = Literal["cached", "copied", "reused"]
-"""What the outcome of an artifact says that came from the disk; see ``download.Outcome``."""
-
-
-@runtime_checkable
-class Near(Protocol):
-    """Be a source on the local disk that airseed wrote itself."""
-
-    @property
-    def state(self) -> State:
-        """Give what the outcome of an artifact says that comes from here."""
-        ...
 
 
 class Files:
@@ -94,49 +79,9 @@ class _Region(io.RawIOBase):
 
 def open_region(files: Files, offset: int, size: int) -> io.BufferedReader:
     """Open a part of open files for reading; closing it leaves the files open."""
-    return io.BufferedReader(_Region(files, offset, size), _BUFFER)
+    return io.BufferedReader(raw_region(files, offset, size), _BUFFER)
 
 
-class RegionStream:
-    """Stream a part of open files; see ``download.Stream``."""
-
-    def __init__(self, source: RegionSource, offset: int) -> None:
-        self.offset = offset
-        self._source = source
-        self._place = offset
-
-    def readinto(self, view: memoryview, /) -> int:
-        """Fill the buffer; give the count, 0 at the end."""
-        source = self._source
-        room = max(0, min(len(view), source.size - self._place))
-        try:
-            count = source.files.readinto(view[:room], source.start + self._place)
-        except OSError as error:
-            raise FetchError(error.strerror or str(error), where=source.name) from error
-        self._place += count
-        return count
-
-    def close(self) -> None:
-        """Leave the files open: they are the source's owner's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegionSource:
-    """Give an artifact out of another bundle or an interrupted run; see ``download.Source``."""
-
-    name: str
-    files: Files
-    start: int
-    size: int
-    state: State
-    origin: str = ""
-    """Who gave the bytes that stand there, if it is known."""
-
-    @property
-    def host(self) -> str:
-        """Give no host: a disk asks for no patience."""
-        return ""
-
-    def open(self, offset: int) -> RegionStream:
-        """Begin to read at an offset."""
-        return RegionStream(self, offset)
+def raw_region(files: Files, offset: int, size: int) -> io.RawIOBase:
+    """Open a part without a buffer, for whoever brings a large one."""
+    return _Region(files, offset, size)

@@ -21,7 +21,8 @@ from builder.bundle.download import Job, Outcome
 from builder.bundle.hashing import digest_all
 from builder.bundle.journal import Journal
 from builder.bundle.part import Part, storage_error
-from builder.bundle.region import RegionSource
+from builder.bundle.region import raw_region
+from builder.bundle.source import from_file
 from builder.bundle.split import Sums, cut, is_ours, strays, sums_beside, sums_path
 from builder.bundle.standing import Result, finished, journal_path, part_path
 from builder.bundle.transfer import Policy, Transfer
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from builder.bundle.download import Download, Source
+    from builder.bundle.download import Download
     from builder.bundle.layout import Extent, Layout
+    from builder.bundle.source import Source
     from builder.bundle.split import Piece
     from builder.report import Progress, Reporter
 
@@ -214,11 +216,9 @@ class _Run:
         self._replace(opened, used=True)
         for claim in past.claims.values():
             if claim.done and 0 <= claim.offset <= old.size - claim.size:
-                self._near[Digest(claim.sha256)] = RegionSource(
-                    name="the interrupted run",
-                    files=old.files,
-                    start=claim.offset,
-                    size=claim.size,
+                self._near[Digest(claim.sha256)] = from_file(
+                    "the interrupted run",
+                    functools.partial(raw_region, old.files, claim.offset, claim.size),
                     state="cached",
                     origin=claim.origin,
                 )
@@ -286,15 +286,10 @@ class _Run:
         claim = self._claims.get(extent.path)
         return claim is not None and claim.sure
 
-    def _own(self, extent: Extent) -> RegionSource:
-        """Give a finished artifact of this very bundle as a source."""
-        return RegionSource(
-            name=extent.path,
-            files=self._part.files,
-            start=extent.offset,
-            size=extent.size,
-            state="copied",
-        )
+    def _own(self, extent: Extent) -> Source:
+        """Return a finished artifact of this very bundle as a source."""
+        region = functools.partial(raw_region, self._part.files, extent.offset, extent.size)
+        return from_file(extent.path, region, state="copied")
 
     def _job(self, extent: Extent, supply: Supply, nearest: Source | None) -> Job:
         claim = self._claims.get(extent.path)

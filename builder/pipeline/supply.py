@@ -7,7 +7,6 @@ import functools
 from typing import TYPE_CHECKING, Self
 
 from builder.bundle import split
-from builder.bundle.base import contents
 from builder.bundle.layout import SUMS_PATH
 from builder.bundle.reader import open_bundle
 from builder.bundle.split import target_of
@@ -20,7 +19,7 @@ from builder.sources import cache
 from builder.sources import file as file_source
 from builder.sources import image as image_source
 from builder.sources.access import Access
-from builder.sources.file import LocalSource
+from builder.sources.earlier import contents
 from builder.sources.package import Signatures
 from builder.sources.store import Store
 
@@ -29,9 +28,10 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from builder.bundle.download import Outcome, Source
+    from builder.bundle.download import Outcome
     from builder.bundle.layout import Extent, Layout
     from builder.bundle.reader import FolderBundle, TarBundle
+    from builder.bundle.source import Source
     from builder.model.digest import Digest
     from builder.model.lock import Lock
     from builder.sources.built import Workshop
@@ -92,7 +92,7 @@ class Supplier:
             return Supply(sources=())
         sources: list[Source] = []
         if artifact.kept and self._kept.has(artifact.digest):
-            sources.append(LocalSource(self._kept.path(artifact.digest)))
+            sources.append(file_source.local(self._kept.path(artifact.digest)))
         if isinstance(artifact, Blob):
             sources.extend(image_source.sources(artifact, self._access.registry))
             return Supply(sources=tuple(sources))

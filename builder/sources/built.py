@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import shutil
 import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from builder import disk
+from builder.bundle.source import Source
 from builder.errors import AirseedError, FetchError, StorageError, VerificationError
 from builder.formats import recipe as recipe_format
 from builder.http import redact
@@ -24,16 +26,16 @@ from builder.model.digest import Digest
 from builder.report import Silent
 from builder.rpm import build as rpm_build
 from builder.sources import program as program_source
-from builder.sources.file import LocalSource
+from builder.sources.file import local
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
+    from builder.bundle.source import Stream
     from builder.http import Client
     from builder.model.artifact import Package
     from builder.model.recipe import Order, Program
     from builder.report import Progress
-    from builder.sources.file import LocalStream
     from builder.sources.program import Fetched
     from builder.sources.store import Store
 
@@ -156,69 +158,52 @@ def _unpacked(order: Order, programs: Mapping[str, Path], scratch: Path) -> dict
     return places
 
 
-class Kept:
-    """Give a locked RPM from the cache, under its digest; see ``bundle.download.Source``."""
-
-    host = ""
-
-    def __init__(self, package: Package, path: Path) -> None:
-        self._source = LocalSource(path)
-        self.name = names(package)[0]
-
-    def open(self, offset: int) -> LocalStream:
-        """Begin to read at an offset."""
-        return self._source.open(offset)
+def sources(package: Package, kept: Store, workshop: Workshop) -> list[Source]:
+    """Return what may have the bytes of a built RPM, in order; nothing if it is not built."""
+    if package.built is None:
+        return []
+    in_cache, anew = names(package)
+    digest = package.digest.hex
+    return [
+        *(replace(local(path), name=in_cache) for path in workshop.folder.glob(f"*.{digest}.rpm")),
+        Source(name=anew, open=functools.partial(_open, package, kept, workshop)),
+    ]
 
 
-class Rebuilding:
-    """Give a locked RPM by building it again; see ``bundle.download.Source``."""
+def _open(package: Package, kept: Store, workshop: Workshop, offset: int) -> Stream:
+    """Find or build a locked RPM, and begin to read it.
 
-    host = ""
+    Raise FetchError where it can't be built, or comes out with other bytes than were locked.
+    """
+    with workshop.alone():
+        finished = workshop.find(rpm=package.digest) or _rebuild(package, kept, workshop)
+    return local(finished.path).open(offset)
 
-    def __init__(self, package: Package, kept: Store, workshop: Workshop) -> None:
-        self._package = package
-        self._kept = kept
-        self._workshop = workshop
-        self.name = names(package)[1]
 
-    def open(self, offset: int) -> LocalStream:
-        """Find or build the RPM, and begin to read it.
-
-        Raise FetchError where it can't be built, or comes out with other bytes than were locked.
-        """
-        with self._workshop.alone():
-            found = self._workshop.find(rpm=self._package.digest)
-            if found is None:
-                found = self._build()
-        return LocalSource(found.path).open(offset)
-
-    def _build(self) -> Finished:
-        built = self._package.built
-        if built is None:
-            raise FetchError("nothing says how it is built", where=self._package.name)
-        where = self._package.name
-        if built.by != rpm_build.builder():
-            raise FetchError(
-                f"{built.by} built what was locked, and {rpm_build.builder()} of this machine would"
-                f" give other bytes: install {built.by.replace(' ', '==')}, or run `airseed lock"
-                f" --update {self._package.nevra.name}`",
-                where=where,
-            )
-        self._workshop.say(f"{where} is not in the cache; fetching what it is built from")
-        try:
-            order, signature = recipe_format.read(self._kept.read(built.order), where)
-            fetched = {
-                one.name: self._workshop.fetch(one.program, Silent().progress("", None)).path
-                for one in built.inputs
-            }
-            return self._workshop.build(
-                order, fetched, lambda _: signature, expected=self._package.digest
-            )
-        except StorageError:
-            raise
-        except AirseedError as error:
-            reasons = "; ".join(map(str, error.faults)) or error.fault.what
-            raise FetchError(f"it can't be built again: {reasons}", where=where) from error
+def _rebuild(package: Package, kept: Store, workshop: Workshop) -> Finished:
+    built, where = package.built, package.name
+    if built is None:
+        raise FetchError("nothing says how it is built", where=where)
+    if built.by != rpm_build.builder():
+        raise FetchError(
+            f"{built.by} built what was locked, and {rpm_build.builder()} of this machine would"
+            f" give other bytes: install {built.by.replace(' ', '==')}, or run `airseed lock"
+            f" --update {package.nevra.name}`",
+            where=where,
+        )
+    workshop.say(f"{where} is not in the cache; fetching what it is built from")
+    try:
+        order, signature = recipe_format.read(kept.read(built.order), where)
+        programs = {
+            one.name: workshop.fetch(one.program, Silent().progress("", None)).path
+            for one in built.inputs
+        }
+        return workshop.build(order, programs, lambda _: signature, expected=package.digest)
+    except StorageError:
+        raise
+    except AirseedError as error:
+        reasons = "; ".join(map(str, error.faults)) or error.fault.what
+        raise FetchError(f"it can't be built again: {reasons}", where=where) from error
 
 
 def names(package: Package) -> tuple[str, ...]:
@@ -231,13 +216,3 @@ def _of(package: Package) -> str:
     built = package.built
     urls = ", ".join(redact(one.sources[0]) for one in built.inputs if one.sources) if built else ""
     return f"by {built.by} of {urls}" if built else ""
-
-
-def sources(package: Package, kept: Store, workshop: Workshop) -> Sequence[Kept | Rebuilding]:
-    """Give what may have the bytes of a built RPM, in order; nothing for one that is not built."""
-    if package.built is None:
-        return ()
-    kept_here = (
-        Kept(package, path) for path in workshop.folder.glob(f"*.{package.digest.hex}.rpm")
-    )
-    return (*kept_here, Rebuilding(package, kept, workshop))

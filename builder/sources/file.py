@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from builder import disk
+from builder.bundle.source import Source, from_file
 from builder.errors import AirseedError, Fault, FetchError, UnavailableError
 from builder.http import redact
 from builder.model.digest import Digest
@@ -15,10 +16,9 @@ from builder.model.source import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from io import FileIO
     from pathlib import Path
 
-    from builder.http import Client, Stream
+    from builder.http import Client
 
 _BUFFER = 1 << 20
 
@@ -90,7 +90,7 @@ def first(
 
 
 def through(
-    source: WebSource | LocalSource, begin: Callable[[], None], take: Callable[[memoryview], None]
+    source: Source, client: Client, begin: Callable[[], None], take: Callable[[memoryview], None]
 ) -> None:
     """Hand a body over piece by piece, going on where it breaks.
 
@@ -112,95 +112,33 @@ def through(
                     place += count
         except FetchError as error:
             failures = 1 if place > before else failures + 1
-            if not error.temporary or isinstance(source, LocalSource):
+            if not error.temporary:
                 raise
-            backoff = source.client.backoff
-            pause = backoff.pause(failures, error.retry_after)
-            if failures >= backoff.attempts or pause > backoff.longest:
+            pause = client.backoff.pause(failures, error.retry_after)
+            if failures >= client.backoff.attempts or pause > client.backoff.longest:
                 raise
-            source.client.wait(pause, source.url)
+            client.wait(pause, source.name)
         else:
             return
 
 
-@dataclass(frozen=True, slots=True)
-class WebSource:
-    """Give an artifact from a URL; see ``bundle.download.Source``."""
-
-    client: Client
-    url: str
-    size: int | None
-    """Bytes, where they are known."""
-
-    @property
-    def name(self) -> str:
-        """Give what messages call it."""
-        return redact(self.url)
-
-    @property
-    def host(self) -> str:
-        """Give the server, whose limits count."""
-        return urlsplit(self.url).netloc.rpartition("@")[2]
-
-    def open(self, offset: int) -> Stream:
-        """Begin to read at an offset."""
-        return self.client.open(self.url, offset=offset, size=self.size)
+def web(client: Client, url: str, size: int | None) -> Source:
+    """Return a URL as a source; ``size`` are its bytes, where they are known."""
+    return Source(
+        name=redact(url),
+        host=urlsplit(url).netloc.rpartition("@")[2],
+        open=lambda offset: client.open(url, offset=offset, size=size),
+    )
 
 
-class LocalStream:
-    """Read a local file as a stream; see ``bundle.download.Stream``."""
-
-    def __init__(self, file: FileIO, offset: int) -> None:
-        self._file = file
-        self.offset = offset
-
-    def readinto(self, view: memoryview) -> int:
-        """Fill the buffer; give the count, 0 at the end."""
-        try:
-            return self._file.readinto(view)
-        except OSError as error:
-            raise FetchError(error.strerror or str(error), where=str(self._file.name)) from error
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+def local(path: Path) -> Source:
+    """Return a local file as a source."""
+    return from_file(str(path), lambda: path.open("rb", buffering=0))
 
 
-@dataclass(frozen=True, slots=True)
-class LocalSource:
-    """Give an artifact from a local file."""
-
-    path: Path
-
-    @property
-    def name(self) -> str:
-        """Give the path."""
-        return str(self.path)
-
-    @property
-    def host(self) -> str:
-        """Give no host: a disk asks for no patience."""
-        return ""
-
-    def open(self, offset: int) -> LocalStream:
-        """Begin to read at an offset."""
-        try:
-            with contextlib.ExitStack() as opened:
-                file = opened.enter_context(self.path.open("rb", buffering=0))
-                file.seek(offset)
-                opened.pop_all()
-        except OSError as error:
-            raise FetchError(error.strerror or str(error), where=str(self.path)) from error
-        return LocalStream(file, offset)
-
-
-def sources(
-    urls: Sequence[str], size: int | None, client: Client, folder: Path
-) -> list[WebSource | LocalSource]:
-    """Give what the lock's sources of a file or package mean, in order."""
+def sources(urls: Sequence[str], size: int | None, client: Client, folder: Path) -> list[Source]:
+    """Return what the lock's sources of a file or package mean, in order."""
     return [
-        WebSource(client, url, size)
-        if is_url(url)
-        else LocalSource(folder / url.removeprefix("file:"))
+        web(client, url, size) if is_url(url) else local(folder / url.removeprefix("file:"))
         for url in urls
     ]

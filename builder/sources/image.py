@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from builder.bundle.source import FileStream, Source
 from builder.errors import (
     AirseedError,
     FetchError,
@@ -259,73 +261,22 @@ def read_blob(registry: Registry, repository: str, digest: Digest, size: int) ->
     return content
 
 
-@dataclass(frozen=True, slots=True)
-class BlobSource:
-    """Give a blob out of one repository; see ``bundle.download.Source``."""
-
-    registry: Registry
-    repository: str
-    digest: Digest
-    size: int
-
-    @property
-    def name(self) -> str:
-        """Give what messages call it."""
-        return f"{self.repository}@{self.digest}"
-
-    @property
-    def host(self) -> str:
-        """Give the registry, whose limits count."""
-        return self.repository.partition("/")[0]
-
-    def open(self, offset: int) -> Stream:
-        """Begin to read at an offset."""
-        return self.registry.blob(self.repository, self.digest, self.size, offset)
+def sources(blob: Blob, registry: Registry) -> list[Source]:
+    """Return the repositories that may have a blob, in order."""
+    return [_source(blob, registry, repository) for repository in blob.sources]
 
 
-class _BytesStream:
-    """Reads bytes that are in memory already; see ``bundle.download.Stream``."""
+def _source(blob: Blob, registry: Registry, repository: str) -> Source:
+    """Return one repository as a source; it serves manifests elsewhere than blobs, and whole."""
+    name = f"{repository}@{blob.digest}"
 
-    offset = 0
+    def open_manifest(_offset: int) -> FileStream:
+        return FileStream(
+            io.BytesIO(registry.manifest(repository, str(blob.digest)).content), 0, name
+        )
 
-    def __init__(self, content: bytes) -> None:
-        self._rest = memoryview(content)
+    def open_blob(offset: int) -> Stream:
+        return registry.blob(repository, blob.digest, blob.size, offset)
 
-    def readinto(self, view: memoryview, /) -> int:
-        count = min(len(view), len(self._rest))
-        view[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
-
-    def close(self) -> None:
-        self._rest = memoryview(b"")
-
-
-@dataclass(frozen=True, slots=True)
-class ManifestSource:
-    """Give an index or manifest, which registries serve elsewhere than blobs."""
-
-    registry: Registry
-    repository: str
-    digest: Digest
-
-    @property
-    def name(self) -> str:
-        """Give what messages call it."""
-        return f"{self.repository}@{self.digest}"
-
-    @property
-    def host(self) -> str:
-        """Give the registry, whose limits count."""
-        return self.repository.partition("/")[0]
-
-    def open(self, offset: int) -> _BytesStream:  # noqa: ARG002 -- so small that it is sent whole
-        """Fetch it."""
-        return _BytesStream(self.registry.manifest(self.repository, str(self.digest)).content)
-
-
-def sources(blob: Blob, registry: Registry) -> list[BlobSource | ManifestSource]:
-    """Give the repositories that may have a blob, in order."""
-    if blob.kept:
-        return [ManifestSource(registry, name, blob.digest) for name in blob.sources]
-    return [BlobSource(registry, name, blob.digest, blob.size) for name in blob.sources]
+    host = repository.partition("/")[0]
+    return Source(name=name, host=host, open=open_manifest if blob.kept else open_blob)

@@ -20,11 +20,12 @@ from builder.errors import (
     VerificationError,
 )
 from builder.model.digest import Digest
-from builder.sources.file import WebSource, through
+from builder.sources.file import through, web
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from builder.bundle.source import Source
     from builder.http import Client
     from builder.model.recipe import PackedFile, Program
     from builder.report import Progress
@@ -73,9 +74,9 @@ def fetch(
             return found
         part = folder / f"{program.name}.part"
         for url in program.sources:
-            source = WebSource(client, url, None)
+            source = web(client, url, None)
             try:
-                digest, size = _receive(source, part, progress, wanted)
+                digest, size = _receive(source, client, part, progress, wanted)
             except AirseedError as error:
                 faults.append(error.fault)
                 continue
@@ -112,7 +113,7 @@ def _there(digest: Digest, folder: Path) -> Fetched | None:
 
 
 def _receive(
-    source: WebSource, part: Path, progress: Progress, wanted: Callable[[], bool]
+    source: Source, client: Client, part: Path, progress: Progress, wanted: Callable[[], bool]
 ) -> tuple[Digest, int]:
     """Write a body into a file; give its digest and size."""
     hasher, size = hashlib.sha256(), 0
@@ -140,7 +141,7 @@ def _receive(
                     expected=f"{_LARGEST:,} bytes",
                 )
 
-        through(source, begin, take)
+        through(source, client, begin, take)
     return Digest(hasher.hexdigest()), size
 
 

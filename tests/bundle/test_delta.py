@@ -11,11 +11,11 @@ import bundles
 import pytest
 
 from builder.bundle import delta
-from builder.bundle.base import contents
 from builder.bundle.examine import examine
 from builder.bundle.layout import DELTA_PATH
 from builder.bundle.reader import open_bundle
 from builder.report import Silent
+from builder.sources.earlier import contents
 
 if TYPE_CHECKING:
     from collections.abc import Callable

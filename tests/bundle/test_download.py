@@ -9,6 +9,7 @@ import pytest
 
 from builder.bundle.download import Cancelled, Download, Job, StaleError, Stop
 from builder.bundle.layout import Extent
+from builder.bundle.source import Source
 from builder.errors import Fault, FetchError
 from builder.model.artifact import File
 from builder.model.digest import Digest
@@ -69,7 +70,6 @@ class Given:
     resumes: bool = True
     shift: int = 0
     name: str = "given"
-    host: str = "host"
     asked: list[int] = field(default_factory=list)
     streams: list[Pieces] = field(default_factory=list)
 
@@ -92,7 +92,13 @@ def download(*sources: Given, have: int = 0) -> Download:
         digest=artifact.digest,
         content=artifact,
     )
-    return Download(Job(extent=extent, sources=sources, have=have))
+    return Download(
+        Job(
+            extent=extent,
+            sources=tuple(Source(name=one.name, host="host", open=one.open) for one in sources),
+            have=have,
+        )
+    )
 
 
 def attempt(item: Download, place: Memory, offset: int = 0, stop: Stop | None = None) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from builder.bundle.region import Files, RegionSource, open_region
+from builder.bundle.region import Files, open_region, raw_region
+from builder.bundle.source import from_file
 from builder.errors import FetchError
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ def test_a_part_beyond_the_end_is_short(descriptor: int) -> None:
 
 
 def test_a_source_streams_from_any_offset(descriptor: int) -> None:
-    source = RegionSource(name="old", files=Files([descriptor]), start=3, size=4, state="cached")
+    source = from_file("old", partial(raw_region, Files([descriptor]), 3, 4))
     assert source.host == ""
     stream = source.open(1)
     view = memoryview(bytearray(10))
@@ -70,7 +72,7 @@ def test_a_source_streams_from_any_offset(descriptor: int) -> None:
 def test_a_source_that_cannot_be_read_is_a_fetch_error(tmp_path: Path) -> None:
     closed = os.open(tmp_path, os.O_RDONLY)
     os.close(closed)
-    source = RegionSource(name="old", files=Files([closed]), start=0, size=4, state="copied")
+    source = from_file("old", partial(raw_region, Files([closed]), 0, 4))
     with pytest.raises(FetchError) as caught:
         source.open(0).readinto(memoryview(bytearray(4)))
     assert str(caught.value) == "old: Bad file descriptor"

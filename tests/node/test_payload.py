@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builder.bundle import delta
-from builder.bundle.base import contents
 from builder.bundle.reader import open_bundle
 from builder.bundle.writer import Supply, write
 from builder.report import Silent
+from builder.sources.earlier import contents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -155,7 +155,7 @@ def test_it_is_built_again_without_the_key(
     assert first.host == second.host == ""
     assert first.name == f"the cache, built by {rpm_build.builder()} of {urls}"
     assert second.name == f"a new build by {rpm_build.builder()} of {urls}"
-    assert built.sources(replace(locked, built=None), kept, workshop) == ()
+    assert built.sources(replace(locked, built=None), kept, workshop) == []
 
 
 def test_another_builder_is_named_before_anything_is_fetched(

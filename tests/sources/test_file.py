@@ -11,12 +11,13 @@ from builder.http import Client
 from builder.lab.faults import LoginPage, Reset, Status
 from builder.model.digest import Digest
 from builder.sources import file as file_source
-from builder.sources.file import LocalSource, WebSource, first, read, read_local
+from builder.sources.file import first, local, read, read_local, web
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from builder.bundle.source import Source
     from builder.lab.upstream import Upstream
     from builder.sources.access import Access
 
@@ -79,7 +80,7 @@ def test_a_body_is_given_up_when_attempts_bring_nothing(upstream: Upstream) -> N
         Client(backoff=Backoff(attempts=3, sleep=pauses.append)) as client,
         pytest.raises(FetchError, match="503"),
     ):
-        file_source.through(WebSource(client, HOME, None), lambda: None, lambda _: None)
+        file_source.through(web(client, HOME, None), client, lambda: None, lambda _: None)
     assert pauses == [3.0, 3.0]
 
 
@@ -124,8 +125,8 @@ def test_secrets_in_sources_are_not_told(
     with pytest.raises(UnavailableError) as caught:
         first("x", [secret], fetcher(access, tmp_path))
     assert "hunter2" not in str([str(fault) for fault in caught.value.faults])
-    assert "hunter2" not in WebSource(access.client, secret, None).name
-    assert WebSource(access.client, secret, None).host == "home.example.org"
+    assert "hunter2" not in web(access.client, secret, None).name
+    assert web(access.client, secret, None).host == "home.example.org"
 
 
 def test_documents_are_limited_before_they_are_read(
@@ -136,9 +137,9 @@ def test_documents_are_limited_before_they_are_read(
         read(HOME, access.client, tmp_path, 1000)
     assert str(caught.value) == f"{HOME}: the document has 1,001 bytes (expected at most 1,000)"
     (tmp_path / "large").write_bytes(b"x" * 1001)
-    with pytest.raises(FetchError) as local:
+    with pytest.raises(FetchError) as beside:
         read("file:large", access.client, tmp_path, 1000)
-    assert str(local.value) == (f"{tmp_path / 'large'}: the file is larger than 1,000 bytes")
+    assert str(beside.value) == f"{tmp_path / 'large'}: the file is larger than 1,000 bytes"
     with pytest.raises(FetchError):
         read_local(tmp_path / "/dev/zero", 1000)
 
@@ -151,7 +152,7 @@ def test_local_files_that_cannot_be_read_say_so(tmp_path: Path, name: str) -> No
     assert caught.value.fault.where == str(tmp_path / name)
     assert caught.value.hint == "check the path in cluster.yaml"
     with pytest.raises(FetchError):
-        LocalSource(tmp_path / name).open(0)
+        local(tmp_path / name).open(0)
 
 
 def test_sources_of_the_lock_become_places_in_order(access: Access, tmp_path: Path) -> None:
@@ -159,15 +160,15 @@ def test_sources_of_the_lock_become_places_in_order(access: Access, tmp_path: Pa
         ["https://h/x", "http://h/x", "file:extra/x", "x"], 5, access.client, tmp_path
     )
     assert found == [
-        WebSource(access.client, "https://h/x", 5),
-        WebSource(access.client, "http://h/x", 5),
-        LocalSource(tmp_path / "extra/x"),
-        LocalSource(tmp_path / "x"),
+        web(access.client, "https://h/x", 5),
+        web(access.client, "http://h/x", 5),
+        local(tmp_path / "extra/x"),
+        local(tmp_path / "x"),
     ]
     assert [one.host for one in found] == ["h", "h", "", ""]
 
 
-def drained(source: WebSource | LocalSource, offset: int) -> tuple[int, bytes]:
+def drained(source: Source, offset: int) -> tuple[int, bytes]:
     stream = source.open(offset)
     buffer = memoryview(bytearray(3))
     content = b""
@@ -182,7 +183,7 @@ def test_web_and_local_files_are_read_from_any_place_on(
 ) -> None:
     upstream.add_file(HOME, b"0123456789")
     (tmp_path / "x").write_bytes(b"0123456789")
-    for source in (WebSource(access.client, HOME, 10), LocalSource(tmp_path / "x")):
+    for source in (web(access.client, HOME, 10), local(tmp_path / "x")):
         assert drained(source, 0) == (0, b"0123456789")
         assert drained(source, 7) == (7, b"789")
 
@@ -192,7 +193,7 @@ def test_a_file_that_cannot_be_sought_is_closed_again(tmp_path: Path) -> None:
     keeper = os.open(tmp_path / "pipe", os.O_RDWR)
     try:
         with pytest.raises(AirseedError) as caught:
-            LocalSource(tmp_path / "pipe").open(5)
+            local(tmp_path / "pipe").open(5)
     finally:
         os.close(keeper)
     assert str(caught.value) == f"{tmp_path / 'pipe'}: Illegal seek"

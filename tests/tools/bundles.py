@@ -31,7 +31,7 @@ from builder.model.platform import Platform
 from builder.model.reference import Reference
 from builder.model.rpm import Nevra
 from builder.report import Silent
-from builder.sources.file import WebSource
+from builder.sources.file import web
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -183,7 +183,7 @@ def supplier(client: Client, addresses: Mapping[str, str]) -> Callable[[Extent],
 
     def supply(extent: Extent) -> Supply:
         urls = [f"http://{address}/{extent.digest.hex}" for address in addresses.values()]
-        return Supply(sources=tuple(WebSource(client, url, extent.size) for url in urls))
+        return Supply(sources=tuple(web(client, url, extent.size) for url in urls))
 
     return supply
 

@@ -8,7 +8,6 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from builder.bundle import delta
-from builder.bundle.base import contents
 from builder.bundle.layout import DELTA_PATH, LOCK_PATH, SUMS_PATH
 from builder.bundle.reader import open_bundle
 from builder.bundle.writer import Supply, write
@@ -17,6 +16,7 @@ from builder.formats import lock as lock_format
 from builder.pipeline.bundle import arrange
 from builder.pipeline.verify import verify
 from builder.report import Silent
+from builder.sources.earlier import contents
 
 if TYPE_CHECKING:
     from io import FileIO

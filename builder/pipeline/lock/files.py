@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from builder.errors import AirseedError, Fault, FetchError, UnavailableError, VerificationError
+from builder.errors import AirseedError, Fault, UnavailableError, VerificationError
 from builder.formats import manifests as manifest_format
 from builder.formats.text import decode
 from builder.model.artifact import File
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from builder.bundle.source import Source
+    from builder.http import Client
     from builder.model.artifact import FileKind, Trust
     from builder.model.catalog import Key as PinnedKey
     from builder.model.demand import Demand, WantedFile
@@ -179,7 +181,7 @@ def _extra(resolving: Resolving, wanted: WantedFile) -> File:
     client, folder = resolving.access.client, resolving.folder
     for source in file_source.sources(wanted.sources, None, client, folder):
         try:
-            digest, size = _weigh(source)
+            digest, size = _weigh(source, client)
         except AirseedError as error:
             faults.append(error.fault)
             continue
@@ -211,15 +213,16 @@ def changed(wanted: Demand, lock: Lock, folder: Path) -> bool:
         if not one.is_local:
             continue
         try:
-            digest, _ = _weigh(file_source.LocalSource(folder / one.sources[0]))
-        except FetchError:
+            with (folder / one.sources[0]).open("rb") as file:
+                digest = Digest.of_file(file)
+        except OSError:
             return True
         if digest != digests.get(one.path):
             return True
     return False
 
 
-def _weigh(source: file_source.WebSource | file_source.LocalSource) -> tuple[Digest, int]:
+def _weigh(source: Source, client: Client) -> tuple[Digest, int]:
     """Read a file of unknown size through; give its digest and size."""
     hasher, size = hashlib.sha256(), 0
 
@@ -232,7 +235,7 @@ def _weigh(source: file_source.WebSource | file_source.LocalSource) -> tuple[Dig
         hasher.update(piece)
         size += len(piece)
 
-    file_source.through(source, begin, take)
+    file_source.through(source, client, begin, take)
     return Digest(hasher.hexdigest()), size
 
 

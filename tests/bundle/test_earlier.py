@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import bundles
 import pytest
 
-from builder.bundle.base import contents
 from builder.bundle.reader import open_bundle
 from builder.bundle.writer import write
 from builder.errors import VerificationError
 from builder.report import Silent
+from builder.sources.earlier import contents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
