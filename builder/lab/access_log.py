@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from builder.lab.faults import NetworkFault
-    from builder.lab.message import Request
+    from builder.server.message import Request
 
 _PATIENCE = 2.0
 

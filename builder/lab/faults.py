@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
 
-from builder.lab.message import Reply, Request, redirect, text
+from builder.server.message import Request, Response, redirect, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,13 +35,13 @@ class NetworkFault:
         """Change what the site gets to see."""
         return request
 
-    def instead(self, request: Request) -> Reply | None:  # noqa: ARG002 -- for others to use
+    def instead(self, request: Request) -> Response | None:  # noqa: ARG002 -- for others to use
         """Give an answer that the site is not asked for."""
         return None
 
-    def answered(self, request: Request, reply: Reply) -> Reply:  # noqa: ARG002 -- for others to use
+    def answered(self, request: Request, response: Response) -> Response:  # noqa: ARG002 -- for others to use
         """Change the site's answer."""
-        return reply
+        return response
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +52,19 @@ class Status(NetworkFault):
     retry_after: str | None = None
     """Seconds or an HTTP date, as it stands in the header."""
 
-    def instead(self, request: Request) -> Reply | None:  # noqa: ARG002 -- the same for all
+    def instead(self, request: Request) -> Response | None:  # noqa: ARG002 -- the same for all
         """Give the status."""
-        reply = text(self.code, f"injected {self.code}\n")
+        response = text(self.code, f"injected {self.code}\n")
         if self.retry_after is None:
-            return reply
-        return replace(reply, headers={**reply.headers, "Retry-After": self.retry_after})
+            return response
+        return replace(response, headers={**response.headers, "Retry-After": self.retry_after})
 
 
 @dataclass(frozen=True, slots=True)
 class LoginPage(NetworkFault):
     """Answer 200 with a page of HTML, as captive portals do."""
 
-    def instead(self, request: Request) -> Reply | None:
+    def instead(self, request: Request) -> Response | None:
         """Give the page."""
         page = f"<!DOCTYPE html><title>Sign in</title><p>To reach {request.host}, sign in first.\n"
         return text(200, page, "text/html; charset=utf-8")
@@ -74,7 +74,7 @@ class LoginPage(NetworkFault):
 class RedirectLoop(NetworkFault):
     """Send the client to where it is."""
 
-    def instead(self, request: Request) -> Reply | None:
+    def instead(self, request: Request) -> Response | None:
         """Give a redirect to the same URL."""
         query = f"?{request.query}" if request.query else ""
         return redirect(f"{request.scheme}://{request.host}{request.path}{query}", 302)
@@ -102,13 +102,13 @@ class WrongRange(NetworkFault):
     shift: int = 1
     """Bytes by which the part begins too early."""
 
-    def answered(self, request: Request, reply: Reply) -> Reply:  # noqa: ARG002 -- the same for all
+    def answered(self, request: Request, response: Response) -> Response:  # noqa: ARG002 -- the same for all
         """Move the part."""
-        if reply.status != 206:  # noqa: PLR2004 -- Partial Content
-            return reply
-        start = max(reply.offset - self.shift, 0)
-        said = f"bytes {start}-{start + reply.size - 1}/{reply.total}"
-        return replace(reply, offset=start, headers={**reply.headers, "Content-Range": said})
+        if response.status != 206:  # noqa: PLR2004 -- Partial Content
+            return response
+        start = max(response.offset - self.shift, 0)
+        said = f"bytes {start}-{start + response.size - 1}/{response.total}"
+        return replace(response, offset=start, headers={**response.headers, "Content-Range": said})
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,19 @@ import json
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode
 
-from builder.lab.message import Reply
+from builder.server.message import Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from builder.lab.message import Request
+    from builder.server.message import Request
 
 CATALOG = "/v2/_catalog"
 LONGEST = 3
 """Names on a page at most, so few that every list has several."""
 
 
-def page(request: Request, key: str, names: Iterable[str], **more: str) -> Reply:
+def page(request: Request, key: str, names: Iterable[str], **more: str) -> Response:
     """Give the names after ``last``, at most ``n`` of them, and a Link to the next page."""
     query = parse_qs(request.query)
     wanted = query.get("n", [""])[0]
@@ -28,4 +28,4 @@ def page(request: Request, key: str, names: Iterable[str], **more: str) -> Reply
     if len(rest) > most > 0:
         following = urlencode({"last": rest[most - 1], "n": most})
         headers["Link"] = f'<{request.path}?{following}>; rel="next"'
-    return Reply(headers=headers, body=json.dumps({**more, key: rest[:most]}).encode())
+    return Response(headers=headers, body=json.dumps({**more, key: rest[:most]}).encode())

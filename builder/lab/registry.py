@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs
 
-from builder.lab.message import Reply, Request, redirect
 from builder.lab.paging import CATALOG, page
 from builder.lab.tokens import TokenService, credentials
 from builder.model.artifact import INDEX_TYPES
 from builder.model.digest import Digest
+from builder.server.message import Request, Response, redirect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,7 +121,7 @@ class LabRegistry:
         self.allowance: PullLimit | None = None
         """None for a registry that counts no pulls."""
 
-    def answer(self, request: Request) -> Reply:
+    def answer(self, request: Request) -> Response:
         """Answer a request of the distribution API, or refuse it as registries do."""
         if self.profile.moved and request.path != "/v2/":
             return redirect(f"{self.profile.moved}{request.path}", 302)
@@ -140,7 +140,7 @@ class LabRegistry:
 
     def _look_up(  # noqa: PLR0911 -- one way out for each kind of thing
         self, request: Request, repository: str, kind: str, name: str
-    ) -> Reply:
+    ) -> Response:
         """Answer for one manifest, one blob or the list of tags."""
         profile = self.profile
         path = repository.removeprefix(f"{profile.prefix}/")
@@ -159,7 +159,7 @@ class LabRegistry:
             return _json({"name": repository, "tags": sorted(images.tags)})
         return page(request, "tags", images.tags, name=repository)
 
-    def _referrers(self, images: RepositoryContent, name: str) -> Reply:
+    def _referrers(self, images: RepositoryContent, name: str) -> Response:
         """List what is attached to a manifest (distribution-spec 1.1)."""
         digest = _digest(name)
         if not images.referrers or digest is None:
@@ -176,10 +176,12 @@ class LabRegistry:
                 }
             )
         index = {"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": entries}
-        reply = _json(index)
-        return Reply(headers={**reply.headers, "Content-Type": INDEX_TYPES[0]}, body=reply.body)
+        response = _json(index)
+        return Response(
+            headers={**response.headers, "Content-Type": INDEX_TYPES[0]}, body=response.body
+        )
 
-    def _refuse(self, request: Request, repository: str) -> Reply | None:
+    def _refuse(self, request: Request, repository: str) -> Response | None:
         """Ask for a token or a password where the profile wants one."""
         header = request.headers.get("authorization", "")
         profile = self.profile
@@ -202,23 +204,23 @@ class LabRegistry:
                 challenge += f',scope="repository:{repository}:pull"'
             if header:
                 challenge += f',error="{verdict}"'
-        reply = refusal(401, "UNAUTHORIZED", "authentication required")
-        return Reply(
-            status=reply.status,
-            headers={**reply.headers, "WWW-Authenticate": challenge},
-            body=reply.body,
+        response = refusal(401, "UNAUTHORIZED", "authentication required")
+        return Response(
+            status=response.status,
+            headers={**response.headers, "WWW-Authenticate": challenge},
+            body=response.body,
         )
 
-    def _counted(self, request: Request, reply: Reply) -> Reply:
+    def _counted(self, request: Request, response: Response) -> Response:
         """Count a pull, which HEAD is not, or refuse it."""
         allowance = self.allowance
         if allowance is None:
-            return reply
+            return response
         if request.method == "GET" and not allowance.take():
-            reply = refusal(429, "TOOMANYREQUESTS", "You have reached your pull rate limit.")
-        return replace(reply, headers={**reply.headers, **allowance.headers})
+            response = refusal(429, "TOOMANYREQUESTS", "You have reached your pull rate limit.")
+        return replace(response, headers={**response.headers, **allowance.headers})
 
-    def _manifest(self, request: Request, images: RepositoryContent, name: str) -> Reply:
+    def _manifest(self, request: Request, images: RepositoryContent, name: str) -> Response:
         digest = _digest(name) if ":" in name else images.tags.get(name)
         kind = images.manifests.get(digest) if digest else None
         if digest is None or kind is None:
@@ -241,9 +243,9 @@ class LabRegistry:
             "Docker-Content-Digest": str(digest),
             "ETag": f'"{digest}"',
         }
-        return Reply(headers=headers, body=content)
+        return Response(headers=headers, body=content)
 
-    def _blob(self, request: Request, images: RepositoryContent, name: str) -> Reply:
+    def _blob(self, request: Request, images: RepositoryContent, name: str) -> Response:
         digest = _digest(name)
         if digest is None or digest not in images.blobs:
             return refusal(404, "BLOB_UNKNOWN", "blob unknown to registry")
@@ -252,7 +254,7 @@ class LabRegistry:
         return blob(self._images.path(digest), digest)
 
 
-def blob(path: Path, digest: Digest) -> Reply:
+def blob(path: Path, digest: Digest) -> Response:
     """Send a blob from its file."""
     headers = {
         "Content-Type": "application/octet-stream",
@@ -260,17 +262,17 @@ def blob(path: Path, digest: Digest) -> Reply:
         "ETag": f'"{digest}"',
         "Accept-Ranges": "bytes",
     }
-    return Reply(headers=headers, body=path)
+    return Response(headers=headers, body=path)
 
 
-def refusal(status: int, code: str, message: str) -> Reply:
+def refusal(status: int, code: str, message: str) -> Response:
     """Refuse in the words of the distribution specification."""
     return _json({"errors": [{"code": code, "message": message}]}, status)
 
 
-def _json(value: Any, status: int = 200) -> Reply:
+def _json(value: Any, status: int = 200) -> Response:
     headers = {**_API, "Content-Type": "application/json"}
-    return Reply(status=status, headers=headers, body=json.dumps(value).encode())
+    return Response(status=status, headers=headers, body=json.dumps(value).encode())
 
 
 def _accepted(request: Request) -> str:

@@ -7,7 +7,7 @@ from email.utils import formatdate
 from pathlib import Path
 from urllib.parse import unquote
 
-from builder.lab.message import Reply, Request, Site, redirect, text
+from builder.server.message import Request, Response, Site, redirect, text
 
 _KINDS = {
     ".rpm": "application/x-rpm",
@@ -44,7 +44,7 @@ class VirtualHost:
         """Let a site answer for a path and all below it; the longest prefix wins."""
         self._mounts[prefix.rstrip("/")] = site
 
-    def answer(self, request: Request) -> Reply:
+    def answer(self, request: Request) -> Response:
         """Give the file, the redirect, or what a mounted site says."""
         found = self._files.get(unquote(request.path))
         if found is None:
@@ -63,7 +63,7 @@ class VirtualHost:
         return self._mounts.get(path)
 
 
-def _file(request: Request, content: bytes | Path) -> Reply:
+def _file(request: Request, content: bytes | Path) -> Response:
     """Serve content with validators, as static servers do (RFC 9110 section 13)."""
     headers = {"Accept-Ranges": "bytes"}
     headers["Content-Type"] = _KINDS.get(Path(request.path).suffix, "application/octet-stream")
@@ -74,5 +74,5 @@ def _file(request: Request, content: bytes | Path) -> Reply:
         headers["ETag"] = f'"{about.st_mtime_ns:x}-{about.st_size:x}"'
         headers["Last-Modified"] = formatdate(about.st_mtime, usegmt=True)
     if request.headers.get("if-none-match") == headers["ETag"]:
-        return Reply(status=304, headers=headers)
-    return Reply(headers=headers, body=content)
+        return Response(status=304, headers=headers)
+    return Response(headers=headers, body=content)

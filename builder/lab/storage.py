@@ -10,9 +10,9 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from builder.lab.message import Reply, Request, text
 from builder.lab.registry import blob
 from builder.model.digest import Digest
+from builder.server.message import Request, Response, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ class Storage:
         algorithm = "X-Amz-Algorithm=AWS4-HMAC-SHA256"
         return f"{url}?{algorithm}&X-Amz-Expires={until}&X-Amz-Signature={proof}"
 
-    def answer(self, request: Request) -> Reply:
+    def answer(self, request: Request) -> Response:
         """Give the blob, or refuse in the words of S3."""
         if "authorization" in request.headers:
             return _refusal(400, "InvalidArgument", "Only one auth mechanism allowed")
@@ -65,6 +65,6 @@ class Storage:
         return hmac.new(self._secret, words, hashlib.sha256).hexdigest()
 
 
-def _refusal(status: int, code: str, message: str) -> Reply:
+def _refusal(status: int, code: str, message: str) -> Response:
     words = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
     return text(status, words, "application/xml")

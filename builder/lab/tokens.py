@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qs
 
-from builder.lab.message import Reply, Request, text
+from builder.server.message import Request, Response, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ class TokenService:
             return "invalid_token"
         return "good" if not repository or repository in allowed else "insufficient_scope"
 
-    def answer(self, request: Request) -> Reply:
+    def answer(self, request: Request) -> Response:
         """Give a token for the scopes that the user, or anybody, may have."""
         header = request.headers.get("authorization", "")
         user = credentials(header)

@@ -26,12 +26,13 @@ from builder.lab.openpgp import cached_key
 from builder.lab.profiles import read_profiles
 from builder.lab.registry import ImageStore, LabRegistry, RegistryProfile, RepositoryContent
 from builder.lab.repositories import RepositoryRecipe, build_repository
-from builder.lab.server import Listener
+from builder.lab.session import Session
 from builder.lab.sites import VirtualHost
 from builder.lab.storage import Storage
 from builder.lab.tls import TLSAuthority
 from builder.lab.tokens import TokenService
 from builder.model.reference import Reference
+from builder.server.listener import Listener
 
 if TYPE_CHECKING:
     import ssl
@@ -115,8 +116,11 @@ class Upstream:
         """Give the listener of a host (None: the proxy), started when it is first asked for."""
         with self._lock:
             if (host, tls) not in self._listeners:
-                context = self.authority.context("127.0.0.1") if tls else None
-                self._listeners[host, tls] = Listener(self, host, context)
+                self._listeners[host, tls] = Listener(
+                    lambda connection: connection.run(Session(connection, self, host).exchange),
+                    tls=self.authority.context("127.0.0.1") if tls else None,
+                    name=f"lab {host or 'proxy'}",
+                )
             return self._listeners[host, tls]
 
     def listen(self, host: str, *, tls: bool = False) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from builder.lab import faults
-from builder.lab.message import Request
+from builder.server.message import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,67 @@
+"""What a server is asked and what it answers, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Hold one request: where it goes and what it carries."""
+
+    scheme: str
+    host: str
+    """Lower case, without a port."""
+    method: str
+    path: str
+    """As it was sent, without the query; empty for CONNECT."""
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Names are lower case."""
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """Hold one answer; a body from a file is streamed, never read whole."""
+
+    status: int = HTTPStatus.OK
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | Path = b""
+    offset: int = 0
+    length: int | None = None
+    """Bytes of the body from ``offset`` on; None for all of them."""
+
+    @property
+    def total(self) -> int:
+        """Return the size of the whole body in bytes, whatever part of it is sent."""
+        return len(self.body) if isinstance(self.body, bytes) else self.body.stat().st_size
+
+    @property
+    def size(self) -> int:
+        """Return the number of bytes to send."""
+        return self.total - self.offset if self.length is None else self.length
+
+
+class Site(Protocol):
+    """Answer the requests to one host; called from many threads."""
+
+    def answer(self, request: Request) -> Response:
+        """Answer a request; ranges and HEAD are the server's work."""
+        ...
+
+
+def text(status: int, content: str, media_type: str = "text/plain; charset=utf-8") -> Response:
+    """Make a small answer out of text."""
+    return Response(status=status, headers={"Content-Type": media_type}, body=content.encode())
+
+
+def redirect(to: str, status: int = HTTPStatus.TEMPORARY_REDIRECT) -> Response:
+    """Send the client to another URL."""
+    return Response(status=status, headers={"Location": to, "Content-Type": "text/html"})

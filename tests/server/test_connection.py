@@ -1,0 +1,93 @@
+"""The server alone, with a site of one file: what `serve` will stand on."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builder.server.listener import Listener
+from builder.server.message import Response
+from builder.server.ranges import apply_range
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from builder.server.connection import Connection
+    from builder.server.message import Request
+
+CONTENT = bytes(range(256)) * 4096
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[Listener]:
+    file = tmp_path / "file"
+    file.write_bytes(CONTENT)
+
+    def serve(connection: Connection) -> None:
+        def exchange(request: Request) -> None:
+            body = b"" if request.path == "/empty" else file
+            response = apply_range(request, Response(headers={"ETag": '"1"'}, body=body))
+            connection.send_head(response)
+            if request.method != "HEAD":
+                list(connection.send_body(response))
+
+        connection.run(exchange)
+
+    listener = Listener(serve)
+    yield listener
+    with suppress(OSError):  # a test may have closed it
+        listener.close()
+
+
+def test_one_connection_takes_many_requests(listener: Listener) -> None:
+    with closing(http.client.HTTPConnection(listener.address, timeout=10)) as connection:
+        answers = []
+        for method, path, headers in (
+            ("HEAD", "/file", {}),
+            ("GET", "/file", {}),
+            ("GET", "/empty", {}),
+            ("GET", "/file", {"Range": "bytes=10-19"}),
+            ("GET", "/file", {"Range": "bytes=-5"}),
+            ("GET", "/file", {"Range": "bytes=10-", "If-Range": '"2"'}),
+            ("GET", "/file", {"Range": f"bytes={len(CONTENT)}-"}),
+        ):
+            connection.request(method, path, headers=headers)
+            with connection.getresponse() as response:
+                answers.append(
+                    (response.status, response.headers["Content-Range"], response.read())
+                )
+    total = len(CONTENT)
+    assert answers == [
+        (200, None, b""),
+        (200, None, CONTENT),
+        (200, None, b""),
+        (206, f"bytes 10-19/{total}", CONTENT[10:20]),
+        (206, f"bytes {total - 5}-{total - 1}/{total}", CONTENT[-5:]),
+        (200, None, CONTENT),
+        (416, f"bytes */{total}", b""),
+    ]
+
+
+def test_connection_close_is_obeyed(listener: Listener) -> None:
+    with socket.create_connection((listener.host, listener.port), 10) as client:
+        client.sendall(b"GET /empty HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: client.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_close_ends_idle_and_busy_connections(listener: Listener) -> None:
+    with (
+        socket.create_connection((listener.host, listener.port), 10) as idle,
+        socket.create_connection((listener.host, listener.port), 10) as busy,
+    ):
+        busy.sendall(b"GET /file HTTP/1.1\r\nHost: x\r\n\r\n" * 64)  # and reads nothing of it
+        assert busy.recv(12) == b"HTTP/1.1 200"
+        listener.close()
+        assert idle.recv(1) == b""
+    assert not [one for one in threading.enumerate() if one.name.startswith("server")]
