@@ -18,6 +18,7 @@ Exit codes everywhere: 0 success, 1 failed or faults found, 2 usage, 3 a documen
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -38,6 +39,21 @@ class Fault:
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
         return f"{text} (expected {self.expected})" if self.expected else text
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str | None:
+    """Return ``did you mean ...?`` for a near word, or a path that ends so: images are long."""
+    from difflib import get_close_matches  # noqa: PLC0415 -- slow to load; for mistakes only
+
+    names, asked = list(known), str(word)[:80]
+    ending = [name for name in names if "/" in name and asked in _ends(name.rpartition("/")[2])]
+    near = ending or get_close_matches(asked, names, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else None
+
+
+def _ends(last: str) -> set[str]:
+    """Return the last part of a path with and without tag or digest."""
+    return {last, re.split("[:@]", last, maxsplit=1)[0]}
 
 
 class AirseedError(Exception):

@@ -23,7 +23,7 @@ ROOMS: dict[str, set[str]] = {
     "strict_json": set(),
     "assets": {"errors"},
     "disk": {"errors"},
-    "model": set(),
+    "model": {"errors"},
     "formats": LIBRARIES,
     "http": LIBRARIES,
     "oci": NETWORK,

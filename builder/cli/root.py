@@ -10,7 +10,7 @@ import click
 from builder.cli import failure
 from builder.cli.verb import SETTINGS, common_options
 from builder.cli.voice import Voice
-from builder.errors import UsageError
+from builder.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,13 +72,9 @@ class Root(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Refuse an unknown verb with the one that was probably meant."""
         if args[0] not in VERBS and not args[0].startswith("-"):
-            from difflib import get_close_matches
-
-            hint = "airseed --help lists them"
+            hint = did_you_mean(args[0], VERBS) or "airseed --help lists them"
             if args[0] == "version":
                 hint = "airseed --version"
-            elif close := get_close_matches(args[0], VERBS, n=1):
-                hint = f"did you mean {close[0]!r}?"
             raise UsageError(f"there is no command {args[0]!r}", hint=hint)
         return super().resolve_command(ctx, args)
 

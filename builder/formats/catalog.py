@@ -13,10 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from builder.assets import tree
-from builder.errors import DocumentError, Fault
+from builder.errors import DocumentError, Fault, did_you_mean
 from builder.formats import entries
 from builder.formats.references import Entry, check
-from builder.formats.shape import WRONG, MapOf, Reading, did_you_mean
+from builder.formats.shape import WRONG, MapOf, Reading
 from builder.formats.text import read_text, yaml_document
 from builder.model.catalog import Catalog, UserDataLimit
 from builder.model.signer import Signer

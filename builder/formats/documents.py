@@ -12,8 +12,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from builder.errors import did_you_mean
 from builder.formats.owned import OWNED, owner
-from builder.formats.shape import WRONG, child, did_you_mean, kind
+from builder.formats.shape import WRONG, child, kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

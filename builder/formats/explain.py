@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from builder.errors import UsageError
+from builder.errors import UsageError, did_you_mean
 from builder.formats.keys import CLUSTER
 from builder.formats.machine_terms import KINDS, Documents
 from builder.formats.shape import (
@@ -24,7 +24,6 @@ from builder.formats.shape import (
     Record,
     Text,
     TextOr,
-    did_you_mean,
 )
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from builder.formats.shape import WRONG, MisfitError, child, did_you_mean, kind
+from builder.errors import did_you_mean
+from builder.formats.shape import WRONG, MisfitError, child, kind
 from builder.formats.terms import DNS_NAME
 from builder.model.machine import MachineFile
 

@@ -10,8 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from builder.errors import did_you_mean
 from builder.formats import builds, signers
-from builder.formats.shape import WRONG, Reading, child, did_you_mean
+from builder.formats.shape import WRONG, Reading, child
 from builder.model.catalog import numbers
 from builder.model.configuration import PLAIN
 

@@ -15,10 +15,10 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from builder.errors import DocumentError, Fault
+from builder.errors import DocumentError, Fault, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 # Generic shapes have no slots: Text[str]() writes its parameter onto the instance.
 T = TypeVar("T")
@@ -465,21 +465,6 @@ def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
         kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
         return {**schema, "type": [*kinds, "null"]}
     return schema
-
-
-def did_you_mean(word: Any, known: Iterable[str]) -> str | None:
-    """Give ``did you mean ...?`` when a known word is near, or a path ends so: images are long."""
-    from difflib import get_close_matches  # noqa: PLC0415 -- slow to load; for mistakes only
-
-    names, asked = list(known), str(word)[:80]
-    ending = [name for name in names if "/" in name and asked in _ends(name.rpartition("/")[2])]
-    near = ending or get_close_matches(asked, names, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else None
-
-
-def _ends(last: str) -> set[str]:
-    """Give the last part of a path with and without tag or digest."""
-    return {last, re.split("[:@]", last, maxsplit=1)[0]}
 
 
 def _show(value: Any) -> str:

@@ -11,8 +11,9 @@ from dataclasses import replace
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
+from builder.errors import did_you_mean
 from builder.formats import documents
-from builder.formats.shape import WRONG, did_you_mean
+from builder.formats.shape import WRONG
 from builder.model.catalog import NotInCatalogError
 from builder.model.choice import CALICO, NONE, Choice, Objection, choose
 from builder.model.spec import Cni, Runtime, SeedSettings, System

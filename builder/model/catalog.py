@@ -6,10 +6,10 @@ for and is not there ends in a :class:`NotInCatalogError` that names the nearest
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from builder.errors import did_you_mean
 from builder.model.configuration import Configuration
 from builder.model.reference import Reference
 from builder.model.version import Version
@@ -596,7 +596,7 @@ class Catalog:
             raise NotInCatalogError(
                 f"the runtime {name} is not in the catalog",
                 expected=_either(names),
-                hint=_meant(name, names) or _add(f"runtimes/{name}-SERIES.yaml"),
+                hint=did_you_mean(name, names) or _add(f"runtimes/{name}-SERIES.yaml"),
             )
         releases = {v: series for series in found for v in series.releases}
         fitting = [v for v in releases if version in {None, v, releases[v].series}]
@@ -617,7 +617,7 @@ class Catalog:
             raise NotInCatalogError(
                 f"the system {name} is not in the catalog",
                 expected=_either(names),
-                hint=_meant(name, names) or _add(f"os/{name}-VERSION.yaml"),
+                hint=did_you_mean(name, names) or _add(f"os/{name}-VERSION.yaml"),
             )
         if version is None:
             version = max(releases, key=numbers)
@@ -706,11 +706,6 @@ def _near(table: Mapping[int, object], version: Version) -> str:
 
 def _either(names: Iterable[str]) -> str:
     return " or ".join(sorted(names, key=lambda name: (numbers(name), name))) or "nothing"
-
-
-def _meant(name: str, known: Iterable[str]) -> str | None:
-    near = difflib.get_close_matches(name, [*known], n=1)
-    return f"did you mean {near[0]!r}?" if near else None
 
 
 def _add(file: str) -> str:

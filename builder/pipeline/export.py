@@ -24,9 +24,8 @@ from builder.bundle.examine import LOCK_LIMIT
 from builder.bundle.layout import DELTA_PATH, LOCK_PATH
 from builder.bundle.part import storage_error
 from builder.bundle.reader import open_bundle
-from builder.errors import Fault, IncompleteError, UsageError, VerificationError
+from builder.errors import Fault, IncompleteError, UsageError, VerificationError, did_you_mean
 from builder.formats import lock as lock_format
-from builder.formats.shape import did_you_mean
 from builder.formats.text import decode
 from builder.model.digest import Digest
 from builder.oci import layout as oci_layout

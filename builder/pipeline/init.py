@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from builder import disk
 from builder.assets import tree
-from builder.errors import UsageError
+from builder.errors import UsageError, did_you_mean
 from builder.formats import spec
-from builder.formats.shape import did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from builder.bundle.examine import LOCK_LIMIT
 from builder.bundle.layout import DELTA_PATH, LOCK_PATH
 from builder.bundle.reader import open_bundle
-from builder.errors import UsageError
+from builder.errors import UsageError, did_you_mean
 from builder.formats import lock as lock_format
-from builder.formats.shape import did_you_mean
 from builder.formats.text import decode
 from builder.model.demand import ASKERS
 from builder.model.reference import Reference

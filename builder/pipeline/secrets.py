@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from builder.errors import UsageError, VerificationError
+from builder.errors import UsageError, VerificationError, did_you_mean
 from builder.formats import spec as spec_format
-from builder.formats.shape import did_you_mean
 from builder.formats.text import read_text
 from builder.pipeline.signature import private
 from builder.rpm.keys import load_keys, public_half

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder import disk
-from builder.errors import DocumentError, Fault, StorageError, UsageError
+from builder.errors import DocumentError, Fault, StorageError, UsageError, did_you_mean
 from builder.formats import catalog as catalog_format
 from builder.formats import lock as lock_format
 from builder.formats import manifest_edits
 from builder.formats import spec as spec_format
 from builder.formats.machine_rules import machine_files
-from builder.formats.shape import did_you_mean
 from builder.formats.text import read_content
 from builder.pipeline import lock as lock_verb
 from builder.pipeline import secrets as secrets_verb

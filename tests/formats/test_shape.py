@@ -22,7 +22,6 @@ from builder.formats.shape import (
     Text,
     TextOr,
     child,
-    did_you_mean,
 )
 
 
@@ -219,16 +218,6 @@ def test_paths_are_fit_to_print() -> None:
     for _ in range(100):
         path = child(path, "b" * 50)
     assert len(path) < 410
-
-
-def test_did_you_mean_something_near() -> None:
-    assert did_you_mean("regsitry", ["registry", "nodes"]) == "did you mean 'registry'?"
-    assert did_you_mean("zzz", ["registry", "nodes"]) is None
-    images = ["passe", "k8s.gcr.io/pause:3.2", f"quay.io/calico/node@sha256:{'0' * 64}"]
-    for asked in ("pause", "pause:3.2"):
-        assert did_you_mean(asked, images) == "did you mean 'k8s.gcr.io/pause:3.2'?"
-    assert did_you_mean("node", images) == f"did you mean {images[2]!r}?"
-    assert did_you_mean(["a"], ["registry"]) is None
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from builder.errors import UnavailableError, UsageError
-from builder.formats.shape import did_you_mean
+from builder.errors import UnavailableError, UsageError, did_you_mean
 from builder.model.demand import KUBEADM
 
 if TYPE_CHECKING:
