@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import scene as scene_module
+    import sandboxes
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,15 +35,15 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 
 @pytest.fixture(scope="session")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> scene_module.Stage:
+def sample(tmp_path_factory: pytest.TempPathFactory) -> sandboxes.Sample:
     """Take a cluster the whole way, once for all tests of a process."""
-    import scene
+    from sandboxes import Sample
 
-    return scene.Stage.build(tmp_path_factory.mktemp("stage"))
+    return Sample.build(tmp_path_factory.mktemp("sample"))
 
 
 @pytest.fixture
-def scene(stage: scene_module.Stage, tmp_path: Path) -> Iterator[scene_module.Scene]:
+def sandbox(sample: sandboxes.Sample, tmp_path: Path) -> Iterator[sandboxes.Sandbox]:
     """Give a folder with a locked cluster, and an upstream of its own."""
-    with stage.scene(tmp_path / "work") as opened:
+    with sample.sandbox(tmp_path / "work") as opened:
         yield opened

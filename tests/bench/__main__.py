@@ -96,7 +96,7 @@ class Bench:
     def _floor(self) -> None:
         self._clear()
         (self.ground.work / "out" / "floor").mkdir()
-        ca = self.ground.town.servers.ca
+        ca = self.ground.upstream.servers.ca
         words = f"cd out/floor && xargs -P4 -L1 curl -sf --cacert {ca} < ../../urls"
         took = self.ground.run("sh", "-c", words)
         self._note("floor", took)
@@ -129,7 +129,7 @@ class Bench:
 
     def _closure(self) -> None:
         """Solve one closure, with empty caches and with those that this leaves."""
-        url = f"{self.ground.town.servers.plain}/thousands/"
+        url = f"{self.ground.upstream.servers.plain}/thousands/"
         caches = [self.ground.home / name for name in ("closure", "dnf")]
         env = {**self.ground.env, "PYTHONPATH": f"{_ROOT / 'tests'}:{_ROOT / 'tests' / 'tools'}"}
         for folder in caches:

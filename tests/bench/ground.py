@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from interop.programs import environment
-from interop.town import SITE, Town, town
+from interop.upstream import SITE, RealUpstream, real_upstream
 
 from bench import thousands
 from bench.timing import FailedError, Took, run
@@ -43,7 +43,7 @@ extra:
 class Ground:
     """Hold folders and servers; all that is measured happens in ``work``."""
 
-    town: Town
+    upstream: RealUpstream
     folder: Path
 
     def __post_init__(self) -> None:
@@ -54,7 +54,7 @@ class Ground:
         (self.home / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
         self.env = environment(
             self.home,
-            AIRSEED_CA_BUNDLE=str(self.town.servers.ca),
+            AIRSEED_CA_BUNDLE=str(self.upstream.servers.ca),
             XDG_CACHE_HOME=str(self.home / "cache"),
             DOCKER_CONFIG=str(self.home),
         )
@@ -86,10 +86,10 @@ class Ground:
             "utf-8",
         )
         (self.work / "sync.json").write_text(json.dumps(self._sync(alone)), "utf-8")  # JSON is YAML
-        thousands.build(self.town.www / "thousands")
+        thousands.build(self.upstream.www / "thousands")
 
     def lock(self, cluster: str) -> Took:
-        return self.airseed("-q", "lock", cluster, "--catalog", self.town.catalog)
+        return self.airseed("-q", "lock", cluster, "--catalog", self.upstream.catalog)
 
     def read(self, name: str) -> Lock:
         return lock_format.parse((self.work / name).read_text("utf-8"), name)
@@ -104,7 +104,7 @@ class Ground:
 
     def _files(self, size: int) -> tuple[File, ...]:
         """Serve files of so many bytes together, which take no room and differ in a few bytes."""
-        folder = self.town.www / "large"
+        folder = self.upstream.www / "large"
         folder.mkdir()
         found = []
         for number in range(size // _PIECE + 1):
@@ -120,7 +120,7 @@ class Ground:
                     path=f"files/large/{number}",
                     digest=Digest(digest),
                     size=_PIECE,
-                    sources=(f"{self.town.servers.plain}/large/{number}",),
+                    sources=(f"{self.upstream.servers.plain}/large/{number}",),
                     needed_by=("extra",),
                     trust="pinned",
                 )
@@ -133,7 +133,7 @@ class Ground:
         for image in lock.images:
             path, _, tag = image.sources[0].partition("/")[2].rpartition(":")
             images.setdefault(path, []).append(tag)
-        return {self.town.servers.registry: {"tls-verify": False, "images": images}}
+        return {self.upstream.servers.registry: {"tls-verify": False, "images": images}}
 
 
 def _urls(blobs: Sequence[object], lock: Lock) -> Iterator[str]:
@@ -154,7 +154,9 @@ def _size(lock: Lock) -> int:
 def ground(folder: Path) -> Iterator[Ground]:
     """Build and serve it all; raise FailedError without the programs that are compared with."""
     os.umask(0o022)
-    with town(folder / "town", images=IMAGES, packages=PACKAGES, guarded=False) as made:
+    with real_upstream(
+        folder / "upstream", images=IMAGES, packages=PACKAGES, guarded=False
+    ) as made:
         ready = Ground(made, folder)
         ready.prepare()
         if len(ready.references) < 15:

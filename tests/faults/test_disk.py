@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-import scene as stages
+import sandboxes
 
 from builder.bundle import journal
 from builder.bundle.writer import journal_path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
-    from scene import Ran, Scene, Stage
+    from sandboxes import Ran, Sample, Sandbox
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
 LOCKED = {"cluster.yaml", "cluster.lock", "cluster.lock.d"}
@@ -80,53 +80,55 @@ def finished(target: Path) -> set[str]:
     return {path for path, claim in claims.items() if claim.done}
 
 
-def goes_on(stage: Stage, scene: Scene, target: Path) -> None:
+def goes_on(sample: Sample, sandbox: Sandbox, target: Path) -> None:
     """Run once more, with space: nothing that was finished is fetched, and all bytes are right."""
     had = finished(target)
-    scene.upstream.faults.clear()
-    ran = scene.bundle("-o", str(target))
+    sandbox.upstream.faults.clear()
+    ran = sandbox.bundle("-o", str(target))
     assert ran.code == 0, ran.err
-    again = {one.path for one in stage.blobs if stages.bytes_for(one, ran.requests)}
+    again = {one.path for one in sample.blobs if sandboxes.bytes_for(one, ran.requests)}
     assert again & had == set()
-    assert target.read_bytes() == stage.bundle.read_bytes()
-    assert {path.name for path in target.parent.iterdir()} - LOCKED == stages.LEFT - LOCKED
+    assert target.read_bytes() == sample.bundle.read_bytes()
+    assert {path.name for path in target.parent.iterdir()} - LOCKED == sandboxes.LEFT - LOCKED
 
 
 def refuse(ran: Ran, *words: str) -> None:
     """Check that a command says in one error that there is no space."""
-    assert stages.blame(ran, *words) == []
+    assert sandboxes.blame(ran, *words) == []
 
 
 def test_a_limit_that_the_bundle_exceeds_is_told_before_anything_is_fetched(
-    stage: Stage, scene: Scene
+    sample: Sample, sandbox: Sandbox
 ) -> None:
-    with scene.start("bundle", "cluster.lock", prefix=limit(1 << 20)) as process:
-        ran = scene.end(process)
+    with sandbox.start("bundle", "cluster.lock", prefix=limit(1 << 20)) as process:
+        ran = sandbox.end(process)
     refuse(ran, "bundle.tar.part: file too large", "ulimit -f")
     assert ran.requests == ()
-    assert scene.names == LOCKED
-    goes_on(stage, scene, scene.bundle_path)
+    assert sandbox.names == LOCKED
+    goes_on(sample, sandbox, sandbox.bundle_path)
 
 
-def test_a_limit_that_is_met_halfway_keeps_what_was_fetched(stage: Stage, scene: Scene) -> None:
-    middle = stage.layout.size // 2
-    begun(scene, scene.bundle_path, lambda: len(finished(scene.bundle_path)) > 3)
-    had = finished(scene.bundle_path)
-    with scene.start("bundle", "cluster.lock", prefix=limit(middle)) as process:
-        ran = scene.end(process)
+def test_a_limit_that_is_met_halfway_keeps_what_was_fetched(
+    sample: Sample, sandbox: Sandbox
+) -> None:
+    middle = sample.layout.size // 2
+    begun(sandbox, sandbox.bundle_path, lambda: len(finished(sandbox.bundle_path)) > 3)
+    had = finished(sandbox.bundle_path)
+    with sandbox.start("bundle", "cluster.lock", prefix=limit(middle)) as process:
+        ran = sandbox.end(process)
     refuse(ran, "bundle.tar.part: file too large", "ulimit -f")
-    assert had <= finished(scene.bundle_path)
-    goes_on(stage, scene, scene.bundle_path)
+    assert had <= finished(sandbox.bundle_path)
+    goes_on(sample, sandbox, sandbox.bundle_path)
 
 
-def begun(scene: Scene, target: Path, far_enough: Callable[[], bool]) -> None:
+def begun(sandbox: Sandbox, target: Path, far_enough: Callable[[], bool]) -> None:
     """Run until something is the case, and kill it."""
-    scene.upstream.faults.add(SLOWLY)
-    with scene.start("bundle", "cluster.lock", "-o", str(target)) as process:
+    sandbox.upstream.faults.add(SLOWLY)
+    with sandbox.start("bundle", "cluster.lock", "-o", str(target)) as process:
         await_(far_enough)
         process.kill()
         process.communicate()
-    scene.upstream.faults.clear()
+    sandbox.upstream.faults.clear()
 
 
 def await_(condition: Callable[[], bool]) -> None:
@@ -139,83 +141,83 @@ def await_(condition: Callable[[], bool]) -> None:
 @root
 @pytest.mark.campaign
 def test_a_bundle_that_does_not_fit_is_told_before_the_first_byte(
-    stage: Stage, scene: Scene, tmp_path: Path
+    sample: Sample, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     with mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=4m", "tmpfs") as disk:
         target = disk / "bundle.tar"
-        ran = scene.bundle("-o", str(target))
-        refuse(ran, f"{disk}: {stage.layout.size:,} bytes are needed, 4,194,304 are free")
+        ran = sandbox.bundle("-o", str(target))
+        refuse(ran, f"{disk}: {sample.layout.size:,} bytes are needed, 4,194,304 are free")
         assert ran.requests == ()
         assert list(disk.iterdir()) == []
         subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
-        goes_on(stage, scene, target)
+        goes_on(sample, sandbox, target)
 
 
 @root
 @pytest.mark.campaign
-def test_a_disk_that_fills_up_meanwhile(stage: Stage, scene: Scene, tmp_path: Path) -> None:
-    size = stage.layout.size + (64 << 10)
+def test_a_disk_that_fills_up_meanwhile(sample: Sample, sandbox: Sandbox, tmp_path: Path) -> None:
+    size = sample.layout.size + (64 << 10)
     with mounted(tmp_path / "small", "-t", "tmpfs", "-o", f"size={size}", "tmpfs") as disk:
         target = disk / "bundle.tar"
-        scene.upstream.faults.add(SLOWLY)
-        with scene.start("bundle", "cluster.lock", "-o", str(target)) as process:
+        sandbox.upstream.faults.add(SLOWLY)
+        with sandbox.start("bundle", "cluster.lock", "-o", str(target)) as process:
             await_(lambda: len(finished(target)) > 3)
             filler = fill(disk)
-            ran = scene.end(process)
+            ran = sandbox.end(process)
         # the bundle has its space since the beginning; the journal has not
         refuse(ran, "bundle.tar.journal: no space left on device", "goes on where it stopped")
         assert len(finished(target)) > 3
         filler.unlink()
-        goes_on(stage, scene, target)
+        goes_on(sample, sandbox, target)
 
 
 @root
 @pytest.mark.campaign
 def test_a_file_system_that_cannot_reserve_space(
-    stage: Stage, scene: Scene, tmp_path: Path
+    sample: Sample, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     image = tmp_path / "image"
     with image.open("wb") as file:
-        file.truncate(stage.layout.size + (16 << 20))
+        file.truncate(sample.layout.size + (16 << 20))
     subprocess.run(["mkfs.ext2", "-q", "-F", "-m", "0", image], check=True)
     with mounted(tmp_path / "small", "-o", "loop", str(image)) as disk:
         (disk / "lost+found").rmdir()
         target = disk / "bundle.tar"
         # enough for the bundle, and not for the blocks that say where its blocks are
-        filler = fill(disk, leave=stage.layout.size + (16 << 10))
-        ran = scene.bundle("-o", str(target))
+        filler = fill(disk, leave=sample.layout.size + (16 << 10))
+        ran = sandbox.bundle("-o", str(target))
         refuse(ran, "bundle.tar.part: no space left on device", "goes on where it stopped")
         assert ran.requests == ()
         assert {path.name for path in disk.iterdir()} == {"filler"}
         filler.unlink()
-        goes_on(stage, scene, target)
+        goes_on(sample, sandbox, target)
 
 
 @root
 @pytest.mark.campaign
 def test_locking_on_a_full_disk(
-    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sample: Sample, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Let the space end at many points of locking; with enough of it, the next run is right."""
     refused = 0
     with (
         mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=64m", "tmpfs") as disk,
-        stage.scene(disk / "work", locked=False) as scene,
+        sample.sandbox(disk / "work", locked=False) as sandbox,
     ):
-        scene.environment["TMPDIR"] = str(disk)
+        sandbox.environment["TMPDIR"] = str(disk)
         for leave in (0, 16 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20):
             filler = fill(disk, leave)
-            ran = scene.lock()
+            ran = sandbox.lock()
             filler.unlink()
             if ran.code:
                 refused += 1
                 refuse(ran, "o space left on device")
                 half = [p for p in disk.rglob("*") if UNFINISHED.fullmatch(p.name)]
                 assert half == [], f"left behind: {half}"
-                assert "cluster.lock" not in scene.names
-        ran = scene.lock()
+                assert "cluster.lock" not in sandbox.names
+        ran = sandbox.lock()
         assert ran.code == 0, ran.err
-        assert scene.lock_path.read_bytes() == (stage.finished / "cluster.lock").read_bytes()
+        assert sandbox.lock_path.read_bytes() == (sample.folder / "cluster.lock").read_bytes()
     assert refused >= 3
     with capsys.disabled():
         print(f"\nlocking was refused {refused} times for want of space, then done")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-import scene as stages
+import sandboxes
 
 from builder.bundle import delta, journal
 from builder.bundle.writer import journal_path
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from scene import Scene, Stage
+    from sandboxes import Sample, Sandbox
 
     from builder.bundle.layout import Extent, Layout
 
@@ -49,15 +49,15 @@ class Shape:
     """The inventory of a delta."""
 
     @classmethod
-    def make(cls, kind: str, stage: Stage) -> Shape:
+    def make(cls, kind: str, sample: Sample) -> Shape:
         """Give one of the shapes."""
-        content = stage.bundle.read_bytes()
+        content = sample.bundle.read_bytes()
         if kind == "parts":
-            return cls(stage.layout, content, ("--split", "2MB"))
+            return cls(sample.layout, content, ("--split", "2MB"))
         if kind == "tar":
-            return cls(stage.layout, content)
-        chosen = stage.blobs[1::2]
-        layout = delta.without(stage.layout, {extent.digest for extent in chosen})
+            return cls(sample.layout, content)
+        chosen = sample.blobs[1::2]
+        layout = delta.without(sample.layout, {extent.digest for extent in chosen})
         holdings = [
             Holding(kind="blob", name="x", digest=one.digest, size=one.size) for one in chosen
         ]
@@ -65,7 +65,7 @@ class Shape:
         for piece in layout.frame():
             expected[piece.offset : piece.offset + len(piece.content)] = piece.content
         for one in layout.fetched:
-            place = stage.layout.extent(one.path).offset
+            place = sample.layout.extent(one.path).offset
             expected[one.offset : one.offset + one.size] = content[place : place + one.size]
         return cls(
             layout,
@@ -86,15 +86,15 @@ class Shape:
         count = -(-len(self.expected) // 2_000_000)
         return {"bundle.tar.sha256", *(f"bundle.tar.{n:03}" for n in range(1, count + 1))}
 
-    def is_right(self, scene: Scene) -> bool:
+    def is_right(self, sandbox: Sandbox) -> bool:
         """Compare each byte of what was made."""
-        files = sorted(self.names() & scene.names - {"have.json", "bundle.tar.sha256"})
-        return b"".join((scene.folder / name).read_bytes() for name in files) == self.expected
+        files = sorted(self.names() & sandbox.names - {"have.json", "bundle.tar.sha256"})
+        return b"".join((sandbox.folder / name).read_bytes() for name in files) == self.expected
 
 
 @dataclass
 class Tally:
-    """Count what happened in one scene."""
+    """Count what happened in one sandbox."""
 
     bundles: int = 0
     kills: int = 0
@@ -111,10 +111,10 @@ class Tally:
 
 @dataclass
 class Killer:
-    """Make bundles in one scene, in runs that are killed, until there were enough of them."""
+    """Make bundles in one sandbox, in runs that are killed, until there were enough of them."""
 
     shape: Shape
-    scene: Scene
+    sandbox: Sandbox
     dice: random.Random
     tally: Tally = field(default_factory=Tally)
     usual: float = 1.0
@@ -122,41 +122,41 @@ class Killer:
 
     def play(self, kills: int) -> Tally:
         if self.shape.have:
-            (self.scene.folder / "have.json").write_bytes(self.shape.have)
-        self.scene.upstream.faults.add(SLOWLY, path="*/blobs/*")
-        self.scene.upstream.faults.add(SLOWLY, path="*.rpm")
-        self.scene.upstream.faults.add(SLOWLY, path="/sha256/*")
+            (self.sandbox.folder / "have.json").write_bytes(self.shape.have)
+        self.sandbox.upstream.faults.add(SLOWLY, path="*/blobs/*")
+        self.sandbox.upstream.faults.add(SLOWLY, path="*.rpm")
+        self.sandbox.upstream.faults.add(SLOWLY, path="/sha256/*")
         while self.tally.kills < kills:
             self.one_bundle()
         return self.tally
 
     def one_bundle(self) -> None:
         """Kill a run, maybe the next one too; then let one end."""
-        for path in self.scene.folder.glob("bundle.tar*"):
+        for path in self.sandbox.folder.glob("bundle.tar*"):
             path.unlink()
-        before = len(self.scene.upstream.requests)
+        before = len(self.sandbox.upstream.requests)
         while self.kill() and self.dice.random() < AGAIN:
             pass
         words = self.shape.words
-        self.watched(lambda: self.complain(self.scene.bundle(*words).code, "the last run fails"))
+        self.watched(lambda: self.complain(self.sandbox.bundle(*words).code, "the last run fails"))
         self.tally.bundles += 1
         self.tally.wanted += sum(extent.size for extent in self.shape.blobs)
-        requests = self.scene.upstream.requests[before:]
-        self.tally.fetched += sum(stages.bytes_for(one, requests) for one in self.shape.blobs)
-        self.complain(not self.shape.is_right(self.scene), "the bundle has other bytes")
-        left = self.scene.names - (stages.LEFT - {"bundle.tar"}) - self.shape.names()
+        requests = self.sandbox.upstream.requests[before:]
+        self.tally.fetched += sum(sandboxes.bytes_for(one, requests) for one in self.shape.blobs)
+        self.complain(not self.shape.is_right(self.sandbox), "the bundle has other bytes")
+        left = self.sandbox.names - (sandboxes.LEFT - {"bundle.tar"}) - self.shape.names()
         self.complain(left, f"left behind: {left}")
 
     @property
     def asked(self) -> int:
         """Count the requests, without waiting for those that are under way."""
-        return len(self.scene.upstream.access_log._entries)
+        return len(self.sandbox.upstream.access_log._entries)
 
     def kill(self) -> bool:
         """Start a run and kill it at a random moment; tell whether it was not over by then."""
 
         def run() -> int:
-            with self.scene.start("bundle", "cluster.lock", *self.shape.words) as process:
+            with self.sandbox.start("bundle", "cluster.lock", *self.shape.words) as process:
                 early, before = self.dice.random() < EARLY, self.asked
                 while not early and process.poll() is None and self.asked == before:
                     time.sleep(0.005)
@@ -168,23 +168,23 @@ class Killer:
                 process.communicate()
             return process.returncode
 
-        before = len(self.scene.upstream.requests)
+        before = len(self.sandbox.upstream.requests)
         killed = self.watched(run) < 0
         self.tally.kills += killed
-        self.tally.inside += killed and len(self.scene.upstream.requests) > before
+        self.tally.inside += killed and len(self.sandbox.upstream.requests) > before
         return killed
 
     def watched(self, run: Callable[[], int]) -> int:
         """Do something, which must not ask for what is finished already."""
-        claims = journal.read(journal_path(self.scene.bundle_path)).claims
+        claims = journal.read(journal_path(self.sandbox.bundle_path)).claims
         finished = {path for path, claim in claims.items() if claim.done}
         self.tally.found += len(finished)
-        before = len(self.scene.upstream.requests)
+        before = len(self.sandbox.upstream.requests)
         code = run()
-        requests = self.scene.upstream.requests[before:]
+        requests = self.sandbox.upstream.requests[before:]
         for extent in self.shape.blobs:
             if extent.path in finished:
-                sent = stages.bytes_for(extent, requests)
+                sent = sandboxes.bytes_for(extent, requests)
                 self.complain(sent, f"{extent.path} was finished and is fetched again")
         return code
 
@@ -195,14 +195,14 @@ class Killer:
 
 
 def play_all(
-    stage: Stage, folder: Path, kills: int, at_once: int, seed: int, kind: str
+    sample: Sample, folder: Path, kills: int, at_once: int, seed: int, kind: str
 ) -> list[Tally]:
-    """Kill so many runs, in several scenes at once."""
-    shape = Shape.make(kind, stage)
+    """Kill so many runs, in several sandboxes at once."""
+    shape = Shape.make(kind, sample)
 
     def play(number: int) -> Tally:
-        with stage.scene(folder / str(number) / "work") as scene:
-            return Killer(shape, scene, random.Random(seed + number)).play(-(-kills // at_once))
+        with sample.sandbox(folder / str(number) / "work") as sandbox:
+            return Killer(shape, sandbox, random.Random(seed + number)).play(-(-kills // at_once))
 
     with ThreadPoolExecutor(at_once) as pool:
         tallies = list(pool.map(play, range(at_once)))
@@ -211,18 +211,18 @@ def play_all(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_sample_of_kills(stage: Stage, tmp_path: Path, kind: str) -> None:
-    [tally] = play_all(stage, tmp_path, kills=2, at_once=1, seed=7, kind=kind)
+def test_a_sample_of_kills(sample: Sample, tmp_path: Path, kind: str) -> None:
+    [tally] = play_all(sample, tmp_path, kills=2, at_once=1, seed=7, kind=kind)
     assert tally.kills >= 2
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_hundred_kills(
-    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+    sample: Sample, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     start = time.monotonic()
-    tallies = play_all(stage, tmp_path, KILLS, AT_ONCE, seed=0, kind=kind)
+    tallies = play_all(sample, tmp_path, KILLS, AT_ONCE, seed=0, kind=kind)
     kills, bundles = sum(t.kills for t in tallies), sum(t.bundles for t in tallies)
     inside, found = sum(t.inside for t in tallies), sum(t.found for t in tallies)
     more = sum(t.fetched for t in tallies) / sum(t.wanted for t in tallies) - 1

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-import scene as stages
+import sandboxes
 
 from builder.bundle import journal
 from builder.bundle.writer import journal_path
@@ -22,9 +22,9 @@ from builder.lab.faults import (
     BadTLS,
     Drip,
     ExpiredToken,
-    Fault,
     Hang,
     LoginPage,
+    NetworkFault,
     RangeIgnored,
     RedirectLoop,
     Reset,
@@ -37,7 +37,7 @@ from builder.lab.faults import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scene import Ran, Scene, Stage
+    from sandboxes import Ran, Sample, Sandbox
 
 LOCK_ROLES = {
     "key": ("vault.centos.org", "*/RPM-GPG-KEY-*"),
@@ -79,7 +79,7 @@ NAMES = {
     "large rpm everywhere": "docker-ce-cli",
 }
 """What an error has to name where it cannot be a host: no source is left then."""
-KINDS: dict[str, tuple[Fault, ...]] = {
+KINDS: dict[str, tuple[NetworkFault, ...]] = {
     "503": (Status(503),),
     "500": (Status(500),),
     "429": (Status(429, retry_after="1"),),
@@ -149,105 +149,107 @@ CASES = [
 ]
 
 
-def spoil(scene: Scene, case: Case) -> None:
+def spoil(sandbox: Sandbox, case: Case) -> None:
     """Let it go wrong."""
     host, path = case.target
     times = None if case.always else 1
     for number, fault in enumerate(KINDS[case.kind]):
         ranged = bool(number) if case.kind in MISCHIEVOUS else None
         if isinstance(fault, BadTLS):
-            scene.upstream.faults.add(fault, host=host, times=times)
+            sandbox.upstream.faults.add(fault, host=host, times=times)
         elif case.always and case.kind == "429":
             # a second each time would be waited for, ten minutes long
-            scene.upstream.faults.add(Status(429, retry_after="3600"), host=host, path=path)
+            sandbox.upstream.faults.add(Status(429, retry_after="3600"), host=host, path=path)
         else:
-            scene.upstream.faults.add(fault, host=host, path=path, ranged=ranged, times=times)
+            sandbox.upstream.faults.add(fault, host=host, path=path, ranged=ranged, times=times)
 
 
-def play(stage: Stage, folder: Path, case: Case) -> tuple[str, list[str]]:
+def play(sample: Sample, folder: Path, case: Case) -> tuple[str, list[str]]:
     """Play one case; give how it ended, and what is wrong with that."""
     try:
-        return _play(stage, folder, case)
+        return _play(sample, folder, case)
     except subprocess.TimeoutExpired as error:
         return "hung", [f"{case}: {error}\n{(error.stderr or b'').decode()}"]
     finally:
         shutil.rmtree(folder.parent, ignore_errors=True)
 
 
-def _play(stage: Stage, folder: Path, case: Case) -> tuple[str, list[str]]:
-    with stage.scene(folder, locked=case.phase == "bundle") as scene:
-        spoil(scene, case)
-        ran = scene.lock() if case.phase == "lock" else scene.bundle()
+def _play(sample: Sample, folder: Path, case: Case) -> tuple[str, list[str]]:
+    with sample.sandbox(folder, locked=case.phase == "bundle") as sandbox:
+        spoil(sandbox, case)
+        ran = sandbox.lock() if case.phase == "lock" else sandbox.bundle()
         if not any(one.fault for one in ran.requests):
             return "did not happen", [f"{case}: nothing went wrong"]
         # some faults mean the host, whichever path met them: what else it serves may be named
         whole_hosts = isinstance(KINDS[case.kind][0], (BadTLS, ExpiredToken)) or case.kind == "429"
         name = "" if whole_hosts and case.target[0] == "*" else case.name
-        wrong = [] if ran.code == 0 else stages.blame(ran, name)
+        wrong = [] if ran.code == 0 else sandboxes.blame(ran, name)
         if ran.code and (case.kind in HARMLESS or (case.kind in PASSING and not case.always)):
             wrong.append(f"not survived:\n{ran.err}")
         if ran.code and case.phase == "bundle":
-            wrong += kept(stage, scene, ran, everything=whole_hosts)
-        elif ran.code and not scene.names <= {"cluster.yaml", "cluster.lock.d"}:
-            wrong.append(f"left behind: {sorted(scene.names)}")
+            wrong += kept(sample, sandbox, ran, everything=whole_hosts)
+        elif ran.code and not sandbox.names <= {"cluster.yaml", "cluster.lock.d"}:
+            wrong.append(f"left behind: {sorted(sandbox.names)}")
         outcome = "refused, then completed"
         if ran.code == 0:
             outcome = "fell back" if f"because https://{case.target[0]}" in ran.err else "survived"
         else:
-            scene.upstream.faults.clear()
-            ran = scene.lock() if case.phase == "lock" else scene.bundle()
+            sandbox.upstream.faults.clear()
+            ran = sandbox.lock() if case.phase == "lock" else sandbox.bundle()
             if ran.code:
                 wrong.append(f"the next run fails:\n{ran.err}")
         if not wrong:
-            wrong += unlike(stage, scene, case)
+            wrong += unlike(sample, sandbox, case)
         return outcome, [f"{case}: {one}" for one in wrong]
 
 
-def kept(stage: Stage, scene: Scene, ran: Ran, *, everything: bool) -> list[str]:
+def kept(sample: Sample, sandbox: Sandbox, ran: Ran, *, everything: bool) -> list[str]:
     """Give what is wrong with what a failed bundling leaves; the next run may fetch only the rest.
 
     The rest is what the journal does not call done, and the failed run says that it kept all else.
     """
     wrong = []
-    if scene.names != {"cluster.yaml", "cluster.lock", "cluster.lock.d"} | {
+    if sandbox.names != {"cluster.yaml", "cluster.lock", "cluster.lock.d"} | {
         "bundle.tar.part",
         "bundle.tar.journal",
     }:
-        wrong.append(f"left behind: {sorted(scene.names)}")
+        wrong.append(f"left behind: {sorted(sandbox.names)}")
     if "what was fetched is kept; the same command goes on from there" not in ran.err:
         wrong.append("it is not said that what was fetched is kept")
-    claims = journal.read(journal_path(scene.bundle_path)).claims
+    claims = journal.read(journal_path(sandbox.bundle_path)).claims
     done = {path for path, claim in claims.items() if claim.done}
-    missing = {extent.path for extent in stage.layout.fetched} - done
+    missing = {extent.path for extent in sample.layout.fetched} - done
     if not missing or (len(missing) > 12 and not everything):
         wrong.append(f"{len(missing)} artifacts are missing for one fault")
-    scene.upstream.faults.clear()
-    again = scene.bundle()
-    fetched = {extent.path for extent in stage.blobs if stages.bytes_for(extent, again.requests)}
+    sandbox.upstream.faults.clear()
+    again = sandbox.bundle()
+    fetched = {
+        extent.path for extent in sample.blobs if sandboxes.bytes_for(extent, again.requests)
+    }
     if again.code or fetched != missing:
         wrong.append(f"fetched {sorted(fetched)}, missing was {sorted(missing)}:\n{again.err}")
     return wrong
 
 
-def unlike(stage: Stage, scene: Scene, case: Case) -> list[str]:
+def unlike(sample: Sample, sandbox: Sandbox, case: Case) -> list[str]:
     """Give what is wrong with the result."""
     if case.phase == "bundle":
-        wrong = [] if stage.is_right(scene) else ["the bundle has other bytes"]
-        left = scene.names - stages.LEFT
+        wrong = [] if sample.is_right(sandbox) else ["the bundle has other bytes"]
+        left = sandbox.names - sandboxes.LEFT
         return wrong + ([f"left behind: {sorted(left)}"] if left else [])
-    made = lock_format.parse(scene.lock_path.read_text(), "cluster.lock")
-    was, now = ({(c.path, c.digest) for c in one.contents} for one in (stage.lock, made))
+    made = lock_format.parse(sandbox.lock_path.read_text(), "cluster.lock")
+    was, now = ({(c.path, c.digest) for c in one.contents} for one in (sample.lock, made))
     differ = {path for path, _ in was ^ now}
     if differ <= UNPROVABLE.get((case.role, case.kind), set()):
         return []
     return [f"locked differently: {sorted(differ)}"]
 
 
-def play_all(stage: Stage, folder: Path, cases: list[Case], workers: int) -> Counter[str]:
+def play_all(sample: Sample, folder: Path, cases: list[Case], workers: int) -> Counter[str]:
     """Play cases, some at once since they mostly wait; fail with all that is wrong."""
     with ThreadPoolExecutor(workers) as pool:
         jobs = [
-            pool.submit(play, stage, folder / str(number) / "work", case)
+            pool.submit(play, sample, folder / str(number) / "work", case)
             for number, case in enumerate(cases)
         ]
         ends = [job.result() for job in jobs]
@@ -256,17 +258,17 @@ def play_all(stage: Stage, folder: Path, cases: list[Case], workers: int) -> Cou
     return Counter(outcome for outcome, _ in ends)
 
 
-def test_a_sample_of_faults(stage: Stage, tmp_path: Path) -> None:
+def test_a_sample_of_faults(sample: Sample, tmp_path: Path) -> None:
     cases = random.Random(10).sample(CASES, 5)
-    play_all(stage, tmp_path, cases, workers=3)
+    play_all(sample, tmp_path, cases, workers=3)
 
 
 @pytest.mark.campaign
 def test_every_fault_on_every_host(
-    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sample: Sample, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     start = time.monotonic()
-    ends = play_all(stage, tmp_path, CASES, workers=6)
+    ends = play_all(sample, tmp_path, CASES, workers=6)
     with capsys.disabled():
         told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(ends.items()))
         took = time.monotonic() - start

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from interop.engines import Engine, containerd, dockerd
 from interop.programs import environment, missing
-from interop.town import Town, town
-from interop.trip import Trip
+from interop.upstream import RealUpstream, real_upstream
+from interop.workdir import Workdir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,27 +31,27 @@ def ground(tools: None) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def real(ground: Path) -> Iterator[Town]:
+def real(ground: Path) -> Iterator[RealUpstream]:
     """Serve everything that the cluster needs."""
-    with town(ground / "town") as made:
+    with real_upstream(ground / "upstream") as made:
         yield made
 
 
 @pytest.fixture(scope="session")
-def trip(real: Town, ground: Path) -> Trip:
+def workdir(real: RealUpstream, ground: Path) -> Workdir:
     """Lock and bundle the cluster."""
-    trip = Trip(real, ground / "trip")
-    trip.write("site-tool")
-    return trip.go()
+    workdir = Workdir(real, ground / "workdir")
+    workdir.write("site-tool")
+    return workdir.lock_and_bundle()
 
 
 @pytest.fixture(scope="session")
-def unpacked(trip: Trip) -> Path:
-    return trip.unpack()
+def unpacked(workdir: Workdir) -> Path:
+    return workdir.unpack()
 
 
 @pytest.fixture(scope="session")
-def env(real: Town, ground: Path) -> dict[str, str]:
+def env(real: RealUpstream, ground: Path) -> dict[str, str]:
     """Give the environment of a tool that may read the registry."""
     home = ground / "home"
     home.mkdir()

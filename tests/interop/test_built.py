@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from interop.programs import run
-from interop.trip import Trip
+from interop.workdir import Workdir
 from published import pack, publish
 
 from builder.lab.random_bytes import program, random_bytes
@@ -19,7 +19,7 @@ from builder.rpm.subset import read_packages
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from interop.town import Town
+    from interop.upstream import RealUpstream
 
     from builder.model.artifact import Package
 
@@ -40,7 +40,7 @@ PLUGINS = ("bandwidth", "bridge", "firewall", "host-local", "loopback", "portmap
 
 
 @pytest.fixture(scope="module")
-def trip(real: Town, ground: Path) -> Trip:
+def workdir(real: RealUpstream, ground: Path) -> Workdir:
     """Lock and bundle a cluster whose packages are built, of programs that say what they are."""
     made = ground / "programs"
     (made / "plugins").mkdir(parents=True)
@@ -56,28 +56,28 @@ def trip(real: Town, ground: Path) -> Trip:
     files["crictl"] = pack(made / "tools.tgz", made / "tools")
     catalog = ground / "built-catalog"
     publish(real.www / "dl", f"{real.servers.plain}/dl", catalog, RELEASE, files)
-    trip = Trip(real, ground / "built")
-    trip.write()
-    path = trip.folder / "cluster.yaml"
+    workdir = Workdir(real, ground / "built")
+    workdir.write()
+    path = workdir.folder / "cluster.yaml"
     text = path.read_text("utf-8")
     built = f"kubernetes: {{version: {RELEASE}, packages: built}}"
     assert re.search(rf"^kubernetes: {RELEASE}", text, re.MULTILINE)
     path.write_text(re.sub(rf"(?m)^kubernetes: {RELEASE}", built, text), "utf-8")
-    trip("secrets")
-    trip("lock", "--catalog", str(real.catalog), "--catalog", str(catalog))
-    trip("bundle")
-    trip("verify")
-    return trip
+    workdir("secrets")
+    workdir("lock", "--catalog", str(real.catalog), "--catalog", str(catalog))
+    workdir("bundle")
+    workdir("verify")
+    return workdir
 
 
 @pytest.fixture(scope="module")
-def unpacked(trip: Trip) -> Path:
-    return trip.unpack()
+def unpacked(workdir: Workdir) -> Path:
+    return workdir.unpack()
 
 
 @pytest.fixture(scope="module")
-def built(trip: Trip) -> dict[str, Package]:
-    found = {one.nevra.name: one for one in trip.lock.packages if one.built}
+def built(workdir: Workdir) -> dict[str, Package]:
+    found = {one.nevra.name: one for one in workdir.lock.packages if one.built}
     assert set(found) == {"kubeadm", "kubelet", "kubectl", "kubernetes-cni", "cri-tools"}
     return found
 
@@ -186,7 +186,7 @@ def test_shell_takes_the_scripts(
 
 
 @pytest.fixture(scope="module")
-def root(unpacked: Path, trip: Trip, ground: Path, env: dict[str, str]) -> Path:
+def root(unpacked: Path, workdir: Workdir, ground: Path, env: dict[str, str]) -> Path:
     """Let dnf install the whole set into an empty root, with gpgcheck and the bundle's keys."""
     scratch = ground / "built-root"
     (scratch / "root").mkdir(parents=True)
@@ -199,7 +199,7 @@ def root(unpacked: Path, trip: Trip, ground: Path, env: dict[str, str]) -> Path:
         name = repository.name
         words += [f"--repofrompath={name},file://{repository}", f"--repo={name}"]
         words += [f"--setopt={name}.gpgcheck=1", f"--setopt={name}.gpgkey={keys}"]
-    names = [str(one.nevra) for one in trip.lock.packages if one.built]
+    names = [str(one.nevra) for one in workdir.lock.packages if one.built]
     said = run("dnf", *words, "install", *names, env=env).stdout
     assert "Complete!" in said
     return scratch / "root"

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 import pytest
 from interop.programs import run
 from interop.servers import PASSWORD
-from interop.trip import Trip
+from interop.workdir import Workdir
 
 from builder.model.digest import Digest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from interop.town import Town
+    from interop.upstream import RealUpstream
 
 pytestmark = pytest.mark.interop
 
 
-def test_verify_takes_the_tar_and_the_folder(trip: Trip, unpacked: Path) -> None:
-    assert "bundle.tar is whole" in trip("verify").stderr
-    assert "unpacked is whole" in trip("verify", str(unpacked)).stderr
+def test_verify_takes_the_tar_and_the_folder(workdir: Workdir, unpacked: Path) -> None:
+    assert "bundle.tar is whole" in workdir("verify").stderr
+    assert "unpacked is whole" in workdir("verify", str(unpacked)).stderr
 
 
 def test_sha256sum_finds_every_file_right(unpacked: Path, env: dict[str, str]) -> None:
@@ -39,45 +39,47 @@ def test_what_is_not_locked_from_upstream_is_there_too(unpacked: Path) -> None:
     assert "registry.example.com/team/web:1" in web.read_text()
 
 
-def test_locking_again_changes_nothing(trip: Trip) -> None:
-    before = (trip.folder / "cluster.lock").read_bytes()
-    trip("lock", "--catalog", str(trip.town.catalog))
-    assert (trip.folder / "cluster.lock").read_bytes() == before
+def test_locking_again_changes_nothing(workdir: Workdir) -> None:
+    before = (workdir.folder / "cluster.lock").read_bytes()
+    workdir("lock", "--catalog", str(workdir.upstream.catalog))
+    assert (workdir.folder / "cluster.lock").read_bytes() == before
     assert (
         "upstream has what the lock has"
-        in trip("lock", "--check", "--catalog", str(trip.town.catalog)).stderr
+        in workdir("lock", "--check", "--catalog", str(workdir.upstream.catalog)).stderr
     )
 
 
-def test_a_second_bundle_is_the_same_bytes(trip: Trip, real: Town) -> None:
-    again = trip.folder.parent / "again.tar"
-    trip("bundle", "-o", str(again))
-    with trip.bundle.open("rb") as first, again.open("rb") as second:
+def test_a_second_bundle_is_the_same_bytes(workdir: Workdir, real: RealUpstream) -> None:
+    again = workdir.folder.parent / "again.tar"
+    workdir("bundle", "-o", str(again))
+    with workdir.bundle.open("rb") as first, again.open("rb") as second:
         digests = [hashlib.file_digest(one, "sha256").hexdigest() for one in (first, second)]
     again.unlink()
     assert digests[0] == digests[1]
 
 
-def test_the_lock_has_the_digests_that_crane_sees(trip: Trip, env: dict[str, str]) -> None:
-    for image in trip.lock.images:
+def test_the_lock_has_the_digests_that_crane_sees(workdir: Workdir, env: dict[str, str]) -> None:
+    for image in workdir.lock.images:
         (source,) = image.sources
         assert run("crane", "digest", source, env=env).stdout.strip() == str(image.digest)
         manifest = run("crane", "manifest", source, env=env).stdout
         assert Digest.of(manifest.removesuffix("\n").encode()) == image.digest
 
 
-def test_the_password_is_nowhere(trip: Trip, ground: Path) -> None:
-    secret = (trip.town.servers.login / "config.json").read_text().split('"auth": "')[1][:20]
-    files = [path for path in trip.folder.rglob("*") if path.is_file()]
-    assert trip.bundle in files
+def test_the_password_is_nowhere(workdir: Workdir, ground: Path) -> None:
+    secret = (workdir.upstream.servers.login / "config.json").read_text().split('"auth": "')[1][:20]
+    files = [path for path in workdir.folder.rglob("*") if path.is_file()]
+    assert workdir.bundle in files
     for path in files:
         content = path.read_bytes()
         assert PASSWORD.encode() not in content, path
         assert secret.encode() not in content, path
 
 
-def test_without_a_login_nothing_is_locked(trip: Trip, real: Town, ground: Path) -> None:
-    stranger = Trip(real, ground / "stranger")
+def test_without_a_login_nothing_is_locked(
+    workdir: Workdir, real: RealUpstream, ground: Path
+) -> None:
+    stranger = Workdir(real, ground / "stranger")
     stranger.write("site-tool")
     login = real.servers.login
     hidden = login.rename(login.with_name("hidden"))

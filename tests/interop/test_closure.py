@@ -10,8 +10,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+from interop.dense_repositories import PROGRAMS, DenseRepositories, named
 from interop.peer import Answer, Peers, difference
-from interop.thicket import PROGRAMS, Thicket, named
 from primary import P
 
 if TYPE_CHECKING:
@@ -87,9 +87,9 @@ def test_small_questions_are_answered_as_dnf_answers_them(ground: Path, state: s
 
 
 @pytest.fixture(scope="module")
-def thicket() -> Thicket:
+def dense() -> DenseRepositories:
     print(f"\nseed {SEED}")
-    return Thicket(seed=SEED)
+    return DenseRepositories(seed=SEED)
 
 
 def native(repositories: dict[str, list[P]]) -> dict[str, list[P]]:
@@ -129,22 +129,22 @@ def compare(
     return counts, answers
 
 
-def test_closures_for_a_bare_machine_are_dnfs(ground: Path, thicket: Thicket) -> None:
-    count = sum(map(len, thicket.repositories.values()))
+def test_closures_for_a_bare_machine_are_dnfs(ground: Path, dense: DenseRepositories) -> None:
+    count = sum(map(len, dense.repositories.values()))
     assert count > 6000
     print(f"{count} packages")
     chance = random.Random(SEED)
-    sets = [thicket.wishes(chance) for _ in range(SETS)]
-    peers = Peers(ground / "bare", thicket.repositories)
-    narrow = Peers(ground / "bare-narrow", native(thicket.repositories))
+    sets = [dense.wishes(chance) for _ in range(SETS)]
+    peers = Peers(ground / "bare", dense.repositories)
+    narrow = Peers(ground / "bare-narrow", native(dense.repositories))
     counts, answers = compare(peers, narrow, sets)
     assert counts["same"] >= 0.8 * SETS
     assert max(len(one.comes) for one in answers) > 80
 
 
-def test_closures_over_an_older_system_are_dnfs(ground: Path, thicket: Thicket) -> None:
+def test_closures_over_an_older_system_are_dnfs(ground: Path, dense: DenseRepositories) -> None:
     """The system was installed from ``os``; what a set needs newer replaces what is there."""
-    first = Peers(ground / "first", {"os": thicket.os})
+    first = Peers(ground / "first", {"os": dense.os})
     chance = random.Random(SEED + 1)
     system: list[str] = []
     there = Answer()
@@ -153,12 +153,12 @@ def test_closures_over_an_older_system_are_dnfs(ground: Path, thicket: Thicket) 
         found = first.airseed(more)
         if not found.refused:
             system, there = more, found
-    peers = Peers(ground / "older", thicket.repositories)
-    narrow = Peers(ground / "older-narrow", native(thicket.repositories))
-    packages = named(thicket.os)
+    peers = Peers(ground / "older", dense.repositories)
+    narrow = Peers(ground / "older-narrow", native(dense.repositories))
+    packages = named(dense.os)
     for one in (peers, narrow):
         one.install([packages[name] for name in sorted(there.comes)])
-    sets = [thicket.wishes(chance) for _ in range(SETS)]
+    sets = [dense.wishes(chance) for _ in range(SETS)]
     counts, answers = compare(peers, narrow, sets)
     assert counts["same"] >= 0.7 * SETS
     assert sum(1 for one in answers if one.goes) >= 5, "too few sets replace anything"

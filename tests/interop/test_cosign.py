@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import cosign as lab
 import pytest
-from interop.pictures import Picture, push
+from interop.image_recipes import ImageRecipe, push
 from interop.programs import PATH, daemon, environment, free_port, listens, run
 
 from builder.formats import lock as lock_format
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from scene import Scene
+    from sandboxes import Sandbox
 
 pytestmark = pytest.mark.interop
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -102,8 +102,8 @@ def key(home: Path, env: dict[str, str]) -> Path:
 
 
 def publish(registry: Registry, name: str, home: Path, env: dict[str, str]) -> Digest:
-    picture = Picture(name=f"{name}:1", era="oci", platforms=("linux/amd64", "linux/arm64"))
-    push(picture, home / name.replace("/", "-"), registry.address, env)
+    recipe = ImageRecipe(name=f"{name}:1", era="oci", platforms=("linux/amd64", "linux/arm64"))
+    push(recipe, home / name.replace("/", "-"), registry.address, env)
     return registry.digest(name, "1")
 
 
@@ -112,10 +112,10 @@ def sign(where: str, key: Path, env: dict[str, str], **more: str) -> None:
     run("cosign", "sign", "--yes", "--tlog-upload=false", "--key", key, *words, where, env=env)
 
 
-def prepare(scene: Scene, registry: Registry, name: str, policy: str) -> None:
+def prepare(sandbox: Sandbox, registry: Registry, name: str, policy: str) -> None:
     """Let the cluster have an image of the registry; loopback is asked without a proxy."""
-    scene.environment |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
-    (scene.folder / "cluster.yaml").write_text(
+    sandbox.environment |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    (sandbox.folder / "cluster.yaml").write_text(
         "kubernetes: 1.18.5\nnodes:\n  - {name: a, role: control-plane, address: 10.0.0.1}\n"
         f"extra:\n  images: ['{registry.address}/{name}:1']\n"
         f"signatures:\n  - name: team\n    images: ['{registry.address}/*']\n    {policy}\n",
@@ -125,7 +125,7 @@ def prepare(scene: Scene, registry: Registry, name: str, policy: str) -> None:
 
 @pytest.mark.parametrize("mode", ["legacy", "oci-1-1"])
 def test_what_cosign_signed_is_carried_and_checked_on_both_sides(
-    scene: Scene, home: Path, env: dict[str, str], key: Path, mode: str,
+    sandbox: Sandbox, home: Path, env: dict[str, str], key: Path, mode: str,
     registries: tuple[Registry, Registry],
 ) -> None:  # fmt: skip
     outside, inside = registries
@@ -133,25 +133,25 @@ def test_what_cosign_signed_is_carried_and_checked_on_both_sides(
     digest = publish(outside, name, home, env)
     experimental = env | {"COSIGN_EXPERIMENTAL": "1"} if mode != "legacy" else env
     sign(f"{outside.address}/{name}@{digest}", key, experimental, registry_referrers_mode=mode)
-    prepare(scene, outside, name, "keys: cosign.pub")
-    shutil.copy(home / "cosign.pub", scene.folder)
-    ran = scene.lock()
+    prepare(sandbox, outside, name, "keys: cosign.pub")
+    shutil.copy(home / "cosign.pub", sandbox.folder)
+    ran = sandbox.lock()
     assert ran.code == 0, ran.err
-    lock = lock_format.read(scene.lock_path)
+    lock = lock_format.read(sandbox.lock_path)
     image = next(one for one in lock.images if one.reference.path == name)
     assert (image.digest, image.signed_by, image.trust) == (digest, "team", "signed")
-    assert scene.bundle().code == 0
-    ran = scene.run("verify")
+    assert sandbox.bundle().code == 0
+    ran = sandbox.run("verify")
     assert ran.code == 0, ran.err
     # from the bundle to the registry behind the gap, where real cosign is asked again
-    with tarfile.open(scene.bundle_path) as tar:
+    with tarfile.open(sandbox.bundle_path) as tar:
         tar.extractall(home / f"unpacked-{mode}", filter="data")
     images = home / f"unpacked-{mode}" / "images"
     carried = json.loads((images / "signatures.json").read_text("utf-8"))["manifests"]
     assert len(carried) == 1
     own = json.loads((home / f"team-{mode}" / "index.json").read_text("utf-8"))
     assert own["manifests"][0]["digest"] == str(digest)
-    push(Picture(name=f"{name}:1", era="oci", platforms=("linux/amd64", "linux/arm64")),
+    push(ImageRecipe(name=f"{name}:1", era="oci", platforms=("linux/amd64", "linux/arm64")),
          home / f"again-{mode}", inside.address, env)  # fmt: skip
     refused = run("cosign", "verify", "--key", home / "cosign.pub", "--insecure-ignore-tlog",
                   f"{inside.address}/{name}@{digest}", env=env, check=False)  # fmt: skip
@@ -170,7 +170,7 @@ def test_what_cosign_signed_is_carried_and_checked_on_both_sides(
 
 
 def test_a_signature_that_cosign_made_for_another_image(
-    scene: Scene, home: Path, env: dict[str, str], key: Path,
+    sandbox: Sandbox, home: Path, env: dict[str, str], key: Path,
     registries: tuple[Registry, Registry],
 ) -> None:  # fmt: skip
     outside, _ = registries
@@ -184,16 +184,16 @@ def test_a_signature_that_cosign_made_for_another_image(
     refused = run("cosign", "verify", "--key", home / "cosign.pub", "--insecure-ignore-tlog",
                   f"{outside.address}/team/two@{two}", env=env, check=False)  # fmt: skip
     assert refused.returncode != 0
-    prepare(scene, outside, "team/two", "keys: cosign.pub")
-    shutil.copy(home / "cosign.pub", scene.folder)
-    ran = scene.lock()
+    prepare(sandbox, outside, "team/two", "keys: cosign.pub")
+    shutil.copy(home / "cosign.pub", sandbox.folder)
+    ran = sandbox.lock()
     assert ran.code == 1
     assert f"it is the signature of another image, {one}" in ran.err
 
 
 @pytest.mark.parametrize("minutes", [1, 30])
 def test_cosign_and_airseed_agree_about_identities(
-    scene: Scene, home: Path, env: dict[str, str], minutes: int,
+    sandbox: Sandbox, home: Path, env: dict[str, str], minutes: int,
     registries: tuple[Registry, Registry],
 ) -> None:  # fmt: skip
     """With certificates and a log that the tests make; in 30 minutes a certificate has ended."""
@@ -224,19 +224,19 @@ def test_cosign_and_airseed_agree_about_identities(
     )  # fmt: skip
     good = minutes < 10
     assert (verdict.returncode == 0) is good, verdict.stdout
-    folder = scene.folder / "catalog" / "authorities"
+    folder = sandbox.folder / "catalog" / "authorities"
     folder.mkdir(parents=True)
     document = {"certificates": list(service.certificates), "logs": [log.read_text("utf-8")]}
     (folder / "lab.yaml").write_text(json.dumps(document), "utf-8")
     prepare(
-        scene, outside, name,
+        sandbox, outside, name,
         f"identities: [{{subject: '{WHO}', issuer: '{BY}'}}]\n    authority: lab",
     )  # fmt: skip
-    ran = scene.lock("--catalog", "catalog")
+    ran = sandbox.lock("--catalog", "catalog")
     assert (ran.code == 0) is good, ran.err
     if good:
-        assert scene.bundle().code == 0
-        assert scene.run("verify").code == 0
+        assert sandbox.bundle().code == 0
+        assert sandbox.run("verify").code == 0
     else:
         assert "the certificate was not valid when it was used" in ran.err
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from interop.engines import Engine
-    from interop.town import Town
-    from interop.trip import Trip
+    from interop.upstream import RealUpstream
+    from interop.workdir import Workdir
 
     from builder.model.artifact import Image
 
@@ -46,7 +46,7 @@ def copied(folder: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def registry(real: Town) -> str:
+def registry(real: RealUpstream) -> str:
     return real.servers.registry
 
 
@@ -59,8 +59,8 @@ def archive(unpacked: Path, ground: Path, env: dict[str, str]) -> Iterator[Path]
     path.unlink()
 
 
-def test_there_are_images_of_both_types_with_and_without_index(trip: Trip) -> None:
-    kinds = {image.media_type for image in trip.lock.images}
+def test_there_are_images_of_both_types_with_and_without_index(workdir: Workdir) -> None:
+    kinds = {image.media_type for image in workdir.lock.images}
     assert {kind.rpartition("/")[2] for kind in kinds} == {
         "vnd.docker.distribution.manifest.list.v2+json",
         "vnd.docker.distribution.manifest.v2+json",
@@ -70,10 +70,10 @@ def test_there_are_images_of_both_types_with_and_without_index(trip: Trip) -> No
 
 
 def test_skopeo_copies_every_image(
-    trip: Trip, unpacked: Path, archive: Path, tmp_path: Path, env: dict[str, str]
+    workdir: Workdir, unpacked: Path, archive: Path, tmp_path: Path, env: dict[str, str]
 ) -> None:
     """An OCI layout takes OCI manifests alone; the docker archive has all images."""
-    for number, image in enumerate(trip.lock.images):
+    for number, image in enumerate(workdir.lock.images):
         target = tmp_path / str(number)
         name = str(image.reference)
         (manifest,) = image.manifests
@@ -93,9 +93,9 @@ def test_skopeo_copies_every_image(
 
 
 def test_crane_finds_the_same_image_upstream_and_put_back(
-    trip: Trip, unpacked: Path, registry: str, tmp_path: Path, env: dict[str, str]
+    workdir: Workdir, unpacked: Path, registry: str, tmp_path: Path, env: dict[str, str]
 ) -> None:
-    for number, image in enumerate(trip.lock.images):
+    for number, image in enumerate(workdir.lock.images):
         (manifest,) = image.manifests
         (source,) = image.sources
         pulled = tmp_path / f"pulled-{number}"
@@ -121,10 +121,10 @@ def test_crane_finds_the_same_image_upstream_and_put_back(
 
 
 def test_docker_loads_and_runs_every_image(
-    trip: Trip, archive: Path, docker: Engine, registry: str
+    workdir: Workdir, archive: Path, docker: Engine, registry: str
 ) -> None:
     docker("load", "--quiet", "--input", archive)
-    for image in trip.lock.images:
+    for image in workdir.lock.images:
         if pinned(image):
             continue
         (manifest,) = image.manifests
@@ -137,7 +137,7 @@ def test_docker_loads_and_runs_every_image(
 
 @pytest.mark.parametrize("role", ["control-plane", "worker"])
 def test_docker_loads_the_images_of_one_role(
-    trip: Trip, unpacked: Path, docker: Engine, role: str
+    workdir: Workdir, unpacked: Path, docker: Engine, role: str
 ) -> None:
     left = docker("image", "ls", "--quiet").stdout.split()
     if left:
@@ -157,25 +157,25 @@ def test_docker_loads_the_images_of_one_role(
     names = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()
     wanted = {
         str(image.reference).removeprefix("docker.io/")
-        for image in trip.lock.images
+        for image in workdir.lock.images
         if role in image.roles and not pinned(image)
     }
     assert {name for name in names if "<none>" not in name} == wanted
 
 
 def test_containerd_imports_and_runs_every_image(
-    trip: Trip, archive: Path, ctr: Engine, registry: str
+    workdir: Workdir, archive: Path, ctr: Engine, registry: str
 ) -> None:
     ctr("--namespace", "k8s.io", "images", "import", archive)
     lines = ctr("--namespace", "k8s.io", "images", "list").stdout.splitlines()[1:]
     digests = {line.split()[0]: line.split()[2] for line in lines}
-    for number, image in enumerate(trip.lock.images):
+    for number, image in enumerate(workdir.lock.images):
         name = str(image.reference)
         assert digests[name] == str(image.digest), name
         ran = ctr("--namespace", "k8s.io", "run", "--rm", name, f"one-{number}")
         assert ran.stdout == said(image, registry)
     checks = ctr("--namespace", "k8s.io", "images", "check").stdout
-    assert checks.count(" complete ") == len(trip.lock.images), checks
+    assert checks.count(" complete ") == len(workdir.lock.images), checks
 
 
 def test_the_archive_holds_nothing_twice(archive: Path) -> None:

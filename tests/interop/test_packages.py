@@ -6,16 +6,16 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from interop import parcels
+from interop import rpmbuild
 from interop.programs import run
-from interop.town import BAD
-from interop.trip import Trip
+from interop.upstream import BAD
+from interop.workdir import Workdir
 
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
-    from interop.town import Town
+    from interop.upstream import RealUpstream
 
 pytestmark = pytest.mark.interop
 OLD = "centos-7"
@@ -54,9 +54,9 @@ def database(unpacked: Path, tmp_path_factory: pytest.TempPathFactory, env: dict
 
 
 def test_dnf_takes_the_whole_set_into_an_empty_root(
-    trip: Trip, unpacked: Path, tmp_path: Path, env: dict[str, str]
+    workdir: Workdir, unpacked: Path, tmp_path: Path, env: dict[str, str]
 ) -> None:
-    packages = trip.lock.packages
+    packages = workdir.lock.packages
     names = [f"{one.nevra.name}-{one.nevra.evr}" for one in packages if one.requested]
     done = dnf(unpacked, tmp_path, env, *names, keys=sorted((unpacked / "keys").iterdir()))
     assert done.returncode == 0, done.stdout
@@ -73,10 +73,10 @@ def test_dnf_takes_nothing_without_the_right_keys(
 
 
 def test_rpmkeys_shows_the_pinned_key_on_every_package(
-    trip: Trip, unpacked: Path, real: Town, database: Path, env: dict[str, str]
+    workdir: Workdir, unpacked: Path, real: RealUpstream, database: Path, env: dict[str, str]
 ) -> None:
     versions = {signer.fingerprint: signer.version for signer in real.signers.values()}
-    for package in trip.lock.packages:
+    for package in workdir.lock.packages:
         said = rpmkeys(env, database, "-Kv", unpacked / package.path)
         good = [line for line in said.splitlines() if "Signature" in line]
         # over the header, and over header and payload
@@ -89,12 +89,12 @@ def test_rpmkeys_shows_the_pinned_key_on_every_package(
 
 
 def test_packages_of_centos_are_signed_as_centos_signs(
-    trip: Trip, unpacked: Path, real: Town, database: Path, env: dict[str, str]
+    workdir: Workdir, unpacked: Path, real: RealUpstream, database: Path, env: dict[str, str]
 ) -> None:
     signer = real.signers[OLD]
     packets = signer.packets(signer.public)
     assert "digest algo 2," in packets  # SHA-1 over itself
-    centos = [one for one in trip.lock.packages if one.repository.startswith("centos")]
+    centos = [one for one in workdir.lock.packages if one.repository.startswith("centos")]
     assert len(centos) > 50
     for package in centos:
         said = rpmkeys(env, database, "-Kv", unpacked / package.path)
@@ -112,7 +112,7 @@ def test_packages_of_centos_are_signed_as_centos_signs(
     ],
 )
 def test_bad_packages_are_refused(
-    real: Town,
+    real: RealUpstream,
     ground: Path,
     database: Path,
     env: dict[str, str],
@@ -123,29 +123,31 @@ def test_bad_packages_are_refused(
     assert name in BAD
     (rpm,) = real.rpms("site").rglob(f"{name}-1.0-1*.rpm")
     assert rpm_says in rpmkeys(env, database, "-K", rpm)
-    trip = Trip(real, ground / name)
-    trip.write(name)
-    trip("lock", "--catalog", str(real.catalog))
-    said = trip("bundle", code=1).stderr
+    workdir = Workdir(real, ground / name)
+    workdir.write(name)
+    workdir("lock", "--catalog", str(real.catalog))
+    said = workdir("bundle", code=1).stderr
     assert "error: 1 artifact failed the check" in said
     assert f"{name}-1.0-1.el7.x86_64: {fault}" in said
-    assert not trip.bundle.exists()
-    shutil.rmtree(trip.folder)
+    assert not workdir.bundle.exists()
+    shutil.rmtree(workdir.folder)
 
 
 def test_a_package_that_was_changed_on_the_server_is_refused(
-    trip: Trip, real: Town, ground: Path
+    workdir: Workdir, real: RealUpstream, ground: Path
 ) -> None:
-    other = Trip(real, ground / "changed")
-    shutil.copytree(trip.folder, other.folder, ignore=shutil.ignore_patterns("unpacked", "*.tar"))
+    other = Workdir(real, ground / "changed")
+    shutil.copytree(
+        workdir.folder, other.folder, ignore=shutil.ignore_patterns("unpacked", "*.tar")
+    )
     (rpm,) = real.rpms("centos-7.6-os").glob("zlib-*.x86_64.rpm")
     right = rpm.read_bytes()
-    rpm.write_bytes(parcels.with_other_payload(right))
+    rpm.write_bytes(rpmbuild.with_other_payload(right))
     try:
         said = other("bundle", code=1).stderr
     finally:
         rpm.write_bytes(right)
     assert "zlib-1.2.7-18.el7.x86_64" in said
     other("bundle")
-    assert other.bundle.read_bytes() == trip.bundle.read_bytes()
+    assert other.bundle.read_bytes() == workdir.bundle.read_bytes()
     shutil.rmtree(other.folder)

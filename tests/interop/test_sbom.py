@@ -10,7 +10,7 @@ import pytest
 from interop.programs import TOOLS
 
 if TYPE_CHECKING:
-    from scene import Scene, Stage
+    from sandboxes import Sample, Sandbox
 
 pytestmark = pytest.mark.interop
 
@@ -22,8 +22,8 @@ def schema() -> jsonschema.Draft7Validator:
     return jsonschema.Draft7Validator(json.loads(path.read_text("utf-8")))
 
 
-def test_spdx(scene: Scene, stage: Stage, schema: jsonschema.Draft7Validator) -> None:
-    ran = scene.run("inspect", str(stage.bundle), "--sbom", "spdx")
+def test_spdx(sandbox: Sandbox, sample: Sample, schema: jsonschema.Draft7Validator) -> None:
+    ran = sandbox.run("inspect", str(sample.bundle), "--sbom", "spdx")
     assert ran.code == 0
     bill: dict[str, Any] = json.loads(ran.out)
     assert list(schema.iter_errors(bill)) == []

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import pytest
 from interop.programs import environment, run
 from packaging.requirements import Requirement
-from surroundings import go, under, unlike
+from surroundings import lock_and_bundle, under, unlike
 
 if TYPE_CHECKING:
-    from scene import Scene, Stage
+    from sandboxes import Sample, Sandbox
 
 pytestmark = pytest.mark.interop
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,25 +72,25 @@ def _plain(name: str) -> str:
     return name.lower().replace("_", "-")
 
 
-def expected(scene: Scene, stage: Stage) -> dict[str, tuple[str, bytes]]:
+def expected(sandbox: Sandbox, sample: Sample) -> dict[str, tuple[str, bytes]]:
     """Give what this checkout leaves."""
-    found = go(scene)
-    assert found["bundle.tar"][1] == stage.bundle.read_bytes()
+    found = lock_and_bundle(sandbox)
+    assert found["bundle.tar"][1] == sample.bundle.read_bytes()
     return found
 
 
 def test_oldest_and_newest_dependencies_give_the_same_bytes(
-    stage: Stage, wheel: Path, tmp_path: Path
+    sample: Sample, wheel: Path, tmp_path: Path
 ) -> None:
-    with stage.scene(tmp_path / "here" / "work", locked=False) as scene:
-        ours = expected(scene, stage)
+    with sample.sandbox(tmp_path / "here" / "work", locked=False) as sandbox:
+        ours = expected(sandbox, sample)
     for name, versions in (("oldest", oldest()), ("newest", [])):
         print(f"\n{name}: ", end="")
         program = install(wheel, tmp_path / name, *versions)
-        with stage.scene(tmp_path / f"{name}-run" / "work", locked=False) as scene:
-            scene.program = program
-            assert unlike(go(scene), ours) == [], name
-            assert scene.run("verify", "bundle.tar").code == 0
+        with sample.sandbox(tmp_path / f"{name}-run" / "work", locked=False) as sandbox:
+            sandbox.program = program
+            assert unlike(lock_and_bundle(sandbox), ours) == [], name
+            assert sandbox.run("verify", "bundle.tar").code == 0
 
 
 @pytest.mark.parametrize(
@@ -98,20 +98,20 @@ def test_oldest_and_newest_dependencies_give_the_same_bytes(
     [("tr_TR.UTF-8", "Asia/Kathmandu", "077"), ("de_DE.ISO-8859-1", "America/St_Johns", "002")],
 )
 def test_another_user_and_locale_give_the_same_bytes(
-    tools: None, stage: Stage, tmp_path: Path, locale: str, zone: str, umask: str
+    tools: None, sample: Sample, tmp_path: Path, locale: str, zone: str, umask: str
 ) -> None:
-    with stage.scene(tmp_path / "here" / "work", locked=False) as scene:
-        ours = expected(scene, stage)
+    with sample.sandbox(tmp_path / "here" / "work", locked=False) as sandbox:
+        ours = expected(sandbox, sample)
     language, _, charset = locale.partition(".")
     locales = tmp_path / "locales"
     locales.mkdir()
     words = ("localedef", "-i", language, "-f", charset, str(locales / locale))
     run(*words, env=environment(tmp_path))
-    with stage.scene(tmp_path / "there" / "work", locked=False) as scene:
-        scene.environment |= {"LC_ALL": locale, "LOCPATH": str(locales), "TZ": zone}
-        home = Path(scene.environment["HOME"])
-        for folder in (scene.folder, home):
+    with sample.sandbox(tmp_path / "there" / "work", locked=False) as sandbox:
+        sandbox.environment |= {"LC_ALL": locale, "LOCPATH": str(locales), "TZ": zone}
+        home = Path(sandbox.environment["HOME"])
+        for folder in (sandbox.folder, home):
             os.chown(folder, NOBODY, NOBODY)
-        assert unlike(go(scene, *AS_NOBODY, *under(umask)), ours) == []
-        written = [path for path in scene.folder.rglob("*") if path.name != "cluster.yaml"]
+        assert unlike(lock_and_bundle(sandbox, *AS_NOBODY, *under(umask)), ours) == []
+        written = [path for path in sandbox.folder.rglob("*") if path.name != "cluster.yaml"]
         assert {path.stat().st_uid for path in written} == {NOBODY}

@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import scene as scene_module
+    import sandboxes
     from conftest import Machine
 
     from builder.model.digest import Digest
 
 
 @pytest.fixture
-def bundled(machine: Machine, stage: scene_module.Stage) -> Machine:
+def bundled(machine: Machine, sample: sandboxes.Sample) -> Machine:
     """Give a machine whose seed wants the bundle that the real pipeline made."""
     machine.set(
-        SUMS=hashlib.sha256(stage.layout.sums).hexdigest(),
+        SUMS=hashlib.sha256(sample.layout.sums).hexdigest(),
         REPOSITORIES=" ".join(
             sorted(
-                {one.path.split("/")[1] for one in stage.layout.extents if "repodata" in one.path}
+                {one.path.split("/")[1] for one in sample.layout.extents if "repodata" in one.path}
             )
         ),
         PACKAGES="kubeadm-1.18.5-0 docker-ce-3:19.03.9-3.el7",
@@ -53,10 +53,10 @@ def attach(machine: Machine, bundle: Path, name: str = "vdb") -> Path:
 
 
 @pytest.fixture
-def site(stage: scene_module.Stage, tmp_path: Path) -> Iterator[str]:
+def site(sample: sandboxes.Sample, tmp_path: Path) -> Iterator[str]:
     """Serve the unpacked bundle by a plain web server."""
     folder = tmp_path / "site"
-    with tarfile.open(stage.bundle) as tar:
+    with tarfile.open(sample.bundle) as tar:
         tar.extractall(folder, filter="data")
     with served(folder) as url:
         yield url
@@ -76,24 +76,24 @@ def served(folder: Path) -> Iterator[str]:
     server.server_close()
 
 
-def unpack(machine: Machine, stage: scene_module.Stage) -> Path:
+def unpack(machine: Machine, sample: sandboxes.Sample) -> Path:
     folder = machine.root / "opt/airseed/bundle"
-    with tarfile.open(stage.bundle) as tar:
+    with tarfile.open(sample.bundle) as tar:
         tar.extractall(folder, filter="data")
     return folder
 
 
 @pytest.mark.parametrize("way", ["folder", "disk", "url"])
 def test_packages_and_images_arrive(
-    bundled: Machine, stage: scene_module.Stage, site: str, way: str
+    bundled: Machine, sample: sandboxes.Sample, site: str, way: str
 ) -> None:
     if way == "folder":
-        unpack(bundled, stage)
+        unpack(bundled, sample)
     elif way == "disk":
         other = bundled.folder / "other"
         other.write_bytes(b"\xeb\x63" + bytes(4096))
         attach(bundled, other, "sda")
-        attach(bundled, stage.bundle)
+        attach(bundled, sample.bundle)
     else:
         bundled.set(PAYLOAD_URL=f"{site}/")
     ran = bundled.run("bootstrap", "packages", "images")
@@ -110,7 +110,7 @@ def test_packages_and_images_arrive(
     loaded = (bundled.root / "images").read_text().split()[::2]
     assert sorted(loaded) == sorted(
         name.removeprefix("docker.io/").removeprefix("library/")
-        for image in stage.lock.images
+        for image in sample.lock.images
         if "worker" in image.roles
         for name in [f"{image.reference.repository}:{image.reference.tag}"]
     )
@@ -121,8 +121,8 @@ def test_packages_and_images_arrive(
     assert not (bundled.state / "payload/images").exists()
 
 
-def test_repositories_are_the_bundles(bundled: Machine, stage: scene_module.Stage) -> None:
-    attach(bundled, stage.bundle)
+def test_repositories_are_the_bundles(bundled: Machine, sample: sandboxes.Sample) -> None:
+    attach(bundled, sample.bundle)
     assert bundled.run("bootstrap", "packages").returncode == 0
     text = (bundled.root / "etc/yum.repos.d/airseed.repo").read_text()
     first = text.split("\n\n")[0].splitlines()
@@ -136,14 +136,14 @@ def test_repositories_are_the_bundles(bundled: Machine, stage: scene_module.Stag
         f"gpgkey={base}/keys/centos-7.asc {base}/keys/docker-ce.asc {base}/keys/google-rpm.asc",
         "metadata_expire=1",
     ]
-    for extent in stage.layout.extents:
+    for extent in sample.layout.extents:
         if extent.path.startswith("yum/"):
             content = (bundled.state / "payload" / extent.path).read_bytes()
             assert hashlib.sha256(content).hexdigest() == extent.digest.hex
 
 
-def test_another_bundle_is_refused(bundled: Machine, stage: scene_module.Stage) -> None:
-    attach(bundled, stage.bundle)
+def test_another_bundle_is_refused(bundled: Machine, sample: sandboxes.Sample) -> None:
+    attach(bundled, sample.bundle)
     bundled.set(SUMS="1" * 64)
     ran = bundled.run("bootstrap", "packages")
     assert ran.returncode == 1
@@ -161,18 +161,18 @@ def test_no_bundle_at_all(bundled: Machine) -> None:
 
 
 @pytest.mark.parametrize("kind", ["yum/", "images/blobs"])
-def test_a_flipped_bit_is_found(bundled: Machine, stage: scene_module.Stage, kind: str) -> None:
+def test_a_flipped_bit_is_found(bundled: Machine, sample: sandboxes.Sample, kind: str) -> None:
     """Neither a package nor a layer with another digest reaches yum or docker."""
-    listed = stage.layout.extent("images/worker/linux-amd64/blobs").content
+    listed = sample.layout.extent("images/worker/linux-amd64/blobs").content
     assert isinstance(listed, bytes)
     used = {f"images/{path}" for path in listed.decode().split()}
-    used |= {one.path for one in stage.layout.extents if one.path.startswith("yum/")}
+    used |= {one.path for one in sample.layout.extents if one.path.startswith("yum/")}
     extent = max(
-        (one for one in stage.layout.extents if one.path in used and one.path.startswith(kind)),
+        (one for one in sample.layout.extents if one.path in used and one.path.startswith(kind)),
         key=lambda one: one.size,
     )
     damaged = bundled.folder / "damaged.tar"
-    content = bytearray(stage.bundle.read_bytes())
+    content = bytearray(sample.bundle.read_bytes())
     content[extent.offset + extent.size // 2] ^= 1
     damaged.write_bytes(content)
     attach(bundled, damaged)
@@ -182,14 +182,14 @@ def test_a_flipped_bit_is_found(bundled: Machine, stage: scene_module.Stage, kin
     assert bundled.called("yum") == bundled.called("docker", "load") == []
     # the mended disk is enough
     (bundled.root / "dev/vdb").unlink()
-    (bundled.root / "dev/vdb").symlink_to(stage.bundle)
+    (bundled.root / "dev/vdb").symlink_to(sample.bundle)
     assert bundled.run("bootstrap", "packages", "images").returncode == 0
 
 
 def test_a_copy_torn_by_a_power_cut_is_made_again(
-    bundled: Machine, stage: scene_module.Stage
+    bundled: Machine, sample: sandboxes.Sample
 ) -> None:
-    attach(bundled, stage.bundle)
+    attach(bundled, sample.bundle)
     assert bundled.run("bootstrap", "packages").returncode == 0
     (bundled.root / "rpms").unlink()
     torn = sorted((bundled.state / "payload/yum").rglob("*.rpm"))
@@ -200,9 +200,9 @@ def test_a_copy_torn_by_a_power_cut_is_made_again(
 
 
 def test_a_cut_transaction_is_completed_and_checked(
-    bundled: Machine, stage: scene_module.Stage
+    bundled: Machine, sample: sandboxes.Sample
 ) -> None:
-    attach(bundled, stage.bundle)
+    attach(bundled, sample.bundle)
     bundled.write("var/lib/airseed/yum-runs", "")
     bundled.write("var/lib/rpm/__db.001", "stale")
     bundled.write("rpms", "kubeadm-1.18.5-0\nlibseccomp-2.3.1-3.el7.x86_64\n")
@@ -219,9 +219,9 @@ def test_a_cut_transaction_is_completed_and_checked(
 
 
 def test_a_database_that_rpm_cannot_rebuild_is_used_as_it_is(
-    bundled: Machine, stage: scene_module.Stage
+    bundled: Machine, sample: sandboxes.Sample
 ) -> None:
-    attach(bundled, stage.bundle)
+    attach(bundled, sample.bundle)
     bundled.write("var/lib/airseed/yum-runs", "")
     bundled.write("var/lib/rpmrebuilddb.17/Packages", "half")
     bundled.stand_in("rpm", '[ "$1" != --rebuilddb ] || exit 1')
@@ -242,11 +242,11 @@ LOADS = {
 
 @pytest.mark.parametrize("runtime", STORES)
 def test_images_whose_loading_was_cut_off_are_loaded_into_an_empty_store(
-    bundled: Machine, stage: scene_module.Stage, runtime: str
+    bundled: Machine, sample: sandboxes.Sample, runtime: str
 ) -> None:
     """Layers outlive their images, and would be taken for good with files that are empty."""
     bundled.set(RUNTIME=runtime)
-    attach(bundled, stage.bundle)
+    attach(bundled, sample.bundle)
     assert bundled.run("bootstrap", "images").returncode == 0, bundled.result
     names = sorted((bundled.root / "images").read_text().splitlines())
     bundled.write("var/lib/airseed/images-load", "")
@@ -267,10 +267,10 @@ def test_images_whose_loading_was_cut_off_are_loaded_into_an_empty_store(
 
 @pytest.mark.parametrize("runtime", STORES)
 def test_a_store_with_containers_is_not_emptied(
-    bundled: Machine, stage: scene_module.Stage, runtime: str
+    bundled: Machine, sample: sandboxes.Sample, runtime: str
 ) -> None:
     bundled.set(RUNTIME=runtime)
-    attach(bundled, stage.bundle)
+    attach(bundled, sample.bundle)
     bundled.write("var/lib/airseed/images-load", "")
     bundled.write("containers", "17\n")
     bundled.write(f"var/lib/{runtime}/{STORES[runtime][0]}/layer/file", "")
@@ -279,8 +279,8 @@ def test_a_store_with_containers_is_not_emptied(
     assert (bundled.root / f"var/lib/{runtime}/{STORES[runtime][0]}/layer/file").exists()
 
 
-def test_containerd_takes_the_same_subset(bundled: Machine, stage: scene_module.Stage) -> None:
-    attach(bundled, stage.bundle)
+def test_containerd_takes_the_same_subset(bundled: Machine, sample: sandboxes.Sample) -> None:
+    attach(bundled, sample.bundle)
     bundled.set(RUNTIME="containerd", ROLE="control-plane")
     assert bundled.run("bootstrap", "images").returncode == 0, bundled.result
     names = {line.split()[0] for line in (bundled.root / "images").read_text().splitlines()}
@@ -291,12 +291,12 @@ def test_containerd_takes_the_same_subset(bundled: Machine, stage: scene_module.
 
 @pytest.mark.parametrize("way", ["folder", "disk", "url"])
 def test_a_delta_is_refused_unless_it_was_put_together(
-    bundled: Machine, stage: scene_module.Stage, tmp_path: Path, way: str
+    bundled: Machine, sample: sandboxes.Sample, tmp_path: Path, way: str
 ) -> None:
-    layer = max((b for b in stage.lock.blobs if b.is_layer), key=lambda blob: blob.size)
-    layout = delta.without(stage.layout, {layer.digest})
+    layer = max((b for b in sample.lock.blobs if b.is_layer), key=lambda blob: blob.size)
+    layout = delta.without(sample.layout, {layer.digest})
     made = tmp_path / "delta.tar"
-    with open_bundle(stage.bundle) as bundle:
+    with open_bundle(sample.bundle) as bundle:
         write(layout, made, lambda _: Supply(sources=()), Silent(), near=contents(bundle))
     folder = bundled.root / "opt/airseed/bundle" if way == "folder" else tmp_path / "delta"
     if way != "disk":
@@ -308,7 +308,7 @@ def test_a_delta_is_refused_unless_it_was_put_together(
     elif way == "url":
         server = served(folder)
     with server as url:
-        bundled.set(PAYLOAD_URL=url, ROLE=layer_role(stage, layer.digest))
+        bundled.set(PAYLOAD_URL=url, ROLE=layer_role(sample, layer.digest))
         ran = bundled.run("bootstrap", "images")
         assert ran.returncode == 1
         assert (
@@ -318,16 +318,16 @@ def test_a_delta_is_refused_unless_it_was_put_together(
         assert layer.path in bundled.result["message"]
         assert bundled.called("docker", "load") == []
         if way != "disk":  # what was there before it
-            with tarfile.open(stage.bundle) as tar:
+            with tarfile.open(sample.bundle) as tar:
                 tar.extract(layer.path, folder, filter="data")
             assert bundled.run("bootstrap", "images").returncode == 0
 
 
-def layer_role(stage: scene_module.Stage, digest: Digest) -> str:
+def layer_role(sample: sandboxes.Sample, digest: Digest) -> str:
     """Give a role that needs a layer."""
     return next(
         role
-        for image in stage.lock.images
+        for image in sample.lock.images
         for role in image.roles
         if any(digest in manifest.layers for manifest in image.manifests)
     )

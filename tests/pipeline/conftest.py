@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pgp import Gpg
-from scene import Scene
+from sandboxes import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from scene import Stage
+    from sandboxes import Sample
 
 SMALL = "kubernetes: 1.18.5\nnodes:\n  - {name: a, role: control-plane, address: 10.0.0.1}\n"
 
@@ -23,29 +23,29 @@ SMALL = "kubernetes: 1.18.5\nnodes:\n  - {name: a, role: control-plane, address:
 class Site:
     """Open folders beside one running upstream."""
 
-    scene: Scene
+    sandbox: Sandbox
     folder: Path
 
-    def open(self, more: str = "", *, name: str = "work") -> Scene:
+    def open(self, more: str = "", *, name: str = "work") -> Sandbox:
         """Make a folder with the smallest cluster.yaml and ``more``."""
         place = self.folder / name
         place.mkdir()
-        opened = Scene(self.scene.upstream, place, self.scene.catalog)
+        opened = Sandbox(self.sandbox.upstream, place, self.sandbox.catalog)
         # metadata of repositories that another test has read already is read no second time
-        opened.environment["XDG_CACHE_HOME"] = self.scene.environment["XDG_CACHE_HOME"]
+        opened.environment["XDG_CACHE_HOME"] = self.sandbox.environment["XDG_CACHE_HOME"]
         (place / "cluster.yaml").write_text(SMALL + more, "utf-8")
         return opened
 
 
 @pytest.fixture(scope="module")
-def shared(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def shared(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """Run one upstream whose content nobody changes."""
-    with stage.scene(tmp_path_factory.mktemp("shared") / "work") as opened:
+    with sample.sandbox(tmp_path_factory.mktemp("shared") / "work") as opened:
         yield opened
 
 
 @pytest.fixture
-def site(shared: Scene, tmp_path: Path) -> Site:
+def site(shared: Sandbox, tmp_path: Path) -> Site:
     return Site(shared, tmp_path)
 
 

@@ -18,7 +18,7 @@ from builder.model.digest import Digest
 from builder.rpm.build import builder
 
 if TYPE_CHECKING:
-    from scene import Ran, Scene
+    from sandboxes import Ran, Sandbox
 
     from builder.model.artifact import Package
     from builder.model.lock import Lock
@@ -32,9 +32,9 @@ REPOSITORY = "kubernetes-built-el7"
 
 
 @pytest.fixture
-def scene(site: Site) -> Scene:
+def sandbox(site: Site) -> Sandbox:
     """Open a folder whose cluster builds its packages, with a cache and a key of its own."""
-    opened: Scene = site.open()
+    opened: Sandbox = site.open()
     (opened.folder / "cluster.yaml").write_text(BUILT + NODES, "utf-8")
     cache = opened.folder.parent / "cache"
     shared = Path(opened.environment["XDG_CACHE_HOME"]) / "airseed" / "repodata"
@@ -50,17 +50,17 @@ def good(ran: Ran) -> Ran:
     return ran
 
 
-def locked(scene: Scene, *words: str) -> Lock:
-    good(scene.lock("-q", *words))
-    return lock_format.read(scene.lock_path)
+def locked(sandbox: Sandbox, *words: str) -> Lock:
+    good(sandbox.lock("-q", *words))
+    return lock_format.read(sandbox.lock_path)
 
 
 def builds(lock: Lock) -> dict[str, Package]:
     return {one.nevra.name: one for one in lock.packages if one.built}
 
 
-def cached(scene: Scene) -> Path:
-    return Path(scene.environment["XDG_CACHE_HOME"]) / "airseed" / "packages"
+def cached(sandbox: Sandbox) -> Path:
+    return Path(sandbox.environment["XDG_CACHE_HOME"]) / "airseed" / "packages"
 
 
 def of_programs(ran: Ran) -> list[str]:
@@ -72,8 +72,8 @@ def of_programs(ran: Ran) -> list[str]:
     ]
 
 
-def test_the_lock_says_how_each_was_built(scene: Scene) -> None:
-    lock = locked(scene)
+def test_the_lock_says_how_each_was_built(sandbox: Sandbox) -> None:
+    lock = locked(sandbox)
     found = builds(lock)
     assert set(found) == NAMES
     (key,) = [file for file in lock.files if file.path == "keys/site-packages.asc"]
@@ -88,7 +88,7 @@ def test_the_lock_says_how_each_was_built(scene: Scene) -> None:
         assert package.built.by == builder()
         (one,) = package.built.inputs
         assert one.trust == "pinned"
-        content = (scene.folder / "cluster.lock.d" / package.built.order.hex).read_bytes()
+        content = (sandbox.folder / "cluster.lock.d" / package.built.order.hex).read_bytes()
         order, _ = recipe_format.read(content, package.name)
         assert order.recipe.nevra == package.nevra
         assert [program.digest for program in order.recipe.programs] == [one.digest]
@@ -108,38 +108,38 @@ def test_the_lock_says_how_each_was_built(scene: Scene) -> None:
     assert "kubelet" in needs["socat"]
 
 
-def test_the_repository_is_not_asked(scene: Scene) -> None:
-    ran = good(scene.lock("-q"))
+def test_the_repository_is_not_asked(sandbox: Sandbox) -> None:
+    ran = good(sandbox.lock("-q"))
     assert not [one for one in ran.requests if "kubernetes-el7" in one.path]
     assert len([path for path in of_programs(ran) if "/bin/linux/" in path]) == 6  # moved once each
 
 
-def test_nothing_is_fetched_or_built_twice(scene: Scene) -> None:
-    first = locked(scene)
-    text = scene.lock_path.read_bytes()
-    beside = {path.name for path in (scene.folder / "cluster.lock.d").iterdir()}
+def test_nothing_is_fetched_or_built_twice(sandbox: Sandbox) -> None:
+    first = locked(sandbox)
+    text = sandbox.lock_path.read_bytes()
+    beside = {path.name for path in (sandbox.folder / "cluster.lock.d").iterdir()}
     assert {one.hex for one in first.beside} == beside
-    again = good(scene.lock())
+    again = good(sandbox.lock())
     assert of_programs(again) == []
     assert "built" not in again.err
-    assert scene.lock_path.read_bytes() == text
-    scene.lock_path.unlink()
-    shutil.rmtree(scene.folder / "cluster.lock.d")
-    assert of_programs(good(scene.lock())) == []  # the cache has them
-    assert scene.lock_path.read_bytes() == text
-    assert {path.name for path in (scene.folder / "cluster.lock.d").iterdir()} == beside
-    check = scene.lock("--check")
+    assert sandbox.lock_path.read_bytes() == text
+    sandbox.lock_path.unlink()
+    shutil.rmtree(sandbox.folder / "cluster.lock.d")
+    assert of_programs(good(sandbox.lock())) == []  # the cache has them
+    assert sandbox.lock_path.read_bytes() == text
+    assert {path.name for path in (sandbox.folder / "cluster.lock.d").iterdir()} == beside
+    check = sandbox.lock("--check")
     assert (check.code, of_programs(check)) == (0, [])
 
 
-def test_the_same_key_gives_the_same_bytes_anywhere(scene: Scene, site: Site) -> None:
+def test_the_same_key_gives_the_same_bytes_anywhere(sandbox: Sandbox, site: Site) -> None:
     """Another folder, cache, locale, time zone and umask."""
-    locked(scene)
-    good(scene.bundle())
+    locked(sandbox)
+    good(sandbox.bundle())
     other = site.open(name="other")
     (other.folder / "cluster.yaml").write_text(BUILT + NODES, "utf-8")
     (other.folder / "secrets").mkdir(mode=0o700)
-    shutil.copy(scene.folder / "secrets" / "signing-key.asc", other.folder / "secrets")
+    shutil.copy(sandbox.folder / "secrets" / "signing-key.asc", other.folder / "secrets")
     other.environment |= {
         "XDG_CACHE_HOME": str(other.folder.parent / "others"),
         "LC_ALL": "C.UTF-8",
@@ -147,95 +147,95 @@ def test_the_same_key_gives_the_same_bytes_anywhere(scene: Scene, site: Site) ->
     }
     prefix = ("sh", "-c", 'umask 077; exec "$@"', "sh")
     good(other.run("lock", "cluster.yaml", "--catalog", str(other.catalog), prefix=prefix))
-    assert other.lock_path.read_bytes() == scene.lock_path.read_bytes()
+    assert other.lock_path.read_bytes() == sandbox.lock_path.read_bytes()
     good(other.run("bundle", "cluster.lock", prefix=prefix))
-    assert other.bundle_path.read_bytes() == scene.bundle_path.read_bytes()
+    assert other.bundle_path.read_bytes() == sandbox.bundle_path.read_bytes()
 
 
-def test_a_bundle_takes_them_from_the_cache_or_builds_them_again(scene: Scene) -> None:
-    lock = locked(scene)
-    first = good(scene.bundle())
+def test_a_bundle_takes_them_from_the_cache_or_builds_them_again(sandbox: Sandbox) -> None:
+    lock = locked(sandbox)
+    first = good(sandbox.bundle())
     assert of_programs(first) == []
-    good(scene.run("verify", "bundle.tar"))
-    content = scene.bundle_path.read_bytes()
-    scene.bundle_path.unlink()
-    shutil.rmtree(cached(scene))
-    shutil.rmtree(scene.folder / "secrets")  # the signature lies beside the lock
-    again = good(scene.bundle())
+    good(sandbox.run("verify", "bundle.tar"))
+    content = sandbox.bundle_path.read_bytes()
+    sandbox.bundle_path.unlink()
+    shutil.rmtree(cached(sandbox))
+    shutil.rmtree(sandbox.folder / "secrets")  # the signature lies beside the lock
+    again = good(sandbox.bundle())
     assert len(of_programs(again)) > 4
     name = "kubelet-1.18.5-0.airseed1.x86_64"
     assert f"{name} is not in the cache; fetching what it is built from\n" in again.err
     assert f"built {name}, {builder()}\n" in again.err
-    assert scene.bundle_path.read_bytes() == content
+    assert sandbox.bundle_path.read_bytes() == content
     assert "warning" not in again.err
-    assert {path.name.split(".")[1] for path in cached(scene).glob("*.rpm")} == {
+    assert {path.name.split(".")[1] for path in cached(sandbox).glob("*.rpm")} == {
         package.digest.hex for package in builds(lock).values()
     }
 
 
-def test_a_damaged_one_in_the_cache_is_built_again(scene: Scene) -> None:
-    lock = locked(scene)
+def test_a_damaged_one_in_the_cache_is_built_again(sandbox: Sandbox) -> None:
+    lock = locked(sandbox)
     kubelet = builds(lock)["kubelet"]
-    (path,) = cached(scene).glob(f"*.{kubelet.digest.hex}.rpm")
+    (path,) = cached(sandbox).glob(f"*.{kubelet.digest.hex}.rpm")
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    ran = good(scene.bundle())
+    ran = good(sandbox.bundle())
     url = "https://dl.k8s.io/v1.18.5/bin/linux/amd64/kubelet"
     assert f"taken from a new build by {builder()} of {url}, because" in ran.err
     assert path.read_bytes() == content
-    good(scene.run("verify", "bundle.tar"))
+    good(sandbox.run("verify", "bundle.tar"))
 
 
-def test_another_rpm_rs_is_named(scene: Scene) -> None:
-    locked(scene)
-    text = scene.lock_path.read_text("ascii")
+def test_another_rpm_rs_is_named(sandbox: Sandbox) -> None:
+    locked(sandbox)
+    text = sandbox.lock_path.read_text("ascii")
     older = text.replace(f'"by": "{builder()}"', '"by": "rpm-rs 0.1.0"')
     assert older != text
-    scene.lock_path.write_text(older, "ascii")
-    good(scene.bundle())  # what is in the cache is right, whoever built it
-    scene.bundle_path.unlink()
-    shutil.rmtree(cached(scene))
-    ran = scene.bundle()
+    sandbox.lock_path.write_text(older, "ascii")
+    good(sandbox.bundle())  # what is in the cache is right, whoever built it
+    sandbox.bundle_path.unlink()
+    shutil.rmtree(cached(sandbox))
+    ran = sandbox.bundle()
     assert ran.code == 1
     assert f"rpm-rs 0.1.0 built what was locked, and {builder()} of this machine" in ran.err
     assert "install rpm-rs==0.1.0, or run `airseed lock --update kubelet`" in ran.err
     assert of_programs(ran) == []
-    assert not scene.bundle_path.exists()
+    assert not sandbox.bundle_path.exists()
 
 
-def test_a_lock_of_another_rpm_rs_stays_while_its_packages_are_there(scene: Scene) -> None:
+def test_a_lock_of_another_rpm_rs_stays_while_its_packages_are_there(sandbox: Sandbox) -> None:
     """Those of an older one, as they would lie in the cache."""
-    lock = locked(scene)
-    text = scene.lock_path.read_text("ascii")
+    lock = locked(sandbox)
+    text = sandbox.lock_path.read_text("ascii")
     for package in builds(lock).values():
         assert package.built is not None
-        place = scene.folder / "cluster.lock.d" / package.built.order.hex
+        place = sandbox.folder / "cluster.lock.d" / package.built.order.hex
         order, signature = recipe_format.read(place.read_bytes(), package.name)
         older = recipe_format.write(_by(order), signature)
         identity = recipe_format.identity(_by(order))
-        (path,) = cached(scene).glob(f"*.{package.digest.hex}.rpm")
+        (path,) = cached(sandbox).glob(f"*.{package.digest.hex}.rpm")
         path.rename(path.with_name(f"{identity.hex}.{package.digest.hex}.rpm"))
         digest = Digest.of(older)
         place.with_name(digest.hex).write_bytes(older)
         text = text.replace(str(package.built.order), str(digest))
     text = text.replace(f'"by": "{builder()}"', '"by": "rpm-rs 0.1.0"')
-    scene.lock_path.write_text(text, "ascii")
-    assert of_programs(good(scene.lock("-q"))) == []
-    assert scene.lock_path.read_text("ascii") == text
-    good(scene.bundle())
-    good(scene.run("verify", "bundle.tar"))
+    sandbox.lock_path.write_text(text, "ascii")
+    assert of_programs(good(sandbox.lock("-q"))) == []
+    assert sandbox.lock_path.read_text("ascii") == text
+    good(sandbox.bundle())
+    good(sandbox.run("verify", "bundle.tar"))
     # moved by name, and by nothing else
-    moved = good(scene.lock("--update", "kubelet"))
+    moved = good(sandbox.lock("--update", "kubelet"))
     assert len(of_programs(moved)) == 2
-    after = builds(lock_format.read(scene.lock_path))
+    after = builds(lock_format.read(sandbox.lock_path))
     by = {name: package.built.by for name, package in after.items() if package.built}
     assert by == dict.fromkeys(NAMES, "rpm-rs 0.1.0") | {"kubelet": builder()}
     # an older rpm-rs gave other bytes, and nobody has them any more
-    shutil.rmtree(cached(scene))
-    text = scene.lock_path.read_text("ascii")
+    shutil.rmtree(cached(sandbox))
+    text = sandbox.lock_path.read_text("ascii")
     text = text.replace(str(after["kubectl"].digest), f"sha256:{'0' * 64}")
-    scene.lock_path.write_text(text, "ascii")
-    refused = scene.lock("-q")
+    sandbox.lock_path.write_text(text, "ascii")
+    refused = sandbox.lock("-q")
     assert refused.code == 1
     assert (
         "kubectl-1.18.5-0.airseed1.x86_64: rpm-rs 0.1.0 built it then, and "
@@ -248,51 +248,51 @@ def _by(order: Order) -> Order:
     return replace(order, builder="rpm-rs 0.1.0")
 
 
-def test_without_a_key_it_says_what_to_do(scene: Scene) -> None:
-    (scene.folder / "secrets" / "signing-key.asc").unlink()
-    ran = scene.lock()
+def test_without_a_key_it_says_what_to_do(sandbox: Sandbox) -> None:
+    (sandbox.folder / "secrets" / "signing-key.asc").unlink()
+    ran = sandbox.lock()
     assert ran.code == 1
     assert ran.requests == ()
     assert (
         "error: secrets/signing-key.asc: packages that are built here need a key to sign them"
     ) in ran.err
     assert "hint: `airseed secrets cluster.yaml` makes what is missing" in ran.err
-    good(scene.run("secrets", "-q"))
-    locked(scene)
+    good(sandbox.run("secrets", "-q"))
+    locked(sandbox)
 
 
-def test_another_key_is_another_lock(scene: Scene) -> None:
-    before = locked(scene)
-    (scene.folder / "secrets" / "signing-key.asc").unlink()
-    good(scene.run("secrets", "-q"))
-    refused = scene.lock("-q")
+def test_another_key_is_another_lock(sandbox: Sandbox) -> None:
+    before = locked(sandbox)
+    (sandbox.folder / "secrets" / "signing-key.asc").unlink()
+    good(sandbox.run("secrets", "-q"))
+    refused = sandbox.lock("-q")
     assert refused.code == 1
     assert "its program, its recipe or your signing key changed" in refused.err
-    assert lock_format.read(scene.lock_path) == before
-    after = locked(scene, *(f"--update={name}" for name in sorted(NAMES)))
+    assert lock_format.read(sandbox.lock_path) == before
+    after = locked(sandbox, *(f"--update={name}" for name in sorted(NAMES)))
     assert {one.digest for one in builds(after).values()}.isdisjoint(
         one.digest for one in builds(before).values()
     )
-    good(scene.bundle())
-    good(scene.run("verify", "bundle.tar"))
+    good(sandbox.bundle())
+    good(sandbox.run("verify", "bundle.tar"))
 
 
-def test_the_key_is_nowhere_but_in_its_file(scene: Scene) -> None:
+def test_the_key_is_nowhere_but_in_its_file(sandbox: Sandbox) -> None:
     said = "".join(
         f"{ran.out}{ran.err}"
         for ran in (
-            scene.lock("-v"),
-            scene.bundle("-v"),
-            scene.run("verify", "bundle.tar", "-v"),
-            scene.run("inspect", "cluster.lock", "--json"),
+            sandbox.lock("-v"),
+            sandbox.bundle("-v"),
+            sandbox.run("verify", "bundle.tar", "-v"),
+            sandbox.run("inspect", "cluster.lock", "--json"),
         )
     )
-    secret = (scene.folder / "secrets" / "signing-key.asc").read_text().splitlines()
+    secret = (sandbox.folder / "secrets" / "signing-key.asc").read_text().splitlines()
     body = [line for line in secret[12:28] if len(line) == 64]
     assert len(body) > 10
     written = b"".join(
         path.read_bytes()
-        for path in (*scene.folder.rglob("*"), *cached(scene).rglob("*"))
+        for path in (*sandbox.folder.rglob("*"), *cached(sandbox).rglob("*"))
         if path.is_file() and path.parent.name != "secrets"
     )
     for line in body:
@@ -301,29 +301,29 @@ def test_the_key_is_nowhere_but_in_its_file(scene: Scene) -> None:
     assert b"PRIVATE KEY" not in written
 
 
-def test_programs_without_a_digest_are_believed_once(scene: Scene) -> None:
-    path = scene.catalog / "binaries" / "crictl.yaml"
+def test_programs_without_a_digest_are_believed_once(sandbox: Sandbox) -> None:
+    path = sandbox.catalog / "binaries" / "crictl.yaml"
     pinned = path.read_text("utf-8")
-    own = scene.folder / "own"
+    own = sandbox.folder / "own"
     (own / "binaries").mkdir(parents=True)
     text = re.sub(r"    1\.18\.0:\n.*\n", "", pinned)
     assert text != pinned
     (own / "binaries" / "crictl.yaml").write_text(text, "utf-8")
-    lock = locked(scene, "--catalog", str(own))
+    lock = locked(sandbox, "--catalog", str(own))
     tools = builds(lock)["cri-tools"]
     assert tools.trust == "first-use"
     assert tools.built is not None
     assert [one.trust for one in tools.built.inputs] == ["first-use"]
     assert builds(lock)["kubelet"].trust == "pinned"
-    again = good(scene.lock("-q", "--catalog", str(own)))
+    again = good(sandbox.lock("-q", "--catalog", str(own)))
     assert of_programs(again) == []
     # upstream changes it: what was believed stays believed
     url = tools.built.inputs[0].sources[0]
-    shutil.rmtree(cached(scene))
-    upstream = scene.upstream
+    shutil.rmtree(cached(sandbox))
+    upstream = sandbox.upstream
     try:
         upstream.faults.add(WrongBytes(), path="*/crictl-*")
-        changed = scene.lock("-q", "--catalog", str(own))
+        changed = sandbox.lock("-q", "--catalog", str(own))
     finally:
         upstream.faults.clear()
     assert changed.code == 1
@@ -331,24 +331,24 @@ def test_programs_without_a_digest_are_believed_once(scene: Scene) -> None:
     assert url in changed.err
 
 
-def test_a_program_that_is_not_the_pinned_one_is_refused(scene: Scene) -> None:
+def test_a_program_that_is_not_the_pinned_one_is_refused(sandbox: Sandbox) -> None:
     try:
-        scene.upstream.faults.add(WrongBytes(), path="*/kubelet")
-        ran = scene.lock("-q")
+        sandbox.upstream.faults.add(WrongBytes(), path="*/kubelet")
+        ran = sandbox.lock("-q")
     finally:
-        scene.upstream.faults.clear()
+        sandbox.upstream.faults.clear()
     assert ran.code == 1
     assert "kubelet: no source has this program" in ran.err
     assert ran.err.count("sent sha256:") >= 3
     assert (
         "hint: check the network and proxy, or add a source with --catalog (binaries/)" in ran.err
     )
-    assert not scene.lock_path.exists()
+    assert not sandbox.lock_path.exists()
 
 
-def test_inspect_shows_what_they_were_built_from(scene: Scene) -> None:
-    lock = locked(scene)
-    value = json.loads(good(scene.run("inspect", "cluster.lock", "--json")).out)
+def test_inspect_shows_what_they_were_built_from(sandbox: Sandbox) -> None:
+    lock = locked(sandbox)
+    value = json.loads(good(sandbox.run("inspect", "cluster.lock", "--json")).out)
     shown = {one["name"]: one.get("built") for one in value["packages"]}
     kubelet = builds(lock)["kubelet"]
     assert kubelet.built is not None
@@ -364,7 +364,7 @@ def test_inspect_shows_what_they_were_built_from(scene: Scene) -> None:
         ],
     }
     assert len([one for one in shown.values() if one]) == len(NAMES)
-    table = good(scene.run("inspect", "cluster.lock")).out
+    table = good(sandbox.run("inspect", "cluster.lock")).out
     assert re.search(
         rf"^kubelet-\S+ +{builder()} +kubelet +{kubelet.built.inputs[0].digest.short} +pinned +"
         r"https://dl\.k8s\.io/v1\.18\.5/bin/linux/amd64/kubelet$",
@@ -373,26 +373,26 @@ def test_inspect_shows_what_they_were_built_from(scene: Scene) -> None:
     )
 
 
-def test_provenance_names_the_programs(scene: Scene) -> None:
-    locked(scene)
-    good(scene.bundle())
-    said = json.loads(good(scene.run("inspect", "bundle.tar", "--provenance", "--json")).out)
+def test_provenance_names_the_programs(sandbox: Sandbox) -> None:
+    locked(sandbox)
+    good(sandbox.bundle())
+    said = json.loads(good(sandbox.run("inspect", "bundle.tar", "--provenance", "--json")).out)
     text = json.dumps(said)
     url = "https://dl.k8s.io/v1.18.5/bin/linux/amd64/kubelet"
     assert f"the cache, built by {builder()} of {url}" in text
-    assert str(cached(scene)) not in text
+    assert str(cached(sandbox)) not in text
 
 
 @pytest.mark.parametrize("form", ["spdx", "cyclonedx"])
-def test_a_bill_of_materials_has_them(scene: Scene, form: str) -> None:
-    lock = locked(scene)
-    text = good(scene.run("inspect", "cluster.lock", "--sbom", form)).out
+def test_a_bill_of_materials_has_them(sandbox: Sandbox, form: str) -> None:
+    lock = locked(sandbox)
+    text = good(sandbox.run("inspect", "cluster.lock", "--sbom", form)).out
     for package in builds(lock).values():
         assert package.digest.hex in text
 
 
 def test_a_gone_repository_leads_to_building(site: Site) -> None:
-    opened: Scene = site.open(name="gone")
+    opened: Sandbox = site.open(name="gone")
     text = (opened.catalog / "keys" / "google-rpm.yaml").read_text("utf-8")
     assert text
     own = opened.folder / "own" / "repositories"
@@ -412,7 +412,7 @@ def test_a_gone_repository_leads_to_building(site: Site) -> None:
 
 def test_a_gone_key_leads_to_building(site: Site) -> None:
     """It is asked for before its repository, and both are gone together."""
-    opened: Scene = site.open(name="keyless")
+    opened: Sandbox = site.open(name="keyless")
     own = opened.folder / "own" / "keys"
     own.mkdir(parents=True)
     text = (opened.catalog / "keys" / "google-rpm.yaml").read_text("utf-8")
@@ -428,7 +428,7 @@ def test_a_gone_key_leads_to_building(site: Site) -> None:
 
 
 def test_a_gone_key_of_another_repository_does_not(site: Site) -> None:
-    opened: Scene = site.open(name="elsewhere")
+    opened: Sandbox = site.open(name="elsewhere")
     own = opened.folder / "own" / "keys"
     own.mkdir(parents=True)
     text = (opened.catalog / "keys" / "docker-ce.yaml").read_text("utf-8")
@@ -439,29 +439,29 @@ def test_a_gone_key_of_another_repository_does_not(site: Site) -> None:
     assert "packages: built" not in ran.err
 
 
-def test_going_over_from_the_repository_and_back(scene: Scene) -> None:
+def test_going_over_from_the_repository_and_back(sandbox: Sandbox) -> None:
     """The choice is cluster.yaml's; a lock that was made for the other one does not fit."""
-    document = scene.folder / "cluster.yaml"
+    document = sandbox.folder / "cluster.yaml"
     document.write_text(f"kubernetes: 1.18.5\n{NODES}", "utf-8")
-    assert builds(locked(scene)) == {}
+    assert builds(locked(sandbox)) == {}
     document.write_text(BUILT + NODES, "utf-8")
-    ran = good(scene.run("bundle", "cluster.yaml", "--catalog", str(scene.catalog)))
+    ran = good(sandbox.run("bundle", "cluster.yaml", "--catalog", str(sandbox.catalog)))
     assert "does not fit" in ran.err
-    lock = lock_format.read(scene.lock_path)
+    lock = lock_format.read(sandbox.lock_path)
     assert set(builds(lock)) == NAMES
     document.write_text(f"kubernetes: 1.18.5\n{NODES}", "utf-8")
-    lock = locked(scene)
+    lock = locked(sandbox)
     assert builds(lock) == {}
     assert not [file for file in lock.files if file.path == "keys/site-packages.asc"]
-    assert {path.name for path in (scene.folder / "cluster.lock.d").iterdir()} == {
+    assert {path.name for path in (sandbox.folder / "cluster.lock.d").iterdir()} == {
         one.hex for one in lock.beside
     }
 
 
-def test_seeds_install_them_by_name(scene: Scene) -> None:
-    locked(scene)
-    good(scene.bundle())
-    good(scene.run("seeds", "cluster.yaml", "--catalog", str(scene.catalog)))
-    text = (scene.folder / "seeds" / "a" / "user-data").read_text("utf-8")
+def test_seeds_install_them_by_name(sandbox: Sandbox) -> None:
+    locked(sandbox)
+    good(sandbox.bundle())
+    good(sandbox.run("seeds", "cluster.yaml", "--catalog", str(sandbox.catalog)))
+    text = (sandbox.folder / "seeds" / "a" / "user-data").read_text("utf-8")
     assert "kubelet-1.18.5-0.airseed1.x86_64" in text
     assert "PGP PRIVATE" not in text

@@ -18,7 +18,7 @@ from builder.model.artifact import Blob, Package
 from builder.pipeline import bundle
 
 if TYPE_CHECKING:
-    from scene import Scene, Stage
+    from sandboxes import Sample, Sandbox
 
 
 def test_every_lock_has_a_bundle_of_its_own() -> None:
@@ -29,31 +29,31 @@ def test_every_lock_has_a_bundle_of_its_own() -> None:
     assert bundle.delta_beside(Path("site/prod.lock")) == Path("site/prod.delta.tar")
 
 
-def offline(scene: Scene, *words: str) -> None:
-    ran = scene.run(*words)
+def offline(sandbox: Sandbox, *words: str) -> None:
+    ran = sandbox.run(*words)
     assert ran.code == 0, ran.err
     assert ran.requests == ()
 
 
 @pytest.fixture
-def old(scene: Scene, stage: Stage) -> Path:
-    """Give the stage's bundle under another name."""
-    path = scene.folder / "old.tar"
-    shutil.copy(stage.bundle, path)
+def old(sandbox: Sandbox, sample: Sample) -> Path:
+    """Give the sample's bundle under another name."""
+    path = sandbox.folder / "old.tar"
+    shutil.copy(sample.bundle, path)
     return path
 
 
-def test_a_base_is_used_instead_of_the_network(scene: Scene, stage: Stage, old: Path) -> None:
-    offline(scene, "bundle", "--base", "old.tar")
-    assert stage.is_right(scene)
+def test_a_base_is_used_instead_of_the_network(sandbox: Sandbox, sample: Sample, old: Path) -> None:
+    offline(sandbox, "bundle", "--base", "old.tar")
+    assert sample.is_right(sandbox)
 
 
-def test_json_tells_what_was_done(scene: Scene, stage: Stage, old: Path) -> None:
-    first = json.loads(scene.bundle("--base", "old.tar", "--json").out)
+def test_json_tells_what_was_done(sandbox: Sandbox, sample: Sample, old: Path) -> None:
+    first = json.loads(sandbox.bundle("--base", "old.tar", "--json").out)
     assert first == {
         "bundle": "bundle.tar",
         "parts": [],
-        "size": stage.layout.size,
+        "size": sample.layout.size,
         "alreadyThere": False,
         "fetched": 0,
         "reused": first["reused"],
@@ -62,46 +62,46 @@ def test_json_tells_what_was_done(scene: Scene, stage: Stage, old: Path) -> None
         "signature": None,
     }
     assert first["reused"] > 10_000_000
-    again = json.loads(scene.bundle("--json").out)
+    again = json.loads(sandbox.bundle("--json").out)
     assert again == first | {"alreadyThere": True, "reused": 0}
 
 
-def test_what_has_the_name_already_is_a_base(scene: Scene, stage: Stage) -> None:
+def test_what_has_the_name_already_is_a_base(sandbox: Sandbox, sample: Sample) -> None:
     """After another lock: the bundle of the old one is where the new one goes."""
-    lock = scene.lock_path.read_bytes()
-    name = f'"name": "{stage.lock.subject.cluster}"'.encode()
+    lock = sandbox.lock_path.read_bytes()
+    name = f'"name": "{sample.lock.subject.cluster}"'.encode()
     assert name in lock
-    scene.lock_path.write_bytes(lock.replace(name, b'"name": "other"', 1))
-    offline(scene, "bundle", "cluster.lock", "--base", str(stage.bundle))
-    other = scene.bundle_path.read_bytes()
-    scene.lock_path.write_bytes(lock)
-    offline(scene, "bundle")
-    assert stage.is_right(scene)
-    assert other != scene.bundle_path.read_bytes()
+    sandbox.lock_path.write_bytes(lock.replace(name, b'"name": "other"', 1))
+    offline(sandbox, "bundle", "cluster.lock", "--base", str(sample.bundle))
+    other = sandbox.bundle_path.read_bytes()
+    sandbox.lock_path.write_bytes(lock)
+    offline(sandbox, "bundle")
+    assert sample.is_right(sandbox)
+    assert other != sandbox.bundle_path.read_bytes()
 
 
 def test_parts_are_verified_and_inspected_without_joining(
-    scene: Scene, stage: Stage, old: Path
+    sandbox: Sandbox, sample: Sample, old: Path
 ) -> None:
-    offline(scene, "bundle", "--base", "old.tar", "--split", "3MB")
+    offline(sandbox, "bundle", "--base", "old.tar", "--split", "3MB")
     old.unlink()
-    parts = sorted(scene.folder.glob("bundle.tar.0*"))
+    parts = sorted(sandbox.folder.glob("bundle.tar.0*"))
     assert [part.stat().st_size for part in parts[:-1]] == [3_000_000] * (len(parts) - 1)
-    assert b"".join(part.read_bytes() for part in parts) == stage.bundle.read_bytes()
+    assert b"".join(part.read_bytes() for part in parts) == sample.bundle.read_bytes()
     for name in ("bundle.tar", "bundle.tar.sha256", parts[1].name):
-        ran = scene.run("verify", name)
+        ran = sandbox.run("verify", name)
         assert (ran.code, ran.err.splitlines()[-1]) == (
             0,
             f"bundle.tar in {len(parts)} parts is whole: 11.9 MB checked",
         )
-    assert scene.run("inspect", "bundle.tar").out == scene.run("inspect", "cluster.lock").out
-    again = scene.bundle("--split", "3MB")
+    assert sandbox.run("inspect", "bundle.tar").out == sandbox.run("inspect", "cluster.lock").out
+    again = sandbox.bundle("--split", "3MB")
     assert f"bundle.tar in {len(parts)} parts is there already" in again.err
     damaged = bytearray(parts[1].read_bytes())
     damaged[1_000_000] ^= 1
     parts[1].write_bytes(damaged)
     parts[-1].unlink()
-    ran = scene.run("verify", "bundle.tar.sha256")
+    ran = sandbox.run("verify", "bundle.tar.sha256")
     assert ran.code == 1
     assert f"error: bundle.tar in {len(parts)} parts: 2 faults\n" in ran.err
     assert f"  {parts[-1].name}: is missing\n" in ran.err
@@ -109,72 +109,72 @@ def test_parts_are_verified_and_inspected_without_joining(
 
 
 @pytest.mark.parametrize("size", ["0", "1k", "4 GB", "x", "-1", "99999999999999999999"])
-def test_a_size_that_is_none_is_refused(scene: Scene, size: str) -> None:
-    ran = scene.bundle("--split", size)
+def test_a_size_that_is_none_is_refused(sandbox: Sandbox, size: str) -> None:
+    ran = sandbox.bundle("--split", size)
     assert ran.code == 2
     assert "hint: " in ran.err
 
 
-def inventory(scene: Scene, stage: Stage, *, share: int = 2) -> Path:
+def inventory(sandbox: Sandbox, sample: Sample, *, share: int = 2) -> Path:
     """Say that the other side has every second thing that may be left out, and a stranger."""
     lines = [
         {"kind": "blob", "name": "x", "digest": str(content.digest), "size": content.size}
-        for content in stage.lock.contents[::share]
+        for content in sample.lock.contents[::share]
     ]
     lines.append({"kind": "rpm", "name": "x-1-1.noarch", "digest": f"sha256:{'0' * 64}", "size": 1})
-    path = scene.folder / "have.json"
+    path = sandbox.folder / "have.json"
     path.write_text(json.dumps({"format": 1, "has": lines}), "utf-8")
     return path
 
 
-def test_a_delta_and_its_base_make_the_whole(scene: Scene, stage: Stage, old: Path) -> None:
-    inventory(scene, stage)
-    ran = scene.bundle("--have", "have.json")
+def test_a_delta_and_its_base_make_the_whole(sandbox: Sandbox, sample: Sample, old: Path) -> None:
+    inventory(sandbox, sample)
+    ran = sandbox.bundle("--have", "have.json")
     assert ran.code == 0, ran.err
     left = [
         c
-        for c in stage.lock.contents[::2]
+        for c in sample.lock.contents[::2]
         if isinstance(c, Package) or (isinstance(c, Blob) and c.is_layer)
     ]
     assert f"it is a delta: {len(left)} artifacts of " in ran.err
-    with tarfile.open(scene.folder / "delta.tar") as tar:
+    with tarfile.open(sandbox.folder / "delta.tar") as tar:
         names = tar.getnames()
     assert names[:4] == ["README.txt", "cluster.lock", DELTA_PATH, "SHA256SUMS"]
     assert not {content.path for content in left} & set(names)
     asked = {one.path for one in ran.requests}
     assert not [c for c in left if isinstance(c, Blob) and any(c.digest.hex in a for a in asked)]
-    verified = scene.run("verify", "delta.tar", "--json")
+    verified = sandbox.run("verify", "delta.tar", "--json")
     assert verified.code == 0
     value = json.loads(verified.out)
     assert {one["path"] for one in value["elsewhere"]} == {c.path for c in left}
     assert (value["whole"], value["right"]) == (False, True)
-    assert f"it is a delta: {len(left)} artifacts of " in scene.run("inspect", "delta.tar").out
-    inspected = json.loads(scene.run("inspect", "delta.tar", "--json").out)
+    assert f"it is a delta: {len(left)} artifacts of " in sandbox.run("inspect", "delta.tar").out
+    inspected = json.loads(sandbox.run("inspect", "delta.tar", "--json").out)
     assert {*inspected["elsewhere"]} == {content.path for content in left}
-    assert json.loads(scene.run("inspect", "old.tar", "--json").out)["elsewhere"] == []
+    assert json.loads(sandbox.run("inspect", "old.tar", "--json").out)["elsewhere"] == []
     # the other side, without network: both together are the whole bundle, byte for byte
-    offline(scene, "bundle", "delta.tar", "--base", "old.tar", "-o", "bundle.tar")
-    assert stage.is_right(scene)
+    offline(sandbox, "bundle", "delta.tar", "--base", "old.tar", "-o", "bundle.tar")
+    assert sample.is_right(sandbox)
 
 
 def test_a_delta_is_the_same_on_two_runs_and_on_two_ways(
-    scene: Scene, stage: Stage, old: Path
+    sandbox: Sandbox, sample: Sample, old: Path
 ) -> None:
-    inventory(scene, stage)
-    offline(scene, "bundle", "--have", "have.json", "--base", "old.tar", "-o", "one.tar")
-    offline(scene, "inventory", "old.tar", "-o", "all.json")
-    assert scene.bundle("--have", "have.json", "-o", "two.tar").code == 0
-    one, two = ((scene.folder / name).read_bytes() for name in ("one.tar", "two.tar"))
+    inventory(sandbox, sample)
+    offline(sandbox, "bundle", "--have", "have.json", "--base", "old.tar", "-o", "one.tar")
+    offline(sandbox, "inventory", "old.tar", "-o", "all.json")
+    assert sandbox.bundle("--have", "have.json", "-o", "two.tar").code == 0
+    one, two = ((sandbox.folder / name).read_bytes() for name in ("one.tar", "two.tar"))
     assert one == two
     words = ("--have", "have.json", "--have", "all.json", "--base", "old.tar", "-o", "least.tar")
-    offline(scene, "bundle", *words)
-    assert (scene.folder / "least.tar").stat().st_size < 1_500_000
+    offline(sandbox, "bundle", *words)
+    assert (sandbox.folder / "least.tar").stat().st_size < 1_500_000
 
 
-def test_verify_asks_the_inventory(scene: Scene, stage: Stage, old: Path) -> None:
-    inventory(scene, stage)
-    offline(scene, "bundle", "--have", "have.json", "--base", "old.tar")
-    left = json.loads(scene.run("verify", "delta.tar", "--json").out)["elsewhere"]
+def test_verify_asks_the_inventory(sandbox: Sandbox, sample: Sample, old: Path) -> None:
+    inventory(sandbox, sample)
+    offline(sandbox, "bundle", "--have", "have.json", "--base", "old.tar")
+    left = json.loads(sandbox.run("verify", "delta.tar", "--json").out)["elsewhere"]
     size = sum(one["size"] for one in left)
     right = (
         r"what delta\.tar has is right: [0-9.]+ MB checked\n"
@@ -184,34 +184,34 @@ def test_verify_asks_the_inventory(scene: Scene, stage: Stage, old: Path) -> Non
         ((), "; --have INVENTORY proves that the other side has them"),
         (("--have", "have.json"), ", all of them in have.json"),
     ):
-        ran = scene.run("verify", "delta.tar", *words)
+        ran = sandbox.run("verify", "delta.tar", *words)
         assert ran.code == 0
         assert re.search(rf"{right} {size / 1e6:.1f} MB left out{re.escape(proof)}\n$", ran.err)
-    inventory(scene, stage, share=4)
-    ran = scene.run("verify", "delta.tar", "--have", "have.json")
+    inventory(sandbox, sample, share=4)
+    ran = sandbox.run("verify", "delta.tar", "--have", "have.json")
     assert ran.code == 1
     assert "is left out, and not in have.json either" in ran.err
     assert "copy it again" not in ran.err
 
 
 def test_unpacked_over_the_earlier_bundle_it_verifies(
-    scene: Scene, stage: Stage, old: Path, tmp_path: Path
+    sandbox: Sandbox, sample: Sample, old: Path, tmp_path: Path
 ) -> None:
-    inventory(scene, stage)
-    offline(scene, "bundle", "--have", "have.json", "--base", "old.tar")
+    inventory(sandbox, sample)
+    offline(sandbox, "bundle", "--have", "have.json", "--base", "old.tar")
     folder = tmp_path / "merged"
     for name in ("old.tar", "delta.tar"):
         folder.mkdir(exist_ok=True)
-        subprocess.run(["tar", "-xf", scene.folder / name, "-C", folder], check=True)
+        subprocess.run(["tar", "-xf", sandbox.folder / name, "-C", folder], check=True)
     subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=folder, check=True)
-    ran = scene.run("verify", str(folder))
+    ran = sandbox.run("verify", str(folder))
     assert ran.code == 0, ran.err
     assert ran.err.endswith(f"{folder} is whole: 11.9 MB checked\n")
     # what the earlier bundle had and this one has not is no fault; anything else is
     (folder / "images/blobs/sha256" / ("0" * 64)).write_bytes(b"x")
     (folder / "yum/base/Packages").mkdir(parents=True, exist_ok=True)
     (folder / "yum/base/Packages/old-1-1.noarch.rpm").write_bytes(b"x")
-    ran = scene.run("verify", str(folder))
+    ran = sandbox.run("verify", str(folder))
     assert ran.code == 0, ran.err
     assert ran.err.endswith(
         f"{folder} is whole: 11.9 MB checked\n"
@@ -221,7 +221,7 @@ def test_unpacked_over_the_earlier_bundle_it_verifies(
     (folder / "install.sh").write_text("x")
     (folder / "files").mkdir(exist_ok=True)
     (folder / "files/link").symlink_to("/etc/passwd")
-    ran = scene.run("verify", str(folder), "--json")
+    ran = sandbox.run("verify", str(folder), "--json")
     assert ran.code == 1
     value = json.loads(ran.out)
     assert value["unread"] == [
@@ -231,8 +231,8 @@ def test_unpacked_over_the_earlier_bundle_it_verifies(
     assert {one["where"] for one in value["faults"]} == {"files/link", "install.sh"}
 
 
-def test_where_a_bundle_of_a_bundle_goes_has_to_be_said(scene: Scene, old: Path) -> None:
-    ran = scene.run("bundle", "old.tar")
+def test_where_a_bundle_of_a_bundle_goes_has_to_be_said(sandbox: Sandbox, old: Path) -> None:
+    ran = sandbox.run("bundle", "old.tar")
     assert ran.code == 2
     assert ran.err == (
         "error: old.tar: where should the bundle that is made of this go?\n"
@@ -240,49 +240,51 @@ def test_where_a_bundle_of_a_bundle_goes_has_to_be_said(scene: Scene, old: Path)
     )
 
 
-def test_what_is_no_bundle_is_not_replaced(scene: Scene, stage: Stage, old: Path) -> None:
-    cluster = (scene.folder / "cluster.yaml").read_bytes()
-    (scene.folder / "link.tar").symlink_to("cluster.yaml")
-    offline(scene, "bundle", "--base", "old.tar", "-o", "p.tar", "--split", "3MB")
-    part = (scene.folder / "p.tar.001").read_bytes()
-    before = scene.names
+def test_what_is_no_bundle_is_not_replaced(sandbox: Sandbox, sample: Sample, old: Path) -> None:
+    cluster = (sandbox.folder / "cluster.yaml").read_bytes()
+    (sandbox.folder / "link.tar").symlink_to("cluster.yaml")
+    offline(sandbox, "bundle", "--base", "old.tar", "-o", "p.tar", "--split", "3MB")
+    part = (sandbox.folder / "p.tar.001").read_bytes()
+    before = sandbox.names
     for name, what in (
         ("cluster.yaml", "there is another file already"),
         ("link.tar", "is no regular file, so it can't be replaced"),
         ("p.tar.001", "is a part of another bundle"),
         ("p.tar.sha256", "is a part of another bundle"),
     ):
-        ran = scene.run("bundle", "cluster.lock", "--base", "old.tar", "-o", name)
+        ran = sandbox.run("bundle", "cluster.lock", "--base", "old.tar", "-o", name)
         assert (ran.code, ran.requests) == (2, ())
         assert ran.err.splitlines()[0] == f"error: {name}: {what}"
-    assert scene.names == before
-    assert (scene.folder / "cluster.yaml").read_bytes() == cluster
-    assert (scene.folder / "p.tar.001").read_bytes() == part
-    (scene.folder / "fresh.tar").touch()  # as mktemp makes it
-    offline(scene, "bundle", "cluster.lock", "--base", "old.tar", "-o", "fresh.tar")
-    assert (scene.folder / "fresh.tar").read_bytes() == stage.bundle.read_bytes()
+    assert sandbox.names == before
+    assert (sandbox.folder / "cluster.yaml").read_bytes() == cluster
+    assert (sandbox.folder / "p.tar.001").read_bytes() == part
+    (sandbox.folder / "fresh.tar").touch()  # as mktemp makes it
+    offline(sandbox, "bundle", "cluster.lock", "--base", "old.tar", "-o", "fresh.tar")
+    assert (sandbox.folder / "fresh.tar").read_bytes() == sample.bundle.read_bytes()
 
 
-def test_a_link_to_itself_is_no_place_for_anything(scene: Scene) -> None:
-    (scene.folder / "loop").symlink_to("loop")
-    for ran in (scene.bundle("-o", "loop"), scene.lock("-o", "loop")):
+def test_a_link_to_itself_is_no_place_for_anything(sandbox: Sandbox) -> None:
+    (sandbox.folder / "loop").symlink_to("loop")
+    for ran in (sandbox.bundle("-o", "loop"), sandbox.lock("-o", "loop")):
         assert ran.code in {1, 2}, ran.err
         assert "error: loop: " in ran.err
         assert "bug in airseed" not in ran.err
 
 
-def test_a_delta_without_its_base_is_fetched_or_fails_by_name(scene: Scene, stage: Stage) -> None:
-    inventory(scene, stage)
-    assert scene.bundle("--have", "have.json").code == 0
-    ran = scene.run("bundle", "delta.tar", "-o", "again.tar")
+def test_a_delta_without_its_base_is_fetched_or_fails_by_name(
+    sandbox: Sandbox, sample: Sample
+) -> None:
+    inventory(sandbox, sample)
+    assert sandbox.bundle("--have", "have.json").code == 0
+    ran = sandbox.run("bundle", "delta.tar", "-o", "again.tar")
     assert ran.code == 0
-    assert (scene.folder / "again.tar").read_bytes() == stage.bundle.read_bytes()
+    assert (sandbox.folder / "again.tar").read_bytes() == sample.bundle.read_bytes()
 
 
-def test_a_fallback_is_told_once_for_a_host(scene: Scene, stage: Stage) -> None:
+def test_a_fallback_is_told_once_for_a_host(sandbox: Sandbox, sample: Sample) -> None:
     """The repository of Kubernetes' packages has a second source."""
-    scene.upstream.faults.add(Status(404), host="mirrors.aliyun.com", path="*.rpm")
-    ran = scene.bundle("--json")
+    sandbox.upstream.faults.add(Status(404), host="mirrors.aliyun.com", path="*.rpm")
+    ran = sandbox.bundle("--json")
     assert ran.code == 0, ran.err
     fallen = json.loads(ran.out)["fallbacks"]
     assert len(fallen) > 1
@@ -292,9 +294,9 @@ def test_a_fallback_is_told_once_for_a_host(scene: Scene, stage: Stage) -> None:
     assert warning.endswith("; mirrors.aliyun.com: the server answered 404 Not Found")
 
 
-def test_without_a_network_each_host_is_told_once(scene: Scene, stage: Stage) -> None:
-    scene.upstream.faults.add(Status(404))
-    ran = scene.bundle()
+def test_without_a_network_each_host_is_told_once(sandbox: Sandbox, sample: Sample) -> None:
+    sandbox.upstream.faults.add(Status(404))
+    ran = sandbox.bundle()
     assert ran.code == 1
     faults = [line for line in ran.err.splitlines() if "the server answered 404" in line]
     assert len(faults) < 20

@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conftest import Site
-    from scene import Ran, Scene, Stage
+    from sandboxes import Ran, Sample, Sandbox
 
 GOOGLE = "https://packages.cloud.google.com/yum/repos/kubernetes-el7-x86_64/"
 
 
 @pytest.fixture(scope="module")
-def shared(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def shared(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """Run an upstream of our own: these tests change it, and put it right again."""
-    with stage.scene(tmp_path_factory.mktemp("doctor") / "work") as opened:
+    with sample.sandbox(tmp_path_factory.mktemp("doctor") / "work") as opened:
         yield opened
 
 
 @pytest.fixture
-def ward(site: Site) -> Iterator[Scene]:
+def ward(site: Site) -> Iterator[Sandbox]:
     opened = site.open()
     yield opened
     opened.upstream.faults.clear()
     opened.upstream.registry("docker.io").allowance = None
 
 
-def doctor(ward: Scene, *words: str) -> Ran:
+def doctor(ward: Sandbox, *words: str) -> Ran:
     return ward.run("doctor", *words, "--catalog", str(ward.catalog))
 
 
@@ -54,7 +54,7 @@ def states(ran: Ran) -> dict[str, str]:
     }
 
 
-def test_a_cluster_whose_sources_live_is_well(ward: Scene) -> None:
+def test_a_cluster_whose_sources_live_is_well(ward: Sandbox) -> None:
     """What Google took down is shown, and copies have it; so it is 0, and 1 with --strict."""
     ran = doctor(ward, "cluster.yaml", "--json")
     assert ran.code == 0, ran.err
@@ -69,7 +69,7 @@ def test_a_cluster_whose_sources_live_is_well(ward: Scene) -> None:
     assert doctor(ward, "cluster.yaml", "--json", "--strict").code == 1
 
 
-def test_nothing_is_pulled(ward: Scene) -> None:
+def test_nothing_is_pulled(ward: Sandbox) -> None:
     """Registries are asked by HEAD alone, and no source twice for the same."""
     ran = doctor(ward, "cluster.yaml")
     asked = [one for one in ran.requests if "/manifests/" in one.path and one.method != "CONNECT"]
@@ -79,7 +79,7 @@ def test_nothing_is_pulled(ward: Scene) -> None:
     assert not [one for one in ran.requests if "/blobs/" in one.path]
 
 
-def test_each_way_of_being_ill_has_its_name(ward: Scene) -> None:
+def test_each_way_of_being_ill_has_its_name(ward: Sandbox) -> None:
     """A dead, a slow, a limiting, a refusing, a broken and a lying source beside well ones."""
     add = ward.upstream.faults.add
     add(faults.BadTLS("closed"), host="archive.kernel.org")
@@ -115,7 +115,7 @@ def test_each_way_of_being_ill_has_its_name(ward: Scene) -> None:
     assert lying["what"] == "the server answers with a page of HTML"
 
 
-def test_a_silent_source_is_dead_after_the_timeout(ward: Scene) -> None:
+def test_a_silent_source_is_dead_after_the_timeout(ward: Sandbox) -> None:
     ward.upstream.faults.add(faults.Hang(), host="download.docker.com")
     ran = doctor(ward, "cluster.yaml", "--json", "--timeout", "2")
     assert ran.code == 0, ran.err
@@ -130,10 +130,10 @@ def test_a_silent_source_is_dead_after_the_timeout(ward: Scene) -> None:
     )
 
 
-def test_a_dead_host_is_not_asked_for_everything(ward: Scene, stage: Stage) -> None:
+def test_a_dead_host_is_not_asked_for_everything(ward: Sandbox, sample: Sample) -> None:
     """Some are on their way when the first two have had no answer; the rest need not wait."""
     rule = ward.upstream.faults.add(faults.Hang(), host="mirrors.aliyun.com")
-    ran = ward.run("doctor", str(stage.finished / "cluster.lock"), "--json", "--timeout", "1")
+    ran = ward.run("doctor", str(sample.folder / "cluster.lock"), "--json", "--timeout", "1")
     assert ran.code == 0, ran.err
     ill = [o for o in told(ran)["sources"].values() if "mirrors.aliyun.com" in o["source"]]
     assert {one["state"] for one in ill} == {"dead"}
@@ -142,7 +142,7 @@ def test_a_dead_host_is_not_asked_for_everything(ward: Scene, stage: Stage) -> N
     assert any(one["what"] == "mirrors.aliyun.com stopped sending" for one in ill)
 
 
-def test_what_can_be_had_nowhere_is_named_and_is_1(ward: Scene) -> None:
+def test_what_can_be_had_nowhere_is_named_and_is_1(ward: Sandbox) -> None:
     """One image that no registry has; all the others are well."""
     ward.upstream.faults.add(faults.Status(404), path="*/pause/manifests/*")
     ran = doctor(ward, "cluster.yaml")
@@ -157,7 +157,7 @@ def test_what_can_be_had_nowhere_is_named_and_is_1(ward: Scene) -> None:
     assert "1 of 7: the server answered 404 Not Found" in line
 
 
-def test_a_key_that_is_another_one_is_wrong(ward: Scene) -> None:
+def test_a_key_that_is_another_one_is_wrong(ward: Sandbox) -> None:
     """The shipped catalog pins the real keys, and the lab has its own."""
     ran = ward.run("doctor", "cluster.yaml", "--json")
     assert ran.code == 1
@@ -171,7 +171,7 @@ def test_a_key_that_is_another_one_is_wrong(ward: Scene) -> None:
     assert lost == {"centos-7", "docker-ce", "google-rpm"}
 
 
-def test_docker_hub_tells_what_is_left(ward: Scene) -> None:
+def test_docker_hub_tells_what_is_left(ward: Sandbox) -> None:
     registry = ward.upstream.registry("docker.io")
     registry.allowance = PullLimit(pulls=100, left=98)
     ran = doctor(ward, "cluster.yaml")
@@ -185,7 +185,7 @@ def test_docker_hub_tells_what_is_left(ward: Scene) -> None:
     assert "warning" not in ran.err
 
 
-def test_few_pulls_are_warned_of_and_an_account_is_told_from_an_address(ward: Scene) -> None:
+def test_few_pulls_are_warned_of_and_an_account_is_told_from_an_address(ward: Sandbox) -> None:
     ward.upstream.registry("docker.io").allowance = PullLimit(200, 9, source="somebody")
     ran = doctor(ward, "cluster.yaml", "--json")
     assert ran.code == 0, ran.err
@@ -205,7 +205,7 @@ def test_few_pulls_are_warned_of_and_an_account_is_told_from_an_address(ward: Sc
     assert "docker.io has 9 pulls left, and 5 images may take 10" in ran.err
 
 
-def test_a_registry_without_pulls_left_counts_as_limited(ward: Scene) -> None:
+def test_a_registry_without_pulls_left_counts_as_limited(ward: Sandbox) -> None:
     """The other registry has the images, so the cluster can be had."""
     ward.upstream.registry("docker.io").allowance = PullLimit(100, 0)
     ran = doctor(ward, "cluster.yaml", "--json")
@@ -219,7 +219,7 @@ def test_a_registry_without_pulls_left_counts_as_limited(ward: Scene) -> None:
     assert len(told(ran)["lost"]) == 6
 
 
-def test_a_registry_that_does_not_tell_is_said_so(ward: Scene) -> None:
+def test_a_registry_that_does_not_tell_is_said_so(ward: Sandbox) -> None:
     ran = doctor(ward, "cluster.yaml", "--json")
     (limit,) = told(ran)["limits"]
     assert (limit["left"], limit["of"], limit["what"]) == (None, None, None)
@@ -229,7 +229,7 @@ def test_a_registry_that_does_not_tell_is_said_so(ward: Scene) -> None:
     assert "docker.io does not say how many pulls are left: " in ran.err
 
 
-def test_programs_that_rpms_are_built_of_are_asked_for(ward: Scene) -> None:
+def test_programs_that_rpms_are_built_of_are_asked_for(ward: Sandbox) -> None:
     """Each at all of its sources, from cluster.yaml and from its lock."""
     text = (ward.folder / "cluster.yaml").read_text("utf-8")
     text = text.replace("kubernetes: 1.18.5", "kubernetes: {version: 1.18.5, packages: built}")
@@ -248,33 +248,35 @@ def test_programs_that_rpms_are_built_of_are_asked_for(ward: Scene) -> None:
     assert f"error: {what}" in ran.err
 
 
-def test_a_locks_sources_are_asked_for_every_artifact(ward: Scene, stage: Stage) -> None:
+def test_a_locks_sources_are_asked_for_every_artifact(ward: Sandbox, sample: Sample) -> None:
     """By digest, and files by their size; each source of each RPM."""
-    ran = ward.run("doctor", str(stage.finished / "cluster.lock"), "--json")
+    ran = ward.run("doctor", str(sample.folder / "cluster.lock"), "--json")
     assert ran.code == 0, ran.err
     shown = told(ran)["sources"]
     packages = [one for one in shown.values() if one["kind"] == "packages"]
     images = [one for one in shown.values() if one["kind"] == "images"]
-    assert sum(one["asked"] for one in packages) == sum(len(p.sources) for p in stage.lock.packages)
-    assert sum(one["asked"] for one in images) == sum(len(i.sources) for i in stage.lock.images)
+    assert sum(one["asked"] for one in packages) == sum(
+        len(p.sources) for p in sample.lock.packages
+    )
+    assert sum(one["asked"] for one in images) == sum(len(i.sources) for i in sample.lock.images)
     assert states(ran) == {GOOGLE: "missing"}
-    digests = {image.digest.hex for image in stage.lock.images}
+    digests = {image.digest.hex for image in sample.lock.images}
     asked = {
         one.path.rpartition(":")[2] for one in ran.requests if "/manifests/sha256:" in one.path
     }
     assert asked == digests
 
 
-def test_an_rpm_of_another_size_is_wrong(ward: Scene, stage: Stage) -> None:
+def test_an_rpm_of_another_size_is_wrong(ward: Sandbox, sample: Sample) -> None:
     """A mirror that has other bytes under the same name."""
-    package = next(p for p in stage.lock.packages if p.nevra.name == "socat")
+    package = next(p for p in sample.lock.packages if p.nevra.name == "socat")
     upstream, url = ward.upstream, package.sources[-1]
     host = upstream.site(url.split("/")[2])
     path = "/" + url.split("/", 3)[3]
     before = host._files[path]
     upstream.add_file(url, b"another socat")
     try:
-        ran = ward.run("doctor", str(stage.finished / "cluster.lock"), "--json")
+        ran = ward.run("doctor", str(sample.folder / "cluster.lock"), "--json")
     finally:
         host._files[path] = before
     assert ran.code == 0
@@ -283,13 +285,13 @@ def test_an_rpm_of_another_size_is_wrong(ward: Scene, stage: Stage) -> None:
     assert ill["what"] == "the server has 13 bytes of it"
 
 
-def test_a_bundle_is_as_good_as_its_lock(ward: Scene, stage: Stage) -> None:
-    ran = ward.run("doctor", str(stage.bundle), "--json")
+def test_a_bundle_is_as_good_as_its_lock(ward: Sandbox, sample: Sample) -> None:
+    ran = ward.run("doctor", str(sample.bundle), "--json")
     assert ran.code == 0, ran.err
     assert states(ran) == {GOOGLE: "missing"}
 
 
-def test_without_a_document_each_address_of_the_catalog_is_asked_once(ward: Scene) -> None:
+def test_without_a_document_each_address_of_the_catalog_is_asked_once(ward: Sandbox) -> None:
     """The lab plays a part of the world; the rest is missing or dead, and said to be."""
     ran = doctor(ward, "--json", "--timeout", "5")
     assert ran.code == 1
@@ -317,7 +319,7 @@ def test_without_a_document_each_address_of_the_catalog_is_asked_once(ward: Scen
     assert "Traceback" not in ran.err
 
 
-def test_a_document_that_is_wrong_is_3(ward: Scene) -> None:
+def test_a_document_that_is_wrong_is_3(ward: Sandbox) -> None:
     (ward.folder / "bad.yaml").write_text("kubernetes: 1.40.0\n", "utf-8")
     assert doctor(ward, "bad.yaml").code == 3
     assert doctor(ward, "none.yaml").code == 2

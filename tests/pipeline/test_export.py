@@ -17,7 +17,7 @@ from builder.pipeline import export
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scene import Stage
+    from sandboxes import Sample
 
 
 @pytest.fixture
@@ -32,11 +32,11 @@ def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
 
 
 def test_a_part_that_is_missing_is_named(
-    stage: Stage, work: Path, capsys: pytest.CaptureFixture[str]
+    sample: Sample, work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["-o", "set/b.tar", "--base", str(stage.bundle), "--split", "4M"]
+    words = ["-o", "set/b.tar", "--base", str(sample.bundle), "--split", "4M"]
     (work / "set").mkdir()
-    assert run(["bundle", "-q", str(stage.finished / "cluster.lock"), *words]) == 0
+    assert run(["bundle", "-q", str(sample.folder / "cluster.lock"), *words]) == 0
     (work / "set/b.tar.002").unlink()
     capsys.readouterr()
     assert said(capsys, "set/b.tar.sha256", "--keys-only", code=1) == (
@@ -70,52 +70,52 @@ def images_of(path: Path) -> set[str]:
     return {tag for image in archive for tag in image["RepoTags"]}
 
 
-def tags(stage: Stage, role: str = "") -> set[str]:
+def tags(sample: Sample, role: str = "") -> set[str]:
     return {
         f"{image.reference.repository}:{image.reference.tag}"
-        for image in stage.lock.images
+        for image in sample.lock.images
         if not role or role in image.roles
     }
 
 
-def test_all_images(work: Path, stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    err = said(capsys, stage.bundle, "--images-only")
-    assert f"wrote images.tar: {len(stage.lock.images)} images, " in err
-    assert images_of(work / "images.tar") == tags(stage)
-    assert len(names(work / "images.tar")) == 3 + len(stage.lock.blobs)
+def test_all_images(work: Path, sample: Sample, capsys: pytest.CaptureFixture[str]) -> None:
+    err = said(capsys, sample.bundle, "--images-only")
+    assert f"wrote images.tar: {len(sample.lock.images)} images, " in err
+    assert images_of(work / "images.tar") == tags(sample)
+    assert len(names(work / "images.tar")) == 3 + len(sample.lock.blobs)
     first = (work / "images.tar").read_bytes()
-    said(capsys, stage.bundle, "--images-only")
+    said(capsys, sample.bundle, "--images-only")
     assert (work / "images.tar").read_bytes() == first
     assert [path.name for path in work.iterdir()] == ["images.tar"]
 
 
 @pytest.mark.parametrize("role", ["worker", "control-plane"])
 def test_the_images_of_a_role(
-    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str], role: str
+    work: Path, sample: Sample, capsys: pytest.CaptureFixture[str], role: str
 ) -> None:
-    said(capsys, stage.bundle, "--images-only", "--role", role, "--platform", "linux/amd64")
-    assert images_of(work / "images.tar") == tags(stage, role)
+    said(capsys, sample.bundle, "--images-only", "--role", role, "--platform", "linux/amd64")
+    assert images_of(work / "images.tar") == tags(sample, role)
     folder = f"images/{role}/linux-amd64"
-    with tarfile.open(stage.bundle) as tar:
+    with tarfile.open(sample.bundle) as tar:
         lines = tar.extractfile(f"{folder}/blobs").read().decode().split()  # type: ignore[union-attr]
     assert set(names(work / "images.tar")) == {"oci-layout", "index.json", "manifest.json", *lines}
 
 
 def test_one_image_by_a_short_name(
-    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+    work: Path, sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    image = next(i for i in stage.lock.images if i.reference.host == "docker.io")
+    image = next(i for i in sample.lock.images if i.reference.host == "docker.io")
     short = image.name.removeprefix("docker.io/")
-    said(capsys, stage.bundle, "--images-only", "--image", short, "-o", "one.tar")
+    said(capsys, sample.bundle, "--images-only", "--image", short, "-o", "one.tar")
     assert images_of(work / "one.tar") == {image.name}
 
 
 @pytest.mark.skipif(not shutil.which("skopeo"), reason="skopeo is not here")
 def test_skopeo_takes_the_archive(
-    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+    work: Path, sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said(capsys, stage.bundle, "--images-only")
-    image = stage.lock.images[0]
+    said(capsys, sample.bundle, "--images-only")
+    image = sample.lock.images[0]
     done = subprocess.run(
         ["skopeo", "inspect", "--config", f"docker-archive:images.tar:{image.name}"],
         check=True,
@@ -126,28 +126,28 @@ def test_skopeo_takes_the_archive(
 
 @pytest.mark.parametrize("shape", ["tar", "folder"])
 def test_packages_are_a_yum_tree(
-    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str], shape: str
+    work: Path, sample: Sample, capsys: pytest.CaptureFixture[str], shape: str
 ) -> None:
-    source = stage.bundle
+    source = sample.bundle
     if shape == "folder":
         source = work / "unpacked"
-        with tarfile.open(stage.bundle) as tar:
+        with tarfile.open(sample.bundle) as tar:
             tar.extractall(source, filter="data")
     said(capsys, source, "--packages-only", "-o", "out")
-    with tarfile.open(stage.bundle) as tar:
+    with tarfile.open(sample.bundle) as tar:
         wanted = {n for n in tar.getnames() if n.startswith(("yum/", "keys/"))}
     out = work / "out"
     assert {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()} == wanted
-    for package in stage.lock.packages:
+    for package in sample.lock.packages:
         content = (out / package.path).read_bytes()
         assert hashlib.sha256(content).hexdigest() == package.digest.hex
 
 
 @pytest.mark.parametrize("place", [".", "..", "/"])
 def test_a_folder_without_a_name_is_no_place(
-    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str], place: str
+    work: Path, sample: Sample, capsys: pytest.CaptureFixture[str], place: str
 ) -> None:
-    err = said(capsys, stage.bundle, "--keys-only", "-o", place, code=2)
+    err = said(capsys, sample.bundle, "--keys-only", "-o", place, code=2)
     assert err == (
         f"error: {place}: the result would take the place of this folder\n"
         "  hint: choose a name in it with -o\n"
@@ -157,20 +157,20 @@ def test_a_folder_without_a_name_is_no_place(
 
 @pytest.mark.parametrize("kind", ["manifests", "keys"])
 def test_small_kinds_lie_flat(
-    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str], kind: str
+    work: Path, sample: Sample, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
-    said(capsys, stage.bundle, f"--{kind}-only")
-    wanted = [f for f in stage.lock.files if f.path.startswith(f"{kind}/")]
+    said(capsys, sample.bundle, f"--{kind}-only")
+    wanted = [f for f in sample.lock.files if f.path.startswith(f"{kind}/")]
     assert sorted(path.name for path in (work / kind).iterdir()) == sorted(
         file.path.removeprefix(f"{kind}/") for file in wanted
     )
 
 
 def test_nothing_damaged_comes_out(
-    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+    work: Path, sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    extent = max(stage.layout.fetched, key=lambda e: e.size)
-    content = bytearray(stage.bundle.read_bytes())
+    extent = max(sample.layout.fetched, key=lambda e: e.size)
+    content = bytearray(sample.bundle.read_bytes())
     content[extent.offset] ^= 1
     (work / "x.tar").write_bytes(content)
     flag = "--packages-only" if extent.path.startswith("yum/") else "--images-only"
@@ -180,18 +180,18 @@ def test_nothing_damaged_comes_out(
 
 
 def test_the_lock_is_believed_and_not_the_sums(
-    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+    work: Path, sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Somebody changed a manifest and added one, and SHA256SUMS agrees with both."""
     folder = work / "unpacked"
-    with tarfile.open(stage.bundle) as tar:
+    with tarfile.open(sample.bundle) as tar:
         tar.extractall(folder, filter="data")
     sums = folder / "SHA256SUMS"
     evil = hashlib.sha256(b"evil").hexdigest()
     (folder / "manifests/evil.yaml").write_bytes(b"evil")
     sums.write_text(f"{sums.read_text('utf-8')}{evil}  manifests/evil.yaml\n", "utf-8")
     said(capsys, folder, "--manifests-only", "-o", "out")
-    wanted = {f.path.removeprefix("manifests/"): f for f in stage.lock.files}
+    wanted = {f.path.removeprefix("manifests/"): f for f in sample.lock.files}
     written = {path.name for path in (work / "out").iterdir()}
     assert written
     assert written == {n for n, f in wanted.items() if f.kind == "manifest"}
@@ -222,45 +222,45 @@ def test_the_lock_is_believed_and_not_the_sums(
 )
 def test_what_is_refused(
     work: Path,
-    stage: Stage,
+    sample: Sample,
     capsys: pytest.CaptureFixture[str],
     words: list[str],
     error: str,
 ) -> None:
     (work / "full").mkdir()
     (work / "full/x").write_text("", "utf-8")
-    assert error in said(capsys, stage.bundle, *words, code=2)
+    assert error in said(capsys, sample.bundle, *words, code=2)
     assert [path.name for path in work.iterdir()] == ["full"]
 
 
 @pytest.mark.parametrize("name", ["b.tar", "link.tar", "mine.txt"])
 def test_what_is_no_archive_is_not_replaced(
-    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str], name: str
+    work: Path, sample: Sample, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     """The bundle that is read, a link and somebody's file; what was never filled may be."""
-    shutil.copy(stage.bundle, work / "b.tar")
+    shutil.copy(sample.bundle, work / "b.tar")
     (work / "mine.txt").write_text("mine", "utf-8")
     (work / "link.tar").symlink_to("mine.txt")
     before = sorted(work.iterdir())
     what = "is no regular file, so it can't be replaced" if name == "link.tar" else "there is an"
     assert f"error: {name}: {what}" in said(capsys, "b.tar", "--images-only", "-o", name, code=2)
     assert sorted(work.iterdir()) == before
-    assert (work / "b.tar").read_bytes() == stage.bundle.read_bytes()
+    assert (work / "b.tar").read_bytes() == sample.bundle.read_bytes()
     assert (work / "mine.txt").read_text("utf-8") == "mine"
     (work / "mine.txt").write_bytes(b"")
     said(capsys, "b.tar", "--images-only", "-o", "mine.txt")
-    assert images_of(work / "mine.txt") == tags(stage)
+    assert images_of(work / "mine.txt") == tags(sample)
 
 
 def test_a_part_of_somebody_elses_is_left(
-    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+    work: Path, sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (work / "keys.part").mkdir()
     (work / "keys.part/mine").write_text("mine", "utf-8")
     (work / "mine.txt").write_text("mine", "utf-8")
     (work / "images.tar.part").symlink_to("mine.txt")
-    said(capsys, stage.bundle, "--keys-only")
-    said(capsys, stage.bundle, "--images-only")
+    said(capsys, sample.bundle, "--keys-only")
+    said(capsys, sample.bundle, "--images-only")
     assert (work / "keys.part/mine").read_text("utf-8") == "mine"
     assert (work / "mine.txt").read_text("utf-8") == "mine"
     assert {path.name for path in work.iterdir()} == {
@@ -270,7 +270,7 @@ def test_a_part_of_somebody_elses_is_left(
 
 @pytest.mark.parametrize("name", ["images.tar", "keys"])
 def test_what_a_killed_run_left_goes_and_what_is_being_written_stays(
-    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str], name: str
+    work: Path, sample: Sample, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     """Also a link of such a name stays, and another target's."""
     left, alive = work / f"{name}.0123abcd.part", work / f"{name}.4567cdef.part"
@@ -283,7 +283,7 @@ def test_what_a_killed_run_left_goes_and_what_is_being_written_stays(
     (work / "mine.0123abcd.part").touch()
     (work / f"{name}.89abcdef.part").symlink_to(left)
     with export._locked(alive):
-        said(capsys, stage.bundle, f"--{name.removesuffix('.tar')}-only")
+        said(capsys, sample.bundle, f"--{name.removesuffix('.tar')}-only")
     assert {path.name for path in work.iterdir()} == {
         *(name, alive.name, "mine.0123abcd.part", f"{name}.89abcdef.part")
     }
@@ -292,7 +292,7 @@ def test_what_a_killed_run_left_goes_and_what_is_being_written_stays(
 @pytest.mark.parametrize("kind", ["images", "keys"])
 def test_two_runs_at_once_share_no_file(
     work: Path,
-    stage: Stage,
+    sample: Sample,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
@@ -304,30 +304,30 @@ def test_two_runs_at_once_share_no_file(
     def crowded(*about: Any) -> None:
         if not others:
             others.append(-1)
-            others[0] = run(["export", "-q", str(stage.bundle), f"--{kind}-only"])
+            others[0] = run(["export", "-q", str(sample.bundle), f"--{kind}-only"])
         alone(*about)
 
     monkeypatch.setattr(export, "_copy", crowded)
-    ended = run(["export", "-q", str(stage.bundle), f"--{kind}-only"])
+    ended = run(["export", "-q", str(sample.bundle), f"--{kind}-only"])
     assert others == [0]
     if kind == "images":
         assert ended == 0
-        assert images_of(work / "images.tar") == tags(stage)
+        assert images_of(work / "images.tar") == tags(sample)
     else:  # a folder that is filled is nobody's to replace
         assert ended == 1
         assert "error: " in capsys.readouterr().err
-        wanted = {file.path for file in stage.lock.files if file.path.startswith("keys/")}
+        wanted = {file.path for file in sample.lock.files if file.path.startswith("keys/")}
         assert {f"keys/{path.name}" for path in (work / "keys").iterdir()} == wanted
     assert len([*work.iterdir()]) == 1
 
 
 def test_a_delta_gives_what_it_has(
-    work: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+    work: Path, sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    layer = max(stage.lock.blobs, key=lambda blob: blob.size)
+    layer = max(sample.lock.blobs, key=lambda blob: blob.size)
     have = {"kind": "blob", "name": "x", "digest": str(layer.digest), "size": layer.size}
     (work / "have.json").write_text(json.dumps({"format": 1, "has": [have]}), "utf-8")
-    words = ["bundle", stage.bundle, "--have", "have.json", "-o", "delta.tar"]
+    words = ["bundle", sample.bundle, "--have", "have.json", "-o", "delta.tar"]
     assert run(list(map(str, words))) == 0
     said(capsys, "delta.tar", "--packages-only")
     err = said(capsys, "delta.tar", "--images-only", code=1)

@@ -16,13 +16,13 @@ from builder.pipeline import inspect
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scene import Stage
+    from sandboxes import Sample
 
 
 @pytest.fixture(scope="module")
-def unpacked(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unpacked(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("unpacked")
-    with tarfile.open(stage.bundle) as tar:
+    with tarfile.open(sample.bundle) as tar:
         tar.extractall(folder, filter="data")
     return folder
 
@@ -35,15 +35,15 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 def test_lock_tar_and_folder_say_the_same(
-    stage: Stage, unpacked: Path, capsys: pytest.CaptureFixture[str]
+    sample: Sample, unpacked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    places = (stage.finished / "cluster.lock", stage.bundle, unpacked)
+    places = (sample.folder / "cluster.lock", sample.bundle, unpacked)
     for more in ((), ("--json",), ("--why", "libseccomp")):
         assert len({said(capsys, str(place), *more) for place in places}) == 1
 
 
-def test_tables(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    out = said(capsys, str(stage.bundle))
+def test_tables(sample: Sample, capsys: pytest.CaptureFixture[str]) -> None:
+    out = said(capsys, str(sample.bundle))
     parts = [part.splitlines() for part in out.split("\n\n")]
     assert "\n".join(parts[0]) == (
         "cluster.local: Kubernetes 1.18.5 on centos 7.6 (base: core), docker 19.03.9, "
@@ -57,7 +57,7 @@ def test_tables(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
         ["REPOSITORY", "METADATA", "KEYS", "DIGEST OF REPOMD.XML"],
         ["FILE", "SIZE", "DIGEST", "TRUST", "NEEDED BY"],
     ]
-    lock = stage.lock
+    lock = sample.lock
     counts = (len(lock.images), len(lock.packages), len(lock.repositories), len(lock.files))
     assert tuple(len(part) - 1 for part in parts[2:]) == counts
     (pause,) = (line for line in parts[2] if line.startswith("k8s.gcr.io/pause:3.2"))
@@ -72,9 +72,9 @@ def test_tables(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
-def test_json_has_all_of_it(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    value: dict[str, Any] = json.loads(said(capsys, str(stage.bundle), "--json"))
-    lock = stage.lock
+def test_json_has_all_of_it(sample: Sample, capsys: pytest.CaptureFixture[str]) -> None:
+    value: dict[str, Any] = json.loads(said(capsys, str(sample.bundle), "--json"))
+    lock = sample.lock
     assert [one["name"] for one in value["images"]] == [image.name for image in lock.images]
     assert [one["digest"] for one in value["packages"]] == [str(p.digest) for p in lock.packages]
     assert [one["path"] for one in value["files"]] == [file.path for file in lock.files]
@@ -85,8 +85,8 @@ def test_json_has_all_of_it(stage: Stage, capsys: pytest.CaptureFixture[str]) ->
     assert value["cluster"]["platforms"] == ["linux/amd64"]
 
 
-def test_sizes_of_images_count_what_is_shared_for_each(stage: Stage) -> None:
-    lock = stage.lock
+def test_sizes_of_images_count_what_is_shared_for_each(sample: Sample) -> None:
+    lock = sample.lock
     alone = sum(inspect.image_size(lock, image) for image in lock.images)
     (together,) = (total.size for total in inspect.totals(lock) if total.kind == "images")
     assert together < alone
@@ -118,32 +118,34 @@ def test_sizes_of_images_count_what_is_shared_for_each(stage: Stage) -> None:
         ("keys/docker-ce.asc", ["packages -> keys/docker-ce.asc"]),
     ],
 )
-def test_why(stage: Stage, name: str, lines: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    lock = str(stage.finished / "cluster.lock")
+def test_why(
+    sample: Sample, name: str, lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = str(sample.folder / "cluster.lock")
     assert said(capsys, lock, "--why", name).splitlines() == lines
     chains = json.loads(said(capsys, lock, "--why", name, "--json"))
     assert [" -> ".join(chain) for chain in chains] == lines
 
 
-def test_every_package_and_image_has_a_reason(stage: Stage) -> None:
+def test_every_package_and_image_has_a_reason(sample: Sample) -> None:
     starts = {"kubeadm", "runtime", "os"}
-    for package in stage.lock.packages:
-        chains = inspect.why(stage.lock, package.name)
+    for package in sample.lock.packages:
+        chains = inspect.why(sample.lock, package.name)
         assert chains
         assert {chain.links[0] for chain in chains} <= starts
-    for image in stage.lock.images:
-        assert inspect.why(stage.lock, image.name)
+    for image in sample.lock.images:
+        assert inspect.why(sample.lock, image.name)
 
 
-def test_an_unknown_name(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_name(sample: Sample, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError):
-        inspect.why(stage.lock, "libsecomp")
-    assert run(["inspect", str(stage.bundle), "--why", "libsecomp"]) == 2
+        inspect.why(sample.lock, "libsecomp")
+    assert run(["inspect", str(sample.bundle), "--why", "libsecomp"]) == 2
     assert capsys.readouterr().err == (
         "error: no package, image or file is called 'libsecomp' in this lock\n"
         "  hint: did you mean 'libseccomp'?\n"
     )
-    assert run(["inspect", str(stage.bundle), "--why", "pause"]) == 2
+    assert run(["inspect", str(sample.bundle), "--why", "pause"]) == 2
     assert capsys.readouterr().err.endswith("  hint: did you mean 'k8s.gcr.io/pause:3.2'?\n")
 
 

@@ -18,48 +18,50 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Site
-    from scene import Scene, Stage
+    from sandboxes import Sample, Sandbox
 
     from builder.model.digest import Digest
 
 
-def taken(scene: Scene, *words: str) -> list[Holding]:
-    ran = scene.run("inventory", *words)
+def taken(sandbox: Sandbox, *words: str) -> list[Holding]:
+    ran = sandbox.run("inventory", *words)
     assert ran.code == 0, ran.err
-    return list(inventory_format.read(scene.folder / "inventory.json").holdings)
+    return list(inventory_format.read(sandbox.folder / "inventory.json").holdings)
 
 
 def digests(holdings: list[Holding], kind: str) -> set[Digest]:
     return {one.digest for one in holdings if one.kind == kind}
 
 
-def test_a_registry_is_asked_for_every_blob(scene: Scene, stage: Stage) -> None:
-    found = taken(scene, "quay.io")
-    there = scene.upstream.shelf.repositories
+def test_a_registry_is_asked_for_every_blob(sandbox: Sandbox, sample: Sample) -> None:
+    found = taken(sandbox, "quay.io")
+    there = sandbox.upstream.shelf.repositories
     repositories = {name for name in there if name.startswith("quay.io/")}
     assert len(repositories) > 3  # more than a page of the lab
     assert digests(found, "blob") == {
         digest for name in repositories for digest in {*there[name].blobs, *there[name].manifests}
     }
     images = {one.name: one for one in found if one.kind == "image"}
-    [operator] = [i for i in stage.lock.images if i.reference.path == "tigera/operator"]
+    [operator] = [i for i in sample.lock.images if i.reference.path == "tigera/operator"]
     assert images[operator.name].digest == operator.digest
     for one in found:
-        assert one.size == scene.upstream.shelf.path(one.digest).stat().st_size
+        assert one.size == sandbox.upstream.shelf.path(one.digest).stat().st_size
     assert all(
-        request.method == "HEAD" for request in scene.upstream.requests if "/blobs/" in request.path
+        request.method == "HEAD"
+        for request in sandbox.upstream.requests
+        if "/blobs/" in request.path
     )
 
 
-def test_a_prefix_and_names_narrow_it(scene: Scene) -> None:
-    below = taken(scene, "quay.io/tigera")
+def test_a_prefix_and_names_narrow_it(sandbox: Sandbox) -> None:
+    below = taken(sandbox, "quay.io/tigera")
     assert {one.name.rpartition(":")[0] or one.name for one in below} >= {"quay.io/tigera/operator"}
     assert all(one.name.startswith("quay.io/tigera/") for one in below)
-    assert taken(scene, "quay.io", "--repository", "tigera/operator") == [
+    assert taken(sandbox, "quay.io", "--repository", "tigera/operator") == [
         one for one in below if one.name.startswith("quay.io/tigera/operator")
     ]
-    scene.upstream.faults.add(Status(404), path="/v2/_catalog")
-    ran = scene.run("inventory", "quay.io")
+    sandbox.upstream.faults.add(Status(404), path="/v2/_catalog")
+    ran = sandbox.run("inventory", "quay.io")
     assert ran.code == 2
     assert ran.err == (
         "error: quay.io: the registry does not list its repositories (status 404)\n"
@@ -67,17 +69,17 @@ def test_a_prefix_and_names_narrow_it(scene: Scene) -> None:
     )
 
 
-def test_what_was_lost_is_not_listed(scene: Scene) -> None:
+def test_what_was_lost_is_not_listed(sandbox: Sandbox) -> None:
     """A registry that lost a layer, and a platform that was never pushed."""
-    whole = taken(scene, "quay.io/tigera")
-    images = scene.upstream.shelf.repositories["quay.io/tigera/operator"]
-    lost = max(images.blobs, key=lambda one: scene.upstream.shelf.path(one).stat().st_size)
+    whole = taken(sandbox, "quay.io/tigera")
+    images = sandbox.upstream.shelf.repositories["quay.io/tigera/operator"]
+    lost = max(images.blobs, key=lambda one: sandbox.upstream.shelf.path(one).stat().st_size)
     child = next(d for d, kind in images.manifests.items() if kind not in INDEX_TYPES)
     before = replace(images, blobs=set(images.blobs), manifests=dict(images.manifests))
     try:
         images.blobs.discard(lost)
         del images.manifests[child]
-        found = taken(scene, "quay.io/tigera")
+        found = taken(sandbox, "quay.io/tigera")
     finally:
         images.blobs, images.manifests = before.blobs, before.manifests
     gone = digests(whole, "blob") - digests(found, "blob")
@@ -86,48 +88,48 @@ def test_what_was_lost_is_not_listed(scene: Scene) -> None:
 
 
 def test_rpms_are_hashed_and_damaged_ones_left_out(
-    scene: Scene, stage: Stage, tmp_path: Path
+    sandbox: Sandbox, sample: Sample, tmp_path: Path
 ) -> None:
     yum = tmp_path / "yum"
-    with tarfile.open(stage.bundle) as tar:
+    with tarfile.open(sample.bundle) as tar:
         tar.extractall(yum, [m for m in tar.getmembers() if m.name.endswith(".rpm")], filter="data")
-    packages = {package.digest: package for package in stage.lock.packages}
-    found = taken(scene, str(yum))
+    packages = {package.digest: package for package in sample.lock.packages}
+    found = taken(sandbox, str(yum))
     assert {one.digest: (one.name, one.size) for one in found} == {
         digest: (package.name, package.size) for digest, package in packages.items()
     }
     (yum / "README.txt").write_text("our packages\n", "utf-8")
-    assert taken(scene, str(yum)) == found
+    assert taken(sandbox, str(yum)) == found
     broken = next(yum.rglob("*.rpm"))
     broken.write_bytes(b"no rpm at all")
-    ran = scene.run("inventory", str(yum))
+    ran = sandbox.run("inventory", str(yum))
     assert ran.code == 0
     assert f"{broken}: " in ran.err
     assert "it counts as missing" in ran.err
-    left = inventory_format.read(scene.folder / "inventory.json").holdings
+    left = inventory_format.read(sandbox.folder / "inventory.json").holdings
     assert len(left) == len(found) - 1
 
 
 @pytest.mark.parametrize("shape", ["tar", "folder", "parts"])
 def test_a_bundle_is_taken_as_far_as_it_is_right(
-    scene: Scene, stage: Stage, tmp_path: Path, shape: str
+    sandbox: Sandbox, sample: Sample, tmp_path: Path, shape: str
 ) -> None:
     place = tmp_path / "old"
     place.mkdir()
-    victim = max(stage.layout.fetched, key=lambda extent: extent.size)
-    content = bytearray(stage.bundle.read_bytes())
+    victim = max(sample.layout.fetched, key=lambda extent: extent.size)
+    content = bytearray(sample.bundle.read_bytes())
     content[victim.offset + 100] ^= 1
     if shape == "tar":
         place = place / "x.tar"
         place.write_bytes(content)
     elif shape == "folder":
-        with tarfile.open(stage.bundle) as tar:
+        with tarfile.open(sample.bundle) as tar:
             tar.extractall(place, filter="data")
         file = place / victim.path
         file.write_bytes(bytes(victim.size))
     else:
-        scene.bundle_path.write_bytes(stage.bundle.read_bytes())
-        ran = scene.run(
+        sandbox.bundle_path.write_bytes(sample.bundle.read_bytes())
+        ran = sandbox.run(
             "bundle", "-o", str(place / "x.tar"), "--base", "bundle.tar", "--split", "2M"
         )
         assert ran.code == 0, ran.err
@@ -137,24 +139,24 @@ def test_a_bundle_is_taken_as_far_as_it_is_right(
         damaged[rest] ^= 1
         part.write_bytes(damaged)
         place = place / "x.tar.sha256"
-    ran = scene.run("inventory", str(place), "--json")
+    ran = sandbox.run("inventory", str(place), "--json")
     assert ran.code == 0, ran.err
-    found = inventory_format.read(scene.folder / "inventory.json").digests
-    wanted = {e.digest for e in stage.layout.extents if e.path != "SHA256SUMS"}
+    found = inventory_format.read(sandbox.folder / "inventory.json").digests
+    wanted = {e.digest for e in sample.layout.extents if e.path != "SHA256SUMS"}
     assert found == wanted - {victim.digest}
     assert "it counts as missing" in ran.err
     value: dict[str, Any] = json.loads(ran.out)
     assert value["inventory"] == "inventory.json"
-    assert value["counts"]["rpm"] == len(stage.lock.packages)
+    assert value["counts"]["rpm"] == len(sample.lock.packages)
 
 
-def test_the_file_is_canonical(site: Site, tmp_path: Path, stage: Stage) -> None:
-    scene = site.open()
-    assert scene.run("inventory", str(stage.bundle), "quay.io/tigera").code == 0
-    one = (scene.folder / "inventory.json").read_bytes()
-    assert scene.run("inventory", "quay.io/tigera", str(stage.bundle)).code == 0
-    assert (scene.folder / "inventory.json").read_bytes() == one
-    read = inventory_format.read(scene.folder / "inventory.json")
+def test_the_file_is_canonical(site: Site, tmp_path: Path, sample: Sample) -> None:
+    sandbox = site.open()
+    assert sandbox.run("inventory", str(sample.bundle), "quay.io/tigera").code == 0
+    one = (sandbox.folder / "inventory.json").read_bytes()
+    assert sandbox.run("inventory", "quay.io/tigera", str(sample.bundle)).code == 0
+    assert (sandbox.folder / "inventory.json").read_bytes() == one
+    read = inventory_format.read(sandbox.folder / "inventory.json")
     assert inventory_format.write(Inventory(holdings=read.holdings[::-1])) == one
 
 
@@ -167,25 +169,25 @@ def test_the_file_is_canonical(site: Site, tmp_path: Path, stage: Stage) -> None
         ("[", "not JSON"),
     ],
 )
-def test_what_is_no_inventory_is_refused(scene: Scene, content: str, error: str) -> None:
-    (scene.folder / "x.json").write_text(content, "utf-8")
-    ran = scene.run("bundle", "--have", "x.json")
+def test_what_is_no_inventory_is_refused(sandbox: Sandbox, content: str, error: str) -> None:
+    (sandbox.folder / "x.json").write_text(content, "utf-8")
+    ran = sandbox.run("bundle", "--have", "x.json")
     assert ran.code == 3
     assert error in ran.err
     assert "Traceback" not in ran.err
 
 
 def test_a_bundle_is_no_inventory_and_is_refused_before_locking(
-    scene: Scene, stage: Stage, tmp_path: Path
+    sandbox: Sandbox, sample: Sample, tmp_path: Path
 ) -> None:
     """The natural mistake; nothing is asked for and no lock is touched."""
     old = tmp_path / "old.tar"
-    old.write_bytes(stage.bundle.read_bytes())
-    made = scene.run("bundle", "-o", str(old), "--base", str(stage.bundle), "--split", "4M")
+    old.write_bytes(sample.bundle.read_bytes())
+    made = sandbox.run("bundle", "-o", str(old), "--base", str(sample.bundle), "--split", "4M")
     assert made.code == 0, made.err
-    (scene.folder / "cluster.lock").unlink()
-    for place in (stage.bundle, f"{old}.001", f"{old}.sha256"):
-        ran = scene.run("bundle", "cluster.yaml", "--have", str(place))
+    (sandbox.folder / "cluster.lock").unlink()
+    for place in (sample.bundle, f"{old}.001", f"{old}.sha256"):
+        ran = sandbox.run("bundle", "cluster.yaml", "--have", str(place))
         assert (ran.code, ran.requests) == (3, ())
         assert ran.err == (
             f"error: {place}: 1 mistake\n"
@@ -193,27 +195,27 @@ def test_a_bundle_is_no_inventory_and_is_refused_before_locking(
             "    expected what airseed inventory wrote\n"
             f"    hint: airseed inventory {place} -o inventory.json writes it; give that\n"
         )
-    assert not (scene.folder / "cluster.lock").exists()
+    assert not (sandbox.folder / "cluster.lock").exists()
 
 
-def test_a_place_that_is_nothing_is_refused(scene: Scene) -> None:
-    ran = scene.run("inventory", "./no/such folder")
+def test_a_place_that_is_nothing_is_refused(sandbox: Sandbox) -> None:
+    ran = sandbox.run("inventory", "./no/such folder")
     assert ran.code == 2
     assert "this is neither a file or folder nor a registry" in ran.err
 
 
-def test_what_is_no_inventory_is_not_replaced(scene: Scene, stage: Stage) -> None:
+def test_what_is_no_inventory_is_not_replaced(sandbox: Sandbox, sample: Sample) -> None:
     """Neither the bundle that is read, nor another document; an earlier inventory is."""
-    scene.bundle_path.write_bytes(stage.bundle.read_bytes())
-    lock = scene.lock_path.read_bytes()
+    sandbox.bundle_path.write_bytes(sample.bundle.read_bytes())
+    lock = sandbox.lock_path.read_bytes()
     for name in ("bundle.tar", "cluster.lock"):
-        ran = scene.run("inventory", "bundle.tar", "-o", name)
+        ran = sandbox.run("inventory", "bundle.tar", "-o", name)
         assert ran.code == 2
         assert ran.err == (
             f"error: {name}: there is another file already\n"
             "  expected a name that is free, or that of an earlier inventory\n"
             "  hint: choose another name with -o, or remove this file\n"
         )
-    assert scene.bundle_path.read_bytes() == stage.bundle.read_bytes()
-    assert scene.lock_path.read_bytes() == lock
-    assert taken(scene, "bundle.tar") == taken(scene, "bundle.tar")
+    assert sandbox.bundle_path.read_bytes() == sample.bundle.read_bytes()
+    assert sandbox.lock_path.read_bytes() == lock
+    assert taken(sandbox, "bundle.tar") == taken(sandbox, "bundle.tar")

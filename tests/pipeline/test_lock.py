@@ -21,7 +21,7 @@ from builder.pipeline.lock import proof
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scene import Ran, Scene, Stage
+    from sandboxes import Ran, Sample, Sandbox
 
     from builder.model.demand import Demand
     from builder.model.lock import Lock
@@ -30,10 +30,10 @@ Site = Any
 KUBE = {"kubeadm", "kubelet", "kubectl", "kubernetes-cni", "cri-tools"}
 
 
-def locked(scene: Scene, *words: str) -> Lock:
-    ran = scene.lock("-q", *words)
+def locked(sandbox: Sandbox, *words: str) -> Lock:
+    ran = sandbox.lock("-q", *words)
     assert ran.code == 0, ran.err
-    return lock_format.read(scene.lock_path)
+    return lock_format.read(sandbox.lock_path)
 
 
 def names(lock: Lock) -> set[str]:
@@ -51,25 +51,25 @@ def said(ran: Ran, code: int, *words: str) -> None:
 # what is in ---------------------------------------------------------------------------------
 
 
-def test_the_same_question_gives_the_same_bytes(stage: Stage, site: Site) -> None:
+def test_the_same_question_gives_the_same_bytes(sample: Sample, site: Site) -> None:
     """Another folder, another run of the upstream, a filled cache: nothing of it shows."""
-    scene = site.open()
-    shutil.copy(stage.finished / "cluster.yaml", scene.folder)
-    locked(scene)
-    assert scene.lock_path.read_bytes() == (stage.finished / "cluster.lock").read_bytes()
-    beside = {path.name for path in (scene.folder / "cluster.lock.d").iterdir()}
-    assert beside == {path.name for path in (stage.finished / "cluster.lock.d").iterdir()}
-    again = scene.lock()
+    sandbox = site.open()
+    shutil.copy(sample.folder / "cluster.yaml", sandbox.folder)
+    locked(sandbox)
+    assert sandbox.lock_path.read_bytes() == (sample.folder / "cluster.lock").read_bytes()
+    beside = {path.name for path in (sandbox.folder / "cluster.lock.d").iterdir()}
+    assert beside == {path.name for path in (sample.folder / "cluster.lock.d").iterdir()}
+    again = sandbox.lock()
     assert (again.code, again.out) == (0, "")
     assert again.err.splitlines()[-1].startswith("nothing changed in cluster.lock: 13 images, ")
-    assert scene.lock_path.read_bytes() == (stage.finished / "cluster.lock").read_bytes()
-    assert scene.names == {"cluster.yaml", "cluster.lock", "cluster.lock.d"}
+    assert sandbox.lock_path.read_bytes() == (sample.folder / "cluster.lock").read_bytes()
+    assert sandbox.names == {"cluster.yaml", "cluster.lock", "cluster.lock.d"}
 
 
-def test_one_artifact_a_line_and_no_time(stage: Stage) -> None:
-    text = (stage.finished / "cluster.lock").read_text("ascii")
+def test_one_artifact_a_line_and_no_time(sample: Sample) -> None:
+    text = (sample.folder / "cluster.lock").read_text("ascii")
     lines = [line.rstrip(",") for line in text.splitlines() if line.startswith('{"kind"')]
-    lock = stage.lock
+    lock = sample.lock
     count = sum(map(len, (lock.images, lock.blobs, lock.repositories, lock.packages, lock.files)))
     assert len(lines) == count > 100
     for line in lines:
@@ -78,19 +78,19 @@ def test_one_artifact_a_line_and_no_time(stage: Stage) -> None:
     assert lock_format.write(lock).decode() == text
 
 
-def test_what_was_kept_beside_the_lock_is_all_small_documents(stage: Stage) -> None:
-    folder = stage.finished / "cluster.lock.d"
-    kept = {content.digest.hex for content in stage.lock.contents if content.kept}
+def test_what_was_kept_beside_the_lock_is_all_small_documents(sample: Sample) -> None:
+    folder = sample.folder / "cluster.lock.d"
+    kept = {content.digest.hex for content in sample.lock.contents if content.kept}
     assert {path.name for path in folder.iterdir()} == kept
     for path in folder.iterdir():
         assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
-    assert any(isinstance(content, Blob) and content.kept for content in stage.lock.contents)
+    assert any(isinstance(content, Blob) and content.kept for content in sample.lock.contents)
 
 
 def test_only_metadata_is_asked_for(site: Site) -> None:
-    scene = site.open()
-    scene.environment["XDG_CACHE_HOME"] = str(scene.folder / "cache")
-    ran = scene.lock("-q")
+    sandbox = site.open()
+    sandbox.environment["XDG_CACHE_HOME"] = str(sandbox.folder / "cache")
+    ran = sandbox.lock("-q")
     assert ran.code == 0, ran.err
     paths = [one.path for one in ran.requests]
     assert paths
@@ -98,8 +98,8 @@ def test_only_metadata_is_asked_for(site: Site) -> None:
     assert ran.received < 1_000_000
 
 
-def test_the_walkthrough_is_locked_whole(stage: Stage) -> None:
-    lock = stage.lock
+def test_the_walkthrough_is_locked_whole(sample: Sample) -> None:
+    lock = sample.lock
     assert {image.name for image in lock.images} == {
         "k8s.gcr.io/kube-apiserver:v1.18.5",
         "k8s.gcr.io/kube-controller-manager:v1.18.5",
@@ -129,20 +129,20 @@ def test_the_walkthrough_is_locked_whole(stage: Stage) -> None:
     assert {"libseccomp", "libcgroup", "policycoreutils-python"} <= builds.keys()
 
 
-def test_roles_say_who_starts_an_image(stage: Stage) -> None:
-    roles = {image.reference.path: image.roles for image in stage.lock.images}
+def test_roles_say_who_starts_an_image(sample: Sample) -> None:
+    roles = {image.reference.path: image.roles for image in sample.lock.images}
     assert roles["kube-apiserver"] == roles["etcd"] == ("control-plane",)
     assert roles["pause"] == roles["kube-proxy"] == ("control-plane", "worker")
     assert roles["calico/node"] == ("control-plane", "worker")
 
 
-def test_trust_says_why_each_digest_is_believed(stage: Stage) -> None:
-    packages = {package.nevra.name: package.trust for package in stage.lock.packages}
+def test_trust_says_why_each_digest_is_believed(sample: Sample) -> None:
+    packages = {package.nevra.name: package.trust for package in sample.lock.packages}
     assert packages["cri-tools"] == packages["kubernetes-cni"] == "pinned"  # by the catalog
     assert packages["kubeadm"] == packages["docker-ce"] == "signed"
-    assert {file.trust for file in stage.lock.files if file.kind == "key"} == {"pinned"}
-    assert {file.trust for file in stage.lock.files if file.kind == "manifest"} == {"first-use"}
-    signed = {one.name: one.signed for one in stage.lock.repositories}
+    assert {file.trust for file in sample.lock.files if file.kind == "key"} == {"pinned"}
+    assert {file.trust for file in sample.lock.files if file.kind == "manifest"} == {"first-use"}
+    signed = {one.name: one.signed for one in sample.lock.repositories}
     assert [name for name, is_signed in signed.items() if is_signed] == ["kubernetes-el7"]
 
 
@@ -170,10 +170,10 @@ def test_calico_by_its_plain_manifest(site: Site) -> None:
 
 
 def test_no_network_plugin_and_kubernetes_1_19(site: Site) -> None:
-    scene = site.open("cni: none\n")
-    text = (scene.folder / "cluster.yaml").read_text().replace("1.18.5", "1.19.5")
-    (scene.folder / "cluster.yaml").write_text(text)
-    lock = locked(scene)
+    sandbox = site.open("cni: none\n")
+    text = (sandbox.folder / "cluster.yaml").read_text().replace("1.18.5", "1.19.5")
+    (sandbox.folder / "cluster.yaml").write_text(text)
+    lock = locked(sandbox)
     assert len(lock.images) == 7
     assert "k8s.gcr.io/etcd:3.4.13-0" in {image.name for image in lock.images}
     assert not [file for file in lock.files if file.kind == "manifest"]
@@ -181,15 +181,15 @@ def test_no_network_plugin_and_kubernetes_1_19(site: Site) -> None:
 
 
 def test_json(site: Site) -> None:
-    scene = site.open()
-    ran = scene.lock("-q", "--json")
+    sandbox = site.open()
+    ran = sandbox.lock("-q", "--json")
     value = json.loads(ran.out)
     assert value["lock"] == "cluster.lock"
     (kubeadm,) = (one for one in value["changes"] if one["name"] == "kubeadm")
     assert (kubeadm["kind"], kubeadm["before"]) == ("rpm", None)
     assert kubeadm["after"].startswith("1.18.5-0.x86_64 (")
-    assert json.loads(scene.lock("-q", "--json").out)["changes"] == []
-    same = scene.lock("-q", "--check", "--json")
+    assert json.loads(sandbox.lock("-q", "--json").out)["changes"] == []
+    same = sandbox.lock("-q", "--check", "--json")
     assert (same.code, json.loads(same.out)) == (0, {"changes": []})
 
 
@@ -206,7 +206,7 @@ def test_less_base_means_more_packages(site: Site) -> None:
 
 
 def test_the_users_own_image_as_rpm_qa_prints_it(site: Site) -> None:
-    scene = site.open("os: {base: {packages: image.txt}}\n")
+    sandbox = site.open("os: {base: {packages: image.txt}}\n")
     have = "".join(
         f"{package.nevra.name}-{package.nevra.version}-{package.nevra.release}"
         f".{package.nevra.arch}\n"
@@ -214,21 +214,21 @@ def test_the_users_own_image_as_rpm_qa_prints_it(site: Site) -> None:
         if package.nevra.name not in {*KUBE, "socat"}
     )
     listed = f"{have}homemade-1.0-1.x86_64\ngpg-pubkey-f4a80eb5-53a7ff4b\n"
-    (scene.folder / "image.txt").write_text(listed)
-    ran = scene.lock()
+    (sandbox.folder / "image.txt").write_text(listed)
+    ran = sandbox.lock()
     said(ran, 0, "warning: no repository describes 1 packages of the base, such as homemade-1.0-1")
-    lock = lock_format.read(scene.lock_path)
+    lock = lock_format.read(sandbox.lock_path)
     assert names(lock) == {*KUBE, "socat"}
     assert lock.subject.base == f"sha256:{hashlib.sha256(listed.encode()).hexdigest()}"
 
 
 def test_an_image_whose_list_is_wrong(site: Site) -> None:
-    scene = site.open("os: {base: {packages: image.txt}}\n")
-    said(scene.lock(), 3, "os.base.packages", "there is no file 'image.txt'")
-    (scene.folder / "image.txt").write_text("glibc-2.17-260.el7.x86_64\n<html>\nNot a package\n")
-    ran = scene.lock()
+    sandbox = site.open("os: {base: {packages: image.txt}}\n")
+    said(sandbox.lock(), 3, "os.base.packages", "there is no file 'image.txt'")
+    (sandbox.folder / "image.txt").write_text("glibc-2.17-260.el7.x86_64\n<html>\nNot a package\n")
+    ran = sandbox.lock()
     said(ran, 3, "image.txt", "line 2", "line 3")
-    assert scene.names == {"cluster.yaml", "image.txt", "cluster.lock.d"}
+    assert sandbox.names == {"cluster.yaml", "image.txt", "cluster.lock.d"}
 
 
 # extra --------------------------------------------------------------------------------------
@@ -266,10 +266,10 @@ spec:
 
 
 def test_extras_are_locked_with_what_they_start(site: Site) -> None:
-    scene = site.open(EXTRA)
-    (scene.folder / "banner.txt").write_text("hello\n")
-    (scene.folder / "app.yaml").write_text(APP)
-    lock = locked(scene)
+    sandbox = site.open(EXTRA)
+    (sandbox.folder / "banner.txt").write_text("hello\n")
+    (sandbox.folder / "app.yaml").write_text(APP)
+    lock = locked(sandbox)
     mine = {image.name for image in lock.images if "extra" in image.needed_by}
     assert mine == {
         "k8s.gcr.io/coredns:1.7.0",
@@ -287,14 +287,14 @@ def test_extras_are_locked_with_what_they_start(site: Site) -> None:
 
 
 def test_a_secret_among_the_manifests_is_told_of_and_not_shown(site: Site) -> None:
-    scene = site.open("extra: {manifests: [app.yaml]}\n")
+    sandbox = site.open("extra: {manifests: [app.yaml]}\n")
     secrets = (
         "apiVersion: v1\nkind: Secret\nmetadata: {name: empty}\n"
         "---\napiVersion: v1\nkind: Secret\nmetadata: {namespace: db, name: login}\n"
         "stringData: {password: correct-horse}\n"
     )
-    (scene.folder / "app.yaml").write_text(secrets)
-    ran = scene.lock()
+    (sandbox.folder / "app.yaml").write_text(secrets)
+    ran = sandbox.lock()
     assert ran.code == 0, ran.err
     assert (
         "warning: app.yaml: Secret db/login goes into lock.d and bundle with its value\n"
@@ -306,44 +306,44 @@ def test_a_secret_among_the_manifests_is_told_of_and_not_shown(site: Site) -> No
 
 def test_two_images_may_not_have_one_name_in_the_internal_registry(site: Site) -> None:
     for size, host in enumerate(("one.example.com", "two.example.com"), start=10_000):
-        site.scene.upstream.add_image(f"{host}/team/app:1", size=size)
+        site.sandbox.upstream.add_image(f"{host}/team/app:1", size=size)
     said = "extra: {images: ['one.example.com/team/app:1', 'two.example.com/team/app:1']}\n"
     assert site.open(said, name="without").lock("-q").code == 0
-    scene = site.open(f"registry: reg.example.com/k8s\n{said}")
-    ran = scene.lock("-q")
+    sandbox = site.open(f"registry: reg.example.com/k8s\n{said}")
+    ran = sandbox.lock("-q")
     assert ran.code == 3, ran.err
     assert (
         "registry: one.example.com/team/app:1 and two.example.com/team/app:1 "
         "would both be reg.example.com/k8s/team/app:1\n"
     ) in ran.err
-    assert not scene.lock_path.exists()
+    assert not sandbox.lock_path.exists()
 
 
-def test_a_lock_says_when_it_was_made_for_something_else(scene: Scene) -> None:
+def test_a_lock_says_when_it_was_made_for_something_else(sandbox: Sandbox) -> None:
     """Also where no artifact differs."""
-    document = scene.folder / "cluster.yaml"
+    document = sandbox.folder / "cluster.yaml"
     document.write_text(
         document.read_text("utf-8").replace("name: cluster.local\n", "name: other\n")
     )
-    ran = scene.lock()
+    ran = sandbox.lock()
     assert (ran.code, ran.out) == (0, "")
     assert ran.err.splitlines()[-1].startswith("wrote cluster.lock: ")
 
 
 def test_a_bundle_of_a_cluster_yaml_is_never_stale(site: Site) -> None:
     """What a person changes is locked anew, be it a name without a version or a file's content."""
-    scene = site.open("extra: {packages: [kernel], files: [banner.txt]}\n")
-    banner, document = scene.folder / "banner.txt", scene.folder / "cluster.yaml"
-    words = ("bundle", "cluster.yaml", "--catalog", str(scene.catalog))
+    sandbox = site.open("extra: {packages: [kernel], files: [banner.txt]}\n")
+    banner, document = sandbox.folder / "banner.txt", sandbox.folder / "cluster.yaml"
+    words = ("bundle", "cluster.yaml", "--catalog", str(sandbox.catalog))
     banner.write_text("hello\n")
-    said(scene.run(*words), 0, "cluster.lock is not there yet: locking")
-    said(scene.run(*words), 0, "cluster.lock fits cluster.yaml", "is there already, made from")
+    said(sandbox.run(*words), 0, "cluster.lock is not there yet: locking")
+    said(sandbox.run(*words), 0, "cluster.lock fits cluster.yaml", "is there already, made from")
     banner.write_text("Hello\n")
-    said(scene.run(*words), 0, "cluster.lock does not fit cluster.yaml (or --catalog ")
+    said(sandbox.run(*words), 0, "cluster.lock does not fit cluster.yaml (or --catalog ")
     document.write_text(document.read_text().replace("[kernel]", "[kernel, yum-utils]"))
-    said(scene.run(*words), 0, "cluster.lock does not fit cluster.yaml (or --catalog ")
-    assert "yum-utils" in names(lock_format.read(scene.lock_path))
-    said(scene.run(*words), 0, "cluster.lock fits cluster.yaml")
+    said(sandbox.run(*words), 0, "cluster.lock does not fit cluster.yaml (or --catalog ")
+    assert "yum-utils" in names(lock_format.read(sandbox.lock_path))
+    said(sandbox.run(*words), 0, "cluster.lock fits cluster.yaml")
 
 
 @pytest.mark.parametrize(
@@ -387,29 +387,29 @@ def test_a_bundle_of_a_cluster_yaml_is_never_stale(site: Site) -> None:
     ],
 )
 def test_what_cannot_be_had_is_named(site: Site, extra: str, code: int, words: list[str]) -> None:
-    scene = site.open(f"extra:\n  {extra}\n")
-    (scene.folder / "app.yaml").write_text(APP)
-    (scene.folder / "broken.yaml").write_text(
+    sandbox = site.open(f"extra:\n  {extra}\n")
+    (sandbox.folder / "app.yaml").write_text(APP)
+    (sandbox.folder / "broken.yaml").write_text(
         "kind: Deployment\nmetadata: {name: x}\nspec: {containers: [{image: '{{image}}'}]}\n"
     )
-    ran = scene.lock("-q")
+    ran = sandbox.lock("-q")
     said(ran, code, *words)
     assert "hint: " in ran.err
-    assert "cluster.lock" not in scene.names
+    assert "cluster.lock" not in sandbox.names
 
 
 # catalogs -----------------------------------------------------------------------------------
 
 
 def test_a_catalog_of_the_users_own_comes_first(site: Site) -> None:
-    scene = site.open()
-    own = scene.folder / "own"
+    sandbox = site.open()
+    own = sandbox.folder / "own"
     (own / "registries").mkdir(parents=True)
     text = "prefix: quay.io/tigera\nsources: [docker.io/tigera]\n"
     (own / "registries/tigera.yaml").write_text(text)
-    ran = scene.lock("-q", "--catalog", "own")
+    ran = sandbox.lock("-q", "--catalog", "own")
     assert ran.code == 0, ran.err
-    (image,) = (i for i in lock_format.read(scene.lock_path).images if "tigera" in i.name)
+    (image,) = (i for i in lock_format.read(sandbox.lock_path).images if "tigera" in i.name)
     assert (image.name, image.sources) == (
         "quay.io/tigera/operator:v1.15.7",
         ("docker.io/tigera/operator:v1.15.7",),
@@ -418,16 +418,16 @@ def test_a_catalog_of_the_users_own_comes_first(site: Site) -> None:
 
 
 def test_a_pinned_digest_that_is_not_upstreams_is_an_error(site: Site) -> None:
-    scene = site.open()
-    own = scene.folder / "own/kubernetes"
+    sandbox = site.open()
+    own = sandbox.folder / "own/kubernetes"
     own.mkdir(parents=True)
-    text = (scene.catalog / "kubernetes/1.18.yaml").read_text()
+    text = (sandbox.catalog / "kubernetes/1.18.yaml").read_text()
     pinned = next(line for line in text.splitlines() if "cri-tools-1.13.0-0.x86_64:" in line)
     own.joinpath("1.18.yaml").write_text(
         text.replace(pinned, f"    cri-tools-1.13.0-0.x86_64: {'cd' * 32}")
     )
     said(
-        scene.lock("-q", "--catalog", "own"),
+        sandbox.lock("-q", "--catalog", "own"),
         1,
         "packages are not the ones that the catalog pins",
         "cri-tools-1.13.0-0.x86_64: the repository has sha256:",
@@ -435,13 +435,13 @@ def test_a_pinned_digest_that_is_not_upstreams_is_an_error(site: Site) -> None:
     )
 
 
-def test_a_key_that_the_catalog_pins_no_more_is_fetched_anew(stage: Stage, site: Site) -> None:
+def test_a_key_that_the_catalog_pins_no_more_is_fetched_anew(sample: Sample, site: Site) -> None:
     """What an earlier lock kept must not stand in the way of the fingerprint that counts now."""
-    scene = site.open()
-    shutil.copy(stage.finished / "cluster.yaml", scene.folder)
-    shutil.copytree(stage.finished / "cluster.lock.d", scene.folder / "cluster.lock.d")
-    text = (stage.finished / "cluster.lock").read_text()
-    files = {one.path: one for one in stage.lock.files}
+    sandbox = site.open()
+    shutil.copy(sample.folder / "cluster.yaml", sandbox.folder)
+    shutil.copytree(sample.folder / "cluster.lock.d", sandbox.folder / "cluster.lock.d")
+    text = (sample.folder / "cluster.lock").read_text()
+    files = {one.path: one for one in sample.lock.files}
     right, wrong = files["keys/centos-7.asc"], files["keys/docker-ce.asc"]
     changed = text.replace(f'"size": {right.size}, "sources"', f'"size": {wrong.size}, "sources"')
     for one, other in (
@@ -450,24 +450,24 @@ def test_a_key_that_the_catalog_pins_no_more_is_fetched_anew(stage: Stage, site:
     ):
         assert one in changed
         changed = changed.replace(one, other)
-    scene.lock_path.write_text(changed)
-    ran = scene.lock("-q")
+    sandbox.lock_path.write_text(changed)
+    ran = sandbox.lock("-q")
     assert ran.code == 0, ran.err
     assert [one.path for one in ran.requests if one.path.endswith("RPM-GPG-KEY-CentOS-7")]
-    assert scene.lock_path.read_text() == text
+    assert sandbox.lock_path.read_text() == text
 
 
 def test_every_mistake_of_a_catalog_is_told_with_its_file(site: Site) -> None:
-    scene = site.open()
+    sandbox = site.open()
     for name, text in {
         "registries/x.yaml": "prefix: quay.io/x\nsource: [a]\n",
         "os/centos-7.7.yaml": "family: el7\n",
         "kernel.yaml": "1.18: 3.10\n",
     }.items():
-        path = scene.folder / "own" / name
+        path = sandbox.folder / "own" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    ran = scene.lock("--catalog", "own")
+    ran = sandbox.lock("--catalog", "own")
     said(ran, 3, "own/registries/x.yaml: source (line 2): unknown key", "did you mean 'sources'?")
     said(ran, 3, "own/os/centos-7.7.yaml: platforms", "own/kernel.yaml: no part of a catalog")
 
@@ -476,9 +476,9 @@ def test_every_mistake_of_a_catalog_is_told_with_its_file(site: Site) -> None:
 
 
 @pytest.fixture(scope="module")
-def wanted(stage: Stage, shared: Scene) -> Demand:
+def wanted(sample: Sample, shared: Sandbox) -> Demand:
     catalog = catalog_format.load([shared.catalog])
-    return demand(spec.load(stage.finished / "cluster.yaml", catalog=catalog).cluster, catalog)
+    return demand(spec.load(sample.folder / "cluster.yaml", catalog=catalog).cluster, catalog)
 
 
 def missing(wanted: Demand, lock: Lock) -> list[str]:
@@ -487,8 +487,8 @@ def missing(wanted: Demand, lock: Lock) -> list[str]:
     return [fault.where for fault in caught.value.faults]
 
 
-def test_without_any_one_artifact_the_proof_names_it(stage: Stage, wanted: Demand) -> None:
-    lock = stage.lock
+def test_without_any_one_artifact_the_proof_names_it(sample: Sample, wanted: Demand) -> None:
+    lock = sample.lock
     proof.check(wanted, (), lock)
     asked = 0
     for image in lock.images:
@@ -512,8 +512,8 @@ def test_without_any_one_artifact_the_proof_names_it(stage: Stage, wanted: Deman
             assert missing(wanted, less) == [file.path.removeprefix("keys/").removesuffix(".asc")]
 
 
-def test_the_sandbox_image_says_who_will_miss_it(stage: Stage, wanted: Demand) -> None:
-    lock = stage.lock
+def test_the_sandbox_image_says_who_will_miss_it(sample: Sample, wanted: Demand) -> None:
+    lock = sample.lock
     images = tuple(one for one in lock.images if one.reference.path != "pause")
     (fault,) = proof.missing_images(wanted.images, replace(lock, images=images))
     assert str(fault) == (
@@ -522,9 +522,9 @@ def test_the_sandbox_image_says_who_will_miss_it(stage: Stage, wanted: Demand) -
 
 
 def test_an_image_for_the_wrong_role_or_processor_counts_as_missing(
-    stage: Stage, wanted: Demand
+    sample: Sample, wanted: Demand
 ) -> None:
-    lock = stage.lock
+    lock = sample.lock
     pause = next(one for one in lock.images if one.reference.path == "pause")
     for changed, what in (
         (replace(pause, roles=("control-plane",)), "the lock does not have it for a worker"),
@@ -539,33 +539,33 @@ def test_an_image_for_the_wrong_role_or_processor_counts_as_missing(
 
 
 def test_wrong_use_is_told_and_nothing_is_written(site: Site) -> None:
-    scene = site.open()
-    said(scene.lock("--check"), 2, "cluster.lock: there is no lock to check", "airseed lock")
-    said(scene.lock("--check", "--update", "x"), 2, "--check writes nothing")
-    said(scene.lock("-o", "cluster.yaml"), 2, "the lock would overwrite its cluster.yaml")
-    said(scene.run("lock", "none.yaml"), 2, "none.yaml: there is no such file")
-    assert scene.names == {"cluster.yaml"}
-    locked(scene)
-    before = scene.lock_path.read_bytes()
-    said(scene.lock("--update", "kubeadmin"), 2, "'kubeadmin'", "did you mean 'kubeadm'?")
-    scene.lock_path.write_bytes(before[:-20])
-    said(scene.lock(), 3, "cluster.lock: 1 mistake", "delete the file to lock afresh")
-    assert scene.lock_path.read_bytes() == before[:-20]
+    sandbox = site.open()
+    said(sandbox.lock("--check"), 2, "cluster.lock: there is no lock to check", "airseed lock")
+    said(sandbox.lock("--check", "--update", "x"), 2, "--check writes nothing")
+    said(sandbox.lock("-o", "cluster.yaml"), 2, "the lock would overwrite its cluster.yaml")
+    said(sandbox.run("lock", "none.yaml"), 2, "none.yaml: there is no such file")
+    assert sandbox.names == {"cluster.yaml"}
+    locked(sandbox)
+    before = sandbox.lock_path.read_bytes()
+    said(sandbox.lock("--update", "kubeadmin"), 2, "'kubeadmin'", "did you mean 'kubeadm'?")
+    sandbox.lock_path.write_bytes(before[:-20])
+    said(sandbox.lock(), 3, "cluster.lock: 1 mistake", "delete the file to lock afresh")
+    assert sandbox.lock_path.read_bytes() == before[:-20]
 
 
 def test_a_place_that_cannot_be_written(site: Site) -> None:
-    scene = site.open()
-    (scene.folder / "none").write_text("a file")
-    said(scene.lock("-q", "-o", "none/x.lock"), 1, "none", "Not a directory")
-    assert scene.names == {"cluster.yaml", "none"}
+    sandbox = site.open()
+    (sandbox.folder / "none").write_text("a file")
+    said(sandbox.lock("-q", "-o", "none/x.lock"), 1, "none", "Not a directory")
+    assert sandbox.names == {"cluster.yaml", "none"}
 
 
 def test_another_place_for_the_lock(site: Site, tmp_path: Path) -> None:
-    scene = site.open()
+    sandbox = site.open()
     (tmp_path / "out").mkdir()
-    assert scene.lock("-q", "-o", "../out/x.lock").code == 0
+    assert sandbox.lock("-q", "-o", "../out/x.lock").code == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"x.lock", "x.lock.d"}
-    assert scene.names == {"cluster.yaml"}
+    assert sandbox.names == {"cluster.yaml"}
     far = site.open("extra: {files: [banner.txt]}\n", name="far")
     (far.folder / "banner.txt").write_text("hello\n")
     ran = far.lock("-q", "-o", "../out/y.lock")
@@ -583,8 +583,8 @@ def test_another_place_for_the_lock(site: Site, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["single", "ha"])
 def test_an_example_can_be_locked_as_it_is(site: Site, name: str) -> None:
-    scene = site.open()
-    assert scene.run("init", "--example", name, "--force").code == 0
-    lock = locked(scene)
+    sandbox = site.open()
+    assert sandbox.run("init", "--example", name, "--force").code == 0
+    lock = locked(sandbox)
     assert lock.subject.kubernetes == "1.18.5"
     assert (len(lock.images), len(lock.packages)) == (13, 44)

@@ -11,7 +11,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from scene import SCALE, Scene
+from sandboxes import SCALE, Sandbox
 
 from builder.assets import tree
 from builder.formats import catalog as catalog_format
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from scene import Stage
+    from sandboxes import Sample
 
     from builder.lab.openpgp import VendorKey
     from builder.lab.upstream import Upstream
@@ -45,9 +45,9 @@ NODES = (
 
 
 @pytest.fixture(scope="module")
-def newer(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def newer(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """Run an upstream that has the newer releases, too."""
-    with stage.scene(tmp_path_factory.mktemp("newer") / "work") as opened:
+    with sample.sandbox(tmp_path_factory.mktemp("newer") / "work") as opened:
         upstream = opened.upstream
         key = upstream.key(PROJECT)
         _write_key(opened.catalog, key)
@@ -114,11 +114,11 @@ def _project(
 
 
 @pytest.fixture
-def locked(newer: Scene, tmp_path: Path, request: pytest.FixtureRequest) -> Scene:
+def locked(newer: Sandbox, tmp_path: Path, request: pytest.FixtureRequest) -> Sandbox:
     """Lock a release in a folder of its own."""
     place = tmp_path / "work"
     place.mkdir()
-    opened = Scene(newer.upstream, place, newer.catalog)
+    opened = Sandbox(newer.upstream, place, newer.catalog)
     opened.environment["XDG_CACHE_HOME"] = newer.environment["XDG_CACHE_HOME"]
     (place / "cluster.yaml").write_text(f"kubernetes: {request.param}\n{NODES}", "utf-8")
     ran = opened.lock()
@@ -126,8 +126,8 @@ def locked(newer: Scene, tmp_path: Path, request: pytest.FixtureRequest) -> Scen
     return opened
 
 
-def lock_of(scene: Scene) -> Lock:
-    return lock_format.read(scene.lock_path)
+def lock_of(sandbox: Sandbox) -> Lock:
+    return lock_format.read(sandbox.lock_path)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def lock_of(scene: Scene) -> Lock:
     indirect=["locked"],
 )  # fmt: skip
 def test_a_newer_release_is_locked_whole(
-    locked: Scene, registry: str, runtime: str, calico: str, packages: set[str]
+    locked: Sandbox, registry: str, runtime: str, calico: str, packages: set[str]
 ) -> None:
     lock = lock_of(locked)
     assert (lock.subject.os, lock.subject.runtime, lock.subject.cni) == (
@@ -178,7 +178,7 @@ def test_a_newer_release_is_locked_whole(
     [("1.20.15", "v1beta2"), ("1.29.15", "v1beta3"), ("1.31.14", "v1beta4")],
     indirect=["locked"],
 )
-def test_its_bundle_is_whole_and_its_seeds_speak_its_api(locked: Scene, api: str) -> None:
+def test_its_bundle_is_whole_and_its_seeds_speak_its_api(locked: Sandbox, api: str) -> None:
     for words in (("bundle", "cluster.lock"), ("verify", "bundle.tar")):
         ran = locked.run(*words)
         assert ran.code == 0, ran.err
@@ -192,7 +192,7 @@ def test_its_bundle_is_whole_and_its_seeds_speak_its_api(locked: Scene, api: str
 
 
 @pytest.mark.parametrize("locked", ["1.29.15"], indirect=True)
-def test_a_newer_build_moves_only_when_it_is_asked_for(newer: Scene, locked: Scene) -> None:
+def test_a_newer_build_moves_only_when_it_is_asked_for(newer: Sandbox, locked: Sandbox) -> None:
     """A lock without releases in its catalog holds on to the ones that it found."""
     catalog = catalog_format.load([locked.catalog])
     key = newer.upstream.key(PROJECT)

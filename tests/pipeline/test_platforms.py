@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Site
-    from scene import Scene
+    from sandboxes import Sandbox
 
     from builder.model.artifact import Image
     from builder.model.lock import Lock
 
 
-def locked(scene: Scene) -> Lock:
-    ran = scene.lock()
+def locked(sandbox: Sandbox) -> Lock:
+    ran = sandbox.lock()
     assert ran.code == 0, ran.err
-    return lock_format.read(scene.lock_path)
+    return lock_format.read(sandbox.lock_path)
 
 
 def platforms(image: Image) -> list[str]:
@@ -35,9 +35,9 @@ def image(lock: Lock, path: str) -> Image:
     return next(one for one in lock.images if one.reference.path == path)
 
 
-def index_of(scene: Scene, one: Image) -> list[dict[str, Any]]:
+def index_of(sandbox: Sandbox, one: Image) -> list[dict[str, Any]]:
     """Give the entries of an image's index, as it lies beside the lock."""
-    content = (scene.folder / "cluster.lock.d" / one.digest.hex).read_bytes()
+    content = (sandbox.folder / "cluster.lock.d" / one.digest.hex).read_bytes()
     found: list[dict[str, Any]] = json.loads(content)["manifests"]
     return found
 
@@ -58,38 +58,38 @@ def test_what_more_is_wanted_is_added(site: Site) -> None:
 
 
 def test_all_is_whatever_an_index_names(site: Site, tmp_path: Path) -> None:
-    scene = site.open("imagePlatforms: all\n")
-    lock = locked(scene)
+    sandbox = site.open("imagePlatforms: all\n")
+    lock = locked(sandbox)
     whole = 0
     for one in lock.images:
         if one.media_type in INDEX_TYPES:
             digests = {str(part.digest) for part in one.manifests}
-            named = {entry["digest"] for entry in index_of(scene, one)}
+            named = {entry["digest"] for entry in index_of(sandbox, one)}
             assert digests <= named
             whole += digests == named
     assert whole > 3
-    ran = scene.bundle()
+    ran = sandbox.bundle()
     assert ran.code == 0, ran.err
-    assert scene.run("verify", "bundle.tar").code == 0
+    assert sandbox.run("verify", "bundle.tar").code == 0
     for words, architecture in ((["--platform", "linux/arm64"], "arm64"), ([], "amd64")):
-        assert scene.run("export", "--images-only", *words, "-o", "x.tar").code == 0
-        with tarfile.open(scene.folder / "x.tar") as tar:
+        assert sandbox.run("export", "--images-only", *words, "-o", "x.tar").code == 0
+        with tarfile.open(sandbox.folder / "x.tar") as tar:
             archive = json.load(tar.extractfile("manifest.json"))  # type: ignore[arg-type]
             configs = [json.load(tar.extractfile(one["Config"])) for one in archive]  # type: ignore[arg-type]
         assert {config["architecture"] for config in configs} == {architecture}
-    assert scene.run("inspect", "bundle.tar", "--sbom", "spdx").code == 0
+    assert sandbox.run("inspect", "bundle.tar", "--sbom", "spdx").code == 0
 
 
 def test_a_change_of_it_makes_the_lock_anew(site: Site) -> None:
-    scene = site.open("imagePlatforms: linux/arm64\n")
-    first = locked(scene)
-    again = scene.run("bundle", "cluster.yaml", "--catalog", str(scene.catalog))
+    sandbox = site.open("imagePlatforms: linux/arm64\n")
+    first = locked(sandbox)
+    again = sandbox.run("bundle", "cluster.yaml", "--catalog", str(sandbox.catalog))
     assert "cluster.lock fits cluster.yaml" in again.err
-    text = (scene.folder / "cluster.yaml").read_text("utf-8")
-    (scene.folder / "cluster.yaml").write_text(text.replace("linux/arm64", "all"), "utf-8")
-    again = scene.run("bundle", "cluster.yaml", "--catalog", str(scene.catalog))
+    text = (sandbox.folder / "cluster.yaml").read_text("utf-8")
+    (sandbox.folder / "cluster.yaml").write_text(text.replace("linux/arm64", "all"), "utf-8")
+    again = sandbox.run("bundle", "cluster.yaml", "--catalog", str(sandbox.catalog))
     assert "cluster.lock does not fit cluster.yaml (or --catalog " in again.err
-    second = lock_format.read(scene.lock_path)
+    second = lock_format.read(sandbox.lock_path)
     assert len(image(second, "pause").manifests) > len(image(first, "pause").manifests)
 
 

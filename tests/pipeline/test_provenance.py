@@ -20,21 +20,21 @@ from builder.model.artifact import Blob
 from builder.model.digest import Digest
 
 if TYPE_CHECKING:
-    from scene import Scene
+    from sandboxes import Sandbox
 
 
-def shown(scene: Scene, *words: str) -> dict[str, dict[str, Any]]:
+def shown(sandbox: Sandbox, *words: str) -> dict[str, dict[str, Any]]:
     """Give what ``inspect --provenance`` says, by path."""
-    ran = scene.run("inspect", "bundle.tar", "--provenance", "--json", *words)
+    ran = sandbox.run("inspect", "bundle.tar", "--provenance", "--json", *words)
     assert (ran.code, ran.err) == (0, "")
     return {one["path"]: one for one in json.loads(ran.out)}
 
 
-def test_every_artifact_has_its_source(scene: Scene) -> None:
-    assert scene.lock().code == 0
-    assert scene.bundle().code == 0
-    lock = lock_format.read(scene.lock_path)
-    found = shown(scene)
+def test_every_artifact_has_its_source(sandbox: Sandbox) -> None:
+    assert sandbox.lock().code == 0
+    assert sandbox.bundle().code == 0
+    lock = lock_format.read(sandbox.lock_path)
+    found = shown(sandbox)
     assert {path: one["digest"] for path, one in found.items()} == {
         one.path: str(one.digest) for one in lock.contents
     }
@@ -49,28 +49,28 @@ def test_every_artifact_has_its_source(scene: Scene) -> None:
             assert source in one.sources
             passed = len(found[one.path]["passedOver"])
             assert passed == one.sources.index(source)
-    text = (scene.folder / "bundle.tar.provenance.json").read_text("utf-8")
-    assert str(scene.folder) not in text
+    text = (sandbox.folder / "bundle.tar.provenance.json").read_text("utf-8")
+    assert str(sandbox.folder) not in text
     statement = json.loads(text)
     assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
-    with tarfile.open(scene.bundle_path) as tar:
+    with tarfile.open(sandbox.bundle_path) as tar:
         sums = tar.extractfile("SHA256SUMS")
         assert sums is not None
         digest = Digest.of(sums.read())
     assert statement["subject"] == [{"name": "SHA256SUMS", "digest": {"sha256": digest.hex}}]
 
 
-def test_a_fallback_is_told_with_its_reason(scene: Scene) -> None:
-    assert scene.lock().code == 0
-    package = next(p for p in lock_format.read(scene.lock_path).packages if len(p.sources) > 1)
+def test_a_fallback_is_told_with_its_reason(sandbox: Sandbox) -> None:
+    assert sandbox.lock().code == 0
+    package = next(p for p in lock_format.read(sandbox.lock_path).packages if len(p.sources) > 1)
     parts = urlsplit(package.sources[0])
-    scene.upstream.faults.add(Status(404), host=parts.hostname or "", path=parts.path)
-    assert scene.bundle().code == 0
-    one = shown(scene)[package.path]
+    sandbox.upstream.faults.add(Status(404), host=parts.hostname or "", path=parts.path)
+    assert sandbox.bundle().code == 0
+    one = shown(sandbox)[package.path]
     assert one["source"] == package.sources[1]
     assert len(one["passedOver"]) == 1
     assert "404" in one["passedOver"][0]
-    ran = scene.run("inspect", "bundle.tar", "--provenance")
+    ran = sandbox.run("inspect", "bundle.tar", "--provenance")
     assert re.search(
         rf"^{re.escape(package.path)} +{re.escape(package.sources[1])} +.*404",
         ran.out,
@@ -78,21 +78,21 @@ def test_a_fallback_is_told_with_its_reason(scene: Scene) -> None:
     )
 
 
-def test_a_killed_run_is_remembered(scene: Scene) -> None:
+def test_a_killed_run_is_remembered(sandbox: Sandbox) -> None:
     """What an earlier run fetched has its source, though this one did not ask for it."""
-    assert scene.lock().code == 0
-    scene.upstream.faults.add(Drip(piece=1 << 14, pause=0.05), path="*/blobs/*")
-    with scene.start("bundle", "cluster.lock") as process:
-        journal = scene.folder / "bundle.tar.journal"
+    assert sandbox.lock().code == 0
+    sandbox.upstream.faults.add(Drip(piece=1 << 14, pause=0.05), path="*/blobs/*")
+    with sandbox.start("bundle", "cluster.lock") as process:
+        journal = sandbox.folder / "bundle.tar.journal"
         while not journal.exists() or journal.read_text("utf-8").count('"done"') < 40:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert not (scene.folder / "bundle.tar.provenance.json").exists()
-    scene.upstream.faults.clear()
-    ran = scene.bundle()
+    assert not (sandbox.folder / "bundle.tar.provenance.json").exists()
+    sandbox.upstream.faults.clear()
+    ran = sandbox.bundle()
     assert ran.code == 0
-    found = shown(scene)
+    found = shown(sandbox)
     unknown = [path for path, one in found.items() if one["source"] is None]
     # at most what was whole, but not yet called so, when the run was killed
     assert len(unknown) <= 8
@@ -110,63 +110,65 @@ def test_a_killed_run_is_remembered(scene: Scene) -> None:
     ],
 )
 def test_what_is_no_provenance(
-    scene: Scene, content: bytes | None, code: int, message: str,
+    sandbox: Sandbox, content: bytes | None, code: int, message: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    assert scene.lock().code == 0
-    assert scene.bundle().code == 0
-    path = scene.folder / "bundle.tar.provenance.json"
+    assert sandbox.lock().code == 0
+    assert sandbox.bundle().code == 0
+    path = sandbox.folder / "bundle.tar.provenance.json"
     if content is None:
         path.unlink()
     else:
         path.write_bytes(content)
-    assert run(["inspect", str(scene.bundle_path), "--provenance"]) == code
+    assert run(["inspect", str(sandbox.bundle_path), "--provenance"]) == code
     assert capsys.readouterr().err.startswith(message.format(path=path))
 
 
-def test_the_account_of_another_bundle(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    assert scene.lock().code == 0
-    assert scene.bundle().code == 0
-    path = scene.folder / "bundle.tar.provenance.json"
+def test_the_account_of_another_bundle(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sandbox.lock().code == 0
+    assert sandbox.bundle().code == 0
+    path = sandbox.folder / "bundle.tar.provenance.json"
     value = json.loads(path.read_text("utf-8"))
     value["subject"][0]["digest"]["sha256"] = "0" * 64
     path.write_text(json.dumps(value), "utf-8")
-    assert run(["inspect", str(scene.bundle_path), "--provenance"]) == 1
+    assert run(["inspect", str(sandbox.bundle_path), "--provenance"]) == 1
     assert capsys.readouterr().err.startswith(f"error: {path}: this is of another bundle\n")
 
 
-def test_what_comes_from_an_earlier_bundle_keeps_its_source(scene: Scene) -> None:
+def test_what_comes_from_an_earlier_bundle_keeps_its_source(sandbox: Sandbox) -> None:
     """For who reads it two years later, an earlier bundle's name is no origin."""
-    assert scene.lock().code == 0
-    assert scene.bundle().code == 0
-    first = {path: one["source"] for path, one in shown(scene).items()}
+    assert sandbox.lock().code == 0
+    assert sandbox.bundle().code == 0
+    first = {path: one["source"] for path, one in shown(sandbox).items()}
     assert not [source for source in first.values() if "bundle.tar" in source]
-    beside = scene.folder / "bundle.tar.provenance.json"
+    beside = sandbox.folder / "bundle.tar.provenance.json"
     for words in (("--base", "old.tar"), ("--base", "old.tar.sha256"), ("--base", "unpacked")):
-        for path in [*scene.folder.glob("old.tar*"), *scene.folder.glob("unpacked.*")]:
+        for path in [*sandbox.folder.glob("old.tar*"), *sandbox.folder.glob("unpacked.*")]:
             path.unlink()
         if words[1] == "old.tar.sha256":
-            made = scene.bundle("--base", "bundle.tar", "-o", "old.tar", "--split", "4M")
+            made = sandbox.bundle("--base", "bundle.tar", "-o", "old.tar", "--split", "4M")
             assert made.code == 0, made.err
         else:
-            shutil.copy(scene.bundle_path, scene.folder / "old.tar")
-            shutil.copy(beside, scene.folder / "old.tar.provenance.json")
-            shutil.copy(beside, scene.folder / "unpacked.provenance.json")
-            with tarfile.open(scene.bundle_path) as tar:
-                tar.extractall(scene.folder / "unpacked", filter="data")
-        scene.bundle_path.unlink()
+            shutil.copy(sandbox.bundle_path, sandbox.folder / "old.tar")
+            shutil.copy(beside, sandbox.folder / "old.tar.provenance.json")
+            shutil.copy(beside, sandbox.folder / "unpacked.provenance.json")
+            with tarfile.open(sandbox.bundle_path) as tar:
+                tar.extractall(sandbox.folder / "unpacked", filter="data")
+        sandbox.bundle_path.unlink()
         beside.unlink()
-        ran = scene.bundle(*words)
+        ran = sandbox.bundle(*words)
         assert (ran.code, ran.requests) == (0, ()), ran.err
-        assert {path: one["source"] for path, one in shown(scene).items()} == first
+        assert {path: one["source"] for path, one in shown(sandbox).items()} == first
 
 
-def test_of_an_earlier_account_only_what_the_lock_names_is_passed_on(scene: Scene) -> None:
+def test_of_an_earlier_account_only_what_the_lock_names_is_passed_on(sandbox: Sandbox) -> None:
     """Whoever brings a bundle may have written anything beside it."""
-    assert scene.lock().code == 0
-    assert scene.bundle().code == 0
-    first = {path: one["source"] for path, one in shown(scene).items()}
-    lock = lock_format.read(scene.lock_path)
+    assert sandbox.lock().code == 0
+    assert sandbox.bundle().code == 0
+    first = {path: one["source"] for path, one in shown(sandbox).items()}
+    lock = lock_format.read(sandbox.lock_path)
     layer, other = [blob for blob in lock.blobs if blob.is_layer][:2]
     package = lock.packages[0]
     forged = {
@@ -174,28 +176,28 @@ def test_of_an_earlier_account_only_what_the_lock_names_is_passed_on(scene: Scen
         package.path: "x" * (1 << 20),
         other.path: f"cluster.lock.d/{layer.digest.hex}",
     }
-    shutil.move(scene.bundle_path, scene.folder / "old.tar")
-    beside = scene.folder / "old.tar.provenance.json"
-    shutil.move(scene.folder / "bundle.tar.provenance.json", beside)
+    shutil.move(sandbox.bundle_path, sandbox.folder / "old.tar")
+    beside = sandbox.folder / "old.tar.provenance.json"
+    shutil.move(sandbox.folder / "bundle.tar.provenance.json", beside)
     value = json.loads(beside.read_text("utf-8"))
     for one in value["predicate"]["buildDefinition"]["resolvedDependencies"]:
         one["downloadLocation"] = forged.get(one["name"], one.get("downloadLocation", ""))
     beside.write_text(json.dumps(value), "utf-8")
-    ran = scene.bundle("--base", "old.tar")
+    ran = sandbox.bundle("--base", "old.tar")
     assert (ran.code, ran.requests) == (0, ()), ran.err
-    now = {path: one["source"] for path, one in shown(scene).items()}
+    now = {path: one["source"] for path, one in shown(sandbox).items()}
     assert now == first | {path: f"old.tar: {path}" for path in forged}
 
 
 @pytest.mark.parametrize("account", ["none", "of another bundle", "no account"])
 def test_without_a_good_account_the_earlier_bundle_is_the_source(
-    scene: Scene, account: str
+    sandbox: Sandbox, account: str
 ) -> None:
-    assert scene.lock().code == 0
-    assert scene.bundle().code == 0
-    shutil.move(scene.bundle_path, scene.folder / "old.tar")
-    beside = scene.folder / "old.tar.provenance.json"
-    shutil.move(scene.folder / "bundle.tar.provenance.json", beside)
+    assert sandbox.lock().code == 0
+    assert sandbox.bundle().code == 0
+    shutil.move(sandbox.bundle_path, sandbox.folder / "old.tar")
+    beside = sandbox.folder / "old.tar.provenance.json"
+    shutil.move(sandbox.folder / "bundle.tar.provenance.json", beside)
     if account == "none":
         beside.unlink()
     elif account == "no account":
@@ -204,18 +206,18 @@ def test_without_a_good_account_the_earlier_bundle_is_the_source(
         value = json.loads(beside.read_text("utf-8"))
         value["subject"][0]["digest"]["sha256"] = "0" * 64
         beside.write_text(json.dumps(value), "utf-8")
-    ran = scene.bundle("--base", str(scene.folder / "old.tar"))
+    ran = sandbox.bundle("--base", str(sandbox.folder / "old.tar"))
     assert (ran.code, ran.requests) == (0, ()), ran.err
-    text = (scene.folder / "bundle.tar.provenance.json").read_text("utf-8")
-    assert str(scene.folder) not in text
-    lock = lock_format.read(scene.lock_path)
+    text = (sandbox.folder / "bundle.tar.provenance.json").read_text("utf-8")
+    assert str(sandbox.folder) not in text
+    lock = lock_format.read(sandbox.lock_path)
     layer = next(blob for blob in lock.blobs if blob.is_layer)
-    assert shown(scene)[layer.path]["source"] == f"old.tar: {layer.path}"
+    assert shown(sandbox)[layer.path]["source"] == f"old.tar: {layer.path}"
 
 
-def test_a_lock_has_no_provenance(scene: Scene) -> None:
-    assert scene.lock().code == 0
-    ran = scene.run("inspect", "cluster.lock", "--provenance")
+def test_a_lock_has_no_provenance(sandbox: Sandbox) -> None:
+    assert sandbox.lock().code == 0
+    ran = sandbox.run("inspect", "cluster.lock", "--provenance")
     assert (ran.code, ran.err) == (
         2,
         (

@@ -18,7 +18,7 @@ from builder.cli.root import run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from scene import Stage
+    from sandboxes import Sample
 
 FORMS = ("spdx", "cyclonedx")
 CYCLONEDX = """
@@ -31,9 +31,9 @@ sys.exit(str(wrong) if wrong else 0)
 
 
 @pytest.fixture(scope="module")
-def unpacked(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unpacked(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("unpacked")
-    with tarfile.open(stage.bundle) as tar:
+    with tarfile.open(sample.bundle) as tar:
         tar.extractall(folder, filter="data")
     return folder
 
@@ -66,16 +66,20 @@ def components(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_it_is_valid_and_the_same_from_everywhere(
-    stage: Stage, unpacked: Path, form: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    sample: Sample,
+    unpacked: Path,
+    form: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
-    places = (stage.finished / "cluster.lock", stage.bundle, unpacked)
+    places = (sample.folder / "cluster.lock", sample.bundle, unpacked)
     texts = {said(capsys, place, form) for place in places}
     assert len(texts) == 1
     text = texts.pop()
     assert complaint(text, form, tmp_path) == ""
     # under another locale and time zone, in a process of its own
     more = {"LC_ALL": "C", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "7"}
-    words = [sys.executable, "-m", "builder", "inspect", str(stage.bundle), "--sbom", form]
+    words = [sys.executable, "-m", "builder", "inspect", str(sample.bundle), "--sbom", form]
     done = subprocess.run(words, env={**os.environ, **more}, capture_output=True, check=True)
     assert done.stdout.decode() == text
     assert text.isascii()
@@ -83,9 +87,9 @@ def test_it_is_valid_and_the_same_from_everywhere(
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_validators_refuse_what_is_wrong(
-    stage: Stage, form: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    sample: Sample, form: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    good = json.loads(said(capsys, stage.bundle, form))
+    good = json.loads(said(capsys, sample.bundle, form))
     bad = json.loads(json.dumps(good))
     if form == "cyclonedx":
         bad["components"][0]["hashes"][0]["content"] = "short"
@@ -95,9 +99,9 @@ def test_the_validators_refuse_what_is_wrong(
     assert not complaint(json.dumps(good), form, tmp_path)
 
 
-def test_cyclonedx_has_everything(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    lock = stage.lock
-    bill = json.loads(said(capsys, stage.bundle, "cyclonedx"))
+def test_cyclonedx_has_everything(sample: Sample, capsys: pytest.CaptureFixture[str]) -> None:
+    lock = sample.lock
+    bill = json.loads(said(capsys, sample.bundle, "cyclonedx"))
     found = list(components(bill["components"]))
     digests = {(one["bom-ref"], one["hashes"][0]["content"]) for one in found}
     assert digests == {
@@ -122,9 +126,9 @@ def test_cyclonedx_has_everything(stage: Stage, capsys: pytest.CaptureFixture[st
     assert not any("/libcgroup-" in key for key in needs["cluster"])
 
 
-def test_spdx_has_everything(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    bill = json.loads(said(capsys, stage.bundle, "spdx"))
-    cyclone = json.loads(said(capsys, stage.bundle, "cyclonedx"))
+def test_spdx_has_everything(sample: Sample, capsys: pytest.CaptureFixture[str]) -> None:
+    bill = json.loads(said(capsys, sample.bundle, "spdx"))
+    cyclone = json.loads(said(capsys, sample.bundle, "cyclonedx"))
     packages = {one["SPDXID"]: one for one in bill["packages"]}
     assert len(packages) == len(bill["packages"])
     found = {
@@ -144,9 +148,9 @@ def test_spdx_has_everything(stage: Stage, capsys: pytest.CaptureFixture[str]) -
     assert len(relations) == len(bill["relationships"])
 
 
-def test_licences_are_quoted(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_licences_are_quoted(sample: Sample, capsys: pytest.CaptureFixture[str]) -> None:
     """The lab's RPMs say ``ASL 2.0``, in Fedora's words, which SPDX does not know."""
-    bill = json.loads(said(capsys, stage.bundle, "spdx"))
+    bill = json.loads(said(capsys, sample.bundle, "spdx"))
     texts = {one["licenseId"]: one["extractedText"] for one in bill["hasExtractedLicensingInfos"]}
     rpms = [one for one in bill["packages"] if one.get("primaryPackagePurpose") == "INSTALL"]
     assert rpms
@@ -155,22 +159,22 @@ def test_licences_are_quoted(stage: Stage, capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_lock_alone_gives_all_but_licences(
-    stage: Stage, form: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    sample: Sample, form: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    shutil.copy(stage.finished / "cluster.lock", tmp_path)
+    shutil.copy(sample.folder / "cluster.lock", tmp_path)
     text = said(capsys, tmp_path / "cluster.lock", form)
     assert complaint(text, form, tmp_path) == ""
     assert "ASL" not in text
-    whole = json.loads(said(capsys, stage.bundle, form))
+    whole = json.loads(said(capsys, sample.bundle, form))
     alone = json.loads(text)
     key = "components" if form == "cyclonedx" else "packages"
     assert len(alone[key]) == len(whole[key])
 
 
-def test_package_urls_are_canonical(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_package_urls_are_canonical(sample: Sample, capsys: pytest.CaptureFixture[str]) -> None:
     from packageurl import PackageURL
 
-    bill = json.loads(said(capsys, stage.bundle, "cyclonedx"))
+    bill = json.loads(said(capsys, sample.bundle, "cyclonedx"))
     for one in components(bill["components"]):
         assert PackageURL.from_string(one["purl"]).to_string() == one["purl"]
     [docker] = [one for one in bill["components"] if one["name"] == "docker-ce"]
@@ -181,15 +185,15 @@ def test_package_urls_are_canonical(stage: Stage, capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_time_is_the_one_that_is_given(
-    stage: Stage, form: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    sample: Sample, form: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1600000000")
-    text = said(capsys, stage.bundle, form)
+    text = said(capsys, sample.bundle, form)
     assert text.count("2020-09-13T12:26:40Z") == 1
     assert complaint(text, form, tmp_path) == ""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
-    assert run(["inspect", str(stage.bundle), "--sbom", form]) == 2
+    assert run(["inspect", str(sample.bundle), "--sbom", form]) == 2
     assert capsys.readouterr().err == (
         "error: SOURCE_DATE_EPOCH: is no time\n  expected seconds since 1970\n"
     )
@@ -209,6 +213,6 @@ def test_damaged_metadata_is_named(
     assert capsys.readouterr().err.startswith(f"error: {name}: is damaged\n")
 
 
-def test_two_questions_at_once(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["inspect", str(stage.bundle), "--sbom", "spdx", "--why", "socat"]) == 2
+def test_two_questions_at_once(sample: Sample, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", str(sample.bundle), "--sbom", "spdx", "--why", "socat"]) == 2
     assert capsys.readouterr().err.startswith("error: --why and --sbom are two questions\n")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from scene import Scene, Stage
+    from sandboxes import Sample, Sandbox
 
 NAMES = ("k8s01", "k8s02", "k8s03", "k8s04", "k8s05")
 WORKER = "  - {name: k8s06, role: worker, address: 10.211.55.53}\n"
@@ -58,10 +58,10 @@ class Site:
 
 
 @pytest.fixture
-def site(stage: Stage, shared: Scene, tmp_path: Path) -> Site:
+def site(sample: Sample, shared: Sandbox, tmp_path: Path) -> Site:
     for name in ("cluster.yaml", "cluster.lock"):
-        shutil.copy(stage.finished / name, tmp_path / name)
-    shutil.copytree(stage.finished / "cluster.lock.d", tmp_path / "cluster.lock.d")
+        shutil.copy(sample.folder / name, tmp_path / name)
+    shutil.copytree(sample.folder / "cluster.lock.d", tmp_path / "cluster.lock.d")
     secrets.make(tmp_path / "cluster.yaml")
     return Site(tmp_path, shared.catalog)
 

@@ -23,7 +23,7 @@ from builder.secrets import signing
 
 if TYPE_CHECKING:
     from pgp import Gpg
-    from scene import Scene, Stage
+    from sandboxes import Sample, Sandbox
 
 RIGHT = "very hush"
 KINDS = (
@@ -52,13 +52,13 @@ def public(own: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bundle(stage: Stage, tmp_path: Path) -> Path:
+def bundle(sample: Sample, tmp_path: Path) -> Path:
     """A finished bundle in a folder of its own; its bytes are shared, so nobody changes them."""
     place = tmp_path / "signed"
     place.mkdir()
     for name in ("cluster.lock", "cluster.yaml"):
-        shutil.copy(stage.finished / name, place)
-    os.link(stage.bundle, place / "bundle.tar")
+        shutil.copy(sample.folder / name, place)
+    os.link(sample.bundle, place / "bundle.tar")
     return place / "bundle.tar"
 
 
@@ -147,10 +147,10 @@ def test_gpg_makes_the_key_and_checks_the_signature(
 
 
 def test_gpg_signs_and_airseed_checks(
-    gpg: Gpg, bundle: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+    gpg: Gpg, bundle: Path, sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fingerprint = gpg.key("site@example.org", "ed25519")
-    content = gpg.run("--detach-sign", "-u", fingerprint, content=stage.layout.sums)
+    content = gpg.run("--detach-sign", "-u", fingerprint, content=sample.layout.sums)
     Path(f"{bundle}.asc").write_bytes(content)
     code, value = verdict(capsys, str(bundle), "--key", str(gpg.public(fingerprint)))
     assert (code, value["signedBy"]) == (0, fingerprint)
@@ -188,7 +188,7 @@ def test_what_is_not_signed_well(
 
 
 def test_a_bundle_of_another_lock_under_a_good_signature(
-    bundle: Path, own: Path, public: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+    bundle: Path, own: Path, public: Path, sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whole in itself, but not what was signed."""
     assert sign(bundle, own) == 0
@@ -206,17 +206,17 @@ def test_a_bundle_of_another_lock_under_a_good_signature(
     assert verdict(capsys, str(unpacked))[0] == 0
     found = fault(capsys, str(unpacked), "--key", str(public), "--signature", f"{bundle}.asc")
     assert "is not good" in found["what"]
-    assert stage.lock.size
+    assert sample.lock.size
 
 
 def test_pinned_by_fingerprint_alone(
-    bundle: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+    bundle: Path, sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The key comes out of keys/ of the bundle; the lab's RPM key has signed no bundle."""
-    known = next(file for file in stage.lock.files if file.fingerprint)
+    known = next(file for file in sample.lock.files if file.fingerprint)
     assert known.fingerprint
     own = signing.new("somebody <s@localhost>")
-    Path(f"{bundle}.asc").write_bytes(own.sign(stage.layout.sums))
+    Path(f"{bundle}.asc").write_bytes(own.sign(sample.layout.sums))
     found = fault(capsys, str(bundle), "--key", known.fingerprint.lower())
     assert found["what"] == f"it is signed by the key {own.fingerprint}"
     assert found["expected"].startswith(known.fingerprint)
@@ -333,62 +333,62 @@ def test_the_passphrase_is_asked_for_on_a_terminal(gpg: Gpg, bundle: Path) -> No
     assert b"signed by" in seen
 
 
-def test_the_key_is_tried_before_anything_is_fetched(scene: Scene, public: Path) -> None:
+def test_the_key_is_tried_before_anything_is_fetched(sandbox: Sandbox, public: Path) -> None:
     public.chmod(0o600)
-    ran = scene.bundle("--sign", str(public))
+    ran = sandbox.bundle("--sign", str(public))
     assert ran.code == 1
     assert "there is no secret key in it" in ran.err
     assert not ran.requests
 
 
-def test_a_bundle_made_anew_keeps_no_older_signature(scene: Scene, own: Path) -> None:
-    assert scene.lock().code == 0
-    signature = Path(f"{scene.bundle_path}.asc")
-    assert scene.bundle("--sign", str(own)).code == 0
+def test_a_bundle_made_anew_keeps_no_older_signature(sandbox: Sandbox, own: Path) -> None:
+    assert sandbox.lock().code == 0
+    signature = Path(f"{sandbox.bundle_path}.asc")
+    assert sandbox.bundle("--sign", str(own)).code == 0
     assert signature.exists()
-    assert scene.bundle().code == 0
+    assert sandbox.bundle().code == 0
     assert signature.exists()
-    scene.bundle_path.unlink()
-    assert scene.bundle().code == 0
+    sandbox.bundle_path.unlink()
+    assert sandbox.bundle().code == 0
     assert not signature.exists()
 
 
 def test_the_same_bundle_in_another_form_keeps_its_signature(
-    scene: Scene, stage: Stage, own: Path
+    sandbox: Sandbox, sample: Sample, own: Path
 ) -> None:
     """It covers SHA256SUMS, and that is the same; beside something else it is dropped."""
-    signature = Path(f"{scene.bundle_path}.asc")
-    base = ("--base", str(stage.bundle))
-    assert scene.bundle(*base, "--sign", str(own)).code == 0
+    signature = Path(f"{sandbox.bundle_path}.asc")
+    base = ("--base", str(sample.bundle))
+    assert sandbox.bundle(*base, "--sign", str(own)).code == 0
     content = signature.read_bytes()
     for words in (("--split", "4M"), ("--split", "3M"), ()):
         if not words:
-            scene.bundle_path.unlink()
-        ran = scene.bundle(*base, *words)
+            sandbox.bundle_path.unlink()
+        ran = sandbox.bundle(*base, *words)
         assert ran.code == 0
         assert "is there already" not in ran.err
         assert signature.read_bytes() == content
-    scene.bundle_path.write_bytes(b"")
-    assert scene.bundle(*base).code == 0
+    sandbox.bundle_path.write_bytes(b"")
+    assert sandbox.bundle(*base).code == 0
     assert not signature.exists()
 
 
 def test_parts_and_deltas(
-    scene: Scene, own: Path, public: Path, capsys: pytest.CaptureFixture[str]
+    sandbox: Sandbox, own: Path, public: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One signature holds for the tar, for its parts, and for a delta, whose sums are the same."""
     fingerprint = signing.read(own.read_bytes()).fingerprint
-    assert scene.lock().code == 0
-    assert scene.bundle("--split", "4MB", "--sign", str(own)).code == 0
-    signature = Path(f"{scene.bundle_path}.asc")
+    assert sandbox.lock().code == 0
+    assert sandbox.bundle("--split", "4MB", "--sign", str(own)).code == 0
+    signature = Path(f"{sandbox.bundle_path}.asc")
     assert signature.exists()
-    assert not scene.bundle_path.exists()
-    part = f"{scene.bundle_path}.001"
-    for place in (f"{scene.bundle_path}.sha256", part):
+    assert not sandbox.bundle_path.exists()
+    part = f"{sandbox.bundle_path}.001"
+    for place in (f"{sandbox.bundle_path}.sha256", part):
         code, value = verdict(capsys, place, "--key", str(public))
         assert (code, value["signedBy"]) == (0, fingerprint)
-    joined = scene.folder / "joined.tar"
-    pieces = sorted(scene.folder.glob("bundle.tar.[0-9][0-9][0-9]"))
+    joined = sandbox.folder / "joined.tar"
+    pieces = sorted(sandbox.folder.glob("bundle.tar.[0-9][0-9][0-9]"))
     joined.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
     words = ("--key", str(public), "--signature", str(signature))
     assert verdict(capsys, str(joined), *words)[1]["signedBy"] == fingerprint
@@ -398,11 +398,11 @@ def test_parts_and_deltas(
         content = tar.extractfile(SUMS_PATH)
         assert content is not None
         assert by_hand.split()[0] == hashlib.sha256(content.read()).hexdigest()
-    made = scene.run("inventory", str(joined), "-o", "inventory.json")
+    made = sandbox.run("inventory", str(joined), "-o", "inventory.json")
     assert made.code == 0, made.err
-    made = scene.bundle("--have", "inventory.json", "-o", "delta.tar", "--sign", str(own))
+    made = sandbox.bundle("--have", "inventory.json", "-o", "delta.tar", "--sign", str(own))
     assert made.code == 0, made.err
-    delta = scene.folder / "delta.tar"
+    delta = sandbox.folder / "delta.tar"
     code, value = verdict(capsys, str(delta), "--key", str(public))
     assert (code, value["signedBy"]) == (0, fingerprint)
     shutil.copy(signature, f"{delta}.asc")
@@ -410,9 +410,9 @@ def test_parts_and_deltas(
     assert (code, value["signedBy"]) == (0, fingerprint)
 
 
-def test_the_provenance_of_parts(scene: Scene) -> None:
-    assert scene.lock().code == 0
-    assert scene.bundle("--split", "4MB").code == 0
-    ran = scene.run("inspect", "bundle.tar.sha256", "--provenance", "--json")
+def test_the_provenance_of_parts(sandbox: Sandbox) -> None:
+    assert sandbox.lock().code == 0
+    assert sandbox.bundle("--split", "4MB").code == 0
+    ran = sandbox.run("inspect", "bundle.tar.sha256", "--provenance", "--json")
     assert (ran.code, ran.err) == (0, "")
     assert len(json.loads(ran.out)) > 50

@@ -17,7 +17,7 @@ from builder.model.digest import Digest
 
 if TYPE_CHECKING:
     from conftest import Site
-    from scene import Scene
+    from sandboxes import Sandbox
 
     from builder.lab.images import BuiltImage
     from builder.model.artifact import Image
@@ -42,42 +42,42 @@ def image_of(lock: Lock, name: str) -> Image:
 class Team:
     """Publish signed images, with a key of the team's own."""
 
-    def __init__(self, scene: Scene) -> None:
-        self.scene = scene
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
         self.key = cosign.new_key()
-        (scene.folder / "cosign.pub").write_text(cosign.public(self.key), "utf-8")
+        (sandbox.folder / "cosign.pub").write_text(cosign.public(self.key), "utf-8")
 
     def publish(self, name: str) -> BuiltImage:
-        return self.scene.upstream.add_image(f"{TEAM}/{name}:1", platforms=("linux/amd64",))
+        return self.sandbox.upstream.add_image(f"{TEAM}/{name}:1", platforms=("linux/amd64",))
 
     def sign(self, name: str, digest: Digest, *, key: cosign.PrivateKey | None = None,
              about: Digest | None = None, how: str = "tag") -> Digest:  # fmt: skip
         content = cosign.payload(f"{TEAM}/{name}", about or digest)
         layer = cosign.by_key(content, key or self.key)
-        return attach(self.scene.upstream, f"{TEAM}/{name}:1", digest, [layer], how=how)  # type: ignore[arg-type]
+        return attach(self.sandbox.upstream, f"{TEAM}/{name}:1", digest, [layer], how=how)  # type: ignore[arg-type]
 
 
-def locked(scene: Scene) -> Lock:
-    ran = scene.lock()
+def locked(sandbox: Sandbox) -> Lock:
+    ran = sandbox.lock()
     assert ran.code == 0, ran.err
-    return lock_format.read(scene.lock_path)
+    return lock_format.read(sandbox.lock_path)
 
 
 @pytest.mark.parametrize("how", ["tag", "referrer"])
 def test_a_signature_travels_and_is_checked(site: Site, how: str) -> None:
     name = f"app-{how}"
-    scene = site.open(extra(name) + POLICY % "")
-    team = Team(scene)
+    sandbox = site.open(extra(name) + POLICY % "")
+    team = Team(sandbox)
     made = team.publish(name)
     manifest = team.sign(name, made.digest, how=how)
-    image = image_of(locked(scene), name)
+    image = image_of(locked(sandbox), name)
     assert (image.signed_by, image.trust) == ("team", "signed")
     assert [one.digest for one in image.signatures] == [manifest]
-    assert scene.bundle().code == 0
-    ran = scene.run("verify")
+    assert sandbox.bundle().code == 0
+    ran = sandbox.run("verify")
     assert ran.code == 0, ran.err
     assert "images: 1 signed by team; 13 without a signature\n" in ran.err
-    with tarfile.open(scene.bundle_path) as tar:
+    with tarfile.open(sandbox.bundle_path) as tar:
         index = json.load(tar.extractfile("images/signatures.json"))  # type: ignore[arg-type]
         names = set(tar.getnames())
         assert "images/signers/team.json" in names
@@ -89,24 +89,24 @@ def test_a_signature_travels_and_is_checked(site: Site, how: str) -> None:
     }
     assert f"images/blobs/sha256/{manifest.hex}" in names
     assert str(manifest) not in json.dumps(top)
-    ran = scene.run("inspect", "bundle.tar")
+    ran = sandbox.run("inspect", "bundle.tar")
     assert re.search(rf"^{TEAM}/{name}:1 .* signed +team +extra$", ran.out, re.MULTILINE)
     assert re.search(r"^k8s.gcr.io/pause:3.2 .* nobody +kubeadm, runtime$", ran.out, re.MULTILINE)
 
 
 def test_a_second_lock_asks_for_nothing(site: Site) -> None:
-    scene = site.open(extra("again") + POLICY % "")
-    team = Team(scene)
+    sandbox = site.open(extra("again") + POLICY % "")
+    team = Team(sandbox)
     team.sign("again", team.publish("again").digest)
-    first = locked(scene)
-    ran = scene.lock()
+    first = locked(sandbox)
+    ran = sandbox.lock()
     assert ran.code == 0
     assert not [one for one in ran.requests if "team/again" in one.path]
-    assert lock_format.read(scene.lock_path) == first
-    assert scene.run("bundle", "cluster.yaml", "--catalog", str(scene.catalog)).code == 0
+    assert lock_format.read(sandbox.lock_path) == first
+    assert sandbox.run("bundle", "cluster.yaml", "--catalog", str(sandbox.catalog)).code == 0
     # another key under the same name: what was signed before is judged anew
-    Team(scene)
-    ran = scene.lock()
+    Team(sandbox)
+    ran = sandbox.lock()
     assert ran.code == 1
     assert "team should have signed this image" in ran.err
 
@@ -121,82 +121,84 @@ def test_a_second_lock_asks_for_nothing(site: Site) -> None:
 )
 def test_a_required_signature_that_is_not_good(site: Site, how: str, what: str) -> None:
     name = f"bad-{how.replace(' ', '-')}"
-    scene = site.open(extra(name) + POLICY % "")
-    team = Team(scene)
+    sandbox = site.open(extra(name) + POLICY % "")
+    team = Team(sandbox)
     made = team.publish(name)
     if how == "wrong key":
         team.sign(name, made.digest, key=cosign.new_key())
     if how == "swapped":
         team.sign(name, made.digest, about=Digest.of(b"another"))
-    ran = scene.lock()
+    ran = sandbox.lock()
     assert ran.code == 1
     assert f"error: {TEAM}/{name}:1: team should have signed this image" in ran.err
     assert what in ran.err
-    assert not scene.lock_path.exists()
+    assert not sandbox.lock_path.exists()
 
 
 def test_a_signature_that_nobody_requires(site: Site) -> None:
     """It travels; why it does not count is said."""
-    scene = site.open(extra("optional") + POLICY % ", required: false")
-    team = Team(scene)
+    sandbox = site.open(extra("optional") + POLICY % ", required: false")
+    team = Team(sandbox)
     made = team.publish("optional")
     team.sign("optional", made.digest, key=cosign.new_key())
-    ran = scene.lock()
+    ran = sandbox.lock()
     assert ran.code == 0
     assert "it is made with another key, or it was changed" in ran.err
-    image = image_of(lock_format.read(scene.lock_path), "optional")
+    image = image_of(lock_format.read(sandbox.lock_path), "optional")
     assert (image.signed_by, image.trust, len(image.signatures)) == (None, "first-use", 1)
-    assert scene.bundle().code == 0
-    assert scene.run("verify").code == 0
-    ran = scene.run("inspect", "bundle.tar")
+    assert sandbox.bundle().code == 0
+    assert sandbox.run("verify").code == 0
+    ran = sandbox.run("inspect", "bundle.tar")
     assert re.search(rf"^{TEAM}/optional:1 .* first-use +unchecked +extra$", ran.out, re.MULTILINE)
 
 
 def test_an_identity_of_the_catalog(site: Site) -> None:
     """With an authority and a log of the test's own."""
-    scene = site.open(
+    sandbox = site.open(
         extra("keyless")
         + "signatures:\n  - name: release\n    images: ['registry.example.org/team/*']\n"
         f"    identities: [{{subject: '*@example.org', issuer: '{BY}'}}]\n    authority: lab\n"
     )
     service = Service(start=dt.datetime(2022, 1, 1, tzinfo=dt.UTC))
-    catalog = scene.folder / "catalog"
+    catalog = sandbox.folder / "catalog"
     (catalog / "authorities").mkdir(parents=True)
     document = {
         "certificates": list(service.certificates),
         "logs": [cosign.public(service.log_key)],
     }
     (catalog / "authorities/lab.yaml").write_text(json.dumps(document), "utf-8")
-    made = scene.upstream.add_image(f"{TEAM}/keyless:1")
+    made = sandbox.upstream.add_image(f"{TEAM}/keyless:1")
     content = cosign.payload(f"{TEAM}/keyless", made.digest)
     layer = service.by_identity(content, WHO, BY, at=AT)
-    attach(scene.upstream, f"{TEAM}/keyless:1", made.digest, [layer])
-    ran = scene.lock("--catalog", str(catalog))
+    attach(sandbox.upstream, f"{TEAM}/keyless:1", made.digest, [layer])
+    ran = sandbox.lock("--catalog", str(catalog))
     assert ran.code == 0, ran.err
-    assert image_of(lock_format.read(scene.lock_path), "keyless").signed_by == "release"
-    assert scene.bundle().code == 0
-    assert scene.run("verify").code == 0
+    assert image_of(lock_format.read(sandbox.lock_path), "keyless").signed_by == "release"
+    assert sandbox.bundle().code == 0
+    assert sandbox.run("verify").code == 0
     # the certificate had ended when the log got it
     late = service.by_identity(content, WHO, BY, at=AT, logged=AT + dt.timedelta(hours=1))
-    attach(scene.upstream, f"{TEAM}/keyless:1", made.digest, [late])
-    ran = scene.lock("--catalog", str(catalog), "--update", f"{TEAM}/keyless:1")
+    attach(sandbox.upstream, f"{TEAM}/keyless:1", made.digest, [late])
+    ran = sandbox.lock("--catalog", str(catalog), "--update", f"{TEAM}/keyless:1")
     assert ran.code == 1
     assert "the certificate was not valid when it was used (2023-05-01T13:00:00Z)" in ran.err
 
 
 def test_verify_believes_no_lock(site: Site) -> None:
     """A bundle that is whole in itself, with the signatures of two images swapped."""
-    scene = site.open(extra("one", "two") + POLICY % "")
-    team = Team(scene)
+    sandbox = site.open(extra("one", "two") + POLICY % "")
+    team = Team(sandbox)
     for name in ("one", "two"):
         team.sign(name, team.publish(name).digest)
-    lock = locked(scene)
-    text = scene.lock_path.read_text("utf-8")
+    lock = locked(sandbox)
+    text = sandbox.lock_path.read_text("utf-8")
     one, two = (json.dumps(_signatures(image_of(lock, name))) for name in ("one", "two"))
     assert text.count(one) == text.count(two) == 1
-    scene.lock_path.write_text(text.replace(one, "@").replace(two, one).replace("@", two), "utf-8")
-    assert scene.bundle().code == 0
-    ran = scene.run("verify", "--json")
+    sandbox.lock_path.write_text(
+        text.replace(one, "@").replace(two, one).replace("@", two), "utf-8"
+    )
+    assert sandbox.bundle().code == 0
+    ran = sandbox.run("verify", "--json")
     assert ran.code == 1
     faults = json.loads(ran.out)["faults"]
     assert [fault["where"] for fault in faults] == [
@@ -205,15 +207,15 @@ def test_verify_believes_no_lock(site: Site) -> None:
     ]
     assert all("the signature of another image" in fault["what"] for fault in faults)
     # and none at all
-    scene.bundle_path.unlink()
+    sandbox.bundle_path.unlink()
     bare = json.loads(text)
     gone = {d for name in ("one", "two") for d in _digests(image_of(lock, name))}
     bare["artifacts"] = [a for a in bare["artifacts"] if a["name"] not in gone]
     for artifact in bare["artifacts"]:
         artifact.pop("signatures", None)
-    scene.lock_path.write_text(json.dumps(bare), "utf-8")
-    assert scene.bundle().code == 0
-    ran = scene.run("verify", "--json")
+    sandbox.lock_path.write_text(json.dumps(bare), "utf-8")
+    assert sandbox.bundle().code == 0
+    ran = sandbox.run("verify", "--json")
     assert ran.code == 1
     assert {f["what"] for f in json.loads(ran.out)["faults"]} == {"the image is not signed"}
 
@@ -230,22 +232,22 @@ def _digests(image: Image) -> set[str]:
 
 
 def test_what_cluster_yaml_may_not_say(site: Site) -> None:
-    scene = site.open(
+    sandbox = site.open(
         "signatures:\n"
         "  - {name: a, images: ['registry.example.org/*'], keys: nowhere.pub}\n"
         "  - {name: b, images: ['registry.example.org/*']}\n"
         "  - {name: c, images: x, authority: nobody, identities: [{subject: x, issuer: 'http://x'}]}\n"
     )
-    ran = scene.lock()
+    ran = sandbox.lock()
     assert ran.code == 3
     assert "signatures[0].keys[0]" in ran.err
     assert "there is no file 'nowhere.pub'" in ran.err
     assert "signatures[1] (line 6): it names neither keys nor identities" in ran.err
     assert "signatures[2].identities[0].issuer (line 7): the issuer is the URL" in ran.err
-    (scene.folder / "nowhere.pub").write_text("garbage", "utf-8")
-    text = (scene.folder / "cluster.yaml").read_text("utf-8").partition("  - {name: b")[0]
-    (scene.folder / "cluster.yaml").write_text(text, "utf-8")
-    ran = scene.lock()
+    (sandbox.folder / "nowhere.pub").write_text("garbage", "utf-8")
+    text = (sandbox.folder / "cluster.yaml").read_text("utf-8").partition("  - {name: b")[0]
+    (sandbox.folder / "cluster.yaml").write_text(text, "utf-8")
+    ran = sandbox.lock()
     assert ran.code == 1
     assert "the signer a" in ran.err
     assert "no public key can be read" in ran.err

@@ -11,25 +11,25 @@ import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
-from surroundings import SURROUNDINGS, go, under, unlike
+from surroundings import SURROUNDINGS, lock_and_bundle, under, unlike
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scene import Stage
+    from sandboxes import Sample
 
 
-def test_the_same_bytes_and_permissions_everywhere(stage: Stage, tmp_path: Path) -> None:
+def test_the_same_bytes_and_permissions_everywhere(sample: Sample, tmp_path: Path) -> None:
     """Another folder, upstream, empty cache, umask, locale, time zone and order of sets."""
     runs = []
     for umask, more in SURROUNDINGS.items():
-        with stage.scene(tmp_path / umask / "work", locked=False) as scene:
-            scene.environment |= more
-            runs.append(go(scene, *under(umask)))
+        with sample.sandbox(tmp_path / umask / "work", locked=False) as sandbox:
+            sandbox.environment |= more
+            runs.append(lock_and_bundle(sandbox, *under(umask)))
     first, other = runs
     assert unlike(first, other) == []
-    assert first["cluster.lock"][1] == (stage.finished / "cluster.lock").read_bytes()
-    assert first["bundle.tar"][1] == stage.bundle.read_bytes()
+    assert first["cluster.lock"][1] == (sample.folder / "cluster.lock").read_bytes()
+    assert first["bundle.tar"][1] == sample.bundle.read_bytes()
     whole = b"".join(first[name][1] for name in first if name.startswith("parts.tar.0"))
     assert whole == first["bundle.tar"][1]
     modes = {mode for mode, _ in first.values()}
@@ -37,24 +37,24 @@ def test_the_same_bytes_and_permissions_everywhere(stage: Stage, tmp_path: Path)
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
-def test_what_is_exported_can_be_read(stage: Stage, tmp_path: Path, umask: int) -> None:
+def test_what_is_exported_can_be_read(sample: Sample, tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
-        with stage.scene(tmp_path / "work") as scene:
+        with sample.sandbox(tmp_path / "work") as sandbox:
             for kind, name in (("images", "images.tar"), ("packages", "yum")):
-                words = ("export", str(stage.bundle), f"--{kind}-only", "-o", name)
-                ran = scene.run(*words)
+                words = ("export", str(sample.bundle), f"--{kind}-only", "-o", name)
+                ran = sandbox.run(*words)
                 assert ran.code == 0, ran.err
-            files = [path for path in (scene.folder / "yum").rglob("*") if path.is_file()]
-            files.append(scene.folder / "images.tar")
+            files = [path for path in (sandbox.folder / "yum").rglob("*") if path.is_file()]
+            files.append(sandbox.folder / "images.tar")
     finally:
         os.umask(before)
     assert len(files) > 10
     assert {stat.filemode(path.stat().st_mode) for path in files} == {"-rw-r--r--"}
 
 
-def test_every_member_of_a_bundle_is_alike(stage: Stage) -> None:
-    with tarfile.open(stage.bundle) as bundle:
+def test_every_member_of_a_bundle_is_alike(sample: Sample) -> None:
+    with tarfile.open(sample.bundle) as bundle:
         members = bundle.getmembers()
     assert len(members) > 100
     assert {(one.type, one.mode, one.uid, one.gid, one.uname, one.gname) for one in members} == {

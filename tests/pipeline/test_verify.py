@@ -17,15 +17,15 @@ from builder.bundle.region import Files
 from builder.cli.root import run
 
 if TYPE_CHECKING:
-    from scene import Stage
+    from sandboxes import Sample
 
 NAME = "images/blobs/sha256/"
 
 
 @pytest.fixture
-def folder(stage: Stage, tmp_path: Path) -> Path:
+def folder(sample: Sample, tmp_path: Path) -> Path:
     place = tmp_path / "unpacked"
-    with tarfile.open(stage.bundle) as tar:
+    with tarfile.open(sample.bundle) as tar:
         tar.extractall(place, filter="data")
     return place
 
@@ -38,26 +38,26 @@ def verdict(capsys: pytest.CaptureFixture[str], place: Path) -> tuple[int, dict[
     return code, value
 
 
-def test_a_whole_bundle(stage: Stage, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for place in (stage.bundle, folder):
+def test_a_whole_bundle(sample: Sample, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for place in (sample.bundle, folder):
         assert verdict(capsys, place) == (
             0,
             {
                 "bundle": str(place),
                 "whole": True,
                 "right": True,
-                "size": stage.lock.size,
+                "size": sample.lock.size,
                 "signedBy": None,
                 "elsewhere": [],
                 "unread": [],
                 "faults": [],
             },
         )
-    assert run(["verify", str(stage.bundle)]) == 0
-    assert capsys.readouterr().err.endswith(f"{stage.bundle} is whole: 11.9 MB checked\n")
+    assert run(["verify", str(sample.bundle)]) == 0
+    assert capsys.readouterr().err.endswith(f"{sample.bundle} is whole: 11.9 MB checked\n")
 
 
-def test_it_asks_no_network(stage: Stage) -> None:
+def test_it_asks_no_network(sample: Sample) -> None:
     """In a network namespace that has nothing, where this machine allows to make one."""
     words = ["unshare", "--net", "--map-root-user"]
     if subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
@@ -65,7 +65,7 @@ def test_it_asks_no_network(stage: Stage) -> None:
     import sys
 
     done = subprocess.run(
-        [*words, sys.executable, "-m", "builder", "verify", "-q", str(stage.bundle)],
+        [*words, sys.executable, "-m", "builder", "verify", "-q", str(sample.bundle)],
         env={**os.environ, "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"},
         capture_output=True,
         text=True,
@@ -76,7 +76,7 @@ def test_it_asks_no_network(stage: Stage) -> None:
 
 @pytest.mark.parametrize("way", [".", "keys/.."])
 def test_a_folder_is_named_by_dots(
-    stage: Stage,
+    sample: Sample,
     folder: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -91,10 +91,10 @@ def test_a_folder_is_named_by_dots(
     assert run(["inspect", way, "--provenance"]) == 1
     assert f"{folder}.provenance.json: no such file" in capsys.readouterr().err
     assert run(["bundle", "-q", way, "-o", "../again.tar"]) == 0
-    lock = str(stage.finished / "cluster.lock")
+    lock = str(sample.folder / "cluster.lock")
     assert run(["bundle", "-q", lock, "--base", way, "-o", "../more.tar"]) == 0
     for name in ("again.tar", "more.tar"):
-        assert (folder.parent / name).read_bytes() == stage.bundle.read_bytes()
+        assert (folder.parent / name).read_bytes() == sample.bundle.read_bytes()
     capsys.readouterr()
     for words in (["verify", "/"], ["bundle", "/", "-o", "x"], ["inspect", "/", "--provenance"]):
         assert run(words) == 2
@@ -106,7 +106,7 @@ def test_a_folder_is_named_by_dots(
 
 
 def test_all_faults_are_listed_at_once(
-    folder: Path, stage: Stage, capsys: pytest.CaptureFixture[str]
+    folder: Path, sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rpm = min(folder.glob("yum/*/Packages/kubelet-*.rpm"))
     layer = max((folder / NAME).iterdir(), key=lambda path: path.stat().st_size)
@@ -148,10 +148,10 @@ def test_a_link_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_one_byte_of_the_tar(
-    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sample: Sample, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    copy = shutil.copy(stage.bundle, tmp_path / "bundle.tar")
-    extent = stage.layout.extent("manifests/002-custom-resources.yaml")
+    copy = shutil.copy(sample.bundle, tmp_path / "bundle.tar")
+    extent = sample.layout.extent("manifests/002-custom-resources.yaml")
     with copy.open("r+b") as file:
         file.seek(extent.offset + 3)
         byte = file.read(1)
@@ -163,10 +163,10 @@ def test_one_byte_of_the_tar(
 
 
 def test_a_truncated_tar_and_something_else(
-    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sample: Sample, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    copy = shutil.copy(stage.bundle, tmp_path / "bundle.tar")
-    os.truncate(copy, stage.layout.size - 10240)
+    copy = shutil.copy(sample.bundle, tmp_path / "bundle.tar")
+    os.truncate(copy, sample.layout.size - 10240)
     code, value = verdict(capsys, copy)
     assert (code, value["whole"]) == (1, False)
     other = tmp_path / "other.tar"
@@ -180,11 +180,11 @@ def test_a_truncated_tar_and_something_else(
 
 
 def test_parts_that_changed_places_are_named(
-    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sample: Sample, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "b.tar"
-    words = ["-o", str(target), "--base", str(stage.bundle), "--split", "2M"]
-    assert run(["bundle", "-q", str(stage.finished / "cluster.lock"), *words]) == 0
+    words = ["-o", str(target), "--base", str(sample.bundle), "--split", "2M"]
+    assert run(["bundle", "-q", str(sample.folder / "cluster.lock"), *words]) == 0
     first, second, aside = (tmp_path / f"b.tar.{name}" for name in ("001", "002", "aside"))
     first.rename(aside)
     second.rename(first)
@@ -198,11 +198,11 @@ def test_parts_that_changed_places_are_named(
 
 
 def test_a_pipe_holds_nobody_up(
-    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sample: Sample, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pipe, target = tmp_path / "pipe", tmp_path / "b.tar"
     os.mkfifo(pipe)
-    lock = str(stage.finished / "cluster.lock")
+    lock = str(sample.folder / "cluster.lock")
     for words in (
         ["verify", str(pipe)],
         ["bundle", str(pipe), "-o", str(target)],
@@ -217,7 +217,7 @@ def test_a_pipe_holds_nobody_up(
         )
     assert run(["inventory", "-q", str(pipe), "-o", str(tmp_path / "x.json")]) == 1
     assert f"error: {pipe}: is neither a file nor a disk\n" in capsys.readouterr().err
-    shutil.copy(stage.bundle, target)
+    shutil.copy(sample.bundle, target)
     os.mkfifo(f"{target}.provenance.json")
     assert run(["inspect", str(target), "--provenance"]) == 3
     assert f"error: {target}.provenance.json: 1 mistake\n" in capsys.readouterr().err
@@ -228,7 +228,7 @@ def test_a_pipe_holds_nobody_up(
 
 @pytest.mark.parametrize("place", [0, 4096, 1 << 20])
 def test_a_disk_that_cannot_be_read_is_told(
-    stage: Stage,
+    sample: Sample,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     place: int,
@@ -242,14 +242,14 @@ def test_a_disk_that_cannot_be_read_is_told(
         return read(files, view, offset)
 
     monkeypatch.setattr(Files, "readinto", failing)
-    assert run(["verify", "-q", str(stage.bundle)]) == 1
+    assert run(["verify", "-q", str(sample.bundle)]) == 1
     err = capsys.readouterr().err
     assert "input/output error" in err.lower()
     assert "bug in airseed" not in err
 
 
-def test_a_lock_is_no_bundle(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    lock = stage.finished / "cluster.lock"
+def test_a_lock_is_no_bundle(sample: Sample, capsys: pytest.CaptureFixture[str]) -> None:
+    lock = sample.folder / "cluster.lock"
     assert run(["verify", str(lock)]) == 1
     assert capsys.readouterr().err == (
         f"error: {lock}: not an airseed bundle\n"
@@ -259,19 +259,19 @@ def test_a_lock_is_no_bundle(stage: Stage, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_damaged_blob_is_named_by_its_images(
-    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sample: Sample, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shared, owners = max(
         (
-            (digest, [i.name for i in stage.lock.images if digest in i.manifests[0].layers])
-            for image in stage.lock.images
+            (digest, [i.name for i in sample.lock.images if digest in i.manifests[0].layers])
+            for image in sample.lock.images
             for digest in image.manifests[0].layers
         ),
         key=lambda pair: len(pair[1]),
     )
     assert len(owners) > 1
-    extent = stage.layout.extent(f"{NAME}{shared.hex}")
-    content = bytearray(stage.bundle.read_bytes())
+    extent = sample.layout.extent(f"{NAME}{shared.hex}")
+    content = bytearray(sample.bundle.read_bytes())
     content[extent.offset] ^= 1
     copy = tmp_path / "copy.tar"
     copy.write_bytes(content)

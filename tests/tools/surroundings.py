@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scene import Scene
+    from sandboxes import Sandbox
 
 SURROUNDINGS: dict[str, dict[str, str]] = {
     "077": {"LC_ALL": "C", "TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "2"},
@@ -23,17 +23,17 @@ def under(umask: str) -> tuple[str, ...]:
     return ("sh", "-c", f'umask {umask}; exec "$@"', "sh")
 
 
-def go(scene: Scene, *prefix: str) -> dict[str, tuple[str, bytes]]:
+def lock_and_bundle(sandbox: Sandbox, *prefix: str) -> dict[str, tuple[str, bytes]]:
     """Lock and bundle; give permissions and bytes of all that is left, by name."""
-    catalog = os.path.relpath(scene.catalog, scene.folder)  # another user can't look above it
+    catalog = os.path.relpath(sandbox.catalog, sandbox.folder)  # another user can't look above it
     for words in (
         ("lock", "cluster.yaml", "--catalog", catalog),
         ("bundle", "cluster.lock"),
         ("bundle", "cluster.lock", "-o", "parts.tar", "--split", "5M"),
     ):
-        ran = scene.run(*words, prefix=prefix)
+        ran = sandbox.run(*words, prefix=prefix)
         assert ran.code == 0, ran.err
-    return left(scene.folder)
+    return left(sandbox.folder)
 
 
 def left(folder: Path) -> dict[str, tuple[str, bytes]]:

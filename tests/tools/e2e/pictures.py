@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from interop.pictures import Layout
+from interop.image_recipes import Layout
 
 from builder.formats import catalog as catalog_format
 from builder.model.version import Version

@@ -30,7 +30,7 @@ _SIGN = "airseed-image"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
+class ImageRecipe:
     """Describe an image; it prints its own name when it is run."""
 
     name: str
@@ -65,29 +65,29 @@ class Layout:
     def document(self, value: Any, kind: str) -> dict[str, Any]:
         return self.blob(json.dumps(value).encode(), kind)
 
-    def write(self, picture: Picture) -> None:
+    def write(self, recipe: ImageRecipe) -> None:
         """Make an image the only one of the layout."""
-        platforms = picture.platforms if picture.index else picture.platforms[:1]
-        manifests = [self._manifest(picture, platform) for platform in platforms]
+        platforms = recipe.platforms if recipe.index else recipe.platforms[:1]
+        manifests = [self._manifest(recipe, platform) for platform in platforms]
         top = manifests[0]
-        if picture.index:
+        if recipe.index:
             top = self.document(
                 {"schemaVersion": 2, "mediaType": _INDEX, "manifests": manifests}, _INDEX
             )
         text = json.dumps({"schemaVersion": 2, "manifests": [top]})
         (self.folder / "index.json").write_text(text, "utf-8")
 
-    def _manifest(self, picture: Picture, platform: str) -> dict[str, Any]:
+    def _manifest(self, recipe: ImageRecipe, platform: str) -> dict[str, Any]:
         architecture = platform.split("/")[1]
-        share = 1 if platform == picture.platforms[0] else 8
+        share = 1 if platform == recipe.platforms[0] else 8
         layers = [_base(architecture)]
         layers += [
             _layer({f"opt/{n}": random_bytes(f"{n} {platform}", s // share)})
-            for n, s in picture.bases
+            for n, s in recipe.bases
         ]
         own = {
-            f"opt/{_SIGN}.data": random_bytes(f"{picture.name} {platform}", picture.size // share),
-            f"etc/{_SIGN}": f"{picture.name} {platform}\n".encode(),
+            f"opt/{_SIGN}.data": random_bytes(f"{recipe.name} {platform}", recipe.size // share),
+            f"etc/{_SIGN}": f"{recipe.name} {platform}\n".encode(),
         }
         layers.append(_layer(own))
         config = {
@@ -114,13 +114,13 @@ class Layout:
         return {**self.document(value, _MANIFEST), "platform": about}
 
 
-def push(picture: Picture, folder: Path, registry: str, env: Mapping[str, str]) -> None:
+def push(recipe: ImageRecipe, folder: Path, registry: str, env: Mapping[str, str]) -> None:
     """Write an image and let skopeo push it."""
-    Layout(folder).write(picture)
+    Layout(folder).write(recipe)
     run(
         "skopeo", "--insecure-policy", "copy", "--quiet", "--all", "--dest-tls-verify=false",
-        "--format", "v2s2" if picture.era == "docker" else "oci",
-        f"oci:{folder}", f"docker://{registry}/{picture.name}", env=env,
+        "--format", "v2s2" if recipe.era == "docker" else "oci",
+        f"oci:{folder}", f"docker://{registry}/{recipe.name}", env=env,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """The real commands on the embedded upstream, each in a process of its own.
 
-A :class:`Stage` holds what is made once: the lab's content, and a cluster that went the whole way.
-A :class:`Scene` is one folder with one upstream, whose faults and requests belong to it alone.
+A :class:`Sample` is made once: the lab's content, and a cluster that is locked and bundled.
+A :class:`Sandbox` is one folder with one upstream, whose faults and requests belong to it alone.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Ran:
 
 
 @dataclass
-class Scene:
+class Sandbox:
     """Run commands in one folder against one upstream."""
 
     upstream: Upstream
@@ -127,7 +127,7 @@ class Scene:
     def end(self, process: Process) -> Ran:
         """Wait for a command."""
         out, err = process.communicate(timeout=_PATIENCE)
-        # the requests of one scene are counted by place, not cleared: others may still run
+        # the requests of one sandbox are counted by place, not cleared: others may still run
         requests = self.upstream.requests[process.before :]
         return Ran(code=process.returncode, out=out, err=err, requests=requests)
 
@@ -146,27 +146,27 @@ class Process(subprocess.Popen[str]):
 
 
 @dataclass(frozen=True)
-class Stage:
-    """Hold the lab's content and a finished cluster, to begin scenes from."""
+class Sample:
+    """Hold the lab's content and a cluster with its bundle, to open sandboxes from."""
 
     lab: Path
-    finished: Path
+    folder: Path
     """A folder with cluster.yaml, cluster.lock, cluster.lock.d and bundle.tar."""
     lock: Lock
     layout: Layout
 
     @classmethod
-    def build(cls, folder: Path) -> Stage:
-        """Go the whole way once, without faults."""
+    def build(cls, folder: Path) -> Sample:
+        """Lock and bundle the cluster of the walkthrough, without faults."""
         finished = folder / "finished"
         finished.mkdir()
-        with _scene(folder / "lab", finished) as scene:
+        with _sandbox(folder / "lab", finished) as sandbox:
             for words in (
                 ("init", "--example", "ha"),
-                ("lock", "cluster.yaml", "--catalog", str(scene.catalog)),
+                ("lock", "cluster.yaml", "--catalog", str(sandbox.catalog)),
                 ("bundle", "cluster.lock"),
             ):
-                ran = scene.run(*words)
+                ran = sandbox.run(*words)
                 assert ran.code == 0, ran.err
         content = (finished / "cluster.lock").read_bytes()
         lock = lock_format.parse(content.decode(), "cluster.lock")
@@ -174,7 +174,7 @@ class Stage:
 
     @property
     def bundle(self) -> Path:
-        return self.finished / "bundle.tar"
+        return self.folder / "bundle.tar"
 
     @property
     def blobs(self) -> list[Extent]:
@@ -183,30 +183,30 @@ class Stage:
         return sorted(fetched, key=lambda extent: -extent.size)
 
     @contextmanager
-    def scene(self, folder: Path, *, locked: bool = True, seed: int = 0) -> Iterator[Scene]:
-        """Open a scene with a cluster.yaml, and its lock unless ``locked`` is false."""
+    def sandbox(self, folder: Path, *, locked: bool = True, seed: int = 0) -> Iterator[Sandbox]:
+        """Open a sandbox with a cluster.yaml, and its lock unless ``locked`` is false."""
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(self.finished / "cluster.yaml", folder)
+        shutil.copy(self.folder / "cluster.yaml", folder)
         if locked:
-            shutil.copy(self.finished / "cluster.lock", folder)
-            shutil.copytree(self.finished / "cluster.lock.d", folder / "cluster.lock.d")
-        with _scene(self.lab, folder, seed=seed) as scene:
-            yield scene
+            shutil.copy(self.folder / "cluster.lock", folder)
+            shutil.copytree(self.folder / "cluster.lock.d", folder / "cluster.lock.d")
+        with _sandbox(self.lab, folder, seed=seed) as sandbox:
+            yield sandbox
 
-    def is_right(self, scene: Scene) -> bool:
-        """Tell whether the scene's bundle is the finished one, byte for byte."""
-        return scene.bundle_path.read_bytes() == self.bundle.read_bytes()
+    def is_right(self, sandbox: Sandbox) -> bool:
+        """Tell whether the sandbox's bundle is the finished one, byte for byte."""
+        return sandbox.bundle_path.read_bytes() == self.bundle.read_bytes()
 
 
 @contextmanager
-def _scene(lab: Path, folder: Path, *, seed: int = 0) -> Iterator[Scene]:
+def _sandbox(lab: Path, folder: Path, *, seed: int = 0) -> Iterator[Sandbox]:
     catalog = folder.parent / f"{folder.name}-catalog"
     with _STARTING:  # starting writes the overlay anew, which others may be reading
         running = world.running(lab, scale=SCALE, seed=seed)
         upstream = running.__enter__()
         shutil.copytree(upstream.catalog, catalog, dirs_exist_ok=True)
     try:
-        yield Scene(upstream, folder, catalog)
+        yield Sandbox(upstream, folder, catalog)
     finally:
         running.__exit__(None, None, None)
 

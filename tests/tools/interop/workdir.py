@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.model.lock import Lock
-    from interop.town import Town
+    from interop.upstream import RealUpstream
 
 _EXTRA = """
 extra:
@@ -33,10 +33,10 @@ extra:
 
 
 @dataclass
-class Trip:
+class Workdir:
     """Run airseed in one folder, as a user of these servers would."""
 
-    town: Town
+    upstream: RealUpstream
     folder: Path
 
     @property
@@ -45,8 +45,8 @@ class Trip:
         home.mkdir(exist_ok=True)
         return environment(
             home,
-            DOCKER_CONFIG=str(self.town.servers.login),
-            AIRSEED_CA_BUNDLE=str(self.town.servers.ca),
+            DOCKER_CONFIG=str(self.upstream.servers.login),
+            AIRSEED_CA_BUNDLE=str(self.upstream.servers.ca),
         )
 
     @property
@@ -64,20 +64,20 @@ class Trip:
         self("init", "--example", "ha")
         (self.folder / "local.txt").write_text("a file beside cluster.yaml\n", "utf-8")
         path = self.folder / "cluster.yaml"
-        servers = self.town.servers
+        servers = self.upstream.servers
         extra = _EXTRA.format(
             web=servers.tls,
             registry=servers.registry,
-            pinned=self.town.pinned,
+            pinned=self.upstream.pinned,
             packages=", ".join(packages),
         )
         text = path.read_text("utf-8")
         assert "base: core" in text
         path.write_text(text.replace("base: core", "base: empty") + extra, "utf-8")
 
-    def go(self) -> Trip:
+    def lock_and_bundle(self) -> Workdir:
         """Lock and bundle."""
-        self("lock", "--catalog", str(self.town.catalog))
+        self("lock", "--catalog", str(self.upstream.catalog))
         self("bundle")
         return self
 

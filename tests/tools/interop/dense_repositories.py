@@ -25,7 +25,7 @@ _NEAR = 6
 
 
 @dataclass(kw_only=True)
-class Thicket:
+class DenseRepositories:
     """Grow the repositories from a seed."""
 
     seed: int

@@ -24,8 +24,8 @@ from builder.lab.packages import PackageRecipe
 from builder.lab.profiles import DATA, read_data
 from builder.lab.repositories import comps
 from builder.model.version import Version
-from interop import parcels
-from interop.pictures import Picture, push
+from interop import rpmbuild
+from interop.image_recipes import ImageRecipe, push
 from interop.programs import environment, run
 from interop.servers import Servers, serve
 from interop.signing import Signer
@@ -41,17 +41,17 @@ SCALE = 0.25
 KUBERNETES, CALICO = "1.18.5", "3.18.6"
 SITE = "registry.example.com/team"
 """Where a user's own images are said to be."""
-PICTURES = (
-    Picture(
+IMAGES = (
+    ImageRecipe(
         name=f"{SITE}/tool:1", era="oci", platforms=("linux/amd64", "linux/arm64"), size=9 << 20
     ),
-    Picture(name=f"{SITE}/lone:1", era="oci", index=False, size=5 << 20),
-    Picture(name=f"{SITE}/old:1", era="docker", index=False, size=5 << 20),
-    Picture(name=f"{SITE}/direct:1", era="docker", index=False, size=2 << 20),
-    Picture(
+    ImageRecipe(name=f"{SITE}/lone:1", era="oci", index=False, size=5 << 20),
+    ImageRecipe(name=f"{SITE}/old:1", era="docker", index=False, size=5 << 20),
+    ImageRecipe(name=f"{SITE}/direct:1", era="docker", index=False, size=2 << 20),
+    ImageRecipe(
         name=f"{SITE}/pinned:1", era="oci", platforms=("linux/amd64", "linux/arm64"), size=3 << 20
     ),
-    Picture(
+    ImageRecipe(
         name=f"{SITE}/web:1", era="oci", platforms=("linux/arm64", "linux/amd64"), size=3 << 20
     ),
 )
@@ -82,7 +82,7 @@ _SOURCES = re.compile(r"^sources:\n(?: +- .*\n)+", re.MULTILINE)
 
 
 @dataclass
-class Town:
+class RealUpstream:
     """Hold servers and all that is needed to send airseed to them."""
 
     folder: Path
@@ -121,13 +121,13 @@ class Town:
 
 
 @contextmanager
-def town(
+def real_upstream(
     folder: Path, *, images: float = SCALE, packages: float = SCALE, guarded: bool = True
-) -> Iterator[Town]:
+) -> Iterator[RealUpstream]:
     """Build the upstream and serve it; ``images`` and ``packages`` scale the real sizes."""
     (folder / "www").mkdir(parents=True)
     with serve(folder, folder / "www", guarded=guarded) as servers:
-        made = Town(folder, servers, images=images, packages=packages)
+        made = RealUpstream(folder, servers, images=images, packages=packages)
         catalog = catalog_format.load([tree("mirrors")])
         _sign_and_serve_keys(made)
         for name, how in read_data("world.yaml")["repositories"].items():
@@ -142,7 +142,7 @@ def town(
         yield made
 
 
-def _sign_and_serve_keys(made: Town) -> None:
+def _sign_and_serve_keys(made: RealUpstream) -> None:
     words = read_data("world.yaml")["keys"] | {
         "site": {"user": "Site", "algorithm": "sha512"},
         "stranger": {"user": "Stranger"},
@@ -157,11 +157,11 @@ def _sign_and_serve_keys(made: Town) -> None:
         made.signers[name] = signer
 
 
-def _repository(made: Town, name: str, kind: str, key: str) -> None:
+def _repository(made: RealUpstream, name: str, kind: str, key: str) -> None:
     """Build, sign and index one repository."""
     recipes, groups = shapes.packages(kind, made.packages)
     folder = made.rpms(name)
-    built = parcels.build(recipes, folder, old=key == _OLD)
+    built = rpmbuild.build(recipes, folder, old=key == _OLD)
     made.signers[key].sign(built)
     made.digests |= {path.stem: _sha256(path) for path in built}
     file = None
@@ -169,40 +169,40 @@ def _repository(made: Town, name: str, kind: str, key: str) -> None:
         file = made.folder / "comps.xml"
         file.write_text(comps(groups), "utf-8")
     if name != "kubernetes-el7":
-        parcels.index(folder, *_COMPRESSION.get(name, ()), groups=file)
+        rpmbuild.index(folder, *_COMPRESSION.get(name, ()), groups=file)
         return
     # Google's lay in a pool beside the repository, and their names began with their digests
     for path in built:
         path.rename(path.with_name(f"{_sha256(path)}-{path.name}"))
     top = folder.parent / "repos" / "el7-x86_64"
     top.mkdir(parents=True)
-    parcels.index(folder, "--location-prefix", "../../pool/", "--outputdir", str(top))
+    rpmbuild.index(folder, "--location-prefix", "../../pool/", "--outputdir", str(top))
     made.signers["google-automatic"].detach(top / "repodata" / "repomd.xml")
 
 
-def _site_repository(made: Town) -> None:
+def _site_repository(made: RealUpstream) -> None:
     """Build a repository of the user's own, with one good package and several bad ones."""
     folder = made.rpms("site")
     bad = [PackageRecipe(nevra=f"{name}-1.0-1.el7.x86_64", size=1 << 16) for name in BAD]
-    good, unsigned, strange, tampered = parcels.build([_GOOD, *bad[:3]], folder, old=False)
-    (ancient,) = parcels.build(bad[3:], folder / "old", old=True)
+    good, unsigned, strange, tampered = rpmbuild.build([_GOOD, *bad[:3]], folder, old=False)
+    (ancient,) = rpmbuild.build(bad[3:], folder / "old", old=True)
     made.signers["site"].sign([good, tampered])
     made.signers["stranger"].sign([strange])
     made.signers[_OLD].sign([ancient])
     for path in (tampered, ancient):
-        path.write_bytes(parcels.with_other_payload(path.read_bytes()))
+        path.write_bytes(rpmbuild.with_other_payload(path.read_bytes()))
     del unsigned
-    parcels.index(folder)
+    rpmbuild.index(folder)
 
 
-def _images(made: Town, references: list[Reference]) -> None:
+def _images(made: RealUpstream, references: list[Reference]) -> None:
     """Push the images of the catalog and the user's own."""
-    pictures = [*PICTURES]
+    recipes = [*IMAGES]
     for reference in references:
         shape = shapes.image(reference.path, reference.tag or "", made.images)
         platforms = [one for one in shape["platforms"] if one.startswith("linux/")]
-        pictures.append(
-            Picture(
+        recipes.append(
+            ImageRecipe(
                 name=str(reference),
                 era=shape["era"],
                 index=shape["index"],
@@ -216,14 +216,14 @@ def _images(made: Town, references: list[Reference]) -> None:
     env = environment(home, REGISTRY_AUTH_FILE=str(made.servers.login / "config.json"))
 
     def pushed(number: int) -> None:
-        push(pictures[number], home / str(number), made.servers.registry, env)
+        push(recipes[number], home / str(number), made.servers.registry, env)
 
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(pushed, range(len(pictures))))
+        list(pool.map(pushed, range(len(recipes))))
     shutil.rmtree(home)
 
 
-def _manifests(made: Town, release: Any, images: tuple[Reference, ...]) -> None:
+def _manifests(made: RealUpstream, release: Any, images: tuple[Reference, ...]) -> None:
     """Serve Calico's manifests and one of the user's, and a file."""
     words = {
         "operator": release.operator,
@@ -239,7 +239,7 @@ def _manifests(made: Town, release: Any, images: tuple[Reference, ...]) -> None:
     (made.www / "banner.txt").write_text("airseed\n" * 1000, "utf-8")
 
 
-def _write_catalog(made: Town) -> None:
+def _write_catalog(made: RealUpstream) -> None:
     """Write what a user writes who has mirrors of his own: the catalog's files, other sources."""
     mirrors, servers = tree("mirrors"), made.servers
     for name, signer in made.signers.items():
@@ -274,7 +274,7 @@ def _at(text: str, source: str) -> str:
     return _SOURCES.sub(lambda _: f"sources:\n  - {source}\n", text)
 
 
-def _write(made: Town, name: str, text: str) -> None:
+def _write(made: RealUpstream, name: str, text: str) -> None:
     path = made.catalog / f"{name}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")
