@@ -88,7 +88,7 @@ def recover(layout: Layout, text: bytes) -> set[Digest]:
     """Tell what a whole bundle's delta leaves out, by its DELTA.txt, be that slightly damaged.
 
     Each line says it twice, by digest and by path; what comes of it is compared with the text
-    byte for byte when the delta is examined.
+    byte for byte when the delta is verified.
     """
     return {
         extent.digest

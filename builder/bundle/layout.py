@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 README_PATH = "README.txt"
 LOCK_PATH = "cluster.lock"
+LOCK_LIMIT = 64 << 20
+"""Bytes of a lock that is read out of a bundle."""
 DELTA_PATH = "DELTA.txt"
 SUMS_PATH = "SHA256SUMS"
 LOCK_HEADER = tar.BLOCK + len(README) + tar.padding(len(README))

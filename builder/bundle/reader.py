@@ -1,7 +1,7 @@
 """Open a bundle for reading: the tar itself, its parts, or the folder that it was unpacked to.
 
 All are strict and offline: nothing but plain files at plain paths, each once, nothing
-between, around or behind them. ``bundle.examine`` proves that all of it is right.
+between, around or behind them. ``bundle.verify`` proves that all of it is right.
 """
 
 from __future__ import annotations

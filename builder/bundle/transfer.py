@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from builder.backoff import REFUSALS, Backoff
 from builder.bundle.download import BUFFER, Cancelled, Download, StaleError, Stop
-from builder.bundle.failing import summary, unavailable
-from builder.bundle.hosts import Hosts
+from builder.bundle.failures import summary, unavailable
+from builder.bundle.host_limits import HostLimits
 from builder.bundle.part import storage_error
 from builder.errors import AirseedError, Fault, FetchError, UnavailableError, VerificationError
 
@@ -75,7 +75,7 @@ class Transfer:
         self._policy = policy
         self._finished = finished
         self._tick = tick
-        self._hosts = Hosts(most=policy.workers)
+        self._hosts = HostLimits(most=policy.workers)
         self._stop = Stop()
         self._changed = threading.Condition()
         self._outcomes: list[Outcome] = []

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Self
 from builder import disk
 from builder.bundle import journal
 from builder.bundle.download import Job, Outcome
+from builder.bundle.existing import Result, finished, journal_path, part_path
 from builder.bundle.hashing import digest_all
 from builder.bundle.journal import Journal
 from builder.bundle.part import Part, storage_error
 from builder.bundle.region import raw_region
 from builder.bundle.source import from_file
 from builder.bundle.split import Sums, cut, is_ours, strays, sums_beside, sums_path
-from builder.bundle.standing import Result, finished, journal_path, part_path
 from builder.bundle.transfer import Policy, Transfer
 from builder.errors import StorageError, UsageError
 from builder.model.digest import Digest

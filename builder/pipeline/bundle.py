@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from builder import disk
 from builder.bundle import layout as bundle_layout
 from builder.bundle.delta import without
+from builder.bundle.existing import finished
 from builder.bundle.layout import LOCK_PATH, README_PATH
 from builder.bundle.split import target_of
-from builder.bundle.standing import finished
 from builder.errors import UsageError
 from builder.formats import lock as lock_format
 from builder.formats.text import decode, read_content
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.bundle.download import Outcome
+    from builder.bundle.existing import Result
     from builder.bundle.layout import Layout
     from builder.bundle.reader import FolderBundle, TarBundle
-    from builder.bundle.standing import Result
     from builder.model.artifact import Content
     from builder.model.digest import Digest
     from builder.model.lock import Lock
@@ -203,7 +203,7 @@ def _lock_text(path: Path, opened: ExitStack) -> tuple[bytes, TarBundle | Folder
     """Read a lock, or that of a bundle, which stays open."""
     if not path.is_dir() and _is_lock(path):
         return read_content(path), None
-    from builder.bundle.examine import LOCK_LIMIT  # noqa: PLC0415 -- slow to load, rarely used
+    from builder.bundle.layout import LOCK_LIMIT  # noqa: PLC0415 -- slow to load, rarely used
     from builder.bundle.reader import open_bundle  # noqa: PLC0415
 
     bundle = open_bundle(path)

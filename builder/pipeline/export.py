@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 from builder import disk
 from builder.bundle import tar
-from builder.bundle.examine import LOCK_LIMIT
-from builder.bundle.layout import DELTA_PATH, LOCK_PATH
+from builder.bundle.layout import DELTA_PATH, LOCK_LIMIT, LOCK_PATH
 from builder.bundle.part import storage_error
 from builder.bundle.reader import open_bundle
 from builder.errors import Fault, IncompleteError, UsageError, VerificationError, did_you_mean

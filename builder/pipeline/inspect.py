@@ -7,8 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from builder.bundle.examine import LOCK_LIMIT
-from builder.bundle.layout import DELTA_PATH, LOCK_PATH
+from builder.bundle.layout import DELTA_PATH, LOCK_LIMIT, LOCK_PATH
 from builder.bundle.reader import open_bundle
 from builder.errors import UsageError, did_you_mean
 from builder.formats import lock as lock_format

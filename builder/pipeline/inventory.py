@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from builder import disk
-from builder.bundle.examine import listed
+from builder.bundle.checksums import listed
 from builder.bundle.hashing import Item, hash_all
 from builder.bundle.reader import is_unpacked, open_bundle
 from builder.errors import AirseedError, StorageError, UsageError, VerificationError

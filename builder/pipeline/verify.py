@@ -1,7 +1,7 @@
 """``verify``: prove that a bundle is whole and consistent, without any network.
 
 Three rings, from the outside in: every byte of the tar is where the layout of its own lock has it
-(``bundle.examine``); every RPM carries a good signature of a key that the lock names; and the parts
+(``bundle.verify``); every RPM carries a good signature of a key that the lock names; and the parts
 fit together (repodata and RPMs, image graphs, manifests and the images they start).
 """
 
@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from builder.bundle.delta import recover, without
-from builder.bundle.examine import examine, examine_parts
 from builder.bundle.part import storage_error
 from builder.bundle.reader import TarBundle, open_bundle, parts_of
 from builder.bundle.split import target_of
+from builder.bundle.verify import verify_bundle, verify_parts
 from builder.errors import DocumentError, Fault, StorageError, VerificationError
 from builder.formats import inventory as inventory_format
 from builder.formats import lock as lock_format
@@ -93,7 +93,7 @@ def verify(
         StorageError: the file cannot be read.
     """
     target = target_of(bundle)
-    parts, complete = examine_parts(bundle, reporter, workers=workers)
+    parts, complete = verify_parts(bundle, reporter, workers=workers)
     count = len(parts_of(target)) if target is not None else 0
     if not complete:
         return Verdict(
@@ -112,7 +112,9 @@ def verify(
         )  # fmt: skip
     with opening as opened:
         checks = _Checks(opened)
-        found = examine(opened, checks.plan, reporter, workers=workers, inspect=checks.inspect)
+        found = verify_bundle(
+            opened, checks.plan, reporter, workers=workers, inspect=checks.inspect
+        )
         faults = (*parts, *found.faults)
         lock = checks.lock if found.layout is not None else None
         if lock is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from builder.bundle.examine import listed
+from builder.bundle.checksums import listed
 from builder.bundle.reader import TarBundle
 from builder.bundle.region import raw_region
 from builder.bundle.source import from_file

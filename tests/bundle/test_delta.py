@@ -11,9 +11,9 @@ import bundles
 import pytest
 
 from builder.bundle import delta
-from builder.bundle.examine import examine
 from builder.bundle.layout import DELTA_PATH
 from builder.bundle.reader import open_bundle
+from builder.bundle.verify import verify_bundle
 from builder.report import Silent
 from builder.sources.earlier import contents
 
@@ -93,7 +93,7 @@ def test_a_delta_is_whole_by_itself(
     asked = {one.path.strip("/") for one in upstream.requests}
     assert asked == {e.digest.hex for e in smaller.fetched if e.size}
     with open_bundle(target) as bundle:
-        found = examine(bundle, bundles.plan, Silent())
+        found = verify_bundle(bundle, bundles.plan, Silent())
     assert found.faults == ()
     assert found.layout == smaller
     assert set(found.elsewhere) == set(smaller.left_out)
@@ -114,12 +114,12 @@ def test_unpacked_over_the_earlier_bundle_it_is_the_whole(
         tar.extractall(folder, filter="data")
     subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=folder, check=True)
     with open_bundle(folder) as bundle:
-        found = examine(bundle, bundles.plan, Silent())
+        found = verify_bundle(bundle, bundles.plan, Silent())
     assert (found.faults, found.elsewhere, found.unread) == ((), (), ())
     (folder / "files/earlier").parent.mkdir(exist_ok=True)
     (folder / "files/earlier").write_bytes(b"of the earlier bundle")
     with open_bundle(folder) as bundle:
-        found = examine(bundle, bundles.plan, Silent())
+        found = verify_bundle(bundle, bundles.plan, Silent())
     assert (found.faults, found.elsewhere, found.unread) == ((), (), ("files/earlier",))
     planted = [
         "images/blobs/sha256/x",
@@ -135,7 +135,7 @@ def test_unpacked_over_the_earlier_bundle_it_is_the_whole(
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(b"x")
     with open_bundle(folder) as bundle:
-        found = examine(bundle, bundles.plan, Silent())
+        found = verify_bundle(bundle, bundles.plan, Silent())
     assert sorted(found.unread) == sorted(["files/earlier", *earlier])
     assert [str(fault) for fault in found.faults] == [
         f"{path}: is not in the lock" for path in planted
@@ -149,7 +149,7 @@ def test_unpacked_over_the_earlier_bundle_it_is_the_whole(
     damaged.write_bytes(bytes(damaged.stat().st_size))
     (folder / smaller.left_out[-1].path).unlink()
     with open_bundle(folder) as bundle:
-        found = examine(bundle, bundles.plan, Silent())
+        found = verify_bundle(bundle, bundles.plan, Silent())
     assert {fault.where for fault in found.faults} == {smaller.left_out[0].path}
     assert [content.path for content in found.elsewhere] == [smaller.left_out[-1].path]
 
@@ -184,7 +184,7 @@ def test_every_flip_in_its_own_member_is_named(make: Make, smaller: Layout, targ
         target.write_bytes(content)
         content[place] ^= 4
         with open_bundle(target) as bundle:
-            found = examine(bundle, bundles.plan, Silent(), workers=1)
+            found = verify_bundle(bundle, bundles.plan, Silent(), workers=1)
         assert {fault.where for fault in found.faults} == {DELTA_PATH}, place
 
 
@@ -201,4 +201,4 @@ def test_a_delta_may_not_leave_out_what_it_needs(
     assert content.count(line) == 2  # in SHA256SUMS, too, which comes after
     target.write_bytes(content.replace(line, other, 1))
     with open_bundle(target) as bundle:
-        assert examine(bundle, bundles.plan, Silent()).faults
+        assert verify_bundle(bundle, bundles.plan, Silent()).faults

@@ -12,8 +12,8 @@ import bundles
 import pytest
 
 from builder.bundle import journal, split
-from builder.bundle.examine import examine, examine_parts
 from builder.bundle.reader import open_bundle
+from builder.bundle.verify import verify_bundle, verify_parts
 from builder.bundle.writer import journal_path, part_path, write
 from builder.errors import StorageError, UnavailableError, UsageError, VerificationError
 from builder.lab import faults
@@ -226,7 +226,7 @@ def test_a_cut_before_the_older_checksums_go_costs_no_download(
     upstream.faults.add(faults.Status(404), path="/*")
     make(layout=newer, split=1 << 15)
     assert split.read_sums(target).layout == newer.digest
-    assert examine_parts(target, Silent())[0] == []
+    assert verify_parts(target, Silent())[0] == []
 
 
 def test_checksums_of_somebody_elses_are_left(make: Make, target: Path, upstream: Upstream) -> None:
@@ -278,7 +278,7 @@ def test_checksums_of_impossibly_many_parts_are_damaged(
     split.sums_path(target).write_bytes(forged.write())
     with pytest.raises(VerificationError, match="the checksums of the parts are damaged"):
         split.read_sums(target)
-    found, complete = examine_parts(target, Silent())
+    found, complete = verify_parts(target, Silent())
     assert (list(map(str, found)), complete) == (
         ["bundle.tar.sha256: is not as airseed wrote it"],
         True,
@@ -312,21 +312,21 @@ def test_parts_need_no_more_space_than_the_tar(
 
 def test_every_fault_of_parts_is_told_at_once(make: Make, target: Path, expected: bytes) -> None:
     parts = make(split=1 << 15).parts
-    assert examine_parts(target, Silent()) == ([], True)
+    assert verify_parts(target, Silent()) == ([], True)
     content = bytearray(parts[2].read_bytes())
     content[77] ^= 1
     parts[2].write_bytes(content)
-    found, complete = examine_parts(parts[0], Silent())
+    found, complete = verify_parts(parts[0], Silent())
     assert complete
     has, wanted = Digest.of(bytes(content)), Digest.of(expected[2 << 15 : 3 << 15])
     told = [str(fault) for fault in found]
     assert told == [f"bundle.tar.003: has the digest {has} (expected {wanted})"]
     with open_bundle(target) as bundle:
-        [fault] = examine(bundle, bundles.plan, Silent()).faults
+        [fault] = verify_bundle(bundle, bundles.plan, Silent()).faults
     assert fault.where != "bundle.tar.003"  # the member is named by itself
     parts[1].unlink()
     os.truncate(parts[3], 9)
-    found, complete = examine_parts(split.sums_path(target), Silent())
+    found, complete = verify_parts(split.sums_path(target), Silent())
     assert not complete
     assert [f"{fault.where} {fault.what[:10]}" for fault in found] == [
         "bundle.tar.002 is missing",
@@ -341,8 +341,8 @@ def test_parts_whose_checksums_are_damaged_are_examined_all_the_same(
     make(split=1 << 15)
     path = split.sums_path(target)
     path.write_bytes(path.read_bytes() + b"?")
-    found, complete = examine_parts(target, Silent())
+    found, complete = verify_parts(target, Silent())
     assert complete
     assert list(map(str, found)) == ["bundle.tar.sha256: is not as airseed wrote it"]
     with open_bundle(target) as bundle:
-        assert examine(bundle, bundles.plan, Silent()).faults == ()
+        assert verify_bundle(bundle, bundles.plan, Silent()).faults == ()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import bundles
 import pytest
 
+from builder.bundle.existing import is_whole
 from builder.bundle.part import Part
-from builder.bundle.standing import is_whole
 from builder.bundle.writer import journal_path, part_path, write
 from builder.errors import StorageError, UnavailableError
 from builder.lab import faults

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from builder.backoff import Backoff
 from builder.bundle import journal, layout
 from builder.bundle.delta import recover, without
-from builder.bundle.examine import examine
 from builder.bundle.reader import open_bundle
 from builder.bundle.transfer import Policy
+from builder.bundle.verify import verify_bundle
 from builder.bundle.writer import Supply, journal_path, part_path, write
 from builder.formats import lock as lock_format
 from builder.http import Client
@@ -221,7 +221,7 @@ def missed_flips(path: Path, seed: int, count: int) -> list[str]:
             _flip(file, place, bit)
             try:
                 with open_bundle(path) as bundle:
-                    found = examine(bundle, plan, Silent()).faults
+                    found = verify_bundle(bundle, plan, Silent()).faults
             finally:
                 _flip(file, place, bit)
             if {fault.where for fault in found} - {"cluster.lock"} != {expected} - {"cluster.lock"}:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from builder.bundle.hosts import Hosts
+from builder.bundle.host_limits import HostLimits
 
 
-def taken(hosts: Hosts, name: str, now: float = 0.0) -> int:
+def taken(hosts: HostLimits, name: str, now: float = 0.0) -> int:
     """Take places until there is none, give them back, and tell how many there were."""
     count = 0
     while count < 99 and hosts.take(name, now):
@@ -14,7 +14,7 @@ def taken(hosts: Hosts, name: str, now: float = 0.0) -> int:
 
 
 def test_a_host_has_so_many_places() -> None:
-    hosts = Hosts(most=6)
+    hosts = HostLimits(most=6)
     assert taken(hosts, "a") == 6
     assert hosts.take("a", 0)
     assert taken(hosts, "a") == 5
@@ -22,7 +22,7 @@ def test_a_host_has_so_many_places() -> None:
 
 
 def test_a_failure_halves_them_once_for_all_that_ran_then() -> None:
-    hosts = Hosts(most=8)
+    hosts = HostLimits(most=8)
     hosts.failed("a", started=1.0, now=5.0)
     hosts.failed("a", started=2.0, now=5.1)
     assert taken(hosts, "a") == 4
@@ -34,7 +34,7 @@ def test_a_failure_halves_them_once_for_all_that_ran_then() -> None:
 
 
 def test_successes_bring_them_back_one_after_the_other() -> None:
-    hosts = Hosts(most=3)
+    hosts = HostLimits(most=3)
     hosts.failed("a", started=1.0, now=1.0)
     assert taken(hosts, "a") == 1
     hosts.succeeded("a", now=2.0)
@@ -45,7 +45,7 @@ def test_successes_bring_them_back_one_after_the_other() -> None:
 
 
 def test_a_pause_stops_the_whole_host_and_no_other() -> None:
-    hosts = Hosts(most=2)
+    hosts = HostLimits(most=2)
     hosts.refused("a", now=1.0, until=10.0)
     hosts.refused("a", now=2.0, until=5.0)
     assert taken(hosts, "a", now=9.9) == 0
@@ -55,11 +55,11 @@ def test_a_pause_stops_the_whole_host_and_no_other() -> None:
 
 
 def test_the_local_disk_has_places_without_end() -> None:
-    assert taken(Hosts(most=1), "") == 99
+    assert taken(HostLimits(most=1), "") == 99
 
 
 def test_a_host_that_refuses_for_too_long_is_given_up_until_it_succeeds() -> None:
-    hosts = Hosts(most=2)
+    hosts = HostLimits(most=2)
     hosts.refused("a", now=1.0, until=3.0)
     assert not hosts.gives_up("a", patience=4.0)
     hosts.refused("a", now=4.0, until=6.0)
@@ -73,7 +73,7 @@ def test_a_host_that_refuses_for_too_long_is_given_up_until_it_succeeds() -> Non
 
 
 def test_a_host_without_a_sign_of_life_is_lost_until_it_gives_one() -> None:
-    hosts = Hosts(most=2)
+    hosts = HostLimits(most=2)
     hosts.lives("a", 5.0)
     hosts.lose("a", "no answer", since=4.0, now=10.0)
     assert hosts.gives_up("a", patience=60) == ""
@@ -86,13 +86,13 @@ def test_a_host_without_a_sign_of_life_is_lost_until_it_gives_one() -> None:
 
 
 def test_the_local_disk_is_never_lost() -> None:
-    hosts = Hosts(most=2)
+    hosts = HostLimits(most=2)
     hosts.lose("", "no answer", since=6.0, now=10.0)
     assert hosts.gives_up("", patience=60) == ""
 
 
 def test_it_says_what_is_waited_for() -> None:
-    hosts = Hosts(most=2)
+    hosts = HostLimits(most=2)
     hosts.refused("b.example", now=1.0, until=41.0)
     hosts.refused("a.example", now=1.0, until=3.0)
     assert hosts.waits(1.0) == "waiting 2 s for a.example, waiting 40 s for b.example"

@@ -29,7 +29,7 @@ class _Host:
 
 
 @dataclass(slots=True)
-class Hosts:
+class HostLimits:
     """Hand out places at hosts; ``most`` is the number that one host never exceeds.
 
     All times are seconds of one monotonic clock. The empty name is the local disk, which has

@@ -9,8 +9,8 @@ import bundles
 import pytest
 
 from builder.bundle import tar
-from builder.bundle.examine import examine
 from builder.bundle.reader import open_bundle
+from builder.bundle.verify import verify_bundle
 from builder.errors import DocumentError, VerificationError
 from builder.formats import lock as lock_format
 from builder.report import Silent
@@ -37,7 +37,7 @@ def folder(tmp_path: Path, bundle: Path) -> Path:
 
 def faults_of(path: Path) -> list[str]:
     with open_bundle(path) as opened:
-        return [str(fault) for fault in examine(opened, bundles.plan, Silent()).faults]
+        return [str(fault) for fault in verify_bundle(opened, bundles.plan, Silent()).faults]
 
 
 def test_a_whole_bundle_has_no_faults(bundle: Path, folder: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_lock_that_was_always_wrong_is_a_wrong_document(
             file.seek(piece.offset)
             file.write(piece.content)
     with open_bundle(bundle) as opened, pytest.raises(DocumentError, match="1 mistake"):
-        examine(opened, bundles.plan, Silent())
+        verify_bundle(opened, bundles.plan, Silent())
 
 
 def test_a_damaged_lock_does_not_hide_other_faults(bundle: Path, origin: bundles.Origin) -> None:
@@ -189,7 +189,7 @@ def test_what_inspects_members_gets_right_ones_and_its_faults_are_told(
             raise VerificationError("is not signed", where=path)
 
     with open_bundle(bundle) as opened:
-        found = examine(opened, bundles.plan, Silent(), inspect=inspect)
+        found = verify_bundle(opened, bundles.plan, Silent(), inspect=inspect)
     assert [str(fault) for fault in found.faults] == [
         "yum/base/Packages/tool1-1.0-1.x86_64.rpm: is not signed"
     ]
