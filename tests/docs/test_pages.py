@@ -83,3 +83,14 @@ def test_every_page_is_in_the_menu_and_in_the_index() -> None:
     for page in PAGES:
         assert f": {page.name}\n" in menu
         assert page.name == "index.md" or f"({page.name})" in index
+
+
+def test_every_message_of_the_troubleshooting_is_one_that_is_said() -> None:
+    files = [*(ROOT / "builder").rglob("*.py"), *(ROOT / "cloudinit-templates/node").rglob("*")]
+    said = "\n".join(file.read_text("utf-8") for file in files if file.is_file())
+    said = re.sub(r'"\s*\n\s*f?"', "", said)
+    page = (ROOT / "docs/troubleshooting.md").read_text("utf-8").partition("## By message")[2]
+    messages = [row[0].strip("`") for row in rows(page) if row[0].startswith("`")]
+    assert messages
+    unsaid = [text for text in messages if not all(part in said for part in text.split("..."))]
+    assert not unsaid, unsaid

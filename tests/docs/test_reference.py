@@ -31,7 +31,7 @@ Every key is optional but those marked with \\*. A value that is left empty coun
 number may be given where text is expected: `version: 7.6` needs no quotes. Where a list is of
 mappings, the keys are those of each item.
 """
-COLUMNS = ("key", "meaning", "type", "values", "default", "example", "read by")
+COLUMNS = ("key", "meaning", "value", "default", "example", "read by")
 
 
 def page() -> str:
@@ -66,8 +66,7 @@ def row(entry: Entry) -> tuple[str, ...]:
     return (
         rf"{link} \*" if entry.required else link,
         plain(entry.doc),
-        entry.type,
-        plain(entry.values),
+        plain(f"{entry.type}: {entry.values}" if entry.values else entry.type),
         default,
         inline,
         ", ".join(entry.verbs),
