@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import click
@@ -21,10 +22,13 @@ from builder.cli.verb import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from builder.cli.voice import Voice
     from builder.pipeline.bundle import Built
+    from builder.pipeline.lock_document import LockDocument
+    from builder.pipeline.workspace import Workspace
 
 
 @verb(
@@ -122,26 +126,32 @@ def command(
     --base saves fetching and makes a whole bundle; --have saves carrying and makes a delta.
     """
     from builder.pipeline import bundle
+    from builder.pipeline.lock_document import open_lock
 
     # before anything is fetched: a wrong passphrase should not cost an hour
     signing = _signing(sign, passphrase_file) if sign else None
-    lock = source
+    opening: AbstractContextManager[LockDocument]
     if source.suffix in {".yaml", ".yml"}:
         if haves:
             from builder.formats import inventory
 
             inventory.digests(haves)  # locking takes long, and what is no inventory is said now
-        lock = _lock(source, catalogs, ca_bundle, voice)
-    built = bundle.build(
-        lock,
-        output,
-        ca_bundle=ca_bundle,
-        workers=workers,
-        bases=bases,
-        haves=haves,
-        split=split or 0,
-        reporter=voice,
-    )
+        from builder.pipeline.workspace import Workspace
+
+        opening = nullcontext(_lock(Workspace(source, catalogs=catalogs), ca_bundle, voice))
+    else:
+        opening = open_lock(source, unknown=True)
+    with opening as document:
+        built = bundle.build(
+            document,
+            output,
+            ca_bundle=ca_bundle,
+            workers=workers,
+            bases=bases,
+            haves=haves,
+            split=split or 0,
+            reporter=voice,
+        )
     result = built.result
     signed = signing(built) if signing else None
     for words in bundle.fallbacks(result):
@@ -204,17 +214,21 @@ def _asking(file: Path | None) -> Callable[[], str] | None:
     )
 
 
-def _lock(cluster: Path, catalogs: tuple[Path, ...], ca_bundle: Path | None, voice: Voice) -> Path:
-    """Give the lock of a cluster.yaml; make it when it is missing or for something else."""
+def _lock(workspace: Workspace, ca_bundle: Path | None, voice: Voice) -> LockDocument:
+    """Return the lock of a cluster; make it when it is missing or for something else."""
     from builder.pipeline import lock
+    from builder.pipeline.fit import fit
 
-    path = lock.beside(cluster)
-    if path.exists() and lock.fits(cluster, path, catalogs=catalogs):
+    cluster, path = workspace.path, workspace.lock_path
+    found = fit(workspace)
+    if found == "fits":
         voice.say(f"{path} fits {cluster}")
-        return path
-    other = f"does not fit {cluster} (or --catalog is not as it was when it was locked)"
-    voice.say(f"{path} {other if path.exists() else 'is not there yet'}: locking")
-    made = lock.make(
-        cluster, output=path, update=(), catalogs=catalogs, ca_bundle=ca_bundle, reporter=voice
-    )
-    return made.path
+        return workspace.locked
+    reason = {
+        "missing": "is not there yet",
+        "incomparable": "was made by another version of airseed",
+        "stale": f"does not fit {cluster} (or --catalog is not as it was when it was locked)",
+    }[found]
+    voice.say(f"{path} {reason}: locking")
+    lock.make(workspace, ca_bundle=ca_bundle, reporter=voice)
+    return workspace.locked

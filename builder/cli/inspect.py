@@ -63,6 +63,7 @@ def command(
     "unchecked" signatures are carried along, but nobody was named to check them with.
     """
     from builder.pipeline import inspect
+    from builder.pipeline.lock_document import open_lock
 
     asked = [("--why", why), ("--sbom", sbom), ("--provenance", provenance or None)]
     names = [name for name, value in asked if value is not None]
@@ -76,7 +77,8 @@ def command(
 
         voice.result(render(source, sbom).rstrip())
         return
-    lock = inspect.load(source)
+    with open_lock(source) as document:
+        lock, missing = document.lock, inspect.elsewhere(document)
     if why is not None:
         chains = inspect.why(lock, why)
         if as_json:
@@ -84,7 +86,6 @@ def command(
         else:
             voice.result("\n".join(map(str, chains)))
         return
-    missing = inspect.elsewhere(source, lock)
     if as_json:
         voice.json(_value(lock) | {"elsewhere": [content.path for content in missing]})
         return
@@ -97,9 +98,10 @@ def command(
 
 
 def _provenance(bundle: Path, voice: Voice, *, as_json: bool) -> None:
-    from builder.pipeline import inspect, provenance
+    from builder.pipeline import provenance
+    from builder.pipeline.lock_document import is_lock
 
-    if inspect.is_lock(bundle):
+    if is_lock(bundle):
         raise UsageError(
             "this is a lock, and a provenance is of a bundle",
             where=str(bundle),

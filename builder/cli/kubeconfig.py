@@ -77,6 +77,7 @@ def command(
     """
     from builder.errors import UsageError
     from builder.pipeline import kubeconfig
+    from builder.pipeline.workspace import Workspace
 
     if user is not None and user != kubeconfig.USER and not groups:
         raise UsageError(
@@ -87,7 +88,7 @@ def command(
     if to_stdout and as_json:
         raise UsageError("--json and -o - both want standard output")
     minted = kubeconfig.mint(
-        cluster,
+        Workspace(cluster),
         output,
         user=user or kubeconfig.USER,
         groups=groups or kubeconfig.GROUPS,

@@ -65,13 +65,13 @@ def command(
 
     from builder.errors import UsageError
     from builder.pipeline import inspect, lock
+    from builder.pipeline.workspace import Workspace
 
+    workspace = Workspace(cluster, lock=output, catalogs=catalogs)
     if check:
         if update:
             raise UsageError("--check writes nothing, so there is nothing to --update")
-        changes = lock.check(
-            cluster, output=output, catalogs=catalogs, ca_bundle=ca_bundle, reporter=voice
-        )
+        changes = lock.check(workspace, ca_bundle=ca_bundle, reporter=voice)
         if as_json:
             voice.json({"changes": [asdict(change) for change in changes]})
         elif changes:
@@ -79,22 +79,15 @@ def command(
         else:
             voice.say("upstream has what the lock has")
         return 1 if changes else 0
-    result = lock.make(
-        cluster,
-        output=output,
-        update=update,
-        catalogs=catalogs,
-        ca_bundle=ca_bundle,
-        reporter=voice,
-    )
+    result = lock.make(workspace, update=update, ca_bundle=ca_bundle, reporter=voice)
     if as_json:
         changed = [asdict(change) for change in result.changes]
-        voice.json({"lock": str(result.path), "changes": changed})
+        voice.json({"lock": str(workspace.lock_path), "changes": changed})
     for change in () if as_json else result.changes:
         voice.result(str(change))
     totals = ", ".join(
         quantity(total.count, total.kind) for total in inspect.totals(result.lock) if total.count
     )
-    did = f"nothing changed in {result.path}" if result.same else f"wrote {result.path}"
-    voice.say(f"{did}: {totals}; {size(result.lock.size)} to bundle")
+    did = "nothing changed in" if result.same else "wrote"
+    voice.say(f"{did} {workspace.lock_path}: {totals}; {size(result.lock.size)} to bundle")
     return 0

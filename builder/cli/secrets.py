@@ -45,8 +45,9 @@ def command(voice: Voice, cluster: Path, rotate: tuple[str, ...], *, as_json: bo
     for others: signing-key.pub.asc, with which they check what signing-key.asc has signed.
     """
     from builder.pipeline import secrets
+    from builder.pipeline.workspace import Workspace
 
-    held = secrets.make(cluster, rotate=rotate)
+    held = secrets.make(Workspace(cluster), rotate=rotate)
     if as_json:
         voice.json(_value(held))
     else:

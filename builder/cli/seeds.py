@@ -72,13 +72,11 @@ def command(
     and a machine's seed is for that machine alone.
     """
     from builder.pipeline import seeds
+    from builder.pipeline.workspace import Workspace
 
+    workspace = Workspace(cluster, lock=lock, catalogs=catalogs)
     if diff:
-        lines = list(
-            seeds.compare(
-                cluster, output=output, lock=lock, nodes=nodes, catalogs=catalogs, reporter=voice
-            )
-        )
+        lines = list(seeds.compare(workspace, output=output, nodes=nodes, reporter=voice))
         if as_json:
             voice.json({"diff": lines})
         for line in () if as_json else lines:
@@ -86,15 +84,7 @@ def command(
         if not lines:
             voice.say("nothing would change")
         return 1 if lines else 0
-    written = seeds.write(
-        cluster,
-        output=output,
-        lock=lock,
-        nodes=nodes,
-        images=not no_iso,
-        catalogs=catalogs,
-        reporter=voice,
-    )
+    written = seeds.write(workspace, output=output, nodes=nodes, images=not no_iso, reporter=voice)
     if written.again:
         voice.warn(
             f"{written.again} is the first control plane of {cluster} and made anew: it starts a "

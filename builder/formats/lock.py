@@ -41,7 +41,7 @@ from builder.model.artifact import (
     Repository,
 )
 from builder.model.digest import Digest
-from builder.model.lock import FORMAT, Lock, Subject
+from builder.model.lock import FORMAT, Fingerprint, Lock, Subject
 from builder.model.platform import Platform, parse_wanted
 from builder.model.reference import Reference
 from builder.model.rpm import Nevra
@@ -393,7 +393,7 @@ _SUBJECT = Record(
             name="image_platforms",
             default=(),
         ),
-        "demand": Field(_DIGEST),
+        "demand": Field(Text(parse=Fingerprint.parse, expected="a fingerprint", longest=81)),
     },
 )
 

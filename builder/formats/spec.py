@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from builder.errors import DocumentError
 from builder.formats import rules, support
@@ -36,9 +36,27 @@ class Spec:
     """Hold a cluster, and what is allowed in it but deserves a warning."""
 
     cluster: Cluster
-    choice: Choice | None = None
-    """The releases it is made of, where it was read with a catalog."""
     remarks: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenSpec(Spec):
+    """Hold a cluster that was read with a catalog."""
+
+    choice: Choice
+    """The releases it is made of."""
+
+
+@overload
+def read(
+    text: str, name: str, *, catalog: None = None, exists: Callable[[str], bool] | None = None
+) -> Spec: ...
+
+
+@overload
+def read(
+    text: str, name: str, *, catalog: Catalog, exists: Callable[[str], bool] | None = None
+) -> ChosenSpec: ...
 
 
 def read(
@@ -67,22 +85,30 @@ def read(
             rules.check_files(cluster, exists, reading)
         if catalog is not None:
             choice = support.check(cluster, catalog, reading)
-    if reading.faults:
-        raise DocumentError(name, reading.faults, remarks=reading.remarks)
-    return Spec(cluster=cluster, choice=choice, remarks=tuple(reading.remarks))
+    remarks = tuple(reading.remarks)
+    if catalog is None and not reading.faults:
+        return Spec(cluster=cluster, remarks=remarks)
+    if choice is None or reading.faults:
+        raise DocumentError(name, reading.faults, remarks=remarks)
+    return ChosenSpec(cluster=cluster, choice=choice, remarks=remarks)
 
 
-def load(path: Path, *, catalog: Catalog | None = None) -> Spec:
-    """Read a file as :func:`read` does; its local paths are looked up beside it."""
+def exists_in(folder: Path) -> Callable[[str], bool]:
+    """Make what tells whether a local path of a document leads to a file in its folder."""
 
     def exists(local: str) -> bool:
         try:
-            return (path.parent / local).is_file()
+            return (folder / local).is_file()
         except OSError:  # too long a name, or a folder that may not be looked into
             return False
 
+    return exists
+
+
+def load(path: Path, *, catalog: Catalog) -> ChosenSpec:
+    """Read a file as :func:`read` does; its local paths are looked up beside it."""
     text = read_text(path, largest=LARGEST)
-    return read(text, str(path), catalog=catalog, exists=exists)
+    return read(text, str(path), catalog=catalog, exists=exists_in(path.parent))
 
 
 def schema() -> dict[str, Any]:

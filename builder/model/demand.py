@@ -6,15 +6,16 @@ an operator starts in turn.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from posixpath import basename
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from builder.model.catalog import ROLES, NotInCatalogError
-from builder.model.choice import choose
+from builder.model.catalog import ROLES
 from builder.model.digest import Digest
+from builder.model.lock import Fingerprint
 from builder.model.recipe import builds_for, recipes
 from builder.model.source import is_url
 
@@ -43,6 +44,8 @@ CALICO = "calico"
 EXTRA = "extra"
 ASKERS = frozenset({KUBEADM, RUNTIME, SYSTEM, CALICO, EXTRA})
 """Who may ask for something beside other packages."""
+FINGERPRINT = 1
+"""The version of what :attr:`Demand.fields` names; raise it whenever they change."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+@=,:~-]")
 
 
@@ -129,30 +132,82 @@ class Demand:
     """What is built and signed here, as a repository of that name; None for nothing."""
 
     @property
-    def digest(self) -> Digest:
+    def fields(self) -> dict[str, Any]:
+        """All that is asked for, as plain values; where catalogs get it from is no part."""
+        return {
+            "images": [
+                {"image": str(image.reference), "roles": list(image.roles)} for image in self.images
+            ],
+            "packages": [
+                {"package": package.request, "repository": package.repository}
+                for package in self.packages
+            ],
+            "files": [
+                {
+                    "path": file.path,
+                    "digest": str(file.digest) if file.digest else None,
+                    "sources": list(file.own_sources),
+                }
+                for file in (*self.manifests, *self.files)
+            ],
+            "repositories": [repository.name for repository in self.repositories],
+            "keys": [{"name": key.name, "fingerprint": key.fingerprint} for key in self.keys],
+            "signers": [_signer_fields(signer) for signer in self.signers],
+            "builds": [
+                _recipe_fields(recipe) for recipe in (self.builds.recipes if self.builds else ())
+            ],
+        }
+
+    @property
+    def fingerprint(self) -> Fingerprint:
         """Name all that is asked for, so that a lock can tell whether it is still for this."""
-        files = (*self.manifests, *self.files)
-        lines = [
-            *(f"image {one.reference} {one.roles}" for one in self.images),
-            *(f"package {one.request} {one.repository}" for one in self.packages),
-            *(f"file {one.path} {one.digest} {one.own_sources}" for one in files),
-            *(f"repository {one.name}" for one in self.repositories),
-            *(f"key {one.name} {one.fingerprint}" for one in self.keys),
-            *(f"signer {one}" for one in self.signers),
-            *(f"build {recipe.gist}" for recipe in (self.builds.recipes if self.builds else ())),
-        ]
-        return Digest.of("\n".join(lines).encode())
+        text = json.dumps(self.fields, sort_keys=True, separators=(",", ":"))
+        return Fingerprint(FINGERPRINT, Digest.of(text.encode("ascii")))
 
 
-def demand(cluster: Cluster, catalog: Catalog) -> Demand:
-    """Work out what a cluster asks for; raise NotInCatalogError when it cannot be had.
+def _signer_fields(signer: SignerSettings) -> dict[str, Any]:
+    return {
+        "name": signer.name,
+        "images": list(signer.images),
+        "keys": list(signer.keys),
+        "identities": [
+            {"subject": identity.subject, "issuer": identity.issuer}
+            for identity in signer.identities
+        ],
+        "authority": signer.authority,
+        "required": signer.required,
+    }
 
-    A cluster that :mod:`builder.formats.spec` read with the same catalog can be had.
-    """
-    choice, objections = choose(cluster, catalog)
-    if choice is None:
-        first = next(objection for objection in objections if objection.fatal)
-        raise NotInCatalogError(first.what, expected=first.expected, hint=first.hint)
+
+def _recipe_fields(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "package": str(recipe.nevra),
+        "summary": recipe.summary,
+        "licence": recipe.licence,
+        "url": recipe.url,
+        "requires": list(recipe.requires),
+        "files": [
+            {
+                "path": file.path,
+                "program": file.program,
+                "archive": file.archive,
+                "member": file.member,
+                "text": file.text,
+                "folder": file.folder,
+                "config": file.config,
+            }
+            for file in recipe.files
+        ],
+        "scripts": dict(recipe.scripts),
+        "programs": [
+            {"name": program.name, "digest": str(program.digest) if program.digest else None}
+            for program in recipe.programs
+        ],
+    }
+
+
+def demand(cluster: Cluster, choice: Choice, catalog: Catalog) -> Demand:
+    """Work out what a cluster asks for, made of the releases that were chosen for it."""
     builds = _builds(cluster, choice, catalog)
     packages = _packages(cluster, choice, builds)
     repositories = _repositories(choice, packages, catalog, builds)

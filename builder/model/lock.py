@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from builder.model.digest import Digest
+
 if TYPE_CHECKING:
     from builder.model.artifact import Blob, Content, File, Image, Package, Repository
-    from builder.model.digest import Digest
     from builder.model.platform import Platform
 
 FORMAT = 1
 """The lock format that this airseed writes; a newer one is refused."""
+_FINGERPRINT = re.compile(r"(?:([1-9][0-9]{0,8}):)?(sha256:[0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Name everything that cluster.yaml and the catalog asked for; see ``Demand.fingerprint``."""
+
+    version: int
+    """Which fields the digest is of; two of different versions cannot be compared."""
+    digest: Digest
+
+    @classmethod
+    def parse(cls, text: str) -> Fingerprint:
+        """Read ``VERSION:DIGEST``; a digest alone, as the first locks have it, is version 0."""
+        match = _FINGERPRINT.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text!r} is no fingerprint (like 1:sha256:...)")
+        return cls(int(match[1] or 0), Digest.parse(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.version}:{self.digest}" if self.version else str(self.digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +51,7 @@ class Subject:
     platforms: tuple[Platform, ...]
     image_platforms: tuple[Platform, ...] = ()
     """What images have beside those, as far as upstream does."""
-    demand: Digest | None = None
-    """Of everything that cluster.yaml and the catalog asked for; see ``Demand.digest``."""
+    demand: Fingerprint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

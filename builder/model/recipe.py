@@ -121,21 +121,6 @@ class Recipe:
     programs: tuple[Program, ...]
     """Sorted by name."""
 
-    @property
-    def gist(self) -> tuple[object, ...]:
-        """Give all that the RPM follows from as plain values; where programs are is no part."""
-        return (
-            str(self.nevra),
-            (self.summary, self.licence, self.url),
-            self.requires,
-            tuple(
-                (one.path, one.program, one.archive, one.member, one.text, one.folder, one.config)
-                for one in self.files
-            ),
-            tuple(sorted(self.scripts.items())),
-            tuple((one.name, str(one.digest)) for one in self.programs),
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:

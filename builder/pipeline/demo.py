@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from builder.errors import StorageError, VerificationError
 from builder.lab import world
-from builder.pipeline import bundle, init, lock, secrets, seeds, verify
+from builder.pipeline import bundle, init, lock, paths, secrets, seeds, verify
+from builder.pipeline.workspace import Workspace
 from builder.report import Silent
 
 if TYPE_CHECKING:
@@ -54,14 +55,15 @@ def run(folder: Path, reporter: Reporter) -> Shown:
             if not cluster.exists():
                 init.write(EXAMPLE, cluster)
                 reporter.say(f"init    {cluster}: the walkthrough's five nodes")
-            locked = lock.make(cluster, catalogs=[upstream.catalog], reporter=reporter)
+            workspace = Workspace(cluster, catalogs=[upstream.catalog])
+            locked = lock.make(workspace, reporter=reporter)
             found = locked.lock
             reporter.say(
-                f"lock    {locked.path}: {len(found.images)} images, "
+                f"lock    {workspace.lock_path}: {len(found.images)} images, "
                 f"{len(found.packages)} packages, every one by digest"
             )
-            target = folder / bundle.NAME
-            built = bundle.build(locked.path, target, reporter=reporter)
+            target = folder / paths.BUNDLE
+            built = bundle.build(workspace.locked, target, reporter=reporter)
     told = "was whole already" if built.result.whole else f"{built.result.fetched:,} bytes fetched"
     reporter.say(f"bundle  {target}: {built.result.size:,} bytes, {told}")
     # nothing below speaks to the upstream: it is stopped
@@ -69,17 +71,18 @@ def run(folder: Path, reporter: Reporter) -> Shown:
     if verdict.faults:
         raise VerificationError("the bundle is damaged", where=str(target), faults=verdict.faults)
     reporter.say(f"verify  {target}: every digest, signature and reference is right")
-    made = secrets.make(cluster)
+    made = secrets.make(workspace)
     reporter.say(
         f"secrets {made.folder}: token, certificate key, signing key, certificate authority"
     )
-    written = seeds.write(cluster, catalogs=[upstream.catalog], reporter=Silent())
+    written = seeds.write(workspace, reporter=Silent())
     reporter.say(f"seeds   {written.folder}: what each of {len(written.nodes)} nodes boots from")
     reporter.say(
-        f"now     airseed inspect {locked.path}; what reads {cluster} needs the made-up keys, too: "
-        f"airseed seeds {cluster} --diff --catalog {folder / _UPSTREAM / upstream.catalog.name}"
+        f"now     airseed inspect {workspace.lock_path}; what reads {cluster} needs the made-up "
+        f"keys, too: airseed seeds {cluster} --diff "
+        f"--catalog {folder / _UPSTREAM / upstream.catalog.name}"
     )
-    return Shown(cluster=cluster, lock=locked.path, bundle=target, seeds=written.folder)
+    return Shown(cluster=cluster, lock=workspace.lock_path, bundle=target, seeds=written.folder)
 
 
 @contextmanager

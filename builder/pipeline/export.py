@@ -20,15 +20,13 @@ from typing import TYPE_CHECKING, Literal
 
 from builder import disk
 from builder.bundle import tar
-from builder.bundle.layout import DELTA_PATH, LOCK_LIMIT, LOCK_PATH
+from builder.bundle.layout import DELTA_PATH
 from builder.bundle.part import storage_error
 from builder.bundle.reader import open_bundle
 from builder.errors import Fault, IncompleteError, UsageError, VerificationError, did_you_mean
-from builder.formats import lock as lock_format
-from builder.formats.text import decode
 from builder.model.digest import Digest
 from builder.oci import layout as oci_layout
-from builder.pipeline.bundle import arrange
+from builder.pipeline.lock_document import LockDocument
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -104,11 +102,10 @@ def export(
             hint="choose a name in it with -o",
         )
     with open_bundle(source) as bundle:
-        content = bundle.read(LOCK_PATH, LOCK_LIMIT)
-        lock = lock_format.parse(decode(content, LOCK_PATH), f"{source}: {LOCK_PATH}")
+        document = LockDocument.inside(bundle)
         # by the lock alone, as in verify: SHA256SUMS is a convenience for people
-        digests = {extent.path: extent.digest for extent in arrange(lock, content).fetched}
-        plan = _Plan(bundle, lock, digests)
+        digests = {extent.path: extent.digest for extent in document.layout.fetched}
+        plan = _Plan(bundle, document.lock, digests)
         if kind == "images":
             pieces, count = plan.images(choice or Choice())
         else:

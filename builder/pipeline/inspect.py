@@ -2,61 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from builder.bundle.layout import DELTA_PATH, LOCK_LIMIT, LOCK_PATH
-from builder.bundle.reader import open_bundle
+from builder.bundle.layout import DELTA_PATH
 from builder.errors import UsageError, did_you_mean
-from builder.formats import lock as lock_format
-from builder.formats.text import decode
 from builder.model.demand import ASKERS
 from builder.model.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from builder.model.artifact import Artifact, Content, File, Image, Package
     from builder.model.lock import Lock
     from builder.model.rpm import Nevra
+    from builder.pipeline.lock_document import LockDocument
 
 
-def load(path: Path) -> Lock:
-    """Read a lock, or the one inside a bundle, be it a tar or a folder.
-
-    Raise DocumentError, VerificationError or StorageError.
-    """
-    if is_lock(path):
-        return lock_format.read(path)
-    with open_bundle(path) as bundle:
-        text = decode(bundle.read(LOCK_PATH, LOCK_LIMIT), LOCK_PATH)
-    return lock_format.parse(text, f"{path}: {LOCK_PATH}")
-
-
-def elsewhere(path: Path, lock: Lock) -> tuple[Content, ...]:
-    """Give what a delta leaves out of its lock's contents; nothing of a lock or a whole bundle.
+def elsewhere(document: LockDocument) -> tuple[Content, ...]:
+    """Return what a delta leaves out of its lock's contents; nothing of a lock or a whole bundle.
 
     Raise VerificationError or StorageError.
     """
-    if is_lock(path):
+    members = document.bundle.members() if document.bundle else {}
+    if DELTA_PATH not in members:
         return ()
-    with open_bundle(path) as bundle:
-        members = bundle.members()
-        if DELTA_PATH not in members:
-            return ()
-        return tuple(content for content in lock.contents if content.path not in members)
-
-
-def is_lock(path: Path) -> bool:
-    """Tell whether this is a lock, by its first byte, and no bundle."""
-    with contextlib.suppress(OSError):
-        if path.is_file() and path.stat().st_size:
-            with path.open("rb") as file:
-                return file.read(1) == b"{"
-    return False
+    return tuple(content for content in document.lock.contents if content.path not in members)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from builder import disk
 from builder.errors import UsageError
 from builder.model.spec import API_PORT, Endpoint
-from builder.pipeline.secrets import beside, read_cluster
 from builder.secrets import client, kubeconfig, store
 from builder.secrets.folder import Folder
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.model.spec import Cluster
+    from builder.pipeline.workspace import Workspace
 
 NAME = "admin.conf"
 """In the folder of secrets, as kubeadm names it on a control plane."""
@@ -44,7 +44,7 @@ class Minted:
 
 
 def mint(
-    cluster: Path,
+    workspace: Workspace,
     target: Path | None = None,
     *,
     user: str = USER,
@@ -65,25 +65,24 @@ def mint(
         StorageError: secrets are missing or open to others, or the disk does not take it.
         VerificationError: the CA is damaged or has ended.
     """
-    described = read_cluster(cluster)
-    folder = beside(cluster)
-    address = _given(server) if server else _known(described, cluster)
+    cluster, folder = workspace.outline, workspace.secrets
+    address = _given(server) if server else _known(cluster, workspace.path)
     path = (target or folder / NAME) if write else None
     if path is not None:
         _check_target(path, force=force)
-    authority = store.load_authority(folder, described.pki)
+    authority = store.load_authority(folder, cluster.pki)
     if authority is None:
-        first = described.control_planes[0]
+        first = cluster.control_planes[0]
         raise UsageError(
             "with pki: on-node the CA's key never leaves the first node, so nothing can be signed "
             "here",
-            where=str(cluster),
+            where=str(workspace.path),
             hint=f"copy /etc/kubernetes/admin.conf from {first.name}, once it is up",
         )
     minted = client.mint(authority, user=user, groups=groups, days=days)
     url = f"https://{address}"
     text = kubeconfig.text(
-        cluster=described.name, server=url, user=user, authority=authority, client=minted
+        cluster=cluster.name, server=url, user=user, authority=authority, client=minted
     )
     if path is not None:
         _write(path, folder, text)

@@ -25,7 +25,7 @@ from builder.http.redact import redact
 from builder.model.artifact import Blob, Package
 from builder.model.digest import Digest
 from builder.model.source import is_url
-from builder.sources.store import Store
+from builder.pipeline import paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,7 +65,7 @@ def record(
     ``digests`` has every member of the lock by path. Raise StorageError.
     """
     path = beside(bundle)
-    kept = Store.beside(lock).folder
+    kept = paths.documents(lock)
     origins = tuple(
         Origin(
             path=one.path,

@@ -9,25 +9,23 @@ from __future__ import annotations
 import datetime as dt
 import os
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from builder import strict_json
-from builder.bundle.reader import open_bundle
 from builder.errors import StorageError, UsageError, VerificationError
 from builder.formats import sbom_cyclonedx, sbom_spdx
 from builder.formats.sbom import Said, bill
 from builder.model.digest import Digest
-from builder.pipeline import inspect
+from builder.pipeline.lock_document import open_lock
 from builder.rpm.said import read_words
-from builder.sources.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from builder.model.artifact import Content
     from builder.model.lock import Lock
+    from builder.pipeline.lock_document import LockDocument
 
 Form = Literal["spdx", "cyclonedx"]
 _LIMIT = 64 << 20
@@ -39,12 +37,12 @@ def render(source: Path, form: Form) -> str:
     """Write the bill of a lock or bundle.
 
     The time in it is SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/)
-    or none. Raise what :func:`builder.pipeline.inspect.load` raises, UsageError for a
+    or none. Raise what :func:`builder.pipeline.lock_document.open_lock` raises, UsageError for a
     SOURCE_DATE_EPOCH that is no time, VerificationError when a document of the lock is damaged.
     """
     created = _created()
-    lock = inspect.load(source)
-    with _opened(source) as read:
+    with open_lock(source) as document:
+        lock, read = document.lock, _reader(document)
         said = {**_packages(lock, read), **_images(lock, read)}
     writer = sbom_spdx.render if form == "spdx" else sbom_cyclonedx.render
     return writer(bill(lock, said), created)
@@ -63,24 +61,24 @@ def _created() -> str | None:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-@contextmanager
-def _opened(source: Path) -> Iterator[Callable[[Content], bytes | None]]:
-    """Give what reads a document that the lock names; None where it is not at hand."""
-    if inspect.is_lock(source):
-        kept = Store.beside(source)
-        yield lambda one: kept.read(one.digest) if kept.has(one.digest) else None
-        return
-    with open_bundle(source) as bundle:
+def _reader(document: LockDocument) -> Callable[[Content], bytes | None]:
+    """Return what reads a document that the lock names; it gives None where it is not at hand."""
+    bundle = document.bundle
+    if bundle is None:
+        kept = document.store
+        return lambda content: kept.read(content.digest) if kept.has(content.digest) else None
 
-        def read(one: Content) -> bytes:
-            content = bundle.read(one.path, _LIMIT)
-            if Digest.of(content) != one.digest:
-                raise VerificationError(
-                    "is damaged", where=one.path, hint=f"airseed verify {source} lists all faults"
-                )
-            return content
+    def read(content: Content) -> bytes:
+        text = bundle.read(content.path, _LIMIT)
+        if Digest.of(text) != content.digest:
+            raise VerificationError(
+                "is damaged",
+                where=content.path,
+                hint=f"airseed verify {bundle.path} lists all faults",
+            )
+        return text
 
-        yield read
+    return read
 
 
 def _packages(lock: Lock, read: Callable[[Content], bytes | None]) -> dict[Digest, Said]:

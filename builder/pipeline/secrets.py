@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from builder.errors import UsageError, VerificationError, did_you_mean
-from builder.formats import spec as spec_format
-from builder.formats.text import read_text
 from builder.pipeline.signature import private
 from builder.rpm.keys import load_keys, public_half
 from builder.secrets import authority, store
@@ -19,10 +17,8 @@ if TYPE_CHECKING:
 
     from builder.model.secrets import Secrets
     from builder.model.spec import Cluster
+    from builder.pipeline.workspace import Workspace
 
-FOLDER = "secrets"
-USUAL = "cluster"
-"""What a file of which there is one in its folder is called, before its suffix."""
 State = Literal["made", "rotated", "replaced", "kept", "yours", "on the first node"]
 WORDS: tuple[store.Word, ...] = ("token", "certificate-key")
 """What can be made anew."""
@@ -60,26 +56,7 @@ class Held:
     """What joiners pin of the cluster's authority; public."""
 
 
-def beside(cluster: Path) -> Path:
-    """Give the folder of a cluster's secrets: beside cluster.yaml, see :func:`folder_of`."""
-    return folder_of(cluster, FOLDER)
-
-
-def folder_of(cluster: Path, name: str) -> Path:
-    """Give a folder of a cluster's own: NAME beside cluster.yaml, STEM.NAME beside STEM.yaml.
-
-    Two clusters in one folder share nothing: whoever had one's authority would rule the other.
-    """
-    return cluster.with_name(name if cluster.stem == USUAL else f"{cluster.stem}.{name}")
-
-
-def read_cluster(cluster: Path) -> Cluster:
-    """Read cluster.yaml for its own sake: neither the catalog nor the files it names are needed."""
-    text = read_text(cluster, largest=spec_format.LARGEST)
-    return spec_format.read(text, str(cluster)).cluster
-
-
-def make(cluster: Path, *, rotate: Sequence[str] = ()) -> Held:
+def make(workspace: Workspace, *, rotate: Sequence[str] = ()) -> Held:
     """Make what is missing and what ``rotate`` names; tell what there is.
 
     Raises:
@@ -89,19 +66,18 @@ def make(cluster: Path, *, rotate: Sequence[str] = ()) -> Held:
         VerificationError: something that is there is damaged, ended or does not fit.
     """
     words = tuple(_word(name) for name in rotate)
-    described = read_cluster(cluster)
-    folder = beside(cluster)
+    cluster, folder = workspace.outline, workspace.secrets
     before = {str(name) for name in words if (folder / name).exists()}
-    made = store.prepare(folder, described.pki, rotate=words)
-    secrets = store.load(folder, described.pki)
+    made = store.prepare(folder, cluster.pki, rotate=words)
+    secrets = store.load(folder, cluster.pki)
     signing = folder / store.SIGNING_KEY
     public = public_half(private(signing), where=str(signing))
     published = store.publish(folder, public, is_same=lambda there: _first(there) == _first(public))
     return Held(
         folder=folder,
-        first=described.control_planes[0].name,
+        first=cluster.control_planes[0].name,
         holdings=(
-            *_short_lived(described, folder, made, before),
+            *_short_lived(cluster, folder, made, before),
             Holding(
                 name="signing key",
                 path=signing,
@@ -112,7 +88,7 @@ def make(cluster: Path, *, rotate: Sequence[str] = ()) -> Held:
                 path=folder / store.PUBLIC_KEY,
                 state=published,
             ),
-            *_lasting(described, folder, secrets, made),
+            *_lasting(cluster, folder, secrets, made),
         ),
         digest=secrets.authority.digest if secrets.authority else None,
     )

@@ -10,34 +10,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder import disk
-from builder.errors import DocumentError, Fault, StorageError, UsageError, did_you_mean
-from builder.formats import catalog as catalog_format
-from builder.formats import lock as lock_format
+from builder.errors import DocumentError, StorageError, UsageError, did_you_mean
 from builder.formats import manifest_edits
-from builder.formats import spec as spec_format
 from builder.formats.machine_rules import machine_files
 from builder.formats.text import read_content
-from builder.pipeline import lock as lock_verb
-from builder.pipeline import secrets as secrets_verb
-from builder.pipeline.bundle import arrange
-from builder.pipeline.lock.images import refuse_clashes
+from builder.pipeline import fit
 from builder.pipeline.redact import differences
+from builder.pipeline.registry_names import refuse_clashes
 from builder.render import admit, inventory, iso
 from builder.render.cloudinit.files import images_map
 from builder.render.plan import Plan
 from builder.render.seed import META_DATA, NETWORK_CONFIG, USER_DATA, mistakes, seed
 from builder.secrets import store
-from builder.sources.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from builder.model.lock import Lock
     from builder.model.spec import Cluster, Node, Registry
+    from builder.pipeline.lock_document import LockDocument
+    from builder.pipeline.workspace import Workspace
     from builder.report import Reporter
 
-NAME = "seeds"
 INVENTORY = "inventory.yaml"
 IMAGES_MAP = "images.map"
 FILES = (USER_DATA, META_DATA, NETWORK_CONFIG)
@@ -66,20 +60,13 @@ class Written:
     """Where the machines pull their images from, if not from the bundle."""
 
 
-def beside(cluster: Path) -> Path:
-    """Give the seeds' usual place: a folder of the cluster's own beside cluster.yaml."""
-    return secrets_verb.folder_of(cluster, NAME)
-
-
 def write(
-    cluster: Path,
+    workspace: Workspace,
     *,
     reporter: Reporter,
     output: Path | None = None,
-    lock: Path | None = None,
     nodes: Sequence[str] = (),
     images: bool = True,
-    catalogs: Sequence[Path] = (),
 ) -> Written:
     """Render seeds and write what changed; ``images`` adds NODE.iso for each node.
 
@@ -89,9 +76,9 @@ def write(
         StorageError: secrets are missing, or the disk does not take it.
         VerificationError: secrets are damaged.
     """
-    plan = prepare(cluster, lock=lock, catalogs=catalogs, reporter=reporter)
-    folder = output or beside(cluster)
-    chosen = _checked(plan, nodes, cluster)
+    plan = prepare(workspace, reporter)
+    folder = output or workspace.seeds
+    chosen = _checked(plan, nodes, workspace.path)
     disk.folder(folder)
     _close(folder, chosen, reporter, own=output is None)
     disk.sweep(folder, [f"{node.name}.iso" for node in chosen])
@@ -107,7 +94,7 @@ def write(
     _write_changed(folder / INVENTORY, inventory.render(plan.cluster).encode())
     _write_or_remove(folder / IMAGES_MAP, images_map(plan))
     stale = _stale(folder, plan.cluster)
-    _warn_of(stale, folder, cluster, reporter)
+    _warn_of(stale, folder, workspace.path, reporter)
     return Written(
         folder=folder,
         nodes=tuple(node.name for node in chosen),
@@ -157,21 +144,19 @@ def _locked_out(plan: Plan, node: Node) -> bool:
 
 
 def compare(
-    cluster: Path,
+    workspace: Workspace,
     *,
     reporter: Reporter,
     output: Path | None = None,
-    lock: Path | None = None,
     nodes: Sequence[str] = (),
-    catalogs: Sequence[Path] = (),
 ) -> Iterator[str]:
     """Give the differences between what was written and what would be, line by line.
 
     Secrets are blotted out on both sides. Nothing is written; of seeds that belong to no node any
     more ``reporter`` is warned. Raises what :func:`write` raises.
     """
-    plan = prepare(cluster, lock=lock, catalogs=catalogs, reporter=reporter)
-    folder = output or beside(cluster)
+    plan = prepare(workspace, reporter)
+    folder, cluster = output or workspace.seeds, workspace.path
     _warn_of(_stale(folder, plan.cluster) if folder.is_dir() else (), folder, cluster, reporter)
     for node in _checked(plan, nodes, cluster):
         files = seed(plan, node)
@@ -182,46 +167,28 @@ def compare(
     yield from differences(before, inventory.render(plan.cluster).encode(), INVENTORY)
 
 
-def prepare(
-    cluster: Path, *, lock: Path | None, catalogs: Sequence[Path], reporter: Reporter
-) -> Plan:
+def prepare(workspace: Workspace, reporter: Reporter) -> Plan:
     """Read everything that rendering needs; see :func:`write` for what is raised."""
-    catalog = catalog_format.load(catalogs)
-    spec = spec_format.load(cluster, catalog=catalog)
-    for remark in spec.remarks:
-        reporter.warn(str(remark), hint=remark.hint)
-    path = lock or lock_verb.beside(cluster)
-    if not path.exists():
-        raise UsageError(
-            "there is no lock", where=str(path), hint=f"airseed lock {cluster} makes it"
-        )
-    if not lock_verb.fits(cluster, path, catalogs=catalogs):
-        raise UsageError(
-            f"the lock is not for what {cluster} asks for now",
-            where=str(path),
-            hint=f"airseed lock {cluster} makes it fit; what was locked with --catalog DIR needs "
-            "the same here",
-        )
-    content = read_content(path)
-    locked = lock_format.read(path)
-    refuse_clashes(locked.images, spec.cluster.registry)
-    if spec.choice is None:  # a cluster that was read with a catalog has one
-        raise DocumentError(str(cluster), [Fault(where="", what="nothing could be chosen")])
+    workspace.warn(reporter)
+    locked = fit.require(workspace)
+    cluster = workspace.cluster
+    refuse_clashes(locked.lock.images, cluster.registry)
     return Plan(
-        cluster=spec.cluster,
-        choice=spec.choice,
-        lock=locked,
-        secrets=store.load(secrets_verb.beside(cluster), spec.cluster.pki),
-        sums=arrange(locked, content).digest,
-        files=_local_files(spec.cluster, cluster.parent),
-        edits=_edits(locked, spec.cluster.registry, Store.beside(path)),
+        cluster=cluster,
+        choice=workspace.choice,
+        lock=locked.lock,
+        secrets=store.load(workspace.secrets, cluster.pki),
+        sums=locked.layout.digest,
+        files=_local_files(cluster, workspace.folder),
+        edits=_edits(locked, cluster.registry),
     )
 
 
-def _edits(lock: Lock, registry: Registry | None, kept: Store) -> str:
-    """Give the edits of all manifests that a cluster with an internal registry applies."""
+def _edits(locked: LockDocument, registry: Registry | None) -> str:
+    """Return the edits of all manifests that a cluster with an internal registry applies."""
     if registry is None:
         return ""
+    lock, kept = locked.lock, locked.store
     targets = {image.reference: image.reference.mapped(str(registry)) for image in lock.images}
     manifests = {file.digest: file.path for file in lock.files if file.kind == "manifest"}
     return "".join(

@@ -21,19 +21,17 @@ from builder.sources import image as image_source
 from builder.sources.access import Access
 from builder.sources.earlier import contents
 from builder.sources.package import Signatures
-from builder.sources.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import ExitStack
     from pathlib import Path
 
     from builder.bundle.download import Outcome
     from builder.bundle.layout import Extent, Layout
-    from builder.bundle.reader import FolderBundle, TarBundle
     from builder.bundle.source import Source
     from builder.model.digest import Digest
-    from builder.model.lock import Lock
+    from builder.pipeline.lock_document import LockDocument
     from builder.sources.built import Workshop
 
 
@@ -42,14 +40,13 @@ class Supplier:
 
     def __init__(
         self,
-        lock: Lock,
-        path: Path,
+        document: LockDocument,
         access: Access,
-        bundle: TarBundle | FolderBundle | None,
         say: Callable[[str], None],
     ) -> None:
-        self._kept = kept = Store.beside(path)
-        self._folder = path.parent
+        lock, bundle = document.lock, document.bundle
+        self._kept = kept = document.store
+        self._folder = document.path.parent
         self._access = access
         self._say = say
         self._workshop: Workshop | None = None
@@ -64,26 +61,21 @@ class Supplier:
     @classmethod
     def open(
         cls,
-        lock: Lock,
-        path: Path,
-        bundle: TarBundle | FolderBundle | None,
+        document: LockDocument,
         opened: ExitStack,
         *,
         ca_bundle: Path | None,
         pool: int,
         say: Callable[[str], None],
     ) -> Self:
-        """Open the way out; ``opened`` closes it.
-
-        ``path`` is where the lock is, ``bundle`` the one that it was read from, if it was.
-        """
-        if bundle is None:
-            kept = Store.beside(path)
-            for file in lock.files:
+        """Open the way out; ``opened`` closes it."""
+        if document.bundle is None:
+            kept = document.store
+            for file in document.lock.files:
                 if file.kind == "key":  # every package is checked with them
                     kept.read(file.digest)
         access = opened.enter_context(Access.open(ca_bundle=ca_bundle, pool=pool))
-        return cls(lock, path, access, bundle, say)
+        return cls(document, access, say)
 
     def supply(self, extent: Extent) -> Supply:
         """Give the sources of an artifact, the bytes beside the lock first."""
@@ -158,13 +150,10 @@ class SideFiles:
 
 
 def near(
-    lock: Lock,
-    first: Iterable[TarBundle | FolderBundle],
-    bases: Sequence[Path],
-    target: Path,
-    opened: ExitStack,
+    document: LockDocument, bases: Sequence[Path], target: Path, opened: ExitStack
 ) -> dict[Digest, Source]:
-    """Give what earlier bundles hold, the first one first; what has the target's name, last."""
+    """Return what bundles hold: the lock's own first, what has the target's name last."""
+    lock = document.lock
     found: dict[Digest, Source] = {}
 
     def add(base: Path) -> None:
@@ -172,8 +161,8 @@ def near(
         opened.enter_context(bundle)
         found.update({**contents(bundle, provenance.origins(base, lock)), **found})
 
-    for bundle in first:
-        found.update(contents(bundle, provenance.origins(bundle.path, lock)))
+    if document.bundle is not None:
+        found.update(contents(document.bundle, provenance.origins(document.path, lock)))
     for base in bases:
         add(base)
     with contextlib.suppress(VerificationError, StorageError):  # it may be anything

@@ -13,13 +13,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from builder.bundle.delta import recover, without
+from builder.bundle.layout import LOCK_PATH
 from builder.bundle.part import storage_error
 from builder.bundle.reader import TarBundle, open_bundle, parts_of
 from builder.bundle.split import target_of
 from builder.bundle.verify import verify_bundle, verify_parts
 from builder.errors import DocumentError, Fault, StorageError, VerificationError
 from builder.formats import inventory as inventory_format
-from builder.formats import lock as lock_format
 from builder.formats.manifests import find_images
 from builder.formats.text import decode
 from builder.model.artifact import blob_path
@@ -28,7 +28,7 @@ from builder.oci import layout as oci_layout
 from builder.oci import walk
 from builder.pipeline import signature as bundle_signature
 from builder.pipeline import signed_images
-from builder.pipeline.bundle import arrange
+from builder.pipeline.lock_document import LockDocument
 from builder.rpm.recheck import check_repodata
 from builder.rpm.subset import Rpm
 from builder.sources.package import Signatures
@@ -182,12 +182,13 @@ class _Checks:
 
     def plan(self, content: bytes, delta: bytes | None) -> Layout:
         """Read the lock and lay its bundle out; of a delta, with what DELTA.txt leaves out."""
-        lock = lock_format.parse(decode(content, "cluster.lock"), "cluster.lock")
+        document = LockDocument(path=Path(LOCK_PATH), content=content)
+        lock = document.lock
         self._packages = {package.path: package for package in lock.packages}
         self._keys = {one.fingerprint: one for one in lock.files if one.kind == "key"}
         self._signatures = Signatures(lock, self.read)
         self.lock = lock
-        whole = arrange(lock, content)
+        whole = document.layout
         self._layout = whole if delta is None else without(whole, recover(whole, delta))
         return self._layout
 

@@ -15,7 +15,6 @@ from builder.model.digest import Digest
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import Self
 
 
 class Store:
@@ -23,11 +22,6 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-
-    @classmethod
-    def beside(cls, lock: Path) -> Self:
-        """Give the store of what locking needed, beside the lock: ``cluster.lock.d``, say."""
-        return cls(lock.with_name(f"{lock.name}.d"))
 
     def path(self, digest: Digest) -> Path:
         """Give the place of some content, there or not."""

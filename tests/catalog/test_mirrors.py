@@ -241,7 +241,8 @@ def test_a_cluster_of_every_patch_can_be_asked_for_on_every_system(
             text = f"kubernetes: {minor}.{patch}\n{NODES}"
             text += f"os: {{name: {system.name}, version: {system.version}}}\n"
             text += "runtime: {name: containerd, version: 1.6.33}\n"
-            wanted = demand(spec.read(text, "c", catalog=catalog).cluster, catalog)
+            read = spec.read(text, "c", catalog=catalog)
+            wanted = demand(read.cluster, read.choice, catalog)
             asked = [one for one in wanted.packages if one.needed_by == ("kubeadm",)]
             assert len(asked) == len(PACKAGES)
             assert len(wanted.images) == len(IMAGES)
@@ -295,7 +296,7 @@ def test_a_cluster_of_defaults_has_everything_it_asks_for(
     text = f"kubernetes: {minor}.5\ncni: {{name: calico, install: {way}}}\n{NODES}"
     read = spec.read(text, "cluster.yaml", catalog=catalog)
     assert read.remarks == ()
-    wanted = demand(read.cluster, catalog)
+    wanted = demand(read.cluster, read.choice, catalog)
     series = catalog.kubernetes_series[minor]
     calico = catalog.calico(series.defaults.cni.removeprefix("calico-"))
     assert minor in calico.of.kubernetes

@@ -103,7 +103,7 @@ def test_every_patch_up_to_1_31_can_be_had_on_centos_7(
         text += f"runtime: {{name: containerd, version: 1.6.33}}\n{NODE}"
         if minor <= (1, 31):
             read = spec.read(text, "cluster.yaml", catalog=catalog)
-            wanted = demand(read.cluster, catalog)
+            wanted = demand(read.cluster, read.choice, catalog)
             assert f"kubeadm-{version}" in {
                 "-".join(one.request.split("-")[:2]) for one in wanted.packages
             }
@@ -193,7 +193,8 @@ def _expected(upstream: Path, version: str, kinds: set[str]) -> set[str]:
 
 
 def _demand(catalog: Catalog, release: CalicoRelease) -> Demand:
-    wanted = demand(spec.read(CLUSTER, "cluster.yaml", catalog=catalog).cluster, catalog)
+    read = spec.read(CLUSTER, "cluster.yaml", catalog=catalog)
+    wanted = demand(read.cluster, read.choice, catalog)
     return replace(wanted, calico=release, images=(), packages=(), manifests=(), keys=())
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from builder.cli.root import run
 from builder.pipeline import init, secrets
+from builder.pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def table(cluster: Path, *states: str) -> str:
-    end = secrets.make(cluster).holdings[-1].end
+    end = secrets.make(Workspace(cluster)).holdings[-1].end
     widths = max(map(len, ("STATE", *states)))
     hours = "24 hours after kubeadm init on k8s01"
     rows = [
@@ -68,7 +69,7 @@ def test_json(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["secrets", "--json", "-q"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    end = secrets.make(cluster).holdings[-1].end
+    end = secrets.make(Workspace(cluster)).holdings[-1].end
     assert end is not None
     assert json.loads(out) == {
         "folder": "secrets",

@@ -18,7 +18,7 @@ from builder.model.artifact import (
     Repository,
 )
 from builder.model.digest import Digest
-from builder.model.lock import Lock, Subject
+from builder.model.lock import Fingerprint, Lock, Subject
 from builder.model.platform import Platform
 from builder.model.reference import Reference
 from builder.model.rpm import Nevra
@@ -47,7 +47,7 @@ LOCK = Lock(
         runtime="docker 19.03.9",
         cni="calico 3.18.6",
         platforms=(AMD64,),
-        demand=digest(99),
+        demand=Fingerprint(1, digest(99)),
     ),
     images=(
         Image(

@@ -48,7 +48,7 @@ from builder.model.reference import Reference
 from builder.model.rpm import Nevra
 from builder.oci import manifest as oci
 from builder.pipeline import inspect
-from builder.pipeline.bundle import arrange
+from builder.pipeline.lock_document import LockDocument
 from builder.render import admit, inventory
 from builder.render import seed as seeds
 from builder.report import Silent
@@ -210,7 +210,7 @@ def read_cluster(content: bytes, folder: Path) -> None:
     catalog = real_catalog()
     text = decode(content, "cluster.yaml")
     read = spec.read(text, "cluster.yaml", catalog=catalog, exists=lambda _: True)
-    wanted = demand(read.cluster, catalog)
+    wanted = demand(read.cluster, read.choice, catalog)
     for file in (*wanted.manifests, *wanted.files):
         place = PurePosixPath(file.path)
         assert ".." not in place.parts
@@ -225,7 +225,7 @@ class LocalFiles(dict[str, bytes]):
         return b'{"auths": {"registry.example.com:5000": {"auth": "bWU6cGFzcw=="}}}'
 
 
-def render(read: spec.Spec) -> None:
+def render(read: spec.ChosenSpec) -> None:
     """Go on to the seeds of a few nodes; what cloud-init reads says what cluster.yaml said."""
     plan = plans.of(read, files=LocalFiles())
     for node in read.cluster.nodes[:3]:
@@ -239,14 +239,15 @@ def render(read: spec.Spec) -> None:
 
 def read_lock(content: bytes, folder: Path) -> None:
     """Go on to a bundle of which no source gives anything, and to what inspect shows."""
-    found = lock_format.parse(decode(content, "lock"), "lock")
+    document = LockDocument(path=Path("lock"), content=content)
+    found = document.lock
     for image in found.images:
         inspect.image_size(found, image)
         inspect.why(found, image.name)
     inspect.totals(found)
     target = folder / "out/bundle.tar"
     target.parent.mkdir(exist_ok=True)
-    layout = arrange(found, content)
+    layout = document.layout
     for extent in layout.extents:
         place = PurePosixPath(extent.path)
         assert not place.is_absolute()

@@ -19,7 +19,8 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from interop.programs import daemon, environment, free_port, listens, run
 
-from builder.pipeline import kubeconfig, secrets
+from builder.pipeline import kubeconfig, paths, secrets
+from builder.pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +59,7 @@ class Plane:
 
     def admin(self) -> Path:
         """Give an administrator's kubeconfig."""
-        path = kubeconfig.mint(self.cluster, server=self.server, force=True).path
+        path = kubeconfig.mint(Workspace(self.cluster), server=self.server, force=True).path
         assert path is not None
         return path
 
@@ -92,7 +93,7 @@ def write_cluster(folder: Path, pki: str) -> Path:
 
 def write_kubeadm(cluster: Path, pki: Path) -> Path:
     """Write what a seed would have for the first node, as far as these phases read it."""
-    folder = secrets.beside(cluster)
+    folder = paths.secrets(cluster)
     token, key = ((folder / name).read_text().strip() for name in ("token", "certificate-key"))
     documents = (
         {
@@ -123,7 +124,7 @@ def plane(cluster: Path, commands: Path) -> Iterator[Plane]:
     folder = cluster.parent
     env = environment(folder, PATH=f"{commands}:/usr/sbin:/usr/bin:/sbin:/bin")
     assert shutil.which("etcd", path=env["PATH"]), "etcd is not installed: tests/interop/setup.sh"
-    held = secrets.make(cluster)
+    held = secrets.make(Workspace(cluster))
     pki = folder / "pki"
     pki.mkdir()
     source = next(one.path for one in held.holdings if one.name == "cluster CA")
@@ -224,7 +225,7 @@ def test_an_administrator_may_do_everything(running: Plane) -> None:
 
 def test_others_are_who_the_certificate_says(running: Plane, tmp_path: Path) -> None:
     kubeconfig.mint(
-        running.cluster,
+        Workspace(running.cluster),
         tmp_path / "jane.conf",
         user="jane",
         groups=["developers", "ops"],
@@ -247,8 +248,8 @@ def test_others_are_who_the_certificate_says(running: Plane, tmp_path: Path) -> 
 def test_another_authority_lets_nobody_in(running: Plane, tmp_path: Path) -> None:
     """A stranger neither trusts this server nor is trusted by it."""
     other = write_cluster(tmp_path / "other", "generated")
-    secrets.make(other)
-    stranger = kubeconfig.mint(other, server=running.server).path
+    secrets.make(Workspace(other))
+    stranger = kubeconfig.mint(Workspace(other), server=running.server).path
     assert stranger is not None
     distrusting = running.kubectl(stranger, "get", "namespaces")
     assert distrusting.returncode == 1
@@ -273,8 +274,8 @@ def decrypted(data: dict[str, Any], name: str, key: str) -> bytes:
 
 def test_what_was_rotated_reaches_a_living_cluster(running: Plane, tmp_path: Path) -> None:
     """Both commands that ``secrets --rotate`` names work, and print nothing secret."""
-    secrets.make(running.cluster, rotate=["token", "certificate-key"])
-    folder = secrets.beside(running.cluster)
+    secrets.make(Workspace(running.cluster), rotate=["token", "certificate-key"])
+    folder = paths.secrets(running.cluster)
     token, key = ((folder / name).read_text().strip() for name in ("token", "certificate-key"))
     config = write_kubeadm(running.cluster, running.pki)
     admin = running.admin()
@@ -305,7 +306,7 @@ def test_what_was_rotated_reaches_a_living_cluster(running: Plane, tmp_path: Pat
 
 
 def test_the_hash_is_the_one_kubeadm_prints(running: Plane) -> None:
-    held = secrets.make(running.cluster)
+    held = secrets.make(Workspace(running.cluster))
     assert held.digest == openssl.pin(running.pki / "ca.crt")
     said = running.kubeadm("token", "create", "--print-join-command")
     assert f"--discovery-token-ca-cert-hash {held.digest}" in said

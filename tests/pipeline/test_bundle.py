@@ -15,18 +15,18 @@ import pytest
 from builder.bundle.layout import DELTA_PATH
 from builder.lab.faults import Status
 from builder.model.artifact import Blob, Package
-from builder.pipeline import bundle
+from builder.pipeline import paths
 
 if TYPE_CHECKING:
     from sandboxes import Sample, Sandbox
 
 
 def test_every_lock_has_a_bundle_of_its_own() -> None:
-    assert bundle.beside(Path("site/cluster.lock")) == Path("site/bundle.tar")
-    assert bundle.beside(Path("site/prod.lock")) == Path("site/prod.tar")
-    assert bundle.beside(Path("site/dev.lock")) != bundle.beside(Path("site/prod.lock"))
-    assert bundle.delta_beside(Path("site/cluster.lock")) == Path("site/delta.tar")
-    assert bundle.delta_beside(Path("site/prod.lock")) == Path("site/prod.delta.tar")
+    assert paths.bundle(Path("site/cluster.lock")) == Path("site/bundle.tar")
+    assert paths.bundle(Path("site/prod.lock")) == Path("site/prod.tar")
+    assert paths.bundle(Path("site/dev.lock")) != paths.bundle(Path("site/prod.lock"))
+    assert paths.delta(Path("site/cluster.lock")) == Path("site/delta.tar")
+    assert paths.delta(Path("site/prod.lock")) == Path("site/prod.delta.tar")
 
 
 def offline(sandbox: Sandbox, *words: str) -> None:

@@ -10,6 +10,7 @@ import yaml
 
 from builder.errors import AirseedError, StorageError, UsageError, VerificationError
 from builder.pipeline import init, kubeconfig, secrets
+from builder.pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,12 +32,12 @@ def read(path: Path) -> Any:
 
 def refused(cluster: Path, *arguments: Any, **options: Any) -> AirseedError:
     with pytest.raises(AirseedError) as caught:
-        kubeconfig.mint(cluster, *arguments, **options)
+        kubeconfig.mint(Workspace(cluster), *arguments, **options)
     return caught.value
 
 
 def test_an_administrators_kubeconfig(cluster: Path, tmp_path: Path) -> None:
-    minted = kubeconfig.mint(cluster)
+    minted = kubeconfig.mint(Workspace(cluster))
     path = tmp_path / "secrets/admin.conf"
     assert minted.path == path
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -70,7 +71,7 @@ def test_an_administrators_kubeconfig(cluster: Path, tmp_path: Path) -> None:
 
 def test_anywhere_else_it_is_private_too(cluster: Path, tmp_path: Path) -> None:
     minted = kubeconfig.mint(
-        cluster, tmp_path / "out/jane.conf", user="jane", groups=["ops"], days=3
+        Workspace(cluster), tmp_path / "out/jane.conf", user="jane", groups=["ops"], days=3
     )
     assert minted.path == tmp_path / "out/jane.conf"
     assert stat.S_IMODE((tmp_path / "out/jane.conf").stat().st_mode) == 0o600
@@ -79,7 +80,7 @@ def test_anywhere_else_it_is_private_too(cluster: Path, tmp_path: Path) -> None:
 
 def test_without_a_file_nothing_is_written(cluster: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
-    assert kubeconfig.mint(cluster, write=False).path is None
+    assert kubeconfig.mint(Workspace(cluster), write=False).path is None
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -91,7 +92,7 @@ def test_a_file_is_replaced_when_forced_alone(cluster: Path, tmp_path: Path) -> 
     assert str(error) == f"{path}: the file exists"
     assert error.hint == "--force replaces it; what it has now stays valid until its own end"
     assert path.read_text() == "mine"
-    kubeconfig.mint(cluster, path, force=True)
+    kubeconfig.mint(Workspace(cluster), path, force=True)
     assert read(path)["kind"] == "Config"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -119,7 +120,7 @@ def test_on_node_it_says_where_to_get_one(cluster: Path) -> None:
 def test_files_of_ones_own_sign_too(cluster: Path, tmp_path: Path) -> None:
     openssl.authority(tmp_path / "site")
     cluster.write_text(cluster.read_text() + "\npki: {files: site}\n")
-    kubeconfig.mint(cluster, tmp_path / "x.conf")
+    kubeconfig.mint(Workspace(cluster), tmp_path / "x.conf")
     data = read(tmp_path / "x.conf")["clusters"][0]["cluster"]["certificate-authority-data"]
     assert base64.b64decode(data) == (tmp_path / "site/ca.crt").read_bytes()
 
@@ -157,7 +158,7 @@ def test_the_lone_control_plane_is_the_server(tmp_path: Path, cluster: Path) -> 
     ):
         node = f"- {{name: n1, role: control-plane, address: '{address}'}}"
         cluster.write_text(f"kubernetes: 1.18.5\nnodes:\n{node}\n{more}\n")
-        assert kubeconfig.mint(cluster, write=False).server == server
+        assert kubeconfig.mint(Workspace(cluster), write=False).server == server
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,7 @@ def test_the_lone_control_plane_is_the_server(tmp_path: Path, cluster: Path) -> 
     ],
 )
 def test_another_server(given: str, server: str, cluster: Path) -> None:
-    assert kubeconfig.mint(cluster, write=False, server=given).server == server
+    assert kubeconfig.mint(Workspace(cluster), write=False, server=given).server == server
 
 
 @pytest.mark.parametrize(
@@ -186,8 +187,8 @@ def test_what_is_no_server(given: str, cluster: Path) -> None:
 
 def test_what_it_makes_is_swept_up_by_the_next_secrets(cluster: Path, tmp_path: Path) -> None:
     (tmp_path / "secrets/.part-0123").write_text("half")
-    kubeconfig.mint(cluster)
-    secrets.make(cluster)
+    kubeconfig.mint(Workspace(cluster))
+    secrets.make(Workspace(cluster))
     assert {path.name for path in (tmp_path / "secrets").iterdir()} == {
         *(".lock", "admin.conf", "ca.crt", "ca.key", "certificate-key", "token"),
         *("signing-key.asc", "signing-key.pub.asc"),

@@ -478,7 +478,8 @@ def test_every_mistake_of_a_catalog_is_told_with_its_file(site: Site) -> None:
 @pytest.fixture(scope="module")
 def wanted(sample: Sample, shared: Sandbox) -> Demand:
     catalog = catalog_format.load([shared.catalog])
-    return demand(spec.load(sample.folder / "cluster.yaml", catalog=catalog).cluster, catalog)
+    read = spec.load(sample.folder / "cluster.yaml", catalog=catalog)
+    return demand(read.cluster, read.choice, catalog)
 
 
 def missing(wanted: Demand, lock: Lock) -> list[str]:

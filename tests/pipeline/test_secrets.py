@@ -7,8 +7,9 @@ import openssl
 import pytest
 
 from builder.errors import DocumentError, UsageError
-from builder.pipeline import init, secrets, seeds
+from builder.pipeline import init, paths, secrets
 from builder.pipeline.secrets import Holding
+from builder.pipeline.workspace import Workspace
 from builder.rpm.keys import has_secrets, load_keys, public_half, verify_detached
 from builder.rpm.signing import open_signer
 from builder.secrets import signing
@@ -26,7 +27,7 @@ def cluster(tmp_path: Path) -> Path:
 
 def test_it_tells_what_there_is_and_when_it_ends(cluster: Path) -> None:
     folder = cluster.parent / "secrets"
-    held = secrets.make(cluster)
+    held = secrets.make(Workspace(cluster))
     end = held.holdings[-1].end
     assert end is not None
     assert abs(end - datetime.now(UTC) - timedelta(days=3650)) < timedelta(minutes=5)
@@ -41,31 +42,31 @@ def test_it_tells_what_there_is_and_when_it_ends(cluster: Path) -> None:
         Holding(name="public signing key", path=folder / "signing-key.pub.asc", state="made"),
         Holding(name="cluster CA", path=folder / "ca.crt", state="made", end=end),
     )
-    again = secrets.make(cluster)
+    again = secrets.make(Workspace(cluster))
     assert [one.state for one in again.holdings] == ["kept"] * 5
     assert again.digest == held.digest
-    rotated = secrets.make(cluster, rotate=["certificate-key"])
+    rotated = secrets.make(Workspace(cluster), rotate=["certificate-key"])
     assert [one.state for one in rotated.holdings] == ["kept", "rotated", "kept", "kept", "kept"]
 
 
 def test_clusters_in_one_folder_share_nothing(cluster: Path) -> None:
     other = cluster.with_name("test.yaml")
     other.write_text(cluster.read_text())
-    first, second = secrets.make(cluster), secrets.make(other)
+    first, second = secrets.make(Workspace(cluster)), secrets.make(Workspace(other))
     assert [held.folder.name for held in (first, second)] == ["secrets", "test.secrets"]
     assert {one.state for one in second.holdings} == {"made"}
     assert first.digest != second.digest
-    assert [seeds.beside(one).name for one in (cluster, other)] == ["seeds", "test.seeds"]
+    assert [paths.seeds(one).name for one in (cluster, other)] == ["seeds", "test.seeds"]
 
 
 def test_what_was_missing_is_made_and_not_rotated(cluster: Path) -> None:
-    held = secrets.make(cluster, rotate=["token", "token"])
+    held = secrets.make(Workspace(cluster), rotate=["token", "token"])
     assert [one.state for one in held.holdings] == ["made"] * 5
 
 
 def test_the_window_is_the_clusters(cluster: Path) -> None:
     cluster.write_text(cluster.read_text() + "\nseed: {window: 72}\npki: on-node\n")
-    held = secrets.make(cluster)
+    held = secrets.make(Workspace(cluster))
     assert [(one.name, one.window, one.state) for one in held.holdings] == [
         ("token", 72, "made"),
         ("certificate key", 72, "made"),
@@ -79,7 +80,7 @@ def test_the_window_is_the_clusters(cluster: Path) -> None:
 def test_files_of_ones_own(cluster: Path) -> None:
     site = openssl.site(cluster.parent / "site")
     cluster.write_text(cluster.read_text() + "\npki: {files: site}\n")
-    held = secrets.make(cluster)
+    held = secrets.make(Workspace(cluster))
     assert [(one.name, one.path, one.state) for one in held.holdings] == [
         ("token", cluster.parent / "secrets/token", "made"),
         ("certificate key", cluster.parent / "secrets/certificate-key", "made"),
@@ -96,7 +97,7 @@ def test_files_of_ones_own(cluster: Path) -> None:
 @pytest.mark.parametrize("name", ["ca", "ca.crt", "ca.key", "cluster-ca"])
 def test_the_authority_is_not_rotated(name: str, cluster: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        secrets.make(cluster, rotate=["token", name])
+        secrets.make(Workspace(cluster), rotate=["token", name])
     assert str(caught.value) == (
         "the cluster's CA can't be rotated here: joiners pin it, and all that the cluster has is "
         "signed by it"
@@ -110,7 +111,7 @@ def test_the_authority_is_not_rotated(name: str, cluster: Path) -> None:
 
 def test_an_unknown_name_names_the_known(cluster: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        secrets.make(cluster, rotate=["tokn"])
+        secrets.make(Workspace(cluster), rotate=["tokn"])
     assert str(caught.value) == "there is no 'tokn' to rotate (expected token or certificate-key)"
     assert caught.value.hint == "did you mean 'token'?"
 
@@ -118,14 +119,14 @@ def test_an_unknown_name_names_the_known(cluster: Path) -> None:
 def test_a_wrong_document_makes_nothing(cluster: Path) -> None:
     cluster.write_text("kubernetes: x\n")
     with pytest.raises(DocumentError):
-        secrets.make(cluster)
+        secrets.make(Workspace(cluster))
     assert not (cluster.parent / "secrets").exists()
 
 
 def test_the_public_half_is_made_beside_the_signing_key(cluster: Path) -> None:
     """Also for secrets of an earlier airseed, and anew when the key is another one."""
     folder = cluster.parent / "secrets"
-    secrets.make(cluster)
+    secrets.make(Workspace(cluster))
     public = folder / "signing-key.pub.asc"
     content = public.read_bytes()
     key = signing.read((folder / "signing-key.asc").read_bytes())
@@ -133,35 +134,35 @@ def test_the_public_half_is_made_beside_the_signing_key(cluster: Path) -> None:
     assert not has_secrets(content)
     for left in (None, b"of another key"):
         public.unlink() if left is None else public.write_bytes(left)
-        held = secrets.make(cluster)
+        held = secrets.make(Workspace(cluster))
         state = "made" if left is None else "replaced"
         assert [one.name for one in held.holdings if one.state == state] == ["public signing key"]
         assert public.read_bytes() == content
     (folder / "signing-key.asc").write_bytes(signing.new("another <another@localhost>").secret)
-    held = secrets.make(cluster)
+    held = secrets.make(Workspace(cluster))
     assert [one.name for one in held.holdings if one.state == "replaced"] == ["public signing key"]
     assert load_keys(public.read_bytes())[0].users == ("another <another@localhost>",)
 
 
 def test_keys_that_were_added_to_the_public_half_stay(cluster: Path) -> None:
-    secrets.make(cluster)
+    secrets.make(Workspace(cluster))
     folder = cluster.parent / "secrets"
     public = folder / "signing-key.pub.asc"
     another = public_half(signing.new("another <another@localhost>").secret)
     both = public.read_bytes() + another
     public.write_bytes(both)
-    held = secrets.make(cluster)
+    held = secrets.make(Workspace(cluster))
     assert {one.state for one in held.holdings} == {"kept"}
     assert public.read_bytes() == both
 
 
 def test_the_public_half_has_the_subkeys_of_a_key_of_ones_own(cluster: Path, gpg: Gpg) -> None:
     """gpg's users sign with subkeys; without them nobody could check it."""
-    secrets.make(cluster)
+    secrets.make(Workspace(cluster))
     folder = cluster.parent / "secrets"
     fingerprint = gpg.key("own@example.org", "rsa2048+")
     (folder / "signing-key.asc").write_bytes(gpg.secret(fingerprint).read_bytes())
-    secrets.make(cluster)
+    secrets.make(Workspace(cluster))
     content = (folder / "signing-key.pub.asc").read_bytes()
     signed = open_signer((folder / "signing-key.asc").read_bytes(), where="key").sign(b"x")
     assert verify_detached(b"x", signed, load_keys(content)) == fingerprint

@@ -15,6 +15,7 @@ from builder.cli.root import run
 from builder.errors import DocumentError, StorageError, UsageError
 from builder.formats import lock as lock_format
 from builder.pipeline import secrets, seeds
+from builder.pipeline.workspace import Workspace
 from builder.render import iso
 from builder.report import Silent
 
@@ -37,11 +38,14 @@ class Site:
         self.catalog = catalog
         self.seeds = folder / "seeds"
 
+    def open(self, **how: Path) -> Workspace:
+        return Workspace(self.cluster, catalogs=[self.catalog], **how)  # type: ignore[arg-type]
+
     def write(self, **how: object) -> seeds.Written:
-        return seeds.write(self.cluster, catalogs=[self.catalog], reporter=Silent(), **how)  # type: ignore[arg-type]
+        return seeds.write(self.open(), reporter=Silent(), **how)  # type: ignore[arg-type]
 
     def compare(self) -> list[str]:
-        return [*seeds.compare(self.cluster, catalogs=[self.catalog], reporter=Silent())]
+        return [*seeds.compare(self.open(), reporter=Silent())]
 
     def add(self, text: str) -> None:
         said = self.cluster.read_text("utf-8")
@@ -62,7 +66,7 @@ def site(sample: Sample, shared: Sandbox, tmp_path: Path) -> Site:
     for name in ("cluster.yaml", "cluster.lock"):
         shutil.copy(sample.folder / name, tmp_path / name)
     shutil.copytree(sample.folder / "cluster.lock.d", tmp_path / "cluster.lock.d")
-    secrets.make(tmp_path / "cluster.yaml")
+    secrets.make(Workspace(tmp_path / "cluster.yaml"))
     return Site(tmp_path, shared.catalog)
 
 
@@ -197,7 +201,7 @@ def test_images_can_be_left_out_and_an_old_one_does_not_mislead(site: Site) -> N
     site.write()
     assert site.write(images=False).changed == ()
     assert (site.seeds / "k8s01.iso").exists()
-    secrets.make(site.cluster, rotate=["token"])
+    secrets.make(Workspace(site.cluster), rotate=["token"])
     assert site.write(images=False).changed == NAMES
     assert not (site.seeds / "k8s01.iso").exists()
     site.write()
@@ -209,7 +213,7 @@ def test_no_image_is_older_than_its_folder_after_an_interrupt(
     site: Site, monkeypatch: pytest.MonkeyPatch, moment: int
 ) -> None:
     site.write(nodes=["k8s01"])
-    secrets.make(site.cluster, rotate=["token"])
+    secrets.make(Workspace(site.cluster), rotate=["token"])
     left = [moment]
 
     def until(call: Callable[..., None]) -> Callable[..., None]:
@@ -317,7 +321,7 @@ def test_differences_hide_secrets_and_write_nothing(site: Site) -> None:
     site.write()
     before = site.contents()
     token = (site.cluster.parent / "secrets" / "token").read_text("utf-8").strip()
-    secrets.make(site.cluster, rotate=["token"])
+    secrets.make(Workspace(site.cluster), rotate=["token"])
     fresh = (site.cluster.parent / "secrets" / "token").read_text("utf-8").strip()
     found = site.compare()
     assert found

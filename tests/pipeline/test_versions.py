@@ -62,10 +62,10 @@ def _text(kubernetes: str, system: str, runtime: tuple[str, str], calico: str) -
 
 def _is_had(text: str, catalog: Any) -> bool:
     try:
-        read = spec.read(text, "cluster.yaml", catalog=catalog)
+        spec.read(text, "cluster.yaml", catalog=catalog)
     except DocumentError:
         return False
-    return read.choice is not None
+    return True
 
 
 def test_every_release_that_it_lists_is_known_and_no_other(found: Versions) -> None:

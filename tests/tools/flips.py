@@ -12,8 +12,7 @@ from builder.bundle.layout import DELTA_PATH, LOCK_PATH, SUMS_PATH
 from builder.bundle.reader import open_bundle
 from builder.bundle.writer import Supply, write
 from builder.errors import AirseedError
-from builder.formats import lock as lock_format
-from builder.pipeline.bundle import arrange
+from builder.pipeline.lock_document import LockDocument
 from builder.pipeline.verify import verify
 from builder.report import Silent
 from builder.sources.earlier import contents
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from builder.bundle.layout import Layout
 
 TAIL = "end of the file"
-_LOCK_LIMIT = 64 << 20
+_LIMIT = 64 << 20
 Span = tuple[str, str, int, int]
 """What kind of place, what a fault has to name, first byte, end."""
 
@@ -62,10 +61,9 @@ def draw(layout: Layout, dice: random.Random) -> tuple[str, str, int]:
 def make_delta(whole: Path, target: Path) -> Path:
     """Write a bundle without every second layer and package."""
     with open_bundle(whole) as opened:
-        content = opened.read(LOCK_PATH, _LOCK_LIMIT)
-        lock = lock_format.parse(content.decode(), LOCK_PATH)
-        left = {one.digest for one in lock.contents[::2]}
-        layout = delta.without(arrange(lock, content), left)
+        document = LockDocument.inside(opened)
+        left = {one.digest for one in document.lock.contents[::2]}
+        layout = delta.without(document.layout, left)
         near = contents(opened)
         write(layout, target, lambda _: Supply(sources=()), Silent(), near=near)
     return target
@@ -79,10 +77,9 @@ def campaign(bundle: Path, scratch: Path, seed: int, count: int) -> tuple[Counte
     copy = scratch / f"{seed}.tar"
     shutil.copy(bundle, copy)
     with open_bundle(bundle) as opened:
-        content = opened.read(LOCK_PATH, _LOCK_LIMIT)
+        layout = LockDocument.inside(opened).layout
         there = DELTA_PATH in opened.members()
-        text = opened.read(DELTA_PATH, _LOCK_LIMIT) if there else None
-    layout = arrange(lock_format.parse(content.decode(), LOCK_PATH), content)
+        text = opened.read(DELTA_PATH, _LIMIT) if there else None
     if text is not None:
         layout = delta.without(layout, delta.recover(layout, text))
     dice = random.Random(seed)

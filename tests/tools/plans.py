@@ -14,7 +14,7 @@ from builder.formats import spec as spec_format
 from builder.model.artifact import Image, Package, Repository
 from builder.model.demand import demand, operator_images
 from builder.model.digest import Digest
-from builder.model.lock import Lock, Subject
+from builder.model.lock import Fingerprint, Lock, Subject
 from builder.model.rpm import Nevra
 from builder.model.secrets import Authority, Secrets
 from builder.render.plan import Plan
@@ -22,7 +22,7 @@ from builder.render.plan import Plan
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from builder.formats.spec import Spec
+    from builder.formats.spec import ChosenSpec
     from builder.model.catalog import Catalog
     from builder.model.demand import Demand
     from builder.model.spec import Cluster
@@ -53,10 +53,11 @@ def plan(
 
 
 def of(
-    spec: Spec, files: Mapping[str, bytes] | None = None, shared: Mapping[str, str] | None = None
+    spec: ChosenSpec,
+    files: Mapping[str, bytes] | None = None,
+    shared: Mapping[str, str] | None = None,
 ) -> Plan:
     """Make the plan of a cluster that was read."""
-    assert spec.choice is not None
     secrets = SECRETS
     if spec.cluster.pki.kind == "on-node":
         secrets = Secrets(token=TOKEN, certificate_key=CERTIFICATE_KEY)
@@ -67,7 +68,7 @@ def of(
     return Plan(
         cluster=spec.cluster,
         choice=spec.choice,
-        lock=_lock(spec.cluster, demand(spec.cluster, catalog())),
+        lock=_lock(spec.cluster, demand(spec.cluster, spec.choice, catalog())),
         secrets=secrets,
         sums=SUMS,
         files={} if files is None else files,
@@ -94,7 +95,7 @@ def _lock(cluster: Cluster, wanted: Demand) -> Lock:
             runtime=str(wanted.runtime),
             cni=wanted.cni,
             platforms=cluster.platforms,
-            demand=Digest.of(b"made up"),
+            demand=Fingerprint(1, Digest.of(b"made up")),
         ),
         images=tuple(
             Image(

@@ -16,10 +16,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from builder.formats import lock as lock_format
 from builder.lab import world
 from builder.model.artifact import Blob
-from builder.pipeline.bundle import arrange
+from builder.pipeline.lock_document import LockDocument
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -168,9 +167,8 @@ class Sample:
             ):
                 ran = sandbox.run(*words)
                 assert ran.code == 0, ran.err
-        content = (finished / "cluster.lock").read_bytes()
-        lock = lock_format.parse(content.decode(), "cluster.lock")
-        return cls(folder / "lab", finished, lock, arrange(lock, content))
+        document = LockDocument.read(finished / "cluster.lock")
+        return cls(folder / "lab", finished, document.lock, document.layout)
 
     @property
     def bundle(self) -> Path:

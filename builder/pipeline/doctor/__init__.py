@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 from builder.backoff import Backoff
 from builder.errors import Fault
 from builder.formats import catalog as catalog_format
-from builder.formats import spec as spec_format
-from builder.model.demand import demand
-from builder.pipeline import inspect
 from builder.pipeline.doctor import asking, sources
 from builder.pipeline.doctor.asking import ORDER, WELL, Answer, Limit, State
+from builder.pipeline.lock_document import open_lock
+from builder.pipeline.workspace import Workspace
 from builder.sources.access import Access
 
 if TYPE_CHECKING:
@@ -85,8 +84,11 @@ def examine(
     Raise DocumentError, VerificationError or StorageError for documents that are wrong; whatever
     servers do is a finding.
     """
-    catalog = catalog_format.load(catalogs)
-    named = _named(document, catalog, reporter)
+    workspace = None
+    if document is not None and document.suffix in _DOCUMENTS:
+        workspace = Workspace(document, catalogs=catalogs)
+    catalog = workspace.catalog if workspace else catalog_format.load(catalogs)
+    named = _named(document, workspace, catalog, reporter)
     questions = [question for source in named for question in source.questions]
     hosts = {question.reference.host for question in questions if question.reference is not None}
     counting = [
@@ -111,16 +113,16 @@ def examine(
     )
 
 
-def _named(document: Path | None, catalog: Catalog, reporter: Reporter) -> tuple[Source, ...]:
+def _named(
+    document: Path | None, workspace: Workspace | None, catalog: Catalog, reporter: Reporter
+) -> tuple[Source, ...]:
     if document is None:
         return sources.of_catalog(catalog)
-    if document.suffix in _DOCUMENTS:
-        spec = spec_format.load(document, catalog=catalog)
-        for remark in spec.remarks:
-            reporter.warn(str(remark), hint=remark.hint)
-        cluster = spec.cluster
-        return sources.of_demand(demand(cluster, catalog), catalog, cluster.platforms[:1])
-    return sources.of_lock(inspect.load(document))
+    if workspace is not None:
+        workspace.warn(reporter)
+        return sources.of_demand(workspace.demand, catalog, workspace.cluster.platforms[:1])
+    with open_lock(document) as opened:
+        return sources.of_lock(opened.lock)
 
 
 def _limited(answer: Answer, spent: set[str]) -> Answer:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from builder.model.artifact import FileKind, Trust
     from builder.model.catalog import Key as PinnedKey
     from builder.model.demand import Demand, WantedFile
-    from builder.model.lock import Lock
     from builder.pipeline.lock.resolving import Resolving
     from builder.sources.file import Document
 
@@ -204,22 +203,6 @@ def _extra(resolving: Resolving, wanted: WantedFile) -> File:
         hint="check the address, the network and proxy, and the sha256 in cluster.yaml",
         faults=faults,
     )
-
-
-def changed(wanted: Demand, lock: Lock, folder: Path) -> bool:
-    """Tell whether a file beside cluster.yaml is not what the lock has under its path."""
-    digests = {file.path: file.digest for file in lock.files}
-    for one in (*wanted.manifests, *wanted.files):
-        if not one.is_local:
-            continue
-        try:
-            with (folder / one.sources[0]).open("rb") as file:
-                digest = Digest.of_file(file)
-        except OSError:
-            return True
-        if digest != digests.get(one.path):
-            return True
-    return False
 
 
 def _weigh(source: Source, client: Client) -> tuple[Digest, int]:

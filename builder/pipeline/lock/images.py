@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from builder.errors import DocumentError, Fault, UnavailableError
+from builder.errors import UnavailableError
 from builder.model.demand import merged
 from builder.pipeline.lock import signatures
+from builder.pipeline.registry_names import refuse_clashes
 from builder.sources import image as image_source
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from builder.model.lock import Lock
     from builder.model.reference import Reference
     from builder.model.signer import Signer
-    from builder.model.spec import Registry
     from builder.pipeline.lock.resolving import Resolving
 
 
@@ -49,26 +49,6 @@ def resolve(
         images=tuple(sorted(images, key=lambda image: image.name)),
         blobs=tuple(blobs[digest] for digest in sorted(blobs)),
     )
-
-
-def refuse_clashes(images: Iterable[Image], registry: Registry | None) -> None:
-    """Raise DocumentError for images that would have one name in the internal registry."""
-    if registry is None:
-        return
-    found: dict[str, dict[Digest, str]] = {}
-    for image in images:
-        found.setdefault(image.reference.mapped(str(registry)), {})[image.digest] = image.name
-    faults = [
-        Fault(
-            where="registry",
-            what=f"{' and '.join(names.values())} would both be {there}",
-            hint="only one of them can be had from there",
-        )
-        for there, names in found.items()
-        if len(names) > 1
-    ]
-    if faults:
-        raise DocumentError("cluster.yaml", faults)
 
 
 def _one(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from builder.errors import ClosureError, Fault, UnavailableError, VerificationError
 from builder.model.artifact import File, Package, Repository
-from builder.model.digest import Digest
 from builder.rpm import base as rpm_base
 from builder.rpm import build as rpm_build
 from builder.rpm.closure import Chosen, Closure, Metadata, Request, prove, solve
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
     from builder.model.artifact import Trust
     from builder.model.catalog import Repository as Described
     from builder.model.demand import WantedPackage
+    from builder.model.digest import Digest
     from builder.model.rpm import Nevra
-    from builder.model.spec import Cluster
     from builder.pipeline.lock.built import Made
     from builder.pipeline.lock.files import Keyring
     from builder.pipeline.lock.resolving import Resolving
@@ -47,14 +46,6 @@ class Found:
     """Requests that the base fulfils already."""
     problems: tuple[Fault, ...]
     """Of installing exactly these on the base."""
-
-
-def base_name(cluster: Cluster, folder: Path) -> str:
-    """Name the base as the lock does; a package list by its digest."""
-    base = cluster.os.base
-    if base.kind != "packages" or base.file is None:
-        return base.kind
-    return str(Digest.of(read_local(folder / base.file, LIST_LIMIT)))
 
 
 def resolve(resolving: Resolving, keyring: Keyring, made: Made | None = None) -> Found:

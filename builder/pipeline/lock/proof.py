@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builder.errors import Fault, IncompleteError
+from builder.pipeline.fit import missing_files, missing_images
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -46,31 +47,6 @@ def check(
         )
 
 
-def missing_images(wanted: Iterable[Wanted], lock: Lock) -> list[Fault]:
-    """Give images that are not in the lock for every platform and role that starts them."""
-    images = {image.reference: image for image in lock.images}
-    faults = []
-    for one in wanted:
-        who = " and ".join(one.needed_by)
-        found = images.get(one.reference)
-        if found is None:
-            fault = Fault(where=str(one.reference), what=f"{who} will ask for it; not in the lock")
-            faults.append(fault)
-            continue
-        there = {part.platform for part in found.manifests}
-        faults += [
-            Fault(where=str(one.reference), what=f"the lock does not have it for {platform}")
-            for platform in lock.subject.platforms
-            if platform not in there
-        ]
-        faults += [
-            Fault(where=str(one.reference), what=f"the lock does not have it for a {role}")
-            for role in one.roles
-            if role not in found.roles
-        ]
-    return faults
-
-
 def missing_packages(wanted: Demand, lock: Lock, present: Collection[str]) -> list[Fault]:
     """Give requests that no locked package answers, nor the base.
 
@@ -89,21 +65,3 @@ def _asked_as(nevra: Nevra) -> tuple[str, ...]:
     """Give what the catalog may ask for a build as: its name, with version, with release."""
     named = f"{nevra.name}-{nevra.evr}"
     return nevra.name, named.removesuffix(f"-{nevra.release}"), named
-
-
-def missing_files(wanted: Demand, lock: Lock) -> list[Fault]:
-    """Give manifests, files and keys that are not in the lock."""
-    paths = {file.path for file in lock.files}
-    fingerprints = {file.fingerprint for file in lock.files}
-    return [
-        *(
-            Fault(where=file.path, what=f"{' and '.join(file.needed_by)} needs it; not in the lock")
-            for file in (*wanted.manifests, *wanted.files)
-            if file.path not in paths
-        ),
-        *(
-            Fault(where=key.name, what=f"the key {key.fingerprint} is not in the lock")
-            for key in wanted.keys
-            if key.fingerprint not in fingerprints
-        ),
-    ]

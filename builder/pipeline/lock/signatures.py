@@ -7,26 +7,18 @@ from typing import TYPE_CHECKING
 
 from builder.errors import AirseedError, Fault, VerificationError
 from builder.formats import signers as signer_format
-from builder.formats.text import decode
 from builder.model.artifact import File
 from builder.model.digest import Digest
 from builder.model.reference import Reference
-from builder.model.signer import Signer
-from builder.signatures.judge import check_signer, judge
-from builder.sources import file as file_source
+from builder.signatures.judge import judge
 from builder.sources import signature as signature_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from builder.model.artifact import Blob, Image
-    from builder.model.catalog import Catalog
-    from builder.model.lock import Lock
-    from builder.model.spec import Cluster
+    from builder.model.signer import Signer
     from builder.pipeline.lock.resolving import Resolving
-
-_KEY_LIMIT = 1 << 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,52 +27,6 @@ class Signed:
 
     image: Image
     blobs: tuple[Blob, ...] = ()
-
-
-def signers(cluster: Cluster, catalog: Catalog, folder: Path) -> tuple[Signer, ...]:
-    """Give who may sign, those of cluster.yaml first; their keys are read from ``folder``.
-
-    Raise StorageError or FetchError for a key that can't be read, VerificationError for a bad one.
-    """
-    found = []
-    for said in cluster.signatures:
-        keys = [
-            decode(file_source.read_local(folder / path, _KEY_LIMIT), path).strip() + "\n"
-            for path in said.keys
-        ]
-        found.append(
-            Signer(
-                name=said.name,
-                images=said.images,
-                keys=tuple(keys),
-                identities=said.identities,
-                authority=catalog.authorities[said.authority] if said.identities else None,
-                required=said.required,
-            )
-        )
-    own = {signer.name for signer in found}
-    found += [one for name, one in sorted(catalog.signers.items()) if name not in own]
-    for signer in found:
-        check_signer(signer, where=f"the signer {signer.name}")
-    return tuple(found)
-
-
-def changed(cluster: Cluster, catalog: Catalog, lock: Lock, folder: Path) -> bool:
-    """Tell whether a signer is not the one any more that a lock's images were judged with."""
-    try:
-        found = {one.name: one for one in signers(cluster, catalog, folder)}
-    except AirseedError:
-        return True
-    return any(
-        (signer := found.get(image.signed_by or "")) is None
-        or not any(
-            file.path == signer_format.path_of(signer.name)
-            and file.digest == Digest.of(signer_format.write(signer))
-            for file in lock.files
-        )
-        for image in lock.images
-        if image.signed_by is not None
-    )
 
 
 def documents(found: Sequence[Signer], images: Sequence[Image]) -> tuple[tuple[File, bytes], ...]:
@@ -156,7 +102,7 @@ def stays(resolving: Resolving, known: Image, found: Sequence[Signer]) -> bool:
         return False
     if known.signed_by is None:
         ours = {said.name for said in resolving.cluster.signatures}
-        same = before.subject.demand == resolving.wanted.digest
+        same = before.subject.demand == resolving.wanted.fingerprint
         return same or not any(signer.name in ours for signer in own)
     documents = {file.path: file.digest for file in before.files if file.kind == "signer"}
     return any(

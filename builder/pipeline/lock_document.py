@@ -1,0 +1,99 @@
+"""A lock with the bytes it was read from, which a bundle's layout and digest follow from."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from builder.bundle import layout as bundle_layout
+from builder.bundle.layout import LOCK_LIMIT, LOCK_PATH, README_PATH
+from builder.bundle.split import target_of
+from builder.formats import lock as lock_format
+from builder.formats.text import decode, read_content
+from builder.oci import layout as oci_layout
+from builder.pipeline import paths
+from builder.sources.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Self
+
+    from builder.bundle.layout import Layout
+    from builder.bundle.reader import FolderBundle, TarBundle
+    from builder.model.lock import Lock
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockDocument:
+    """Hold a lock's bytes; they are parsed and laid out when that is first asked for."""
+
+    path: Path
+    """Of the lock, or of the bundle that it is in."""
+    content: bytes = field(repr=False)
+    bundle: TarBundle | FolderBundle | None = None
+    """What it is in, open."""
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a lock's file; raise DocumentError when it cannot be had."""
+        return cls(path=path, content=read_content(path))
+
+    @classmethod
+    def inside(cls, bundle: TarBundle | FolderBundle) -> Self:
+        """Read the lock of a bundle; raise VerificationError or StorageError."""
+        content = bundle.read(LOCK_PATH, LOCK_LIMIT)
+        return cls(path=bundle.path, content=content, bundle=bundle)
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return f"{self.path}: {LOCK_PATH}" if self.bundle else str(self.path)
+
+    @property
+    def store(self) -> Store:
+        """The documents that belong to a lock's file."""
+        return Store(paths.documents(self.path))
+
+    @cached_property
+    def lock(self) -> Lock:
+        """The lock; raise DocumentError with every mistake in it."""
+        return lock_format.parse(decode(self.content, self.name), self.name)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The layout of the whole bundle that is made of the lock."""
+        texts = oci_layout.render(self.lock.images, self.lock.subject.platforms)
+        return bundle_layout.plan(
+            self.lock, self.content, {f"images/{path}": text for path, text in texts.items()}
+        )
+
+
+def is_lock(path: Path, *, unknown: bool = False) -> bool:
+    """Tell a lock from a bundle by its first bytes; ``unknown`` is the answer for neither."""
+    if path.is_dir() or target_of(path) is not None:
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(README_PATH))
+    except OSError:
+        return unknown  # whoever reads it says why it can't
+    return head[:1] == b"{" or (unknown and head != README_PATH.encode())
+
+
+@contextmanager
+def open_lock(path: Path, *, unknown: bool = False) -> Iterator[LockDocument]:
+    """Open a lock, or a bundle (tar, parts or folder) for the lock in it.
+
+    A file that is neither is refused as a bundle, or with ``unknown`` as a lock. Raise
+    DocumentError, VerificationError or StorageError.
+    """
+    if is_lock(path, unknown=unknown):
+        yield LockDocument.read(path)
+        return
+    from builder.bundle.reader import open_bundle  # noqa: PLC0415 -- slow to load
+
+    with open_bundle(path) as bundle:
+        yield LockDocument.inside(bundle)

@@ -1,0 +1,52 @@
+"""Where everything of one cluster usually is: named after its cluster.yaml, or after its lock.
+
+Two clusters in one folder share nothing: whoever had one's authority would rule the other. So only
+the files of a ``cluster.yaml`` have short names, and those of ``prod.yaml`` begin with ``prod.``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CLUSTER = "cluster.yaml"
+BUNDLE = "bundle.tar"
+_DELTA = "delta.tar"
+_USUAL = "cluster"
+"""What a file of which there is one in its folder is called, before its suffix."""
+
+
+def lock(cluster: Path) -> Path:
+    """Return cluster.lock beside cluster.yaml, NAME.lock beside NAME.yaml."""
+    return cluster.with_suffix(".lock")
+
+
+def documents(lock: Path) -> Path:
+    """Return the folder of the documents that belong to a lock: cluster.lock.d, say."""
+    return lock.with_name(f"{lock.name}.d")
+
+
+def bundle(lock: Path) -> Path:
+    """Return bundle.tar beside cluster.lock, NAME.tar beside NAME.lock."""
+    return lock.with_name(BUNDLE if lock.stem == _USUAL else f"{lock.stem}.tar")
+
+
+def delta(lock: Path) -> Path:
+    """Return delta.tar beside cluster.lock, NAME.delta.tar beside NAME.lock."""
+    return _own(lock, _DELTA)
+
+
+def secrets(cluster: Path) -> Path:
+    """Return the folder secrets beside cluster.yaml, NAME.secrets beside NAME.yaml."""
+    return _own(cluster, "secrets")
+
+
+def seeds(cluster: Path) -> Path:
+    """Return the folder seeds beside cluster.yaml, NAME.seeds beside NAME.yaml."""
+    return _own(cluster, "seeds")
+
+
+def _own(document: Path, name: str) -> Path:
+    return document.with_name(name if document.stem == _USUAL else f"{document.stem}.{name}")

@@ -1,0 +1,106 @@
+"""One cluster as its verbs see it: where its files are, and what they say.
+
+Every document is read when something first asks for it, and once, so that all that a run makes
+follows from the same bytes. What is wrong with a document is raised then.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from builder.formats import spec as spec_format
+from builder.formats.text import read_text
+from builder.pipeline import paths
+from builder.pipeline.lock_document import LockDocument
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from builder.formats.spec import ChosenSpec
+    from builder.model.catalog import Catalog
+    from builder.model.choice import Choice
+    from builder.model.demand import Demand
+    from builder.model.signer import Signer
+    from builder.model.spec import Cluster
+    from builder.report import Reporter
+
+
+class Workspace:
+    """Hold the documents of one cluster.
+
+    Attributes are read lazily. They raise DocumentError for a wrong cluster.yaml, catalog or lock.
+    """
+
+    def __init__(
+        self, cluster: Path, *, lock: Path | None = None, catalogs: Sequence[Path] = ()
+    ) -> None:
+        self.path = cluster
+        """Of cluster.yaml."""
+        self.folder = cluster.parent
+        """Where the local paths of cluster.yaml begin."""
+        self.lock_path = lock or paths.lock(cluster)
+        self.secrets = paths.secrets(cluster)
+        self.seeds = paths.seeds(cluster)
+        self._catalogs = catalogs
+
+    @cached_property
+    def _text(self) -> str:
+        return read_text(self.path, largest=spec_format.LARGEST)
+
+    @cached_property
+    def outline(self) -> Cluster:
+        """What cluster.yaml says, read without the catalog and without the files it names."""
+        return spec_format.read(self._text, str(self.path)).cluster
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The built-in catalog with the user's folders over it."""
+        from builder.formats import catalog  # noqa: PLC0415 -- slow to load, not for every verb
+
+        return catalog.load(self._catalogs)
+
+    @cached_property
+    def _spec(self) -> ChosenSpec:
+        catalog = self.catalog
+        exists = spec_format.exists_in(self.folder)
+        return spec_format.read(self._text, str(self.path), catalog=catalog, exists=exists)
+
+    @property
+    def cluster(self) -> Cluster:
+        """What cluster.yaml says, checked against the catalog."""
+        return self._spec.cluster
+
+    @property
+    def choice(self) -> Choice:
+        """The releases that the cluster is made of."""
+        return self._spec.choice
+
+    def warn(self, reporter: Reporter) -> None:
+        """Report what cluster.yaml may say but deserves a warning."""
+        for remark in self._spec.remarks:
+            reporter.warn(str(remark), hint=remark.hint)
+
+    @cached_property
+    def demand(self) -> Demand:
+        """What the cluster will ask for."""
+        from builder.model.demand import demand  # noqa: PLC0415 -- as for the catalog
+
+        return demand(self.cluster, self.choice, self.catalog)
+
+    @cached_property
+    def signers(self) -> tuple[Signer, ...]:
+        """Who may sign images, with their keys.
+
+        Raise StorageError or FetchError for a key that can't be read, VerificationError for a bad
+        one.
+        """
+        from builder.pipeline.image_signers import load  # noqa: PLC0415 -- cryptography is slow
+
+        return load(self.cluster, self.catalog, self.folder)
+
+    @cached_property
+    def locked(self) -> LockDocument:
+        """The lock that is there."""
+        return LockDocument.read(self.lock_path)
