@@ -14,62 +14,43 @@ from urllib.parse import urljoin, urlsplit
 from builder import strict_json
 from builder.errors import FetchError
 from builder.http import StatusError, redact
-from builder.oci.client import Registry
-from builder.oci.hosts import base_url
+from builder.oci.scope import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from builder.http import Reply
     from builder.model.digest import Digest
+    from builder.oci.connection import RegistryConnection
 
 _LIMIT = 16 << 20
 _PAGE = 500
 _MOST_PAGES = 10_000
 _NEXT = re.compile(r'<([^>]{1,2048})>\s*;\s*rel="?next"?')
 _ABSENT = {404, 405}
-_UNAUTHORIZED = 401
 
 
-class Listing(Registry):
-    """Read what registries have to offer, too."""
+class Lister:
+    """Read what registries have to offer; every method raises FetchError."""
+
+    def __init__(self, connection: RegistryConnection) -> None:
+        self._connection = connection
 
     def repositories(self, host: str) -> list[str]:
-        """Give the paths of all repositories of a host; raise FetchError."""
-        return self._pages(
-            f"{base_url(host, self._plain)}/v2/_catalog?n={_PAGE}",
-            "repositories",
-            lambda url: self._catalog(host, url),
-        )
+        """Return the paths of all repositories of a host."""
+        return self._pages(Scope(host=host), f"/v2/_catalog?n={_PAGE}", "repositories")
 
     def tags(self, repository: str) -> list[str]:
-        """Give the tags of a repository, none where it has none; raise FetchError."""
-        host, _, path = repository.partition("/")
-        start = f"{base_url(host, self._plain)}/v2/{path}/tags/list?n={_PAGE}"
-
-        def fetch(url: str) -> Reply:
-            rest = url.partition(f"/v2/{path}/")[2]
-            return self._ask(
-                repository,
-                rest,
-                lambda url, headers: self._client.get(url, headers=headers, limit=_LIMIT),
-            )
-
+        """Return the tags of a repository, none where it has none."""
         try:
-            return self._pages(start, "tags", fetch)
+            return self._pages(Scope.of(repository), f"tags/list?n={_PAGE}", "tags")
         except StatusError as error:
             if error.status in _ABSENT:  # all its manifests were deleted
                 return []
             raise
 
     def size_of(self, repository: str, digest: Digest) -> int | None:
-        """Give the bytes of a blob, or None if it is not there; raise FetchError."""
+        """Return the bytes of a blob, or None if it is not there."""
         try:
-            reply = self._ask(
-                repository,
-                f"blobs/{digest}",
-                lambda url, headers: self._client.head(url, headers=headers),
-            )
+            reply = self._connection.head(Scope.of(repository), f"blobs/{digest}")
         except StatusError as error:
             if error.status in _ABSENT:
                 return None
@@ -77,32 +58,21 @@ class Listing(Registry):
         length = reply.headers.get("Content-Length", "")
         return int(length) if length.isascii() and length.isdigit() else 0
 
-    def _catalog(self, host: str, url: str) -> Reply:
-        """Ask for a page of the catalog, with a token of its own where one is wanted."""
-        try:
-            return self._client.get(url, limit=_LIMIT)
-        except StatusError as error:
-            if error.status != _UNAUTHORIZED:
-                raise
-            header = self._authority.answer(error, host, "", None)
-        return self._client.get(url, headers={"Authorization": header}, limit=_LIMIT)
-
-    @staticmethod
-    def _pages(url: str, key: str, fetch: Callable[[str], Reply]) -> list[str]:
+    def _pages(self, scope: Scope, target: str, key: str) -> list[str]:
         """Follow pages to the last one."""
-        found: dict[str, None] = {}
+        names: dict[str, None] = {}
         seen: set[str] = set()
-        while url not in seen and len(seen) < _MOST_PAGES:
-            seen.add(url)
-            reply = fetch(url)
-            found.update(dict.fromkeys(_names(reply, key)))
+        while target not in seen and len(seen) < _MOST_PAGES:
+            seen.add(target)
+            reply = self._connection.get(scope, target, limit=_LIMIT)
+            names.update(dict.fromkeys(_names(reply, key)))
             link = _NEXT.search(reply.headers.get("Link", ""))
             if not link:
                 break
             # Credentials go to nobody else, and a registry behind a proxy may not know its name.
-            following = urlsplit(urljoin(url, link[1]))
-            url = urlsplit(url)._replace(path=following.path, query=following.query).geturl()
-        return list(found)
+            following = urlsplit(urljoin(reply.url, link[1]))
+            target = following._replace(scheme="", netloc="").geturl()
+        return list(names)
 
 
 def _names(reply: Reply, key: str) -> list[str]:

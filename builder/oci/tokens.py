@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from builder.http import Client
     from builder.oci.auth import Credential, Credentials
+    from builder.oci.scope import Scope
 
 _CLIENT_ID = "airseed"
 _LIMIT = 1 << 20
@@ -45,7 +46,7 @@ class _Key:
     scope: str
 
 
-class Authority:
+class Authorizer:
     """Know for each repository which Authorization to send; shared by many threads."""
 
     def __init__(
@@ -65,16 +66,16 @@ class Authority:
         self._locks: dict[_Key, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def header(self, host: str, path: str) -> str | None:
-        """Give the header for a repository, as far as its host has said what it wants."""
-        challenge = self._challenges.get(host)
+    def header(self, scope: Scope) -> str | None:
+        """Return the header for a scope, as far as its host has said what it wants."""
+        challenge = self._challenges.get(scope.host)
         if challenge is None:
             return None
-        return self._header(challenge, host, path, scope=_scope(path), used=None)
+        return self._header(challenge, scope, allowing=str(scope), used=None)
 
-    def answer(self, error: StatusError, host: str, path: str, used: str | None) -> str:
+    def answer(self, error: StatusError, scope: Scope, used: str | None) -> str:
         """Give another header after a 401 for ``used``; raise FetchError when there is none."""
-        if urlsplit(error.url).netloc != urlsplit(base_url(host, self._plain)).netloc:
+        if urlsplit(error.url).netloc != urlsplit(base_url(scope.host, self._plain)).netloc:
             raise error  # not the registry asks, but where it redirected to
         text = error.headers.get("WWW-Authenticate", "")
         try:
@@ -93,38 +94,39 @@ class Authority:
                 expected="Bearer or Basic",
                 status=error.status,
             ) from error
-        scope = challenge.get("scope") or _scope(path)
-        header = self._header(challenge, host, path, scope=scope, used=used)
+        wanted = challenge.get("scope")
+        allowing = str(scope) if not wanted or scope.covers(wanted) else wanted
+        header = self._header(challenge, scope, allowing=allowing, used=used)
         if header is None or header == used:
-            raise self.refused(error, host, path) from error
-        if challenge.scheme == "basic" or scope == _scope(path):
-            self._challenges[host] = challenge
+            raise self.refused(error, scope) from error
+        if challenge.scheme == "basic" or allowing == str(scope):
+            self._challenges[scope.host] = challenge
         return header
 
-    def refused(self, error: StatusError, host: str, path: str) -> FetchError:
+    def refused(self, error: StatusError, scope: Scope) -> FetchError:
         """Explain a 401 that no header of ours answers."""
-        known = self._credentials.find(f"{host}/{path}") is not None
+        known = self._credentials.find(scope.repository) is not None
         return FetchError(
             "the registry refuses the login" if known else "the registry wants a login",
             where=redact(error.url),
-            hint=(_REFUSED_HINT if known else _LOGIN_HINT).format(host=host),
+            hint=(_REFUSED_HINT if known else _LOGIN_HINT).format(host=scope.host),
             status=error.status,
         )
 
     def _header(
-        self, challenge: Challenge, host: str, path: str, *, scope: str, used: str | None
+        self, challenge: Challenge, scope: Scope, *, allowing: str, used: str | None
     ) -> str | None:
         """Make the header that answers a challenge, another one than ``used``."""
-        credential = self._credentials.find(f"{host}/{path}")
+        credential = self._credentials.find(scope.repository)
         if challenge.scheme == "basic":
             return credential.basic if credential and credential.username else None
-        key = _Key(challenge.get("realm"), challenge.get("service"), scope)
+        key = _Key(challenge.get("realm"), challenge.get("service"), allowing)
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
             held = self._tokens.get(key)
             if held is None or held[0] == used or self._clock() >= held[1]:
-                held = self._fetch(key, host, credential)
+                held = self._fetch(key, scope.host, credential)
                 self._tokens[key] = held
             return held[0]
 
@@ -177,11 +179,6 @@ class Authority:
                 expected="https",
             )
         return realm
-
-
-def _scope(path: str) -> str:
-    """Give the scope for reading a repository."""
-    return f"repository:{path}:pull"
 
 
 def _with(url: str, query: dict[str, str]) -> str:

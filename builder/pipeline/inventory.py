@@ -23,8 +23,10 @@ from builder.model.digest import Digest
 from builder.model.inventory import Holding, Inventory
 from builder.model.reference import Reference
 from builder.oci.auth import Credentials
-from builder.oci.listing import Listing
+from builder.oci.connection import RegistryConnection
+from builder.oci.listing import Lister
 from builder.oci.manifest import Index, Manifest, parse
+from builder.oci.pull import Puller
 from builder.rpm.header import read_head
 from builder.rpm.signature import read_header
 
@@ -79,9 +81,11 @@ def take(
         found.update(_bundle(folder, reporter) if is_bundle else _packages(folder, reporter))
     if registries:
         with Client(ca_bundle=ca_bundle, pool=_ATONCE) as client:
-            listing = Listing(client, Credentials.load(os.environ), plain_http_hosts=plain_http)
+            connection = RegistryConnection(
+                client, Credentials.load(os.environ), plain_http_hosts=plain_http
+            )
             for registry in registries:
-                found.update(_Survey(listing, registry, reporter).all(repositories))
+                found.update(_Survey(connection, registry, reporter).all(repositories))
     if not found:
         raise UsageError(
             "there is nothing to write down",
@@ -168,8 +172,9 @@ def _each(items: Iterable[_One], work: Callable[[_One], _Other]) -> list[_Other]
 class _Survey:
     """Asks one registry."""
 
-    def __init__(self, listing: Listing, registry: str, reporter: Reporter) -> None:
-        self._listing = listing
+    def __init__(self, connection: RegistryConnection, registry: str, reporter: Reporter) -> None:
+        self._lister = Lister(connection)
+        self._puller = Puller(connection)
         self._reporter = reporter
         self._host, _, self._prefix = registry.rstrip("/").partition("/")
         try:
@@ -204,7 +209,7 @@ class _Survey:
         with self._reporter.progress(title, len(wanted), unit="blobs") as progress:
 
             def ask(pair: tuple[str, Digest]) -> int | None:
-                size = self._listing.size_of(*pair)
+                size = self._lister.size_of(*pair)
                 progress.advance(1)
                 return size
 
@@ -222,7 +227,7 @@ class _Survey:
 
     def _listed(self) -> list[str]:
         try:
-            paths = self._listing.repositories(self._host)
+            paths = self._lister.repositories(self._host)
         except StatusError as error:
             raise UsageError(
                 f"the registry does not list its repositories (status {error.status})",
@@ -238,12 +243,12 @@ class _Survey:
         blobs: dict[Digest, None] = {}
         seen: set[Digest] = set()
         waiting: list[tuple[str, str]] = [
-            (tag, f"{repository}:{tag}") for tag in self._listing.tags(repository)
+            (tag, f"{repository}:{tag}") for tag in self._lister.tags(repository)
         ]
         while waiting:
             reference, name = waiting.pop()
             try:
-                raw = self._listing.manifest(repository, reference)
+                raw = self._puller.manifest(repository, reference)
                 document = parse(raw.content, raw.media_type, where=f"{repository}:{reference}")
             except StatusError as error:
                 if error.status != _NOT_FOUND:

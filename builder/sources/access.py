@@ -1,4 +1,4 @@
-"""The way out: one HTTP client and one registry client for a whole run."""
+"""The way out: one HTTP client and one connection to registries for a whole run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Self
 
 from builder.http import Client
 from builder.oci.auth import Credentials
-from builder.oci.client import Registry
+from builder.oci.connection import RegistryConnection
+from builder.oci.pull import Puller
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +24,7 @@ class Access:
     """Hold the clients that every source shares; close it when the run is over."""
 
     client: Client
-    registry: Registry
+    registry: Puller
 
     @classmethod
     def open(
@@ -41,7 +42,8 @@ class Access:
         """
         client = Client(ca_bundle=ca_bundle, pool=pool, backoff=backoff, read_timeout=timeout)
         credentials = Credentials.load(os.environ)
-        return cls(client, Registry(client, credentials, plain_http_hosts=plain_http))
+        connection = RegistryConnection(client, credentials, plain_http_hosts=plain_http)
+        return cls(client, Puller(connection))
 
     def __enter__(self) -> Self:
         return self

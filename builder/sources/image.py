@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from builder.errors import Fault
     from builder.http import Stream
     from builder.model.reference import Reference
-    from builder.oci.client import Registry
+    from builder.oci.pull import Puller
 
 _CONFIG_LIMIT = 4 << 20
 
@@ -65,7 +65,7 @@ class Resolved:
     """What of ``Wanted.more`` its index names, but nobody may pass on."""
 
 
-def resolve(wanted: Wanted, registry: Registry) -> Resolved:
+def resolve(wanted: Wanted, registry: Puller) -> Resolved:
     """Ask the candidates in order; the first one that has the right digest wins.
 
     Raise UnavailableError with a fault for every candidate when none does.
@@ -102,7 +102,7 @@ class _Found:
 
 
 def _resolve_at(
-    wanted: Wanted, candidate: Reference, registry: Registry, faults: tuple[Fault, ...]
+    wanted: Wanted, candidate: Reference, registry: Puller, faults: tuple[Fault, ...]
 ) -> Resolved:
     expected = wanted.expected or wanted.reference.digest
     name = str(expected) if expected else str(candidate.tag)
@@ -147,7 +147,7 @@ def _part(
     index: oci_manifest.Index,
     platform: Platform,
     candidate: Reference,
-    registry: Registry,
+    registry: Puller,
     found: _Found,
 ) -> ImageManifest:
     """Take one platform's manifest out of an index."""
@@ -160,7 +160,7 @@ def _add_more(
     index: oci_manifest.Index,
     wanted: Wanted,
     candidate: Reference,
-    registry: Registry,
+    registry: Puller,
     found: _Found,
 ) -> None:
     """Take what else is wanted of an index: what it lacks, or may not be passed on, is left out."""
@@ -192,7 +192,7 @@ def _entry(
     entry: oci_manifest.Descriptor,
     platform: Platform,
     candidate: Reference,
-    registry: Registry,
+    registry: Puller,
     found: _Found,
 ) -> ImageManifest:
     """Read the manifest that an entry of an index points to, and note all that it has."""
@@ -221,7 +221,7 @@ def _lone(
     digest: Digest,
     wanted: Wanted,
     candidate: Reference,
-    registry: Registry,
+    registry: Puller,
     found: _Found,
 ) -> ImageManifest:
     """Take an image that has no index; its config says which platform it is for."""
@@ -250,7 +250,7 @@ def _describe(
     )
 
 
-def read_blob(registry: Registry, repository: str, digest: Digest, size: int) -> bytes:
+def read_blob(registry: Puller, repository: str, digest: Digest, size: int) -> bytes:
     """Read a small blob whole, such as an image's config, and check it."""
     where = f"{repository}@{digest}"
     if size > _CONFIG_LIMIT:
@@ -261,12 +261,12 @@ def read_blob(registry: Registry, repository: str, digest: Digest, size: int) ->
     return content
 
 
-def sources(blob: Blob, registry: Registry) -> list[Source]:
+def sources(blob: Blob, registry: Puller) -> list[Source]:
     """Return the repositories that may have a blob, in order."""
     return [_source(blob, registry, repository) for repository in blob.sources]
 
 
-def _source(blob: Blob, registry: Registry, repository: str) -> Source:
+def _source(blob: Blob, registry: Puller, repository: str) -> Source:
     """Return one repository as a source; it serves manifests elsewhere than blobs, and whole."""
     name = f"{repository}@{blob.digest}"
 

@@ -23,8 +23,8 @@ from builder.sources.image import read_blob
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from builder.oci.client import Registry
     from builder.oci.manifest import Manifest
+    from builder.oci.pull import Puller
 
 ARTIFACT_TYPE = "application/vnd.dev.cosign.artifact.sig.v1+json"
 _CONFIG_LIMIT = 1 << 16
@@ -43,9 +43,7 @@ class Found:
     evidence: tuple[Evidence, ...] = ()
 
 
-def find(
-    image: Digest, repository: str, registry: Registry, *, repositories: Sequence[str]
-) -> Found:
+def find(image: Digest, repository: str, registry: Puller, *, repositories: Sequence[str]) -> Found:
     """Look for the signatures of an image in a repository; nothing of them is trusted.
 
     ``repositories`` are those that may have their blobs. Raise FetchError, or VerificationError
@@ -116,7 +114,7 @@ def prove(manifest: Manifest, content: Callable[[Digest], bytes], *, where: str)
     ]
 
 
-def _manifests(image: Digest, repository: str, registry: Registry) -> list[bytes]:
+def _manifests(image: Digest, repository: str, registry: Puller) -> list[bytes]:
     """Fetch all manifests that may be signatures, each once."""
     found: dict[Digest, bytes] = {}
     try:

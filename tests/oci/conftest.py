@@ -20,7 +20,8 @@ from builder.model.digest import Digest
 from builder.model.platform import Platform
 from builder.model.reference import Reference
 from builder.oci.auth import Credentials
-from builder.oci.client import Registry
+from builder.oci.connection import RegistryConnection
+from builder.oci.pull import Puller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -195,9 +196,9 @@ def pauses() -> list[float]:
 
 
 @pytest.fixture
-def registry(clock: Clock, pauses: list[float]) -> Iterator[Registry]:
+def registry(clock: Clock, pauses: list[float]) -> Iterator[Puller]:
     with Client(backoff=Backoff(sleep=pauses.append), read_timeout=5.0) as client:
-        yield Registry(client, Credentials(), clock=clock)
+        yield Puller(RegistryConnection(client, Credentials(), clock=clock))
 
 
 def dump(document: object) -> bytes:

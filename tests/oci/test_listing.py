@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from builder.http import Reply
-from builder.oci.listing import Listing
+from builder.oci.auth import Credentials
+from builder.oci.connection import RegistryConnection
+from builder.oci.listing import Lister
 
-START = "https://reg.example/v2/_catalog?n=100"
 NEXT = "https://reg.example/v2/_catalog?last=a"
 
 
@@ -24,12 +27,14 @@ def test_the_next_page_is_asked_where_the_first_one_came_from(link: str) -> None
     """Credentials are for nobody else, and nothing may be left out silently."""
     asked = []
 
-    def fetch(url: str) -> Reply:
-        asked.append(url)
-        if url == NEXT:
-            return Reply(url=url, status=200, headers={}, content=b'{"repositories": ["b"]}')
-        headers = {"Link": f'<{link}>; rel="next"'}
-        return Reply(url=url, status=200, headers=headers, content=b'{"repositories": ["a"]}')
+    class Client:
+        def get(self, url: str, **_: Any) -> Reply:
+            asked.append(url)
+            if url == NEXT:
+                return Reply(url=url, status=200, headers={}, content=b'{"repositories": ["b"]}')
+            headers = {"Link": f'<{link}>; rel="next"'}
+            return Reply(url=url, status=200, headers=headers, content=b'{"repositories": ["a"]}')
 
-    assert Listing._pages(START, "repositories", fetch) == ["a", "b"]
-    assert asked == [START, NEXT]
+    connection = RegistryConnection(Client(), Credentials())  # type: ignore[arg-type]
+    assert Lister(connection).repositories("reg.example") == ["a", "b"]
+    assert asked == ["https://reg.example/v2/_catalog?n=500", NEXT]

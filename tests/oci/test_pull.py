@@ -4,6 +4,7 @@ import base64
 import json
 import threading
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -12,7 +13,9 @@ from builder.errors import AirseedError, FetchError
 from builder.http import Client, StatusError, Stream
 from builder.model.digest import Digest
 from builder.oci.auth import Credentials
-from builder.oci.client import Registry
+from builder.oci.connection import RegistryConnection
+from builder.oci.pull import Puller
+from builder.oci.scope import Scope
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,18 +33,18 @@ def read(stream: Stream) -> bytes:
 
 
 @pytest.fixture
-def private(tmp_path: Path, hub: Fixture) -> Registry:
+def private(tmp_path: Path, hub: Fixture) -> Puller:
     """Log in as docker login does."""
     return _login(tmp_path, hub.host, {"auth": base64.b64encode(b"user:pass").decode()})
 
 
-def _login(folder: Path, host: str, entry: dict[str, str]) -> Registry:
+def _login(folder: Path, host: str, entry: dict[str, str]) -> Puller:
     path = folder / "config.json"
     path.write_text(json.dumps({"auths": {host: entry}}))
-    return Registry(Client(backoff=Backoff(attempts=1)), Credentials([path]))
+    return Puller(RegistryConnection(Client(backoff=Backoff(attempts=1)), Credentials([path])))
 
 
-def test_a_manifest_comes_with_its_own_digest(registry: Registry, hub: Fixture) -> None:
+def test_a_manifest_comes_with_its_own_digest(registry: Puller, hub: Fixture) -> None:
     digest = hub.put("team/app", b"{}", INDEX, "1.0")
     for reference in ("1.0", str(digest)):
         found = registry.manifest(f"{hub.host}/team/app", reference)
@@ -55,7 +58,7 @@ def test_a_manifest_comes_with_its_own_digest(registry: Registry, hub: Fixture) 
     )
 
 
-def test_other_bytes_than_asked_for_are_refused(registry: Registry, hub: Fixture) -> None:
+def test_other_bytes_than_asked_for_are_refused(registry: Puller, hub: Fixture) -> None:
     wanted = Digest.of(b"wanted")
     path = f"/v2/team/app/manifests/{wanted}"
     hub.content[path] = INDEX, b"{}"
@@ -67,7 +70,7 @@ def test_other_bytes_than_asked_for_are_refused(registry: Registry, hub: Fixture
     )
 
 
-def test_other_bytes_than_announced_are_refused(registry: Registry, hub: Fixture) -> None:
+def test_other_bytes_than_announced_are_refused(registry: Puller, hub: Fixture) -> None:
     hub.put("team/app", b"{}", INDEX, "1.0")
     hub.extra = {"Docker-Content-Digest": str(Digest.of(b"other"))}
     with pytest.raises(FetchError, match="not the one that was announced"):
@@ -76,16 +79,27 @@ def test_other_bytes_than_announced_are_refused(registry: Registry, hub: Fixture
     assert registry.manifest(f"{hub.host}/team/app", "1.0").content == b"{}"
 
 
-def test_peek_asks_for_the_head_only(registry: Registry, hub: Fixture) -> None:
+def test_look_asks_for_the_head_only(registry: Puller, hub: Fixture) -> None:
     digest = hub.put("team/app", b"{}", INDEX, "1.0")
-    assert registry.peek(f"{hub.host}/team/app", "1.0") == digest
-    hub.extra = {"Docker-Content-Digest": ""}
-    assert registry.peek(f"{hub.host}/team/app", "1.0") == digest
-    path = "/v2/team/app/manifests/1.0"
-    assert hub.asked() == [f"HEAD {path}", f"HEAD {path}", f"GET {path}"]
+    reply = registry.look(f"{hub.host}/team/app", "1.0")
+    assert reply.headers["Docker-Content-Digest"] == str(digest)
+    assert hub.asked() == ["HEAD /v2/team/app/manifests/1.0"]
 
 
-def test_one_token_a_repository_and_one_challenge_a_host(registry: Registry, hub: Fixture) -> None:
+def test_a_token_is_for_what_is_to_be_done(hub: Fixture) -> None:
+    """A registry asks for what one request needs; more may be wanted soon."""
+    hub.auth = "token"
+    hub.put("team/app", b"{}", INDEX, "1.0")
+    with Client() as client:
+        connection = RegistryConnection(client, Credentials())
+        for _ in range(2):
+            scope = Scope.of(f"{hub.host}/team/app", "pull,push")
+            connection.head(scope, "manifests/1.0")
+    asked = [parse_qs(urlsplit(path).query) for _, path, _, _ in hub.requests]
+    assert [query["scope"] for query in asked if query] == [["repository:team/app:pull,push"]]
+
+
+def test_one_token_a_repository_and_one_challenge_a_host(registry: Puller, hub: Fixture) -> None:
     hub.auth = "token"
     for name in ("a", "b"):
         hub.put(name, b"{}", INDEX, "1", "2")
@@ -107,7 +121,7 @@ def test_one_token_a_repository_and_one_challenge_a_host(registry: Registry, hub
     ]
 
 
-def test_many_threads_need_one_token(registry: Registry, hub: Fixture) -> None:
+def test_many_threads_need_one_token(registry: Puller, hub: Fixture) -> None:
     hub.auth = "token"
     hub.put("a", b"{}", INDEX, "1")
     registry.manifest(f"{hub.host}/a", "1")
@@ -127,7 +141,7 @@ def test_many_threads_need_one_token(registry: Registry, hub: Fixture) -> None:
     [(100, 80), (None, 48), (0, 48), (-5, 48), (True, 48), ("x", 48), (1e300, 69_120)],
 )
 def test_a_token_is_renewed_before_it_ends(
-    registry: Registry, hub: Fixture, clock: Fixture, life: object, used: int
+    registry: Puller, hub: Fixture, clock: Fixture, life: object, used: int
 ) -> None:
     hub.auth, hub.life = "token", life
     hub.put("a", b"{}", INDEX, "1")
@@ -141,7 +155,7 @@ def test_a_token_is_renewed_before_it_ends(
     assert len(hub.asked()) == 6
 
 
-def test_a_token_that_ends_early_is_renewed_once(registry: Registry, hub: Fixture) -> None:
+def test_a_token_that_ends_early_is_renewed_once(registry: Puller, hub: Fixture) -> None:
     hub.auth = "token"
     hub.put("a", b"0123456789", "blob")
     digest = Digest.of(b"0123456789")
@@ -153,7 +167,7 @@ def test_a_token_that_ends_early_is_renewed_once(registry: Registry, hub: Fixtur
     assert hub.asked().count("GET /token") == 2
 
 
-def test_a_registry_that_takes_no_token_is_left(registry: Registry, hub: Fixture) -> None:
+def test_a_registry_that_takes_no_token_is_left(registry: Puller, hub: Fixture) -> None:
     hub.auth = "token"
     hub.put("a", b"{}", INDEX, "1")
     challenge = {"WWW-Authenticate": hub._challenge("/v2/a/manifests/1")}
@@ -167,7 +181,7 @@ def test_a_registry_that_takes_no_token_is_left(registry: Registry, hub: Fixture
     assert caught.value.status == 401
 
 
-def test_a_password_is_shown_to_the_token_server_alone(private: Registry, hub: Fixture) -> None:
+def test_a_password_is_shown_to_the_token_server_alone(private: Puller, hub: Fixture) -> None:
     hub.auth = "private"
     hub.put("a", b"{}", INDEX, "1")
     assert private.manifest(f"{hub.host}/a", "1").content == b"{}"
@@ -181,7 +195,7 @@ def test_a_password_is_shown_to_the_token_server_alone(private: Registry, hub: F
 
 
 def test_wrong_credentials_are_explained_without_showing_them(
-    private: Registry, hub: Fixture
+    private: Puller, hub: Fixture
 ) -> None:
     hub.auth, hub.users = "private", {}
     hub.put("a", b"{}", INDEX, "1")
@@ -206,7 +220,7 @@ def test_an_identity_token_is_posted(tmp_path: Path, hub: Fixture) -> None:
     assert "scope=repository%3Aa%3Apull" in body
 
 
-def test_basic_is_sent_with_every_request_once_asked_for(private: Registry, hub: Fixture) -> None:
+def test_basic_is_sent_with_every_request_once_asked_for(private: Puller, hub: Fixture) -> None:
     hub.auth = "basic"
     hub.put("a", b"{}", INDEX, "1")
     private.manifest(f"{hub.host}/a", "1")
@@ -220,7 +234,7 @@ def test_basic_is_sent_with_every_request_once_asked_for(private: Registry, hub:
     )
 
 
-def test_storage_never_sees_the_token(registry: Registry, hub: Fixture, storage: Fixture) -> None:
+def test_storage_never_sees_the_token(registry: Puller, hub: Fixture, storage: Fixture) -> None:
     hub.auth, hub.storage = "token", f"http://{storage.host}"
     digest = hub.put("a", b"0123456789", "blob")
     storage.put("a", b"0123456789", "blob")
@@ -240,7 +254,7 @@ def test_storage_never_sees_the_token(registry: Registry, hub: Fixture, storage:
 
 
 def test_a_401_from_elsewhere_gets_no_login(
-    private: Registry, hub: Fixture, storage: Fixture
+    private: Puller, hub: Fixture, storage: Fixture
 ) -> None:
     hub.storage = f"http://{storage.host}"
     digest = hub.put("a", b"blob", "blob")
@@ -288,7 +302,7 @@ def test_a_401_from_elsewhere_gets_no_login(
     ],
 )
 def test_a_challenge_that_cannot_be_met_is_explained(
-    private: Registry, hub: Fixture, challenge: str, text: str
+    private: Puller, hub: Fixture, challenge: str, text: str
 ) -> None:
     hub.auth, hub.challenge = "private", challenge
     hub.put("a", b"{}", INDEX, "1")
@@ -297,9 +311,7 @@ def test_a_challenge_that_cannot_be_met_is_explained(
     assert str(caught.value) == text.format(host=hub.host)
 
 
-def test_temporary_trouble_is_retried(
-    registry: Registry, hub: Fixture, pauses: list[float]
-) -> None:
+def test_temporary_trouble_is_retried(registry: Puller, hub: Fixture, pauses: list[float]) -> None:
     hub.put("a", b"{}", INDEX, "1")
     hub.instead.extend([(429, {"Retry-After": "3"}, b""), (503, {}, b"")])
     assert registry.manifest(f"{hub.host}/a", "1").content == b"{}"
@@ -310,7 +322,7 @@ def test_temporary_trouble_is_retried(
     assert caught.value.temporary
 
 
-def test_a_manifest_has_a_limit(registry: Registry, hub: Fixture) -> None:
+def test_a_manifest_has_a_limit(registry: Puller, hub: Fixture) -> None:
     hub.put("a", b" " * 1001, INDEX, "1")
     with pytest.raises(FetchError, match=r"has 1,001 bytes \(expected at most 1,000\)"):
         registry.manifest(f"{hub.host}/a", "1", limit=1000)
@@ -319,6 +331,6 @@ def test_a_manifest_has_a_limit(registry: Registry, hub: Fixture) -> None:
 @pytest.mark.parametrize(
     "name", ["127.0.0.1:1/UPPER", "a.test/b:tag", "a.test/b:latest", "a.test/../b"]
 )
-def test_a_repository_is_checked(registry: Registry, name: str) -> None:
+def test_a_repository_is_checked(registry: Puller, name: str) -> None:
     with pytest.raises(AirseedError):
         registry.manifest(name, "1")

@@ -1,0 +1,101 @@
+"""The way to registries that pulling, listing and pushing share: URLs, logins, one answer to a 401.
+
+What is temporary is tried again by ``http``, which also follows redirects and takes the
+Authorization header away where they lead to another host.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urljoin
+
+from builder.http import StatusError
+from builder.oci.hosts import base_url
+from builder.oci.tokens import Authorizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from builder.http import Client, Reply, Stream
+    from builder.oci.auth import Credentials
+    from builder.oci.scope import Scope
+
+_UNAUTHORIZED = 401
+_Answer = TypeVar("_Answer")
+
+
+class RegistryConnection:
+    """Speak with any number of registries; one for a whole run, shared by its threads.
+
+    Hosts on loopback and those in ``plain_http_hosts`` are asked over plain http, all others over
+    https. A ``target`` is relative to the scope's repository (``tags/list``) or to its host
+    (``/v2/_catalog``). Every method raises FetchError.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        credentials: Credentials,
+        *,
+        plain_http_hosts: Iterable[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._plain = frozenset(plain_http_hosts)
+        self._authorizer = Authorizer(
+            client, credentials, plain_http_hosts=self._plain, clock=clock
+        )
+
+    def get(self, scope: Scope, target: str, *, accept: str = "", limit: int) -> Reply:
+        """Fetch a small document, retried as :meth:`builder.http.Client.get`."""
+        return self._ask(
+            scope,
+            target,
+            lambda url, headers: self._client.get(
+                url, headers=_accepting(accept) | headers, limit=limit
+            ),
+        )
+
+    def head(self, scope: Scope, target: str, *, accept: str = "") -> Reply:
+        """Ask for the headers alone."""
+        return self._ask(
+            scope,
+            target,
+            lambda url, headers: self._client.head(url, headers=_accepting(accept) | headers),
+        )
+
+    def open(self, scope: Scope, target: str, *, size: int, offset: int = 0) -> Stream:
+        """Begin to read a stream; one attempt, as :meth:`builder.http.Client.open`."""
+        return self._ask(
+            scope,
+            target,
+            lambda url, headers: self._client.open(url, offset=offset, size=size, headers=headers),
+        )
+
+    def _ask(
+        self, scope: Scope, target: str, call: Callable[[str, dict[str, str]], _Answer]
+    ) -> _Answer:
+        """Call with a URL and headers; answer one 401, be it the first or an expired token's."""
+        url = urljoin(f"{base_url(scope.host, self._plain)}/v2/{scope.path}/", target)
+        header = self._authorizer.header(scope)
+        try:
+            return call(url, _authorization(header))
+        except StatusError as error:
+            if error.status != _UNAUTHORIZED:
+                raise
+            header = self._authorizer.answer(error, scope, header)
+        try:
+            return call(url, _authorization(header))
+        except StatusError as error:
+            if error.status != _UNAUTHORIZED or not scope.path:
+                raise  # a login that is good for repositories may not be for their list
+            raise self._authorizer.refused(error, scope) from error
+
+
+def _authorization(header: str | None) -> dict[str, str]:
+    return {"Authorization": header} if header else {}
+
+
+def _accepting(accept: str) -> dict[str, str]:
+    return {"Accept": accept} if accept else {}
