@@ -54,6 +54,7 @@ _RESULT = Record(
         "cluster": _text("a cluster's name"),
         "role": _text("a role"),
         "generation": _text("a number"),
+        "plan": Field(Text(longest=_LONGEST), default="first-boot"),
         "state": Field(Choice(STATES), required=True),
         "step": _text("a step"),
         "attempt": Field(Number(), default=1),

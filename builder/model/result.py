@@ -19,6 +19,8 @@ class Result:
     cluster: str = ""
     role: str = ""
     state: State
+    plan: str = "first-boot"
+    """The plan it speaks of; a console does not say."""
     step: str = ""
     attempt: int = 1
     exit_code: int | None = None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from builder.render.plan import Plan
 
 NAME = "admit.sh"
+_SHEBANG = "#!/bin/bash\n"
 
 
 def script(plan: Plan, node: Node) -> str | None:
@@ -34,4 +35,8 @@ def script(plan: Plan, node: Node) -> str | None:
         "CERTIFICATE_KEY": plan.secrets.certificate_key if part == "control-plane" else "",
     }
     head = "".join(f"{name}={quoted(value)}\n" for name, value in values.items())
-    return f"#!/bin/bash\n{head}{plan.once(NAME, lambda: source(NAME))}"
+    return _SHEBANG + head + plan.once(NAME, _source)
+
+
+def _source() -> str:
+    return source("node/actions/admit").removeprefix(_SHEBANG)

@@ -30,7 +30,7 @@ PODS = "192.168.0.0/16"
 # a manifest as the node makes it its own, given to the API server without keeping it
 _DRY = """\
 . /usr/libexec/airseed/lib/common.sh
-. /usr/libexec/airseed/lib/manifests.sh
+need values manifests
 load_environment
 AIRSEED_CNI=calico-manifest
 localise /dev/stdin >/root/dry.yaml

@@ -233,12 +233,16 @@ class Machine:
                 os.killpg(process.pid, signal.SIGKILL)
         return subprocess.CompletedProcess(list(words), process.returncode, out)
 
+    def boot(
+        self, *steps: str, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run first boot, or these of its steps alone."""
+        return self.run("run", "first-boot", *steps, environment=environment)
+
     def source(self, script: str, *libraries: str) -> subprocess.CompletedProcess[str]:
         """Run a piece of bash with libraries of the node's sourced and its values loaded."""
-        files = " ".join(("common", *libraries))
-        program = (
-            f'for part in {files}; do . "{SCRIPTS}/lib/$part.sh"; done\nload_environment\n{script}'
-        )
+        needed = " ".join(("values", *libraries))
+        program = f'. "{SCRIPTS}/lib/common.sh"\nneed {needed}\nload_environment\n{script}'
         return subprocess.run(
             ["bash", "-c", program],
             env=self.variables,
@@ -286,6 +290,7 @@ def machine(tmp_path: Path, authority: Authority) -> Machine:
         CLUSTER="cluster.local",
         NODE="k8s04",
         ROLE="worker",
+        IMAGES="worker",
         GENERATION="1",
         KUBERNETES="1.18.5",
         RUNTIME="docker",
@@ -321,6 +326,7 @@ def first(machine: Machine) -> Machine:
     machine.set(
         NODE="k8s01",
         ROLE="init",
+        IMAGES="control-plane",
         ADDRESS="10.0.0.1",
         ADDRESSES="10.0.0.1",
         ENDPOINT="10.0.0.1:6443",

@@ -20,7 +20,7 @@ REFUSED = "The connection to the server 10.0.0.1:6443 was refused - did you spec
 
 def addons(machine: Machine, script: str) -> subprocess.CompletedProcess[str]:
     """Run a piece of bash that knows the step's functions; a worker's step itself does nothing."""
-    return machine.source(f'. "{SCRIPTS}/steps/70-addons.sh"\nmkdir -p "$STATE"\n{script}')
+    return machine.source(f'. "{SCRIPTS}/steps/addons.sh"\nmkdir -p "$STATE"\n{script}')
 
 
 @pytest.mark.parametrize(

@@ -269,14 +269,14 @@ def test_a_cloned_machine_id_is_refused(worker: Machine, api: Api) -> None:
     identity = (worker.root / "etc/machine-id").read_text().strip()
     api.hold(f"machine-{identity}", "k8s05")
     api.nodes["k8s05"] = "True"
-    assert worker.run("bootstrap", "kubeadm").returncode == 1
+    assert worker.boot("kubeadm").returncode == 1
     assert worker.result["message"] == (
         f"the node k8s05 has the same machine-id as this machine, {identity}"
     )
     # a node that is gone does not count
     del api.nodes["k8s05"]
     worker.environment["AIRSEED_CLONE_PATIENCE"] = "0"
-    assert worker.run("bootstrap", "kubeadm").returncode == 0
+    assert worker.boot("kubeadm").returncode == 0
     assert api.leases[f"machine-{identity}"]["spec"]["holderIdentity"] == "k8s04"
 
 
@@ -284,7 +284,7 @@ def test_a_clone_that_joins_at_the_same_time_is_found_too(worker: Machine, api: 
     identity = (worker.root / "etc/machine-id").read_text().strip()
     api.hold(f"machine-{identity}", "k8s05")
     threading.Timer(2, api.nodes.__setitem__, ("k8s05", "False")).start()
-    assert worker.run("bootstrap", "kubeadm").returncode == 1
+    assert worker.boot("kubeadm").returncode == 1
     assert "has the same machine-id as this machine" in worker.result["message"]
     assert api.leases[f"machine-{identity}"]["spec"]["holderIdentity"] == "k8s05"
     assert worker.called("kubeadm") == []
@@ -294,31 +294,31 @@ def test_a_token_that_the_cluster_does_not_know_is_told(worker: Machine) -> None
     seed = worker.root / "etc/airseed/kubeadm.yaml"
     seed.write_text(seed.read_text().replace(TOKEN, "fedcba.0123456789abcdef"))
     worker.stand_in("sleep", "exit 1")
-    assert worker.run("bootstrap", "kubeadm").returncode == 1
+    assert worker.boot("kubeadm").returncode == 1
     log = (worker.state / "log/kubeadm.log").read_text()
     assert "to know this seed's token: if it goes on, the token has expired" in log
 
 
 def test_a_worker_joins(worker: Machine, api: Api) -> None:
-    assert worker.run("bootstrap", "kubeadm").returncode == 0
+    assert worker.boot("kubeadm").returncode == 0
     assert [call[1] for call in worker.called("kubeadm")] == ["join"]
-    assert worker.run("bootstrap", "kubeadm").returncode == 0
+    assert worker.boot("kubeadm").returncode == 0
     assert len(worker.called("kubeadm")) == 1
 
 
 def test_a_ready_node_of_that_name_is_refused(worker: Machine, api: Api) -> None:
     api.nodes["k8s04"] = "True"
     worker.environment["AIRSEED_NAME_PATIENCE"] = "1"
-    assert worker.run("bootstrap", "kubeadm").returncode == 1
+    assert worker.boot("kubeadm").returncode == 1
     assert worker.result["message"] == "a Node named k8s04 is Ready in the cluster"
     assert worker.called("kubeadm") == []
     api.nodes["k8s04"] = "Unknown"
-    assert worker.run("bootstrap", "kubeadm").returncode == 0
+    assert worker.boot("kubeadm").returncode == 0
 
 
 def test_another_authority_at_the_endpoint(worker: Machine, authority: Authority) -> None:
     worker.write("etc/airseed/pki/ca.crt", (authority.folder / "front-proxy-ca.crt").read_bytes())
-    assert worker.run("bootstrap", "kubeadm").returncode == 1
+    assert worker.boot("kubeadm").returncode == 1
     assert worker.result["message"].endswith("that is not of this cluster's authority")
 
 
@@ -332,7 +332,7 @@ def test_a_joiner_waits_for_the_first_control_plane(worker: Machine, api: Api) -
 
     api.answer = late  # type: ignore[method-assign]
     api.info = signature
-    assert worker.run("bootstrap", "kubeadm").returncode == 0
+    assert worker.boot("kubeadm").returncode == 0
     log = (worker.state / "log/kubeadm.log").read_text()
     assert f"waiting for the first control plane to answer at 127.0.0.1:{api.port}" in log
 
@@ -366,7 +366,7 @@ def test_without_an_authority_the_token_tells(
         f'    certificate-authority-data: {data}\n    server: https://x\n  name: ""\n'
     )
     api.signature = sign(api.info, secret)
-    ran = worker.run("bootstrap", "kubeadm")
+    ran = worker.boot("kubeadm")
     if secret == TOKEN.partition(".")[2]:
         assert ran.returncode == 0, worker.result
         assert (worker.state / "authority.crt").read_bytes() == (
@@ -378,7 +378,7 @@ def test_without_an_authority_the_token_tells(
 
 
 def test_a_control_plane_joins_in_three_legs(second: Machine, api: Api) -> None:
-    assert second.run("bootstrap", "kubeadm").returncode == 0, second.result
+    assert second.boot("kubeadm").returncode == 0, second.result
     legs = [
         next(word for word in call if word.startswith("--skip-phases=")).partition("=")[2]
         for call in second.called("kubeadm", "join")
@@ -399,7 +399,7 @@ def test_later_versions_tell_where_etcd_is_on_its_pods(second: Machine, api: Api
     api.status = False
     pods = "https://10.0.0.3:2379\n\nhttps://[fd00::1]:2379\nhttps://10.0.0.2:2379\n"
     (second.root / "etcd-pods").write_text(pods)
-    assert second.run("bootstrap", "kubeadm").returncode == 0, second.result
+    assert second.boot("kubeadm").returncode == 0, second.result
     assert (second.state / "etcd-peers").read_text() == "10.0.0.3\nfd00::1\n127.0.0.1\n"
 
 
@@ -417,7 +417,7 @@ def alone(second: Machine, etcd: Api) -> None:
 
 def cut_in_join(second: Machine) -> None:
     """Let the power go right after "member add"."""
-    second.run("bootstrap", "kubeadm", environment={"CRASH_IN_JOIN": "1"})
+    second.boot("kubeadm", environment={"CRASH_IN_JOIN": "1"})
 
 
 @pytest.mark.parametrize("torn", [False, True])
@@ -425,7 +425,7 @@ def test_between_member_add_and_the_manifest(second: Machine, etcd: Api, *, torn
     """The power goes right after "member add": forward, from the list of members, never back."""
     second.environment["CRASH_IN_JOIN"] = "1"
     second.environment["AIRSEED_ETCD_PORT"] = str(etcd.port)
-    assert second.run("bootstrap", "kubeadm").returncode != 0
+    assert second.boot("kubeadm").returncode != 0
     assert (second.root / "member-added").exists()
     manifest = second.root / "etc/kubernetes/manifests/etcd.yaml"
     assert not manifest.exists()
@@ -439,7 +439,7 @@ def test_between_member_add_and_the_manifest(second: Machine, etcd: Api, *, torn
     etcd.quorum = False
     (second.root / "var/lib/etcd/member").mkdir(parents=True)  # etcd starts by the manifest
     before = len(second.called("kubeadm"))
-    assert second.run("bootstrap", "kubeadm").returncode == 0, second.result
+    assert second.boot("kubeadm").returncode == 0, second.result
     text = manifest.read_text()
     assert (
         "    - --initial-cluster=k8s01=https://10.0.0.1:2380,k8s02=https://10.0.0.2:2380\n" in text
@@ -456,10 +456,10 @@ def test_between_member_add_and_the_manifest(second: Machine, etcd: Api, *, torn
 
 def test_nobody_can_be_asked_whether_we_are_a_member(second: Machine) -> None:
     cut_in_join(second)
-    assert second.run("bootstrap", "kubeadm").returncode == 1
+    assert second.boot("kubeadm").returncode == 1
     assert second.result["message"].startswith("no other control plane's etcd answers (127.0.0.1")
     assert second.called("kubeadm", "reset") == []
-    assert "never run kubeadm reset" in second.run("status").stdout
+    assert "never run kubeadm reset" in second.run("actions/status").stdout
 
 
 def test_a_member_with_data_goes_forward_when_nobody_answers(second: Machine) -> None:
@@ -469,7 +469,7 @@ def test_a_member_with_data_goes_forward_when_nobody_answers(second: Machine) ->
     (second.root / "var/lib/etcd/member").mkdir(parents=True)
     manifest = second.root / "etc/kubernetes/manifests/etcd.yaml"
     manifest.write_bytes(b"")
-    assert second.run("bootstrap", "kubeadm").returncode == 0, second.result
+    assert second.boot("kubeadm").returncode == 0, second.result
     assert "    - --initial-cluster=k8s02=https://10.0.0.2:2380\n" in manifest.read_text()
     assert second.called("kubeadm", "reset") == []
 
@@ -488,7 +488,7 @@ def test_kubelet_is_made_whole_before_it_goes_forward(second: Machine, how: str)
     else:
         for name in names:
             (folder / name).write_bytes(b"")
-    assert second.run("bootstrap", "kubeadm").returncode == 0, second.result
+    assert second.boot("kubeadm").returncode == 0, second.result
     assert {name: (folder / name).read_bytes() for name in names} == before
     assert (folder / "pki/kubelet-client-current.pem").read_bytes() == before[names[2]]
 
@@ -522,11 +522,11 @@ def test_back_only_with_quorum_and_without_membership(second: Machine, etcd: Api
     cut_in_join(second)
     alone(second, etcd)
     etcd.quorum = False
-    assert second.run("bootstrap", "kubeadm").returncode == 1
+    assert second.boot("kubeadm").returncode == 1
     assert second.result["message"] == "etcd has no quorum"
     assert second.called("kubeadm", "reset") == []
     etcd.quorum = True
-    assert second.run("bootstrap", "kubeadm").returncode == 0, second.result
+    assert second.boot("kubeadm").returncode == 0, second.result
     assert len(second.called("kubeadm", "reset")) == 1
 
 
@@ -538,11 +538,11 @@ def test_a_cut_while_it_goes_back_is_made_good(second: Machine, etcd: Api) -> No
     whole = goes_on.read_bytes()
     second.stand_in("kubeadm", f'[ "$1" != reset ] || kill -9 0\n. "{goes_on}.whole"')
     goes_on.with_name("kubeadm.whole").write_bytes(whole)
-    assert second.run("bootstrap", "kubeadm").returncode != 0
+    assert second.boot("kubeadm").returncode != 0
     for path in (second.root / "etc/kubernetes/pki").rglob("*.*"):
         path.unlink()
     second.stand_in("kubeadm", f'. "{goes_on}.whole"')
-    assert second.run("bootstrap", "kubeadm").returncode == 0, second.result
+    assert second.boot("kubeadm").returncode == 0, second.result
 
 
 def test_a_living_cluster_is_never_initialised_again(first: Machine, api: Api) -> None:

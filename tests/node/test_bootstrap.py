@@ -19,7 +19,9 @@ STEPS = [
     "before",
     "preflight",
     "host",
+    "identity",
     "packages",
+    "time",
     "runtime",
     "images",
     "kubeadm",
@@ -42,7 +44,7 @@ def alone(first: Machine) -> Machine:
 
 
 def test_a_single_node_comes_up(alone: Machine) -> None:
-    ran = alone.run("bootstrap")
+    ran = alone.boot()
     assert ran.returncode == 0, ran.stdout
     assert alone.result["state"] == "done"
     assert [step["name"] for step in alone.result["steps"]] == STEPS
@@ -52,10 +54,10 @@ def test_a_single_node_comes_up(alone: Machine) -> None:
 
 
 def test_a_finished_node_does_nothing(alone: Machine) -> None:
-    alone.run("bootstrap")
+    alone.boot()
     (alone.folder / "calls").unlink()
     alone.set(GENERATION="2")  # a new instance-id on a finished node
-    ran = alone.run("bootstrap")
+    ran = alone.boot()
     assert (ran.returncode, ran.stdout) == (0, "airseed: this node is finished, nothing to do\n")
     assert alone.calls == []
 
@@ -79,7 +81,7 @@ def test_the_last_word_reaches_home(alone: Machine) -> None:
         thread = threading.Thread(target=home.serve_forever)
         thread.start()
         alone.set(PHONE_HOME=f"http://127.0.0.1:{home.server_port}/")
-        ran = alone.run("bootstrap")
+        ran = alone.boot()
         at_the_end = list(heard)
         home.shutdown()
         thread.join()
@@ -105,7 +107,7 @@ def test_a_failure_is_told_and_tried_again(alone: Machine) -> None:
         'cat "$R/hostile"; echo "Error: disk I/O"; exit 7; fi\n'
         'echo docker-ce-19.03.9-3.el7 >>"$R/rpms"',
     )
-    ran = alone.run("bootstrap")
+    ran = alone.boot()
     assert ran.returncode == 0, ran.stdout
     seen = [json.loads(path.read_bytes()) for path in sorted(alone.root.glob("seen-*"))]
     assert [(one["state"], one["step"], one["exit_code"], one["attempt"]) for one in seen] == [
@@ -157,7 +159,7 @@ def test_a_lone_machine_finds_its_own_address(machine: Machine, *, route: bool) 
 def test_a_machine_without_any_address_says_so(alone: Machine) -> None:
     alone.set(ADDRESS="", ADDRESSES="", ENDPOINT="")
     alone.stand_in("ip", "exit 0\n")
-    ran = alone.run("bootstrap", "preflight")
+    ran = alone.boot("preflight")
     assert ran.returncode == 1
     assert alone.result["message"] == "this machine has no address yet"
     assert "DHCP" in alone.result["hint"]
@@ -171,7 +173,7 @@ def test_secrets_do_not_reach_logs(alone: Machine) -> None:
         f"echo {token} {token},{token}.\n"
         f"echo 'certificateKey: \"{'5f' * 32}\"'\n",
     )
-    ran = alone.run("bootstrap")
+    ran = alone.boot()
     kept = (alone.state / "log/before.log").read_text()
     assert kept == (
         "kubeadm join --token abcdef.[hidden] --certificate-key [hidden]\n"
@@ -184,7 +186,7 @@ def test_secrets_do_not_reach_logs(alone: Machine) -> None:
 def test_the_users_commands_come_first_and_last(alone: Machine) -> None:
     alone.write("etc/airseed/before.sh", 'echo "$(wc -l <"$CALLS")" >"$AIRSEED_ROOT/before"\n')
     alone.write("etc/airseed/after.sh", 'echo "$KUBECONFIG" >"$AIRSEED_ROOT/after"\n')
-    assert alone.run("bootstrap").returncode == 0
+    assert alone.boot().returncode == 0
     assert int((alone.root / "before").read_text()) <= 2  # systemd-cat's and no more
     assert (alone.root / "after").read_text().endswith("/etc/kubernetes/admin.conf\n")
 
@@ -193,10 +195,10 @@ def test_nobody_waits_for_what_the_users_commands_leave_running(alone: Machine) 
     alone.write("etc/airseed/before.sh", "echo at once\n/bin/sleep 1000 &\n")
     alone.write("etc/airseed/after.sh", "echo at last; false\n")
     began = time.monotonic()
-    assert alone.run("bootstrap", "before").returncode == 0
+    assert alone.boot("before").returncode == 0
     assert time.monotonic() - began < 30
     assert (alone.state / "log/before.log").read_text() == "at once\n"
-    assert alone.run("bootstrap", "after").returncode == 1
+    assert alone.boot("after").returncode == 1
     assert "machine.commands.after in cluster.yaml" in alone.result["hint"]
     assert alone.result["lines"][0] == "at last"
 
@@ -205,31 +207,31 @@ def test_nobody_waits_for_what_the_users_commands_leave_running(alone: Machine) 
 def test_the_last_word_is_said_again_if_a_power_cut_took_it(
     alone: Machine, left: str | None
 ) -> None:
-    alone.run("bootstrap")
+    alone.boot()
     began = alone.result["started"]
     if left is None:
         (alone.state / "result.json").unlink()
     else:
         (alone.state / "result.json").write_text(left)
-    assert alone.run("bootstrap").returncode == 0
+    assert alone.boot().returncode == 0
     assert (alone.result["state"], alone.result["started"]) == ("done", began)
 
 
 def test_a_machine_without_its_values_says_so(alone: Machine) -> None:
     alone.write("etc/airseed/node.env", "")
-    assert alone.run("bootstrap").returncode == 1
+    assert alone.boot().returncode == 1
     assert alone.result["state"] == "failed"
     assert alone.result["message"].endswith("etc/airseed/node.env is missing or empty")
-    assert alone.run("status").returncode == 1
+    assert alone.run("actions/status").returncode == 1
 
 
 @pytest.mark.parametrize("damage", [b"", b"airseed 1 step-ho", b"\0" * 64])
 def test_damaged_stamps_are_none(alone: Machine, damage: bytes) -> None:
-    alone.run("bootstrap")
+    alone.boot()
     before = len(alone.called("modprobe"))
     for stamp in (alone.state / "stamps").iterdir():
         stamp.write_bytes(damage)
-    ran = alone.run("bootstrap")
+    ran = alone.boot()
     assert ran.returncode == 0, ran.stdout
     assert len(alone.called("modprobe")) == 2 * before
     # what the cluster is made of was there already: nothing is initialised again or reset
@@ -238,15 +240,15 @@ def test_damaged_stamps_are_none(alone: Machine, damage: bytes) -> None:
 
 
 def test_other_values_mean_other_work(alone: Machine) -> None:
-    alone.run("bootstrap", "host")
-    alone.run("bootstrap", "host")
+    alone.boot("host")
+    alone.boot("host")
     assert len(alone.called("swapoff")) == 0
     assert len(alone.called("modprobe", "overlay")) == 2  # named steps run whenever they are named
 
 
 def test_an_unknown_step_is_refused(alone: Machine) -> None:
-    ran = alone.run("bootstrap", "hostt")
-    assert (ran.returncode, ran.stdout) == (2, "airseed: there is no step hostt\n")
+    ran = alone.boot("hostt")
+    assert (ran.returncode, ran.stdout) == (2, "airseed: the plan first-boot has no step hostt\n")
 
 
 def test_a_disk_that_is_full_leaves_the_old_file(machine: Machine) -> None:
@@ -308,7 +310,7 @@ def test_a_disk_without_any_room_is_told_all_the_same(alone: Machine) -> None:
     """Nothing can be written: not result.json, not what bash keeps for a here-document."""
     alone.stand_in("kubeadm", "echo 'write: No space left on device'; touch $R/full; exit 1")
     alone.stand_in("chmod", '[ ! -e "$R/full" ] && exec /bin/chmod "$@"')
-    ran = alone.run("bootstrap", "kubeadm")
+    ran = alone.boot("kubeadm")
     assert ran.returncode == 1
     assert "airseed: step kubeadm failed" in ran.stdout
     assert "airseed: hint: the disk is full" in ran.stdout

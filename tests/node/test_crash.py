@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from conftest import Machine
 
 TOKEN = b"0123456789abcdef"
-LAST = 84
+LAST = 85
 """More calls than a first control plane makes; a turn behind its last call finds it finished."""
 
 
@@ -57,14 +57,14 @@ def check(machine: Machine) -> None:
 
 @pytest.mark.parametrize("turn", range(1, LAST, 6))
 def test_a_power_cut_at_any_call(alone: Machine, turn: int) -> None:
-    alone.run("bootstrap", environment={"CRASH": str(turn)})
-    ran = alone.run("bootstrap")
+    alone.boot(environment={"CRASH": str(turn)})
+    ran = alone.boot()
     assert ran.returncode == 0, ran.stdout
     check(alone)
 
 
 def test_no_call_comes_behind_the_last_turn(alone: Machine) -> None:
-    assert alone.run("bootstrap", environment={"CRASH": str(LAST)}).returncode == 0
+    assert alone.boot(environment={"CRASH": str(LAST)}).returncode == 0
     assert LAST - len(alone.calls) < 6, "turns that cut nothing"
 
 
@@ -77,13 +77,13 @@ def test_a_power_cut_at_every_call(alone: Machine, turn: int) -> None:
 @pytest.mark.parametrize("turn", [40, 46, 52])
 def test_and_it_empties_what_was_written_last(alone: Machine, turn: int) -> None:
     """Files whose data were not on disk yet come back empty: stamps, keys, manifests."""
-    alone.run("bootstrap", environment={"CRASH": str(turn)})
+    alone.boot(environment={"CRASH": str(turn)})
     for folder in ("var/lib/airseed/stamps", "etc/kubernetes"):
         for path in sorted((alone.root / folder).rglob("*")):
             # what was synced before is safe: the copies, and the stamps that say so
             if path.is_file() and path.name not in {"no-return", "joined", "certificates"}:
                 path.write_bytes(b"")
-    ran = alone.run("bootstrap")
+    ran = alone.boot()
     assert ran.returncode == 0, (alone.state / "log/kubeadm.log").read_text()
     check(alone)
 
@@ -91,7 +91,7 @@ def test_and_it_empties_what_was_written_last(alone: Machine, turn: int) -> None
 def test_secrets_stay_while_the_window_is_open(alone: Machine) -> None:
     """Two more control planes are expected: the timer keeps Secret and key until they are in."""
     alone.set(CONTROL_PLANES="k8s01 k8s02 k8s03", WINDOW="86400")
-    assert alone.run("bootstrap").returncode == 0
+    assert alone.boot().returncode == 0
     timer = alone.root / "etc/systemd/system/airseed-window.timer"
     assert timer.exists()
     assert ["systemctl", "start", "airseed-window.timer"] in alone.calls
@@ -99,11 +99,11 @@ def test_secrets_stay_while_the_window_is_open(alone: Machine) -> None:
     assert (alone.root / "uploaded").exists()
     # its token has expired, so kubeadm's token cleaner took it away
     (alone.root / "uploaded").unlink()
-    assert alone.run("window").returncode == 0
+    assert alone.run("actions/window").returncode == 0
     assert (alone.root / "uploaded").exists()
     assert (alone.root / "etc/airseed/kubeadm.yaml").exists()
     alone.write("joined-control-planes", "node/k8s01\nnode/k8s02\nnode/k8s03\n")
-    ran = alone.run("window")
+    ran = alone.run("actions/window")
     assert ran.stdout.splitlines()[0] == "all declared control planes have joined"
     assert not timer.exists()
     check(alone)
@@ -111,8 +111,8 @@ def test_secrets_stay_while_the_window_is_open(alone: Machine) -> None:
 
 def test_the_window_can_be_closed_by_hand(alone: Machine) -> None:
     alone.set(CONTROL_PLANES="k8s01 k8s02")
-    assert alone.run("bootstrap").returncode == 0
-    assert alone.run("window", "close").returncode == 0
+    assert alone.boot().returncode == 0
+    assert alone.run("actions/window", "close").returncode == 0
     marks = [call[-1] for call in alone.called("kubectl") if "annotate" in call]
     assert marks == ["airseed-window-"]
     check(alone)
@@ -120,16 +120,16 @@ def test_the_window_can_be_closed_by_hand(alone: Machine) -> None:
 
 def test_the_window_closes_though_somebody_removed_the_namespace(alone: Machine) -> None:
     alone.set(CONTROL_PLANES="k8s01 k8s02")
-    assert alone.run("bootstrap").returncode == 0
+    assert alone.boot().returncode == 0
     alone.write("refuse-annotate", "")
-    assert alone.run("window", "close").returncode == 0
+    assert alone.run("actions/window", "close").returncode == 0
     check(alone)
 
 
 def test_the_window_closes_by_time(alone: Machine) -> None:
     alone.set(CONTROL_PLANES="k8s01 k8s02")
-    assert alone.run("bootstrap").returncode == 0
+    assert alone.boot().returncode == 0
     alone.write("var/lib/airseed/window-began", "1000\n")
-    ran = alone.run("window")
+    ran = alone.run("actions/window")
     assert ran.stdout.startswith("the window is over")
     check(alone)

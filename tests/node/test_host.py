@@ -41,7 +41,7 @@ def test_swap_is_off_and_stays_off(machine: Machine) -> None:
     machine.write("etc/fstab", FSTAB)
     unit = "dev-sdc1.swap loaded active active /dev/sdc1"
     machine.stand_in("systemctl", f'[[ $* != *--type=swap* ]] || echo "{unit}"')
-    assert machine.run("bootstrap", "host").returncode == 0, machine.result
+    assert machine.boot("host").returncode == 0, machine.result
     assert machine.called("swapoff") == [["swapoff", "-a"]]
     assert (machine.root / "etc/fstab").read_text().splitlines() == [
         "/dev/mapper/centos-root / xfs defaults 0 0",
@@ -53,7 +53,7 @@ def test_swap_is_off_and_stays_off(machine: Machine) -> None:
     # systemd would turn on what no fstab names
     assert ["systemctl", "mask", "dev-sdc1.swap"] in machine.calls
     before = (machine.root / "etc/fstab").read_text()
-    assert machine.run("bootstrap", "host").returncode == 0
+    assert machine.boot("host").returncode == 0
     assert (machine.root / "etc/fstab").read_text() == before
 
 
@@ -62,20 +62,20 @@ def test_swap_that_does_not_go_off_is_told(machine: Machine) -> None:
     machine.stand_in(
         "swapoff", 'echo "swapoff: /dev/dm-1: swapoff failed: Cannot allocate memory"\nexit 255'
     )
-    assert machine.run("bootstrap", "host").returncode == 1
+    assert machine.boot("host").returncode == 1
     assert machine.result["step"] == "host"
     assert "Cannot allocate memory" in machine.result["message"]
 
 
 def test_a_clock_before_the_authority_is_waited_for(old: Machine) -> None:
     old.stand_in("sleep", '[ "$(wc -l <"$R/asked")" -lt 4 ] || touch "$R/clock-is-set"')
-    assert old.run("bootstrap", "preflight").returncode == 0, old.result
+    assert old.boot("preflight").returncode == 0, old.result
     (wait,) = old.result["waits"]
     assert wait["for"].startswith("the clock to be set (it is before the cluster's authority")
 
 
 def test_a_clock_that_nobody_sets_is_told(old: Machine) -> None:
-    assert old.run("bootstrap", "preflight").returncode == 1
+    assert old.boot("preflight").returncode == 1
     assert old.result["step"] == "preflight"
     assert "which is before the cluster's authority was made" in old.result["message"]
     assert old.result["hint"] == "set the clock, or give NTP servers in cluster.yaml"
@@ -86,7 +86,7 @@ def test_the_time_servers_of_cluster_yaml_are_asked_when_the_clock_is_wrong(old:
     old.set(NTP="10.0.0.9")
     old.stand_in("chronyd", "")
     old.stand_in("sleep", 'touch "$R/clock-is-set"')
-    assert old.run("bootstrap", "preflight").returncode == 0, old.result
+    assert old.boot("preflight").returncode == 0, old.result
     assert "server 10.0.0.9 iburst\n" in (old.root / "etc/chrony.conf").read_text()
     assert ["systemctl", "start", "chronyd.service"] in old.calls
 
@@ -100,7 +100,7 @@ def test_the_time_servers_are_waited_for_but_not_for_ever(
     machine.stand_in("chronyd", "")
     state = "Normal" if follows else "Not synchronised"
     machine.stand_in("chronyc", f'echo "Leap status     : {state}"')
-    assert machine.run("bootstrap", "host").returncode == 0, machine.result
+    assert machine.boot("identity").returncode == 0, machine.result
     written = (machine.root / "etc/chrony.conf").read_text().splitlines()
     assert written[:2] == ["server 10.0.0.9 iburst", "server 10.0.0.10 iburst"]
     assert ["systemctl", "restart", "chronyd.service"] in machine.calls

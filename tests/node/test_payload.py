@@ -96,7 +96,7 @@ def test_packages_and_images_arrive(
         attach(bundled, sample.bundle)
     else:
         bundled.set(PAYLOAD_URL=f"{site}/")
-    ran = bundled.run("bootstrap", "packages", "images")
+    ran = bundled.boot("packages", "images")
     assert ran.returncode == 0, ran.stdout
     (yum,) = bundled.called("yum")
     assert yum[1:6] == [
@@ -115,7 +115,7 @@ def test_packages_and_images_arrive(
         for name in [f"{image.reference.repository}:{image.reference.tag}"]
     )
     # loaded once: a second run has nothing to do
-    assert bundled.run("bootstrap", "packages", "images").returncode == 0
+    assert bundled.boot("packages", "images").returncode == 0
     assert len(bundled.called("docker", "load")) == 1
     assert len(bundled.called("yum")) == 1
     assert not (bundled.state / "payload/images").exists()
@@ -123,7 +123,7 @@ def test_packages_and_images_arrive(
 
 def test_repositories_are_the_bundles(bundled: Machine, sample: sandboxes.Sample) -> None:
     attach(bundled, sample.bundle)
-    assert bundled.run("bootstrap", "packages").returncode == 0
+    assert bundled.boot("packages").returncode == 0
     text = (bundled.root / "etc/yum.repos.d/airseed.repo").read_text()
     first = text.split("\n\n")[0].splitlines()
     base = f"file://{bundled.state}/payload"
@@ -145,7 +145,7 @@ def test_repositories_are_the_bundles(bundled: Machine, sample: sandboxes.Sample
 def test_another_bundle_is_refused(bundled: Machine, sample: sandboxes.Sample) -> None:
     attach(bundled, sample.bundle)
     bundled.set(SUMS="1" * 64)
-    ran = bundled.run("bootstrap", "packages")
+    ran = bundled.boot("packages")
     assert ran.returncode == 1
     assert bundled.result["message"] == (
         f"this is another bundle than the seed wants, or it is damaged: {bundled.root}/dev/vdb"
@@ -155,7 +155,7 @@ def test_another_bundle_is_refused(bundled: Machine, sample: sandboxes.Sample) -
 
 
 def test_no_bundle_at_all(bundled: Machine) -> None:
-    assert bundled.run("bootstrap", "packages").returncode == 1
+    assert bundled.boot("packages").returncode == 1
     assert bundled.result["message"].startswith("no bundle is there: none in ")
     assert bundled.result["hint"].startswith("attach bundle.tar as a disk")
 
@@ -176,26 +176,26 @@ def test_a_flipped_bit_is_found(bundled: Machine, sample: sandboxes.Sample, kind
     content[extent.offset + extent.size // 2] ^= 1
     damaged.write_bytes(content)
     attach(bundled, damaged)
-    ran = bundled.run("bootstrap", "packages" if kind == "yum/" else "images")
+    ran = bundled.boot("packages" if kind == "yum/" else "images")
     assert ran.returncode == 1
     assert bundled.result["message"].startswith(f"{extent.path}, from {bundled.root}/dev/vdb, is")
     assert bundled.called("yum") == bundled.called("docker", "load") == []
     # the mended disk is enough
     (bundled.root / "dev/vdb").unlink()
     (bundled.root / "dev/vdb").symlink_to(sample.bundle)
-    assert bundled.run("bootstrap", "packages", "images").returncode == 0
+    assert bundled.boot("packages", "images").returncode == 0
 
 
 def test_a_copy_torn_by_a_power_cut_is_made_again(
     bundled: Machine, sample: sandboxes.Sample
 ) -> None:
     attach(bundled, sample.bundle)
-    assert bundled.run("bootstrap", "packages").returncode == 0
+    assert bundled.boot("packages").returncode == 0
     (bundled.root / "rpms").unlink()
     torn = sorted((bundled.state / "payload/yum").rglob("*.rpm"))
     torn[0].write_bytes(b"")
     torn[1].unlink()
-    assert bundled.run("bootstrap", "packages").returncode == 0
+    assert bundled.boot("packages").returncode == 0
     assert torn[0].stat().st_size > 0 < torn[1].stat().st_size
 
 
@@ -207,7 +207,7 @@ def test_a_cut_transaction_is_completed_and_checked(
     bundled.write("var/lib/rpm/__db.001", "stale")
     bundled.write("rpms", "kubeadm-1.18.5-0\nlibseccomp-2.3.1-3.el7.x86_64\n")
     bundled.write("damaged", "libseccomp-2.3.1-3.el7.x86_64\n")
-    ran = bundled.run("bootstrap", "packages")
+    ran = bundled.boot("packages")
     assert ran.returncode == 0, (bundled.state / "log/packages.log").read_text()
     assert [call[-1] for call in bundled.called("yum")] == [
         "docker-ce-3:19.03.9-3.el7",
@@ -225,7 +225,7 @@ def test_a_database_that_rpm_cannot_rebuild_is_used_as_it_is(
     bundled.write("var/lib/airseed/yum-runs", "")
     bundled.write("var/lib/rpmrebuilddb.17/Packages", "half")
     bundled.stand_in("rpm", '[ "$1" != --rebuilddb ] || exit 1')
-    assert bundled.run("bootstrap", "packages").returncode == 0, bundled.result
+    assert bundled.boot("packages").returncode == 0, bundled.result
     assert "can't be rebuilt" in (bundled.state / "log/packages.log").read_text()
     assert not list(bundled.root.glob("var/lib/rpmrebuilddb.*"))
 
@@ -247,13 +247,13 @@ def test_images_whose_loading_was_cut_off_are_loaded_into_an_empty_store(
     """Layers outlive their images, and would be taken for good with files that are empty."""
     bundled.set(RUNTIME=runtime)
     attach(bundled, sample.bundle)
-    assert bundled.run("bootstrap", "images").returncode == 0, bundled.result
+    assert bundled.boot("images").returncode == 0, bundled.result
     names = sorted((bundled.root / "images").read_text().splitlines())
     bundled.write("var/lib/airseed/images-load", "")
     for part in STORES[runtime]:
         bundled.write(f"var/lib/{runtime}/{part}/layer/file", "")
     (bundled.root / "images").write_text("")
-    assert bundled.run("bootstrap", "images").returncode == 0, bundled.result
+    assert bundled.boot("images").returncode == 0, bundled.result
     for part in STORES[runtime]:
         assert not list((bundled.root / f"var/lib/{runtime}").glob(f"{part}*"))
     assert len(bundled.called(*LOADS[runtime])) == 2
@@ -261,7 +261,7 @@ def test_images_whose_loading_was_cut_off_are_loaded_into_an_empty_store(
     assert not (bundled.state / "images-load").exists()
     calls = [call[0] for call in bundled.calls]
     assert "sync" in calls[calls.index(LOADS[runtime][0]) :], "not on disk when the mark goes"
-    assert bundled.run("bootstrap", "images").returncode == 0
+    assert bundled.boot("images").returncode == 0
     assert len(bundled.called(*LOADS[runtime])) == 2
 
 
@@ -274,18 +274,18 @@ def test_a_store_with_containers_is_not_emptied(
     bundled.write("var/lib/airseed/images-load", "")
     bundled.write("containers", "17\n")
     bundled.write(f"var/lib/{runtime}/{STORES[runtime][0]}/layer/file", "")
-    assert bundled.run("bootstrap", "images").returncode == 1
+    assert bundled.boot("images").returncode == 1
     assert f"{runtime} has containers already" in bundled.result["message"]
     assert (bundled.root / f"var/lib/{runtime}/{STORES[runtime][0]}/layer/file").exists()
 
 
 def test_containerd_takes_the_same_subset(bundled: Machine, sample: sandboxes.Sample) -> None:
     attach(bundled, sample.bundle)
-    bundled.set(RUNTIME="containerd", ROLE="control-plane")
-    assert bundled.run("bootstrap", "images").returncode == 0, bundled.result
+    bundled.set(RUNTIME="containerd", IMAGES="control-plane")
+    assert bundled.boot("images").returncode == 0, bundled.result
     names = {line.split()[0] for line in (bundled.root / "images").read_text().splitlines()}
     assert "k8s.gcr.io/kube-apiserver:v1.18.5" in names
-    assert bundled.run("bootstrap", "images").returncode == 0
+    assert bundled.boot("images").returncode == 0
     assert len(bundled.called("ctr", "--namespace", "k8s.io", "images", "import")) == 1
 
 
@@ -308,8 +308,8 @@ def test_a_delta_is_refused_unless_it_was_put_together(
     elif way == "url":
         server = served(folder)
     with server as url:
-        bundled.set(PAYLOAD_URL=url, ROLE=layer_role(sample, layer.digest))
-        ran = bundled.run("bootstrap", "images")
+        bundled.set(PAYLOAD_URL=url, IMAGES=layer_role(sample, layer.digest))
+        ran = bundled.boot("images")
         assert ran.returncode == 1
         assert (
             " is a delta, which leaves out what was there before it, such as "
@@ -320,7 +320,7 @@ def test_a_delta_is_refused_unless_it_was_put_together(
         if way != "disk":  # what was there before it
             with tarfile.open(sample.bundle) as tar:
                 tar.extract(layer.path, folder, filter="data")
-            assert bundled.run("bootstrap", "images").returncode == 0
+            assert bundled.boot("images").returncode == 0
 
 
 def layer_role(sample: sandboxes.Sample, digest: Digest) -> str:

@@ -107,7 +107,7 @@ def _script(path: Path, folder: Path) -> SeedFile:
     return SeedFile(
         path=f"{UNITS}/{name}" if unit and path.parent == folder else f"{LIBEXEC}/{name}",
         content=text,
-        permissions=_OPEN if unit else _RUN,
+        permissions=_RUN if text.startswith("#!") else _OPEN,
         kind="scripts",
     )
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from builder.model.machine import Machine, User
     from builder.model.spec import Node
     from builder.render.cloudinit.files import SeedFile
-    from builder.render.plan import Plan
+    from builder.render.plan import Part, Plan
 
 UNIT = "airseed-bootstrap.service"
 _LATER = f"{files.ETC}/files"
@@ -23,6 +23,11 @@ _LATER = f"{files.ETC}/files"
 _LAID = "/var/lib/cloud/instance/airseed-laid"
 """A file that says that all which cloud-init wrote for this seed is on disk."""
 _WANTED = f"/etc/systemd/system/multi-user.target.wants/{UNIT}"
+_ROLES: Mapping[Part, str] = {
+    "init": "starts the cluster (kubeadm init)",
+    "control-plane": "joins the cluster as a control plane",
+    "worker": "joins the cluster as a worker",
+}
 _ENTRIES = "sections/entries.yaml.j2"
 _FILES = "\nwrite_files:\n"
 _START = (
@@ -54,8 +59,9 @@ def user_data(plan: Plan, node: Node, machine: Machine) -> UserData:
         laid.append(waiting)
         commands += move
     text = render(
-        f"{plan.part(node)}.yaml.j2",
+        "user-data.yaml.j2",
         {
+            "role": _ROLES[plan.part(node)],
             "node": node,
             "users": [_account(user) for user in machine.users],
             "ssh_keys": machine.ssh_keys,

@@ -54,6 +54,7 @@ def _node(plan: Plan, node: Node) -> Mapping[str, str]:
         "CLUSTER": cluster.name,
         "NODE": node.name,
         "ROLE": part,
+        "IMAGES": node.role,
         "GENERATION": str(node.generation),
         "ADDRESS": str(node.address or ""),
         "ADDRESSES": " ".join(str(address.ip) for address in node.addresses),

@@ -1,7 +1,9 @@
 #!/bin/bash
-# Speak with the API server as the seed's bootstrap token. Sourced, after tls.sh.
+# Speak with the API server as the seed's bootstrap token. Sourced.
 #
 # The token goes to curl on its standard input: never an argument, never a file.
+
+need json tls
 
 API_BODY=$STATE/api.body
 API_CODE=000

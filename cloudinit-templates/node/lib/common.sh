@@ -18,49 +18,17 @@ SEED=$ETC/kubeadm.yaml
 KEEP=$STATE/keep
 REASON=$STATE/reason
 
-# shellcheck source=cloudinit-templates/node/lib/json.sh
-. "$LIBEXEC/lib/json.sh"
-# shellcheck source=cloudinit-templates/node/lib/result.sh
-. "$LIBEXEC/lib/result.sh"
-# shellcheck source=cloudinit-templates/node/lib/stamps.sh
-. "$LIBEXEC/lib/stamps.sh"
+LOADED=' common '
 
-# Read the node's values. What is not set is empty, so that scripts can rely on every name.
-load_environment() {
+# Source the libraries NAME..., each once however many ask for it.
+need() {
     local name
-    for name in CLUSTER NODE ROLE GENERATION KUBERNETES RUNTIME CRI_SOCKET CGROUP_DRIVER ADDRESS \
-        ADDRESSES ENDPOINT PEERS CONTROL_PLANES WINDOW PKI SUMS PAYLOAD_URL REGISTRY SANDBOX_IMAGE \
-        PACKAGES REPOSITORIES POD_SUBNETS SERVICE_SUBNETS DOMAIN CNI UNTAINT NTP HTTP_PROXY \
-        HTTPS_PROXY NO_PROXY PHONE_HOME NEED_MIB; do
-        printf -v "AIRSEED_$name" '%s' ''
+    for name; do
+        [[ $LOADED != *" $name "* ]] || continue
+        LOADED="$LOADED$name "
+        # shellcheck source=/dev/null
+        . "$LIBEXEC/lib/$name.sh"
     done
-    [ -s "$ETC/node.env" ] || fail "$ETC/node.env is missing or empty" \
-        "cloud-init did not write the seed's files: see /var/log/cloud-init.log"
-    # shellcheck source=/dev/null
-    . "$ETC/node.env"
-    for name in NODE ROLE RUNTIME; do
-        name=AIRSEED_$name
-        [ -n "${!name}" ] || fail "$name is missing in $ETC/node.env" "render the seed again"
-    done
-    [ -n "$AIRSEED_ADDRESS" ] || find_address
-}
-
-# A lone machine's seed may leave the address open: then it is that of the card that leads out, or
-# the first one there is. It is kept, since certificates are made for it; until there is one it
-# stays empty.
-find_address() {
-    local kept=$STATE/address found=''
-    [ ! -s "$kept" ] || found=$(cat "$kept")
-    if [ -z "$found" ]; then
-        found=$(ip -4 route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([0-9.]*\).*/\1/p' | head -n 1) || true
-        [ -n "$found" ] || found=$(ip -o addr show scope global 2>/dev/null | awk '
-            { split($4, part, "/"); print part[1]; exit }') || true
-        [ -n "$found" ] || return 0
-        printf '%s\n' "$found" | put "$kept" 0644
-    fi
-    AIRSEED_ADDRESS=$found
-    AIRSEED_ADDRESSES=$found
-    [ -n "$AIRSEED_ENDPOINT" ] || AIRSEED_ENDPOINT=$(bracketed "$found"):6443
 }
 
 # Say one line: to the journal and the console when the runner says it, to the log from a step.
@@ -89,8 +57,6 @@ clock() {
         now
     fi
 }
-
-is_control_plane() { [ "$AIRSEED_ROLE" != worker ]; }
 
 # Write standard input to PATH with MODE, whole or not at all. dd is the only command of CentOS 7
 # that can wait until one file's data is on disk (its sync takes no names); QUICK does not wait.
@@ -160,3 +126,5 @@ bracketed() {
     *) printf '%s' "$1" ;;
     esac
 }
+
+need plan stamps result

@@ -1,7 +1,9 @@
 #!/bin/bash
-# Ask the etcd of other control planes, over its own JSON gateway. Sourced, after tls.sh.
+# Ask the etcd of other control planes, over its own JSON gateway. Sourced.
 #
 # The list of members is answered from memory, so that it is there even when there is no quorum.
+
+need json tls api kubeadm
 
 ETCD_PEERS=$STATE/etcd-peers
 STANDBY=$STATE/etcd.yaml.standby

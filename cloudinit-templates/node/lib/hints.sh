@@ -1,6 +1,8 @@
 #!/bin/bash
 # What to do about the usual failures, by what programs say. Sourced.
 
+need json
+
 # Give the line of a log that tells most, else its last one; ours are told apart already.
 last_words() {
     local log=$1 code=$2 ours=$3 pattern line=''

@@ -2,6 +2,8 @@
 # The first control plane: never a second cluster, and never back once others may have joined.
 # Sourced.
 
+need tls kubeadm
+
 # among them what goes to the endpoint, where somebody else may answer yet
 readonly PHASES_AFTER=upload-config,upload-certs,mark-control-plane,bootstrap-token,addon
 readonly PHASES_BEFORE=preflight,certs,kubeconfig,kubelet-start,control-plane,etcd

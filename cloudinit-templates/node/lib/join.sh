@@ -2,6 +2,8 @@
 # Joining: a worker may begin again; a control plane only goes forward once it is a member of etcd.
 # Sourced.
 
+need api lease etcd kubeadm registry
+
 # Wait as long as it takes for the first control plane.
 wait_for_cluster() {
     local first=1

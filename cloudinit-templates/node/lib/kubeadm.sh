@@ -1,8 +1,10 @@
 #!/bin/bash
 # What init and the joins have in common: running kubeadm, and keeping its files from harm. Sourced.
+# shellcheck disable=SC2034 # RESUME is for init.sh
+
+need tls role
 
 # What kubeadm finds in its way when it goes on where it was cut off.
-# shellcheck disable=SC2034 # init.sh
 RESUME=$(
     printf 'FileAvailable--etc-kubernetes-%s,' manifests-{kube-apiserver,kube-controller-manager,kube-scheduler,etcd}.yaml \
         kubelet.conf bootstrap-kubelet.conf pki-ca.crt

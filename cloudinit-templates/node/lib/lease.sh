@@ -1,11 +1,13 @@
 #!/bin/bash
-# Leases in the namespace airseed: one control plane joins at a time. Sourced, after api.sh.
+# Leases in the namespace airseed: one control plane joins at a time. Sourced.
 #
 # A lease is made with one POST (201: ours, 409: somebody's), renewed while held, and taken over
 # when it has not been renewed for its duration, by the clock of who waits and while the API
 # server answered: the clocks of machines differ, and nobody can renew what can't be reached.
-
 # shellcheck disable=SC2153 # API_CODE and API_BODY are two things
+
+need json api
+
 LEASES=/apis/coordination.k8s.io/v1/namespaces/airseed/leases
 LEASE_SECONDS=60
 LEASE_KEEPER=''

@@ -17,6 +17,6 @@ registry_auth() {
 # Put the credentials where kubelet and docker look. kubeadm reset empties kubelet's folder.
 place_credentials() {
     [ -s "$ETC/registry.json" ] || return 0
-    put "$R/var/lib/kubelet/config.json" 0600 <"$ETC/registry.json"
+    put_noting runtime "$R/var/lib/kubelet/config.json" 0600 <"$ETC/registry.json"
     [ -e "$R/root/.docker/config.json" ] || put "$R/root/.docker/config.json" 0600 <"$ETC/registry.json"
 }

@@ -4,6 +4,8 @@
 #
 # The runner exports AIRSEED_NOW_* for its steps, so that a step which waits can say so itself.
 
+need json plan stamps
+
 # Record STATE (running, waiting, failed or done) with MESSAGE, HINT and what it is WAITING for.
 report() {
     local state=$1 message=${2:-} hint=${3:-} waiting=${4:-} stamp
@@ -14,6 +16,7 @@ report() {
         printf '"node": %s,\n' "$(json_string "${AIRSEED_NODE:-}")"
         printf '"role": %s,\n' "$(json_string "${AIRSEED_ROLE:-}")"
         printf '"generation": %s,\n' "$(json_string "${AIRSEED_GENERATION:-}")"
+        printf '"plan": "%s",\n' "$AIRSEED_NOW_PLAN"
         printf '"state": "%s",\n"step": "%s",\n' "$state" "${AIRSEED_NOW_STEP:-}"
         printf '"attempt": %d,\n"exit_code": %d,\n' "${AIRSEED_NOW_ATTEMPT:-1}" "${RESULT_CODE:-0}"
         printf '"message": %s,\n' "$(json_string "$message")"
@@ -21,7 +24,7 @@ report() {
         printf '"waiting_for": %s,\n' "$(json_string "$waiting")"
         printf '"retry_in": %d,\n' "${RESULT_RETRY:-0}"
         printf '"started": %d,\n"updated": %d,\n' "${AIRSEED_NOW_STARTED:-$stamp}" "$stamp"
-        printf '"steps": [%s],\n' "$(stamps_json)"
+        printf '"steps": [%s],\n' "$(finished_steps)"
         printf '"waits": [%s],\n' "$(waits_json)"
         printf '"lines": %s\n}\n' "$(json_lines "${RESULT_LINES:-/nonexistent}" 20)"
     } | put "$STATE/result.json" 0644 quick || true
@@ -56,15 +59,15 @@ waiting() {
 # The wait is over.
 waited() {
     [ -n "${WAITING:-}" ] || return 0
-    printf '%d\t%s\n' $(($(now) - WAITING_SINCE)) "$WAITING" >>"$STATE/waits"
+    printf '%d\t%s\n' $(($(now) - WAITING_SINCE)) "$WAITING" >>"$WAITS"
     WAITING=''
     report running
 }
 
 # Give the waits so far, each reason once, as members of a JSON list.
 waits_json() {
-    [ -f "$STATE/waits" ] || return 0
-    clean <"$STATE/waits" | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' | awk -F '\t' '
+    [ -f "$WAITS" ] || return 0
+    clean <"$WAITS" | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' | awk -F '\t' '
         NF == 2 && $1 ~ /^[0-9]+$/ { if (!($2 in total)) order[++count] = $2; total[$2] += $1 }
         END {
             for (place = 1; place <= count; place++)

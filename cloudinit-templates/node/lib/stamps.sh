@@ -2,15 +2,11 @@
 # Stamps say that something is done. Sourced.
 #
 # A stamp is one line with a dot at its end, so that one which a power cut left empty or half
-# written is none. Steps' stamps also carry a digest of node.env: other values, other work.
+# written is none. Steps' stamps also carry a digest of what the
+# step reads: other values, other work. Nothing turns an earlier airseed's stamps into these, since a
+# live node ignores a new seed.
 
 STAMPS=$STATE/stamps
-
-environment_digest() {
-    local digest
-    digest=$(sha256sum <"$ETC/node.env")
-    printf '%s' "${digest%% *}"
-}
 
 # Stamp NAME; a KEY must be the same when it is read, SECONDS is how long it took.
 stamp() {
@@ -36,20 +32,4 @@ stamp_durably() {
     sync
     stamp "$@"
     sync
-}
-
-# Give the finished steps as members of a JSON list.
-stamps_json() {
-    local file line comma=''
-    for file in "$LIBEXEC"/steps/[0-9]*-*.sh; do
-        file=${file##*-}
-        file=$STAMPS/step-${file%.sh}
-        [ -f "$file" ] || continue
-        line=$(tr -d '\000' <"$file")
-        if [[ $line =~ ^airseed\ 1\ step-([a-z]+)\ [0-9a-f-]+\ ([0-9]+)\ ([0-9]+)\ \.$ ]]; then
-            printf '%s{"name": "%s", "seconds": %d, "finished": %d}' "$comma" \
-                "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "${BASH_REMATCH[3]}"
-            comma=', '
-        fi
-    done
 }

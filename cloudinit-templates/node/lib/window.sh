@@ -1,5 +1,7 @@
 #!/bin/bash
-# The time in which control planes may join by the uploaded certificates. Sourced, after kubeadm.sh.
+# The time in which control planes may join by the uploaded certificates. Sourced.
+
+need kubeadm scrub
 
 # Tell whether there is anything to keep open: a key, and somebody to wait for.
 window_is_wanted() {

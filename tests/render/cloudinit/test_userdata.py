@@ -141,7 +141,7 @@ def test_the_scripts_are_there_verbatim(ha: Plan, any_node: Node) -> None:
             place = f"/etc/systemd/system/{name}" if unit else f"/usr/libexec/airseed/{name}"
             content, permissions, owner = files[place]
             assert content == path.read_bytes()
-            assert permissions == ("0644" if path.suffix in {".service", ".timer"} else "0755")
+            assert permissions == ("0755" if path.read_bytes().startswith(b"#!") else "0644")
             assert owner is None
     assert "/etc/systemd/system/airseed-bootstrap.service" in files
     laid_down = "/var/lib/cloud/instance/airseed-laid"

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from e2e.machine import Machine
 
 STEPS = (
-    "before", "preflight", "host", "packages", "runtime", "images", "kubeadm", "addons", "after",
-    "finish",
+    "before", "preflight", "host", "identity", "packages", "runtime", "images", "kubeadm", "addons",
+    "after", "finish",
 )  # fmt: skip
+"""Those of first boot that take long enough to be hit: all but time, which has nobody to ask."""
 _PATIENCE = 600
 _POLL = 0.005
 _FRESH = 15

@@ -1,18 +1,17 @@
 #!/bin/bash
 # Look whether this machine can become the node, before anything on it is changed.
+# reads: ADDRESS ADDRESSES ROLE RUNTIME NTP
+# uses: NEED_MIB
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-# shellcheck source=cloudinit-templates/node/lib/tls.sh
-. "$LIBEXEC/lib/tls.sh"
-# shellcheck source=cloudinit-templates/node/lib/time.sh
-. "$LIBEXEC/lib/time.sh"
+need values role tls time
 load_environment
 
 ASKED=''
 
 check_root() {
-    [ "$(id -u)" -eq 0 ] || fail "bootstrap runs as $(id -un)" "it has to run as root"
+    [ "$(id -u)" -eq 0 ] || fail "this runs as $(id -un)" "it has to run as root"
 }
 
 # An image that was cloned with its machine-id makes nodes that look alike.
@@ -115,7 +114,7 @@ check_disk
 check_ports
 check_clock
 check_address
-"$LIBEXEC/network"
+"$LIBEXEC/actions/network"
 put "$R/etc/systemd/system/airseed-network.service" 0644 <"$LIBEXEC/units/airseed-network.service"
 systemctl daemon-reload
 systemctl enable airseed-network.service

@@ -1,23 +1,21 @@
 #!/bin/bash
-# Load the images that this role starts, unless a registry serves them.
+# Load the images that a role starts, unless a registry serves them.
+# reads: IMAGES RUNTIME REGISTRY SUMS
+# uses: PAYLOAD_URL
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-# shellcheck source=cloudinit-templates/node/lib/payload.sh
-. "$LIBEXEC/lib/payload.sh"
-# shellcheck source=cloudinit-templates/node/lib/runtime.sh
-. "$LIBEXEC/lib/runtime.sh"
+need values payload runtime
 load_environment
 
 LOADING=$STATE/images-load
 
-# Give the folder of this role's and machine's subset.
+# Give the folder of this machine's subset.
 subset() {
-    local role=worker machine
-    ! is_control_plane || role=control-plane
+    local machine
     machine=$(uname -m)
     case $machine in x86_64) machine=amd64 ;; aarch64) machine=arm64 ;; esac
-    printf '%s/linux-%s' "$role" "$machine"
+    printf '%s/linux-%s' "$AIRSEED_IMAGES" "$machine"
 }
 
 # Print "NAME DIGEST" of every wanted image: docker's IDs are the digests of configurations,

@@ -1,10 +1,10 @@
 #!/bin/bash
 # Set the operating system up as kubelet wants it.
+# reads: POD_SUBNETS
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-# shellcheck source=cloudinit-templates/node/lib/time.sh
-. "$LIBEXEC/lib/time.sh"
+need values
 load_environment
 
 swap_off() {
@@ -52,26 +52,11 @@ set_kernel() {
     {
         printf 'net.bridge.bridge-nf-call-iptables = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\n'
         printf 'net.ipv4.ip_forward = 1\n'
-        [[ $AIRSEED_ADDRESSES != *:* ]] || printf 'net.ipv6.conf.all.forwarding = 1\n'
+        [[ $AIRSEED_POD_SUBNETS != *:* ]] || printf 'net.ipv6.conf.all.forwarding = 1\n'
         # or containers that are gone keep mounts busy on kernel 3.10
         [ ! -e "$R/proc/sys/fs/may_detach_mounts" ] || printf 'fs.may_detach_mounts = 1\n'
     } | put "$file" 0644
     sysctl -q -p "$file"
-}
-
-# Our own lines stand between two marks, so that they can be written again.
-write_hosts() {
-    local file=$R/etc/hosts
-    {
-        [ ! -f "$file" ] || sed '/^# airseed begins$/,/^# airseed ends$/d' "$file"
-        printf '# airseed begins\n'
-        printf '%s %s\n' "$AIRSEED_ADDRESS" "$AIRSEED_NODE"
-        [ ! -f "$ETC/hosts" ] || cat "$ETC/hosts"
-        printf '# airseed ends\n'
-    } >"$file.airseed"
-    # it may be a mount: write into it
-    cat "$file.airseed" >"$file"
-    rm -f "$file.airseed"
 }
 
 # Calico's cards are Calico's.
@@ -85,21 +70,9 @@ leave_cards_alone() {
     fi
 }
 
-trust_registry() {
-    [ -s "$ETC/registry-ca.pem" ] || return 0
-    put_noting trust "$R/etc/pki/ca-trust/source/anchors/airseed-registry.pem" 0644 <"$ETC/registry-ca.pem"
-    if is_changed trust; then
-        ! has update-ca-trust || update-ca-trust
-        settled trust
-    fi
-}
-
 swap_off
 selinux_permissive
 firewall_off
 load_modules
 set_kernel
-write_hosts
 leave_cards_alone
-trust_registry
-write_chrony

@@ -1,16 +1,14 @@
 #!/bin/bash
 # Start the cluster, or join it.
+# reads: NODE ROLE ADDRESS ADDRESSES ENDPOINT PEERS RUNTIME CRI_SOCKET REGISTRY registry.json
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-for part in tls api lease etcd kubeadm registry init join; do
-    # shellcheck source=/dev/null
-    . "$LIBEXEC/lib/$part.sh"
-done
+need values api kubeadm role init join
 load_environment
 
 # again, before any pod runs: firewalld took its rules along, and iptables may be new here
-"$LIBEXEC/network"
+"$LIBEXEC/actions/network"
 
 # A node that is in has no seed any more. If a power cut took the stamp, what is here tells.
 if [ ! -s "$SEED" ] && ! is_stamped joined; then

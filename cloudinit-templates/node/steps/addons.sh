@@ -1,12 +1,11 @@
 #!/bin/bash
 # Give the cluster its network and whatever else the bundle has manifests for, in their order.
+# reads: NODE ROLE ADDRESS UNTAINT CNI POD_SUBNETS REGISTRY SUMS images.map
+# uses: PAYLOAD_URL
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-for part in payload tls kubeadm manifests; do
-    # shellcheck source=/dev/null
-    . "$LIBEXEC/lib/$part.sh"
-done
+need values payload kubeadm manifests
 load_environment
 
 LOG=$STATE/apply.log

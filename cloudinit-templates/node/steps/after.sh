@@ -1,10 +1,10 @@
 #!/bin/bash
 # The user's commands for a node that is in its cluster.
+# reads: ROLE after.sh
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-# shellcheck source=cloudinit-templates/node/lib/commands.sh
-. "$LIBEXEC/lib/commands.sh"
+need values role commands
 load_environment
 
 # a worker has no admin's kubeconfig, but may ask as the node that it is

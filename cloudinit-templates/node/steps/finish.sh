@@ -1,12 +1,11 @@
 #!/bin/bash
 # See the node Ready, and clean up.
+# reads: NODE ROLE ADDRESS CNI CONTROL_PLANES WINDOW SUMS
+# uses: PAYLOAD_URL
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-for part in payload tls kubeadm scrub window; do
-    # shellcheck source=/dev/null
-    . "$LIBEXEC/lib/$part.sh"
-done
+need values payload scrub window
 load_environment
 
 is_ready() {

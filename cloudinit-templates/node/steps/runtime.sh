@@ -1,29 +1,11 @@
 #!/bin/bash
 # Configure and start the container runtime.
+# reads: RUNTIME CGROUP_DRIVER CRI_SOCKET SANDBOX_IMAGE REGISTRY registry.json
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-# shellcheck source=cloudinit-templates/node/lib/registry.sh
-. "$LIBEXEC/lib/registry.sh"
-# shellcheck source=cloudinit-templates/node/lib/runtime.sh
-. "$LIBEXEC/lib/runtime.sh"
+need values registry runtime
 load_environment
-
-# Programs read proxies from their unit; a percent sign is special there.
-write_proxy() {
-    local file=$R/etc/systemd/system/$1.service.d/airseed-proxy.conf name value
-    if [ -z "$AIRSEED_HTTP_PROXY$AIRSEED_HTTPS_PROXY" ]; then
-        [ ! -e "$file" ] || { note_change runtime && rm -f "$file"; }
-        return 0
-    fi
-    {
-        printf '[Service]\n'
-        for name in HTTP_PROXY HTTPS_PROXY NO_PROXY; do
-            value=AIRSEED_$name
-            [ -z "${!value}" ] || printf 'Environment="%s=%s"\n' "$name" "${!value//%/%%}"
-        done
-    } | put_noting runtime "$file" 0644
-}
 
 configure_docker() {
     local file=$R/etc/docker/daemon.json
@@ -42,9 +24,6 @@ configure_docker() {
   "storage-driver": "overlay2"
 }
 JSON
-    if [ -n "$AIRSEED_REGISTRY" ] && [ -s "$ETC/registry-ca.pem" ]; then
-        put "$R/etc/docker/certs.d/$(registry_host)/ca.crt" 0644 <"$ETC/registry-ca.pem"
-    fi
 }
 
 # containerd 1.2 reads version 1 of its configuration only, and 2.0 names its plugins anew.
@@ -92,8 +71,6 @@ configure_containerd() {
 umask 077
 "configure_$AIRSEED_RUNTIME"
 umask 022
-write_proxy "$AIRSEED_RUNTIME"
-place_credentials
 systemctl daemon-reload
 systemctl enable "$AIRSEED_RUNTIME.service" kubelet.service
 if is_changed runtime; then

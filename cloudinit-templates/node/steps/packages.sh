@@ -1,12 +1,11 @@
 #!/bin/bash
 # Install the packages, from the bundle and nowhere else.
+# reads: PACKAGES REPOSITORIES SUMS
+# uses: PAYLOAD_URL
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-# shellcheck source=cloudinit-templates/node/lib/payload.sh
-. "$LIBEXEC/lib/payload.sh"
-# shellcheck source=cloudinit-templates/node/lib/time.sh
-. "$LIBEXEC/lib/time.sh"
+need values payload
 load_environment
 
 CUT=$STATE/yum-runs
@@ -124,4 +123,3 @@ main() {
 }
 
 main
-wait_for_time

@@ -1,0 +1,64 @@
+#!/bin/bash
+# Plans: files that name steps in their order. Sourced.
+# shellcheck disable=SC2034 # BEGAN is for the runner, WAITS for result.sh
+#
+# A line "# NAME: TEXT" of a plan or a step tells what the runner has to know of it. Of a plan:
+#   values  which file of /etc/airseed has its values
+#   once    when it is done it is done for ever, whatever the values say by then
+#   done    what is said at its end; NODE stands for this node's name
+# Of a step, where a name is that of a value without AIRSEED_, or of a file in /etc/airseed:
+#   reads   what the result depends on: the step's stamp counts as long as these are the same
+#   uses    what it needs besides, such as where a bundle may be found
+
+AIRSEED_NOW_PLAN=${AIRSEED_NOW_PLAN:-first-boot}
+
+# Print what FILE says of NAME.
+setting() { sed -n "s/^# $2: *//p" "$1"; }
+
+plan_file() { printf '%s' "$LIBEXEC/plans/$AIRSEED_NOW_PLAN"; }
+
+plan_setting() { setting "$(plan_file)" "$1"; }
+
+[ -f "$(plan_file)" ] || { say "airseed: there is no plan $AIRSEED_NOW_PLAN" >&2 && exit 2; }
+VALUES=$ETC/$(plan_setting values)
+BEGAN=$STATE/$AIRSEED_NOW_PLAN.began
+WAITS=$STATE/$AIRSEED_NOW_PLAN.waits
+
+# Print the names of the plan's steps in order.
+plan_steps() { grep -v '^#' "$(plan_file)"; }
+
+# Give the digest of what STEP reads. The script is not part of it: what an earlier airseed has done
+# in an image counts.
+step_key() {
+    local reads name value digest
+    reads=$(setting "$LIBEXEC/steps/$1.sh" reads)
+    digest=$(
+        # shellcheck source=/dev/null
+        . "$VALUES"
+        for name in $reads; do
+            case $name in
+            *[a-z]*) value=$(cat "$ETC/$name" 2>/dev/null) || value='' ;;
+            *)
+                value=AIRSEED_$name
+                value=${!value:-}
+                ;;
+            esac
+            printf '%s=%q\n' "$name" "$value"
+        done | sha256sum
+    )
+    printf '%s' "${digest%% *}"
+}
+
+# Give the plan's finished steps as members of a JSON list.
+finished_steps() {
+    local step line comma=''
+    plan_steps | while IFS= read -r step; do
+        [ -f "$STAMPS/step-$step" ] || continue
+        line=$(tr -d '\000' <"$STAMPS/step-$step")
+        if [[ $line =~ ^airseed\ 1\ step-([a-z]+)\ [0-9a-f-]+\ ([0-9]+)\ ([0-9]+)\ \.$ ]]; then
+            printf '%s{"name": "%s", "seconds": %d, "finished": %d}' "$comma" \
+                "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "${BASH_REMATCH[3]}"
+            comma=', '
+        fi
+    done
+}

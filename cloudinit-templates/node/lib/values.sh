@@ -1,0 +1,43 @@
+#!/bin/bash
+# The values of this node, or of an image that is made. Sourced.
+# shellcheck disable=SC2034 # they are for all
+
+# Read the values. What is not set is empty, so that scripts can rely on every name.
+load_environment() {
+    local name wanted
+    for name in CLUSTER NODE ROLE GENERATION KUBERNETES RUNTIME CRI_SOCKET CGROUP_DRIVER ADDRESS \
+        ADDRESSES ENDPOINT PEERS CONTROL_PLANES WINDOW PKI SUMS PAYLOAD_URL REGISTRY SANDBOX_IMAGE \
+        PACKAGES REPOSITORIES POD_SUBNETS SERVICE_SUBNETS DOMAIN CNI UNTAINT NTP HTTP_PROXY \
+        HTTPS_PROXY NO_PROXY PHONE_HOME NEED_MIB IMAGES; do
+        printf -v "AIRSEED_$name" '%s' ''
+    done
+    [ -s "$VALUES" ] || fail "$VALUES is missing or empty" \
+        "cloud-init did not write the seed's files: see /var/log/cloud-init.log"
+    # shellcheck source=/dev/null
+    . "$VALUES"
+    wanted='NODE ROLE RUNTIME'
+    [ "$VALUES" = "$ETC/node.env" ] || wanted=RUNTIME
+    for name in $wanted; do
+        name=AIRSEED_$name
+        [ -n "${!name}" ] || fail "$name is missing in $VALUES" "render the seed again"
+    done
+    [ "$VALUES" != "$ETC/node.env" ] || [ -n "$AIRSEED_ADDRESS" ] || find_address
+}
+
+# A lone machine's seed may leave the address open: then it is that of the card that leads out, or
+# the first one there is. It is kept, since certificates are made for it; until there is one it
+# stays empty.
+find_address() {
+    local kept=$STATE/address found=''
+    [ ! -s "$kept" ] || found=$(cat "$kept")
+    if [ -z "$found" ]; then
+        found=$(ip -4 route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([0-9.]*\).*/\1/p' | head -n 1) || true
+        [ -n "$found" ] || found=$(ip -o addr show scope global 2>/dev/null | awk '
+            { split($4, part, "/"); print part[1]; exit }') || true
+        [ -n "$found" ] || return 0
+        printf '%s\n' "$found" | put "$kept" 0644
+    fi
+    AIRSEED_ADDRESS=$found
+    AIRSEED_ADDRESSES=$found
+    [ -n "$AIRSEED_ENDPOINT" ] || AIRSEED_ENDPOINT=$(bracketed "$found"):6443
+}
