@@ -26,7 +26,7 @@ REFUSED = {
     r"\bEPOCH(SECONDS|REALTIME)\b": "bash 5 only",
     r"\b(mapfile|readarray)\s+(-\w+\s+)*-d\b": "bash 4.4 only",
     r"\bjq\b": "there is no jq",
-    r"\bpython[23]?\b": "no step may need Python",
+    r"\bpython[23]?\b": "which Python there is depends on the system",
     r"\b(nc|ncat|netcat)\s+-": "there is no nc",
     r"--retry-(connrefused|all-errors)|--fail-with-body|--parallel\b|--json\b|--next\b": (
         "curl 7.29, lsblk 2.23 don't know it"

@@ -68,7 +68,7 @@ def read(path: Path, values: set[str]) -> set[str]:
     names = set(re.findall(r"AIRSEED_([A-Z_]+)", text)) & values
     # three are taken by name, in a loop
     names |= set(re.findall(r"\b[A-Z]+_PROXY\b", text)) & values
-    return names | set(re.findall(r"\$ETC/([a-z][\w.-]*\.(?:sh|map|pem|json)|hosts\b)", text))
+    return names | set(re.findall(r"\$ETC/([a-z][\w-]*\.[a-z]+|hosts\b)", text))
 
 
 @pytest.fixture(scope="module")

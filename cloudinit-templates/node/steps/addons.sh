@@ -1,6 +1,6 @@
 #!/bin/bash
 # Give the cluster its network and whatever else the bundle has manifests for, in their order.
-# reads: NODE ROLE ADDRESS UNTAINT CNI POD_SUBNETS REGISTRY SUMS images.map
+# reads: NODE ROLE ADDRESS UNTAINT CNI POD_SUBNETS REGISTRY SUMS manifests.edits
 # uses: PAYLOAD_URL
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
