@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
+import shutil
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
     from typing import BinaryIO
 
 PUBLIC = 0o644
@@ -25,7 +27,7 @@ PRIVATE = 0o600
 OTHERS = 0o077
 """What anybody but the owner may do."""
 _LONGEST = 200
-_UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]{8}")
+_UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part")
 
 
 class TooLargeError(OSError):
@@ -57,7 +59,7 @@ def put(path: Path, content: bytes, *, mode: int = PUBLIC, sync: bool = True) ->
     and what :func:`replaceable` raises.
     """
     replaceable(path)
-    fresh = path.with_name(f".{path.name[:_LONGEST]}.{os.urandom(4).hex()}")
+    fresh = path.with_name(unfinished(path.name))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
@@ -141,16 +143,77 @@ def tighten(path: Path) -> bool:
     return True
 
 
-def sweep(folder: Path, names: Iterable[str]) -> None:
-    """Remove what runs that were killed left of these files under :func:`put`'s other names."""
-    starts = {name[:_LONGEST] for name in names}
+def unfinished(name: str) -> str:
+    """Return the name under which a file or folder is written; :func:`sweep` knows it."""
+    return f".{name[:_LONGEST]}.{os.urandom(4).hex()}.part"
+
+
+@contextlib.contextmanager
+def fresh(target: Path, *, folder: bool = False) -> Iterator[Path]:
+    """Make a file beside a target, to be renamed, or a folder; what is left of it at the end goes.
+
+    It is locked meanwhile, so that no other run takes it for a leftover. Leftovers of this target
+    go first. Raise OSError and StorageError.
+    """
+    if folder:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    sweep(target.parent, [target.name], unlocked=True)
+    path = target.with_name(unfinished(target.name))
     try:
-        for entry in [*folder.iterdir()]:
-            match = _UNFINISHED.fullmatch(entry.name)
-            if match and match[1] in starts:
-                entry.unlink(missing_ok=True)
+        path.mkdir() if folder else path.touch(PRIVATE, exist_ok=False)
+        with contextlib.ExitStack() as held:
+            with contextlib.suppress(OSError):  # where no file can be locked, nothing is swept
+                held.enter_context(_locked(path))
+            yield path
+    finally:
+        _remove(path)
+
+
+def sweep(
+    folder: Path,
+    names: Iterable[str] | None = None,
+    *,
+    unlocked: bool = False,
+    handle: int | None = None,
+) -> None:
+    """Remove what killed runs left of these files, or of all, under :func:`unfinished` names.
+
+    With ``unlocked`` only what no run holds locked; without, the caller must know that none
+    writes here. ``handle`` is the open folder, where its path can't be relied on.
+    """
+    starts = None if names is None else {name[:_LONGEST] for name in names}
+    try:
+        for name in os.listdir(folder if handle is None else handle):  # noqa: PTH208 -- takes both
+            match = _UNFINISHED.fullmatch(name)
+            if match is None or not (starts is None or match[1] in starts):
+                continue
+            if not unlocked:
+                _remove(folder / name if handle is None else Path(name), handle)
+                continue
+            with contextlib.suppress(OSError), _locked(folder / name):  # else that run is alive
+                _remove(folder / name)
     except OSError as error:
         raise failure(error, folder) from error
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file or folder; raise OSError where it has another holder, or none can."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _remove(path: Path, handle: int | None = None) -> None:
+    try:
+        os.unlink(path, dir_fd=handle)
+    except FileNotFoundError:
+        pass
+    except IsADirectoryError:
+        shutil.rmtree(path, ignore_errors=True, dir_fd=handle)
 
 
 def _forget(path: Path) -> None:

@@ -143,3 +143,34 @@ def test_the_names_of_unfinished_files_are_known(
     assert len([*tmp_path.iterdir()]) == 2
     disk.sweep(tmp_path, ["user-data", "x" * 255])
     assert [*tmp_path.iterdir()] == []
+
+
+def test_a_sweep_leaves_what_it_does_not_know(tmp_path: Path) -> None:
+    names = {".a.01234567", "a.01234567.part", ".a.0123456.part", ".b.01234567.part", ".part-1"}
+    for name in (*names, ".a.01234567.part"):
+        (tmp_path / name).touch()
+    disk.sweep(tmp_path, ["a"])
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_is_fresh_is_safe_from_other_runs_and_gone_at_the_end(
+    tmp_path: Path, folder: bool
+) -> None:
+    target, left = tmp_path / "x", tmp_path / disk.unfinished("x")
+    left.mkdir() if folder else left.touch()
+    with disk.fresh(target, folder=folder) as first, disk.fresh(target, folder=folder) as second:
+        assert {*tmp_path.iterdir()} == {first, second}
+        first.replace(target)
+    assert {*tmp_path.iterdir()} == {target}
+
+
+def test_a_sweep_by_the_open_folder_needs_no_path(tmp_path: Path) -> None:
+    (tmp_path / disk.unfinished("token")).touch()
+    (tmp_path / disk.unfinished("folder")).mkdir()
+    handle = os.open(tmp_path, os.O_RDONLY)
+    try:
+        disk.sweep(tmp_path / "moved", handle=handle)
+    finally:
+        os.close(handle)
+    assert [*tmp_path.iterdir()] == []

@@ -7,13 +7,8 @@ copied, and the result has its name only when all of it is right.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import re
-import secrets
-import shutil
-from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
@@ -29,7 +24,7 @@ from builder.oci import layout as oci_layout
 from builder.pipeline.lock_document import LockDocument
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from typing import BinaryIO
 
     from builder.bundle.reader import FolderBundle, TarBundle
@@ -44,8 +39,6 @@ _IMAGES = "images/"
 _FIRST = b"oci-layout\0"
 """The first bytes of an archive of images: the name of its first file."""
 _BUFFER = 1 << 20
-_LONGEST = 200
-_UNFINISHED = re.compile(r"(.+)\.[0-9a-f]{8}\.part")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +109,10 @@ def export(
             raise UsageError(f"there are no {kind} in it", where=str(source))
         with reporter.progress(target.name, total) as progress:
             write = _write_tar if kind == "images" else _write_folder
-            write(bundle, pieces, target, progress)
+            try:
+                write(bundle, pieces, target, progress)
+            except OSError as error:
+                raise storage_error(error, Path(error.filename or target)) from error
     return Exported(path=target, count=count, size=total)
 
 
@@ -231,7 +227,7 @@ def _write_tar(
     if target.is_dir():
         raise UsageError("there is a folder already", where=str(target))
     disk.replaceable(target, magic=_FIRST, what="an earlier archive of images")
-    with _fresh(target, folder=False) as fresh, fresh.open("wb") as file:
+    with disk.fresh(target) as fresh, fresh.open("wb") as file:
         disk.publish(file.fileno())
         for piece in pieces:
             file.write(tar.header(piece.path, piece.size))
@@ -254,7 +250,7 @@ def _write_folder(
             where=str(target),
             hint="choose another folder with -o, or remove this one",
         )
-    with _fresh(target, folder=True) as fresh:
+    with disk.fresh(target, folder=True) as fresh:
         for piece in pieces:
             path = fresh / PurePosixPath(piece.path)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -268,52 +264,6 @@ def _write_folder(
 
 def _is_empty(folder: Path) -> bool:
     return folder.is_dir() and not any(folder.iterdir())
-
-
-@contextmanager
-def _fresh(target: Path, *, folder: bool) -> Iterator[Path]:
-    """Make a file or folder beside the target, so that no two runs share one.
-
-    It is locked while it is written: what has such a name and no lock, a killed run left.
-    """
-    start = target.name[:_LONGEST]
-    try:
-        if folder:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        for entry in [*target.parent.iterdir()]:
-            match = _UNFINISHED.fullmatch(entry.name)
-            if match and match[1] == start:
-                with suppress(OSError), _locked(entry):  # else that run is alive
-                    _remove(entry)
-        fresh = target.with_name(f"{start}.{secrets.token_hex(4)}.part")
-        try:
-            fresh.mkdir() if folder else fresh.touch(disk.PRIVATE, exist_ok=False)
-            with ExitStack() as held:
-                with suppress(OSError):  # where no file can be locked, nothing is swept either
-                    held.enter_context(_locked(fresh))
-                yield fresh
-        finally:
-            _remove(fresh)
-    except OSError as error:
-        raise storage_error(error, Path(error.filename or target)) from error
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file or folder; raise OSError where it has another holder, or none can."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _copy(

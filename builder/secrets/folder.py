@@ -11,7 +11,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import secrets
 import stat
 from typing import TYPE_CHECKING, Self
 
@@ -27,7 +26,6 @@ LARGEST = 256 << 10
 """Bytes of one file; a key with a chain of certificates has under ten thousand."""
 OTHERS_MAY_ENTER = 0o077
 OTHERS_MAY_WRITE = 0o022
-_PART = ".part-"
 _LOCK = ".lock"
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe must not hold us up
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -97,7 +95,7 @@ class Folder:
             os.fchmod(handle, 0o600)
             # a file of its own: NFS locks no folder that is open for reading only
             fcntl.flock(handle, fcntl.LOCK_EX)
-            self._sweep()
+            disk.sweep(self.path, handle=self._handle)
             yield
         except OSError as error:
             raise _failed(self.path, error) from error
@@ -129,12 +127,6 @@ class Folder:
             _put(self._handle, name, content, mode)
         except OSError as error:
             raise _failed(self.path / name, error) from error
-
-    def _sweep(self) -> None:
-        """Remove what a run that was killed left half written; only under the lock."""
-        for name in os.listdir(self._handle):  # noqa: PTH208 -- over the descriptor, as all else
-            if name.startswith(_PART):
-                os.unlink(name, dir_fd=self._handle)
 
 
 def read_file(path: Path, *, forbidden: int) -> bytes | Fault | None:
@@ -193,7 +185,7 @@ def _wrong(status: os.stat_result, where: Path, *, forbidden: int) -> Fault | No
 
 
 def _put(folder: int, name: str, content: bytes, mode: int) -> None:
-    part = f"{_PART}{secrets.token_hex(8)}"
+    part = disk.unfinished(name)
     handle = os.open(part, _CREATE, 0o600, dir_fd=folder)
     try:
         with os.fdopen(handle, "wb") as file:

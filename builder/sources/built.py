@@ -11,10 +11,8 @@ import contextlib
 import fcntl
 import functools
 import shutil
-import tempfile
 import threading
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from builder import disk
@@ -30,6 +28,7 @@ from builder.sources.file import local
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from builder.bundle.source import Stream
     from builder.http import Client
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from builder.sources.store import Store
 
 _FOLDER = "packages"
-_PART = ".part-"
 _PROGRAMS = "programs"
 _LOCK = ".lock"
 
@@ -82,8 +80,7 @@ class Workshop:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 lock = held.enter_context((self.folder / _LOCK).open("w"))
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                for left in self.folder.glob(f"{_PART}*"):
-                    shutil.rmtree(left, ignore_errors=True)
+                disk.sweep(self.folder)
             except OSError as error:
                 raise disk.failure(error, self.folder, what="cache folder") from error
             yield self
@@ -121,8 +118,7 @@ class Workshop:
         one, which is not kept; StorageError.
         """
         try:
-            with tempfile.TemporaryDirectory(dir=self.folder, prefix=_PART) as name:
-                scratch = Path(name)
+            with disk.fresh(self.folder / "build", folder=True) as scratch:
                 places = _unpacked(order, programs, scratch)
                 made = scratch / "rpm"
                 rpm_build.build(order, places, made, sign)

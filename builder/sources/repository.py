@@ -7,9 +7,7 @@ upstream makes one.
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from builder import disk
@@ -22,6 +20,7 @@ from builder.rpm.repodata import REPOMD_LIMIT, parse_repomd, resolve_href
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from builder.http import Client
     from builder.rpm.repodata import Record, Repomd
@@ -160,9 +159,8 @@ def _unpacked(record: Record, base: str, client: Client, cache: Path) -> Path:
         if found is not None:
             return found
         content = client.get(url, limit=record.size or _LARGEST).content
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache, prefix=".part-") as folder:
-            packed, plain = Path(folder) / "packed", Path(folder) / "plain"
+        with disk.fresh(cache / record.checksum.hex, folder=True) as folder:
+            packed, plain = folder / "packed", folder / "plain"
             packed.write_bytes(content)
             unpack(packed, plain, record, where=url)
             target = cache / f"{record.checksum.hex}.{_hash(plain).hex}.xml"

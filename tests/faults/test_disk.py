@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
 LOCKED = {"cluster.yaml", "cluster.lock", "cluster.lock.d"}
-UNFINISHED = re.compile(r"\.part-.*|tmp.*|\..+\.[0-9a-f]{8}")
+UNFINISHED = re.compile(r"tmp.*|\..+\.[0-9a-f]{8}\.part")
 SLOWLY = Drip(piece=1 << 15, pause=0.03)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from builder import disk
 from builder.cli.root import run
 from builder.pipeline import export
 
@@ -273,19 +274,19 @@ def test_what_a_killed_run_left_goes_and_what_is_being_written_stays(
     work: Path, sample: Sample, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     """Also a link of such a name stays, and another target's."""
-    left, alive = work / f"{name}.0123abcd.part", work / f"{name}.4567cdef.part"
+    left, alive = work / f".{name}.0123abcd.part", work / f".{name}.4567cdef.part"
     for path in (left, alive):
         if name == "keys":
             path.mkdir()
             (path / "half").touch()
         else:
             path.touch()
-    (work / "mine.0123abcd.part").touch()
-    (work / f"{name}.89abcdef.part").symlink_to(left)
-    with export._locked(alive):
+    (work / ".mine.0123abcd.part").touch()
+    (work / f".{name}.89abcdef.part").symlink_to(left)
+    with disk._locked(alive):
         said(capsys, sample.bundle, f"--{name.removesuffix('.tar')}-only")
     assert {path.name for path in work.iterdir()} == {
-        *(name, alive.name, "mine.0123abcd.part", f"{name}.89abcdef.part")
+        *(name, alive.name, ".mine.0123abcd.part", f".{name}.89abcdef.part")
     }
 
 

@@ -186,7 +186,7 @@ def test_what_is_no_server(given: str, cluster: Path) -> None:
 
 
 def test_what_it_makes_is_swept_up_by_the_next_secrets(cluster: Path, tmp_path: Path) -> None:
-    (tmp_path / "secrets/.part-0123").write_text("half")
+    (tmp_path / "secrets/.token.01234567.part").write_text("half")
     kubeconfig.mint(Workspace(cluster))
     secrets.make(Workspace(cluster))
     assert {path.name for path in (tmp_path / "secrets").iterdir()} == {

@@ -110,10 +110,10 @@ def test_another_rpm_than_expected_is_not_kept(workshop: Workshop, key: VendorKe
 
 
 def test_what_a_killed_run_left_is_swept_up(workshop: Workshop, key: VendorKey) -> None:
-    (workshop.folder / ".part-killed").mkdir(parents=True)
-    (workshop.folder / ".part-killed" / "rpm").write_bytes(b"half")
+    (workshop.folder / ".build.01234567.part").mkdir(parents=True)
+    (workshop.folder / ".build.01234567.part" / "rpm").write_bytes(b"half")
     make(workshop, key)
-    assert not (workshop.folder / ".part-killed").exists()
+    assert not (workshop.folder / ".build.01234567.part").exists()
 
 
 def test_one_at_a_time(workshop: Workshop, access: Access) -> None:
