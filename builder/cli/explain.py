@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from builder.cli.voice import Voice
-    from builder.formats.explain import Entry
+    from builder.formats.cluster.explain import Entry
 
 _WIDTH = 80
 _INDENT = 10
@@ -24,7 +24,7 @@ def _complete(
     """Return the keys one level below what is typed, with their titles."""
     from click.shell_completion import CompletionItem
 
-    from builder.formats import explain
+    from builder.formats.cluster import explain
 
     level = incomplete.count(".")
     return [
@@ -51,7 +51,7 @@ def command(voice: Voice, key: str, *, as_json: bool) -> None:
     Says what KEY means, which values it takes, its default, an example, and which verbs read it.
     Parts are joined by dots; places in lists may be left out. Without KEY: the keys at the top.
     """
-    from builder.formats import explain
+    from builder.formats.cluster import explain
 
     entry = explain.find(key)
     if as_json:

@@ -12,7 +12,7 @@ import json
 from typing import Any
 
 from builder.errors import DocumentError, Fault
-from builder.formats.builds import FILES, SCRIPTS_SHAPE
+from builder.formats.catalog.builds import FILES, SCRIPTS_SHAPE
 from builder.formats.shape import Field, ListOf, MapOf, Number, Reading, Record, Text
 from builder.formats.text import decode, json_value
 from builder.model.digest import Digest

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import did_you_mean
-from builder.formats import builds, signers
+from builder.formats import signers
+from builder.formats.catalog import builds
 from builder.formats.shape import WRONG, Reading, child
 from builder.model.catalog import numbers
 from builder.model.configuration import PLAIN

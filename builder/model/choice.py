@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         RuntimeRelease,
         UserDataLimit,
     )
-    from builder.model.spec import Cluster, Install
+    from builder.model.cluster import Cluster, Install
 
 T = TypeVar("T")
 NONE = "none"

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
         RuntimeRelease,
     )
     from builder.model.choice import Choice
+    from builder.model.cluster import Cluster, SignerSettings
     from builder.model.recipe import Recipe
     from builder.model.reference import Reference
-    from builder.model.spec import Cluster, SignerSettings
 
 KUBEADM = "kubeadm"
 RUNTIME = "runtime"

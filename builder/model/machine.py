@@ -1,7 +1,7 @@
 """How a machine is set up beside Kubernetes: accounts, files, commands, network, time, proxies.
 
 A cluster.yaml says it for all machines, for a role and for one node; :meth:`Machine.over` lays one
-over the other. Plain constructors check nothing: :mod:`builder.formats.spec` reads and checks.
+over the other. Plain constructors check nothing: :mod:`builder.formats.cluster` reads and checks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from ipaddress import IPv4Address, IPv6Address
 
-    from builder.model.spec import Subnet
+    from builder.model.cluster import Subnet
 
 BondMode = Literal[
     "balance-rr",

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from builder.model.cluster import Cluster
     from builder.model.demand import Demand, Wanted
     from builder.model.lock import Lock
-    from builder.model.spec import Cluster
     from builder.pipeline.lock_document import LockDocument
     from builder.pipeline.workspace import Workspace
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.model.catalog import Catalog
-    from builder.model.spec import Cluster
+    from builder.model.cluster import Cluster
 
 _KEY_LIMIT = 1 << 14
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from builder import disk
 from builder.assets import tree
 from builder.errors import UsageError, did_you_mean
-from builder.formats import spec
+from builder.formats import cluster as cluster_format
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ def write(example: str, target: Path, *, force: bool = False) -> Path:
 
 def schema_text() -> str:
     """Give the JSON Schema of cluster.yaml as text."""
-    return json.dumps(spec.schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(cluster_format.schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _folder() -> Path:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from builder import disk
 from builder.errors import UsageError
-from builder.model.spec import API_PORT, Endpoint
+from builder.model.cluster import API_PORT, Endpoint
 from builder.secrets import client, kubeconfig, store
 from builder.secrets.folder import Folder
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from builder.model.spec import Cluster
+    from builder.model.cluster import Cluster
     from builder.pipeline.workspace import Workspace
 
 NAME = "admin.conf"

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from builder.model.artifact import Image
+    from builder.model.cluster import Registry
     from builder.model.digest import Digest
-    from builder.model.spec import Registry
 
 
 def refuse_clashes(images: Iterable[Image], registry: Registry | None) -> None:

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from builder import strict_json
 from builder.errors import StorageError, UsageError, VerificationError
-from builder.formats import sbom_cyclonedx, sbom_spdx
-from builder.formats.sbom import Said, bill
+from builder.formats.sbom import Said, bill, cyclonedx, spdx
 from builder.model.digest import Digest
 from builder.pipeline.lock_document import open_lock
 from builder.rpm.said import read_words
@@ -44,7 +43,7 @@ def render(source: Path, form: Form) -> str:
     with open_lock(source) as document:
         lock, read = document.lock, _reader(document)
         said = {**_packages(lock, read), **_images(lock, read)}
-    writer = sbom_spdx.render if form == "spdx" else sbom_cyclonedx.render
+    writer = spdx.render if form == "spdx" else cyclonedx.render
     return writer(bill(lock, said), created)
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from builder.model.cluster import Cluster
     from builder.model.secrets import Secrets
-    from builder.model.spec import Cluster
     from builder.pipeline.workspace import Workspace
 
 State = Literal["made", "rotated", "replaced", "kept", "yours", "on the first node"]

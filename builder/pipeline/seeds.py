@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from builder import disk
 from builder.errors import DocumentError, StorageError, UsageError, did_you_mean
 from builder.formats import manifest_edits
-from builder.formats.machine_rules import machine_files
+from builder.formats.cluster.machine_rules import machine_files
 from builder.formats.text import read_content
 from builder.pipeline import fit
 from builder.pipeline.redact import differences
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from builder.model.spec import Cluster, Node, Registry
+    from builder.model.cluster import Cluster, Node, Registry
     from builder.pipeline.lock_document import LockDocument
     from builder.pipeline.workspace import Workspace
     from builder.report import Reporter

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from builder.formats import spec as spec_format
+from builder.formats import cluster as cluster_format
 from builder.formats.text import read_text
 from builder.pipeline import paths
 from builder.pipeline.lock_document import LockDocument
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from builder.formats.spec import ChosenSpec
+    from builder.formats.cluster import ChosenCluster
     from builder.model.catalog import Catalog
     from builder.model.choice import Choice
+    from builder.model.cluster import Cluster
     from builder.model.demand import Demand
     from builder.model.signer import Signer
-    from builder.model.spec import Cluster
     from builder.report import Reporter
 
 
@@ -47,12 +47,12 @@ class Workspace:
 
     @cached_property
     def _text(self) -> str:
-        return read_text(self.path, largest=spec_format.LARGEST)
+        return read_text(self.path, largest=cluster_format.LARGEST)
 
     @cached_property
     def outline(self) -> Cluster:
         """What cluster.yaml says, read without the catalog and without the files it names."""
-        return spec_format.read(self._text, str(self.path)).cluster
+        return cluster_format.read(self._text, str(self.path)).cluster
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -62,10 +62,10 @@ class Workspace:
         return catalog.load(self._catalogs)
 
     @cached_property
-    def _spec(self) -> ChosenSpec:
+    def _spec(self) -> ChosenCluster:
         catalog = self.catalog
-        exists = spec_format.exists_in(self.folder)
-        return spec_format.read(self._text, str(self.path), catalog=catalog, exists=exists)
+        exists = cluster_format.exists_in(self.folder)
+        return cluster_format.read(self._text, str(self.path), catalog=catalog, exists=exists)
 
     @property
     def cluster(self) -> Cluster:

@@ -13,7 +13,7 @@ from builder.render.kubeadm import documents
 from builder.render.shell import quoted
 
 if TYPE_CHECKING:
-    from builder.model.spec import Node
+    from builder.model.cluster import Node
     from builder.render.plan import Plan
 
 NAME = "admit.sh"

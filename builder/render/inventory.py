@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from builder.render.engine import dumped
 
 if TYPE_CHECKING:
-    from builder.model.spec import Cluster, Node
+    from builder.model.cluster import Cluster, Node
 
 
 def render(cluster: Cluster) -> str:

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
     from builder.model.choice import Choice
+    from builder.model.cluster import Cluster, Node
     from builder.model.digest import Digest
     from builder.model.lock import Lock
     from builder.model.secrets import Secrets
-    from builder.model.spec import Cluster, Node
 
 T = TypeVar("T")
 Part = Literal["init", "control-plane", "worker"]

@@ -12,8 +12,8 @@ from builder.render.engine import dumped
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from builder.model.cluster import Node
     from builder.model.machine import Machine
-    from builder.model.spec import Node
     from builder.render.plan import Plan
 
 USER_DATA = "user-data"

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from builder.model.cluster import Pki
     from builder.model.secrets import Authority
-    from builder.model.spec import Pki
     from builder.secrets.signing import SigningKey
 
 TOKEN = "token"  # noqa: S105 -- the file's name

@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from builder.formats import catalog as catalog_format
-from builder.formats import spec
+from builder.formats import cluster as cluster_format
 from builder.model.catalog import NotInCatalogError, numbers
+from builder.model.cluster import Provider
 from builder.model.demand import demand
 from builder.model.reference import Reference
-from builder.model.spec import Provider
 from builder.model.version import Version
 from builder.signatures.certificates import read_certificates
 from builder.signatures.judge import check_authority, check_signer
@@ -241,7 +241,7 @@ def test_a_cluster_of_every_patch_can_be_asked_for_on_every_system(
             text = f"kubernetes: {minor}.{patch}\n{NODES}"
             text += f"os: {{name: {system.name}, version: {system.version}}}\n"
             text += "runtime: {name: containerd, version: 1.6.33}\n"
-            read = spec.read(text, "c", catalog=catalog)
+            read = cluster_format.read(text, "c", catalog=catalog)
             wanted = demand(read.cluster, read.choice, catalog)
             asked = [one for one in wanted.packages if one.needed_by == ("kubeadm",)]
             assert len(asked) == len(PACKAGES)
@@ -294,7 +294,7 @@ def test_a_cluster_of_defaults_has_everything_it_asks_for(
     catalog: Catalog, minor: str, way: str
 ) -> None:
     text = f"kubernetes: {minor}.5\ncni: {{name: calico, install: {way}}}\n{NODES}"
-    read = spec.read(text, "cluster.yaml", catalog=catalog)
+    read = cluster_format.read(text, "cluster.yaml", catalog=catalog)
     assert read.remarks == ()
     wanted = demand(read.cluster, read.choice, catalog)
     series = catalog.kubernetes_series[minor]

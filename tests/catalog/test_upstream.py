@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from builder.errors import DocumentError, IncompleteError
+from builder.formats import cluster as cluster_format
 from builder.formats import manifests as manifest_format
-from builder.formats import spec
 from builder.model.artifact import File, Image, ImageManifest
 from builder.model.catalog import OPERATOR
 from builder.model.demand import demand
@@ -102,7 +102,7 @@ def test_every_patch_up_to_1_31_can_be_had_on_centos_7(
         text = f"kubernetes: {version}\nos: {{name: centos, version: {system}}}\n"
         text += f"runtime: {{name: containerd, version: 1.6.33}}\n{NODE}"
         if minor <= (1, 31):
-            read = spec.read(text, "cluster.yaml", catalog=catalog)
+            read = cluster_format.read(text, "cluster.yaml", catalog=catalog)
             wanted = demand(read.cluster, read.choice, catalog)
             assert f"kubeadm-{version}" in {
                 "-".join(one.request.split("-")[:2]) for one in wanted.packages
@@ -110,7 +110,7 @@ def test_every_patch_up_to_1_31_can_be_had_on_centos_7(
             had += 1
             continue
         with pytest.raises(DocumentError) as caught:
-            spec.read(text, "cluster.yaml", catalog=catalog)
+            cluster_format.read(text, "cluster.yaml", catalog=catalog)
         (fault,) = caught.value.faults
         kernel = "4.19" if minor < (1, 34) else "5.4"
         assert fault.what == (
@@ -193,7 +193,7 @@ def _expected(upstream: Path, version: str, kinds: set[str]) -> set[str]:
 
 
 def _demand(catalog: Catalog, release: CalicoRelease) -> Demand:
-    read = spec.read(CLUSTER, "cluster.yaml", catalog=catalog)
+    read = cluster_format.read(CLUSTER, "cluster.yaml", catalog=catalog)
     wanted = demand(read.cluster, read.choice, catalog)
     return replace(wanted, calico=release, images=(), packages=(), manifests=(), keys=())
 

@@ -12,10 +12,10 @@ import yaml
 
 from builder.cli.root import VERBS, run
 from builder.errors import UsageError
-from builder.formats import explain
+from builder.formats.cluster import explain
 
 if TYPE_CHECKING:
-    from builder.formats.explain import Entry
+    from builder.formats.cluster.explain import Entry
 
 PAGE = Path(__file__).parents[2] / "docs/cluster.md"
 WHOLE = explain.tree()

@@ -34,9 +34,9 @@ from builder.bundle.transfer import Policy
 from builder.bundle.writer import Supply, write
 from builder.errors import AirseedError, UnavailableError
 from builder.formats import catalog as catalog_format
+from builder.formats import cluster as cluster_format
 from builder.formats import lock as lock_format
 from builder.formats import manifests as manifest_format
-from builder.formats import spec
 from builder.formats.manifest_edits import applied, edits
 from builder.formats.text import decode, json_value, yaml_documents
 from builder.model.artifact import Blob, File, Image, ImageManifest, Package, Repository
@@ -209,7 +209,7 @@ def read_cluster(content: bytes, folder: Path) -> None:
     del folder
     catalog = real_catalog()
     text = decode(content, "cluster.yaml")
-    read = spec.read(text, "cluster.yaml", catalog=catalog, exists=lambda _: True)
+    read = cluster_format.read(text, "cluster.yaml", catalog=catalog, exists=lambda _: True)
     wanted = demand(read.cluster, read.choice, catalog)
     for file in (*wanted.manifests, *wanted.files):
         place = PurePosixPath(file.path)
@@ -225,7 +225,7 @@ class LocalFiles(dict[str, bytes]):
         return b'{"auths": {"registry.example.com:5000": {"auth": "bWU6cGFzcw=="}}}'
 
 
-def render(read: spec.ChosenSpec) -> None:
+def render(read: cluster_format.ChosenCluster) -> None:
     """Go on to the seeds of a few nodes; what cloud-init reads says what cluster.yaml said."""
     plan = plans.of(read, files=LocalFiles())
     for node in read.cluster.nodes[:3]:

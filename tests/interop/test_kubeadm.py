@@ -24,7 +24,7 @@ from builder.model.reference import Reference
 from builder.render import kubeadm
 
 if TYPE_CHECKING:
-    from builder.model.spec import Node
+    from builder.model.cluster import Node
     from builder.render.plan import Plan
 
 pytestmark = pytest.mark.interop

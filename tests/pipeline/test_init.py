@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builder.errors import StorageError, UsageError
-from builder.formats import spec
+from builder.formats import cluster as cluster_format
+from builder.model.cluster import Cni, Endpoint, Network, Runtime, System
 from builder.model.platform import Platform
-from builder.model.spec import Cni, Endpoint, Network, Runtime, System
 from builder.model.version import Version
 from builder.pipeline import init
 
@@ -27,7 +27,7 @@ def test_these_are_the_examples() -> None:
 
 
 def test_single_is_section_one_of_the_walkthrough(tmp_path: Path) -> None:
-    read = spec.load(init.write("single", tmp_path / "cluster.yaml"))
+    read = cluster_format.load(init.write("single", tmp_path / "cluster.yaml"))
     cluster = read.cluster
     assert read.remarks == ()
     assert cluster.kubernetes == Version(1, 18, 5)
@@ -43,7 +43,7 @@ def test_single_is_section_one_of_the_walkthrough(tmp_path: Path) -> None:
 
 
 def test_ha_is_section_two_of_the_walkthrough(tmp_path: Path) -> None:
-    read = spec.load(init.write("ha", tmp_path / "cluster.yaml"))
+    read = cluster_format.load(init.write("ha", tmp_path / "cluster.yaml"))
     cluster = read.cluster
     assert [remark.what for remark in read.remarks] == [
         (
@@ -94,20 +94,20 @@ def test_every_commented_key_may_be_uncommented(name: str, tmp_path: Path) -> No
     lines = init.write(name, tmp_path / "cluster.yaml").read_text(encoding="utf-8").split("\n")
     found = [*blocks(lines)]
     assert len(found) >= 8
-    before = spec.read("\n".join(lines), "as it is")
+    before = cluster_format.read("\n".join(lines), "as it is")
     every = lines
     for block in found:
         text = "\n".join(uncommented(lines, block))
-        assert spec.read(text, lines[block[0]]).remarks == before.remarks
+        assert cluster_format.read(text, lines[block[0]]).remarks == before.remarks
         every = uncommented(every, block)
-    assert spec.read("\n".join(every), "all of them").cluster != before.cluster
+    assert cluster_format.read("\n".join(every), "all of them").cluster != before.cluster
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_key_is_there(name: str, tmp_path: Path) -> None:
     """A newcomer finds each key of the schema in the example, in use or commented."""
     text = init.write(name, tmp_path / "cluster.yaml").read_text(encoding="utf-8")
-    schema = spec.schema()
+    schema = cluster_format.schema()
     keys = [*schema["properties"], *schema["properties"]["nodes"]["items"]["properties"]]
     for part in ("network", "extra", "os"):
         keys += schema["properties"][part]["properties"]
@@ -120,7 +120,7 @@ def test_editors_find_the_schema_beside_it(name: str, tmp_path: Path) -> None:
     written = init.write(name, tmp_path / "cluster.yaml")
     first = written.read_text(encoding="utf-8").split("\n")[0]
     assert first == "# yaml-language-server: $schema=cluster.schema.json"
-    assert json.loads((tmp_path / "cluster.schema.json").read_text()) == spec.schema()
+    assert json.loads((tmp_path / "cluster.schema.json").read_text()) == cluster_format.schema()
     assert {path.name for path in tmp_path.iterdir()} == {"cluster.yaml", "cluster.schema.json"}
 
 
@@ -138,7 +138,7 @@ def test_a_file_is_not_overwritten_unless_forced(tmp_path: Path) -> None:
     assert caught.value.hint == "--force overwrites it"
     assert target.read_text() == "mine"
     init.write("single", target, force=True)
-    assert spec.load(target).cluster.name == "kubernetes"
+    assert cluster_format.load(target).cluster.name == "kubernetes"
 
 
 def test_an_unknown_example_names_the_known(tmp_path: Path) -> None:

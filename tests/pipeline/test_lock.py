@@ -12,8 +12,8 @@ import pytest
 
 from builder.errors import IncompleteError
 from builder.formats import catalog as catalog_format
+from builder.formats import cluster as cluster_format
 from builder.formats import lock as lock_format
-from builder.formats import spec
 from builder.model.artifact import Blob
 from builder.model.demand import demand
 from builder.pipeline.lock import proof
@@ -478,7 +478,7 @@ def test_every_mistake_of_a_catalog_is_told_with_its_file(site: Site) -> None:
 @pytest.fixture(scope="module")
 def wanted(sample: Sample, shared: Sandbox) -> Demand:
     catalog = catalog_format.load([shared.catalog])
-    read = spec.load(sample.folder / "cluster.yaml", catalog=catalog)
+    read = cluster_format.load(sample.folder / "cluster.yaml", catalog=catalog)
     return demand(read.cluster, read.choice, catalog)
 
 

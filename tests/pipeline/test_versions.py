@@ -11,7 +11,7 @@ from builder.assets import tree
 from builder.cli.root import run
 from builder.errors import DocumentError, UsageError
 from builder.formats import catalog as catalog_format
-from builder.formats import spec
+from builder.formats import cluster as cluster_format
 from builder.model.catalog import NotInCatalogError
 from builder.model.version import Version
 from builder.pipeline import versions
@@ -62,7 +62,7 @@ def _text(kubernetes: str, system: str, runtime: tuple[str, str], calico: str) -
 
 def _is_had(text: str, catalog: Any) -> bool:
     try:
-        spec.read(text, "cluster.yaml", catalog=catalog)
+        cluster_format.read(text, "cluster.yaml", catalog=catalog)
     except DocumentError:
         return False
     return True

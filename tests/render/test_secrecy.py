@@ -18,7 +18,7 @@ from builder.render.seed import seed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from builder.model.spec import Node
+    from builder.model.cluster import Node
     from builder.render.plan import Plan
 
 CLUSTER = """\

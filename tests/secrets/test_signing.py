@@ -8,7 +8,7 @@ import pytest
 
 from builder.errors import StorageError, VerificationError
 from builder.lab.openpgp import generate
-from builder.model.spec import Pki
+from builder.model.cluster import Pki
 from builder.openpgp import packets
 from builder.rpm.keys import load_keys, verify_detached
 from builder.secrets import openpgp, signing, store

@@ -12,7 +12,7 @@ import pytest
 from openssl import authority, openssl, pin
 
 from builder.errors import AirseedError, Fault, StorageError, VerificationError
-from builder.model.spec import Pki
+from builder.model.cluster import Pki
 from builder.secrets import store
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ def test_runs_at_once_agree(tmp_path: Path) -> None:
     program = (
         "import pathlib, sys\n"
         "from builder.secrets import store\n"
-        "from builder.model.spec import Pki\n"
+        "from builder.model.cluster import Pki\n"
         "print(store.make(pathlib.Path(sys.argv[1]), Pki(), rotate=sys.argv[2:]).authority.digest)"
     )
     runs = [
@@ -278,7 +278,7 @@ def test_runs_at_once_agree(tmp_path: Path) -> None:
 KILLED = """
 import os, pathlib, signal, sys
 from builder.secrets import authority, pem, signing, store
-from builder.model.spec import Pki
+from builder.model.cluster import Pki
 root, *rotate = sys.argv[1:]
 key = pem.private_key(sys.stdin.buffer.read())
 authority.new_key = lambda: key  # making one takes long, and makes no difference here

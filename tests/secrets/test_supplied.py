@@ -10,7 +10,7 @@ import pytest
 from openssl import P256, RSA, SIGNS, authority, openssl, pin
 
 from builder.errors import AirseedError, StorageError, VerificationError
-from builder.model.spec import Pki
+from builder.model.cluster import Pki
 from builder.secrets import authority as our_own
 from builder.secrets import client, pem, store, supplied
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.formats import catalog as catalog_format
-from builder.formats import spec as spec_format
+from builder.formats import cluster as cluster_format
 from builder.model.artifact import Image, Package, Repository
 from builder.model.demand import demand, operator_images
 from builder.model.digest import Digest
@@ -22,10 +22,10 @@ from builder.render.plan import Plan
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from builder.formats.spec import ChosenSpec
+    from builder.formats.cluster import ChosenCluster
     from builder.model.catalog import Catalog
+    from builder.model.cluster import Cluster
     from builder.model.demand import Demand
-    from builder.model.spec import Cluster
 
 PEM = "-----BEGIN {0}-----\nTWFkZSB1cCBmb3IgdGVzdHMsIG5vdCBhIHJlYWwgb25l\n-----END {0}-----\n"
 AUTHORITY = Authority(
@@ -49,11 +49,11 @@ def plan(
     text: str, *, files: Mapping[str, bytes] | None = None, shared: Mapping[str, str] | None = None
 ) -> Plan:
     """Make the plan of a cluster.yaml's text; ``files`` are the local ones that it names."""
-    return of(spec_format.read(text, "cluster.yaml", catalog=catalog()), files, shared)
+    return of(cluster_format.read(text, "cluster.yaml", catalog=catalog()), files, shared)
 
 
 def of(
-    spec: ChosenSpec,
+    spec: ChosenCluster,
     files: Mapping[str, bytes] | None = None,
     shared: Mapping[str, str] | None = None,
 ) -> Plan:

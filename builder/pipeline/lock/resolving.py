@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from builder.errors import Fault
     from builder.model.catalog import Catalog
+    from builder.model.cluster import Cluster
     from builder.model.demand import Demand
     from builder.model.lock import Lock
-    from builder.model.spec import Cluster
     from builder.report import Reporter
     from builder.sources.access import Access
     from builder.sources.store import Store

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from builder.model.cluster import Node
     from builder.model.machine import Machine, MachineFile
-    from builder.model.spec import Node
     from builder.render.plan import Part, Plan
 
 Kind = Literal["scripts", "kubeadm", "pki", "settings", "registry", "commands", "user's files"]

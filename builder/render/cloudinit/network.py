@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from builder.model.catalog import CloudInit
+    from builder.model.cluster import Address, Node, NodeAddress
     from builder.model.machine import Bond, MachineNetwork
-    from builder.model.spec import Address, Node, NodeAddress
 
 FOUND_BY_MAC = "net0"
 """What a card is called that only its MAC address is known of; no kernel gives this name."""

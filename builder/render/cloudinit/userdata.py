@@ -12,8 +12,8 @@ from builder.render.engine import render
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from builder.model.cluster import Node
     from builder.model.machine import Machine, User
-    from builder.model.spec import Node
     from builder.render.cloudinit.files import SeedFile
     from builder.render.plan import Part, Plan
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from builder.model.choice import CALICO, NONE
-from builder.model.spec import API_PORT, Endpoint
+from builder.model.cluster import API_PORT, Endpoint
 from builder.render.cloudinit import packages
 from builder.render.kubeadm.start import CGROUP_DRIVER
 from builder.render.shell import quoted
@@ -19,8 +19,8 @@ from builder.render.shell import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from builder.model.cluster import Cluster, Node
     from builder.model.machine import Machine
-    from builder.model.spec import Cluster, Node
     from builder.render.plan import Plan
 
 _HOUR = 3600

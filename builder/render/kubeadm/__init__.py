@@ -13,7 +13,7 @@ from builder.render.kubeadm.start import start
 from builder.render.kubeadm.text import written
 
 if TYPE_CHECKING:
-    from builder.model.spec import Node
+    from builder.model.cluster import Node
     from builder.render.plan import Plan
 
 __all__ = ["documents", "text"]

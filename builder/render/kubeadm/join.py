@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from builder.model.spec import API_PORT, Endpoint
+from builder.model.cluster import API_PORT, Endpoint
 from builder.render.kubeadm.overlay import overlaid
 from builder.render.kubeadm.registration import register, registration
 
 if TYPE_CHECKING:
-    from builder.model.spec import Node
+    from builder.model.cluster import Node
     from builder.render.plan import Part, Plan
 
 _KIND = "JoinConfiguration"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from builder.model.cluster import Overrides
     from builder.model.configuration import Configuration, FieldType
-    from builder.model.spec import Overrides
 
 _ARGUMENT = "Arg"
 """What kubeadm's Go types call an argument with name and value."""

@@ -8,7 +8,7 @@ from builder.render.kubeadm import arguments
 
 if TYPE_CHECKING:
     from builder.model.choice import Choice
-    from builder.model.spec import Node, Taint
+    from builder.model.cluster import Node, Taint
 
 _ARGUMENTS = ("nodeRegistration", "kubeletExtraArgs")
 _LABELS = "node-labels"

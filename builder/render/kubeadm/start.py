@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from builder.model.spec import API_PORT
+from builder.model.cluster import API_PORT
 from builder.render.kubeadm import arguments
 from builder.render.kubeadm.images import images
 from builder.render.kubeadm.join import local_endpoint
@@ -12,7 +12,7 @@ from builder.render.kubeadm.overlay import overlaid
 from builder.render.kubeadm.registration import register, registration
 
 if TYPE_CHECKING:
-    from builder.model.spec import Network, Node
+    from builder.model.cluster import Network, Node
     from builder.render.plan import Plan
 
 CGROUP_DRIVER = "systemd"

@@ -20,7 +20,7 @@ from builder.render.cloudinit import keys
 from builder.render.seed import seed
 
 if TYPE_CHECKING:
-    from builder.model.spec import Node
+    from builder.model.cluster import Node
     from builder.render.plan import Plan
 
 HOSTILE = "a'b\"c\\d {{ x }} {% y %} $(touch /tmp/z) `id` # & : - ü 😀 \x85 \u2028\n\tend\n\n"

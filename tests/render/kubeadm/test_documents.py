@@ -10,7 +10,7 @@ import pytest
 import yaml
 from releases import of_release
 
-from builder.model.spec import Node, NodeAddress
+from builder.model.cluster import Node, NodeAddress
 from builder.render import kubeadm
 
 if TYPE_CHECKING:

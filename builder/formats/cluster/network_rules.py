@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from builder.formats.shape import Reading
-    from builder.model.spec import Cluster, Network, Node, Subnet
+    from builder.model.cluster import Cluster, Network, Node, Subnet
 
 _SERVICE_BITS = 20
 _FEWEST_SERVICES = 10

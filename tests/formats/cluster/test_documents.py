@@ -9,8 +9,8 @@ import pytest
 
 from builder.errors import DocumentError
 from builder.formats import catalog as catalog_format
-from builder.formats import spec
-from builder.formats.owned import OWNED
+from builder.formats import cluster as cluster_format
+from builder.formats.cluster.owned import OWNED
 
 if TYPE_CHECKING:
     from builder.model.catalog import Catalog
@@ -35,7 +35,7 @@ def faults(more: str = "", *, version: str = "1.18.5", **nodes: str) -> list[str
     said = {name: f", kubeadm: {{{text}}}" if text else "" for name, text in nodes.items()}
     text = NODES.format(version=version, **{"a": "", "b": "", "c": "", **said}) + more
     try:
-        spec.read(text, "cluster.yaml", catalog=catalog())
+        cluster_format.read(text, "cluster.yaml", catalog=catalog())
     except DocumentError as error:
         return [
             f"{fault.where.partition(' ')[0]}: {str(fault).partition(': ')[2]}"

@@ -1,14 +1,15 @@
 """The table of what cluster.yaml says about machines: for all of them, for a role, for a node.
 
-:mod:`builder.formats.keys` puts it where it belongs.
+:mod:`builder.formats.cluster.keys` puts it where it belongs.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from builder.formats import machine_terms, terms
+from builder.formats.cluster import machine_terms, terms
 from builder.formats.shape import Choice, Field, Flag, ListOf, MapOf, Number, Record, Text
+from builder.model.cluster import RoleSettings
 from builder.model.machine import (
     NOTHING_SAID,
     Bond,
@@ -19,7 +20,6 @@ from builder.model.machine import (
     Route,
     User,
 )
-from builder.model.spec import RoleSettings
 
 _LEAST_MTU = 1280
 """IPv6 asks for no less (RFC 8200)."""

@@ -1,4 +1,4 @@
-"""What must hold for machines; like :mod:`builder.formats.rules`, over a document with gaps."""
+"""What must hold for machines, over a document with gaps, as in the rules for a cluster."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from builder.formats.shape import Reading
+    from builder.model.cluster import Cluster, Node
     from builder.model.machine import Machine
-    from builder.model.spec import Cluster, Node
 
 PKI_FILES = ("ca.crt", "ca.key")
 """What a folder of the user's own authority must have."""

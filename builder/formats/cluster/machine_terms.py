@@ -1,4 +1,4 @@
-"""The words about machines in cluster.yaml; see :mod:`builder.formats.terms`."""
+"""The words about machines in cluster.yaml; see :mod:`builder.formats.cluster.terms`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from builder.errors import did_you_mean
+from builder.formats.cluster.terms import DNS_NAME
 from builder.formats.shape import WRONG, MisfitError, child, kind
-from builder.formats.terms import DNS_NAME
 from builder.model.machine import MachineFile
 
 if TYPE_CHECKING:
     from builder.formats.shape import Reading
-    from builder.model.spec import Address, Subnet
+    from builder.model.cluster import Address, Subnet
 
 CARD = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}"
 """A kernel's name of a network interface (IFNAMSIZ is 16, with the final zero)."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.assets import tree
 from builder.errors import DocumentError, Fault, did_you_mean
-from builder.formats import entries
+from builder.formats.catalog import entries
 from builder.formats.references import Entry, check
 from builder.formats.shape import WRONG, MapOf, Reading
 from builder.formats.text import read_text, yaml_document
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from builder.formats.entries import Kind
+    from builder.formats.catalog.entries import Kind
 
 LARGEST = 1 << 20
 """Bytes of one catalog file."""

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from builder.formats.shape import MisfitError
+from builder.model.cluster import API_PORT, Endpoint, NodeAddress, Registry, Taint
 from builder.model.digest import Digest
 from builder.model.reference import Reference
 from builder.model.source import is_url
-from builder.model.spec import API_PORT, Endpoint, NodeAddress, Registry, Taint
 
 if TYPE_CHECKING:
-    from builder.model.spec import Address, Effect, Subnet
+    from builder.model.cluster import Address, Effect, Subnet
 
 LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 DNS_NAME = rf"{LABEL}(?:\.{LABEL})*"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from builder.errors import DocumentError, Fault
-from builder.formats import spec
+from builder.formats import cluster as cluster_format
 
 
 def document(
@@ -28,12 +28,12 @@ def plain(faults: list[Fault]) -> list[tuple[str, str, str | None, str | None]]:
 
 def wrong(text: str) -> list[tuple[str, str, str | None, str | None]]:
     with pytest.raises(DocumentError) as caught:
-        spec.read(text, "cluster.yaml")
+        cluster_format.read(text, "cluster.yaml")
     return plain(list(caught.value.faults))
 
 
 def remarks(text: str) -> list[tuple[str, str, str | None, str | None]]:
-    return plain(list(spec.read(text, "cluster.yaml").remarks))
+    return plain(list(cluster_format.read(text, "cluster.yaml").remarks))
 
 
 def test_a_cluster_needs_a_control_plane() -> None:
@@ -408,7 +408,7 @@ def test_ten_thousand_nodes_are_checked_in_one_go() -> None:
 def test_warnings_come_with_the_mistakes() -> None:
     """Whoever has to mend the document anyway wants to know all of it."""
     with pytest.raises(DocumentError) as caught:
-        spec.read(document(plane(1), plane(2)), "cluster.yaml")
+        cluster_format.read(document(plane(1), plane(2)), "cluster.yaml")
     assert [fault.where for fault in caught.value.faults] == ["endpoint"]
     assert [(remark.where.partition(" ")[0], remark.what) for remark in caught.value.remarks] == [
         ("nodes", "2 control planes survive the loss of none")

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
-from builder.formats.machine_rules import check_machines, machine_files
-from builder.formats.networks import check_networks
+from builder.formats.cluster.machine_rules import check_machines, machine_files
+from builder.formats.cluster.network_rules import check_networks
 from builder.formats.shape import WRONG
+from builder.model.cluster import API_PORT
 from builder.model.platform import EVERY
 from builder.model.source import is_url
-from builder.model.spec import API_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from builder.formats.shape import Reading
-    from builder.model.spec import Cluster, Extra, ExtraFile, ExtraManifest, Node
+    from builder.model.cluster import Cluster, Extra, ExtraFile, ExtraManifest, Node
 
 T = TypeVar("T")
 _INVENTORY = "inventory.yaml"

@@ -10,12 +10,9 @@ from mutate import mutants
 
 from builder.assets import tree
 from builder.errors import DocumentError, Fault
-from builder.formats import spec
+from builder.formats import cluster as cluster_format
 from builder.formats.text import decode, yaml_document
-from builder.model.digest import Digest
-from builder.model.platform import Platform
-from builder.model.reference import Reference
-from builder.model.spec import (
+from builder.model.cluster import (
     Base,
     Cni,
     Endpoint,
@@ -30,6 +27,9 @@ from builder.model.spec import (
     System,
     Taint,
 )
+from builder.model.digest import Digest
+from builder.model.platform import Platform
+from builder.model.reference import Reference
 from builder.model.version import Version
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def example(name: str) -> str:
 
 def faults(text: str) -> list[Fault]:
     with pytest.raises(DocumentError) as caught:
-        spec.read(text, "cluster.yaml")
+        cluster_format.read(text, "cluster.yaml")
     return list(caught.value.faults)
 
 
@@ -100,7 +100,7 @@ def without_line(fault: Fault) -> tuple[str, str, str | None, str | None]:
 
 
 def test_two_keys_are_enough() -> None:
-    read = spec.read(SMALL, "cluster.yaml")
+    read = cluster_format.read(SMALL, "cluster.yaml")
     cluster = read.cluster
     assert read.remarks == ()
     assert cluster.name == "kubernetes"
@@ -115,7 +115,7 @@ def test_two_keys_are_enough() -> None:
 
 
 def test_every_key_is_read() -> None:
-    read = spec.read(FULL, "cluster.yaml")
+    read = cluster_format.read(FULL, "cluster.yaml")
     cluster = read.cluster
     digest = Digest("0123456789abcdef" * 4)
     assert read.remarks == ()
@@ -198,7 +198,7 @@ extra:
         (
             "regsitry (line 6)",
             "unknown key",
-            f"one of {', '.join(spec.schema()['properties'])}",
+            f"one of {', '.join(cluster_format.schema()['properties'])}",
             "did you mean 'registry'?",
         ),
         (
@@ -438,14 +438,19 @@ def test_required_keys_say_what_they_are_for() -> None:
 
 
 def test_local_paths_are_looked_up_when_asked() -> None:
-    assert spec.read(FULL, "c", exists=lambda _: True).cluster.name == "prod"
+    assert cluster_format.read(FULL, "c", exists=lambda _: True).cluster.name == "prod"
     with pytest.raises(DocumentError) as caught:
-        spec.read(FULL, "c", exists=lambda path: path == "image.txt")
+        cluster_format.read(FULL, "c", exists=lambda path: path == "image.txt")
     hint = "paths are relative to cluster.yaml"
     assert [without_line(f) for f in caught.value.faults] == [
         ("extra.files[1]", "there is no file 'local/motd'", None, hint),
         ("extra.manifests[1]", "there is no file 'two.yaml'", None, hint),
     ]
+
+
+def read_file(path: Path) -> cluster_format.ReadCluster:
+    exists = cluster_format.exists_in(path.parent)
+    return cluster_format.read(path.read_text("utf-8"), "cluster.yaml", exists=exists)
 
 
 def test_a_file_is_read_with_what_lies_beside_it(tmp_path: Path) -> None:
@@ -454,23 +459,23 @@ def test_a_file_is_read_with_what_lies_beside_it(tmp_path: Path) -> None:
     (tmp_path / "motd").write_text("hello")
     (tmp_path / "a").write_text("no folder")
     with pytest.raises(DocumentError) as caught:
-        spec.load(path)
+        read_file(path)
     assert [f.where for f in caught.value.faults] == [
         "extra.files[1] (line 4)",
         "extra.files[2] (line 4)",
     ]
     path.write_text(SMALL + "extra: {files: [motd]}\n")
-    assert spec.load(path).cluster.extra.files == (ExtraFile(path="motd", source="motd"),)
+    assert read_file(path).cluster.extra.files == (ExtraFile(path="motd", source="motd"),)
 
 
 def test_packages_may_be_built() -> None:
-    assert spec.read(SMALL, "c").cluster.packages == "repository"
+    assert cluster_format.read(SMALL, "c").cluster.packages == "repository"
     text = SMALL.replace("kubernetes: 1.18.5", "kubernetes: {version: 1.18.5, packages: built}")
     assert text != SMALL
-    cluster = spec.read(text, "c").cluster
+    cluster = cluster_format.read(text, "c").cluster
     assert (str(cluster.kubernetes), cluster.packages) == ("1.18.5", "built")
     with pytest.raises(DocumentError) as caught:
-        spec.read(text.replace("1.18.5", "latest").replace("built", "bilt"), "c")
+        cluster_format.read(text.replace("1.18.5", "latest").replace("built", "bilt"), "c")
     faults = [(fault.where.partition(" ")[0], fault.hint) for fault in caught.value.faults]
     assert faults == [
         ("kubernetes.version", None),
@@ -479,7 +484,7 @@ def test_packages_may_be_built() -> None:
 
 
 def test_the_schema_explains_every_key() -> None:
-    schema = spec.schema()
+    schema = cluster_format.schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["$id"] == "urn:airseed:cluster:1"
@@ -503,19 +508,19 @@ def properties(schema: dict[str, Any], path: str) -> Any:
 
 def test_the_examples_in_the_schema_are_right() -> None:
     """Each stands in a small document at its key, which the reader then takes."""
-    for path, key in properties(spec.schema(), ""):
+    for path, key in properties(cluster_format.schema(), ""):
         for value in key["examples"]:
             schema = {k: v for k, v in key.items() if k != "examples"}
             jsonschema.validate(value, schema, cls=jsonschema.Draft202012Validator)
             if path.count(".") == 1 and path != ".nodes":
                 document = yaml_document(SMALL, "x").value
                 text = json.dumps({**document, path[1:]: value})
-                spec.read(text, f"the example of {path}")
+                cluster_format.read(text, f"the example of {path}")
 
 
 @pytest.fixture(scope="module")
 def validator() -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(spec.schema())
+    return jsonschema.Draft202012Validator(cluster_format.schema())
 
 
 @pytest.mark.parametrize("text", [SMALL, FULL, *map(example, EXAMPLES)])
@@ -586,7 +591,7 @@ def test_hostile_documents_end_in_a_cluster_or_a_document_error(
             continue
         parsed += 1
         try:
-            spec.read(text, "cluster.yaml")
+            cluster_format.read(text, "cluster.yaml")
         except DocumentError as error:
             unfit += [f for f in error.faults if not str(f).isprintable() or len(str(f)) > 1500]
             continue

@@ -12,18 +12,18 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import did_you_mean
-from builder.formats import documents
+from builder.formats.cluster import documents
 from builder.formats.shape import WRONG
 from builder.model.catalog import NotInCatalogError
 from builder.model.choice import CALICO, NONE, Choice, Objection, choose
-from builder.model.spec import Cni, Runtime, SeedSettings, System
+from builder.model.cluster import Cni, Runtime, SeedSettings, System
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from builder.formats.shape import Reading
     from builder.model.catalog import Catalog
-    from builder.model.spec import Cluster
+    from builder.model.cluster import Cluster
 
 _BRIDGE = ip_network("172.17.0.0/16")
 """What docker gives its own bridge when nothing else is said."""

@@ -9,9 +9,9 @@ import pytest
 
 from builder.errors import DocumentError
 from builder.formats import catalog as catalog_format
-from builder.formats import spec
+from builder.formats import cluster as cluster_format
+from builder.model.cluster import Cluster, Pki, SeedSettings
 from builder.model.machine import Bond, MachineFile, MachineNetwork, Proxy, Route, User
-from builder.model.spec import Cluster, Pki, SeedSettings
 
 KEY = (
     "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519" + b"\0\0\0\x20" + b"k" * 32).decode()
@@ -61,7 +61,7 @@ kubeadm:
 
 
 def read(more: str, head: str = HEAD) -> Cluster:
-    return spec.read(head + more, "cluster.yaml").cluster
+    return cluster_format.read(head + more, "cluster.yaml").cluster
 
 
 def faults(more: str, head: str = HEAD) -> list[tuple[str, str, str | None]]:
@@ -300,7 +300,7 @@ def test_no_message_repeats_a_secret() -> None:
 
 
 def test_access_without_a_registry_is_remarked() -> None:
-    found = spec.read(HEAD + "machine: {registry: {ca: x.pem}}\n", "c").remarks
+    found = cluster_format.read(HEAD + "machine: {registry: {ca: x.pem}}\n", "c").remarks
     assert [(f.where, f.what) for f in found] == [
         ("machine.registry (line 7)", "has no effect without an internal registry")
     ]
@@ -308,7 +308,7 @@ def test_access_without_a_registry_is_remarked() -> None:
 
 def test_local_files_are_looked_up() -> None:
     with pytest.raises(DocumentError) as caught:
-        spec.read(HEAD + FULL, "c", exists=lambda _: False)
+        cluster_format.read(HEAD + FULL, "c", exists=lambda _: False)
     assert [f.where.partition(" (")[0] for f in caught.value.faults] == [
         "machine.files[1].source",
         "machine.registry.ca",
@@ -321,5 +321,5 @@ def test_local_files_are_looked_up() -> None:
 def test_a_wrong_seed_hides_nothing_else_and_stops_no_choice() -> None:
     catalog = catalog_format.load(())
     with pytest.raises(DocumentError) as caught:
-        spec.read(HEAD + "seed: {window: 0}\ncni: flannel\n", "c", catalog=catalog)
+        cluster_format.read(HEAD + "seed: {window: 0}\ncni: flannel\n", "c", catalog=catalog)
     assert [f.where.partition(" (")[0] for f in caught.value.faults] == ["seed.window", "cni"]

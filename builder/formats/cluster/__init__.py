@@ -1,8 +1,9 @@
 """cluster.yaml: the reader, and the JSON Schema for editors.
 
 Reading goes in three steps over one report: the shapes of the key table
-(:mod:`builder.formats.keys`), the rules between keys (:mod:`builder.formats.rules`), and what the
-catalog supports (:mod:`builder.formats.support`). A mistake in one key hides no other.
+(:mod:`~builder.formats.cluster.keys`), the rules between keys
+(:mod:`~builder.formats.cluster.rules`), and what the catalog supports
+(:mod:`~builder.formats.cluster.support`). A mistake in one key hides no other.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
 from builder.errors import DocumentError
-from builder.formats import rules, support
-from builder.formats.keys import CLUSTER, FORMAT
+from builder.formats.cluster import rules, support
+from builder.formats.cluster.keys import CLUSTER, FORMAT
 from builder.formats.shape import WRONG, Reading
 from builder.formats.text import read_text, refusal, yaml_document
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from builder.errors import Fault
     from builder.model.catalog import Catalog
     from builder.model.choice import Choice
-    from builder.model.spec import Cluster
+    from builder.model.cluster import Cluster
 
 _LOCK = re.compile(r'\{\n"format": [0-9]+,\n"cluster": .*\n"artifacts": \[')
 LARGEST = 8 << 20
@@ -32,7 +33,7 @@ LARGEST = 8 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spec:
+class ReadCluster:
     """Hold a cluster, and what is allowed in it but deserves a warning."""
 
     cluster: Cluster
@@ -40,7 +41,7 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChosenSpec(Spec):
+class ChosenCluster(ReadCluster):
     """Hold a cluster that was read with a catalog."""
 
     choice: Choice
@@ -50,13 +51,13 @@ class ChosenSpec(Spec):
 @overload
 def read(
     text: str, name: str, *, catalog: None = None, exists: Callable[[str], bool] | None = None
-) -> Spec: ...
+) -> ReadCluster: ...
 
 
 @overload
 def read(
     text: str, name: str, *, catalog: Catalog, exists: Callable[[str], bool] | None = None
-) -> ChosenSpec: ...
+) -> ChosenCluster: ...
 
 
 def read(
@@ -65,7 +66,7 @@ def read(
     *,
     catalog: Catalog | None = None,
     exists: Callable[[str], bool] | None = None,
-) -> Spec:
+) -> ReadCluster:
     """Read a document; raise DocumentError with every mistake in it.
 
     With a catalog, what it does not know or support is a mistake too. ``exists`` tells whether a
@@ -87,10 +88,10 @@ def read(
             choice = support.check(cluster, catalog, reading)
     remarks = tuple(reading.remarks)
     if catalog is None and not reading.faults:
-        return Spec(cluster=cluster, remarks=remarks)
+        return ReadCluster(cluster=cluster, remarks=remarks)
     if choice is None or reading.faults:
         raise DocumentError(name, reading.faults, remarks=remarks)
-    return ChosenSpec(cluster=cluster, choice=choice, remarks=remarks)
+    return ChosenCluster(cluster=cluster, choice=choice, remarks=remarks)
 
 
 def exists_in(folder: Path) -> Callable[[str], bool]:
@@ -105,7 +106,7 @@ def exists_in(folder: Path) -> Callable[[str], bool]:
     return exists
 
 
-def load(path: Path, *, catalog: Catalog) -> ChosenSpec:
+def load(path: Path, *, catalog: Catalog) -> ChosenCluster:
     """Read a file as :func:`read` does; its local paths are looked up beside it."""
     text = read_text(path, largest=LARGEST)
     return read(text, str(path), catalog=catalog, exists=exists_in(path.parent))

@@ -9,7 +9,7 @@ from mutate import mutants
 from builder.assets import tree
 from builder.errors import DocumentError, Fault
 from builder.formats import catalog as catalog_format
-from builder.formats import spec
+from builder.formats import cluster as cluster_format
 from builder.formats.text import decode
 from builder.model.platform import Platform
 
@@ -57,12 +57,12 @@ def plain(faults: list[Fault]) -> list[tuple[str, str, str | None, str | None]]:
 
 def wrong(text: str, catalog: Catalog) -> list[tuple[str, str, str | None, str | None]]:
     with pytest.raises(DocumentError) as caught:
-        spec.read(text + NODES, "cluster.yaml", catalog=catalog)
+        cluster_format.read(text + NODES, "cluster.yaml", catalog=catalog)
     return plain(list(caught.value.faults))
 
 
 def test_what_is_left_open_comes_from_the_kubernetes_series(catalog: Catalog) -> None:
-    choice = spec.read("kubernetes: 1.18.5\n" + NODES, "c", catalog=catalog).choice
+    choice = cluster_format.read("kubernetes: 1.18.5\n" + NODES, "c", catalog=catalog).choice
     assert [str(x) for x in (choice.kubernetes, choice.os, choice.runtime, choice.cni)] == [
         "Kubernetes 1.18.5",
         "centos 7.6",
@@ -76,18 +76,20 @@ def test_what_is_said_is_taken(catalog: Catalog) -> None:
         "kubernetes: 1.18.5\nos: {name: centos}\nruntime: containerd\n"
         "cni: {name: calico, version: 3.18.6, install: manifest}\n"
     )
-    choice = spec.read(text + NODES, "c", catalog=catalog).choice
+    choice = cluster_format.read(text + NODES, "c", catalog=catalog).choice
     assert (str(choice.runtime), choice.cni) == ("containerd 1.6.33", "calico 3.18.6 manifest")
 
 
 def test_without_a_network_plugin_there_is_none(catalog: Catalog) -> None:
-    choice = spec.read("kubernetes: 1.18.5\ncni: none\n" + NODES, "c", catalog=catalog).choice
+    choice = cluster_format.read(
+        "kubernetes: 1.18.5\ncni: none\n" + NODES, "c", catalog=catalog
+    ).choice
     assert (choice.calico, choice.cni) == (None, "none")
 
 
 def test_without_a_catalog_there_is_no_choice() -> None:
-    read = spec.read("kubernetes: 1.99.0\n" + NODES, "c")
-    assert not isinstance(read, spec.ChosenSpec)
+    read = cluster_format.read("kubernetes: 1.99.0\n" + NODES, "c")
+    assert not isinstance(read, cluster_format.ChosenCluster)
 
 
 def test_everything_unknown_is_named_at_once_with_what_is_known(catalog: Catalog) -> None:
@@ -119,7 +121,7 @@ def test_everything_unknown_is_named_at_once_with_what_is_known(catalog: Catalog
 
 def test_a_place_in_the_catalogs_words_has_its_line(catalog: Catalog) -> None:
     with pytest.raises(DocumentError) as caught:
-        spec.read(f"{NODES}kubernetes: 1.18.4\n", "c", catalog=catalog)
+        cluster_format.read(f"{NODES}kubernetes: 1.18.4\n", "c", catalog=catalog)
     assert [fault.where for fault in caught.value.faults] == ["kubernetes (line 2)"]
 
 
@@ -182,13 +184,13 @@ def test_what_does_not_go_together_is_found(text: str, where: str, catalog: Cata
 
 def test_a_runtime_that_nobody_tested_is_remarked(catalog: Catalog) -> None:
     text = "kubernetes: 1.18.5\nruntime: {name: docker, version: 1.13}\n" + NODES
-    remarks = spec.read(text, "c", catalog=catalog).remarks
+    remarks = cluster_format.read(text, "c", catalog=catalog).remarks
     assert [remark.where for remark in remarks] == ["runtime.version (line 2)"]
 
 
 def test_the_bridge_of_docker_is_in_the_way(catalog: Catalog) -> None:
     text = f"kubernetes: 1.18.5\n{NODES.replace('10.0.0.1', '172.17.3.4')}"
-    assert plain(list(spec.read(text, "c", catalog=catalog).remarks)) == [
+    assert plain(list(cluster_format.read(text, "c", catalog=catalog).remarks)) == [
         (
             "nodes[0].address",
             "172.17.3.4 overlaps 172.17.0.0/16, which docker takes for its own bridge",
@@ -197,13 +199,13 @@ def test_the_bridge_of_docker_is_in_the_way(catalog: Catalog) -> None:
         )
     ]
     text = f"runtime: containerd\n{text}"
-    assert spec.read(text, "c", catalog=catalog).remarks == ()
+    assert cluster_format.read(text, "c", catalog=catalog).remarks == ()
 
 
 @pytest.mark.parametrize("name", ["single", "ha"])
 def test_the_examples_fit_the_catalog(name: str, catalog: Catalog) -> None:
     text = (tree("mirrors") / "examples" / f"{name}.yaml").read_text(encoding="utf-8")
-    spec.read(text, name, catalog=catalog)
+    cluster_format.read(text, name, catalog=catalog)
 
 
 def test_hostile_documents_meet_the_catalog(catalog: Catalog) -> None:
@@ -211,7 +213,7 @@ def test_hostile_documents_meet_the_catalog(catalog: Catalog) -> None:
     chosen = 0
     for mutant in mutants(text, "yaml", seed=30, count=300):
         try:
-            spec.read(decode(mutant, "c"), "c", catalog=catalog)
+            cluster_format.read(decode(mutant, "c"), "c", catalog=catalog)
         except DocumentError:
             continue
         chosen += 1

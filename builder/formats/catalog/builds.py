@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from builder.formats import terms
+from builder.formats.cluster import terms
 from builder.formats.shape import WRONG, Field, Flag, ListOf, MapOf, MisfitError, Record, Text
 from builder.model.recipe import SCRIPTS, PackageForm, PackedFile
 from builder.model.source import is_url

@@ -4,8 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from builder.model.platform import Platform
-from builder.model.spec import (
+from builder.model.cluster import (
     Cluster,
     Endpoint,
     Network,
@@ -14,6 +13,7 @@ from builder.model.spec import (
     Registry,
     Taint,
 )
+from builder.model.platform import Platform
 from builder.model.version import Version
 
 

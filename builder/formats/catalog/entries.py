@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from builder.formats import builds, signers, terms
+from builder.formats import signers
+from builder.formats.catalog import builds
+from builder.formats.cluster import terms
 from builder.formats.shape import (
     Choice,
     Field,

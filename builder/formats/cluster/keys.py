@@ -1,6 +1,6 @@
 """The table of cluster.yaml's keys: what each means, how it is written, what it becomes.
 
-The reader and the JSON Schema are both made from it (:mod:`builder.formats.spec`), so a key that
+The reader and the JSON Schema are both made from it (:mod:`builder.formats.cluster`), so a key that
 one knows the other knows too.
 """
 
@@ -9,8 +9,9 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import Any
 
-from builder.formats import machine_terms, signers, terms
-from builder.formats.machine_keys import KUBEADM_FIELD, MACHINE_FIELD, ROLES_FIELD
+from builder.formats import signers
+from builder.formats.cluster import machine_terms, terms
+from builder.formats.cluster.machine_keys import KUBEADM_FIELD, MACHINE_FIELD, ROLES_FIELD
 from builder.formats.shape import (
     WRONG,
     Choice,
@@ -23,8 +24,7 @@ from builder.formats.shape import (
     Text,
     TextOr,
 )
-from builder.model.platform import Platform, parse_wanted
-from builder.model.spec import (
+from builder.model.cluster import (
     Base,
     Cluster,
     Cni,
@@ -41,6 +41,7 @@ from builder.model.spec import (
     System,
     Taint,
 )
+from builder.model.platform import Platform, parse_wanted
 from builder.model.version import Version
 
 _LOCK_AND_SEEDS = ("lock", "seeds")

@@ -2,7 +2,7 @@
 
 A field that is ``None`` was left open by the document; the catalog has the value then (the system,
 the runtime and their versions are data, not code). Plain constructors check nothing:
-:mod:`builder.formats.spec` reads and checks the document.
+:mod:`builder.formats.cluster` reads and checks the document.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 kubeadm itself only warns of a field that it does not know and goes on without it, on a machine
 that nobody watches. So each field is looked up in the catalog's tables, with the type of its value.
-What airseed has to know is refused too (:mod:`builder.formats.owned`), and so is a document where
-nobody would read it.
+What airseed has to know is refused too (:mod:`~builder.formats.cluster.owned`), and so is a
+document where nobody would read it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import did_you_mean
-from builder.formats.owned import OWNED, owner
+from builder.formats.cluster.owned import OWNED, owner
 from builder.formats.shape import WRONG, child, kind
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from builder.formats.shape import Reading
     from builder.model.catalog import KubernetesRelease
+    from builder.model.cluster import Cluster, Node, Overrides
     from builder.model.configuration import Configuration, FieldType
-    from builder.model.spec import Cluster, Node, Overrides
 
 _JOIN = "JoinConfiguration"
 _HEAD = ("apiVersion", "kind")

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import UsageError, did_you_mean
-from builder.formats.keys import CLUSTER
-from builder.formats.machine_terms import KINDS, Documents
+from builder.formats.cluster.keys import CLUSTER
+from builder.formats.cluster.machine_terms import KINDS, Documents
 from builder.formats.shape import (
     Anything,
     Choice,
