@@ -32,10 +32,11 @@ ROOMS: dict[str, set[str]] = {
     "render": LIBRARIES,
     "secrets": LIBRARIES,
     "signatures": LIBRARIES,
+    "destinations": LIBRARIES | {"bundle"},
     "sources": DOCUMENTS | NETWORK | {"oci", "rpm", "bundle", "signatures"},
     "server": set(),
     "lab": BELOW_PIPELINE | {"secrets", "server"},
-    "pipeline": BELOW_PIPELINE | {"render", "secrets"},
+    "pipeline": BELOW_PIPELINE | {"destinations", "render", "secrets"},
     "cli": DOCUMENTS | {"pipeline"},
     "__main__": {"cli"},
 }

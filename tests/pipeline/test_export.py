@@ -13,7 +13,7 @@ import pytest
 
 from builder import disk
 from builder.cli.root import run
-from builder.pipeline import export
+from builder.destinations import folder, image_archive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -299,7 +299,7 @@ def test_two_runs_at_once_share_no_file(
     kind: str,
 ) -> None:
     """The second runs from beginning to end while the first copies."""
-    alone = export._copy
+    alone = image_archive.copy
     others: list[int] = []
 
     def crowded(*about: Any) -> None:
@@ -308,7 +308,8 @@ def test_two_runs_at_once_share_no_file(
             others[0] = run(["export", "-q", str(sample.bundle), f"--{kind}-only"])
         alone(*about)
 
-    monkeypatch.setattr(export, "_copy", crowded)
+    for destination in (image_archive, folder):
+        monkeypatch.setattr(destination, "copy", crowded)
     ended = run(["export", "-q", str(sample.bundle), f"--{kind}-only"])
     assert others == [0]
     if kind == "images":
