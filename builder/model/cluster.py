@@ -113,7 +113,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """Name the internal registry that nodes pull from; see ``Reference.mapped`` for names in it."""
+    """Name the internal registry that nodes pull from; ``image_names`` maps names to it."""
 
     host: str
     """With its port, where it has one."""

@@ -68,13 +68,6 @@ class Reference:
         host, _, path = repository.partition("/")
         return replace(self, host=host, path=path)
 
-    def mapped(self, registry: str) -> str:
-        """Give the name under an internal registry: REGISTRY[/PREFIX]/PATH without the source host.
-
-        This is the one name mapping of airseed: seeds, publish and packer all use it.
-        """
-        return str(replace(self, host=registry.rstrip("/")))
-
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         return f"{self.repository}{tag}{f'@{self.digest}' if self.digest else ''}"

@@ -14,11 +14,10 @@ from builder.errors import DocumentError, StorageError, UsageError, did_you_mean
 from builder.formats import manifest_edits
 from builder.formats.cluster.machine_rules import machine_files
 from builder.formats.text import read_content
+from builder.model.image_names import ImageNames
 from builder.pipeline import fit
 from builder.pipeline.redact import differences
-from builder.pipeline.registry_names import refuse_clashes
 from builder.render import admit, inventory, iso
-from builder.render.cloudinit.files import images_map
 from builder.render.plan import Plan
 from builder.render.seed import META_DATA, NETWORK_CONFIG, USER_DATA, mistakes, seed
 from builder.secrets import store
@@ -92,7 +91,9 @@ def write(
             _write_or_remove(folder / node.name / admit.NAME, admit.script(plan, node))
             progress.advance(1)
     _write_changed(folder / INVENTORY, inventory.render(plan.cluster).encode())
-    _write_or_remove(folder / IMAGES_MAP, images_map(plan))
+    _write_or_remove(
+        folder / IMAGES_MAP, ImageNames(plan.cluster.registry).images_map(plan.lock.images)
+    )
     stale = _stale(folder, plan.cluster)
     _warn_of(stale, folder, workspace.path, reporter)
     return Written(
@@ -172,7 +173,7 @@ def prepare(workspace: Workspace, reporter: Reporter) -> Plan:
     workspace.warn(reporter)
     locked = fit.require(workspace)
     cluster = workspace.cluster
-    refuse_clashes(locked.lock.images, cluster.registry)
+    ImageNames(cluster.registry).refuse_clashes(locked.lock.images)
     return Plan(
         cluster=cluster,
         choice=workspace.choice,
@@ -189,7 +190,7 @@ def _edits(locked: LockDocument, registry: Registry | None) -> str:
     if registry is None:
         return ""
     lock, kept = locked.lock, locked.store
-    targets = {image.reference: image.reference.mapped(str(registry)) for image in lock.images}
+    targets = ImageNames(registry).table(image.reference for image in lock.images)
     manifests = {file.digest: file.path for file in lock.files if file.kind == "manifest"}
     return "".join(
         manifest_edits.render(kept.read(digest), path, targets)

@@ -13,6 +13,7 @@ from builder.formats.manifest_edits import Edit, applied, edits, render
 from builder.formats.manifests import find_images
 from builder.formats.text import decode
 from builder.model.digest import Digest
+from builder.model.image_names import ImageNames
 from builder.model.reference import Reference
 
 UPSTREAM = Path(__file__).parents[3] / "shared/upstream/calico"
@@ -27,7 +28,7 @@ CUSTOM = "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: t}\nspec:\n"
 def targets(*names: str) -> dict[Reference, str]:
     """Return what the images of these names are called in the registry."""
     references = map(Reference.parse, names or KNOWN)
-    return {reference: reference.mapped(REGISTRY) for reference in references}
+    return ImageNames(REGISTRY).table(references)
 
 
 def edited(text: str) -> str:
@@ -181,7 +182,7 @@ def test_every_image_without_a_target_is_named() -> None:
 def test_an_address_in_brackets_is_quoted_where_it_must() -> None:
     content = f"{CONTAINER}image: busybox\n    args: ['x.io/a:1']".encode()
     names = {
-        Reference.parse(name): Reference.parse(name).mapped("[fd00::1]:5000")
+        Reference.parse(name): ImageNames("[fd00::1]:5000").name(Reference.parse(name))
         for name in ("busybox", "x.io/a:1")
     }
     made = applied(content, edits(content, "m.yaml", names)).decode()
@@ -220,10 +221,10 @@ def without_images(value: Any) -> Any:
 def test_real_manifests(path: Path) -> None:
     content = path.read_bytes()
     before = find_images(decode(content, "m"), "m")
-    names = {image.reference: image.reference.mapped(REGISTRY) for image in before}
+    names = ImageNames(REGISTRY).table(image.reference for image in before)
     made = applied(content, edits(content, "m", names)).decode()
     assert [image.text for image in find_images(made, "m")] == [
-        image.reference.mapped(REGISTRY) for image in before
+        ImageNames(REGISTRY).name(image.reference) for image in before
     ]
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     assert without_images(list(yaml.load_all(made, loader))) == without_images(

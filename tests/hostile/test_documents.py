@@ -42,6 +42,7 @@ from builder.formats.text import decode, json_value, yaml_documents
 from builder.model.artifact import Blob, File, Image, ImageManifest, Package, Repository
 from builder.model.demand import demand
 from builder.model.digest import Digest
+from builder.model.image_names import ImageNames
 from builder.model.lock import Lock, Subject
 from builder.model.platform import Platform
 from builder.model.reference import Reference
@@ -322,7 +323,7 @@ def read_catalog(content: bytes, folder: Path) -> None:
 def read_kubernetes(content: bytes, folder: Path) -> None:
     del folder
     images = manifest_format.read(decode(content, "m.yaml"), "m.yaml").images
-    targets = {image.reference: image.reference.mapped("r.lan/k8s") for image in images}
+    targets = ImageNames("r.lan/k8s").table(image.reference for image in images)
     made = applied(content, edits(content, "m.yaml", targets))
     assert [image.text for image in manifest_format.find_images(decode(made, "m"), "m")] == [
         targets[image.reference] for image in images

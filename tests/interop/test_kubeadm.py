@@ -20,6 +20,7 @@ import pytest
 import yaml
 from releases import of_release
 
+from builder.model.image_names import ImageNames
 from builder.model.reference import Reference
 from builder.render import kubeadm
 
@@ -198,7 +199,7 @@ def _images(plan: Plan) -> list[dict[str, str]]:
     return [
         {
             "name": component.name,
-            "as": reference.mapped(str(registry)) if registry else str(reference),
+            "as": ImageNames(registry).name(reference),
         }
         for component, reference in plan.choice.kubernetes.images
     ]
@@ -215,7 +216,7 @@ def test_images_are_those_of_the_lock(version: str, cluster: str, tmp_path: Path
     locked = {str(image.reference) for image in plan.lock.images if "kubeadm" in image.needed_by}
     assert {str(reference) for _, reference in plan.choice.kubernetes.images} == locked
     registry = plan.cluster.registry
-    wanted = [Reference.parse(name).mapped(str(registry)) if registry else name for name in locked]
+    wanted = [ImageNames(registry).name(Reference.parse(name)) for name in locked]
     assert sorted(listed) == sorted(wanted)
 
 

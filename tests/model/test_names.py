@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from builder.model.digest import Digest
+from builder.model.image_names import ImageNames
 from builder.model.platform import Platform
 from builder.model.reference import Reference
 from builder.model.rpm import Nevra
@@ -66,7 +67,7 @@ def test_other_texts_are_no_references(text: str) -> None:
     ],
 )
 def test_the_one_mapping_of_names(registry: str, mapped: str) -> None:
-    assert Reference.parse("docker.io/calico/node:v3").mapped(registry) == mapped
+    assert ImageNames(registry).name(Reference.parse("docker.io/calico/node:v3")) == mapped
 
 
 def test_the_same_image_in_another_repository() -> None:

@@ -13,6 +13,7 @@ import yaml
 from builder import assets
 from builder.formats import manifest_edits
 from builder.formats.manifests import find_images
+from builder.model.image_names import ImageNames
 
 if TYPE_CHECKING:
     from conftest import Machine
@@ -41,9 +42,7 @@ def localise(
 ) -> str:
     """Rewrite a manifest by the edits of a seed that has edits of others, too."""
     content = text.encode()
-    targets = {
-        image.reference: image.reference.mapped(registry) for image in find_images(text, "m.yaml")
-    }
+    targets = ImageNames(registry).table(image.reference for image in find_images(text, "m.yaml"))
     own = manifest_edits.render(content, "m.yaml", targets)
     others = [f"manifest {digit * 64} {digit * 64}\n1 1 {digit}\n" for digit in "ab"]
     machine.write("etc/airseed/manifests.edits", own.join(others) if registry else "")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from builder.errors import UnavailableError
 from builder.model.demand import merged
+from builder.model.image_names import ImageNames
 from builder.pipeline.lock import signatures
-from builder.pipeline.registry_names import refuse_clashes
 from builder.sources import image as image_source
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def resolve(
     ordered = sorted(merged(wanted), key=lambda one: one.reference)
     parts = resolving.each("images", ordered, lambda one: _one(resolving, one, signers))
     images = [image for image, _ in parts]
-    refuse_clashes(images, resolving.cluster.registry)
+    ImageNames(resolving.cluster.registry).refuse_clashes(images)
     blobs: dict[Digest, Blob] = {}
     for _, some in parts:
         for blob in some:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from builder.assets import tree
 from builder.errors import AirseedError
+from builder.model.image_names import ImageNames
 from builder.render import kubeadm
 from builder.render.cloudinit import credentials, values
 from builder.render.engine import TREE
@@ -117,7 +118,11 @@ def _settings(plan: Plan, node: Node, machine: Machine) -> Iterator[SeedFile]:
     yield SeedFile(path=f"{ETC}/hosts", content=_hosts(node, machine.hosts), kind="settings")
     yield plan.once(
         "images.map",
-        lambda: SeedFile(path=f"{ETC}/images.map", content=images_map(plan), kind="settings"),
+        lambda: SeedFile(
+            path=f"{ETC}/images.map",
+            content=ImageNames(plan.cluster.registry).images_map(plan.lock.images),
+            kind="settings",
+        ),
     )
     if plan.edits and plan.part(node) == "init":  # it applies the manifests
         yield SeedFile(path=f"{ETC}/manifests.edits", content=plan.edits, kind="settings")
@@ -130,15 +135,6 @@ def _hosts(node: Node, said: Mapping[str, Iterable[str]]) -> str:
     own = {str(address.ip): (*names, *said.get(str(address.ip), ())) for address in node.addresses}
     lines = {**own, **{ip: names for ip, names in said.items() if ip not in own}}
     return "".join(f"{ip} {' '.join(dict.fromkeys(names))}\n" for ip, names in lines.items())
-
-
-def images_map(plan: Plan) -> str:
-    """Give the names of images in the internal registry: ``SOURCE TARGET`` a line, or nothing."""
-    registry = plan.cluster.registry
-    if registry is None:
-        return ""
-    pairs = ((str(one.reference), one.reference.mapped(str(registry))) for one in plan.lock.images)
-    return "".join(f"{here} {there}\n" for here, there in pairs if here != there)
 
 
 def _pki(plan: Plan, part: Part) -> Iterator[SeedFile]:

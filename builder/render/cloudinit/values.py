@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from builder.model.choice import CALICO, NONE
 from builder.model.cluster import API_PORT, Endpoint
+from builder.model.image_names import ImageNames
 from builder.render.cloudinit import packages
 from builder.render.kubeadm.start import CGROUP_DRIVER
 from builder.render.shell import quoted
@@ -88,8 +89,6 @@ def _room(plan: Plan, role: str) -> int:
 
 def _cluster(plan: Plan) -> Mapping[str, str]:
     cluster, choice = plan.cluster, plan.choice
-    sandbox = [ref for component, ref in choice.kubernetes.images if component.sandbox]
-    registry = str(cluster.registry or "")
     return {
         "KUBERNETES": str(choice.kubernetes.version),
         "RUNTIME": choice.runtime.name,
@@ -99,8 +98,8 @@ def _cluster(plan: Plan) -> Mapping[str, str]:
         "PKI": cluster.pki.kind,
         "SUMS": plan.sums.hex,
         "PAYLOAD_URL": cluster.seed.url or "",
-        "REGISTRY": registry,
-        "SANDBOX_IMAGE": "".join(ref.mapped(registry) if registry else str(ref) for ref in sandbox),
+        "REGISTRY": str(cluster.registry or ""),
+        "SANDBOX_IMAGE": ImageNames(cluster.registry).sandbox(choice.kubernetes.images),
         "REPOSITORIES": " ".join(_repositories(plan)),
         "POD_SUBNETS": _words(cluster.network.pods),
         "SERVICE_SUBNETS": _words(cluster.network.services),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from builder.model.cluster import API_PORT
+from builder.model.image_names import ImageNames
 from builder.render.kubeadm import arguments
-from builder.render.kubeadm.images import images
 from builder.render.kubeadm.join import local_endpoint
 from builder.render.kubeadm.overlay import overlaid
 from builder.render.kubeadm.registration import register, registration
@@ -71,7 +71,7 @@ def _init(plan: Plan, node: Node) -> dict[str, Any]:
 
 def _cluster(plan: Plan) -> dict[str, Any]:
     cluster = plan.cluster
-    names = images(plan)
+    names = ImageNames(cluster.registry).kubeadm(plan.choice.kubernetes.images)
     found: dict[str, Any] = {
         "clusterName": cluster.name,
         "etcd": {"local": names.etcd},

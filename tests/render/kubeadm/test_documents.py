@@ -11,6 +11,7 @@ import yaml
 from releases import of_release
 
 from builder.model.cluster import Node, NodeAddress
+from builder.model.image_names import ImageNames
 from builder.render import kubeadm
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def test_coredns_is_asked_for_where_the_one_mapping_puts_it() -> None:
     )
     # kubeadm appends /coredns:TAG
     asked = f"{dns['imageRepository']}/coredns:{dns['imageTag']}"
-    assert asked == reference.mapped("registry.example.com/k8s")
+    assert asked == ImageNames("registry.example.com/k8s").name(reference)
 
 
 def test_labels_and_taints() -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from builder.formats import lock as lock_format
+from builder.model.image_names import ImageNames
 from e2e.ground import DATA, run
 from e2e.machine import NETWORK, Machine
 
@@ -104,7 +105,7 @@ class Cluster:
             through(
                 "skopeo", "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false",
                 f"docker-archive:{archive}:{image.reference}",
-                f"docker://{image.reference.mapped(registry)}",
+                f"docker://{ImageNames(registry).name(image.reference)}",
             )  # fmt: skip
         archive.unlink()
 

@@ -1,0 +1,96 @@
+"""The names that nodes have images by: upstream's own, or those in an internal registry.
+
+This is the one mapping of names, for whoever fills a registry and whoever asks it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from builder.errors import DocumentError, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from builder.model.artifact import Image
+    from builder.model.catalog import Component
+    from builder.model.cluster import Registry
+    from builder.model.digest import Digest
+    from builder.model.reference import Reference
+
+_ETCD = "etcd"
+_DNS = "coredns"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KubeadmImages:
+    """Hold what kubeadm's documents say about images."""
+
+    repository: str
+    """Of everything that has no repository of its own below."""
+    etcd: dict[str, str]
+    """``imageRepository`` and ``imageTag``."""
+    dns: dict[str, str]
+    """The same; empty where kubeadm's own choice is right."""
+
+
+class ImageNames:
+    """Map references to REGISTRY[/PREFIX]/PATH, without the source's host; or to themselves."""
+
+    def __init__(self, registry: Registry | str | None) -> None:
+        self._registry = str(registry or "").rstrip("/")
+
+    def name(self, reference: Reference) -> str:
+        """Return the name of an image, with its tag and digest."""
+        return str(replace(reference, host=self._registry) if self._registry else reference)
+
+    def table(self, references: Iterable[Reference]) -> dict[Reference, str]:
+        """Return the names of many images."""
+        return {reference: self.name(reference) for reference in references}
+
+    def images_map(self, images: Iterable[Image]) -> str:
+        """Return the text of ``images.map``: ``SOURCE TARGET`` a line where the two differ."""
+        names = self.table(image.reference for image in images)
+        return "".join(f"{here} {there}\n" for here, there in names.items() if str(here) != there)
+
+    def refuse_clashes(self, images: Iterable[Image]) -> None:
+        """Raise DocumentError for different images that would have one name in the registry."""
+        names: dict[str, dict[Digest, str]] = {}
+        for image in images:
+            names.setdefault(self.name(image.reference), {})[image.digest] = image.name
+        faults = [
+            Fault(
+                where="registry",
+                what=f"{' and '.join(sources.values())} would both be {there}",
+                hint="only one of them can be had from there",
+            )
+            for there, sources in names.items()
+            if len(sources) > 1
+        ]
+        if faults and self._registry:
+            raise DocumentError("cluster.yaml", faults)
+
+    def sandbox(self, images: Iterable[tuple[Component, Reference]]) -> str:
+        """Return the name of the image under every pod, "" where the runtime chooses it."""
+        return "".join(self.name(ref) for component, ref in images if component.sandbox)
+
+    def kubeadm(self, images: Iterable[tuple[Component, Reference]]) -> KubeadmImages:
+        """Return the repositories and tags that make kubeadm ask for these names.
+
+        kubeadm appends the last part of a name to its ``imageRepository``, and to that of DNS
+        ``coredns`` alone, however the path looks in the official registry.
+        """
+        split = {component.name: self._split(reference) for component, reference in images}
+        main = next(folder for name, (folder, _) in split.items() if name not in {_ETCD, _DNS})
+        dns = _fields(*split[_DNS]) if self._registry else {}
+        return KubeadmImages(repository=main, etcd=_fields(*split[_ETCD]), dns=dns)
+
+    def _split(self, reference: Reference) -> tuple[str, str]:
+        """Return the folder of an image's name and its tag."""
+        repository, _, tag = self.name(reference).rpartition(":")
+        return repository.rpartition("/")[0], tag
+
+
+def _fields(repository: str, tag: str) -> dict[str, str]:
+    return {"imageRepository": repository, "imageTag": tag}
