@@ -5,19 +5,29 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from builder.cli.root import VERBS, run
-from builder.errors import UsageError
+from builder.errors import AirseedError, UsageError
+from builder.formats import catalog, cluster
 from builder.formats.cluster import explain
+from builder.model.demand import demand
 
 if TYPE_CHECKING:
     from builder.formats.cluster.explain import Entry
 
 PAGE = Path(__file__).parents[2] / "docs/cluster.md"
+SMALL = {
+    "kubernetes": "1.18.5",
+    "endpoint": "k8s.example.com",
+    "nodes": [
+        {"name": "k8s01", "role": "control-plane", "address": "10.211.55.48"},
+        {"name": "k8s02", "role": "worker", "address": "10.211.55.49"},
+    ],
+}
 WHOLE = explain.tree()
 ENTRIES = list(explain.walk(WHOLE))
 HEAD = """\
@@ -101,6 +111,36 @@ def test_no_text_says_another_default_than_the_reader_takes() -> None:
     """``explain`` takes the sentence away where it is the default of the table."""
     left = {entry.path: entry.doc for entry in ENTRIES if "Default:" in entry.doc}
     assert set(left) == {path for path in left if path.endswith("network.version")}
+
+
+def test_a_key_that_changes_what_is_locked_says_that_lock_reads_it() -> None:
+    """Set each key to each of its examples, as far as it may be set alone."""
+    known = catalog.load()
+
+    def asked(document: dict[str, Any]) -> tuple[object, ...]:
+        read = cluster.read(json.dumps(document), "cluster.yaml", catalog=known)
+        asking = demand(read.cluster, read.choice, known)
+        named = (read.cluster.name, read.cluster.platforms, read.cluster.image_platforms)
+        return asking.fingerprint, named
+
+    tried = 0
+    for entry in ENTRIES:
+        *parents, last = entry.path.split(".")
+        for example in entry.examples:
+            document = json.loads(json.dumps(SMALL))
+            at = document
+            for parent in parents:
+                at = at.setdefault(parent, {})
+                at = at[0] if isinstance(at, list) else at
+                at = at if isinstance(at, dict) else {}
+            at[last] = example
+            try:
+                changed = asked(document) != asked(SMALL)
+            except AirseedError:
+                continue
+            tried += 1
+            assert not changed or "lock" in entry.verbs, entry.path
+    assert tried > len(ENTRIES) / 3
 
 
 EXPLAINED = """\

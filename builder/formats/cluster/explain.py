@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from builder.formats.shape import Shape
 
 _MOST_NAMED = 3
+_VERBS = ("lock", "secrets", "seeds", "kubeconfig")
+"""In the order of the work."""
 _DOCUMENTS: dict[str, Field[Any]] = {
     name: Field(Anything(), title=name, doc=doc, examples=(example,))
     for name, (doc, example) in KINDS.items()
@@ -54,7 +56,7 @@ class Entry:
     examples: tuple[Any, ...] = ()
     """Plain values."""
     verbs: tuple[str, ...] = ()
-    """Which verbs read it."""
+    """Which verbs read it, or something below it."""
     same_as: str = ""
     """The first key of which this one is a repetition, with all that is below it."""
     also_at: tuple[str, ...] = ()
@@ -111,6 +113,8 @@ def _entry(path: str, field: Field[Any], verbs: tuple[str, ...], seen: dict[int,
         if _fields(child.shape):
             seen.setdefault(id(child), name)
     first = seen.get(id(field), path)
+    keys = tuple(_entry(name, child, verbs, seen) for name, child in below.items())
+    verbs = tuple(dict.fromkeys((*verbs, *(verb for key in keys for verb in key.verbs))))
     kind, values = _describe(shape)
     default = "" if field.required else _plain(field.default)
     return Entry(
@@ -122,9 +126,9 @@ def _entry(path: str, field: Field[Any], verbs: tuple[str, ...], seen: dict[int,
         required=field.required,
         default=default,
         examples=field.examples or _examples(shape),
-        verbs=verbs,
+        verbs=tuple(sorted(verbs, key=_VERBS.index)),
         same_as="" if first == path else first,
-        keys=tuple(_entry(name, child, verbs, seen) for name, child in below.items()),
+        keys=keys,
     )
 
 
