@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from builder import disk
 from builder.bundle import layout as bundle_layout
 from builder.bundle.layout import LOCK_LIMIT, LOCK_PATH, README_PATH
 from builder.bundle.split import target_of
 from builder.formats import lock as lock_format
-from builder.formats.text import decode, read_content
+from builder.formats.text import LARGEST, decode, read_content
 from builder.oci import layout as oci_layout
 from builder.pipeline import paths
 from builder.sources.store import Store
@@ -71,16 +72,15 @@ class LockDocument:
         )
 
 
-def is_lock(path: Path, *, unknown: bool = False) -> bool:
-    """Tell a lock from a bundle by its first bytes; ``unknown`` is the answer for neither."""
+def is_lock(path: Path) -> bool:
+    """Tell a lock, by its first byte, from a bundle."""
     if path.is_dir() or target_of(path) is not None:
         return False
     try:
         with path.open("rb") as file:
-            head = file.read(len(README_PATH))
+            return file.read(1) == b"{"
     except OSError:
-        return unknown  # whoever reads it says why it can't
-    return head[:1] == b"{" or (unknown and head != README_PATH.encode())
+        return False
 
 
 @contextmanager
@@ -90,10 +90,27 @@ def open_lock(path: Path, *, unknown: bool = False) -> Iterator[LockDocument]:
     A file that is neither is refused as a bundle, or with ``unknown`` as a lock. Raise
     DocumentError, VerificationError or StorageError.
     """
-    if is_lock(path, unknown=unknown):
-        yield LockDocument.read(path)
+    content = _content(path, unknown=unknown)
+    if content is not None:
+        yield LockDocument(path=path, content=content)
         return
     from builder.bundle.reader import open_bundle  # noqa: PLC0415 -- slow to load
 
     with open_bundle(path) as bundle:
         yield LockDocument.inside(bundle)
+
+
+def _content(path: Path, *, unknown: bool) -> bytes | None:
+    """Read a lock that was told from a bundle by its first bytes; return None for a bundle."""
+    if path.is_dir() or target_of(path) is not None:
+        return None
+    try:
+        with path.open("rb") as file:
+            start = file.peek(len(README_PATH))[: len(README_PATH)]
+            unknown = unknown and start != README_PATH.encode()
+            if not unknown and start[:1] != b"{":
+                return None
+            unknown = True
+            return disk.read_open(file, LARGEST)
+    except OSError:
+        return read_content(path) if unknown else None  # which says what is wrong with it
