@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from builder.model.catalog import Key, Repository
+from builder.model.cluster import SignerSettings
 from builder.model.demand import Builds, Demand, Wanted, WantedFile, WantedPackage
 from builder.model.digest import Digest
 from builder.model.lock import Fingerprint
@@ -14,7 +15,6 @@ from builder.model.recipe import PackedFile, Program, Recipe
 from builder.model.reference import Reference
 from builder.model.rpm import Nevra
 from builder.model.signer import Identity
-from builder.model.spec import SignerSettings
 
 UNUSED: Any = None
 """Releases: all that they make a cluster ask for is listed beside them."""
