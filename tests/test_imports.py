@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-BASE = {"backoff", "errors", "openpgp", "report", "strict_json", "assets", "disk"}
+BASE = {"backoff", "errors", "openpgp", "report", "strict_json", "threads", "assets", "disk"}
 LIBRARIES = BASE | {"model"}
 DOCUMENTS = LIBRARIES | {"formats"}
 NETWORK = LIBRARIES | {"http"}
@@ -21,6 +21,7 @@ ROOMS: dict[str, set[str]] = {
     "openpgp": set(),
     "report": set(),
     "strict_json": set(),
+    "threads": set(),
     "assets": {"errors"},
     "disk": {"errors"},
     "model": {"errors"},

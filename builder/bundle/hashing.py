@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from builder import threads
 from builder.errors import Fault, VerificationError
 from builder.model.digest import Digest
 
@@ -74,8 +75,6 @@ def digest_all(
 
     Raise OSError.
     """
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 -- slow to load, rarely used
-
     stopped = threading.Event()
 
     def digest(region: tuple[int, Callable[[], io.BufferedReader]]) -> Digest:
@@ -86,11 +85,7 @@ def digest_all(
                 progress.advance(count)
         return Digest(hasher.hexdigest())
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        try:
-            return list(pool.map(digest, regions))
-        finally:
-            stopped.set()  # an interrupted run does not wait for the rest
+    return threads.each(regions, digest, most=len(os.sched_getaffinity(0)), cancel=stopped.set)
 
 
 class _Work:

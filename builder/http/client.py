@@ -90,13 +90,18 @@ class Client:
         end before the file does, when a server sends a shorter range than it was asked for. An
         ``offset`` equal to ``size`` gives an empty stream. Raise FetchError or its StatusError.
         """
-        self._go_on(url)
+        self.go_on(url)
         return self._transport.open(url, headers or {}, offset=offset, size=size)
 
     def wait(self, seconds: float, url: str) -> None:
         """Pause before ``url`` is asked again; raise FetchError when it won't be."""
         self.backoff.wait(seconds, self._cancelled)
-        self._go_on(url)
+        self.go_on(url)
+
+    def go_on(self, url: str) -> None:
+        """Raise FetchError when nothing more is wanted."""
+        if self._cancelled.is_set():
+            raise FetchError("cancelled", where=redact(url))
 
     def cancel(self) -> None:
         """End all pauses, in whatever thread, and begin no more attempts."""
@@ -117,11 +122,6 @@ class Client:
     ) -> None:
         self.close()
 
-    def _go_on(self, url: str) -> None:
-        """Raise FetchError when nothing more is wanted."""
-        if self._cancelled.is_set():
-            raise FetchError("cancelled", where=redact(url))
-
     def _document(
         self,
         method: str,
@@ -137,7 +137,7 @@ class Client:
         last_start = start + min(self._patience, self._deadline)
         most = 1 if host in self._tired else self.backoff.attempts
         attempt = 1
-        self._go_on(url)
+        self.go_on(url)
         while True:
             try:
                 reply = self._transport.document(method, url, headers, body, limit=limit, end=end)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import functools
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from builder import disk
+from builder import disk, threads
 from builder.bundle.checksums import listed
 from builder.bundle.hashing import Item, hash_all
 from builder.bundle.reader import is_unpacked, open_bundle
@@ -40,8 +39,6 @@ NAME = "inventory.json"
 _ATONCE = 8
 _BLOBS = "images/blobs/sha256/"
 _NOT_FOUND = 404
-_One = TypeVar("_One")
-_Other = TypeVar("_Other")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +82,9 @@ def take(
                 client, Credentials.load(os.environ), plain_http_hosts=plain_http
             )
             for registry in registries:
-                found.update(_Survey(connection, registry, reporter).all(repositories))
+                found.update(
+                    _Survey(connection, registry, reporter, client.cancel).all(repositories)
+                )
     if not found:
         raise UsageError(
             "there is nothing to write down",
@@ -135,7 +134,8 @@ def _packages(folder: Path, reporter: Reporter) -> Iterator[Holding]:
     if not paths:
         reporter.warn(f"{folder}: there are no RPMs below it")
     with reporter.progress(str(folder), total) as progress:
-        for path, found in zip(paths, _each(paths, lambda p: _package(p, progress)), strict=True):
+        packages = threads.each(paths, lambda path: _package(path, progress), most=_ATONCE)
+        for path, found in zip(paths, packages, strict=True):
             if isinstance(found, AirseedError):
                 reporter.warn(f"{path}: {found.fault.what}", hint="it counts as missing")
             else:
@@ -158,21 +158,17 @@ def _package(path: Path, progress: Progress) -> Holding | AirseedError:
     return Holding(kind="rpm", name=str(nevra), digest=digest, size=size)
 
 
-def _each(items: Iterable[_One], work: Callable[[_One], _Other]) -> list[_Other]:
-    """Do the same for many items, a few at once, in their order; the first error wins."""
-    with ThreadPoolExecutor(_ATONCE) as pool:
-        futures = [pool.submit(work, item) for item in items]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
 class _Survey:
     """Asks one registry."""
 
-    def __init__(self, connection: RegistryConnection, registry: str, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        connection: RegistryConnection,
+        registry: str,
+        reporter: Reporter,
+        cancel: Callable[[], None],
+    ) -> None:
+        self._each = functools.partial(threads.each, most=_ATONCE, cancel=cancel)
         self._lister = Lister(connection)
         self._puller = Puller(connection)
         self._reporter = reporter
@@ -201,7 +197,7 @@ class _Survey:
                 return seen
 
             for repository, (holdings, blobs) in zip(
-                repositories, _each(repositories, look), strict=True
+                repositories, self._each(repositories, look), strict=True
             ):
                 found.update(holdings)
                 wanted.update(dict.fromkeys((repository, digest) for digest in blobs))
@@ -213,7 +209,7 @@ class _Survey:
                 progress.advance(1)
                 return size
 
-            sizes = zip(wanted, _each(wanted, ask), strict=True)
+            sizes = zip(wanted, self._each(wanted, ask), strict=True)
             found.update(
                 Holding(kind="blob", name=repository, digest=digest, size=size)
                 for (repository, digest), size in sizes

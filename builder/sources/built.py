@@ -97,12 +97,10 @@ class Workshop:
                 path.unlink(missing_ok=True)
         return None
 
-    def fetch(
-        self, program: Program, progress: Progress, wanted: Callable[[], bool] = lambda: True
-    ) -> Fetched:
+    def fetch(self, program: Program, progress: Progress) -> Fetched:
         """Fetch a program, or find it; only :meth:`alone`. Raises as ``sources.program.fetch``."""
         folder = self.folder / _PROGRAMS / program.name
-        return program_source.fetch(program, self._client, folder, progress, wanted)
+        return program_source.fetch(program, self._client, folder, progress)
 
     def build(
         self,

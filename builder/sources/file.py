@@ -108,6 +108,7 @@ def through(
                     begin()
                     place = 0
                 while count := stream.readinto(view):
+                    client.go_on(source.name)
                     take(view[:count])
                     place += count
         except FetchError as error:

@@ -23,7 +23,7 @@ from builder.model.digest import Digest
 from builder.sources.file import through, web
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from builder.bundle.source import Source
     from builder.http import Client
@@ -51,21 +51,11 @@ class Fetched:
     """What was wrong with the sources before."""
 
 
-class Cancelled(Exception):  # noqa: N818 -- not an error
-    """End a download because nothing more is wanted."""
-
-
-def fetch(
-    program: Program,
-    client: Client,
-    folder: Path,
-    progress: Progress,
-    wanted: Callable[[], bool] = lambda: True,
-) -> Fetched:
+def fetch(program: Program, client: Client, folder: Path, progress: Progress) -> Fetched:
     """Fetch a published file into a folder, under its digest, from the first source that is right.
 
     One that is there already is taken if it is whole. Raise UnavailableError with a fault for every
-    source, or StorageError; Cancelled, soon after ``wanted`` says no.
+    source, or StorageError.
     """
     faults: list[Fault] = []
     try:
@@ -76,7 +66,7 @@ def fetch(
         for url in program.sources:
             source = web(client, url, None)
             try:
-                digest, size = _receive(source, client, part, progress, wanted)
+                digest, size = _receive(source, client, part, progress)
             except AirseedError as error:
                 faults.append(error.fault)
                 continue
@@ -112,9 +102,7 @@ def _there(digest: Digest, folder: Path) -> Fetched | None:
     return Fetched(path=path, digest=digest, size=path.stat().st_size, source="")
 
 
-def _receive(
-    source: Source, client: Client, part: Path, progress: Progress, wanted: Callable[[], bool]
-) -> tuple[Digest, int]:
+def _receive(source: Source, client: Client, part: Path, progress: Progress) -> tuple[Digest, int]:
     """Write a body into a file; give its digest and size."""
     hasher, size = hashlib.sha256(), 0
     with part.open("wb") as file:
@@ -128,8 +116,6 @@ def _receive(
 
         def take(piece: memoryview) -> None:
             nonlocal size
-            if not wanted():
-                raise Cancelled
             hasher.update(piece)
             file.write(piece)
             size += len(piece)

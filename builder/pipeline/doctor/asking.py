@@ -6,11 +6,11 @@ import ipaddress
 import re
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+from builder import threads
 from builder.errors import AirseedError, FetchError, VerificationError
 from builder.rpm.keys import load_keys
 from builder.rpm.repodata import REPOMD_LIMIT, parse_repomd
@@ -97,11 +97,7 @@ def ask(
         progress.advance(1)
         return answer
 
-    pool = ThreadPoolExecutor(max_workers=_ATONCE)
-    try:
-        return tuple(pool.map(one, questions))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    return tuple(threads.each(questions, one, most=_ATONCE, cancel=access.client.cancel))
 
 
 def _host(question: Question) -> str:

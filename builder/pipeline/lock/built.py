@@ -6,11 +6,10 @@ built it then; otherwise the cache is asked for the same order, and only then so
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from builder import threads
 from builder.formats import recipe as recipe_format
 from builder.model.artifact import Build, File, Input
 from builder.model.digest import Digest
@@ -166,21 +165,13 @@ class _Making:
 
     def _fetch(self, recipes: Iterable[Recipe]) -> dict[str, Fetched]:
         programs = [one for recipe in recipes for one in self._believed(recipe).programs]
-        with (
-            self._resolving.reporter.progress("programs", None) as progress,
-            ThreadPoolExecutor(max_workers=_ATONCE) as pool,
-        ):
-            over = threading.Event()
-            done = [
-                pool.submit(self._workshop.fetch, one, progress, lambda: not over.is_set())
-                for one in programs
-            ]
-            try:
-                fetched = [one.result() for one in done]
-            except BaseException:
-                over.set()  # one that failed, or Ctrl-C, does not wait for the others
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+        with self._resolving.reporter.progress("programs", None) as progress:
+            fetched = threads.each(
+                programs,
+                lambda program: self._workshop.fetch(program, progress),
+                most=_ATONCE,
+                cancel=self._resolving.access.client.cancel,
+            )
         for program, one in zip(programs, fetched, strict=True):
             self._resolving.passed_over(program.name, one.source or "the cache", one.passed_over)
         return {program.name: one for program, one in zip(programs, fetched, strict=True)}

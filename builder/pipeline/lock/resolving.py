@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from builder import threads
 from builder.errors import UnavailableError, UsageError, did_you_mean
 from builder.model.demand import KUBEADM
 
@@ -77,22 +77,14 @@ class Resolving:
         todo = list(items)
         if not todo:
             return []
-        with (
-            self.reporter.progress(what, len(todo), unit=what) as progress,
-            ThreadPoolExecutor(max_workers=_ATONCE) as pool,
-        ):
+        with self.reporter.progress(what, len(todo), unit=what) as progress:
 
             def counted(item: _Item) -> _Answer:
                 answer = work(item)
                 progress.advance(1)
                 return answer
 
-            futures = [pool.submit(counted, item) for item in todo]
-            try:
-                return [future.result() for future in futures]
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+            return threads.each(todo, counted, most=_ATONCE, cancel=self.access.client.cancel)
 
     def advised(self, error: UnavailableError, repositories: Collection[str]) -> UnavailableError:
         """Add what may be done where it is the repository of Kubernetes, or its key, that is gone.
