@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from builder.render.plan import Plan
 
 NAME = "admit.sh"
-_SHEBANG = "#!/bin/bash\n"
+_SOURCE = "actions/admit.sh"
 
 
 def script(plan: Plan, node: Node) -> str | None:
@@ -35,8 +35,4 @@ def script(plan: Plan, node: Node) -> str | None:
         "CERTIFICATE_KEY": plan.secrets.certificate_key if part == "control-plane" else "",
     }
     head = "".join(f"{name}={quoted(value)}\n" for name, value in values.items())
-    return _SHEBANG + head + plan.once(NAME, _source)
-
-
-def _source() -> str:
-    return source("node/actions/admit").removeprefix(_SHEBANG)
+    return f"#!/bin/bash\n{head}{plan.once(NAME, lambda: source(_SOURCE))}"

@@ -1,7 +1,7 @@
-#!/bin/bash
 # Let one late node into a cluster that is up. Runs as root on any control plane, from a file or
 # from standard input; may be run again. The lines in front of this one give NODE, ROLE,
 # KUBERNETES, HOURS, TOKEN and, for a control plane, CERTIFICATE_KEY.
+# shellcheck shell=bash
 
 set -euo pipefail
 umask 077
