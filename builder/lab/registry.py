@@ -1,7 +1,7 @@
 """The pull side of registries: https://github.com/opencontainers/distribution-spec.
 
 Registries differ in where their tokens come from, where their blobs lie and whether they have
-moved; a :class:`RegistryProfile` says so. All of them share one :class:`ImageStore` of images.
+moved; a :class:`RegistryProfile` says so. All of them share one store of images.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs
 
+from builder.lab.image_store import blob
 from builder.lab.paging import CATALOG, page
 from builder.lab.tokens import TokenService, credentials
 from builder.model.artifact import INDEX_TYPES
@@ -20,8 +21,7 @@ from builder.model.digest import Digest
 from builder.server.message import Request, Response, redirect
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from builder.lab.image_store import ImageStore, RepositoryContent
     from builder.lab.storage import Storage
 
 _ROUTE = re.compile(r"/v2/(.+)/(manifests|blobs|tags|referrers)/([^/]+)")
@@ -53,18 +53,6 @@ class RegistryProfile:
 
 
 @dataclass(slots=True)
-class RepositoryContent:
-    """Hold what one repository has."""
-
-    tags: dict[str, Digest] = field(default_factory=dict)
-    manifests: dict[Digest, str] = field(default_factory=dict)
-    """Media types of indexes and manifests."""
-    blobs: set[Digest] = field(default_factory=set)
-    referrers: dict[Digest, list[Digest]] = field(default_factory=dict)
-    """Manifests that are attached to others; without any, the registry does not know the API."""
-
-
-@dataclass(slots=True)
 class PullLimit:
     """Count the pulls that a registry gives away, and say so with every manifest."""
 
@@ -92,31 +80,19 @@ class PullLimit:
         }
 
 
-class ImageStore:
-    """Hold all images by repository (``quay.io/tigera/operator``), with their blobs in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.repositories: dict[str, RepositoryContent] = {}
-
-    def path(self, digest: Digest) -> Path:
-        """Give the file of a blob or manifest."""
-        return self.folder / digest.hex
-
-
 class LabRegistry:
     """Answer for ``/v2/`` of one host."""
 
     def __init__(
         self,
         profile: RegistryProfile,
-        shelf: ImageStore,
+        image_store: ImageStore,
         tokens: TokenService,
         storage: Storage | None,
     ) -> None:
         self.profile = profile
         self.tokens = tokens
-        self._images = shelf
+        self._images = image_store
         self.storage = storage
         self.allowance: PullLimit | None = None
         """None for a registry that counts no pulls."""
@@ -252,17 +228,6 @@ class LabRegistry:
         if self.storage:
             return redirect(self.storage.url(digest, request.method))
         return blob(self._images.path(digest), digest)
-
-
-def blob(path: Path, digest: Digest) -> Response:
-    """Send a blob from its file."""
-    headers = {
-        "Content-Type": "application/octet-stream",
-        "Docker-Content-Digest": str(digest),
-        "ETag": f'"{digest}"',
-        "Accept-Ranges": "bytes",
-    }
-    return Response(headers=headers, body=path)
 
 
 def refusal(status: int, code: str, message: str) -> Response:

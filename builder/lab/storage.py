@@ -10,14 +10,14 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from builder.lab.registry import blob
+from builder.lab.image_store import blob
 from builder.model.digest import Digest
 from builder.server.message import Request, Response, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from builder.lab.registry import ImageStore
+    from builder.lab.image_store import ImageStore
 
 _PATH = re.compile(r"(.*)/sha256/[0-9a-f]{2}/([0-9a-f]{64})/data")
 
@@ -25,12 +25,12 @@ _PATH = re.compile(r"(.*)/sha256/[0-9a-f]{2}/([0-9a-f]{64})/data")
 class Storage:
     """Serve blobs to whoever has a URL that this store signed, for the method it was signed for."""
 
-    def __init__(self, base: str, shelf: ImageStore) -> None:
+    def __init__(self, base: str, image_store: ImageStore) -> None:
         self.seconds = 600
         """How long a URL lives."""
         self.clock: Callable[[], float] = time.time
         self._base = base
-        self._images = shelf
+        self._images = image_store
         self._secret = secrets.token_bytes(32)
 
     def url(self, digest: Digest, method: str) -> str:

@@ -21,10 +21,11 @@ from urllib.parse import unquote, urljoin, urlsplit
 from builder.lab.access_log import AccessLog, Served
 from builder.lab.build_cache import BuildCache
 from builder.lab.faults import FaultPlan
+from builder.lab.image_store import ImageStore, RepositoryContent
 from builder.lab.images import BuiltImage, Era, ImageBuilder, ImageRecipe
 from builder.lab.openpgp import cached_key
 from builder.lab.profiles import read_profiles
-from builder.lab.registry import ImageStore, LabRegistry, RegistryProfile, RepositoryContent
+from builder.lab.registry import LabRegistry, RegistryProfile
 from builder.lab.repositories import RepositoryRecipe, build_repository
 from builder.lab.session import Session
 from builder.lab.sites import VirtualHost
@@ -60,8 +61,8 @@ class Upstream:
         self.sites: dict[str, VirtualHost] = {}
         self.closing = threading.Event()
         self.build_cache = BuildCache(folder / "build-cache")
-        self.shelf = ImageStore(folder / "blobs")
-        self.image_builder = ImageBuilder(self.build_cache, self.shelf.folder)
+        self.image_store = ImageStore(folder / "blobs")
+        self.image_builder = ImageBuilder(self.build_cache, self.image_store.folder)
         self.authority = TLSAuthority(folder / "tls")
         self._profiles = read_profiles()
         self._registries: dict[str, LabRegistry] = {}
@@ -204,7 +205,7 @@ class Upstream:
         target = reference if isinstance(reference, Reference) else Reference.parse(reference)
         registry = self.registry(target.host)
         repository = f"{registry.profile.content}/{target.path}"
-        images = self.shelf.repositories.setdefault(repository, RepositoryContent())
+        images = self.image_store.repositories.setdefault(repository, RepositoryContent())
         images.manifests |= made.manifests
         images.blobs |= made.blobs
         images.tags[target.tag or "latest"] = made.digest
@@ -274,10 +275,10 @@ class Upstream:
         storage = None
         if profile.storage:
             parts = urlsplit(profile.storage)
-            storage = Storage(profile.storage, self.shelf)
+            storage = Storage(profile.storage, self.image_store)
             self.site(parts.hostname or "").mount(parts.path, storage)
         tokens = TokenService(profile.service or profile.host, private=profile.private)
-        registry = LabRegistry(profile, self.shelf, tokens, storage)
+        registry = LabRegistry(profile, self.image_store, tokens, storage)
         self.site(profile.host).mount("/v2", registry)
         realm = urlsplit(profile.realm or f"https://{profile.host}/v2/token")
         self.site(realm.hostname or "").mount(realm.path, tokens)

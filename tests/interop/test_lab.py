@@ -67,7 +67,7 @@ def test_skopeo_copies_everything_over_loopback(
     words = ("copy", "-q", "--all", "--src-tls-verify=false")
     run(*POLICY, *words, source, f"dir:{tmp_path / 'all'}", env=environment(tmp_path))
     index = (tmp_path / "all" / "manifest.json").read_bytes()
-    assert index == upstream.shelf.path(made.digest).read_bytes()
+    assert index == upstream.image_store.path(made.digest).read_bytes()
 
 
 def test_skopeo_takes_no_other_password(upstream: Upstream, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_registry_may_want_the_password_itself(upstream: Upstream, client: Any
 
 def test_blobs_lie_at_a_store_that_takes_no_token(upstream: Upstream, client: Any) -> None:
     made = upstream.add_image("docker.io/calico/node:v3", size=5000)
-    digest = max(made.blobs, key=lambda one: upstream.shelf.path(one).stat().st_size)
+    digest = max(made.blobs, key=lambda one: upstream.image_store.path(one).stat().st_size)
     url = f"{HUB}/v2/calico/node/blobs/{digest}"
     allowed = token_for(client, url)
     sent_on = client.ask(url, allowed)
@@ -281,7 +281,7 @@ def test_an_image_is_whole(upstream: Upstream, era: Any) -> None:
         era=era,
         attestations=era == "oci",
     )
-    shelf = upstream.shelf
+    shelf = upstream.image_store
     index = json.loads(shelf.path(made.digest).read_bytes())
     platforms = [entry["platform"] for entry in index["manifests"]]
     assert platforms[:3] == [
@@ -333,8 +333,8 @@ def test_a_layer_has_a_program_that_runs(upstream: Upstream, tmp_path: Any) -> N
     if architecture is None:
         pytest.skip("the lab has no program for this processor")
     made = upstream.add_image("example.org/app:1", platforms=[f"linux/{architecture}"])
-    layer = max(made.blobs, key=lambda one: upstream.shelf.path(one).stat().st_size)
-    with tarfile.open(fileobj=io.BytesIO(upstream.shelf.path(layer).read_bytes())) as tar:
+    layer = max(made.blobs, key=lambda one: upstream.image_store.path(one).stat().st_size)
+    with tarfile.open(fileobj=io.BytesIO(upstream.image_store.path(layer).read_bytes())) as tar:
         tar.extract("lab", tmp_path, filter="data")
     done = subprocess.run([tmp_path / "lab"], capture_output=True, text=True, check=True)
     assert done.stdout == "airseed lab: this program stands in for the real one\n"

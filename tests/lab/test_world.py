@@ -105,7 +105,7 @@ def test_every_source_of_every_image_has_it(
 
 def held(upstream: Upstream, reference: Reference) -> Digest:
     registry = upstream.registry(reference.host)
-    images = upstream.shelf.repositories[f"{registry.profile.content}/{reference.path}"]
+    images = upstream.image_store.repositories[f"{registry.profile.content}/{reference.path}"]
     return images.tags[reference.tag or ""]
 
 
@@ -147,7 +147,7 @@ def images_in(value: Any) -> Iterator[str]:
 def test_a_second_start_serves_the_same(upstream: Upstream, lab_folder: Path) -> None:
     before = upstream.catalog.joinpath("keys/centos-7.yaml").read_bytes()
     with world.running(lab_folder, scale=0.001) as again:
-        assert again.shelf.repositories == upstream.shelf.repositories
+        assert again.image_store.repositories == upstream.image_store.repositories
         assert again.catalog.joinpath("keys/centos-7.yaml").read_bytes() == before
 
 

@@ -35,7 +35,7 @@ def digests(holdings: list[Holding], kind: str) -> set[Digest]:
 
 def test_a_registry_is_asked_for_every_blob(sandbox: Sandbox, sample: Sample) -> None:
     found = taken(sandbox, "quay.io")
-    there = sandbox.upstream.shelf.repositories
+    there = sandbox.upstream.image_store.repositories
     repositories = {name for name in there if name.startswith("quay.io/")}
     assert len(repositories) > 3  # more than a page of the lab
     assert digests(found, "blob") == {
@@ -45,7 +45,7 @@ def test_a_registry_is_asked_for_every_blob(sandbox: Sandbox, sample: Sample) ->
     [operator] = [i for i in sample.lock.images if i.reference.path == "tigera/operator"]
     assert images[operator.name].digest == operator.digest
     for one in found:
-        assert one.size == sandbox.upstream.shelf.path(one.digest).stat().st_size
+        assert one.size == sandbox.upstream.image_store.path(one.digest).stat().st_size
     assert all(
         request.method == "HEAD"
         for request in sandbox.upstream.requests
@@ -72,8 +72,8 @@ def test_a_prefix_and_names_narrow_it(sandbox: Sandbox) -> None:
 def test_what_was_lost_is_not_listed(sandbox: Sandbox) -> None:
     """A registry that lost a layer, and a platform that was never pushed."""
     whole = taken(sandbox, "quay.io/tigera")
-    images = sandbox.upstream.shelf.repositories["quay.io/tigera/operator"]
-    lost = max(images.blobs, key=lambda one: sandbox.upstream.shelf.path(one).stat().st_size)
+    images = sandbox.upstream.image_store.repositories["quay.io/tigera/operator"]
+    lost = max(images.blobs, key=lambda one: sandbox.upstream.image_store.path(one).stat().st_size)
     child = next(d for d, kind in images.manifests.items() if kind not in INDEX_TYPES)
     before = replace(images, blobs=set(images.blobs), manifests=dict(images.manifests))
     try:

@@ -44,11 +44,11 @@ def check(resolved: Resolved, made: BuiltImage, upstream: Upstream) -> None:
     assert resolved.image.digest == made.digest
     assert {Digest.of(content) for content in resolved.kept} <= set(made.manifests)
     for blob in resolved.blobs:
-        path = upstream.shelf.path(blob.digest)
+        path = upstream.image_store.path(blob.digest)
         assert blob.size == path.stat().st_size
         assert Digest.of(path.read_bytes()) == blob.digest
     for part in resolved.image.manifests:
-        document = json.loads(upstream.shelf.path(part.digest).read_bytes())
+        document = json.loads(upstream.image_store.path(part.digest).read_bytes())
         assert str(part.config) == document["config"]["digest"]
         assert list(map(str, part.layers)) == [one["digest"] for one in document["layers"]]
 
@@ -174,14 +174,14 @@ def test_a_platform_that_is_missing_says_what_there_is(upstream: Upstream, acces
 
 def test_an_index_that_lies_about_a_size_is_refused(upstream: Upstream, access: Access) -> None:
     made = upstream.add_image(NODE)
-    index = json.loads(upstream.shelf.path(made.digest).read_bytes())
+    index = json.loads(upstream.image_store.path(made.digest).read_bytes())
     entry = index["manifests"][0]
     size = entry["size"]
     entry["size"] += 1
     content = json.dumps(index).encode()
     digest = Digest.of(content)
-    upstream.shelf.path(digest).write_bytes(content)
-    images = upstream.shelf.repositories["docker.io/calico/node"]
+    upstream.image_store.path(digest).write_bytes(content)
+    images = upstream.image_store.repositories["docker.io/calico/node"]
     images.manifests[digest] = index["mediaType"]
     images.tags["v3.18.6"] = digest
     with pytest.raises(UnavailableError) as caught:
@@ -206,7 +206,7 @@ def test_blobs_become_places_to_read_from(upstream: Upstream, access: Access) ->
             f"docker.io/calico/node@{blob.digest}",
             f"quay.io/calico/node@{blob.digest}",
         ]
-        whole = upstream.shelf.path(blob.digest).read_bytes()
+        whole = upstream.image_store.path(blob.digest).read_bytes()
         for place in places:
             assert drained(place, 0) == (0, whole)
             offset, rest = drained(place, 10)

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from builder.lab.registry import RepositoryContent
+from builder.lab.image_store import RepositoryContent
 from builder.model.artifact import INDEX_TYPES, MANIFEST_TYPES
 from builder.model.digest import Digest
 from builder.model.reference import Reference
@@ -225,7 +225,8 @@ def attach(
     """Put signatures beside an image of the lab; give the digest of their manifest."""
     target = reference if isinstance(reference, Reference) else Reference.parse(reference)
     content = upstream.registry(target.host).profile.content
-    images = upstream.shelf.repositories.setdefault(f"{content}/{target.path}", RepositoryContent())
+    repository = f"{content}/{target.path}"
+    images = upstream.image_store.repositories.setdefault(repository, RepositoryContent())
     blobs = {upstream.image_builder.put(layer.payload) for layer in layers}
     described = [
         {
