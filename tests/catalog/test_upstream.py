@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from subjects import AMD64, SUBJECT
 
 from builder.errors import DocumentError, IncompleteError
 from builder.formats import cluster as cluster_format
@@ -15,8 +16,7 @@ from builder.model.artifact import File, Image, ImageManifest
 from builder.model.catalog import OPERATOR
 from builder.model.demand import demand
 from builder.model.digest import Digest
-from builder.model.lock import Lock, Subject
-from builder.model.platform import Platform
+from builder.model.lock import Lock
 from builder.model.version import Version
 from builder.pipeline import find_images
 from builder.pipeline.lock import files, proof
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from builder.model.catalog import CalicoRelease, Catalog
     from builder.model.demand import Demand, Wanted
 
-AMD64 = Platform("linux", "amd64")
 DIGEST = Digest("ab" * 32)
 RELEASES = ("3.18.6", "3.26.5", "3.30.7")
 CLUSTER = (
@@ -201,15 +200,7 @@ def _demand(catalog: Catalog, release: CalicoRelease) -> Demand:
 def _lock(images: tuple[Wanted, ...]) -> Lock:
     part = ImageManifest(platform=AMD64, digest=DIGEST, config=DIGEST, layers=())
     return Lock(
-        subject=Subject(
-            cluster="lab",
-            kubernetes="1.18.5",
-            os="centos 7.6",
-            base="core",
-            runtime="docker 19.03.9",
-            cni="calico",
-            platforms=(AMD64,),
-        ),
+        subject=SUBJECT,
         images=tuple(
             Image(
                 reference=one.reference,

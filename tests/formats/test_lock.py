@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from subjects import AMD64, SUBJECT
 
 from builder.errors import DocumentError
 from builder.formats import lock as lock_format
@@ -18,12 +19,10 @@ from builder.model.artifact import (
     Repository,
 )
 from builder.model.digest import Digest
-from builder.model.lock import Fingerprint, Lock, Subject
-from builder.model.platform import Platform
+from builder.model.lock import Fingerprint, Lock
 from builder.model.reference import Reference
 from builder.model.rpm import Nevra
 
-AMD64 = Platform("linux", "amd64")
 TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
@@ -39,16 +38,7 @@ def blob(number: int, media_type: str = LAYER) -> Blob:
 
 
 LOCK = Lock(
-    subject=Subject(
-        cluster="lab",
-        kubernetes="1.18.5",
-        os="centos 7.6",
-        base="core",
-        runtime="docker 19.03.9",
-        cni="calico 3.18.6",
-        platforms=(AMD64,),
-        demand=Fingerprint(1, digest(99)),
-    ),
+    subject=replace(SUBJECT, demand=Fingerprint(1, digest(99))),
     images=(
         Image(
             reference=Reference.parse("k8s.gcr.io/pause:3.2"),

@@ -27,6 +27,7 @@ import yaml
 from confine import OutsideError, confined
 from mutate import mutants
 from primary import P, write_filelists, write_primary
+from subjects import AMD64, SUBJECT
 
 from builder.assets import tree
 from builder.backoff import Backoff
@@ -43,8 +44,7 @@ from builder.model.artifact import Blob, File, Image, ImageManifest, Package, Re
 from builder.model.demand import demand
 from builder.model.digest import Digest
 from builder.model.image_names import ImageNames
-from builder.model.lock import Lock, Subject
-from builder.model.platform import Platform
+from builder.model.lock import Lock
 from builder.model.reference import Reference
 from builder.model.rpm import Nevra
 from builder.oci import manifest as oci
@@ -67,7 +67,6 @@ if TYPE_CHECKING:
 
     from builder.model.catalog import Catalog
 
-AMD64 = Platform("linux", "amd64")
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -85,15 +84,7 @@ def lock() -> str:
     manifest = ImageManifest(platform=AMD64, digest=digest(1), config=digest(2), layers=())
     return lock_format.write(
         Lock(
-            subject=Subject(
-                cluster="lab",
-                kubernetes="1.18.5",
-                os="centos 7.6",
-                base="core",
-                runtime="docker 19.03.9",
-                cni="calico 3.18.6",
-                platforms=(AMD64,),
-            ),
+            subject=SUBJECT,
             images=(
                 Image(
                     reference=Reference.parse("k8s.gcr.io/pause:3.2"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,15 @@ def shared(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture
 def site(shared: Sandbox, tmp_path: Path) -> Site:
     return Site(shared, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def unpacked(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Unpack the sample's bundle."""
+    folder = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(sample.bundle) as tar:
+        tar.extractall(folder, filter="data")
+    return folder
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,14 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandboxes import Sample
-
-
-@pytest.fixture(scope="module")
-def unpacked(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("unpacked")
-    with tarfile.open(sample.bundle) as tar:
-        tar.extractall(folder, filter="data")
-    return folder
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:

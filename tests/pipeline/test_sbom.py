@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,14 +27,6 @@ from cyclonedx.validation.json import JsonStrictValidator
 wrong = JsonStrictValidator(SchemaVersion.V1_6).validate_str(sys.stdin.read())
 sys.exit(str(wrong) if wrong else 0)
 """
-
-
-@pytest.fixture(scope="module")
-def unpacked(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("unpacked")
-    with tarfile.open(sample.bundle) as tar:
-        tar.extractall(folder, filter="data")
-    return folder
 
 
 def said(capsys: pytest.CaptureFixture[str], place: Path, form: str) -> str:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from subjects import AMD64, SUBJECT
+
 from builder.backoff import Backoff
 from builder.bundle import journal, layout
 from builder.bundle.delta import recover, without
@@ -26,8 +28,7 @@ from builder.formats import lock as lock_format
 from builder.http import Client
 from builder.model.artifact import Blob, File, Image, ImageManifest, Package, Repository
 from builder.model.digest import Digest
-from builder.model.lock import Lock, Subject
-from builder.model.platform import Platform
+from builder.model.lock import Lock
 from builder.model.reference import Reference
 from builder.model.rpm import Nevra
 from builder.report import Silent
@@ -43,7 +44,6 @@ HOSTS = ("a.example.org", "b.example.org")
 QUICK = Policy(
     workers=4, backoff=Backoff(attempts=3, first=0.01, longest=0.05), patience=3.0, tick=0.02
 )
-_AMD64 = Platform("linux", "amd64")
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -92,7 +92,7 @@ class Origin:
             sources=("registry.example.org/app:1",),
             manifests=(
                 ImageManifest(
-                    platform=_AMD64,
+                    platform=AMD64,
                     digest=manifest.digest,
                     config=config.digest,
                     layers=tuple(layer.digest for layer in layers),
@@ -104,17 +104,8 @@ class Origin:
         repository = Repository(
             name="base", sources=(), digest=Digest.of(b""), size=0, keys=(_KEY,), signed=False
         )
-        subject = Subject(
-            cluster="lab",
-            kubernetes="1.18.5",
-            os="centos 7.6",
-            base="core",
-            runtime="docker 19.03.9",
-            cni="calico 3.18.6",
-            platforms=(_AMD64,),
-        )
         self.lock = Lock(
-            subject=subject,
+            subject=SUBJECT,
             images=(image,),
             blobs=tuple(sorted([*layers, config, manifest], key=lambda blob: blob.name)),
             repositories=(repository,),
