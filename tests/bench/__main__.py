@@ -151,8 +151,8 @@ class Bench:
                 raise FailedError("airseed and dnf find other packages")
 
     def _urls(self) -> set[str]:
-        said = (self.ground.folder / "log").read_text("utf-8").split()
-        return {word for word in said if word.endswith(".rpm")}
+        words = (self.ground.folder / "log").read_text("utf-8").split()
+        return {word for word in words if word.endswith(".rpm")}
 
     def _help(self) -> None:
         self._note("help", self.ground.airseed("--help"))

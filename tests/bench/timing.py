@@ -50,8 +50,8 @@ def run(words: Sequence[str | Path], *, env: Mapping[str, str], folder: Path, lo
         )
         seconds = time.monotonic() - start
     if done.returncode:
-        said = log.read_text("utf-8", "replace")[-_TAIL:]
-        raise FailedError(f"{' '.join(map(str, words))}: exit {done.returncode}\n{said}")
+        tail = log.read_text("utf-8", "replace")[-_TAIL:]
+        raise FailedError(f"{' '.join(map(str, words))}: exit {done.returncode}\n{tail}")
     user, system, peak = account.read_text("ascii").split()
     return Took(seconds=seconds, cpu=float(user) + float(system), peak=int(peak) * 1024)
 

@@ -319,8 +319,8 @@ def test_every_fault_of_parts_is_told_at_once(make: Make, target: Path, expected
     found, complete = verify_parts(parts[0], Silent())
     assert complete
     has, wanted = Digest.of(bytes(content)), Digest.of(expected[2 << 15 : 3 << 15])
-    told = [str(fault) for fault in found]
-    assert told == [f"bundle.tar.003: has the digest {has} (expected {wanted})"]
+    texts = [str(fault) for fault in found]
+    assert texts == [f"bundle.tar.003: has the digest {has} (expected {wanted})"]
     with open_bundle(target) as bundle:
         [fault] = verify_bundle(bundle, bundles.plan, Silent()).faults
     assert fault.where != "bundle.tar.003"  # the member is named by itself

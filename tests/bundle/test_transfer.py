@@ -439,7 +439,7 @@ def test_a_host_that_fails_for_many_is_told_once(
     count = len({extent.digest for extent in origin.layout.fetched if extent.size})
     assert str(caught.value) == f"{count} artifacts could not be fetched"
     first, second = sorted([upstream.listen(FIRST), upstream.listen(SECOND)])
-    told = [(fault.where, fault.what.partition(":")[0]) for fault in caught.value.faults]
+    named = [(fault.where, fault.what.partition(":")[0]) for fault in caught.value.faults]
     what = f"the server answered 404 Not Found, for {count} artifacts"
-    assert told == [(first, what), (second, what)]
+    assert named == [(first, what), (second, what)]
     assert caught.value.faults[0].what.endswith(", ...")

@@ -183,14 +183,14 @@ def test_space_is_compared_before_anything_is_written(
 def test_size_and_space_are_told_first(
     make: Make, interrupted: Extent, origin: bundles.Origin, upstream: Upstream
 ) -> None:
-    told: list[tuple[str, int]] = []
+    messages: list[tuple[str, int]] = []
 
     class Telling(Silent):
         def say(self, text: str) -> None:
-            told.append((text, len(upstream.requests)))
+            messages.append((text, len(upstream.requests)))
 
     make(reporter=Telling())
-    [(text, requests)] = told
+    [(text, requests)] = messages
     total, missing = origin.layout.size, interrupted.size
     assert requests == 0
     assert text.startswith(f"bundle.tar: {total:,} bytes, {missing:,} of them to fetch; ")

@@ -25,14 +25,14 @@ class Clock:
 
 
 def test_plain_lines_now_and_then() -> None:
-    clock, told = Clock(), list[str]()
-    with Lines("bundle", 1_000_000_000, unit="B", tell=told.append, clock=clock) as progress:
+    clock, lines = Clock(), list[str]()
+    with Lines("bundle", 1_000_000_000, unit="B", tell=lines.append, clock=clock) as progress:
         progress.advance(400_000_000, cached=True)
         for _ in range(12):
             clock.now += 1
             progress.advance(50_000_000)
             progress.describe("waiting 9 s for registry.k8s.io" if clock.now < 106 else "")
-    assert told == [
+    assert lines == [
         "bundle: 650 MB of 1.0 GB (65 %), 50.0 MB/s, 7 s left, waiting 9 s for registry.k8s.io",
         "bundle: 900 MB of 1.0 GB (90 %), 50.0 MB/s, 2 s left",
         "bundle: 1.0 GB in 12 s (600 MB fetched, 400 MB cached)",
@@ -40,13 +40,13 @@ def test_plain_lines_now_and_then() -> None:
 
 
 def test_a_failure_says_where_it_stopped() -> None:
-    clock, told = Clock(), list[str]()
-    progress = Lines("lock", 40, unit="images", tell=told.append, clock=clock)
+    clock, lines = Clock(), list[str]()
+    progress = Lines("lock", 40, unit="images", tell=lines.append, clock=clock)
     clock.now += 2
     progress.advance(3)
     error = AirseedError("gone")
     progress.__exit__(type(error), error, None)
-    assert told == ["lock: stopped at 3 of 40 images (7 %), 25 s left"]
+    assert lines == ["lock: stopped at 3 of 40 images (7 %), 25 s left"]
 
 
 def test_what_is_taken_back_does_not_count() -> None:

@@ -98,7 +98,7 @@ def test_wrong_use_is_2_and_points_to_help(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ("lock", "cluster.yaml|airseed init cluster.yaml makes it; or give the name of yours"),
         ("inspect a/cluster.lock", "a/cluster.lock|airseed lock a/cluster.yaml makes it; "),
@@ -109,14 +109,14 @@ def test_wrong_use_is_2_and_points_to_help(
 )
 def test_a_file_that_is_not_there_is_named_with_what_makes_it(
     words: str,
-    told: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(words.split()) == 2
-    path, _, hint = told.partition("|")
+    path, _, hint = message.partition("|")
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith(f"error: {path}: there is no such file\n  hint: {hint}")

@@ -116,9 +116,9 @@ def test_a_public_half_of_another_key_is_replaced_and_told(
     (cluster.parent / "secrets/signing-key.pub.asc").write_text("of another key")
     capsys.readouterr()
     assert run(["secrets"]) == 0
-    said = capsys.readouterr()
-    assert "public signing key  secrets/signing-key.pub.asc  replaced  never\n" in said.out
-    assert said.err == (
+    output = capsys.readouterr()
+    assert "public signing key  secrets/signing-key.pub.asc  replaced  never\n" in output.out
+    assert output.err == (
         "nothing was missing\n"
         "replaced the public signing key: secrets/signing-key.pub.asc was not of the signing key\n"
     )
@@ -154,19 +154,19 @@ def test_all_faults_are_told(cluster: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_no_secret_is_ever_said(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Not by a good run, not by any complaint about one, however verbose."""
-    said = ""
+    output = ""
     for words in ([], ["--rotate", "token"], ["--json"], ["--rotate", "ca"]):
         run(["secrets", "-v", *words])
     run(["kubeconfig", "-v", "--json"])
     folder = cluster.parent / "secrets"
-    told = [
+    secret_values = [
         (folder / "token").read_text().strip(),
         (folder / "certificate-key").read_text().strip(),
         *(folder / "ca.key").read_text().split("\n")[1:-2],
         *(folder / "signing-key.asc").read_text().split("\n")[12:28],
         *(folder / "admin.conf").read_text().partition("client-key-data: ")[2].split("\n")[:1],
     ]
-    said += "".join(capsys.readouterr())
+    output += "".join(capsys.readouterr())
     for name in ("token", "certificate-key", "ca.key", "ca.crt", "signing-key.asc"):
         whole = (folder / name).read_text()
         for damaged in (whole[:-5], whole.upper(), whole.replace("-----END", "-----ENT")):
@@ -174,12 +174,12 @@ def test_no_secret_is_ever_said(cluster: Path, capsys: pytest.CaptureFixture[str
             run(["secrets", "-v"])
             run(["kubeconfig", "-v", "--force"])
         (folder / name).write_text(whole)
-    said += "".join(capsys.readouterr())
-    assert len(said) > 4000
-    for secret in told:
+    output += "".join(capsys.readouterr())
+    assert len(output) > 4000
+    for secret in secret_values:
         assert len(secret) > 10
-        assert secret.lower()[:40] not in said.lower()
-        assert secret.lower()[-20:] not in said.lower()
+        assert secret.lower()[:40] not in output.lower()
+        assert secret.lower()[-20:] not in output.lower()
 
 
 def test_the_umask_opens_nothing(cluster: Path) -> None:

@@ -155,8 +155,8 @@ def test_ctrl_c_waits_for_no_download(sandbox: Sandbox) -> None:
             time.sleep(0.05)
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
     assert time.monotonic() - began < 15
     sandbox.upstream.faults.clear()
     good(sandbox.lock("-q"))

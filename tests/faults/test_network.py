@@ -270,6 +270,6 @@ def test_every_fault_on_every_host(
     start = time.monotonic()
     ends = play_all(sample, tmp_path, CASES, workers=6)
     with capsys.disabled():
-        told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(ends.items()))
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(ends.items()))
         took = time.monotonic() - start
-        print(f"\n{len(CASES)} faults at the command line in {took:.0f} s: {told}")
+        print(f"\n{len(CASES)} faults at the command line in {took:.0f} s: {counts}")

@@ -100,13 +100,13 @@ def test_rpmkeys_takes_them_with_the_sites_key(
 ) -> None:
     for package in built.values():
         path = unpacked / package.path
-        said = run("rpmkeys", "--dbpath", database, "-K", path, env=env).stdout
-        assert said == f"{path}: digests signatures OK\n"
-        said = run("rpmkeys", "--dbpath", database, "-Kv", path, env=env).stdout
+        output = run("rpmkeys", "--dbpath", database, "-K", path, env=env).stdout
+        assert output == f"{path}: digests signatures OK\n"
+        output = run("rpmkeys", "--dbpath", database, "-Kv", path, env=env).stdout
         key = package.keys[0].lower()[-8:]
-        assert f"Header V4 RSA/SHA256 Signature, key ID {key}: OK" in said
-        assert "Header SHA256 digest: OK" in said
-        assert "Payload SHA256 digest: OK" in said
+        assert f"Header V4 RSA/SHA256 Signature, key ID {key}: OK" in output
+        assert "Header SHA256 digest: OK" in output
+        assert "Payload SHA256 digest: OK" in output
 
 
 def test_rpmkeys_refuses_what_was_changed(
@@ -115,19 +115,19 @@ def test_rpmkeys_refuses_what_was_changed(
     content = bytearray((unpacked / built["kubectl"].path).read_bytes())
     content[-1000] ^= 1
     (tmp_path / "kubectl.rpm").write_bytes(content)
-    said = run(
+    output = run(
         "rpmkeys", "--dbpath", database, "-K", tmp_path / "kubectl.rpm", env=env, check=False
     )
-    assert said.returncode != 0
-    assert "DIGESTS" in said.stdout
+    assert output.returncode != 0
+    assert "DIGESTS" in output.stdout
 
 
 def test_rpm_reads_dependencies_scripts_and_files(
     built: dict[str, Package], unpacked: Path, env: dict[str, str]
 ) -> None:
     def ask(name: str, *words: str) -> list[str]:
-        said = rpm(env, "-qp", "--nosignature", *words, unpacked / built[name].path)
-        return [line for line in said if not line.startswith("rpmlib(")]
+        output = rpm(env, "-qp", "--nosignature", *words, unpacked / built[name].path)
+        return [line for line in output if not line.startswith("rpmlib(")]
 
     assert ask("kubelet", "--requires") == [
         *["/bin/sh"] * 3,  # one for each script
@@ -177,11 +177,11 @@ def test_shell_takes_the_scripts(
 ) -> None:
     for name in ("kubeadm", "kubelet"):
         for tag in ("POSTIN", "PREUN", "POSTUN"):
-            said = rpm(
+            output = rpm(
                 env, "-qp", "--nosignature", "--qf", f"%{{{tag}}}", unpacked / built[name].path
             )
             path = tmp_path / f"{name}-{tag}"
-            path.write_text("\n".join(said), "utf-8")
+            path.write_text("\n".join(output), "utf-8")
             run("sh", "-n", path, env=env)
 
 
@@ -200,8 +200,8 @@ def root(unpacked: Path, workdir: Workdir, ground: Path, env: dict[str, str]) ->
         words += [f"--repofrompath={name},file://{repository}", f"--repo={name}"]
         words += [f"--setopt={name}.gpgcheck=1", f"--setopt={name}.gpgkey={keys}"]
     names = [str(one.nevra) for one in workdir.lock.packages if one.built]
-    said = run("dnf", *words, "install", *names, env=env).stdout
-    assert "Complete!" in said
+    output = run("dnf", *words, "install", *names, env=env).stdout
+    assert "Complete!" in output
     return scratch / "root"
 
 
@@ -215,8 +215,8 @@ def test_dnf_installs_them(root: Path, built: dict[str, Package], env: dict[str,
     assert (verified.returncode, verified.stdout) == (0, "")
     for path in ("usr/bin/kubelet", "opt/cni/bin/bridge", "usr/bin/crictl"):
         assert stat.S_IMODE((root / path).stat().st_mode) == 0o755
-        said = run(root / path, env={**env, "PATH": "/"}, check=False)  # found by its full name
-        assert "airseed lab" in said.stdout
+        output = run(root / path, env={**env, "PATH": "/"}, check=False)  # found by its full name
+        assert "airseed lab" in output.stdout
     assert (root / "etc/sysconfig/kubelet").read_text() == "KUBELET_EXTRA_ARGS=\n"
     assert (root / "etc/kubernetes/manifests").is_dir()
 
@@ -226,7 +226,7 @@ def test_without_the_sites_key_dnf_takes_nothing(
 ) -> None:
     (tmp_path / "dnf.conf").write_text("[main]\n", "utf-8")
     name = REPOSITORY
-    said = run(
+    output = run(
         "dnf", "--config", tmp_path / "dnf.conf", "--installroot", tmp_path / "root",
         "--setopt=reposdir=/nonexistent", f"--setopt=cachedir={tmp_path / 'cache'}",
         "--releasever=7", "--forcearch=x86_64", "--assumeyes",
@@ -235,19 +235,19 @@ def test_without_the_sites_key_dnf_takes_nothing(
         f"--setopt={name}.gpgkey=file://{unpacked / 'keys/docker-ce.asc'}",
         "install", str(built["kubectl"].nevra), env=env, check=False,
     )  # fmt: skip
-    assert said.returncode != 0
-    assert "GPG" in said.stdout
+    assert output.returncode != 0
+    assert "GPG" in output.stdout
 
 
 def test_systemd_takes_the_units(root: Path, env: dict[str, str]) -> None:
     unit = root / "usr/lib/systemd/system/kubelet.service"
     assert "StartLimitInterval=0" in unit.read_text().partition("[Service]")[2]  # systemd 219
-    said = run(
+    output = run(
         "systemd-analyze", f"--root={root}", "--man=no", "--recursive-errors=no", "verify",
         "/usr/lib/systemd/system/kubelet.service", env=env, check=False,
     )  # fmt: skip
-    complaints = [line for line in said.stdout.splitlines() if "kubelet" in line]
-    assert complaints == []
+    faults = [line for line in output.stdout.splitlines() if "kubelet" in line]
+    assert faults == []
     drop = (unit.parent / "kubelet.service.d" / "10-kubeadm.conf").read_text()
     lines = [line for line in drop.splitlines() if line.startswith(("ExecStart", "Env"))]
     assert lines == DROP_IN.splitlines()

@@ -84,8 +84,8 @@ def test_without_a_login_nothing_is_locked(
     login = real.servers.login
     hidden = login.rename(login.with_name("hidden"))
     try:
-        said = stranger("lock", "--catalog", str(real.catalog), code=1).stderr
+        output = stranger("lock", "--catalog", str(real.catalog), code=1).stderr
     finally:
         hidden.rename(login)
-    assert f"docker login {real.servers.registry}" in said
+    assert f"docker login {real.servers.registry}" in output
     assert not (stranger.folder / "cluster.lock").exists()

@@ -170,9 +170,9 @@ def test_every_user_data_is_accepted(example: str, tmp_path: Path, env: dict[str
     for node in plan.cluster.nodes:
         file = tmp_path / node.name
         file.write_bytes(seed(plan, node)["user-data"])
-        said = cloud_init("schema", "--config-file", file, env=env)
-        assert "Valid cloud-config" in said
-        assert "deprecat" not in said.lower()
+        output = cloud_init("schema", "--config-file", file, env=env)
+        assert "Valid cloud-config" in output
+        assert "deprecat" not in output.lower()
 
 
 def test_the_schema_is_one_that_can_refuse(tmp_path: Path, env: dict[str, str]) -> None:

@@ -32,7 +32,7 @@ def pinned(image: Image) -> bool:
     return image.reference.digest is not None
 
 
-def said(image: Image, registry: str) -> str:
+def printed_name(image: Image, registry: str) -> str:
     """Give what a container of the image prints: the name that it was pushed under."""
     name = str(image.reference).removeprefix(f"{registry}/").partition("@")[0]
     return f"{name}{':1' if pinned(image) else ''} linux/amd64\n"
@@ -132,7 +132,7 @@ def test_docker_loads_and_runs_every_image(
         identity = docker("image", "inspect", "--format", "{{.Id}}", name).stdout.strip()
         assert identity == str(manifest.config), name
         ran = docker("run", "--rm", "--network", "none", name)
-        assert ran.stdout == said(image, registry)
+        assert ran.stdout == printed_name(image, registry)
 
 
 @pytest.mark.parametrize("role", ["control-plane", "worker"])
@@ -173,7 +173,7 @@ def test_containerd_imports_and_runs_every_image(
         name = str(image.reference)
         assert digests[name] == str(image.digest), name
         ran = ctr("--namespace", "k8s.io", "run", "--rm", name, f"one-{number}")
-        assert ran.stdout == said(image, registry)
+        assert ran.stdout == printed_name(image, registry)
     checks = ctr("--namespace", "k8s.io", "images", "check").stdout
     assert checks.count(" complete ") == len(workdir.lock.images), checks
 

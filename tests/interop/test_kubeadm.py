@@ -102,7 +102,7 @@ class Ran:
     """What kubeadm said and wrote."""
 
     code: int
-    said: str
+    output: str
     folder: Path
     """Has copies of the folders that kubeadm writes to."""
 
@@ -136,13 +136,13 @@ def run(version: str, text: str, folder: Path, *commands: str) -> Ran:
         timeout=300,
         env={"PATH": os.environ["PATH"], "HOME": str(folder)},
     )
-    return Ran(code=done.returncode, said=done.stdout, folder=kept)
+    return Ran(code=done.returncode, output=done.stdout, folder=kept)
 
 
 def nothing_unknown(ran: Ran) -> None:
     """kubeadm only warns of a field that it does not know, up to 1.2x by ``strict.go``."""
     for word in ("unknown field", "strict", "deprecated"):
-        assert word not in ran.said, ran.said
+        assert word not in ran.output, ran.output
 
 
 def unfit(version: str, cluster: str) -> None:
@@ -161,7 +161,7 @@ def test_an_unknown_field_would_be_seen(version: str, tmp_path: Path) -> None:
     plan = plan_of("plain", version)
     text = kubeadm.text(plan, node_of(plan, "init"))
     ran = run(version, f"{text}nobodyKnows: true\n", tmp_path, "init phase certs ca")
-    assert 'unknown field "nobodyKnows"' in ran.said
+    assert 'unknown field "nobodyKnows"' in ran.output
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS)
@@ -172,7 +172,7 @@ def test_init_makes_certificates_and_manifests(version: str, cluster: str, tmp_p
     node = node_of(plan, "init")
     phases = [f"init phase {phase}" for phase in PHASES]
     ran = run(version, kubeadm.text(plan, node), tmp_path, *phases)
-    assert ran.code == 0, ran.said
+    assert ran.code == 0, ran.output
     nothing_unknown(ran)
     server = ran.manifest("kube-apiserver")
     assert f"--advertise-address={node.address or '10.0.0.1'}" in server
@@ -212,7 +212,7 @@ def test_images_are_those_of_the_lock(version: str, cluster: str, tmp_path: Path
     text = kubeadm.text(plan, node_of(plan, "init"))
     ran = run(version, text, tmp_path, "config images list")
     nothing_unknown(ran)
-    listed = [line for line in ran.said.splitlines() if not line.startswith("W")]
+    listed = [line for line in ran.output.splitlines() if not line.startswith("W")]
     locked = {str(image.reference) for image in plan.lock.images if "kubeadm" in image.needed_by}
     assert {str(reference) for _, reference in plan.choice.kubernetes.images} == locked
     registry = plan.cluster.registry
@@ -227,7 +227,7 @@ def test_coredns_is_where_the_mapping_puts_it(version: str, tmp_path: Path) -> N
     ran = run(version, text, tmp_path, "config images list")
     for image in _images(plan):
         if image["name"] in {"etcd", "coredns"}:  # the other tags are made up for this test
-            assert image["as"] in ran.said.splitlines(), ran.said
+            assert image["as"] in ran.output.splitlines(), ran.output
 
 
 @pytest.mark.parametrize("version", OWN)
@@ -236,7 +236,7 @@ def test_kubelet_gets_its_configuration(version: str, cluster: str, tmp_path: Pa
     plan = plan_of(cluster, version)
     node = node_of(plan, "init")
     ran = run(version, kubeadm.text(plan, node), tmp_path, "init phase kubelet-start")
-    assert ran.code == 0, ran.said
+    assert ran.code == 0, ran.output
     nothing_unknown(ran)
     kubelet = yaml.safe_load(ran.read("kubelet/config.yaml"))
     rendered: Any = kubeadm.documents(plan, node)[3]
@@ -271,8 +271,8 @@ def test_join_is_understood_up_to_the_network(
     assert ran.code != 0
     nothing_unknown(ran)
     endpoint = plan.cluster.endpoint
-    assert "couldn't validate the identity of the API Server" in ran.said, ran.said
-    assert f'requesting info from "{endpoint}"' in ran.said, ran.said
+    assert "couldn't validate the identity of the API Server" in ran.output, ran.output
+    assert f'requesting info from "{endpoint}"' in ran.output, ran.output
 
 
 @pytest.mark.parametrize("source", gotypes.SOURCES, ids=lambda source: source.name)

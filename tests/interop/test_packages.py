@@ -77,15 +77,15 @@ def test_rpmkeys_shows_the_pinned_key_on_every_package(
 ) -> None:
     versions = {signer.fingerprint: signer.version for signer in real.signers.values()}
     for package in workdir.lock.packages:
-        said = rpmkeys(env, database, "-Kv", unpacked / package.path)
-        good = [line for line in said.splitlines() if "Signature" in line]
+        output = rpmkeys(env, database, "-Kv", unpacked / package.path)
+        good = [line for line in output.splitlines() if "Signature" in line]
         # over the header, and over header and payload
-        assert len(good) == 2, said
+        assert len(good) == 2, output
         for line in good:
-            assert line.endswith(": OK"), said
+            assert line.endswith(": OK"), output
             key = next(one for one in package.keys if one.lower()[-8:] in line)
-            assert f"V{versions[key]} RSA" in line, said
-        assert "NOT OK" not in said
+            assert f"V{versions[key]} RSA" in line, output
+        assert "NOT OK" not in output
 
 
 def test_packages_of_centos_are_signed_as_centos_signs(
@@ -97,9 +97,9 @@ def test_packages_of_centos_are_signed_as_centos_signs(
     centos = [one for one in workdir.lock.packages if one.repository.startswith("centos")]
     assert len(centos) > 50
     for package in centos:
-        said = rpmkeys(env, database, "-Kv", unpacked / package.path)
-        assert "Header V3 RSA/SHA256 Signature" in said
-        assert "Payload SHA256 digest" not in said  # EL7's rpmbuild wrote none
+        output = rpmkeys(env, database, "-Kv", unpacked / package.path)
+        assert "Header V3 RSA/SHA256 Signature" in output
+        assert "Payload SHA256 digest" not in output  # EL7's rpmbuild wrote none
 
 
 @pytest.mark.parametrize(
@@ -126,9 +126,9 @@ def test_bad_packages_are_refused(
     workdir = Workdir(real, ground / name)
     workdir.write(name)
     workdir("lock", "--catalog", str(real.catalog))
-    said = workdir("bundle", code=1).stderr
-    assert "error: 1 artifact failed the check" in said
-    assert f"{name}-1.0-1.el7.x86_64: {fault}" in said
+    output = workdir("bundle", code=1).stderr
+    assert "error: 1 artifact failed the check" in output
+    assert f"{name}-1.0-1.el7.x86_64: {fault}" in output
     assert not workdir.bundle.exists()
     shutil.rmtree(workdir.folder)
 
@@ -144,10 +144,10 @@ def test_a_package_that_was_changed_on_the_server_is_refused(
     right = rpm.read_bytes()
     rpm.write_bytes(rpmbuild.with_other_payload(right))
     try:
-        said = other("bundle", code=1).stderr
+        output = other("bundle", code=1).stderr
     finally:
         rpm.write_bytes(right)
-    assert "zlib-1.2.7-18.el7.x86_64" in said
+    assert "zlib-1.2.7-18.el7.x86_64" in output
     other("bundle")
     assert other.bundle.read_bytes() == workdir.bundle.read_bytes()
     shutil.rmtree(other.folder)

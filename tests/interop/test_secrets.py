@@ -133,12 +133,12 @@ def plane(cluster: Path, commands: Path) -> Iterator[Plane]:
         if (source.parent / name).exists():
             (pki / name).parent.mkdir(exist_ok=True)
             shutil.copy(source.parent / name, pki / name)
-    said = run(
+    output = run(
         commands / "kubeadm",
         *("init", "phase", "certs", "all", "--config", write_kubeadm(cluster, pki)),
         env=env,
     ).stdout
-    assert "Using existing ca certificate authority" in said
+    assert "Using existing ca certificate authority" in output
     etcd, peers, port = free_port(), free_port(), free_port()
     store = daemon(
         *("etcd", "--data-dir", folder / "etcd", "--listen-peer-urls", f"http://127.0.0.1:{peers}"),
@@ -280,11 +280,11 @@ def test_what_was_rotated_reaches_a_living_cluster(running: Plane, tmp_path: Pat
     config = write_kubeadm(running.cluster, running.pki)
     admin = running.admin()
     running.kubeadm("token", "create", "--config", config)
-    said = running.kubeadm(
+    output = running.kubeadm(
         *("init", "phase", "upload-certs", "--upload-certs", "--skip-certificate-key-print"),
         *("--config", config),
     )
-    assert key not in said
+    assert key not in output
     shown = running.kubectl(
         admin, "get", "secret", "kubeadm-certs", "-n", "kube-system", "-o", "json"
     )
@@ -308,5 +308,5 @@ def test_what_was_rotated_reaches_a_living_cluster(running: Plane, tmp_path: Pat
 def test_the_hash_is_the_one_kubeadm_prints(running: Plane) -> None:
     held = secrets.make(Workspace(running.cluster))
     assert held.digest == openssl.pin(running.pki / "ca.crt")
-    said = running.kubeadm("token", "create", "--print-join-command")
-    assert f"--discovery-token-ca-cert-hash {held.digest}" in said
+    output = running.kubeadm("token", "create", "--print-join-command")
+    assert f"--discovery-token-ca-cert-hash {held.digest}" in output

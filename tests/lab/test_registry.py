@@ -347,13 +347,13 @@ def test_pulls_are_counted_where_a_registry_counts_them(upstream: Upstream, clie
     upstream.registry("docker.io").allowance = PullLimit(pulls=100, left=2)
     url = f"{HUB}/v2/calico/node/manifests/v3"
     allowed = {**token_for(client, url), **EVERY_TYPE}
-    said = []
+    limits = []
     for method in ("HEAD", "GET", "HEAD", "GET", "HEAD", "GET"):
         answer = client.ask(url, allowed, method=method)
         assert answer.headers["RateLimit-Limit"] == "100;w=21600"
         assert answer.headers["Docker-RateLimit-Source"] == "192.0.2.7"
-        said.append((answer.status, answer.headers["RateLimit-Remaining"]))
-    assert said == [
+        limits.append((answer.status, answer.headers["RateLimit-Remaining"]))
+    assert limits == [
         (200, "2;w=21600"),
         (200, "1;w=21600"),
         (200, "1;w=21600"),

@@ -222,8 +222,8 @@ def test_rpm_accepts_packages_and_keys(tmp_path: Path, upstream: Upstream, versi
     done = subprocess.run(
         ["rpmkeys", *database, "-Kv", path], capture_output=True, text=True, check=True
     )
-    said = f"Header V{version} RSA/SHA256 Signature, key ID {key.fingerprint[-8:].lower()}: OK"
-    assert said in done.stdout
+    expected = f"Header V{version} RSA/SHA256 Signature, key ID {key.fingerprint[-8:].lower()}: OK"
+    assert expected in done.stdout
 
 
 @pytest.mark.interop

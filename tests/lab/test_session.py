@@ -99,7 +99,7 @@ def test_head_has_the_size_and_no_body(upstream: Upstream, client: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "said", "part"),
+    ("wanted", "content_range", "part"),
     [
         ("bytes=0-9", "bytes 0-9/16384", CONTENT[:10]),
         ("bytes=16000-", "bytes 16000-16383/16384", CONTENT[16000:]),
@@ -114,7 +114,7 @@ def test_ranges(
     client: Any,
     tmp_path: Path,
     wanted: str,
-    said: str,
+    content_range: str,
     part: bytes,
     from_disk: bool,
 ) -> None:
@@ -122,7 +122,7 @@ def test_ranges(
     path.write_bytes(CONTENT)
     upstream.add_file(URL, path if from_disk else CONTENT)
     answer = client.ask(URL, {"Range": wanted})
-    assert (answer.status, answer.headers["Content-Range"]) == (206, said)
+    assert (answer.status, answer.headers["Content-Range"]) == (206, content_range)
     assert answer.body == part
 
 

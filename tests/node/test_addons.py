@@ -24,7 +24,7 @@ def addons(machine: Machine, script: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("said", "code", "made"),
+    ("answer", "code", "made"),
     [
         (f"customresourcedefinition.apiextensions.k8s.io/a created\n{THERE}", 1, True),
         ("customresourcedefinition.apiextensions.k8s.io/a created", 0, True),
@@ -36,9 +36,9 @@ def addons(machine: Machine, script: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_what_is_made_is_what_was_said(
-    machine: Machine, said: str, code: int, *, made: bool
+    machine: Machine, answer: str, code: int, *, made: bool
 ) -> None:
-    machine.stand_in("kubectl", f"cat <<'END'\n{said}\nEND\nexit {code}")
+    machine.stand_in("kubectl", f"cat <<'END'\n{answer}\nEND\nexit {code}")
     ran = addons(machine, "if create crds.yaml; then say made; else say not made; fi")
     assert ran.stdout == ("made\n" if made else "not made\n")
 

@@ -34,12 +34,16 @@ def test_an_index_and_its_manifest_are_read(made: Fixture, *, docker: bool) -> N
     assert platform_of(made.blobs[manifest.config.digest]) == Platform("linux", "arm64", "v8")
 
 
-@pytest.mark.parametrize("said", [None, "", "application/json", "text/plain; charset=utf-8"])
-def test_a_vague_type_is_made_up_for_by_the_document(made: Fixture, said: str | None) -> None:
-    assert parse(made.index("app", "linux/amd64"), said).media_type == INDEX
+@pytest.mark.parametrize(
+    "content_type", [None, "", "application/json", "text/plain; charset=utf-8"]
+)
+def test_a_vague_type_is_made_up_for_by_the_document(
+    made: Fixture, content_type: str | None
+) -> None:
+    assert parse(made.index("app", "linux/amd64"), content_type).media_type == INDEX
     bare = json.loads(made.index("app", "linux/amd64"))
     del bare["mediaType"]
-    assert parse(json.dumps(bare).encode(), said).media_type == INDEX
+    assert parse(json.dumps(bare).encode(), content_type).media_type == INDEX
     assert parse(json.dumps(bare).encode(), LIST).media_type == LIST
 
 

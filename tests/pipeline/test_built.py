@@ -278,7 +278,7 @@ def test_another_key_is_another_lock(sandbox: Sandbox) -> None:
 
 
 def test_the_key_is_nowhere_but_in_its_file(sandbox: Sandbox) -> None:
-    said = "".join(
+    output = "".join(
         f"{ran.out}{ran.err}"
         for ran in (
             sandbox.lock("-v"),
@@ -296,7 +296,7 @@ def test_the_key_is_nowhere_but_in_its_file(sandbox: Sandbox) -> None:
         if path.is_file() and path.parent.name != "secrets"
     )
     for line in body:
-        assert line not in said
+        assert line not in output
         assert line.encode() not in written
     assert b"PRIVATE KEY" not in written
 
@@ -376,8 +376,8 @@ def test_inspect_shows_what_they_were_built_from(sandbox: Sandbox) -> None:
 def test_provenance_names_the_programs(sandbox: Sandbox) -> None:
     locked(sandbox)
     good(sandbox.bundle())
-    said = json.loads(good(sandbox.run("inspect", "bundle.tar", "--provenance", "--json")).out)
-    text = json.dumps(said)
+    output = json.loads(good(sandbox.run("inspect", "bundle.tar", "--provenance", "--json")).out)
+    text = json.dumps(output)
     url = "https://dl.k8s.io/v1.18.5/bin/linux/amd64/kubelet"
     assert f"the cache, built by {builder()} of {url}" in text
     assert str(cached(sandbox)) not in text

@@ -51,10 +51,10 @@ def demo(folder: Path) -> str:
 
 def test_the_whole_way_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "new" / "demo"
-    told = demo(folder)
-    steps = [line.split()[0] for line in told.splitlines()]
+    output = demo(folder)
+    steps = [line.split()[0] for line in output.splitlines()]
     assert [word for word in steps if word in STEPS] == STEPS
-    assert "every digest, signature and reference is right" in told
+    assert "every digest, signature and reference is right" in output
     assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == LEFT
     assert {path.name for path in tmp_path.iterdir()} == {"new"}
     bundle = folder / "bundle.tar"
@@ -66,8 +66,8 @@ def test_the_whole_way_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
     document = folder / "cluster.yaml"
     document.write_text(document.read_text().replace("kubernetes: 1.18.5", "kubernetes: 1.19.5"))
-    told = demo(folder)
-    assert "init " not in told
+    output = demo(folder)
+    assert "init " not in output
     assert lock_format.read(folder / "cluster.lock").subject.kubernetes == "1.19.5"
     assert run(["verify", "-q", str(bundle)]) == 0
     assert capsys.readouterr().err == ""

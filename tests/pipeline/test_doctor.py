@@ -38,7 +38,7 @@ def doctor(ward: Sandbox, *words: str) -> Ran:
     return ward.run("doctor", *words, "--catalog", str(ward.catalog))
 
 
-def told(ran: Ran) -> dict[str, Any]:
+def findings(ran: Ran) -> dict[str, Any]:
     """Read the JSON; give findings by address, beside limits and what is lost."""
     shown: dict[str, Any] = json.loads(ran.out)
     shown["sources"] = {(one["name"], one["source"]): one for one in shown["sources"]}
@@ -49,7 +49,7 @@ def states(ran: Ran) -> dict[str, str]:
     """Give the states by address, of those that are not well."""
     return {
         address: one["state"]
-        for (_, address), one in told(ran)["sources"].items()
+        for (_, address), one in findings(ran)["sources"].items()
         if one["state"] != "lives"
     }
 
@@ -59,7 +59,7 @@ def test_a_cluster_whose_sources_live_is_well(ward: Sandbox) -> None:
     ran = doctor(ward, "cluster.yaml", "--json")
     assert ran.code == 0, ran.err
     assert states(ran) == {GOOGLE: "missing"}
-    shown = told(ran)
+    shown = findings(ran)
     assert shown["lost"] == []
     kinds = {one["kind"] for one in shown["sources"].values()}
     assert kinds == {"repository", "key", "images", "manifests"}
@@ -103,7 +103,7 @@ def test_each_way_of_being_ill_has_its_name(ward: Sandbox) -> None:
         "https://mirrors.tuna.tsinghua.edu.cn/kubernetes/yum/repos/kubernetes-el7-x86_64/": "fails",
         "https://vault.centos.org/7.6.1810/extras/x86_64/": "wrong",
     }
-    shown = told(ran)["sources"]
+    shown = findings(ran)["sources"]
     slow = shown[
         "docker-ce-stable-el7", "https://download.docker.com/linux/centos/7/x86_64/stable/"
     ]
@@ -125,7 +125,7 @@ def test_a_silent_source_is_dead_after_the_timeout(ward: Sandbox) -> None:
         f"{base}/7/x86_64/stable/": "dead",
         f"{base}/gpg": "dead",
     }
-    assert told(ran)["sources"]["docker-ce", f"{base}/gpg"]["what"] == (
+    assert findings(ran)["sources"]["docker-ce", f"{base}/gpg"]["what"] == (
         "download.docker.com stopped sending"
     )
 
@@ -135,7 +135,7 @@ def test_a_dead_host_is_not_asked_for_everything(ward: Sandbox, sample: Sample) 
     rule = ward.upstream.faults.add(faults.Hang(), host="mirrors.aliyun.com")
     ran = ward.run("doctor", str(sample.folder / "cluster.lock"), "--json", "--timeout", "1")
     assert ran.code == 0, ran.err
-    ill = [o for o in told(ran)["sources"].values() if "mirrors.aliyun.com" in o["source"]]
+    ill = [o for o in findings(ran)["sources"].values() if "mirrors.aliyun.com" in o["source"]]
     assert {one["state"] for one in ill} == {"dead"}
     assert sum(one["failed"] for one in ill) > 40
     assert 2 <= rule.hits <= 18
@@ -161,13 +161,13 @@ def test_a_key_that_is_another_one_is_wrong(ward: Sandbox) -> None:
     """The shipped catalog pins the real keys, and the lab has its own."""
     ran = ward.run("doctor", "cluster.yaml", "--json")
     assert ran.code == 1
-    keys = {one["source"]: one for one in told(ran)["sources"].values() if one["kind"] == "key"}
+    keys = {one["source"]: one for one in findings(ran)["sources"].values() if one["kind"] == "key"}
     assert {one["state"] for one in keys.values()} == {"wrong"}
     assert keys["https://download.docker.com/linux/centos/gpg"]["what"].startswith(
         "this is the key "
     )
     # without the key that signs metadata alone a lock can be made
-    lost = {one["artifact"] for one in told(ran)["lost"]}
+    lost = {one["artifact"] for one in findings(ran)["lost"]}
     assert lost == {"centos-7", "docker-ce", "google-rpm"}
 
 
@@ -189,7 +189,7 @@ def test_few_pulls_are_warned_of_and_an_account_is_told_from_an_address(ward: Sa
     ward.upstream.registry("docker.io").allowance = PullLimit(200, 9, source="somebody")
     ran = doctor(ward, "cluster.yaml", "--json")
     assert ran.code == 0, ran.err
-    assert told(ran)["limits"] == [
+    assert findings(ran)["limits"] == [
         {
             "registry": "docker.io",
             "left": 9,
@@ -216,12 +216,12 @@ def test_a_registry_without_pulls_left_counts_as_limited(ward: Sandbox) -> None:
     ward.upstream.faults.add(faults.Status(500), host="quay.io")
     ran = doctor(ward, "cluster.yaml", "--json")
     assert ran.code == 1
-    assert len(told(ran)["lost"]) == 6
+    assert len(findings(ran)["lost"]) == 6
 
 
 def test_a_registry_that_does_not_tell_is_said_so(ward: Sandbox) -> None:
     ran = doctor(ward, "cluster.yaml", "--json")
-    (limit,) = told(ran)["limits"]
+    (limit,) = findings(ran)["limits"]
     assert (limit["left"], limit["of"], limit["what"]) == (None, None, None)
     ward.upstream.faults.add(faults.Status(401), path="/v2/ratelimitpreview/*")
     ran = doctor(ward, "cluster.yaml")
@@ -237,7 +237,7 @@ def test_programs_that_rpms_are_built_of_are_asked_for(ward: Sandbox) -> None:
     ward.upstream.faults.add(faults.Status(404), host="dl.k8s.io")
     ran = doctor(ward, "cluster.yaml", "--json")
     assert ran.code == 0, ran.err
-    programs = {k: one for k, one in told(ran)["sources"].items() if one["kind"] == "programs"}
+    programs = {k: one for k, one in findings(ran)["sources"].items() if one["kind"] == "programs"}
     names = {"kubeadm", "kubelet", "kubectl", "kubernetes-cni", "cri-tools"}
     assert {name for name, _ in programs} == names
     assert {a for (_, a), one in programs.items() if one["failed"]} == {"https://dl.k8s.io/"}
@@ -252,7 +252,7 @@ def test_a_locks_sources_are_asked_for_every_artifact(ward: Sandbox, sample: Sam
     """By digest, and files by their size; each source of each RPM."""
     ran = ward.run("doctor", str(sample.folder / "cluster.lock"), "--json")
     assert ran.code == 0, ran.err
-    shown = told(ran)["sources"]
+    shown = findings(ran)["sources"]
     packages = [one for one in shown.values() if one["kind"] == "packages"]
     images = [one for one in shown.values() if one["kind"] == "images"]
     assert sum(one["asked"] for one in packages) == sum(
@@ -280,7 +280,7 @@ def test_an_rpm_of_another_size_is_wrong(ward: Sandbox, sample: Sample) -> None:
     finally:
         host._files[path] = before
     assert ran.code == 0
-    (ill,) = [o for o in told(ran)["sources"].values() if o["state"] == "wrong"]
+    (ill,) = [o for o in findings(ran)["sources"].values() if o["state"] == "wrong"]
     assert (ill["kind"], ill["failed"]) == ("packages", 1)
     assert ill["what"] == "the server has 13 bytes of it"
 
@@ -295,7 +295,7 @@ def test_without_a_document_each_address_of_the_catalog_is_asked_once(ward: Sand
     """The lab plays a part of the world; the rest is missing or dead, and said to be."""
     ran = doctor(ward, "--json", "--timeout", "5")
     assert ran.code == 1
-    shown = told(ran)
+    shown = findings(ran)
     kinds = {one["kind"] for one in shown["sources"].values()}
     assert kinds == {"repository", "key", "images", "manifests", "media", "programs"}
     assert {one["asked"] for one in shown["sources"].values()} == {1}

@@ -27,7 +27,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
+def run_export(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
     assert run(["export", *map(str, words)]) == code
     return capsys.readouterr().err
 
@@ -40,10 +40,10 @@ def test_a_part_that_is_missing_is_named(
     assert run(["bundle", "-q", str(sample.folder / "cluster.lock"), *words]) == 0
     (work / "set/b.tar.002").unlink()
     capsys.readouterr()
-    assert said(capsys, "set/b.tar.sha256", "--keys-only", code=1) == (
+    assert run_export(capsys, "set/b.tar.sha256", "--keys-only", code=1) == (
         "error: set/b.tar.002: is missing\n  hint: it is a part of b.tar: copy it, too\n"
     )
-    assert said(capsys, "set", "--keys-only", code=1) == (
+    assert run_export(capsys, "set", "--keys-only", code=1) == (
         "error: set: not an airseed bundle\n"
         "  expected a folder with README.txt (airseed offline bundle, format 1)\n"
         "  hint: a bundle in parts lies in it: give set/b.tar.sha256\n"
@@ -80,12 +80,12 @@ def tags(sample: Sample, role: str = "") -> set[str]:
 
 
 def test_all_images(work: Path, sample: Sample, capsys: pytest.CaptureFixture[str]) -> None:
-    err = said(capsys, sample.bundle, "--images-only")
+    err = run_export(capsys, sample.bundle, "--images-only")
     assert f"wrote images.tar: {len(sample.lock.images)} images, " in err
     assert images_of(work / "images.tar") == tags(sample)
     assert len(names(work / "images.tar")) == 3 + len(sample.lock.blobs)
     first = (work / "images.tar").read_bytes()
-    said(capsys, sample.bundle, "--images-only")
+    run_export(capsys, sample.bundle, "--images-only")
     assert (work / "images.tar").read_bytes() == first
     assert [path.name for path in work.iterdir()] == ["images.tar"]
 
@@ -94,7 +94,7 @@ def test_all_images(work: Path, sample: Sample, capsys: pytest.CaptureFixture[st
 def test_the_images_of_a_role(
     work: Path, sample: Sample, capsys: pytest.CaptureFixture[str], role: str
 ) -> None:
-    said(capsys, sample.bundle, "--images-only", "--role", role, "--platform", "linux/amd64")
+    run_export(capsys, sample.bundle, "--images-only", "--role", role, "--platform", "linux/amd64")
     assert images_of(work / "images.tar") == tags(sample, role)
     folder = f"images/{role}/linux-amd64"
     with tarfile.open(sample.bundle) as tar:
@@ -107,7 +107,7 @@ def test_one_image_by_a_short_name(
 ) -> None:
     image = next(i for i in sample.lock.images if i.reference.host == "docker.io")
     short = image.name.removeprefix("docker.io/")
-    said(capsys, sample.bundle, "--images-only", "--image", short, "-o", "one.tar")
+    run_export(capsys, sample.bundle, "--images-only", "--image", short, "-o", "one.tar")
     assert images_of(work / "one.tar") == {image.name}
 
 
@@ -115,7 +115,7 @@ def test_one_image_by_a_short_name(
 def test_skopeo_takes_the_archive(
     work: Path, sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said(capsys, sample.bundle, "--images-only")
+    run_export(capsys, sample.bundle, "--images-only")
     image = sample.lock.images[0]
     done = subprocess.run(
         ["skopeo", "inspect", "--config", f"docker-archive:images.tar:{image.name}"],
@@ -134,7 +134,7 @@ def test_packages_are_a_yum_tree(
         source = work / "unpacked"
         with tarfile.open(sample.bundle) as tar:
             tar.extractall(source, filter="data")
-    said(capsys, source, "--packages-only", "-o", "out")
+    run_export(capsys, source, "--packages-only", "-o", "out")
     with tarfile.open(sample.bundle) as tar:
         wanted = {n for n in tar.getnames() if n.startswith(("yum/", "keys/"))}
     out = work / "out"
@@ -148,7 +148,7 @@ def test_packages_are_a_yum_tree(
 def test_a_folder_without_a_name_is_no_place(
     work: Path, sample: Sample, capsys: pytest.CaptureFixture[str], place: str
 ) -> None:
-    err = said(capsys, sample.bundle, "--keys-only", "-o", place, code=2)
+    err = run_export(capsys, sample.bundle, "--keys-only", "-o", place, code=2)
     assert err == (
         f"error: {place}: the result would take the place of this folder\n"
         "  hint: choose a name in it with -o\n"
@@ -160,7 +160,7 @@ def test_a_folder_without_a_name_is_no_place(
 def test_small_kinds_lie_flat(
     work: Path, sample: Sample, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
-    said(capsys, sample.bundle, f"--{kind}-only")
+    run_export(capsys, sample.bundle, f"--{kind}-only")
     wanted = [f for f in sample.lock.files if f.path.startswith(f"{kind}/")]
     assert sorted(path.name for path in (work / kind).iterdir()) == sorted(
         file.path.removeprefix(f"{kind}/") for file in wanted
@@ -175,7 +175,7 @@ def test_nothing_damaged_comes_out(
     content[extent.offset] ^= 1
     (work / "x.tar").write_bytes(content)
     flag = "--packages-only" if extent.path.startswith("yum/") else "--images-only"
-    err = said(capsys, "x.tar", flag, code=1)
+    err = run_export(capsys, "x.tar", flag, code=1)
     assert f"x.tar: {extent.path}: has the digest sha256:" in err
     assert [path.name for path in work.iterdir()] == ["x.tar"]
 
@@ -191,7 +191,7 @@ def test_the_lock_is_believed_and_not_the_sums(
     evil = hashlib.sha256(b"evil").hexdigest()
     (folder / "manifests/evil.yaml").write_bytes(b"evil")
     sums.write_text(f"{sums.read_text('utf-8')}{evil}  manifests/evil.yaml\n", "utf-8")
-    said(capsys, folder, "--manifests-only", "-o", "out")
+    run_export(capsys, folder, "--manifests-only", "-o", "out")
     wanted = {f.path.removeprefix("manifests/"): f for f in sample.lock.files}
     written = {path.name for path in (work / "out").iterdir()}
     assert written
@@ -201,7 +201,7 @@ def test_the_lock_is_believed_and_not_the_sums(
     text = sums.read_text("utf-8").replace(wanted[name].digest.hex, evil)
     assert text != sums.read_text("utf-8")
     sums.write_text(text, "utf-8")
-    err = said(capsys, folder, "--manifests-only", "-o", "more", code=1)
+    err = run_export(capsys, folder, "--manifests-only", "-o", "more", code=1)
     assert f"unpacked: manifests/{name}: has the digest sha256:{evil}" in err
     assert not (work / "more").exists()
 
@@ -230,7 +230,7 @@ def test_what_is_refused(
 ) -> None:
     (work / "full").mkdir()
     (work / "full/x").write_text("", "utf-8")
-    assert error in said(capsys, sample.bundle, *words, code=2)
+    assert error in run_export(capsys, sample.bundle, *words, code=2)
     assert [path.name for path in work.iterdir()] == ["full"]
 
 
@@ -244,12 +244,14 @@ def test_what_is_no_archive_is_not_replaced(
     (work / "link.tar").symlink_to("mine.txt")
     before = sorted(work.iterdir())
     what = "is no regular file, so it can't be replaced" if name == "link.tar" else "there is an"
-    assert f"error: {name}: {what}" in said(capsys, "b.tar", "--images-only", "-o", name, code=2)
+    assert f"error: {name}: {what}" in run_export(
+        capsys, "b.tar", "--images-only", "-o", name, code=2
+    )
     assert sorted(work.iterdir()) == before
     assert (work / "b.tar").read_bytes() == sample.bundle.read_bytes()
     assert (work / "mine.txt").read_text("utf-8") == "mine"
     (work / "mine.txt").write_bytes(b"")
-    said(capsys, "b.tar", "--images-only", "-o", "mine.txt")
+    run_export(capsys, "b.tar", "--images-only", "-o", "mine.txt")
     assert images_of(work / "mine.txt") == tags(sample)
 
 
@@ -260,8 +262,8 @@ def test_a_part_of_somebody_elses_is_left(
     (work / "keys.part/mine").write_text("mine", "utf-8")
     (work / "mine.txt").write_text("mine", "utf-8")
     (work / "images.tar.part").symlink_to("mine.txt")
-    said(capsys, sample.bundle, "--keys-only")
-    said(capsys, sample.bundle, "--images-only")
+    run_export(capsys, sample.bundle, "--keys-only")
+    run_export(capsys, sample.bundle, "--images-only")
     assert (work / "keys.part/mine").read_text("utf-8") == "mine"
     assert (work / "mine.txt").read_text("utf-8") == "mine"
     assert {path.name for path in work.iterdir()} == {
@@ -284,7 +286,7 @@ def test_what_a_killed_run_left_goes_and_what_is_being_written_stays(
     (work / ".mine.0123abcd.part").touch()
     (work / f".{name}.89abcdef.part").symlink_to(left)
     with disk._locked(alive):
-        said(capsys, sample.bundle, f"--{name.removesuffix('.tar')}-only")
+        run_export(capsys, sample.bundle, f"--{name.removesuffix('.tar')}-only")
     assert {path.name for path in work.iterdir()} == {
         *(name, alive.name, ".mine.0123abcd.part", f".{name}.89abcdef.part")
     }
@@ -331,8 +333,8 @@ def test_a_delta_gives_what_it_has(
     (work / "have.json").write_text(json.dumps({"format": 1, "has": [have]}), "utf-8")
     words = ["bundle", sample.bundle, "--have", "have.json", "-o", "delta.tar"]
     assert run(list(map(str, words))) == 0
-    said(capsys, "delta.tar", "--packages-only")
-    err = said(capsys, "delta.tar", "--images-only", code=1)
+    run_export(capsys, "delta.tar", "--packages-only")
+    err = run_export(capsys, "delta.tar", "--images-only", code=1)
     assert "this is a delta, which leaves out 1 of what is wanted" in err
     assert layer.path in err
     assert "airseed bundle DELTA --base OLD -o WHOLE" in err

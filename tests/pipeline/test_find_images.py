@@ -102,7 +102,7 @@ def test_one_reference_a_line_once_sorted(
 
 
 def test_standard_input_and_nothing_at_all(tmp_path: Path) -> None:
-    def said(text: str) -> tuple[int, str, str]:
+    def run_on(text: str) -> tuple[int, str, str]:
         done = subprocess.run(
             [sys.executable, "-m", "builder", "find-images", "-"],
             input=text,
@@ -113,9 +113,9 @@ def test_standard_input_and_nothing_at_all(tmp_path: Path) -> None:
         )
         return done.returncode, done.stdout, done.stderr
 
-    assert said("kind: Pod\nspec: {containers: [{image: a/b}]}\n") == (0, "a/b\n", "")
-    assert said("just words\n") == (0, "", "no image is started by what was given\n")
-    assert said("a: [")[2].startswith("error: manifests: 1 mistake\n  /dev/stdin: line ")
+    assert run_on("kind: Pod\nspec: {containers: [{image: a/b}]}\n") == (0, "a/b\n", "")
+    assert run_on("just words\n") == (0, "", "no image is started by what was given\n")
+    assert run_on("a: [")[2].startswith("error: manifests: 1 mistake\n  /dev/stdin: line ")
 
 
 def test_the_mistakes_of_all_files_are_told(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sandboxes import Sample
 
 
-def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+def inspected(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     assert run(["inspect", *words]) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -30,11 +30,11 @@ def test_lock_tar_and_folder_say_the_same(
 ) -> None:
     places = (sample.folder / "cluster.lock", sample.bundle, unpacked)
     for more in ((), ("--json",), ("--why", "libseccomp")):
-        assert len({said(capsys, str(place), *more) for place in places}) == 1
+        assert len({inspected(capsys, str(place), *more) for place in places}) == 1
 
 
 def test_tables(sample: Sample, capsys: pytest.CaptureFixture[str]) -> None:
-    out = said(capsys, str(sample.bundle))
+    out = inspected(capsys, str(sample.bundle))
     parts = [part.splitlines() for part in out.split("\n\n")]
     assert "\n".join(parts[0]) == (
         "cluster.local: Kubernetes 1.18.5 on centos 7.6 (base: core), docker 19.03.9, "
@@ -64,7 +64,7 @@ def test_tables(sample: Sample, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_json_has_all_of_it(sample: Sample, capsys: pytest.CaptureFixture[str]) -> None:
-    value: dict[str, Any] = json.loads(said(capsys, str(sample.bundle), "--json"))
+    value: dict[str, Any] = json.loads(inspected(capsys, str(sample.bundle), "--json"))
     lock = sample.lock
     assert [one["name"] for one in value["images"]] == [image.name for image in lock.images]
     assert [one["digest"] for one in value["packages"]] == [str(p.digest) for p in lock.packages]
@@ -113,8 +113,8 @@ def test_why(
     sample: Sample, name: str, lines: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     lock = str(sample.folder / "cluster.lock")
-    assert said(capsys, lock, "--why", name).splitlines() == lines
-    chains = json.loads(said(capsys, lock, "--why", name, "--json"))
+    assert inspected(capsys, lock, "--why", name).splitlines() == lines
+    chains = json.loads(inspected(capsys, lock, "--why", name, "--json"))
     assert [" -> ".join(chain) for chain in chains] == lines
 
 

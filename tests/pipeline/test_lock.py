@@ -40,7 +40,7 @@ def names(lock: Lock) -> set[str]:
     return {package.nevra.name for package in lock.packages}
 
 
-def said(ran: Ran, code: int, *words: str) -> None:
+def expect(ran: Ran, code: int, *words: str) -> None:
     """Check exit code and that each of these stands in the error."""
     assert ran.code == code, ran.err
     assert "Traceback" not in ran.err
@@ -148,7 +148,7 @@ def test_trust_says_why_each_digest_is_believed(sample: Sample) -> None:
 
 def test_a_fallback_is_reported(site: Site) -> None:
     ran = site.open().lock()
-    said(
+    expect(
         ran,
         0,
         "warning: kubernetes-el7 comes from https://mirrors.aliyun.com/kubernetes/yum/repos/"
@@ -216,7 +216,9 @@ def test_the_users_own_image_as_rpm_qa_prints_it(site: Site) -> None:
     listed = f"{have}homemade-1.0-1.x86_64\ngpg-pubkey-f4a80eb5-53a7ff4b\n"
     (sandbox.folder / "image.txt").write_text(listed)
     ran = sandbox.lock()
-    said(ran, 0, "warning: no repository describes 1 packages of the base, such as homemade-1.0-1")
+    expect(
+        ran, 0, "warning: no repository describes 1 packages of the base, such as homemade-1.0-1"
+    )
     lock = lock_format.read(sandbox.lock_path)
     assert names(lock) == {*KUBE, "socat"}
     assert lock.subject.base == f"sha256:{hashlib.sha256(listed.encode()).hexdigest()}"
@@ -224,10 +226,10 @@ def test_the_users_own_image_as_rpm_qa_prints_it(site: Site) -> None:
 
 def test_an_image_whose_list_is_wrong(site: Site) -> None:
     sandbox = site.open("os: {base: {packages: image.txt}}\n")
-    said(sandbox.lock(), 3, "os.base.packages", "there is no file 'image.txt'")
+    expect(sandbox.lock(), 3, "os.base.packages", "there is no file 'image.txt'")
     (sandbox.folder / "image.txt").write_text("glibc-2.17-260.el7.x86_64\n<html>\nNot a package\n")
     ran = sandbox.lock()
-    said(ran, 3, "image.txt", "line 2", "line 3")
+    expect(ran, 3, "image.txt", "line 2", "line 3")
     assert sandbox.names == {"cluster.yaml", "image.txt", "cluster.lock.d"}
 
 
@@ -307,9 +309,9 @@ def test_a_secret_among_the_manifests_is_told_of_and_not_shown(site: Site) -> No
 def test_two_images_may_not_have_one_name_in_the_internal_registry(site: Site) -> None:
     for size, host in enumerate(("one.example.com", "two.example.com"), start=10_000):
         site.sandbox.upstream.add_image(f"{host}/team/app:1", size=size)
-    said = "extra: {images: ['one.example.com/team/app:1', 'two.example.com/team/app:1']}\n"
-    assert site.open(said, name="without").lock("-q").code == 0
-    sandbox = site.open(f"registry: reg.example.com/k8s\n{said}")
+    expect = "extra: {images: ['one.example.com/team/app:1', 'two.example.com/team/app:1']}\n"
+    assert site.open(expect, name="without").lock("-q").code == 0
+    sandbox = site.open(f"registry: reg.example.com/k8s\n{expect}")
     ran = sandbox.lock("-q")
     assert ran.code == 3, ran.err
     assert (
@@ -336,14 +338,14 @@ def test_a_bundle_of_a_cluster_yaml_is_never_stale(site: Site) -> None:
     banner, document = sandbox.folder / "banner.txt", sandbox.folder / "cluster.yaml"
     words = ("bundle", "cluster.yaml", "--catalog", str(sandbox.catalog))
     banner.write_text("hello\n")
-    said(sandbox.run(*words), 0, "cluster.lock is not there yet: locking")
-    said(sandbox.run(*words), 0, "cluster.lock fits cluster.yaml", "is there already, made from")
+    expect(sandbox.run(*words), 0, "cluster.lock is not there yet: locking")
+    expect(sandbox.run(*words), 0, "cluster.lock fits cluster.yaml", "is there already, made from")
     banner.write_text("Hello\n")
-    said(sandbox.run(*words), 0, "cluster.lock does not fit cluster.yaml (or --catalog ")
+    expect(sandbox.run(*words), 0, "cluster.lock does not fit cluster.yaml (or --catalog ")
     document.write_text(document.read_text().replace("[kernel]", "[kernel, yum-utils]"))
-    said(sandbox.run(*words), 0, "cluster.lock does not fit cluster.yaml (or --catalog ")
+    expect(sandbox.run(*words), 0, "cluster.lock does not fit cluster.yaml (or --catalog ")
     assert "yum-utils" in names(lock_format.read(sandbox.lock_path))
-    said(sandbox.run(*words), 0, "cluster.lock fits cluster.yaml")
+    expect(sandbox.run(*words), 0, "cluster.lock fits cluster.yaml")
 
 
 @pytest.mark.parametrize(
@@ -393,7 +395,7 @@ def test_what_cannot_be_had_is_named(site: Site, extra: str, code: int, words: l
         "kind: Deployment\nmetadata: {name: x}\nspec: {containers: [{image: '{{image}}'}]}\n"
     )
     ran = sandbox.lock("-q")
-    said(ran, code, *words)
+    expect(ran, code, *words)
     assert "hint: " in ran.err
     assert "cluster.lock" not in sandbox.names
 
@@ -426,7 +428,7 @@ def test_a_pinned_digest_that_is_not_upstreams_is_an_error(site: Site) -> None:
     own.joinpath("1.18.yaml").write_text(
         text.replace(pinned, f"    cri-tools-1.13.0-0.x86_64: {'cd' * 32}")
     )
-    said(
+    expect(
         sandbox.lock("-q", "--catalog", "own"),
         1,
         "packages are not the ones that the catalog pins",
@@ -468,8 +470,8 @@ def test_every_mistake_of_a_catalog_is_told_with_its_file(site: Site) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     ran = sandbox.lock("--catalog", "own")
-    said(ran, 3, "own/registries/x.yaml: source (line 2): unknown key", "did you mean 'sources'?")
-    said(ran, 3, "own/os/centos-7.7.yaml: platforms", "own/kernel.yaml: no part of a catalog")
+    expect(ran, 3, "own/registries/x.yaml: source (line 2): unknown key", "did you mean 'sources'?")
+    expect(ran, 3, "own/os/centos-7.7.yaml: platforms", "own/kernel.yaml: no part of a catalog")
 
 
 # proof --------------------------------------------------------------------------------------
@@ -541,23 +543,23 @@ def test_an_image_for_the_wrong_role_or_processor_counts_as_missing(
 
 def test_wrong_use_is_told_and_nothing_is_written(site: Site) -> None:
     sandbox = site.open()
-    said(sandbox.lock("--check"), 2, "cluster.lock: there is no lock to check", "airseed lock")
-    said(sandbox.lock("--check", "--update", "x"), 2, "--check writes nothing")
-    said(sandbox.lock("-o", "cluster.yaml"), 2, "the lock would overwrite its cluster.yaml")
-    said(sandbox.run("lock", "none.yaml"), 2, "none.yaml: there is no such file")
+    expect(sandbox.lock("--check"), 2, "cluster.lock: there is no lock to check", "airseed lock")
+    expect(sandbox.lock("--check", "--update", "x"), 2, "--check writes nothing")
+    expect(sandbox.lock("-o", "cluster.yaml"), 2, "the lock would overwrite its cluster.yaml")
+    expect(sandbox.run("lock", "none.yaml"), 2, "none.yaml: there is no such file")
     assert sandbox.names == {"cluster.yaml"}
     locked(sandbox)
     before = sandbox.lock_path.read_bytes()
-    said(sandbox.lock("--update", "kubeadmin"), 2, "'kubeadmin'", "did you mean 'kubeadm'?")
+    expect(sandbox.lock("--update", "kubeadmin"), 2, "'kubeadmin'", "did you mean 'kubeadm'?")
     sandbox.lock_path.write_bytes(before[:-20])
-    said(sandbox.lock(), 3, "cluster.lock: 1 mistake", "delete the file to lock afresh")
+    expect(sandbox.lock(), 3, "cluster.lock: 1 mistake", "delete the file to lock afresh")
     assert sandbox.lock_path.read_bytes() == before[:-20]
 
 
 def test_a_place_that_cannot_be_written(site: Site) -> None:
     sandbox = site.open()
     (sandbox.folder / "none").write_text("a file")
-    said(sandbox.lock("-q", "-o", "none/x.lock"), 1, "none", "Not a directory")
+    expect(sandbox.lock("-q", "-o", "none/x.lock"), 1, "none", "Not a directory")
     assert sandbox.names == {"cluster.yaml", "none"}
 
 

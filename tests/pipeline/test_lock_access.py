@@ -77,10 +77,10 @@ def test_with_a_login_it_is_locked_and_bundled_and_the_secret_stays_out(
     assert f"{private}/team/app:1.0" in {
         image.name for image in lock_format.read(sandbox.lock_path).images
     }
-    told = everything(sandbox, locked, bundled)
+    written = everything(sandbox, locked, bundled)
     coded = base64.b64encode(f"{USER}:{SECRET}".encode())
     for secret in (SECRET.encode(), coded, b"Bearer ", b"Basic "):
-        assert secret not in told.replace(b"Bearer realm", b"")
+        assert secret not in written.replace(b"Bearer realm", b"")
     others = {one.host for one in locked.requests if one.authorized} - {private}
     assert others <= {"registry-1.docker.io", "quay.io"}  # where anybody gets a token
 

@@ -29,14 +29,14 @@ sys.exit(str(wrong) if wrong else 0)
 """
 
 
-def said(capsys: pytest.CaptureFixture[str], place: Path, form: str) -> str:
+def bill_text(capsys: pytest.CaptureFixture[str], place: Path, form: str) -> str:
     assert run(["inspect", str(place), "--sbom", form]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     return str(out)
 
 
-def complaint(text: str, form: str, tmp_path: Path) -> str:
+def validator_fault(text: str, form: str, tmp_path: Path) -> str:
     """Ask the format's own validator; give what it says, nothing if all is well."""
     if form == "cyclonedx":
         words, content = [sys.executable, "-c", CYCLONEDX], text
@@ -64,10 +64,10 @@ def test_it_is_valid_and_the_same_from_everywhere(
     tmp_path: Path,
 ) -> None:
     places = (sample.folder / "cluster.lock", sample.bundle, unpacked)
-    texts = {said(capsys, place, form) for place in places}
+    texts = {bill_text(capsys, place, form) for place in places}
     assert len(texts) == 1
     text = texts.pop()
-    assert complaint(text, form, tmp_path) == ""
+    assert validator_fault(text, form, tmp_path) == ""
     # under another locale and time zone, in a process of its own
     more = {"LC_ALL": "C", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "7"}
     words = [sys.executable, "-m", "builder", "inspect", str(sample.bundle), "--sbom", form]
@@ -80,19 +80,19 @@ def test_it_is_valid_and_the_same_from_everywhere(
 def test_the_validators_refuse_what_is_wrong(
     sample: Sample, form: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    good = json.loads(said(capsys, sample.bundle, form))
+    good = json.loads(bill_text(capsys, sample.bundle, form))
     bad = json.loads(json.dumps(good))
     if form == "cyclonedx":
         bad["components"][0]["hashes"][0]["content"] = "short"
     else:
         bad["packages"][1]["licenseDeclared"] = "LicenseRef-unheard-of"
-    assert complaint(json.dumps(bad), form, tmp_path)
-    assert not complaint(json.dumps(good), form, tmp_path)
+    assert validator_fault(json.dumps(bad), form, tmp_path)
+    assert not validator_fault(json.dumps(good), form, tmp_path)
 
 
 def test_cyclonedx_has_everything(sample: Sample, capsys: pytest.CaptureFixture[str]) -> None:
     lock = sample.lock
-    bill = json.loads(said(capsys, sample.bundle, "cyclonedx"))
+    bill = json.loads(bill_text(capsys, sample.bundle, "cyclonedx"))
     found = list(components(bill["components"]))
     digests = {(one["bom-ref"], one["hashes"][0]["content"]) for one in found}
     assert digests == {
@@ -118,8 +118,8 @@ def test_cyclonedx_has_everything(sample: Sample, capsys: pytest.CaptureFixture[
 
 
 def test_spdx_has_everything(sample: Sample, capsys: pytest.CaptureFixture[str]) -> None:
-    bill = json.loads(said(capsys, sample.bundle, "spdx"))
-    cyclone = json.loads(said(capsys, sample.bundle, "cyclonedx"))
+    bill = json.loads(bill_text(capsys, sample.bundle, "spdx"))
+    cyclone = json.loads(bill_text(capsys, sample.bundle, "cyclonedx"))
     packages = {one["SPDXID"]: one for one in bill["packages"]}
     assert len(packages) == len(bill["packages"])
     found = {
@@ -141,7 +141,7 @@ def test_spdx_has_everything(sample: Sample, capsys: pytest.CaptureFixture[str])
 
 def test_licences_are_quoted(sample: Sample, capsys: pytest.CaptureFixture[str]) -> None:
     """The lab's RPMs say ``ASL 2.0``, in Fedora's words, which SPDX does not know."""
-    bill = json.loads(said(capsys, sample.bundle, "spdx"))
+    bill = json.loads(bill_text(capsys, sample.bundle, "spdx"))
     texts = {one["licenseId"]: one["extractedText"] for one in bill["hasExtractedLicensingInfos"]}
     rpms = [one for one in bill["packages"] if one.get("primaryPackagePurpose") == "INSTALL"]
     assert rpms
@@ -153,10 +153,10 @@ def test_a_lock_alone_gives_all_but_licences(
     sample: Sample, form: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     shutil.copy(sample.folder / "cluster.lock", tmp_path)
-    text = said(capsys, tmp_path / "cluster.lock", form)
-    assert complaint(text, form, tmp_path) == ""
+    text = bill_text(capsys, tmp_path / "cluster.lock", form)
+    assert validator_fault(text, form, tmp_path) == ""
     assert "ASL" not in text
-    whole = json.loads(said(capsys, sample.bundle, form))
+    whole = json.loads(bill_text(capsys, sample.bundle, form))
     alone = json.loads(text)
     key = "components" if form == "cyclonedx" else "packages"
     assert len(alone[key]) == len(whole[key])
@@ -165,7 +165,7 @@ def test_a_lock_alone_gives_all_but_licences(
 def test_package_urls_are_canonical(sample: Sample, capsys: pytest.CaptureFixture[str]) -> None:
     from packageurl import PackageURL
 
-    bill = json.loads(said(capsys, sample.bundle, "cyclonedx"))
+    bill = json.loads(bill_text(capsys, sample.bundle, "cyclonedx"))
     for one in components(bill["components"]):
         assert PackageURL.from_string(one["purl"]).to_string() == one["purl"]
     [docker] = [one for one in bill["components"] if one["name"] == "docker-ce"]
@@ -180,9 +180,9 @@ def test_the_time_is_the_one_that_is_given(
     tmp_path: Path,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1600000000")
-    text = said(capsys, sample.bundle, form)
+    text = bill_text(capsys, sample.bundle, form)
     assert text.count("2020-09-13T12:26:40Z") == 1
-    assert complaint(text, form, tmp_path) == ""
+    assert validator_fault(text, form, tmp_path) == ""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     assert run(["inspect", str(sample.bundle), "--sbom", form]) == 2
     assert capsys.readouterr().err == (

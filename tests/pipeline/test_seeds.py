@@ -48,10 +48,10 @@ class Site:
         return [*seeds.compare(self.open(), reporter=Silent())]
 
     def add(self, text: str) -> None:
-        said = self.cluster.read_text("utf-8")
+        before = self.cluster.read_text("utf-8")
         mark = "\n# The container runtime."
-        assert mark in said
-        self.cluster.write_text(said.replace(mark, f"{text}{mark}", 1), "utf-8")
+        assert mark in before
+        self.cluster.write_text(before.replace(mark, f"{text}{mark}", 1), "utf-8")
 
     def contents(self) -> dict[str, bytes]:
         return {
@@ -180,18 +180,18 @@ def test_what_will_surprise_somebody_is_told(
 ) -> None:
     """Nobody can log in, and a first node that is made anew starts a cluster of its own."""
     monkeypatch.chdir(site.seeds.parent)
-    said = site.cluster.read_text("utf-8")
-    assert "  - name: k8s01\n" in said
+    text = site.cluster.read_text("utf-8")
+    assert "  - name: k8s01\n" in text
     site.cluster.write_text(
-        said.replace("  - name: k8s01\n", "  - name: k8s01\n    generation: 2\n", 1), "utf-8"
+        text.replace("  - name: k8s01\n", "  - name: k8s01\n    generation: 2\n", 1), "utf-8"
     )
     words = ["seeds", "--catalog", str(site.catalog), "--node", "k8s01"]
     assert run(words) == 0
-    told = capsys.readouterr().err
-    assert "k8s01 is the first control plane of cluster.yaml and made anew" in told
-    assert "hint: where the cluster lives, put another control plane above it" in told
-    assert "nobody can log in, unless the image has an account" in told
-    assert "wrote seeds: 1 node, 1 changed (k8s01)" in told
+    errors = capsys.readouterr().err
+    assert "k8s01 is the first control plane of cluster.yaml and made anew" in errors
+    assert "hint: where the cluster lives, put another control plane above it" in errors
+    assert "nobody can log in, unless the image has an account" in errors
+    assert "wrote seeds: 1 node, 1 changed (k8s01)" in errors
     site.add("\nmachine: {ssh-keys: ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEE= me']}\n")
     assert run(words) == 0
     assert "nobody can log in" not in capsys.readouterr().err
@@ -304,8 +304,8 @@ def test_seeds_of_nodes_that_went_are_named_and_left(
 ) -> None:
     site.add(WORKER)
     site.write()
-    said = site.cluster.read_text("utf-8")
-    site.cluster.write_text(said.replace(WORKER, ""), "utf-8")
+    text = site.cluster.read_text("utf-8")
+    site.cluster.write_text(text.replace(WORKER, ""), "utf-8")
     site.write()
     assert run(["seeds", str(site.cluster), "--diff", "--catalog", str(site.catalog)]) == 0
     assert capsys.readouterr().err.endswith(
@@ -343,8 +343,8 @@ def test_all_mistakes_come_before_the_first_file(site: Site) -> None:
 
 
 def test_without_a_lock_or_with_another_ones(site: Site) -> None:
-    said = site.cluster.read_text("utf-8")
-    site.cluster.write_text(said.replace("kubernetes: 1.18.5", "kubernetes: 1.18.20"), "utf-8")
+    text = site.cluster.read_text("utf-8")
+    site.cluster.write_text(text.replace("kubernetes: 1.18.5", "kubernetes: 1.18.20"), "utf-8")
     with pytest.raises(UsageError) as caught:
         site.write()
     lock = site.cluster.with_suffix(".lock")

@@ -88,12 +88,12 @@ def test_what_is_no_such_key_is_refused(key: SigningKey) -> None:
         openpgp.armour("PRIVATE KEY BLOCK", b"\x95\xff\xff" + body): "the key is damaged: a packet"
         " is cut off",
     }
-    said = {}
+    messages = {}
     for content in cases:
         with pytest.raises(ValueError) as caught:  # noqa: PT011 -- all sentences are compared below
             signing.read(content)
-        said[content] = str(caught.value)
-    assert said == cases
+        messages[content] = str(caught.value)
+    assert messages == cases
 
 
 def test_numbers_that_do_not_fit_are_refused(key: SigningKey) -> None:

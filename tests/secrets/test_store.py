@@ -268,9 +268,9 @@ def test_runs_at_once_agree(tmp_path: Path) -> None:
         )
         for rotate in ([], [], ["token"], [], ["token"], ["certificate-key"])
     ]
-    told = {run.communicate(timeout=120)[0] for run in runs}
+    outputs = {run.communicate(timeout=120)[0] for run in runs}
     assert [run.returncode for run in runs] == [0] * len(runs)
-    assert told == {f"{pin(folder / 'ca.crt')}\n"}
+    assert outputs == {f"{pin(folder / 'ca.crt')}\n"}
     assert set(contents(folder)) == NAMES
     store.load(folder, GENERATED)
 

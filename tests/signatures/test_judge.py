@@ -51,15 +51,15 @@ def service() -> Service:
 
 
 def named(service: Service, **changes: Any) -> Signer:
-    said = {"subject": WHO, "issuer": BY, "logs": (cosign.public(service.log_key),), **changes}
+    fields = {"subject": WHO, "issuer": BY, "logs": (cosign.public(service.log_key),), **changes}
     return Signer(
         name="release",
         images=("*",),
-        identities=(Identity(subject=said["subject"], issuer=said["issuer"]),),
+        identities=(Identity(subject=fields["subject"], issuer=fields["issuer"]),),
         authority=Authority(
             name="lab",
-            certificates=said.get("certificates", service.certificates),
-            logs=said["logs"],
+            certificates=fields.get("certificates", service.certificates),
+            logs=fields["logs"],
         ),
     )
 

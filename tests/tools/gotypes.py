@@ -65,7 +65,7 @@ class Source:
     package: str
     kinds: tuple[str, ...]
     minors: tuple[int, ...]
-    said: str
+    what: str
     """What stands on top of the file."""
 
     def tables(self) -> dict[int, Types]:
@@ -80,7 +80,7 @@ def _kubeadm(version: str, minors: tuple[int, ...], *more: str) -> Source:
         package=f"{_KUBEADM}/{version}",
         kinds=("InitConfiguration", "ClusterConfiguration", "JoinConfiguration", *more),
         minors=minors,
-        said="kubeadm's own documents",
+        what="kubeadm's own documents",
     )
 
 
@@ -94,7 +94,7 @@ SOURCES = (
         package="k8s.io/kubelet/config/v1beta1",
         kinds=("KubeletConfiguration",),
         minors=tuple(RELEASES),
-        said="kubelet's document",
+        what="kubelet's document",
     ),
     Source(
         name="kube-proxy-v1alpha1",
@@ -103,7 +103,7 @@ SOURCES = (
         kinds=("KubeProxyConfiguration",),
         # the module proxy has no module of the four minors between
         minors=tuple(minor for minor in RELEASES if minor not in {25, 26, 31, 33}),
-        said="kube-proxy's document",
+        what="kube-proxy's document",
     ),
 )
 
@@ -256,12 +256,12 @@ def written(source: Source) -> str:
     """Write a table as the catalog has it."""
     tables = source.tables()
     seen = ", ".join(f"1.{minor}.{RELEASES[minor]}" for minor in tables)
-    said = (
-        f"The fields of {source.said}, read from the Go types in {source.package} of {seen} "
+    what = (
+        f"The fields of {source.what}, read from the Go types in {source.package} of {seen} "
         "(tests/tools/gotypes.py does it)."
     )
     lines = [
-        *textwrap.wrap(said, 100, initial_indent="# ", subsequent_indent="# "),
+        *textwrap.wrap(what, 100, initial_indent="# ", subsequent_indent="# "),
         f"group: {source.group}",
         f"kinds: [{', '.join(source.kinds)}]",
         "types:",

@@ -32,8 +32,8 @@ def catalog() -> Catalog:
 
 def faults(more: str = "", *, version: str = "1.18.5", **nodes: str) -> list[str]:
     """Read a cluster and give each fault with its hint, without line numbers."""
-    said = {name: f", kubeadm: {{{text}}}" if text else "" for name, text in nodes.items()}
-    text = NODES.format(version=version, **{"a": "", "b": "", "c": "", **said}) + more
+    overlays = {name: f", kubeadm: {{{text}}}" if text else "" for name, text in nodes.items()}
+    text = NODES.format(version=version, **{"a": "", "b": "", "c": "", **overlays}) + more
     try:
         cluster_format.read(text, "cluster.yaml", catalog=catalog())
     except DocumentError as error:

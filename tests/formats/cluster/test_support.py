@@ -290,4 +290,6 @@ def test_what_the_shipped_catalog_lacks_is_refused_with_what_is_nearest(
     text: str, path: str, what: str, expected: str
 ) -> None:
     found = wrong(f"{text}\n", catalog_format.load())
-    assert [(where, said, other) for where, said, other, _ in found] == [(path, what, expected)]
+    assert [(where, message, other) for where, message, other, _ in found] == [
+        (path, what, expected)
+    ]

@@ -46,8 +46,8 @@ def laid(plan: Plan, node: Node | None = None) -> dict[str, tuple[bytes, str, st
     return found
 
 
-def with_machine(plan: Plan, **said: Any) -> Plan:
-    return replace(plan, cluster=replace(plan.cluster, machine=Machine(**said)))
+def with_machine(plan: Plan, **values: Any) -> Plan:
+    return replace(plan, cluster=replace(plan.cluster, machine=Machine(**values)))
 
 
 def sourced(text: bytes, folder: Path) -> dict[str, str]:
@@ -193,24 +193,24 @@ def test_shared_keys_go_to_the_first_node_alone() -> None:
 
 
 def test_the_env_file_says_what_the_plan_says(ha: Plan, tmp_path: Path) -> None:
-    said = sourced(laid(ha)["/etc/airseed/node.env"][0], tmp_path)
+    values = sourced(laid(ha)["/etc/airseed/node.env"][0], tmp_path)
     assert {
-        name: said[f"AIRSEED_{name}"] for name in ("CLUSTER", "NODE", "ROLE", "GENERATION")
+        name: values[f"AIRSEED_{name}"] for name in ("CLUSTER", "NODE", "ROLE", "GENERATION")
     } == {
         "CLUSTER": "cluster.local",
         "NODE": "k8s01",
         "ROLE": "init",
         "GENERATION": "1",
     }
-    assert said["AIRSEED_PEERS"] == "10.211.55.49 10.211.55.50"
-    assert said["AIRSEED_CONTROL_PLANES"] == "k8s01 k8s02 k8s03"
-    assert said["AIRSEED_WINDOW"] == "86400"
-    assert said["AIRSEED_ENDPOINT"] == "10.211.55.48:6443"
-    assert said["AIRSEED_SUMS"] == plans.SUMS.hex
-    assert said["AIRSEED_SANDBOX_IMAGE"] == "k8s.gcr.io/pause:3.2"
-    assert "kubeadm-1.18.5-0.x86_64" in said["AIRSEED_PACKAGES"].split()
+    assert values["AIRSEED_PEERS"] == "10.211.55.49 10.211.55.50"
+    assert values["AIRSEED_CONTROL_PLANES"] == "k8s01 k8s02 k8s03"
+    assert values["AIRSEED_WINDOW"] == "86400"
+    assert values["AIRSEED_ENDPOINT"] == "10.211.55.48:6443"
+    assert values["AIRSEED_SUMS"] == plans.SUMS.hex
+    assert values["AIRSEED_SANDBOX_IMAGE"] == "k8s.gcr.io/pause:3.2"
+    assert "kubeadm-1.18.5-0.x86_64" in values["AIRSEED_PACKAGES"].split()
     worker = sourced(laid(ha, ha.cluster.nodes[4])["/etc/airseed/node.env"][0], tmp_path)
-    assert {*worker} == {*said}
+    assert {*worker} == {*values}
     assert worker["AIRSEED_ROLE"] == "worker"
     assert [worker[f"AIRSEED_{name}"] for name in ("PEERS", "CONTROL_PLANES", "WINDOW")] == [""] * 3
 
@@ -252,11 +252,11 @@ def test_whatever_a_cluster_says_survives(ha: Plan, tmp_path: Path) -> None:
     assert files["/empty"][0] == b""
     assert HOSTILE.removesuffix("\n") in files["/etc/airseed/before.sh"][0].decode()
     assert files["/etc/airseed/before.sh"][1] == "0700"
-    said = sourced(files["/etc/airseed/node.env"][0], tmp_path)
-    assert said["AIRSEED_CLUSTER"] == HOSTILE
-    assert said["AIRSEED_NODE"] == HOSTILE
-    assert said["AIRSEED_NTP"] == HOSTILE
-    assert said["AIRSEED_HTTP_PROXY"] == HOSTILE
+    values = sourced(files["/etc/airseed/node.env"][0], tmp_path)
+    assert values["AIRSEED_CLUSTER"] == HOSTILE
+    assert values["AIRSEED_NODE"] == HOSTILE
+    assert values["AIRSEED_NTP"] == HOSTILE
+    assert values["AIRSEED_HTTP_PROXY"] == HOSTILE
     meta = yaml.safe_load(seed(plan, plan.first)["meta-data"])
     assert meta == {"instance-id": f"{HOSTILE}-{HOSTILE}-1", "local-hostname": HOSTILE}
 
@@ -336,8 +336,8 @@ def test_packages_of_other_machines_stay_away(tmp_path: Path) -> None:
     plan = replace(plan, lock=replace(plan.lock, packages=locked))
 
     def asked(node: Node) -> list[str]:
-        said = sourced(laid(plan, node)["/etc/airseed/node.env"][0], tmp_path)
-        return said["AIRSEED_PACKAGES"].split()
+        values = sourced(laid(plan, node)["/etc/airseed/node.env"][0], tmp_path)
+        return values["AIRSEED_PACKAGES"].split()
 
     assert "tcpdump-1.0-1.el7.x86_64" in asked(plan.cluster.nodes[4])
     assert [one for one in asked(plan.cluster.nodes[4]) if "tcpdump" not in one] == asked(
@@ -367,8 +367,8 @@ def test_a_registry_brings_its_authority_one_entry_and_the_names_of_images(tmp_p
     lines = found["/etc/airseed/images.map"][0].decode().splitlines()
     assert "k8s.gcr.io/pause:3.2 r.example.com:5000/k8s/pause:3.2" in lines
     assert len(lines) == len(plan.lock.images)
-    said = sourced(found["/etc/airseed/node.env"][0], tmp_path)
-    assert said["AIRSEED_SANDBOX_IMAGE"] == "r.example.com:5000/k8s/pause:3.2"
+    values = sourced(found["/etc/airseed/node.env"][0], tmp_path)
+    assert values["AIRSEED_SANDBOX_IMAGE"] == "r.example.com:5000/k8s/pause:3.2"
 
 
 @pytest.mark.parametrize(
@@ -377,8 +377,8 @@ def test_a_registry_brings_its_authority_one_entry_and_the_names_of_images(tmp_p
 def test_no_proxy_stands_before_the_registry(tmp_path: Path, registry: str, host: str) -> None:
     more = f"registry: {registry}\nmachine: {{proxy: {{https: 'http://proxy:3128'}}}}\n"
     plan = plans.plan(plans.example("ha") + more)
-    said = sourced(laid(plan)["/etc/airseed/node.env"][0], tmp_path)
-    assert host in said["AIRSEED_NO_PROXY"].split(",")
+    values = sourced(laid(plan)["/etc/airseed/node.env"][0], tmp_path)
+    assert host in values["AIRSEED_NO_PROXY"].split(",")
 
 
 @pytest.mark.parametrize(

@@ -81,5 +81,5 @@ def test_the_walkthrough_says_the_same() -> None:
     )
     init, control_plane, worker = (list(yaml.safe_load_all(block)) for block in blocks)
     assert init == expected("k8s01")
-    for said, name, key in ((control_plane, "k8s02", True), (worker, "k8s04", False)):
-        assert [with_secrets(said[0], key=key)] == [with_secrets(expected(name)[0], key=key)]
+    for documents, name, key in ((control_plane, "k8s02", True), (worker, "k8s04", False)):
+        assert [with_secrets(documents[0], key=key)] == [with_secrets(expected(name)[0], key=key)]
