@@ -15,8 +15,8 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from builder.errors import FetchError
+from builder.http.errors import TRANSPORT, translate
 from builder.http.redact import redact
-from builder.http.words import TRANSPORT, translate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

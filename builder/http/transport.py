@@ -13,10 +13,10 @@ from requests.utils import urldefragauth
 from builder.errors import FetchError
 from builder.http import document, ranges
 from builder.http.environment import proxies_for, trust
+from builder.http.errors import TRANSPORT, translate
 from builder.http.redact import redact
 from builder.http.session import Adapter, Session
 from builder.http.stream import finish
-from builder.http.words import TRANSPORT, translate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ from builder.errors import StorageError, UsageError, VerificationError
 from builder.formats.sbom import Said, bill, cyclonedx, spdx
 from builder.model.digest import Digest
 from builder.pipeline.lock_document import open_lock
-from builder.rpm.said import read_words
+from builder.rpm.package_info import read_package_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +95,7 @@ def _packages(lock: Lock, read: Callable[[Content], bytes | None]) -> dict[Diges
                 place.write_bytes(content)
             except OSError as error:
                 raise StorageError(error.strerror or str(error), where=str(place)) from error
-            for digest, words in read_words(
+            for digest, words in read_package_info(
                 place, where=file.path, most=len(lock.packages)
             ).items():
                 said[Digest(digest)] = Said(
