@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from builder.bundle.attempts import Attempts
 from builder.bundle.source import Interruptible
 from builder.errors import FetchError
 from builder.model.digest import Digest
@@ -64,8 +65,8 @@ class Outcome:
     """The name of the source that gave it, in this run or an earlier one; empty if unknown."""
 
 
-class Place(Protocol):
-    """Be the file that artifacts are written into. Offsets count from its beginning."""
+class BundleFile(Protocol):
+    """The file that artifacts are written into. Offsets count from its beginning."""
 
     def write(self, view: memoryview, offset: int) -> None:
         """Write all of it; raise StorageError."""
@@ -88,208 +89,8 @@ class StaleError(Exception):
     """Say that the digest is wrong, but that this source alone is not to blame."""
 
 
-class Download:
-    """Hold the state of one job. One thread at a time works on it."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.have = 0
-        """Bytes at their place and hashed."""
-        self.claimed = job.have
-        """Bytes at their place by an earlier run's word, not yet hashed."""
-        self.fetched = 0
-        self.reached = 0
-        """The farthest byte so far."""
-        self.ready_at = 0.0
-        self.turn = 0
-        """Which source is asked."""
-        self.tries = 0
-        """Failed attempts at this source in a row, without progress."""
-        self.failing_since: float | None = None
-        """When the first of them began."""
-        self.wasted = 0.0
-        """Seconds that they waited in vain."""
-        self.fed_at = -1.0
-        """When the last byte came over the network."""
-        self.place = ""
-        """The host whose place it takes while a thread works on it."""
-        self.afresh = False
-        """Whether this source was given the chance to send everything in one go."""
-        self.faults: list[Fault] = []
-        self.stream: object = None
-        """What is being read, for whoever wants to interrupt it."""
-        self._mixed = False
-        self._hasher = hashlib.sha256()
-
-    @property
-    def source(self) -> Source:
-        """Give the source whose turn it is."""
-        return self.job.sources[self.turn]
-
-    @property
-    def local(self) -> bool:
-        """Whether the source is a file that airseed wrote itself."""
-        return self.turn < len(self.job.sources) and self.source.is_ours
-
-    @property
-    def whole(self) -> bool:
-        """Tell whether all bytes are there; their digest may still be wrong."""
-        return self.have == self.job.extent.size
-
-    def adopt(self, place: Place, view: memoryview, progress: Progress, stop: Stop) -> None:
-        """Hash what an earlier run left; forget it when it is whole and wrong."""
-        extent = self.job.extent
-        claimed, self.claimed = min(self.claimed, extent.size), 0
-        while self.have < claimed:
-            stop.check()
-            room = min(len(view), claimed - self.have)
-            count = place.readinto(view[:room], extent.offset + self.have)
-            if count == 0:
-                break
-            self._take(view[:count], progress, cached=True)
-        self._mixed = self.have > 0
-        if self.whole and not self.right:
-            self.restart(progress)
-
-    @property
-    def right(self) -> bool:
-        """Tell whether the bytes so far have the artifact's digest."""
-        return self._hasher.hexdigest() == self.job.extent.digest.hex
-
-    def restart(self, progress: Progress) -> None:
-        """Forget all bytes."""
-        if self.have:
-            progress.advance(-self.have)
-        self.have = 0
-        self._mixed = False
-        self._hasher = hashlib.sha256()
-
-    def attempt(
-        self, place: Place, view: memoryview, progress: Progress, stop: Stop, *, offset: int
-    ) -> None:
-        """Read one stream to its end; the artifact is whole and right afterwards.
-
-        ``offset`` is how many bytes to skip: ``have``, or 0 for a source that cannot resume.
-        Raise FetchError, StaleError, StorageError or Cancelled.
-        """
-        stream = self.source.open(offset)
-        try:
-            self.stream = stream
-            stop.check()  # after it can be seen by whoever interrupts
-            if stream.offset not in {0, self.have}:
-                raise FetchError(
-                    f"sent bytes from {stream.offset:,} on",
-                    where=self.source.name,
-                    expected=f"from {offset:,} on",
-                )
-            if stream.offset != self.have:
-                self.restart(progress)
-            self._receive(stream, place, view, progress, stop)
-        finally:
-            self.stream = None
-            stream.close()
-        if not self.right:
-            mixed, got = self._mixed, self._hasher.hexdigest()
-            self.restart(progress)
-            if mixed and not self.afresh:
-                self.afresh = True
-                raise StaleError
-            raise FetchError(
-                f"sent other bytes ({Digest(got)})",
-                where=self.source.name,
-                expected=str(self.job.extent.digest),
-            )
-
-    def interrupt(self) -> None:
-        """Wake the thread that waits for this artifact's source, where that can be done."""
-        stream = self.stream
-        if isinstance(stream, Interruptible):
-            stream.interrupt()
-
-    def moved(self, before: int) -> bool:
-        """Tell whether an attempt that began at ``before`` (``reached``) gained new ground."""
-        return self.reached - before >= _LEAP
-
-    def calm(self) -> None:
-        """Forget the failed attempts."""
-        self.tries = 0
-        self.failing_since = None
-        self.wasted = 0.0
-
-    def pass_on(self, fault: Fault) -> bool:
-        """Go to the next source; tell whether there is one."""
-        self.faults.append(fault)
-        self.turn += 1
-        self.calm()
-        self.afresh = False
-        self.reached = self.have
-        self._mixed = self.have > 0
-        return self.turn < len(self.job.sources)
-
-    def broke(self) -> None:
-        """Remember that the next attempt goes on with bytes of this one."""
-        self._mixed = self.have > 0
-
-    def outcome(self) -> Outcome:
-        """Tell how it came here."""
-        size = self.job.extent.size
-        state: State | Literal["resumed"] = "fetched"
-        if self.local:
-            state = self.source.state
-        elif not self.fetched and size:
-            state = "cached"
-        elif self.fetched < size:
-            state = "resumed"
-        return Outcome(
-            path=self.job.extent.path,
-            size=size,
-            state=state,
-            source=self.source.name if self.fetched else None,
-            fetched=self.fetched,
-            passed_over=tuple(self.faults),
-            origin=self._origin(),
-        )
-
-    def _origin(self) -> str:
-        """Name who gave the bytes; what was copied came from where that other copy came from."""
-        untouched = not (self.fetched or self.local) and self.job.extent.size > 0
-        if untouched or self.turn >= len(self.job.sources):
-            return self.job.origin
-        return self.source.origin or self.source.name
-
-    def _receive(
-        self, stream: Stream, place: Place, view: memoryview, progress: Progress, stop: Stop
-    ) -> None:
-        """Copy the stream to its place until all bytes are there."""
-        extent = self.job.extent
-        while not self.whole:
-            stop.check()
-            count = stream.readinto(view[: min(len(view), extent.size - self.have)])
-            if count == 0:
-                raise FetchError(
-                    f"sent {self.have:,} of {extent.size:,} bytes",
-                    where=self.source.name,
-                    temporary=True,
-                )
-            piece = view[:count]
-            stop.check_over()
-            place.write(piece, extent.offset + self.have)
-            if not self.local:
-                self.fetched += count
-                self.fed_at = time.monotonic()
-            self._take(piece, progress, cached=self.local)
-        with contextlib.suppress(FetchError):  # all is here; the end lets the connection serve on
-            stream.readinto(view[:1])
-
-    def _take(self, piece: memoryview, progress: Progress, *, cached: bool = False) -> None:
-        self._hasher.update(piece)
-        self.have += len(piece)
-        self.reached = max(self.reached, self.have)
-        progress.advance(len(piece), cached=cached)
-
-
 class Stop:
-    """Be two flags that all threads look at."""
+    """Two flags that all threads look at."""
 
     def __init__(self) -> None:
         self.wanted = False
@@ -306,3 +107,194 @@ class Stop:
         """Raise Cancelled once nobody waits for this thread."""
         if self.over:
             raise Cancelled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sink:
+    """Where one thread brings bytes."""
+
+    file: BundleFile
+    progress: Progress
+    stop: Stop
+    buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(BUFFER)))
+
+
+class Download:
+    """The bytes of one job that are there, and what is known of them. One thread works on it."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.attempts = Attempts()
+        self.have = 0
+        """Bytes at their place and hashed."""
+        self.claimed = job.have
+        """Bytes at their place by an earlier run's word, not yet hashed."""
+        self.fetched = 0
+        self.reached = 0
+        """The farthest byte so far."""
+        self.fed_at = -1.0
+        """When the last byte came over the network."""
+        self._stream: object = None
+        """What is being read, for whoever wants to interrupt it."""
+        self._mixed = False
+        """Whether not all bytes come from this attempt."""
+        self._hasher = hashlib.sha256()
+
+    @property
+    def source(self) -> Source:
+        """The source whose turn it is."""
+        return self.job.sources[self.attempts.turn]
+
+    @property
+    def has_source(self) -> bool:
+        """Whether there is one that may be asked."""
+        return self.attempts.turn < len(self.job.sources)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the source is a file that airseed wrote itself."""
+        return self.has_source and self.source.is_ours
+
+    @property
+    def whole(self) -> bool:
+        """Whether all bytes are there; their digest may still be wrong."""
+        return self.have == self.job.extent.size
+
+    def adopt(self, sink: Sink) -> None:
+        """Hash what an earlier run left; forget it when it is whole and wrong."""
+        extent = self.job.extent
+        claimed, self.claimed = min(self.claimed, extent.size), 0
+        while self.have < claimed:
+            sink.stop.check()
+            room = min(len(sink.buffer), claimed - self.have)
+            count = sink.file.readinto(sink.buffer[:room], extent.offset + self.have)
+            if count == 0:
+                break
+            self._take(sink.buffer[:count], sink.progress, cached=True)
+        self._mixed = self.have > 0
+        if self.whole and not self.right:
+            self._restart(sink.progress)
+
+    @property
+    def right(self) -> bool:
+        """Whether the bytes so far have the artifact's digest."""
+        return self._hasher.hexdigest() == self.job.extent.digest.hex
+
+    def _restart(self, progress: Progress) -> None:
+        """Forget all bytes."""
+        if self.have:
+            progress.advance(-self.have)
+        self.have = 0
+        self._mixed = False
+        self._hasher = hashlib.sha256()
+
+    def attempt(self, sink: Sink) -> None:
+        """Read one stream to its end; the artifact is whole and right afterwards.
+
+        It goes on behind the bytes that are there, but for a source that cannot resume. Raise
+        FetchError, StaleError, StorageError or Cancelled.
+        """
+        offset = 0 if self.attempts.afresh else self.have
+        stream = self.source.open(offset)
+        try:
+            self._stream = stream
+            sink.stop.check()  # after it can be seen by whoever interrupts
+            if stream.offset not in {0, self.have}:
+                raise FetchError(
+                    f"sent bytes from {stream.offset:,} on",
+                    where=self.source.name,
+                    expected=f"from {offset:,} on",
+                )
+            if stream.offset != self.have:
+                self._restart(sink.progress)
+            self._receive(stream, sink)
+        finally:
+            self._stream = None
+            stream.close()
+        if not self.right:
+            mixed, got = self._mixed, self._hasher.hexdigest()
+            self._restart(sink.progress)
+            if mixed and not self.attempts.afresh:
+                self.attempts.afresh = True
+                raise StaleError
+            raise FetchError(
+                f"sent other bytes ({Digest(got)})",
+                where=self.source.name,
+                expected=str(self.job.extent.digest),
+            )
+
+    def interrupt(self) -> None:
+        """Wake the thread that waits for this artifact's source, where that can be done."""
+        stream = self._stream
+        if isinstance(stream, Interruptible):
+            stream.interrupt()
+
+    def moved(self, before: int) -> bool:
+        """Tell whether an attempt that began at ``before`` (``reached``) gained new ground."""
+        return self.reached - before >= _LEAP
+
+    def pass_on(self, fault: Fault) -> bool:
+        """Go to the next source; tell whether there is one."""
+        self.attempts.pass_on(fault)
+        self.reached = self.have
+        self._mixed = self.have > 0
+        return self.has_source
+
+    def broke(self) -> None:
+        """Remember that the next attempt goes on with bytes of this one."""
+        self._mixed = self.have > 0
+
+    def outcome(self) -> Outcome:
+        """Tell how it came here."""
+        size = self.job.extent.size
+        state: State | Literal["resumed"] = "fetched"
+        if self.is_local:
+            state = self.source.state
+        elif not self.fetched and size:
+            state = "cached"
+        elif self.fetched < size:
+            state = "resumed"
+        return Outcome(
+            path=self.job.extent.path,
+            size=size,
+            state=state,
+            source=self.source.name if self.fetched else None,
+            fetched=self.fetched,
+            passed_over=tuple(self.attempts.faults),
+            origin=self._origin(),
+        )
+
+    def _origin(self) -> str:
+        """Name who gave the bytes; what was copied came from where that other copy came from."""
+        untouched = not (self.fetched or self.is_local) and self.job.extent.size > 0
+        if untouched or not self.has_source:
+            return self.job.origin
+        return self.source.origin or self.source.name
+
+    def _receive(self, stream: Stream, sink: Sink) -> None:
+        """Copy the stream to its place until all bytes are there."""
+        extent, view = self.job.extent, sink.buffer
+        while not self.whole:
+            sink.stop.check()
+            count = stream.readinto(view[: min(len(view), extent.size - self.have)])
+            if count == 0:
+                raise FetchError(
+                    f"sent {self.have:,} of {extent.size:,} bytes",
+                    where=self.source.name,
+                    temporary=True,
+                )
+            piece = view[:count]
+            sink.stop.check_over()
+            sink.file.write(piece, extent.offset + self.have)
+            if not self.is_local:
+                self.fetched += count
+                self.fed_at = time.monotonic()
+            self._take(piece, sink.progress, cached=self.is_local)
+        with contextlib.suppress(FetchError):  # all is here; the end lets the connection serve on
+            stream.readinto(view[:1])
+
+    def _take(self, piece: memoryview, progress: Progress, *, cached: bool = False) -> None:
+        self._hasher.update(piece)
+        self.have += len(piece)
+        self.reached = max(self.reached, self.have)
+        progress.advance(len(piece), cached=cached)

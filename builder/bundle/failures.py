@@ -46,13 +46,14 @@ class RefusedError(UnavailableError):
 def unavailable(download: Download) -> RefusedError:
     """Tell what each source of an artifact did wrong."""
     name, sources = download.job.extent.name, download.job.sources
+    faults = download.attempts.faults
     return RefusedError(
-        "no source gave the right bytes" if download.faults else "there is no source for it",
+        "no source gave the right bytes" if faults else "there is no source for it",
         where=name,
         refusals=[
             Refusal(artifact=name, host=source.host, fault=fault)
             # a source fails once, then the next one is asked
-            for source, fault in zip(sources, download.faults, strict=False)
+            for source, fault in zip(sources, faults, strict=False)
         ],
     )
 

@@ -40,7 +40,7 @@ def storage_error(error: OSError, path: Path) -> StorageError:
 
 
 class Part:
-    """Hold the open file; see ``download.Place``. :meth:`spread` puts the bytes into several.
+    """Hold the open file; see ``download.BundleFile``. :meth:`spread` puts the bytes into several.
 
     Raise StorageError, also when another airseed is at it.
     """

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.backoff import REFUSALS, Backoff
-from builder.bundle.download import BUFFER, Cancelled, Download, StaleError, Stop
+from builder.bundle.download import Cancelled, Download, Sink, StaleError, Stop
 from builder.bundle.failures import summary, unavailable
 from builder.bundle.host_limits import HostLimits
 from builder.bundle.part import storage_error
@@ -24,7 +24,7 @@ from builder.errors import AirseedError, Fault, FetchError, UnavailableError, Ve
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from builder.bundle.download import Job, Outcome, Place
+    from builder.bundle.download import BundleFile, Job, Outcome
     from builder.report import Progress
 
 _JOIN = 5.0
@@ -56,7 +56,7 @@ class Transfer:
     def __init__(
         self,
         jobs: Iterable[Job],
-        place: Place,
+        file: BundleFile,
         progress: Progress,
         *,
         policy: Policy,
@@ -66,11 +66,12 @@ class Transfer:
         self._waiting = sorted(
             map(Download, jobs), key=lambda item: (-item.job.extent.size, item.job.extent.header)
         )
-        self._running: set[Download] = set()
+        self._running: dict[Download, str] = {}
+        """With the host whose place each takes; none for what asks nobody."""
         self._working = 0
         """Threads that have not ended. To wait for this, not in Thread.join: before Python 3.13
         an interrupted join takes a thread that runs for one that has ended."""
-        self._place = place
+        self._file = file
         self._progress = progress
         self._policy = policy
         self._finished = finished
@@ -149,11 +150,11 @@ class Transfer:
         self._stop.over = True
 
     def _work(self) -> None:
-        """Be one thread."""
-        view = memoryview(bytearray(BUFFER))
+        """Advance one artifact after the other, as one of the threads."""
+        sink = Sink(file=self._file, progress=self._progress, stop=self._stop)
         try:
             while (download := self._next()) is not None:
-                self._advance(download, view)
+                self._advance(download, sink)
         except Cancelled:
             pass
         except BaseException as error:  # noqa: BLE001 -- handed to the thread that called run
@@ -172,11 +173,10 @@ class Transfer:
                 now = time.monotonic()
                 soonest = now + _NAP
                 for number, item in enumerate(self._waiting):
-                    if item.ready_at <= now and self._take(item, now):
-                        self._running.add(item)
+                    if item.attempts.ready_at <= now and self._take(item, now):
                         return self._waiting.pop(number)
                     # where no place is free, whoever leaves one wakes us
-                    ready_at = max(item.ready_at, self._hosts.free_at(_host(item)))
+                    ready_at = max(item.attempts.ready_at, self._hosts.free_at(_host(item)))
                     if ready_at > now:
                         soonest = min(soonest, ready_at)
                 self._changed.wait(soonest - now)
@@ -188,14 +188,18 @@ class Transfer:
         A host that is given up is not asked, so no place is needed to find that out.
         """
         host = _host(item)
-        item.place = "" if self._hosts.gives_up(host, self._policy.patience) else host
-        return self._hosts.take(item.place, now)
+        if self._hosts.gives_up(host, self._policy.patience):
+            host = ""
+        if not self._hosts.take(host, now):
+            return False
+        self._running[item] = host
+        return True
 
-    def _advance(self, download: Download, view: memoryview) -> None:
+    def _advance(self, download: Download, sink: Sink) -> None:
         """Make one step with an artifact, and put it where it belongs then."""
         again, done = False, False
         try:
-            again = self._step(download, view)
+            again = self._step(download, sink)
             done = not again
         except AirseedError as error:
             if not isinstance(error, (UnavailableError, VerificationError)):
@@ -204,8 +208,7 @@ class Transfer:
                 self._failures.append(error)
         finally:
             with self._changed:
-                self._hosts.leave(download.place)
-                self._running.discard(download)
+                self._hosts.leave(self._running.pop(download))
                 if again:
                     self._put_back(download)
                 elif not done:
@@ -221,19 +224,19 @@ class Transfer:
         )
         self._waiting.insert(place, download)
 
-    def _step(self, download: Download, view: memoryview) -> bool:
+    def _step(self, download: Download, sink: Sink) -> bool:
         """Adopt or attempt; tell whether it has to go on.
 
         Raise UnavailableError or VerificationError when there is no hope for this artifact.
         """
         if download.claimed:
-            download.adopt(self._place, view, self._progress, self._stop)
+            download.adopt(sink)
             if not download.whole:
                 return True
         elif download.job.extent.size or not download.right:
             if not download.job.sources:
                 raise unavailable(download)
-            if not self._attempt(download, view):
+            if not self._attempt(download, sink):
                 return True
         self._finish(download)
         return False
@@ -243,7 +246,7 @@ class Transfer:
         extent = download.job.extent
         if download.job.check is not None:
             try:
-                with self._place.region(extent.offset, extent.size) as file:
+                with self._file.region(extent.offset, extent.size) as file:
                     download.job.check(file)
             except OSError as error:
                 raise storage_error(error, Path(extent.name)) from error
@@ -261,26 +264,25 @@ class Transfer:
         with self._changed:
             self._outcomes.append(download.outcome())
 
-    def _attempt(self, download: Download, view: memoryview) -> bool:
+    def _attempt(self, download: Download, sink: Sink) -> bool:
         """Ask the source whose turn it is once; tell whether all is there and right."""
         started, before, host = time.monotonic(), download.reached, download.source.host
-        if host != download.place:
+        if host != self._running[download]:
             self._skip(download, host)
             return False
-        offset = 0 if download.afresh else download.have
         try:
-            download.attempt(self._place, view, self._progress, self._stop, offset=offset)
+            download.attempt(sink)
         except StaleError:
             return False
         except FetchError as error:
             self._stop.check()  # an interrupted stream looks like a broken one
             download.broke()
             if download.moved(before):
-                download.calm()
+                download.attempts.calm()
             if error.temporary:
                 self._yield(download, error, started)
-            elif download.have and not download.afresh:
-                download.afresh = True  # it may only be unable to resume
+            elif download.have and not download.attempts.afresh:
+                download.attempts.afresh = True  # it may only be unable to resume
             else:
                 self._pass_on(download, error)
             return False
@@ -300,30 +302,28 @@ class Transfer:
     def _yield(self, download: Download, error: FetchError, started: float) -> None:
         """Let a source that failed for the moment rest, or give it up."""
         policy, now = self._policy, time.monotonic()
-        host = download.source.host
+        attempts, host = download.attempts, download.source.host
         refused = error.status in REFUSALS
-        pause = policy.backoff.pause(download.tries + 1, error.retry_after if refused else None)
+        pause = policy.backoff.pause(attempts.failures + 1, error.retry_after if refused else None)
         if refused and error.retry_after is not None:
-            download.calm()  # it speaks to us
+            attempts.calm()  # it speaks to us
         else:
-            download.tries += 1
-            download.failing_since = download.failing_since or started
-            download.wasted += now - max(started, download.fed_at)
-        worn = download.tries >= policy.backoff.attempts or download.wasted >= policy.outage
+            attempts.fail(started=started, now=now, fed_at=download.fed_at)
+        worn = attempts.failures >= policy.backoff.attempts or attempts.wasted >= policy.outage
         with self._changed:
             self._hosts.failed(host, started=started, now=now)
             if refused:
                 self._hosts.refused(host, now=now, until=now + pause)
             if worn:
-                feeding = [one for one in self._running if one.place == host]
-                self._hosts.lives(host, max(one.fed_at for one in (*feeding, download)))
-                why = f"was given up: {error.fault.what} (tried {download.tries} times)"
-                self._hosts.lose(host, why, since=download.failing_since or started, now=now)
+                feeding = [item.fed_at for item, asked in self._running.items() if asked == host]
+                self._hosts.lives(host, max(*feeding, download.fed_at))
+                why = f"was given up: {error.fault.what} (tried {attempts.failures} times)"
+                self._hosts.lose(host, why, since=attempts.failing_since or started, now=now)
             hopeless = worn or bool(self._hosts.gives_up(host, policy.patience))
         if hopeless:
             self._pass_on(download, error)
         else:
-            download.ready_at = now + pause
+            attempts.ready_at = now + pause
 
     def _pass_on(self, download: Download, error: FetchError) -> None:
         """Go to the next source; raise UnavailableError if there is none."""
@@ -333,7 +333,6 @@ class Transfer:
             expected=error.fault.expected,
             hint=error.hint,
         )
-        download.ready_at = 0.0
         if not download.pass_on(fault):
             raise unavailable(download)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builder.bundle.download import Cancelled, Download, Job, StaleError, Stop
+from builder.bundle.attempts import Attempts
+from builder.bundle.download import Cancelled, Download, Job, Sink, StaleError, Stop
 from builder.bundle.layout import Extent
 from builder.bundle.source import Source
 from builder.errors import Fault, FetchError
@@ -101,15 +102,16 @@ def download(*sources: Given, have: int = 0) -> Download:
     )
 
 
-def attempt(item: Download, place: Memory, offset: int = 0, stop: Stop | None = None) -> None:
-    view = memoryview(bytearray(1 << 12))
+def attempt(item: Download, file: Memory, stop: Stop | None = None) -> None:
+    buffer = memoryview(bytearray(1 << 12))
     with Silent().progress("x", None) as progress:
-        item.attempt(place, view, progress, stop or Stop(), offset=offset)
+        item.attempt(Sink(file=file, progress=progress, stop=stop or Stop(), buffer=buffer))
 
 
-def adopt(item: Download, place: Memory) -> None:
+def adopt(item: Download, file: Memory) -> None:
+    buffer = memoryview(bytearray(700))
     with Silent().progress("x", None) as progress:
-        item.adopt(place, memoryview(bytearray(700)), progress, Stop())
+        item.adopt(Sink(file=file, progress=progress, stop=Stop(), buffer=buffer))
 
 
 def test_all_bytes_arrive_at_their_place() -> None:
@@ -130,7 +132,7 @@ def test_a_body_that_ends_early_is_kept_and_ended_later() -> None:
     assert (item.have, short.streams[0].closed) == (3000, True)
     item.broke()
     assert item.pass_on(Fault(where="given", what="broke"))
-    attempt(item, place, 3000)
+    attempt(item, place)
     assert place.artifact == CONTENT
     outcome = item.outcome()
     assert (outcome.source, [fault.what for fault in outcome.passed_over]) == ("other", ["broke"])
@@ -154,7 +156,7 @@ def test_what_an_earlier_run_left_is_hashed_and_used() -> None:
     item = download(source := Given(), have=2000)
     adopt(item, place)
     assert (item.have, item.claimed) == (2000, 0)
-    attempt(item, place, item.have)
+    attempt(item, place)
     assert (source.asked, place.artifact) == ([2000], CONTENT)
     assert (item.outcome().state, item.outcome().fetched) == ("resumed", len(CONTENT) - 2000)
 
@@ -178,8 +180,8 @@ def test_a_wrong_prefix_starts_it_afresh_before_the_source_is_blamed() -> None:
     item, place = download(source := Given(), have=2000), Memory()
     adopt(item, place)
     with pytest.raises(StaleError):
-        attempt(item, place, item.have)
-    assert (item.have, item.afresh) == (0, True)
+        attempt(item, place)
+    assert (item.have, item.attempts.afresh) == (0, True)
     attempt(item, place)
     assert (source.asked, place.artifact) == ([2000, 0], CONTENT)
 
@@ -199,7 +201,7 @@ def test_a_source_that_begins_anew_is_taken_from_its_beginning() -> None:
     place.write(memoryview(CONTENT[:2000]), START)
     item = download(Given(resumes=False), have=2000)
     adopt(item, place)
-    attempt(item, place, item.have)
+    attempt(item, place)
     assert (place.artifact, item.fetched) == (CONTENT, len(CONTENT))
 
 
@@ -209,7 +211,7 @@ def test_a_source_that_begins_elsewhere_is_refused() -> None:
     item = download(source := Given(shift=1), have=2000)
     adopt(item, place)
     with pytest.raises(FetchError) as caught:
-        attempt(item, place, item.have)
+        attempt(item, place)
     assert str(caught.value) == "given: sent bytes from 2,001 on (expected from 2,000 on)"
     assert (item.have, source.streams[0].closed) == (2000, True)
 
@@ -219,12 +221,15 @@ def test_nothing_is_written_once_nobody_waits() -> None:
     stop.wanted = True
     with pytest.raises(Cancelled):
         attempt(item, place, stop=stop)
-    assert (item.have, source.streams[0].closed, item.stream) == (0, True, None)
+    assert (item.have, source.streams[0].closed, item._stream) == (0, True, None)
     assert place.artifact == bytes(len(CONTENT))
 
 
 def test_failed_attempts_are_forgotten_by_the_next_source() -> None:
     item = download(Given(), Given())
-    item.tries, item.failing_since, item.wasted = 3, 1.0, 60.0
-    item.pass_on(Fault(where="given", what="silent"))
-    assert (item.tries, item.failing_since, item.wasted) == (0, None, 0.0)
+    item.attempts.fail(started=1.0, now=61.0, fed_at=-1.0)
+    item.attempts.fail(started=61.0, now=70.0, fed_at=65.0)
+    fault = Fault(where="given", what="silent")
+    assert item.attempts == Attempts(failures=2, failing_since=1.0, wasted=65.0)
+    item.pass_on(fault)
+    assert item.attempts == Attempts(turn=1, faults=[fault])
