@@ -77,12 +77,26 @@ def test_every_link_leads_to_a_file(path: Path) -> None:
             assert (path.parent / target.path).is_file(), link
 
 
+def test_contributing_names_files_that_are_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    paths = re.findall(r"`((?:builder|tests|mirrors|docs|cloudinit-templates)/[^`]*)`", text)
+    missing = [path for path in paths if "NAME" not in path and not (ROOT / path).exists()]
+    assert paths
+    assert missing == []
+
+
 def test_every_page_is_in_the_menu_and_in_the_index() -> None:
     menu = (ROOT / "mkdocs.yml").read_text("utf-8")
     index = (ROOT / "docs/index.md").read_text("utf-8")
     for page in PAGES:
         assert f": {page.name}\n" in menu
         assert page.name == "index.md" or f"({page.name})" in index
+
+
+def test_the_steps_of_first_boot_are_those_of_its_plan() -> None:
+    plan = (ROOT / "cloudinit-templates/node/plans/first-boot").read_text("utf-8").splitlines()
+    table = rows(section(ROOT / "docs/first-boot.md", "What first boot changes on a machine"))
+    assert [row[0] for row in table] == [line for line in plan if not line.startswith("#")]
 
 
 def test_every_message_of_the_troubleshooting_is_one_that_is_said() -> None:
