@@ -44,6 +44,6 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> sandboxes.Sample:
 
 @pytest.fixture
 def sandbox(sample: sandboxes.Sample, tmp_path: Path) -> Iterator[sandboxes.Sandbox]:
-    """Give a folder with a locked cluster, and an upstream of its own."""
+    """Open a sandbox with a locked cluster, and an upstream of its own."""
     with sample.sandbox(tmp_path / "work") as opened:
         yield opened

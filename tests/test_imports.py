@@ -65,12 +65,12 @@ STAND_INS = {"backports", "compression"}
 
 
 def room_of(path: str) -> str:
-    """Give the room of a file: builder/rpm/closure.py is in rpm, builder/errors.py in errors."""
+    """Return the room of a file: builder/rpm/closure.py is in rpm, builder/errors.py in errors."""
     return Path(path).parts[1].removesuffix(".py")
 
 
 def imports_of(source: str) -> list[tuple[int, str]]:
-    """Give line and full name of every import, wherever it stands."""
+    """Return line and full name of every import, wherever it stands."""
     found: list[tuple[int, str]] = []
     for node in ast.walk(ast.parse(source)):
         match node:
@@ -84,7 +84,7 @@ def imports_of(source: str) -> list[tuple[int, str]]:
 
 
 def complaints(path: str, source: str) -> list[str]:
-    """Give what one file imports against the table."""
+    """Return what one file imports against the table."""
     room = room_of(path)
     if room not in ROOMS:
         return [f"{path}: the room {room!r} is not in the import table"]

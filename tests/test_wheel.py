@@ -32,7 +32,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def empty(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the wheel and what it depends on; give the environment's bin folder."""
+    """Install the wheel and what it depends on; return the environment's bin folder."""
     folder = tmp_path_factory.mktemp("venv")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     (wheel,) = dist.glob("*.whl")
@@ -42,7 +42,7 @@ def empty(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def data_files() -> set[str]:
-    """Give the files of the data trees as they lie in the checkout."""
+    """Return the files of the data trees as they lie in the checkout."""
     return {
         path.relative_to(ROOT).as_posix()
         for tree in TREES
@@ -52,7 +52,7 @@ def data_files() -> set[str]:
 
 
 def code_files() -> set[str]:
-    """Give the files of the package as they lie in the checkout."""
+    """Return the files of the package as they lie in the checkout."""
     return {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "builder").rglob("*")
@@ -82,7 +82,7 @@ def test_the_wheel_has_code_and_data_and_nothing_else(dist: Path) -> None:
 
 
 def run(program: Path, *arguments: str | Path, folder: Path) -> str:
-    """Run an installed program far from the checkout; give its output."""
+    """Run an installed program far from the checkout; return its output."""
     # Nothing of the environment that runs the tests may help.
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(

@@ -168,7 +168,7 @@ class Bench:
     # what it comes to -------------------------------------------------------------------------
 
     def figures(self) -> list[Figure]:
-        """Give all figures, those with goals first."""
+        """Return all figures, those with goals first."""
         peers = [
             ("images", "crane tar", 0.35, "bundle / crane pull + tar"),
             ("images", "crane pull", 0.8, "bundle / crane pull alone"),
@@ -241,7 +241,7 @@ def _go() -> str:
 
 
 def main() -> int:
-    """Measure; give 0 when every goal is reached, else 1."""
+    """Measure; return 0 when every goal is reached, else 1."""
     reader = argparse.ArgumentParser(prog="bench", description=__doc__)
     reader.add_argument("--runs", type=int, default=_LEAST, help="turns that are taken (5 or more)")
     reader.add_argument("--out", type=Path, default=_ROOT / "build" / "bench.json")

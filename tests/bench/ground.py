@@ -96,7 +96,7 @@ class Ground:
 
     @property
     def references(self) -> list[str]:
-        """Give the images as the registry has them."""
+        """Return the images as the registry has them."""
         return [image.sources[0] for image in self.read("images.lock").images]
 
     def _write(self, name: str, lock: Lock) -> None:
@@ -137,7 +137,7 @@ class Ground:
 
 
 def _urls(blobs: Sequence[object], lock: Lock) -> Iterator[str]:
-    """Give the URL of everything that a bundle fetches."""
+    """Return the URL of everything that a bundle fetches."""
     for blob in lock.blobs:
         if blob in blobs:
             host, _, path = blob.sources[0].partition("/")

@@ -67,7 +67,7 @@ def together(runs: Iterable[Took]) -> Took:
 
 
 def middle(runs: Sequence[Took]) -> float:
-    """Give the median of the seconds."""
+    """Return the median of the seconds."""
     return median(run.seconds for run in runs)
 
 

@@ -79,7 +79,7 @@ def make(
 def expected(
     origin: bundles.Origin, lab_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> bytes:
-    """Give the bytes of the origin's bundle, put together by hand."""
+    """Return the bytes of the origin's bundle, put together by hand."""
     content = bytearray(origin.layout.size)
     for piece in origin.layout.frame():
         content[piece.offset : piece.offset + len(piece.content)] = piece.content

@@ -30,14 +30,14 @@ SPLIT = 1 << 15
 
 @pytest.fixture
 def newer(origin: bundles.Origin) -> Layout:
-    """Give a bundle that has one file less: every member stands elsewhere."""
+    """Return a bundle that has one file less: every member stands elsewhere."""
     lock = replace(origin.lock, files=origin.lock.files[1:])
     return bundles.plan(bundles.lock_format.write(lock))
 
 
 @pytest.fixture(params=["tar", "folder", "parts"])
 def old(request: pytest.FixtureRequest, tmp_path: Path, make: Make) -> Path:
-    """Give the origin's bundle in each of its shapes."""
+    """Return the origin's bundle in each of its shapes."""
     folder = tmp_path / "old"
     folder.mkdir()
     path = folder / "bundle.tar"

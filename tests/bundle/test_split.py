@@ -116,7 +116,7 @@ def test_a_tar_of_another_lock_takes_the_place_of_parts(
 
 
 def stop_at(upstream: Upstream, make: Make, origin: bundles.Origin, **how: object) -> Extent:
-    """Leave a run that lacks one artifact; give that."""
+    """Leave a run that lacks one artifact; return that."""
     largest = max(origin.layout.fetched, key=lambda extent: extent.size)
     upstream.faults.add(faults.Status(404), path=f"/{largest.digest.hex}")
     with pytest.raises(UnavailableError):

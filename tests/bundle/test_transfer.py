@@ -36,13 +36,13 @@ FIRST, SECOND = bundles.HOSTS
 
 
 def largest(origin: bundles.Origin) -> str:
-    """Give the URL path of the largest artifact."""
+    """Return the URL path of the largest artifact."""
     extent = max(origin.layout.fetched, key=lambda e: e.size)
     return f"/{extent.digest.hex}"
 
 
 def asked(upstream: Upstream, path: str = "*") -> list[str | None]:
-    """Give the Range of each request for a path, in order."""
+    """Return the Range of each request for a path, in order."""
     return [served.range for served in upstream.requests if path in {"*", served.path}]
 
 

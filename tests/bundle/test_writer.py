@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def interrupted(make: Make, origin: bundles.Origin, upstream: Upstream, target: Path) -> Extent:
-    """Leave a bundle that lacks one artifact, its largest; give that."""
+    """Leave a bundle that lacks one artifact, its largest; return that."""
     largest = max(origin.layout.fetched, key=lambda extent: extent.size)
     upstream.faults.add(faults.Status(404), path=f"/{largest.digest.hex}")
     with pytest.raises(UnavailableError):

@@ -29,7 +29,7 @@ def mirrors() -> Path:
 
 @pytest.fixture(scope="session")
 def upstream() -> Path:
-    """Give the folder of documents as the real upstreams have them."""
+    """Return the folder of documents as the real upstreams have them."""
     if not UPSTREAM.is_dir():
         pytest.skip("the documents of the real upstreams are not beside this checkout")
     return UPSTREAM

@@ -61,7 +61,7 @@ def is_right(sandbox: Sandbox) -> bool:
 
 
 def left(sandbox: Sandbox) -> set[str]:
-    """Give what lies in the workshop and is no finished package."""
+    """Return what lies in the workshop and is no finished package."""
     return {
         str(path.relative_to(cached(sandbox)))
         for path in cached(sandbox).rglob("*")
@@ -80,7 +80,7 @@ def kill(sandbox: Sandbox, dice: random.Random, usual: float, *words: str) -> bo
 
 
 def play(sandbox: Sandbox, kills: int, seed: int) -> tuple[int, int]:
-    """Kill runs that lock or bundle from nothing; give how many, and how many ways to the end."""
+    """Kill runs that lock or bundle from nothing; return how many, and how many ways to the end."""
     dice, done, ways = random.Random(seed), 0, 0
     for path in PROGRAMS:
         sandbox.upstream.faults.add(Drip(piece=1 << 15, pause=0.03), path=path)

@@ -31,7 +31,7 @@ SLOWLY = Drip(piece=1 << 15, pause=0.03)
 
 
 def limit(size: int) -> tuple[str, ...]:
-    """Give the words that run a command with no file longer than so many bytes."""
+    """Return the words that run a command with no file longer than so many bytes."""
     return ("sh", "-c", 'ulimit -f "$0"; exec "$@"', str(size // 512))
 
 
@@ -65,7 +65,7 @@ def _free(folder: Path) -> int:
 
 
 def _written(file: FileIO, size: int) -> int:
-    """Write so many bytes and give how many it took; 0 when there is no space."""
+    """Write so many bytes and return how many it took; 0 when there is no space."""
     try:
         return file.write(bytes(size))
     except OSError as error:
@@ -75,7 +75,7 @@ def _written(file: FileIO, size: int) -> int:
 
 
 def finished(target: Path) -> set[str]:
-    """Give the paths that an unfinished bundle has."""
+    """Return the paths that an unfinished bundle has."""
     claims = journal.read(journal_path(target)).claims
     return {path for path, claim in claims.items() if claim.done}
 

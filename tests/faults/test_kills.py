@@ -50,7 +50,7 @@ class Shape:
 
     @classmethod
     def make(cls, kind: str, sample: Sample) -> Shape:
-        """Give one of the shapes."""
+        """Return one of the shapes."""
         content = sample.bundle.read_bytes()
         if kind == "parts":
             return cls(sample.layout, content, ("--split", "2MB"))
@@ -76,11 +76,11 @@ class Shape:
 
     @property
     def blobs(self) -> list[Extent]:
-        """Give what comes over the network."""
+        """Return what comes over the network."""
         return [e for e in self.layout.fetched if not getattr(e.content, "kept", False)]
 
     def names(self) -> set[str]:
-        """Give what may lie in the folder in the end."""
+        """Return what may lie in the folder in the end."""
         if "--split" not in self.words:
             return {"bundle.tar", *(["have.json"] if self.have else [])}
         count = -(-len(self.expected) // 2_000_000)

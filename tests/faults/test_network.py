@@ -137,7 +137,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Give what an error has to name."""
+        """Return what an error has to name."""
         return NAMES.get(self.role, self.target[0])
 
 
@@ -165,7 +165,7 @@ def spoil(sandbox: Sandbox, case: Case) -> None:
 
 
 def play(sample: Sample, folder: Path, case: Case) -> tuple[str, list[str]]:
-    """Play one case; give how it ended, and what is wrong with that."""
+    """Play one case; return how it ended, and what is wrong with that."""
     try:
         return _play(sample, folder, case)
     except subprocess.TimeoutExpired as error:
@@ -204,7 +204,7 @@ def _play(sample: Sample, folder: Path, case: Case) -> tuple[str, list[str]]:
 
 
 def kept(sample: Sample, sandbox: Sandbox, ran: Ran, *, everything: bool) -> list[str]:
-    """Give what is wrong with what a failed bundling leaves; the next run may fetch only the rest.
+    """Return what is wrong with what a failed bundling leaves; the next run fetches only the rest.
 
     The rest is what the journal does not call done, and the failed run says that it kept all else.
     """
@@ -232,7 +232,7 @@ def kept(sample: Sample, sandbox: Sandbox, ran: Ran, *, everything: bool) -> lis
 
 
 def unlike(sample: Sample, sandbox: Sandbox, case: Case) -> list[str]:
-    """Give what is wrong with the result."""
+    """Return what is wrong with the result."""
     if case.phase == "bundle":
         wrong = [] if sample.is_right(sandbox) else ["the bundle has other bytes"]
         left = sandbox.names - sandboxes.LEFT

@@ -25,7 +25,7 @@ def tools() -> None:
 
 @pytest.fixture(scope="session")
 def ground(tools: None) -> Iterator[Path]:
-    """Give a folder that is gone afterwards, whatever the tests leave in it."""
+    """Return a folder that is gone afterwards, whatever the tests leave in it."""
     with tempfile.TemporaryDirectory(prefix="airseed-interop-") as name:
         yield Path(name)
 
@@ -52,7 +52,7 @@ def unpacked(workdir: Workdir) -> Path:
 
 @pytest.fixture(scope="session")
 def env(real: RealUpstream, ground: Path) -> dict[str, str]:
-    """Give the environment of a tool that may read the registry."""
+    """Return the environment of a tool that may read the registry."""
     home = ground / "home"
     home.mkdir()
     login = real.servers.login

@@ -93,7 +93,7 @@ def dense() -> DenseRepositories:
 
 
 def native(repositories: dict[str, list[P]]) -> dict[str, list[P]]:
-    """Give repositories without anything of another architecture."""
+    """Return repositories without anything of another architecture."""
     return {
         name: [one for one in packages if not one.nevra.endswith(_FOREIGN)]
         for name, packages in repositories.items()

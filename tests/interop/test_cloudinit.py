@@ -201,7 +201,7 @@ def test_networks_arrive_whole(
 
 
 def tree(folder: Path) -> str:
-    """Give all files below a folder as one text, without the writers' own comments."""
+    """Return all files below a folder as one text, without the writers' own comments."""
     parts = []
     for path in sorted(folder.rglob("*")):
         if path.is_file():

@@ -33,7 +33,7 @@ def pinned(image: Image) -> bool:
 
 
 def printed_name(image: Image, registry: str) -> str:
-    """Give what a container of the image prints: the name that it was pushed under."""
+    """Return what a container of the image prints: the name that it was pushed under."""
     name = str(image.reference).removeprefix(f"{registry}/").partition("@")[0]
     return f"{name}{':1' if pinned(image) else ''} linux/amd64\n"
 

@@ -83,7 +83,7 @@ nodes:
 
 @cache
 def program(version: str) -> Path:
-    """Give the real kubeadm of a release, building it when this machine has none."""
+    """Return the real kubeadm of a release, building it when this machine has none."""
     done = subprocess.run(
         [BUILD, version, "kubeadm"], stdout=subprocess.PIPE, text=True, check=True
     )
@@ -110,7 +110,7 @@ class Ran:
         return (self.folder / path).read_text("utf-8")
 
     def manifest(self, name: str) -> list[str]:
-        """Give the command line of a static pod."""
+        """Return the command line of a static pod."""
         pod = yaml.safe_load(self.read(f"kubernetes/manifests/{name}.yaml"))
         (container,) = pod["spec"]["containers"]
         command: list[str] = container["command"]
@@ -187,14 +187,14 @@ def test_init_makes_certificates_and_manifests(version: str, cluster: str, tmp_p
 
 
 def _said(plan: Plan, node: Node) -> list[str]:
-    """Give what the document says to the API server, as its command line has it."""
+    """Return what the document says to the API server, as its command line has it."""
     cluster: Any = kubeadm.documents(plan, node)[1]
     arguments = cluster.get("apiServer", {}).get("extraArgs", {})
     return [f"--{name}={value}" for name, value in arguments.items()]
 
 
 def _images(plan: Plan) -> list[dict[str, str]]:
-    """Give kubeadm's images of the catalog, and what a node calls them."""
+    """Return kubeadm's images of the catalog, and what a node calls them."""
     registry = plan.cluster.registry
     return [
         {

@@ -40,7 +40,7 @@ def dnf(
 
 
 def rpmkeys(env: dict[str, str], database: Path, *words: str | Path) -> str:
-    """Run rpmkeys with a database of its own; give all it says, good or bad."""
+    """Run rpmkeys with a database of its own; return all it says, good or bad."""
     return run("rpmkeys", "--dbpath", database, *words, env=env, check=False).stdout
 
 

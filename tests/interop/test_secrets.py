@@ -58,7 +58,7 @@ class Plane:
     env: dict[str, str]
 
     def admin(self) -> Path:
-        """Give an administrator's kubeconfig."""
+        """Return an administrator's kubeconfig."""
         path = kubeconfig.mint(Workspace(self.cluster), server=self.server, force=True).path
         assert path is not None
         return path

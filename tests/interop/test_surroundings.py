@@ -31,14 +31,14 @@ AS_NOBODY = (
 
 
 def dependencies() -> list[Requirement]:
-    """Give what airseed needs on this Python."""
+    """Return what airseed needs on this Python."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     found = [Requirement(text) for text in project["dependencies"]]
     return [one for one in found if one.marker is None or one.marker.evaluate()]
 
 
 def oldest() -> list[str]:
-    """Give the lowest version of each that pyproject.toml allows."""
+    """Return the lowest version of each that pyproject.toml allows."""
     found = []
     for one in dependencies():
         (lowest,) = [each.version for each in one.specifier if each.operator == ">="]
@@ -56,7 +56,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def install(wheel: Path, folder: Path, *versions: str) -> tuple[str, ...]:
-    """Install the wheel into an environment of its own; give the words that run it."""
+    """Install the wheel into an environment of its own; return the words that run it."""
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
     pip = [python, "-m", "pip", "--quiet", "--no-input", "--disable-pip-version-check"]
@@ -73,7 +73,7 @@ def _plain(name: str) -> str:
 
 
 def expected(sandbox: Sandbox, sample: Sample) -> dict[str, tuple[str, bytes]]:
-    """Give what this checkout leaves."""
+    """Return what this checkout leaves."""
     found = lock_and_bundle(sandbox)
     assert found["bundle.tar"][1] == sample.bundle.read_bytes()
     return found

@@ -77,7 +77,7 @@ class RawClient:
         raise AssertionError("redirects without end")
 
     def body_of(self, url: str, timeout: float = 10) -> tuple[bytes, OSError | None]:
-        """Ask for an http URL; give all bytes after the head, and the error they ended in."""
+        """Ask for an http URL; return all bytes after the head, and the error they ended in."""
         host = urlsplit(url).hostname
         with socket.create_connection(self.proxy, timeout) as client:
             request = f"GET {url} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"

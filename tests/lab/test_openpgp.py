@@ -18,7 +18,7 @@ CREATED = 1400000000
 
 
 def verify(key: VendorKey, signature: bytes, content: bytes) -> list[str]:
-    """Give the fingerprints of good signatures, as OpenPGP software sees them."""
+    """Return the fingerprints of good signatures, as OpenPGP software sees them."""
     certificate = pysequoia.Cert.from_bytes(key.public)
     result = pysequoia.verify(
         bytes=content, store=lambda _: [certificate], signature=pysequoia.Sig.from_bytes(signature)

@@ -132,7 +132,7 @@ def test_manifests_name_images_that_are_there(
 
 
 def images_in(value: Any) -> Iterator[str]:
-    """Give what stands under ``image`` in containers."""
+    """Return what stands under ``image`` in containers."""
     if isinstance(value, list):
         for item in value:
             yield from images_in(item)

@@ -221,7 +221,7 @@ class Made:
         return {"mediaType": kind, "digest": str(digest), "size": len(content), **more}
 
     def manifest(self, name: str, platform: str, *, docker: bool = False, layers: int = 2) -> bytes:
-        """Make config, layers and manifest; give the manifest's bytes."""
+        """Make config, layers and manifest; return the manifest's bytes."""
         parsed = Platform.parse(platform)
         contents = [f"layer {number} of {name} {platform}".encode() for number in range(layers)]
         config = dump(

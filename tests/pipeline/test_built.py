@@ -64,7 +64,7 @@ def cached(sandbox: Sandbox) -> Path:
 
 
 def of_programs(ran: Ran) -> list[str]:
-    """Give what was asked for that is a program or an archive of some."""
+    """Return what was asked for that is a program or an archive of some."""
     return [
         one.path
         for one in ran.requests

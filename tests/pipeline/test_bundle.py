@@ -37,7 +37,7 @@ def offline(sandbox: Sandbox, *words: str) -> None:
 
 @pytest.fixture
 def old(sandbox: Sandbox, sample: Sample) -> Path:
-    """Give the sample's bundle under another name."""
+    """Return the sample's bundle under another name."""
     path = sandbox.folder / "old.tar"
     shutil.copy(sample.bundle, path)
     return path

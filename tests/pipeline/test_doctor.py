@@ -39,14 +39,14 @@ def doctor(ward: Sandbox, *words: str) -> Ran:
 
 
 def findings(ran: Ran) -> dict[str, Any]:
-    """Read the JSON; give findings by address, beside limits and what is lost."""
+    """Read the JSON; return findings by address, beside limits and what is lost."""
     shown: dict[str, Any] = json.loads(ran.out)
     shown["sources"] = {(one["name"], one["source"]): one for one in shown["sources"]}
     return shown
 
 
 def states(ran: Ran) -> dict[str, str]:
-    """Give the states by address, of those that are not well."""
+    """Return the states by address, of those that are not well."""
     return {
         address: one["state"]
         for (_, address), one in findings(ran)["sources"].items()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Path:
-    """Give a cluster with an authority that is made at once."""
+    """Return a cluster with an authority that is made at once."""
     path = init.write("ha", tmp_path / "cluster.yaml")
     (tmp_path / "secrets").mkdir(mode=0o700)
     openssl.authority(tmp_path / "secrets")

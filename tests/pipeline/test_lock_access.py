@@ -27,7 +27,7 @@ EXTRA = f"extra: {{images: ['{IMAGE}']}}\ncni: none\n"
 
 @pytest.fixture(params=["bearer", "basic"])
 def private(shared: Sandbox, request: pytest.FixtureRequest) -> Iterator[str]:
-    """Let the upstream have a registry that gives nothing to strangers; give its host."""
+    """Let the upstream have a registry that gives nothing to strangers; return its host."""
     host = f"{request.param}.{HOST}"
     upstream = shared.upstream
     profile = RegistryProfile(host=host, content=host, auth=request.param, private=("*",))
@@ -47,7 +47,7 @@ def log_in(sandbox: Sandbox, host: str, password: str = SECRET) -> None:
 
 
 def everything(sandbox: Sandbox, *ran: Ran) -> bytes:
-    """Give all that was written and said."""
+    """Return all that was written and said."""
     files = [path.read_bytes() for path in sandbox.folder.rglob("*") if path.is_file()]
     return b"".join([*files, *((one.out + one.err).encode() for one in ran)])
 

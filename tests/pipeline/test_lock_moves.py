@@ -72,7 +72,7 @@ def publish(sandbox: Sandbox, *, without: str = "", more: tuple[PackageRecipe, .
 
 
 def moved(ran: Ran) -> list[str]:
-    """Give kind and name of what a command says that changed."""
+    """Return kind and name of what a command says that changed."""
     return [" ".join(line.split()[:3]) for line in ran.out.splitlines()]
 
 

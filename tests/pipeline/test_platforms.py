@@ -36,7 +36,7 @@ def image(lock: Lock, path: str) -> Image:
 
 
 def index_of(sandbox: Sandbox, one: Image) -> list[dict[str, Any]]:
-    """Give the entries of an image's index, as it lies beside the lock."""
+    """Return the entries of an image's index, as it lies beside the lock."""
     content = (sandbox.folder / "cluster.lock.d" / one.digest.hex).read_bytes()
     found: list[dict[str, Any]] = json.loads(content)["manifests"]
     return found

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def shown(sandbox: Sandbox, *words: str) -> dict[str, dict[str, Any]]:
-    """Give what ``inspect --provenance`` says, by path."""
+    """Return what ``inspect --provenance`` says, by path."""
     ran = sandbox.run("inspect", "bundle.tar", "--provenance", "--json", *words)
     assert (ran.code, ran.err) == (0, "")
     return {one["path"]: one for one in json.loads(ran.out)}

@@ -37,7 +37,7 @@ def bill_text(capsys: pytest.CaptureFixture[str], place: Path, form: str) -> str
 
 
 def validator_fault(text: str, form: str, tmp_path: Path) -> str:
-    """Ask the format's own validator; give what it says, nothing if all is well."""
+    """Ask the format's own validator; return what it says, nothing if all is well."""
     if form == "cyclonedx":
         words, content = [sys.executable, "-c", CYCLONEDX], text
     else:

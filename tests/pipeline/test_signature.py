@@ -76,7 +76,7 @@ def verdict(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[
 
 
 def fault(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
-    """Verify what is whole but not well signed; give the one fault."""
+    """Verify what is whole but not well signed; return the one fault."""
     code, value = verdict(capsys, *words)
     assert (code, value["whole"], value["signedBy"]) == (1, False, None)
     [found] = value["faults"]

@@ -41,7 +41,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def run(place: Path, text: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Give the script on standard input, as over ssh."""
+    """Pass the script on standard input, as over ssh."""
     environment = {
         "PATH": f"{place / 'bin'}:{os.environ['PATH']}",
         "RECORD": str(place),

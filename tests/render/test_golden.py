@@ -42,7 +42,7 @@ def made(name: str) -> Plan:
 
 
 def verbatim() -> dict[str, str]:
-    """Give the name of each script by its content."""
+    """Return the name of each script by its content."""
     folder = tree("cloudinit-templates") / "node"
     return {
         path.read_text("utf-8"): f"cloudinit-templates/node/{path.relative_to(folder)}"

@@ -61,7 +61,7 @@ def made(pki: str) -> Plan:
 
 
 def texts(value: object) -> Iterator[str]:
-    """Give every text in a document, unpacked as far as the node will unpack it."""
+    """Return every text in a document, unpacked as far as the node will unpack it."""
     if isinstance(value, dict):
         for item in itertools.chain(value, value.values()):
             yield from texts(item)
@@ -81,7 +81,7 @@ def packed(content: bytes) -> Iterator[str]:
 
 
 def held(plan: Plan, node: Node) -> set[str]:
-    """Give the names of the secrets that anything of a node's seed holds."""
+    """Return the names of the secrets that anything of a node's seed holds."""
     files = seed(plan, node)
     found = [*packed(iso.render(files))]
     for content in files.values():

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def feed(tmp_path: Path) -> Callable[..., Metadata]:
-    """Write a repository's primary and filelists; give their places."""
+    """Write a repository's primary and filelists; return their places."""
 
     def write(name: str, *packages: P, priority: int = 0) -> Metadata:
         first, second = tmp_path / f"{name}-primary.xml", tmp_path / f"{name}-filelists.xml"
@@ -74,6 +74,6 @@ KUBE = (
 
 @pytest.fixture(scope="session")
 def repository(cellar: BuildCache, modern: VendorKey) -> dict[str, Path]:
-    """Build a real repository; give its files by their path below its URL."""
+    """Build a real repository; return its files by their path below its URL."""
     recipe = RepositoryRecipe(packages=KUBE, pool="../../pool/")
     return build_repository(cellar, recipe, key=modern)

@@ -49,7 +49,7 @@ def refused(rpm: bytes, *signers: VendorKey) -> VerificationError:
 
 
 def aged(rpm: bytes, signature: bytes | None) -> bytes:
-    """Give an RPM as EL7's rpmbuild makes it: no payload digest, perhaps SIGPGP."""
+    """Return an RPM as EL7's rpmbuild makes it: no payload digest, perhaps SIGPGP."""
     file = io.BytesIO(rpm)
     header = bytearray(main_header(read_head(file)))
     (entries,) = struct.unpack_from(">I", header, 8)

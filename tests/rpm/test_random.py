@@ -78,7 +78,7 @@ def is_whole(installed: Iterable[P]) -> bool:
 
 
 def after(closure: Closure, packages: dict[str, P]) -> dict[str, P]:
-    """Give what is installed when the transaction is over."""
+    """Return what is installed when the transaction is over."""
     gone = {one.old for one in closure.upgraded}
     kept = {name: packages[name] for name in closure.base if name not in gone}
     return kept | {str(one.nevra): packages[str(one.nevra)] for one in closure.packages}
@@ -93,7 +93,7 @@ def attempt(names: Iterable[str], metadata: Metadata, declared: base.Base) -> Cl
 
 
 def some_base(chance: random.Random, metadata: Metadata) -> base.Base:
-    """Give nothing, or an old package with all it needs."""
+    """Return nothing, or an old package with all it needs."""
     found = attempt([f"{chance.choice(NAMES)}-1"], metadata, base.empty())
     if found is None or chance.random() < 0.5:
         return base.empty()

@@ -71,7 +71,7 @@ def without(head: bytes, *tags: int, instead: int | None = None) -> bytes:
 
 
 def header_start(head: bytes) -> int:
-    """Give where the signed header begins: behind lead and signature header."""
+    """Return where the signed header begins: behind lead and signature header."""
     _, count, store = INTRO.unpack_from(head, LEAD)
     return int(LEAD + (INTRO.size + ENTRY.size * count + store + 7) // 8 * 8)
 

@@ -40,7 +40,7 @@ def folder(made: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def quick(tmp_path: Path) -> Path:
-    """Give secrets with a key that is quick to read, since these are read again and again."""
+    """Return secrets with a key that is quick to read, since these are read again and again."""
     folder = tmp_path / "quick/secrets"
     folder.mkdir(parents=True, mode=0o700)
     authority(folder)
@@ -310,7 +310,7 @@ while True:
 
 
 def killed(root: Path, key: Path, *rotate: str) -> list[Path]:
-    """Give the folders that runs left which were killed; the run after the last came through."""
+    """Return the folders that runs left which were killed; the run after the last came through."""
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(root), *rotate],
         input=key.read_bytes(),

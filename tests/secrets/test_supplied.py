@@ -31,7 +31,7 @@ def site(brought: Path, tmp_path: Path) -> Path:
 
 
 def refusal(folder: Path, kind: type[AirseedError] = VerificationError) -> list[str]:
-    """Give what is wrong with a folder, without its path."""
+    """Return what is wrong with a folder, without its path."""
     with pytest.raises(AirseedError) as caught:
         supplied.load(folder)
     assert type(caught.value) is kind

@@ -65,7 +65,7 @@ def named(service: Service, **changes: Any) -> Signer:
 
 
 def complaint(layer: Layer, signer: Signer, image: Digest = IMAGE) -> str:
-    """Give the one reason for which a signature does not count."""
+    """Return the one reason for which a signature does not count."""
     with pytest.raises(VerificationError) as caught:
         judge(image, [read(layer)], [signer], where="app")
     [fault] = caught.value.faults

@@ -118,7 +118,7 @@ class Origin:
         return plan(lock_format.write(self.lock))
 
     def serve(self, upstream: Upstream) -> dict[str, str]:
-        """Serve everything at both hosts; give the loopback address of each."""
+        """Serve everything at both hosts; return the loopback address of each."""
         for host in HOSTS:
             for content in self.contents.values():
                 upstream.add_file(f"http://{host}/{Digest.of(content).hex}", content)
@@ -170,7 +170,7 @@ def _urls(content: bytes) -> tuple[str, ...]:
 
 
 def supplier(client: Client, addresses: Mapping[str, str]) -> Callable[[Extent], Supply]:
-    """Give what asks the served hosts in order, on loopback."""
+    """Return what asks the served hosts in order, on loopback."""
 
     def supply(extent: Extent) -> Supply:
         urls = [f"http://{address}/{extent.digest.hex}" for address in addresses.values()]
@@ -250,12 +250,12 @@ def killed_run(origin: Origin, addresses: Mapping[str, str], target: Path, after
 
 
 def finished_paths(target: Path) -> set[str]:
-    """Give what the journal of an unfinished bundle calls done."""
+    """Return what the journal of an unfinished bundle calls done."""
     return {path for path, claim in journal.read(journal_path(target)).claims.items() if claim.done}
 
 
 def leftovers(target: Path) -> list[str]:
-    """Give the names in the target's folder, but the target's own."""
+    """Return the names in the target's folder, but the target's own."""
     return sorted(path.name for path in target.parent.iterdir() if path != target)
 
 

@@ -71,7 +71,7 @@ _WATCH = _Watch()
 
 @contextmanager
 def confined(folder: Path) -> Iterator[Path]:
-    """Give a folder beside which nothing may be written; fail when something was."""
+    """Return a folder beside which nothing may be written; fail when something was."""
     inside = folder / "inside"
     inside.mkdir()
     scratch = inside / "scratch"

@@ -44,7 +44,7 @@ def new_key() -> ec.EllipticCurvePrivateKey:
 
 
 def public(key: PrivateKey) -> str:
-    """Give the public half in PEM form."""
+    """Return the public half in PEM form."""
     return (
         key.public_key()
         .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
@@ -62,7 +62,7 @@ def sign(content: bytes, key: PrivateKey) -> bytes:
 
 
 def payload(repository: str, digest: Digest) -> bytes:
-    """Give what is signed: the simple signing format."""
+    """Return what is signed: the simple signing format."""
     return json.dumps(
         {
             "critical": {
@@ -103,7 +103,7 @@ class Service:
 
     @property
     def certificates(self) -> tuple[str, str]:
-        """Give root and intermediate in PEM form."""
+        """Return root and intermediate in PEM form."""
         return _pem(self._root), _pem(self._middle)
 
     def certify(
@@ -115,7 +115,7 @@ class Service:
         at: dt.datetime,
         purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.CODE_SIGNING,
     ) -> str:
-        """Give a certificate of ten minutes, in PEM form."""
+        """Return a certificate of ten minutes, in PEM form."""
         name: x509.GeneralName = x509.RFC822Name(subject)
         if "://" in subject:
             name = x509.UniformResourceIdentifier(subject)
@@ -137,7 +137,7 @@ class Service:
         return _pem(made.sign(self._middle_key, hashes.SHA384()))
 
     def promise(self, layer: Layer, key_text: str, *, at: dt.datetime) -> str:
-        """Log a signature; give the entry with the log's promise, as cosign keeps it."""
+        """Log a signature; return the entry with the log's promise, as cosign keeps it."""
         body = {
             "apiVersion": "0.0.1",
             "kind": "hashedrekord",
@@ -222,7 +222,7 @@ def attach(
     *,
     how: Literal["tag", "referrer"] = "tag",
 ) -> Digest:
-    """Put signatures beside an image of the lab; give the digest of their manifest."""
+    """Put signatures beside an image of the lab; return the digest of their manifest."""
     target = reference if isinstance(reference, Reference) else Reference.parse(reference)
     content = upstream.registry(target.host).profile.content
     repository = f"{content}/{target.path}"

@@ -30,7 +30,7 @@ Span = tuple[str, str, int, int]
 
 
 def spans(layout: Layout) -> list[Span]:
-    """Give every header, padding and content of a bundle, and the end blocks."""
+    """Return every header, padding and content of a bundle, and the end blocks."""
     found: list[Span] = []
     for extent in layout.extents:
         kind = {LOCK_PATH: "lock", SUMS_PATH: "sums", DELTA_PATH: "delta"}.get(
@@ -101,7 +101,7 @@ def campaign(bundle: Path, scratch: Path, seed: int, count: int) -> tuple[Counte
 
 
 def _named(bundle: Path) -> set[str]:
-    """Give what the faults of a bundle name."""
+    """Return what the faults of a bundle name."""
     try:
         return {fault.where for fault in verify(bundle, reporter=Silent(), workers=1).faults}
     except AirseedError as error:

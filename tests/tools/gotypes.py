@@ -119,7 +119,7 @@ class _Package:
 
 @cache
 def _module(path: str, minor: int) -> Path:
-    """Give the folder of a package in the module cache, downloading its module first."""
+    """Return the folder of a package in the module cache, downloading its module first."""
     module = "/".join(path.split("/")[:2])
     major = 1 if module == "k8s.io/kubernetes" else 0
     with tempfile.TemporaryDirectory() as empty:
@@ -189,7 +189,7 @@ class _Reader:
                 yield key, self.type(kind, path, imports)
 
     def type(self, text: str, path: str, imports: Mapping[str, str]) -> str:
-        """Give a Go type in the tables' words."""
+        """Return a Go type in the tables' words."""
         text = text.lstrip("*")
         if text.startswith("[]") and text != "[]byte":
             return f"list of {self.type(text[2:], path, imports)}"
@@ -198,7 +198,7 @@ class _Reader:
         return _basic(text) or self.named(text, path, imports)
 
     def named(self, text: str, path: str, imports: Mapping[str, str]) -> str:
-        """Give a type of a package in the tables' words."""
+        """Return a type of a package in the tables' words."""
         package, _, name = text.rpartition(".")
         where = imports[package] if package else path
         found = _package(where, self.minor)

@@ -99,7 +99,7 @@ class _Deep:
 
 
 def mutants(document: str, kind: Kind, *, seed: int, count: int) -> Iterator[bytes]:
-    """Give mutants of a document as bytes; mutant n of a seed is always the same."""
+    """Return mutants of a document as bytes; mutant n of a seed is always the same."""
     value = None if kind == "xml" else _pairs(_load(document, kind))
     for index in range(count):
         rng = random.Random(f"{seed}:{index}")

@@ -50,7 +50,7 @@ def site(folder: Path) -> Path:
 
 
 def pin(certificate: Path) -> str:
-    """Give what ``caCertHashes`` has, the way that Kubernetes' documentation computes it."""
+    """Return what ``caCertHashes`` has, the way that Kubernetes' documentation computes it."""
     program = 'openssl x509 -pubkey -noout -in "$1" | openssl pkey -pubin -outform der | sha256sum'
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", program, "pin", str(certificate)],

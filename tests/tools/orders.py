@@ -44,7 +44,7 @@ SOURCES = {
 
 
 def order(signer: str, *, builder: str | None = None, pinned: bool = True) -> Order:
-    """Give the order of ``agent-1.18.5-0.airseed1.x86_64``."""
+    """Return the order of ``agent-1.18.5-0.airseed1.x86_64``."""
     digests = {"agent": Digest.of(PROGRAM), "plugins": Digest.of(PLUGINS)}
     return Order(
         recipe=Recipe(
@@ -71,7 +71,7 @@ def order(signer: str, *, builder: str | None = None, pinned: bool = True) -> Or
 
 
 def places(folder: Path) -> dict[str, Path]:
-    """Write what comes out of programs and archives; give it by its paths in the RPM."""
+    """Write what comes out of programs and archives; return it by its paths in the RPM."""
     found = {
         "/usr/bin/agent": PROGRAM,
         "/opt/plugins/bridge": b"bridge",

@@ -76,7 +76,7 @@ def of(
 
 
 def example(name: str) -> str:
-    """Give the text of an example that ``airseed init`` writes."""
+    """Return the text of an example that ``airseed init`` writes."""
     folder = Path(__file__).parent.parent.parent / "mirrors" / "examples"
     return (folder / f"{name}.yaml").read_text(encoding="utf-8")
 

@@ -19,7 +19,7 @@ SOCKET = "unix:///run/containerd/containerd.sock"
 
 
 def of_release(plan: Plan, minor: int) -> Plan:
-    """Give the same plan for another minor version, with what facts say of that one."""
+    """Return the same plan for another minor version, with what facts say of that one."""
     version = Version(1, minor, 0)
     release = plan.choice.kubernetes
     series = replace(

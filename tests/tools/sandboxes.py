@@ -60,7 +60,7 @@ class Ran:
 
     @property
     def received(self) -> int:
-        """Give the bytes of all bodies that it was sent."""
+        """Return the bytes of all bodies that it was sent."""
         return sum(one.sent for one in self.requests if one.status in _OK)
 
 
@@ -96,7 +96,7 @@ class Sandbox:
 
     @property
     def names(self) -> set[str]:
-        """Give the names in the folder."""
+        """Return the names in the folder."""
         return {path.name for path in self.folder.iterdir()}
 
     def lock(self, *words: str) -> Ran:
@@ -176,7 +176,7 @@ class Sample:
 
     @property
     def blobs(self) -> list[Extent]:
-        """Give what comes over the network when bundling, largest first."""
+        """Return what comes over the network when bundling, largest first."""
         fetched = [e for e in self.layout.fetched if not getattr(e.content, "kept", False)]
         return sorted(fetched, key=lambda extent: -extent.size)
 
@@ -225,7 +225,7 @@ def bytes_for(extent: Extent, requests: Iterable[Served]) -> int:
 
 
 def blame(ran: Ran, *names: str) -> list[str]:
-    """Give what is wrong with how a failed command explains itself; it should name ``names``."""
+    """Return what is wrong with how a failed command explains itself; it should name ``names``."""
     wrong = []
     if ran.code != 1:
         wrong.append(f"exit code {ran.code}")

@@ -19,12 +19,12 @@ SURROUNDINGS: dict[str, dict[str, str]] = {
 
 
 def under(umask: str) -> tuple[str, ...]:
-    """Give the words that run a program with this umask."""
+    """Return the words that run a program with this umask."""
     return ("sh", "-c", f'umask {umask}; exec "$@"', "sh")
 
 
 def lock_and_bundle(sandbox: Sandbox, *prefix: str) -> dict[str, tuple[str, bytes]]:
-    """Lock and bundle; give permissions and bytes of all that is left, by name."""
+    """Lock and bundle; return permissions and bytes of all that is left, by name."""
     catalog = os.path.relpath(sandbox.catalog, sandbox.folder)  # another user can't look above it
     for words in (
         ("lock", "cluster.yaml", "--catalog", catalog),
@@ -37,7 +37,7 @@ def lock_and_bundle(sandbox: Sandbox, *prefix: str) -> dict[str, tuple[str, byte
 
 
 def left(folder: Path) -> dict[str, tuple[str, bytes]]:
-    """Give permissions and bytes of all below a folder but what the tests themselves put there."""
+    """Return permissions and bytes of all below a folder but what the tests put there."""
     found = {}
     for path in sorted(folder.rglob("*")):
         if path.name != "cluster.yaml":

@@ -31,7 +31,7 @@ def catalog() -> Catalog:
 
 
 def faults(more: str = "", *, version: str = "1.18.5", **nodes: str) -> list[str]:
-    """Read a cluster and give each fault with its hint, without line numbers."""
+    """Read a cluster and return each fault with its hint, without line numbers."""
     overlays = {name: f", kubeadm: {{{text}}}" if text else "" for name, text in nodes.items()}
     text = NODES.format(version=version, **{"a": "", "b": "", "c": "", **overlays}) + more
     try:

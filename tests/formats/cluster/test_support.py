@@ -21,7 +21,7 @@ NODES = "nodes: [{name: a, role: control-plane, address: 10.0.0.1}]\n"
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    """Give the real catalog, and three entries that are made up but for what is asked of them."""
+    """Return the real catalog, and three entries that are made up but for what is asked of them."""
     real = catalog_format.load([tree("mirrors")])
     kubernetes = real.kubernetes_series["1.18"]
     calico = real.calico_series["3.18"]

@@ -35,7 +35,7 @@ def document(plan: Plan, node: Node | None = None) -> dict[str, Any]:
 
 
 def laid(plan: Plan, node: Node | None = None) -> dict[str, tuple[bytes, str, str | None]]:
-    """Give content, permissions and owner of every file by its path, as cloud-init decodes it."""
+    """Return content, permissions and owner of every file by its path, as cloud-init decodes it."""
     found = {}
     for entry in document(plan, node)["write_files"]:
         raw = entry["content"].encode()
@@ -51,7 +51,7 @@ def with_machine(plan: Plan, **values: Any) -> Plan:
 
 
 def sourced(text: bytes, folder: Path) -> dict[str, str]:
-    """Read an env file by bash and give what it says."""
+    """Read an env file by bash and return what it says."""
     (folder / "node.env").write_bytes(text)
     each = 'for name in "${!AIRSEED_@}"; do printf "%s=%s\\0" "$name" "${!name}"; done'
     script = f"set -eu; . ./node.env; {each}"

@@ -40,7 +40,7 @@ GATE = {"IPv6DualStack": True}
 
 
 def of(plan: Plan, name: str) -> dict[str, Any]:
-    """Give a node's documents by kind, after a round through the text."""
+    """Return a node's documents by kind, after a round through the text."""
     node = next(node for node in plan.cluster.nodes if node.name == name)
     return {one["kind"]: one for one in yaml.safe_load_all(kubeadm.text(plan, node))}
 

@@ -33,7 +33,7 @@ def prepare(question: dict[str, Any]) -> Any:
 
 
 def ask(base: Any, names: list[str]) -> dict[str, Any]:
-    """Solve one set; give what comes and what goes, or why nothing does."""
+    """Solve one set; return what comes and what goes, or why nothing does."""
     import dnf.exceptions
 
     base.reset(goal=True)

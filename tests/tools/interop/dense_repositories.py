@@ -51,7 +51,7 @@ class DenseRepositories:
         return {"os": self.os, "updates": self.updates}
 
     def wishes(self, chance: random.Random) -> list[str]:
-        """Give what somebody may ask for together."""
+        """Return what somebody may ask for together."""
         # the lower a number, the more need it: so what is installed already is asked for, too
         library = min(chance.randrange(LIBRARIES), chance.randrange(LIBRARIES))
         ring = chance.randrange(RINGS)
@@ -172,7 +172,7 @@ class DenseRepositories:
         (self.updates if later else self.os).append(one)
 
     def _needs(self, below: int, count: int) -> tuple[str, ...]:
-        """Give requirements on libraries with a smaller number, and on what is not a library."""
+        """Return requirements on libraries with a smaller number, and on what is not a library."""
         if below < 2:
             return ()
         return tuple(self._need(below) for _ in range(count))
@@ -222,5 +222,5 @@ class DenseRepositories:
 
 
 def named(packages: list[P]) -> dict[str, P]:
-    """Give packages by NEVRA, as yum prints it."""
+    """Return packages by NEVRA, as yum prints it."""
     return {str(Nevra.parse(one.nevra)): one for one in packages}

@@ -91,7 +91,7 @@ def containerd() -> Iterator[Engine]:
 
 @contextmanager
 def _folder() -> Iterator[tuple[Path, dict[str, str]]]:
-    """Give a folder with a short name, since sockets have at most 107 characters."""
+    """Return a folder with a short name, since sockets have at most 107 characters."""
     with tempfile.TemporaryDirectory(prefix="airseed-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         env = environment(folder)

@@ -57,7 +57,7 @@ class Layout:
         (self.folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}', "utf-8")
 
     def blob(self, content: bytes, kind: str) -> dict[str, Any]:
-        """Add a blob; give its descriptor."""
+        """Add a blob; return its descriptor."""
         digest = hashlib.sha256(content).hexdigest()
         (self.blobs / digest).write_bytes(content)
         return {"mediaType": kind, "digest": f"sha256:{digest}", "size": len(content)}
@@ -125,7 +125,7 @@ def push(recipe: ImageRecipe, folder: Path, registry: str, env: Mapping[str, str
 
 
 def _base(architecture: str) -> bytes:
-    """Give the layer with the shell, which images share."""
+    """Return the layer with the shell, which images share."""
     shell = Path("/bin/busybox").read_bytes() if architecture == "amd64" else program(architecture)
     return _layer({"bin/busybox": shell}, links={"bin/sh": "busybox"}, folders=("tmp", "etc"))
 
@@ -136,7 +136,7 @@ def _layer(
     links: Mapping[str, str] | None = None,
     folders: tuple[str, ...] = (),
 ) -> bytes:
-    """Give an uncompressed layer, the same at any time."""
+    """Return an uncompressed layer, the same at any time."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for name in folders:

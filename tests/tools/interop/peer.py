@@ -61,7 +61,7 @@ class Peers:
         assert len(self._base.installed) == len(packages)
 
     def dnf(self, sets: Sequence[Sequence[str]]) -> list[Answer]:
-        """Give dnf's answers."""
+        """Return dnf's answers."""
         question = {
             "repositories": {name: str(place) for name, place in self._places.items()},
             "root": str(self._root),
@@ -82,7 +82,7 @@ class Peers:
         ]
 
     def airseed(self, names: Sequence[str]) -> Answer:
-        """Give our answer."""
+        """Return our answer."""
         requests = [Request(text=name) for name in names]
         try:
             found = solve(requests, arch="x86_64", metadata=self._metadata, base=self._base)

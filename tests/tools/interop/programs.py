@@ -33,7 +33,7 @@ def missing() -> list[str]:
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """Give the environment of a program: nothing of this user's but what is named."""
+    """Return the environment of a program: nothing of this user's but what is named."""
     return {"PATH": PATH, "HOME": str(home), "TMPDIR": str(home), "LC_ALL": "C.UTF-8", **more}
 
 
@@ -58,7 +58,7 @@ def run(
 
 
 def free_port() -> int:
-    """Give a port of loopback that nobody listens on."""
+    """Return a port of loopback that nobody listens on."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]

@@ -31,7 +31,7 @@ def install(packages: Iterable[P], root: Path, env: Mapping[str, str]) -> None:
 
 
 def installed(root: Path, env: Mapping[str, str]) -> bytes:
-    """Give what ``rpm -qa`` prints."""
+    """Return what ``rpm -qa`` prints."""
     return run("rpm", "--root", root, "-qa", env=env).stdout.encode()
 
 

@@ -125,7 +125,7 @@ def with_other_payload(rpm: bytes) -> bytes:
 
 
 def _header(rpm: bytes) -> tuple[int, int]:
-    """Give where the main header begins and ends."""
+    """Return where the main header begins and ends."""
     start = _end(rpm, _LEAD)
     start += -start % 8
     return start, _end(rpm, start)

@@ -36,7 +36,7 @@ class Signer:
 
     @property
     def public(self) -> str:
-        """Give the public key, armoured."""
+        """Return the public key, armoured."""
         return self._gpg("--armor", "--export")
 
     def packets(self, content: str) -> str:

@@ -103,18 +103,18 @@ class RealUpstream:
         return self.folder / "catalog"
 
     def rpms(self, repository: str) -> Path:
-        """Give the folder with a repository's RPMs."""
+        """Return the folder with a repository's RPMs."""
         return self.www / repository / ("pool" if repository == "kubernetes-el7" else "x86_64")
 
     @property
     def pinned(self) -> str:
-        """Give an image's reference by digest, which crane says."""
+        """Return an image's reference by digest, which crane says."""
         name = f"{self.servers.registry}/{SITE}/pinned:1"
         env = environment(self.folder, DOCKER_CONFIG=str(self.servers.login))
         return f"{SITE}/pinned@{run('crane', 'digest', name, env=env).stdout.strip()}"
 
     def base(self, repository: str) -> str:
-        """Give a repository's URL; half of them lie behind TLS."""
+        """Return a repository's URL; half of them lie behind TLS."""
         server = self.servers.tls if repository.startswith("centos") else self.servers.plain
         inside = "repos/el7-$basearch" if repository == "kubernetes-el7" else "$basearch"
         return f"{server}/{repository}/{inside}/"
@@ -270,7 +270,7 @@ def _write_catalog(made: RealUpstream) -> None:
 
 
 def _at(text: str, source: str) -> str:
-    """Give a file of the catalog with one source in the place of its own."""
+    """Return a file of the catalog with one source in the place of its own."""
     return _SOURCES.sub(lambda _: f"sources:\n  - {source}\n", text)
 
 
