@@ -83,7 +83,7 @@ def imports_of(source: str) -> list[tuple[int, str]]:
     return found
 
 
-def complaints(path: str, source: str) -> list[str]:
+def faults(path: str, source: str) -> list[str]:
     """Return what one file imports against the table."""
     room = room_of(path)
     if room not in ROOMS:
@@ -111,16 +111,16 @@ def complaints(path: str, source: str) -> list[str]:
 
 def test_every_import_is_allowed() -> None:
     found = [
-        complaint
+        fault
         for file in sorted((ROOT / "builder").rglob("*.py"))
         if file.name != "__init__.py" or file.parent != ROOT / "builder"
-        for complaint in complaints(file.relative_to(ROOT).as_posix(), file.read_text("utf-8"))
+        for fault in faults(file.relative_to(ROOT).as_posix(), file.read_text("utf-8"))
     ]
     assert not found, "\n" + "\n".join(found)
 
 
 @pytest.mark.parametrize(
-    ("path", "source", "complaint"),
+    ("path", "source", "fault"),
     [
         (
             "builder/rpm/closure.py",
@@ -159,12 +159,12 @@ def test_every_import_is_allowed() -> None:
         ),
     ],
 )
-def test_the_table_names_file_and_import(path: str, source: str, complaint: str) -> None:
-    assert complaints(path, source) == [complaint]
+def test_the_table_names_file_and_import(path: str, source: str, fault: str) -> None:
+    assert faults(path, source) == [fault]
 
 
 def test_only_the_demo_may_look_into_the_lab() -> None:
-    assert complaints("builder/pipeline/demo.py", "from builder.lab import upstream\n") == []
+    assert faults("builder/pipeline/demo.py", "from builder.lab import upstream\n") == []
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["bundle", "--help"], ["completion", "bash"]])

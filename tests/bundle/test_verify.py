@@ -215,7 +215,7 @@ def kind(header: bytes, letter: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("header", "complaint"),
+    ("header", "fault"),
     [
         (tar.header("../x", 0), "'../x': the path is not plain (it has an empty part, . or ..)"),
         (tar.header("/etc/x", 0), "'/etc/x': the path is absolute"),
@@ -232,11 +232,11 @@ def kind(header: bytes, letter: bytes) -> bytes:
     ],
 )
 def test_a_hostile_tar_is_refused(
-    tmp_path: Path, expected: bytes, header: bytes, complaint: str
+    tmp_path: Path, expected: bytes, header: bytes, fault: str
 ) -> None:
     front = expected[:2048]  # README.txt
     end = b"" if len(header) % 512 else bytes(20480 - 2048 - len(header))
-    assert refused(tmp_path, front + header + end)[:1] == [complaint]
+    assert refused(tmp_path, front + header + end)[:1] == [fault]
 
 
 def test_a_member_longer_than_the_file_is_refused(tmp_path: Path, expected: bytes) -> None:

@@ -138,14 +138,16 @@ class Killer:
         while self.kill() and self.dice.random() < AGAIN:
             pass
         words = self.shape.words
-        self.watched(lambda: self.complain(self.sandbox.bundle(*words).code, "the last run fails"))
+        self.watched(
+            lambda: self.expect_not(self.sandbox.bundle(*words).code, "the last run fails")
+        )
         self.tally.bundles += 1
         self.tally.wanted += sum(extent.size for extent in self.shape.blobs)
         requests = self.sandbox.upstream.requests[before:]
         self.tally.fetched += sum(sandboxes.bytes_for(one, requests) for one in self.shape.blobs)
-        self.complain(not self.shape.is_right(self.sandbox), "the bundle has other bytes")
+        self.expect_not(not self.shape.is_right(self.sandbox), "the bundle has other bytes")
         left = self.sandbox.names - (sandboxes.LEFT - {"bundle.tar"}) - self.shape.names()
-        self.complain(left, f"left behind: {left}")
+        self.expect_not(left, f"left behind: {left}")
 
     @property
     def asked(self) -> int:
@@ -185,10 +187,10 @@ class Killer:
         for extent in self.shape.blobs:
             if extent.path in finished:
                 sent = sandboxes.bytes_for(extent, requests)
-                self.complain(sent, f"{extent.path} was finished and is fetched again")
+                self.expect_not(sent, f"{extent.path} was finished and is fetched again")
         return code
 
-    def complain(self, wrong: object, what: str) -> int:
+    def expect_not(self, wrong: object, what: str) -> int:
         if wrong:
             self.tally.wrong.append(what)
         return bool(wrong)

@@ -169,7 +169,7 @@ def test_all_open_files_are_named_and_nothing_is_made(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "complaint", "hint"),
+    ("name", "content", "fault", "hint"),
     [
         (
             "token",
@@ -191,7 +191,7 @@ def test_all_open_files_are_named_and_nothing_is_made(folder: Path) -> None:
     ],
 )
 def test_what_is_malformed_is_refused_and_kept(
-    folder: Path, name: str, content: str, complaint: str, hint: str
+    folder: Path, name: str, content: str, fault: str, hint: str
 ) -> None:
     (folder / name).write_text(content)
     before = contents(folder)
@@ -199,7 +199,7 @@ def test_what_is_malformed_is_refused_and_kept(
         with pytest.raises(VerificationError) as caught:
             act(folder, GENERATED)
         assert str(caught.value) == f"{folder}: the secrets can't be used"
-        assert faults(caught.value) == [f"{folder}/{name}: {complaint}"]
+        assert faults(caught.value) == [f"{folder}/{name}: {fault}"]
         assert caught.value.faults[0].hint == hint
     assert contents(folder) == before
     if name in {"token", "certificate-key"}:

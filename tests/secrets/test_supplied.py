@@ -162,7 +162,7 @@ def test_all_mistakes_at_once(site: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("uses", "complaint"),
+    ("uses", "fault"),
     [
         (
             ("-addext", "basicConstraints=critical,CA:FALSE"),
@@ -178,14 +178,12 @@ def test_all_mistakes_at_once(site: Path) -> None:
         ),
     ],
 )
-def test_a_certificate_that_may_not_sign(
-    uses: tuple[str, ...], complaint: str, tmp_path: Path
-) -> None:
+def test_a_certificate_that_may_not_sign(uses: tuple[str, ...], fault: str, tmp_path: Path) -> None:
     if "basicConstraints" in uses[1]:  # openssl adds its own CA:TRUE unless its section is empty
         (tmp_path / "empty.cnf").write_text("[req]\ndistinguished_name=dn\n[dn]\n")
         uses = ("-config", str(tmp_path / "empty.cnf"), *uses)
     authority(tmp_path, uses=uses)
-    assert refusal(tmp_path) == [f"ca.crt: {complaint}"]
+    assert refusal(tmp_path) == [f"ca.crt: {fault}"]
 
 
 def lived(folder: Path, begin: timedelta, end: timedelta) -> None:
@@ -226,7 +224,7 @@ def test_an_authority_that_has_not_begun(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "complaint"),
+    ("command", "fault"),
     [
         (
             ("genrsa", "-aes128", "-passout", "pass:x", "-traditional", "2048"),
@@ -247,13 +245,11 @@ def test_an_authority_that_has_not_begun(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_keys_that_kubeadm_would_not_take(
-    command: tuple[str, ...], complaint: str, site: Path
-) -> None:
+def test_keys_that_kubeadm_would_not_take(command: tuple[str, ...], fault: str, site: Path) -> None:
     (site / "ca.key").write_text(openssl(*command))
     with pytest.raises(VerificationError) as caught:
         supplied.load(site)
-    assert [fault.what for fault in caught.value.faults] == [complaint]
+    assert [fault.what for fault in caught.value.faults] == [fault]
     assert caught.value.faults[0].hint == BACKUP
 
 

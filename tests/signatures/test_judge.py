@@ -64,7 +64,7 @@ def named(service: Service, **changes: Any) -> Signer:
     )
 
 
-def complaint(layer: Layer, signer: Signer, image: Digest = IMAGE) -> str:
+def fault(layer: Layer, signer: Signer, image: Digest = IMAGE) -> str:
     """Return the one reason for which a signature does not count."""
     with pytest.raises(VerificationError) as caught:
         judge(image, [read(layer)], [signer], where="app")
@@ -87,7 +87,7 @@ def test_a_key(make: Callable[[], cosign.PrivateKey]) -> None:
     signer, words = judge(IMAGE, [read(cosign.by_key(PAYLOAD, key))], [by(key)], where="app")
     assert signer.name == "team"
     assert words.startswith("team, key sha256:")
-    assert complaint(cosign.by_key(PAYLOAD, make()), by(key)) == (
+    assert fault(cosign.by_key(PAYLOAD, make()), by(key)) == (
         "it is made with another key, or it was changed"
     )
 
@@ -114,14 +114,14 @@ def test_no_signature() -> None:
 def test_the_signature_of_another_image() -> None:
     key = cosign.new_key()
     layer = cosign.by_key(cosign.payload(REPOSITORY, OTHER), key)
-    assert complaint(layer, by(key)) == f"it is the signature of another image, {OTHER}"
+    assert fault(layer, by(key)) == f"it is the signature of another image, {OTHER}"
 
 
 def test_a_payload_that_was_changed() -> None:
     key = cosign.new_key()
     layer = cosign.by_key(cosign.payload(REPOSITORY, OTHER), key)
     forged = replace(layer, payload=PAYLOAD)
-    assert complaint(forged, by(key)) == "it is made with another key, or it was changed"
+    assert fault(forged, by(key)) == "it is made with another key, or it was changed"
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_payload_that_was_changed() -> None:
 )
 def test_payloads_that_say_nothing(payload: bytes, what: str) -> None:
     key = cosign.new_key()
-    assert complaint(cosign.by_key(payload, key), by(key)).startswith(what)
+    assert fault(cosign.by_key(payload, key), by(key)).startswith(what)
 
 
 @pytest.mark.parametrize("text", ["", "%%%", "YQ", "A" * 8000])
@@ -183,7 +183,7 @@ def test_without_the_chain_that_came_along(service: Service) -> None:
     assert judge(IMAGE, [replace(read(layer), chain=None)], [named(service)], where="app")
     root = (service.certificates[0],)
     assert judge(IMAGE, [read(layer)], [named(service, certificates=root)], where="app")
-    assert "does not lead to the authority lab" in complaint(
+    assert "does not lead to the authority lab" in fault(
         replace(layer, annotations={**layer.annotations, "dev.sigstore.cosign/chain": ""}),
         named(service, certificates=root),
     )
@@ -191,24 +191,24 @@ def test_without_the_chain_that_came_along(service: Service) -> None:
 
 def test_somebody_else(service: Service) -> None:
     layer = service.by_identity(PAYLOAD, "mallory@example.org", BY, at=AT)
-    assert complaint(layer, named(service)) == f"it is of mallory@example.org (by {BY})"
+    assert fault(layer, named(service)) == f"it is of mallory@example.org (by {BY})"
     layer = service.by_identity(PAYLOAD, WHO, "https://evil.example.org", at=AT)
-    assert complaint(layer, named(service)) == f"it is of {WHO} (by https://evil.example.org)"
+    assert fault(layer, named(service)) == f"it is of {WHO} (by https://evil.example.org)"
     layer = service.by_identity(PAYLOAD, f"x{WHO}", BY, at=AT)
-    assert complaint(layer, named(service)).startswith("it is of x")
+    assert fault(layer, named(service)).startswith("it is of x")
 
 
 @pytest.mark.parametrize("minutes", [11, 60 * 24 * 365, -1])
 def test_a_certificate_that_was_not_valid_then(service: Service, minutes: int) -> None:
     logged = AT + dt.timedelta(minutes=minutes)
     layer = service.by_identity(PAYLOAD, WHO, BY, at=AT, logged=logged)
-    assert complaint(layer, named(service)).startswith("the certificate was not valid when it was")
+    assert fault(layer, named(service)).startswith("the certificate was not valid when it was")
 
 
 def test_an_authority_that_was_not_valid_then() -> None:
     young = Service(start=AT + dt.timedelta(minutes=5))
     layer = young.by_identity(PAYLOAD, WHO, BY, at=AT)
-    assert complaint(layer, named(young)).startswith("the certificate does not lead to")
+    assert fault(layer, named(young)).startswith("the certificate does not lead to")
 
 
 def test_another_authority(service: Service) -> None:
@@ -216,7 +216,7 @@ def test_another_authority(service: Service) -> None:
     impostor = Service(start=START)
     impostor.log_key = service.log_key
     layer = impostor.by_identity(PAYLOAD, WHO, BY, at=AT)
-    assert complaint(layer, named(service)).startswith("the certificate does not lead to")
+    assert fault(layer, named(service)).startswith("the certificate does not lead to")
 
 
 def test_a_certificate_for_something_else(service: Service) -> None:
@@ -224,14 +224,14 @@ def test_a_certificate_for_something_else(service: Service) -> None:
     text = service.certify(key, WHO, BY, at=AT, purpose=ExtendedKeyUsageOID.SERVER_AUTH)
     made = cosign.by_key(PAYLOAD, key)
     notes = {**made.annotations, CERTIFICATE: text, ENTRY: service.promise(made, text, at=AT)}
-    assert "not for signing code" in complaint(replace(made, annotations=notes), named(service))
+    assert "not for signing code" in fault(replace(made, annotations=notes), named(service))
 
 
 def test_a_signature_that_its_certificate_did_not_make(service: Service) -> None:
     layer = service.by_identity(PAYLOAD, WHO, BY, at=AT)
     other = cosign.by_key(PAYLOAD, cosign.new_key())
     notes = {**layer.annotations, **other.annotations}
-    assert complaint(replace(layer, annotations=notes), named(service)) == (
+    assert fault(replace(layer, annotations=notes), named(service)) == (
         "it is not made with its certificate's key, or it was changed"
     )
 
@@ -249,22 +249,22 @@ def edited(layer: Layer, edit: Callable[[dict[str, Any]], None]) -> Layer:
 def test_what_no_log_has(service: Service) -> None:
     layer = service.by_identity(PAYLOAD, WHO, BY, at=AT)
     signer = named(service)
-    assert complaint(without(layer, ENTRY), signer) == "no log says when it was made"
+    assert fault(without(layer, ENTRY), signer) == "no log says when it was made"
     later = edited(
         layer, lambda e: e["Payload"].update(integratedTime=e["Payload"]["integratedTime"] + 1)
     )
-    assert complaint(later, signer) == "the log's promise is not signed by the log"
+    assert fault(later, signer) == "the log's promise is not signed by the log"
     stamp = base64.b64encode(cosign.sign(b"something", service.log_key)).decode()
     forged = edited(layer, lambda e: e.update(SignedEntryTimestamp=stamp))
-    assert complaint(forged, signer) == "the log's promise is not signed by the log"
+    assert fault(forged, signer) == "the log's promise is not signed by the log"
     again = service.by_identity(PAYLOAD, WHO, BY, at=AT)
     swapped = replace(layer, annotations={**layer.annotations, ENTRY: again.annotations[ENTRY]})
-    assert complaint(swapped, signer) == "the log's entry is about another signature"
+    assert fault(swapped, signer) == "the log's entry is about another signature"
     stranger = named(service, logs=(cosign.public(cosign.new_key()),))
-    assert complaint(layer, stranger).endswith("is not pinned")
+    assert fault(layer, stranger).endswith("is not pinned")
     text = service.certify(cosign.new_key(), WHO, BY, at=AT)
     about = {**layer.annotations, ENTRY: service.promise(layer, text, at=AT)}
-    assert complaint(replace(layer, annotations=about), signer) == (
+    assert fault(replace(layer, annotations=about), signer) == (
         "the log's entry is about another certificate"
     )
 
@@ -277,9 +277,7 @@ def test_what_no_log_has(service: Service) -> None:
 )  # fmt: skip
 def test_promises_that_are_none(service: Service, entry: str) -> None:
     layer = service.by_identity(PAYLOAD, WHO, BY, at=AT)
-    assert complaint(
-        replace(layer, annotations={**layer.annotations, ENTRY: entry}), named(service)
-    )
+    assert fault(replace(layer, annotations={**layer.annotations, ENTRY: entry}), named(service))
 
 
 @pytest.mark.parametrize(
@@ -288,12 +286,12 @@ def test_promises_that_are_none(service: Service, entry: str) -> None:
 def test_certificates_that_are_none(service: Service, text: str) -> None:
     layer = service.by_identity(PAYLOAD, WHO, BY, at=AT)
     layer = replace(layer, annotations={**layer.annotations, CERTIFICATE: text})
-    assert complaint(layer, named(service)) == "no certificate can be read"
+    assert fault(layer, named(service)) == "no certificate can be read"
 
 
 def test_a_certificate_where_only_keys_are_pinned(service: Service) -> None:
     layer = service.by_identity(PAYLOAD, WHO, BY, at=AT)
-    assert complaint(layer, by(cosign.new_key())).startswith(
+    assert fault(layer, by(cosign.new_key())).startswith(
         "it is made with a certificate, and only keys are pinned"
     )
 

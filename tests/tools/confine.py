@@ -51,11 +51,11 @@ class _Watch:
         if event == "open":
             path, _, flags = arguments
             if isinstance(flags, int) and flags & _WRITING:
-                self.judge(event, path)
+                self.check(event, path)
         for place, home in _PATHS.get(event, ()):
-            self.judge(event, arguments[place], -1 if home is None else arguments[home])
+            self.check(event, arguments[place], -1 if home is None else arguments[home])
 
-    def judge(self, event: str, path: Any, home: int = -1) -> None:
+    def check(self, event: str, path: Any, home: int = -1) -> None:
         if not isinstance(path, (str, bytes, os.PathLike)):
             return  # a descriptor: opening it was judged
         start = "" if home < 0 else f"/proc/self/fd/{home}"

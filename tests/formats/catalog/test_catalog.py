@@ -28,7 +28,7 @@ def shipped(name: str) -> str:
     return (tree("mirrors") / name).read_text("utf-8")
 
 
-def mistakes(folder: Path, files: dict[str, str]) -> list[tuple[str, str]]:
+def faults(folder: Path, files: dict[str, str]) -> list[tuple[str, str]]:
     write(folder, files)
     with pytest.raises(DocumentError) as caught:
         catalog_format.load([folder])
@@ -98,12 +98,12 @@ def test_one_mistake_is_found_at_its_place(
 ) -> None:
     text = shipped(name)
     assert old in text
-    places = [where for where, _ in mistakes(tmp_path, {name: text.replace(old, new, 1)})]
+    places = [where for where, _ in faults(tmp_path, {name: text.replace(old, new, 1)})]
     assert f"{name}: {found}" in places
 
 
 def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:
-    found = mistakes(
+    found = faults(
         tmp_path,
         {
             "keys/a.yaml": "fingerprint: 12\n",
