@@ -39,7 +39,7 @@ class Progress(Protocol):
 class Reporter(Protocol):
     """Tell a person, or a log, what happens."""
 
-    def say(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Report one finished step in one line."""
         ...
 
@@ -76,7 +76,7 @@ class _Still:
 class Silent:
     """Be a reporter that shows nothing."""
 
-    def say(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Show nothing."""
 
     def warn(self, text: str, *, hint: str | None = None) -> None:

@@ -154,7 +154,7 @@ class _Run:
         self._prepare()
         total = sum(extent.size for extent in self._layout.fetched)
         size, missing = self._layout.size, self._missing()
-        self._reporter.say(
+        self._reporter.info(
             f"{self._target.name}: {size:,} bytes, {missing:,} of them to fetch;"
             f" {self._free:,} bytes are free"
         )

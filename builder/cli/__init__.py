@@ -1,7 +1,7 @@
 """Options in, words out: one file per verb (owns click and rich).
 
-``builder.cli.VERB`` holds ``command``; ``root`` finds it, ``voice`` speaks, ``failure`` turns what
-was raised into words and an exit code. At start-up only click is imported, so that
+``builder.cli.VERB`` holds ``command`` and ``root`` finds it; ``console`` prints; ``failure`` turns
+what was raised into a message and an exit code. At start-up only click is imported, so that
 ``airseed --help`` and shell completion answer at once.
 """
 

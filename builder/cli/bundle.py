@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from builder.cli.voice import Voice
+    from builder.cli.console import Console
     from builder.pipeline.bundle import Built
     from builder.pipeline.lock_document import LockDocument
     from builder.pipeline.workspace import Workspace
@@ -103,7 +103,7 @@ if TYPE_CHECKING:
 @as_json
 @click.pass_obj
 def command(
-    voice: Voice,
+    console: Console,
     source: Path,
     *,
     output: Path | None,
@@ -138,7 +138,7 @@ def command(
             inventory.digests(haves)  # locking takes long, and what is no inventory is said now
         from builder.pipeline.workspace import Workspace
 
-        opening = nullcontext(_lock(Workspace(source, catalogs=catalogs), ca_bundle, voice))
+        opening = nullcontext(_lock(Workspace(source, catalogs=catalogs), ca_bundle, console))
     else:
         opening = open_lock(source, unknown=True)
     with opening as document:
@@ -150,14 +150,14 @@ def command(
             bases=bases,
             haves=haves,
             split=split or 0,
-            reporter=voice,
+            reporter=console,
         )
     result = built.result
     signed = signing(built) if signing else None
     for words in bundle.fallbacks(result):
-        voice.warn(words)
+        console.warn(words)
     if as_json:
-        voice.json(
+        console.json(
             {
                 "bundle": str(result.target),
                 "parts": [str(part) for part in result.parts],
@@ -173,20 +173,20 @@ def command(
         return
     name = f"{result.target} in {len(result.parts)} parts" if result.parts else str(result.target)
     if result.whole:
-        voice.say(
+        console.info(
             f"{name} is there already, made from this lock; "
             f"airseed verify {result.target} proves that it is whole"
         )
     else:
         reused = f", {size(result.reused)} reused" if result.reused else ""
-        voice.say(f"wrote {name}: {size(result.size)}, {size(result.fetched)} fetched{reused}")
+        console.info(f"wrote {name}: {size(result.size)}, {size(result.fetched)} fetched{reused}")
     if built.left_out:
         missing = size(sum(content.size for content in built.left_out))
-        voice.say(f"it is a delta: {len(built.left_out)} artifacts of {missing} are left out")
+        console.info(f"it is a delta: {len(built.left_out)} artifacts of {missing} are left out")
     elif haves:
-        voice.say("the other side has nothing of it: this is the whole bundle")
+        console.info("the other side has nothing of it: this is the whole bundle")
     if signed:
-        voice.say("wrote {}: signed by {}".format(*signed))
+        console.info("wrote {}: signed by {}".format(*signed))
 
 
 def _signing(key: Path, passphrase_file: Path | None) -> Callable[[Built], tuple[Path, str]]:
@@ -214,7 +214,7 @@ def _asking(file: Path | None) -> Callable[[], str] | None:
     )
 
 
-def _lock(workspace: Workspace, ca_bundle: Path | None, voice: Voice) -> LockDocument:
+def _lock(workspace: Workspace, ca_bundle: Path | None, console: Console) -> LockDocument:
     """Return the lock of a cluster; make it when it is missing or for something else."""
     from builder.pipeline import lock
     from builder.pipeline.fit import fit
@@ -222,13 +222,13 @@ def _lock(workspace: Workspace, ca_bundle: Path | None, voice: Voice) -> LockDoc
     cluster, path = workspace.path, workspace.lock_path
     found = fit(workspace)
     if found == "fits":
-        voice.say(f"{path} fits {cluster}")
+        console.info(f"{path} fits {cluster}")
         return workspace.locked
     reason = {
         "missing": "is not there yet",
         "incomparable": "was made by another version of airseed",
         "stale": f"does not fit {cluster} (or --catalog is not as it was when it was locked)",
     }[found]
-    voice.say(f"{path} {reason}: locking")
-    lock.make(workspace, ca_bundle=ca_bundle, reporter=voice)
+    console.info(f"{path} {reason}: locking")
+    lock.make(workspace, ca_bundle=ca_bundle, reporter=console)
     return workspace.locked

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from builder.cli.console import Console
 from builder.cli.verb import verb
-from builder.cli.voice import Voice
 
 
 @verb(
@@ -27,4 +27,4 @@ def command(ctx: click.Context, shell: str) -> None:
         raise click.UsageError(f"click knows no completion for {shell}")
     root = ctx.find_root()
     script = writer(root.command, {}, "airseed", "_AIRSEED_COMPLETE").source()
-    ctx.ensure_object(Voice).result(script.strip())
+    ctx.ensure_object(Console).result(script.strip())

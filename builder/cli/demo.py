@@ -10,7 +10,7 @@ import click
 from builder.cli.verb import verb
 
 if TYPE_CHECKING:
-    from builder.cli.voice import Voice
+    from builder.cli.console import Console
 
 
 @verb(
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "folder", type=click.Path(file_okay=False, path_type=Path), default="demo", metavar="[DIR]"
 )
 @click.pass_obj
-def command(voice: Voice, folder: Path) -> None:
+def command(console: Console, folder: Path) -> None:
     """Go the whole way on an embedded upstream.
 
     Leaves cluster.yaml, cluster.lock, a verified bundle.tar and the nodes' seeds in DIR (default:
@@ -33,4 +33,4 @@ def command(voice: Voice, folder: Path) -> None:
     """
     from builder.pipeline import demo
 
-    demo.run(folder, voice)
+    demo.run(folder, console)

@@ -12,7 +12,7 @@ from builder.cli.verb import as_json, ca_bundle, catalogs, existing, verb
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builder.cli.voice import Voice
+    from builder.cli.console import Console
     from builder.pipeline.doctor import Finding, Health
     from builder.pipeline.doctor.asking import Limit
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @as_json
 @click.pass_obj
 def command(
-    voice: Voice,
+    console: Console,
     document: Path | None,
     timeout: float | None,
     catalogs: tuple[Path, ...],
@@ -68,17 +68,17 @@ def command(
     from builder.pipeline import doctor
 
     health = doctor.examine(
-        document, reporter=voice, catalogs=catalogs, ca_bundle=ca_bundle, timeout=timeout
+        document, reporter=console, catalogs=catalogs, ca_bundle=ca_bundle, timeout=timeout
     )
     if as_json:
-        voice.json(_value(health))
+        console.json(_value(health))
     else:
-        _show(health, voice)
+        _show(health, console)
     return 1 if health.lost or (strict and not health.well) else 0
 
 
-def _show(health: Health, voice: Voice) -> None:
-    voice.table(
+def _show(health: Health, console: Console) -> None:
+    console.table(
         ("KIND", "NAME", "SOURCE", "STATE", "SECONDS", "WHAT"),
         [
             (one.kind, one.name, one.address, one.state, f"{one.seconds:.1f}", _what(one))
@@ -86,8 +86,8 @@ def _show(health: Health, voice: Voice) -> None:
         ],
     )
     if health.limits:
-        voice.result("")
-        voice.table(
+        console.result("")
+        console.table(
             ("REGISTRY", "PULLS LEFT", "OF", "IN", "COUNTED BY", "IMAGES FROM THERE"),
             [
                 (
@@ -102,14 +102,14 @@ def _show(health: Health, voice: Voice) -> None:
             ],
         )
     for limit in health.limits:
-        _warn(limit, health.pulls.get(limit.registry, 0), voice)
+        _warn(limit, health.pulls.get(limit.registry, 0), console)
     for fault in health.lost:
-        voice.error(f"{fault.where}: {fault.what}")
+        console.error(f"{fault.where}: {fault.what}")
         if fault.hint:
-            voice.note(f"  hint: {fault.hint}")
+            console.note(f"  hint: {fault.hint}")
     bad = sum(one.failed > 0 for one in health.findings)
     total = quantity(len(health.findings), "sources")
-    voice.say(f"{total}, {'all of them well' if not bad else f'{bad} of them not well'}")
+    console.info(f"{total}, {'all of them well' if not bad else f'{bad} of them not well'}")
 
 
 def _what(one: Finding) -> str:
@@ -118,12 +118,12 @@ def _what(one: Finding) -> str:
     return one.what
 
 
-def _warn(limit: Limit, needed: int, voice: Voice) -> None:
+def _warn(limit: Limit, needed: int, console: Console) -> None:
     if limit.what:
-        voice.warn(f"{limit.registry} does not say how many pulls are left: {limit.what}")
+        console.warn(f"{limit.registry} does not say how many pulls are left: {limit.what}")
     # an index and one platform's manifest are two pulls
     elif limit.left is not None and limit.left < 2 * needed:
-        voice.warn(
+        console.warn(
             f"{limit.registry} has {quantity(limit.left, 'pulls')} left, and "
             f"{quantity(needed, 'images')} may take {2 * needed}",
             hint="docker login raises the limit; or wait, or name another source in a catalog",

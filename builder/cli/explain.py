@@ -11,7 +11,7 @@ from builder.cli.verb import as_json, verb
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from builder.cli.voice import Voice
+    from builder.cli.console import Console
     from builder.formats.cluster.explain import Entry
 
 _WIDTH = 80
@@ -45,7 +45,7 @@ def _complete(
 @click.argument("key", default="", metavar="[KEY]", shell_complete=_complete)
 @as_json
 @click.pass_obj
-def command(voice: Voice, key: str, *, as_json: bool) -> None:
+def command(console: Console, key: str, *, as_json: bool) -> None:
     """Describe a key of cluster.yaml.
 
     Says what KEY means, which values it takes, its default, an example, and which verbs read it.
@@ -55,10 +55,10 @@ def command(voice: Voice, key: str, *, as_json: bool) -> None:
 
     entry = explain.find(key)
     if as_json:
-        voice.json(_value(entry))
+        console.json(_value(entry))
         return
     for line in _lines(entry, explain.examples(entry)):
-        voice.result(line)
+        console.result(line)
 
 
 def _lines(entry: Entry, examples: tuple[str, ...]) -> list[str]:

@@ -11,7 +11,7 @@ from builder.cli.amounts import quantity, size
 from builder.cli.verb import as_json, existing_bundle, verb
 
 if TYPE_CHECKING:
-    from builder.cli.voice import Voice
+    from builder.cli.console import Console
     from builder.model.platform import Platform
     from builder.pipeline.export import Kind
 
@@ -64,7 +64,7 @@ def _kinds(function: click.decorators.FC) -> click.decorators.FC:
 @as_json
 @click.pass_obj
 def command(
-    voice: Voice,
+    console: Console,
     bundle: Path,
     *,
     kinds: tuple[str, ...],
@@ -88,12 +88,12 @@ def command(
             "--role, --platform and --image choose among images", hint="with --images-only"
         )
     target = output or Path(_NAMES.get(kind, kind))
-    done = export.export(bundle, kind, target, choice=choice, reporter=voice)
+    done = export.export(bundle, kind, target, choice=choice, reporter=console)
     if as_json:
-        voice.json({"path": str(done.path), "kind": kind, "count": done.count, "size": done.size})
+        console.json({"path": str(done.path), "kind": kind, "count": done.count, "size": done.size})
         return
     words = "images" if kind == "images" else "files"
-    voice.say(f"wrote {done.path}: {quantity(done.count, words)}, {size(done.size)}")
+    console.info(f"wrote {done.path}: {quantity(done.count, words)}, {size(done.size)}")
 
 
 def _one(kinds: tuple[str, ...]) -> Kind:

@@ -10,7 +10,7 @@ import click
 from builder.cli.verb import existing, verb
 
 if TYPE_CHECKING:
-    from builder.cli.voice import Voice
+    from builder.cli.console import Console
 
 
 @verb(
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 )
 @click.argument("files", type=existing(dash=True), nargs=-1, required=True, metavar="FILE...")
 @click.pass_obj
-def command(voice: Voice, files: tuple[Path, ...]) -> None:
+def command(console: Console, files: tuple[Path, ...]) -> None:
     """List the images that manifests start.
 
     One reference a line, sorted. Pod specs are found in every workload kind and in templates
@@ -34,6 +34,6 @@ def command(voice: Voice, files: tuple[Path, ...]) -> None:
     stdin = Path("/dev/stdin")
     found = find_images.find(stdin if str(file) == "-" else file for file in files)
     for reference in found:
-        voice.result(reference)
+        console.result(reference)
     if not found:
-        voice.say("no image is started by what was given")
+        console.info("no image is started by what was given")

@@ -10,7 +10,7 @@ import click
 from builder.cli.verb import verb
 
 if TYPE_CHECKING:
-    from builder.cli.voice import Voice
+    from builder.cli.console import Console
 
 
 @verb(
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option("--force", is_flag=True, help="Write over a file that is there already.")
 @click.pass_obj
-def command(voice: Voice, target: str, example: str, *, force: bool) -> None:
+def command(console: Console, target: str, example: str, *, force: bool) -> None:
     """Write a commented cluster.yaml.
 
     FILE is cluster.yaml unless you say otherwise; a folder (or NAME/) gets a cluster.yaml. The
@@ -46,4 +46,4 @@ def command(voice: Voice, target: str, example: str, *, force: bool) -> None:
     # "new/" is meant as a folder, be it there or not
     path = Path(target, init.NAME) if target.endswith("/") else Path(target)
     written = init.write(example, path, force=force)
-    voice.say(f"wrote {written}; next: airseed lock {written}")
+    console.info(f"wrote {written}; next: airseed lock {written}")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from builder.cli.voice import Voice
+    from builder.cli.console import Console
     from builder.model.artifact import Build
     from builder.model.lock import Lock
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 @as_json
 @click.pass_obj
 def command(
-    voice: Voice,
+    console: Console,
     source: Path,
     why: str | None,
     sbom: Literal["spdx", "cyclonedx"] | None,
@@ -70,34 +70,34 @@ def command(
     if len(names) > 1:
         raise UsageError(f"{' and '.join(names)} are two questions", hint="ask one of them")
     if provenance:
-        _provenance(source, voice, as_json=as_json)
+        _provenance(source, console, as_json=as_json)
         return
     if sbom is not None:
         from builder.pipeline.sbom import render
 
-        voice.result(render(source, sbom).rstrip())
+        console.result(render(source, sbom).rstrip())
         return
     with open_lock(source) as document:
         lock, missing = document.lock, inspect.elsewhere(document)
     if why is not None:
         chains = inspect.why(lock, why)
         if as_json:
-            voice.json([list(chain.links) for chain in chains])
+            console.json([list(chain.links) for chain in chains])
         else:
-            voice.result("\n".join(map(str, chains)))
+            console.result("\n".join(map(str, chains)))
         return
     if as_json:
-        voice.json(_value(lock) | {"elsewhere": [content.path for content in missing]})
+        console.json(_value(lock) | {"elsewhere": [content.path for content in missing]})
         return
-    _show(lock, voice)
+    _show(lock, console)
     if missing:
-        voice.result(
+        console.result(
             f"\nit is a delta: {quantity(len(missing), 'artifacts')} of "
             f"{size(sum(content.size for content in missing))} are on the other side already"
         )
 
 
-def _provenance(bundle: Path, voice: Voice, *, as_json: bool) -> None:
+def _provenance(bundle: Path, console: Console, *, as_json: bool) -> None:
     from builder.pipeline import provenance
     from builder.pipeline.lock_document import is_lock
 
@@ -109,7 +109,7 @@ def _provenance(bundle: Path, voice: Voice, *, as_json: bool) -> None:
         )
     found = provenance.load(bundle)
     if as_json:
-        voice.json(
+        console.json(
             [
                 {
                     "path": one.path,
@@ -121,9 +121,9 @@ def _provenance(bundle: Path, voice: Voice, *, as_json: bool) -> None:
             ]
         )
         return
-    voice.result(f"{bundle}: made from {found.started} to {found.finished}")
+    console.result(f"{bundle}: made from {found.started} to {found.finished}")
     _section(
-        voice,
+        console,
         ("MEMBER", "SOURCE", "PASSED OVER"),
         [
             (one.path, one.source or "an earlier run", "; ".join(one.passed_over))
@@ -132,19 +132,19 @@ def _provenance(bundle: Path, voice: Voice, *, as_json: bool) -> None:
     )
 
 
-def _show(lock: Lock, voice: Voice) -> None:
+def _show(lock: Lock, console: Console) -> None:
     from builder.pipeline import inspect
 
     subject = lock.subject
     platforms = ", ".join(map(str, subject.platforms))
-    voice.result(
+    console.result(
         f"{subject.cluster}: Kubernetes {subject.kubernetes} on {subject.os} (base: "
         f"{subject.base}), {subject.runtime}, {subject.cni}, {platforms}"
     )
     totals = [(total.kind, str(total.count), size(total.size)) for total in inspect.totals(lock)]
-    _section(voice, ("KIND", "COUNT", "SIZE"), [*totals, ("all", "", size(lock.size))])
+    _section(console, ("KIND", "COUNT", "SIZE"), [*totals, ("all", "", size(lock.size))])
     _section(
-        voice,
+        console,
         ("IMAGE", "SIZE", "DIGEST", "TRUST", "SIGNED BY", "NEEDED BY"),
         [
             (
@@ -159,7 +159,7 @@ def _show(lock: Lock, voice: Voice) -> None:
         ],
     )
     _section(
-        voice,
+        console,
         ("PACKAGE", "SIZE", "REPOSITORY", "TRUST", "NEEDED BY"),
         [
             (
@@ -173,7 +173,7 @@ def _show(lock: Lock, voice: Voice) -> None:
         ],
     )
     _section(
-        voice,
+        console,
         ("BUILT PACKAGE", "BY", "FROM", "DIGEST", "TRUST", "SOURCE"),
         [
             (
@@ -190,7 +190,7 @@ def _show(lock: Lock, voice: Voice) -> None:
         ],
     )
     _section(
-        voice,
+        console,
         ("REPOSITORY", "METADATA", "KEYS", "DIGEST OF REPOMD.XML"),
         [
             (
@@ -203,7 +203,7 @@ def _show(lock: Lock, voice: Voice) -> None:
         ],
     )
     _section(
-        voice,
+        console,
         ("FILE", "SIZE", "DIGEST", "TRUST", "NEEDED BY"),
         [
             (
@@ -218,10 +218,10 @@ def _show(lock: Lock, voice: Voice) -> None:
     )
 
 
-def _section(voice: Voice, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _section(console: Console, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if rows:
-        voice.result("")
-        voice.table(head, rows)
+        console.result("")
+        console.table(head, rows)
 
 
 def _value(lock: Lock) -> dict[str, Any]:

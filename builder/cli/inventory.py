@@ -12,7 +12,7 @@ from builder.cli.amounts import quantity, size
 from builder.cli.verb import as_json, ca_bundle, destination, verb
 
 if TYPE_CHECKING:
-    from builder.cli.voice import Voice
+    from builder.cli.console import Console
 
 
 @verb(
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 @as_json
 @click.pass_obj
 def command(
-    voice: Voice,
+    console: Console,
     places: tuple[str, ...],
     *,
     output: Path,
@@ -84,16 +84,16 @@ def command(
         folders=folders,
         ca_bundle=ca_bundle,
         plain_http={place.partition("/")[0] for place in registries} if plain_http else (),
-        reporter=voice,
+        reporter=console,
     )
     held = {one.digest: one for one in taken.inventory.holdings if one.kind != "image"}
     total = sum(one.size for one in held.values())
     counts = Counter[str](one.kind for one in held.values())
     if as_json:
-        voice.json(
+        console.json(
             {"inventory": str(output), "size": total, "counts": dict(sorted(counts.items()))}
         )
         return
     words = {"blob": "blobs", "rpm": "RPMs", "file": "files"}
     parts = [quantity(counts[kind], word) for kind, word in words.items() if counts[kind]]
-    voice.say(f"wrote {output}: {', '.join(parts) or 'nothing'}, {size(total)}")
+    console.info(f"wrote {output}: {', '.join(parts) or 'nothing'}, {size(total)}")

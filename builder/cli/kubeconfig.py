@@ -10,7 +10,7 @@ import click
 from builder.cli.verb import as_json, existing, verb
 
 if TYPE_CHECKING:
-    from builder.cli.voice import Voice
+    from builder.cli.console import Console
     from builder.pipeline.kubeconfig import Minted
 
 LONGEST = 3650
@@ -58,7 +58,7 @@ LONGEST = 3650
 @as_json
 @click.pass_obj
 def command(
-    voice: Voice,
+    console: Console,
     cluster: Path,
     output: Path | None,
     user: str | None,
@@ -100,8 +100,8 @@ def command(
     if to_stdout:
         click.echo(minted.text, nl=False)
     elif as_json:
-        voice.json(_value(minted))
-    voice.say(
+        console.json(_value(minted))
+    console.info(
         f"{f'wrote {minted.path}' if minted.path else 'minted'}: {minted.user} at {minted.server}, "
         f"until {minted.end:%Y-%m-%d}"
     )

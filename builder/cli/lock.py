@@ -12,7 +12,7 @@ from builder.cli.verb import as_json, ca_bundle, catalogs, destination, existing
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builder.cli.voice import Voice
+    from builder.cli.console import Console
 
 
 @verb(
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 @as_json
 @click.pass_obj
 def command(
-    voice: Voice,
+    console: Console,
     cluster: Path,
     output: Path | None,
     update: tuple[str, ...],
@@ -71,23 +71,23 @@ def command(
     if check:
         if update:
             raise UsageError("--check writes nothing, so there is nothing to --update")
-        changes = lock.check(workspace, ca_bundle=ca_bundle, reporter=voice)
+        changes = lock.check(workspace, ca_bundle=ca_bundle, reporter=console)
         if as_json:
-            voice.json({"changes": [asdict(change) for change in changes]})
+            console.json({"changes": [asdict(change) for change in changes]})
         elif changes:
-            voice.result("\n".join(map(str, changes)))
+            console.result("\n".join(map(str, changes)))
         else:
-            voice.say("upstream has what the lock has")
+            console.info("upstream has what the lock has")
         return 1 if changes else 0
-    result = lock.make(workspace, update=update, ca_bundle=ca_bundle, reporter=voice)
+    result = lock.make(workspace, update=update, ca_bundle=ca_bundle, reporter=console)
     if as_json:
         changed = [asdict(change) for change in result.changes]
-        voice.json({"lock": str(workspace.lock_path), "changes": changed})
+        console.json({"lock": str(workspace.lock_path), "changes": changed})
     for change in () if as_json else result.changes:
-        voice.result(str(change))
+        console.result(str(change))
     totals = ", ".join(
         quantity(total.count, total.kind) for total in inspect.totals(result.lock) if total.count
     )
     did = "nothing changed in" if result.same else "wrote"
-    voice.say(f"{did} {workspace.lock_path}: {totals}; {size(result.lock.size)} to bundle")
+    console.info(f"{did} {workspace.lock_path}: {totals}; {size(result.lock.size)} to bundle")
     return 0

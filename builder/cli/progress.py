@@ -28,12 +28,12 @@ class Lines:
         total: int | None,
         *,
         unit: str,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._title = title
         self._meter = Meter(total, unit, clock=clock)
-        self._tell = tell
+        self._report = report
         self._clock = clock
         self._next = clock() + _EVERY
         self._doing = ""
@@ -49,7 +49,7 @@ class Lines:
         trace: TracebackType | None,
     ) -> None:
         text = self._meter.summary if error is None else f"stopped at {self._meter.standing}"
-        self._tell(f"{self._title}: {text}")
+        self._report(f"{self._title}: {text}")
 
     def advance(self, amount: int, *, cached: bool = False) -> None:
         """Count, and tell when it is time again."""
@@ -60,7 +60,7 @@ class Lines:
                 return
             self._next = now + _EVERY
         doing = f", {self._doing}" if self._doing else ""
-        self._tell(f"{self._title}: {self._meter.standing}{doing}")
+        self._report(f"{self._title}: {self._meter.standing}{doing}")
 
     def describe(self, text: str) -> None:
         """Keep it for the next line: what is done right now changes too often for a log."""
@@ -125,12 +125,12 @@ class Bar:
         *,
         unit: str,
         screen: Screen,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         self._title = title
         self._meter = Meter(total, unit)
         self._screen = screen
-        self._tell = tell
+        self._report = report
         self._task = screen.add(title, total)
 
     def __enter__(self) -> Self:
@@ -144,7 +144,7 @@ class Bar:
     ) -> None:
         self._screen.remove(self._task)
         text = self._meter.summary if error is None else f"stopped at {self._meter.standing}"
-        self._tell(f"{self._title}: {text}")
+        self._report(f"{self._title}: {text}")
 
     def advance(self, amount: int, *, cached: bool = False) -> None:
         """Count and show."""

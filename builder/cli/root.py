@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from builder.cli import failure
+from builder.cli.console import Console
 from builder.cli.verb import SETTINGS, common_options
-from builder.cli.voice import Voice
 from builder.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -113,11 +113,11 @@ def root(ctx: click.Context) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; give the exit code instead of raising."""
-    voice = Voice()
+    console = Console()
     try:
         code = root.main(
-            args=list(arguments), prog_name="airseed", standalone_mode=False, obj=voice
+            args=list(arguments), prog_name="airseed", standalone_mode=False, obj=console
         )
     except BaseException as error:  # noqa: BLE001 -- the one place where every end of the program is put into words
-        return failure.tell(error, voice)
+        return failure.report(error, console)
     return code if isinstance(code, int) else 0

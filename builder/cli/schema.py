@@ -9,7 +9,7 @@ import click
 from builder.cli.verb import verb
 
 if TYPE_CHECKING:
-    from builder.cli.voice import Voice
+    from builder.cli.console import Console
 
 
 @verb(
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     """,
 )
 @click.pass_obj
-def command(voice: Voice) -> None:
+def command(console: Console) -> None:
     """Print the JSON Schema of cluster.yaml.
 
     Editors complete and check YAML with it. Put `# yaml-language-server:
@@ -27,4 +27,4 @@ def command(voice: Voice) -> None:
     """
     from builder.pipeline import init
 
-    voice.result(init.schema_text().rstrip())
+    console.result(init.schema_text().rstrip())

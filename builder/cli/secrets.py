@@ -11,7 +11,7 @@ from builder.cli.verb import as_json, existing, verb
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builder.cli.voice import Voice
+    from builder.cli.console import Console
     from builder.pipeline.secrets import Held, Holding
 
 SOON = 400
@@ -35,7 +35,7 @@ SOON = 400
 )
 @as_json
 @click.pass_obj
-def command(voice: Voice, cluster: Path, rotate: tuple[str, ...], *, as_json: bool) -> None:
+def command(console: Console, cluster: Path, rotate: tuple[str, ...], *, as_json: bool) -> None:
     """Make and keep what lets nodes into their cluster.
 
     Makes token, certificate key, CA and a key that signs packages and bundles in the folder
@@ -49,20 +49,20 @@ def command(voice: Voice, cluster: Path, rotate: tuple[str, ...], *, as_json: bo
 
     held = secrets.make(Workspace(cluster), rotate=rotate)
     if as_json:
-        voice.json(_value(held))
+        console.json(_value(held))
     else:
-        _show(held, voice)
+        _show(held, console)
     for one in held.holdings:
         if one.end is not None and (left := secrets.remaining(one.end)) < SOON:
-            voice.warn(
+            console.warn(
                 f"the {one.name} ends in {left} days",
                 hint="no certificate that it signs can live longer",
             )
-    _tell(held, voice)
+    _report(held, console)
 
 
-def _show(held: Held, voice: Voice) -> None:
-    voice.table(
+def _show(held: Held, console: Console) -> None:
+    console.table(
         ("SECRET", "FILE", "STATE", "ENDS"),
         [
             (one.name, str(one.path or "-"), one.state, _ends(one, held.first))
@@ -70,19 +70,19 @@ def _show(held: Held, voice: Voice) -> None:
         ],
     )
     if held.digest is not None:
-        voice.result(f"\njoiners pin {held.digest}")
+        console.result(f"\njoiners pin {held.digest}")
 
 
-def _tell(held: Held, voice: Voice) -> None:
+def _report(held: Held, console: Console) -> None:
     """Say in a sentence what this run did, and what follows from it."""
     made = [one.name for one in held.holdings if one.state in {"made", "rotated"}]
-    voice.say(f"made {', '.join(made)} in {held.folder}" if made else "nothing was missing")
+    console.info(f"made {', '.join(made)} in {held.folder}" if made else "nothing was missing")
     for one in held.holdings:
         if one.state == "replaced":
-            voice.say(f"replaced the {one.name}: {one.path} was not of the signing key")
+            console.info(f"replaced the {one.name}: {one.path} was not of the signing key")
     if not any(one.state == "rotated" for one in held.holdings):
         return
-    voice.say(
+    console.info(
         "nodes learn of it by their seeds: render them again. A cluster that is up is told by a "
         "node's admit.sh: airseed seeds --node NAME prints the command"
     )

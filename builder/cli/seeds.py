@@ -10,7 +10,7 @@ import click
 from builder.cli.verb import as_json, catalogs, existing, verb
 
 if TYPE_CHECKING:
-    from builder.cli.voice import Voice
+    from builder.cli.console import Console
 
 _FEW = 3
 """Names that are told one by one."""
@@ -51,7 +51,7 @@ _FEW = 3
 @as_json
 @click.pass_obj
 def command(
-    voice: Voice,
+    console: Console,
     cluster: Path,
     output: Path | None,
     lock: Path | None,
@@ -76,28 +76,30 @@ def command(
 
     workspace = Workspace(cluster, lock=lock, catalogs=catalogs)
     if diff:
-        lines = list(seeds.compare(workspace, output=output, nodes=nodes, reporter=voice))
+        lines = list(seeds.compare(workspace, output=output, nodes=nodes, reporter=console))
         if as_json:
-            voice.json({"diff": lines})
+            console.json({"diff": lines})
         for line in () if as_json else lines:
-            voice.result(line)
+            console.result(line)
         if not lines:
-            voice.say("nothing would change")
+            console.info("nothing would change")
         return 1 if lines else 0
-    written = seeds.write(workspace, output=output, nodes=nodes, images=not no_iso, reporter=voice)
+    written = seeds.write(
+        workspace, output=output, nodes=nodes, images=not no_iso, reporter=console
+    )
     if written.again:
-        voice.warn(
+        console.warn(
             f"{written.again} is the first control plane of {cluster} and made anew: it starts a "
             "cluster of its own",
             hint="where the cluster lives, put another control plane above it, so that it joins",
         )
     if len(written.locked_out) == len(written.nodes):
-        voice.warn(
+        console.warn(
             "no seed has ssh-keys or users: nobody can log in, unless the image has an account",
             hint="machine.ssh-keys in cluster.yaml",
         )
     if as_json:
-        voice.json(
+        console.json(
             {
                 "seeds": str(written.folder),
                 "nodes": list(written.nodes),
@@ -109,14 +111,14 @@ def command(
         count = len(written.nodes)
         nodes_text = "1 node" if count == 1 else f"{count} nodes"
         names = f" ({', '.join(written.changed)})" if 0 < len(written.changed) <= _FEW else ""
-        voice.say(f"wrote {written.folder}: {nodes_text}, {len(written.changed)} changed{names}")
+        console.info(f"wrote {written.folder}: {nodes_text}, {len(written.changed)} changed{names}")
         if written.registry:
-            voice.say(
+            console.info(
                 f"the machines pull from {written.registry}: "
                 f"fill it first, by the names in {written.folder / 'images.map'}"
             )
         for name in written.late:
-            voice.say(
+            console.info(
                 f"to let {name} into a cluster that is up: "
                 f"ssh CONTROL-PLANE sudo bash -s < {written.folder / name / 'admit.sh'}"
             )

@@ -12,7 +12,7 @@ from builder.cli.verb import as_json, existing, verb
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builder.cli.voice import Voice
+    from builder.cli.console import Console
     from builder.model.result import Result
 
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.argument("files", type=existing(), nargs=-1, required=True, metavar="FILE...")
 @as_json
 @click.pass_obj
-def command(voice: Voice, files: tuple[Path, ...], *, as_json: bool) -> int:
+def command(console: Console, files: tuple[Path, ...], *, as_json: bool) -> int:
     """Show how first boot stands on many nodes.
 
     Each FILE is a node's /var/lib/airseed/result.json (or what it posted home), or the text of its
@@ -46,9 +46,9 @@ def command(voice: Voice, files: tuple[Path, ...], *, as_json: bool) -> int:
     seen = status.read(files)
     results = seen.results
     if as_json:
-        voice.json([asdict(one) for one in results])
+        console.json([asdict(one) for one in results])
     else:
-        voice.table(
+        console.table(
             ("NODE", "ROLE", "STATE", "STEP", "SECONDS", "WHAT"),
             [
                 (
@@ -64,9 +64,9 @@ def command(voice: Voice, files: tuple[Path, ...], *, as_json: bool) -> int:
         )
         for one in results:
             if one.hint:
-                voice.note(f"{one.node}: hint: {one.hint}")
+                console.note(f"{one.node}: hint: {one.hint}")
     for fault in seen.faults:
-        voice.warn(str(fault), hint=fault.hint)
+        console.warn(str(fault), hint=fault.hint)
     if seen.failed:
         return 1
     return DocumentError.exit_code if seen.faults else 0

@@ -1,4 +1,4 @@
-"""What all commands have in common: options, examples in their help, and the voice."""
+"""What all commands have in common: options, examples in their help, and the console."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from builder.cli.voice import Voice
+from builder.cli.console import Console
 from builder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 def _tune(ctx: click.Context, param: click.Parameter, value: str | bool | None) -> None:  # noqa: FBT001 -- click's signature
-    """Hand an option to the voice, whether it stood before or after the verb."""
-    voice = ctx.find_object(Voice)
-    if voice is not None and value and param.name:
-        setattr(voice, param.name, value)
-        ctx.color = voice.colored
+    """Hand an option to the console, whether it stood before or after the verb."""
+    console = ctx.find_object(Console)
+    if console is not None and value and param.name:
+        setattr(console, param.name, value)
+        ctx.color = console.colored
 
 
 def common_options() -> list[click.Parameter]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from builder.cli.voice import Voice
+    from builder.cli.console import Console
     from builder.errors import Fault
     from builder.model.lock import Lock
     from builder.pipeline.verify import Verdict
@@ -59,7 +59,7 @@ _AGAIN = "copy it again; where it was made, delete it and run airseed bundle aga
 @as_json
 @click.pass_obj
 def command(
-    voice: Voice,
+    console: Console,
     bundle: Path,
     *,
     haves: tuple[Path, ...],
@@ -91,16 +91,16 @@ def command(
     wanted = pins(keys) if keys else None
     try:
         result = verify.verify(
-            bundle, reporter=voice, haves=haves, pins=wanted, signature=signature
+            bundle, reporter=console, haves=haves, pins=wanted, signature=signature
         )
     except VerificationError as error:
         if not as_json:
             raise
         # no bundle at all; a script wants to read that, too
-        voice.json(_value(bundle, error.faults or (error.fault,)))
+        console.json(_value(bundle, error.faults or (error.fault,)))
         return error.exit_code
     if as_json:
-        voice.json(_value(bundle, result.faults, result))
+        console.json(_value(bundle, result.faults, result))
         return 1 if result.faults else 0
     if result.faults:
         count = len(result.faults)
@@ -110,14 +110,14 @@ def command(
             hint=_AGAIN if result.damaged else None,
             faults=result.faults,
         )
-    _tell(result, haves, voice)
+    _report(result, haves, console)
     return 0
 
 
-def _tell(result: Verdict, haves: Sequence[Path], voice: Voice) -> None:
+def _report(result: Verdict, haves: Sequence[Path], console: Console) -> None:
     """Say of a bundle without faults what was proved, and of a delta what was not."""
     if result.lock is not None:
-        voice.say(_images(result.lock))
+        console.info(_images(result.lock))
     checked = f"{size(result.size)} checked"
     if result.elsewhere:
         missing = size(sum(content.size for content in result.elsewhere))
@@ -126,21 +126,21 @@ def _tell(result: Verdict, haves: Sequence[Path], voice: Voice) -> None:
             if haves
             else "; --have INVENTORY proves that the other side has them"
         )
-        voice.say(f"what {_name(result)} has is right: {checked}")
-        voice.say(
+        console.info(f"what {_name(result)} has is right: {checked}")
+        console.info(
             f"it is a delta: {quantity(len(result.elsewhere), 'artifacts')} of {missing} left out"
             f"{proof}"
         )
     else:
-        voice.say(f"{_name(result)} is whole: {checked}")
+        console.info(f"{_name(result)} is whole: {checked}")
     if result.unread:
         count = quantity(len(result.unread), "files")
-        voice.say(
+        console.info(
             f"beside it: {count} that its lock does not name, as an earlier bundle leaves them;"
             " they were not checked"
         )
     if result.signed_by:
-        voice.say(f"it is signed by {result.signed_by}")
+        console.info(f"it is signed by {result.signed_by}")
 
 
 def _name(result: Verdict) -> str:

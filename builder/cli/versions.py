@@ -11,7 +11,7 @@ from builder.cli.verb import as_json, catalogs, verb
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builder.cli.voice import Voice
+    from builder.cli.console import Console
     from builder.pipeline.versions import Fit, Row, Versions
 
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @as_json
 @click.pass_obj
 def command(
-    voice: Voice, kubernetes: str | None, catalogs: tuple[Path, ...], *, as_json: bool
+    console: Console, kubernetes: str | None, catalogs: tuple[Path, ...], *, as_json: bool
 ) -> None:
     """Show which versions go together.
 
@@ -40,16 +40,16 @@ def command(
 
     found = versions.collect(only=kubernetes, catalogs=catalogs)
     if as_json:
-        voice.json(_value(found))
+        console.json(_value(found))
     else:
-        _show(found, voice)
+        _show(found, console)
 
 
-def _show(found: Versions, voice: Voice) -> None:
+def _show(found: Versions, console: Console) -> None:
     from builder.pipeline.versions import spans
 
     names = sorted({fit.name for row in found.kubernetes for fit in row.runtimes})
-    voice.table(
+    console.table(
         ("KUBERNETES", "SYSTEM", "RPMS", "CALICO", *(name.upper() for name in names)),
         [
             (
@@ -62,17 +62,17 @@ def _show(found: Versions, voice: Voice) -> None:
             for row in found.kubernetes
         ],
     )
-    voice.result("")
+    console.result("")
     fits = {(fit.name, fit.series): fit for row in found.kubernetes for fit in row.runtimes}
-    voice.table(
+    console.table(
         ("RUNTIME", "RELEASES", "SYSTEM"),
         [
             (fit.name, " ".join(spans(fit.releases)), ", ".join(fit.systems))
             for _, fit in sorted(fits.items(), key=lambda one: _order(one[1]))
         ],
     )
-    voice.result("")
-    voice.table(
+    console.result("")
+    console.table(
         ("CALICO", "TESTED WITH KUBERNETES", "INSTALLED BY"),
         [
             (
@@ -83,8 +83,8 @@ def _show(found: Versions, voice: Voice) -> None:
             for s in found.calico
         ],
     )
-    voice.result("")
-    voice.table(
+    console.result("")
+    console.table(
         ("SYSTEM", "KERNEL", "CLOUD-INIT", "MEDIA"),
         [
             (str(system), system.kernel, system.cloud_init, " ".join(system.isos) or "-")

@@ -88,7 +88,7 @@ def build(
 
         with ExitStack() as opened:
             supplier = supply.Supplier.open(
-                document, opened, ca_bundle=ca_bundle, pool=workers, say=reporter.say
+                document, opened, ca_bundle=ca_bundle, pool=workers, info=reporter.info
             )
             result = write(
                 layout,

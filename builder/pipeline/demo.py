@@ -48,36 +48,36 @@ def run(folder: Path, reporter: Reporter) -> Shown:
         raise StorageError(error.strerror or str(error), where=str(folder)) from error
     cluster = folder / init.NAME
     upstream_folder = folder.resolve() / _UPSTREAM
-    reporter.say("starting the embedded upstream on 127.0.0.1: made-up content, real names")
+    reporter.info("starting the embedded upstream on 127.0.0.1: made-up content, real names")
     with world.running(upstream_folder) as upstream:
         environment = {**upstream.environment, "XDG_CACHE_HOME": str(upstream_folder / "cache")}
         with _environment(environment):
             if not cluster.exists():
                 init.write(EXAMPLE, cluster)
-                reporter.say(f"init    {cluster}: the walkthrough's five nodes")
+                reporter.info(f"init    {cluster}: the walkthrough's five nodes")
             workspace = Workspace(cluster, catalogs=[upstream.catalog])
             locked = lock.make(workspace, reporter=reporter)
             found = locked.lock
-            reporter.say(
+            reporter.info(
                 f"lock    {workspace.lock_path}: {len(found.images)} images, "
                 f"{len(found.packages)} packages, every one by digest"
             )
             target = folder / paths.BUNDLE
             built = bundle.build(workspace.locked, target, reporter=reporter)
     told = "was whole already" if built.result.whole else f"{built.result.fetched:,} bytes fetched"
-    reporter.say(f"bundle  {target}: {built.result.size:,} bytes, {told}")
+    reporter.info(f"bundle  {target}: {built.result.size:,} bytes, {told}")
     # nothing below speaks to the upstream: it is stopped
     verdict = verify.verify(target, reporter=reporter)
     if verdict.faults:
         raise VerificationError("the bundle is damaged", where=str(target), faults=verdict.faults)
-    reporter.say(f"verify  {target}: every digest, signature and reference is right")
+    reporter.info(f"verify  {target}: every digest, signature and reference is right")
     made = secrets.make(workspace)
-    reporter.say(
+    reporter.info(
         f"secrets {made.folder}: token, certificate key, signing key, certificate authority"
     )
     written = seeds.write(workspace, reporter=Silent())
-    reporter.say(f"seeds   {written.folder}: what each of {len(written.nodes)} nodes boots from")
-    reporter.say(
+    reporter.info(f"seeds   {written.folder}: what each of {len(written.nodes)} nodes boots from")
+    reporter.info(
         f"now     airseed inspect {workspace.lock_path}; what reads {cluster} needs the made-up "
         f"keys, too: airseed seeds {cluster} --diff "
         f"--catalog {folder / _UPSTREAM / upstream.catalog.name}"

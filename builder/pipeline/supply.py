@@ -42,13 +42,13 @@ class Supplier:
         self,
         document: LockDocument,
         access: Access,
-        say: Callable[[str], None],
+        info: Callable[[str], None],
     ) -> None:
         lock, bundle = document.lock, document.bundle
         self._kept = kept = document.store
         self._folder = document.path.parent
         self._access = access
-        self._say = say
+        self._info = info
         self._workshop: Workshop | None = None
         files = {file.path: file.digest for file in lock.files}
         self._signatures = Signatures(
@@ -66,7 +66,7 @@ class Supplier:
         *,
         ca_bundle: Path | None,
         pool: int,
-        say: Callable[[str], None],
+        info: Callable[[str], None],
     ) -> Self:
         """Open the way out; ``opened`` closes it."""
         if document.bundle is None:
@@ -75,7 +75,7 @@ class Supplier:
                 if file.kind == "key":  # every package is checked with them
                     kept.read(file.digest)
         access = opened.enter_context(Access.open(ca_bundle=ca_bundle, pool=pool))
-        return cls(document, access, say)
+        return cls(document, access, info)
 
     def supply(self, extent: Extent) -> Supply:
         """Give the sources of an artifact, the bytes beside the lock first."""
@@ -105,7 +105,7 @@ class Supplier:
         from builder.sources import built  # noqa: PLC0415 -- slow to load, and few need it
 
         if self._workshop is None:
-            self._workshop = built.workshop(cache.folder(), self._access.client, self._say)
+            self._workshop = built.workshop(cache.folder(), self._access.client, self._info)
         return built.sources(package, self._kept, self._workshop)
 
 

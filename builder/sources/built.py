@@ -52,25 +52,25 @@ class Finished:
     size: int
 
 
-def workshop(cache: Path, client: Client, tell: Callable[[str], None] | None = None) -> Workshop:
-    """Open the workshop in airseed's cache folder; ``tell`` hears what is built."""
-    return Workshop(cache / _FOLDER, client, tell)
+def workshop(cache: Path, client: Client, info: Callable[[str], None] | None = None) -> Workshop:
+    """Open the workshop in airseed's cache folder; ``info`` is told what is built."""
+    return Workshop(cache / _FOLDER, client, info)
 
 
 class Workshop:
     """Build RPMs in a folder of the cache; safe to be used by several threads and processes."""
 
     def __init__(
-        self, folder: Path, client: Client, tell: Callable[[str], None] | None = None
+        self, folder: Path, client: Client, info: Callable[[str], None] | None = None
     ) -> None:
         self.folder = folder
         self._client = client
-        self._tell = tell or (lambda _: None)
+        self._info = info or (lambda _: None)
         self._one = threading.Lock()
 
-    def say(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Tell whoever listens; from any thread."""
-        self._tell(text)
+        self._info(text)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[Self]:
@@ -131,7 +131,7 @@ class Workshop:
                 size = made.stat().st_size
                 identity = recipe_format.identity(order)
                 path = made.replace(self.folder / f"{identity.hex}.{digest.hex}.rpm")
-            self._tell(f"built {order.recipe.nevra}, {order.builder}")
+            self._info(f"built {order.recipe.nevra}, {order.builder}")
             for used in programs.values():
                 shutil.rmtree(used.parent, ignore_errors=True)
         except OSError as error:
@@ -185,7 +185,7 @@ def _rebuild(package: Package, kept: Store, workshop: Workshop) -> Finished:
             f" --update {package.nevra.name}`",
             where=where,
         )
-    workshop.say(f"{where} is not in the cache; fetching what it is built from")
+    workshop.info(f"{where} is not in the cache; fetching what it is built from")
     try:
         order, signature = recipe_format.read(kept.read(built.order), where)
         programs = {

@@ -186,7 +186,7 @@ def test_size_and_space_are_told_first(
     messages: list[tuple[str, int]] = []
 
     class Telling(Silent):
-        def say(self, text: str) -> None:
+        def info(self, text: str) -> None:
             messages.append((text, len(upstream.requests)))
 
     make(reporter=Telling())

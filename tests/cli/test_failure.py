@@ -6,8 +6,8 @@ import click
 import pytest
 import requests
 
-from builder.cli.failure import tell
-from builder.cli.voice import Voice
+from builder.cli.console import Console
+from builder.cli.failure import report
 from builder.errors import (
     AirseedError,
     ClosureError,
@@ -110,14 +110,14 @@ error: sha256:0123456789ab: no source gave it
 def test_every_error_in_words(
     error: BaseException, code: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert tell(error, Voice()) == code
+    assert report(error, Console()) == code
     assert capsys.readouterr() == ("", words)
 
 
 def test_warnings_stand_before_the_mistakes(capsys: pytest.CaptureFixture[str]) -> None:
     remark = Fault(where="nodes", what="2 control planes", hint="take 3")
     error = DocumentError("c.yaml", [Fault(where="endpoint", what="is missing")], remarks=[remark])
-    assert tell(error, Voice()) == 3
+    assert report(error, Console()) == 3
     assert capsys.readouterr().err == (
         "warning: nodes: 2 control planes\n  hint: take 3\n"
         "error: c.yaml: 1 mistake\n  endpoint: is missing\n"
@@ -127,7 +127,7 @@ def test_warnings_stand_before_the_mistakes(capsys: pytest.CaptureFixture[str]) 
 def test_a_bug_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyError) as caught:
         {}["here"]
-    assert tell(caught.value, Voice()) == 70
+    assert report(caught.value, Console()) == 70
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("Traceback (most recent call last):\n")
@@ -138,12 +138,12 @@ def test_a_bug_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_verbose_tells_what_lies_behind(capsys: pytest.CaptureFixture[str]) -> None:
-    voice = Voice()
-    voice.verbose = True
+    console = Console()
+    console.verbose = True
     error = AirseedError("cannot read it")
     error.__cause__ = ValueError("no digits")
     error.__cause__.__cause__ = error  # a ring must not hang it
-    tell(error, voice)
+    report(error, console)
     assert capsys.readouterr().err == (
         "error: cannot read it\n  because: ValueError: no digits\n"
         "  because: AirseedError: cannot read it\n"
@@ -151,16 +151,16 @@ def test_verbose_tells_what_lies_behind(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_librarys_own_words_are_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    voice = Voice()
-    voice.verbose = True
+    console = Console()
+    console.verbose = True
     error = AirseedError("cannot be reached")
     error.__cause__ = requests.ConnectionError("url: /x?X-Amz-Signature=SECRET")
-    tell(error, voice)
+    report(error, console)
     assert capsys.readouterr().err == "error: cannot be reached\n  because: ConnectionError\n"
 
 
 def test_quiet_errors_are_still_told(capsys: pytest.CaptureFixture[str]) -> None:
-    voice = Voice()
-    voice.quiet = True
-    tell(MISTAKES, voice)
+    console = Console()
+    console.quiet = True
+    report(MISTAKES, console)
     assert len(capsys.readouterr().err.splitlines()) == 7

@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
+from builder.cli.console import Console
 from builder.cli.meter import Meter
 from builder.cli.progress import Lines
-from builder.cli.voice import Voice
 from builder.errors import AirseedError
 
 
@@ -26,7 +26,7 @@ class Clock:
 
 def test_plain_lines_now_and_then() -> None:
     clock, lines = Clock(), list[str]()
-    with Lines("bundle", 1_000_000_000, unit="B", tell=lines.append, clock=clock) as progress:
+    with Lines("bundle", 1_000_000_000, unit="B", report=lines.append, clock=clock) as progress:
         progress.advance(400_000_000, cached=True)
         for _ in range(12):
             clock.now += 1
@@ -41,7 +41,7 @@ def test_plain_lines_now_and_then() -> None:
 
 def test_a_failure_says_where_it_stopped() -> None:
     clock, lines = Clock(), list[str]()
-    progress = Lines("lock", 40, unit="images", tell=lines.append, clock=clock)
+    progress = Lines("lock", 40, unit="images", report=lines.append, clock=clock)
     clock.now += 2
     progress.advance(3)
     error = AirseedError("gone")
@@ -85,26 +85,29 @@ def test_counting_from_many_threads() -> None:
 
 
 def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    voice = Voice()
-    voice.quiet = True
-    with voice.progress("bundle", 10) as progress:
+    console = Console()
+    console.quiet = True
+    with console.progress("bundle", 10) as progress:
         progress.advance(10)
         progress.describe("x")
-    voice.say("done")
+    console.info("done")
     assert capsys.readouterr() == ("", "")
 
 
 PROGRAM = """
-from builder.cli.voice import Voice
-voice = Voice()
-with voice.progress("bundle", 1000) as outer, voice.progress("images", 3, unit="images") as inner:
+from builder.cli.console import Console
+console = Console()
+with (
+    console.progress("bundle", 1000) as outer,
+    console.progress("images", 3, unit="images") as inner,
+):
     outer.advance(400, cached=True)
     outer.describe("[one] of \\x1b[5m them")
-    voice.warn("a source is slow", hint="wait")
+    console.warn("a source is slow", hint="wait")
     inner.advance(1)
     inner.advance(2, cached=True)
     outer.advance(600)
-voice.result("finished")
+console.result("finished")
 """
 
 

@@ -110,7 +110,7 @@ class _Making:
     def __init__(self, resolving: Resolving, signer: Signer) -> None:
         self._resolving = resolving
         self._signer = signer
-        self._workshop = workshop(resolving.cache, resolving.access.client, resolving.reporter.say)
+        self._workshop = workshop(resolving.cache, resolving.access.client, resolving.reporter.info)
         before = resolving.before.packages if resolving.before else ()
         self._before = {
             one.nevra: one

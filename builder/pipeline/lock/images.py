@@ -88,7 +88,7 @@ def _one(
         resolving.kept.put(content)
     resolving.passed_over(name, str(found.source), found.passed_over)
     for fault in found.left_out:
-        resolving.reporter.say(f"left out of {name}: {fault}")
+        resolving.reporter.info(f"left out of {name}: {fault}")
     signed = signatures.sign(resolving, found.image, signers, found.source.repository)
     return signed.image, (*found.blobs, *signed.blobs)
 

@@ -71,7 +71,7 @@ def resolve(resolving: Resolving, keyring: Keyring, made: Made | None = None) ->
     closure = _solve(resolving, requests, platform.rpm, metadata, base)
     pinned = _check_pins(resolving.wanted.packages, closure.packages)
     for replaced in closure.upgraded:
-        resolving.reporter.say(f"the base's {replaced.old} will be replaced by {replaced.new}")
+        resolving.reporter.info(f"the base's {replaced.old} will be replaced by {replaced.new}")
     if closure.unmatched:
         resolving.reporter.warn(
             f"no repository describes {len(closure.unmatched)} packages of the base, such as "

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from builder.report import Progress
 
 
-class Voice:
+class Console:
     """Be the :class:`builder.report.Reporter` of the command line."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Voice:
             return self.color == "always"
         return False if os.environ.get("NO_COLOR") else None
 
-    def say(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Report one finished step."""
         if not self.quiet:
             self._line(text)
@@ -83,10 +83,10 @@ class Voice:
         if self.quiet:
             return Silent().progress(title, total, unit=unit)
         if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-            return Lines(title, total, unit=unit, tell=self.say)
+            return Lines(title, total, unit=unit, report=self.info)
         if self._screen is None:
             self._screen = Screen(colored=self.colored is not False)
-        return Bar(title, total, unit=unit, screen=self._screen, tell=self.say)
+        return Bar(title, total, unit=unit, screen=self._screen, report=self.info)
 
     def _line(self, text: str, mark: str = "", mark_color: str = "", *, dim: bool = False) -> None:
         text = click.style(printable(text), dim=dim) if dim else printable(text)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from builder.cli.amounts import duration, quantity, size
-from builder.cli.voice import Voice, columns, printable
+from builder.cli.console import Console, columns, printable
 
 
 @pytest.mark.parametrize(
@@ -69,12 +69,12 @@ def test_control_characters_become_visible() -> None:
 def test_results_go_to_standard_output_and_words_to_standard_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    voice = Voice()
-    voice.say("one")
-    voice.detail("not asked for")
-    voice.warn("two", hint="three")
-    voice.result("four")
-    voice.json({"five": [5, "ä"]})
+    console = Console()
+    console.info("one")
+    console.detail("not asked for")
+    console.warn("two", hint="three")
+    console.result("four")
+    console.json({"five": [5, "ä"]})
     out, err = capsys.readouterr()
     assert err == "one\nwarning: two\n  hint: three\n"
     assert out.startswith("four\n")
@@ -97,6 +97,6 @@ def test_who_decides_about_color(
     monkeypatch.delenv("NO_COLOR", raising=False)
     if no_color is not None:
         monkeypatch.setenv("NO_COLOR", no_color)
-    voice = Voice()
-    voice.color = choice  # type: ignore[assignment]
-    assert voice.colored is colored
+    console = Console()
+    console.color = choice  # type: ignore[assignment]
+    assert console.colored is colored
