@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from builder.bundle.source import FileStream, Source
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from builder.errors import Fault
     from builder.http import Stream
     from builder.model.reference import Reference
-    from builder.oci.pull import Puller
+    from builder.oci.pull import Puller, RawManifest
 
 _CONFIG_LIMIT = 4 << 20
 
@@ -73,7 +73,8 @@ def resolve(wanted: Wanted, registry: Puller) -> Resolved:
     faults: list[Fault] = []
     for candidate in wanted.candidates:
         try:
-            return _resolve_at(wanted, candidate, registry, tuple(faults))
+            resolved = _Candidate(wanted, candidate, registry).resolve()
+            return replace(resolved, passed_over=tuple(faults))
         except AirseedError as error:
             own = replace(error.fault, where=error.fault.where or str(candidate))
             faults.extend(error.faults or (own,))
@@ -86,168 +87,137 @@ def resolve(wanted: Wanted, registry: Puller) -> Resolved:
     )
 
 
-@dataclass(slots=True)
-class _Found:
-    """Collects what one candidate gives."""
+class _Candidate:
+    """One place that may have an image, and what is read there."""
 
-    repositories: tuple[str, ...]
-    blobs: dict[Digest, Blob] = field(default_factory=dict)
-    kept: list[bytes] = field(default_factory=list)
-    left_out: list[Fault] = field(default_factory=list)
+    def __init__(self, wanted: Wanted, reference: Reference, registry: Puller) -> None:
+        self._wanted = wanted
+        self._reference = reference
+        self._registry = registry
+        self._repositories = tuple(dict.fromkeys(one.repository for one in wanted.candidates))
+        self._blobs: dict[Digest, Blob] = {}
+        self._kept: list[bytes] = []
+        self._left_out: list[Fault] = []
 
-    def add(self, digest: Digest, size: int, media_type: str) -> None:
-        self.blobs[digest] = Blob(
-            digest=digest, size=size, media_type=media_type, sources=self.repositories
+    def resolve(self) -> Resolved:
+        """Read the image and all that it has."""
+        wanted, where = self._wanted, str(self._reference)
+        expected = wanted.expected or wanted.reference.digest
+        raw = self._manifest(str(expected or self._reference.tag))
+        document = oci_manifest.parse(raw.content, raw.media_type, where=where)
+        self._keep(raw, document.media_type)
+        if isinstance(document, oci_manifest.Index):
+            manifests = self._platforms(document)
+        else:
+            manifests = [self._lone(document, raw.digest)]
+        image = Image(
+            reference=wanted.reference,
+            digest=raw.digest,
+            size=len(raw.content),
+            media_type=document.media_type,
+            sources=tuple(str(source) for source in wanted.candidates),
+            manifests=tuple(manifests),
+            roles=wanted.roles,
+            needed_by=wanted.needed_by,
+            trust="pinned" if wanted.reference.digest else wanted.trust,
+        )
+        return Resolved(
+            image=image,
+            blobs=tuple(self._blobs.values()),
+            kept=tuple(self._kept),
+            source=self._reference,
+            left_out=tuple(self._left_out),
         )
 
+    def _platforms(self, index: oci_manifest.Index) -> list[ImageManifest]:
+        """Take what is wanted of an index.
 
-def _resolve_at(
-    wanted: Wanted, candidate: Reference, registry: Puller, faults: tuple[Fault, ...]
-) -> Resolved:
-    expected = wanted.expected or wanted.reference.digest
-    name = str(expected) if expected else str(candidate.tag)
-    raw = registry.manifest(candidate.repository, name)
-    document = oci_manifest.parse(raw.content, raw.media_type, where=str(candidate))
-    found = _Found(_repositories(wanted.candidates))
-    found.add(raw.digest, len(raw.content), document.media_type)
-    found.kept.append(raw.content)
-    if isinstance(document, oci_manifest.Index):
+        Of what is wanted only if it is there, what may not be passed on is left out.
+        """
         manifests = [
-            _part(document, platform, candidate, registry, found) for platform in wanted.platforms
+            self._entry(oci_manifest.choose(index, platform, where=str(self._reference)), platform)
+            for platform in self._wanted.platforms
         ]
-        _add_more(manifests, document, wanted, candidate, registry, found)
-    else:
-        manifests = [_lone(document, raw.digest, wanted, candidate, registry, found)]
-    image = Image(
-        reference=wanted.reference,
-        digest=raw.digest,
-        size=len(raw.content),
-        media_type=document.media_type,
-        sources=tuple(str(source) for source in wanted.candidates),
-        manifests=tuple(manifests),
-        roles=wanted.roles,
-        needed_by=wanted.needed_by,
-        trust="pinned" if wanted.reference.digest else wanted.trust,
-    )
-    return Resolved(
-        image=image,
-        blobs=tuple(found.blobs.values()),
-        kept=tuple(found.kept),
-        source=candidate,
-        passed_over=faults,
-        left_out=tuple(found.left_out),
-    )
+        taken = {manifest.digest for manifest in manifests}
+        for entry in _chosen(index, self._wanted.more):
+            if entry.digest in taken:
+                continue
+            taken.add(entry.digest)
+            try:
+                platform = entry.platform or Platform("unknown", "unknown")
+                manifests.append(self._entry(entry, platform))
+            except VerificationError as error:
+                self._left_out += error.faults or (error.fault,)
+        return manifests
 
+    def _entry(self, entry: oci_manifest.Descriptor, platform: Platform) -> ImageManifest:
+        """Read the manifest that an entry of an index points to, and note all that it has."""
+        where = f"{self._reference} {entry.digest}"
+        raw = self._manifest(str(entry.digest))
+        if len(raw.content) != entry.size:
+            raise VerificationError(
+                f"the manifest has {len(raw.content)} bytes",
+                where=where,
+                expected=f"the {entry.size} bytes that its index announces",
+            )
+        document: oci_manifest.Index | oci_manifest.Manifest
+        if entry.attests:
+            document = oci_manifest.attachment(raw.content, where=where)
+        else:
+            document = oci_manifest.parse(raw.content, entry.media_type)
+        if isinstance(document, oci_manifest.Index):
+            raise VerificationError("an index inside an index is not supported", where=where)
+        self._keep(raw, entry.media_type)
+        return self._describe(document, raw.digest, platform)
 
-def _repositories(candidates: Iterable[Reference]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(candidate.repository for candidate in candidates))
+    def _lone(self, document: oci_manifest.Manifest, digest: Digest) -> ImageManifest:
+        """Take an image that has no index; its config says which platform it is for."""
+        config, where = document.config, str(self._reference)
+        content = read_blob(self._registry, self._reference.repository, config.digest, config.size)
+        platform = oci_manifest.platform_of(content, where=where)
+        if self._wanted.platforms != (platform,):
+            raise VerificationError(
+                f"the image is for {platform} alone",
+                where=where,
+                expected=", ".join(map(str, self._wanted.platforms)),
+            )
+        return self._describe(document, digest, platform)
 
+    def _describe(
+        self, document: oci_manifest.Manifest, digest: Digest, platform: Platform
+    ) -> ImageManifest:
+        for part in (document.config, *document.layers):
+            self._note(part.digest, part.size, part.media_type)
+        return ImageManifest(
+            platform=platform,
+            digest=digest,
+            config=document.config.digest,
+            layers=tuple(layer.digest for layer in document.layers),
+        )
 
-def _part(
-    index: oci_manifest.Index,
-    platform: Platform,
-    candidate: Reference,
-    registry: Puller,
-    found: _Found,
-) -> ImageManifest:
-    """Take one platform's manifest out of an index."""
-    chosen = oci_manifest.choose(index, platform, where=str(candidate))
-    return _entry(chosen, platform, candidate, registry, found)
+    def _manifest(self, name: str) -> RawManifest:
+        return self._registry.manifest(self._reference.repository, name)
 
+    def _keep(self, raw: RawManifest, media_type: str) -> None:
+        self._note(raw.digest, len(raw.content), media_type)
+        self._kept.append(raw.content)
 
-def _add_more(
-    manifests: list[ImageManifest],
-    index: oci_manifest.Index,
-    wanted: Wanted,
-    candidate: Reference,
-    registry: Puller,
-    found: _Found,
-) -> None:
-    """Take what else is wanted of an index: what it lacks, or may not be passed on, is left out."""
-    taken = {manifest.digest for manifest in manifests}
-    for entry in _chosen(index, wanted.more):
-        if entry.digest in taken:
-            continue
-        taken.add(entry.digest)
-        platform = entry.platform or Platform("unknown", "unknown")
-        try:
-            manifests.append(_entry(entry, platform, candidate, registry, found))
-        except VerificationError as error:
-            found.left_out += error.faults or (error.fault,)
+    def _note(self, digest: Digest, size: int, media_type: str) -> None:
+        self._blobs[digest] = Blob(
+            digest=digest, size=size, media_type=media_type, sources=self._repositories
+        )
 
 
 def _chosen(
     index: oci_manifest.Index, platforms: Iterable[Platform]
 ) -> Iterator[oci_manifest.Descriptor]:
-    """Give the entries of an index for these platforms, as far as there are any."""
+    """Return the entries of an index for these platforms, as far as there are any."""
     for platform in platforms:
         if platform == EVERY:
             yield from index.manifests
             return
         with contextlib.suppress(IncompleteError):
             yield oci_manifest.choose(index, platform)
-
-
-def _entry(
-    entry: oci_manifest.Descriptor,
-    platform: Platform,
-    candidate: Reference,
-    registry: Puller,
-    found: _Found,
-) -> ImageManifest:
-    """Read the manifest that an entry of an index points to, and note all that it has."""
-    where = f"{candidate} {entry.digest}"
-    raw = registry.manifest(candidate.repository, str(entry.digest))
-    if len(raw.content) != entry.size:
-        raise VerificationError(
-            f"the manifest has {len(raw.content)} bytes",
-            where=where,
-            expected=f"the {entry.size} bytes that its index announces",
-        )
-    document: oci_manifest.Index | oci_manifest.Manifest
-    if entry.attests:
-        document = oci_manifest.attachment(raw.content, where=where)
-    else:
-        document = oci_manifest.parse(raw.content, entry.media_type)
-    if isinstance(document, oci_manifest.Index):
-        raise VerificationError("an index inside an index is not supported", where=where)
-    found.kept.append(raw.content)
-    found.add(entry.digest, entry.size, entry.media_type)
-    return _describe(document, raw.digest, platform, found)
-
-
-def _lone(
-    document: oci_manifest.Manifest,
-    digest: Digest,
-    wanted: Wanted,
-    candidate: Reference,
-    registry: Puller,
-    found: _Found,
-) -> ImageManifest:
-    """Take an image that has no index; its config says which platform it is for."""
-    config = document.config
-    content = read_blob(registry, candidate.repository, config.digest, config.size)
-    platform = oci_manifest.platform_of(content, where=str(candidate))
-    if platform not in wanted.platforms or len(wanted.platforms) > 1:
-        raise VerificationError(
-            f"the image is for {platform} alone",
-            where=str(candidate),
-            expected=", ".join(map(str, wanted.platforms)),
-        )
-    return _describe(document, digest, platform, found)
-
-
-def _describe(
-    document: oci_manifest.Manifest, digest: Digest, platform: Platform, found: _Found
-) -> ImageManifest:
-    for descriptor in (document.config, *document.layers):
-        found.add(descriptor.digest, descriptor.size, descriptor.media_type)
-    return ImageManifest(
-        platform=platform,
-        digest=digest,
-        config=document.config.digest,
-        layers=tuple(layer.digest for layer in document.layers),
-    )
 
 
 def read_blob(registry: Puller, repository: str, digest: Digest, size: int) -> bytes:

@@ -75,18 +75,6 @@ class Store:
         disk.put(self.path(digest), content, sync=False)  # whoever reads it checks it
         return digest
 
-    def take(self, path: Path) -> Digest:
-        """Move a file that is complete into the store; give its digest."""
-        try:
-            with path.open("rb") as file:
-                digest = Digest.of_file(file)
-            disk.folder(self.folder, mode=0o755)
-            path.chmod(disk.PUBLIC)
-            path.replace(self.path(digest))
-        except OSError as error:
-            raise disk.failure(error, self.folder) from error
-        return digest
-
     def digests(self) -> set[Digest]:
         """List what is here by name, unread."""
         try:

@@ -301,7 +301,7 @@ def go_on(files: dict[str, Path], folder: Path) -> None:
     store = Store(folder / "kept")
     for made in write_subset(upstream, rpms, place):
         assert made.path.parent == place
-        store.take(made.path)
+        store.put(made.path.read_bytes())
 
 
 def read_catalog(content: bytes, folder: Path) -> None:

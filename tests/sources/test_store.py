@@ -23,14 +23,6 @@ def test_content_is_found_by_its_digest(tmp_path: Path) -> None:
     assert [path.name for path in store.folder.iterdir()] == [digest.hex]
 
 
-def test_a_file_is_moved_in(tmp_path: Path) -> None:
-    store = Store(tmp_path / "kept")
-    file = tmp_path / "download"
-    file.write_bytes(b"hello")
-    assert store.take(file) == Digest.of(b"hello")
-    assert not file.exists()
-
-
 def test_damaged_content_is_named(tmp_path: Path) -> None:
     store = Store(tmp_path)
     digest = store.put(b"hello")
