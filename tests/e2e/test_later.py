@@ -47,8 +47,7 @@ def stands(ground: Path, upstream: Upstream, image: Image, conntrack: None) -> I
         cluster.prepare()
         cluster.start()
         cluster.wait()
-        closed = cluster.machine("k8s01").root / "var/lib/airseed/stamps/closed"
-        await_moment(closed.exists, "the window's end", patience=180)
+        cluster.end_window()
         cluster.wait_for_pods()
         yield cluster
     finally:

@@ -71,10 +71,7 @@ def test_the_third_member_is_cut_off_while_it_joins(planes: Cluster) -> None:
 def test_a_first_machine_that_is_lost_joins_as_its_hint_says(planes: Cluster) -> None:
     planes.start()
     planes.wait()
-    first = planes.machine("k8s01")
-    await_moment(
-        (first.root / "var/lib/airseed/stamps/closed").exists, "the window's end", patience=180
-    )
+    planes.end_window()
     planes.machines.pop("k8s01").wipe()
     again = planes.machine("k8s01")
     again.start()

@@ -16,6 +16,7 @@ import yaml
 
 from builder.formats import lock as lock_format
 from builder.model.image_names import ImageNames
+from e2e.crashes import await_moment
 from e2e.ground import DATA, run
 from e2e.machine import NETWORK, Machine
 
@@ -179,6 +180,14 @@ class Cluster:
                 return
             time.sleep(1)
         raise AssertionError(self.account(chosen))
+
+    def end_window(self) -> None:
+        """Have the first machine see now, and not up to a minute later, that all have joined."""
+        first = self.machine(self.names[0])
+        # it is not there any more if they had when the first machine was through
+        first.sh("systemctl", "start", "airseed-window.service", check=False)
+        closed = first.root / "var/lib/airseed/stamps/closed"
+        await_moment(closed.exists, "the window's end", patience=180)
 
     def kubectl(self, *words: str, **how: Any) -> str:
         """Ask the cluster, on its first machine that has the administrator's kubeconfig."""
