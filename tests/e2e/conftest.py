@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from e2e import image as root_image
-from e2e import machine
+from e2e import machine, root_image
 from e2e import upstream as servers
 from e2e.cluster import Cluster
-from e2e.ground import CACHE, run
 from e2e.machine import Switch
+from e2e.resources import CACHE, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from e2e.image import Image
+    from e2e.root_image import RootImage
     from e2e.upstream import Upstream
 
 _CONNTRACK = Path("/proc/sys/net/netfilter/nf_conntrack_max")
@@ -31,7 +30,7 @@ _ROOM = 12 << 30
 
 
 @pytest.fixture(scope="session")
-def ground() -> Iterator[Path]:
+def workdir() -> Iterator[Path]:
     """Give a folder that is gone afterwards; what is mounted in it goes with this process."""
     if os.getpid() != 1 or os.geteuid() != 0:
         pytest.fail("these tests boot machines in namespaces of their own: make e2e", pytrace=False)
@@ -66,15 +65,15 @@ def conntrack() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def upstream(ground: Path) -> Iterator[Upstream]:
-    with servers.upstream(ground / "upstream") as made:
+def upstream(workdir: Path) -> Iterator[Upstream]:
+    with servers.upstream(workdir / "upstream") as made:
         print(f"\nRPMs, images and their servers: {made.seconds:.0f} s")
         yield made
 
 
 @pytest.fixture(scope="session")
-def image(ground: Path, upstream: Upstream) -> Image:
-    return root_image.make(ground / "image", upstream.stock)
+def image(workdir: Path, upstream: Upstream) -> RootImage:
+    return root_image.make(workdir / "image", upstream.stock)
 
 
 @pytest.fixture
@@ -86,13 +85,13 @@ def switch(conntrack: None) -> Iterator[Switch]:
 
 @pytest.fixture
 def cluster(
-    ground: Path, upstream: Upstream, image: Image, switch: Switch
+    workdir: Path, upstream: Upstream, image: RootImage, switch: Switch
 ) -> Callable[..., AbstractContextManager[Cluster]]:
     """Give a maker of clusters, which are taken down again."""
 
     @contextmanager
     def made(name: str, **how: object) -> Iterator[Cluster]:
-        cluster = Cluster(ground / name, upstream, image, switch, **how)  # type: ignore[arg-type]
+        cluster = Cluster(workdir / name, upstream, image, switch, **how)  # type: ignore[arg-type]
         try:
             yield cluster
         finally:

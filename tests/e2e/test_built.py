@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from e2e import published
+from e2e import program_server
 
 from builder.formats import lock as lock_format
 
@@ -24,12 +24,12 @@ pytestmark = pytest.mark.e2e
 
 
 def test_one_machine_installs_packages_that_were_built(
-    cluster: Maker, upstream: Upstream, ground: Path
+    cluster: Maker, upstream: Upstream, workdir: Path
 ) -> None:
     def change(document: dict[str, Any]) -> None:
         document["kubernetes"] = {"version": document["kubernetes"], "packages": "built"}
 
-    with cluster("single-built") as one, published.programs(ground / "dl", upstream.catalog):
+    with cluster("single-built") as one, program_server.programs(workdir / "dl", upstream.catalog):
         one.describe("single", change)
         one.airseed("secrets")  # what is built is signed with a key of theirs
         one.prepare()

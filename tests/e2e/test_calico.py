@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from e2e import upstream as servers
-from e2e.crashes import await_moment
+from e2e.power_cuts import await_moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.parametrize("install", ["operator", "manifest"])
-def test_calico_is_applied(cluster: Maker, switch: Switch, ground: Path, install: str) -> None:
+def test_calico_is_applied(cluster: Maker, switch: Switch, workdir: Path, install: str) -> None:
     def change(document: dict[str, Any]) -> None:
         document["registry"] = PREFIX
         document["machine"] = {"registry": {"ca": "registry.pem"}}
@@ -52,7 +52,7 @@ def test_calico_is_applied(cluster: Maker, switch: Switch, ground: Path, install
     with (
         cluster(f"calico-{install}") as one,
         servers.registry(
-            ground / f"calico-registry-{install}", REGISTRY, inside=switch, tls=True
+            workdir / f"calico-registry-{install}", REGISTRY, inside=switch, tls=True
         ) as certificate,
     ):
         one.describe("single", change)

@@ -7,16 +7,16 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from e2e import crashes
+from e2e import power_cuts
 from e2e.cluster import Cluster
-from e2e.crashes import STEPS, await_moment, cut_in_step
+from e2e.power_cuts import STEPS, await_moment, cut_in_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from e2e.image import Image
     from e2e.machine import Switch
+    from e2e.root_image import RootImage
     from e2e.upstream import Upstream
 
 pytestmark = pytest.mark.e2e
@@ -35,8 +35,8 @@ def _smaller(document: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def prepared(ground: Path, upstream: Upstream, image: Image) -> Iterator[Cluster]:
-    cluster = Cluster(ground / "crashes", upstream, image)
+def prepared(workdir: Path, upstream: Upstream, image: RootImage) -> Iterator[Cluster]:
+    cluster = Cluster(workdir / "crashes", upstream, image)
     cluster.describe("ha", _smaller)
     cluster.prepare()
     yield cluster
@@ -92,7 +92,7 @@ def test_a_power_cut_in_the_middle_of_the_work(three: Cluster, victim: str) -> N
     began = three.start()
     machine = three.machine(victim)
     for work in _WORKS[victim]:
-        lost = crashes.cut_at_work(machine, work)
+        lost = power_cuts.cut_at_work(machine, work)
         print(f"\n{victim} cut when {work}: lost {len(lost)} files, as {', '.join(lost[:4])}")
         if work == "images are loaded":
             assert [name for name in lost if name.startswith("docker/overlay2/")]
@@ -108,7 +108,7 @@ def test_a_power_cut_while_the_window_is_open(three: Cluster) -> None:
     timer = first.root / "etc/systemd/system/airseed-window.timer"
     assert timer.exists()
     first.kill()
-    crashes.tear(first)
+    power_cuts.tear(first)
     first.start()
     began = three.start(["k8s02"])
     _check(three)
@@ -122,7 +122,7 @@ def test_a_power_cut_while_the_window_is_open(three: Cluster) -> None:
 def test_a_power_cut_between_member_add_and_the_start_of_etcd(three: Cluster) -> None:
     began = three.start()
     joiner = three.machine("k8s02")
-    crashes.cut_between_member_and_etcd(three, joiner)
+    power_cuts.cut_between_member_and_etcd(three, joiner)
     time.sleep(5)
     joiner.start()
     _check(three)

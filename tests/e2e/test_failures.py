@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from e2e import upstream as servers
 from e2e.cluster import Cluster
-from e2e.crashes import await_moment
+from e2e.power_cuts import await_moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from e2e.image import Image
     from e2e.machine import Machine, Switch
+    from e2e.root_image import RootImage
     from e2e.upstream import Upstream
 
     Maker = Callable[..., AbstractContextManager[Cluster]]
@@ -31,14 +31,14 @@ STRANGER = "10.211.55.60"
 
 
 @pytest.fixture(scope="module")
-def prepared(ground: Path, upstream: Upstream, image: Image) -> Iterator[Cluster]:
+def prepared(workdir: Path, upstream: Upstream, image: RootImage) -> Iterator[Cluster]:
     """Hold a control plane and a worker."""
 
     def change(document: dict[str, Any]) -> None:
         document["nodes"][0]["address"] = "10.211.55.48"
         document["nodes"].append({"name": "worker", "role": "worker", "address": WORKER})
 
-    cluster = Cluster(ground / "failures", upstream, image)
+    cluster = Cluster(workdir / "failures", upstream, image)
     cluster.describe("single", change)
     cluster.prepare()
     yield cluster
@@ -137,13 +137,13 @@ def test_a_node_of_that_name_that_is_ready(two: Cluster) -> None:
 
 
 def test_a_registry_that_is_not_there_and_one_that_lacks_an_image(
-    cluster: Maker, switch: Switch, ground: Path
+    cluster: Maker, switch: Switch, workdir: Path
 ) -> None:
     def change(document: dict[str, Any]) -> None:
         document["registry"] = f"{REGISTRY}/mirror"
         document["machine"] = {"registry": {"ca": "registry.pem"}}
 
-    folder = ground / "wrong-registry"
+    folder = workdir / "wrong-registry"
     with cluster("registries") as one:
         one.describe("single", change)
         with servers.registry(folder, REGISTRY, inside=switch, tls=True) as certificate:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from e2e import leaks, traffic
-from e2e.crashes import await_moment
+from e2e.power_cuts import await_moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable

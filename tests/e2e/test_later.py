@@ -13,15 +13,15 @@ import pytest
 import yaml
 from e2e import leaks
 from e2e.cluster import Cluster
-from e2e.crashes import await_moment
 from e2e.machine import Switch
+from e2e.power_cuts import await_moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from e2e.image import Image
     from e2e.machine import Machine
+    from e2e.root_image import RootImage
     from e2e.upstream import Upstream
 
 pytestmark = pytest.mark.e2e
@@ -38,10 +38,12 @@ def _smaller(document: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def stands(ground: Path, upstream: Upstream, image: Image, conntrack: None) -> Iterator[Cluster]:
+def stands(
+    workdir: Path, upstream: Upstream, image: RootImage, conntrack: None
+) -> Iterator[Cluster]:
     """Hold a cluster of a control plane and a worker whose first day is over."""
     switch = Switch()
-    cluster = Cluster(ground / "later", upstream, image, switch)
+    cluster = Cluster(workdir / "later", upstream, image, switch)
     try:
         cluster.describe("ha", _smaller)
         cluster.prepare()

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from e2e import crashes
+from e2e import power_cuts
 from e2e.cluster import Cluster
-from e2e.crashes import await_moment
+from e2e.power_cuts import await_moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from e2e.image import Image
     from e2e.machine import Machine, Switch
+    from e2e.root_image import RootImage
     from e2e.upstream import Upstream
 
 pytestmark = pytest.mark.e2e
@@ -32,8 +32,10 @@ def _planes(document: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def planes(ground: Path, upstream: Upstream, image: Image, switch: Switch) -> Iterator[Cluster]:
-    cluster = Cluster(ground / "planes", upstream, image, switch)
+def planes(
+    workdir: Path, upstream: Upstream, image: RootImage, switch: Switch
+) -> Iterator[Cluster]:
+    cluster = Cluster(workdir / "planes", upstream, image, switch)
     try:
         cluster.describe("ha", _planes)
         cluster.prepare()
@@ -57,10 +59,10 @@ def _second(cluster: Cluster) -> Machine:
 def test_the_third_member_is_cut_off_while_it_joins(planes: Cluster) -> None:
     began = planes.start()
     victim = _second(planes)
-    crashes.cut_between_member_and_etcd(planes, victim)
+    power_cuts.cut_between_member_and_etcd(planes, victim)
     victim.start()
     # on its way forward, once more
-    crashes.cut_in_step(victim, "kubeadm", torn=True)
+    power_cuts.cut_in_step(victim, "kubeadm", torn=True)
     victim.start()
     planes.wait()
     assert planes.etcd_members() == PLANES

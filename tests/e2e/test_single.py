@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from e2e import traffic, upstream
-from e2e.crashes import await_moment
-from e2e.ground import DATA
+from e2e.power_cuts import await_moment
+from e2e.resources import DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,7 @@ def test_one_machine_becomes_a_cluster(cluster: Maker, payload: str) -> None:
 
 
 def test_one_machine_takes_the_bundle_from_a_web_server(
-    cluster: Maker, switch: Switch, ground: Path
+    cluster: Maker, switch: Switch, workdir: Path
 ) -> None:
     def change(document: dict[str, Any]) -> None:
         document["seed"] = {"url": f"http://{WEB}/bundle", "phone-home": f"http://{HOME}/"}
@@ -59,13 +59,13 @@ def test_one_machine_takes_the_bundle_from_a_web_server(
     with cluster("single-url", payload="url") as one:
         one.describe("single", change)
         one.prepare()
-        root = ground / "web-root"
+        root = workdir / "web-root"
         root.mkdir()
         (root / "bundle").symlink_to(one.folder / "unpacked")
-        heard = ground / "heard"
+        heard = workdir / "heard"
         words = (sys.executable, str(DATA / "hear.py"), *HOME.split(":"), str(heard))
         with (
-            upstream.web(ground / "web", root, WEB, inside=switch),
+            upstream.web(workdir / "web", root, WEB, inside=switch),
             subprocess.Popen([*switch.prefix, *words]) as hearer,
         ):
             try:
@@ -110,13 +110,13 @@ def test_a_control_plane_and_a_worker_with_containerd(cluster: Maker) -> None:
 
 
 def test_one_machine_pulls_its_images_from_an_internal_registry(
-    cluster: Maker, switch: Switch, ground: Path
+    cluster: Maker, switch: Switch, workdir: Path
 ) -> None:
     def change(document: dict[str, Any]) -> None:
         document["registry"] = f"{REGISTRY}/mirror"
         document["machine"] = {"registry": {"ca": "registry.pem"}}
 
-    folder = ground / "internal-registry"
+    folder = workdir / "internal-registry"
     with (
         cluster("single-registry") as one,
         upstream.registry(folder, REGISTRY, inside=switch, tls=True) as certificate,

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 from e2e.cluster import PATIENCE, Cluster
-from e2e.ground import DATA, run
+from e2e.resources import DATA, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from e2e.image import Image
     from e2e.machine import Switch
+    from e2e.root_image import RootImage
     from e2e.upstream import Upstream
 
 pytestmark = pytest.mark.e2e
@@ -31,8 +31,8 @@ _LAID = ("kubeadm.yaml", "node.env", "hosts")
 
 
 @pytest.fixture(scope="module")
-def prepared(ground: Path, upstream: Upstream, image: Image) -> Iterator[Cluster]:
-    cluster = Cluster(ground / "speed", upstream, image)
+def prepared(workdir: Path, upstream: Upstream, image: RootImage) -> Iterator[Cluster]:
+    cluster = Cluster(workdir / "speed", upstream, image)
     cluster.describe("ha")
     cluster.prepare()
     folder = cluster.folder / "unpacked"

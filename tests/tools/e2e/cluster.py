@@ -16,16 +16,16 @@ import yaml
 
 from builder.formats import lock as lock_format
 from builder.model.image_names import ImageNames
-from e2e.crashes import await_moment
-from e2e.ground import DATA, run
 from e2e.machine import NETWORK, Machine
+from e2e.power_cuts import await_moment
+from e2e.resources import DATA, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from e2e.image import Image
     from e2e.machine import Namespace, Switch
+    from e2e.root_image import RootImage
     from e2e.upstream import Upstream
 
 PATIENCE = 900
@@ -44,7 +44,7 @@ class Cluster:
 
     folder: Path
     upstream: Upstream
-    image: Image
+    image: RootImage
     switch: Switch | None = None
     payload: str = "baked"
     """How machines get the bundle: ``baked``, ``disk``, or by what cluster.yaml says (``url``)."""

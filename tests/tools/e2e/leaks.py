@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e2e.ground import run
+from e2e.resources import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

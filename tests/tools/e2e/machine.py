@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e2e.ground import run
+from e2e.resources import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from e2e.image import Image
+    from e2e.root_image import RootImage
 
 NETWORK = "10.211.55"
 _PREFIX = 24
@@ -87,7 +87,7 @@ class Machine:
     name: str
     address: str
     folder: Path
-    image: Image
+    image: RootImage
     switch: Switch
     baked: Path | None = None
     """An unpacked bundle that the image has."""

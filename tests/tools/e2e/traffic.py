@@ -6,8 +6,8 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from e2e.ground import DATA
-from e2e.image import PYTHON
+from e2e.resources import DATA
+from e2e.root_image import PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

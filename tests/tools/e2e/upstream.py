@@ -16,8 +16,8 @@ import yaml
 from interop.programs import daemon, environment, free_port
 
 from builder.assets import tree
-from e2e import calico, parcels, pictures
-from e2e.ground import CACHE, DATA, data, run, source
+from e2e import calico, container_images, rpm_packages
+from e2e.resources import CACHE, DATA, data, run, source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ http {{
   server {{ listen {listen}; root {root}; }}
 }}
 """
-_MAKERS = (parcels.__file__, pictures.__file__)
+_MAKERS = (rpm_packages.__file__, container_images.__file__)
 _PLACES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
@@ -87,7 +87,7 @@ def _stock() -> Path:
         return stock
     shutil.rmtree(fresh, ignore_errors=True)
     (fresh / "www" / "keys").mkdir(parents=True)
-    keys = parcels.keys()
+    keys = rpm_packages.keys()
     for name, key in keys.items():
         (fresh / "www" / "keys" / f"{name}.asc").write_bytes(key.public)
         (fresh / "www" / "keys" / f"{name}.fingerprint").write_text(key.fingerprint)
@@ -95,15 +95,15 @@ def _stock() -> Path:
     for name in data("packages.yaml")["repositories"]:
         described = yaml.safe_load((tree("mirrors") / f"repositories/{name}.yaml").read_text())
         signers[name] = keys[described["keys"][0]]
-    parcels.build(fresh / "www", signers)
+    rpm_packages.build(fresh / "www", signers)
     (fresh / "www" / "calico").mkdir()
     for name, text in calico.manifests().items():
         (fresh / "www" / "calico" / name).write_text(text, "utf-8")
     listen = f"127.0.0.1:{free_port()}"
     with registry(fresh / "run", listen, storage=fresh / "registry"):
-        pictures.push(fresh / "pictures", listen)
-        pictures.push_again("pause", fresh / "pictures", listen, calico.images())
-    shutil.rmtree(fresh / "pictures")
+        container_images.push(fresh / "container_images", listen)
+        container_images.push_again("pause", fresh / "container_images", listen, calico.images())
+    shutil.rmtree(fresh / "container_images")
     shutil.rmtree(fresh / "run")
     (fresh / ".stamp").write_text(stamp)
     shutil.rmtree(stock, ignore_errors=True)
@@ -213,7 +213,7 @@ def _write_catalog(made: Upstream) -> None:
     _write(
         made, "registries/flannel", f"prefix: {prefix}\nsources:\n  - {made.registry}/{prefix}\n"
     )
-    name = f"kubernetes/{pictures.KUBERNETES.rpartition('.')[0]}"
+    name = f"kubernetes/{container_images.KUBERNETES.rpartition('.')[0]}"
     text = (mirrors / f"{name}.yaml").read_text("utf-8")
     # upstream's digests are of other bytes
     _write(made, name, _DIGESTS.sub("", text))

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.model.rpm import Nevra
-from e2e import parcels
-from e2e.ground import CACHE, DATA, ROOT, run
+from e2e import rpm_packages
+from e2e.resources import CACHE, DATA, ROOT, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ _CAP_SYS_RESOURCE = 24
 
 
 @dataclass(frozen=True)
-class Image:
+class RootImage:
     """Hold the layers of a machine's file system."""
 
     folder: Path
@@ -66,13 +66,13 @@ class Image:
         return (self.folder / "packages.txt").read_text("utf-8")
 
 
-def make(folder: Path, rpms: Path) -> Image:
+def make(folder: Path, rpms: Path) -> RootImage:
     """Make the image; ``rpms`` has the repositories."""
-    image = Image(folder)
+    image = RootImage(folder)
     with overlay(ROOT, folder) as root:
         _write(root)
         _hide_python(root)
-        for path in parcels.taken():
+        for path in rpm_packages.taken():
             (root / path.lstrip("/")).unlink()
         _install(root, rpms)
         packages = run("chroot", root, "rpm", "-qa").stdout
@@ -145,7 +145,7 @@ def _install(root: Path, rpms: Path) -> None:
     """Install the packages that stand for what Debian has already."""
     place = root / "root/rpms"
     place.mkdir()
-    names = {Nevra.parse(name).filename for name in parcels.base()}
+    names = {Nevra.parse(name).filename for name in rpm_packages.base()}
     for path in rpms.rglob("*.rpm"):
         if path.name in names:
             shutil.copy(path, place)

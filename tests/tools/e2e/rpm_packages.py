@@ -8,7 +8,7 @@ import rpm_rs
 
 from builder.lab.openpgp import VendorKey, generate
 from builder.model.rpm import Nevra
-from e2e.ground import data, run, source
+from e2e.resources import data, run, source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from interop.programs import free_port
 from published import pack, publish
 
-from e2e import pictures
-from e2e.ground import CACHE
+from e2e import container_images
+from e2e.resources import CACHE
 from e2e.upstream import web
 
 if TYPE_CHECKING:
@@ -26,6 +26,6 @@ def programs(folder: Path, catalog: Path) -> Iterator[None]:
     files["cni-plugins"] = pack(made / "plugins.tgz", CACHE / "plugins")
     files["crictl"] = pack(made / "crictl.tgz", CACHE / "crictl")
     listen = f"127.0.0.1:{free_port()}"
-    publish(folder / "www", f"http://{listen}", catalog, pictures.KUBERNETES, files)
+    publish(folder / "www", f"http://{listen}", catalog, container_images.KUBERNETES, files)
     with web(folder / "nginx", folder / "www", listen):
         yield

@@ -17,7 +17,7 @@ from interop.image_recipes import Layout
 
 from builder.formats import catalog as catalog_format
 from builder.model.version import Version
-from e2e.ground import ROOT, data, run, source
+from e2e.resources import ROOT, data, run, source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
