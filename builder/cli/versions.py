@@ -94,7 +94,7 @@ def _show(found: Versions, console: Console) -> None:
 
 
 def _order(fit: Fit) -> tuple[Any, ...]:
-    from builder.model.catalog import numbers
+    from builder.model.version import numbers
 
     return fit.name, numbers(fit.series)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from builder.formats.shape import child
+from builder.formats.reading import child
 from builder.formats.text import Document, refusal
 from builder.strict_json import DEEPEST, short
 

@@ -9,7 +9,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import DocumentError, Fault
-from builder.formats.shape import Choice, Field, ListOf, Number, Reading, Record, Text
+from builder.formats.reading import Reading
+from builder.formats.records import Field, ListOf, Record
+from builder.formats.shape import Choice, Number, Text
 from builder.formats.text import decode, json_value, read_content
 from builder.model.digest import Digest
 from builder.model.inventory import FORMAT, KINDS, Holding, Inventory

@@ -13,18 +13,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from builder.errors import DocumentError, Fault
-from builder.formats.shape import (
-    WRONG,
-    Choice,
-    Field,
-    Flag,
-    ListOf,
-    Number,
-    Reading,
-    Record,
-    Text,
-    kind,
-)
+from builder.formats.reading import WRONG, Reading, kind
+from builder.formats.records import Field, ListOf, Record
+from builder.formats.shape import Choice, Flag, Number, Text
 from builder.formats.signers import path_of as signer_path
 from builder.formats.text import json_value, read_text
 from builder.model.artifact import (

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from builder.errors import DocumentError, Fault
 from builder.formats.events import ALIAS, Scalar
 from builder.formats.manifests import SCHEMAS, read, values
-from builder.formats.shape import child
+from builder.formats.reading import child
 from builder.formats.text import decode
 from builder.model.digest import Digest
 from builder.model.reference import Reference

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import DocumentError, Fault
-from builder.formats.shape import child, kind
+from builder.formats.reading import child, kind
 from builder.formats.text import yaml_documents
 from builder.model.reference import Reference
 

@@ -13,7 +13,9 @@ from typing import Any
 
 from builder.errors import DocumentError, Fault
 from builder.formats.catalog.builds import FILES, SCRIPTS_SHAPE
-from builder.formats.shape import Field, ListOf, MapOf, Number, Reading, Record, Text
+from builder.formats.reading import Reading
+from builder.formats.records import Field, ListOf, MapOf, Record
+from builder.formats.shape import Number, Text
 from builder.formats.text import decode, json_value
 from builder.model.digest import Digest
 from builder.model.recipe import Order, PackedFile, Program, Recipe

@@ -13,22 +13,18 @@ from typing import TYPE_CHECKING, Any
 from builder.errors import did_you_mean
 from builder.formats import signers
 from builder.formats.catalog import builds
-from builder.formats.shape import WRONG, Reading, child
-from builder.model.catalog import numbers
+from builder.formats.reading import WRONG, Reading, child
 from builder.model.configuration import PLAIN
+from builder.model.version import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from builder.model.catalog import (
-        CalicoSeries,
-        ImageSources,
-        Key,
-        KubernetesSeries,
-        OperatingSystem,
-        Repository,
-        RuntimeSeries,
-    )
+    from builder.model.catalog.calico import CalicoSeries
+    from builder.model.catalog.kubernetes import KubernetesSeries
+    from builder.model.catalog.repositories import ImageSources, Key, Repository
+    from builder.model.catalog.runtimes import RuntimeSeries
+    from builder.model.catalog.systems import OperatingSystem
     from builder.model.configuration import Table
     from builder.model.recipe import Builds
 

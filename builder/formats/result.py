@@ -10,7 +10,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import DocumentError, Fault
-from builder.formats.shape import Anything, Choice, Field, Number, Reading, Record, Text
+from builder.formats.reading import Reading
+from builder.formats.records import Field, Record
+from builder.formats.shape import Anything, Choice, Number, Text
 from builder.formats.text import decode, json_value
 from builder.model.result import FORMAT, STATES, Result
 

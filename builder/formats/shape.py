@@ -1,103 +1,26 @@
-"""Shapes: one table of fields serves the strict reader and the JSON Schema alike.
-
-A shape reads a plain value (see :mod:`builder.formats.text`) into a typed one. Whatever is wrong
-is written down with its path and reading goes on, so that a person sees every mistake at once::
-
-    node = Record(Node, name=Field(Text(), required=True), labels=Field(MapOf(Text())))
-    reading = Reading("cluster.yaml", document.lines)
-    value = node.read(document.value, "", reading)
-    reading.finish()                       # raises DocumentError when there was a mistake
-"""
+"""Shapes of single values; lists, mappings and records are in :mod:`builder.formats.records`."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from builder.errors import DocumentError, Fault, did_you_mean
+from builder.errors import did_you_mean
+from builder.formats.reading import kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable
+    from typing import Any
+
+    from builder.formats.reading import Reading
 
 # Generic shapes have no slots: Text[str]() writes its parameter onto the instance.
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-
-
-class _Wrong:
-    """Stands for a value that could not be read; its mistake is written down already.
-
-    It is false and empty, so that a rule over a partly read document passes it by.
-    """
-
-    def __len__(self) -> int:
-        return 0
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(())
-
-    def __repr__(self) -> str:
-        return "WRONG"
-
-
-WRONG: Any = _Wrong()
-_LONGEST_KEY = 80
+SHOWN = 80
+"""Characters of a text that an error repeats."""
 _LINES = {ord(space): " " for space in "\n\t"}
-_LONGEST_PATH = 400
-_MOST_FAULTS = 1000
-
-
-class MisfitError(ValueError):
-    """Refuse a text with advice of its own; what a ``parse`` of :class:`Text` may raise."""
-
-    def __init__(self, what: str, *, hint: str | None = None) -> None:
-        super().__init__(what)
-        self.hint = hint
-
-
-@dataclass(slots=True)
-class Reading:
-    """Collect the mistakes and remarks of one document while it is read."""
-
-    document: str
-    lines: Mapping[str, int] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
-    remarks: list[Fault] = field(default_factory=list)
-    """What is allowed but deserves a warning."""
-
-    def wrong(
-        self, path: str, what: str, *, expected: str | None = None, hint: str | None = None
-    ) -> Any:
-        """Write a mistake down; give :data:`WRONG` for the caller to return."""
-        fault = Fault(where=self.place(path), what=what, expected=expected, hint=hint)
-        if len(self.faults) == _MOST_FAULTS:
-            fault = Fault(where="", what="more mistakes follow; mend these first")
-        if len(self.faults) <= _MOST_FAULTS:
-            self.faults.append(fault)
-        return WRONG
-
-    @property
-    def full(self) -> bool:
-        """Tell whether so much is wrong already that nobody would read more of it."""
-        return len(self.faults) > _MOST_FAULTS
-
-    def remark(
-        self, path: str, what: str, *, expected: str | None = None, hint: str | None = None
-    ) -> None:
-        """Write a warning down."""
-        where = self.place(path)
-        self.remarks.append(Fault(where=where, what=what, expected=expected, hint=hint))
-
-    def place(self, path: str) -> str:
-        """Give the path with its line, as ``nodes[2].address (line 14)``."""
-        line = self.lines.get(path)
-        return f"{path or 'document'} (line {line})" if line else path
-
-    def finish(self) -> None:
-        """Raise DocumentError with every mistake, if there was one."""
-        if self.faults:
-            raise DocumentError(self.document, self.faults)
 
 
 class Shape(Protocol[T_co]):
@@ -110,28 +33,6 @@ class Shape(Protocol[T_co]):
     def schema(self) -> dict[str, Any]:
         """Give the JSON Schema (draft 2020-12) of this shape."""
         ...
-
-
-def kind(value: Any) -> str:
-    """Name the type of a plain value in words of YAML."""
-    for types, name in (
-        (bool, "true or false"),
-        (int, "a number"),
-        (str, "text"),
-        (list, "a list"),
-        (dict, "a mapping"),
-    ):
-        if isinstance(value, types):
-            return name
-    return "nothing"
-
-
-def child(path: str, key: str) -> str:
-    """Give the path of a key below a path; what is not fit to print is quoted and cut."""
-    if len(key) > _LONGEST_KEY or not key.isprintable():
-        key = ascii(key[:_LONGEST_KEY])
-    path = f"{path}.{key}" if path else key
-    return path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}..."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +76,7 @@ class Text(Generic[T]):
         if not (value.translate(_LINES) if self.lines else value).isprintable():
             return f"{value[:40]!r} has control characters"
         if self.pattern and not re.fullmatch(self.pattern, value):
-            return f"{value[:_LONGEST_KEY]!r} is not {self.expected}"
+            return f"{value[:SHOWN]!r} is not {self.expected}"
         return None
 
     def _refuse(self, reading: Reading, path: str, what: str, hint: str | None = None) -> T:
@@ -258,78 +159,6 @@ class Choice:
         return {"enum": list(self.words)}
 
 
-@dataclass(frozen=True)
-class ListOf(Generic[T]):
-    """Read a list; with ``lone`` a single value stands for a list of one."""
-
-    item: Shape[T]
-    least: int = 0
-    most: int = 100_000
-    lone: bool = False
-    partial: bool = False
-    """Give what could be read, with :data:`WRONG` in the gaps, so that rules see the rest."""
-
-    def read(self, value: Any, path: str, reading: Reading) -> tuple[T, ...]:
-        """Read a list; see :class:`Shape`."""
-        if self.lone and value is not None and not isinstance(value, list):
-            return self._whole([self.item.read(value, path, reading)])
-        if not isinstance(value, list):
-            return reading.wrong(path, f"{kind(value)} is not a list", expected="a list")
-        if not self.least <= len(value) <= self.most:
-            return reading.wrong(
-                path, f"{len(value)} entries", expected=f"{self.least} to {self.most} entries"
-            )
-        return self._whole(
-            [self.item.read(v, f"{path}[{i}]", reading) for i, v in enumerate(value)]
-        )
-
-    def _whole(self, items: list[T]) -> tuple[T, ...]:
-        if not self.partial and any(item is WRONG for item in items):
-            return WRONG
-        return tuple(items)
-
-    def schema(self) -> dict[str, Any]:
-        """Describe the list."""
-        item = self.item.schema()
-        many: dict[str, Any] = {"type": "array", "items": item, "maxItems": self.most}
-        if self.least:
-            many["minItems"] = self.least
-        return {"anyOf": [item, many]} if self.lone else many
-
-
-@dataclass(frozen=True)
-class MapOf(Generic[T]):
-    """Read a mapping with free keys."""
-
-    item: Shape[T]
-    key: str = r".+"
-    """The pattern of its keys."""
-
-    def read(self, value: Any, path: str, reading: Reading) -> dict[str, T]:
-        """Read a mapping; see :class:`Shape`."""
-        if not isinstance(value, dict):
-            return reading.wrong(path, f"{kind(value)} is not a mapping", expected="a mapping")
-        found: dict[str, T] = {}
-        good = True
-        for key, item in value.items():
-            if not re.fullmatch(self.key, key):
-                reading.wrong(child(path, key), f"the key {key[:80]!r} is not allowed here")
-                good = False
-                continue
-            read = self.item.read(item, child(path, key), reading)
-            good = good and read is not WRONG
-            found[key] = read
-        return found if good else WRONG
-
-    def schema(self) -> dict[str, Any]:
-        """Describe the mapping."""
-        return {
-            "type": "object",
-            "patternProperties": {f"^(?:{self.key})$": self.item.schema()},
-            "additionalProperties": False,
-        }
-
-
 @dataclass(frozen=True, slots=True)
 class Anything:
     """Take a plain value as it is."""
@@ -341,130 +170,6 @@ class Anything:
     def schema(self) -> dict[str, Any]:
         """Describe nothing."""
         return {}
-
-
-@dataclass(frozen=True)
-class Field(Generic[T]):
-    """Describe one key of a record."""
-
-    shape: Shape[T]
-    doc: str = ""
-    required: bool = False
-    default: Any = None
-    """The value when the key is absent; given to the builder as it is."""
-    name: str | None = None
-    """The builder's argument, where it is not the key with ``-`` as ``_``."""
-    title: str = ""
-    """A few words for editors."""
-    examples: tuple[Any, ...] = ()
-    """Plain values for editors, where the shape has no example of its own."""
-    verbs: tuple[str, ...] = ()
-    """Which verbs read it; without, those that read what it is in."""
-
-    def schema(self) -> dict[str, Any]:
-        """Describe the key; the value of an optional key may be left empty."""
-        found = self.shape.schema() if self.required else _nullable(self.shape.schema())
-        words = {"title": self.title, "description": self.doc, "examples": list(self.examples)}
-        return {**found, **{key: text for key, text in words.items() if text}}
-
-
-class Record(Generic[T]):
-    """Read a mapping with known keys into a value."""
-
-    def __init__(
-        self,
-        build: Callable[..., T],
-        fields: Mapping[str, Field[Any]],
-        *,
-        doc: str = "",
-        title: str = "a mapping",
-        partial: bool = False,
-    ) -> None:
-        self.build = build
-        self.fields = dict(fields)
-        self.doc = doc
-        self.title = title
-        self.partial = partial
-        """Build it with :data:`WRONG` in the gaps, so that rules see the rest."""
-
-    def read(self, value: Any, path: str, reading: Reading) -> T:
-        """Read a mapping; unknown keys, missing keys and wrong values are all written down."""
-        if not isinstance(value, dict):
-            expected = f"{self.title} with {', '.join(self.fields)}"
-            return reading.wrong(path, f"{kind(value)} is not a mapping", expected=expected)
-        good = True
-        for key in value:
-            if key not in self.fields:
-                good = False
-                if reading.full:  # a million unknown keys would take minutes to compare
-                    break
-                reading.wrong(
-                    child(path, key),
-                    "unknown key",
-                    expected=f"one of {', '.join(self.fields)}",
-                    hint=did_you_mean(key, self.fields),
-                )
-        arguments: dict[str, Any] = {}
-        for key, entry in self.fields.items():
-            read = self._field(value, key, entry, path, reading)
-            good = good and read is not WRONG
-            arguments[entry.name or key.replace("-", "_")] = read
-        if not good and not self.partial:
-            return WRONG
-        try:
-            return self.build(**arguments)
-        except ValueError as error:
-            return reading.wrong(path, str(error))
-
-    def _field(
-        self, value: dict[str, Any], key: str, entry: Field[Any], path: str, reading: Reading
-    ) -> Any:
-        if value.get(key) is None:
-            if not entry.required:
-                return entry.default
-            what = "has no value" if key in value else "is missing"
-            return reading.wrong(child(path, key), what, hint=entry.doc or None)
-        return entry.shape.read(value[key], child(path, key), reading)
-
-    def schema(self) -> dict[str, Any]:
-        """Describe the record."""
-        properties = {key: entry.schema() for key, entry in self.fields.items()}
-        found: dict[str, Any] = {"type": "object", "properties": properties}
-        if self.doc:
-            found = {"description": self.doc, **found}
-        required = [key for key, entry in self.fields.items() if entry.required]
-        if required:
-            found["required"] = required
-        return {**found, "additionalProperties": False}
-
-
-@dataclass(frozen=True)
-class TextOr(Generic[T]):
-    """Read a mapping, or a short text that stands for one."""
-
-    short: Shape[T]
-    long: Shape[T]
-
-    def read(self, value: Any, path: str, reading: Reading) -> T:
-        """Read either form; see :class:`Shape`."""
-        shape = self.long if isinstance(value, dict) else self.short
-        return shape.read(value, path, reading)
-
-    def schema(self) -> dict[str, Any]:
-        """Describe both forms."""
-        return {"anyOf": [self.short.schema(), self.long.schema()]}
-
-
-def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
-    """Let a schema accept null too, as a key without a value counts as left out."""
-    if "anyOf" in schema:
-        return {**schema, "anyOf": [*schema["anyOf"], {"type": "null"}]}
-    if "enum" in schema:
-        return {**schema, "enum": [*schema["enum"], None]}
-    if "type" in schema:
-        kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-        return {**schema, "type": [*kinds, "null"]}
-    return schema
 
 
 def _show(value: Any) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from builder.formats.shape import Field, Flag, ListOf, Reading, Record, Text
+from builder.formats.reading import Reading
+from builder.formats.records import Field, ListOf, Record
+from builder.formats.shape import Flag, Text
 from builder.formats.text import json_value
 from builder.model.signer import Authority, Identity, Signer
 

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.lab.openpgp import VendorKey
-    from builder.model.catalog import CalicoRelease, Catalog, KubernetesSeries, Repository
+    from builder.model.catalog import Catalog
+    from builder.model.catalog.calico import CalicoRelease
+    from builder.model.catalog.kubernetes import KubernetesSeries
+    from builder.model.catalog.repositories import Repository
     from builder.model.recipe import Recipe
     from builder.model.reference import Reference
 

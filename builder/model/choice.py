@@ -9,22 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from builder.model.catalog import NotInCatalogError, numbers
+from builder.model.catalog.lookup import NotInCatalogError
 from builder.model.recipe import recipes
+from builder.model.version import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from builder.model.catalog import (
-        CalicoRelease,
-        Catalog,
-        CloudInit,
-        Defaults,
-        KubernetesRelease,
-        OperatingSystem,
-        RuntimeRelease,
-        UserDataLimit,
-    )
+    from builder.model.catalog import Catalog
+    from builder.model.catalog.calico import CalicoRelease
+    from builder.model.catalog.kubernetes import Defaults, KubernetesRelease
+    from builder.model.catalog.runtimes import RuntimeRelease
+    from builder.model.catalog.systems import CloudInit, OperatingSystem, UserDataLimit
     from builder.model.cluster import Cluster, Install
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from posixpath import basename
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from builder.model.catalog import ROLES
+from builder.model.catalog.kubernetes import ROLES
 from builder.model.digest import Digest
 from builder.model.lock import Fingerprint
 from builder.model.recipe import builds_for, recipes
@@ -23,15 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from builder.model.artifact import FileKind, Trust
-    from builder.model.catalog import (
-        CalicoRelease,
-        Catalog,
-        Key,
-        KubernetesRelease,
-        OperatingSystem,
-        Repository,
-        RuntimeRelease,
-    )
+    from builder.model.catalog import Catalog
+    from builder.model.catalog.calico import CalicoRelease
+    from builder.model.catalog.kubernetes import KubernetesRelease
+    from builder.model.catalog.repositories import Key, Repository
+    from builder.model.catalog.runtimes import RuntimeRelease
+    from builder.model.catalog.systems import OperatingSystem
     from builder.model.choice import Choice
     from builder.model.cluster import Cluster, SignerSettings
     from builder.model.recipe import Recipe

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from builder.model.artifact import Image
-    from builder.model.catalog import Component
+    from builder.model.catalog.kubernetes import Component
     from builder.model.cluster import Registry
     from builder.model.digest import Digest
     from builder.model.reference import Reference

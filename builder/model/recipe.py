@@ -6,13 +6,15 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from builder.model.catalog import NotInCatalogError
+from builder.model.catalog.lookup import NotInCatalogError
 from builder.model.rpm import Nevra
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from builder.model.catalog import Catalog, KubernetesRelease, OperatingSystem
+    from builder.model.catalog import Catalog
+    from builder.model.catalog.kubernetes import KubernetesRelease
+    from builder.model.catalog.systems import OperatingSystem
     from builder.model.digest import Digest
     from builder.model.platform import Platform
 

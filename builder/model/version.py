@@ -32,3 +32,9 @@ class Version:
 
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}.{self.patch}"
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Give a dotted version as numbers, for ordering; what is no number counts as 0."""
+    parts = version.split(".")
+    return tuple(int(part) if part.isascii() and part.isdigit() else 0 for part in parts)

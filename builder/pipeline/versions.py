@@ -7,23 +7,19 @@ from typing import TYPE_CHECKING
 
 from builder.errors import UsageError
 from builder.formats import catalog as catalog_format
-from builder.model.catalog import NotInCatalogError, numbers
+from builder.model.catalog.lookup import NotInCatalogError
 from builder.model.recipe import recipes
-from builder.model.version import Version
+from builder.model.version import Version, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from builder.model.catalog import (
-        CalicoSeries,
-        Catalog,
-        Defaults,
-        KubernetesRelease,
-        KubernetesSeries,
-        OperatingSystem,
-        RuntimeSeries,
-    )
+    from builder.model.catalog import Catalog
+    from builder.model.catalog.calico import CalicoSeries
+    from builder.model.catalog.kubernetes import Defaults, KubernetesRelease, KubernetesSeries
+    from builder.model.catalog.runtimes import RuntimeSeries
+    from builder.model.catalog.systems import OperatingSystem
 
 BUILT = "built"
 """What cluster.yaml says under ``packages`` for RPMs that airseed builds."""

@@ -10,7 +10,7 @@ import pytest
 from builder.assets import tree
 from builder.errors import DocumentError
 from builder.formats import catalog as catalog_format
-from builder.model.catalog import NotInCatalogError
+from builder.model.catalog.lookup import NotInCatalogError
 from builder.model.platform import Platform
 from builder.model.recipe import recipes
 from builder.model.version import Version
@@ -177,5 +177,5 @@ def test_a_source_may_have_no_other_words(tmp_path: Path) -> None:
     with pytest.raises(DocumentError) as caught:
         catalog_format.load([tmp_path])
     assert [fault.what for fault in caught.value.faults] == [
-        "'https://example.com/$release/$name' has another $ than $version, $name, $arch"
+        "'https://example.com/$release/$name' has a $ that is not in $version, $name, $arch"
     ]

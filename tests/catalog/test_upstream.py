@@ -13,7 +13,7 @@ from builder.errors import DocumentError, IncompleteError
 from builder.formats import cluster as cluster_format
 from builder.formats import manifests as manifest_format
 from builder.model.artifact import File, Image, ImageManifest
-from builder.model.catalog import OPERATOR
+from builder.model.catalog.calico import OPERATOR
 from builder.model.demand import demand
 from builder.model.digest import Digest
 from builder.model.lock import Lock
@@ -24,7 +24,8 @@ from builder.pipeline.lock import files, proof
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builder.model.catalog import CalicoRelease, Catalog
+    from builder.model.catalog import Catalog
+    from builder.model.catalog.calico import CalicoRelease
     from builder.model.demand import Demand, Wanted
 
 DIGEST = Digest("ab" * 32)

@@ -7,22 +7,9 @@ import jsonschema
 import pytest
 
 from builder.errors import DocumentError, Fault
-from builder.formats.shape import (
-    WRONG,
-    Anything,
-    Choice,
-    Field,
-    Flag,
-    ListOf,
-    MapOf,
-    MisfitError,
-    Number,
-    Reading,
-    Record,
-    Text,
-    TextOr,
-    child,
-)
+from builder.formats.reading import WRONG, MisfitError, Reading, child
+from builder.formats.records import Field, ListOf, MapOf, Record, TextOr
+from builder.formats.shape import Anything, Choice, Flag, Number, Text
 
 
 @dataclass(frozen=True, kw_only=True)

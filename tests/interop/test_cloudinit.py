@@ -19,7 +19,7 @@ import pytest
 import yaml
 from interop.programs import TOOLS
 
-from builder.model.catalog import UserDataLimit
+from builder.model.catalog.systems import UserDataLimit
 from builder.render import iso
 from builder.render.seed import seed
 

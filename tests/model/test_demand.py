@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from builder.model.catalog import Key, Repository
+from builder.model.catalog.repositories import Key, Repository
 from builder.model.cluster import SignerSettings
 from builder.model.demand import Builds, Demand, Wanted, WantedFile, WantedPackage
 from builder.model.digest import Digest

@@ -12,7 +12,7 @@ from builder.cli.root import run
 from builder.errors import DocumentError, UsageError
 from builder.formats import catalog as catalog_format
 from builder.formats import cluster as cluster_format
-from builder.model.catalog import NotInCatalogError
+from builder.model.catalog.lookup import NotInCatalogError
 from builder.model.version import Version
 from builder.pipeline import versions
 

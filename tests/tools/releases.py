@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import plans
 
-from builder.model.catalog import DualStack, RuntimeSupport
+from builder.model.catalog.kubernetes import DualStack, RuntimeSupport
 from builder.model.configuration import Configuration
 from builder.model.version import Version
 

@@ -14,25 +14,28 @@ from typing import TYPE_CHECKING, Any
 
 from builder.assets import tree
 from builder.errors import DocumentError, Fault, did_you_mean
-from builder.formats.catalog import entries
+from builder.formats.catalog.kinds import KINDS
+from builder.formats.catalog.systems import KERNELS, PROVIDERS
+from builder.formats.reading import WRONG, Reading
 from builder.formats.references import Entry, check
-from builder.formats.shape import WRONG, MapOf, Reading
 from builder.formats.text import read_text, yaml_document
-from builder.model.catalog import Catalog, UserDataLimit
+from builder.model.catalog import Catalog
+from builder.model.catalog.systems import UserDataLimit
 from builder.model.signer import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from builder.formats.catalog.entries import Kind
+    from builder.formats.catalog.kinds import Kind
+    from builder.formats.records import MapOf
 
 LARGEST = 1 << 20
 """Bytes of one catalog file."""
 _EXAMPLES = "examples"
 _KERNELS = "kernels"
 _PROVIDERS = "providers"
-_TABLES: dict[str, MapOf[Any]] = {_KERNELS: entries.KERNELS, _PROVIDERS: entries.PROVIDERS}
+_TABLES: dict[str, MapOf[Any]] = {_KERNELS: KERNELS, _PROVIDERS: PROVIDERS}
 """Files that stand in no folder."""
 
 
@@ -45,7 +48,7 @@ def load(catalogs: Sequence[Path] = (), *, base: Path | None = None) -> Catalog:
     files: dict[str, Path] = {}
     for folder in (base or tree("mirrors"), *catalogs):
         files.update(_files(folder, faults))
-    found: dict[str, dict[str, Entry]] = {kind: {} for kind in (*entries.KINDS, *_TABLES)}
+    found: dict[str, dict[str, Entry]] = {kind: {} for kind in (*KINDS, *_TABLES)}
     for name, path in files.items():
         kind, _, stem = name.partition("/")
         found[kind][stem] = _read(name, path)
@@ -71,12 +74,12 @@ def _files(folder: Path, faults: list[Fault]) -> dict[str, Path]:
         for path in _walk(folder):
             name = path.relative_to(folder).as_posix()
             kind, slash, _ = name.partition("/")
-            known = kind in entries.KINDS if slash else name.removesuffix(".yaml") in _TABLES
+            known = kind in KINDS if slash else name.removesuffix(".yaml") in _TABLES
             if path.suffix != ".yaml":
                 what, hint = "not a file of a catalog", f"call it {path.with_suffix('.yaml').name}"
                 faults.append(Fault(where=str(path), what=what, hint=hint))
             elif not known:
-                folders = tuple(entries.KINDS)
+                folders = tuple(KINDS)
                 faults.append(
                     Fault(
                         where=str(path),
@@ -92,7 +95,7 @@ def _files(folder: Path, faults: list[Fault]) -> dict[str, Path]:
         faults.append(Fault(where=str(folder), what=error.strerror or str(error)))
         return {}
     if not found and not any(fault.where.startswith(str(folder)) for fault in faults):
-        expected = f"files in {', '.join(entries.KINDS)}"
+        expected = f"files in {', '.join(KINDS)}"
         faults.append(Fault(where=str(folder), what="nothing of a catalog", expected=expected))
     return found
 
@@ -117,7 +120,7 @@ def _read(name: str, path: Path) -> Entry:
     reading = Reading(str(path), document.lines)
     if folder in _TABLES:
         return Entry(value=_TABLES[folder].read(document.value, "", reading), reading=reading)
-    kind = entries.KINDS[folder]
+    kind = KINDS[folder]
     identity = _identity(kind, stem, reading)
     value = kind.shape.read(document.value, "", reading)
     if value is WRONG or identity is None:

@@ -5,58 +5,42 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from builder.formats.cluster import terms
-from builder.formats.shape import WRONG, Field, Flag, ListOf, MapOf, MisfitError, Record, Text
+from builder.formats import terms
+from builder.formats.catalog.words import NAME, SERIES, url, word
+from builder.formats.reading import WRONG, MisfitError
+from builder.formats.records import Field, ListOf, MapOf, Record
+from builder.formats.shape import Flag, Text
 from builder.model.recipe import SCRIPTS, PackageForm, PackedFile
-from builder.model.source import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from builder.formats.shape import Reading
+    from builder.formats.reading import Reading
     from builder.model.recipe import Builds
 
 Mistake = tuple[str, str, str | None]
 
-_NAME = r"[a-z][a-z0-9.-]{0,62}"
-_SERIES = r"(?:0|[1-9][0-9]{0,3})\.[0-9]{1,4}"
 _VERSION = r"[0-9]{1,5}(?:\.[0-9]{1,5}){1,3}"
 _PATH = rf"/{terms.FILE_PATH}"
 _MEMBER = terms.FILE_PATH
 _REQUIRES = rf"(?:/?{terms.PACKAGE}(?:/{terms.PACKAGE})*)(?: (?:<|<=|=|>=|>) \$?{terms.PACKAGE})?"
-_URL_WORDS = ("$version", "$name", "$arch")
+_VARIABLES = ("$version", "$name", "$arch")
 _TEXT_LIMIT = 64 << 10
 
 
 def _source(text: str) -> str:
     plain = text
-    for word in _URL_WORDS:
-        plain = plain.replace(word, "x")
+    for variable in _VARIABLES:
+        plain = plain.replace(variable, "x")
     if "$" in plain:
-        raise MisfitError(f"{text!r} has another $ than {', '.join(_URL_WORDS)}")
-    if not is_url(plain):
-        raise MisfitError(f"{text!r} is not a URL")
-    terms.source(plain)
-    if urlsplit(plain).query or urlsplit(plain).fragment:
-        raise MisfitError(f"{text!r} has more than a path")
+        raise MisfitError(f"{text!r} has a $ that is not in {', '.join(_VARIABLES)}")
+    url(plain)
     return text
 
 
-def _url(text: str) -> str:
-    if not is_url(text):
-        raise MisfitError(f"{text!r} is not a URL")
-    terms.source(text)
-    return text
-
-
-def _word(pattern: str, expected: str, example: str) -> Text[str]:
-    return Text(pattern=pattern, expected=expected, example=example)
-
-
-_PROGRAM = _word(_NAME, "the name of a program or archive", "kubeadm")
-_VERSION_TEXT = _word(_VERSION, "a version", "1.18.5")
+_PROGRAM = word(NAME, "the name of a program or archive", "kubeadm")
+_VERSION_TEXT = word(_VERSION, "a version", "1.18.5")
 
 BINARIES: Record[dict[str, Any]] = Record(
     dict,
@@ -76,7 +60,7 @@ BINARIES: Record[dict[str, Any]] = Record(
                 MapOf(
                     MapOf(
                         Text(parse=terms.digest, expected="64 lower-case hexadecimal digits"),
-                        key=_NAME,
+                        key=NAME,
                     ),
                     key=_VERSION,
                 ),
@@ -107,7 +91,7 @@ _FILE = Record(
     {
         "program": Field(_PROGRAM),
         "archive": Field(_PROGRAM),
-        "member": Field(_word(_MEMBER, "a name in the archive", "crictl")),
+        "member": Field(word(_MEMBER, "a name in the archive", "crictl")),
         "text": Field(Text[str](lines=True, longest=_TEXT_LIMIT, expected="the file's content")),
         "folder": Field(Flag(), default=False),
         "config": Field(Flag(), default=False),
@@ -136,7 +120,7 @@ _FORM = Record(
     {
         "summary": Field(Text[str](longest=200), required=True),
         "requires": Field(
-            ListOf(_word(_REQUIRES, "NAME, or NAME >= VERSION", "iptables >= 1.4.21")), default=()
+            ListOf(word(_REQUIRES, "NAME, or NAME >= VERSION", "iptables >= 1.4.21")), default=()
         ),
         "files": Field(FILES, required=True),
         "scripts": Field(SCRIPTS_SHAPE, default={}),
@@ -145,15 +129,15 @@ _FORM = Record(
 BUILDS: Record[dict[str, Any]] = Record(
     dict,
     {
-        "family": Field(_word(_NAME, "a family of systems", "el7"), required=True),
+        "family": Field(word(NAME, "a family of systems", "el7"), required=True),
         "release": Field(
-            _word(r"[A-Za-z0-9_.+~^]+", "an RPM's release", "0.airseed1"), required=True
+            word(r"[A-Za-z0-9_.+~^]+", "an RPM's release", "0.airseed1"), required=True
         ),
         "licence": Field(Text[str](longest=200), required=True),
         "url": Field(
-            Text(parse=_url, expected="a URL", example="https://kubernetes.io/"), required=True
+            Text(parse=url, expected="a URL", example="https://kubernetes.io/"), required=True
         ),
-        "series": Field(MapOf(MapOf(_VERSION_TEXT, key=terms.PACKAGE), key=_SERIES), required=True),
+        "series": Field(MapOf(MapOf(_VERSION_TEXT, key=terms.PACKAGE), key=SERIES), required=True),
         "packages": Field(MapOf(_FORM, key=terms.PACKAGE), required=True),
     },
 )

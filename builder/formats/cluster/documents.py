@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from builder.errors import did_you_mean
 from builder.formats.cluster.owned import OWNED, owner
-from builder.formats.shape import WRONG, child, kind
+from builder.formats.reading import WRONG, child, kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from builder.formats.shape import Reading
-    from builder.model.catalog import KubernetesRelease
+    from builder.formats.reading import Reading
+    from builder.model.catalog.kubernetes import KubernetesRelease
     from builder.model.cluster import Cluster, Node, Overrides
     from builder.model.configuration import Configuration, FieldType
 

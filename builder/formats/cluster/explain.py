@@ -13,18 +13,8 @@ from typing import TYPE_CHECKING, Any
 from builder.errors import UsageError, did_you_mean
 from builder.formats.cluster.keys import CLUSTER
 from builder.formats.cluster.machine_terms import KINDS, Documents
-from builder.formats.shape import (
-    Anything,
-    Choice,
-    Field,
-    Flag,
-    ListOf,
-    MapOf,
-    Number,
-    Record,
-    Text,
-    TextOr,
-)
+from builder.formats.records import Field, ListOf, MapOf, Record, TextOr
+from builder.formats.shape import Anything, Choice, Flag, Number, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

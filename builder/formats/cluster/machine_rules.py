@@ -5,13 +5,13 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
-from builder.formats.shape import WRONG, child
+from builder.formats.reading import WRONG, child
 from builder.model.machine import MachineNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from builder.formats.shape import Reading
+    from builder.formats.reading import Reading
     from builder.model.cluster import Cluster, Node
     from builder.model.machine import Machine
 

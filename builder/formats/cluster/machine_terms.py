@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 from builder.errors import did_you_mean
 from builder.formats.cluster.terms import DNS_NAME
-from builder.formats.shape import WRONG, MisfitError, child, kind
+from builder.formats.reading import WRONG, MisfitError, child, kind
 from builder.model.machine import MachineFile
 
 if TYPE_CHECKING:
-    from builder.formats.shape import Reading
+    from builder.formats.reading import Reading
     from builder.model.cluster import Address, Subnet
 
 CARD = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}"

@@ -10,12 +10,12 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
-from builder.formats.shape import WRONG
+from builder.formats.reading import WRONG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from builder.formats.shape import Reading
+    from builder.formats.reading import Reading
     from builder.model.cluster import Cluster, Network, Node, Subnet
 
 _SERVICE_BITS = 20

@@ -1,6 +1,6 @@
 """What must hold between the keys of a cluster.yaml, whatever the catalog has.
 
-Rules see a cluster that may have gaps (:data:`builder.formats.shape.WRONG`), which are false and
+Rules see a cluster that may have gaps (:data:`builder.formats.reading.WRONG`), which are false and
 empty: each rule says what it can about the rest.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from builder.formats.cluster.machine_rules import check_machines, machine_files
 from builder.formats.cluster.network_rules import check_networks
-from builder.formats.shape import WRONG
+from builder.formats.reading import WRONG
 from builder.model.cluster import API_PORT
 from builder.model.platform import EVERY
 from builder.model.source import is_url
@@ -19,7 +19,7 @@ from builder.model.source import is_url
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from builder.formats.shape import Reading
+    from builder.formats.reading import Reading
     from builder.model.cluster import Cluster, Extra, ExtraFile, ExtraManifest, Node
 
 T = TypeVar("T")

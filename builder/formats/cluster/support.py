@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from builder.errors import did_you_mean
 from builder.formats.cluster import documents
-from builder.formats.shape import WRONG
-from builder.model.catalog import NotInCatalogError
+from builder.formats.reading import WRONG
+from builder.model.catalog.lookup import NotInCatalogError
 from builder.model.choice import CALICO, NONE, Choice, Objection, choose
 from builder.model.cluster import Cni, Runtime, SeedSettings, System
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from builder.formats.shape import Reading
+    from builder.formats.reading import Reading
     from builder.model.catalog import Catalog
     from builder.model.cluster import Cluster
 

@@ -10,11 +10,11 @@ import re
 from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
 from posixpath import basename
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
-from builder.formats.shape import MisfitError
+from builder.formats.reading import MisfitError
+from builder.formats.terms import FILE_PATH, SCHEME, source
 from builder.model.cluster import API_PORT, Endpoint, NodeAddress, Registry, Taint
-from builder.model.digest import Digest
 from builder.model.reference import Reference
 from builder.model.source import is_url
 
@@ -27,17 +27,8 @@ DNS_NAME = rf"{LABEL}(?:\.{LABEL})*"
 _QUALIFIED = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 LABEL_VALUE = rf"(?:{_QUALIFIED})?"
 LABEL_KEY = rf"(?:{DNS_NAME}/)?{_QUALIFIED}"
-PACKAGE = r"[A-Za-z0-9_][A-Za-z0-9_.+:~^-]*"
-FILE_PATH = r"[A-Za-z0-9_+@=,:~][A-Za-z0-9._+@=,:~-]*(?:/[A-Za-z0-9_+@=,:~][A-Za-z0-9._+@=,:~-]*)*"
-"""Relative, and no part of it begins with a dot or a dash; a lock takes the same."""
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _MOST_PORTS = 65535
-_SECRET = re.compile(
-    r"(?i)token|secret|signature|^sig$|passw|credential|api_?key|access_?key|private_?key"
-)
-"""What of a URL's query opens something."""
-_LOCAL_INSTEAD = "fetch the file yourself, and name it by its path"
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _REGISTRY = re.compile(
     r"((?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*"
     r"|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?"
@@ -123,7 +114,7 @@ def endpoint(text: str) -> Endpoint:
     """Read ``HOST[:PORT]``; an IPv6 address with a port stands in brackets."""
     if "@" in text:
         raise MisfitError("an endpoint holds no credentials")
-    if _SCHEME.match(text):
+    if SCHEME.match(text):
         rest = text.partition("://")[2].rstrip("/")
         hint = f"write {rest}" if re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", rest) else None
         raise MisfitError("an endpoint has no scheme", hint=hint)
@@ -168,7 +159,7 @@ def registry(text: str) -> Registry:
         raise MisfitError(
             "a registry's name holds no credentials", hint="use docker login for them"
         )
-    if _SCHEME.match(text):
+    if SCHEME.match(text):
         rest = text.partition("://")[2].rstrip("/")
         raise MisfitError(f"{text!r} has a scheme", hint=f"write {rest}" if rest else None)
     if text.endswith("/"):
@@ -188,7 +179,7 @@ def registry(text: str) -> Registry:
 
 def image(text: str) -> Reference:
     """Read an image reference."""
-    if _SCHEME.match(text):
+    if SCHEME.match(text):
         raise MisfitError("an image reference has no scheme", hint="leave https:// out")
     try:
         return Reference.parse(text)
@@ -204,36 +195,6 @@ def _is_reference(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def digest(text: str) -> Digest:
-    """Read a SHA-256, with or without ``sha256:`` in front."""
-    return Digest.parse(f"sha256:{text.removeprefix('sha256:')}")
-
-
-def source(text: str) -> str:
-    """Read where a file of the user's is: an http or https URL, or a local path."""
-    if is_url(text):
-        try:
-            parts = urlsplit(text)
-            port = parts.port
-        except ValueError:
-            raise MisfitError("this is not a URL") from None
-        if parts.username is not None or parts.password is not None:
-            raise MisfitError("credentials in a URL would end up in the lock", hint=_LOCAL_INSTEAD)
-        if secret := next((name for name, _ in parse_qsl(parts.query) if _SECRET.search(name)), ""):
-            raise MisfitError(
-                f"{secret[:40]!r} in a URL would end up in the lock", hint=_LOCAL_INSTEAD
-            )
-        if not parts.hostname or port == 0 or not text.isascii() or " " in text:
-            raise MisfitError("this is not a URL")
-    elif _SCHEME.match(text):
-        scheme = text.partition("://")[0]
-        hint = "write the path alone" if scheme == "file" else None
-        raise MisfitError(f"{scheme[:20]}:// is not supported", hint=hint)
-    elif text.endswith("/"):
-        raise MisfitError(f"{text!r} is a folder", hint="name one file")
-    return text
 
 
 def file_path(text: str) -> str:
@@ -272,6 +233,6 @@ def local_folder(text: str) -> str:
 
 def local(text: str) -> str:
     """Read a local path."""
-    if _SCHEME.match(text):
+    if SCHEME.match(text):
         raise MisfitError("a URL cannot stand here", hint="download it and name the file")
     return source(text)

@@ -10,24 +10,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from builder.model.catalog import OPERATOR, NotInCatalogError, numbers
+from builder.model.catalog.calico import OPERATOR
+from builder.model.catalog.lookup import NotInCatalogError
 from builder.model.demand import operator_images
 from builder.model.reference import Reference
 from builder.model.source import is_url
-from builder.model.version import Version
+from builder.model.version import Version, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from builder.model.catalog import (
-        CalicoRelease,
-        CalicoSeries,
-        Catalog,
-        KubernetesSeries,
-        OperatingSystem,
-        Repository,
-    )
-    from builder.model.catalog import Key as PinnedKey
+    from builder.model.catalog import Catalog
+    from builder.model.catalog.calico import CalicoRelease, CalicoSeries
+    from builder.model.catalog.kubernetes import KubernetesSeries
+    from builder.model.catalog.repositories import Key as PinnedKey
+    from builder.model.catalog.repositories import Repository
+    from builder.model.catalog.systems import OperatingSystem
     from builder.model.demand import Demand, Wanted, WantedFile
     from builder.model.lock import Lock
     from builder.model.platform import Platform

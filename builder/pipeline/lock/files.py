@@ -10,7 +10,7 @@ from builder.errors import AirseedError, Fault, UnavailableError, VerificationEr
 from builder.formats import manifests as manifest_format
 from builder.formats.text import decode
 from builder.model.artifact import File
-from builder.model.catalog import ROLES
+from builder.model.catalog.kubernetes import ROLES
 from builder.model.demand import Wanted, merged, operator_images
 from builder.model.digest import Digest
 from builder.model.source import is_url
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from builder.bundle.source import Source
     from builder.http import Client
     from builder.model.artifact import FileKind, Trust
-    from builder.model.catalog import Key as PinnedKey
+    from builder.model.catalog.repositories import Key as PinnedKey
     from builder.model.demand import Demand, WantedFile
     from builder.pipeline.lock.resolving import Resolving
     from builder.sources.file import Document

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from builder.model.artifact import Trust
-    from builder.model.catalog import Repository as Described
+    from builder.model.catalog.repositories import Repository as Described
     from builder.model.demand import WantedPackage
     from builder.model.digest import Digest
     from builder.model.rpm import Nevra

@@ -15,7 +15,7 @@ from builder.errors import AirseedError, Fault
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from builder.model.catalog import CloudInit
+    from builder.model.catalog.systems import CloudInit
 
 HEADER = "#cloud-config\n"
 _KEY = re.compile(r"^(?:(?P<top>[^\s#:]+):|  (?:- |  )(?P<entry>[^\s#:\"\[]+):)", re.MULTILINE)

@@ -17,7 +17,7 @@ from builder.render.cloudinit import network1, network2
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from builder.model.catalog import CloudInit
+    from builder.model.catalog.systems import CloudInit
     from builder.model.cluster import Address, Node, NodeAddress
     from builder.model.machine import Bond, MachineNetwork
 

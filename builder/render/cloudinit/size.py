@@ -10,7 +10,7 @@ from builder.errors import AirseedError, Fault
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from builder.model.catalog import UserDataLimit
+    from builder.model.catalog.systems import UserDataLimit
     from builder.render.cloudinit.files import SeedFile
     from builder.render.cloudinit.userdata import UserData
 

@@ -10,7 +10,7 @@ import plans
 import pytest
 
 from builder.errors import AirseedError
-from builder.model.catalog import UserDataLimit
+from builder.model.catalog.systems import UserDataLimit
 from builder.model.machine import Machine, MachineFile
 from builder.render.cloudinit import size, userdata
 from builder.render.seed import seed

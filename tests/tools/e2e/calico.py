@@ -11,7 +11,7 @@ from builder.formats import catalog as catalog_format
 from builder.lab.profiles import DATA, read_data
 
 if TYPE_CHECKING:
-    from builder.model.catalog import CalicoRelease
+    from builder.model.catalog.calico import CalicoRelease
 
 VERSION = "3.18.6"
 # beside the project, where it is; no part of it

@@ -1,52 +1,27 @@
-"""The table of what cluster.yaml says about machines: for all of them, for a role, for a node.
-
-:mod:`builder.formats.cluster.keys` puts it where it belongs.
-"""
+"""Keys for machines, for all of them, for a role or for one node."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from builder.formats.cluster import machine_terms, terms
-from builder.formats.shape import Choice, Field, Flag, ListOf, MapOf, Number, Record, Text
+from builder.formats.cluster.keys.accounts import PUBLIC_KEY, SSH_KEYS, USER
+from builder.formats.cluster.keys.cards import NETWORK, PROXY
+from builder.formats.records import Field, ListOf, MapOf, Record
+from builder.formats.shape import Text
+from builder.formats.terms import PACKAGE
 from builder.model.cluster import RoleSettings
-from builder.model.machine import (
-    NOTHING_SAID,
-    Bond,
-    Machine,
-    MachineNetwork,
-    Proxy,
-    RegistryAccess,
-    Route,
-    User,
-)
+from builder.model.machine import NOTHING_SAID, Machine, MachineNetwork, Proxy, RegistryAccess
 
-_LEAST_MTU = 1280
-"""IPv6 asks for no less (RFC 8200)."""
-_MOST_MTU = 9216
-_MOST_VLAN = 4094
+if TYPE_CHECKING:
+    from typing import Any
+
 _LONGEST_CONTENT = 1 << 20
-_PUBLIC = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA... ops"
-_MODES = (
-    "active-backup",
-    "802.3ad",
-    "balance-rr",
-    "balance-xor",
-    "broadcast",
-    "balance-tlb",
-    "balance-alb",
-)
 
 
 def _machine(commands: Any, **said: Any) -> Machine:
     before, after = commands
     return Machine(before=before, after=after, **said)
-
-
-def _bond(options: Any, **said: Any) -> Bond:
-    if "mode" in options:
-        raise ValueError("options.mode: the mode stands beside the options")
-    return Bond(options=options, **said)
 
 
 _LOCAL = Text(
@@ -99,227 +74,6 @@ _FILE = Record(
         ),
     },
     title="a file",
-)
-_SSH_KEYS = ListOf(
-    Text(
-        parse=machine_terms.ssh_key,
-        expected="a public key as in authorized_keys",
-        example=_PUBLIC,
-        longest=20_000,
-    ),
-    most=200,
-    lone=True,
-)
-_USER = Record(
-    User,
-    {
-        "name": Field(
-            Text(
-                pattern=r"[a-z_][a-z0-9_-]{0,31}",
-                expected="an account's name: lower-case letters, digits, dashes",
-                example="ops",
-            ),
-            required=True,
-            title="Name",
-            doc="The account's name.",
-        ),
-        "ssh-keys": Field(
-            _SSH_KEYS,
-            default=(),
-            title="SSH keys",
-            doc="Public keys that open the account.",
-            examples=([_PUBLIC],),
-        ),
-        "groups": Field(
-            ListOf(
-                Text(pattern=r"[a-z_][a-z0-9_-]{0,31}", expected="a group", example="wheel"),
-                most=50,
-                lone=True,
-            ),
-            default=(),
-            title="Groups",
-            doc="Further groups.",
-            examples=(["wheel"],),
-        ),
-        "sudo": Field(
-            Flag(),
-            default=False,
-            title="May become root",
-            doc="Whether it may become root without a password. Default: false.",
-            examples=(True,),
-        ),
-        "shell": Field(
-            Text(parse=machine_terms.absolute, expected="an absolute path", example="/bin/bash"),
-            default="/bin/bash",
-            title="Shell",
-            doc="Its shell. Default: /bin/bash.",
-        ),
-        "password": Field(
-            Text(
-                parse=machine_terms.password,
-                expected="a crypt(3) hash, like $6$SALT$HASH",
-                hint="openssl passwd -6 makes one",
-            ),
-            title="Password hash",
-            doc="A crypt(3) hash; without one only SSH keys open the account.",
-            examples=("$6$...",),
-        ),
-    },
-    title="a user",
-)
-_URL = Text(
-    parse=machine_terms.proxy,
-    expected="the URL of a proxy, without credentials",
-    example="http://proxy.example.com:3128",
-)
-_PROXY = Record(
-    Proxy,
-    {
-        "http": Field(_URL, title="For http", doc="The proxy for http."),
-        "https": Field(_URL, title="For https", doc="The proxy for https."),
-        "no": Field(
-            ListOf(
-                Text(
-                    pattern=r"[A-Za-z0-9.*:/_\[\]-]{1,253}",
-                    expected="a host, a .domain or a subnet",
-                    example=".example.com",
-                ),
-                most=200,
-            ),
-            default=(),
-            title="Without proxy",
-            doc="Hosts, domains and subnets to be reached directly; the cluster's own are added.",
-            examples=([".example.com"],),
-        ),
-    },
-    title="a proxy",
-)
-_ADDRESS = Text(parse=machine_terms.address, expected="an IP address", example="10.211.55.1")
-_BOND = Record(
-    _bond,
-    {
-        "interfaces": Field(
-            ListOf(
-                Text(pattern=machine_terms.CARD, expected="a network interface", example="eth0"),
-                least=1,
-                most=16,
-            ),
-            required=True,
-            title="Interfaces",
-            doc="The cards that make it up, by their kernel names.",
-            examples=(["eth0", "eth1"],),
-        ),
-        "name": Field(
-            Text(pattern=machine_terms.CARD, expected="a network interface", example="bond0"),
-            default="bond0",
-            title="Name",
-            doc="Its name. Default: bond0.",
-        ),
-        "mode": Field(
-            Choice(_MODES),
-            default="active-backup",
-            title="Mode",
-            doc="How traffic is spread. Default: active-backup.",
-            examples=("802.3ad",),
-        ),
-        "options": Field(
-            MapOf(
-                Text(
-                    pattern=r"[A-Za-z0-9_.+:-]{1,64}", expected="an option's value", example="100"
-                ),
-                key=r"[a-z][a-z0-9_]{0,30}",
-            ),
-            default={},
-            title="Options",
-            doc="Options of the kernel's bonding driver.",
-            examples=({"miimon": "100"},),
-        ),
-    },
-    title="a bond",
-)
-_ROUTE = Record(
-    Route,
-    {
-        "to": Field(
-            Text(
-                parse=machine_terms.destination,
-                expected="a subnet",
-                example="10.0.0.0/8",
-                longest=64,
-            ),
-            required=True,
-            title="Destination",
-            doc="The subnet behind it.",
-        ),
-        "via": Field(
-            _ADDRESS, required=True, title="Next hop", doc="The machine that leads there."
-        ),
-    },
-    title="a route",
-)
-_NETWORK = Record(
-    MachineNetwork,
-    {
-        "version": Field(
-            Number(least=1, most=2),
-            title="Form",
-            doc="The version of cloud-init's network-config. Default: 1, which every cloud-init "
-            "writes out whole.",
-            examples=(1,),
-        ),
-        "gateway": Field(
-            ListOf(_ADDRESS, least=1, most=2, lone=True),
-            default=(),
-            name="gateways",
-            title="Gateway",
-            doc="The default gateway; one of each family at most.",
-            examples=("10.211.55.1",),
-        ),
-        "nameservers": Field(
-            ListOf(_ADDRESS, most=6, lone=True),
-            default=(),
-            title="Name servers",
-            doc="Addresses of DNS servers.",
-            examples=(["10.211.55.1"],),
-        ),
-        "search": Field(
-            ListOf(
-                Text(pattern=terms.DNS_NAME, expected="a DNS domain", example="example.com"),
-                most=6,
-                lone=True,
-            ),
-            default=(),
-            title="Search domains",
-            doc="Domains that short names are looked up in.",
-            examples=(["example.com"],),
-        ),
-        "mtu": Field(
-            Number(least=_LEAST_MTU, most=_MOST_MTU),
-            title="MTU",
-            doc="Bytes of the largest packet.",
-            examples=(1500,),
-        ),
-        "routes": Field(
-            ListOf(_ROUTE, most=100),
-            default=(),
-            title="Routes",
-            doc="Further static routes.",
-            examples=([{"to": "10.0.0.0/8", "via": "10.211.55.254"}],),
-        ),
-        "bond": Field(
-            _BOND,
-            title="Bond",
-            doc="Several cards as one.",
-            examples=({"interfaces": ["eth0", "eth1"], "mode": "802.3ad"},),
-        ),
-        "vlan": Field(
-            Number(least=1, most=_MOST_VLAN),
-            title="VLAN",
-            doc="The address is on this VLAN of the card or bond.",
-            examples=(100,),
-        ),
-    },
-    title="a network configuration",
 )
 _REGISTRY = Record(
     RegistryAccess,
@@ -376,21 +130,21 @@ MACHINE = Record(
             examples=({"before": ["tuned-adm profile virtual-guest"]},),
         ),
         "users": Field(
-            ListOf(_USER, most=500),
+            ListOf(USER, most=500),
             default=(),
             title="Users",
             doc="Accounts to make.",
-            examples=([{"name": "ops", "ssh-keys": [_PUBLIC], "sudo": True}],),
+            examples=([{"name": "ops", "ssh-keys": [PUBLIC_KEY], "sudo": True}],),
         ),
         "ssh-keys": Field(
-            _SSH_KEYS,
+            SSH_KEYS,
             default=(),
             title="SSH keys",
             doc="Public keys that open the image's own account.",
-            examples=([_PUBLIC],),
+            examples=([PUBLIC_KEY],),
         ),
         "proxy": Field(
-            _PROXY,
+            PROXY,
             default=Proxy(),
             title="Proxy",
             doc="The way out, where there is one.",
@@ -413,9 +167,7 @@ MACHINE = Record(
         ),
         "packages": Field(
             ListOf(
-                Text(
-                    pattern=terms.PACKAGE, expected="a package name", example="tcpdump", longest=255
-                ),
+                Text(pattern=PACKAGE, expected="a package name", example="tcpdump", longest=255),
                 most=1000,
             ),
             default=(),
@@ -444,7 +196,7 @@ MACHINE = Record(
             examples=({"10.211.55.2": "registry.example.com"},),
         ),
         "network": Field(
-            _NETWORK,
+            NETWORK,
             default=MachineNetwork(),
             title="Network",
             doc="How the card with the node's address is configured; the address itself stands "

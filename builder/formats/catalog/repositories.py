@@ -1,0 +1,64 @@
+"""Files below ``repositories/``, ``keys/`` and ``registries/``: where things are fetched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from builder.formats.catalog.words import FOLDERS, NAMES, URLS, prefix
+from builder.formats.reading import MisfitError
+from builder.formats.records import Field, ListOf, Record
+from builder.formats.shape import Choice, Text
+from builder.model.catalog.repositories import ImageSources
+from builder.model.reference import Reference
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def _fingerprint(text: str) -> str:
+    found = text.replace(" ", "")
+    if len(found) not in {40, 64} or not all(digit in "0123456789ABCDEF" for digit in found):
+        raise MisfitError(f"{text!r} is not a fingerprint")
+    return found
+
+
+REPOSITORY: Record[dict[str, Any]] = Record(
+    dict,
+    {
+        "sources": Field(FOLDERS, required=True),
+        "keys": Field(NAMES, required=True),
+        "metadata": Field(Choice(("signed", "unsigned", "sometimes")), default="unsigned"),
+        "metadata-keys": Field(NAMES, default=()),
+    },
+)
+KEY: Record[dict[str, Any]] = Record(
+    dict,
+    {
+        "fingerprint": Field(
+            Text(parse=_fingerprint, expected="40 or 64 upper-case hexadecimal digits"),
+            required=True,
+        ),
+        "sources": Field(URLS, required=True),
+    },
+)
+REGISTRY: Record[dict[str, Any]] = Record(
+    dict,
+    {
+        "prefix": Field(
+            Text(parse=prefix, expected="HOST[/PATH]", example="docker.io/calico"), required=True
+        ),
+        "sources": Field(
+            ListOf(Text(parse=prefix, expected="HOST[/PATH]", example="quay.io/calico"), least=1),
+            required=True,
+        ),
+        "pulls": Field(
+            Text(parse=Reference.parse, expected="an image", example="docker.io/some/image:tag")
+        ),
+    },
+)
+
+
+def build_registry(name: str, **said: Any) -> ImageSources:
+    """Build an entry of the fields of its file."""
+    del name  # files may be called as one likes; the prefix counts
+    return ImageSources(**said)

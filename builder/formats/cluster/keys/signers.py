@@ -1,0 +1,62 @@
+"""Keys for who signs images."""
+
+from __future__ import annotations
+
+from builder.formats import signers
+from builder.formats.cluster import terms
+from builder.formats.records import Field, ListOf, Record
+from builder.formats.shape import Flag, Text
+from builder.model.cluster import SignerSettings
+
+SIGNER = Record(
+    SignerSettings,
+    {
+        "name": Field(
+            signers.WORD, required=True, title="Name", doc="What messages call who signs."
+        ),
+        "images": Field(
+            signers.IMAGES,
+            required=True,
+            title="Images",
+            doc="Repositories whose images are signed; * stands for anything.",
+            examples=(["registry.example.com/team/*"],),
+        ),
+        "keys": Field(
+            ListOf(
+                Text(
+                    parse=terms.local,
+                    expected="a file beside cluster.yaml",
+                    example="cosign.pub",
+                ),
+                lone=True,
+            ),
+            default=(),
+            title="Keys",
+            doc="Files with public keys of which one must have signed.",
+            examples=(["cosign.pub"],),
+        ),
+        "identities": Field(
+            ListOf(signers.IDENTITY),
+            default=(),
+            title="Identities",
+            doc="Or for whom a signing service's certificate must be.",
+            examples=(
+                [{"subject": "release@example.com", "issuer": "https://accounts.google.com"}],
+            ),
+        ),
+        "authority": Field(
+            signers.WORD,
+            default="sigstore",
+            title="Authority",
+            doc="What the catalog (mirrors/authorities) calls that service. Default: sigstore.",
+        ),
+        "required": Field(
+            Flag(),
+            default=True,
+            title="Required",
+            doc="Whether an image without its signature is refused. Default: true.",
+            examples=(True,),
+        ),
+    },
+    title="who signs images",
+)

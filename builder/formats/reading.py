@@ -1,0 +1,108 @@
+"""What is read of one document: its mistakes and remarks, each with its path and line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from builder.errors import DocumentError, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+
+class _Wrong:
+    """Stands for a value that could not be read; its mistake is written down already.
+
+    It is false and empty, so that a rule over a partly read document passes it by.
+    """
+
+    def __len__(self) -> int:
+        return 0
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+    def __repr__(self) -> str:
+        return "WRONG"
+
+
+WRONG: Any = _Wrong()
+_LONGEST_KEY = 80
+_LONGEST_PATH = 400
+_MOST_FAULTS = 1000
+
+
+class MisfitError(ValueError):
+    """Refuse a text with advice of its own; what a ``parse`` of :class:`Text` may raise."""
+
+    def __init__(self, what: str, *, hint: str | None = None) -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
+@dataclass(slots=True)
+class Reading:
+    """Collect the mistakes and remarks of one document while it is read."""
+
+    document: str
+    lines: Mapping[str, int] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    remarks: list[Fault] = field(default_factory=list)
+    """What is allowed but deserves a warning."""
+
+    def wrong(
+        self, path: str, what: str, *, expected: str | None = None, hint: str | None = None
+    ) -> Any:
+        """Write a mistake down; give :data:`WRONG` for the caller to return."""
+        fault = Fault(where=self.place(path), what=what, expected=expected, hint=hint)
+        if len(self.faults) == _MOST_FAULTS:
+            fault = Fault(where="", what="more mistakes follow; mend these first")
+        if len(self.faults) <= _MOST_FAULTS:
+            self.faults.append(fault)
+        return WRONG
+
+    @property
+    def full(self) -> bool:
+        """Tell whether so much is wrong already that nobody would read more of it."""
+        return len(self.faults) > _MOST_FAULTS
+
+    def remark(
+        self, path: str, what: str, *, expected: str | None = None, hint: str | None = None
+    ) -> None:
+        """Write a warning down."""
+        where = self.place(path)
+        self.remarks.append(Fault(where=where, what=what, expected=expected, hint=hint))
+
+    def place(self, path: str) -> str:
+        """Give the path with its line, as ``nodes[2].address (line 14)``."""
+        line = self.lines.get(path)
+        return f"{path or 'document'} (line {line})" if line else path
+
+    def finish(self) -> None:
+        """Raise DocumentError with every mistake, if there was one."""
+        if self.faults:
+            raise DocumentError(self.document, self.faults)
+
+
+def kind(value: Any) -> str:
+    """Name the type of a plain value in words of YAML."""
+    for types, name in (
+        (bool, "true or false"),
+        (int, "a number"),
+        (str, "text"),
+        (list, "a list"),
+        (dict, "a mapping"),
+    ):
+        if isinstance(value, types):
+            return name
+    return "nothing"
+
+
+def child(path: str, key: str) -> str:
+    """Give the path of a key below a path; what is not fit to print is quoted and cut."""
+    if len(key) > _LONGEST_KEY or not key.isprintable():
+        key = ascii(key[:_LONGEST_KEY])
+    path = f"{path}.{key}" if path else key
+    return path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}..."

@@ -1,0 +1,223 @@
+"""Shapes: one table of fields serves the strict reader and the JSON Schema alike.
+
+A shape reads a plain value (see :mod:`builder.formats.text`) into a typed one. Whatever is wrong
+is written down with its path and reading goes on, so that a person sees every mistake at once::
+
+    node = Record(Node, name=Field(Text(), required=True), labels=Field(MapOf(Text())))
+    reading = Reading("cluster.yaml", document.lines)
+    value = node.read(document.value, "", reading)
+    reading.finish()                       # raises DocumentError when there was a mistake
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic
+
+from builder.errors import did_you_mean
+from builder.formats.reading import WRONG, child, kind
+from builder.formats.shape import T
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from builder.formats.reading import Reading
+    from builder.formats.shape import Shape
+
+
+@dataclass(frozen=True)
+class ListOf(Generic[T]):
+    """Read a list; with ``lone`` a single value stands for a list of one."""
+
+    item: Shape[T]
+    least: int = 0
+    most: int = 100_000
+    lone: bool = False
+    partial: bool = False
+    """Give what could be read, with :data:`WRONG` in the gaps, so that rules see the rest."""
+
+    def read(self, value: Any, path: str, reading: Reading) -> tuple[T, ...]:
+        """Read a list; see :class:`Shape`."""
+        if self.lone and value is not None and not isinstance(value, list):
+            return self._whole([self.item.read(value, path, reading)])
+        if not isinstance(value, list):
+            return reading.wrong(path, f"{kind(value)} is not a list", expected="a list")
+        if not self.least <= len(value) <= self.most:
+            return reading.wrong(
+                path, f"{len(value)} entries", expected=f"{self.least} to {self.most} entries"
+            )
+        return self._whole(
+            [self.item.read(v, f"{path}[{i}]", reading) for i, v in enumerate(value)]
+        )
+
+    def _whole(self, items: list[T]) -> tuple[T, ...]:
+        if not self.partial and any(item is WRONG for item in items):
+            return WRONG
+        return tuple(items)
+
+    def schema(self) -> dict[str, Any]:
+        """Describe the list."""
+        item = self.item.schema()
+        many: dict[str, Any] = {"type": "array", "items": item, "maxItems": self.most}
+        if self.least:
+            many["minItems"] = self.least
+        return {"anyOf": [item, many]} if self.lone else many
+
+
+@dataclass(frozen=True)
+class MapOf(Generic[T]):
+    """Read a mapping with free keys."""
+
+    item: Shape[T]
+    key: str = r".+"
+    """The pattern of its keys."""
+
+    def read(self, value: Any, path: str, reading: Reading) -> dict[str, T]:
+        """Read a mapping; see :class:`Shape`."""
+        if not isinstance(value, dict):
+            return reading.wrong(path, f"{kind(value)} is not a mapping", expected="a mapping")
+        found: dict[str, T] = {}
+        good = True
+        for key, item in value.items():
+            if not re.fullmatch(self.key, key):
+                reading.wrong(child(path, key), f"the key {key[:80]!r} is not allowed here")
+                good = False
+                continue
+            read = self.item.read(item, child(path, key), reading)
+            good = good and read is not WRONG
+            found[key] = read
+        return found if good else WRONG
+
+    def schema(self) -> dict[str, Any]:
+        """Describe the mapping."""
+        return {
+            "type": "object",
+            "patternProperties": {f"^(?:{self.key})$": self.item.schema()},
+            "additionalProperties": False,
+        }
+
+
+@dataclass(frozen=True)
+class Field(Generic[T]):
+    """Describe one key of a record."""
+
+    shape: Shape[T]
+    doc: str = ""
+    required: bool = False
+    default: Any = None
+    """The value when the key is absent; given to the builder as it is."""
+    name: str | None = None
+    """The builder's argument, where it is not the key with ``-`` as ``_``."""
+    title: str = ""
+    """A few words for editors."""
+    examples: tuple[Any, ...] = ()
+    """Plain values for editors, where the shape has no example of its own."""
+    verbs: tuple[str, ...] = ()
+    """Which verbs read it; without, those that read what it is in."""
+
+    def schema(self) -> dict[str, Any]:
+        """Describe the key; the value of an optional key may be left empty."""
+        found = self.shape.schema() if self.required else _nullable(self.shape.schema())
+        words = {"title": self.title, "description": self.doc, "examples": list(self.examples)}
+        return {**found, **{key: text for key, text in words.items() if text}}
+
+
+class Record(Generic[T]):
+    """Read a mapping with known keys into a value."""
+
+    def __init__(
+        self,
+        build: Callable[..., T],
+        fields: Mapping[str, Field[Any]],
+        *,
+        doc: str = "",
+        title: str = "a mapping",
+        partial: bool = False,
+    ) -> None:
+        self.build = build
+        self.fields = dict(fields)
+        self.doc = doc
+        self.title = title
+        self.partial = partial
+        """Build it with :data:`WRONG` in the gaps, so that rules see the rest."""
+
+    def read(self, value: Any, path: str, reading: Reading) -> T:
+        """Read a mapping; unknown keys, missing keys and wrong values are all written down."""
+        if not isinstance(value, dict):
+            expected = f"{self.title} with {', '.join(self.fields)}"
+            return reading.wrong(path, f"{kind(value)} is not a mapping", expected=expected)
+        good = True
+        for key in value:
+            if key not in self.fields:
+                good = False
+                if reading.full:  # a million unknown keys would take minutes to compare
+                    break
+                reading.wrong(
+                    child(path, key),
+                    "unknown key",
+                    expected=f"one of {', '.join(self.fields)}",
+                    hint=did_you_mean(key, self.fields),
+                )
+        arguments: dict[str, Any] = {}
+        for key, entry in self.fields.items():
+            read = self._field(value, key, entry, path, reading)
+            good = good and read is not WRONG
+            arguments[entry.name or key.replace("-", "_")] = read
+        if not good and not self.partial:
+            return WRONG
+        try:
+            return self.build(**arguments)
+        except ValueError as error:
+            return reading.wrong(path, str(error))
+
+    def _field(
+        self, value: dict[str, Any], key: str, entry: Field[Any], path: str, reading: Reading
+    ) -> Any:
+        if value.get(key) is None:
+            if not entry.required:
+                return entry.default
+            what = "has no value" if key in value else "is missing"
+            return reading.wrong(child(path, key), what, hint=entry.doc or None)
+        return entry.shape.read(value[key], child(path, key), reading)
+
+    def schema(self) -> dict[str, Any]:
+        """Describe the record."""
+        properties = {key: entry.schema() for key, entry in self.fields.items()}
+        found: dict[str, Any] = {"type": "object", "properties": properties}
+        if self.doc:
+            found = {"description": self.doc, **found}
+        required = [key for key, entry in self.fields.items() if entry.required]
+        if required:
+            found["required"] = required
+        return {**found, "additionalProperties": False}
+
+
+@dataclass(frozen=True)
+class TextOr(Generic[T]):
+    """Read a mapping, or a short text that stands for one."""
+
+    short: Shape[T]
+    long: Shape[T]
+
+    def read(self, value: Any, path: str, reading: Reading) -> T:
+        """Read either form; see :class:`Shape`."""
+        shape = self.long if isinstance(value, dict) else self.short
+        return shape.read(value, path, reading)
+
+    def schema(self) -> dict[str, Any]:
+        """Describe both forms."""
+        return {"anyOf": [self.short.schema(), self.long.schema()]}
+
+
+def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    """Let a schema accept null too, as a key without a value counts as left out."""
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [*schema["anyOf"], {"type": "null"}]}
+    if "enum" in schema:
+        return {**schema, "enum": [*schema["enum"], None]}
+    if "type" in schema:
+        kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        return {**schema, "type": [*kinds, "null"]}
+    return schema

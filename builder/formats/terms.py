@@ -1,0 +1,54 @@
+"""The words that cluster.yaml and the catalog share: packages, paths, URLs, digests.
+
+Every function is a ``parse`` of :class:`builder.formats.shape.Text`. No message repeats a text
+that may hold credentials.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl, urlsplit
+
+from builder.formats.reading import MisfitError
+from builder.model.digest import Digest
+from builder.model.source import is_url
+
+PACKAGE = r"[A-Za-z0-9_][A-Za-z0-9_.+:~^-]*"
+FILE_PATH = r"[A-Za-z0-9_+@=,:~][A-Za-z0-9._+@=,:~-]*(?:/[A-Za-z0-9_+@=,:~][A-Za-z0-9._+@=,:~-]*)*"
+"""Relative, and no part of it begins with a dot or a dash; a lock takes the same."""
+_SECRET = re.compile(
+    r"(?i)token|secret|signature|^sig$|passw|credential|api_?key|access_?key|private_?key"
+)
+"""What of a URL's query opens something."""
+_LOCAL_INSTEAD = "fetch the file yourself, and name it by its path"
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def digest(text: str) -> Digest:
+    """Read a SHA-256, with or without ``sha256:`` in front."""
+    return Digest.parse(f"sha256:{text.removeprefix('sha256:')}")
+
+
+def source(text: str) -> str:
+    """Read where a file of the user's is: an http or https URL, or a local path."""
+    if is_url(text):
+        try:
+            parts = urlsplit(text)
+            port = parts.port
+        except ValueError:
+            raise MisfitError("this is not a URL") from None
+        if parts.username is not None or parts.password is not None:
+            raise MisfitError("credentials in a URL would end up in the lock", hint=_LOCAL_INSTEAD)
+        if secret := next((name for name, _ in parse_qsl(parts.query) if _SECRET.search(name)), ""):
+            raise MisfitError(
+                f"{secret[:40]!r} in a URL would end up in the lock", hint=_LOCAL_INSTEAD
+            )
+        if not parts.hostname or port == 0 or not text.isascii() or " " in text:
+            raise MisfitError("this is not a URL")
+    elif SCHEME.match(text):
+        scheme = text.partition("://")[0]
+        hint = "write the path alone" if scheme == "file" else None
+        raise MisfitError(f"{scheme[:20]}:// is not supported", hint=hint)
+    elif text.endswith("/"):
+        raise MisfitError(f"{text!r} is a folder", hint="name one file")
+    return text

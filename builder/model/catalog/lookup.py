@@ -1,0 +1,79 @@
+"""How the catalog answers for what it does not have: the nearest that it has, and what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from builder.model.version import numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from builder.model.version import Version
+
+Row = TypeVar("Row")
+
+
+class NotInCatalogError(LookupError):
+    """Say what the catalog does not have, what it has instead, and what may be done."""
+
+    def __init__(self, what: str, *, expected: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.expected = expected
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.what
+
+
+def nearest(version: str, known: Iterable[str]) -> str:
+    """Name the closest of the known versions on either side, in words."""
+    wanted = numbers(version)
+    ordered = sorted(known, key=numbers)
+    below = [one for one in ordered if numbers(one) <= wanted][-1:]
+    above = [one for one in ordered if numbers(one) > wanted][:1]
+    return " or ".join((*below, *above)) or "nothing"
+
+
+def row(table: Mapping[int, Row], version: Version, what: str, file: str) -> Row:
+    """Give a patch's row, or that of its neighbours where they are equal."""
+    if version.patch in table:
+        return table[version.patch]
+    below = max((patch for patch in table if patch < version.patch), default=None)
+    above = min((patch for patch in table if patch > version.patch), default=None)
+    if below is not None and above is not None and table[below] == table[above]:
+        return table[below]
+    raise NotInCatalogError(
+        f"the {what} of Kubernetes {version} are not known",
+        expected=neighbours(table, version),
+        hint=add_as(file),
+    )
+
+
+def neighbours(table: Mapping[int, object], version: Version) -> str:
+    """Name the nearest patches on either side."""
+    below = max((patch for patch in table if patch < version.patch), default=None)
+    above = min((patch for patch in table if patch > version.patch), default=None)
+    return " or ".join(f"{version.series}.{p}" for p in (below, above) if p is not None)
+
+
+def either(names: Iterable[str]) -> str:
+    """Join what there is, in the order of versions."""
+    return " or ".join(sorted(names, key=lambda name: (numbers(name), name))) or "nothing"
+
+
+def add_as(file: str) -> str:
+    """Advise to add a file to a catalog of one's own."""
+    return f"what you know for sure can be added as {file} in a folder for --catalog"
+
+
+def named(entries: Mapping[str, Row], name: str, what: str, folder: str) -> Row:
+    """Return one entry of a folder; raise NotInCatalogError when it is not there."""
+    if name not in entries:
+        raise NotInCatalogError(
+            f"the {what} {name} is not in the catalog",
+            expected=either(entries),
+            hint=add_as(f"{folder}/{name}.yaml"),
+        )
+    return entries[name]
