@@ -25,15 +25,15 @@ from builder.http.redact import redact
 from builder.http.reply import Reply, StatusError
 
 if TYPE_CHECKING:
-    from builder.http.stream import Stream
+    from builder.http.stream import HttpStream
 
-__all__ = ["Client", "Reply", "StatusError", "Stream", "redact"]
+__all__ = ["Client", "HttpStream", "Reply", "StatusError", "redact"]
 
 
 def __getattr__(name: str) -> object:
-    """Import Stream when it is asked for: requests comes with it, and takes 0.2 seconds."""
-    if name != "Stream":
+    """Import HttpStream when it is asked for: requests comes with it, and takes 0.2 seconds."""
+    if name != "HttpStream":
         raise AttributeError(name)
-    from builder.http.stream import Stream  # noqa: PLC0415 -- the reason stands above
+    from builder.http.stream import HttpStream  # noqa: PLC0415 -- the reason stands above
 
-    return Stream
+    return HttpStream

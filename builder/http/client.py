@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from builder.http.reply import Reply
-    from builder.http.stream import Stream
+    from builder.http.stream import HttpStream
 
 _LONGEST_CONNECT = 10.0
 
@@ -82,7 +82,7 @@ class Client:
         offset: int = 0,
         size: int | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Stream:
+    ) -> HttpStream:
         """Begin to read a body, from ``offset`` on if the server can; ONE attempt.
 
         ``size`` is the whole file's, where known; a server that announces another is refused

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from builder.errors import FetchError
 from builder.http.redact import redact
 from builder.http.reply import Reply, StatusError
-from builder.http.stream import Stream, finish
+from builder.http.stream import HttpStream, finish
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -23,12 +23,12 @@ def read(method: str, response: BaseHTTPResponse, url: str, limit: int, end: flo
         finish(response)
         raise StatusError(url, response.status, response.headers)
     length = 0 if method == "HEAD" else response.length_remaining
-    with Stream(response, url, length=length) as stream:
+    with HttpStream(response, url, length=length) as stream:
         content = _whole(stream, limit, end)
     return Reply(url=url, status=stream.status, headers=stream.headers, content=content)
 
 
-def _whole(stream: Stream, limit: int, end: float) -> bytes:
+def _whole(stream: HttpStream, limit: int, end: float) -> bytes:
     """Read a whole body; refuse one that is too long or too slow."""
     where = redact(stream.url)
     if stream.length is not None and stream.length > limit:

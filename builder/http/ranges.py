@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from builder.errors import FetchError
 from builder.http.redact import redact
 from builder.http.reply import StatusError
-from builder.http.stream import Stream, finish
+from builder.http.stream import HttpStream, finish
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -19,7 +19,7 @@ _UNSATISFIABLE = 416
 _CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-([0-9]{1,18})|\*)/([0-9]{1,18}|\*)")
 
 
-def begin(response: BaseHTTPResponse, url: str, offset: int, size: int | None) -> Stream:
+def begin(response: BaseHTTPResponse, url: str, offset: int, size: int | None) -> HttpStream:
     """Check a response's head against what was asked for, and give its body as a stream.
 
     Raise FetchError, or StatusError for an answer that is no success.
@@ -29,17 +29,17 @@ def begin(response: BaseHTTPResponse, url: str, offset: int, size: int | None) -
     if response.status == _UNSATISFIABLE and offset:
         if offset == size:
             finish(response)
-            return Stream(response, url, offset=offset, length=0)
+            return HttpStream(response, url, offset=offset, length=0)
         raise _beyond(response, url, offset, size)
     if response.status != _OK:
         raise StatusError(url, response.status, response.headers)
     length = response.length_remaining
     if size is not None and length is not None and length != size:
         raise _other_size(response, url, length, size)
-    return Stream(response, url, length=length, most=size)
+    return HttpStream(response, url, length=length, most=size)
 
 
-def _partial(response: BaseHTTPResponse, url: str, offset: int, size: int | None) -> Stream:
+def _partial(response: BaseHTTPResponse, url: str, offset: int, size: int | None) -> HttpStream:
     """Check that a partial answer is the part that was asked for."""
     text = response.headers.get("Content-Range", "")
     match = _CONTENT_RANGE.fullmatch(text.strip())
@@ -57,7 +57,7 @@ def _partial(response: BaseHTTPResponse, url: str, offset: int, size: int | None
         raise FetchError(
             f"the server sent {announced} bytes for the range {text[:80]!r}", where=redact(url)
         )
-    return Stream(response, url, offset=offset, length=length)
+    return HttpStream(response, url, offset=offset, length=length)
 
 
 def _beyond(response: BaseHTTPResponse, url: str, offset: int, size: int | None) -> FetchError:

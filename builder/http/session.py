@@ -23,7 +23,7 @@ _HOSTS = 64
 _NO_COOKIES = DefaultCookiePolicy(allowed_domains=())
 
 
-class Session(requests.Session):
+class HttpSession(requests.Session):
     """Send requests, and keep nothing of them; for one thread, over an adapter that many share.
 
     requests itself takes Authorization away when a redirect leads to another host: a registry

@@ -35,7 +35,7 @@ _DRAIN = 1 << 16
 _DRAIN_READS = 4
 
 
-class Stream:
+class HttpStream:
     """Read one response's body; use it as a context manager, from one thread at a time."""
 
     def __init__(

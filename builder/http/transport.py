@@ -15,7 +15,7 @@ from builder.http import document, ranges
 from builder.http.environment import proxies_for, trust
 from builder.http.errors import TRANSPORT, translate
 from builder.http.redact import redact
-from builder.http.session import Adapter, Session
+from builder.http.session import Adapter, HttpSession
 from builder.http.stream import finish
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
     from builder.http.reply import Reply
-    from builder.http.stream import Stream
+    from builder.http.stream import HttpStream
 
 _IDENTITY = {"Accept-Encoding": "identity", "User-Agent": "airseed"}
 """Bytes must arrive as they lie there: digests and offsets are of the stored form."""
@@ -57,7 +57,7 @@ class Transport:
 
     def open(
         self, url: str, headers: Mapping[str, str], *, offset: int, size: int | None
-    ) -> Stream:
+    ) -> HttpStream:
         """Begin to read a body, from ``offset`` on if the server can."""
         wanted = {**headers, "Range": f"bytes={offset}-"} if offset else headers
         response, final = self._send("GET", url, wanted)
@@ -103,11 +103,11 @@ class Transport:
             raise translate(error, url) from error
         return response.raw, urldefragauth(response.url if response.history else url)
 
-    def _session(self) -> Session:
+    def _session(self) -> HttpSession:
         """Give this thread's session: requests does not promise that threads can share one."""
-        session: Session | None = getattr(self._local, "session", None)
+        session: HttpSession | None = getattr(self._local, "session", None)
         if session is None:
-            session = self._local.session = Session(self._adapter)
+            session = self._local.session = HttpSession(self._adapter)
         return session
 
 

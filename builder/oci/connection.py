@@ -17,7 +17,7 @@ from builder.oci.tokens import Authorizer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from builder.http import Client, Reply, Stream
+    from builder.http import Client, HttpStream, Reply
     from builder.oci.auth import Credentials
     from builder.oci.scope import Scope
 
@@ -65,7 +65,7 @@ class RegistryConnection:
             lambda url, headers: self._client.head(url, headers=_accepting(accept) | headers),
         )
 
-    def open(self, scope: Scope, target: str, *, size: int, offset: int = 0) -> Stream:
+    def open(self, scope: Scope, target: str, *, size: int, offset: int = 0) -> HttpStream:
         """Begin to read a stream; one attempt, as :meth:`builder.http.Client.open`."""
         return self._ask(
             scope,

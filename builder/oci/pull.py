@@ -13,7 +13,7 @@ from builder.oci.manifest import MANIFEST_LIMIT
 from builder.oci.scope import Scope
 
 if TYPE_CHECKING:
-    from builder.http import Reply, Stream
+    from builder.http import HttpStream, Reply
     from builder.oci.connection import RegistryConnection
 
 _ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
@@ -91,7 +91,7 @@ class Puller:
         """Ask for the headers of a manifest, which registries do not count as a pull."""
         return self._connection.head(Scope.of(repository), f"manifests/{reference}", accept=_ACCEPT)
 
-    def blob(self, repository: str, digest: Digest, size: int, offset: int = 0) -> Stream:
+    def blob(self, repository: str, digest: Digest, size: int, offset: int = 0) -> HttpStream:
         """Begin to read a blob; one attempt, as :meth:`builder.http.Client.open`."""
         return self._connection.open(
             Scope.of(repository), f"blobs/{digest}", size=size, offset=offset

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from builder.model.lock import Lock
-    from builder.rpm.keys import Key
-    from builder.rpm.signing import Signer
+    from builder.rpm.keys import RpmKey
+    from builder.rpm.signing import OpenPgpSigner
 
 SUFFIX = ".asc"
 _FINGERPRINT = re.compile(r"(?:[0-9A-F]{40}|[0-9A-F]{64})")
@@ -38,7 +38,7 @@ _LOOKS = re.compile(r"(?:0[xX])?[0-9A-Fa-f]{8,}")
 class Pins:
     """Say by whom a bundle must be signed: one of these keys."""
 
-    keys: tuple[Key, ...] = ()
+    keys: tuple[RpmKey, ...] = ()
     fingerprints: tuple[str, ...] = ()
     """Of keys that the bundle itself brings in keys/, as it does for the site's own."""
 
@@ -48,7 +48,7 @@ def beside(bundle: Path) -> Path:
     return split.beside(bundle, SUFFIX)
 
 
-def load_signer(path: Path, ask: Callable[[], str] | None = None) -> Signer:
+def load_signer(path: Path, ask: Callable[[], str] | None = None) -> OpenPgpSigner:
     """Read a secret key for signing; ``ask`` is asked for its passphrase, if it has one.
 
     Raises:
@@ -100,7 +100,7 @@ def private(path: Path) -> bytes:
     return content
 
 
-def sign(bundle: Path, sums: bytes, signer: Signer) -> Path:
+def sign(bundle: Path, sums: bytes, signer: OpenPgpSigner) -> Path:
     """Write the signature beside a bundle; give its place.
 
     Raise VerificationError when the key has expired meanwhile, StorageError when the disk does
@@ -122,7 +122,7 @@ def pins(words: Sequence[str]) -> Pins:
     Raise UsageError for a fingerprint that is too short to pin anything, VerificationError for a
     file that holds no public key, StorageError for one that cannot be read.
     """
-    keys: list[Key] = []
+    keys: list[RpmKey] = []
     fingerprints: list[str] = []
     for word in words:
         plain = word.replace(" ", "").upper().removeprefix("0X")
@@ -166,9 +166,9 @@ def check(
         return error.fault
 
 
-def _brought(fingerprints: Sequence[str], lock: Lock, read: Callable[[str], bytes]) -> list[Key]:
+def _brought(fingerprints: Sequence[str], lock: Lock, read: Callable[[str], bytes]) -> list[RpmKey]:
     """Find pinned keys among those that the bundle brings; its word alone counts for nothing."""
-    found: list[Key] = []
+    found: list[RpmKey] = []
     for fingerprint in fingerprints:
         file = next((one for one in lock.files if one.fingerprint == fingerprint), None)
         there = load_keys(read(file.path), where=file.path) if file is not None else ()

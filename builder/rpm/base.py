@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Base:
+class BasePackages:
     """Describe a base; make one with :func:`empty`, :func:`core` or :func:`packages`."""
 
     kind: Literal["empty", "core", "packages"]
@@ -24,19 +24,19 @@ class Base:
     """Of ``packages``: what ``rpm -qa`` printed; epochs may be missing (0)."""
 
 
-def empty() -> Base:
+def empty() -> BasePackages:
     """Give a base without any package: everything comes from the bundle."""
-    return Base(kind="empty")
+    return BasePackages(kind="empty")
 
 
-def core(repository: str, group: tuple[str, ...], always: tuple[str, ...] = ()) -> Base:
+def core(repository: str, group: tuple[str, ...], always: tuple[str, ...] = ()) -> BasePackages:
     """Give what an installer makes of a group: its packages and all they need, of one repository.
 
     ``group`` comes from :func:`builder.rpm.installed.parse_comps`.
     """
-    return Base(kind="core", repository=repository, group=group, always=always)
+    return BasePackages(kind="core", repository=repository, group=group, always=always)
 
 
-def packages(installed: tuple[Nevra, ...]) -> Base:
+def packages(installed: tuple[Nevra, ...]) -> BasePackages:
     """Give the base of the user's own image; see :func:`builder.rpm.installed.parse_installed`."""
-    return Base(kind="packages", installed=installed)
+    return BasePackages(kind="packages", installed=installed)

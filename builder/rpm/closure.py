@@ -10,13 +10,13 @@ from builder.errors import ClosureError, Fault, VerificationError
 from builder.model.digest import Digest
 from builder.rpm.problems import explain, other_architectures, plain, versions
 from builder.rpm.reasons import add_reasons
-from builder.rpm.universe import BASE, Metadata, Universe, nevra_of
+from builder.rpm.universe import BASE, SolverMetadata, Universe, nevra_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from builder.model.rpm import Nevra
-    from builder.rpm.base import Base
+    from builder.rpm.base import BasePackages
 
 _EPOCH_FIRST = re.compile(r"([0-9]{1,10}):(.+)-([^-]+-[^-]+)")
 _PATTERN = re.compile(r"[*?\[\]]")
@@ -24,7 +24,7 @@ _DOTTED_ARCH = re.compile(r"\.(i[3-6]86)(?:$|\s)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Request:
+class PackageRequest:
     """Ask for a package the way yum's users do."""
 
     text: str
@@ -82,7 +82,11 @@ class Closure:
 
 
 def solve(
-    requests: Sequence[Request], *, arch: str, metadata: Sequence[Metadata], base: Base
+    requests: Sequence[PackageRequest],
+    *,
+    arch: str,
+    metadata: Sequence[SolverMetadata],
+    base: BasePackages,
 ) -> Closure:
     """Find the packages that fulfil all requests on the base, and nothing else.
 
@@ -100,16 +104,16 @@ def prove(
     packages: Sequence[Nevra],
     *,
     arch: str,
-    metadata: Sequence[Metadata],
-    base: Base,
-    described_by: Sequence[Metadata] = (),
+    metadata: Sequence[SolverMetadata],
+    base: BasePackages,
+    described_by: Sequence[SolverMetadata] = (),
 ) -> list[Fault]:
     """Check that a node can install exactly these packages from exactly this metadata.
 
     ``metadata`` is what the bundle carries; ``described_by`` is upstream's, used to say what the
     base provides and for nothing else. Give what would go wrong; nothing means that it works.
     """
-    requests = [Request(text=str(one), by="lock") for one in packages]
+    requests = [PackageRequest(text=str(one), by="lock") for one in packages]
     try:
         universe = _universe(requests, arch, metadata, base, described_by)
         candidates = _candidates(universe, requests)
@@ -124,11 +128,11 @@ def prove(
 
 
 def _universe(
-    requests: Sequence[Request],
+    requests: Sequence[PackageRequest],
     arch: str,
-    metadata: Sequence[Metadata],
-    base: Base,
-    unseen: Sequence[Metadata] = (),
+    metadata: Sequence[SolverMetadata],
+    base: BasePackages,
+    unseen: Sequence[SolverMetadata] = (),
 ) -> Universe:
     return Universe(
         arch=arch,
@@ -140,9 +144,11 @@ def _universe(
     )
 
 
-def _candidates(universe: Universe, requests: Iterable[Request]) -> dict[Request, list[Any]]:
+def _candidates(
+    universe: Universe, requests: Iterable[PackageRequest]
+) -> dict[PackageRequest, list[Any]]:
     """Find what each request may mean; raise ClosureError with all that mean nothing."""
-    found: dict[Request, list[Any]] = {}
+    found: dict[PackageRequest, list[Any]] = {}
     faults: list[Fault] = []
     for request in requests:
         these = _meaning(universe, request)
@@ -155,7 +161,7 @@ def _candidates(universe: Universe, requests: Iterable[Request]) -> dict[Request
     return found
 
 
-def _meaning(universe: Universe, request: Request) -> list[Any] | Fault:
+def _meaning(universe: Universe, request: PackageRequest) -> list[Any] | Fault:
     text = request.text
     if _PATTERN.search(text):
         hint = "a bundle needs names: which packages a pattern means changes with the repository"
@@ -180,7 +186,7 @@ def _meaning(universe: Universe, request: Request) -> list[Any] | Fault:
     return these or _absent(universe, request, home)
 
 
-def _absent(universe: Universe, request: Request, home: Any) -> Fault:
+def _absent(universe: Universe, request: PackageRequest, home: Any) -> Fault:
     searched = [request.repository] if request.repository else universe.names
     what = f"no package matches in {', '.join(searched) or 'any repository'}"
     head = re.split(r"[\s<>=]", request.text, maxsplit=1)[0]
@@ -199,7 +205,9 @@ def _absent(universe: Universe, request: Request, home: Any) -> Fault:
 
 
 def _run(
-    universe: Universe, requests: Sequence[Request], candidates: Mapping[Request, list[Any]]
+    universe: Universe,
+    requests: Sequence[PackageRequest],
+    candidates: Mapping[PackageRequest, list[Any]],
 ) -> Any:
     jobs = [universe.install(candidates[one]) for one in requests]
     wanted = [found for one in requests for found in candidates[one] if found.isinstalled()]
@@ -221,8 +229,8 @@ def _failed(faults: list[Fault]) -> ClosureError:
 
 def _answer(
     universe: Universe,
-    requests: Sequence[Request],
-    candidates: Mapping[Request, list[Any]],
+    requests: Sequence[PackageRequest],
+    candidates: Mapping[PackageRequest, list[Any]],
     transaction: Any,
 ) -> Closure:
     new = list(transaction.newsolvables())
@@ -302,4 +310,13 @@ def _chosen(universe: Universe, one: Any, asked: bool, reasons: set[str]) -> Cho
     )
 
 
-__all__ = ["BASE", "Chosen", "Closure", "Metadata", "Replaced", "Request", "prove", "solve"]
+__all__ = [
+    "BASE",
+    "Chosen",
+    "Closure",
+    "PackageRequest",
+    "Replaced",
+    "SolverMetadata",
+    "prove",
+    "solve",
+]

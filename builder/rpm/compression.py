@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from builder.rpm.repodata import Checksum, Record
+    from builder.rpm.repodata import Checksum, RepomdRecord
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -39,7 +39,7 @@ _ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError, ValueE
 """What the five libraries raise for damaged input; gzip's and bz2's own are OSErrors."""
 
 
-def unpack(source: Path, target: Path, record: Record, *, where: str = "") -> None:
+def unpack(source: Path, target: Path, record: RepomdRecord, *, where: str = "") -> None:
     """Decompress a metadata file and check it against its record, in one pass.
 
     The kind of compression is read from the content, not from the name; plain files are copied.
@@ -57,7 +57,7 @@ def unpack(source: Path, target: Path, record: Record, *, where: str = "") -> No
     _check(record, incoming, place)
 
 
-def _copy(incoming: _Counted, output: BinaryIO, record: Record, where: str) -> None:
+def _copy(incoming: _Counted, output: BinaryIO, record: RepomdRecord, where: str) -> None:
     limit = OPEN_LIMIT if record.open_size is None else record.open_size
     expected = record.open_checksum
     digest = hashlib.new(expected.algorithm) if expected else None
@@ -93,7 +93,7 @@ def _copy(incoming: _Counted, output: BinaryIO, record: Record, where: str) -> N
         _compare(digest.hexdigest(), expected, where, " when decompressed")
 
 
-def _check(record: Record, incoming: _Counted, where: str) -> None:
+def _check(record: RepomdRecord, incoming: _Counted, where: str) -> None:
     if record.size is not None and incoming.count != record.size:
         raise VerificationError(
             f"{incoming.count:,} bytes", where=where, expected=f"{record.size:,} bytes"

@@ -30,7 +30,7 @@ class UncheckableError(VerificationError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class RpmKey:
     """Hold one certificate: a primary key with its subkeys and names."""
 
     fingerprint: str
@@ -52,7 +52,7 @@ class Key:
         return f"{self.fingerprint} ({self.users[0]})" if self.users else self.fingerprint
 
 
-def load_keys(content: bytes, *, where: str = "key") -> tuple[Key, ...]:
+def load_keys(content: bytes, *, where: str = "key") -> tuple[RpmKey, ...]:
     """Read all keys of a file, armoured or binary, in the order in which they stand.
 
     Raise VerificationError when there is none, or what is there is no public key.
@@ -108,7 +108,7 @@ def has_secrets(content: bytes) -> bool:
     )
 
 
-def _key(pysequoia: Any, content: bytes) -> Key:
+def _key(pysequoia: Any, content: bytes) -> RpmKey:
     """Describe a key by its packets, because policies refuse to say the names of old ones."""
     parts, users = [], []
     for packet in pysequoia.packet.PacketPile.from_bytes(content):
@@ -117,7 +117,7 @@ def _key(pysequoia: Any, content: bytes) -> Key:
         elif packet.tag == pysequoia.packet.Tag.UserID:
             users.append(plain(packet.user_id or ""))
     armoured = str(pysequoia.armor(content, pysequoia.ArmorKind.PublicKey)).encode()
-    return Key(
+    return RpmKey(
         fingerprint=parts[0],
         content=content,
         armoured=armoured,
@@ -127,7 +127,7 @@ def _key(pysequoia: Any, content: bytes) -> Key:
 
 
 def verify_detached(
-    content: bytes, signature: bytes, keys: Sequence[Key], *, where: str = "signature"
+    content: bytes, signature: bytes, keys: Sequence[RpmKey], *, where: str = "signature"
 ) -> str:
     """Check a detached signature, armoured or binary; give the fingerprint of the key.
 
@@ -171,7 +171,7 @@ def _signatures(content: bytes, where: str) -> list[tuple[Any, str]]:
         ) from error
 
 
-def _verify(content: bytes, packet: Any, key: Key, where: str) -> str:
+def _verify(content: bytes, packet: Any, key: RpmKey, where: str) -> str:
     pysequoia = _pysequoia()
     cert = pysequoia.Cert.from_bytes(key.content)
     try:
@@ -192,7 +192,7 @@ def _verify(content: bytes, packet: Any, key: Key, where: str) -> str:
     return key.fingerprint
 
 
-def _stranger(issuers: Iterable[str], keys: Iterable[Key], where: str) -> UncheckableError:
+def _stranger(issuers: Iterable[str], keys: Iterable[RpmKey], where: str) -> UncheckableError:
     return UncheckableError(
         f"it is signed by the key {' and '.join(issuers)}",
         where=where,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import BinaryIO
 
-    from builder.rpm.keys import Key
+    from builder.rpm.keys import RpmKey
 
 _SIGPGP = 1002
 _PAYLOAD_DIGEST, _PAYLOAD_ALGORITHM = 5092, 5093
@@ -47,7 +47,7 @@ _PIECE = 1 << 20
 
 
 def check_payload(
-    head: bytes, payload: BinaryIO, keys: Sequence[Key], *, where: str = "RPM"
+    head: bytes, payload: BinaryIO, keys: Sequence[RpmKey], *, where: str = "RPM"
 ) -> bool:
     """Compare the payload with what was signed; tell whether anything signed covers it.
 
@@ -147,7 +147,7 @@ def _padded(digest: bytes, algorithm: str) -> bytes:
     return bytes.fromhex(_PREFIXES[algorithm]) + digest
 
 
-def _is_signed(number: int, block: bytes, key: Key) -> bool:
+def _is_signed(number: int, block: bytes, key: RpmKey) -> bool:
     """Tell whether a key's primary part made a signature."""
     try:
         tag, body = first_packet(key.content)

@@ -48,7 +48,7 @@ class Checksum:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class RepomdRecord:
     """Describe one metadata file; sizes are bytes, None where repomd.xml does not say."""
 
     type: str
@@ -65,16 +65,16 @@ class Repomd:
     """Hold what a repomd.xml says."""
 
     revision: str | None
-    records: tuple[Record, ...]
+    records: tuple[RepomdRecord, ...]
     unread: tuple[str, ...] = ()
     """Types that nobody here reads, and whose records were not looked at: databases."""
 
-    def find(self, *types: str) -> Record | None:
+    def find(self, *types: str) -> RepomdRecord | None:
         """Give the record of the first of these types that there is."""
         by_type = {record.type: record for record in self.records}
         return next((by_type[kind] for kind in types if kind in by_type), None)
 
-    def need(self, kind: str, *, where: str) -> Record:
+    def need(self, kind: str, *, where: str) -> RepomdRecord:
         """Give the record of a type; raise VerificationError when there is none."""
         found = self.find(kind)
         if found is None:
@@ -89,7 +89,7 @@ def parse_repomd(content: bytes, *, where: str = "repomd.xml") -> Repomd:
     """Read repomd.xml strictly; raise VerificationError with one fault a bad record."""
     root = read_markup(content, "repomd", where=where, largest=REPOMD_LIMIT)
     faults: list[Fault] = []
-    records: list[Record] = []
+    records: list[RepomdRecord] = []
     unread: list[str] = []
     seen: set[str] = set()
     for element in root.iter("data"):
@@ -118,7 +118,7 @@ def parse_repomd(content: bytes, *, where: str = "repomd.xml") -> Repomd:
     )
 
 
-def _record(element: Element, kind: str, seen: set[str]) -> Record | None:
+def _record(element: Element, kind: str, seen: set[str]) -> RepomdRecord | None:
     """Read one ``<data>``; give None for databases, which nobody here reads."""
     if not _TYPE.fullmatch(kind) or kind in seen:
         raise ValueError("it is no type of metadata, or is there twice")
@@ -133,7 +133,7 @@ def _record(element: Element, kind: str, seen: set[str]) -> Record | None:
     checksum = _checksum(element.find("checksum"))
     if checksum is None:
         raise ValueError("it has no checksum")
-    return Record(
+    return RepomdRecord(
         type=kind,
         href=href,
         checksum=checksum,

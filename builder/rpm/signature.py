@@ -26,7 +26,7 @@ from builder.rpm.problems import plain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from builder.rpm.keys import Key
+    from builder.rpm.keys import RpmKey
 
 _DSA_HEADER, _RSA_HEADER, _OPENPGP = 267, 268, 278
 _OVER_HEADER = {_DSA_HEADER, _RSA_HEADER, _OPENPGP}
@@ -42,7 +42,7 @@ class Head:
     requires: tuple[str, ...]
 
 
-def check_signature(head: bytes, keys: Sequence[Key], *, where: str = "RPM") -> str:
+def check_signature(head: bytes, keys: Sequence[RpmKey], *, where: str = "RPM") -> str:
     """Check the header signature with pinned keys; give the fingerprint of the one that signed.
 
     ``head`` is what :func:`builder.rpm.header.read_head` gives; more bytes do no harm. Raise
@@ -105,7 +105,7 @@ def _issuers(metadata: Any, where: str) -> list[str]:
     return [issuer for issuer in found if issuer]
 
 
-def _complaint(metadata: Any, key: Key) -> str:
+def _complaint(metadata: Any, key: RpmKey) -> str:
     """Check with one key; give what is wrong, nothing if the signature is good."""
     rpm_rs = _rpm_rs()
     try:
@@ -132,7 +132,7 @@ class _Translated:
             raise VerificationError(f"the RPM's header is damaged: {text}", where=self._where)
 
 
-def _expected(keys: Sequence[Key]) -> str:
+def _expected(keys: Sequence[RpmKey]) -> str:
     return "a signature of " + (" or ".join(str(key) for key in keys) or "a pinned key")
 
 

@@ -12,7 +12,7 @@ from builder.errors import VerificationError
 from builder.rpm.keys import has_secrets, load_keys, reason, verify_detached
 
 if TYPE_CHECKING:
-    from builder.rpm.keys import Key
+    from builder.rpm.keys import RpmKey
 
 _TRIAL = b"airseed"
 
@@ -22,10 +22,10 @@ class PassphraseError(VerificationError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signer:
+class OpenPgpSigner:
     """Hold a secret key that is ready to sign; nothing of it shows in its ``repr``."""
 
-    key: Key
+    key: RpmKey
     """The public half."""
     where: str
     _handle: Any = field(repr=False)
@@ -48,7 +48,7 @@ class Signer:
         return made
 
 
-def open_signer(content: bytes, passphrase: str | None = None, *, where: str) -> Signer:
+def open_signer(content: bytes, passphrase: str | None = None, *, where: str) -> OpenPgpSigner:
     """Read a secret key, armoured or binary, and try it.
 
     Raise PassphraseError when it has a passphrase and this is not it, VerificationError when it is
@@ -70,7 +70,7 @@ def open_signer(content: bytes, passphrase: str | None = None, *, where: str) ->
             hint="gpg --armor --export-secret-keys FINGERPRINT writes one",
         )
     handle = _signer(pysequoia.Tsk.from_bytes(content), passphrase, where)
-    signer = Signer(key=load_keys(public, where=where)[0], where=where, _handle=handle)
+    signer = OpenPgpSigner(key=load_keys(public, where=where)[0], where=where, _handle=handle)
     signer.sign(_TRIAL)
     return signer
 

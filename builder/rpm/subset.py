@@ -32,7 +32,7 @@ _CHUNK = 1 << 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Upstream:
+class UpstreamMetadata:
     """Name a repository's three metadata files, plain or gzip."""
 
     name: str
@@ -66,7 +66,9 @@ class RepodataFile:
     size: int
 
 
-def write_subset(upstream: Upstream, rpms: Iterable[Rpm], folder: Path) -> tuple[RepodataFile, ...]:
+def write_subset(
+    upstream: UpstreamMetadata, rpms: Iterable[Rpm], folder: Path
+) -> tuple[RepodataFile, ...]:
     """Write primary, filelists, other and repomd.xml of these RPMs into a folder.
 
     Give the files, repomd.xml last. Raise VerificationError when upstream's metadata can't be
@@ -147,7 +149,7 @@ def _finished(path: Path) -> RepodataFile:
     return RepodataFile(name=path.name, path=path, digest=digest, size=path.stat().st_size)
 
 
-def _describe(upstream: Upstream, wanted: Sequence[Rpm]) -> list[Any]:
+def _describe(upstream: UpstreamMetadata, wanted: Sequence[Rpm]) -> list[Any]:
     """Read upstream's description of the wanted RPMs, in their order, with hrefs of ours."""
     by_digest = {one.digest.hex: one for one in wanted}
     found = {
@@ -219,7 +221,7 @@ def read_digests(path: Path, kind: str, name: str) -> set[str]:
     return found
 
 
-def _add_details(upstream: Upstream, packages: dict[str, Any]) -> None:
+def _add_details(upstream: UpstreamMetadata, packages: dict[str, Any]) -> None:
     """Add files and changelogs; a package that is listed twice is read once."""
     for kind, path in (("filelists", upstream.filelists), ("other", upstream.other)):
         if path is None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from builder.rpm.base import Base
+    from builder.rpm.base import BasePackages
 
 BASE = "base"
 _SIDE_BY_SIDE = ("kernel", "kernel-devel", "installonlypkg(kernel)")
@@ -29,7 +29,7 @@ _SOURCES = {"src", "nosrc"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Metadata:
+class SolverMetadata:
     """Name a repository's metadata files, plain or gzip; see :func:`builder.rpm.unpack`."""
 
     name: str
@@ -52,9 +52,9 @@ class Universe:
         self,
         *,
         arch: str,
-        metadata: Sequence[Metadata],
-        base: Base,
-        unseen: Sequence[Metadata] = (),
+        metadata: Sequence[SolverMetadata],
+        base: BasePackages,
+        unseen: Sequence[SolverMetadata] = (),
         paths: Iterable[str] = (),
         multilib: bool = False,
     ) -> None:
@@ -165,7 +165,7 @@ class Universe:
             }
         return self._misread[repository]
 
-    def _load(self, one: Metadata, name: str) -> Any:
+    def _load(self, one: SolverMetadata, name: str) -> Any:
         if name in self._repositories or name == BASE:
             raise UsageError(f"there are two repositories named {one.name!r}")
         check_prologue(one.primary, "metadata", where=f"{one.name}: primary")
@@ -178,7 +178,7 @@ class Universe:
             self._unreadable[name] = (one.primary, bad)
         return repository
 
-    def _extend(self, metadata: Sequence[Metadata], repositories: Sequence[Any]) -> None:
+    def _extend(self, metadata: Sequence[SolverMetadata], repositories: Sequence[Any]) -> None:
         """Add the complete file lists, after all primaries, because they refer to those."""
         for one, repository in zip(metadata, repositories, strict=False):
             if one.filelists:
@@ -207,7 +207,7 @@ class Universe:
             for path in wanted:
                 wish.add_requires(self.pool.Dep(path))
 
-    def _foreign(self, base: Base, *, multilib: bool) -> list[int]:
+    def _foreign(self, base: BasePackages, *, multilib: bool) -> list[int]:
         """Give what is left out: other architectures, but for what the base has of them."""
         usual = {self.arch, "noarch"}
         there = {(one.name, one.arch) for one in base.installed}
@@ -226,7 +226,7 @@ class Universe:
         self.pool.set_disabled_list(ids)
         self.pool.createwhatprovides()
 
-    def _settle(self, base: Base, described: dict[str, Any], foreign: list[int]) -> None:
+    def _settle(self, base: BasePackages, described: dict[str, Any], foreign: list[int]) -> None:
         """Make the installed packages from what the base says."""
         installed = self.pool.add_repo(BASE)
         if base.kind == "core":
@@ -236,7 +236,7 @@ class Universe:
             self._match(base.installed, described.values(), installed)
         self.pool.installed = installed
 
-    def _core(self, base: Base, described: dict[str, Any], foreign: list[int]) -> list[Any]:
+    def _core(self, base: BasePackages, described: dict[str, Any], foreign: list[int]) -> list[Any]:
         home = described.get(base.repository or "")
         if home is None:
             raise UsageError(

@@ -26,7 +26,7 @@ LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Client:
+class ClientCertificate:
     """Hold what a user shows to the API server."""
 
     certificate: str
@@ -39,7 +39,7 @@ class Client:
 
 def mint(
     authority: Authority, *, user: str, groups: Sequence[str], days: int | None = None
-) -> Client:
+) -> ClientCertificate:
     """Make a key and a certificate for one user, who is in these groups.
 
     Without ``days`` it lives for :data:`DAYS`, or until the authority ends.
@@ -82,7 +82,9 @@ def mint(
     if identifier is not None:
         builder = builder.add_extension(identifier, critical=False)
     signed = builder.sign(pem.private_key(authority.key.encode()), hashes.SHA256())
-    return Client(certificate=pem.certificate_text(signed), key=pem.key_text(key), end=end)
+    return ClientCertificate(
+        certificate=pem.certificate_text(signed), key=pem.key_text(key), end=end
+    )
 
 
 def _subject(user: str, groups: Sequence[str]) -> x509.Name:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from builder.model.secrets import Authority
-    from builder.secrets.client import Client
+    from builder.secrets.client import ClientCertificate
 
 
-def text(*, cluster: str, server: str, user: str, authority: Authority, client: Client) -> str:
+def text(
+    *, cluster: str, server: str, user: str, authority: Authority, client: ClientCertificate
+) -> str:
     """Write the kubeconfig of one user of one cluster; ``server`` is a URL."""
     context = f"{user}@{cluster}"
     return f"""\

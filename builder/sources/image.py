@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from builder.errors import Fault
-    from builder.http import Stream
+    from builder.http import HttpStream
     from builder.model.reference import Reference
     from builder.oci.pull import Puller, RawManifest
 
@@ -245,7 +245,7 @@ def _source(blob: Blob, registry: Puller, repository: str) -> Source:
             io.BytesIO(registry.manifest(repository, str(blob.digest)).content), 0, name
         )
 
-    def open_blob(offset: int) -> Stream:
+    def open_blob(offset: int) -> HttpStream:
         return registry.blob(repository, blob.digest, blob.size, offset)
 
     host = repository.partition("/")[0]

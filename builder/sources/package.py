@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from builder.errors import VerificationError
 from builder.rpm.header import read_head
-from builder.rpm.keys import Key, load_keys
+from builder.rpm.keys import RpmKey, load_keys
 from builder.rpm.payload import check_payload
 from builder.rpm.signature import check_signature, read_header
 
@@ -28,7 +28,7 @@ class Signatures:
         self._paths = {file.fingerprint: file.path for file in lock.files if file.kind == "key"}
         self._signed = {one.name for one in lock.repositories if one.signed}
         self._read = read
-        self._keys: dict[str, Key] = {}
+        self._keys: dict[str, RpmKey] = {}
 
     def check(self, package: Package, content: io.BufferedReader) -> None:
         """Raise VerificationError unless a pinned key signed it, and it is what the lock names.
@@ -55,7 +55,7 @@ class Signatures:
                 " right",
             )
 
-    def _key(self, fingerprint: str) -> Key:
+    def _key(self, fingerprint: str) -> RpmKey:
         if fingerprint not in self._keys:
             path = self._paths[fingerprint]
             keys = load_keys(self._read(path), where=path)

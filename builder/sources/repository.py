@@ -15,7 +15,7 @@ from builder.errors import AirseedError, Fault, StorageError, UnavailableError, 
 from builder.http import StatusError
 from builder.model.digest import Digest
 from builder.rpm.compression import unpack
-from builder.rpm.keys import Key, UncheckableError, verify_detached
+from builder.rpm.keys import RpmKey, UncheckableError, verify_detached
 from builder.rpm.repodata import REPOMD_LIMIT, parse_repomd, resolve_href
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.http import Client
-    from builder.rpm.repodata import Record, Repomd
+    from builder.rpm.repodata import Repomd, RepomdRecord
 
 _SIGNATURE_LIMIT = 1 << 16
 _LARGEST = 256 << 20
@@ -53,7 +53,7 @@ class Place:
 
     name: str
     urls: tuple[str, ...]
-    keys: tuple[Key, ...]
+    keys: tuple[RpmKey, ...]
     """That may have signed repomd.xml."""
     signed: Literal["signed", "unsigned", "sometimes"]
     """Whether repomd.xml must be signed, is not, or is checked where there is a signature.
@@ -122,7 +122,7 @@ def _fetch_from(
     )
 
 
-def _find(repomd: Repomd, kind: str) -> Record | None:
+def _find(repomd: Repomd, kind: str) -> RepomdRecord | None:
     return repomd.find("group", "group_gz") if kind == "group" else repomd.find(kind)
 
 
@@ -145,7 +145,7 @@ def _is_signed(content: bytes, url: str, place: Place, client: Client) -> bool:
     return True
 
 
-def _unpacked(record: Record, base: str, client: Client, cache: Path) -> Path:
+def _unpacked(record: RepomdRecord, base: str, client: Client, cache: Path) -> Path:
     """Give a metadata file from the cache, or fetch it and unpack it there."""
     url = resolve_href(base, record.href)
     if record.size is not None and record.size > _LARGEST:
@@ -170,7 +170,7 @@ def _unpacked(record: Record, base: str, client: Client, cache: Path) -> Path:
     return target
 
 
-def _cached(record: Record, cache: Path) -> Path | None:
+def _cached(record: RepomdRecord, cache: Path) -> Path | None:
     """Find an unpacked file of an earlier run; drop it if it is damaged.
 
     Its name has the checksum that repomd.xml gives and the SHA-256 of what was unpacked.

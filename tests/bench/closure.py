@@ -10,7 +10,7 @@ from pathlib import Path
 
 from builder.http import Client
 from builder.rpm import base
-from builder.rpm.closure import Metadata, Request, solve
+from builder.rpm.closure import PackageRequest, SolverMetadata, solve
 from builder.rpm.repodata import resolve_href
 from builder.sources.repository import Place, fetch
 
@@ -20,10 +20,10 @@ def main(url: str, cache: str, *names: str) -> None:
     place = Place(name="bench", urls=(url,), keys=(), signed="unsigned")
     with Client() as client:
         found = fetch(place, ["primary", "filelists"], client, Path(cache))
-    metadata = Metadata(
+    metadata = SolverMetadata(
         name=found.name, primary=found.files["primary"], filelists=found.files["filelists"]
     )
-    requests = [Request(text=name) for name in names]
+    requests = [PackageRequest(text=name) for name in names]
     closure = solve(requests, arch="x86_64", metadata=[metadata], base=base.empty())
     for one in closure.packages:
         print(resolve_href(found.base, one.href, location_base=one.location_base))

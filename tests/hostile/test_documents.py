@@ -54,10 +54,10 @@ from builder.render import admit, inventory
 from builder.render import seed as seeds
 from builder.report import Silent
 from builder.rpm import base as rpm_base
-from builder.rpm.closure import Metadata, Request, solve
+from builder.rpm.closure import PackageRequest, SolverMetadata, solve
 from builder.rpm.installed import parse_comps
 from builder.rpm.repodata import parse_repomd, resolve_href
-from builder.rpm.subset import Rpm, Upstream, write_subset
+from builder.rpm.subset import Rpm, UpstreamMetadata, write_subset
 from builder.sources.store import Store
 
 if TYPE_CHECKING:
@@ -282,9 +282,9 @@ def read_filelists(content: bytes, folder: Path) -> None:
 
 
 def go_on(files: dict[str, Path], folder: Path) -> None:
-    metadata = Metadata(name="el7", primary=files["primary"], filelists=files["filelists"])
+    metadata = SolverMetadata(name="el7", primary=files["primary"], filelists=files["filelists"])
     closure = solve(
-        [Request(text="kubeadm", by="kubeadm")],
+        [PackageRequest(text="kubeadm", by="kubeadm")],
         arch="x86_64",
         metadata=[metadata],
         base=rpm_base.empty(),
@@ -297,7 +297,7 @@ def go_on(files: dict[str, Path], folder: Path) -> None:
         assert url.startswith("https://h.example.com/")
         assert "/" not in one.nevra.filename
         rpms.append(Rpm(nevra=one.nevra, digest=one.digest, size=one.size))
-    upstream = Upstream(name="el7", primary=files["primary"], filelists=files["filelists"])
+    upstream = UpstreamMetadata(name="el7", primary=files["primary"], filelists=files["filelists"])
     store = Store(folder / "kept")
     for made in write_subset(upstream, rpms, place):
         assert made.path.parent == place

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from builder.errors import FetchError
-from builder.http import Client, StatusError, Stream
+from builder.http import Client, HttpStream, StatusError
 from builder.http import stream as stream_module
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ Fixture = Any
 CONTENT = bytes(range(256)) * 4096
 
 
-def read(stream: Stream, buffer: int = 100_000, found: bytearray | None = None) -> bytes:
+def read(stream: HttpStream, buffer: int = 100_000, found: bytearray | None = None) -> bytes:
     view = memoryview(bytearray(buffer))
     found = bytearray() if found is None else found
     while count := stream.readinto(view):

@@ -10,7 +10,7 @@ import pytest
 
 from builder.backoff import Backoff
 from builder.errors import AirseedError, FetchError
-from builder.http import Client, StatusError, Stream
+from builder.http import Client, HttpStream, StatusError
 from builder.model.digest import Digest
 from builder.oci.auth import Credentials
 from builder.oci.connection import RegistryConnection
@@ -24,7 +24,7 @@ Fixture = Any
 INDEX = "application/vnd.oci.image.index.v1+json"
 
 
-def read(stream: Stream) -> bytes:
+def read(stream: HttpStream) -> bytes:
     view = memoryview(bytearray(1000))
     found = b""
     while count := stream.readinto(view):

@@ -11,7 +11,7 @@ from builder.lab.build_cache import BuildCache
 from builder.lab.openpgp import generate
 from builder.lab.packages import PackageRecipe
 from builder.lab.repositories import RepositoryRecipe, build_repository
-from builder.rpm.closure import Metadata
+from builder.rpm.closure import SolverMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def feed(tmp_path: Path) -> Callable[..., Metadata]:
+def feed(tmp_path: Path) -> Callable[..., SolverMetadata]:
     """Write a repository's primary and filelists; return their places."""
 
-    def write(name: str, *packages: P, priority: int = 0) -> Metadata:
+    def write(name: str, *packages: P, priority: int = 0) -> SolverMetadata:
         first, second = tmp_path / f"{name}-primary.xml", tmp_path / f"{name}-filelists.xml"
         first.write_text(write_primary(packages), "utf-8")
         second.write_text(write_filelists(packages), "utf-8")
-        return Metadata(name=name, primary=first, filelists=second, priority=priority)
+        return SolverMetadata(name=name, primary=first, filelists=second, priority=priority)
 
     return write
 

@@ -9,12 +9,20 @@ from builder.errors import ClosureError, Fault, UsageError, VerificationError
 from builder.model.digest import Digest
 from builder.model.rpm import Nevra
 from builder.rpm import base
-from builder.rpm.closure import Chosen, Closure, Metadata, Replaced, Request, prove, solve
+from builder.rpm.closure import (
+    Chosen,
+    Closure,
+    PackageRequest,
+    Replaced,
+    SolverMetadata,
+    prove,
+    solve,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Feed = Callable[..., Metadata]
+    Feed = Callable[..., SolverMetadata]
 
 BASH = P(nevra="bash-4.2.46-31.el7.x86_64", files=("/bin/sh", "/usr/bin/bash"))
 NEWER = P(nevra="bash-4.2.46-34.el7.x86_64", files=("/bin/sh", "/usr/bin/bash"))
@@ -41,8 +49,14 @@ DOCKER = P(nevra="docker-ce-3:19.03.9-3.el7.x86_64", requires=("libcgroup >= 0.4
 NOTHING = base.empty()
 
 
-def run(requests: list[Request | str], *metadata: Metadata, base: base.Base = NOTHING) -> Closure:
-    asked = [one if isinstance(one, Request) else Request(text=one) for one in requests]
+def run(
+    requests: list[PackageRequest | str],
+    *metadata: SolverMetadata,
+    base: base.BasePackages = NOTHING,
+) -> Closure:
+    asked = [
+        one if isinstance(one, PackageRequest) else PackageRequest(text=one) for one in requests
+    ]
     return solve(asked, arch="x86_64", metadata=metadata, base=base)
 
 
@@ -51,7 +65,7 @@ def names(closure: Closure) -> list[str]:
 
 
 def faults(
-    requests: list[Request | str], *metadata: Metadata, **more: base.Base
+    requests: list[PackageRequest | str], *metadata: SolverMetadata, **more: base.BasePackages
 ) -> tuple[Fault, ...]:
     with pytest.raises(ClosureError) as caught:
         run(requests, *metadata, **more)
@@ -61,9 +75,9 @@ def faults(
 def test_a_cycle_with_pins_gives_reasons_places_and_digests(feed: Feed) -> None:
     closure = run(
         [
-            Request(text="kubeadm-1.18.5-0", repository="kubernetes", by="kubeadm"),
-            Request(text="kubelet-1.18.5-0", repository="kubernetes", by="kubeadm"),
-            Request(text="kubernetes-cni-0.8.6-0", repository="kubernetes", by="kubeadm"),
+            PackageRequest(text="kubeadm-1.18.5-0", repository="kubernetes", by="kubeadm"),
+            PackageRequest(text="kubelet-1.18.5-0", repository="kubernetes", by="kubeadm"),
+            PackageRequest(text="kubernetes-cni-0.8.6-0", repository="kubernetes", by="kubeadm"),
         ],
         feed("os", BASH, CONNTRACK),
         feed("kubernetes", *KUBE),
@@ -148,8 +162,9 @@ def test_what_is_missing_further_down_shows_the_way(feed: Feed) -> None:
 
 def test_every_request_that_means_nothing_is_reported(feed: Feed) -> None:
     found = faults(
-        ["kubeadm-1.18.9-0", "kube*", "nosuch", Request(text="bash", repository="kubernetes"),
-         Request(text="bash", repository="epel")],
+        ["kubeadm-1.18.9-0", "kube*", "nosuch",
+         PackageRequest(text="bash", repository="kubernetes"),
+         PackageRequest(text="bash", repository="epel")],
         feed("os", BASH), feed("kubernetes", *KUBE),
     )  # fmt: skip
     assert found == (
@@ -219,7 +234,7 @@ def test_what_came_in_the_place_of_a_package_is_taken_for_its_name(feed: Feed) -
     need = P(nevra="need-1-1.x86_64", requires=("old = 1-1",))
     foreign = P(nevra="other-2-1.i686", obsoletes=("old < 2",))
     os = feed("os", old, new, need, foreign)
-    closure = run([Request(text="old", by="me")], os)
+    closure = run([PackageRequest(text="old", by="me")], os)
     assert names(closure) == [new.nevra]
     assert (closure.packages[0].requested, closure.packages[0].needed_by) == (True, ("me",))
     assert names(run(["old-1-1"], os)) == names(run(["old.x86_64"], os)) == [old.nevra]
@@ -234,7 +249,9 @@ def test_what_came_in_its_place_must_be_in_the_same_repository(feed: Feed) -> No
     old = P(nevra="old-1-1.x86_64")
     new = P(nevra="new-2-1.x86_64", obsoletes=("old < 2",))
     there, elsewhere = feed("there", old), feed("elsewhere", new)
-    assert names(run([Request(text="old", repository="there")], there, elsewhere)) == [old.nevra]
+    assert names(run([PackageRequest(text="old", repository="there")], there, elsewhere)) == [
+        old.nevra
+    ]
 
 
 def test_rich_and_hidden_file_dependencies_are_solved(feed: Feed) -> None:
@@ -391,7 +408,8 @@ def test_what_only_holds_a_version_is_no_reason(feed: Feed) -> None:
     core = base.core("os", ("audit",))
     first = run(["audit-libs-python"], *metadata, base=core)
     held = [
-        Request(text=str(one.nevra), repository=one.repository, by="") for one in first.packages
+        PackageRequest(text=str(one.nevra), repository=one.repository, by="")
+        for one in first.packages
     ]
     assert run(["audit-libs-python", *held], *metadata, base=core) == first
     newer = P(nevra="audit-libs-python-3-1.x86_64", requires=("audit-libs = 2-1",))
@@ -452,7 +470,7 @@ def test_a_package_of_the_base_that_nobody_describes_is_blamed(feed: Feed) -> No
     )
 
 
-def _listed(*packages: P) -> base.Base:
+def _listed(*packages: P) -> base.BasePackages:
     return base.packages(tuple(Nevra.parse(one.nevra) for one in packages))
 
 
@@ -461,7 +479,7 @@ def test_a_list_of_packages_is_matched_without_epochs(feed: Feed) -> None:
     app = P(nevra="app-1-1.x86_64", requires=("engine", "own-agent = 5-1", "/usr/share/hidden"))
     listed = ("docker-ce-19.03.9-3.el7.x86_64", "own-agent-5-1.x86_64")
     closure = run(
-        ["app", Request(text="docker-ce", repository="all")],
+        ["app", PackageRequest(text="docker-ce", repository="all")],
         feed("all", docker, app),
         base=base.packages(tuple(map(Nevra.parse, listed))),
     )
@@ -513,7 +531,7 @@ def test_the_same_input_gives_the_same_answer(feed: Feed) -> None:
 PACKAGES = (BASH, CONNTRACK, KUBE[0], KUBE[2], KUBE[4])
 
 
-def proof(metadata: Metadata, missing: P | None = None, **more: object) -> list[Fault]:
+def proof(metadata: SolverMetadata, missing: P | None = None, **more: object) -> list[Fault]:
     locked = [Nevra.parse(one.nevra) for one in PACKAGES if one is not missing]
     options = {"base": base.empty(), **more}
     return prove(locked, arch="x86_64", metadata=[metadata], **options)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import pytest
 
 from builder.errors import StorageError, VerificationError
 from builder.rpm.compression import unpack
-from builder.rpm.repodata import Checksum, Record
+from builder.rpm.repodata import Checksum, RepomdRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,8 @@ else:
 PLAIN = b"<metadata>" + b"0123456789" * 100_000
 
 
-def record(packed: bytes, plain: bytes | None = PLAIN, *, size: bool = True) -> Record:
-    return Record(
+def record(packed: bytes, plain: bytes | None = PLAIN, *, size: bool = True) -> RepomdRecord:
+    return RepomdRecord(
         type="primary",
         href="repodata/primary.xml.gz",
         checksum=Checksum("sha256", hashlib.sha256(packed).hexdigest()),
@@ -36,7 +36,7 @@ def record(packed: bytes, plain: bytes | None = PLAIN, *, size: bool = True) -> 
     )
 
 
-def run(tmp_path: Path, packed: bytes, what: Record) -> bytes:
+def run(tmp_path: Path, packed: bytes, what: RepomdRecord) -> bytes:
     (tmp_path / "in").write_bytes(packed)
     unpack(tmp_path / "in", tmp_path / "out", what)
     return (tmp_path / "out").read_bytes()

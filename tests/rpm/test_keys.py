@@ -14,7 +14,7 @@ from builder.rpm.keys import KEYS_LIMIT, UncheckableError, load_keys, verify_det
 
 if TYPE_CHECKING:
     from builder.lab.openpgp import VendorKey
-    from builder.rpm.keys import Key
+    from builder.rpm.keys import RpmKey
 
 CONTENT = b"<repomd/>"
 
@@ -24,11 +24,11 @@ def stranger() -> VendorKey:
     return generate("Stranger <stranger@example.invalid>", created=1_500_000_000)
 
 
-def loaded(*keys: VendorKey) -> tuple[Key, ...]:
+def loaded(*keys: VendorKey) -> tuple[RpmKey, ...]:
     return tuple(key for one in keys for key in load_keys(one.public))
 
 
-def refused(signature: bytes, *keys: Key, content: bytes = CONTENT) -> VerificationError:
+def refused(signature: bytes, *keys: RpmKey, content: bytes = CONTENT) -> VerificationError:
     with pytest.raises(VerificationError) as caught:
         verify_detached(content, signature, keys, where="repomd.xml")
     return caught.value
@@ -190,7 +190,7 @@ def test_old_signatures_over_metadata_prove_nothing(
     assert error.hint.startswith(hint)
 
 
-def expiring(key: VendorKey, when: datetime) -> Key:
+def expiring(key: VendorKey, when: datetime) -> RpmKey:
     certifier = pysequoia.Tsk.from_bytes(key.secret).certifier()
     certificate = pysequoia.Cert.from_bytes(key.public)
     [found] = load_keys(bytes(certificate.set_expiration(expiration=when, certifier=certifier)))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.lab.openpgp import VendorKey
-    from builder.rpm.keys import Key
+    from builder.rpm.keys import RpmKey
 
 RECIPE = PackageRecipe(nevra="bash-4.2.46-31.el7.x86_64", files=("/usr/bin/bash",), size=1 << 20)
 SIGPGP = 1002
@@ -35,7 +35,7 @@ def rpm(tmp_path: Path, modern: VendorKey) -> bytes:
 def check(rpm: bytes, *signers: VendorKey) -> bool:
     file = io.BytesIO(rpm)
     head = read_head(file, where="bash")
-    keys: list[Key] = [key for one in signers for key in load_keys(one.public)]
+    keys: list[RpmKey] = [key for one in signers for key in load_keys(one.public)]
     return check_payload(head, file, keys, where="bash")
 
 

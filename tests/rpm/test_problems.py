@@ -9,19 +9,19 @@ from primary import P
 
 from builder.errors import ClosureError, Fault
 from builder.rpm import base
-from builder.rpm.closure import Metadata, Request, solve
+from builder.rpm.closure import PackageRequest, SolverMetadata, solve
 from builder.rpm.problems import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Feed = Callable[..., Metadata]
+    Feed = Callable[..., SolverMetadata]
 
 
-def failure(requests: list[str], *metadata: Metadata) -> ClosureError:
+def failure(requests: list[str], *metadata: SolverMetadata) -> ClosureError:
     with pytest.raises(ClosureError) as caught:
         solve(
-            [Request(text=text) for text in requests],
+            [PackageRequest(text=text) for text in requests],
             arch="x86_64",
             metadata=metadata,
             base=base.empty(),

@@ -10,14 +10,14 @@ from primary import P
 from builder.errors import ClosureError
 from builder.model.rpm import Nevra
 from builder.rpm import base
-from builder.rpm.closure import Metadata, Request, prove, solve
+from builder.rpm.closure import PackageRequest, SolverMetadata, prove, solve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from builder.rpm.closure import Closure
 
-    Feed = Callable[..., Metadata]
+    Feed = Callable[..., SolverMetadata]
 
 NAMES = [f"p{number}" for number in range(12)]
 
@@ -84,15 +84,17 @@ def after(closure: Closure, packages: dict[str, P]) -> dict[str, P]:
     return kept | {str(one.nevra): packages[str(one.nevra)] for one in closure.packages}
 
 
-def attempt(names: Iterable[str], metadata: Metadata, declared: base.Base) -> Closure | None:
-    requests = [Request(text=name) for name in names]
+def attempt(
+    names: Iterable[str], metadata: SolverMetadata, declared: base.BasePackages
+) -> Closure | None:
+    requests = [PackageRequest(text=name) for name in names]
     try:
         return solve(requests, arch="x86_64", metadata=[metadata], base=declared)
     except ClosureError:
         return None
 
 
-def some_base(chance: random.Random, metadata: Metadata) -> base.Base:
+def some_base(chance: random.Random, metadata: SolverMetadata) -> base.BasePackages:
     """Return nothing, or an old package with all it needs."""
     found = attempt([f"{chance.choice(NAMES)}-1"], metadata, base.empty())
     if found is None or chance.random() < 0.5:
@@ -124,7 +126,11 @@ def test_every_closure_is_whole_explained_and_proved(feed: Feed) -> None:
 
 
 def count_missed(
-    feed: Feed, metadata: Metadata, closure: Closure, installed: dict[str, P], declared: base.Base
+    feed: Feed,
+    metadata: SolverMetadata,
+    closure: Closure,
+    installed: dict[str, P],
+    declared: base.BasePackages,
 ) -> int:
     """Hold the proof against a bundle that is whole, and against those that lack one package."""
     count = 0
@@ -146,7 +152,7 @@ def count_missed(
     return count
 
 
-def is_whole_somehow(wanted: list[str], made: list[P], declared: base.Base) -> bool:
+def is_whole_somehow(wanted: list[str], made: list[P], declared: base.BasePackages) -> bool:
     """Search by hand: grow from the base and the wanted names, trying every version."""
     floor = {one.name: int(one.version) for one in declared.installed}
     by_name: dict[str, list[P]] = {}

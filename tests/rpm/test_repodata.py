@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from builder.errors import Fault, VerificationError
-from builder.rpm.repodata import Checksum, Record, Repomd, parse_repomd, resolve_href
+from builder.rpm.repodata import Checksum, Repomd, RepomdRecord, parse_repomd, resolve_href
 
 SUM = "a" * 64
 OPEN = "b" * 64
@@ -28,7 +28,7 @@ def test_records_are_read_and_databases_left_out() -> None:
     found = parse_repomd(
         repomd(f"<revision>1593561600</revision>{data(more=more)}{data('primary_db')}")
     )
-    record = Record(
+    record = RepomdRecord(
         type="primary",
         href="repodata/p.xml.gz",
         checksum=Checksum("sha256", SUM),

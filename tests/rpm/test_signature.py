@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.lab.openpgp import VendorKey
-    from builder.rpm.keys import Key
+    from builder.rpm.keys import RpmKey
 
 DOCKER = PackageRecipe(
     nevra="docker-ce-3:19.03.9-3.el7.x86_64",
@@ -43,11 +43,11 @@ def head_of(content: bytes) -> bytes:
     return read_head(io.BytesIO(content), where="docker-ce")
 
 
-def public(*keys: VendorKey) -> list[Key]:
+def public(*keys: VendorKey) -> list[RpmKey]:
     return [key for one in keys for key in load_keys(one.public)]
 
 
-def refused(head: bytes, *keys: Key) -> VerificationError:
+def refused(head: bytes, *keys: RpmKey) -> VerificationError:
     with pytest.raises(VerificationError) as caught:
         check_signature(head, keys, where="docker-ce")
     return caught.value

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from builder.model.recipe import Program, Recipe
     from builder.model.rpm import Nevra
     from builder.pipeline.lock.resolving import Resolving
-    from builder.rpm.keys import Key
+    from builder.rpm.keys import RpmKey
     from builder.sources.built import Finished
     from builder.sources.program import Fetched
 
@@ -55,7 +55,7 @@ class Made:
 
     metadata: Metadata
     key: File
-    public: tuple[Key, ...]
+    public: tuple[RpmKey, ...]
     builds: Mapping[Nevra, Build]
 
     def trust(self, name: Nevra) -> Trust:

@@ -14,7 +14,7 @@ from builder.model.catalog.kubernetes import ROLES
 from builder.model.demand import Wanted, merged, operator_images
 from builder.model.digest import Digest
 from builder.model.source import is_url
-from builder.rpm.keys import Key, load_keys
+from builder.rpm.keys import RpmKey, load_keys
 from builder.sources import file as file_source
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Keyring:
     """Hold the keys that packages and metadata are checked with."""
 
     files: tuple[File, ...]
-    by_fingerprint: dict[str, tuple[Key, ...]]
+    by_fingerprint: dict[str, tuple[RpmKey, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +90,11 @@ def _fetch_key(resolving: Resolving, key: PinnedKey) -> Document:
     return _document(resolving, path, key.sources, _KEY_LIMIT, check=check, convert=armoured)
 
 
-def _pinned(key: PinnedKey, content: bytes) -> tuple[Key, ...]:
+def _pinned(key: PinnedKey, content: bytes) -> tuple[RpmKey, ...]:
     return tuple(one for one in load_keys(content) if one.fingerprint == key.fingerprint)
 
 
-def _key(resolving: Resolving, key: PinnedKey) -> tuple[File, tuple[Key, ...]]:
+def _key(resolving: Resolving, key: PinnedKey) -> tuple[File, tuple[RpmKey, ...]]:
     try:
         document = _fetch_key(resolving, key)
     except UnavailableError as error:

@@ -11,10 +11,10 @@ from builder.errors import ClosureError, Fault, UnavailableError, VerificationEr
 from builder.model.artifact import File, Package, Repository
 from builder.rpm import base as rpm_base
 from builder.rpm import build as rpm_build
-from builder.rpm.closure import Chosen, Closure, Metadata, Request, prove, solve
+from builder.rpm.closure import Chosen, Closure, PackageRequest, SolverMetadata, prove, solve
 from builder.rpm.installed import COMPS_LIMIT, LIST_LIMIT, parse_comps, parse_installed
 from builder.rpm.repodata import resolve_href
-from builder.rpm.subset import KINDS, RepodataFile, Rpm, Upstream, write_subset
+from builder.rpm.subset import KINDS, RepodataFile, Rpm, UpstreamMetadata, write_subset
 from builder.sources import repository as repository_source
 from builder.sources.file import read_local
 
@@ -61,11 +61,13 @@ def resolve(resolving: Resolving, keyring: Keyring, made: Made | None = None) ->
     (platform,) = resolving.cluster.platforms[:1]
     base = _base(resolving, upstream)
     metadata = [
-        Metadata(name=one.name, primary=one.files["primary"], filelists=one.files.get("filelists"))
+        SolverMetadata(
+            name=one.name, primary=one.files["primary"], filelists=one.files.get("filelists")
+        )
         for one in upstream
     ]
     requests = [
-        Request(text=one.request, repository=one.repository, by=one.needed_by[0])
+        PackageRequest(text=one.request, repository=one.repository, by=one.needed_by[0])
         for one in resolving.wanted.packages
     ]
     closure = _solve(resolving, requests, platform.rpm, metadata, base)
@@ -128,7 +130,9 @@ def _fetch(
     return found
 
 
-def _base(resolving: Resolving, upstream: Sequence[repository_source.Metadata]) -> rpm_base.Base:
+def _base(
+    resolving: Resolving, upstream: Sequence[repository_source.Metadata]
+) -> rpm_base.BasePackages:
     """Give what cluster.yaml declares to be installed already."""
     declared = resolving.cluster.os.base
     if declared.kind == "empty":
@@ -151,10 +155,10 @@ def _base(resolving: Resolving, upstream: Sequence[repository_source.Metadata]) 
 
 def _solve(
     resolving: Resolving,
-    requests: Sequence[Request],
+    requests: Sequence[PackageRequest],
     arch: str,
-    metadata: Sequence[Metadata],
-    base: rpm_base.Base,
+    metadata: Sequence[SolverMetadata],
+    base: rpm_base.BasePackages,
 ) -> Closure:
     """Solve; with an earlier lock, hold what it had and what is still asked for."""
     fresh = solve(requests, arch=arch, metadata=metadata, base=base)
@@ -162,7 +166,7 @@ def _solve(
         return fresh
     names = {one.nevra.name for one in fresh.packages}
     pins = [
-        Request(text=package.name, repository=package.repository, by=_NOBODY)
+        PackageRequest(text=package.name, repository=package.repository, by=_NOBODY)
         for package in resolving.before.packages
         if package.nevra.name in names and not resolving.may_move(package.nevra.name, package.name)
     ]
@@ -317,8 +321,8 @@ def _repodata(
     resolving: Resolving,
     upstream: Sequence[repository_source.Metadata],
     packages: Sequence[Package],
-    metadata: Sequence[Metadata],
-    base: rpm_base.Base,
+    metadata: Sequence[SolverMetadata],
+    base: rpm_base.BasePackages,
 ) -> tuple[tuple[File, ...], tuple[Fault, ...]]:
     """Write the bundle's own metadata, and prove that a node can install from it alone."""
     files: list[File] = []
@@ -328,7 +332,7 @@ def _repodata(
             folder = Path(scratch) / one.name
             folder.mkdir()
             made = write_subset(
-                Upstream(
+                UpstreamMetadata(
                     name=one.name,
                     primary=one.files["primary"],
                     filelists=one.files.get("filelists"),
@@ -343,7 +347,7 @@ def _repodata(
             )
             files.extend(_keep(resolving.kept, one.name, file) for file in made)
             ours.append(
-                Metadata(
+                SolverMetadata(
                     name=one.name,
                     primary=folder / "primary.xml.gz",
                     filelists=folder / "filelists.xml.gz",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from builder.errors import ClosureError
 from builder.rpm import base
-from builder.rpm.closure import Metadata, Request, solve
+from builder.rpm.closure import PackageRequest, SolverMetadata, solve
 from builder.rpm.installed import parse_installed
 from interop import asking
 from interop.metadata import write_repository
@@ -45,7 +45,7 @@ class Peers:
         for name, packages in repositories.items():
             write_repository(folder / name, packages)
         self._metadata = [
-            Metadata(
+            SolverMetadata(
                 name=name,
                 primary=place / "scratch" / "primary.xml",
                 filelists=place / "scratch" / "filelists.xml",
@@ -83,7 +83,7 @@ class Peers:
 
     def airseed(self, names: Sequence[str]) -> Answer:
         """Return our answer."""
-        requests = [Request(text=name) for name in names]
+        requests = [PackageRequest(text=name) for name in names]
         try:
             found = solve(requests, arch="x86_64", metadata=self._metadata, base=self._base)
         except ClosureError as error:
