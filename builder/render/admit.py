@@ -21,7 +21,7 @@ _SOURCE = "actions/admit.sh"
 
 
 def script(plan: Plan, node: Node) -> str | None:
-    """Give a node's script, which holds its secrets; the first node has none: it lets others in."""
+    """Return a node's script, which holds its secrets; the first node has none: it lets others in."""
     part = plan.part(node)
     if part == "init":
         return None

@@ -38,8 +38,8 @@ def quote(value: object) -> str:
     return _FOREIGN.sub(_escape, json.dumps(str(value), ensure_ascii=False))
 
 
-def _escape(found: re.Match[str]) -> str:
-    code = ord(found[0])
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
     return f"\\U{code:08x}" if code > _LAST_OF_BMP else f"\\u{code:04x}"
 
 
@@ -88,7 +88,7 @@ def source(name: str) -> str:
 
 
 def render(name: str, values: Mapping[str, Any]) -> str:
-    """Render a template; a value that it asks for and does not get is a mistake of airseed's."""
+    """Render a template; a value that it asks for and does not get is a bug of airseed's."""
     return _environment().get_template(name).render(values)
 
 
@@ -132,5 +132,5 @@ def scalar(value: Any) -> str:
 
 
 def number(text: str) -> str | int:
-    """Give a number where a text is one."""
+    """Return a number where a text is one."""
     return int(text) if text.isascii() and text.isdigit() else text

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def render(cluster: Cluster) -> str:
-    """Give the inventory as YAML; nodes stand in the order of cluster.yaml.
+    """Return the inventory as YAML; nodes stand in the order of cluster.yaml.
 
     Groups: ``control_plane``, ``worker``, and ``first``, the node that starts the cluster.
     """

@@ -45,7 +45,7 @@ def _pycdlib() -> Any:
 
 
 def render(files: Mapping[str, bytes]) -> bytes:
-    """Give the image with these files at its top; their names have 8 letters and digits or more.
+    """Return the image with these files at its top; their names have 8 letters and digits or more.
 
     The size is a multiple of 2,048 bytes.
     """

@@ -21,7 +21,7 @@ Part = Literal["init", "control-plane", "worker"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Hold one cluster, its lock and its secrets, ready to be rendered."""
+    """One cluster, its lock and its secrets, ready to be rendered."""
 
     cluster: Cluster
     choice: Choice
@@ -43,12 +43,12 @@ class Plan:
         """
         if what not in self.made:
             self.made[what] = make()
-        found: T = self.made[what]
-        return found
+        value: T = self.made[what]
+        return value
 
     @property
     def first(self) -> Node:
-        """Give the node on which kubeadm init runs."""
+        """Return the node on which kubeadm init runs."""
         return self.once("first", lambda: self.cluster.control_planes[0])
 
     def part(self, node: Node) -> Part:

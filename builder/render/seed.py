@@ -28,23 +28,23 @@ def seed(plan: Plan, node: Node) -> Mapping[str, bytes]:
     """Render the documents of one node by name: user-data, meta-data and maybe network-config.
 
     There is no network-config where cluster.yaml says nothing about the node's card. User-data
-    has secrets in it. Raise DocumentError with every mistake in what cluster.yaml says of the
+    has secrets in it. Raise DocumentError with every fault in what cluster.yaml says of the
     machine, AirseedError where user-data is larger than its provider takes.
     """
     machine = plan.cluster.machine_of(node)
-    faults = list(mistakes(plan, node, machine))
+    faults = list(faults_of(plan, node, machine))
     if faults:
         raise DocumentError(_CLUSTER, faults)
     data = userdata.user_data(plan, node, machine)
     where = f"{USER_DATA} of {node.name}"
-    found = {
+    documents = {
         USER_DATA: size.fitted(data, plan.choice.limit, where=where),
         META_DATA: meta_data(plan, node).encode("ascii"),
     }
     card = network.card(node, machine.network)
     if card is not None:
-        found[NETWORK_CONFIG] = network.written(card).encode("ascii")
-    return found
+        documents[NETWORK_CONFIG] = network.written(card).encode("ascii")
+    return documents
 
 
 def instance_id(plan: Plan, node: Node) -> str:
@@ -53,13 +53,13 @@ def instance_id(plan: Plan, node: Node) -> str:
 
 
 def meta_data(plan: Plan, node: Node) -> str:
-    """Give a node's meta-data."""
+    """Return a node's meta-data."""
     return dumped({"instance-id": instance_id(plan, node), "local-hostname": node.name})
 
 
-def mistakes(plan: Plan, node: Node, machine: Machine) -> Iterator[Fault]:
-    """Say what cannot be rendered of what cluster.yaml says about a machine."""
-    found = [
+def faults_of(plan: Plan, node: Node, machine: Machine) -> Iterator[Fault]:
+    """Yield what cannot be rendered of what cluster.yaml says about a machine."""
+    faults = [
         *network.faults(node, machine.network, plan.choice.cloud_init),
         *(
             Fault(
@@ -71,9 +71,9 @@ def mistakes(plan: Plan, node: Node, machine: Machine) -> Iterator[Fault]:
             if file.path in plan.once("paths of scripts", _scripts)
         ),
     ]
-    for fault in found:
-        place = f"nodes[{plan.cluster.nodes.index(node)}]"
-        yield replace(fault, where=f"{place}.{fault.where}")
+    for fault in faults:
+        path = f"nodes[{plan.cluster.nodes.index(node)}]"
+        yield replace(fault, where=f"{path}.{fault.where}")
 
 
 def _scripts() -> frozenset[str]:

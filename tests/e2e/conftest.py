@@ -31,7 +31,7 @@ _ROOM = 12 << 30
 
 @pytest.fixture(scope="session")
 def workdir() -> Iterator[Path]:
-    """Give a folder that is gone afterwards; what is mounted in it goes with this process."""
+    """Yield a folder that is gone afterwards; what is mounted in it goes with this process."""
     if os.getpid() != 1 or os.geteuid() != 0:
         pytest.fail("these tests boot machines in namespaces of their own: make e2e", pytrace=False)
     if not (CACHE / "own" / ".stamp").exists():
@@ -87,7 +87,7 @@ def switch(conntrack: None) -> Iterator[Switch]:
 def cluster(
     workdir: Path, upstream: Upstream, image: RootImage, switch: Switch
 ) -> Callable[..., AbstractContextManager[Cluster]]:
-    """Give a maker of clusters, which are taken down again."""
+    """Return a maker of clusters, which are taken down again."""
 
     @contextmanager
     def made(name: str, **how: object) -> Iterator[Cluster]:

@@ -58,7 +58,7 @@ def stands(
 
 
 def _state(cluster: Cluster, machine: Machine) -> dict[str, Any]:
-    """Give what must not change when a machine starts again."""
+    """Return what must not change when a machine starts again."""
     node = json.loads(cluster.kubectl("get", "node", machine.name, "-o", "json"))
     return {
         "uid": node["metadata"]["uid"],

@@ -84,7 +84,7 @@ def test_one_machine_takes_the_bundle_from_a_web_server(
 
 
 def _states(heard: Path) -> list[str]:
-    """Give the states that a machine has told, in order."""
+    """Return the states that a machine has told, in order."""
     lines = heard.read_text("utf-8").splitlines() if heard.exists() else []
     return [json.loads(line)["state"] for line in lines]
 

@@ -42,7 +42,7 @@ def prepared(workdir: Path, upstream: Upstream, image: RootImage) -> Iterator[Cl
 
 
 def _straight(seed: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Give a seed with the same values for a script that goes straight ahead."""
+    """Return a seed with the same values for a script that goes straight ahead."""
     entries = {entry["path"]: entry for entry in yaml.safe_load(seed["user-data"])["write_files"]}
     files = [{**entries[f"/etc/airseed/{name}"], "path": f"/etc/straight/{name}"} for name in _LAID]
     if "/etc/airseed/pki/ca.key" in entries:

@@ -159,7 +159,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @dataclass
 class Machine:
-    """Hold one machine: its root, its commands, and what was called on it."""
+    """One machine: its root, its commands, and what was called on it."""
 
     folder: Path
     authority: Authority
@@ -176,13 +176,13 @@ class Machine:
 
     @property
     def calls(self) -> list[list[str]]:
-        """Give the words of each call of a stand-in, in order."""
+        """Return the words of each call of a stand-in, in order."""
         log = self.folder / "calls"
         lines = log.read_text().splitlines() if log.exists() else []
         return [shlex.split(line) for line in lines]
 
     def called(self, *words: str) -> list[list[str]]:
-        """Give the calls that begin with these words."""
+        """Return the calls that begin with these words."""
         return [call for call in self.calls if call[: len(words)] == list(words)]
 
     @property
@@ -270,7 +270,7 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path: Path, authority: Authority) -> Machine:
-    """Give a worker's machine on which every stand-in succeeds."""
+    """Return a worker's machine on which every stand-in succeeds."""
     made = Machine(tmp_path, authority)
     (tmp_path / "centos").mkdir()
     for name in CENTOS:
@@ -314,7 +314,7 @@ def machine(tmp_path: Path, authority: Authority) -> Machine:
 
 @pytest.fixture
 def joiner(machine: Machine) -> Machine:
-    """Give a machine with a worker's seed."""
+    """Return a machine with a worker's seed."""
     machine.write("etc/airseed/pki/ca.crt", (machine.authority.folder / "ca.crt").read_bytes())
     machine.write("etc/airseed/kubeadm.yaml", JOIN, 0o600)
     return machine
@@ -322,7 +322,7 @@ def joiner(machine: Machine) -> Machine:
 
 @pytest.fixture
 def first(machine: Machine) -> Machine:
-    """Give a machine with the seed of the first control plane."""
+    """Return a machine with the seed of the first control plane."""
     machine.set(
         NODE="k8s01",
         ROLE="init",

@@ -177,7 +177,7 @@ def worker(joiner: Machine, api: Api) -> Machine:
 
 @pytest.fixture
 def second(worker: Machine) -> Machine:
-    """Give the second control plane."""
+    """Return the second control plane."""
     worker.set(NODE="k8s02", ROLE="control-plane", ADDRESS="10.0.0.2", ADDRESSES="10.0.0.2")
     worker.environment["CONTROL_PLANE"] = "1"
     return worker
@@ -405,7 +405,7 @@ def test_later_versions_tell_where_etcd_is_on_its_pods(second: Machine, api: Api
 
 @pytest.fixture
 def etcd(authority: Authority) -> Iterator[Api]:
-    """Give the etcd of the first control plane."""
+    """Yield the etcd of the first control plane."""
     yield from serving(Api(authority), "etcd/server", ("127.0.0.1", 0))
 
 

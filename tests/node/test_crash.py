@@ -29,7 +29,7 @@ def alone(first: Machine) -> Machine:
 
 
 def holders(root: Path, needle: bytes) -> Iterator[str]:
-    """Give the files that hold something, those apart that have to."""
+    """Yield the files that hold something, those apart that have to."""
     for path in root.rglob("*"):
         place = str(path.relative_to(root))
         if place.startswith(("etc/kubernetes/pki", "var/lib/etcd")) or not path.is_file():

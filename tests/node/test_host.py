@@ -22,7 +22,7 @@ PAST = 1_000_000_000
 
 @pytest.fixture
 def old(machine: Machine) -> Machine:
-    """Give a machine whose clock stands in the past, where waiting takes no time."""
+    """Return a machine whose clock stands in the past, where waiting takes no time."""
     authority = machine.authority.folder / "ca.crt"
     machine.write("etc/airseed/pki/ca.crt", authority.read_bytes())
     machine.write("etc/airseed/kubeadm.yaml", "kind: JoinConfiguration\n", 0o600)

@@ -73,7 +73,7 @@ def scripts() -> Iterator[Path]:
 
 
 def faults(text: str) -> list[str]:
-    """Give what CentOS 7 can't do in a script, without comments."""
+    """Return what CentOS 7 can't do in a script, without comments."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         code = re.sub(r"(^|\s)#.*", "", line)
@@ -82,7 +82,7 @@ def faults(text: str) -> list[str]:
 
 
 def unit_faults(text: str) -> list[str]:
-    """Give what systemd 219 can't do in a unit."""
+    """Return what systemd 219 can't do in a unit."""
     settings = re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE)
     section = {name: head for head, name in _placed(text)}
     found = [

@@ -26,7 +26,7 @@ POOL = "10.222.0.0/18"
 
 
 def made_up(name: str) -> str:
-    """Give one of the lab's manifests, as the lab fills it in."""
+    """Return one of the lab's manifests, as the lab fills it in."""
     text = (LAB / name).read_text()
     for mark, value in (
         ("$registry", "docker.io/calico"),

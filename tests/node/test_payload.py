@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def bundled(machine: Machine, sample: sandboxes.Sample) -> Machine:
-    """Give a machine whose seed wants the bundle that the real pipeline made."""
+    """Return a machine whose seed wants the bundle that the real pipeline made."""
     machine.set(
         SUMS=hashlib.sha256(sample.layout.sums).hexdigest(),
         REPOSITORIES=" ".join(
@@ -324,7 +324,7 @@ def test_a_delta_is_refused_unless_it_was_put_together(
 
 
 def layer_role(sample: sandboxes.Sample, digest: Digest) -> str:
-    """Give a role that needs a layer."""
+    """Return a role that needs a layer."""
     return next(
         role
         for image in sample.lock.images

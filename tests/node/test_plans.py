@@ -44,7 +44,7 @@ def declared(path: Path) -> set[str]:
 
 
 def sources(path: Path) -> set[Path]:
-    """Give a script and all that it sources or runs, the libraries of every step apart."""
+    """Return a script and all that it sources or runs, the libraries of every step apart."""
     seen, waiting = {path}, [path]
     while waiting:
         text = waiting.pop().read_text()
@@ -58,7 +58,7 @@ def sources(path: Path) -> set[Path]:
 
 
 def read(path: Path, values: set[str]) -> set[str]:
-    """Give the values and the files of /etc/airseed that a script or its libraries read."""
+    """Return the values and the files of /etc/airseed that a script or its libraries read."""
     text = "\n".join(
         re.sub(r"(^|\s)#.*", "", line)
         for file in sources(path)
@@ -106,7 +106,7 @@ def test_a_step_that_bakes_needs_nothing_of_a_node(values: set[str]) -> None:
 
 @pytest.fixture
 def baked(first: Machine) -> Machine:
-    """Give the first machine, made from an image that the plan ``bake`` has been run on."""
+    """Return the first machine, made from an image that the plan ``bake`` has been run on."""
     common = {"REGISTRY": "registry.lan/k8s", "PACKAGES": "kubeadm-1.18.5-0", "SUMS": EMPTY}
     first.set(CNI="none", **common)
     first.write("opt/airseed/bundle/SHA256SUMS", "")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def entry(plan: Plan, name: str) -> str:
-    """Give a ``config.json`` with the entry of the cluster's registry alone.
+    """Return a ``config.json`` with the entry of the cluster's registry alone.
 
     ``name`` is the path that cluster.yaml has. Raise DocumentError where it has no such entry; no
     message repeats anything from the file.
@@ -25,9 +25,11 @@ def entry(plan: Plan, name: str) -> str:
         what = "there are credentials, but no registry"
         raise _wrong(name, what, hint="add registry: to cluster.yaml")
     auths = _auths(name, plan.files[name])
-    for key, found in auths.items():
-        if _host(key) == registry.host and isinstance(found, dict) and found:
-            return json.dumps({"auths": {registry.host: found}}, indent=2, sort_keys=True) + "\n"
+    for key, credentials in auths.items():
+        if _host(key) == registry.host and isinstance(credentials, dict) and credentials:
+            return (
+                json.dumps({"auths": {registry.host: credentials}}, indent=2, sort_keys=True) + "\n"
+            )
     what = f"there are no credentials for {registry.host}"
     hint = f"docker login {registry.host} without a credential helper writes them"
     raise _wrong(name, what, expected=f"auths with {registry.host}", hint=hint)

@@ -35,7 +35,7 @@ _ROOT_RUNS = "0700"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedFile:
-    """Hold one file as it is to stand on the node."""
+    """One file as it is to stand on the node."""
 
     path: str
     content: str | bytes
@@ -49,7 +49,7 @@ class SeedFile:
 
 
 def files(plan: Plan, node: Node, machine: Machine) -> tuple[SeedFile, ...]:
-    """Give airseed's own files of one node beside the scripts, in the order of their writing."""
+    """Return airseed's own files of one node beside the scripts, in the order of their writing."""
     part = plan.part(node)
     return (
         *_settings(plan, node, machine),
@@ -66,7 +66,7 @@ def files(plan: Plan, node: Node, machine: Machine) -> tuple[SeedFile, ...]:
 
 
 def own_files(plan: Plan, machine: Machine) -> Iterator[SeedFile]:
-    """Give the files that cluster.yaml itself asks for."""
+    """Yield the files that cluster.yaml itself asks for."""
     for file in machine.files:
         yield SeedFile(
             path=file.path,
@@ -83,16 +83,16 @@ def _content(plan: Plan, file: MachineFile) -> str | bytes:
 
 @cache
 def scripts() -> tuple[SeedFile, ...]:
-    """Give what every node has: the scripts of the tree, verbatim, and their unit."""
+    """Return what every node has: the scripts of the tree, verbatim, and their unit."""
     folder = tree(TREE) / "node"
-    found = tuple(_script(path, folder) for path in sorted(folder.rglob("*")) if _runs(path))
-    if not any(file.path.startswith(UNITS) for file in found):
+    scripts = tuple(_script(path, folder) for path in sorted(folder.rglob("*")) if _runs(path))
+    if not any(file.path.startswith(UNITS) for file in scripts):
         raise AirseedError(
             "the scripts of first boot are missing",
             where=str(folder),
             hint="install airseed again from its wheel or from a full checkout",
         )
-    return found
+    return scripts
 
 
 def _runs(path: Path) -> bool:
@@ -128,12 +128,12 @@ def _settings(plan: Plan, node: Node, machine: Machine) -> Iterator[SeedFile]:
         yield SeedFile(path=f"{ETC}/manifests.edits", content=plan.edits, kind="settings")
 
 
-def _hosts(node: Node, said: Mapping[str, Iterable[str]]) -> str:
+def _hosts(node: Node, extra: Mapping[str, Iterable[str]]) -> str:
     """Lines of /etc/hosts; the node's own first, so that its name leads to its main address."""
     short = node.name.partition(".")[0]
     names = dict.fromkeys((node.name, short))
-    own = {str(address.ip): (*names, *said.get(str(address.ip), ())) for address in node.addresses}
-    lines = {**own, **{ip: names for ip, names in said.items() if ip not in own}}
+    own = {str(address.ip): (*names, *extra.get(str(address.ip), ())) for address in node.addresses}
+    lines = {**own, **{ip: names for ip, names in extra.items() if ip not in own}}
     return "".join(f"{ip} {' '.join(dict.fromkeys(names))}\n" for ip, names in lines.items())
 
 
@@ -142,10 +142,10 @@ def _pki(plan: Plan, part: Part) -> Iterator[SeedFile]:
     authority = plan.secrets.authority
     if authority is None:
         return
-    found = {"ca.crt": authority.certificate}
+    files = {"ca.crt": authority.certificate}
     if part == "init":
-        found |= {"ca.key": authority.key, **plan.secrets.shared}
-    for name, text in found.items():
+        files |= {"ca.key": authority.key, **plan.secrets.shared}
+    for name, text in files.items():
         public = name.endswith((".crt", ".pub"))
         permissions = _OPEN if public else _ROOT_READS
         yield SeedFile(path=f"{ETC}/pki/{name}", content=text, permissions=permissions, kind="pki")
@@ -158,9 +158,9 @@ def _registry(plan: Plan, machine: Machine) -> Iterator[SeedFile]:
         yield SeedFile(path=f"{ETC}/registry-ca.pem", content=content, kind="registry")
     if access.credentials is not None:
         name = access.credentials
-        found = plan.once(("registry", name), lambda: credentials.entry(plan, name))
+        entry = plan.once(("registry", name), lambda: credentials.entry(plan, name))
         yield SeedFile(
-            path=f"{ETC}/registry.json", content=found, permissions=_ROOT_READS, kind="registry"
+            path=f"{ETC}/registry.json", content=entry, permissions=_ROOT_READS, kind="registry"
         )
 
 

@@ -34,8 +34,8 @@ def check(text: str, known: CloudInit, *, where: str) -> None:
         )
 
 
-def found(text: str) -> Iterator[tuple[str, str | None]]:
-    """Give the keys of user-data as (key, None), and those of entries as (key, entry's key)."""
+def keys_of(text: str) -> Iterator[tuple[str, str | None]]:
+    """Yield the keys of user-data as (key, None), and those of entries as (key, entry's key)."""
     top = ""
     for match in _KEY.finditer(text):
         if match["top"]:
@@ -48,7 +48,7 @@ def found(text: str) -> Iterator[tuple[str, str | None]]:
 def _faults(text: str, known: CloudInit) -> Iterator[Fault]:
     if not text.startswith(HEADER):
         yield Fault(where="first line", what="this is no cloud-config", expected=HEADER.strip())
-    for top, entry in dict.fromkeys(found(text)):
+    for top, entry in dict.fromkeys(keys_of(text)):
         if entry is not None:
             if top in known.entries and entry not in known.entries[top]:
                 expected = f"one of {', '.join(known.entries[top])}"

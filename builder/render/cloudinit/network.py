@@ -30,7 +30,7 @@ _RENDERERS = {1: network1.written, 2: network2.written}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """Hold the card that has the address, completely said, for either version to be written."""
+    """The card that has the address, complete, for either version to be written."""
 
     name: str
     """The kernel's name, or that of the bond."""
@@ -40,7 +40,7 @@ class Card:
 
     @property
     def bond(self) -> Bond | None:
-        """Give the bond that the card is."""
+        """Return the bond that the card is."""
         return self.network.bond
 
     @property
@@ -50,49 +50,51 @@ class Card:
 
     @property
     def static(self) -> tuple[NodeAddress, ...]:
-        """Give the addresses that are set here; the others come by DHCP."""
-        return tuple(one for one in self.addresses if one.prefix is not None)
+        """Return the addresses that are set here; the others come by DHCP."""
+        return tuple(address for address in self.addresses if address.prefix is not None)
 
     @property
     def dhcp(self) -> tuple[int, ...]:
-        """Give the families whose address comes by DHCP; IPv4 where no address is said at all."""
-        found = tuple(one.ip.version for one in self.addresses if one.prefix is None)
-        return found if self.addresses else (4,)
+        """Return the families whose address comes by DHCP; IPv4 where no address is given."""
+        families = tuple(address.ip.version for address in self.addresses if address.prefix is None)
+        return families if self.addresses else (4,)
 
     def gateway(self, family: int) -> Address | None:
-        """Give the default gateway of a family."""
-        return next((one for one in self.network.gateways if one.version == family), None)
+        """Return the default gateway of a family."""
+        return next(
+            (gateway for gateway in self.network.gateways if gateway.version == family), None
+        )
 
 
 def card(node: Node, network: MachineNetwork) -> Card | None:
-    """Give a node's card, or None where nothing is said about one."""
+    """Return a node's card, or None where cluster.yaml names none."""
     name = network.bond.name if network.bond else node.interface
     if name is None and node.mac is None:
         return None
     return Card(name=name or FOUND_BY_MAC, mac=node.mac, network=network, addresses=node.addresses)
 
 
-def written(one: Card) -> str:
-    """Give the document in the version that was asked for."""
-    return _RENDERERS[one.network.version or 1](one)
+def written(card: Card) -> str:
+    """Return the document in the version that was asked for."""
+    return _RENDERERS[card.network.version or 1](card)
 
 
 def faults(node: Node, network: MachineNetwork, known: CloudInit) -> Iterator[Fault]:
-    """Say what cannot be configured as it stands; ``where`` is a path below the node.
+    """Yield what cannot be configured as it stands; ``where`` is a path below the node.
 
     What a network must be in itself was checked when cluster.yaml was read; here is what follows
     from how cloud-init writes it out.
     """
-    one = card(node, network)
-    if one is None:
+    own_card = card(node, network)
+    if own_card is None:
         return
-    if one.bond and one.name in one.bond.interfaces:
-        yield _fault("bond.name", f"{one.name} is one of its own interfaces")
-    if one.vlan and len(one.vlan) > _LONGEST_NAME:
-        what = f"the name {one.vlan} is longer than a kernel takes"
+    if own_card.bond and own_card.name in own_card.bond.interfaces:
+        yield _fault("bond.name", f"{own_card.name} is one of its own interfaces")
+    if own_card.vlan and len(own_card.vlan) > _LONGEST_NAME:
+        what = f"the name {own_card.vlan} is longer than a kernel takes"
         hint = "give the card's mac and leave its interface out: it gets a short name then"
         yield _fault("vlan", what, expected=f"{_LONGEST_NAME} characters at most", hint=hint)
-    if not one.static:
+    if not own_card.static:
         for name in ("nameservers", "search"):
             if getattr(network, name):
                 yield _fault(
@@ -100,13 +102,13 @@ def faults(node: Node, network: MachineNetwork, known: CloudInit) -> Iterator[Fa
                     "DHCP brings them here: no address of the node is set with a prefix length",
                     hint="write address: ADDRESS/PREFIX, or leave them out",
                 )
-    yield from _lost(one, known)
+    yield from _lost(own_card, known)
 
 
-def _lost(one: Card, known: CloudInit) -> Iterator[Fault]:
+def _lost(card: Card, known: CloudInit) -> Iterator[Fault]:
     """What this cloud-init would pass over in silence, or stumble over."""
-    if one.bond:
-        for option in one.bond.options:
+    if card.bond:
+        for option in card.bond.options:
             if option not in known.bond_options:
                 yield _fault(
                     f"bond.options.{option}",
@@ -114,12 +116,12 @@ def _lost(one: Card, known: CloudInit) -> Iterator[Fault]:
                     expected=f"one of {', '.join(known.bond_options)}",
                     hint=f"options bonding {option}=... in a file of /etc/modprobe.d does it",
                 )
-    if one.network.version == 2:  # noqa: PLR2004 -- the form's own number
-        mtu = one.network.mtu
+    if card.network.version == 2:  # noqa: PLR2004 -- the form's own number
+        mtu = card.network.mtu
         for feature, there in (
-            ("bond-mtu", one.bond and mtu),
-            ("vlan-mtu", one.vlan and mtu),
-            ("ipv6-routes", any(route.to.version == _IPV6 for route in one.network.routes)),
+            ("bond-mtu", card.bond and mtu),
+            ("vlan-mtu", card.vlan and mtu),
+            ("ipv6-routes", any(route.to.version == _IPV6 for route in card.network.routes)),
         ):
             if there and feature in known.lost:
                 what = f"{known} does not bring {feature.replace('-', ' ')} through in version 2"

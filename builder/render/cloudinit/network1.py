@@ -17,7 +17,7 @@ _DHCP = {4: "dhcp4", _IPV6: "dhcp6"}
 
 
 def written(card: Card) -> str:
-    """Give the document."""
+    """Return the document."""
     return dumped({"version": 1, "config": [*_cards(card), *_nameservers(card)]})
 
 
@@ -39,7 +39,7 @@ def _cards(card: Card) -> Iterator[dict[str, Any]]:
 
 
 def _params(bond: Bond) -> dict[str, str | int]:
-    """Give the kernel's options with dashes only.
+    """Return the kernel's options with dashes only.
 
     cloud-init's own schema has ``bond-xmit_hash_policy``, which its sysconfig writer passes over.
     """
@@ -48,12 +48,12 @@ def _params(bond: Bond) -> dict[str, str | int]:
 
 
 def _subnets(card: Card) -> Iterator[dict[str, Any]]:
-    found: list[dict[str, Any]] = [{"type": _DHCP[family]} for family in card.dhcp]
+    subnets: list[dict[str, Any]] = [{"type": _DHCP[family]} for family in card.dhcp]
     for address in card.static:
         gateway = card.gateway(address.ip.version)
         more = {"gateway": str(gateway)} if gateway else {}
-        found.append({"type": "static", "address": str(address), **more})
-    first_static = next((one for one in found if one["type"] == "static"), {})
+        subnets.append({"type": "static", "address": str(address), **more})
+    first_static = next((subnet for subnet in subnets if subnet["type"] == "static"), {})
     # both here and beside the cards: here for the ifcfg file and whatever reads it, beside them so
     # that cloud-init writes resolv.conf and keeps NetworkManager away from it
     if card.network.nameservers:
@@ -61,8 +61,8 @@ def _subnets(card: Card) -> Iterator[dict[str, Any]]:
     if card.network.search:
         first_static["dns_search"] = list(card.network.search)
     if card.network.routes:
-        found[0]["routes"] = [_route(route) for route in card.network.routes]
-    yield from found
+        subnets[0]["routes"] = [_route(route) for route in card.network.routes]
+    yield from subnets
 
 
 def _route(route: Route) -> dict[str, str]:
@@ -76,4 +76,8 @@ def _nameservers(card: Card) -> Iterator[dict[str, Any]]:
     network = card.network
     if network.nameservers:
         search = {"search": list(network.search)} if network.search else {}
-        yield {"type": "nameserver", "address": [str(one) for one in network.nameservers], **search}
+        yield {
+            "type": "nameserver",
+            "address": [str(server) for server in network.nameservers],
+            **search,
+        }

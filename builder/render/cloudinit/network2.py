@@ -31,23 +31,23 @@ _PARAMETERS = {
 
 
 def written(card: Card) -> str:
-    """Give the document."""
+    """Return the document."""
     mtu = {"mtu": card.network.mtu} if card.network.mtu else {}
     mac = {"macaddress": card.mac} if card.mac else {}
     here = {} if card.vlan else _addresses(card)
-    found: dict[str, Any] = {"version": 2}
+    document: dict[str, Any] = {"version": 2}
     if card.bond:
         # cloud-init 22.4 loses a bond's interfaces that are matched by their MAC address
-        found["ethernets"] = {name: {**mtu} for name in card.bond.interfaces}
+        document["ethernets"] = {name: {**mtu} for name in card.bond.interfaces}
         bond = {"interfaces": list(card.bond.interfaces), "parameters": _parameters(card.bond)}
-        found["bonds"] = {card.name: {**bond, **mtu, **here}}
+        document["bonds"] = {card.name: {**bond, **mtu, **here}}
     else:
         match = {"match": mac, "set-name": card.name} if mac else {}
-        found["ethernets"] = {card.name: {**match, **mtu, **here}}
+        document["ethernets"] = {card.name: {**match, **mtu, **here}}
     if card.vlan:
         vlan = {"id": card.network.vlan, "link": card.name}
-        found["vlans"] = {card.vlan: {**vlan, **mtu, **_addresses(card)}}
-    return dumped(found)
+        document["vlans"] = {card.vlan: {**vlan, **mtu, **_addresses(card)}}
+    return dumped(document)
 
 
 def _parameters(bond: Bond) -> dict[str, str | int]:
@@ -58,17 +58,19 @@ def _parameters(bond: Bond) -> dict[str, str | int]:
 def _addresses(card: Card) -> dict[str, Any]:
     """``dhcp4: false`` is left out on purpose: 18.2 takes the mere key for a yes."""
     network = card.network
-    found: dict[str, Any] = {f"dhcp{family}": True for family in card.dhcp}
+    fields: dict[str, Any] = {f"dhcp{family}": True for family in card.dhcp}
     if card.static:
-        found["addresses"] = [str(address) for address in card.static]
+        fields["addresses"] = [str(address) for address in card.static]
     for gateway in network.gateways:
-        found[f"gateway{gateway.version}"] = str(gateway)
+        fields[f"gateway{gateway.version}"] = str(gateway)
     nameservers = {
         "addresses": [str(server) for server in network.nameservers],
         "search": list(network.search),
     }
     if any(nameservers.values()):
-        found["nameservers"] = {key: value for key, value in nameservers.items() if value}
+        fields["nameservers"] = {key: value for key, value in nameservers.items() if value}
     if network.routes:
-        found["routes"] = [{"to": str(one.to), "via": str(one.via)} for one in network.routes]
-    return found
+        fields["routes"] = [
+            {"to": str(route.to), "via": str(route.via)} for route in network.routes
+        ]
+    return fields

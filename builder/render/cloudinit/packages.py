@@ -18,7 +18,7 @@ Row = tuple[str, frozenset[str] | None]
 
 
 def of(plan: Plan, machine: Machine) -> Iterator[str]:
-    """Give the requests of one machine as yum takes them, in the lock's order."""
+    """Yield the requests of one machine as yum takes them, in the lock's order."""
     wanted = {*machine.packages}
     for request, askers in plan.once("packages", lambda: tuple(_rows(plan))):
         if askers is None or not wanted.isdisjoint(askers):

@@ -18,7 +18,7 @@ _LEVEL = 9
 
 
 def fitted(data: UserData, limit: UserDataLimit, *, where: str) -> bytes:
-    """Give user-data as the provider takes it; raise AirseedError where it takes neither form."""
+    """Return user-data as the provider takes it; raise AirseedError where it takes neither form."""
     raw = data.text.encode("ascii")
     if limit.bytes is None or limit.size(len(raw)) <= limit.bytes:
         return raw
@@ -34,13 +34,13 @@ def compressed(raw: bytes) -> bytes:
 
 
 def account(data: UserData) -> Mapping[str, int]:
-    """Give the bytes of user-data by kind of file, the largest first; they add up to all of it."""
+    """Return the bytes of user-data by kind of file, the largest first; they add up to all of it."""
     by_kind: dict[str, int] = {}
     for file in data.files:
         by_kind[file.kind] = by_kind.get(file.kind, 0) + _length(file)
     frame = len(data.text) - sum(by_kind.values())
-    found = {**by_kind, "paths, quoting and accounts": frame}
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+    sizes = {**by_kind, "paths, quoting and accounts": frame}
+    return dict(sorted(sizes.items(), key=lambda item: -item[1]))
 
 
 def _length(file: SeedFile) -> int:

@@ -40,7 +40,7 @@ _START = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserData:
-    """Hold rendered user-data, and what of it comes from where."""
+    """Rendered user-data, and the files in it."""
 
     text: str
     files: tuple[SeedFile, ...]
@@ -85,28 +85,28 @@ def _with_scripts(text: str, plan: Plan) -> str:
 
 
 def _scripts(plan: Plan) -> str:
-    found = render(_ENTRIES, {"files": [_entry(file) for file in files.scripts()]})
+    entries = render(_ENTRIES, {"files": [_entry(file) for file in files.scripts()]})
     keys.check(
-        f"{keys.HEADER}write_files:\n{found}",
+        f"{keys.HEADER}write_files:\n{entries}",
         plan.choice.cloud_init,
         where="the scripts' user-data",
     )
-    return found
+    return entries
 
 
 def _account(user: User) -> Mapping[str, Any]:
     """``hashed_passwd`` and not ``passwd``: that one stands in the arguments of useradd."""
-    found: dict[str, Any] = {"name": user.name, "shell": user.shell}
-    found["lock_passwd"] = user.password is None
+    account: dict[str, Any] = {"name": user.name, "shell": user.shell}
+    account["lock_passwd"] = user.password is None
     if user.password is not None:
-        found["hashed_passwd"] = user.password
+        account["hashed_passwd"] = user.password
     if user.groups:
-        found["groups"] = list(user.groups)
+        account["groups"] = list(user.groups)
     if user.sudo:
-        found["sudo"] = "ALL=(ALL) NOPASSWD:ALL"
+        account["sudo"] = "ALL=(ALL) NOPASSWD:ALL"
     if user.ssh_keys:
-        found["ssh_authorized_keys"] = list(user.ssh_keys)
-    return found
+        account["ssh_authorized_keys"] = list(user.ssh_keys)
+    return account
 
 
 def _comes_later(file: SeedFile, users: Iterable[str]) -> bool:
@@ -121,17 +121,17 @@ def _comes_later(file: SeedFile, users: Iterable[str]) -> bool:
 
 def _waiting(file: SeedFile, number: int) -> tuple[SeedFile, tuple[tuple[str, ...], ...]]:
     """Lay a file where only root sees it, and install it when the accounts are there."""
-    place = f"{_LATER}/{number}"
+    path = f"{_LATER}/{number}"
     user, _, group = (file.owner or "root:root").partition(":")
     whose = ("-o", user, *(("-g", group) if group else ()))
-    move = ("install", "-D", *whose, "-m", file.permissions, place, file.path)
-    return replace(file, path=place, permissions="0600", owner=None), (move,)
+    move = ("install", "-D", *whose, "-m", file.permissions, path, file.path)
+    return replace(file, path=path, permissions="0600", owner=None), (move,)
 
 
 def _entry(file: SeedFile) -> Mapping[str, str | None]:
     """Text stays readable where every YAML reader takes it as it is; the rest goes as base64."""
     raw = file.content.encode() if isinstance(file.content, str) else file.content
-    found: dict[str, str | None] = {
+    fields: dict[str, str | None] = {
         "path": file.path,
         "permissions": file.permissions,
         "owner": file.owner,
@@ -140,5 +140,5 @@ def _entry(file: SeedFile) -> Mapping[str, str | None]:
     }
     if raw.isascii() and b"\0" not in raw:
         text = file.content if isinstance(file.content, str) else raw.decode("ascii")
-        return {**found, "text": text}
-    return {**found, "base64": base64.b64encode(raw).decode("ascii")}
+        return {**fields, "text": text}
+    return {**fields, "base64": base64.b64encode(raw).decode("ascii")}

@@ -35,7 +35,7 @@ _YUM = "yum/"
 
 
 def env(plan: Plan, node: Node) -> str:
-    """Give the text of ``node.env``: one ``NAME='value'`` a line, every name always there."""
+    """Return the text of ``node.env``: one ``NAME='value'`` a line, every name always there."""
     machine = plan.cluster.machine_of(node)
     values = {
         **_node(plan, node),
@@ -49,7 +49,7 @@ def env(plan: Plan, node: Node) -> str:
 def _node(plan: Plan, node: Node) -> Mapping[str, str]:
     cluster, part = plan.cluster, plan.part(node)
     planes = cluster.control_planes if part == "init" else ()
-    peers = (str(one.address) for one in planes if one.name != node.name and one.address)
+    peers = (str(plane.address) for plane in planes if plane.name != node.name and plane.address)
     lone = len(cluster.nodes) == 1 and not node.taints
     return {
         "CLUSTER": cluster.name,
@@ -61,7 +61,7 @@ def _node(plan: Plan, node: Node) -> Mapping[str, str]:
         "ADDRESSES": " ".join(str(address.ip) for address in node.addresses),
         # others need no list: they join whoever answers at the endpoint
         "PEERS": " ".join(peers),
-        "CONTROL_PLANES": " ".join(one.name for one in planes),
+        "CONTROL_PLANES": " ".join(plane.name for plane in planes),
         "WINDOW": str(cluster.seed.window * _HOUR) if part == "init" else "",
         "UNTAINT": "1" if lone else "",
         "NEED_MIB": str(plan.once(("room", node.role), lambda: _room(plan, node.role))),
@@ -69,7 +69,7 @@ def _node(plan: Plan, node: Node) -> Mapping[str, str]:
 
 
 def _room(plan: Plan, role: str) -> int:
-    """Give the MiB that must be free on a node before its packages and images arrive."""
+    """Return the MiB that must be free on a node before its packages and images arrive."""
     sizes = {blob.digest: blob.size for blob in plan.lock.blobs}
     images = 0
     for platform in plan.cluster.platforms:
@@ -132,12 +132,12 @@ def _outside(plan: Plan, node: Node, machine: Machine) -> Mapping[str, str]:
     }
 
 
-def _direct(plan: Plan, node: Node, said: Iterable[str]) -> Iterable[str]:
+def _direct(plan: Plan, node: Node, extra: Iterable[str]) -> Iterable[str]:
     """What no proxy may stand before; the nodes' networks, so that a new node changes no other."""
     yield from ("localhost", "127.0.0.1", "::1")
     yield from (str(address.ip) for address in node.addresses)
     yield from plan.once("direct", lambda: tuple(_direct_of_all(plan.cluster, plan.first)))
-    yield from said
+    yield from extra
 
 
 def _direct_of_all(cluster: Cluster, first: Node) -> Iterable[str]:
@@ -148,8 +148,8 @@ def _direct_of_all(cluster: Cluster, first: Node) -> Iterable[str]:
         yield urlsplit(f"//{cluster.registry.host}").hostname or ""
     networks = {
         ip_network(str(address), strict=False)
-        for one in cluster.nodes
-        for address in one.addresses
+        for node in cluster.nodes
+        for address in node.addresses
         if address.prefix is not None
     }
     yield from sorted(map(str, networks))

@@ -20,7 +20,7 @@ __all__ = ["documents", "text"]
 
 
 def documents(plan: Plan, node: Node) -> tuple[dict[str, Any], ...]:
-    """Give the documents that ``kubeadm init`` or ``kubeadm join`` reads on a node.
+    """Return the documents that ``kubeadm init`` or ``kubeadm join`` reads on a node.
 
     The first node has those of the whole cluster, any other one JoinConfiguration. They hold
     secrets.
@@ -30,5 +30,5 @@ def documents(plan: Plan, node: Node) -> tuple[dict[str, Any], ...]:
 
 
 def text(plan: Plan, node: Node) -> str:
-    """Give the documents of a node as one YAML file; it is as secret as they are."""
+    """Return the documents of a node as one YAML file; it is as secret as they are."""
     return written(documents(plan, node))

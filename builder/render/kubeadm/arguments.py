@@ -29,7 +29,9 @@ def put(
         inner = inner[key]
     type_ = configuration.at(document["kind"], *path)
     if type_ is not None and type_.wraps[:1] == ("list",):
-        others = [one for one in inner.get(last) or () if one.get("name") not in arguments]
+        others = [
+            argument for argument in inner.get(last) or () if argument.get("name") not in arguments
+        ]
         pairs = [{"name": name, "value": value} for name, value in arguments.items()]
         inner[last] = [*others, *pairs]
     else:
@@ -37,20 +39,20 @@ def put(
 
 
 def get(document: Mapping[str, Any], path: tuple[str, ...], name: str) -> str | None:
-    """Give the value of an argument, or None when it is not set; the last one counts."""
+    """Return the value of an argument, or None when it is not set; the last one counts."""
     inner: Any = document
     for key in path:
         inner = (inner or {}).get(key)
     if isinstance(inner, dict):
         return inner.get(name)
-    values = [one.get("value") for one in inner or () if one.get("name") == name]
+    values = [argument.get("value") for argument in inner or () if argument.get("name") == name]
     return values[-1] if values else None
 
 
 def with_gate(gates: str | None, gate: str) -> str:
     """Open a feature gate beside those that are named already, unless it is one of them."""
-    named = [one for one in (gates or "").split(",") if one]
-    if any(one.partition("=")[0].strip() == gate for one in named):
+    named = [name for name in (gates or "").split(",") if name]
+    if any(name.partition("=")[0].strip() == gate for name in named):
         return ",".join(named)
     return ",".join([*named, f"{gate}=true"])
 

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 _KIND = "JoinConfiguration"
 _PATIENCE = "5m0s"
-"""How long a node waits for the first one; kubeadm's own default, said for those who read it."""
+"""How long a node waits for the first one; kubeadm's own default, written out for those who read it."""
 
 
 def join(plan: Plan, node: Node, part: Part) -> dict[str, Any]:
-    """Give the document of a node that joins as a control plane or as a worker."""
+    """Return the document of a node that joins as a control plane or as a worker."""
     configuration = plan.choice.kubernetes.configuration
     document: dict[str, Any] = {
         "apiVersion": configuration.api(_KIND),
@@ -41,21 +41,21 @@ def join(plan: Plan, node: Node, part: Part) -> dict[str, Any]:
 
 
 def local_endpoint(node: Node) -> dict[str, Any]:
-    """Say where the API server of a node listens; a node without an address finds its own."""
+    """Return where the API server of a node listens; a node without an address finds its own."""
     address = {"advertiseAddress": str(node.address)} if node.address else {}
     return {**address, "bindPort": API_PORT}
 
 
 def _token(plan: Plan) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "apiServerEndpoint": str(_endpoint(plan)),
         "token": plan.secrets.token,
     }
     if plan.secrets.authority:
-        found["caCertHashes"] = [plan.secrets.authority.digest]
+        fields["caCertHashes"] = [plan.secrets.authority.digest]
     else:  # the CA is not made yet; the token alone says that this is our cluster
-        found["unsafeSkipCAVerification"] = True
-    return found
+        fields["unsafeSkipCAVerification"] = True
+    return fields
 
 
 def _endpoint(plan: Plan) -> Endpoint:

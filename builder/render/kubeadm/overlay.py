@@ -24,12 +24,12 @@ def overlaid(
 ) -> dict[str, Any]:
     """Lay what each of the overrides says about this kind of document over it, in their order."""
     kind = document["kind"]
-    found = document
+    result = document
     for override in overrides:
         if kind in override:
             laying = _Laying(kind, configuration)
-            found = laying.mapping(found, override[kind], configuration.at(kind))
-    return found
+            result = laying.mapping(result, override[kind], configuration.at(kind))
+    return result
 
 
 class _Laying:
@@ -42,13 +42,13 @@ class _Laying:
     def mapping(
         self, base: Mapping[str, Any], over: Mapping[str, Any], type_: FieldType | None
     ) -> dict[str, Any]:
-        found = dict(base)
+        merged = dict(base)
         for key, value in over.items():
-            found[key] = self.value(found.get(key), value, self.inside(type_, key))
-        return found
+            merged[key] = self.value(merged.get(key), value, self.inside(type_, key))
+        return merged
 
     def inside(self, type_: FieldType | None, key: str) -> FieldType | None:
-        """Give the type of what a mapping has under a key."""
+        """Return the type of what a mapping has under a key."""
         if type_ is None:
             return None
         if type_.wraps:
@@ -60,7 +60,7 @@ class _Laying:
             return self.mapping(base if isinstance(base, dict) else {}, over, type_)
         if isinstance(over, list):
             item = type_.item if type_ and type_.wraps else None
-            laid = [self.value(None, one, item) for one in over]
+            laid = [self.value(None, entry, item) for entry in over]
             joined = base and item is not None and item.name == _ARGUMENT
             return [*_others(base, laid), *laid] if joined else laid
         if isinstance(over, str) and type_ is not None and type_.name == "number":

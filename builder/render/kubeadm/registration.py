@@ -17,33 +17,33 @@ _IPV6 = 6
 
 
 def registration(choice: Choice, node: Node) -> dict[str, Any]:
-    """Give a node's name, runtime and own taints."""
-    found: dict[str, Any] = {"name": node.name}
+    """Return a node's name, runtime and own taints."""
+    fields: dict[str, Any] = {"name": node.name}
     if node.taints is not None:
-        found["taints"] = [_taint(taint) for taint in node.taints]
-    found["criSocket"] = choice.kubernetes.runtime(choice.runtime.name).socket
-    return found
+        fields["taints"] = [_taint(taint) for taint in node.taints]
+    fields["criSocket"] = choice.kubernetes.runtime(choice.runtime.name).socket
+    return fields
 
 
 def register(document: dict[str, Any], choice: Choice, node: Node) -> None:
     """Add the arguments of kubelet that come from the node itself, after all overrides.
 
-    Labels add up with those that a raw document gives. The address is said only where kubelet
+    Labels add up with those that a raw document gives. The address is given only where kubelet
     would not find it: left alone it takes one IPv4 address, that of its own name.
     """
     configuration = choice.kubernetes.configuration
-    found: dict[str, str] = {}
+    own: dict[str, str] = {}
     if node.labels:
         before = arguments.get(document, _ARGUMENTS, _LABELS) or ""
-        labels = dict(one.partition("=")[::2] for one in before.split(",") if one)
-        found[_LABELS] = ",".join(f"{k}={v}" for k, v in {**labels, **node.labels}.items())
+        labels = dict(pair.partition("=")[::2] for pair in before.split(",") if pair)
+        own[_LABELS] = ",".join(f"{k}={v}" for k, v in {**labels, **node.labels}.items())
     addresses = [address.ip for address in node.addresses]
     needed = len(addresses) > 1 or any(address.version == _IPV6 for address in addresses)
     if needed and arguments.get(document, _ARGUMENTS, _NODE_IP) is None:
         both = choice.kubernetes.of.dual_stack.node_ips == "both"
-        found[_NODE_IP] = ",".join(str(ip) for ip in (addresses if both else addresses[:1]))
-    if found:
-        arguments.put(document, _ARGUMENTS, found, configuration)
+        own[_NODE_IP] = ",".join(str(ip) for ip in (addresses if both else addresses[:1]))
+    if own:
+        arguments.put(document, _ARGUMENTS, own, configuration)
 
 
 def _taint(taint: Taint) -> dict[str, str]:

@@ -25,7 +25,7 @@ _NEVER = 100
 
 
 def start(plan: Plan, node: Node) -> tuple[dict[str, Any], ...]:
-    """Give the documents of the first node, in the order in which kubeadm's makers show them."""
+    """Return the documents of the first node, in the order in which kubeadm's makers show them."""
     configuration = plan.choice.kubernetes.configuration
     overrides = plan.cluster.kubeadm_of(node)
     made = {
@@ -34,19 +34,19 @@ def start(plan: Plan, node: Node) -> tuple[dict[str, Any], ...]:
         "KubeProxyConfiguration": _proxy(plan),
         "KubeletConfiguration": _kubelet(plan),
     }
-    found = tuple(
+    documents = tuple(
         overlaid(
             {"apiVersion": configuration.api(kind), "kind": kind, **made}, overrides, configuration
         )
         for kind, made in made.items()
     )
-    register(found[0], plan.choice, node)
-    etcd = found[1]["etcd"]
+    register(documents[0], plan.choice, node)
+    etcd = documents[1]["etcd"]
     if etcd.get("external"):  # kubeadm refuses to be told of both
         etcd.pop("local", None)
     if plan.cluster.network.dual and plan.choice.kubernetes.of.dual_stack.gate:
-        _open(plan.choice.kubernetes.of.dual_stack.gate, found, plan)
-    return found
+        _open(plan.choice.kubernetes.of.dual_stack.gate, documents, plan)
+    return documents
 
 
 def _init(plan: Plan, node: Node) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def _init(plan: Plan, node: Node) -> dict[str, Any]:
 def _cluster(plan: Plan) -> dict[str, Any]:
     cluster = plan.cluster
     names = ImageNames(cluster.registry).kubeadm(plan.choice.kubernetes.images)
-    found: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "clusterName": cluster.name,
         "etcd": {"local": names.etcd},
         "networking": _networking(cluster.network),
@@ -82,10 +82,10 @@ def _cluster(plan: Plan) -> dict[str, Any]:
     }
     if cluster.endpoint:
         usual = cluster.endpoint.port == API_PORT
-        found["controlPlaneEndpoint"] = cluster.endpoint.host if usual else str(cluster.endpoint)
+        fields["controlPlaneEndpoint"] = cluster.endpoint.host if usual else str(cluster.endpoint)
     if names.dns:
-        found["dns"] = names.dns
-    return found
+        fields["dns"] = names.dns
+    return fields
 
 
 def _networking(network: Network) -> dict[str, str]:
@@ -101,18 +101,18 @@ def _proxy(plan: Plan) -> dict[str, Any]:
 
 
 def _kubelet(plan: Plan) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "clusterDNS": [str(plan.cluster.network.dns)],
         "cgroupDriver": CGROUP_DRIVER,
     }
     if plan.cluster.registry is None:
-        found["imageGCHighThresholdPercent"] = _NEVER
-    return found
+        fields["imageGCHighThresholdPercent"] = _NEVER
+    return fields
 
 
-def _open(gate: str, found: tuple[dict[str, Any], ...], plan: Plan) -> None:
+def _open(gate: str, documents: tuple[dict[str, Any], ...], plan: Plan) -> None:
     """Open the gate of dual-stack everywhere; kubeadm does so only where nobody sets gates."""
-    _, cluster, proxy, kubelet = found
+    _, cluster, proxy, kubelet = documents
     for document in (cluster, proxy, kubelet):
         document["featureGates"] = {gate: True, **(document.get("featureGates") or {})}
     for component in ("apiServer", "controllerManager", "scheduler"):

@@ -108,7 +108,7 @@ def test_the_keys_that_are_checked_are_those_that_yaml_finds(ha: Plan) -> None:
     for key in ("write_files", "users"):
         entries = (entry for entry in loaded[key] if isinstance(entry, dict))
         expected |= {(key, inner) for entry in entries for inner in entry}
-    assert {*keys.found(text)} == expected
+    assert {*keys.keys_of(text)} == expected
 
 
 def test_a_key_that_the_system_does_not_know_or_run_is_refused(ha: Plan) -> None:

@@ -20,19 +20,19 @@ _REAL = Path(__file__).resolve().parents[3].parent / f"shared/upstream/calico/v{
 
 @cache
 def release() -> CalicoRelease:
-    """Give what the catalog knows of it."""
+    """Return what the catalog knows of it."""
     return catalog_format.load([]).calico(VERSION)
 
 
 def images() -> tuple[str, ...]:
-    """Give the references of the operator and of all that it starts."""
+    """Return the references of the operator and of all that it starts."""
     found = release()
     return tuple(map(str, (found.operator, *found.started_by(found.of.images))))
 
 
 @cache
 def manifests() -> dict[str, str]:
-    """Give the manifests by name: the real ones, or those that the lab has made up."""
+    """Return the manifests by name: the real ones, or those that the lab has made up."""
     if _REAL.is_dir():
         return {path.name: path.read_text("utf-8") for path in sorted(_REAL.glob("*.yaml"))}
     words = {

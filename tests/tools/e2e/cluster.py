@@ -125,7 +125,7 @@ class Cluster:
         return done.stdout
 
     def machine(self, name: str) -> Machine:
-        """Give a node's machine; it is made with its seed at first."""
+        """Return a node's machine; it is made with its seed at first."""
         if name not in self.machines:
             node = next(node for node in self.document["nodes"] if node["name"] == name)
             # a lone node may leave it to the machine
@@ -150,7 +150,7 @@ class Cluster:
         return machine
 
     def seed(self, name: str) -> Mapping[str, bytes]:
-        """Give the files of a node's seed, from the ISO that airseed wrote."""
+        """Return the files of a node's seed, from the ISO that airseed wrote."""
         names = {"user-data", "meta-data", "network-config"}
         folder = self.folder / "seeds" / name
         return {file.name: file.read_bytes() for file in folder.iterdir() if file.name in names}
@@ -200,7 +200,7 @@ class Cluster:
         return done.stdout
 
     def ready(self) -> dict[str, float]:
-        """Give the nodes that are Ready, and since when, in seconds since 1970."""
+        """Return the nodes that are Ready, and since when, in seconds since 1970."""
         try:
             text = self.kubectl("get", "nodes", "-o", "json", check=False)
             nodes = json.loads(text)["items"]
@@ -238,7 +238,7 @@ class Cluster:
             time.sleep(1)
 
     def etcd_members(self, *, check: bool = True) -> list[str]:
-        """Give the names of etcd's members, by one of them; ``?`` is one that never started."""
+        """Return the names of etcd's members, by one of them; ``?`` is one that never started."""
         machine = next(
             one
             for one in self.machines.values()

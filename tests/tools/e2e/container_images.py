@@ -60,7 +60,7 @@ def push_again(name: str, folder: Path, registry: str, references: Iterable[str]
 
 @cache
 def _references() -> dict[str, str]:
-    """Give what kubeadm of this version starts, as the catalog has it."""
+    """Return what kubeadm of this version starts, as the catalog has it."""
     release = catalog_format.load([]).kubernetes(Version.parse(KUBERNETES))
     return {reference.path.rpartition("/")[2]: str(reference) for _, reference in release.images}
 
@@ -123,7 +123,7 @@ def _ldd(path: str) -> str:
 
 @cache
 def _iptables() -> dict[str, Path]:
-    """Give iptables with all its plugins, which have libraries of their own."""
+    """Return iptables with all its plugins, which have libraries of their own."""
     names = {f"/usr/sbin/{_LEGACY}"} | {
         f"{_PLUGINS}/{file.name}" for file in _in_root(_PLUGINS).iterdir()
     }
@@ -132,7 +132,7 @@ def _iptables() -> dict[str, Path]:
 
 
 def _in_root(name: str) -> Path:
-    """Give a file of the node's image, behind all links, which are absolute there."""
+    """Return a file of the node's image, behind all links, which are absolute there."""
     place = ROOT / name.lstrip("/")
     for _ in range(10):
         parts = Path(name).parts

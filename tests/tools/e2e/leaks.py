@@ -22,7 +22,7 @@ _EACH = 0.1
 
 
 def secrets(cluster: Cluster) -> dict[str, str]:
-    """Give what must not be seen, by what it is: of the authority's key its second line."""
+    """Return what must not be seen, by what it is: of the authority's key its second line."""
     folder = cluster.folder / "secrets"
     token = (folder / "token").read_text().strip()
     return {
@@ -35,7 +35,7 @@ def secrets(cluster: Cluster) -> dict[str, str]:
 
 
 def _forms(secret: str) -> list[str]:
-    """Give how a secret may stand in a text: as it is, and in base64 wherever it begins there."""
+    """Return how a secret may stand in a text: as it is, and in base64 wherever it begins there."""
     forms = [secret]
     for offset in range(3):
         text = base64.b64encode(b"\0" * offset + secret.encode()).decode().rstrip("=")

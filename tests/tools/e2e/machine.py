@@ -40,7 +40,7 @@ _THAW = 2
 
 
 class Namespace:
-    """Hold a network namespace as long as a sleeping process does."""
+    """A network namespace that lives as long as a sleeping process."""
 
     def __init__(self) -> None:
         self._holder = subprocess.Popen(["/usr/bin/unshare", "--net", "/usr/bin/sleep", "infinity"])
@@ -55,7 +55,7 @@ class Namespace:
 
     @property
     def prefix(self) -> tuple[str, ...]:
-        """Give the words before a command that is to run in it."""
+        """Return the words before a command that is to run in it."""
         return ("/usr/bin/nsenter", f"--net=/proc/{self.pid}/ns/net", "--")
 
     def __call__(self, *words: str | Path, **how: Any) -> subprocess.CompletedProcess[str]:
@@ -112,7 +112,7 @@ class Machine:
 
     @property
     def root(self) -> Path:
-        """Give its file system, as far as it is not in ``var_lib``."""
+        """Return its file system, as far as it is not in ``var_lib``."""
         return self.folder / "root"
 
     @property
@@ -122,7 +122,7 @@ class Machine:
 
     @property
     def result(self) -> dict[str, Any]:
-        """Give result.json; empty before there is one."""
+        """Return result.json; empty before there is one."""
         with suppress(OSError, ValueError):
             found: dict[str, Any] = json.loads(
                 (self.root / "var/lib/airseed/result.json").read_text()
@@ -131,7 +131,7 @@ class Machine:
         return {}
 
     def insert(self, seed: Mapping[str, bytes]) -> None:
-        """Give it a seed, as the folder that an attached ISO would be."""
+        """Put a seed on its disk, as the folder that an attached ISO would be."""
         self._mount()
         place = self.root / "var/lib/cloud/seed/nocloud"
         shutil.rmtree(place, ignore_errors=True)
@@ -183,7 +183,7 @@ class Machine:
 
     @property
     def leader(self) -> int | None:
-        """Give the number of its process 1, as seen from here."""
+        """Return the number of its process 1, as seen from here."""
         if not self.runs:
             return None
         assert self._nspawn
@@ -368,7 +368,7 @@ def _remove_cgroup(folder: Path) -> None:
 
 
 def _hierarchies() -> dict[str, Path]:
-    """Give where each controller's hierarchy is mounted; the second version's has no name."""
+    """Return where each controller's hierarchy is mounted; the second version's has no name."""
     places = {}
     for line in Path("/proc/self/mounts").read_text("utf-8").splitlines():
         _, point, kind, options, *_ = line.split()
@@ -380,7 +380,7 @@ def _hierarchies() -> dict[str, Path]:
 
 
 def _own_cgroups() -> list[Path]:
-    """Give this process's group in every hierarchy.
+    """Return this process's group in every hierarchy.
 
     Each machine gets one below it; without that systemd and kubelet of all would share theirs.
     """

@@ -26,7 +26,7 @@ def data(name: str) -> Any:
 
 
 def source(text: str) -> Path:
-    """Give the file that a source names; see ``packages.yaml``."""
+    """Return the file that a source names; see ``packages.yaml``."""
     kind, _, path = text.rpartition(":")
     return {"": DATA, "cache": CACHE, "host": Path("/"), "root": ROOT}[kind] / path.lstrip("/")
 

@@ -51,7 +51,7 @@ _CAP_SYS_RESOURCE = 24
 
 @dataclass(frozen=True)
 class RootImage:
-    """Hold the layers of a machine's file system."""
+    """The layers of a machine's file system."""
 
     folder: Path
 
@@ -62,7 +62,7 @@ class RootImage:
 
     @property
     def packages(self) -> str:
-        """Give what ``rpm -qa`` says on it."""
+        """Return what ``rpm -qa`` says on it."""
         return (self.folder / "packages.txt").read_text("utf-8")
 
 

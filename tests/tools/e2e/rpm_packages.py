@@ -48,7 +48,7 @@ def base() -> list[str]:
 
 
 def taken() -> set[str]:
-    """Give the paths that leave the node's image, since packages bring them."""
+    """Return the paths that leave the node's image, since packages bring them."""
     return {
         path.removeprefix("root:")
         for packages in data("packages.yaml")["repositories"].values()

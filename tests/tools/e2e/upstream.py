@@ -46,7 +46,7 @@ _PLACES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 @dataclass(frozen=True)
 class Upstream:
-    """Hold where the servers are, and the folder with the catalog."""
+    """Where the servers are, and the folder with the catalog."""
 
     stock: Path
     """What the web server shows: repositories and keys."""
@@ -80,7 +80,7 @@ def upstream(folder: Path) -> Iterator[Upstream]:
 
 
 def _stock() -> Path:
-    """Give the RPMs, keys and images; they are made when anything in them has changed."""
+    """Return the RPMs, keys and images; they are made when anything in them has changed."""
     stock, fresh = CACHE / "stock", CACHE / "stock.new"
     stamp = _stamp()
     if (stock / ".stamp").exists() and (stock / ".stamp").read_text() == stamp:
@@ -223,7 +223,7 @@ def _write_catalog(made: Upstream) -> None:
 
 
 def _at(text: str, where: str) -> str:
-    """Give a file of the catalog with one source in the place of its own."""
+    """Return a file of the catalog with one source in the place of its own."""
     return _SOURCES.sub(lambda _: f"sources:\n  - {where}\n", text)
 
 
