@@ -19,7 +19,7 @@ from builder.pipeline import fit
 from builder.pipeline.redact import differences
 from builder.render import admit, inventory, iso
 from builder.render.plan import Plan
-from builder.render.seed import META_DATA, NETWORK_CONFIG, USER_DATA, mistakes, seed
+from builder.render.seed import META_DATA, NETWORK_CONFIG, USER_DATA, faults_of, seed
 from builder.secrets import store
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def _checked(plan: Plan, names: Sequence[str], cluster: Path) -> tuple[Node, ...
     """Give the nodes to render; every mistake of every one is found before the first is written."""
     chosen = _chosen(plan.cluster, names)
     faults = [
-        fault for node in chosen for fault in mistakes(plan, node, plan.cluster.machine_of(node))
+        fault for node in chosen for fault in faults_of(plan, node, plan.cluster.machine_of(node))
     ]
     if faults:
         raise DocumentError(str(cluster), faults)

@@ -21,7 +21,7 @@ _SOURCE = "actions/admit.sh"
 
 
 def script(plan: Plan, node: Node) -> str | None:
-    """Return a node's script, which holds its secrets; the first node has none: it lets others in."""
+    """Return the script of a node, which has its secrets, or None for the first one."""
     part = plan.part(node)
     if part == "init":
         return None

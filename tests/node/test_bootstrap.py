@@ -33,7 +33,7 @@ STEPS = [
 
 @pytest.fixture
 def alone(first: Machine) -> Machine:
-    """Return the only node of a cluster, whose packages are installed and whose images are pulled."""
+    """Return a lone node, whose packages are installed and whose images are pulled."""
     first.set(REGISTRY="registry.lan/k8s", UNTAINT="1", CNI="none")
     first.write("rpms", "kubeadm-1.18.5-0\n")
     first.set(PACKAGES="kubeadm-1.18.5-0")

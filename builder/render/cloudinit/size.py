@@ -34,7 +34,7 @@ def compressed(raw: bytes) -> bytes:
 
 
 def account(data: UserData) -> Mapping[str, int]:
-    """Return the bytes of user-data by kind of file, the largest first; they add up to all of it."""
+    """Return the bytes of user-data by kind of file, the largest first; they add up."""
     by_kind: dict[str, int] = {}
     for file in data.files:
         by_kind[file.kind] = by_kind.get(file.kind, 0) + _length(file)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _KIND = "JoinConfiguration"
 _PATIENCE = "5m0s"
-"""How long a node waits for the first one; kubeadm's own default, written out for those who read it."""
+"""How long a node waits for the first one; kubeadm's own default, written out."""
 
 
 def join(plan: Plan, node: Node, part: Part) -> dict[str, Any]:
