@@ -119,10 +119,10 @@ class _Search:
         if scalar.style == ALIAS:
             return None
         if scalar.style in _BLOCKS:  # the head may have a comment
-            found = self.text.find(scalar, self.text.index("\n", scalar.start), scalar.end)
+            start = self.text.find(scalar, self.text.index("\n", scalar.start), scalar.end)
         else:
-            found = self.text.rfind(scalar, scalar.start, scalar.end)
-        return None if found < 0 else found
+            start = self.text.rfind(scalar, scalar.start, scalar.end)
+        return None if start < 0 else start
 
     def string(self, scalar: Scalar, key: str, where: str) -> None:
         """Replace the names of images in any other string."""

@@ -43,7 +43,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartedImage:
-    """Tell of one image that a manifest starts, and where it stands."""
+    """Hold one image that a manifest starts, and where it is named."""
 
     text: Scalar
     """As the manifest has it."""
@@ -60,7 +60,7 @@ class StartedImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Hold what matters of a manifest file, in the order of the file."""
+    """Hold what a manifest file makes and starts, in the order of the file."""
 
     resources: tuple[Resource, ...]
     images: tuple[StartedImage, ...]
@@ -124,7 +124,7 @@ def _reference(image: Any) -> Reference:
 
 
 def _unpack(value: Any, path: str = "") -> Iterator[tuple[Any, str]]:
-    """Give the resources of a document: itself, or the items of a List."""
+    """Yield the resources of a document with their paths: itself, or the items of a List."""
     items = value.get("items") if isinstance(value, dict) else None
     if isinstance(items, list) and str(value.get("kind", "List")).endswith("List"):
         for number, item in enumerate(items):
@@ -136,8 +136,9 @@ def _unpack(value: Any, path: str = "") -> Iterator[tuple[Any, str]]:
 def _resource(value: Any) -> Resource:
     if not isinstance(value, dict):
         return Resource(api_version="", kind="")
-    found = value.get("metadata")
-    metadata = found if isinstance(found, dict) else {}
+    metadata = value.get("metadata")
+    if not isinstance(metadata, dict):
+        metadata = {}
     return Resource(
         api_version=_text(value.get("apiVersion")),
         kind=_text(value.get("kind")),
@@ -152,7 +153,7 @@ def _text(value: Any) -> str:
 
 
 def _images(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Give place and image of every container below a value, in its order."""
+    """Yield path and image of every container below a value, in its order."""
     if isinstance(value, list):
         for number, item in enumerate(value):
             yield from _images(item, f"{path}[{number}]")
@@ -170,7 +171,7 @@ def _images(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _volumes(volumes: list[Any], path: str) -> Iterator[tuple[str, Any]]:
-    """Give place and image of every volume that is one (from Kubernetes 1.31 on)."""
+    """Yield path and image of every volume that is one (from Kubernetes 1.31 on)."""
     for number, volume in enumerate(volumes):
         image = volume.get("image") if isinstance(volume, dict) else None
         if isinstance(image, dict) and image.get("reference"):

@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 def find(files: Iterable[Path]) -> tuple[str, ...]:
-    """Give each image once, sorted, as its manifest has it.
+    """Return each image once, sorted, as its manifest has it.
 
-    Raise DocumentError with the mistakes of all files.
+    Raise DocumentError with the faults of all files.
     """
-    found: set[str] = set()
+    names: set[str] = set()
     faults: list[Fault] = []
     for path in files:
         try:
-            found.update(image.text for image in find_images(read_text(path), str(path)))
+            names.update(image.text for image in find_images(read_text(path), str(path)))
         except DocumentError as error:
             faults += (
-                Fault(where=f"{path}: {one.where}".rstrip(": "), what=one.what, hint=one.hint)
-                for one in error.faults
+                Fault(where=f"{path}: {fault.where}".rstrip(": "), what=fault.what, hint=fault.hint)
+                for fault in error.faults
             )
     if faults:
         raise DocumentError("manifests", faults)
-    return tuple(sorted(found))
+    return tuple(sorted(names))

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from builder.assets import tree
 from builder.errors import DocumentError, Fault, did_you_mean
 from builder.formats.catalog.kinds import KINDS
+from builder.formats.catalog.references import CatalogEntry, check
 from builder.formats.catalog.systems import KERNELS, PROVIDERS
 from builder.formats.reading import WRONG, Reading
-from builder.formats.references import Entry, check
 from builder.formats.text import read_text, yaml_document
 from builder.model.catalog import Catalog
 from builder.model.catalog.systems import UserDataLimit
@@ -48,7 +48,7 @@ def load(catalogs: Sequence[Path] = (), *, base: Path | None = None) -> Catalog:
     files: dict[str, Path] = {}
     for folder in (base or tree("mirrors"), *catalogs):
         files.update(_files(folder, faults))
-    found: dict[str, dict[str, Entry]] = {kind: {} for kind in (*KINDS, *_TABLES)}
+    found: dict[str, dict[str, CatalogEntry]] = {kind: {} for kind in (*KINDS, *_TABLES)}
     for name, path in files.items():
         kind, _, stem = name.partition("/")
         found[kind][stem] = _read(name, path)
@@ -110,22 +110,24 @@ def _walk(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _read(name: str, path: Path) -> Entry:
+def _read(name: str, path: Path) -> CatalogEntry:
     """Read one file; what is wrong with it stands in its reading."""
     folder, _, stem = name.partition("/")
     try:
         document = yaml_document(read_text(path, largest=LARGEST), str(path))
     except DocumentError as error:
-        return Entry(value=WRONG, reading=Reading(str(path), faults=list(error.faults)))
+        return CatalogEntry(value=WRONG, reading=Reading(str(path), faults=list(error.faults)))
     reading = Reading(str(path), document.lines)
     if folder in _TABLES:
-        return Entry(value=_TABLES[folder].read(document.value, "", reading), reading=reading)
+        return CatalogEntry(
+            value=_TABLES[folder].read(document.value, "", reading), reading=reading
+        )
     kind = KINDS[folder]
     identity = _identity(kind, stem, reading)
     value = kind.shape.read(document.value, "", reading)
     if value is WRONG or identity is None:
-        return Entry(value=WRONG, reading=reading)
-    return Entry(value=partial(kind.build, **value)(**identity), reading=reading)
+        return CatalogEntry(value=WRONG, reading=reading)
+    return CatalogEntry(value=partial(kind.build, **value)(**identity), reading=reading)
 
 
 def _identity(kind: Kind, stem: str, reading: Reading) -> dict[str, str] | None:
@@ -136,7 +138,7 @@ def _identity(kind: Kind, stem: str, reading: Reading) -> dict[str, str] | None:
     return None
 
 
-def _catalog(found: dict[str, dict[str, Entry]]) -> Catalog:
+def _catalog(found: dict[str, dict[str, CatalogEntry]]) -> Catalog:
     values = {folder: {n: e.value for n, e in each.items()} for folder, each in found.items()}
     return Catalog(
         kubernetes_series=values["kubernetes"],

@@ -1,7 +1,7 @@
 """What must hold between the files of a catalog: names lead somewhere, tables are whole.
 
-Each check writes down what it finds in the file that is wrong. A file with mistakes of its own
-still counts as being there, so that one mistake makes no others.
+Each check reports to the file that is wrong. A file with mistakes of its own
+still counts as being there, so that one fault makes no others.
 """
 
 from __future__ import annotations
@@ -33,41 +33,41 @@ _NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """Hold one file's value (WRONG where it could not be read), and where to report."""
+class CatalogEntry:
+    """Hold one file's value, WRONG where it could not be read, and where its faults go."""
 
     value: Any
     reading: Reading
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class CatalogFiles:
     """Hold all files of a catalog, by folder and name."""
 
-    found: Mapping[str, Mapping[str, Entry]]
+    by_folder: Mapping[str, Mapping[str, CatalogEntry]]
 
     def each(self, folder: str) -> Iterator[tuple[str, Any, Reading]]:
-        """Give name, value and reading of every readable file of a folder."""
-        for name, entry in self.found[folder].items():
+        """Yield name, value and reading of every readable file of a folder."""
+        for name, entry in self.by_folder[folder].items():
             if entry.value is not WRONG:
                 yield name, entry.value, entry.reading
 
     def whole(self, folder: str) -> bool:
-        """Tell whether every file of a folder could be read."""
-        return all(entry.value is not WRONG for entry in self.found[folder].values())
+        """Return whether every file of a folder could be read."""
+        return all(entry.value is not WRONG for entry in self.by_folder[folder].values())
 
     def must_have(self, folder: str, name: str, path: str, reading: Reading) -> None:
-        """Write down a name that no file has."""
-        known = self.found[folder]
+        """Report a name that no file has."""
+        known = self.by_folder[folder]
         if name not in known:
             what = f"there is no {folder}/{name}.yaml"
             expected = " or ".join(sorted(known)) or "a file there"
             reading.wrong(path, what, expected=expected, hint=did_you_mean(name, known))
 
 
-def check(found: Mapping[str, Mapping[str, Entry]]) -> None:
-    """Write down what does not fit together."""
-    files = Files(found)
+def check(by_folder: Mapping[str, Mapping[str, CatalogEntry]]) -> None:
+    """Report what does not fit together."""
+    files = CatalogFiles(by_folder)
     for _, series, reading in files.each("kubernetes"):
         _kubernetes(series, files, reading)
     for _, table, reading in files.each("configuration"):
@@ -87,15 +87,15 @@ def check(found: Mapping[str, Mapping[str, Entry]]) -> None:
     _registries(files)
 
 
-def _signers(files: Files) -> None:
-    for _, said, reading in files.each("signers"):
-        if (what := signers.complaint(said)) is not None:
+def _signers(files: CatalogFiles) -> None:
+    for _, fields, reading in files.each("signers"):
+        if (what := signers.complaint(fields)) is not None:
             reading.wrong("", what)
-        if said["authority"] is not None:
-            files.must_have("authorities", said["authority"], "authority", reading)
+        if fields["authority"] is not None:
+            files.must_have("authorities", fields["authority"], "authority", reading)
 
 
-def _kubernetes(series: KubernetesSeries, files: Files, reading: Reading) -> None:
+def _kubernetes(series: KubernetesSeries, files: CatalogFiles, reading: Reading) -> None:
     _families(series.repositories, files, "packages.repositories", reading)
     files.must_have("os", series.defaults.os, "defaults.os", reading)
     for name in series.configurations:
@@ -108,7 +108,7 @@ def _kubernetes(series: KubernetesSeries, files: Files, reading: Reading) -> Non
         )
     for name in series.without:
         if name in series.runtimes:
-            reading.wrong(child("without", name), f"{name} stands under runtimes, too")
+            reading.wrong(child("without", name), f"{name} is under runtimes, too")
     tagged = {component.name for component in series.components if component.tag == "patch"}
     for patch, row in series.tags.items():
         _row(patch, row, tagged, reading)
@@ -116,7 +116,7 @@ def _kubernetes(series: KubernetesSeries, files: Files, reading: Reading) -> Non
         if not _is_pinned(name, series):
             reading.wrong(
                 child("packages.sha256", name),
-                "no package of this file is called so",
+                "no package in this file has this name",
                 expected="NAME-VERSION-RELEASE.ARCH of a package under versioned or pins",
             )
 
@@ -129,13 +129,13 @@ def _configuration(table: Table, reading: Reading) -> None:
             hint = did_you_mean(kind, table.types)
             reading.wrong(f"kinds[{number}]", f"no type is called {kind}", hint=hint)
     for name, fields in table.types.items():
-        for key, one in fields.items():
-            if one.name not in known:
+        for key, type_ in fields.items():
+            if type_.name not in known:
                 reading.wrong(
                     child(child("types", name), key),
-                    f"no type is called {one.name}",
+                    f"no type is called {type_.name}",
                     expected=f"one of {', '.join(PLAIN)}, or a type of this file",
-                    hint=did_you_mean(one.name, known),
+                    hint=did_you_mean(type_.name, known),
                 )
 
 
@@ -147,7 +147,7 @@ def _row(patch: int, row: Mapping[str, str], tagged: set[str], reading: Reading)
     for name in needless:
         reading.wrong(
             child(f"tags.{patch}", name),
-            "no image with `tag: patch` is called so",
+            "no image with `tag: patch` has this name",
             expected=" or ".join(sorted(tagged)) or None,
             hint=did_you_mean(name, tagged),
         )
@@ -164,12 +164,12 @@ def _is_pinned(name: str, series: KubernetesSeries) -> bool:
     return bool(dot) and any(re.fullmatch(form, request) for form in (*own, *pinned))
 
 
-def _default_runtime(series: KubernetesSeries, files: Files, reading: Reading) -> None:
+def _default_runtime(series: KubernetesSeries, files: CatalogFiles, reading: Reading) -> None:
     name, _, version = series.defaults.runtime.rpartition("-")
-    if any(entry.value is WRONG for entry in files.found["runtimes"].values()):
+    if not files.whole("runtimes"):
         return
-    known = [one for _, one, _ in files.each("runtimes") if one.name == name]
-    releases = {f"{name}-{v}" for one in known for v in (one.series, *one.releases)}
+    known = [runtime for _, runtime, _ in files.each("runtimes") if runtime.name == name]
+    releases = {f"{name}-{v}" for runtime in known for v in (runtime.series, *runtime.releases)}
     if f"{name}-{version}" not in releases:
         what = f"there is no runtime {series.defaults.runtime}"
         expected = " or ".join(sorted(releases)) or None
@@ -179,7 +179,7 @@ def _default_runtime(series: KubernetesSeries, files: Files, reading: Reading) -
         reading.wrong("defaults.runtime", f"{name} is not under runtimes", expected=expected)
 
 
-def _default_cni(default: str, files: Files, reading: Reading) -> None:
+def _default_cni(default: str, files: CatalogFiles, reading: Reading) -> None:
     if default == _NONE:
         return
     name, _, version = default.rpartition("-")
@@ -192,7 +192,7 @@ def _default_cni(default: str, files: Files, reading: Reading) -> None:
         files.must_have("calico", series, "defaults.cni", reading)
 
 
-def _runtime(series: RuntimeSeries, files: Files, reading: Reading) -> None:
+def _runtime(series: RuntimeSeries, files: CatalogFiles, reading: Reading) -> None:
     _families(series.repositories, files, "repositories", reading)
     for version, families in series.releases.items():
         if version != series.series and not version.startswith(f"{series.series}."):
@@ -212,7 +212,7 @@ def _calico(series: CalicoSeries, reading: Reading) -> None:
     if not series.operators:
         reading.wrong("operators", "no patch is listed")
     oldest = min(series.operators, default=0)
-    names = [n for table in (series.images, series.optional) for one in table.values() for n in one]
+    names = [n for table in (series.images, series.optional) for row in table.values() for n in row]
     bare = [name for name in names if "." not in name.partition("/")[0]]
     if bare and not any(patch <= oldest for patch in series.registry):
         what = f"no registry for {bare[0]} of the oldest patch"
@@ -224,9 +224,9 @@ def _calico(series: CalicoSeries, reading: Reading) -> None:
                 reading.wrong(f"install.{way}", f"no manifest for {nodes} nodes")
 
 
-def _system(system: OperatingSystem, files: Files, reading: Reading) -> None:
+def _system(system: OperatingSystem, files: CatalogFiles, reading: Reading) -> None:
     _names("repositories", system.repositories, files, "repositories", reading)
-    known = files.found["cloud-init"]
+    known = files.by_folder["cloud-init"]
     if known and not any(numbers(version) <= numbers(system.cloud_init) for version in known):
         expected = f"{min(known, key=numbers)} or newer"
         reading.wrong(
@@ -234,7 +234,7 @@ def _system(system: OperatingSystem, files: Files, reading: Reading) -> None:
         )
 
 
-def _repository(repository: Repository, files: Files, reading: Reading) -> None:
+def _repository(repository: Repository, files: CatalogFiles, reading: Reading) -> None:
     _names("keys", repository.keys, files, "keys", reading)
     _names("keys", repository.metadata_keys, files, "metadata-keys", reading)
     if repository.metadata == "unsigned" and repository.metadata_keys:
@@ -242,22 +242,22 @@ def _repository(repository: Repository, files: Files, reading: Reading) -> None:
     _once(repository.sources, "sources", reading)
 
 
-def _builds(name: str, made: Builds, files: Files, reading: Reading) -> None:
+def _builds(name: str, made: Builds, files: CatalogFiles, reading: Reading) -> None:
     """Packages are made of what is published, and their repository has a name of its own."""
     families = {system.family for _, system, _ in files.each("os")}
     if files.whole("os") and made.family not in families:
         hint = did_you_mean(made.family, families)
         reading.wrong("family", f"no system is of the family {made.family}", hint=hint)
-    if name in files.found["repositories"]:
+    if name in files.by_folder["repositories"]:
         reading.wrong("", f"repositories/{name}.yaml has this name already")
     known = None
     if files.whole("binaries"):
-        known = {program for _, one, _ in files.each("binaries") for program in one.programs}
+        known = {program for _, source, _ in files.each("binaries") for program in source.programs}
     for path, what, expected in builds.mistakes(made, known):
         reading.wrong(path, what, expected=expected)
 
 
-def _keys(files: Files) -> None:
+def _keys(files: CatalogFiles) -> None:
     owners: dict[str, str] = {}
     key: Key
     for name, key, reading in files.each("keys"):
@@ -267,7 +267,7 @@ def _keys(files: Files) -> None:
         _once(key.sources, "sources", reading)
 
 
-def _registries(files: Files) -> None:
+def _registries(files: CatalogFiles) -> None:
     owners: dict[str, str] = {}
     entry: ImageSources
     for name, entry, reading in files.each("registries"):
@@ -281,12 +281,13 @@ def _registries(files: Files) -> None:
         _once(entry.sources, "sources", reading)
 
 
-def _families(repositories: Mapping[str, str], files: Files, path: str, reading: Reading) -> None:
+def _families(
+    repositories: Mapping[str, str], files: CatalogFiles, path: str, reading: Reading
+) -> None:
     families = {system.family for _, system, _ in files.each("os")}
-    whole = all(entry.value is not WRONG for entry in files.found["os"].values())
     for family, name in repositories.items():
         files.must_have("repositories", name, child(path, family), reading)
-        if whole and family not in families:
+        if files.whole("os") and family not in families:
             reading.wrong(
                 child(path, family),
                 "no system is of this family",
@@ -295,7 +296,9 @@ def _families(repositories: Mapping[str, str], files: Files, path: str, reading:
             )
 
 
-def _names(folder: str, names: Iterable[str], files: Files, path: str, reading: Reading) -> None:
+def _names(
+    folder: str, names: Iterable[str], files: CatalogFiles, path: str, reading: Reading
+) -> None:
     for number, name in enumerate(names):
         files.must_have(folder, name, f"{path}[{number}]", reading)
     _once(names, path, reading)
