@@ -62,7 +62,7 @@ IDENTITY = Record(
             ),
             required=True,
             title="Subject",
-            doc="Whom the certificate is for: an address or URI; * stands for anything.",
+            doc="To whom the certificate was issued: an address or URI; * stands for anything.",
         ),
         "issuer": Field(
             Text(
@@ -72,7 +72,7 @@ IDENTITY = Record(
             ),
             required=True,
             title="Issuer",
-            doc="Who vouched for it: the URL of an OpenID Connect provider.",
+            doc="Who confirmed the identity: the URL of an OpenID Connect provider.",
         ),
     },
     title="whom a certificate is for",

@@ -145,7 +145,7 @@ def test_a_key_that_changes_what_is_locked_says_that_lock_reads_it() -> None:
 
 EXPLAINED = """\
 KEY       machine.network.bond
-          Several cards as one.
+          Several network cards used as one.
 TYPE      mapping
 READ BY   seeds
 ALSO AT   roles.control-plane.machine.network.bond,

@@ -23,19 +23,19 @@ CARD = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}"
 """A kernel's name of a network interface (IFNAMSIZ is 16, with the final zero)."""
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "InitConfiguration": (
-        "Of the first node, for kubeadm init.",
+        "For kubeadm init, on the first node.",
         {"nodeRegistration": {"kubeletExtraArgs": {"v": "4"}}},
     ),
     "ClusterConfiguration": (
-        "Of the cluster: API server, controllers, scheduler, etcd.",
+        "For the cluster: API server, controllers, scheduler, etcd.",
         {"apiServer": {"extraArgs": {"profiling": "false"}}},
     ),
     "JoinConfiguration": (
-        "Of every other node, for kubeadm join.",
+        "For kubeadm join, on every other node.",
         {"nodeRegistration": {"kubeletExtraArgs": {"v": "4"}}},
     ),
-    "KubeletConfiguration": ("Of kubelet on every node.", {"maxPods": 200}),
-    "KubeProxyConfiguration": ("Of kube-proxy on every node.", {"mode": "ipvs"}),
+    "KubeletConfiguration": ("For kubelet on every node.", {"maxPods": 200}),
+    "KubeProxyConfiguration": ("For kube-proxy on every node.", {"mode": "ipvs"}),
 }
 """What a document of each kind is about, with an example."""
 _CRYPT = re.compile(r"\$[56]\$[A-Za-z0-9./$,=-]{8,}")

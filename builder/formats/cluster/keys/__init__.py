@@ -45,7 +45,7 @@ CLUSTER = Record(
             Number(least=FORMAT, most=FORMAT, hint="a newer airseed may read it"),
             verbs=("lock", "secrets", "seeds", "kubeconfig"),
             title="Document version",
-            doc=f"The version of this document's form: {FORMAT}.",
+            doc=f"The version of this file's format: {FORMAT}.",
             examples=(FORMAT,),
         ),
         "name": Field(
@@ -90,7 +90,7 @@ CLUSTER = Record(
             default=(Platform("linux", "amd64"),),
             verbs=_LOCK_AND_SEEDS,
             title="Platforms",
-            doc="Processors of the nodes. Default: linux/amd64.",
+            doc="Operating system and architecture of the nodes. Default: linux/amd64.",
             examples=(["linux/amd64"],),
         ),
         "imagePlatforms": Field(
@@ -107,9 +107,9 @@ CLUSTER = Record(
             default=(),
             verbs=("lock",),
             title="More platforms of images",
-            doc="Platforms that images are bundled for beside those of the nodes, as far as they "
-            "have them, or all. For a registry that others use too, or one that takes no index "
-            "with parts missing.",
+            doc="More platforms to bundle images for, where images have them, or all. For a "
+            "registry that others use too, or one that refuses an index with platforms "
+            "missing.",
             examples=("all", ["linux/arm64"]),
         ),
         "runtime": Field(
@@ -145,7 +145,8 @@ CLUSTER = Record(
             ),
             verbs=("seeds", "kubeconfig"),
             title="Endpoint",
-            doc="Where clients and nodes reach the API server; needed from two control planes on.",
+            doc="Where clients and nodes reach the API server; required with two or more control "
+            "planes.",
         ),
         "registry": Field(
             Text(

@@ -115,11 +115,9 @@ _ROUTE = Record(
             ),
             required=True,
             title="Destination",
-            doc="The subnet behind it.",
+            doc="The subnet to be reached.",
         ),
-        "via": Field(
-            _ADDRESS, required=True, title="Next hop", doc="The machine that leads there."
-        ),
+        "via": Field(_ADDRESS, required=True, title="Next hop", doc="The address of the router."),
     },
     title="a route",
 )
@@ -130,7 +128,7 @@ NETWORK = Record(
             Number(least=1, most=2),
             title="Form",
             doc="The version of cloud-init's network-config. Default: 1, which every cloud-init "
-            "writes out whole.",
+            "supports in full.",
             examples=(1,),
         ),
         "gateway": Field(
@@ -162,7 +160,7 @@ NETWORK = Record(
         "mtu": Field(
             Number(least=_LEAST_MTU, most=_MOST_MTU),
             title="MTU",
-            doc="Bytes of the largest packet.",
+            doc="Size of the largest packet, in bytes.",
             examples=(1500,),
         ),
         "routes": Field(
@@ -175,7 +173,7 @@ NETWORK = Record(
         "bond": Field(
             _BOND,
             title="Bond",
-            doc="Several cards as one.",
+            doc="Several network cards used as one.",
             examples=({"interfaces": ["eth0", "eth1"], "mode": "802.3ad"},),
         ),
         "vlan": Field(

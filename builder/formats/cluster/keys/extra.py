@@ -47,7 +47,7 @@ _SHA256 = Field(
         example="4355a46b19d348dc2f57c046f8ef63d4538ebb936000f3c9ee954a27460dd865",
     ),
     title="SHA-256",
-    doc="What the file must hash to. Without it the first lock believes what it gets.",
+    doc="The SHA-256 that the file must have. Without it, the first lock trusts what it gets.",
 )
 EXTRA = Record(
     Extra,

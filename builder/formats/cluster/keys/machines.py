@@ -48,7 +48,7 @@ _FILE = Record(
         "content": Field(
             Text(longest=_LONGEST_CONTENT, empty=True, lines=True, example="welcome"),
             title="Content",
-            doc="What is in it; or give a source.",
+            doc="Its content; or give a source.",
         ),
         "source": Field(_LOCAL, title="Source", doc="A file beside cluster.yaml with its content."),
         "owner": Field(
@@ -126,7 +126,7 @@ MACHINE = Record(
             ),
             default=((), ()),
             title="Commands",
-            doc="Shell commands of your own; each must be fit to run twice.",
+            doc="Shell commands of your own; each must be safe to run twice.",
             examples=({"before": ["tuned-adm profile virtual-guest"]},),
         ),
         "users": Field(
@@ -147,7 +147,7 @@ MACHINE = Record(
             PROXY,
             default=Proxy(),
             title="Proxy",
-            doc="The way out, where there is one.",
+            doc="Proxies for reaching other networks, if there are any.",
             examples=({"https": "http://proxy.example.com:3128"},),
         ),
         "ntp": Field(
@@ -192,15 +192,15 @@ MACHINE = Record(
             ),
             default={},
             title="Hosts",
-            doc="Lines of /etc/hosts: names by address. The node's own line is added.",
+            doc="Lines for /etc/hosts: names by address. The node's own line is added.",
             examples=({"10.211.55.2": "registry.example.com"},),
         ),
         "network": Field(
             NETWORK,
             default=MachineNetwork(),
             title="Network",
-            doc="How the card with the node's address is configured; the address itself stands "
-            "at the node, with its prefix length.",
+            doc="How the card with the node's address is configured; the address itself is set at "
+            "the node, with its prefix length.",
             examples=({"gateway": "10.211.55.1", "nameservers": ["10.211.55.1"]},),
         ),
         "registry": Field(
@@ -219,8 +219,9 @@ MACHINE_FIELD = Field(
     default=NOTHING_SAID,
     verbs=("seeds",),
     title="Machine",
-    doc="Accounts, files, commands, network, time, proxies. Of cluster, role and node the files, "
-    "users, commands, packages and SSH keys add up; of all else the narrower place counts.",
+    doc="Accounts, files, commands, network, time, proxies. May be set for the cluster, a role "
+    "and a node: files, users, commands, packages and SSH keys add up; of anything else the "
+    "most specific one counts.",
     examples=({"ntp": ["ntp.example.com"]},),
 )
 KUBEADM_FIELD = Field(
@@ -248,13 +249,13 @@ ROLES_FIELD = Field(
             "control-plane": Field(
                 _ROLE,
                 title="Control planes",
-                doc="What holds for control planes alone.",
+                doc="Settings for control planes only.",
                 examples=({"machine": {"ntp": ["ntp.example.com"]}},),
             ),
             "worker": Field(
                 _ROLE,
                 title="Workers",
-                doc="What holds for workers alone.",
+                doc="Settings for workers only.",
                 examples=({"machine": {"packages": ["iscsi-initiator-utils"]}},),
             ),
         },
@@ -263,6 +264,6 @@ ROLES_FIELD = Field(
     default={},
     verbs=("seeds",),
     title="Roles",
-    doc="What holds for one role alone.",
+    doc="Settings for one role only.",
     examples=({"worker": {"machine": {"packages": ["iscsi-initiator-utils"]}}},),
 )

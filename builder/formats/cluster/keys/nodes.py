@@ -88,8 +88,8 @@ NODE = Record(
             verbs=("seeds", "kubeconfig"),
             title="Address",
             doc="The address that other nodes reach it by, with or without its network's prefix "
-            "length; a list of an IPv4 and an IPv6 address in dual-stack. A lone node may do "
-            "without.",
+            "length; a list of an IPv4 and an IPv6 address in dual-stack. May be left out for a "
+            "single node.",
             examples=("10.211.55.48",),
         ),
         "mac": Field(
@@ -100,7 +100,8 @@ NODE = Record(
                 longest=40,
             ),
             title="MAC address",
-            doc="Of the card that has the address; network configuration finds the card by it.",
+            doc="Of the card that has the address; network configuration identifies the card by "
+            "it.",
         ),
         "interface": Field(
             Text(
@@ -137,7 +138,7 @@ NODE = Record(
             Number(least=1, most=999_999),
             default=1,
             title="Generation",
-            doc="Raise it when the machine is made anew under the same name. Default: 1.",
+            doc="Raise it when the machine is rebuilt under the same name. Default: 1.",
             examples=(2,),
         ),
         "machine": MACHINE_FIELD,

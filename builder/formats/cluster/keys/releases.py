@@ -96,7 +96,7 @@ KUBERNETES = TextOr(
                 default="repository",
                 title="RPMs",
                 doc="From a repository, or built here from the programs that upstream publishes "
-                "and signed with your own key: for releases whose RPMs are nowhere to be had.",
+                "and signed with your own key: for releases whose RPMs no repository has any more.",
                 examples=("built",),
             ),
         },

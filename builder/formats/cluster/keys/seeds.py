@@ -48,8 +48,8 @@ SEED = Record(
                 longest=500,
             ),
             title="Payload URL",
-            doc="A web server that has the unpacked bundle, for machines to which neither their "
-            "image nor a disk brings it.",
+            doc="A web server with the unpacked bundle, for machines that have it neither in "
+            "their image nor on a disk.",
         ),
         "scripts": Field(
             Choice(("seed", "image")),

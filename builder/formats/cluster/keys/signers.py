@@ -12,7 +12,7 @@ SIGNER = Record(
     SignerSettings,
     {
         "name": Field(
-            signers.WORD, required=True, title="Name", doc="What messages call who signs."
+            signers.WORD, required=True, title="Name", doc="The signer's name in messages."
         ),
         "images": Field(
             signers.IMAGES,
@@ -32,14 +32,14 @@ SIGNER = Record(
             ),
             default=(),
             title="Keys",
-            doc="Files with public keys of which one must have signed.",
+            doc="Files with public keys, one of which must have signed.",
             examples=(["cosign.pub"],),
         ),
         "identities": Field(
             ListOf(signers.IDENTITY),
             default=(),
             title="Identities",
-            doc="Or for whom a signing service's certificate must be.",
+            doc="Or to whom a signing service's certificate must have been issued.",
             examples=(
                 [{"subject": "release@example.com", "issuer": "https://accounts.google.com"}],
             ),
@@ -48,7 +48,7 @@ SIGNER = Record(
             signers.WORD,
             default="sigstore",
             title="Authority",
-            doc="What the catalog (mirrors/authorities) calls that service. Default: sigstore.",
+            doc="The service's name in the catalog (mirrors/authorities). Default: sigstore.",
         ),
         "required": Field(
             Flag(),
