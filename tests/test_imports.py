@@ -14,7 +14,7 @@ BASE = {"backoff", "errors", "openpgp", "report", "strict_json", "threads", "ass
 LIBRARIES = BASE | {"model"}
 DOCUMENTS = LIBRARIES | {"formats"}
 NETWORK = LIBRARIES | {"http"}
-BELOW_PIPELINE = DOCUMENTS | NETWORK | {"oci", "rpm", "bundle", "signatures", "sources"}
+BELOW_PIPELINE = DOCUMENTS | NETWORK | {"oci", "rpm", "bundle", "image_signatures", "sources"}
 ROOMS: dict[str, set[str]] = {
     "backoff": set(),
     "errors": set(),
@@ -32,9 +32,9 @@ ROOMS: dict[str, set[str]] = {
     "bundle": LIBRARIES,
     "render": LIBRARIES,
     "secrets": LIBRARIES,
-    "signatures": LIBRARIES,
+    "image_signatures": LIBRARIES,
     "destinations": LIBRARIES | {"bundle"},
-    "sources": DOCUMENTS | NETWORK | {"oci", "rpm", "bundle", "signatures"},
+    "sources": DOCUMENTS | NETWORK | {"oci", "rpm", "bundle", "image_signatures"},
     "server": set(),
     "lab": BELOW_PIPELINE | {"secrets", "server"},
     "pipeline": BELOW_PIPELINE | {"destinations", "render", "secrets"},
@@ -57,7 +57,7 @@ OWNERS: dict[str, set[str]] = {
     "createrepo_c": {"rpm", "lab"},
     "rpm_rs": {"rpm", "lab"},
     "pysequoia": {"rpm", "lab"},
-    "cryptography": {"lab", "secrets", "signatures"},
+    "cryptography": {"lab", "secrets", "image_signatures"},
 }
 """Which rooms may import each third-party library; any other library is refused."""
 STAND_INS = {"backports", "compression"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builder.formats.text import decode
+from builder.image_signatures.verify import check_signer
 from builder.model.signer import Signer
-from builder.signatures.judge import check_signer
 from builder.sources.file import read_local
 
 if TYPE_CHECKING:

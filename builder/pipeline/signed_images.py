@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 from builder.errors import AirseedError, Fault
 from builder.formats import signers as signer_format
 from builder.formats.text import decode
+from builder.image_signatures.verify import verify
 from builder.model.artifact import blob_path
-from builder.signatures.judge import judge
 from builder.sources import signature as signature_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from builder.image_signatures.signature import CosignSignature
     from builder.model.artifact import Image
     from builder.model.digest import Digest
     from builder.model.lock import Lock
-    from builder.signatures.evidence import Evidence
 
 
 def check(
@@ -36,18 +36,18 @@ def check(
         try:
             path = signer_format.path_of(image.signed_by)
             signer = signer_format.parse(decode(read(path), path), path)
-            judge(image.digest, evidence(image, read), [signer], where=image.name)
+            verify(image.digest, signatures_of(image, read), [signer], where=image.name)
         except AirseedError as error:
             yield from error.faults or (error.fault,)
 
 
-def evidence(image: Image, read: Callable[[str], bytes]) -> list[Evidence]:
+def signatures_of(image: Image, read: Callable[[str], bytes]) -> list[CosignSignature]:
     """Put together the signatures of an image; raise VerificationError for what is none."""
 
     def content(digest: Digest) -> bytes:
         return read(blob_path(digest))
 
-    found: list[Evidence] = []
+    found: list[CosignSignature] = []
     for one in image.signatures:
         manifest = signature_source.read(content(one.digest), where=image.name)
         found += signature_source.prove(manifest, content, where=image.name)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from builder import strict_json
 from builder.errors import VerificationError
 from builder.http import StatusError
+from builder.image_signatures.signature import PAYLOAD_LIMIT, CosignSignature, read_signature
 from builder.model.artifact import PAYLOAD_TYPE, Blob
 from builder.model.digest import Digest
 from builder.model.signer import ImageSignature
 from builder.oci import manifest as oci_manifest
 from builder.oci.layout import signature_tag
-from builder.signatures.evidence import PAYLOAD_LIMIT, Evidence, evidence
 from builder.sources.image import read_blob
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Found:
     blobs: tuple[Blob, ...] = ()
     kept: tuple[bytes, ...] = ()
     """Their manifests, byte for byte."""
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[CosignSignature, ...] = ()
 
 
 def find(image: Digest, repository: str, registry: Puller, *, repositories: Sequence[str]) -> Found:
@@ -105,10 +105,12 @@ def read(content: bytes, *, where: str) -> Manifest:
     return manifest
 
 
-def prove(manifest: Manifest, content: Callable[[Digest], bytes], *, where: str) -> list[Evidence]:
+def prove(
+    manifest: Manifest, content: Callable[[Digest], bytes], *, where: str
+) -> list[CosignSignature]:
     """Put together what a manifest has: each layer that is a payload is one signature."""
     return [
-        evidence(content(layer.digest), layer.annotations, where=f"{where}@{manifest.digest}")
+        read_signature(content(layer.digest), layer.annotations, where=f"{where}@{manifest.digest}")
         for layer in manifest.layers
         if layer.media_type == PAYLOAD_TYPE
     ]

@@ -11,13 +11,13 @@ import yaml
 
 from builder.formats import catalog as catalog_format
 from builder.formats import cluster as cluster_format
+from builder.image_signatures.certificates import read_certificates
+from builder.image_signatures.verify import check_authority, check_signer
 from builder.model.catalog.lookup import NotInCatalogError
 from builder.model.cluster import Provider
 from builder.model.demand import demand
 from builder.model.reference import Reference
 from builder.model.version import Version, numbers
-from builder.signatures.certificates import read_certificates
-from builder.signatures.judge import check_authority, check_signer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -115,7 +115,7 @@ def test_a_second_lock_asks_for_nothing(site: Site) -> None:
     ("how", "what"),
     [
         ("missing", "the image is not signed"),
-        ("wrong key", "it is made with another key, or it was changed"),
+        ("wrong key", "it was made with another key, or was changed afterwards"),
         ("swapped", "it is the signature of another image, sha256:"),
     ],
 )
@@ -143,7 +143,7 @@ def test_a_signature_that_nobody_requires(site: Site) -> None:
     team.sign("optional", made.digest, key=cosign.new_key())
     ran = sandbox.lock()
     assert ran.code == 0
-    assert "it is made with another key, or it was changed" in ran.err
+    assert "it was made with another key, or was changed afterwards" in ran.err
     image = image_of(lock_format.read(sandbox.lock_path), "optional")
     assert (image.signed_by, image.trust, len(image.signatures)) == (None, "first-use", 1)
     assert sandbox.bundle().code == 0
@@ -202,8 +202,8 @@ def test_verify_believes_no_lock(site: Site) -> None:
     assert ran.code == 1
     faults = json.loads(ran.out)["faults"]
     assert [fault["where"] for fault in faults] == [
-        f"{TEAM}/one:1, as team's",
-        f"{TEAM}/two:1, as team's",
+        f"{TEAM}/one:1, expected from team",
+        f"{TEAM}/two:1, expected from team",
     ]
     assert all("the signature of another image" in fault["what"] for fault in faults)
     # and none at all
@@ -250,4 +250,4 @@ def test_what_cluster_yaml_may_not_say(site: Site) -> None:
     ran = sandbox.lock()
     assert ran.code == 1
     assert "the signer a" in ran.err
-    assert "no public key can be read" in ran.err
+    assert "the public key cannot be read" in ran.err

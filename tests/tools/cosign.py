@@ -137,7 +137,7 @@ class Service:
         return _pem(made.sign(self._middle_key, hashes.SHA384()))
 
     def promise(self, layer: Layer, key_text: str, *, at: dt.datetime) -> str:
-        """Log a signature; return the entry with the log's promise, as cosign keeps it."""
+        """Log a signature; return the entry with the inclusion promise, as cosign keeps it."""
         body = {
             "apiVersion": "0.0.1",
             "kind": "hashedrekord",

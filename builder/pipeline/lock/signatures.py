@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from builder.errors import AirseedError, Fault, VerificationError
 from builder.formats import signers as signer_format
+from builder.image_signatures.verify import verify
 from builder.model.artifact import File
 from builder.model.digest import Digest
 from builder.model.reference import Reference
-from builder.signatures.judge import judge
 from builder.sources import signature as signature_source
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def sign(resolving: Resolving, image: Image, found: Sequence[Signer], source: st
                 best = there
             if not there.evidence or not own:
                 continue
-            signer, _ = judge(image.digest, there.evidence, required or own, where=image.name)
+            signer, _ = verify(image.digest, there.evidence, required or own, where=image.name)
         except AirseedError as error:
             faults += error.faults or (error.fault,)
             continue

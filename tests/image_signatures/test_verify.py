@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from builder.errors import VerificationError
+from builder.image_signatures.certificates import is_for
+from builder.image_signatures.signature import CosignSignature, read_signature
+from builder.image_signatures.verify import check_signer, verify
 from builder.model.digest import Digest
 from builder.model.reference import Reference
 from builder.model.signer import Authority, Identity, Signer
-from builder.signatures.certificates import is_for
-from builder.signatures.evidence import Evidence, evidence
-from builder.signatures.judge import check_signer, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +37,8 @@ ENTRY = "dev.sigstore.cosign/bundle"
 CERTIFICATE = "dev.sigstore.cosign/certificate"
 
 
-def read(layer: Layer) -> Evidence:
-    return evidence(layer.payload, layer.annotations, where="app")
+def read(layer: Layer) -> CosignSignature:
+    return read_signature(layer.payload, layer.annotations, where="app")
 
 
 def by(key: cosign.PrivateKey) -> Signer:
@@ -67,9 +67,9 @@ def named(service: Service, **changes: Any) -> Signer:
 def fault(layer: Layer, signer: Signer, image: Digest = IMAGE) -> str:
     """Return the one reason for which a signature does not count."""
     with pytest.raises(VerificationError) as caught:
-        judge(image, [read(layer)], [signer], where="app")
+        verify(image, [read(layer)], [signer], where="app")
     [fault] = caught.value.faults
-    assert fault.where == f"app, as {signer.name}'s"
+    assert fault.where == f"app, expected from {signer.name}"
     return fault.what
 
 
@@ -84,30 +84,30 @@ def fault(layer: Layer, signer: Signer, image: Digest = IMAGE) -> str:
 )
 def test_a_key(make: Callable[[], cosign.PrivateKey]) -> None:
     key = make()
-    signer, words = judge(IMAGE, [read(cosign.by_key(PAYLOAD, key))], [by(key)], where="app")
+    signer, words = verify(IMAGE, [read(cosign.by_key(PAYLOAD, key))], [by(key)], where="app")
     assert signer.name == "team"
     assert words.startswith("team, key sha256:")
     assert fault(cosign.by_key(PAYLOAD, make()), by(key)) == (
-        "it is made with another key, or it was changed"
+        "it was made with another key, or was changed afterwards"
     )
 
 
 def test_one_good_signature_among_others_is_enough() -> None:
     mine, theirs = cosign.new_key(), cosign.new_key()
     proofs = [read(cosign.by_key(PAYLOAD, key)) for key in (theirs, mine)]
-    signer, _ = judge(IMAGE, proofs, [by(cosign.new_key()), by(mine)], where="app")
+    signer, _ = verify(IMAGE, proofs, [by(cosign.new_key()), by(mine)], where="app")
     assert signer.keys == (cosign.public(mine),)
     with pytest.raises(VerificationError) as caught:
-        judge(IMAGE, proofs, [by(cosign.new_key())], where="app")
+        verify(IMAGE, proofs, [by(cosign.new_key())], where="app")
     assert [fault.where for fault in caught.value.faults] == [
-        "app: signature 1, as team's",
-        "app: signature 2, as team's",
+        "app: signature 1, expected from team",
+        "app: signature 2, expected from team",
     ]
 
 
 def test_no_signature() -> None:
     with pytest.raises(VerificationError) as caught:
-        judge(IMAGE, [], [by(cosign.new_key())], where="app")
+        verify(IMAGE, [], [by(cosign.new_key())], where="app")
     assert str(caught.value) == "app: the image is not signed"
 
 
@@ -121,18 +121,18 @@ def test_a_payload_that_was_changed() -> None:
     key = cosign.new_key()
     layer = cosign.by_key(cosign.payload(REPOSITORY, OTHER), key)
     forged = replace(layer, payload=PAYLOAD)
-    assert fault(forged, by(key)) == "it is made with another key, or it was changed"
+    assert fault(forged, by(key)) == "it was made with another key, or was changed afterwards"
 
 
 @pytest.mark.parametrize(
     ("payload", "what"),
     [
-        (b"", "what was signed: not JSON: Expecting value (line 1, column 1)"),
-        (b"[]", "what was signed is not about an image"),
-        (b'{"critical":{}}', "what was signed is not about an image"),
-        (b'{"critical":{"type":"atomic container signature"}}', "what was signed is not about"),
-        (PAYLOAD[:-1] + b',"critical":{}}', "what was signed: the key 'critical' appears twice"),
-        (b'{"critical":' * 5000, "what was signed: "),
+        (b"", "the signed payload: not JSON: Expecting value (line 1, column 1)"),
+        (b"[]", "the signed payload is not about an image"),
+        (b'{"critical":{}}', "the signed payload is not about an image"),
+        (b'{"critical":{"type":"atomic container signature"}}', "the signed payload is not about"),
+        (PAYLOAD[:-1] + b',"critical":{}}', "the signed payload: the key 'critical' appears twice"),
+        (b'{"critical":' * 5000, "the signed payload: "),
     ],
 )
 def test_payloads_that_say_nothing(payload: bytes, what: str) -> None:
@@ -143,7 +143,7 @@ def test_payloads_that_say_nothing(payload: bytes, what: str) -> None:
 @pytest.mark.parametrize("text", ["", "%%%", "YQ", "A" * 8000])
 def test_signatures_that_are_none(text: str) -> None:
     with pytest.raises(VerificationError):
-        evidence(PAYLOAD, {SIGNATURE: text}, where="app")
+        read_signature(PAYLOAD, {SIGNATURE: text}, where="app")
 
 
 @pytest.mark.parametrize(
@@ -169,21 +169,21 @@ def test_a_pinned_name_may_have_stars(name: str, pattern: str, *, fits: bool) ->
 
 def test_an_identity(service: Service) -> None:
     layer = service.by_identity(PAYLOAD, WHO, BY, at=AT)
-    signer, words = judge(IMAGE, [read(layer)], [named(service)], where="app")
+    signer, words = verify(IMAGE, [read(layer)], [named(service)], where="app")
     assert (signer.name, words) == ("release", f"release, {WHO}")
     workflow = "https://github.com/team/app/.github/workflows/release.yml@refs/tags/v1"
     layer = service.by_identity(PAYLOAD, workflow, BY, at=AT)
     pinned = named(service, subject="https://github.com/team/app/.github/workflows/*@refs/tags/*")
-    assert judge(IMAGE, [read(layer)], [pinned], where="app")[1] == f"release, {workflow}"
+    assert verify(IMAGE, [read(layer)], [pinned], where="app")[1] == f"release, {workflow}"
 
 
 def test_without_the_chain_that_came_along(service: Service) -> None:
     """The authority has it anyway."""
     layer = service.by_identity(PAYLOAD, WHO, BY, at=AT)
-    assert judge(IMAGE, [replace(read(layer), chain=None)], [named(service)], where="app")
+    assert verify(IMAGE, [replace(read(layer), chain=None)], [named(service)], where="app")
     root = (service.certificates[0],)
-    assert judge(IMAGE, [read(layer)], [named(service, certificates=root)], where="app")
-    assert "does not lead to the authority lab" in fault(
+    assert verify(IMAGE, [read(layer)], [named(service, certificates=root)], where="app")
+    assert "was not issued by the authority lab" in fault(
         replace(layer, annotations={**layer.annotations, "dev.sigstore.cosign/chain": ""}),
         named(service, certificates=root),
     )
@@ -191,11 +191,11 @@ def test_without_the_chain_that_came_along(service: Service) -> None:
 
 def test_somebody_else(service: Service) -> None:
     layer = service.by_identity(PAYLOAD, "mallory@example.org", BY, at=AT)
-    assert fault(layer, named(service)) == f"it is of mallory@example.org (by {BY})"
+    assert fault(layer, named(service)) == f"it was made by mallory@example.org (by {BY})"
     layer = service.by_identity(PAYLOAD, WHO, "https://evil.example.org", at=AT)
-    assert fault(layer, named(service)) == f"it is of {WHO} (by https://evil.example.org)"
+    assert fault(layer, named(service)) == f"it was made by {WHO} (by https://evil.example.org)"
     layer = service.by_identity(PAYLOAD, f"x{WHO}", BY, at=AT)
-    assert fault(layer, named(service)).startswith("it is of x")
+    assert fault(layer, named(service)).startswith("it was made by x")
 
 
 @pytest.mark.parametrize("minutes", [11, 60 * 24 * 365, -1])
@@ -208,7 +208,7 @@ def test_a_certificate_that_was_not_valid_then(service: Service, minutes: int) -
 def test_an_authority_that_was_not_valid_then() -> None:
     young = Service(start=AT + dt.timedelta(minutes=5))
     layer = young.by_identity(PAYLOAD, WHO, BY, at=AT)
-    assert fault(layer, named(young)).startswith("the certificate does not lead to")
+    assert fault(layer, named(young)).startswith("the certificate was not issued by")
 
 
 def test_another_authority(service: Service) -> None:
@@ -216,7 +216,7 @@ def test_another_authority(service: Service) -> None:
     impostor = Service(start=START)
     impostor.log_key = service.log_key
     layer = impostor.by_identity(PAYLOAD, WHO, BY, at=AT)
-    assert fault(layer, named(service)).startswith("the certificate does not lead to")
+    assert fault(layer, named(service)).startswith("the certificate was not issued by")
 
 
 def test_a_certificate_for_something_else(service: Service) -> None:
@@ -224,7 +224,7 @@ def test_a_certificate_for_something_else(service: Service) -> None:
     text = service.certify(key, WHO, BY, at=AT, purpose=ExtendedKeyUsageOID.SERVER_AUTH)
     made = cosign.by_key(PAYLOAD, key)
     notes = {**made.annotations, CERTIFICATE: text, ENTRY: service.promise(made, text, at=AT)}
-    assert "not for signing code" in fault(replace(made, annotations=notes), named(service))
+    assert "not for code signing" in fault(replace(made, annotations=notes), named(service))
 
 
 def test_a_signature_that_its_certificate_did_not_make(service: Service) -> None:
@@ -232,7 +232,7 @@ def test_a_signature_that_its_certificate_did_not_make(service: Service) -> None
     other = cosign.by_key(PAYLOAD, cosign.new_key())
     notes = {**layer.annotations, **other.annotations}
     assert fault(replace(layer, annotations=notes), named(service)) == (
-        "it is not made with its certificate's key, or it was changed"
+        "it was not made with its certificate's key, or was changed afterwards"
     )
 
 
@@ -249,14 +249,14 @@ def edited(layer: Layer, edit: Callable[[dict[str, Any]], None]) -> Layer:
 def test_what_no_log_has(service: Service) -> None:
     layer = service.by_identity(PAYLOAD, WHO, BY, at=AT)
     signer = named(service)
-    assert fault(without(layer, ENTRY), signer) == "no log says when it was made"
+    assert fault(without(layer, ENTRY), signer) == "no transparency log says when it was made"
     later = edited(
         layer, lambda e: e["Payload"].update(integratedTime=e["Payload"]["integratedTime"] + 1)
     )
-    assert fault(later, signer) == "the log's promise is not signed by the log"
+    assert fault(later, signer) == "the log's inclusion promise is not signed by the log"
     stamp = base64.b64encode(cosign.sign(b"something", service.log_key)).decode()
     forged = edited(layer, lambda e: e.update(SignedEntryTimestamp=stamp))
-    assert fault(forged, signer) == "the log's promise is not signed by the log"
+    assert fault(forged, signer) == "the log's inclusion promise is not signed by the log"
     again = service.by_identity(PAYLOAD, WHO, BY, at=AT)
     swapped = replace(layer, annotations={**layer.annotations, ENTRY: again.annotations[ENTRY]})
     assert fault(swapped, signer) == "the log's entry is about another signature"
@@ -286,13 +286,13 @@ def test_promises_that_are_none(service: Service, entry: str) -> None:
 def test_certificates_that_are_none(service: Service, text: str) -> None:
     layer = service.by_identity(PAYLOAD, WHO, BY, at=AT)
     layer = replace(layer, annotations={**layer.annotations, CERTIFICATE: text})
-    assert fault(layer, named(service)) == "no certificate can be read"
+    assert fault(layer, named(service)) == "the certificate cannot be read"
 
 
 def test_a_certificate_where_only_keys_are_pinned(service: Service) -> None:
     layer = service.by_identity(PAYLOAD, WHO, BY, at=AT)
     assert fault(layer, by(cosign.new_key())).startswith(
-        "it is made with a certificate, and only keys are pinned"
+        "it was made with a certificate, and only keys are pinned"
     )
 
 
@@ -302,8 +302,8 @@ def test_a_signer_that_cannot_be_used() -> None:
     with pytest.raises(VerificationError) as caught:
         check_signer(signer, where="the signer x")
     assert [fault.what for fault in caught.value.faults] == [
-        "no public key can be read",
-        "the key is of a kind that is not used",
+        "the public key cannot be read",
+        "keys of this kind are not accepted",
     ]
 
 

@@ -16,24 +16,24 @@ _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
 
 def read_key(text: str, *, where: str = "key") -> PublicKey:
-    """Read a public key in PEM form; raise VerificationError for what is none, or is weak."""
+    """Read a public key in PEM form; raise VerificationError for anything else or a weak one."""
     if "PRIVATE KEY" in text:
         raise VerificationError(
-            "this is a secret key",
+            "this is a private key",
             where=where,
-            hint="cosign public-key --key FILE prints the other",
+            hint="cosign public-key --key FILE prints the public key",
         )
     try:
         key = serialization.load_pem_public_key(text.encode())
     except (ValueError, UnsupportedAlgorithm) as error:
         raise VerificationError(
-            "no public key can be read", where=where, expected="PEM, as cosign.pub has it"
+            "the public key cannot be read", where=where, expected="PEM, as cosign.pub has it"
         ) from error
     return strong(key, where=where)
 
 
 def strong(key: object, *, where: str) -> PublicKey:
-    """Give a key back if it is one that signatures are made with today; or VerificationError."""
+    """Return a key if signatures are made with such keys today, else raise VerificationError."""
     if isinstance(key, rsa.RSAPublicKey) and key.key_size >= _LEAST_BITS:
         return key
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES):
@@ -41,7 +41,7 @@ def strong(key: object, *, where: str) -> PublicKey:
     if isinstance(key, ed25519.Ed25519PublicKey):
         return key
     raise VerificationError(
-        "the key is of a kind that is not used", where=where,
+        "keys of this kind are not accepted", where=where,
         expected="ECDSA on a NIST curve, RSA of 2048 bits or more, or Ed25519",
     )  # fmt: skip
 

@@ -11,10 +11,10 @@ import cosign
 from cosign import Layer, Service
 
 from builder.errors import VerificationError
+from builder.image_signatures.signature import read_signature
+from builder.image_signatures.verify import verify
 from builder.model.digest import Digest
 from builder.model.signer import Authority, Identity, Signer
-from builder.signatures.evidence import evidence
-from builder.signatures.judge import judge
 
 IMAGE = Digest.of(b"an image")
 AT = dt.datetime(2023, 5, 1, tzinfo=dt.UTC)
@@ -63,7 +63,9 @@ def test_spoiled_signatures() -> None:
     )
     payload = cosign.payload("registry.example.org/app", IMAGE)
     good = service.by_identity(payload, WHO, BY, at=AT)
-    assert judge(IMAGE, [evidence(payload, good.annotations, where="app")], [signer], where="app")
+    assert verify(
+        IMAGE, [read_signature(payload, good.annotations, where="app")], [signer], where="app"
+    )
     refused = 0
     for _ in range(ROUNDS):
         notes, content = dict(good.annotations), payload
@@ -81,7 +83,7 @@ def test_spoiled_signatures() -> None:
                 content = spoiled(payload, dice)
         unchanged = (notes, content) == (dict(good.annotations), payload)
         try:
-            judge(IMAGE, [evidence(content, notes, where="app")], [signer], where="app")
+            verify(IMAGE, [read_signature(content, notes, where="app")], [signer], where="app")
         except VerificationError:
             refused += 1
         else:

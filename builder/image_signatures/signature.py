@@ -30,7 +30,7 @@ _LONGEST = 1 << 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class CosignSignature:
     """Hold one signature; nothing of it is trusted yet."""
 
     payload: bytes = field(repr=False)
@@ -42,19 +42,21 @@ class Evidence:
     chain: str | None = None
     """PEM; the certificates above it."""
     entry: str | None = None
-    """JSON; the log's promise that it has the signature, and when it got it."""
+    """JSON; the log's inclusion promise that it has the signature, and when it got it."""
 
 
-def evidence(payload: bytes, annotations: Mapping[str, str], *, where: str) -> Evidence:
-    """Put a signature together; raise VerificationError for what is none."""
+def read_signature(
+    payload: bytes, annotations: Mapping[str, str], *, where: str
+) -> CosignSignature:
+    """Read a signature from its layer; raise VerificationError for anything else."""
     text = annotations.get(_SIGNATURE, "")
     try:
         signature = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise VerificationError("the signature is not base64", where=where) from error
     if not 0 < len(signature) <= _LONGEST:
-        raise VerificationError("there is no signature in its annotations", where=where)
-    return Evidence(
+        raise VerificationError("its annotations hold no signature", where=where)
+    return CosignSignature(
         payload=payload,
         signature=signature,
         text=text,
@@ -69,12 +71,12 @@ def check_payload(payload: bytes, image: Digest) -> None:
     try:
         document = strict_json.load(payload)
     except ValueError as error:
-        raise VerificationError(f"what was signed: {error}") from error
+        raise VerificationError(f"the signed payload: {error}") from error
     critical = document.get("critical") if isinstance(document, dict) else None
     about = critical.get("image") if isinstance(critical, dict) else None
     digest = about.get("docker-manifest-digest") if isinstance(about, dict) else None
     if not isinstance(critical, dict) or critical.get("type") != _KIND:
-        raise VerificationError("what was signed is not about an image", expected=_KIND)
+        raise VerificationError("the signed payload is not about an image", expected=_KIND)
     if digest != str(image):
         raise VerificationError(
             f"it is the signature of another image, {str(digest)[:80]}", expected=str(image)

@@ -18,14 +18,14 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from builder.errors import VerificationError
+from builder.image_signatures.public_keys import strong
 from builder.model.signer import Identity
-from builder.signatures.keys import strong
 
 if TYPE_CHECKING:
     import datetime as dt
 
+    from builder.image_signatures.public_keys import PublicKey
     from builder.model.signer import Authority
-    from builder.signatures.keys import PublicKey
 
 _ISSUER_OLD = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
 _ISSUER = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
@@ -45,27 +45,30 @@ _DAMAGE = (
 
 
 def read_certificates(text: str, *, where: str = "certificate") -> list[x509.Certificate]:
-    """Read certificates in PEM form; raise VerificationError for what is none."""
+    """Read certificates in PEM form; raise VerificationError for anything else."""
     try:
         with _PARSING, warnings.catch_warnings():
             # what will be refused one day is refused now, and no stranger makes us talk
             warnings.simplefilter("error", CryptographyDeprecationWarning)
-            found = x509.load_pem_x509_certificates(text.encode())
-            for one in found:
-                _ = one.serial_number, list(one.extensions)  # read when they are asked for only
+            certificates = x509.load_pem_x509_certificates(text.encode())
+            for certificate in certificates:  # these are read only when they are asked for
+                _ = (
+                    certificate.serial_number,
+                    list(certificate.extensions),
+                )
     except (CryptographyDeprecationWarning, *_DAMAGE) as error:
-        raise VerificationError("no certificate can be read", where=where) from error
-    if len(found) > _MOST:
+        raise VerificationError("the certificate cannot be read", where=where) from error
+    if len(certificates) > _MOST:
         raise VerificationError("there are too many certificates", where=where)
-    return found
+    return certificates
 
 
 def signing_key(leaf: x509.Certificate) -> PublicKey:
-    """Give the key of a certificate; raise VerificationError for one of an unusual kind."""
+    """Return the key of a certificate; raise VerificationError for one of an unusual kind."""
     try:
         return strong(leaf.public_key(), where="certificate")
     except _DAMAGE as error:
-        raise VerificationError("the certificate has no key that can be read") from error
+        raise VerificationError("the key of the certificate cannot be read") from error
 
 
 def check_chain(
@@ -75,9 +78,9 @@ def check_chain(
 
     Raise VerificationError. ``above`` are certificates that came with it, trusted in nothing.
     """
-    pinned = [one for text in authority.certificates for one in read_certificates(text)]
-    roots = [one for one in pinned if one.issuer == one.subject]
-    between = [one for one in pinned if one.issuer != one.subject] + above
+    pinned = [known for text in authority.certificates for known in read_certificates(text)]
+    roots = [known for known in pinned if known.issuer == known.subject]
+    between = [known for known in pinned if known.issuer != known.subject] + above
     if not roots:
         raise VerificationError(f"the authority {authority.name} has no root certificate")
     if not _valid(leaf, at):
@@ -96,9 +99,9 @@ def check_chain(
         )
         chain = verifier.verify(leaf, between).chain
     except verification.VerificationError as error:
-        words = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:200]
         raise VerificationError(
-            f"the certificate does not lead to the authority {authority.name}: {words}"
+            f"the certificate was not issued by the authority {authority.name}: {reason}"
         ) from error
     except _DAMAGE as error:
         raise VerificationError("the certificate is damaged") from error
@@ -106,24 +109,24 @@ def check_chain(
 
 
 def identity_of(leaf: x509.Certificate) -> Identity:
-    """Give whom a certificate is for; raise VerificationError when it does not say it."""
+    """Return the identity that a certificate names; raise VerificationError without one."""
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        given: list[str] = [
+        subjects: list[str] = [
             *names.get_values_for_type(x509.RFC822Name),
             *names.get_values_for_type(x509.UniformResourceIdentifier),
         ]
         issuer = _issuer(leaf)
     except (x509.ExtensionNotFound, *_DAMAGE) as error:
-        raise VerificationError("the certificate says for nobody whom it is for") from error
-    if len(given) != 1 or len(list(names)) != 1:
-        raise VerificationError("the certificate is not for one address or URI")
-    return Identity(subject=given[0], issuer=issuer)
+        raise VerificationError("the certificate names no identity") from error
+    if len(subjects) != 1 or len(list(names)) != 1:
+        raise VerificationError("the certificate does not name exactly one address or URI")
+    return Identity(subject=subjects[0], issuer=issuer)
 
 
-def is_for(found: Identity, wanted: Identity) -> bool:
+def is_for(identity: Identity, wanted: Identity) -> bool:
     """Tell whether an identity is the one that is pinned."""
-    return found.issuer == wanted.issuer and _fits(found.subject, wanted.subject)
+    return identity.issuer == wanted.issuer and _fits(identity.subject, wanted.subject)
 
 
 def _fits(name: str, pattern: str) -> bool:
@@ -135,14 +138,14 @@ def _fits(name: str, pattern: str) -> bool:
     if not pieces:
         return name == pattern
     *middle, last = pieces
-    place, end = len(first), len(name) - len(last)
-    if place > end or not (name.startswith(first) and name.endswith(last)):
+    position, end = len(first), len(name) - len(last)
+    if position > end or not (name.startswith(first) and name.endswith(last)):
         return False
     for piece in middle:
-        found = name.find(piece, place, end)
-        if found < 0:
+        match = name.find(piece, position, end)
+        if match < 0:
             return False
-        place = found + len(piece)
+        position = match + len(piece)
     return True
 
 
@@ -159,13 +162,13 @@ def _issuer(leaf: x509.Certificate) -> str:
                 raise ValueError("no DER text")
             content = content[2:]
         return content.decode("utf-8")
-    raise ValueError("nobody vouched for it")
+    raise ValueError("no issuer")
 
 
 def _above() -> verification.ExtensionPolicy:
     def may_certify(_policy: Any, _cert: Any, constraints: x509.BasicConstraints) -> None:
         if not constraints.ca:
-            raise ValueError("a certificate between is no authority's")
+            raise ValueError("an intermediate certificate is not a certificate authority's")
 
     def may_sign(_policy: Any, _cert: Any, usage: x509.KeyUsage | None) -> None:
         if usage is not None and not usage.key_cert_sign:
@@ -181,7 +184,7 @@ def _above() -> verification.ExtensionPolicy:
 def _below() -> verification.ExtensionPolicy:
     def for_code(_policy: Any, _cert: Any, usage: x509.ExtendedKeyUsage) -> None:
         if ExtendedKeyUsageOID.CODE_SIGNING not in usage:
-            raise ValueError("the certificate is not for signing code")
+            raise ValueError("the certificate is not for code signing")
 
     return verification.ExtensionPolicy.permit_all().require_present(
         x509.ExtendedKeyUsage, verification.Criticality.AGNOSTIC, for_code
@@ -190,14 +193,14 @@ def _below() -> verification.ExtensionPolicy:
 
 def _check_lengths(chain: list[x509.Certificate]) -> None:
     """Check how many authorities each one allows below itself (RFC 5280 4.2.1.9)."""
-    for below, one in enumerate(chain[1:]):
-        constraints = one.extensions.get_extension_for_class(x509.BasicConstraints).value
+    for below, authority in enumerate(chain[1:]):
+        constraints = authority.extensions.get_extension_for_class(x509.BasicConstraints).value
         if constraints.path_length is not None and below > constraints.path_length:
-            raise VerificationError("there are more authorities in its chain than one allows")
+            raise VerificationError("its certificate chain is longer than an authority allows")
 
 
-def _valid(one: x509.Certificate, at: dt.datetime) -> bool:
-    return one.not_valid_before_utc <= at <= one.not_valid_after_utc
+def _valid(leaf: x509.Certificate, at: dt.datetime) -> bool:
+    return leaf.not_valid_before_utc <= at <= leaf.not_valid_after_utc
 
 
 def _time(at: dt.datetime) -> str:
