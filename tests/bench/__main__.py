@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from interop.programs import PATH
 
 from bench.figures import Figure, table, write
-from bench.ground import IMAGES, PACKAGES, Ground, ground
+from bench.setup import IMAGES, PACKAGES, Setup, setup
 from bench.thousands import COUNT, ROOTS
 from bench.timing import FailedError, Took, middle, settle, together
 
@@ -36,8 +36,8 @@ _MB = 1e6
 class Bench:
     """Take turns, and remember what each took."""
 
-    def __init__(self, ground: Ground) -> None:
-        self.ground = ground
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
         self.took: dict[str, list[Took]] = {}
 
     # one turn ---------------------------------------------------------------------------------
@@ -66,83 +66,81 @@ class Bench:
 
     def _bundle(self, name: str, *, sync: bool) -> None:
         self._clear()
-        took = self.ground.airseed("-q", "bundle", f"{name}.lock", "-o", "out/b.tar", sync=sync)
+        took = self.setup.airseed("-q", "bundle", f"{name}.lock", "-o", "out/b.tar", sync=sync)
         self._note(f"{name}{' sync' if sync else ''}", took)
 
     def _crane(self) -> None:
         self._clear()
-        pull = self.ground.run(
+        pull = self.setup.run(
             "crane", "pull", "--format", "oci", "--platform", "linux/amd64",
-            *self.ground.references, "out/crane",
+            *self.setup.references, "out/crane",
         )  # fmt: skip
         self._note("crane pull", pull)
         self._packed("crane", pull)
 
     def _skopeo(self) -> None:
         self._clear()
-        took = self.ground.run(
-            "skopeo", "--policy", self.ground.home / "policy.json", "sync", "--scoped",
+        took = self.setup.run(
+            "skopeo", "--policy", self.setup.home / "policy.json", "sync", "--scoped",
             "--src", "yaml", "--dest", "dir", "sync.json", "out/skopeo",
         )  # fmt: skip
         self._packed("skopeo", took)
 
     def _packed(self, name: str, took: Took) -> None:
         """Pack what a peer fetched into one file, and wait for the disk then."""
-        pack = self.ground.run("tar", "-cf", f"out/{name}.tar", "-C", f"out/{name}", ".")
+        pack = self.setup.run("tar", "-cf", f"out/{name}.tar", "-C", f"out/{name}", ".")
         self._note(f"{name} tar", together((took, pack)))
-        wait = self.ground.run("sync", "-f", f"out/{name}.tar")
+        wait = self.setup.run("sync", "-f", f"out/{name}.tar")
         self._note(f"{name} tar sync", together((took, pack, wait)))
 
     def _floor(self) -> None:
         self._clear()
-        (self.ground.work / "out" / "floor").mkdir()
-        ca = self.ground.upstream.servers.ca
+        (self.setup.work / "out" / "floor").mkdir()
+        ca = self.setup.upstream.servers.ca
         words = f"cd out/floor && xargs -P4 -L1 curl -sf --cacert {ca} < ../../urls"
-        took = self.ground.run("sh", "-c", words)
+        took = self.setup.run("sh", "-c", words)
         self._note("floor", took)
-        wait = self.ground.run("sync", "-f", "out/floor")
+        wait = self.setup.run("sync", "-f", "out/floor")
         self._note("floor sync", together((took, wait)))
 
     def _first_and_again(self) -> None:
         """Make the bundle as a user does; again; then verify it beside sha256sum."""
         self._bundle("all", sync=True)
-        self._note("again", self.ground.airseed("-q", "bundle", "all.lock", "-o", "out/b.tar"))
-        self.ground.run("mkdir", "out/unpacked")
-        self.ground.run("tar", "-xf", "out/b.tar", "-C", "out/unpacked")
+        self._note("again", self.setup.airseed("-q", "bundle", "all.lock", "-o", "out/b.tar"))
+        self.setup.run("mkdir", "out/unpacked")
+        self.setup.run("tar", "-xf", "out/b.tar", "-C", "out/unpacked")
         cores = len(os.sched_getaffinity(0))
         # largest first, which is the best that the processes can be given
         words = (
             f"find . -type f -printf '%s %p\\n' | sort -rn | cut -d' ' -f2 | xargs -P{cores} -n1"
         )
-        self._note("verify", self.ground.airseed("-q", "verify", "out/b.tar"))
-        self._note(
-            "sha256sum", self.ground.run("sh", "-c", f"cd out/unpacked && {words} sha256sum")
-        )
+        self._note("verify", self.setup.airseed("-q", "verify", "out/b.tar"))
+        self._note("sha256sum", self.setup.run("sh", "-c", f"cd out/unpacked && {words} sha256sum"))
 
     def _lock(self) -> None:
         """Lock the walkthrough's cluster with nothing of an earlier run."""
-        work, cache = self.ground.work, self.ground.home / "cache"
+        work, cache = self.setup.work, self.setup.home / "cache"
         for folder in (work / "ha.lock.d", cache):
             shutil.rmtree(folder, ignore_errors=True)
         (work / "ha.lock").unlink(missing_ok=True)
-        self._note("lock", self.ground.lock("ha.yaml"))
+        self._note("lock", self.setup.lock("ha.yaml"))
 
     def _closure(self) -> None:
         """Solve one closure, with empty caches and with those that this leaves."""
-        url = f"{self.ground.upstream.servers.plain}/thousands/"
-        caches = [self.ground.home / name for name in ("closure", "dnf")]
-        env = {**self.ground.env, "PYTHONPATH": f"{_ROOT / 'tests'}:{_ROOT / 'tests' / 'tools'}"}
+        url = f"{self.setup.upstream.servers.plain}/thousands/"
+        caches = [self.setup.home / name for name in ("closure", "dnf")]
+        env = {**self.setup.env, "PYTHONPATH": f"{_ROOT / 'tests'}:{_ROOT / 'tests' / 'tools'}"}
         for folder in caches:
             shutil.rmtree(folder, ignore_errors=True)
         for state in ("cold", "warm"):
-            took = self.ground.run(
+            took = self.setup.run(
                 sys.executable, "-m", "bench.closure", url, caches[0], *ROOTS, env=env
             )
             ours = self._urls()
             self._note(f"closure {state}", took)
-            took = self.ground.run(
+            took = self.setup.run(
                 "dnf", "-q", "--setopt=reposdir=/nonexistent", f"--setopt=cachedir={caches[1]}",
-                f"--installroot={self.ground.home}/root", f"--repofrompath=bench,{url}",
+                f"--installroot={self.setup.home}/root", f"--repofrompath=bench,{url}",
                 "--repo=bench", "--releasever=7", "--forcearch=x86_64",
                 "download", "--resolve", "--alldeps", "--url", *ROOTS,
             )  # fmt: skip
@@ -151,15 +149,15 @@ class Bench:
                 raise FailedError("airseed and dnf find other packages")
 
     def _urls(self) -> set[str]:
-        words = (self.ground.folder / "log").read_text("utf-8").split()
+        words = (self.setup.folder / "log").read_text("utf-8").split()
         return {word for word in words if word.endswith(".rpm")}
 
     def _help(self) -> None:
-        self._note("help", self.ground.airseed("--help"))
+        self._note("help", self.setup.airseed("--help"))
 
     def _clear(self) -> None:
-        shutil.rmtree(self.ground.work / "out", ignore_errors=True)
-        (self.ground.work / "out").mkdir()
+        shutil.rmtree(self.setup.work / "out", ignore_errors=True)
+        (self.setup.work / "out").mkdir()
         settle()
 
     def _note(self, name: str, took: Took) -> None:
@@ -255,7 +253,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-", dir=place) as folder:
         print(f"building images ({IMAGES:g} x) and RPMs ({PACKAGES:g} x), two minutes", flush=True)
         try:
-            with ground(Path(folder)) as made:
+            with setup(Path(folder)) as made:
                 bench = Bench(made)
                 for number in range(runs):
                     print(f"turn {number + 1} of {runs}", flush=True)

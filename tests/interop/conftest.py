@@ -24,23 +24,23 @@ def tools() -> None:
 
 
 @pytest.fixture(scope="session")
-def ground(tools: None) -> Iterator[Path]:
+def scratch(tools: None) -> Iterator[Path]:
     """Return a folder that is gone afterwards, whatever the tests leave in it."""
     with tempfile.TemporaryDirectory(prefix="airseed-interop-") as name:
         yield Path(name)
 
 
 @pytest.fixture(scope="session")
-def real(ground: Path) -> Iterator[RealUpstream]:
+def real(scratch: Path) -> Iterator[RealUpstream]:
     """Serve everything that the cluster needs."""
-    with real_upstream(ground / "upstream") as made:
+    with real_upstream(scratch / "upstream") as made:
         yield made
 
 
 @pytest.fixture(scope="session")
-def workdir(real: RealUpstream, ground: Path) -> Workdir:
+def workdir(real: RealUpstream, scratch: Path) -> Workdir:
     """Lock and bundle the cluster."""
-    workdir = Workdir(real, ground / "workdir")
+    workdir = Workdir(real, scratch / "workdir")
     workdir.write("site-tool")
     return workdir.lock_and_bundle()
 
@@ -51,9 +51,9 @@ def unpacked(workdir: Workdir) -> Path:
 
 
 @pytest.fixture(scope="session")
-def env(real: RealUpstream, ground: Path) -> dict[str, str]:
+def env(real: RealUpstream, scratch: Path) -> dict[str, str]:
     """Return the environment of a tool that may read the registry."""
-    home = ground / "home"
+    home = scratch / "home"
     home.mkdir()
     login = real.servers.login
     return environment(
@@ -62,12 +62,12 @@ def env(real: RealUpstream, ground: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def docker(ground: Path) -> Iterator[Engine]:
+def docker(scratch: Path) -> Iterator[Engine]:
     with dockerd() as engine:
         yield engine
 
 
 @pytest.fixture(scope="session")
-def ctr(ground: Path) -> Iterator[Engine]:
+def ctr(scratch: Path) -> Iterator[Engine]:
     with containerd() as engine:
         yield engine

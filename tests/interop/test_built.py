@@ -40,9 +40,9 @@ PLUGINS = ("bandwidth", "bridge", "firewall", "host-local", "loopback", "portmap
 
 
 @pytest.fixture(scope="module")
-def workdir(real: RealUpstream, ground: Path) -> Workdir:
+def workdir(real: RealUpstream, scratch: Path) -> Workdir:
     """Lock and bundle a cluster whose packages are built, of programs that say what they are."""
-    made = ground / "programs"
+    made = scratch / "programs"
     (made / "plugins").mkdir(parents=True)
     (made / "tools").mkdir()
     places = {name: made / name for name in ("kubeadm", "kubelet", "kubectl")}
@@ -54,9 +54,9 @@ def workdir(real: RealUpstream, ground: Path) -> Workdir:
     files = {name: places[name] for name in ("kubeadm", "kubelet", "kubectl")}
     files["cni-plugins"] = pack(made / "plugins.tgz", made / "plugins")
     files["crictl"] = pack(made / "tools.tgz", made / "tools")
-    catalog = ground / "built-catalog"
+    catalog = scratch / "built-catalog"
     publish(real.www / "dl", f"{real.servers.plain}/dl", catalog, RELEASE, files)
-    workdir = Workdir(real, ground / "built")
+    workdir = Workdir(real, scratch / "built")
     workdir.write()
     path = workdir.folder / "cluster.yaml"
     text = path.read_text("utf-8")
@@ -83,9 +83,9 @@ def built(workdir: Workdir) -> dict[str, Package]:
 
 
 @pytest.fixture(scope="module")
-def database(unpacked: Path, ground: Path, env: dict[str, str]) -> Path:
+def database(unpacked: Path, scratch: Path, env: dict[str, str]) -> Path:
     """Import the site's key and no other."""
-    folder = ground / "built-rpmdb"
+    folder = scratch / "built-rpmdb"
     folder.mkdir()
     run("rpmkeys", "--dbpath", folder, "--import", unpacked / "keys/site-packages.asc", env=env)
     return folder
@@ -186,13 +186,13 @@ def test_shell_takes_the_scripts(
 
 
 @pytest.fixture(scope="module")
-def root(unpacked: Path, workdir: Workdir, ground: Path, env: dict[str, str]) -> Path:
+def root(unpacked: Path, workdir: Workdir, scratch: Path, env: dict[str, str]) -> Path:
     """Let dnf install the whole set into an empty root, with gpgcheck and the bundle's keys."""
-    scratch = ground / "built-root"
-    (scratch / "root").mkdir(parents=True)
-    (scratch / "dnf.conf").write_text("[main]\n", "utf-8")
-    words = ["--config", str(scratch / "dnf.conf"), "--installroot", str(scratch / "root")]
-    words += ["--setopt=reposdir=/nonexistent", f"--setopt=cachedir={scratch / 'cache'}"]
+    folder = scratch / "built-root"
+    (folder / "root").mkdir(parents=True)
+    (folder / "dnf.conf").write_text("[main]\n", "utf-8")
+    words = ["--config", str(folder / "dnf.conf"), "--installroot", str(folder / "root")]
+    words += ["--setopt=reposdir=/nonexistent", f"--setopt=cachedir={folder / 'cache'}"]
     words += ["--releasever=7", "--forcearch=x86_64", "--assumeyes"]
     keys = " ".join(f"file://{key}" for key in sorted((unpacked / "keys").iterdir()))
     for repository in sorted((unpacked / "yum").iterdir()):
@@ -202,7 +202,7 @@ def root(unpacked: Path, workdir: Workdir, ground: Path, env: dict[str, str]) ->
     names = [str(one.nevra) for one in workdir.lock.packages if one.built]
     output = run("dnf", *words, "install", *names, env=env).stdout
     assert "Complete!" in output
-    return scratch / "root"
+    return folder / "root"
 
 
 def test_dnf_installs_them(root: Path, built: dict[str, Package], env: dict[str, str]) -> None:

@@ -66,7 +66,7 @@ def test_the_lock_has_the_digests_that_crane_sees(workdir: Workdir, env: dict[st
         assert Digest.of(manifest.removesuffix("\n").encode()) == image.digest
 
 
-def test_the_password_is_nowhere(workdir: Workdir, ground: Path) -> None:
+def test_the_password_is_nowhere(workdir: Workdir, scratch: Path) -> None:
     secret = (workdir.upstream.servers.login / "config.json").read_text().split('"auth": "')[1][:20]
     files = [path for path in workdir.folder.rglob("*") if path.is_file()]
     assert workdir.bundle in files
@@ -77,9 +77,9 @@ def test_the_password_is_nowhere(workdir: Workdir, ground: Path) -> None:
 
 
 def test_without_a_login_nothing_is_locked(
-    workdir: Workdir, real: RealUpstream, ground: Path
+    workdir: Workdir, real: RealUpstream, scratch: Path
 ) -> None:
-    stranger = Workdir(real, ground / "stranger")
+    stranger = Workdir(real, scratch / "stranger")
     stranger.write("site-tool")
     login = real.servers.login
     hidden = login.rename(login.with_name("hidden"))

@@ -68,8 +68,8 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize("state", ["bare", "installed"])
-def test_small_questions_are_answered_as_dnf_answers_them(ground: Path, state: str) -> None:
-    peers = Peers(ground / f"small-{state}", {"os": OFFERED})
+def test_small_questions_are_answered_as_dnf_answers_them(scratch: Path, state: str) -> None:
+    peers = Peers(scratch / f"small-{state}", {"os": OFFERED})
     if state == "installed":
         peers.install(THERE)
     unexplained = []
@@ -129,22 +129,22 @@ def compare(
     return counts, answers
 
 
-def test_closures_for_a_bare_machine_are_dnfs(ground: Path, dense: DenseRepositories) -> None:
+def test_closures_for_a_bare_machine_are_dnfs(scratch: Path, dense: DenseRepositories) -> None:
     count = sum(map(len, dense.repositories.values()))
     assert count > 6000
     print(f"{count} packages")
     chance = random.Random(SEED)
     sets = [dense.wishes(chance) for _ in range(SETS)]
-    peers = Peers(ground / "bare", dense.repositories)
-    narrow = Peers(ground / "bare-narrow", native(dense.repositories))
+    peers = Peers(scratch / "bare", dense.repositories)
+    narrow = Peers(scratch / "bare-narrow", native(dense.repositories))
     counts, answers = compare(peers, narrow, sets)
     assert counts["same"] >= 0.8 * SETS
     assert max(len(one.comes) for one in answers) > 80
 
 
-def test_closures_over_an_older_system_are_dnfs(ground: Path, dense: DenseRepositories) -> None:
+def test_closures_over_an_older_system_are_dnfs(scratch: Path, dense: DenseRepositories) -> None:
     """The system was installed from ``os``; what a set needs newer replaces what is there."""
-    first = Peers(ground / "first", {"os": dense.os})
+    first = Peers(scratch / "first", {"os": dense.os})
     chance = random.Random(SEED + 1)
     system: list[str] = []
     there = Answer()
@@ -153,8 +153,8 @@ def test_closures_over_an_older_system_are_dnfs(ground: Path, dense: DenseReposi
         found = first.airseed(more)
         if not found.refused:
             system, there = more, found
-    peers = Peers(ground / "older", dense.repositories)
-    narrow = Peers(ground / "older-narrow", native(dense.repositories))
+    peers = Peers(scratch / "older", dense.repositories)
+    narrow = Peers(scratch / "older-narrow", native(dense.repositories))
     packages = named(dense.os)
     for one in (peers, narrow):
         one.install([packages[name] for name in sorted(there.comes)])

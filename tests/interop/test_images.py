@@ -51,9 +51,9 @@ def registry(real: RealUpstream) -> str:
 
 
 @pytest.fixture(scope="module")
-def archive(unpacked: Path, ground: Path, env: dict[str, str]) -> Iterator[Path]:
+def archive(unpacked: Path, scratch: Path, env: dict[str, str]) -> Iterator[Path]:
     """Pack the images folder, as the README says."""
-    path = ground / "images.tar"
+    path = scratch / "images.tar"
     run("tar", "-cf", path, "-C", unpacked / "images", ".", env=env)
     yield path
     path.unlink()

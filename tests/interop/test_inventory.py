@@ -42,23 +42,23 @@ def test_a_registry_tells_all_that_it_has(workdir: Workdir, real: RealUpstream) 
 
 
 def test_createrepo_finds_the_exported_packages(
-    workdir: Workdir, ground: Path, env: dict[str, str]
+    workdir: Workdir, scratch: Path, env: dict[str, str]
 ) -> None:
-    out = ground / "exported"
+    out = scratch / "exported"
     workdir("export", "--packages-only", "-o", str(out))
-    workdir("inventory", str(out / "yum"), "-o", str(ground / "yum.json"))
-    held = json.loads((ground / "yum.json").read_text())["has"]
+    workdir("inventory", str(out / "yum"), "-o", str(scratch / "yum.json"))
+    held = json.loads((scratch / "yum.json").read_text())["has"]
     assert sorted(one["name"] for one in held) == sorted(p.name for p in workdir.lock.packages)
     for folder in sorted((out / "yum").iterdir()):
-        made = ground / f"made-{folder.name}"
+        made = scratch / f"made-{folder.name}"
         made.mkdir()
         run("createrepo_c", "--quiet", "--outputdir", made, folder, env=env)
 
 
 def test_skopeo_reads_the_exported_images(
-    workdir: Workdir, ground: Path, env: dict[str, str]
+    workdir: Workdir, scratch: Path, env: dict[str, str]
 ) -> None:
-    path = ground / "exported.tar"
+    path = scratch / "exported.tar"
     workdir("export", "--images-only", "--role", "worker", "-o", str(path))
     for image in workdir.lock.images:
         if "worker" in image.roles and image.reference.tag:

@@ -113,7 +113,7 @@ def test_packages_of_centos_are_signed_as_centos_signs(
 )
 def test_bad_packages_are_refused(
     real: RealUpstream,
-    ground: Path,
+    scratch: Path,
     database: Path,
     env: dict[str, str],
     name: str,
@@ -123,7 +123,7 @@ def test_bad_packages_are_refused(
     assert name in BAD
     (rpm,) = real.rpms("site").rglob(f"{name}-1.0-1*.rpm")
     assert rpm_says in rpmkeys(env, database, "-K", rpm)
-    workdir = Workdir(real, ground / name)
+    workdir = Workdir(real, scratch / name)
     workdir.write(name)
     workdir("lock", "--catalog", str(real.catalog))
     output = workdir("bundle", code=1).stderr
@@ -134,9 +134,9 @@ def test_bad_packages_are_refused(
 
 
 def test_a_package_that_was_changed_on_the_server_is_refused(
-    workdir: Workdir, real: RealUpstream, ground: Path
+    workdir: Workdir, real: RealUpstream, scratch: Path
 ) -> None:
-    other = Workdir(real, ground / "changed")
+    other = Workdir(real, scratch / "changed")
     shutil.copytree(
         workdir.folder, other.folder, ignore=shutil.ignore_patterns("unpacked", "*.tar")
     )

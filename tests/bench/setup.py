@@ -40,7 +40,7 @@ extra:
 
 
 @dataclass
-class Ground:
+class Setup:
     """Hold folders and servers; all that is measured happens in ``work``."""
 
     upstream: RealUpstream
@@ -151,13 +151,13 @@ def _size(lock: Lock) -> int:
 
 
 @contextmanager
-def ground(folder: Path) -> Iterator[Ground]:
+def setup(folder: Path) -> Iterator[Setup]:
     """Build and serve it all; raise FailedError without the programs that are compared with."""
     os.umask(0o022)
     with real_upstream(
         folder / "upstream", images=IMAGES, packages=PACKAGES, guarded=False
     ) as made:
-        ready = Ground(made, folder)
+        ready = Setup(made, folder)
         ready.prepare()
         if len(ready.references) < 15:
             raise FailedError(f"only {len(ready.references)} images")
