@@ -83,12 +83,6 @@ def load_signing_key(folder: Path) -> SigningKey:
     return key
 
 
-def make(folder: Path, pki: Pki, *, rotate: Sequence[Word] = ()) -> Secrets:
-    """Make what is missing, then :func:`load`."""
-    prepare(folder, pki, rotate=rotate)
-    return load(folder, pki)
-
-
 def prepare(folder: Path, pki: Pki, *, rotate: Sequence[Word] = ()) -> tuple[str, ...]:
     """Make what is missing and what ``rotate`` names; give the names of the files written.
 

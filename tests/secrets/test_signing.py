@@ -106,7 +106,7 @@ def test_numbers_that_do_not_fit_are_refused(key: SigningKey) -> None:
 def test_only_the_key_itself_is_read(tmp_path: Path) -> None:
     """Who builds packages needs neither token nor authority."""
     folder = tmp_path / "secrets"
-    store.make(folder, Pki())
+    store.prepare(folder, Pki())
     for name in ("token", "certificate-key", "ca.crt", "ca.key"):
         (folder / name).unlink()
     assert store.load_signing_key(folder).fingerprint
@@ -118,7 +118,7 @@ def test_only_the_key_itself_is_read(tmp_path: Path) -> None:
 
 def test_a_missing_or_damaged_key_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
-    store.make(folder, Pki())
+    store.prepare(folder, Pki())
     path = folder / "signing-key.asc"
     whole = path.read_text()
     path.write_text(whole.replace("\n\nl", "\n\nm"))

@@ -29,7 +29,7 @@ BACKUP = "restore the file from your backup"
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make secrets once; tests copy them."""
     folder = tmp_path_factory.mktemp("made") / "secrets"
-    store.make(folder, GENERATED)
+    store.prepare(folder, GENERATED)
     return folder
 
 
@@ -45,7 +45,7 @@ def quick(tmp_path: Path) -> Path:
     folder.mkdir(parents=True, mode=0o700)
     authority(folder)
     (folder / "ca.crt").chmod(0o600)
-    store.make(folder, GENERATED)
+    store.prepare(folder, GENERATED)
     return folder
 
 
@@ -128,7 +128,8 @@ def test_rotation_changes_that_and_nothing_else(folder: Path, rotate: list[store
 
 def test_on_node_there_is_no_authority(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
-    assert store.make(folder, ON_NODE).authority is None
+    store.prepare(folder, ON_NODE)
+    assert store.load(folder, ON_NODE).authority is None
     assert set(contents(folder)) == {"token", "certificate-key", "signing-key.asc"}
     assert store.load_authority(folder, ON_NODE) is None
 
@@ -203,7 +204,7 @@ def test_what_is_malformed_is_refused_and_kept(
         assert caught.value.faults[0].hint == hint
     assert contents(folder) == before
     if name in {"token", "certificate-key"}:
-        store.make(folder, GENERATED, rotate=[name])  # type: ignore[list-item]
+        store.prepare(folder, GENERATED, rotate=[name])  # type: ignore[list-item]
 
 
 def test_all_that_is_malformed_is_named_at_once(folder: Path) -> None:
@@ -258,7 +259,9 @@ def test_runs_at_once_agree(tmp_path: Path) -> None:
         "import pathlib, sys\n"
         "from builder.secrets import store\n"
         "from builder.model.cluster import Pki\n"
-        "print(store.make(pathlib.Path(sys.argv[1]), Pki(), rotate=sys.argv[2:]).authority.digest)"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "store.prepare(folder, Pki(), rotate=sys.argv[2:])\n"
+        "print(store.load(folder, Pki()).authority.digest)"
     )
     runs = [
         subprocess.Popen(
@@ -336,7 +339,8 @@ def test_a_run_that_is_killed_anywhere_leaves_whole_files(quick: Path, tmp_path:
         if "ca.key" not in left:
             (folder.parent / "secrets").mkdir(mode=0o700, exist_ok=True)
             shutil.copy(quick / "ca.key", folder)  # the same, had it been there already
-        secrets = store.make(folder, GENERATED)
+        store.prepare(folder, GENERATED)
+        secrets = store.load(folder, GENERATED)
         after = contents(folder)
         assert set(after) == NAMES
         assert {name: after[name] for name in left} == left

@@ -40,7 +40,9 @@ def refusal(folder: Path, kind: type[AirseedError] = VerificationError) -> list[
 
 
 def test_all_is_taken(site: Path, tmp_path: Path) -> None:
-    secrets = store.make(tmp_path / "secrets", Pki(kind="files", folder="site"))
+    pki = Pki(kind="files", folder="site")
+    store.prepare(tmp_path / "secrets", pki)
+    secrets = store.load(tmp_path / "secrets", pki)
     assert secrets.authority is not None
     assert secrets.authority.digest == pin(site / "ca.crt")
     assert secrets.authority.certificate == (site / "ca.crt").read_text()
