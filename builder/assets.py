@@ -14,7 +14,7 @@ _HERE = Path(__file__).resolve().parent
 
 
 def tree(name: str) -> Path:
-    """Give the folder of one data tree, such as ``mirrors``."""
+    """Return the folder of one data tree, such as ``mirrors``."""
     for parent in (_HERE / "_data", _HERE.parent):
         folder = parent / name
         if folder.is_dir():

@@ -77,7 +77,7 @@ class AirseedError(Exception):
 
     @property
     def hint(self) -> str | None:
-        """Give the advice that goes with the error, if there is any."""
+        """Return the advice that goes with the error, if there is any."""
         return self.fault.hint
 
 

@@ -83,5 +83,5 @@ class Silent:
         """Show nothing."""
 
     def progress(self, title: str, total: int | None, *, unit: str = "B") -> Progress:  # noqa: ARG002 -- the protocol's names
-        """Give a progress that shows nothing."""
+        """Return a progress that shows nothing."""
         return _Still()

@@ -24,7 +24,7 @@ _LONGEST_SILENCE = 3600.0
 
 
 def timeout(environment: Mapping[str, str] = os.environ) -> float:
-    """Give the seconds of silence after which a connection is dropped: AIRSEED_TIMEOUT, or 30.
+    """Return the seconds of silence after which a connection is dropped: AIRSEED_TIMEOUT, or 30.
 
     Raise UsageError for what is no such number.
     """
@@ -45,7 +45,7 @@ def timeout(environment: Mapping[str, str] = os.environ) -> float:
 
 
 def proxies_for(url: str) -> dict[str, str]:
-    """Give the proxy for a URL as requests takes it, nothing for a direct connection.
+    """Return the proxy for a URL as requests takes it, nothing for a direct connection.
 
     HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY are read as requests reads them. Beyond that,
     loopback is always reached directly, and NO_PROXY may hold ``*.example.test``, networks of

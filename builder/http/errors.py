@@ -89,7 +89,7 @@ def _unwrap(error: Exception) -> Exception:
 
 
 def _reason(error: BaseException) -> str:
-    """Give the innermost cause in a few words, never one that repeats a URL."""
+    """Return the innermost cause in a few words, never one that repeats a URL."""
     seen: BaseException = error
     while (inner := seen.__cause__ or _wrapped(seen)) is not None and inner is not error:
         seen = inner
@@ -105,7 +105,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _wrapped(error: BaseException) -> BaseException | None:
-    """Give the exception that was put among the arguments, if one was."""
+    """Return the exception that was put among the arguments, if one was."""
     return next((item for item in error.args if isinstance(item, BaseException)), None)
 
 

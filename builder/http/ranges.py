@@ -20,7 +20,7 @@ _CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-([0-9]{1,18})|\*)/([0-9]{1,
 
 
 def begin(response: BaseHTTPResponse, url: str, offset: int, size: int | None) -> HttpStream:
-    """Check a response's head against what was asked for, and give its body as a stream.
+    """Check a response's head against what was asked for, and return its body as a stream.
 
     Raise FetchError, or StatusError for an answer that is no success.
     """

@@ -8,7 +8,7 @@ HIDDEN = "***"
 
 
 def redact(url: str) -> str:
-    """Give the URL without userinfo and fragment, and with every query value hidden.
+    """Return the URL without userinfo and fragment, and with every query value hidden.
 
     The names of the query stay, because they tell a signed URL from a search. Text that is no
     URL comes back as far as it surely holds no secret.

@@ -26,7 +26,7 @@ STATUS_HINTS = {
     429: "the server limits the rate; credentials or a mirror raise the limit",
 }
 
-_PHRASES = {one.value: one.phrase for one in HTTPStatus}
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

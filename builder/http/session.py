@@ -39,7 +39,7 @@ class HttpSession(requests.Session):
         self.mount("http://", adapter)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Give where to go next; raise FetchError for where nobody should go.
+        """Return where to go next; raise FetchError for where nobody should go.
 
         A POST is not redirected: its body may be a secret.
         """
@@ -84,7 +84,7 @@ class Adapter(HTTPAdapter):
         super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
 
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
-        """Give the pools behind a proxy; the proxy itself may speak TLS too."""
+        """Return the pools behind a proxy; the proxy itself may speak TLS too."""
         with self._lock:
             return super().proxy_manager_for(
                 proxy, ssl_context=self._context, proxy_ssl_context=self._context, **proxy_kwargs

@@ -65,7 +65,7 @@ class HttpStream:
         self._broken: FetchError | None = None
 
     def readinto(self, view: memoryview) -> int:
-        """Fill the buffer with what is there, waiting for no more; give the count, 0 at the end.
+        """Fill the buffer with what is there, waiting for no more; return the count, 0 at the end.
 
         Raise FetchError (temporary) when the connection breaks, stalls, drips or ends too early.
         """
@@ -98,7 +98,7 @@ class HttpStream:
             self._raw.shutdown()
 
     def close(self) -> None:
-        """Give the connection back when the body has been read, else close it."""
+        """Hand the connection back when the body has been read, else close it."""
         if not self._open:
             return
         self._open = False
@@ -171,7 +171,7 @@ class HttpStream:
 
 
 def _file_of(raw: BaseHTTPResponse) -> BufferedReader | None:
-    """Give the buffered file over the socket, when the body is plain bytes of a known count.
+    """Return the buffered file over the socket, when the body is plain bytes of a known count.
 
     urllib3 has no public way to it; without it (another urllib3) ``read1`` does the work.
     """
@@ -182,7 +182,7 @@ def _file_of(raw: BaseHTTPResponse) -> BufferedReader | None:
 
 
 def _poll(file: BufferedReader | None) -> select.poll | None:
-    """Give what tells whether a socket has bytes."""
+    """Return what tells whether a socket has bytes."""
     if file is None:
         return None
     poll = select.poll()
@@ -191,7 +191,7 @@ def _poll(file: BufferedReader | None) -> select.poll | None:
 
 
 def finish(response: BaseHTTPResponse) -> None:
-    """Give the connection back if the rest of the body is short, else close it."""
+    """Hand the connection back if the rest of the body is short, else close it."""
     try:
         for _ in range(_DRAIN_READS):
             if not response.read1(_DRAIN):

@@ -74,7 +74,7 @@ class Transport:
     def _send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> tuple[BaseHTTPResponse, str]:
-        """Send a request, follow its redirects, and give the open response with its URL.
+        """Send a request, follow its redirects, and return the open response with its URL.
 
         Raise FetchError when there is no answer, or a redirect that must not be followed, and
         UsageError for a proxy that cannot be used.
@@ -104,7 +104,7 @@ class Transport:
         return response.raw, urldefragauth(response.url if response.history else url)
 
     def _session(self) -> HttpSession:
-        """Give this thread's session: requests does not promise that threads can share one."""
+        """Return this thread's session: requests does not promise that threads can share one."""
         session: HttpSession | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = HttpSession(self._adapter)

@@ -25,12 +25,12 @@ class BasePackages:
 
 
 def empty() -> BasePackages:
-    """Give a base without any package: everything comes from the bundle."""
+    """Return a base without any package: everything comes from the bundle."""
     return BasePackages(kind="empty")
 
 
 def core(repository: str, group: tuple[str, ...], always: tuple[str, ...] = ()) -> BasePackages:
-    """Give what an installer makes of a group: its packages and all they need, of one repository.
+    """Return what an installer makes of a group: its packages and all they need, of one repository.
 
     ``group`` comes from :func:`builder.rpm.installed.parse_comps`.
     """
@@ -38,5 +38,5 @@ def core(repository: str, group: tuple[str, ...], always: tuple[str, ...] = ()) 
 
 
 def packages(installed: tuple[Nevra, ...]) -> BasePackages:
-    """Give the base of the user's own image; see :func:`builder.rpm.installed.parse_installed`."""
+    """Return the base of a user's own image; see :func:`builder.rpm.installed.parse_installed`."""
     return BasePackages(kind="packages", installed=installed)

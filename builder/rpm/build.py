@@ -83,7 +83,7 @@ def build(
 
 
 def signature_of(path: Path) -> bytes:
-    """Give the signature over the header of an RPM that was built here.
+    """Return the signature over the header of an RPM that was built here.
 
     Raise VerificationError for another RPM.
     """
@@ -98,7 +98,7 @@ def signature_of(path: Path) -> bytes:
 
 def _describe(recipe: Recipe) -> str:
     """Say in the package itself what it was made of."""
-    inputs = "".join(f"\n{one.name} {one.digest}" for one in recipe.programs)
+    inputs = "".join(f"\n{program.name} {program.digest}" for program in recipe.programs)
     return f"{recipe.summary}. Built by airseed from what upstream publishes:{inputs}"
 
 

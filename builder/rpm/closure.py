@@ -111,19 +111,19 @@ def prove(
     """Check that a node can install exactly these packages from exactly this metadata.
 
     ``metadata`` is what the bundle carries; ``described_by`` is upstream's, used to say what the
-    base provides and for nothing else. Give what would go wrong; nothing means that it works.
+    base provides and for nothing else. Return what would go wrong; nothing means that it works.
     """
-    requests = [PackageRequest(text=str(one), by="lock") for one in packages]
+    requests = [PackageRequest(text=str(nevra), by="lock") for nevra in packages]
     try:
         universe = _universe(requests, arch, metadata, base, described_by)
         candidates = _candidates(universe, requests)
         transaction = _run(universe, requests, candidates)
     except ClosureError as error:
         return list(error.faults)
-    new = {str(nevra_of(one)) for one in transaction.newsolvables()}
+    new = {str(nevra_of(nevra)) for nevra in transaction.newsolvables()}
     return [
         Fault(where=name, what="the transaction needs it, but the lock does not name it")
-        for name in sorted(new - {str(one) for one in packages})
+        for name in sorted(new - {str(nevra) for nevra in packages})
     ]
 
 
@@ -139,8 +139,8 @@ def _universe(
         metadata=metadata,
         base=base,
         unseen=unseen,
-        paths=[one.text for one in requests if one.text.startswith("/")],
-        multilib=any(_DOTTED_ARCH.search(one.text) for one in requests),
+        paths=[request.text for request in requests if request.text.startswith("/")],
+        multilib=any(_DOTTED_ARCH.search(request.text) for request in requests),
     )
 
 
@@ -151,11 +151,11 @@ def _candidates(
     found: dict[PackageRequest, list[Any]] = {}
     faults: list[Fault] = []
     for request in requests:
-        these = _meaning(universe, request)
-        if isinstance(these, Fault):
-            faults.append(these)
+        solvables = _meaning(universe, request)
+        if isinstance(solvables, Fault):
+            faults.append(solvables)
         else:
-            found[request] = these
+            found[request] = solvables
     if faults:
         raise _failed(faults)
     return found
@@ -172,18 +172,19 @@ def _meaning(universe: Universe, request: PackageRequest) -> list[Any] | Fault:
         return Fault(where=text, what=f"there is no repository {request.repository!r}", hint=hint)
     if swapped := _EPOCH_FIRST.fullmatch(text):
         text = f"{swapped[2]}-{swapped[1]}:{swapped[3]}"
-    these = universe.select(text)
-    if all(one.name == text for one in these):
-        these += universe.obsoleting(these)
+    solvables = universe.select(text)
+    if all(solvable.name == text for solvable in solvables):
+        solvables += universe.obsoleting(solvables)
     if home is not None:
-        inside = [one for one in these if one.repo.id == home.id]
-        twins = {(one.nameid, one.evrid, one.archid) for one in inside}
-        these = inside + [
-            one
-            for one in these
-            if one.isinstalled() and (one.nameid, one.evrid, one.archid) in twins
+        inside = [solvable for solvable in solvables if solvable.repo.id == home.id]
+        twins = {(solvable.nameid, solvable.evrid, solvable.archid) for solvable in inside}
+        solvables = inside + [
+            solvable
+            for solvable in solvables
+            if solvable.isinstalled()
+            and (solvable.nameid, solvable.evrid, solvable.archid) in twins
         ]
-    return these or _absent(universe, request, home)
+    return solvables or _absent(universe, request, home)
 
 
 def _absent(universe: Universe, request: PackageRequest, home: Any) -> Fault:
@@ -209,12 +210,20 @@ def _run(
     requests: Sequence[PackageRequest],
     candidates: Mapping[PackageRequest, list[Any]],
 ) -> Any:
-    jobs = [universe.install(candidates[one]) for one in requests]
-    wanted = [found for one in requests for found in candidates[one] if found.isinstalled()]
-    jobs += [universe.favor(found) for found in wanted]  # upgraded only when something needs it
+    jobs = [universe.install(candidates[request]) for request in requests]
+    wanted = [
+        solvable
+        for request in requests
+        for solvable in candidates[request]
+        if solvable.isinstalled()
+    ]
+    # upgraded only when something needs it
+    jobs += [universe.favor(solvable) for solvable in wanted]
     solver, problems = universe.solve(jobs)
     if problems:
-        meanings = {one.text: [found.id for found in candidates[one]] for one in requests}
+        meanings = {
+            request.text: [solvable.id for solvable in candidates[request]] for request in requests
+        }
         searched = universe.names
         raise _failed(explain(universe, problems, meanings, searched))
     return solver.transaction()
@@ -235,23 +244,23 @@ def _answer(
 ) -> Closure:
     new = list(transaction.newsolvables())
     present: list[str] = []
-    reasons: dict[int, set[str]] = {one.id: set() for one in new}
+    reasons: dict[int, set[str]] = {solvable.id: set() for solvable in new}
     asked: set[int] = set()
     for request in requests:
         if not request.by:
             continue
-        chosen = [one.id for one in candidates[request] if one.id in reasons]
-        for one in chosen:
-            reasons[one].add(request.by)
+        chosen = [solvable.id for solvable in candidates[request] if solvable.id in reasons]
+        for number in chosen:
+            reasons[number].add(request.by)
         asked.update(chosen)
         if not chosen:
             present.append(request.text)
     add_reasons(universe, transaction, reasons)
     faults: list[Fault] = []
     packages = []
-    for one in new:
+    for solvable in new:
         try:
-            packages.append(_chosen(universe, one, one.id in asked, reasons[one.id]))
+            packages.append(_chosen(universe, solvable, solvable.id in asked, reasons[solvable.id]))
         except VerificationError as error:
             faults.append(error.fault)
     if faults:
@@ -259,11 +268,11 @@ def _answer(
             f"the metadata of {len(faults)} packages is unusable: {faults[0]}", faults=faults
         )
     return Closure(
-        packages=tuple(sorted(packages, key=lambda one: (one.nevra, one.repository))),
+        packages=tuple(sorted(packages, key=lambda chosen: (chosen.nevra, chosen.repository))),
         upgraded=_upgraded(universe, transaction),
         present=tuple(sorted(set(present))),
         unmatched=universe.unmatched,
-        base=tuple(sorted(str(one) for one in universe.pool.installed.solvables)),
+        base=tuple(sorted(str(solvable) for solvable in universe.pool.installed.solvables)),
     )
 
 
@@ -278,11 +287,11 @@ def _upgraded(universe: Universe, transaction: Any) -> tuple[Replaced, ...]:
     return tuple(sorted(found))
 
 
-def _chosen(universe: Universe, one: Any, asked: bool, reasons: set[str]) -> Chosen:  # noqa: FBT001 -- private
+def _chosen(universe: Universe, solvable: Any, asked: bool, reasons: set[str]) -> Chosen:  # noqa: FBT001 -- private
     solv = universe.solv
-    nevra = nevra_of(one)
-    where = f"{one.repo.name}: {nevra}"
-    checksum = one.lookup_checksum(solv.SOLVABLE_CHECKSUM)
+    nevra = nevra_of(solvable)
+    where = f"{solvable.repo.name}: {nevra}"
+    checksum = solvable.lookup_checksum(solv.SOLVABLE_CHECKSUM)
     text = f"{checksum.typestr()}:{checksum.hex()}" if checksum else "nothing"
     try:
         digest = Digest.parse(text)
@@ -290,21 +299,21 @@ def _chosen(universe: Universe, one: Any, asked: bool, reasons: set[str]) -> Cho
         raise VerificationError(
             "the metadata has no SHA-256 of the RPM", where=where, hint=f"it has {plain(text)}"
         ) from error
-    if unread := universe.misread(one.repo.name).get(digest.hex):
+    if unread := universe.misread(solvable.repo.name).get(digest.hex):
         raise VerificationError(
             f"its requirement {plain(unread[0])} is not well-formed", where=where
         )
-    href, _ = one.lookup_location()
-    size = one.lookup_num(solv.SOLVABLE_DOWNLOADSIZE)
+    href, _ = solvable.lookup_location()
+    size = solvable.lookup_num(solv.SOLVABLE_DOWNLOADSIZE)
     if not href or not size:
         raise VerificationError("the metadata has no location or size of the RPM", where=where)
     return Chosen(
         nevra=nevra,
-        repository=one.repo.name,
+        repository=solvable.repo.name,
         digest=digest,
         size=size,
         href=href,
-        location_base=one.lookup_str(solv.SOLVABLE_MEDIABASE),
+        location_base=solvable.lookup_str(solv.SOLVABLE_MEDIABASE),
         requested=asked,
         needed_by=tuple(sorted(reasons)),
     )

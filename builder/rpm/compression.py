@@ -46,15 +46,15 @@ def unpack(source: Path, target: Path, record: RepomdRecord, *, where: str = "")
     Raise VerificationError when a checksum or size differs, when the content is damaged, or when
     it grows beyond what the record allows (``OPEN_LIMIT`` when that says nothing).
     """
-    place = where or record.href
+    where = where or record.href
     try:
         with source.open("rb") as file, target.open("wb") as output:
             incoming = _Counted(file, record.checksum.algorithm)
-            _copy(incoming, output, record, place)
+            _copy(incoming, output, record, where)
             incoming.drain()
     except OSError as error:
         raise disk.failure(error, target) from error
-    _check(record, incoming, place)
+    _check(record, incoming, where)
 
 
 def _copy(incoming: _Counted, output: BinaryIO, record: RepomdRecord, where: str) -> None:
@@ -101,10 +101,10 @@ def _check(record: RepomdRecord, incoming: _Counted, where: str) -> None:
     _compare(incoming.digest.hexdigest(), record.checksum, where, "")
 
 
-def _compare(found: str, expected: Checksum, where: str, when: str) -> None:
-    if found != expected.hex:
+def _compare(digest: str, expected: Checksum, where: str, when: str) -> None:
+    if digest != expected.hex:
         raise VerificationError(
-            f"the content is {expected.algorithm}:{found}{when}",
+            f"the content is {expected.algorithm}:{digest}{when}",
             where=where,
             expected=str(expected),
             hint="the mirror may be in the middle of an update, or a proxy changed the file",
@@ -130,9 +130,9 @@ class _Counted(io.RawIOBase):
         return count
 
     def peek(self) -> bytes:
-        found = self._file.read(6)
+        head = self._file.read(6)
         self._file.seek(0)
-        return found
+        return head
 
     def drain(self) -> _Counted:
         """Read what the decompressor left, so that the checksum covers the whole file."""
@@ -185,8 +185,8 @@ def _streams(
                     raise EOFError("it ends too early")
             else:
                 rest = b""
-            found = state.decompress(rest, size)
-            if found:
-                return found
+            content = state.decompress(rest, size)
+            if content:
+                return content
 
     return read

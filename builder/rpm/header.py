@@ -29,7 +29,7 @@ _LARGEST = 64 << 20
 def header_length(prefix: bytes, *, where: str = "RPM") -> int:
     """Tell how many bytes of an RPM lead to its payload, as far as a prefix shows.
 
-    Give the number of bytes to read next, counted from the beginning; when the prefix has that
+    Return the number of bytes to read next, counted from the beginning; when the prefix has that
     many already, they are lead, signature header and header. Two or three rounds are enough.
     Raise VerificationError for what is no RPM, or has a head that is too large.
     """
@@ -61,7 +61,7 @@ def read_head(file: BinaryIO, *, where: str = "RPM") -> bytes:
 
 
 def signature_tags(head: bytes, *, where: str = "RPM") -> set[int]:
-    """Give the tags of the signature header; raise VerificationError for a damaged head."""
+    """Return the tags of the signature header; raise VerificationError for a damaged head."""
     if header_length(head, where=where) > len(head):
         raise VerificationError("the RPM ends inside its header", where=where)
     tags = _tags(head, LEAD, where)
@@ -70,14 +70,14 @@ def signature_tags(head: bytes, *, where: str = "RPM") -> set[int]:
 
 
 def main_header(head: bytes, *, where: str = "RPM") -> bytes:
-    """Give the header that signatures cover, without lead and signature header."""
+    """Return the header that signatures cover, without lead and signature header."""
     return head[_main(head, where) : header_length(head, where=where)]
 
 
 def value(
     head: bytes, tag: int, *, signature: bool = False, where: str = "RPM"
 ) -> tuple[int, bytes] | None:
-    """Give a tag's kind, and its content with all that follows it in the store.
+    """Return a tag's kind, and its content with all that follows it in the store.
 
     Only binary content (kind 7) ends where it ends; None stands for a tag that is not there. The
     head must have passed :func:`signature_tags`.
@@ -94,12 +94,12 @@ def value(
 
 
 def _main(head: bytes, where: str) -> int:
-    """Give where the main header begins."""
+    """Return where the main header begins."""
     return LEAD + _padded(_span(head, LEAD, where))
 
 
 def _span(content: bytes, start: int, where: str) -> int:
-    """Give the length of the header that begins at ``start``: intro, index and store."""
+    """Return the length of the header that begins at ``start``: intro, index and store."""
     magic, entries, store = _INTRO.unpack_from(content, start)
     if magic != _MAGIC:
         raise _no_rpm(where)

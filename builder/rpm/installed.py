@@ -23,7 +23,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.+-]{1,256}")
 
 
 def parse_installed(content: bytes, *, document: str) -> tuple[Nevra, ...]:
-    """Read what ``rpm -qa`` prints, one package a line; give them sorted, each once.
+    """Read what ``rpm -qa`` prints, one package a line; return them sorted, each once.
 
     ``NAME-VERSION-RELEASE.ARCH`` (the default, which leaves the epoch out) and ``%{NEVRA}`` are
     both read; empty lines, comments and gpg-pubkey entries are skipped. Raise DocumentError with
@@ -32,32 +32,32 @@ def parse_installed(content: bytes, *, document: str) -> tuple[Nevra, ...]:
     if len(content) > LIST_LIMIT:
         fault = Fault(where="", what=f"{len(content):,} bytes", expected=f"at most {LIST_LIMIT:,}")
         raise DocumentError(document, [fault])
-    found: set[Nevra] = set()
+    packages: set[Nevra] = set()
     faults: list[Fault] = []
     for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), 1):
         text = line.strip()
         if not text or text.startswith(("#", "gpg-pubkey-")):
             continue
         try:
-            found.add(_package(text))
+            packages.add(_package(text))
         except ValueError as error:
             hint = _advice(text)
             faults.append(Fault(where=f"line {number}", what=str(error), hint=hint))
-    if not found and not faults:
+    if not packages and not faults:
         what = "no package is listed"
         faults.append(Fault(where="", what=what, hint="an empty base is written `kind: empty`"))
     if faults:
         raise DocumentError(document, faults, hint="write the file with: rpm -qa > FILE")
-    return tuple(sorted(found))
+    return tuple(sorted(packages))
 
 
 def _package(text: str) -> Nevra:
     if text.endswith(".rpm"):
         raise ValueError(f"{text[:80]!r} names a file")
-    found = Nevra.parse(_NONE.sub("", text))  # %{EPOCH} of a package without one
-    if found.arch in {"src", "nosrc"}:
+    package = Nevra.parse(_NONE.sub("", text))  # %{EPOCH} of a package without one
+    if package.arch in {"src", "nosrc"}:
         raise ValueError(f"{text[:80]!r} is a source package")
-    return found
+    return package
 
 
 def _advice(text: str) -> str | None:
@@ -69,19 +69,21 @@ def _advice(text: str) -> str | None:
 
 
 def parse_comps(content: bytes, group: str, *, where: str = "comps.xml") -> tuple[str, ...]:
-    """Give the mandatory and default packages of a group, sorted.
+    """Return the mandatory and default packages of a group, sorted.
 
     Conditional and optional ones are what an installer leaves out. Raise VerificationError for a
     damaged document or one without that group.
     """
     root = read_markup(content, "comps", where=where, largest=COMPS_LIMIT, typed=True)
-    groups = {(one.findtext("id") or "").strip(): one for one in root.iter("group")}
+    groups = {(element.findtext("id") or "").strip(): element for element in root.iter("group")}
     if group not in groups:
         some = ", ".join(sorted(name for name in groups if _NAME.fullmatch(name))[:20])
         raise VerificationError(
             f"there is no group {group!r}", where=where, hint=f"it has: {some}" if some else None
         )
-    names = {_name(one, where) for one in groups[group].iter("packagereq") if _is_wanted(one)}
+    names = {
+        _name(element, where) for element in groups[group].iter("packagereq") if _is_wanted(element)
+    }
     if not names:
         raise VerificationError(f"the group {group!r} has no packages", where=where)
     return tuple(sorted(names))

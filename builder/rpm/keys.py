@@ -86,7 +86,7 @@ def load_keys(content: bytes, *, where: str = "key") -> tuple[RpmKey, ...]:
 
 
 def public_half(content: bytes, *, where: str = "key") -> bytes:
-    """Give the public half of a secret key with its subkeys, armoured; raise VerificationError."""
+    """Return a secret key's public half, subkeys included, armoured; raise VerificationError."""
     pysequoia = _pysequoia()
     try:
         [cert] = pysequoia.Cert.split_bytes(content)
@@ -129,7 +129,7 @@ def _key(pysequoia: Any, content: bytes) -> RpmKey:
 def verify_detached(
     content: bytes, signature: bytes, keys: Sequence[RpmKey], *, where: str = "signature"
 ) -> str:
-    """Check a detached signature, armoured or binary; give the fingerprint of the key.
+    """Check a detached signature, armoured or binary; return the fingerprint of the key.
 
     There may be several, as while a signer changes keys: one good one is enough. Raise
     UncheckableError that says which key signed and which were expected, or which of today's rules
@@ -229,7 +229,7 @@ def _explain(packet: Any, cert: Any) -> str:
 
 
 def reason(error: Exception) -> str:
-    """Give pysequoia's sentence and its causes, without the stack that follows them."""
+    """Return pysequoia's sentence and its causes, without the stack that follows them."""
     head = str(error).partition("Stack backtrace")[0]
     lines = [line.strip().removeprefix("0: ").removeprefix("1: ") for line in head.splitlines()]
     return plain("; ".join(line for line in lines if line and line != "Caused by:"))

@@ -34,7 +34,7 @@ class _Begun(Exception):  # noqa: N818 -- the same
 def read_markup(
     content: bytes, root: str, *, where: str, largest: int, typed: bool = False
 ) -> Element:
-    """Read a small document whole; give its root, tags without namespaces.
+    """Read a small document whole; return its root, tags without namespaces.
 
     ``largest`` is in bytes. A ``typed`` document may name a document type (as comps.xml does),
     which is not read, but never declare anything itself. Raise VerificationError for anything that

@@ -98,7 +98,7 @@ def _hashed(hasher: Any, file: BinaryIO) -> Any:
 
 
 def _payload_digest(head: bytes, where: str) -> tuple[str, str] | None:
-    """Give algorithm and hex digest of the payload, if the header has them."""
+    """Return algorithm and hex digest of the payload, if the header has them."""
     found = value(head, _PAYLOAD_DIGEST, where=where)
     if found is None:
         return None
@@ -143,7 +143,7 @@ def _read(packet: bytes) -> _Signature:
 
 
 def _padded(digest: bytes, algorithm: str) -> bytes:
-    """Give the end of what the signature holds: DER and digest."""
+    """Return the end of what the signature holds: DER and digest."""
     return bytes.fromhex(_PREFIXES[algorithm]) + digest
 
 

@@ -20,7 +20,7 @@ def explain(
     candidates: Mapping[str, Iterable[int]],
     searched: list[str],
 ) -> list[Fault]:
-    """Give one fault for each distinct cause.
+    """Return one fault for each distinct cause.
 
     ``candidates`` has the solvable ids that each request may mean; ``searched`` names the
     repositories that were looked into.
@@ -38,11 +38,12 @@ def explain(
 
 def plain(text: str) -> str:
     """Make text from a repository safe to print on one line."""
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)[:400]
+    kept = (char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:400])
+    return "".join(kept)
 
 
 def _requests(infos: list[Any], candidates: Mapping[str, Iterable[int]]) -> str:
-    involved = {one.id for info in infos for one in _pair(info)}
+    involved = {solvable.id for info in infos for solvable in _pair(info)}
     named = [text for text, ids in candidates.items() if involved & set(ids)]
     return ", ".join(named)
 
@@ -66,8 +67,10 @@ def _advice(universe: Universe, info: Any, infos: list[Any], searched: list[str]
         return _missing(universe, info, infos, searched)
     if info.type == rule.SOLVER_RULE_PKG_SAME_NAME:
         # the base's package may be met in its repository first, where it is not installed
-        installed = {str(one) for each in infos for one in _pair(each) if one.isinstalled()}
-        involved = [str(one) for one in _pair(info) if str(one) in installed]
+        installed = {
+            str(solvable) for each in infos for solvable in _pair(each) if solvable.isinstalled()
+        }
+        involved = [str(solvable) for solvable in _pair(info) if str(solvable) in installed]
         if unknown := [name for name in involved if name in universe.unmatched]:
             return (
                 f"no repository describes the base's {unknown[0]}, so what it provides is unknown:"
@@ -81,27 +84,27 @@ def _advice(universe: Universe, info: Any, infos: list[Any], searched: list[str]
 
 
 def _pair(info: Any) -> list[Any]:
-    return [one for one in (info.solvable, info.othersolvable) if one]
+    return [solvable for solvable in (info.solvable, info.othersolvable) if solvable]
 
 
 def _missing(universe: Universe, info: Any, infos: list[Any], searched: list[str]) -> str:
     name = str(info.dep).partition(" ")[0]
     there = versions(universe.pool, name)
-    found = f"{name} is there as {there}" if there else None
+    known = f"{name} is there as {there}" if there else None
     looked = f"searched: {', '.join(searched)}, and the base"
-    chain = _chain(universe.pool, [one for one in infos if one is not info])
+    chain = _chain(universe.pool, [other for other in infos if other is not info])
     way = f"on the way: {chain}" if chain else None
     foreign = other_architectures(universe, str(info.dep)) if not there else None
-    return plain("; ".join(part for part in (found, foreign, looked, way) if part))
+    return plain("; ".join(part for part in (known, foreign, looked, way) if part))
 
 
 def other_architectures(universe: Universe, text: str) -> str | None:
     """Say which packages have a name or provide, but for another architecture."""
     dep, provides = universe.pool.Dep(text), universe.solv.SOLVABLE_PROVIDES
     names = {
-        f"{one.name}.{one.arch}"
-        for one in universe.pool.solvables
-        if one.arch not in {universe.arch, "noarch"} and one.matchesdep(provides, dep)
+        f"{solvable.name}.{solvable.arch}"
+        for solvable in universe.pool.solvables
+        if solvable.arch not in {universe.arch, "noarch"} and solvable.matchesdep(provides, dep)
     }
     if not names:
         return None
@@ -110,13 +113,13 @@ def other_architectures(universe: Universe, text: str) -> str | None:
 
 
 def _chain(pool: Any, infos: list[Any]) -> str:
-    """Give the requirements that lead to a problem, those that nothing else leads to first."""
+    """Return the requirements that lead to a problem, those that nothing else leads to first."""
     left = [
         info for info in infos if info.solvable and info.dep and "requires" in info.problemstr()
     ]
     steps: list[str] = []
     while left:
-        ids = {one.id for info in left for one in pool.whatprovides(info.dep)}
+        ids = {solvable.id for info in left for solvable in pool.whatprovides(info.dep)}
         heads = [info for info in left if info.solvable.id not in ids] or left
         steps += [f"{info.solvable} requires {info.dep}" for info in heads]
         left = [info for info in left if not any(info is head for head in heads)]
@@ -125,17 +128,17 @@ def _chain(pool: Any, infos: list[Any]) -> str:
 
 def versions(pool: Any, name: str, repository: Any = None) -> str:
     """List the versions in which a package or provide exists, newest first; empty if none."""
-    found = [
-        one
-        for one in pool.whatprovides(pool.Dep(name))
-        if repository is None or one.repo.id == repository.id
+    solvables = [
+        solvable
+        for solvable in pool.whatprovides(pool.Dep(name))
+        if repository is None or solvable.repo.id == repository.id
     ]
-    found.sort(key=_Order, reverse=True)
+    solvables.sort(key=_Order, reverse=True)
     texts = list(
         dict.fromkeys(
-            (one.evr if one.name == name else str(one))
-            + ("" if repository is not None else f" ({one.repo.name})")
-            for one in found
+            (solvable.evr if solvable.name == name else str(solvable))
+            + ("" if repository is not None else f" ({solvable.repo.name})")
+            for solvable in solvables
         )
     )
     more = f" and {len(texts) - _MOST_VERSIONS} more" if len(texts) > _MOST_VERSIONS else ""

@@ -24,69 +24,69 @@ _MORE = 1000
 
 
 def check_repodata(folder: Path, rpms: Iterable[Rpm], *, where: str = "") -> list[Fault]:
-    """Compare a ``repodata`` folder with the RPMs beside it; give every difference.
+    """Compare a ``repodata`` folder with the RPMs beside it; return every difference.
 
     The same names, digests and sizes, hrefs as ours are, every file as repomd.xml says and none
     that it does not name.
     """
-    place = where or str(folder)
+    where = where or str(folder)
     try:
-        repomd = _repomd(folder, place)
+        repomd = _repomd(folder, where)
     except AirseedError as error:
         return _faults(error)
-    faults = _strays(folder, repomd, place)
+    faults = _strays(folder, repomd, where)
     with tempfile.TemporaryDirectory() as scratch:
         files: dict[str, Path] = {}
         for kind in KINDS:
             try:
-                record = repomd.need(kind, where=f"{place}/repomd.xml")
+                record = repomd.need(kind, where=f"{where}/repomd.xml")
                 path = Path(scratch) / f"{kind}.xml"
                 # only the name: an href may not lead out of the folder
                 source = folder / Path(record.href).name
-                unpack(source, path, record, where=f"{place}/{source.name}")
+                unpack(source, path, record, where=f"{where}/{source.name}")
             except AirseedError as error:
                 faults += _faults(error)
             else:
                 files[kind] = path
-        faults += _compare(files, sorted(set(rpms)), place)
+        faults += _compare(files, sorted(set(rpms)), where)
     return faults
 
 
-def _repomd(folder: Path, place: str) -> Repomd:
+def _repomd(folder: Path, where: str) -> Repomd:
     path = folder / "repomd.xml"
     try:
         content = disk.read(path, REPOMD_LIMIT)
     except OSError as error:
-        raise StorageError(error.strerror or str(error), where=f"{place}/repomd.xml") from error
-    return parse_repomd(content, where=f"{place}/repomd.xml")
+        raise StorageError(error.strerror or str(error), where=f"{where}/repomd.xml") from error
+    return parse_repomd(content, where=f"{where}/repomd.xml")
 
 
-def _strays(folder: Path, repomd: Repomd, place: str) -> list[Fault]:
+def _strays(folder: Path, repomd: Repomd, where: str) -> list[Fault]:
     named = {f"repodata/{path.name}" for path in folder.iterdir()} - {"repodata/repomd.xml"}
     hrefs = {record.href for record in repomd.records}
     lost = [
-        Fault(where=f"{place}/repomd.xml", what=f"it names {plain(href)}, which is not here")
+        Fault(where=f"{where}/repomd.xml", what=f"it names {plain(href)}, which is not here")
         for href in sorted(hrefs - named)
     ]
     # yum takes a database before what it was made from
     lost += [
         Fault(
-            where=f"{place}/repomd.xml", what=f"it names a {plain(kind)}, which yum would believe"
+            where=f"{where}/repomd.xml", what=f"it names a {plain(kind)}, which yum would believe"
         )
         for kind in repomd.unread
     ]
     return lost + [
-        Fault(where=f"{place}/{name.removeprefix('repodata/')}", what="repomd.xml does not name it")
+        Fault(where=f"{where}/{name.removeprefix('repodata/')}", what="repomd.xml does not name it")
         for name in sorted(named - hrefs)
     ]
 
 
-def _compare(files: dict[str, Path], rpms: list[Rpm], place: str) -> list[Fault]:
+def _compare(files: dict[str, Path], rpms: list[Rpm], where: str) -> list[Fault]:
     faults: list[Fault] = []
     try:
         most = len(rpms) + _MORE
         described = (
-            read_packages(files["primary"], place, most=most) if "primary" in files else None
+            read_packages(files["primary"], where, most=most) if "primary" in files else None
         )
     except AirseedError as error:
         return _faults(error)
@@ -96,12 +96,12 @@ def _compare(files: dict[str, Path], rpms: list[Rpm], place: str) -> list[Fault]
     for one in described:
         name = one.nevra()  # NAME-EPOCH:VERSION-RELEASE.ARCH, the epoch always there
         if name in by_name:
-            faults.append(Fault(where=f"{place}: {plain(name)}", what="primary lists it twice"))
+            faults.append(Fault(where=f"{where}: {plain(name)}", what="primary lists it twice"))
         by_name[name] = one
     for rpm in rpms:
-        faults += _differences(rpm, by_name.pop(_full(rpm), None), place)
+        faults += _differences(rpm, by_name.pop(_full(rpm), None), where)
     faults += [
-        Fault(where=f"{place}: {plain(name)}", what="primary lists it, but the RPM is not here")
+        Fault(where=f"{where}: {plain(name)}", what="primary lists it, but the RPM is not here")
         for name in sorted(by_name)
     ]
     expected = {rpm.digest.hex for rpm in rpms}
@@ -109,18 +109,18 @@ def _compare(files: dict[str, Path], rpms: list[Rpm], place: str) -> list[Fault]
         if kind not in files:
             continue
         try:
-            found = read_digests(files[kind], kind, place)
+            found = read_digests(files[kind], kind, where)
         except AirseedError as error:
             faults += _faults(error)
             continue
         if found != expected:
             what = f"{kind} lists other packages than primary"
-            faults.append(Fault(where=f"{place}/{kind}", what=what))
+            faults.append(Fault(where=f"{where}/{kind}", what=what))
     return faults
 
 
-def _differences(rpm: Rpm, found: Any, place: str) -> list[Fault]:
-    where = f"{place}: {rpm.nevra}"
+def _differences(rpm: Rpm, found: Any, where: str) -> list[Fault]:
+    where = f"{where}: {rpm.nevra}"
     if found is None:
         return [Fault(where=where, what="primary does not list this RPM")]
     pairs = (

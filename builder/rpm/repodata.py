@@ -40,7 +40,7 @@ class Checksum:
 
     @property
     def digest(self) -> Digest | None:
-        """Give it as a digest, if it is SHA-256."""
+        """Return it as a digest, if it is SHA-256."""
         return Digest(self.hex) if self.algorithm == "sha256" else None
 
     def __str__(self) -> str:
@@ -70,12 +70,12 @@ class Repomd:
     """Types that nobody here reads, and whose records were not looked at: databases."""
 
     def find(self, *types: str) -> RepomdRecord | None:
-        """Give the record of the first of these types that there is."""
+        """Return the record of the first of these types that there is."""
         by_type = {record.type: record for record in self.records}
         return next((by_type[kind] for kind in types if kind in by_type), None)
 
     def need(self, kind: str, *, where: str) -> RepomdRecord:
-        """Give the record of a type; raise VerificationError when there is none."""
+        """Return the record of a type; raise VerificationError when there is none."""
         found = self.find(kind)
         if found is None:
             present = ", ".join(record.type for record in self.records) or "nothing"
@@ -119,7 +119,7 @@ def parse_repomd(content: bytes, *, where: str = "repomd.xml") -> Repomd:
 
 
 def _record(element: Element, kind: str, seen: set[str]) -> RepomdRecord | None:
-    """Read one ``<data>``; give None for databases, which nobody here reads."""
+    """Read one ``<data>``; return None for databases, which nobody here reads."""
     if not _TYPE.fullmatch(kind) or kind in seen:
         raise ValueError("it is no type of metadata, or is there twice")
     seen.add(kind)
@@ -168,7 +168,7 @@ def _size(element: Element, name: str) -> int | None:
 
 
 def resolve_href(base_url: str, href: str, *, location_base: str | None = None) -> str:
-    """Give the URL of a file that metadata names, below or beside the repository's URL.
+    """Return the URL of a file that metadata names, below or beside the repository's URL.
 
     Google's old repositories kept RPMs in ``../../pool/`` and put their digests into the names, so
     an href may climb, but never to another host or scheme (``location_base``, the ``xml:base`` of

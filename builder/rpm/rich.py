@@ -21,11 +21,11 @@ def rich_dependencies(primary: Path, *, where: str) -> set[str]:
 
     EL7 has none, newer systems have some hundred. Raise VerificationError for a damaged file.
     """
-    found: set[bytes] = set()
+    dependencies: set[bytes] = set()
     rest = b""
     with opened(primary, where) as file:
         while chunk := file.read(_CHUNK):
             content = rest + chunk
-            found.update(one or other for one, other in _RICH.findall(content))
+            dependencies.update(double or single for double, single in _RICH.findall(content))
             rest = content[-_LONGEST:]
-    return {unescape(text.decode("utf-8", "replace")) for text in found}
+    return {unescape(text.decode("utf-8", "replace")) for text in dependencies}

@@ -43,7 +43,7 @@ class Head:
 
 
 def check_signature(head: bytes, keys: Sequence[RpmKey], *, where: str = "RPM") -> str:
-    """Check the header signature with pinned keys; give the fingerprint of the one that signed.
+    """Check the header signature with pinned keys; return the fingerprint of the one that signed.
 
     ``head`` is what :func:`builder.rpm.header.read_head` gives; more bytes do no harm. Raise
     VerificationError when the RPM is damaged, unsigned, changed, or signed by another key.
@@ -96,7 +96,7 @@ def _metadata(head: bytes, where: str) -> Any:
 
 
 def _issuers(metadata: Any, where: str) -> list[str]:
-    """Give fingerprints or key IDs of the header's signatures, upper-case hex."""
+    """Return fingerprints or key IDs of the header's signatures, upper-case hex."""
     found: dict[str, None] = {}
     with _Translated(where):
         # a version 3 signature has a key ID only; its `.version` raises, so nobody asks for it
@@ -106,7 +106,7 @@ def _issuers(metadata: Any, where: str) -> list[str]:
 
 
 def _complaint(metadata: Any, key: RpmKey) -> str:
-    """Check with one key; give what is wrong, nothing if the signature is good."""
+    """Check with one key; return what is wrong, nothing if the signature is good."""
     rpm_rs = _rpm_rs()
     try:
         verifier = rpm_rs.Verifier()

@@ -31,7 +31,7 @@ class OpenPgpSigner:
     _handle: Any = field(repr=False)
 
     def sign(self, content: bytes) -> bytes:
-        """Give an armoured detached signature, checked with the public half.
+        """Return an armoured detached signature, checked with the public half.
 
         Raise VerificationError where that does not hold: the key has expired or is revoked.
         """

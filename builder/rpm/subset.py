@@ -51,7 +51,7 @@ class Rpm:
 
     @property
     def href(self) -> str:
-        """Give its place in our repositories."""
+        """Return its place in our repositories."""
         return f"Packages/{self.nevra.filename}"
 
 
@@ -71,7 +71,7 @@ def write_subset(
 ) -> tuple[RepodataFile, ...]:
     """Write primary, filelists, other and repomd.xml of these RPMs into a folder.
 
-    Give the files, repomd.xml last. Raise VerificationError when upstream's metadata can't be
+    Return the files, repomd.xml last. Raise VerificationError when upstream's metadata can't be
     read or does not describe one of the RPMs with that digest and size.
     """
     described = _describe(upstream, sorted(set(rpms)))
@@ -101,7 +101,7 @@ def write_built(paths: Iterable[Path], folder: Path) -> tuple[RepodataFile, ...]
 
 def _write_all(described: list[Any], folder: Path) -> tuple[RepodataFile, ...]:
     cr = createrepo()
-    newest = max((int(one.time_file) for one in described), default=0)
+    newest = max((int(package.time_file) for package in described), default=0)
     dumps = {
         "primary": (cr.PrimaryXmlFile, cr.xml_dump_primary),
         "filelists": (cr.FilelistsXmlFile, cr.xml_dump_filelists),
@@ -151,27 +151,27 @@ def _finished(path: Path) -> RepodataFile:
 
 def _describe(upstream: UpstreamMetadata, wanted: Sequence[Rpm]) -> list[Any]:
     """Read upstream's description of the wanted RPMs, in their order, with hrefs of ours."""
-    by_digest = {one.digest.hex: one for one in wanted}
-    found = {
+    by_digest = {rpm.digest.hex: rpm for rpm in wanted}
+    packages = {
         package.pkgId: package
         for package in read_packages(upstream.primary, upstream.name, files=not upstream.filelists)
         if package.pkgId in by_digest and _is(package, by_digest[package.pkgId])
     }
     faults = [
-        Fault(where=f"{upstream.name}: {one.nevra}", what="primary does not describe this RPM")
-        for one in wanted
-        if one.digest.hex not in found
+        Fault(where=f"{upstream.name}: {rpm.nevra}", what="primary does not describe this RPM")
+        for rpm in wanted
+        if rpm.digest.hex not in packages
     ]
     if faults:
         raise VerificationError(
             f"the metadata lacks {len(faults)} of the chosen packages", where=upstream.name,
             faults=faults,
         )  # fmt: skip
-    for one in wanted:
-        package = found[one.digest.hex]
-        package.location_href, package.location_base = one.href, None
-    _add_details(upstream, found)
-    return [found[one.digest.hex] for one in wanted]
+    for rpm in wanted:
+        package = packages[rpm.digest.hex]
+        package.location_href, package.location_base = rpm.href, None
+    _add_details(upstream, packages)
+    return [packages[rpm.digest.hex] for rpm in wanted]
 
 
 def _is(package: Any, rpm: Rpm) -> bool:
@@ -187,38 +187,38 @@ def _is(package: Any, rpm: Rpm) -> bool:
 def read_packages(
     primary: Path, name: str, *, files: bool = False, most: int | None = None
 ) -> list[Any]:
-    """Give createrepo_c's values of all packages in a primary; ``files`` adds primary's files.
+    """Return createrepo_c's values of all packages in a primary; ``files`` adds primary's files.
 
     Raise VerificationError when it can't be read, or lists more than ``most``.
     """
     where = f"{name}: primary"
-    found: list[Any] = []
+    packages: list[Any] = []
     check_prologue(primary, _ROOTS["primary"], where=where)
 
     def take(package: Any) -> None:
-        if len(found) == most:
+        if len(packages) == most:
             raise ValueError(f"it lists more than {most:,} packages")
-        found.append(package)
+        packages.append(package)
 
     with _translated(where):
         createrepo().xml_parse_primary(
             str(primary),
-            pkgcb=found.append if most is None else take,
+            pkgcb=packages.append if most is None else take,
             warningcb=_ignore,
             do_files=files,
         )
-    return found
+    return packages
 
 
 def read_digests(path: Path, kind: str, name: str) -> set[str]:
-    """Give the digests (hex) of the packages that a filelists or other document lists."""
-    found: set[str] = set()
+    """Return the digests (hex) of the packages that a filelists or other document lists."""
+    digests: set[str] = set()
 
     def begin(digest: str, _name: str, _arch: str) -> None:
-        found.add(digest)
+        digests.add(digest)
 
     _parse(path, kind, name, begin)
-    return found
+    return digests
 
 
 def _add_details(upstream: UpstreamMetadata, packages: dict[str, Any]) -> None:
@@ -233,7 +233,7 @@ def _add_details(upstream: UpstreamMetadata, packages: dict[str, Any]) -> None:
 
         _parse(path, kind, upstream.name, begin)
         if left and kind == "filelists":
-            some = ", ".join(sorted(plain(one.nevra()) for one in left.values())[:5])
+            some = ", ".join(sorted(plain(package.nevra()) for package in left.values())[:5])
             raise VerificationError(
                 f"it lacks packages of primary: {some}", where=f"{upstream.name}: {kind}"
             )

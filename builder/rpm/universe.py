@@ -65,33 +65,39 @@ class Universe:
         self.pool.set_flag(self.solv.Pool.POOL_FLAG_OBSOLETEUSESCOLORS, 1)
         self.pool.set_flag(self.solv.Pool.POOL_FLAG_IMPLICITOBSOLETEUSESCOLORS, 1)
         self.arch = arch
-        self.names = [one.name for one in metadata]
+        self.names = [files.name for files in metadata]
         self.unmatched: tuple[str, ...] = ()
         """Base packages that no repository describes; they provide their own name only."""
         self._repositories: dict[str, Any] = {}
         self._unreadable: dict[str, tuple[Path, set[str]]] = {}
         self._misread: dict[str, dict[str, tuple[str, ...]]] = {}
-        for one in metadata:
-            self._repositories[one.name] = self._load(one, one.name)
+        for files in metadata:
+            self._repositories[files.name] = self._load(files, files.name)
         described = dict(self._repositories)
         if unseen:
-            described = {one.name: self._load(one, f"upstream {one.name}") for one in unseen}
+            described = {
+                files.name: self._load(files, f"upstream {files.name}") for files in unseen
+            }
         self._extend([*metadata, *unseen], [*self._repositories.values(), *described.values()])
         self._wish(paths)
         self.pool.addfileprovides()
-        outside = [] if not unseen else [s.id for one in described.values() for s in one.solvables]
+        outside = [
+            solvable.id
+            for repository in (described.values() if unseen else ())
+            for solvable in repository.solvables
+        ]
         foreign = self._foreign(base, multilib=multilib)
         self._settle(base, described, foreign)
         self._disable([*foreign, *outside])
 
     def repository(self, name: str) -> Any | None:
-        """Give libsolv's repository of that name, if there is one."""
+        """Return libsolv's repository of that name, if there is one."""
         return self._repositories.get(name)
 
     def solve(self, jobs: list[Any]) -> tuple[Any, list[Any]]:
         """Run the solver as yum is run here: no weak dependencies, nothing removed or downgraded.
 
-        Give the solver and its problems.
+        Return the solver and its problems.
         """
         solver = self.pool.Solver()
         for flag in (
@@ -107,23 +113,23 @@ class Universe:
         return solver, solver.solve([*beside, *jobs])
 
     def install(self, solvables: Iterable[Any]) -> Any:
-        """Give the job that installs one of these.
+        """Return the job that installs one of these.
 
         Its architecture is what was asked for (as dnf has it): a 32-bit package brings its 64-bit
         twin along only when something needs that.
         """
         job = self.solv.Job
-        these = self.pool.towhatprovides([one.id for one in solvables])
+        providers = self.pool.towhatprovides([solvable.id for solvable in solvables])
         how = job.SOLVER_INSTALL | job.SOLVER_SOLVABLE_ONE_OF | job.SOLVER_SETARCH
-        return self.pool.Job(how, these)
+        return self.pool.Job(how, providers)
 
     def favor(self, solvable: Any) -> Any:
-        """Give the job that prefers this one over its other versions."""
+        """Return the job that prefers this one over its other versions."""
         job = self.solv.Job
         return self.pool.Job(job.SOLVER_FAVOR | job.SOLVER_SOLVABLE, solvable.id)
 
     def select(self, text: str) -> list[Any]:
-        """Give what a name, NEVRA, provide or path means; names win over provides and files."""
+        """Return what a name, NEVRA, provide or path means; names win over provides and files."""
         kind = self.solv.Selection
         flags = (
             kind.SELECTION_NAME
@@ -133,59 +139,59 @@ class Universe:
             | kind.SELECTION_DOTARCH
             | kind.SELECTION_REL
         )
-        found: list[Any] = self.pool.select(text, flags).solvables()
+        solvables: list[Any] = self.pool.select(text, flags).solvables()
         if text.startswith("/"):
             # the base's packages have no file lists; their files are provides
-            seen = {one.id for one in found}
+            seen = {solvable.id for solvable in solvables}
             provided = self.pool.whatprovides(self.pool.Dep(text))
-            found += [one for one in provided if one.id not in seen]
-        return found
+            solvables += [solvable for solvable in provided if solvable.id not in seen]
+        return solvables
 
     def obsoleting(self, solvables: Iterable[Any]) -> list[Any]:
-        """Give what came in the place of these: yum installs that when it is asked for a name."""
-        seen = {one.id for one in solvables}
-        found: list[Any] = []
-        for one in solvables:
-            dep = self.pool.Dep(one.name).Rel(self.solv.REL_EQ, self.pool.Dep(one.evr))
+        """Return what came in the place of these: yum installs that when it is asked for a name."""
+        seen = {solvable.id for solvable in solvables}
+        heirs: list[Any] = []
+        for solvable in solvables:
+            dep = self.pool.Dep(solvable.name).Rel(self.solv.REL_EQ, self.pool.Dep(solvable.evr))
             for heir in self.pool.whatmatchesdep(self.solv.SOLVABLE_OBSOLETES, dep):
                 if heir.id not in seen and heir.installable():
                     seen.add(heir.id)
-                    found.append(heir)
-        return found
+                    heirs.append(heir)
+        return heirs
 
     def misread(self, repository: str) -> dict[str, tuple[str, ...]]:
-        """Give, by digest (hex), the requirements of packages that libsolv could not read."""
+        """Return, by digest (hex), the requirements of packages that libsolv could not read."""
         if repository not in self._unreadable:
             return {}
         if repository not in self._misread:
             path, texts = self._unreadable[repository]
             self._misread[repository] = {
-                one.pkgId: tuple(name for name, *_ in one.requires if name in texts)
-                for one in read_packages(path, repository)
+                package.pkgId: tuple(name for name, *_ in package.requires if name in texts)
+                for package in read_packages(path, repository)
             }
         return self._misread[repository]
 
-    def _load(self, one: SolverMetadata, name: str) -> Any:
+    def _load(self, metadata: SolverMetadata, name: str) -> Any:
         if name in self._repositories or name == BASE:
-            raise UsageError(f"there are two repositories named {one.name!r}")
-        check_prologue(one.primary, "metadata", where=f"{one.name}: primary")
+            raise UsageError(f"there are two repositories named {metadata.name!r}")
+        check_prologue(metadata.primary, "metadata", where=f"{metadata.name}: primary")
         repository = self.pool.add_repo(name)
-        repository.priority = one.priority
-        where = f"{one.name}: primary"
-        self._read(repository, one.primary, where, 0)
-        rich = rich_dependencies(one.primary, where=where)
+        repository.priority = metadata.priority
+        where = f"{metadata.name}: primary"
+        self._read(repository, metadata.primary, where, 0)
+        rich = rich_dependencies(metadata.primary, where=where)
         if bad := {text for text in rich if self.pool.parserpmrichdep(text) is None}:
-            self._unreadable[name] = (one.primary, bad)
+            self._unreadable[name] = (metadata.primary, bad)
         return repository
 
     def _extend(self, metadata: Sequence[SolverMetadata], repositories: Sequence[Any]) -> None:
         """Add the complete file lists, after all primaries, because they refer to those."""
-        for one, repository in zip(metadata, repositories, strict=False):
-            if one.filelists:
-                where = f"{one.name}: filelists"
-                check_prologue(one.filelists, "filelists", where=where)
+        for files, repository in zip(metadata, repositories, strict=False):
+            if files.filelists:
+                where = f"{files.name}: filelists"
+                check_prologue(files.filelists, "filelists", where=where)
                 flag = self.solv.Repo.REPO_EXTEND_SOLVABLES
-                self._read(repository, one.filelists, where, flag)
+                self._read(repository, files.filelists, where, flag)
 
     def _read(self, repository: Any, path: Path, where: str, flags: int) -> None:
         file = self.solv.xfopen(str(path))
@@ -208,18 +214,18 @@ class Universe:
                 wish.add_requires(self.pool.Dep(path))
 
     def _foreign(self, base: BasePackages, *, multilib: bool) -> list[int]:
-        """Give what is left out: other architectures, but for what the base has of them."""
+        """Return what is left out: other architectures, but for what the base has of them."""
         usual = {self.arch, "noarch"}
-        there = {(one.name, one.arch) for one in base.installed}
+        there = {(nevra.name, nevra.arch) for nevra in base.installed}
         return [
-            one.id
-            for one in self.pool.solvables
+            solvable.id
+            for solvable in self.pool.solvables
             if (
-                one.arch not in usual
-                and (one.arch in _SOURCES or not multilib)
-                and (one.name, one.arch) not in there
+                solvable.arch not in usual
+                and (solvable.arch in _SOURCES or not multilib)
+                and (solvable.name, solvable.arch) not in there
             )
-            or one.repo.name == "@wishes"
+            or solvable.repo.name == "@wishes"
         ]
 
     def _disable(self, ids: list[int]) -> None:
@@ -230,8 +236,8 @@ class Universe:
         """Make the installed packages from what the base says."""
         installed = self.pool.add_repo(BASE)
         if base.kind == "core":
-            for one in self._core(base, described, foreign):
-                self._copy(one, installed)
+            for solvable in self._core(base, described, foreign):
+                self._copy(solvable, installed)
         elif base.kind == "packages":
             self._match(base.installed, described.values(), installed)
         self.pool.installed = installed
@@ -243,8 +249,8 @@ class Universe:
                 f"the base is taken from the repository {base.repository!r}, which is not here",
                 hint=f"there are: {', '.join(sorted(described))}",
             )
-        inside = {one.id for one in home.solvables}
-        others = {one.id for one in self.pool.solvables} - inside
+        inside = {solvable.id for solvable in home.solvables}
+        others = {solvable.id for solvable in self.pool.solvables} - inside
         self._disable([*foreign, *(others - set(foreign))])
         candidates = {name: self._named(name) for name in (*base.group, *base.always)}
         missing = [name for name in base.always if not candidates[name]]
@@ -256,32 +262,34 @@ class Universe:
             faults = [Fault(where=where, what=f"there is no package {name}") for name in missing]
             raise ClosureError("the base lacks packages", where=where, faults=faults)
         solver, problems = self.solve(
-            [self.install(found) for found in candidates.values() if found]
+            [self.install(solvables) for solvables in candidates.values() if solvables]
         )
         if problems:
             faults = explain(self, problems, {}, [base.repository or ""])
             raise ClosureError("the base can't be installed", where=where, faults=faults)
-        found: list[Any] = solver.transaction().newsolvables()
-        return found
+        solvables: list[Any] = solver.transaction().newsolvables()
+        return solvables
 
     def _named(self, name: str) -> list[Any]:
-        found: list[Any] = self.pool.select(name, self.solv.Selection.SELECTION_NAME).solvables()
-        return found
+        solvables: list[Any] = self.pool.select(
+            name, self.solv.Selection.SELECTION_NAME
+        ).solvables()
+        return solvables
 
     def _match(self, wanted: Iterable[Nevra], repositories: Iterable[Any], into: Any) -> None:
         known: dict[tuple[str, str, str], list[Any]] = {}
         for repository in repositories:
-            for one in repository.solvables:
-                evr = one.evr.partition(":")[2] or one.evr
-                known.setdefault((one.name, evr, one.arch), []).append(one)
+            for solvable in repository.solvables:
+                evr = solvable.evr.partition(":")[2] or solvable.evr
+                known.setdefault((solvable.name, evr, solvable.arch), []).append(solvable)
         unmatched = []
         for nevra in wanted:
             same = known.get((nevra.name, f"{nevra.version}-{nevra.release}", nevra.arch), [])
-            exact = [one for one in same if one.evr == nevra.evr]
+            exact = [solvable for solvable in same if solvable.evr == nevra.evr]
             # `rpm -qa` leaves epochs out: the package of any epoch is the one, the highest first
             loose = sorted(same, key=_epoch, reverse=True) if not nevra.epoch else []
-            if found := [*exact, *loose]:
-                self._copy(found[0], into)
+            if matches := [*exact, *loose]:
+                self._copy(matches[0], into)
                 continue
             unmatched.append(str(nevra))
             bare = into.add_solvable()
@@ -289,10 +297,11 @@ class Universe:
             bare.add_provides(self.pool.rel2id(bare.nameid, bare.evrid, self.solv.REL_EQ))
         self.unmatched = tuple(unmatched)
 
-    def _copy(self, one: Any, into: Any) -> None:
+    def _copy(self, solvable: Any, into: Any) -> None:
         """Copy a package with its dependencies; files that others need are provides by now."""
         copy = into.add_solvable()
-        copy.name, copy.evr, copy.arch, copy.vendor = one.name, one.evr, one.arch, one.vendor
+        copy.name, copy.evr, copy.arch = solvable.name, solvable.evr, solvable.arch
+        copy.vendor = solvable.vendor
         markers = {self.solv.SOLVABLE_FILEMARKER, self.solv.SOLVABLE_PREREQMARKER}
         for key in (
             self.solv.SOLVABLE_PROVIDES,
@@ -300,7 +309,7 @@ class Universe:
             self.solv.SOLVABLE_CONFLICTS,
             self.solv.SOLVABLE_OBSOLETES,
         ):
-            for dep in one.lookup_idarray(key, 0):
+            for dep in solvable.lookup_idarray(key, 0):
                 if dep not in markers:
                     copy.add_deparray(key, dep)
 

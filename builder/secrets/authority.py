@@ -55,7 +55,7 @@ def self_signed(key: pem.PrivateKey) -> x509.Certificate:
 
 
 def usage(*, signs: bool) -> x509.KeyUsage:
-    """Give the key usage that kubeadm writes, for an authority or for what it signs."""
+    """Return the key usage that kubeadm writes, for an authority or for what it signs."""
     return x509.KeyUsage(
         digital_signature=True,
         key_encipherment=True,
@@ -70,7 +70,7 @@ def usage(*, signs: bool) -> x509.KeyUsage:
 
 
 def digest(certificate: x509.Certificate) -> str:
-    """Give what ``caCertHashes`` has: SHA-256 over the public key in DER form."""
+    """Return what ``caCertHashes`` has: SHA-256 over the public key in DER form."""
     key = certificate.public_key()
     if not isinstance(key, pem.PublicKey):
         raise TypeError("an authority's key is RSA or ECDSA")  # checked against its private key

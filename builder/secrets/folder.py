@@ -103,7 +103,7 @@ class Folder:
             os.close(handle)
 
     def read(self, name: str, *, forbidden: int = OTHERS_MAY_ENTER) -> bytes | Fault | None:
-        """Read a file whole; give None where it is missing, or what is wrong with it.
+        """Read a file whole; return None where it is missing, or what is wrong with it.
 
         ``forbidden`` are bits of its mode.
         """

@@ -36,19 +36,19 @@ def armour(title: str, content: bytes) -> bytes:
 
 
 def fingerprint(public: bytes) -> str:
-    """Give the fingerprint of a public key's body, as upper-case hex."""
+    """Return the fingerprint of a public key's body, as upper-case hex."""
     return hashlib.sha1(framed(public), usedforsecurity=False).hexdigest().upper()
 
 
 def public_body(private: rsa.RSAPrivateKey, created: int, algorithm: int = RSA) -> bytes:
-    """Give the body of the public key packet."""
+    """Return the body of the public key packet."""
     numbers = private.public_key().public_numbers()
     head = bytes([VERSION]) + created.to_bytes(4) + bytes([algorithm])
     return head + number(numbers.n) + number(numbers.e)
 
 
 def secret_body(public: bytes, private: rsa.RSAPrivateKey) -> bytes:
-    """Give the body of the secret key packet, without a password."""
+    """Return the body of the secret key packet, without a password."""
     numbers = private.private_numbers()
     p, q = sorted((numbers.p, numbers.q))  # RFC 4880 5.5.3: u is the inverse of p, p < q
     parts = b"".join(number(value) for value in (numbers.d, p, q, pow(p, -1, q)))
@@ -56,7 +56,7 @@ def secret_body(public: bytes, private: rsa.RSAPrivateKey) -> bytes:
 
 
 def covered_user(public: bytes, name: bytes) -> bytes:
-    """Give what a key's signature over its own name covers (RFC 4880 5.2.4)."""
+    """Return what a key's signature over its own name covers (RFC 4880 5.2.4)."""
     return framed(public) + b"\xb4" + len(name).to_bytes(4) + name
 
 
@@ -71,7 +71,7 @@ def signature(
     digest: tuple[int, hashes.HashAlgorithm] = (SHA256, hashes.SHA256()),
     more: bytes = b"",
 ) -> bytes:
-    """Give a signature packet of version 4; ``more`` are subpackets that it covers, too."""
+    """Return a signature packet of version 4; ``more`` are subpackets that it covers, too."""
     issuer = bytes.fromhex(fingerprint(public))
     hashed = subpacket(2, created.to_bytes(4)) + more + subpacket(33, b"\x04" + issuer)
     head = bytes([VERSION, kind, algorithm, digest[0]]) + len(hashed).to_bytes(2) + hashed
@@ -82,7 +82,7 @@ def signature(
 
 
 def prove(private: rsa.RSAPrivateKey, covered: bytes, algorithm: hashes.HashAlgorithm) -> bytes:
-    """Give the end of a signature: the digest's first two bytes, and the number."""
+    """Return the end of a signature: the digest's first two bytes, and the number."""
     digest = hashlib.new(algorithm.name, covered, usedforsecurity=False).digest()
     made = private.sign(digest, padding.PKCS1v15(), utils.Prehashed(algorithm))
     return digest[:2] + number(int.from_bytes(made))

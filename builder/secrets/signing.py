@@ -40,19 +40,19 @@ class SigningKey:
 
     @property
     def fingerprint(self) -> str:
-        """Give the fingerprint as 40 upper-case hexadecimal digits."""
+        """Return the fingerprint as 40 upper-case hexadecimal digits."""
         return openpgp.fingerprint(self._public)
 
     @property
     def public(self) -> bytes:
-        """Give the public half, armoured, as ``rpm --import`` takes it."""
+        """Return the public half, armoured, as ``rpm --import`` takes it."""
         return openpgp.armour(
             "PUBLIC KEY BLOCK", openpgp.packet(openpgp.PUBLIC_KEY, self._public) + self.proof
         )
 
     @property
     def secret(self) -> bytes:
-        """Give the whole key, armoured and without a password."""
+        """Return the whole key, armoured and without a password."""
         return openpgp.armour(
             _TITLE,
             openpgp.packet(openpgp.SECRET_KEY, openpgp.secret_body(self._public, self.private))
@@ -60,7 +60,7 @@ class SigningKey:
         )
 
     def sign(self, content: bytes) -> bytes:
-        """Give a detached binary signature over bytes."""
+        """Return a detached binary signature over bytes."""
         return openpgp.signature(
             self.private, self._public, content, created=self.created, kind=openpgp.OVER_DATA,
             algorithm=self.algorithm,

@@ -84,7 +84,7 @@ def load_signing_key(folder: Path) -> SigningKey:
 
 
 def prepare(folder: Path, pki: Pki, *, rotate: Sequence[Word] = ()) -> tuple[str, ...]:
-    """Make what is missing and what ``rotate`` names; give the names of the files written.
+    """Make what is missing and what ``rotate`` names; return the names of the files written.
 
     Nothing is written when something that stays is wrong. Two runs at once write one after the
     other, so that the second finds what the first made. Raises as :func:`load`.
@@ -131,7 +131,7 @@ def publish(
 
 
 def supplied_folder(folder: Path, pki: Pki) -> Path:
-    """Give the folder of ``pki: files``."""
+    """Return the folder of ``pki: files``."""
     return folder.parent / (pki.folder or "")
 
 

@@ -26,21 +26,21 @@ def load(folder: Path) -> tuple[Authority, dict[str, str]]:
         StorageError: files are missing, unreadable or open to others.
         VerificationError: files are damaged, ended, or do not fit together.
     """
-    found = _contents(folder)
+    contents = _contents(folder)
     faults: list[Fault] = []
     cluster: Authority | None = None
     shared: dict[str, str] = {}
     for names in (CLUSTER, *SHARED):
-        if names[0] not in found:
+        if names[0] not in contents:
             continue
         where = (str(folder / names[0]), str(folder / names[1]))
-        one = authority.read(found[names[0]], found[names[1]], where=where, faults=faults)
+        pair = authority.read(contents[names[0]], contents[names[1]], where=where, faults=faults)
         if names == CLUSTER:
-            cluster = one
-        elif one is not None:
-            shared |= {names[0]: one.certificate, names[1]: one.key}
-    if SIGNING[0] in found:
-        shared |= _signing(folder, found, faults)
+            cluster = pair
+        elif pair is not None:
+            shared |= {names[0]: pair.certificate, names[1]: pair.key}
+    if SIGNING[0] in contents:
+        shared |= _signing(folder, contents, faults)
     if faults or cluster is None:
         raise VerificationError("these files can't be used", where=str(folder), faults=faults)
     return cluster, shared
@@ -48,27 +48,27 @@ def load(folder: Path) -> tuple[Authority, dict[str, str]]:
 
 def _contents(folder: Path) -> dict[str, bytes]:
     """Read all files that are there; of a pair both must be."""
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     faults: list[Fault] = []
     for pair in (CLUSTER, *SHARED, SIGNING):
-        contents = {
+        read = {
             name: read_file(
                 folder / name,
                 forbidden=OTHERS_MAY_ENTER if name.endswith(".key") else OTHERS_MAY_WRITE,
             )
             for name in pair
         }
-        needed = pair == CLUSTER or any(one is not None for one in contents.values())
-        for name, content in contents.items():
+        needed = pair == CLUSTER or any(content is not None for content in read.values())
+        for name, content in read.items():
             if isinstance(content, bytes):
-                found[name] = content
+                contents[name] = content
             elif isinstance(content, Fault):
                 faults.append(content)
             elif needed:
                 faults.append(_missing(folder, name, pair))
     if faults:
         raise StorageError("these files can't be used", where=str(folder), faults=faults)
-    return found
+    return contents
 
 
 def _missing(folder: Path, name: str, pair: tuple[str, str]) -> Fault:
