@@ -89,7 +89,7 @@ def _object(content: bytes, what: str) -> dict[str, Any]:
     except ValueError as error:
         raise VerificationError(f"{what}: {error}") from error
     if not isinstance(document, dict):
-        raise VerificationError(f"{what} is no object")
+        raise VerificationError(f"{what} is not an object")
     return document
 
 

@@ -47,7 +47,7 @@ class LogEntry:
     sent: int = 0
 
     def value(self) -> Served:
-        """Give what is known so far."""
+        """Return what is known so far."""
         request = self.request
         return Served(
             host=request.host,
@@ -94,7 +94,7 @@ class AccessLog:
                 self._busy += 1
 
     def served(self) -> tuple[Served, ...]:
-        """Give all requests so far, once those that are under way are answered."""
+        """Return all requests so far, once those that are under way are answered."""
         with self._changed:
             # a client may have its last byte before the server has counted it
             self._changed.wait_for(lambda: not self._busy, _PATIENCE)

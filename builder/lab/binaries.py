@@ -23,20 +23,20 @@ _MADE = 1593561600
 
 
 def serve(upstream: Upstream, recipes: Iterable[Recipe], scale: float) -> dict[str, str]:
-    """Serve every program of the recipes at all its URLs; give SHA-256 by the one it stands for.
+    """Serve every program of the recipes at all its URLs; return SHA-256 by the one it stands for.
 
     Programs of which the catalog has no digest are served, too.
     """
     data = read_data("binaries.yaml")
     digests = {}
     for recipe in recipes:
-        for one in recipe.programs:
-            label = f"{one.name} {recipe.nevra.version}"
-            content = _content(one.name, label, data, scale)
-            for url in one.sources:
-                _serve(upstream, url, content, one.sources, data["moved"])
-            if one.digest is not None:
-                digests[one.digest.hex] = hashlib.sha256(content).hexdigest()
+        for binary in recipe.programs:
+            label = f"{binary.name} {recipe.nevra.version}"
+            content = _content(binary.name, label, data, scale)
+            for url in binary.sources:
+                _serve(upstream, url, content, binary.sources, data["moved"])
+            if binary.digest is not None:
+                digests[binary.digest.hex] = hashlib.sha256(content).hexdigest()
     return digests
 
 
@@ -48,7 +48,7 @@ def _serve(
     moved: Mapping[str, str],
 ) -> None:
     to = moved.get(urlsplit(url).hostname or "")
-    other = next((one for one in sources if to and urlsplit(one).hostname == to), None)
+    other = next((source for source in sources if to and urlsplit(source).hostname == to), None)
     if other:
         upstream.add_redirect(url, other)
     else:

@@ -24,20 +24,20 @@ class BuildCache:
         folder.mkdir(parents=True, exist_ok=True)
 
     def get(self, recipe: Any, make: Callable[[Path], Any]) -> tuple[Path, Any]:
-        """Give the folder of a recipe (plain values) and what ``make`` returned for it.
+        """Return the folder of a recipe (plain values) and what ``make`` returned for it.
 
         ``make`` gets an empty folder to fill and returns plain values to remember.
         """
         text = json.dumps([_FORMAT, recipe], sort_keys=True)
-        place = self.folder / hashlib.sha256(text.encode()).hexdigest()[:32]
-        facts = place / "facts.json"
+        path = self.folder / hashlib.sha256(text.encode()).hexdigest()[:32]
+        facts = path / "facts.json"
         if not facts.exists():
             work = Path(tempfile.mkdtemp(dir=self.folder, prefix="part-"))
             try:
                 value = make(work)
                 (work / "facts.json").write_text(json.dumps(value), "utf-8")
-                shutil.rmtree(place, ignore_errors=True)
-                work.rename(place)
+                shutil.rmtree(path, ignore_errors=True)
+                work.rename(path)
             finally:
                 shutil.rmtree(work, ignore_errors=True)
-        return place, json.loads(facts.read_text("utf-8"))
+        return path, json.loads(facts.read_text("utf-8"))

@@ -36,7 +36,7 @@ class NetworkFault:
         return request
 
     def instead(self, request: Request) -> Response | None:  # noqa: ARG002 -- for others to use
-        """Give an answer that the site is not asked for."""
+        """Return an answer that the site is not asked for."""
         return None
 
     def answered(self, request: Request, response: Response) -> Response:  # noqa: ARG002 -- for others to use
@@ -53,7 +53,7 @@ class Status(NetworkFault):
     """Seconds or an HTTP date, as it stands in the header."""
 
     def instead(self, request: Request) -> Response | None:  # noqa: ARG002 -- the same for all
-        """Give the status."""
+        """Return the status."""
         response = text(self.code, f"injected {self.code}\n")
         if self.retry_after is None:
             return response
@@ -65,7 +65,7 @@ class LoginPage(NetworkFault):
     """Answer 200 with a page of HTML, as captive portals do."""
 
     def instead(self, request: Request) -> Response | None:
-        """Give the page."""
+        """Return the page."""
         page = f"<!DOCTYPE html><title>Sign in</title><p>To reach {request.host}, sign in first.\n"
         return text(200, page, "text/html; charset=utf-8")
 
@@ -75,7 +75,7 @@ class RedirectLoop(NetworkFault):
     """Send the client to where it is."""
 
     def instead(self, request: Request) -> Response | None:
-        """Give a redirect to the same URL."""
+        """Return a redirect to the same URL."""
         query = f"?{request.query}" if request.query else ""
         return redirect(f"{request.scheme}://{request.host}{request.path}{query}", 302)
 
@@ -107,8 +107,10 @@ class WrongRange(NetworkFault):
         if response.status != 206:  # noqa: PLR2004 -- Partial Content
             return response
         start = max(response.offset - self.shift, 0)
-        said = f"bytes {start}-{start + response.size - 1}/{response.total}"
-        return replace(response, offset=start, headers={**response.headers, "Content-Range": said})
+        content_range = f"bytes {start}-{start + response.size - 1}/{response.total}"
+        return replace(
+            response, offset=start, headers={**response.headers, "Content-Range": content_range}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +225,7 @@ class FaultPlan:
         probability: float = 1.0,
         where: Callable[[Request], bool] | None = None,
     ) -> Rule:
-        """Let something go wrong; give the rule, whose ``hits`` tell how often it did.
+        """Let something go wrong; return the rule, whose ``hits`` tell how often it did.
 
         ``host``, ``path`` and ``method`` are shell patterns (``*`` crosses slashes), ``ranged``
         asks for requests with or without a Range header, ``nth`` (from 1) picks one of those that
@@ -240,7 +242,7 @@ class FaultPlan:
             self._rules.clear()
 
     def pick(self, request: Request, *, handshake: bool = False) -> NetworkFault | None:
-        """Give the fault that this request meets, if any; ``handshake`` asks for TLS faults."""
+        """Return the fault that this request meets, if any; ``handshake`` asks for TLS faults."""
         with self._lock:
             for number, rule in enumerate(self._rules):
                 if isinstance(rule.fault, BadTLS) is not handshake:

@@ -33,7 +33,7 @@ class ImageStore:
         self.repositories: dict[str, RepositoryContent] = {}
 
     def path(self, digest: Digest) -> Path:
-        """Give the file of a blob or manifest."""
+        """Return the file of a blob or manifest."""
         return self.folder / digest.hex
 
 

@@ -112,7 +112,7 @@ class ImageBuilder:
         return BuiltImage(digest=digest, manifests=manifests, blobs=frozenset(blobs))
 
     def put(self, content: bytes) -> Digest:
-        """Keep bytes as a blob; give their digest."""
+        """Keep bytes as a blob; return their digest."""
         digest = Digest.of(content)
         path = self._blobs / digest.hex
         if not path.exists():
@@ -122,12 +122,12 @@ class ImageBuilder:
         return digest
 
     def _document(self, value: Any, kind: str) -> dict[str, Any]:
-        """Keep a JSON document; give its descriptor."""
+        """Keep a JSON document; return its descriptor."""
         content = json.dumps(value, indent=3).encode()
         return {"mediaType": kind, "size": len(content), "digest": str(self.put(content))}
 
     def _manifest(self, recipe: ImageRecipe, platform: str) -> tuple[dict[str, Any], set[Digest]]:
-        """Make one platform's manifest; give its entry in an index and the blobs it uses."""
+        """Make one platform's manifest; return its entry in an index and the blobs it uses."""
         first = platform == recipe.platforms[0]
         shrunk = 1 if first else 8
         layers = [

@@ -45,24 +45,24 @@ class VendorKey:
 
     @property
     def fingerprint(self) -> str:
-        """Give the fingerprint as 40 upper-case hex digits."""
+        """Return the fingerprint as 40 upper-case hex digits."""
         return openpgp.fingerprint(self._public())
 
     @property
     def public(self) -> bytes:
-        """Give the public key, armoured."""
+        """Return the public key, armoured."""
         packet = openpgp.packet(openpgp.PUBLIC_KEY, self._public())
         return armour("PUBLIC KEY BLOCK", self._with_user(packet))
 
     @property
     def secret(self) -> bytes:
-        """Give the secret key, armoured and without a password."""
+        """Return the secret key, armoured and without a password."""
         body = openpgp.secret_body(self._public(), self.private)
         packet = openpgp.packet(openpgp.SECRET_KEY, body)
         return armour("PRIVATE KEY BLOCK", self._with_user(packet))
 
     def sign(self, content: bytes) -> bytes:
-        """Give a detached binary signature over bytes."""
+        """Return a detached binary signature over bytes."""
         if self.version == 3:  # noqa: PLR2004 -- RFC 4880 5.2.2
             return self._sign_old(content)
         return self._sign(content, openpgp.OVER_DATA, self.hash, b"")

@@ -48,7 +48,7 @@ class PackageRecipe:
     signed: bool = True
 
     def values(self) -> dict[str, Any]:
-        """Give the recipe as plain values, for the build cache."""
+        """Return the recipe as plain values, for the build cache."""
         return asdict(self)
 
 
@@ -108,10 +108,10 @@ def _builder(recipe: PackageRecipe, name: Nevra) -> Any:
 def _add(add: Callable[..., Any], dependencies: tuple[str, ...]) -> None:
     """Add dependencies with name, comparison and version apart, as rpm-rs wants them."""
     for text in dependencies:
-        found = _DEPENDENCY.fullmatch(text)
-        if found is None:
+        match = _DEPENDENCY.fullmatch(text)
+        if match is None:
             raise ValueError(f"{text!r} is not a dependency (like container-selinux >= 2:2.74)")
-        name, comparison, version = found.groups()
+        name, comparison, version = match.groups()
         if comparison:
             add(name, version, _COMPARISONS[comparison])
         else:

@@ -19,7 +19,7 @@ LONGEST = 3
 
 
 def page(request: Request, key: str, names: Iterable[str], **more: str) -> Response:
-    """Give the names after ``last``, at most ``n`` of them, and a Link to the next page."""
+    """Return the names after ``last``, at most ``n`` of them, and a Link to the next page."""
     query = parse_qs(request.query)
     wanted = query.get("n", [""])[0]
     most = min(int(wanted), LONGEST) if wanted.isdigit() else LONGEST

@@ -41,12 +41,12 @@ class RandomFile(io.RawIOBase):
 
 
 def random_bytes(seed: str, size: int) -> bytes:
-    """Give seeded random bytes."""
+    """Return seeded random bytes."""
     return io.BufferedReader(RandomFile(seed, size)).read()
 
 
 def program(architecture: str) -> bytes:
-    """Give a tiny static Linux program that says what it is and ends well.
+    """Return a tiny static Linux program that says what it is and ends well.
 
     For processors other than amd64 and arm64 there are only words.
     """

@@ -72,7 +72,7 @@ class PullLimit:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Give what Docker Hub says with a manifest."""
+        """Return what Docker Hub says with a manifest."""
         return {
             "RateLimit-Limit": f"{self.pulls};w={self.seconds}",
             "RateLimit-Remaining": f"{self.left};w={self.seconds}",
@@ -252,7 +252,7 @@ def _digest(text: str) -> Digest | None:
 
 
 def _child(index: Any, architecture: str) -> tuple[Digest, str] | None:
-    """Give digest and media type of one platform's manifest in an index."""
+    """Return digest and media type of one platform's manifest in an index."""
     for entry in index["manifests"]:
         platform = entry["platform"]
         if (platform["os"], platform["architecture"]) == ("linux", architecture):

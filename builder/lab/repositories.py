@@ -53,7 +53,7 @@ def build_repository(
     key: VendorKey | None,
     metadata_key: VendorKey | None = None,
 ) -> dict[str, Path]:
-    """Build a repository, or find it built; give its files by their path below its URL.
+    """Build a repository, or find it built; return its files by their path below its URL.
 
     ``key`` signs the RPMs, ``metadata_key`` (or else ``key``) the metadata. Paths may begin
     with ``../``.
@@ -63,8 +63,8 @@ def build_repository(
     def make(folder: Path) -> dict[str, str]:
         packages = folder / "packages"
         packages.mkdir()
-        built = [build_package(one, key, packages) for one in recipe.packages]
-        places = {_href(one, recipe.pool): f"packages/{one.path.name}" for one in built}
+        built = [build_package(package, key, packages) for package in recipe.packages]
+        places = {_href(package, recipe.pool): f"packages/{package.path.name}" for package in built}
         metadata = folder / "repodata"
         metadata.mkdir()
         _write_metadata(metadata, built, recipe)
@@ -77,7 +77,7 @@ def build_repository(
         }
 
     plain = {
-        "packages": [one.values() for one in recipe.packages],
+        "packages": [package.values() for package in recipe.packages],
         "groups": recipe.groups,
         "pool": recipe.pool,
         "key": key and key.fingerprint,
@@ -88,7 +88,7 @@ def build_repository(
 
 
 def _href(package: BuiltPackage, pool: str | None) -> str:
-    """Give the place of an RPM as primary.xml has it."""
+    """Return the place of an RPM as primary.xml has it."""
     if pool is None:
         return f"Packages/{package.path.name}"
     return f"{pool}{package.sha256}-{package.path.name}"
@@ -104,7 +104,7 @@ def _write_metadata(folder: Path, packages: list[BuiltPackage], recipe: Reposito
     }
     repomd = cr.Repomd()
     repomd.set_revision(str(_REVISION))
-    described = [_describe(cr, one, recipe.pool) for one in packages]
+    described = [_describe(cr, package, recipe.pool) for package in packages]
     for kind, (writer, _) in kinds.items():
         path = folder / f"{kind}.xml.gz"
         file = writer(str(path), cr.GZ_COMPRESSION)

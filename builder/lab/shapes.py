@@ -17,7 +17,7 @@ _KIB = 1024
 
 
 def packages(repository: str, scale: float) -> tuple[tuple[PackageRecipe, ...], Groups | None]:
-    """Give the packages and groups of a repository, with ``scale`` of the real sizes.
+    """Return the packages and groups of a repository, with ``scale`` of the real sizes.
 
     Raise KeyError for a repository that the lab knows nothing about.
     """
@@ -52,7 +52,7 @@ def _builds(name: str, entry: Mapping[str, Any], scale: float) -> list[PackageRe
 
 
 def image(path: str, tag: str, scale: float) -> dict[str, Any]:
-    """Give the shape of an image as arguments for ``Upstream.add_image``."""
+    """Return the shape of an image as arguments for ``Upstream.add_image``."""
     stock = read_data("images.yaml")
     name = path.rpartition("/")[2]
     entry = stock["images"].get(name) or stock["images"]["other"]

@@ -45,19 +45,19 @@ class VirtualHost:
         self._mounts[prefix.rstrip("/")] = site
 
     def answer(self, request: Request) -> Response:
-        """Give the file, the redirect, or what a mounted site says."""
-        found = self._files.get(unquote(request.path))
-        if found is None:
+        """Return the file, the redirect, or what a mounted site says."""
+        content = self._files.get(unquote(request.path))
+        if content is None:
             site = self._mounted(request.path)
             return site.answer(request) if site else text(404, f"{request.path} is not here\n")
         if request.method not in _METHODS:
             return text(405, "only GET and HEAD\n")
-        if isinstance(found, str):
-            return redirect(found, 302)
-        return _file(request, found)
+        if isinstance(content, str):
+            return redirect(content, 302)
+        return _file(request, content)
 
     def _mounted(self, path: str) -> Site | None:
-        """Give the site with the longest prefix of a path."""
+        """Return the site with the longest prefix of a path."""
         while path and path not in self._mounts:
             path = path.rpartition("/")[0]
         return self._mounts.get(path)

@@ -34,7 +34,7 @@ class Storage:
         self._secret = secrets.token_bytes(32)
 
     def url(self, digest: Digest, method: str) -> str:
-        """Give a signed URL of a blob."""
+        """Return a signed URL of a blob."""
         until = int(self.clock()) + self.seconds
         url = f"{self._base}/sha256/{digest.hex[:2]}/{digest.hex}/data"
         proof = self._sign(method, urlsplit(url).path, str(until))
@@ -42,7 +42,7 @@ class Storage:
         return f"{url}?{algorithm}&X-Amz-Expires={until}&X-Amz-Signature={proof}"
 
     def answer(self, request: Request) -> Response:
-        """Give the blob, or refuse in the words of S3."""
+        """Return the blob, or refuse in the words of S3."""
         if "authorization" in request.headers:
             return _refusal(400, "InvalidArgument", "Only one auth mechanism allowed")
         query = parse_qs(request.query)
@@ -54,8 +54,8 @@ class Storage:
             return _refusal(403, "SignatureDoesNotMatch", "The signature does not match")
         if float(until) <= self.clock():
             return _refusal(403, "AccessDenied", "Request has expired")
-        found = _PATH.fullmatch(request.path)
-        digest = Digest(found[2]) if found else None
+        match = _PATH.fullmatch(request.path)
+        digest = Digest(match[2]) if match else None
         if digest is None or not self._images.path(digest).exists():
             return _refusal(404, "NoSuchKey", "The specified key does not exist.")
         return blob(self._images.path(digest), digest)

@@ -37,7 +37,7 @@ class TLSAuthority:
             self._found()
 
     def context(self, host: str) -> ssl.SSLContext:
-        """Give the server side's TLS context for a host name or an address."""
+        """Return the server side's TLS context for a host name or an address."""
         with self._lock:
             if host not in self._contexts:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -61,7 +61,7 @@ class TLSAuthority:
         self.path.write_bytes(_text(certificate))
 
     def _leaf(self, host: str) -> Path:
-        """Give the file with certificate and key of a host."""
+        """Return the file with certificate and key of a host."""
         path = self.folder / f"host-{host.replace(':', '_')}.pem"
         if not path.exists():
             own = x509.load_pem_x509_certificate(self.path.read_bytes())

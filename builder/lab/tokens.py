@@ -21,7 +21,7 @@ TokenVerdict = Literal["good", "invalid_token", "insufficient_scope"]
 
 
 class TokenService:
-    """Give out tokens for repositories and know them again; called from many threads."""
+    """Return out tokens for repositories and know them again; called from many threads."""
 
     def __init__(self, service: str, *, private: tuple[str, ...] = ()) -> None:
         self.service = service
@@ -54,7 +54,7 @@ class TokenService:
         return "good" if not repository or repository in allowed else "insufficient_scope"
 
     def answer(self, request: Request) -> Response:
-        """Give a token for the scopes that the user, or anybody, may have."""
+        """Return a token for the scopes that the user, or anybody, may have."""
         header = request.headers.get("authorization", "")
         user = credentials(header)
         if header and not self.knows(user):

@@ -91,17 +91,17 @@ class Upstream:
 
     @property
     def proxy(self) -> str:
-        """Give the URL of the proxy."""
+        """Return the URL of the proxy."""
         return f"http://{self.listener(None).address}"
 
     @property
     def ca(self) -> Path:
-        """Give the file with the lab's certificate authority."""
+        """Return the file with the lab's certificate authority."""
         return self.authority.path
 
     @property
     def environment(self) -> dict[str, str]:
-        """Give the environment variables that lead a program here and nowhere else."""
+        """Return the environment variables that lead a program here and nowhere else."""
         proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), self.proxy)
         proxies["NO_PROXY"] = ""
         both = proxies | {name.lower(): value for name, value in proxies.items()}
@@ -110,11 +110,11 @@ class Upstream:
 
     @property
     def requests(self) -> tuple[Served, ...]:
-        """Give everything that was asked so far, in order."""
+        """Return everything that was asked so far, in order."""
         return self.access_log.served()
 
     def listener(self, host: str | None, *, tls: bool = False) -> Listener:
-        """Give the listener of a host (None: the proxy), started when it is first asked for."""
+        """Return the listener of a host (None: the proxy), started when it is first asked for."""
         with self._lock:
             if (host, tls) not in self._listeners:
                 self._listeners[host, tls] = Listener(
@@ -125,7 +125,7 @@ class Upstream:
             return self._listeners[host, tls]
 
     def listen(self, host: str, *, tls: bool = False) -> str:
-        """Serve one host without a proxy, over plain HTTP or TLS; give its ``127.0.0.1:PORT``."""
+        """Serve one host without a proxy, over plain HTTP or TLS; return its ``127.0.0.1:PORT``."""
         with self._lock:
             for profile in self._profiles:
                 if profile.content == host and not (profile.prefix or profile.moved):
@@ -134,7 +134,7 @@ class Upstream:
         return self.listener(host, tls=tls).address
 
     def local(self, url: str) -> str:
-        """Give the plain loopback form of a URL of the upstream; leave other URLs as they are."""
+        """Return the plain loopback form of a URL of the upstream; leave other URLs as they are."""
         parts = urlsplit(url)
         host = (parts.hostname or "").lower()
         if host not in self.sites:
@@ -143,13 +143,13 @@ class Upstream:
         return f"http://{self.listener(host).address}/{rest}"
 
     def deceive(self, host: str, how: str) -> ssl.SSLContext:
-        """Give a TLS context that no client should accept for a host."""
+        """Return a TLS context that no client should accept for a host."""
         if how == "name":
             return self.authority.context("somebody-else.invalid")
         return TLSAuthority(self.folder / "impostor", "somebody else").context(host)
 
     def site(self, host: str) -> VirtualHost:
-        """Give what is served under a host, which exists from then on."""
+        """Return what is served under a host, which exists from then on."""
         with self._lock:
             return self.sites.setdefault(host.lower(), VirtualHost())
 
@@ -236,7 +236,7 @@ class Upstream:
         algorithm: Hash = "sha256",
         self_algorithm: Hash = "sha256",
     ) -> VendorKey:
-        """Give the signing key of a user of the lab's own; see :mod:`builder.lab.openpgp`."""
+        """Return the signing key of a user of the lab's own; see :mod:`builder.lab.openpgp`."""
         return cached_key(
             self.build_cache,
             user,
@@ -249,19 +249,19 @@ class Upstream:
     # registries ---------------------------------------------------------------------------
 
     def registry(self, host: str, profile: RegistryProfile | None = None) -> LabRegistry:
-        """Give the registry that a reference's host means; ``profile`` describes a new one."""
+        """Return the registry that a reference's host means; ``profile`` describes a new one."""
         with self._lock:
-            known = [one for one in self._profiles if host in {one.content, one.host}]
-            profile = profile or next((one for one in known if not (one.moved or one.prefix)), None)
+            known = [p for p in self._profiles if host in {p.content, p.host}]
+            profile = profile or next((p for p in known if not (p.moved or p.prefix)), None)
             if profile is None:
-                moved = next((one for one in known if one.moved), None)
+                moved = next((p for p in known if p.moved), None)
                 if moved:
                     return self.registry(moved.content)
                 profile = RegistryProfile(host=host, content=host)
             if profile.host not in self._registries:
-                for one in self._profiles:
-                    if one.content == profile.content and one.host != profile.host:
-                        self._open(one)
+                for other in self._profiles:
+                    if other.content == profile.content and other.host != profile.host:
+                        self._open(other)
                 self._open(profile)
             return self._registries[profile.host]
 

@@ -87,7 +87,7 @@ def _repository(
     keys: Mapping[str, VendorKey],
     scale: float,
 ) -> dict[str, str]:
-    """Serve a repository at every URL that is not gone; give SHA-256 by ``NVR.ARCH``."""
+    """Serve a repository at every URL that is not gone; return SHA-256 by ``NVR.ARCH``."""
     packages, groups = shapes.packages(how["stock"], scale)
     recipe = RepositoryRecipe(
         packages=packages,
@@ -112,11 +112,11 @@ def _repository(
 
 
 def _recipes(catalog: Catalog, versions: Sequence[str]) -> Iterator[Recipe]:
-    """Give the recipes of every RPM that can be built of these releases."""
+    """Return the recipes of every RPM that can be built of these releases."""
     for version in versions:
         release = catalog.kubernetes(Version.parse(version))
         for name in {builds.family for builds in catalog.builds.values()}:
-            system = next(one for one in catalog.systems.values() if one.family == name)
+            system = next(known for known in catalog.systems.values() if known.family == name)
             yield from recipes(catalog, release, system, _STOCKED)
 
 

@@ -42,13 +42,13 @@ class Credential:
 
     @property
     def basic(self) -> str:
-        """Give the value of a Basic Authorization header."""
+        """Return the value of a Basic Authorization header."""
         pair = f"{self.username}:{self.password}".encode()
         return f"Basic {base64.b64encode(pair).decode('ascii')}"
 
 
 def _folder(environment: Mapping[str, str], name: str, usual: str) -> Path | None:
-    """Give a folder that a variable names, or else its usual place at home, if there is a home."""
+    """Return the folder that a variable names, or else the usual one at home, if any."""
     if named := environment.get(name):
         return Path(named)
     try:
@@ -66,7 +66,7 @@ class Credentials:
     def __init__(self, paths: Iterable[Path] = ()) -> None:
         self._paths = tuple(paths)
         self._files: tuple[_File, ...] | None = None
-        self._found: dict[str, Credential | None] = {}
+        self._known: dict[str, Credential | None] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -84,19 +84,19 @@ class Credentials:
         return cls(paths)
 
     def find(self, repository: str) -> Credential | None:
-        """Give the credential for ``host[:port]/path``; raise AirseedError for a broken file.
+        """Return the credential for ``host[:port]/path``; raise AirseedError for a broken file.
 
         None means to ask as anybody.
         """
         with self._lock:
-            if repository not in self._found:
+            if repository not in self._known:
                 if self._files is None:
                     self._files = tuple(
                         file for path in self._paths if (file := _File.read(path)) is not None
                     )
-                found = (file.find(repository) for file in self._files)
-                self._found[repository] = next((item for item in found if item), None)
-            return self._found[repository]
+                answers = (file.find(repository) for file in self._files)
+                self._known[repository] = next((item for item in answers if item), None)
+            return self._known[repository]
 
 
 class _File:
@@ -105,14 +105,14 @@ class _File:
     def __init__(self, path: Path, document: Any) -> None:
         self.path = path
         if not isinstance(document, dict):
-            raise self._error("the document is no object")
+            raise self._error("the document is not an object")
         self._auths = self._table(document, "auths")
         self._helpers = self._table(document, "credHelpers")
         self._store = document.get("credsStore") or ""
 
     @classmethod
     def read(cls, path: Path) -> _File | None:
-        """Read a file; give None where there is none."""
+        """Read a file; return None where there is none."""
         try:
             content = disk.read(path, _LARGEST)
         except (FileNotFoundError, NotADirectoryError):
@@ -136,9 +136,9 @@ class _File:
         by_host = {_plain(key): name for key, name in self._helpers.items()}
         helper = by_host.get(_plain(host)) or self._store
         if helper:
-            found = self._ask(helper, server)
-            if found is not None:
-                return found
+            credential = self._ask(helper, server)
+            if credential is not None:
+                return credential
         keys = {_plain(key): key for key in self._auths}
         path = f"{_plain(host)}/{repository.partition('/')[2]}"
         while path:
@@ -151,13 +151,13 @@ class _File:
         """Read one entry of ``auths``; an empty one marks that a helper has it."""
         entry = self._auths[key]
         if not isinstance(entry, dict):
-            raise self._error("the entry is no object", f"auths[{key!r}]")
+            raise self._error("the entry is not an object", f"auths[{key!r}]")
         texts = {
             name: entry.get(name) or ""
             for name in ("auth", "username", "password", "identitytoken")
         }
         if not all(isinstance(text, str) for text in texts.values()):
-            raise self._error("the entry has a value that is no string", f"auths[{key!r}]")
+            raise self._error("the entry has a value that is not a string", f"auths[{key!r}]")
         user, password = texts["username"], texts["password"]
         if texts["auth"]:
             try:
@@ -173,9 +173,9 @@ class _File:
         return Credential(username=user, password=password, identity_token=texts["identitytoken"])
 
     def _ask(self, name: Any, server: str) -> Credential | None:
-        """Run a credential helper; give None when it knows nothing of the server."""
+        """Run a credential helper; return None when it knows nothing of the server."""
         if not isinstance(name, str) or not _HELPER_NAME.fullmatch(name):
-            raise self._error("the name of a credential helper is no name")
+            raise self._error("the name of a credential helper is not valid")
         program = f"docker-credential-{name}"
         try:
             done = subprocess.run(  # noqa: S603 -- what docker runs too; the name is checked above
@@ -189,7 +189,7 @@ class _File:
             reason = error.strerror if isinstance(error, OSError) else "it does not answer"
             raise self._error(
                 f"the credential helper {program} cannot be run: {reason}",
-                hint="install it, or take it out of the file and log in again",
+                hint="install it, or remove it from the file and log in again",
             ) from None
         if done.returncode != 0:
             if b"not found" in done.stdout.lower():
@@ -214,10 +214,10 @@ class _File:
         return Credential(username=user, password=secret)
 
     def _table(self, document: dict[str, Any], key: str) -> dict[str, Any]:
-        found = document.get(key) or {}
-        if not isinstance(found, dict):
-            raise self._error("is no object", key)
-        return found
+        table = document.get(key) or {}
+        if not isinstance(table, dict):
+            raise self._error("is not an object", key)
+        return table
 
     def _error(self, what: str, at: str = "", *, hint: str | None = None) -> AirseedError:
         where = f"{self.path}: {at}" if at else str(self.path)
@@ -225,7 +225,7 @@ class _File:
 
 
 def _plain(key: str) -> str:
-    """Give a key of ``auths`` as host or host/path: no scheme, no version, one name for the Hub."""
+    """Normalise a key of ``auths``: HOST[/PATH], no scheme or version, one name for the Hub."""
     key = key.removeprefix("https://").removeprefix("http://").rstrip("/")
     for version in ("/v1", "/v2"):
         key = key.removesuffix(version)

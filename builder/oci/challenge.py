@@ -23,7 +23,7 @@ class Challenge:
     parameters: tuple[tuple[str, str], ...]
 
     def get(self, name: str) -> str:
-        """Give a parameter, or ""."""
+        """Return a parameter, or ""."""
         return dict(self.parameters).get(name, "")
 
 
@@ -31,39 +31,39 @@ def parse(text: str) -> tuple[Challenge, ...]:
     """Read all challenges of a header; raise ValueError for what breaks the grammar."""
     if len(text) > _LONGEST:
         raise ValueError("the challenge is too long")
-    found = []
+    challenges = []
     position = _skip(_GAP, text, 0)
     while position < len(text):
         match = _SCHEME.match(text, position)
         if not match:
-            raise ValueError(f"{text[position : position + 40]!r} begins no challenge")
+            raise ValueError(f"{text[position : position + 40]!r} does not begin a challenge")
         parameters, position = _parameters(text, match.end())
-        found.append(Challenge(scheme=match[1].lower(), parameters=tuple(parameters.items())))
-    return tuple(found)
+        challenges.append(Challenge(scheme=match[1].lower(), parameters=tuple(parameters.items())))
+    return tuple(challenges)
 
 
 def _parameters(text: str, position: int) -> tuple[dict[str, str], int]:
-    """Read one challenge's parameters; give them and where the next challenge begins."""
-    found: dict[str, str] = {}
+    """Read one challenge's parameters; return them and where the next challenge begins."""
+    parameters: dict[str, str] = {}
     start = _skip(_GAP, text, position)
     match = _TOKEN68.match(text, start)
     if match and start > position and "," not in text[position:start]:
         # A bare word after the scheme: Negotiate's and its like, of which we speak none.
-        return found, _skip(_GAP, text, match.end())
+        return parameters, _skip(_GAP, text, match.end())
     position = start
     while match := _PARAMETER.match(text, position):
         name = match[1].lower()
-        if name in found:
-            raise ValueError(f"the parameter {name[:40]!r} stands there twice")
-        found[name] = match[2] or re.sub(r"\\(.)", r"\1", match[3] or "")
+        if name in parameters:
+            raise ValueError(f"the parameter {name[:40]!r} appears twice")
+        parameters[name] = match[2] or re.sub(r"\\(.)", r"\1", match[3] or "")
         position = match.end()
         comma = _COMMA.match(text, position)
         if not comma:
             if text[position:].strip():
                 raise ValueError(f"a comma is missing before {text[position : position + 40]!r}")
-            return found, len(text)
+            return parameters, len(text)
         position = comma.end()
-    return found, position
+    return parameters, position
 
 
 def _skip(pattern: re.Pattern[str], text: str, position: int) -> int:

@@ -11,7 +11,7 @@ _HUB_REGISTRY = "registry-1.docker.io"  # the protocol's own name for docker.io
 
 
 def base_url(host: str, plain_http_hosts: frozenset[str] = frozenset()) -> str:
-    """Give the URL below which a registry's /v2/ lies; loopback speaks plain http."""
+    """Return the URL below which a registry's /v2/ lies; loopback speaks plain http."""
     if host == HUB:
         return f"https://{_HUB_REGISTRY}"
     plain = host in plain_http_hosts or is_loopback(urlsplit(f"//{host}").hostname or "")

@@ -34,7 +34,7 @@ _REF_NAME = "org.opencontainers.image.ref.name"
 
 
 def render(images: Iterable[Image], platforms: Sequence[Platform]) -> dict[str, bytes]:
-    """Give all text files of the images folder, by their path in it.
+    """Return all text files of the images folder, by their path in it.
 
     ``platforms`` are the lock's; the first one (or an image's own first, where it lacks that) is
     what the docker archive of the whole folder holds.
@@ -64,30 +64,30 @@ def render(images: Iterable[Image], platforms: Sequence[Platform]) -> dict[str, 
 
 
 def subset(role: str, platform: Platform) -> str:
-    """Give the folder of one role's and platform's subset, such as ``worker/linux-amd64``."""
+    """Return the folder of one role's and platform's subset, such as ``worker/linux-amd64``."""
     return f"{role}/{str(platform).replace('/', '-')}"
 
 
 def path_of(digest: Digest) -> str:
-    """Give a blob's path in the images folder."""
+    """Return a blob's path in the images folder."""
     return f"blobs/sha256/{digest.hex}"
 
 
 def names(reference: Reference) -> tuple[str, ...]:
-    """Give the names under which an image is looked up on a node.
+    """Return the names under which an image is looked up on a node.
 
     A reference with tag and digest has two: containerd asks by digest alone, docker by tag.
     """
-    found = []
+    names = []
     if reference.tag:
-        found.append(f"{reference.repository}:{reference.tag}")
+        names.append(f"{reference.repository}:{reference.tag}")
     if reference.digest:
-        found.append(f"{reference.repository}@{reference.digest}")
-    return tuple(found)
+        names.append(f"{reference.repository}@{reference.digest}")
+    return tuple(names)
 
 
 def _part(image: Image, platforms: Sequence[Platform]) -> ImageManifest | None:
-    """Give an image's manifest for the first of these platforms that it has."""
+    """Return an image's manifest for the first of these platforms that it has."""
     for platform in platforms:
         for part in image.manifests:
             if part.platform == platform:
@@ -117,7 +117,7 @@ def _index(images: Sequence[Image]) -> bytes:
 
 
 def signature_tag(image: Digest) -> str:
-    """Give the tag under which cosign keeps the signatures of an index or manifest."""
+    """Return the tag under which cosign keeps the signatures of an index or manifest."""
     return f"sha256-{image.hex}.sig"
 
 
@@ -129,14 +129,14 @@ def _signatures(images: Sequence[Image]) -> bytes:
     entries = [
         {
             "mediaType": MANIFEST_TYPES[0],
-            "digest": str(one.digest),
-            "size": one.size,
+            "digest": str(signature.digest),
+            "size": signature.size,
             "annotations": {
                 _REF_NAME: f"{image.reference.repository}:{signature_tag(image.digest)}"
             },
         }
         for image in images
-        for one in image.signatures
+        for signature in image.signatures
     ]
     return _json({"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": entries})
 

@@ -84,4 +84,4 @@ def _names(reply: Reply, key: str) -> list[str]:
             return names or []
     except ValueError as error:
         raise FetchError(f"the list of {key}: {error}", where=redact(reply.url)) from error
-    raise FetchError(f"sent no list of {key}", where=redact(reply.url))
+    raise FetchError(f"the registry sent no list of {key}", where=redact(reply.url))

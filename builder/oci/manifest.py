@@ -81,32 +81,32 @@ def parse(content: bytes, media_type: str | None = None, *, where: str = "") -> 
             where=where,
             expected=f"at most {MANIFEST_LIMIT:,}",
         )
-    said = (media_type or "").partition(";")[0].strip()
+    declared = (media_type or "").partition(";")[0].strip()
     try:
         document = strict_json.load(content)
     except ValueError as error:
-        page = said == "text/html" or content.lstrip()[:1] == b"<"
+        page = declared == "text/html" or content.lstrip()[:1] == b"<"
         raise VerificationError(
             str(error),
             where=where,
             hint="this looks like a login or error page of a proxy or portal" if page else None,
         ) from error
     reader = _Reader(where)
-    kind = reader.kind(document, said)
-    found: Index | Manifest | None = None
+    kind = reader.kind(document, declared)
+    parsed: Index | Manifest | None = None
     if kind in INDEX_TYPES:
         manifests = reader.descriptors(document, "manifests")
-        found = Index(media_type=kind, content=content, digest=digest, manifests=manifests)
+        parsed = Index(media_type=kind, content=content, digest=digest, manifests=manifests)
     elif kind in MANIFEST_TYPES:
         config = reader.descriptor(document.get("config"), "config", CONFIG_TYPES)
         layers = reader.descriptors(document, "layers", LAYER_TYPES)
         if config is not None:
-            found = Manifest(
+            parsed = Manifest(
                 media_type=kind, content=content, digest=digest, config=config, layers=layers
             )
-    if reader.faults or found is None:
+    if reader.faults or parsed is None:
         raise reader.error()
-    return found
+    return parsed
 
 
 def attachment(content: bytes, *, where: str) -> Manifest:
@@ -151,10 +151,10 @@ def choose(index: Index, platform: Platform, *, where: str = "") -> Descriptor:
                 return entry
     offered = ", ".join(dict.fromkeys(str(entry.platform) for entry in images)) or "nothing"
     raise IncompleteError(
-        f"the image is not there for {platform}",
+        f"the image is not available for {platform}",
         where=where or str(index.digest),
         expected=f"one of what it offers: {offered}",
-        hint="take the platform out of cluster.yaml, or another image",
+        hint="remove the platform from cluster.yaml, or use another image",
     )
 
 
@@ -166,20 +166,20 @@ def platform_of(config: bytes, *, where: str = "") -> Platform:
     except ValueError as error:
         raise VerificationError(str(error), where=where) from error
     reader = _Reader(where)
-    found = reader.platform(document, "")
-    if found is None or reader.faults:
+    platform = reader.platform(document, "")
+    if platform is None or reader.faults:
         raise reader.error()
-    return found
+    return platform
 
 
 def _plain(platform: Platform) -> tuple[str, str, str]:
-    """Give a platform with its variant spelled out."""
+    """Return a platform with its variant spelled out."""
     usual = _USUAL.get(platform.architecture, "")
     return platform.os, platform.architecture, platform.variant or usual
 
 
 def _runs(platform: Platform) -> tuple[str, ...]:
-    """Give the variants that run on a platform, best first."""
+    """Return the variants that run on a platform, best first."""
     variant = _plain(platform)[2]
     known = _VARIANTS.get(platform.architecture, ())
     return known[known.index(variant) :] if variant in known else (variant,)
@@ -194,11 +194,11 @@ class _Reader:
         self.hint: str | None = None
 
     def error(self) -> VerificationError:
-        """Give all faults as one error."""
+        """Return all faults as one error."""
         first = self.faults[0]
         more = f" and {len(self.faults) - 1} more" if len(self.faults) > 1 else ""
         return VerificationError(
-            f"no image that can be used: {first}{more}",
+            f"the image cannot be used: {first}{more}",
             where=self.where,
             hint=first.hint,
             faults=self.faults,
@@ -208,13 +208,13 @@ class _Reader:
         """Note one mistake."""
         self.faults.append(Fault(where=where, what=what, expected=expected, hint=hint or None))
 
-    def kind(self, document: Any, said: str) -> str:
+    def kind(self, document: Any, declared: str) -> str:
         """Decide what a document is; note a fault and give "" when that is unclear."""
         if not isinstance(document, dict):
             self.fault("", f"the document is {_name(document)}", "an object")
             return ""
         version, named = document.get("schemaVersion"), document.get("mediaType", "")
-        if (version == 1 and version is not True) or said.startswith(_SCHEMA1):
+        if (version == 1 and version is not True) or declared.startswith(_SCHEMA1):
             self.fault(
                 "schemaVersion",
                 "this is a schema 1 manifest, which nothing loads any more",
@@ -232,9 +232,9 @@ class _Reader:
             self.fault("", "has the parts of an index and of a manifest", "one of them")
             return ""
         guess = INDEX_TYPES[0] if lists else MANIFEST_TYPES[0] if layers else ""
-        kind = named or ("" if said in _VAGUE else said) or guess
-        if said not in _VAGUE and kind != said:
-            self.fault("mediaType", f"is {_shown(named)}", said)
+        kind = named or ("" if declared in _VAGUE else declared) or guess
+        if declared not in _VAGUE and kind != declared:
+            self.fault("mediaType", f"is {_shown(named)}", declared)
         if kind not in (INDEX_TYPES if lists else MANIFEST_TYPES if layers else ()):
             self.fault("mediaType", f"is {_shown(kind)}", "an image index or manifest")
             return ""
@@ -248,8 +248,8 @@ class _Reader:
         if not isinstance(items, list):
             self.fault(key, f"is {_name(items)}", "a list")
             return ()
-        found = [self.descriptor(item, f"{key}[{n}]", kinds) for n, item in enumerate(items)]
-        return tuple(item for item in found if item is not None)
+        entries = [self.descriptor(item, f"{key}[{n}]", kinds) for n, item in enumerate(items)]
+        return tuple(item for item in entries if item is not None)
 
     def descriptor(self, item: Any, at: str, kinds: tuple[str, ...]) -> Descriptor | None:
         """Read one descriptor of one of these media types (any, if there are none)."""
@@ -265,7 +265,7 @@ class _Reader:
             self.fault(
                 at,
                 "is a foreign layer, which its registry does not hold",
-                hint="only Windows images have such layers; take another platform or image",
+                hint="only Windows images have such layers; use another platform or image",
             )
         elif kinds and kind not in kinds:
             self.fault(f"{at}.mediaType", f"is {_shown(kind)}", "part of a container image")

@@ -74,7 +74,7 @@ class Authorizer:
         return self._header(challenge, scope, allowing=str(scope), used=None)
 
     def answer(self, error: StatusError, scope: Scope, used: str | None) -> str:
-        """Give another header after a 401 for ``used``; raise FetchError when there is none."""
+        """Return another header after a 401 for ``used``; raise FetchError when there is none."""
         if urlsplit(error.url).netloc != urlsplit(base_url(scope.host, self._plain)).netloc:
             raise error  # not the registry asks, but where it redirected to
         text = error.headers.get("WWW-Authenticate", "")
@@ -82,14 +82,14 @@ class Authorizer:
             offered = {item.scheme: item for item in reversed(parse(text))}
         except ValueError as reason:
             raise FetchError(
-                f"the registry asks for a login in a way that is not understood: {reason}",
+                f"the registry asks for a login that airseed does not understand: {reason}",
                 where=redact(error.url),
                 status=error.status,
             ) from error
         challenge = offered.get("bearer") or offered.get("basic")
         if challenge is None:
             raise FetchError(
-                f"the registry asks for no login that is known here ({', '.join(offered) or '-'})",
+                f"the registry offers no login that airseed knows ({', '.join(offered) or '-'})",
                 where=redact(error.url),
                 expected="Bearer or Basic",
                 status=error.status,
@@ -107,7 +107,7 @@ class Authorizer:
         """Explain a 401 that no header of ours answers."""
         known = self._credentials.find(scope.repository) is not None
         return FetchError(
-            "the registry refuses the login" if known else "the registry wants a login",
+            "the registry refuses the login" if known else "the registry requires a login",
             where=redact(error.url),
             hint=(_REFUSED_HINT if known else _LOGIN_HINT).format(host=scope.host),
             status=error.status,
@@ -131,7 +131,7 @@ class Authorizer:
             return held[0]
 
     def _fetch(self, key: _Key, host: str, credential: Credential | None) -> tuple[str, float]:
-        """Get a new token; give its header and the moment until which it is used."""
+        """Get a new token; return its header and the moment until which it is used."""
         realm = self._realm(key.realm, host, credential)
         form = {"service": key.service, "scope": key.scope}
         form = {name: text for name, text in form.items() if text}
@@ -168,13 +168,13 @@ class Authorizer:
             parts, good = urlsplit(""), False
         if not good:
             raise FetchError(
-                "the registry names no URL for tokens", where=f"{host}: {redact(realm)[:120]}"
+                "the registry names no valid URL for tokens", where=f"{host}: {redact(realm)[:120]}"
             )
         own = realm.startswith(f"{base_url(host, self._plain)}/")
         open_way = parts.scheme == "http" and not is_loopback(parts.hostname or "") and not own
         if credential is not None and open_way:
             raise FetchError(
-                "the registry wants credentials sent over plain http to another host",
+                "the registry asks for credentials over plain http to another host",
                 where=f"{host}: {redact(realm)}",
                 expected="https",
             )

@@ -21,7 +21,7 @@ _LONGEST_NAME = 512
 
 
 def walk(index: bytes, read: Read, size: Size, *, where: str = "index.json") -> list[Fault]:
-    """Check that every image of an OCI layout's index.json is whole; give what is missing.
+    """Check that every image of an OCI layout's index.json is whole; return what is missing.
 
     ``read`` gives the content of a blob (asked for indexes, manifests and configurations only),
     ``size`` its number of bytes; both give None for one that is not there. An index inside may
@@ -32,7 +32,7 @@ def walk(index: bytes, read: Read, size: Size, *, where: str = "index.json") -> 
     except VerificationError as error:
         return list(error.faults) or [error.fault]
     if not isinstance(top, Index):
-        return [Fault(where=where, what="this is no index")]
+        return [Fault(where=where, what="this is not an index")]
     faults: dict[Fault, None] = {}
     for number, entry in enumerate(top.manifests):
         name = entry.annotations.get("org.opencontainers.image.ref.name", "")
@@ -44,13 +44,13 @@ def walk(index: bytes, read: Read, size: Size, *, where: str = "index.json") -> 
 
 
 def check_archive(content: bytes, size: Size, *, where: str = "manifest.json") -> list[Fault]:
-    """Check that all blobs of a docker archive's manifest.json are there; give what is wrong."""
+    """Check that all blobs of a docker archive's manifest.json are there; return what is wrong."""
     try:
         document = strict_json.load(content)
     except ValueError as error:
         return [Fault(where=where, what=str(error))]
     if not isinstance(document, list):
-        return [Fault(where=where, what="the document is no list")]
+        return [Fault(where=where, what="the document is not a list")]
     return [
         fault
         for number, entry in enumerate(document)
@@ -161,7 +161,7 @@ class _Walk:
 def _entry(entry: Any, size: Size, where: str) -> list[Fault]:
     """Check one image of a docker archive."""
     if not isinstance(entry, dict):
-        return [Fault(where=where, what="is no object")]
+        return [Fault(where=where, what="is not an object")]
     config, layers, tags = entry.get("Config"), entry.get("Layers"), entry.get("RepoTags")
     lists = [item for item in (layers, tags) if isinstance(item, list)]
     paths = [config, *lists[0]] if lists else []

@@ -27,8 +27,8 @@ _FOREIGN = ("AIRSEED_CA_BUNDLE", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """Say what was made, for a person to look at."""
+class DemoFiles:
+    """Name what was made, for a person to look at."""
 
     cluster: Path
     lock: Path
@@ -36,7 +36,7 @@ class Shown:
     seeds: Path
 
 
-def run(folder: Path, reporter: Reporter) -> Shown:
+def run(folder: Path, reporter: Reporter) -> DemoFiles:
     """Lock, bundle, verify and seed the walkthrough's cluster; leave everything in a folder.
 
     A cluster.yaml that is there already is taken as it is, so that it can be edited and run again.
@@ -57,19 +57,20 @@ def run(folder: Path, reporter: Reporter) -> Shown:
                 reporter.info(f"init    {cluster}: the walkthrough's five nodes")
             workspace = Workspace(cluster, catalogs=[upstream.catalog])
             locked = lock.make(workspace, reporter=reporter)
-            found = locked.lock
             reporter.info(
-                f"lock    {workspace.lock_path}: {len(found.images)} images, "
-                f"{len(found.packages)} packages, every one by digest"
+                f"lock    {workspace.lock_path}: {len(locked.lock.images)} images, "
+                f"{len(locked.lock.packages)} packages, every one by digest"
             )
             target = folder / paths.BUNDLE
             built = bundle.build(workspace.locked, target, reporter=reporter)
-    told = "was whole already" if built.result.whole else f"{built.result.fetched:,} bytes fetched"
-    reporter.info(f"bundle  {target}: {built.result.size:,} bytes, {told}")
+    progress = (
+        "was whole already" if built.result.whole else f"{built.result.fetched:,} bytes fetched"
+    )
+    reporter.info(f"bundle  {target}: {built.result.size:,} bytes, {progress}")
     # nothing below speaks to the upstream: it is stopped
-    verdict = verify.verify(target, reporter=reporter)
-    if verdict.faults:
-        raise VerificationError("the bundle is damaged", where=str(target), faults=verdict.faults)
+    verified = verify.verify(target, reporter=reporter)
+    if verified.faults:
+        raise VerificationError("the bundle is damaged", where=str(target), faults=verified.faults)
     reporter.info(f"verify  {target}: every digest, signature and reference is right")
     made = secrets.make(workspace)
     reporter.info(
@@ -82,7 +83,7 @@ def run(folder: Path, reporter: Reporter) -> Shown:
         f"keys, too: airseed seeds {cluster} --diff "
         f"--catalog {folder / _UPSTREAM / upstream.catalog.name}"
     )
-    return Shown(cluster=cluster, lock=workspace.lock_path, bundle=target, seeds=written.folder)
+    return DemoFiles(cluster=cluster, lock=workspace.lock_path, bundle=target, seeds=written.folder)
 
 
 @contextmanager

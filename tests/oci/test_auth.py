@@ -172,19 +172,19 @@ def test_a_missing_helper_is_explained(tmp_path: Path) -> None:
         f"{tmp_path}/config.json: the credential helper docker-credential-no-such-one cannot be"
         " run: No such file or directory"
     )
-    assert caught.value.hint == "install it, or take it out of the file and log in again"
+    assert caught.value.hint == "install it, or remove it from the file and log in again"
 
 
 @pytest.mark.parametrize(
     ("document", "text"),
     [
-        ([], "config.json: the document is no object"),
+        ([], "config.json: the document is not an object"),
         ({"auths": []}, None),
-        ({"auths": [1]}, "config.json: auths: is no object"),
-        ({"auths": {"r.test": 7}}, "config.json: auths['r.test']: the entry is no object"),
+        ({"auths": [1]}, "config.json: auths: is not an object"),
+        ({"auths": {"r.test": 7}}, "config.json: auths['r.test']: the entry is not an object"),
         (
             {"auths": {"r.test": {"auth": 7}}},
-            "config.json: auths['r.test']: the entry has a value that is no string",
+            "config.json: auths['r.test']: the entry has a value that is not a string",
         ),
         (
             {"auths": {"r.test": {"auth": "%%s3cret"}}},
@@ -192,7 +192,7 @@ def test_a_missing_helper_is_explained(tmp_path: Path) -> None:
         ),
         (
             {"credsStore": "../../bin/sh"},
-            "config.json: the name of a credential helper is no name",
+            "config.json: the name of a credential helper is not valid",
         ),
     ],
 )

@@ -60,7 +60,7 @@ def test_challenges_are_read(text: str, found: list[Challenge]) -> None:
     ],
 )
 def test_what_breaks_the_grammar_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"begins no challenge|comma|twice|too long"):
+    with pytest.raises(ValueError, match=r"does not begin a challenge|comma|twice|too long"):
         parse(text)
 
 

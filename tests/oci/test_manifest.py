@@ -89,7 +89,7 @@ def test_a_missing_platform_says_what_there_is() -> None:
     with pytest.raises(IncompleteError) as caught:
         choose(index, Platform("linux", "amd64"), where="docker.io/library/app:1")
     assert str(caught.value) == (
-        "docker.io/library/app:1: the image is not there for linux/amd64"
+        "docker.io/library/app:1: the image is not available for linux/amd64"
         " (expected one of what it offers: linux/arm64/v8, windows/amd64)"
     )
 
@@ -124,7 +124,7 @@ def _broken(text: str) -> str:
     ("text", "message"),
     [
         ("", "x: not JSON: Expecting value (line 1, column 1)"),
-        ("[]", "x: no image that can be used: the document is a list (expected an object)"),
+        ("[]", "x: the image cannot be used: the document is a list (expected an object)"),
         (
             '{"schemaVersion":2,"schemaVersion":2}',
             "x: the key 'schemaVersion' appears twice",
@@ -136,28 +136,28 @@ def _broken(text: str) -> str:
         (
             '{"schemaVersion":1,"fsLayers":[]}',
             (
-                "x: no image that can be used: schemaVersion: this is a schema 1 manifest, which"
+                "x: the image cannot be used: schemaVersion: this is a schema 1 manifest, which"
                 " nothing loads any more (expected 2)"
             ),
         ),
         (
             '{"schemaVersion":2,"manifests":[],"layers":[]}',
             (
-                "x: no image that can be used: has the parts of an index and of a manifest"
+                "x: the image cannot be used: has the parts of an index and of a manifest"
                 " (expected one of them)"
             ),
         ),
         (
             f'{{"schemaVersion":2,"mediaType":"{LIST}","manifests":[]}}',
-            f"x: no image that can be used: mediaType: is '{LIST}' (expected {INDEX})",
+            f"x: the image cannot be used: mediaType: is '{LIST}' (expected {INDEX})",
         ),
         (
             '{"schemaVersion":2,"manifests":{}}',
-            "x: no image that can be used: manifests: is an object (expected a list)",
+            "x: the image cannot be used: manifests: is an object (expected a list)",
         ),
         (
             '{"schemaVersion":true,"manifests":[{"mediaType":7},null]}',
-            "x: no image that can be used: schemaVersion: is true or false (expected 2) and 3 more",
+            "x: the image cannot be used: schemaVersion: is true or false (expected 2) and 3 more",
         ),
     ],
 )

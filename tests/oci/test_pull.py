@@ -174,7 +174,7 @@ def test_a_registry_that_takes_no_token_is_left(registry: Puller, hub: Fixture) 
     hub.instead.extend([(401, challenge, b""), (401, challenge, b"")])
     with pytest.raises(FetchError) as caught:
         registry.manifest(f"{hub.host}/a", "1")
-    assert str(caught.value) == f"http://{hub.host}/v2/a/manifests/1: the registry wants a login"
+    assert str(caught.value) == f"http://{hub.host}/v2/a/manifests/1: the registry requires a login"
     assert caught.value.hint == (
         f"the repository does not exist, or reading it needs credentials: docker login {hub.host}"
     )
@@ -272,30 +272,33 @@ def test_a_401_from_elsewhere_gets_no_login(
         (
             'Digest realm="x"',
             (
-                "http://{host}/v2/a/manifests/1: the registry asks for no login that is known here"
+                "http://{host}/v2/a/manifests/1: the registry offers no login that airseed knows"
                 " (digest) (expected Bearer or Basic)"
             ),
         ),
         (
             "",
             (
-                "http://{host}/v2/a/manifests/1: the registry asks for no login that is known here"
+                "http://{host}/v2/a/manifests/1: the registry offers no login that airseed knows"
                 " (-) (expected Bearer or Basic)"
             ),
         ),
         (
             'Bearer realm="x',
             (
-                "http://{host}/v2/a/manifests/1: the registry asks for a login in a way that is not"
-                " understood: 'realm=\"x' begins no challenge"
+                "http://{host}/v2/a/manifests/1: the registry asks for a login that airseed"
+                " does not understand: 'realm=\"x' does not begin a challenge"
             ),
         ),
-        ('Bearer service="x"', "{host}: : the registry names no URL for tokens"),
-        ('Bearer realm="file:///x"', "{host}: file:///x: the registry names no URL for tokens"),
+        ('Bearer service="x"', "{host}: : the registry names no valid URL for tokens"),
+        (
+            'Bearer realm="file:///x"',
+            "{host}: file:///x: the registry names no valid URL for tokens",
+        ),
         (
             'Bearer realm="http://elsewhere.invalid/t"',
             (
-                "{host}: http://elsewhere.invalid/t: the registry wants credentials sent over plain"
+                "{host}: http://elsewhere.invalid/t: the registry asks for credentials over plain"
                 " http to another host (expected https)"
             ),
         ),

@@ -165,9 +165,9 @@ def test_a_platform_that_is_missing_says_what_there_is(upstream: Upstream, acces
     assert caught.value.faults == (
         Fault(
             where=NODE,
-            what="the image is not there for linux/arm64",
+            what="the image is not available for linux/arm64",
             expected="one of what it offers: linux/amd64, linux/s390x",
-            hint="take the platform out of cluster.yaml, or another image",
+            hint="remove the platform from cluster.yaml, or use another image",
         ),
     )
 
