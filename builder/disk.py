@@ -103,11 +103,11 @@ def replaceable(path: Path, *, magic: bytes = b"", what: str = "") -> None:
         raise failure(error, path) from error
 
 
-def failure(error: OSError, place: Path, *, what: str = "folder") -> StorageError:
+def failure(error: OSError, path: Path, *, what: str = "folder") -> StorageError:
     """Say that the disk did not take something, and what to look at; ``what`` is the place."""
-    named = str(error.filename or place)
+    named = str(error.filename or path)
     if _UNFINISHED.fullmatch(os.path.split(named)[1]):  # a name that nobody gave it
-        named = str(place)
+        named = str(path)
     return StorageError(
         error.strerror or str(error),
         where=named,
@@ -130,10 +130,10 @@ def tighten(path: Path) -> bool:
     What is missing and links are left alone. Raise StorageError when it stays open.
     """
     try:
-        found = path.lstat()
-        if stat.S_ISLNK(found.st_mode) or not found.st_mode & OTHERS:
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode) or not status.st_mode & OTHERS:
             return False
-        path.chmod(stat.S_IMODE(found.st_mode) & ~OTHERS)
+        path.chmod(stat.S_IMODE(status.st_mode) & ~OTHERS)
     except FileNotFoundError:
         return False
     except OSError as error:

@@ -100,11 +100,11 @@ class DocumentError(AirseedError):
         hint: str | None = None,
         remarks: Iterable[Fault] = (),
     ) -> None:
-        found = tuple(faults)
+        faults = tuple(faults)
         self.remarks: tuple[Fault, ...] = tuple(remarks)
         """What is allowed there but deserves a warning."""
-        count = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
-        super().__init__(count, where=document, hint=hint, faults=found)
+        count = "1 mistake" if len(faults) == 1 else f"{len(faults)} mistakes"
+        super().__init__(count, where=document, hint=hint, faults=faults)
 
 
 class FetchError(AirseedError):

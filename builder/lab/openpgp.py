@@ -93,7 +93,7 @@ class VendorKey:
         issuer = bytes.fromhex(self.fingerprint)[-8:]
         number, algorithm = _HASHES[self.hash]
         head = b"\x03\x05" + hashed + issuer + bytes([openpgp.RSA, number])
-        proof = openpgp.prove(self.private, covered + hashed, algorithm)
+        proof = openpgp.sign_digest(self.private, covered + hashed, algorithm)
         return openpgp.packet(openpgp.SIGNATURE, head + proof)
 
 

@@ -29,7 +29,7 @@ from builder.oci import walk
 from builder.pipeline import signature as bundle_signature
 from builder.pipeline import signed_images
 from builder.pipeline.lock_document import LockDocument
-from builder.rpm.recheck import check_repodata
+from builder.rpm.recheck import verify_repodata
 from builder.rpm.subset import Rpm
 from builder.sources.package import Signatures
 
@@ -257,7 +257,7 @@ class _Checks:
             for file in lock.files:
                 if file.path.startswith(f"{folder}/"):
                     (place / PurePosixPath(file.path).name).write_bytes(self.read(file.path))
-            return check_repodata(place, rpms, where=folder)
+            return verify_repodata(place, rpms, where=folder)
 
     def _images(self, lock: Lock) -> Iterator[Fault]:
         """Walk the image graphs from what docker and containerd will read."""

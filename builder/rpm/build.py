@@ -90,10 +90,10 @@ def signature_of(path: Path) -> bytes:
     with path.open("rb") as file:
         head = read_head(file, where=str(path))
     signature_tags(head, where=str(path))
-    found = value(head, _RSA_HEADER, signature=True, where=str(path))
-    if found is None:
+    signature = value(head, _RSA_HEADER, signature=True, where=str(path))
+    if signature is None:
         raise VerificationError("its header is not signed by an RSA key", where=str(path))
-    return found[1]
+    return signature[1]
 
 
 def _describe(recipe: Recipe) -> str:

@@ -100,7 +100,7 @@ def solve(
     return _answer(universe, requests, candidates, transaction)
 
 
-def prove(
+def check_installable(
     packages: Sequence[Nevra],
     *,
     arch: str,
@@ -148,17 +148,17 @@ def _candidates(
     universe: Universe, requests: Iterable[PackageRequest]
 ) -> dict[PackageRequest, list[Any]]:
     """Find what each request may mean; raise ClosureError with all that mean nothing."""
-    found: dict[PackageRequest, list[Any]] = {}
+    candidates: dict[PackageRequest, list[Any]] = {}
     faults: list[Fault] = []
     for request in requests:
         solvables = _meaning(universe, request)
         if isinstance(solvables, Fault):
             faults.append(solvables)
         else:
-            found[request] = solvables
+            candidates[request] = solvables
     if faults:
         raise _failed(faults)
-    return found
+    return candidates
 
 
 def _meaning(universe: Universe, request: PackageRequest) -> list[Any] | Fault:
@@ -279,12 +279,12 @@ def _answer(
 def _upgraded(universe: Universe, transaction: Any) -> tuple[Replaced, ...]:
     kinds = universe.solv.Transaction
     mode = kinds.SOLVER_TRANSACTION_SHOW_OBSOLETES | kinds.SOLVER_TRANSACTION_OBSOLETE_IS_UPGRADE
-    found = set()
+    replaced = set()
     for step in transaction.steps():
         if step.isinstalled() and transaction.steptype(step, mode):
             other = transaction.othersolvable(step)
-            found.add(Replaced(old=str(step), new=str(other) if other else ""))
-    return tuple(sorted(found))
+            replaced.add(Replaced(old=str(step), new=str(other) if other else ""))
+    return tuple(sorted(replaced))
 
 
 def _chosen(universe: Universe, solvable: Any, asked: bool, reasons: set[str]) -> Chosen:  # noqa: FBT001 -- private
@@ -326,6 +326,6 @@ __all__ = [
     "PackageRequest",
     "Replaced",
     "SolverMetadata",
-    "prove",
+    "check_installable",
     "solve",
 ]

@@ -86,8 +86,8 @@ def value(
     _, entries, length = _INTRO.unpack_from(head, start)
     store = start + _INTRO.size + entries * _ENTRY.size
     index = memoryview(head)[start + _INTRO.size : store]
-    for found, kind, offset, count in _ENTRY.iter_unpack(index):
-        if found == tag:
+    for candidate, kind, offset, count in _ENTRY.iter_unpack(index):
+        if candidate == tag:
             end = offset + count if kind == _BINARY else length
             return kind, head[store + offset : store + min(end, length)]
     return None
@@ -112,12 +112,12 @@ def _tags(content: bytes, start: int, where: str) -> set[int]:
     """Read a header's index; every entry must point into the store."""
     _, entries, store = _INTRO.unpack_from(content, start)
     index = memoryview(content)[start + _INTRO.size : start + _INTRO.size + entries * _ENTRY.size]
-    found = set()
+    tags = set()
     for tag, kind, offset, count in _ENTRY.iter_unpack(index):
         if kind > 9 or offset >= max(store, 1) or count > store:  # noqa: PLR2004 -- I18NSTRING
             raise VerificationError("the RPM's header points outside of itself", where=where)
-        found.add(tag)
-    return found
+        tags.add(tag)
+    return tags
 
 
 def _padded(length: int) -> int:

@@ -154,16 +154,16 @@ def _signatures(content: bytes, where: str) -> list[tuple[Any, str]]:
     """Read the signatures of a file, each with fingerprint or key ID of who made it."""
     pysequoia = _pysequoia()
     try:
-        found = [
+        signatures = [
             pysequoia.Sig.from_bytes(bytes(packet))
             for packet in pysequoia.packet.PacketPile.from_bytes(content)
             if packet.tag == pysequoia.packet.Tag.Signature
         ]
-        if not found:
+        if not signatures:
             raise VerificationError("there is no OpenPGP signature in it", where=where)
         return [
-            (one, str(one.issuer_fingerprint or one.issuer_key_id or "").upper())
-            for one in found[:_MOST_SIGNATURES]
+            (signature, str(signature.issuer_fingerprint or signature.issuer_key_id or "").upper())
+            for signature in signatures[:_MOST_SIGNATURES]
         ]
     except (RuntimeError, ValueError, OSError) as error:
         raise VerificationError(
@@ -175,8 +175,8 @@ def _verify(content: bytes, packet: Any, key: RpmKey, where: str) -> str:
     pysequoia = _pysequoia()
     cert = pysequoia.Cert.from_bytes(key.content)
     try:
-        found = pysequoia.verify(bytes=content, store=lambda _ids: [cert], signature=packet)
-        good = {str(one.certificate).upper() for one in found.valid_sigs}
+        result = pysequoia.verify(bytes=content, store=lambda _ids: [cert], signature=packet)
+        good = {str(valid.certificate).upper() for valid in result.valid_sigs}
     except (RuntimeError, ValueError, OSError) as error:
         if outdated := _outdated(packet, cert):
             raise UncheckableError(

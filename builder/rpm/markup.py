@@ -53,14 +53,14 @@ def read_markup(
     parser.CharacterDataHandler = tree.data
     _feed(parser, content, where, final=True)
     try:
-        found = tree.close()
+        element = tree.close()
     except (ParseError, AssertionError) as error:  # TreeBuilder asserts that a root was closed
         raise VerificationError("the document is empty", where=where) from error
-    if found.tag != root:
+    if element.tag != root:
         raise VerificationError(
-            f"the document begins with <{found.tag[:40]}>", where=where, expected=f"<{root}>"
+            f"the document begins with <{element.tag[:40]}>", where=where, expected=f"<{root}>"
         )
-    return found
+    return element
 
 
 def check_prologue(path: Path, root: str, *, where: str) -> None:

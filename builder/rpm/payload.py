@@ -46,20 +46,20 @@ _PREFIXES = {
 _PIECE = 1 << 20
 
 
-def check_payload(
+def verify_payload(
     head: bytes, payload: BinaryIO, keys: Sequence[RpmKey], *, where: str = "RPM"
 ) -> bool:
     """Compare the payload with what was signed; tell whether anything signed covers it.
 
-    ``head`` must have passed :func:`builder.rpm.signature.check_signature` with the same keys;
+    ``head`` must have passed :func:`builder.rpm.signature.verify_signature` with the same keys;
     ``payload`` stands behind it and is read to its end. Raise VerificationError when the payload
     is not the one that was signed.
     """
     header = main_header(head, where=where)
     if (digest := _payload_digest(head, where)) is not None:
         algorithm, expected = digest
-        found = _hashed(hashlib.new(algorithm, usedforsecurity=False), payload).hexdigest()
-        if found != expected:
+        actual = _hashed(hashlib.new(algorithm, usedforsecurity=False), payload).hexdigest()
+        if actual != expected:
             raise _changed(where, f"{algorithm}:{expected}, as the signed header says")
         return True
     packet = value(head, _SIGPGP, signature=True, where=where)
@@ -99,10 +99,10 @@ def _hashed(hasher: Any, file: BinaryIO) -> Any:
 
 def _payload_digest(head: bytes, where: str) -> tuple[str, str] | None:
     """Return algorithm and hex digest of the payload, if the header has them."""
-    found = value(head, _PAYLOAD_DIGEST, where=where)
-    if found is None:
+    entry = value(head, _PAYLOAD_DIGEST, where=where)
+    if entry is None:
         return None
-    kind, content = found
+    kind, content = entry
     algorithm = value(head, _PAYLOAD_ALGORITHM, where=where)
     number = 8  # SHA-256, rpm's own default
     if algorithm and algorithm[0] == _INT32 and len(algorithm[1]) >= struct.calcsize(">I"):

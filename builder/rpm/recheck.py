@@ -23,7 +23,7 @@ _MORE = 1000
 """Packages beyond those that are here which are named one by one."""
 
 
-def check_repodata(folder: Path, rpms: Iterable[Rpm], *, where: str = "") -> list[Fault]:
+def verify_repodata(folder: Path, rpms: Iterable[Rpm], *, where: str = "") -> list[Fault]:
     """Compare a ``repodata`` folder with the RPMs beside it; return every difference.
 
     The same names, digests and sizes, hrefs as ours are, every file as repomd.xml says and none
@@ -109,26 +109,26 @@ def _compare(files: dict[str, Path], rpms: list[Rpm], where: str) -> list[Fault]
         if kind not in files:
             continue
         try:
-            found = read_digests(files[kind], kind, where)
+            digests = read_digests(files[kind], kind, where)
         except AirseedError as error:
             faults += _faults(error)
             continue
-        if found != expected:
+        if digests != expected:
             what = f"{kind} lists other packages than primary"
             faults.append(Fault(where=f"{where}/{kind}", what=what))
     return faults
 
 
-def _differences(rpm: Rpm, found: Any, where: str) -> list[Fault]:
+def _differences(rpm: Rpm, package: Any, where: str) -> list[Fault]:
     where = f"{where}: {rpm.nevra}"
-    if found is None:
+    if package is None:
         return [Fault(where=where, what="primary does not list this RPM")]
     pairs = (
-        ("digest", found.pkgId, rpm.digest.hex),
-        ("checksum type", found.checksum_type, "sha256"),
-        ("size", found.size_package, rpm.size),
-        ("location", found.location_href, rpm.href),
-        ("base of locations", found.location_base or None, None),
+        ("digest", package.pkgId, rpm.digest.hex),
+        ("checksum type", package.checksum_type, "sha256"),
+        ("size", package.size_package, rpm.size),
+        ("location", package.location_href, rpm.href),
+        ("base of locations", package.location_base or None, None),
     )
     return [
         Fault(where=where, what=f"its {name} is {plain(str(is_))}", expected=str(should))

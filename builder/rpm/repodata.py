@@ -76,13 +76,13 @@ class Repomd:
 
     def need(self, kind: str, *, where: str) -> RepomdRecord:
         """Return the record of a type; raise VerificationError when there is none."""
-        found = self.find(kind)
-        if found is None:
+        record = self.find(kind)
+        if record is None:
             present = ", ".join(record.type for record in self.records) or "nothing"
             raise VerificationError(
                 f"the repository has no {kind} metadata", where=where, hint=f"it has: {present}"
             )
-        return found
+        return record
 
 
 def parse_repomd(content: bytes, *, where: str = "repomd.xml") -> Repomd:
@@ -181,17 +181,17 @@ def resolve_href(base_url: str, href: str, *, location_base: str | None = None) 
         home = urlsplit(base)
         if location_base:
             base = urljoin(base, f"{location_base.rstrip('/')}/")
-        found = urlsplit(urljoin(base, quote(href, safe="/%+~^:@!$&'()*,;=")))
+        target = urlsplit(urljoin(base, quote(href, safe="/%+~^:@!$&'()*,;=")))
     except ValueError as error:
         raise VerificationError(str(error), where=_redacted(base_url)) from error
-    if (found.scheme, found.netloc) != (home.scheme, home.netloc):
+    if (target.scheme, target.netloc) != (home.scheme, home.netloc):
         raise VerificationError(
-            f"the metadata leads to {found.scheme}://{found.hostname}",
+            f"the metadata leads to {target.scheme}://{target.hostname}",
             where=_redacted(base_url),
             expected=f"files on {home.hostname or 'this machine'} only",
             hint="add the other host as a source of its own, if you trust it",
         )
-    return found.geturl()
+    return target.geturl()
 
 
 def _check_href(href: str) -> None:

@@ -42,7 +42,7 @@ class Head:
     requires: tuple[str, ...]
 
 
-def check_signature(head: bytes, keys: Sequence[RpmKey], *, where: str = "RPM") -> str:
+def verify_signature(head: bytes, keys: Sequence[RpmKey], *, where: str = "RPM") -> str:
     """Check the header signature with pinned keys; return the fingerprint of the one that signed.
 
     ``head`` is what :func:`builder.rpm.header.read_head` gives; more bytes do no harm. Raise
@@ -85,8 +85,8 @@ def read_header(head: bytes, *, where: str = "RPM") -> Head:
         text = f"{name.name}-{epoch}{name.version}-{name.release}.{name.arch}"
         return Head(
             nevra=Nevra.parse(text),
-            provides=tuple(sorted({plain(str(one.name)) for one in metadata.provides()})),
-            requires=tuple(sorted({plain(str(one.name)) for one in metadata.requires()})),
+            provides=tuple(sorted({plain(str(entry.name)) for entry in metadata.provides()})),
+            requires=tuple(sorted({plain(str(entry.name)) for entry in metadata.requires()})),
         )
 
 
@@ -97,12 +97,12 @@ def _metadata(head: bytes, where: str) -> Any:
 
 def _issuers(metadata: Any, where: str) -> list[str]:
     """Return fingerprints or key IDs of the header's signatures, upper-case hex."""
-    found: dict[str, None] = {}
+    issuers: dict[str, None] = {}
     with _Translated(where):
         # a version 3 signature has a key ID only; its `.version` raises, so nobody asks for it
-        for one in metadata.signatures():
-            found[str(one.fingerprint or one.key_id or "").upper()] = None
-    return [issuer for issuer in found if issuer]
+        for signature in metadata.signatures():
+            issuers[str(signature.fingerprint or signature.key_id or "").upper()] = None
+    return [issuer for issuer in issuers if issuer]
 
 
 def _complaint(metadata: Any, key: RpmKey) -> str:

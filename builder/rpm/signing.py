@@ -56,9 +56,9 @@ def open_signer(content: bytes, passphrase: str | None = None, *, where: str) ->
     """
     pysequoia = _pysequoia()
     try:
-        found = pysequoia.Cert.split_bytes(content)
-        count, secret = len(found), has_secrets(content)
-        public = bytes(found[0]) if found else b""
+        certificates = pysequoia.Cert.split_bytes(content)
+        count, secret = len(certificates), has_secrets(content)
+        public = bytes(certificates[0]) if certificates else b""
     except (RuntimeError, ValueError, OSError) as error:
         # without its cause, which might quote what it could not read
         raise VerificationError("no OpenPGP key can be read", where=where) from error

@@ -100,7 +100,7 @@ def read(
         faults.append(Fault(where=where[1], what=str(error), hint=_HINT))
     if chain is not None:
         faults.extend(
-            Fault(where=where[0], what=what, hint=hint) for what, hint in _mistakes(chain[0])
+            Fault(where=where[0], what=what, hint=hint) for what, hint in _faults(chain[0])
         )
     if chain is None or signer is None:
         return None
@@ -127,13 +127,13 @@ def _public(certificate: x509.Certificate) -> bytes | None:
     return pem.public_bytes(key) if isinstance(key, pem.PublicKey) else None
 
 
-def _mistakes(certificate: x509.Certificate) -> list[tuple[str, str | None]]:
+def _faults(certificate: x509.Certificate) -> list[tuple[str, str | None]]:
     """Say what keeps a certificate from being a cluster's authority, with the hints."""
-    found: list[tuple[str, str | None]] = []
+    reasons: list[tuple[str, str | None]] = []
     now = datetime.now(UTC)
     if certificate.not_valid_after_utc <= now:
         ended = certificate.not_valid_after_utc
-        found.append(
+        reasons.append(
             (
                 f"the certificate ended on {ended:%Y-%m-%d}",
                 "a new one for the same key keeps the hash",
@@ -141,22 +141,22 @@ def _mistakes(certificate: x509.Certificate) -> list[tuple[str, str | None]]:
         )
     if certificate.not_valid_before_utc > now:
         begins = certificate.not_valid_before_utc
-        found.append(
+        reasons.append(
             (f"the certificate begins on {begins:%Y-%m-%d}", "is the clock of this machine right?")
         )
     try:
         with pem.tolerant():
             if not _is_authority(certificate.extensions):
-                found.append(("the certificate is not an authority's", "it may not sign others"))
+                reasons.append(("the certificate is not an authority's", "it may not sign others"))
             if _is_root(certificate):
                 certificate.verify_directly_issued_by(certificate)
     except InvalidSignature:
-        found.append(("the certificate is damaged: its own signature does not hold", _HINT))
+        reasons.append(("the certificate is damaged: its own signature does not hold", _HINT))
     except UnsupportedAlgorithm:
         pass  # an old signature, which nobody checks on an authority that is trusted itself
     except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
-        found.append(("the certificate is damaged", _HINT))
-    return found
+        reasons.append(("the certificate is damaged", _HINT))
+    return reasons
 
 
 def _is_root(certificate: x509.Certificate) -> bool:

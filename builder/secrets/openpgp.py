@@ -77,11 +77,13 @@ def signature(
     head = bytes([VERSION, kind, algorithm, digest[0]]) + len(hashed).to_bytes(2) + hashed
     loose = subpacket(16, issuer[-8:])
     trailer = b"\x04\xff" + len(head).to_bytes(4)
-    proof = prove(private, covered + head + trailer, digest[1])
+    proof = sign_digest(private, covered + head + trailer, digest[1])
     return packet(SIGNATURE, head + len(loose).to_bytes(2) + loose + proof)
 
 
-def prove(private: rsa.RSAPrivateKey, covered: bytes, algorithm: hashes.HashAlgorithm) -> bytes:
+def sign_digest(
+    private: rsa.RSAPrivateKey, covered: bytes, algorithm: hashes.HashAlgorithm
+) -> bytes:
     """Return the end of a signature: the digest's first two bytes, and the number."""
     digest = hashlib.new(algorithm.name, covered, usedforsecurity=False).digest()
     made = private.sign(digest, padding.PKCS1v15(), utils.Prehashed(algorithm))

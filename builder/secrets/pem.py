@@ -43,18 +43,18 @@ def tolerant() -> Iterator[None]:
 
 def certificates(content: bytes) -> list[x509.Certificate]:
     """Read one certificate or more; the first one is the authority, as kubeadm has it."""
-    found = []
+    parsed = []
     for label, block in _blocks(content, secret=False):
         if label != b"CERTIFICATE":
             continue
         try:
             with tolerant():
-                found.append(x509.load_pem_x509_certificate(block))
+                parsed.append(x509.load_pem_x509_certificate(block))
         except _DAMAGE as error:
             raise ValueError("the certificate is damaged") from error
-    if not found:
+    if not parsed:
         raise ValueError("holds no certificate in PEM form")
-    return found
+    return parsed
 
 
 def private_key(content: bytes) -> PrivateKey:
@@ -80,7 +80,7 @@ def private_key(content: bytes) -> PrivateKey:
 
 def public_keys(content: bytes) -> list[PublicKey]:
     """Read one public key or more."""
-    found: list[PublicKey] = []
+    keys: list[PublicKey] = []
     for label, block in _blocks(content, secret=False):
         if label != b"PUBLIC KEY":
             continue
@@ -90,10 +90,10 @@ def public_keys(content: bytes) -> list[PublicKey]:
             raise ValueError("the public key is damaged") from error
         if not isinstance(key, PublicKey):
             raise ValueError("the public key is neither RSA nor ECDSA")  # noqa: TRY004 -- see the module
-        found.append(key)
-    if not found:
+        keys.append(key)
+    if not keys:
         raise ValueError("holds no public key in PEM form")
-    return found
+    return keys
 
 
 def certificate_text(certificate: x509.Certificate) -> str:

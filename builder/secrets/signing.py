@@ -97,14 +97,14 @@ def read(content: bytes) -> SigningKey:
 
 
 def _read(text: bytes) -> SigningKey:
-    found = _BLOCK.search(text)
-    if found is None:
+    block = _BLOCK.search(text)
+    if block is None:
         raise ValueError("holds no OpenPGP secret key in armour")
     try:
-        content = base64.b64decode(found[1], validate=False)
+        content = base64.b64decode(block[1], validate=False)
     except binascii.Error as error:
         raise ValueError("the key is damaged") from error
-    if base64.b64decode(found[2]) != openpgp.crc24(content).to_bytes(3):
+    if base64.b64decode(block[2]) != openpgp.crc24(content).to_bytes(3):
         raise ValueError("the key is damaged: its checksum does not hold")
     parts = list(packets(content))
     if not parts or parts[0][0] != openpgp.SECRET_KEY:

@@ -43,10 +43,10 @@ def load(folder: Path, pki: Pki) -> Secrets:
         VerificationError: some are damaged, ended, or do not fit together.
     """
     with Folder.open(folder) as room:
-        found = _read(room, _names(pki), all_of_them=True)
+        contents = _read(room, _names(pki), all_of_them=True)
     faults: list[Fault] = []
-    words = {name: _word(name, found[name], folder, faults) for name in _FORMS}
-    own = _own(found, folder, faults) if pki.kind == "generated" else None
+    words = {name: _word(name, contents[name], folder, faults) for name in _FORMS}
+    own = _own(contents, folder, faults) if pki.kind == "generated" else None
     if faults:
         raise _unusable(folder, faults)
     shared: Mapping[str, str] = {}
@@ -64,9 +64,9 @@ def load_authority(folder: Path, pki: Pki) -> Authority | None:
     if pki.kind == "files":
         return supplied.load(supplied_folder(folder, pki))[0]
     with Folder.open(folder) as room:
-        found = _read(room, (CA, CA_KEY), all_of_them=True)
+        contents = _read(room, (CA, CA_KEY), all_of_them=True)
     faults: list[Fault] = []
-    own = _own(found, folder, faults)
+    own = _own(contents, folder, faults)
     if faults:
         raise _unusable(folder, faults)
     return own
@@ -75,9 +75,9 @@ def load_authority(folder: Path, pki: Pki) -> Authority | None:
 def load_signing_key(folder: Path) -> SigningKey:
     """Read the key that signs what is made here, alone. Raises as :func:`load`."""
     with Folder.open(folder) as room:
-        found = _read(room, (SIGNING_KEY,), all_of_them=True)
+        contents = _read(room, (SIGNING_KEY,), all_of_them=True)
     faults: list[Fault] = []
-    key = _signing(found, folder, faults)
+    key = _signing(contents, folder, faults)
     if key is None:
         raise _unusable(folder, faults)
     return key
@@ -93,20 +93,20 @@ def prepare(folder: Path, pki: Pki, *, rotate: Sequence[Word] = ()) -> tuple[str
         supplied.load(supplied_folder(folder, pki))
     with Folder.open(folder, create=True) as room, room.locked():
         names = (*_names(pki), SIGNING_KEY)
-        found = _read(room, [name for name in names if name not in rotate])
-        _check(found, folder)
+        contents = _read(room, [name for name in names if name not in rotate])
+        _check(contents, folder)
         wanted: dict[str, str] = {}
-        if TOKEN not in found:
+        if TOKEN not in contents:
             wanted[TOKEN] = f"{bootstrap.new_token()}\n"
-        if CERTIFICATE_KEY not in found:
+        if CERTIFICATE_KEY not in contents:
             wanted[CERTIFICATE_KEY] = f"{bootstrap.new_certificate_key()}\n"
-        if pki.kind == "generated" and CA not in found:
+        if pki.kind == "generated" and CA not in contents:
             # The key goes first: a run that is cut between the two finds it and goes on.
-            key = pem.private_key(found[CA_KEY]) if CA_KEY in found else authority.new_key()
-            if CA_KEY not in found:
+            key = pem.private_key(contents[CA_KEY]) if CA_KEY in contents else authority.new_key()
+            if CA_KEY not in contents:
                 wanted[CA_KEY] = pem.key_text(key)
             wanted[CA] = pem.certificate_text(authority.self_signed(key))
-        if SIGNING_KEY not in found:
+        if SIGNING_KEY not in contents:
             wanted[SIGNING_KEY] = signing.new(_SIGNER).secret.decode()
         for name, text in wanted.items():
             room.write(name, text.encode())
@@ -141,38 +141,38 @@ def _names(pki: Pki) -> tuple[str, ...]:
 
 def _read(room: Folder, names: Iterable[str], *, all_of_them: bool = False) -> dict[str, bytes]:
     """Read files that are there and closed to others; raise StorageError with all mistakes."""
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     faults: list[Fault] = []
     for name in names:
         content = room.read(name)
         if isinstance(content, Fault):
             faults.append(content)
         elif content is not None:
-            found[name] = content
-        elif all_of_them and name == CA_KEY and CA in found:
+            contents[name] = content
+        elif all_of_them and name == CA_KEY and CA in contents:
             faults.append(_lost(room.path))
         elif all_of_them:
             faults.append(Fault(where=str(room.path / name), what="is missing", hint=_MAKE))
     if faults:
         raise StorageError("the secrets can't be used", where=str(room.path), faults=faults)
-    return found
+    return contents
 
 
-def _check(found: Mapping[str, bytes], folder: Path) -> None:
+def _check(contents: Mapping[str, bytes], folder: Path) -> None:
     """Raise VerificationError when something that is there would not do."""
     faults: list[Fault] = []
     for name in _FORMS:
-        if name in found:
-            _word(name, found[name], folder, faults)
-    _signing(found, folder, faults)
-    if CA in found and CA_KEY in found:
-        _own(found, folder, faults)
-    elif CA_KEY in found:
+        if name in contents:
+            _word(name, contents[name], folder, faults)
+    _signing(contents, folder, faults)
+    if CA in contents and CA_KEY in contents:
+        _own(contents, folder, faults)
+    elif CA_KEY in contents:
         try:
-            pem.private_key(found[CA_KEY])
+            pem.private_key(contents[CA_KEY])
         except ValueError as error:
             faults.append(Fault(where=str(folder / CA_KEY), what=str(error)))
-    elif CA in found:
+    elif CA in contents:
         faults.append(_lost(folder))
     if faults:
         raise _unusable(folder, faults)
@@ -203,11 +203,11 @@ def _word(name: str, content: bytes, folder: Path, faults: list[Fault]) -> str:
     return text
 
 
-def _signing(found: Mapping[str, bytes], folder: Path, faults: list[Fault]) -> SigningKey | None:
-    if SIGNING_KEY not in found:
+def _signing(contents: Mapping[str, bytes], folder: Path, faults: list[Fault]) -> SigningKey | None:
+    if SIGNING_KEY not in contents:
         return None
     try:
-        return signing.read(found[SIGNING_KEY])
+        return signing.read(contents[SIGNING_KEY])
     except ValueError as error:
         faults.append(
             Fault(
@@ -221,9 +221,9 @@ def _signing(found: Mapping[str, bytes], folder: Path, faults: list[Fault]) -> S
         return None
 
 
-def _own(found: Mapping[str, bytes], folder: Path, faults: list[Fault]) -> Authority | None:
+def _own(contents: Mapping[str, bytes], folder: Path, faults: list[Fault]) -> Authority | None:
     where = (str(folder / CA), str(folder / CA_KEY))
-    return authority.read(found[CA], found[CA_KEY], where=where, faults=faults)
+    return authority.read(contents[CA], contents[CA_KEY], where=where, faults=faults)
 
 
 def _unusable(folder: Path, faults: list[Fault]) -> VerificationError:

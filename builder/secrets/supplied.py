@@ -81,15 +81,15 @@ def _missing(folder: Path, name: str, pair: tuple[str, str]) -> Fault:
     return Fault(where=str(folder / name), what="is missing", hint=hint)
 
 
-def _signing(folder: Path, found: dict[str, bytes], faults: list[Fault]) -> dict[str, str]:
+def _signing(folder: Path, contents: dict[str, bytes], faults: list[Fault]) -> dict[str, str]:
     """Read the keys of service accounts; several public ones may be there while they change."""
     public, key = None, None
     try:
-        public = pem.public_keys(found[SIGNING[0]])
+        public = pem.public_keys(contents[SIGNING[0]])
     except ValueError as error:
         faults.append(Fault(where=str(folder / SIGNING[0]), what=str(error)))
     try:
-        key = pem.private_key(found[SIGNING[1]])
+        key = pem.private_key(contents[SIGNING[1]])
     except ValueError as error:
         faults.append(Fault(where=str(folder / SIGNING[1]), what=str(error)))
     if public is None or key is None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from builder.errors import VerificationError
 from builder.rpm.header import read_head
 from builder.rpm.keys import RpmKey, load_keys
-from builder.rpm.payload import check_payload
-from builder.rpm.signature import check_signature, read_header
+from builder.rpm.payload import verify_payload
+from builder.rpm.signature import read_header, verify_signature
 
 if TYPE_CHECKING:
     import io
@@ -39,13 +39,13 @@ class Signatures:
         where = package.name
         head = read_head(content, where=where)
         keys = [self._key(one) for one in package.keys]
-        check_signature(head, keys, where=where)
+        verify_signature(head, keys, where=where)
         found = read_header(head, where=where).nevra
         if found != package.nevra:
             raise VerificationError(
                 f"the RPM says that it is {found}", where=where, expected=str(package.nevra)
             )
-        covered = check_payload(head, content, keys, where=where)
+        covered = verify_payload(head, content, keys, where=where)
         if not (covered or package.trust == "pinned" or package.repository in self._signed):
             raise VerificationError(
                 "only its header is signed, nothing that is signed covers its files",

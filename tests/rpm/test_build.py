@@ -20,8 +20,8 @@ from builder.lab.packages import PackageRecipe, build_package
 from builder.rpm.build import BUILT, build, builder, signature_of
 from builder.rpm.header import read_head
 from builder.rpm.keys import load_keys
-from builder.rpm.payload import check_payload
-from builder.rpm.signature import check_signature, read_header
+from builder.rpm.payload import verify_payload
+from builder.rpm.signature import read_header, verify_signature
 
 if TYPE_CHECKING:
     from builder.lab.openpgp import VendorKey
@@ -115,15 +115,15 @@ def test_the_site_signed_header_and_payload(made: Path, key: VendorKey) -> None:
     keys = load_keys(key.public)
     with made.open("rb") as file:
         head = read_head(file)
-        assert check_signature(head, keys) == key.fingerprint
-        assert check_payload(head, file, keys)
+        assert verify_signature(head, keys) == key.fingerprint
+        assert verify_payload(head, file, keys)
     assert str(read_header(head).nevra) == "agent-1.18.5-0.airseed1.x86_64"
     assert signature_of(made).startswith(b"\x89")
     content = bytearray(made.read_bytes())
     content[-3] ^= 1
     made.write_bytes(content)
     with made.open("rb") as file, pytest.raises(VerificationError):
-        check_payload(read_head(file), file, keys)
+        verify_payload(read_head(file), file, keys)
 
 
 def test_the_signature_is_found_again(made: Path, key: VendorKey, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from builder.rpm.closure import (
     PackageRequest,
     Replaced,
     SolverMetadata,
-    prove,
+    check_installable,
     solve,
 )
 
@@ -534,7 +534,7 @@ PACKAGES = (BASH, CONNTRACK, KUBE[0], KUBE[2], KUBE[4])
 def proof(metadata: SolverMetadata, missing: P | None = None, **more: object) -> list[Fault]:
     locked = [Nevra.parse(one.nevra) for one in PACKAGES if one is not missing]
     options = {"base": base.empty(), **more}
-    return prove(locked, arch="x86_64", metadata=[metadata], **options)  # type: ignore[arg-type]
+    return check_installable(locked, arch="x86_64", metadata=[metadata], **options)  # type: ignore[arg-type]
 
 
 def test_a_closure_proves_itself(feed: Feed) -> None:

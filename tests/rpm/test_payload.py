@@ -13,7 +13,7 @@ from builder.errors import VerificationError
 from builder.lab.packages import PackageRecipe, build_package
 from builder.rpm.header import LEAD, main_header, read_head, value
 from builder.rpm.keys import load_keys
-from builder.rpm.payload import check_payload
+from builder.rpm.payload import verify_payload
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ def check(rpm: bytes, *signers: VendorKey) -> bool:
     file = io.BytesIO(rpm)
     head = read_head(file, where="bash")
     keys: list[RpmKey] = [key for one in signers for key in load_keys(one.public)]
-    return check_payload(head, file, keys, where="bash")
+    return verify_payload(head, file, keys, where="bash")
 
 
 def refused(rpm: bytes, *signers: VendorKey) -> VerificationError:

@@ -10,7 +10,7 @@ from primary import P
 from builder.errors import ClosureError
 from builder.model.rpm import Nevra
 from builder.rpm import base
-from builder.rpm.closure import PackageRequest, SolverMetadata, prove, solve
+from builder.rpm.closure import PackageRequest, SolverMetadata, check_installable, solve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -138,7 +138,7 @@ def count_missed(
     for left_out in (None, *chosen):
         rest = [one for one in chosen if one != left_out]
         ours = feed("ours", *(installed[str(one)] for one in rest))
-        problems = prove(
+        problems = check_installable(
             rest, arch="x86_64", metadata=[ours], base=declared, described_by=[metadata]
         )
         fewer = [one for name, one in installed.items() if name != str(left_out)]

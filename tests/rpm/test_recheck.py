@@ -13,7 +13,7 @@ from primary import P, write_filelists, write_primary
 from builder.errors import Fault
 from builder.model.digest import Digest
 from builder.model.rpm import Nevra
-from builder.rpm.recheck import check_repodata
+from builder.rpm.recheck import verify_repodata
 from builder.rpm.subset import Rpm, UpstreamMetadata, write_subset
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def repodata(tmp_path: Path) -> Path:
 
 
 def check(folder: Path, rpms: list[Rpm] = RPMS) -> list[Fault]:
-    return check_repodata(folder, rpms, where="yum/os/repodata")
+    return verify_repodata(folder, rpms, where="yum/os/repodata")
 
 
 def rewrite(folder: Path, kind: str, change: Callable[[str], str]) -> None:

@@ -16,7 +16,7 @@ from builder.lab.packages import PackageRecipe, build_package
 from builder.model.rpm import Nevra
 from builder.rpm.header import LEAD, header_length, read_head, signature_tags
 from builder.rpm.keys import load_keys
-from builder.rpm.signature import check_signature, read_header
+from builder.rpm.signature import read_header, verify_signature
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ def public(*keys: VendorKey) -> list[RpmKey]:
 
 def refused(head: bytes, *keys: RpmKey) -> VerificationError:
     with pytest.raises(VerificationError) as caught:
-        check_signature(head, keys, where="docker-ce")
+        verify_signature(head, keys, where="docker-ce")
     return caught.value
 
 
@@ -82,7 +82,7 @@ def test_a_good_signature_gives_the_fingerprint(
 ) -> None:
     signer = replace(modern, hash=algorithm)  # type: ignore[arg-type]
     head = head_of(built(tmp_path, signer))
-    assert check_signature(head, public(old, modern)) == modern.fingerprint
+    assert verify_signature(head, public(old, modern)) == modern.fingerprint
 
 
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256"])
@@ -92,11 +92,11 @@ def test_old_signatures_with_old_keys_are_accepted(
     signer = replace(old, hash=algorithm)  # type: ignore[arg-type]
     assert (signer.version, signer.self_hash) == (3, "sha1")
     head = head_of(built(tmp_path, signer))
-    assert check_signature(head, public(modern, old)) == old.fingerprint
+    assert verify_signature(head, public(modern, old)) == old.fingerprint
 
 
 def test_more_bytes_than_the_head_do_no_harm(tmp_path: Path, modern: VendorKey) -> None:
-    assert check_signature(built(tmp_path, modern), public(modern)) == modern.fingerprint
+    assert verify_signature(built(tmp_path, modern), public(modern)) == modern.fingerprint
 
 
 def test_unsigned_packages_are_refused(tmp_path: Path, modern: VendorKey) -> None:
@@ -119,7 +119,7 @@ def test_a_signature_over_everything_does_not_stand_for_the_headers(
 def test_the_one_tag_of_centos_7_is_enough(tmp_path: Path, old: VendorKey) -> None:
     head = without(head_of(built(tmp_path, old)), 278)
     assert signature_tags(head) & {267, 268, 278} == {268}
-    assert check_signature(head, public(old)) == old.fingerprint
+    assert verify_signature(head, public(old)) == old.fingerprint
 
 
 def test_a_strangers_signature_names_both(
@@ -162,7 +162,7 @@ def test_every_changed_byte_of_the_header_is_found(tmp_path: Path, modern: Vendo
             changed = bytearray(head)
             changed[place] ^= 1 << chance.randrange(8)
             with pytest.raises(VerificationError):
-                check_signature(bytes(changed), keys)
+                verify_signature(bytes(changed), keys)
 
 
 def test_changes_before_the_header_never_surprise(tmp_path: Path, modern: VendorKey) -> None:
@@ -175,7 +175,7 @@ def test_changes_before_the_header_never_surprise(tmp_path: Path, modern: Vendor
         changed = bytearray(head)
         changed[place] ^= 0x41
         try:
-            signer = check_signature(bytes(changed), keys)
+            signer = verify_signature(bytes(changed), keys)
             found = read_header(bytes(changed))
         except VerificationError:
             continue

@@ -18,7 +18,7 @@ from builder.errors import Fault, StorageError, VerificationError
 from builder.model.digest import Digest
 from builder.model.rpm import Nevra
 from builder.rpm import base
-from builder.rpm.closure import PackageRequest, SolverMetadata, prove, solve
+from builder.rpm.closure import PackageRequest, SolverMetadata, check_installable, solve
 from builder.rpm.compression import unpack
 from builder.rpm.repodata import parse_repomd
 from builder.rpm.subset import (
@@ -180,7 +180,7 @@ def test_a_node_can_install_from_it_alone(repository: dict[str, Path], tmp_path:
     primary, filelists, *_ = write_subset(source, rpms, tmp_path)
     ours = SolverMetadata(name="k", primary=primary.path, filelists=filelists.path)
     names = [rpm.nevra for rpm in rpms]
-    assert prove(names, arch="x86_64", metadata=[ours], base=base.empty()) == []
+    assert check_installable(names, arch="x86_64", metadata=[ours], base=base.empty()) == []
 
 
 def test_no_packages_give_an_empty_repository(repository: dict[str, Path], tmp_path: Path) -> None:

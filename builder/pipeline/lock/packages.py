@@ -11,7 +11,14 @@ from builder.errors import ClosureError, Fault, UnavailableError, VerificationEr
 from builder.model.artifact import File, Package, Repository
 from builder.rpm import base as rpm_base
 from builder.rpm import build as rpm_build
-from builder.rpm.closure import Chosen, Closure, PackageRequest, SolverMetadata, prove, solve
+from builder.rpm.closure import (
+    Chosen,
+    Closure,
+    PackageRequest,
+    SolverMetadata,
+    check_installable,
+    solve,
+)
 from builder.rpm.installed import COMPS_LIMIT, LIST_LIMIT, parse_comps, parse_installed
 from builder.rpm.repodata import resolve_href
 from builder.rpm.subset import KINDS, RepodataFile, Rpm, UpstreamMetadata, write_subset
@@ -324,7 +331,7 @@ def _repodata(
     metadata: Sequence[SolverMetadata],
     base: rpm_base.BasePackages,
 ) -> tuple[tuple[File, ...], tuple[Fault, ...]]:
-    """Write the bundle's own metadata, and prove that a node can install from it alone."""
+    """Write the bundle's own metadata, and check that a node can install from it alone."""
     files: list[File] = []
     with tempfile.TemporaryDirectory(prefix="airseed-repodata-") as scratch:
         ours = []
@@ -353,7 +360,7 @@ def _repodata(
                     filelists=folder / "filelists.xml.gz",
                 )
             )
-        problems = prove(
+        problems = check_installable(
             [package.nevra for package in packages],
             arch=resolving.cluster.platforms[0].rpm,
             metadata=ours,
