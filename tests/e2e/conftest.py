@@ -43,9 +43,9 @@ def workdir() -> Iterator[Path]:
     except BlockingIOError:
         pytest.fail("another make e2e is running", pytrace=False)
     # systemd-nspawn leaves folders there
-    place = Path("/run/systemd/nspawn")
-    place.mkdir(parents=True, exist_ok=True)
-    run("mount", "-t", "tmpfs", "tmpfs", place)
+    folder = Path("/run/systemd/nspawn")
+    folder.mkdir(parents=True, exist_ok=True)
+    run("mount", "-t", "tmpfs", "tmpfs", folder)
     for left in CACHE.glob("run-*"):
         shutil.rmtree(left)
     machine.remove_cgroups()
@@ -84,7 +84,7 @@ def switch(conntrack: None) -> Iterator[Switch]:
 
 
 @pytest.fixture
-def cluster(
+def make_cluster(
     workdir: Path, upstream: Upstream, image: RootImage, switch: Switch
 ) -> Callable[..., AbstractContextManager[Cluster]]:
     """Return a maker of clusters, which are taken down again."""

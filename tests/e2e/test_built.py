@@ -24,26 +24,29 @@ pytestmark = pytest.mark.e2e
 
 
 def test_one_machine_installs_packages_that_were_built(
-    cluster: Maker, upstream: Upstream, workdir: Path
+    make_cluster: Maker, upstream: Upstream, workdir: Path
 ) -> None:
     def change(document: dict[str, Any]) -> None:
         document["kubernetes"] = {"version": document["kubernetes"], "packages": "built"}
 
-    with cluster("single-built") as one, program_server.programs(workdir / "dl", upstream.catalog):
-        one.describe("single", change)
-        one.airseed("secrets")  # what is built is signed with a key of theirs
-        one.prepare()
-        lock = lock_format.read(one.folder / "cluster.lock")
+    with (
+        make_cluster("single-built") as cluster,
+        program_server.programs(workdir / "dl", upstream.catalog),
+    ):
+        cluster.describe("single", change)
+        cluster.airseed("secrets")  # what is built is signed with a key of theirs
+        cluster.prepare()
+        lock = lock_format.read(cluster.folder / "cluster.lock")
         built = {package.nevra.name: package for package in lock.packages if package.built}
         assert set(built) == {"kubeadm", "kubelet", "kubectl", "kubernetes-cni", "cri-tools"}
-        began = one.start()
-        one.wait()
-        one.wait_for_pods()
-        print(f"\nsingle, docker, built packages:\n{one.report(began)}")
-        (name,) = one.names
-        node = json.loads(one.kubectl("get", "node", name, "-o", "json"))
+        began = cluster.start()
+        cluster.wait()
+        cluster.wait_for_pods()
+        print(f"\nsingle, docker, built packages:\n{cluster.report(began)}")
+        (name,) = cluster.names
+        node = json.loads(cluster.kubectl("get", "node", name, "-o", "json"))
         assert node["status"]["nodeInfo"]["kubeletVersion"] == "v1.18.5"
-        machine = one.machine(name)
+        machine = cluster.machine(name)
         there = machine.sh("rpm", "-q", *built).stdout.split()
         assert {*there} == {str(package.nevra) for package in built.values()}
         # the first boot asks for signatures, and this key alone made them
@@ -61,4 +64,4 @@ def test_one_machine_installs_packages_that_were_built(
         words = machine.sh("bash", "-c", f"tr '\\0' ' ' < /proc/{pid}/cmdline").stdout
         assert words.startswith("/usr/bin/kubelet --bootstrap-kubeconfig=/etc/kubernetes/")
         assert "--config=/var/lib/kubelet/config.yaml" in words
-        assert one.etcd_members() == [name]
+        assert cluster.etcd_members() == [name]

@@ -42,7 +42,9 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.parametrize("install", ["operator", "manifest"])
-def test_calico_is_applied(cluster: Maker, switch: Switch, workdir: Path, install: str) -> None:
+def test_calico_is_applied(
+    make_cluster: Maker, switch: Switch, workdir: Path, install: str
+) -> None:
     def change(document: dict[str, Any]) -> None:
         document["registry"] = PREFIX
         document["machine"] = {"registry": {"ca": "registry.pem"}}
@@ -50,26 +52,26 @@ def test_calico_is_applied(cluster: Maker, switch: Switch, workdir: Path, instal
         del document["extra"]
 
     with (
-        cluster(f"calico-{install}") as one,
+        make_cluster(f"calico-{install}") as cluster,
         servers.registry(
             workdir / f"calico-registry-{install}", REGISTRY, inside=switch, tls=True
         ) as certificate,
     ):
-        one.describe("single", change)
-        (one.folder / "registry.pem").write_bytes(certificate.read_bytes())
-        one.prepare()
-        one.fill(PREFIX, switch)
-        one.start()
-        (machine,) = one.machines.values()
+        cluster.describe("single", change)
+        (cluster.folder / "registry.pem").write_bytes(certificate.read_bytes())
+        cluster.prepare()
+        cluster.fill(PREFIX, switch)
+        cluster.start()
+        (machine,) = cluster.machines.values()
         await_moment(lambda: "airseed: step addons is done" in machine.console, "Calico", poll=0.5)
-        _check_definitions(one)
+        _check_definitions(cluster)
         if install == "operator":
-            _check_operator(one)
+            _check_operator(cluster)
         else:
-            _check_manifest(one)
-        _check_images(one)
+            _check_manifest(cluster)
+        _check_images(cluster)
         if install == "operator":
-            _try(machine, one.upstream.stock / "calico/calico.yaml")
+            _try(machine, cluster.upstream.stock / "calico/calico.yaml")
         await_moment(
             lambda: machine.result.get("waiting_for") == "this node to be Ready",
             "the wait for a network",
@@ -80,34 +82,34 @@ def test_calico_is_applied(cluster: Maker, switch: Switch, workdir: Path, instal
 def _check_definitions(cluster: Cluster) -> None:
     definitions = json.loads(cluster.kubectl("get", "crd", "-o", "json"))["items"]
     assert definitions
-    for one in definitions:
-        states = {state["type"]: state["status"] for state in one["status"]["conditions"]}
-        assert states["Established"] == "True", one["metadata"]["name"]
+    for definition in definitions:
+        states = {state["type"]: state["status"] for state in definition["status"]["conditions"]}
+        assert states["Established"] == "True", definition["metadata"]["name"]
 
 
 def _check_operator(cluster: Cluster) -> None:
-    found = json.loads(cluster.kubectl("get", "installation", "default", "-o", "json"))
-    assert found["spec"]["registry"] == f"{PREFIX}/"
-    assert [pool["cidr"] for pool in found["spec"]["calicoNetwork"]["ipPools"]] == [PODS]
+    installation = json.loads(cluster.kubectl("get", "installation", "default", "-o", "json"))
+    assert installation["spec"]["registry"] == f"{PREFIX}/"
+    assert [pool["cidr"] for pool in installation["spec"]["calicoNetwork"]["ipPools"]] == [PODS]
     words = ("-n", "tigera-operator", "get", "deployment", "tigera-operator", "-o", "json")
     assert json.loads(cluster.kubectl(*words))["spec"]["replicas"] == 1
 
 
 def _check_manifest(cluster: Cluster) -> None:
     words = ("-n", "kube-system", "get", "daemonset", "calico-node", "-o", "json")
-    found = json.loads(cluster.kubectl(*words))
-    (node,) = found["spec"]["template"]["spec"]["containers"]
-    values = {one["name"]: one.get("value") for one in node["env"]}
+    daemonset = json.loads(cluster.kubectl(*words))
+    (node,) = daemonset["spec"]["template"]["spec"]["containers"]
+    values = {variable["name"]: variable.get("value") for variable in node["env"]}
     assert values["CALICO_IPV4POOL_CIDR"] == PODS
 
 
 def _check_images(cluster: Cluster) -> None:
     """No pod that anything in the cluster wants asks for an image from outside."""
     kinds = "deployments,daemonsets,pods"
-    found = json.loads(cluster.kubectl("get", kinds, "-A", "-o", "json"))["items"]
+    objects = json.loads(cluster.kubectl("get", kinds, "-A", "-o", "json"))["items"]
     specs = [
-        one["spec"]["template"]["spec"] if "template" in one["spec"] else one["spec"]
-        for one in found
+        item["spec"]["template"]["spec"] if "template" in item["spec"] else item["spec"]
+        for item in objects
     ]
     images = {
         container["image"]

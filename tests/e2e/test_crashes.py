@@ -169,8 +169,8 @@ def test_a_control_plane_that_comes_when_the_certificates_have_expired(three: Cl
 
 def _certificates(cluster: Cluster) -> dict[str, Any]:
     words = ("get", "secret", "kubeadm-certs", "--ignore-not-found", "-o", "json")
-    found: dict[str, Any] = json.loads(cluster.kubectl("-n", "kube-system", *words) or "{}")
-    return found
+    secret: dict[str, Any] = json.loads(cluster.kubectl("-n", "kube-system", *words) or "{}")
+    return secret
 
 
 def test_the_first_machine_made_anew_makes_no_second_cluster(three: Cluster) -> None:

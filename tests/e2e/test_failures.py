@@ -71,10 +71,10 @@ def _refusal(machine: Machine, step: str, message: str, hint: str) -> None:
     assert result["retry_in"] > 0
     assert f"airseed: step {step} failed" in machine.console
     assert result["hint"] in machine.console
-    said = machine.sh("airseed-status", check=False)
-    assert said.returncode == 1
-    assert result["message"] in said.stdout
-    assert result["hint"] in said.stdout
+    status = machine.sh("airseed-status", check=False)
+    assert status.returncode == 1
+    assert result["message"] in status.stdout
+    assert result["hint"] in status.stdout
 
 
 def test_a_port_that_is_taken(two: Cluster) -> None:
@@ -132,30 +132,32 @@ def test_a_node_of_that_name_that_is_ready(two: Cluster) -> None:
     two.machines.pop("worker").wipe()
     two.machines["worker"] = two.machines.pop("stranger")
     two.wait()
-    said = two.kubectl("get", "node", "worker", "-o", "jsonpath={.status.addresses[*].address}")
-    assert STRANGER in said.split()
+    addresses = two.kubectl(
+        "get", "node", "worker", "-o", "jsonpath={.status.addresses[*].address}"
+    )
+    assert STRANGER in addresses.split()
 
 
 def test_a_registry_that_is_not_there_and_one_that_lacks_an_image(
-    cluster: Maker, switch: Switch, workdir: Path
+    make_cluster: Maker, switch: Switch, workdir: Path
 ) -> None:
     def change(document: dict[str, Any]) -> None:
         document["registry"] = f"{REGISTRY}/mirror"
         document["machine"] = {"registry": {"ca": "registry.pem"}}
 
     folder = workdir / "wrong-registry"
-    with cluster("registries") as one:
-        one.describe("single", change)
+    with make_cluster("registries") as cluster:
+        cluster.describe("single", change)
         with servers.registry(folder, REGISTRY, inside=switch, tls=True) as certificate:
-            shutil.copy(certificate, one.folder / "registry.pem")
-        one.prepare()
-        (name,) = one.names
-        machine = one.machine(name)
+            shutil.copy(certificate, cluster.folder / "registry.pem")
+        cluster.prepare()
+        (name,) = cluster.names
+        machine = cluster.machine(name)
         machine.start()
         _refusal(machine, "kubeadm", "kubeadm init failed", "is the registry reachable")
         with servers.registry(folder, REGISTRY, inside=switch, tls=True):
-            one.fill(f"{REGISTRY}/mirror", switch, without="etcd")
+            cluster.fill(f"{REGISTRY}/mirror", switch, without="etcd")
             _refusal(machine, "kubeadm", "etcd", "the registry lacks this image")
-            one.fill(f"{REGISTRY}/mirror", switch)
-            one.wait()
-            one.wait_for_pods()
+            cluster.fill(f"{REGISTRY}/mirror", switch)
+            cluster.wait()
+            cluster.wait_for_pods()

@@ -22,8 +22,8 @@ pytestmark = pytest.mark.e2e
 PLANES = ["k8s01", "k8s02", "k8s03"]
 
 
-def test_five_machines_started_at_once_become_a_cluster(cluster: Maker) -> None:
-    with cluster("five", payload="baked") as five:
+def test_five_machines_started_at_once_become_a_cluster(make_cluster: Maker) -> None:
+    with make_cluster("five", payload="baked") as five:
         five.describe("ha")
         five.prepare()
         began = five.start()
@@ -49,8 +49,10 @@ def test_five_machines_started_at_once_become_a_cluster(cluster: Maker) -> None:
 
 def _check_status(cluster: Cluster) -> None:
     """See the operator's table, from what machines recorded and from what their consoles showed."""
-    results = [str(one.root / "var/lib/airseed/result.json") for one in cluster.machines.values()]
-    consoles = [str(one.folder / "console.log") for one in cluster.machines.values()]
+    results = [
+        str(machine.root / "var/lib/airseed/result.json") for machine in cluster.machines.values()
+    ]
+    consoles = [str(machine.folder / "console.log") for machine in cluster.machines.values()]
     for files in (results, consoles):
         rows = json.loads(cluster.airseed("status", *files, "--json"))
         assert sorted((row["node"], row["state"]) for row in rows) == [

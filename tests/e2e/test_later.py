@@ -73,20 +73,22 @@ def _state(cluster: Cluster, machine: Machine) -> dict[str, Any]:
 def _digests(root: Path, *names: str) -> dict[str, str]:
     # systemd and the test's own power supply write there
     passing = {"etc/resolv.conf", "etc/mtab", "etc/ld.so.cache", "etc/.updated", "etc/.pwd.lock"}
-    found = {}
+    digests = {}
     for name in names:
         for path in sorted((root / name).rglob("*")):
             short = str(path.relative_to(root))
             if path.is_file() and not path.is_symlink() and short not in passing:
-                found[short] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return found
+                digests[short] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return digests
 
 
 def _heard_since(cluster: Cluster, name: str, moment: float) -> bool:
     """Tell whether a node's kubelet has said that it is ready after a moment."""
     try:
         node = json.loads(cluster.kubectl("get", "node", name, "-o", "json", check=False))
-        (ready,) = (one for one in node["status"]["conditions"] if one["type"] == "Ready")
+        (ready,) = (
+            condition for condition in node["status"]["conditions"] if condition["type"] == "Ready"
+        )
     except (StopIteration, ValueError, KeyError, AssertionError):
         return False
     heard = datetime.fromisoformat(ready["lastHeartbeatTime"]).timestamp()
@@ -100,7 +102,7 @@ def test_a_machine_that_starts_again_stays_as_it_is(
 ) -> None:
     machine = stands.machine(name)
     before = _state(stands, machine)
-    said = len(machine.console)
+    shown = len(machine.console)
     machine.power_off()
     # what an attached ISO would show, or an empty drive
     machine.insert(stands.seed(name))
@@ -110,7 +112,7 @@ def test_a_machine_that_starts_again_stays_as_it_is(
     await_moment(lambda: _heard_since(stands, name, machine.started), f"{name} to be Ready", poll=1)
     stands.wait_for_pods()
     assert _state(stands, machine) == before
-    assert "airseed: step" not in machine.console[said:]
+    assert "airseed: step" not in machine.console[shown:]
     assert machine.sh("hostname").stdout.strip() == name
     assert not (machine.root / "var/lib/cloud/instance/user-data.txt").exists()
     if not attached:
@@ -129,10 +131,10 @@ def test_nodes_that_come_after_the_window(stands: Cluster) -> None:
     assert leaks.secrets(stands)["token"] != old["token"]
     chosen = [word for name in names for word in ("--node", name)]
     catalog = ("--catalog", str(stands.upstream.catalog))
-    said = stands.airseed("seeds", *chosen, *catalog)
+    printed = stands.airseed("seeds", *chosen, *catalog)
     for name in names:
         script = stands.folder / "seeds" / name / "admit.sh"
-        assert f"sudo bash -s < seeds/{name}/admit.sh" in said
+        assert f"sudo bash -s < seeds/{name}/admit.sh" in printed
         # the printed command, without ssh
         told = stands.machine("k8s01").sh("bash", "-s", input=script.read_text()).stdout
         assert f"the token of {name} lets it in" in told

@@ -49,11 +49,13 @@ def _second(cluster: Cluster) -> Machine:
     joiners = [cluster.machine(name) for name in PLANES[1:]]
 
     def joined() -> list[Machine]:
-        return [one for one in joiners if (one.root / "var/lib/airseed/stamps/joined").exists()]
+        return [
+            joiner for joiner in joiners if (joiner.root / "var/lib/airseed/stamps/joined").exists()
+        ]
 
     await_moment(lambda: bool(joined()), "the first joiner's end")
     (first,) = joined()
-    return next(one for one in joiners if one is not first)
+    return next(joiner for joiner in joiners if joiner is not first)
 
 
 def test_the_third_member_is_cut_off_while_it_joins(planes: Cluster) -> None:
@@ -117,5 +119,5 @@ def _remove_member(machine: Machine, name: str) -> None:
         )  # fmt: skip
         return json.loads(machine.sh("curl", "-s", "-S", "--fail", *words).stdout)
 
-    member = next(one for one in ask("list", "{}")["members"] if one["name"] == name)
+    member = next(member for member in ask("list", "{}")["members"] if member["name"] == name)
     ask("remove", json.dumps({"ID": member["ID"]}))

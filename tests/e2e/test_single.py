@@ -32,36 +32,36 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.parametrize("payload", ["baked", "disk"])
-def test_one_machine_becomes_a_cluster(cluster: Maker, payload: str) -> None:
-    with cluster(f"single-{payload}", payload=payload, gateway=payload == "baked") as one:
-        one.describe("single")
-        one.prepare()
-        began = one.start()
-        one.wait()
-        one.wait_for_pods()
-        print(f"\nsingle, docker, {payload}:\n{one.report(began)}")
+def test_one_machine_becomes_a_cluster(make_cluster: Maker, payload: str) -> None:
+    with make_cluster(f"single-{payload}", payload=payload, gateway=payload == "baked") as cluster:
+        cluster.describe("single")
+        cluster.prepare()
+        began = cluster.start()
+        cluster.wait()
+        cluster.wait_for_pods()
+        print(f"\nsingle, docker, {payload}:\n{cluster.report(began)}")
         # without a gateway and a nameserver, too
-        traffic.check_dns(one, "10.96.0.10", "cluster.local", "10.96.0.1")
-        (name,) = one.names
-        node = json.loads(one.kubectl("get", "node", name, "-o", "json"))
+        traffic.check_dns(cluster, "10.96.0.10", "cluster.local", "10.96.0.1")
+        (name,) = cluster.names
+        node = json.loads(cluster.kubectl("get", "node", name, "-o", "json"))
         assert "taints" not in node["spec"]
         assert node["status"]["nodeInfo"]["kubeletVersion"] == "v1.18.5"
         assert node["status"]["nodeInfo"]["containerRuntimeVersion"].startswith("docker://")
-        assert one.etcd_members() == [name]
+        assert cluster.etcd_members() == [name]
 
 
 def test_one_machine_takes_the_bundle_from_a_web_server(
-    cluster: Maker, switch: Switch, workdir: Path
+    make_cluster: Maker, switch: Switch, workdir: Path
 ) -> None:
     def change(document: dict[str, Any]) -> None:
         document["seed"] = {"url": f"http://{WEB}/bundle", "phone-home": f"http://{HOME}/"}
 
-    with cluster("single-url", payload="url") as one:
-        one.describe("single", change)
-        one.prepare()
+    with make_cluster("single-url", payload="url") as cluster:
+        cluster.describe("single", change)
+        cluster.prepare()
         root = workdir / "web-root"
         root.mkdir()
-        (root / "bundle").symlink_to(one.folder / "unpacked")
+        (root / "bundle").symlink_to(cluster.folder / "unpacked")
         heard = workdir / "heard"
         words = (sys.executable, str(DATA / "hear.py"), *HOME.split(":"), str(heard))
         with (
@@ -69,17 +69,17 @@ def test_one_machine_takes_the_bundle_from_a_web_server(
             subprocess.Popen([*switch.prefix, *words]) as hearer,
         ):
             try:
-                began = one.start()
-                one.wait()
+                began = cluster.start()
+                cluster.wait()
                 await_moment(lambda: _states(heard)[-1:] == ["done"], "the word home", patience=30)
             finally:
                 hearer.kill()
         states = _states(heard)
         assert states.count("done") == 1
         assert {"running", "done"} <= set(states) <= {"running", "waiting", "done"}
-        one.wait_for_pods()
-        print(f"\nsingle, docker, by URL:\n{one.report(began)}")
-        (machine,) = one.machines.values()
+        cluster.wait_for_pods()
+        print(f"\nsingle, docker, by URL:\n{cluster.report(began)}")
+        (machine,) = cluster.machines.values()
         assert not (machine.root / "var/lib/airseed/payload").exists()
 
 
@@ -89,12 +89,12 @@ def _states(heard: Path) -> list[str]:
     return [json.loads(line)["state"] for line in lines]
 
 
-def test_a_control_plane_and_a_worker_with_containerd(cluster: Maker) -> None:
+def test_a_control_plane_and_a_worker_with_containerd(make_cluster: Maker) -> None:
     def change(document: dict[str, Any]) -> None:
         document["runtime"] = {"name": "containerd", "version": "1.2.13"}
         document["nodes"] = [node for node in document["nodes"] if node["name"] in PAIR]
 
-    with cluster("containerd") as two:
+    with make_cluster("containerd") as two:
         two.describe("ha", change)
         two.prepare()
         began = two.start()
@@ -110,7 +110,7 @@ def test_a_control_plane_and_a_worker_with_containerd(cluster: Maker) -> None:
 
 
 def test_one_machine_pulls_its_images_from_an_internal_registry(
-    cluster: Maker, switch: Switch, workdir: Path
+    make_cluster: Maker, switch: Switch, workdir: Path
 ) -> None:
     def change(document: dict[str, Any]) -> None:
         document["registry"] = f"{REGISTRY}/mirror"
@@ -118,20 +118,20 @@ def test_one_machine_pulls_its_images_from_an_internal_registry(
 
     folder = workdir / "internal-registry"
     with (
-        cluster("single-registry") as one,
+        make_cluster("single-registry") as cluster,
         upstream.registry(folder, REGISTRY, inside=switch, tls=True) as certificate,
     ):
-        one.describe("single", change)
-        shutil.copy(certificate, one.folder / "registry.pem")
-        one.prepare()
-        one.fill(f"{REGISTRY}/mirror", switch)
-        began = one.start()
-        one.wait()
-        one.wait_for_pods()
-        print(f"\nsingle, docker, images from a registry:\n{one.report(began)}")
+        cluster.describe("single", change)
+        shutil.copy(certificate, cluster.folder / "registry.pem")
+        cluster.prepare()
+        cluster.fill(f"{REGISTRY}/mirror", switch)
+        began = cluster.start()
+        cluster.wait()
+        cluster.wait_for_pods()
+        print(f"\nsingle, docker, images from a registry:\n{cluster.report(began)}")
         images = {
             container["image"]
-            for pod in one.pods()
+            for pod in cluster.pods()
             for kind in ("containers", "initContainers")
             for container in pod["spec"].get(kind, ())
         }
@@ -139,5 +139,9 @@ def test_one_machine_pulls_its_images_from_an_internal_registry(
         assert {image.rpartition("/")[0] for image in images} <= {
             f"{REGISTRY}/mirror", f"{REGISTRY}/mirror/flannel",
         }  # fmt: skip
-        names = one.machine(*one.names).sh("docker", "images", "--format", "{{.Repository}}").stdout
+        names = (
+            cluster.machine(*cluster.names)
+            .sh("docker", "images", "--format", "{{.Repository}}")
+            .stdout
+        )
         assert all(name.startswith(f"{REGISTRY}/mirror") for name in names.split())

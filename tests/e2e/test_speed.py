@@ -54,8 +54,8 @@ def _straight(seed: Mapping[str, bytes]) -> dict[str, bytes]:
     program = "/usr/local/sbin/straight"
     files.append({"path": program, "permissions": "0755", "content": script})
     name = yaml.safe_load(seed["meta-data"])["local-hostname"]
-    said = {"hostname": name, "fqdn": name, "write_files": files, "runcmd": [[program]]}
-    return {**seed, "user-data": b"#cloud-config\n" + json.dumps(said).encode()}
+    document = {"hostname": name, "fqdn": name, "write_files": files, "runcmd": [[program]]}
+    return {**seed, "user-data": b"#cloud-config\n" + json.dumps(document).encode()}
 
 
 def _airseed(cluster: Cluster) -> tuple[float, float]:
@@ -67,7 +67,7 @@ def _airseed(cluster: Cluster) -> tuple[float, float]:
     for name, since in cluster.ready().items():
         result = cluster.machine(name).result
         seconds = max(since, result["updated"]) - began
-        waited = sum(one["seconds"] for one in result["waits"] if one["for"].endswith(_LEASE))
+        waited = sum(wait["seconds"] for wait in result["waits"] if wait["for"].endswith(_LEASE))
         whole.append(seconds)
         without.append(seconds - waited)
     return max(without), max(whole)
@@ -80,12 +80,12 @@ def _straight_ahead(cluster: Cluster) -> float:
     began = cluster.start()
     done = [cluster.machine(name).root / "var/log/straight.done" for name in cluster.names]
     end = time.monotonic() + PATIENCE
-    while not (all(one.exists() for one in done) and len(cluster.ready()) == len(done)):
+    while not (all(path.exists() for path in done) and len(cluster.ready()) == len(done)):
         assert time.monotonic() < end, [
-            run("tail", "-n", "15", one.with_suffix(".log"), check=False).stdout for one in done
+            run("tail", "-n", "15", path.with_suffix(".log"), check=False).stdout for path in done
         ]
         time.sleep(1)
-    ends = [float(one.read_text()) for one in done]
+    ends = [float(path.read_text()) for path in done]
     return max([*ends, *cluster.ready().values()]) - began
 
 

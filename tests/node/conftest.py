@@ -115,7 +115,7 @@ class Authority:
         if alternatives:
             import ipaddress
 
-            names = [x509.IPAddress(ipaddress.ip_address(one)) for one in alternatives]
+            names = [x509.IPAddress(ipaddress.ip_address(address)) for address in alternatives]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         certificate = builder.sign(signer, hashes.SHA256())
         target = self.folder / name
@@ -274,9 +274,9 @@ def machine(tmp_path: Path, authority: Authority) -> Machine:
     made = Machine(tmp_path, authority)
     (tmp_path / "centos").mkdir()
     for name in CENTOS:
-        found = shutil.which(name)
-        assert found, f"{name} is missing on this machine"
-        (tmp_path / "centos" / name).symlink_to(found)
+        program = shutil.which(name)
+        assert program, f"{name} is missing on this machine"
+        (tmp_path / "centos" / name).symlink_to(program)
     shutil.copytree(STAND_INS / "bin", tmp_path / "bin")
     made.write("proc/swaps", "Filename Type Size Used Priority\n")
     made.write("etc/machine-id", "6b1fa7b24c8d4f0e9a3d5c7e1b2f4a68\n")

@@ -208,7 +208,7 @@ def test_a_held_lease_is_waited_for(second: Machine, api: Api) -> None:
     ask = api.answer
 
     def given_back(method: str, path: str, body: Any, token: str | None) -> Any:
-        if len([one for one in api.seen if one[0] == "POST"]) == 5:
+        if len([request for request in api.seen if request[0] == "POST"]) == 5:
             api.leases.clear()
         return ask(method, path, body, token)
 
@@ -222,7 +222,7 @@ def test_a_held_lease_is_waited_for(second: Machine, api: Api) -> None:
     assert ran.returncode == 0
     assert "waiting for k8s03 to finish joining: control planes join one at a time" in ran.stdout
     assert "taking it over" not in ran.stdout
-    assert [one["for"] for one in second.result["waits"]] == [
+    assert [wait["for"] for wait in second.result["waits"]] == [
         "k8s03 to finish joining: control planes join one at a time"
     ]
 
@@ -244,7 +244,7 @@ def test_a_lease_from_before_a_power_cut_is_ours(second: Machine, api: Api) -> N
 def test_a_lease_is_renewed_while_it_is_held(second: Machine, api: Api) -> None:
     ran = held(second, "/bin/sleep 1.5")
     assert ran.returncode == 0
-    renewals = [one for one in api.seen if one[0] == "PUT"]
+    renewals = [request for request in api.seen if request[0] == "PUT"]
     assert len(renewals) >= 2
     count = len(api.seen)
     threading.Event().wait(1)

@@ -68,9 +68,9 @@ def test_the_last_word_reaches_home(alone: Machine) -> None:
 
     class Home(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            time.sleep(0.5 if said["state"] == "done" else 0)
-            heard.append(said["state"])
+            result = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            time.sleep(0.5 if result["state"] == "done" else 0)
+            heard.append(result["state"])
             self.send_response(204)
             self.end_headers()
 
@@ -110,11 +110,13 @@ def test_a_failure_is_told_and_tried_again(alone: Machine) -> None:
     ran = alone.boot()
     assert ran.returncode == 0, ran.stdout
     seen = [json.loads(path.read_bytes()) for path in sorted(alone.root.glob("seen-*"))]
-    assert [(one["state"], one["step"], one["exit_code"], one["attempt"]) for one in seen] == [
+    assert [
+        (result["state"], result["step"], result["exit_code"], result["attempt"]) for result in seen
+    ] == [
         ("failed", "packages", 7, 1),
         ("failed", "packages", 7, 2),
     ]
-    assert [one["retry_in"] for one in seen] == [2, 5]
+    assert [result["retry_in"] for result in seen] == [2, 5]
     assert seen[0]["message"] == "Error: disk I/O"
     assert any('bad "quote" \\ back\\n' in line for line in seen[0]["lines"])
     assert all(len(line) <= 400 for line in seen[0]["lines"])
@@ -274,7 +276,7 @@ def test_a_change_is_known_until_it_is_settled(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("output", "expected"),
     [
         ("[ERROR Port-10250]: Port 10250 is in use", "another program listens"),
         ("\t[WARNING Port-10250]: Port 10250 is in use\nerror: timed out", ""),
@@ -294,8 +296,8 @@ def test_a_change_is_known_until_it_is_settled(machine: Machine) -> None:
         ),
     ],
 )
-def test_a_hint_fits_what_was_said(machine: Machine, said: str, expected: str) -> None:
-    log = machine.write("log", f"{said}\n")
+def test_a_hint_fits_what_was_said(machine: Machine, output: str, expected: str) -> None:
+    log = machine.write("log", f"{output}\n")
     ran = machine.source(f"hint_for {log}", "hints")
     assert ran.returncode == 0
     assert ran.stdout.startswith(expected)

@@ -31,11 +31,11 @@ def alone(first: Machine) -> Machine:
 def holders(root: Path, needle: bytes) -> Iterator[str]:
     """Yield the files that hold something, those apart that have to."""
     for path in root.rglob("*"):
-        place = str(path.relative_to(root))
-        if place.startswith(("etc/kubernetes/pki", "var/lib/etcd")) or not path.is_file():
+        name = str(path.relative_to(root))
+        if name.startswith(("etc/kubernetes/pki", "var/lib/etcd")) or not path.is_file():
             continue
         if needle in path.read_bytes():
-            yield place
+            yield name
 
 
 def check(machine: Machine) -> None:

@@ -74,30 +74,30 @@ def scripts() -> Iterator[Path]:
 
 def faults(text: str) -> list[str]:
     """Return what CentOS 7 can't do in a script, without comments."""
-    found = []
+    refusals = []
     for number, line in enumerate(text.splitlines(), 1):
         code = re.sub(r"(^|\s)#.*", "", line)
-        found += [f"{number}: {why}" for rule, why in REFUSED.items() if re.search(rule, code)]
-    return found
+        refusals += [f"{number}: {why}" for rule, why in REFUSED.items() if re.search(rule, code)]
+    return refusals
 
 
 def unit_faults(text: str) -> list[str]:
     """Return what systemd 219 can't do in a unit."""
     settings = re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE)
     section = {name: head for head, name in _placed(text)}
-    found = [
+    refusals = [
         f"{name}: not known to fit systemd 219" for name, _ in settings if name not in DIRECTIVES
     ]
     if ("Type", "oneshot") in settings and "Restart" in dict(settings):
-        found.append("Restart= with Type=oneshot")
+        refusals.append("Restart= with Type=oneshot")
     if section.get("StartLimitInterval", "Service") != "Service":
-        found.append("StartLimitInterval= stands in [Service]")
-    found += [
+        refusals.append("StartLimitInterval= stands in [Service]")
+    refusals += [
         f"{value}: files are no outputs"
         for _, value in settings
         if value.startswith(("file:", "append:"))
     ]
-    return found
+    return refusals
 
 
 def _placed(text: str) -> Iterator[tuple[str, str]]:

@@ -35,7 +35,11 @@ def bundled(machine: Machine, sample: sandboxes.Sample) -> Machine:
         SUMS=hashlib.sha256(sample.layout.sums).hexdigest(),
         REPOSITORIES=" ".join(
             sorted(
-                {one.path.split("/")[1] for one in sample.layout.extents if "repodata" in one.path}
+                {
+                    extent.path.split("/")[1]
+                    for extent in sample.layout.extents
+                    if "repodata" in extent.path
+                }
             )
         ),
         PACKAGES="kubeadm-1.18.5-0 docker-ce-3:19.03.9-3.el7",
@@ -166,10 +170,14 @@ def test_a_flipped_bit_is_found(bundled: Machine, sample: sandboxes.Sample, kind
     listed = sample.layout.extent("images/worker/linux-amd64/blobs").content
     assert isinstance(listed, bytes)
     used = {f"images/{path}" for path in listed.decode().split()}
-    used |= {one.path for one in sample.layout.extents if one.path.startswith("yum/")}
+    used |= {extent.path for extent in sample.layout.extents if extent.path.startswith("yum/")}
     extent = max(
-        (one for one in sample.layout.extents if one.path in used and one.path.startswith(kind)),
-        key=lambda one: one.size,
+        (
+            extent
+            for extent in sample.layout.extents
+            if extent.path in used and extent.path.startswith(kind)
+        ),
+        key=lambda extent: extent.size,
     )
     damaged = bundled.folder / "damaged.tar"
     content = bytearray(sample.bundle.read_bytes())

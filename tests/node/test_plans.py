@@ -129,7 +129,7 @@ def baked(first: Machine) -> Machine:
     return first
 
 
-def said(out: str) -> list[str]:
+def announced_steps(out: str) -> list[str]:
     return re.findall(r"^airseed: step (\w+)$", out, re.MULTILINE)
 
 
@@ -138,7 +138,7 @@ def test_what_an_image_has_is_not_done_again(baked: Machine) -> None:
     assert ran.returncode == 0, ran.stdout
     first = steps(SCRIPTS / "plans/first-boot")
     done = steps(SCRIPTS / "plans/bake")
-    assert said(ran.stdout) == [name for name in first if name not in done]
+    assert announced_steps(ran.stdout) == [name for name in first if name not in done]
     assert baked.called("yum") == baked.called("modprobe") == []
     assert [step["name"] for step in baked.result["steps"]] == first
     assert baked.result["plan"] == "first-boot"
@@ -147,9 +147,9 @@ def test_what_an_image_has_is_not_done_again(baked: Machine) -> None:
 
 def test_other_values_than_the_images_mean_other_work(baked: Machine) -> None:
     baked.set(SANDBOX_IMAGE="registry.lan/k8s/pause:3.2")
-    assert [name for name in said(baked.boot().stdout) if name in {"host", "runtime"}] == [
-        "runtime"
-    ]
+    assert [
+        name for name in announced_steps(baked.boot().stdout) if name in {"host", "runtime"}
+    ] == ["runtime"]
 
 
 def test_an_images_runtime_starts_again_when_it_has_to_know_this_site(baked: Machine) -> None:
@@ -157,7 +157,7 @@ def test_an_images_runtime_starts_again_when_it_has_to_know_this_site(baked: Mac
     baked.set(HTTP_PROXY="http://proxy.lan:3128", NO_PROXY="10.0.0.1")
     ran = baked.boot()
     assert ran.returncode == 0, ran.stdout
-    assert "runtime" in said(ran.stdout)
+    assert "runtime" in announced_steps(ran.stdout)
     assert ["systemctl", "restart", "docker.service"] in baked.calls
 
 

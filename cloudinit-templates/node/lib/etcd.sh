@@ -47,15 +47,15 @@ etcd_has_quorum() {
 # of the join has made the administrator's kubeconfig. An endpoint may be a load balancer, behind
 # which is no etcd; it is asked last.
 remember_peers() {
-    local seen=$STATE/etcd-pods one
+    local seen=$STATE/etcd-pods url
     api GET /api/v1/namespaces/kube-system/configmaps/kubeadm-config
     [ "$API_CODE" = 200 ] || return 1
     as_admin -n kube-system get pods -l component=etcd \
         -o 'jsonpath={range .items[*]}{.metadata.annotations.kubeadm\.kubernetes\.io/etcd\.advertise-client-urls}{"\n"}{end}' >"$seen" || return 1
     {
-        while IFS= read -r one; do
-            one=${one#*://}
-            [ -z "$one" ] || { host_of "$one" && printf '\n'; }
+        while IFS= read -r url; do
+            url=${url#*://}
+            [ -z "$url" ] || { host_of "$url" && printf '\n'; }
         done <"$seen"
         json_field "$API_BODY" ClusterStatus | sed -n 's/^ *advertiseAddress: *//p' || true
         host_of "$AIRSEED_ENDPOINT"

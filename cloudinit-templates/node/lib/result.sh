@@ -70,7 +70,7 @@ waits_json() {
     clean <"$WAITS" | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' | awk -F '\t' '
         NF == 2 && $1 ~ /^[0-9]+$/ { if (!($2 in total)) order[++count] = $2; total[$2] += $1 }
         END {
-            for (place = 1; place <= count; place++)
-                printf "%s{\"for\": \"%s\", \"seconds\": %d}", (place > 1 ? ", " : ""), order[place], total[order[place]]
+            for (number = 1; number <= count; number++)
+                printf "%s{\"for\": \"%s\", \"seconds\": %d}", (number > 1 ? ", " : ""), order[number], total[order[number]]
         }'
 }

@@ -28,16 +28,16 @@ load_environment() {
 # the first one there is. It is kept, since certificates are made for it; until there is one it
 # stays empty.
 find_address() {
-    local kept=$STATE/address found=''
-    [ ! -s "$kept" ] || found=$(cat "$kept")
-    if [ -z "$found" ]; then
-        found=$(ip -4 route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([0-9.]*\).*/\1/p' | head -n 1) || true
-        [ -n "$found" ] || found=$(ip -o addr show scope global 2>/dev/null | awk '
+    local kept=$STATE/address address=''
+    [ ! -s "$kept" ] || address=$(cat "$kept")
+    if [ -z "$address" ]; then
+        address=$(ip -4 route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([0-9.]*\).*/\1/p' | head -n 1) || true
+        [ -n "$address" ] || address=$(ip -o addr show scope global 2>/dev/null | awk '
             { split($4, part, "/"); print part[1]; exit }') || true
-        [ -n "$found" ] || return 0
-        printf '%s\n' "$found" | put "$kept" 0644
+        [ -n "$address" ] || return 0
+        printf '%s\n' "$address" | put "$kept" 0644
     fi
-    AIRSEED_ADDRESS=$found
-    AIRSEED_ADDRESSES=$found
-    [ -n "$AIRSEED_ENDPOINT" ] || AIRSEED_ENDPOINT=$(bracketed "$found"):6443
+    AIRSEED_ADDRESS=$address
+    AIRSEED_ADDRESSES=$address
+    [ -n "$AIRSEED_ENDPOINT" ] || AIRSEED_ENDPOINT=$(bracketed "$address"):6443
 }

@@ -31,13 +31,13 @@ apply() {
 
 # Make what is not there; the rest has been applied.
 create() {
-    local said
-    if said=$(as_admin create -f "$1" 2>&1); then
-        printf '%s\n' "$said" >>"$LOG"
+    local output
+    if output=$(as_admin create -f "$1" 2>&1); then
+        printf '%s\n' "$output" >>"$LOG"
         return 0
     fi
-    printf '%s\n' "$said" >>"$LOG"
-    [[ $said == *AlreadyExists* ]] && ! printf '%s\n' "$said" | grep -vE ' created$|AlreadyExists|^Warning:' >/dev/null
+    printf '%s\n' "$output" >>"$LOG"
+    [[ $output == *AlreadyExists* ]] && ! printf '%s\n' "$output" | grep -vE ' created$|AlreadyExists|^Warning:' >/dev/null
 }
 
 remove_taints() {

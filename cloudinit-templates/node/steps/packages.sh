@@ -49,14 +49,14 @@ mend_cut_transaction() {
 
 # Print the installed packages with files that are gone or changed, other than configuration.
 damaged_packages() {
-    local file name found
+    local file name changes
     for file in $(payload_list yum/ | grep '/Packages/.*\.rpm$'); do
         name=${file##*/}
         name=${name%.rpm}
         rpm -q --quiet "$name" || continue
         # a file's time, owner or mode may well be changed on purpose
-        found=$(rpm -V --nodeps --noscripts --nomtime --nouser --nogroup --nomode "$name") || true
-        if printf '%s' "$found" | grep -qvE '^.{9}  ?[cdg] |^missing +[cdg] '; then printf '%s\n' "$name"; fi
+        changes=$(rpm -V --nodeps --noscripts --nomtime --nouser --nogroup --nomode "$name") || true
+        if printf '%s' "$changes" | grep -qvE '^.{9}  ?[cdg] |^missing +[cdg] '; then printf '%s\n' "$name"; fi
     done
 }
 

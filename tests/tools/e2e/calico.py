@@ -26,8 +26,8 @@ def release() -> CalicoRelease:
 
 def images() -> tuple[str, ...]:
     """Return the references of the operator and of all that it starts."""
-    found = release()
-    return tuple(map(str, (found.operator, *found.started_by(found.of.images))))
+    calico = release()
+    return tuple(map(str, (calico.operator, *calico.started_by(calico.of.images))))
 
 
 @cache

@@ -76,8 +76,8 @@ class Cluster:
 
     @property
     def document(self) -> dict[str, Any]:
-        found: dict[str, Any] = yaml.safe_load((self.folder / "cluster.yaml").read_text("utf-8"))
-        return found
+        document: dict[str, Any] = yaml.safe_load((self.folder / "cluster.yaml").read_text("utf-8"))
+        return document
 
     def prepare(self) -> None:
         """Lock, bundle, verify, make secrets and seeds, as a user does."""
@@ -192,9 +192,9 @@ class Cluster:
     def kubectl(self, *words: str, **how: Any) -> str:
         """Ask the cluster, on its first machine that has the administrator's kubeconfig."""
         machine = next(
-            one
-            for one in self.machines.values()
-            if one.leader and (one.root / "etc/kubernetes/admin.conf").exists()
+            machine
+            for machine in self.machines.values()
+            if machine.leader and (machine.root / "etc/kubernetes/admin.conf").exists()
         )
         done = machine.sh("kubectl", "--request-timeout=20s", *words, **how)
         return done.stdout
@@ -207,17 +207,19 @@ class Cluster:
         except (StopIteration, ValueError, KeyError):
             return {}
         return {
-            node["metadata"]["name"]: datetime.fromisoformat(one["lastTransitionTime"]).timestamp()
+            node["metadata"]["name"]: datetime.fromisoformat(
+                condition["lastTransitionTime"]
+            ).timestamp()
             for node in nodes
-            for one in node["status"]["conditions"]
-            if one["type"] == "Ready" and one["status"] == "True"
+            for condition in node["status"]["conditions"]
+            if condition["type"] == "Ready" and condition["status"] == "True"
         }
 
     def pods(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(self.kubectl("get", "pods", "-A", "-o", "json"))[
+        pods: list[dict[str, Any]] = json.loads(self.kubectl("get", "pods", "-A", "-o", "json"))[
             "items"
         ]
-        return found
+        return pods
 
     def wait_for_pods(self, *, patience: float = 180) -> None:
         """Wait until every container of every pod is ready."""
@@ -228,8 +230,8 @@ class Cluster:
                 f"{pod['metadata']['name']} on {pod['spec'].get('nodeName')}"
                 for pod in pods
                 if not all(
-                    one["ready"]
-                    for one in pod["status"].get("containerStatuses", [{"ready": False}])
+                    status["ready"]
+                    for status in pod["status"].get("containerStatuses", [{"ready": False}])
                 )
             ]
             if not waiting:
@@ -240,9 +242,9 @@ class Cluster:
     def etcd_members(self, *, check: bool = True) -> list[str]:
         """Return the names of etcd's members, by one of them; ``?`` is one that never started."""
         machine = next(
-            one
-            for one in self.machines.values()
-            if (one.folder / "etcd/member").exists() and one.runs
+            machine
+            for machine in self.machines.values()
+            if (machine.folder / "etcd/member").exists() and machine.runs
         )
         pki = "/etc/kubernetes/pki/etcd"
         answer = machine.sh(
@@ -250,18 +252,20 @@ class Cluster:
             "--key", f"{pki}/peer.key", "-X", "POST", "-d", "{}",
             f"https://{machine.address}:2379/v3/cluster/member/list", check=check,
         ).stdout  # fmt: skip
-        return sorted(one.get("name", "?") for one in json.loads(answer)["members"])
+        return sorted(member.get("name", "?") for member in json.loads(answer)["members"])
 
     def account(self, machines: Iterable[Machine] | None = None) -> str:
         """Tell how all machines stand, for a failure."""
         text = []
-        for one in machines or self.machines.values():
-            result = one.result
-            said = {
+        for machine in machines or self.machines.values():
+            result = machine.result
+            fields = {
                 key: result.get(key)
                 for key in ("state", "step", "attempt", "message", "hint", "waiting_for", "lines")
             }
-            text.append(f"--- {one.name}: {json.dumps(said, indent=1)}\n{one.console[-1500:]}")
+            text.append(
+                f"--- {machine.name}: {json.dumps(fields, indent=1)}\n{machine.console[-1500:]}"
+            )
         return "\n".join(text)
 
     def report(self, began: float) -> str:
@@ -270,8 +274,8 @@ class Cluster:
         rows = [f"{'node':8} {'Ready':>6} {'done':>6}  seconds of steps (and of waiting in them)"]
         for name, machine in self.machines.items():
             result = machine.result
-            steps = [f"{one['name']} {one['seconds']}" for one in result.get("steps", ())]
-            waits = [f"({one['seconds']} for {one['for']})" for one in result.get("waits", ())]
+            steps = [f"{item['name']} {item['seconds']}" for item in result.get("steps", ())]
+            waits = [f"({item['seconds']} for {item['for']})" for item in result.get("waits", ())]
             since = f"{ready[name] - began:.0f}" if name in ready else "-"
             done = f"{result['updated'] - began:.0f}" if result.get("state") == "done" else "-"
             rows.append(f"{name:8} {since:>6} {done:>6}  {', '.join(steps)} {' '.join(waits)}")

@@ -108,12 +108,12 @@ def _write(layout: Layout, recipe: Mapping[str, Any]) -> None:
 def _libraries(path: Path, text: str) -> Iterator[str]:
     """Name the shared libraries that a program needs, as the node's image has them too."""
     if text.startswith("host:"):
-        said = run("ldd", path, check=False).stdout
+        output = run("ldd", path, check=False).stdout
     elif text.startswith("root:"):
-        said = _ldd(text.removeprefix("root:"))
+        output = _ldd(text.removeprefix("root:"))
     else:
         return
-    yield from _LIBRARY.findall(said)
+    yield from _LIBRARY.findall(output)
 
 
 @cache
@@ -127,13 +127,13 @@ def _iptables() -> dict[str, Path]:
     names = {f"/usr/sbin/{_LEGACY}"} | {
         f"{_PLUGINS}/{file.name}" for file in _in_root(_PLUGINS).iterdir()
     }
-    said = run("chroot", ROOT, "ldd", *sorted(names), check=False).stdout
-    return {name: _in_root(name) for name in {*names, *_LIBRARY.findall(said)} if ":" not in name}
+    output = run("chroot", ROOT, "ldd", *sorted(names), check=False).stdout
+    return {name: _in_root(name) for name in {*names, *_LIBRARY.findall(output)} if ":" not in name}
 
 
 def _in_root(name: str) -> Path:
     """Return a file of the node's image, behind all links, which are absolute there."""
-    place = ROOT / name.lstrip("/")
+    path = ROOT / name.lstrip("/")
     for _ in range(10):
         parts = Path(name).parts
         for number in range(2, len(parts) + 1):
@@ -144,7 +144,7 @@ def _in_root(name: str) -> Path:
                 break
         else:
             return ROOT / name.lstrip("/")
-    raise AssertionError(f"{place} is a link without an end")
+    raise AssertionError(f"{path} is a link without an end")
 
 
 def _layer(files: Mapping[str, Path], links: Mapping[str, str]) -> bytes:

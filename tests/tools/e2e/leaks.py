@@ -50,7 +50,7 @@ def watched(cluster: Cluster) -> Iterator[None]:
     needles = {
         (name, form.encode()) for name, value in secrets(cluster).items() for form in _forms(value)
     }
-    found: set[str] = set()
+    seen: set[str] = set()
     over = threading.Event()
     looks = 0
 
@@ -62,7 +62,7 @@ def watched(cluster: Cluster) -> Iterator[None]:
                 for name in ("cmdline", "environ"):
                     with suppress(OSError):
                         text = (process / name).read_bytes()
-                        found.update(
+                        seen.update(
                             f"the {what} in {name}: {text[:80]!r}"
                             for what, needle in needles
                             if needle in text
@@ -76,7 +76,7 @@ def watched(cluster: Cluster) -> Iterator[None]:
         over.set()
         thread.join()
     assert looks > 1
-    assert not found, found
+    assert not seen, seen
 
 
 def check_logs(cluster: Cluster, machine: Machine) -> None:

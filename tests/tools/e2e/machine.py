@@ -124,21 +124,21 @@ class Machine:
     def result(self) -> dict[str, Any]:
         """Return result.json; empty before there is one."""
         with suppress(OSError, ValueError):
-            found: dict[str, Any] = json.loads(
+            result: dict[str, Any] = json.loads(
                 (self.root / "var/lib/airseed/result.json").read_text()
             )
-            return found
+            return result
         return {}
 
     def insert(self, seed: Mapping[str, bytes]) -> None:
         """Put a seed on its disk, as the folder that an attached ISO would be."""
         self._mount()
-        place = self.root / "var/lib/cloud/seed/nocloud"
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
+        folder = self.root / "var/lib/cloud/seed/nocloud"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         for name, content in seed.items():
-            (place / name).write_bytes(content)
-            (place / name).chmod(0o600)
+            (folder / name).write_bytes(content)
+            (folder / name).chmod(0o600)
 
     def start(self) -> None:
         """Power on."""
@@ -385,9 +385,9 @@ def _own_cgroups() -> list[Path]:
     Each machine gets one below it; without that systemd and kubelet of all would share theirs.
     """
     places = _hierarchies()
-    found = []
+    groups = []
     for line in Path("/proc/self/cgroup").read_text("utf-8").splitlines():
         _, controllers, path = line.split(":", 2)
         if point := places.get(controllers.partition(",")[0]):
-            found.append(point / path.lstrip("/"))
-    return found
+            groups.append(point / path.lstrip("/"))
+    return groups

@@ -71,7 +71,7 @@ def cut_at_work(machine: Machine, work: str) -> list[str]:
 
 def _is_in(machine: Machine, step: str) -> bool:
     result = machine.result
-    finished = {one["name"] for one in result.get("steps", ())}
+    finished = {step_done["name"] for step_done in result.get("steps", ())}
     assert step not in finished, f"{machine.name} was through step {step} before it was seen"
     assert machine.runs, f"{machine.name} went down:\n{machine.console[-2000:]}"
     # what it says may be from before the last cut
@@ -133,9 +133,9 @@ def _torn(machine: Machine) -> Iterator[Path]:
     fragile = _FRAGILE if (machine.root / _SEED).exists() else _FRAGILE[:1]
     for top in (*_FRAGILE, *_WORK):
         for path in _changed(upper / top, newest if top in fragile else stamped):
-            place = path.relative_to(upper)
-            (machine.root / place).write_bytes(b"")
-            yield place
+            lost = path.relative_to(upper)
+            (machine.root / lost).write_bytes(b"")
+            yield lost
     for path in _changed(machine.folder / "kubelet", stamped):
         if path.parent.name in {"pki", "kubelet"}:
             path.write_bytes(b"")

@@ -127,11 +127,11 @@ def _write(root: Path) -> None:
 def _hide_python(root: Path) -> None:
     """Move python3 away, and tell those who need it where it is."""
     target = root / PYTHON.lstrip("/")
-    found = sorted((root / "usr/bin").glob("python3*"))
-    real = next(path for path in found if not path.is_symlink() and path.name[-1].isdigit())
+    programs = sorted((root / "usr/bin").glob("python3*"))
+    real = next(path for path in programs if not path.is_symlink() and path.name[-1].isdigit())
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(real, target)
-    for path in found:
+    for path in programs:
         path.unlink(missing_ok=True)
     for path in (*(root / "usr/bin").iterdir(), *(root / "usr/lib/cloud-init").iterdir()):
         if path.is_symlink() or not path.is_file():
@@ -143,16 +143,16 @@ def _hide_python(root: Path) -> None:
 
 def _install(root: Path, rpms: Path) -> None:
     """Install the packages that stand for what Debian has already."""
-    place = root / "root/rpms"
-    place.mkdir()
+    folder = root / "root/rpms"
+    folder.mkdir()
     names = {Nevra.parse(name).filename for name in rpm_packages.base()}
     for path in rpms.rglob("*.rpm"):
         if path.name in names:
-            shutil.copy(path, place)
+            shutil.copy(path, folder)
             names.remove(path.name)
     assert not names, names
     run("chroot", root, "sh", "-c", "rpm -i --nosignature /root/rpms/*.rpm")
-    shutil.rmtree(place)
+    shutil.rmtree(folder)
     shutil.rmtree(root / "root/.rpmdb", ignore_errors=True)
 
 

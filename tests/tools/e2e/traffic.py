@@ -65,8 +65,8 @@ def check_pods(cluster: Cluster, image: str) -> None:
 
 
 def _probes(cluster: Cluster) -> Iterator[tuple[str, str]]:
-    found = json.loads(cluster.kubectl("get", "pods", "-l", "app=probe", "-o", "json"))
-    for pod in found["items"]:
+    pods = json.loads(cluster.kubectl("get", "pods", "-l", "app=probe", "-o", "json"))
+    for pod in pods["items"]:
         yield pod["spec"]["nodeName"], pod["status"]["podIP"]
 
 
@@ -82,9 +82,9 @@ def _until(
     script = (DATA / "ask.py").read_text("utf-8")
     while True:
         done = machine.sh(*inside, PYTHON, "-", server, name, input=script, check=False)
-        said = done.stdout.split()
-        fits = len(said) == len(wanted) and all(
-            w in {None, s} for w, s in zip(wanted, said, strict=True)
+        answer = done.stdout.split()
+        fits = len(answer) == len(wanted) and all(
+            w in {None, s} for w, s in zip(wanted, answer, strict=True)
         )
         if done.returncode == 0 and fits:
             return

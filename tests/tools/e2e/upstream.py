@@ -113,20 +113,20 @@ def _stock() -> Path:
 
 def _stamp() -> str:
     """Tell of everything that the stock is made of, so that a change shows."""
-    said = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in (DATA / "packages.yaml", DATA / "images.yaml", *map(Path, _MAKERS)):
-        said.update(path.read_bytes())
+        digest.update(path.read_bytes())
     for text in (*calico.images(), *calico.manifests().values()):
-        said.update(text.encode())
+        digest.update(text.encode())
     recipes = [*data("images.yaml").values()]
     for packages in data("packages.yaml")["repositories"].values():
         recipes += packages.values()
-    for where in sorted({one for recipe in recipes for one in recipe.get("files", {}).values()}):
+    for where in sorted({path for recipe in recipes for path in recipe.get("files", {}).values()}):
         origin = source(where)
         for path in sorted(origin.iterdir()) if origin.is_dir() else [origin]:
             status = path.stat()
-            said.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return said.hexdigest()
+            digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 @contextmanager
