@@ -39,6 +39,11 @@ def test_the_readme_fits_one_screen() -> None:
     assert [line for line in lines if len(line) > LONGEST_LINE] == []
 
 
+def test_the_design_is_wrapped() -> None:
+    lines = (ROOT / "DESIGN.md").read_text("utf-8").splitlines()
+    assert [line for line in lines if len(line) > LONGEST_LINE] == []
+
+
 @pytest.mark.parametrize(
     ("path", "title"),
     [(README, "Verbs"), (ROOT / "docs/verbs.md", "Each verb")],

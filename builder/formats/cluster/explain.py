@@ -96,10 +96,8 @@ def _entry(path: str, field: Field[Any], verbs: tuple[str, ...], seen: dict[int,
     verbs = field.verbs or verbs
     shape = field.shape
     below = {f"{path}.{key}" if path else key: value for key, value in _fields(shape).items()}
-    for (
-        name,
-        child,
-    ) in below.items():  # before what is further below: machine is not roles.worker.machine
+    # before what is further below: machine is named before roles.worker.machine
+    for name, child in below.items():
         if _fields(child.shape):
             seen.setdefault(id(child), name)
     first = seen.get(id(field), path)
