@@ -5,9 +5,14 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE = {"backoff", "errors", "openpgp", "report", "strict_json", "threads", "assets", "disk"}
@@ -69,10 +74,19 @@ def room_of(path: str) -> str:
     return Path(path).parts[1].removesuffix(".py")
 
 
-def imports_of(source: str) -> list[tuple[int, str]]:
+def nodes_at_runtime(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what is below a node, without what only type checkers read."""
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield child
+            yield from nodes_at_runtime(child)
+
+
+def imports_of(source: str, *, annotations: bool = True) -> list[tuple[int, str]]:
     """Return line and full name of every import, wherever it stands."""
     found: list[tuple[int, str]] = []
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    for node in ast.walk(tree) if annotations else nodes_at_runtime(tree):
         match node:
             case ast.Import(names=names):
                 found += [(node.lineno, name.name) for name in names]
@@ -107,6 +121,42 @@ def faults(path: str, source: str) -> list[str]:
             reason = f"{top} belongs to {owners}"
         found.append(f"{path}:{line}: imports {name}: {reason}")
     return found
+
+
+def circle(sources: Mapping[str, str]) -> str:
+    """Return modules that import each other in a circle, or "" where none do."""
+    graph = {}
+    for module, source in sources.items():
+        names = [name for _, name in imports_of(source, annotations=False)]
+        targets = (name if name in sources else name.rpartition(".")[0] for name in names)
+        graph[module] = {target for target in targets if target in sources}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return " <- ".join(error.args[1])
+    return ""
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    sources = {}
+    for file in (ROOT / "builder").rglob("*.py"):
+        parts = file.relative_to(ROOT).with_suffix("").parts
+        module = ".".join(parts).removesuffix(".__init__")
+        sources[module] = file.read_text("utf-8")
+    assert circle(sources) == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import c", ""),
+        ("from a import x", "a <- b <- a"),
+        ("def f():\n    import a.d\n    from a import x\n", "a <- b <- a"),
+        ("if TYPE_CHECKING:\n    from a import x\n", ""),
+    ],
+)
+def test_a_circle_is_told_by_its_modules(source: str, found: str) -> None:
+    assert circle({"a": "import b\n", "b": source, "c": ""}) == found
 
 
 def test_every_import_is_allowed() -> None:

@@ -8,11 +8,10 @@ documents that grow without bound through aliases are refused. Hostile input end
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from builder import disk, strict_json
-from builder.errors import DocumentError, Fault
+from builder.formats.document import Document, refusal
 from builder.strict_json import JsonError
 
 if TYPE_CHECKING:
@@ -20,14 +19,6 @@ if TYPE_CHECKING:
 
 LARGEST = 32 << 20
 """Bytes of one document file; Calico's largest manifest has under 3 MB."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
-    """Hold one document's values and the line on which each path begins."""
-
-    value: Any
-    lines: dict[str, int] = field(default_factory=dict)
 
 
 def read_content(path: Path, *, largest: int = LARGEST) -> bytes:
@@ -75,8 +66,3 @@ def json_value(text: str, name: str) -> Any:
         return strict_json.load(text, integers=True)
     except JsonError as error:
         raise refusal(name, error.what, where=error.where) from error
-
-
-def refusal(name: str, what: str, *, where: str = "", hint: str | None = None) -> DocumentError:
-    """Give the error that a text's reader raises."""
-    return DocumentError(name, [Fault(where=where, what=what, hint=hint)])

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, overload
 from builder.errors import DocumentError
 from builder.formats.cluster import rules, support
 from builder.formats.cluster.keys import CLUSTER, FORMAT
+from builder.formats.document import refusal
 from builder.formats.reading import WRONG, Reading
-from builder.formats.text import read_text, refusal, yaml_document
+from builder.formats.text import read_text, yaml_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
