@@ -10,16 +10,16 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def size(count: float) -> str:
-    """Give bytes as ``512 B``, ``1.2 MB`` or ``345 GB``: three digits at most."""
-    amount, place = float(count), 0
-    while abs(amount) >= _STEP - 0.5 and place < len(_BYTES) - 1:
-        amount, place = amount / _STEP, place + 1
-    digits = 1 if place and abs(amount) < 100 - 0.05 else 0
-    return f"{amount:.{digits}f} {_BYTES[place]}"
+    """Return bytes as ``512 B``, ``1.2 MB`` or ``345 GB``: three digits at most."""
+    amount, power = float(count), 0
+    while abs(amount) >= _STEP - 0.5 and power < len(_BYTES) - 1:
+        amount, power = amount / _STEP, power + 1
+    digits = 1 if power and abs(amount) < 100 - 0.05 else 0
+    return f"{amount:.{digits}f} {_BYTES[power]}"
 
 
 def quantity(count: float, unit: str) -> str:
-    """Give bytes (unit ``B``) as a size, and steps as ``7 images`` or ``1 image``."""
+    """Return bytes (unit ``B``) as a size, and steps as ``7 images`` or ``1 image``."""
     if unit == "B":
         return size(count)
     number = f"{count:.0f}"
@@ -29,7 +29,7 @@ def quantity(count: float, unit: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Give ``8 s``, ``3 min 20 s``, ``2 h 5 min`` or ``1 d 3 h``."""
+    """Return ``8 s``, ``3 min 20 s``, ``2 h 5 min`` or ``1 d 3 h``."""
     whole = max(0, round(seconds))
     if whole < _MINUTE:
         return f"{whole} s"

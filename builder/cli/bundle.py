@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     default=8,
     show_default=True,
     metavar="N",
-    help="At most so many downloads at once; fewer when a server asks for it.",
+    help="At most this many downloads at once; fewer when a server asks for it.",
 )
 @click.option(
     "--base",
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     type=existing_bundle(),
     multiple=True,
     metavar="BUNDLE",
-    help="Take from an earlier bundle what it has, checked by digest; may be repeated.",
+    help="Reuse what an earlier bundle has, checked by digest; may be repeated.",
 )
 @click.option(
     "--have",
@@ -90,7 +90,7 @@ if TYPE_CHECKING:
     type=existing(),
     metavar="KEYFILE",
     help="Sign with this OpenPGP secret key; the signature goes beside the bundle, as FILE.asc. "
-    "Whoever verifies it needs the public half (of secrets/: signing-key.pub.asc).",
+    "Whoever verifies it needs the public key (in secrets/: signing-key.pub.asc).",
 )
 @click.option(
     "--passphrase-file",
@@ -154,8 +154,8 @@ def command(
         )
     result = built.result
     signed = signing(built) if signing else None
-    for words in bundle.fallbacks(result):
-        console.warn(words)
+    for warning in bundle.fallbacks(result):
+        console.warn(warning)
     if as_json:
         console.json(
             {
@@ -184,7 +184,7 @@ def command(
         missing = size(sum(content.size for content in built.left_out))
         console.info(f"it is a delta: {len(built.left_out)} artifacts of {missing} are left out")
     elif haves:
-        console.info("the other side has nothing of it: this is the whole bundle")
+        console.info("the other side has none of it: this is the whole bundle")
     if signed:
         console.info("wrote {}: signed by {}".format(*signed))
 
@@ -201,7 +201,7 @@ def _signing(key: Path, passphrase_file: Path | None) -> Callable[[Built], tuple
 
 
 def _asking(file: Path | None) -> Callable[[], str] | None:
-    """Give what finds out a passphrase: from its file, or from who sits at the terminal."""
+    """Return what gets the passphrase: from its file, or from the terminal."""
     from builder.pipeline import signature
 
     if file is not None:
@@ -220,15 +220,15 @@ def _lock(workspace: Workspace, ca_bundle: Path | None, console: Console) -> Loc
     from builder.pipeline.fit import fit
 
     cluster, path = workspace.path, workspace.lock_path
-    found = fit(workspace)
-    if found == "fits":
+    state = fit(workspace)
+    if state == "fits":
         console.info(f"{path} fits {cluster}")
         return workspace.locked
     reason = {
-        "missing": "is not there yet",
+        "missing": "does not exist yet",
         "incomparable": "was made by another version of airseed",
         "stale": f"does not fit {cluster} (or --catalog is not as it was when it was locked)",
-    }[found]
+    }[state]
     console.info(f"{path} {reason}: locking")
     lock.make(workspace, ca_bundle=ca_bundle, reporter=console)
     return workspace.locked

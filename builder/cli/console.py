@@ -32,7 +32,7 @@ class Console:
 
     @property
     def colored(self) -> bool | None:
-        """Tell whether to color; None leaves it to click, which asks whether it is a terminal."""
+        """Return whether to color; None leaves it to click, which asks whether it is a terminal."""
         if self.color != "auto":
             return self.color == "always"
         return False if os.environ.get("NO_COLOR") else None
@@ -106,7 +106,7 @@ def printable(text: str) -> str:
 def columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Align cells under their heads; numbers with a unit are for the caller to pad."""
     table = [tuple(head), *(tuple(row) for row in rows)]
-    widths = [max(len(row[place]) for row in table) for place in range(len(head))]
+    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in table

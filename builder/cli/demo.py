@@ -1,4 +1,4 @@
-"""``airseed demo``: go the whole way on an embedded upstream."""
+"""``airseed demo``: run every step on an embedded upstream."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 )
 @click.pass_obj
 def command(console: Console, folder: Path) -> None:
-    """Go the whole way on an embedded upstream.
+    """Run every step on an embedded upstream.
 
     Leaves cluster.yaml, cluster.lock, a verified bundle.tar and the nodes' seeds in DIR (default:
     demo). Everything comes from an upstream that airseed starts on this machine: a registry,

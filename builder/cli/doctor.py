@@ -1,4 +1,4 @@
-"""``airseed doctor``: ask every source whether it lives, and how many pulls are left."""
+"""``airseed doctor``: check every source, and how many pulls are left."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 @click.argument(
     "document", type=existing(folder=True), required=False, metavar="[CLUSTER|LOCK|BUNDLE]"
 )
-@click.option(
-    "--strict", is_flag=True, help="Exit with 1 as soon as any single source is not well."
-)
+@click.option("--strict", is_flag=True, help="Exit with 1 if any single source is unhealthy.")
 @click.option(
     "--timeout",
     type=click.FloatRange(0.1, 3600),
@@ -52,7 +50,7 @@ def command(
     strict: bool,
     as_json: bool,
 ) -> int:
-    """Ask every source whether it lives.
+    """Check every source.
 
     Asks for all that a cluster.yaml will need, for all that a lock names, or, without either, each
     address of the catalog for the newest thing that it should have. Nothing is pulled: registries
@@ -62,8 +60,8 @@ def command(
     refuses (wants a login, or another one), limited (too many requests), wrong (sends something
     else), fails (says that it is broken) and dead (no answer).
 
-    Exits with 0 when everything can be had from at least one source, even if others are not well;
-    with 1 when something can be had nowhere, or, with --strict, when any source is not well.
+    Exits with 0 when everything can be had from at least one source, even if others are unhealthy;
+    with 1 when something can be had nowhere, or, with --strict, when any source is unhealthy.
     """
     from builder.pipeline import doctor
 
@@ -81,8 +79,15 @@ def _show(health: Health, console: Console) -> None:
     console.table(
         ("KIND", "NAME", "SOURCE", "STATE", "SECONDS", "WHAT"),
         [
-            (one.kind, one.name, one.address, one.state, f"{one.seconds:.1f}", _what(one))
-            for one in health.findings
+            (
+                finding.kind,
+                finding.name,
+                finding.address,
+                finding.state,
+                f"{finding.seconds:.1f}",
+                _what(finding),
+            )
+            for finding in health.findings
         ],
     )
     if health.limits:
@@ -107,15 +112,15 @@ def _show(health: Health, console: Console) -> None:
         console.error(f"{fault.where}: {fault.what}")
         if fault.hint:
             console.note(f"  hint: {fault.hint}")
-    bad = sum(one.failed > 0 for one in health.findings)
+    bad = sum(finding.failed > 0 for finding in health.findings)
     total = quantity(len(health.findings), "sources")
-    console.info(f"{total}, {'all of them well' if not bad else f'{bad} of them not well'}")
+    console.info(f"{total}, {'all of them healthy' if not bad else f'{bad} of them unhealthy'}")
 
 
-def _what(one: Finding) -> str:
-    if one.failed and one.asked > 1:
-        return f"{one.failed} of {one.asked}: {one.what}"
-    return one.what
+def _what(finding: Finding) -> str:
+    if finding.failed and finding.asked > 1:
+        return f"{finding.failed} of {finding.asked}: {finding.what}"
+    return finding.what
 
 
 def _warn(limit: Limit, needed: int, console: Console) -> None:
@@ -134,17 +139,17 @@ def _value(health: Health) -> dict[str, Any]:
     return {
         "sources": [
             {
-                "kind": one.kind,
-                "name": one.name,
-                "source": one.address,
-                "state": one.state,
-                "asked": one.asked,
-                "failed": one.failed,
-                "seconds": round(one.seconds, 3),
-                "what": one.what or None,
-                "hint": one.hint,
+                "kind": finding.kind,
+                "name": finding.name,
+                "source": finding.address,
+                "state": finding.state,
+                "asked": finding.asked,
+                "failed": finding.failed,
+                "seconds": round(finding.seconds, 3),
+                "what": finding.what or None,
+                "hint": finding.hint,
             }
-            for one in health.findings
+            for finding in health.findings
         ],
         "limits": [
             {

@@ -103,7 +103,7 @@ def _one(kinds: tuple[str, ...]) -> Kind:
 
     if len(set(kinds)) != 1:
         raise UsageError(
-            "one kind at a time" if kinds else "what is to be exported?",
+            "only one kind can be exported at a time" if kinds else "choose what to export",
             expected=" or ".join(f"--{kind}-only" for kind in KINDS),
         )
     return next(kind for kind in KINDS if kind == kinds[0])

@@ -56,8 +56,8 @@ def _known(error: AirseedError, console: Console) -> None:
     console.error(_head(fault))
     _advice(fault, console, "  ", skip_hint=True)
     # a lone fault may be the head already
-    told = len(error.faults) == 1 and _head(fault).endswith(str(error.faults[0]))
-    for single in () if told else error.faults:
+    shown = len(error.faults) == 1 and _head(fault).endswith(str(error.faults[0]))
+    for single in () if shown else error.faults:
         console.note(f"  {_head(single)}")
         _advice(single, console, "    ")
     if fault.hint:
@@ -81,12 +81,12 @@ def _advice(fault: Fault, console: Console, indent: str, *, skip_hint: bool = Fa
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    found: list[BaseException] = []
+    causes: list[BaseException] = []
     cause = error.__cause__
-    while cause is not None and cause not in found:
-        found.append(cause)
+    while cause is not None and cause not in causes:
+        causes.append(cause)
         cause = cause.__cause__
-    return found
+    return causes
 
 
 def _usage(error: click.ClickException, console: Console) -> None:

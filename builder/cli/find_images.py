@@ -32,8 +32,8 @@ def command(console: Console, files: tuple[Path, ...]) -> None:
     from builder.pipeline import find_images
 
     stdin = Path("/dev/stdin")
-    found = find_images.find(stdin if str(file) == "-" else file for file in files)
-    for reference in found:
+    references = find_images.find(stdin if str(file) == "-" else file for file in files)
+    for reference in references:
         console.result(reference)
-    if not found:
-        console.info("no image is started by what was given")
+    if not references:
+        console.info("the manifests start no images")

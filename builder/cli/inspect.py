@@ -68,7 +68,7 @@ def command(
     asked = [("--why", why), ("--sbom", sbom), ("--provenance", provenance or None)]
     names = [name for name, value in asked if value is not None]
     if len(names) > 1:
-        raise UsageError(f"{' and '.join(names)} are two questions", hint="ask one of them")
+        raise UsageError(f"{' and '.join(names)} cannot be combined", hint="give one of them")
     if provenance:
         _provenance(source, console, as_json=as_json)
         return
@@ -103,31 +103,31 @@ def _provenance(bundle: Path, console: Console, *, as_json: bool) -> None:
 
     if is_lock(bundle):
         raise UsageError(
-            "this is a lock, and a provenance is of a bundle",
+            "a lock has no provenance, only a bundle has",
             where=str(bundle),
             hint="airseed inspect BUNDLE --provenance",
         )
-    found = provenance.load(bundle)
+    account = provenance.load(bundle)
     if as_json:
         console.json(
             [
                 {
-                    "path": one.path,
-                    "digest": str(one.digest),
-                    "source": one.source or None,
-                    "passedOver": list(one.passed_over),
+                    "path": origin.path,
+                    "digest": str(origin.digest),
+                    "source": origin.source or None,
+                    "passedOver": list(origin.passed_over),
                 }
-                for one in found.origins
+                for origin in account.origins
             ]
         )
         return
-    console.result(f"{bundle}: made from {found.started} to {found.finished}")
+    console.result(f"{bundle}: made from {account.started} to {account.finished}")
     _section(
         console,
         ("MEMBER", "SOURCE", "PASSED OVER"),
         [
-            (one.path, one.source or "an earlier run", "; ".join(one.passed_over))
-            for one in found.origins
+            (origin.path, origin.source or "an earlier run", "; ".join(origin.passed_over))
+            for origin in account.origins
         ],
     )
 
@@ -179,14 +179,14 @@ def _show(lock: Lock, console: Console) -> None:
             (
                 package.name,
                 package.built.by,
-                one.name,
-                one.digest.short,
-                one.trust,
-                one.sources[0] if one.sources else "-",
+                program.name,
+                program.digest.short,
+                program.trust,
+                program.sources[0] if program.sources else "-",
             )
             for package in lock.packages
             if package.built
-            for one in package.built.inputs
+            for program in package.built.inputs
         ],
     )
     _section(
@@ -249,7 +249,7 @@ def _value(lock: Lock) -> dict[str, Any]:
                 "size": inspect.image_size(lock, image),
                 "trust": image.trust,
                 "signedBy": image.signed_by,
-                "signatures": [str(one.digest) for one in image.signatures],
+                "signatures": [str(signature.digest) for signature in image.signatures],
                 "roles": list(image.roles),
                 "neededBy": list(image.needed_by),
             }
@@ -297,11 +297,11 @@ def _build(build: Build) -> dict[str, Any]:
         "by": build.by,
         "inputs": [
             {
-                "name": one.name,
-                "digest": str(one.digest),
-                "trust": one.trust,
-                "sources": list(one.sources),
+                "name": program.name,
+                "digest": str(program.digest),
+                "trust": program.trust,
+                "sources": list(program.sources),
             }
-            for one in build.inputs
+            for program in build.inputs
         ],
     }

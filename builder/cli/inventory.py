@@ -67,14 +67,14 @@ def command(
     from builder.errors import UsageError
     from builder.pipeline import inventory
 
-    folders = [Path(place) for place in places if Path(place).exists()]
-    registries = [place for place in places if not Path(place).exists()]
-    for place in registries:
-        host = place.partition("/")[0]
+    folders = [Path(name) for name in places if Path(name).exists()]
+    registries = [name for name in places if not Path(name).exists()]
+    for name in registries:
+        host = name.partition("/")[0]
         if host != "localhost" and not {".", ":"} & {*host}:
             raise UsageError(
                 "there is no such file or folder",
-                where=place,
+                where=name,
                 hint="a registry's name has a dot or a port in it: HOST[:PORT][/PREFIX]",
             )
     taken = inventory.take(
@@ -83,17 +83,19 @@ def command(
         repositories=repositories,
         folders=folders,
         ca_bundle=ca_bundle,
-        plain_http={place.partition("/")[0] for place in registries} if plain_http else (),
+        plain_http={name.partition("/")[0] for name in registries} if plain_http else (),
         reporter=console,
     )
-    held = {one.digest: one for one in taken.inventory.holdings if one.kind != "image"}
-    total = sum(one.size for one in held.values())
-    counts = Counter[str](one.kind for one in held.values())
+    holdings = {
+        holding.digest: holding for holding in taken.inventory.holdings if holding.kind != "image"
+    }
+    total = sum(holding.size for holding in holdings.values())
+    counts = Counter[str](holding.kind for holding in holdings.values())
     if as_json:
         console.json(
             {"inventory": str(output), "size": total, "counts": dict(sorted(counts.items()))}
         )
         return
-    words = {"blob": "blobs", "rpm": "RPMs", "file": "files"}
-    parts = [quantity(counts[kind], word) for kind, word in words.items() if counts[kind]]
+    nouns = {"blob": "blobs", "rpm": "RPMs", "file": "files"}
+    parts = [quantity(counts[kind], word) for kind, word in nouns.items() if counts[kind]]
     console.info(f"wrote {output}: {', '.join(parts) or 'nothing'}, {size(total)}")

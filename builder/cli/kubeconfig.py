@@ -81,12 +81,12 @@ def command(
 
     if user is not None and user != kubeconfig.USER and not groups:
         raise UsageError(
-            f"say which groups {user!r} is in",
+            f"--group is required for {user}",
             hint="--group system:masters makes an administrator whom no policy stops",
         )
     to_stdout = output is not None and str(output) == "-"
     if to_stdout and as_json:
-        raise UsageError("--json and -o - both want standard output")
+        raise UsageError("--json and -o - both write to standard output")
     minted = kubeconfig.mint(
         Workspace(cluster),
         output,

@@ -47,17 +47,17 @@ class Meter:
 
     @property
     def done(self) -> int:
-        """Give everything that is done, cached or not."""
+        """Return everything that is done, cached or not."""
         return self.fetched + self.cached
 
     @property
     def elapsed(self) -> float:
-        """Give the seconds since the beginning."""
+        """Return the seconds since the beginning."""
         return self._clock() - self._begun
 
     @property
     def rate(self) -> float:
-        """Give the units a second over the last seconds; 0 when it is too early to tell."""
+        """Return the units a second over the last seconds; 0 when it is too early to tell."""
         with self._lock:
             then, before = self._samples[0]
             passed = self._clock() - then
@@ -65,7 +65,7 @@ class Meter:
 
     @property
     def standing(self) -> str:
-        """Say how far it is: ``1.2 GB of 3.4 GB (35 %), 45.0 MB/s, 50 s left``."""
+        """Describe progress: ``1.2 GB of 3.4 GB (35 %), 45.0 MB/s, 50 s left``."""
         parts = [quantity(self.done, self.unit)]
         if self.total:
             share = min(100, max(0, 100 * self.done // self.total))
@@ -80,7 +80,7 @@ class Meter:
 
     @property
     def summary(self) -> str:
-        """Say what was done: ``3.4 GB in 1 min 3 s (2.1 GB fetched, 1.3 GB cached)``."""
+        """Summarize what was done: ``3.4 GB in 1 min 3 s (2.1 GB fetched, 1.3 GB cached)``."""
         text = f"{quantity(self.done, self.unit)} in {duration(self.elapsed)}"
         if not self.cached:
             return text

@@ -20,7 +20,7 @@ _EVERY = 5.0
 
 
 class Lines:
-    """Tell how far it is in plain lines, for logs and pipes."""
+    """Report progress in plain lines, for logs and pipes."""
 
     def __init__(
         self,

@@ -56,7 +56,7 @@ class Root(click.Group):
         self.params.extend(common_options())
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
-        """Give the verbs in the order of the work."""
+        """Return the verbs in the order of the work."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 -- click's signature

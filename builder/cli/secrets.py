@@ -41,8 +41,9 @@ def command(console: Console, cluster: Path, rotate: tuple[str, ...], *, as_json
     Makes token, certificate key, CA and a key that signs packages and bundles in the folder
     secrets/ beside CLUSTER (default: cluster.yaml; for NAME.yaml it is NAME.secrets/), where they
     are missing; what is there is checked and kept. Shows what there is and when it ends, never a
-    secret itself. Keep a backup of this folder: who has it, has the cluster. One file in it is
-    for others: signing-key.pub.asc, with which they check what signing-key.asc has signed.
+    secret itself. Keep a backup of this folder: whoever has it controls the cluster. One
+    file in it is for others: signing-key.pub.asc, with which they check what signing-key.asc
+    signed.
     """
     from builder.pipeline import secrets
     from builder.pipeline.workspace import Workspace
@@ -52,11 +53,11 @@ def command(console: Console, cluster: Path, rotate: tuple[str, ...], *, as_json
         console.json(_value(held))
     else:
         _show(held, console)
-    for one in held.holdings:
-        if one.end is not None and (left := secrets.remaining(one.end)) < SOON:
+    for holding in held.holdings:
+        if holding.end is not None and (left := secrets.remaining(holding.end)) < SOON:
             console.warn(
-                f"the {one.name} ends in {left} days",
-                hint="no certificate that it signs can live longer",
+                f"the {holding.name} ends in {left} days",
+                hint="no certificate that it signs can outlive it",
             )
     _report(held, console)
 
@@ -65,8 +66,8 @@ def _show(held: Held, console: Console) -> None:
     console.table(
         ("SECRET", "FILE", "STATE", "ENDS"),
         [
-            (one.name, str(one.path or "-"), one.state, _ends(one, held.first))
-            for one in held.holdings
+            (holding.name, str(holding.path or "-"), holding.state, _ends(holding, held.first))
+            for holding in held.holdings
         ],
     )
     if held.digest is not None:
@@ -74,16 +75,18 @@ def _show(held: Held, console: Console) -> None:
 
 
 def _report(held: Held, console: Console) -> None:
-    """Say in a sentence what this run did, and what follows from it."""
-    made = [one.name for one in held.holdings if one.state in {"made", "rotated"}]
+    """Report what this run did and what follows from it."""
+    made = [holding.name for holding in held.holdings if holding.state in {"made", "rotated"}]
     console.info(f"made {', '.join(made)} in {held.folder}" if made else "nothing was missing")
-    for one in held.holdings:
-        if one.state == "replaced":
-            console.info(f"replaced the {one.name}: {one.path} was not of the signing key")
-    if not any(one.state == "rotated" for one in held.holdings):
+    for holding in held.holdings:
+        if holding.state == "replaced":
+            console.info(
+                f"replaced the {holding.name}: {holding.path} did not match the signing key"
+            )
+    if not any(holding.state == "rotated" for holding in held.holdings):
         return
     console.info(
-        "nodes learn of it by their seeds: render them again. A cluster that is up is told by a "
+        "nodes get it from their seeds: render them again. For a cluster that is up, run a "
         "node's admit.sh: airseed seeds --node NAME prints the command"
     )
 
@@ -109,12 +112,12 @@ def _value(held: Held) -> dict[str, Any]:
         "firstNode": held.first,
         "secrets": [
             {
-                "name": one.name,
-                "file": str(one.path) if one.path else None,
-                "state": one.state,
-                "end": one.end.isoformat() if one.end else None,
-                "hoursAfterInit": one.window,
+                "name": holding.name,
+                "file": str(holding.path) if holding.path else None,
+                "state": holding.state,
+                "end": holding.end.isoformat() if holding.end else None,
+                "hoursAfterInit": holding.window,
             }
-            for one in held.holdings
+            for holding in held.holdings
         ],
     }

@@ -89,9 +89,9 @@ def command(
     )
     if written.again:
         console.warn(
-            f"{written.again} is the first control plane of {cluster} and made anew: it starts a "
-            "cluster of its own",
-            hint="where the cluster lives, put another control plane above it, so that it joins",
+            f"{written.again} is the first control plane of {cluster} and is made anew: it will "
+            "start a new cluster",
+            hint="if the cluster is up, list another control plane before it, so that it joins",
         )
     if len(written.locked_out) == len(written.nodes):
         console.warn(

@@ -46,25 +46,25 @@ def command(console: Console, files: tuple[Path, ...], *, as_json: bool) -> int:
     seen = status.read(files)
     results = seen.results
     if as_json:
-        console.json([asdict(one) for one in results])
+        console.json([asdict(result) for result in results])
     else:
         console.table(
             ("NODE", "ROLE", "STATE", "STEP", "SECONDS", "WHAT"),
             [
                 (
-                    one.node,
-                    one.role or "-",
-                    one.state,
-                    one.step or "-",
-                    "-" if one.seconds is None else str(one.seconds),
-                    _what(one),
+                    result.node,
+                    result.role or "-",
+                    result.state,
+                    result.step or "-",
+                    "-" if result.seconds is None else str(result.seconds),
+                    _what(result),
                 )
-                for one in results
+                for result in results
             ],
         )
-        for one in results:
-            if one.hint:
-                console.note(f"{one.node}: hint: {one.hint}")
+        for result in results:
+            if result.hint:
+                console.note(f"{result.node}: hint: {result.hint}")
     for fault in seen.faults:
         console.warn(str(fault), hint=fault.hint)
     if seen.failed:

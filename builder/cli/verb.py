@@ -35,7 +35,7 @@ def common_options() -> list[click.Parameter]:
             is_eager=True,
             expose_value=False,
             callback=_tune,
-            help="Say what lies behind an error, too.",
+            help="Show what caused an error, too.",
         ),
         click.Option(
             ["-q", "--quiet"],
@@ -79,7 +79,7 @@ class Existing(click.Path):
     """Take a path that is there; for one that is not, name the verb that makes such a file."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Give the path, or raise UsageError."""
+        """Return the path, or raise UsageError."""
         path = Path(value)
         if str(value) != "-" and not os.path.lexists(path):
             raise UsageError("there is no such file", where=str(path), hint=_maker(path, ctx))
@@ -90,7 +90,7 @@ class ExistingBundle(Existing):
     """Take a bundle, be it there as one file, as a folder or in parts."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Give the path, or raise UsageError."""
+        """Return the path, or raise UsageError."""
         path = Path(value)
         # the tar's own name stands for its parts; they are looked at when they are opened
         if (
@@ -99,31 +99,31 @@ class ExistingBundle(Existing):
             and path.with_name(f"{path.name}.sha256").is_file()
         ):
             return path
-        found = _named(super().convert(value, param, ctx))
-        if found.is_fifo() or found.is_socket() or found.is_char_device():
+        bundle = _named(super().convert(value, param, ctx))
+        if bundle.is_fifo() or bundle.is_socket() or bundle.is_char_device():
             raise UsageError(
                 "is neither a file nor a folder",
                 where=str(path),
                 hint="save what comes through it in a file first",
             )
-        if not found.name:
+        if not bundle.name:
             raise UsageError(
                 "this is the root of the file system", where=str(path), expected="a folder in it"
             )
-        return found
+        return bundle
 
 
 class Destination(click.Path):
     """Take a path that is to be written; what lies beside it is named after it."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Give the path."""
-        found: Any = super().convert(value, param, ctx)
-        return _named(found)
+        """Return the path."""
+        converted: Any = super().convert(value, param, ctx)
+        return _named(converted)
 
 
 def _named(path: Path) -> Path:
-    """Give a path that has a name, which . and .. have not."""
+    """Return a path that has a name, which . and .. have not."""
     return path if path.name not in {"", ".."} else path.resolve()
 
 
@@ -146,7 +146,7 @@ def part_size(text: str) -> int:
 
 
 def _maker(path: Path, ctx: click.Context | None) -> str:
-    """Say what makes a file of this kind, as far as its name tells."""
+    """Return the command that makes a file of this kind, as far as its name tells."""
     folder = path.parent
     usual = {
         "cluster.yaml": f"airseed init {path}",

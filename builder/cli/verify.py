@@ -47,8 +47,8 @@ _AGAIN = "copy it again; where it was made, delete it and run airseed bundle aga
     "keys",
     multiple=True,
     metavar="FILE|FINGERPRINT",
-    help="An OpenPGP key that may have signed BUNDLE: a file, or the whole fingerprint of one that "
-    "BUNDLE brings in keys/. May be repeated; implies --require-signature.",
+    help="An OpenPGP key that may have signed BUNDLE: a file, or the whole fingerprint of one in "
+    "the keys/ of BUNDLE. May be repeated; implies --require-signature.",
 )
 @click.option(
     "--signature",
@@ -74,8 +74,8 @@ def command(
     (by their checksums, bundle.tar.sha256), or the folder that it was unpacked to. All faults are
     listed at once; with any, the exit code is 1. A delta is whole together with what it says the
     other side has; unpacked over the earlier bundle, it is the whole one, and layers, packages and
-    files/ of the earlier one are no fault. A signature counts for nothing unless you say whose it
-    must be.
+    files/ of the earlier one are no fault. A signature is only checked against keys that you
+    give.
     """
     from builder.errors import UsageError, VerificationError
     from builder.pipeline import verify
@@ -83,15 +83,14 @@ def command(
 
     if not keys and (require_signature or signature):
         raise UsageError(
-            "whose signature is it to be?",
-            where="--require-signature" if require_signature else "--signature",
-            hint="add --key FILE, with the signer's public key that you got another way: of a key"
-            " that airseed secrets made it is signing-key.pub.asc",
+            f"{'--require-signature' if require_signature else '--signature'} needs --key",
+            hint="give the signer's public key, which you got another way than the bundle: that of"
+            " a key that airseed secrets made is signing-key.pub.asc",
         )
-    wanted = pins(keys) if keys else None
+    pinned = pins(keys) if keys else None
     try:
         result = verify.verify(
-            bundle, reporter=console, haves=haves, pins=wanted, signature=signature
+            bundle, reporter=console, haves=haves, pins=pinned, signature=signature
         )
     except VerificationError as error:
         if not as_json:
@@ -115,7 +114,7 @@ def command(
 
 
 def _report(result: Verdict, haves: Sequence[Path], console: Console) -> None:
-    """Say of a bundle without faults what was proved, and of a delta what was not."""
+    """Report what was verified of a bundle without faults, and of a delta what was not."""
     if result.lock is not None:
         console.info(_images(result.lock))
     checked = f"{size(result.size)} checked"
@@ -149,31 +148,31 @@ def _name(result: Verdict) -> str:
 
 
 def _images(lock: Lock) -> str:
-    """Tell of how many images a signature was checked, and of how many there is none to check."""
+    """Count images by whether their signatures were checked."""
     signed = [image for image in lock.images if image.signed_by]
-    others = [image for image in lock.images if image.signatures and not image.signed_by]
-    bare = len(lock.images) - len(signed) - len(others)
-    words = [
+    unchecked = [image for image in lock.images if image.signatures and not image.signed_by]
+    bare = len(lock.images) - len(signed) - len(unchecked)
+    counts = [
         *([f"{len(signed)} signed by {', '.join(sorted({i.signed_by or '' for i in signed}))}"]
           if signed else []),
-        *([f"{len(others)} with signatures that nobody is named to check"] if others else []),
+        *([f"{len(unchecked)} with signatures that nobody is named to check"] if unchecked else []),
         *([f"{bare} without a signature"] if bare else []),
     ]  # fmt: skip
-    return f"images: {'; '.join(words) or 'none'}"
+    return f"images: {'; '.join(counts) or 'none'}"
 
 
-def _value(bundle: Path, faults: Sequence[Fault], found: Verdict | None = None) -> dict[str, Any]:
+def _value(bundle: Path, faults: Sequence[Fault], verdict: Verdict | None = None) -> dict[str, Any]:
     return {
         "bundle": str(bundle),
-        "whole": not faults and not (found and found.elsewhere),
+        "whole": not faults and not (verdict and verdict.elsewhere),
         "right": not faults,
-        "size": found.size if found else 0,
-        "signedBy": found.signed_by if found else None,
+        "size": verdict.size if verdict else 0,
+        "signedBy": verdict.signed_by if verdict else None,
         "elsewhere": [
             {"path": content.path, "digest": str(content.digest), "size": content.size}
-            for content in (found.elsewhere if found else ())
+            for content in (verdict.elsewhere if verdict else ())
         ],
-        "unread": list(found.unread) if found else [],
+        "unread": list(verdict.unread) if verdict else [],
         "faults": [
             {
                 "where": fault.where,

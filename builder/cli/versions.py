@@ -38,17 +38,17 @@ def command(
     """
     from builder.pipeline import versions
 
-    found = versions.collect(only=kubernetes, catalogs=catalogs)
+    known = versions.collect(only=kubernetes, catalogs=catalogs)
     if as_json:
-        console.json(_value(found))
+        console.json(_value(known))
     else:
-        _show(found, console)
+        _show(known, console)
 
 
-def _show(found: Versions, console: Console) -> None:
+def _show(known: Versions, console: Console) -> None:
     from builder.pipeline.versions import spans
 
-    names = sorted({fit.name for row in found.kubernetes for fit in row.runtimes})
+    names = sorted({fit.name for row in known.kubernetes for fit in row.runtimes})
     console.table(
         ("KUBERNETES", "SYSTEM", "RPMS", "CALICO", *(name.upper() for name in names)),
         [
@@ -59,16 +59,16 @@ def _show(found: Versions, console: Console) -> None:
                 _marked(row.calico, row.defaults.cni.rpartition("-")[2]),
                 *(_runtimes(row, name) for name in names),
             )
-            for row in found.kubernetes
+            for row in known.kubernetes
         ],
     )
     console.result("")
-    fits = {(fit.name, fit.series): fit for row in found.kubernetes for fit in row.runtimes}
+    fits = {(fit.name, fit.series): fit for row in known.kubernetes for fit in row.runtimes}
     console.table(
         ("RUNTIME", "RELEASES", "SYSTEM"),
         [
             (fit.name, " ".join(spans(fit.releases)), ", ".join(fit.systems))
-            for _, fit in sorted(fits.items(), key=lambda one: _order(one[1]))
+            for _, fit in sorted(fits.items(), key=lambda item: _order(item[1]))
         ],
     )
     console.result("")
@@ -80,7 +80,7 @@ def _show(found: Versions, console: Console) -> None:
                 " ".join(s.kubernetes),
                 " or ".join(way for way in s.install if way != "operator" or s.images),
             )
-            for s in found.calico
+            for s in known.calico
         ],
     )
     console.result("")
@@ -88,7 +88,7 @@ def _show(found: Versions, console: Console) -> None:
         ("SYSTEM", "KERNEL", "CLOUD-INIT", "MEDIA"),
         [
             (str(system), system.kernel, system.cloud_init, " ".join(system.isos) or "-")
-            for system in found.systems
+            for system in known.systems
         ],
     )
 
@@ -101,12 +101,14 @@ def _order(fit: Fit) -> tuple[Any, ...]:
 
 def _systems(row: Row) -> str:
     name, _, version = row.defaults.os.rpartition("-")
-    return ", ".join(f"{one}*" if one == f"{name} {version}" else one for one in row.systems)
+    return ", ".join(
+        f"{system}*" if system == f"{name} {version}" else system for system in row.systems
+    )
 
 
 def _marked(series: tuple[str, ...], default: str) -> str:
     usual = ".".join(default.split(".")[:2])
-    return " ".join(f"{one}*" if one == usual else one for one in series) or "-"
+    return " ".join(f"{sery}*" if sery == usual else sery for sery in series) or "-"
 
 
 def _runtimes(row: Row, name: str) -> str:
@@ -118,7 +120,7 @@ def _runtimes(row: Row, name: str) -> str:
     return f"{good} ({' '.join(warned)})" if warned else good
 
 
-def _value(found: Versions) -> dict[str, Any]:
+def _value(known: Versions) -> dict[str, Any]:
     return {
         "kubernetes": [
             {
@@ -143,7 +145,7 @@ def _value(found: Versions) -> dict[str, Any]:
                     for fit in row.runtimes
                 ],
             }
-            for row in found.kubernetes
+            for row in known.kubernetes
         ],
         "calico": [
             {
@@ -152,7 +154,7 @@ def _value(found: Versions) -> dict[str, Any]:
                 "kubernetes": list(series.kubernetes),
                 "install": [w for w in series.install if w != "operator" or series.images],
             }
-            for series in found.calico
+            for series in known.calico
         ],
         "systems": [
             {
@@ -166,6 +168,6 @@ def _value(found: Versions) -> dict[str, Any]:
                     for name, iso in system.isos.items()
                 },
             }
-            for system in found.systems
+            for system in known.systems
         ],
     }

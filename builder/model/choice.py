@@ -30,7 +30,7 @@ CALICO = "calico"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objection:
-    """Say why a part of a cluster cannot be had, or deserves a warning."""
+    """Hold why a part of a cluster cannot be had, or deserves a warning."""
 
     path: str
     what: str
@@ -125,11 +125,11 @@ class _Choosing:
         self.objections.append(Objection(path=path, what=what, expected=expected, hint=hint))
 
     def system(self, defaults: Defaults | None) -> OperatingSystem | None:
-        said = self.cluster.os
-        name, version = _filled(said.name, said.version, defaults.os if defaults else None)
+        asked = self.cluster.os
+        name, version = _filled(asked.name, asked.version, defaults.os if defaults else None)
         if name is None:
             return None
-        path = "os.version" if said.version else "os.name" if said.name else "os"
+        path = "os.version" if asked.version else "os.name" if asked.name else "os"
         system = self.ask(path, lambda: self.catalog.os(name, version))
         if system is not None:
             self.platforms(system)
@@ -142,7 +142,9 @@ class _Choosing:
                 expected = " or ".join(str(known) for known in system.platforms)
                 path, what = f"platforms[{number}]", f"{system} is not known for {platform}"
                 self.object(path, what, expected)
-        if {*platforms} <= {*system.platforms} and len({one.rpm for one in platforms}) > 1:
+        if {*platforms} <= {*system.platforms} and len(
+            {platform.rpm for platform in platforms}
+        ) > 1:
             what = "one bundle has the packages of one kind of processor"
             self.object("platforms", what, "one platform", "lock each processor's nodes alone")
 
@@ -166,11 +168,11 @@ class _Choosing:
         return True
 
     def runtime(self, defaults: Defaults | None) -> RuntimeRelease | None:
-        said = self.cluster.runtime
-        name, version = _filled(said.name, said.version, defaults.runtime if defaults else None)
+        asked = self.cluster.runtime
+        name, version = _filled(asked.name, asked.version, defaults.runtime if defaults else None)
         if name is None:
             return None
-        path = "runtime.version" if said.version else "runtime"
+        path = "runtime.version" if asked.version else "runtime"
         return self.ask(path, lambda: self.catalog.runtime(name, version))
 
     def fit(
@@ -221,8 +223,8 @@ class _Choosing:
         self.ask("kubernetes.packages", lambda: recipes(self.catalog, kubernetes, system, platform))
 
     def calico(self, defaults: Defaults | None) -> tuple[CalicoRelease | None, Install]:
-        said = self.cluster.cni
-        name, version = _filled(said.name, said.version, defaults.cni if defaults else None)
+        asked = self.cluster.cni
+        name, version = _filled(asked.name, asked.version, defaults.cni if defaults else None)
         if name is None or name == NONE:
             return None, "manifest"
         if name != CALICO:
@@ -232,17 +234,17 @@ class _Choosing:
             return None, "manifest"
         if version is None:
             version = self.newest_calico()
-        path = "cni.version" if said.version else "cni"
+        path = "cni.version" if asked.version else "cni"
         calico = self.ask(path, lambda: self.catalog.calico(version))
         if calico is None:
             return None, "manifest"
         if self.cluster.kubernetes.series not in calico.of.kubernetes:
             self.unsupported(path, calico)
-        install: Install = said.install or (
+        install: Install = asked.install or (
             "operator" if calico.ways[:1] == ("operator",) else "manifest"
         )
         self.ask(
-            "cni.install" if said.install else path,
+            "cni.install" if asked.install else path,
             lambda: calico.manifests(install, len(self.cluster.nodes)),
         )
         return calico, install
@@ -253,12 +255,12 @@ class _Choosing:
         return max((s.series for s in fitting), key=numbers, default="")
 
     def unsupported(self, path: str, calico: CalicoRelease) -> None:
-        wanted = self.cluster.kubernetes.series
-        fitting = [s.series for s in self.catalog.calico_series.values() if wanted in s.kubernetes]
+        minor = self.cluster.kubernetes.series
+        fitting = [s.series for s in self.catalog.calico_series.values() if minor in s.kubernetes]
         tested = calico.of.kubernetes
         self.object(
             path,
-            f"{calico} does not support Kubernetes {wanted}, but {tested[0]} to {tested[-1]}",
+            f"{calico} supports Kubernetes {tested[0]} to {tested[-1]}, not {minor}",
             " or ".join(f"Calico {series}" for series in sorted(fitting, key=numbers)) or None,
         )
 

@@ -85,12 +85,12 @@ class WantedFile:
 
     @property
     def own_sources(self) -> tuple[str, ...]:
-        """Give the sources that cluster.yaml names; the catalog's may change without harm."""
+        """Return the sources that cluster.yaml names; the catalog's may change without harm."""
         return self.sources if EXTRA in self.needed_by else ()
 
     @property
     def is_local(self) -> bool:
-        """Tell whether it lies beside cluster.yaml."""
+        """Return whether it lies beside cluster.yaml."""
         return not any(is_url(source) for source in self.sources)
 
 
@@ -208,8 +208,10 @@ def demand(cluster: Cluster, choice: Choice, catalog: Catalog) -> Demand:
     builds = _builds(cluster, choice, catalog)
     packages = _packages(cluster, choice, builds)
     repositories = _repositories(choice, packages, catalog, builds)
-    keys = dict.fromkeys(name for one in repositories for name in one.keys)
-    others = dict.fromkeys(name for one in repositories for name in one.metadata_keys)
+    keys = dict.fromkeys(name for repository in repositories for name in repository.keys)
+    metadata_keys = dict.fromkeys(
+        name for repository in repositories for name in repository.metadata_keys
+    )
     return Demand(
         kubernetes=choice.kubernetes,
         os=choice.os,
@@ -231,7 +233,7 @@ def demand(cluster: Cluster, choice: Choice, catalog: Catalog) -> Demand:
         ),
         repositories=repositories,
         keys=tuple(catalog.key(name) for name in keys),
-        metadata_keys=tuple(catalog.key(name) for name in others),
+        metadata_keys=tuple(catalog.key(name) for name in metadata_keys),
         signers=cluster.signatures,
         builds=builds,
     )
@@ -240,7 +242,7 @@ def demand(cluster: Cluster, choice: Choice, catalog: Catalog) -> Demand:
 def operator_images(
     calico: CalicoRelease, kinds: Iterable[str], conditions: Iterable[str] = ()
 ) -> tuple[Wanted, ...]:
-    """Give the operator's image, and what it starts for custom resources of these kinds.
+    """Return the operator's image, and what it starts for custom resources of these kinds.
 
     ``conditions`` add optional parts: ``certificate-management``, ``fips``, ``windows``.
     """
@@ -252,17 +254,17 @@ def operator_images(
 
 def merged(images: Iterable[Wanted]) -> tuple[Wanted, ...]:
     """Make one of all that ask for the same image, in the order of first asking."""
-    found: dict[Reference, Wanted] = {}
+    images_by_reference: dict[Reference, Wanted] = {}
     for image in images:
-        before = found.get(image.reference, image)
+        before = images_by_reference.get(image.reference, image)
         either = {*before.roles, *image.roles}
-        found[image.reference] = Wanted(
+        images_by_reference[image.reference] = Wanted(
             reference=image.reference,
             roles=tuple(role for role in ROLES if role in either),
             needed_by=tuple(dict.fromkeys((*before.needed_by, *image.needed_by))),
             trust=before.trust,
         )
-    return tuple(found.values())
+    return tuple(images_by_reference.values())
 
 
 def _kubeadm(release: KubernetesRelease) -> Iterable[Wanted]:
@@ -279,7 +281,7 @@ def _extra_images(cluster: Cluster) -> Iterable[Wanted]:
 
 
 def _builds(cluster: Cluster, choice: Choice, catalog: Catalog) -> Builds | None:
-    """Give what is built here, for one kind of processor, as all packages of a cluster are."""
+    """Return what is built here, for one kind of processor, as all packages of a cluster are."""
     if cluster.packages != "built":
         return None
     return Builds(
@@ -335,13 +337,13 @@ def _repositories(
 
 
 def _manifests(cluster: Cluster, choice: Choice) -> tuple[WantedFile, ...]:
-    found: list[tuple[str, tuple[str, ...], Digest | None, str]] = []
+    manifests: list[tuple[str, tuple[str, ...], Digest | None, str]] = []
     if choice.calico is not None:
         calico = choice.calico.manifests(choice.install, len(cluster.nodes))
-        found += [(name, sources, None, CALICO) for name, sources in calico]
+        manifests += [(name, sources, None, CALICO) for name, sources in calico]
     for manifest in cluster.extra.manifests:
         name = basename(urlsplit(manifest.source).path) or "manifest.yaml"
-        found.append((_UNSAFE.sub("_", name), (manifest.source,), manifest.digest, EXTRA))
+        manifests.append((_UNSAFE.sub("_", name), (manifest.source,), manifest.digest, EXTRA))
     return tuple(
         WantedFile(
             kind="manifest",
@@ -350,5 +352,5 @@ def _manifests(cluster: Cluster, choice: Choice) -> tuple[WantedFile, ...]:
             needed_by=(by,),
             digest=digest,
         )
-        for number, (name, sources, digest, by) in enumerate(found, start=1)
+        for number, (name, sources, digest, by) in enumerate(manifests, start=1)
     )

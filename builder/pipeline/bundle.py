@@ -34,7 +34,7 @@ _UNSAFE = "AIRSEED_BENCH_WITHOUT_SYNC"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """Tell what a run made."""
+    """Hold what a run made."""
 
     lock: Lock
     result: Result
@@ -105,7 +105,7 @@ def build(
 
 
 def fallbacks(result: Result) -> list[str]:
-    """Say which sources were passed over: once for what one host did to many artifacts."""
+    """Describe the sources that were passed over, those of one host in one line."""
     groups: dict[tuple[object, ...], list[Outcome]] = {}
     for outcome in result.fallbacks:
         why = tuple((_host(fault.where), fault.what) for fault in outcome.passed_over)
@@ -114,12 +114,12 @@ def fallbacks(result: Result) -> list[str]:
 
 
 def _told(group: Sequence[Outcome]) -> str:
-    """Tell of artifacts that came from one host, because of one reason."""
+    """Describe artifacts that came from one host for one reason."""
     first = group[0]
     if len(group) == 1:
         faults = "; ".join(map(str, first.passed_over))
         return f"{first.path}: taken from {_source(first)}, because {faults}"
-    faults = "; ".join(f"{_host(one.where)}: {one.what}" for one in first.passed_over)
+    faults = "; ".join(f"{_host(fault.where)}: {fault.what}" for fault in first.passed_over)
     host = _host(_source(first))
     return f"{len(group)} artifacts, such as {first.path}: taken from {host}, because {faults}"
 
@@ -129,21 +129,21 @@ def _source(outcome: Outcome) -> str:
 
 
 def _host(source: str) -> str:
-    """Give the host in a source's name: a URL, HOST/REPOSITORY@DIGEST, or BUNDLE: MEMBER."""
+    """Return the host in a source's name: a URL, HOST/REPOSITORY@DIGEST, or BUNDLE: MEMBER."""
     if "://" in source:
         return urlsplit(source).netloc
     return source.partition("/" if "@sha256:" in source else ": ")[0]
 
 
 def _target(document: LockDocument, target: Path | None, *, delta: bool) -> Path:
-    """Say where the bundle goes; raise UsageError where it may not."""
+    """Return where the bundle goes; raise UsageError where it may not."""
     source = document.path
     usual = paths.delta(source) if delta else paths.bundle(source)
     if target is None and document.bundle is not None:
         raise UsageError(
-            "where should the bundle that is made of this go?",
+            "a bundle that is made from this one needs a name of its own",
             where=str(source),
-            hint="say it with -o FILE",
+            hint="give one with -o FILE",
         )
     target = target or usual
     if target.is_dir():

@@ -138,7 +138,7 @@ def missing_files(wanted: Demand, lock: Lock) -> list[Fault]:
 
 
 def _local_files_changed(wanted: Demand, lock: Lock, folder: Path) -> bool:
-    """Tell whether a file beside cluster.yaml is not what the lock has under its path."""
+    """Return whether a file beside cluster.yaml is not what the lock has under its path."""
     digests = {file.path: file.digest for file in lock.files}
     try:
         for file in (*wanted.manifests, *wanted.files):
@@ -152,7 +152,7 @@ def _local_files_changed(wanted: Demand, lock: Lock, folder: Path) -> bool:
 
 
 def _signers_changed(workspace: Workspace, lock: Lock) -> bool:
-    """Tell whether a signer is not the one any more that the lock's images were checked with."""
+    """Return whether a signer is not the one any more that the lock's images were checked with."""
     names = {image.signed_by for image in lock.images if image.signed_by is not None}
     if not names:
         return False

@@ -49,7 +49,7 @@ def write(example: str, target: Path, *, force: bool = False) -> Path:
 
 
 def schema_text() -> str:
-    """Give the JSON Schema of cluster.yaml as text."""
+    """Return the JSON Schema of cluster.yaml as text."""
     return json.dumps(cluster_format.schema(), indent=2, ensure_ascii=False) + "\n"
 
 

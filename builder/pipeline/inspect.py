@@ -43,7 +43,7 @@ class Total:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """Tell why one artifact is there, from what was asked for down to the artifact."""
+    """Hold why one artifact is there, from what was asked for down to the artifact."""
 
     links: tuple[str, ...]
 
@@ -57,8 +57,8 @@ def totals(lock: Lock) -> tuple[Total, ...]:
         _total("images", lock.images, sum(blob.size for blob in lock.blobs)),
         _total("packages", lock.packages, sum(package.size for package in lock.packages)),
         *(
-            _total(word, found, sum(file.size for file in found))
-            for word, found in (
+            _total(kind, files, sum(file.size for file in files))
+            for kind, files in (
                 ("repodata", [file for file in lock.files if file.kind == "repodata"]),
                 ("keys", [file for file in lock.files if file.kind == "key"]),
                 ("manifests", [file for file in lock.files if file.kind == "manifest"]),
@@ -69,12 +69,12 @@ def totals(lock: Lock) -> tuple[Total, ...]:
     )
 
 
-def _total(kind: str, found: Iterable[Artifact], size: int) -> Total:
-    return Total(kind=kind, count=len(list(found)), size=size)
+def _total(kind: str, artifacts: Iterable[Artifact], size: int) -> Total:
+    return Total(kind=kind, count=len(list(artifacts)), size=size)
 
 
 def image_size(lock: Lock, image: Image) -> int:
-    """Give the bytes of everything that one image needs, shared or not."""
+    """Return the bytes of everything that one image needs, shared or not."""
     sizes = {blob.digest: blob.size for blob in lock.blobs}
     return sum(sizes[digest] for digest in image.digests)
 
@@ -89,15 +89,19 @@ def why(lock: Lock, name: str) -> tuple[Chain, ...]:
     if packages:
         return tuple(chain for package in packages for chain in _package_chains(lock, package))
     everything: tuple[Image | File, ...] = (*lock.images, *lock.files)
-    others = [one for one in everything if name == one.name or _same_image(one.name, name)]
-    if not others:
+    named = [
+        artifact
+        for artifact in everything
+        if name == artifact.name or _same_image(artifact.name, name)
+    ]
+    if not named:
         known = [*(package.nevra.name for package in lock.packages), *(o.name for o in everything)]
         raise UsageError(
             f"no package, image or file is called {name!r} in this lock",
             hint=did_you_mean(name, known) or "`airseed inspect` lists what there is",
         )
     return tuple(
-        Chain(links=(reason, artifact.name)) for artifact in others for reason in artifact.needed_by
+        Chain(links=(reason, artifact.name)) for artifact in named for reason in artifact.needed_by
     )
 
 

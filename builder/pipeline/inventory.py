@@ -43,7 +43,7 @@ _NOT_FOUND = 404
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """Tell what was written."""
+    """Hold what was written."""
 
     path: Path
     inventory: Inventory
@@ -72,32 +72,32 @@ def take(
         VerificationError: a file is no bundle.
     """
     disk.replaceable(output, magic=inventory_format.HEAD, what="an earlier inventory")
-    found: set[Holding] = set()
+    holdings: set[Holding] = set()
     for folder in folders:
         is_bundle = not folder.is_dir() or is_unpacked(folder)
-        found.update(_bundle(folder, reporter) if is_bundle else _packages(folder, reporter))
+        holdings.update(_bundle(folder, reporter) if is_bundle else _packages(folder, reporter))
     if registries:
         with Client(ca_bundle=ca_bundle, pool=_ATONCE) as client:
             connection = RegistryConnection(
                 client, Credentials.load(os.environ), plain_http_hosts=plain_http
             )
             for registry in registries:
-                found.update(
+                holdings.update(
                     _Survey(connection, registry, reporter, client.cancel).all(repositories)
                 )
-    if not found:
+    if not holdings:
         raise UsageError(
-            "there is nothing to write down",
+            "nothing was found to list",
             where=", ".join([*map(str, folders), *registries]),
-            hint="for a side that has nothing, make a whole bundle: without --have",
+            hint="if the other side has nothing, make a whole bundle, without --have",
         )
-    inventory = Inventory(holdings=tuple(sorted(found)))
+    inventory = Inventory(holdings=tuple(sorted(holdings)))
     disk.put(output, inventory_format.write(inventory))
     return Taken(path=output, inventory=inventory)
 
 
 def _bundle(path: Path, reporter: Reporter) -> Iterator[Holding]:
-    """Give what a bundle has and is right; what is damaged counts as missing."""
+    """Return what a bundle has and is right; what is damaged counts as missing."""
     with open_bundle(path) as bundle:
         members = bundle.members()
         items = [
@@ -113,7 +113,7 @@ def _bundle(path: Path, reporter: Reporter) -> Iterator[Holding]:
         with reporter.progress(path.name, sum(item.size for item in items)) as progress:
             faults = hash_all(items, progress)
     for fault in faults:
-        reporter.warn(f"{path}: {fault}", hint="it counts as missing")
+        reporter.warn(f"{path}: {fault}", hint="it is treated as missing")
     wrong = {fault.where for fault in faults}
     for item in items:
         if item.path not in wrong:
@@ -125,7 +125,7 @@ def _bundle(path: Path, reporter: Reporter) -> Iterator[Holding]:
 
 
 def _packages(folder: Path, reporter: Reporter) -> Iterator[Holding]:
-    """Give the RPMs below a folder."""
+    """Return the RPMs below a folder."""
     try:
         paths = sorted(path for path in folder.rglob("*.rpm") if path.is_file())
         total = sum(path.stat().st_size for path in paths)
@@ -135,11 +135,11 @@ def _packages(folder: Path, reporter: Reporter) -> Iterator[Holding]:
         reporter.warn(f"{folder}: there are no RPMs below it")
     with reporter.progress(str(folder), total) as progress:
         packages = threads.each(paths, lambda path: _package(path, progress), most=_ATONCE)
-        for path, found in zip(paths, packages, strict=True):
-            if isinstance(found, AirseedError):
-                reporter.warn(f"{path}: {found.fault.what}", hint="it counts as missing")
+        for path, package in zip(paths, packages, strict=True):
+            if isinstance(package, AirseedError):
+                reporter.warn(f"{path}: {package.fault.what}", hint="it is treated as missing")
             else:
-                yield found
+                yield package
 
 
 def _package(path: Path, progress: Progress) -> Holding | AirseedError:
@@ -183,10 +183,10 @@ class _Survey:
             ) from error
 
     def all(self, names: Sequence[str]) -> set[Holding]:
-        """Give everything that it has below the prefix, or in the repositories named."""
+        """Return everything that it has below the prefix, or in the repositories named."""
         repositories = [self._named(name) for name in names] or self._listed()
-        found: set[Holding] = set()
-        wanted: dict[tuple[str, Digest], None] = {}
+        everything: set[Holding] = set()
+        asked: dict[tuple[str, Digest], None] = {}
         with self._reporter.progress(
             f"repositories of {self._host}", len(repositories), unit="repositories"
         ) as progress:
@@ -199,23 +199,23 @@ class _Survey:
             for repository, (holdings, blobs) in zip(
                 repositories, self._each(repositories, look), strict=True
             ):
-                found.update(holdings)
-                wanted.update(dict.fromkeys((repository, digest) for digest in blobs))
+                everything.update(holdings)
+                asked.update(dict.fromkeys((repository, digest) for digest in blobs))
         title = f"blobs of {self._host}"
-        with self._reporter.progress(title, len(wanted), unit="blobs") as progress:
+        with self._reporter.progress(title, len(asked), unit="blobs") as progress:
 
             def ask(pair: tuple[str, Digest]) -> int | None:
                 size = self._lister.size_of(*pair)
                 progress.advance(1)
                 return size
 
-            sizes = zip(wanted, self._each(wanted, ask), strict=True)
-            found.update(
+            sizes = zip(asked, self._each(asked, ask), strict=True)
+            everything.update(
                 Holding(kind="blob", name=repository, digest=digest, size=size)
                 for (repository, digest), size in sizes
                 if size is not None
             )
-        return found
+        return everything
 
     def _named(self, name: str) -> str:
         prefix = f"{self._prefix}/" if self._prefix else ""
@@ -234,8 +234,8 @@ class _Survey:
         return [f"{self._host}/{path}" for path in sorted(paths) if path.startswith(below)]
 
     def _repository(self, repository: str) -> tuple[list[Holding], list[Digest]]:
-        """Give images and manifests of a repository, and the blobs that they speak of."""
-        found: list[Holding] = []
+        """Return images and manifests of a repository, and the blobs that they speak of."""
+        holdings: list[Holding] = []
         blobs: dict[Digest, None] = {}
         seen: set[Digest] = set()
         waiting: list[tuple[str, str]] = [
@@ -251,20 +251,22 @@ class _Survey:
                     raise
                 continue  # a platform that was never pushed
             except VerificationError as error:
-                self._reporter.warn(str(error), hint="no image that airseed knows; it is left out")
+                self._reporter.warn(
+                    str(error), hint="not a kind of image that airseed knows; it is left out"
+                )
                 continue
             size = len(raw.content)
             if name:
-                found.append(Holding(kind="image", name=name, digest=raw.digest, size=size))
+                holdings.append(Holding(kind="image", name=name, digest=raw.digest, size=size))
             if raw.digest in seen:
                 continue
             seen.add(raw.digest)
-            found.append(Holding(kind="blob", name=repository, digest=raw.digest, size=size))
+            holdings.append(Holding(kind="blob", name=repository, digest=raw.digest, size=size))
             if isinstance(document, Index):
                 waiting += [(str(entry.digest), "") for entry in document.manifests]
             else:
                 blobs.update(dict.fromkeys(_parts(document)))
-        return found, list(blobs)
+        return holdings, list(blobs)
 
 
 def _parts(manifest: Manifest) -> Iterator[Digest]:

@@ -32,7 +32,7 @@ _LAST_PORT = 65535
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Minted:
-    """Tell what was made for whom."""
+    """Hold what was made for whom."""
 
     path: Path | None
     """None where it was not written to a file."""
@@ -90,7 +90,7 @@ def mint(
 
 
 def _known(cluster: Cluster, where: Path) -> Endpoint:
-    """Give the endpoint, or the address of a control plane that is alone."""
+    """Return the endpoint, or the address of a control plane that is alone."""
     if cluster.endpoint is not None:
         return cluster.endpoint
     address = cluster.control_planes[0].address
@@ -108,7 +108,8 @@ def _given(server: str) -> Endpoint:
     port = int(match[2] or API_PORT) if match else 0
     if match is None or not 0 < port <= _LAST_PORT:
         raise UsageError(
-            f"{server[:200]!r} is no server", expected="HOST[:PORT], [ADDRESS]:PORT or an https URL"
+            f"{server[:200]!r} is not a server",
+            expected="HOST[:PORT], [ADDRESS]:PORT or an https URL",
         )
     return Endpoint(host=match[1].strip("[]"), port=port)
 
@@ -120,7 +121,7 @@ def _check_target(path: Path, *, force: bool) -> None:
         raise UsageError(
             "the file exists",
             where=str(path),
-            hint="--force replaces it; what it has now stays valid until its own end",
+            hint="--force replaces it; the certificate in it stays valid until it expires",
         )
 
 

@@ -42,12 +42,12 @@ _KEPT = re.compile(r"[\w.-]{1,100}\.d/([0-9a-f]{64})", re.ASCII)
 
 
 def beside(bundle: Path) -> Path:
-    """Give its usual place: bundle.tar.provenance.json beside bundle.tar, or beside its parts."""
+    """Return its usual place: bundle.tar.provenance.json beside bundle.tar, or beside its parts."""
     return split.beside(bundle, SUFFIX)
 
 
 def now() -> str:
-    """Give the time in RFC 3339 form."""
+    """Return the time in RFC 3339 form."""
     return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -68,14 +68,14 @@ def record(
     kept = paths.documents(lock)
     origins = tuple(
         Origin(
-            path=one.path,
-            digest=digests[one.path],
-            source=_shown(one.origin, kept, lock.parent),
-            passed_over=tuple(_told(fault) for fault in one.passed_over),
+            path=outcome.path,
+            digest=digests[outcome.path],
+            source=_shown(outcome.origin, kept, lock.parent),
+            passed_over=tuple(_told(fault) for fault in outcome.passed_over),
         )
-        for one in sorted(outcomes, key=lambda one: one.path)
+        for outcome in sorted(outcomes, key=lambda outcome: outcome.path)
     )
-    made = Provenance(
+    account = Provenance(
         bundle=bundle.name,
         sums=Digest.of(sums),
         lock=digests[LOCK_PATH],
@@ -83,7 +83,7 @@ def record(
         finished=now(),
         origins=origins,
     )
-    disk.put(path, provenance_format.write(made))
+    disk.put(path, provenance_format.write(account))
     return path
 
 
@@ -106,58 +106,63 @@ def load(bundle: Path) -> Provenance:
             where=str(path),
             hint="airseed bundle writes it while it makes a bundle; copy it along",
         ) from error
-    found = provenance_format.parse(decode(content, str(path)), str(path))
+    account = provenance_format.parse(decode(content, str(path)), str(path))
     with open_bundle(bundle) as opened:
         sums = Digest.of(opened.read(SUMS_PATH, _LIMIT))
-    if sums != found.sums:
+    if sums != account.sums:
         raise VerificationError(
-            "this is of another bundle", where=str(path), expected=f"one whose SHA256SUMS is {sums}"
+            "this belongs to another bundle",
+            where=str(path),
+            expected=f"one whose SHA256SUMS is {sums}",
         )
-    return found
+    return account
 
 
 def origins(bundle: Path, lock: Lock) -> dict[Digest, str]:
-    """Give the sources that an earlier bundle's account names; nothing, if it has no good one.
+    """Return the sources that an earlier bundle's account names; nothing, if it has no good one.
 
     What is taken from that bundle came from there: its own name would tell nobody anything. Nothing
     vouches for that account, so only what the lock, too, has as a source is passed on.
     """
     try:
-        found = load(bundle)
+        account = load(bundle)
     except (StorageError, DocumentError, VerificationError):
         return {}
     known: dict[Digest, set[str]] = {}
     for content in lock.contents:
         known.setdefault(content.digest, set()).update(_names(content))
     return {
-        one.digest: one.source
-        for one in found.origins
-        if one.source in known.get(one.digest, ()) or _is_kept(one)
+        origin.digest: origin.source
+        for origin in account.origins
+        if origin.source in known.get(origin.digest, ()) or _is_kept(origin)
     }
 
 
 def _names(content: Content) -> Iterable[str]:
-    """Give what the sources of an artifact are called in an account."""
+    """Return what the sources of an artifact are called in an account."""
     if isinstance(content, Blob):
         return [f"{source}@{content.digest}" for source in content.sources]
     if isinstance(content, Package) and content.built is not None:
         from builder.sources import built  # noqa: PLC0415 -- slow to load, and few need it
 
         return built.names(content)
-    return [redact(one) if is_url(one) else one.removeprefix("file:") for one in content.sources]
+    return [
+        redact(source) if is_url(source) else source.removeprefix("file:")
+        for source in content.sources
+    ]
 
 
 def _is_kept(origin: Origin) -> bool:
-    """Tell whether an account says that a member lay beside the lock."""
+    """Return whether an account says that a member lay beside the lock."""
     match = _KEPT.fullmatch(origin.source)
     return match is not None and match[1] == origin.digest.hex
 
 
 def _told(fault: Fault) -> str:
-    """Tell what was wrong with a source without the folders of this machine."""
+    """Hold what was wrong with a source without the folders of this machine."""
     if fault.where.startswith("/"):
-        place, colon, member = fault.where.partition(": ")
-        fault = replace(fault, where=f"{Path(place).name}{colon}{member}")
+        path, colon, member = fault.where.partition(": ")
+        fault = replace(fault, where=f"{Path(path).name}{colon}{member}")
     return str(fault)
 
 

@@ -32,7 +32,7 @@ _CLOSED = re.compile(
 
 
 def differences(before: bytes | None, after: bytes | None, name: str) -> Iterator[str]:
-    """Give a unified diff of two versions of a file; None stands for no file.
+    """Return a unified diff of two versions of a file; None stands for no file.
 
     What differs in secrets alone is said in one line, or by marks that stand for the contents of
     files and mean nothing in another run.
@@ -54,14 +54,14 @@ def differences(before: bytes | None, after: bytes | None, name: str) -> Iterato
 
 
 def hidden(text: str, salt: bytes = b"") -> list[str]:
-    """Give a text's lines with tokens, keys, password hashes and closed files blotted out."""
+    """Return a text's lines with tokens, keys, password hashes and closed files blotted out."""
 
-    def closed(found: re.Match[str]) -> str:
+    def closed(match: re.Match[str]) -> str:
         # as base64 its secrets would not be known again
-        if found["path"] == _KUBEADM and "encoding:" not in found["content"].partition("\n")[0]:
-            return found[0]
-        mark = hashlib.blake2b(found["content"].encode(), key=salt, digest_size=4).hexdigest()
-        return f"{found['head']}    content: <hidden, {mark}>\n"
+        if match["path"] == _KUBEADM and "encoding:" not in match["content"].partition("\n")[0]:
+            return match[0]
+        mark = hashlib.blake2b(match["content"].encode(), key=salt, digest_size=4).hexdigest()
+        return f"{match['head']}    content: <hidden, {mark}>\n"
 
     lines = []
     inside = False

@@ -42,9 +42,9 @@ def render(source: Path, form: Form) -> str:
     created = _created()
     with open_lock(source) as document:
         lock, read = document.lock, _reader(document)
-        said = {**_packages(lock, read), **_images(lock, read)}
+        details = {**_packages(lock, read), **_images(lock, read)}
     writer = spdx.render if form == "spdx" else cyclonedx.render
-    return writer(bill(lock, said), created)
+    return writer(bill(lock, details), created)
 
 
 def _created() -> str | None:
@@ -55,7 +55,7 @@ def _created() -> str | None:
         time = dt.datetime.fromtimestamp(int(text), dt.UTC)
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError(
-            "is no time", where="SOURCE_DATE_EPOCH", expected="seconds since 1970"
+            "is not a time", where="SOURCE_DATE_EPOCH", expected="seconds since 1970"
         ) from error
     return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -82,7 +82,7 @@ def _reader(document: LockDocument) -> Callable[[Content], bytes | None]:
 
 def _packages(lock: Lock, read: Callable[[Content], bytes | None]) -> dict[Digest, Said]:
     """Read licences and vendors out of each repository's primary.xml."""
-    said: dict[Digest, Said] = {}
+    details: dict[Digest, Said] = {}
     for file in lock.files:
         if file.kind != "repodata" or not file.path.endswith("primary.xml.gz"):
             continue
@@ -90,23 +90,23 @@ def _packages(lock: Lock, read: Callable[[Content], bytes | None]) -> dict[Diges
         if content is None:
             continue
         with tempfile.TemporaryDirectory(prefix="airseed-sbom-") as scratch:
-            place = Path(scratch) / "primary.xml.gz"
+            path = Path(scratch) / "primary.xml.gz"
             try:
-                place.write_bytes(content)
+                path.write_bytes(content)
             except OSError as error:
-                raise StorageError(error.strerror or str(error), where=str(place)) from error
-            for digest, words in read_package_info(
-                place, where=file.path, most=len(lock.packages)
+                raise StorageError(error.strerror or str(error), where=str(path)) from error
+            for digest, info in read_package_info(
+                path, where=file.path, most=len(lock.packages)
             ).items():
-                said[Digest(digest)] = Said(
-                    licence=words.licence or None, vendor=words.vendor or None
+                details[Digest(digest)] = Said(
+                    licence=info.licence or None, vendor=info.vendor or None
                 )
-    return said
+    return details
 
 
 def _images(lock: Lock, read: Callable[[Content], bytes | None]) -> dict[Digest, Said]:
     """Read what the annotations of indexes and manifests say; most say nothing."""
-    said: dict[Digest, Said] = {}
+    details: dict[Digest, Said] = {}
     for blob in lock.blobs:
         content = read(blob) if blob.kept else None
         if content is None:
@@ -115,9 +115,9 @@ def _images(lock: Lock, read: Callable[[Content], bytes | None]) -> dict[Digest,
             notes = strict_json.load(content).get("annotations") or {}
             licence, vendor = notes.get(_LICENCES), notes.get(_VENDOR)
         except (ValueError, AttributeError) as error:
-            raise VerificationError("is no manifest", where=blob.path) from error
-        said[blob.digest] = Said(licence=_text(licence), vendor=_text(vendor))
-    return said
+            raise VerificationError("is not a manifest", where=blob.path) from error
+        details[blob.digest] = Said(licence=_text(licence), vendor=_text(vendor))
+    return details
 
 
 def _text(value: object) -> str | None:

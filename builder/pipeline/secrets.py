@@ -32,7 +32,7 @@ _SIGNING = "sa.key"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """Tell of one secret what may be told."""
+    """Describe one secret, without its content."""
 
     name: str
     path: Path | None
@@ -46,7 +46,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """Tell what a run found and made."""
+    """Hold what a run found and made."""
 
     folder: Path
     first: str
@@ -65,14 +65,14 @@ def make(workspace: Workspace, *, rotate: Sequence[str] = ()) -> Held:
         StorageError: a folder or file is open to others, or the disk does not take it.
         VerificationError: something that is there is damaged, ended or does not fit.
     """
-    words = tuple(_word(name) for name in rotate)
+    rotated = tuple(_word(name) for name in rotate)
     cluster, folder = workspace.outline, workspace.secrets
-    before = {str(name) for name in words if (folder / name).exists()}
-    made = store.prepare(folder, cluster.pki, rotate=words)
+    before = {str(name) for name in rotated if (folder / name).exists()}
+    made = store.prepare(folder, cluster.pki, rotate=rotated)
     secrets = store.load(folder, cluster.pki)
     signing = folder / store.SIGNING_KEY
     public = public_half(private(signing), where=str(signing))
-    published = store.publish(folder, public, is_same=lambda there: _first(there) == _first(public))
+    published = store.publish(folder, public, is_same=lambda other: _first(other) == _first(public))
     return Held(
         folder=folder,
         first=cluster.control_planes[0].name,
@@ -95,12 +95,12 @@ def make(workspace: Workspace, *, rotate: Sequence[str] = ()) -> Held:
 
 
 def remaining(end: datetime) -> int:
-    """Give the whole days until something ends."""
+    """Return the whole days until something ends."""
     return (end - datetime.now(UTC)).days
 
 
 def _first(keys: bytes) -> str | None:
-    """Give the fingerprint of the first public key; nothing where there is none."""
+    """Return the fingerprint of the first public key; nothing where there is none."""
     try:
         return load_keys(keys)[0].fingerprint
     except VerificationError:
@@ -129,7 +129,7 @@ def _word(name: str) -> store.Word:
 def _short_lived(
     cluster: Cluster, folder: Path, made: Sequence[str], before: set[str]
 ) -> list[Holding]:
-    """Tell of token and certificate key; ``before`` has those whose place was taken."""
+    """Describe token and certificate key; ``before`` has those whose place was taken."""
     states: dict[str, State] = {name: "rotated" if name in before else "made" for name in made}
     return [
         Holding(
@@ -145,18 +145,18 @@ def _short_lived(
 def _lasting(
     cluster: Cluster, folder: Path, secrets: Secrets, made: Sequence[str]
 ) -> list[Holding]:
-    """Tell of the authorities, and of the key that signs service accounts' tokens."""
+    """Describe the authorities, and of the key that signs service accounts' tokens."""
     if secrets.authority is None:
         return [Holding(name=_AUTHORITIES[store.CA], path=None, state="on the first node")]
     state: State = "made" if store.CA in made else "kept"
     if cluster.pki.kind == "files":
         folder, state = store.supplied_folder(folder, cluster.pki), "yours"
     texts = {store.CA: secrets.authority.certificate, **secrets.shared}
-    found = [
+    holdings = [
         Holding(name=name, path=folder / path, state=state, end=authority.end(texts[path]))
         for path, name in _AUTHORITIES.items()
         if path in texts
     ]
     if _SIGNING in texts:
-        found.append(Holding(name="service account key", path=folder / _SIGNING, state=state))
-    return found
+        holdings.append(Holding(name="service account key", path=folder / _SIGNING, state=state))
+    return holdings

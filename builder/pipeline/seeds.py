@@ -40,7 +40,7 @@ _LARGEST_FILE = 4 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """Tell what a run wrote."""
+    """Hold what a run wrote."""
 
     folder: Path
     nodes: tuple[str, ...]
@@ -124,8 +124,8 @@ def _close(folder: Path, nodes: Iterable[Node], reporter: Reporter, *, own: bool
         paths += [inside / name for name in (*FILES, admit.NAME)]
     if [path for path in (*paths, folder / INVENTORY) if disk.tighten(path)]:
         reporter.warn(
-            f"others could get at the seeds in {folder}; they are closed now",
-            hint="who has read a seed can join the cluster: "
+            f"other users had access to the seeds in {folder}; it is closed now",
+            hint="whoever has read a seed can join the cluster: "
             "airseed secrets --rotate token --rotate certificate-key makes new ones",
         )
 
@@ -133,13 +133,13 @@ def _close(folder: Path, nodes: Iterable[Node], reporter: Reporter, *, own: bool
 def _warn_of(stale: Iterable[str], folder: Path, cluster: Path, reporter: Reporter) -> None:
     for name in stale:
         reporter.warn(
-            f"{folder / name} is of no node of {cluster}",
+            f"{folder / name} belongs to no node in {cluster}",
             hint="delete it when that machine is gone",
         )
 
 
 def _locked_out(plan: Plan, node: Node) -> bool:
-    """Tell whether a seed opens no account to anybody."""
+    """Return whether a seed opens no account to anybody."""
     machine = plan.cluster.machine_of(node)
     return not machine.ssh_keys and not machine.users
 
@@ -151,7 +151,7 @@ def compare(
     output: Path | None = None,
     nodes: Sequence[str] = (),
 ) -> Iterator[str]:
-    """Give the differences between what was written and what would be, line by line.
+    """Return the differences between what was written and what would be, line by line.
 
     Secrets are blotted out on both sides. Nothing is written; of seeds that belong to no node any
     more ``reporter`` is warned. Raises what :func:`write` raises.
@@ -200,16 +200,16 @@ def _edits(locked: LockDocument, registry: Registry | None) -> str:
 
 def _local_files(cluster: Cluster, folder: Path) -> Mapping[str, bytes]:
     """Read what cluster.yaml names for machines; the authority is the secrets' affair."""
-    found = {}
+    contents = {}
     for where, local in machine_files(cluster):
         if where.startswith("pki"):
             continue
-        found[local] = read_content(folder / local, largest=_LARGEST_FILE)
-    return found
+        contents[local] = read_content(folder / local, largest=_LARGEST_FILE)
+    return contents
 
 
 def _checked(plan: Plan, names: Sequence[str], cluster: Path) -> tuple[Node, ...]:
-    """Give the nodes to render; every mistake of every one is found before the first is written."""
+    """Return the nodes to render; all their mistakes are found before the first is written."""
     chosen = _chosen(plan.cluster, names)
     faults = [
         fault for node in chosen for fault in faults_of(plan, node, plan.cluster.machine_of(node))

@@ -44,7 +44,7 @@ class Pins:
 
 
 def beside(bundle: Path) -> Path:
-    """Give a signature's usual place: bundle.tar.asc beside bundle.tar, or beside its parts."""
+    """Return a signature's usual place: bundle.tar.asc beside bundle.tar, or beside its parts."""
     return split.beside(bundle, SUFFIX)
 
 
@@ -63,10 +63,10 @@ def load_signer(path: Path, ask: Callable[[], str] | None = None) -> OpenPgpSign
     except PassphraseError as error:
         if ask is None:
             raise
-        words = ask()
-        if not words:
+        passphrase = ask()
+        if not passphrase:
             raise PassphraseError("the key has a passphrase", where=str(path)) from error
-        return open_signer(content, words, where=str(path))
+        return open_signer(content, passphrase, where=str(path))
 
 
 def _refuse_public(path: Path) -> None:
@@ -116,7 +116,7 @@ def forget(bundle: Path) -> None:
     beside(bundle).unlink(missing_ok=True)
 
 
-def pins(words: Sequence[str]) -> Pins:
+def pins(texts: Sequence[str]) -> Pins:
     """Read pinned keys, each a file of public keys or a whole fingerprint.
 
     Raise UsageError for a fingerprint that is too short to pin anything, VerificationError for a
@@ -124,18 +124,18 @@ def pins(words: Sequence[str]) -> Pins:
     """
     keys: list[RpmKey] = []
     fingerprints: list[str] = []
-    for word in words:
-        plain = word.replace(" ", "").upper().removeprefix("0X")
+    for text in texts:
+        plain = text.replace(" ", "").upper().removeprefix("0X")
         if _FINGERPRINT.fullmatch(plain):
             fingerprints.append(plain)
-        elif _LOOKS.fullmatch(word) and not Path(word).exists():
+        elif _LOOKS.fullmatch(text) and not Path(text).exists():
             raise UsageError(
-                "this is a key's short number, which anybody can make a key for",
-                where=word,
+                "this is a short key ID, which anybody can forge",
+                where=text,
                 expected="its whole fingerprint: 40 or 64 hex digits",
             )
         else:
-            keys += load_keys(_small(Path(word), KEYS_LIMIT), where=word)
+            keys += load_keys(_small(Path(text), KEYS_LIMIT), where=text)
     return Pins(keys=tuple(keys), fingerprints=tuple(fingerprints))
 
 
@@ -150,7 +150,7 @@ def check(
         return Fault(
             where=str(path),
             what="there is no signature",
-            hint="where it was made, airseed bundle --sign KEYFILE makes one; copy it, too",
+            hint="airseed bundle --sign KEYFILE makes it where the bundle is built; copy it along",
         )
     try:
         signature = _small(path, SIGNATURE_LIMIT)
@@ -168,19 +168,21 @@ def check(
 
 def _brought(fingerprints: Sequence[str], lock: Lock, read: Callable[[str], bytes]) -> list[RpmKey]:
     """Find pinned keys among those that the bundle brings; its word alone counts for nothing."""
-    found: list[RpmKey] = []
+    brought: list[RpmKey] = []
     for fingerprint in fingerprints:
-        file = next((one for one in lock.files if one.fingerprint == fingerprint), None)
-        there = load_keys(read(file.path), where=file.path) if file is not None else ()
-        keys = [key for key in there if key.fingerprint == fingerprint]
+        file = next(
+            (candidate for candidate in lock.files if candidate.fingerprint == fingerprint), None
+        )
+        its_keys = load_keys(read(file.path), where=file.path) if file is not None else ()
+        keys = [key for key in its_keys if key.fingerprint == fingerprint]
         if not keys:
             raise VerificationError(
-                "the bundle does not bring this key",
+                "the bundle does not contain this key",
                 where=fingerprint,
                 hint="give the file that has it: --key FILE",
             )
-        found += keys
-    return found
+        brought += keys
+    return brought
 
 
 def _small(path: Path, limit: int) -> bytes:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def check(
     lock: Lock, read: Callable[[str], bytes], present: Callable[[str], bool]
 ) -> Iterator[Fault]:
-    """Give images whose signature is not good, or not of the signer that the lock names.
+    """Return images whose signature is not good, or not of the signer that the lock names.
 
     ``read`` gives a member by its path, ``present`` tells whether the bundle has it: a delta may
     lack what the other side has.
@@ -47,8 +47,8 @@ def signatures_of(image: Image, read: Callable[[str], bytes]) -> list[CosignSign
     def content(digest: Digest) -> bytes:
         return read(blob_path(digest))
 
-    found: list[CosignSignature] = []
-    for one in image.signatures:
-        manifest = signature_source.read(content(one.digest), where=image.name)
-        found += signature_source.prove(manifest, content, where=image.name)
-    return found
+    signatures: list[CosignSignature] = []
+    for signature in image.signatures:
+        manifest = signature_source.read(content(signature.digest), where=image.name)
+        signatures += signature_source.prove(manifest, content, where=image.name)
+    return signatures

@@ -22,7 +22,7 @@ _ORDER = {"failed": 0, "unknown": 1, "waiting": 2, "running": 3, "done": 4}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """Tell what was read."""
+    """Hold what was read."""
 
     results: tuple[Result, ...]
     """What wants attention first; one a file."""
@@ -31,8 +31,8 @@ class Seen:
 
     @property
     def failed(self) -> bool:
-        """Tell whether a node failed."""
-        return any(one.state == "failed" for one in self.results)
+        """Return whether a node failed."""
+        return any(result.state == "failed" for result in self.results)
 
 
 def read(files: Sequence[Path]) -> Seen:
@@ -41,18 +41,18 @@ def read(files: Sequence[Path]) -> Seen:
     A console that does not say its node's name is called after its file, or after its folder where
     the file is a ``result.json`` or ``console.log`` like all the others.
     """
-    found: list[Result] = []
+    results: list[Result] = []
     faults: list[Fault] = []
     for path in files:
         try:
             content = read_content(path, largest=result_format.LARGEST)
-            found.append(result_format.read(content, str(path), node=_node(path)))
+            results.append(result_format.read(content, str(path), node=_node(path)))
         except DocumentError as error:
             faults += [_placed(fault, path) for fault in error.faults]
-            said = error.faults[0].what if len(error.faults) == 1 else error.fault.what
-            found.append(Result(node=_node(path), state="unknown", message=said))
-    found.sort(key=lambda one: (_ORDER[one.state], one.node))
-    return Seen(results=tuple(found), faults=tuple(faults))
+            message = error.faults[0].what if len(error.faults) == 1 else error.fault.what
+            results.append(Result(node=_node(path), state="unknown", message=message))
+    results.sort(key=lambda result: (_ORDER[result.state], result.node))
+    return Seen(results=tuple(results), faults=tuple(faults))
 
 
 def _node(path: Path) -> str:

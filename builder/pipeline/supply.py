@@ -78,7 +78,7 @@ class Supplier:
         return cls(document, access, info)
 
     def supply(self, extent: Extent) -> Supply:
-        """Give the sources of an artifact, the bytes beside the lock first."""
+        """Return the sources of an artifact, the bytes beside the lock first."""
         artifact = extent.content
         if isinstance(artifact, bytes):
             return Supply(sources=())
@@ -101,7 +101,7 @@ class Supplier:
         return Supply(sources=tuple(sources))
 
     def _rebuilding(self, package: Package) -> Sequence[Source]:
-        """Give what may have the bytes of an RPM that airseed builds itself."""
+        """Return what may have the bytes of an RPM that airseed builds itself."""
         from builder.sources import built  # noqa: PLC0415 -- slow to load, and few need it
 
         if self._workshop is None:
@@ -132,15 +132,15 @@ class SideFiles:
             signature.forget(self._target)
 
     def _is_again(self) -> bool:
-        """Tell whether this very bundle is there already, cut in another way or damaged.
+        """Return whether this very bundle is there already, cut in another way or damaged.
 
         A signature covers SHA256SUMS alone, so it holds for every form of the same bundle.
         """
         target, sums = self._target, split.sums_path(self._target)
-        there = [target] if target.is_file() else []
-        there += [sums] if split.is_ours(sums) else []
+        existing = [target] if target.is_file() else []
+        existing += [sums] if split.is_ours(sums) else []
         try:
-            return bool(there) and all(self._has_sums(path) for path in there)
+            return bool(existing) and all(self._has_sums(path) for path in existing)
         except (VerificationError, StorageError):
             return False
 
@@ -154,18 +154,18 @@ def near(
 ) -> dict[Digest, Source]:
     """Return what bundles hold: the lock's own first, what has the target's name last."""
     lock = document.lock
-    found: dict[Digest, Source] = {}
+    nearby: dict[Digest, Source] = {}
 
     def add(base: Path) -> None:
         bundle = open_bundle(base)
         opened.enter_context(bundle)
-        found.update({**contents(bundle, provenance.origins(base, lock)), **found})
+        nearby.update({**contents(bundle, provenance.origins(base, lock)), **nearby})
 
     if document.bundle is not None:
-        found.update(contents(document.bundle, provenance.origins(document.path, lock)))
+        nearby.update(contents(document.bundle, provenance.origins(document.path, lock)))
     for base in bases:
         add(base)
     with contextlib.suppress(VerificationError, StorageError):  # it may be anything
         if target.is_file() or target_of(target) is not None:
             add(target)
-    return found
+    return nearby

@@ -51,7 +51,7 @@ _FEW = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Tell what was found."""
+    """Hold what was found."""
 
     bundle: Path
     lock: Lock | None
@@ -112,20 +112,20 @@ def verify(
         )  # fmt: skip
     with opening as opened:
         checks = _Checks(opened)
-        found = verify_bundle(
+        checked = verify_bundle(
             opened, checks.plan, reporter, workers=workers, inspect=checks.inspect
         )
-        faults = (*parts, *found.faults)
-        lock = checks.lock if found.layout is not None else None
+        faults = (*parts, *checked.faults)
+        lock = checks.lock if checked.layout is not None else None
         if lock is not None:
             faults = (*faults, *checks.consistency(lock, {fault.where for fault in faults}))
         damaged = bool(faults)
         if haves:
-            faults = (*faults, *_unheld(found.elsewhere, haves))
+            faults = (*faults, *_unheld(checked.elsewhere, haves))
         signed_by = None
-        if lock is not None and found.layout is not None and pins is not None:
-            place = signature or bundle_signature.beside(bundle)
-            signer = bundle_signature.check(found.layout.sums, place, pins, lock, checks.read)
+        if lock is not None and checked.layout is not None and pins is not None:
+            path = signature or bundle_signature.beside(bundle)
+            signer = bundle_signature.check(checked.layout.sums, path, pins, lock, checks.read)
             if isinstance(signer, Fault):
                 faults = (*faults, signer)
             else:
@@ -136,10 +136,10 @@ def verify(
     return Verdict(
         bundle=target or bundle,
         lock=lock,
-        size=size - sum(content.size for content in found.elsewhere),
+        size=size - sum(content.size for content in checked.elsewhere),
         faults=faults,
-        elsewhere=found.elsewhere,
-        unread=found.unread,
+        elsewhere=checked.elsewhere,
+        unread=checked.unread,
         damaged=damaged,
         parts=count,
         signed_by=signed_by,
@@ -160,7 +160,7 @@ def _explained(faults: Iterable[Fault], lock: Lock) -> Iterator[Fault]:
 
 
 def _unheld(elsewhere: Iterable[Content], haves: Sequence[Path]) -> Iterator[Fault]:
-    """Give what is neither in a delta nor in any of the inventories."""
+    """Return what is neither in a delta nor in any of the inventories."""
     held = inventory_format.digests(haves)
     for content in elsewhere:
         if content.digest not in held:
@@ -185,7 +185,7 @@ class _Checks:
         document = LockDocument(path=Path(LOCK_PATH), content=content)
         lock = document.lock
         self._packages = {package.path: package for package in lock.packages}
-        self._keys = {one.fingerprint: one for one in lock.files if one.kind == "key"}
+        self._keys = {file.fingerprint: file for file in lock.files if file.kind == "key"}
         self._signatures = Signatures(lock, self.read)
         self.lock = lock
         whole = document.layout
@@ -197,11 +197,11 @@ class _Checks:
         package = self._packages.get(path)
         if package is None or self._signatures is None:
             return
-        if all(self._is_right(self._keys[one]) for one in package.keys if one in self._keys):
+        if all(self._is_right(self._keys[key]) for key in package.keys if key in self._keys):
             self._signatures.check(package, content)
 
     def _is_right(self, key: File) -> bool:
-        """Tell whether a key file is undamaged; one that is not is a fault of its own."""
+        """Return whether a key file is undamaged; one that is not is a fault of its own."""
         try:
             return Digest.of(self.read(key.path)) == key.digest
         except StorageError:
@@ -225,14 +225,14 @@ class _Checks:
             raise storage_error(error, self._bundle.path) from error
 
     def _has(self, path: str) -> bool:
-        """Tell whether the bundle should have a member; a delta lacks some."""
+        """Return whether the bundle should have a member; a delta lacks some."""
         try:
             return self._layout is not None and self._layout.extent(path) is not None
         except KeyError:
             return False
 
     def consistency(self, lock: Lock, damaged: set[str]) -> Iterator[Fault]:
-        """Give what does not fit together; where members are damaged, nothing more is said."""
+        """Return what does not fit together; where members are damaged, nothing more is said."""
         for repository in lock.repositories:
             if not any(path.startswith(f"yum/{repository.name}/repodata/") for path in damaged):
                 yield from self._repodata(lock, repository.name)
@@ -252,12 +252,12 @@ class _Checks:
             if package.repository == repository
         ]
         with tempfile.TemporaryDirectory(prefix="airseed-verify-") as scratch:
-            place = Path(scratch) / "repodata"
-            place.mkdir()
+            inside = Path(scratch) / "repodata"
+            inside.mkdir()
             for file in lock.files:
                 if file.path.startswith(f"{folder}/"):
-                    (place / PurePosixPath(file.path).name).write_bytes(self.read(file.path))
-            return verify_repodata(place, rpms, where=folder)
+                    (inside / PurePosixPath(file.path).name).write_bytes(self.read(file.path))
+            return verify_repodata(inside, rpms, where=folder)
 
     def _images(self, lock: Lock) -> Iterator[Fault]:
         """Walk the image graphs from what docker and containerd will read."""
@@ -280,10 +280,12 @@ class _Checks:
         """Look for the images that a Kubernetes manifest will start."""
         known = {image.reference for image in lock.images}
         try:
-            found = find_images(decode(self.read(path), path), path)
+            images = find_images(decode(self.read(path), path), path)
         except DocumentError as error:
-            yield from (Fault(where=f"{path}: {one.where}", what=one.what) for one in error.faults)
+            yield from (
+                Fault(where=f"{path}: {fault.where}", what=fault.what) for fault in error.faults
+            )
             return
-        for image in found:
+        for image in images:
             if image.reference not in known:
                 yield Fault(where=f"{path}: {image.where}", what=f"{image.text} is not bundled")

@@ -27,7 +27,7 @@ BUILT = "built"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """Say which releases of one series of a container runtime a Kubernetes minor can use."""
+    """Hold which releases of one series of a container runtime a Kubernetes minor can use."""
 
     name: str
     series: str
@@ -41,7 +41,7 @@ class Fit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """Say what goes with one minor of Kubernetes."""
+    """Hold what goes with one minor of Kubernetes."""
 
     series: str
     releases: tuple[str, ...]
@@ -72,13 +72,13 @@ def collect(
     Raise DocumentError for a catalog that is wrong, UsageError for a Kubernetes that it lacks.
     """
     catalog = catalog_format.load(catalogs, base=base)
-    wanted = _wanted(catalog, only) if only else {*catalog.kubernetes_series}
+    series_wanted = _wanted(catalog, only) if only else {*catalog.kubernetes_series}
     rows = tuple(
         _row(catalog, series, only)
         for name, series in sorted(
-            catalog.kubernetes_series.items(), key=lambda one: numbers(one[0])
+            catalog.kubernetes_series.items(), key=lambda item: numbers(item[0])
         )
-        if name in wanted
+        if name in series_wanted
     )
     calico = {name for row in rows for name in row.calico}
     systems = {name for row in rows for name in row.systems}
@@ -87,7 +87,7 @@ def collect(
         calico=tuple(
             sorted(
                 (s for s in catalog.calico_series.values() if s.series in calico or not only),
-                key=lambda one: numbers(one.series),
+                key=lambda item: numbers(item.series),
             )
         ),
         systems=tuple(system for system in _systems(catalog) if str(system) in systems or not only),
@@ -95,7 +95,7 @@ def collect(
 
 
 def _wanted(catalog: Catalog, only: str) -> set[str]:
-    """Give the one minor that is asked for; raise UsageError when there is none."""
+    """Return the one minor that is asked for; raise UsageError when there is none."""
     name = only.lstrip("v")
     whole = name.count(".") > 1
     try:
@@ -105,7 +105,7 @@ def _wanted(catalog: Catalog, only: str) -> set[str]:
             catalog.kubernetes(version)
     except ValueError as error:
         raise UsageError(
-            f"{only!r} is no version of Kubernetes", expected="1.18, or 1.18.5"
+            f"{only!r} is not a version of Kubernetes", expected="1.18, or 1.18.5"
         ) from error
     except NotInCatalogError as error:
         raise UsageError(error.what, expected=error.expected, hint=error.hint) from error
@@ -116,7 +116,7 @@ def _refuse_new(catalog: Catalog, version: Version) -> None:
     """Raise NotInCatalogError with the reason why no system here can run a version."""
     oldest = catalog.oldest_kernel(version)
     kernels = {system.kernel for system in catalog.systems.values()}
-    if oldest and kernels and all(numbers(one) < numbers(oldest) for one in kernels):
+    if oldest and kernels and all(numbers(kernel) < numbers(oldest) for kernel in kernels):
         known = [*catalog.kubernetes_series]
         raise NotInCatalogError(
             f"Kubernetes {version} needs kernel {oldest} or newer; no system here has it",
@@ -130,7 +130,7 @@ def _row(catalog: Catalog, series: KubernetesSeries, only: str | None) -> Row:
         for release in _releases(catalog, series)
         if only is None or only.count(".") < 2 or str(release.version) == only.lstrip("v")  # noqa: PLR2004 -- the dots of a whole version
     )
-    systems = tuple(one for one in _systems(catalog) if _runs(catalog, releases[-1], one))
+    systems = tuple(system for system in _systems(catalog) if _runs(catalog, releases[-1], system))
     return Row(
         series=series.series,
         releases=tuple(str(release.version) for release in releases),
@@ -148,7 +148,7 @@ def _row(catalog: Catalog, series: KubernetesSeries, only: str | None) -> Row:
 
 
 def _releases(catalog: Catalog, series: KubernetesSeries) -> Iterator[KubernetesRelease]:
-    """Give every patch that can be asked for: the listed ones, and those between equal ones."""
+    """Return every patch that can be asked for: the listed ones, and those between equal ones."""
     for patch in range(max(series.tags, default=-1) + 1):
         try:
             yield catalog.kubernetes(Version.parse(f"{series.series}.{patch}"))
@@ -157,7 +157,9 @@ def _releases(catalog: Catalog, series: KubernetesSeries) -> Iterator[Kubernetes
 
 
 def _systems(catalog: Catalog) -> list[OperatingSystem]:
-    return sorted(catalog.systems.values(), key=lambda one: (one.name, numbers(one.version)))
+    return sorted(
+        catalog.systems.values(), key=lambda system: (system.name, numbers(system.version))
+    )
 
 
 def _runs(catalog: Catalog, release: KubernetesRelease, system: OperatingSystem) -> bool:
@@ -188,7 +190,8 @@ def _fits(
     catalog: Catalog, kubernetes: KubernetesRelease, systems: Sequence[OperatingSystem]
 ) -> Iterator[Fit]:
     ordered = sorted(
-        catalog.runtime_series.values(), key=lambda one: (one.name, numbers(one.series))
+        catalog.runtime_series.values(),
+        key=lambda each_series: (each_series.name, numbers(each_series.series)),
     )
     for series in ordered:
         support = kubernetes.of.runtimes.get(series.name)
@@ -226,15 +229,14 @@ def spans(versions: Sequence[str]) -> tuple[str, ...]:
 
     They come oldest first; what follows on another by one is drawn together.
     """
-    found: list[list[int]] = []
+    runs: list[list[int]] = []
     for version in versions:
         last = numbers(version)[-1]
-        if found and found[-1][1] == last - 1:
-            found[-1][1] = last
+        if runs and runs[-1][1] == last - 1:
+            runs[-1][1] = last
         else:
-            found.append([last, last])
+            runs.append([last, last])
     series = versions[0].rpartition(".")[0] if versions else ""
     return tuple(
-        f"{series}.{first}" if first == last else f"{series}.{first}-{last}"
-        for first, last in found
+        f"{series}.{first}" if first == last else f"{series}.{first}-{last}" for first, last in runs
     )

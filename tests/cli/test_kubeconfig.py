@@ -44,7 +44,7 @@ def test_it_tells_for_whom_where_and_how_long(
         "",
         (
             "error: secrets/admin.conf: the file exists\n"
-            "  hint: --force replaces it; what it has now stays valid until its own end\n"
+            "  hint: --force replaces it; the certificate in it stays valid until it expires\n"
         ),
     )
 
@@ -79,11 +79,11 @@ def test_standard_output_on_demand(cluster: Path, capsys: pytest.CaptureFixture[
         (
             ["--user", "jane"],
             (
-                "error: say which groups 'jane' is in\n"
+                "error: --group is required for jane\n"
                 "  hint: --group system:masters makes an administrator whom no policy stops\n"
             ),
         ),
-        (["-o", "-", "--json"], "error: --json and -o - both want standard output\n"),
+        (["-o", "-", "--json"], "error: --json and -o - both write to standard output\n"),
         (
             ["--days", "1000"],
             (

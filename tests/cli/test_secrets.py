@@ -60,8 +60,8 @@ def test_what_follows_from_a_rotation(cluster: Path, capsys: pytest.CaptureFixtu
     assert out == table(cluster, "rotated", "rotated", "kept", "kept", "kept")
     assert err == (
         "made token, certificate key in secrets\n"
-        "nodes learn of it by their seeds: render them again. A cluster that is up is told "
-        "by a node's admit.sh: airseed seeds --node NAME prints the command\n"
+        "nodes get it from their seeds: render them again. For a cluster that is up, run "
+        "a node's admit.sh: airseed seeds --node NAME prints the command\n"
     )
 
 
@@ -120,7 +120,8 @@ def test_a_public_half_of_another_key_is_replaced_and_told(
     assert "public signing key  secrets/signing-key.pub.asc  replaced  never\n" in output.out
     assert output.err == (
         "nothing was missing\n"
-        "replaced the public signing key: secrets/signing-key.pub.asc was not of the signing key\n"
+        "replaced the public signing key: secrets/signing-key.pub.asc did not match the signing "
+        "key\n"
     )
 
 
@@ -130,7 +131,7 @@ def test_an_authority_that_ends_soon(cluster: Path, capsys: pytest.CaptureFixtur
     assert run(["secrets", "-q"]) == 0
     assert capsys.readouterr().err == (
         "warning: the cluster CA ends in 299 days\n"
-        "  hint: no certificate that it signs can live longer\n"
+        "  hint: no certificate that it signs can outlive it\n"
     )
 
 

@@ -235,8 +235,8 @@ def test_where_a_bundle_of_a_bundle_goes_has_to_be_said(sandbox: Sandbox, old: P
     ran = sandbox.run("bundle", "old.tar")
     assert ran.code == 2
     assert ran.err == (
-        "error: old.tar: where should the bundle that is made of this go?\n"
-        "  hint: say it with -o FILE\n"
+        "error: old.tar: a bundle that is made from this one needs a name of its own\n"
+        "  hint: give one with -o FILE\n"
     )
 
 

@@ -112,7 +112,7 @@ def test_each_way_of_being_ill_has_its_name(ward: Sandbox) -> None:
     assert (limited["asked"], limited["failed"]) == (7, 7)
     assert limited["what"].endswith("429 Too Many Requests and asks to wait 3,600 s")
     lying = shown["centos-7.6-extras", "https://vault.centos.org/7.6.1810/extras/x86_64/"]
-    assert lying["what"] == "the server answers with a page of HTML"
+    assert lying["what"] == "the server sent an HTML page"
 
 
 def test_a_silent_source_is_dead_after_the_timeout(ward: Sandbox) -> None:
@@ -149,7 +149,7 @@ def test_what_can_be_had_nowhere_is_named_and_is_1(ward: Sandbox) -> None:
     assert ran.code == 1
     assert ran.err.splitlines()[-2:] == [
         "error: k8s.gcr.io/pause:3.2: none of its 3 sources has it",
-        "35 sources, 4 of them not well",
+        "35 sources, 4 of them unhealthy",
     ]
     line = next(line for line in ran.out.splitlines() if line.startswith("images"))
     assert line.split("  ")[0] == "images"

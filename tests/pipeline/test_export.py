@@ -209,8 +209,8 @@ def test_the_lock_is_believed_and_not_the_sums(
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        ([], "error: what is to be exported?"),
-        (["--images-only", "--keys-only"], "error: one kind at a time"),
+        ([], "error: choose what to export"),
+        (["--images-only", "--keys-only"], "error: only one kind can be exported at a time"),
         (["--keys-only", "--role", "worker"], "error: --role, --platform and --image choose"),
         (["--images-only", "--image", "pauze:1"], "error: no image is called 'pauze:1'"),
         (["--images-only", "--image", "pause"], "hint: did you mean 'k8s.gcr.io/pause:3.2'?"),

@@ -114,7 +114,7 @@ def test_standard_input_and_nothing_at_all(tmp_path: Path) -> None:
         return done.returncode, done.stdout, done.stderr
 
     assert run_on("kind: Pod\nspec: {containers: [{image: a/b}]}\n") == (0, "a/b\n", "")
-    assert run_on("just words\n") == (0, "", "no image is started by what was given\n")
+    assert run_on("just words\n") == (0, "", "the manifests start no images\n")
     assert run_on("a: [")[2].startswith("error: manifests: 1 mistake\n  /dev/stdin: line ")
 
 

@@ -90,7 +90,7 @@ def test_a_file_is_replaced_when_forced_alone(cluster: Path, tmp_path: Path) -> 
     path.chmod(0o644)
     error = refused(cluster, path)
     assert str(error) == f"{path}: the file exists"
-    assert error.hint == "--force replaces it; what it has now stays valid until its own end"
+    assert error.hint == "--force replaces it; the certificate in it stays valid until it expires"
     assert path.read_text() == "mine"
     kubeconfig.mint(Workspace(cluster), path, force=True)
     assert read(path)["kind"] == "Config"
@@ -181,7 +181,7 @@ def test_another_server(given: str, server: str, cluster: Path) -> None:
 def test_what_is_no_server(given: str, cluster: Path) -> None:
     error = refused(cluster, write=False, server=given)
     assert str(error) == (
-        f"{given!r} is no server (expected HOST[:PORT], [ADDRESS]:PORT or an https URL)"
+        f"{given!r} is not a server (expected HOST[:PORT], [ADDRESS]:PORT or an https URL)"
     )
 
 

@@ -300,7 +300,7 @@ def test_a_secret_among_the_manifests_is_told_of_and_not_shown(site: Site) -> No
     assert ran.code == 0, ran.err
     assert (
         "warning: app.yaml: Secret db/login goes into lock.d and bundle with its value\n"
-        "  hint: whoever has the bundle can read it: apply it when the cluster stands\n"
+        "  hint: whoever has the bundle can read it: apply it once the cluster is up\n"
     ) in ran.err
     assert "empty" not in ran.err
     assert "correct-horse" not in ran.err
@@ -338,7 +338,7 @@ def test_a_bundle_of_a_cluster_yaml_is_never_stale(site: Site) -> None:
     banner, document = sandbox.folder / "banner.txt", sandbox.folder / "cluster.yaml"
     words = ("bundle", "cluster.yaml", "--catalog", str(sandbox.catalog))
     banner.write_text("hello\n")
-    expect(sandbox.run(*words), 0, "cluster.lock is not there yet: locking")
+    expect(sandbox.run(*words), 0, "cluster.lock does not exist yet: locking")
     expect(sandbox.run(*words), 0, "cluster.lock fits cluster.yaml", "is there already, made from")
     banner.write_text("Hello\n")
     expect(sandbox.run(*words), 0, "cluster.lock does not fit cluster.yaml (or --catalog ")

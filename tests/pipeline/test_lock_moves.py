@@ -158,7 +158,7 @@ def test_other_bytes_under_the_same_name_are_refused(sandbox: Sandbox) -> None:
         "error: upstream changed packages that are locked\n"
         "  cloud-init-18.2-1.el7.centos.2.x86_64: upstream has other bytes under this name"
     ) in ran.err
-    assert "hint: if that is right: airseed lock --update cloud-init\n" in ran.err
+    assert "hint: if that is expected: airseed lock --update cloud-init\n" in ran.err
     assert sandbox.lock_path.read_bytes() == before
     allowed = sandbox.lock("-q", "--update", "cloud-init")
     assert allowed.code == 0, allowed.err

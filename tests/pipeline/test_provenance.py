@@ -134,7 +134,7 @@ def test_the_account_of_another_bundle(
     value["subject"][0]["digest"]["sha256"] = "0" * 64
     path.write_text(json.dumps(value), "utf-8")
     assert run(["inspect", str(sandbox.bundle_path), "--provenance"]) == 1
-    assert capsys.readouterr().err.startswith(f"error: {path}: this is of another bundle\n")
+    assert capsys.readouterr().err.startswith(f"error: {path}: this belongs to another bundle\n")
 
 
 def test_what_comes_from_an_earlier_bundle_keeps_its_source(sandbox: Sandbox) -> None:
@@ -221,7 +221,7 @@ def test_a_lock_has_no_provenance(sandbox: Sandbox) -> None:
     assert (ran.code, ran.err) == (
         2,
         (
-            "error: cluster.lock: this is a lock, and a provenance is of a bundle\n"
+            "error: cluster.lock: a lock has no provenance, only a bundle has\n"
             "  hint: airseed inspect BUNDLE --provenance\n"
         ),
     )

@@ -186,7 +186,7 @@ def test_the_time_is_the_one_that_is_given(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     assert run(["inspect", str(sample.bundle), "--sbom", form]) == 2
     assert capsys.readouterr().err == (
-        "error: SOURCE_DATE_EPOCH: is no time\n  expected seconds since 1970\n"
+        "error: SOURCE_DATE_EPOCH: is not a time\n  expected seconds since 1970\n"
     )
 
 
@@ -206,4 +206,4 @@ def test_damaged_metadata_is_named(
 
 def test_two_questions_at_once(sample: Sample, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["inspect", str(sample.bundle), "--sbom", "spdx", "--why", "socat"]) == 2
-    assert capsys.readouterr().err.startswith("error: --why and --sbom are two questions\n")
+    assert capsys.readouterr().err.startswith("error: --why and --sbom cannot be combined\n")

@@ -188,7 +188,7 @@ def test_what_will_surprise_somebody_is_told(
     words = ["seeds", "--catalog", str(site.catalog), "--node", "k8s01"]
     assert run(words) == 0
     errors = capsys.readouterr().err
-    assert "k8s01 is the first control plane of cluster.yaml and made anew" in errors
+    assert "k8s01 is the first control plane of cluster.yaml and is made anew" in errors
     assert "hint: where the cluster lives, put another control plane above it" in errors
     assert "nobody can log in, unless the image has an account" in errors
     assert "wrote seeds: 1 node, 1 changed (k8s01)" in errors
@@ -283,9 +283,9 @@ def test_what_is_open_is_closed_and_told(
     assert run(words) == 0
     ours.remove(site.seeds / "notes")
     assert (
-        "warning: others could get at the seeds in seeds; they are closed now\n"
-        "  hint: who has read a seed can join the cluster: airseed secrets --rotate token --rotate"
-        " certificate-key makes new ones\n"
+        "warning: other users had access to the seeds in seeds; it is closed now\n"
+        "  hint: whoever has read a seed can join the cluster: airseed secrets --rotate token"
+        " --rotate certificate-key makes new ones\n"
     ) in capsys.readouterr().err
     assert {
         stat.S_IMODE(path.stat().st_mode) & (0o077 if path.is_dir() else 0o777) for path in ours
@@ -309,7 +309,7 @@ def test_seeds_of_nodes_that_went_are_named_and_left(
     site.write()
     assert run(["seeds", str(site.cluster), "--diff", "--catalog", str(site.catalog)]) == 0
     assert capsys.readouterr().err.endswith(
-        f"warning: {site.seeds / 'k8s06'} is of no node of {site.cluster}\n"
+        f"warning: {site.seeds / 'k8s06'} belongs to no node in {site.cluster}\n"
         "  hint: delete it when that machine is gone\n"
         "nothing would change\n"
     )

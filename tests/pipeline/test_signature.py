@@ -167,7 +167,8 @@ def test_what_is_not_signed_well(
     assert capsys.readouterr().err == (
         f"error: {bundle}: 1 fault\n"
         f"  {bundle}.asc: there is no signature\n"
-        "    hint: where it was made, airseed bundle --sign KEYFILE makes one; copy it, too\n"
+        "    hint: airseed bundle --sign KEYFILE makes it where the bundle is built; "
+        "copy it along\n"
     )
     # another's
     fingerprint = gpg.key("mallory@example.org", "rsa2048")
@@ -223,7 +224,7 @@ def test_pinned_by_fingerprint_alone(
     found = fault(capsys, str(bundle), "--key", f"0x{own.fingerprint}")
     assert (found["where"], found["what"]) == (
         own.fingerprint,
-        "the bundle does not bring this key",
+        "the bundle does not contain this key",
     )
 
 
@@ -233,15 +234,15 @@ def test_pinned_by_fingerprint_alone(
         (
             ["--require-signature"],
             (
-                "error: --require-signature: whose signature is it to be?\n"
-                "  hint: add --key FILE, with the signer's public key that you got another way: of"
-                " a key that airseed secrets made it is signing-key.pub.asc\n"
+                "error: --require-signature needs --key\n"
+                "  hint: give the signer's public key, which you got another way than the bundle: "
+                "that of a key that airseed secrets made is signing-key.pub.asc\n"
             ),
         ),
         (
             ["--key", "F4A80EB5"],
             (
-                "error: F4A80EB5: this is a key's short number, which anybody can make a key for\n"
+                "error: F4A80EB5: this is a short key ID, which anybody can forge\n"
                 "  expected its whole fingerprint: 40 or 64 hex digits\n"
             ),
         ),

@@ -159,7 +159,7 @@ def test_one_release_is_enough() -> None:
          "1.31 or older"),
         ("1.17.17", "Kubernetes 1.17 is not in the catalog", "1.18"),
         ("1.21.15", "the images of Kubernetes 1.21.15 are not known", "1.21.14"),
-        ("latest", "'latest' is no version of Kubernetes", "1.18, or 1.18.5"),
+        ("latest", "'latest' is not a version of Kubernetes", "1.18, or 1.18.5"),
     ],
 )  # fmt: skip
 def test_what_is_not_there_is_refused_with_what_is_nearest(

@@ -1,4 +1,4 @@
-"""``doctor``: ask every source whether it lives, and registries how many pulls are left.
+"""``doctor``: check every source, and registries how many pulls are left.
 
 Nothing is downloaded but small documents: repomd.xml, public keys, and the heads of the rest. Each
 source is asked once, without a second try, since how it stands now is what is asked for.
@@ -36,7 +36,7 @@ _DOCUMENTS = (".yaml", ".yml")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Say how one source stands."""
+    """Hold the state of one source."""
 
     kind: Kind
     name: str
@@ -54,7 +54,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Hold how everything stands."""
+    """Hold the state of all sources."""
 
     findings: tuple[Finding, ...]
     lost: tuple[Fault, ...]
@@ -65,7 +65,7 @@ class Health:
 
     @property
     def well(self) -> bool:
-        """Tell whether every single source lives."""
+        """Return whether every single source lives."""
         return not self.lost and all(finding.state in WELL for finding in self.findings)
 
 
@@ -104,10 +104,10 @@ def examine(
         limits = tuple(asking.limit_of(pulls, access) for pulls in counting)
     spent = {limit.registry for limit in limits if limit.left == 0}
     given = (_limited(answer, spent) for answer in answers)
-    told = [(source, [next(given) for _ in source.questions]) for source in named]
+    answered = [(source, [next(given) for _ in source.questions]) for source in named]
     return Health(
-        findings=tuple(_finding(source, some) for source, some in told),
-        lost=tuple(_lost(told)),
+        findings=tuple(_finding(source, its_answers) for source, its_answers in answered),
+        lost=tuple(_lost(answered)),
         limits=limits,
         pulls=_pulls(named) if document is not None else {},
     )
@@ -150,20 +150,20 @@ def _finding(source: Source, answers: Sequence[Answer]) -> Finding:
     )
 
 
-def _lost(told: Iterable[tuple[Source, Sequence[Answer]]]) -> Iterator[Fault]:
+def _lost(answered: Iterable[tuple[Source, Sequence[Answer]]]) -> Iterator[Fault]:
     """Find what no source has."""
-    found: dict[tuple[str, str, str], list[Answer]] = {}
-    for source, answers in told:
+    by_artifact: dict[tuple[str, str, str], list[Answer]] = {}
+    for source, answers in answered:
         for answer in () if source.optional else answers:
-            thing = (source.kind, source.name, answer.question.artifact)
-            found.setdefault(thing, []).append(answer)
-    for (_, _, artifact), some in found.items():
-        if all(answer.state not in WELL for answer in some):
-            best = min(some, key=lambda answer: ORDER.index(answer.state))
-            many = len(some) > 1
+            key = (source.kind, source.name, answer.question.artifact)
+            by_artifact.setdefault(key, []).append(answer)
+    for (_, _, artifact), its_answers in by_artifact.items():
+        if all(answer.state not in WELL for answer in its_answers):
+            best = min(its_answers, key=lambda answer: ORDER.index(answer.state))
+            many = len(its_answers) > 1
             yield Fault(
                 where=artifact,
-                what=f"none of its {len(some)} sources has it" if many else best.what,
+                what=f"none of its {len(its_answers)} sources has it" if many else best.what,
                 hint=None if many else best.hint,
             )
 

@@ -52,7 +52,7 @@ _RATE = re.compile(r"(\d{1,9})(?:;w=(\d{1,9}))?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Say what one question came to."""
+    """Hold the answer to one question."""
 
     question: Question
     state: State
@@ -63,7 +63,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """Say how many pulls a registry still allows."""
+    """Hold how many pulls a registry still allows."""
 
     registry: str
     left: int | None
@@ -141,10 +141,10 @@ def _try(question: Question, access: Access) -> None:
         parse_repomd(_document(question, access, REPOMD_LIMIT))
     elif question.fingerprint:
         content = _document(question, access, _KEY_LIMIT)
-        found = [key.fingerprint for key in load_keys(content)]
-        if question.fingerprint not in found:
+        fingerprints = [key.fingerprint for key in load_keys(content)]
+        if question.fingerprint not in fingerprints:
             raise VerificationError(
-                f"this is the key {' and '.join(found)}", expected=question.fingerprint
+                f"this is the key {' and '.join(fingerprints)}", expected=question.fingerprint
             )
     else:
         _file(question, access)
@@ -160,9 +160,7 @@ def _refuse_page(reply: Reply) -> None:
     """Raise VerificationError for what a captive portal or a parked domain sends."""
     kind = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind == "text/html":
-        raise VerificationError(
-            "the server answers with a page of HTML", hint="open the URL in a browser"
-        )
+        raise VerificationError("the server sent an HTML page", hint="open the URL in a browser")
 
 
 def _file(question: Question, access: Access) -> None:
@@ -215,7 +213,7 @@ def _rate(headers: Mapping[str, str], name: str) -> tuple[int | None, int | None
 
 
 def _account(source: str | None) -> bool | None:
-    """Tell whether who is counted is no address."""
+    """Return whether an account is counted, not an address."""
     if not source:
         return None
     try:

@@ -88,7 +88,7 @@ class Sources:
         questions[question] = None
 
     def all(self) -> tuple[Source, ...]:
-        """Give them in the order in which they were named first."""
+        """Return them in the order in which they were named first."""
         return tuple(
             Source(
                 kind=kind,
@@ -142,45 +142,45 @@ def _folder(reference: Reference) -> str:
 
 def of_catalog(catalog: Catalog) -> tuple[Source, ...]:
     """Name every source that the catalog has, each with the newest thing that it should have."""
-    found = Sources(sample=True)
+    sources = Sources(sample=True)
     platforms = {p: None for system in catalog.systems.values() for p in system.platforms}
     for repository in catalog.repositories.values():
         for platform in platforms:
-            found.repository(repository, platform)
+            sources.repository(repository, platform)
     optional = {
         name for repository in catalog.repositories.values() for name in repository.metadata_keys
     } - {name for repository in catalog.repositories.values() for name in repository.keys}
     for key in catalog.keys.values():
-        found.key(key, optional=key.name in optional)
+        sources.key(key, optional=key.name in optional)
     for reference in _newest_images(catalog):
-        found.image(reference, catalog.image_sources(reference))
+        sources.image(reference, catalog.image_sources(reference))
     for series in _ordered(catalog.calico_series):
         release = catalog.calico(series.series)
         name = f"calico {series.series}"
         for file, urls in _manifests(release):
-            found.urls("manifests", name, f"{name} {file}", urls)
+            sources.urls("manifests", name, f"{name} {file}", urls)
     for binaries in catalog.binaries.values():
         for platform in platforms:
-            _programs(found, binaries, platform)
+            _programs(sources, binaries, platform)
     for system in catalog.systems.values():
-        _media(found, system)
-    return found.all()
+        _media(sources, system)
+    return sources.all()
 
 
 def _ordered(series: Mapping[str, CalicoSeries]) -> list[CalicoSeries]:
-    return sorted(series.values(), key=lambda one: numbers(one.series))
+    return sorted(series.values(), key=lambda each_series: numbers(each_series.series))
 
 
 def _newest_images(catalog: Catalog) -> Iterator[Reference]:
-    """Give the images of the newest release of every series, oldest series first."""
+    """Return the images of the newest release of every series, oldest series first."""
     kubernetes: list[KubernetesSeries] = sorted(
-        catalog.kubernetes_series.values(), key=lambda one: numbers(one.series)
+        catalog.kubernetes_series.values(), key=lambda each_series: numbers(each_series.series)
     )
     for series in kubernetes:
         version = Version.parse(f"{series.series}.{max(series.tags)}")
         yield from (image for _, image in catalog.kubernetes(version).images)
-    for one in _ordered(catalog.calico_series):
-        release = catalog.calico(one.series)
+    for each_series in _ordered(catalog.calico_series):
+        release = catalog.calico(each_series.series)
         yield release.operator
         yield from release.started_by(OPERATED)
 
@@ -193,47 +193,47 @@ def _manifests(release: CalicoRelease) -> Iterator[tuple[str, tuple[str, ...]]]:
             continue
 
 
-def _programs(found: Sources, binaries: Binaries, platform: Platform) -> None:
+def _programs(sources: Sources, binaries: Binaries, platform: Platform) -> None:
     versions = binaries.digests.get(platform.architecture, {})
     if versions:
         newest = max(versions, key=numbers)
         for name in binaries.programs:
             program = binaries.program(name, newest, platform)
-            found.program(binaries.name, f"{name} {newest}", program.sources)
+            sources.program(binaries.name, f"{name} {newest}", program.sources)
 
 
-def _media(found: Sources, system: OperatingSystem) -> None:
+def _media(sources: Sources, system: OperatingSystem) -> None:
     for name, iso in system.isos.items():
-        found.urls("media", f"{system} {name}", iso.file, iso.sources)
+        sources.urls("media", f"{system} {name}", iso.file, iso.sources)
 
 
 def of_demand(
     wanted: Demand, catalog: Catalog, platforms: Iterable[Platform]
 ) -> tuple[Source, ...]:
     """Name every source of what a cluster asks for, with all that it will be asked for."""
-    found = Sources()
+    sources = Sources()
     for repository in wanted.repositories:
         for platform in platforms:
-            found.repository(repository, platform)
+            sources.repository(repository, platform)
     for key in dict.fromkeys((*wanted.keys, *wanted.metadata_keys)):
-        found.key(key, optional=key not in wanted.keys)
+        sources.key(key, optional=key not in wanted.keys)
     for recipe in wanted.builds.recipes if wanted.builds else ():
         for program in recipe.programs:
-            found.program(recipe.nevra.name, f"{program.name} of {recipe.nevra}", program.sources)
+            sources.program(recipe.nevra.name, f"{program.name} of {recipe.nevra}", program.sources)
     for image in _images(wanted):
-        found.image(image.reference, catalog.image_sources(image.reference))
+        sources.image(image.reference, catalog.image_sources(image.reference))
     kinds: tuple[tuple[Kind, tuple[WantedFile, ...]], ...] = (
         ("manifests", wanted.manifests),
         ("files", wanted.files),
     )
     for kind, files in kinds:
         for file in files:
-            found.urls(kind, ", ".join(file.needed_by), file.path, file.sources)
-    return found.all()
+            sources.urls(kind, ", ".join(file.needed_by), file.path, file.sources)
+    return sources.all()
 
 
 def _images(wanted: Demand) -> Iterator[Wanted]:
-    """Give what will be started, as far as it is known before the manifests have been read."""
+    """Return what will be started, as far as it is known before the manifests have been read."""
     yield from wanted.images
     if wanted.calico is not None and wanted.cni.endswith(OPERATOR):
         yield from operator_images(wanted.calico, OPERATED)
@@ -241,24 +241,24 @@ def _images(wanted: Demand) -> Iterator[Wanted]:
 
 def of_lock(lock: Lock) -> tuple[Source, ...]:
     """Name every source that bundling a lock may ask, with all that it may be asked for."""
-    found = Sources()
+    sources = Sources()
     bases = {repository.name: repository.sources for repository in lock.repositories}
     for image in lock.images:
-        candidates = [Reference.parse(one) for one in image.sources]
-        found.image(image.reference, [_at(one, str(image.digest)) for one in candidates])
+        candidates = [Reference.parse(item) for item in image.sources]
+        sources.image(image.reference, [_at(item, str(image.digest)) for item in candidates])
     for package in lock.packages:
         for url in package.sources:
             host = _host(url)
             near = [b for b in bases.get(package.repository, ()) if _host(b) == host]
             address = near[0] if near else f"{host}/"
             question = Question(artifact=package.name, url=url, size=package.size)
-            found.add("packages", package.repository, address, question)
-        for one in package.built.inputs if package.built else ():
-            found.program(package.nevra.name, f"{one.name} of {package.nevra}", one.sources)
+            sources.add("packages", package.repository, address, question)
+        for item in package.built.inputs if package.built else ():
+            sources.program(package.nevra.name, f"{item.name} of {package.nevra}", item.sources)
     for file in lock.files:
         if file.kind == "file":
-            found.urls("files", ", ".join(file.needed_by), file.path, file.sources, file.size)
-    return found.all()
+            sources.urls("files", ", ".join(file.needed_by), file.path, file.sources, file.size)
+    return sources.all()
 
 
 def _at(reference: Reference, digest: str) -> Reference:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locked:
-    """Tell what locking made."""
+    """Hold what locking made."""
 
     lock: Lock
     changes: tuple[Change, ...]
@@ -159,7 +159,7 @@ def _earlier(workspace: Workspace) -> Lock | None:
         raise DocumentError(
             str(workspace.lock_path),
             error.faults,
-            hint="delete the file to lock afresh, if it may go",
+            hint="delete the file to lock from scratch",
         ) from error
 
 
@@ -194,27 +194,27 @@ def _resolve(
         manifests = files.manifests(resolving)
         extras = files.extras(resolving)
         started = files.started(wanted, manifests)
-        found = images.resolve(resolving, (*wanted.images, *started), workspace.signers)
-        documents = signatures.documents(workspace.signers, found.images)
+        resolved = images.resolve(resolving, (*wanted.images, *started), workspace.signers)
+        documents = signatures.documents(workspace.signers, resolved.images)
         for _, content in documents:
             resolving.kept.put(content)
-        made = None
+        built_here = None
         if wanted.builds is not None and signer is not None:
-            made = built.make(resolving, wanted.builds, signer, Path(scratch))
-        chosen = packages.resolve(resolving, keyring, made)
+            built_here = built.make(resolving, wanted.builds, signer, Path(scratch))
+        chosen = packages.resolve(resolving, keyring, built_here)
         resolving.refuse_unused_updates()
     lock = Lock(
         subject=subject(workspace.cluster, wanted, workspace.folder),
-        images=found.images,
-        blobs=found.blobs,
+        images=resolved.images,
+        blobs=resolved.blobs,
         repositories=chosen.repositories,
         packages=chosen.packages,
         files=tuple(
             sorted(
                 (
                     *keyring.files,
-                    *((made.key,) if made else ()),
-                    *(one.file for one in manifests),
+                    *((built_here.key,) if built_here else ()),
+                    *(manifest.file for manifest in manifests),
                     *extras,
                     *(file for file, _ in documents),
                     *chosen.repodata,

@@ -59,8 +59,8 @@ class Made:
     builds: Mapping[Nevra, Build]
 
     def trust(self, name: Nevra) -> Trust:
-        """Give the weakest reason why what a package was built from is believed."""
-        pinned = all(one.trust == "pinned" for one in self.builds[name].inputs)
+        """Return the weakest reason why what a package was built from is believed."""
+        pinned = all(program.trust == "pinned" for program in self.builds[name].inputs)
         return "pinned" if pinned else "first-use"
 
 
@@ -113,15 +113,15 @@ class _Making:
         self._workshop = workshop(resolving.cache, resolving.access.client, resolving.reporter.info)
         before = resolving.before.packages if resolving.before else ()
         self._before = {
-            one.nevra: one
-            for one in before
-            if one.built and not resolving.may_move(one.nevra.name, one.name)
+            package.nevra: package
+            for package in before
+            if package.built and not resolving.may_move(package.nevra.name, package.name)
         }
 
     def all(self, recipes: Sequence[Recipe]) -> dict[Nevra, tuple[Finished, Build]]:
         """Have all packages: kept, found in the cache, or built one after the other."""
-        found = {recipe.nevra: self._find(recipe) for recipe in recipes}
-        missing = [recipe for recipe in recipes if found[recipe.nevra] is None]
+        packages = {recipe.nevra: self._find(recipe) for recipe in recipes}
+        missing = [recipe for recipe in recipes if packages[recipe.nevra] is None]
         if missing:
             with self._workshop.alone():
                 fetched = self._fetch(missing)
@@ -130,9 +130,9 @@ class _Making:
                 ) as progress:
                     for recipe in missing:
                         progress.describe(str(recipe.nevra))
-                        found[recipe.nevra] = self._build(recipe, fetched)
+                        packages[recipe.nevra] = self._build(recipe, fetched)
                         progress.advance(1)
-        return {name: one for name, one in found.items() if one is not None}
+        return {name: package for name, package in packages.items() if package is not None}
 
     def _find(self, recipe: Recipe) -> tuple[Finished, Build] | None:
         """Find a package in the cache; the one that the earlier lock has goes first."""
@@ -142,17 +142,21 @@ class _Making:
             return None
         if known is not None and known.built is not None:
             order = self._order(believed, by=known.built.by)
-            found = self._workshop.find(order=recipe_format.identity(order), rpm=known.digest)
-            if found is not None:
-                return found, self._describe(recipe, order, found)
+            finished = self._workshop.find(order=recipe_format.identity(order), rpm=known.digest)
+            if finished is not None:
+                return finished, self._describe(recipe, order, finished)
         order = self._order(believed)
-        found = self._workshop.find(order=recipe_format.identity(order))
-        return (found, self._describe(recipe, order, found)) if found else None
+        finished = self._workshop.find(order=recipe_format.identity(order))
+        return (finished, self._describe(recipe, order, finished)) if finished else None
 
     def _believed(self, recipe: Recipe) -> Recipe:
         """Fill in the digests that the earlier lock found where the catalog has none."""
         known = self._before.get(recipe.nevra)
-        inputs = {one.name: one for one in known.built.inputs} if known and known.built else {}
+        inputs = (
+            {program.name: program for program in known.built.inputs}
+            if known and known.built
+            else {}
+        )
 
         def digest(program: Program) -> Digest | None:
             before = inputs.get(program.name)
@@ -164,7 +168,7 @@ class _Making:
         return replace(recipe, programs=tuple(programs))
 
     def _fetch(self, recipes: Iterable[Recipe]) -> dict[str, Fetched]:
-        programs = [one for recipe in recipes for one in self._believed(recipe).programs]
+        programs = [item for recipe in recipes for item in self._believed(recipe).programs]
         with self._resolving.reporter.progress("programs", None) as progress:
             fetched = threads.each(
                 programs,
@@ -172,39 +176,41 @@ class _Making:
                 most=_ATONCE,
                 cancel=self._resolving.access.client.cancel,
             )
-        for program, one in zip(programs, fetched, strict=True):
-            self._resolving.passed_over(program.name, one.source or "the cache", one.passed_over)
-        return {program.name: one for program, one in zip(programs, fetched, strict=True)}
+        for program, item in zip(programs, fetched, strict=True):
+            self._resolving.passed_over(program.name, item.source or "the cache", item.passed_over)
+        return {program.name: item for program, item in zip(programs, fetched, strict=True)}
 
     def _build(self, recipe: Recipe, fetched: Mapping[str, Fetched]) -> tuple[Finished, Build]:
-        programs = tuple(replace(one, digest=fetched[one.name].digest) for one in recipe.programs)
+        programs = tuple(
+            replace(program, digest=fetched[program.name].digest) for program in recipe.programs
+        )
         order = self._order(replace(recipe, programs=programs))
-        found = self._workshop.find(order=recipe_format.identity(order))
-        if found is None:
-            places = {one.name: fetched[one.name].path for one in programs}
-            found = self._workshop.build(order, places, self._signer.sign)
-        return found, self._describe(recipe, order, found)
+        finished = self._workshop.find(order=recipe_format.identity(order))
+        if finished is None:
+            places = {program.name: fetched[program.name].path for program in programs}
+            finished = self._workshop.build(order, places, self._signer.sign)
+        return finished, self._describe(recipe, order, finished)
 
     def _order(self, recipe: Recipe, *, by: str | None = None) -> Order:
         return Order(
             recipe=recipe, builder=by or rpm_build.builder(), signer=self._signer.fingerprint
         )
 
-    def _describe(self, recipe: Recipe, order: Order, found: Finished) -> Build:
+    def _describe(self, recipe: Recipe, order: Order, finished: Finished) -> Build:
         """Say how a package was built, and keep beside the lock what it takes to do it again."""
-        content = recipe_format.write(order, rpm_build.signature_of(found.path))
-        pinned = {one.name for one in recipe.programs if one.digest}
+        content = recipe_format.write(order, rpm_build.signature_of(finished.path))
+        pinned = {program.name for program in recipe.programs if program.digest}
         return Build(
             by=order.builder,
             order=self._resolving.kept.put(content),
             inputs=tuple(
                 Input(
-                    name=one.name,
-                    digest=one.digest,
-                    sources=one.sources,
-                    trust="pinned" if one.name in pinned else "first-use",
+                    name=program.name,
+                    digest=program.digest,
+                    sources=program.sources,
+                    trust="pinned" if program.name in pinned else "first-use",
                 )
-                for one in order.recipe.programs
-                if one.digest is not None
+                for program in order.recipe.programs
+                if program.digest is not None
             ),
         )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Change:
-    """Tell how one artifact differs; None stands for one that is not there."""
+    """Hold how one artifact differs; None stands for one that is not there."""
 
     kind: str
     name: str
@@ -27,7 +27,7 @@ class Change:
 
 
 def compare(before: Lock | None, after: Lock) -> tuple[Change, ...]:
-    """Give what came, went and changed, sorted by kind and name."""
+    """Return what came, went and changed, sorted by kind and name."""
     old = _entries(before) if before is not None else {}
     new = _entries(after)
     return tuple(
@@ -38,7 +38,7 @@ def compare(before: Lock | None, after: Lock) -> tuple[Change, ...]:
 
 
 def _entries(lock: Lock) -> dict[tuple[str, str], str]:
-    """Give what people know each artifact by, and its version.
+    """Return what people know each artifact by, and its version.
 
     Blobs and repodata follow from images and packages; naming them would tell nothing more.
     """

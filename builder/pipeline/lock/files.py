@@ -56,9 +56,9 @@ def keys(resolving: Resolving) -> Keyring:
     Keys that only sign metadata stay outside: without one, the packages' signatures count.
     """
     parts = resolving.each("keys", resolving.wanted.keys, lambda key: _key(resolving, key))
-    found = {file.fingerprint or "": some for file, some in parts}
+    by_fingerprint = {file.fingerprint or "": its_keys for file, its_keys in parts}
     for key in resolving.wanted.metadata_keys:
-        if key.fingerprint in found:
+        if key.fingerprint in by_fingerprint:
             continue
         try:
             document = _fetch_key(resolving, key)
@@ -66,8 +66,8 @@ def keys(resolving: Resolving) -> Keyring:
             for fault in error.faults or (error.fault,):
                 resolving.reporter.warn(f"metadata is not checked with {key.name}: {fault}")
         else:
-            found[key.fingerprint] = _pinned(key, document.content)
-    return Keyring(files=tuple(file for file, _ in parts), by_fingerprint=found)
+            by_fingerprint[key.fingerprint] = _pinned(key, document.content)
+    return Keyring(files=tuple(file for file, _ in parts), by_fingerprint=by_fingerprint)
 
 
 def _fetch_key(resolving: Resolving, key: PinnedKey) -> Document:
@@ -78,10 +78,10 @@ def _fetch_key(resolving: Resolving, key: PinnedKey) -> Document:
         return pinned[0].armoured if pinned else content
 
     def check(content: bytes) -> None:
-        found = [one.fingerprint for one in load_keys(content)]
-        if key.fingerprint not in found:
+        fingerprints = [public.fingerprint for public in load_keys(content)]
+        if key.fingerprint not in fingerprints:
             raise VerificationError(
-                f"this is the key {' and '.join(found)}",
+                f"this is the key {' and '.join(fingerprints)}",
                 expected=key.fingerprint,
                 hint="a key that was replaced upstream needs a new fingerprint in the catalog",
             )
@@ -91,14 +91,18 @@ def _fetch_key(resolving: Resolving, key: PinnedKey) -> Document:
 
 
 def _pinned(key: PinnedKey, content: bytes) -> tuple[RpmKey, ...]:
-    return tuple(one for one in load_keys(content) if one.fingerprint == key.fingerprint)
+    return tuple(public for public in load_keys(content) if public.fingerprint == key.fingerprint)
 
 
 def _key(resolving: Resolving, key: PinnedKey) -> tuple[File, tuple[RpmKey, ...]]:
     try:
         document = _fetch_key(resolving, key)
     except UnavailableError as error:
-        signed = [one.name for one in resolving.wanted.repositories if key.name in one.keys]
+        signed = [
+            repository.name
+            for repository in resolving.wanted.repositories
+            if key.name in repository.keys
+        ]
         raise resolving.advised(error, signed) from error
     path = f"keys/{key.name}.asc"
     file = _file(resolving, "key", path, document, key.sources, ("packages",), "pinned")
@@ -109,7 +113,7 @@ def manifests(resolving: Resolving) -> tuple[Manifest, ...]:
     """Fetch the Kubernetes manifests, in the order of applying, and find what they start."""
     return tuple(
         resolving.each(
-            "manifests", resolving.wanted.manifests, lambda one: _manifest(resolving, one)
+            "manifests", resolving.wanted.manifests, lambda wanted: _manifest(resolving, wanted)
         )
     )
 
@@ -119,7 +123,9 @@ def _manifest(resolving: Resolving, wanted: WantedFile) -> Manifest:
 
     def check(content: bytes) -> None:
         resources = manifest_format.read(decode(content, name), name).resources
-        if not resources or not all(one.kind and one.api_version for one in resources):
+        if not resources or not all(
+            resource.kind and resource.api_version for resource in resources
+        ):
             # a page of HTML is YAML too, and starts no image
             raise VerificationError(
                 "this is no Kubernetes manifest",
@@ -139,28 +145,28 @@ def _manifest(resolving: Resolving, wanted: WantedFile) -> Manifest:
     file = _file(
         resolving, "manifest", wanted.path, document, wanted.sources, wanted.needed_by, trust
     )
-    found = manifest_format.read(decode(document.content, name), name)
+    parsed = manifest_format.read(decode(document.content, name), name)
     if wanted.own_sources:
-        for secret in found.secrets:
+        for secret in parsed.secrets:
             resolving.reporter.warn(
                 f"{wanted.own_sources[0]}: {secret} goes into lock.d and bundle with its value",
-                hint="whoever has the bundle can read it: apply it when the cluster stands",
+                hint="whoever has the bundle can read it: apply it once the cluster is up",
             )
-    return Manifest(file=file, content=found)
+    return Manifest(file=file, content=parsed)
 
 
-def started(wanted: Demand, found: Iterable[Manifest]) -> tuple[Wanted, ...]:
-    """Give the images that manifests start, and what an operator among them starts in turn."""
+def started(wanted: Demand, manifests: Iterable[Manifest]) -> tuple[Wanted, ...]:
+    """Return the images that manifests start, and what an operator among them starts in turn."""
     images: list[Wanted] = []
     kinds: set[str] = set()
-    for manifest in found:
+    for manifest in manifests:
         kinds.update(resource.kind for resource in manifest.content.resources)
         images += (
-            Wanted(reference=one.reference, roles=ROLES, needed_by=manifest.file.needed_by)
-            for one in manifest.content.images
+            Wanted(reference=image.reference, roles=ROLES, needed_by=manifest.file.needed_by)
+            for image in manifest.content.images
         )
     calico = wanted.calico
-    if calico is not None and any(one.reference == calico.operator for one in images):
+    if calico is not None and any(image.reference == calico.operator for image in images):
         images += operator_images(calico, kinds)
     return merged(images)
 
@@ -168,7 +174,7 @@ def started(wanted: Demand, found: Iterable[Manifest]) -> tuple[Wanted, ...]:
 def extras(resolving: Resolving) -> tuple[File, ...]:
     """Weigh and hash the user's own files; they are read once, and not kept."""
     return tuple(
-        resolving.each("files", resolving.wanted.files, lambda one: _extra(resolving, one))
+        resolving.each("files", resolving.wanted.files, lambda wanted: _extra(resolving, wanted))
     )
 
 
@@ -223,7 +229,7 @@ def _weigh(source: Source, client: Client) -> tuple[Digest, int]:
 
 
 def _known(resolving: Resolving, path: str, sources: tuple[str, ...]) -> File | None:
-    """Give a file of the earlier lock, if it may stay.
+    """Return a file of the earlier lock, if it may stay.
 
     Another release or another URL of the user's has the same place; with no source in common the
     earlier file is not what is asked for now.
@@ -271,7 +277,7 @@ def _document(
 
 
 def _passes(content: bytes, check: Callable[[bytes], None] | None) -> bool:
-    """Tell whether a kept document is still what is asked for: a key's pin may have moved."""
+    """Return whether a kept document is still what is asked for: a key's pin may have moved."""
     if check is None:
         return True
     try:
@@ -305,7 +311,7 @@ def _changed(source: str, digest: Digest, expected: Digest | None) -> Verificati
         f"the file has {digest}",
         where=source,
         expected=f"{expected}, as cluster.yaml says",
-        hint="put the file right, or its sha256 in cluster.yaml",
+        hint="correct the file, or its sha256 in cluster.yaml",
     )
 
 

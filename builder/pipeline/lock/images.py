@@ -35,13 +35,15 @@ def resolve(
     resolving: Resolving, wanted: Iterable[Wanted], signers: Sequence[Signer] = ()
 ) -> Found:
     """Resolve every image with its signatures, a few at once."""
-    ordered = sorted(merged(wanted), key=lambda one: one.reference)
-    parts = resolving.each("images", ordered, lambda one: _one(resolving, one, signers))
+    ordered = sorted(merged(wanted), key=lambda image_wanted: image_wanted.reference)
+    parts = resolving.each(
+        "images", ordered, lambda image_wanted: _one(resolving, image_wanted, signers)
+    )
     images = [image for image, _ in parts]
     ImageNames(resolving.cluster.registry).refuse_clashes(images)
     blobs: dict[Digest, Blob] = {}
-    for _, some in parts:
-        for blob in some:
+    for _, its_blobs in parts:
+        for blob in its_blobs:
             known = blobs.setdefault(blob.digest, blob)
             sources = tuple(dict.fromkeys((*known.sources, *blob.sources)))
             blobs[blob.digest] = replace(known, sources=sources)
@@ -73,7 +75,7 @@ def _one(
         trust=wanted.trust,
     )
     try:
-        found = image_source.resolve(asked, resolving.access.registry)
+        resolved = image_source.resolve(asked, resolving.access.registry)
     except UnavailableError as error:
         if before is None:
             raise
@@ -84,13 +86,13 @@ def _one(
             hint=f"airseed lock --update {name} takes what upstream has now",
             faults=error.faults,
         ) from error
-    for content in found.kept:
+    for content in resolved.kept:
         resolving.kept.put(content)
-    resolving.passed_over(name, str(found.source), found.passed_over)
-    for fault in found.left_out:
+    resolving.passed_over(name, str(resolved.source), resolved.passed_over)
+    for fault in resolved.left_out:
         resolving.reporter.info(f"left out of {name}: {fault}")
-    signed = signatures.sign(resolving, found.image, signers, found.source.repository)
-    return signed.image, (*found.blobs, *signed.blobs)
+    signed = signatures.sign(resolving, resolved.image, signers, resolved.source.repository)
+    return signed.image, (*resolved.blobs, *signed.blobs)
 
 
 def _kept(
@@ -105,14 +107,14 @@ def _kept(
     if before is None or known is None:
         return None
     cluster = resolving.cluster
-    there = tuple(part.platform for part in known.manifests)
-    if there[: len(cluster.platforms)] != cluster.platforms:
+    platforms = tuple(part.platform for part in known.manifests)
+    if platforms[: len(cluster.platforms)] != cluster.platforms:
         return None
     if before.subject.image_platforms != cluster.image_platforms:
         return None
     stays = signatures.stays(resolving, known, signers)
     parts = known.digests | known.signed_digests if stays else known.digests
-    repositories = tuple(dict.fromkeys(one.repository for one in candidates))
+    repositories = tuple(dict.fromkeys(candidate.repository for candidate in candidates))
     blobs = [replace(b, sources=repositories) for b in before.blobs if b.digest in parts]
     if any(blob.kept and resolving.kept.find(blob.digest) is None for blob in blobs):
         return None

@@ -120,27 +120,29 @@ def _fetch(
         resolving.catalog.key(name).fingerprint
         for name in described.metadata_keys or described.keys
     ]
-    keys = tuple(key for one in fingerprints for key in keyring.by_fingerprint.get(one, ()))
-    place = repository_source.Place(
+    keys = tuple(
+        key for fingerprint in fingerprints for key in keyring.by_fingerprint.get(fingerprint, ())
+    )
+    asked = repository_source.Place(
         name=described.name,
         urls=described.urls(resolving.cluster.platforms[0]),
         keys=keys,
         signed="unsigned" if described.metadata == "sometimes" and not keys else described.metadata,
     )
     try:
-        found = repository_source.fetch(
-            place, [*KINDS, "group"], resolving.access.client, resolving.cache / "repodata"
+        metadata = repository_source.fetch(
+            asked, [*KINDS, "group"], resolving.access.client, resolving.cache / "repodata"
         )
     except UnavailableError as error:
         raise resolving.advised(error, [described.name]) from error
-    resolving.passed_over(found.name, found.base, found.passed_over)
-    return found
+    resolving.passed_over(metadata.name, metadata.base, metadata.passed_over)
+    return metadata
 
 
 def _base(
     resolving: Resolving, upstream: Sequence[repository_source.Metadata]
 ) -> rpm_base.BasePackages:
-    """Give what cluster.yaml declares to be installed already."""
+    """Return what cluster.yaml declares to be installed already."""
     declared = resolving.cluster.os.base
     if declared.kind == "empty":
         return rpm_base.empty()
@@ -148,7 +150,7 @@ def _base(
         content = read_local(resolving.folder / declared.file, LIST_LIMIT)
         return rpm_base.packages(parse_installed(content, document=declared.file))
     system = resolving.wanted.os
-    first = next(one for one in upstream if one.name == system.repositories[0])
+    first = next(repository for repository in upstream if repository.name == system.repositories[0])
     if "group" not in first.files:
         raise VerificationError(
             "the repository has no groups, so its minimal installation is not known",
@@ -171,7 +173,7 @@ def _solve(
     fresh = solve(requests, arch=arch, metadata=metadata, base=base)
     if resolving.before is None:
         return fresh
-    names = {one.nevra.name for one in fresh.packages}
+    names = {package.nevra.name for package in fresh.packages}
     pins = [
         PackageRequest(text=package.name, repository=package.repository, by=_NOBODY)
         for package in resolving.before.packages
@@ -192,22 +194,22 @@ def _check_unchanged(resolving: Resolving, closure: Closure) -> None:
     before = {p.nevra: p for p in resolving.before.packages} if resolving.before else {}
     faults = [
         Fault(
-            where=str(one.nevra),
-            what=f"{_whence(before[one.nevra])} other bytes under this name ({one.digest})",
-            expected=str(before[one.nevra].digest),
-            hint=f"if that is right: airseed lock --update {one.nevra.name}",
+            where=str(package.nevra),
+            what=f"{_whence(before[package.nevra])} other bytes under this name ({package.digest})",
+            expected=str(before[package.nevra].digest),
+            hint=f"if that is expected: airseed lock --update {package.nevra.name}",
         )
-        for one in closure.packages
-        if one.nevra in before
-        and before[one.nevra].digest != one.digest
-        and not resolving.may_move(one.nevra.name, str(one.nevra))
+        for package in closure.packages
+        if package.nevra in before
+        and before[package.nevra].digest != package.digest
+        and not resolving.may_move(package.nevra.name, str(package.nevra))
     ]
     if faults:
         raise VerificationError("upstream changed packages that are locked", faults=faults)
 
 
 def _whence(before: Package) -> str:
-    """Say who changed the bytes of a package, and by what."""
+    """Return who changed the bytes of a package, and by what."""
     if before.built is None:
         return "upstream has"
     if before.built.by != rpm_build.builder():
@@ -216,20 +218,20 @@ def _whence(before: Package) -> str:
 
 
 def _check_pins(wanted: Iterable[WantedPackage], chosen: Iterable[Chosen]) -> set[Nevra]:
-    """Hold packages against the digests that the catalog knows; give those that it knows."""
-    by_request = {f"{one.nevra.name}-{one.nevra.evr}": one for one in chosen}
+    """Compare packages with the digests that the catalog has; return those that it has."""
+    by_request = {f"{package.nevra.name}-{package.nevra.evr}": package for package in chosen}
     faults = []
     known = set()
-    for one in wanted:
-        found = by_request.get(one.request)
-        pinned = one.digests.get(found.nevra.arch) if found else None
-        if found is None or pinned is None:
+    for request in wanted:
+        package = by_request.get(request.request)
+        pinned = request.digests.get(package.nevra.arch) if package else None
+        if package is None or pinned is None:
             continue
-        known.add(found.nevra)
-        if found.digest != pinned:
+        known.add(package.nevra)
+        if package.digest != pinned:
             fault = Fault(
-                where=str(found.nevra),
-                what=f"the repository has {found.digest}",
+                where=str(package.nevra),
+                what=f"the repository has {package.digest}",
                 expected=f"{pinned}, as the catalog says",
             )
             faults.append(fault)
@@ -246,7 +248,7 @@ def _package(
     trust: Trust,
 ) -> Package:
     described = resolving.catalog.repository(chosen.repository)
-    read = next(one.base for one in upstream if one.name == chosen.repository)
+    read = next(repository.base for repository in upstream if repository.name == chosen.repository)
     bases = dict.fromkeys((*described.urls(resolving.cluster.platforms[0]), read))
     return Package(
         nevra=chosen.nevra,
@@ -291,37 +293,43 @@ def _built_here(made: Made) -> Repository:
 
 
 def _fingerprints(resolving: Resolving, keyring: Keyring, described: Described) -> tuple[str, ...]:
-    found = (resolving.catalog.key(name).fingerprint for name in described.keys)
-    return tuple(one for one in found if one in keyring.by_fingerprint)
+    pinned = (resolving.catalog.key(name).fingerprint for name in described.keys)
+    return tuple(fingerprint for fingerprint in pinned if fingerprint in keyring.by_fingerprint)
 
 
 def _repository(
     resolving: Resolving,
     keyring: Keyring,
-    found: repository_source.Metadata,
+    metadata: repository_source.Metadata,
     packages: Iterable[Package],
 ) -> Repository:
     """Describe a repository as it was when its packages were locked, which may be earlier."""
-    described = resolving.catalog.repository(found.name)
+    described = resolving.catalog.repository(metadata.name)
     fresh = Repository(
-        name=found.name,
+        name=metadata.name,
         sources=described.urls(resolving.cluster.platforms[0]),
-        digest=found.digest,
-        size=found.size,
+        digest=metadata.digest,
+        size=metadata.size,
         keys=_fingerprints(resolving, keyring, described),
-        signed=found.signed,
+        signed=metadata.signed,
     )
     before = resolving.before
-    known = [one for one in before.repositories if one.name == found.name] if before else []
-    if before is None or not known or resolving.may_move(found.name):
+    known = (
+        [repository for repository in before.repositories if repository.name == metadata.name]
+        if before
+        else []
+    )
+    if before is None or not known or resolving.may_move(metadata.name):
         return fresh
-    if _builds(before.packages, found.name) != _builds(packages, found.name):
+    if _builds(before.packages, metadata.name) != _builds(packages, metadata.name):
         return fresh
     return replace(fresh, digest=known[0].digest, size=known[0].size, signed=known[0].signed)
 
 
 def _builds(packages: Iterable[Package], repository: str) -> set[tuple[Nevra, Digest]]:
-    return {(one.nevra, one.digest) for one in packages if one.repository == repository}
+    return {
+        (package.nevra, package.digest) for package in packages if package.repository == repository
+    }
 
 
 def _repodata(
@@ -335,27 +343,27 @@ def _repodata(
     files: list[File] = []
     with tempfile.TemporaryDirectory(prefix="airseed-repodata-") as scratch:
         ours = []
-        for one in upstream:
-            folder = Path(scratch) / one.name
+        for source in upstream:
+            folder = Path(scratch) / source.name
             folder.mkdir()
-            made = write_subset(
+            written = write_subset(
                 UpstreamMetadata(
-                    name=one.name,
-                    primary=one.files["primary"],
-                    filelists=one.files.get("filelists"),
-                    other=one.files.get("other"),
+                    name=source.name,
+                    primary=source.files["primary"],
+                    filelists=source.files.get("filelists"),
+                    other=source.files.get("other"),
                 ),
                 [
                     Rpm(nevra=package.nevra, digest=package.digest, size=package.size)
                     for package in packages
-                    if package.repository == one.name
+                    if package.repository == source.name
                 ],
                 folder,
             )
-            files.extend(_keep(resolving.kept, one.name, file) for file in made)
+            files.extend(_keep(resolving.kept, source.name, file) for file in written)
             ours.append(
                 SolverMetadata(
-                    name=one.name,
+                    name=source.name,
                     primary=folder / "primary.xml.gz",
                     filelists=folder / "filelists.xml.gz",
                 )

@@ -42,26 +42,31 @@ def check(
     if faults:
         raise IncompleteError(
             f"{len(faults)} things that a node will ask for are missing",
-            hint="this should not happen with the shipped catalog; look at your own entries",
+            hint="this should not happen with the shipped catalog; check your own entries",
             faults=sorted(set(faults)),
         )
 
 
 def missing_packages(wanted: Demand, lock: Lock, present: Collection[str]) -> list[Fault]:
-    """Give requests that no locked package answers, nor the base.
+    """Return requests that no locked package answers, nor the base.
 
     Where no repository is named, the request may be answered by something that provides it; the
     transaction, which ``packages.resolve`` proves, is its judge.
     """
     builds = {form for package in lock.packages for form in _asked_as(package.nevra)}
     return [
-        Fault(where=one.request, what=f"{' and '.join(one.needed_by)} asks for it; not in the lock")
-        for one in wanted.packages
-        if one.repository and one.request not in builds and one.request not in present
+        Fault(
+            where=package_wanted.request,
+            what=f"{' and '.join(package_wanted.needed_by)} asks for it; not in the lock",
+        )
+        for package_wanted in wanted.packages
+        if package_wanted.repository
+        and package_wanted.request not in builds
+        and package_wanted.request not in present
     ]
 
 
 def _asked_as(nevra: Nevra) -> tuple[str, ...]:
-    """Give what the catalog may ask for a build as: its name, with version, with release."""
+    """Return what the catalog may ask for a build as: its name, with version, with release."""
     named = f"{nevra.name}-{nevra.evr}"
     return nevra.name, named.removesuffix(f"-{nevra.release}"), named

@@ -47,7 +47,7 @@ class Resolving:
     _moved: set[str] = field(default_factory=set)
 
     def may_move(self, *names: str) -> bool:
-        """Tell whether an artifact that an earlier lock has may change; remember the question."""
+        """Return whether an artifact that an earlier lock has may change; remember the question."""
         asked = self.update.intersection(names)
         self._moved.update(asked)
         return self.before is None or EVERYTHING in self.update or bool(asked)
@@ -91,9 +91,11 @@ class Resolving:
 
         ``repositories`` are those that are of no use now.
         """
-        wanted = {one.repository for one in self.wanted.packages if KUBEADM in one.needed_by}
+        repositories_wanted = {
+            package.repository for package in self.wanted.packages if KUBEADM in package.needed_by
+        }
         hint = error.fault.hint
-        if not wanted.isdisjoint(repositories):
+        if not repositories_wanted.isdisjoint(repositories):
             hint = (
                 f"{hint}; or have its packages built and signed with your own key: "
                 f"kubernetes: {{version: {self.cluster.kubernetes}, packages: built}}"

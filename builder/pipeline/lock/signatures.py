@@ -29,11 +29,11 @@ class Signed:
     blobs: tuple[Blob, ...] = ()
 
 
-def documents(found: Sequence[Signer], images: Sequence[Image]) -> tuple[tuple[File, bytes], ...]:
+def documents(signers: Sequence[Signer], images: Sequence[Image]) -> tuple[tuple[File, bytes], ...]:
     """Make the documents of those signers that one of the images is signed by."""
     used = {image.signed_by for image in images}
-    made = []
-    for signer in found:
+    documents = []
+    for signer in signers:
         if signer.name in used:
             content = signer_format.write(signer)
             file = File(
@@ -45,39 +45,39 @@ def documents(found: Sequence[Signer], images: Sequence[Image]) -> tuple[tuple[F
                 needed_by=("signatures",),
                 trust="pinned",
             )
-            made.append((file, content))
-    return tuple(made)
+            documents.append((file, content))
+    return tuple(documents)
 
 
-def sign(resolving: Resolving, image: Image, found: Sequence[Signer], source: str) -> Signed:
+def sign(resolving: Resolving, image: Image, signers: Sequence[Signer], source: str) -> Signed:
     """Look for an image's signatures and judge them.
 
     ``source`` is the repository that gave the image. Without a signer that requires it, an image
     without a good signature is only reported. Raise VerificationError where one is required.
     """
-    own = [signer for signer in found if signer.signs(image.reference)]
+    own = [signer for signer in signers if signer.signs(image.reference)]
     required = [signer for signer in own if signer.required]
-    repositories = tuple(dict.fromkeys([source, *(_repository(one) for one in image.sources)]))
+    repositories = tuple(dict.fromkeys([source, *(_repository(item) for item in image.sources)]))
     faults: list[Fault] = []
     best = signature_source.Found()
     # a mirror may have the image and not its signatures; nobody looks further for their own sake
     for repository in repositories if own else repositories[:1]:
         try:
-            there = signature_source.find(
+            signatures = signature_source.find(
                 image.digest, repository, resolving.access.registry, repositories=repositories
             )
             if not best.signatures:
-                best = there
-            if not there.evidence or not own:
+                best = signatures
+            if not signatures.evidence or not own:
                 continue
-            signer, _ = verify(image.digest, there.evidence, required or own, where=image.name)
+            signer, _ = verify(image.digest, signatures.evidence, required or own, where=image.name)
         except AirseedError as error:
             faults += error.faults or (error.fault,)
             continue
-        return _signed(resolving, image, there, signer)
+        return _signed(resolving, image, signatures, signer)
     if required:
         raise VerificationError(
-            f"{' and '.join(one.name for one in required)} should have signed this image",
+            f"{' and '.join(item.name for item in required)} should have signed this image",
             where=image.name,
             expected="a good signature",
             hint="without it the image is not what its owner published; or the signer in"
@@ -89,19 +89,19 @@ def sign(resolving: Resolving, image: Image, found: Sequence[Signer], source: st
     return _signed(resolving, image, best, None)
 
 
-def stays(resolving: Resolving, known: Image, found: Sequence[Signer]) -> bool:
-    """Tell whether what the earlier lock knows of an image's signatures may stay.
+def stays(resolving: Resolving, known: Image, signers: Sequence[Signer]) -> bool:
+    """Return whether what the earlier lock knows of an image's signatures may stay.
 
     It may while the same signers are asked for. One that the catalog brings anew is asked about
     when the image moves.
     """
     before = resolving.before
-    own = [signer for signer in found if signer.signs(known.reference)]
+    own = [signer for signer in signers if signer.signs(known.reference)]
     required = {signer.name for signer in own if signer.required}
     if before is None or (required and known.signed_by not in required):
         return False
     if known.signed_by is None:
-        ours = {said.name for said in resolving.cluster.signatures}
+        ours = {signature.name for signature in resolving.cluster.signatures}
         same = before.subject.demand == resolving.wanted.fingerprint
         return same or not any(signer.name in ours for signer in own)
     documents = {file.path: file.digest for file in before.files if file.kind == "signer"}
@@ -114,21 +114,21 @@ def stays(resolving: Resolving, known: Image, found: Sequence[Signer]) -> bool:
 
 
 def _signed(
-    resolving: Resolving, image: Image, found: signature_source.Found, signer: Signer | None
+    resolving: Resolving, image: Image, signatures: signature_source.Found, signer: Signer | None
 ) -> Signed:
-    for content in found.kept:
+    for content in signatures.kept:
         resolving.kept.put(content)
     return Signed(
         image=replace(
             image,
-            signatures=found.signatures,
+            signatures=signatures.signatures,
             signed_by=signer.name if signer else None,
             trust="signed" if signer and image.trust == "first-use" else image.trust,
         ),
-        blobs=found.blobs,
+        blobs=signatures.blobs,
     )
 
 
 def _repository(reference: str) -> str:
-    """Give a reference without tag and digest."""
+    """Return a reference without tag and digest."""
     return Reference.parse(reference).repository
