@@ -57,7 +57,6 @@ OWNERS: dict[str, set[str]] = {
     "yaml": {"formats", "render"},
     "jinja2": {"render"},
     "pycdlib": {"render"},
-    "jsonschema": {"formats"},
     "solv": {"rpm"},
     "createrepo_c": {"rpm", "lab"},
     "rpm_rs": {"rpm", "lab"},

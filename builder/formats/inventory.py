@@ -51,18 +51,7 @@ _INVENTORY = Record(
 
 def write(inventory: Inventory) -> bytes:
     """Render an inventory; equal ones give equal bytes."""
-    lines = [
-        json.dumps(
-            {
-                "kind": one.kind,
-                "name": one.name,
-                "digest": str(one.digest),
-                "size": one.size,
-            },
-            ensure_ascii=True,
-        )
-        for one in sorted(set(inventory.holdings))
-    ]
+    lines = [json.dumps(_HOLDING.write(one)) for one in sorted(set(inventory.holdings))]
     body = ",\n".join(lines)
     return HEAD + f"{body}\n]\n}}\n".encode("ascii")
 

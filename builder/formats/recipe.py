@@ -26,23 +26,8 @@ FORMAT = 1
 
 def write(order: Order, signature: bytes | None = None) -> bytes:
     """Render an order, and the signature that its RPM got; equal ones give equal bytes."""
-    recipe = order.recipe
-    fields = {
-        "format": FORMAT,
-        "name": str(recipe.nevra),
-        "builder": order.builder,
-        "signer": order.signer,
-        "summary": recipe.summary,
-        "licence": recipe.licence,
-        "url": recipe.url,
-        "requires": list(recipe.requires),
-        "files": {file.path: _file_fields(file) for file in recipe.files},
-        "scripts": {name: recipe.scripts[name] for name in sorted(recipe.scripts)},
-        "programs": {one.name: str(one.digest) for one in recipe.programs},
-    }
-    if signature is not None:
-        fields["signature"] = base64.b64encode(signature).decode("ascii")
-    return f"{json.dumps(fields, ensure_ascii=True, indent=1)}\n".encode("ascii")
+    fields = _ORDER.write((order, signature))
+    return f"{json.dumps(fields, indent=1)}\n".encode("ascii")
 
 
 def identity(order: Order) -> Digest:
@@ -57,21 +42,9 @@ def read(content: bytes, name: str) -> tuple[Order, bytes]:
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         fault = Fault(where="format", what="this is no order for an RPM", expected=str(FORMAT))
         raise DocumentError(name, [fault])
-    found = _ORDER.read(value, "", reading)
+    signed: tuple[Order, bytes] = _ORDER.read(value, "", reading)
     reading.finish()
-    return found
-
-
-def _file_fields(file: PackedFile) -> dict[str, Any]:
-    fields = {
-        "program": file.program,
-        "archive": file.archive,
-        "member": file.member,
-        "text": file.text,
-        "folder": file.folder,
-        "config": file.config,
-    }
-    return {key: value for key, value in fields.items() if value not in {None, False}}
+    return signed
 
 
 def _order(
@@ -94,6 +67,24 @@ def _order(
     return Order(recipe=recipe, builder=builder, signer=signer), signature
 
 
+def _part(signed: tuple[Order, bytes | None], name: str) -> Any:
+    order, signature = signed
+    recipe = order.recipe
+    own = {
+        "format": FORMAT,
+        "signature": signature,
+        "builder": order.builder,
+        "signer": order.signer,
+        "scripts": dict(sorted(recipe.scripts.items())),
+        "programs": {program.name: program.digest for program in recipe.programs},
+    }
+    return own[name] if name in own else getattr(recipe, name)
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
+
+
 def _signature(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
@@ -102,7 +93,7 @@ def _signature(text: str) -> bytes:
 
 
 _LINE = Text[str](longest=400)
-_ORDER = Record(
+_ORDER: Record[Any] = Record(
     _order,
     {
         "format": Field(Number(), required=True),
@@ -118,6 +109,9 @@ _ORDER = Record(
         "programs": Field(
             MapOf(Text(parse=Digest.parse, expected="a digest", longest=71)), required=True
         ),
-        "signature": Field(Text(parse=_signature, expected="base64", longest=8192), required=True),
+        "signature": Field(
+            Text(parse=_signature, form=_base64, expected="base64", longest=8192), required=True
+        ),
     },
+    part=_part,
 )

@@ -20,7 +20,7 @@ from builder.formats.reading import WRONG, child, kind
 from builder.formats.shape import T
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
     from builder.formats.reading import Reading
@@ -57,6 +57,10 @@ class ListOf(Generic[T]):
             return WRONG
         return tuple(items)
 
+    def write(self, value: Iterable[T]) -> list[Any]:
+        """Write each item."""
+        return [self.item.write(item) for item in value]
+
     def schema(self) -> dict[str, Any]:
         """Describe the list."""
         item = self.item.schema()
@@ -89,6 +93,10 @@ class MapOf(Generic[T]):
             good = good and read is not WRONG
             found[key] = read
         return found if good else WRONG
+
+    def write(self, value: Mapping[str, T]) -> dict[str, Any]:
+        """Write each value under its key."""
+        return {key: self.item.write(item) for key, item in value.items()}
 
     def schema(self) -> dict[str, Any]:
         """Describe the mapping."""
@@ -135,6 +143,7 @@ class Record(Generic[T]):
         doc: str = "",
         title: str = "a mapping",
         partial: bool = False,
+        part: Callable[[T, str], Any] = getattr,
     ) -> None:
         self.build = build
         self.fields = dict(fields)
@@ -142,6 +151,8 @@ class Record(Generic[T]):
         self.title = title
         self.partial = partial
         """Build it with :data:`WRONG` in the gaps, so that rules see the rest."""
+        self.part = part
+        """Looks up in a value what the builder has under a name."""
 
     def read(self, value: Any, path: str, reading: Reading) -> T:
         """Read a mapping; unknown keys, missing keys and wrong values are all written down."""
@@ -182,6 +193,15 @@ class Record(Generic[T]):
             return reading.wrong(child(path, key), what, hint=entry.doc or None)
         return entry.shape.read(value[key], child(path, key), reading)
 
+    def write(self, value: T) -> dict[str, Any]:
+        """Write a value in the order of the table; what is as if left out is left out."""
+        written = {}
+        for key, entry in self.fields.items():
+            part = self.part(value, entry.name or key.replace("-", "_"))
+            if part is not None and (entry.required or part != entry.default):
+                written[key] = entry.shape.write(part)
+        return written
+
     def schema(self) -> dict[str, Any]:
         """Describe the record."""
         properties = {key: entry.schema() for key, entry in self.fields.items()}
@@ -205,6 +225,10 @@ class TextOr(Generic[T]):
         """Read either form; see :class:`Shape`."""
         shape = self.long if isinstance(value, dict) else self.short
         return shape.read(value, path, reading)
+
+    def write(self, value: T) -> Any:
+        """Write the long form, which has a place for everything."""
+        return self.long.write(value)
 
     def schema(self) -> dict[str, Any]:
         """Describe both forms."""

@@ -30,8 +30,12 @@ class Shape(Protocol[T_co]):
         """Turn a plain value into a typed one, or write the mistake down and give WRONG."""
         ...
 
+    def write(self, value: Any) -> Any:
+        """Turn a typed value into a plain one that reads as it."""
+        ...
+
     def schema(self) -> dict[str, Any]:
-        """Give the JSON Schema (draft 2020-12) of this shape."""
+        """Return the JSON Schema (draft 2020-12) of this shape."""
         ...
 
 
@@ -41,6 +45,8 @@ class Text(Generic[T]):
 
     parse: Callable[[str], T] | None = None
     """Turns the text into a value; raises ValueError with a whole sentence."""
+    form: Callable[[T], str] = str
+    """Turns the value into its text again."""
     pattern: str | None = None
     expected: str = "text"
     example: str | None = None
@@ -83,6 +89,10 @@ class Text(Generic[T]):
         expected = f"{self.expected}, like {self.example}" if self.example else self.expected
         return reading.wrong(path, what, expected=expected, hint=hint or self.hint)
 
+    def write(self, value: T) -> str:
+        """Write the value as text."""
+        return self.form(value)
+
     def schema(self) -> dict[str, Any]:
         """Describe the text; a number is text here too, since ``1.18`` needs no quotes."""
         found: dict[str, Any] = {"type": ["string", "number"]}
@@ -117,6 +127,10 @@ class Number:
             bounds = str(self.least)
         return reading.wrong(path, what, expected=bounds, hint=self.hint)
 
+    def write(self, value: int) -> int:
+        """Return the value, which is plain."""
+        return value
+
     def schema(self) -> dict[str, Any]:
         """Describe the number."""
         return {"type": "integer", "minimum": self.least, "maximum": self.most}
@@ -131,6 +145,10 @@ class Flag:
         if isinstance(value, bool):
             return value
         return reading.wrong(path, f"{_show(value)} is not allowed here", expected="true or false")
+
+    def write(self, value: Any) -> Any:
+        """Return the value, which is plain."""
+        return value
 
     def schema(self) -> dict[str, Any]:
         """Describe the flag."""
@@ -154,6 +172,10 @@ class Choice:
             hint=None if reading.full else did_you_mean(value, self.words),
         )
 
+    def write(self, value: str) -> str:
+        """Return the value, which is plain."""
+        return value
+
     def schema(self) -> dict[str, Any]:
         """Describe the choice."""
         return {"enum": list(self.words)}
@@ -167,8 +189,12 @@ class Anything:
         """Give the value back."""
         return value
 
+    def write(self, value: Any) -> Any:
+        """Return the value, which is plain."""
+        return value
+
     def schema(self) -> dict[str, Any]:
-        """Describe nothing."""
+        """Allow every value."""
         return {}
 
 

@@ -125,21 +125,8 @@ def path_of(name: str) -> str:
 
 def write(signer: Signer) -> bytes:
     """Render a signer; equal ones give equal bytes."""
-    authority = signer.authority
-    document: dict[str, Any] = {
-        "name": signer.name,
-        "images": list(signer.images),
-        "keys": list(signer.keys),
-        "identities": [{"subject": one.subject, "issuer": one.issuer} for one in signer.identities],
-        "required": signer.required,
-    }
-    if authority is not None:
-        document["authority"] = {
-            "name": authority.name,
-            "certificates": list(authority.certificates),
-            "logs": list(authority.logs),
-        }
-    return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode("ascii")
+    text = json.dumps(_DOCUMENT.write(signer), indent=1, sort_keys=True)
+    return f"{text}\n".encode("ascii")
 
 
 def parse(text: str, name: str) -> Signer:

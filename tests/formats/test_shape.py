@@ -10,6 +10,7 @@ from builder.errors import DocumentError, Fault
 from builder.formats.reading import WRONG, MisfitError, Reading, child
 from builder.formats.records import Field, ListOf, MapOf, Record, TextOr
 from builder.formats.shape import Anything, Choice, Flag, Number, Text
+from builder.model.digest import Digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,3 +276,27 @@ def test_a_reading_stops_writing_when_nobody_would_read_on() -> None:
     assert found is WRONG
     assert len(faults) == 1001
     assert faults[-1] == Fault(where="", what="more mistakes follow; mend these first")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parcel:
+    digest: Digest | None
+    numbers: tuple[int, ...] = ()
+    free: dict[str, bool]
+
+
+def test_what_is_written_reads_as_it_was() -> None:
+    shape = Record(
+        Parcel,
+        {
+            "other-name": Field(Text(parse=Digest.parse, expected="a digest"), name="digest"),
+            "numbers": Field(ListOf(Number()), default=()),
+            "free": Field(MapOf(Flag()), required=True),
+        },
+    )
+    plain = {"other-name": str(Digest.of(b"")), "numbers": [1, 2], "free": {"a": True}}
+    value, faults = read(shape, plain)
+    assert not faults
+    assert value == Parcel(digest=Digest.of(b""), numbers=(1, 2), free={"a": True})
+    assert shape.write(value) == plain
+    assert shape.write(Parcel(digest=None, free={})) == {"free": {}}

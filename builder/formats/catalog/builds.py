@@ -100,13 +100,16 @@ _FILE = Record(
 
 
 class _Files:
-    """Reads files by their paths."""
+    """Reads and writes files by their paths."""
 
     def read(self, value: Any, path: str, reading: Reading) -> tuple[PackedFile, ...]:
         found: Any = _BY_PATH.read(value, path, reading)
         if found is WRONG:
             return WRONG  # type: ignore[no-any-return] # stands for any value
         return tuple(replace(one, path=place) for place, one in found.items())
+
+    def write(self, value: Iterable[PackedFile]) -> dict[str, Any]:
+        return {file.path: _FILE.write(file) for file in value}
 
     def schema(self) -> dict[str, Any]:
         return _BY_PATH.schema()

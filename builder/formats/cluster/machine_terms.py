@@ -209,6 +209,10 @@ class Documents:
             return wrong
         return {name: document for name, document in value.items() if document is not None}
 
+    def write(self, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Return the documents, which are plain."""
+        return value
+
     def schema(self) -> dict[str, Any]:
         """Describe the documents."""
         return {

@@ -1,0 +1,78 @@
+"""The lock as text: canonical JSON, one artifact a line, so that a diff reads well.
+
+The bytes are a pure function of the value: fixed key order, sorted artifacts, no time stamps,
+ASCII. The reader is strict, since everything right of the air gap trusts what it returns.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from builder.errors import DocumentError, Fault
+from builder.formats.lock.rules import check
+from builder.formats.lock.table import ARTIFACT, LOCK, SUBJECT
+from builder.formats.reading import Reading
+from builder.formats.text import json_value, read_text
+from builder.model.lock import FORMAT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from builder.model.artifact import Artifact
+    from builder.model.lock import Lock
+
+
+def write(lock: Lock) -> bytes:
+    """Render a lock; equal locks give equal bytes."""
+    lines = [_line(ARTIFACT.write(artifact)) for artifact in _ordered(lock)]
+    head = f'{{\n"format": {FORMAT},\n"cluster": {_line(SUBJECT.write(lock.subject))},\n'
+    body = ",\n".join(lines)
+    return f'{head}"artifacts": [\n{body}\n]\n}}\n'.encode("ascii")
+
+
+def read(path: Path) -> Lock:
+    """Read a lock file; raise DocumentError with every mistake in it."""
+    return parse(read_text(path), str(path))
+
+
+def parse(text: str, name: str) -> Lock:
+    """Read a lock's text; ``name`` is what errors call it."""
+    value = json_value(text, name) if text.lstrip()[:1] in {"{", "["} else None
+    reading = Reading(name)
+    if not isinstance(value, dict) or "format" not in value:
+        fault = Fault(
+            where="", what="this is not a lock", expected="a file that airseed lock wrote"
+        )
+        raise DocumentError(name, [fault])
+    if value["format"] != FORMAT:
+        fault = Fault(
+            where="format",
+            what=f"the lock has format {str(value['format'])[:20]}",
+            expected=f"format {FORMAT}",
+            hint="make the lock again, or use the airseed that wrote it",
+        )
+        raise DocumentError(name, [fault])
+    lock = LOCK.read(value, "", reading)
+    reading.finish()
+    check(lock, reading)
+    reading.finish()
+    return lock
+
+
+def _ordered(lock: Lock) -> Iterator[Artifact]:
+    groups: tuple[Iterable[Artifact], ...] = (
+        lock.repositories,
+        lock.files,
+        lock.packages,
+        lock.images,
+        lock.blobs,
+    )
+    for group in groups:
+        yield from sorted(group, key=lambda artifact: artifact.name)
+
+
+def _line(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, ensure_ascii=True)
