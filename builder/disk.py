@@ -86,7 +86,7 @@ def replaceable(path: Path, *, magic: bytes = b"", what: str = "") -> None:
     try:
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise UsageError(
-                "is no regular file, so it can't be replaced",
+                "is not a regular file, so it can't be replaced",
                 where=str(path),
                 hint="choose another name",
             )

@@ -52,36 +52,24 @@ class Reporter(Protocol):
         ...
 
 
-class _Still:
-    """Be a progress that shows nothing."""
-
+class _NoProgress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         return None
 
-    def advance(self, amount: int, *, cached: bool = False) -> None:
-        """Show nothing."""
+    def advance(self, amount: int, *, cached: bool = False) -> None: ...
 
-    def describe(self, text: str) -> None:
-        """Show nothing."""
+    def describe(self, text: str) -> None: ...
 
 
 class Silent:
-    """Be a reporter that shows nothing."""
+    """A reporter that shows nothing."""
 
-    def info(self, text: str) -> None:
-        """Show nothing."""
+    def info(self, text: str) -> None: ...
 
-    def warn(self, text: str, *, hint: str | None = None) -> None:
-        """Show nothing."""
+    def warn(self, text: str, *, hint: str | None = None) -> None: ...
 
     def progress(self, title: str, total: int | None, *, unit: str = "B") -> Progress:  # noqa: ARG002 -- the protocol's names
-        """Return a progress that shows nothing."""
-        return _Still()
+        return _NoProgress()

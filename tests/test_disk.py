@@ -121,9 +121,8 @@ def test_links_devices_and_folders_stay(tmp_path: Path) -> None:
     for name in ("link", "dangling", "folder", "pipe"):
         with pytest.raises(UsageError) as caught:
             disk.put(tmp_path / name, b"ours")
-        assert (
-            str(caught.value) == f"{tmp_path}/{name}: is no regular file, so it can't be replaced"
-        )
+        what = "is not a regular file, so it can't be replaced"
+        assert str(caught.value) == f"{tmp_path}/{name}: {what}"
     assert sorted(tmp_path.iterdir()) == before
     assert (tmp_path / "outside").read_text() == "theirs"
     assert (tmp_path / "link").is_symlink()

@@ -57,10 +57,10 @@ class VerifiedStream(io.RawIOBase):
         self._hasher = hashlib.sha256()
         self._left = entry.size
 
-    def readable(self) -> bool:  # noqa: D102 -- of io
+    def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override] # noqa: D102 -- of io; Buffer is of 3.12
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         view = memoryview(buffer).cast("B")[: self._left]
         count = self._file.readinto(view) if self._left else 0  # type: ignore[attr-defined] # every binary file has it
         self._hasher.update(view[:count])

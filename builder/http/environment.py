@@ -37,7 +37,7 @@ def timeout(environment: Mapping[str, str] = os.environ) -> float:
         seconds = 0.0
     if not 0 < seconds <= _LONGEST_SILENCE:  # nan is not
         raise UsageError(
-            f"{text[:40]!r} is no time to wait",
+            f"{text[:40]!r} is not a waiting time",
             where="AIRSEED_TIMEOUT",
             expected=f"seconds, more than 0 and at most {_LONGEST_SILENCE:.0f}",
         )

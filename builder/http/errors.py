@@ -39,7 +39,7 @@ _TEMPORARY_ERRORS: tuple[tuple[tuple[type[Exception], ...], str, str | None], ..
     ((exceptions.NewConnectionError,), "no connection to {host}: {reason}", None),
     (
         (exceptions.ConnectTimeoutError,),
-        "{host} accepts no connection in time",
+        "{host} did not accept a connection in time",
         "check the route and the firewall, and whether a proxy (https_proxy) is needed",
     ),
     ((exceptions.TimeoutError, TimeoutError), "{host} stopped sending", None),
@@ -61,7 +61,7 @@ def translate(error: Exception, url: str) -> FetchError:
     where = redact(url)
     if isinstance(error, _NO_URL):
         return FetchError(
-            "this is no URL that can be fetched",
+            "this is not a URL that can be fetched",
             where=where,
             expected="http:// or https:// and a host",
         )
@@ -115,7 +115,7 @@ def _proxy(error: exceptions.ProxyError, where: str, proxy: str = "") -> FetchEr
     text = str(inner)
     if re.search(r"\b407 ", text):  # not a port
         return FetchError(
-            f"the proxy {redact(proxy)} wants credentials",
+            f"the proxy {redact(proxy)} requires credentials",
             where=where,
             hint=STATUS_HINTS[407],
             status=407,

@@ -53,7 +53,7 @@ class HttpSession(requests.Session):
             self.get_adapter(target)
         except ValueError as error:  # requests' InvalidURL and InvalidSchema are ValueErrors
             raise FetchError(
-                "the server redirected to what is no URL that can be fetched",
+                "the server redirected to something that is not a URL",
                 where=redact(resp.url),
             ) from error
         if resp.url.startswith("https:") and not target.startswith("https:"):
@@ -80,7 +80,6 @@ class Adapter(HTTPAdapter):
         super().__init__(pool_connections=_HOSTS, pool_maxsize=pool)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make the pools of all that is reached directly."""
         super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
 
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:

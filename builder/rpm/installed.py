@@ -96,5 +96,5 @@ def _is_wanted(element: Element) -> bool:
 def _name(element: Element, where: str) -> str:
     text = (element.text or "").strip()
     if not _NAME.fullmatch(text):
-        raise VerificationError(f"{text[:80]!r} is no name of a package", where=where)
+        raise VerificationError(f"{text[:80]!r} is not the name of a package", where=where)
     return text

@@ -109,7 +109,7 @@ def _payload_digest(head: bytes, where: str) -> tuple[str, str] | None:
         (number,) = struct.unpack_from(">I", algorithm[1])
     if kind not in _STRING_KINDS or number not in _HASHES:
         raise VerificationError(
-            "the payload's digest in the header is of no known kind", where=where
+            "the payload's digest in the header is of an unknown kind", where=where
         )
     return _HASHES[number], content.partition(b"\0")[0].decode("ascii", "replace")
 

@@ -50,7 +50,7 @@ def mint(
     for name in (user, *groups):
         if not (0 < len(name) <= LONGEST_NAME and name.isprintable() and name == name.strip()):
             raise UsageError(
-                f"{name[:LONGEST_NAME]!r} can't stand in a certificate",
+                f"{name[:LONGEST_NAME]!r} can't be used in a certificate",
                 expected=f"1 to {LONGEST_NAME} printable characters",
             )
     issuer = pem.certificates(authority.certificate.encode())[0]

@@ -172,7 +172,7 @@ def _wrong(status: os.stat_result, where: Path, *, forbidden: int) -> Fault | No
     """Say why a file is not to be read."""
     mode = stat.S_IMODE(status.st_mode)
     if not stat.S_ISREG(status.st_mode):
-        return Fault(where=str(where), what="is no regular file")
+        return Fault(where=str(where), what="is not a regular file")
     if not mode & forbidden:
         return None
     verb = "read" if forbidden == OTHERS_MAY_ENTER else "change"

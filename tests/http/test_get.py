@@ -234,7 +234,7 @@ def test_a_timeout_that_is_no_time_is_refused(text: str, monkeypatch: pytest.Mon
     with pytest.raises(UsageError) as caught:
         Client()
     assert str(caught.value) == (
-        f"AIRSEED_TIMEOUT: {text!r} is no time to wait"
+        f"AIRSEED_TIMEOUT: {text!r} is not a waiting time"
         " (expected seconds, more than 0 and at most 3600)"
     )
 
@@ -277,7 +277,7 @@ def test_what_is_not_http_is_a_fetch_error(site: Fixture, answers: Fixture, junk
     "url", ["", "ftp://example.test/", "http://", "http://[::1/", "http://a:b/", "not a url", "/x"]
 )
 def test_what_is_no_url_is_refused(client: Client, url: str) -> None:
-    with pytest.raises(FetchError, match="this is no URL that can be fetched"):
+    with pytest.raises(FetchError, match="this is not a URL that can be fetched"):
         client.get(url, limit=1)
 
 

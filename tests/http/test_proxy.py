@@ -142,7 +142,7 @@ def test_authorities_are_the_same_behind_a_proxy(
 @pytest.mark.parametrize(
     ("status", "text", "temporary"),
     [
-        (407, "the proxy http://127.0.0.1:{port} wants credentials", False),
+        (407, "the proxy http://127.0.0.1:{port} requires credentials", False),
         (403, "the proxy http://127.0.0.1:{port} gives no connection: 403 Forbidden", False),
         (
             503,

@@ -151,6 +151,4 @@ def test_a_redirect_stays_in_the_web(
     url = site.on("/a", answers.reply(302, Location=location))
     with pytest.raises(FetchError) as caught:
         client.get(url, limit=5)
-    assert str(caught.value) == (
-        f"{url}: the server redirected to what is no URL that can be fetched"
-    )
+    assert str(caught.value) == (f"{url}: the server redirected to something that is not a URL")

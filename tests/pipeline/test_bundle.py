@@ -248,7 +248,7 @@ def test_what_is_no_bundle_is_not_replaced(sandbox: Sandbox, sample: Sample, old
     before = sandbox.names
     for name, what in (
         ("cluster.yaml", "there is another file already"),
-        ("link.tar", "is no regular file, so it can't be replaced"),
+        ("link.tar", "is not a regular file, so it can't be replaced"),
         ("p.tar.001", "is a part of another bundle"),
         ("p.tar.sha256", "is a part of another bundle"),
     ):

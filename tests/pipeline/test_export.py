@@ -243,7 +243,7 @@ def test_what_is_no_archive_is_not_replaced(
     (work / "mine.txt").write_text("mine", "utf-8")
     (work / "link.tar").symlink_to("mine.txt")
     before = sorted(work.iterdir())
-    what = "is no regular file, so it can't be replaced" if name == "link.tar" else "there is an"
+    what = "is not a regular file, so it can't be replaced" if name == "link.tar" else "there is an"
     assert f"error: {name}: {what}" in run_export(
         capsys, "b.tar", "--images-only", "-o", name, code=2
     )

@@ -102,7 +102,7 @@ def test_links_and_folders_stay(force: bool, cluster: Path, tmp_path: Path) -> N
     (tmp_path / "link").symlink_to(tmp_path / "outside")
     for name in ("link", "secrets"):
         error = refused(cluster, tmp_path / name, force=force)
-        assert str(error) == f"{tmp_path}/{name}: is no regular file, so it can't be replaced"
+        assert str(error) == f"{tmp_path}/{name}: is not a regular file, so it can't be replaced"
     assert not (tmp_path / "outside").exists()
 
 

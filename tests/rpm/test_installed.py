@@ -79,7 +79,7 @@ def test_a_missing_group_names_those_that_are_there() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (COMPS.replace(b"bash", b"../x"), "os: '../x' is no name of a package"),
+        (COMPS.replace(b"bash", b"../x"), "os: '../x' is not the name of a package"),
         (COMPS.replace(b'"comps.dtd"', b'"comps.dtd" [<!ENTITY a "b">]'),
          ("os: the document is refused: it declares a document type,"
           " which repository metadata never needs")),

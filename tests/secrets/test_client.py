@@ -104,7 +104,7 @@ def test_names_that_are_none(name: str, ca: Authority) -> None:
         with pytest.raises(UsageError) as caught:
             client.mint(ca, user=user, groups=groups)
         assert str(caught.value) == (
-            f"{name[:64]!r} can't stand in a certificate (expected 1 to 64 printable characters)"
+            f"{name[:64]!r} can't be used in a certificate (expected 1 to 64 printable characters)"
         )
 
 

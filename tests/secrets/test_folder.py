@@ -148,8 +148,8 @@ def test_only_files_of_a_sane_size_are_read(room: Folder) -> None:
     (room.path / "folder").mkdir(mode=0o700)
     room.write("large", b"x" * (LARGEST + 1))
     for name, what in (
-        ("pipe", "is no regular file"),
-        ("folder", "is no regular file"),
+        ("pipe", "is not a regular file"),
+        ("folder", "is not a regular file"),
         ("large", "the file is larger than 262,144 bytes"),
     ):
         assert room.read(name) == Fault(where=str(room.path / name), what=what)
