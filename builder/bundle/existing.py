@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder.bundle.layout import SUMS_PATH
-from builder.bundle.part import Part, storage_error
+from builder.bundle.part import Part, stored
 from builder.bundle.split import cut, strays, sums_beside
 from builder.errors import StorageError
 
@@ -79,15 +79,13 @@ def is_whole(layout: Layout, target: Path, *, split: int = 0) -> bool:
     file is there.
     """
     head = layout.extent(SUMS_PATH).end
-    try:
+    with stored(target):
         if target.exists() and not target.is_file():
             raise StorageError("not a file", where=str(target), expected="the name of a file")
         pieces = _finished(layout, target, split)
         if not pieces or sum(piece.stat().st_size for piece in pieces) != layout.size:
             return False
         found = _head(pieces, head)
-    except OSError as error:
-        raise storage_error(error, target) from error
     return all(
         found[piece.offset : piece.offset + len(piece.content)] == piece.content
         for piece in layout.frame()

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builder import disk
-from builder.bundle.part import storage_error
+from builder.bundle.part import storage_error, stored
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,11 +144,9 @@ class Journal:
         self._lock = threading.Lock()
         self._count = 0
         self._synced = 0
-        try:
+        with stored(path):
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._file = os.open(path, flags, disk.PRIVATE)
-        except OSError as error:
-            raise storage_error(error, path) from error
         goes_on = past.lines > 0 and past.is_of(layout, split)
         try:
             os.ftruncate(self._file, past.length if goes_on else 0)
@@ -193,31 +191,24 @@ class Journal:
     def naming(self) -> None:
         """Say, durably, that parts get their final names from now on."""
         self._append({"naming": True})
-        try:
+        with stored(self.path):
             os.fdatasync(self._file)
-        except OSError as error:
-            raise storage_error(error, self.path) from error
 
     def synced(self, count: int) -> None:
         """Say that what the first ``count`` lines speak of is on the disk."""
         if count > self._synced:
             self._append({"synced": count})
             self._synced = count
-            try:
+            with stored(self.path):
                 os.fdatasync(self._file)
-            except OSError as error:
-                raise storage_error(error, self.path) from error
 
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._file)
 
     def _append(self, line: dict[str, Any]) -> None:
-        try:
-            with self._lock:
-                self._write(line)
-        except OSError as error:
-            raise storage_error(error, self.path) from error
+        with stored(self.path), self._lock:
+            self._write(line)
 
     def _write(self, line: dict[str, Any]) -> None:
         """Write a whole line or none: behind a torn one nothing would be read."""

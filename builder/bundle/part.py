@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from builder import disk
@@ -39,6 +40,15 @@ def storage_error(error: OSError, path: Path) -> StorageError:
     return StorageError(what, where=str(path), hint=_HINTS.get(error.errno or 0))
 
 
+@contextmanager
+def stored(path: Path) -> Iterator[None]:
+    """Raise StorageError for every OSError of the block."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
 class Part:
     """Hold the open file; see ``download.BundleFile``. :meth:`spread` puts the bytes into several.
 
@@ -61,14 +71,12 @@ class Part:
         """
         self._pieces = tuple(pieces)
         for piece in pieces:
-            try:
+            with stored(piece.under_way):
                 if renamed and not piece.under_way.exists() and piece.path.is_file():
                     piece.path.replace(piece.under_way)
                 flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
                 self._opened.append(os.open(piece.under_way, flags, disk.PRIVATE))
                 disk.publish(self._opened[-1])
-            except OSError as error:
-                raise storage_error(error, piece.under_way) from error
         self.files = Files(self._opened, [piece.size for piece in pieces])
 
     @property
@@ -115,11 +123,9 @@ class Part:
 
     def sync(self, *, metadata: bool = False) -> None:
         """Wait until all bytes are on the disk, with ``metadata`` the lengths and times, too."""
-        try:
+        with stored(self.path):
             for descriptor in self._descriptors:
                 (os.fsync if metadata else os.fdatasync)(descriptor)
-        except OSError as error:
-            raise storage_error(error, self.path) from error
 
     def forget(self) -> None:
         """Take its names away; the open files live on until they are closed."""
@@ -155,7 +161,7 @@ class Part:
 
 def _reserve(descriptor: int, size: int, path: Path) -> None:
     """Give a file its length and its space."""
-    try:
+    with stored(path):
         if os.fstat(descriptor).st_size > size:
             os.ftruncate(descriptor, size)
         try:
@@ -164,18 +170,14 @@ def _reserve(descriptor: int, size: int, path: Path) -> None:
             if error.errno not in _NO_FALLOCATE:
                 raise
             os.ftruncate(descriptor, size)
-    except OSError as error:
-        raise storage_error(error, path) from error
 
 
 def _open_alone(path: Path) -> int:
     """Open a file and lock it; nobody else may have it, and it must still have its name then."""
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     while True:
-        try:
+        with stored(path):
             descriptor = os.open(path, flags, disk.PRIVATE)
-        except OSError as error:
-            raise storage_error(error, path) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 from builder import disk
 from builder.bundle import tar
 from builder.bundle.layout import LOCK_PATH, README_PATH, complaint
-from builder.bundle.part import storage_error
+from builder.bundle.part import storage_error, stored
 from builder.bundle.readme import MAGIC
 from builder.bundle.region import Files, open_region
 from builder.bundle.split import SUFFIX, cut, is_ours, read_sums, target_of, there
@@ -149,10 +149,8 @@ class TarBundle(_Reading):
                     raise storage_error(error, file) from error
             self.size = sum(sizes)
             self.files = Files(descriptors, sizes)
-            try:
+            with stored(path):
                 self._recognise()
-            except OSError as error:
-                raise storage_error(error, path) from error
             self._opened = opened.pop_all()
 
     def close(self) -> None:
@@ -161,10 +159,8 @@ class TarBundle(_Reading):
 
     def at(self, offset: int, size: int) -> bytes:
         """Read bytes of the file; fewer at its end. Raise StorageError."""
-        try:
+        with stored(self.path):
             return self.files.read(offset, size)
-        except OSError as error:
-            raise storage_error(error, self.path) from error
 
     def region(self, offset: int, size: int) -> io.BufferedReader:
         """Open a part of the file."""
@@ -290,10 +286,8 @@ class FolderBundle(_Reading):
         """Open a member, seekable; raise VerificationError if there is none."""
         if path not in self.members():
             raise VerificationError("the bundle has no such member", where=path)
-        try:
+        with stored(self.path / path):
             return self.raw(path)
-        except OSError as error:
-            raise storage_error(error, self.path / path) from error
 
     def raw(self, path: str) -> io.BufferedReader:
         """Open a file of the folder, no link; raise OSError."""

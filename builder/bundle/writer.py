@@ -8,25 +8,23 @@ kill, a full disk, a server that dies) leaves them; the next run goes on.
 from __future__ import annotations
 
 import functools
-import itertools
 import os
 import threading
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from builder import disk
 from builder.bundle import journal
 from builder.bundle.download import Job, Outcome
 from builder.bundle.existing import Result, finished, journal_path, part_path
-from builder.bundle.hashing import digest_all
 from builder.bundle.journal import Journal
-from builder.bundle.part import Part, storage_error
+from builder.bundle.naming import Names
+from builder.bundle.part import Part, stored
 from builder.bundle.region import raw_region
 from builder.bundle.source import from_file
-from builder.bundle.split import Sums, cut, is_ours, strays, sums_beside, sums_path
+from builder.bundle.split import cut, sums_beside
 from builder.bundle.transfer import Policy, Transfer
-from builder.errors import StorageError, UsageError
+from builder.errors import StorageError
 from builder.model.digest import Digest
 
 if TYPE_CHECKING:
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
     from builder.bundle.download import Download
     from builder.bundle.layout import Extent, Layout
     from builder.bundle.source import Source
-    from builder.bundle.split import Piece
     from builder.report import Progress, Reporter
 
 
@@ -71,36 +68,19 @@ def write(  # noqa: PLR0913 -- the later ones are choices, told by name
     """
     if there := finished(layout, target, split=split):
         return there
-    pieces = cut(target, layout.size, split) if split else ()
-    if split and os.path.lexists(sums_path(target)) and not is_ours(sums_path(target)):
-        raise UsageError(
-            "there is another file already, where the checksums of the parts go",
-            where=str(sums_path(target)),
-            hint="choose another name with -o, or remove this file",
-        )
-    with _Run(layout, target, reporter, pieces=pieces, split=split, sync=sync) as run:
+    names = Names.of(layout, target, split=split, sync=sync)
+    with _Run(names, reporter) as run:
         return run.make(supply, near or {}, policy or Policy(), finishing)
 
 
 class _Run:
     """Be one run of :func:`write`, with the files that it holds open."""
 
-    def __init__(
-        self,
-        layout: Layout,
-        target: Path,
-        reporter: Reporter,
-        *,
-        pieces: tuple[Piece, ...],
-        split: int,
-        sync: bool,
-    ) -> None:
-        self._layout = layout
-        self._pieces = pieces
-        self._split = split
-        self._target = target
+    def __init__(self, names: Names, reporter: Reporter) -> None:
+        self._names = names
+        self._layout = names.layout
+        self._target = names.target
         self._reporter = reporter
-        self._sync = sync
         self._order = threading.Lock()
         self._written: set[str] = set()
         """What is finished: what was seen of it before says less."""
@@ -119,12 +99,12 @@ class _Run:
             if beside is not None and beside.layout.hex == past.layout:
                 past = journal.Past(claims={})  # it had come to its end
             layout = self._layout
-            fits = past.is_of(layout, self._split)
+            fits = past.is_of(layout, self._names.split)
             if past.split and past.size:
                 pieces = cut(self._target, past.size, past.split)
                 self._part.spread(pieces, renamed=past.naming)
-            elif not past.claims and self._pieces:
-                self._part.spread(self._pieces)
+            elif not past.claims and self._names.pieces:
+                self._part.spread(self._names.pieces)
                 fits = True
             same = fits and self._part.size == layout.size
             free = self._free = self._room()
@@ -134,7 +114,9 @@ class _Run:
                 self._replace(opened)
             past = past if same else journal.Past(claims={})
             self._claims = past.claims
-            self._journal = Journal(journal_path(self._target), past, layout, split=self._split)
+            self._journal = Journal(
+                journal_path(self._target), past, layout, split=self._names.split
+            )
             opened.callback(self._journal.close)
             self._open = opened.pop_all()
         return self
@@ -163,15 +145,12 @@ class _Run:
         ordered = tuple(sorted(outcomes, key=lambda outcome: outcome.path))
         if finishing is not None:
             finishing(ordered)
-        if self._pieces:
-            self._finish_parts()
-        else:
-            self._finish()
+        self._names.give(self._part, self._journal, self._reporter)
         return Result(
             target=self._target,
             size=self._layout.size,
             outcomes=ordered,
-            parts=tuple(piece.path for piece in self._pieces),
+            parts=tuple(piece.path for piece in self._names.pieces),
         )
 
     def _missing(self) -> int:
@@ -187,10 +166,8 @@ class _Run:
     def _room(self) -> int:
         """Give the free bytes; raise StorageError if the disk cannot take the bundle."""
         folder = self._target.parent
-        try:
+        with stored(folder):
             disk = os.statvfs(folder)
-        except OSError as error:
-            raise storage_error(error, folder) from error
         needed = max(0, self._layout.size - self._part.allocated)
         free = disk.f_bavail * disk.f_frsize
         if needed > free:
@@ -229,8 +206,8 @@ class _Run:
         if not used:
             self._part.close()
         self._part = opened.enter_context(closing(Part(part_path(self._target))))
-        if self._pieces:
-            self._part.spread(self._pieces)
+        if self._names.pieces:
+            self._part.spread(self._names.pieces)
 
     def _prepare(self) -> None:
         """Take the space and write all bytes that are known already."""
@@ -316,89 +293,10 @@ class _Run:
                 if path not in self._written and self._known.get(path, 0) != have:
                     self._journal.part(path, have)
                     self._known[path] = have
-        if self._sync:
+        if self._names.sync:
             count = self._journal.count
             self._part.sync()
             self._journal.synced(count)
-
-    def _finish(self) -> None:
-        """Make everything durable, then give it its name."""
-        target = self._target
-        if self._sync:
-            self._part.sync(metadata=True)
-        try:
-            self._part.path.replace(target)
-            if self._sync:
-                _sync_folder(target.parent)
-            if self._is_stale():
-                sums_path(target).unlink()
-                for path in strays(target):
-                    path.unlink()
-            journal_path(target).unlink(missing_ok=True)
-        except OSError as error:
-            raise storage_error(error, target) from error
-
-    def _finish_parts(self) -> None:
-        """Make everything durable, then give all parts their names, and say what they are.
-
-        The checksums go first and come last: between the two there is no bundle in parts.
-        """
-        target = self._target
-        sums = Sums(
-            target=target.name,
-            size=self._layout.size,
-            split=self._split,
-            layout=self._layout.digest,
-            digests=self._hash(),
-        )
-        if self._sync:
-            self._part.sync(metadata=True)
-        self._journal.naming()
-        names = {path for piece in self._pieces for path in (piece.path, piece.under_way)}
-        try:
-            sums_path(target).unlink(missing_ok=True)
-            for path in strays(target):
-                if path not in names:
-                    path.unlink()
-            for piece in self._pieces:
-                piece.under_way.replace(piece.path)
-            if self._sync:
-                _sync_folder(target.parent)
-            disk.put(sums_path(target), sums.write(), sync=self._sync)
-            if self._sync:
-                _sync_folder(target.parent)
-            self._part.path.unlink(missing_ok=True)
-            journal_path(target).unlink(missing_ok=True)
-        except OSError as error:
-            raise storage_error(error, target) from error
-
-    def _hash(self) -> tuple[Digest, ...]:
-        """Compute the checksum of every part."""
-        starts = itertools.accumulate((piece.size for piece in self._pieces), initial=0)
-        regions = [
-            (piece.size, functools.partial(self._part.region, start, piece.size))
-            for start, piece in zip(starts, self._pieces, strict=False)
-        ]
-        title = f"checksums of {len(self._pieces)} parts"
-        try:
-            with self._reporter.progress(title, self._layout.size) as progress:
-                return tuple(digest_all(regions, progress))
-        except OSError as error:
-            raise storage_error(error, self._target) from error
-
-    def _is_stale(self) -> bool:
-        """Tell whether there are parts of that name, of another bundle than this."""
-        beside = sums_beside(self._target)
-        return beside is not None and beside.layout != self._layout.digest
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _cached(extent: Extent, origin: str) -> Outcome:
