@@ -98,6 +98,16 @@ def test_the_table(files: list[Path], capsys: pytest.CaptureFixture[str]) -> Non
     assert json.loads(capsys.readouterr().out)[0]["state"] == "done"
 
 
+@pytest.mark.parametrize(("more", "plan"), [({}, "first-boot"), ({"plan": "bake"}, "bake")])
+def test_a_result_may_say_of_which_plan_it_speaks(
+    tmp_path: Path, more: dict[str, str], plan: str
+) -> None:
+    file = tmp_path / "result.json"
+    file.write_text(json.dumps(RESULT | more), "utf-8")
+    (result,) = status.read([file]).results
+    assert result.plan == plan
+
+
 def test_a_machine_that_went_on_is_no_longer_failed(tmp_path: Path) -> None:
     path = tmp_path / "k8s04.log"
     path.write_text(FAILED + "airseed: step packages\nairseed: waiting for the time\n" + DONE)
