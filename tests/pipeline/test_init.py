@@ -6,6 +6,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 import pytest
+from plans import catalog
 
 from builder.errors import StorageError, UsageError
 from builder.formats import cluster as cluster_format
@@ -27,7 +28,7 @@ def test_these_are_the_examples() -> None:
 
 
 def test_single_is_section_one_of_the_walkthrough(tmp_path: Path) -> None:
-    read = cluster_format.load(init.write("single", tmp_path / "cluster.yaml"))
+    read = cluster_format.load(init.write("single", tmp_path / "cluster.yaml"), catalog=catalog())
     cluster = read.cluster
     assert read.remarks == ()
     assert cluster.kubernetes == Version(1, 18, 5)
@@ -43,7 +44,7 @@ def test_single_is_section_one_of_the_walkthrough(tmp_path: Path) -> None:
 
 
 def test_ha_is_section_two_of_the_walkthrough(tmp_path: Path) -> None:
-    read = cluster_format.load(init.write("ha", tmp_path / "cluster.yaml"))
+    read = cluster_format.load(init.write("ha", tmp_path / "cluster.yaml"), catalog=catalog())
     cluster = read.cluster
     assert [remark.what for remark in read.remarks] == [
         (
@@ -138,7 +139,7 @@ def test_a_file_is_not_overwritten_unless_forced(tmp_path: Path) -> None:
     assert caught.value.hint == "--force overwrites it"
     assert target.read_text() == "mine"
     init.write("single", target, force=True)
-    assert cluster_format.load(target).cluster.name == "kubernetes"
+    assert cluster_format.load(target, catalog=catalog()).cluster.name == "kubernetes"
 
 
 def test_an_unknown_example_names_the_known(tmp_path: Path) -> None:

@@ -255,10 +255,10 @@ def test_what_a_killed_run_left_is_removed(site: Site) -> None:
     site.write()
     before = site.contents()
     left = [
-        *(f"k8s02/.{name}.0a1b2c3d" for name in ("user-data", "meta-data", "admit.sh")),
-        ".k8s02.iso.89abcdef",
+        *(f"k8s02/.{name}.0a1b2c3d.part" for name in ("user-data", "meta-data", "admit.sh")),
+        ".k8s02.iso.89abcdef.part",
     ]
-    others = ["k8s02/.user-data.mine", "k8s02/.swap.0a1b2c3d", ".k8s05.iso.00000000"]
+    others = ["k8s02/.user-data.mine", "k8s02/.swap.0a1b2c3d.part", ".k8s05.iso.00000000.part"]
     for name in (*left, *others):
         (site.seeds / name).write_text("token", "utf-8")
     site.write(nodes=["k8s02"])
