@@ -86,7 +86,7 @@ def _lists(path: str, machine: Machine, reading: Reading) -> None:
         for i, name in enumerate(names):
             if name in seen:
                 reading.wrong(
-                    f"{path}.{key}[{i}]", f"{name!r} stands at {path}.{key}[{seen[name]}] already"
+                    f"{path}.{key}[{i}]", f"{name!r} is already used by {path}.{key}[{seen[name]}]"
                 )
             seen.setdefault(name, i)
     for i, name in enumerate(machine.packages):

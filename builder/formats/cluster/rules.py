@@ -97,11 +97,11 @@ def _readable(path: str, items: Iterable[T]) -> Iterator[tuple[str, T]]:
 
 
 def _twice(named: Iterable[tuple[str, object]], reading: Reading) -> None:
-    """Write down each path whose value stands at an earlier path too."""
+    """Write down each path whose value an earlier path has, too."""
     first: dict[object, str] = {}
     for path, value in named:
         if value in first:
-            reading.wrong(path, f"{str(value)!r} stands at {first[value]} already")
+            reading.wrong(path, f"{str(value)!r} is already used by {first[value]}")
         else:
             first[value] = path
 
@@ -145,10 +145,10 @@ def _roles(cluster: Cluster, reading: Reading) -> None:
         )
     elif count % 2 == 0:
         few = (count - 1) // 2
-        as_few = f"{few}, as {count - 1} do" if few else "none"
+        tolerated = f"{few} failure{'s' * (few > 1)}, as {count - 1} do" if few else "no failure"
         reading.remark(
             "nodes",
-            f"{count} control planes survive the loss of {as_few}",
+            f"{count} control planes tolerate {tolerated}",
             hint=f"take {count - 1} or {count + 1}",
         )
     elif count > _ETCD_SENSIBLE:

@@ -102,7 +102,7 @@ class CalicoRelease:
         )
         if not bases:
             raise NotInCatalogError(
-                f"the manifests of {self} are published no more",
+                f"the manifests of {self} are no longer published",
                 expected=f"{self.of.series}.{newest}",
                 hint="add a source with $version in it to a catalog of your own",
             )

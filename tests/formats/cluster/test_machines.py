@@ -236,7 +236,7 @@ def test_a_bond_is_read() -> None:
         ),
         (
             "machine: {packages: [a, a]}\n",
-            ("machine.packages[1]", "'a' stands at machine.packages[0] already", None),
+            ("machine.packages[1]", "'a' is already used by machine.packages[0]", None),
         ),
         (
             "machine: {network: {gateway: 10.9.0.1}}\n",

@@ -68,7 +68,7 @@ def test_an_even_number_of_control_planes_is_remarked() -> None:
     assert remarks(text) == [
         (
             "nodes",
-            "4 control planes survive the loss of 1, as 3 do",
+            "4 control planes tolerate 1 failure, as 3 do",
             None,
             "take 3 or 5",
         )
@@ -133,9 +133,9 @@ def test_no_two_nodes_share_name_address_or_card() -> None:
         )
     )
     assert found == [
-        ("nodes[1].name", "'cp1' stands at nodes[0].name already", None, None),
-        ("nodes[1].address", "'10.0.0.1' stands at nodes[0].address already", None, None),
-        ("nodes[1].mac", "'52:54:00:00:00:01' stands at nodes[0].mac already", None, None),
+        ("nodes[1].name", "'cp1' is already used by nodes[0].name", None, None),
+        ("nodes[1].address", "'10.0.0.1' is already used by nodes[0].address", None, None),
+        ("nodes[1].mac", "'52:54:00:00:00:01' is already used by nodes[0].mac", None, None),
     ]
 
 
@@ -411,7 +411,7 @@ def test_warnings_come_with_the_mistakes() -> None:
         cluster_format.read(document(plane(1), plane(2)), "cluster.yaml")
     assert [fault.where for fault in caught.value.faults] == ["endpoint"]
     assert [(remark.where.partition(" ")[0], remark.what) for remark in caught.value.remarks] == [
-        ("nodes", "2 control planes survive the loss of none")
+        ("nodes", "2 control planes tolerate no failure")
     ]
 
 
