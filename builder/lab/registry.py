@@ -169,8 +169,8 @@ class LabRegistry:
             challenge = f'Basic realm="{profile.host}"'
         else:
             scheme, _, token = header.partition(" ")
-            verdict = self.tokens.judge(token if scheme.lower() == "bearer" else "", repository)
-            if verdict == "good":
+            status = self.tokens.verify(token if scheme.lower() == "bearer" else "", repository)
+            if status == "good":
                 return None
             realm = profile.realm or f"https://{profile.host}/v2/token"
             challenge = f'Bearer realm="{realm}",service="{self.tokens.service}"'
@@ -179,7 +179,7 @@ class LabRegistry:
             if repository:
                 challenge += f',scope="repository:{repository}:pull"'
             if header:
-                challenge += f',error="{verdict}"'
+                challenge += f',error="{status}"'
         response = refusal(401, "UNAUTHORIZED", "authentication required")
         return Response(
             status=response.status,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _REALM = re.compile(r'realm="([^"]*)"')
 
 
-class Network(Protocol):
+class LabNetwork(Protocol):
     """Say what a session needs of all that is served; the upstream is one."""
 
     faults: faults.FaultPlan
@@ -60,7 +60,7 @@ class Network(Protocol):
 class Session:
     """Serve one client until it goes away; ``host`` is the one host that is played, if any."""
 
-    def __init__(self, connection: Connection, network: Network, host: str | None) -> None:
+    def __init__(self, connection: Connection, network: LabNetwork, host: str | None) -> None:
         self._connection = connection
         self._network = network
         self._host = host

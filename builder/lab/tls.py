@@ -34,7 +34,7 @@ class TLSAuthority:
         if not self._fits():
             for stale in folder.glob("*.pem"):
                 stale.unlink()
-            self._found()
+            self._create()
 
     def context(self, host: str) -> ssl.SSLContext:
         """Return the server side's TLS context for a host name or an address."""
@@ -53,8 +53,7 @@ class TLSAuthority:
         certificate = x509.load_pem_x509_certificate(self.path.read_bytes())
         return certificate.not_valid_after_utc > datetime.now(UTC) + timedelta(days=1)
 
-    def _found(self) -> None:
-
+    def _create(self) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = _certificate(self.name, key, None)
         (self.folder / "ca-key.pem").write_bytes(_key_text(key))
@@ -68,7 +67,7 @@ class TLSAuthority:
             signer = serialization.load_pem_private_key(
                 (self.folder / "ca-key.pem").read_bytes(), None
             )
-            assert isinstance(signer, ec.EllipticCurvePrivateKey)  # noqa: S101 -- made by _found
+            assert isinstance(signer, ec.EllipticCurvePrivateKey)  # noqa: S101 -- made by _create
             key = ec.generate_private_key(ec.SECP256R1())
             certificate = _certificate(host, key, (own, signer))
             path.write_bytes(_key_text(key) + _text(certificate))
@@ -113,7 +112,6 @@ def _certificate(
 
 
 def _usage(*, authority: bool) -> x509.KeyUsage:
-
     return x509.KeyUsage(
         digital_signature=not authority,
         key_cert_sign=authority,
@@ -128,12 +126,10 @@ def _usage(*, authority: bool) -> x509.KeyUsage:
 
 
 def _text(certificate: x509.Certificate) -> bytes:
-
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def _key_text(key: ec.EllipticCurvePrivateKey) -> bytes:
-
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

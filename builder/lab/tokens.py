@@ -17,7 +17,7 @@ from builder.server.message import Request, Response, text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TokenVerdict = Literal["good", "invalid_token", "insufficient_scope"]
+TokenStatus = Literal["good", "invalid_token", "insufficient_scope"]
 
 
 class TokenService:
@@ -45,7 +45,7 @@ class TokenService:
         """Tell whether name and password fit."""
         return user is not None and self.users.get(user[0]) == user[1]
 
-    def judge(self, token: str, repository: str) -> TokenVerdict:
+    def verify(self, token: str, repository: str) -> TokenStatus:
         """Tell whether a token is good for a repository (none of them for the empty name)."""
         with self._lock:
             until, allowed = self._given.get(token, (0.0, frozenset[str]()))

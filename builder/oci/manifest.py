@@ -46,7 +46,7 @@ class Descriptor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Index:
+class OciIndex:
     """Hold an image index (or docker's manifest list) and its bytes."""
 
     media_type: str
@@ -56,7 +56,7 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
+class OciManifest:
     """Hold one platform's image manifest and its bytes; layers lowest first."""
 
     media_type: str
@@ -66,7 +66,9 @@ class Manifest:
     layers: tuple[Descriptor, ...]
 
 
-def parse(content: bytes, media_type: str | None = None, *, where: str = "") -> Index | Manifest:
+def parse(
+    content: bytes, media_type: str | None = None, *, where: str = ""
+) -> OciIndex | OciManifest:
     """Read an index or manifest of at most 4 MiB.
 
     ``media_type`` is what the registry or the descriptor said; a document that names another one
@@ -93,15 +95,15 @@ def parse(content: bytes, media_type: str | None = None, *, where: str = "") -> 
         ) from error
     reader = _Reader(where)
     kind = reader.kind(document, declared)
-    parsed: Index | Manifest | None = None
+    parsed: OciIndex | OciManifest | None = None
     if kind in INDEX_TYPES:
         manifests = reader.descriptors(document, "manifests")
-        parsed = Index(media_type=kind, content=content, digest=digest, manifests=manifests)
+        parsed = OciIndex(media_type=kind, content=content, digest=digest, manifests=manifests)
     elif kind in MANIFEST_TYPES:
         config = reader.descriptor(document.get("config"), "config", CONFIG_TYPES)
         layers = reader.descriptors(document, "layers", LAYER_TYPES)
         if config is not None:
-            parsed = Manifest(
+            parsed = OciManifest(
                 media_type=kind, content=content, digest=digest, config=config, layers=layers
             )
     if reader.faults or parsed is None:
@@ -109,7 +111,7 @@ def parse(content: bytes, media_type: str | None = None, *, where: str = "") -> 
     return parsed
 
 
-def attachment(content: bytes, *, where: str) -> Manifest:
+def attachment(content: bytes, *, where: str) -> OciManifest:
     """Read the manifest of what is attached to an image, such as its signatures.
 
     Configuration and layers may be of any type. Raise VerificationError with all faults.
@@ -130,12 +132,12 @@ def attachment(content: bytes, *, where: str) -> Manifest:
     layers = reader.descriptors(document, "layers")
     if reader.faults or config is None:
         raise reader.error()
-    return Manifest(
+    return OciManifest(
         media_type=kind, content=content, digest=Digest.of(content), config=config, layers=layers
     )
 
 
-def choose(index: Index, platform: Platform, *, where: str = "") -> Descriptor:
+def choose(index: OciIndex, platform: Platform, *, where: str = "") -> Descriptor:
     """Choose the manifest for a platform: the nearest variant that runs there, first of equals.
 
     Attestations and nested indexes are no choice. Raise IncompleteError with what there is.

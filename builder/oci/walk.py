@@ -8,7 +8,7 @@ from builder import strict_json
 from builder.errors import Fault, VerificationError
 from builder.model.digest import Digest
 from builder.oci.layout import path_of
-from builder.oci.manifest import MANIFEST_LIMIT, Descriptor, Index, Manifest, parse
+from builder.oci.manifest import MANIFEST_LIMIT, Descriptor, OciIndex, OciManifest, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ def walk(index: bytes, read: Read, size: Size, *, where: str = "index.json") -> 
         top = parse(index, "application/vnd.oci.image.index.v1+json", where=where)
     except VerificationError as error:
         return list(error.faults) or [error.fault]
-    if not isinstance(top, Index):
+    if not isinstance(top, OciIndex):
         return [Fault(where=where, what="this is not an index")]
     faults: dict[Fault, None] = {}
     for number, entry in enumerate(top.manifests):
@@ -77,7 +77,7 @@ class _Walk:
         document = self._document(entry)
         if isinstance(document, Fault):
             return [document]
-        if isinstance(document, Manifest):
+        if isinstance(document, OciManifest):
             return self._manifest(document)
         there = [
             child
@@ -93,11 +93,11 @@ class _Walk:
         document = self._document(entry)
         if isinstance(document, Fault):
             return [document]
-        if isinstance(document, Index):
+        if isinstance(document, OciIndex):
             return [self._fault(f"its index holds the index {entry.digest}")]
         return self._manifest(document)
 
-    def _manifest(self, manifest: Manifest) -> list[Fault]:
+    def _manifest(self, manifest: OciManifest) -> list[Fault]:
         """Check that configuration and layers are there, of the right size and number."""
         wanted = {part.digest: part for part in (*manifest.layers, manifest.config)}
         faults = [fault for part in wanted.values() if (fault := self._there(part)) is not None]
@@ -105,7 +105,7 @@ class _Walk:
             faults += self._config(manifest)
         return faults
 
-    def _config(self, manifest: Manifest) -> list[Fault]:
+    def _config(self, manifest: OciManifest) -> list[Fault]:
         """Check that a configuration speaks of as many layers as the manifest."""
         digest = manifest.config.digest
         if manifest.config.size > MANIFEST_LIMIT:
@@ -128,7 +128,7 @@ class _Walk:
             ]
         return []
 
-    def _document(self, entry: Descriptor) -> Index | Manifest | Fault:
+    def _document(self, entry: Descriptor) -> OciIndex | OciManifest | Fault:
         """Read an index or manifest."""
         fault = self._there(entry)
         if fault is not None:

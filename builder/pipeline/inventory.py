@@ -24,7 +24,7 @@ from builder.model.reference import Reference
 from builder.oci.auth import Credentials
 from builder.oci.connection import RegistryConnection
 from builder.oci.listing import Lister
-from builder.oci.manifest import Index, Manifest, parse
+from builder.oci.manifest import OciIndex, OciManifest, parse
 from builder.oci.pull import Puller
 from builder.rpm.header import read_head
 from builder.rpm.signature import read_header
@@ -262,14 +262,14 @@ class _Survey:
                 continue
             seen.add(raw.digest)
             holdings.append(Holding(kind="blob", name=repository, digest=raw.digest, size=size))
-            if isinstance(document, Index):
+            if isinstance(document, OciIndex):
                 waiting += [(str(entry.digest), "") for entry in document.manifests]
             else:
                 blobs.update(dict.fromkeys(_parts(document)))
         return holdings, list(blobs)
 
 
-def _parts(manifest: Manifest) -> Iterator[Digest]:
+def _parts(manifest: OciManifest) -> Iterator[Digest]:
     yield manifest.config.digest
     for layer in manifest.layers:
         yield layer.digest

@@ -106,7 +106,7 @@ class _Candidate:
         raw = self._manifest(str(expected or self._reference.tag))
         document = oci_manifest.parse(raw.content, raw.media_type, where=where)
         self._keep(raw, document.media_type)
-        if isinstance(document, oci_manifest.Index):
+        if isinstance(document, oci_manifest.OciIndex):
             manifests = self._platforms(document)
         else:
             manifests = [self._lone(document, raw.digest)]
@@ -129,7 +129,7 @@ class _Candidate:
             left_out=tuple(self._left_out),
         )
 
-    def _platforms(self, index: oci_manifest.Index) -> list[ImageManifest]:
+    def _platforms(self, index: oci_manifest.OciIndex) -> list[ImageManifest]:
         """Take what is wanted of an index.
 
         Of what is wanted only if it is there, what may not be passed on is left out.
@@ -160,17 +160,17 @@ class _Candidate:
                 where=where,
                 expected=f"the {entry.size} bytes that its index announces",
             )
-        document: oci_manifest.Index | oci_manifest.Manifest
+        document: oci_manifest.OciIndex | oci_manifest.OciManifest
         if entry.attests:
             document = oci_manifest.attachment(raw.content, where=where)
         else:
             document = oci_manifest.parse(raw.content, entry.media_type)
-        if isinstance(document, oci_manifest.Index):
+        if isinstance(document, oci_manifest.OciIndex):
             raise VerificationError("an index inside an index is not supported", where=where)
         self._keep(raw, entry.media_type)
         return self._describe(document, raw.digest, platform)
 
-    def _lone(self, document: oci_manifest.Manifest, digest: Digest) -> ImageManifest:
+    def _lone(self, document: oci_manifest.OciManifest, digest: Digest) -> ImageManifest:
         """Take an image that has no index; its config says which platform it is for."""
         config, where = document.config, str(self._reference)
         content = read_blob(self._registry, self._reference.repository, config.digest, config.size)
@@ -184,7 +184,7 @@ class _Candidate:
         return self._describe(document, digest, platform)
 
     def _describe(
-        self, document: oci_manifest.Manifest, digest: Digest, platform: Platform
+        self, document: oci_manifest.OciManifest, digest: Digest, platform: Platform
     ) -> ImageManifest:
         for part in (document.config, *document.layers):
             self._note(part.digest, part.size, part.media_type)
@@ -209,7 +209,7 @@ class _Candidate:
 
 
 def _chosen(
-    index: oci_manifest.Index, platforms: Iterable[Platform]
+    index: oci_manifest.OciIndex, platforms: Iterable[Platform]
 ) -> Iterator[oci_manifest.Descriptor]:
     """Return the entries of an index for these platforms, as far as there are any."""
     for platform in platforms:

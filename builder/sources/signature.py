@@ -23,7 +23,7 @@ from builder.sources.image import read_blob
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from builder.oci.manifest import Manifest
+    from builder.oci.manifest import OciManifest
     from builder.oci.pull import Puller
 
 ARTIFACT_TYPE = "application/vnd.dev.cosign.artifact.sig.v1+json"
@@ -87,7 +87,7 @@ def find(image: Digest, repository: str, registry: Puller, *, repositories: Sequ
     )
 
 
-def read(content: bytes, *, where: str) -> Manifest:
+def read(content: bytes, *, where: str) -> OciManifest:
     """Read a signature's manifest; raise VerificationError for one that is too large or odd."""
     manifest = oci_manifest.attachment(content, where=where)
     for part, limit in (
@@ -106,7 +106,7 @@ def read(content: bytes, *, where: str) -> Manifest:
 
 
 def prove(
-    manifest: Manifest, content: Callable[[Digest], bytes], *, where: str
+    manifest: OciManifest, content: Callable[[Digest], bytes], *, where: str
 ) -> list[CosignSignature]:
     """Put together what a manifest has: each layer that is a payload is one signature."""
     return [

@@ -255,7 +255,7 @@ def read_lock(content: bytes, folder: Path) -> None:
 def read_manifest(content: bytes, folder: Path) -> None:
     del folder
     found = oci.parse(content)
-    if isinstance(found, oci.Index):
+    if isinstance(found, oci.OciIndex):
         oci.choose(found, AMD64)
 
 

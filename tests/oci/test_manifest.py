@@ -10,7 +10,7 @@ import pytest
 from builder.errors import IncompleteError, VerificationError
 from builder.model.digest import Digest
 from builder.model.platform import Platform
-from builder.oci.manifest import Index, Manifest, choose, parse, platform_of
+from builder.oci.manifest import OciIndex, OciManifest, choose, parse, platform_of
 
 Fixture = Any
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -23,13 +23,13 @@ ZERO = f"sha256:{'0' * 64}"
 def test_an_index_and_its_manifest_are_read(made: Fixture, *, docker: bool) -> None:
     content = made.index("app", "linux/amd64", "linux/arm64/v8", docker=docker)
     index = parse(content, json.loads(content)["mediaType"] + "; charset=utf-8")
-    assert isinstance(index, Index)
+    assert isinstance(index, OciIndex)
     assert index.content is content
     assert index.digest == Digest.of(content)
     assert [str(entry.platform) for entry in index.manifests] == ["linux/amd64", "linux/arm64/v8"]
     entry = choose(index, Platform("linux", "arm64"))
     manifest = parse(made.blobs[entry.digest], entry.media_type)
-    assert isinstance(manifest, Manifest)
+    assert isinstance(manifest, OciManifest)
     assert len(manifest.layers) == 2
     assert platform_of(made.blobs[manifest.config.digest]) == Platform("linux", "arm64", "v8")
 
@@ -47,13 +47,13 @@ def test_a_vague_type_is_made_up_for_by_the_document(
     assert parse(json.dumps(bare).encode(), LIST).media_type == LIST
 
 
-def _index(*platforms: object) -> Index:
+def _index(*platforms: object) -> OciIndex:
     entries = [
         {"mediaType": MANIFEST, "digest": f"sha256:{n:064x}", "size": n, "platform": platform}
         for n, platform in enumerate(platforms)
     ]
     found = parse(json.dumps({"schemaVersion": 2, "manifests": entries}).encode(), INDEX)
-    assert isinstance(found, Index)
+    assert isinstance(found, OciIndex)
     return found
 
 
@@ -109,7 +109,7 @@ def test_attestations_are_never_chosen() -> None:
         ],
     }
     index = parse(json.dumps(content).encode(), INDEX)
-    assert isinstance(index, Index)
+    assert isinstance(index, OciIndex)
     with pytest.raises(IncompleteError, match="offers: nothing"):
         choose(index, Platform("linux", "amd64"))
 
@@ -241,7 +241,7 @@ def test_mutations_end_in_one_kind_of_error(made: Fixture) -> None:
             try:
                 found = read(content)
                 good += 1
-                if isinstance(found, Index):
+                if isinstance(found, OciIndex):
                     choose(found, Platform("linux", "amd64"))
             except (VerificationError, IncompleteError) as error:
                 assert str(error).startswith("sha256:")  # noqa: PT017 -- most mutations are refused
