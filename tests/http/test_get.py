@@ -36,12 +36,12 @@ def test_requests_is_imported_by_the_first_client() -> None:
         "print('requests' in sys.modules, 'urllib3' in sys.modules)\n"
         "builder.http.Client().close()\n"
         "print('requests' in sys.modules)\n"
-        "print(builder.http.Stream.__name__, hasattr(builder.http, 'Streams'))\n"
+        "print(builder.http.HttpStream.__name__, hasattr(builder.http, 'Streams'))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["False", "False", "True", "Stream", "False"]
+    assert done.stdout.split() == ["False", "False", "True", "HttpStream", "False"]
 
 
 def test_connections_are_used_again(client: Client, site: Fixture, answers: Fixture) -> None:
