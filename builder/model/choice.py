@@ -1,7 +1,6 @@
 """Which releases a cluster is made of: what cluster.yaml says, and the catalog where it is silent.
 
-What does not go together is an :class:`Objection` with its path in cluster.yaml. All of them are
-found at once.
+What does not go together is a fault with its path in cluster.yaml; all are found at once.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from builder.errors import Fault
 from builder.model.catalog.lookup import NotInCatalogError
 from builder.model.recipe import recipes
 from builder.model.version import numbers
@@ -26,17 +26,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 NONE = "none"
 CALICO = "calico"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Objection:
-    """Hold why a part of a cluster cannot be had, or deserves a warning."""
-
-    path: str
-    what: str
-    expected: str | None = None
-    hint: str | None = None
-    fatal: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +48,14 @@ class Choice:
         return f"{CALICO} {self.calico.version} {self.install}" if self.calico else NONE
 
 
-def choose(cluster: Cluster, catalog: Catalog) -> tuple[Choice | None, tuple[Objection, ...]]:
-    """Choose the releases; without a choice there is at least one fatal objection."""
+def choose(cluster: Cluster, catalog: Catalog) -> tuple[Choice | None, list[Fault], list[Fault]]:
+    """Choose the releases; return faults, of which there are some without a choice, and remarks.
+
+    Each has its path in cluster.yaml. A remark only deserves a warning.
+    """
     choosing = _Choosing(cluster, catalog)
     choice = choosing.choose()
-    fatal = any(objection.fatal for objection in choosing.objections)
-    return (None if fatal else choice), tuple(choosing.objections)
+    return (None if choosing.faults else choice), choosing.faults, choosing.remarks
 
 
 def split(entry: str) -> tuple[str, str]:
@@ -77,7 +68,8 @@ def split(entry: str) -> tuple[str, str]:
 class _Choosing:
     cluster: Cluster
     catalog: Catalog
-    objections: list[Objection] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    remarks: list[Fault] = field(default_factory=list)
 
     def choose(self) -> Choice | None:
         version = self.cluster.kubernetes
@@ -112,17 +104,17 @@ class _Choosing:
         return known[max(known, key=numbers)].defaults if known else None
 
     def ask(self, path: str, question: Callable[[], T]) -> T | None:
-        """Ask the catalog; what it does not have becomes an objection."""
+        """Ask the catalog; what it does not have becomes a fault."""
         try:
             return question()
         except NotInCatalogError as error:
-            self.object(path, error.what, error.expected, error.hint)
+            self.refuse(path, error.what, error.expected, error.hint)
             return None
 
-    def object(
+    def refuse(
         self, path: str, what: str, expected: str | None = None, hint: str | None = None
     ) -> None:
-        self.objections.append(Objection(path=path, what=what, expected=expected, hint=hint))
+        self.faults.append(Fault(where=path, what=what, expected=expected, hint=hint))
 
     def system(self, defaults: Defaults | None) -> OperatingSystem | None:
         asked = self.cluster.os
@@ -141,12 +133,12 @@ class _Choosing:
             if platform not in system.platforms:
                 expected = " or ".join(str(known) for known in system.platforms)
                 path, what = f"platforms[{number}]", f"{system} is not known for {platform}"
-                self.object(path, what, expected)
+                self.refuse(path, what, expected)
         if {*platforms} <= {*system.platforms} and len(
             {platform.rpm for platform in platforms}
         ) > 1:
             what = "one bundle has the packages of one kind of processor"
-            self.object("platforms", what, "one platform", "lock each processor's nodes alone")
+            self.refuse("platforms", what, "one platform", "lock each processor's nodes alone")
 
     def too_new(self, system: OperatingSystem) -> bool:
         """A kernel that kubeadm's preflight refuses comes before anything else about a version."""
@@ -160,7 +152,7 @@ class _Choosing:
             if numbers(self.catalog.kernels[s]) > numbers(system.kernel)
         ]
         first = min(known, key=numbers)
-        self.object(
+        self.refuse(
             "kubernetes",
             f"Kubernetes {version} needs kernel {oldest} or newer; {system} has {system.kernel}",
             f"a version before {first}",
@@ -194,13 +186,12 @@ class _Choosing:
         if support and runtime and support.oldest:
             self.too_old(kubernetes, runtime, support.oldest)
         if support and runtime and support.validated and runtime.series not in support.validated:
-            self.objections.append(
-                Objection(
-                    path="runtime.version" if self.cluster.runtime.version else "runtime",
+            self.remarks.append(
+                Fault(
+                    where="runtime.version" if self.cluster.runtime.version else "runtime",
                     what=f"kubeadm of {kubernetes} does not know {runtime.name} {runtime.series}"
                     " and will warn",
                     expected=" or ".join(support.validated),
-                    fatal=False,
                 )
             )
 
@@ -208,7 +199,7 @@ class _Choosing:
         self, kubernetes: KubernetesRelease | None, runtime: RuntimeRelease, oldest: str
     ) -> None:
         if numbers(runtime.version) < numbers(oldest):
-            self.object(
+            self.refuse(
                 "runtime.version" if self.cluster.runtime.version else "runtime",
                 f"{kubernetes} needs {runtime.name} {oldest} or newer",
                 f"{runtime.name} {oldest} or newer",
@@ -228,7 +219,7 @@ class _Choosing:
         if name is None or name == NONE:
             return None, "manifest"
         if name != CALICO:
-            self.object(
+            self.refuse(
                 "cni", f"the network plugin {name} is not in the catalog", f"{CALICO} or {NONE}"
             )
             return None, "manifest"
@@ -258,7 +249,7 @@ class _Choosing:
         minor = self.cluster.kubernetes.series
         fitting = [s.series for s in self.catalog.calico_series.values() if minor in s.kubernetes]
         tested = calico.of.kubernetes
-        self.object(
+        self.refuse(
             path,
             f"{calico} supports Kubernetes {tested[0]} to {tested[-1]}, not {minor}",
             " or ".join(f"Calico {series}" for series in sorted(fitting, key=numbers)) or None,

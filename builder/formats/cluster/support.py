@@ -1,7 +1,7 @@
 """What the catalog has to say about a cluster, on the same report as everything else.
 
-:func:`builder.model.choice.choose` does the choosing and objects to what does not go together; it
-wants a whole cluster. Here its objections get their lines, and a cluster with gaps is asked about
+:func:`builder.model.choice.choose` does the choosing and finds what does not go together; it wants
+a whole cluster. Here its faults get their lines, and a cluster with gaps is asked about
 what it does name.
 """
 
@@ -15,12 +15,13 @@ from builder.errors import did_you_mean
 from builder.formats.cluster import documents
 from builder.formats.reading import WRONG
 from builder.model.catalog.lookup import NotInCatalogError
-from builder.model.choice import CALICO, NONE, Choice, Objection, choose
+from builder.model.choice import CALICO, NONE, Choice, choose
 from builder.model.cluster import Cni, Runtime, SeedSettings, System
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from builder.errors import Fault
     from builder.formats.reading import Reading
     from builder.model.catalog import Catalog
     from builder.model.cluster import Cluster
@@ -34,7 +35,7 @@ _OPEN: dict[str, Any] = {
     "platforms": (),
     "seed": SeedSettings(),
 }
-"""What stands for a gap: the default, whose objections are then passed over."""
+"""What stands for a gap: the default, whose faults are then passed over."""
 
 
 def check(cluster: Cluster, catalog: Catalog, reading: Reading) -> Choice | None:
@@ -46,13 +47,12 @@ def check(cluster: Cluster, catalog: Catalog, reading: Reading) -> Choice | None
     _documents(cluster, catalog, reading)
     _signers(cluster, catalog, reading)
     whole = replace(cluster, **{key: _OPEN[key] for key in gaps})
-    choice, objections = choose(whole, catalog)
-    for objection in objections:
-        if objection.path.partition(".")[0] in gaps:
-            continue
-        note = reading.wrong if objection.fatal else reading.remark
-        hint = objection.hint or _plugin_hint(objection, cluster)
-        note(objection.path, objection.what, expected=objection.expected, hint=hint)
+    choice, faults, remarks = choose(whole, catalog)
+    for note, each in ((reading.wrong, faults), (reading.remark, remarks)):
+        for fault in each:
+            if fault.where.partition(".")[0] not in gaps:
+                hint = fault.hint or _plugin_hint(fault, cluster)
+                note(fault.where, fault.what, expected=fault.expected, hint=hint)
     if choice is not None and choice.runtime.name == "docker":
         _bridge(cluster, reading)
     return choice if not gaps else None
@@ -102,9 +102,9 @@ def _named(cluster: Cluster, catalog: Catalog, reading: Reading) -> None:
             reading.wrong(path, error.what, expected=error.expected, hint=error.hint)
 
 
-def _plugin_hint(objection: Objection, cluster: Cluster) -> str | None:
+def _plugin_hint(fault: Fault, cluster: Cluster) -> str | None:
     """Tell the user of another network plugin how to bring it."""
-    if objection.path != "cni" or cluster.cni.name in {None, CALICO, NONE}:
+    if fault.where != "cni" or cluster.cni.name in {None, CALICO, NONE}:
         return None
     near = did_you_mean(cluster.cni.name, (CALICO, NONE))
     return near or "any other can come by extra.manifests with cni: none"
