@@ -93,22 +93,22 @@ class TarComparison(_Comparison):
 
         Its header may be damaged, or its content: never both by one fault.
         """
-        place = LOCK_HEADER + tar.BLOCK + lock + tar.padding(lock)
-        start = self._bundle.at(place, tar.BLOCK + len(MAGIC))
-        named = start.startswith(f"{DELTA_PATH}\0".encode())
-        if not named and start[tar.BLOCK :] != MAGIC.encode():
+        offset = LOCK_HEADER + tar.BLOCK + lock + tar.padding(lock)
+        head = self._bundle.at(offset, tar.BLOCK + len(MAGIC))
+        named = head.startswith(f"{DELTA_PATH}\0".encode())
+        if not named and head[tar.BLOCK :] != MAGIC.encode():
             return None
         try:
-            _, size, _ = tar.read_header(start[: tar.BLOCK])
+            _, size, _ = tar.read_header(head[: tar.BLOCK])
         except ValueError:
             size = _DELTA_LIMIT
-        return self._bundle.at(place + tar.BLOCK, min(size, _DELTA_LIMIT)).partition(b"\0")[0]
+        return self._bundle.at(offset + tar.BLOCK, min(size, _DELTA_LIMIT)).partition(b"\0")[0]
 
     def _front(self) -> Iterator[Fault]:
-        """Give what is wrong before the lock, for when the lock cannot be read."""
-        found = self._bundle.at(0, LOCK_HEADER)
+        """Return what is wrong before the lock, for when the lock cannot be read."""
+        content = self._bundle.at(0, LOCK_HEADER)
         expected = tar.header(README_PATH, len(README)) + README + bytes(tar.padding(len(README)))
-        if found != expected:
+        if content != expected:
             yield Fault(where=README_PATH, what="is not as format 1 has it")
 
     def sums(self, layout: Layout | None) -> bytes:
@@ -146,17 +146,19 @@ class TarComparison(_Comparison):
 
     def _piece(self, piece: Piece) -> Iterator[Fault]:
         """Compare known bytes with those in the file, as far as it goes."""
-        found = self._bundle.at(piece.offset, len(piece.content))
-        if found == piece.content[: len(found)]:
+        content = self._bundle.at(piece.offset, len(piece.content))
+        if content == piece.content[: len(content)]:
             return
-        odd = next(n for n, (a, b) in enumerate(zip(found, piece.content, strict=False)) if a != b)
-        place = f"(byte {piece.offset + odd:,} of the file)"
+        wrong = next(
+            n for n, (a, b) in enumerate(zip(content, piece.content, strict=False)) if a != b
+        )
+        position = f"(byte {piece.offset + wrong:,} of the file)"
         if not piece.path:
-            yield Fault(where="end of the file", what=f"the end blocks are damaged {place}")
+            yield Fault(where="end of the file", what=f"the end blocks are damaged {position}")
         elif piece.what == "header":
-            yield Fault(where=piece.path, what=f"its tar header is damaged {place}")
+            yield Fault(where=piece.path, what=f"its tar header is damaged {position}")
         else:
-            yield Fault(where=piece.path, what=f"the padding after it is not zero {place}")
+            yield Fault(where=piece.path, what=f"the padding after it is not zero {position}")
 
     def _walk(self) -> tuple[Mapping[str, Member], list[Fault]]:
         return self._bundle.walk()
@@ -187,14 +189,14 @@ class FolderComparison(_Comparison):
     def compare(self, layout: Layout) -> tuple[list[Fault], list[Item]]:
         """Compare the files that are there with the layout's; give what is to be hashed."""
         faults = list(self._faults)
-        expected: dict[str, Extent | Content] = {one.path: one for one in layout.extents}
+        expected: dict[str, Extent | Content] = {extent.path: extent for extent in layout.extents}
         expected |= {content.path: content for content in layout.left_out}
-        left = {content.path for content in layout.left_out}
+        left_out = {content.path for content in layout.left_out}
         items = []
         for path, extent in expected.items():
             member = self._members.get(path)
             if member is None:
-                if path not in left:
+                if path not in left_out:
                     faults.append(Fault(where=path, what="is missing"))
             elif member.size != extent.size:
                 faults.append(

@@ -37,7 +37,7 @@ it over the unpacked bundle that was there before ("tar -xf delta.tar" in its fo
 
 
 def may_be_left_out(content: Content) -> bool:
-    """Tell whether a delta may lack it."""
+    """Return whether a delta may lack it."""
     if isinstance(content, Blob):
         return content.is_layer
     return isinstance(content, Package) or content.kind == "file"
@@ -49,7 +49,7 @@ _LEFT_OVER = re.compile(
 
 
 def may_be_left_over(path: str) -> bool:
-    """Tell whether a file of an earlier bundle may lie where a delta was unpacked over it.
+    """Return whether a file of an earlier bundle may lie where a delta was unpacked over it.
 
     Nothing finds such a file but by what names it: an image's index, repodata, a person. What is
     read because it lies there (manifests, keys, repodata, indexes) must be this bundle's.

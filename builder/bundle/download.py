@@ -34,7 +34,7 @@ _LEAP = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Say what is to be fetched, from where, and what is there already."""
+    """What is to be fetched, from where, and what is there already."""
 
     extent: Extent
     sources: tuple[Source, ...]
@@ -49,7 +49,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Tell how an artifact came into the bundle."""
+    """How an artifact came into the bundle."""
 
     path: str
     size: int
@@ -86,7 +86,7 @@ class Cancelled(Exception):  # noqa: N818 -- not an error
 
 
 class StaleError(Exception):
-    """Say that the digest is wrong, but that this source alone is not to blame."""
+    """The digest is wrong, but that this source alone is not to blame."""
 
 
 class Stop:
@@ -230,7 +230,7 @@ class Download:
             stream.interrupt()
 
     def moved(self, before: int) -> bool:
-        """Tell whether an attempt that began at ``before`` (``reached``) gained new ground."""
+        """Return whether an attempt that began at ``before`` (``reached``) gained new ground."""
         return self.reached - before >= _LEAP
 
     def pass_on(self, fault: Fault) -> bool:

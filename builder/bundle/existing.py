@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """Tell what a run did."""
+    """What a run did."""
 
     target: Path
     size: int
@@ -34,32 +34,32 @@ class Result:
 
     @property
     def fetched(self) -> int:
-        """Give the bytes that were received."""
+        """The bytes that were received."""
         return sum(outcome.fetched for outcome in self.outcomes)
 
     @property
     def reused(self) -> int:
-        """Give the bytes that came out of earlier bundles."""
+        """The bytes that came out of earlier bundles."""
         return sum(outcome.size for outcome in self.outcomes if outcome.state == "reused")
 
     @property
     def fallbacks(self) -> tuple[Outcome, ...]:
-        """Give what did not come from its first source."""
+        """What did not come from its first source."""
         return tuple(outcome for outcome in self.outcomes if outcome.passed_over)
 
 
 def part_path(target: Path) -> Path:
-    """Give the name of the file under way."""
+    """Return the name of the file under way."""
     return target.with_name(target.name + ".part")
 
 
 def journal_path(target: Path) -> Path:
-    """Give the name of its journal."""
+    """Return the name of its journal."""
     return target.with_name(target.name + ".journal")
 
 
 def finished(layout: Layout, target: Path, *, split: int = 0) -> Result | None:
-    """Give the result of making a bundle that is there already; None where it is not.
+    """Return the result of making a bundle that is there already; None where it is not.
 
     What an interrupted run left beside it is removed. Raise StorageError if something else than
     a file is there, UsageError for too many parts.
@@ -73,47 +73,49 @@ def finished(layout: Layout, target: Path, *, split: int = 0) -> Result | None:
 
 
 def is_whole(layout: Layout, target: Path, *, split: int = 0) -> bool:
-    """Tell whether a finished bundle of this layout, cut in this way, has the name already.
+    """Return whether a finished bundle of this layout, cut in this way, has the name already.
 
     Length, README, lock and SHA256SUMS are compared. Raise StorageError if something else than a
     file is there.
     """
-    head = layout.extent(SUMS_PATH).end
+    size = layout.extent(SUMS_PATH).end
     with stored(target):
         if target.exists() and not target.is_file():
             raise StorageError("not a file", where=str(target), expected="the name of a file")
         pieces = _finished(layout, target, split)
         if not pieces or sum(piece.stat().st_size for piece in pieces) != layout.size:
             return False
-        found = _head(pieces, head)
+        head = _head(pieces, size)
     return all(
-        found[piece.offset : piece.offset + len(piece.content)] == piece.content
+        head[piece.offset : piece.offset + len(piece.content)] == piece.content
         for piece in layout.frame()
-        if piece.offset < head
+        if piece.offset < size
     )
 
 
 def _finished(layout: Layout, target: Path, split: int) -> list[Path]:
-    """Give the files of a finished bundle, as far as their names and sizes tell; none if not."""
+    """Return the files of a finished bundle, as far as their names and sizes tell; none if not."""
     if not split:
         return [target] if target.is_file() else []
     sums = sums_beside(target)
     if sums is None or (sums.layout, sums.split) != (layout.digest, split):
         return []
     pieces = cut(target, layout.size, split)
-    right = all(one.path.is_file() and one.path.stat().st_size == one.size for one in pieces)
-    return [piece.path for piece in pieces] if right else []
+    complete = all(
+        piece.path.is_file() and piece.path.stat().st_size == piece.size for piece in pieces
+    )
+    return [piece.path for piece in pieces] if complete else []
 
 
 def _head(files: Sequence[Path], size: int) -> bytes:
     """Read the first bytes of files that stand one after the other."""
-    found = b""
+    content = b""
     for path in files:
         with path.open("rb") as file:
-            found += file.read(size - len(found))
-        if len(found) == size:
+            content += file.read(size - len(content))
+        if len(content) == size:
             break
-    return found
+    return content
 
 
 def _sweep(target: Path) -> None:

@@ -21,7 +21,7 @@ _FEW = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Say that a source did not give an artifact."""
+    """A source did not give an artifact."""
 
     artifact: str
     host: str
@@ -30,17 +30,17 @@ class Refusal:
     """With the source's name as place."""
 
     @property
-    def lone(self) -> Fault:
+    def alone(self) -> Fault:
         """Tell it by itself."""
         return replace(self.fault, where=f"{self.artifact} from {self.fault.where}")
 
 
 class RefusedError(UnavailableError):
-    """Say that every source of one artifact failed, each by its host."""
+    """Every source of one artifact failed, each by its host."""
 
     def __init__(self, what: str, *, where: str, refusals: Iterable[Refusal]) -> None:
         self.refusals = tuple(refusals)
-        super().__init__(what, where=where, faults=[one.lone for one in self.refusals])
+        super().__init__(what, where=where, faults=[refusal.alone for refusal in self.refusals])
 
 
 def unavailable(download: Download) -> RefusedError:
@@ -60,7 +60,7 @@ def unavailable(download: Download) -> RefusedError:
 
 def summary(failures: list[AirseedError]) -> AirseedError:
     """Make one error of all failures."""
-    refusals = [one for error in failures for one in getattr(error, "refusals", ())]
+    refusals = [refusal for error in failures for refusal in getattr(error, "refusals", ())]
     faults = [
         fault
         for error in failures
@@ -81,13 +81,13 @@ def summary(failures: list[AirseedError]) -> AirseedError:
 def _grouped(refusals: Iterable[Refusal]) -> Iterator[Fault]:
     """Tell once what one host did to many artifacts."""
     groups: dict[tuple[str, Fault], list[Refusal]] = {}
-    for one in refusals:
-        groups.setdefault((one.host, replace(one.fault, where="")), []).append(one)
+    for refusal in refusals:
+        groups.setdefault((refusal.host, replace(refusal.fault, where="")), []).append(refusal)
     for (host, fault), group in groups.items():
         if not host or len(group) <= _FEW:
-            yield from (one.lone for one in group)
+            yield from (refusal.alone for refusal in group)
             continue
-        names = [one.artifact for one in group]
+        names = [refusal.artifact for refusal in group]
         yield replace(
             fault,
             where=host,

@@ -26,13 +26,13 @@ _BUFFER = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """Say what one member should be."""
+    """What one member should be."""
 
     path: str
     size: int
     digest: Digest
     open: Callable[[], io.BufferedReader]
-    """Give its bytes; raise OSError."""
+    """Open its bytes; raise OSError."""
 
 
 def hash_all(
@@ -71,7 +71,7 @@ def hash_all(
 def digest_all(
     regions: Sequence[tuple[int, Callable[[], io.BufferedReader]]], progress: Progress
 ) -> list[Digest]:
-    """Give the digest of each region (its size, and what opens it), in order, in threads.
+    """Return the digest of each region (its size, and what opens it), in order, in threads.
 
     Raise OSError.
     """
@@ -89,7 +89,7 @@ def digest_all(
 
 
 class _Work:
-    """Be what the threads share."""
+    """What the threads share."""
 
     def __init__(self, queue: deque[Item], progress: Progress, inspect: Inspect | None) -> None:
         self.queue = queue
@@ -100,7 +100,7 @@ class _Work:
         self._inspect = inspect
 
     def run(self, end: threading.Event) -> None:
-        """Be one thread; set ``end`` at its end."""
+        """Hash one member after the other; set ``end`` at the end."""
         view = memoryview(bytearray(_BUFFER))
         try:
             while not self.stopped:
@@ -108,15 +108,15 @@ class _Work:
                     item = self.queue.popleft()
                 except IndexError:
                     return
-                self.faults += self._examine(item, view)
+                self.faults += self._verify(item, view)
         except BaseException as error:  # noqa: BLE001 -- handed to the thread that waits
             self.failure = self.failure or error
             self.stopped = True
         finally:
             end.set()
 
-    def _examine(self, item: Item, view: memoryview) -> list[Fault]:
-        """Give what is wrong with one member."""
+    def _verify(self, item: Item, view: memoryview) -> list[Fault]:
+        """Return what is wrong with one member."""
         hasher = hashlib.sha256()
         left = item.size
         try:

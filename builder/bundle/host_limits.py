@@ -101,7 +101,7 @@ class HostLimits:
         )
 
     def free_at(self, name: str) -> float:
-        """Give the moment when a pause ends; it may have passed."""
+        """Return the moment when a pause ends; it may have passed."""
         return self._host(name).paused_until if name else 0.0
 
     def _host(self, name: str) -> _Host:

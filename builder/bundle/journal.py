@@ -35,7 +35,7 @@ _LIMIT = 256 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Say what an earlier run left of one artifact."""
+    """What an earlier run left of one artifact."""
 
     size: int
     sure: bool = False
@@ -64,7 +64,7 @@ class Past:
     """Bytes of the journal up to the first line that is torn."""
 
     def is_of(self, layout: Layout, split: int) -> bool:
-        """Tell whether it speaks of this layout, cut in this way."""
+        """Return whether it speaks of this layout, cut in this way."""
         return self.layout == layout.digest.hex and self.split == split
 
 
@@ -112,7 +112,7 @@ def _line(raw: bytes) -> dict[str, Any] | None:
 
 
 def _claims(lines: list[dict[str, Any]]) -> dict[str, Claim]:
-    """Give the last word about each path."""
+    """Return the last word about each path."""
     durable = max((line["synced"] for line in lines if _is_count(line.get("synced"))), default=0)
     claims: dict[str, Claim] = {}
     for number, line in enumerate(lines, 1):
@@ -169,7 +169,7 @@ class Journal:
 
     @property
     def count(self) -> int:
-        """Give the number of lines."""
+        """The number of lines."""
         return self._count
 
     def done(self, extent: Extent, origin: str = "") -> None:

@@ -45,7 +45,7 @@ _LONGEST_NAME = 255
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """Say where one member stands in the tar. Offsets and sizes are in bytes."""
+    """Where one member stands in the tar. Offsets and sizes are in bytes."""
 
     path: str
     header: int
@@ -59,18 +59,18 @@ class Extent:
 
     @property
     def end(self) -> int:
-        """Give the offset behind the data and its padding."""
+        """The offset behind the data and its padding."""
         return self.offset + self.size + tar.padding(self.size)
 
     @property
     def name(self) -> str:
-        """Give what people call it: the artifact's name, or the path of a made file."""
+        """What people call it: the artifact's name, or the path of a made file."""
         return self.path if isinstance(self.content, bytes) else self.content.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """Hold bytes of the tar that are known without the lock's contents."""
+    """Bytes of the tar that are known without the lock's contents."""
 
     offset: int
     content: bytes
@@ -82,7 +82,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Hold all extents in the order of the tar."""
+    """All extents, in the order of the tar."""
 
     extents: tuple[Extent, ...]
     size: int
@@ -102,7 +102,7 @@ class Layout:
 
     @property
     def fetched(self) -> tuple[Extent, ...]:
-        """Give the extents whose bytes come from outside."""
+        """The extents whose bytes come from outside."""
         return tuple(extent for extent in self.extents if not isinstance(extent.content, bytes))
 
     def extent(self, path: str) -> Extent:
@@ -112,7 +112,7 @@ class Layout:
         return self._by_path[path]
 
     def frame(self, *, data: bool = True) -> Iterator[Piece]:
-        """Give headers, paddings and the end, and with ``data`` the made files too."""
+        """Return headers, paddings and the end, and with ``data`` the made files too."""
         for extent in self.extents:
             yield Piece(
                 offset=extent.header,
@@ -164,7 +164,7 @@ def plan(lock: Lock, content: bytes, texts: Mapping[str, bytes]) -> Layout:
 def place(
     members: Iterable[tuple[str, bytes | Content, Digest]],
 ) -> tuple[tuple[Extent, ...], int]:
-    """Put members one after the other; give where they stand, and the length of the tar."""
+    """Put members one after the other; return where they stand, and the length of the tar."""
     extents = []
     start = 0
     for path, item, digest in members:
@@ -198,7 +198,7 @@ def complaint(path: str) -> str | None:
 
 
 def complaints(paths: Iterable[str]) -> Iterator[Fault]:
-    """Give what is wrong with the paths of members, each alone and together."""
+    """Return what is wrong with the paths of members, each alone and together."""
     seen: set[str] = set()
     folders: set[str] = set()
     for path in paths:
@@ -218,7 +218,7 @@ def complaints(paths: Iterable[str]) -> Iterator[Fault]:
 
 
 def _contradictions(contents: Iterable[Content]) -> Iterator[Fault]:
-    """Give sizes that are impossible: out of bounds, or two for one digest."""
+    """Return sizes that are impossible: out of bounds, or two for one digest."""
     sizes: dict[Digest, int] = {}
     for item in contents:
         if not 0 <= item.size < _LARGEST:
@@ -228,7 +228,7 @@ def _contradictions(contents: Iterable[Content]) -> Iterator[Fault]:
 
 
 def _rank(path: str, item: bytes | Content) -> int:
-    """Give the place of a kind of member in the tar."""
+    """Return the place of a kind of member in the tar."""
     for rank, folder in enumerate(FOLDERS[:3]):
         if path.startswith(folder):
             return rank

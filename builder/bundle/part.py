@@ -81,13 +81,13 @@ class Part:
 
     @property
     def size(self) -> int:
-        """Give its length."""
-        return sum(os.fstat(one).st_size for one in self._descriptors)
+        """Its length."""
+        return sum(os.fstat(descriptor).st_size for descriptor in self._descriptors)
 
     @property
     def allocated(self) -> int:
-        """Give the bytes that it takes on the disk."""
-        return sum(os.fstat(one).st_blocks * 512 for one in self._descriptors)
+        """The bytes that it takes on the disk."""
+        return sum(os.fstat(descriptor).st_blocks * 512 for descriptor in self._descriptors)
 
     def reserve(self, size: int) -> None:
         """Give it its length and, where the file system can, its space."""
@@ -101,11 +101,11 @@ class Part:
         rest = memoryview(view)
         try:
             for descriptor, room, start in self._places(offset, len(rest)):
-                piece, place = rest[:room], start
+                piece, position = rest[:room], start
                 while piece:
-                    count = os.pwrite(descriptor, piece, place)
+                    count = os.pwrite(descriptor, piece, position)
                     piece = piece[count:]
-                    place += count
+                    position += count
                 rest = rest[room:]
         except OSError as error:
             raise storage_error(error, self.path) from error
@@ -198,7 +198,7 @@ def _open_alone(path: Path) -> int:
 
 
 def _is_still(path: Path, descriptor: int) -> bool:
-    """Tell whether the name still means the open file."""
+    """Return whether the name still means the open file."""
     try:
         return os.path.samestat(path.lstat(), os.fstat(descriptor))
     except FileNotFoundError:

@@ -38,7 +38,7 @@ _HEADERS = 4 * tar.BLOCK + tar.LONGEST_PATH
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """Say where a member stands. In a folder, header and offset are 0."""
+    """Where a member stands. In a folder, header and offset are 0."""
 
     path: str
     header: int
@@ -60,7 +60,7 @@ def open_bundle(path: Path) -> TarBundle | FolderBundle:
 
 
 def is_unpacked(folder: Path) -> bool:
-    """Tell whether a folder is an unpacked bundle, be it a damaged one."""
+    """Return whether a folder is an unpacked bundle, be it a damaged one."""
     readme = folder / README_PATH
     if not readme.is_file():
         return False
@@ -74,7 +74,7 @@ def is_unpacked(folder: Path) -> bool:
 
 
 def parts_of(target: Path) -> Sequence[Piece]:
-    """Give the parts of a bundle: as its checksums have them, or those that are there."""
+    """Return the parts of a bundle: as its checksums have them, or those that are there."""
     try:
         sums = read_sums(target)
     except OSError as error:
@@ -185,53 +185,55 @@ class TarBundle(_Reading):
         return self.region(member.offset, member.size)
 
     def walk(self) -> tuple[dict[str, Member], list[Fault]]:
-        """Give the members as far as they can be read, and what is wrong with the tar."""
+        """Return the members as far as they can be read, and what is wrong with the tar."""
         members: dict[str, Member] = {}
         faults: list[Fault] = []
-        place = 0
+        offset = 0
         try:
-            while (found := self._member(place)) is not None:
-                what = complaint(found.path)
-                if what is None and found.path in members:
+            while (member := self._member(offset)) is not None:
+                what = complaint(member.path)
+                if what is None and member.path in members:
                     what = "two members have this path"
                 if what is not None:
-                    faults.append(Fault(where=_shown(found.path), what=what))
-                end = found.offset + found.size
-                place = end + tar.padding(found.size)
-                if place > self.size or len(members) >= _MOST:
-                    what = "is cut off" if place > self.size else "is one member too many"
-                    faults.append(Fault(where=_shown(found.path), what=what))
+                    faults.append(Fault(where=_shown(member.path), what=what))
+                end = member.offset + member.size
+                offset = end + tar.padding(member.size)
+                if offset > self.size or len(members) >= _MOST:
+                    what = "is cut off"
+                    if offset <= self.size:
+                        what = f"a bundle has at most {_MOST:,} members"
+                    faults.append(Fault(where=_shown(member.path), what=what))
                     return members, faults
-                if any(self.at(end, place - end)):
+                if any(self.at(end, offset - end)):
                     what = "the padding after it is not zero"
-                    faults.append(Fault(where=_shown(found.path), what=what))
-                members.setdefault(found.path, found)
+                    faults.append(Fault(where=_shown(member.path), what=what))
+                members.setdefault(member.path, member)
         except ValueError as error:
-            faults.append(Fault(where=f"byte {place:,}", what=f"the member here {error}"))
+            faults.append(Fault(where=f"byte {offset:,}", what=f"the member here {error}"))
             return members, faults
-        faults += self.tail(place)
+        faults += self.tail(offset)
         return members, faults
 
-    def tail(self, place: int) -> Iterator[Fault]:
-        """Give what is wrong with the end of the file, behind the last member."""
-        end = place + 2 * tar.BLOCK
+    def tail(self, offset: int) -> Iterator[Fault]:
+        """Return what is wrong with the end of the file, behind the last member."""
+        end = offset + 2 * tar.BLOCK
         end += -end % tar.RECORD
         if self.size != end:
             yield Fault(
                 where="end of the file", what=f"{self.size:,} bytes long", expected=f"{end:,}"
             )
-        content = self.at(place, min(end, self.size) - place)
+        content = self.at(offset, min(end, self.size) - offset)
         if any(content):
-            odd = next(number for number, byte in enumerate(content) if byte)
-            yield Fault(where="end of the file", what=f"byte {place + odd:,} is not zero")
+            wrong = next(number for number, byte in enumerate(content) if byte)
+            yield Fault(where="end of the file", what=f"byte {offset + wrong:,} is not zero")
 
-    def _member(self, place: int) -> Member | None:
+    def _member(self, offset: int) -> Member | None:
         """Read the header at an offset; None for the end blocks. Raise ValueError."""
-        blocks = self.at(place, _HEADERS)
+        blocks = self.at(offset, _HEADERS)
         if len(blocks) >= tar.BLOCK and not any(blocks[: tar.BLOCK]):
             return None
         path, size, length = tar.read_header(blocks)
-        return Member(path=path, header=place, offset=place + length, size=size)
+        return Member(path=path, header=offset, offset=offset + length, size=size)
 
     def _recognise(self) -> None:
         """Raise VerificationError if this is no bundle at all, be it a damaged one."""
@@ -249,7 +251,7 @@ class TarBundle(_Reading):
 
 
 def _shown(path: str) -> str:
-    """Give a path that may be hostile as text that any terminal bears."""
+    """Return a path that may be hostile as text that any terminal bears."""
     return path if complaint(path) is None else ascii(path)
 
 
@@ -295,7 +297,7 @@ class FolderBundle(_Reading):
         return os.fdopen(os.open(self.path / path, flags), "rb")
 
     def walk(self) -> tuple[dict[str, Member], list[Fault]]:
-        """Give the files by path, and everything that is neither file nor folder."""
+        """Return the files by path, and everything that is neither file nor folder."""
         members: dict[str, Member] = {}
         faults: list[Fault] = []
         waiting = [""]
@@ -308,13 +310,13 @@ class FolderBundle(_Reading):
                 continue
             for entry in entries:
                 path = f"{folder}/{entry.name}" if folder else entry.name
-                found = entry.stat(follow_symlinks=False)
-                if stat.S_ISDIR(found.st_mode):
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
                     waiting.append(path)
                 elif (what := complaint(path)) is not None:
                     faults.append(Fault(where=_shown(path), what=what))
-                elif stat.S_ISREG(found.st_mode):
-                    members[path] = Member(path=path, header=0, offset=0, size=found.st_size)
+                elif stat.S_ISREG(status.st_mode):
+                    members[path] = Member(path=path, header=0, offset=0, size=status.st_size)
                 else:
                     kind = "a symbolic link" if entry.is_symlink() else "a device, pipe or socket"
                     faults.append(Fault(where=path, what=f"is {kind}, not a plain file"))

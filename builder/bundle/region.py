@@ -26,7 +26,7 @@ class Files:
         self._ends = [*accumulate(sizes)] or [1 << 63]
 
     def readinto(self, view: memoryview, offset: int) -> int:
-        """Fill (a part of) the buffer; give the count, 0 at the end. Raise OSError."""
+        """Fill (a part of) the buffer; return the count, 0 at the end. Raise OSError."""
         place = bisect.bisect_right(self._starts, offset) - 1
         while place < len(self._starts) - 1 and self._ends[place] <= offset:
             place += 1  # behind an empty file

@@ -39,7 +39,7 @@ class Piece:
 
     @property
     def under_way(self) -> Path:
-        """Give its name while it is written."""
+        """Its name while it is written."""
         return self.path.with_name(f"{self.path.name}.part")
 
 
@@ -92,18 +92,18 @@ def cut(target: Path, size: int, split: int) -> tuple[Piece, ...]:
 
 
 def sums_path(target: Path) -> Path:
-    """Give the name of the checksums of the parts."""
+    """Return the name of the checksums of the parts."""
     return target.with_name(target.name + SUFFIX)
 
 
 def beside(bundle: Path, suffix: str) -> Path:
-    """Give the usual place of a file about a bundle: with a suffix to the name of the tar."""
+    """Return the usual place of a file about a bundle: with a suffix to the name of the tar."""
     target = target_of(bundle) or bundle
     return target.with_name(target.name + suffix)
 
 
 def target_of(path: Path) -> Path | None:
-    """Give the tar's name when a path means a bundle in parts, else nothing.
+    """Return the tar's name when a path means a bundle in parts, else nothing.
 
     A path may be the checksums, any part, or the tar's own name when there is no such file.
     """
@@ -118,7 +118,7 @@ def target_of(path: Path) -> Path | None:
 
 
 def is_ours(sums: Path) -> bool:
-    """Tell whether a file says that it belongs to a bundle in parts."""
+    """Return whether a file says that it belongs to a bundle in parts."""
     try:
         if not sums.is_file():  # a pipe would hold us up
             return False
@@ -129,7 +129,7 @@ def is_ours(sums: Path) -> bool:
 
 
 def sums_beside(target: Path) -> Sums | None:
-    """Give the checksums of the parts, or nothing where there are none of ours, or damaged ones."""
+    """Return the checksums of the parts; None where there are none of ours, or damaged ones."""
     try:
         return read_sums(target) if is_ours(sums_path(target)) else None
     except (OSError, VerificationError):
@@ -167,7 +167,7 @@ def read_sums(target: Path) -> Sums:
 
 
 def there(target: Path) -> Sequence[Piece]:
-    """Give the parts that have their names, in order; to be used where the checksums are lost."""
+    """Return the parts that have their names, in order; to be used where the checksums are lost."""
     pieces: list[Piece] = []
     while True:
         path = target.with_name(f"{target.name}.{len(pieces) + 1:03}")
@@ -177,7 +177,7 @@ def there(target: Path) -> Sequence[Piece]:
 
 
 def strays(target: Path) -> Iterator[Path]:
-    """Give all files beside a target that have the name of a part, finished or under way."""
+    """Return all files beside a target that have the name of a part, finished or under way."""
     for path in sorted(target.parent.iterdir()):
         match = _NUMBER.fullmatch(path.name)
         if match and match[1] == target.name and path.is_file():

@@ -35,7 +35,7 @@ _KINDS = {
 
 
 def header(path: str, size: int) -> bytes:
-    """Give the block or blocks that stand before a member's data."""
+    """Return the block or blocks that stand before a member's data."""
     name = path.encode()
     if len(name) <= _NAME:
         return _block(name, size, b"0")
@@ -49,7 +49,7 @@ def header(path: str, size: int) -> bytes:
 
 
 def padding(size: int) -> int:
-    """Give the number of zero bytes that fill up the last block of data."""
+    """Return the number of zero bytes that fill up the last block of data."""
     return -size % BLOCK
 
 
@@ -89,7 +89,7 @@ def _block(name: bytes, size: int, kind: bytes) -> bytes:
 
 
 def _fields(block: bytes) -> tuple[bytes, int, bytes]:
-    """Give name, size and kind out of one block; raise ValueError when it is none."""
+    """Return name, size and kind out of one block; raise ValueError when it is none."""
     if len(block) < BLOCK:
         raise ValueError("is cut off within its header")
     if sum(block[:148]) + 8 * ord(" ") + sum(block[156:]) != _octal(block[148:156]):

@@ -33,7 +33,7 @@ _NAP = 1.0
 
 @dataclass(frozen=True, kw_only=True)  # without slots, so that Policy.workers is the default
 class Policy:
-    """Say how patient a transfer is. Times are in seconds."""
+    """How patient a transfer is. Times are in seconds."""
 
     workers: int = 6
     backoff: Backoff = field(default_factory=Backoff)
@@ -86,7 +86,7 @@ class Transfer:
         self._fatal: BaseException | None = None
 
     def run(self) -> list[Outcome]:
-        """Fetch everything; give the outcomes by path.
+        """Fetch everything; return the outcomes by path.
 
         Raise UnavailableError (or VerificationError, if only signatures are wrong) when some
         artifacts could not be had, with all their faults; StorageError at once. After any of
@@ -112,7 +112,7 @@ class Transfer:
         return sorted(self._outcomes, key=lambda outcome: outcome.path)
 
     def unfinished(self) -> list[tuple[str, int]]:
-        """Give path and hashed bytes of everything that is not finished."""
+        """Return path and hashed bytes of everything that is not finished."""
         with self._changed:
             everything = [*self._left, *self._running, *self._waiting]
         return [(item.job.extent.path, item.have) for item in everything if not item.whole]
@@ -218,11 +218,11 @@ class Transfer:
     def _put_back(self, download: Download) -> None:
         """Let it wait at its place in the order of sizes."""
         size = download.job.extent.size
-        place = next(
+        index = next(
             (n for n, item in enumerate(self._waiting) if item.job.extent.size < size),
             len(self._waiting),
         )
-        self._waiting.insert(place, download)
+        self._waiting.insert(index, download)
 
     def _step(self, download: Download, sink: Sink) -> bool:
         """Adopt or attempt; tell whether it has to go on.
@@ -338,7 +338,7 @@ class Transfer:
 
 
 def _host(download: Download) -> str:
-    """Give the host that the next step speaks to; none while there are bytes to adopt."""
+    """Return the host that the next step speaks to; none while there are bytes to adopt."""
     if download.claimed or not download.job.sources:
         return ""
     return download.source.host

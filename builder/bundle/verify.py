@@ -40,7 +40,7 @@ some sixty."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """Tell what was found."""
+    """What was found."""
 
     layout: Layout | None
     """What the bundle should be; None when its lock cannot be trusted."""
@@ -143,8 +143,8 @@ def verify_parts(
                 )
             )
     complete = not any(fault.where != sums_path(target).name for fault in faults)
-    odd = {fault.where for fault in faults}
-    items = [item for item in items if item.path not in odd]
+    faulty = {fault.where for fault in faults}
+    items = [item for item in items if item.path not in faulty]
     with reporter.progress(f"parts of {target.name}", sum(i.size for i in items)) as progress:
         faults += hash_all(items, progress, workers=workers)
     return sorted(faults), complete
@@ -164,7 +164,7 @@ def _place(layout: Layout | None) -> Callable[[Fault], tuple[int, Fault]]:
 
 
 def _trusted(sums: bytes, layout: Layout, digest: Digest) -> bool:
-    """Tell whether the lock that gave this layout is the one that SHA256SUMS was made with."""
+    """Return whether the lock that gave this layout is the one that SHA256SUMS was made with."""
     if lock_digest(sums) == digest.hex:
         return True
     if len(sums) != len(layout.sums):

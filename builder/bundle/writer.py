@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supply:
-    """Say where one artifact comes from and how it is checked, beyond its digest."""
+    """Where one artifact comes from and how it is checked, beyond its digest."""
 
     sources: tuple[Source, ...]
     check: Callable[[io.BufferedReader], None] | None = None
@@ -74,7 +74,7 @@ def write(  # noqa: PLR0913 -- the later ones are choices, told by name
 
 
 class _Run:
-    """Be one run of :func:`write`, with the files that it holds open."""
+    """One run of :func:`write`, with the files that it holds open."""
 
     def __init__(self, names: Names, reporter: Reporter) -> None:
         self._names = names
@@ -154,7 +154,7 @@ class _Run:
         )
 
     def _missing(self) -> int:
-        """Give the bytes that no earlier run has finished, each digest's once."""
+        """Return the bytes that no earlier run has finished, each digest's once."""
         had = {extent.digest for extent in self._layout.fetched if self._is_sure(extent)}
         wanted = {extent.digest: extent.size for extent in self._layout.fetched}
         return sum(
@@ -164,7 +164,7 @@ class _Run:
         )
 
     def _room(self) -> int:
-        """Give the free bytes; raise StorageError if the disk cannot take the bundle."""
+        """Return the free bytes; raise StorageError if the disk cannot take the bundle."""
         folder = self._target.parent
         with stored(folder):
             disk = os.statvfs(folder)

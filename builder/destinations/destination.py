@@ -84,7 +84,7 @@ class Destination:
     """A place that entries go to one after the other, and where they count all at once."""
 
     def has(self, entry: Entry) -> bool:  # noqa: ARG002 -- most places begin empty
-        """Tell whether the place has these very bytes already, so that none are sent."""
+        """Return whether the place has these very bytes already, so that none are sent."""
         return False
 
     def put(self, entry: Entry, stream: VerifiedStream) -> None:

@@ -36,7 +36,7 @@ _IMAGES = "images/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Say which images are wanted; nothing said means all of them."""
+    """Which images are wanted; nothing said means all of them."""
 
     images: tuple[str, ...] = ()
     """References, as the lock has them or as docker would shorten them."""
@@ -45,13 +45,13 @@ class Choice:
 
     @property
     def everything(self) -> bool:
-        """Tell whether nothing is said."""
+        """Whether nothing is said."""
         return not (self.images or self.role or self.platform)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """Tell what was written."""
+    """What was written."""
 
     path: Path
     count: int

@@ -91,9 +91,9 @@ class Workshop:
             self.folder.glob(f"{order.hex if order else '*'}.{rpm.hex if rpm else '*'}.rpm")
         ):
             with contextlib.suppress(OSError), path.open("rb") as file:
-                found = Digest.of_file(file)
-                if path.name.split(".")[1] == found.hex:
-                    return Finished(path=path, digest=found, size=path.stat().st_size)
+                digest = Digest.of_file(file)
+                if path.name.split(".")[1] == digest.hex:
+                    return Finished(path=path, digest=digest, size=path.stat().st_size)
                 path.unlink(missing_ok=True)
         return None
 
@@ -117,9 +117,9 @@ class Workshop:
         """
         try:
             with disk.fresh(self.folder / "build", folder=True) as scratch:
-                places = _unpacked(order, programs, scratch)
+                paths = _unpacked(order, programs, scratch)
                 made = scratch / "rpm"
-                rpm_build.build(order, places, made, sign)
+                rpm_build.build(order, paths, made, sign)
                 with made.open("rb") as file:
                     digest = Digest.of_file(file)
                 if expected not in {None, digest}:
@@ -140,16 +140,16 @@ class Workshop:
 
 
 def _unpacked(order: Order, programs: Mapping[str, Path], scratch: Path) -> dict[str, Path]:
-    """Give the files of an RPM that come out of programs and archives, by their paths."""
-    places: dict[str, Path] = {}
+    """Return the files of an RPM that come out of programs and archives, by their paths."""
+    paths: dict[str, Path] = {}
     for name, path in programs.items():
         wanted = [file for file in order.recipe.files if file.archive == name]
         if wanted:
             inside = scratch / name
             inside.mkdir()
-            places |= program_source.unpack(path, wanted, inside, name)
-        places |= {file.path: path for file in order.recipe.files if file.program == name}
-    return places
+            paths |= program_source.unpack(path, wanted, inside, name)
+        paths |= {file.path: path for file in order.recipe.files if file.program == name}
+    return paths
 
 
 def sources(package: Package, kept: Store, workshop: Workshop) -> list[Source]:
@@ -189,8 +189,8 @@ def _rebuild(package: Package, kept: Store, workshop: Workshop) -> Finished:
     try:
         order, signature = recipe_format.read(kept.read(built.order), where)
         programs = {
-            one.name: workshop.fetch(one.program, Silent().progress("", None)).path
-            for one in built.inputs
+            each.name: workshop.fetch(each.program, Silent().progress("", None)).path
+            for each in built.inputs
         }
         return workshop.build(order, programs, lambda _: signature, expected=package.digest)
     except StorageError:
@@ -201,12 +201,14 @@ def _rebuild(package: Package, kept: Store, workshop: Workshop) -> Finished:
 
 
 def names(package: Package) -> tuple[str, ...]:
-    """Give what the sources of a built RPM are called."""
+    """Return what the sources of a built RPM are called."""
     return f"the cache, built {_of(package)}", f"a new build {_of(package)}"
 
 
 def _of(package: Package) -> str:
     """Say by what a package was built, and of what."""
     built = package.built
-    urls = ", ".join(redact(one.sources[0]) for one in built.inputs if one.sources) if built else ""
+    urls = (
+        ", ".join(redact(each.sources[0]) for each in built.inputs if each.sources) if built else ""
+    )
     return f"by {built.by} of {urls}" if built else ""

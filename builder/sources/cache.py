@@ -9,7 +9,7 @@ from builder.errors import UsageError
 
 
 def folder() -> Path:
-    """Give airseed's folder in the user's cache, as the XDG base directories have it.
+    """Return airseed's folder in the user's cache, as the XDG base directories have it.
 
     Raise UsageError for a user who has no home.
     """

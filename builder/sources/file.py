@@ -97,22 +97,22 @@ def through(
     ``begin`` is called whenever it starts from its first byte. Raise FetchError when too many
     attempts in a row bring nothing, or the server wants more patience than there is.
     """
-    place, failures = 0, 0
+    offset, failures = 0, 0
     view = memoryview(bytearray(_BUFFER))
     begin()
     while True:
-        before = place
+        before = offset
         try:
-            with contextlib.closing(source.open(place)) as stream:
-                if stream.offset != place:
+            with contextlib.closing(source.open(offset)) as stream:
+                if stream.offset != offset:
                     begin()
-                    place = 0
+                    offset = 0
                 while count := stream.readinto(view):
                     client.go_on(source.name)
                     take(view[:count])
-                    place += count
+                    offset += count
         except FetchError as error:
-            failures = 1 if place > before else failures + 1
+            failures = 1 if offset > before else failures + 1
             if not error.temporary:
                 raise
             pause = client.backoff.pause(failures, error.retry_after)

@@ -26,7 +26,7 @@ class Signatures:
 
     def __init__(self, lock: Lock, read: Callable[[str], bytes]) -> None:
         self._paths = {file.fingerprint: file.path for file in lock.files if file.kind == "key"}
-        self._signed = {one.name for one in lock.repositories if one.signed}
+        self._signed = {repository.name for repository in lock.repositories if repository.signed}
         self._read = read
         self._keys: dict[str, RpmKey] = {}
 
@@ -38,12 +38,12 @@ class Signatures:
         """
         where = package.name
         head = read_head(content, where=where)
-        keys = [self._key(one) for one in package.keys]
+        keys = [self._key(fingerprint) for fingerprint in package.keys]
         verify_signature(head, keys, where=where)
-        found = read_header(head, where=where).nevra
-        if found != package.nevra:
+        nevra = read_header(head, where=where).nevra
+        if nevra != package.nevra:
             raise VerificationError(
-                f"the RPM says that it is {found}", where=where, expected=str(package.nevra)
+                f"the RPM says that it is {nevra}", where=where, expected=str(package.nevra)
             )
         covered = verify_payload(head, content, keys, where=where)
         if not (covered or package.trust == "pinned" or package.repository in self._signed):
@@ -59,8 +59,8 @@ class Signatures:
         if fingerprint not in self._keys:
             path = self._paths[fingerprint]
             keys = load_keys(self._read(path), where=path)
-            found = next((key for key in keys if key.fingerprint == fingerprint), None)
-            if found is None:
+            key = next((key for key in keys if key.fingerprint == fingerprint), None)
+            if key is None:
                 raise VerificationError("this file does not hold the key", where=path)
-            self._keys[fingerprint] = found
+            self._keys[fingerprint] = key
         return self._keys[fingerprint]

@@ -60,8 +60,8 @@ def fetch(program: Program, client: Client, folder: Path, progress: Progress) ->
     faults: list[Fault] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if program.digest is not None and (found := _there(program.digest, folder)):
-            return found
+        if program.digest is not None and (fetched := _there(program.digest, folder)):
+            return fetched
         part = folder / f"{program.name}.part"
         for url in program.sources:
             source = web(client, url, None)
@@ -95,8 +95,8 @@ def _there(digest: Digest, folder: Path) -> Fetched | None:
     if not path.is_file():
         return None
     with path.open("rb") as file:
-        found = Digest.of_file(file)
-    if found != digest:
+        actual = Digest.of_file(file)
+    if actual != digest:
         path.unlink()
         return None
     return Fetched(path=path, digest=digest, size=path.stat().st_size, source="")
@@ -132,14 +132,14 @@ def _receive(source: Source, client: Client, part: Path, progress: Progress) -> 
 
 
 def unpack(archive: Path, wanted: Sequence[PackedFile], folder: Path, name: str) -> dict[str, Path]:
-    """Take files out of a gzip'd tar into a folder; give them by the paths that they will have.
+    """Take files out of a gzip'd tar into a folder; return them by the paths that they will have.
 
     A wanted folder gets the programs at the archive's top. Raise VerificationError for an archive
     that is damaged or lacks a member, StorageError.
     """
     members = {file.member: file.path for file in wanted if file.member}
     folders = [file.path for file in wanted if file.folder]
-    found: dict[str, Path] = {}
+    unpacked: dict[str, Path] = {}
     try:
         with tarfile.open(archive, "r:gz") as opened:
             for count, member in enumerate(opened):
@@ -150,29 +150,29 @@ def unpack(archive: Path, wanted: Sequence[PackedFile], folder: Path, name: str)
                     )  # fmt: skip
                 for path in _places(member, members, folders):
                     # a member may come twice; then the last one counts, as with tar
-                    found.setdefault(path, folder / str(len(found)))
-                    _write(opened, member, found[path], name)
+                    unpacked.setdefault(path, folder / str(len(unpacked)))
+                    _write(opened, member, unpacked[path], name)
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise VerificationError(f"the archive can't be read: {error}", where=name) from error
     except OSError as error:
         raise disk.failure(error, folder) from error
-    missing = sorted(one for one, path in members.items() if path not in found)
-    if missing or (folders and not found):
+    missing = sorted(member for member, path in members.items() if path not in unpacked)
+    if missing or (folders and not unpacked):
         what = f"the archive lacks {', '.join(missing)}" if missing else "no program is in it"
         raise VerificationError(what, where=name)
-    return found
+    return unpacked
 
 
 def _places(member: tarfile.TarInfo, members: dict[str, str], folders: Sequence[str]) -> list[str]:
-    """Give the paths that a member is wanted at."""
+    """Return the paths that a member is wanted at."""
     if not member.isreg():
         return []
     inside = PurePosixPath(member.name)
     name = inside.as_posix()
-    found = [members[name]] if name in members else []
+    paths = [members[name]] if name in members else []
     if _PLAIN.fullmatch(name) and member.mode & _EXECUTABLE:
-        found += [f"{place}/{name}" for place in folders]
-    return found
+        paths += [f"{folder}/{name}" for folder in folders]
+    return paths
 
 
 def _write(opened: tarfile.TarFile, member: tarfile.TarInfo, path: Path, name: str) -> None:

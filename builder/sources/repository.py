@@ -63,31 +63,31 @@ class Place:
     """
 
 
-def fetch(place: Place, types: Sequence[str], client: Client, cache: Path) -> Metadata:
+def fetch(repository: Place, types: Sequence[str], client: Client, cache: Path) -> Metadata:
     """Fetch metadata from the first URL that gives it right.
 
     ``types`` are those wanted; ``primary`` must be there, others may be absent. Raise
     UnavailableError with a fault for every URL.
     """
     faults: list[Fault] = []
-    for url in place.urls:
+    for url in repository.urls:
         base = f"{url.rstrip('/')}/"
         try:
-            return _fetch_from(place, base, types, client, cache, faults)
+            return _fetch_from(repository, base, types, client, cache, faults)
         except StorageError:
             raise
         except AirseedError as error:
             faults.extend(error.faults or (error.fault,))
     raise UnavailableError(
         "no source has this repository",
-        where=place.name,
+        where=repository.name,
         hint="check the network and proxy, or add a mirror with --catalog",
         faults=faults,
     )
 
 
 def _fetch_from(
-    place: Place,
+    repository: Place,
     base: str,
     types: Sequence[str],
     client: Client,
@@ -98,11 +98,11 @@ def _fetch_from(
     content = client.get(url, limit=REPOMD_LIMIT).content
     signed = False
     doubts: tuple[Fault, ...] = ()
-    if place.signed != "unsigned":
+    if repository.signed != "unsigned":
         try:
-            signed = _is_signed(content, url, place, client)
+            signed = _is_signed(content, url, repository, client)
         except UncheckableError as error:
-            if place.signed == "signed":
+            if repository.signed == "signed":
                 raise
             doubts = (error.fault,)
     repomd = parse_repomd(content, where=url)
@@ -112,7 +112,7 @@ def _fetch_from(
         if record is not None:
             files[kind] = _unpacked(record, base, client, cache)
     return Metadata(
-        name=place.name,
+        name=repository.name,
         base=base,
         digest=Digest.of(content),
         size=len(content),
@@ -126,14 +126,14 @@ def _find(repomd: Repomd, kind: str) -> RepomdRecord | None:
     return repomd.find("group", "group_gz") if kind == "group" else repomd.find(kind)
 
 
-def _is_signed(content: bytes, url: str, place: Place, client: Client) -> bool:
+def _is_signed(content: bytes, url: str, repository: Place, client: Client) -> bool:
     """Check repomd.xml.asc; raise VerificationError when it is no good, or absent and needed."""
     try:
         signature = client.get(f"{url}.asc", limit=_SIGNATURE_LIMIT).content
     except StatusError as error:
         if error.status not in _ABSENT:
             raise
-        if place.signed == "sometimes":
+        if repository.signed == "sometimes":
             return False
         raise VerificationError(
             "the metadata is not signed here, but the catalog says that upstream signs it",
@@ -141,12 +141,12 @@ def _is_signed(content: bytes, url: str, place: Place, client: Client) -> bool:
             hint="for a mirror that leaves signatures out, say `metadata: sometimes` in a catalog "
             "of your own; the packages' own signatures are checked in any case",
         ) from error
-    verify_detached(content, signature, place.keys, where=url)
+    verify_detached(content, signature, repository.keys, where=url)
     return True
 
 
 def _unpacked(record: RepomdRecord, base: str, client: Client, cache: Path) -> Path:
-    """Give a metadata file from the cache, or fetch it and unpack it there."""
+    """Return a metadata file from the cache, or fetch it and unpack it there."""
     url = resolve_href(base, record.href)
     if record.size is not None and record.size > _LARGEST:
         raise VerificationError(
@@ -155,9 +155,9 @@ def _unpacked(record: RepomdRecord, base: str, client: Client, cache: Path) -> P
             expected=f"at most {_LARGEST:,}",
         )
     try:
-        found = _cached(record, cache)
-        if found is not None:
-            return found
+        cached = _cached(record, cache)
+        if cached is not None:
+            return cached
         content = client.get(url, limit=record.size or _LARGEST).content
         with disk.fresh(cache / record.checksum.hex, folder=True) as folder:
             packed, plain = folder / "packed", folder / "plain"

@@ -80,7 +80,7 @@ def find(image: Digest, repository: str, registry: Puller, *, repositories: Sequ
             where=repository,
         )
     return Found(
-        signatures=tuple(sorted(signatures, key=lambda one: one.digest)),
+        signatures=tuple(sorted(signatures, key=lambda signature: signature.digest)),
         blobs=tuple(blobs[digest] for digest in sorted(blobs)),
         kept=tuple(manifests),
         evidence=tuple(proofs),
@@ -118,29 +118,29 @@ def prove(
 
 def _manifests(image: Digest, repository: str, registry: Puller) -> list[bytes]:
     """Fetch all manifests that may be signatures, each once."""
-    found: dict[Digest, bytes] = {}
+    contents: dict[Digest, bytes] = {}
     try:
         raw = registry.manifest(repository, signature_tag(image))
-        found[raw.digest] = raw.content
+        contents[raw.digest] = raw.content
     except StatusError as error:
         if error.status not in _LACKING:
             raise
     index = registry.referrers(repository, image)
     for digest in _referring(index, repository) if index is not None else ():
-        if digest not in found:
-            found[digest] = registry.manifest(repository, str(digest)).content
-    return list(found.values())
+        if digest not in contents:
+            contents[digest] = registry.manifest(repository, str(digest)).content
+    return list(contents.values())
 
 
 def _referring(content: bytes, where: str) -> list[Digest]:
-    """Give the digests of those that are signatures, out of all that refer to an image."""
+    """Return the digests of those that are signatures, out of all that refer to an image."""
     try:
         document = strict_json.load(content)
         entries = document["manifests"]
         return [
-            Digest.parse(one["digest"])
-            for one in entries
-            if one.get("artifactType") == ARTIFACT_TYPE
+            Digest.parse(entry["digest"])
+            for entry in entries
+            if entry.get("artifactType") == ARTIFACT_TYPE
         ][:_MOST]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise VerificationError("what refers to the image can't be read", where=where) from error

@@ -24,16 +24,16 @@ class Store:
         self.folder = folder
 
     def path(self, digest: Digest) -> Path:
-        """Give the place of some content, there or not."""
+        """Return the place of some content, there or not."""
         return self.folder / digest.hex
 
     def has(self, digest: Digest, size: int | None = None) -> bool:
-        """Tell whether the content is there, by name and, if known, size."""
+        """Return whether the content is there, by name and, if known, size."""
         try:
-            found = self.path(digest).stat().st_size
+            actual = self.path(digest).stat().st_size
         except OSError:
             return False
-        return size is None or found == size
+        return size is None or actual == size
 
     def read(self, digest: Digest) -> bytes:
         """Read content whole and check it; raise VerificationError when it is damaged."""
@@ -81,13 +81,13 @@ class Store:
             names = [entry.name for entry in os.scandir(self.folder)]
         except OSError:
             return set()
-        found = set()
+        digests = set()
         for name in names:
             try:
-                found.add(Digest.parse(f"sha256:{name}"))
+                digests.add(Digest.parse(f"sha256:{name}"))
             except ValueError:
                 continue  # a temporary file of another run
-        return found
+        return digests
 
     def drop(self, digest: Digest) -> None:
         """Forget content."""
