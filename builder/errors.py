@@ -1,4 +1,4 @@
-"""One tree of errors: every mistake a user or the world can make, and nothing else.
+"""One tree of errors: every fault that a user or the world can make, and nothing else.
 
 ::
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Fault:
-    """Say what is wrong at one place."""
+    """Say what is wrong, and where."""
 
     where: str
     """A path in a document (``nodes[2].address``), a file, a URL or a digest."""
@@ -43,7 +43,7 @@ class Fault:
 
 def did_you_mean(word: object, known: Iterable[str]) -> str | None:
     """Return ``did you mean ...?`` for a near word, or a path that ends so: images are long."""
-    from difflib import get_close_matches  # noqa: PLC0415 -- slow to load; for mistakes only
+    from difflib import get_close_matches  # noqa: PLC0415 -- slow to load; for faults only
 
     names, asked = list(known), str(word)[:80]
     ending = [name for name in names if "/" in name and asked in _ends(name.rpartition("/")[2])]
@@ -57,7 +57,7 @@ def _ends(last: str) -> set[str]:
 
 
 class AirseedError(Exception):
-    """Be the root of all that airseed reports without a traceback."""
+    """The root of all that airseed reports without a traceback."""
 
     exit_code: ClassVar[int] = 1
 
@@ -72,7 +72,7 @@ class AirseedError(Exception):
     ) -> None:
         self.fault = Fault(where=where, what=what, expected=expected, hint=hint)
         self.faults: tuple[Fault, ...] = tuple(faults)
-        """The single mistakes behind this error, where there are several."""
+        """The single faults behind this error, where there are several."""
         super().__init__(str(self.fault))
 
     @property
@@ -88,7 +88,7 @@ class UsageError(AirseedError):
 
 
 class DocumentError(AirseedError):
-    """Report every mistake of one document at once."""
+    """Report all faults of one document at once."""
 
     exit_code = 3
 

@@ -1,4 +1,4 @@
-"""createrepo_c, imported without the complaint of the librpm inside it."""
+"""createrepo_c, imported without the warning of the librpm inside it."""
 
 from __future__ import annotations
 

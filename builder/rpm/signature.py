@@ -60,13 +60,13 @@ def verify_signature(head: bytes, keys: Sequence[RpmKey], *, where: str = "RPM")
         raise VerificationError(
             f"the RPM is signed by the key {signers}", where=where, expected=_expected(keys)
         )
-    complaint = ""
+    fault = ""
     for key in matching:
-        complaint = _complaint(metadata, key)
-        if not complaint:
+        fault = _fault(metadata, key)
+        if not fault:
             return key.fingerprint
     raise VerificationError(
-        f"the signature of {matching[-1]} is not good: {complaint}",
+        f"the signature of {matching[-1]} is not good: {fault}",
         where=where,
         hint="the RPM was changed after it was signed, or damaged on the way",
     )
@@ -105,7 +105,7 @@ def _issuers(metadata: Any, where: str) -> list[str]:
     return [issuer for issuer in issuers if issuer]
 
 
-def _complaint(metadata: Any, key: RpmKey) -> str:
+def _fault(metadata: Any, key: RpmKey) -> str:
     """Check with one key; return what is wrong, nothing if the signature is good."""
     rpm_rs = _rpm_rs()
     try:

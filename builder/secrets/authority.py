@@ -87,7 +87,7 @@ def read(
 ) -> Authority | None:
     """Read an authority from the contents of its two files, whose names ``where`` has.
 
-    Every mistake is added to ``faults``; with one that hides the others the result is None.
+    Every fault is added to ``faults``; with one that hides the others the result is None.
     """
     chain, signer = None, None
     try:

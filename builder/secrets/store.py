@@ -140,7 +140,7 @@ def _names(pki: Pki) -> tuple[str, ...]:
 
 
 def _read(room: Folder, names: Iterable[str], *, all_of_them: bool = False) -> dict[str, bytes]:
-    """Read files that are there and closed to others; raise StorageError with all mistakes."""
+    """Read files that are there and closed to others; raise StorageError with all faults."""
     contents: dict[str, bytes] = {}
     faults: list[Fault] = []
     for name in names:
