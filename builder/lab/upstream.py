@@ -60,7 +60,7 @@ class Upstream:
         self.access_log = AccessLog()
         self.sites: dict[str, VirtualHost] = {}
         self.closing = threading.Event()
-        self.build_cache = BuildCache(folder / "build-cache")
+        self.build_cache = BuildCache(folder / "cellar")  # with the keys of demos made before
         self.image_store = ImageStore(folder / "blobs")
         self.image_builder = ImageBuilder(self.build_cache, self.image_store.folder)
         self.authority = TLSAuthority(folder / "tls")
