@@ -63,8 +63,8 @@ YAML
 refuse_open_window() {
     local window
     window=$(kubectl get namespace airseed --ignore-not-found -o 'jsonpath={.metadata.annotations.airseed-window}')
-    [ "$window" != open ] || fail "the first control planes of cluster.yaml are still awaited, by another certificate key" \
-        "wait for them; or, on the first node, /usr/libexec/airseed/actions/window close: who is missing then needs an admit.sh, too; if the first node is lost: kubectl annotate namespace airseed airseed-window-"
+    [ "$window" != open ] || fail "control planes of cluster.yaml are still expected to join, with another certificate key" \
+        "wait for them; or, on the first node, /usr/libexec/airseed/actions/window close: any that are missing then need an admit.sh, too; if the first node is lost: kubectl annotate namespace airseed airseed-window-"
 }
 
 main() {

@@ -108,7 +108,7 @@ def test_a_wrong_hash_of_the_authority(two: Cluster) -> None:
     assert wrong != seed["user-data"]
     worker.insert({**seed, "user-data": wrong})
     two.start()
-    _refusal(worker, "kubeadm", "kubeadm join failed", "another CA than the seed says")
+    _refusal(worker, "kubeadm", "kubeadm join failed", "CA differs from the one in the seed")
     path = worker.root / "etc/airseed/kubeadm.yaml"
     right = re.search(rb"sha256:[0-9a-f]{64}", seed["user-data"])
     assert right

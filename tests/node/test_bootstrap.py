@@ -282,13 +282,13 @@ def test_a_change_is_known_until_it_is_settled(machine: Machine) -> None:
         ("\t[WARNING Port-10250]: Port 10250 is in use\nerror: timed out", ""),
         (
             "Error: Get https://r.lan/v2/x/manifests/1: unauthorized: authentication required",
-            "the registry wants a user",
+            "the registry requires a valid user",
         ),
-        ("failed to pull image: no basic auth credentials", "the registry wants a user"),
+        ("failed to pull image: no basic auth credentials", "the registry requires a valid user"),
         ('configmaps "cluster-info" is forbidden: Unauthorized', "the bootstrap token"),
         (
             "error decrypting secret data with provided key: cipher: message authentication failed",
-            "the uploaded certificates are of another key",
+            "the uploaded certificates were encrypted with another key",
         ),
         (
             'error downloading certs: Secret "kubeadm-certs" was not found',

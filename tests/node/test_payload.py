@@ -152,7 +152,7 @@ def test_another_bundle_is_refused(bundled: Machine, sample: sandboxes.Sample) -
     ran = bundled.boot("packages")
     assert ran.returncode == 1
     assert bundled.result["message"] == (
-        f"this is another bundle than the seed wants, or it is damaged: {bundled.root}/dev/vdb"
+        f"this is not the bundle that the seed names, or it is damaged: {bundled.root}/dev/vdb"
     )
     assert bundled.result["state"] == "failed"
     assert "1" * 64 in bundled.result["hint"]
@@ -160,7 +160,7 @@ def test_another_bundle_is_refused(bundled: Machine, sample: sandboxes.Sample) -
 
 def test_no_bundle_at_all(bundled: Machine) -> None:
     assert bundled.boot("packages").returncode == 1
-    assert bundled.result["message"].startswith("no bundle is there: none in ")
+    assert bundled.result["message"].startswith("no bundle was found: none in ")
     assert bundled.result["hint"].startswith("attach bundle.tar as a disk")
 
 

@@ -41,7 +41,7 @@ Nov 25 03:00:02 k8s04 bootstrap[811]: airseed: step preflight is done after 2 s\
 airseed: step packages failed (exit code 1, attempt 2): no bundle was found
 airseed:   yum: nothing to do
 airseed: hint: attach the bundle as a disk
-airseed: trying again in 5 seconds; airseed-status tells how it stands
+airseed: trying again in 5 seconds; see airseed-status
 """
 DONE = """\
 airseed: step finish

@@ -130,7 +130,10 @@ def test_it_does_not_meddle_with_an_open_window(place: Path) -> None:
     (place / "window").write_text("open")
     ran = run(place, script(1))
     assert ran.returncode == 1
-    assert "still awaited, by another certificate key\nhint: wait for them; or" in ran.stderr
+    assert (
+        "still expected to join, with another certificate key\nhint: wait for them; or"
+        in ran.stderr
+    )
     assert "apply" not in (place / "argv").read_text()
     assert run(place, script(3)).returncode == 0, "a worker needs no certificates"
 

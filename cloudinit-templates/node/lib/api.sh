@@ -43,7 +43,7 @@ api_request() {
 learn_authority() {
     mkdir -p "$STATE"
     if [ -s "$ETC/pki/ca.crt" ]; then
-        is_certificate "$ETC/pki/ca.crt" || fail "$ETC/pki/ca.crt is no certificate" "render the seed again"
+        is_certificate "$ETC/pki/ca.crt" || fail "$ETC/pki/ca.crt is not a certificate" "render the seed again"
         put "$AUTHORITY" 0644 <"$ETC/pki/ca.crt"
         return
     fi
@@ -64,7 +64,7 @@ discover_authority() {
     head=${signature%%.*}
     payload=$(base64 -w 0 <"$STATE/cluster-info" | tr '+/' '-_' | tr -d '=')
     [ "$(printf '%s.%s' "$head" "$payload" | hmac "${token#*.}" | base64 -w 0 | tr '+/' '-_' | tr -d '=')" = "${signature##*.}" ] ||
-        fail "who answers at $AIRSEED_ENDPOINT does not know this cluster's bootstrap token" \
+        fail "the server at $AIRSEED_ENDPOINT does not know this cluster's bootstrap token" \
             "is the endpoint another cluster's, or the token of this seed an old one?"
     sed -n 's/^ *certificate-authority-data: *//p' "$STATE/cluster-info" | base64 -d | put "$AUTHORITY" 0644
     rm -f "$STATE/cluster-info"
@@ -96,7 +96,7 @@ api_knows_us() {
     learn_authority || return 1
     api GET "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"
     case $API_TROUBLE in
-    51 | 60) fail "the API server at $AIRSEED_ENDPOINT has a certificate that is not of this cluster's authority" \
+    51 | 60) fail "the API server at $AIRSEED_ENDPOINT has a certificate that this cluster's authority did not sign" \
         "is the endpoint another cluster's? then give this cluster one of its own; else render the seed with the cluster's own secrets" ;;
     esac
     [ "$API_CODE" = 200 ] && cluster_is_announced

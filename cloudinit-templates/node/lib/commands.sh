@@ -13,5 +13,5 @@ run_commands() {
     wait "$pid" || code=$?
     rm -f "$output"
     [ "$code" -eq 0 ] || fail "the commands in $file failed" \
-        "they are $key in cluster.yaml; mend them there, or in that file on this machine"
+        "they are $key in cluster.yaml; fix them there, or in that file on this machine"
 }

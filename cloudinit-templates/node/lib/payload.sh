@@ -15,9 +15,9 @@ readonly PAYLOAD_MAGIC='airseed offline bundle, format 1'
 
 # Set PAYLOAD_KIND (folder, disk or url) and PAYLOAD_AT, and keep the checked SHA256SUMS.
 find_payload() {
-    local seen='' disk
+    local seen='' disk web
     [ -z "$PAYLOAD_KIND" ] || return 0
-    [[ $AIRSEED_SUMS =~ ^[0-9a-f]{64}$ ]] || fail "AIRSEED_SUMS is no digest" "render the seed again"
+    [[ $AIRSEED_SUMS =~ ^[0-9a-f]{64}$ ]] || fail "AIRSEED_SUMS is not a digest" "render the seed again"
     mkdir -p "$PAYLOAD" "$LISTS"
     if [ -f "$PAYLOAD_BAKED/SHA256SUMS" ]; then
         if accept_sums <"$PAYLOAD_BAKED/SHA256SUMS"; then
@@ -41,10 +41,12 @@ find_payload() {
         [ ! -s "$PAYLOAD/SHA256SUMS.fresh" ] || seen="$seen $AIRSEED_PAYLOAD_URL"
     fi
     if [ -n "$seen" ]; then
-        fail "this is another bundle than the seed wants, or it is damaged:$seen" \
+        fail "this is not the bundle that the seed names, or it is damaged:$seen" \
             "take the bundle of this very cluster.lock; sha256sum SHA256SUMS must give $AIRSEED_SUMS"
     fi
-    fail "no bundle is there: none in $PAYLOAD_BAKED, no disk that is one, ${AIRSEED_PAYLOAD_URL:-no URL in the seed} does not answer" \
+    web="$AIRSEED_PAYLOAD_URL does not answer"
+    [ -n "$AIRSEED_PAYLOAD_URL" ] || web='the seed names no URL'
+    fail "no bundle was found: none in $PAYLOAD_BAKED, no disk that is one, and $web" \
         "attach bundle.tar as a disk, or serve its unpacked content at the seed's URL"
 }
 
@@ -136,7 +138,7 @@ refuse_delta() {
     while IFS= read -r member; do
         [[ $text$'\n' != *"  $member"$'\n'* ]] ||
             fail "$PAYLOAD_AT is a delta, which leaves out what was there before it, such as $member" \
-                "put both together: airseed bundle DELTA --base OLD -o bundle.tar, and give me that"
+                "combine both: airseed bundle DELTA --base OLD -o bundle.tar, and use the result"
     done <"$1"
 }
 

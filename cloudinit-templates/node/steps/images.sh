@@ -71,7 +71,7 @@ load() {
 # images that they are for, and would be taken for good: the runtime begins with an empty store.
 empty_store() {
     local top part
-    say "loading the images was cut off: beginning with an empty store"
+    say "loading the images was interrupted: starting with an empty store"
     if [ "$AIRSEED_RUNTIME" = docker ]; then
         [ -z "$(docker ps -aq)" ] || refuse_store
         top=$(docker info --format '{{.DockerRootDir}}')
@@ -91,7 +91,7 @@ empty_store() {
 }
 
 refuse_store() {
-    fail "loading the images was cut off, and $AIRSEED_RUNTIME has containers already" \
+    fail "loading the images was interrupted, and $AIRSEED_RUNTIME has containers already" \
         "its layers may lack files: remove the containers, or rm $LOADING if you know better"
 }
 
@@ -123,7 +123,7 @@ main() {
         missing=$(missing_images)
     fi
     [ -z "$missing" ] || fail "these images did not arrive in $AIRSEED_RUNTIME: ${missing//$'\n'/ }" \
-        "what does its journal say? journalctl -u $AIRSEED_RUNTIME"
+        "see its journal: journalctl -u $AIRSEED_RUNTIME"
     rm -f "$LOADING"
     drop_payload images
 }

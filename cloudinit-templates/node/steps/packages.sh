@@ -34,7 +34,7 @@ write_repositories() {
 
 # A power cut in a transaction leaves locks, half of an update, and files that are not on disk.
 mend_cut_transaction() {
-    say "the last installation was cut off: mending it"
+    say "the last installation was interrupted: repairing it"
     rm -f "$R"/var/lib/rpm/__db.* "$R"/var/lib/rpm/.rpm.lock "$R"/var/run/yum.pid
     if ! rpm --rebuilddb; then
         say "warning: the packages' database can't be rebuilt, going on with what it has"
@@ -115,7 +115,7 @@ main() {
         run_yum install $AIRSEED_PACKAGES
     fi
     missing=$(missing_packages)
-    [ -z "$missing" ] || fail "yum ended well, but did not install: ${missing//$'\n'/ }" \
+    [ -z "$missing" ] || fail "yum reported success, but did not install: ${missing//$'\n'/ }" \
         "does the bundle have them? airseed inspect --why NAME"
     # rpm does not wait for the disk
     sync

@@ -37,7 +37,7 @@ check_card() {
         "give it one by DHCP, or write address and interface of the node into cluster.yaml"
     card=$(ip -o addr show | awk -v wanted="$AIRSEED_ADDRESS" '{ split($4, part, "/"); if (part[1] == wanted) { print $2; exit } }')
     [ -n "$card" ] || fail "no network card has the address $AIRSEED_ADDRESS" \
-        "the seed's network or this machine's cards are other than cluster.yaml says: ip addr; after a power cut in the first seconds: cloud-init clean, and start again"
+        "the seed's network or this machine's cards differ from cluster.yaml: see ip addr; after a power cut in the first seconds: cloud-init clean, and start again"
     mac=$(cat "$R/sys/class/net/$card/address" 2>/dev/null) || return 0
     other=$(ip neigh show dev "$card" | awk -v mac="$mac" '{ for (i = 2; i < NF; i++) if ($i == "lladdr" && $(i + 1) == mac) print $1 }' | head -n 1)
     [ -z "$other" ] || fail "the machine at $other has the MAC address of this one, $mac" \
@@ -89,7 +89,7 @@ check_ports() {
 check_clock() {
     local since
     [ -s "$ETC/pki/ca.crt" ] || return 0
-    is_certificate "$ETC/pki/ca.crt" || fail "$ETC/pki/ca.crt is no certificate" "render the seed again"
+    is_certificate "$ETC/pki/ca.crt" || fail "$ETC/pki/ca.crt is not a certificate" "render the seed again"
     since=$(openssl x509 -noout -startdate -in "$ETC/pki/ca.crt")
     since=$(date -d "${since#*=}" +%s)
     # whom chronyd asks may be what is wrong with it
