@@ -110,7 +110,7 @@ def parse(text: str, name: str) -> Provenance:
             ),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        fault = Fault(where="", what="this is no provenance of a bundle", hint=_WRITER)
+        fault = Fault(where="", what="this is not the provenance of a bundle", hint=_WRITER)
         raise DocumentError(name, [fault]) from error
 
 

@@ -55,10 +55,10 @@ class Reading:
     def wrong(
         self, path: str, what: str, *, expected: str | None = None, hint: str | None = None
     ) -> Any:
-        """Write a mistake down; give :data:`WRONG` for the caller to return."""
+        """Write a mistake down; return :data:`WRONG`, for the caller to return."""
         fault = Fault(where=self.place(path), what=what, expected=expected, hint=hint)
         if len(self.faults) == _MOST_FAULTS:
-            fault = Fault(where="", what="more mistakes follow; mend these first")
+            fault = Fault(where="", what="there are more; fix these first")
         if len(self.faults) <= _MOST_FAULTS:
             self.faults.append(fault)
         return WRONG
@@ -76,7 +76,7 @@ class Reading:
         self.remarks.append(Fault(where=where, what=what, expected=expected, hint=hint))
 
     def place(self, path: str) -> str:
-        """Give the path with its line, as ``nodes[2].address (line 14)``."""
+        """Return the path with its line, as ``nodes[2].address (line 14)``."""
         line = self.lines.get(path)
         return f"{path or 'document'} (line {line})" if line else path
 
@@ -101,7 +101,7 @@ def kind(value: Any) -> str:
 
 
 def child(path: str, key: str) -> str:
-    """Give the path of a key below a path; what is not fit to print is quoted and cut."""
+    """Return the path of a key below a path; what is not fit to print is quoted and cut."""
     if len(key) > _LONGEST_KEY or not key.isprintable():
         key = ascii(key[:_LONGEST_KEY])
     path = f"{path}.{key}" if path else key

@@ -40,7 +40,9 @@ def read(content: bytes, name: str) -> tuple[Order, bytes]:
     value = json_value(decode(content, name), name)
     reading = Reading(name)
     if not isinstance(value, dict) or value.get("format") != FORMAT:
-        fault = Fault(where="format", what="this is no order for an RPM", expected=str(FORMAT))
+        fault = Fault(
+            where="format", what="this is not a build order for an RPM", expected=str(FORMAT)
+        )
         raise DocumentError(name, [fault])
     signed: tuple[Order, bytes] = _ORDER.read(value, "", reading)
     reading.finish()
@@ -55,14 +57,14 @@ def _order(
     signature: bytes,
     files: tuple[PackedFile, ...],
     programs: dict[str, Digest],
-    **said: Any,
+    **fields: Any,
 ) -> tuple[Order, bytes]:
     recipe = Recipe(
         files=tuple(sorted(files, key=lambda file: file.path)),
         programs=tuple(
             Program(name=name, digest=digest) for name, digest in sorted(programs.items())
         ),
-        **said,
+        **fields,
     )
     return Order(recipe=recipe, builder=builder, signer=signer), signature
 

@@ -36,7 +36,7 @@ class ListOf(Generic[T]):
     most: int = 100_000
     lone: bool = False
     partial: bool = False
-    """Give what could be read, with :data:`WRONG` in the gaps, so that rules see the rest."""
+    """Return what could be read, with :data:`WRONG` in the gaps, so that rules see the rest."""
 
     def read(self, value: Any, path: str, reading: Reading) -> tuple[T, ...]:
         """Read a list; see :class:`Shape`."""

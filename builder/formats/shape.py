@@ -27,7 +27,7 @@ class Shape(Protocol[T_co]):
     """Read one kind of value, and describe it."""
 
     def read(self, value: Any, path: str, reading: Reading) -> T_co:
-        """Turn a plain value into a typed one, or write the mistake down and give WRONG."""
+        """Turn a plain value into a typed one, or write the mistake down and return WRONG."""
         ...
 
     def write(self, value: Any) -> Any:
@@ -186,7 +186,7 @@ class Anything:
     """Take a plain value as it is."""
 
     def read(self, value: Any, path: str, reading: Reading) -> Any:  # noqa: ARG002 -- the protocol's arguments
-        """Give the value back."""
+        """Return the value back."""
         return value
 
     def write(self, value: Any) -> Any:

@@ -25,7 +25,7 @@ _LONGEST = 1 << 14
 
 def _pem(text: str) -> str:
     if not text.startswith("-----BEGIN ") or "PRIVATE KEY" in text:
-        raise ValueError("this is no public key or certificate in PEM form")
+        raise ValueError("this is not a public key or certificate in PEM form")
     return text.strip() + "\n"
 
 
@@ -119,7 +119,7 @@ _DOCUMENT = Record(
 
 
 def path_of(name: str) -> str:
-    """Give the place of a signer's document in a bundle."""
+    """Return the place of a signer's document in a bundle."""
     return f"images/signers/{name}.json"
 
 

@@ -79,12 +79,12 @@ class Image:
 
     @property
     def name(self) -> str:
-        """Give the reference as text."""
+        """Return the reference as text."""
         return str(self.reference)
 
     @property
     def digests(self) -> frozenset[Digest]:
-        """Give all that it is made of, without signatures: what a registry or engine has of it."""
+        """Return all that it is made of but signatures: what a registry or engine has of it."""
         parts = {self.digest}
         for manifest in self.manifests:
             parts |= {manifest.digest, manifest.config, *manifest.layers}
@@ -92,12 +92,12 @@ class Image:
 
     @property
     def signed_digests(self) -> frozenset[Digest]:
-        """Give all that its signatures are made of."""
+        """Return all that its signatures are made of."""
         return frozenset(digest for one in self.signatures for digest in one.digests)
 
 
 def blob_path(digest: Digest) -> str:
-    """Give the path that a piece of OCI content has in the bundle."""
+    """Return the path that a piece of OCI content has in the bundle."""
     return f"images/blobs/sha256/{digest.hex}"
 
 
@@ -113,12 +113,12 @@ class Blob:
 
     @property
     def name(self) -> str:
-        """Give the digest as text."""
+        """Return the digest as text."""
         return str(self.digest)
 
     @property
     def path(self) -> str:
-        """Give the member's path in the bundle."""
+        """Return the member's path in the bundle."""
         return blob_path(self.digest)
 
     @property
@@ -183,12 +183,12 @@ class Package:
 
     @property
     def name(self) -> str:
-        """Give the NEVRA as text."""
+        """Return the NEVRA as text."""
         return str(self.nevra)
 
     @property
     def path(self) -> str:
-        """Give the member's path in the bundle."""
+        """Return the member's path in the bundle."""
         return f"yum/{self.repository}/Packages/{self.nevra.filename}"
 
     @property
@@ -217,7 +217,7 @@ class File:
 
     @property
     def name(self) -> str:
-        """Give the path."""
+        """Return the path."""
         return self.path
 
     @property

@@ -87,7 +87,7 @@ class Network:
 
     @property
     def dns(self) -> Address:
-        """Give the cluster DNS address: the tenth of the main service subnet, as kubeadm does."""
+        """Return the cluster DNS address: the tenth of the main service subnet, as kubeadm does."""
         return self.services[0].network_address + 10
 
 
@@ -101,7 +101,7 @@ class Endpoint:
 
     @property
     def address(self) -> Address | None:
-        """Give the host as an address, or None when it is a name."""
+        """Return the host as an address, or None when it is a name."""
         try:
             return ip_address(self.host)
         except ValueError:
@@ -170,7 +170,7 @@ class Node:
 
     @property
     def address(self) -> Address | None:
-        """Give the main address."""
+        """Return the main address."""
         return self.addresses[0].ip if self.addresses else None
 
 
@@ -282,20 +282,20 @@ class Cluster:
 
     @property
     def control_planes(self) -> tuple[Node, ...]:
-        """Give the nodes that run the API server; the first one is where kubeadm init runs."""
+        """Return the nodes that run the API server; the first one is where kubeadm init runs."""
         return tuple(node for node in self.nodes if node.role == "control-plane")
 
     @property
     def workers(self) -> tuple[Node, ...]:
-        """Give the other nodes."""
+        """Return the other nodes."""
         return tuple(node for node in self.nodes if node.role == "worker")
 
     def machine_of(self, node: Node) -> Machine:
-        """Give what holds for one machine: the node's own over its role's over the cluster's."""
+        """Return what holds for one machine: the node's own over its role's over the cluster's."""
         return node.machine.over(self._role(node).machine.over(self.machine))
 
     def kubeadm_of(self, node: Node) -> tuple[Overrides, ...]:
-        """Give the raw kubeadm documents that hold for one node, the widest first."""
+        """Return the raw kubeadm documents that hold for one node, the widest first."""
         return (self.kubeadm, self._role(node).kubeadm, node.kubeadm)
 
     def _role(self, node: Node) -> RoleSettings:

@@ -46,7 +46,7 @@ class FieldType:
 
     @property
     def item(self) -> FieldType:
-        """Give the type of what is in the list or map."""
+        """Return the type of what is in the list or map."""
         return FieldType(self.name, self.wraps[1:])
 
     def fits(self, release: tuple[int, int]) -> bool:
@@ -81,7 +81,7 @@ class Table:
 
     @property
     def api(self) -> str:
-        """Give the documents' ``apiVersion``."""
+        """Return the documents' ``apiVersion``."""
         return f"{self.group}/{self.version}"
 
 
@@ -98,15 +98,15 @@ class Configuration:
 
     @property
     def kinds(self) -> Iterable[str]:
-        """Give the kinds of documents that are known."""
+        """Return the kinds of documents that are known."""
         return self._by_kind.keys()
 
     def api(self, kind: str) -> str:
-        """Give the ``apiVersion`` of a kind of document."""
+        """Return the ``apiVersion`` of a kind of document."""
         return self._by_kind[kind].api
 
     def fields(self, kind: str, name: str) -> Mapping[str, FieldType] | None:
-        """Give the fields of a type in the table of a kind, or None when it is a plain one."""
+        """Return the fields of a type in the table of a kind, or None when it is a plain one."""
         found = self._by_kind[kind].types.get(name)
         if found is None:
             return None
@@ -123,7 +123,7 @@ class Configuration:
         return f"Kubernetes before {before[0]}.{before[1]}"
 
     def at(self, kind: str, *path: str) -> FieldType | None:
-        """Give the type of the field at a path through a document, or None when there is none."""
+        """Return the type of the field at a path through a document, or None when there is none."""
         found: FieldType | None = FieldType(kind)
         for key in path:
             fields = None if found is None or found.wraps else self.fields(kind, found.name)

@@ -38,7 +38,7 @@ class Digest:
 
     @property
     def short(self) -> str:
-        """Give the first twelve digits, enough for people to tell digests apart."""
+        """Return the first twelve digits, enough for people to tell digests apart."""
         return self.hex[:12]
 
     def __str__(self) -> str:

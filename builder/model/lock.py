@@ -67,7 +67,7 @@ class Lock:
 
     @property
     def contents(self) -> tuple[Content, ...]:
-        """Give everything whose bytes go into the bundle."""
+        """Return everything whose bytes go into the bundle."""
         return (*self.files, *self.packages, *self.blobs)
 
     @property
@@ -78,5 +78,5 @@ class Lock:
 
     @property
     def size(self) -> int:
-        """Give the sum of the contents' bytes."""
+        """Return the sum of the contents' bytes."""
         return sum(content.size for content in self.contents)

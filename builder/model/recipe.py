@@ -35,7 +35,7 @@ class Binaries:
     """By architecture, version and program, where they are known."""
 
     def program(self, name: str, version: str, platform: Platform) -> Program:
-        """Give one file of one version."""
+        """Return one file of one version."""
         known = self.digests.get(platform.architecture, {}).get(version, {})
         return Program(
             name=name,
@@ -78,7 +78,7 @@ class PackedFile:
 
     @property
     def origin(self) -> str | None:
-        """Give the published file that it comes from."""
+        """Return the published file that it comes from."""
         return self.program or self.archive
 
 
@@ -137,7 +137,7 @@ class Order:
 
 
 def builds_for(catalog: Catalog, system: OperatingSystem) -> Builds:
-    """Give what is built for a system; raise NotInCatalogError where nothing is."""
+    """Return what is built for a system; raise NotInCatalogError where nothing is."""
     for builds in catalog.builds.values():
         if builds.family == system.family:
             return builds
@@ -151,7 +151,7 @@ def builds_for(catalog: Catalog, system: OperatingSystem) -> Builds:
 def recipes(
     catalog: Catalog, release: KubernetesRelease, system: OperatingSystem, platform: Platform
 ) -> tuple[Recipe, ...]:
-    """Give the recipes of a release's RPMs; raise NotInCatalogError when they can't be built."""
+    """Return the recipes of a release's RPMs; raise NotInCatalogError when they can't be built."""
     builds = builds_for(catalog, system)
     versions = builds.series.get(release.of.series)
     if versions is None:

@@ -60,11 +60,11 @@ class Reference:
 
     @property
     def repository(self) -> str:
-        """Give host and path, such as ``k8s.gcr.io/pause``."""
+        """Return host and path, such as ``k8s.gcr.io/pause``."""
         return f"{self.host}/{self.path}"
 
     def at(self, repository: str) -> Reference:
-        """Give the same tag and digest in another repository."""
+        """Return the same tag and digest in another repository."""
         host, _, path = repository.partition("/")
         return replace(self, host=host, path=path)
 

@@ -49,12 +49,12 @@ class Nevra:
 
     @property
     def evr(self) -> str:
-        """Give ``[EPOCH:]VERSION-RELEASE``; epoch 0 is left out, as yum does."""
+        """Return ``[EPOCH:]VERSION-RELEASE``; epoch 0 is left out, as yum does."""
         return f"{f'{self.epoch}:' if self.epoch else ''}{self.version}-{self.release}"
 
     @property
     def filename(self) -> str:
-        """Give the usual file name; it has no epoch."""
+        """Return the usual file name; it has no epoch."""
         return f"{self.name}-{self.version}-{self.release}.{self.arch}.rpm"
 
     def __str__(self) -> str:

@@ -68,5 +68,5 @@ class ImageSignature:
 
     @property
     def digests(self) -> tuple[Digest, ...]:
-        """Give all that it is made of."""
+        """Return all that it is made of."""
         return (self.digest, *self.blobs)

@@ -27,7 +27,7 @@ class Version:
 
     @property
     def series(self) -> str:
-        """Give major and minor, such as ``1.18``."""
+        """Return major and minor, such as ``1.18``."""
         return f"{self.major}.{self.minor}"
 
     def __str__(self) -> str:
@@ -35,6 +35,6 @@ class Version:
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """Give a dotted version as numbers, for ordering; what is no number counts as 0."""
+    """Return a dotted version as numbers, for ordering; what is no number counts as 0."""
     parts = version.split(".")
     return tuple(int(part) if part.isascii() and part.isdigit() else 0 for part in parts)

@@ -128,13 +128,13 @@ def test_what_cannot_be_built_is_refused(catalog: Catalog, tmp_path: Path) -> No
             "{program: kubectl}",
             "{program: kubectl, text: x}",
             "packages.kubectl.files./usr/bin/kubectl",
-            "say one of program, archive, text and folder",
+            "give one of program, archive, text and folder",
         ),
         (
             "{archive: crictl, member: crictl}",
             "{archive: crictl}",
             "packages.cri-tools.files./usr/bin/crictl",
-            "a member belongs to a file that comes out of an archive",
+            "only a file from an archive has a member",
         ),
         (
             "/opt/cni: {folder: true}",
@@ -152,7 +152,7 @@ def test_what_cannot_be_built_is_refused(catalog: Catalog, tmp_path: Path) -> No
             "1.31: {kubernetes-cni: 1.5.1,",
             "1.31: {kubernetes-cin: 1.5.1,",
             "series.1.31.kubernetes-cin",
-            "no package is called so",
+            "there is no such package",
         ),
     ],
 )

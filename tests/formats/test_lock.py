@@ -157,9 +157,9 @@ def test_artifacts_must_point_at_each_other() -> None:
         lock_format.parse(lock_format.write(broken).decode(), "cluster.lock")
     assert [str(fault) for fault in caught.value.faults] == [
         f"k8s.gcr.io/pause:3.2: its blob {digest(3)} is not in the lock",
-        f"{digest(7)}: the blob belongs to no image",
+        f"{digest(7)}: the blob does not belong to any image",
         "kubeadm-1.18.5-0.x86_64: the repository 'kubernetes' is not in the lock",
-        "yum/kubernetes/repodata/repomd.xml: this repodata belongs to no repository of the lock",
+        "yum/kubernetes/repodata/repomd.xml: no repository of the lock has this repodata",
     ]
 
 

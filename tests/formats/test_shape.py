@@ -275,7 +275,7 @@ def test_a_reading_stops_writing_when_nobody_would_read_on() -> None:
     found, faults = read(box(), {f"key{i}": 1 for i in range(5000)})
     assert found is WRONG
     assert len(faults) == 1001
-    assert faults[-1] == Fault(where="", what="more mistakes follow; mend these first")
+    assert faults[-1] == Fault(where="", what="there are more; fix these first")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,7 +96,7 @@ def test_a_change_of_it_makes_the_lock_anew(site: Site) -> None:
 @pytest.mark.parametrize(
     ("value", "fault"),
     [
-        ("[all, linux/arm64]", "imagePlatforms (line 4): all stands for every platform"),
+        ("[all, linux/arm64]", "imagePlatforms (line 4): all already means every platform"),
         ("[linux/arm64, linux/arm64]", "imagePlatforms (line 4): linux/arm64 appears 2 times"),
         ("arm64", "imagePlatforms (line 4): 'arm64' is not a platform (like linux/amd64)"),
     ],

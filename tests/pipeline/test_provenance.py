@@ -105,7 +105,7 @@ def test_a_killed_run_is_remembered(sandbox: Sandbox) -> None:
     ("content", "code", "message"),
     [
         (None, 1, "error: {path}: no such file or directory\n"),
-        (b"{}", 3, "error: {path}: 1 mistake\n  this is no provenance of a bundle\n"),
+        (b"{}", 3, "error: {path}: 1 mistake\n  this is not the provenance of a bundle\n"),
         (b"\xff", 3, "error: {path}: 1 mistake\n"),
     ],
 )

@@ -83,7 +83,7 @@ def _files(folder: Path, faults: list[Fault]) -> dict[str, Path]:
                 faults.append(
                     Fault(
                         where=str(path),
-                        what="no part of a catalog has this name",
+                        what="a catalog has no such file",
                         expected=f"{', '.join(f'{one}.yaml' for one in _TABLES)}, "
                         f"or a file in {', '.join(folders)}",
                         hint=did_you_mean(kind, folders),
@@ -96,12 +96,12 @@ def _files(folder: Path, faults: list[Fault]) -> dict[str, Path]:
         return {}
     if not found and not any(fault.where.startswith(str(folder)) for fault in faults):
         expected = f"files in {', '.join(KINDS)}"
-        faults.append(Fault(where=str(folder), what="nothing of a catalog", expected=expected))
+        faults.append(Fault(where=str(folder), what="no files of a catalog", expected=expected))
     return found
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Give the YAML files of a folder and of the folders in it, but no examples."""
+    """Return the YAML files of a folder and of the folders in it, but no examples."""
     inside = sorted(folder.iterdir())
     for part in (folder, *(p for p in inside if p.is_dir() and p.name != _EXAMPLES)):
         for path in inside if part == folder else sorted(part.iterdir()):
@@ -134,7 +134,9 @@ def _identity(kind: Kind, stem: str, reading: Reading) -> dict[str, str] | None:
     match = re.fullmatch(kind.name, stem)
     if match:
         return match.groupdict()
-    reading.wrong("", "the file's name says nothing", expected=f"a name like {kind.example}.yaml")
+    reading.wrong(
+        "", "the file's name is not recognized", expected=f"a name like {kind.example}.yaml"
+    )
     return None
 
 

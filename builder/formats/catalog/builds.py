@@ -74,16 +74,16 @@ BINARIES: Record[dict[str, Any]] = Record(
 
 
 def _packed(
-    *, program: str | None, archive: str | None, text: str | None, folder: bool, **said: Any
+    *, program: str | None, archive: str | None, text: str | None, folder: bool, **fields: Any
 ) -> PackedFile:
-    if folder and (program or text or said["config"]):
-        raise ValueError("a folder is no file: it may only have an archive")
+    if folder and (program or text or fields["config"]):
+        raise ValueError("a folder may only have an archive")
     if not folder and [program, archive, text].count(None) != 2:  # noqa: PLR2004 -- of three
-        raise ValueError("say one of program, archive, text and folder")
-    if bool(said["member"]) != bool(archive and not folder):
-        raise ValueError("a member belongs to a file that comes out of an archive")
+        raise ValueError("give one of program, archive, text and folder")
+    if bool(fields["member"]) != bool(archive and not folder):
+        raise ValueError("only a file from an archive has a member")
     # its place is the key of the mapping, see _Files
-    return PackedFile(path="", program=program, archive=archive, text=text, folder=folder, **said)
+    return PackedFile(path="", program=program, archive=archive, text=text, folder=folder, **fields)
 
 
 _FILE = Record(
@@ -147,7 +147,7 @@ BUILDS: Record[dict[str, Any]] = Record(
 
 
 def mistakes(builds: Builds, programs: Collection[str] | None) -> Iterator[Mistake]:
-    """Give what does not fit together: path, what is wrong, what was expected.
+    """Return what does not fit together: path, what is wrong, what was expected.
 
     ``programs`` are those that are published, None where not all of them are known.
     """
@@ -155,7 +155,7 @@ def mistakes(builds: Builds, programs: Collection[str] | None) -> Iterator[Mista
         yield "series", "the rows name different packages", None
     for series, row in builds.series.items():
         for name in row.keys() - builds.packages.keys():
-            yield f"series.{series}.{name}", "no package is called so", _either(builds.packages)
+            yield f"series.{series}.{name}", "there is no such package", _either(builds.packages)
     for name, form in builds.packages.items():
         path = f"packages.{name}"
         for file in form.files:

@@ -39,11 +39,11 @@ _OPERATOR_IMAGES = ListOf(
 )
 
 
-def build_calico(**said: Any) -> CalicoSeries:
+def build_calico(**fields: Any) -> CalicoSeries:
     """Build a series of the fields of its file."""
-    said["operators"] = by_patch(said["operators"])
-    said["registry"] = by_patch(said["registry"])
-    return CalicoSeries(**said)
+    fields["operators"] = by_patch(fields["operators"])
+    fields["registry"] = by_patch(fields["registry"])
+    return CalicoSeries(**fields)
 
 
 _COUNT = Number(least=1)

@@ -47,7 +47,7 @@ def _kubernetes(
     registry: dict[str, str],
     images: dict[str, dict[str, Any]],
     packages: dict[str, Any],
-    **said: Any,
+    **fields: Any,
 ) -> dict[str, Any]:
     components = tuple(
         Component(**{**entry, "name": name, "path": entry["path"] or name})
@@ -56,14 +56,14 @@ def _kubernetes(
     for host in registry.values():
         for component in components:
             Reference.parse(f"{host}/{component.path}")
-    return {**said, "registry": registry, "components": components, **packages}
+    return {**fields, "registry": registry, "components": components, **packages}
 
 
-def build_kubernetes(**said: Any) -> KubernetesSeries:
+def build_kubernetes(**fields: Any) -> KubernetesSeries:
     """Build a series of the fields of its file."""
     for table in ("registry", "tags", "avoid", "pins"):
-        said[table] = by_patch(said[table])
-    return KubernetesSeries(**said)
+        fields[table] = by_patch(fields[table])
+    return KubernetesSeries(**fields)
 
 
 KUBERNETES: Record[dict[str, Any]] = Record(

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 KERNELS = MapOf(VERSION, key=SERIES)
 
 
-def _system(base: dict[str, Any], **said: Any) -> dict[str, Any]:
-    return {**said, "groups": base["groups"], "installed": base["packages"]}
+def _system(base: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {**fields, "groups": base["groups"], "installed": base["packages"]}
 
 
 OS: Record[dict[str, Any]] = Record(
@@ -80,12 +80,12 @@ LOST = ("bond-mtu", "ipv6-routes", "vlan-mtu")
 
 
 def _cloud_init(
-    keys: dict[str, tuple[str, ...]], network: dict[str, Any], **said: Any
+    keys: dict[str, tuple[str, ...]], network: dict[str, Any], **fields: Any
 ) -> dict[str, Any]:
     owners = {key: module for module, names in keys.items() for key in names}
     if len(owners) < sum(map(len, keys.values())):
         raise ValueError("keys: a key has two modules")
-    return {**said, "keys": owners, **network}
+    return {**fields, "keys": owners, **network}
 
 
 CLOUD_INIT: Record[dict[str, Any]] = Record(

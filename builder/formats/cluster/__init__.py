@@ -114,7 +114,7 @@ def load(path: Path, *, catalog: Catalog) -> ChosenCluster:
 
 
 def schema() -> dict[str, Any]:
-    """Give the JSON Schema (draft 2020-12) for editors and other tools."""
+    """Return the JSON Schema (draft 2020-12) for editors and other tools."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:airseed:cluster:{FORMAT}",

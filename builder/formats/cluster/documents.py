@@ -33,7 +33,7 @@ _ARGUMENT = "name"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
+class _Override:
     """One ``kubeadm:`` key, and whose documents it changes."""
 
     path: str
@@ -47,20 +47,20 @@ class _Place:
 
 def check(cluster: Cluster, release: KubernetesRelease, reading: Reading) -> None:
     """Write down what is wrong with the raw documents of a cluster that may have gaps."""
-    for place in _places(cluster):
+    for place in _overrides(cluster):
         for name, document in dict(place.overrides).items():  # a gap is empty
             path = child(place.path, name)
             if _is_read(place, name, document, path, reading):
                 _Checking(name, release, reading).document(document, path)
 
 
-def _places(cluster: Cluster) -> Iterator[_Place]:
+def _overrides(cluster: Cluster) -> Iterator[_Override]:
     joins = frozenset({"control-plane", "worker"})
-    yield _Place(
+    yield _Override(
         path="kubeadm", overrides=cluster.kubeadm, starts=True, joins=joins, whose="the cluster"
     )
     for role, settings in () if cluster.roles is WRONG else cluster.roles.items():
-        yield _Place(
+        yield _Override(
             path=f"roles.{role}.kubeadm",
             overrides=settings.kubeadm,
             starts=role == "control-plane",
@@ -74,7 +74,7 @@ def _places(cluster: Cluster) -> Iterator[_Place]:
         if first is None and node.role == "control-plane":
             first = node
         if node.kubeadm:
-            yield _Place(
+            yield _Override(
                 path=f"nodes[{index}].kubeadm",
                 overrides=node.kubeadm,
                 starts=node is first,
@@ -84,26 +84,26 @@ def _places(cluster: Cluster) -> Iterator[_Place]:
 
 
 def _is_read(
-    place: _Place, name: str, document: Mapping[str, Any], path: str, reading: Reading
+    place: _Override, name: str, document: Mapping[str, Any], path: str, reading: Reading
 ) -> bool:
     """Refuse a document that nobody reads, and a control plane's part in a worker's."""
     if name != _JOIN:
         if not place.starts:
             reading.wrong(
                 path,
-                f"{place.whose} joins the cluster and reads no {name}",
+                f"{place.whose} joins the cluster and does not read {name}",
                 expected=_JOIN,
                 hint=f"write it as kubeadm.{name}, outside nodes and roles",
             )
         return place.starts
     if not place.joins:
-        what = f"{place.whose} starts the cluster and reads no {name}"
+        what = f"{place.whose} starts the cluster and does not read {name}"
         reading.wrong(path, what, expected="InitConfiguration")
         return False
     if "controlPlane" in document and "worker" in place.joins:
         reading.wrong(
             child(path, "controlPlane"),
-            "would make a control plane of every worker",
+            "would turn every worker into a control plane",
             hint="write it under roles.control-plane.kubeadm",
         )
     return True

@@ -39,7 +39,7 @@ def check_machines(cluster: Cluster, nodes: list[tuple[int, Node]], reading: Rea
 
 
 def machine_files(cluster: Cluster) -> Iterator[tuple[str, str]]:
-    """Give each local path that is said about machines, after its path in the document."""
+    """Return each local path that is said about machines, after its path in the document."""
     for path, machine in _said(cluster):
         for i, file in enumerate(machine.files):
             if file is not WRONG and file.source:
@@ -53,7 +53,7 @@ def machine_files(cluster: Cluster) -> Iterator[tuple[str, str]]:
 
 
 def _said(cluster: Cluster) -> Iterator[tuple[str, Machine]]:
-    """Give every place that says something about machines."""
+    """Return every place that says something about machines."""
     places: list[tuple[str, Any]] = [("machine", cluster.machine)]
     if cluster.roles is not WRONG:
         places += [(f"roles.{role}.machine", one.machine) for role, one in cluster.roles.items()]
@@ -124,9 +124,9 @@ def _network(network: MachineNetwork, node: Node, path: str, reading: Reading) -
     if not (network.bond or node.interface or node.mac):
         reading.wrong(
             path,
-            "no card to configure",
+            "no network interface to configure",
             expected="interface, mac or a bond",
-            hint="a network configuration needs to know which card has the address",
+            hint="name the interface that has the address",
         )
         return
     static = [address for address in node.addresses if address.prefix is not None]

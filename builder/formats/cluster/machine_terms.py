@@ -59,11 +59,13 @@ def absolute(text: str) -> str:
     return text
 
 
-def machine_file(content: str | None, source: str | None, **said: Any) -> MachineFile:
+def machine_file(content: str | None, source: str | None, **fields: Any) -> MachineFile:
     """Make a file of its keys; exactly one of ``content`` and ``source`` is given."""
     if (content is None) == (source is None):
-        raise ValueError("give either content or source" if content is None else "has two contents")
-    return MachineFile(content=content, source=source, **said)
+        raise ValueError(
+            "give either content or source" if content is None else "has both content and source"
+        )
+    return MachineFile(content=content, source=source, **fields)
 
 
 def permissions(text: str) -> str:
@@ -111,7 +113,9 @@ def proxy(text: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
         raise MisfitError("this is not the URL of a proxy", hint="begin it with http://")
     if parts.username is not None or parts.password is not None:
-        raise MisfitError("credentials in a proxy's URL would be seen by everyone on the machine")
+        raise MisfitError(
+            "credentials in a proxy's URL would be visible to everyone on the machine"
+        )
     if parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise MisfitError("a proxy's URL ends after the port")
     if not text.isascii() or " " in text:
@@ -129,7 +133,7 @@ def url(text: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
         raise MisfitError("this is not a URL", hint="begin it with https:// or http://")
     if parts.username is not None or parts.password is not None:
-        raise MisfitError("credentials in a URL would be seen by everyone on the machine")
+        raise MisfitError("credentials in a URL would be visible to everyone on the machine")
     if not text.isascii() or not re.fullmatch(r"[!#-&(-;=?-_a-z~]+", text):
         raise MisfitError("this is not a URL")
     return text

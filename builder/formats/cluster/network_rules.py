@@ -172,7 +172,7 @@ def _inside(cluster: Cluster, nodes: list[tuple[int, Node]], reading: Reading) -
 
 
 def _other_range(path: str, reading: Reading) -> str:
-    """Give advice that names the default when the document does not say the range itself."""
+    """Return advice that names the default when the document does not say the range itself."""
     if path in reading.lines:
         return f"take another range for {path}"
     return f"set {path}: the default is not free here"

@@ -74,5 +74,5 @@ OWNED: dict[str, dict[tuple[str, ...], str]] = {
 
 
 def owner(kind: str, way: tuple[str, ...]) -> str:
-    """Give the advice for a field of airseed's, or for the first one inside of it."""
+    """Return the advice for a field of airseed's, or for the first one inside of it."""
     return next(why for field, why in OWNED[kind].items() if field[: len(way)] == way)

@@ -90,7 +90,7 @@ def _sources(extra: Extra) -> Iterator[tuple[str, ExtraFile | ExtraManifest]]:
 
 
 def _readable(path: str, items: Iterable[T]) -> Iterator[tuple[str, T]]:
-    """Give the entries of a list that are no gaps, each with its path."""
+    """Return the entries of a list that are no gaps, each with its path."""
     for i, item in enumerate(items):
         if item is not WRONG:
             yield f"{path}[{i}]", item
@@ -112,7 +112,9 @@ def _names(nodes: list[tuple[int, Node]], reading: Reading) -> None:
     names = {name for _, name in named}
     for path, name in named:
         if name == _INVENTORY or (name.endswith(".iso") and name.removesuffix(".iso") in names):
-            reading.wrong(path, f"{name} is a file's name among the seeds", hint="take another")
+            reading.wrong(
+                path, f"{name} is the name of a file that seeds writes", hint="take another"
+            )
 
 
 def _addresses(nodes: list[tuple[int, Node]], cluster: Cluster, reading: Reading) -> None:
@@ -120,7 +122,7 @@ def _addresses(nodes: list[tuple[int, Node]], cluster: Cluster, reading: Reading
     for i, node in nodes:
         path = f"nodes[{i}].address"
         if node.addresses == () and len(cluster.nodes) > 1:
-            reading.wrong(path, "is missing", hint="only a lone node may do without an address")
+            reading.wrong(path, "is missing", hint="only a single-node cluster may leave it out")
         many = len(node.addresses) > 1
         for k, address in enumerate(node.addresses):
             named.append((f"{path}[{k}]" if many else path, address.ip))
@@ -141,7 +143,7 @@ def _roles(cluster: Cluster, reading: Reading) -> None:
     count = roles.count("control-plane")
     if count == 0:
         reading.wrong(
-            "nodes", "no control plane", hint="give one node, or three, the role control-plane"
+            "nodes", "no control plane", hint="give one node (or three) the role control-plane"
         )
     elif count % 2 == 0:
         few = (count - 1) // 2
@@ -156,7 +158,7 @@ def _roles(cluster: Cluster, reading: Reading) -> None:
     if count > 1 and cluster.endpoint is None:
         reading.wrong(
             "endpoint",
-            f"is missing: {count} control planes need one address that outlives each of them",
+            f"is missing: {count} control planes need an address that does not depend on one",
             expected="HOST[:PORT] of a load balancer or virtual address",
         )
 
@@ -196,7 +198,7 @@ def _labels(node: Node, path: str, reading: Reading) -> None:
             reading.wrong(
                 where,
                 "kubelet may not give itself a role",
-                hint="role: control-plane does; for others take a prefix of your own",
+                hint="use role: control-plane, or a label with a prefix of your own",
             )
         elif (
             _below(space, ("kubernetes.io", "k8s.io"))
@@ -226,7 +228,7 @@ def _choices(cluster: Cluster, reading: Reading) -> None:
     if cluster.cni is not WRONG and cluster.cni.name == "none":
         for key in ("version", "install"):
             if getattr(cluster.cni, key) is not None:
-                reading.wrong(f"cni.{key}", "has no meaning without a network plugin")
+                reading.wrong(f"cni.{key}", "has no effect without a network plugin")
     _platforms(cluster, reading)
 
 
@@ -237,7 +239,9 @@ def _platforms(cluster: Cluster, reading: Reading) -> None:
             if count > 1:
                 reading.wrong("imagePlatforms", f"{platform} appears {count} times")
         if EVERY in wanted and len(wanted) > 1:
-            reading.wrong("imagePlatforms", "all stands for every platform", expected="all alone")
+            reading.wrong(
+                "imagePlatforms", "all already means every platform", expected="all alone"
+            )
     for platform, count in Counter(cluster.platforms).items():
         if count > 1:
             reading.wrong("platforms", f"{platform} appears {count} times")
@@ -252,7 +256,7 @@ def _extra(extra: Extra, reading: Reading) -> None:
         if image.tag == "latest" and image.digest is None:
             reading.remark(
                 path,
-                f"{image} moves: another lock may find another image",
+                f"{image} may move: a later lock may get a different image",
                 hint="give it a version's tag",
             )
     packages = [*_readable("extra.packages", extra.packages)]
@@ -267,7 +271,7 @@ def _extra(extra: Extra, reading: Reading) -> None:
         if thing.source.startswith("http:") and thing.digest is None:
             reading.remark(
                 path,
-                "plain http without a sha256: anyone on the way can change it",
+                "plain http without a sha256: anyone in between can change it",
                 hint="add sha256, or use https",
             )
 

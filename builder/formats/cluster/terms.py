@@ -50,7 +50,7 @@ def node_name(text: str) -> str:
             hint=f"write {lower}" if fits and lower != text else None,
         )
     if text in {"localhost", "localhost.localdomain"}:
-        raise MisfitError(f"{text!r} would be every machine's name")
+        raise MisfitError(f"{text!r} is a name that every machine has")
     if re.fullmatch(r"[0-9.]+", text):
         raise MisfitError(f"{text!r} looks like an address", hint="begin it with a letter")
     return text
@@ -106,7 +106,7 @@ def mac(text: str) -> str:
     if int(found[:2], 16) & 1:
         raise MisfitError(f"{text!r} is a group address, not one card's")
     if found == "00:00:00:00:00:00":
-        raise MisfitError(f"{text!r} is no card's address")
+        raise MisfitError(f"{text!r} is not the address of a card")
     return found
 
 
@@ -209,7 +209,7 @@ def file_path(text: str) -> str:
 
 
 def file_name(source: str) -> str:
-    """Give the last part of a URL or path: what a file is called when nobody says otherwise."""
+    """Return the last part of a URL or path: what a file is called when nobody says otherwise."""
     return basename(urlsplit(source).path if is_url(source) else source)
 
 

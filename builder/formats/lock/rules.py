@@ -42,7 +42,7 @@ def check(lock: Lock, reading: Reading) -> None:
     for file in lock.files:
         folder = re.match(r"yum/([^/]+)/repodata/[^/]+$", file.path)
         if file.kind == "repodata" and (not folder or folder[1] not in repositories):
-            reading.wrong(file.path, "this repodata belongs to no repository of the lock")
+            reading.wrong(file.path, "no repository of the lock has this repodata")
 
 
 def _check_sources(lock: Lock, reading: Reading) -> None:
@@ -100,4 +100,4 @@ def _check_blobs(lock: Lock, reading: Reading) -> None:
             if own is not None and (own.size != one.size or own.media_type not in MANIFEST_TYPES):
                 reading.wrong(image.name, "a signature's size or media type is not its blob's")
     for digest in sorted(blobs.keys() - used):
-        reading.wrong(str(digest), "the blob belongs to no image")
+        reading.wrong(str(digest), "the blob does not belong to any image")

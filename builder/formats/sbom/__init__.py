@@ -79,7 +79,7 @@ class Bill:
     """Names of the items that were asked for; the others came with them."""
 
     def uuid(self, form: str) -> uuid.UUID:
-        """Give this bill's number in one format: the same for the same lock."""
+        """Return this bill's number in one format: the same for the same lock."""
         return uuid.uuid5(uuid.NAMESPACE_URL, f"airseed {form} {self.lock}")
 
 
@@ -213,7 +213,7 @@ def _url(sources: Iterable[str]) -> str | None:
 
 
 def flat(items: Iterable[Item]) -> Iterator[Item]:
-    """Give all items, those within others behind them."""
+    """Return all items, those within others behind them."""
     for item in items:
         yield item
         yield from flat(item.parts)

@@ -62,7 +62,7 @@ class Catalog:
     authorities: Mapping[str, Authority] = field(default_factory=dict)
 
     def kubernetes(self, version: Version) -> KubernetesRelease:
-        """Give one release; raise NotInCatalogError when its images or packages are not known."""
+        """Return one release; raise NotInCatalogError when its images or packages are not known."""
         series = self.kubernetes_series.get(version.series)
         if series is None:
             raise NotInCatalogError(
@@ -91,12 +91,12 @@ class Catalog:
         )
 
     def oldest_kernel(self, version: Version) -> str | None:
-        """Give the oldest kernel that a Kubernetes release accepts, where it is known."""
+        """Return the oldest kernel that a Kubernetes release accepts, where it is known."""
         known = [s for s in self.kernels if numbers(s) <= (version.major, version.minor)]
         return self.kernels[max(known, key=numbers)] if known else None
 
     def calico(self, version: str) -> CalicoRelease:
-        """Give a release (``3.18.6``), or the newest of a series (``3.18``)."""
+        """Return a release (``3.18.6``), or the newest of a series (``3.18``)."""
         name = version.removeprefix("v")
         series = self.calico_series.get(".".join(name.split(".")[:2]))
         if series is None:
@@ -117,7 +117,7 @@ class Catalog:
         return CalicoRelease(version=Version.parse(name), of=series)
 
     def runtime(self, name: str, version: str | None = None) -> RuntimeRelease:
-        """Give a release (``19.03.9``), or the newest of a series (``19.03``) or of all."""
+        """Return a release (``19.03.9``), or the newest of a series (``19.03``) or of all."""
         found = [series for series in self.runtime_series.values() if series.name == name]
         if not found:
             names = {series.name: None for series in self.runtime_series.values()}
@@ -138,7 +138,7 @@ class Catalog:
         return RuntimeRelease(name=name, version=newest, of=releases[newest])
 
     def os(self, name: str, version: str | None = None) -> OperatingSystem:
-        """Give a release of an operating system, or its newest."""
+        """Return a release of an operating system, or its newest."""
         releases = {s.version: s for s in self.systems.values() if s.name == name}
         if not releases:
             names = {system.name: None for system in self.systems.values()}
@@ -158,7 +158,7 @@ class Catalog:
         return releases[version]
 
     def cloud_init(self, version: str) -> CloudInit:
-        """Give what a version of cloud-init understands: at least what an older one did."""
+        """Return what a version of cloud-init understands: at least what an older one did."""
         older = [known for known in self.cloud_inits if numbers(known) <= numbers(version)]
         if not older:
             raise NotInCatalogError(
@@ -169,19 +169,19 @@ class Catalog:
         return self.cloud_inits[max(older, key=numbers)]
 
     def limit(self, provider: str) -> UserDataLimit:
-        """Give how much user-data a provider takes."""
+        """Return how much user-data a provider takes."""
         return named(self.limits, provider, "provider", "providers")
 
     def repository(self, name: str) -> Repository:
-        """Give a repository."""
+        """Return a repository."""
         return named(self.repositories, name, "repository", "repositories")
 
     def key(self, name: str) -> Key:
-        """Give a signing key."""
+        """Return a signing key."""
         return named(self.keys, name, "key", "keys")
 
     def image_sources(self, reference: Reference) -> tuple[Reference, ...]:
-        """Give the references that may be asked for an image, in order; the longest prefix wins."""
+        """Return the references to ask for an image, in order; the longest prefix wins."""
         repository = reference.repository
         fitting = [
             entry

@@ -61,16 +61,16 @@ class CalicoRelease:
 
     @property
     def operator(self) -> Reference:
-        """Give the operator's own image."""
+        """Return the operator's own image."""
         return Reference.parse(f"{self.of.operator}:{self.of.operators[self.version.patch]}")
 
     @property
     def ways(self) -> tuple[str, ...]:
-        """Give the ways of installing it for which everything is known, the usual one first."""
+        """Return the ways of installing it for which everything is known, the usual one first."""
         return tuple(way for way in self.of.install if way != OPERATOR or self.of.images)
 
     def manifests(self, install: str, nodes: int) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """Give each manifest's name and URLs, in the order of applying.
+        """Return each manifest's name and URLs, in the order of applying.
 
         Raise NotInCatalogError for a way of installing that is not described, or a patch whose
         manifests are nowhere to be had.
@@ -111,7 +111,7 @@ class CalicoRelease:
     def started_by(
         self, kinds: Iterable[str], conditions: Iterable[str] = ()
     ) -> tuple[Reference, ...]:
-        """Give what the operator starts for custom resources of these kinds, without itself.
+        """Return what the operator starts for custom resources of these kinds, without itself.
 
         ``conditions`` add optional parts: ``certificate-management``, ``fips``, ``windows``.
         """

@@ -126,7 +126,7 @@ class KubernetesRelease:
 
     @property
     def images(self) -> tuple[tuple[Component, Reference], ...]:
-        """Give what ``kubeadm config images list`` prints, in its order."""
+        """Return what ``kubeadm config images list`` prints, in its order."""
         return tuple(
             (
                 component,
@@ -137,7 +137,7 @@ class KubernetesRelease:
 
     @property
     def registry(self) -> str:
-        """Give where kubeadm takes its images from."""
+        """Return where kubeadm takes its images from."""
         first = max(patch for patch in self.of.registry if patch <= self.version.patch)
         return self.of.registry[first]
 
@@ -145,7 +145,7 @@ class KubernetesRelease:
         return self.tags[component.name] if component.tag == "patch" else f"v{self.version}"
 
     def packages(self, system: OperatingSystem) -> tuple[PinnedPackage, ...]:
-        """Give its RPMs for a system; raise NotInCatalogError when there are none."""
+        """Return its RPMs for a system; raise NotInCatalogError when there are none."""
         repository = self.of.repositories.get(system.family)
         if repository is None:
             raise NotInCatalogError(

@@ -37,7 +37,7 @@ def nearest(version: str, known: Iterable[str]) -> str:
 
 
 def row(table: Mapping[int, Row], version: Version, what: str, file: str) -> Row:
-    """Give a patch's row, or that of its neighbours where they are equal."""
+    """Return a patch's row, or that of its neighbours where they are equal."""
     if version.patch in table:
         return table[version.patch]
     below = max((patch for patch in table if patch < version.patch), default=None)
@@ -65,7 +65,7 @@ def either(names: Iterable[str]) -> str:
 
 def add_as(file: str) -> str:
     """Advise to add a file to a catalog of one's own."""
-    return f"what you know for sure can be added as {file} in a folder for --catalog"
+    return f"to add it yourself, put {file} into a folder and pass that as --catalog"
 
 
 def named(entries: Mapping[str, Row], name: str, what: str, folder: str) -> Row:

@@ -40,7 +40,7 @@ class Repository:
     """Names of keys that may sign repomd.xml; of ``keys`` where none is named."""
 
     def urls(self, platform: Platform) -> tuple[str, ...]:
-        """Give the base URLs for one platform, in order."""
+        """Return the base URLs for one platform, in order."""
         return tuple(url.replace("$basearch", platform.rpm) for url in self.sources)
 
 
@@ -57,7 +57,7 @@ class PinnedPackage:
 
     @property
     def request(self) -> str:
-        """Give it as yum takes it: ``NAME[-[EPOCH:]VERSION[-RELEASE]]``."""
+        """Return it as yum takes it: ``NAME[-[EPOCH:]VERSION[-RELEASE]]``."""
         return f"{self.name}-{self.evr}" if self.evr else self.name
 
 

@@ -47,11 +47,11 @@ class RuntimeRelease:
 
     @property
     def series(self) -> str:
-        """Give its series, such as ``19.03``."""
+        """Return its series, such as ``19.03``."""
         return self.of.series
 
     def packages(self, system: OperatingSystem) -> tuple[PinnedPackage, ...]:
-        """Give its RPMs for a system; raise NotInCatalogError when there are none for it."""
+        """Return its RPMs for a system; raise NotInCatalogError when there are none for it."""
         limit = self.of.systems.get(system.name)
         if limit is not None and numbers(system.version) < numbers(limit.oldest):
             raise NotInCatalogError(

@@ -80,5 +80,5 @@ class UserDataLimit:
     """Whether the bytes are counted as they are or as base64."""
 
     def size(self, raw: int) -> int:
-        """Give how many bytes the provider counts for so many of user-data."""
+        """Return how many bytes the provider counts for so many of user-data."""
         return raw if self.counted == "raw" else (raw + 2) // 3 * 4

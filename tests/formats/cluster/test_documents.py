@@ -160,8 +160,8 @@ def cluster(document: str) -> list[str]:
         (
             "{JoinConfiguration: {controlPlane: {}}}",
             (
-                "kubeadm.JoinConfiguration.controlPlane: would make a control plane of every "
-                "worker; write it under roles.control-plane.kubeadm"
+                "kubeadm.JoinConfiguration.controlPlane: would turn every worker into a "
+                "control plane; write it under roles.control-plane.kubeadm"
             ),
         ),
     ],
@@ -249,7 +249,7 @@ def test_nor_may_null_sweep_it_away(kind: str, key: str) -> None:
         (
             {"b": "ClusterConfiguration: {}"},
             (
-                "nodes[1].kubeadm.ClusterConfiguration: b joins the cluster and reads no "
+                "nodes[1].kubeadm.ClusterConfiguration: b joins the cluster and does not read "
                 "ClusterConfiguration (expected JoinConfiguration); write it as "
                 "kubeadm.ClusterConfiguration, outside nodes and roles"
             ),
@@ -257,15 +257,15 @@ def test_nor_may_null_sweep_it_away(kind: str, key: str) -> None:
         (
             {"a": "JoinConfiguration: {}"},
             (
-                "nodes[0].kubeadm.JoinConfiguration: a starts the cluster and reads no "
+                "nodes[0].kubeadm.JoinConfiguration: a starts the cluster and does not read "
                 "JoinConfiguration (expected InitConfiguration)"
             ),
         ),
         (
             {"c": "JoinConfiguration: {controlPlane: {}}"},
             (
-                "nodes[2].kubeadm.JoinConfiguration.controlPlane: would make a control plane "
-                "of every worker; write it under roles.control-plane.kubeadm"
+                "nodes[2].kubeadm.JoinConfiguration.controlPlane: would turn every worker "
+                "into a control plane; write it under roles.control-plane.kubeadm"
             ),
         ),
     ],
@@ -277,7 +277,7 @@ def test_a_document_stands_where_somebody_reads_it(nodes: dict[str, str], fault:
 def test_a_role_of_workers_reads_one_kind() -> None:
     (found,) = faults("roles: {worker: {kubeadm: {KubeletConfiguration: {}}}}\n")
     assert found.startswith(
-        "roles.worker.kubeadm.KubeletConfiguration: each worker joins the cluster and reads no"
+        "roles.worker.kubeadm.KubeletConfiguration: each worker joins the cluster and does not read"
     )
 
 

@@ -184,7 +184,7 @@ def test_a_bond_is_read() -> None:
         ),
         (
             "machine: {files: [{path: /x, content: a, source: b}]}\n",
-            ("machine.files[0]", "has two contents", None),
+            ("machine.files[0]", "has both content and source", None),
         ),
         (
             "machine: {files: [{path: /x, content: a, permissions: 8}]}\n",
@@ -218,7 +218,7 @@ def test_a_bond_is_read() -> None:
             "machine: {proxy: {http: 'http://me:secret@proxy:1'}}\n",
             (
                 "machine.proxy.http",
-                "credentials in a proxy's URL would be seen by everyone on the machine",
+                "credentials in a proxy's URL would be visible to everyone on the machine",
                 None,
             ),
         ),
@@ -226,7 +226,7 @@ def test_a_bond_is_read() -> None:
             "seed: {url: 'http://me:secret@h/'}\n",
             (
                 "seed.url",
-                "credentials in a URL would be seen by everyone on the machine",
+                "credentials in a URL would be visible to everyone on the machine",
                 None,
             ),
         ),
@@ -283,8 +283,8 @@ def test_a_network_needs_a_card() -> None:
     assert faults("machine: {network: {mtu: 1500}}\n", head) == [
         (
             "nodes[0]",
-            "no card to configure",
-            "a network configuration needs to know which card has the address",
+            "no network interface to configure",
+            "name the interface that has the address",
         )
     ]
 

@@ -42,7 +42,7 @@ def test_a_cluster_needs_a_control_plane() -> None:
             "nodes",
             "no control plane",
             None,
-            "give one node, or three, the role control-plane",
+            "give one node (or three) the role control-plane",
         )
     ]
 
@@ -56,7 +56,7 @@ def test_several_control_planes_need_an_endpoint() -> None:
     assert wrong(document(plane(1), plane(2), plane(3))) == [
         (
             "endpoint",
-            "is missing: 3 control planes need one address that outlives each of them",
+            "is missing: 3 control planes need an address that does not depend on one",
             "HOST[:PORT] of a load balancer or virtual address",
             None,
         )
@@ -120,7 +120,7 @@ def test_only_a_lone_node_may_do_without_an_address() -> None:
             "nodes[1].address",
             "is missing",
             None,
-            "only a lone node may do without an address",
+            "only a single-node cluster may leave it out",
         )
     ]
 
@@ -368,8 +368,8 @@ def test_half_a_dual_stack_is_remarked() -> None:
 def test_no_network_plugin_has_no_version() -> None:
     more = "cni: {name: none, version: 3.18, install: operator}\n"
     assert wrong(document(plane(1), more=more)) == [
-        ("cni.version", "has no meaning without a network plugin", None, None),
-        ("cni.install", "has no meaning without a network plugin", None, None),
+        ("cni.version", "has no effect without a network plugin", None, None),
+        ("cni.install", "has no effect without a network plugin", None, None),
     ]
 
 
@@ -378,13 +378,13 @@ def test_what_moves_or_can_be_changed_on_the_way_is_remarked() -> None:
     assert remarks(document(plane(1), more=more)) == [
         (
             "extra.images[0]",
-            "docker.io/library/nginx:latest moves: another lock may find another image",
+            "docker.io/library/nginx:latest may move: a later lock may get a different image",
             None,
             "give it a version's tag",
         ),
         (
             "extra.files[0]",
-            "plain http without a sha256: anyone on the way can change it",
+            "plain http without a sha256: anyone in between can change it",
             None,
             "add sha256, or use https",
         ),
@@ -437,7 +437,7 @@ def test_one_wrong_entry_of_an_extra_hides_no_other() -> None:
 def test_a_node_is_not_called_like_a_file_of_the_seeds() -> None:
     found = wrong(document(plane(1), "name: cp1.iso, role: worker, address: 10.0.1.1"))
     assert found == [
-        ("nodes[1].name", "cp1.iso is a file's name among the seeds", None, "take another")
+        ("nodes[1].name", "cp1.iso is the name of a file that seeds writes", None, "take another")
     ]
     found = wrong(document("name: inventory.yaml, role: control-plane, address: 10.0.0.1"))
     assert [where for where, *_ in found] == ["nodes[0].name"]

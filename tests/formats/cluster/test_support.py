@@ -109,7 +109,7 @@ def test_everything_unknown_is_named_at_once_with_what_is_known(catalog: Catalog
         "kubernetes",
         "Kubernetes 1.28 is not in the catalog",
         "1.18 or 1.32",
-        "what you know for sure can be added as kubernetes/1.28.yaml in a folder for --catalog",
+        "to add it yourself, put kubernetes/1.28.yaml into a folder and pass that as --catalog",
     ) in found
     assert (
         "cni",

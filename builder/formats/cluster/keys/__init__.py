@@ -30,12 +30,12 @@ FORMAT = 1
 """The version of cluster.yaml that this airseed reads."""
 
 
-def _cluster(version: Any, kubernetes: Any, **said: Any) -> Cluster:
+def _cluster(version: Any, kubernetes: Any, **fields: Any) -> Cluster:
     del version  # it says how to read the rest, and that is done
     if kubernetes is WRONG:
-        return Cluster(kubernetes=WRONG, **said)
+        return Cluster(kubernetes=WRONG, **fields)
     release, packages = kubernetes
-    return Cluster(kubernetes=release, packages=packages, **said)
+    return Cluster(kubernetes=release, packages=packages, **fields)
 
 
 CLUSTER = Record(

@@ -27,10 +27,10 @@ _MODES = (
 )
 
 
-def _bond(options: Any, **said: Any) -> Bond:
+def _bond(options: Any, **fields: Any) -> Bond:
     if "mode" in options:
         raise ValueError("options.mode: the mode stands beside the options")
-    return Bond(options=options, **said)
+    return Bond(options=options, **fields)
 
 
 _URL = Text(

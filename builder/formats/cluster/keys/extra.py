@@ -22,7 +22,7 @@ def _file(source: str, path: str | None, sha256: Any) -> ExtraFile:
         try:
             terms.file_path(path)
         except ValueError:
-            raise ValueError(f"{path[:80]!r} cannot name it in the bundle: add a path") from None
+            raise ValueError(f"{path[:80]!r} cannot be its file name: add a path") from None
     return ExtraFile(path=path, source=source, digest=sha256)
 
 

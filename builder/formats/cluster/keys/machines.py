@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 _LONGEST_CONTENT = 1 << 20
 
 
-def _machine(commands: Any, **said: Any) -> Machine:
+def _machine(commands: Any, **fields: Any) -> Machine:
     before, after = commands
-    return Machine(before=before, after=after, **said)
+    return Machine(before=before, after=after, **fields)
 
 
 _LOCAL = Text(
