@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from builder.bundle.layout import LOCK_PATH, SUMS_PATH, complaint
+from builder.bundle.layout import LOCK_PATH, SUMS_PATH, path_fault
 from builder.errors import Fault
 from builder.model.digest import Digest
 
@@ -29,7 +29,7 @@ def entries(sums: bytes) -> tuple[dict[str, Digest], list[Fault]]:
     for number, line in enumerate(sums.decode("utf-8", "replace").split("\n")[:-1], 1):
         digest, _, path = line.partition("  ")
         try:
-            if complaint(path) is None:
+            if path_fault(path) is None:
                 digests[path] = Digest.parse(f"sha256:{digest}")
                 continue
         except ValueError:

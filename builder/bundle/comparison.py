@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import io
     from collections.abc import Iterator, Mapping
 
-    from builder.bundle.layout import Extent, Layout, Piece
+    from builder.bundle.layout import Extent, FramePiece, Layout
     from builder.bundle.reader import FolderBundle, Member, TarBundle
     from builder.model.artifact import Content
     from builder.model.digest import Digest
@@ -144,7 +144,7 @@ class TarComparison(_Comparison):
             if extent.offset < bundle.size
         ]
 
-    def _piece(self, piece: Piece) -> Iterator[Fault]:
+    def _piece(self, piece: FramePiece) -> Iterator[Fault]:
         """Compare known bytes with those in the file, as far as it goes."""
         content = self._bundle.at(piece.offset, len(piece.content))
         if content == piece.content[: len(content)]:

@@ -14,7 +14,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from builder.bundle.layout import DELTA_PATH, place
+from builder.bundle.layout import DELTA_PATH, lay_out
 from builder.model.artifact import Blob, Package
 from builder.model.digest import Digest
 
@@ -74,7 +74,7 @@ def without(layout: Layout, digests: Collection[Digest]) -> Layout:
     gone = {content.path for content in left}
     members = [(e.path, e.content, e.digest) for e in layout.extents if e.path not in gone]
     text = describe(left)
-    extents, size = place([*members[:2], (DELTA_PATH, text, Digest.of(text)), *members[2:]])
+    extents, size = lay_out([*members[:2], (DELTA_PATH, text, Digest.of(text)), *members[2:]])
     return replace(layout, extents=extents, size=size, delta=text, left_out=left, _by_path={})
 
 

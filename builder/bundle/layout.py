@@ -69,7 +69,7 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
+class FramePiece:
     """Bytes of the tar that are known without the lock's contents."""
 
     offset: int
@@ -111,28 +111,28 @@ class Layout:
             self._by_path.update((extent.path, extent) for extent in self.extents)
         return self._by_path[path]
 
-    def frame(self, *, data: bool = True) -> Iterator[Piece]:
+    def frame(self, *, data: bool = True) -> Iterator[FramePiece]:
         """Return headers, paddings and the end, and with ``data`` the made files too."""
         for extent in self.extents:
-            yield Piece(
+            yield FramePiece(
                 offset=extent.header,
                 content=tar.header(extent.path, extent.size),
                 path=extent.path,
                 what="header",
             )
             if data and isinstance(extent.content, bytes):
-                yield Piece(
+                yield FramePiece(
                     offset=extent.offset, content=extent.content, path=extent.path, what="data"
                 )
             if filler := tar.padding(extent.size):
-                yield Piece(
+                yield FramePiece(
                     offset=extent.offset + extent.size,
                     content=bytes(filler),
                     path=extent.path,
                     what="padding",
                 )
         end = self.extents[-1].end
-        yield Piece(offset=end, content=bytes(self.size - end), path="", what="end")
+        yield FramePiece(offset=end, content=bytes(self.size - end), path="", what="end")
 
 
 def plan(lock: Lock, content: bytes, texts: Mapping[str, bytes]) -> Layout:
@@ -146,7 +146,7 @@ def plan(lock: Lock, content: bytes, texts: Mapping[str, bytes]) -> Layout:
         *sorted(texts.items()),
         *((item.path, item) for item in lock.contents),
     ]
-    faults = list(complaints([path for path, _ in wanted]))
+    faults = list(path_faults([path for path, _ in wanted]))
     faults += _contradictions(lock.contents)
     if faults:
         raise DocumentError(LOCK_PATH, sorted(faults))
@@ -157,11 +157,11 @@ def plan(lock: Lock, content: bytes, texts: Mapping[str, bytes]) -> Layout:
     ]
     sums = "".join(f"{digest.hex}  {path}\n" for path, _, digest in members).encode()
     members.insert(2, (SUMS_PATH, sums, Digest.of(sums)))
-    extents, size = place(members)
+    extents, size = lay_out(members)
     return Layout(extents=extents, size=size, sums=sums)
 
 
-def place(
+def lay_out(
     members: Iterable[tuple[str, bytes | Content, Digest]],
 ) -> tuple[tuple[Extent, ...], int]:
     """Put members one after the other; return where they stand, and the length of the tar."""
@@ -179,7 +179,7 @@ def place(
     return tuple(extents), end + -end % tar.RECORD
 
 
-def complaint(path: str) -> str | None:
+def path_fault(path: str) -> str | None:
     """Say what is wrong with a path inside a bundle, or nothing."""
     if not path.isprintable() or "\\" in path:
         return "the path holds a control character or a backslash"
@@ -197,12 +197,12 @@ def complaint(path: str) -> str | None:
     return None
 
 
-def complaints(paths: Iterable[str]) -> Iterator[Fault]:
+def path_faults(paths: Iterable[str]) -> Iterator[Fault]:
     """Return what is wrong with the paths of members, each alone and together."""
     seen: set[str] = set()
     folders: set[str] = set()
     for path in paths:
-        what = complaint(path)
+        what = path_fault(path)
         if what is None and not path.startswith(FOLDERS):
             what = "no member of a bundle stands there"
         if what is None and path in seen:

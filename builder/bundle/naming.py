@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from builder.bundle.journal import Journal
     from builder.bundle.layout import Layout
     from builder.bundle.part import Part
-    from builder.bundle.split import Piece
+    from builder.bundle.split import PartFile
     from builder.model.digest import Digest
     from builder.report import Reporter
 
@@ -34,7 +34,7 @@ class Names:
     layout: Layout
     split: int
     """Bytes of a part; 0 for one file."""
-    pieces: tuple[Piece, ...]
+    pieces: tuple[PartFile, ...]
     sync: bool
 
     @classmethod

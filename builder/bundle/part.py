@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from builder.bundle.split import Piece
+    from builder.bundle.split import PartFile
 
 _HINTS = {
     errno.ENOSPC: "free some space and run the same command again: it goes on where it stopped",
@@ -60,11 +60,11 @@ class Part:
         self._own = _open_alone(path)
         self._closed = False
         self._opened: list[int] = []
-        self._pieces: tuple[Piece, ...] = ()
+        self._pieces: tuple[PartFile, ...] = ()
         self.files = Files([self._own])
         """The bytes, for reading."""
 
-    def spread(self, pieces: Sequence[Piece], *, renamed: bool = False) -> None:
+    def spread(self, pieces: Sequence[PartFile], *, renamed: bool = False) -> None:
         """Keep the bytes in these files from now on; the own one stays as the lock, empty.
 
         ``renamed`` says that an earlier run had begun to give them their names.

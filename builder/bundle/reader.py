@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from builder import disk
 from builder.bundle import tar
-from builder.bundle.layout import LOCK_PATH, README_PATH, complaint
+from builder.bundle.layout import LOCK_PATH, README_PATH, path_fault
 from builder.bundle.part import storage_error, stored
 from builder.bundle.readme import MAGIC
 from builder.bundle.region import Files, open_region
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from builder.bundle.split import Piece
+    from builder.bundle.split import PartFile
 
 _MOST = 1_000_000
 """Members that a bundle may have; it keeps hostile files from filling the memory."""
@@ -73,7 +73,7 @@ def is_unpacked(folder: Path) -> bool:
         return False
 
 
-def parts_of(target: Path) -> Sequence[Piece]:
+def parts_of(target: Path) -> Sequence[PartFile]:
     """Return the parts of a bundle: as its checksums have them, or those that are there."""
     try:
         sums = read_sums(target)
@@ -191,7 +191,7 @@ class TarBundle(_Reading):
         offset = 0
         try:
             while (member := self._member(offset)) is not None:
-                what = complaint(member.path)
+                what = path_fault(member.path)
                 if what is None and member.path in members:
                     what = "two members have this path"
                 if what is not None:
@@ -252,7 +252,7 @@ class TarBundle(_Reading):
 
 def _shown(path: str) -> str:
     """Return a path that may be hostile as text that any terminal bears."""
-    return path if complaint(path) is None else ascii(path)
+    return path if path_fault(path) is None else ascii(path)
 
 
 class FolderBundle(_Reading):
@@ -313,7 +313,7 @@ class FolderBundle(_Reading):
                 status = entry.stat(follow_symlinks=False)
                 if stat.S_ISDIR(status.st_mode):
                     waiting.append(path)
-                elif (what := complaint(path)) is not None:
+                elif (what := path_fault(path)) is not None:
                     faults.append(Fault(where=_shown(path), what=what))
                 elif stat.S_ISREG(status.st_mode):
                     members[path] = Member(path=path, header=0, offset=0, size=status.st_size)

@@ -31,7 +31,7 @@ _DIGEST = re.compile(r"^([0-9a-f]{64})  ", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
+class PartFile:
     """Name one part."""
 
     path: Path
@@ -72,7 +72,7 @@ class Sums:
         return "".join(f"{line}\n" for line in lines).encode()
 
 
-def cut(target: Path, size: int, split: int) -> tuple[Piece, ...]:
+def cut(target: Path, size: int, split: int) -> tuple[PartFile, ...]:
     """Name the parts of a tar of ``size`` bytes; raise UsageError when there are too many."""
     count = -(-size // split)
     if count > _MOST:
@@ -83,7 +83,7 @@ def cut(target: Path, size: int, split: int) -> tuple[Piece, ...]:
             hint=f"parts of {-(-size // _MOST):,} bytes or more",
         )
     return tuple(
-        Piece(
+        PartFile(
             path=target.with_name(f"{target.name}.{number + 1:03}"),
             size=min(split, size - number * split),
         )
@@ -166,14 +166,14 @@ def read_sums(target: Path) -> Sums:
     )
 
 
-def there(target: Path) -> Sequence[Piece]:
+def there(target: Path) -> Sequence[PartFile]:
     """Return the parts that have their names, in order; to be used where the checksums are lost."""
-    pieces: list[Piece] = []
+    pieces: list[PartFile] = []
     while True:
         path = target.with_name(f"{target.name}.{len(pieces) + 1:03}")
         if not path.is_file():
             return pieces
-        pieces.append(Piece(path=path, size=path.stat().st_size))
+        pieces.append(PartFile(path=path, size=path.stat().st_size))
 
 
 def strays(target: Path) -> Iterator[Path]:

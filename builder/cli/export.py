@@ -82,7 +82,7 @@ def command(
     from builder.pipeline import export
 
     kind = _one(kinds)
-    choice = export.Choice(images=images, role=role, platform=_platform(platform))
+    choice = export.ImageChoice(images=images, role=role, platform=_platform(platform))
     if kind != "images" and not choice.everything:
         raise UsageError(
             "--role, --platform and --image choose among images", hint="with --images-only"

@@ -35,7 +35,7 @@ _IMAGES = "images/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class ImageChoice:
     """Which images are wanted; nothing said means all of them."""
 
     images: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ class Exported:
 
 
 def export(
-    source: Path, kind: Kind, target: Path, *, reporter: Reporter, choice: Choice | None = None
+    source: Path, kind: Kind, target: Path, *, reporter: Reporter, choice: ImageChoice | None = None
 ) -> Exported:
     """Write what a bundle (tar, parts or folder) has of one kind.
 
@@ -82,7 +82,7 @@ def export(
         digests = {extent.path: extent.digest for extent in document.layout.fetched}
         plan = _Plan(bundle, document.lock, digests)
         if kind == "images":
-            entries, count = plan.images(choice or Choice())
+            entries, count = plan.images(choice or ImageChoice())
         else:
             entries = plan.files(kind)
             count = len(entries)
@@ -123,7 +123,7 @@ class _Plan:
             }
         )
 
-    def images(self, choice: Choice) -> tuple[list[Entry], int]:
+    def images(self, choice: ImageChoice) -> tuple[list[Entry], int]:
         """Return the files of an archive with the wanted images, and how many images those are."""
         lock = self._lock
         images = [image for image in lock.images if _is_chosen(image, choice)]
@@ -149,7 +149,7 @@ class _Plan:
         entries = self._entries({blob.path: blob.path.removeprefix(_IMAGES) for blob in blobs})
         return [*made, *entries], len(images)
 
-    def _refuse_unknown(self, choice: Choice) -> None:
+    def _refuse_unknown(self, choice: ImageChoice) -> None:
         """Raise UsageError for names and platforms that choose nothing."""
         images = self._lock.images
         for name in choice.images:
@@ -195,7 +195,7 @@ class _Plan:
         )
 
 
-def _is_chosen(image: Image, choice: Choice) -> bool:
+def _is_chosen(image: Image, choice: ImageChoice) -> bool:
     if choice.role is not None and choice.role not in image.roles:
         return False
     return not choice.images or any(_is_named(image, name) for name in choice.images)

@@ -50,5 +50,5 @@ def signatures_of(image: Image, read: Callable[[str], bytes]) -> list[CosignSign
     signatures: list[CosignSignature] = []
     for signature in image.signatures:
         manifest = signature_source.read(content(signature.digest), where=image.name)
-        signatures += signature_source.prove(manifest, content, where=image.name)
+        signatures += signature_source.evidence_of(manifest, content, where=image.name)
     return signatures

@@ -32,7 +32,7 @@ _CONFIG_LIMIT = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class WantedImage:
     """Name one image to resolve and where it may be had."""
 
     reference: Reference
@@ -50,7 +50,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resolved:
+class ResolvedImage:
     """Hold what one image turned out to be."""
 
     image: Image
@@ -62,10 +62,10 @@ class Resolved:
     passed_over: tuple[Fault, ...] = ()
     """What was wrong with the candidates before it."""
     left_out: tuple[Fault, ...] = ()
-    """What of ``Wanted.more`` its index names, but nobody may pass on."""
+    """What of ``WantedImage.more`` its index names, but nobody may pass on."""
 
 
-def resolve(wanted: Wanted, registry: Puller) -> Resolved:
+def resolve(wanted: WantedImage, registry: Puller) -> ResolvedImage:
     """Ask the candidates in order; the first one that has the right digest wins.
 
     Raise UnavailableError with a fault for every candidate when none does.
@@ -90,7 +90,7 @@ def resolve(wanted: Wanted, registry: Puller) -> Resolved:
 class _Candidate:
     """One place that may have an image, and what is read there."""
 
-    def __init__(self, wanted: Wanted, reference: Reference, registry: Puller) -> None:
+    def __init__(self, wanted: WantedImage, reference: Reference, registry: Puller) -> None:
         self._wanted = wanted
         self._reference = reference
         self._registry = registry
@@ -99,7 +99,7 @@ class _Candidate:
         self._kept: list[bytes] = []
         self._left_out: list[Fault] = []
 
-    def resolve(self) -> Resolved:
+    def resolve(self) -> ResolvedImage:
         """Read the image and all that it has."""
         wanted, where = self._wanted, str(self._reference)
         expected = wanted.expected or wanted.reference.digest
@@ -121,7 +121,7 @@ class _Candidate:
             needed_by=wanted.needed_by,
             trust="pinned" if wanted.reference.digest else wanted.trust,
         )
-        return Resolved(
+        return ResolvedImage(
             image=image,
             blobs=tuple(self._blobs.values()),
             kept=tuple(self._kept),

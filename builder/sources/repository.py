@@ -32,7 +32,7 @@ _ABSENT = {403, 404, 410}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Metadata:
+class RepositoryMetadata:
     """Hold what one repository offers, as files that are unpacked and checked."""
 
     name: str
@@ -48,7 +48,7 @@ class Metadata:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class WantedRepository:
     """Name a repository and where it may be read."""
 
     name: str
@@ -63,7 +63,9 @@ class Place:
     """
 
 
-def fetch(repository: Place, types: Sequence[str], client: Client, cache: Path) -> Metadata:
+def fetch(
+    repository: WantedRepository, types: Sequence[str], client: Client, cache: Path
+) -> RepositoryMetadata:
     """Fetch metadata from the first URL that gives it right.
 
     ``types`` are those wanted; ``primary`` must be there, others may be absent. Raise
@@ -87,13 +89,13 @@ def fetch(repository: Place, types: Sequence[str], client: Client, cache: Path) 
 
 
 def _fetch_from(
-    repository: Place,
+    repository: WantedRepository,
     base: str,
     types: Sequence[str],
     client: Client,
     cache: Path,
     faults: Sequence[Fault],
-) -> Metadata:
+) -> RepositoryMetadata:
     url = f"{base}repodata/repomd.xml"
     content = client.get(url, limit=REPOMD_LIMIT).content
     signed = False
@@ -111,7 +113,7 @@ def _fetch_from(
         record = repomd.need(kind, where=url) if kind == "primary" else _find(repomd, kind)
         if record is not None:
             files[kind] = _unpacked(record, base, client, cache)
-    return Metadata(
+    return RepositoryMetadata(
         name=repository.name,
         base=base,
         digest=Digest.of(content),
@@ -126,7 +128,7 @@ def _find(repomd: Repomd, kind: str) -> RepomdRecord | None:
     return repomd.find("group", "group_gz") if kind == "group" else repomd.find(kind)
 
 
-def _is_signed(content: bytes, url: str, repository: Place, client: Client) -> bool:
+def _is_signed(content: bytes, url: str, repository: WantedRepository, client: Client) -> bool:
     """Check repomd.xml.asc; raise VerificationError when it is no good, or absent and needed."""
     try:
         signature = client.get(f"{url}.asc", limit=_SIGNATURE_LIMIT).content

@@ -33,7 +33,7 @@ _LACKING = {400, 403, 404, 405, 406, 415, 501}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class FoundSignatures:
     """Hold an image's signatures, as one repository has them."""
 
     signatures: tuple[ImageSignature, ...] = ()
@@ -43,7 +43,9 @@ class Found:
     evidence: tuple[CosignSignature, ...] = ()
 
 
-def find(image: Digest, repository: str, registry: Puller, *, repositories: Sequence[str]) -> Found:
+def find(
+    image: Digest, repository: str, registry: Puller, *, repositories: Sequence[str]
+) -> FoundSignatures:
     """Look for the signatures of an image in a repository; nothing of them is trusted.
 
     ``repositories`` are those that may have their blobs. Raise FetchError, or VerificationError
@@ -74,12 +76,12 @@ def find(image: Digest, repository: str, registry: Puller, *, repositories: Sequ
                 blobs=tuple(dict.fromkeys(part.digest for part in parts)),
             )
         )
-        proofs += prove(
+        proofs += evidence_of(
             manifest,
             lambda digest: read_blob(registry, repository, digest, blobs[digest].size),
             where=repository,
         )
-    return Found(
+    return FoundSignatures(
         signatures=tuple(sorted(signatures, key=lambda signature: signature.digest)),
         blobs=tuple(blobs[digest] for digest in sorted(blobs)),
         kept=tuple(manifests),
@@ -105,7 +107,7 @@ def read(content: bytes, *, where: str) -> OciManifest:
     return manifest
 
 
-def prove(
+def evidence_of(
     manifest: OciManifest, content: Callable[[Digest], bytes], *, where: str
 ) -> list[CosignSignature]:
     """Put together what a manifest has: each layer that is a payload is one signature."""

@@ -12,12 +12,12 @@ from builder.http import Client
 from builder.rpm import base
 from builder.rpm.closure import PackageRequest, SolverMetadata, solve
 from builder.rpm.repodata import resolve_href
-from builder.sources.repository import Place, fetch
+from builder.sources.repository import WantedRepository, fetch
 
 
 def main(url: str, cache: str, *names: str) -> None:
     """Fetch the metadata, solve, print."""
-    place = Place(name="bench", urls=(url,), keys=(), signed="unsigned")
+    place = WantedRepository(name="bench", urls=(url,), keys=(), signed="unsigned")
     with Client() as client:
         found = fetch(place, ["primary", "filelists"], client, Path(cache))
     metadata = SolverMetadata(

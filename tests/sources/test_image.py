@@ -14,21 +14,21 @@ from builder.model.digest import Digest
 from builder.model.platform import Platform
 from builder.model.reference import Reference
 from builder.sources import image as image_source
-from builder.sources.image import Wanted, read_blob, resolve
+from builder.sources.image import WantedImage, read_blob, resolve
 
 if TYPE_CHECKING:
     from builder.bundle.source import Source
     from builder.lab.images import BuiltImage
     from builder.lab.upstream import Upstream
     from builder.sources.access import Access
-    from builder.sources.image import Resolved
+    from builder.sources.image import ResolvedImage
 
 AMD64, ARM64 = Platform.parse("linux/amd64"), Platform.parse("linux/arm64")
 NODE = "docker.io/calico/node:v3.18.6"
 COPY = "quay.io/calico/node:v3.18.6"
 
 
-def wanted(*candidates: str, **how: Any) -> Wanted:
+def wanted(*candidates: str, **how: Any) -> WantedImage:
     options = {
         "reference": Reference.parse(NODE),
         "platforms": (AMD64,),
@@ -36,10 +36,10 @@ def wanted(*candidates: str, **how: Any) -> Wanted:
         "needed_by": ("calico",),
         **how,
     }
-    return Wanted(candidates=tuple(map(Reference.parse, candidates or (NODE,))), **options)
+    return WantedImage(candidates=tuple(map(Reference.parse, candidates or (NODE,))), **options)
 
 
-def check(resolved: Resolved, made: BuiltImage, upstream: Upstream) -> None:
+def check(resolved: ResolvedImage, made: BuiltImage, upstream: Upstream) -> None:
     """Hold what was found against the bytes that the lab made."""
     assert resolved.image.digest == made.digest
     assert {Digest.of(content) for content in resolved.kept} <= set(made.manifests)

@@ -16,7 +16,7 @@ from builder.lab.packages import PackageRecipe
 from builder.model.digest import Digest
 from builder.rpm.keys import load_keys
 from builder.rpm.subset import KINDS, read_packages
-from builder.sources.repository import Metadata, Place, fetch
+from builder.sources.repository import RepositoryMetadata, WantedRepository, fetch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,9 +58,11 @@ class World:
         for url in urls:
             self.upstream.add_repository(url, RECIPES, **options)
 
-    def fetch(self, signed: Any = "unsigned", *keys: VendorKey, types: Any = KINDS) -> Metadata:
+    def fetch(
+        self, signed: Any = "unsigned", *keys: VendorKey, types: Any = KINDS
+    ) -> RepositoryMetadata:
         held = keys or (self.key,)
-        place = Place(
+        place = WantedRepository(
             name="kubernetes",
             urls=(HOME, COPY),
             keys=tuple(one for each in held for one in load_keys(each.public)),

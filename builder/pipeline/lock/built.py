@@ -18,7 +18,7 @@ from builder.rpm import build as rpm_build
 from builder.rpm.keys import load_keys
 from builder.rpm.subset import write_built
 from builder.sources.built import workshop
-from builder.sources.repository import Metadata
+from builder.sources.repository import RepositoryMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -53,7 +53,7 @@ class Signer:
 class Made:
     """Hold the packages that were built, as a repository of their own."""
 
-    metadata: Metadata
+    metadata: RepositoryMetadata
     key: File
     public: tuple[RpmKey, ...]
     builds: Mapping[Nevra, Build]
@@ -76,7 +76,7 @@ def make(resolving: Resolving, builds: Builds, signer: Signer, folder: Path) -> 
     files = write_built([finished.path for finished, _ in done.values()], folder)
     repomd = files[-1]
     return Made(
-        metadata=Metadata(
+        metadata=RepositoryMetadata(
             name=builds.repository,
             base="",
             digest=repomd.digest,

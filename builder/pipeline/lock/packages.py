@@ -115,7 +115,7 @@ def resolve(resolving: Resolving, keyring: Keyring, made: Made | None = None) ->
 
 def _fetch(
     resolving: Resolving, keyring: Keyring, described: Described
-) -> repository_source.Metadata:
+) -> repository_source.RepositoryMetadata:
     fingerprints = [
         resolving.catalog.key(name).fingerprint
         for name in described.metadata_keys or described.keys
@@ -123,7 +123,7 @@ def _fetch(
     keys = tuple(
         key for fingerprint in fingerprints for key in keyring.by_fingerprint.get(fingerprint, ())
     )
-    asked = repository_source.Place(
+    asked = repository_source.WantedRepository(
         name=described.name,
         urls=described.urls(resolving.cluster.platforms[0]),
         keys=keys,
@@ -140,7 +140,7 @@ def _fetch(
 
 
 def _base(
-    resolving: Resolving, upstream: Sequence[repository_source.Metadata]
+    resolving: Resolving, upstream: Sequence[repository_source.RepositoryMetadata]
 ) -> rpm_base.BasePackages:
     """Return what cluster.yaml declares to be installed already."""
     declared = resolving.cluster.os.base
@@ -243,7 +243,7 @@ def _check_pins(wanted: Iterable[WantedPackage], chosen: Iterable[Chosen]) -> se
 def _package(
     resolving: Resolving,
     keyring: Keyring,
-    upstream: Sequence[repository_source.Metadata],
+    upstream: Sequence[repository_source.RepositoryMetadata],
     chosen: Chosen,
     trust: Trust,
 ) -> Package:
@@ -300,7 +300,7 @@ def _fingerprints(resolving: Resolving, keyring: Keyring, described: Described) 
 def _repository(
     resolving: Resolving,
     keyring: Keyring,
-    metadata: repository_source.Metadata,
+    metadata: repository_source.RepositoryMetadata,
     packages: Iterable[Package],
 ) -> Repository:
     """Describe a repository as it was when its packages were locked, which may be earlier."""
@@ -334,7 +334,7 @@ def _builds(packages: Iterable[Package], repository: str) -> set[tuple[Nevra, Di
 
 def _repodata(
     resolving: Resolving,
-    upstream: Sequence[repository_source.Metadata],
+    upstream: Sequence[repository_source.RepositoryMetadata],
     packages: Sequence[Package],
     metadata: Sequence[SolverMetadata],
     base: rpm_base.BasePackages,

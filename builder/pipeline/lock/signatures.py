@@ -59,7 +59,7 @@ def sign(resolving: Resolving, image: Image, signers: Sequence[Signer], source: 
     required = [signer for signer in own if signer.required]
     repositories = tuple(dict.fromkeys([source, *(_repository(item) for item in image.sources)]))
     faults: list[Fault] = []
-    best = signature_source.Found()
+    best = signature_source.FoundSignatures()
     # a mirror may have the image and not its signatures; nobody looks further for their own sake
     for repository in repositories if own else repositories[:1]:
         try:
@@ -114,7 +114,10 @@ def stays(resolving: Resolving, known: Image, signers: Sequence[Signer]) -> bool
 
 
 def _signed(
-    resolving: Resolving, image: Image, signatures: signature_source.Found, signer: Signer | None
+    resolving: Resolving,
+    image: Image,
+    signatures: signature_source.FoundSignatures,
+    signer: Signer | None,
 ) -> Signed:
     for content in signatures.kept:
         resolving.kept.put(content)
