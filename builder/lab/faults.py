@@ -29,7 +29,7 @@ Where = int | float
 
 @dataclass(frozen=True, slots=True)
 class NetworkFault:
-    """Be one kind of fault; this one does nothing."""
+    """Do nothing; kinds of faults override what they change."""
 
     def asked(self, request: Request) -> Request:
         """Change what the site gets to see."""

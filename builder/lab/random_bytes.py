@@ -12,7 +12,7 @@ _WORDS = b"airseed lab: this program stands in for the real one\n"
 
 
 class RandomFile(io.RawIOBase):
-    """Be a file of ``size`` seeded random bytes without holding more than one block of them."""
+    """Read ``size`` seeded random bytes as a file, with no more than one block in memory."""
 
     def __init__(self, seed: str, size: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the lab has in stock: shapes of real packages and images, read from its data."""
+"""The shapes of real packages and images, read from the lab's data."""
 
 from __future__ import annotations
 
@@ -21,13 +21,11 @@ def packages(repository: str, scale: float) -> tuple[tuple[PackageRecipe, ...], 
 
     Raise KeyError for a repository that the lab knows nothing about.
     """
-    stock = read_data("packages.yaml")["repositories"][repository]
+    data = read_data("packages.yaml")["repositories"][repository]
     recipes = [
-        recipe
-        for name, entry in stock["packages"].items()
-        for recipe in _builds(name, entry, scale)
+        recipe for name, entry in data["packages"].items() for recipe in _builds(name, entry, scale)
     ]
-    return tuple(recipes), stock.get("groups")
+    return tuple(recipes), data.get("groups")
 
 
 def _builds(name: str, entry: Mapping[str, Any], scale: float) -> list[PackageRecipe]:
@@ -53,18 +51,18 @@ def _builds(name: str, entry: Mapping[str, Any], scale: float) -> list[PackageRe
 
 def image(path: str, tag: str, scale: float) -> dict[str, Any]:
     """Return the shape of an image as arguments for ``Upstream.add_image``."""
-    stock = read_data("images.yaml")
+    data = read_data("images.yaml")
     name = path.rpartition("/")[2]
-    entry = stock["images"].get(name) or stock["images"]["other"]
-    is_oci = any(fnmatchcase(f"{name}:{tag}", pattern) for pattern in stock["oci"])
+    entry = data["images"].get(name) or data["images"]["other"]
+    is_oci = any(fnmatchcase(f"{name}:{tag}", pattern) for pattern in data["oci"])
 
     def scaled(size: int) -> int:
         return max(int(size * _KIB * scale), 512)
 
     return {
-        "platforms": stock["platforms"][entry["platforms"]],
+        "platforms": data["platforms"][entry["platforms"]],
         "size": scaled(entry["size"]),
-        "bases": [(base, scaled(stock["bases"][base])) for base in entry.get("bases", [])],
+        "bases": [(base, scaled(data["bases"][base])) for base in entry.get("bases", [])],
         "index": entry.get("index", True),
         "era": "oci" if is_oci else "docker",
         "attestations": is_oci,

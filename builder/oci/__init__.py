@@ -1,1 +1,1 @@
-"""A small OCI library: manifests with their bytes kept, auth, registry client, image layout."""
+"""A small OCI library: manifests with their bytes kept, logins, pulling, listing, image layout."""
