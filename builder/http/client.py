@@ -56,7 +56,7 @@ class Client:
         self.backoff = backoff or Backoff()
         self._deadline = deadline
         self._patience = patience
-        self._tired: set[str] = set()
+        self._exhausted: set[str] = set()
         self._cancelled = threading.Event()
 
     def get(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int) -> Reply:
@@ -86,8 +86,8 @@ class Client:
         """Begin to read a body, from ``offset`` on if the server can; ONE attempt.
 
         ``size`` is the whole file's, where known; a server that announces another is refused
-        before its body is read. The stream may begin at 0 instead (see ``Stream.offset``) and may
-        end before the file does, when a server sends a shorter range than it was asked for. An
+        before its body is read. The stream may begin at 0 instead (see ``HttpStream.offset``) and
+        may end before the file does, when a server sends a shorter range than it was asked for. An
         ``offset`` equal to ``size`` gives an empty stream. Raise FetchError or its StatusError.
         """
         self.go_on(url)
@@ -135,7 +135,7 @@ class Client:
         start, host = time.monotonic(), redact(url).partition("://")[2].partition("/")[0]
         end = start + self._deadline
         last_start = start + min(self._patience, self._deadline)
-        most = 1 if host in self._tired else self.backoff.attempts
+        most = 1 if host in self._exhausted else self.backoff.attempts
         attempt = 1
         self.go_on(url)
         while True:
@@ -146,16 +146,16 @@ class Client:
                 if not error.temporary:
                     raise
                 if attempt >= most or time.monotonic() + pause > last_start:
-                    self._tired.add(host)
-                    raise _tired(error, attempt) from error
+                    self._exhausted.add(host)
+                    raise _after_attempts(error, attempt) from error
             else:
-                self._tired.discard(host)
+                self._exhausted.discard(host)
                 return reply
             self.wait(pause, url)
             attempt += 1
 
 
-def _tired(error: FetchError, attempts: int) -> FetchError:
+def _after_attempts(error: FetchError, attempts: int) -> FetchError:
     """Say the same, and how often it was tried."""
     fault = error.fault
     return FetchError(

@@ -94,11 +94,10 @@ def parse_repomd(content: bytes, *, where: str = "repomd.xml") -> Repomd:
     seen: set[str] = set()
     for element in root.iter("data"):
         kind = element.get("type", "")
-        place = f"{where}: {kind[:64]!r}"
         try:
             record = _record(element, kind, seen)
         except ValueError as error:
-            faults.append(Fault(where=place, what=str(error)))
+            faults.append(Fault(where=f"{where}: {kind[:64]!r}", what=str(error)))
             continue
         if record:
             records.append(record)
