@@ -161,6 +161,11 @@ def test_an_images_runtime_starts_again_when_it_has_to_know_this_site(baked: Mac
     assert ["systemctl", "restart", "docker.service"] in baked.calls
 
 
+def test_nobody_but_root_can_guess_what_a_step_has_read(baked: Machine) -> None:
+    modes = {path.stat().st_mode & 0o777 for path in (baked.state / "stamps").glob("step-*")}
+    assert modes == {0o600}
+
+
 def test_an_image_without_its_values_says_so(machine: Machine) -> None:
     assert machine.run("run", "bake").returncode == 1
     assert machine.result["message"].endswith("etc/airseed/image.env is missing or empty")

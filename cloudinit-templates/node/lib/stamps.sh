@@ -10,10 +10,12 @@ STAMPS=$STATE/stamps
 
 # Stamp NAME; a KEY must be the same when it is read, SECONDS is how long it took.
 stamp() {
-    local seconds=${3:-0}
+    local seconds=${3:-0} mode=0644
+    # a digest of what a step reads could be used to guess a password in it
+    [ -z "${2:-}" ] || mode=0600
     # somebody may have set the clock back
     [ "$seconds" -ge 0 ] || seconds=0
-    printf 'airseed 1 %s %s %d %d .\n' "$1" "${2:--}" "$seconds" "$(now)" | put "$STAMPS/$1" 0644
+    printf 'airseed 1 %s %s %d %d .\n' "$1" "${2:--}" "$seconds" "$(now)" | put "$STAMPS/$1" "$mode"
 }
 
 # Tell whether NAME is stamped (with KEY).
