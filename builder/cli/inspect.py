@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.cli.console import Console
-    from builder.model.artifact import Build
+    from builder.model.artifact import Artifact, Build
     from builder.model.lock import Lock
 
 
@@ -225,71 +225,47 @@ def _section(console: Console, head: Sequence[str], rows: Sequence[Sequence[str]
 
 
 def _value(lock: Lock) -> dict[str, Any]:
+    from builder.formats.lock.table import SUBJECT
     from builder.pipeline import inspect
 
-    subject = lock.subject
+    subject = SUBJECT.write(lock.subject)
+    asked = ("name", "kubernetes", "os", "base", "runtime", "cni", "platforms")
     return {
-        "cluster": {
-            "name": subject.cluster,
-            "kubernetes": subject.kubernetes,
-            "os": subject.os,
-            "base": subject.base,
-            "runtime": subject.runtime,
-            "cni": subject.cni,
-            "platforms": list(map(str, subject.platforms)),
-        },
+        "cluster": {key: subject[key] for key in asked},
         "size": lock.size,
         "totals": {
             total.kind: {"count": total.count, "size": total.size} for total in inspect.totals(lock)
         },
         "images": [
-            {
-                "name": image.name,
-                "digest": str(image.digest),
+            _fields(image, "name digest size trust signedBy signatures roles neededBy")
+            | {
                 "size": inspect.image_size(lock, image),
-                "trust": image.trust,
-                "signedBy": image.signed_by,
                 "signatures": [str(signature.digest) for signature in image.signatures],
-                "roles": list(image.roles),
-                "neededBy": list(image.needed_by),
             }
             for image in lock.images
         ],
         "packages": [
-            {
-                "name": package.name,
-                "repository": package.repository,
-                "digest": str(package.digest),
-                "size": package.size,
-                "trust": package.trust,
-                "requested": package.requested,
-                "neededBy": list(package.needed_by),
-                **({"built": _build(package.built)} if package.built else {}),
-            }
+            _fields(package, "name repository digest size trust requested neededBy")
+            | ({"built": _build(package.built)} if package.built else {})
             for package in lock.packages
         ],
         "repositories": [
-            {
-                "name": repository.name,
-                "signed": repository.signed,
-                "keys": list(repository.keys),
-                "digest": str(repository.digest),
-                "sources": list(repository.sources),
-            }
+            _fields(repository, "name signed keys digest sources")
             for repository in lock.repositories
         ],
         "files": [
-            {
-                "kind": file.kind,
-                "path": file.path,
-                "digest": str(file.digest),
-                "size": file.size,
-                "trust": file.trust,
-                "neededBy": list(file.needed_by),
-            }
+            {"kind": file.kind, "path": file.path} | _fields(file, "digest size trust neededBy")
             for file in lock.files
         ],
     }
+
+
+def _fields(artifact: Artifact, keys: str) -> dict[str, Any]:
+    """Return fields of an artifact as the lock has them."""
+    from builder.formats.lock.table import ARTIFACT
+
+    written = ARTIFACT.write(artifact)
+    return {key: written.get(key) for key in keys.split()}
 
 
 def _build(build: Build) -> dict[str, Any]:

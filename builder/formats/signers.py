@@ -138,7 +138,7 @@ def parse(text: str, name: str) -> Signer:
     return signer
 
 
-def complaint(said: Mapping[str, Any]) -> str | None:
+def incomplete(said: Mapping[str, Any]) -> str | None:
     """Say what is missing for what was said of a signer to be of use."""
     if not said["keys"] and not said["identities"]:
         return "it names neither keys nor identities"

@@ -28,7 +28,7 @@ class Nevra:
         Both are what yum and ``rpm -qa`` print. A missing epoch is 0. Raise ValueError
         for anything else.
         """
-        complaint = f"{text!r} is not a NEVRA (like docker-ce-3:19.03.9-3.el7.x86_64)"
+        fault = f"{text!r} is not a NEVRA (like docker-ce-3:19.03.9-3.el7.x86_64)"
         if len(text) > _LONGEST:
             raise ValueError(f"{text[:40]!r}... is too long for a NEVRA")
         body, dot, arch = text.rpartition(".")
@@ -40,11 +40,11 @@ class Nevra:
         elif ":" in name:
             epoch, _, name = name.partition(":")
         if not (dot and _NAME.fullmatch(name) and _ARCH.fullmatch(arch)):
-            raise ValueError(complaint)
+            raise ValueError(fault)
         if not (_PART.fullmatch(version) and _PART.fullmatch(release)):
-            raise ValueError(complaint)
+            raise ValueError(fault)
         if not (epoch.isascii() and epoch.isdigit() and len(epoch) <= 10):  # noqa: PLR2004 -- epoch is 32 bits
-            raise ValueError(complaint)
+            raise ValueError(fault)
         return cls(name, int(epoch), version, release, arch)
 
     @property

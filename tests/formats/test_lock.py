@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import jsonschema
 import pytest
 from subjects import AMD64, SUBJECT
 
 from builder.errors import DocumentError
 from builder.formats import lock as lock_format
+from builder.formats.lock import table
 from builder.model.artifact import (
     Blob,
     Build,
@@ -243,3 +245,12 @@ def test_mistakes_in_what_was_built_are_reported() -> None:
         ("inputs[1].name", "'../x' is not a name"),
         ("inputs[1].trust", "is missing"),
     }
+
+
+def test_what_is_written_fits_the_schema() -> None:
+    schema = table.LOCK.schema()
+    written = json.loads(lock_format.write(LOCK))
+    jsonschema.validate(written, schema)
+    written["artifacts"][0]["kind"] = "blob"  # it is a repository
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(written, schema)

@@ -89,7 +89,7 @@ def check(by_folder: Mapping[str, Mapping[str, CatalogEntry]]) -> None:
 
 def _signers(files: CatalogFiles) -> None:
     for _, fields, reading in files.each("signers"):
-        if (what := signers.complaint(fields)) is not None:
+        if (what := signers.incomplete(fields)) is not None:
             reading.wrong("", what)
         if fields["authority"] is not None:
             files.must_have("authorities", fields["authority"], "authority", reading)
