@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from builder.cli.console import Console
     from builder.pipeline.doctor import Finding, Health
-    from builder.pipeline.doctor.asking import Limit
+    from builder.pipeline.doctor.asking import PullsLeft
 
 
 @verb(
@@ -123,7 +123,7 @@ def _what(finding: Finding) -> str:
     return finding.what
 
 
-def _warn(limit: Limit, needed: int, console: Console) -> None:
+def _warn(limit: PullsLeft, needed: int, console: Console) -> None:
     if limit.what:
         console.warn(f"{limit.registry} does not say how many pulls are left: {limit.what}")
     # an index and one platform's manifest are two pulls

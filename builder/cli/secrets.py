@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.cli.console import Console
-    from builder.pipeline.secrets import Held, Holding
+    from builder.pipeline.secrets import SecretState, SecretStates
 
 SOON = 400
 """Days; kubeadm's own certificates live for a year, and none may outlive its CA."""
@@ -48,42 +48,40 @@ def command(console: Console, cluster: Path, rotate: tuple[str, ...], *, as_json
     from builder.pipeline import secrets
     from builder.pipeline.workspace import Workspace
 
-    held = secrets.make(Workspace(cluster), rotate=rotate)
+    result = secrets.make(Workspace(cluster), rotate=rotate)
     if as_json:
-        console.json(_value(held))
+        console.json(_value(result))
     else:
-        _show(held, console)
-    for holding in held.holdings:
-        if holding.end is not None and (left := secrets.remaining(holding.end)) < SOON:
+        _show(result, console)
+    for secret in result.states:
+        if secret.end is not None and (left := secrets.remaining(secret.end)) < SOON:
             console.warn(
-                f"the {holding.name} ends in {left} days",
+                f"the {secret.name} ends in {left} days",
                 hint="no certificate that it signs can outlive it",
             )
-    _report(held, console)
+    _report(result, console)
 
 
-def _show(held: Held, console: Console) -> None:
+def _show(result: SecretStates, console: Console) -> None:
     console.table(
         ("SECRET", "FILE", "STATE", "ENDS"),
         [
-            (holding.name, str(holding.path or "-"), holding.state, _ends(holding, held.first))
-            for holding in held.holdings
+            (secret.name, str(secret.path or "-"), secret.state, _ends(secret, result.first))
+            for secret in result.states
         ],
     )
-    if held.digest is not None:
-        console.result(f"\njoiners pin {held.digest}")
+    if result.digest is not None:
+        console.result(f"\njoiners pin {result.digest}")
 
 
-def _report(held: Held, console: Console) -> None:
+def _report(result: SecretStates, console: Console) -> None:
     """Report what this run did and what follows from it."""
-    made = [holding.name for holding in held.holdings if holding.state in {"made", "rotated"}]
-    console.info(f"made {', '.join(made)} in {held.folder}" if made else "nothing was missing")
-    for holding in held.holdings:
-        if holding.state == "replaced":
-            console.info(
-                f"replaced the {holding.name}: {holding.path} did not match the signing key"
-            )
-    if not any(holding.state == "rotated" for holding in held.holdings):
+    made = [secret.name for secret in result.states if secret.state in {"made", "rotated"}]
+    console.info(f"made {', '.join(made)} in {result.folder}" if made else "nothing was missing")
+    for secret in result.states:
+        if secret.state == "replaced":
+            console.info(f"replaced the {secret.name}: {secret.path} did not match the signing key")
+    if not any(secret.state == "rotated" for secret in result.states):
         return
     console.info(
         "nodes get it from their seeds: render them again. For a cluster that is up, run a "
@@ -91,33 +89,33 @@ def _report(held: Held, console: Console) -> None:
     )
 
 
-def _ends(holding: Holding, first: str) -> str:
+def _ends(secret: SecretState, first: str) -> str:
     from builder.pipeline.secrets import remaining
 
-    if holding.window is not None:
-        return f"{_hours(holding.window)} after kubeadm init on {first}"
-    if holding.end is not None:
-        return f"{holding.end:%Y-%m-%d}, in {remaining(holding.end)} days"
-    return "never" if holding.path is not None else "-"
+    if secret.window is not None:
+        return f"{_hours(secret.window)} after kubeadm init on {first}"
+    if secret.end is not None:
+        return f"{secret.end:%Y-%m-%d}, in {remaining(secret.end)} days"
+    return "never" if secret.path is not None else "-"
 
 
 def _hours(count: int) -> str:
     return "1 hour" if count == 1 else f"{count} hours"
 
 
-def _value(held: Held) -> dict[str, Any]:
+def _value(result: SecretStates) -> dict[str, Any]:
     return {
-        "folder": str(held.folder),
-        "caCertHash": held.digest,
-        "firstNode": held.first,
+        "folder": str(result.folder),
+        "caCertHash": result.digest,
+        "firstNode": result.first,
         "secrets": [
             {
-                "name": holding.name,
-                "file": str(holding.path) if holding.path else None,
-                "state": holding.state,
-                "end": holding.end.isoformat() if holding.end else None,
-                "hoursAfterInit": holding.window,
+                "name": secret.name,
+                "file": str(secret.path) if secret.path else None,
+                "state": secret.state,
+                "end": secret.end.isoformat() if secret.end else None,
+                "hoursAfterInit": secret.window,
             }
-            for holding in held.holdings
+            for secret in result.states
         ],
     }

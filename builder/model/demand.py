@@ -47,7 +47,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._+@=,:~-]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class WantedImage:
     """Ask for an image."""
 
     reference: Reference
@@ -95,7 +95,7 @@ class WantedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Builds:
+class WantedBuilds:
     """Ask for RPMs that are built here."""
 
     repository: str
@@ -112,7 +112,7 @@ class Demand:
     calico: CalicoRelease | None
     cni: str
     """In one line: ``calico 3.18.6 operator``, or ``none``."""
-    images: tuple[Wanted, ...]
+    images: tuple[WantedImage, ...]
     packages: tuple[WantedPackage, ...]
     manifests: tuple[WantedFile, ...]
     """In the order of applying."""
@@ -125,7 +125,7 @@ class Demand:
     """Those that may sign repomd.xml; where one cannot be had, the packages' signatures count."""
     signers: tuple[SignerSettings, ...] = ()
     """Who signs images, as far as cluster.yaml says it."""
-    builds: Builds | None = None
+    builds: WantedBuilds | None = None
     """What is built and signed here, as a repository of that name; None for nothing."""
 
     @property
@@ -241,24 +241,25 @@ def demand(cluster: Cluster, choice: Choice, catalog: Catalog) -> Demand:
 
 def operator_images(
     calico: CalicoRelease, kinds: Iterable[str], conditions: Iterable[str] = ()
-) -> tuple[Wanted, ...]:
+) -> tuple[WantedImage, ...]:
     """Return the operator's image, and what it starts for custom resources of these kinds.
 
     ``conditions`` add optional parts: ``certificate-management``, ``fips``, ``windows``.
     """
     references = (calico.operator, *calico.started_by(kinds, conditions))
     return tuple(
-        Wanted(reference=reference, roles=ROLES, needed_by=(CALICO,)) for reference in references
+        WantedImage(reference=reference, roles=ROLES, needed_by=(CALICO,))
+        for reference in references
     )
 
 
-def merged(images: Iterable[Wanted]) -> tuple[Wanted, ...]:
+def merged(images: Iterable[WantedImage]) -> tuple[WantedImage, ...]:
     """Make one of all that ask for the same image, in the order of first asking."""
-    images_by_reference: dict[Reference, Wanted] = {}
+    images_by_reference: dict[Reference, WantedImage] = {}
     for image in images:
         before = images_by_reference.get(image.reference, image)
         either = {*before.roles, *image.roles}
-        images_by_reference[image.reference] = Wanted(
+        images_by_reference[image.reference] = WantedImage(
             reference=image.reference,
             roles=tuple(role for role in ROLES if role in either),
             needed_by=tuple(dict.fromkeys((*before.needed_by, *image.needed_by))),
@@ -267,30 +268,32 @@ def merged(images: Iterable[Wanted]) -> tuple[Wanted, ...]:
     return tuple(images_by_reference.values())
 
 
-def _kubeadm(release: KubernetesRelease) -> Iterable[Wanted]:
+def _kubeadm(release: KubernetesRelease) -> Iterable[WantedImage]:
     for component, reference in release.images:
         # kubelet has the runtime start this one under every pod, whoever else asks for it
         by = (KUBEADM, RUNTIME) if component.sandbox else (KUBEADM,)
-        yield Wanted(reference=reference, roles=component.roles, needed_by=by)
+        yield WantedImage(reference=reference, roles=component.roles, needed_by=by)
 
 
-def _extra_images(cluster: Cluster) -> Iterable[Wanted]:
+def _extra_images(cluster: Cluster) -> Iterable[WantedImage]:
     for reference in cluster.extra.images:
         trust: Trust = "pinned" if reference.digest else "first-use"
-        yield Wanted(reference=reference, roles=ROLES, needed_by=(EXTRA,), trust=trust)
+        yield WantedImage(reference=reference, roles=ROLES, needed_by=(EXTRA,), trust=trust)
 
 
-def _builds(cluster: Cluster, choice: Choice, catalog: Catalog) -> Builds | None:
+def _builds(cluster: Cluster, choice: Choice, catalog: Catalog) -> WantedBuilds | None:
     """Return what is built here, for one kind of processor, as all packages of a cluster are."""
     if cluster.packages != "built":
         return None
-    return Builds(
+    return WantedBuilds(
         repository=builds_for(catalog, choice.os).name,
         recipes=recipes(catalog, choice.kubernetes, choice.os, cluster.platforms[0]),
     )
 
 
-def _packages(cluster: Cluster, choice: Choice, builds: Builds | None) -> tuple[WantedPackage, ...]:
+def _packages(
+    cluster: Cluster, choice: Choice, builds: WantedBuilds | None
+) -> tuple[WantedPackage, ...]:
     built = (
         [
             WantedPackage(
@@ -328,7 +331,7 @@ def _packages(cluster: Cluster, choice: Choice, builds: Builds | None) -> tuple[
 
 
 def _repositories(
-    choice: Choice, packages: Iterable[WantedPackage], catalog: Catalog, builds: Builds | None
+    choice: Choice, packages: Iterable[WantedPackage], catalog: Catalog, builds: WantedBuilds | None
 ) -> tuple[Repository, ...]:
     named = [package.repository for package in packages if package.repository]
     names = dict.fromkeys((*choice.os.repositories, *named))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.model.cluster import Cluster
-    from builder.model.demand import Demand, Wanted
+    from builder.model.demand import Demand, WantedImage
     from builder.model.lock import Lock
     from builder.pipeline.lock_document import LockDocument
     from builder.pipeline.workspace import Workspace
@@ -94,7 +94,7 @@ def _base(cluster: Cluster, folder: Path) -> str:
     return str(Digest.of(read_local(folder / base.file, LIST_LIMIT)))
 
 
-def missing_images(wanted: Iterable[Wanted], lock: Lock) -> list[Fault]:
+def missing_images(wanted: Iterable[WantedImage], lock: Lock) -> list[Fault]:
     """Return images that are not in the lock for every platform and role that starts them."""
     images = {image.reference: image for image in lock.images}
     faults = []

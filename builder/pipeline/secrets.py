@@ -31,7 +31,7 @@ _SIGNING = "sa.key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
+class SecretState:
     """Describe one secret, without its content."""
 
     name: str
@@ -45,18 +45,18 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class SecretStates:
     """Hold what a run found and made."""
 
     folder: Path
     first: str
     """The node on which kubeadm init runs."""
-    holdings: tuple[Holding, ...]
+    states: tuple[SecretState, ...]
     digest: str | None
     """What joiners pin of the cluster's authority; public."""
 
 
-def make(workspace: Workspace, *, rotate: Sequence[str] = ()) -> Held:
+def make(workspace: Workspace, *, rotate: Sequence[str] = ()) -> SecretStates:
     """Make what is missing and what ``rotate`` names; tell what there is.
 
     Raises:
@@ -73,17 +73,17 @@ def make(workspace: Workspace, *, rotate: Sequence[str] = ()) -> Held:
     signing = folder / store.SIGNING_KEY
     public = public_half(private(signing), where=str(signing))
     published = store.publish(folder, public, is_same=lambda other: _first(other) == _first(public))
-    return Held(
+    return SecretStates(
         folder=folder,
         first=cluster.control_planes[0].name,
-        holdings=(
+        states=(
             *_short_lived(cluster, folder, made, before),
-            Holding(
+            SecretState(
                 name="signing key",
                 path=signing,
                 state="made" if store.SIGNING_KEY in made else "kept",
             ),
-            Holding(
+            SecretState(
                 name="public signing key",
                 path=folder / store.PUBLIC_KEY,
                 state=published,
@@ -128,11 +128,11 @@ def _word(name: str) -> store.Word:
 
 def _short_lived(
     cluster: Cluster, folder: Path, made: Sequence[str], before: set[str]
-) -> list[Holding]:
+) -> list[SecretState]:
     """Describe token and certificate key; ``before`` has those whose place was taken."""
     states: dict[str, State] = {name: "rotated" if name in before else "made" for name in made}
     return [
-        Holding(
+        SecretState(
             name=name.replace("-", " "),
             path=folder / name,
             state=states.get(name, "kept"),
@@ -144,19 +144,19 @@ def _short_lived(
 
 def _lasting(
     cluster: Cluster, folder: Path, secrets: Secrets, made: Sequence[str]
-) -> list[Holding]:
+) -> list[SecretState]:
     """Describe the authorities, and of the key that signs service accounts' tokens."""
     if secrets.authority is None:
-        return [Holding(name=_AUTHORITIES[store.CA], path=None, state="on the first node")]
+        return [SecretState(name=_AUTHORITIES[store.CA], path=None, state="on the first node")]
     state: State = "made" if store.CA in made else "kept"
     if cluster.pki.kind == "files":
         folder, state = store.supplied_folder(folder, cluster.pki), "yours"
     texts = {store.CA: secrets.authority.certificate, **secrets.shared}
-    holdings = [
-        Holding(name=name, path=folder / path, state=state, end=authority.end(texts[path]))
+    states = [
+        SecretState(name=name, path=folder / path, state=state, end=authority.end(texts[path]))
         for path, name in _AUTHORITIES.items()
         if path in texts
     ]
     if _SIGNING in texts:
-        holdings.append(Holding(name="service account key", path=folder / _SIGNING, state=state))
-    return holdings
+        states.append(SecretState(name="service account key", path=folder / _SIGNING, state=state))
+    return states

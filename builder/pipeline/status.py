@@ -21,7 +21,7 @@ _ORDER = {"failed": 0, "unknown": 1, "waiting": 2, "running": 3, "done": 4}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class NodeResults:
     """Hold what was read."""
 
     results: tuple[Result, ...]
@@ -35,7 +35,7 @@ class Seen:
         return any(result.state == "failed" for result in self.results)
 
 
-def read(files: Sequence[Path]) -> Seen:
+def read(files: Sequence[Path]) -> NodeResults:
     """Read files of any mix; one that is neither result nor console hides no other.
 
     A console that does not say its node's name is called after its file, or after its folder where
@@ -52,7 +52,7 @@ def read(files: Sequence[Path]) -> Seen:
             message = error.faults[0].what if len(error.faults) == 1 else error.fault.what
             results.append(Result(node=_node(path), state="unknown", message=message))
     results.sort(key=lambda result: (_ORDER[result.state], result.node))
-    return Seen(results=tuple(results), faults=tuple(faults))
+    return NodeResults(results=tuple(results), faults=tuple(faults))
 
 
 def _node(path: Path) -> str:

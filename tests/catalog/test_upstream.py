@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from builder.model.catalog import Catalog
     from builder.model.catalog.calico import CalicoRelease
-    from builder.model.demand import Demand, Wanted
+    from builder.model.demand import Demand, WantedImage
 
 DIGEST = Digest("ab" * 32)
 RELEASES = ("3.18.6", "3.26.5", "3.30.7")
@@ -198,7 +198,7 @@ def _demand(catalog: Catalog, release: CalicoRelease) -> Demand:
     return replace(wanted, calico=release, images=(), packages=(), manifests=(), keys=())
 
 
-def _lock(images: tuple[Wanted, ...]) -> Lock:
+def _lock(images: tuple[WantedImage, ...]) -> Lock:
     part = ImageManifest(platform=AMD64, digest=DIGEST, config=DIGEST, layers=())
     return Lock(
         subject=SUBJECT,

@@ -26,7 +26,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def table(cluster: Path, *states: str) -> str:
-    end = secrets.make(Workspace(cluster)).holdings[-1].end
+    end = secrets.make(Workspace(cluster)).states[-1].end
     widths = max(map(len, ("STATE", *states)))
     hours = "24 hours after kubeadm init on k8s01"
     rows = [
@@ -69,7 +69,7 @@ def test_json(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["secrets", "--json", "-q"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    end = secrets.make(Workspace(cluster)).holdings[-1].end
+    end = secrets.make(Workspace(cluster)).states[-1].end
     assert end is not None
     assert json.loads(out) == {
         "folder": "secrets",

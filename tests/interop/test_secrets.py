@@ -124,10 +124,10 @@ def plane(cluster: Path, commands: Path) -> Iterator[Plane]:
     folder = cluster.parent
     env = environment(folder, PATH=f"{commands}:/usr/sbin:/usr/bin:/sbin:/bin")
     assert shutil.which("etcd", path=env["PATH"]), "etcd is not installed: tests/interop/setup.sh"
-    held = secrets.make(Workspace(cluster))
+    result = secrets.make(Workspace(cluster))
     pki = folder / "pki"
     pki.mkdir()
-    source = next(one.path for one in held.holdings if one.name == "cluster CA")
+    source = next(one.path for one in result.states if one.name == "cluster CA")
     assert source is not None
     for name in BROUGHT:
         if (source.parent / name).exists():
@@ -306,7 +306,7 @@ def test_what_was_rotated_reaches_a_living_cluster(running: Plane, tmp_path: Pat
 
 
 def test_the_hash_is_the_one_kubeadm_prints(running: Plane) -> None:
-    held = secrets.make(Workspace(running.cluster))
-    assert held.digest == openssl.pin(running.pki / "ca.crt")
+    result = secrets.make(Workspace(running.cluster))
+    assert result.digest == openssl.pin(running.pki / "ca.crt")
     output = running.kubeadm("token", "create", "--print-join-command")
-    assert f"--discovery-token-ca-cert-hash {held.digest}" in output
+    assert f"--discovery-token-ca-cert-hash {result.digest}" in output

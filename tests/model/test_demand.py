@@ -8,7 +8,7 @@ from typing import Any
 
 from builder.model.catalog.repositories import Key, Repository
 from builder.model.cluster import SignerSettings
-from builder.model.demand import Builds, Demand, Wanted, WantedFile, WantedPackage
+from builder.model.demand import Demand, WantedBuilds, WantedFile, WantedImage, WantedPackage
 from builder.model.digest import Digest
 from builder.model.lock import Fingerprint
 from builder.model.recipe import PackedFile, Program, Recipe
@@ -25,7 +25,7 @@ DEMAND = Demand(
     calico=None,
     cni="none",
     images=(
-        Wanted(
+        WantedImage(
             reference=Reference.parse("k8s.gcr.io/pause:3.2"),
             roles=("control-plane", "worker"),
             needed_by=("kubeadm", "runtime"),
@@ -67,7 +67,7 @@ DEMAND = Demand(
             identities=(Identity(subject="a@example.com", issuer="https://example.com"),),
         ),
     ),
-    builds=Builds(
+    builds=WantedBuilds(
         repository="site-kubernetes",
         recipes=(
             Recipe(

@@ -8,7 +8,7 @@ import pytest
 
 from builder.errors import DocumentError, UsageError
 from builder.pipeline import init, paths, secrets
-from builder.pipeline.secrets import Holding
+from builder.pipeline.secrets import SecretState
 from builder.pipeline.workspace import Workspace
 from builder.rpm.keys import has_secrets, load_keys, public_half, verify_detached
 from builder.rpm.signing import open_signer
@@ -27,61 +27,63 @@ def cluster(tmp_path: Path) -> Path:
 
 def test_it_tells_what_there_is_and_when_it_ends(cluster: Path) -> None:
     folder = cluster.parent / "secrets"
-    held = secrets.make(Workspace(cluster))
-    end = held.holdings[-1].end
+    result = secrets.make(Workspace(cluster))
+    end = result.states[-1].end
     assert end is not None
     assert abs(end - datetime.now(UTC) - timedelta(days=3650)) < timedelta(minutes=5)
     assert secrets.remaining(end) == 3649
-    assert held.folder == folder
-    assert held.first == "k8s01"
-    assert held.digest == openssl.pin(folder / "ca.crt")
-    assert held.holdings == (
-        Holding(name="token", path=folder / "token", state="made", window=24),
-        Holding(name="certificate key", path=folder / "certificate-key", state="made", window=24),
-        Holding(name="signing key", path=folder / "signing-key.asc", state="made"),
-        Holding(name="public signing key", path=folder / "signing-key.pub.asc", state="made"),
-        Holding(name="cluster CA", path=folder / "ca.crt", state="made", end=end),
+    assert result.folder == folder
+    assert result.first == "k8s01"
+    assert result.digest == openssl.pin(folder / "ca.crt")
+    assert result.states == (
+        SecretState(name="token", path=folder / "token", state="made", window=24),
+        SecretState(
+            name="certificate key", path=folder / "certificate-key", state="made", window=24
+        ),
+        SecretState(name="signing key", path=folder / "signing-key.asc", state="made"),
+        SecretState(name="public signing key", path=folder / "signing-key.pub.asc", state="made"),
+        SecretState(name="cluster CA", path=folder / "ca.crt", state="made", end=end),
     )
     again = secrets.make(Workspace(cluster))
-    assert [one.state for one in again.holdings] == ["kept"] * 5
-    assert again.digest == held.digest
+    assert [one.state for one in again.states] == ["kept"] * 5
+    assert again.digest == result.digest
     rotated = secrets.make(Workspace(cluster), rotate=["certificate-key"])
-    assert [one.state for one in rotated.holdings] == ["kept", "rotated", "kept", "kept", "kept"]
+    assert [one.state for one in rotated.states] == ["kept", "rotated", "kept", "kept", "kept"]
 
 
 def test_clusters_in_one_folder_share_nothing(cluster: Path) -> None:
     other = cluster.with_name("test.yaml")
     other.write_text(cluster.read_text())
     first, second = secrets.make(Workspace(cluster)), secrets.make(Workspace(other))
-    assert [held.folder.name for held in (first, second)] == ["secrets", "test.secrets"]
-    assert {one.state for one in second.holdings} == {"made"}
+    assert [result.folder.name for result in (first, second)] == ["secrets", "test.secrets"]
+    assert {one.state for one in second.states} == {"made"}
     assert first.digest != second.digest
     assert [paths.seeds(one).name for one in (cluster, other)] == ["seeds", "test.seeds"]
 
 
 def test_what_was_missing_is_made_and_not_rotated(cluster: Path) -> None:
-    held = secrets.make(Workspace(cluster), rotate=["token", "token"])
-    assert [one.state for one in held.holdings] == ["made"] * 5
+    result = secrets.make(Workspace(cluster), rotate=["token", "token"])
+    assert [one.state for one in result.states] == ["made"] * 5
 
 
 def test_the_window_is_the_clusters(cluster: Path) -> None:
     cluster.write_text(cluster.read_text() + "\nseed: {window: 72}\npki: on-node\n")
-    held = secrets.make(Workspace(cluster))
-    assert [(one.name, one.window, one.state) for one in held.holdings] == [
+    result = secrets.make(Workspace(cluster))
+    assert [(one.name, one.window, one.state) for one in result.states] == [
         ("token", 72, "made"),
         ("certificate key", 72, "made"),
         ("signing key", None, "made"),
         ("public signing key", None, "made"),
         ("cluster CA", None, "on the first node"),
     ]
-    assert held.digest is None
+    assert result.digest is None
 
 
 def test_files_of_ones_own(cluster: Path) -> None:
     site = openssl.site(cluster.parent / "site")
     cluster.write_text(cluster.read_text() + "\npki: {files: site}\n")
-    held = secrets.make(Workspace(cluster))
-    assert [(one.name, one.path, one.state) for one in held.holdings] == [
+    result = secrets.make(Workspace(cluster))
+    assert [(one.name, one.path, one.state) for one in result.states] == [
         ("token", cluster.parent / "secrets/token", "made"),
         ("certificate key", cluster.parent / "secrets/certificate-key", "made"),
         ("signing key", cluster.parent / "secrets/signing-key.asc", "made"),
@@ -91,7 +93,7 @@ def test_files_of_ones_own(cluster: Path) -> None:
         ("front proxy CA", site / "front-proxy-ca.crt", "yours"),
         ("service account key", site / "sa.key", "yours"),
     ]
-    assert held.digest == openssl.pin(site / "ca.crt")
+    assert result.digest == openssl.pin(site / "ca.crt")
 
 
 @pytest.mark.parametrize("name", ["ca", "ca.crt", "ca.key", "cluster-ca"])
@@ -134,13 +136,13 @@ def test_the_public_half_is_made_beside_the_signing_key(cluster: Path) -> None:
     assert not has_secrets(content)
     for left in (None, b"of another key"):
         public.unlink() if left is None else public.write_bytes(left)
-        held = secrets.make(Workspace(cluster))
+        result = secrets.make(Workspace(cluster))
         state = "made" if left is None else "replaced"
-        assert [one.name for one in held.holdings if one.state == state] == ["public signing key"]
+        assert [one.name for one in result.states if one.state == state] == ["public signing key"]
         assert public.read_bytes() == content
     (folder / "signing-key.asc").write_bytes(signing.new("another <another@localhost>").secret)
-    held = secrets.make(Workspace(cluster))
-    assert [one.name for one in held.holdings if one.state == "replaced"] == ["public signing key"]
+    result = secrets.make(Workspace(cluster))
+    assert [one.name for one in result.states if one.state == "replaced"] == ["public signing key"]
     assert load_keys(public.read_bytes())[0].users == ("another <another@localhost>",)
 
 
@@ -151,8 +153,8 @@ def test_keys_that_were_added_to_the_public_half_stay(cluster: Path) -> None:
     another = public_half(signing.new("another <another@localhost>").secret)
     both = public.read_bytes() + another
     public.write_bytes(both)
-    held = secrets.make(Workspace(cluster))
-    assert {one.state for one in held.holdings} == {"kept"}
+    result = secrets.make(Workspace(cluster))
+    assert {one.state for one in result.states} == {"kept"}
     assert public.read_bytes() == both
 
 

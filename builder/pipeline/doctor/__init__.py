@@ -14,7 +14,7 @@ from builder.backoff import Backoff
 from builder.errors import Fault
 from builder.formats import catalog as catalog_format
 from builder.pipeline.doctor import asking, sources
-from builder.pipeline.doctor.asking import ORDER, WELL, Answer, Limit, State
+from builder.pipeline.doctor.asking import ORDER, WELL, Answer, PullsLeft, State
 from builder.pipeline.lock_document import open_lock
 from builder.pipeline.workspace import Workspace
 from builder.sources.access import Access
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.model.catalog import Catalog
-    from builder.pipeline.doctor.sources import Kind, Source
+    from builder.pipeline.doctor.sources import CheckedSource, Kind
     from builder.report import Reporter
 
 SLOW = 5.0
@@ -59,7 +59,7 @@ class Health:
     findings: tuple[Finding, ...]
     lost: tuple[Fault, ...]
     """What can be had nowhere, with what went wrong at the last of its sources."""
-    limits: tuple[Limit, ...]
+    limits: tuple[PullsLeft, ...]
     pulls: dict[str, int]
     """By registry: how many images will be asked for there first; for a whole catalog nothing."""
 
@@ -115,7 +115,7 @@ def examine(
 
 def _named(
     document: Path | None, workspace: Workspace | None, catalog: Catalog, reporter: Reporter
-) -> tuple[Source, ...]:
+) -> tuple[CheckedSource, ...]:
     if document is None:
         return sources.of_catalog(catalog)
     if workspace is not None:
@@ -133,7 +133,7 @@ def _limited(answer: Answer, spent: set[str]) -> Answer:
     return replace(answer, state="limited", what="no pulls are left")
 
 
-def _finding(source: Source, answers: Sequence[Answer]) -> Finding:
+def _finding(source: CheckedSource, answers: Sequence[Answer]) -> Finding:
     # what is worst and took longest says most; a question that was not asked any more says least
     worst = max(answers, key=lambda answer: (ORDER.index(answer.state), answer.seconds))
     failed = [answer for answer in answers if answer.state not in WELL]
@@ -150,7 +150,7 @@ def _finding(source: Source, answers: Sequence[Answer]) -> Finding:
     )
 
 
-def _lost(answered: Iterable[tuple[Source, Sequence[Answer]]]) -> Iterator[Fault]:
+def _lost(answered: Iterable[tuple[CheckedSource, Sequence[Answer]]]) -> Iterator[Fault]:
     """Find what no source has."""
     by_artifact: dict[tuple[str, str, str], list[Answer]] = {}
     for source, answers in answered:
@@ -168,7 +168,7 @@ def _lost(answered: Iterable[tuple[Source, Sequence[Answer]]]) -> Iterator[Fault
             )
 
 
-def _pulls(named: Iterable[Source]) -> dict[str, int]:
+def _pulls(named: Iterable[CheckedSource]) -> dict[str, int]:
     """Count the images by the registry that will be asked first."""
     first: dict[str, str] = {}
     for source in named:

@@ -62,7 +62,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
+class PullsLeft:
     """Hold how many pulls a registry still allows."""
 
     registry: str
@@ -185,17 +185,17 @@ def _length(reply: Reply) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None  # noqa: PLR2004 -- digits of what a file can have
 
 
-def limit_of(pulls: Reference, access: Access) -> Limit:
+def limit_of(pulls: Reference, access: Access) -> PullsLeft:
     """Ask a registry how many pulls are left."""
     try:
         reply = access.registry.look(pulls.repository, pulls.tag or "latest")
     except AirseedError as error:
         if isinstance(error, FetchError) and _state(error) == "limited":
-            return Limit(registry=pulls.host, left=0, what=error.fault.what)
-        return Limit(registry=pulls.host, left=None, what=error.fault.what)
+            return PullsLeft(registry=pulls.host, left=0, what=error.fault.what)
+        return PullsLeft(registry=pulls.host, left=None, what=error.fault.what)
     left, seconds = _rate(reply.headers, "RateLimit-Remaining")
     total, window = _rate(reply.headers, "RateLimit-Limit")
-    return Limit(
+    return PullsLeft(
         registry=pulls.host,
         left=left,
         pulls=total,

@@ -1,7 +1,7 @@
 """Doctor, the questions: which sources a catalog, cluster or lock has, and what to ask them for.
 
-A :class:`Source` is one place where things of one kind may be had, such as one address of one yum
-repository. What it is asked for are artifacts; each artifact may have several sources.
+A :class:`CheckedSource` is one place where artifacts of one kind may be, such as one address of
+one yum repository. An artifact may have several sources.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from builder.model.catalog.repositories import Key as PinnedKey
     from builder.model.catalog.repositories import Repository
     from builder.model.catalog.systems import OperatingSystem
-    from builder.model.demand import Demand, Wanted, WantedFile
+    from builder.model.demand import Demand, WantedFile, WantedImage
     from builder.model.lock import Lock
     from builder.model.platform import Platform
     from builder.model.recipe import Binaries
@@ -55,7 +55,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class CheckedSource:
     """Name one place, and what it is asked for."""
 
     kind: Kind
@@ -69,7 +69,7 @@ class Source:
 
 
 @dataclass(slots=True)
-class Sources:
+class SourceCollector:
     """Collect sources, those of one name and address as one."""
 
     sample: bool = False
@@ -87,10 +87,10 @@ class Sources:
             questions.clear()
         questions[question] = None
 
-    def all(self) -> tuple[Source, ...]:
+    def all(self) -> tuple[CheckedSource, ...]:
         """Return them in the order in which they were named first."""
         return tuple(
-            Source(
+            CheckedSource(
                 kind=kind,
                 name=name,
                 address=address,
@@ -140,9 +140,9 @@ def _folder(reference: Reference) -> str:
     return reference.repository.rpartition("/")[0]
 
 
-def of_catalog(catalog: Catalog) -> tuple[Source, ...]:
+def of_catalog(catalog: Catalog) -> tuple[CheckedSource, ...]:
     """Name every source that the catalog has, each with the newest thing that it should have."""
-    sources = Sources(sample=True)
+    sources = SourceCollector(sample=True)
     platforms = {p: None for system in catalog.systems.values() for p in system.platforms}
     for repository in catalog.repositories.values():
         for platform in platforms:
@@ -193,7 +193,7 @@ def _manifests(release: CalicoRelease) -> Iterator[tuple[str, tuple[str, ...]]]:
             continue
 
 
-def _programs(sources: Sources, binaries: Binaries, platform: Platform) -> None:
+def _programs(sources: SourceCollector, binaries: Binaries, platform: Platform) -> None:
     versions = binaries.digests.get(platform.architecture, {})
     if versions:
         newest = max(versions, key=numbers)
@@ -202,16 +202,16 @@ def _programs(sources: Sources, binaries: Binaries, platform: Platform) -> None:
             sources.program(binaries.name, f"{name} {newest}", program.sources)
 
 
-def _media(sources: Sources, system: OperatingSystem) -> None:
+def _media(sources: SourceCollector, system: OperatingSystem) -> None:
     for name, iso in system.isos.items():
         sources.urls("media", f"{system} {name}", iso.file, iso.sources)
 
 
 def of_demand(
     wanted: Demand, catalog: Catalog, platforms: Iterable[Platform]
-) -> tuple[Source, ...]:
+) -> tuple[CheckedSource, ...]:
     """Name every source of what a cluster asks for, with all that it will be asked for."""
-    sources = Sources()
+    sources = SourceCollector()
     for repository in wanted.repositories:
         for platform in platforms:
             sources.repository(repository, platform)
@@ -232,16 +232,16 @@ def of_demand(
     return sources.all()
 
 
-def _images(wanted: Demand) -> Iterator[Wanted]:
+def _images(wanted: Demand) -> Iterator[WantedImage]:
     """Return what will be started, as far as it is known before the manifests have been read."""
     yield from wanted.images
     if wanted.calico is not None and wanted.cni.endswith(OPERATOR):
         yield from operator_images(wanted.calico, OPERATED)
 
 
-def of_lock(lock: Lock) -> tuple[Source, ...]:
+def of_lock(lock: Lock) -> tuple[CheckedSource, ...]:
     """Name every source that bundling a lock may ask, with all that it may be asked for."""
-    sources = Sources()
+    sources = SourceCollector()
     bases = {repository.name: repository.sources for repository in lock.repositories}
     for image in lock.images:
         candidates = [Reference.parse(item) for item in image.sources]

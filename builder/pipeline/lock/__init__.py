@@ -117,7 +117,7 @@ def check(
     return compare(before, after)
 
 
-def _signer(workspace: Workspace) -> built.Signer | None:
+def _signer(workspace: Workspace) -> built.PackageSigner | None:
     """Return the site's key, for a cluster whose packages are built; raise as ``secrets`` does."""
     if workspace.cluster.packages != "built":
         return None
@@ -134,7 +134,7 @@ def _signer(workspace: Workspace) -> built.Signer | None:
             hint=f"`airseed secrets {workspace.path}` makes what is missing",
             faults=error.faults or (error.fault,),
         ) from error
-    return built.Signer(fingerprint=key.fingerprint, public=key.public, sign=key.sign)
+    return built.PackageSigner(fingerprint=key.fingerprint, public=key.public, sign=key.sign)
 
 
 def _refuse_far(workspace: Workspace) -> None:

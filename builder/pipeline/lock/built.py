@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.model.artifact import Trust
-    from builder.model.demand import Builds
+    from builder.model.demand import WantedBuilds
     from builder.model.recipe import Program, Recipe
     from builder.model.rpm import Nevra
     from builder.pipeline.lock.resolving import Resolving
@@ -38,7 +38,7 @@ _ATONCE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signer:
+class PackageSigner:
     """Sign what is built."""
 
     fingerprint: str
@@ -50,7 +50,7 @@ class Signer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class BuiltPackages:
     """Hold the packages that were built, as a repository of their own."""
 
     metadata: RepositoryMetadata
@@ -64,7 +64,9 @@ class Made:
         return "pinned" if pinned else "first-use"
 
 
-def make(resolving: Resolving, builds: Builds, signer: Signer, folder: Path) -> Made:
+def make(
+    resolving: Resolving, builds: WantedBuilds, signer: PackageSigner, folder: Path
+) -> BuiltPackages:
     """Have every package of a demand, and describe them in ``folder`` as a repository.
 
     Raise UnavailableError for programs that can't be had, VerificationError for what is in them,
@@ -75,7 +77,7 @@ def make(resolving: Resolving, builds: Builds, signer: Signer, folder: Path) -> 
     done = making.all(builds.recipes)
     files = write_built([finished.path for finished, _ in done.values()], folder)
     repomd = files[-1]
-    return Made(
+    return BuiltPackages(
         metadata=RepositoryMetadata(
             name=builds.repository,
             base="",
@@ -90,7 +92,7 @@ def make(resolving: Resolving, builds: Builds, signer: Signer, folder: Path) -> 
     )
 
 
-def _key(resolving: Resolving, signer: Signer) -> File:
+def _key(resolving: Resolving, signer: PackageSigner) -> File:
     resolving.kept.put(signer.public)
     return File(
         kind="key",
@@ -107,7 +109,7 @@ def _key(resolving: Resolving, signer: Signer) -> File:
 class _Making:
     """Makes the packages of one run."""
 
-    def __init__(self, resolving: Resolving, signer: Signer) -> None:
+    def __init__(self, resolving: Resolving, signer: PackageSigner) -> None:
         self._resolving = resolving
         self._signer = signer
         self._workshop = workshop(resolving.cache, resolving.access.client, resolving.reporter.info)

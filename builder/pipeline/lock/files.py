@@ -11,7 +11,7 @@ from builder.formats import manifests as manifest_format
 from builder.formats.text import decode
 from builder.model.artifact import File
 from builder.model.catalog.kubernetes import ROLES
-from builder.model.demand import Wanted, merged, operator_images
+from builder.model.demand import WantedImage, merged, operator_images
 from builder.model.digest import Digest
 from builder.model.source import is_url
 from builder.rpm.keys import RpmKey, load_keys
@@ -43,7 +43,7 @@ class Keyring:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
+class LockedManifest:
     """Hold one Kubernetes manifest and what it starts."""
 
     file: File
@@ -109,7 +109,7 @@ def _key(resolving: Resolving, key: PinnedKey) -> tuple[File, tuple[RpmKey, ...]
     return replace(file, fingerprint=key.fingerprint), _pinned(key, document.content)
 
 
-def manifests(resolving: Resolving) -> tuple[Manifest, ...]:
+def manifests(resolving: Resolving) -> tuple[LockedManifest, ...]:
     """Fetch the Kubernetes manifests, in the order of applying, and find what they start."""
     return tuple(
         resolving.each(
@@ -118,7 +118,7 @@ def manifests(resolving: Resolving) -> tuple[Manifest, ...]:
     )
 
 
-def _manifest(resolving: Resolving, wanted: WantedFile) -> Manifest:
+def _manifest(resolving: Resolving, wanted: WantedFile) -> LockedManifest:
     name = wanted.sources[0] if wanted.is_local else wanted.path
 
     def check(content: bytes) -> None:
@@ -152,17 +152,17 @@ def _manifest(resolving: Resolving, wanted: WantedFile) -> Manifest:
                 f"{wanted.own_sources[0]}: {secret} goes into lock.d and bundle with its value",
                 hint="whoever has the bundle can read it: apply it once the cluster is up",
             )
-    return Manifest(file=file, content=parsed)
+    return LockedManifest(file=file, content=parsed)
 
 
-def started(wanted: Demand, manifests: Iterable[Manifest]) -> tuple[Wanted, ...]:
+def started(wanted: Demand, manifests: Iterable[LockedManifest]) -> tuple[WantedImage, ...]:
     """Return the images that manifests start, and what an operator among them starts in turn."""
-    images: list[Wanted] = []
+    images: list[WantedImage] = []
     kinds: set[str] = set()
     for manifest in manifests:
         kinds.update(resource.kind for resource in manifest.content.resources)
         images += (
-            Wanted(reference=image.reference, roles=ROLES, needed_by=manifest.file.needed_by)
+            WantedImage(reference=image.reference, roles=ROLES, needed_by=manifest.file.needed_by)
             for image in manifest.content.images
         )
     calico = wanted.calico

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from builder.model.artifact import Blob, Image, Trust
-    from builder.model.demand import Wanted
+    from builder.model.demand import WantedImage
     from builder.model.digest import Digest
     from builder.model.lock import Lock
     from builder.model.reference import Reference
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class ResolvedImages:
     """Hold the images and all their content, each blob once."""
 
     images: tuple[Image, ...]
@@ -32,8 +32,8 @@ class Found:
 
 
 def resolve(
-    resolving: Resolving, wanted: Iterable[Wanted], signers: Sequence[Signer] = ()
-) -> Found:
+    resolving: Resolving, wanted: Iterable[WantedImage], signers: Sequence[Signer] = ()
+) -> ResolvedImages:
     """Resolve every image with its signatures, a few at once."""
     ordered = sorted(merged(wanted), key=lambda image_wanted: image_wanted.reference)
     parts = resolving.each(
@@ -47,14 +47,14 @@ def resolve(
             known = blobs.setdefault(blob.digest, blob)
             sources = tuple(dict.fromkeys((*known.sources, *blob.sources)))
             blobs[blob.digest] = replace(known, sources=sources)
-    return Found(
+    return ResolvedImages(
         images=tuple(sorted(images, key=lambda image: image.name)),
         blobs=tuple(blobs[digest] for digest in sorted(blobs)),
     )
 
 
 def _one(
-    resolving: Resolving, wanted: Wanted, signers: Sequence[Signer]
+    resolving: Resolving, wanted: WantedImage, signers: Sequence[Signer]
 ) -> tuple[Image, tuple[Blob, ...]]:
     name = str(wanted.reference)
     candidates = resolving.catalog.image_sources(wanted.reference)
@@ -98,7 +98,7 @@ def _one(
 def _kept(
     resolving: Resolving,
     known: Image | None,
-    wanted: Wanted,
+    wanted: WantedImage,
     candidates: tuple[Reference, ...],
     signers: Sequence[Signer],
 ) -> tuple[Image, tuple[Blob, ...]] | None:

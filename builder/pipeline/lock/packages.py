@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from builder.model.demand import WantedPackage
     from builder.model.digest import Digest
     from builder.model.rpm import Nevra
-    from builder.pipeline.lock.built import Made
+    from builder.pipeline.lock.built import BuiltPackages
     from builder.pipeline.lock.files import Keyring
     from builder.pipeline.lock.resolving import Resolving
     from builder.sources.store import Store
@@ -43,7 +43,7 @@ _NOBODY = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class ResolvedPackages:
     """Hold the packages, where they are from, and what would go wrong with them."""
 
     packages: tuple[Package, ...]
@@ -55,7 +55,9 @@ class Found:
     """Of installing exactly these on the base."""
 
 
-def resolve(resolving: Resolving, keyring: Keyring, made: Made | None = None) -> Found:
+def resolve(
+    resolving: Resolving, keyring: Keyring, made: BuiltPackages | None = None
+) -> ResolvedPackages:
     """Find the closure for each platform's processor, and describe it.
 
     ``made`` are packages that were built here, and count like a repository's.
@@ -98,7 +100,7 @@ def resolve(resolving: Resolving, keyring: Keyring, made: Made | None = None) ->
     repodata, problems = _repodata(
         resolving, [one for one in upstream if one.name in used], packages, metadata, base
     )
-    return Found(
+    return ResolvedPackages(
         packages=tuple(sorted(packages, key=lambda package: package.name)),
         repositories=tuple(
             _built_here(made)
@@ -265,7 +267,7 @@ def _package(
     )
 
 
-def _built(made: Made, chosen: Chosen) -> Package:
+def _built(made: BuiltPackages, chosen: Chosen) -> Package:
     return Package(
         nevra=chosen.nevra,
         repository=chosen.repository,
@@ -280,7 +282,7 @@ def _built(made: Made, chosen: Chosen) -> Package:
     )
 
 
-def _built_here(made: Made) -> Repository:
+def _built_here(made: BuiltPackages) -> Repository:
     """Describe what was built as a repository without a source."""
     return Repository(
         name=made.metadata.name,

@@ -15,14 +15,14 @@ from builder.pipeline.fit import missing_files, missing_images
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from builder.model.demand import Demand, Wanted
+    from builder.model.demand import Demand, WantedImage
     from builder.model.lock import Lock
     from builder.model.rpm import Nevra
 
 
 def check(
     wanted: Demand,
-    started: Iterable[Wanted],
+    started: Iterable[WantedImage],
     lock: Lock,
     *,
     present: Collection[str] = (),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signed:
+class SignedImage:
     """Hold an image with what is known of its signatures, and their content."""
 
     image: Image
@@ -49,7 +49,7 @@ def documents(signers: Sequence[Signer], images: Sequence[Image]) -> tuple[tuple
     return tuple(documents)
 
 
-def sign(resolving: Resolving, image: Image, signers: Sequence[Signer], source: str) -> Signed:
+def sign(resolving: Resolving, image: Image, signers: Sequence[Signer], source: str) -> SignedImage:
     """Look for an image's signatures and judge them.
 
     ``source`` is the repository that gave the image. Without a signer that requires it, an image
@@ -118,10 +118,10 @@ def _signed(
     image: Image,
     signatures: signature_source.FoundSignatures,
     signer: Signer | None,
-) -> Signed:
+) -> SignedImage:
     for content in signatures.kept:
         resolving.kept.put(content)
-    return Signed(
+    return SignedImage(
         image=replace(
             image,
             signatures=signatures.signatures,
