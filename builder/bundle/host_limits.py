@@ -30,25 +30,25 @@ class _Host:
 
 @dataclass(slots=True)
 class HostLimits:
-    """Hand out places at hosts; ``most`` is the number that one host never exceeds.
+    """Hand out slots at hosts; ``most`` is the number that one host never exceeds.
 
     All times are seconds of one monotonic clock. The empty name is the local disk, which has
-    places without end.
+    slots without end.
     """
 
     most: int
     _hosts: dict[str, _Host] = field(default_factory=dict)
 
-    def take(self, name: str, now: float) -> bool:
-        """Take a place if there is one."""
+    def acquire(self, name: str, now: float) -> bool:
+        """Take a slot if there is one."""
         host = self._host(name)
         if name and (host.active >= int(host.limit) or host.paused_until > now):
             return False
         host.active += 1
         return True
 
-    def leave(self, name: str) -> None:
-        """Give a place back."""
+    def release(self, name: str) -> None:
+        """Give a slot back."""
         self._host(name).active -= 1
 
     def succeeded(self, name: str, *, now: float) -> None:
@@ -83,8 +83,8 @@ class HostLimits:
         if host.refused_at is None:
             host.refused_at = now
 
-    def gives_up(self, name: str, patience: float) -> str:
-        """Say why a host is not asked any more; empty while it is.
+    def given_up(self, name: str, patience: float) -> str:
+        """Return why a host is not asked any more; empty while it is.
 
         ``patience`` is how many seconds it may go on refusing.
         """
@@ -94,7 +94,7 @@ class HostLimits:
         return host.lost if host.lost_at > host.alive_at else ""
 
     def waits(self, now: float) -> str:
-        """Say which hosts have asked to wait, and for how long still; empty when none has."""
+        """Return which hosts have asked to wait, and for how long still; empty when none has."""
         rests = {name: host.paused_until - now for name, host in self._hosts.items() if name}
         return ", ".join(
             f"waiting {rest:.0f} s for {name}" for name, rest in sorted(rests.items()) if rest >= 1

@@ -67,7 +67,7 @@ class Transfer:
             map(Download, jobs), key=lambda item: (-item.job.extent.size, item.job.extent.header)
         )
         self._running: dict[Download, str] = {}
-        """With the host whose place each takes; none for what asks nobody."""
+        """With the host whose slot each takes; none for what asks nobody."""
         self._working = 0
         """Threads that have not ended. To wait for this, not in Thread.join: before Python 3.13
         an interrupted join takes a thread that runs for one that has ended."""
@@ -175,7 +175,7 @@ class Transfer:
                 for number, item in enumerate(self._waiting):
                     if item.attempts.ready_at <= now and self._take(item, now):
                         return self._waiting.pop(number)
-                    # where no place is free, whoever leaves one wakes us
+                    # where no slot is free, whoever releases one wakes us
                     ready_at = max(item.attempts.ready_at, self._hosts.free_at(_host(item)))
                     if ready_at > now:
                         soonest = min(soonest, ready_at)
@@ -183,14 +183,14 @@ class Transfer:
             return None
 
     def _take(self, item: Download, now: float) -> bool:
-        """Take a place at the host that is to be asked, if there is one.
+        """Take a slot at the host that is to be asked, if there is one.
 
-        A host that is given up is not asked, so no place is needed to find that out.
+        A host that is given up is not asked, so no slot is needed to find that out.
         """
         host = _host(item)
-        if self._hosts.gives_up(host, self._policy.patience):
+        if self._hosts.given_up(host, self._policy.patience):
             host = ""
-        if not self._hosts.take(host, now):
+        if not self._hosts.acquire(host, now):
             return False
         self._running[item] = host
         return True
@@ -208,7 +208,7 @@ class Transfer:
                 self._failures.append(error)
         finally:
             with self._changed:
-                self._hosts.leave(self._running.pop(download))
+                self._hosts.release(self._running.pop(download))
                 if again:
                     self._put_back(download)
                 elif not done:
@@ -295,7 +295,7 @@ class Transfer:
     def _skip(self, download: Download, host: str) -> None:
         """Do not ask a host that is given up."""
         with self._changed:
-            why = self._hosts.gives_up(host, self._policy.patience)
+            why = self._hosts.given_up(host, self._policy.patience)
         if why:  # else it has come back to life meanwhile
             self._pass_on(download, FetchError(why, where=host))
 
@@ -309,17 +309,17 @@ class Transfer:
             attempts.calm()  # it speaks to us
         else:
             attempts.fail(started=started, now=now, fed_at=download.fed_at)
-        worn = attempts.failures >= policy.backoff.attempts or attempts.wasted >= policy.outage
+        exhausted = attempts.failures >= policy.backoff.attempts or attempts.wasted >= policy.outage
         with self._changed:
             self._hosts.failed(host, started=started, now=now)
             if refused:
                 self._hosts.refused(host, now=now, until=now + pause)
-            if worn:
+            if exhausted:
                 feeding = [item.fed_at for item, asked in self._running.items() if asked == host]
                 self._hosts.lives(host, max(*feeding, download.fed_at))
                 why = f"was given up: {error.fault.what} (tried {attempts.failures} times)"
                 self._hosts.lose(host, why, since=attempts.failing_since or started, now=now)
-            hopeless = worn or bool(self._hosts.gives_up(host, policy.patience))
+            hopeless = exhausted or bool(self._hosts.given_up(host, policy.patience))
         if hopeless:
             self._pass_on(download, error)
         else:
