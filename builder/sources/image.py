@@ -32,7 +32,7 @@ _CONFIG_LIMIT = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WantedImage:
+class ImageRequest:
     """Name one image to resolve and where it may be had."""
 
     reference: Reference
@@ -62,10 +62,10 @@ class ResolvedImage:
     passed_over: tuple[Fault, ...] = ()
     """What was wrong with the candidates before it."""
     left_out: tuple[Fault, ...] = ()
-    """What of ``WantedImage.more`` its index names, but nobody may pass on."""
+    """What of ``ImageRequest.more`` its index names, but nobody may pass on."""
 
 
-def resolve(wanted: WantedImage, registry: Puller) -> ResolvedImage:
+def resolve(wanted: ImageRequest, registry: Puller) -> ResolvedImage:
     """Ask the candidates in order; the first one that has the right digest wins.
 
     Raise UnavailableError with a fault for every candidate when none does.
@@ -90,7 +90,7 @@ def resolve(wanted: WantedImage, registry: Puller) -> ResolvedImage:
 class _Candidate:
     """One place that may have an image, and what is read there."""
 
-    def __init__(self, wanted: WantedImage, reference: Reference, registry: Puller) -> None:
+    def __init__(self, wanted: ImageRequest, reference: Reference, registry: Puller) -> None:
         self._wanted = wanted
         self._reference = reference
         self._registry = registry

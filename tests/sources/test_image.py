@@ -14,7 +14,7 @@ from builder.model.digest import Digest
 from builder.model.platform import Platform
 from builder.model.reference import Reference
 from builder.sources import image as image_source
-from builder.sources.image import WantedImage, read_blob, resolve
+from builder.sources.image import ImageRequest, read_blob, resolve
 
 if TYPE_CHECKING:
     from builder.bundle.source import Source
@@ -28,7 +28,7 @@ NODE = "docker.io/calico/node:v3.18.6"
 COPY = "quay.io/calico/node:v3.18.6"
 
 
-def wanted(*candidates: str, **how: Any) -> WantedImage:
+def wanted(*candidates: str, **how: Any) -> ImageRequest:
     options = {
         "reference": Reference.parse(NODE),
         "platforms": (AMD64,),
@@ -36,7 +36,7 @@ def wanted(*candidates: str, **how: Any) -> WantedImage:
         "needed_by": ("calico",),
         **how,
     }
-    return WantedImage(candidates=tuple(map(Reference.parse, candidates or (NODE,))), **options)
+    return ImageRequest(candidates=tuple(map(Reference.parse, candidates or (NODE,))), **options)
 
 
 def check(resolved: ResolvedImage, made: BuiltImage, upstream: Upstream) -> None:

@@ -64,7 +64,7 @@ def _one(
         kept = _kept(resolving, before, wanted, candidates, signers)
         if kept is not None:
             return kept
-    asked = image_source.WantedImage(
+    asked = image_source.ImageRequest(
         reference=wanted.reference,
         candidates=candidates,
         platforms=resolving.cluster.platforms,
