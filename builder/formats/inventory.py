@@ -87,9 +87,9 @@ def read(path: Path) -> Inventory:
         )
         raise DocumentError(name, [fault])
     reading = Reading(name)
-    found: Inventory = _INVENTORY.read(value, "", reading)
+    inventory: Inventory = _INVENTORY.read(value, "", reading)
     reading.finish()
-    return found
+    return inventory
 
 
 def _is_bundle(path: Path) -> bool:

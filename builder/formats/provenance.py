@@ -73,12 +73,12 @@ def write(provenance: Provenance) -> bytes:
 
 
 def _dependency(origin: Origin) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": origin.path, "digest": {"sha256": origin.digest.hex}}
+    fields: dict[str, Any] = {"name": origin.path, "digest": {"sha256": origin.digest.hex}}
     if origin.source:
-        found["downloadLocation"] = origin.source
+        fields["downloadLocation"] = origin.source
     if origin.passed_over:
-        found["annotations"] = {"passedOver": list(origin.passed_over)}
-    return found
+        fields["annotations"] = {"passedOver": list(origin.passed_over)}
+    return fields
 
 
 def parse(text: str, name: str) -> Provenance:

@@ -82,7 +82,7 @@ class MapOf(Generic[T]):
         """Read a mapping; see :class:`Shape`."""
         if not isinstance(value, dict):
             return reading.wrong(path, f"{kind(value)} is not a mapping", expected="a mapping")
-        found: dict[str, T] = {}
+        items: dict[str, T] = {}
         good = True
         for key, item in value.items():
             if not re.fullmatch(self.key, key):
@@ -91,8 +91,8 @@ class MapOf(Generic[T]):
                 continue
             read = self.item.read(item, child(path, key), reading)
             good = good and read is not WRONG
-            found[key] = read
-        return found if good else WRONG
+            items[key] = read
+        return items if good else WRONG
 
     def write(self, value: Mapping[str, T]) -> dict[str, Any]:
         """Write each value under its key."""
@@ -127,9 +127,9 @@ class Field(Generic[T]):
 
     def schema(self) -> dict[str, Any]:
         """Describe the key; the value of an optional key may be left empty."""
-        found = self.shape.schema() if self.required else _nullable(self.shape.schema())
+        schema = self.shape.schema() if self.required else _nullable(self.shape.schema())
         words = {"title": self.title, "description": self.doc, "examples": list(self.examples)}
-        return {**found, **{key: text for key, text in words.items() if text}}
+        return {**schema, **{key: text for key, text in words.items() if text}}
 
 
 class Record(Generic[T]):
@@ -205,13 +205,13 @@ class Record(Generic[T]):
     def schema(self) -> dict[str, Any]:
         """Describe the record."""
         properties = {key: entry.schema() for key, entry in self.fields.items()}
-        found: dict[str, Any] = {"type": "object", "properties": properties}
+        schema: dict[str, Any] = {"type": "object", "properties": properties}
         if self.doc:
-            found = {"description": self.doc, **found}
+            schema = {"description": self.doc, **schema}
         required = [key for key, entry in self.fields.items() if entry.required]
         if required:
-            found["required"] = required
-        return {**found, "additionalProperties": False}
+            schema["required"] = required
+        return {**schema, "additionalProperties": False}
 
 
 @dataclass(frozen=True)

@@ -95,15 +95,15 @@ class Text(Generic[T]):
 
     def schema(self) -> dict[str, Any]:
         """Describe the text; a number is text here too, since ``1.18`` needs no quotes."""
-        found: dict[str, Any] = {"type": ["string", "number"]}
+        schema: dict[str, Any] = {"type": ["string", "number"]}
         if not self.empty:
-            found["minLength"] = 1
-        found["maxLength"] = self.longest
+            schema["minLength"] = 1
+        schema["maxLength"] = self.longest
         if self.pattern:
-            found["pattern"] = f"^(?:{self.pattern})$"
+            schema["pattern"] = f"^(?:{self.pattern})$"
         if self.example:
-            found["examples"] = [self.example]
-        return found
+            schema["examples"] = [self.example]
+        return schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,25 +107,25 @@ class Configuration:
 
     def fields(self, kind: str, name: str) -> Mapping[str, FieldType] | None:
         """Return the fields of a type in the table of a kind, or None when it is a plain one."""
-        found = self._by_kind[kind].types.get(name)
-        if found is None:
+        fields = self._by_kind[kind].types.get(name)
+        if fields is None:
             return None
-        return {key: one for key, one in found.items() if one.fits(self.release)}
+        return {key: one for key, one in fields.items() if one.fits(self.release)}
 
     def elsewhere(self, kind: str, name: str, key: str) -> str | None:
         """Say which releases have a field that this one lacks, where the table knows."""
-        found = self._by_kind[kind].types.get(name, {}).get(key)
-        if found is None or found.fits(self.release):
+        field = self._by_kind[kind].types.get(name, {}).get(key)
+        if field is None or field.fits(self.release):
             return None
-        if found.since is not None and self.release < found.since:
-            return f"Kubernetes {found.since[0]}.{found.since[1]} and later"
-        before = found.before or self.release
+        if field.since is not None and self.release < field.since:
+            return f"Kubernetes {field.since[0]}.{field.since[1]} and later"
+        before = field.before or self.release
         return f"Kubernetes before {before[0]}.{before[1]}"
 
     def at(self, kind: str, *path: str) -> FieldType | None:
         """Return the type of the field at a path through a document, or None when there is none."""
-        found: FieldType | None = FieldType(kind)
+        type_: FieldType | None = FieldType(kind)
         for key in path:
-            fields = None if found is None or found.wraps else self.fields(kind, found.name)
-            found = None if fields is None else fields.get(key)
-        return found
+            fields = None if type_ is None or type_.wraps else self.fields(kind, type_.name)
+            type_ = None if fields is None else fields.get(key)
+        return type_

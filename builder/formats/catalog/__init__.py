@@ -48,18 +48,18 @@ def load(catalogs: Sequence[Path] = (), *, base: Path | None = None) -> Catalog:
     files: dict[str, Path] = {}
     for folder in (base or tree("mirrors"), *catalogs):
         files.update(_files(folder, faults))
-    found: dict[str, dict[str, CatalogEntry]] = {kind: {} for kind in (*KINDS, *_TABLES)}
+    entries: dict[str, dict[str, CatalogEntry]] = {kind: {} for kind in (*KINDS, *_TABLES)}
     for name, path in files.items():
         kind, _, stem = name.partition("/")
-        found[kind][stem] = _read(name, path)
-    check(found)
-    for each in found.values():
+        entries[kind][stem] = _read(name, path)
+    check(entries)
+    for each in entries.values():
         for entry in each.values():
             where = entry.reading.document
             faults += (_inside(where, fault) for fault in entry.reading.faults)
     if faults:
         raise DocumentError("catalog", sorted(faults, key=lambda fault: fault.where))
-    return _catalog(found)
+    return _catalog(entries)
 
 
 def _inside(document: str, fault: Fault) -> Fault:
@@ -69,7 +69,7 @@ def _inside(document: str, fault: Fault) -> Fault:
 
 def _files(folder: Path, faults: list[Fault]) -> dict[str, Path]:
     """Find the files of a folder, by name without ``.yaml``."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     try:
         for path in _walk(folder):
             name = path.relative_to(folder).as_posix()
@@ -90,14 +90,14 @@ def _files(folder: Path, faults: list[Fault]) -> dict[str, Path]:
                     )
                 )
             else:
-                found[name.removesuffix(".yaml")] = path
+                files[name.removesuffix(".yaml")] = path
     except OSError as error:
         faults.append(Fault(where=str(folder), what=error.strerror or str(error)))
         return {}
-    if not found and not any(fault.where.startswith(str(folder)) for fault in faults):
+    if not files and not any(fault.where.startswith(str(folder)) for fault in faults):
         expected = f"files in {', '.join(KINDS)}"
         faults.append(Fault(where=str(folder), what="no files of a catalog", expected=expected))
-    return found
+    return files
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -140,8 +140,8 @@ def _identity(kind: Kind, stem: str, reading: Reading) -> dict[str, str] | None:
     return None
 
 
-def _catalog(found: dict[str, dict[str, CatalogEntry]]) -> Catalog:
-    values = {folder: {n: e.value for n, e in each.items()} for folder, each in found.items()}
+def _catalog(entries: dict[str, dict[str, CatalogEntry]]) -> Catalog:
+    values = {folder: {n: e.value for n, e in each.items()} for folder, each in entries.items()}
     return Catalog(
         kubernetes_series=values["kubernetes"],
         runtime_series=values["runtimes"],

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 
 def _fingerprint(text: str) -> str:
-    found = text.replace(" ", "")
-    if len(found) not in {40, 64} or not all(digit in "0123456789ABCDEF" for digit in found):
+    fingerprint = text.replace(" ", "")
+    if len(fingerprint) not in {40, 64} or not all(
+        digit in "0123456789ABCDEF" for digit in fingerprint
+    ):
         raise MisfitError(f"{text!r} is not a fingerprint")
-    return found
+    return fingerprint
 
 
 REPOSITORY: Record[dict[str, Any]] = Record(

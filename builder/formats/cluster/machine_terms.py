@@ -142,13 +142,13 @@ def url(text: str) -> str:
 def address(text: str) -> Address:
     """Read one IP address."""
     try:
-        found = ip_address(text)
+        ip = ip_address(text)
     except ValueError:
         hint = "leave the prefix length out" if "/" in text else None
         raise MisfitError(f"{text!r} is not an IP address", hint=hint) from None
-    if "%" in text or found.is_unspecified or found.is_multicast or found.is_loopback:
+    if "%" in text or ip.is_unspecified or ip.is_multicast or ip.is_loopback:
         raise MisfitError(f"{text!r} cannot stand here")
-    return found
+    return ip
 
 
 def destination(text: str) -> Subnet:

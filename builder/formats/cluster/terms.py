@@ -64,23 +64,28 @@ def subnet(text: str) -> Subnet:
     if not (prefix.isascii() and prefix.isdigit()) or "%" in host:
         raise MisfitError(f"{text!r} is not a subnet")
     try:
-        found = ip_network(text, strict=False)
+        network = ip_network(text, strict=False)
     except ValueError:
         raise MisfitError(f"{text!r} is not a subnet") from None
-    if found.network_address != ip_address(host):
-        raise MisfitError(f"{text!r} has host bits set", hint=f"write {found}")
-    if found.is_multicast or found.is_loopback or found.is_link_local or found.prefixlen == 0:
+    if network.network_address != ip_address(host):
+        raise MisfitError(f"{text!r} has host bits set", hint=f"write {network}")
+    if (
+        network.is_multicast
+        or network.is_loopback
+        or network.is_link_local
+        or network.prefixlen == 0
+    ):
         raise MisfitError(f"{text!r} cannot be used for a cluster", hint="take a private range")
-    return found
+    return network
 
 
 def node_address(text: str) -> NodeAddress:
     """Read an address of a machine, with or without the prefix length of its network."""
     try:
-        found = ip_interface(text)
+        interface = ip_interface(text)
     except ValueError:
         raise MisfitError(f"{text!r} is not an IP address") from None
-    ip: Address = found.ip
+    ip: Address = interface.ip
     if "%" in text:
         raise MisfitError(f"{text!r} has a zone", hint="link-local addresses cannot be used")
     if ip.is_unspecified or ip.is_loopback or ip.is_multicast or ip.is_link_local:
@@ -89,7 +94,7 @@ def node_address(text: str) -> NodeAddress:
         raise MisfitError(f"{text!r} cannot be the address of a node")
     if "/" not in text:
         return NodeAddress(ip=ip)
-    network = found.network
+    network = interface.network
     if network.prefixlen < min(_SHORTEST_NET, network.max_prefixlen - 1):
         if ip == network.network_address:
             raise MisfitError(f"{text!r} is the network, not a machine in it")
@@ -100,14 +105,14 @@ def node_address(text: str) -> NodeAddress:
 
 def mac(text: str) -> str:
     """Read a hardware address of one card; dashes and upper case are taken too."""
-    found = text.lower().replace("-", ":")
-    if not _MAC.fullmatch(found):
+    address = text.lower().replace("-", ":")
+    if not _MAC.fullmatch(address):
         raise MisfitError(f"{text!r} is not a MAC address")
-    if int(found[:2], 16) & 1:
+    if int(address[:2], 16) & 1:
         raise MisfitError(f"{text!r} is a group address, not one card's")
-    if found == "00:00:00:00:00:00":
+    if address == "00:00:00:00:00:00":
         raise MisfitError(f"{text!r} is not the address of a card")
-    return found
+    return address
 
 
 def endpoint(text: str) -> Endpoint:
@@ -138,12 +143,12 @@ def endpoint(text: str) -> Endpoint:
 
 def _endpoint_address(host: str, text: str) -> Address:
     try:
-        found = node_address(host)
+        address = node_address(host)
     except MisfitError:
         raise MisfitError(f"{text!r} is not an endpoint that nodes can reach") from None
-    if found.prefix is not None:
+    if address.prefix is not None:
         raise MisfitError(f"{text!r} is not an endpoint", hint="leave the prefix length out")
-    return found.ip
+    return address.ip
 
 
 def _is_ipv6(text: str) -> bool:

@@ -52,9 +52,9 @@ def _check_sources(lock: Lock, reading: Reading) -> None:
                 Reference.parse(source)
             except ValueError as error:
                 reading.wrong(image.name, f"a source of it: {error}")
-    found = {one.path: one.sources for one in lock.packages}
-    found |= {one.path: one.sources for one in lock.files}
-    for path, sources in found.items():
+    sources_by_path = {one.path: one.sources for one in lock.packages}
+    sources_by_path |= {one.path: one.sources for one in lock.files}
+    for path, sources in sources_by_path.items():
         for source in sources:
             if not _is_sound(source):
                 reading.wrong(path, f"{source[:80]!r} is no source")

@@ -65,24 +65,24 @@ def render(bill: Bill, created: str | None = None) -> str:
 
 
 def _component(item: Item) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "type": _TYPES[item.kind],
         "bom-ref": item.key,
         "name": item.name,
     }
     if item.said.vendor:
-        found["publisher"] = item.said.vendor
+        fields["publisher"] = item.said.vendor
     if item.version:
-        found["version"] = item.version
-    found |= {"scope": "required", "hashes": [_hash(item.digest.hex)], "purl": item.purl}
+        fields["version"] = item.version
+    fields |= {"scope": "required", "hashes": [_hash(item.digest.hex)], "purl": item.purl}
     if item.said.licence:
-        found["licenses"] = [{"license": {"name": item.said.licence}}]
+        fields["licenses"] = [{"license": {"name": item.said.licence}}]
     if item.url:
-        found["externalReferences"] = [{"type": "distribution", "url": item.url}]
+        fields["externalReferences"] = [{"type": "distribution", "url": item.url}]
     if item.parts:
-        found["components"] = [_component(part) for part in item.parts]
+        fields["components"] = [_component(part) for part in item.parts]
     said = {"path": item.path or "", "size": str(item.size), "trust": item.trust}
-    return {**found, "properties": _properties(said)}
+    return {**fields, "properties": _properties(said)}
 
 
 def _hash(content: str) -> dict[str, str]:

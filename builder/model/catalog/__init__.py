@@ -118,15 +118,15 @@ class Catalog:
 
     def runtime(self, name: str, version: str | None = None) -> RuntimeRelease:
         """Return a release (``19.03.9``), or the newest of a series (``19.03``) or of all."""
-        found = [series for series in self.runtime_series.values() if series.name == name]
-        if not found:
+        fitting_series = [series for series in self.runtime_series.values() if series.name == name]
+        if not fitting_series:
             names = {series.name: None for series in self.runtime_series.values()}
             raise NotInCatalogError(
                 f"the runtime {name} is not in the catalog",
                 expected=either(names),
                 hint=did_you_mean(name, names) or add_as(f"runtimes/{name}-SERIES.yaml"),
             )
-        releases = {v: series for series in found for v in series.releases}
+        releases = {v: series for series in fitting_series for v in series.releases}
         fitting = [v for v in releases if version in {None, v, releases[v].series}]
         if not fitting:
             raise NotInCatalogError(
