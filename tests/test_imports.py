@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from builder.cli.root import VERBS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -214,6 +216,20 @@ def test_the_table_names_file_and_import(path: str, source: str, fault: str) -> 
 
 def test_only_the_demo_may_look_into_the_lab() -> None:
     assert faults("builder/pipeline/demo.py", "from builder.lab import upstream\n") == []
+
+
+def test_no_verb_looks_into_another() -> None:
+    """What several need is in a module of its own, such as ``workspace``; the demo runs them."""
+    verbs = {verb.replace("-", "_") for verb in VERBS} - {"demo"}
+    others = [
+        f"{file.relative_to(ROOT)}:{line}: imports {name}"
+        for file in sorted((ROOT / "builder/pipeline").rglob("*.py"))
+        for verb in verbs.intersection(file.relative_to(ROOT / "builder/pipeline").parts[:1])
+        | verbs.intersection({file.stem})
+        for line, name in imports_of(file.read_text("utf-8"))
+        if name.startswith("builder.pipeline.") and name.split(".")[2] in verbs - {verb}
+    ]
+    assert not others, "\n" + "\n".join(others)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["bundle", "--help"], ["completion", "bash"]])
