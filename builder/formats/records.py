@@ -1,4 +1,4 @@
-"""Shapes: one table of fields serves the strict reader and the JSON Schema alike.
+"""Shapes: one table of fields serves strict reader, JSON Schema and writer alike.
 
 A shape reads a plain value (see :mod:`builder.formats.text`) into a typed one. Whatever is wrong
 is written down with its path and reading goes on, so that a person sees every mistake at once::
