@@ -189,7 +189,7 @@ def test_what_will_surprise_somebody_is_told(
     assert run(words) == 0
     errors = capsys.readouterr().err
     assert "k8s01 is the first control plane of cluster.yaml and is made anew" in errors
-    assert "hint: where the cluster lives, put another control plane above it" in errors
+    assert "hint: if the cluster is up, list another control plane before it" in errors
     assert "nobody can log in, unless the image has an account" in errors
     assert "wrote seeds: 1 node, 1 changed (k8s01)" in errors
     site.add("\nmachine: {ssh-keys: ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEE= me']}\n")
