@@ -33,8 +33,6 @@ _DELTA_LIMIT = 64 << 20
 
 
 class _Comparison:
-    """Share what both kinds of bundle do alike."""
-
     unread: tuple[str, ...] = ()
 
     def _walk(self) -> tuple[Mapping[str, Member], list[Fault]]:
@@ -70,8 +68,6 @@ class _Comparison:
 
 
 class TarComparison(_Comparison):
-    """Compare a tar."""
-
     def __init__(self, bundle: TarBundle) -> None:
         self._bundle = bundle
 
@@ -145,7 +141,6 @@ class TarComparison(_Comparison):
         ]
 
     def _piece(self, piece: FramePiece) -> Iterator[Fault]:
-        """Compare known bytes with those in the file, as far as it goes."""
         content = self._bundle.at(piece.offset, len(piece.content))
         if content == piece.content[: len(content)]:
             return
@@ -168,14 +163,11 @@ class TarComparison(_Comparison):
 
 
 class FolderComparison(_Comparison):
-    """Compare a folder."""
-
     def __init__(self, bundle: FolderBundle) -> None:
         self._bundle = bundle
         self._members, self._faults = bundle.walk()
 
     def lock(self) -> bytes:
-        """Read the lock; raise VerificationError."""
         return self._read(LOCK_PATH, LOCK_LIMIT)
 
     def sums(self, layout: Layout | None) -> bytes:
@@ -187,7 +179,6 @@ class FolderComparison(_Comparison):
             return b""
 
     def compare(self, layout: Layout) -> tuple[list[Fault], list[Item]]:
-        """Compare the files that are there with the layout's; give what is to be hashed."""
         faults = list(self._faults)
         expected: dict[str, Extent | Content] = {extent.path: extent for extent in layout.extents}
         expected |= {content.path: content for content in layout.left_out}
@@ -218,7 +209,6 @@ class FolderComparison(_Comparison):
         return faults, items
 
     def delta(self, _lock: int) -> bytes | None:
-        """Read DELTA.txt; None if there is none."""
         return self._read(DELTA_PATH, _DELTA_LIMIT) if DELTA_PATH in self._members else None
 
     def _walk(self) -> tuple[Mapping[str, Member], list[Fault]]:

@@ -37,7 +37,6 @@ it over the unpacked bundle that was there before ("tar -xf delta.tar" in its fo
 
 
 def may_be_left_out(content: Content) -> bool:
-    """Return whether a delta may lack it."""
     if isinstance(content, Blob):
         return content.is_layer
     return isinstance(content, Package) or content.kind == "file"

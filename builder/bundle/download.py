@@ -34,8 +34,6 @@ _LEAP = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What is to be fetched, from where, and what is there already."""
-
     extent: Extent
     sources: tuple[Source, ...]
     """In order; the next one is asked when one cannot give the right bytes."""
@@ -49,8 +47,6 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How an artifact came into the bundle."""
-
     path: str
     size: int
     state: State | Literal["resumed"]
@@ -76,9 +72,7 @@ class BundleFile(Protocol):
         """Read back; raise StorageError."""
         ...
 
-    def region(self, offset: int, size: int) -> io.BufferedReader:
-        """Open a part for reading."""
-        ...
+    def region(self, offset: int, size: int) -> io.BufferedReader: ...
 
 
 class Cancelled(Exception):  # noqa: N818 -- not an error
@@ -142,17 +136,14 @@ class Download:
 
     @property
     def source(self) -> Source:
-        """The source whose turn it is."""
         return self.job.sources[self.attempts.turn]
 
     @property
     def has_source(self) -> bool:
-        """Whether there is one that may be asked."""
         return self.attempts.turn < len(self.job.sources)
 
     @property
     def is_local(self) -> bool:
-        """Whether the source is a file that airseed wrote itself."""
         return self.has_source and self.source.is_ours
 
     @property
@@ -177,11 +168,9 @@ class Download:
 
     @property
     def right(self) -> bool:
-        """Whether the bytes so far have the artifact's digest."""
         return self._hasher.hexdigest() == self.job.extent.digest.hex
 
     def _restart(self, progress: Progress) -> None:
-        """Forget all bytes."""
         if self.have:
             progress.advance(-self.have)
         self.have = 0
@@ -234,7 +223,6 @@ class Download:
         return self.reached - before >= _LEAP
 
     def pass_on(self, fault: Fault) -> bool:
-        """Go to the next source; tell whether there is one."""
         self.attempts.pass_on(fault)
         self.reached = self.have
         self._mixed = self.have > 0
@@ -245,7 +233,6 @@ class Download:
         self._mixed = self.have > 0
 
     def outcome(self) -> Outcome:
-        """Tell how it came here."""
         size = self.job.extent.size
         state: State | Literal["resumed"] = "fetched"
         if self.is_local:
@@ -272,7 +259,6 @@ class Download:
         return self.source.origin or self.source.name
 
     def _receive(self, stream: Stream, sink: Sink) -> None:
-        """Copy the stream to its place until all bytes are there."""
         extent, view = self.job.extent, sink.buffer
         while not self.whole:
             sink.stop.check()

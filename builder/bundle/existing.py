@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a run did."""
-
     target: Path
     size: int
     outcomes: tuple[Outcome, ...]
@@ -34,27 +32,22 @@ class Result:
 
     @property
     def fetched(self) -> int:
-        """The bytes that were received."""
         return sum(outcome.fetched for outcome in self.outcomes)
 
     @property
     def reused(self) -> int:
-        """The bytes that came out of earlier bundles."""
         return sum(outcome.size for outcome in self.outcomes if outcome.state == "reused")
 
     @property
     def fallbacks(self) -> tuple[Outcome, ...]:
-        """What did not come from its first source."""
         return tuple(outcome for outcome in self.outcomes if outcome.passed_over)
 
 
 def part_path(target: Path) -> Path:
-    """Return the name of the file under way."""
     return target.with_name(target.name + ".part")
 
 
 def journal_path(target: Path) -> Path:
-    """Return the name of its journal."""
     return target.with_name(target.name + ".journal")
 
 
@@ -108,7 +101,6 @@ def _finished(layout: Layout, target: Path, split: int) -> list[Path]:
 
 
 def _head(files: Sequence[Path], size: int) -> bytes:
-    """Read the first bytes of files that stand one after the other."""
     content = b""
     for path in files:
         with path.open("rb") as file:

@@ -21,8 +21,6 @@ _FEW = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """A source did not give an artifact."""
-
     artifact: str
     host: str
     """Empty for the local disk."""
@@ -31,7 +29,6 @@ class Refusal:
 
     @property
     def alone(self) -> Fault:
-        """Tell it by itself."""
         return replace(self.fault, where=f"{self.artifact} from {self.fault.where}")
 
 
@@ -44,7 +41,6 @@ class RefusedError(UnavailableError):
 
 
 def unavailable(download: Download) -> RefusedError:
-    """Tell what each source of an artifact did wrong."""
     name, sources = download.job.extent.name, download.job.sources
     faults = download.attempts.faults
     return RefusedError(
@@ -59,7 +55,6 @@ def unavailable(download: Download) -> RefusedError:
 
 
 def summary(failures: list[AirseedError]) -> AirseedError:
-    """Make one error of all failures."""
     refusals = [refusal for error in failures for refusal in getattr(error, "refusals", ())]
     faults = [
         fault

@@ -26,8 +26,6 @@ _BUFFER = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """What one member should be."""
-
     path: str
     size: int
     digest: Digest
@@ -89,8 +87,6 @@ def digest_all(
 
 
 class _Work:
-    """What the threads share."""
-
     def __init__(self, queue: deque[Item], progress: Progress, inspect: Inspect | None) -> None:
         self.queue = queue
         self.faults: list[Fault] = []
@@ -100,7 +96,6 @@ class _Work:
         self._inspect = inspect
 
     def run(self, end: threading.Event) -> None:
-        """Hash one member after the other; set ``end`` at the end."""
         view = memoryview(bytearray(_BUFFER))
         try:
             while not self.stopped:
@@ -116,7 +111,6 @@ class _Work:
             end.set()
 
     def _verify(self, item: Item, view: memoryview) -> list[Fault]:
-        """Return what is wrong with one member."""
         hasher = hashlib.sha256()
         left = item.size
         try:

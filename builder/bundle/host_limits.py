@@ -40,7 +40,6 @@ class HostLimits:
     _hosts: dict[str, _Host] = field(default_factory=dict)
 
     def acquire(self, name: str, now: float) -> bool:
-        """Take a slot if there is one."""
         host = self._host(name)
         if name and (host.active >= int(host.limit) or host.paused_until > now):
             return False
@@ -48,7 +47,6 @@ class HostLimits:
         return True
 
     def release(self, name: str) -> None:
-        """Give a slot back."""
         self._host(name).active -= 1
 
     def succeeded(self, name: str, *, now: float) -> None:
@@ -59,7 +57,6 @@ class HostLimits:
             host.refused_at = None
 
     def lives(self, name: str, at: float) -> None:
-        """Note that it sent bytes at that moment."""
         host = self._host(name)
         host.alive_at = max(host.alive_at, at)
 

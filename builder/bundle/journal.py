@@ -49,8 +49,6 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """Hold what a journal says."""
-
     layout: str = ""
     size: int = 0
     """Of the tar; 0 where it is not said."""
@@ -64,7 +62,6 @@ class Past:
     """Bytes of the journal up to the first line that is torn."""
 
     def is_of(self, layout: Layout, split: int) -> bool:
-        """Return whether it speaks of this layout, cut in this way."""
         return self.layout == layout.digest.hex and self.split == split
 
 
@@ -169,11 +166,9 @@ class Journal:
 
     @property
     def count(self) -> int:
-        """The number of lines."""
         return self._count
 
     def done(self, extent: Extent, origin: str = "") -> None:
-        """Say that an artifact is at its place, and which source gave it."""
         self._append(
             {
                 "done": extent.path,
@@ -203,7 +198,6 @@ class Journal:
                 os.fdatasync(self._file)
 
     def close(self) -> None:
-        """Let go of the file."""
         os.close(self._file)
 
     def _append(self, line: dict[str, Any]) -> None:

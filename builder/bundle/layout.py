@@ -102,7 +102,6 @@ class Layout:
 
     @property
     def fetched(self) -> tuple[Extent, ...]:
-        """The extents whose bytes come from outside."""
         return tuple(extent for extent in self.extents if not isinstance(extent.content, bytes))
 
     def extent(self, path: str) -> Extent:
@@ -180,7 +179,6 @@ def lay_out(
 
 
 def path_fault(path: str) -> str | None:
-    """Say what is wrong with a path inside a bundle, or nothing."""
     if not path.isprintable() or "\\" in path:
         return "the path holds a control character or a backslash"
     if path.startswith("/"):
@@ -228,7 +226,6 @@ def _contradictions(contents: Iterable[Content]) -> Iterator[Fault]:
 
 
 def _rank(path: str, item: bytes | Content) -> int:
-    """Return the place of a kind of member in the tar."""
     for rank, folder in enumerate(FOLDERS[:3]):
         if path.startswith(folder):
             return rank

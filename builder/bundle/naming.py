@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """What a bundle is to be called, and what lies there under these names."""
-
     target: Path
     layout: Layout
     split: int
@@ -100,7 +98,6 @@ class Names:
             journal_path(target).unlink(missing_ok=True)
 
     def _digests(self, part: Part, reporter: Reporter) -> tuple[Digest, ...]:
-        """Compute the checksum of every part."""
         starts = itertools.accumulate((piece.size for piece in self.pieces), initial=0)
         regions = [
             (piece.size, functools.partial(part.region, start, piece.size))
@@ -111,7 +108,6 @@ class Names:
             return tuple(digest_all(regions, progress))
 
     def _sync_folder(self) -> None:
-        """Make a rename durable."""
         if not self.sync:
             return
         descriptor = os.open(self.target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -35,7 +35,6 @@ _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:
-    """Explain what the system said about a file."""
     what = (error.strerror or str(error)).lower()
     return StorageError(what, where=str(path), hint=_HINTS.get(error.errno or 0))
 
@@ -81,7 +80,6 @@ class Part:
 
     @property
     def size(self) -> int:
-        """Its length."""
         return sum(os.fstat(descriptor).st_size for descriptor in self._descriptors)
 
     @property
@@ -97,7 +95,6 @@ class Part:
             _reserve(descriptor, piece.size, piece.under_way)
 
     def write(self, view: memoryview | bytes, offset: int) -> None:
-        """Write all of it at an offset."""
         rest = memoryview(view)
         try:
             for descriptor, room, start in self._places(offset, len(rest)):
@@ -111,14 +108,12 @@ class Part:
             raise storage_error(error, self.path) from error
 
     def readinto(self, view: memoryview, offset: int) -> int:
-        """Read back from an offset."""
         try:
             return self.files.readinto(view, offset)
         except OSError as error:
             raise storage_error(error, self.path) from error
 
     def region(self, offset: int, size: int) -> io.BufferedReader:
-        """Open a part of it for reading."""
         return open_region(self.files, offset, size)
 
     def sync(self, *, metadata: bool = False) -> None:
@@ -134,7 +129,6 @@ class Part:
         self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of the files and the lock."""
         if not self._closed:
             self._closed = True
             for descriptor in (*self._opened, self._own):
@@ -160,7 +154,6 @@ class Part:
 
 
 def _reserve(descriptor: int, size: int, path: Path) -> None:
-    """Give a file its length and its space."""
     with stored(path):
         if os.fstat(descriptor).st_size > size:
             os.ftruncate(descriptor, size)
@@ -198,7 +191,6 @@ def _open_alone(path: Path) -> int:
 
 
 def _is_still(path: Path, descriptor: int) -> bool:
-    """Return whether the name still means the open file."""
     try:
         return os.path.samestat(path.lstat(), os.fstat(descriptor))
     except FileNotFoundError:

@@ -85,8 +85,6 @@ def parts_of(target: Path) -> Sequence[PartFile]:
 
 
 class _Reading:
-    """Share what both kinds of bundle do alike."""
-
     path: Path
 
     def members(self) -> Mapping[str, Member]:
@@ -163,7 +161,6 @@ class TarBundle(_Reading):
             return self.files.read(offset, size)
 
     def region(self, offset: int, size: int) -> io.BufferedReader:
-        """Open a part of the file."""
         return open_region(self.files, offset, size)
 
     def members(self) -> Mapping[str, Member]:
@@ -215,7 +212,6 @@ class TarBundle(_Reading):
         return members, faults
 
     def tail(self, offset: int) -> Iterator[Fault]:
-        """Return what is wrong with the end of the file, behind the last member."""
         end = offset + 2 * tar.BLOCK
         end += -end % tar.RECORD
         if self.size != end:
@@ -256,8 +252,6 @@ def _shown(path: str) -> str:
 
 
 class FolderBundle(_Reading):
-    """Read a bundle that was unpacked."""
-
     def __init__(self, path: Path) -> None:
         self.path = path
         self._members: dict[str, Member] | None = None
@@ -285,7 +279,6 @@ class FolderBundle(_Reading):
         return self._members
 
     def open(self, path: str) -> io.BufferedReader:
-        """Open a member, seekable; raise VerificationError if there is none."""
         if path not in self.members():
             raise VerificationError("the bundle has no such member", where=path)
         with stored(self.path / path):

@@ -20,8 +20,6 @@ bundle; ``fetched``: from anywhere else."""
 
 
 class Stream(Protocol):
-    """Read one body."""
-
     @property
     def offset(self) -> int:
         """Where in the whole content the first byte stands; 0 if a range was ignored."""
@@ -31,9 +29,7 @@ class Stream(Protocol):
         """Fill (a part of) the buffer; return the count, 0 at the end; raise FetchError."""
         ...
 
-    def close(self) -> None:
-        """Let go of it."""
-        ...
+    def close(self) -> None: ...
 
 
 @runtime_checkable
@@ -47,8 +43,6 @@ class Interruptible(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A place that may have an artifact's bytes."""
-
     name: str
     """What messages call it, without secrets."""
     open: Callable[[int], Stream] = field(compare=False)
@@ -67,22 +61,18 @@ class Source:
 
 
 class FileStream:
-    """Read an open file; see :class:`Stream`."""
-
     def __init__(self, file: _File, offset: int, name: str) -> None:
         self.offset = offset
         self._file = file
         self._name = name
 
     def readinto(self, view: memoryview, /) -> int:
-        """Fill the buffer; return the count, 0 at the end."""
         try:
             return self._file.readinto(view) or 0
         except OSError as error:
             raise FetchError(error.strerror or str(error), where=self._name) from error
 
     def close(self) -> None:
-        """Close the file."""
         self._file.close()
 
 

@@ -32,21 +32,16 @@ _DIGEST = re.compile(r"^([0-9a-f]{64})  ", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartFile:
-    """Name one part."""
-
     path: Path
     size: int
 
     @property
     def under_way(self) -> Path:
-        """Its name while it is written."""
         return self.path.with_name(f"{self.path.name}.part")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sums:
-    """Hold what ``NAME.sha256`` says."""
-
     target: str
     """The name of the tar that ``cat`` makes of the parts."""
     size: int
@@ -58,7 +53,6 @@ class Sums:
     digests: tuple[Digest, ...]
 
     def write(self) -> bytes:
-        """Render it; equal sums give equal bytes."""
         lines = [
             MAGIC,
             f"# join:  cat {self.target}.[0-9][0-9][0-9] > {self.target}",
@@ -92,7 +86,6 @@ def cut(target: Path, size: int, split: int) -> tuple[PartFile, ...]:
 
 
 def sums_path(target: Path) -> Path:
-    """Return the name of the checksums of the parts."""
     return target.with_name(target.name + SUFFIX)
 
 

@@ -35,7 +35,6 @@ _KINDS = {
 
 
 def header(path: str, size: int) -> bytes:
-    """Return the block or blocks that stand before a member's data."""
     name = path.encode()
     if len(name) <= _NAME:
         return _block(name, size, b"0")
@@ -49,7 +48,6 @@ def header(path: str, size: int) -> bytes:
 
 
 def padding(size: int) -> int:
-    """Return the number of zero bytes that fill up the last block of data."""
     return -size % BLOCK
 
 
@@ -79,7 +77,6 @@ def read_header(blocks: bytes) -> tuple[str, int, int]:
 
 
 def _block(name: bytes, size: int, kind: bytes) -> bytes:
-    """Write one header block."""
     sized = b"%011o\0" % size if size < _OCTAL_LIMIT else b"\x80" + size.to_bytes(11, "big")
     before = name.ljust(_NAME, b"\0") + b"0000644\0" + b"0000000\0" * 2 + sized
     before += b"%011o\0" % _MTIME
@@ -100,7 +97,6 @@ def _fields(block: bytes) -> tuple[bytes, int, bytes]:
 
 
 def _octal(field: bytes) -> int:
-    """Read an octal number that ends in NUL or space."""
     text = field.rstrip(b"\0 ")
     if not text or text.strip(b"01234567"):
         raise ValueError("has a header with a number that is none")

@@ -131,7 +131,6 @@ class Transfer:
             self._tick(self)
 
     def _ended(self, seconds: float) -> bool:
-        """Wait until all threads have ended, and tell whether they have."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._working, seconds)
 
@@ -150,7 +149,6 @@ class Transfer:
         self._stop.over = True
 
     def _work(self) -> None:
-        """Advance one artifact after the other, as one of the threads."""
         sink = Sink(file=self._file, progress=self._progress, stop=self._stop)
         try:
             while (download := self._next()) is not None:
@@ -196,7 +194,6 @@ class Transfer:
         return True
 
     def _advance(self, download: Download, sink: Sink) -> None:
-        """Make one step with an artifact, and put it where it belongs then."""
         again, done = False, False
         try:
             again = self._step(download, sink)
@@ -216,7 +213,6 @@ class Transfer:
                 self._changed.notify_all()
 
     def _put_back(self, download: Download) -> None:
-        """Let it wait at its place in the order of sizes."""
         size = download.job.extent.size
         index = next(
             (n for n, item in enumerate(self._waiting) if item.job.extent.size < size),
@@ -242,7 +238,6 @@ class Transfer:
         return False
 
     def _finish(self, download: Download) -> None:
-        """Check and record what is whole."""
         extent = download.job.extent
         if download.job.check is not None:
             try:
@@ -293,7 +288,6 @@ class Transfer:
         return True
 
     def _skip(self, download: Download, host: str) -> None:
-        """Do not ask a host that is given up."""
         with self._changed:
             why = self._hosts.given_up(host, self._policy.patience)
         if why:  # else it has come back to life meanwhile

@@ -40,8 +40,6 @@ some sixty."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What was found."""
-
     layout: Layout | None
     """What the bundle should be; None when its lock cannot be trusted."""
     faults: tuple[Fault, ...]
@@ -158,7 +156,6 @@ _UNKNOWN = Fault(where=LOCK_PATH, what="without the lock, nothing else can be ch
 
 
 def _place(layout: Layout | None) -> Callable[[Fault], tuple[int, Fault]]:
-    """Order faults as their members stand in the tar."""
     order = {extent.path: n for n, extent in enumerate(layout.extents)} if layout else {}
     return lambda fault: (order.get(fault.where, len(order)), fault)
 

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supply:
-    """Where one artifact comes from and how it is checked, beyond its digest."""
-
     sources: tuple[Source, ...]
     check: Callable[[io.BufferedReader], None] | None = None
 
@@ -74,8 +72,6 @@ def write(  # noqa: PLR0913 -- the later ones are choices, told by name
 
 
 class _Run:
-    """One run of :func:`write`, with the files that it holds open."""
-
     def __init__(self, names: Names, reporter: Reporter) -> None:
         self._names = names
         self._layout = names.layout
@@ -131,7 +127,6 @@ class _Run:
         policy: Policy,
         finishing: Callable[[Sequence[Outcome]], None] | None,
     ) -> Result:
-        """Fetch, finish, rename."""
         self._near = {**near, **self._near}
         self._prepare()
         total = sum(extent.size for extent in self._layout.fetched)
@@ -210,7 +205,6 @@ class _Run:
             self._part.spread(self._names.pieces)
 
     def _prepare(self) -> None:
-        """Take the space and write all bytes that are known already."""
         try:
             self._part.reserve(self._layout.size)
         except StorageError:
@@ -264,7 +258,6 @@ class _Run:
         return claim is not None and claim.sure
 
     def _own(self, extent: Extent) -> Source:
-        """Return a finished artifact of this very bundle as a source."""
         region = functools.partial(raw_region, self._part.files, extent.offset, extent.size)
         return from_file(extent.path, region, state="copied")
 
@@ -287,7 +280,6 @@ class _Run:
             self._journal.done(download.job.extent, download.outcome().origin)
 
     def _tick(self, transfer: Transfer) -> None:
-        """Write down how far all is, and make it durable."""
         for path, have in transfer.unfinished():
             with self._order:
                 if path not in self._written and self._known.get(path, 0) != have:

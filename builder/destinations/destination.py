@@ -33,7 +33,6 @@ class Entry:
 
     @classmethod
     def of(cls, path: str, content: bytes) -> Entry:
-        """Return an entry for bytes that are made rather than stored."""
         return cls(
             path=path,
             name=path,
@@ -108,7 +107,6 @@ def deliver(entries: Iterable[Entry], destination: Destination, progress: Progre
 
 
 def copy(stream: VerifiedStream, to: BinaryIO) -> None:
-    """Copy a stream to its end into an open file."""
     view = memoryview(bytearray(BUFFER))
     while count := stream.readinto(view):
         to.write(view[:count])

@@ -45,14 +45,11 @@ class ImageChoice:
 
     @property
     def everything(self) -> bool:
-        """Whether nothing is said."""
         return not (self.images or self.role or self.platform)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """What was written."""
-
     path: Path
     count: int
     """Of images, or else of files."""
@@ -99,8 +96,6 @@ def export(
 
 
 class _Plan:
-    """Says what of one bundle belongs to a kind."""
-
     def __init__(
         self, bundle: TarBundle | FolderBundle, lock: Lock, digests: dict[str, Digest]
     ) -> None:
@@ -110,7 +105,6 @@ class _Plan:
         self._digests = digests
 
     def files(self, kind: Kind) -> list[Entry]:
-        """Return the files of a kind, under the paths that they get."""
         # packages are of no use without the keys that signed them, nor in one heap
         folders = ("yum/", "keys/") if kind == "packages" else (f"{kind}/",)
         if kind == "packages" and not self._lock.packages:
@@ -124,7 +118,6 @@ class _Plan:
         )
 
     def images(self, choice: ImageChoice) -> tuple[list[Entry], int]:
-        """Return the files of an archive with the wanted images, and how many images those are."""
         lock = self._lock
         images = [image for image in lock.images if _is_chosen(image, choice)]
         self._refuse_unknown(choice)
@@ -150,7 +143,6 @@ class _Plan:
         return [*made, *entries], len(images)
 
     def _refuse_unknown(self, choice: ImageChoice) -> None:
-        """Raise UsageError for names and platforms that choose nothing."""
         images = self._lock.images
         for name in choice.images:
             if not any(_is_named(image, name) for image in images):

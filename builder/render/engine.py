@@ -75,7 +75,6 @@ def _environment() -> Environment:
 
 
 def source(name: str) -> str:
-    """Read a file of the template tree."""
     path = tree(TREE) / name
     try:
         return path.read_text(encoding="utf-8")
@@ -132,5 +131,4 @@ def scalar(value: Any) -> str:
 
 
 def number(text: str) -> str | int:
-    """Return a number where a text is one."""
     return int(text) if text.isascii() and text.isdigit() else text

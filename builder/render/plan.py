@@ -52,7 +52,6 @@ class Plan:
         return self.once("first", lambda: self.cluster.control_planes[0])
 
     def part(self, node: Node) -> Part:
-        """Tell what a node does at first boot."""
         if node.name == self.first.name:
             return "init"
         return "control-plane" if node.role == "control-plane" else "worker"

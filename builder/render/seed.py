@@ -53,7 +53,6 @@ def instance_id(plan: Plan, node: Node) -> str:
 
 
 def meta_data(plan: Plan, node: Node) -> str:
-    """Return a node's meta-data."""
     return dumped({"instance-id": instance_id(plan, node), "local-hostname": node.name})
 
 

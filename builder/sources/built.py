@@ -45,8 +45,6 @@ _LOCK = ".lock"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """Hold an RPM that lies in the cache."""
-
     path: Path
     digest: Digest
     size: int
@@ -69,7 +67,6 @@ class Workshop:
         self._one = threading.Lock()
 
     def info(self, text: str) -> None:
-        """Tell whoever listens; from any thread."""
         self._info(text)
 
     @contextlib.contextmanager
@@ -201,12 +198,10 @@ def _rebuild(package: Package, kept: Store, workshop: Workshop) -> Finished:
 
 
 def names(package: Package) -> tuple[str, ...]:
-    """Return what the sources of a built RPM are called."""
     return f"the cache, built {_of(package)}", f"a new build {_of(package)}"
 
 
 def _of(package: Package) -> str:
-    """Say by what a package was built, and of what."""
     built = package.built
     urls = (
         ", ".join(redact(each.sources[0]) for each in built.inputs if each.sources) if built else ""

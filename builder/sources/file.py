@@ -25,8 +25,6 @@ _BUFFER = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """Hold a small document and where it was found."""
-
     content: bytes
     digest: Digest
     source: str
@@ -133,12 +131,10 @@ def web(client: Client, url: str, size: int | None) -> Source:
 
 
 def local(path: Path) -> Source:
-    """Return a local file as a source."""
     return from_file(str(path), lambda: path.open("rb", buffering=0))
 
 
 def sources(urls: Sequence[str], size: int | None, client: Client, folder: Path) -> list[Source]:
-    """Return what the lock's sources of a file or package mean, in order."""
     return [
         web(client, url, size) if is_url(url) else local(folder / url.removeprefix("file:"))
         for url in urls

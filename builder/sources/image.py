@@ -33,8 +33,6 @@ _CONFIG_LIMIT = 4 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRequest:
-    """Name one image to resolve and where it may be had."""
-
     reference: Reference
     candidates: tuple[Reference, ...]
     """Where to ask, in order."""
@@ -51,8 +49,6 @@ class ImageRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedImage:
-    """Hold what one image turned out to be."""
-
     image: Image
     blobs: tuple[Blob, ...]
     kept: tuple[bytes, ...]
@@ -100,7 +96,6 @@ class _Candidate:
         self._left_out: list[Fault] = []
 
     def resolve(self) -> ResolvedImage:
-        """Read the image and all that it has."""
         wanted, where = self._wanted, str(self._reference)
         expected = wanted.expected or wanted.reference.digest
         raw = self._manifest(str(expected or self._reference.tag))
@@ -232,7 +227,6 @@ def read_blob(registry: Puller, repository: str, digest: Digest, size: int) -> b
 
 
 def sources(blob: Blob, registry: Puller) -> list[Source]:
-    """Return the repositories that may have a blob, in order."""
     return [_source(blob, registry, repository) for repository in blob.sources]
 
 

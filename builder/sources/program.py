@@ -40,8 +40,6 @@ _PLAIN = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9_.+-]{0,127}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """Hold a published file that was fetched."""
-
     path: Path
     digest: Digest
     size: int
@@ -103,7 +101,6 @@ def _there(digest: Digest, folder: Path) -> Fetched | None:
 
 
 def _receive(source: Source, client: Client, part: Path, progress: Progress) -> tuple[Digest, int]:
-    """Write a body into a file; give its digest and size."""
     hasher, size = hashlib.sha256(), 0
     with part.open("wb") as file:
 
@@ -164,7 +161,6 @@ def unpack(archive: Path, wanted: Sequence[PackedFile], folder: Path, name: str)
 
 
 def _places(member: tarfile.TarInfo, members: dict[str, str], folders: Sequence[str]) -> list[str]:
-    """Return the paths that a member is wanted at."""
     if not member.isreg():
         return []
     inside = PurePosixPath(member.name)

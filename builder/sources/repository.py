@@ -49,8 +49,6 @@ class RepositoryMetadata:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedRepository:
-    """Name a repository and where it may be read."""
-
     name: str
     urls: tuple[str, ...]
     keys: tuple[RpmKey, ...]

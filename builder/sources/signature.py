@@ -34,8 +34,6 @@ _LACKING = {400, 403, 404, 405, 406, 415, 501}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundSignatures:
-    """Hold an image's signatures, as one repository has them."""
-
     signatures: tuple[ImageSignature, ...] = ()
     blobs: tuple[Blob, ...] = ()
     kept: tuple[bytes, ...] = ()
@@ -119,7 +117,6 @@ def evidence_of(
 
 
 def _manifests(image: Digest, repository: str, registry: Puller) -> list[bytes]:
-    """Fetch all manifests that may be signatures, each once."""
     contents: dict[Digest, bytes] = {}
     try:
         raw = registry.manifest(repository, signature_tag(image))

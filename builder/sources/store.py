@@ -67,7 +67,6 @@ class Store:
             return None
 
     def put(self, content: bytes) -> Digest:
-        """Keep content; give its digest."""
         digest = Digest.of(content)
         if self.has(digest, len(content)):
             return digest
@@ -90,5 +89,4 @@ class Store:
         return digests
 
     def drop(self, digest: Digest) -> None:
-        """Forget content."""
         self.path(digest).unlink(missing_ok=True)

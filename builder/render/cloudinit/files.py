@@ -35,8 +35,6 @@ _ROOT_RUNS = "0700"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedFile:
-    """One file as it is to stand on the node."""
-
     path: str
     content: str | bytes
     permissions: str = _OPEN
@@ -66,7 +64,6 @@ def files(plan: Plan, node: Node, machine: Machine) -> tuple[SeedFile, ...]:
 
 
 def own_files(plan: Plan, machine: Machine) -> Iterator[SeedFile]:
-    """Yield the files that cluster.yaml itself asks for."""
     for file in machine.files:
         yield SeedFile(
             path=file.path,

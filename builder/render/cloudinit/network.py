@@ -40,7 +40,6 @@ class Card:
 
     @property
     def bond(self) -> Bond | None:
-        """Return the bond that the card is."""
         return self.network.bond
 
     @property
@@ -60,7 +59,6 @@ class Card:
         return families if self.addresses else (4,)
 
     def gateway(self, family: int) -> Address | None:
-        """Return the default gateway of a family."""
         return next(
             (gateway for gateway in self.network.gateways if gateway.version == family), None
         )
@@ -75,7 +73,6 @@ def card(node: Node, network: MachineNetwork) -> Card | None:
 
 
 def written(card: Card) -> str:
-    """Return the document in the version that was asked for."""
     return _RENDERERS[card.network.version or 1](card)
 
 

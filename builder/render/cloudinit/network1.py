@@ -17,7 +17,6 @@ _DHCP = {4: "dhcp4", _IPV6: "dhcp6"}
 
 
 def written(card: Card) -> str:
-    """Return the document."""
     return dumped({"version": 1, "config": [*_cards(card), *_nameservers(card)]})
 
 

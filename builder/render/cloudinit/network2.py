@@ -31,7 +31,6 @@ _PARAMETERS = {
 
 
 def written(card: Card) -> str:
-    """Return the document."""
     mtu = {"mtu": card.network.mtu} if card.network.mtu else {}
     mac = {"macaddress": card.mac} if card.mac else {}
     here = {} if card.vlan else _addresses(card)

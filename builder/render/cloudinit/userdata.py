@@ -40,8 +40,6 @@ _START = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserData:
-    """Rendered user-data, and the files in it."""
-
     text: str
     files: tuple[SeedFile, ...]
 

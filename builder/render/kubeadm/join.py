@@ -18,7 +18,6 @@ _PATIENCE = "5m0s"
 
 
 def join(plan: Plan, node: Node, part: Part) -> dict[str, Any]:
-    """Return the document of a node that joins as a control plane or as a worker."""
     configuration = plan.choice.kubernetes.configuration
     document: dict[str, Any] = {
         "apiVersion": configuration.api(_KIND),

@@ -48,7 +48,6 @@ class _Laying:
         return merged
 
     def inside(self, type_: FieldType | None, key: str) -> FieldType | None:
-        """Return the type of what a mapping has under a key."""
         if type_ is None:
             return None
         if type_.wraps:

@@ -17,7 +17,6 @@ _IPV6 = 6
 
 
 def registration(choice: Choice, node: Node) -> dict[str, Any]:
-    """Return a node's name, runtime and own taints."""
     fields: dict[str, Any] = {"name": node.name}
     if node.taints is not None:
         fields["taints"] = [_taint(taint) for taint in node.taints]
