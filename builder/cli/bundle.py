@@ -201,7 +201,6 @@ def _signing(key: Path, passphrase_file: Path | None) -> Callable[[Built], tuple
 
 
 def _asking(file: Path | None) -> Callable[[], str] | None:
-    """Return what gets the passphrase: from its file, or from the terminal."""
     from builder.pipeline import signature
 
     if file is not None:

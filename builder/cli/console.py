@@ -38,7 +38,6 @@ class Console:
         return False if os.environ.get("NO_COLOR") else None
 
     def info(self, text: str) -> None:
-        """Report one finished step."""
         if not self.quiet:
             self._line(text)
 
@@ -48,13 +47,11 @@ class Console:
             self._line(text, dim=True)
 
     def warn(self, text: str, *, hint: str | None = None) -> None:
-        """Report something that did not stop the work but deserves attention."""
         self._line(text, "warning:", "yellow")
         if hint:
             self._line(f"  hint: {hint}")
 
     def error(self, text: str) -> None:
-        """Report what stopped the work."""
         self._line(text, "error:", "red")
 
     def note(self, text: str) -> None:
@@ -66,13 +63,11 @@ class Console:
         click.echo(printable(text), color=self.colored)
 
     def json(self, value: Any) -> None:
-        """Print a value for a script, to standard output."""
         import json
 
         click.echo(json.dumps(value, indent=2))
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Print columns, to standard output."""
         for line in columns(head, rows):
             self.result(line)
 

@@ -26,7 +26,6 @@ _NAMES = {"images": "images.tar"}
 
 
 def _kinds(function: click.decorators.FC) -> click.decorators.FC:
-    """Add an option for each kind."""
     for kind, words in reversed(_WHAT.items()):
         function = click.option(
             f"--{kind}-only", "kinds", flag_value=kind, multiple=True, help=words
@@ -97,7 +96,6 @@ def command(
 
 
 def _one(kinds: tuple[str, ...]) -> Kind:
-    """Give the one kind that was asked for."""
     from builder.errors import UsageError
     from builder.pipeline.export import KINDS
 

@@ -47,12 +47,10 @@ class Meter:
 
     @property
     def done(self) -> int:
-        """Return everything that is done, cached or not."""
         return self.fetched + self.cached
 
     @property
     def elapsed(self) -> float:
-        """Return the seconds since the beginning."""
         return self._clock() - self._begun
 
     @property

@@ -20,8 +20,6 @@ _EVERY = 5.0
 
 
 class Lines:
-    """Report progress in plain lines, for logs and pipes."""
-
     def __init__(
         self,
         title: str,
@@ -52,7 +50,6 @@ class Lines:
         self._report(f"{self._title}: {text}")
 
     def advance(self, amount: int, *, cached: bool = False) -> None:
-        """Count, and tell when it is time again."""
         self._meter.advance(amount, cached=cached)
         with self._lock:
             now = self._clock()
@@ -90,7 +87,6 @@ class Screen:
         self._lock = Lock()
 
     def add(self, title: str, total: int | None) -> TaskID:
-        """Open one bar."""
         with self._lock:
             task = self._rich.add_task("", total=total, title=title, standing="")
             self._open += 1
@@ -99,15 +95,12 @@ class Screen:
             return task
 
     def update(self, task: TaskID, *, done: int, standing: str) -> None:
-        """Show how far one bar is."""
         self._rich.update(task, completed=done, standing=standing)
 
     def describe(self, task: TaskID, text: str) -> None:
-        """Show what is being done right now."""
         self._rich.update(task, description=text)
 
     def remove(self, task: TaskID) -> None:
-        """Close one bar."""
         with self._lock:
             self._rich.remove_task(task)
             self._open -= 1
@@ -147,10 +140,8 @@ class Bar:
         self._report(f"{self._title}: {text}")
 
     def advance(self, amount: int, *, cached: bool = False) -> None:
-        """Count and show."""
         self._meter.advance(amount, cached=cached)
         self._screen.update(self._task, done=self._meter.done, standing=self._meter.standing)
 
     def describe(self, text: str) -> None:
-        """Show what is being done right now."""
         self._screen.describe(self._task, text)

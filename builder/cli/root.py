@@ -49,18 +49,14 @@ Exit codes:
 
 
 class Root(click.Group):
-    """Import ``builder.cli.VERB`` only when VERB is asked for."""
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params.extend(common_options())
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
-        """Return the verbs in the order of the work."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 -- click's signature
-        """Import one verb."""
         if cmd_name not in VERBS:
             return None
         module = importlib.import_module(f"builder.cli.{cmd_name.replace('-', '_')}")
@@ -70,7 +66,6 @@ class Root(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Refuse an unknown verb with the one that was probably meant."""
         if args[0] not in VERBS and not args[0].startswith("-"):
             hint = did_you_mean(args[0], VERBS) or "airseed --help lists them"
             if args[0] == "version":

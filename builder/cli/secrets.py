@@ -75,7 +75,6 @@ def _show(result: SecretStates, console: Console) -> None:
 
 
 def _report(result: SecretStates, console: Console) -> None:
-    """Report what this run did and what follows from it."""
     made = [secret.name for secret in result.states if secret.state in {"made", "rotated"}]
     console.info(f"made {', '.join(made)} in {result.folder}" if made else "nothing was missing")
     for secret in result.states:

@@ -79,7 +79,6 @@ class Existing(click.Path):
     """Take a path that is there; for one that is not, name the verb that makes such a file."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path, or raise UsageError."""
         path = Path(value)
         if str(value) != "-" and not os.path.lexists(path):
             raise UsageError("there is no such file", where=str(path), hint=_maker(path, ctx))
@@ -90,7 +89,6 @@ class ExistingBundle(Existing):
     """Take a bundle, be it there as one file, as a folder or in parts."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path, or raise UsageError."""
         path = Path(value)
         # the tar's own name stands for its parts; they are looked at when they are opened
         if (
@@ -117,7 +115,6 @@ class Destination(click.Path):
     """Take a path that is to be written; what lies beside it is named after it."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path."""
         converted: Any = super().convert(value, param, ctx)
         return _named(converted)
 
@@ -164,12 +161,10 @@ def existing(*, folder: bool = False, dash: bool = False) -> click.Path:
 
 
 def destination() -> click.Path:
-    """Take a file that is to be written."""
     return Destination(dir_okay=False, path_type=Path)
 
 
 def existing_bundle() -> click.Path:
-    """Take a bundle that must exist: a tar, its parts, or a folder."""
     return ExistingBundle(exists=True, dir_okay=True, path_type=Path)
 
 

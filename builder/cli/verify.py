@@ -114,7 +114,6 @@ def command(
 
 
 def _report(result: Verdict, haves: Sequence[Path], console: Console) -> None:
-    """Report what was verified of a bundle without faults, and of a delta what was not."""
     if result.lock is not None:
         console.info(_images(result.lock))
     checked = f"{size(result.size)} checked"

@@ -30,8 +30,6 @@ CALICO = "calico"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Hold the releases that a cluster is made of."""
-
     kubernetes: KubernetesRelease
     os: OperatingSystem
     runtime: RuntimeRelease
@@ -104,7 +102,6 @@ class _Choosing:
         return known[max(known, key=numbers)].defaults if known else None
 
     def ask(self, path: str, question: Callable[[], T]) -> T | None:
-        """Ask the catalog; what it does not have becomes a fault."""
         try:
             return question()
         except NotInCatalogError as error:
@@ -173,7 +170,6 @@ class _Choosing:
         system: OperatingSystem | None,
         runtime: RuntimeRelease | None,
     ) -> None:
-        """Check that there are packages for the system, and that Kubernetes takes the runtime."""
         if kubernetes and system:
             self.packages(kubernetes, system)
         if runtime and system:

@@ -48,8 +48,6 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._+@=,:~-]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedImage:
-    """Ask for an image."""
-
     reference: Reference
     roles: tuple[str, ...]
     needed_by: tuple[str, ...]
@@ -73,8 +71,6 @@ class WantedPackage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedFile:
-    """Ask for a Kubernetes manifest or for a file of the user's."""
-
     kind: FileKind
     path: str
     """Its place in the bundle; manifests are applied in the order of their paths."""
@@ -96,16 +92,12 @@ class WantedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedBuilds:
-    """Ask for RPMs that are built here."""
-
     repository: str
     recipes: tuple[Recipe, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """Hold what a cluster will ask for, as far as it is known before fetching."""
-
     kubernetes: KubernetesRelease
     os: OperatingSystem
     runtime: RuntimeRelease
@@ -204,7 +196,6 @@ def _recipe_fields(recipe: Recipe) -> dict[str, Any]:
 
 
 def demand(cluster: Cluster, choice: Choice, catalog: Catalog) -> Demand:
-    """Work out what a cluster asks for, made of the releases that were chosen for it."""
     builds = _builds(cluster, choice, catalog)
     packages = _packages(cluster, choice, builds)
     repositories = _repositories(choice, packages, catalog, builds)

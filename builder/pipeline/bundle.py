@@ -34,8 +34,6 @@ _UNSAFE = "AIRSEED_BENCH_WITHOUT_SYNC"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """Hold what a run made."""
-
     lock: Lock
     result: Result
     sums: bytes
@@ -114,7 +112,6 @@ def fallbacks(result: Result) -> list[str]:
 
 
 def _told(group: Sequence[Outcome]) -> str:
-    """Describe artifacts that came from one host for one reason."""
     first = group[0]
     if len(group) == 1:
         faults = "; ".join(map(str, first.passed_over))

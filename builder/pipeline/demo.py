@@ -28,8 +28,6 @@ _FOREIGN = ("AIRSEED_CA_BUNDLE", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoFiles:
-    """Name what was made, for a person to look at."""
-
     cluster: Path
     lock: Path
     bundle: Path

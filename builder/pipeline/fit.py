@@ -120,7 +120,6 @@ def missing_images(wanted: Iterable[WantedImage], lock: Lock) -> list[Fault]:
 
 
 def missing_files(wanted: Demand, lock: Lock) -> list[Fault]:
-    """Return manifests, files and keys that are not in the lock."""
     paths = {file.path for file in lock.files}
     fingerprints = {file.fingerprint for file in lock.files}
     return [
@@ -138,7 +137,6 @@ def missing_files(wanted: Demand, lock: Lock) -> list[Fault]:
 
 
 def _local_files_changed(wanted: Demand, lock: Lock, folder: Path) -> bool:
-    """Return whether a file beside cluster.yaml is not what the lock has under its path."""
     digests = {file.path: file.digest for file in lock.files}
     try:
         for file in (*wanted.manifests, *wanted.files):

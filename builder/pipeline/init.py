@@ -19,7 +19,6 @@ SCHEMA_NAME = "cluster.schema.json"
 
 
 def examples() -> tuple[str, ...]:
-    """Name the examples there are."""
     return tuple(sorted(path.stem for path in _folder().glob("*.yaml")))
 
 
@@ -49,7 +48,6 @@ def write(example: str, target: Path, *, force: bool = False) -> Path:
 
 
 def schema_text() -> str:
-    """Return the JSON Schema of cluster.yaml as text."""
     return json.dumps(cluster_format.schema(), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -33,8 +33,6 @@ def elsewhere(document: LockDocument) -> tuple[Content, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Total:
-    """Count the artifacts of one kind."""
-
     kind: str
     count: int
     size: int
@@ -52,7 +50,6 @@ class Chain:
 
 
 def totals(lock: Lock) -> tuple[Total, ...]:
-    """Count artifacts and bytes by kind."""
     return (
         _total("images", lock.images, sum(blob.size for blob in lock.blobs)),
         _total("packages", lock.packages, sum(package.size for package in lock.packages)),
@@ -74,7 +71,6 @@ def _total(kind: str, artifacts: Iterable[Artifact], size: int) -> Total:
 
 
 def image_size(lock: Lock, image: Image) -> int:
-    """Return the bytes of everything that one image needs, shared or not."""
     sizes = {blob.digest: blob.size for blob in lock.blobs}
     return sum(sizes[digest] for digest in image.digests)
 

@@ -43,8 +43,6 @@ _NOT_FOUND = 404
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """Hold what was written."""
-
     path: Path
     inventory: Inventory
 
@@ -125,7 +123,6 @@ def _bundle(path: Path, reporter: Reporter) -> Iterator[Holding]:
 
 
 def _packages(folder: Path, reporter: Reporter) -> Iterator[Holding]:
-    """Return the RPMs below a folder."""
     try:
         paths = sorted(path for path in folder.rglob("*.rpm") if path.is_file())
         total = sum(path.stat().st_size for path in paths)
@@ -143,7 +140,6 @@ def _packages(folder: Path, reporter: Reporter) -> Iterator[Holding]:
 
 
 def _package(path: Path, progress: Progress) -> Holding | AirseedError:
-    """Hash one RPM and read its name."""
     try:
         with path.open("rb") as file:
             nevra = read_header(read_head(file, where=path.name), where=path.name).nevra
@@ -159,8 +155,6 @@ def _package(path: Path, progress: Progress) -> Holding | AirseedError:
 
 
 class _Survey:
-    """Asks one registry."""
-
     def __init__(
         self,
         connection: RegistryConnection,

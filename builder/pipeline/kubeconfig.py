@@ -32,8 +32,6 @@ _LAST_PORT = 65535
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Minted:
-    """Hold what was made for whom."""
-
     path: Path | None
     """None where it was not written to a file."""
     text: str = field(repr=False)

@@ -55,7 +55,6 @@ class LockDocument:
 
     @property
     def store(self) -> Store:
-        """The documents that belong to a lock's file."""
         return Store(paths.documents(self.path))
 
     @cached_property
@@ -65,7 +64,6 @@ class LockDocument:
 
     @cached_property
     def layout(self) -> Layout:
-        """The layout of the whole bundle that is made of the lock."""
         texts = oci_layout.render(self.lock.images, self.lock.subject.platforms)
         return bundle_layout.plan(
             self.lock, self.content, {f"images/{path}": text for path, text in texts.items()}

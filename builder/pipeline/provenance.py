@@ -153,7 +153,6 @@ def _names(content: Content) -> Iterable[str]:
 
 
 def _is_kept(origin: Origin) -> bool:
-    """Return whether an account says that a member lay beside the lock."""
     match = _KEPT.fullmatch(origin.source)
     return match is not None and match[1] == origin.digest.hex
 

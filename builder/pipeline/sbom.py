@@ -81,7 +81,6 @@ def _reader(document: LockDocument) -> Callable[[Content], bytes | None]:
 
 
 def _packages(lock: Lock, read: Callable[[Content], bytes | None]) -> dict[Digest, Said]:
-    """Read licences and vendors out of each repository's primary.xml."""
     details: dict[Digest, Said] = {}
     for file in lock.files:
         if file.kind != "repodata" or not file.path.endswith("primary.xml.gz"):

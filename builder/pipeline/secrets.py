@@ -32,8 +32,6 @@ _SIGNING = "sa.key"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretState:
-    """Describe one secret, without its content."""
-
     name: str
     path: Path | None
     """None where it is not on this machine."""
@@ -46,8 +44,6 @@ class SecretState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretStates:
-    """Hold what a run found and made."""
-
     folder: Path
     first: str
     """The node on which kubeadm init runs."""
@@ -95,7 +91,6 @@ def make(workspace: Workspace, *, rotate: Sequence[str] = ()) -> SecretStates:
 
 
 def remaining(end: datetime) -> int:
-    """Return the whole days until something ends."""
     return (end - datetime.now(UTC)).days
 
 
@@ -145,7 +140,6 @@ def _short_lived(
 def _lasting(
     cluster: Cluster, folder: Path, secrets: Secrets, made: Sequence[str]
 ) -> list[SecretState]:
-    """Describe the authorities, and of the key that signs service accounts' tokens."""
     if secrets.authority is None:
         return [SecretState(name=_AUTHORITIES[store.CA], path=None, state="on the first node")]
     state: State = "made" if store.CA in made else "kept"

@@ -40,8 +40,6 @@ _LARGEST_FILE = 4 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """Hold what a run wrote."""
-
     folder: Path
     nodes: tuple[str, ...]
     changed: tuple[str, ...]
@@ -139,7 +137,6 @@ def _warn_of(stale: Iterable[str], folder: Path, cluster: Path, reporter: Report
 
 
 def _locked_out(plan: Plan, node: Node) -> bool:
-    """Return whether a seed opens no account to anybody."""
     machine = plan.cluster.machine_of(node)
     return not machine.ssh_keys and not machine.users
 

@@ -112,7 +112,6 @@ def sign(bundle: Path, sums: bytes, signer: OpenPgpSigner) -> Path:
 
 
 def forget(bundle: Path) -> None:
-    """Remove the signature of a bundle that is about to be replaced."""
     beside(bundle).unlink(missing_ok=True)
 
 

@@ -22,8 +22,6 @@ _ORDER = {"failed": 0, "unknown": 1, "waiting": 2, "running": 3, "done": 4}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeResults:
-    """Hold what was read."""
-
     results: tuple[Result, ...]
     """What wants attention first; one a file."""
     faults: tuple[Fault, ...]
@@ -31,7 +29,6 @@ class NodeResults:
 
     @property
     def failed(self) -> bool:
-        """Return whether a node failed."""
         return any(result.state == "failed" for result in self.results)
 
 

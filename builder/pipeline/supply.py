@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 
 class Supplier:
-    """Says where each artifact of one lock comes from."""
-
     def __init__(
         self,
         document: LockDocument,

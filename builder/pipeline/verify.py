@@ -51,8 +51,6 @@ _FEW = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Hold what was found."""
-
     bundle: Path
     lock: Lock | None
     """None when it is too damaged to be trusted."""
@@ -160,7 +158,6 @@ def _explained(faults: Iterable[Fault], lock: Lock) -> Iterator[Fault]:
 
 
 def _unheld(elsewhere: Iterable[Content], haves: Sequence[Path]) -> Iterator[Fault]:
-    """Return what is neither in a delta nor in any of the inventories."""
     held = inventory_format.digests(haves)
     for content in elsewhere:
         if content.digest not in held:
@@ -170,8 +167,6 @@ def _unheld(elsewhere: Iterable[Content], haves: Sequence[Path]) -> Iterator[Fau
 
 
 class _Checks:
-    """Looks at the members of one bundle beyond their digests."""
-
     def __init__(self, bundle: TarBundle | FolderBundle) -> None:
         self._bundle = bundle
         self._layout: Layout | None = None
@@ -244,7 +239,6 @@ class _Checks:
                 yield from self._manifest(lock, file.path)
 
     def _repodata(self, lock: Lock, repository: str) -> list[Fault]:
-        """Compare a repository's metadata with the RPMs that the lock has for it."""
         folder = f"yum/{repository}/repodata"
         rpms = [
             Rpm(nevra=package.nevra, digest=package.digest, size=package.size)
@@ -277,7 +271,6 @@ class _Checks:
                 yield from walk.check_blobs(self.read(where), sizes.get, where=where)
 
     def _manifest(self, lock: Lock, path: str) -> Iterator[Fault]:
-        """Look for the images that a Kubernetes manifest will start."""
         known = {image.reference for image in lock.images}
         try:
             images = find_images(decode(self.read(path), path), path)

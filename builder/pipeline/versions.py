@@ -41,8 +41,6 @@ class Fit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """Hold what goes with one minor of Kubernetes."""
-
     series: str
     releases: tuple[str, ...]
     """Oldest first; those that should be avoided are left out."""
@@ -57,8 +55,6 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Versions:
-    """Hold everything that goes together, oldest first."""
-
     kubernetes: tuple[Row, ...]
     calico: tuple[CalicoSeries, ...]
     systems: tuple[OperatingSystem, ...]

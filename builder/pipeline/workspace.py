@@ -74,17 +74,14 @@ class Workspace:
 
     @property
     def choice(self) -> Choice:
-        """The releases that the cluster is made of."""
         return self._spec.choice
 
     def warn(self, reporter: Reporter) -> None:
-        """Report what cluster.yaml may say but deserves a warning."""
         for remark in self._spec.remarks:
             reporter.warn(str(remark), hint=remark.hint)
 
     @cached_property
     def demand(self) -> Demand:
-        """What the cluster will ask for."""
         from builder.model.demand import demand  # noqa: PLC0415 -- as for the catalog
 
         return demand(self.cluster, self.choice, self.catalog)
@@ -102,5 +99,4 @@ class Workspace:
 
     @cached_property
     def locked(self) -> LockDocument:
-        """The lock that is there."""
         return LockDocument.read(self.lock_path)

@@ -36,8 +36,6 @@ _DOCUMENTS = (".yaml", ".yml")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Hold the state of one source."""
-
     kind: Kind
     name: str
     address: str
@@ -54,8 +52,6 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Hold the state of all sources."""
-
     findings: tuple[Finding, ...]
     lost: tuple[Fault, ...]
     """What can be had nowhere, with what went wrong at the last of its sources."""
@@ -65,7 +61,6 @@ class Health:
 
     @property
     def well(self) -> bool:
-        """Return whether every single source lives."""
         return not self.lost and all(finding.state in WELL for finding in self.findings)
 
 
@@ -151,7 +146,6 @@ def _finding(source: CheckedSource, answers: Sequence[Answer]) -> Finding:
 
 
 def _lost(answered: Iterable[tuple[CheckedSource, Sequence[Answer]]]) -> Iterator[Fault]:
-    """Find what no source has."""
     by_artifact: dict[tuple[str, str, str], list[Answer]] = {}
     for source, answers in answered:
         for answer in () if source.optional else answers:

@@ -52,8 +52,6 @@ _RATE = re.compile(r"(\d{1,9})(?:;w=(\d{1,9}))?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Hold the answer to one question."""
-
     question: Question
     state: State
     seconds: float
@@ -63,8 +61,6 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullsLeft:
-    """Hold how many pulls a registry still allows."""
-
     registry: str
     left: int | None
     """None where it does not say, as for those who have no limit."""
@@ -186,7 +182,6 @@ def _length(reply: Reply) -> int | None:
 
 
 def limit_of(pulls: Reference, access: Access) -> PullsLeft:
-    """Ask a registry how many pulls are left."""
     try:
         reply = access.registry.look(pulls.repository, pulls.tag or "latest")
     except AirseedError as error:

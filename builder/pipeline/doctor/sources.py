@@ -39,8 +39,6 @@ _REPOMD = "repodata/repomd.xml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Ask one source for one artifact."""
-
     artifact: str
     """What it is called; the same at each of its sources."""
     url: str = ""
@@ -81,14 +79,12 @@ class SourceCollector:
     def add(
         self, kind: Kind, name: str, address: str, question: Question, *, optional: bool = False
     ) -> None:
-        """Add a question to a source."""
         _, questions = self._found.setdefault((kind, name, address), (optional, {}))
         if self.sample:
             questions.clear()
         questions[question] = None
 
     def all(self) -> tuple[CheckedSource, ...]:
-        """Return them in the order in which they were named first."""
         return tuple(
             CheckedSource(
                 kind=kind,
@@ -101,7 +97,6 @@ class SourceCollector:
         )
 
     def repository(self, repository: Repository, platform: Platform) -> None:
-        """Ask for a yum repository's metadata."""
         for base in repository.urls(platform):
             question = Question(
                 artifact=repository.name, url=f"{base.rstrip('/')}/{_REPOMD}", repodata=True
@@ -109,13 +104,11 @@ class SourceCollector:
             self.add("repository", repository.name, base, question)
 
     def key(self, key: PinnedKey, *, optional: bool = False) -> None:
-        """Ask for a key."""
         for url in key.sources:
             question = Question(artifact=key.name, url=url, fingerprint=key.fingerprint)
             self.add("key", key.name, url, question, optional=optional)
 
     def image(self, reference: Reference, candidates: Iterable[Reference]) -> None:
-        """Ask for an image."""
         for candidate in candidates:
             question = Question(artifact=str(reference), reference=candidate)
             self.add("images", _folder(reference), _folder(candidate), question)

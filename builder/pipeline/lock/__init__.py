@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locked:
-    """Hold what locking made."""
-
     lock: Lock
     changes: tuple[Change, ...]
     """Against the lock that was there before; everything, if there was none."""
@@ -150,7 +148,6 @@ def _refuse_far(workspace: Workspace) -> None:
 
 
 def _earlier(workspace: Workspace) -> Lock | None:
-    """Read the lock that is there already."""
     if not workspace.lock_path.exists():
         return None
     try:

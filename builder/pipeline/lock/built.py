@@ -39,8 +39,6 @@ _ATONCE = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageSigner:
-    """Sign what is built."""
-
     fingerprint: str
     """Upper-case hex."""
     public: bytes
@@ -107,8 +105,6 @@ def _key(resolving: Resolving, signer: PackageSigner) -> File:
 
 
 class _Making:
-    """Makes the packages of one run."""
-
     def __init__(self, resolving: Resolving, signer: PackageSigner) -> None:
         self._resolving = resolving
         self._signer = signer

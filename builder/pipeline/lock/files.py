@@ -36,16 +36,12 @@ _MANIFEST_LIMIT = 32 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keyring:
-    """Hold the keys that packages and metadata are checked with."""
-
     files: tuple[File, ...]
     by_fingerprint: dict[str, tuple[RpmKey, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedManifest:
-    """Hold one Kubernetes manifest and what it starts."""
-
     file: File
     content: manifest_format.Manifest
 
@@ -110,7 +106,6 @@ def _key(resolving: Resolving, key: PinnedKey) -> tuple[File, tuple[RpmKey, ...]
 
 
 def manifests(resolving: Resolving) -> tuple[LockedManifest, ...]:
-    """Fetch the Kubernetes manifests, in the order of applying, and find what they start."""
     return tuple(
         resolving.each(
             "manifests", resolving.wanted.manifests, lambda wanted: _manifest(resolving, wanted)
@@ -156,7 +151,6 @@ def _manifest(resolving: Resolving, wanted: WantedFile) -> LockedManifest:
 
 
 def started(wanted: Demand, manifests: Iterable[LockedManifest]) -> tuple[WantedImage, ...]:
-    """Return the images that manifests start, and what an operator among them starts in turn."""
     images: list[WantedImage] = []
     kinds: set[str] = set()
     for manifest in manifests:

@@ -34,7 +34,6 @@ class ResolvedImages:
 def resolve(
     resolving: Resolving, wanted: Iterable[WantedImage], signers: Sequence[Signer] = ()
 ) -> ResolvedImages:
-    """Resolve every image with its signatures, a few at once."""
     ordered = sorted(merged(wanted), key=lambda image_wanted: image_wanted.reference)
     parts = resolving.each(
         "images", ordered, lambda image_wanted: _one(resolving, image_wanted, signers)

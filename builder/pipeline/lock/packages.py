@@ -44,8 +44,6 @@ _NOBODY = ""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedPackages:
-    """Hold the packages, where they are from, and what would go wrong with them."""
-
     packages: tuple[Package, ...]
     repositories: tuple[Repository, ...]
     repodata: tuple[File, ...]
@@ -144,7 +142,6 @@ def _fetch(
 def _base(
     resolving: Resolving, upstream: Sequence[repository_source.RepositoryMetadata]
 ) -> rpm_base.BasePackages:
-    """Return what cluster.yaml declares to be installed already."""
     declared = resolving.cluster.os.base
     if declared.kind == "empty":
         return rpm_base.empty()
@@ -192,7 +189,6 @@ def _solve(
 
 
 def _check_unchanged(resolving: Resolving, closure: Closure) -> None:
-    """Refuse a build whose bytes changed under its name."""
     before = {p.nevra: p for p in resolving.before.packages} if resolving.before else {}
     faults = [
         Fault(
@@ -211,7 +207,6 @@ def _check_unchanged(resolving: Resolving, closure: Closure) -> None:
 
 
 def _whence(before: Package) -> str:
-    """Return who changed the bytes of a package, and by what."""
     if before.built is None:
         return "upstream has"
     if before.built.by != rpm_build.builder():

@@ -109,6 +109,5 @@ class Resolving:
         )
 
     def passed_over(self, name: str, source: str, faults: Iterable[Fault]) -> None:
-        """Report that an artifact did not come from its first source."""
         for fault in faults:
             self.reporter.warn(f"{name} comes from {source}: {fault}")

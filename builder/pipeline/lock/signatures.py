@@ -23,14 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedImage:
-    """Hold an image with what is known of its signatures, and their content."""
-
     image: Image
     blobs: tuple[Blob, ...] = ()
 
 
 def documents(signers: Sequence[Signer], images: Sequence[Image]) -> tuple[tuple[File, bytes], ...]:
-    """Make the documents of those signers that one of the images is signed by."""
     used = {image.signed_by for image in images}
     documents = []
     for signer in signers:
