@@ -10,12 +10,9 @@ from builder.errors import DocumentError, Fault
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """Hold one document's values and the line on which each path begins."""
-
     value: Any
     lines: dict[str, int] = field(default_factory=dict)
 
 
 def refusal(name: str, what: str, *, where: str = "", hint: str | None = None) -> DocumentError:
-    """Return the error that a text's reader raises."""
     return DocumentError(name, [Fault(where=where, what=what, hint=hint)])

@@ -74,8 +74,6 @@ def _is_tab(text: str, line: int, column: int) -> bool:
 
 @dataclass(slots=True)
 class _Open:
-    """A collection whose end has not come yet."""
-
     value: Any
     path: str
     anchor: str | None
@@ -223,8 +221,6 @@ class _Builder:
 
 
 class _ManifestBuilder(_Builder):
-    """Builds one document of a manifest."""
-
     def string(self, value: Any, event: Any) -> Any:
         if not isinstance(value, str):
             return value

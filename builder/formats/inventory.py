@@ -27,10 +27,7 @@ _HOLDING = Record(
     {
         "kind": Field(Choice(KINDS), required=True),
         "name": Field(Text[str](longest=1024), required=True),
-        "digest": Field(
-            Text(parse=Digest.parse, expected="a digest", longest=71),
-            required=True,
-        ),
+        "digest": Field(Text(parse=Digest.parse, expected="a digest", longest=71), required=True),
         "size": Field(Number(most=1 << 50), required=True),
     },
 )
@@ -42,10 +39,7 @@ def _inventory(*, format: int, has: tuple[Holding, ...]) -> Inventory:  # noqa: 
 
 _INVENTORY = Record(
     _inventory,
-    {
-        "format": Field(Number(), required=True),
-        "has": Field(ListOf(_HOLDING), required=True),
-    },
+    {"format": Field(Number(), required=True), "has": Field(ListOf(_HOLDING), required=True)},
 )
 
 

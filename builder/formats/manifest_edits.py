@@ -36,8 +36,6 @@ _LABELS = frozenset({"labels", "matchLabels", "nodeSelector", "selector"})
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Edit:
-    """Say what takes the place of some bytes of a file."""
-
     offset: int
     size: int
     text: str
@@ -62,7 +60,6 @@ def edits(content: bytes, name: str, targets: Mapping[Reference, str]) -> tuple[
 
 
 def applied(content: bytes, edits: Iterable[Edit]) -> bytes:
-    """Return a file's content after its edits."""
     parts, end = [], 0
     for edit in edits:
         parts += [content[end : edit.offset], edit.text.encode()]
@@ -86,8 +83,6 @@ def render(content: bytes, name: str, targets: Mapping[Reference, str]) -> str:
 
 
 class _Search:
-    """Finds what to replace in one text."""
-
     def __init__(self, text: str, targets: Mapping[Reference, str]) -> None:
         self.text = text
         self.targets = targets
@@ -175,7 +170,6 @@ def _parsed(name: str) -> Reference | None:
 
 
 def _is_exact(name: str) -> bool:
-    """Tell whether a name has a tag or a digest."""
     return "@" in name or ":" in name.rpartition("/")[2]
 
 

@@ -23,8 +23,6 @@ _WRITER = "airseed bundle writes it beside a bundle"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Say where one member of a bundle came from."""
-
     path: str
     digest: Digest
     source: str
@@ -49,7 +47,6 @@ class Provenance:
 
 
 def write(provenance: Provenance) -> bytes:
-    """Render it as JSON."""
     document = {
         "_type": _STATEMENT,
         "subject": [{"name": _SUBJECT, "digest": {"sha256": provenance.sums.hex}}],

@@ -71,7 +71,6 @@ class Reading:
     def remark(
         self, path: str, what: str, *, expected: str | None = None, hint: str | None = None
     ) -> None:
-        """Write a warning down."""
         where = self.place(path)
         self.remarks.append(Fault(where=where, what=what, expected=expected, hint=hint))
 

@@ -39,7 +39,6 @@ class ListOf(Generic[T]):
     """Return what could be read, with :data:`WRONG` in the gaps, so that rules see the rest."""
 
     def read(self, value: Any, path: str, reading: Reading) -> tuple[T, ...]:
-        """Read a list; see :class:`Shape`."""
         if self.lone and value is not None and not isinstance(value, list):
             return self._whole([self.item.read(value, path, reading)])
         if not isinstance(value, list):
@@ -58,11 +57,9 @@ class ListOf(Generic[T]):
         return tuple(items)
 
     def write(self, value: Iterable[T]) -> list[Any]:
-        """Write each item."""
         return [self.item.write(item) for item in value]
 
     def schema(self) -> dict[str, Any]:
-        """Describe the list."""
         item = self.item.schema()
         many: dict[str, Any] = {"type": "array", "items": item, "maxItems": self.most}
         if self.least:
@@ -72,14 +69,11 @@ class ListOf(Generic[T]):
 
 @dataclass(frozen=True)
 class MapOf(Generic[T]):
-    """Read a mapping with free keys."""
-
     item: Shape[T]
     key: str = r".+"
     """The pattern of its keys."""
 
     def read(self, value: Any, path: str, reading: Reading) -> dict[str, T]:
-        """Read a mapping; see :class:`Shape`."""
         if not isinstance(value, dict):
             return reading.wrong(path, f"{kind(value)} is not a mapping", expected="a mapping")
         items: dict[str, T] = {}
@@ -95,11 +89,9 @@ class MapOf(Generic[T]):
         return items if good else WRONG
 
     def write(self, value: Mapping[str, T]) -> dict[str, Any]:
-        """Write each value under its key."""
         return {key: self.item.write(item) for key, item in value.items()}
 
     def schema(self) -> dict[str, Any]:
-        """Describe the mapping."""
         return {
             "type": "object",
             "patternProperties": {f"^(?:{self.key})$": self.item.schema()},
@@ -109,8 +101,6 @@ class MapOf(Generic[T]):
 
 @dataclass(frozen=True)
 class Field(Generic[T]):
-    """Describe one key of a record."""
-
     shape: Shape[T]
     doc: str = ""
     required: bool = False
@@ -133,8 +123,6 @@ class Field(Generic[T]):
 
 
 class Record(Generic[T]):
-    """Read a mapping with known keys into a value."""
-
     def __init__(
         self,
         build: Callable[..., T],
@@ -203,7 +191,6 @@ class Record(Generic[T]):
         return written
 
     def schema(self) -> dict[str, Any]:
-        """Describe the record."""
         properties = {key: entry.schema() for key, entry in self.fields.items()}
         schema: dict[str, Any] = {"type": "object", "properties": properties}
         if self.doc:
@@ -222,7 +209,6 @@ class TextOr(Generic[T]):
     long: Shape[T]
 
     def read(self, value: Any, path: str, reading: Reading) -> T:
-        """Read either form; see :class:`Shape`."""
         shape = self.long if isinstance(value, dict) else self.short
         return shape.read(value, path, reading)
 
@@ -231,7 +217,6 @@ class TextOr(Generic[T]):
         return self.long.write(value)
 
     def schema(self) -> dict[str, Any]:
-        """Describe both forms."""
         return {"anyOf": [self.short.schema(), self.long.schema()]}
 
 

@@ -58,7 +58,6 @@ class Text(Generic[T]):
     """Whether line breaks and tabs are allowed."""
 
     def read(self, value: Any, path: str, reading: Reading) -> T:
-        """Read text; see :class:`Shape`."""
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
         if not isinstance(value, str):
@@ -90,7 +89,6 @@ class Text(Generic[T]):
         return reading.wrong(path, what, expected=expected, hint=hint or self.hint)
 
     def write(self, value: T) -> str:
-        """Write the value as text."""
         return self.form(value)
 
     def schema(self) -> dict[str, Any]:
@@ -108,14 +106,11 @@ class Text(Generic[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Number:
-    """Read a whole number within bounds."""
-
     least: int = 0
     most: int = 2**31 - 1
     hint: str | None = None
 
     def read(self, value: Any, path: str, reading: Reading) -> int:
-        """Read a number; see :class:`Shape`."""
         if isinstance(value, int) and not isinstance(value, bool):
             if self.least <= value <= self.most:
                 return value
@@ -128,41 +123,31 @@ class Number:
         return reading.wrong(path, what, expected=bounds, hint=self.hint)
 
     def write(self, value: int) -> int:
-        """Return the value, which is plain."""
         return value
 
     def schema(self) -> dict[str, Any]:
-        """Describe the number."""
         return {"type": "integer", "minimum": self.least, "maximum": self.most}
 
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """Read true or false."""
-
     def read(self, value: Any, path: str, reading: Reading) -> bool:
-        """Read a flag; see :class:`Shape`."""
         if isinstance(value, bool):
             return value
         return reading.wrong(path, f"{_show(value)} is not allowed here", expected="true or false")
 
     def write(self, value: Any) -> Any:
-        """Return the value, which is plain."""
         return value
 
     def schema(self) -> dict[str, Any]:
-        """Describe the flag."""
         return {"type": "boolean"}
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Read one of a few words."""
-
     words: tuple[str, ...]
 
     def read(self, value: Any, path: str, reading: Reading) -> str:
-        """Read a word; see :class:`Shape`."""
         if isinstance(value, str) and value in self.words:
             return value
         return reading.wrong(
@@ -173,28 +158,21 @@ class Choice:
         )
 
     def write(self, value: str) -> str:
-        """Return the value, which is plain."""
         return value
 
     def schema(self) -> dict[str, Any]:
-        """Describe the choice."""
         return {"enum": list(self.words)}
 
 
 @dataclass(frozen=True, slots=True)
 class Anything:
-    """Take a plain value as it is."""
-
     def read(self, value: Any, path: str, reading: Reading) -> Any:  # noqa: ARG002 -- the protocol's arguments
-        """Return the value back."""
         return value
 
     def write(self, value: Any) -> Any:
-        """Return the value, which is plain."""
         return value
 
     def schema(self) -> dict[str, Any]:
-        """Allow every value."""
         return {}
 
 

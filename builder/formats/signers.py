@@ -119,7 +119,6 @@ _DOCUMENT = Record(
 
 
 def path_of(name: str) -> str:
-    """Return the place of a signer's document in a bundle."""
     return f"images/signers/{name}.json"
 
 

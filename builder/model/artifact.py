@@ -46,8 +46,6 @@ metadata that names it), or it was what upstream gave at the first lock."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageManifest:
-    """Describe one platform's part of an image."""
-
     platform: Platform
     digest: Digest
     config: Digest
@@ -57,8 +55,6 @@ class ImageManifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """Tie a reference to the digest of its index or manifest."""
-
     reference: Reference
     """The name that kubeadm, kubelet or a manifest asks for."""
     digest: Digest
@@ -79,7 +75,6 @@ class Image:
 
     @property
     def name(self) -> str:
-        """Return the reference as text."""
         return str(self.reference)
 
     @property
@@ -92,12 +87,10 @@ class Image:
 
     @property
     def signed_digests(self) -> frozenset[Digest]:
-        """Return all that its signatures are made of."""
         return frozenset(digest for one in self.signatures for digest in one.digests)
 
 
 def blob_path(digest: Digest) -> str:
-    """Return the path that a piece of OCI content has in the bundle."""
     return f"images/blobs/sha256/{digest.hex}"
 
 
@@ -113,17 +106,14 @@ class Blob:
 
     @property
     def name(self) -> str:
-        """Return the digest as text."""
         return str(self.digest)
 
     @property
     def path(self) -> str:
-        """Return the member's path in the bundle."""
         return blob_path(self.digest)
 
     @property
     def kept(self) -> bool:
-        """Tell whether the bytes lie beside the lock."""
         return self.media_type in INDEX_TYPES or self.media_type in MANIFEST_TYPES
 
     @property
@@ -152,8 +142,6 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """Say how an RPM was built, for one that no repository has."""
-
     by: str
     """The builder and its version: another one gives other bytes."""
     order: Digest
@@ -163,8 +151,6 @@ class Build:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """Hold one RPM."""
-
     nevra: Nevra
     repository: str
     digest: Digest
@@ -183,17 +169,14 @@ class Package:
 
     @property
     def name(self) -> str:
-        """Return the NEVRA as text."""
         return str(self.nevra)
 
     @property
     def path(self) -> str:
-        """Return the member's path in the bundle."""
         return f"yum/{self.repository}/Packages/{self.nevra.filename}"
 
     @property
     def kept(self) -> bool:
-        """Tell whether the bytes lie beside the lock."""
         return False
 
 
@@ -217,12 +200,10 @@ class File:
 
     @property
     def name(self) -> str:
-        """Return the path."""
         return self.path
 
     @property
     def kept(self) -> bool:
-        """Tell whether the bytes lie beside the lock."""
         return self.kind != "file"
 
 

@@ -47,8 +47,6 @@ class Base:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """Name the operating system of the nodes."""
-
     name: str | None = None
     version: str | None = None
     base: Base = field(default_factory=Base)
@@ -56,8 +54,6 @@ class System:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """Name the container runtime."""
-
     name: str | None = None
     version: str | None = None
 
@@ -82,7 +78,6 @@ class Network:
 
     @property
     def dual(self) -> bool:
-        """Tell whether pods get addresses of both families."""
         return len(self.pods) > 1
 
     @property
@@ -125,8 +120,6 @@ class Registry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taint:
-    """Keep pods off a node."""
-
     key: str
     value: str = ""
     effect: Effect
@@ -150,8 +143,6 @@ class NodeAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """Describe one machine."""
-
     name: str
     """Its host name and the name of its Node object."""
     role: Role
@@ -170,22 +161,17 @@ class Node:
 
     @property
     def address(self) -> Address | None:
-        """Return the main address."""
         return self.addresses[0].ip if self.addresses else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleSettings:
-    """Hold what is said about all nodes of a role."""
-
     machine: Machine = NOTHING_SAID
     kubeadm: Overrides = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pki:
-    """Say where the cluster's certificate authority comes from."""
-
     kind: Literal["generated", "on-node", "files"] = "generated"
     """Made by ``airseed secrets``, made by kubeadm on the first node, or the user's own."""
     folder: str | None = None
@@ -210,8 +196,6 @@ class SeedSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtraFile:
-    """Add one file of the user's to the bundle."""
-
     path: str
     """Its place below ``files/`` in the bundle."""
     source: str
@@ -256,8 +240,6 @@ class SignerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """Hold everything that one cluster.yaml says."""
-
     name: str = "kubernetes"
     kubernetes: Version
     packages: Packages = "repository"
@@ -287,7 +269,6 @@ class Cluster:
 
     @property
     def workers(self) -> tuple[Node, ...]:
-        """Return the other nodes."""
         return tuple(node for node in self.nodes if node.role == "worker")
 
     def machine_of(self, node: Node) -> Machine:

@@ -24,8 +24,6 @@ PLAIN = ("text", "flag", "integer", "number", "quantity", "duration", "anything"
 
 @dataclass(frozen=True, slots=True)
 class FieldType:
-    """Say what one field holds, and which releases have it."""
-
     name: str
     """One of :data:`PLAIN`, or a type of the same table."""
     wraps: tuple[str, ...] = ()
@@ -46,11 +44,9 @@ class FieldType:
 
     @property
     def item(self) -> FieldType:
-        """Return the type of what is in the list or map."""
         return FieldType(self.name, self.wraps[1:])
 
     def fits(self, release: tuple[int, int]) -> bool:
-        """Tell whether a minor version has the field."""
         return (self.since is None or self.since <= release) and (
             self.before is None or release < self.before
         )
@@ -81,14 +77,11 @@ class Table:
 
     @property
     def api(self) -> str:
-        """Return the documents' ``apiVersion``."""
         return f"{self.group}/{self.version}"
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """Look the tables up for one release of Kubernetes."""
-
     release: tuple[int, int]
     tables: tuple[Table, ...] = field(default=())
 
@@ -98,11 +91,9 @@ class Configuration:
 
     @property
     def kinds(self) -> Iterable[str]:
-        """Return the kinds of documents that are known."""
         return self._by_kind.keys()
 
     def api(self, kind: str) -> str:
-        """Return the ``apiVersion`` of a kind of document."""
         return self._by_kind[kind].api
 
     def fields(self, kind: str, name: str) -> Mapping[str, FieldType] | None:

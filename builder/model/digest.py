@@ -28,7 +28,6 @@ class Digest:
 
     @classmethod
     def of(cls, content: bytes | memoryview) -> Digest:
-        """Compute the digest of bytes that are in memory already."""
         return cls(hashlib.sha256(content).hexdigest())
 
     @classmethod

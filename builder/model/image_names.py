@@ -25,8 +25,6 @@ _DNS = "coredns"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KubeadmImages:
-    """Hold what kubeadm's documents say about images."""
-
     repository: str
     """Of everything that has no repository of its own below."""
     etcd: dict[str, str]
@@ -42,11 +40,9 @@ class ImageNames:
         self._registry = str(registry or "").rstrip("/")
 
     def name(self, reference: Reference) -> str:
-        """Return the name of an image, with its tag and digest."""
         return str(replace(reference, host=self._registry) if self._registry else reference)
 
     def table(self, references: Iterable[Reference]) -> dict[Reference, str]:
-        """Return the names of many images."""
         return {reference: self.name(reference) for reference in references}
 
     def images_map(self, images: Iterable[Image]) -> str:
@@ -87,7 +83,6 @@ class ImageNames:
         return KubeadmImages(repository=main, etcd=_fields(*split[_ETCD]), dns=dns)
 
     def _split(self, reference: Reference) -> tuple[str, str]:
-        """Return the folder of an image's name and its tag."""
         repository, _, tag = self.name(reference).rpartition(":")
         return repository.rpartition("/")[0], tag
 

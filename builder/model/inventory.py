@@ -34,5 +34,4 @@ class Inventory:
 
     @property
     def digests(self) -> frozenset[Digest]:
-        """Return the digests of all content; a delta may leave these out."""
         return frozenset(one.digest for one in self.holdings)

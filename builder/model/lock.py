@@ -39,8 +39,6 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """Say which cluster a lock was made for, in the words of cluster.yaml."""
-
     cluster: str
     kubernetes: str
     os: str
@@ -67,7 +65,6 @@ class Lock:
 
     @property
     def contents(self) -> tuple[Content, ...]:
-        """Return everything whose bytes go into the bundle."""
         return (*self.files, *self.packages, *self.blobs)
 
     @property
@@ -78,5 +75,4 @@ class Lock:
 
     @property
     def size(self) -> int:
-        """Return the sum of the contents' bytes."""
         return sum(content.size for content in self.contents)

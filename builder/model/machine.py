@@ -42,8 +42,6 @@ class MachineFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """Make one account."""
-
     name: str
     ssh_keys: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -56,8 +54,6 @@ class User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """Say how the machine reaches what lies outside."""
-
     http: str | None = None
     https: str | None = None
     no: tuple[str, ...] = ()
@@ -66,16 +62,12 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Reach a subnet over another machine than the gateway."""
-
     to: Subnet
     via: IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bond:
-    """Make one card of several."""
-
     interfaces: tuple[str, ...]
     """The kernel's names; cloud-init can't follow a renamed card into a bond."""
     name: str = "bond0"
@@ -86,8 +78,6 @@ class Bond:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineNetwork:
-    """Configure the card that has the node's address."""
-
     version: Literal[1, 2] | None = None
     """Of cloud-init's network-config; None takes the one that the system's cloud-init knows."""
     gateways: tuple[IPv4Address | IPv6Address, ...] = ()

@@ -28,7 +28,6 @@ class Platform:
 
     @property
     def rpm(self) -> str:
-        """Return the RPM architecture of this processor, such as x86_64."""
         return _RPM_ARCHITECTURES.get(self.architecture, self.architecture)
 
     def __str__(self) -> str:

@@ -35,7 +35,6 @@ class Binaries:
     """By architecture, version and program, where they are known."""
 
     def program(self, name: str, version: str, platform: Platform) -> Program:
-        """Return one file of one version."""
         known = self.digests.get(platform.architecture, {}).get(version, {})
         return Program(
             name=name,
@@ -51,8 +50,6 @@ class Binaries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """Name one published file: a program, or an archive of some."""
-
     name: str
     sources: tuple[str, ...] = ()
     """URLs, in order."""
@@ -78,14 +75,11 @@ class PackedFile:
 
     @property
     def origin(self) -> str | None:
-        """Return the published file that it comes from."""
         return self.program or self.archive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageForm:
-    """Describe an RPM whatever its version."""
-
     summary: str
     files: tuple[PackedFile, ...]
     requires: tuple[str, ...] = ()
@@ -110,8 +104,6 @@ class Builds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Say what one RPM is made of."""
-
     nevra: Nevra
     summary: str
     licence: str

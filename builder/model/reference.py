@@ -24,8 +24,6 @@ HUB = "docker.io"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Reference:
-    """Name an image: host, path, and a tag, a digest or both."""
-
     host: str
     path: str
     tag: str | None = None
@@ -64,7 +62,6 @@ class Reference:
         return f"{self.host}/{self.path}"
 
     def at(self, repository: str) -> Reference:
-        """Return the same tag and digest in another repository."""
         host, _, path = repository.partition("/")
         return replace(self, host=host, path=path)
 

@@ -13,8 +13,6 @@ _LONGEST = 512
 
 @dataclass(frozen=True, slots=True, order=True)
 class Nevra:
-    """Name one build of one package: name, epoch, version, release, architecture."""
-
     name: str
     epoch: int
     version: str

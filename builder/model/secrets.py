@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
-    """Hold the cluster's certificate authority."""
-
     certificate: str
     """PEM; public."""
     key: str = field(repr=False)
@@ -26,8 +24,6 @@ class Authority:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secrets:
-    """Hold the secrets of one cluster."""
-
     token: str = field(repr=False)
     """A bootstrap token, ``[a-z0-9]{6}.[a-z0-9]{16}``."""
     certificate_key: str = field(repr=False)

@@ -51,7 +51,6 @@ class Signer:
     """Whether an image without its signature is refused."""
 
     def signs(self, reference: Reference) -> bool:
-        """Tell whether an image is one of its."""
         return any(fnmatchcase(reference.repository, pattern) for pattern in self.images)
 
 
@@ -68,5 +67,4 @@ class ImageSignature:
 
     @property
     def digests(self) -> tuple[Digest, ...]:
-        """Return all that it is made of."""
         return (self.digest, *self.blobs)

@@ -40,7 +40,6 @@ _OPERATOR_IMAGES = ListOf(
 
 
 def build_calico(**fields: Any) -> CalicoSeries:
-    """Build a series of the fields of its file."""
     fields["operators"] = by_patch(fields["operators"])
     fields["registry"] = by_patch(fields["registry"])
     return CalicoSeries(**fields)

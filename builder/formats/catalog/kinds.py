@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """Describe the files of one folder."""
-
     name: str
     """The pattern of a file's name; its groups go to ``build``."""
     example: str

@@ -60,7 +60,6 @@ def _kubernetes(
 
 
 def build_kubernetes(**fields: Any) -> KubernetesSeries:
-    """Build a series of the fields of its file."""
     for table in ("registry", "tags", "avoid", "pins"):
         fields[table] = by_patch(fields[table])
     return KubernetesSeries(**fields)
@@ -78,8 +77,7 @@ KUBERNETES: Record[dict[str, Any]] = Record(
         ),
         "defaults": Field(
             Record(
-                Defaults,
-                {key: Field(ENTRY, required=True) for key in ("os", "runtime", "cni")},
+                Defaults, {key: Field(ENTRY, required=True) for key in ("os", "runtime", "cni")}
             ),
             required=True,
         ),

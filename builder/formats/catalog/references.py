@@ -42,22 +42,17 @@ class CatalogEntry:
 
 @dataclass(frozen=True, slots=True)
 class CatalogFiles:
-    """Hold all files of a catalog, by folder and name."""
-
     by_folder: Mapping[str, Mapping[str, CatalogEntry]]
 
     def each(self, folder: str) -> Iterator[tuple[str, Any, Reading]]:
-        """Yield name, value and reading of every readable file of a folder."""
         for name, entry in self.by_folder[folder].items():
             if entry.value is not WRONG:
                 yield name, entry.value, entry.reading
 
     def whole(self, folder: str) -> bool:
-        """Return whether every file of a folder could be read."""
         return all(entry.value is not WRONG for entry in self.by_folder[folder].values())
 
     def must_have(self, folder: str, name: str, path: str, reading: Reading) -> None:
-        """Report a name that no file has."""
         known = self.by_folder[folder]
         if name not in known:
             what = f"there is no {folder}/{name}.yaml"
@@ -66,7 +61,6 @@ class CatalogFiles:
 
 
 def check(by_folder: Mapping[str, Mapping[str, CatalogEntry]]) -> None:
-    """Report what does not fit together."""
     files = CatalogFiles(by_folder)
     for _, series, reading in files.each("kubernetes"):
         _kubernetes(series, files, reading)

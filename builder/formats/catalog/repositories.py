@@ -61,6 +61,5 @@ REGISTRY: Record[dict[str, Any]] = Record(
 
 
 def build_registry(name: str, **fields: Any) -> ImageSources:
-    """Build an entry of the fields of its file."""
     del name  # files may be called as one likes; the prefix counts
     return ImageSources(**fields)

@@ -111,9 +111,6 @@ CLOUD_INIT: Record[dict[str, Any]] = Record(
 )
 _PROVIDER: Record[dict[str, Any]] = Record(
     dict,
-    {
-        "bytes": Field(Number(least=1)),
-        "counted": Field(Choice(("raw", "base64")), default="raw"),
-    },
+    {"bytes": Field(Number(least=1)), "counted": Field(Choice(("raw", "base64")), default="raw")},
 )
 PROVIDERS = MapOf(_PROVIDER, key=NAME)

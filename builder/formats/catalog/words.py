@@ -47,7 +47,6 @@ def prefix(text: str) -> str:
 
 
 def word(pattern: str, expected: str, example: str) -> Text[str]:
-    """Make the shape of a text with a pattern."""
     return Text(pattern=pattern, expected=expected, example=example)
 
 

@@ -35,16 +35,12 @@ LARGEST = 8 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadCluster:
-    """Hold a cluster, and what is allowed in it but deserves a warning."""
-
     cluster: Cluster
     remarks: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenCluster(ReadCluster):
-    """Hold a cluster that was read with a catalog."""
-
     choice: Choice
     """The releases it is made of."""
 

@@ -110,8 +110,6 @@ def _is_read(
 
 
 class _Checking:
-    """Checks one document of one kind."""
-
     def __init__(self, name: str, release: KubernetesRelease, reading: Reading) -> None:
         self.name = name
         self.release = release

@@ -32,8 +32,6 @@ _DOCUMENTS: dict[str, Field[Any]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """Describe one key."""
-
     path: str
     """Without places in lists: ``nodes.address``; empty for the whole document."""
     title: str
@@ -56,7 +54,6 @@ class Entry:
 
 
 def tree() -> Entry:
-    """Describe the whole document."""
     whole: Field[Any] = Field(CLUSTER, doc="A cluster, as cluster.yaml describes it.")
     return _entry("", whole, (), {})
 
@@ -180,7 +177,6 @@ def _plain(default: Any) -> str:
 
 
 def examples(entry: Entry) -> tuple[str, ...]:
-    """Return each example as YAML, the key included."""
     import yaml  # noqa: PLC0415 -- slow to load
 
     name = entry.path.rpartition(".")[2]

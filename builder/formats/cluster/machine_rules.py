@@ -53,7 +53,6 @@ def machine_files(cluster: Cluster) -> Iterator[tuple[str, str]]:
 
 
 def _said(cluster: Cluster) -> Iterator[tuple[str, Machine]]:
-    """Return every place that says something about machines."""
     places: list[tuple[str, Any]] = [("machine", cluster.machine)]
     if cluster.roles is not WRONG:
         places += [(f"roles.{role}.machine", one.machine) for role, one in cluster.roles.items()]

@@ -140,7 +140,6 @@ def url(text: str) -> str:
 
 
 def address(text: str) -> Address:
-    """Read one IP address."""
     try:
         ip = ip_address(text)
     except ValueError:
@@ -152,7 +151,6 @@ def address(text: str) -> Address:
 
 
 def destination(text: str) -> Subnet:
-    """Read the subnet of a route."""
     if "/" not in text:
         raise MisfitError(f"{text!r} has no prefix length", hint=f"write {text}/24, for example")
     try:
@@ -164,7 +162,6 @@ def destination(text: str) -> Subnet:
 
 
 def server(text: str) -> str:
-    """Read a host name or an address."""
     try:
         return str(ip_address(text))
     except ValueError:
@@ -172,7 +169,6 @@ def server(text: str) -> str:
 
 
 def host_name(text: str) -> str:
-    """Read a host name."""
     if not re.fullmatch(DNS_NAME, text) or len(text) > 253 or re.fullmatch(r"[0-9.]+", text):  # noqa: PLR2004 -- RFC 1035
         lower = text.lower()
         fits = lower != text and re.fullmatch(DNS_NAME, lower)
@@ -185,7 +181,6 @@ class Documents:
     """Read raw kubeadm documents by kind; their fields are checked where they are rendered."""
 
     def read(self, value: Any, path: str, reading: Reading) -> dict[str, dict[str, Any]]:
-        """Read a mapping of documents; see :class:`builder.formats.shape.Shape`."""
         if not isinstance(value, dict):
             refused: dict[str, dict[str, Any]] = reading.wrong(
                 path, f"{kind(value)} is not a mapping", expected="documents by kind"
@@ -214,11 +209,9 @@ class Documents:
         return {name: document for name, document in value.items() if document is not None}
 
     def write(self, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        """Return the documents, which are plain."""
         return value
 
     def schema(self) -> dict[str, Any]:
-        """Describe the documents."""
         return {
             "type": "object",
             "properties": {

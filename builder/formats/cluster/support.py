@@ -59,7 +59,6 @@ def check(cluster: Cluster, catalog: Catalog, reading: Reading) -> Choice | None
 
 
 def _signers(cluster: Cluster, catalog: Catalog, reading: Reading) -> None:
-    """Check that what identities are checked with is in the catalog."""
     known = catalog.authorities
     for number, signer in enumerate(cluster.signatures):
         if signer is WRONG:

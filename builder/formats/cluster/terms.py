@@ -183,7 +183,6 @@ def registry(text: str) -> Registry:
 
 
 def image(text: str) -> Reference:
-    """Read an image reference."""
     if SCHEME.match(text):
         raise MisfitError("an image reference has no scheme", hint="leave https:// out")
     try:
@@ -237,7 +236,6 @@ def local_folder(text: str) -> str:
 
 
 def local(text: str) -> str:
-    """Read a local path."""
     if SCHEME.match(text):
         raise MisfitError("a URL cannot stand here", hint="download it and name the file")
     return source(text)

@@ -37,8 +37,6 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """Describe one artifact."""
-
     kind: Kind
     name: str
     version: str | None
@@ -58,7 +56,6 @@ class Item:
 
     @property
     def key(self) -> str:
-        """Name it within the bill."""
         return f"{self.kind}:{self.path or self.name}"
 
     @property

@@ -65,11 +65,7 @@ def render(bill: Bill, created: str | None = None) -> str:
 
 
 def _component(item: Item) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "type": _TYPES[item.kind],
-        "bom-ref": item.key,
-        "name": item.name,
-    }
+    fields: dict[str, Any] = {"type": _TYPES[item.kind], "bom-ref": item.key, "name": item.name}
     if item.said.vendor:
         fields["publisher"] = item.said.vendor
     if item.version:

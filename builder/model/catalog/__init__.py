@@ -138,7 +138,6 @@ class Catalog:
         return RuntimeRelease(name=name, version=newest, of=releases[newest])
 
     def os(self, name: str, version: str | None = None) -> OperatingSystem:
-        """Return a release of an operating system, or its newest."""
         releases = {s.version: s for s in self.systems.values() if s.name == name}
         if not releases:
             names = {system.name: None for system in self.systems.values()}
@@ -169,15 +168,12 @@ class Catalog:
         return self.cloud_inits[max(older, key=numbers)]
 
     def limit(self, provider: str) -> UserDataLimit:
-        """Return how much user-data a provider takes."""
         return named(self.limits, provider, "provider", "providers")
 
     def repository(self, name: str) -> Repository:
-        """Return a repository."""
         return named(self.repositories, name, "repository", "repositories")
 
     def key(self, name: str) -> Key:
-        """Return a signing key."""
         return named(self.keys, name, "key", "keys")
 
     def image_sources(self, reference: Reference) -> tuple[Reference, ...]:

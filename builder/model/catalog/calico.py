@@ -18,21 +18,16 @@ OPERATOR = "operator"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestFile:
-    """Name one manifest to apply, and for how many nodes."""
-
     file: str
     least_nodes: int = 0
     most_nodes: int | None = None
 
     def fits(self, nodes: int) -> bool:
-        """Tell whether it is meant for so many nodes."""
         return self.least_nodes <= nodes and (self.most_nodes is None or nodes <= self.most_nodes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalicoSeries:
-    """Describe one series of Calico, such as 3.18."""
-
     series: str
     kubernetes: tuple[str, ...]
     """Series of Kubernetes that its makers tested."""
@@ -54,14 +49,11 @@ class CalicoSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalicoRelease:
-    """Describe one release of Calico."""
-
     version: Version
     of: CalicoSeries
 
     @property
     def operator(self) -> Reference:
-        """Return the operator's own image."""
         return Reference.parse(f"{self.of.operator}:{self.of.operators[self.version.patch]}")
 
     @property

@@ -23,8 +23,6 @@ ROLES = ("control-plane", "worker")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
-    """Describe one image that kubeadm starts."""
-
     name: str
     path: str
     """In the release's registry."""
@@ -38,8 +36,6 @@ class Component:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeSupport:
-    """Say how a Kubernetes series uses a container runtime."""
-
     socket: str
     """The CRI socket."""
     validated: tuple[str, ...] = ()
@@ -69,8 +65,6 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KubernetesSeries:
-    """Describe one minor version of Kubernetes."""
-
     series: str
     kubeadm: str
     """The version of kubeadm's configuration API."""
@@ -115,8 +109,6 @@ class KubernetesSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KubernetesRelease:
-    """Describe one release of Kubernetes."""
-
     version: Version
     of: KubernetesSeries
     tags: Mapping[str, str]
@@ -128,16 +120,12 @@ class KubernetesRelease:
     def images(self) -> tuple[tuple[Component, Reference], ...]:
         """Return what ``kubeadm config images list`` prints, in its order."""
         return tuple(
-            (
-                component,
-                Reference.parse(f"{self.registry}/{component.path}:{self._tag(component)}"),
-            )
+            (component, Reference.parse(f"{self.registry}/{component.path}:{self._tag(component)}"))
             for component in self.of.components
         )
 
     @property
     def registry(self) -> str:
-        """Return where kubeadm takes its images from."""
         first = max(patch for patch in self.of.registry if patch <= self.version.patch)
         return self.of.registry[first]
 

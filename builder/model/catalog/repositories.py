@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """Pin one OpenPGP key."""
-
     name: str
     fingerprint: str
     """Upper-case hex, 40 or 64 digits."""
@@ -27,8 +25,6 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """Describe one yum repository."""
-
     name: str
     sources: tuple[str, ...]
     """Base URLs in order, ending in a slash; ``$basearch`` stands for the RPM architecture."""
@@ -40,7 +36,6 @@ class Repository:
     """Names of keys that may sign repomd.xml; of ``keys`` where none is named."""
 
     def urls(self, platform: Platform) -> tuple[str, ...]:
-        """Return the base URLs for one platform, in order."""
         return tuple(url.replace("$basearch", platform.rpm) for url in self.sources)
 
 

@@ -25,8 +25,6 @@ class OldestSystem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeSeries:
-    """Describe one series of a container runtime, such as docker 19.03."""
-
     name: str
     series: str
     repositories: Mapping[str, str]
@@ -39,15 +37,12 @@ class RuntimeSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeRelease:
-    """Describe one release of a container runtime."""
-
     name: str
     version: str
     of: RuntimeSeries
 
     @property
     def series(self) -> str:
-        """Return its series, such as ``19.03``."""
         return self.of.series
 
     def packages(self, system: OperatingSystem) -> tuple[PinnedPackage, ...]:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Iso:
-    """Describe one installation medium."""
-
     file: str
     digest: Digest
     sources: tuple[str, ...]
@@ -24,8 +22,6 @@ class Iso:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatingSystem:
-    """Describe one release of an operating system."""
-
     name: str
     version: str
     family: str
@@ -71,8 +67,6 @@ class CloudInit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserDataLimit:
-    """Say how much user-data a provider takes."""
-
     provider: str
     bytes: int | None = None
     """None where there is no limit."""

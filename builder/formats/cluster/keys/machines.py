@@ -234,9 +234,7 @@ KUBEADM_FIELD = Field(
     examples=({"ClusterConfiguration": {"apiServer": {"extraArgs": {"profiling": "false"}}}},),
 )
 _ROLE = Record(
-    RoleSettings,
-    {"machine": MACHINE_FIELD, "kubeadm": KUBEADM_FIELD},
-    title="settings of a role",
+    RoleSettings, {"machine": MACHINE_FIELD, "kubeadm": KUBEADM_FIELD}, title="settings of a role"
 )
 ROLES_FIELD = Field(
     Record(

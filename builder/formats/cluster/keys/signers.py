@@ -24,9 +24,7 @@ SIGNER = Record(
         "keys": Field(
             ListOf(
                 Text(
-                    parse=terms.local,
-                    expected="a file beside cluster.yaml",
-                    example="cosign.pub",
+                    parse=terms.local, expected="a file beside cluster.yaml", example="cosign.pub"
                 ),
                 lone=True,
             ),
