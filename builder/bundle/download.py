@@ -11,9 +11,8 @@ import contextlib
 import hashlib
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
-from builder.bundle.attempts import Attempts
 from builder.bundle.source import Interruptible
 from builder.errors import FetchError
 from builder.model.digest import Digest
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from builder.bundle.layout import Extent
+    from builder.bundle.part import Part
     from builder.bundle.source import Source, State, Stream
     from builder.errors import Fault
     from builder.report import Progress
@@ -61,18 +61,44 @@ class Outcome:
     """The name of the source that gave it, in this run or an earlier one; empty if unknown."""
 
 
-class BundleFile(Protocol):
-    """The file that artifacts are written into. Offsets count from its beginning."""
+@dataclass(slots=True)
+class Attempts:
+    """Count attempts at one source after the other. Times are seconds of one monotonic clock."""
 
-    def write(self, view: memoryview, offset: int) -> None:
-        """Write all of it; raise StorageError."""
-        ...
+    turn: int = 0
+    """Which source is asked."""
+    afresh: bool = False
+    """Whether this source was given the chance to send everything in one go."""
+    failures: int = 0
+    """At this source in a row, without progress."""
+    failing_since: float | None = None
+    """When the first of them began."""
+    wasted: float = 0.0
+    """Seconds that they waited in vain."""
+    ready_at: float = 0.0
+    """When the next one may begin."""
+    faults: list[Fault] = field(default_factory=list)
+    """Of the sources before, one each."""
 
-    def readinto(self, view: memoryview, offset: int) -> int:
-        """Read back; raise StorageError."""
-        ...
+    def fail(self, *, started: float, now: float, fed_at: float) -> None:
+        """Count a failure; ``fed_at`` is when the last byte came, in this attempt or before."""
+        self.failures += 1
+        self.failing_since = self.failing_since or started
+        self.wasted += now - max(started, fed_at)
 
-    def region(self, offset: int, size: int) -> io.BufferedReader: ...
+    def calm(self) -> None:
+        """Forget the failures: the source made progress, or speaks to us."""
+        self.failures = 0
+        self.failing_since = None
+        self.wasted = 0.0
+
+    def pass_on(self, fault: Fault) -> None:
+        """Go to the next source, at once."""
+        self.faults.append(fault)
+        self.turn += 1
+        self.afresh = False
+        self.ready_at = 0.0
+        self.calm()
 
 
 class Cancelled(Exception):  # noqa: N818 -- not an error
@@ -107,7 +133,7 @@ class Stop:
 class Sink:
     """Where one thread brings bytes."""
 
-    file: BundleFile
+    file: Part
     progress: Progress
     stop: Stop
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(BUFFER)))

@@ -49,7 +49,7 @@ def stored(path: Path) -> Iterator[None]:
 
 
 class Part:
-    """Hold the open file; see ``download.BundleFile``. :meth:`spread` puts the bytes into several.
+    """Hold the open file, or several after :meth:`spread`; offsets count from its beginning.
 
     Raise StorageError, also when another airseed is at it.
     """

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import io
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from builder.bundle.split import PartFile
 
@@ -86,8 +85,31 @@ def parts_of(target: Path) -> Sequence[PartFile]:
 
 class _Reading:
     path: Path
+    kind: str
+    """What messages call it when it is right."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._members: dict[str, Member] | None = None
 
     def members(self) -> Mapping[str, Member]:
+        """Return all members by path; raise VerificationError with everything that is wrong."""
+        if self._members is None:
+            members, faults = self.walk()
+            if faults:
+                what = f"this is not a {self.kind} bundle"
+                raise VerificationError(what, where=str(self.path), faults=faults)
+            self._members = members
+        return self._members
+
+    def member(self, path: str) -> Member:
+        """Return one member; raise VerificationError if there is none."""
+        member = self.members().get(path)
+        if member is None:
+            raise VerificationError("the bundle has no such member", where=path)
+        return member
+
+    def walk(self) -> tuple[dict[str, Member], list[Fault]]:
         raise NotImplementedError
 
     def open(self, path: str) -> io.BufferedReader:
@@ -111,21 +133,17 @@ class _Reading:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
 class TarBundle(_Reading):
     """Read a bundle that is one file, a raw disk, or ``parts`` of a file that ``path`` names."""
 
+    kind = "whole"
+
     def __init__(self, path: Path, *, parts: Sequence[Path] = ()) -> None:
-        self.path = path
-        self._members: dict[str, Member] | None = None
+        super().__init__(path)
         with ExitStack() as opened:
             descriptors, sizes = [], []
             for file in parts or [path]:
@@ -163,22 +181,9 @@ class TarBundle(_Reading):
     def region(self, offset: int, size: int) -> io.BufferedReader:
         return open_region(self.files, offset, size)
 
-    def members(self) -> Mapping[str, Member]:
-        """Walk all headers; raise VerificationError with everything that is wrong."""
-        if self._members is None:
-            members, faults = self.walk()
-            if faults:
-                raise VerificationError(
-                    "this is not a whole bundle", where=str(self.path), faults=faults
-                )
-            self._members = members
-        return self._members
-
     def open(self, path: str) -> io.BufferedReader:
         """Open a member, seekable; raise VerificationError if there is none."""
-        member = self.members().get(path)
-        if member is None:
-            raise VerificationError("the bundle has no such member", where=path)
+        member = self.member(path)
         return self.region(member.offset, member.size)
 
     def walk(self) -> tuple[dict[str, Member], list[Fault]]:
@@ -252,9 +257,10 @@ def _shown(path: str) -> str:
 
 
 class FolderBundle(_Reading):
+    kind = "plain"
+
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._members: dict[str, Member] | None = None
+        super().__init__(path)
         if not is_unpacked(path):
             sets = sorted(file for file in path.glob(f"*{SUFFIX}") if is_ours(file))
             raise VerificationError(
@@ -267,20 +273,8 @@ class FolderBundle(_Reading):
     def close(self) -> None:
         """Do nothing: no file is kept open."""
 
-    def members(self) -> Mapping[str, Member]:
-        """List all files; raise VerificationError with everything that is no plain file."""
-        if self._members is None:
-            members, faults = self.walk()
-            if faults:
-                raise VerificationError(
-                    "this is not a plain bundle", where=str(self.path), faults=faults
-                )
-            self._members = members
-        return self._members
-
     def open(self, path: str) -> io.BufferedReader:
-        if path not in self.members():
-            raise VerificationError("the bundle has no such member", where=path)
+        self.member(path)
         with stored(self.path / path):
             return self.raw(path)
 

@@ -44,8 +44,11 @@ class Files:
         return bytes(buffer[:have]) if have < size else bytes(buffer)
 
 
-class _Region(io.RawIOBase):
-    """Read ``size`` bytes from ``offset`` on; the files' own positions stay as they are."""
+class Region(io.RawIOBase):
+    """Read ``size`` bytes from ``offset`` on; the files' own positions stay as they are.
+
+    It has no buffer, for whoever brings a large one.
+    """
 
     def __init__(self, files: Files, offset: int, size: int) -> None:
         self._files = files
@@ -79,9 +82,4 @@ class _Region(io.RawIOBase):
 
 def open_region(files: Files, offset: int, size: int) -> io.BufferedReader:
     """Open a part of open files for reading; closing it leaves the files open."""
-    return io.BufferedReader(raw_region(files, offset, size), _BUFFER)
-
-
-def raw_region(files: Files, offset: int, size: int) -> io.RawIOBase:
-    """Open a part without a buffer, for whoever brings a large one."""
-    return _Region(files, offset, size)
+    return io.BufferedReader(Region(files, offset, size), _BUFFER)

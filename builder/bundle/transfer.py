@@ -8,9 +8,10 @@ host that is dead for one is not waited for by each of the others. Memory is one
 
 from __future__ import annotations
 
+import bisect
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,13 @@ from builder.bundle.download import Cancelled, Download, Sink, StaleError, Stop
 from builder.bundle.failures import summary, unavailable
 from builder.bundle.host_limits import HostLimits
 from builder.bundle.part import storage_error
-from builder.errors import AirseedError, Fault, FetchError, UnavailableError, VerificationError
+from builder.errors import AirseedError, FetchError, UnavailableError, VerificationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from builder.bundle.download import BundleFile, Job, Outcome
+    from builder.bundle.download import Job, Outcome
+    from builder.bundle.part import Part
     from builder.report import Progress
 
 _JOIN = 5.0
@@ -56,16 +58,15 @@ class Transfer:
     def __init__(
         self,
         jobs: Iterable[Job],
-        file: BundleFile,
+        file: Part,
         progress: Progress,
         *,
         policy: Policy,
         finished: Callable[[Download], None],
         tick: Callable[[Transfer], None],
     ) -> None:
-        self._waiting = sorted(
-            map(Download, jobs), key=lambda item: (-item.job.extent.size, item.job.extent.header)
-        )
+        in_order = sorted(jobs, key=lambda job: job.extent.header)
+        self._waiting = sorted(map(Download, in_order), key=_smallness)
         self._running: dict[Download, str] = {}
         """With the host whose slot each takes; none for what asks nobody."""
         self._working = 0
@@ -207,18 +208,10 @@ class Transfer:
             with self._changed:
                 self._hosts.release(self._running.pop(download))
                 if again:
-                    self._put_back(download)
+                    bisect.insort(self._waiting, download, key=_smallness)
                 elif not done:
                     self._left.append(download)
                 self._changed.notify_all()
-
-    def _put_back(self, download: Download) -> None:
-        size = download.job.extent.size
-        index = next(
-            (n for n, item in enumerate(self._waiting) if item.job.extent.size < size),
-            len(self._waiting),
-        )
-        self._waiting.insert(index, download)
 
     def _step(self, download: Download, sink: Sink) -> bool:
         """Adopt or attempt; tell whether it has to go on.
@@ -246,12 +239,7 @@ class Transfer:
             except OSError as error:
                 raise storage_error(error, Path(extent.name)) from error
             except VerificationError as error:
-                fault = Fault(
-                    where=extent.name,
-                    what=error.fault.what,
-                    expected=error.fault.expected,
-                    hint=error.fault.hint,
-                )
+                fault = replace(error.fault, where=extent.name)
                 raise VerificationError(
                     fault.what, where=fault.where, faults=error.faults or (fault,)
                 ) from error
@@ -321,14 +309,12 @@ class Transfer:
 
     def _pass_on(self, download: Download, error: FetchError) -> None:
         """Go to the next source; raise UnavailableError if there is none."""
-        fault = Fault(
-            where=download.source.name,
-            what=error.fault.what,
-            expected=error.fault.expected,
-            hint=error.hint,
-        )
-        if not download.pass_on(fault):
+        if not download.pass_on(replace(error.fault, where=download.source.name)):
             raise unavailable(download)
+
+
+def _smallness(download: Download) -> int:
+    return -download.job.extent.size
 
 
 def _host(download: Download) -> str:

@@ -20,7 +20,7 @@ from builder.bundle.existing import Result, finished, journal_path, part_path
 from builder.bundle.journal import Journal
 from builder.bundle.naming import Names
 from builder.bundle.part import Part, stored
-from builder.bundle.region import raw_region
+from builder.bundle.region import Region
 from builder.bundle.source import from_file
 from builder.bundle.split import cut, sums_beside
 from builder.bundle.transfer import Policy, Transfer
@@ -190,7 +190,7 @@ class _Run:
             if claim.done and 0 <= claim.offset <= old.size - claim.size:
                 self._near[Digest(claim.sha256)] = from_file(
                     "the interrupted run",
-                    functools.partial(raw_region, old.files, claim.offset, claim.size),
+                    functools.partial(Region, old.files, claim.offset, claim.size),
                     state="cached",
                     origin=claim.origin,
                 )
@@ -258,7 +258,7 @@ class _Run:
         return claim is not None and claim.sure
 
     def _own(self, extent: Extent) -> Source:
-        region = functools.partial(raw_region, self._part.files, extent.offset, extent.size)
+        region = functools.partial(Region, self._part.files, extent.offset, extent.size)
         return from_file(extent.path, region, state="copied")
 
     def _job(self, extent: Extent, supply: Supply, nearest: Source | None) -> Job:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from builder.bundle.checksums import listed
 from builder.bundle.reader import TarBundle
-from builder.bundle.region import raw_region
+from builder.bundle.region import Region
 from builder.bundle.source import from_file
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def contents(
             continue
         sources[digest] = from_file(
             f"{bundle.path}: {path}",
-            functools.partial(raw_region, bundle.files, member.offset, member.size)
+            functools.partial(Region, bundle.files, member.offset, member.size)
             if isinstance(bundle, TarBundle)
             else functools.partial(bundle.raw, path),
             state="reused",

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builder.bundle.attempts import Attempts
-from builder.bundle.download import Cancelled, Download, Job, Sink, StaleError, Stop
+from builder.bundle.download import Attempts, Cancelled, Download, Job, Sink, StaleError, Stop
 from builder.bundle.layout import Extent
 from builder.bundle.source import Source
 from builder.errors import Fault, FetchError

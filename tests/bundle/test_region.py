@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builder.bundle.region import Files, open_region, raw_region
+from builder.bundle.region import Files, Region, open_region
 from builder.bundle.source import from_file
 from builder.errors import FetchError
 
@@ -60,7 +60,7 @@ def test_a_part_beyond_the_end_is_short(descriptor: int) -> None:
 
 
 def test_a_source_streams_from_any_offset(descriptor: int) -> None:
-    source = from_file("old", partial(raw_region, Files([descriptor]), 3, 4))
+    source = from_file("old", partial(Region, Files([descriptor]), 3, 4))
     assert source.host == ""
     stream = source.open(1)
     view = memoryview(bytearray(10))
@@ -72,7 +72,7 @@ def test_a_source_streams_from_any_offset(descriptor: int) -> None:
 def test_a_source_that_cannot_be_read_is_a_fetch_error(tmp_path: Path) -> None:
     closed = os.open(tmp_path, os.O_RDONLY)
     os.close(closed)
-    source = from_file("old", partial(raw_region, Files([closed]), 0, 4))
+    source = from_file("old", partial(Region, Files([closed]), 0, 4))
     with pytest.raises(FetchError) as caught:
         source.open(0).readinto(memoryview(bytearray(4)))
     assert str(caught.value) == "old: Bad file descriptor"
