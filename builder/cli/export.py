@@ -80,7 +80,7 @@ def command(
     from builder.errors import UsageError
     from builder.pipeline import export
 
-    kind = _one(kinds)
+    kind = _kind(kinds)
     choice = export.ImageChoice(images=images, role=role, platform=_platform(platform))
     if kind != "images" and not choice.everything:
         raise UsageError(
@@ -95,7 +95,7 @@ def command(
     console.info(f"wrote {done.path}: {quantity(done.count, words)}, {size(done.size)}")
 
 
-def _one(kinds: tuple[str, ...]) -> Kind:
+def _kind(kinds: tuple[str, ...]) -> Kind:
     from builder.errors import UsageError
     from builder.pipeline.export import KINDS
 

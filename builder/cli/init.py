@@ -20,12 +20,7 @@ if TYPE_CHECKING:
     airseed init --example ha production/cluster.yaml
     """,
 )
-@click.argument(
-    "target",
-    type=click.Path(),
-    default="cluster.yaml",
-    metavar="[FILE]",
-)
+@click.argument("target", type=click.Path(), default="cluster.yaml", metavar="[FILE]")
 @click.option(
     "--example",
     type=click.Choice(["single", "ha"]),

@@ -77,7 +77,7 @@ def command(
                 where=name,
                 hint="a registry's name has a dot or a port in it: HOST[:PORT][/PREFIX]",
             )
-    taken = inventory.take(
+    holdings = inventory.take(
         output=output,
         registries=registries,
         repositories=repositories,
@@ -86,11 +86,9 @@ def command(
         plain_http={name.partition("/")[0] for name in registries} if plain_http else (),
         reporter=console,
     )
-    holdings = {
-        holding.digest: holding for holding in taken.inventory.holdings if holding.kind != "image"
-    }
-    total = sum(holding.size for holding in holdings.values())
-    counts = Counter[str](holding.kind for holding in holdings.values())
+    stored = {holding.digest: holding for holding in holdings if holding.kind != "image"}
+    total = sum(holding.size for holding in stored.values())
+    counts = Counter[str](holding.kind for holding in stored.values())
     if as_json:
         console.json(
             {"inventory": str(output), "size": total, "counts": dict(sorted(counts.items()))}

@@ -11,7 +11,6 @@ from builder.cli.verb import as_json, existing, verb
 
 if TYPE_CHECKING:
     from builder.cli.console import Console
-    from builder.pipeline.kubeconfig import Minted
 
 LONGEST = 3650
 """Days; as long as the CA of ``airseed secrets`` lives."""
@@ -50,9 +49,7 @@ LONGEST = 3650
     help="How long it is valid (default: 365, or as long as the CA lives).",
 )
 @click.option(
-    "--server",
-    metavar="HOST[:PORT]",
-    help="The API server, where not what cluster.yaml says.",
+    "--server", metavar="HOST[:PORT]", help="The API server, where not what cluster.yaml says."
 )
 @click.option("--force", is_flag=True, help="Replace a file that is there already.")
 @as_json
@@ -100,18 +97,16 @@ def command(
     if to_stdout:
         click.echo(minted.text, nl=False)
     elif as_json:
-        console.json(_value(minted))
+        console.json(
+            {
+                "kubeconfig": str(minted.path),
+                "server": minted.server,
+                "user": minted.user,
+                "groups": list(minted.groups),
+                "end": minted.end.isoformat(),
+            }
+        )
     console.info(
         f"{f'wrote {minted.path}' if minted.path else 'minted'}: {minted.user} at {minted.server}, "
         f"until {minted.end:%Y-%m-%d}"
     )
-
-
-def _value(minted: Minted) -> dict[str, object]:
-    return {
-        "kubeconfig": str(minted.path),
-        "server": minted.server,
-        "user": minted.user,
-        "groups": list(minted.groups),
-        "end": minted.end.isoformat(),
-    }

@@ -10,9 +10,7 @@ from builder.cli.meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
-    from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
 _EVERY = 5.0
@@ -40,12 +38,7 @@ class Lines:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         text = self._meter.summary if error is None else f"stopped at {self._meter.standing}"
         self._report(f"{self._title}: {text}")
 
@@ -73,7 +66,7 @@ class Screen:
 
         # Standard error is redirected while the display lives, so that warnings appear above
         # the bars; standard output carries results and is left alone.
-        self._rich: RichProgress = Progress(
+        self._rich = Progress(
             TextColumn("{task.fields[title]}", markup=False),
             BarColumn(bar_width=28),
             TextColumn("{task.fields[standing]}", markup=False),
@@ -83,6 +76,7 @@ class Screen:
             redirect_stdout=False,
             refresh_per_second=8,
         )
+        self.update = self._rich.update
         self._open = 0
         self._lock = Lock()
 
@@ -94,12 +88,6 @@ class Screen:
                 self._rich.start()
             return task
 
-    def update(self, task: TaskID, *, done: int, standing: str) -> None:
-        self._rich.update(task, completed=done, standing=standing)
-
-    def describe(self, task: TaskID, text: str) -> None:
-        self._rich.update(task, description=text)
-
     def remove(self, task: TaskID) -> None:
         with self._lock:
             self._rich.remove_task(task)
@@ -108,7 +96,7 @@ class Screen:
                 self._rich.stop()
 
 
-class Bar:
+class Bar(Lines):
     """Show one live bar, and leave one line behind when it is done."""
 
     def __init__(
@@ -120,28 +108,17 @@ class Bar:
         screen: Screen,
         report: Callable[[str], None],
     ) -> None:
-        self._title = title
-        self._meter = Meter(total, unit)
+        super().__init__(title, total, unit=unit, report=report)
         self._screen = screen
-        self._report = report
         self._task = screen.add(title, total)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._screen.remove(self._task)
-        text = self._meter.summary if error is None else f"stopped at {self._meter.standing}"
-        self._report(f"{self._title}: {text}")
+        super().__exit__(kind, error, trace)
 
     def advance(self, amount: int, *, cached: bool = False) -> None:
         self._meter.advance(amount, cached=cached)
-        self._screen.update(self._task, done=self._meter.done, standing=self._meter.standing)
+        self._screen.update(self._task, completed=self._meter.done, standing=self._meter.standing)
 
     def describe(self, text: str) -> None:
-        self._screen.describe(self._task, text)
+        self._screen.update(self._task, description=text)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from builder.cli.amounts import quantity
 from builder.cli.verb import as_json, existing, verb
 
 if TYPE_CHECKING:
@@ -92,14 +93,10 @@ def _ends(secret: SecretState, first: str) -> str:
     from builder.pipeline.secrets import remaining
 
     if secret.window is not None:
-        return f"{_hours(secret.window)} after kubeadm init on {first}"
+        return f"{quantity(secret.window, 'hours')} after kubeadm init on {first}"
     if secret.end is not None:
         return f"{secret.end:%Y-%m-%d}, in {remaining(secret.end)} days"
     return "never" if secret.path is not None else "-"
-
-
-def _hours(count: int) -> str:
-    return "1 hour" if count == 1 else f"{count} hours"
 
 
 def _value(result: SecretStates) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from builder.cli.amounts import quantity
 from builder.cli.verb import as_json, catalogs, existing, verb
 
 if TYPE_CHECKING:
@@ -108,10 +109,9 @@ def command(
             }
         )
     else:
-        count = len(written.nodes)
-        nodes_text = "1 node" if count == 1 else f"{count} nodes"
+        count = quantity(len(written.nodes), "nodes")
         names = f" ({', '.join(written.changed)})" if 0 < len(written.changed) <= _FEW else ""
-        console.info(f"wrote {written.folder}: {nodes_text}, {len(written.changed)} changed{names}")
+        console.info(f"wrote {written.folder}: {count}, {len(written.changed)} changed{names}")
         if written.registry:
             console.info(
                 f"the machines pull from {written.registry}: "

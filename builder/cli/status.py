@@ -43,8 +43,7 @@ def command(console: Console, files: tuple[Path, ...], *, as_json: bool) -> int:
     from builder.errors import DocumentError
     from builder.pipeline import status
 
-    seen = status.read(files)
-    results = seen.results
+    results, faults = status.read(files)
     if as_json:
         console.json([asdict(result) for result in results])
     else:
@@ -65,11 +64,11 @@ def command(console: Console, files: tuple[Path, ...], *, as_json: bool) -> int:
         for result in results:
             if result.hint:
                 console.note(f"{result.node}: hint: {result.hint}")
-    for fault in seen.faults:
+    for fault in faults:
         console.warn(str(fault), hint=fault.hint)
-    if seen.failed:
+    if any(result.state == "failed" for result in results):
         return 1
-    return DocumentError.exit_code if seen.faults else 0
+    return DocumentError.exit_code if faults else 0
 
 
 def _what(result: Result) -> str:

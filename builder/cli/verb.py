@@ -28,32 +28,18 @@ def _tune(ctx: click.Context, param: click.Parameter, value: str | bool | None) 
 
 def common_options() -> list[click.Parameter]:
     """Make the options that are understood before and after the verb alike."""
+    quiet = "Print errors, warnings and results only."
+    color = "When to color; auto means on a terminal, unless NO_COLOR is set."
+    modes = click.Choice(["auto", "always", "never"])
     return [
-        click.Option(
-            ["-v", "--verbose"],
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_tune,
-            help="Show what caused an error, too.",
-        ),
-        click.Option(
-            ["-q", "--quiet"],
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_tune,
-            help="Print errors, warnings and results only.",
-        ),
-        click.Option(
-            ["--color"],
-            type=click.Choice(["auto", "always", "never"]),
-            is_eager=True,
-            expose_value=False,
-            callback=_tune,
-            help="When to color; auto means on a terminal, unless NO_COLOR is set.",
-        ),
+        _tuning("-v", "--verbose", is_flag=True, help="Show what caused an error, too."),
+        _tuning("-q", "--quiet", is_flag=True, help=quiet),
+        _tuning("--color", type=modes, help=color),
     ]
+
+
+def _tuning(*names: str, **settings: Any) -> click.Option:
+    return click.Option(names, is_eager=True, expose_value=False, callback=_tune, **settings)
 
 
 class Verb(click.Command):

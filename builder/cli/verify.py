@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -102,9 +103,8 @@ def command(
         console.json(_value(bundle, result.faults, result))
         return 1 if result.faults else 0
     if result.faults:
-        count = len(result.faults)
         raise VerificationError(
-            "1 fault" if count == 1 else f"{count} faults",
+            quantity(len(result.faults), "faults"),
             where=_name(result),
             hint=_AGAIN if result.damaged else None,
             faults=result.faults,
@@ -172,13 +172,5 @@ def _value(bundle: Path, faults: Sequence[Fault], verdict: Verdict | None = None
             for content in (verdict.elsewhere if verdict else ())
         ],
         "unread": list(verdict.unread) if verdict else [],
-        "faults": [
-            {
-                "where": fault.where,
-                "what": fault.what,
-                "expected": fault.expected,
-                "hint": fault.hint,
-            }
-            for fault in faults
-        ],
+        "faults": [asdict(fault) for fault in faults],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -122,31 +123,7 @@ def _runtimes(row: Row, name: str) -> str:
 
 def _value(known: Versions) -> dict[str, Any]:
     return {
-        "kubernetes": [
-            {
-                "series": row.series,
-                "releases": list(row.releases),
-                "defaults": {
-                    "os": row.defaults.os,
-                    "runtime": row.defaults.runtime,
-                    "cni": row.defaults.cni,
-                },
-                "systems": list(row.systems),
-                "packages": list(row.packages),
-                "calico": list(row.calico),
-                "runtimes": [
-                    {
-                        "name": fit.name,
-                        "series": fit.series,
-                        "releases": list(fit.releases),
-                        "systems": list(fit.systems),
-                        "validated": fit.validated,
-                    }
-                    for fit in row.runtimes
-                ],
-            }
-            for row in known.kubernetes
-        ],
+        "kubernetes": [asdict(row) for row in known.kubernetes],
         "calico": [
             {
                 "series": series.series,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder.errors import StorageError, VerificationError
@@ -26,15 +25,7 @@ _FOREIGN = ("AIRSEED_CA_BUNDLE", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE")
 """What would lead the demo to somebody's real servers and logins."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoFiles:
-    cluster: Path
-    lock: Path
-    bundle: Path
-    seeds: Path
-
-
-def run(folder: Path, reporter: Reporter) -> DemoFiles:
+def run(folder: Path, reporter: Reporter) -> None:
     """Lock, bundle, verify and seed the walkthrough's cluster; leave everything in a folder.
 
     A cluster.yaml that is there already is taken as it is, so that it can be edited and run again.
@@ -81,7 +72,6 @@ def run(folder: Path, reporter: Reporter) -> DemoFiles:
         f"keys, too: airseed seeds {cluster} --diff "
         f"--catalog {folder / _UPSTREAM / upstream.catalog.name}"
     )
-    return DemoFiles(cluster=cluster, lock=workspace.lock_path, bundle=target, seeds=written.folder)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder import disk, threads
@@ -41,12 +40,6 @@ _BLOBS = "images/blobs/sha256/"
 _NOT_FOUND = 404
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    path: Path
-    inventory: Inventory
-
-
 def take(
     *,
     reporter: Reporter,
@@ -56,7 +49,7 @@ def take(
     folders: Sequence[Path] = (),
     ca_bundle: Path | None = None,
     plain_http: Iterable[str] = (),
-) -> Taken:
+) -> tuple[Holding, ...]:
     """Look into registries, folders with RPMs, and bundles, and write one inventory of all.
 
     ``registries`` are ``HOST[:PORT][/PREFIX]``; ``repositories`` name what to look at in them,
@@ -91,7 +84,7 @@ def take(
         )
     inventory = Inventory(holdings=tuple(sorted(holdings)))
     disk.put(output, inventory_format.write(inventory))
-    return Taken(path=output, inventory=inventory)
+    return inventory.holdings
 
 
 def _bundle(path: Path, reporter: Reporter) -> Iterator[Holding]:

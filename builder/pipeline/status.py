@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,20 +20,10 @@ if TYPE_CHECKING:
 _ORDER = {"failed": 0, "unknown": 1, "waiting": 2, "running": 3, "done": 4}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeResults:
-    results: tuple[Result, ...]
-    """What wants attention first; one a file."""
-    faults: tuple[Fault, ...]
-    """Why some of them are unknown."""
+def read(files: Sequence[Path]) -> tuple[list[Result], list[Fault]]:
+    """Return a result a file, what wants attention first, and why some are unknown.
 
-    @property
-    def failed(self) -> bool:
-        return any(result.state == "failed" for result in self.results)
-
-
-def read(files: Sequence[Path]) -> NodeResults:
-    """Read files of any mix; one that is neither result nor console hides no other.
+    Files may be of any mix; one that is neither result nor console hides no other.
 
     A console that does not say its node's name is called after its file, or after its folder where
     the file is a ``result.json`` or ``console.log`` like all the others.
@@ -49,7 +39,7 @@ def read(files: Sequence[Path]) -> NodeResults:
             message = error.faults[0].what if len(error.faults) == 1 else error.fault.what
             results.append(Result(node=_node(path), state="unknown", message=message))
     results.sort(key=lambda result: (_ORDER[result.state], result.node))
-    return NodeResults(results=tuple(results), faults=tuple(faults))
+    return results, faults
 
 
 def _node(path: Path) -> str:

@@ -10,7 +10,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from builder.formats import cluster as cluster_format
-from builder.formats.text import read_text
+from builder.formats.text import decode, read_text
+from builder.model.signer import Signer
 from builder.pipeline import paths
 from builder.pipeline.lock_document import LockDocument
 
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
     from builder.formats.cluster import ChosenCluster
     from builder.model.catalog import Catalog
     from builder.model.choice import Choice
-    from builder.model.cluster import Cluster
+    from builder.model.cluster import Cluster, SignerSettings
     from builder.model.demand import Demand
-    from builder.model.signer import Signer
     from builder.report import Reporter
+
+_KEY_LIMIT = 1 << 14
 
 
 class Workspace:
@@ -88,14 +90,33 @@ class Workspace:
 
     @cached_property
     def signers(self) -> tuple[Signer, ...]:
-        """Who may sign images, with their keys.
+        """Who may sign images, with their keys; those of cluster.yaml first.
 
         Raise StorageError or FetchError for a key that can't be read, VerificationError for a bad
         one.
         """
-        from builder.pipeline.image_signers import load  # noqa: PLC0415 -- cryptography is slow
+        from builder.image_signatures.verify import check_signer  # noqa: PLC0415 -- slow to load
 
-        return load(self.cluster, self.catalog, self.folder)
+        own = [self._signer(settings) for settings in self.cluster.signatures]
+        names = {signer.name for signer in own}
+        signers = sorted(self.catalog.signers.items())
+        own += [signer for name, signer in signers if name not in names]
+        for signer in own:
+            check_signer(signer, where=f"the signer {signer.name}")
+        return tuple(own)
+
+    def _signer(self, settings: SignerSettings) -> Signer:
+        from builder.sources.file import read_local  # noqa: PLC0415 -- as for the catalog
+
+        keys = [decode(read_local(self.folder / key, _KEY_LIMIT), key) for key in settings.keys]
+        return Signer(
+            name=settings.name,
+            images=settings.images,
+            keys=tuple(key.strip() + "\n" for key in keys),
+            identities=settings.identities,
+            authority=self.catalog.authorities[settings.authority] if settings.identities else None,
+            required=settings.required,
+        )
 
     @cached_property
     def locked(self) -> LockDocument:

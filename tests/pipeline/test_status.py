@@ -72,9 +72,8 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 def test_what_wants_attention_comes_first(files: list[Path]) -> None:
-    seen = status.read(files)
-    assert seen.faults == ()
-    found = seen.results
+    found, faults = status.read(files)
+    assert faults == []
     assert [(one.node, one.state, one.step) for one in found] == [
         ("k8s04", "failed", "packages"),
         ("k8s02", "waiting", "kubeadm"),
@@ -104,17 +103,17 @@ def test_a_result_may_say_of_which_plan_it_speaks(
 ) -> None:
     file = tmp_path / "result.json"
     file.write_text(json.dumps(RESULT | more), "utf-8")
-    (result,) = status.read([file]).results
+    (result,), _ = status.read([file])
     assert result.plan == plan
 
 
 def test_a_machine_that_went_on_is_no_longer_failed(tmp_path: Path) -> None:
     path = tmp_path / "k8s04.log"
     path.write_text(FAILED + "airseed: step packages\nairseed: waiting for the time\n" + DONE)
-    (found,) = status.read([path]).results
+    (found,), _ = status.read([path])
     assert (found.state, found.message, found.hint, found.waiting_for) == ("done", "", "", "")
     path.write_text(FAILED + "airseed: step kubeadm\nairseed: waiting for the API server\n")
-    (found,) = status.read([path]).results
+    (found,), _ = status.read([path])
     assert (found.state, found.step, found.waiting_for) == (
         "waiting",
         "kubeadm",
@@ -131,14 +130,14 @@ def test_every_file_that_is_neither_is_named(tmp_path: Path) -> None:
     }
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
-    seen = status.read([tmp_path / name for name in texts])
-    assert [(one.node, one.state, one.message) for one in seen.results] == [
+    results, faults = status.read([tmp_path / name for name in texts])
+    assert [(one.node, one.state, one.message) for one in results] == [
         ("binary", "unknown", "no line of airseed's is in it"),
         ("cut", "unknown", "not JSON: Expecting ',' delimiter"),
         ("empty", "unknown", "no line of airseed's is in it"),
         ("new", "unknown", "2 mistakes"),
     ]
-    assert [(fault.where.removeprefix(f"{tmp_path}/"), fault.what) for fault in seen.faults] == [
+    assert [(fault.where.removeprefix(f"{tmp_path}/"), fault.what) for fault in faults] == [
         ("empty.log", "no line of airseed's is in it"),
         ("cut.json: line 1, column 26", "not JSON: Expecting ',' delimiter"),
         ("new.json: format", "2 is out of range"),
