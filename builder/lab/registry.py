@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import parse_qs
 
 from builder.lab.image_store import blob
-from builder.lab.paging import CATALOG, page
 from builder.lab.tokens import TokenService, credentials
 from builder.model.artifact import INDEX_TYPES
 from builder.model.digest import Digest
@@ -24,7 +21,8 @@ if TYPE_CHECKING:
     from builder.lab.image_store import ImageStore, RepositoryContent
     from builder.lab.storage import Storage
 
-_ROUTE = re.compile(r"/v2/(.+)/(manifests|blobs|tags|referrers)/([^/]+)")
+ROUTE = re.compile(r"/v2/(.+)/(manifests|blobs|tags|referrers)/([^/]+)")
+CATALOG = "/v2/_catalog"
 _DOCKER_INDEX = INDEX_TYPES[1]
 _API = {"Docker-Distribution-Api-Version": "registry/2.0"}
 
@@ -52,34 +50,6 @@ class RegistryProfile:
     """Shell patterns of repositories that need a user."""
 
 
-@dataclass(slots=True)
-class PullLimit:
-    """Count the pulls that a registry gives away, and say so with every manifest."""
-
-    pulls: int
-    left: int
-    seconds: int = 6 * 3600
-    source: str = "192.0.2.7"
-    """An address, or the account that is counted."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def take(self) -> bool:
-        """Take one pull; tell whether there was one."""
-        with self._lock:
-            had = self.left > 0
-            self.left -= had
-        return had
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Return what Docker Hub says with a manifest."""
-        return {
-            "RateLimit-Limit": f"{self.pulls};w={self.seconds}",
-            "RateLimit-Remaining": f"{self.left};w={self.seconds}",
-            "Docker-RateLimit-Source": self.source,
-        }
-
-
 class LabRegistry:
     """Answer for ``/v2/`` of one host."""
 
@@ -94,68 +64,44 @@ class LabRegistry:
         self.tokens = tokens
         self._images = image_store
         self.storage = storage
-        self.allowance: PullLimit | None = None
-        """None for a registry that counts no pulls."""
 
     def answer(self, request: Request) -> Response:
         """Answer a request of the distribution API, or refuse it as registries do."""
         if self.profile.moved and request.path != "/v2/":
             return redirect(f"{self.profile.moved}{request.path}", 302)
-        route = _ROUTE.fullmatch(request.path)
+        route = ROUTE.fullmatch(request.path)
         if refused := self._refuse(request, route[1] if route else ""):
             return refused
         if request.method not in {"GET", "HEAD"}:
             return refusal(405, "UNSUPPORTED", "this registry can only be read")
-        if route:
-            return self._look_up(request, *route.groups())
-        if request.path == CATALOG:
-            start = f"{self.profile.content}/"
-            known = (name for name in self._images.repositories if name.startswith(start))
-            return page(request, "repositories", (name.removeprefix(start) for name in known))
-        return _json({}) if request.path == "/v2/" else refusal(404, "NOT_FOUND", "no such page")
+        return self.read(request)
 
-    def _look_up(  # noqa: PLR0911 -- one way out for each kind of thing
-        self, request: Request, repository: str, kind: str, name: str
-    ) -> Response:
-        """Answer for one manifest, one blob or the list of tags."""
-        profile = self.profile
-        path = repository.removeprefix(f"{profile.prefix}/")
-        images = self._images.repositories.get(f"{profile.content}/{path}")
-        if images is None or (profile.prefix and path == repository):
+    def content(self, repository: str) -> RepositoryContent | None:
+        """Return what a repository has, by the path in a request."""
+        prefix = self.profile.prefix
+        path = repository.removeprefix(f"{prefix}/")
+        if prefix and path == repository:
+            return None
+        return self._images.repositories.get(f"{self.profile.content}/{path}")
+
+    def read(self, request: Request) -> Response:  # noqa: PLR0911 -- one way out for each answer
+        """Answer for one manifest or one blob; lists are for those who override this."""
+        if request.path == "/v2/":
+            return json_response({})
+        route = ROUTE.fullmatch(request.path)
+        if route is None:
+            return refusal(404, "NOT_FOUND", "no such page")
+        repository, kind, name = route.groups()
+        images = self.content(repository)
+        if images is None:
             return refusal(404, "NAME_UNKNOWN", "repository name not known to registry")
-        if kind == "manifests":
-            if profile.manifests:
-                return redirect(f"{profile.manifests}/{repository}/manifests/{name}")
-            return self._counted(request, self._manifest(request, images, name))
         if kind == "blobs":
             return self._blob(request, images, name)
-        if kind == "referrers":
-            return self._referrers(images, name)
-        if "n" not in parse_qs(request.query):  # the whole list is what most registries give then
-            return _json({"name": repository, "tags": sorted(images.tags)})
-        return page(request, "tags", images.tags, name=repository)
-
-    def _referrers(self, images: RepositoryContent, name: str) -> Response:
-        """List what is attached to a manifest (distribution-spec 1.1)."""
-        digest = _digest(name)
-        if not images.referrers or digest is None:
+        if kind != "manifests":
             return refusal(404, "NOT_FOUND", "no such page")
-        entries = []
-        for made in images.referrers.get(digest, ()):
-            content = self._images.path(made).read_bytes()
-            entries.append(
-                {
-                    "mediaType": images.manifests[made],
-                    "size": len(content),
-                    "digest": str(made),
-                    "artifactType": json.loads(content)["artifactType"],
-                }
-            )
-        index = {"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": entries}
-        response = _json(index)
-        return Response(
-            headers={**response.headers, "Content-Type": INDEX_TYPES[0]}, body=response.body
-        )
+        if self.profile.manifests:
+            return redirect(f"{self.profile.manifests}/{repository}/manifests/{name}")
+        return self.manifest(request, images, name)
 
     def _refuse(self, request: Request, repository: str) -> Response | None:
         """Ask for a token or a password where the profile wants one."""
@@ -187,17 +133,8 @@ class LabRegistry:
             body=response.body,
         )
 
-    def _counted(self, request: Request, response: Response) -> Response:
-        """Count a pull, which HEAD is not, or refuse it."""
-        allowance = self.allowance
-        if allowance is None:
-            return response
-        if request.method == "GET" and not allowance.take():
-            response = refusal(429, "TOOMANYREQUESTS", "You have reached your pull rate limit.")
-        return replace(response, headers={**response.headers, **allowance.headers})
-
-    def _manifest(self, request: Request, images: RepositoryContent, name: str) -> Response:
-        digest = _digest(name) if ":" in name else images.tags.get(name)
+    def manifest(self, request: Request, images: RepositoryContent, name: str) -> Response:
+        digest = digest_of(name) if ":" in name else images.tags.get(name)
         kind = images.manifests.get(digest) if digest else None
         if digest is None or kind is None:
             return refusal(404, "MANIFEST_UNKNOWN", f"manifest unknown: {name}")
@@ -222,7 +159,7 @@ class LabRegistry:
         return Response(headers=headers, body=content)
 
     def _blob(self, request: Request, images: RepositoryContent, name: str) -> Response:
-        digest = _digest(name)
+        digest = digest_of(name)
         if digest is None or digest not in images.blobs:
             return refusal(404, "BLOB_UNKNOWN", "blob unknown to registry")
         if self.storage:
@@ -232,10 +169,11 @@ class LabRegistry:
 
 def refusal(status: int, code: str, message: str) -> Response:
     """Refuse in the words of the distribution specification."""
-    return _json({"errors": [{"code": code, "message": message}]}, status)
+    return json_response({"errors": [{"code": code, "message": message}]}, status)
 
 
-def _json(value: Any, status: int = 200) -> Response:
+def json_response(value: Any, status: int = 200) -> Response:
+    """Answer with a JSON document."""
     headers = {**_API, "Content-Type": "application/json"}
     return Response(status=status, headers=headers, body=json.dumps(value).encode())
 
@@ -244,7 +182,8 @@ def _accepted(request: Request) -> str:
     return request.headers.get("accept", "")
 
 
-def _digest(text: str) -> Digest | None:
+def digest_of(text: str) -> Digest | None:
+    """Read a digest; None for what is none."""
     try:
         return Digest.parse(text)
     except ValueError:

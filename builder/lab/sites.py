@@ -36,10 +36,6 @@ class VirtualHost:
         """Send whoever asks for a path to a URL."""
         self._files[path] = to
 
-    def remove(self, path: str) -> None:
-        """Serve a path no longer; raise KeyError when nothing was there."""
-        del self._files[path]
-
     def mount(self, prefix: str, site: Site) -> None:
         """Let a site answer for a path and all below it; the longest prefix wins."""
         self._mounts[prefix.rstrip("/")] = site

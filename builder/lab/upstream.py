@@ -9,7 +9,6 @@ certificate authority. What nobody added is not there: unknown hosts get 502, un
         upstream.add_image("registry.k8s.io/pause:3.2")
         upstream.add_file("https://dl.k8s.io/hello", b"hello")
         subprocess.run([...], env={**os.environ, **upstream.environment})
-        assert upstream.requests[0].status == 200
 """
 
 from __future__ import annotations
@@ -18,9 +17,7 @@ import threading
 from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import unquote, urljoin, urlsplit
 
-from builder.lab.access_log import AccessLog, Served
 from builder.lab.build_cache import BuildCache
-from builder.lab.faults import FaultPlan
 from builder.lab.image_store import ImageStore, RepositoryContent
 from builder.lab.images import BuiltImage, Era, ImageBuilder, ImageRecipe
 from builder.lab.openpgp import cached_key
@@ -36,7 +33,6 @@ from builder.model.reference import Reference
 from builder.server.listener import Listener
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
@@ -44,33 +40,35 @@ if TYPE_CHECKING:
     from builder.lab.openpgp import Hash, VendorKey
     from builder.lab.packages import PackageRecipe
     from builder.lab.repositories import Groups
+    from builder.server.connection import Connection
 
 _KEY_CREATED = 1400000000
 
 
 class Upstream:
-    """Serve made-up content under real names until it is closed."""
+    """Serve made-up content under real names until it is closed.
 
-    def __init__(self, folder: Path, *, seed: int = 0) -> None:
+    Tests put faults on top of it: they override :meth:`serve` and ``registry_type``.
+    """
+
+    registry_type = LabRegistry
+
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         """Holds authority, keys and content; a second start finds what is there."""
         self.catalog = folder / "catalog"
         """An overlay catalog with the lab's keys and digests; see :mod:`builder.lab.world`."""
-        self.faults = FaultPlan(seed)
-        self.access_log = AccessLog()
         self.sites: dict[str, VirtualHost] = {}
-        self.closing = threading.Event()
         self.build_cache = BuildCache(folder / "cellar")  # with the keys of demos made before
         self.image_store = ImageStore(folder / "blobs")
         self.image_builder = ImageBuilder(self.build_cache, self.image_store.folder)
         self.authority = TLSAuthority(folder / "tls")
         self._profiles = read_profiles()
         self._registries: dict[str, LabRegistry] = {}
-        self._listeners: dict[tuple[str | None, bool], Listener] = {}
         self._lock = threading.RLock()
 
     def __enter__(self) -> Self:
-        self.listener(None)
+        self._proxy = Listener(self.serve, name="lab proxy")
         return self
 
     def __exit__(
@@ -82,17 +80,17 @@ class Upstream:
         self.close()
 
     def close(self) -> None:
-        """Stop serving: end every connection, hung ones too, and wait for all threads."""
-        self.closing.set()
-        with self._lock:
-            listeners = list(self._listeners.values())
-        for listener in listeners:
-            listener.close()
+        """Stop serving: end every connection and wait for all threads."""
+        self._proxy.close()
+
+    def serve(self, connection: Connection) -> None:
+        """Serve one client until it goes away."""
+        connection.run(Session(connection, self.sites, self.authority).exchange)
 
     @property
     def proxy(self) -> str:
         """Return the URL of the proxy."""
-        return f"http://{self.listener(None).address}"
+        return f"http://{self._proxy.address}"
 
     @property
     def ca(self) -> Path:
@@ -107,46 +105,6 @@ class Upstream:
         both = proxies | {name.lower(): value for name, value in proxies.items()}
         bundles = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
         return both | dict.fromkeys(bundles, str(self.ca))
-
-    @property
-    def requests(self) -> tuple[Served, ...]:
-        """Return everything that was asked so far, in order."""
-        return self.access_log.served()
-
-    def listener(self, host: str | None, *, tls: bool = False) -> Listener:
-        """Return the listener of a host (None: the proxy), started when it is first asked for."""
-        with self._lock:
-            if (host, tls) not in self._listeners:
-                self._listeners[host, tls] = Listener(
-                    lambda connection: connection.run(Session(connection, self, host).exchange),
-                    tls=self.authority.context("127.0.0.1") if tls else None,
-                    name=f"lab {host or 'proxy'}",
-                )
-            return self._listeners[host, tls]
-
-    def listen(self, host: str, *, tls: bool = False) -> str:
-        """Serve one host without a proxy, over plain HTTP or TLS; return its ``127.0.0.1:PORT``."""
-        with self._lock:
-            for profile in self._profiles:
-                if profile.content == host and not (profile.prefix or profile.moved):
-                    host = profile.host  # docker.io answers at registry-1.docker.io
-                    break
-        return self.listener(host, tls=tls).address
-
-    def local(self, url: str) -> str:
-        """Return the plain loopback form of a URL of the upstream; leave other URLs as they are."""
-        parts = urlsplit(url)
-        host = (parts.hostname or "").lower()
-        if host not in self.sites:
-            return url
-        rest = url.partition("://")[2].partition("/")[2]
-        return f"http://{self.listener(host).address}/{rest}"
-
-    def deceive(self, host: str, how: str) -> ssl.SSLContext:
-        """Return a TLS context that no client should accept for a host."""
-        if how == "name":
-            return self.authority.context("somebody-else.invalid")
-        return TLSAuthority(self.folder / "impostor", "somebody else").context(host)
 
     def site(self, host: str) -> VirtualHost:
         """Return what is served under a host, which exists from then on."""
@@ -165,11 +123,6 @@ class Upstream:
         """Send whoever asks for a URL to another one."""
         parts = urlsplit(url)
         self.site(parts.hostname or "").redirect(unquote(parts.path), to)
-
-    def remove_file(self, url: str) -> None:
-        """Serve a URL no longer; raise KeyError when nothing was there."""
-        parts = urlsplit(url)
-        self.site(parts.hostname or "").remove(unquote(parts.path))
 
     def add_image(
         self,
@@ -265,11 +218,6 @@ class Upstream:
                 self._open(profile)
             return self._registries[profile.host]
 
-    def expire_tokens(self, host: str) -> None:
-        """Forget the tokens that a registry has given out; other hosts have none."""
-        if host in self._registries:
-            self._registries[host].tokens.expire()
-
     def _open(self, profile: RegistryProfile) -> None:
         """Set up a registry with its token service and its object store."""
         storage = None
@@ -278,7 +226,7 @@ class Upstream:
             storage = Storage(profile.storage, self.image_store)
             self.site(parts.hostname or "").mount(parts.path, storage)
         tokens = TokenService(profile.service or profile.host, private=profile.private)
-        registry = LabRegistry(profile, self.image_store, tokens, storage)
+        registry = self.registry_type(profile, self.image_store, tokens, storage)
         self.site(profile.host).mount("/v2", registry)
         realm = urlsplit(profile.realm or f"https://{profile.host}/v2/token")
         self.site(realm.hostname or "").mount(realm.path, tokens)

@@ -8,7 +8,6 @@ lab's own in their place: give it last (``--catalog``).
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager
 from string import Template
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
@@ -18,7 +17,6 @@ from builder.formats import catalog as catalog_format
 from builder.lab import binaries, shapes
 from builder.lab.profiles import DATA, read_data
 from builder.lab.repositories import RepositoryRecipe, build_repository
-from builder.lab.upstream import Upstream
 from builder.model.platform import Platform
 from builder.model.recipe import recipes
 from builder.model.version import Version
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.lab.openpgp import VendorKey
+    from builder.lab.upstream import Upstream
     from builder.model.catalog import Catalog
     from builder.model.catalog.calico import CalicoRelease
     from builder.model.catalog.kubernetes import KubernetesSeries
@@ -39,16 +38,6 @@ SCALE = 0.125
 """Of the real sizes: enough for many blobs of many MB, little enough for a demo."""
 _STOCKED = Platform.parse("linux/amd64")
 _SIGNATURES = ("repodata/repomd.xml.asc", "repodata/repomd.xml.key")
-
-
-@contextmanager
-def running(
-    folder: Path, *, catalogs: Sequence[Path] = (), scale: float = SCALE, seed: int = 0
-) -> Iterator[Upstream]:
-    """Run an upstream that has the world; ``seed`` decides over faults left to chance."""
-    with Upstream(folder, seed=seed) as upstream:
-        fill(upstream, catalogs, scale=scale)
-        yield upstream
 
 
 def fill(upstream: Upstream, catalogs: Sequence[Path] = (), *, scale: float = SCALE) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from builder.errors import StorageError, VerificationError
 from builder.lab import world
+from builder.lab.upstream import Upstream
 from builder.pipeline import bundle, init, lock, paths, secrets, seeds, verify
 from builder.pipeline.workspace import Workspace
 from builder.report import Silent
@@ -38,7 +39,8 @@ def run(folder: Path, reporter: Reporter) -> None:
     cluster = folder / init.NAME
     upstream_folder = folder.resolve() / _UPSTREAM
     reporter.info("starting the embedded upstream on 127.0.0.1: made-up content, real names")
-    with world.running(upstream_folder) as upstream:
+    with Upstream(upstream_folder) as upstream:
+        world.fill(upstream)
         environment = {**upstream.environment, "XDG_CACHE_HOME": str(upstream_folder / "cache")}
         with _environment(environment):
             if not cluster.exists():

@@ -6,7 +6,6 @@ import contextlib
 import io
 import socket
 import ssl
-import struct
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -103,17 +102,6 @@ class Connection:
     def send(self, content: bytes | memoryview) -> None:
         """Send bytes as they are."""
         self._socket.sendall(content)
-
-    def end_tls(self) -> None:
-        """End a TLS stream in order, so that only missing bytes show that a body was cut."""
-        if isinstance(self._socket, ssl.SSLSocket):
-            self._socket.settimeout(0)  # send close_notify, do not wait for the other side's
-            with contextlib.suppress(OSError):
-                self._socket.unwrap()
-
-    def reset(self) -> None:
-        """Make the coming close send a reset."""
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def _read(self) -> Request:
         method, target, headers = self._read_head()

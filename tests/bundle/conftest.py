@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import bundles
 import pytest
+from fault_lab.upstream import FaultyUpstream
 
 from builder.bundle.writer import Result, write
 from builder.http import Client
-from builder.lab.upstream import Upstream
 from builder.report import Silent
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def origin() -> bundles.Origin:
 
 
 @pytest.fixture
-def upstream(lab_folder: Path) -> Iterator[Upstream]:
-    with Upstream(lab_folder) as running:
+def upstream(lab_folder: Path) -> Iterator[FaultyUpstream]:
+    with FaultyUpstream(lab_folder) as running:
         yield running
 
 
@@ -44,7 +44,7 @@ def client() -> Iterator[Client]:
 
 @pytest.fixture
 def supply(
-    origin: bundles.Origin, upstream: Upstream, client: Client
+    origin: bundles.Origin, upstream: FaultyUpstream, client: Client
 ) -> Callable[[Extent], Supply]:
     return bundles.supplier(client, origin.serve(upstream))
 

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from fault_lab.upstream import FaultyUpstream
+
     from builder.bundle.layout import Layout
     from builder.bundle.writer import Result
-    from builder.lab.upstream import Upstream
     from builder.model.digest import Digest
 
     Make = Callable[..., Result]
@@ -87,7 +88,7 @@ def test_its_text_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize("split", [0, 1 << 15])
 def test_a_delta_is_whole_by_itself(
-    make: Make, smaller: Layout, target: Path, upstream: Upstream, split: int
+    make: Make, smaller: Layout, target: Path, upstream: FaultyUpstream, split: int
 ) -> None:
     made = make(layout=smaller, split=split)
     asked = {one.path.strip("/") for one in upstream.requests}
@@ -155,7 +156,7 @@ def test_unpacked_over_the_earlier_bundle_it_is_the_whole(
 
 
 def test_with_what_it_lacks_it_gives_the_whole_tar(
-    make: Make, smaller: Layout, tmp_path: Path, upstream: Upstream, expected: bytes
+    make: Make, smaller: Layout, tmp_path: Path, upstream: FaultyUpstream, expected: bytes
 ) -> None:
     make(target=tmp_path / "old.tar")
     make(target=tmp_path / "delta.tar", layout=smaller)

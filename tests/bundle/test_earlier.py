@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from fault_lab.upstream import FaultyUpstream
+
     from builder.bundle.layout import Extent, Layout
     from builder.bundle.writer import Result, Supply
-    from builder.lab.upstream import Upstream
 
     Make = Callable[..., Result]
 
@@ -50,7 +51,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path, make: Make) -> Path:
 
 
 def test_nobody_is_asked_for_what_an_earlier_bundle_has(
-    make: Make, newer: Layout, old: Path, upstream: Upstream, origin: bundles.Origin
+    make: Make, newer: Layout, old: Path, upstream: FaultyUpstream, origin: bundles.Origin
 ) -> None:
     upstream.access_log.clear()
     with open_bundle(old) as bundle:
@@ -68,7 +69,7 @@ def test_nobody_is_asked_for_what_an_earlier_bundle_has(
 
 
 def test_what_is_damaged_there_is_fetched(
-    make: Make, old: Path, newer: Layout, upstream: Upstream, origin: bundles.Origin
+    make: Make, old: Path, newer: Layout, upstream: FaultyUpstream, origin: bundles.Origin
 ) -> None:
     damaged = max(newer.fetched, key=lambda extent: extent.size)
     if old.is_dir():
@@ -101,7 +102,7 @@ def test_an_interrupted_run_goes_on_with_the_same_base(
     newer: Layout,
     old: Path,
     supply: Callable[[Extent], Supply],
-    upstream: Upstream,
+    upstream: FaultyUpstream,
 ) -> None:
     with open_bundle(old) as bundle:
         half = dict(list(contents(bundle).items())[::2])

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import bundles
 import pytest
+from fault_lab import faults
 
 from builder.bundle import journal, split
 from builder.bundle.reader import open_bundle
 from builder.bundle.verify import verify_bundle, verify_parts
 from builder.bundle.writer import journal_path, part_path, write
 from builder.errors import StorageError, UnavailableError, UsageError, VerificationError
-from builder.lab import faults
 from builder.model.digest import Digest
 from builder.report import Silent
 
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from fault_lab.upstream import FaultyUpstream
+
     from builder.bundle.layout import Extent, Layout
     from builder.bundle.writer import Result, Supply
-    from builder.lab.upstream import Upstream
 
     Make = Callable[..., Result]
 
@@ -77,7 +78,7 @@ def test_cat_gives_the_tar(make: Make, target: Path, expected: bytes, size: int)
             assert len(bundle.members()) > 10
 
 
-def test_a_second_run_asks_nobody(make: Make, target: Path, upstream: Upstream) -> None:
+def test_a_second_run_asks_nobody(make: Make, target: Path, upstream: FaultyUpstream) -> None:
     make(split=1 << 15)
     upstream.access_log.clear()
     before = {path: path.stat().st_mtime_ns for path in target.parent.iterdir()}
@@ -115,7 +116,7 @@ def test_a_tar_of_another_lock_takes_the_place_of_parts(
     assert names(target) == ["bundle.tar"]
 
 
-def stop_at(upstream: Upstream, make: Make, origin: bundles.Origin, **how: object) -> Extent:
+def stop_at(upstream: FaultyUpstream, make: Make, origin: bundles.Origin, **how: object) -> Extent:
     """Leave a run that lacks one artifact; return that."""
     largest = max(origin.layout.fetched, key=lambda extent: extent.size)
     upstream.faults.add(faults.Status(404), path=f"/{largest.digest.hex}")
@@ -127,7 +128,7 @@ def stop_at(upstream: Upstream, make: Make, origin: bundles.Origin, **how: objec
 
 
 def test_parts_are_resumed(
-    make: Make, origin: bundles.Origin, upstream: Upstream, target: Path, expected: bytes
+    make: Make, origin: bundles.Origin, upstream: FaultyUpstream, target: Path, expected: bytes
 ) -> None:
     largest = stop_at(upstream, make, origin, split=1 << 15)
     assert not [name for name in names(target) if not name.endswith((".part", ".journal"))]
@@ -140,7 +141,7 @@ def test_parts_are_resumed(
 def test_what_a_run_in_another_shape_fetched_is_used(
     make: Make,
     origin: bundles.Origin,
-    upstream: Upstream,
+    upstream: FaultyUpstream,
     target: Path,
     expected: bytes,
     before: int,
@@ -157,7 +158,7 @@ def test_what_a_run_in_another_shape_fetched_is_used(
 def test_a_cut_between_the_names_is_mended_without_the_network(
     make: Make,
     target: Path,
-    upstream: Upstream,
+    upstream: FaultyUpstream,
     expected: bytes,
     count: int,
     monkeypatch: pytest.MonkeyPatch,
@@ -189,7 +190,7 @@ def test_a_cut_between_the_names_is_mended_without_the_network(
 
 
 def test_a_cut_after_the_checksums_leaves_a_whole_bundle(
-    make: Make, target: Path, newer: Layout, upstream: Upstream, expected: bytes
+    make: Make, target: Path, newer: Layout, upstream: FaultyUpstream, expected: bytes
 ) -> None:
     """The journal is still there; the next run, for another lock, must not eat the parts."""
     make(split=1 << 15)
@@ -209,7 +210,7 @@ def test_a_cut_before_the_older_checksums_go_costs_no_download(
     make: Make,
     target: Path,
     newer: Layout,
-    upstream: Upstream,
+    upstream: FaultyUpstream,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     make(split=1 << 15)
@@ -229,7 +230,9 @@ def test_a_cut_before_the_older_checksums_go_costs_no_download(
     assert verify_parts(target, Silent())[0] == []
 
 
-def test_checksums_of_somebody_elses_are_left(make: Make, target: Path, upstream: Upstream) -> None:
+def test_checksums_of_somebody_elses_are_left(
+    make: Make, target: Path, upstream: FaultyUpstream
+) -> None:
     """Such as those that sha256sum has written of the tar; nothing is fetched before that."""
     sums = split.sums_path(target)
     sums.write_text(f"{'0' * 64}  {target.name}\n", "utf-8")
@@ -286,7 +289,7 @@ def test_checksums_of_impossibly_many_parts_are_damaged(
 
 
 def test_a_part_of_another_size_is_not_there_already(
-    make: Make, target: Path, upstream: Upstream, expected: bytes
+    make: Make, target: Path, upstream: FaultyUpstream, expected: bytes
 ) -> None:
     parts = make(split=1 << 15).parts
     os.truncate(parts[1], 100)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import bundles
 import pytest
+from fault_lab import faults
 
 from builder.bundle import journal
 from builder.bundle.transfer import Transfer
 from builder.bundle.writer import Supply, journal_path
 from builder.errors import UnavailableError, VerificationError
 from builder.http import Client
-from builder.lab import faults
 from builder.report import Silent
 
 if TYPE_CHECKING:
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from fault_lab.upstream import FaultyUpstream
+
     from builder.bundle.layout import Extent
     from builder.bundle.writer import Result
-    from builder.lab.upstream import Upstream
     from builder.report import Progress
 
     Make = Callable[..., Result]
@@ -41,13 +42,13 @@ def largest(origin: bundles.Origin) -> str:
     return f"/{extent.digest.hex}"
 
 
-def asked(upstream: Upstream, path: str = "*") -> list[str | None]:
+def asked(upstream: FaultyUpstream, path: str = "*") -> list[str | None]:
     """Return the Range of each request for a path, in order."""
     return [served.range for served in upstream.requests if path in {"*", served.path}]
 
 
 def test_each_artifact_is_fetched_once_and_the_bundle_is_as_laid_out(
-    make: Make, origin: bundles.Origin, upstream: Upstream, expected: bytes
+    make: Make, origin: bundles.Origin, upstream: FaultyUpstream, expected: bytes
 ) -> None:
     result = make()
     assert result.target.read_bytes() == expected
@@ -79,7 +80,7 @@ def test_each_artifact_is_fetched_once_and_the_bundle_is_as_laid_out(
 def test_a_fault_that_passes_is_survived(
     make: Make,
     origin: bundles.Origin,
-    upstream: Upstream,
+    upstream: FaultyUpstream,
     expected: bytes,
     fault: faults.NetworkFault,
 ) -> None:
@@ -91,7 +92,7 @@ def test_a_fault_that_passes_is_survived(
 
 
 def test_a_broken_body_goes_on_where_it_broke(
-    make: Make, origin: bundles.Origin, upstream: Upstream, expected: bytes
+    make: Make, origin: bundles.Origin, upstream: FaultyUpstream, expected: bytes
 ) -> None:
     upstream.faults.add(faults.Truncate(after=10_000), path=largest(origin), times=1)
     result = make()
@@ -100,7 +101,7 @@ def test_a_broken_body_goes_on_where_it_broke(
 
 
 def test_a_server_that_ignores_ranges_starts_over(
-    make: Make, origin: bundles.Origin, upstream: Upstream, expected: bytes
+    make: Make, origin: bundles.Origin, upstream: FaultyUpstream, expected: bytes
 ) -> None:
     upstream.faults.add(faults.Truncate(after=10_000), path=largest(origin), times=1)
     upstream.faults.add(faults.RangeIgnored(), ranged=True)
@@ -116,7 +117,7 @@ def biggest(origin: bundles.Origin) -> str:
 
 
 def test_a_source_that_cannot_resume_is_asked_for_everything(
-    make: Make, origin: bundles.Origin, upstream: Upstream, expected: bytes
+    make: Make, origin: bundles.Origin, upstream: FaultyUpstream, expected: bytes
 ) -> None:
     upstream.faults.add(faults.Truncate(after=10_000), path=largest(origin), times=1)
     upstream.faults.add(faults.Status(400), ranged=True)
@@ -127,7 +128,7 @@ def test_a_source_that_cannot_resume_is_asked_for_everything(
 
 
 def test_wrong_bytes_after_a_resume_start_it_afresh_before_anybody_is_blamed(
-    make: Make, origin: bundles.Origin, upstream: Upstream, expected: bytes
+    make: Make, origin: bundles.Origin, upstream: FaultyUpstream, expected: bytes
 ) -> None:
     upstream.faults.add(faults.Truncate(after=10_000), path=largest(origin), times=1)
     upstream.faults.add(faults.WrongBytes(), path=largest(origin), ranged=True)
@@ -138,7 +139,7 @@ def test_wrong_bytes_after_a_resume_start_it_afresh_before_anybody_is_blamed(
 
 
 def test_wrong_bytes_in_one_go_are_blamed_on_the_source(
-    make: Make, origin: bundles.Origin, upstream: Upstream, expected: bytes
+    make: Make, origin: bundles.Origin, upstream: FaultyUpstream, expected: bytes
 ) -> None:
     upstream.faults.add(faults.WrongBytes(), host=FIRST, path=largest(origin))
     result = make()
@@ -164,7 +165,7 @@ def test_wrong_bytes_in_one_go_are_blamed_on_the_source(
 def test_the_next_source_is_asked_when_one_fails_for_good(
     make: Make,
     origin: bundles.Origin,
-    upstream: Upstream,
+    upstream: FaultyUpstream,
     expected: bytes,
     fault: faults.NetworkFault,
     what: str,
@@ -180,7 +181,7 @@ def test_the_next_source_is_asked_when_one_fails_for_good(
 
 
 def test_what_one_source_began_the_next_one_ends(
-    make: Make, origin: bundles.Origin, upstream: Upstream, expected: bytes
+    make: Make, origin: bundles.Origin, upstream: FaultyUpstream, expected: bytes
 ) -> None:
     upstream.faults.add(faults.Truncate(after=10_000), host=FIRST, path=largest(origin), times=1)
     upstream.faults.add(faults.Status(404), host=FIRST, path=largest(origin))
@@ -201,7 +202,7 @@ def test_what_one_source_began_the_next_one_ends(
 
 
 def test_retry_after_stops_the_whole_host(
-    make: Make, origin: bundles.Origin, upstream: Upstream, expected: bytes
+    make: Make, origin: bundles.Origin, upstream: FaultyUpstream, expected: bytes
 ) -> None:
     upstream.faults.add(faults.Status(429, retry_after="1"), host=FIRST, nth=1)
     start = time.monotonic()
@@ -213,7 +214,7 @@ def test_retry_after_stops_the_whole_host(
 
 
 def test_patience_has_an_end(
-    make: Make, upstream: Upstream, expected: bytes, origin: bundles.Origin
+    make: Make, upstream: FaultyUpstream, expected: bytes, origin: bundles.Origin
 ) -> None:
     upstream.faults.add(faults.Status(429, retry_after="60"), host=FIRST)
     result = make(policy=replace(bundles.QUICK, workers=1))
@@ -228,7 +229,7 @@ def test_patience_has_an_end(
 
 
 def test_a_silent_host_is_given_up_for_all_artifacts_together(
-    make: Make, upstream: Upstream, expected: bytes, origin: bundles.Origin
+    make: Make, upstream: FaultyUpstream, expected: bytes, origin: bundles.Origin
 ) -> None:
     upstream.faults.add(faults.Hang(), host=FIRST)
     start = time.monotonic()
@@ -251,7 +252,7 @@ def test_a_silent_host_is_given_up_for_all_artifacts_together(
 
 
 def test_a_host_that_fails_for_one_artifact_serves_the_others(
-    make: Make, upstream: Upstream, expected: bytes, origin: bundles.Origin
+    make: Make, upstream: FaultyUpstream, expected: bytes, origin: bundles.Origin
 ) -> None:
     upstream.faults.add(faults.Status(503), host=FIRST, path=largest(origin))
     upstream.faults.add(faults.Drip(piece=8192, pause=0.02), host=FIRST)
@@ -264,7 +265,7 @@ def test_a_host_that_fails_for_one_artifact_serves_the_others(
 
 
 def test_silence_ends_after_an_outage_however_many_tries_are_left(
-    make: Make, upstream: Upstream, expected: bytes, origin: bundles.Origin
+    make: Make, upstream: FaultyUpstream, expected: bytes, origin: bundles.Origin
 ) -> None:
     upstream.faults.add(faults.Hang(), host=FIRST)
     result = make(
@@ -280,7 +281,7 @@ def test_silence_ends_after_an_outage_however_many_tries_are_left(
     assert tried.count((FIRST, largest(origin))) == 2
 
 
-def test_a_wait_is_shown_while_it_lasts(make: Make, upstream: Upstream) -> None:
+def test_a_wait_is_shown_while_it_lasts(make: Make, upstream: FaultyUpstream) -> None:
     shown: list[str] = []
 
     class Showing(Silent):
@@ -300,7 +301,7 @@ def test_a_wait_is_shown_while_it_lasts(make: Make, upstream: Upstream) -> None:
 
 
 def test_patience_ends_although_what_was_under_way_succeeds(
-    make: Make, upstream: Upstream, expected: bytes, origin: bundles.Origin
+    make: Make, upstream: FaultyUpstream, expected: bytes, origin: bundles.Origin
 ) -> None:
     upstream.faults.add(faults.Drip(piece=8192, pause=0.05), host=FIRST, path=largest(origin))
     upstream.faults.add(faults.Status(429, retry_after="3600"), host=FIRST)
@@ -312,7 +313,7 @@ def test_patience_ends_although_what_was_under_way_succeeds(
 
 
 def test_one_failure_does_not_stop_the_others_and_all_are_told(
-    make: Make, origin: bundles.Origin, upstream: Upstream, expected: bytes
+    make: Make, origin: bundles.Origin, upstream: FaultyUpstream, expected: bytes
 ) -> None:
     lost = sorted(origin.layout.fetched, key=lambda e: -e.size)[:2]
     for extent in lost:
@@ -331,7 +332,7 @@ def test_one_failure_does_not_stop_the_others_and_all_are_told(
 
 
 def test_after_a_failure_only_what_is_missing_is_fetched(
-    make: Make, origin: bundles.Origin, upstream: Upstream, expected: bytes
+    make: Make, origin: bundles.Origin, upstream: FaultyUpstream, expected: bytes
 ) -> None:
     upstream.faults.add(faults.Status(404), path=largest(origin))
     with pytest.raises(UnavailableError):
@@ -347,7 +348,7 @@ def test_after_a_failure_only_what_is_missing_is_fetched(
 def test_a_look_that_comes_late_takes_nothing_back(
     make: Make,
     origin: bundles.Origin,
-    upstream: Upstream,
+    upstream: FaultyUpstream,
     target: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -371,7 +372,7 @@ def test_nothing_to_ask_is_an_error_of_its_own(make: Make) -> None:
 
 
 def test_a_check_sees_the_finished_artifact_and_its_refusal_is_final(
-    make: Make, supply: Supplier, origin: bundles.Origin, upstream: Upstream, expected: bytes
+    make: Make, supply: Supplier, origin: bundles.Origin, upstream: FaultyUpstream, expected: bytes
 ) -> None:
     seen: dict[str, bytes] = {}
 
@@ -395,7 +396,7 @@ def test_a_check_sees_the_finished_artifact_and_its_refusal_is_final(
 
 
 def test_an_interrupt_ends_the_run_quickly_and_keeps_what_is_there(
-    make: Make, origin: bundles.Origin, upstream: Upstream, expected: bytes, target: Path
+    make: Make, origin: bundles.Origin, upstream: FaultyUpstream, expected: bytes, target: Path
 ) -> None:
     upstream.faults.add(faults.Hang(after=20_000), path=largest(origin), times=1)
     addresses = {host: upstream.listen(host) for host in bundles.HOSTS}
@@ -431,7 +432,7 @@ def test_an_interrupt_ends_the_run_quickly_and_keeps_what_is_there(
 
 
 def test_a_host_that_fails_for_many_is_told_once(
-    make: Make, origin: bundles.Origin, upstream: Upstream
+    make: Make, origin: bundles.Origin, upstream: FaultyUpstream
 ) -> None:
     upstream.faults.add(faults.Status(404))
     with pytest.raises(UnavailableError) as caught:

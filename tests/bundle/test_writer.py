@@ -8,27 +8,30 @@ from typing import TYPE_CHECKING
 
 import bundles
 import pytest
+from fault_lab import faults
 
 from builder.bundle.existing import is_whole
 from builder.bundle.part import Part
 from builder.bundle.writer import journal_path, part_path, write
 from builder.errors import StorageError, UnavailableError
-from builder.lab import faults
 from builder.report import Silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from fault_lab.upstream import FaultyUpstream
+
     from builder.bundle.layout import Extent
     from builder.bundle.writer import Result, Supply
-    from builder.lab.upstream import Upstream
 
     Make = Callable[..., Result]
 
 
 @pytest.fixture
-def interrupted(make: Make, origin: bundles.Origin, upstream: Upstream, target: Path) -> Extent:
+def interrupted(
+    make: Make, origin: bundles.Origin, upstream: FaultyUpstream, target: Path
+) -> Extent:
     """Leave a bundle that lacks one artifact, its largest; return that."""
     largest = max(origin.layout.fetched, key=lambda extent: extent.size)
     upstream.faults.add(faults.Status(404), path=f"/{largest.digest.hex}")
@@ -40,12 +43,12 @@ def interrupted(make: Make, origin: bundles.Origin, upstream: Upstream, target: 
     return largest
 
 
-def asked(upstream: Upstream) -> list[str]:
+def asked(upstream: FaultyUpstream) -> list[str]:
     return sorted(served.path.strip("/") for served in upstream.requests)
 
 
 def test_a_whole_bundle_asks_nobody(
-    make: Make, target: Path, upstream: Upstream, expected: bytes
+    make: Make, target: Path, upstream: FaultyUpstream, expected: bytes
 ) -> None:
     target.write_bytes(expected)
     part_path(target).write_bytes(b"old")
@@ -82,7 +85,7 @@ def test_a_folder_in_its_place_is_refused(make: Make, target: Path) -> None:
 
 
 def test_only_what_is_missing_is_asked_for(
-    make: Make, interrupted: Extent, upstream: Upstream, expected: bytes
+    make: Make, interrupted: Extent, upstream: FaultyUpstream, expected: bytes
 ) -> None:
     result = make()
     assert asked(upstream) == [interrupted.digest.hex]
@@ -96,7 +99,7 @@ def test_a_power_cut_costs_what_was_not_on_the_disk(
     make: Make,
     interrupted: Extent,
     origin: bundles.Origin,
-    upstream: Upstream,
+    upstream: FaultyUpstream,
     target: Path,
     expected: bytes,
 ) -> None:
@@ -113,7 +116,7 @@ def test_a_power_cut_costs_what_was_not_on_the_disk(
 
 
 def test_a_part_of_another_length_is_not_believed(
-    make: Make, interrupted: Extent, upstream: Upstream, target: Path, expected: bytes
+    make: Make, interrupted: Extent, upstream: FaultyUpstream, target: Path, expected: bytes
 ) -> None:
     os.truncate(part_path(target), 4096)
     result = make()
@@ -122,7 +125,7 @@ def test_a_part_of_another_length_is_not_believed(
 
 
 def test_without_its_journal_a_part_is_only_space(
-    make: Make, interrupted: Extent, upstream: Upstream, target: Path, expected: bytes
+    make: Make, interrupted: Extent, upstream: FaultyUpstream, target: Path, expected: bytes
 ) -> None:
     journal_path(target).unlink()
     assert make().target.read_bytes() == expected
@@ -134,7 +137,7 @@ def test_what_a_run_for_another_lock_fetched_is_used(
     interrupted: Extent,
     origin: bundles.Origin,
     supply: Callable[[Extent], Supply],
-    upstream: Upstream,
+    upstream: FaultyUpstream,
     target: Path,
 ) -> None:
     lock = replace(origin.lock, files=origin.lock.files[1:])
@@ -150,7 +153,7 @@ def test_what_a_run_for_another_lock_fetched_is_used(
 
 
 def test_a_second_run_at_the_same_time_is_refused(
-    make: Make, target: Path, upstream: Upstream
+    make: Make, target: Path, upstream: FaultyUpstream
 ) -> None:
     other = Part(part_path(target))
     with pytest.raises(StorageError, match="another airseed is writing this bundle"):
@@ -181,7 +184,7 @@ def test_space_is_compared_before_anything_is_written(
 
 
 def test_size_and_space_are_told_first(
-    make: Make, interrupted: Extent, origin: bundles.Origin, upstream: Upstream
+    make: Make, interrupted: Extent, origin: bundles.Origin, upstream: FaultyUpstream
 ) -> None:
     messages: list[tuple[str, int]] = []
 

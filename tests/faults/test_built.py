@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-from builder.lab.faults import Drip, Reset, Status, Truncate, WrongBytes
+from fault_lab.faults import Drip, Reset, Status, Truncate, WrongBytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

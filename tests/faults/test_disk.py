@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sandboxes
+from fault_lab.faults import Drip
 
 from builder.bundle import journal
 from builder.bundle.writer import journal_path
-from builder.lab.faults import Drip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sandboxes
+from fault_lab.faults import Drip
 
 from builder.bundle import delta, journal
 from builder.bundle.writer import journal_path
 from builder.formats import inventory
-from builder.lab.faults import Drip
 from builder.model.inventory import Holding, Inventory
 
 if TYPE_CHECKING:

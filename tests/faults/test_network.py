@@ -14,11 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sandboxes
-
-from builder.bundle import journal
-from builder.bundle.writer import journal_path
-from builder.formats import lock as lock_format
-from builder.lab.faults import (
+from fault_lab.faults import (
     BadTLS,
     Drip,
     ExpiredToken,
@@ -33,6 +29,10 @@ from builder.lab.faults import (
     WrongBytes,
     WrongRange,
 )
+
+from builder.bundle import journal
+from builder.bundle.writer import journal_path
+from builder.formats import lock as lock_format
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fault_lab.upstream import FaultyUpstream
 from interop.programs import environment, run
 
 from builder.lab.registry import RegistryProfile
-from builder.lab.upstream import Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +21,8 @@ POLICY = ("skopeo", "--insecure-policy")
 
 
 @pytest.fixture
-def upstream(tools: None, tmp_path: Path) -> Iterator[Upstream]:
-    with Upstream(tmp_path / "lab") as running:
+def upstream(tools: None, tmp_path: Path) -> Iterator[FaultyUpstream]:
+    with FaultyUpstream(tmp_path / "lab") as running:
         yield running
 
 
@@ -31,7 +31,7 @@ def upstream(tools: None, tmp_path: Path) -> Iterator[Upstream]:
     "name", ["docker.io/calico/node", "quay.io/tigera/operator", "k8s.gcr.io/pause"]
 )
 def test_skopeo_copies_through_the_proxy(
-    upstream: Upstream, tmp_path: Path, name: str, era: Any
+    upstream: FaultyUpstream, tmp_path: Path, name: str, era: Any
 ) -> None:
     upstream.add_image(
         f"{name}:1",
@@ -55,7 +55,7 @@ def test_skopeo_copies_through_the_proxy(
     "host", ["docker.io", "registry.k8s.io", "k8s.gcr.io", "plain.example.org"]
 )
 def test_skopeo_copies_everything_over_loopback(
-    upstream: Upstream, tmp_path: Path, host: str
+    upstream: FaultyUpstream, tmp_path: Path, host: str
 ) -> None:
     made = upstream.add_image(
         f"{host}/team/app:1",
@@ -70,7 +70,7 @@ def test_skopeo_copies_everything_over_loopback(
     assert index == upstream.image_store.path(made.digest).read_bytes()
 
 
-def test_skopeo_takes_no_other_password(upstream: Upstream, tmp_path: Path) -> None:
+def test_skopeo_takes_no_other_password(upstream: FaultyUpstream, tmp_path: Path) -> None:
     profile = RegistryProfile(
         host="private.example.org", content="private.example.org", private=("*",)
     )

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 import pytest
-
-from builder.lab.upstream import Upstream
+from fault_lab.upstream import FaultyUpstream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +32,7 @@ class Answer:
 class RawClient:
     """Ask through the lab's proxy, one connection a request; follow nothing unless told to."""
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: FaultyUpstream) -> None:
         proxy = urlsplit(upstream.proxy)
         self.proxy = (proxy.hostname or "", proxy.port or 0)
         self.context = ssl.create_default_context(cafile=str(upstream.ca))
@@ -106,13 +105,13 @@ def lab_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def upstream(lab_folder: Path) -> Iterator[Upstream]:
-    with Upstream(lab_folder) as running:
+def upstream(lab_folder: Path) -> Iterator[FaultyUpstream]:
+    with FaultyUpstream(lab_folder) as running:
         yield running
 
 
 @pytest.fixture
-def client(upstream: Upstream) -> RawClient:
+def client(upstream: FaultyUpstream) -> RawClient:
     return RawClient(upstream)
 
 

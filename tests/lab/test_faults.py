@@ -4,28 +4,28 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fault_lab import faults
 
-from builder.lab import faults
 from builder.server.message import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from builder.lab.upstream import Upstream
+    from fault_lab.upstream import FaultyUpstream
 
 URL = "http://files.example.org/some/file.bin"
 CONTENT = bytes(range(256)) * 4096
 
 
 @pytest.fixture(autouse=True, params=["memory", "disk"])
-def file(upstream: Upstream, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def file(upstream: FaultyUpstream, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     path = tmp_path / "file.bin"
     path.write_bytes(CONTENT)
     upstream.add_file(URL, path if request.param == "disk" else CONTENT)
 
 
-def test_a_status_of_its_own(upstream: Upstream, client: Any) -> None:
+def test_a_status_of_its_own(upstream: FaultyUpstream, client: Any) -> None:
     upstream.faults.add(faults.Status(429, retry_after="7"), times=1)
     answer = client.ask(URL)
     assert (answer.status, answer.headers["Retry-After"]) == (429, "7")
@@ -35,25 +35,25 @@ def test_a_status_of_its_own(upstream: Upstream, client: Any) -> None:
     assert (answer.status, answer.headers["Retry-After"]) == (503, None)
 
 
-def test_a_login_page(upstream: Upstream, client: Any) -> None:
+def test_a_login_page(upstream: FaultyUpstream, client: Any) -> None:
     upstream.faults.add(faults.LoginPage())
     answer = client.ask(URL)
     assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert b"sign in first" in answer.body
 
 
-def test_a_redirect_loop(upstream: Upstream, client: Any) -> None:
+def test_a_redirect_loop(upstream: FaultyUpstream, client: Any) -> None:
     upstream.faults.add(faults.RedirectLoop())
     assert client.ask(f"{URL}?a=b").headers["Location"] == f"{URL}?a=b"
 
 
-def test_a_range_ignored(upstream: Upstream, client: Any) -> None:
+def test_a_range_ignored(upstream: FaultyUpstream, client: Any) -> None:
     upstream.faults.add(faults.RangeIgnored(), ranged=True)
     answer = client.ask(URL, {"Range": "bytes=5-"})
     assert (answer.status, answer.body) == (200, CONTENT)
 
 
-def test_a_wrong_content_range(upstream: Upstream, client: Any) -> None:
+def test_a_wrong_content_range(upstream: FaultyUpstream, client: Any) -> None:
     upstream.faults.add(faults.WrongRange(shift=3))
     answer = client.ask(URL, {"Range": "bytes=5-9"})
     assert (answer.status, answer.body) == (206, CONTENT[2:7])
@@ -61,13 +61,13 @@ def test_a_wrong_content_range(upstream: Upstream, client: Any) -> None:
     assert client.ask(URL).body == CONTENT
 
 
-def test_wrong_bytes_of_the_same_length(upstream: Upstream, client: Any) -> None:
+def test_wrong_bytes_of_the_same_length(upstream: FaultyUpstream, client: Any) -> None:
     upstream.faults.add(faults.WrongBytes(at=1000))
     body = client.ask(URL).body
     assert body == CONTENT[:1000] + bytes([CONTENT[1000] ^ 1]) + CONTENT[1001:]
 
 
-def test_a_reset_inside_the_body(upstream: Upstream, client: Any) -> None:
+def test_a_reset_inside_the_body(upstream: FaultyUpstream, client: Any) -> None:
     upstream.faults.add(faults.Reset(after=0.25))
     body, error = client.body_of(URL)
     assert isinstance(error, ConnectionResetError)
@@ -75,12 +75,12 @@ def test_a_reset_inside_the_body(upstream: Upstream, client: Any) -> None:
     assert upstream.requests[0].sent == len(CONTENT) // 4
 
 
-def test_a_truncated_body(upstream: Upstream, client: Any) -> None:
+def test_a_truncated_body(upstream: FaultyUpstream, client: Any) -> None:
     upstream.faults.add(faults.Truncate(after=1234))
     assert client.body_of(URL) == (CONTENT[:1234], None)
 
 
-def test_a_truncated_body_under_tls_ends_in_order(upstream: Upstream, client: Any) -> None:
+def test_a_truncated_body_under_tls_ends_in_order(upstream: FaultyUpstream, client: Any) -> None:
     url = URL.replace("http", "https")
     upstream.faults.add(faults.Truncate(after=1234))
     connection = client.connect(url)
@@ -94,31 +94,33 @@ def test_a_truncated_body_under_tls_ends_in_order(upstream: Upstream, client: An
     assert received == CONTENT[:1234]
 
 
-def test_no_cut_comes_after_the_end(upstream: Upstream, client: Any) -> None:
+def test_no_cut_comes_after_the_end(upstream: FaultyUpstream, client: Any) -> None:
     upstream.faults.add(faults.Truncate(after=1 << 40))
     assert client.body_of(URL) == (CONTENT[:-1], None)
 
 
 @pytest.mark.parametrize("after", [None, 100])
-def test_a_hang(upstream: Upstream, client: Any, after: int | None) -> None:
+def test_a_hang(upstream: FaultyUpstream, client: Any, after: int | None) -> None:
     upstream.faults.add(faults.Hang(after=after))
     body, error = client.body_of(URL, timeout=0.2)
     assert isinstance(error, TimeoutError)
     assert body == CONTENT[: after or 0]
 
 
-def test_a_hang_that_ends(upstream: Upstream, client: Any) -> None:
+def test_a_hang_that_ends(upstream: FaultyUpstream, client: Any) -> None:
     upstream.faults.add(faults.Hang(0.05))
     assert client.ask(URL).body == CONTENT
 
 
-def test_a_slow_drip(upstream: Upstream, client: Any) -> None:
+def test_a_slow_drip(upstream: FaultyUpstream, client: Any) -> None:
     upstream.faults.add(faults.Drip(piece=1 << 18, pause=0.001))
     assert client.ask(URL).body == CONTENT
 
 
 @pytest.mark.parametrize("how", ["authority", "name"])
-def test_a_certificate_that_nobody_should_take(upstream: Upstream, client: Any, how: Any) -> None:
+def test_a_certificate_that_nobody_should_take(
+    upstream: FaultyUpstream, client: Any, how: Any
+) -> None:
     rule = upstream.faults.add(faults.BadTLS(how), host="files.*", times=1)
     with pytest.raises(ssl.SSLCertVerificationError):
         client.ask(URL.replace("http", "https"))
@@ -126,20 +128,20 @@ def test_a_certificate_that_nobody_should_take(upstream: Upstream, client: Any, 
     assert rule.hits == 1
 
 
-def test_a_handshake_that_is_not_answered(upstream: Upstream, client: Any) -> None:
+def test_a_handshake_that_is_not_answered(upstream: FaultyUpstream, client: Any) -> None:
     upstream.faults.add(faults.BadTLS("closed"))
     with pytest.raises((ssl.SSLEOFError, ConnectionResetError)):
         client.ask(URL.replace("http", "https"))
 
 
-def test_the_journal_names_the_fault(upstream: Upstream, client: Any) -> None:
+def test_the_journal_names_the_fault(upstream: FaultyUpstream, client: Any) -> None:
     upstream.faults.add(faults.Truncate(after=10))
     client.body_of(URL)
     served = upstream.requests[0]
     assert (served.fault, served.status, served.sent) == (faults.Truncate(after=10), 200, 10)
 
 
-def test_clearing_lets_everything_go_well(upstream: Upstream, client: Any) -> None:
+def test_clearing_lets_everything_go_well(upstream: FaultyUpstream, client: Any) -> None:
     upstream.faults.add(faults.Status(500))
     upstream.faults.clear()
     assert client.ask(URL).status == 200

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
+from fault_lab import faults
+from fault_lab.registry import PullLimit
 
-from builder.lab import faults
-from builder.lab.registry import PullLimit, RegistryProfile
+from builder.lab.registry import RegistryProfile
 from builder.model.artifact import INDEX_TYPES, MANIFEST_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from builder.lab.upstream import Upstream
+    from fault_lab.upstream import FaultyUpstream
 
 EVERY_TYPE = {"Accept": ", ".join([*INDEX_TYPES, *MANIFEST_TYPES])}
 HUB = "https://registry-1.docker.io"
@@ -42,7 +43,7 @@ def token_for(client: Any, url: str, user: Mapping[str, str] | None = None) -> d
     return {"Authorization": f"Bearer {answer.json()['token']}"}
 
 
-def test_docker_hub_gives_tokens_elsewhere(upstream: Upstream, client: Any) -> None:
+def test_docker_hub_gives_tokens_elsewhere(upstream: FaultyUpstream, client: Any) -> None:
     made = upstream.add_image("docker.io/calico/node:v3", platforms=["linux/amd64", "linux/arm64"])
     assert client.ask(f"{HUB}/v2/").headers["WWW-Authenticate"] == (
         'Bearer realm="https://auth.docker.io/token",service="registry.docker.io"'
@@ -61,7 +62,7 @@ def test_docker_hub_gives_tokens_elsewhere(upstream: Upstream, client: Any) -> N
     assert (head.headers["Content-Length"], head.body) == (str(len(answer.body)), b"")
 
 
-def test_a_token_is_good_for_its_repository_only(upstream: Upstream, client: Any) -> None:
+def test_a_token_is_good_for_its_repository_only(upstream: FaultyUpstream, client: Any) -> None:
     upstream.add_image("docker.io/calico/node:v3")
     upstream.add_image("docker.io/calico/cni:v3")
     allowed = token_for(client, f"{HUB}/v2/calico/node/manifests/v3")
@@ -72,7 +73,7 @@ def test_a_token_is_good_for_its_repository_only(upstream: Upstream, client: Any
     )
 
 
-def test_tokens_expire(upstream: Upstream, client: Any) -> None:
+def test_tokens_expire(upstream: FaultyUpstream, client: Any) -> None:
     upstream.add_image("docker.io/calico/node:v3")
     tokens = upstream.registry("docker.io").tokens
     tokens.seconds, now = 60, [0.0]
@@ -87,7 +88,7 @@ def test_tokens_expire(upstream: Upstream, client: Any) -> None:
     assert refused.headers["WWW-Authenticate"].endswith(',error="invalid_token"')
 
 
-def test_the_fault_of_an_expired_token(upstream: Upstream, client: Any) -> None:
+def test_the_fault_of_an_expired_token(upstream: FaultyUpstream, client: Any) -> None:
     upstream.add_image("docker.io/calico/node:v3")
     url = f"{HUB}/v2/calico/node/manifests/v3"
     allowed = token_for(client, url)
@@ -99,14 +100,14 @@ def test_the_fault_of_an_expired_token(upstream: Upstream, client: Any) -> None:
 
 @pytest.mark.parametrize("field", ["token", "access_token"])
 def test_services_name_their_tokens_differently(
-    upstream: Upstream, client: Any, field: Any
+    upstream: FaultyUpstream, client: Any, field: Any
 ) -> None:
     upstream.registry("docker.io").tokens.field = field
     answer = client.ask("https://auth.docker.io/token?service=registry.docker.io")
     assert sorted(answer.json()) == sorted([field, "expires_in"])
 
 
-def test_the_token_service_knows_its_users(upstream: Upstream, client: Any) -> None:
+def test_the_token_service_knows_its_users(upstream: FaultyUpstream, client: Any) -> None:
     profile = RegistryProfile(
         host="private.example.org", content="private.example.org", private=("team/*",)
     )
@@ -122,7 +123,7 @@ def test_the_token_service_knows_its_users(upstream: Upstream, client: Any) -> N
     assert client.ask(url, {**mine, **EVERY_TYPE}).status == 200
 
 
-def test_a_registry_may_want_the_password_itself(upstream: Upstream, client: Any) -> None:
+def test_a_registry_may_want_the_password_itself(upstream: FaultyUpstream, client: Any) -> None:
     profile = RegistryProfile(host="old.example.org", content="old.example.org", auth="basic")
     upstream.registry("old.example.org", profile).tokens.users["me"] = "secret"
     refused = client.ask("https://old.example.org/v2/")
@@ -131,7 +132,7 @@ def test_a_registry_may_want_the_password_itself(upstream: Upstream, client: Any
     assert client.ask("https://old.example.org/v2/", basic("me", "secret")).status == 200
 
 
-def test_blobs_lie_at_a_store_that_takes_no_token(upstream: Upstream, client: Any) -> None:
+def test_blobs_lie_at_a_store_that_takes_no_token(upstream: FaultyUpstream, client: Any) -> None:
     made = upstream.add_image("docker.io/calico/node:v3", size=5000)
     digest = max(made.blobs, key=lambda one: upstream.image_store.path(one).stat().st_size)
     url = f"{HUB}/v2/calico/node/blobs/{digest}"
@@ -148,7 +149,7 @@ def test_blobs_lie_at_a_store_that_takes_no_token(upstream: Upstream, client: An
     assert client.ask(there, {"Range": "bytes=10-19"}).body == answer.body[10:20]
 
 
-def test_the_store_checks_its_signatures(upstream: Upstream, client: Any) -> None:
+def test_the_store_checks_its_signatures(upstream: FaultyUpstream, client: Any) -> None:
     made = upstream.add_image("quay.io/tigera/operator:v1")
     url = f"https://quay.io/v2/tigera/operator/blobs/{min(made.blobs)}"
     allowed = token_for(client, url)
@@ -164,7 +165,9 @@ def test_the_store_checks_its_signatures(upstream: Upstream, client: Any) -> Non
     assert b"Request has expired" in client.ask(there).body
 
 
-def test_the_old_kubernetes_registry_sends_to_the_new_one(upstream: Upstream, client: Any) -> None:
+def test_the_old_kubernetes_registry_sends_to_the_new_one(
+    upstream: FaultyUpstream, client: Any
+) -> None:
     made = upstream.add_image("k8s.gcr.io/pause:3.2")
     answer = client.ask("https://k8s.gcr.io/v2/pause/manifests/3.2")
     assert answer.status == 302
@@ -192,7 +195,7 @@ def test_the_old_kubernetes_registry_sends_to_the_new_one(upstream: Upstream, cl
         ("/v2/coredns/blobs/odd", "BLOB_UNKNOWN"),
     ],
 )
-def test_what_is_not_there(upstream: Upstream, client: Any, path: str, code: str) -> None:
+def test_what_is_not_there(upstream: FaultyUpstream, client: Any, path: str, code: str) -> None:
     profile = RegistryProfile(host="open.example.org", content="open.example.org", auth="none")
     upstream.registry("open.example.org", profile)
     upstream.add_image("open.example.org/coredns:1")
@@ -200,7 +203,7 @@ def test_what_is_not_there(upstream: Upstream, client: Any, path: str, code: str
     assert (answer.status, answer.json()["errors"][0]["code"]) == (404, code)
 
 
-def test_lists_come_in_pages(upstream: Upstream, client: Any) -> None:
+def test_lists_come_in_pages(upstream: FaultyUpstream, client: Any) -> None:
     profile = RegistryProfile(host="paged.example.org", content="paged.example.org", auth="none")
     upstream.registry("paged.example.org", profile)
     names = [f"team/app{number}" for number in range(5)]
@@ -218,14 +221,14 @@ def test_lists_come_in_pages(upstream: Upstream, client: Any) -> None:
     assert answer.json() == {"name": "team/app1", "tags": ["1"]}
 
 
-def test_the_registry_can_only_be_read(upstream: Upstream, client: Any) -> None:
+def test_the_registry_can_only_be_read(upstream: FaultyUpstream, client: Any) -> None:
     profile = RegistryProfile(host="open.example.org", content="open.example.org", auth="none")
     upstream.registry("open.example.org", profile)
     assert client.ask("https://open.example.org/v2/a/blobs/uploads/", method="POST").status == 405
 
 
 def test_clients_that_know_no_index_get_what_registries_give_them(
-    upstream: Upstream, client: Any
+    upstream: FaultyUpstream, client: Any
 ) -> None:
     profile = RegistryProfile(host="open.example.org", content="open.example.org", auth="none")
     upstream.registry("open.example.org", profile)
@@ -243,7 +246,7 @@ def test_clients_that_know_no_index_get_what_registries_give_them(
     assert refused.json()["errors"][0]["message"].startswith("OCI index found")
 
 
-def test_types_may_be_accepted_line_by_line(upstream: Upstream) -> None:
+def test_types_may_be_accepted_line_by_line(upstream: FaultyUpstream) -> None:
     made = upstream.add_image("registry.k8s.io/pause:3.2")
     host, _, port = upstream.listen("us-central1-docker.pkg.dev").partition(":")
     lines = ["GET /v2/k8s-artifacts-prod/images/pause/manifests/3.2 HTTP/1.1", "Host: x"]
@@ -255,7 +258,7 @@ def test_types_may_be_accepted_line_by_line(upstream: Upstream) -> None:
     assert f"Docker-Content-Digest: {made.digest}\r\n".encode() in answer
 
 
-def test_tags_are_listed(upstream: Upstream, at_loopback: Any) -> None:
+def test_tags_are_listed(upstream: FaultyUpstream, at_loopback: Any) -> None:
     upstream.add_image("registry.k8s.io/pause:3.2")
     upstream.add_image("registry.k8s.io/pause:3.1")
     answer = at_loopback(upstream.listen("registry.k8s.io"), "/v2/pause/tags/list")
@@ -263,7 +266,7 @@ def test_tags_are_listed(upstream: Upstream, at_loopback: Any) -> None:
 
 
 def test_the_challenge_leads_to_loopback_where_there_is_no_proxy(
-    upstream: Upstream, at_loopback: Any
+    upstream: FaultyUpstream, at_loopback: Any
 ) -> None:
     upstream.add_image("docker.io/calico/node:v3")
     answer = at_loopback(upstream.listen("docker.io"), "/v2/")
@@ -272,7 +275,7 @@ def test_the_challenge_leads_to_loopback_where_there_is_no_proxy(
 
 
 @pytest.mark.parametrize("era", ["docker", "oci"])
-def test_an_image_is_whole(upstream: Upstream, era: Any) -> None:
+def test_an_image_is_whole(upstream: FaultyUpstream, era: Any) -> None:
     made = upstream.add_image(
         "example.org/app:1",
         platforms=["linux/amd64", "linux/arm/v7", "windows/amd64@10.0.17763.1"],
@@ -309,14 +312,16 @@ def test_an_image_is_whole(upstream: Upstream, era: Any) -> None:
     assert {str(blob) for blob in made.blobs} >= seen
 
 
-def test_base_layers_are_shared(upstream: Upstream) -> None:
+def test_base_layers_are_shared(upstream: FaultyUpstream) -> None:
     one = upstream.add_image("example.org/one:1", bases=[("common", 3000)])
     two = upstream.add_image("example.org/two:1", bases=[("common", 3000)])
     assert len(one.blobs & two.blobs) == 1
 
 
-def test_the_same_image_has_the_same_digest_everywhere(upstream: Upstream, tmp_path: Any) -> None:
-    from builder.lab.upstream import Upstream as Another
+def test_the_same_image_has_the_same_digest_everywhere(
+    upstream: FaultyUpstream, tmp_path: Any
+) -> None:
+    from fault_lab.upstream import FaultyUpstream as Another
 
     one = upstream.add_image("k8s.gcr.io/etcd:3.4.3-0")
     two = upstream.add_image("mirror.example.org/google_containers/etcd:3.4.3-0")
@@ -325,7 +330,7 @@ def test_the_same_image_has_the_same_digest_everywhere(upstream: Upstream, tmp_p
     assert one == two == three
 
 
-def test_a_layer_has_a_program_that_runs(upstream: Upstream, tmp_path: Any) -> None:
+def test_a_layer_has_a_program_that_runs(upstream: FaultyUpstream, tmp_path: Any) -> None:
     import platform
     import subprocess
 
@@ -340,7 +345,9 @@ def test_a_layer_has_a_program_that_runs(upstream: Upstream, tmp_path: Any) -> N
     assert done.stdout == "airseed lab: this program stands in for the real one\n"
 
 
-def test_pulls_are_counted_where_a_registry_counts_them(upstream: Upstream, client: Any) -> None:
+def test_pulls_are_counted_where_a_registry_counts_them(
+    upstream: FaultyUpstream, client: Any
+) -> None:
     """As Docker Hub does it: GET takes one, HEAD takes none, and none left is 429."""
     upstream.add_image("docker.io/calico/node:v3")
     upstream.add_image("quay.io/calico/node:v3")

@@ -18,8 +18,9 @@ from builder.lab.repositories import comps
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fault_lab.upstream import FaultyUpstream
+
     from builder.lab.openpgp import VendorKey
-    from builder.lab.upstream import Upstream
 
 BASE = "https://packages.example.org/yum/repos/kubernetes-el7-x86_64"
 ONE = PackageRecipe(
@@ -40,7 +41,7 @@ NAMESPACES = {
 
 
 @pytest.fixture
-def key(upstream: Upstream) -> VendorKey:
+def key(upstream: FaultyUpstream) -> VendorKey:
     return upstream.key("Lab <lab@example.org>")
 
 
@@ -82,7 +83,7 @@ def test_a_package_says_what_its_recipe_says(tmp_path: Path, key: VendorKey) -> 
 
 @pytest.mark.parametrize("version", [3, 4])
 def test_packages_are_signed_as_their_owners_do(
-    tmp_path: Path, upstream: Upstream, version: Any
+    tmp_path: Path, upstream: FaultyUpstream, version: Any
 ) -> None:
     key = upstream.key("Owner", version=version, self_algorithm="sha1")
     check(build_package(ONE, key, tmp_path).path, key)
@@ -97,7 +98,7 @@ def test_a_changed_package_is_found_out(tmp_path: Path, key: VendorKey) -> None:
         check(path, key)
 
 
-def test_another_key_does_not_fit(tmp_path: Path, upstream: Upstream, key: VendorKey) -> None:
+def test_another_key_does_not_fit(tmp_path: Path, upstream: FaultyUpstream, key: VendorKey) -> None:
     path = build_package(ONE, upstream.key("Somebody else"), tmp_path).path
     with pytest.raises(Exception, match=r"[Ss]ignature|[Kk]ey"):
         check(path, key)
@@ -122,7 +123,7 @@ def test_an_odd_dependency_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_repository_is_read_from_repomd_on(
-    upstream: Upstream, client: Any, key: VendorKey, tmp_path: Path
+    upstream: FaultyUpstream, client: Any, key: VendorKey, tmp_path: Path
 ) -> None:
     upstream.add_repository(f"{BASE}/", [ONE, TWO], key=key)
     primary = ET.fromstring(gzip.decompress(metadata(client, "primary")))  # noqa: S314 -- our own
@@ -149,7 +150,7 @@ def test_a_repository_is_read_from_repomd_on(
 
 
 def test_old_google_repositories_keep_packages_outside(
-    upstream: Upstream, client: Any, key: VendorKey
+    upstream: FaultyUpstream, client: Any, key: VendorKey
 ) -> None:
     upstream.add_repository(BASE, [ONE], key=key, pool="../../pool/")
     primary = gzip.decompress(metadata(client, "primary"))
@@ -163,7 +164,7 @@ def test_old_google_repositories_keep_packages_outside(
 
 
 def test_metadata_may_be_signed_by_a_key_of_its_own(
-    upstream: Upstream, client: Any, key: VendorKey
+    upstream: FaultyUpstream, client: Any, key: VendorKey
 ) -> None:
     other = upstream.key("Metadata <metadata@example.org>")
     upstream.add_repository(BASE, [ONE], key=key, metadata_key=other, signed=True)
@@ -192,7 +193,7 @@ def test_groups_are_in_comps() -> None:
 
 
 def test_the_stock_can_be_built_and_means_something(
-    upstream: Upstream, client: Any, key: VendorKey
+    upstream: FaultyUpstream, client: Any, key: VendorKey
 ) -> None:
     recipes, groups = shapes.packages("os", scale=0.001)
     upstream.add_repository(BASE, recipes, key=key, groups=groups)
@@ -213,7 +214,9 @@ def test_everything_in_stock_finds_what_it_requires() -> None:
 
 @pytest.mark.interop
 @pytest.mark.parametrize("version", [3, 4])
-def test_rpm_accepts_packages_and_keys(tmp_path: Path, upstream: Upstream, version: Any) -> None:
+def test_rpm_accepts_packages_and_keys(
+    tmp_path: Path, upstream: FaultyUpstream, version: Any
+) -> None:
     key = upstream.key("Owner", version=version, self_algorithm="sha1")
     (tmp_path / "key.asc").write_bytes(key.public)
     path = build_package(ONE, key, tmp_path).path
@@ -228,7 +231,7 @@ def test_rpm_accepts_packages_and_keys(tmp_path: Path, upstream: Upstream, versi
 
 @pytest.mark.interop
 def test_dnf_installs_from_it_over_loopback(
-    tmp_path: Path, upstream: Upstream, key: VendorKey
+    tmp_path: Path, upstream: FaultyUpstream, key: VendorKey
 ) -> None:
     upstream.add_repository(BASE, [ONE, TWO, shell()], key=key, pool="../../pool/", signed=True)
     (tmp_path / "key.asc").write_bytes(key.public)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-
-from builder.lab.upstream import Upstream
+from fault_lab.upstream import FaultyUpstream
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,19 +20,19 @@ URL = "https://files.example.org/some/file.bin"
 CONTENT = bytes(range(256)) * 64
 
 
-def test_https_through_the_proxy_gives_the_file(upstream: Upstream, client: Any) -> None:
+def test_https_through_the_proxy_gives_the_file(upstream: FaultyUpstream, client: Any) -> None:
     upstream.add_file(URL, CONTENT)
     answer = client.ask(URL)
     assert (answer.status, answer.body) == (200, CONTENT)
     assert answer.headers["Content-Type"] == "application/octet-stream"
 
 
-def test_http_through_the_proxy_gives_the_same(upstream: Upstream, client: Any) -> None:
+def test_http_through_the_proxy_gives_the_same(upstream: FaultyUpstream, client: Any) -> None:
     upstream.add_file(URL, CONTENT)
     assert client.ask(URL.replace("https", "http")).body == CONTENT
 
 
-def test_urllib_goes_there_by_environment_alone(upstream: Upstream) -> None:
+def test_urllib_goes_there_by_environment_alone(upstream: FaultyUpstream) -> None:
     upstream.add_file(URL, b"by environment")
     program = f"from urllib.request import urlopen; print(urlopen({URL!r}).read().decode())"
     done = subprocess.run(
@@ -47,7 +46,7 @@ def test_urllib_goes_there_by_environment_alone(upstream: Upstream) -> None:
 
 
 def test_requests_goes_there_by_environment_alone(
-    upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    upstream: FaultyUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests = pytest.importorskip("requests")
     upstream.add_file(URL, b"by environment")
@@ -57,42 +56,44 @@ def test_requests_goes_there_by_environment_alone(
         assert (answer.status_code, answer.content) == (200, b"by environment")
 
 
-def test_another_authority_does_not_vouch_for_the_lab(upstream: Upstream, client: Any) -> None:
+def test_another_authority_does_not_vouch_for_the_lab(
+    upstream: FaultyUpstream, client: Any
+) -> None:
     upstream.add_file(URL, CONTENT)
     client.context = ssl.create_default_context()
     with pytest.raises(ssl.SSLCertVerificationError):
         client.ask(URL)
 
 
-def test_a_very_long_host_name_gets_a_certificate(upstream: Upstream, client: Any) -> None:
+def test_a_very_long_host_name_gets_a_certificate(upstream: FaultyUpstream, client: Any) -> None:
     url = f"https://{'a' * 60}.{'b' * 60}.example.org/x"
     upstream.add_file(url, b"x")
     assert client.ask(url).body == b"x"
 
 
-def test_unknown_hosts_are_not_reached(upstream: Upstream, client: Any) -> None:
+def test_unknown_hosts_are_not_reached(upstream: FaultyUpstream, client: Any) -> None:
     with pytest.raises(OSError, match="Tunnel connection failed: 502 Bad Gateway"):
         client.ask("https://nowhere.example.org/")
     assert client.ask("http://nowhere.example.org/").status == 502
 
 
-def test_unknown_paths_are_not_found(upstream: Upstream, client: Any) -> None:
+def test_unknown_paths_are_not_found(upstream: FaultyUpstream, client: Any) -> None:
     upstream.add_file(URL, CONTENT)
     assert client.ask("https://files.example.org/other").status == 404
 
 
-def test_a_removed_file_is_gone(upstream: Upstream, client: Any) -> None:
+def test_a_removed_file_is_gone(upstream: FaultyUpstream, client: Any) -> None:
     upstream.add_file(URL, CONTENT)
     upstream.remove_file(URL)
     assert client.ask(URL).status == 404
 
 
-def test_names_are_decoded(upstream: Upstream, client: Any) -> None:
+def test_names_are_decoded(upstream: FaultyUpstream, client: Any) -> None:
     upstream.add_file("https://files.example.org/libstdc++ 1.rpm", b"plus")
     assert client.ask("https://files.example.org/libstdc%2b%2b%201.rpm").body == b"plus"
 
 
-def test_head_has_the_size_and_no_body(upstream: Upstream, client: Any) -> None:
+def test_head_has_the_size_and_no_body(upstream: FaultyUpstream, client: Any) -> None:
     upstream.add_file(URL, CONTENT)
     answer = client.ask(URL, method="HEAD")
     assert (answer.headers["Content-Length"], answer.body) == (str(len(CONTENT)), b"")
@@ -110,7 +111,7 @@ def test_head_has_the_size_and_no_body(upstream: Upstream, client: Any) -> None:
 )
 @pytest.mark.parametrize("from_disk", [True, False])
 def test_ranges(
-    upstream: Upstream,
+    upstream: FaultyUpstream,
     client: Any,
     tmp_path: Path,
     wanted: str,
@@ -127,7 +128,7 @@ def test_ranges(
 
 
 @pytest.mark.parametrize("wanted", ["bytes=16384-", "bytes=5-4", "bytes=-0"])
-def test_ranges_outside_are_refused(upstream: Upstream, client: Any, wanted: str) -> None:
+def test_ranges_outside_are_refused(upstream: FaultyUpstream, client: Any, wanted: str) -> None:
     upstream.add_file(URL, CONTENT)
     answer = client.ask(URL, {"Range": wanted})
     assert (answer.status, answer.headers["Content-Range"]) == (416, "bytes */16384")
@@ -135,13 +136,15 @@ def test_ranges_outside_are_refused(upstream: Upstream, client: Any, wanted: str
 
 @pytest.mark.parametrize("wanted", ["bytes=0-1,4-5", "lines=1-2", "bytes=-"])
 def test_ranges_that_are_not_understood_get_everything(
-    upstream: Upstream, client: Any, wanted: str
+    upstream: FaultyUpstream, client: Any, wanted: str
 ) -> None:
     upstream.add_file(URL, CONTENT)
     assert client.ask(URL, {"Range": wanted}).status == 200
 
 
-def test_if_range_gives_everything_once_the_file_changed(upstream: Upstream, client: Any) -> None:
+def test_if_range_gives_everything_once_the_file_changed(
+    upstream: FaultyUpstream, client: Any
+) -> None:
     upstream.add_file(URL, CONTENT)
     tag = client.ask(URL).headers["ETag"]
     headers = {"Range": "bytes=1-2", "If-Range": tag}
@@ -150,13 +153,13 @@ def test_if_range_gives_everything_once_the_file_changed(upstream: Upstream, cli
     assert client.ask(URL, headers).status == 200
 
 
-def test_if_none_match_answers_not_modified(upstream: Upstream, client: Any) -> None:
+def test_if_none_match_answers_not_modified(upstream: FaultyUpstream, client: Any) -> None:
     upstream.add_file(URL, CONTENT)
     tag = client.ask(URL).headers["ETag"]
     assert client.ask(URL, {"If-None-Match": tag}).status == 304
 
 
-def test_a_connection_serves_many_requests(upstream: Upstream, client: Any) -> None:
+def test_a_connection_serves_many_requests(upstream: FaultyUpstream, client: Any) -> None:
     upstream.add_file(URL, CONTENT)
     with closing(client.connect(URL)) as connection:
         for _ in range(3):
@@ -167,14 +170,14 @@ def test_a_connection_serves_many_requests(upstream: Upstream, client: Any) -> N
         assert connection.sock.getsockname() == own
 
 
-def test_redirects_are_served(upstream: Upstream, client: Any) -> None:
+def test_redirects_are_served(upstream: FaultyUpstream, client: Any) -> None:
     upstream.add_file("https://cdn.example.org/file", CONTENT)
     upstream.add_redirect(URL, "https://cdn.example.org/file")
     assert client.ask(URL).headers["Location"] == "https://cdn.example.org/file"
     assert client.follow(URL).body == CONTENT
 
 
-def test_loopback_listeners_lead_to_loopback(upstream: Upstream, at_loopback: Any) -> None:
+def test_loopback_listeners_lead_to_loopback(upstream: FaultyUpstream, at_loopback: Any) -> None:
     upstream.add_file("https://cdn.example.org/file?", CONTENT)
     upstream.add_redirect(URL, "https://cdn.example.org/file?a=b")
     answer = at_loopback(upstream.listen("files.example.org"), "/some/file.bin")
@@ -184,7 +187,7 @@ def test_loopback_listeners_lead_to_loopback(upstream: Upstream, at_loopback: An
     assert answer.headers["Location"] == "https://elsewhere.example.org/"
 
 
-def test_a_loopback_listener_can_speak_tls(upstream: Upstream) -> None:
+def test_a_loopback_listener_can_speak_tls(upstream: FaultyUpstream) -> None:
     upstream.add_file(URL, CONTENT)
     address, _, port = upstream.listen("files.example.org", tls=True).partition(":")
     context = ssl.create_default_context(cafile=str(upstream.ca))
@@ -196,7 +199,7 @@ def test_a_loopback_listener_can_speak_tls(upstream: Upstream) -> None:
         assert secure.recv(15) == b"HTTP/1.1 200 OK"
 
 
-def test_the_journal_says_what_was_asked_and_sent(upstream: Upstream, client: Any) -> None:
+def test_the_journal_says_what_was_asked_and_sent(upstream: FaultyUpstream, client: Any) -> None:
     upstream.add_file(URL, CONTENT)
     headers = {"Range": "bytes=10-19", "Authorization": "Basic eDp5", "User-Agent": "me"}
     client.ask(f"{URL}?a=b", headers)
@@ -219,7 +222,7 @@ def test_the_journal_says_what_was_asked_and_sent(upstream: Upstream, client: An
         b"x" * 70000,
     ],
 )
-def test_what_is_no_http_ends_the_connection(upstream: Upstream, words: bytes) -> None:
+def test_what_is_no_http_ends_the_connection(upstream: FaultyUpstream, words: bytes) -> None:
     proxy = urlsplit(upstream.proxy)
     with socket.create_connection((proxy.hostname, proxy.port), 10) as client:
         client.sendall(words)
@@ -229,7 +232,7 @@ def test_what_is_no_http_ends_the_connection(upstream: Upstream, words: bytes) -
 
 def test_closing_ends_connections_and_threads(tmp_path: Path) -> None:
     before = set(threading.enumerate())
-    with Upstream(tmp_path) as upstream:
+    with FaultyUpstream(tmp_path) as upstream:
         upstream.add_file(URL, CONTENT)
         proxy = urlsplit(upstream.proxy)
         idle = socket.create_connection((proxy.hostname, proxy.port), 10)
@@ -242,7 +245,7 @@ def test_closing_ends_connections_and_threads(tmp_path: Path) -> None:
 
 
 def test_a_second_start_finds_the_authority(tmp_path: Path) -> None:
-    with Upstream(tmp_path) as upstream:
+    with FaultyUpstream(tmp_path) as upstream:
         first = upstream.ca.read_bytes()
-    with Upstream(tmp_path) as upstream:
+    with FaultyUpstream(tmp_path) as upstream:
         assert upstream.ca.read_bytes() == first

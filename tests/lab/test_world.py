@@ -6,11 +6,11 @@ from urllib.parse import urlsplit
 
 import pysequoia
 import pytest
+from fault_lab.upstream import running_world
 
 from builder.assets import tree
 from builder.formats.catalog import load
 from builder.formats.text import yaml_documents
-from builder.lab import world
 from builder.lab.profiles import read_data
 from builder.model.digest import Digest
 from builder.model.platform import Platform
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from builder.lab.upstream import Upstream
+    from fault_lab.upstream import FaultyUpstream
+
     from builder.model.catalog import Catalog
 
 AMD64 = Platform.parse("linux/amd64")
@@ -29,13 +30,13 @@ CHOICE = read_data("world.yaml")
 
 
 @pytest.fixture
-def upstream(lab_folder: Path) -> Iterator[Upstream]:
-    with world.running(lab_folder, scale=0.001) as running:
+def upstream(lab_folder: Path) -> Iterator[FaultyUpstream]:
+    with running_world(lab_folder, scale=0.001) as running:
         yield running
 
 
 @pytest.fixture
-def catalog(upstream: Upstream) -> Catalog:
+def catalog(upstream: FaultyUpstream) -> Catalog:
     return load([tree("mirrors"), upstream.catalog])
 
 
@@ -63,7 +64,7 @@ def test_the_overlay_changes_nothing_else(catalog: Catalog) -> None:
 
 
 def test_the_overlay_pins_the_packages_that_are_served(
-    upstream: Upstream, catalog: Catalog, client: Any
+    upstream: FaultyUpstream, catalog: Catalog, client: Any
 ) -> None:
     system = catalog.os("centos", "7.6")
     pool = urlsplit(catalog.repository("kubernetes-el7").sources[1])
@@ -91,7 +92,7 @@ def test_every_source_of_every_repository_is_as_the_world_is(catalog: Catalog, c
 
 @pytest.mark.parametrize("version", CHOICE["kubernetes"])
 def test_every_source_of_every_image_has_it(
-    upstream: Upstream, catalog: Catalog, version: str
+    upstream: FaultyUpstream, catalog: Catalog, version: str
 ) -> None:
     references = [reference for _, reference in catalog.kubernetes(Version.parse(version)).images]
     for release in (catalog.calico(name) for name in CHOICE["calico"]):
@@ -103,7 +104,7 @@ def test_every_source_of_every_image_has_it(
         assert len(digests) == 1, reference
 
 
-def held(upstream: Upstream, reference: Reference) -> Digest:
+def held(upstream: FaultyUpstream, reference: Reference) -> Digest:
     registry = upstream.registry(reference.host)
     images = upstream.image_store.repositories[f"{registry.profile.content}/{reference.path}"]
     return images.tags[reference.tag or ""]
@@ -112,7 +113,7 @@ def held(upstream: Upstream, reference: Reference) -> Digest:
 @pytest.mark.parametrize("install", ["operator", "manifest"])
 @pytest.mark.parametrize("nodes", [1, 100])
 def test_manifests_name_images_that_are_there(
-    upstream: Upstream, catalog: Catalog, client: Any, install: str, nodes: int
+    upstream: FaultyUpstream, catalog: Catalog, client: Any, install: str, nodes: int
 ) -> None:
     for release in (catalog.calico(name) for name in CHOICE["calico"]):
         found = set()
@@ -144,9 +145,9 @@ def images_in(value: Any) -> Iterator[str]:
                 yield from images_in(item)
 
 
-def test_a_second_start_serves_the_same(upstream: Upstream, lab_folder: Path) -> None:
+def test_a_second_start_serves_the_same(upstream: FaultyUpstream, lab_folder: Path) -> None:
     before = upstream.catalog.joinpath("keys/centos-7.yaml").read_bytes()
-    with world.running(lab_folder, scale=0.001) as again:
+    with running_world(lab_folder, scale=0.001) as again:
         assert again.image_store.repositories == upstream.image_store.repositories
         assert again.catalog.joinpath("keys/centos-7.yaml").read_bytes() == before
 
@@ -156,7 +157,7 @@ def test_a_user_catalog_is_played_too(tmp_path: Path, lab_folder: Path) -> None:
     file.parent.mkdir()
     url = "https://keys.example.org/docker.asc"
     file.write_text(f"fingerprint: {'0' * 40}\nsources: ['{url}']\n")
-    with world.running(lab_folder, catalogs=[tmp_path], scale=0.001) as running:
+    with running_world(lab_folder, catalogs=[tmp_path], scale=0.001) as running:
         catalog = load([tree("mirrors"), tmp_path, running.catalog])
         assert catalog.key("docker-ce").sources == (url,)
         assert "keys.example.org" in running.sites
@@ -164,7 +165,7 @@ def test_a_user_catalog_is_played_too(tmp_path: Path, lab_folder: Path) -> None:
 
 @pytest.mark.interop
 def test_dnf_installs_the_walkthrough_with_every_check(
-    upstream: Upstream, catalog: Catalog, tmp_path: Path
+    upstream: FaultyUpstream, catalog: Catalog, tmp_path: Path
 ) -> None:
     system = catalog.os("centos", "7.6")
     kubernetes = catalog.kubernetes(Version.parse("1.18.5")).packages(system)
@@ -183,7 +184,9 @@ def test_dnf_installs_the_walkthrough_with_every_check(
         assert f"{package.name}-{version}.x86_64.rpm" in fetched
 
 
-def repository_options(upstream: Upstream, catalog: Catalog, name: str, folder: Path) -> list[str]:
+def repository_options(
+    upstream: FaultyUpstream, catalog: Catalog, name: str, folder: Path
+) -> list[str]:
     """Write down a repository for dnf, with all the checks that it can pass."""
     repository = catalog.repository(name)
     gone = CHOICE["repositories"][name].get("gone", ())

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fault_lab.faults import WrongBytes
 
 from builder.formats import lock as lock_format
 from builder.formats import recipe as recipe_format
-from builder.lab.faults import WrongBytes
 from builder.model.digest import Digest
 from builder.rpm.build import builder
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from fault_lab.faults import Status
 
 from builder.bundle.layout import DELTA_PATH
-from builder.lab.faults import Status
 from builder.model.artifact import Blob, Package
 from builder.pipeline import paths
 

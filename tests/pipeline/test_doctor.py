@@ -6,9 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from builder.lab import faults
-from builder.lab.registry import PullLimit
+from fault_lab import faults
+from fault_lab.registry import PullLimit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

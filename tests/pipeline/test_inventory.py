@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fault_lab.faults import Status
 
 from builder.formats import inventory as inventory_format
-from builder.lab.faults import Status
 from builder.model.artifact import INDEX_TYPES
 from builder.model.inventory import Holding, Inventory
 

@@ -9,11 +9,11 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 import sandboxes
+from fault_lab.faults import Status
 
 from builder.formats import catalog as catalog_format
 from builder.formats import lock as lock_format
 from builder.lab import shapes
-from builder.lab.faults import Status
 from builder.lab.packages import PackageRecipe
 from builder.lab.profiles import read_data
 from builder.lab.repositories import RepositoryRecipe, build_repository

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from fault_lab.upstream import FaultyUpstream
     from sandboxes import Sample
 
     from builder.lab.openpgp import VendorKey
-    from builder.lab.upstream import Upstream
     from builder.model.catalog import Catalog
     from builder.model.lock import Lock
 
@@ -74,7 +74,7 @@ def _write_key(folder: Path, key: VendorKey) -> None:
     (folder / "keys/kubernetes-project.yaml").write_text("\n".join([*lines, ""]), "utf-8")
 
 
-def _system(upstream: Upstream, catalog: Catalog) -> None:
+def _system(upstream: FaultyUpstream, catalog: Catalog) -> None:
     """Serve what the lab has of 7.6 as 7.9, at the first address of each repository."""
     key = upstream.key(**read_data("world.yaml")["keys"]["centos-7"])
     for part in ("os", "updates", "extras"):
@@ -84,7 +84,7 @@ def _system(upstream: Upstream, catalog: Catalog) -> None:
 
 
 def _project(
-    upstream: Upstream, catalog: Catalog, minor: str, key: VendorKey, *builds: str
+    upstream: FaultyUpstream, catalog: Catalog, minor: str, key: VendorKey, *builds: str
 ) -> None:
     """Serve the repository of a minor: some patches of Kubernetes, and what goes with them."""
     last = max(catalog.kubernetes_series[minor].tags)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from fault_lab.faults import Drip, Status
 
 from builder.cli.root import run
 from builder.formats import lock as lock_format
-from builder.lab.faults import Drip, Status
 from builder.model.artifact import Blob
 from builder.model.digest import Digest
 

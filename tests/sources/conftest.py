@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from fault_lab.upstream import FaultyUpstream
 
-from builder.lab.upstream import Upstream
 from builder.sources.access import Access
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ def lab_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def upstream(
     lab_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Upstream]:
-    with Upstream(lab_folder) as running:
+) -> Iterator[FaultyUpstream]:
+    with FaultyUpstream(lab_folder) as running:
         home = tmp_path / "home"
         home.mkdir()
         for name in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"):
@@ -34,6 +34,6 @@ def upstream(
 
 
 @pytest.fixture
-def access(upstream: Upstream) -> Iterator[Access]:
+def access(upstream: FaultyUpstream) -> Iterator[Access]:
     with Access.open() as opened:
         yield opened

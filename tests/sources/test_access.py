@@ -5,20 +5,20 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from fault_lab.faults import NetworkFault
 
 from builder.errors import FetchError, UsageError
-from builder.lab.faults import NetworkFault
 from builder.lab.registry import RegistryProfile
 from builder.sources.access import Access
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builder.lab.upstream import Upstream
+    from fault_lab.upstream import FaultyUpstream
 
 
 def test_the_environments_proxy_and_authority_lead_the_way(
-    upstream: Upstream, access: Access
+    upstream: FaultyUpstream, access: Access
 ) -> None:
     upstream.add_file("https://files.example.org/hello", b"hello")
     assert access.client.get("https://files.example.org/hello", limit=10).content == b"hello"
@@ -27,7 +27,7 @@ def test_the_environments_proxy_and_authority_lead_the_way(
 
 
 def test_without_the_authority_nothing_is_believed(
-    upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    upstream: FaultyUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upstream.add_file("https://files.example.org/hello", b"hello")
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
@@ -45,7 +45,7 @@ def test_an_authority_that_cannot_be_read_is_a_mistake_of_use(tmp_path: Path) ->
     assert str(tmp_path / "absent.pem") in str(caught.value)
 
 
-def test_logins_of_docker_are_used(upstream: Upstream, tmp_path: Path) -> None:
+def test_logins_of_docker_are_used(upstream: FaultyUpstream, tmp_path: Path) -> None:
     host = "registry.example.org"
     registry = upstream.registry(
         host, RegistryProfile(host=host, content=host, private=("team/*",))
@@ -63,7 +63,7 @@ def test_logins_of_docker_are_used(upstream: Upstream, tmp_path: Path) -> None:
         assert access.registry.manifest(f"{host}/team/app", "1").digest == made.digest
 
 
-def test_plain_http_is_spoken_where_that_is_said(upstream: Upstream, access: Access) -> None:
+def test_plain_http_is_spoken_where_that_is_said(upstream: FaultyUpstream, access: Access) -> None:
     made = upstream.add_image("plain.example.org/app:1")
     plainly = upstream.faults.add(
         NetworkFault(), path="/v2/app/*", where=lambda one: one.scheme == "http"

@@ -23,8 +23,9 @@ from builder.sources.store import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fault_lab.upstream import FaultyUpstream
+
     from builder.lab.openpgp import VendorKey
-    from builder.lab.upstream import Upstream
     from builder.sources.access import Access
 
 STILL = Silent().progress("programs", None)
@@ -36,7 +37,7 @@ def key() -> VendorKey:
 
 
 @pytest.fixture
-def workshop(upstream: Upstream, access: Access, tmp_path: Path) -> Workshop:
+def workshop(upstream: FaultyUpstream, access: Access, tmp_path: Path) -> Workshop:
     """Open a workshop beside an upstream that has both programs."""
     upstream.add_file(orders.SOURCES["agent"][0], orders.PROGRAM)
     upstream.add_file(orders.SOURCES["plugins"][0], orders.PLUGINS)
@@ -159,7 +160,7 @@ def test_it_is_built_again_without_the_key(
 
 
 def test_another_builder_is_named_before_anything_is_fetched(
-    workshop: Workshop, key: VendorKey, upstream: Upstream, tmp_path: Path
+    workshop: Workshop, key: VendorKey, upstream: FaultyUpstream, tmp_path: Path
 ) -> None:
     found = make(workshop, key)
     kept = Store(tmp_path / "kept")
@@ -181,7 +182,7 @@ def test_another_builder_is_named_before_anything_is_fetched(
 
 
 def test_a_program_that_is_gone_is_named(
-    workshop: Workshop, key: VendorKey, upstream: Upstream, tmp_path: Path
+    workshop: Workshop, key: VendorKey, upstream: FaultyUpstream, tmp_path: Path
 ) -> None:
     found = make(workshop, key)
     kept = Store(tmp_path / "kept")

@@ -4,11 +4,11 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from fault_lab.faults import LoginPage, Reset, Status
 
 from builder.backoff import Backoff
 from builder.errors import AirseedError, Fault, FetchError, UnavailableError, VerificationError
 from builder.http import Client
-from builder.lab.faults import LoginPage, Reset, Status
 from builder.model.digest import Digest
 from builder.sources import file as file_source
 from builder.sources.file import first, local, read, read_local, web
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from fault_lab.upstream import FaultyUpstream
+
     from builder.bundle.source import Source
-    from builder.lab.upstream import Upstream
     from builder.sources.access import Access
 
 HOME, COPY = "https://home.example.org/calico.yaml", "https://copy.example.org/calico.yaml"
@@ -30,7 +31,7 @@ def fetcher(access: Access, folder: Path, limit: int = 1000) -> Callable[[str], 
 
 
 def test_the_first_source_that_has_it_wins(
-    upstream: Upstream, access: Access, tmp_path: Path
+    upstream: FaultyUpstream, access: Access, tmp_path: Path
 ) -> None:
     for url in (HOME, COPY):
         upstream.add_file(url, YAML)
@@ -41,7 +42,7 @@ def test_the_first_source_that_has_it_wins(
 
 
 def test_sources_that_fail_are_passed_over_and_reported(
-    upstream: Upstream, access: Access, tmp_path: Path
+    upstream: FaultyUpstream, access: Access, tmp_path: Path
 ) -> None:
     upstream.site("home.example.org")
     upstream.add_file(COPY, YAML)
@@ -62,7 +63,7 @@ def test_sources_that_fail_are_passed_over_and_reported(
 
 
 def test_a_temporary_failure_is_waited_out(
-    upstream: Upstream, access: Access, tmp_path: Path
+    upstream: FaultyUpstream, access: Access, tmp_path: Path
 ) -> None:
     upstream.add_file(HOME, YAML)
     upstream.faults.add(Status(503, retry_after="0"), path="/calico.yaml", times=1)
@@ -72,7 +73,7 @@ def test_a_temporary_failure_is_waited_out(
     assert found.passed_over == ()
 
 
-def test_a_body_is_given_up_when_attempts_bring_nothing(upstream: Upstream) -> None:
+def test_a_body_is_given_up_when_attempts_bring_nothing(upstream: FaultyUpstream) -> None:
     upstream.add_file(HOME, YAML)
     upstream.faults.add(Status(503, retry_after="3"), path="/calico.yaml")
     pauses: list[float] = []
@@ -85,7 +86,7 @@ def test_a_body_is_given_up_when_attempts_bring_nothing(upstream: Upstream) -> N
 
 
 def test_other_bytes_than_pinned_are_never_taken(
-    upstream: Upstream, access: Access, tmp_path: Path
+    upstream: FaultyUpstream, access: Access, tmp_path: Path
 ) -> None:
     upstream.add_file(HOME, YAML)
     upstream.faults.add(LoginPage(), host="home.example.org")
@@ -103,7 +104,7 @@ def test_other_bytes_than_pinned_are_never_taken(
 
 
 def test_what_a_check_refuses_keeps_expectation_and_hint(
-    upstream: Upstream, access: Access, tmp_path: Path
+    upstream: FaultyUpstream, access: Access, tmp_path: Path
 ) -> None:
     upstream.add_file(HOME, YAML)
 
@@ -118,7 +119,7 @@ def test_what_a_check_refuses_keeps_expectation_and_hint(
 
 
 def test_secrets_in_sources_are_not_told(
-    upstream: Upstream, access: Access, tmp_path: Path
+    upstream: FaultyUpstream, access: Access, tmp_path: Path
 ) -> None:
     upstream.site("home.example.org")
     secret = "https://user:hunter2@home.example.org/x?token=hunter2"  # noqa: S105 -- the lab's own
@@ -130,7 +131,7 @@ def test_secrets_in_sources_are_not_told(
 
 
 def test_documents_are_limited_before_they_are_read(
-    upstream: Upstream, access: Access, tmp_path: Path
+    upstream: FaultyUpstream, access: Access, tmp_path: Path
 ) -> None:
     upstream.add_file(HOME, b"x" * 1001)
     with pytest.raises(FetchError) as caught:
@@ -179,7 +180,7 @@ def drained(source: Source, offset: int) -> tuple[int, bytes]:
 
 
 def test_web_and_local_files_are_read_from_any_place_on(
-    upstream: Upstream, access: Access, tmp_path: Path
+    upstream: FaultyUpstream, access: Access, tmp_path: Path
 ) -> None:
     upstream.add_file(HOME, b"0123456789")
     (tmp_path / "x").write_bytes(b"0123456789")

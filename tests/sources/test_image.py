@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fault_lab.faults import ExpiredToken, Reset, Status, WrongBytes
 
 from builder.errors import Fault, FetchError, UnavailableError, VerificationError
-from builder.lab.faults import ExpiredToken, Reset, Status, WrongBytes
 from builder.model.artifact import INDEX_TYPES, MANIFEST_TYPES, Blob
 from builder.model.digest import Digest
 from builder.model.platform import Platform
@@ -17,9 +17,10 @@ from builder.sources import image as image_source
 from builder.sources.image import ImageRequest, read_blob, resolve
 
 if TYPE_CHECKING:
+    from fault_lab.upstream import FaultyUpstream
+
     from builder.bundle.source import Source
     from builder.lab.images import BuiltImage
-    from builder.lab.upstream import Upstream
     from builder.sources.access import Access
     from builder.sources.image import ResolvedImage
 
@@ -39,7 +40,7 @@ def wanted(*candidates: str, **how: Any) -> ImageRequest:
     return ImageRequest(candidates=tuple(map(Reference.parse, candidates or (NODE,))), **options)
 
 
-def check(resolved: ResolvedImage, made: BuiltImage, upstream: Upstream) -> None:
+def check(resolved: ResolvedImage, made: BuiltImage, upstream: FaultyUpstream) -> None:
     """Hold what was found against the bytes that the lab made."""
     assert resolved.image.digest == made.digest
     assert {Digest.of(content) for content in resolved.kept} <= set(made.manifests)
@@ -55,7 +56,7 @@ def check(resolved: ResolvedImage, made: BuiltImage, upstream: Upstream) -> None
 
 @pytest.mark.parametrize("era", ["docker", "oci"])
 def test_an_index_gives_the_platforms_that_are_wanted_and_no_others(
-    upstream: Upstream, access: Access, era: Any
+    upstream: FaultyUpstream, access: Access, era: Any
 ) -> None:
     made = upstream.add_image(
         NODE,
@@ -77,7 +78,7 @@ def test_an_index_gives_the_platforms_that_are_wanted_and_no_others(
 
 
 def test_an_image_without_index_tells_its_platform_in_its_config(
-    upstream: Upstream, access: Access
+    upstream: FaultyUpstream, access: Access
 ) -> None:
     made = upstream.add_image(NODE, index=False)
     found = resolve(wanted(), access.registry)
@@ -91,7 +92,7 @@ def test_an_image_without_index_tells_its_platform_in_its_config(
     )
 
 
-def test_the_config_survives_a_bad_network(upstream: Upstream, access: Access) -> None:
+def test_the_config_survives_a_bad_network(upstream: FaultyUpstream, access: Access) -> None:
     made = upstream.add_image(NODE, index=False)
     upstream.faults.add(Status(503, retry_after="0"), path="*/blobs/*", times=1)
     upstream.faults.add(Reset(), host="production.cloudflare.docker.com", times=1)
@@ -99,7 +100,7 @@ def test_the_config_survives_a_bad_network(upstream: Upstream, access: Access) -
     check(resolve(wanted(), access.registry), made, upstream)
 
 
-def test_a_config_with_wrong_bytes_is_refused(upstream: Upstream, access: Access) -> None:
+def test_a_config_with_wrong_bytes_is_refused(upstream: FaultyUpstream, access: Access) -> None:
     upstream.add_image(NODE, index=False)
     upstream.faults.add(WrongBytes(), host="production.cloudflare.docker.com")
     with pytest.raises(UnavailableError) as caught:
@@ -118,7 +119,7 @@ def test_a_large_config_is_not_fetched(access: Access) -> None:
 
 
 def test_candidates_are_asked_in_order_and_failures_reported(
-    upstream: Upstream, access: Access
+    upstream: FaultyUpstream, access: Access
 ) -> None:
     made = upstream.add_image(COPY)
     upstream.registry("docker.io")
@@ -133,7 +134,7 @@ def test_candidates_are_asked_in_order_and_failures_reported(
     assert fault.what == "the server answered 404 Not Found"
 
 
-def test_only_the_right_digest_is_taken(upstream: Upstream, access: Access) -> None:
+def test_only_the_right_digest_is_taken(upstream: FaultyUpstream, access: Access) -> None:
     ours = upstream.add_image(COPY, size=1000)
     theirs = upstream.add_image(NODE, size=2000)
     assert ours.digest != theirs.digest
@@ -150,7 +151,9 @@ def test_only_the_right_digest_is_taken(upstream: Upstream, access: Access) -> N
     assert len(caught.value.faults) == 2
 
 
-def test_a_reference_with_a_digest_is_pinned_by_it(upstream: Upstream, access: Access) -> None:
+def test_a_reference_with_a_digest_is_pinned_by_it(
+    upstream: FaultyUpstream, access: Access
+) -> None:
     made = upstream.add_image(NODE)
     upstream.add_image(NODE, size=5)  # the tag has moved since
     reference = Reference.parse(f"{NODE}@{made.digest}")
@@ -158,7 +161,9 @@ def test_a_reference_with_a_digest_is_pinned_by_it(upstream: Upstream, access: A
     assert (found.image.digest, found.image.trust) == (made.digest, "pinned")
 
 
-def test_a_platform_that_is_missing_says_what_there_is(upstream: Upstream, access: Access) -> None:
+def test_a_platform_that_is_missing_says_what_there_is(
+    upstream: FaultyUpstream, access: Access
+) -> None:
     upstream.add_image(NODE, platforms=("linux/amd64", "linux/s390x"))
     with pytest.raises(UnavailableError) as caught:
         resolve(wanted(platforms=(AMD64, ARM64)), access.registry)
@@ -172,7 +177,9 @@ def test_a_platform_that_is_missing_says_what_there_is(upstream: Upstream, acces
     )
 
 
-def test_an_index_that_lies_about_a_size_is_refused(upstream: Upstream, access: Access) -> None:
+def test_an_index_that_lies_about_a_size_is_refused(
+    upstream: FaultyUpstream, access: Access
+) -> None:
     made = upstream.add_image(NODE)
     index = json.loads(upstream.image_store.path(made.digest).read_bytes())
     entry = index["manifests"][0]
@@ -195,7 +202,7 @@ def test_an_index_that_lies_about_a_size_is_refused(upstream: Upstream, access: 
     )
 
 
-def test_blobs_become_places_to_read_from(upstream: Upstream, access: Access) -> None:
+def test_blobs_become_places_to_read_from(upstream: FaultyUpstream, access: Access) -> None:
     upstream.add_image(NODE)
     upstream.add_image(COPY)
     found = resolve(wanted(NODE, COPY), access.registry)
@@ -236,7 +243,7 @@ def test_a_blob_is_taken_from_the_lock_alone() -> None:
 
 
 def test_a_config_of_another_size_than_announced_is_refused(
-    upstream: Upstream, access: Access
+    upstream: FaultyUpstream, access: Access
 ) -> None:
     upstream.add_image(NODE, index=False)
     found = resolve(wanted(), access.registry)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import orders
 import pytest
+from fault_lab.faults import Drip, Status, Truncate, WrongBytes
 
 from builder.errors import Fault, UnavailableError, VerificationError
-from builder.lab.faults import Drip, Status, Truncate, WrongBytes
 from builder.model.digest import Digest
 from builder.model.recipe import PackedFile, Program
 from builder.report import Silent
@@ -21,7 +21,8 @@ from builder.sources import program as source
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builder.lab.upstream import Upstream
+    from fault_lab.upstream import FaultyUpstream
+
     from builder.report import Progress
     from builder.sources.access import Access
 
@@ -36,7 +37,7 @@ def progress() -> Progress:
 
 
 def test_the_first_source_that_is_right_wins(
-    upstream: Upstream, access: Access, tmp_path: Path, progress: Progress
+    upstream: FaultyUpstream, access: Access, tmp_path: Path, progress: Progress
 ) -> None:
     upstream.add_file(HOME, b"an older one")
     upstream.add_file(COPY, CONTENT)
@@ -50,7 +51,7 @@ def test_the_first_source_that_is_right_wins(
 
 
 def test_one_that_is_there_is_not_asked_for_again(
-    upstream: Upstream, access: Access, tmp_path: Path, progress: Progress
+    upstream: FaultyUpstream, access: Access, tmp_path: Path, progress: Progress
 ) -> None:
     upstream.add_file(HOME, CONTENT)
     first = source.fetch(AGENT, access.client, tmp_path, progress)
@@ -64,7 +65,7 @@ def test_one_that_is_there_is_not_asked_for_again(
 
 
 def test_without_a_digest_the_first_is_believed(
-    upstream: Upstream, access: Access, tmp_path: Path, progress: Progress
+    upstream: FaultyUpstream, access: Access, tmp_path: Path, progress: Progress
 ) -> None:
     upstream.add_file(HOME, CONTENT)
     bare = Program(name="agent", sources=(HOME, COPY))
@@ -72,7 +73,7 @@ def test_without_a_digest_the_first_is_believed(
 
 
 def test_a_body_that_breaks_goes_on(
-    upstream: Upstream, access: Access, tmp_path: Path, progress: Progress
+    upstream: FaultyUpstream, access: Access, tmp_path: Path, progress: Progress
 ) -> None:
     upstream.add_file(HOME, CONTENT)
     upstream.faults.add(Truncate(0.5), path="/agent", times=2)
@@ -83,7 +84,7 @@ def test_a_body_that_breaks_goes_on(
 
 
 def test_every_source_is_named_when_none_has_it(
-    upstream: Upstream, access: Access, tmp_path: Path, progress: Progress
+    upstream: FaultyUpstream, access: Access, tmp_path: Path, progress: Progress
 ) -> None:
     upstream.add_file(HOME, CONTENT)
     upstream.faults.add(WrongBytes(), path="/agent", times=1)
@@ -97,7 +98,7 @@ def test_every_source_is_named_when_none_has_it(
 
 
 def test_a_server_that_wants_to_be_left_alone_is(
-    upstream: Upstream, access: Access, tmp_path: Path, progress: Progress
+    upstream: FaultyUpstream, access: Access, tmp_path: Path, progress: Progress
 ) -> None:
     upstream.add_file(HOME, CONTENT)
     upstream.add_file(COPY, CONTENT)
@@ -106,7 +107,7 @@ def test_a_server_that_wants_to_be_left_alone_is(
 
 
 def test_a_download_ends_when_nobody_wants_it(
-    upstream: Upstream, access: Access, tmp_path: Path, progress: Progress
+    upstream: FaultyUpstream, access: Access, tmp_path: Path, progress: Progress
 ) -> None:
     upstream.add_file(HOME, CONTENT)
     upstream.add_file(COPY, CONTENT)

@@ -8,9 +8,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fault_lab.faults import LoginPage, Reset, Status, WrongBytes
 
 from builder.errors import Fault, StorageError, UnavailableError
-from builder.lab.faults import LoginPage, Reset, Status, WrongBytes
 from builder.lab.openpgp import armour
 from builder.lab.packages import PackageRecipe
 from builder.model.digest import Digest
@@ -21,8 +21,9 @@ from builder.sources.repository import RepositoryMetadata, WantedRepository, fet
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fault_lab.upstream import FaultyUpstream
+
     from builder.lab.openpgp import VendorKey
-    from builder.lab.upstream import Upstream
     from builder.sources.access import Access
 
 HOME = "https://home.example.org/yum/repos/el7"
@@ -35,7 +36,7 @@ REPOMD = f"{HOME}/repodata/repomd.xml"
 
 
 @pytest.fixture
-def key(upstream: Upstream) -> VendorKey:
+def key(upstream: FaultyUpstream) -> VendorKey:
     return upstream.key("Automatic <auto@example.org>")
 
 
@@ -47,7 +48,9 @@ def cache(tmp_path: Path) -> Path:
 class World:
     """Serve a repository at two places, and fetch it."""
 
-    def __init__(self, upstream: Upstream, access: Access, key: VendorKey, cache: Path) -> None:
+    def __init__(
+        self, upstream: FaultyUpstream, access: Access, key: VendorKey, cache: Path
+    ) -> None:
         self.upstream = upstream
         self.key = key
         self._access = access
@@ -93,13 +96,13 @@ class World:
 
 
 @pytest.fixture
-def world(upstream: Upstream, access: Access, key: VendorKey, cache: Path) -> World:
+def world(upstream: FaultyUpstream, access: Access, key: VendorKey, cache: Path) -> World:
     upstream.site("home.example.org")
     upstream.site("copy.example.org")
     return World(upstream, access, key, cache)
 
 
-def test_metadata_is_fetched_checked_and_unpacked(world: World, upstream: Upstream) -> None:
+def test_metadata_is_fetched_checked_and_unpacked(world: World, upstream: FaultyUpstream) -> None:
     world.serve(HOME)
     found = world.fetch(types=[*KINDS, "group"])
     assert (found.name, found.base, found.signed) == ("kubernetes", f"{HOME}/", False)
@@ -171,14 +174,14 @@ def test_the_next_place_is_asked_and_that_is_reported(world: World) -> None:
     )
 
 
-def test_temporary_failures_are_waited_out(world: World, upstream: Upstream) -> None:
+def test_temporary_failures_are_waited_out(world: World, upstream: FaultyUpstream) -> None:
     world.serve(HOME)
     upstream.faults.add(Status(503, retry_after="0"), path="*repomd.xml", times=1)
     upstream.faults.add(Reset(), path="*primary*", times=1)
     assert world.fetch().base == f"{HOME}/"
 
 
-def test_a_login_page_is_no_repository(world: World, upstream: Upstream) -> None:
+def test_a_login_page_is_no_repository(world: World, upstream: FaultyUpstream) -> None:
     world.serve(HOME)
     upstream.faults.add(LoginPage(), host="home.example.org")
     [fault] = world.refused()
@@ -186,7 +189,7 @@ def test_a_login_page_is_no_repository(world: World, upstream: Upstream) -> None
     assert fault.what.startswith(("not well-formed XML: ", "the document is refused: "))
 
 
-def test_wrong_bytes_are_named_by_their_checksum(world: World, upstream: Upstream) -> None:
+def test_wrong_bytes_are_named_by_their_checksum(world: World, upstream: FaultyUpstream) -> None:
     world.serve(HOME)
     upstream.faults.add(WrongBytes(), path="*filelists*")
     [fault] = world.refused()
@@ -199,7 +202,7 @@ def test_wrong_bytes_are_named_by_their_checksum(world: World, upstream: Upstrea
 
 
 def test_a_file_that_is_larger_than_announced_is_not_read_to_its_end(
-    world: World, upstream: Upstream
+    world: World, upstream: FaultyUpstream
 ) -> None:
     world.serve(HOME)
     world.change("repomd.xml", rb"<size>\d+<", b"<size>1<")
@@ -217,7 +220,9 @@ def test_a_repomd_cannot_make_us_read_without_end(world: World) -> None:
     )
 
 
-def test_a_bomb_ends_at_its_announced_size(world: World, upstream: Upstream, cache: Path) -> None:
+def test_a_bomb_ends_at_its_announced_size(
+    world: World, upstream: FaultyUpstream, cache: Path
+) -> None:
     world.serve(HOME)
     bomb = gzip.compress(b"<metadata>" + b" " * 50_000_000, 9)
     repomd = (
@@ -242,7 +247,7 @@ def test_a_bomb_ends_at_its_announced_size(world: World, upstream: Upstream, cac
     ],
 )
 def test_hostile_places_of_metadata_are_refused(
-    world: World, upstream: Upstream, href: str, what: str
+    world: World, upstream: FaultyUpstream, href: str, what: str
 ) -> None:
     repomd = (
         f'<repomd><data type="primary"><checksum type="sha256">{"a" * 64}</checksum>'
@@ -323,7 +328,9 @@ def test_a_signature_of_old_times_proves_nothing(world: World) -> None:
     assert (found.signed, found.passed_over) == (False, (fault,))
 
 
-def test_a_login_page_in_place_of_a_signature_is_refused(world: World, upstream: Upstream) -> None:
+def test_a_login_page_in_place_of_a_signature_is_refused(
+    world: World, upstream: FaultyUpstream
+) -> None:
     world.serve(HOME)
     upstream.faults.add(LoginPage(), path="*.asc")
     [fault] = world.refused("sometimes")
@@ -331,7 +338,7 @@ def test_a_login_page_in_place_of_a_signature_is_refused(world: World, upstream:
     assert fault.what.startswith("no OpenPGP signature can be read: ")
 
 
-def test_an_endless_signature_is_not_read(world: World, upstream: Upstream) -> None:
+def test_an_endless_signature_is_not_read(world: World, upstream: FaultyUpstream) -> None:
     world.serve(HOME)
     upstream.add_file(f"{REPOMD}.asc", armour("SIGNATURE", b"x" * 100_000))
     [fault] = world.refused("signed")
@@ -343,7 +350,7 @@ def test_an_endless_signature_is_not_read(world: World, upstream: Upstream) -> N
     ("status", "counts"), [(403, True), (404, True), (410, True), (401, False)]
 )
 def test_only_an_absent_signature_counts_as_unsigned(
-    world: World, upstream: Upstream, status: int, counts: bool
+    world: World, upstream: FaultyUpstream, status: int, counts: bool
 ) -> None:
     """Storage that may not be listed answers 403 for what is not there."""
     world.serve(HOME, signed=True)

@@ -37,8 +37,9 @@ from builder.sources.file import web
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from fault_lab.upstream import FaultyUpstream
+
     from builder.bundle.layout import Extent, Layout
-    from builder.lab.upstream import Upstream
 
 HOSTS = ("a.example.org", "b.example.org")
 QUICK = Policy(
@@ -117,7 +118,7 @@ class Origin:
     def layout(self) -> Layout:
         return plan(lock_format.write(self.lock))
 
-    def serve(self, upstream: Upstream) -> dict[str, str]:
+    def serve(self, upstream: FaultyUpstream) -> dict[str, str]:
         """Serve everything at both hosts; return the loopback address of each."""
         for host in HOSTS:
             for content in self.contents.values():

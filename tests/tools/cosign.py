@@ -26,7 +26,7 @@ from builder.model.reference import Reference
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from builder.lab.upstream import Upstream
+    from fault_lab.upstream import FaultyUpstream
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -215,7 +215,7 @@ class Service:
 
 
 def attach(
-    upstream: Upstream,
+    upstream: FaultyUpstream,
     reference: str | Reference,
     digest: Digest,
     layers: Sequence[Layer],

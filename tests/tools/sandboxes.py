@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from builder.lab import world
+from fault_lab.upstream import running_world
+
 from builder.model.artifact import Blob
 from builder.pipeline.lock_document import LockDocument
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from fault_lab.access_log import Served
+    from fault_lab.upstream import FaultyUpstream
+
     from builder.bundle.layout import Extent, Layout
-    from builder.lab.access_log import Served
-    from builder.lab.upstream import Upstream
     from builder.model.lock import Lock
 
 SCALE = 0.02
@@ -68,7 +70,7 @@ class Ran:
 class Sandbox:
     """Run commands in one folder against one upstream."""
 
-    upstream: Upstream
+    upstream: FaultyUpstream
     folder: Path
     catalog: Path
     environment: dict[str, str] = field(init=False)
@@ -200,7 +202,7 @@ class Sample:
 def _sandbox(lab: Path, folder: Path, *, seed: int = 0) -> Iterator[Sandbox]:
     catalog = folder.parent / f"{folder.name}-catalog"
     with _STARTING:  # starting writes the overlay anew, which others may be reading
-        running = world.running(lab, scale=SCALE, seed=seed)
+        running = running_world(lab, scale=SCALE, seed=seed)
         upstream = running.__enter__()
         shutil.copytree(upstream.catalog, catalog, dirs_exist_ok=True)
     try:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from builder.server.message import Request
 
-CATALOG = "/v2/_catalog"
 LONGEST = 3
 """Names on a page at most, so few that every list has several."""
 

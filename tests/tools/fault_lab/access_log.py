@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from builder.lab.faults import NetworkFault
     from builder.server.message import Request
+    from fault_lab.faults import NetworkFault
 
 _PATIENCE = 2.0
 

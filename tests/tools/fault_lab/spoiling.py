@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from builder.lab import faults
 from builder.server.connection import CHUNK, read_body
+from fault_lab import faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -104,7 +104,7 @@ class WrongRange(NetworkFault):
 
     def answered(self, request: Request, response: Response) -> Response:  # noqa: ARG002 -- the same for all
         """Move the part."""
-        if response.status != 206:  # noqa: PLR2004 -- Partial Content
+        if response.status != 206:
             return response
         start = max(response.offset - self.shift, 0)
         content_range = f"bytes {start}-{start + response.size - 1}/{response.total}"
