@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from builder.formats.document import Document, refusal
-from builder.formats.reading import child
+from builder.formats.reading import Document, child, refusal
 from builder.strict_json import DEEPEST, short
 
 if TYPE_CHECKING:

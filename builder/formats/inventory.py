@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from builder.errors import DocumentError, Fault
-from builder.formats.reading import Reading
-from builder.formats.records import Field, ListOf, Record
+from builder.formats.reading import refusal
+from builder.formats.records import ListOf, Record, required
 from builder.formats.shape import Choice, Number, Text
 from builder.formats.text import decode, json_value, read_content
 from builder.model.digest import Digest
@@ -24,12 +23,14 @@ HEAD = f'{{\n"format": {FORMAT},\n"has": [\n'.encode("ascii")
 """The first bytes of an inventory as it is written here."""
 _HOLDING = Record(
     Holding,
-    {
-        "kind": Field(Choice(KINDS), required=True),
-        "name": Field(Text[str](longest=1024), required=True),
-        "digest": Field(Text(parse=Digest.parse, expected="a digest", longest=71), required=True),
-        "size": Field(Number(most=1 << 50), required=True),
-    },
+    required(
+        {
+            "kind": Choice(KINDS),
+            "name": Text[str](longest=1024),
+            "digest": Text(parse=Digest.parse, expected="a digest", longest=71),
+            "size": Number(most=1 << 50),
+        }
+    ),
 )
 
 
@@ -37,10 +38,7 @@ def _inventory(*, format: int, has: tuple[Holding, ...]) -> Inventory:  # noqa: 
     return Inventory(holdings=tuple(sorted(set(has))))
 
 
-_INVENTORY = Record(
-    _inventory,
-    {"format": Field(Number(), required=True), "has": Field(ListOf(_HOLDING), required=True)},
-)
+_INVENTORY = Record(_inventory, required({"format": Number(), "has": ListOf(_HOLDING)}))
 
 
 def write(inventory: Inventory) -> bytes:
@@ -58,32 +56,22 @@ def digests(paths: Iterable[Path]) -> set[Digest]:
 def read(path: Path) -> Inventory:
     """Read an inventory; raise DocumentError with every mistake in it."""
     name = str(path)
+    made = "what airseed inventory wrote"
     if _is_bundle(path):
-        fault = Fault(
-            where="",
-            what="this is a bundle, not an inventory",
-            expected="what airseed inventory wrote",
-            hint=f"airseed inventory {path} -o inventory.json writes it; give that",
-        )
-        raise DocumentError(name, [fault])
+        hint = f"airseed inventory {path} -o inventory.json writes it; give that"
+        raise refusal(name, "this is a bundle, not an inventory", expected=made, hint=hint)
     value: Any = json_value(decode(read_content(path), name), name)
     if not isinstance(value, dict) or "has" not in value:
-        fault = Fault(
-            where="", what="this is not an inventory", expected="what airseed inventory wrote"
-        )
-        raise DocumentError(name, [fault])
+        raise refusal(name, "this is not an inventory", expected=made)
     if value.get("format") != FORMAT:
-        fault = Fault(
+        raise refusal(
+            name,
+            f"the inventory has format {str(value.get('format'))[:20]}",
             where="format",
-            what=f"the inventory has format {str(value.get('format'))[:20]}",
             expected=f"format {FORMAT}",
             hint="make it again with this airseed, or use the airseed that wrote it",
         )
-        raise DocumentError(name, [fault])
-    reading = Reading(name)
-    inventory: Inventory = _INVENTORY.read(value, "", reading)
-    reading.finish()
-    return inventory
+    return _INVENTORY.read_document(value, name)
 
 
 def _is_bundle(path: Path) -> bool:

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from builder.errors import DocumentError, Fault
+from builder.formats.reading import refusal
 from builder.formats.text import json_value
 from builder.model.digest import Digest
 
@@ -107,8 +107,7 @@ def parse(text: str, name: str) -> Provenance:
             ),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        fault = Fault(where="", what="this is not the provenance of a bundle", hint=_WRITER)
-        raise DocumentError(name, [fault]) from error
+        raise refusal(name, "this is not the provenance of a bundle", hint=_WRITER) from error
 
 
 def _digest(value: Any) -> Digest:

@@ -1,15 +1,14 @@
-"""What is read of one document: its mistakes and remarks, each with its path and line."""
+"""What is read of one document: its values, faults and remarks, each with its path and line."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from builder.errors import DocumentError, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from typing import Any
 
 
 class _Wrong:
@@ -40,6 +39,18 @@ class MisfitError(ValueError):
     def __init__(self, what: str, *, hint: str | None = None) -> None:
         super().__init__(what)
         self.hint = hint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    value: Any
+    lines: dict[str, int] = field(default_factory=dict)
+
+
+def refusal(
+    name: str, what: str, *, where: str = "", expected: str | None = None, hint: str | None = None
+) -> DocumentError:
+    return DocumentError(name, [Fault(where=where, what=what, expected=expected, hint=hint)])
 
 
 @dataclass(slots=True)

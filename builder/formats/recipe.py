@@ -11,10 +11,9 @@ import binascii
 import json
 from typing import Any
 
-from builder.errors import DocumentError, Fault
 from builder.formats.catalog.builds import FILES, SCRIPTS_SHAPE
-from builder.formats.reading import Reading
-from builder.formats.records import Field, ListOf, MapOf, Record
+from builder.formats.reading import refusal
+from builder.formats.records import Field, ListOf, MapOf, Record, required
 from builder.formats.shape import Number, Text
 from builder.formats.text import decode, json_value
 from builder.model.digest import Digest
@@ -38,14 +37,10 @@ def identity(order: Order) -> Digest:
 def read(content: bytes, name: str) -> tuple[Order, bytes]:
     """Read an order and its signature; raise DocumentError with every mistake in it."""
     value = json_value(decode(content, name), name)
-    reading = Reading(name)
     if not isinstance(value, dict) or value.get("format") != FORMAT:
-        fault = Fault(
-            where="format", what="this is not a build order for an RPM", expected=str(FORMAT)
-        )
-        raise DocumentError(name, [fault])
-    signed: tuple[Order, bytes] = _ORDER.read(value, "", reading)
-    reading.finish()
+        what = "this is not a build order for an RPM"
+        raise refusal(name, what, where="format", expected=str(FORMAT))
+    signed: tuple[Order, bytes] = _ORDER.read_document(value, name)
     return signed
 
 
@@ -100,19 +95,19 @@ _ORDER: Record[Any] = Record(
     {
         "format": Field(Number(), required=True),
         "name": Field(Text(parse=Nevra.parse, expected="a NEVRA"), required=True, name="nevra"),
-        "builder": Field(_LINE, required=True),
-        "signer": Field(Text[str](pattern="[0-9A-F]{40}", expected="a fingerprint"), required=True),
-        "summary": Field(_LINE, required=True),
-        "licence": Field(_LINE, required=True),
-        "url": Field(_LINE, required=True),
-        "requires": Field(ListOf(_LINE), required=True),
-        "files": Field(FILES, required=True),
-        "scripts": Field(SCRIPTS_SHAPE, required=True),
-        "programs": Field(
-            MapOf(Text(parse=Digest.parse, expected="a digest", longest=71)), required=True
-        ),
-        "signature": Field(
-            Text(parse=_signature, form=_base64, expected="base64", longest=8192), required=True
+        **required(
+            {
+                "builder": _LINE,
+                "signer": Text[str](pattern="[0-9A-F]{40}", expected="a fingerprint"),
+                "summary": _LINE,
+                "licence": _LINE,
+                "url": _LINE,
+                "requires": ListOf(_LINE),
+                "files": FILES,
+                "scripts": SCRIPTS_SHAPE,
+                "programs": MapOf(Text(parse=Digest.parse, expected="a digest", longest=71)),
+                "signature": Text(parse=_signature, form=_base64, expected="base64", longest=8192),
+            }
         ),
     },
     part=_part,

@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic
 
 from builder.errors import did_you_mean
-from builder.formats.reading import WRONG, child, kind
+from builder.formats.reading import WRONG, Reading, child, kind
 from builder.formats.shape import T
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
-    from builder.formats.reading import Reading
     from builder.formats.shape import Shape
 
 
@@ -72,11 +71,13 @@ class MapOf(Generic[T]):
     item: Shape[T]
     key: str = r".+"
     """The pattern of its keys."""
+    parse: Callable[[str], Any] = str
+    """Turns a key into what the value has it as."""
 
-    def read(self, value: Any, path: str, reading: Reading) -> dict[str, T]:
+    def read(self, value: Any, path: str, reading: Reading) -> dict[Any, T]:
         if not isinstance(value, dict):
             return reading.wrong(path, f"{kind(value)} is not a mapping", expected="a mapping")
-        items: dict[str, T] = {}
+        items: dict[Any, T] = {}
         good = True
         for key, item in value.items():
             if not re.fullmatch(self.key, key):
@@ -85,11 +86,11 @@ class MapOf(Generic[T]):
                 continue
             read = self.item.read(item, child(path, key), reading)
             good = good and read is not WRONG
-            items[key] = read
+            items[self.parse(key)] = read
         return items if good else WRONG
 
-    def write(self, value: Mapping[str, T]) -> dict[str, Any]:
-        return {key: self.item.write(item) for key, item in value.items()}
+    def write(self, value: Mapping[Any, T]) -> dict[str, Any]:
+        return {str(key): self.item.write(item) for key, item in value.items()}
 
     def schema(self) -> dict[str, Any]:
         return {
@@ -120,6 +121,11 @@ class Field(Generic[T]):
         schema = self.shape.schema() if self.required else _nullable(self.shape.schema())
         words = {"title": self.title, "description": self.doc, "examples": list(self.examples)}
         return {**schema, **{key: text for key, text in words.items() if text}}
+
+
+def required(shapes: Mapping[str, Shape[Any]]) -> dict[str, Field[Any]]:
+    """Return fields without which a mapping is refused."""
+    return {key: Field(shape, required=True) for key, shape in shapes.items()}
 
 
 class Record(Generic[T]):
@@ -180,6 +186,13 @@ class Record(Generic[T]):
             what = "has no value" if key in value else "is missing"
             return reading.wrong(child(path, key), what, hint=entry.doc or None)
         return entry.shape.read(value[key], child(path, key), reading)
+
+    def read_document(self, value: Any, name: str) -> T:
+        """Read a whole document; raise DocumentError with every fault in it."""
+        reading = Reading(name)
+        result = self.read(value, "", reading)
+        reading.finish()
+        return result
 
     def write(self, value: T) -> dict[str, Any]:
         """Write a value in the order of the table; what is as if left out is left out."""

@@ -104,8 +104,17 @@ class Text(Generic[T]):
         return schema
 
 
+class Plain:
+    """A shape whose values are plain already."""
+
+    __slots__ = ()
+
+    def write(self, value: Any) -> Any:
+        return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Number:
+class Number(Plain):
     least: int = 0
     most: int = 2**31 - 1
     hint: str | None = None
@@ -122,29 +131,23 @@ class Number:
             bounds = str(self.least)
         return reading.wrong(path, what, expected=bounds, hint=self.hint)
 
-    def write(self, value: int) -> int:
-        return value
-
     def schema(self) -> dict[str, Any]:
         return {"type": "integer", "minimum": self.least, "maximum": self.most}
 
 
 @dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Plain):
     def read(self, value: Any, path: str, reading: Reading) -> bool:
         if isinstance(value, bool):
             return value
         return reading.wrong(path, f"{_show(value)} is not allowed here", expected="true or false")
-
-    def write(self, value: Any) -> Any:
-        return value
 
     def schema(self) -> dict[str, Any]:
         return {"type": "boolean"}
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Plain):
     words: tuple[str, ...]
 
     def read(self, value: Any, path: str, reading: Reading) -> str:
@@ -157,19 +160,13 @@ class Choice:
             hint=None if reading.full else did_you_mean(value, self.words),
         )
 
-    def write(self, value: str) -> str:
-        return value
-
     def schema(self) -> dict[str, Any]:
         return {"enum": list(self.words)}
 
 
 @dataclass(frozen=True, slots=True)
-class Anything:
+class Anything(Plain):
     def read(self, value: Any, path: str, reading: Reading) -> Any:  # noqa: ARG002 -- the protocol's arguments
-        return value
-
-    def write(self, value: Any) -> Any:
         return value
 
     def schema(self) -> dict[str, Any]:

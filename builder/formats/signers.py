@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from builder.formats.reading import Reading
-from builder.formats.records import Field, ListOf, Record
+from builder.formats.records import Field, ListOf, Record, required
 from builder.formats.shape import Flag, Text
 from builder.formats.text import json_value
 from builder.model.signer import Authority, Identity, Signer
@@ -77,13 +76,8 @@ IDENTITY = Record(
     },
     title="whom a certificate is for",
 )
-AUTHORITY: Record[dict[str, Any]] = Record(
-    dict,
-    {
-        "certificates": Field(ListOf(PEM, least=1), required=True),
-        "logs": Field(ListOf(PEM, least=1), required=True),
-    },
-)
+_PEMS = ListOf(PEM, least=1)
+AUTHORITY: Record[dict[str, Any]] = Record(dict, required({"certificates": _PEMS, "logs": _PEMS}))
 """A file of the catalog: mirrors/authorities/NAME.yaml."""
 SIGNER: Record[dict[str, Any]] = Record(
     dict,
@@ -99,21 +93,18 @@ SIGNER: Record[dict[str, Any]] = Record(
 _DOCUMENT = Record(
     Signer,
     {
-        "name": Field(WORD, required=True),
-        "images": Field(IMAGES, required=True),
-        "keys": Field(ListOf(PEM), required=True),
-        "identities": Field(ListOf(IDENTITY), required=True),
-        "authority": Field(
-            Record(
-                Authority,
-                {
-                    "name": Field(WORD, required=True),
-                    "certificates": Field(ListOf(PEM, least=1), required=True),
-                    "logs": Field(ListOf(PEM, least=1), required=True),
-                },
-            )
+        **required(
+            {
+                "name": WORD,
+                "images": IMAGES,
+                "keys": ListOf(PEM),
+                "identities": ListOf(IDENTITY),
+                "required": Flag(),
+            }
         ),
-        "required": Field(Flag(), required=True),
+        "authority": Field(
+            Record(Authority, required({"name": WORD, "certificates": _PEMS, "logs": _PEMS}))
+        ),
     },
 )
 
@@ -130,10 +121,7 @@ def write(signer: Signer) -> bytes:
 
 def parse(text: str, name: str) -> Signer:
     """Read a signer's document; raise DocumentError with every mistake in it."""
-    value = json_value(text, name)
-    reading = Reading(name)
-    signer: Signer = _DOCUMENT.read(value, "", reading)
-    reading.finish()
+    signer: Signer = _DOCUMENT.read_document(json_value(text, name), name)
     return signer
 
 

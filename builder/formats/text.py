@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from builder import disk, strict_json
-from builder.formats.document import Document, refusal
+from builder.formats.reading import Document, refusal
 from builder.strict_json import JsonError
 
 if TYPE_CHECKING:

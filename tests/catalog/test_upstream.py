@@ -160,7 +160,7 @@ def test_every_operator_that_is_known_is_known_whole(catalog: Catalog, upstream:
         }, tag
 
 
-def _installed(release: CalicoRelease, folder: Path) -> list[files.Manifest]:
+def _installed(release: CalicoRelease, folder: Path) -> list[files.LockedManifest]:
     """Read the manifests that an installation by the operator applies."""
     found = []
     for name, _ in release.manifests(OPERATOR, 5):
@@ -174,7 +174,7 @@ def _installed(release: CalicoRelease, folder: Path) -> list[files.Manifest]:
             needed_by=("calico",),
         )
         text = content.decode()
-        found.append(files.Manifest(file=file, content=manifest_format.read(text, name)))
+        found.append(files.LockedManifest(file=file, content=manifest_format.read(text, name)))
     return found
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from builder.formats.catalog.words import (
     FILE_NAME,
     FOLDERS,
-    PATCH,
     SERIES_NAME,
     TAG,
     by_patch,
@@ -16,7 +15,7 @@ from builder.formats.catalog.words import (
 )
 from builder.formats.records import Field, ListOf, MapOf, Record
 from builder.formats.shape import Number, Text
-from builder.model.catalog.calico import CalicoSeries, ManifestFile
+from builder.model.catalog.calico import ManifestFile
 from builder.model.reference import Reference
 
 if TYPE_CHECKING:
@@ -39,12 +38,6 @@ _OPERATOR_IMAGES = ListOf(
 )
 
 
-def build_calico(**fields: Any) -> CalicoSeries:
-    fields["operators"] = by_patch(fields["operators"])
-    fields["registry"] = by_patch(fields["registry"])
-    return CalicoSeries(**fields)
-
-
 _COUNT = Number(least=1)
 CALICO: Record[dict[str, Any]] = Record(
     dict,
@@ -56,7 +49,7 @@ CALICO: Record[dict[str, Any]] = Record(
             ),
             required=True,
         ),
-        "operators": Field(MapOf(TAG, key=PATCH), required=True),
+        "operators": Field(by_patch(TAG), required=True),
         "sources": Field(FOLDERS, required=True),
         "install": Field(
             MapOf(
@@ -75,9 +68,7 @@ CALICO: Record[dict[str, Any]] = Record(
             ),
             required=True,
         ),
-        "registry": Field(
-            MapOf(word(r"[a-z0-9.:-]+", "a registry", "docker.io"), key=PATCH), default={}
-        ),
+        "registry": Field(by_patch(word(r"[a-z0-9.:-]+", "a registry", "docker.io")), default={}),
         "images": Field(MapOf(_OPERATOR_IMAGES, key=r"[A-Z][A-Za-z0-9]*"), default={}),
         "optional": Field(MapOf(_OPERATOR_IMAGES, key=r"[a-z][a-z0-9-]*"), default={}),
     },

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from builder.formats import signers
 from builder.formats.catalog import builds
-from builder.formats.catalog.calico import CALICO, build_calico
+from builder.formats.catalog.calico import CALICO
 from builder.formats.catalog.configuration import CONFIGURATION
-from builder.formats.catalog.kubernetes import KUBERNETES, build_kubernetes
-from builder.formats.catalog.repositories import KEY, REGISTRY, REPOSITORY, build_registry
+from builder.formats.catalog.kubernetes import KUBERNETES
+from builder.formats.catalog.repositories import KEY, REGISTRY, REPOSITORY
 from builder.formats.catalog.runtimes import RUNTIME
 from builder.formats.catalog.systems import CLOUD_INIT, OS
 from builder.formats.catalog.words import API_VERSION, NAME, SERIES
-from builder.model.catalog.repositories import Key, Repository
+from builder.model.catalog.calico import CalicoSeries
+from builder.model.catalog.kubernetes import KubernetesSeries
+from builder.model.catalog.repositories import ImageSources, Key, Repository
 from builder.model.catalog.runtimes import RuntimeSeries
 from builder.model.catalog.systems import CloudInit, OperatingSystem
 from builder.model.configuration import Table
@@ -40,14 +42,14 @@ class Kind:
 _NAMED = rf"(?P<name>{NAME})"
 _IN_SERIES = rf"(?P<series>{SERIES})"
 KINDS: dict[str, Kind] = {
-    "kubernetes": Kind(name=_IN_SERIES, example="1.18", shape=KUBERNETES, build=build_kubernetes),
+    "kubernetes": Kind(name=_IN_SERIES, example="1.18", shape=KUBERNETES, build=KubernetesSeries),
     "runtimes": Kind(
         name=rf"(?P<name>[a-z][a-z0-9-]*?)-{_IN_SERIES}",
         example="docker-19.03",
         shape=RUNTIME,
         build=RuntimeSeries,
     ),
-    "calico": Kind(name=_IN_SERIES, example="3.18", shape=CALICO, build=build_calico),
+    "calico": Kind(name=_IN_SERIES, example="3.18", shape=CALICO, build=CalicoSeries),
     "os": Kind(
         name=r"(?P<name>[a-z][a-z0-9-]*?)-(?P<version>[0-9][0-9A-Za-z.]*)",
         example="centos-7.6",
@@ -68,7 +70,8 @@ KINDS: dict[str, Kind] = {
     ),
     "repositories": Kind(name=_NAMED, example="docker-ce", shape=REPOSITORY, build=Repository),
     "keys": Kind(name=_NAMED, example="centos-7", shape=KEY, build=Key),
-    "registries": Kind(name=_NAMED, example="docker.io", shape=REGISTRY, build=build_registry),
+    # files may be called as one likes; the prefix counts
+    "registries": Kind(name=NAME, example="docker.io", shape=REGISTRY, build=ImageSources),
     "authorities": Kind(name=_NAMED, example="sigstore", shape=signers.AUTHORITY, build=Authority),
     "signers": Kind(name=_NAMED, example="kubernetes", shape=signers.SIGNER, build=dict),
     "binaries": Kind(name=_NAMED, example="crictl", shape=builds.BINARIES, build=Binaries),

@@ -14,7 +14,6 @@ from builder.formats.catalog.words import (
     EVR,
     NAME,
     PACKAGE_NAME,
-    PATCH,
     SERIES_NAME,
     TAG,
     VERSION,
@@ -22,14 +21,13 @@ from builder.formats.catalog.words import (
     prefix,
     word,
 )
-from builder.formats.records import Field, ListOf, MapOf, Record
+from builder.formats.records import Field, ListOf, MapOf, Record, required
 from builder.formats.shape import Choice, Flag, Text
 from builder.model.catalog.kubernetes import (
     ROLES,
     Component,
     Defaults,
     DualStack,
-    KubernetesSeries,
     RuntimeSupport,
 )
 from builder.model.reference import Reference
@@ -44,7 +42,7 @@ _API = word(API_VERSION, "an API version", "v1beta2")
 
 
 def _kubernetes(
-    registry: dict[str, str],
+    registry: dict[int, str],
     images: dict[str, dict[str, Any]],
     packages: dict[str, Any],
     **fields: Any,
@@ -59,26 +57,16 @@ def _kubernetes(
     return {**fields, "registry": registry, "components": components, **packages}
 
 
-def build_kubernetes(**fields: Any) -> KubernetesSeries:
-    for table in ("registry", "tags", "avoid", "pins"):
-        fields[table] = by_patch(fields[table])
-    return KubernetesSeries(**fields)
-
-
 KUBERNETES: Record[dict[str, Any]] = Record(
     _kubernetes,
     {
-        "kubeadm": Field(_API, required=True),
-        "kubelet": Field(_API, required=True),
-        "kube-proxy": Field(_API, required=True),
+        **required(dict.fromkeys(("kubeadm", "kubelet", "kube-proxy"), _API)),
         "registry": Field(
-            MapOf(Text(parse=prefix, expected="a registry", example="k8s.gcr.io"), key=PATCH),
+            by_patch(Text(parse=prefix, expected="a registry", example="k8s.gcr.io")),
             required=True,
         ),
         "defaults": Field(
-            Record(
-                Defaults, {key: Field(ENTRY, required=True) for key in ("os", "runtime", "cni")}
-            ),
+            Record(Defaults, required(dict.fromkeys(("os", "runtime", "cni"), ENTRY))),
             required=True,
         ),
         "images": Field(
@@ -96,15 +84,15 @@ KUBERNETES: Record[dict[str, Any]] = Record(
             ),
             required=True,
         ),
-        "tags": Field(MapOf(MapOf(TAG, key=NAME), key=PATCH), required=True),
-        "avoid": Field(MapOf(Text[str](), key=PATCH), default={}),
+        "tags": Field(by_patch(MapOf(TAG, key=NAME)), required=True),
+        "avoid": Field(by_patch(Text[str]()), default={}),
         "packages": Field(
             Record(
                 dict,
                 {
                     "repositories": Field(BY_FAMILY, required=True),
                     "versioned": Field(MapOf(_OWN_EVR, key=terms.PACKAGE), required=True),
-                    "pins": Field(MapOf(MapOf(EVR, key=terms.PACKAGE), key=PATCH), default={}),
+                    "pins": Field(by_patch(MapOf(EVR, key=terms.PACKAGE)), default={}),
                     "unpinned": Field(ListOf(PACKAGE_NAME), default=()),
                     "sha256": Field(MapOf(DIGEST), default={}, name="digests"),
                 },

@@ -8,7 +8,6 @@ from builder.formats.catalog.words import FOLDERS, NAMES, URLS, prefix
 from builder.formats.reading import MisfitError
 from builder.formats.records import Field, ListOf, Record
 from builder.formats.shape import Choice, Text
-from builder.model.catalog.repositories import ImageSources
 from builder.model.reference import Reference
 
 if TYPE_CHECKING:
@@ -58,8 +57,3 @@ REGISTRY: Record[dict[str, Any]] = Record(
         ),
     },
 )
-
-
-def build_registry(name: str, **fields: Any) -> ImageSources:
-    del name  # files may be called as one likes; the prefix counts
-    return ImageSources(**fields)

@@ -15,9 +15,10 @@ from builder.model.source import is_url
 if TYPE_CHECKING:
     from typing import Any
 
+    from builder.formats.shape import Shape
+
 NAME = r"[a-z][a-z0-9.-]{0,62}"
 SERIES = r"(?:0|[1-9][0-9]{0,3})\.[0-9]{1,4}"
-PATCH = r"0|[1-9][0-9]{0,3}"
 _EVR = r"(?:[0-9]{1,10}:)?[A-Za-z0-9_.+~^]+-[A-Za-z0-9_.+~^]+"
 
 
@@ -67,6 +68,5 @@ DIGEST: Text[Any] = Text(parse=terms.digest, expected="64 lower-case hexadecimal
 BY_FAMILY = MapOf(ENTRY, key=NAME)
 
 
-def by_patch(table: dict[str, Any]) -> dict[int, Any]:
-    """Turn the keys of a table into numbers."""
-    return {int(patch): row for patch, row in table.items()}
+def by_patch(shape: Shape[Any]) -> MapOf[Any]:
+    return MapOf(shape, key=r"0|[1-9][0-9]{0,3}", parse=int)

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 from builder.errors import DocumentError
 from builder.formats.cluster import rules, support
 from builder.formats.cluster.keys import CLUSTER, FORMAT
-from builder.formats.document import refusal
-from builder.formats.reading import WRONG, Reading
+from builder.formats.reading import WRONG, Reading, refusal
 from builder.formats.text import read_text, yaml_document
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from builder.errors import did_you_mean
 from builder.formats.cluster.terms import DNS_NAME
 from builder.formats.reading import WRONG, MisfitError, child, kind
+from builder.formats.shape import Plain
 from builder.model.machine import MachineFile
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def host_name(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Documents:
+class Documents(Plain):
     """Read raw kubeadm documents by kind; their fields are checked where they are rendered."""
 
     def read(self, value: Any, path: str, reading: Reading) -> dict[str, dict[str, Any]]:
@@ -207,9 +208,6 @@ class Documents:
             wrong: dict[str, dict[str, Any]] = WRONG
             return wrong
         return {name: document for name, document in value.items() if document is not None}
-
-    def write(self, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        return value
 
     def schema(self) -> dict[str, Any]:
         return {

@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from builder.errors import DocumentError, Fault
 from builder.formats.lock.rules import check
 from builder.formats.lock.table import ARTIFACT, LOCK, SUBJECT
-from builder.formats.reading import Reading
+from builder.formats.reading import Reading, refusal
 from builder.formats.text import json_value, read_text
 from builder.model.lock import FORMAT
 
@@ -41,22 +40,18 @@ def read(path: Path) -> Lock:
 def parse(text: str, name: str) -> Lock:
     """Read a lock's text; ``name`` is what errors call it."""
     value = json_value(text, name) if text.lstrip()[:1] in {"{", "["} else None
-    reading = Reading(name)
     if not isinstance(value, dict) or "format" not in value:
-        fault = Fault(
-            where="", what="this is not a lock", expected="a file that airseed lock wrote"
-        )
-        raise DocumentError(name, [fault])
+        raise refusal(name, "this is not a lock", expected="a file that airseed lock wrote")
     if value["format"] != FORMAT:
-        fault = Fault(
+        raise refusal(
+            name,
+            f"the lock has format {str(value['format'])[:20]}",
             where="format",
-            what=f"the lock has format {str(value['format'])[:20]}",
             expected=f"format {FORMAT}",
             hint="make the lock again, or use the airseed that wrote it",
         )
-        raise DocumentError(name, [fault])
-    lock = LOCK.read(value, "", reading)
-    reading.finish()
+    lock = LOCK.read_document(value, name)
+    reading = Reading(name)
     check(lock, reading)
     reading.finish()
     return lock

@@ -7,7 +7,6 @@ from collections import Counter
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from builder.formats.reading import WRONG
 from builder.formats.signers import path_of as signer_path
 from builder.model.artifact import INDEX_TYPES, MANIFEST_TYPES
 from builder.model.reference import Reference
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 def check(lock: Lock, reading: Reading) -> None:
     """Check what no single artifact can: names are unique and point at each other."""
-    if lock is WRONG:
-        return
     for what, names in (
         ("image", [image.name for image in lock.images]),
         ("repository", [repository.name for repository in lock.repositories]),

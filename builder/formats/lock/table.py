@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builder.formats.reading import kind
-from builder.formats.records import Field, ListOf, Record
+from builder.formats.records import Field, ListOf, Record, required
 from builder.formats.shape import Choice, Flag, Number, Text
 from builder.formats.terms import FILE_PATH
 from builder.model.artifact import (
@@ -78,11 +78,7 @@ _SOURCES = ListOf(Text[str](longest=8192))
 _NAMES = ListOf(Text[str]())
 _FINGERPRINT = Text[str](pattern="[0-9A-F]{16,64}", expected="a key's fingerprint")
 _TRUST = Choice(("pinned", "signed", "first-use"))
-_COMMON: dict[str, Field[Any]] = {
-    "digest": Field(_DIGEST, required=True),
-    "size": Field(_SIZE, required=True),
-    "sources": Field(_SOURCES, required=True),
-}
+_COMMON = required({"digest": _DIGEST, "size": _SIZE, "sources": _SOURCES})
 _WHY: dict[str, Field[Any]] = {
     "neededBy": Field(_NAMES, required=True, name="needed_by"),
     "trust": Field(_TRUST, required=True),
@@ -92,42 +88,24 @@ _PLATFORM = Text(parse=Platform.parse, expected="a platform")
 _MEDIA_TYPE = Text[str](pattern=r"[a-z0-9]+/[A-Za-z0-9.+-]+", expected="a media type")
 _MANIFEST = Record(
     ImageManifest,
-    {
-        "platform": Field(_PLATFORM, required=True),
-        "digest": Field(_DIGEST, required=True),
-        "config": Field(_DIGEST, required=True),
-        "layers": Field(ListOf(_DIGEST), required=True),
-    },
+    required(
+        {
+            "platform": _PLATFORM,
+            "digest": _DIGEST,
+            "config": _DIGEST,
+            "layers": ListOf(_DIGEST),
+        }
+    ),
+)
+_INPUT = Record(
+    Input, required({"name": _WORD, "digest": _DIGEST, "sources": _SOURCES, "trust": _TRUST})
 )
 _BUILD = Record(
     Build,
-    {
-        "by": Field(Text[str](longest=100), required=True),
-        "order": Field(_DIGEST, required=True),
-        "inputs": Field(
-            ListOf(
-                Record(
-                    Input,
-                    {
-                        "name": Field(_WORD, required=True),
-                        "digest": Field(_DIGEST, required=True),
-                        "sources": Field(_SOURCES, required=True),
-                        "trust": Field(_TRUST, required=True),
-                    },
-                ),
-                least=1,
-            ),
-            required=True,
-        ),
-    },
+    required({"by": Text[str](longest=100), "order": _DIGEST, "inputs": ListOf(_INPUT, least=1)}),
 )
 _SIGNATURE = Record(
-    ImageSignature,
-    {
-        "digest": Field(_DIGEST, required=True),
-        "size": Field(_SIZE, required=True),
-        "blobs": Field(ListOf(_DIGEST), required=True),
-    },
+    ImageSignature, required({"digest": _DIGEST, "size": _SIZE, "blobs": ListOf(_DIGEST)})
 )
 
 
@@ -159,8 +137,7 @@ _KINDS: dict[str, Record[Any]] = {
         {
             "name": Field(_WORD, required=True),
             **_COMMON,
-            "keys": Field(ListOf(_FINGERPRINT), required=True),
-            "signed": Field(Flag(), required=True),
+            **required({"keys": ListOf(_FINGERPRINT), "signed": Flag()}),
         },
     ),
     "rpm": Record(
@@ -168,9 +145,7 @@ _KINDS: dict[str, Record[Any]] = {
         {
             "name": Field(Text(parse=Nevra.parse, expected="a NEVRA"), required=True, name="nevra"),
             **_COMMON,
-            "repository": Field(_WORD, required=True),
-            "keys": Field(ListOf(_FINGERPRINT), required=True),
-            "requested": Field(Flag(), required=True),
+            **required({"repository": _WORD, "keys": ListOf(_FINGERPRINT), "requested": Flag()}),
             **_WHY,
             "built": Field(_BUILD),
         },
@@ -208,11 +183,7 @@ SUBJECT = Record(
     Subject,
     {
         "name": Field(Text[str](), required=True, name="cluster"),
-        "kubernetes": Field(Text[str](), required=True),
-        "os": Field(Text[str](), required=True),
-        "base": Field(Text[str](), required=True),
-        "runtime": Field(Text[str](), required=True),
-        "cni": Field(Text[str](), required=True),
+        **required(dict.fromkeys(("kubernetes", "os", "base", "runtime", "cni"), Text[str]())),
         "platforms": Field(ListOf(_PLATFORM, least=1), required=True),
         "imagePlatforms": Field(
             ListOf(Text(parse=parse_wanted, expected="a platform, or all"), least=1),
@@ -239,10 +210,5 @@ def _lock(*, format: int, cluster: Subject, artifacts: tuple[Artifact, ...]) -> 
 
 
 LOCK = Record(
-    _lock,
-    {
-        "format": Field(Number(), required=True),
-        "cluster": Field(SUBJECT, required=True),
-        "artifacts": Field(ListOf(ARTIFACT), required=True),
-    },
+    _lock, required({"format": Number(), "cluster": SUBJECT, "artifacts": ListOf(ARTIFACT)})
 )
