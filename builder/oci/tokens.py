@@ -41,6 +41,9 @@ _REFUSED_HINT = "the credentials for {host} are wrong, expired, or may not read 
 class _Key:
     """Say what a token is for."""
 
+    host: str
+    """Of the registry: another one that names the same token server is not shown its tokens."""
+    credential: Credential | None
     realm: str
     service: str
     scope: str
@@ -120,18 +123,20 @@ class Authorizer:
         credential = self._credentials.find(scope.repository)
         if challenge.scheme == "basic":
             return credential.basic if credential and credential.username else None
-        key = _Key(challenge.get("realm"), challenge.get("service"), allowing)
+        realm, service = challenge.get("realm"), challenge.get("service")
+        key = _Key(scope.host, credential, realm, service, allowing)
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
             held = self._tokens.get(key)
             if held is None or held[0] == used or self._clock() >= held[1]:
-                held = self._fetch(key, scope.host, credential)
+                held = self._fetch(key)
                 self._tokens[key] = held
             return held[0]
 
-    def _fetch(self, key: _Key, host: str, credential: Credential | None) -> tuple[str, float]:
+    def _fetch(self, key: _Key) -> tuple[str, float]:
         """Get a new token; return its header and the moment until which it is used."""
+        host, credential = key.host, key.credential
         realm = self._realm(key.realm, host, credential)
         form = {"service": key.service, "scope": key.scope}
         form = {name: text for name, text in form.items() if text}

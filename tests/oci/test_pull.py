@@ -253,6 +253,20 @@ def test_storage_never_sees_the_token(registry: Puller, hub: Fixture, storage: F
     )
 
 
+def test_a_registry_is_not_shown_the_token_of_another(
+    private: Puller, hub: Fixture, storage: Fixture
+) -> None:
+    """It may name the other's token server, and the scope that was asked for there."""
+    hub.auth = "private"
+    hub.put("secret", b"{}", INDEX, "1")
+    storage.put("bait", b"{}", INDEX, "1")
+    private.manifest(f"{hub.host}/secret", "1")
+    storage.auth, storage.challenge = "token", hub._challenge("/v2/secret/manifests/1")
+    with pytest.raises(FetchError):
+        private.manifest(f"{storage.host}/bait", "1")
+    assert [headers["Authorization"] for _, _, headers, _ in storage.requests] == [None]
+
+
 def test_a_401_from_elsewhere_gets_no_login(
     private: Puller, hub: Fixture, storage: Fixture
 ) -> None:
