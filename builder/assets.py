@@ -14,7 +14,6 @@ _HERE = Path(__file__).resolve().parent
 
 
 def tree(name: str) -> Path:
-    """Return the folder of one data tree, such as ``mirrors``."""
     for parent in (_HERE / "_data", _HERE.parent):
         folder = parent / name
         if folder.is_dir():

@@ -31,8 +31,6 @@ _UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part")
 
 
 class TooLargeError(OSError):
-    """Say that a file has more bytes than its kind may have."""
-
     def __init__(self, limit: int) -> None:
         super().__init__(errno.EFBIG, f"the file is larger than {limit:,} bytes")
 

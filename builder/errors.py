@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Fault:
-    """Say what is wrong, and where."""
-
     where: str
     """A path in a document (``nodes[2].address``), a file, a URL or a digest."""
     what: str
@@ -57,8 +55,6 @@ def _ends(last: str) -> set[str]:
 
 
 class AirseedError(Exception):
-    """The root of all that airseed reports without a traceback."""
-
     exit_code: ClassVar[int] = 1
 
     def __init__(
@@ -77,19 +73,14 @@ class AirseedError(Exception):
 
     @property
     def hint(self) -> str | None:
-        """Return the advice that goes with the error, if there is any."""
         return self.fault.hint
 
 
 class UsageError(AirseedError):
-    """Refuse a combination of options or arguments."""
-
     exit_code = 2
 
 
 class DocumentError(AirseedError):
-    """Report all faults of one document at once."""
-
     exit_code = 3
 
     def __init__(

@@ -31,21 +31,13 @@ class Progress(Protocol):
         """
         ...
 
-    def describe(self, text: str) -> None:
-        """Name what is being done right now."""
-        ...
+    def describe(self, text: str) -> None: ...
 
 
 class Reporter(Protocol):
-    """Tell a person, or a log, what happens."""
+    def info(self, text: str) -> None: ...
 
-    def info(self, text: str) -> None:
-        """Report one finished step in one line."""
-        ...
-
-    def warn(self, text: str, *, hint: str | None = None) -> None:
-        """Report something that did not stop the work but deserves attention."""
-        ...
+    def warn(self, text: str, *, hint: str | None = None) -> None: ...
 
     def progress(self, title: str, total: int | None, *, unit: str = "B") -> Progress:
         """Begin a piece of work of ``total`` bytes (``unit`` "B") or steps."""
@@ -65,8 +57,6 @@ class _NoProgress:
 
 
 class Silent:
-    """A reporter that shows nothing."""
-
     def info(self, text: str) -> None: ...
 
     def warn(self, text: str, *, hint: str | None = None) -> None: ...

@@ -18,8 +18,6 @@ _LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class JsonError(ValueError):
-    """Say what is wrong with a text, and where."""
-
     def __init__(self, what: str, where: str = "") -> None:
         super().__init__(f"{what} ({where})" if where else what)
         self.what = what
@@ -58,7 +56,6 @@ def load(content: bytes | str, *, integers: bool = False) -> Any:
 
 
 def short(key: str) -> str:
-    """Show a key, but not all of a long one."""
     return repr(key if len(key) <= _LONGEST_SHOWN else key[:_LONGEST_SHOWN] + "...")
 
 
@@ -88,7 +85,6 @@ def _constant(text: str) -> None:
 
 
 def _deeper(value: Any, levels: int) -> bool:
-    """Tell whether collections lie in each other more than so many levels deep."""
     layer = [value] if isinstance(value, (dict, list)) else []
     for _ in range(levels):
         layer = [

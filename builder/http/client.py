@@ -108,7 +108,6 @@ class Client:
         self._cancelled.set()
 
     def close(self) -> None:
-        """Close all idle connections."""
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -131,7 +130,6 @@ class Client:
         *,
         limit: int,
     ) -> Reply:
-        """Fetch a document, again and again while that may help and time is left."""
         start, host = time.monotonic(), redact(url).partition("://")[2].partition("/")[0]
         end = start + self._deadline
         last_start = start + min(self._patience, self._deadline)
@@ -156,7 +154,6 @@ class Client:
 
 
 def _after_attempts(error: FetchError, attempts: int) -> FetchError:
-    """Say the same, and how often it was tried."""
     fault = error.fault
     return FetchError(
         f"{fault.what} (tried {attempts} times)" if attempts > 1 else fault.what,

@@ -29,7 +29,6 @@ def read(method: str, response: BaseHTTPResponse, url: str, limit: int, end: flo
 
 
 def _whole(stream: HttpStream, limit: int, end: float) -> bytes:
-    """Read a whole body; refuse one that is too long or too slow."""
     where = redact(stream.url)
     if stream.length is not None and stream.length > limit:
         raise FetchError(

@@ -85,7 +85,6 @@ def _is_direct(host: str, port: int | None) -> bool:
 
 
 def _networks(entries: list[str]) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    """Read the entries of NO_PROXY that are addresses or networks."""
     for entry in entries:
         with contextlib.suppress(ValueError):
             yield ipaddress.ip_network(entry.strip("[]"), strict=False)
@@ -123,7 +122,6 @@ def _system_has_authorities() -> bool:
 
 
 def _load(context: ssl.SSLContext, path: Path, option: str) -> None:
-    """Add the authorities of a file or a folder."""
     try:
         if path.is_dir():
             context.load_verify_locations(capath=path)

@@ -105,12 +105,10 @@ def _reason(error: BaseException) -> str:
 
 
 def _wrapped(error: BaseException) -> BaseException | None:
-    """Return the exception that was put among the arguments, if one was."""
     return next((item for item in error.args if isinstance(item, BaseException)), None)
 
 
 def _proxy(error: exceptions.ProxyError, where: str, proxy: str = "") -> FetchError:
-    """Explain a proxy that refused, or that is not there."""
     inner = error.original_error
     text = str(inner)
     if re.search(r"\b407 ", text):  # not a port
@@ -131,7 +129,6 @@ def _proxy(error: exceptions.ProxyError, where: str, proxy: str = "") -> FetchEr
 
 
 def _tls(error: BaseException, where: str, host: str) -> FetchError:
-    """Explain why no trusted TLS connection came about."""
     seen: BaseException | None = error
     while seen is not None and not isinstance(seen, ssl.SSLError):
         seen = seen.__cause__ or _wrapped(seen)

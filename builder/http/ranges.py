@@ -40,7 +40,6 @@ def begin(response: BaseHTTPResponse, url: str, offset: int, size: int | None) -
 
 
 def _partial(response: BaseHTTPResponse, url: str, offset: int, size: int | None) -> HttpStream:
-    """Check that a partial answer is the part that was asked for."""
     text = response.headers.get("Content-Range", "")
     match = _CONTENT_RANGE.fullmatch(text.strip())
     if not match or match[1] is None or int(match[1]) != offset or int(match[2]) < offset:
@@ -61,7 +60,6 @@ def _partial(response: BaseHTTPResponse, url: str, offset: int, size: int | None
 
 
 def _beyond(response: BaseHTTPResponse, url: str, offset: int, size: int | None) -> FetchError:
-    """Explain a range that lies behind the file's end."""
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
     has = f"{int(match[3]):,} bytes" if match and match[3] != "*" else "fewer bytes"
     return FetchError(
@@ -73,7 +71,6 @@ def _beyond(response: BaseHTTPResponse, url: str, offset: int, size: int | None)
 
 
 def _other_size(response: BaseHTTPResponse, url: str, length: int, size: int) -> FetchError:
-    """Explain a file of another size than the one that is wanted."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip()[:80]
     page = kind == "text/html"
     return FetchError(

@@ -31,8 +31,6 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """Hold a small document and how it came."""
-
     url: str
     """After redirects; may hold a signature, so show it through ``redact``."""
     status: int

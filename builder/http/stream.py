@@ -135,7 +135,6 @@ class HttpStream:
         return self._poll is not None and bool(self._poll.poll(0))
 
     def _account(self, done: int, waited: float, room: int) -> int:
-        """Count what came, and see whether it is enough, too much or too slow."""
         self._got += done
         if self.length is not None:
             self.length -= done
@@ -165,7 +164,6 @@ class HttpStream:
         raise FetchError(what, where=redact(self.url), temporary=not final)
 
     def _abandon(self) -> None:
-        """Close the connection: nothing more can be read from it."""
         self._open = False
         self._raw.close()
 
@@ -182,7 +180,6 @@ def _file_of(raw: BaseHTTPResponse) -> BufferedReader | None:
 
 
 def _poll(file: BufferedReader | None) -> select.poll | None:
-    """Return what tells whether a socket has bytes."""
     if file is None:
         return None
     poll = select.poll()

@@ -58,7 +58,6 @@ class Transport:
     def open(
         self, url: str, headers: Mapping[str, str], *, offset: int, size: int | None
     ) -> HttpStream:
-        """Begin to read a body, from ``offset`` on if the server can."""
         wanted = {**headers, "Range": f"bytes={offset}-"} if offset else headers
         response, final = self._send("GET", url, wanted)
         try:
@@ -68,7 +67,6 @@ class Transport:
             raise
 
     def close(self) -> None:
-        """Close all idle connections."""
         self._adapter.close()
 
     def _send(

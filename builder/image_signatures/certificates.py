@@ -125,7 +125,6 @@ def identity_of(leaf: x509.Certificate) -> Identity:
 
 
 def is_for(identity: Identity, wanted: Identity) -> bool:
-    """Tell whether an identity is the one that is pinned."""
     return identity.issuer == wanted.issuer and _fits(identity.subject, wanted.subject)
 
 

@@ -61,12 +61,10 @@ def is_signed(content: bytes, signature: bytes, key: PublicKey) -> bool:
 
 
 def der(key: PublicKey) -> bytes:
-    """Write a key as SubjectPublicKeyInfo."""
     return key.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
 
 
 def short(key: PublicKey) -> str:
-    """Name a key by the beginning of its digest."""
     return f"sha256:{hashlib.sha256(der(key)).hexdigest()[:16]}"

@@ -63,7 +63,6 @@ def _check_stamp(payload: dict[str, Any], stamp: bytes, log: str, logs: tuple[st
 
 
 def _check_entry(body: bytes, signature: CosignSignature) -> None:
-    """Check that an entry is about this payload, this signature and this key."""
     document = _object(body, "the log's entry")
     if document.get("kind") != _KIND:
         raise VerificationError("the log's entry is of another kind", expected=_KIND)

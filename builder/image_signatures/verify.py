@@ -40,7 +40,6 @@ def check_signer(signer: Signer, *, where: str) -> None:
 
 
 def check_authority(authority: Authority, *, where: str) -> list[Fault]:
-    """Find what cannot be read of an authority's certificates and logs."""
     faults = []
     for text in authority.logs:
         faults += _faults(partial(read_key, text, where=where))

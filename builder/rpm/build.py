@@ -97,7 +97,6 @@ def signature_of(path: Path) -> bytes:
 
 
 def _describe(recipe: Recipe) -> str:
-    """Say in the package itself what it was made of."""
     inputs = "".join(f"\n{program.name} {program.digest}" for program in recipe.programs)
     return f"{recipe.summary}. Built by airseed from what upstream publishes:{inputs}"
 
@@ -128,7 +127,6 @@ def _options(path: str, mode: int, file: PackedFile | None = None) -> Any:
 
 
 def _relate(made: Any, recipe: Recipe) -> None:
-    """Add dependencies with name, comparison and version apart, and the scripts."""
     flags = _rpm_rs().DependencyFlags
     for text in recipe.requires:
         name, *rest = text.split()

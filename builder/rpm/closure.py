@@ -40,8 +40,6 @@ class PackageRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """Describe one RPM that has to be in the bundle."""
-
     nevra: Nevra
     repository: str
     digest: Digest
@@ -60,16 +58,12 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Replaced:
-    """Tell which base package gives way to a chosen one."""
-
     old: str
     new: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
-    """Hold what has to be installed, sorted by NEVRA."""
-
     packages: tuple[Chosen, ...]
     upgraded: tuple[Replaced, ...] = ()
     """Base packages that are replaced, by a newer build or by what obsoletes them."""

@@ -112,8 +112,6 @@ def _compare(digest: str, expected: Checksum, where: str, when: str) -> None:
 
 
 class _Counted(io.RawIOBase):
-    """Hash and count a file while a decompressor reads it."""
-
     def __init__(self, file: BinaryIO, algorithm: str) -> None:
         self._file = file
         self.digest = hashlib.new(algorithm)

@@ -50,7 +50,6 @@ def header_length(prefix: bytes, *, where: str = "RPM") -> int:
 
 
 def read_head(file: BinaryIO, *, where: str = "RPM") -> bytes:
-    """Read lead, signature header and header from a file that stands at its beginning."""
     head = b""
     while len(head) < (needed := header_length(head, where=where)):
         more = file.read(needed - len(head))
@@ -94,7 +93,6 @@ def value(
 
 
 def _main(head: bytes, where: str) -> int:
-    """Return where the main header begins."""
     return LEAD + _padded(_span(head, LEAD, where))
 
 

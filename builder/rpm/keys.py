@@ -31,8 +31,6 @@ class UncheckableError(VerificationError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RpmKey:
-    """Hold one certificate: a primary key with its subkeys and names."""
-
     fingerprint: str
     """Of the primary key, upper-case hex."""
     content: bytes = field(repr=False)
@@ -151,7 +149,6 @@ def verify_detached(
 
 
 def _signatures(content: bytes, where: str) -> list[tuple[Any, str]]:
-    """Read the signatures of a file, each with fingerprint or key ID of who made it."""
     pysequoia = _pysequoia()
     try:
         signatures = [
@@ -219,7 +216,6 @@ def _outdated(packet: Any, cert: Any) -> str | None:
 
 
 def _explain(packet: Any, cert: Any) -> str:
-    """Guess why a signature that could be checked is not good."""
     if cert.is_revoked:
         return "the key is revoked"
     expiration = cert.expiration

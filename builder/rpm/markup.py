@@ -104,8 +104,6 @@ def opened(path: Path, where: str) -> Iterator[BinaryIO]:
 
 
 class _Tree:
-    """Build elements while counting them."""
-
     def __init__(self) -> None:
         self._builder = TreeBuilder()
         self._depth = 0

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageInfo:
-    """Hold what a package's header says about the package."""
-
     licence: str
     vendor: str
 

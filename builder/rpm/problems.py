@@ -99,7 +99,6 @@ def _missing(universe: Universe, info: Any, infos: list[Any], searched: list[str
 
 
 def other_architectures(universe: Universe, text: str) -> str | None:
-    """Say which packages have a name or provide, but for another architecture."""
     dep, provides = universe.pool.Dep(text), universe.solv.SOLVABLE_PROVIDES
     names = {
         f"{solvable.name}.{solvable.arch}"

@@ -26,8 +26,6 @@ def add_reasons(universe: Universe, transaction: Any, reasons: dict[int, set[str
 
 
 class _Change:
-    """Holds what a transaction adds, keeps and takes away."""
-
     def __init__(self, universe: Universe, transaction: Any) -> None:
         self._solv = universe.solv
         self._pool = universe.pool

@@ -33,14 +33,11 @@ Algorithm = Literal["sha224", "sha256", "sha384", "sha512"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Checksum:
-    """Hold a checksum of a metadata file, whichever sound algorithm the repository uses."""
-
     algorithm: Algorithm
     hex: str
 
     @property
     def digest(self) -> Digest | None:
-        """Return it as a digest, if it is SHA-256."""
         return Digest(self.hex) if self.algorithm == "sha256" else None
 
     def __str__(self) -> str:
@@ -62,15 +59,12 @@ class RepomdRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repomd:
-    """Hold what a repomd.xml says."""
-
     revision: str | None
     records: tuple[RepomdRecord, ...]
     unread: tuple[str, ...] = ()
     """Types that nobody here reads, and whose records were not looked at: databases."""
 
     def find(self, *types: str) -> RepomdRecord | None:
-        """Return the record of the first of these types that there is."""
         by_type = {record.type: record for record in self.records}
         return next((by_type[kind] for kind in types if kind in by_type), None)
 

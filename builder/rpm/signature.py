@@ -35,8 +35,6 @@ _OVER_ALL = {1002, 1005}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """Hold what an RPM's header says about itself."""
-
     nevra: Nevra
     provides: tuple[str, ...]
     requires: tuple[str, ...]

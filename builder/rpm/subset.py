@@ -33,8 +33,6 @@ _CHUNK = 1 << 18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamMetadata:
-    """Name a repository's three metadata files, plain or gzip."""
-
     name: str
     primary: Path
     filelists: Path | None = None
@@ -43,22 +41,17 @@ class UpstreamMetadata:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Rpm:
-    """Tie a package's name to its bytes."""
-
     nevra: Nevra
     digest: Digest
     size: int
 
     @property
     def href(self) -> str:
-        """Return its place in our repositories."""
         return f"Packages/{self.nevra.filename}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepodataFile:
-    """Hold one finished metadata file."""
-
     name: str
     """``repomd.xml`` and the like, without folder."""
     path: Path
@@ -254,7 +247,6 @@ def _ignore(_kind: int, _message: str) -> bool:
 
 @contextmanager
 def _translated(where: str) -> Iterator[None]:
-    """Turn what createrepo_c raises for bad metadata into our words."""
     try:
         yield
     except (createrepo().CreaterepoCError, OSError, ValueError) as error:

@@ -91,7 +91,6 @@ class Universe:
         self._disable([*foreign, *outside])
 
     def repository(self, name: str) -> Any | None:
-        """Return libsolv's repository of that name, if there is one."""
         return self._repositories.get(name)
 
     def solve(self, jobs: list[Any]) -> tuple[Any, list[Any]]:
@@ -124,7 +123,6 @@ class Universe:
         return self.pool.Job(how, providers)
 
     def favor(self, solvable: Any) -> Any:
-        """Return the job that prefers this one over its other versions."""
         job = self.solv.Job
         return self.pool.Job(job.SOLVER_FAVOR | job.SOLVER_SOLVABLE, solvable.id)
 
@@ -233,7 +231,6 @@ class Universe:
         self.pool.createwhatprovides()
 
     def _settle(self, base: BasePackages, described: dict[str, Any], foreign: list[int]) -> None:
-        """Make the installed packages from what the base says."""
         installed = self.pool.add_repo(BASE)
         if base.kind == "core":
             for solvable in self._core(base, described, foreign):

@@ -55,7 +55,6 @@ def self_signed(key: pem.PrivateKey) -> x509.Certificate:
 
 
 def usage(*, signs: bool) -> x509.KeyUsage:
-    """Return the key usage that kubeadm writes, for an authority or for what it signs."""
     return x509.KeyUsage(
         digital_signature=True,
         key_encipherment=True,
@@ -128,7 +127,6 @@ def _public(certificate: x509.Certificate) -> bytes | None:
 
 
 def _faults(certificate: x509.Certificate) -> list[tuple[str, str | None]]:
-    """Say what keeps a certificate from being a cluster's authority, with the hints."""
     reasons: list[tuple[str, str | None]] = []
     now = datetime.now(UTC)
     if certificate.not_valid_after_utc <= now:

@@ -25,10 +25,8 @@ def new_certificate_key() -> str:
 
 
 def is_token(text: str) -> bool:
-    """Tell whether kubeadm takes this as a bootstrap token."""
     return _TOKEN.fullmatch(text) is not None
 
 
 def is_certificate_key(text: str) -> bool:
-    """Tell whether kubeadm can use this as a certificate key."""
     return _CERTIFICATE_KEY.fullmatch(text) is not None

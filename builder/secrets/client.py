@@ -27,8 +27,6 @@ LONGEST_NAME = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientCertificate:
-    """Hold what a user shows to the API server."""
-
     certificate: str
     """PEM; public."""
     key: str = field(repr=False)

@@ -33,8 +33,6 @@ _NO_MODES = "if that changes nothing, the file system keeps no modes: choose ano
 
 
 class Folder:
-    """Hold the open folder; a context manager."""
-
     def __init__(self, path: Path, handle: int) -> None:
         self.path = path
         self._handle = handle
@@ -155,7 +153,6 @@ def _make(path: Path) -> None:
 
 
 def _content(handle: int, where: Path, *, forbidden: int) -> bytes | Fault:
-    """Read an open file and close it."""
     try:
         wrong = _wrong(os.fstat(handle), where, forbidden=forbidden)
         if wrong is not None:
@@ -169,7 +166,6 @@ def _content(handle: int, where: Path, *, forbidden: int) -> bytes | Fault:
 
 
 def _wrong(status: os.stat_result, where: Path, *, forbidden: int) -> Fault | None:
-    """Say why a file is not to be read."""
     mode = stat.S_IMODE(status.st_mode)
     if not stat.S_ISREG(status.st_mode):
         return Fault(where=str(where), what="is not a regular file")

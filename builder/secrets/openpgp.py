@@ -41,7 +41,6 @@ def fingerprint(public: bytes) -> str:
 
 
 def public_body(private: rsa.RSAPrivateKey, created: int, algorithm: int = RSA) -> bytes:
-    """Return the body of the public key packet."""
     numbers = private.public_key().public_numbers()
     head = bytes([VERSION]) + created.to_bytes(4) + bytes([algorithm])
     return head + number(numbers.n) + number(numbers.e)

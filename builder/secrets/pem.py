@@ -58,7 +58,6 @@ def certificates(content: bytes) -> list[x509.Certificate]:
 
 
 def private_key(content: bytes) -> PrivateKey:
-    """Read one private key."""
     if b"ENCRYPTED" in content:
         raise ValueError("the key needs a passphrase, which kubeadm can't ask for")
     block = next((block for label, block in _blocks(content) if label in _PRIVATE), None)
@@ -79,7 +78,6 @@ def private_key(content: bytes) -> PrivateKey:
 
 
 def public_keys(content: bytes) -> list[PublicKey]:
-    """Read one public key or more."""
     keys: list[PublicKey] = []
     for label, block in _blocks(content, secret=False):
         if label != b"PUBLIC KEY":
@@ -111,14 +109,12 @@ def key_text(key: PrivateKey) -> str:
 
 
 def public_text(key: PublicKey) -> str:
-    """Write a public key."""
     return key.public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     ).decode()
 
 
 def public_bytes(key: PublicKey) -> bytes:
-    """Write a public key as SubjectPublicKeyInfo in DER form."""
     return key.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )

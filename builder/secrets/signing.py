@@ -40,7 +40,6 @@ class SigningKey:
 
     @property
     def fingerprint(self) -> str:
-        """Return the fingerprint as 40 upper-case hexadecimal digits."""
         return openpgp.fingerprint(self._public)
 
     @property

@@ -131,7 +131,6 @@ def publish(
 
 
 def supplied_folder(folder: Path, pki: Pki) -> Path:
-    """Return the folder of ``pki: files``."""
     return folder.parent / (pki.folder or "")
 
 
