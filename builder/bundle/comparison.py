@@ -22,7 +22,7 @@ from builder.errors import Fault, VerificationError
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from builder.bundle.layout import Extent, FramePiece, Layout
     from builder.bundle.reader import FolderBundle, Member, TarBundle
@@ -35,8 +35,8 @@ _DELTA_LIMIT = 64 << 20
 class _Comparison:
     unread: tuple[str, ...] = ()
 
-    def _walk(self) -> tuple[Mapping[str, Member], list[Fault]]:
-        raise NotImplementedError
+    def __init__(self, bundle: TarBundle | FolderBundle) -> None:
+        self._walk = functools.cache(bundle.walk)
 
     def _open(self, member: Member | Extent) -> io.BufferedReader:
         raise NotImplementedError
@@ -69,6 +69,7 @@ class _Comparison:
 
 class TarComparison(_Comparison):
     def __init__(self, bundle: TarBundle) -> None:
+        super().__init__(bundle)
         self._bundle = bundle
 
     def lock(self) -> bytes:
@@ -112,7 +113,7 @@ class TarComparison(_Comparison):
         if layout is not None:
             extent = layout.extent(SUMS_PATH)
             return self._bundle.at(extent.offset, extent.size)
-        member = self._bundle.walk()[0].get(SUMS_PATH)
+        member = self._walk()[0].get(SUMS_PATH)
         if member is None or member.size > checksums.LIMIT:
             return b""
         return self._bundle.at(member.offset, member.size)
@@ -155,17 +156,15 @@ class TarComparison(_Comparison):
         else:
             yield Fault(where=piece.path, what=f"the padding after it is not zero {position}")
 
-    def _walk(self) -> tuple[Mapping[str, Member], list[Fault]]:
-        return self._bundle.walk()
-
     def _open(self, member: Member | Extent) -> io.BufferedReader:
         return self._bundle.region(member.offset, member.size)
 
 
 class FolderComparison(_Comparison):
     def __init__(self, bundle: FolderBundle) -> None:
+        super().__init__(bundle)
         self._bundle = bundle
-        self._members, self._faults = bundle.walk()
+        self._members, self._faults = self._walk()
 
     def lock(self) -> bytes:
         return self._read(LOCK_PATH, LOCK_LIMIT)
@@ -210,9 +209,6 @@ class FolderComparison(_Comparison):
 
     def delta(self, _lock: int) -> bytes | None:
         return self._read(DELTA_PATH, _DELTA_LIMIT) if DELTA_PATH in self._members else None
-
-    def _walk(self) -> tuple[Mapping[str, Member], list[Fault]]:
-        return self._members, self._faults
 
     def _open(self, member: Member | Extent) -> io.BufferedReader:
         return self._bundle.raw(member.path)

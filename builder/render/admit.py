@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from builder.render.engine import source
+from builder.render.engine import quoted, source
 from builder.render.kubeadm import documents
-from builder.render.shell import quoted
 
 if TYPE_CHECKING:
     from builder.model.cluster import Node

@@ -130,5 +130,10 @@ def scalar(value: Any) -> str:
     return json.dumps(value)
 
 
+def quoted(value: str) -> str:
+    """Quote a value for bash; nothing in it is expanded."""
+    return "'" + value.replace("'", "'\\''") + "'"
+
+
 def number(text: str) -> str | int:
     return int(text) if text.isascii() and text.isdigit() else text

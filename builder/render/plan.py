@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from builder.model.cluster import Endpoint
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
@@ -50,6 +52,12 @@ class Plan:
     def first(self) -> Node:
         """Return the node on which kubeadm init runs."""
         return self.once("first", lambda: self.cluster.control_planes[0])
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """Where the API is reached; without an endpoint that is the one control plane's address."""
+        address = self.first.address
+        return self.cluster.endpoint or (Endpoint(host=str(address)) if address else None)
 
     def part(self, node: Node) -> Part:
         if node.name == self.first.name:

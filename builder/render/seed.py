@@ -39,21 +39,18 @@ def seed(plan: Plan, node: Node) -> Mapping[str, bytes]:
     where = f"{USER_DATA} of {node.name}"
     documents = {
         USER_DATA: size.fitted(data, plan.choice.limit, where=where),
-        META_DATA: meta_data(plan, node).encode("ascii"),
+        # cloud-init starts over when instance-id changes, and at nothing else
+        META_DATA: dumped(
+            {
+                "instance-id": f"{plan.cluster.name}-{node.name}-{node.generation}",
+                "local-hostname": node.name,
+            }
+        ).encode("ascii"),
     }
     card = network.card(node, machine.network)
     if card is not None:
         documents[NETWORK_CONFIG] = network.written(card).encode("ascii")
     return documents
-
-
-def instance_id(plan: Plan, node: Node) -> str:
-    """Name a machine's life: cloud-init starts over when this changes, and at nothing else."""
-    return f"{plan.cluster.name}-{node.name}-{node.generation}"
-
-
-def meta_data(plan: Plan, node: Node) -> str:
-    return dumped({"instance-id": instance_id(plan, node), "local-hostname": node.name})
 
 
 def faults_of(plan: Plan, node: Node, machine: Machine) -> Iterator[Fault]:

@@ -54,19 +54,16 @@ def find(
     for content in manifests:
         manifest = read(content, where=repository)
         parts = (manifest.config, *manifest.layers)
-        for part in parts:
+        own = oci_manifest.Descriptor(
+            media_type=manifest.media_type, digest=manifest.digest, size=len(content)
+        )
+        for part in (own, *parts):
             blobs[part.digest] = Blob(
                 digest=part.digest,
                 size=part.size,
                 media_type=part.media_type,
                 sources=tuple(repositories),
             )
-        blobs[manifest.digest] = Blob(
-            digest=manifest.digest,
-            size=len(content),
-            media_type=manifest.media_type,
-            sources=tuple(repositories),
-        )
         signatures.append(
             ImageSignature(
                 digest=manifest.digest,

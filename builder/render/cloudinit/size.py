@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from builder.model.catalog.systems import UserDataLimit
-    from builder.render.cloudinit.files import SeedFile
     from builder.render.cloudinit.userdata import UserData
 
 _LEVEL = 9
@@ -37,14 +36,10 @@ def account(data: UserData) -> Mapping[str, int]:
     """Return the bytes of user-data by kind of file, the largest first; they add up."""
     by_kind: dict[str, int] = {}
     for file in data.files:
-        by_kind[file.kind] = by_kind.get(file.kind, 0) + _length(file)
+        by_kind[file.kind] = by_kind.get(file.kind, 0) + len(file.content)
     frame = len(data.text) - sum(by_kind.values())
     sizes = {**by_kind, "paths, quoting and accounts": frame}
     return dict(sorted(sizes.items(), key=lambda item: -item[1]))
-
-
-def _length(file: SeedFile) -> int:
-    return len(file.content)
 
 
 def _too_large(
@@ -52,9 +47,11 @@ def _too_large(
 ) -> AirseedError:
     how = " as base64" if limit.counted == "base64" else ""
     faults = [Fault(where=kind, what=f"{size:,} bytes") for kind, size in account(data).items()]
-    own = sorted((f for f in data.files if f.kind == "user's files"), key=_length, reverse=True)
+    own = [file for file in data.files if file.kind == "user's files"]
+    own.sort(key=lambda file: -len(file.content))
     faults += [
-        Fault(where=f"user's files: {file.path}", what=f"{_length(file):,} bytes") for file in own
+        Fault(where=f"user's files: {file.path}", what=f"{len(file.content):,} bytes")
+        for file in own
     ]
     if any(file.kind == "scripts" for file in data.files):
         hint = "with airseed's scripts in the image, seed.scripts: image leaves them out here"

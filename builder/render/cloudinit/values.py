@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from builder.model.choice import CALICO, NONE
-from builder.model.cluster import API_PORT, Endpoint
 from builder.model.image_names import ImageNames
 from builder.render.cloudinit import packages
+from builder.render.engine import quoted
 from builder.render.kubeadm.start import CGROUP_DRIVER
-from builder.render.shell import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -94,7 +93,7 @@ def _cluster(plan: Plan) -> Mapping[str, str]:
         "RUNTIME": choice.runtime.name,
         "CRI_SOCKET": choice.kubernetes.runtime(choice.runtime.name).socket,
         "CGROUP_DRIVER": CGROUP_DRIVER,
-        "ENDPOINT": _endpoint(plan),
+        "ENDPOINT": str(plan.endpoint or ""),
         "PKI": cluster.pki.kind,
         "SUMS": plan.sums.hex,
         "PAYLOAD_URL": cluster.seed.url or "",
@@ -107,13 +106,6 @@ def _cluster(plan: Plan) -> Mapping[str, str]:
         "CNI": f"{CALICO}-{choice.install}" if choice.calico else NONE,
         "PHONE_HOME": cluster.seed.phone_home or "",
     }
-
-
-def _endpoint(plan: Plan) -> str:
-    if plan.cluster.endpoint:
-        return str(plan.cluster.endpoint)
-    address = plan.first.address
-    return str(Endpoint(host=str(address), port=API_PORT)) if address else ""
 
 
 def _repositories(plan: Plan) -> Iterable[str]:

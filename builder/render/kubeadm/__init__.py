@@ -2,21 +2,46 @@
 
 What is generated here is as little as is needed; the raw documents of cluster.yaml are laid over
 it (:mod:`builder.render.kubeadm.overlay`). Their fields were checked when cluster.yaml was read.
+
+kubeadm reads YAML 1.1 with a Go library that knows more words for true and false (``y``, ``n``)
+than PyYAML does. So plain text is written only where it begins with a letter and nobody could
+take it for anything else; the rest stands in double quotes.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from builder.render.kubeadm.join import join
 from builder.render.kubeadm.start import start
-from builder.render.kubeadm.text import written
 
 if TYPE_CHECKING:
     from builder.model.cluster import Node
     from builder.render.plan import Plan
 
 __all__ = ["documents", "text"]
+_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9/._-]+")
+_WIDEST = 1 << 20
+"""Text is never folded; a reader of the file wants to find it in one line."""
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Dumper(_DUMPER):  # type: ignore[misc] # whichever of the two there is
+    """Quote whatever is not plainly text, and write no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 -- PyYAML's signature
+        return True
+
+
+def _text(dumper: Any, data: str) -> Any:
+    style = None if _PLAIN.fullmatch(data) else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def documents(plan: Plan, node: Node) -> tuple[dict[str, Any], ...]:
@@ -31,4 +56,7 @@ def documents(plan: Plan, node: Node) -> tuple[dict[str, Any], ...]:
 
 def text(plan: Plan, node: Node) -> str:
     """Return the documents of a node as one YAML file; it is as secret as they are."""
-    return written(documents(plan, node))
+    written: str = yaml.dump_all(
+        documents(plan, node), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDEST
+    )
+    return written

@@ -49,17 +49,11 @@ def get(document: Mapping[str, Any], path: tuple[str, ...], name: str) -> str | 
     return values[-1] if values else None
 
 
-def with_gate(gates: str | None, gate: str) -> str:
-    """Open a feature gate beside those that are named already, unless it is one of them."""
-    named = [name for name in (gates or "").split(",") if name]
-    if any(name.partition("=")[0].strip() == gate for name in named):
-        return ",".join(named)
-    return ",".join([*named, f"{gate}=true"])
-
-
 def open_gate(
     document: dict[str, Any], path: tuple[str, ...], gate: str, configuration: Configuration
 ) -> None:
-    """Open a feature gate in the arguments at a path; see :func:`with_gate`."""
-    gates = with_gate(get(document, path, _GATES), gate)
-    put(document, path, {_GATES: gates}, configuration)
+    """Open a feature gate in the arguments at a path, unless they open or close it already."""
+    named = [name for name in (get(document, path, _GATES) or "").split(",") if name]
+    if gate not in {name.partition("=")[0].strip() for name in named}:
+        named.append(f"{gate}=true")
+    put(document, path, {_GATES: ",".join(named)}, configuration)

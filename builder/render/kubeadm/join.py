@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from builder.model.cluster import API_PORT, Endpoint
+from builder.model.cluster import API_PORT
 from builder.render.kubeadm.overlay import overlaid
 from builder.render.kubeadm.registration import register, registration
 
@@ -47,7 +47,7 @@ def local_endpoint(node: Node) -> dict[str, Any]:
 
 def _token(plan: Plan) -> dict[str, Any]:
     fields: dict[str, Any] = {
-        "apiServerEndpoint": str(_endpoint(plan)),
+        "apiServerEndpoint": str(plan.endpoint),
         "token": plan.secrets.token,
     }
     if plan.secrets.authority:
@@ -55,8 +55,3 @@ def _token(plan: Plan) -> dict[str, Any]:
     else:  # the CA is not made yet; the token alone says that this is our cluster
         fields["unsafeSkipCAVerification"] = True
     return fields
-
-
-def _endpoint(plan: Plan) -> Endpoint:
-    """A cluster without an endpoint has one control plane, and a joiner needs its address."""
-    return plan.cluster.endpoint or Endpoint(host=str(plan.first.address))

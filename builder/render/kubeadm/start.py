@@ -12,7 +12,7 @@ from builder.render.kubeadm.overlay import overlaid
 from builder.render.kubeadm.registration import register, registration
 
 if TYPE_CHECKING:
-    from builder.model.cluster import Network, Node
+    from builder.model.cluster import Node
     from builder.render.plan import Plan
 
 CGROUP_DRIVER = "systemd"
@@ -31,7 +31,7 @@ def start(plan: Plan, node: Node) -> tuple[dict[str, Any], ...]:
     made = {
         "InitConfiguration": _init(plan, node),
         "ClusterConfiguration": _cluster(plan),
-        "KubeProxyConfiguration": _proxy(plan),
+        "KubeProxyConfiguration": {"clusterCIDR": ",".join(map(str, plan.cluster.network.pods))},
         "KubeletConfiguration": _kubelet(plan),
     }
     documents = tuple(
@@ -75,7 +75,11 @@ def _cluster(plan: Plan) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "clusterName": cluster.name,
         "etcd": {"local": names.etcd},
-        "networking": _networking(cluster.network),
+        "networking": {
+            "dnsDomain": cluster.network.domain,
+            "serviceSubnet": ",".join(map(str, cluster.network.services)),
+            "podSubnet": ",".join(map(str, cluster.network.pods)),
+        },
         "kubernetesVersion": f"v{cluster.kubernetes}",
         "certificatesDir": _CERTIFICATES,
         "imageRepository": names.repository,
@@ -86,18 +90,6 @@ def _cluster(plan: Plan) -> dict[str, Any]:
     if names.dns:
         fields["dns"] = names.dns
     return fields
-
-
-def _networking(network: Network) -> dict[str, str]:
-    return {
-        "dnsDomain": network.domain,
-        "serviceSubnet": ",".join(map(str, network.services)),
-        "podSubnet": ",".join(map(str, network.pods)),
-    }
-
-
-def _proxy(plan: Plan) -> dict[str, Any]:
-    return {"clusterCIDR": ",".join(map(str, plan.cluster.network.pods))}
 
 
 def _kubelet(plan: Plan) -> dict[str, Any]:
