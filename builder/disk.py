@@ -156,15 +156,16 @@ def fresh(target: Path, *, folder: bool = False) -> Iterator[Path]:
     if folder:
         target.parent.mkdir(parents=True, exist_ok=True)
     sweep(target.parent, [target.name], unlocked=True)
-    path = target.with_name(unfinished(target.name))
-    try:
-        path.mkdir() if folder else path.touch(PRIVATE, exist_ok=False)
-        with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as held:
+        while True:
+            path = target.with_name(unfinished(target.name))
+            path.mkdir() if folder else path.touch(PRIVATE, exist_ok=False)
+            held.callback(_remove, path)
             with contextlib.suppress(OSError):  # where no file can be locked, nothing is swept
-                held.enter_context(_locked(path))
-            yield path
-    finally:
-        _remove(path)
+                held.enter_context(_locked(path, wait=True))
+            if path.exists():  # else another run swept it before it was locked
+                break
+        yield path
 
 
 def sweep(
@@ -195,11 +196,14 @@ def sweep(
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file or folder; raise OSError where it has another holder, or none can."""
+def _locked(path: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold the lock of a file or folder; raise OSError where it has another holder, or none can.
+
+    With ``wait`` another holder is waited for.
+    """
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(handle)

@@ -13,6 +13,7 @@ from builder import disk
 from builder.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 
@@ -162,6 +163,26 @@ def test_what_is_fresh_is_safe_from_other_runs_and_gone_at_the_end(
         assert {*tmp_path.iterdir()} == {first, second}
         first.replace(target)
     assert {*tmp_path.iterdir()} == {target}
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_is_swept_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, folder: bool
+) -> None:
+    locked = disk._locked
+
+    def late(path: Path, *, wait: bool = False) -> AbstractContextManager[None]:
+        monkeypatch.setattr(disk, "_locked", locked)
+        disk.sweep(tmp_path, unlocked=True)
+        assert not path.exists()
+        return locked(path, wait=wait)
+
+    monkeypatch.setattr(disk, "_locked", late)
+    with disk.fresh(tmp_path / "bundle", folder=folder) as path:
+        assert path.exists()
+        disk.sweep(tmp_path, unlocked=True)
+        assert path.exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_sweep_by_the_open_folder_needs_no_path(tmp_path: Path) -> None:
