@@ -129,6 +129,17 @@ def baked(first: Machine) -> Machine:
     return first
 
 
+def test_what_an_image_came_to_says_nothing_of_a_machine(baked: Machine) -> None:
+    """Whoever waits for a node reads its status before first boot has written one."""
+    waiting = baked.run("actions/status")
+    assert waiting.returncode == 3
+    assert "airseed has not started on this machine" in waiting.stdout
+    (baked.root / "etc/airseed/node.env").unlink()
+    image = baked.run("actions/status")
+    assert image.returncode == 0
+    assert "done: the image has all that can be in it" in image.stdout
+
+
 def announced_steps(out: str) -> list[str]:
     return re.findall(r"^airseed: step (\w+)$", out, re.MULTILINE)
 
