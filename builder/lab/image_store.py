@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class RepositoryContent:
-    """Hold what one repository has."""
-
     tags: dict[str, Digest] = field(default_factory=dict)
     manifests: dict[Digest, str] = field(default_factory=dict)
     """Media types of indexes and manifests."""
@@ -33,12 +31,10 @@ class ImageStore:
         self.repositories: dict[str, RepositoryContent] = {}
 
     def path(self, digest: Digest) -> Path:
-        """Return the file of a blob or manifest."""
         return self.folder / digest.hex
 
 
 def blob(path: Path, digest: Digest) -> Response:
-    """Send a blob from its file."""
     headers = {
         "Content-Type": "application/octet-stream",
         "Docker-Content-Digest": str(digest),

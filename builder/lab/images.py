@@ -42,8 +42,6 @@ _STATEMENT = "application/vnd.in-toto+json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRecipe:
-    """Describe an image as it is to be made."""
-
     name: str
     """What its own layer is filled from, such as ``kube-proxy:v1``; not the registry."""
     platforms: tuple[str, ...] = ("linux/amd64",)
@@ -60,8 +58,6 @@ class ImageRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltLayer:
-    """Hold what a manifest and a config say about one layer."""
-
     digest: Digest
     size: int
     diff: str
@@ -70,8 +66,6 @@ class BuiltLayer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltImage:
-    """Hold a finished image: what its repository has."""
-
     digest: Digest
     manifests: dict[Digest, str]
     blobs: frozenset[Digest]
@@ -86,7 +80,6 @@ class ImageBuilder:
         blobs.mkdir(parents=True, exist_ok=True)
 
     def make(self, recipe: ImageRecipe) -> BuiltImage:
-        """Make an image, or find it made."""
         manifests: dict[Digest, str] = {}
         blobs: set[Digest] = set()
         entries = []
@@ -122,7 +115,6 @@ class ImageBuilder:
         return digest
 
     def _document(self, value: Any, kind: str) -> dict[str, Any]:
-        """Keep a JSON document; return its descriptor."""
         content = json.dumps(value, indent=3).encode()
         return {"mediaType": kind, "size": len(content), "digest": str(self.put(content))}
 
@@ -169,8 +161,6 @@ class ImageBuilder:
         return entry, {Digest.parse(statement["digest"]), Digest.parse(config["digest"])}
 
     def _layer(self, name: str, platform: str, size: int) -> BuiltLayer:
-        """Make a layer, or find it made."""
-
         def make(folder: Path) -> dict[str, Any]:
             with (folder / "layer").open("wb") as file:
                 squeezer = _Squeezer(file)
@@ -245,7 +235,6 @@ def _member(name: str, mode: int, kind: bytes = tarfile.REGTYPE, size: int = 0) 
 
 
 def _platform(text: str) -> dict[str, str]:
-    """Write a platform as an index has it."""
     names, _, version = text.partition("@")
     os, architecture, *variant = names.split("/")
     value = {"architecture": architecture, "os": os}

@@ -32,8 +32,6 @@ _EXPONENT = 65537
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VendorKey:
-    """Hold an RSA key with its name and the habits of its owner."""
-
     user: str
     created: int
     """Seconds since 1970, of the key and of all its signatures, so that these are reproducible."""
@@ -50,7 +48,6 @@ class VendorKey:
 
     @property
     def public(self) -> bytes:
-        """Return the public key, armoured."""
         packet = openpgp.packet(openpgp.PUBLIC_KEY, self._public())
         return armour("PUBLIC KEY BLOCK", self._with_user(packet))
 

@@ -54,8 +54,6 @@ class PackageRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltPackage:
-    """Hold an RPM that was made."""
-
     name: Nevra
     path: Path
     sha256: str

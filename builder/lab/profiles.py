@@ -20,6 +20,5 @@ def read_data(name: str) -> Any:
 
 
 def read_profiles() -> list[RegistryProfile]:
-    """Return the profiles of all registries that are not plain."""
     entries = read_data("registries.yaml")["registries"]
     return [RegistryProfile(**{"content": entry["host"], **entry}) for entry in entries]

@@ -22,7 +22,6 @@ class RandomFile(io.RawIOBase):
         self._block = memoryview(b"")
 
     def readable(self) -> bool:
-        """Tell that bytes can be read."""
         return True
 
     def readinto(self, buffer: object) -> int:
@@ -41,7 +40,6 @@ class RandomFile(io.RawIOBase):
 
 
 def random_bytes(seed: str, size: int) -> bytes:
-    """Return seeded random bytes."""
     return io.BufferedReader(RandomFile(seed, size)).read()
 
 

@@ -29,8 +29,6 @@ _API = {"Docker-Distribution-Api-Version": "registry/2.0"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryProfile:
-    """Describe how one registry host behaves."""
-
     host: str
     content: str
     """The host in the references of the images that it serves."""
@@ -66,7 +64,6 @@ class LabRegistry:
         self.storage = storage
 
     def answer(self, request: Request) -> Response:
-        """Answer a request of the distribution API, or refuse it as registries do."""
         if self.profile.moved and request.path != "/v2/":
             return redirect(f"{self.profile.moved}{request.path}", 302)
         route = ROUTE.fullmatch(request.path)
@@ -173,7 +170,6 @@ def refusal(status: int, code: str, message: str) -> Response:
 
 
 def json_response(value: Any, status: int = 200) -> Response:
-    """Answer with a JSON document."""
     headers = {**_API, "Content-Type": "application/json"}
     return Response(status=status, headers=headers, body=json.dumps(value).encode())
 

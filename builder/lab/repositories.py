@@ -34,8 +34,6 @@ Groups = Mapping[str, Members]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepositoryRecipe:
-    """Describe a repository as it is to be made."""
-
     packages: tuple[PackageRecipe, ...]
     groups: Groups | None = None
     """For comps.xml; None for a repository without groups."""

@@ -35,14 +35,12 @@ class Session:
         self._authority = authority
 
     def exchange(self, request: Request) -> None:
-        """Answer one request."""
         if request.method == "CONNECT":
             self._connect(request)
         else:
             self.respond(replace(request, host=self.host or request.host))
 
     def respond(self, request: Request) -> None:
-        """Send what the site of the request's host says."""
         response = apply_range(request, self.ask_site(request))
         self.send_head(response)
         if request.method != "HEAD":

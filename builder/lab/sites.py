@@ -29,11 +29,9 @@ class VirtualHost:
         self._mounts: dict[str, Site] = {}
 
     def add(self, path: str, content: bytes | Path) -> None:
-        """Serve bytes, or a file as it is then, under a path."""
         self._files[path] = content
 
     def redirect(self, path: str, to: str) -> None:
-        """Send whoever asks for a path to a URL."""
         self._files[path] = to
 
     def mount(self, prefix: str, site: Site) -> None:
@@ -41,7 +39,6 @@ class VirtualHost:
         self._mounts[prefix.rstrip("/")] = site
 
     def answer(self, request: Request) -> Response:
-        """Return the file, the redirect, or what a mounted site says."""
         content = self._files.get(unquote(request.path))
         if content is None:
             site = self._mounted(request.path)
@@ -53,7 +50,6 @@ class VirtualHost:
         return _file(request, content)
 
     def _mounted(self, path: str) -> Site | None:
-        """Return the site with the longest prefix of a path."""
         while path and path not in self._mounts:
             path = path.rpartition("/")[0]
         return self._mounts.get(path)

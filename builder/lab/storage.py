@@ -34,7 +34,6 @@ class Storage:
         self._secret = secrets.token_bytes(32)
 
     def url(self, digest: Digest, method: str) -> str:
-        """Return a signed URL of a blob."""
         until = int(self.clock()) + self.seconds
         url = f"{self._base}/sha256/{digest.hex[:2]}/{digest.hex}/data"
         proof = self._sign(method, urlsplit(url).path, str(until))

@@ -60,7 +60,6 @@ class TLSAuthority:
         self.path.write_bytes(_text(certificate))
 
     def _leaf(self, host: str) -> Path:
-        """Return the file with certificate and key of a host."""
         path = self.folder / f"host-{host.replace(':', '_')}.pem"
         if not path.exists():
             own = x509.load_pem_x509_certificate(self.path.read_bytes())

@@ -42,7 +42,6 @@ class TokenService:
             self._given.clear()
 
     def knows(self, user: tuple[str, str] | None) -> bool:
-        """Tell whether name and password fit."""
         return user is not None and self.users.get(user[0]) == user[1]
 
     def verify(self, token: str, repository: str) -> TokenStatus:
@@ -80,7 +79,6 @@ class TokenService:
 
 
 def credentials(header: str) -> tuple[str, str] | None:
-    """Read user and password from an Authorization header of the basic kind."""
     scheme, _, coded = header.partition(" ")
     if scheme.lower() != "basic":
         return None

@@ -89,12 +89,10 @@ class Upstream:
 
     @property
     def proxy(self) -> str:
-        """Return the URL of the proxy."""
         return f"http://{self._proxy.address}"
 
     @property
     def ca(self) -> Path:
-        """Return the file with the lab's certificate authority."""
         return self.authority.path
 
     @property
@@ -114,13 +112,11 @@ class Upstream:
     # content ------------------------------------------------------------------------------
 
     def add_file(self, url: str, content: bytes | str | Path) -> None:
-        """Serve bytes, text, or a file under a URL."""
         raw = content.encode() if isinstance(content, str) else content
         parts = urlsplit(url)
         self.site(parts.hostname or "").add(unquote(parts.path), raw)
 
     def add_redirect(self, url: str, to: str) -> None:
-        """Send whoever asks for a URL to another one."""
         parts = urlsplit(url)
         self.site(parts.hostname or "").redirect(unquote(parts.path), to)
 
@@ -219,7 +215,6 @@ class Upstream:
             return self._registries[profile.host]
 
     def _open(self, profile: RegistryProfile) -> None:
-        """Set up a registry with its token service and its object store."""
         storage = None
         if profile.storage:
             parts = urlsplit(profile.storage)

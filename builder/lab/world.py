@@ -101,7 +101,6 @@ def _repository(
 
 
 def _recipes(catalog: Catalog, versions: Sequence[str]) -> Iterator[Recipe]:
-    """Return the recipes of every RPM that can be built of these releases."""
     for version in versions:
         release = catalog.kubernetes(Version.parse(version))
         for name in {builds.family for builds in catalog.builds.values()}:
@@ -151,7 +150,6 @@ def _write_overlay(
     keys: Mapping[str, VendorKey],
     digests: Mapping[str, str],
 ) -> None:
-    """Write the catalog that has the lab's fingerprints and digests."""
     texts = {}
     for name, key in keys.items():
         sources = "".join(f"  - {url}\n" for url in catalog.key(name).sources)

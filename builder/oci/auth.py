@@ -42,7 +42,6 @@ class Credential:
 
     @property
     def basic(self) -> str:
-        """Return the value of a Basic Authorization header."""
         pair = f"{self.username}:{self.password}".encode()
         return f"Basic {base64.b64encode(pair).decode('ascii')}"
 
@@ -100,8 +99,6 @@ class Credentials:
 
 
 class _File:
-    """Hold one configuration file."""
-
     def __init__(self, path: Path, document: Any) -> None:
         self.path = path
         if not isinstance(document, dict):
@@ -200,7 +197,6 @@ class _File:
         return self._answer(program, done.stdout)
 
     def _answer(self, program: str, content: bytes) -> Credential:
-        """Read what a helper answered."""
         try:
             document = strict_json.load(content[:_LARGEST])
         except ValueError:

@@ -23,7 +23,6 @@ class Challenge:
     parameters: tuple[tuple[str, str], ...]
 
     def get(self, name: str) -> str:
-        """Return a parameter, or ""."""
         return dict(self.parameters).get(name, "")
 
 

@@ -58,7 +58,6 @@ class RegistryConnection:
         )
 
     def head(self, scope: Scope, target: str, *, accept: str = "") -> Reply:
-        """Ask for the headers alone."""
         return self._ask(
             scope,
             target,

@@ -69,7 +69,6 @@ def subset(role: str, platform: Platform) -> str:
 
 
 def path_of(digest: Digest) -> str:
-    """Return a blob's path in the images folder."""
     return f"blobs/sha256/{digest.hex}"
 
 

@@ -35,7 +35,6 @@ class Lister:
         self._connection = connection
 
     def repositories(self, host: str) -> list[str]:
-        """Return the paths of all repositories of a host."""
         return self._pages(Scope(host=host), f"/v2/_catalog?n={_PAGE}", "repositories")
 
     def tags(self, repository: str) -> list[str]:
@@ -59,7 +58,6 @@ class Lister:
         return int(length) if length.isascii() and length.isdigit() else 0
 
     def _pages(self, scope: Scope, target: str, key: str) -> list[str]:
-        """Follow pages to the last one."""
         names: dict[str, None] = {}
         seen: set[str] = set()
         while target not in seen and len(seen) < _MOST_PAGES:

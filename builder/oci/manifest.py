@@ -47,8 +47,6 @@ class Descriptor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OciIndex:
-    """Hold an image index (or docker's manifest list) and its bytes."""
-
     media_type: str
     content: bytes = field(repr=False)
     digest: Digest
@@ -175,7 +173,6 @@ def platform_of(config: bytes, *, where: str = "") -> Platform:
 
 
 def _plain(platform: Platform) -> tuple[str, str, str]:
-    """Return a platform with its variant spelled out."""
     usual = _USUAL.get(platform.architecture, "")
     return platform.os, platform.architecture, platform.variant or usual
 
@@ -196,7 +193,6 @@ class _Reader:
         self.hint: str | None = None
 
     def error(self) -> VerificationError:
-        """Return all faults as one error."""
         first = self.faults[0]
         more = f" and {len(self.faults) - 1} more" if len(self.faults) > 1 else ""
         return VerificationError(
@@ -207,7 +203,6 @@ class _Reader:
         )
 
     def fault(self, where: str, what: str, expected: str | None = None, hint: str = "") -> None:
-        """Note one mistake."""
         self.faults.append(Fault(where=where, what=what, expected=expected, hint=hint or None))
 
     def kind(self, document: Any, declared: str) -> str:
@@ -245,7 +240,6 @@ class _Reader:
     def descriptors(
         self, document: dict[str, Any], key: str, kinds: tuple[str, ...] = ()
     ) -> tuple[Descriptor, ...]:
-        """Read a list of descriptors."""
         items = document.get(key)
         if not isinstance(items, list):
             self.fault(key, f"is {_name(items)}", "a list")
@@ -283,7 +277,6 @@ class _Reader:
         )
 
     def platform(self, item: Any, at: str) -> Platform | None:
-        """Read ``os``, ``architecture`` and ``variant``."""
         if not isinstance(item, dict):
             self.fault(at, f"is {_name(item)}", "an object")
             return None

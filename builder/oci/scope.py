@@ -38,7 +38,6 @@ class Scope:
 
     @property
     def repository(self) -> str:
-        """Return host and path, by which credentials are looked up."""
         return f"{self.host}/{self.path}"
 
     def covers(self, wanted: str) -> bool:

@@ -39,8 +39,6 @@ _REFUSED_HINT = "the credentials for {host} are wrong, expired, or may not read 
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """Say what a token is for."""
-
     host: str
     """Of the registry: another one that names the same token server is not shown its tokens."""
     credential: Credential | None
@@ -187,7 +185,6 @@ class Authorizer:
 
 
 def _with(url: str, query: dict[str, str]) -> str:
-    """Add to a URL's query."""
     parts = urlsplit(url)
     pairs = [*parse_qsl(parts.query, keep_blank_values=True), *query.items()]
     return urlunsplit(parts._replace(query=urlencode(pairs), fragment=""))

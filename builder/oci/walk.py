@@ -65,8 +65,6 @@ def check_blobs(content: bytes, size: Size, *, where: str) -> list[Fault]:
 
 
 class _Walk:
-    """Follow one image from the top."""
-
     def __init__(self, read: Read, size: Size, name: str) -> None:
         self._read = read
         self._size = size
@@ -89,7 +87,6 @@ class _Walk:
         return [fault for child in there for fault in self._child(child)]
 
     def _child(self, entry: Descriptor) -> list[Fault]:
-        """Check one platform of an index."""
         document = self._document(entry)
         if isinstance(document, Fault):
             return [document]
@@ -129,7 +126,6 @@ class _Walk:
         return []
 
     def _document(self, entry: Descriptor) -> OciIndex | OciManifest | Fault:
-        """Read an index or manifest."""
         fault = self._there(entry)
         if fault is not None:
             return fault
@@ -146,7 +142,6 @@ class _Walk:
             return self._fault(str(error))
 
     def _there(self, entry: Descriptor) -> Fault | None:
-        """Check that content is there, with the size that its descriptor says."""
         size = self._size(entry.digest)
         if size is None:
             return self._fault(f"its part {entry.digest} is missing")
@@ -159,7 +154,6 @@ class _Walk:
 
 
 def _entry(entry: Any, size: Size, where: str) -> list[Fault]:
-    """Check one image of a docker archive."""
     if not isinstance(entry, dict):
         return [Fault(where=where, what="is not an object")]
     config, layers, tags = entry.get("Config"), entry.get("Layers"), entry.get("RepoTags")

@@ -75,7 +75,6 @@ class Connection:
         self._received = b""
 
     def send_head(self, response: Response) -> None:
-        """Send status and headers."""
         status = response.status
         reason = HTTPStatus(status).phrase if status in _STATUSES else "Unknown"
         headers = {**response.headers, "Content-Length": str(response.size)}
@@ -100,7 +99,6 @@ class Connection:
                 offset, size = offset + sent, size - sent
 
     def send(self, content: bytes | memoryview) -> None:
-        """Send bytes as they are."""
         self._socket.sendall(content)
 
     def _read(self) -> Request:

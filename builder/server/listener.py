@@ -38,7 +38,6 @@ class Listener:
 
     @property
     def address(self) -> str:
-        """Return ``HOST:PORT``."""
         return f"{self.host}:{self.port}"
 
     def close(self) -> None:

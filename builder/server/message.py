@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """Hold one request: where it goes and what it carries."""
-
     scheme: str
     host: str
     """Lower case, without a port."""
@@ -45,7 +43,6 @@ class Response:
 
     @property
     def size(self) -> int:
-        """Return the number of bytes to send."""
         return self.total - self.offset if self.length is None else self.length
 
 
@@ -58,10 +55,8 @@ class Site(Protocol):
 
 
 def text(status: int, content: str, media_type: str = "text/plain; charset=utf-8") -> Response:
-    """Make a small answer out of text."""
     return Response(status=status, headers={"Content-Type": media_type}, body=content.encode())
 
 
 def redirect(to: str, status: int = HTTPStatus.TEMPORARY_REDIRECT) -> Response:
-    """Send the client to another URL."""
     return Response(status=status, headers={"Location": to, "Content-Type": "text/html"})
