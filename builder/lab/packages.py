@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import rpm_rs
@@ -46,10 +46,6 @@ class PackageRecipe:
     size: int = 256
     """Bytes of filling, which no compressor makes smaller."""
     signed: bool = True
-
-    def values(self) -> dict[str, Any]:
-        """Return the recipe as plain values, for the build cache."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from builder.lab.image_store import blob
-from builder.lab.tokens import TokenService, credentials
-from builder.model.artifact import INDEX_TYPES
 from builder.model.digest import Digest
 from builder.server.message import Request, Response, redirect
 
 if TYPE_CHECKING:
     from builder.lab.image_store import ImageStore, RepositoryContent
     from builder.lab.storage import Storage
+    from builder.lab.tokens import TokenService
 
 ROUTE = re.compile(r"/v2/(.+)/(manifests|blobs|tags|referrers)/([^/]+)")
 CATALOG = "/v2/_catalog"
-_DOCKER_INDEX = INDEX_TYPES[1]
 _API = {"Docker-Distribution-Api-Version": "registry/2.0"}
 
 
@@ -32,7 +30,7 @@ class RegistryProfile:
     host: str
     content: str
     """The host in the references of the images that it serves."""
-    auth: Literal["none", "bearer", "basic"] = "bearer"
+    auth: Literal["none", "bearer"] = "bearer"
     realm: str = ""
     """URL of the token service; empty for one at the host itself."""
     service: str = ""
@@ -44,8 +42,6 @@ class RegistryProfile:
     """Path before every repository."""
     moved: str = ""
     """URL of the registry that took over: everything is redirected there."""
-    private: tuple[str, ...] = ()
-    """Shell patterns of repositories that need a user."""
 
 
 class LabRegistry:
@@ -67,7 +63,7 @@ class LabRegistry:
         if self.profile.moved and request.path != "/v2/":
             return redirect(f"{self.profile.moved}{request.path}", 302)
         route = ROUTE.fullmatch(request.path)
-        if refused := self._refuse(request, route[1] if route else ""):
+        if refused := self.refuse(request, route[1] if route else ""):
             return refused
         if request.method not in {"GET", "HEAD"}:
             return refusal(405, "UNSUPPORTED", "this registry can only be read")
@@ -98,62 +94,40 @@ class LabRegistry:
             return refusal(404, "NOT_FOUND", "no such page")
         if self.profile.manifests:
             return redirect(f"{self.profile.manifests}/{repository}/manifests/{name}")
-        return self.manifest(request, images, name)
+        return self.manifest(images, name)
 
-    def _refuse(self, request: Request, repository: str) -> Response | None:
-        """Ask for a token or a password where the profile wants one."""
-        header = request.headers.get("authorization", "")
+    def refuse(self, request: Request, repository: str) -> Response | None:
+        """Ask for a token where the profile wants one."""
         profile = self.profile
         if profile.auth == "none":
             return None
-        if profile.auth == "basic":
-            if self.tokens.knows(credentials(header)):
-                return None
-            challenge = f'Basic realm="{profile.host}"'
-        else:
-            scheme, _, token = header.partition(" ")
-            status = self.tokens.verify(token if scheme.lower() == "bearer" else "", repository)
-            if status == "good":
-                return None
-            realm = profile.realm or f"https://{profile.host}/v2/token"
-            challenge = f'Bearer realm="{realm}",service="{self.tokens.service}"'
-            if request.path == CATALOG:
-                challenge += ',scope="registry:catalog:*"'
-            if repository:
-                challenge += f',scope="repository:{repository}:pull"'
-            if header:
-                challenge += f',error="{status}"'
-        response = refusal(401, "UNAUTHORIZED", "authentication required")
-        return Response(
-            status=response.status,
-            headers={**response.headers, "WWW-Authenticate": challenge},
-            body=response.body,
-        )
+        header = request.headers.get("authorization", "")
+        scheme, _, token = header.partition(" ")
+        status = self.tokens.verify(token if scheme.lower() == "bearer" else "", repository)
+        if status == "good":
+            return None
+        realm = profile.realm or f"https://{profile.host}/v2/token"
+        challenge = f'Bearer realm="{realm}",service="{self.tokens.service}"'
+        if request.path == CATALOG:
+            challenge += ',scope="registry:catalog:*"'
+        if repository:
+            challenge += f',scope="repository:{repository}:pull"'
+        if header:
+            challenge += f',error="{status}"'
+        return unauthorized(challenge)
 
-    def manifest(self, request: Request, images: RepositoryContent, name: str) -> Response:
+    def manifest(self, images: RepositoryContent, name: str) -> Response:
         digest = digest_of(name) if ":" in name else images.tags.get(name)
         kind = images.manifests.get(digest) if digest else None
         if digest is None or kind is None:
             return refusal(404, "MANIFEST_UNKNOWN", f"manifest unknown: {name}")
-        content = self._images.path(digest)
-        accepted = {part.partition(";")[0].strip() for part in _accepted(request).split(",")}
-        if kind in INDEX_TYPES and not accepted & {kind, "*/*"} and ":" not in name:
-            if kind != _DOCKER_INDEX:
-                words = "OCI index found, but accept header does not support OCI indexes"
-                return refusal(404, "MANIFEST_UNKNOWN", words)
-            # distribution gives old clients the manifest of linux/amd64
-            chosen = _child(json.loads(content.read_bytes()), "amd64")
-            if chosen is None:
-                return refusal(404, "MANIFEST_UNKNOWN", f"manifest unknown: {name}")
-            digest, kind = chosen
-            content = self._images.path(digest)
         headers = {
             **_API,
             "Content-Type": kind,
             "Docker-Content-Digest": str(digest),
             "ETag": f'"{digest}"',
         }
-        return Response(headers=headers, body=content)
+        return Response(headers=headers, body=self._images.path(digest))
 
     def _blob(self, request: Request, images: RepositoryContent, name: str) -> Response:
         digest = digest_of(name)
@@ -169,13 +143,14 @@ def refusal(status: int, code: str, message: str) -> Response:
     return json_response({"errors": [{"code": code, "message": message}]}, status)
 
 
+def unauthorized(challenge: str) -> Response:
+    response = refusal(401, "UNAUTHORIZED", "authentication required")
+    return replace(response, headers={**response.headers, "WWW-Authenticate": challenge})
+
+
 def json_response(value: Any, status: int = 200) -> Response:
     headers = {**_API, "Content-Type": "application/json"}
     return Response(status=status, headers=headers, body=json.dumps(value).encode())
-
-
-def _accepted(request: Request) -> str:
-    return request.headers.get("accept", "")
 
 
 def digest_of(text: str) -> Digest | None:
@@ -184,12 +159,3 @@ def digest_of(text: str) -> Digest | None:
         return Digest.parse(text)
     except ValueError:
         return None
-
-
-def _child(index: Any, architecture: str) -> tuple[Digest, str] | None:
-    """Return digest and media type of one platform's manifest in an index."""
-    for entry in index["manifests"]:
-        platform = entry["platform"]
-        if (platform["os"], platform["architecture"]) == ("linux", architecture):
-            return Digest.parse(entry["digest"]), entry["mediaType"]
-    return None

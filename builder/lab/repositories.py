@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from xml.sax.saxutils import escape
@@ -75,7 +75,7 @@ def build_repository(
         }
 
     plain = {
-        "packages": [package.values() for package in recipe.packages],
+        "packages": [asdict(package) for package in recipe.packages],
         "groups": recipe.groups,
         "pool": recipe.pool,
         "key": key and key.fingerprint,

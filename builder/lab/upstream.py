@@ -48,10 +48,11 @@ _KEY_CREATED = 1400000000
 class Upstream:
     """Serve made-up content under real names until it is closed.
 
-    Tests put faults on top of it: they override :meth:`serve` and ``registry_type``.
+    Tests put faults on top of it: they override :meth:`serve` and the two types.
     """
 
     registry_type = LabRegistry
+    token_type = TokenService
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -220,7 +221,7 @@ class Upstream:
             parts = urlsplit(profile.storage)
             storage = Storage(profile.storage, self.image_store)
             self.site(parts.hostname or "").mount(parts.path, storage)
-        tokens = TokenService(profile.service or profile.host, private=profile.private)
+        tokens = self.token_type(profile.service or profile.host)
         registry = self.registry_type(profile, self.image_store, tokens, storage)
         self.site(profile.host).mount("/v2", registry)
         realm = urlsplit(profile.realm or f"https://{profile.host}/v2/token")

@@ -7,10 +7,9 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fault_lab.registry import FullProfile
 from fault_lab.upstream import FaultyUpstream
 from interop.programs import environment, run
-
-from builder.lab.registry import RegistryProfile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,9 +70,7 @@ def test_skopeo_copies_everything_over_loopback(
 
 
 def test_skopeo_takes_no_other_password(upstream: FaultyUpstream, tmp_path: Path) -> None:
-    profile = RegistryProfile(
-        host="private.example.org", content="private.example.org", private=("*",)
-    )
+    profile = FullProfile(host="private.example.org", content="private.example.org", private=("*",))
     upstream.registry("private.example.org", profile).tokens.users["me"] = "secret"
     upstream.add_image("private.example.org/app:1")
     address = upstream.listen("private.example.org")

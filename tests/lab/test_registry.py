@@ -13,9 +13,8 @@ from urllib.parse import urlencode
 
 import pytest
 from fault_lab import faults
-from fault_lab.registry import PullLimit
+from fault_lab.registry import FullProfile, PullLimit
 
-from builder.lab.registry import RegistryProfile
 from builder.model.artifact import INDEX_TYPES, MANIFEST_TYPES
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ def test_services_name_their_tokens_differently(
 
 
 def test_the_token_service_knows_its_users(upstream: FaultyUpstream, client: Any) -> None:
-    profile = RegistryProfile(
+    profile = FullProfile(
         host="private.example.org", content="private.example.org", private=("team/*",)
     )
     upstream.registry("private.example.org", profile).tokens.users["me"] = "secret"
@@ -124,7 +123,7 @@ def test_the_token_service_knows_its_users(upstream: FaultyUpstream, client: Any
 
 
 def test_a_registry_may_want_the_password_itself(upstream: FaultyUpstream, client: Any) -> None:
-    profile = RegistryProfile(host="old.example.org", content="old.example.org", auth="basic")
+    profile = FullProfile(host="old.example.org", content="old.example.org", auth="basic")
     upstream.registry("old.example.org", profile).tokens.users["me"] = "secret"
     refused = client.ask("https://old.example.org/v2/")
     assert refused.headers["WWW-Authenticate"] == 'Basic realm="old.example.org"'
@@ -196,7 +195,7 @@ def test_the_old_kubernetes_registry_sends_to_the_new_one(
     ],
 )
 def test_what_is_not_there(upstream: FaultyUpstream, client: Any, path: str, code: str) -> None:
-    profile = RegistryProfile(host="open.example.org", content="open.example.org", auth="none")
+    profile = FullProfile(host="open.example.org", content="open.example.org", auth="none")
     upstream.registry("open.example.org", profile)
     upstream.add_image("open.example.org/coredns:1")
     answer = client.ask(f"https://open.example.org{path}")
@@ -204,7 +203,7 @@ def test_what_is_not_there(upstream: FaultyUpstream, client: Any, path: str, cod
 
 
 def test_lists_come_in_pages(upstream: FaultyUpstream, client: Any) -> None:
-    profile = RegistryProfile(host="paged.example.org", content="paged.example.org", auth="none")
+    profile = FullProfile(host="paged.example.org", content="paged.example.org", auth="none")
     upstream.registry("paged.example.org", profile)
     names = [f"team/app{number}" for number in range(5)]
     for name in names:
@@ -222,7 +221,7 @@ def test_lists_come_in_pages(upstream: FaultyUpstream, client: Any) -> None:
 
 
 def test_the_registry_can_only_be_read(upstream: FaultyUpstream, client: Any) -> None:
-    profile = RegistryProfile(host="open.example.org", content="open.example.org", auth="none")
+    profile = FullProfile(host="open.example.org", content="open.example.org", auth="none")
     upstream.registry("open.example.org", profile)
     assert client.ask("https://open.example.org/v2/a/blobs/uploads/", method="POST").status == 405
 
@@ -230,7 +229,7 @@ def test_the_registry_can_only_be_read(upstream: FaultyUpstream, client: Any) ->
 def test_clients_that_know_no_index_get_what_registries_give_them(
     upstream: FaultyUpstream, client: Any
 ) -> None:
-    profile = RegistryProfile(host="open.example.org", content="open.example.org", auth="none")
+    profile = FullProfile(host="open.example.org", content="open.example.org", auth="none")
     upstream.registry("open.example.org", profile)
     upstream.add_image("open.example.org/old:1", platforms=["linux/arm64", "linux/amd64"])
     upstream.add_image("open.example.org/new:1", era="oci")

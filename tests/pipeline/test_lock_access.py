@@ -8,9 +8,9 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fault_lab.registry import FullProfile
 
 from builder.formats import lock as lock_format
-from builder.lab.registry import RegistryProfile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ def private(shared: Sandbox, request: pytest.FixtureRequest) -> Iterator[str]:
     """Let the upstream have a registry that gives nothing to strangers; return its host."""
     host = f"{request.param}.{HOST}"
     upstream = shared.upstream
-    profile = RegistryProfile(host=host, content=host, auth=request.param, private=("*",))
+    profile = FullProfile(host=host, content=host, auth=request.param, private=("*",))
     upstream.registry(host, profile).tokens.users[USER] = SECRET
     upstream.add_image(IMAGE.replace(HOST, host))
     yield host

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fault_lab.faults import NetworkFault
+from fault_lab.registry import FullProfile
 
 from builder.errors import FetchError, UsageError
-from builder.lab.registry import RegistryProfile
 from builder.sources.access import Access
 
 if TYPE_CHECKING:
@@ -47,9 +47,7 @@ def test_an_authority_that_cannot_be_read_is_a_mistake_of_use(tmp_path: Path) ->
 
 def test_logins_of_docker_are_used(upstream: FaultyUpstream, tmp_path: Path) -> None:
     host = "registry.example.org"
-    registry = upstream.registry(
-        host, RegistryProfile(host=host, content=host, private=("team/*",))
-    )
+    registry = upstream.registry(host, FullProfile(host=host, content=host, private=("team/*",)))
     made = upstream.add_image(f"{host}/team/app:1")
     registry.tokens.users["robot"] = "s3cret"
     with Access.open() as access, pytest.raises(FetchError) as refused:

@@ -1,4 +1,4 @@
-"""Registries with what locking and bundling never ask them for: lists, referrers, pull limits."""
+"""Registries with what the demo never asks them for: lists, referrers, limits, private images."""
 
 from __future__ import annotations
 
@@ -8,14 +8,34 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from builder.lab.registry import CATALOG, ROUTE, LabRegistry, digest_of, json_response, refusal
+from builder.lab.registry import (
+    CATALOG,
+    ROUTE,
+    LabRegistry,
+    RegistryProfile,
+    digest_of,
+    json_response,
+    refusal,
+    unauthorized,
+)
 from builder.model.artifact import INDEX_TYPES
 from builder.server.message import Response
 from fault_lab.paging import page
+from fault_lab.tokens import credentials
 
 if TYPE_CHECKING:
     from builder.lab.image_store import RepositoryContent
     from builder.server.message import Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullProfile(RegistryProfile):
+    """Describe a registry that may want users."""
+
+    auth: Any = "bearer"
+    """``basic``, too, for one that has no tokens."""
+    private: tuple[str, ...] = ()
+    """Shell patterns of repositories that need a user."""
 
 
 @dataclass(slots=True)
@@ -53,6 +73,8 @@ class FullRegistry(LabRegistry):
         super().__init__(*about)
         self.allowance: PullLimit | None = None
         """None for a registry that counts no pulls."""
+        if isinstance(self.profile, FullProfile):
+            self.tokens.private = self.profile.private
 
     def read(self, request: Request) -> Response:
         if request.path == CATALOG:
@@ -61,24 +83,51 @@ class FullRegistry(LabRegistry):
             return page(request, "repositories", (name.removeprefix(start) for name in known))
         route = ROUTE.fullmatch(request.path)
         images = self.content(route[1]) if route else None
-        if route is None or images is None or route[2] in {"manifests", "blobs"}:
+        if route is None or images is None:
             return super().read(request)
         repository, kind, name = route.groups()
+        if kind == "manifests" and not self.profile.manifests:
+            return self._counted(request, self._for_client(request, images, name))
         if kind == "referrers":
             return self._referrers(images, name)
-        if "n" not in parse_qs(request.query):  # the whole list is what most registries give then
-            return json_response({"name": repository, "tags": sorted(images.tags)})
-        return page(request, "tags", images.tags, name=repository)
+        if kind == "tags":
+            return _tags(request, images, repository)
+        return super().read(request)
 
-    def manifest(self, request: Request, images: RepositoryContent, name: str) -> Response:
+    def refuse(self, request: Request, repository: str) -> Response | None:
+        if self.profile.auth != "basic":
+            return super().refuse(request, repository)
+        if self.tokens.knows(credentials(request.headers.get("authorization", ""))):
+            return None
+        return unauthorized(f'Basic realm="{self.profile.host}"')
+
+    def _counted(self, request: Request, response: Response) -> Response:
         """Count a pull, which HEAD is not, or refuse it."""
-        response = super().manifest(request, images, name)
         allowance = self.allowance
         if allowance is None:
             return response
         if request.method == "GET" and not allowance.take():
             response = refusal(429, "TOOMANYREQUESTS", "You have reached your pull rate limit.")
         return replace(response, headers={**response.headers, **allowance.headers})
+
+    def _for_client(self, request: Request, images: RepositoryContent, name: str) -> Response:
+        """Send a manifest, or what registries send to clients that know no index."""
+        response = self.manifest(images, name)
+        kind = response.headers["Content-Type"]
+        accept = request.headers.get("accept", "")
+        accepted = {part.partition(";")[0].strip() for part in accept.split(",")}
+        if kind not in INDEX_TYPES or accepted & {kind, "*/*"} or ":" in name:
+            return response
+        if kind != INDEX_TYPES[1]:
+            words = "OCI index found, but accept header does not support OCI indexes"
+            return refusal(404, "MANIFEST_UNKNOWN", words)
+        # distribution gives old clients the manifest of linux/amd64
+        index = json.loads(self._images.path(images.tags[name]).read_bytes())
+        for entry in index["manifests"]:
+            platform = entry["platform"]
+            if (platform["os"], platform["architecture"]) == ("linux", "amd64"):
+                return self.manifest(images, entry["digest"])
+        return refusal(404, "MANIFEST_UNKNOWN", f"manifest unknown: {name}")
 
     def _referrers(self, images: RepositoryContent, name: str) -> Response:
         """List what is attached to a manifest (distribution-spec 1.1)."""
@@ -101,3 +150,9 @@ class FullRegistry(LabRegistry):
         return Response(
             headers={**response.headers, "Content-Type": INDEX_TYPES[0]}, body=response.body
         )
+
+
+def _tags(request: Request, images: RepositoryContent, repository: str) -> Response:
+    if "n" not in parse_qs(request.query):  # the whole list is what most registries give then
+        return json_response({"name": repository, "tags": sorted(images.tags)})
+    return page(request, "tags", images.tags, name=repository)

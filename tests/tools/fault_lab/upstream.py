@@ -24,6 +24,7 @@ from fault_lab.access_log import AccessLog, Served
 from fault_lab.faults import FaultPlan
 from fault_lab.registry import FullRegistry
 from fault_lab.session import FaultySession
+from fault_lab.tokens import UserTokens
 
 if TYPE_CHECKING:
     import ssl
@@ -37,6 +38,7 @@ class FaultyUpstream(Upstream):
     """Serve as the lab does, and let go wrong what is planned; ``seed`` decides over chance."""
 
     registry_type = FullRegistry
+    token_type = UserTokens
 
     def __init__(self, folder: Path, *, seed: int = 0) -> None:
         super().__init__(folder)
