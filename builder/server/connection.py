@@ -53,7 +53,10 @@ class Connection:
             if self._tls:
                 self.start_tls(self._tls)
             while not self._interrupted:
-                request = self._read()
+                try:
+                    request = self._read()
+                except ValueError as error:  # a target, a host or a length that is none
+                    raise Disconnected from error
                 exchange(request)
                 if request.headers.get("connection", "").lower() == "close":
                     break

@@ -91,3 +91,21 @@ def test_close_ends_idle_and_busy_connections(listener: Listener) -> None:
         listener.close()
         assert idle.recv(1) == b""
     assert not [one for one in threading.enumerate() if one.name.startswith("server")]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "GET http://[ HTTP/1.1",
+        "GET / HTTP/1.1\r\nHost: [",
+        f"POST / HTTP/1.1\r\nContent-Length: {'9' * 5000}",
+    ],
+)
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_is_no_request_ends_its_connection_alone(listener: Listener, head: str) -> None:
+    with closing(socket.create_connection((listener.host, listener.port), timeout=10)) as client:
+        client.sendall(f"{head}\r\n\r\n".encode())
+        assert client.recv(100) == b""
+    with closing(http.client.HTTPConnection(listener.address, timeout=10)) as connection:
+        connection.request("GET", "/empty")
+        assert connection.getresponse().status == 200
