@@ -6,10 +6,7 @@ tests use :class:`Silent`, or a recorder of their own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, Self
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from typing import Protocol, Self
 
 
 class Progress(Protocol):
@@ -17,12 +14,7 @@ class Progress(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None: ...
 
     def advance(self, amount: int, *, cached: bool = False) -> None:
         """Add bytes or steps that are done; ``cached`` when they were here already.

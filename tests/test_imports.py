@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).resolve().parent.parent
-BASE = {"backoff", "errors", "openpgp", "report", "strict_json", "threads", "assets", "disk"}
+BASE = {
+    "assets", "backoff", "closing", "disk", "errors", "openpgp", "report", "strict_json", "threads",
+}  # fmt: skip
 LIBRARIES = BASE | {"model"}
 DOCUMENTS = LIBRARIES | {"formats"}
 NETWORK = LIBRARIES | {"http"}
 BELOW_PIPELINE = DOCUMENTS | NETWORK | {"oci", "rpm", "bundle", "image_signatures", "sources"}
 ROOMS: dict[str, set[str]] = {
     "backoff": set(),
+    "closing": set(),
     "errors": set(),
     "openpgp": set(),
     "report": set(),

@@ -10,7 +10,7 @@ import os
 import stat
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from builder import disk
 from builder.bundle import tar
@@ -19,6 +19,7 @@ from builder.bundle.part import storage_error, stored
 from builder.bundle.readme import MAGIC
 from builder.bundle.region import Files, open_region
 from builder.bundle.split import SUFFIX, cut, is_ours, read_sums, target_of, there
+from builder.closing import Closing
 from builder.errors import Fault, StorageError, VerificationError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def parts_of(target: Path) -> Sequence[PartFile]:
     return cut(target, sums.size, sums.split)
 
 
-class _Reading:
+class _Reading(Closing):
     path: Path
     kind: str
     """What messages call it when it is right."""
@@ -115,9 +116,6 @@ class _Reading:
     def open(self, path: str) -> io.BufferedReader:
         raise NotImplementedError
 
-    def close(self) -> None:
-        raise NotImplementedError
-
     def read(self, path: str, limit: int) -> bytes:
         """Read a member of at most ``limit`` bytes; raise VerificationError."""
         with self.open(path) as file:
@@ -129,12 +127,6 @@ class _Reading:
                 ) from error
             except OSError as error:
                 raise storage_error(error, self.path) from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class TarBundle(_Reading):

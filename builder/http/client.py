@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from builder.backoff import Backoff
+from builder.closing import Closing
 from builder.errors import FetchError
 from builder.http.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-    from types import TracebackType
 
     from builder.http.reply import Reply
     from builder.http.stream import HttpStream
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _LONGEST_CONNECT = 10.0
 
 
-class Client:
+class Client(Closing):
     """Fetch over HTTP and HTTPS; one for a whole run, shared by all its threads.
 
     All times are seconds. ``read_timeout`` is the silence after which a connection is dropped:
@@ -109,17 +109,6 @@ class Client:
 
     def close(self) -> None:
         self._transport.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _document(
         self,

@@ -12,8 +12,9 @@ import contextlib
 import http.client
 import select
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from builder.closing import Closing
 from builder.errors import FetchError
 from builder.http.errors import TRANSPORT, translate
 from builder.http.redact import redact
@@ -21,7 +22,6 @@ from builder.http.redact import redact
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from io import BufferedReader
-    from types import TracebackType
 
     from urllib3 import BaseHTTPResponse
 
@@ -35,7 +35,7 @@ _DRAIN = 1 << 16
 _DRAIN_READS = 4
 
 
-class HttpStream:
+class HttpStream(Closing):
     """Read one response's body; use it as a context manager, from one thread at a time."""
 
     def __init__(
@@ -110,17 +110,6 @@ class HttpStream:
             self._raw.release_conn()
         else:
             self._raw.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _receive(self, view: memoryview) -> int:
         """Take what one ``recv`` gives; 0 at the end."""

@@ -17,7 +17,7 @@ from builder.errors import StorageError, UsageError, VerificationError
 from builder.formats.sbom import Said, bill, cyclonedx, spdx
 from builder.model.digest import Digest
 from builder.pipeline.lock_document import open_lock
-from builder.rpm.package_info import read_package_info
+from builder.rpm.subset import read_package_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable

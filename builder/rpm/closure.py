@@ -10,7 +10,7 @@ from builder.errors import ClosureError, Fault, VerificationError
 from builder.model.digest import Digest
 from builder.rpm.problems import explain, other_architectures, plain, versions
 from builder.rpm.reasons import add_reasons
-from builder.rpm.universe import BASE, SolverMetadata, Universe, nevra_of
+from builder.rpm.universe import SolverMetadata, Universe, nevra_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -218,16 +218,15 @@ def _run(
         meanings = {
             request.text: [solvable.id for solvable in candidates[request]] for request in requests
         }
-        searched = universe.names
-        raise _failed(explain(universe, problems, meanings, searched))
+        raise _failed(explain(universe, problems, meanings, universe.names))
     return solver.transaction()
 
 
 def _failed(faults: list[Fault]) -> ClosureError:
-    first = f": {faults[0]}" if len(faults) == 1 else ""
-    count = "" if len(faults) == 1 else f": {len(faults)} problems"
-    hint = faults[0].hint if len(faults) == 1 else None
-    return ClosureError(f"the packages can't be installed{count}{first}", hint=hint, faults=faults)
+    what, hint = f"{len(faults)} problems", None
+    if len(faults) == 1:
+        what, hint = str(faults[0]), faults[0].hint
+    return ClosureError(f"the packages can't be installed: {what}", hint=hint, faults=faults)
 
 
 def _answer(
@@ -311,15 +310,3 @@ def _chosen(universe: Universe, solvable: Any, asked: bool, reasons: set[str]) -
         requested=asked,
         needed_by=tuple(sorted(reasons)),
     )
-
-
-__all__ = [
-    "BASE",
-    "Chosen",
-    "Closure",
-    "PackageRequest",
-    "Replaced",
-    "SolverMetadata",
-    "check_installable",
-    "solve",
-]

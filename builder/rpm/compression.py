@@ -13,6 +13,7 @@ import io
 import lzma
 import sys
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from builder import disk
@@ -147,16 +148,13 @@ def _reader(incoming: _Counted) -> Callable[[int], bytes]:
     if head.startswith(b"BZh"):
         return _streams(buffered, bz2.BZ2Decompressor, b"")
     if head.startswith(b"\xfd7zXZ\x00"):
-        return _streams(buffered, _xz, b"\0")
+        # LZMAFile has no option that bounds the memory
+        begin = partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+        return _streams(buffered, begin, b"\0")
     if head.startswith(b"\x28\xb5\x2f\xfd"):
         options = {int(zstd.DecompressionParameter.window_log_max): _ZSTD_WINDOW}
         return zstd.ZstdFile(buffered, options=options).read
     return buffered.read
-
-
-def _xz() -> lzma.LZMADecompressor:
-    """Bound the memory, which LZMAFile has no option for."""
-    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
 
 
 def _streams(

@@ -82,15 +82,13 @@ def parse_comps(content: bytes, group: str, *, where: str = "comps.xml") -> tupl
             f"there is no group {group!r}", where=where, hint=f"it has: {some}" if some else None
         )
     names = {
-        _name(element, where) for element in groups[group].iter("packagereq") if _is_wanted(element)
+        _name(element, where)
+        for element in groups[group].iter("packagereq")
+        if element.get("type", "") in _WANTED
     }
     if not names:
         raise VerificationError(f"the group {group!r} has no packages", where=where)
     return tuple(sorted(names))
-
-
-def _is_wanted(element: Element) -> bool:
-    return element.get("type", "") in _WANTED
 
 
 def _name(element: Element, where: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cmp_to_key
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import Fault
@@ -132,7 +133,7 @@ def versions(pool: Any, name: str, repository: Any = None) -> str:
         for solvable in pool.whatprovides(pool.Dep(name))
         if repository is None or solvable.repo.id == repository.id
     ]
-    solvables.sort(key=_Order, reverse=True)
+    solvables.sort(key=cmp_to_key(_compare), reverse=True)
     texts = list(
         dict.fromkeys(
             (solvable.evr if solvable.name == name else str(solvable))
@@ -144,11 +145,5 @@ def versions(pool: Any, name: str, repository: Any = None) -> str:
     return plain(", ".join(texts[:_MOST_VERSIONS]) + more)
 
 
-class _Order:
-    """Compare packages as RPM does."""
-
-    def __init__(self, solvable: Any) -> None:
-        self._solvable = solvable
-
-    def __lt__(self, other: _Order) -> bool:
-        return bool(self._solvable.evrcmp(other._solvable) < 0)
+def _compare(one: Any, other: Any) -> int:
+    return int(one.evrcmp(other))

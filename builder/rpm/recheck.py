@@ -82,22 +82,19 @@ def _strays(folder: Path, repomd: Repomd, where: str) -> list[Fault]:
 
 
 def _compare(files: dict[str, Path], rpms: list[Rpm], where: str) -> list[Fault]:
-    faults: list[Fault] = []
+    if "primary" not in files:
+        return []
     try:
-        most = len(rpms) + _MORE
-        described = (
-            read_packages(files["primary"], where, most=most) if "primary" in files else None
-        )
+        described = read_packages(files["primary"], where, most=len(rpms) + _MORE)
     except AirseedError as error:
         return _faults(error)
-    if described is None:
-        return faults
+    faults: list[Fault] = []
     by_name: dict[str, Any] = {}
-    for one in described:
-        name = one.nevra()  # NAME-EPOCH:VERSION-RELEASE.ARCH, the epoch always there
+    for package in described:
+        name = package.nevra()  # NAME-EPOCH:VERSION-RELEASE.ARCH, the epoch always there
         if name in by_name:
             faults.append(Fault(where=f"{where}: {plain(name)}", what="primary lists it twice"))
-        by_name[name] = one
+        by_name[name] = package
     for rpm in rpms:
         faults += _differences(rpm, by_name.pop(_full(rpm), None), where)
     faults += [

@@ -15,6 +15,7 @@ accepts both, as yum of EL7 does.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from builder.rpm.header import signature_tags
 from builder.rpm.problems import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from builder.rpm.keys import RpmKey
 
@@ -77,7 +78,7 @@ def read_header(head: bytes, *, where: str = "RPM") -> Head:
     """
     signature_tags(head, where=where)
     metadata = _metadata(head, where)
-    with _Translated(where):
+    with _translated(where):
         name = metadata.nevra()
         epoch = f"{name.epoch}:" if name.epoch else ""
         text = f"{name.name}-{epoch}{name.version}-{name.release}.{name.arch}"
@@ -89,14 +90,14 @@ def read_header(head: bytes, *, where: str = "RPM") -> Head:
 
 
 def _metadata(head: bytes, where: str) -> Any:
-    with _Translated(where):
+    with _translated(where):
         return _rpm_rs().PackageMetadata.from_bytes(head)
 
 
 def _issuers(metadata: Any, where: str) -> list[str]:
     """Return fingerprints or key IDs of the header's signatures, upper-case hex."""
     issuers: dict[str, None] = {}
-    with _Translated(where):
+    with _translated(where):
         # a version 3 signature has a key ID only; its `.version` raises, so nobody asks for it
         for signature in metadata.signatures():
             issuers[str(signature.fingerprint or signature.key_id or "").upper()] = None
@@ -110,24 +111,23 @@ def _fault(metadata: Any, key: RpmKey) -> str:
         verifier = rpm_rs.Verifier()
         verifier.load_from_asc_bytes(key.armoured)
         metadata.verify_signature(verifier)
-    except (RuntimeError, ValueError, OSError) as error:  # rpm-rs raises RuntimeError for all
-        return plain(" ".join(str(error).split())) or "no reason is given"
+    except (RuntimeError, ValueError, OSError) as error:
+        return _text(error) or "no reason is given"
     return ""
 
 
-class _Translated:
-    """Turn what rpm-rs raises for bad headers into our words."""
+@contextmanager
+def _translated(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError, OSError) as error:  # rpm-rs raises RuntimeError for all
+        raise VerificationError(
+            f"the RPM's header is damaged: {_text(error)}", where=where
+        ) from error
 
-    def __init__(self, where: str) -> None:
-        self._where = where
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (RuntimeError, ValueError, OSError)):
-            text = plain(" ".join(str(error).split()))
-            raise VerificationError(f"the RPM's header is damaged: {text}", where=self._where)
+def _text(error: Exception) -> str:
+    return plain(" ".join(str(error).split()))
 
 
 def _expected(keys: Sequence[RpmKey]) -> str:

@@ -59,6 +59,12 @@ class RepodataFile:
     size: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageInfo:
+    licence: str
+    vendor: str
+
+
 def write_subset(
     upstream: UpstreamMetadata, rpms: Iterable[Rpm], folder: Path
 ) -> tuple[RepodataFile, ...]:
@@ -67,11 +73,7 @@ def write_subset(
     Return the files, repomd.xml last. Raise VerificationError when upstream's metadata can't be
     read or does not describe one of the RPMs with that digest and size.
     """
-    described = _describe(upstream, sorted(set(rpms)))
-    try:
-        return _write_all(described, folder)
-    except OSError as error:
-        raise disk.failure(error, folder) from error
+    return _write_all(_describe(upstream, sorted(set(rpms))), folder)
 
 
 def write_built(paths: Iterable[Path], folder: Path) -> tuple[RepodataFile, ...]:
@@ -86,13 +88,17 @@ def write_built(paths: Iterable[Path], folder: Path) -> tuple[RepodataFile, ...]
         package.location_href = f"Packages/{package.nvra()}.rpm"
         described.append(package)
     described.sort(key=lambda package: (package.name, package.nevra()))
+    return _write_all(described, folder)
+
+
+def _write_all(described: list[Any], folder: Path) -> tuple[RepodataFile, ...]:
     try:
-        return _write_all(described, folder)
+        return _written(described, folder)
     except OSError as error:
         raise disk.failure(error, folder) from error
 
 
-def _write_all(described: list[Any], folder: Path) -> tuple[RepodataFile, ...]:
+def _written(described: list[Any], folder: Path) -> tuple[RepodataFile, ...]:
     cr = createrepo()
     newest = max((int(package.time_file) for package in described), default=0)
     dumps = {
@@ -206,12 +212,21 @@ def read_packages(
 def read_digests(path: Path, kind: str, name: str) -> set[str]:
     """Return the digests (hex) of the packages that a filelists or other document lists."""
     digests: set[str] = set()
-
-    def begin(digest: str, _name: str, _arch: str) -> None:
-        digests.add(digest)
-
-    _parse(path, kind, name, begin)
+    _parse(path, kind, name, lambda digest, _name, _arch: digests.add(digest))
     return digests
+
+
+def read_package_info(primary: Path, *, where: str, most: int) -> dict[str, PackageInfo]:
+    """Return it by the RPM's SHA-256 (hex); ``primary`` may be compressed with gzip.
+
+    Raise VerificationError when it can't be read, or lists more than ``most`` packages.
+    """
+    return {
+        str(package.pkgId): PackageInfo(
+            licence=plain(package.rpm_license or ""), vendor=plain(package.rpm_vendor or "")
+        )
+        for package in read_packages(primary, where, most=most)
+    }
 
 
 def _add_details(upstream: UpstreamMetadata, packages: dict[str, Any]) -> None:

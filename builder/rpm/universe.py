@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from builder.errors import ClosureError, Fault, UsageError, VerificationError
 from builder.model.rpm import Nevra
-from builder.rpm.markup import check_prologue
+from builder.rpm.markup import check_prologue, rich_dependencies
 from builder.rpm.problems import explain
-from builder.rpm.rich import rich_dependencies
 from builder.rpm.subset import read_packages
 
 if TYPE_CHECKING:
@@ -249,7 +248,11 @@ class Universe:
         inside = {solvable.id for solvable in home.solvables}
         others = {solvable.id for solvable in self.pool.solvables} - inside
         self._disable([*foreign, *(others - set(foreign))])
-        candidates = {name: self._named(name) for name in (*base.group, *base.always)}
+        by_name = self.solv.Selection.SELECTION_NAME
+        candidates = {
+            name: self.pool.select(name, by_name).solvables()
+            for name in (*base.group, *base.always)
+        }
         missing = [name for name in base.always if not candidates[name]]
         self.unmatched = tuple(
             name for name in base.group if not candidates[name] and name not in missing
@@ -265,12 +268,6 @@ class Universe:
             faults = explain(self, problems, {}, [base.repository or ""])
             raise ClosureError("the base can't be installed", where=where, faults=faults)
         solvables: list[Any] = solver.transaction().newsolvables()
-        return solvables
-
-    def _named(self, name: str) -> list[Any]:
-        solvables: list[Any] = self.pool.select(
-            name, self.solv.Selection.SELECTION_NAME
-        ).solvables()
         return solvables
 
     def _match(self, wanted: Iterable[Nevra], repositories: Iterable[Any], into: Any) -> None:

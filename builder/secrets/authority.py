@@ -88,15 +88,8 @@ def read(
 
     Every fault is added to ``faults``; with one that hides the others the result is None.
     """
-    chain, signer = None, None
-    try:
-        chain = pem.certificates(certificate)
-    except ValueError as error:
-        faults.append(Fault(where=where[0], what=str(error), hint=_HINT))
-    try:
-        signer = pem.private_key(key)
-    except ValueError as error:
-        faults.append(Fault(where=where[1], what=str(error), hint=_HINT))
+    chain = pem.attempt(pem.certificates, certificate, where[0], faults, _HINT)
+    signer = pem.attempt(pem.private_key, key, where[1], faults, _HINT)
     if chain is not None:
         faults.extend(
             Fault(where=where[0], what=what, hint=hint) for what, hint in _faults(chain[0])

@@ -15,6 +15,7 @@ import stat
 from typing import TYPE_CHECKING, Self
 
 from builder import disk
+from builder.closing import Closing
 from builder.disk import PRIVATE
 from builder.errors import Fault, StorageError
 
@@ -32,7 +33,7 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_MODES = "if that changes nothing, the file system keeps no modes: choose another one"
 
 
-class Folder:
+class Folder(Closing):
     def __init__(self, path: Path, handle: int) -> None:
         self.path = path
         self._handle = handle
@@ -71,10 +72,7 @@ class Folder:
             )
         return cls(path, handle)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         os.close(self._handle)
 
     @contextlib.contextmanager

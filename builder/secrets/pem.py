@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -16,8 +16,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.utils import CryptographyDeprecationWarning
 
+from builder.errors import Fault
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
@@ -27,6 +29,7 @@ LEAST_BITS = 2048
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----[^-]*-----END \1-----")
 _PRIVATE = {b"RSA PRIVATE KEY", b"EC PRIVATE KEY", b"PRIVATE KEY"}
+_Read = TypeVar("_Read")
 _DAMAGE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
 
 
@@ -118,6 +121,21 @@ def public_bytes(key: PublicKey) -> bytes:
     return key.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
+
+
+def attempt(
+    read: Callable[[bytes], _Read],
+    content: bytes,
+    where: str,
+    faults: list[Fault],
+    hint: str | None = None,
+) -> _Read | None:
+    """Read a file's content; return None where that fails, and add the fault."""
+    try:
+        return read(content)
+    except ValueError as error:
+        faults.append(Fault(where=where, what=str(error), hint=hint))
+        return None
 
 
 def _blocks(content: bytes, *, secret: bool = True) -> Iterator[tuple[bytes, bytes]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import secrets
+from string import ascii_lowercase, digits
 from typing import TYPE_CHECKING, Literal
 
 from builder.disk import PUBLIC
 from builder.errors import Fault, StorageError, VerificationError
 from builder.model.secrets import Secrets
-from builder.secrets import authority, bootstrap, pem, signing, supplied
+from builder.secrets import authority, pem, signing, supplied
 from builder.secrets.folder import OTHERS_MAY_WRITE, Folder
 
 if TYPE_CHECKING:
@@ -28,9 +31,14 @@ PUBLIC_KEY = "signing-key.pub.asc"
 Word = Literal["token", "certificate-key"]
 
 _FORMS = {
-    TOKEN: (bootstrap.is_token, bootstrap.TOKEN_FORM),
-    CERTIFICATE_KEY: (bootstrap.is_certificate_key, bootstrap.CERTIFICATE_KEY_FORM),
+    TOKEN: (
+        re.compile(r"[a-z0-9]{6}\.[a-z0-9]{16}"),
+        "6 and 16 lower-case letters or digits with a point between them",
+    ),
+    # kubeadm takes anything and fails when it uploads, on the first node, at first boot
+    CERTIFICATE_KEY: (re.compile(r"[0-9a-f]{64}"), "64 hexadecimal digits in lower case"),
 }
+_LETTERS = ascii_lowercase + digits
 _MAKE = "`airseed secrets` makes it"
 _SIGNER = "Site key, made by airseed <airseed@localhost>"
 
@@ -97,9 +105,10 @@ def prepare(folder: Path, pki: Pki, *, rotate: Sequence[Word] = ()) -> tuple[str
         _check(contents, folder)
         wanted: dict[str, str] = {}
         if TOKEN not in contents:
-            wanted[TOKEN] = f"{bootstrap.new_token()}\n"
+            wanted[TOKEN] = f"{_new_token()}\n"
         if CERTIFICATE_KEY not in contents:
-            wanted[CERTIFICATE_KEY] = f"{bootstrap.new_certificate_key()}\n"
+            # 32 bytes for AES-256
+            wanted[CERTIFICATE_KEY] = f"{secrets.token_hex(32)}\n"
         if pki.kind == "generated" and CA not in contents:
             # The key goes first: a run that is cut between the two finds it and goes on.
             key = pem.private_key(contents[CA_KEY]) if CA_KEY in contents else authority.new_key()
@@ -167,10 +176,7 @@ def _check(contents: Mapping[str, bytes], folder: Path) -> None:
     if CA in contents and CA_KEY in contents:
         _own(contents, folder, faults)
     elif CA_KEY in contents:
-        try:
-            pem.private_key(contents[CA_KEY])
-        except ValueError as error:
-            faults.append(Fault(where=str(folder / CA_KEY), what=str(error)))
+        pem.attempt(pem.private_key, contents[CA_KEY], str(folder / CA_KEY), faults)
     elif CA in contents:
         faults.append(_lost(folder))
     if faults:
@@ -186,11 +192,16 @@ def _lost(folder: Path) -> Fault:
     )
 
 
+def _new_token() -> str:
+    """Make a bootstrap token; 16 letters of 36 are 82 bits."""
+    return ".".join("".join(secrets.choice(_LETTERS) for _ in range(length)) for length in (6, 16))
+
+
 def _word(name: str, content: bytes, folder: Path, faults: list[Fault]) -> str:
     """Read token or certificate key; what stands there instead is not repeated."""
-    fits, form = _FORMS[name]
+    pattern, form = _FORMS[name]
     text = content.decode("ascii", "replace").strip()
-    if not fits(text):
+    if not pattern.fullmatch(text):
         faults.append(
             Fault(
                 where=str(folder / name),

@@ -83,22 +83,11 @@ def _missing(folder: Path, name: str, pair: tuple[str, str]) -> Fault:
 
 def _signing(folder: Path, contents: dict[str, bytes], faults: list[Fault]) -> dict[str, str]:
     """Read the keys of service accounts; several public ones may be there while they change."""
-    public, key = None, None
-    try:
-        public = pem.public_keys(contents[SIGNING[0]])
-    except ValueError as error:
-        faults.append(Fault(where=str(folder / SIGNING[0]), what=str(error)))
-    try:
-        key = pem.private_key(contents[SIGNING[1]])
-    except ValueError as error:
-        faults.append(Fault(where=str(folder / SIGNING[1]), what=str(error)))
+    where = [str(folder / name) for name in SIGNING]
+    public = pem.attempt(pem.public_keys, contents[SIGNING[0]], where[0], faults)
+    key = pem.attempt(pem.private_key, contents[SIGNING[1]], where[1], faults)
     if public is None or key is None:
         return {}
     if pem.public_bytes(key.public_key()) not in map(pem.public_bytes, public):
-        faults.append(
-            Fault(
-                where=str(folder / SIGNING[1]),
-                what=f"the key does not belong to {folder / SIGNING[0]}",
-            )
-        )
+        faults.append(Fault(where=where[1], what=f"the key does not belong to {where[0]}"))
     return {SIGNING[0]: "".join(map(pem.public_text, public)), SIGNING[1]: pem.key_text(key)}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from builder.closing import Closing
 from builder.http import Client
 from builder.oci.auth import Credentials
 from builder.oci.connection import RegistryConnection
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class Access(Closing):
     """Hold the clients that every source shares; close it when the run is over."""
 
     client: Client
@@ -44,8 +45,5 @@ class Access:
         connection = RegistryConnection(client, credentials, plain_http_hosts=plain_http)
         return cls(client, Puller(connection))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self.client.close()

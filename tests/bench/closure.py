@@ -10,8 +10,9 @@ from pathlib import Path
 
 from builder.http import Client
 from builder.rpm import base
-from builder.rpm.closure import PackageRequest, SolverMetadata, solve
+from builder.rpm.closure import PackageRequest, solve
 from builder.rpm.repodata import resolve_href
+from builder.rpm.universe import SolverMetadata
 from builder.sources.repository import WantedRepository, fetch
 
 

@@ -54,10 +54,11 @@ from builder.render import admit, inventory
 from builder.render import seed as seeds
 from builder.report import Silent
 from builder.rpm import base as rpm_base
-from builder.rpm.closure import PackageRequest, SolverMetadata, solve
+from builder.rpm.closure import PackageRequest, solve
 from builder.rpm.installed import parse_comps
 from builder.rpm.repodata import parse_repomd, resolve_href
 from builder.rpm.subset import Rpm, UpstreamMetadata, write_subset
+from builder.rpm.universe import SolverMetadata
 from builder.sources.store import Store
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from builder.lab.build_cache import BuildCache
 from builder.lab.openpgp import generate
 from builder.lab.packages import PackageRecipe
 from builder.lab.repositories import RepositoryRecipe, build_repository
-from builder.rpm.closure import SolverMetadata
+from builder.rpm.universe import SolverMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,18 +9,12 @@ from builder.errors import ClosureError, Fault, UsageError, VerificationError
 from builder.model.digest import Digest
 from builder.model.rpm import Nevra
 from builder.rpm import base
-from builder.rpm.closure import (
-    Chosen,
-    Closure,
-    PackageRequest,
-    Replaced,
-    SolverMetadata,
-    check_installable,
-    solve,
-)
+from builder.rpm.closure import Chosen, Closure, PackageRequest, Replaced, check_installable, solve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from builder.rpm.universe import SolverMetadata
 
     Feed = Callable[..., SolverMetadata]
 

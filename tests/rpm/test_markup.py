@@ -9,8 +9,7 @@ import pytest
 
 from builder.errors import VerificationError
 from builder.rpm import markup
-from builder.rpm.markup import check_prologue, read_markup
-from builder.rpm.rich import rich_dependencies
+from builder.rpm.markup import check_prologue, read_markup, rich_dependencies
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,11 +9,13 @@ from primary import P
 
 from builder.errors import ClosureError, Fault
 from builder.rpm import base
-from builder.rpm.closure import PackageRequest, SolverMetadata, solve
+from builder.rpm.closure import PackageRequest, solve
 from builder.rpm.problems import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from builder.rpm.universe import SolverMetadata
 
     Feed = Callable[..., SolverMetadata]
 

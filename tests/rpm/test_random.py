@@ -10,12 +10,13 @@ from primary import P
 from builder.errors import ClosureError
 from builder.model.rpm import Nevra
 from builder.rpm import base
-from builder.rpm.closure import PackageRequest, SolverMetadata, check_installable, solve
+from builder.rpm.closure import PackageRequest, check_installable, solve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from builder.rpm.closure import Closure
+    from builder.rpm.universe import SolverMetadata
 
     Feed = Callable[..., SolverMetadata]
 

@@ -18,7 +18,7 @@ from builder.errors import Fault, StorageError, VerificationError
 from builder.model.digest import Digest
 from builder.model.rpm import Nevra
 from builder.rpm import base
-from builder.rpm.closure import PackageRequest, SolverMetadata, check_installable, solve
+from builder.rpm.closure import PackageRequest, check_installable, solve
 from builder.rpm.compression import unpack
 from builder.rpm.repodata import parse_repomd
 from builder.rpm.subset import (
@@ -29,6 +29,7 @@ from builder.rpm.subset import (
     read_packages,
     write_subset,
 )
+from builder.rpm.universe import SolverMetadata
 
 if TYPE_CHECKING:
     from builder.rpm.subset import RepodataFile

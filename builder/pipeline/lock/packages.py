@@ -11,17 +11,11 @@ from builder.errors import ClosureError, Fault, UnavailableError, VerificationEr
 from builder.model.artifact import File, Package, Repository
 from builder.rpm import base as rpm_base
 from builder.rpm import build as rpm_build
-from builder.rpm.closure import (
-    Chosen,
-    Closure,
-    PackageRequest,
-    SolverMetadata,
-    check_installable,
-    solve,
-)
+from builder.rpm.closure import Chosen, Closure, PackageRequest, check_installable, solve
 from builder.rpm.installed import COMPS_LIMIT, LIST_LIMIT, parse_comps, parse_installed
 from builder.rpm.repodata import resolve_href
 from builder.rpm.subset import KINDS, RepodataFile, Rpm, UpstreamMetadata, write_subset
+from builder.rpm.universe import SolverMetadata
 from builder.sources import repository as repository_source
 from builder.sources.file import read_local
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from builder.errors import ClosureError
 from builder.rpm import base
-from builder.rpm.closure import PackageRequest, SolverMetadata, solve
+from builder.rpm.closure import PackageRequest, solve
 from builder.rpm.installed import parse_installed
+from builder.rpm.universe import SolverMetadata
 from interop import asking
 from interop.metadata import write_repository
 from interop.programs import environment, run
