@@ -43,7 +43,7 @@ _INVENTORY = Record(_inventory, required({"format": Number(), "has": ListOf(_HOL
 
 def write(inventory: Inventory) -> bytes:
     """Render an inventory; equal ones give equal bytes."""
-    lines = [json.dumps(_HOLDING.write(one)) for one in sorted(set(inventory.holdings))]
+    lines = [json.dumps(_HOLDING.write(holding)) for holding in sorted(set(inventory.holdings))]
     body = ",\n".join(lines)
     return HEAD + f"{body}\n]\n}}\n".encode("ascii")
 
@@ -54,7 +54,7 @@ def digests(paths: Iterable[Path]) -> set[Digest]:
 
 
 def read(path: Path) -> Inventory:
-    """Read an inventory; raise DocumentError with every mistake in it."""
+    """Read an inventory; raise DocumentError with every fault in it."""
     name = str(path)
     made = "what airseed inventory wrote"
     if _is_bundle(path):
@@ -75,7 +75,7 @@ def read(path: Path) -> Inventory:
 
 
 def _is_bundle(path: Path) -> bool:
-    """Tell a tar, or the checksums of its parts; a mistake of any other kind is for who reads."""
+    """Tell a tar, or the checksums of its parts; a fault of any other kind is for who reads."""
     try:
         with path.open("rb") as file:
             head = file.read(512)

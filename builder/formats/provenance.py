@@ -96,14 +96,14 @@ def parse(text: str, name: str) -> Provenance:
             finished=_text(metadata["finishedOn"]),
             origins=tuple(
                 Origin(
-                    path=_text(one["name"]),
-                    digest=_digest(one),
-                    source=_text(one.get("downloadLocation", "")),
+                    path=_text(fields["name"]),
+                    digest=_digest(fields),
+                    source=_text(fields.get("downloadLocation", "")),
                     passed_over=tuple(
-                        _text(word) for word in one.get("annotations", {}).get("passedOver", ())
+                        map(_text, fields.get("annotations", {}).get("passedOver", ()))
                     ),
                 )
-                for one in rest
+                for fields in rest
             ),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

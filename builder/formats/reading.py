@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class _Wrong:
-    """Stands for a value that could not be read; its mistake is written down already.
+    """Stands for a value that could not be read; its fault is written down already.
 
     It is false and empty, so that a rule over a partly read document passes it by.
     """
@@ -55,7 +55,7 @@ def refusal(
 
 @dataclass(slots=True)
 class Reading:
-    """Collect the mistakes and remarks of one document while it is read."""
+    """Collect the faults and remarks of one document while it is read."""
 
     document: str
     lines: Mapping[str, int] = field(default_factory=dict)
@@ -66,8 +66,8 @@ class Reading:
     def wrong(
         self, path: str, what: str, *, expected: str | None = None, hint: str | None = None
     ) -> Any:
-        """Write a mistake down; return :data:`WRONG`, for the caller to return."""
-        fault = Fault(where=self.place(path), what=what, expected=expected, hint=hint)
+        """Write a fault down; return :data:`WRONG`, for the caller to return."""
+        fault = Fault(where=self._line(path), what=what, expected=expected, hint=hint)
         if len(self.faults) == _MOST_FAULTS:
             fault = Fault(where="", what="there are more; fix these first")
         if len(self.faults) <= _MOST_FAULTS:
@@ -82,16 +82,16 @@ class Reading:
     def remark(
         self, path: str, what: str, *, expected: str | None = None, hint: str | None = None
     ) -> None:
-        where = self.place(path)
+        where = self._line(path)
         self.remarks.append(Fault(where=where, what=what, expected=expected, hint=hint))
 
-    def place(self, path: str) -> str:
+    def _line(self, path: str) -> str:
         """Return the path with its line, as ``nodes[2].address (line 14)``."""
         line = self.lines.get(path)
         return f"{path or 'document'} (line {line})" if line else path
 
     def finish(self) -> None:
-        """Raise DocumentError with every mistake, if there was one."""
+        """Raise DocumentError with every fault, if there was one."""
         if self.faults:
             raise DocumentError(self.document, self.faults)
 

@@ -35,7 +35,7 @@ def identity(order: Order) -> Digest:
 
 
 def read(content: bytes, name: str) -> tuple[Order, bytes]:
-    """Read an order and its signature; raise DocumentError with every mistake in it."""
+    """Read an order and its signature; raise DocumentError with every fault in it."""
     value = json_value(decode(content, name), name)
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         what = "this is not a build order for an RPM"

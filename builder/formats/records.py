@@ -1,12 +1,12 @@
 """Shapes: one table of fields serves strict reader, JSON Schema and writer alike.
 
 A shape reads a plain value (see :mod:`builder.formats.text`) into a typed one. Whatever is wrong
-is written down with its path and reading goes on, so that a person sees every mistake at once::
+is written down with its path and reading goes on, so that a person sees every fault at once::
 
     node = Record(Node, name=Field(Text(), required=True), labels=Field(MapOf(Text())))
     reading = Reading("cluster.yaml", document.lines)
     value = node.read(document.value, "", reading)
-    reading.finish()                       # raises DocumentError when there was a mistake
+    reading.finish()                       # raises DocumentError when there was a fault
 """
 
 from __future__ import annotations

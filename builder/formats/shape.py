@@ -27,7 +27,7 @@ class Shape(Protocol[T_co]):
     """Read one kind of value, and describe it."""
 
     def read(self, value: Any, path: str, reading: Reading) -> T_co:
-        """Turn a plain value into a typed one, or write the mistake down and return WRONG."""
+        """Turn a plain value into a typed one, or write the fault down and return WRONG."""
         ...
 
     def write(self, value: Any) -> Any:

@@ -120,15 +120,15 @@ def write(signer: Signer) -> bytes:
 
 
 def parse(text: str, name: str) -> Signer:
-    """Read a signer's document; raise DocumentError with every mistake in it."""
+    """Read a signer's document; raise DocumentError with every fault in it."""
     signer: Signer = _DOCUMENT.read_document(json_value(text, name), name)
     return signer
 
 
-def incomplete(said: Mapping[str, Any]) -> str | None:
-    """Say what is missing for what was said of a signer to be of use."""
-    if not said["keys"] and not said["identities"]:
+def incomplete(fields: Mapping[str, Any]) -> str | None:
+    """Say what is missing for what is known of a signer to be of use."""
+    if not fields["keys"] and not fields["identities"]:
         return "it names neither keys nor identities"
-    if said["identities"] and not said["authority"]:
+    if fields["identities"] and not fields["authority"]:
         return "identities need an authority, whose certificates they have"
     return None

@@ -87,7 +87,7 @@ class Image:
 
     @property
     def signed_digests(self) -> frozenset[Digest]:
-        return frozenset(digest for one in self.signatures for digest in one.digests)
+        return frozenset(digest for signature in self.signatures for digest in signature.digests)
 
 
 def blob_path(digest: Digest) -> str:

@@ -101,7 +101,7 @@ class Configuration:
         fields = self._by_kind[kind].types.get(name)
         if fields is None:
             return None
-        return {key: one for key, one in fields.items() if one.fits(self.release)}
+        return {key: field for key, field in fields.items() if field.fits(self.release)}
 
     def elsewhere(self, kind: str, name: str, key: str) -> str | None:
         """Say which releases have a field that this one lacks, where the table knows."""

@@ -34,4 +34,4 @@ class Inventory:
 
     @property
     def digests(self) -> frozenset[Digest]:
-        return frozenset(one.digest for one in self.holdings)
+        return frozenset(holding.digest for holding in self.holdings)

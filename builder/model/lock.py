@@ -71,7 +71,7 @@ class Lock:
     def beside(self) -> frozenset[Digest]:
         """Name the documents that lie beside the lock; see ``kept`` of an artifact."""
         kept = {content.digest for content in self.contents if content.kept}
-        return frozenset(kept | {one.built.order for one in self.packages if one.built})
+        return frozenset(kept | {package.built.order for package in self.packages if package.built})
 
     @property
     def size(self) -> int:

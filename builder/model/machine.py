@@ -157,8 +157,8 @@ def _by(base: tuple[Any, ...], over: tuple[Any, ...], key: str) -> tuple[Any, ..
 def _filled(value: Any, base: Any) -> Any:
     """Fill what a value leaves open (None, or an empty list) from another of its kind."""
     open_fields = {
-        one.name: getattr(base, one.name)
-        for one in fields(value)
-        if getattr(value, one.name) in (None, ())
+        field_.name: getattr(base, field_.name)
+        for field_ in fields(value)
+        if getattr(value, field_.name) in (None, ())
     }
     return replace(value, **open_fields)

@@ -135,7 +135,7 @@ def builds_for(catalog: Catalog, system: OperatingSystem) -> Builds:
             return builds
     raise NotInCatalogError(
         f"no RPMs of Kubernetes are built for {system}",
-        expected=" or ".join(sorted({one.family for one in catalog.builds.values()})) or None,
+        expected=" or ".join(sorted({builds.family for builds in catalog.builds.values()})) or None,
         hint="take them from a repository (packages: repository)",
     )
 
@@ -162,16 +162,16 @@ def _recipe(
     catalog: Catalog, builds: Builds, name: str, versions: Mapping[str, str], platform: Platform
 ) -> Recipe:
     form = builds.packages[name]
-    origins = sorted({one.origin for one in form.files if one.origin})
+    origins = sorted({file.origin for file in form.files if file.origin})
     return Recipe(
         nevra=Nevra(name, 0, versions[name], builds.release, platform.rpm),
         summary=form.summary,
         licence=builds.licence,
         url=builds.url,
         requires=tuple(
-            _VARIABLE.sub(lambda found: versions[found[1]], text) for text in form.requires
+            _VARIABLE.sub(lambda match: versions[match[1]], text) for text in form.requires
         ),
-        files=tuple(sorted(form.files, key=lambda one: one.path)),
+        files=tuple(sorted(form.files, key=lambda file: file.path)),
         scripts=form.scripts,
         programs=tuple(
             _binaries(catalog, origin).program(origin, versions[name], platform)
@@ -181,7 +181,7 @@ def _recipe(
 
 
 def _binaries(catalog: Catalog, program: str) -> Binaries:
-    for one in catalog.binaries.values():
-        if program in one.programs:
-            return one
+    for binaries in catalog.binaries.values():
+        if program in binaries.programs:
+            return binaries
     raise NotInCatalogError(f"where {program} is published is not in the catalog")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from builder import strict_json
 from builder.errors import StorageError, UsageError, VerificationError
-from builder.formats.sbom import Said, bill, cyclonedx, spdx
+from builder.formats.sbom import MakerClaims, bill, cyclonedx, spdx
 from builder.model.digest import Digest
 from builder.pipeline.lock_document import open_lock
 from builder.rpm.subset import read_package_info
@@ -80,8 +80,8 @@ def _reader(document: LockDocument) -> Callable[[Content], bytes | None]:
     return read
 
 
-def _packages(lock: Lock, read: Callable[[Content], bytes | None]) -> dict[Digest, Said]:
-    details: dict[Digest, Said] = {}
+def _packages(lock: Lock, read: Callable[[Content], bytes | None]) -> dict[Digest, MakerClaims]:
+    details: dict[Digest, MakerClaims] = {}
     for file in lock.files:
         if file.kind != "repodata" or not file.path.endswith("primary.xml.gz"):
             continue
@@ -97,15 +97,15 @@ def _packages(lock: Lock, read: Callable[[Content], bytes | None]) -> dict[Diges
             for digest, info in read_package_info(
                 path, where=file.path, most=len(lock.packages)
             ).items():
-                details[Digest(digest)] = Said(
+                details[Digest(digest)] = MakerClaims(
                     licence=info.licence or None, vendor=info.vendor or None
                 )
     return details
 
 
-def _images(lock: Lock, read: Callable[[Content], bytes | None]) -> dict[Digest, Said]:
+def _images(lock: Lock, read: Callable[[Content], bytes | None]) -> dict[Digest, MakerClaims]:
     """Read what the annotations of indexes and manifests say; most say nothing."""
-    details: dict[Digest, Said] = {}
+    details: dict[Digest, MakerClaims] = {}
     for blob in lock.blobs:
         content = read(blob) if blob.kept else None
         if content is None:
@@ -115,7 +115,7 @@ def _images(lock: Lock, read: Callable[[Content], bytes | None]) -> dict[Digest,
             licence, vendor = notes.get(_LICENCES), notes.get(_VENDOR)
         except (ValueError, AttributeError) as error:
             raise VerificationError("is not a manifest", where=blob.path) from error
-        details[blob.digest] = Said(licence=_text(licence), vendor=_text(vendor))
+        details[blob.digest] = MakerClaims(licence=_text(licence), vendor=_text(vendor))
     return details
 
 

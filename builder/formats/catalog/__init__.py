@@ -2,7 +2,7 @@
 
 A catalog is one or more folders, ``mirrors/`` first. A file of a later folder replaces the file
 of the same name as a whole; files with new names add entries. What a file describes follows from
-its folder and name (``kubernetes/1.18.yaml``, ``os/centos-7.6.yaml``). All mistakes of all files
+its folder and name (``kubernetes/1.18.yaml``, ``os/centos-7.6.yaml``). All faults of all files
 are reported at once.
 """
 
@@ -42,7 +42,7 @@ _TABLES: dict[str, MapOf[Any]] = {_KERNELS: KERNELS, _PROVIDERS: PROVIDERS}
 def load(catalogs: Sequence[Path] = (), *, base: Path | None = None) -> Catalog:
     """Read the built-in catalog (or ``base``), and the user's folders over it.
 
-    Raise DocumentError with every mistake in them.
+    Raise DocumentError with every fault in them.
     """
     faults: list[Fault] = []
     files: dict[str, Path] = {}
@@ -84,7 +84,7 @@ def _files(folder: Path, faults: list[Fault]) -> dict[str, Path]:
                     Fault(
                         where=str(path),
                         what="a catalog has no such file",
-                        expected=f"{', '.join(f'{one}.yaml' for one in _TABLES)}, "
+                        expected=f"{', '.join(f'{table}.yaml' for table in _TABLES)}, "
                         f"or a file in {', '.join(folders)}",
                         hint=did_you_mean(kind, folders),
                     )
@@ -153,16 +153,16 @@ def _catalog(entries: dict[str, dict[str, CatalogEntry]]) -> Catalog:
         kernels=_only(values[_KERNELS].values()),
         cloud_inits=values["cloud-init"],
         limits={
-            name: UserDataLimit(provider=name, **said)
-            for name, said in _only(values[_PROVIDERS].values()).items()
+            name: UserDataLimit(provider=name, **fields)
+            for name, fields in _only(values[_PROVIDERS].values()).items()
         },
         configurations=values["configuration"],
         binaries=values["binaries"],
         builds=values["builds"],
         authorities=values["authorities"],
         signers={
-            name: Signer(**{**said, "authority": values["authorities"].get(said["authority"])})
-            for name, said in values["signers"].items()
+            name: Signer(**{**fields, "authority": values["authorities"].get(fields["authority"])})
+            for name, fields in values["signers"].items()
         },
     )
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from builder.formats.reading import Reading
     from builder.model.recipe import Builds
 
-Mistake = tuple[str, str, str | None]
+Misfit = tuple[str, str, str | None]
 
 _VERSION = r"[0-9]{1,5}(?:\.[0-9]{1,5}){1,3}"
 _PATH = rf"/{terms.FILE_PATH}"
@@ -103,10 +103,10 @@ class _Files:
     """Reads and writes files by their paths."""
 
     def read(self, value: Any, path: str, reading: Reading) -> tuple[PackedFile, ...]:
-        found: Any = _BY_PATH.read(value, path, reading)
-        if found is WRONG:
+        files: Any = _BY_PATH.read(value, path, reading)
+        if files is WRONG:
             return WRONG  # type: ignore[no-any-return] # stands for any value
-        return tuple(replace(one, path=place) for place, one in found.items())
+        return tuple(replace(file, path=name) for name, file in files.items())
 
     def write(self, value: Iterable[PackedFile]) -> dict[str, Any]:
         return {file.path: _FILE.write(file) for file in value}
@@ -146,7 +146,7 @@ BUILDS: Record[dict[str, Any]] = Record(
 )
 
 
-def mistakes(builds: Builds, programs: Collection[str] | None) -> Iterator[Mistake]:
+def faults(builds: Builds, programs: Collection[str] | None) -> Iterator[Misfit]:
     """Return what does not fit together: path, what is wrong, what was expected.
 
     ``programs`` are those that are published, None where not all of them are known.

@@ -1,6 +1,6 @@
 """What must hold between the files of a catalog: names lead somewhere, tables are whole.
 
-Each check reports to the file that is wrong. A file with mistakes of its own
+Each check reports to the file that is wrong. A file with faults of its own
 still counts as being there, so that one fault makes no others.
 """
 
@@ -18,7 +18,7 @@ from builder.model.configuration import PLAIN
 from builder.model.version import numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from builder.model.catalog.calico import CalicoSeries
     from builder.model.catalog.kubernetes import KubernetesSeries
@@ -62,31 +62,20 @@ class CatalogFiles:
 
 def check(by_folder: Mapping[str, Mapping[str, CatalogEntry]]) -> None:
     files = CatalogFiles(by_folder)
-    for _, series, reading in files.each("kubernetes"):
-        _kubernetes(series, files, reading)
-    for _, table, reading in files.each("configuration"):
-        _configuration(table, reading)
-    for _, series, reading in files.each("runtimes"):
-        _runtime(series, files, reading)
-    for _, series, reading in files.each("calico"):
-        _calico(series, reading)
-    for _, system, reading in files.each("os"):
-        _system(system, files, reading)
-    for _, repository, reading in files.each("repositories"):
-        _repository(repository, files, reading)
-    _signers(files)
+    for folder, rule in _RULES.items():
+        for _, value, reading in files.each(folder):
+            rule(value, files, reading)
     for name, made, reading in files.each("builds"):
         _builds(name, made, files, reading)
     _keys(files)
     _registries(files)
 
 
-def _signers(files: CatalogFiles) -> None:
-    for _, fields, reading in files.each("signers"):
-        if (what := signers.incomplete(fields)) is not None:
-            reading.wrong("", what)
-        if fields["authority"] is not None:
-            files.must_have("authorities", fields["authority"], "authority", reading)
+def _signer(fields: Mapping[str, Any], files: CatalogFiles, reading: Reading) -> None:
+    if (what := signers.incomplete(fields)) is not None:
+        reading.wrong("", what)
+    if fields["authority"] is not None:
+        files.must_have("authorities", fields["authority"], "authority", reading)
 
 
 def _kubernetes(series: KubernetesSeries, files: CatalogFiles, reading: Reading) -> None:
@@ -115,7 +104,7 @@ def _kubernetes(series: KubernetesSeries, files: CatalogFiles, reading: Reading)
             )
 
 
-def _configuration(table: Table, reading: Reading) -> None:
+def _configuration(table: Table, _: CatalogFiles, reading: Reading) -> None:
     """Every type that a field has, and every kind of document, is in the table."""
     known = (*PLAIN, *table.types)
     for number, kind in enumerate(table.kinds):
@@ -202,7 +191,7 @@ def _runtime(series: RuntimeSeries, files: CatalogFiles, reading: Reading) -> No
                 )
 
 
-def _calico(series: CalicoSeries, reading: Reading) -> None:
+def _calico(series: CalicoSeries, _: CatalogFiles, reading: Reading) -> None:
     if not series.operators:
         reading.wrong("operators", "no patch is listed")
     oldest = min(series.operators, default=0)
@@ -247,7 +236,7 @@ def _builds(name: str, made: Builds, files: CatalogFiles, reading: Reading) -> N
     known = None
     if files.whole("binaries"):
         known = {program for _, source, _ in files.each("binaries") for program in source.programs}
-    for path, what, expected in builds.mistakes(made, known):
+    for path, what, expected in builds.faults(made, known):
         reading.wrong(path, what, expected=expected)
 
 
@@ -304,3 +293,15 @@ def _once(names: Iterable[str], path: str, reading: Reading) -> None:
         if name in seen:
             reading.wrong(f"{path}[{number}]", f"{name} is listed twice")
         seen.add(name)
+
+
+_RULES: Mapping[str, Callable[[Any, CatalogFiles, Reading], None]] = {
+    "kubernetes": _kubernetes,
+    "configuration": _configuration,
+    "runtimes": _runtime,
+    "calico": _calico,
+    "os": _system,
+    "repositories": _repository,
+    "signers": _signer,
+}
+"""By folder."""

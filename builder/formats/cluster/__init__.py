@@ -3,7 +3,7 @@
 Reading goes in three steps over one report: the shapes of the key table
 (:mod:`~builder.formats.cluster.keys`), the rules between keys
 (:mod:`~builder.formats.cluster.rules`), and what the catalog supports
-(:mod:`~builder.formats.cluster.support`). A mistake in one key hides no other.
+(:mod:`~builder.formats.cluster.support`). A fault in one key hides no other.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ def read(
     catalog: Catalog | None = None,
     exists: Callable[[str], bool] | None = None,
 ) -> ReadCluster:
-    """Read a document; raise DocumentError with every mistake in it.
+    """Read a document; raise DocumentError with every fault in it.
 
-    With a catalog, what it does not know or support is a mistake too. ``exists`` tells whether a
+    With a catalog, what it does not know or support is a fault too. ``exists`` tells whether a
     local path of the document leads to a file.
     """
     if _LOCK.match(text):

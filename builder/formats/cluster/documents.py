@@ -47,10 +47,10 @@ class _Override:
 
 def check(cluster: Cluster, release: KubernetesRelease, reading: Reading) -> None:
     """Write down what is wrong with the raw documents of a cluster that may have gaps."""
-    for place in _overrides(cluster):
-        for name, document in dict(place.overrides).items():  # a gap is empty
-            path = child(place.path, name)
-            if _is_read(place, name, document, path, reading):
+    for override in _overrides(cluster):
+        for name, document in dict(override.overrides).items():  # a gap is empty
+            path = child(override.path, name)
+            if _is_read(override, name, document, path, reading):
                 _Checking(name, release, reading).document(document, path)
 
 
@@ -84,23 +84,23 @@ def _overrides(cluster: Cluster) -> Iterator[_Override]:
 
 
 def _is_read(
-    place: _Override, name: str, document: Mapping[str, Any], path: str, reading: Reading
+    override: _Override, name: str, document: Mapping[str, Any], path: str, reading: Reading
 ) -> bool:
     """Refuse a document that nobody reads, and a control plane's part in a worker's."""
     if name != _JOIN:
-        if not place.starts:
+        if not override.starts:
             reading.wrong(
                 path,
-                f"{place.whose} joins the cluster and does not read {name}",
+                f"{override.whose} joins the cluster and does not read {name}",
                 expected=_JOIN,
                 hint=f"write it as kubeadm.{name}, outside nodes and roles",
             )
-        return place.starts
-    if not place.joins:
-        what = f"{place.whose} starts the cluster and does not read {name}"
+        return override.starts
+    if not override.joins:
+        what = f"{override.whose} starts the cluster and does not read {name}"
         reading.wrong(path, what, expected="InitConfiguration")
         return False
-    if "controlPlane" in document and "worker" in place.joins:
+    if "controlPlane" in document and "worker" in override.joins:
         reading.wrong(
             child(path, "controlPlane"),
             "would turn every worker into a control plane",
@@ -129,13 +129,13 @@ class _Checking:
         """Check the fields of a mapping; ``way`` is where it is in the document."""
         fields = self.configuration.fields(self.name, type_) or {}
         for key, inner in value.items():
-            place = child(path, key)
+            inside = child(path, key)
             if self.reading.full:  # a million unknown fields would take minutes to compare
                 return
             if key in fields:
-                self.value(inner, fields[key], place, (*way, key))
+                self.value(inner, fields[key], inside, (*way, key))
             else:
-                self.unknown(key, type_, place)
+                self.unknown(key, type_, inside)
 
     def unknown(self, key: str, type_: str, path: str) -> None:
         api = self.configuration.api(self.name)
@@ -150,9 +150,9 @@ class _Checking:
 
     def value(self, value: Any, type_: FieldType, path: str, way: tuple[str, ...]) -> None:
         """Check one value against its type, and whether it may be said."""
-        said = OWNED[self.name]
-        if way in said or (value is None and any(one[: len(way)] == way for one in said)):
-            what = "airseed sets this itself" if way in said else "airseed sets fields in here"
+        owned = OWNED[self.name]
+        if way in owned or (value is None and any(field[: len(way)] == way for field in owned)):
+            what = "airseed sets this itself" if way in owned else "airseed sets fields in here"
             self.reading.wrong(path, what, hint=owner(self.name, way))
         elif value is None:
             return  # kept as it is: the program's own choice
@@ -172,13 +172,13 @@ class _Checking:
         if not self.kind(value, list, "a list", path):
             return
         for number, inner in enumerate(value):
-            place = f"{path}[{number}]"
+            entry = f"{path}[{number}]"
             # an argument in a list has its name where a mapping has a key
             name = inner.get(_ARGUMENT) if isinstance(inner, dict) else None
             if inner is None:
-                self.reading.wrong(place, "has no value")
+                self.reading.wrong(entry, "has no value")
             else:
-                self.value(inner, item, place, (*way, name) if isinstance(name, str) else way)
+                self.value(inner, item, entry, (*way, name) if isinstance(name, str) else way)
 
     def kind(self, value: Any, wanted: type, expected: str, path: str) -> bool:
         if isinstance(value, wanted):

@@ -161,7 +161,7 @@ def _examples(shape: Shape[Any]) -> tuple[Any, ...]:
         return _examples(shape.short)
     if isinstance(shape, ListOf):
         inner = _examples(shape.item)
-        return inner if shape.lone else tuple([one] for one in inner)
+        return inner if shape.lone else tuple([example] for example in inner)
     return (shape.example,) if isinstance(shape, Text) and shape.example else ()
 
 

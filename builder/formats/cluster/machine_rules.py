@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from builder.formats.reading import WRONG, child
 from builder.model.machine import MachineNetwork
@@ -21,9 +21,9 @@ PKI_FILES = ("ca.crt", "ca.key")
 
 def check_machines(cluster: Cluster, nodes: list[tuple[int, Node]], reading: Reading) -> None:
     """Write down what machines cannot do, and remark what has no effect."""
-    for path, machine in _said(cluster):
+    for path, machine in _machines(cluster):
         _lists(path, machine, reading)
-        if cluster.registry is None and any(_access(machine)):
+        if cluster.registry is None and any(local for _, local in _entries(machine)):
             reading.remark(
                 f"{path}.registry",
                 "has no effect without an internal registry",
@@ -40,7 +40,7 @@ def check_machines(cluster: Cluster, nodes: list[tuple[int, Node]], reading: Rea
 
 def machine_files(cluster: Cluster) -> Iterator[tuple[str, str]]:
     """Return each local path that is said about machines, after its path in the document."""
-    for path, machine in _said(cluster):
+    for path, machine in _machines(cluster):
         for i, file in enumerate(machine.files):
             if file is not WRONG and file.source:
                 yield f"{path}.files[{i}].source", file.source
@@ -52,26 +52,20 @@ def machine_files(cluster: Cluster) -> Iterator[tuple[str, str]]:
             yield "pki.files", f"{cluster.pki.folder}/{name}"
 
 
-def _said(cluster: Cluster) -> Iterator[tuple[str, Machine]]:
-    places: list[tuple[str, Any]] = [("machine", cluster.machine)]
+def _machines(cluster: Cluster) -> Iterator[tuple[str, Machine]]:
+    machines = [("machine", cluster.machine)]
     if cluster.roles is not WRONG:
-        places += [(f"roles.{role}.machine", one.machine) for role, one in cluster.roles.items()]
-    places += [
-        (f"nodes[{i}].machine", node.machine)
-        for i, node in enumerate(cluster.nodes)
-        if node is not WRONG
-    ]
-    yield from (place for place in places if place[1] is not WRONG)
+        machines += [(f"roles.{role}.machine", own.machine) for role, own in cluster.roles.items()]
+    for i, node in enumerate(cluster.nodes):
+        if node is not WRONG:
+            machines.append((f"nodes[{i}].machine", node.machine))
+    yield from (entry for entry in machines if entry[1] is not WRONG)
 
 
 def _entries(machine: Machine) -> tuple[tuple[str, str | None], ...]:
     if machine.registry is WRONG:
         return ()
     return ("ca", machine.registry.ca), ("credentials", machine.registry.credentials)
-
-
-def _access(machine: Machine) -> list[str | None]:
-    return [local for _, local in _entries(machine)]
 
 
 def _lists(path: str, machine: Machine, reading: Reading) -> None:

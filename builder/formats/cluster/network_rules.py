@@ -128,8 +128,8 @@ def _node_families(pods: list[int], nodes: list[tuple[int, Node]], reading: Read
             )
 
 
-def _overlap(one: Subnet, other: Subnet) -> bool:
-    return one.version == other.version and one.overlaps(other)
+def _overlap(subnet: Subnet, other: Subnet) -> bool:
+    return subnet.version == other.version and subnet.overlaps(other)
 
 
 def _overlaps(network: Network, reading: Reading) -> None:
@@ -159,10 +159,10 @@ def _inside(cluster: Cluster, nodes: list[tuple[int, Node]], reading: Reading) -
         *_placed("pods", cluster.network.pods),
         *_placed("services", cluster.network.services),
     ]
-    for path, text, place in machines:
+    for path, text, own in machines:
         for key, subnet in ranges:
-            if _overlap(place, subnet):
-                inside = "lies in" if place.subnet_of(subnet) else "has a network that overlaps"  # type: ignore[arg-type] # one family, see _overlap
+            if _overlap(own, subnet):
+                inside = "lies in" if own.subnet_of(subnet) else "has a network that overlaps"  # type: ignore[arg-type] # one family, see _overlap
                 reading.wrong(
                     path,
                     f"{text} {inside} {key} ({subnet})",

@@ -79,9 +79,9 @@ def _locals(cluster: Cluster) -> Iterator[tuple[str, str]]:
     for path, signer in _readable("signatures", cluster.signatures):
         yield from ((f"{path}.keys[{i}]", key) for i, key in enumerate(signer.keys))
     if cluster.extra is not WRONG:
-        for path, thing in _sources(cluster.extra):
-            if not is_url(thing.source):
-                yield path, thing.source
+        for path, added in _sources(cluster.extra):
+            if not is_url(added.source):
+                yield path, added.source
 
 
 def _sources(extra: Extra) -> Iterator[tuple[str, ExtraFile | ExtraManifest]]:
@@ -264,11 +264,11 @@ def _extra(extra: Extra, reading: Reading) -> None:
     for where, name in packages:
         if name.endswith(".rpm"):
             reading.wrong(where, f"{name!r} is a file", hint="name the package, not its file")
-    _places(extra, reading)
+    _collisions(extra, reading)
     manifests = _readable("extra.manifests", extra.manifests)
     _twice([(path, manifest.source) for path, manifest in manifests], reading)
-    for path, thing in _sources(extra):
-        if thing.source.startswith("http:") and thing.digest is None:
+    for path, added in _sources(extra):
+        if added.source.startswith("http:") and added.digest is None:
             reading.remark(
                 path,
                 "plain http without a sha256: anyone in between can change it",
@@ -276,16 +276,16 @@ def _extra(extra: Extra, reading: Reading) -> None:
             )
 
 
-def _places(extra: Extra, reading: Reading) -> None:
+def _collisions(extra: Extra, reading: Reading) -> None:
     """Check that no file of the bundle lies where another one is, or needs a folder."""
     files = [*_readable("extra.files", extra.files)]
-    places = {file.path: path for path, file in reversed(files)}
+    owners = {file.path: path for path, file in reversed(files)}
     _twice([(path, file.path) for path, file in files], reading)
     for path, file in files:
         parts = file.path.split("/")
         for depth in range(1, len(parts)):
             parent = "/".join(parts[:depth])
-            if parent in places:
+            if parent in owners:
                 reading.wrong(
-                    path, f"{file.path!r} needs a folder where {places[parent]} has a file"
+                    path, f"{file.path!r} needs a folder where {owners[parent]} has a file"
                 )

@@ -111,18 +111,18 @@ def _plugin_hint(fault: Fault, cluster: Cluster) -> str | None:
 
 def _bridge(cluster: Cluster, reading: Reading) -> None:
     """Remark what docker's own bridge would hide from a node."""
-    places = []
+    subnets = []
     if cluster.network is not WRONG:
-        places += [("network.pods", subnet) for subnet in cluster.network.pods]
-        places += [("network.services", subnet) for subnet in cluster.network.services]
+        subnets += [("network.pods", pods) for pods in cluster.network.pods]
+        subnets += [("network.services", services) for services in cluster.network.services]
     for i, node in enumerate(cluster.nodes):
         if node is not WRONG:
-            places += [(f"nodes[{i}].address", ip_network(a.ip)) for a in node.addresses]
-    for path, place in places:
-        if place.version == _BRIDGE.version and place.overlaps(_BRIDGE):
+            subnets += [(f"nodes[{i}].address", ip_network(a.ip)) for a in node.addresses]
+    for path, subnet in subnets:
+        if subnet.version == _BRIDGE.version and subnet.overlaps(_BRIDGE):
             reading.remark(
                 path,
-                f"{str(place).removesuffix('/32')} overlaps {_BRIDGE}, which docker takes for its "
+                f"{str(subnet).removesuffix('/32')} overlaps {_BRIDGE}, which docker takes for its "
                 "own bridge",
                 hint="take another range, or give docker another with bip",
             )

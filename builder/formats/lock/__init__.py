@@ -33,7 +33,7 @@ def write(lock: Lock) -> bytes:
 
 
 def read(path: Path) -> Lock:
-    """Read a lock file; raise DocumentError with every mistake in it."""
+    """Read a lock file; raise DocumentError with every fault in it."""
     return parse(read_text(path), str(path))
 
 

@@ -13,6 +13,7 @@ from builder.model.reference import Reference
 
 if TYPE_CHECKING:
     from builder.formats.reading import Reading
+    from builder.model.artifact import File, Package
     from builder.model.digest import Digest
     from builder.model.lock import Lock
 
@@ -49,12 +50,11 @@ def _check_sources(lock: Lock, reading: Reading) -> None:
                 Reference.parse(source)
             except ValueError as error:
                 reading.wrong(image.name, f"a source of it: {error}")
-    sources_by_path = {one.path: one.sources for one in lock.packages}
-    sources_by_path |= {one.path: one.sources for one in lock.files}
-    for path, sources in sources_by_path.items():
-        for source in sources:
+    contents: tuple[Package | File, ...] = (*lock.packages, *lock.files)
+    for content in contents:
+        for source in content.sources:
             if not _is_sound(source):
-                reading.wrong(path, f"{source[:80]!r} is no source")
+                reading.wrong(content.path, f"{source[:80]!r} is no source")
 
 
 def _is_sound(source: str) -> bool:
@@ -92,9 +92,9 @@ def _check_blobs(lock: Lock, reading: Reading) -> None:
         top = blobs.get(image.digest)
         if top is not None and (top.size, top.media_type) != (image.size, image.media_type):
             reading.wrong(image.name, "its size or media type is not that of its blob")
-        for one in image.signatures:
-            own = blobs.get(one.digest)
-            if own is not None and (own.size != one.size or own.media_type not in MANIFEST_TYPES):
+        for signature in image.signatures:
+            own = blobs.get(signature.digest)
+            if own and (own.size != signature.size or own.media_type not in MANIFEST_TYPES):
                 reading.wrong(image.name, "a signature's size or media type is not its blob's")
     for digest in sorted(blobs.keys() - used):
         reading.wrong(str(digest), "the blob does not belong to any image")

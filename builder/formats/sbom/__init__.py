@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
@@ -18,7 +20,7 @@ from builder.model.digest import Digest
 from builder.model.source import is_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from builder.model.artifact import File, Image, ImageManifest, Package
     from builder.model.lock import Lock, Subject
@@ -28,27 +30,31 @@ _UNNAMED = re.compile(r"[^A-Za-z0-9.-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class MakerClaims:
     """Hold what the makers say about an artifact; texts of theirs, unchecked."""
 
     licence: str | None = None
     vendor: str | None = None
 
 
+Claims = Mapping[Digest, MakerClaims]
+"""By artifact, where they are known."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     kind: Kind
     name: str
-    version: str | None
+    version: str | None = None
     purl: str
     digest: Digest
     size: int
-    path: str | None
-    """Its place in a bundle; an image has many."""
-    url: str | None
-    """Where it comes from first, if that has a URL."""
-    said: Said
+    claims: MakerClaims
     trust: str
+    path: str | None = None
+    """Its place in a bundle; an image has many."""
+    url: str | None = None
+    """Where it comes from first, if that has a URL."""
     parts: tuple[Item, ...] = ()
     """The platforms of an image index."""
     needs: tuple[str, ...] = ()
@@ -80,19 +86,19 @@ class Bill:
         return uuid.uuid5(uuid.NAMESPACE_URL, f"airseed {form} {self.lock}")
 
 
-def bill(lock: Lock, said: Mapping[Digest, Said]) -> Bill:
-    """Make the bill of a lock; ``said`` is known of artifacts by digest, where it is known."""
+def bill(lock: Lock, claims: Claims) -> Bill:
+    name = attrgetter("name")
     items = [
-        *(_package(one, lock, said) for one in sorted(lock.packages, key=lambda p: p.name)),
-        *(_image(one, lock, said) for one in sorted(lock.images, key=lambda i: i.name)),
-        *(_file(one, said) for one in sorted(lock.files, key=lambda f: f.path)),
+        *(_package(package, lock, claims) for package in sorted(lock.packages, key=name)),
+        *(_image(image, lock, claims) for image in sorted(lock.images, key=name)),
+        *(_file(file, claims) for file in sorted(lock.files, key=name)),
     ]
     asked = {f"package:{package.path}" for package in lock.packages if package.requested}
     return Bill(
         subject=lock.subject,
         lock=Digest.of(lock_format.write(lock)),
         items=tuple(items),
-        roots=tuple(one.key for one in items if one.kind != "package" or one.key in asked),
+        roots=tuple(item.key for item in items if item.kind != "package" or item.key in asked),
     )
 
 
@@ -111,7 +117,7 @@ def purl(
     return text
 
 
-def _package(package: Package, lock: Lock, said: Mapping[Digest, Said]) -> Item:
+def _package(package: Package, lock: Lock, claims: Claims) -> Item:
     nevra = package.nevra
     system, _, version = lock.subject.os.partition(" ")
     return Item(
@@ -131,7 +137,7 @@ def _package(package: Package, lock: Lock, said: Mapping[Digest, Said]) -> Item:
         size=package.size,
         path=package.path,
         url=_url(package.sources),
-        said=said.get(package.digest, Said()),
+        claims=claims.get(package.digest, MakerClaims()),
         trust=package.trust,
         needs=tuple(
             sorted(f"package:{other.path}" for other in lock.packages
@@ -140,7 +146,7 @@ def _package(package: Package, lock: Lock, said: Mapping[Digest, Said]) -> Item:
     )  # fmt: skip
 
 
-def _image(image: Image, lock: Lock, said: Mapping[Digest, Said]) -> Item:
+def _image(image: Image, lock: Lock, claims: Claims) -> Item:
     sizes = {blob.digest: blob.size for blob in lock.blobs}
     return Item(
         kind="image",
@@ -149,9 +155,7 @@ def _image(image: Image, lock: Lock, said: Mapping[Digest, Said]) -> Item:
         purl=_image_purl(image),
         digest=image.digest,
         size=image.size,
-        path=None,
-        url=None,
-        said=said.get(image.digest, Said()),
+        claims=claims.get(image.digest, MakerClaims()),
         trust=image.trust,
         parts=tuple(
             Item(
@@ -161,9 +165,7 @@ def _image(image: Image, lock: Lock, said: Mapping[Digest, Said]) -> Item:
                 purl=_image_purl(image, part),
                 digest=part.digest,
                 size=sizes[part.digest],
-                path=None,
-                url=None,
-                said=said.get(part.digest, Said()),
+                claims=claims.get(part.digest, MakerClaims()),
                 trust=image.trust,
             )
             for part in image.manifests
@@ -185,11 +187,10 @@ def _image_purl(image: Image, part: ImageManifest | None = None) -> str:
     )
 
 
-def _file(file: File, said: Mapping[Digest, Said]) -> Item:
+def _file(file: File, claims: Claims) -> Item:
     return Item(
         kind="file",
         name=file.path,
-        version=None,
         purl=purl(
             "generic",
             file.path.rpartition("/")[2],
@@ -200,7 +201,7 @@ def _file(file: File, said: Mapping[Digest, Said]) -> Item:
         size=file.size,
         path=file.path,
         url=_url(file.sources),
-        said=said.get(file.digest, Said()),
+        claims=claims.get(file.digest, MakerClaims()),
         trust=file.trust,
     )
 

@@ -66,24 +66,24 @@ def render(bill: Bill, created: str | None = None) -> str:
 
 def _component(item: Item) -> dict[str, Any]:
     fields: dict[str, Any] = {"type": _TYPES[item.kind], "bom-ref": item.key, "name": item.name}
-    if item.said.vendor:
-        fields["publisher"] = item.said.vendor
+    if item.claims.vendor:
+        fields["publisher"] = item.claims.vendor
     if item.version:
         fields["version"] = item.version
     fields |= {"scope": "required", "hashes": [_hash(item.digest.hex)], "purl": item.purl}
-    if item.said.licence:
-        fields["licenses"] = [{"license": {"name": item.said.licence}}]
+    if item.claims.licence:
+        fields["licenses"] = [{"license": {"name": item.claims.licence}}]
     if item.url:
         fields["externalReferences"] = [{"type": "distribution", "url": item.url}]
     if item.parts:
         fields["components"] = [_component(part) for part in item.parts]
-    said = {"path": item.path or "", "size": str(item.size), "trust": item.trust}
-    return {**fields, "properties": _properties(said)}
+    properties = {"path": item.path or "", "size": str(item.size), "trust": item.trust}
+    return {**fields, "properties": _properties(properties)}
 
 
 def _hash(content: str) -> dict[str, str]:
     return {"alg": "SHA-256", "content": content}
 
 
-def _properties(said: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"name": f"airseed:{key}", "value": value} for key, value in said.items() if value]
+def _properties(values: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"name": f"airseed:{key}", "value": value} for key, value in values.items() if value]

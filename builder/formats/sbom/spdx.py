@@ -25,7 +25,7 @@ _EPOCH = "1970-01-01T00:00:00Z"
 def render(bill: Bill, created: str | None = None) -> str:
     """Write a bill; without ``created``, a time that SPDX wants, it is that of 1970."""
     items = list(flat(bill.items))
-    texts = {item.said.licence for item in items if item.said.licence}
+    texts = {item.claims.licence for item in items if item.claims.licence}
     document = {
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
@@ -63,15 +63,15 @@ def _root(bill: Bill) -> dict[str, Any]:
 
 
 def _package(item: Item) -> dict[str, Any]:
-    licence = item.said.licence
-    found: dict[str, Any] = {"SPDXID": _identifier(item), "name": item.name}
+    licence = item.claims.licence
+    fields: dict[str, Any] = {"SPDXID": _identifier(item), "name": item.name}
     if item.version:
-        found["versionInfo"] = item.version
+        fields["versionInfo"] = item.version
     if item.path:
-        found["packageFileName"] = item.path
+        fields["packageFileName"] = item.path
     return {
-        **found,
-        "supplier": f"Organization: {item.said.vendor}" if item.said.vendor else _UNKNOWN,
+        **fields,
+        "supplier": f"Organization: {item.claims.vendor}" if item.claims.vendor else _UNKNOWN,
         "downloadLocation": item.url or _UNKNOWN,
         "filesAnalyzed": False,
         "checksums": [_checksum(item.digest)],
@@ -91,17 +91,19 @@ def _package(item: Item) -> dict[str, Any]:
 
 def _relationships(bill: Bill) -> list[dict[str, str]]:
     named = {item.key: _identifier(item) for item in bill.items}
-    found = [_relation("SPDXRef-DOCUMENT", "DESCRIBES", _ROOT)]
-    found += [_relation(_ROOT, "CONTAINS", name) for name in named.values()]
-    found += [_relation(_ROOT, "DEPENDS_ON", named[key]) for key in bill.roots]
+    relations = [_relation("SPDXRef-DOCUMENT", "DESCRIBES", _ROOT)]
+    relations += [_relation(_ROOT, "CONTAINS", name) for name in named.values()]
+    relations += [_relation(_ROOT, "DEPENDS_ON", named[key]) for key in bill.roots]
     for item in bill.items:
-        found += [_relation(named[item.key], "CONTAINS", _identifier(one)) for one in item.parts]
-        found += [_relation(named[item.key], "DEPENDS_ON", named[key]) for key in item.needs]
-    return found
+        relations += [
+            _relation(named[item.key], "CONTAINS", _identifier(part)) for part in item.parts
+        ]
+        relations += [_relation(named[item.key], "DEPENDS_ON", named[key]) for key in item.needs]
+    return relations
 
 
-def _relation(one: str, how: str, other: str) -> dict[str, str]:
-    return {"spdxElementId": one, "relationshipType": how, "relatedSpdxElement": other}
+def _relation(element: str, how: str, other: str) -> dict[str, str]:
+    return {"spdxElementId": element, "relationshipType": how, "relatedSpdxElement": other}
 
 
 def _identifier(item: Item) -> str:

@@ -31,8 +31,8 @@ def nearest(version: str, known: Iterable[str]) -> str:
     """Name the closest of the known versions on either side, in words."""
     wanted = numbers(version)
     ordered = sorted(known, key=numbers)
-    below = [one for one in ordered if numbers(one) <= wanted][-1:]
-    above = [one for one in ordered if numbers(one) > wanted][:1]
+    below = [near for near in ordered if numbers(near) <= wanted][-1:]
+    above = [near for near in ordered if numbers(near) > wanted][:1]
     return " or ".join((*below, *above)) or "nothing"
 
 

@@ -6,12 +6,12 @@ one knows the other knows too.
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from builder.formats.cluster import terms
 from builder.formats.cluster.keys.extra import EXTRA
 from builder.formats.cluster.keys.machines import KUBEADM_FIELD, MACHINE_FIELD, ROLES_FIELD
-from builder.formats.cluster.keys.networks import NETWORK, PODS, SERVICES
 from builder.formats.cluster.keys.nodes import NODE
 from builder.formats.cluster.keys.releases import CNI, KUBERNETES, OS, RUNTIME
 from builder.formats.cluster.keys.seeds import PKI, SEED
@@ -28,6 +28,49 @@ if TYPE_CHECKING:
 _LOCK_AND_SEEDS = ("lock", "seeds")
 FORMAT = 1
 """The version of cluster.yaml that this airseed reads."""
+
+_PODS = ip_network("192.168.0.0/16")
+"""What Calico's own manifest has."""
+_SERVICES = ip_network("10.96.0.0/12")
+"""What kubeadm takes when nobody says otherwise."""
+_SUBNETS = ListOf(
+    Text(parse=terms.subnet, expected="a subnet", example="10.244.0.0/16", longest=64),
+    least=1,
+    most=2,
+    lone=True,
+)
+_NETWORK = Record(
+    Network,
+    {
+        "pods": Field(
+            _SUBNETS,
+            default=(_PODS,),
+            title="Pod subnet",
+            doc=f"Addresses of pods; each node takes a /24 (IPv6: /64) of it. Default: {_PODS}. "
+            "A list of an IPv4 and an IPv6 subnet means dual-stack.",
+            examples=("10.244.0.0/16",),
+        ),
+        "services": Field(
+            _SUBNETS,
+            default=(_SERVICES,),
+            title="Service subnet",
+            doc=f"Addresses of Services; at most a /12 (IPv6: /108). Default: {_SERVICES}.",
+            examples=("10.96.0.0/12",),
+        ),
+        "domain": Field(
+            Text(
+                pattern=terms.DNS_NAME,
+                expected="a DNS name in lower case",
+                example="cluster.local",
+                longest=253,
+            ),
+            default="cluster.local",
+            title="DNS domain",
+            doc="The domain of Services. Default: cluster.local.",
+        ),
+    },
+    partial=True,
+)
 
 
 def _cluster(version: Any, kubernetes: Any, **fields: Any) -> Cluster:
@@ -129,8 +172,8 @@ CLUSTER = Record(
             examples=("calico", {"name": "calico", "version": "3.18", "install": "operator"}),
         ),
         "network": Field(
-            NETWORK,
-            default=Network(pods=(PODS,), services=(SERVICES,)),
+            _NETWORK,
+            default=Network(pods=(_PODS,), services=(_SERVICES,)),
             verbs=("seeds",),
             title="Cluster network",
             doc="The cluster's own address ranges.",

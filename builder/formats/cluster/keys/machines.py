@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builder.formats.cluster import machine_terms, terms
-from builder.formats.cluster.keys.accounts import PUBLIC_KEY, SSH_KEYS, USER
 from builder.formats.cluster.keys.cards import NETWORK, PROXY
 from builder.formats.records import Field, ListOf, MapOf, Record
-from builder.formats.shape import Text
+from builder.formats.shape import Flag, Text
 from builder.formats.terms import PACKAGE
 from builder.model.cluster import RoleSettings
-from builder.model.machine import NOTHING_SAID, Machine, MachineNetwork, Proxy, RegistryAccess
+from builder.model.machine import NOTHING_SAID, Machine, MachineNetwork, Proxy, RegistryAccess, User
 
 if TYPE_CHECKING:
     from typing import Any
@@ -75,6 +74,74 @@ _FILE = Record(
     },
     title="a file",
 )
+_PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA... ops"
+_SSH_KEYS = ListOf(
+    Text(
+        parse=machine_terms.ssh_key,
+        expected="a public key as in authorized_keys",
+        example=_PUBLIC_KEY,
+        longest=20_000,
+    ),
+    most=200,
+    lone=True,
+)
+_USER = Record(
+    User,
+    {
+        "name": Field(
+            Text(
+                pattern=r"[a-z_][a-z0-9_-]{0,31}",
+                expected="an account's name: lower-case letters, digits, dashes",
+                example="ops",
+            ),
+            required=True,
+            title="Name",
+            doc="The account's name.",
+        ),
+        "ssh-keys": Field(
+            _SSH_KEYS,
+            default=(),
+            title="SSH keys",
+            doc="Public keys that open the account.",
+            examples=([_PUBLIC_KEY],),
+        ),
+        "groups": Field(
+            ListOf(
+                Text(pattern=r"[a-z_][a-z0-9_-]{0,31}", expected="a group", example="wheel"),
+                most=50,
+                lone=True,
+            ),
+            default=(),
+            title="Groups",
+            doc="Further groups.",
+            examples=(["wheel"],),
+        ),
+        "sudo": Field(
+            Flag(),
+            default=False,
+            title="May become root",
+            doc="Whether it may become root without a password. Default: false.",
+            examples=(True,),
+        ),
+        "shell": Field(
+            Text(parse=machine_terms.absolute, expected="an absolute path", example="/bin/bash"),
+            default="/bin/bash",
+            title="Shell",
+            doc="Its shell. Default: /bin/bash.",
+        ),
+        "password": Field(
+            Text(
+                parse=machine_terms.password,
+                expected="a crypt(3) hash, like $6$SALT$HASH",
+                hint="openssl passwd -6 makes one",
+            ),
+            title="Password hash",
+            doc="A crypt(3) hash; without one only SSH keys open the account.",
+            examples=("$6$...",),
+        ),
+    },
+    title="a user",
+)
 _REGISTRY = Record(
     RegistryAccess,
     {
@@ -130,18 +197,18 @@ MACHINE = Record(
             examples=({"before": ["tuned-adm profile virtual-guest"]},),
         ),
         "users": Field(
-            ListOf(USER, most=500),
+            ListOf(_USER, most=500),
             default=(),
             title="Users",
             doc="Accounts to make.",
-            examples=([{"name": "ops", "ssh-keys": [PUBLIC_KEY], "sudo": True}],),
+            examples=([{"name": "ops", "ssh-keys": [_PUBLIC_KEY], "sudo": True}],),
         ),
         "ssh-keys": Field(
-            SSH_KEYS,
+            _SSH_KEYS,
             default=(),
             title="SSH keys",
             doc="Public keys that open the image's own account.",
-            examples=([PUBLIC_KEY],),
+            examples=([_PUBLIC_KEY],),
         ),
         "proxy": Field(
             PROXY,
