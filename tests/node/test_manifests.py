@@ -51,6 +51,7 @@ def localise(
     machine.set(CNI=cni, POD_SUBNETS=pods, REGISTRY=registry)
     ran = machine.source(f'localise "{file}"', "manifests")
     assert ran.returncode == 0, ran.stdout[-2000:]
+    assert [*(machine.root / "var/lib/airseed").glob("*.yaml")] == []
     if cni == "none" and registry:
         edits = manifest_edits.edits(content, "m.yaml", targets)
         assert ran.stdout == manifest_edits.applied(content, edits).decode()

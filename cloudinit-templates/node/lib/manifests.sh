@@ -19,7 +19,7 @@ edit_images() {
         done
         cat <&4
     } <<<"$edits" 4<"$1" >"$edited"
-    printf '%s  %s\n' "$expected" "$edited" | sha256sum -c >/dev/null 2>&1 && cat "$edited"
+    printf '%s  %s\n' "$expected" "$edited" | sha256sum -c >/dev/null 2>&1 && cat "$edited" && rm -f "$edited"
 }
 
 # Set the pod networks in the Installation of Calico (operator) on standard input. Each family
