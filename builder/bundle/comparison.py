@@ -75,7 +75,7 @@ class TarComparison(_Comparison):
     def lock(self) -> bytes:
         """Read the lock, by the one header whose place never changes; raise VerificationError."""
         faults = list(self._front())
-        what = "is another one"
+        what = "is a different one"
         try:
             path, size, _ = tar.read_header(self._bundle.at(LOCK_HEADER, tar.BLOCK))
             if path == LOCK_PATH and size <= LOCK_LIMIT:
@@ -106,7 +106,7 @@ class TarComparison(_Comparison):
         content = self._bundle.at(0, LOCK_HEADER)
         expected = tar.header(README_PATH, len(README)) + README + bytes(tar.padding(len(README)))
         if content != expected:
-            yield Fault(where=README_PATH, what="is not as format 1 has it")
+            yield Fault(where=README_PATH, what="is not what format 1 requires")
 
     def sums(self, layout: Layout | None) -> bytes:
         """Read SHA256SUMS from where the layout has it, or else by its header."""
@@ -203,7 +203,7 @@ class FolderComparison(_Comparison):
             # a delta takes nothing away of the bundle that it is unpacked over
             self.unread = tuple(filter(may_be_left_over, others))
             others = [path for path in others if not may_be_left_over(path)]
-        hint = "delete it, if it is of the bundle that was there before" if layout.delta else None
+        hint = "delete it if it came from the earlier bundle" if layout.delta else None
         faults += [Fault(where=path, what="is not in the lock", hint=hint) for path in others]
         return faults, items
 

@@ -216,9 +216,9 @@ class Download:
             sink.stop.check()  # after it can be seen by whoever interrupts
             if stream.offset not in {0, self.have}:
                 raise FetchError(
-                    f"sent bytes from {stream.offset:,} on",
+                    f"sent bytes from {stream.offset:,} onwards",
                     where=self.source.name,
-                    expected=f"from {offset:,} on",
+                    expected=f"from {offset:,} onwards",
                 )
             if stream.offset != self.have:
                 self._restart(sink.progress)
@@ -233,7 +233,7 @@ class Download:
                 self.attempts.afresh = True
                 raise StaleError
             raise FetchError(
-                f"sent other bytes ({Digest(got)})",
+                f"sent the wrong bytes ({Digest(got)})",
                 where=self.source.name,
                 expected=str(self.job.extent.digest),
             )

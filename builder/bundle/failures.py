@@ -44,7 +44,7 @@ def unavailable(download: Download) -> RefusedError:
     name, sources = download.job.extent.name, download.job.sources
     faults = download.attempts.faults
     return RefusedError(
-        "no source gave the right bytes" if faults else "there is no source for it",
+        "no source sent the right bytes" if faults else "there is no source for it",
         where=name,
         refusals=[
             Refusal(artifact=name, host=source.host, fault=fault)
@@ -68,7 +68,7 @@ def summary(failures: list[AirseedError]) -> AirseedError:
     noun = "artifact" if len(failures) == 1 else "artifacts"
     return kind(
         f"{len(failures)} {noun} {'failed the check' if unsigned else 'could not be fetched'}",
-        hint="what was fetched is kept; the same command goes on from there",
+        hint="what was fetched is kept; run the same command again to continue",
         faults=faults,
     )
 

@@ -180,7 +180,7 @@ def lay_out(
 
 def path_fault(path: str) -> str | None:
     if not path.isprintable() or "\\" in path:
-        return "the path holds a control character or a backslash"
+        return "the path contains a control character or a backslash"
     if path.startswith("/"):
         return "the path is absolute"
     parts = path.split("/")
@@ -202,7 +202,7 @@ def path_faults(paths: Iterable[str]) -> Iterator[Fault]:
     for path in paths:
         what = path_fault(path)
         if what is None and not path.startswith(FOLDERS):
-            what = "no member of a bundle stands there"
+            what = "a bundle has no members there"
         if what is None and path in seen:
             what = "two members have this path"
         if what is not None:
@@ -212,7 +212,7 @@ def path_faults(paths: Iterable[str]) -> Iterator[Fault]:
         parts = path.split("/")
         folders.update("/".join(parts[:count]) for count in range(1, len(parts)))
     for path in sorted(seen & folders):
-        yield Fault(where=path, what="is a file and a folder at once")
+        yield Fault(where=path, what="is both a file and a folder")
 
 
 def _contradictions(contents: Iterable[Content]) -> Iterator[Fault]:

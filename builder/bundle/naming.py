@@ -40,7 +40,7 @@ class Names:
         """Name what a layout becomes; raise UsageError where a name is taken by something else."""
         if split and os.path.lexists(sums_path(target)) and not is_ours(sums_path(target)):
             raise UsageError(
-                "there is another file already, where the checksums of the parts go",
+                "another file has the name that the checksums of the parts need",
                 where=str(sums_path(target)),
                 hint="choose another name with -o, or remove this file",
             )

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from builder.bundle.split import PartFile
 
 _HINTS = {
-    errno.ENOSPC: "free some space and run the same command again: it goes on where it stopped",
-    errno.EDQUOT: "your quota is used up; raise it or free some space, then run the same again",
+    errno.ENOSPC: "free some space and run the same command again: it continues where it stopped",
+    errno.EDQUOT: "your quota is used up; raise it or free some space, then run the command again",
     errno.EFBIG: "the file system or `ulimit -f` does not allow files of this size",
     errno.EROFS: "choose a folder that can be written",
     errno.EACCES: "choose a folder that you may write to",
     errno.EPERM: "choose a folder that you may write to",
-    errno.ENOENT: "make the folder first",
+    errno.ENOENT: "create the folder first",
     errno.ELOOP: "this is a symbolic link; remove it, or choose another name with -o",
     errno.EIO: "the disk or its cable may be failing; see `dmesg`",
 }
@@ -176,7 +176,7 @@ def _open_alone(path: Path) -> int:
         except BlockingIOError as error:
             os.close(descriptor)
             raise StorageError(
-                "another airseed is writing this bundle",
+                "another airseed process is writing this bundle",
                 where=str(path),
                 hint="wait for it, or choose another name with -o",
             ) from error

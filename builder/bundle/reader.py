@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _MOST = 1_000_000
 """Members that a bundle may have; it keeps hostile files from filling the memory."""
 _LOCK = b'{\n"format": '
-_SEEK = "a bundle is not read from first to last, so it can't come through a pipe"
+_SEEK = "a bundle is not read from start to end, so it can't come through a pipe"
 _HEADERS = 4 * tar.BLOCK + tar.LONGEST_PATH
 
 
@@ -151,7 +151,7 @@ class TarBundle(_Reading):
                         )
                     sizes.append(os.lseek(descriptors[-1], 0, os.SEEK_END))
                 except FileNotFoundError as error:
-                    hint = f"it is a part of {path.name}: copy it, too" if parts else None
+                    hint = f"it is part of {path.name}: copy it as well" if parts else None
                     raise StorageError("is missing", where=str(file), hint=hint) from error
                 except OSError as error:
                     raise storage_error(error, file) from error
@@ -195,7 +195,7 @@ class TarBundle(_Reading):
                 if offset > self.size or len(members) >= _MOST:
                     what = "is cut off"
                     if offset <= self.size:
-                        what = f"a bundle has at most {_MOST:,} members"
+                        what = f"a bundle may have at most {_MOST:,} members"
                     faults.append(Fault(where=_shown(member.path), what=what))
                     return members, faults
                 if any(self.at(end, offset - end)):
@@ -239,7 +239,7 @@ class TarBundle(_Reading):
                 expected=f"a tar that begins with {README_PATH} ({MAGIC})",
                 hint="this is a lock: airseed inspect shows it, airseed bundle makes its bundle"
                 if head.startswith(_LOCK)
-                else "of a cluster.yaml, `airseed lock` makes a lock first",
+                else "if this is a cluster.yaml, run `airseed lock` on it first",
             )
 
 
@@ -259,7 +259,7 @@ class FolderBundle(_Reading):
                 "not an airseed bundle",
                 where=str(path),
                 expected=f"a folder with {README_PATH} ({MAGIC})",
-                hint=f"a bundle in parts lies in it: give {sets[0]}" if sets else None,
+                hint=f"this folder has a bundle in parts: give {sets[0]}" if sets else None,
             )
 
     def close(self) -> None:

@@ -71,10 +71,10 @@ def cut(target: Path, size: int, split: int) -> tuple[PartFile, ...]:
     count = -(-size // split)
     if count > _MOST:
         raise UsageError(
-            f"{size:,} bytes in parts of {split:,} are {count:,} parts",
+            f"{size:,} bytes in parts of {split:,} make {count:,} parts",
             where="--split",
             expected=f"at most {_MOST}",
-            hint=f"parts of {-(-size // _MOST):,} bytes or more",
+            hint=f"use parts of {-(-size // _MOST):,} bytes or more",
         )
     return tuple(
         PartFile(
@@ -154,7 +154,7 @@ def read_sums(target: Path) -> Sums:
     raise VerificationError(
         "the checksums of the parts are damaged",
         where=str(path),
-        expected="the file as airseed bundle --split wrote it, under its own name",
+        expected="the file as airseed bundle --split wrote it, with its name unchanged",
         faults=[Fault(where=path.name, what="is not as airseed wrote it")],
     )
 

@@ -99,5 +99,5 @@ def _fields(block: bytes) -> tuple[bytes, int, bytes]:
 def _octal(field: bytes) -> int:
     text = field.rstrip(b"\0 ")
     if not text or text.strip(b"01234567"):
-        raise ValueError("has a header with a number that is none")
+        raise ValueError("has a header with an invalid number")
     return int(text, 8)

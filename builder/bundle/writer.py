@@ -179,8 +179,8 @@ class _Run:
         """Use what a run for another lock fetched as a source, if there is space for both."""
         if free < self._layout.size:
             self._reporter.warn(
-                "the interrupted run was for another bundle; all is fetched again",
-                hint=f"with {self._layout.size:,} bytes free, what it fetched would be used",
+                "the interrupted run was for another bundle; everything is fetched again",
+                hint=f"with {self._layout.size:,} bytes free, what it fetched could be reused",
             )
             self._replace(opened)
             return

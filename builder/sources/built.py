@@ -121,7 +121,7 @@ class Workshop:
                     digest = Digest.of_file(file)
                 if expected not in {None, digest}:
                     raise VerificationError(
-                        f"{order.builder} built other bytes ({digest}) of the same order",
+                        f"{order.builder} built different bytes ({digest}) from the same order",
                         where=str(order.recipe.nevra),
                         expected=str(expected),
                     )
@@ -177,7 +177,7 @@ def _rebuild(package: Package, kept: Store, workshop: Workshop) -> Finished:
         raise FetchError("nothing says how it is built", where=where)
     if built.by != rpm_build.builder():
         raise FetchError(
-            f"{built.by} built what was locked, and {rpm_build.builder()} of this machine would"
+            f"the locked RPM was built by {built.by}; this machine's {rpm_build.builder()} would"
             f" give other bytes: install {built.by.replace(' ', '==')}, or run `airseed lock"
             f" --update {package.nevra.name}`",
             where=where,

@@ -20,6 +20,6 @@ def folder() -> Path:
         return Path.home() / ".cache" / "airseed"
     except RuntimeError as error:  # a user without an entry in passwd
         raise UsageError(
-            "this user has no home, so there is no place for a cache",
+            "this user has no home directory, so there is nowhere to keep a cache",
             hint="set HOME, or XDG_CACHE_HOME to a folder",
         ) from error

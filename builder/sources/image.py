@@ -172,7 +172,7 @@ class _Candidate:
         platform = oci_manifest.platform_of(content, where=where)
         if self._wanted.platforms != (platform,):
             raise VerificationError(
-                f"the image is for {platform} alone",
+                f"the image is for {platform} only",
                 where=where,
                 expected=", ".join(map(str, self._wanted.platforms)),
             )
@@ -222,7 +222,7 @@ def read_blob(registry: Puller, repository: str, digest: Digest, size: int) -> b
         raise FetchError(f"the config has {size:,} bytes", where=where, expected="at most 4 MiB")
     content = registry.document(repository, digest, limit=size)
     if len(content) != size or Digest.of(content) != digest:
-        raise VerificationError("the blob is not what its digest says", where=where)
+        raise VerificationError("the blob does not match its digest", where=where)
     return content
 
 

@@ -48,7 +48,7 @@ class Signatures:
         covered = verify_payload(head, content, keys, where=where)
         if not (covered or package.trust == "pinned" or package.repository in self._signed):
             raise VerificationError(
-                "only its header is signed, nothing that is signed covers its files",
+                "only its header is signed; no signature covers its files",
                 where=where,
                 expected="a payload digest in the header, or a signature over header and payload",
                 hint="pin its SHA-256 in the catalog (kubernetes/MINOR.yaml) if you know it to be"
@@ -61,6 +61,6 @@ class Signatures:
             keys = load_keys(self._read(path), where=path)
             key = next((key for key in keys if key.fingerprint == fingerprint), None)
             if key is None:
-                raise VerificationError("this file does not hold the key", where=path)
+                raise VerificationError("this file does not contain the key", where=path)
             self._keys[fingerprint] = key
         return self._keys[fingerprint]

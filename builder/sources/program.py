@@ -119,9 +119,9 @@ def _receive(source: Source, client: Client, part: Path, progress: Progress) -> 
             progress.advance(len(piece))
             if size > _LARGEST:
                 raise FetchError(
-                    "sent more than a program has",
+                    "sent more bytes than a program may have",
                     where=source.name,
-                    expected=f"{_LARGEST:,} bytes",
+                    expected=f"at most {_LARGEST:,} bytes",
                 )
 
         through(source, client, begin, take)
@@ -155,8 +155,8 @@ def unpack(archive: Path, wanted: Sequence[PackedFile], folder: Path, name: str)
         raise disk.failure(error, folder) from error
     missing = sorted(member for member, path in members.items() if path not in unpacked)
     if missing or (folders and not unpacked):
-        what = f"the archive lacks {', '.join(missing)}" if missing else "no program is in it"
-        raise VerificationError(what, where=name)
+        lacks = ", ".join(missing) or "programs"
+        raise VerificationError(f"the archive lacks {lacks}", where=name)
     return unpacked
 
 

@@ -138,7 +138,7 @@ def _is_signed(content: bytes, url: str, repository: WantedRepository, client: C
         raise VerificationError(
             "the metadata is not signed here, but the catalog says that upstream signs it",
             where=f"{url}.asc",
-            hint="for a mirror that leaves signatures out, say `metadata: sometimes` in a catalog "
+            hint="for a mirror that leaves signatures out, set `metadata: sometimes` in a catalog "
             "of your own; the packages' own signatures are checked in any case",
         ) from error
     verify_detached(content, signature, repository.keys, where=url)

@@ -139,4 +139,6 @@ def _referring(content: bytes, where: str) -> list[Digest]:
             if entry.get("artifactType") == ARTIFACT_TYPE
         ][:_MOST]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise VerificationError("what refers to the image can't be read", where=where) from error
+        raise VerificationError(
+            "the list of what refers to the image can't be read", where=where
+        ) from error

@@ -44,12 +44,12 @@ class Store:
             raise StorageError(
                 error.strerror or str(error),
                 where=str(path),
-                hint=f"{self.folder} belongs to the lock: copy it together with that, or run "
+                hint=f"{self.folder} belongs to the lock: copy it along with the lock, or run "
                 "`airseed lock` to make it again",
             ) from error
         if Digest.of(content) != digest:
             raise VerificationError(
-                "the content is not what the file's name says",
+                "the content does not match the digest in the file's name",
                 where=str(path),
                 expected=str(digest),
                 hint="delete this file and run `airseed lock` again",

@@ -142,7 +142,7 @@ def test_unpacked_over_the_earlier_bundle_it_is_the_whole(
         f"{path}: is not in the lock" for path in planted
     ]
     assert {fault.hint for fault in found.faults} == {
-        "delete it, if it is of the bundle that was there before"
+        "delete it if it came from the earlier bundle"
     }
     for path in ("files/earlier", *planted, *earlier):
         (folder / path).unlink()

@@ -142,7 +142,7 @@ def test_what_the_next_source_brings_counts_although_the_one_before_sent_it_all_
     item, place = download(Given(b"x" * len(CONTENT)), Given(CONTENT[:3000])), Memory()
     with pytest.raises(FetchError):
         attempt(item, place)
-    assert item.pass_on(Fault(where="given", what="sent other bytes"))
+    assert item.pass_on(Fault(where="given", what="sent the wrong bytes"))
     before = item.reached
     with pytest.raises(FetchError):
         attempt(item, place)
@@ -190,7 +190,7 @@ def test_wrong_bytes_in_one_go_are_the_source_s_fault() -> None:
     with pytest.raises(FetchError) as caught:
         attempt(item, Memory())
     assert str(caught.value) == (
-        f"given: sent other bytes ({Digest.of(CONTENT[::-1])}) (expected {Digest.of(CONTENT)})"
+        f"given: sent the wrong bytes ({Digest.of(CONTENT[::-1])}) (expected {Digest.of(CONTENT)})"
     )
     assert (item.have, caught.value.temporary) == (0, False)
 
@@ -211,7 +211,7 @@ def test_a_source_that_begins_elsewhere_is_refused() -> None:
     adopt(item, place)
     with pytest.raises(FetchError) as caught:
         attempt(item, place)
-    assert str(caught.value) == "given: sent bytes from 2,001 on (expected from 2,000 on)"
+    assert str(caught.value) == "given: sent bytes from 2,001 onwards (expected from 2,000 onwards)"
     assert (item.have, source.streams[0].closed) == (2000, True)
 
 

@@ -92,7 +92,7 @@ def test_what_is_damaged_there_is_fetched(
     [passed] = result.fallbacks
     assert passed.path == damaged.path
     assert passed.passed_over[0].where == f"{old}: {damaged.path}"
-    assert passed.passed_over[0].what.startswith("sent other bytes (sha256:")
+    assert passed.passed_over[0].what.startswith("sent the wrong bytes (sha256:")
     content = result.target.read_bytes()
     assert content[damaged.offset :][: damaged.size] == origin.contents[damaged.path]
 

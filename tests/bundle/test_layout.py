@@ -124,13 +124,13 @@ def test_an_unknown_member_is_a_key_error(origin: bundles.Origin) -> None:
         ("files//x", "the path is not plain (it has an empty part, . or ..)"),
         ("files/./x", "the path is not plain (it has an empty part, . or ..)"),
         ("files/", "the path is not plain (it has an empty part, . or ..)"),
-        ("files/a\nb", "the path holds a control character or a backslash"),
-        ("files/a\\b", "the path holds a control character or a backslash"),
-        ("files/\ud800", "the path holds a control character or a backslash"),
+        ("files/a\nb", "the path contains a control character or a backslash"),
+        ("files/a\\b", "the path contains a control character or a backslash"),
+        ("files/\ud800", "the path contains a control character or a backslash"),
         ("files/" + "x" * 256, "the path is too long"),
         ("files/" + "x/" * 600 + "x", "the path is too long"),
-        ("elsewhere/x", "no member of a bundle stands there"),
-        ("cluster.lock", "no member of a bundle stands there"),
+        ("elsewhere/x", "a bundle has no members there"),
+        ("cluster.lock", "a bundle has no members there"),
         ("files/twin", "two members have this path"),
         ("files/empty/x", None),
     ],
@@ -141,7 +141,7 @@ def test_unsafe_paths_are_refused(origin: bundles.Origin, path: str, what: str |
     with pytest.raises(DocumentError) as caught:
         layout.plan(lock, b"", {})
     [fault] = caught.value.faults
-    expected = (path, what) if what else ("files/empty", "is a file and a folder at once")
+    expected = (path, what) if what else ("files/empty", "is both a file and a folder")
     assert (fault.where, fault.what) == expected
 
 

@@ -44,7 +44,7 @@ def test_space_is_taken_beforehand(part: Part) -> None:
 def test_one_at_a_time(part: Part) -> None:
     with pytest.raises(StorageError) as caught:
         Part(part.path)
-    assert str(caught.value) == f"{part.path}: another airseed is writing this bundle"
+    assert str(caught.value) == f"{part.path}: another airseed process is writing this bundle"
     assert caught.value.hint == "wait for it, or choose another name with -o"
 
 
@@ -77,7 +77,7 @@ def test_a_missing_folder_is_explained(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught:
         Part(tmp_path / "no" / "x.part")
     assert str(caught.value) == f"{tmp_path}/no/x.part: no such file or directory"
-    assert caught.value.hint == "make the folder first"
+    assert caught.value.hint == "create the folder first"
 
 
 def test_what_does_not_fit_is_explained(part: Part) -> None:

@@ -239,7 +239,7 @@ def test_checksums_of_somebody_elses_are_left(
     with pytest.raises(UsageError) as caught:
         make(split=4096)
     assert str(caught.value) == (
-        f"{sums}: there is another file already, where the checksums of the parts go"
+        f"{sums}: another file has the name that the checksums of the parts need"
     )
     assert sums.read_text("utf-8") == f"{'0' * 64}  {target.name}\n"
     assert [path.name for path in target.parent.iterdir()] == [sums.name]
@@ -252,7 +252,7 @@ def test_one_run_at_a_time(make: Make, target: Path) -> None:
     from builder.bundle.part import Part
 
     other = Part(part_path(target))
-    with pytest.raises(StorageError, match="another airseed is writing this bundle"):
+    with pytest.raises(StorageError, match="another airseed process is writing this bundle"):
         make(split=1 << 15)
     other.close()
 

@@ -148,7 +148,7 @@ def test_wrong_bytes_in_one_go_are_blamed_on_the_source(
     [fault] = outcome.passed_over
     assert outcome.path.endswith(biggest(origin))
     assert outcome.source == fault.where.replace(upstream.listen(FIRST), upstream.listen(SECOND))
-    assert fault.what.startswith("sent other bytes (sha256:")
+    assert fault.what.startswith("sent the wrong bytes (sha256:")
     assert fault.expected == f"sha256:{biggest(origin)}"
 
 
@@ -321,7 +321,7 @@ def test_one_failure_does_not_stop_the_others_and_all_are_told(
     with pytest.raises(UnavailableError) as caught:
         make()
     assert str(caught.value) == "2 artifacts could not be fetched"
-    assert caught.value.hint == ("what was fetched is kept; the same command goes on from there")
+    assert caught.value.hint == ("what was fetched is kept; run the same command again to continue")
     first, second = upstream.listen(FIRST), upstream.listen(SECOND)
     assert [str(fault) for fault in caught.value.faults] == sorted(
         f"{extent.name} from http://{address}/{extent.digest.hex}: "

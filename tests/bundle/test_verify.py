@@ -219,7 +219,7 @@ def kind(header: bytes, letter: bytes) -> bytes:
     [
         (tar.header("../x", 0), "'../x': the path is not plain (it has an empty part, . or ..)"),
         (tar.header("/etc/x", 0), "'/etc/x': the path is absolute"),
-        (tar.header("a\x1b", 0), r"'a\x1b': the path holds a control character or a backslash"),
+        (tar.header("a\x1b", 0), r"'a\x1b': the path contains a control character or a backslash"),
         (tar.header("README.txt", 0), "README.txt: two members have this path"),
         (kind(tar.header("x", 0), b"2"), f"{HERE} is a symbolic link, not a plain file"),
         (kind(tar.header("x", 0), b"1"), f"{HERE} is a hard link, not a plain file"),
@@ -227,7 +227,7 @@ def kind(header: bytes, letter: bytes) -> bytes:
         (kind(tar.header("x", 0), b"S"), f"{HERE} is a sparse file, not a plain file"),
         (kind(tar.header("x", 0), b"x"), f"{HERE} is a pax header, not a plain file"),
         (kind(tar.header("x", 0), b"5"), f"{HERE} is a folder, not a plain file"),
-        (b"x" * 512, f"{HERE} has a header with a number that is none"),
+        (b"x" * 512, f"{HERE} has a header with an invalid number"),
         (tar.header("x", 1)[:-1], f"{HERE} is cut off within its header"),
     ],
 )

@@ -156,7 +156,7 @@ def test_a_second_run_at_the_same_time_is_refused(
     make: Make, target: Path, upstream: FaultyUpstream
 ) -> None:
     other = Part(part_path(target))
-    with pytest.raises(StorageError, match="another airseed is writing this bundle"):
+    with pytest.raises(StorageError, match="another airseed process is writing this bundle"):
         make()
     assert asked(upstream) == []
     other.close()

@@ -214,7 +214,7 @@ def kept(sample: Sample, sandbox: Sandbox, ran: Ran, *, everything: bool) -> lis
         "bundle.tar.journal",
     }:
         wrong.append(f"left behind: {sorted(sandbox.names)}")
-    if "what was fetched is kept; the same command goes on from there" not in ran.err:
+    if "what was fetched is kept; run the same command again to continue" not in ran.err:
         wrong.append("it is not said that what was fetched is kept")
     claims = journal.read(journal_path(sandbox.bundle_path)).claims
     done = {path for path, claim in claims.items() if claim.done}

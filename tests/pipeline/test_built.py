@@ -197,7 +197,7 @@ def test_another_rpm_rs_is_named(sandbox: Sandbox) -> None:
     shutil.rmtree(cached(sandbox))
     ran = sandbox.bundle()
     assert ran.code == 1
-    assert f"rpm-rs 0.1.0 built what was locked, and {builder()} of this machine" in ran.err
+    assert f"the locked RPM was built by rpm-rs 0.1.0; this machine's {builder()}" in ran.err
     assert "install rpm-rs==0.1.0, or run `airseed lock --update kubelet`" in ran.err
     assert of_programs(ran) == []
     assert not sandbox.bundle_path.exists()

@@ -41,12 +41,12 @@ def test_a_part_that_is_missing_is_named(
     (work / "set/b.tar.002").unlink()
     capsys.readouterr()
     assert run_export(capsys, "set/b.tar.sha256", "--keys-only", code=1) == (
-        "error: set/b.tar.002: is missing\n  hint: it is a part of b.tar: copy it, too\n"
+        "error: set/b.tar.002: is missing\n  hint: it is part of b.tar: copy it as well\n"
     )
     assert run_export(capsys, "set", "--keys-only", code=1) == (
         "error: set: not an airseed bundle\n"
         "  expected a folder with README.txt (airseed offline bundle, format 1)\n"
-        "  hint: a bundle in parts lies in it: give set/b.tar.sha256\n"
+        "  hint: this folder has a bundle in parts: give set/b.tar.sha256\n"
     )
 
 

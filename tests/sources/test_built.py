@@ -106,7 +106,7 @@ def test_a_damaged_one_is_dropped(workshop: Workshop, key: VendorKey) -> None:
 def test_another_rpm_than_expected_is_not_kept(workshop: Workshop, key: VendorKey) -> None:
     with pytest.raises(VerificationError) as caught:
         make(workshop, key, expected=Digest.of(b"another"))
-    assert "built other bytes" in caught.value.fault.what
+    assert "built different bytes" in caught.value.fault.what
     assert not [*workshop.folder.glob("*.rpm")]
 
 
@@ -173,8 +173,8 @@ def test_another_builder_is_named_before_anything_is_fetched(
     with pytest.raises(FetchError) as caught:
         source.open(0)
     assert str(caught.value) == (
-        "agent-1.18.5-0.airseed1.x86_64: rpm-rs 0.1.0 built what was locked, and "
-        f"{rpm_build.builder()} of this machine would give other bytes: install rpm-rs==0.1.0, or "
+        "agent-1.18.5-0.airseed1.x86_64: the locked RPM was built by rpm-rs 0.1.0; "
+        f"this machine's {rpm_build.builder()} would give other bytes: install rpm-rs==0.1.0, or "
         "run `airseed lock --update agent`"
     )
     assert not caught.value.temporary

@@ -88,7 +88,7 @@ def test_an_image_without_index_tells_its_platform_in_its_config(
     with pytest.raises(UnavailableError) as caught:
         resolve(wanted(platforms=(ARM64,)), access.registry)
     assert caught.value.faults == (
-        Fault(where=NODE, what="the image is for linux/amd64 alone", expected="linux/arm64"),
+        Fault(where=NODE, what="the image is for linux/amd64 only", expected="linux/arm64"),
     )
 
 
@@ -106,7 +106,7 @@ def test_a_config_with_wrong_bytes_is_refused(upstream: FaultyUpstream, access: 
     with pytest.raises(UnavailableError) as caught:
         resolve(wanted(), access.registry)
     [fault] = caught.value.faults
-    assert fault.what == "the blob is not what its digest says"
+    assert fault.what == "the blob does not match its digest"
     assert fault.where.startswith("docker.io/calico/node@sha256:")
 
 
@@ -253,5 +253,5 @@ def test_a_config_of_another_size_than_announced_is_refused(
     with pytest.raises(VerificationError) as caught:
         read_blob(access.registry, "docker.io/calico/node", config, size + 1)
     assert str(caught.value) == (
-        f"docker.io/calico/node@{config}: the blob is not what its digest says"
+        f"docker.io/calico/node@{config}: the blob does not match its digest"
     )

@@ -157,7 +157,7 @@ def test_a_key_file_with_another_key_is_refused(
     keys.files["keys/google.asc"] = centos.public
     content = built(tmp_path, google)
     message = refused(Signatures(keys.lock, keys.read), package(content, google), content)
-    assert message == "keys/google.asc: this file does not hold the key"
+    assert message == "keys/google.asc: this file does not contain the key"
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>log in</html>"])

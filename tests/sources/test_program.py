@@ -171,7 +171,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
         opened.addfile(link)
     with pytest.raises(VerificationError) as caught:
         unpack(packed.getvalue(), tmp_path, FOLDER)
-    assert str(caught.value) == "plugins: no program is in it"
+    assert str(caught.value) == "plugins: the archive lacks programs"
 
 
 @pytest.mark.parametrize(

@@ -294,7 +294,7 @@ def test_metadata_that_must_be_signed_is_refused_without_signature(world: World)
         Fault(
             where=f"{REPOMD}.asc",
             what="the metadata is not signed here, but the catalog says that upstream signs it",
-            hint="for a mirror that leaves signatures out, say `metadata: sometimes` in a catalog"
+            hint="for a mirror that leaves signatures out, set `metadata: sometimes` in a catalog"
             " of your own; the packages' own signatures are checked in any case",
         ),
     )

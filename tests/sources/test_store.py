@@ -30,7 +30,8 @@ def test_damaged_content_is_named(tmp_path: Path) -> None:
     with pytest.raises(VerificationError) as caught:
         store.read(digest)
     assert str(caught.value) == (
-        f"{tmp_path / digest.hex}: the content is not what the file's name says (expected {digest})"
+        f"{tmp_path / digest.hex}: the content does not match the digest in the file's name"
+        f" (expected {digest})"
     )
     assert store.find(digest) is None, "damaged content is dropped, to be fetched again"
     assert not store.has(digest)
@@ -40,7 +41,7 @@ def test_missing_content_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught:
         Store(tmp_path).read(Digest.of(b"hello"))
     assert caught.value.hint == (
-        f"{tmp_path} belongs to the lock: copy it together with that, or run `airseed lock` to "
+        f"{tmp_path} belongs to the lock: copy it along with the lock, or run `airseed lock` to "
         "make it again"
     )
     assert Store(tmp_path).find(Digest.of(b"hello")) is None
