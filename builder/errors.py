@@ -50,7 +50,6 @@ def did_you_mean(word: object, known: Iterable[str]) -> str | None:
 
 
 def _ends(last: str) -> set[str]:
-    """Return the last part of a path with and without tag or digest."""
     return {last, re.split("[:@]", last, maxsplit=1)[0]}
 
 

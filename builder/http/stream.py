@@ -120,7 +120,6 @@ class HttpStream(Closing):
         return len(content)
 
     def _more_is_there(self) -> bool:
-        """Tell whether the next ``recv`` would not wait."""
         return self._poll is not None and bool(self._poll.poll(0))
 
     def _account(self, done: int, waited: float, room: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -11,12 +12,13 @@ from requests.auth import HTTPBasicAuth
 from requests.utils import urldefragauth
 
 from builder.errors import FetchError
-from builder.http import document, ranges
+from builder.http import ranges
 from builder.http.environment import proxies_for, trust
 from builder.http.errors import TRANSPORT, translate
 from builder.http.redact import redact
+from builder.http.reply import Reply, StatusError
 from builder.http.session import Adapter, HttpSession
-from builder.http.stream import finish
+from builder.http.stream import HttpStream, finish
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
 
     from urllib3 import BaseHTTPResponse
 
-    from builder.http.reply import Reply
-    from builder.http.stream import HttpStream
 
+_SUCCESS = range(200, 300)
+_PIECE = 1 << 16
 _IDENTITY = {"Accept-Encoding": "identity", "User-Agent": "airseed"}
 """Bytes must arrive as they lie there: digests and offsets are of the stored form."""
 
@@ -53,7 +55,13 @@ class Transport:
     ) -> Reply:
         """Fetch a document of at most ``limit`` bytes, before ``end`` on the monotonic clock."""
         response, final = self._send(method, url, headers, body)
-        return document.read(method, response, final, limit, end)
+        if response.status not in _SUCCESS:
+            finish(response)
+            raise StatusError(final, response.status, response.headers)
+        length = 0 if method == "HEAD" else response.length_remaining
+        with HttpStream(response, final, length=length) as stream:
+            content = _whole(stream, limit, end)
+        return Reply(url=final, status=stream.status, headers=stream.headers, content=content)
 
     def open(
         self, url: str, headers: Mapping[str, str], *, offset: int, size: int | None
@@ -107,6 +115,25 @@ class Transport:
         if session is None:
             session = self._local.session = HttpSession(self._adapter)
         return session
+
+
+def _whole(stream: HttpStream, limit: int, end: float) -> bytes:
+    where = redact(stream.url)
+    if stream.length is not None and stream.length > limit:
+        raise FetchError(
+            f"the document has {stream.length:,} bytes", where=where, expected=f"at most {limit:,}"
+        )
+    content = bytearray()
+    piece = memoryview(bytearray(_PIECE))
+    while count := stream.readinto(piece):
+        content += piece[:count]
+        if len(content) > limit:
+            raise FetchError(
+                "the document does not end", where=where, expected=f"at most {limit:,} bytes"
+            )
+        if time.monotonic() > end:
+            raise FetchError("the document takes too long to arrive", where=where, temporary=True)
+    return bytes(content)
 
 
 def _userinfo(url: str) -> HTTPBasicAuth | None:

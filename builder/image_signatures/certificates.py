@@ -83,7 +83,7 @@ def check_chain(
     between = [known for known in pinned if known.issuer != known.subject] + above
     if not roots:
         raise VerificationError(f"the authority {authority.name} has no root certificate")
-    if not _valid(leaf, at):
+    if not leaf.not_valid_before_utc <= at <= leaf.not_valid_after_utc:
         raise VerificationError(
             f"the certificate was not valid when it was used ({_time(at)})",
             expected=f"{_time(leaf.not_valid_before_utc)} to {_time(leaf.not_valid_after_utc)}",
@@ -196,10 +196,6 @@ def _check_lengths(chain: list[x509.Certificate]) -> None:
         constraints = authority.extensions.get_extension_for_class(x509.BasicConstraints).value
         if constraints.path_length is not None and below > constraints.path_length:
             raise VerificationError("its certificate chain is longer than an authority allows")
-
-
-def _valid(leaf: x509.Certificate, at: dt.datetime) -> bool:
-    return leaf.not_valid_before_utc <= at <= leaf.not_valid_after_utc
 
 
 def _time(at: dt.datetime) -> str:

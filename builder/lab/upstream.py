@@ -17,6 +17,7 @@ import threading
 from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import unquote, urljoin, urlsplit
 
+from builder.closing import Closing
 from builder.lab.build_cache import BuildCache
 from builder.lab.image_store import ImageStore, RepositoryContent
 from builder.lab.images import BuiltImage, Era, ImageBuilder, ImageRecipe
@@ -35,7 +36,6 @@ from builder.server.listener import Listener
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from builder.lab.openpgp import Hash, VendorKey
     from builder.lab.packages import PackageRecipe
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _KEY_CREATED = 1400000000
 
 
-class Upstream:
+class Upstream(Closing):
     """Serve made-up content under real names until it is closed.
 
     Tests put faults on top of it: they override :meth:`serve` and the two types.
@@ -71,14 +71,6 @@ class Upstream:
     def __enter__(self) -> Self:
         self._proxy = Listener(self.serve, name="lab proxy")
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Stop serving: end every connection and wait for all threads."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.errors import StorageError, VerificationError
 from builder.rpm.header import read_head, signature_tags, value
+from builder.rpm.signature import load_rpm_rs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,7 +51,7 @@ def build(
     set. ``sign`` gets the header, which has the payload's digest, and gives an OpenPGP signature.
     Raise StorageError when a file can't be read or the disk does not take it.
     """
-    rpm_rs = _rpm_rs()
+    rpm_rs = load_rpm_rs()
     recipe = order.recipe
     made = rpm_rs.PackageBuilder(
         recipe.nevra.name, recipe.nevra.version, recipe.licence, recipe.nevra.arch, recipe.summary
@@ -110,7 +111,7 @@ def _add_files(made: Any, recipe: Recipe, places: Mapping[str, Path]) -> None:
             made.with_file(str(places[path]), _options(path, _PROGRAM))
         elif file is not None and file.folder:
             made.with_dir_entry(
-                _rpm_rs().FileOptions.dir(path, user="root", group="root", permissions=_FOLDER)
+                load_rpm_rs().FileOptions.dir(path, user="root", group="root", permissions=_FOLDER)
             )
         elif file is not None:
             if file.text is None:
@@ -121,13 +122,13 @@ def _add_files(made: Any, recipe: Recipe, places: Mapping[str, Path]) -> None:
 
 def _options(path: str, mode: int, file: PackedFile | None = None) -> Any:
     is_config = file is not None and file.config
-    return _rpm_rs().FileOptions.new(
+    return load_rpm_rs().FileOptions.new(
         path, user="root", group="root", permissions=mode, config=is_config, noreplace=is_config
     )
 
 
 def _relate(made: Any, recipe: Recipe) -> None:
-    flags = _rpm_rs().DependencyFlags
+    flags = load_rpm_rs().DependencyFlags
     for text in recipe.requires:
         name, *rest = text.split()
         if not rest:
@@ -143,9 +144,3 @@ def _relate(made: Any, recipe: Recipe) -> None:
     }
     for when, script in recipe.scripts.items():
         add[when](script)
-
-
-def _rpm_rs() -> Any:
-    import rpm_rs  # noqa: PLC0415 -- heavy, and only needed where RPMs are made
-
-    return rpm_rs

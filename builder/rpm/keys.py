@@ -60,7 +60,7 @@ def load_keys(content: bytes, *, where: str = "key") -> tuple[RpmKey, ...]:
             f"{len(content):,} bytes is too much for keys", where=where,
             expected=f"at most {KEYS_LIMIT:,} bytes",
         )  # fmt: skip
-    pysequoia = _pysequoia()
+    pysequoia = load_pysequoia()
     try:
         certs = pysequoia.Cert.split_bytes(content)
         if certs and has_secrets(content):
@@ -85,7 +85,7 @@ def load_keys(content: bytes, *, where: str = "key") -> tuple[RpmKey, ...]:
 
 def public_half(content: bytes, *, where: str = "key") -> bytes:
     """Return a secret key's public half, subkeys included, armoured; raise VerificationError."""
-    pysequoia = _pysequoia()
+    pysequoia = load_pysequoia()
     try:
         [cert] = pysequoia.Cert.split_bytes(content)
         return _key(pysequoia, bytes(cert)).armoured  # its secrets were left out when it was read
@@ -98,7 +98,7 @@ def public_half(content: bytes, *, where: str = "key") -> bytes:
 
 def has_secrets(content: bytes) -> bool:
     """Look into the file itself, for what is read of it leaves secrets out."""
-    pysequoia = _pysequoia()
+    pysequoia = load_pysequoia()
     tags = pysequoia.packet.Tag
     packets = pysequoia.packet.PacketPile.from_bytes(content)  # of the first armour only
     return b"PGP PRIVATE KEY" in content or any(
@@ -149,7 +149,7 @@ def verify_detached(
 
 
 def _signatures(content: bytes, where: str) -> list[tuple[Any, str]]:
-    pysequoia = _pysequoia()
+    pysequoia = load_pysequoia()
     try:
         signatures = [
             pysequoia.Sig.from_bytes(bytes(packet))
@@ -169,7 +169,7 @@ def _signatures(content: bytes, where: str) -> list[tuple[Any, str]]:
 
 
 def _verify(content: bytes, packet: Any, key: RpmKey, where: str) -> str:
-    pysequoia = _pysequoia()
+    pysequoia = load_pysequoia()
     cert = pysequoia.Cert.from_bytes(key.content)
     try:
         result = pysequoia.verify(bytes=content, store=lambda _ids: [cert], signature=packet)
@@ -231,7 +231,7 @@ def reason(error: Exception) -> str:
     return plain("; ".join(line for line in lines if line and line != "Caused by:"))
 
 
-def _pysequoia() -> Any:
+def load_pysequoia() -> Any:
     import pysequoia  # noqa: PLC0415 -- heavy, and only needed where something is signed
 
     return pysequoia

@@ -68,7 +68,7 @@ def verify_payload(
     signature = _parse(packet[1], where)
     hasher = _hashed(hashlib.new(signature.hash, header, usedforsecurity=False), payload)
     hasher.update(signature.trailer)
-    block = _padded(hasher.digest(), signature.hash)
+    block = bytes.fromhex(_PREFIXES[signature.hash]) + hasher.digest()
     if not any(_is_signed(signature.number, block, key) for key in keys):
         raise _changed(where, "what its signature over header and payload covers")
     return True
@@ -98,7 +98,6 @@ def _hashed(hasher: Any, file: BinaryIO) -> Any:
 
 
 def _payload_digest(head: bytes, where: str) -> tuple[str, str] | None:
-    """Return algorithm and hex digest of the payload, if the header has them."""
     entry = value(head, _PAYLOAD_DIGEST, where=where)
     if entry is None:
         return None
@@ -140,11 +139,6 @@ def _read(packet: bytes) -> _Signature:
         raise ValueError(f"it has type {kind}, algorithm {algorithm}, digest {hash_}")
     number, _ = read_number(body, end + 2)  # two bytes repeat the digest's first
     return _Signature(_HASHES[hash_], trailer, number)
-
-
-def _padded(digest: bytes, algorithm: str) -> bytes:
-    """Return the end of what the signature holds: DER and digest."""
-    return bytes.fromhex(_PREFIXES[algorithm]) + digest
 
 
 def _is_signed(number: int, block: bytes, key: RpmKey) -> bool:

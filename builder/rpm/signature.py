@@ -91,7 +91,7 @@ def read_header(head: bytes, *, where: str = "RPM") -> Head:
 
 def _metadata(head: bytes, where: str) -> Any:
     with _translated(where):
-        return _rpm_rs().PackageMetadata.from_bytes(head)
+        return load_rpm_rs().PackageMetadata.from_bytes(head)
 
 
 def _issuers(metadata: Any, where: str) -> list[str]:
@@ -106,7 +106,7 @@ def _issuers(metadata: Any, where: str) -> list[str]:
 
 def _fault(metadata: Any, key: RpmKey) -> str:
     """Check with one key; return what is wrong, nothing if the signature is good."""
-    rpm_rs = _rpm_rs()
+    rpm_rs = load_rpm_rs()
     try:
         verifier = rpm_rs.Verifier()
         verifier.load_from_asc_bytes(key.armoured)
@@ -134,7 +134,7 @@ def _expected(keys: Sequence[RpmKey]) -> str:
     return "a signature of " + (" or ".join(str(key) for key in keys) or "a pinned key")
 
 
-def _rpm_rs() -> Any:
+def load_rpm_rs() -> Any:
     import rpm_rs  # noqa: PLC0415 -- heavy, and only needed where RPMs are checked
 
     return rpm_rs

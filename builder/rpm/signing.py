@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import VerificationError
-from builder.rpm.keys import has_secrets, load_keys, reason, verify_detached
+from builder.rpm.keys import has_secrets, load_keys, load_pysequoia, reason, verify_detached
 
 if TYPE_CHECKING:
     from builder.rpm.keys import RpmKey
@@ -35,7 +35,7 @@ class OpenPgpSigner:
 
         Raise VerificationError where that does not hold: the key has expired or is revoked.
         """
-        pysequoia = _pysequoia()
+        pysequoia = load_pysequoia()
         try:
             made = bytes(
                 pysequoia.sign(self._handle, content, mode=pysequoia.SignatureMode.DETACHED)
@@ -54,7 +54,7 @@ def open_signer(content: bytes, passphrase: str | None = None, *, where: str) ->
     Raise PassphraseError when it has a passphrase and this is not it, VerificationError when it is
     no single key that signs. Neither repeats anything of the file.
     """
-    pysequoia = _pysequoia()
+    pysequoia = load_pysequoia()
     try:
         certificates = pysequoia.Cert.split_bytes(content)
         count, secret = len(certificates), has_secrets(content)
@@ -89,9 +89,3 @@ def _signer(secrets: Any, passphrase: str | None, where: str) -> Any:
                 "the passphrase is wrong, or the key in it can't sign", where=where
             ) from error
         raise VerificationError(f"the key can't sign: {words}", where=where) from error
-
-
-def _pysequoia() -> Any:
-    import pysequoia  # noqa: PLC0415 -- heavy, and only needed where something is signed
-
-    return pysequoia

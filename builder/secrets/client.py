@@ -63,10 +63,13 @@ def mint(
                 expected=f"{(last - now).days} days at most",
             )
         end = last
+    # as Kubernetes reads it: O is a group, CN the user
+    names = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
+    names.append(x509.NameAttribute(NameOID.COMMON_NAME, user))
     key = new_key()
     builder = (
         x509.CertificateBuilder()
-        .subject_name(_subject(user, groups))
+        .subject_name(x509.Name(names))
         .issuer_name(issuer.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
@@ -83,12 +86,6 @@ def mint(
     return ClientCertificate(
         certificate=pem.certificate_text(signed), key=pem.key_text(key), end=end
     )
-
-
-def _subject(user: str, groups: Sequence[str]) -> x509.Name:
-    """Name the user as Kubernetes reads it: O is a group, CN the user."""
-    names = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
-    return x509.Name([*names, x509.NameAttribute(NameOID.COMMON_NAME, user)])
 
 
 def _identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier | None:

@@ -118,7 +118,6 @@ class Folder(Closing):
         return _content(handle, where, forbidden=forbidden)
 
     def write(self, name: str, content: bytes, *, mode: int = PRIVATE) -> None:
-        """Write a file, or put it in another's place; raise StorageError."""
         try:
             _put(self._handle, name, content, mode)
         except OSError as error:

@@ -59,7 +59,6 @@ class SigningKey:
         )
 
     def sign(self, content: bytes) -> bytes:
-        """Return a detached binary signature over bytes."""
         return openpgp.signature(
             self.private, self._public, content, created=self.created, kind=openpgp.OVER_DATA,
             algorithm=self.algorithm,
