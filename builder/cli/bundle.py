@@ -194,10 +194,7 @@ def _signing(key: Path, passphrase_file: Path | None) -> Callable[[Built], tuple
     from builder.pipeline import signature
 
     signer = signature.load_signer(key, _asking(passphrase_file))
-    return lambda built: (
-        signature.sign(built.result.target, built.sums, signer),
-        str(signer.key),
-    )
+    return lambda built: (signature.sign(built.result.target, built.sums, signer), str(signer.key))
 
 
 def _asking(file: Path | None) -> Callable[[], str] | None:

@@ -65,7 +65,7 @@ def command(
     """
     from builder.pipeline import doctor
 
-    health = doctor.examine(
+    health = doctor.check(
         document, reporter=console, catalogs=catalogs, ca_bundle=ca_bundle, timeout=timeout
     )
     if as_json:

@@ -82,9 +82,9 @@ def command(
     if why is not None:
         chains = inspect.why(lock, why)
         if as_json:
-            console.json([list(chain.links) for chain in chains])
+            console.json(chains)
         else:
-            console.result("\n".join(map(str, chains)))
+            console.result("\n".join(map(" -> ".join, chains)))
         return
     if as_json:
         console.json(_value(lock) | {"elsewhere": [content.path for content in missing]})
@@ -206,13 +206,7 @@ def _show(lock: Lock, console: Console) -> None:
         console,
         ("FILE", "SIZE", "DIGEST", "TRUST", "NEEDED BY"),
         [
-            (
-                file.path,
-                size(file.size),
-                file.digest.short,
-                file.trust,
-                ", ".join(file.needed_by),
-            )
+            (file.path, size(file.size), file.digest.short, file.trust, ", ".join(file.needed_by))
             for file in lock.files
         ],
     )

@@ -129,13 +129,14 @@ class _Choosing:
         for number, platform in enumerate(platforms):
             if platform not in system.platforms:
                 expected = " or ".join(str(known) for known in system.platforms)
-                path, what = f"platforms[{number}]", f"{system} is not known for {platform}"
+                path, what = f"platforms[{number}]", f"{system} is not available for {platform}"
                 self.refuse(path, what, expected)
         if {*platforms} <= {*system.platforms} and len(
             {platform.rpm for platform in platforms}
         ) > 1:
-            what = "one bundle has the packages of one kind of processor"
-            self.refuse("platforms", what, "one platform", "lock each processor's nodes alone")
+            what = "a bundle can hold packages for only one CPU architecture"
+            hint = "make a separate lock for the nodes of each architecture"
+            self.refuse("platforms", what, "one platform", hint)
 
     def too_new(self, system: OperatingSystem) -> bool:
         """A kernel that kubeadm's preflight refuses comes before anything else about a version."""
@@ -185,8 +186,8 @@ class _Choosing:
             self.remarks.append(
                 Fault(
                     where="runtime.version" if self.cluster.runtime.version else "runtime",
-                    what=f"kubeadm of {kubernetes} does not know {runtime.name} {runtime.series}"
-                    " and will warn",
+                    what=f"{kubernetes} was not validated with {runtime.name} {runtime.series};"
+                    " kubeadm will print a warning",
                     expected=" or ".join(support.validated),
                 )
             )

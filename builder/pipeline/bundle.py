@@ -85,7 +85,7 @@ def build(
         from builder.pipeline import supply  # noqa: PLC0415
 
         with ExitStack() as opened:
-            supplier = supply.Supplier.open(
+            supplier = supply.Supplier(
                 document, opened, ca_bundle=ca_bundle, pool=workers, info=reporter.info
             )
             result = write(
@@ -97,7 +97,7 @@ def build(
                 policy=Policy(workers=workers),
                 split=split,
                 sync=_UNSAFE not in os.environ,
-                finishing=supply.SideFiles(document.path, target, layout).write,
+                finishing=supply.side_files(document.path, target, layout),
             )
     return Built(lock=document.lock, result=result, sums=layout.sums, left_out=layout.left_out)
 

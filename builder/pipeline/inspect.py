@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from builder.bundle.layout import DELTA_PATH
 from builder.errors import UsageError, did_you_mean
@@ -12,12 +12,20 @@ from builder.model.demand import ASKERS
 from builder.model.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from builder.model.artifact import Artifact, Content, File, Image, Package
+    from builder.model.artifact import Content, File, Image, Package
     from builder.model.lock import Lock
     from builder.model.rpm import Nevra
     from builder.pipeline.lock_document import LockDocument
+
+Chain: TypeAlias = tuple[str, ...]
+"""Why an artifact is there, from what was asked for down to the artifact."""
+_PLURALS = {
+    "repodata": "repodata",
+    "key": "keys",
+    "manifest": "manifests",
+    "file": "files",
+    "signer": "signers",
+}
 
 
 def elsewhere(document: LockDocument) -> tuple[Content, ...]:
@@ -39,35 +47,15 @@ class Total:
     """Bytes that they take in a bundle; what several images share is counted once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chain:
-    """Hold why one artifact is there, from what was asked for down to the artifact."""
-
-    links: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return " -> ".join(self.links)
-
-
 def totals(lock: Lock) -> tuple[Total, ...]:
+    sizes = {"packages": [package.size for package in lock.packages]}
+    for kind, plural in _PLURALS.items():
+        sizes[plural] = [file.size for file in lock.files if file.kind == kind]
+    blobs = sum(blob.size for blob in lock.blobs)
     return (
-        _total("images", lock.images, sum(blob.size for blob in lock.blobs)),
-        _total("packages", lock.packages, sum(package.size for package in lock.packages)),
-        *(
-            _total(kind, files, sum(file.size for file in files))
-            for kind, files in (
-                ("repodata", [file for file in lock.files if file.kind == "repodata"]),
-                ("keys", [file for file in lock.files if file.kind == "key"]),
-                ("manifests", [file for file in lock.files if file.kind == "manifest"]),
-                ("files", [file for file in lock.files if file.kind == "file"]),
-                ("signers", [file for file in lock.files if file.kind == "signer"]),
-            )
-        ),
+        Total(kind="images", count=len(lock.images), size=blobs),
+        *(Total(kind=kind, count=len(each), size=sum(each)) for kind, each in sizes.items()),
     )
-
-
-def _total(kind: str, artifacts: Iterable[Artifact], size: int) -> Total:
-    return Total(kind=kind, count=len(list(artifacts)), size=size)
 
 
 def image_size(lock: Lock, image: Image) -> int:
@@ -76,7 +64,7 @@ def image_size(lock: Lock, image: Image) -> int:
 
 
 def why(lock: Lock, name: str) -> tuple[Chain, ...]:
-    """Explain why an artifact is in the lock: one shortest chain for each thing that asks.
+    """Explain why an artifact is in the lock: the shortest chain from everyone who asks for it.
 
     ``name`` is a package's name or NEVRA, an image reference, or a path. Raise UsageError when
     the lock has no such artifact.
@@ -96,9 +84,7 @@ def why(lock: Lock, name: str) -> tuple[Chain, ...]:
             f"no package, image or file is called {name!r} in this lock",
             hint=did_you_mean(name, known) or "`airseed inspect` lists what there is",
         )
-    return tuple(
-        Chain(links=(reason, artifact.name)) for artifact in named for reason in artifact.needed_by
-    )
+    return tuple((reason, artifact.name) for artifact in named for reason in artifact.needed_by)
 
 
 def _with_epoch(nevra: Nevra) -> str:
@@ -125,11 +111,11 @@ def _package_chains(lock: Lock, package: Package) -> list[Chain]:
         for reason in current.needed_by:
             if current.requested and reason in ASKERS:
                 # of the package kubeadm and of what kubeadm needs this tells the first
-                chains.setdefault(reason, Chain(links=(reason, *links)))
+                chains.setdefault(reason, (reason, *links))
                 continue
             above = [known for known in by_name.get(reason, ()) if known.name != current.name]
             if not above and reason not in chains and reason != current.nevra.name:
-                chains[reason] = Chain(links=(reason, *links))
+                chains[reason] = (reason, *links)
             for known in above:
                 if known.name not in seen:
                     seen.add(known.name)

@@ -79,11 +79,7 @@ def make(workspace: Workspace, *, rotate: Sequence[str] = ()) -> SecretStates:
                 path=signing,
                 state="made" if store.SIGNING_KEY in made else "kept",
             ),
-            SecretState(
-                name="public signing key",
-                path=folder / store.PUBLIC_KEY,
-                state=published,
-            ),
+            SecretState(name="public signing key", path=folder / store.PUBLIC_KEY, state=published),
             *_lasting(cluster, folder, secrets, made),
         ),
         digest=secrets.authority.digest if secrets.authority else None,

@@ -104,7 +104,11 @@ def write(
             if plan.part(node) != "init" and (nodes or (old and node.name not in old))
         ),
         again=plan.first.name if plan.first in chosen and plan.first.generation > 1 else None,
-        locked_out=tuple(node.name for node in chosen if _locked_out(plan, node)),
+        locked_out=tuple(
+            node.name
+            for node in chosen
+            if not (machine := plan.cluster.machine_of(node)).ssh_keys and not machine.users
+        ),
         registry=str(plan.cluster.registry or ""),
         stale=stale,
     )
@@ -134,11 +138,6 @@ def _warn_of(stale: Iterable[str], folder: Path, cluster: Path, reporter: Report
             f"{folder / name} belongs to no node in {cluster}",
             hint="delete it when that machine is gone",
         )
-
-
-def _locked_out(plan: Plan, node: Node) -> bool:
-    machine = plan.cluster.machine_of(node)
-    return not machine.ssh_keys and not machine.users
 
 
 def compare(

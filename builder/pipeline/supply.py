@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from builder.bundle import split
 from builder.bundle.layout import SUMS_PATH
@@ -39,13 +39,21 @@ class Supplier:
     def __init__(
         self,
         document: LockDocument,
-        access: Access,
+        opened: ExitStack,
+        *,
+        ca_bundle: Path | None,
+        pool: int,
         info: Callable[[str], None],
     ) -> None:
+        """Open the way out; ``opened`` closes it."""
         lock, bundle = document.lock, document.bundle
         self._kept = kept = document.store
+        if bundle is None:
+            for file in lock.files:
+                if file.kind == "key":  # every package is checked with them
+                    kept.read(file.digest)
         self._folder = document.path.parent
-        self._access = access
+        self._access = opened.enter_context(Access.open(ca_bundle=ca_bundle, pool=pool))
         self._info = info
         self._workshop: Workshop | None = None
         files = {file.path: file.digest for file in lock.files}
@@ -55,25 +63,6 @@ class Supplier:
                 kept.read(files[path]) if bundle is None else bundle.read(path, KEYS_LIMIT)
             ),
         )
-
-    @classmethod
-    def open(
-        cls,
-        document: LockDocument,
-        opened: ExitStack,
-        *,
-        ca_bundle: Path | None,
-        pool: int,
-        info: Callable[[str], None],
-    ) -> Self:
-        """Open the way out; ``opened`` closes it."""
-        if document.bundle is None:
-            kept = document.store
-            for file in document.lock.files:
-                if file.kind == "key":  # every package is checked with them
-                    kept.read(file.digest)
-        access = opened.enter_context(Access.open(ca_bundle=ca_bundle, pool=pool))
-        return cls(document, access, info)
 
     def supply(self, extent: Extent) -> Supply:
         """Return the sources of an artifact, the bytes beside the lock first."""
@@ -93,8 +82,7 @@ class Supplier:
             if artifact.built is not None:
                 sources.extend(self._rebuilding(artifact))
             return Supply(
-                sources=tuple(sources),
-                check=functools.partial(self._signatures.check, artifact),
+                sources=tuple(sources), check=functools.partial(self._signatures.check, artifact)
             )
         return Supply(sources=tuple(sources))
 
@@ -107,44 +95,41 @@ class Supplier:
         return built.sources(package, self._kept, self._workshop)
 
 
-class SideFiles:
-    """Puts right what lies beside a bundle that is about to get its name."""
+def side_files(lock: Path, target: Path, layout: Layout) -> Callable[[Sequence[Outcome]], None]:
+    """Return what puts right all that lies beside a bundle which is about to get its name.
 
-    def __init__(self, lock: Path, target: Path, layout: Layout) -> None:
-        self._lock = lock
-        self._target = target
-        self._layout = layout
-        self._started = provenance.now()
+    It writes down where everything came from, and drops the signature of another bundle than this.
+    """
+    started = provenance.now()
 
-    def write(self, outcomes: Sequence[Outcome]) -> None:
-        """Write down where all came from; drop the signature of another bundle than this."""
+    def write(outcomes: Sequence[Outcome]) -> None:
+        digests = {extent.path: extent.digest for extent in layout.extents}
         provenance.record(
-            self._target,
-            outcomes,
-            digests={extent.path: extent.digest for extent in self._layout.extents},
-            sums=self._layout.sums,
-            lock=self._lock,
-            started=self._started,
+            target, outcomes, digests=digests, sums=layout.sums, lock=lock, started=started
         )
-        if not self._is_again():
-            signature.forget(self._target)
+        if not _is_again(target, layout.sums):
+            signature.forget(target)
 
-    def _is_again(self) -> bool:
-        """Return whether this very bundle is there already, cut in another way or damaged.
+    return write
 
-        A signature covers SHA256SUMS alone, so it holds for every form of the same bundle.
-        """
-        target, sums = self._target, split.sums_path(self._target)
-        existing = [target] if target.is_file() else []
-        existing += [sums] if split.is_ours(sums) else []
-        try:
-            return bool(existing) and all(self._has_sums(path) for path in existing)
-        except (VerificationError, StorageError):
-            return False
 
-    def _has_sums(self, path: Path) -> bool:
-        with open_bundle(path) as bundle:
-            return bundle.read(SUMS_PATH, len(self._layout.sums) + 1) == self._layout.sums
+def _is_again(target: Path, sums: bytes) -> bool:
+    """Return whether this very bundle is there already, cut in another way or damaged.
+
+    A signature covers SHA256SUMS alone, so it holds for every form of the same bundle.
+    """
+    parts = split.sums_path(target)
+    existing = [target] if target.is_file() else []
+    existing += [parts] if split.is_ours(parts) else []
+    try:
+        return bool(existing) and all(_has_sums(path, sums) for path in existing)
+    except (VerificationError, StorageError):
+        return False
+
+
+def _has_sums(path: Path, sums: bytes) -> bool:
+    with open_bundle(path) as bundle:
+        return bundle.read(SUMS_PATH, len(sums) + 1) == sums
 
 
 def near(

@@ -93,21 +93,18 @@ def verify(
     target = target_of(bundle)
     parts, complete = verify_parts(bundle, reporter, workers=workers)
     count = len(parts_of(target)) if target is not None else 0
+    unreadable = Verdict(
+        bundle=target or bundle, lock=None, size=0, faults=tuple(parts), damaged=True, parts=count
+    )
     if not complete:
-        return Verdict(
-            bundle=target or bundle, lock=None, size=0, faults=tuple(parts), damaged=True,
-            parts=count,
-        )  # fmt: skip
+        return unreadable
     try:
         opening = open_bundle(bundle)
     except VerificationError:
         if not parts:
             raise
         # its parts say why it is none: two have changed places, or the first is damaged
-        return Verdict(
-            bundle=target or bundle, lock=None, size=0, faults=tuple(parts), damaged=True,
-            parts=count,
-        )  # fmt: skip
+        return unreadable
     with opening as opened:
         checks = _Checks(opened)
         checked = verify_bundle(

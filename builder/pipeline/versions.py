@@ -198,13 +198,13 @@ def _fits(
             for version in sorted(series.releases, key=numbers)
             if not support.oldest or numbers(version) >= numbers(support.oldest)
         ]
-        places = [system for system in systems if _installs(catalog, series, releases, system)]
-        if releases and places:
+        usable = [system for system in systems if _installs(catalog, series, releases, system)]
+        if releases and usable:
             yield Fit(
                 name=series.name,
                 series=series.series,
                 releases=tuple(releases),
-                systems=tuple(map(str, places)),
+                systems=tuple(map(str, usable)),
                 validated=not support.validated or series.series in support.validated,
             )
 

@@ -64,7 +64,7 @@ class Health:
         return not self.lost and all(finding.state in WELL for finding in self.findings)
 
 
-def examine(
+def check(
     document: Path | None = None,
     *,
     reporter: Reporter,

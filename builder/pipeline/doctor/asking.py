@@ -83,7 +83,7 @@ def ask(
     """
     dead: Counter[str] = Counter()
 
-    def one(question: Question) -> Answer:
+    def answer_to(question: Question) -> Answer:
         host = _host(question)
         if dead[host] >= _PATIENCE:
             answer = Answer(question=question, state="dead", seconds=0.0, what=_ASKED_NO_MORE)
@@ -93,7 +93,7 @@ def ask(
         progress.advance(1)
         return answer
 
-    return tuple(threads.each(questions, one, most=_ATONCE, cancel=access.client.cancel))
+    return tuple(threads.each(questions, answer_to, most=_ATONCE, cancel=access.client.cancel))
 
 
 def _host(question: Question) -> str:

@@ -87,11 +87,7 @@ class SourceCollector:
     def all(self) -> tuple[CheckedSource, ...]:
         return tuple(
             CheckedSource(
-                kind=kind,
-                name=name,
-                address=address,
-                optional=optional,
-                questions=tuple(questions),
+                kind=kind, name=name, address=address, optional=optional, questions=tuple(questions)
             )
             for (kind, name, address), (optional, questions) in self._found.items()
         )

@@ -104,14 +104,8 @@ def check(
         )
     workspace.warn(reporter)
     with tempfile.TemporaryDirectory(prefix="airseed-check-") as folder:
-        after = _resolve(
-            workspace,
-            Store(Path(folder)),
-            before=None,
-            update=(),
-            ca_bundle=ca_bundle,
-            reporter=reporter,
-        )
+        kept = Store(Path(folder))
+        after = _resolve(workspace, kept, ca_bundle=ca_bundle, reporter=reporter)
     return compare(before, after)
 
 
@@ -154,9 +148,7 @@ def _earlier(workspace: Workspace) -> Lock | None:
         return workspace.locked.lock
     except DocumentError as error:
         raise DocumentError(
-            str(workspace.lock_path),
-            error.faults,
-            hint="delete the file to lock from scratch",
+            str(workspace.lock_path), error.faults, hint="delete the file to lock from scratch"
         ) from error
 
 
@@ -164,8 +156,8 @@ def _resolve(
     workspace: Workspace,
     kept: Store,
     *,
-    before: Lock | None,
-    update: Sequence[str],
+    before: Lock | None = None,
+    update: Sequence[str] = (),
     ca_bundle: Path | None,
     reporter: Reporter,
 ) -> Lock:
@@ -191,8 +183,9 @@ def _resolve(
         manifests = files.manifests(resolving)
         extras = files.extras(resolving)
         started = files.started(wanted, manifests)
-        resolved = images.resolve(resolving, (*wanted.images, *started), workspace.signers)
-        documents = signatures.documents(workspace.signers, resolved.images)
+        asked = (*wanted.images, *started)
+        locked_images, blobs = images.resolve(resolving, asked, workspace.signers)
+        documents = signatures.documents(workspace.signers, locked_images)
         for _, content in documents:
             resolving.kept.put(content)
         built_here = None
@@ -202,8 +195,8 @@ def _resolve(
         resolving.refuse_unused_updates()
     lock = Lock(
         subject=subject(workspace.cluster, wanted, workspace.folder),
-        images=resolved.images,
-        blobs=resolved.blobs,
+        images=locked_images,
+        blobs=blobs,
         repositories=chosen.repositories,
         packages=chosen.packages,
         files=tuple(

@@ -185,8 +185,8 @@ class _Making:
         order = self._order(replace(recipe, programs=programs))
         finished = self._workshop.find(order=recipe_format.identity(order))
         if finished is None:
-            places = {program.name: fetched[program.name].path for program in programs}
-            finished = self._workshop.build(order, places, self._signer.sign)
+            paths = {program.name: fetched[program.name].path for program in programs}
+            finished = self._workshop.build(order, paths, self._signer.sign)
         return finished, self._describe(recipe, order, finished)
 
     def _order(self, recipe: Recipe, *, by: str | None = None) -> Order:

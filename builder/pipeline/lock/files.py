@@ -19,7 +19,6 @@ from builder.sources import file as file_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from builder.bundle.source import Source
     from builder.http import Client
@@ -129,12 +128,7 @@ def _manifest(resolving: Resolving, wanted: WantedFile) -> LockedManifest:
             )
 
     document = _document(
-        resolving,
-        wanted.path,
-        wanted.sources,
-        _MANIFEST_LIMIT,
-        expected=wanted.digest,
-        check=check,
+        resolving, wanted.path, wanted.sources, _MANIFEST_LIMIT, expected=wanted.digest, check=check
     )
     trust: Trust = "pinned" if wanted.digest else "first-use"
     file = _file(
@@ -240,8 +234,8 @@ def _document(
     sources: tuple[str, ...],
     limit: int,
     *,
+    check: Callable[[bytes], None],
     expected: Digest | None = None,
-    check: Callable[[bytes], None] | None = None,
     convert: Callable[[bytes], bytes] = bytes,
 ) -> Document:
     """Take a document from beside the earlier lock, or from the first source that has it.
@@ -258,7 +252,12 @@ def _document(
             return file_source.Document(content=content, digest=known.digest, source="lock")
     client, folder = resolving.access.client, resolving.folder
     if local:
-        return _own(sources[0], folder, limit, expected=expected, check=check, convert=convert)
+        content = convert(file_source.read_local(folder / sources[0], limit))
+        digest = Digest.of(content)
+        if expected not in {None, digest}:
+            raise _changed(sources[0], digest, expected)
+        check(content)  # what is wrong with it is its author's to mend
+        return file_source.Document(content=content, digest=digest, source=sources[0])
     document = file_source.first(
         path,
         sources,
@@ -270,34 +269,13 @@ def _document(
     return document
 
 
-def _passes(content: bytes, check: Callable[[bytes], None] | None) -> bool:
+def _passes(content: bytes, check: Callable[[bytes], None]) -> bool:
     """Return whether a kept document is still what is asked for: a key's pin may have moved."""
-    if check is None:
-        return True
     try:
         check(content)
     except VerificationError:
         return False
     return True
-
-
-def _own(
-    source: str,
-    folder: Path,
-    limit: int,
-    *,
-    expected: Digest | None,
-    check: Callable[[bytes], None] | None,
-    convert: Callable[[bytes], bytes],
-) -> Document:
-    """Read a document beside cluster.yaml; what is wrong with it is its author's to mend."""
-    content = convert(file_source.read_local(folder / source, limit))
-    digest = Digest.of(content)
-    if expected not in {None, digest}:
-        raise _changed(source, digest, expected)
-    if check is not None:
-        check(content)
-    return file_source.Document(content=content, digest=digest, source=source)
 
 
 def _changed(source: str, digest: Digest, expected: Digest | None) -> VerificationError:

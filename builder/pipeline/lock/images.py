@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from builder.errors import UnavailableError
@@ -23,21 +23,12 @@ if TYPE_CHECKING:
     from builder.pipeline.lock.resolving import Resolving
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedImages:
-    """Hold the images and all their content, each blob once."""
-
-    images: tuple[Image, ...]
-    blobs: tuple[Blob, ...]
-
-
 def resolve(
     resolving: Resolving, wanted: Iterable[WantedImage], signers: Sequence[Signer] = ()
-) -> ResolvedImages:
-    ordered = sorted(merged(wanted), key=lambda image_wanted: image_wanted.reference)
-    parts = resolving.each(
-        "images", ordered, lambda image_wanted: _one(resolving, image_wanted, signers)
-    )
+) -> tuple[tuple[Image, ...], tuple[Blob, ...]]:
+    """Return every image with its signatures, and all their content, each blob once."""
+    ordered = sorted(merged(wanted), key=lambda asked: asked.reference)
+    parts = resolving.each("images", ordered, lambda asked: _resolve(resolving, asked, signers))
     images = [image for image, _ in parts]
     ImageNames(resolving.cluster.registry).refuse_clashes(images)
     blobs: dict[Digest, Blob] = {}
@@ -46,13 +37,11 @@ def resolve(
             known = blobs.setdefault(blob.digest, blob)
             sources = tuple(dict.fromkeys((*known.sources, *blob.sources)))
             blobs[blob.digest] = replace(known, sources=sources)
-    return ResolvedImages(
-        images=tuple(sorted(images, key=lambda image: image.name)),
-        blobs=tuple(blobs[digest] for digest in sorted(blobs)),
-    )
+    images.sort(key=lambda image: image.name)
+    return tuple(images), tuple(blobs[digest] for digest in sorted(blobs))
 
 
-def _one(
+def _resolve(
     resolving: Resolving, wanted: WantedImage, signers: Sequence[Signer]
 ) -> tuple[Image, tuple[Blob, ...]]:
     name = str(wanted.reference)
@@ -90,8 +79,8 @@ def _one(
     resolving.passed_over(name, str(resolved.source), resolved.passed_over)
     for fault in resolved.left_out:
         resolving.reporter.info(f"left out of {name}: {fault}")
-    signed = signatures.sign(resolving, resolved.image, signers, resolved.source.repository)
-    return signed.image, (*resolved.blobs, *signed.blobs)
+    image, blobs = signatures.sign(resolving, resolved.image, signers, resolved.source.repository)
+    return image, (*resolved.blobs, *blobs)
 
 
 def _kept(
@@ -118,17 +107,14 @@ def _kept(
     if any(blob.kept and resolving.kept.find(blob.digest) is None for blob in blobs):
         return None
     image = replace(
-        known,
-        roles=wanted.roles,
-        needed_by=wanted.needed_by,
-        sources=tuple(map(str, candidates)),
+        known, roles=wanted.roles, needed_by=wanted.needed_by, sources=tuple(map(str, candidates))
     )
     if stays:
         return image, tuple(blobs)
     trust: Trust = "first-use" if known.trust == "signed" else known.trust
     image = replace(image, signatures=(), signed_by=None, trust=trust)
-    signed = signatures.sign(resolving, image, signers, repositories[0])
-    return signed.image, (*blobs, *signed.blobs)
+    image, more = signatures.sign(resolving, image, signers, repositories[0])
+    return image, (*blobs, *more)
 
 
 def _image(lock: Lock | None, reference: Reference) -> Image | None:

@@ -54,8 +54,9 @@ def resolve(
 
     ``made`` are packages that were built here, and count like a repository's.
     """
+    wanted = resolving.wanted
     upstream = resolving.each(
-        "repositories", resolving.wanted.repositories, lambda one: _fetch(resolving, keyring, one)
+        "repositories", wanted.repositories, lambda described: _fetch(resolving, keyring, described)
     )
     if made is not None:
         upstream = [*upstream, made.metadata]
@@ -63,16 +64,18 @@ def resolve(
     base = _base(resolving, upstream)
     metadata = [
         SolverMetadata(
-            name=one.name, primary=one.files["primary"], filelists=one.files.get("filelists")
+            name=repository.name,
+            primary=repository.files["primary"],
+            filelists=repository.files.get("filelists"),
         )
-        for one in upstream
+        for repository in upstream
     ]
     requests = [
-        PackageRequest(text=one.request, repository=one.repository, by=one.needed_by[0])
-        for one in resolving.wanted.packages
+        PackageRequest(text=asked.request, repository=asked.repository, by=asked.needed_by[0])
+        for asked in wanted.packages
     ]
     closure = _solve(resolving, requests, platform.rpm, metadata, base)
-    pinned = _check_pins(resolving.wanted.packages, closure.packages)
+    pinned = _check_pins(wanted.packages, closure.packages)
     for replaced in closure.upgraded:
         resolving.reporter.info(f"the base's {replaced.old} will be replaced by {replaced.new}")
     if closure.unmatched:
@@ -81,25 +84,23 @@ def resolve(
             f"{closure.unmatched[0]}; what they provide is unknown"
         )
     packages = [
-        _built(made, one)
-        if made is not None and one.repository == made.metadata.name
+        _built(made, chosen)
+        if made is not None and chosen.repository == made.metadata.name
         else _package(
-            resolving, keyring, upstream, one, "pinned" if one.nevra in pinned else "signed"
+            resolving, keyring, upstream, chosen, "pinned" if chosen.nevra in pinned else "signed"
         )
-        for one in closure.packages
+        for chosen in closure.packages
     ]
     used = {package.repository for package in packages}
-    repodata, problems = _repodata(
-        resolving, [one for one in upstream if one.name in used], packages, metadata, base
-    )
+    upstream = [repository for repository in upstream if repository.name in used]
+    repodata, problems = _repodata(resolving, upstream, packages, metadata, base)
     return ResolvedPackages(
         packages=tuple(sorted(packages, key=lambda package: package.name)),
         repositories=tuple(
             _built_here(made)
-            if made is not None and one.name == made.metadata.name
-            else _repository(resolving, keyring, one, packages)
-            for one in sorted(upstream, key=lambda one: one.name)
-            if one.name in used
+            if made is not None and repository.name == made.metadata.name
+            else _repository(resolving, keyring, repository, packages)
+            for repository in sorted(upstream, key=lambda repository: repository.name)
         ),
         repodata=repodata,
         present=closure.present,
@@ -220,12 +221,11 @@ def _check_pins(wanted: Iterable[WantedPackage], chosen: Iterable[Chosen]) -> se
             continue
         known.add(package.nevra)
         if package.digest != pinned:
-            fault = Fault(
-                where=str(package.nevra),
-                what=f"the repository has {package.digest}",
-                expected=f"{pinned}, as the catalog says",
+            what, expected = (
+                f"the repository has {package.digest}",
+                f"{pinned}, as the catalog says",
             )
-            faults.append(fault)
+            faults.append(Fault(where=str(package.nevra), what=what, expected=expected))
     if faults:
         raise VerificationError("packages are not the ones that the catalog pins", faults=faults)
     return known
@@ -305,16 +305,14 @@ def _repository(
         signed=metadata.signed,
     )
     before = resolving.before
-    known = (
-        [repository for repository in before.repositories if repository.name == metadata.name]
-        if before
-        else []
-    )
-    if before is None or not known or resolving.may_move(metadata.name):
+    if before is None or resolving.may_move(metadata.name):
         return fresh
     if _builds(before.packages, metadata.name) != _builds(packages, metadata.name):
         return fresh
-    return replace(fresh, digest=known[0].digest, size=known[0].size, signed=known[0].signed)
+    for known in before.repositories:
+        if known.name == metadata.name:
+            return replace(fresh, digest=known.digest, size=known.size, signed=known.signed)
+    return fresh
 
 
 def _builds(packages: Iterable[Package], repository: str) -> set[tuple[Nevra, Digest]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from builder.errors import AirseedError, Fault, VerificationError
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from builder.model.artifact import Blob, Image
     from builder.model.signer import Signer
     from builder.pipeline.lock.resolving import Resolving
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedImage:
-    image: Image
-    blobs: tuple[Blob, ...] = ()
 
 
 def documents(signers: Sequence[Signer], images: Sequence[Image]) -> tuple[tuple[File, bytes], ...]:
@@ -46,8 +40,10 @@ def documents(signers: Sequence[Signer], images: Sequence[Image]) -> tuple[tuple
     return tuple(documents)
 
 
-def sign(resolving: Resolving, image: Image, signers: Sequence[Signer], source: str) -> SignedImage:
-    """Look for an image's signatures and judge them.
+def sign(
+    resolving: Resolving, image: Image, signers: Sequence[Signer], source: str
+) -> tuple[Image, tuple[Blob, ...]]:
+    """Find and verify an image's signatures; return the image with them, and their content.
 
     ``source`` is the repository that gave the image. Without a signer that requires it, an image
     without a good signature is only reported. Raise VerificationError where one is required.
@@ -115,18 +111,16 @@ def _signed(
     image: Image,
     signatures: signature_source.FoundSignatures,
     signer: Signer | None,
-) -> SignedImage:
+) -> tuple[Image, tuple[Blob, ...]]:
     for content in signatures.kept:
         resolving.kept.put(content)
-    return SignedImage(
-        image=replace(
-            image,
-            signatures=signatures.signatures,
-            signed_by=signer.name if signer else None,
-            trust="signed" if signer and image.trust == "first-use" else image.trust,
-        ),
-        blobs=signatures.blobs,
+    image = replace(
+        image,
+        signatures=signatures.signatures,
+        signed_by=signer.name if signer else None,
+        trust="signed" if signer and image.trust == "first-use" else image.trust,
     )
+    return image, signatures.blobs
 
 
 def _repository(reference: str) -> str:

@@ -163,9 +163,9 @@ def test_one_bundle_is_for_one_kind_of_processor(catalog: Catalog) -> None:
     assert wrong(text, wide) == [
         (
             "platforms",
-            "one bundle has the packages of one kind of processor",
+            "a bundle can hold packages for only one CPU architecture",
             "one platform",
-            "lock each processor's nodes alone",
+            "make a separate lock for the nodes of each architecture",
         )
     ]
 
