@@ -9,6 +9,7 @@ import click
 
 from builder.cli.amounts import quantity, size
 from builder.cli.verb import as_json, existing_bundle, verb
+from builder.errors import UsageError
 
 if TYPE_CHECKING:
     from builder.cli.console import Console
@@ -77,7 +78,6 @@ def command(
 
     BUNDLE is a tar, its parts or an unpacked folder. Every byte is checked while it is copied.
     """
-    from builder.errors import UsageError
     from builder.pipeline import export
 
     kind = _kind(kinds)
@@ -96,7 +96,6 @@ def command(
 
 
 def _kind(kinds: tuple[str, ...]) -> Kind:
-    from builder.errors import UsageError
     from builder.pipeline.export import KINDS
 
     if len(set(kinds)) != 1:
@@ -108,7 +107,6 @@ def _kind(kinds: tuple[str, ...]) -> Kind:
 
 
 def _platform(text: str | None) -> Platform | None:
-    from builder.errors import UsageError
     from builder.model.platform import Platform
 
     try:

@@ -10,6 +10,7 @@ import click
 
 from builder.cli.amounts import quantity, size
 from builder.cli.verb import as_json, ca_bundle, destination, verb
+from builder.errors import UsageError
 
 if TYPE_CHECKING:
     from builder.cli.console import Console
@@ -64,7 +65,6 @@ def command(
     blob is asked for and every file hashed. Carry the file to where bundles are made: there
     `airseed bundle --have FILE` leaves out what it lists.
     """
-    from builder.errors import UsageError
     from builder.pipeline import inventory
 
     folders = [Path(name) for name in places if Path(name).exists()]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from builder.cli.verb import as_json, existing, verb
+from builder.errors import UsageError
 
 if TYPE_CHECKING:
     from builder.cli.console import Console
@@ -72,7 +73,6 @@ def command(
     secrets made or you brought; no cluster is asked. Kubernetes can't revoke a certificate, so
     keep days few where it is not your own.
     """
-    from builder.errors import UsageError
     from builder.pipeline import kubeconfig
     from builder.pipeline.workspace import Workspace
 

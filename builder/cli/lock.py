@@ -8,6 +8,7 @@ import click
 
 from builder.cli.amounts import quantity, size
 from builder.cli.verb import as_json, ca_bundle, catalogs, destination, existing, verb
+from builder.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +64,6 @@ def command(
     """
     from dataclasses import asdict
 
-    from builder.errors import UsageError
     from builder.pipeline import inspect, lock
     from builder.pipeline.workspace import Workspace
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from builder.cli.console import Console
 
 _FEW = 3
-"""Names that are told one by one."""
+"""Changed nodes that are listed by name."""
 
 
 @verb(

@@ -180,26 +180,19 @@ class _Choosing:
             if kubernetes and runtime
             else None
         )
-        if support and runtime and support.oldest:
-            self.too_old(kubernetes, runtime, support.oldest)
+        path = "runtime.version" if self.cluster.runtime.version else "runtime"
+        oldest = support.oldest if support else None
+        if runtime and oldest and numbers(runtime.version) < numbers(oldest):
+            needed = f"{runtime.name} {oldest} or newer"
+            self.refuse(path, f"{kubernetes} needs {needed}", needed)
         if support and runtime and support.validated and runtime.series not in support.validated:
             self.remarks.append(
                 Fault(
-                    where="runtime.version" if self.cluster.runtime.version else "runtime",
+                    where=path,
                     what=f"{kubernetes} was not validated with {runtime.name} {runtime.series};"
                     " kubeadm will print a warning",
                     expected=" or ".join(support.validated),
                 )
-            )
-
-    def too_old(
-        self, kubernetes: KubernetesRelease | None, runtime: RuntimeRelease, oldest: str
-    ) -> None:
-        if numbers(runtime.version) < numbers(oldest):
-            self.refuse(
-                "runtime.version" if self.cluster.runtime.version else "runtime",
-                f"{kubernetes} needs {runtime.name} {oldest} or newer",
-                f"{runtime.name} {oldest} or newer",
             )
 
     def packages(self, kubernetes: KubernetesRelease, system: OperatingSystem) -> None:

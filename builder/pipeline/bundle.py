@@ -108,10 +108,10 @@ def fallbacks(result: Result) -> list[str]:
     for outcome in result.fallbacks:
         why = tuple((_host(fault.where), fault.what) for fault in outcome.passed_over)
         groups.setdefault((_host(_source(outcome)), *why), []).append(outcome)
-    return [_told(group) for group in groups.values()]
+    return [_described(group) for group in groups.values()]
 
 
-def _told(group: Sequence[Outcome]) -> str:
+def _described(group: Sequence[Outcome]) -> str:
     first = group[0]
     if len(group) == 1:
         faults = "; ".join(map(str, first.passed_over))

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from builder.report import Progress, Reporter
 
-NAME = "inventory.json"
 _ATONCE = 8
 _BLOBS = "images/blobs/sha256/"
 _NOT_FOUND = 404

@@ -25,7 +25,6 @@ NAME = "admin.conf"
 """In the folder of secrets, as kubeadm names it on a control plane."""
 USER = "kubernetes-admin"
 GROUPS = ("system:masters",)
-DAYS = client.DAYS
 _SERVER = re.compile(r"(?:https://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?/?")
 _LAST_PORT = 65535
 
@@ -67,7 +66,13 @@ def mint(
     address = _given(server) if server else _known(cluster, workspace.path)
     path = (target or folder / NAME) if write else None
     if path is not None:
-        _check_target(path, force=force)
+        disk.replaceable(path)  # a link or a device stays even with ``force``
+        if path.exists() and not force:
+            raise UsageError(
+                "the file exists",
+                where=str(path),
+                hint="--force replaces it; the certificate in it stays valid until it expires",
+            )
     authority = store.load_authority(folder, cluster.pki)
     if authority is None:
         first = cluster.control_planes[0]
@@ -110,17 +115,6 @@ def _given(server: str) -> Endpoint:
             expected="HOST[:PORT], [ADDRESS]:PORT or an https URL",
         )
     return Endpoint(host=match[1].strip("[]"), port=port)
-
-
-def _check_target(path: Path, *, force: bool) -> None:
-    """Refuse what is there already; a link or a device stays even with ``force``."""
-    disk.replaceable(path)
-    if path.exists() and not force:
-        raise UsageError(
-            "the file exists",
-            where=str(path),
-            hint="--force replaces it; the certificate in it stays valid until it expires",
-        )
 
 
 def _write(path: Path, folder: Path, text: str) -> None:

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-CLUSTER = "cluster.yaml"
 BUNDLE = "bundle.tar"
-_DELTA = "delta.tar"
 _USUAL = "cluster"
 """What a file of which there is one in its folder is called, before its suffix."""
 
@@ -35,7 +33,7 @@ def bundle(lock: Path) -> Path:
 
 def delta(lock: Path) -> Path:
     """Return delta.tar beside cluster.lock, NAME.delta.tar beside NAME.lock."""
-    return _own(lock, _DELTA)
+    return _own(lock, "delta.tar")
 
 
 def secrets(cluster: Path) -> Path:

@@ -71,7 +71,7 @@ def record(
             path=outcome.path,
             digest=digests[outcome.path],
             source=_shown(outcome.origin, kept, lock.parent),
-            passed_over=tuple(_told(fault) for fault in outcome.passed_over),
+            passed_over=tuple(_without_folders(fault) for fault in outcome.passed_over),
         )
         for outcome in sorted(outcomes, key=lambda outcome: outcome.path)
     )
@@ -157,7 +157,7 @@ def _is_kept(origin: Origin) -> bool:
     return match is not None and match[1] == origin.digest.hex
 
 
-def _told(fault: Fault) -> str:
+def _without_folders(fault: Fault) -> str:
     """Hold what was wrong with a source without the folders of this machine."""
     if fault.where.startswith("/"):
         path, colon, member = fault.where.partition(": ")

@@ -60,14 +60,12 @@ class Versions:
     systems: tuple[OperatingSystem, ...]
 
 
-def collect(
-    *, only: str | None = None, catalogs: Sequence[Path] = (), base: Path | None = None
-) -> Versions:
+def collect(*, only: str | None = None, catalogs: Sequence[Path] = ()) -> Versions:
     """Read the catalog and find what goes together; ``only`` names one minor or release.
 
     Raise DocumentError for a catalog that is wrong, UsageError for a Kubernetes that it lacks.
     """
-    catalog = catalog_format.load(catalogs, base=base)
+    catalog = catalog_format.load(catalogs)
     series_wanted = _wanted(catalog, only) if only else {*catalog.kubernetes_series}
     rows = tuple(
         _row(catalog, series, only)

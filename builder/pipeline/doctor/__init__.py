@@ -71,7 +71,6 @@ def check(
     catalogs: Sequence[Path] = (),
     ca_bundle: Path | None = None,
     timeout: float | None = None,
-    slow: float = SLOW,
 ) -> Health:
     """Ask the sources of a cluster.yaml, a lock or a bundle, or of the whole catalog.
 
@@ -95,7 +94,7 @@ def check(
         timeout = TIMEOUT
     with Access.open(ca_bundle=ca_bundle, backoff=Backoff(attempts=1), timeout=timeout) as access:
         with reporter.progress("asking", len(questions), unit="questions") as progress:
-            answers = asking.ask(questions, access, progress, slow=slow)
+            answers = asking.ask(questions, access, progress, slow=SLOW)
         limits = tuple(asking.limit_of(pulls, access) for pulls in counting)
     spent = {limit.registry for limit in limits if limit.left == 0}
     given = (_limited(answer, spent) for answer in answers)

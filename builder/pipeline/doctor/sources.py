@@ -233,8 +233,9 @@ def of_lock(lock: Lock) -> tuple[CheckedSource, ...]:
     sources = SourceCollector()
     bases = {repository.name: repository.sources for repository in lock.repositories}
     for image in lock.images:
-        candidates = [Reference.parse(item) for item in image.sources]
-        sources.image(image.reference, [_at(item, str(image.digest)) for item in candidates])
+        repositories = [Reference.parse(source).repository for source in image.sources]
+        candidates = [Reference.parse(f"{name}@{image.digest}") for name in repositories]
+        sources.image(image.reference, candidates)
     for package in lock.packages:
         for url in package.sources:
             host = _host(url)
@@ -248,10 +249,6 @@ def of_lock(lock: Lock) -> tuple[CheckedSource, ...]:
         if file.kind == "file":
             sources.urls("files", ", ".join(file.needed_by), file.path, file.sources, file.size)
     return sources.all()
-
-
-def _at(reference: Reference, digest: str) -> Reference:
-    return Reference.parse(f"{reference.repository}@{digest}")
 
 
 def _host(url: str) -> str:

@@ -50,7 +50,9 @@ def sign(
     """
     own = [signer for signer in signers if signer.signs(image.reference)]
     required = [signer for signer in own if signer.required]
-    repositories = tuple(dict.fromkeys([source, *(_repository(item) for item in image.sources)]))
+    repositories = tuple(
+        dict.fromkeys([source, *(Reference.parse(item).repository for item in image.sources)])
+    )
     faults: list[Fault] = []
     best = signature_source.FoundSignatures()
     # a mirror may have the image and not its signatures; nobody looks further for their own sake
@@ -121,8 +123,3 @@ def _signed(
         trust="signed" if signer and image.trust == "first-use" else image.trust,
     )
     return image, signatures.blobs
-
-
-def _repository(reference: str) -> str:
-    """Return a reference without tag and digest."""
-    return Reference.parse(reference).repository
