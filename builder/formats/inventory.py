@@ -42,7 +42,6 @@ _INVENTORY = Record(_inventory, required({"format": Number(), "has": ListOf(_HOL
 
 
 def write(inventory: Inventory) -> bytes:
-    """Render an inventory; equal ones give equal bytes."""
     lines = [json.dumps(_HOLDING.write(holding)) for holding in sorted(set(inventory.holdings))]
     body = ",\n".join(lines)
     return HEAD + f"{body}\n]\n}}\n".encode("ascii")

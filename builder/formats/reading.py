@@ -55,8 +55,6 @@ def refusal(
 
 @dataclass(slots=True)
 class Reading:
-    """Collect the faults and remarks of one document while it is read."""
-
     document: str
     lines: Mapping[str, int] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)

@@ -7,7 +7,7 @@ that may hold credentials.
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from builder.formats.reading import MisfitError
 from builder.model.digest import Digest
@@ -29,21 +29,26 @@ def digest(text: str) -> Digest:
     return Digest.parse(f"sha256:{text.removeprefix('sha256:')}")
 
 
+def split_url(text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 -- raises where it is no number
+    except ValueError:
+        raise MisfitError("this is not a URL") from None
+    return parts
+
+
 def source(text: str) -> str:
     """Read where a file of the user's is: an http or https URL, or a local path."""
     if is_url(text):
-        try:
-            parts = urlsplit(text)
-            port = parts.port
-        except ValueError:
-            raise MisfitError("this is not a URL") from None
+        parts = split_url(text)
         if parts.username is not None or parts.password is not None:
             raise MisfitError("credentials in a URL would end up in the lock", hint=_LOCAL_INSTEAD)
         if secret := next((name for name, _ in parse_qsl(parts.query) if _SECRET.search(name)), ""):
             raise MisfitError(
                 f"{secret[:40]!r} in a URL would end up in the lock", hint=_LOCAL_INSTEAD
             )
-        if not parts.hostname or port == 0 or not text.isascii() or " " in text:
+        if not parts.hostname or parts.port == 0 or not text.isascii() or " " in text:
             raise MisfitError("this is not a URL")
     elif SCHEME.match(text):
         scheme = text.partition("://")[0]

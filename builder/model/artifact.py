@@ -118,7 +118,6 @@ class Blob:
 
     @property
     def is_layer(self) -> bool:
-        """Tell whether it is a layer of an image: what is large."""
         return self.media_type in LAYER_TYPES
 
 

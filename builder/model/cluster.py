@@ -180,8 +180,6 @@ class Pki:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedSettings:
-    """Say how seeds reach their machines, and how long the door stays open."""
-
     provider: Provider = "nocloud"
     """Whose limits on user-data count."""
     url: str | None = None

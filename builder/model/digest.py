@@ -37,7 +37,6 @@ class Digest:
 
     @property
     def short(self) -> str:
-        """Return the first twelve digits, enough for people to tell digests apart."""
         return self.hex[:12]
 
     def __str__(self) -> str:

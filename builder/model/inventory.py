@@ -16,8 +16,6 @@ KINDS: tuple[Kind, ...] = ("image", "blob", "rpm", "file")
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Holding:
-    """Name one thing that is there."""
-
     kind: Kind
     name: str
     """Of an image its reference, of a blob its repository, of an RPM its NEVRA, else a path."""
@@ -28,8 +26,6 @@ class Holding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """Hold everything that was found, sorted, each thing once."""
-
     holdings: tuple[Holding, ...]
 
     @property

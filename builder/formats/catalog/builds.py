@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from builder.formats import terms
-from builder.formats.catalog.words import NAME, SERIES, url, word
+from builder.formats.catalog.words import DIGEST, NAME, SERIES, url, word
 from builder.formats.reading import WRONG, MisfitError
-from builder.formats.records import Field, ListOf, MapOf, Record
+from builder.formats.records import Field, ListOf, MapOf, Record, required
 from builder.formats.shape import Flag, Text
 from builder.model.recipe import SCRIPTS, PackageForm, PackedFile
 
@@ -56,16 +56,7 @@ BINARIES: Record[dict[str, Any]] = Record(
             required=True,
         ),
         "sha256": Field(
-            MapOf(
-                MapOf(
-                    MapOf(
-                        Text(parse=terms.digest, expected="64 lower-case hexadecimal digits"),
-                        key=NAME,
-                    ),
-                    key=_VERSION,
-                ),
-                key=r"[a-z0-9]+",
-            ),
+            MapOf(MapOf(MapOf(DIGEST, key=NAME), key=_VERSION), key=r"[a-z0-9]+"),
             default={},
             name="digests",
         ),
@@ -131,18 +122,16 @@ _FORM = Record(
 )
 BUILDS: Record[dict[str, Any]] = Record(
     dict,
-    {
-        "family": Field(word(NAME, "a family of systems", "el7"), required=True),
-        "release": Field(
-            word(r"[A-Za-z0-9_.+~^]+", "an RPM's release", "0.airseed1"), required=True
-        ),
-        "licence": Field(Text[str](longest=200), required=True),
-        "url": Field(
-            Text(parse=url, expected="a URL", example="https://kubernetes.io/"), required=True
-        ),
-        "series": Field(MapOf(MapOf(_VERSION_TEXT, key=terms.PACKAGE), key=SERIES), required=True),
-        "packages": Field(MapOf(_FORM, key=terms.PACKAGE), required=True),
-    },
+    required(
+        {
+            "family": word(NAME, "a family of systems", "el7"),
+            "release": word(r"[A-Za-z0-9_.+~^]+", "an RPM's release", "0.airseed1"),
+            "licence": Text[str](longest=200),
+            "url": Text(parse=url, expected="a URL", example="https://kubernetes.io/"),
+            "series": MapOf(MapOf(_VERSION_TEXT, key=terms.PACKAGE), key=SERIES),
+            "packages": MapOf(_FORM, key=terms.PACKAGE),
+        }
+    ),
 )
 
 

@@ -23,13 +23,7 @@ from builder.formats.catalog.words import (
 )
 from builder.formats.records import Field, ListOf, MapOf, Record, required
 from builder.formats.shape import Choice, Flag, Text
-from builder.model.catalog.kubernetes import (
-    ROLES,
-    Component,
-    Defaults,
-    DualStack,
-    RuntimeSupport,
-)
+from builder.model.catalog.kubernetes import ROLES, Component, Defaults, DualStack, RuntimeSupport
 from builder.model.reference import Reference
 
 if TYPE_CHECKING:
@@ -62,8 +56,7 @@ KUBERNETES: Record[dict[str, Any]] = Record(
     {
         **required(dict.fromkeys(("kubeadm", "kubelet", "kube-proxy"), _API)),
         "registry": Field(
-            by_patch(Text(parse=prefix, expected="a registry", example="k8s.gcr.io")),
-            required=True,
+            by_patch(Text(parse=prefix, expected="a registry", example="k8s.gcr.io")), required=True
         ),
         "defaults": Field(
             Record(Defaults, required(dict.fromkeys(("os", "runtime", "cni"), ENTRY))),

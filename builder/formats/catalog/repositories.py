@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from builder.formats.catalog.words import FOLDERS, NAMES, URLS, prefix
 from builder.formats.reading import MisfitError
-from builder.formats.records import Field, ListOf, Record
+from builder.formats.records import Field, ListOf, Record, required
 from builder.formats.shape import Choice, Text
 from builder.model.reference import Reference
 
@@ -26,31 +26,32 @@ def _fingerprint(text: str) -> str:
 REPOSITORY: Record[dict[str, Any]] = Record(
     dict,
     {
-        "sources": Field(FOLDERS, required=True),
-        "keys": Field(NAMES, required=True),
+        **required({"sources": FOLDERS, "keys": NAMES}),
         "metadata": Field(Choice(("signed", "unsigned", "sometimes")), default="unsigned"),
         "metadata-keys": Field(NAMES, default=()),
     },
 )
 KEY: Record[dict[str, Any]] = Record(
     dict,
-    {
-        "fingerprint": Field(
-            Text(parse=_fingerprint, expected="40 or 64 upper-case hexadecimal digits"),
-            required=True,
-        ),
-        "sources": Field(URLS, required=True),
-    },
+    required(
+        {
+            "fingerprint": Text(
+                parse=_fingerprint, expected="40 or 64 upper-case hexadecimal digits"
+            ),
+            "sources": URLS,
+        }
+    ),
 )
 REGISTRY: Record[dict[str, Any]] = Record(
     dict,
     {
-        "prefix": Field(
-            Text(parse=prefix, expected="HOST[/PATH]", example="docker.io/calico"), required=True
-        ),
-        "sources": Field(
-            ListOf(Text(parse=prefix, expected="HOST[/PATH]", example="quay.io/calico"), least=1),
-            required=True,
+        **required(
+            {
+                "prefix": Text(parse=prefix, expected="HOST[/PATH]", example="docker.io/calico"),
+                "sources": ListOf(
+                    Text(parse=prefix, expected="HOST[/PATH]", example="quay.io/calico"), least=1
+                ),
+            }
         ),
         "pulls": Field(
             Text(parse=Reference.parse, expected="an image", example="docker.io/some/image:tag")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from builder.formats import terms
 from builder.formats.catalog.words import BY_FAMILY, EVR, NAME, VERSION
-from builder.formats.records import Field, MapOf, Record
+from builder.formats.records import Field, MapOf, Record, required
 from builder.formats.shape import Text
 from builder.model.catalog.runtimes import OldestSystem
 
@@ -23,14 +23,7 @@ RUNTIME: Record[dict[str, Any]] = Record(
         ),
         "systems": Field(
             MapOf(
-                Record(
-                    OldestSystem,
-                    {
-                        "oldest": Field(VERSION, required=True),
-                        "reason": Field(Text[str](), required=True),
-                    },
-                ),
-                key=NAME,
+                Record(OldestSystem, required({"oldest": VERSION, "reason": Text[str]()})), key=NAME
             ),
             default={},
         ),

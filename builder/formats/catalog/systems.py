@@ -17,7 +17,7 @@ from builder.formats.catalog.words import (
     VERSION,
     word,
 )
-from builder.formats.records import Field, ListOf, MapOf, Record
+from builder.formats.records import Field, ListOf, MapOf, Record, required
 from builder.formats.shape import Choice, Number, Text
 from builder.model.catalog.systems import Iso
 from builder.model.platform import Platform
@@ -42,9 +42,7 @@ OS: Record[dict[str, Any]] = Record(
             ),
             required=True,
         ),
-        "kernel": Field(VERSION, required=True),
-        "cloud-init": Field(VERSION, required=True),
-        "repositories": Field(NAMES, required=True),
+        **required({"kernel": VERSION, "cloud-init": VERSION, "repositories": NAMES}),
         "base": Field(
             Record(
                 dict,
@@ -61,9 +59,8 @@ OS: Record[dict[str, Any]] = Record(
                 Record(
                     Iso,
                     {
-                        "file": Field(FILE_NAME, required=True),
+                        **required({"file": FILE_NAME, "sources": URLS}),
                         "sha256": Field(DIGEST, required=True, name="digest"),
-                        "sources": Field(URLS, required=True),
                     },
                 ),
                 key=NAME,
@@ -91,11 +88,13 @@ def _cloud_init(
 CLOUD_INIT: Record[dict[str, Any]] = Record(
     _cloud_init,
     {
-        "modules": Field(_MODULES, required=True),
-        "keys": Field(MapOf(_WORDS, key=_MODULE), required=True),
-        "entries": Field(MapOf(_WORDS, key=_USER_DATA_KEY), required=True),
-        "encodings": Field(
-            ListOf(word(r"[a-z0-9+]{1,20}", "an encoding", "b64"), least=1), required=True
+        **required(
+            {
+                "modules": _MODULES,
+                "keys": MapOf(_WORDS, key=_MODULE),
+                "entries": MapOf(_WORDS, key=_USER_DATA_KEY),
+                "encodings": ListOf(word(r"[a-z0-9+]{1,20}", "an encoding", "b64"), least=1),
+            }
         ),
         "network": Field(
             Record(

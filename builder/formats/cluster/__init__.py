@@ -109,7 +109,6 @@ def load(path: Path, *, catalog: Catalog) -> ChosenCluster:
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) for editors and other tools."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:airseed:cluster:{FORMAT}",

@@ -20,7 +20,6 @@ PKI_FILES = ("ca.crt", "ca.key")
 
 
 def check_machines(cluster: Cluster, nodes: list[tuple[int, Node]], reading: Reading) -> None:
-    """Write down what machines cannot do, and remark what has no effect."""
     for path, machine in _machines(cluster):
         _lists(path, machine, reading)
         if cluster.registry is None and any(local for _, local in _entries(machine)):

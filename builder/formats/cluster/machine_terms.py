@@ -8,12 +8,12 @@ import re
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from builder.errors import did_you_mean
 from builder.formats.cluster.terms import DNS_NAME
 from builder.formats.reading import WRONG, MisfitError, child, kind
 from builder.formats.shape import Plain
+from builder.formats.terms import split_url
 from builder.model.machine import MachineFile
 
 if TYPE_CHECKING:
@@ -106,12 +106,8 @@ def password(text: str) -> str:
 
 def proxy(text: str) -> str:
     """Read a proxy's URL; credentials in it would lie open on the machine."""
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        raise MisfitError("this is not a URL") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+    parts = split_url(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
         raise MisfitError("this is not the URL of a proxy", hint="begin it with http://")
     if parts.username is not None or parts.password is not None:
         raise MisfitError(
@@ -126,12 +122,8 @@ def proxy(text: str) -> str:
 
 def url(text: str) -> str:
     """Read an http or https URL without credentials."""
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        raise MisfitError("this is not a URL") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+    parts = split_url(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
         raise MisfitError("this is not a URL", hint="begin it with https:// or http://")
     if parts.username is not None or parts.password is not None:
         raise MisfitError("credentials in a URL would be visible to everyone on the machine")

@@ -25,7 +25,6 @@ _MASK_DISTANCE = 16
 
 
 def check_networks(cluster: Cluster, nodes: list[tuple[int, Node]], reading: Reading) -> None:
-    """Write down what is wrong with the ranges, and between them and the nodes."""
     network = cluster.network
     if network is WRONG:
         return

@@ -46,7 +46,6 @@ _KUBELET_SPACES = ("kubelet.kubernetes.io", "node.kubernetes.io")
 
 
 def check(cluster: Cluster, reading: Reading) -> None:
-    """Write down what breaks a rule, and remark what is unwise."""
     nodes = [(i, node) for i, node in enumerate(cluster.nodes) if node is not WRONG]
     _names(nodes, reading)
     _addresses(nodes, cluster, reading)

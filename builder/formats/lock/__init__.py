@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 
 def write(lock: Lock) -> bytes:
-    """Render a lock; equal locks give equal bytes."""
     lines = [_line(ARTIFACT.write(artifact)) for artifact in _ordered(lock)]
     head = f'{{\n"format": {FORMAT},\n"cluster": {_line(SUBJECT.write(lock.subject))},\n'
     body = ",\n".join(lines)

@@ -89,12 +89,7 @@ _MEDIA_TYPE = Text[str](pattern=r"[a-z0-9]+/[A-Za-z0-9.+-]+", expected="a media 
 _MANIFEST = Record(
     ImageManifest,
     required(
-        {
-            "platform": _PLATFORM,
-            "digest": _DIGEST,
-            "config": _DIGEST,
-            "layers": ListOf(_DIGEST),
-        }
+        {"platform": _PLATFORM, "digest": _DIGEST, "config": _DIGEST, "layers": ListOf(_DIGEST)}
     ),
 )
 _INPUT = Record(

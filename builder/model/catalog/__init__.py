@@ -91,7 +91,6 @@ class Catalog:
         )
 
     def oldest_kernel(self, version: Version) -> str | None:
-        """Return the oldest kernel that a Kubernetes release accepts, where it is known."""
         known = [s for s in self.kernels if numbers(s) <= (version.major, version.minor)]
         return self.kernels[max(known, key=numbers)] if known else None
 

@@ -52,19 +52,16 @@ def row(table: Mapping[int, Row], version: Version, what: str, file: str) -> Row
 
 
 def neighbours(table: Mapping[int, object], version: Version) -> str:
-    """Name the nearest patches on either side."""
     below = max((patch for patch in table if patch < version.patch), default=None)
     above = min((patch for patch in table if patch > version.patch), default=None)
     return " or ".join(f"{version.series}.{p}" for p in (below, above) if p is not None)
 
 
 def either(names: Iterable[str]) -> str:
-    """Join what there is, in the order of versions."""
     return " or ".join(sorted(names, key=lambda name: (numbers(name), name))) or "nothing"
 
 
 def add_as(file: str) -> str:
-    """Advise to add a file to a catalog of one's own."""
     return f"to add it yourself, put {file} into a folder and pass that as --catalog"
 
 
