@@ -73,7 +73,6 @@ def verify(
 
 
 def _made_by(image: Digest, signature: CosignSignature, signer: Signer) -> str:
-    """Verify one signature by one signer; return a name for who made it."""
     check_payload(signature.payload, image)
     name = _by_key(signature, signer)
     if name is None and signature.certificate is not None and signer.identities:

@@ -38,7 +38,6 @@ _COMPARISONS = {
 
 
 def builder() -> str:
-    """Name the builder with its version, which decides over the bytes."""
     return f"rpm-rs {version('rpm-rs')}"
 
 

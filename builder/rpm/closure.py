@@ -25,8 +25,6 @@ _DOTTED_ARCH = re.compile(r"\.(i[3-6]86)(?:$|\s)")
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class PackageRequest:
-    """Ask for a package the way yum's users do."""
-
     text: str
     """A name, name with version, NEVRA, ``name >= version``, a provide, or a file's path."""
     repository: str | None = None

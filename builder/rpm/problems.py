@@ -39,14 +39,12 @@ def explain(
 
 def plain(text: str) -> str:
     """Make text from a repository safe to print on one line."""
-    kept = (char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:400])
-    return "".join(kept)
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:400])
 
 
 def _requests(infos: list[Any], candidates: Mapping[str, Iterable[int]]) -> str:
     involved = {solvable.id for info in infos for solvable in _pair(info)}
-    named = [text for text, ids in candidates.items() if involved & set(ids)]
-    return ", ".join(named)
+    return ", ".join(text for text, ids in candidates.items() if involved & set(ids))
 
 
 def _causes(solv: Any, infos: list[Any]) -> list[Any]:
@@ -113,7 +111,6 @@ def other_architectures(universe: Universe, text: str) -> str | None:
 
 
 def _chain(pool: Any, infos: list[Any]) -> str:
-    """Return the requirements that lead to a problem, those that nothing else leads to first."""
     left = [
         info for info in infos if info.solvable and info.dep and "requires" in info.problemstr()
     ]

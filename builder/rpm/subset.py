@@ -149,7 +149,6 @@ def _finished(path: Path) -> RepodataFile:
 
 
 def _describe(upstream: UpstreamMetadata, wanted: Sequence[Rpm]) -> list[Any]:
-    """Read upstream's description of the wanted RPMs, in their order, with hrefs of ours."""
     by_digest = {rpm.digest.hex: rpm for rpm in wanted}
     packages = {
         package.pkgId: package

@@ -169,7 +169,6 @@ def _is_root(certificate: x509.Certificate) -> bool:
 
 
 def _is_authority(extensions: x509.Extensions) -> bool:
-    """Tell whether a certificate may sign those of servers and clients."""
     purposes = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
     authority, signs, any_purpose = False, True, True
     for extension in extensions:
