@@ -109,6 +109,7 @@ def check_chain(
 
 
 def identity_of(leaf: x509.Certificate) -> Identity:
+    """Return the identity that a certificate names; raise VerificationError without one."""
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         subjects: list[str] = [

@@ -38,6 +38,7 @@ _COMPARISONS = {
 
 
 def builder() -> str:
+    """Name the builder with its version, which decides over the bytes."""
     return f"rpm-rs {version('rpm-rs')}"
 
 

@@ -97,6 +97,7 @@ def _main(head: bytes, where: str) -> int:
 
 
 def _span(content: bytes, start: int, where: str) -> int:
+    """Return the length of the header that begins at ``start``: intro, index and store."""
     magic, entries, store = _INTRO.unpack_from(content, start)
     if magic != _MAGIC:
         raise _no_rpm(where)

@@ -114,6 +114,7 @@ def _payload_digest(head: bytes, where: str) -> tuple[str, str] | None:
 
 
 def _parse(packet: bytes, where: str) -> _Signature:
+    """Read an RSA signature of version 3 or 4 over binary data."""
     try:
         return _read(packet)
     except (IndexError, ValueError) as error:

@@ -111,6 +111,7 @@ def other_architectures(universe: Universe, text: str) -> str | None:
 
 
 def _chain(pool: Any, infos: list[Any]) -> str:
+    """Return the requirements that lead to a problem, those that nothing else leads to first."""
     left = [
         info for info in infos if info.solvable and info.dep and "requires" in info.problemstr()
     ]

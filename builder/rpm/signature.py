@@ -105,6 +105,7 @@ def _issuers(metadata: Any, where: str) -> list[str]:
 
 
 def _fault(metadata: Any, key: RpmKey) -> str:
+    """Check with one key; return what is wrong, nothing if the signature is good."""
     rpm_rs = load_rpm_rs()
     try:
         verifier = rpm_rs.Verifier()

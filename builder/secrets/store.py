@@ -167,6 +167,7 @@ def _read(room: Folder, names: Iterable[str], *, all_of_them: bool = False) -> d
 
 
 def _check(contents: Mapping[str, bytes], folder: Path) -> None:
+    """Raise VerificationError when something that is there would not do."""
     faults: list[Fault] = []
     for name in _FORMS:
         if name in contents:
