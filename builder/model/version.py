@@ -21,7 +21,7 @@ class Version:
         """Read ``[v]MAJOR.MINOR.PATCH``; raise ValueError for anything else."""
         match = _FORM.fullmatch(text)
         if not match:
-            raise ValueError(f"{text!r} is not a version (like 1.18.5)")
+            raise ValueError(f"{text!r} is not a version")
         major, minor, patch = (int(part) for part in match.groups())
         return cls(major, minor, patch)
 

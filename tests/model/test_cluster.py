@@ -102,5 +102,5 @@ def test_versions_are_ordered_as_releases() -> None:
     ],
 )
 def test_other_texts_are_no_versions(text: str) -> None:
-    with pytest.raises(ValueError, match=r" is not a version \(like 1\.18\.5\)$"):
+    with pytest.raises(ValueError, match=r" is not a version$"):
         Version.parse(text)

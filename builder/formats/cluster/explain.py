@@ -83,7 +83,9 @@ def find(path: str) -> Entry:
     last = wanted.rpartition(".")[2]
     paths = [entry.path for entry in walk(whole, repeats=False)]
     ending = [path for path in paths if path.rpartition(".")[2] == last][:_MOST_NAMED]
-    hint = f"did you mean {' or '.join(ending)}?" if ending else did_you_mean(wanted, paths)
+    hint = (
+        f"did you mean {' or '.join(map(repr, ending))}?" if ending else did_you_mean(wanted, paths)
+    )
     raise UsageError(
         f"cluster.yaml has no key {path[:80]!r}", hint=hint or "airseed explain lists the keys"
     )

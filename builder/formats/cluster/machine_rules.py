@@ -123,7 +123,7 @@ def _network(network: MachineNetwork, node: Node, path: str, reading: Reading) -
         return
     static = [address for address in node.addresses if address.prefix is not None]
     if not static:
-        if network.gateways:
+        if network.gateways and node.addresses is not WRONG:
             reading.wrong(
                 f"{path}.address",
                 "has a gateway, but no prefix length",

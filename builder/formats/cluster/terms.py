@@ -82,10 +82,13 @@ def subnet(text: str) -> Subnet:
 def node_address(text: str) -> NodeAddress:
     """Read an address of a machine, with or without the prefix length of its network."""
     try:
-        interface = ip_interface(text)
+        ip = ip_address(text.partition("/")[0])
     except ValueError:
         raise MisfitError(f"{text!r} is not an IP address") from None
-    ip: Address = interface.ip
+    try:
+        network = ip_interface(text).network
+    except ValueError:
+        raise MisfitError(f"{text!r} has a wrong prefix length") from None
     if "%" in text:
         raise MisfitError(f"{text!r} has a zone", hint="link-local addresses cannot be used")
     if ip.is_unspecified or ip.is_loopback or ip.is_multicast or ip.is_link_local:
@@ -94,7 +97,6 @@ def node_address(text: str) -> NodeAddress:
         raise MisfitError(f"{text!r} cannot be the address of a node")
     if "/" not in text:
         return NodeAddress(ip=ip)
-    network = interface.network
     if network.prefixlen < min(_SHORTEST_NET, network.max_prefixlen - 1):
         if ip == network.network_address:
             raise MisfitError(f"{text!r} is the network, not a machine in it")

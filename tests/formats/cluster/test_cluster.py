@@ -203,7 +203,7 @@ extra:
         ),
         (
             "kubernetes (line 1)",
-            "'1.18' is not a version (like 1.18.5)",
+            "'1.18' is not a version",
             "a Kubernetes version, like 1.18.5",
             None,
         ),
@@ -284,8 +284,8 @@ extra:
     [
         ("version: 1\n", "version: 2\n", "version", "2 is out of range",
         "a newer airseed may read it"),
-        ("v1.19.5", "1.19", "kubernetes", "'1.19' is not a version (like 1.18.5)", None),
-        ("v1.19.5", "latest", "kubernetes", "'latest' is not a version (like 1.18.5)", None),
+        ("v1.19.5", "1.19", "kubernetes", "'1.19' is not a version", None),
+        ("v1.19.5", "latest", "kubernetes", "'latest' is not a version", None),
         ("name: prod", "name: Prod", "name", "'Prod' is not a DNS name in lower case", None),
         ("base: {packages: image.txt}", "base: all", "os.base",
          "'all' is not core, empty or packages: FILE", None),
@@ -341,6 +341,8 @@ extra:
         ("10.0.0.1/24,", "255.255.255.255,", "nodes[0].address[0]",
          "'255.255.255.255' cannot be the address of a node", None),
         ("10.0.0.1/24,", "k8s01,", "nodes[0].address[0]", "'k8s01' is not an IP address", None),
+        ("10.0.0.1/24,", "10.0.0.1/33,", "nodes[0].address[0]",
+         "'10.0.0.1/33' has a wrong prefix length", None),
         ("fd00::1]", "fd00::1%eth0]", "nodes[0].address[1]", "'fd00::1%eth0' has a zone",
          "link-local addresses cannot be used"),
         ("fd00::1]", "10.0.0.3]", "nodes[0].address", "two IPv4 addresses", None),

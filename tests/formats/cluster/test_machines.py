@@ -70,6 +70,12 @@ def faults(more: str, head: str = HEAD) -> list[tuple[str, str, str | None]]:
     return [(f.where.partition(" (")[0], f.what, f.hint) for f in caught.value.faults]
 
 
+def test_a_wrong_prefix_length_is_told_once() -> None:
+    assert faults(
+        "machine: {network: {gateway: 10.0.0.2}}\n", HEAD.replace("10.0.0.1/24", "10.0.0.1/33")
+    ) == [("nodes[0].address", "'10.0.0.1/33' has a wrong prefix length", None)]
+
+
 def test_everything_is_read() -> None:
     cluster = read(FULL)
     assert cluster.pki == Pki(kind="files", folder="site/pki")

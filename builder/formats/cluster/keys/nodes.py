@@ -95,7 +95,7 @@ NODE = Record(
         "mac": Field(
             Text(
                 parse=terms.mac,
-                expected="six pairs of digits",
+                expected="six pairs of hexadecimal digits",
                 example="52:54:00:12:34:56",
                 longest=40,
             ),
