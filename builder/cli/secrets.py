@@ -72,7 +72,9 @@ def _show(result: SecretStates, console: Console) -> None:
         ],
     )
     if result.digest is not None:
-        console.result(f"\njoiners pin {result.digest}")
+        console.result(
+            f"\nhash of the authority's public key, which joining nodes check: {result.digest}"
+        )
 
 
 def _report(result: SecretStates, console: Console) -> None:

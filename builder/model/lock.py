@@ -30,7 +30,7 @@ class Fingerprint:
         """Read ``VERSION:DIGEST``; a digest alone, as the first locks have it, is version 0."""
         match = _FINGERPRINT.fullmatch(text)
         if match is None:
-            raise ValueError(f"{text!r} is no fingerprint (like 1:sha256:...)")
+            raise ValueError(f"{text!r} is not a fingerprint (like 1:sha256:...)")
         return cls(int(match[1] or 0), Digest.parse(match[2]))
 
     def __str__(self) -> str:

@@ -36,7 +36,7 @@ def read(files: Sequence[Path]) -> tuple[list[Result], list[Fault]]:
             results.append(result_format.read(content, str(path), node=_node(path)))
         except DocumentError as error:
             faults += [_placed(fault, path) for fault in error.faults]
-            message = error.faults[0].what if len(error.faults) == 1 else error.fault.what
+            message = str(error.faults[0]) if len(error.faults) == 1 else error.fault.what
             results.append(Result(node=_node(path), state="unknown", message=message))
     results.sort(key=lambda result: (_ORDER[result.state], result.node))
     return results, faults

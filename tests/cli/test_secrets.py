@@ -38,7 +38,10 @@ def table(cluster: Path, *states: str) -> str:
         ("cluster CA", "secrets/ca.crt", states[4], f"{end:%Y-%m-%d}, in 499 days"),
     ]
     lines = [f"{a:18}  {b:27}  {c:{widths}}  {d}\n" for a, b, c, d in rows]
-    return "".join(lines) + f"\njoiners pin {openssl.pin(cluster.parent / 'secrets/ca.crt')}\n"
+    pin = openssl.pin(cluster.parent / "secrets/ca.crt")
+    return "".join(lines) + (
+        f"\nhash of the authority's public key, which joining nodes check: {pin}\n"
+    )
 
 
 def test_a_first_and_a_second_run(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -204,9 +204,9 @@ def test_explain_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("key", "hint"),
     [
-        ("bond", "did you mean machine.network.bond?"),
-        ("password", "did you mean machine.users.password?"),
-        ("machine.sha256", "did you mean extra.files.sha256 or extra.manifests.sha256?"),
+        ("bond", "did you mean 'machine.network.bond'?"),
+        ("password", "did you mean 'machine.users.password'?"),
+        ("machine.sha256", "did you mean 'extra.files.sha256' or 'extra.manifests.sha256'?"),
         ("nodes.adress", "did you mean 'nodes.address'?"),
         ("zzz", "airseed explain lists the keys"),
     ],

@@ -133,7 +133,7 @@ def test_every_file_that_is_neither_is_named(tmp_path: Path) -> None:
     results, faults = status.read([tmp_path / name for name in texts])
     assert [(one.node, one.state, one.message) for one in results] == [
         ("binary", "unknown", "no line of airseed's is in it"),
-        ("cut", "unknown", "not JSON: Expecting ',' delimiter"),
+        ("cut", "unknown", "line 1, column 26: not JSON: Expecting ',' delimiter"),
         ("empty", "unknown", "no line of airseed's is in it"),
         ("new", "unknown", "2 mistakes"),
     ]
