@@ -213,13 +213,14 @@ class _Choosing:
                 "cni", f"the network plugin {name} is not in the catalog", f"{CALICO} or {NONE}"
             )
             return None, "manifest"
+        minor = self.cluster.kubernetes.series
         if version is None:
             version = self.newest_calico()
         path = "cni.version" if asked.version else "cni"
-        calico = self.ask(path, lambda: self.catalog.calico(version))
+        calico = self.ask(path, lambda: self.catalog.calico(version, minor))
         if calico is None:
             return None, "manifest"
-        if self.cluster.kubernetes.series not in calico.of.kubernetes:
+        if minor not in calico.of.kubernetes:
             self.unsupported(path, calico)
         install: Install = asked.install or (
             "operator" if calico.ways[:1] == ("operator",) else "manifest"
@@ -231,18 +232,17 @@ class _Choosing:
         return calico, install
 
     def newest_calico(self) -> str:
-        series = self.catalog.calico_series.values()
-        fitting = [s for s in series if self.cluster.kubernetes.series in s.kubernetes] or series
-        return max((s.series for s in fitting), key=numbers, default="")
+        fitting = self.catalog.calicos_for(self.cluster.kubernetes.series)
+        return max(fitting or self.catalog.calico_series, key=numbers, default="")
 
     def unsupported(self, path: str, calico: CalicoRelease) -> None:
         minor = self.cluster.kubernetes.series
-        fitting = [s.series for s in self.catalog.calico_series.values() if minor in s.kubernetes]
+        fitting = self.catalog.calicos_for(minor)
         tested = calico.of.kubernetes
         self.refuse(
             path,
             f"{calico} supports Kubernetes {tested[0]} to {tested[-1]}, not {minor}",
-            " or ".join(f"Calico {series}" for series in sorted(fitting, key=numbers)) or None,
+            " or ".join(f"Calico {series}" for series in fitting) or None,
         )
 
 

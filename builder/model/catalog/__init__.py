@@ -94,14 +94,22 @@ class Catalog:
         known = [s for s in self.kernels if numbers(s) <= (version.major, version.minor)]
         return self.kernels[max(known, key=numbers)] if known else None
 
-    def calico(self, version: str) -> CalicoRelease:
-        """Return a release (``3.18.6``), or the newest of a series (``3.18``)."""
+    def calicos_for(self, minor: str | None) -> list[str]:
+        """Return the series of Calico that support a minor of Kubernetes, in order."""
+        fitting = [s.series for s in self.calico_series.values() if minor in s.kubernetes]
+        return sorted(fitting, key=numbers)
+
+    def calico(self, version: str, minor: str | None = None) -> CalicoRelease:
+        """Return a release (``3.18.6``), or the newest of a series (``3.18``).
+
+        ``minor`` is the Kubernetes that it is for: a refusal names what supports that.
+        """
         name = version.removeprefix("v")
         series = self.calico_series.get(".".join(name.split(".")[:2]))
         if series is None:
             raise NotInCatalogError(
                 f"Calico {name} is not in the catalog",
-                expected=nearest(name, self.calico_series),
+                expected=nearest(name, self.calicos_for(minor) or self.calico_series),
                 hint=add_as("calico/SERIES.yaml"),
             )
         if name == series.series:

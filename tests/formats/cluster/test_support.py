@@ -270,7 +270,7 @@ def test_hostile_documents_meet_the_catalog(catalog: Catalog) -> None:
             "kubernetes: 1.26.1\ncni: {name: calico, version: 3.17}",
             "cni.version",
             "Calico 3.17 is not in the catalog",
-            "3.18",
+            "3.25",
         ),
         (
             "kubernetes: 1.26.1\nos: {name: centos, version: 7.8}",
