@@ -11,10 +11,12 @@ from builder.cli.amounts import quantity
 from builder.cli.verb import as_json, catalogs, existing, verb
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from builder.cli.console import Console
 
 _FEW = 3
-"""Changed nodes that are listed by name."""
+"""New or changed nodes that are listed by name."""
 
 
 @verb(
@@ -110,8 +112,9 @@ def command(
         )
     else:
         count = quantity(len(written.nodes), "nodes")
-        names = f" ({', '.join(written.changed)})" if 0 < len(written.changed) <= _FEW else ""
-        console.info(f"wrote {written.folder}: {count}, {len(written.changed)} changed{names}")
+        changed = [name for name in written.changed if name not in written.new]
+        new = f", {_counted(written.new, 'new')}" if written.new else ""
+        console.info(f"wrote {written.folder}: {count}{new}, {_counted(changed, 'changed')}")
         if written.registry:
             console.info(
                 f"the machines pull from {written.registry}: "
@@ -123,3 +126,7 @@ def command(
                 f"ssh CONTROL-PLANE sudo bash -s < {written.folder / name / 'admit.sh'}"
             )
     return 0
+
+
+def _counted(names: Sequence[str], what: str) -> str:
+    return f"{len(names)} {what}" + (f" ({', '.join(names)})" if 0 < len(names) <= _FEW else "")

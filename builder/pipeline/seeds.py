@@ -44,6 +44,8 @@ class Written:
     nodes: tuple[str, ...]
     changed: tuple[str, ...]
     """Of the nodes, those whose files are not what they were."""
+    new: tuple[str, ...] = ()
+    """Of the changed ones, those that had no seed."""
     late: tuple[str, ...] = ()
     """Nodes that join and are new here, or were asked for by name: a cluster that is up may have to
     be told."""
@@ -98,6 +100,7 @@ def write(
         folder=folder,
         nodes=tuple(node.name for node in chosen),
         changed=tuple(changed),
+        new=tuple(name for name in changed if name not in old),
         late=tuple(
             node.name
             for node in chosen

@@ -72,7 +72,9 @@ def site(sample: Sample, shared: Sandbox, tmp_path: Path) -> Site:
 
 def test_every_node_gets_a_folder_and_an_image(site: Site) -> None:
     written = site.write()
-    assert written == seeds.Written(folder=site.seeds, nodes=NAMES, changed=NAMES, locked_out=NAMES)
+    assert written == seeds.Written(
+        folder=site.seeds, nodes=NAMES, changed=NAMES, new=NAMES, locked_out=NAMES
+    )
     files = {f"{name}/{file}" for name in NAMES for file in ("user-data", "meta-data")}
     files |= {f"{name}/admit.sh" for name in NAMES[1:]}
     assert set(site.contents()) == {*files, *(f"{n}.iso" for n in NAMES), "inventory.yaml"}
@@ -102,7 +104,7 @@ def test_a_new_worker_changes_no_other_seed(site: Site) -> None:
     before = site.contents()
     site.add(WORKER)
     written = site.write()
-    assert (written.changed, written.late) == (("k8s06",), ("k8s06",))
+    assert (written.changed, written.new, written.late) == (("k8s06",),) * 3
     assert site.write().late == ()
     after = site.contents()
     assert {name for name in before if before[name] != after[name]} == {"inventory.yaml"}
@@ -191,7 +193,7 @@ def test_what_will_surprise_somebody_is_told(
     assert "k8s01 is the first control plane of cluster.yaml and is made anew" in errors
     assert "hint: if the cluster is up, list another control plane before it" in errors
     assert "nobody can log in, unless the image has an account" in errors
-    assert "wrote seeds: 1 node, 1 changed (k8s01)" in errors
+    assert "wrote seeds: 1 node, 1 new (k8s01), 0 changed" in errors
     site.add("\nmachine: {ssh-keys: ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEE= me']}\n")
     assert run(words) == 0
     assert "nobody can log in" not in capsys.readouterr().err
@@ -382,7 +384,7 @@ def test_the_command_line(
     out = capsys.readouterr().out
     assert "+++ after/k8s06/meta-data" in out
     assert run(words) == 0
-    assert "wrote seeds: 6 nodes, 1 changed" in capsys.readouterr().err
+    assert "wrote seeds: 6 nodes, 1 new (k8s06), 0 changed" in capsys.readouterr().err
     assert run([*words, "--node", "k8s06"]) == 0
     assert (
         "to let k8s06 into a cluster that is up: "
