@@ -12,6 +12,7 @@ from builder.bundle import layout as bundle_layout
 from builder.bundle.layout import LOCK_LIMIT, LOCK_PATH, README_PATH
 from builder.bundle.split import target_of
 from builder.formats import lock as lock_format
+from builder.formats.reading import refusal
 from builder.formats.text import LARGEST, decode, read_content
 from builder.oci import layout as oci_layout
 from builder.pipeline import paths
@@ -40,7 +41,10 @@ class LockDocument:
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a lock's file; raise DocumentError when it cannot be had."""
-        return cls(path=path, content=read_content(path))
+        content = read_content(path) if path.is_dir() else _content(path, unknown=True)
+        if content is None:
+            raise refusal(str(path), "a bundle, not a lock", hint="give the lock that it is of")
+        return cls(path=path, content=content)
 
     @classmethod
     def inside(cls, bundle: TarBundle | FolderBundle) -> Self:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builder import disk
+from builder.bundle.layout import README_PATH
 from builder.cli.root import run
 from builder.errors import DocumentError, StorageError, UsageError
 from builder.formats import lock as lock_format
@@ -390,3 +391,13 @@ def test_the_command_line(
         "to let k8s06 into a cluster that is up: "
         "ssh CONTROL-PLANE sudo bash -s < seeds/k8s06/admit.sh"
     ) in capsys.readouterr().err
+
+
+def test_a_bundle_in_place_of_the_lock_is_told(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = site.cluster.parent / "bundle.tar"
+    path.write_bytes(README_PATH.encode() + b"\0" * 600)
+    words = ["seeds", str(site.cluster), "--catalog", str(site.catalog), "--lock", str(path)]
+    assert run(words) == 3
+    assert f"{path}: 1 mistake\n  a bundle, not a lock\n" in capsys.readouterr().err
