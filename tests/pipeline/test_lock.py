@@ -471,7 +471,9 @@ def test_every_mistake_of_a_catalog_is_told_with_its_file(site: Site) -> None:
         path.write_text(text)
     ran = sandbox.lock("--catalog", "own")
     expect(ran, 3, "own/registries/x.yaml: source (line 2): unknown key", "did you mean 'sources'?")
-    expect(ran, 3, "own/os/centos-7.7.yaml: platforms", "own/kernel.yaml: no part of a catalog")
+    expect(
+        ran, 3, "own/os/centos-7.7.yaml: platforms", "own/kernel.yaml: a catalog has no such file"
+    )
 
 
 # proof --------------------------------------------------------------------------------------
@@ -552,7 +554,7 @@ def test_wrong_use_is_told_and_nothing_is_written(site: Site) -> None:
     before = sandbox.lock_path.read_bytes()
     expect(sandbox.lock("--update", "kubeadmin"), 2, "'kubeadmin'", "did you mean 'kubeadm'?")
     sandbox.lock_path.write_bytes(before[:-20])
-    expect(sandbox.lock(), 3, "cluster.lock: 1 mistake", "delete the file to lock afresh")
+    expect(sandbox.lock(), 3, "cluster.lock: 1 mistake", "delete the file to lock from scratch")
     assert sandbox.lock_path.read_bytes() == before[:-20]
 
 
