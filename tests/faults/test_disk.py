@@ -156,7 +156,7 @@ def test_a_bundle_that_does_not_fit_is_told_before_the_first_byte(
 @root
 @pytest.mark.campaign
 def test_a_disk_that_fills_up_meanwhile(sample: Sample, sandbox: Sandbox, tmp_path: Path) -> None:
-    size = sample.layout.size + (64 << 10)
+    size = sample.layout.size + (256 << 10)  # the account of sources needs some
     with mounted(tmp_path / "small", "-t", "tmpfs", "-o", f"size={size}", "tmpfs") as disk:
         target = disk / "bundle.tar"
         sandbox.upstream.faults.add(SLOWLY)
