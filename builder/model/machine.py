@@ -24,6 +24,8 @@ BondMode = Literal[
     "balance-tlb",
     "balance-alb",
 ]
+Selinux = Literal["permissive", "enforcing", "disabled"]
+Firewall = Literal["off", "ports"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,10 @@ class Machine:
     """Lines of /etc/hosts: names by address."""
     network: MachineNetwork = MachineNetwork()
     registry: RegistryAccess = RegistryAccess()
+    selinux: Selinux | None = None
+    """None is permissive, unless the image has it disabled."""
+    firewall: Firewall | None = None
+    """None is off; with ``ports`` firewalld runs and lets through what a node needs."""
 
     def over(self, base: Machine) -> Machine:
         """Lay this over ``base``.
@@ -143,6 +149,8 @@ class Machine:
             hosts={**base.hosts, **self.hosts},
             network=_filled(self.network, base.network),
             registry=_filled(self.registry, base.registry),
+            selinux=self.selinux or base.selinux,
+            firewall=self.firewall or base.firewall,
         )
 
 

@@ -121,6 +121,8 @@ def _outside(plan: Plan, node: Node, machine: Machine) -> Mapping[str, str]:
         "HTTP_PROXY": proxy.http or "",
         "HTTPS_PROXY": proxy.https or "",
         "NO_PROXY": ",".join(dict.fromkeys(direct)),
+        "SELINUX": machine.selinux or "permissive",
+        "FIREWALL": machine.firewall or "off",
     }
 
 

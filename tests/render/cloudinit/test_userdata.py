@@ -17,6 +17,7 @@ from builder.assets import tree
 from builder.errors import AirseedError, DocumentError
 from builder.model.machine import Machine, MachineFile, Proxy, User
 from builder.render.cloudinit import keys
+from builder.render.cloudinit.values import env
 from builder.render.seed import seed
 
 if TYPE_CHECKING:
@@ -437,3 +438,21 @@ def test_the_newest_schema_takes_it_too(name: str) -> None:
     for node in plan.cluster.nodes:
         assert [error.message for error in schema.iter_errors(document(plan, node))] == []
     assert [*schema.iter_errors({"users_": []})]
+
+
+@pytest.mark.parametrize(
+    ("said", "role", "values"),
+    [
+        ("{}", "{}", ("permissive", "off")),
+        ("{selinux: enforcing, firewall: ports}", "{}", ("enforcing", "ports")),
+        ("{selinux: enforcing, firewall: ports}", "{firewall: off}", ("enforcing", "off")),
+        ("{firewall: ports}", "{selinux: disabled}", ("disabled", "ports")),
+    ],
+)
+def test_selinux_and_firewall_reach_the_node(said: str, role: str, values: tuple[str, str]) -> None:
+    one = plans.plan(
+        f"kubernetes: 1.18.5\nmachine: {said}\nroles: {{control-plane: {{machine: {role}}}}}\n"
+        "nodes: [{name: a, role: control-plane, address: 10.0.0.5}]\n"
+    )
+    text = env(one, one.first)
+    assert f"AIRSEED_SELINUX='{values[0]}'\nAIRSEED_FIREWALL='{values[1]}'\n" in text

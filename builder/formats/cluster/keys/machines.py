@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from builder.formats.cluster import machine_terms, terms
 from builder.formats.cluster.keys.cards import NETWORK, PROXY
 from builder.formats.records import Field, ListOf, MapOf, Record
-from builder.formats.shape import Flag, Text
+from builder.formats.shape import Choice, Flag, Text
 from builder.formats.terms import PACKAGE
 from builder.model.cluster import RoleSettings
 from builder.model.machine import NOTHING_SAID, Machine, MachineNetwork, Proxy, RegistryAccess, User
@@ -276,6 +276,20 @@ MACHINE = Record(
             title="Registry access",
             doc="What the machine needs to pull from the internal registry.",
             examples=({"ca": "site/registry-ca.pem"},),
+        ),
+        "selinux": Field(
+            Choice(("permissive", "enforcing", "disabled")),
+            title="SELinux",
+            doc="What first boot sets SELinux to. Left out: permissive. Where the image has it "
+            "disabled, permissive leaves it so.",
+            examples=("enforcing",),
+        ),
+        "firewall": Field(
+            Choice(("off", "ports")),
+            title="Firewall",
+            doc="Whether first boot stops firewalld (off), or keeps it running with the ports open "
+            "that a node of its role needs (ports). Left out: off.",
+            examples=("ports",),
         ),
     },
     title="a machine",
