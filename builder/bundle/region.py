@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _BUFFER = 1 << 16
 
@@ -32,6 +32,15 @@ class Files:
             place += 1  # behind an empty file
         room = max(0, min(len(view), self._ends[place] - offset))
         return os.preadv(self._descriptors[place], [view[:room]], offset - self._starts[place])
+
+    def segments(self, offset: int, size: int) -> Iterator[tuple[int, int, int]]:
+        """Yield descriptor, offset and size of the files that hold some bytes, in order."""
+        place = max(0, bisect.bisect_right(self._starts, offset) - 1)
+        while size and place < len(self._starts):
+            here = min(size, max(0, self._ends[place] - offset))
+            if here:
+                yield self._descriptors[place], offset - self._starts[place], here
+            offset, size, place = offset + here, size - here, place + 1
 
     def read(self, offset: int, size: int) -> bytes:
         """Read bytes; fewer at the end. Raise OSError."""

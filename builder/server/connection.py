@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import select
 import socket
 import ssl
+from contextlib import ExitStack
 from http import HTTPStatus
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,9 +18,8 @@ from builder.server.message import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
-    from builder.server.message import Response
+    from builder.server.message import Body, Response
 
 CHUNK = 256 << 10
 _LARGEST_SEND = 8 << 20
@@ -87,19 +90,34 @@ class Connection:
 
     def send_body(self, response: Response) -> Iterator[int]:
         """Send a body and yield the sizes of its pieces, files by the kernel where it can."""
-        if isinstance(response.body, bytes) or isinstance(self._socket, ssl.SSLSocket):
-            for piece in read_body(response):
-                self.send(piece)
-                yield len(piece)
-            return
-        offset, size = response.offset, response.size
-        with response.body.open("rb") as file:
-            while size:
-                sent = self._socket.sendfile(file, offset, min(size, _LARGEST_SEND))
-                if not sent:
-                    raise Disconnected  # the file became shorter
-                yield sent
-                offset, size = offset + sent, size - sent
+        with ExitStack() as opened:
+            segments = _segments(response, opened)
+            if not segments or isinstance(self._socket, ssl.SSLSocket):
+                for piece in read_body(response):
+                    self.send(piece)
+                    yield len(piece)
+                return
+            for descriptor, start, size in segments:
+                offset, end = start, start + size
+                while offset < end:
+                    count = min(end - offset, _LARGEST_SEND)
+                    try:
+                        sent = os.sendfile(self._socket.fileno(), descriptor, offset, count)
+                    except BlockingIOError:  # a socket with a timeout does not block
+                        self._wait_for_room()
+                        continue
+                    if not sent:
+                        raise Disconnected  # the file became shorter
+                    yield sent
+                    offset += sent
+
+    def _wait_for_room(self) -> None:
+        """Wait until the client takes more; raise TimeoutError."""
+        timeout = self._socket.gettimeout()
+        poll = select.poll()
+        poll.register(self._socket, select.POLLOUT)
+        if not poll.poll(None if timeout is None else timeout * 1000):
+            raise TimeoutError
 
     def send(self, content: bytes | memoryview) -> None:
         self._socket.sendall(content)
@@ -173,5 +191,17 @@ def read_body(response: Response, chunk: int = CHUNK) -> Iterator[memoryview]:
             left -= count
 
 
-def _opened(body: bytes | Path) -> IO[bytes]:
-    return io.BytesIO(body) if isinstance(body, bytes) else body.open("rb")
+def _segments(response: Response, opened: ExitStack) -> list[tuple[int, int, int]]:
+    """Return where the kernel can send a body from; nothing for what has to be read."""
+    body, offset, size = response.body, response.offset, response.size
+    if isinstance(body, bytes):
+        return []
+    if isinstance(body, Path):
+        return [(opened.enter_context(body.open("rb")).fileno(), offset, size)]
+    return list(body.segments(offset, size))
+
+
+def _opened(body: bytes | Path | Body) -> IO[bytes]:
+    if isinstance(body, bytes):
+        return io.BytesIO(body)
+    return body.open("rb") if isinstance(body, Path) else body.open()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,13 +25,31 @@ class Request:
     body: bytes = b""
 
 
+class Body(Protocol):
+    """Bytes that are streamed from somewhere; read by one connection's thread."""
+
+    @property
+    def size(self) -> int: ...
+
+    def open(self) -> IO[bytes]:
+        """Open the bytes, seekable; reading may raise OSError, which ends the connection."""
+        ...
+
+    def segments(self, offset: int, size: int) -> Iterator[tuple[int, int, int]]:
+        """Yield descriptor, offset and size of the files that hold these bytes, for sendfile.
+
+        What has no such files yields nothing, and is read.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
     """Hold one answer; a body from a file is streamed, never read whole."""
 
     status: int = HTTPStatus.OK
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | Path = b""
+    body: bytes | Path | Body = b""
     offset: int = 0
     length: int | None = None
     """Bytes of the body from ``offset`` on; None for all of them."""
@@ -39,7 +57,9 @@ class Response:
     @property
     def total(self) -> int:
         """Return the size of the whole body in bytes, whatever part of it is sent."""
-        return len(self.body) if isinstance(self.body, bytes) else self.body.stat().st_size
+        if isinstance(self.body, Path):
+            return self.body.stat().st_size
+        return len(self.body) if isinstance(self.body, bytes) else self.body.size
 
     @property
     def size(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import threading
 from contextlib import closing, suppress
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from builder.bundle.region import Files, open_region
+from builder.server.connection import Connection
 from builder.server.listener import Listener
 from builder.server.message import Response
 from builder.server.ranges import apply_range
@@ -17,8 +20,8 @@ from builder.server.ranges import apply_range
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import IO
 
-    from builder.server.connection import Connection
     from builder.server.message import Request
 
 CONTENT = bytes(range(256)) * 4096
@@ -109,3 +112,42 @@ def test_what_is_no_request_ends_its_connection_alone(listener: Listener, head: 
     with closing(http.client.HTTPConnection(listener.address, timeout=10)) as connection:
         connection.request("GET", "/empty")
         assert connection.getresponse().status == 200
+
+
+class _Spread:
+    """A body in two files that stand one after the other, as the parts of a bundle do."""
+
+    def __init__(self, *files: Path) -> None:
+        self._files = [os.open(file, os.O_RDONLY) for file in files]
+        self._region = Files(self._files, [file.stat().st_size for file in files])
+        self.size = sum(file.stat().st_size for file in files)
+
+    def open(self) -> IO[bytes]:
+        return open_region(self._region, 0, self.size)
+
+    def segments(self, offset: int, size: int) -> Iterator[tuple[int, int, int]]:
+        return self._region.segments(offset, size)
+
+
+def test_a_body_in_several_files_is_sent_by_the_kernel(tmp_path: Path) -> None:
+    halves = [tmp_path / "1", tmp_path / "2"]
+    for half, content in zip(halves, (CONTENT[:1000], CONTENT[1000:]), strict=True):
+        half.write_bytes(content)
+    body = _Spread(*halves)
+    here, there = socket.socketpair()
+    there.settimeout(10)  # so that it does not block, and the kernel's buffer is soon full
+    received = bytearray()
+
+    def read() -> None:
+        while piece := here.recv(1 << 16):
+            received.extend(piece)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with closing(there):
+        list(
+            Connection(there).send_body(Response(body=body, offset=500, length=len(CONTENT) - 600))
+        )
+    reader.join(10)
+    assert bytes(received) == CONTENT[500:-100]
+    here.close()
