@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import click
 
 from builder.cli.amounts import size
+from builder.cli.passphrase import asking, passphrase_file
 from builder.cli.verb import (
     as_json,
     ca_bundle,
@@ -92,12 +92,7 @@ if TYPE_CHECKING:
     help="Sign with this OpenPGP secret key; the signature goes beside the bundle, as FILE.asc. "
     "Whoever verifies it needs the public key (in secrets/: signing-key.pub.asc).",
 )
-@click.option(
-    "--passphrase-file",
-    type=existing(),
-    metavar="FILE",
-    help="Read the key's passphrase from the first line of FILE; without it a terminal is asked.",
-)
+@passphrase_file
 @catalogs
 @ca_bundle
 @as_json
@@ -193,21 +188,8 @@ def _signing(key: Path, passphrase_file: Path | None) -> Callable[[Built], tuple
     """Read the key that signs; give what makes a signature, and tells its place and the key."""
     from builder.pipeline import signature
 
-    signer = signature.load_signer(key, _asking(passphrase_file))
+    signer = signature.load_signer(key, asking(passphrase_file))
     return lambda built: (signature.sign(built.result.target, built.sums, signer), str(signer.key))
-
-
-def _asking(file: Path | None) -> Callable[[], str] | None:
-    from builder.pipeline import signature
-
-    if file is not None:
-        lines = signature.private(file).decode("utf-8", "replace").splitlines()
-        return lambda: lines[0] if lines else ""
-    if not sys.stdin.isatty():
-        return None
-    return lambda: str(
-        click.prompt("Passphrase", hide_input=True, err=True, default="", show_default=False)
-    )
 
 
 def _lock(workspace: Workspace, ca_bundle: Path | None, console: Console) -> LockDocument:

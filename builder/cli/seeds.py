@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from builder.cli.amounts import quantity
+from builder.cli.passphrase import asking, passphrase_file
 from builder.cli.verb import as_json, catalogs, existing, verb
+from builder.errors import UsageError, VerificationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from builder.cli.console import Console
+    from builder.pipeline.seeds import Written
 
 _FEW = 3
 """New or changed nodes that are listed by name."""
@@ -25,6 +29,8 @@ _FEW = 3
     airseed seeds cluster.yaml
     airseed seeds cluster.yaml --node k8s06
     airseed seeds cluster.yaml --diff
+    airseed seeds cluster.yaml --sign secrets/signing-key.asc
+    airseed seeds cluster.yaml --check --key secrets/signing-key.pub.asc
     """,
 )
 @click.argument("cluster", type=existing(), default="cluster.yaml", metavar="[CLUSTER]")
@@ -50,6 +56,25 @@ _FEW = 3
     is_flag=True,
     help="Write nothing; show what would change, secrets hidden (exit with 1 if anything would).",
 )
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Write nothing; compare what was written with its SHA256SUMS (exit with 1 if it differs).",
+)
+@click.option(
+    "--sign",
+    type=existing(),
+    metavar="KEYFILE",
+    help="Sign SHA256SUMS with this OpenPGP secret key; the signature is SHA256SUMS.asc.",
+)
+@passphrase_file
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    metavar="FILE",
+    help="With --check: one of these OpenPGP keys must have signed SHA256SUMS; may be repeated.",
+)
 @catalogs
 @as_json
 @click.pass_obj
@@ -63,6 +88,10 @@ def command(
     *,
     no_iso: bool,
     diff: bool,
+    check: bool,
+    sign: Path | None,
+    passphrase_file: Path | None,
+    keys: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Write one cloud-init seed per node.
@@ -72,24 +101,48 @@ def command(
     card), and NODE.iso with the same, to be attached to the machine; admit.sh lets it into a
     cluster that is up already; inventory.yaml is for Ansible; images.map has the names that
     images need in CLUSTER's registry, if it has one. They hold secrets: files are 0600,
-    and a machine's seed is for that machine alone.
+    and a machine's seed is for that machine alone. SHA256SUMS lists all of it and holds no
+    secret: its digest, which is printed, is what to review and to compare.
     """
     from builder.pipeline import seeds
     from builder.pipeline.workspace import Workspace
 
     workspace = Workspace(cluster, lock=lock, catalogs=catalogs)
+    _refuse_together(nodes, diff=diff, check=check, sign=sign, keys=keys)
+    if check:
+        return _check(output or workspace.seeds, keys, console, as_json=as_json)
     if diff:
-        lines = list(seeds.compare(workspace, output=output, nodes=nodes, reporter=console))
-        if as_json:
-            console.json({"diff": lines})
-        for line in () if as_json else lines:
-            console.result(line)
-        if not lines:
-            console.info("nothing would change")
-        return 1 if lines else 0
+        return _diff(seeds.compare(workspace, output=output, nodes=nodes, reporter=console),
+                     console, as_json=as_json)  # fmt: skip
+    signer = None
+    if sign is not None:
+        from builder.pipeline import signature
+
+        signer = signature.load_signer(sign, asking(passphrase_file))
     written = seeds.write(
-        workspace, output=output, nodes=nodes, images=not no_iso, reporter=console
+        workspace,
+        output=output,
+        nodes=nodes,
+        images=not no_iso,
+        signer=signer,
+        reporter=console,
     )
+    _report(written, cluster, console, as_json=as_json)
+    return 0
+
+
+def _diff(differences: Iterable[str], console: Console, *, as_json: bool) -> int:
+    lines = list(differences)
+    if as_json:
+        console.json({"diff": lines})
+    for line in () if as_json else lines:
+        console.result(line)
+    if not lines:
+        console.info("nothing would change")
+    return 1 if lines else 0
+
+
+def _report(written: Written, cluster: Path, console: Console, *, as_json: bool) -> None:
     if written.again:
         console.warn(
             f"{written.again} is the first control plane of {cluster} and is made anew: it will "
@@ -108,6 +161,8 @@ def command(
                 "nodes": list(written.nodes),
                 "changed": list(written.changed),
                 "stale": list(written.stale),
+                "digest": str(written.digest),
+                "signature": str(written.signature) if written.signature else None,
             }
         )
     else:
@@ -115,6 +170,9 @@ def command(
         changed = [name for name in written.changed if name not in written.new]
         new = f", {_counted(written.new, 'new')}" if written.new else ""
         console.info(f"wrote {written.folder}: {count}{new}, {_counted(changed, 'changed')}")
+        console.info(f"{written.folder / 'SHA256SUMS'} lists them: {written.digest}")
+        if written.signature:
+            console.info(f"{written.signature} is its signature")
         if written.registry:
             console.info(
                 f"the machines pull from {written.registry}: "
@@ -125,6 +183,50 @@ def command(
                 f"to let {name} into a cluster that is up: "
                 f"ssh CONTROL-PLANE sudo bash -s < {written.folder / name / 'admit.sh'}"
             )
+
+
+def _refuse_together(
+    nodes: Sequence[str], *, diff: bool, check: bool, sign: Path | None, keys: Sequence[str]
+) -> None:
+    if diff + check + (sign is not None) > 1:
+        raise UsageError("only one of --diff, --check and --sign is possible at a time")
+    if check and nodes:
+        raise UsageError("--check looks at all nodes, so it can't be given with --node")
+    if keys and not check:
+        raise UsageError("--key goes with --check", hint="--sign KEYFILE is what signs")
+
+
+def _check(folder: Path, keys: Sequence[str], console: Console, *, as_json: bool) -> int:
+    from builder.pipeline import seed_sums
+    from builder.pipeline.signature import pins
+
+    pinned = pins(keys)
+    if pinned.fingerprints:
+        raise UsageError(
+            "a fingerprint is not enough here",
+            where=pinned.fingerprints[0],
+            expected="the file that has the key",
+        )
+    verdict = seed_sums.check(folder, pinned.keys)
+    if as_json:
+        console.json(
+            {
+                "seeds": str(folder),
+                "right": not verdict.faults,
+                "digest": str(verdict.digest),
+                "signedBy": verdict.signed_by,
+                "faults": [asdict(fault) for fault in verdict.faults],
+            }
+        )
+        return 1 if verdict.faults else 0
+    if verdict.faults:
+        raise VerificationError(
+            quantity(len(verdict.faults), "faults"), where=str(folder), faults=verdict.faults
+        )
+    console.info(f"{folder} is as it was written: {quantity(verdict.count, 'files')}")
+    if verdict.signed_by:
+        console.info(f"it is signed by {verdict.signed_by}")
+    console.result(str(verdict.digest))
     return 0
 
 

@@ -14,8 +14,9 @@ from builder.errors import DocumentError, StorageError, UsageError, did_you_mean
 from builder.formats import manifest_edits
 from builder.formats.cluster.machine_rules import machine_files
 from builder.formats.text import read_content
+from builder.model.digest import Digest
 from builder.model.image_names import ImageNames
-from builder.pipeline import fit
+from builder.pipeline import fit, seed_sums, signature
 from builder.pipeline.redact import differences
 from builder.render import admit, inventory, iso
 from builder.render.plan import Plan
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
     from builder.pipeline.lock_document import LockDocument
     from builder.pipeline.workspace import Workspace
     from builder.report import Reporter
+    from builder.rpm.signing import OpenPgpSigner
 
 INVENTORY = "inventory.yaml"
 IMAGES_MAP = "images.map"
 FILES = (USER_DATA, META_DATA, NETWORK_CONFIG)
 _LARGEST_FILE = 4 << 20
 """Bytes of one file that goes onto a machine by its seed."""
+_LARGEST_SEED = 256 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,9 @@ class Written:
     """Nodes whose seeds open no account to anybody."""
     registry: str = ""
     """Where the machines pull their images from, if not from the bundle."""
+    digest: Digest
+    """Of SHA256SUMS, which has all files of all nodes."""
+    signature: Path | None = None
 
 
 def write(
@@ -66,8 +72,11 @@ def write(
     output: Path | None = None,
     nodes: Sequence[str] = (),
     images: bool = True,
+    signer: OpenPgpSigner | None = None,
 ) -> Written:
     """Render seeds and write what changed; ``images`` adds NODE.iso for each node.
+
+    SHA256SUMS lists them all, signed where there is a ``signer``.
 
     Raises:
         DocumentError: cluster.yaml, a catalog or the lock is wrong, or a seed is too large.
@@ -79,23 +88,40 @@ def write(
     folder = output or workspace.seeds
     chosen = _checked(plan, nodes, workspace.path)
     disk.folder(folder)
+    _refuse_strangers(folder, chosen)
     _close(folder, chosen, reporter, own=output is None)
     disk.sweep(folder, [f"{node.name}.iso" for node in chosen])
+    names = {node.name for node in chosen}
+    sums = seed_sums.kept(folder, {node.name for node in plan.cluster.nodes} - names)
     old = {node.name for node in plan.cluster.nodes if (folder / node.name).is_dir()}
     changed = []
     with reporter.progress("seeds", len(chosen), unit="nodes") as progress:
         for node in chosen:
-            if _write_node(folder, node.name, seed(plan, node), images=images):
+            files = dict(seed(plan, node))
+            if _write_node(folder, node.name, files, images=images):
                 changed.append(node.name)
             # the script is for the operator's side; the machine never gets it
-            _write_or_remove(folder / node.name / admit.NAME, admit.script(plan, node))
+            if script := admit.script(plan, node):
+                files[admit.NAME] = script.encode()
+            _write_or_remove(folder / node.name / admit.NAME, files.get(admit.NAME))
+            sums |= {f"{node.name}/{name}": Digest.of(text) for name, text in files.items()}
+            image = folder / f"{node.name}.iso"
+            if (content := _content(image)) is not None:
+                sums[image.name] = Digest.of(content)
             progress.advance(1)
-    _write_changed(folder / INVENTORY, inventory.render(plan.cluster).encode())
-    _write_or_remove(
-        folder / IMAGES_MAP, ImageNames(plan.cluster.registry).images_map(plan.lock.images)
-    )
+    shared = {
+        INVENTORY: inventory.render(plan.cluster).encode(),
+        IMAGES_MAP: ImageNames(plan.cluster.registry).images_map(plan.lock.images).encode(),
+    }
+    for name, text in shared.items():
+        _write_or_remove(folder / name, text)
+    sums |= {name: Digest.of(text) for name, text in shared.items() if text}
+    digest = seed_sums.write(folder, sums)
     stale = _stale(folder, plan.cluster)
     _warn_of(stale, folder, workspace.path, reporter)
+    signed = signature.beside(folder / seed_sums.NAME)
+    if signer is not None:
+        signature.sign(folder / seed_sums.NAME, (folder / seed_sums.NAME).read_bytes(), signer)
     return Written(
         folder=folder,
         nodes=tuple(node.name for node in chosen),
@@ -114,7 +140,22 @@ def write(
         ),
         registry=str(plan.cluster.registry or ""),
         stale=stale,
+        digest=digest,
+        signature=signed if signed.exists() else None,
     )
+
+
+def _refuse_strangers(folder: Path, nodes: Iterable[Node]) -> None:
+    """Raise StorageError for links and for what is another user's: it would get the secrets."""
+    folders = [folder / node.name for node in nodes]
+    files = [inside / name for inside in folders for name in (*FILES, admit.NAME)]
+    files += [folder / f"{node.name}.iso" for node in nodes]
+    files += [folder / name for name in (INVENTORY, IMAGES_MAP, seed_sums.NAME)]
+    faults = [fault for path in (folder.resolve(), *folders)
+              if (fault := disk.untrusted(path, folder=True))]  # fmt: skip
+    faults += [fault for path in files if (fault := disk.untrusted(path))]
+    if faults:
+        raise StorageError("seeds can't be written there", where=str(folder), faults=faults)
 
 
 def _close(folder: Path, nodes: Iterable[Node], reporter: Reporter, *, own: bool) -> None:
@@ -243,14 +284,14 @@ def _write_node(folder: Path, name: str, files: Mapping[str, bytes], *, images: 
             disk.put(own / file, files[file], mode=disk.PRIVATE, sync=False)
         else:
             _remove(own / file)
-    if images:
+    if images or image.exists():
         _write_changed(image, iso.render(files))
     return bool(differing)
 
 
-def _write_or_remove(path: Path, text: str | None) -> None:
-    if text:
-        _write_changed(path, text.encode())
+def _write_or_remove(path: Path, content: bytes | None) -> None:
+    if content:
+        _write_changed(path, content)
     else:
         _remove(path)
 
@@ -268,12 +309,7 @@ def _remove(path: Path) -> None:
 
 
 def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StorageError(error.strerror or str(error), where=str(path)) from error
+    return disk.read_own(path, _LARGEST_SEED)
 
 
 def _stale(folder: Path, cluster: Cluster) -> tuple[str, ...]:

