@@ -39,7 +39,8 @@ RUNTIME = "runtime"
 SYSTEM = "os"
 CALICO = "calico"
 EXTRA = "extra"
-ASKERS = frozenset({KUBEADM, RUNTIME, SYSTEM, CALICO, EXTRA})
+MACHINE = "machine"
+ASKERS = frozenset({KUBEADM, RUNTIME, SYSTEM, CALICO, EXTRA, MACHINE})
 """Who may ask for something beside other packages."""
 FINGERPRINT = 1
 """The version of what :attr:`Demand.fields` names; raise it whenever they change."""
@@ -195,7 +196,10 @@ def _recipe_fields(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def demand(cluster: Cluster, choice: Choice, catalog: Catalog) -> Demand:
+def demand(
+    cluster: Cluster, choice: Choice, catalog: Catalog, started: Iterable[WantedImage] = ()
+) -> Demand:
+    """Say what a cluster asks for; ``started`` are the images of its machines' own manifests."""
     builds = _builds(cluster, choice, catalog)
     packages = _packages(cluster, choice, builds)
     repositories = _repositories(choice, packages, catalog, builds)
@@ -209,7 +213,7 @@ def demand(cluster: Cluster, choice: Choice, catalog: Catalog) -> Demand:
         runtime=choice.runtime,
         calico=choice.calico,
         cni=choice.cni,
-        images=merged((*_kubeadm(choice.kubernetes), *_extra_images(cluster))),
+        images=merged((*_kubeadm(choice.kubernetes), *_extra_images(cluster), *started)),
         packages=packages,
         manifests=_manifests(cluster, choice),
         files=tuple(

@@ -85,8 +85,10 @@ class Workspace:
     @cached_property
     def demand(self) -> Demand:
         from builder.model.demand import demand  # noqa: PLC0415 -- as for the catalog
+        from builder.pipeline import machine_manifests  # noqa: PLC0415 -- as for the catalog
 
-        return demand(self.cluster, self.choice, self.catalog)
+        started = machine_manifests.started(self.cluster, self.folder)
+        return demand(self.cluster, self.choice, self.catalog, started)
 
     @cached_property
     def signers(self) -> tuple[Signer, ...]:

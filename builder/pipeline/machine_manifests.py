@@ -1,0 +1,80 @@
+"""Manifests among the files that machines get: static pods, and whatever else starts images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from builder.errors import DocumentError, Fault
+from builder.formats import manifests
+from builder.formats.text import decode, read_content
+from builder.model.catalog.kubernetes import ROLES
+from builder.model.demand import MACHINE, WantedImage, merged
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.formats.manifests import Manifest
+    from builder.model.cluster import Cluster
+    from builder.model.machine import MachineFile
+
+LARGEST_FILE = 4 << 20
+"""Bytes of one file that goes onto a machine by its seed."""
+_STATIC_PODS = "/etc/kubernetes/manifests/"
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def started(cluster: Cluster, folder: Path) -> tuple[WantedImage, ...]:
+    """Return the images that files of machines start, for the roles that get them.
+
+    ``folder`` is that of cluster.yaml. Raise DocumentError with the mistakes of all static pods.
+    """
+    faults: list[Fault] = []
+    images: list[WantedImage] = []
+    for file, roles in _files(cluster).items():
+        try:
+            manifest = _manifest(file, folder)
+        except DocumentError as error:
+            where = f"machine.files: {file.source or file.path}"
+            faults += (
+                Fault(
+                    where=f"{where}: {fault.where}".rstrip(": "), what=fault.what, hint=fault.hint
+                )
+                for fault in error.faults
+            )
+            continue
+        images += (
+            WantedImage(reference=image.reference, roles=roles, needed_by=(MACHINE,))
+            for image in (manifest.images if manifest else ())
+        )
+    if faults:
+        raise DocumentError("cluster.yaml", faults)
+    return merged(images)
+
+
+def _files(cluster: Cluster) -> dict[MachineFile, tuple[str, ...]]:
+    """Return every file that may be a manifest, with the roles of the nodes that get it."""
+    files: dict[MachineFile, set[str]] = {}
+    for node in cluster.nodes:
+        for file in cluster.machine_of(node).files:
+            if _is_static_pod(file) or file.path.endswith(_SUFFIXES):
+                files.setdefault(file, set()).add(node.role)
+    return {file: tuple(role for role in ROLES if role in roles) for file, roles in files.items()}
+
+
+def _is_static_pod(file: MachineFile) -> bool:
+    folder, _, name = file.path.rpartition("/")
+    return f"{folder}/" == _STATIC_PODS and not name.startswith(".")  # kubelet passes those by
+
+
+def _manifest(file: MachineFile, folder: Path) -> Manifest | None:
+    """Read a file; None where it need not be a manifest, and is none."""
+    name = file.source or file.path
+    content = (file.content or "").encode()
+    if file.source is not None:
+        content = read_content(folder / file.source, largest=LARGEST_FILE)
+    try:
+        return manifests.read(decode(content, name), name)
+    except DocumentError:
+        if _is_static_pod(file):
+            raise
+        return None

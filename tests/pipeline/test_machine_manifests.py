@@ -1,0 +1,87 @@
+"""Images of manifests among the files of machines: found, for the roles that get them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builder.errors import DocumentError
+from builder.model.demand import MACHINE
+from builder.pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.model.demand import Demand
+
+NODES = """\
+kubernetes: 1.18.5
+endpoint: lb.example.internal:6443
+nodes:
+  - {name: a, role: control-plane, address: 10.0.0.1}
+  - {name: b, role: worker, address: 10.0.0.2}
+"""
+POD = (
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: vip}\n"
+    "spec: {hostNetwork: true, containers: [{name: vip, image: 'ghcr.io/vip/vip:v1'}]}\n"
+)
+STATIC = "/etc/kubernetes/manifests/vip.yaml"
+
+
+def asked(folder: Path, more: str) -> Demand:
+    (folder / "cluster.yaml").write_text(NODES + more, "utf-8")
+    return Workspace(folder / "cluster.yaml").demand
+
+
+def found(demand: Demand) -> dict[str, tuple[str, ...]]:
+    return {str(i.reference): i.roles for i in demand.images if MACHINE in i.needed_by}
+
+
+@pytest.mark.parametrize(
+    ("who", "roles"),
+    [
+        ("machine: {%s}", ("control-plane", "worker")),
+        ("roles: {control-plane: {machine: {%s}}}", ("control-plane",)),
+        ("roles: {worker: {machine: {%s}}}", ("worker",)),
+    ],
+)
+def test_a_static_pod_is_for_the_roles_that_get_it(
+    who: str, roles: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "vip.yaml").write_text(POD, "utf-8")
+    nothing = asked(tmp_path, "")
+    demand = asked(tmp_path, who % f"files: [{{path: {STATIC}, source: vip.yaml}}]")
+    assert found(nothing) == {}
+    assert found(demand) == {"ghcr.io/vip/vip:v1": roles}
+    assert demand.fingerprint != nothing.fingerprint
+    (tmp_path / "vip.yaml").write_text(POD.replace("v1'", "v2'"), "utf-8")
+    assert Workspace(tmp_path / "cluster.yaml").demand.fingerprint != demand.fingerprint
+
+
+def test_a_file_of_one_node_and_other_manifests(tmp_path: Path) -> None:
+    quoted = POD.replace("\n", "\\n").replace('"', "'")
+    demand = asked(
+        tmp_path,
+        f"  - {{name: c, role: worker, address: 10.0.0.3, machine: {{files: "
+        f'[{{path: /opt/addon.yml, content: "{quoted}"}}]}}}}\n'
+        "machine:\n  files:\n"
+        '    - {path: /opt/other.yaml, content: "a: {{ no manifest }}"}\n'
+        '    - {path: /opt/none.json, content: "apiVersion: v1\\nkind: Pod\\nspec: 3"}\n'
+        f'    - {{path: /opt/vip.txt, content: "{quoted.replace("v1", "v3")}"}}\n'
+        "    - {path: /etc/kubernetes/manifests/.hidden.yaml, content: '{'}\n",
+    )
+    assert found(demand) == {"ghcr.io/vip/vip:v1": ("worker",)}
+
+
+def test_every_mistake_in_a_static_pod_is_told(tmp_path: Path) -> None:
+    (tmp_path / "vip.yaml").write_text(POD.replace("ghcr.io/vip/vip:v1", "${VIP}"), "utf-8")
+    with pytest.raises(DocumentError) as caught:
+        asked(
+            tmp_path,
+            f"machine: {{files: [{{path: {STATIC}, source: vip.yaml}},"
+            f" {{path: {STATIC}.json, content: '{{'}}]}}\n",
+        )
+    first, second = map(str, caught.value.faults)
+    assert first.startswith("machine.files: vip.yaml: Pod vip: spec.containers[0].image: '${VIP}'")
+    assert second.startswith(f"machine.files: {STATIC}.json: line 2, column 1: not YAML: ")
