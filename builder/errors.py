@@ -22,17 +22,26 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from builder.redact import hide
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Fault:
+    """Hold one thing that is wrong; a password in its words is hidden from the start."""
+
     where: str
     """A path in a document (``nodes[2].address``), a file, a URL or a digest."""
     what: str
     expected: str | None = None
     hint: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if text := getattr(self, name):
+                object.__setattr__(self, name, hide(text))
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from builder.redact import hide
 from builder.report import Silent
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ class Console:
         return Bar(title, total, unit=unit, screen=self._screen, report=self.info)
 
     def _line(self, text: str, mark: str = "", mark_color: str = "", *, dim: bool = False) -> None:
-        text = click.style(printable(text), dim=dim) if dim else printable(text)
+        text = printable(hide(text))
+        text = click.style(text, dim=dim) if dim else text
         if mark:
             text = f"{click.style(mark, fg=mark_color, bold=True)} {text}"
         click.echo(text, err=True, color=self.colored)

@@ -21,8 +21,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builder.http.client import Client
-from builder.http.redact import redact
 from builder.http.reply import Reply, StatusError
+from builder.redact import redact
 
 if TYPE_CHECKING:
     from builder.http.stream import HttpStream

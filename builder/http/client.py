@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from builder.backoff import Backoff
 from builder.closing import Closing
 from builder.errors import FetchError
-from builder.http.redact import redact
+from builder.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

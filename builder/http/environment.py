@@ -14,7 +14,7 @@ from urllib.request import getproxies
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
 
 from builder.errors import UsageError
-from builder.http.redact import redact
+from builder.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,18 +57,25 @@ def proxies_for(url: str) -> dict[str, str]:
         return {}
     if "://" not in proxy:
         proxy = f"http://{proxy}"
-    try:
-        usable = urlsplit(proxy).scheme in {"http", "https"} and bool(urlsplit(proxy).hostname)
-    except ValueError:
-        usable = False
-    if not usable:
+    if not _is_proxy(proxy):
         raise UsageError(
             "this kind of proxy is not supported",
             where=redact(proxy),
             expected="an http:// or https:// proxy",
-            hint="unset ALL_PROXY or give HTTP_PROXY and HTTPS_PROXY",
+            hint="unset ALL_PROXY or give HTTP_PROXY and HTTPS_PROXY; in a password, write / as"
+            " %2F, @ as %40, : as %3A",
         )
     return {parts.scheme: proxy}
+
+
+def _is_proxy(url: str) -> bool:
+    """Tell whether a URL names a proxy and nothing else: what follows a slash is of a password."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return good and not (parts.path.strip("/") or parts.query or parts.fragment)
 
 
 def _is_direct(host: str, port: int | None) -> bool:

@@ -14,8 +14,8 @@ from urllib3 import exceptions
 
 from builder.errors import FetchError
 from builder.http.environment import proxies_for
-from builder.http.redact import redact
 from builder.http.reply import STATUS_HINTS
+from builder.redact import redact
 
 TRANSPORT = (exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
 """All that requests (an OSError), urllib3 and the sockets below them raise; ValueError: URLs and

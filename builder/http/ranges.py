@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from builder.errors import FetchError
-from builder.http.redact import redact
 from builder.http.reply import StatusError
 from builder.http.stream import HttpStream, finish
+from builder.redact import redact
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse

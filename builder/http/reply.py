@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from builder.backoff import TEMPORARY, retry_after
 from builder.errors import FetchError
-from builder.http.redact import redact
+from builder.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,8 +12,8 @@ from requests.adapters import HTTPAdapter
 
 from builder.errors import FetchError
 from builder.http.environment import proxies_for
-from builder.http.redact import redact
 from builder.http.stream import finish
+from builder.redact import redact
 
 if TYPE_CHECKING:
     import ssl

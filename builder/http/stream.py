@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from builder.closing import Closing
 from builder.errors import FetchError
 from builder.http.errors import TRANSPORT, translate
-from builder.http.redact import redact
+from builder.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,10 +15,10 @@ from builder.errors import FetchError
 from builder.http import ranges
 from builder.http.environment import proxies_for, trust
 from builder.http.errors import TRANSPORT, translate
-from builder.http.redact import redact
 from builder.http.reply import Reply, StatusError
 from builder.http.session import Adapter, HttpSession
 from builder.http.stream import HttpStream, finish
+from builder.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,11 +21,11 @@ from builder.errors import DocumentError, StorageError, VerificationError
 from builder.formats import provenance as provenance_format
 from builder.formats.provenance import Origin, Provenance
 from builder.formats.text import decode
-from builder.http.redact import redact
 from builder.model.artifact import Blob, Package
 from builder.model.digest import Digest
 from builder.model.source import is_url
 from builder.pipeline import paths
+from builder.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from builder import disk
 from builder.bundle.source import Source, from_file
-from builder.errors import AirseedError, Fault, FetchError, UnavailableError
+from builder.errors import AirseedError, Fault, FetchError, UnavailableError, UsageError
 from builder.http import redact
 from builder.model.digest import Digest
 from builder.model.source import is_url
@@ -73,6 +73,8 @@ def first(
                 continue
             if check:
                 check(content)
+        except UsageError:
+            raise  # a proxy that cannot be used is no source's fault
         except AirseedError as error:
             faults.append(replace(error.fault, where=error.fault.where or redact(source)))
             faults.extend(error.faults)

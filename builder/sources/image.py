@@ -13,6 +13,7 @@ from builder.errors import (
     FetchError,
     IncompleteError,
     UnavailableError,
+    UsageError,
     VerificationError,
 )
 from builder.model.artifact import Blob, Image, ImageManifest, Trust
@@ -71,6 +72,8 @@ def resolve(wanted: ImageRequest, registry: Puller) -> ResolvedImage:
         try:
             resolved = _Candidate(wanted, candidate, registry).resolve()
             return replace(resolved, passed_over=tuple(faults))
+        except UsageError:
+            raise  # a proxy that cannot be used is no source's fault
         except AirseedError as error:
             own = replace(error.fault, where=error.fault.where or str(candidate))
             faults.extend(error.faults or (own,))

@@ -17,6 +17,7 @@ from builder.errors import (
     Fault,
     FetchError,
     UnavailableError,
+    UsageError,
     VerificationError,
 )
 from builder.model.digest import Digest
@@ -65,6 +66,8 @@ def fetch(program: Program, client: Client, folder: Path, progress: Progress) ->
             source = web(client, url, None)
             try:
                 digest, size = _receive(source, client, part, progress)
+            except UsageError:
+                raise  # a proxy that cannot be used is no source's fault
             except AirseedError as error:
                 faults.append(error.fault)
                 continue

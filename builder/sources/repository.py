@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from builder import disk
-from builder.errors import AirseedError, Fault, StorageError, UnavailableError, VerificationError
+from builder.errors import (
+    AirseedError,
+    Fault,
+    StorageError,
+    UnavailableError,
+    UsageError,
+    VerificationError,
+)
 from builder.http import StatusError
 from builder.model.digest import Digest
 from builder.rpm.compression import unpack
@@ -74,8 +81,8 @@ def fetch(
         base = f"{url.rstrip('/')}/"
         try:
             return _fetch_from(repository, base, types, client, cache, faults)
-        except StorageError:
-            raise
+        except (StorageError, UsageError):
+            raise  # a full disk or a proxy that cannot be used is no source's fault
         except AirseedError as error:
             faults.extend(error.faults or (error.fault,))
     raise UnavailableError(

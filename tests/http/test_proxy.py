@@ -77,7 +77,17 @@ def test_all_proxy_is_the_last_resort(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("proxy", "shown"), [("socks5://user:pass@p:1", "socks5://p:1"), ("http://", "http://")]
+    ("proxy", "shown"),
+    [
+        ("socks5://user:pass@p:1", "socks5://p:1"),
+        ("http://", "http://"),
+        ("http//user:pass@p:1", "http://***@p:1"),
+        ("http:/user:pass@p:1", "http://***@p:1"),
+        ("http://user:pa/ss@p:1", "http://***@p:1"),
+        ("http://user:12/ss@p:1", "http://***@p:1"),
+        ("http://user:pa?ss@p:1", "http://***"),
+        ("http://user:pass@p:port", "http://p:port"),
+    ],
 )
 def test_another_kind_of_proxy_is_refused(
     monkeypatch: pytest.MonkeyPatch, proxy: str, shown: str

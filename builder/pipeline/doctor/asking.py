@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from builder import threads
-from builder.errors import AirseedError, FetchError, VerificationError
+from builder.errors import AirseedError, FetchError, UsageError, VerificationError
 from builder.rpm.keys import load_keys
 from builder.rpm.repodata import REPOMD_LIMIT, parse_repomd
 
@@ -106,6 +106,8 @@ def _answer(question: Question, access: Access, slow: float) -> Answer:
     began = time.monotonic()
     try:
         _try(question, access)
+    except UsageError:
+        raise  # a proxy that cannot be used is no source's fault
     except AirseedError as error:
         return Answer(
             question=question,

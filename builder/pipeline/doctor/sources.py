@@ -16,6 +16,7 @@ from builder.model.demand import operator_images
 from builder.model.reference import Reference
 from builder.model.source import is_url
 from builder.model.version import Version, numbers
+from builder.redact import hide
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -87,7 +88,11 @@ class SourceCollector:
     def all(self) -> tuple[CheckedSource, ...]:
         return tuple(
             CheckedSource(
-                kind=kind, name=name, address=address, optional=optional, questions=tuple(questions)
+                kind=kind,
+                name=name,
+                address=hide(address),
+                optional=optional,
+                questions=tuple(questions),
             )
             for (kind, name, address), (optional, questions) in self._found.items()
         )

@@ -1,0 +1,60 @@
+"""Text as it may be shown: without passwords, signatures and tokens.
+
+Whatever stands before the last ``@`` may be a password, even where the text is no URL (``http//``,
+a slash in the password); so that is hidden before anything else is read.
+"""
+
+from __future__ import annotations
+
+import re
+
+HIDDEN = "***"
+_SCHEME = re.compile(r"(?:https?|ftp|file|socks[45][ah]?)://")
+_PUBLIC = re.compile(r"(?:[a-z0-9-]+\.)+[a-z][a-z0-9-]*(?:/[^:?#\s]*)?")
+"""A host with dots and a path without a colon: that has no room for a user and a password."""
+_DIGEST = re.compile(r"@sha(?:256|512):[0-9a-fA-F]*[^\s@]*$")
+_QUOTED_OR_WORD = re.compile(r"'[^'\n]*@[^'\n]*'|\"[^\"\n]*@[^\"\n]*\"|\S+")
+_EXAMPLE = "USER:PASSWORD@"
+
+
+def redact(url: str) -> str:
+    """Return a URL without userinfo and fragment, and with every query value hidden.
+
+    The names of the query stay, because they tell a signed URL from a search.
+    """
+    scheme = match[0] if (match := _SCHEME.match(url)) else ""
+    rest = url[len(scheme) :]
+    head, at, tail = rest.rpartition("@")
+    if at and re.search(r"[?#]", head):
+        return f"{scheme}{HIDDEN}"  # a query, or a password: what follows may be of either
+    if at and not _PUBLIC.fullmatch(head):
+        # only where no slash is in it, what stands before is surely no part of a path
+        rest = tail if scheme and "/" not in head else f"{HIDDEN}@{tail}"
+    place, mark, query = rest.partition("#")[0].partition("?")
+    pairs = [pair.partition("=") for pair in query.split("&") if pair]
+    # A name without a value may itself be the secret (`?TOKEN`).
+    shown = "&".join(f"{name}={HIDDEN}" if equals else HIDDEN for name, equals, _ in pairs)
+    return f"{scheme}{place}{mark if shown else ''}{shown}"
+
+
+def hide(text: str) -> str:
+    """Return a sentence with the passwords in its URLs, proxies and registries hidden."""
+    return _QUOTED_OR_WORD.sub(_hidden, text) if "@" in text else text
+
+
+def _hidden(match: re.Match[str]) -> str:
+    word = match[0]
+    digest = _DIGEST.search(word)
+    named = word[: digest.start()] if digest else word
+    head, at, _ = named.rpartition("@")
+    if not at or _EXAMPLE in named:
+        return word
+    before, scheme, rest = head.rpartition("://")
+    if scheme and _PUBLIC.fullmatch(rest):
+        return word
+    if ":" not in head:
+        return word  # an address of mail, a unit of systemd: a name, and no password
+    quote = word[0] if word[0] in "'\"" else ""
+    start = re.search(r"[a-z0-9]+$", before) if scheme else None
+    kept = f"{before}{scheme}" if start and _SCHEME.fullmatch(f"{start[0]}://") else quote
+    return f"{kept}{HIDDEN}@{word[len(head) + 1 :]}"

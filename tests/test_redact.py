@@ -1,0 +1,76 @@
+"""No password is ever shown: whole URLs, and URLs, proxies and registries within sentences."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from builder.errors import Fault, UsageError
+from builder.redact import hide, redact
+
+MARK = "Zq7"
+"""Stands at both ends of a password, so that a half of it is found, too."""
+LETTERS = st.characters(min_codepoint=0x20, max_codepoint=0x2FF)
+PASSWORDS = st.text(LETTERS, max_size=12).map(lambda middle: f"{MARK}{middle}{MARK}")
+BEFORE = st.sampled_from(
+    ["http://", "https://", "http//", "http:/", "http:", "", "socks5://", "//"]
+)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://a.test/x", "https://a.test/x"),
+        ("https://u:p@a.test:8443/x?k=v&s=a=b#frag", "https://a.test:8443/x?k=***&s=***"),
+        ("https://a.test/x?TOKEN", "https://a.test/x?***"),
+        ("https://u:p@ss@a.test/", "https://a.test/"),
+        ("http://u:p@[::1/x?secret", "http://[::1/x?***"),
+        ("file:///etc/passwd", "file:///etc/passwd"),
+        ("", ""),
+        ("http//u:p@a.test:1", "***@a.test:1"),
+        ("http:/u:p@a.test:1", "***@a.test:1"),
+        ("http://u:p/q@a.test:1", "http://***@a.test:1"),
+        ("http://u:1/2@a.test:1", "http://***@a.test:1"),
+        ("http://u:p?q@a.test:1", "http://***"),
+        ("http://u:p#q@a.test:1", "http://***"),
+        ("https://storage.test/x?who=a@b.test&signature=S", "https://***"),
+        ("https://cdn.test/npm/left@1.2/x.js", "https://cdn.test/npm/left@1.2/x.js"),
+    ],
+)
+def test_secrets_are_not_shown(url: str, shown: str) -> None:
+    assert redact(url) == shown
+
+
+@given(BEFORE, st.text(LETTERS, max_size=5), PASSWORDS)
+@example("http://", "u", f"{MARK}1/2{MARK}")
+@example("http://", "u", f"{MARK}?a=1&{MARK}")
+def test_no_password_is_shown_whatever_is_in_it(before: str, user: str, password: str) -> None:
+    assert MARK not in redact(f"{before}{user}:{password}@proxy.test:3128")
+
+
+@given(
+    BEFORE, PASSWORDS, st.sampled_from(["{}", "the proxy {} gives none", "'{}'", "a={},", "[{}]"])
+)
+def test_no_password_is_shown_within_a_sentence(before: str, password: str, sentence: str) -> None:
+    assume("'" not in password and (not set(password) & set(" \xa0\x85") or sentence == "'{}'"))
+    text = sentence.format(f"{before}u:{password}@reg.test:5000/x")
+    assert MARK not in hide(text)
+    assert MARK not in str(UsageError(text, where=text, expected=text, faults=()))
+    assert MARK not in repr(Fault(where=text, what=text, hint=text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "docker.io/library/busybox:1.36@sha256:" + "0" * 64,
+        "reg.test:5000/x@sha256:" + "0" * 64,
+        "'reg.test:5000/x:1@sha256:short' is no digest",
+        "signed by jane@example.test, not by https://github.com/o/r/w.yml@refs/heads/main",
+        "getty@tty1.service failed: no terminal",
+        "https_proxy=http://USER:PASSWORD@HOST:PORT",
+        "https://cdn.test/npm/left@1.2/x.js: 404",
+    ],
+)
+def test_what_holds_no_password_is_left_alone(text: str) -> None:
+    assert hide(text) == text
