@@ -48,8 +48,9 @@ ROOMS: dict[str, set[str]] = {
     "destinations": LIBRARIES | {"bundle"},
     "sources": DOCUMENTS | NETWORK | {"oci", "rpm", "bundle", "image_signatures"},
     "server": set(),
+    "serve": LIBRARIES | {"server", "bundle", "oci"},
     "lab": BELOW_PIPELINE | {"secrets", "server"},
-    "pipeline": BELOW_PIPELINE | {"destinations", "render", "secrets"},
+    "pipeline": BELOW_PIPELINE | {"destinations", "render", "secrets", "serve", "server"},
     "cli": DOCUMENTS | {"pipeline"},
     "__main__": {"cli"},
 }

@@ -113,6 +113,10 @@ class _Reading(Closing):
     def walk(self) -> tuple[dict[str, Member], list[Fault]]:
         raise NotImplementedError
 
+    def segments(self, path: str, offset: int, size: int) -> Iterator[tuple[int, int, int]]:
+        """Yield descriptor, offset and size of the open files that hold some bytes of a member."""
+        raise NotImplementedError
+
     def open(self, path: str) -> io.BufferedReader:
         raise NotImplementedError
 
@@ -177,6 +181,9 @@ class TarBundle(_Reading):
         """Open a member, seekable; raise VerificationError if there is none."""
         member = self.member(path)
         return self.region(member.offset, member.size)
+
+    def segments(self, path: str, offset: int, size: int) -> Iterator[tuple[int, int, int]]:
+        return self.files.segments(self.member(path).offset + offset, size)
 
     def walk(self) -> tuple[dict[str, Member], list[Fault]]:
         """Return the members as far as they can be read, and what is wrong with the tar."""
@@ -269,6 +276,10 @@ class FolderBundle(_Reading):
         self.member(path)
         with stored(self.path / path):
             return self.raw(path)
+
+    def segments(self, path: str, offset: int, size: int) -> Iterator[tuple[int, int, int]]:
+        with self.open(path) as file:
+            yield file.fileno(), offset, size
 
     def raw(self, path: str) -> io.BufferedReader:
         """Open a file of the folder, no link; raise OSError."""

@@ -105,6 +105,12 @@ def verify_bundle(
     )
 
 
+def verify_frame(bundle: TarBundle | FolderBundle, layout: Layout) -> list[Fault]:
+    """Check that every member of a layout is in its place, without reading what is in it."""
+    view = TarComparison(bundle) if isinstance(bundle, TarBundle) else FolderComparison(bundle)
+    return view.compare(layout)[0]
+
+
 def verify_parts(
     path: Path, reporter: Reporter, *, workers: int | None = None
 ) -> tuple[list[Fault], bool]:

@@ -21,6 +21,7 @@ VERBS = (
     "bundle",
     "verify",
     "inspect",
+    "serve",
     "export",
     "inventory",
     "secrets",

@@ -8,8 +8,9 @@ import os
 import select
 import socket
 import ssl
-from contextlib import ExitStack
+from contextlib import closing
 from http import HTTPStatus
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 from builder.server.message import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from builder.server.message import Body, Response
 
@@ -90,14 +91,14 @@ class Connection:
 
     def send_body(self, response: Response) -> Iterator[int]:
         """Send a body and yield the sizes of its pieces, files by the kernel where it can."""
-        with ExitStack() as opened:
-            segments = _segments(response, opened)
-            if not segments or isinstance(self._socket, ssl.SSLSocket):
+        with closing(_segments(response)) as segments:
+            first = next(segments, None)
+            if first is None or isinstance(self._socket, ssl.SSLSocket):
                 for piece in read_body(response):
                     self.send(piece)
                     yield len(piece)
                 return
-            for descriptor, start, size in segments:
+            for descriptor, start, size in chain([first], segments):
                 offset, end = start, start + size
                 while offset < end:
                     count = min(end - offset, _LARGEST_SEND)
@@ -191,14 +192,14 @@ def read_body(response: Response, chunk: int = CHUNK) -> Iterator[memoryview]:
             left -= count
 
 
-def _segments(response: Response, opened: ExitStack) -> list[tuple[int, int, int]]:
-    """Return where the kernel can send a body from; nothing for what has to be read."""
+def _segments(response: Response) -> Generator[tuple[int, int, int], None, None]:
+    """Yield where the kernel can send a body from; nothing for what has to be read."""
     body, offset, size = response.body, response.offset, response.size
-    if isinstance(body, bytes):
-        return []
     if isinstance(body, Path):
-        return [(opened.enter_context(body.open("rb")).fileno(), offset, size)]
-    return list(body.segments(offset, size))
+        with body.open("rb") as file:
+            yield file.fileno(), offset, size
+    elif not isinstance(body, bytes):
+        yield from body.segments(offset, size)
 
 
 def _opened(body: bytes | Path | Body) -> IO[bytes]:

@@ -29,7 +29,10 @@ class Listener:
         self._serve = serve
         self._tls = tls
         self._name = name
-        self._socket = socket.create_server(address, backlog=_BACKLOG)
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._socket = socket.create_server(
+            address, family=family, backlog=_BACKLOG, dualstack_ipv6=address[0] == "::"
+        )
         self.host, self.port = self._socket.getsockname()[:2]
         self._open: dict[threading.Thread, Connection] = {}
         self._lock = threading.Lock()
@@ -38,7 +41,8 @@ class Listener:
 
     @property
     def address(self) -> str:
-        return f"{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
     def close(self) -> None:
         """Take no more connections, end those that are open, and wait for their threads."""

@@ -38,7 +38,8 @@ class Body(Protocol):
     def segments(self, offset: int, size: int) -> Iterator[tuple[int, int, int]]:
         """Yield descriptor, offset and size of the files that hold these bytes, for sendfile.
 
-        What has no such files yields nothing, and is read.
+        The descriptors are good while the iterator lives. What has no such files yields nothing,
+        and is read.
         """
         ...
 

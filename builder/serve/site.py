@@ -1,0 +1,70 @@
+"""The one site of ``airseed serve``: which path is answered by what."""
+
+from __future__ import annotations
+
+import mimetypes
+from email.utils import formatdate
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from builder.serve.registry import Registry
+from builder.server.message import Response, text
+
+if TYPE_CHECKING:
+    from builder.serve.content import Content, Piece
+    from builder.server.message import Request
+
+_SMALL = 1 << 20
+"""Bytes of what is verified before the answer begins, so that damage has a status of its own."""
+_TYPES = {
+    ".repo": "text/plain; charset=utf-8",
+    ".rpm": "application/x-rpm",
+    "": "text/plain; charset=utf-8",
+}
+
+
+class ServeSite:
+    """Answer every request from bundles; nothing else of the machine can be asked for."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self._registry = Registry(content, _send)
+
+    def answer(self, request: Request) -> Response:
+        if request.method not in {"GET", "HEAD"}:
+            refusal = text(405, "this server can only be read\n")
+            return Response(
+                status=405, headers={**refusal.headers, "Allow": "GET, HEAD"}, body=refusal.body
+            )
+        if request.path == "/healthz":
+            return text(200, "ok\n")
+        if request.path in {"/v2", "/v2/"} or request.path.startswith("/v2/"):
+            return self._registry.answer(request)
+        piece = self._content.files.get(unquote(request.path).removeprefix("/"))
+        if piece is None:
+            return text(404, "no bundle has this file\n")
+        return _send(piece, {"Content-Type": _media_type(piece.path)})
+
+
+def _send(piece: Piece, headers: dict[str, str]) -> Response:
+    """Answer with a member; one that is known to be damaged is refused."""
+    if piece.size <= _SMALL and not piece.damaged:
+        try:
+            piece.verify()
+        except OSError:
+            piece.damaged = True
+    if piece.damaged:
+        return text(500, f"{piece.path} is damaged in the bundle: airseed verify shows more\n")
+    own = {
+        "ETag": f'"{piece.digest}"',
+        "Docker-Content-Digest": str(piece.digest),
+        "Last-Modified": formatdate(piece.modified, usegmt=True),
+        "Accept-Ranges": "bytes",
+    }
+    return Response(headers={**own, **headers}, body=piece)
+
+
+def _media_type(path: str) -> str:
+    suffix = PurePosixPath(path).suffix
+    return _TYPES.get(suffix) or mimetypes.guess_type(path)[0] or "application/octet-stream"
