@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from builder.errors import DocumentError, Fault
-from builder.render.cloudinit import files, network, size, userdata
+from builder.errors import DocumentError
+from builder.render.cloudinit import network, size, userdata
 from builder.render.engine import dumped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from builder.errors import Fault
     from builder.model.cluster import Node
     from builder.model.machine import Machine
     from builder.render.plan import Plan
@@ -55,22 +56,6 @@ def seed(plan: Plan, node: Node) -> Mapping[str, bytes]:
 
 def faults_of(plan: Plan, node: Node, machine: Machine) -> Iterator[Fault]:
     """Yield what cannot be rendered of what cluster.yaml says about a machine."""
-    faults = [
-        *network.faults(node, machine.network, plan.choice.cloud_init),
-        *(
-            Fault(
-                where="machine.files",
-                what=f"{file.path} is airseed's own",
-                hint="take another path",
-            )
-            for file in machine.files
-            if file.path in plan.once("paths of scripts", _scripts)
-        ),
-    ]
-    for fault in faults:
+    for fault in network.faults(node, machine.network, plan.choice.cloud_init):
         path = f"nodes[{plan.cluster.nodes.index(node)}]"
         yield replace(fault, where=f"{path}.{fault.where}")
-
-
-def _scripts() -> frozenset[str]:
-    return frozenset(file.path for file in files.scripts())

@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from builder import assets
+from builder.formats import catalog
+from builder.model.version import Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -130,6 +133,14 @@ class Authority:
                 serialization.NoEncryption(),
             )
         )
+
+
+@cache
+def kubeadm_files(version: str) -> list[str]:
+    """Return what is kubeadm's in /etc/kubernetes, as a seed names it."""
+    release = catalog.load().kubernetes(Version.parse(version))
+    prefix = "/etc/kubernetes/"
+    return [path.removeprefix(prefix) for path in release.files if path.startswith(prefix)]
 
 
 def _name(text: str) -> x509.Name:
@@ -301,6 +312,7 @@ def machine(tmp_path: Path, authority: Authority) -> Machine:
         ENDPOINT="127.0.0.1:1",
         PKI="generated",
         SUMS="0" * 64,
+        KUBEADM_FILES=" ".join(kubeadm_files("1.18.5")),
         SANDBOX_IMAGE="k8s.gcr.io/pause:3.2",
         POD_SUBNETS="10.222.0.0/18",
         SERVICE_SUBNETS="10.233.0.0/18",

@@ -615,7 +615,7 @@ def check_withdrawn(machine: Machine) -> None:
     assert not (machine.root / "var/lib/etcd/member").exists()
     assert list((machine.root / "etc/kubernetes/manifests").glob("*")) == []
     assert list((machine.root / "etc/kubernetes").glob("*.conf")) == []
-    assert not (machine.root / "etc/kubernetes/pki").exists()
+    assert not [*(machine.root / "etc/kubernetes/pki").rglob("*.*")]
     assert not (machine.root / "uploaded").exists()
     assert not (machine.state / "stamps/no-return").exists()
 

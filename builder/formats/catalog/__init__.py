@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from builder.assets import tree
 from builder.errors import DocumentError, Fault, did_you_mean
 from builder.formats.catalog.kinds import KINDS
+from builder.formats.catalog.paths import PATHS, owned
 from builder.formats.catalog.references import CatalogEntry, check
 from builder.formats.catalog.systems import KERNELS, PROVIDERS
 from builder.formats.reading import WRONG, Reading
@@ -34,8 +35,9 @@ LARGEST = 1 << 20
 """Bytes of one catalog file."""
 _EXAMPLES = "examples"
 _KERNELS = "kernels"
+_PATHS = "paths"
 _PROVIDERS = "providers"
-_TABLES: dict[str, MapOf[Any]] = {_KERNELS: KERNELS, _PROVIDERS: PROVIDERS}
+_TABLES: dict[str, MapOf[Any]] = {_KERNELS: KERNELS, _PATHS: PATHS, _PROVIDERS: PROVIDERS}
 """Files that stand in no folder."""
 
 
@@ -156,6 +158,7 @@ def _catalog(entries: dict[str, dict[str, CatalogEntry]]) -> Catalog:
             name: UserDataLimit(provider=name, **fields)
             for name, fields in _only(values[_PROVIDERS].values()).items()
         },
+        paths=tuple(owned(_only(values[_PATHS].values()))),
         configurations=values["configuration"],
         binaries=values["binaries"],
         builds=values["builds"],

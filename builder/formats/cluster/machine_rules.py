@@ -20,7 +20,7 @@ PKI_FILES = ("ca.crt", "ca.key")
 
 
 def check_machines(cluster: Cluster, nodes: list[tuple[int, Node]], reading: Reading) -> None:
-    for path, machine in _machines(cluster):
+    for path, machine in machines(cluster):
         _lists(path, machine, reading)
         if cluster.registry is None and any(local for _, local in _entries(machine)):
             reading.remark(
@@ -39,7 +39,7 @@ def check_machines(cluster: Cluster, nodes: list[tuple[int, Node]], reading: Rea
 
 def machine_files(cluster: Cluster) -> Iterator[tuple[str, str]]:
     """Return each local path that is said about machines, after its path in the document."""
-    for path, machine in _machines(cluster):
+    for path, machine in machines(cluster):
         for i, file in enumerate(machine.files):
             if file is not WRONG and file.source:
                 yield f"{path}.files[{i}].source", file.source
@@ -51,7 +51,7 @@ def machine_files(cluster: Cluster) -> Iterator[tuple[str, str]]:
             yield "pki.files", f"{cluster.pki.folder}/{name}"
 
 
-def _machines(cluster: Cluster) -> Iterator[tuple[str, Machine]]:
+def machines(cluster: Cluster) -> Iterator[tuple[str, Machine]]:
     machines = [("machine", cluster.machine)]
     if cluster.roles is not WRONG:
         machines += [(f"roles.{role}.machine", own.machine) for role, own in cluster.roles.items()]

@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import did_you_mean
-from builder.formats.cluster import documents
+from builder.formats.cluster import documents, owned_paths
 from builder.formats.reading import WRONG
 from builder.model.catalog.lookup import NotInCatalogError
 from builder.model.choice import CALICO, NONE, Choice, choose
@@ -41,6 +41,7 @@ _OPEN: dict[str, Any] = {
 def check(cluster: Cluster, catalog: Catalog, reading: Reading) -> Choice | None:
     """Choose the releases; write down what is unknown or unsupported, and give None then."""
     gaps = {key for key in _OPEN if getattr(cluster, key) is WRONG}
+    owned_paths.check(cluster, catalog.paths, reading)
     if cluster.kubernetes is WRONG:
         _named(cluster, catalog, reading)
         return None

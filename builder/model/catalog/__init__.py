@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from builder.model.catalog.calico import CalicoSeries
     from builder.model.catalog.kubernetes import KubernetesSeries
+    from builder.model.catalog.paths import OwnedPath
     from builder.model.catalog.repositories import ImageSources, Key, Repository
     from builder.model.catalog.runtimes import RuntimeSeries
     from builder.model.catalog.systems import CloudInit, OperatingSystem, UserDataLimit
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from builder.model.recipe import Binaries, Builds
     from builder.model.reference import Reference
     from builder.model.signer import Authority, Signer
+
+
+_KUBEADM = "kubeadm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,8 @@ class Catalog:
     cloud_inits: Mapping[str, CloudInit] = field(default_factory=dict)
     limits: Mapping[str, UserDataLimit] = field(default_factory=dict)
     """By provider."""
+    paths: tuple[OwnedPath, ...] = ()
+    """What on a node has an owner."""
     binaries: Mapping[str, Binaries] = field(default_factory=dict)
     builds: Mapping[str, Builds] = field(default_factory=dict)
     signers: Mapping[str, Signer] = field(default_factory=dict)
@@ -87,6 +93,11 @@ class Catalog:
             configuration=Configuration(
                 (version.major, version.minor),
                 tuple(self.configurations[name] for name in series.configurations),
+            ),
+            files=tuple(
+                path.pattern
+                for path in self.paths
+                if path.owner == _KUBEADM and path.is_known(version.series)
             ),
         )
 

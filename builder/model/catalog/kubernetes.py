@@ -115,6 +115,8 @@ class KubernetesRelease:
     pins: Mapping[str, str]
     configuration: Configuration
     """The fields that its configuration documents have."""
+    files: tuple[str, ...] = ()
+    """What kubeadm writes on a node."""
 
     @property
     def images(self) -> tuple[tuple[Component, Reference], ...]:

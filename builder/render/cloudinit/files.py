@@ -121,6 +121,9 @@ def _settings(plan: Plan, node: Node, machine: Machine) -> Iterator[SeedFile]:
             kind="settings",
         ),
     )
+    if machine.files:
+        paths = "".join(f"{file.path}\n" for file in machine.files)
+        yield SeedFile(path=f"{ETC}/user-files", content=paths, kind="settings")
     if plan.edits and plan.part(node) == "init":  # it applies the manifests
         yield SeedFile(path=f"{ETC}/manifests.edits", content=plan.edits, kind="settings")
 

@@ -19,6 +19,7 @@ from builder.render.kubeadm.start import CGROUP_DRIVER
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from builder.model.catalog.kubernetes import KubernetesRelease
     from builder.model.cluster import Cluster, Node
     from builder.model.machine import Machine
     from builder.render.plan import Plan
@@ -31,6 +32,7 @@ _ROOM_OF_IMAGES, _ROOM_OF_PACKAGES = 5, 4
 """What a compressed byte takes until all is in place: a layer's copy on the node, the runtime's own
 while it loads, and some three times as much unpacked; a package once less."""
 _YUM = "yum/"
+_KUBERNETES = "/etc/kubernetes/"
 
 
 def env(plan: Plan, node: Node) -> str:
@@ -91,6 +93,7 @@ def _cluster(plan: Plan) -> Mapping[str, str]:
     return {
         "KUBERNETES": str(choice.kubernetes.version),
         "RUNTIME": choice.runtime.name,
+        "KUBEADM_FILES": _words(_kubeadm_files(choice.kubernetes)),
         "CRI_SOCKET": choice.kubernetes.runtime(choice.runtime.name).socket,
         "CGROUP_DRIVER": CGROUP_DRIVER,
         "ENDPOINT": str(plan.endpoint or ""),
@@ -106,6 +109,12 @@ def _cluster(plan: Plan) -> Mapping[str, str]:
         "CNI": f"{CALICO}-{choice.install}" if choice.calico else NONE,
         "PHONE_HOME": cluster.seed.phone_home or "",
     }
+
+
+def _kubeadm_files(release: KubernetesRelease) -> Iterable[str]:
+    """What is kubeadm's in /etc/kubernetes; all else there is the user's."""
+    files = (path for path in release.files if path.startswith(_KUBERNETES))
+    return (path.removeprefix(_KUBERNETES) for path in files)
 
 
 def _repositories(plan: Plan) -> Iterable[str]:

@@ -80,8 +80,8 @@ look_for_life() {
 withdraw() {
     systemctl disable kubelet.service || true
     clear_control_plane
-    rm -f "$KUBERNETES"/*.conf
-    rm -rf "${PKI:?}" "${KEEP:?}"
+    remove_kubeadm_files
+    rm -rf "${KEEP:?}"
 }
 
 refuse() {
@@ -170,7 +170,7 @@ start_afresh() {
 
 clear_control_plane() {
     systemctl stop kubelet.service
-    rm -f "$MANIFESTS"/*.yaml
+    remove_kubeadm_files manifests
     stop_containers
     rm -rf "${R}/var/lib/etcd/member"
 }
@@ -192,7 +192,7 @@ stop_containers() {
 # nothing did: it is made again from the seed's authority.
 make_certificates() {
     if [ ! -d "$KEEP/pki" ] && is_stamped certificates && ! etcd_has_data && ! is_stamped no-return; then
-        rm -rf "${PKI:?}"
+        remove_kubeadm_files pki
         place_authority
     fi
     mend_files

@@ -4,6 +4,9 @@
 
 need api lease etcd kubeadm registry
 
+# static pods of the user's; what is kubeadm's own in their folder would be a leftover
+readonly BESIDE=DirAvailable--etc-kubernetes-manifests
+
 # Wait as long as it takes for the first control plane.
 wait_for_cluster() {
     local first=1
@@ -29,23 +32,17 @@ wait_for_name() {
 
 # Forget an unfinished join. Its exit code says nothing: look at what is left.
 reset() {
-    local file
     say "beginning the join again"
+    save_users_files
     kubeadm reset -f --cri-socket "$AIRSEED_CRI_SOCKET" || true
-    for file in "$MANIFESTS"/*.yaml "$KUBERNETES"/*.conf "$PKI"/*.crt "$PKI"/*.key "$PKI"/*.pub "$PKI"/etcd/*; do
-        [ ! -e "$file" ] || rm -f "$file"
-    done
+    remove_kubeadm_files
+    restore_users_files
     rm -rf "${KEEP:?}" "$STANDBY"
     place_credentials
 }
 
-leftovers() {
-    local file
-    for file in "$MANIFESTS"/*.yaml "$KUBERNETES"/*.conf "$PKI"/ca.crt "$R"/var/lib/etcd/member; do
-        [ ! -e "$file" ] || return 0
-    done
-    return 1
-}
+# Tell whether a join was begun: the user's own files in the same folders say nothing of it.
+leftovers() { [ -n "$(kubeadm_files)" ] || etcd_has_data; }
 
 node_is_known() {
     kubectl --kubeconfig "$KUBERNETES/kubelet.conf" --request-timeout=10s get node "$AIRSEED_NODE" >/dev/null 2>&1
@@ -65,7 +62,7 @@ join_worker() {
         claim_machine_id
         ! leftovers || reset
         wait_for_name
-        run_kubeadm '' join || fail "kubeadm join failed" ''
+        run_kubeadm "$BESIDE" join || fail "kubeadm join failed" ''
     fi
     stamp_durably joined
 }
@@ -88,7 +85,7 @@ prepare_and_join() {
     ! leftovers || reset
     wait_for_name
     wait_for_certificates
-    run_kubeadm '' join --skip-phases=check-etcd,kubelet-start,control-plane-join || fail "kubeadm join failed while preparing" ''
+    run_kubeadm "$BESIDE" join --skip-phases=check-etcd,kubelet-start,control-plane-join || fail "kubeadm join failed while preparing" ''
     lease_get control-plane-join
     remember_peers || fail "the cluster's configuration and its members of etcd can't be read (HTTP $API_CODE)" ''
     run_kubeadm '' join --skip-phases=preflight,control-plane-prepare,control-plane-join || fail "kubeadm join failed while starting kubelet" ''

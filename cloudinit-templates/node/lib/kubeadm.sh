@@ -2,7 +2,7 @@
 # What init and the joins have in common: running kubeadm, and keeping its files from harm. Sourced.
 # shellcheck disable=SC2034 # RESUME is for init.sh
 
-need tls role
+need tls role owners
 
 # What kubeadm finds in its way when it goes on where it was cut off.
 RESUME=$(
@@ -106,7 +106,7 @@ mend_files() {
             # one without the other would be refused
             case $file in *.crt) rm -f "${file%.crt}.key" ;; *.key) rm -f "${file%.key}.crt" "${file%.key}.pub" ;; *.pub) rm -f "${file%.pub}.key" ;; esac
         fi
-    done < <(find "$PKI" "$KUBERNETES"/*.conf -type f 2>/dev/null | sort)
+    done < <(kubeadm_files | grep -v "^$MANIFESTS/" | sort)
     # what was lost altogether, or went as the other half of a pair
     [ -d "$KEEP/pki" ] || return 0
     while IFS= read -r file; do

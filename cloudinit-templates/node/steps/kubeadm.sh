@@ -1,11 +1,15 @@
 #!/bin/bash
 # Start the cluster, or join it.
 # reads: NODE ROLE ADDRESS ADDRESSES ENDPOINT PEERS RUNTIME CRI_SOCKET REGISTRY registry.json
+# uses: KUBEADM_FILES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
 need values api kubeadm role init join
 load_environment
+
+# what a kubeadm reset that was cut off may have taken
+restore_users_files
 
 # again, before any pod runs: firewalld took its rules along, and iptables may be new here
 "$LIBEXEC/actions/network"
@@ -28,4 +32,4 @@ worker) join_worker ;;
 esac
 
 # root's own kubectl
-if is_control_plane; then put "$R/root/.kube/config" 0600 <"$ADMIN"; fi
+if is_control_plane && ! is_users "$R/root/.kube/config"; then put "$R/root/.kube/config" 0600 <"$ADMIN"; fi

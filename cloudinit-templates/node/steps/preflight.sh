@@ -1,11 +1,11 @@
 #!/bin/bash
 # Look whether this machine can become the node, before anything on it is changed.
 # reads: ADDRESS ADDRESSES ROLE RUNTIME NTP
-# uses: NEED_MIB
+# uses: NEED_MIB KUBEADM_FILES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values role tls time
+need values role tls time owners
 load_environment
 
 ASKED=''
@@ -76,7 +76,7 @@ check_disk() {
 check_ports() {
     local port ports='10250' taken
     [ ! -e "$KUBERNETES/kubelet.conf" ] && [ ! -d "$R/var/lib/etcd/member" ] || return 0
-    ! ls "$MANIFESTS"/*.yaml >/dev/null 2>&1 || return 0
+    [ -z "$(kubeadm_files manifests)" ] || return 0
     ! is_control_plane || ports='6443 2379 2380 10250 10257 10259'
     for port in $ports; do
         taken=$(ss -ltnp | awk -v port="$port" 'NR > 1 { n = split($4, part, ":"); if (part[n] == port) { print $NF; exit } }')

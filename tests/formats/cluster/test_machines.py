@@ -177,14 +177,6 @@ def test_a_bond_is_read() -> None:
             ("machine.files[0].path", "'/etc/../motd' has a part that is not a name", None),
         ),
         (
-            "machine: {files: [{path: /etc/airseed/node.env, content: x}]}\n",
-            (
-                "machine.files[0].path",
-                "'/etc/airseed/node.env' is airseed's own",
-                "take another folder",
-            ),
-        ),
-        (
             "machine: {files: [{path: /x}]}\n",
             ("machine.files[0]", "give either content or source", None),
         ),

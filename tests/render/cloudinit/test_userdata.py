@@ -403,14 +403,12 @@ def test_credentials_that_do_not_help_are_named_and_not_repeated(
     assert "c2VjcmV0" not in str(caught.value)
 
 
-def test_a_path_of_airseeds_is_refused(ha: Plan) -> None:
-    path = "/etc/systemd/system/airseed-bootstrap.service"
-    plan = with_machine(ha, files=(MachineFile(path=path, content=""),))
-    with pytest.raises(DocumentError) as caught:
-        seed(plan, plan.first)
-    assert [str(fault) for fault in caught.value.faults] == [
-        f"nodes[0].machine.files: {path} is airseed's own"
-    ]
+def test_the_node_knows_which_files_are_the_users(ha: Plan) -> None:
+    files = (MachineFile(path="/etc/a b", content=""), MachineFile(path="/etc/c", content=""))
+    plan = with_machine(ha, files=files)
+    laid = {file["path"]: file for file in document(plan, plan.first)["write_files"]}
+    assert laid["/etc/airseed/user-files"]["content"] == "/etc/a b\n/etc/c\n"
+    assert "/etc/airseed/user-files" not in str(document(ha, ha.first)["write_files"])
 
 
 def test_a_further_worker_changes_no_other_nodes_files(ha: Plan) -> None:

@@ -1,0 +1,70 @@
+"""Files of the user's on machines: none may lie where somebody else writes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from builder.formats.cluster.machine_rules import machines
+from builder.formats.reading import WRONG
+from builder.model.catalog.paths import REGISTRY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from builder.formats.reading import Reading
+    from builder.model.catalog.paths import OwnedPath
+    from builder.model.cluster import Cluster, Node
+
+
+def check(cluster: Cluster, paths: Iterable[OwnedPath], reading: Reading) -> None:
+    """Write down each file that would take the place of what another writes, with the way out."""
+    version = cluster.kubernetes
+    minor = version.series if version is not WRONG else None
+    known = [_named(path, cluster) for path in paths if path.is_known(minor)]
+    for place, machine in machines(cluster):
+        for number, file in enumerate(machine.files):
+            if file is not WRONG:
+                where = f"{place}.files[{number}].path"
+                _check(file.path, where, place, known, cluster, reading)
+
+
+def _check(
+    path: str,
+    where: str,
+    place: str,
+    known: list[OwnedPath],
+    cluster: Cluster,
+    reading: Reading,
+) -> None:
+    for owned in known:
+        if owned.owns(path) and (owned.when is None or _says(cluster, place, owned.when)):
+            reading.wrong(where, f"{path!r} is {owned.owner}'s: {owned.why}", hint=owned.instead)
+            return
+        if owned.needs_folder(path):
+            inside = owned.pattern.removesuffix("/**")
+            reading.wrong(where, f"{path!r} is a folder: {inside} in it is {owned.owner}'s")
+            return
+
+
+def _named(path: OwnedPath, cluster: Cluster) -> OwnedPath:
+    if REGISTRY not in path.pattern or not cluster.registry:
+        return path
+    return replace(path, pattern=path.pattern.replace(REGISTRY, cluster.registry.host))
+
+
+def _says(cluster: Cluster, place: str, key: str) -> bool:
+    """Tell whether a node that gets what ``place`` says has a value for a key of machines."""
+    if WRONG in (cluster.machine, cluster.roles):
+        return False
+    value = attrgetter(key)
+    return any(value(cluster.machine_of(node)) for node in _reached(cluster, place))
+
+
+def _reached(cluster: Cluster, place: str) -> Iterator[Node]:
+    for index, node in enumerate(cluster.nodes):
+        if node is WRONG or WRONG in (node.machine, node.role):
+            continue
+        if place in {"machine", f"roles.{node.role}.machine", f"nodes[{index}].machine"}:
+            yield node
