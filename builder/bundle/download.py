@@ -1,4 +1,4 @@
-"""One artifact on its way into the bundle: what is there, what was tried, one attempt at a time.
+"""One artifact on its way to its place: what is there, what was tried, one attempt at a time.
 
 Bytes are hashed from the buffer that is then written to their final place. What an earlier run
 left there is read back and hashed first. A digest that comes out wrong is blamed on the source
@@ -11,8 +11,9 @@ import contextlib
 import hashlib
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
+from builder.bundle.place import PlaceError
 from builder.bundle.source import Interruptible
 from builder.errors import FetchError
 from builder.model.digest import Digest
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     import io
     from collections.abc import Callable
 
-    from builder.bundle.layout import Extent
-    from builder.bundle.part import Part
+    from builder.bundle.place import Place
     from builder.bundle.source import Source, State, Stream
     from builder.errors import Fault
     from builder.report import Progress
@@ -32,9 +32,23 @@ _LEAP = 1 << 20
 """Bytes of new ground that make an attempt count as progress."""
 
 
+class Wanted(Protocol):
+    """What is to be brought: an extent of a bundle, or an artifact of a lock."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def digest(self) -> Digest: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    extent: Extent
+    wanted: Wanted
+    place: Place
     sources: tuple[Source, ...]
     """In order; the next one is asked when one cannot give the right bytes."""
     check: Callable[[io.BufferedReader], None] | None = None
@@ -131,9 +145,8 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sink:
-    """Where one thread brings bytes."""
+    """What one thread brings bytes with."""
 
-    file: Part
     progress: Progress
     stop: Stop
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(BUFFER)))
@@ -159,6 +172,10 @@ class Download:
         self._mixed = False
         """Whether not all bytes come from this attempt."""
         self._hasher = hashlib.sha256()
+        self._saved = (0, self._hasher.copy())
+        """The hash of the bytes that the place says to have saved."""
+        self.placing = Attempts()
+        """At the place, where that is far away."""
 
     @property
     def source(self) -> Source:
@@ -175,16 +192,15 @@ class Download:
     @property
     def whole(self) -> bool:
         """Whether all bytes are there; their digest may still be wrong."""
-        return self.have == self.job.extent.size
+        return self.have == self.job.wanted.size
 
     def adopt(self, sink: Sink) -> None:
         """Hash what an earlier run left; forget it when it is whole and wrong."""
-        extent = self.job.extent
-        claimed, self.claimed = min(self.claimed, extent.size), 0
+        claimed, self.claimed = min(self.claimed, self.job.wanted.size), 0
         while self.have < claimed:
             sink.stop.check()
             room = min(len(sink.buffer), claimed - self.have)
-            count = sink.file.readinto(sink.buffer[:room], extent.offset + self.have)
+            count = self.job.place.readinto(sink.buffer[:room], self.have)
             if count == 0:
                 break
             self._take(sink.buffer[:count], sink.progress, cached=True)
@@ -194,20 +210,30 @@ class Download:
 
     @property
     def right(self) -> bool:
-        return self._hasher.hexdigest() == self.job.extent.digest.hex
+        return self._hasher.hexdigest() == self.job.wanted.digest.hex
 
     def _restart(self, progress: Progress) -> None:
-        if self.have:
-            progress.advance(-self.have)
-        self.have = 0
+        self._return_to(0, hashlib.sha256(), progress)
         self._mixed = False
-        self._hasher = hashlib.sha256()
+
+    def recover(self, progress: Progress) -> None:
+        """Go back to what the place has after an error of it; raise FetchError."""
+        saved, hasher = self._saved
+        if self.job.place.recover() < saved:
+            saved, hasher = 0, hashlib.sha256()
+        self._return_to(saved, hasher.copy(), progress)
+        self._mixed = self.have > 0
+
+    def _return_to(self, have: int, hasher: hashlib._Hash, progress: Progress) -> None:
+        if self.have != have:
+            progress.advance(have - self.have)
+        self.have, self._hasher = have, hasher
 
     def attempt(self, sink: Sink) -> None:
         """Read one stream to its end; the artifact is whole and right afterwards.
 
         It goes on behind the bytes that are there, but for a source that cannot resume. Raise
-        FetchError, StaleError, StorageError or Cancelled.
+        FetchError, PlaceError, StaleError, StorageError or Cancelled.
         """
         offset = 0 if self.attempts.afresh else self.have
         stream = self.source.open(offset)
@@ -235,14 +261,14 @@ class Download:
             raise FetchError(
                 f"sent the wrong bytes ({Digest(got)})",
                 where=self.source.name,
-                expected=str(self.job.extent.digest),
+                expected=str(self.job.wanted.digest),
             )
 
     def interrupt(self) -> None:
-        """Wake the thread that waits for this artifact's source, where that can be done."""
-        stream = self._stream
-        if isinstance(stream, Interruptible):
-            stream.interrupt()
+        """Wake the thread that waits for this artifact's source or place, where that can be."""
+        for waited_for in (self._stream, self.job.place):
+            if isinstance(waited_for, Interruptible):
+                waited_for.interrupt()
 
     def moved(self, before: int) -> bool:
         """Return whether an attempt that began at ``before`` (``reached``) gained new ground."""
@@ -259,7 +285,7 @@ class Download:
         self._mixed = self.have > 0
 
     def outcome(self) -> Outcome:
-        size = self.job.extent.size
+        size = self.job.wanted.size
         state: State | Literal["resumed"] = "fetched"
         if self.is_local:
             state = self.source.state
@@ -268,7 +294,7 @@ class Download:
         elif self.fetched < size:
             state = "resumed"
         return Outcome(
-            path=self.job.extent.path,
+            path=self.job.wanted.path,
             size=size,
             state=state,
             source=self.source.name if self.fetched else None,
@@ -279,25 +305,28 @@ class Download:
 
     def _origin(self) -> str:
         """Name who gave the bytes; what was copied came from where that other copy came from."""
-        untouched = not (self.fetched or self.is_local) and self.job.extent.size > 0
+        untouched = not (self.fetched or self.is_local) and self.job.wanted.size > 0
         if untouched or not self.has_source:
             return self.job.origin
         return self.source.origin or self.source.name
 
     def _receive(self, stream: Stream, sink: Sink) -> None:
-        extent, view = self.job.extent, sink.buffer
+        size, view = self.job.wanted.size, sink.buffer
         while not self.whole:
             sink.stop.check()
-            count = stream.readinto(view[: min(len(view), extent.size - self.have)])
+            count = stream.readinto(view[: min(len(view), size - self.have)])
             if count == 0:
                 raise FetchError(
-                    f"sent {self.have:,} of {extent.size:,} bytes",
+                    f"sent {self.have:,} of {size:,} bytes",
                     where=self.source.name,
                     temporary=True,
                 )
             piece = view[:count]
             sink.stop.check_over()
-            sink.file.write(piece, extent.offset + self.have)
+            try:
+                self.job.place.write(piece, self.have)
+            except FetchError as error:
+                raise PlaceError(error) from error
             if not self.is_local:
                 self.fetched += count
                 self.fed_at = time.monotonic()
@@ -308,5 +337,7 @@ class Download:
     def _take(self, piece: memoryview, progress: Progress, *, cached: bool = False) -> None:
         self._hasher.update(piece)
         self.have += len(piece)
+        if self.job.place.saved == self.have:
+            self._saved = (self.have, self._hasher.copy())
         self.reached = max(self.reached, self.have)
         progress.advance(len(piece), cached=cached)

@@ -41,7 +41,7 @@ class RefusedError(UnavailableError):
 
 
 def unavailable(download: Download) -> RefusedError:
-    name, sources = download.job.extent.name, download.job.sources
+    name, sources = download.job.wanted.name, download.job.sources
     faults = download.attempts.faults
     return RefusedError(
         "no source sent the right bytes" if faults else "there is no source for it",

@@ -20,13 +20,13 @@ from builder.bundle.download import Cancelled, Download, Sink, StaleError, Stop
 from builder.bundle.failures import summary, unavailable
 from builder.bundle.host_limits import HostLimits
 from builder.bundle.part import storage_error
+from builder.bundle.place import PlaceError
 from builder.errors import AirseedError, FetchError, UnavailableError, VerificationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from builder.bundle.download import Job, Outcome
-    from builder.bundle.part import Part
+    from builder.bundle.download import Attempts, Job, Outcome
     from builder.report import Progress
 
 _JOIN = 5.0
@@ -58,21 +58,18 @@ class Transfer:
     def __init__(
         self,
         jobs: Iterable[Job],
-        file: Part,
         progress: Progress,
         *,
         policy: Policy,
         finished: Callable[[Download], None],
         tick: Callable[[Transfer], None],
     ) -> None:
-        in_order = sorted(jobs, key=lambda job: job.extent.header)
-        self._waiting = sorted(map(Download, in_order), key=_smallness)
-        self._running: dict[Download, str] = {}
-        """With the host whose slot each takes; none for what asks nobody."""
+        self._waiting = sorted(map(Download, jobs), key=_smallness)
+        self._running: dict[Download, tuple[str, ...]] = {}
+        """With the hosts whose slots each takes: its source's, its place's."""
         self._working = 0
         """Threads that have not ended. To wait for this, not in Thread.join: before Python 3.13
         an interrupted join takes a thread that runs for one that has ended."""
-        self._file = file
         self._progress = progress
         self._policy = policy
         self._finished = finished
@@ -116,7 +113,7 @@ class Transfer:
         """Return path and hashed bytes of everything that is not finished."""
         with self._changed:
             everything = [*self._left, *self._running, *self._waiting]
-        return [(item.job.extent.path, item.have) for item in everything if not item.whole]
+        return [(item.job.wanted.path, item.have) for item in everything if not item.whole]
 
     def _watch(self) -> None:
         """Wait for the threads; call ``tick`` meanwhile, and say what is waited for."""
@@ -150,7 +147,7 @@ class Transfer:
         self._stop.over = True
 
     def _work(self) -> None:
-        sink = Sink(file=self._file, progress=self._progress, stop=self._stop)
+        sink = Sink(progress=self._progress, stop=self._stop)
         try:
             while (download := self._next()) is not None:
                 self._advance(download, sink)
@@ -172,26 +169,33 @@ class Transfer:
                 now = time.monotonic()
                 soonest = now + _NAP
                 for number, item in enumerate(self._waiting):
-                    if item.attempts.ready_at <= now and self._take(item, now):
+                    begins = max(item.attempts.ready_at, item.placing.ready_at)
+                    if begins <= now and self._take(item, now):
                         return self._waiting.pop(number)
                     # where no slot is free, whoever releases one wakes us
-                    ready_at = max(item.attempts.ready_at, self._hosts.free_at(_host(item)))
+                    free_at = max(map(self._hosts.free_at, _hosts(item)))
+                    ready_at = max(item.attempts.ready_at, item.placing.ready_at, free_at)
                     if ready_at > now:
                         soonest = min(soonest, ready_at)
                 self._changed.wait(soonest - now)
             return None
 
     def _take(self, item: Download, now: float) -> bool:
-        """Take a slot at the host that is to be asked, if there is one.
+        """Take a slot at each host that is to be asked, if there are any.
 
         A host that is given up is not asked, so no slot is needed to find that out.
         """
-        host = _host(item)
-        if self._hosts.given_up(host, self._policy.patience):
-            host = ""
-        if not self._hosts.acquire(host, now):
+        source, place = _hosts(item)
+        patience = self._policy.patience
+        hosts = tuple(
+            "" if self._hosts.given_up(host, patience) else host for host in (source, place)
+        )
+        if not self._hosts.acquire(hosts[0], now):
             return False
-        self._running[item] = host
+        if not self._hosts.acquire(hosts[1], now):
+            self._hosts.release(hosts[0])
+            return False
+        self._running[item] = hosts
         return True
 
     def _advance(self, download: Download, sink: Sink) -> None:
@@ -206,7 +210,8 @@ class Transfer:
                 self._failures.append(error)
         finally:
             with self._changed:
-                self._hosts.release(self._running.pop(download))
+                for host in self._running.pop(download):
+                    self._hosts.release(host)
                 if again:
                     bisect.insort(self._waiting, download, key=_smallness)
                 elif not done:
@@ -222,40 +227,56 @@ class Transfer:
             download.adopt(sink)
             if not download.whole:
                 return True
-        elif download.job.extent.size or not download.right:
+        elif download.job.wanted.size or not download.right:
             if not download.job.sources:
                 raise unavailable(download)
             if not self._attempt(download, sink):
                 return True
-        self._finish(download)
+        try:
+            self._finish(download)
+        except PlaceError as error:
+            self._displace(download, error.error, sink)
+            return True
         return False
 
     def _finish(self, download: Download) -> None:
-        extent = download.job.extent
-        if download.job.check is not None:
+        job = download.job
+        if job.check is not None:
             try:
-                with self._file.region(extent.offset, extent.size) as file:
-                    download.job.check(file)
+                with job.place.open() as file:
+                    job.check(file)
             except OSError as error:
-                raise storage_error(error, Path(extent.name)) from error
+                raise storage_error(error, Path(job.wanted.name)) from error
             except VerificationError as error:
-                fault = replace(error.fault, where=extent.name)
+                fault = replace(error.fault, where=job.wanted.name)
                 raise VerificationError(
                     fault.what, where=fault.where, faults=error.faults or (fault,)
                 ) from error
+        try:
+            job.place.finish()
+        except FetchError as error:
+            raise PlaceError(error) from error
         self._finished(download)
         with self._changed:
+            self._hosts.succeeded(job.place.host, now=time.monotonic())
             self._outcomes.append(download.outcome())
 
     def _attempt(self, download: Download, sink: Sink) -> bool:
         """Ask the source whose turn it is once; tell whether all is there and right."""
         started, before, host = time.monotonic(), download.reached, download.source.host
-        if host != self._running[download]:
+        asked, place = self._running[download]
+        if place != download.job.place.host:
+            self._refuse(download)
+        if host != asked:
             self._skip(download, host)
             return False
         try:
             download.attempt(sink)
         except StaleError:
+            return False
+        except PlaceError as error:
+            self._stop.check()
+            self._displace(download, error.error, sink, started=started)
             return False
         except FetchError as error:
             self._stop.check()  # an interrupted stream looks like a broken one
@@ -281,10 +302,46 @@ class Transfer:
         if why:  # else it has come back to life meanwhile
             self._pass_on(download, FetchError(why, where=host))
 
+    def _refuse(self, download: Download) -> None:
+        """Raise UnavailableError for what goes to a place that was given up."""
+        host = download.job.place.host
+        with self._changed:
+            why = self._hosts.given_up(host, self._policy.patience)
+        if why:
+            raise UnavailableError(why, where=f"{download.job.wanted.name} to {host}")
+
+    def _displace(
+        self, download: Download, error: FetchError, sink: Sink, *, started: float | None = None
+    ) -> None:
+        """Let a place that failed for the moment rest; raise UnavailableError if there is no hope.
+
+        The source is not to blame, so it is asked again.
+        """
+        host = download.job.place.host
+        hopeless = not error.temporary
+        if error.temporary:
+            attempts = download.placing
+            hopeless = self._rests(download, attempts, host, error, started or time.monotonic())
+        if not hopeless:
+            try:
+                download.recover(sink.progress)
+            except FetchError as again:
+                error, hopeless = again, not again.temporary
+        if hopeless:
+            where = f"{download.job.wanted.name} to {error.fault.where or host}"
+            fault = replace(error.fault, where=where)
+            raise UnavailableError(fault.what, where=where, hint=fault.hint, faults=[fault])
+
     def _yield(self, download: Download, error: FetchError, started: float) -> None:
         """Let a source that failed for the moment rest, or give it up."""
+        if self._rests(download, download.attempts, download.source.host, error, started):
+            self._pass_on(download, error)
+
+    def _rests(
+        self, download: Download, attempts: Attempts, host: str, error: FetchError, started: float
+    ) -> bool:
+        """Plan the next attempt at a host; return whether there is none, as it is hopeless."""
         policy, now = self._policy, time.monotonic()
-        attempts, host = download.attempts, download.source.host
         refused = error.status in REFUSALS
         pause = policy.backoff.pause(attempts.failures + 1, error.retry_after if refused else None)
         if refused and error.retry_after is not None:
@@ -297,15 +354,14 @@ class Transfer:
             if refused:
                 self._hosts.refused(host, now=now, until=now + pause)
             if exhausted:
-                feeding = [item.fed_at for item, asked in self._running.items() if asked == host]
+                feeding = [item.fed_at for item, asked in self._running.items() if host in asked]
                 self._hosts.lives(host, max(*feeding, download.fed_at))
                 why = f"was given up: {error.fault.what} (tried {attempts.failures} times)"
                 self._hosts.lose(host, why, since=attempts.failing_since or started, now=now)
             hopeless = exhausted or bool(self._hosts.given_up(host, policy.patience))
-        if hopeless:
-            self._pass_on(download, error)
-        else:
+        if not hopeless:
             attempts.ready_at = now + pause
+        return hopeless
 
     def _pass_on(self, download: Download, error: FetchError) -> None:
         """Go to the next source; raise UnavailableError if there is none."""
@@ -314,11 +370,14 @@ class Transfer:
 
 
 def _smallness(download: Download) -> int:
-    return -download.job.extent.size
+    return -download.job.wanted.size
 
 
-def _host(download: Download) -> str:
-    """Return the host that the next step speaks to; none while there are bytes to adopt."""
+def _hosts(download: Download) -> tuple[str, str]:
+    """Return the hosts of source and place that the next step speaks to.
+
+    There are none while there are bytes to adopt.
+    """
     if download.claimed or not download.job.sources:
-        return ""
-    return download.source.host
+        return "", ""
+    return download.source.host, download.job.place.host

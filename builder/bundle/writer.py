@@ -20,6 +20,7 @@ from builder.bundle.existing import Result, finished, journal_path, part_path
 from builder.bundle.journal import Journal
 from builder.bundle.naming import Names
 from builder.bundle.part import Part, stored
+from builder.bundle.place import PartPlace
 from builder.bundle.region import Region
 from builder.bundle.source import from_file
 from builder.bundle.split import cut, sums_beside
@@ -239,7 +240,6 @@ class _Run:
         for round_ in (jobs, copies):
             transfer = Transfer(
                 round_,
-                self._part,
                 progress,
                 policy=policy,
                 finished=self._finished,
@@ -266,7 +266,8 @@ class _Run:
         if claim is not None and claim.done:
             self._journal.part(extent.path, claim.size)  # not done until it is hashed again
         return Job(
-            extent=extent,
+            wanted=extent,
+            place=PartPlace(self._part, extent),
             sources=(nearest, *supply.sources) if nearest else supply.sources,
             check=supply.check,
             have=claim.size if claim is not None else 0,
@@ -276,8 +277,9 @@ class _Run:
     def _finished(self, download: Download) -> None:
         """Write down that an artifact is whole and right; called by many threads."""
         with self._order:
-            self._written.add(download.job.extent.path)
-            self._journal.done(download.job.extent, download.outcome().origin)
+            extent = self._layout.extent(download.job.wanted.path)
+            self._written.add(extent.path)
+            self._journal.done(extent, download.outcome().origin)
 
     def _tick(self, transfer: Transfer) -> None:
         for path, have in transfer.unfinished():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from builder.bundle.download import Attempts, Cancelled, Download, Job, Sink, StaleError, Stop
 from builder.bundle.layout import Extent
+from builder.bundle.place import PlaceError
 from builder.bundle.source import Source
 from builder.errors import Fault, FetchError
 from builder.model.artifact import File
@@ -23,25 +24,37 @@ START = 1536
 
 
 class Memory:
-    """Be a place."""
+    """Be a place; one far away that ``fails`` where a byte of that number comes."""
 
-    def __init__(self) -> None:
-        self.content = bytearray(10_000)
+    host = ""
 
-    def write(self, view: memoryview, offset: int) -> None:
-        self.content[offset : offset + len(view)] = view
+    def __init__(self, *, fails: int = 0, step: int = 0) -> None:
+        self.artifact = bytearray(len(CONTENT))
+        self.saved = 0
+        self._fails = fails
+        self._step = step
 
-    def readinto(self, view: memoryview, offset: int) -> int:
-        found = self.content[offset : offset + len(view)]
-        view[: len(found)] = found
-        return len(found)
+    def write(self, view: memoryview, at: int) -> None:
+        if self._fails and at + len(view) > self._fails:
+            self._fails = 0
+            raise FetchError("is away", where="place", temporary=True)
+        self.artifact[at : at + len(view)] = view
+        if self._step and (at + len(view)) % self._step == 0:
+            self.saved = at + len(view)
 
-    def region(self, offset: int, size: int) -> io.BufferedReader:
+    def recover(self) -> int:
+        return self.saved
+
+    def readinto(self, view: memoryview, at: int) -> int:
+        content = self.artifact[at : at + len(view)]
+        view[: len(content)] = content
+        return len(content)
+
+    def open(self) -> io.BufferedReader:
         raise NotImplementedError
 
-    @property
-    def artifact(self) -> bytes:
-        return bytes(self.content[START : START + len(CONTENT)])
+    def finish(self) -> None:
+        raise NotImplementedError
 
 
 class Pieces:
@@ -94,23 +107,26 @@ def download(*sources: Given, have: int = 0) -> Download:
     )
     return Download(
         Job(
-            extent=extent,
+            wanted=extent,
+            place=Memory(),
             sources=tuple(Source(name=one.name, host="host", open=one.open) for one in sources),
             have=have,
         )
     )
 
 
-def attempt(item: Download, file: Memory, stop: Stop | None = None) -> None:
+def attempt(item: Download, place: Memory, stop: Stop | None = None) -> None:
+    item.job = replace(item.job, place=place)
     buffer = memoryview(bytearray(1 << 12))
     with Silent().progress("x", None) as progress:
-        item.attempt(Sink(file=file, progress=progress, stop=stop or Stop(), buffer=buffer))
+        item.attempt(Sink(progress=progress, stop=stop or Stop(), buffer=buffer))
 
 
-def adopt(item: Download, file: Memory) -> None:
+def adopt(item: Download, place: Memory) -> None:
+    item.job = replace(item.job, place=place)
     buffer = memoryview(bytearray(700))
     with Silent().progress("x", None) as progress:
-        item.adopt(Sink(file=file, progress=progress, stop=Stop(), buffer=buffer))
+        item.adopt(Sink(progress=progress, stop=Stop(), buffer=buffer))
 
 
 def test_all_bytes_arrive_at_their_place() -> None:
@@ -151,7 +167,7 @@ def test_what_the_next_source_brings_counts_although_the_one_before_sent_it_all_
 
 def test_what_an_earlier_run_left_is_hashed_and_used() -> None:
     place = Memory()
-    place.write(memoryview(CONTENT[:2000]), START)
+    place.write(memoryview(CONTENT[:2000]), 0)
     item = download(source := Given(), have=2000)
     adopt(item, place)
     assert (item.have, item.claimed) == (2000, 0)
@@ -162,7 +178,7 @@ def test_what_an_earlier_run_left_is_hashed_and_used() -> None:
 
 def test_a_claim_of_everything_needs_no_source() -> None:
     place = Memory()
-    place.write(memoryview(CONTENT), START)
+    place.write(memoryview(CONTENT), 0)
     item = download(have=99_999)
     adopt(item, place)
     assert (item.whole, item.right) == (True, True)
@@ -197,7 +213,7 @@ def test_wrong_bytes_in_one_go_are_the_source_s_fault() -> None:
 
 def test_a_source_that_begins_anew_is_taken_from_its_beginning() -> None:
     place = Memory()
-    place.write(memoryview(CONTENT[:2000]), START)
+    place.write(memoryview(CONTENT[:2000]), 0)
     item = download(Given(resumes=False), have=2000)
     adopt(item, place)
     attempt(item, place)
@@ -206,7 +222,7 @@ def test_a_source_that_begins_anew_is_taken_from_its_beginning() -> None:
 
 def test_a_source_that_begins_elsewhere_is_refused() -> None:
     place = Memory()
-    place.write(memoryview(CONTENT[:2000]), START)
+    place.write(memoryview(CONTENT[:2000]), 0)
     item = download(source := Given(shift=1), have=2000)
     adopt(item, place)
     with pytest.raises(FetchError) as caught:
@@ -232,3 +248,14 @@ def test_failed_attempts_are_forgotten_by_the_next_source() -> None:
     assert item.attempts == Attempts(failures=2, failing_since=1.0, wasted=65.0)
     item.pass_on(fault)
     assert item.attempts == Attempts(turn=1, faults=[fault])
+
+
+@pytest.mark.parametrize(("step", "asked"), [(1000, [0, 2000]), (0, [0, 0])])
+def test_a_place_that_fails_is_asked_again_from_what_it_saved(step: int, asked: list[int]) -> None:
+    item, place = download(source := Given()), Memory(fails=2500, step=step)
+    with pytest.raises(PlaceError, match="is away"):
+        attempt(item, place)
+    with Silent().progress("x", None) as progress:
+        item.recover(progress)
+    attempt(item, place)
+    assert (source.asked, place.artifact, item.right) == (asked, CONTENT, True)
