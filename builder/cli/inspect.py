@@ -143,13 +143,14 @@ def _show(lock: Lock, console: Console) -> None:
     )
     totals = [(total.kind, str(total.count), size(total.size)) for total in inspect.totals(lock)]
     _section(console, ("KIND", "COUNT", "SIZE"), [*totals, ("all", "", size(lock.size))])
+    sizes = inspect.image_sizes(lock)
     _section(
         console,
         ("IMAGE", "SIZE", "DIGEST", "TRUST", "SIGNED BY", "NEEDED BY"),
         [
             (
                 image.name,
-                size(inspect.image_size(lock, image)),
+                size(sizes[image.name]),
                 image.digest.short,
                 image.trust,
                 image.signed_by or ("unchecked" if image.signatures else "nobody"),
@@ -223,6 +224,7 @@ def _value(lock: Lock) -> dict[str, Any]:
     from builder.pipeline import inspect
 
     subject = SUBJECT.write(lock.subject)
+    sizes = inspect.image_sizes(lock)
     asked = ("name", "kubernetes", "os", "base", "runtime", "cni", "platforms")
     return {
         "cluster": {key: subject[key] for key in asked},
@@ -233,7 +235,7 @@ def _value(lock: Lock) -> dict[str, Any]:
         "images": [
             _fields(image, "name digest size trust signedBy signatures roles neededBy")
             | {
-                "size": inspect.image_size(lock, image),
+                "size": sizes[image.name],
                 "signatures": [str(signature.digest) for signature in image.signatures],
             }
             for image in lock.images

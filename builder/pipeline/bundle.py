@@ -79,6 +79,8 @@ def build(
     result = finished(layout, target, split=split)
     if result is None:
         _check_place(target, split=split)
+        if document.bundle is None:
+            document.check_images()
         # all that follows takes longer to load than what has been done so far
         from builder.bundle.transfer import Policy  # noqa: PLC0415
         from builder.bundle.writer import write  # noqa: PLC0415

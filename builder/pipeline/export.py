@@ -18,13 +18,16 @@ from builder.destinations.destination import Entry, deliver
 from builder.destinations.folder import new_folder
 from builder.destinations.image_archive import image_archive
 from builder.errors import Fault, IncompleteError, UsageError, VerificationError, did_you_mean
+from builder.model.digest import Digest
 from builder.oci import layout as oci_layout
+from builder.oci.graph import LIMIT, ImageGraphs
 from builder.pipeline.lock_document import LockDocument
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from builder.bundle.reader import FolderBundle, TarBundle
     from builder.model.artifact import Image
-    from builder.model.digest import Digest
     from builder.model.lock import Lock
     from builder.model.platform import Platform
     from builder.report import Reporter
@@ -129,6 +132,7 @@ class _Plan:
                 for image in images
                 if (parts := tuple(m for m in image.manifests if m.platform == choice.platform))
             ]
+        self._check_documents(images)
         texts = oci_layout.render(images, platforms)
         made = [
             Entry.of(path, texts[path])
@@ -141,6 +145,26 @@ class _Plan:
         blobs.sort(key=lambda blob: (blob.is_layer, blob.path))
         entries = self._entries({blob.path: blob.path.removeprefix(_IMAGES) for blob in blobs})
         return [*made, *entries], len(images)
+
+    def _check_documents(self, images: Sequence[Image]) -> None:
+        """Raise VerificationError unless the images are what their manifests say.
+
+        What is missing or damaged is told where it is exported.
+        """
+        graphs = ImageGraphs(images, self._lock.blobs)
+        faults = []
+        for blob in self._lock.blobs:
+            if blob.digest in graphs and blob.path in self._members:
+                content = self._bundle.read(blob.path, LIMIT)
+                if Digest.of(content) == blob.digest:
+                    faults += graphs.check(blob.digest, content)
+        if faults:
+            raise VerificationError(
+                "its lock is not what the images' manifests say",
+                where=str(self._bundle.path),
+                hint="airseed verify says all that is wrong with it",
+                faults=faults,
+            )
 
     def _refuse_unknown(self, choice: ImageChoice) -> None:
         images = self._lock.images

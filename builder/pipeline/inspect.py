@@ -58,9 +58,10 @@ def totals(lock: Lock) -> tuple[Total, ...]:
     )
 
 
-def image_size(lock: Lock, image: Image) -> int:
+def image_sizes(lock: Lock) -> dict[str, int]:
+    """Return the bytes of each image by its name; what several share counts for each."""
     sizes = {blob.digest: blob.size for blob in lock.blobs}
-    return sum(sizes[digest] for digest in image.digests)
+    return {image.name: sum(map(sizes.__getitem__, image.digests)) for image in lock.images}
 
 
 def why(lock: Lock, name: str) -> tuple[Chain, ...]:

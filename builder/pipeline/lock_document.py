@@ -11,10 +11,12 @@ from builder import disk
 from builder.bundle import layout as bundle_layout
 from builder.bundle.layout import LOCK_LIMIT, LOCK_PATH, README_PATH
 from builder.bundle.split import target_of
+from builder.errors import DocumentError
 from builder.formats import lock as lock_format
 from builder.formats.reading import refusal
 from builder.formats.text import LARGEST, decode, read_content
 from builder.oci import layout as oci_layout
+from builder.oci.graph import ImageGraphs
 from builder.pipeline import paths
 from builder.sources.store import Store
 
@@ -65,6 +67,24 @@ class LockDocument:
     def lock(self) -> Lock:
         """The lock; raise DocumentError with every mistake in it."""
         return lock_format.parse(decode(self.content, self.name), self.name)
+
+    def check_images(self) -> None:
+        """Hold the lock's images against the documents beside it, as far as they lie there.
+
+        Raise DocumentError where they say something else, VerificationError for a damaged one.
+        """
+        lock, store = self.lock, self.store
+        graphs = ImageGraphs(lock.images, lock.blobs)
+        documents = {blob.digest for blob in lock.blobs if blob.kept}
+        there = documents & store.digests()
+        faults = [
+            fault for digest in sorted(there) for fault in graphs.check(digest, store.read(digest))
+        ]
+        if there == documents:
+            faults += graphs.unproven()
+        if faults:
+            hint = "airseed lock --update IMAGE takes one anew; or delete the lock, and lock again"
+            raise DocumentError(self.name, sorted(set(faults)), hint=hint)
 
     @cached_property
     def layout(self) -> Layout:

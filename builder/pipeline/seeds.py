@@ -212,6 +212,7 @@ def prepare(workspace: Workspace, reporter: Reporter) -> Plan:
     """Read everything that rendering needs; see :func:`write` for what is raised."""
     workspace.warn(reporter)
     locked = fit.require(workspace)
+    locked.check_images()
     cluster = workspace.cluster
     ImageNames(cluster.registry).refuse_clashes(locked.lock.images)
     return Plan(

@@ -13,6 +13,7 @@ from builder.bundle.split import target_of
 from builder.bundle.writer import Supply
 from builder.errors import StorageError, VerificationError
 from builder.model.artifact import Blob, Package
+from builder.oci.graph import LIMIT, ImageGraphs
 from builder.pipeline import provenance, signature
 from builder.rpm.keys import KEYS_LIMIT
 from builder.sources import cache
@@ -23,6 +24,7 @@ from builder.sources.earlier import contents
 from builder.sources.package import Signatures
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Callable, Sequence
     from contextlib import ExitStack
     from pathlib import Path
@@ -56,6 +58,7 @@ class Supplier:
         self._access = opened.enter_context(Access.open(ca_bundle=ca_bundle, pool=pool))
         self._info = info
         self._workshop: Workshop | None = None
+        self._graphs = ImageGraphs(lock.images, lock.blobs)
         files = {file.path: file.digest for file in lock.files}
         self._signatures = Signatures(
             lock,
@@ -74,7 +77,9 @@ class Supplier:
             sources.append(file_source.local(self._kept.path(artifact.digest)))
         if isinstance(artifact, Blob):
             sources.extend(image_source.sources(artifact, self._access.registry))
-            return Supply(sources=tuple(sources))
+            check = functools.partial(self._agrees, artifact.digest)
+            known = artifact.digest in self._graphs
+            return Supply(sources=tuple(sources), check=check if known else None)
         sources.extend(
             file_source.sources(artifact.sources, artifact.size, self._access.client, self._folder)
         )
@@ -85,6 +90,11 @@ class Supplier:
                 sources=tuple(sources), check=functools.partial(self._signatures.check, artifact)
             )
         return Supply(sources=tuple(sources))
+
+    def _agrees(self, digest: Digest, content: io.BufferedReader) -> None:
+        """Raise VerificationError unless a document of an image says what the lock says of it."""
+        if faults := self._graphs.check(digest, content.read(LIMIT + 1)):
+            raise VerificationError("it is not what the lock says", faults=faults)
 
     def _rebuilding(self, package: Package) -> Sequence[Source]:
         """Return what may have the bytes of an RPM that airseed builds itself."""

@@ -24,8 +24,7 @@ from builder.formats.manifests import find_images
 from builder.formats.text import decode
 from builder.model.artifact import blob_path
 from builder.model.digest import Digest
-from builder.oci import layout as oci_layout
-from builder.oci import walk
+from builder.oci import graph
 from builder.pipeline import signature as bundle_signature
 from builder.pipeline import signed_images
 from builder.pipeline.lock_document import LockDocument
@@ -171,6 +170,9 @@ class _Checks:
         self._packages: dict[str, Package] = {}
         self._keys: dict[str | None, File] = {}
         self._signatures: Signatures | None = None
+        self._graphs: graph.ImageGraphs | None = None
+        self._documents: dict[str, Digest] = {}
+        """The indexes, manifests and configurations of images, by path."""
 
     def plan(self, content: bytes, delta: bytes | None) -> Layout:
         """Read the lock and lay its bundle out; of a delta, with what DELTA.txt leaves out."""
@@ -179,13 +181,25 @@ class _Checks:
         self._packages = {package.path: package for package in lock.packages}
         self._keys = {file.fingerprint: file for file in lock.files if file.kind == "key"}
         self._signatures = Signatures(lock, self.read)
+        self._graphs = graph.ImageGraphs(lock.images, lock.blobs)
+        self._documents = {
+            blob.path: blob.digest for blob in lock.blobs if blob.digest in self._graphs
+        }
         self.lock = lock
         whole = document.layout
         self._layout = whole if delta is None else without(whole, recover(whole, delta))
         return self._layout
 
     def inspect(self, path: str, content: io.BufferedReader) -> None:
-        """Check the signature of an RPM whose digest is right, with keys that are."""
+        """Check what a member whose digest is right says.
+
+        That is the signature of an RPM, with keys that are right, or an image's document.
+        """
+        document = self._documents.get(path)
+        if document is not None and self._graphs is not None:
+            if faults := self._graphs.check(document, content.read(graph.LIMIT + 1)):
+                raise VerificationError("it is not what the lock says", where=path, faults=faults)
+            return
         package = self._packages.get(path)
         if package is None or self._signatures is None:
             return
@@ -229,7 +243,8 @@ class _Checks:
             if not any(path.startswith(f"yum/{repository.name}/repodata/") for path in damaged):
                 yield from self._repodata(lock, repository.name)
         if not any(path.startswith("images/") for path in damaged):
-            yield from self._images(lock)
+            if self._graphs is not None:
+                yield from self._graphs.unproven()
             yield from signed_images.check(lock, self.read, self._has)
         for file in lock.files:
             if file.kind == "manifest" and file.path not in damaged:
@@ -249,23 +264,6 @@ class _Checks:
                 if file.path.startswith(f"{folder}/"):
                     (inside / PurePosixPath(file.path).name).write_bytes(self.read(file.path))
             return verify_repodata(inside, rpms, where=folder)
-
-    def _images(self, lock: Lock) -> Iterator[Fault]:
-        """Walk the image graphs from what docker and containerd will read."""
-        sizes = {blob.digest: blob.size for blob in lock.blobs}
-
-        def read(digest: Digest) -> bytes | None:
-            path = blob_path(digest)
-            return self.read(path) if digest in sizes and self._has(path) else None
-
-        for path in oci_layout.render(lock.images, lock.subject.platforms):
-            where = f"images/{path}"
-            if path.endswith("index.json"):
-                yield from walk.walk(self.read(where), read, sizes.get, where=where)
-            elif path.endswith("manifest.json"):
-                yield from walk.check_archive(self.read(where), sizes.get, where=where)
-            elif path.endswith("blobs"):
-                yield from walk.check_blobs(self.read(where), sizes.get, where=where)
 
     def _manifest(self, lock: Lock, path: str) -> Iterator[Fault]:
         known = {image.reference for image in lock.images}

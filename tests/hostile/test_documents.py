@@ -234,8 +234,8 @@ def read_lock(content: bytes, folder: Path) -> None:
     """Go on to a bundle of which no source gives anything, and to what inspect shows."""
     document = LockDocument(path=Path("lock"), content=content)
     found = document.lock
+    inspect.image_sizes(found)
     for image in found.images:
-        inspect.image_size(found, image)
         inspect.why(found, image.name)
     inspect.totals(found)
     target = folder / "out/bundle.tar"

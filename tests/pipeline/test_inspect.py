@@ -78,7 +78,7 @@ def test_json_has_all_of_it(sample: Sample, capsys: pytest.CaptureFixture[str]) 
 
 def test_sizes_of_images_count_what_is_shared_for_each(sample: Sample) -> None:
     lock = sample.lock
-    alone = sum(inspect.image_size(lock, image) for image in lock.images)
+    alone = sum(inspect.image_sizes(lock).values())
     (together,) = (total.size for total in inspect.totals(lock) if total.kind == "images")
     assert together < alone
 

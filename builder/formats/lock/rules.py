@@ -71,6 +71,12 @@ def _is_sound(source: str) -> bool:
 def _check_images(lock: Lock, reading: Reading) -> None:
     signers = {file.path for file in lock.files if file.kind == "signer"}
     for image in lock.images:
+        pinned, platforms = image.reference.digest, {part.platform for part in image.manifests}
+        if pinned is not None and pinned != image.digest:
+            reading.wrong(image.name, f"the digest is not its name's: {image.digest}")
+        for platform in lock.subject.platforms:
+            if platform not in platforms:
+                reading.wrong(image.name, f"it has nothing for {platform}, which nodes are")
         if image.signed_by and signer_path(image.signed_by) not in signers:
             reading.wrong(image.name, f"the signer {image.signed_by!r} is not in the lock")
     _check_blobs(lock, reading)
@@ -84,7 +90,8 @@ def _check_blobs(lock: Lock, reading: Reading) -> None:
         inner = {d for m in image.manifests for d in (m.config, *m.layers)}
         inner |= image.signed_digests
         used |= tops | inner
-        for digest in sorted((tops | inner) - blobs.keys()):
+        # a difference from keys() would look through all of them, for each image
+        for digest in sorted(one for one in tops | inner if one not in blobs):
             reading.wrong(image.name, f"its blob {digest} is not in the lock")
         for digest in sorted(tops & blobs.keys()):
             if blobs[digest].media_type not in (*INDEX_TYPES, *MANIFEST_TYPES):

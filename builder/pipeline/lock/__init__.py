@@ -77,8 +77,10 @@ def make(
         workspace, kept, before=before, update=update, ca_bundle=ca_bundle, reporter=reporter
     )
     content = lock_format.write(lock)
+    document = LockDocument(path=path, content=content)
+    document.check_images()
     disk.put(path, content)
-    workspace.locked = LockDocument(path=path, content=content)
+    workspace.locked = document
     for digest in kept.digests() - lock.beside:  # what no lock of that name needs any more
         kept.drop(digest)
     return Locked(

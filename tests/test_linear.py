@@ -1,0 +1,244 @@
+"""Twice as many images, packages, keys take twice the steps: no list is searched for each of them.
+
+Steps are counted, not seconds.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from steps import count, is_linear
+from subjects import AMD64, SUBJECT
+
+from builder import strict_json
+from builder.cli.root import run
+from builder.errors import DocumentError, Fault
+from builder.formats import lock as lock_format
+from builder.formats.lock import rules
+from builder.formats.reading import Reading
+from builder.model.artifact import (
+    CONFIG_TYPES,
+    LAYER_TYPES,
+    MANIFEST_TYPES,
+    Blob,
+    File,
+    Image,
+    ImageManifest,
+    Package,
+    Repository,
+)
+from builder.model.digest import Digest
+from builder.model.lock import Lock
+from builder.model.reference import Reference
+from builder.model.rpm import Nevra
+from builder.oci.graph import ImageGraphs
+from builder.pipeline import verify
+from builder.pipeline.lock_document import LockDocument
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SIZE = 60
+
+
+def digest(*parts: object) -> Digest:
+    return Digest.of(repr(parts).encode())
+
+
+def documents(number: int) -> dict[str, bytes]:
+    """Return manifest and configuration of a made-up image of two layers."""
+    layers = [
+        {"mediaType": LAYER_TYPES[1], "digest": str(digest("layer", number, n)), "size": 9}
+        for n in range(2)
+    ]
+    config = json.dumps(
+        {"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": ["a", f"{number}"]}}
+    ).encode()
+    own = {"mediaType": CONFIG_TYPES[0], "digest": str(Digest.of(config)), "size": len(config)}
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST_TYPES[0], "config": own, "layers": layers}
+    return {MANIFEST_TYPES[0]: json.dumps(manifest).encode(), CONFIG_TYPES[0]: config}
+
+
+def lock(size: int) -> Lock:
+    """Make a lock of so many images, packages and files."""
+    images, blobs = [], []
+    for number in range(size):
+        name = f"quay.io/some/app{number:05}:1"
+        made = documents(number)
+        own = {kind: Digest.of(content) for kind, content in made.items()}
+        layers = tuple(digest("layer", number, n) for n in range(2))
+        top = own[MANIFEST_TYPES[0]]
+        images.append(
+            Image(
+                reference=Reference.parse(name),
+                digest=top,
+                size=len(made[MANIFEST_TYPES[0]]),
+                media_type=MANIFEST_TYPES[0],
+                sources=(name,),
+                manifests=(
+                    ImageManifest(
+                        platform=AMD64, digest=top, config=own[CONFIG_TYPES[0]], layers=layers
+                    ),
+                ),
+                roles=("control-plane", "worker"),
+                needed_by=("extra",),
+            )
+        )
+        sizes = {own[kind]: (kind, len(content)) for kind, content in made.items()}
+        sizes |= dict.fromkeys(layers, (LAYER_TYPES[1], 9))
+        blobs += [
+            Blob(digest=one, size=length, media_type=kind, sources=("quay.io/some/app",))
+            for one, (kind, length) in sizes.items()
+        ]
+    packages = [
+        Package(
+            nevra=Nevra.parse(f"tool{number:05}-1.0-1.noarch"),
+            repository="base",
+            digest=digest("package", number),
+            size=9,
+            sources=(),
+            keys=("A" * 40,),
+            requested=number == 0,
+            needed_by=("extra",) if number == 0 else (f"tool{number - 1:05}",),
+        )
+        for number in range(size)
+    ]
+    files = [
+        File(kind="file", path=f"files/{n:05}", digest=digest("file", n), size=9, sources=())
+        for n in range(size)
+    ]
+    key = File(
+        kind="key", path="keys/a", digest=digest("key"), size=9, sources=(), fingerprint="A" * 40
+    )
+    repository = Repository(
+        name="base", sources=(), digest=digest("base"), size=9, keys=("A" * 40,), signed=True
+    )
+    return Lock(
+        subject=SUBJECT,
+        images=tuple(images),
+        blobs=tuple(sorted(blobs, key=lambda blob: blob.name)),
+        repositories=(repository,),
+        packages=tuple(packages),
+        files=(*files, key),
+    )
+
+
+def read(size: int) -> Callable[[], object]:
+    text = lock_format.write(lock(size)).decode()
+    return lambda: lock_format.parse(text, "lock")
+
+
+def check_rules(size: int) -> Callable[[], object]:
+    """Check what no artifact can tell by itself; reading would hide how long that takes."""
+    made = lock(size)
+
+    def work() -> None:
+        reading = Reading("lock")
+        rules.check(made, reading)
+        assert reading.faults == []
+
+    return work
+
+
+def write(size: int) -> Callable[[], object]:
+    made = lock(size)
+    return lambda: lock_format.write(made)
+
+
+def lay_out(size: int) -> Callable[[], object]:
+    made = lock(size)
+    content = lock_format.write(made)
+
+    def work() -> object:
+        document = LockDocument(path=Path("lock"), content=content)
+        vars(document)["lock"] = made
+        layout = document.layout
+        return [layout.extent(extent.path) for extent in layout.extents]
+
+    return work
+
+
+def check_graphs(size: int) -> Callable[[], object]:
+    made = lock(size)
+
+    def work() -> None:
+        graphs = ImageGraphs(made.images, made.blobs)
+        for number in range(size):
+            for content in documents(number).values():
+                assert graphs.check(Digest.of(content), content) == []
+        assert list(graphs.unproven()) == []
+
+    return work
+
+
+def explain_faults(size: int) -> Callable[[], object]:
+    made = lock(size)
+    faults = [Fault(where=blob.path, what="is missing") for blob in made.blobs]
+    return lambda: list(verify._explained(faults, made))
+
+
+def refuse(size: int) -> Callable[[], object]:
+    """Read a lock in which everything is wrong that can be wrong with an image."""
+    made = lock(size)
+    images = [replace(image, size=1, signed_by="nobody") for image in made.images]
+    wrong = replace(made, images=tuple(images), blobs=made.blobs[::2], repositories=())
+    text = lock_format.write(wrong).decode()
+
+    def work() -> None:
+        with pytest.raises(DocumentError):
+            lock_format.parse(text, "lock")
+
+    return work
+
+
+@pytest.mark.parametrize(
+    "work", [read, check_rules, write, lay_out, check_graphs, explain_faults, refuse]
+)
+def test_locks(work: Callable[[int], Callable[[], object]]) -> None:
+    assert is_linear(work, SIZE)
+
+
+@pytest.mark.parametrize("words", [[], ["--json"], ["--why", "tool00000"], ["--sbom", "spdx"]])
+def test_inspect(tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    def work(size: int) -> Callable[[], object]:
+        path = tmp_path / f"{size}.lock"
+        path.write_bytes(lock_format.write(lock(size)))
+        return lambda: run(["inspect", str(path), *words])
+
+    assert is_linear(work, SIZE)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_repeated_keys(same: bool) -> None:
+    """The last key of many is the one that stands there twice, or all are the same."""
+
+    class Name(str):
+        __slots__ = ()
+        compared = 0
+
+        def __eq__(self, other: object) -> bool:
+            Name.compared += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    def compare(size: int) -> int:
+        names = ["a"] * size if same else [*map(str, range(size)), "0"]
+        Name.compared = 0
+        with pytest.raises(strict_json.JsonError):
+            strict_json._object([(Name(name), 1) for name in names])
+        return Name.compared
+
+    assert compare(2000) <= 3 * 2000
+
+
+def test_a_search_in_a_list_is_seen() -> None:
+    """The measure itself: it must tell a loop in a loop."""
+    assert not is_linear(lambda n: lambda: [[0 for _ in range(n)] for _ in range(n)], SIZE)
+    assert is_linear(lambda n: lambda: [0 for _ in range(n)], SIZE)
+    assert count(lambda: None) < 10
