@@ -160,6 +160,23 @@ def replaceable(path: Path, *, magic: bytes = b"", what: str = "") -> None:
         raise failure(error, path) from error
 
 
+def claim(
+    path: Path,
+    *,
+    force: bool,
+    magic: bytes = b"",
+    what: str = "",
+    hint: str = "--force replaces it",
+) -> None:
+    """Raise UsageError where something is there; with ``force`` where it isn't :func:`replaceable`.
+
+    An empty file holds nothing that could be lost.
+    """
+    replaceable(path, magic=magic, what=what)
+    if not force and path.exists() and path.stat().st_size:
+        raise UsageError("the file exists", where=str(path), hint=hint)
+
+
 def failure(error: OSError, path: Path, *, what: str = "folder") -> StorageError:
     """Say that the disk did not take something, and what to look at; ``what`` is the place."""
     named = str(error.filename or path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import sandboxes
+
+
+os.environ.pop("COLUMNS", None)
+"""A runner of tests sets it; whole messages are what tests compare."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

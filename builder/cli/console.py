@@ -16,7 +16,7 @@ from builder.redact import hide
 from builder.report import Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from builder.cli.progress import Screen
     from builder.report import Progress
@@ -29,6 +29,10 @@ class Console:
         self.verbose = False
         self.quiet = False
         self.color: Literal["auto", "always", "never"] = "auto"
+        self.wants_json = False
+        """Whether standard output is for a script: an error is a document there, too."""
+        self.answered = False
+        """Whether a JSON document was printed; there is never a second one."""
         self._screen: Screen | None = None
 
     @property
@@ -61,16 +65,32 @@ class Console:
 
     def result(self, text: str) -> None:
         """Print what was asked for, to standard output."""
-        click.echo(printable(text), color=self.colored)
+        self._print(printable(text))
 
     def json(self, value: Any) -> None:
         import json
 
-        click.echo(json.dumps(value, indent=2))
+        self.answered = True
+        self._print(json.dumps(value, indent=2))
 
-    def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        for line in columns(head, rows):
-            self.result(line)
+    def prose(self, text: str) -> None:
+        """Print sentences as a result, in lines that fit."""
+        from builder.cli import table
+
+        self.result(table.prose(text, table.width()))
+
+    def table(
+        self,
+        head: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        colors: Mapping[str, str] | None = None,
+    ) -> None:
+        """Print a table that fits; a cell that is one of the words in ``colors`` is colored so."""
+        from builder.cli import table
+
+        shown = [[printable(cell) for cell in row] for row in rows]
+        for line in table.table(head, shown, table.width(), colors):
+            self._print(line)
 
     def progress(self, title: str, total: int | None, *, unit: str = "B") -> Progress:
         """Begin a piece of work: a live bar on a terminal, else a plain line now and then."""
@@ -83,6 +103,13 @@ class Console:
         if self._screen is None:
             self._screen = Screen(colored=self.colored is not False)
         return Bar(title, total, unit=unit, screen=self._screen, report=self.info)
+
+    def _print(self, text: str) -> None:
+        try:
+            click.echo(text, color=self.colored)
+        except BrokenPipeError:
+            # the reader (head) has seen enough; the work and its exit code stay what they are
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def _line(self, text: str, mark: str = "", mark_color: str = "", *, dim: bool = False) -> None:
         text = printable(hide(text))
@@ -98,13 +125,3 @@ def printable(text: str) -> str:
         letter if letter in "\n\t" or letter.isprintable() else ascii(letter)[1:-1]
         for letter in text
     )
-
-
-def columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Align cells under their heads; numbers with a unit are for the caller to pad."""
-    table = [tuple(head), *(tuple(row) for row in rows)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
-    ]

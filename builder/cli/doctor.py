@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from builder.pipeline.doctor import Finding, Health
     from builder.pipeline.doctor.asking import PullsLeft
 
+_COLORS = {
+    "lives": "green",
+    "slow": "yellow",
+    "limited": "yellow",
+    **dict.fromkeys(("missing", "refuses", "wrong", "fails", "dead"), "red"),
+}
+
 
 @verb(
     "doctor",
@@ -89,6 +96,7 @@ def _show(health: Health, console: Console) -> None:
             )
             for finding in health.findings
         ],
+        colors=_COLORS,
     )
     if health.limits:
         console.result("")

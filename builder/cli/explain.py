@@ -86,9 +86,11 @@ def _lines(entry: Entry, examples: tuple[str, ...]) -> list[str]:
 def _wrapped(head: str, text: str, indent: int = _INDENT) -> list[str]:
     from textwrap import wrap
 
+    from builder.cli import table
+
     return wrap(
         text,
-        _WIDTH,
+        min(table.width() or _WIDTH, _WIDTH),
         initial_indent=head.ljust(indent),
         subsequent_indent=" " * indent,
         break_on_hyphens=False,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from builder.cli import complete
 from builder.cli.amounts import quantity, size
 from builder.cli.verb import as_json, existing_bundle, verb
 from builder.errors import UsageError
@@ -57,10 +58,21 @@ def _kinds(function: click.decorators.FC) -> click.decorators.FC:
     type=click.Choice(["control-plane", "worker"]),
     help="Of the images, those that this role starts.",
 )
-@click.option("--platform", metavar="OS/ARCH", help="Of the images, the parts for this platform.")
 @click.option(
-    "--image", "images", multiple=True, metavar="NAME", help="This image; may be repeated."
+    "--platform",
+    metavar="OS/ARCH",
+    shell_complete=complete.offering(complete.platforms),
+    help="Of the images, the parts for this platform.",
 )
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete.offering(complete.images),
+    help="This image; may be repeated.",
+)
+@click.option("--force", is_flag=True, help="Replace an archive of images that is there already.")
 @as_json
 @click.pass_obj
 def command(
@@ -72,6 +84,7 @@ def command(
     role: str | None,
     platform: str | None,
     images: tuple[str, ...],
+    force: bool,
     as_json: bool,
 ) -> None:
     """Give one kind of what a bundle holds to other tools.
@@ -87,7 +100,7 @@ def command(
             "--role, --platform and --image choose among images", hint="with --images-only"
         )
     target = output or Path(_NAMES.get(kind, kind))
-    done = export.export(bundle, kind, target, choice=choice, reporter=console)
+    done = export.export(bundle, kind, target, choice=choice, force=force, reporter=console)
     if as_json:
         console.json({"path": str(done.path), "kind": kind, "count": done.count, "size": done.size})
         return

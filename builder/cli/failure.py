@@ -3,49 +3,80 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from builder.errors import AirseedError, DocumentError
+from builder.errors import AirseedError, DocumentError, Fault, UsageError
 
 if TYPE_CHECKING:
     from builder.cli.console import Console
-    from builder.errors import Fault
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells count."""
 BUG = 70
 """EX_SOFTWARE of sysexits.h."""
+_BUG_HINT = "this is a bug in airseed; please report it with the lines above"
 
 
 def report(error: BaseException, console: Console) -> int:
-    """Put an exception into words on standard error; give the exit code."""
+    """Put an exception into words on standard error; give the exit code.
+
+    A script that asked for JSON gets the same as a document on standard output.
+    """
+    match error:
+        case SystemExit():
+            return error.code if isinstance(error.code, int) else 1
+        case OSError() if error.errno == errno.EPIPE:
+            return 1
+    code, fault = _said(error, console)
+    if console.wants_json and not console.answered:
+        console.json({"error": _value(error, code, fault)})
+    return code
+
+
+def _said(error: BaseException, console: Console) -> tuple[int, Fault]:
     match error:
         case AirseedError():
             _known(error, console)
-            code = error.exit_code
+            return error.exit_code, error.fault
         case click.ClickException():
-            _usage(error, console)
-            code = 2
-        case click.Abort() | KeyboardInterrupt():
-            console.note(
-                "interrupted; what is finished is kept, the same command goes on from there"
+            context = getattr(error, "ctx", None)
+            message = error.format_message()
+            fault = Fault(
+                where="",
+                what=message[:1].lower() + message[1:].rstrip("."),
+                hint=f"{context.command_path} --help" if context is not None else None,
             )
-            code = INTERRUPTED
-        case SystemExit():
-            code = error.code if isinstance(error.code, int) else 1
-        case OSError() if error.errno == errno.EPIPE:
-            code = 1
+            code = UsageError.exit_code
+        case click.Abort() | KeyboardInterrupt():
+            text = "interrupted; what is finished is kept, the same command goes on from there"
+            console.note(text)
+            return INTERRUPTED, Fault(where="", what=text)
         case OSError() if error.filename is not None or error.errno == errno.ENOSPC:
             # A file that cannot be read or written is the world's doing, wherever it was met.
-            where = f"{error.filename}: " if error.filename is not None else ""
-            console.error(f"{where}{(error.strerror or str(error)).lower()}")
-            code = 1
+            fault = Fault(
+                where=str(error.filename) if error.filename is not None else "",
+                what=(error.strerror or str(error)).lower(),
+            )
+            code = AirseedError.exit_code
         case _:
             _bug(error, console)
-            code = BUG
-    return code
+            return BUG, Fault(where="", what=f"{type(error).__name__}: {error}", hint=_BUG_HINT)
+    console.error(_head(fault))
+    _advice(fault, console, "  ")
+    return code, fault
+
+
+def _value(error: BaseException, code: int, fault: Fault) -> dict[str, Any]:
+    return {
+        "exitCode": code,
+        **asdict(fault),
+        "where": fault.where or None,
+        "faults": [asdict(single) for single in getattr(error, "faults", ())],
+        "warnings": [asdict(remark) for remark in getattr(error, "remarks", ())],
+    }
 
 
 def _known(error: AirseedError, console: Console) -> None:
@@ -89,17 +120,9 @@ def _causes(error: BaseException) -> list[BaseException]:
     return causes
 
 
-def _usage(error: click.ClickException, console: Console) -> None:
-    message = error.format_message()
-    console.error(message[:1].lower() + message[1:].rstrip("."))
-    context = getattr(error, "ctx", None)
-    if context is not None:
-        console.note(f"  hint: {context.command_path} --help")
-
-
 def _bug(error: BaseException, console: Console) -> None:
     import traceback
 
     console.note("".join(traceback.format_exception(error)).rstrip())
     console.error(f"{type(error).__name__}: {error}")
-    console.note("  this is a bug in airseed; please report it with the lines above")
+    console.note(f"  {_BUG_HINT}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from builder.cli import complete
 from builder.cli.amounts import quantity, size
 from builder.cli.verb import as_json, existing_bundle, verb
 from builder.errors import UsageError
@@ -30,7 +31,12 @@ if TYPE_CHECKING:
     """,
 )
 @click.argument("source", type=existing_bundle(), default="cluster.lock", metavar="[LOCK|BUNDLE]")
-@click.option("--why", metavar="NAME", help="Explain why this package, image or file is there.")
+@click.option(
+    "--why",
+    metavar="NAME",
+    shell_complete=complete.offering(complete.artifacts),
+    help="Explain why this package, image or file is there.",
+)
 @click.option(
     "--sbom",
     type=click.Choice(["spdx", "cyclonedx"]),
@@ -84,14 +90,14 @@ def command(
         if as_json:
             console.json(chains)
         else:
-            console.result("\n".join(map(" -> ".join, chains)))
+            console.prose("\n".join(map(" -> ".join, chains)))
         return
     if as_json:
         console.json(_value(lock) | {"elsewhere": [content.path for content in missing]})
         return
     _show(lock, console)
     if missing:
-        console.result(
+        console.prose(
             f"\nit is a delta: {quantity(len(missing), 'artifacts')} of "
             f"{size(sum(content.size for content in missing))} are on the other side already"
         )
@@ -121,7 +127,7 @@ def _provenance(bundle: Path, console: Console, *, as_json: bool) -> None:
             ]
         )
         return
-    console.result(f"{bundle}: made from {account.started} to {account.finished}")
+    console.prose(f"{bundle}: made from {account.started} to {account.finished}")
     _section(
         console,
         ("MEMBER", "SOURCE", "PASSED OVER"),
@@ -137,7 +143,7 @@ def _show(lock: Lock, console: Console) -> None:
 
     subject = lock.subject
     platforms = ", ".join(map(str, subject.platforms))
-    console.result(
+    console.prose(
         f"{subject.cluster}: Kubernetes {subject.kubernetes} on {subject.os} (base: "
         f"{subject.base}), {subject.runtime}, {subject.cni}, {platforms}"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from builder.cli import complete
 from builder.cli.amounts import quantity, size
 from builder.cli.verb import as_json, ca_bundle, destination, verb
 from builder.errors import UsageError
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
     airseed inventory registry.example.com --repository k8s/pause
     """,
 )
-@click.argument("places", nargs=-1, required=True, metavar="PLACE...")
+@click.argument(
+    "places",
+    nargs=-1,
+    required=True,
+    metavar="PLACE...",
+    shell_complete=complete.offering(complete.nothing, files=True),
+)
 @click.option(
     "-o",
     "--output",
@@ -46,6 +53,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Ask registries over plain http; those on loopback are anyway.",
 )
+@click.option("--force", is_flag=True, help="Replace an inventory that is there already.")
 @ca_bundle
 @as_json
 @click.pass_obj
@@ -56,6 +64,7 @@ def command(
     output: Path,
     repositories: tuple[str, ...],
     plain_http: bool,
+    force: bool,
     ca_bundle: Path | None,
     as_json: bool,
 ) -> None:
@@ -83,6 +92,7 @@ def command(
         repositories=repositories,
         folders=folders,
         ca_bundle=ca_bundle,
+        force=force,
         plain_http={name.partition("/")[0] for name in registries} if plain_http else (),
         reporter=console,
     )

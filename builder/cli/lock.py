@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from builder.cli import complete
 from builder.cli.amounts import quantity, size
 from builder.cli.verb import as_json, ca_bundle, catalogs, destination, existing, verb
 from builder.errors import UsageError
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     "--update",
     multiple=True,
     metavar="NAME",
+    shell_complete=complete.offering(complete.artifacts),
     help="Move this image, package or file to what upstream has now, and nothing else; "
     "may be repeated.",
 )

@@ -35,6 +35,7 @@ VERBS = (
     "explain",
     "schema",
     "completion",
+    "help",
 )
 """In the order of the work, which is also the order of ``airseed --help``."""
 
@@ -110,10 +111,11 @@ def root(ctx: click.Context) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; give the exit code instead of raising."""
     console = Console()
+    words = list(arguments)
+    # looked for by hand: the command line may be what is wrong
+    console.wants_json = "--json" in words[: words.index("--") if "--" in words else None]
     try:
-        code = root.main(
-            args=list(arguments), prog_name="airseed", standalone_mode=False, obj=console
-        )
+        code = root.main(args=words, prog_name="airseed", standalone_mode=False, obj=console)
     except BaseException as error:  # noqa: BLE001 -- the one place where every end of the program is put into words
         return failure.report(error, console)
     return code if isinstance(code, int) else 0

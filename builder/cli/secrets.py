@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from builder.cli import complete
 from builder.cli.amounts import quantity
 from builder.cli.verb import as_json, existing, verb
 
@@ -32,6 +33,7 @@ SOON = 400
     "--rotate",
     multiple=True,
     metavar="NAME",
+    shell_complete=complete.offering(complete.secrets),
     help="Make this anew: token or certificate-key; may be repeated.",
 )
 @as_json
@@ -72,7 +74,7 @@ def _show(result: SecretStates, console: Console) -> None:
         ],
     )
     if result.digest is not None:
-        console.result(
+        console.prose(
             f"\nhash of the authority's public key, which joining nodes check: {result.digest}"
         )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from builder.cli import complete
 from builder.cli.amounts import quantity
 from builder.cli.passphrase import asking, passphrase_file
 from builder.cli.verb import as_json, catalogs, existing, verb
@@ -48,7 +49,12 @@ _FEW = 3
     help="The lock (default: beside CLUSTER, as NAME.lock).",
 )
 @click.option(
-    "--node", "nodes", multiple=True, metavar="NAME", help="Only this node; may be repeated."
+    "--node",
+    "nodes",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete.offering(complete.nodes),
+    help="Only this node; may be repeated.",
 )
 @click.option("--no-iso", is_flag=True, help="Write no NODE.iso beside the folders.")
 @click.option(

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from builder.cli.console import Console
     from builder.model.result import Result
 
+_COLORS = {"failed": "red", "unknown": "yellow", "done": "green"}
+
 
 @verb(
     "status",
@@ -60,6 +62,7 @@ def command(console: Console, files: tuple[Path, ...], *, as_json: bool) -> int:
                 )
                 for result in results
             ],
+            colors=_COLORS,
         )
         for result in results:
             if result.hint:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -42,6 +42,10 @@ def _tuning(*names: str, **settings: Any) -> click.Option:
     return click.Option(names, is_eager=True, expose_value=False, callback=_tune, **settings)
 
 
+_FEW = 5
+"""Verbs that are named where an option is theirs."""
+
+
 class Verb(click.Command):
     """Have the common options last, and show examples word for word."""
 
@@ -50,10 +54,46 @@ class Verb(click.Command):
         self.params.extend(common_options())
         self.examples = examples
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Say of an option that only other verbs have that it is theirs."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise UsageError(
+                f"there is no option {error.option_name}",
+                hint=_whose(error.option_name, self, ctx),
+            ) from error
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
         """Write the examples; click's own epilog would be re-wrapped."""
         lines = [line.strip() for line in self.examples.strip().splitlines()]
         formatter.write("\nExamples:\n" + "".join(f"  {line}\n" for line in lines))
+
+
+def all_verbs(ctx: click.Context, *names: str) -> dict[str, click.Command]:
+    """Load verbs by name, or all of them; raise UsageError for an unknown one."""
+    root = cast("click.Group", ctx.find_root().command)
+    found = (root.resolve_command(ctx, [name]) for name in names or root.list_commands(ctx))
+    return {name: command for name, command, _ in found if name and command}
+
+
+def _whose(asked: str, own: click.Command, ctx: click.Context) -> str:
+    """Return what an unknown option may be: one of this verb's, or one that other verbs have."""
+    from difflib import get_close_matches
+
+    options = {str(command.name): _options(command) for command in all_verbs(ctx).values()}
+    every = sorted({option for each in options.values() for option in each})
+    for near in get_close_matches(asked, every, n=1):
+        if near in options[str(own.name)]:
+            return f"did you mean {near!r}? {ctx.command_path} --help"
+        having = [name for name, each in options.items() if near in each]
+        having[_FEW:] = ["others"] if len(having) > _FEW else []
+        return f"{near} is an option of {', '.join(having)}; {ctx.command_path} --help"
+    return f"{ctx.command_path} --help"
+
+
+def _options(command: click.Command) -> set[str]:
+    return {name for param in command.params for name in param.opts if name.startswith("--")}
 
 
 def verb(name: str, *, examples: str) -> Callable[[Callable[..., Any]], click.Command]:

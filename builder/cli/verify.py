@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from builder.cli import complete
 from builder.cli.amounts import quantity, size
 from builder.cli.verb import as_json, existing, existing_bundle, verb
 
@@ -48,6 +49,7 @@ _AGAIN = "copy it again; where it was made, delete it and run airseed bundle aga
     "keys",
     multiple=True,
     metavar="FILE|FINGERPRINT",
+    shell_complete=complete.offering(complete.signing_keys, files=True),
     help="An OpenPGP key that may have signed BUNDLE: a file, or the whole fingerprint of one in "
     "the keys/ of BUNDLE. May be repeated; implies --require-signature.",
 )

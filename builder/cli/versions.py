@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from builder.cli import complete
 from builder.cli.verb import as_json, catalogs, verb
 
 if TYPE_CHECKING:
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
     airseed versions --json
     """,
 )
-@click.argument("kubernetes", required=False, metavar="[KUBERNETES]")
+@click.argument(
+    "kubernetes",
+    required=False,
+    metavar="[KUBERNETES]",
+    shell_complete=complete.offering(complete.kubernetes),
+)
 @catalogs
 @as_json
 @click.pass_obj

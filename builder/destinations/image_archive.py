@@ -26,14 +26,14 @@ _FIRST = b"oci-layout\0"
 
 
 @contextmanager
-def image_archive(target: Path) -> Iterator[Destination]:
-    """Open a new archive; it takes the place of an earlier one when all is committed.
+def image_archive(target: Path, *, force: bool) -> Iterator[Destination]:
+    """Open a new archive; with ``force`` it takes the place of an earlier one when committed.
 
-    Raise UsageError where something else is there, OSError.
+    Raise UsageError where something is there, OSError.
     """
     if target.is_dir():
         raise UsageError("there is a folder already", where=str(target))
-    disk.replaceable(target, magic=_FIRST, what="an earlier archive of images")
+    disk.claim(target, force=force, magic=_FIRST, what="an earlier archive of images")
     with disk.fresh(target) as path, path.open("wb") as file:
         disk.publish(file.fileno())
         yield _ImageArchive(target, path, file)

@@ -60,9 +60,15 @@ class Exported:
 
 
 def export(
-    source: Path, kind: Kind, target: Path, *, reporter: Reporter, choice: ImageChoice | None = None
+    source: Path,
+    kind: Kind,
+    target: Path,
+    *,
+    reporter: Reporter,
+    choice: ImageChoice | None = None,
+    force: bool = False,
 ) -> Exported:
-    """Write what a bundle (tar, parts or folder) has of one kind.
+    """Write what a bundle (tar, parts or folder) has of one kind; ``force`` replaces an archive.
 
     Raises:
         UsageError: the choice names nothing, or something is there already.
@@ -89,9 +95,9 @@ def export(
         total = sum(entry.size for entry in entries)
         if not count:
             raise UsageError(f"there are no {kind} in it", where=str(source))
-        opening = image_archive(target) if kind == "images" else new_folder(target)
+        opening = image_archive(target, force=force) if kind == "images" else new_folder(target)
         try:
-            with reporter.progress(target.name, total) as progress, opening as destination:
+            with opening as destination, reporter.progress(target.name, total) as progress:
                 deliver(entries, destination, progress)
         except OSError as error:
             raise storage_error(error, Path(error.filename or target)) from error

@@ -40,8 +40,7 @@ def write(example: str, target: Path, *, force: bool = False) -> Path:
     content = (_folder() / f"{example}.yaml").read_bytes()
     if target.is_dir():
         target = target / NAME
-    if not force and target.exists():
-        raise UsageError("the file exists", where=str(target), hint="--force overwrites it")
+    disk.claim(target, force=force)
     disk.put(target, content)
     disk.put(target.with_name(SCHEMA_NAME), schema_text().encode())
     return target

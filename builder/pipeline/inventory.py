@@ -48,8 +48,11 @@ def take(
     folders: Sequence[Path] = (),
     ca_bundle: Path | None = None,
     plain_http: Iterable[str] = (),
+    force: bool = False,
 ) -> tuple[Holding, ...]:
     """Look into registries, folders with RPMs, and bundles, and write one inventory of all.
+
+    One that is there already is replaced with ``force`` only.
 
     ``registries`` are ``HOST[:PORT][/PREFIX]``; ``repositories`` name what to look at in them,
     where they don't list what they have; a folder may be any with RPMs below it, or a bundle.
@@ -61,7 +64,7 @@ def take(
         StorageError: a folder cannot be read, or the file not be written.
         VerificationError: a file is no bundle.
     """
-    disk.replaceable(output, magic=inventory_format.HEAD, what="an earlier inventory")
+    disk.claim(output, force=force, magic=inventory_format.HEAD, what="an earlier inventory")
     holdings: set[Holding] = set()
     for folder in folders:
         is_bundle = not folder.is_dir() or is_unpacked(folder)

@@ -66,13 +66,8 @@ def mint(
     address = _given(server) if server else _known(cluster, workspace.path)
     path = (target or folder / NAME) if write else None
     if path is not None:
-        disk.replaceable(path)  # a link or a device stays even with ``force``
-        if path.exists() and not force:
-            raise UsageError(
-                "the file exists",
-                where=str(path),
-                hint="--force replaces it; the certificate in it stays valid until it expires",
-            )
+        hint = "--force replaces it; the certificate in it stays valid until it expires"
+        disk.claim(path, force=force, hint=hint)
     authority = store.load_authority(folder, cluster.pki)
     if authority is None:
         first = cluster.control_planes[0]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from builder.cli.amounts import duration, quantity, size
-from builder.cli.console import Console, columns, printable
+from builder.cli.console import Console, printable
 
 
 @pytest.mark.parametrize(
@@ -50,14 +50,6 @@ def test_steps_are_counted_in_words() -> None:
     assert quantity(1, "repositories") == "1 repository"
     assert quantity(0, "keys") == "0 keys"
     assert quantity(7, "") == "7"
-
-
-def test_columns_line_up() -> None:
-    assert columns(("KIND", "COUNT"), [("images", "7"), ("x", "12")]) == [
-        "KIND    COUNT",
-        "images  7",
-        "x       12",
-    ]
 
 
 def test_control_characters_become_visible() -> None:

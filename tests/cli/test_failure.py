@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 
 import click
 import pytest
@@ -157,6 +158,38 @@ def test_a_librarys_own_words_are_not_shown(capsys: pytest.CaptureFixture[str]) 
     error.__cause__ = requests.ConnectionError("url: /x?X-Amz-Signature=SECRET")
     report(error, console)
     assert capsys.readouterr().err == "error: cannot be reached\n  because: ConnectionError\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "value"),
+    [
+        (KeyboardInterrupt(), (130, None, "interrupted; what is finished is kept, ", None)),
+        (KeyError("x"), (70, None, "KeyError: 'x'", "this is a bug in airseed; please report ")),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/etc/shadow"),
+            (1, "/etc/shadow", "permission denied", None),
+        ),
+        (MISTAKES, (3, "cluster.yaml", "3 mistakes", "airseed schema describes every key")),
+    ],
+)
+def test_for_a_script_an_error_is_one_document(
+    error: BaseException,
+    value: tuple[int, str | None, str, str | None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    console = Console()
+    console.wants_json = True
+    report(error, console)
+    out, err = capsys.readouterr()
+    shown = json.loads(out)["error"]
+    code, where, what, hint = value
+    assert (shown["exitCode"], shown["where"]) == (code, where)
+    assert shown["what"].startswith(what)
+    assert (shown["hint"] or "").startswith(hint or "")
+    assert len(shown["faults"]) == len(getattr(error, "faults", ()))
+    assert err
+    report(error, console)
+    assert capsys.readouterr().out == ""  # never a second document
 
 
 def test_quiet_errors_are_still_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import click
 import pytest
 
 from builder.cli.root import VERBS, root, run
+
+if TYPE_CHECKING:
+    from sandboxes import Sample
 
 AIRSEED = Path(sys.executable).with_name("airseed")
 
@@ -98,6 +105,84 @@ def test_wrong_use_is_2_and_points_to_help(
 
 
 @pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (
+            "secrets --catalog x",
+            (
+                "--catalog is an option of lock, bundle, seeds, versions, doctor; "
+                "airseed secrets --help"
+            ),
+        ),
+        ("seeds --rotate token", "--rotate is an option of secrets; airseed seeds --help"),
+        ("lock --updat x", "did you mean '--update'? airseed lock --help"),
+        (
+            "init --json",
+            (
+                "--json is an option of lock, bundle, verify, inspect, export, others; "
+                "airseed init --help"
+            ),
+        ),
+        ("init --zzzz", "airseed init --help"),
+    ],
+)
+def test_an_option_of_other_verbs_is_known(
+    words: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(words.split()) == 2
+    option = words.split()[1]
+    assert capsys.readouterr().err == f"error: there is no option {option}\n  hint: {hint}\n"
+
+
+def test_help_is_a_verb_too(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("", "bundle", "find-images"):
+        assert run(["help", *name.split()]) == 0
+        asked = capsys.readouterr().out
+        assert run([*name.split(), "--help"]) == 0
+        assert capsys.readouterr().out == asked
+    assert run(["help", "bundel"]) == 2
+    assert capsys.readouterr().err == (
+        "error: there is no command 'bundel'\n  hint: did you mean 'bundle'?\n"
+    )
+
+
+JSON_VERBS = [
+    name
+    for name in VERBS
+    for command in [root.get_command(click.Context(root), name)]
+    if command and any(param.name == "as_json" for param in command.params)
+]
+
+
+@pytest.mark.parametrize("name", JSON_VERBS)
+@pytest.mark.parametrize("wrong", ["--nope", "--color pink", "none/such.file extra words", "bad"])
+def test_an_error_is_json_for_who_asked_for_json(
+    name: str,
+    wrong: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad").write_text("nodes: [}\n")
+    code = run([name, "--json", *wrong.split()])
+    out, err = capsys.readouterr()
+    shown = json.loads(out)
+    assert code != 0
+    assert code != 70
+    if "error" in shown:
+        assert shown["error"]["exitCode"] == code
+        fault = {"where", "what", "expected", "hint"}
+        assert set(shown["error"]) == {"exitCode", *fault, "faults", "warnings"}
+        assert all(set(one) == fault for one in shown["error"]["faults"])
+        where = shown["error"]["where"]
+        prefix = f"{where}: " if where else ""
+        assert f"error: {prefix}{shown['error']['what']}\n" in err
+    else:
+        assert {"verify", "status"} == {"verify", "status"} | {name}  # the fault is their result
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         ("lock", "cluster.yaml|airseed init cluster.yaml makes it; or give the name of yours"),
@@ -143,9 +228,23 @@ def test_completion_scripts(shell: str, capsys: pytest.CaptureFixture[str]) -> N
         ("airseed lock --up", {"plain,--update"}),
         ("airseed init --example ", {"plain,single", "plain,ha"}),
         ("airseed explain machine.network.m", {"plain,machine.network.mtu"}),
+        ("airseed help sta", {"plain,status"}),
+        ("airseed secrets --rotate ", {"plain,token", "plain,certificate-key"}),
+        ("airseed versions 1.29.1", {f"plain,1.29.1{n}" for n in ("", *"012345")}),
+        ("airseed lock c", {"file,c"}),
+        ("airseed verify --key fi", {"file,fi"}),
+        ("airseed inventory ./r", {"file,./r"}),
+        ("airseed seeds -o ./", {"dir,./"}),
+        ("airseed seeds --node k", set()),
+        ("airseed inspect --why x", set()),
     ],
 )
-def test_bash_completes(words: str, found: set[str]) -> None:
+def test_bash_completes(words: str, found: set[str], tmp_path: Path) -> None:
+    assert set(completed(words, tmp_path).split()) == found
+
+
+def completed(words: str, folder: Path) -> str:
+    """Return what bash is offered in a folder; nothing may be said beside it."""
     position = words.count(" ")
     answer = subprocess.run(
         [AIRSEED],
@@ -155,11 +254,42 @@ def test_bash_completes(words: str, found: set[str]) -> None:
             "COMP_WORDS": words,
             "COMP_CWORD": str(position),
         },
+        cwd=folder,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert set(answer.stdout.split()) == found
+    assert answer.stderr == ""
+    return answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("airseed seeds --node k8s0", "k8s01 k8s02 k8s03 k8s04 k8s05"),
+        ("airseed seeds other.yaml --node ", "alone"),
+        ("airseed seeds broken.yaml --node ", ""),
+        ("airseed inspect --why libsec", "libseccomp"),
+        ("airseed inspect BUNDLE --why libsec", "libseccomp"),
+        ("airseed lock --update kube", "kubeadm kubectl kubelet kubernetes-cni"),
+        ("airseed export BUNDLE --image k8s.gcr.io/pa", "k8s.gcr.io/pause:3.2"),
+        ("airseed export BUNDLE --platform ", "linux/amd64"),
+        ("airseed verify BUNDLE --key ", "KEYS"),
+    ],
+)
+def test_values_are_completed_out_of_the_documents(
+    words: str, found: str, sample: Sample, tmp_path: Path
+) -> None:
+    for name in ("cluster.yaml", "cluster.lock"):
+        shutil.copy(sample.folder / name, tmp_path)
+    keys = sorted({file.fingerprint for file in sample.lock.files if file.fingerprint})
+    (tmp_path / "other.yaml").write_text(
+        "nodes:\n  - {name: alone, role: control-plane, address: 10.0.0.1}\nkubernetes: 1.18.5\n"
+    )
+    (tmp_path / "broken.yaml").write_text("nodes: [")
+    answer = completed(words.replace("BUNDLE", str(sample.bundle)), tmp_path)
+    values = [line.partition(",")[2] for line in answer.split()]
+    assert [value for value in values if value] == found.replace("KEYS", " ".join(keys)).split()
 
 
 def test_bash_takes_the_script(tmp_path: Path) -> None:

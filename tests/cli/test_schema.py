@@ -48,7 +48,7 @@ def test_an_example(
     jsonschema.Draft202012Validator(value).validate(yaml.safe_load(text))
     assert run(["init", "--example", name, str(target)]) == 2
     assert capsys.readouterr().err == (
-        f"error: {target}: the file exists\n  hint: --force overwrites it\n"
+        f"error: {target}: the file exists\n  hint: --force replaces it\n"
     )
     assert run(["init", "-q", "--example", name, str(target), "--force"]) == 0
 

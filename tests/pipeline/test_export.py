@@ -85,7 +85,7 @@ def test_all_images(work: Path, sample: Sample, capsys: pytest.CaptureFixture[st
     assert images_of(work / "images.tar") == tags(sample)
     assert len(names(work / "images.tar")) == 3 + len(sample.lock.blobs)
     first = (work / "images.tar").read_bytes()
-    run_export(capsys, sample.bundle, "--images-only")
+    run_export(capsys, sample.bundle, "--images-only", "--force")
     assert (work / "images.tar").read_bytes() == first
     assert [path.name for path in work.iterdir()] == ["images.tar"]
 
@@ -253,6 +253,20 @@ def test_what_is_no_archive_is_not_replaced(
     (work / "mine.txt").write_bytes(b"")
     run_export(capsys, "b.tar", "--images-only", "-o", "mine.txt")
     assert images_of(work / "mine.txt") == tags(sample)
+
+
+def test_an_earlier_archive_is_replaced_by_force_alone(
+    work: Path, sample: Sample, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_export(capsys, sample.bundle, "--images-only")
+    first = (work / "images.tar").stat().st_ino
+    words = [str(sample.bundle), "--images-only", "--role", "worker"]
+    assert run_export(capsys, *words, code=2) == (
+        "error: images.tar: the file exists\n  hint: --force replaces it\n"
+    )
+    assert (work / "images.tar").stat().st_ino == first
+    run_export(capsys, *words, "--force")
+    assert images_of(work / "images.tar") < tags(sample)
 
 
 def test_a_part_of_somebody_elses_is_left(

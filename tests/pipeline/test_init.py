@@ -136,7 +136,7 @@ def test_a_file_is_not_overwritten_unless_forced(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         init.write("single", target)
     assert str(caught.value) == f"{target}: the file exists"
-    assert caught.value.hint == "--force overwrites it"
+    assert caught.value.hint == "--force replaces it"
     assert target.read_text() == "mine"
     init.write("single", target, force=True)
     assert cluster_format.load(target, catalog=catalog()).cluster.name == "kubernetes"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def taken(sandbox: Sandbox, *words: str) -> list[Holding]:
-    ran = sandbox.run("inventory", *words)
+    ran = sandbox.run("inventory", *words, "--force")
     assert ran.code == 0, ran.err
     return list(inventory_format.read(sandbox.folder / "inventory.json").holdings)
 
@@ -61,7 +61,7 @@ def test_a_prefix_and_names_narrow_it(sandbox: Sandbox) -> None:
         one for one in below if one.name.startswith("quay.io/tigera/operator")
     ]
     sandbox.upstream.faults.add(Status(404), path="/v2/_catalog")
-    ran = sandbox.run("inventory", "quay.io")
+    ran = sandbox.run("inventory", "quay.io", "--force")
     assert ran.code == 2
     assert ran.err == (
         "error: quay.io: the registry does not list its repositories (status 404)\n"
@@ -102,7 +102,7 @@ def test_rpms_are_hashed_and_damaged_ones_left_out(
     assert taken(sandbox, str(yum)) == found
     broken = next(yum.rglob("*.rpm"))
     broken.write_bytes(b"no rpm at all")
-    ran = sandbox.run("inventory", str(yum))
+    ran = sandbox.run("inventory", str(yum), "--force")
     assert ran.code == 0
     assert f"{broken}: " in ran.err
     assert "it is treated as missing" in ran.err
@@ -154,7 +154,11 @@ def test_the_file_is_canonical(site: Site, tmp_path: Path, sample: Sample) -> No
     sandbox = site.open()
     assert sandbox.run("inventory", str(sample.bundle), "quay.io/tigera").code == 0
     one = (sandbox.folder / "inventory.json").read_bytes()
-    assert sandbox.run("inventory", "quay.io/tigera", str(sample.bundle)).code == 0
+    again = ("inventory", "quay.io/tigera", str(sample.bundle))
+    ran = sandbox.run(*again)
+    assert (ran.code, ran.requests) == (2, ())  # before anything is asked
+    assert ran.err == "error: inventory.json: the file exists\n  hint: --force replaces it\n"
+    assert sandbox.run(*again, "--force").code == 0
     assert (sandbox.folder / "inventory.json").read_bytes() == one
     read = inventory_format.read(sandbox.folder / "inventory.json")
     assert inventory_format.write(Inventory(holdings=read.holdings[::-1])) == one
