@@ -40,7 +40,7 @@ def command(console: Console, files: tuple[Path, ...], *, as_json: bool) -> int:
     Collect results with scp NODE:/var/lib/airseed/result.json results/NODE.json, or let every node
     post its own: seed.phone-home in cluster.yaml.
 
-    Exits with 1 when a node failed, else with 3 when one is unknown.
+    Exits with 1 when a node failed or is in trouble, else with 3 when one is unknown.
     """
     from builder.errors import DocumentError
     from builder.pipeline import status
@@ -65,16 +65,18 @@ def command(console: Console, files: tuple[Path, ...], *, as_json: bool) -> int:
             colors=_COLORS,
         )
         for result in results:
-            if result.hint:
-                console.note(f"{result.node}: hint: {result.hint}")
+            for hint in filter(None, (result.hint, result.trouble_hint)):
+                console.note(f"{result.node}: hint: {hint}")
     for fault in faults:
         console.warn(str(fault), hint=fault.hint)
-    if any(result.state == "failed" for result in results):
+    if any(result.state == "failed" or result.trouble for result in results):
         return 1
     return DocumentError.exit_code if faults else 0
 
 
 def _what(result: Result) -> str:
+    if result.trouble and result.state != "failed":
+        return f"trouble: {result.trouble}"
     if result.state == "failed":
         return f"{result.message} (exit code {result.exit_code}, attempt {result.attempt})"
     if result.state == "unknown":

@@ -66,6 +66,8 @@ _RESULT = Record(
         "message": _text("a message"),
         "hint": _text("a hint"),
         "waiting_for": _text("what is waited for"),
+        "trouble": _text("what is wrong"),
+        "trouble_hint": _text("a hint"),
         "retry_in": Field(Number(), default=0),
         "started": Field(Number(most=2**53), default=0),
         "updated": Field(Number(most=2**53), default=0),

@@ -14,7 +14,7 @@ from builder.model.recipe import recipes
 from builder.model.version import numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from builder.model.catalog import Catalog
     from builder.model.catalog.calico import CalicoRelease
@@ -39,6 +39,8 @@ class Choice:
     """How Calico is installed."""
     cloud_init: CloudInit
     limit: UserDataLimit
+    eviction: Mapping[str, Mapping[str, str]]
+    """The limits of kubelet's eviction, as the catalog has them."""
 
     @property
     def cni(self) -> str:
@@ -94,6 +96,7 @@ class _Choosing:
             install=install,
             cloud_init=cloud_init,
             limit=limit,
+            eviction=self.catalog.eviction,
         )
 
     def nearest(self) -> Defaults | None:

@@ -27,5 +27,8 @@ class Result:
     message: str = ""
     hint: str = ""
     waiting_for: str = ""
+    trouble: str = ""
+    """What is wrong beside the work of the plan, such as images that are gone."""
+    trouble_hint: str = ""
     seconds: int | None = None
     """From the beginning of first boot to the last thing that was said."""

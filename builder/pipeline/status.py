@@ -38,7 +38,7 @@ def read(files: Sequence[Path]) -> tuple[list[Result], list[Fault]]:
             faults += [_placed(fault, path) for fault in error.faults]
             message = str(error.faults[0]) if len(error.faults) == 1 else error.fault.what
             results.append(Result(node=_node(path), state="unknown", message=message))
-    results.sort(key=lambda result: (_ORDER[result.state], result.node))
+    results.sort(key=lambda result: (not result.trouble, _ORDER[result.state], result.node))
     return results, faults
 
 

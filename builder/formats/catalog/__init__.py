@@ -17,7 +17,7 @@ from builder.errors import DocumentError, Fault, did_you_mean
 from builder.formats.catalog.kinds import KINDS
 from builder.formats.catalog.paths import PATHS, owned
 from builder.formats.catalog.references import CatalogEntry, check
-from builder.formats.catalog.systems import KERNELS, PROVIDERS
+from builder.formats.catalog.systems import EVICTION, KERNELS, PROVIDERS
 from builder.formats.reading import WRONG, Reading
 from builder.formats.text import read_text, yaml_document
 from builder.model.catalog import Catalog
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.formats.catalog.kinds import Kind
-    from builder.formats.records import MapOf
+    from builder.formats.records import MapOf, Record
 
 LARGEST = 1 << 20
 """Bytes of one catalog file."""
@@ -37,7 +37,13 @@ _EXAMPLES = "examples"
 _KERNELS = "kernels"
 _PATHS = "paths"
 _PROVIDERS = "providers"
-_TABLES: dict[str, MapOf[Any]] = {_KERNELS: KERNELS, _PATHS: PATHS, _PROVIDERS: PROVIDERS}
+_EVICTION = "eviction"
+_TABLES: dict[str, MapOf[Any] | Record[Any]] = {
+    _KERNELS: KERNELS,
+    _PATHS: PATHS,
+    _PROVIDERS: PROVIDERS,
+    _EVICTION: EVICTION,
+}
 """Files that stand in no folder."""
 
 
@@ -153,6 +159,7 @@ def _catalog(entries: dict[str, dict[str, CatalogEntry]]) -> Catalog:
         keys=values["keys"],
         registries=values["registries"],
         kernels=_only(values[_KERNELS].values()),
+        eviction=_only(values[_EVICTION].values()),
         cloud_inits=values["cloud-init"],
         limits={
             name: UserDataLimit(provider=name, **fields)

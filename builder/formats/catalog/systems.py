@@ -1,4 +1,4 @@
-"""Files below ``os/`` and ``cloud-init/``, and the tables of kernels and providers."""
+"""Files below ``os/`` and ``cloud-init/``, and the tables of kernels, providers and eviction."""
 
 from __future__ import annotations
 
@@ -113,3 +113,8 @@ _PROVIDER: Record[dict[str, Any]] = Record(
     {"bytes": Field(Number(least=1)), "counted": Field(Choice(("raw", "base64")), default="raw")},
 )
 PROVIDERS = MapOf(_PROVIDER, key=NAME)
+_LIMITS = MapOf(
+    word(r"[0-9]{1,4}(?:[KMG]i|%)", "an amount, or a part of it", "1Gi"),
+    key=r"(?:memory|nodefs|imagefs|pid)\.(?:available|inodesFree)",
+)
+EVICTION: Record[dict[str, Any]] = Record(dict, required({"kubelet": _LIMITS, "bundled": _LIMITS}))

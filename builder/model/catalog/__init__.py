@@ -56,6 +56,8 @@ class Catalog:
     registries: Mapping[str, ImageSources]
     kernels: Mapping[str, str]
     """The oldest kernel by the Kubernetes minor from which on it is asked for."""
+    eviction: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Below which amounts kubelet evicts: ``kubelet`` by itself, ``bundled`` as airseed sets it."""
     configurations: Mapping[str, Table]
     cloud_inits: Mapping[str, CloudInit] = field(default_factory=dict)
     limits: Mapping[str, UserDataLimit] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from builder.model.choice import CALICO, NONE
 from builder.model.image_names import ImageNames
 from builder.render.cloudinit import packages
 from builder.render.engine import quoted
+from builder.render.kubeadm import eviction
 from builder.render.kubeadm.start import CGROUP_DRIVER
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def _node(plan: Plan, node: Node) -> Mapping[str, str]:
         "CONTROL_PLANES": " ".join(plane.name for plane in planes),
         "WINDOW": str(cluster.seed.window * _HOUR) if part == "init" else "",
         "UNTAINT": "1" if lone else "",
+        "KEEP_FREE": " ".join(eviction.kept_free(plan, node)),
         "NEED_MIB": str(plan.once(("room", node.role), lambda: _room(plan, node.role))),
     }
 

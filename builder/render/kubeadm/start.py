@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.model.cluster import API_PORT
 from builder.model.image_names import ImageNames
-from builder.render.kubeadm import arguments
+from builder.render.kubeadm import arguments, eviction
 from builder.render.kubeadm.join import local_endpoint
 from builder.render.kubeadm.overlay import overlaid
 from builder.render.kubeadm.registration import register, registration
@@ -99,6 +99,7 @@ def _kubelet(plan: Plan) -> dict[str, Any]:
     }
     if plan.cluster.registry is None:
         fields["imageGCHighThresholdPercent"] = _NEVER
+        fields["evictionHard"] = eviction.limits(plan)
     return fields
 
 

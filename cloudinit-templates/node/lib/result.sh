@@ -23,6 +23,7 @@ report() {
         printf '"hint": %s,\n' "$(json_string "$hint")"
         printf '"waiting_for": %s,\n' "$(json_string "$waiting")"
         printf '"retry_in": %d,\n' "${RESULT_RETRY:-0}"
+        trouble_json
         printf '"started": %d,\n"updated": %d,\n' "${AIRSEED_NOW_STARTED:-$stamp}" "$stamp"
         printf '"steps": [%s],\n' "$(finished_steps)"
         printf '"waits": [%s],\n' "$(waits_json)"
@@ -33,9 +34,33 @@ report() {
         [ -z "$waiting" ] || printf 'waiting for %s\n' "$waiting"
         [ -z "$message" ] || printf 'error: %s\n' "$message"
         [ -z "$hint" ] || printf 'hint: %s\n' "$hint"
+        trouble_text
     } | clean | put "$STATE/status.txt" 0644 quick || true
     phone_home
 }
+
+# Record what is wrong beside the work of a plan: MESSAGE and HINT, or nothing. It comes and goes
+# whatever the plan is at, also when that is done for ever.
+trouble() {
+    local file=$STATE/trouble
+    [ "$(cat "$file" 2>/dev/null)" != "${1:+$1$'\n'$2}" ] || return 0
+    if [ -n "$1" ]; then printf '%s\n%s\n' "${1//$'\n'/ }" "${2//$'\n'/ }" | put "$file" 0644; else rm -f "$file"; fi
+    say "${1:-the trouble is over}"
+    [ -f "$STATE/result.json" ] || return 0
+    TROUBLE=$(trouble_json) awk '
+        /^"trouble": / { print ENVIRON["TROUBLE"] }
+        !/^"trouble(_hint)?": /' "$STATE/result.json" | put "$STATE/result.json" 0644 || true
+    { grep -v '^trouble: ' "$STATE/status.txt" && trouble_text | clean; } | put "$STATE/status.txt" 0644 || true
+    phone_home
+}
+
+trouble_json() {
+    local message='' hint=''
+    [ ! -s "$STATE/trouble" ] || { IFS= read -r message && IFS= read -r hint; } <"$STATE/trouble" || true
+    printf '"trouble": %s,\n"trouble_hint": %s,\n' "$(json_string "$message")" "$(json_string "$hint")"
+}
+
+trouble_text() { [ ! -s "$STATE/trouble" ] || sed 's/^/trouble: /' "$STATE/trouble"; }
 
 # Send result.json to whom the seed names. Nobody waits for that, and nothing depends on it.
 phone_home() {

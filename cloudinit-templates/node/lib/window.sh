@@ -1,7 +1,7 @@
 #!/bin/bash
 # The time in which control planes may join by the uploaded certificates. Sourced.
 
-need kubeadm scrub
+need kubeadm scrub units
 
 # Tell whether there is anything to keep open: a key, and somebody to wait for.
 window_is_wanted() {
@@ -32,12 +32,7 @@ upload_certificates() {
 certificates_are_uploaded() { as_admin -n kube-system get secret kubeadm-certs -o name >/dev/null 2>&1; }
 
 open_window() {
-    local unit
-    for unit in airseed-window.service airseed-window.timer; do
-        put "$R/etc/systemd/system/$unit" 0644 <"$LIBEXEC/units/$unit"
-    done
-    systemctl daemon-reload
-    systemctl enable airseed-window.timer
+    put_units airseed-window.service airseed-window.timer
     systemctl start airseed-window.timer
 }
 

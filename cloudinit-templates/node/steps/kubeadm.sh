@@ -5,7 +5,7 @@
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values api kubeadm role init join
+need values api kubeadm role init join units
 load_environment
 
 # what a kubeadm reset that was cut off may have taken
@@ -13,6 +13,12 @@ restore_users_files
 
 # again, before any pod runs: firewalld took its rules along, and iptables may be new here
 "$LIBEXEC/actions/network"
+
+# from now on they are needed, and a full disk can cost them
+if [ -z "$AIRSEED_REGISTRY" ]; then
+    put_units airseed-images.service airseed-images.timer
+    systemctl start airseed-images.timer
+fi
 
 # A node that is in has no seed any more. If a power cut took the stamp, what is here tells.
 if [ ! -s "$SEED" ] && ! is_stamped joined; then

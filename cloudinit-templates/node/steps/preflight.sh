@@ -1,11 +1,11 @@
 #!/bin/bash
 # Look whether this machine can become the node, before anything on it is changed.
 # reads: ADDRESS ADDRESSES ROLE RUNTIME NTP
-# uses: NEED_MIB KUBEADM_FILES
+# uses: NEED_MIB KEEP_FREE KUBEADM_FILES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values role tls time owners
+need values role tls time owners units
 load_environment
 
 ASKED=''
@@ -54,9 +54,10 @@ check_address() {
         fail "another machine answers for the address $AIRSEED_ADDRESS" "give each machine an address of its own"
 }
 
-# Free space where images, pods and etcd live; not again when the images are there already.
+# Free space where images, pods and etcd live, and what kubelet wants of it when all is there. The
+# images are not counted again when they are there already.
 check_disk() {
-    local folder free wanted=${AIRSEED_NEED_MIB:-4096} kind
+    local folder free size limit kept=0 wanted=${AIRSEED_NEED_MIB:-4096} kind
     [ -d "$R/var/lib" ] || mkdir -p "$R/var/lib"
     for folder in "$R/var/lib" "$R/var/lib/docker" "$R/var/lib/containerd"; do
         [ -d "$folder" ] || continue
@@ -66,10 +67,15 @@ check_disk() {
             fail "$folder is on an XFS file system without ftype=1" "overlay2 can't work on it: make it with mkfs.xfs -n ftype=1"
         fi
     done
-    ! ls "$STAMPS"/step-images >/dev/null 2>&1 || return 0
-    free=$(df -P -B 1048576 "$R/var/lib" | awk 'NR == 2 { print $4 }')
-    [ "$free" -ge "$wanted" ] || fail "/var/lib has $free MiB free, this node needs $wanted MiB" \
-        "make the disk larger"
+    ! ls "$STAMPS"/step-images >/dev/null 2>&1 || wanted=0
+    read -r size free < <(df -P -B 1048576 "$R/var/lib" | awk 'NR == 2 { print $2, $4 }')
+    for limit in $AIRSEED_KEEP_FREE; do
+        case $limit in *%) limit=$((size * ${limit%\%} / 100)) ;; esac
+        [ "$limit" -le "$kept" ] || kept=$limit
+    done
+    [ "$free" -ge $((wanted + kept)) ] ||
+        fail "/var/lib has $free MiB free, this node needs $wanted MiB for packages and images and $kept MiB below which kubelet evicts pods" \
+            "make the disk larger"
 }
 
 # A port that somebody else listens on. What this cluster's own parts hold is no fault.
@@ -115,6 +121,4 @@ check_ports
 check_clock
 check_address
 "$LIBEXEC/actions/network"
-put "$R/etc/systemd/system/airseed-network.service" 0644 <"$LIBEXEC/units/airseed-network.service"
-systemctl daemon-reload
-systemctl enable airseed-network.service
+put_units airseed-network.service

@@ -26,7 +26,16 @@ INIT = {
     "certificateKey": plans.CERTIFICATE_KEY,
 }
 """What the walkthrough leaves to the command line."""
-ADDED = {"cgroupDriver": "systemd", "imageGCHighThresholdPercent": 100}
+ADDED = {
+    "cgroupDriver": "systemd",
+    "imageGCHighThresholdPercent": 100,
+    "evictionHard": {
+        "memory.available": "100Mi",
+        "nodefs.available": "1Gi",
+        "nodefs.inodesFree": "2%",
+        "imagefs.available": "1Gi",
+    },
+}
 """What airseed says beyond it: docker is set up for systemd, and images that were loaded from the
 bundle can't be pulled again."""
 

@@ -1,0 +1,117 @@
+"""A disk that fills up until kubelet evicts: images stay or come back, the node recovers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from e2e.power_cuts import await_moment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from e2e.cluster import Cluster
+    from e2e.machine import Machine
+
+    Maker = Callable[..., AbstractContextManager[Cluster]]
+
+pytestmark = pytest.mark.e2e
+
+ADDRESS = "10.211.55.48"
+SIZE = 8192
+"""MiB of the machine's disk."""
+LEFT = 600
+"""MiB that remain, which is less than kubelet wants."""
+STRANGER = "stranger.example/of-nobody:1"
+_MIB = 1 << 20
+
+
+def _impatient(document: dict[str, Any]) -> None:
+    kubelet = document.setdefault("kubeadm", {}).setdefault("KubeletConfiguration", {})
+    # else a node is under pressure for five minutes after it was
+    kubelet["evictionPressureTransitionPeriod"] = "15s"
+    document["nodes"][0]["address"] = ADDRESS
+
+
+def _images(machine: Machine) -> set[str]:
+    names = ("docker", "images", "--format", "{{.Repository}}:{{.Tag}}")
+    return set(machine.sh(*names).stdout.split())
+
+
+def _pressure(cluster: Cluster) -> str:
+    """Return what the node says of its disk: True, False, or nothing at the moment."""
+    try:
+        node = json.loads(cluster.kubectl("get", "node", "test", "-o", "json", check=False))
+        return str(
+            next(c["status"] for c in node["status"]["conditions"] if c["type"] == "DiskPressure")
+        )
+    except (ValueError, KeyError, StopIteration):
+        return ""
+
+
+def _attach(machine: Machine, *, there: bool) -> None:
+    """Let the disk with the bundle read as one or as an empty one."""
+    change = "umount $disk" if there else "mount --bind /dev/null $disk"
+    machine.sh("bash", "-e", "-c", f"for disk in /dev/loop*; do {change}; done")
+
+
+def _status(machine: Machine) -> str:
+    return machine.sh("airseed-status", check=False).stdout
+
+
+def test_a_disk_that_fills_up_costs_no_image(make_cluster: Maker) -> None:
+    with make_cluster("disk", payload="disk") as cluster:
+        cluster.describe("single", _impatient)
+        cluster.prepare()
+        machine = cluster.other("test", ADDRESS, cluster.seed("test"), size=SIZE)
+        cluster.machines["test"] = machine
+        cluster.start()
+        cluster.wait()
+        cluster.wait_for_pods()
+        before = _images(machine)
+        # an image of nobody's shows that kubelet does take what it can
+        machine.sh("bash", "-c", f"tar -cf - /etc/hostname | docker import - {STRANGER}")
+        filler = machine.folder / "docker" / "filler"
+        free = shutil.disk_usage(machine.folder).free // _MIB
+        machine.sh("fallocate", "-l", f"{free - LEFT}M", "/var/lib/docker/filler")
+        await_moment(lambda: _pressure(cluster) == "True", "pressure on the disk", poll=1)
+        await_moment(lambda: STRANGER not in _images(machine), "an image to be taken", poll=1)
+        assert before <= _images(machine), "images were taken away"
+        assert "trouble" not in _status(machine)
+
+        # one that is gone all the same comes back while the disk is full
+        lost = next(name for name in before if "coredns" in name)
+        script = f"""
+            systemctl stop kubelet
+            docker rm -f $(docker ps -aq --filter ancestor={lost})
+            docker rmi {lost}
+            systemctl start kubelet"""
+        machine.sh("bash", "-e", "-c", script)
+        assert lost not in _images(machine)
+        await_moment(lambda: lost in _images(machine), f"{lost} to come back", poll=1)
+
+        # and without the bundle it is said
+        machine.sh("bash", "-e", "-c", script)
+        _attach(machine, there=False)
+        machine.sh("systemctl", "start", "airseed-images.service")
+        assert lost not in _images(machine)
+        assert machine.result["state"] == "done"
+        assert lost in machine.result["trouble"]
+        assert "no bundle was found" in machine.result["trouble"]
+        assert "attach bundle.tar as a disk" in machine.result["trouble_hint"]
+        status = machine.sh("airseed-status", check=False)
+        assert status.returncode == 1
+        assert lost in status.stdout
+        _attach(machine, there=True)
+        await_moment(lambda: lost in _images(machine), f"{lost} to come back", poll=1)
+        await_moment(lambda: not machine.result["trouble"], "the trouble's end", poll=1)
+
+        filler.unlink()
+        await_moment(lambda: _pressure(cluster) == "False", "the pressure's end", poll=1)
+        cluster.wait_for_pods()
+        node = json.loads(cluster.kubectl("get", "node", "test", "-o", "json"))
+        assert "taints" not in node["spec"]
+        assert before <= _images(machine)
