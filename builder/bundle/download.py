@@ -51,7 +51,7 @@ class Job:
     place: Place
     sources: tuple[Source, ...]
     """In order; the next one is asked when one cannot give the right bytes."""
-    check: Callable[[io.BufferedReader], None] | None = None
+    check: Callable[[io.BufferedReader], object] | None = None
     """Read the finished artifact again (an RPM's signature); raise VerificationError."""
     have: int = 0
     """Bytes that an earlier run says to have written; they are hashed before use."""

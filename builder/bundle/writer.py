@@ -38,11 +38,14 @@ if TYPE_CHECKING:
     from builder.bundle.source import Source
     from builder.report import Progress, Reporter
 
+    Finishing = Callable[[Sequence[Outcome], Callable[[str], io.BufferedReader]], None]
+    """Is given what opens a member, too."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supply:
     sources: tuple[Source, ...]
-    check: Callable[[io.BufferedReader], None] | None = None
+    check: Callable[[io.BufferedReader], object] | None = None
 
 
 def write(  # noqa: PLR0913 -- the later ones are choices, told by name
@@ -55,12 +58,13 @@ def write(  # noqa: PLR0913 -- the later ones are choices, told by name
     split: int = 0,
     policy: Policy | None = None,
     sync: bool = True,
-    finishing: Callable[[Sequence[Outcome]], None] | None = None,
+    finishing: Finishing | None = None,
 ) -> Result:
     """Make the bundle, going on where an earlier run stopped.
 
     ``supply`` is asked for each artifact that is not there yet; ``near`` are sources on the disk
-    that are tried before. ``finishing`` is called when all is there, before it gets its name.
+    that are tried before. ``finishing`` is called when all is there, before it gets its name;
+    what it raises is raised.
     ``split`` is the bytes of a part, 0 for one file. ``sync=False`` trades safety after a power
     cut for time. Raise StorageError, UsageError for too many parts or where their
     checksums have no place, or what ``Transfer.run`` raises; what was fetched is kept then.
@@ -126,7 +130,7 @@ class _Run:
         supply: Callable[[Extent], Supply],
         near: Mapping[Digest, Source],
         policy: Policy,
-        finishing: Callable[[Sequence[Outcome]], None] | None,
+        finishing: Finishing | None,
     ) -> Result:
         self._near = {**near, **self._near}
         self._prepare()
@@ -140,7 +144,7 @@ class _Run:
             outcomes = self._fetch(supply, policy, progress)
         ordered = tuple(sorted(outcomes, key=lambda outcome: outcome.path))
         if finishing is not None:
-            finishing(ordered)
+            finishing(ordered, self._opened)
         self._names.give(self._part, self._journal, self._reporter)
         return Result(
             target=self._target,
@@ -252,6 +256,10 @@ class _Run:
                     self._tick(transfer)
                 raise
         return outcomes
+
+    def _opened(self, path: str) -> io.BufferedReader:
+        extent = self._layout.extent(path)
+        return self._part.region(extent.offset, extent.size)
 
     def _is_sure(self, extent: Extent) -> bool:
         claim = self._claims.get(extent.path)

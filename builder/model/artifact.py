@@ -163,6 +163,8 @@ class Package:
     needed_by: tuple[str, ...]
     """Who asks for it: package names, or ``kubeadm``, ``runtime``, ``extra`` and the like."""
     trust: Trust = "first-use"
+    from_base: tuple[str, ...] = ()
+    """What it requires that no package of the lock provides, so that the base must."""
     built: Build | None = None
     """None for what a repository has; what is built has no sources of its own."""
 

@@ -67,7 +67,8 @@ def build(
             would be too many parts.
         StorageError: the disk does not take it, or a file beside the lock is missing.
         UnavailableError: artifacts could not be had; all others are kept for the next run.
-        VerificationError: RPMs are not signed by the keys that the lock names.
+        VerificationError: RPMs are not signed by the keys that the lock names, or not what the
+            metadata said that it was locked from.
     """
     target = _target(document, target, delta=bool(haves))
     held: set[Digest] = set()
@@ -99,7 +100,7 @@ def build(
                 policy=Policy(workers=workers),
                 split=split,
                 sync=_UNSAFE not in os.environ,
-                finishing=supply.side_files(document.path, target, layout),
+                finishing=supply.finishing(supplier, document.path, target, layout),
             )
     return Built(lock=document.lock, result=result, sums=layout.sums, left_out=layout.left_out)
 

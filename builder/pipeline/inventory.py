@@ -26,7 +26,7 @@ from builder.oci.listing import Lister
 from builder.oci.manifest import OciIndex, OciManifest, parse
 from builder.oci.pull import Puller
 from builder.rpm.header import read_head
-from builder.rpm.signature import read_header
+from builder.rpm.signature import read_nevra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -137,7 +137,7 @@ def _packages(folder: Path, reporter: Reporter) -> Iterator[Holding]:
 def _package(path: Path, progress: Progress) -> Holding | AirseedError:
     try:
         with path.open("rb") as file:
-            nevra = read_header(read_head(file, where=path.name), where=path.name).nevra
+            nevra = read_nevra(read_head(file, where=path.name), where=path.name)
             file.seek(0)
             digest = Digest.of_file(file)
             size = file.tell()

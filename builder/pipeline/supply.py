@@ -15,13 +15,13 @@ from builder.errors import StorageError, VerificationError
 from builder.model.artifact import Blob, Package
 from builder.oci.graph import LIMIT, ImageGraphs
 from builder.pipeline import provenance, signature
-from builder.rpm.keys import KEYS_LIMIT
+from builder.rpm.header import read_head
 from builder.sources import cache
 from builder.sources import file as file_source
 from builder.sources import image as image_source
 from builder.sources.access import Access
 from builder.sources.earlier import contents
-from builder.sources.package import Signatures
+from builder.sources.package import Signatures, check_metadata
 
 if TYPE_CHECKING:
     import io
@@ -32,9 +32,13 @@ if TYPE_CHECKING:
     from builder.bundle.download import Outcome
     from builder.bundle.layout import Extent, Layout
     from builder.bundle.source import Source
+    from builder.bundle.writer import Finishing
     from builder.model.digest import Digest
     from builder.pipeline.lock_document import LockDocument
     from builder.sources.built import Workshop
+
+_DOCUMENT_LIMIT = 64 << 20
+"""Bytes of the largest file of a bundle that is read whole."""
 
 
 class Supplier:
@@ -60,12 +64,11 @@ class Supplier:
         self._workshop: Workshop | None = None
         self._graphs = ImageGraphs(lock.images, lock.blobs)
         files = {file.path: file.digest for file in lock.files}
-        self._signatures = Signatures(
-            lock,
-            lambda path: (
-                kept.read(files[path]) if bundle is None else bundle.read(path, KEYS_LIMIT)
-            ),
+        self._lock, self._where = lock, str(document.path)
+        self._read: Callable[[str], bytes] = lambda path: (
+            kept.read(files[path]) if bundle is None else bundle.read(path, _DOCUMENT_LIMIT)
         )
+        self._signatures = Signatures(lock, self._read)
 
     def supply(self, extent: Extent) -> Supply:
         """Return the sources of an artifact, the bytes beside the lock first."""
@@ -96,6 +99,23 @@ class Supplier:
         if faults := self._graphs.check(digest, content.read(LIMIT + 1)):
             raise VerificationError("it is not what the lock says", faults=faults)
 
+    def prove(self, layout: Layout, opened: Callable[[str], io.BufferedReader]) -> None:
+        """Hold the headers of all RPMs that are in a bundle against the lock's metadata.
+
+        ``opened`` opens a member. Raise VerificationError when a mirror changed that.
+        """
+        packages = [e.content for e in layout.extents if isinstance(e.content, Package)]
+        heads = {}
+        for package in packages:
+            with opened(package.path) as file:
+                heads[package.digest] = read_head(file, where=package.path)
+        if faults := check_metadata(self._lock, self._read, heads):
+            raise VerificationError(
+                "the metadata that this was locked from is not what its packages say",
+                where=self._where,
+                faults=faults,
+            )
+
     def _rebuilding(self, package: Package) -> Sequence[Source]:
         """Return what may have the bytes of an RPM that airseed builds itself."""
         from builder.sources import built  # noqa: PLC0415 -- slow to load, and few need it
@@ -105,14 +125,15 @@ class Supplier:
         return built.sources(package, self._kept, self._workshop)
 
 
-def side_files(lock: Path, target: Path, layout: Layout) -> Callable[[Sequence[Outcome]], None]:
-    """Return what puts right all that lies beside a bundle which is about to get its name.
+def finishing(supplier: Supplier, lock: Path, target: Path, layout: Layout) -> Finishing:
+    """Return what proves a bundle that is about to get its name, and sees to what lies beside it.
 
     It writes down where everything came from, and drops the signature of another bundle than this.
     """
     started = provenance.now()
 
-    def write(outcomes: Sequence[Outcome]) -> None:
+    def finish(outcomes: Sequence[Outcome], opened: Callable[[str], io.BufferedReader]) -> None:
+        supplier.prove(layout, opened)
         digests = {extent.path: extent.digest for extent in layout.extents}
         provenance.record(
             target, outcomes, digests=digests, sums=layout.sums, lock=lock, started=started
@@ -120,7 +141,7 @@ def side_files(lock: Path, target: Path, layout: Layout) -> Callable[[Sequence[O
         if not _is_again(target, layout.sums):
             signature.forget(target)
 
-    return write
+    return finish
 
 
 def _is_again(target: Path, sums: bytes) -> bool:

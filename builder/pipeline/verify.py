@@ -7,9 +7,8 @@ fit together (repodata and RPMs, image graphs, manifests and the images they sta
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.bundle.delta import recover, without
@@ -28,9 +27,7 @@ from builder.oci import graph
 from builder.pipeline import signature as bundle_signature
 from builder.pipeline import signed_images
 from builder.pipeline.lock_document import LockDocument
-from builder.rpm.recheck import verify_repodata
-from builder.rpm.subset import Rpm
-from builder.sources.package import Signatures
+from builder.sources.package import Signatures, check_metadata
 
 if TYPE_CHECKING:
     import io
@@ -173,6 +170,8 @@ class _Checks:
         self._graphs: graph.ImageGraphs | None = None
         self._documents: dict[str, Digest] = {}
         """The indexes, manifests and configurations of images, by path."""
+        self._heads: dict[Digest, bytes] = {}
+        """Of the RPMs whose signature is good."""
 
     def plan(self, content: bytes, delta: bytes | None) -> Layout:
         """Read the lock and lay its bundle out; of a delta, with what DELTA.txt leaves out."""
@@ -204,7 +203,7 @@ class _Checks:
         if package is None or self._signatures is None:
             return
         if all(self._is_right(self._keys[key]) for key in package.keys if key in self._keys):
-            self._signatures.check(package, content)
+            self._heads[package.digest] = self._signatures.check(package, content)
 
     def _is_right(self, key: File) -> bool:
         """Return whether a key file is undamaged; one that is not is a fault of its own."""
@@ -239,9 +238,7 @@ class _Checks:
 
     def consistency(self, lock: Lock, damaged: set[str]) -> Iterator[Fault]:
         """Return what does not fit together; where members are damaged, nothing more is said."""
-        for repository in lock.repositories:
-            if not any(path.startswith(f"yum/{repository.name}/repodata/") for path in damaged):
-                yield from self._repodata(lock, repository.name)
+        yield from check_metadata(lock, self.read, self._heads, damaged)
         if not any(path.startswith("images/") for path in damaged):
             if self._graphs is not None:
                 yield from self._graphs.unproven()
@@ -249,21 +246,6 @@ class _Checks:
         for file in lock.files:
             if file.kind == "manifest" and file.path not in damaged:
                 yield from self._manifest(lock, file.path)
-
-    def _repodata(self, lock: Lock, repository: str) -> list[Fault]:
-        folder = f"yum/{repository}/repodata"
-        rpms = [
-            Rpm(nevra=package.nevra, digest=package.digest, size=package.size)
-            for package in lock.packages
-            if package.repository == repository
-        ]
-        with tempfile.TemporaryDirectory(prefix="airseed-verify-") as scratch:
-            inside = Path(scratch) / "repodata"
-            inside.mkdir()
-            for file in lock.files:
-                if file.path.startswith(f"{folder}/"):
-                    (inside / PurePosixPath(file.path).name).write_bytes(self.read(file.path))
-            return verify_repodata(inside, rpms, where=folder)
 
     def _manifest(self, lock: Lock, path: str) -> Iterator[Fault]:
         known = {image.reference for image in lock.images}

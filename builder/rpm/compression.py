@@ -40,26 +40,41 @@ _ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError, ValueE
 """What the five libraries raise for damaged input; gzip's and bz2's own are OSErrors."""
 
 
-def unpack(source: Path, target: Path, record: RepomdRecord, *, where: str = "") -> None:
+def unpack(
+    source: Path,
+    target: Path,
+    record: RepomdRecord,
+    *,
+    where: str = "",
+    largest: int = OPEN_LIMIT,
+) -> None:
     """Decompress a metadata file and check it against its record, in one pass.
 
     The kind of compression is read from the content, not from the name; plain files are copied.
     Raise VerificationError when a checksum or size differs, when the content is damaged, or when
-    it grows beyond what the record allows (``OPEN_LIMIT`` when that says nothing).
+    it grows beyond what the record allows, or beyond ``largest`` bytes.
     """
     where = where or record.href
+    if (record.open_size or 0) > largest:
+        raise VerificationError(
+            f"repomd.xml says that it has {record.open_size:,} bytes when decompressed",
+            where=where,
+            expected=f"at most {largest:,}, as much as its packages justify",
+        )
     try:
         with source.open("rb") as file, target.open("wb") as output:
             incoming = _Counted(file, record.checksum.algorithm)
-            _copy(incoming, output, record, where)
+            _copy(incoming, output, record, where, largest)
             incoming.drain()
     except OSError as error:
         raise disk.failure(error, target) from error
     _check(record, incoming, where)
 
 
-def _copy(incoming: _Counted, output: BinaryIO, record: RepomdRecord, where: str) -> None:
-    limit = OPEN_LIMIT if record.open_size is None else record.open_size
+def _copy(
+    incoming: _Counted, output: BinaryIO, record: RepomdRecord, where: str, largest: int
+) -> None:
+    limit = largest if record.open_size is None else record.open_size
     expected = record.open_checksum
     digest = hashlib.new(expected.algorithm) if expected else None
     read = _reader(incoming)

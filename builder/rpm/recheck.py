@@ -3,38 +3,65 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder import disk
 from builder.errors import AirseedError, Fault, StorageError
+from builder.rpm import claims
 from builder.rpm.compression import unpack
 from builder.rpm.problems import plain
 from builder.rpm.repodata import REPOMD_LIMIT, parse_repomd
 from builder.rpm.subset import KINDS, Rpm, read_digests, read_packages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from builder.model.digest import Digest
+    from builder.rpm.claims import Claims
     from builder.rpm.repodata import Repomd
 
 
-_MORE = 1000
+_ROOM = 1 << 14
+"""Bytes of a metadata file that no header need justify, for the file and for each package."""
+_MARKUP = 8
+"""How many times larger than in the header all of it may be as XML; 2 is usual."""
+_LARGEST_HEAD = 1 << 20
+"""Bytes that the header of an RPM is taken to have where only the file's size is known."""
+_MORE = 100
 """Packages beyond those that are here which are named one by one."""
 
 
-def verify_repodata(folder: Path, rpms: Iterable[Rpm], *, where: str = "") -> list[Fault]:
-    """Compare a ``repodata`` folder with the RPMs beside it; return every difference.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recheck:
+    faults: list[Fault]
+    packages: list[Claims] = field(default_factory=list)
+    """What the RPMs say of themselves, or where no header is at hand, metadata of them."""
+
+
+def verify_repodata(
+    folder: Path,
+    rpms: Iterable[Rpm],
+    *,
+    where: str = "",
+    heads: Mapping[Digest, bytes] | None = None,
+) -> Recheck:
+    """Compare a ``repodata`` folder with the RPMs beside it; find every difference.
 
     The same names, digests and sizes, hrefs as ours are, every file as repomd.xml says and none
-    that it does not name.
+    that it does not name. ``heads`` are those of the RPMs that are at hand, their signatures
+    checked: what metadata says of them must be what they say.
     """
     where = where or str(folder)
+    rpms, heads = sorted(set(rpms)), heads or {}
+    largest = justified(rpms, heads)
     try:
         repomd = _repomd(folder, where)
     except AirseedError as error:
-        return _faults(error)
+        return Recheck(faults=_faults(error))
     faults = _strays(folder, repomd, where)
+    packages: list[Claims] = []
     with tempfile.TemporaryDirectory() as scratch:
         files: dict[str, Path] = {}
         for kind in KINDS:
@@ -43,13 +70,26 @@ def verify_repodata(folder: Path, rpms: Iterable[Rpm], *, where: str = "") -> li
                 path = Path(scratch) / f"{kind}.xml"
                 # only the name: an href may not lead out of the folder
                 source = folder / Path(record.href).name
-                unpack(source, path, record, where=f"{where}/{source.name}")
+                unpack(source, path, record, where=f"{where}/{source.name}", largest=largest)
             except AirseedError as error:
                 faults += _faults(error)
             else:
                 files[kind] = path
-        faults += _compare(files, sorted(set(rpms)), where)
-    return faults
+        faults += _compare(files, rpms, heads, where, packages)
+    return Recheck(faults=faults, packages=packages)
+
+
+def justified(rpms: Iterable[Rpm], heads: Mapping[Digest, bytes] | None = None) -> int:
+    """Return the bytes that a metadata file about these RPMs may have.
+
+    All that it can say of an RPM comes from the header, which ``heads`` has or the file holds.
+    """
+    known = heads or {}
+    sizes = (
+        len(known[rpm.digest]) if rpm.digest in known else min(rpm.size, _LARGEST_HEAD)
+        for rpm in rpms
+    )
+    return _ROOM + sum(_ROOM + _MARKUP * size for size in sizes)
 
 
 def _repomd(folder: Path, where: str) -> Repomd:
@@ -75,17 +115,27 @@ def _strays(folder: Path, repomd: Repomd, where: str) -> list[Fault]:
         )
         for kind in repomd.unread
     ]
+    lost += [
+        Fault(where=f"{where}/repomd.xml", what=f"it names {plain(kind)}, which no bundle has")
+        for kind in sorted({record.type for record in repomd.records} - {*KINDS})
+    ]
     return lost + [
         Fault(where=f"{where}/{name.removeprefix('repodata/')}", what="repomd.xml does not name it")
         for name in sorted(named - hrefs)
     ]
 
 
-def _compare(files: dict[str, Path], rpms: list[Rpm], where: str) -> list[Fault]:
+def _compare(
+    files: dict[str, Path],
+    rpms: list[Rpm],
+    heads: Mapping[Digest, bytes],
+    where: str,
+    packages: list[Claims],
+) -> list[Fault]:
     if "primary" not in files:
         return []
     try:
-        described = read_packages(files["primary"], where, most=len(rpms) + _MORE)
+        described = read_packages(files["primary"], where, files=True, most=len(rpms) + _MORE)
     except AirseedError as error:
         return _faults(error)
     faults: list[Fault] = []
@@ -95,25 +145,58 @@ def _compare(files: dict[str, Path], rpms: list[Rpm], where: str) -> list[Fault]
         if name in by_name:
             faults.append(Fault(where=f"{where}: {plain(name)}", what="primary lists it twice"))
         by_name[name] = package
+    by_digest = {package.pkgId: package for package in described}
+    strangers = _listed(files, {rpm.digest.hex for rpm in rpms}, by_digest, where)
     for rpm in rpms:
-        faults += _differences(rpm, by_name.pop(_full(rpm), None), where)
+        package = by_name.pop(_full(rpm), None)
+        faults += _differences(rpm, package, where)
+        if package is not None:
+            faults += _claims(rpm, package, heads.get(rpm.digest), where, packages)
     faults += [
         Fault(where=f"{where}: {plain(name)}", what="primary lists it, but the RPM is not here")
         for name in sorted(by_name)
     ]
-    expected = {rpm.digest.hex for rpm in rpms}
-    for kind in ("filelists", "other"):
-        if kind not in files:
-            continue
+    return faults + strangers
+
+
+def _listed(
+    files: dict[str, Path], expected: set[str], described: dict[str, Any], where: str
+) -> list[Fault]:
+    """Read the other documents; what filelists says is added to what primary describes."""
+    faults: list[Fault] = []
+    for kind in files.keys() & {"filelists", "other"}:
         try:
-            digests = read_digests(files[kind], kind, where)
+            filled = described if kind == "filelists" else None
+            digests = read_digests(files[kind], kind, where, filled)
         except AirseedError as error:
             faults += _faults(error)
             continue
         if digests != expected:
             what = f"{kind} lists other packages than primary"
             faults.append(Fault(where=f"{where}/{kind}", what=what))
-    return faults
+    return sorted(faults)
+
+
+def _claims(
+    rpm: Rpm, package: Any, head: bytes | None, where: str, packages: list[Claims]
+) -> list[Fault]:
+    """Compare what metadata says with the header; add the one that counts to ``packages``."""
+    where = f"{where}: {rpm.nevra}"
+    said = claims.of_metadata(package)
+    try:
+        signed = claims.of_header(head, where=where) if head is not None else said
+    except AirseedError as error:
+        return _faults(error)
+    packages.append(signed)
+    return [
+        Fault(
+            where=where,
+            what=what,
+            expected="what the signed header of the RPM says",
+            hint="the mirror that it was locked from changed its metadata: lock from another one",
+        )
+        for what in claims.differences(signed, said)
+    ]
 
 
 def _differences(rpm: Rpm, package: Any, where: str) -> list[Fault]:

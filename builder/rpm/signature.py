@@ -16,7 +16,6 @@ accepts both, as yum of EL7 does.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import VerificationError
@@ -32,13 +31,6 @@ if TYPE_CHECKING:
 _DSA_HEADER, _RSA_HEADER, _OPENPGP = 267, 268, 278
 _OVER_HEADER = {_DSA_HEADER, _RSA_HEADER, _OPENPGP}
 _OVER_ALL = {1002, 1005}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    nevra: Nevra
-    provides: tuple[str, ...]
-    requires: tuple[str, ...]
 
 
 def verify_signature(head: bytes, keys: Sequence[RpmKey], *, where: str = "RPM") -> str:
@@ -71,33 +63,33 @@ def verify_signature(head: bytes, keys: Sequence[RpmKey], *, where: str = "RPM")
     )
 
 
-def read_header(head: bytes, *, where: str = "RPM") -> Head:
-    """Read name and dependencies, to see whether an RPM is the one that a lock names.
+def read_nevra(head: bytes, *, where: str = "RPM") -> Nevra:
+    """Read the name, to see whether an RPM is the one that a lock names.
 
     Raise VerificationError for a damaged header.
     """
-    signature_tags(head, where=where)
-    metadata = _metadata(head, where)
-    with _translated(where):
+    metadata = read_metadata(head, where=where)
+    with translated(where):
         name = metadata.nevra()
         epoch = f"{name.epoch}:" if name.epoch else ""
-        text = f"{name.name}-{epoch}{name.version}-{name.release}.{name.arch}"
-        return Head(
-            nevra=Nevra.parse(text),
-            provides=tuple(sorted({plain(str(entry.name)) for entry in metadata.provides()})),
-            requires=tuple(sorted({plain(str(entry.name)) for entry in metadata.requires()})),
-        )
+        return Nevra.parse(f"{name.name}-{epoch}{name.version}-{name.release}.{name.arch}")
+
+
+def read_metadata(head: bytes, *, where: str) -> Any:
+    """Return rpm-rs's values of a head; raise VerificationError for a damaged one."""
+    signature_tags(head, where=where)
+    return _metadata(head, where)
 
 
 def _metadata(head: bytes, where: str) -> Any:
-    with _translated(where):
+    with translated(where):
         return load_rpm_rs().PackageMetadata.from_bytes(head)
 
 
 def _issuers(metadata: Any, where: str) -> list[str]:
     """Return fingerprints or key IDs of the header's signatures, upper-case hex."""
     issuers: dict[str, None] = {}
-    with _translated(where):
+    with translated(where):
         # a version 3 signature has a key ID only; its `.version` raises, so nobody asks for it
         for signature in metadata.signatures():
             issuers[str(signature.fingerprint or signature.key_id or "").upper()] = None
@@ -117,7 +109,8 @@ def _fault(metadata: Any, key: RpmKey) -> str:
 
 
 @contextmanager
-def _translated(where: str) -> Iterator[None]:
+def translated(where: str) -> Iterator[None]:
+    """Turn what rpm-rs raises into a VerificationError."""
     try:
         yield
     except (RuntimeError, ValueError, OSError) as error:  # rpm-rs raises RuntimeError for all

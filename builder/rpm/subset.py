@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 from builder import disk
 from builder.errors import Fault, VerificationError
 from builder.model.digest import Digest
+from builder.rpm.claims import of_metadata
 from builder.rpm.createrepo import createrepo
 from builder.rpm.markup import check_prologue
 from builder.rpm.problems import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from builder.model.rpm import Nevra
+    from builder.rpm.claims import Claims
 
 KINDS = ("primary", "filelists", "other")
 _ROOTS = {"primary": "metadata", "filelists": "filelists", "other": "otherdata"}
@@ -208,11 +210,29 @@ def read_packages(
     return packages
 
 
-def read_digests(path: Path, kind: str, name: str) -> set[str]:
-    """Return the digests (hex) of the packages that a filelists or other document lists."""
+def read_digests(
+    path: Path, kind: str, name: str, packages: Mapping[str, Any] | None = None
+) -> set[str]:
+    """Return the digests (hex) of the packages that a filelists or other document lists.
+
+    What it says of ``packages``, by digest, is added to those.
+    """
     digests: set[str] = set()
-    _parse(path, kind, name, lambda digest, _name, _arch: digests.add(digest))
+
+    def begin(digest: str, _name: str, _arch: str) -> Any:
+        digests.add(digest)
+        return (packages or {}).get(digest)
+
+    _parse(path, kind, name, begin)
     return digests
+
+
+def read_claims(folder: Path, name: str) -> list[Claims]:
+    """Return what primary and filelists of ours, as :func:`write_subset` writes them, say."""
+    packages = read_packages(folder / "primary.xml.gz", name, files=True)
+    by_digest = {package.pkgId: package for package in packages}
+    read_digests(folder / "filelists.xml.gz", "filelists", name, by_digest)
+    return [of_metadata(package) for package in packages]
 
 
 def read_package_info(primary: Path, *, where: str, most: int) -> dict[str, PackageInfo]:

@@ -1,21 +1,27 @@
-"""RPMs: the check that the right key signed the right package."""
+"""RPMs: the check that the right key signed the right package, and that metadata speaks truth."""
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from builder import disk
 from builder.errors import VerificationError
 from builder.rpm.header import read_head
 from builder.rpm.keys import RpmKey, load_keys
 from builder.rpm.payload import verify_payload
-from builder.rpm.signature import read_header, verify_signature
+from builder.rpm.signature import read_nevra, verify_signature
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
 
+    from builder.errors import Fault
     from builder.model.artifact import Package
+    from builder.model.digest import Digest
     from builder.model.lock import Lock
+    from builder.rpm.claims import Claims
 
 
 class Signatures:
@@ -30,17 +36,17 @@ class Signatures:
         self._read = read
         self._keys: dict[str, RpmKey] = {}
 
-    def check(self, package: Package, content: io.BufferedReader) -> None:
-        """Raise VerificationError unless a pinned key signed it, and it is what the lock names.
+    def check(self, package: Package, content: io.BufferedReader) -> bytes:
+        """Return its head; raise VerificationError unless it is what the lock names.
 
-        Its files count, too: where the signature does not reach them, a pinned digest or signed
-        repository metadata must.
+        A pinned key must have signed it. Its files count, too: where the signature does not reach
+        them, a pinned digest or signed repository metadata must.
         """
         where = package.name
         head = read_head(content, where=where)
         keys = [self._key(fingerprint) for fingerprint in package.keys]
         verify_signature(head, keys, where=where)
-        nevra = read_header(head, where=where).nevra
+        nevra = read_nevra(head, where=where)
         if nevra != package.nevra:
             raise VerificationError(
                 f"the RPM says that it is {nevra}", where=where, expected=str(package.nevra)
@@ -54,6 +60,7 @@ class Signatures:
                 hint="pin its SHA-256 in the catalog (kubernetes/MINOR.yaml) if you know it to be"
                 " right",
             )
+        return head
 
     def _key(self, fingerprint: str) -> RpmKey:
         if fingerprint not in self._keys:
@@ -64,3 +71,48 @@ class Signatures:
                 raise VerificationError("this file does not contain the key", where=path)
             self._keys[fingerprint] = key
         return self._keys[fingerprint]
+
+
+def check_metadata(
+    lock: Lock,
+    read: Callable[[str], bytes],
+    heads: Mapping[Digest, bytes],
+    damaged: Collection[str] = (),
+) -> list[Fault]:
+    """Hold the bundle's metadata against its RPMs, and prove again that no package is missing.
+
+    ``read`` gives the content of a file of the lock; ``heads`` are those of RPMs whose signature
+    was good. A repository of which ``damaged`` names a file is left alone.
+    """
+    from builder.rpm.claims import unprovided  # noqa: PLC0415 -- rpm-rs and others come with them
+    from builder.rpm.recheck import verify_repodata  # noqa: PLC0415
+    from builder.rpm.subset import Rpm  # noqa: PLC0415
+
+    faults: list[Fault] = []
+    packages: list[Claims] = []
+    complete = True
+    for repository in lock.repositories:
+        folder = f"yum/{repository.name}/repodata"
+        if any(path.startswith(f"{folder}/") for path in damaged):
+            complete = False
+            continue
+        rpms = [
+            Rpm(nevra=package.nevra, digest=package.digest, size=package.size)
+            for package in lock.packages
+            if package.repository == repository.name
+        ]
+        with tempfile.TemporaryDirectory(prefix="airseed-verify-") as scratch:
+            inside = Path(scratch) / "repodata"
+            try:
+                inside.mkdir()
+                for file in lock.files:
+                    if file.path.startswith(f"{folder}/"):
+                        (inside / PurePosixPath(file.path).name).write_bytes(read(file.path))
+            except OSError as error:
+                raise disk.failure(error, inside) from error
+            found = verify_repodata(inside, rpms, where=folder, heads=heads)
+        faults += found.faults
+        packages += found.packages
+    if complete and not faults:
+        faults += unprovided(packages, {one.name: one.from_base for one in lock.packages})
+    return faults

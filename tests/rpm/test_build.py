@@ -21,7 +21,7 @@ from builder.rpm.build import BUILT, build, builder, signature_of
 from builder.rpm.header import read_head
 from builder.rpm.keys import load_keys
 from builder.rpm.payload import verify_payload
-from builder.rpm.signature import read_header, verify_signature
+from builder.rpm.signature import read_nevra, verify_signature
 
 if TYPE_CHECKING:
     from builder.lab.openpgp import VendorKey
@@ -117,7 +117,7 @@ def test_the_site_signed_header_and_payload(made: Path, key: VendorKey) -> None:
         head = read_head(file)
         assert verify_signature(head, keys) == key.fingerprint
         assert verify_payload(head, file, keys)
-    assert str(read_header(head).nevra) == "agent-1.18.5-0.airseed1.x86_64"
+    assert str(read_nevra(head)) == "agent-1.18.5-0.airseed1.x86_64"
     assert signature_of(made).startswith(b"\x89")
     content = bytearray(made.read_bytes())
     content[-3] ^= 1

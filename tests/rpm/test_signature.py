@@ -16,7 +16,7 @@ from builder.lab.packages import PackageRecipe, build_package
 from builder.model.rpm import Nevra
 from builder.rpm.header import LEAD, header_length, read_head, signature_tags
 from builder.rpm.keys import load_keys
-from builder.rpm.signature import read_header, verify_signature
+from builder.rpm.signature import read_nevra, verify_signature
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -170,23 +170,21 @@ def test_changes_before_the_header_never_surprise(tmp_path: Path, modern: Vendor
     head = head_of(built(tmp_path, modern))
     start = header_start(head)
     keys = public(modern)
-    whole = read_header(head)
+    whole = read_nevra(head)
     for place in {*range(600), *random.Random(7).sample(range(600, start), 300)}:
         changed = bytearray(head)
         changed[place] ^= 0x41
         try:
             signer = verify_signature(bytes(changed), keys)
-            found = read_header(bytes(changed))
+            found = read_nevra(bytes(changed))
         except VerificationError:
             continue
         assert (signer, found) == (modern.fingerprint, whole)
 
 
-def test_a_header_says_what_the_recipe_said(tmp_path: Path, modern: VendorKey) -> None:
-    found = read_header(head_of(built(tmp_path, modern)))
-    assert found.nevra == Nevra("docker-ce", 3, "19.03.9", "3.el7", "x86_64")
-    assert {"docker-ce", "docker-engine"} <= set(found.provides)
-    assert {"container-selinux", "/bin/sh"} <= set(found.requires)
+def test_a_header_says_its_name(tmp_path: Path, modern: VendorKey) -> None:
+    found = read_nevra(head_of(built(tmp_path, modern)))
+    assert found == Nevra("docker-ce", 3, "19.03.9", "3.el7", "x86_64")
 
 
 def test_the_head_is_found_in_a_few_rounds(tmp_path: Path, modern: VendorKey) -> None:

@@ -142,6 +142,7 @@ _KINDS: dict[str, Record[Any]] = {
             **_COMMON,
             **required({"repository": _WORD, "keys": ListOf(_FINGERPRINT), "requested": Flag()}),
             **_WHY,
+            "fromBase": Field(ListOf(Text[str]()), name="from_base", default=()),
             "built": Field(_BUILD),
         },
     ),

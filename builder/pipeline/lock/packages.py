@@ -11,16 +11,24 @@ from builder.errors import ClosureError, Fault, UnavailableError, VerificationEr
 from builder.model.artifact import File, Package, Repository
 from builder.rpm import base as rpm_base
 from builder.rpm import build as rpm_build
+from builder.rpm.claims import Claims, unmet
 from builder.rpm.closure import Chosen, Closure, PackageRequest, check_installable, solve
 from builder.rpm.installed import COMPS_LIMIT, LIST_LIMIT, parse_comps, parse_installed
 from builder.rpm.repodata import resolve_href
-from builder.rpm.subset import KINDS, RepodataFile, Rpm, UpstreamMetadata, write_subset
+from builder.rpm.subset import (
+    KINDS,
+    RepodataFile,
+    Rpm,
+    UpstreamMetadata,
+    read_claims,
+    write_subset,
+)
 from builder.rpm.universe import SolverMetadata
 from builder.sources import repository as repository_source
 from builder.sources.file import read_local
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from builder.model.artifact import Trust
     from builder.model.catalog.repositories import Repository as Described
@@ -93,7 +101,8 @@ def resolve(
     ]
     used = {package.repository for package in packages}
     upstream = [repository for repository in upstream if repository.name in used]
-    repodata, problems = _repodata(resolving, upstream, packages, metadata, base)
+    repodata, problems, unmet = _repodata(resolving, upstream, packages, metadata, base)
+    packages = [replace(package, from_base=unmet[package.name]) for package in packages]
     return ResolvedPackages(
         packages=tuple(sorted(packages, key=lambda package: package.name)),
         repositories=tuple(
@@ -327,9 +336,13 @@ def _repodata(
     packages: Sequence[Package],
     metadata: Sequence[SolverMetadata],
     base: rpm_base.BasePackages,
-) -> tuple[tuple[File, ...], tuple[Fault, ...]]:
-    """Write the bundle's own metadata, and check that a node can install from it alone."""
+) -> tuple[tuple[File, ...], tuple[Fault, ...], Mapping[str, tuple[str, ...]]]:
+    """Write the bundle's own metadata, and check that a node can install from it alone.
+
+    Return by package what is left to the base, too.
+    """
     files: list[File] = []
+    claims: list[Claims] = []
     with tempfile.TemporaryDirectory(prefix="airseed-repodata-") as scratch:
         ours = []
         for source in upstream:
@@ -349,7 +362,8 @@ def _repodata(
                 ],
                 folder,
             )
-            files.extend(_keep(resolving.kept, source.name, file) for file in written)
+            files.extend(_keep(resolving.kept, source, file) for file in written)
+            claims += read_claims(folder, source.name)
             ours.append(
                 SolverMetadata(
                     name=source.name,
@@ -364,17 +378,19 @@ def _repodata(
             base=base,
             described_by=metadata,
         )
-    return tuple(files), tuple(problems)
+    return tuple(files), tuple(problems), unmet(claims)
 
 
-def _keep(kept: Store, repository: str, file: RepodataFile) -> File:
+def _keep(
+    kept: Store, repository: repository_source.RepositoryMetadata, file: RepodataFile
+) -> File:
     kept.put(file.path.read_bytes())
     return File(
         kind="repodata",
-        path=f"yum/{repository}/repodata/{file.name}",
+        path=f"yum/{repository.name}/repodata/{file.name}",
         digest=file.digest,
         size=file.size,
         sources=(),
-        needed_by=(repository,),
-        trust="signed",
+        needed_by=(repository.name,),
+        trust="signed" if repository.signed else "first-use",
     )
