@@ -551,9 +551,11 @@ def test_a_living_cluster_is_never_initialised_again(first: Machine, api: Api) -
     script = f"signs_of_life() {{ api_lives 127.0.0.1 {api.port}; }}; guard"
     ran = first.source(script, "tls", "init")
     assert ran.returncode == 1
-    assert f"an API server of this cluster answers at 127.0.0.1:{api.port}" in ran.stdout
+    seen = f"an API server of this cluster answers at 127.0.0.1:{api.port}"
+    assert seen in ran.stdout
     # once is enough: it may be down the next time
-    assert first.source("initialise", *PARTS).returncode == 1
+    ran = first.source("initialise", *PARTS)
+    assert (ran.returncode, f"it was seen alive before: {seen} (" in ran.stdout) == (1, True)
     assert first.called("kubeadm") == []
 
 
@@ -564,30 +566,85 @@ def test_others_on_those_ports_are_no_cluster(first: Machine, authority: Authori
         # without an authority to compare any API server is one too many
         (first.root / "etc/airseed/pki/ca.crt").unlink()
         ran = first.source(f"api_lives 127.0.0.1 {server.port}", "tls", "init")
-        assert ran.stdout == f"an API server answers at 127.0.0.1:{server.port}\n"
-        ran = first.source(
-            f"handshake() {{ command openssl s_client -connect 127.0.0.1:{server.port} "
-            "</dev/null 2>/dev/null; }; etcd_lives 10.0.0.2",
-            "tls",
-            "init",
+        assert ran.stdout == f"proof an API server answers at 127.0.0.1:{server.port}\n"
+        ran = first.source(f"port_speaks 127.0.0.1 {server.port} etcd", "tls", "init")
+        assert ran.stdout == f"port 127.0.0.1:{server.port} (etcd)\n"
+    assert first.source("peers_live; api_lives 127.0.0.1 1", "tls", "init").stdout == ""
+
+
+def test_who_the_system_trusts_is_not_our_authority(first: Machine, authority: Authority) -> None:
+    """openssl of CentOS 7 adds the system's authorities to those that it is given."""
+    ours = first.root / "etc/airseed/pki/ca.crt"
+    ours.write_bytes((authority.folder / "etcd/ca.crt").read_bytes())
+    openssl = first.folder / "centos/openssl"
+    # as that one does it: the default authorities count, too
+    first.stand_in(
+        "openssl",
+        f'[ "$1" != s_client ] || set -- "$@" -CAfile <(cat "{ours}" '
+        f'"${{SSL_CERT_FILE:-{authority.folder}/ca.crt}}")\nexec "{openssl}" "$@"',
+    )
+    for server in serving(Api(authority), "apiserver", ("127.0.0.1", 0)):
+        ran = first.source(f"api_lives 127.0.0.1 {server.port}", "tls", "init")
+        assert (ran.returncode, ran.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("again", ["guard", "guard_again"])
+def test_a_stranger_is_waited_for_and_named_and_stops_nothing_for_good(
+    first: Machine, authority: Authority, again: str
+) -> None:
+    """Any TLS at the port of a peer's kubelet proves nothing; init goes on when it is gone."""
+    first.environment["AIRSEED_PORT_PATIENCE"] = "0"
+    for server in serving(Api(authority), "front-proxy-client", ("127.0.0.1", 0)):
+        look = f"port_speaks 127.0.0.1 {server.port} kubelet"
+        shown = f"signs_of_life() {{ {look}; }}; peers_live() {{ {look}; }}"
+        ran = first.source(f"{shown}; {again}; echo went on", "tls", "init")
+        assert ran.returncode == 1
+        port = f"127.0.0.1:{server.port} (kubelet)"
+        assert f"waiting for what speaks TLS at {port} to prove" in ran.stdout
+        assert (
+            f"error: TLS is spoken at {port}, but nothing proves that this cluster lives there\n"
+            in ran.stdout
         )
-        assert ran.stdout == "etcd answers at 10.0.0.2:2380\n"
-    assert first.source("etcd_lives 127.0.0.1; api_lives 127.0.0.1 1", "tls", "init").stdout == ""
+        assert not (first.state / "stamps/lives").exists()
+    ran = first.source(f"{shown}; {again}; echo went on", "tls", "init")
+    assert (ran.returncode, ran.stdout.splitlines()[-1]) == (0, "went on")
 
 
-def test_a_kubelet_elsewhere_is_a_sign_of_life(first: Machine, api: Api) -> None:
-    client = f"command openssl s_client -connect 127.0.0.1:{api.port}"
-    shown = f"handshake() {{ {client} </dev/null 2>/dev/null; }}"
-    ran = first.source(f"{shown}; kubelet_lives 10.0.0.2", "tls", "init")
-    assert ran.stdout == "a kubelet answers at 10.0.0.2:10250\n"
-    assert first.source("kubelet_lives 127.0.0.1", "tls", "init").stdout == ""
+def test_a_proof_comes_while_a_port_is_waited_for(first: Machine) -> None:
+    """The others' API servers come up a minute after their kubelets."""
+    looks = (
+        "signs_of_life() { echo port 10.0.0.2:10250; echo . >>$R/looks;"
+        " [ $(wc -l <$R/looks) -lt 3 ] || echo proof alive; }"
+    )
+    ran = first.source(f"{looks}; guard", "tls", "init")
+    assert ran.returncode == 1
+    assert "this cluster lives already, so kubeadm init will not run here: alive\n" in ran.stdout
+
+
+@pytest.mark.parametrize("pki", ["generated", "on-node"])
+def test_no_stamp_outlives_its_proof(first: Machine, pki: str) -> None:
+    """What lived is the cluster of one authority; with another it is another cluster."""
+    ours = first.root / "etc/airseed/pki/ca.crt"
+    if pki == "on-node":
+        ours.unlink()
+    check = 'is_stamped lives "$(lives_key)" && echo yes || echo no'
+    told = first.source(f"remember_life 'it answers'; {check}", "tls", "init")
+    assert told.stdout == "yes\n"
+    if pki == "on-node":
+        seed = first.root / "etc/airseed/kubeadm.yaml"
+        seed.write_text(seed.read_text().replace("abcdef", "fedcba"))
+    else:
+        ours.write_bytes((first.authority.folder / "etcd/ca.crt").read_bytes())
+    assert first.source(check, "tls", "init").stdout == "no\n"
 
 
 def test_the_guard_gives_the_others_a_moment(first: Machine) -> None:
     """Where all were powered on together, the cluster shows only at the third look."""
     first.set(PEERS="10.0.0.2 10.0.0.3")
     first.write("proc/uptime", "59.99 100.0\n")
-    looks = "signs_of_life() { echo . >>$R/looks; [ $(wc -l <$R/looks) -lt 3 ] || echo alive; }"
+    looks = (
+        "signs_of_life() { echo . >>$R/looks; [ $(wc -l <$R/looks) -lt 3 ] || echo proof alive; }"
+    )
     first.environment["AIRSEED_GUARD_PATIENCE"] = "60"
     ran = first.source(f"{looks}; guard", "tls", "init")
     assert ran.returncode == 1
@@ -607,7 +664,7 @@ def test_the_guard_keeps_nobody_waiting_for_ever(first: Machine, peers: str, up:
 
 
 PARTS = "tls", "api", "lease", "etcd", "kubeadm", "registry", "init"
-SHOWS = "peers_live() { [ ! -d $R/var/lib/etcd/member ] || echo alive; }; initialise"
+SHOWS = "peers_live() { [ ! -d $R/var/lib/etcd/member ] || echo proof alive; }; initialise"
 
 
 def check_withdrawn(machine: Machine) -> None:

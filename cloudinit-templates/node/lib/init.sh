@@ -2,7 +2,7 @@
 # The first control plane: never a second cluster, and never back once others may have joined.
 # Sourced.
 
-need tls kubeadm
+need tls api kubeadm
 
 # among them what goes to the endpoint, where somebody else may answer yet
 readonly PHASES_AFTER=upload-config,upload-certs,mark-control-plane,bootstrap-token,addon
@@ -10,7 +10,8 @@ readonly PHASES_BEFORE=preflight,certs,kubeconfig,kubelet-start,control-plane,et
 
 etcd_has_data() { [ -d "$R/var/lib/etcd/member" ]; }
 
-# Print what shows that this cluster lives already. All are asked at once: silence takes seconds.
+# Print what answers for this cluster: "proof TEXT" where only this cluster can have said it, "port
+# TEXT" where anybody may be behind it. All are asked at once: silence takes seconds.
 signs_of_life() {
     local host ours=" $AIRSEED_ADDRESSES $AIRSEED_ADDRESS 127.0.0.1 ::1 $AIRSEED_NODE "
     peers_live &
@@ -19,38 +20,43 @@ signs_of_life() {
     wait
 }
 
-# Print what shows it on the other control planes.
+# Print the same of the other control planes.
 peers_live() {
     local peer
     for peer in $AIRSEED_PEERS; do
         api_lives "$peer" 6443 &
-        etcd_lives "$peer" &
-        kubelet_lives "$peer" &
+        port_speaks "$peer" 2380 etcd &
+        port_speaks "$peer" 10250 kubelet &
     done
     wait
 }
 
+# Our authority's signature is the proof; where it was made on a node, an API server is one too many.
 api_lives() {
     if [ -s "$ETC/pki/ca.crt" ]; then
-        ! shows_our_authority "$1" "$2" "$ETC/pki/ca.crt" || printf 'an API server of this cluster answers at %s:%s\n' "$1" "$2"
+        ! shows_our_authority "$1" "$2" "$ETC/pki/ca.crt" || printf 'proof an API server of this cluster answers at %s:%s\n' "$1" "$2"
     else
-        ! is_api_server "$1" "$2" || printf 'an API server answers at %s:%s\n' "$1" "$2"
+        ! is_api_server "$1" "$2" || printf 'proof an API server answers at %s:%s\n' "$1" "$2"
     fi
 }
 
-# etcd's authority is made on the first node, so it tells nothing; but only etcd is at this port
-# of a declared control plane.
-etcd_lives() { ! speaks_tls "$1" 2380 || printf 'etcd answers at %s:2380\n' "$1"; }
+# etcd's authority is made on the first node and kubelet signs for itself, so their ports prove nothing;
+# but nothing else should be there on a declared control plane.
+port_speaks() { ! speaks_tls "$1" "$2" || printf 'port %s:%s (%s)\n' "$1" "$2" "$3"; }
 
-# A kubelet without a cluster ends at once, and only the first control plane can begin one.
-kubelet_lives() { ! speaks_tls "$1" 10250 || printf 'a kubelet answers at %s:10250\n' "$1"; }
+# What was seen to live is the cluster of this authority, or else of this token, and no other.
+lives_key() {
+    local digest
+    digest=$(if [ -s "$ETC/pki/ca.crt" ]; then cat "$ETC/pki/ca.crt"; else token; fi | sha256sum)
+    printf '%s' "${digest%% *}"
+}
 
 # Refuse to make a second cluster.
 guard() {
     local seen
     seen=$(look_for_life signs_of_life)
     [ -n "$seen" ] || return 0
-    stamp_durably lives
+    remember_life "$seen"
     refuse "$seen"
 }
 
@@ -59,21 +65,40 @@ guard_again() {
     local seen
     seen=$(look_for_life peers_live)
     [ -n "$seen" ] || return 0
-    stamp_durably lives
+    remember_life "$seen"
     withdraw
     refuse "$seen"
 }
 
-# Print what LOOK shows. Where all were powered on together, a cluster needs a moment until it does.
+remember_life() {
+    printf '%s (%s)\n' "${1//$'\n'/; }" "$(date -u)" | put "$STATE/lives" 0644
+    stamp_durably lives "$(lives_key)"
+}
+
+# Print what proves by LOOK that this cluster lives. Where all were powered on together, a cluster needs
+# a moment until it does. Ports without a proof are waited for: what they are shows, or they go away.
 look_for_life() {
-    local look=$1 seen patience=${AIRSEED_GUARD_PATIENCE:-60}
-    until seen=$("$look") && [ -n "$seen" ]; do
-        if [ -z "$AIRSEED_PEERS" ] || [ "$(clock)" -ge "$patience" ]; then break; fi
-        waiting "a sign that this cluster lives already, till $patience s after power-on" >&2
+    local look=$1 seen proofs ports begun
+    begun=$(clock)
+    while :; do
+        seen=$("$look")
+        proofs=$(sed -n 's/^proof //p' <<<"$seen")
+        ports=$(sed -n 's/^port //p' <<<"$seen" | sort)
+        [ -z "$proofs" ] || break
+        if [ -n "$ports" ]; then
+            ports=${ports//$'\n'/, }
+            waiting "what speaks TLS at $ports to prove that this cluster lives already, or to go away" >&2
+            [ $(($(clock) - begun)) -lt "${AIRSEED_PORT_PATIENCE:-300}" ] ||
+                fail "TLS is spoken at $ports, but nothing proves that this cluster lives there" \
+                    "is another control plane running? then start its API server, or let this machine join it; else stop what listens there (ss -ltnp on that machine); init goes on when it is gone" >&2
+        else
+            [ -n "$AIRSEED_PEERS" ] && [ "$(clock)" -lt "${AIRSEED_GUARD_PATIENCE:-60}" ] || break
+            waiting "a sign that this cluster lives already, till ${AIRSEED_GUARD_PATIENCE:-60} s after power-on" >&2
+        fi
         sleep 1
     done
     waited
-    printf '%s' "$seen"
+    printf '%s' "$proofs"
 }
 
 # Take back what this machine has begun. Whatever remains could act in the cluster that lives.
@@ -232,9 +257,9 @@ admit_others() {
 initialise() {
     ! is_stamped joined || return 0
     # once is enough: it may be down the next time
-    if is_stamped lives && ! is_stamped no-return; then
+    if is_stamped lives "$(lives_key)" && ! is_stamped no-return; then
         withdraw
-        refuse "it was seen alive before (remove $STAMPS/lives if you are sure that it is gone for ever)"
+        refuse "it was seen alive before: $(cat "$STATE/lives" 2>/dev/null); remove $STAMPS/lives if you are sure that it is gone for ever"
     fi
     etcd_has_data || is_stamped no-return || guard
     if is_stamped no-return && ! etcd_has_data; then
