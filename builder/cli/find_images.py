@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli.verb import existing, verb
+from builder.cli import discovery
+from builder.cli.verb import as_json, existing, verb
 
 if TYPE_CHECKING:
     from builder.cli.console import Console
@@ -17,23 +18,33 @@ if TYPE_CHECKING:
     "find-images",
     examples="""
     airseed find-images calico.yaml
-    airseed find-images manifests/*.yaml
+    airseed find-images manifests/ --json
+    helm template CHART | airseed find-images -
     """,
 )
-@click.argument("files", type=existing(dash=True), nargs=-1, required=True, metavar="FILE...")
+@click.argument(
+    "files", type=existing(folder=True, dash=True), nargs=-1, required=True, metavar="FILE..."
+)
+@as_json
 @click.pass_obj
-def command(console: Console, files: tuple[Path, ...]) -> None:
+def command(console: Console, files: tuple[Path, ...], *, as_json: bool) -> None:
     """List the images that manifests start.
 
-    One reference a line, sorted. Pod specs are found in every workload kind and in templates
-    inside other resources. FILE may be - for standard input: helm template CHART | airseed
-    find-images -
+    One reference a line, sorted. Pod specs are found in every workload kind, in templates inside
+    other resources, and in manifests inside ConfigMaps. What else looks like an image (arguments,
+    environments, fields of custom resources) is pointed out with its place, and so is what nobody
+    can see from here. FILE may be a folder, or - for standard input.
     """
     from builder.pipeline import find_images
 
     stdin = Path("/dev/stdin")
-    references = find_images.find(stdin if str(file) == "-" else file for file in files)
+    manifests = find_images.find(stdin if str(file) == "-" else file for file in files)
+    if as_json:
+        console.json(discovery.value(manifests))
+        return
+    references = sorted({str(image.text) for one in manifests for image in one.images})
     for reference in references:
         console.result(reference)
+    discovery.tell(manifests, console)
     if not references:
         console.info("the manifests start no images")

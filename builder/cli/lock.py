@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli import complete
+from builder.cli import complete, discovery
 from builder.cli.amounts import quantity, size
 from builder.cli.verb import as_json, ca_bundle, catalogs, destination, existing, verb
 from builder.errors import UsageError
@@ -84,7 +84,12 @@ def command(
     result = lock.make(workspace, update=update, ca_bundle=ca_bundle, reporter=console)
     if as_json:
         changed = [asdict(change) for change in result.changes]
-        console.json({"lock": str(workspace.lock_path), "changes": changed})
+        console.json(
+            {"lock": str(workspace.lock_path), "changes": changed}
+            | {"manifests": discovery.value(result.manifests)}
+        )
+    else:
+        discovery.tell(result.manifests, console)
     for change in () if as_json else result.changes:
         console.result(str(change))
     totals = ", ".join(

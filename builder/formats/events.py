@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from builder.errors import DocumentError
 from builder.formats.reading import Document, child, refusal
 from builder.strict_json import DEEPEST, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from builder.errors import DocumentError
-
 _MOST_NODES = 2_000_000
 _MOST_LINES = 200_000
 _TAGS = {"!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
+_STANDARD = "tag:yaml.org,2002:"
 _WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _WORDS: dict[str, Any] = {
     "": None,
@@ -34,6 +35,13 @@ _WORDS: dict[str, Any] = {
     "FALSE": False,
 }
 ALIAS = "*"
+HELM = "this is a Helm template: `helm template NAME CHART` renders it"
+_TEMPLATE = re.compile(r"^ *(?:- +)?(?:[\w.\"'/-]+: +)?\{\{", re.MULTILINE)
+_NEXT_OBJECT = re.compile(r"\}[ \t\r]*\n\s*(\{)")
+"""Where a JSON object follows another one: inside of one, a comma is between the two."""
+_TWINS = "keep one; old releases of kubectl take the last one without a word"
+_CONFLICT = re.compile(r"<{7}|={7}|>{7}")
+_BYTE_ORDER_MARK = "\ufeff"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -53,22 +61,37 @@ def documents(text: str, name: str, *, manifest: bool = False) -> list[Document]
     Of a manifest, merge keys are read as kubectl does, and each string is a :class:`Scalar`.
     """
     try:
-        return list(_documents(text, name, _ManifestBuilder if manifest else _Builder))
+        return list(_streams(text, name) if manifest else _documents(text, _Builder(name)))
     except (UnicodeError, OverflowError) as error:
         # text that no file can hold, handed over by a caller or written as an escape
         raise refusal(name, "not YAML: a character that UTF-8 does not have") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = str(getattr(error, "problem", None) or error).splitlines()[0]
-        if mark and _is_tab(text, mark.line, mark.column):
-            problem = "a tab; YAML is indented with spaces"
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise refusal(name, f"not YAML: {problem}", where=where) from error
 
 
-def _is_tab(text: str, line: int, column: int) -> bool:
+def _streams(text: str, name: str) -> Iterator[Document]:
+    """Read the documents of a manifest: a YAML stream, or JSON objects one after the other."""
+    if not text.lstrip().startswith("{"):
+        yield from _documents(text, _ManifestBuilder(name))
+        return
+    # libyaml takes JSON, but no tabs before it; inside strings JSON has none
+    text = text.replace("\t", " ")
+    starts = [match.start(1) for match in _NEXT_OBJECT.finditer(text)]
+    line = 0
+    for start, end in itertools.pairwise((0, *starts, len(text))):
+        yield from _documents(text[start:end], _ManifestBuilder(name, start, line))
+        line += text.count("\n", start, end)
+
+
+def _in_words(text: str, line: int, column: int, problem: str) -> tuple[str, str | None]:
+    """Say what is wrong at a place that the parser stopped at, and what helps."""
     lines = text.split("\n")
-    return line < len(lines) and lines[line][column : column + 1] == "\t"
+    there = lines[line] if line < len(lines) else ""
+    if there[column : column + 1] == "\t":
+        return "a tab; YAML is indented with spaces", None
+    if any(_CONFLICT.match(one) for one in lines[max(0, line - 1) : line + 1]):
+        return "a conflict that git left in the file", None
+    if text.lstrip().startswith("<"):
+        return problem, "this looks like a web page: a login or error page, or one around a file"
+    return problem, None
 
 
 @dataclass(slots=True)
@@ -86,26 +109,54 @@ class _Open:
     """The mappings that merge keys bring in."""
 
 
-def _documents(text: str, name: str, builder: type[_Builder]) -> Iterator[Document]:
-    events = yaml.parse(text, Loader=_LOADER)
-    for event in events:
-        if isinstance(event, yaml.DocumentStartEvent):
-            document = builder(name).build(events)
-            if document.value is not None:
-                yield document
+def _documents(text: str, builder: _Builder) -> Iterator[Document]:
+    try:
+        events = yaml.parse(text, Loader=_LOADER)
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                document = builder.build(events)
+                if document.value is not None:
+                    yield document
+    except DocumentError as error:
+        if builder.of_manifest and _TEMPLATE.search(text):
+            faults = [replace(fault, hint=HELM) for fault in error.faults]
+            raise DocumentError(builder.name, faults) from error
+        raise
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = str(getattr(error, "problem", None) or error).splitlines()[0]
+        where, hint = "", None
+        if mark:
+            where = f"line {mark.line + builder.first_line}, column {mark.column + 1}"
+            problem, hint = _in_words(text, mark.line, mark.column, problem)
+        if _BYTE_ORDER_MARK in text:
+            place = text.count("\n", 0, text.index(_BYTE_ORDER_MARK)) + builder.first_line
+            where, problem = f"line {place}", "a byte order mark inside, as where files were joined"
+            hint = "remove it: sed -i 's/\\xef\\xbb\\xbf//g' FILE"
+        if builder.of_manifest and _TEMPLATE.search(text):
+            hint = HELM
+        raise refusal(builder.name, f"not YAML: {problem}", where=where, hint=hint) from error
 
 
 class _Builder:
     """Builds one document from parser events, without recursion."""
 
-    def __init__(self, name: str) -> None:
+    of_manifest = False
+
+    def __init__(self, name: str, start: int = 0, line: int = 0) -> None:
         self.name = name
+        self.start = start
+        self.first_line = line + 1
+        self.begin()
+
+    def begin(self) -> None:
         self.lines: dict[str, int] = {}
         self.anchors: dict[str, tuple[Any, int, int]] = {}
         self.stack: list[_Open] = []
         self.root: Any = None
 
     def build(self, events: Iterator[Any]) -> Document:
+        self.begin()
         for event in events:
             if isinstance(event, yaml.DocumentEndEvent):
                 break
@@ -113,7 +164,7 @@ class _Builder:
         return Document(value=self.root, lines=self.lines)
 
     def step(self, event: Any) -> None:
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + self.first_line
         if isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             self.close(line)
         elif isinstance(event, yaml.AliasEvent):
@@ -149,7 +200,11 @@ class _Builder:
         if top is not None and isinstance(top.value, dict) and top.key is None:
             key = str(event.value)
             if key in top.value:
-                raise self.refuse(line, f"the key {short(key)} appears twice")
+                raise self.refuse(
+                    line,
+                    f"the key {short(key)} appears twice",
+                    hint=_TWINS if self.of_manifest else None,
+                )
             top.key = key
             if key == "<<":
                 self.merge_key(top, event)
@@ -204,7 +259,9 @@ class _Builder:
         return value
 
     def merge_key(self, top: _Open, event: Any) -> None:  # noqa: ARG002 -- a manifest's takes it
-        raise self.refuse(event.start_mark.line + 1, "merge keys (<<) are not supported")
+        raise self.refuse(
+            event.start_mark.line + self.first_line, "merge keys (<<) are not supported"
+        )
 
     def merge(self, top: _Open, value: Any, line: int) -> None:
         raise NotImplementedError
@@ -215,16 +272,23 @@ class _Builder:
             shown = tag.replace("tag:yaml.org,2002:", "!!")
             raise self.refuse(line, f"the tag {short(shown)} is not supported")
 
-    def refuse(self, line: int, what: str) -> DocumentError:
-        return refusal(self.name, what, where=f"line {line}")
+    def refuse(self, line: int, what: str, *, hint: str | None = None) -> DocumentError:
+        return refusal(self.name, what, where=f"line {line}", hint=hint)
 
 
 class _ManifestBuilder(_Builder):
+    of_manifest = True
+
+    def check_tag(self, event: Any, line: int) -> None:
+        if not event.tag or not event.tag.startswith(_STANDARD):  # a string counts as it is written
+            _Builder.check_tag(self, event, line)
+
     def string(self, value: Any, event: Any) -> Any:
         if not isinstance(value, str):
             return value
         scalar = Scalar(value)
-        scalar.start, scalar.end = event.start_mark.index, event.end_mark.index
+        scalar.start = self.start + event.start_mark.index
+        scalar.end = self.start + event.end_mark.index
         scalar.style = ALIAS if isinstance(event, yaml.AliasEvent) else event.style or ""
         return scalar
 

@@ -9,20 +9,23 @@ arguments: what is known by a whole name is replaced wherever it stands, and a s
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import DocumentError, Fault
 from builder.formats.events import ALIAS, Scalar
-from builder.formats.manifests import SCHEMAS, read, values
+from builder.formats.image_mentions import is_exact, is_whole, parsed
+from builder.formats.manifests import SCHEMAS, embedded, read, values
 from builder.formats.reading import child
 from builder.formats.text import decode
 from builder.model.digest import Digest
-from builder.model.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from builder.model.reference import Reference
 
 _NAME = re.compile(
     r"""(?P<key>(?:^|(?<=[\s{,-]))["']?image["']?:[ \t]*["']?)?"""
@@ -30,6 +33,8 @@ _NAME = re.compile(
     re.MULTILINE,
 )
 _END = re.compile(r"[\"']?[ \t\r]*(?:$|[\n,}\]#])")
+_API_OF_HUB = "registry-1.docker.io/"
+"""A name of Docker Hub that engines don't know as such."""
 _BLOCKS = ("|", ">")
 _LABELS = frozenset({"labels", "matchLabels", "nodeSelector", "selector"})
 
@@ -41,22 +46,34 @@ class Edit:
     text: str
 
 
-def edits(content: bytes, name: str, targets: Mapping[Reference, str]) -> tuple[Edit, ...]:
+def edits(
+    content: bytes, name: str, targets: Mapping[Reference, str], *, complete: bool = True
+) -> tuple[Edit, ...]:
     """Return what gives each image of a manifest its target's name, in the file's order.
 
-    Raise DocumentError for every image that has no target.
+    Raise DocumentError for every image that has no target, if targets are to be ``complete``.
     """
     text = decode(content, name)
-    search = _Search(text, targets)
+    replaced = _replaced(text, name, targets, complete=complete)
+    return tuple(_in_bytes(text, content, replaced))
+
+
+def _replaced(
+    text: str, name: str, targets: Mapping[Reference, str], *, complete: bool, depth: int = 0
+) -> dict[int, tuple[int, str]]:
+    search = _Search(text, targets, complete=complete, depth=depth)
     for image in read(text, name).images:
-        search.image(image.text, image.reference, image.where)
+        if isinstance(image.text, Scalar):  # what is inside a string comes with the string
+            search.image(image.text, image.reference, str(image.place))
     for resource, value, prefix in values(text, name):
         if resource.kind != SCHEMAS:
+            for path, scalar in embedded(resource, value, prefix, depth):
+                search.manifest(scalar, f"{resource}: {path}")
             for path, key, scalar in _scalars(value, prefix.rstrip(".")):
                 search.string(scalar, key, f"{resource}: {path}")
     if search.faults:
         raise DocumentError(name, list(search.faults.values()))
-    return tuple(_in_bytes(text, content, search.replaced))
+    return search.replaced
 
 
 def applied(content: bytes, edits: Iterable[Edit]) -> bytes:
@@ -67,13 +84,17 @@ def applied(content: bytes, edits: Iterable[Edit]) -> bytes:
     return b"".join((*parts, content[end:]))
 
 
-def render(content: bytes, name: str, targets: Mapping[Reference, str]) -> str:
-    """Return a manifest's edits as a node applies them.
+def render(
+    content: bytes, name: str, targets: Mapping[Reference, str], *, complete: bool = True
+) -> str:
+    """Return a manifest's edits as a node applies them; nothing where it stays as it is.
 
     The first line is ``manifest SHA256 SHA256-AFTER``. Each other says how many bytes to keep, how
     many to drop then, and what takes their place.
     """
-    made = edits(content, name, targets)
+    made = edits(content, name, targets, complete=complete)
+    if not made and not complete:
+        return ""
     before, after = Digest.of(content), Digest.of(applied(content, made))
     lines, end = [f"manifest {before.hex} {after.hex}\n"], 0
     for edit in made:
@@ -83,8 +104,12 @@ def render(content: bytes, name: str, targets: Mapping[Reference, str]) -> str:
 
 
 class _Search:
-    def __init__(self, text: str, targets: Mapping[Reference, str]) -> None:
+    def __init__(
+        self, text: str, targets: Mapping[Reference, str], *, complete: bool, depth: int
+    ) -> None:
         self.text = text
+        self.complete = complete
+        self.depth = depth
         self.targets = targets
         self.replaced: dict[int, tuple[int, str]] = {}
         """End and replacement by start, in characters."""
@@ -101,13 +126,48 @@ class _Search:
         if target is None:
             self.miss(scalar.start, scalar, where)
             return
+        if _stays(scalar, target):
+            return
         start = self.start_of(scalar)
         if start is None:  # an alias, or in quotes and with escapes
-            start = self.text.index(scalar.style, scalar.start)
-            self.replaced[start] = (scalar.end, f'"{target}"')
+            self.whole(scalar, target)
         else:  # in brackets, an IPv6 address is no plain string
             quoted = not scalar.style and target.startswith("[")
             self.replaced[start] = (start + len(scalar), f'"{target}"' if quoted else target)
+
+    def whole(self, scalar: Scalar, value: str) -> None:
+        """Replace a string by another one in double quotes, which all of YAML and JSON read."""
+        start, end = scalar.start, scalar.end
+        if scalar.style:
+            start = self.text.index(scalar.style, start)
+        else:
+            start = self.start_of(scalar) or start
+        if scalar.style in _BLOCKS:
+            end = start + len(self.text[start:end].rstrip())
+        self.replaced[start] = (end, _quoted(value))
+
+    def manifest(self, scalar: Scalar, where: str) -> None:
+        """Replace the images of a manifest that is a string of this one."""
+        if scalar.start in self.seen:
+            return
+        inner = str(scalar)
+        try:
+            read(inner, where)
+        except DocumentError:
+            return  # no manifest after all; its words are looked at like any others
+        self.seen.add(scalar.start)
+        try:
+            replaced = _replaced(
+                inner, where, self.targets, complete=self.complete, depth=self.depth + 1
+            )
+        except DocumentError as error:
+            for number, fault in enumerate(error.faults):
+                place = f"{where}: {fault.where}"
+                self.faults[scalar.start + number] = replace(fault, where=place)
+        else:
+            if replaced:
+                content = inner.encode()
+                self.whole(scalar, applied(content, _in_bytes(inner, content, replaced)).decode())
 
     def start_of(self, scalar: Scalar) -> int | None:
         """Return where the value itself begins, behind anchor, tag, quote and a block's head."""
@@ -123,25 +183,42 @@ class _Search:
         """Replace the names of images in any other string."""
         if scalar.start in self.seen:
             return
-        reference = _parsed(scalar) if key == "image" else None
+        reference = parsed(scalar) if key == "image" else None
         # without a tag it may be anything, such as a name in an ImageSet
-        if reference and (reference in self.targets or _is_exact(scalar)):
+        if reference and (reference in self.targets or is_exact(scalar)):
             self.image(scalar, reference, where)
             return
         self.seen.add(scalar.start)
-        for match in _NAME.finditer(self.text, scalar.start, scalar.end):
-            start, end = match.span("name")
+        if scalar.style == '"' and "\\" in self.text[scalar.start : scalar.end]:
+            # the words of the text are not those of the value
+            made = dict(self.words(str(scalar), 0, len(scalar), scalar.start, where))
+            if made:
+                content = scalar.encode()
+                edits = _in_bytes(str(scalar), content, made)
+                self.whole(scalar, applied(content, edits).decode())
+            return
+        self.replaced.update(self.words(self.text, scalar.start, scalar.end, 0, where))
+
+    def words(
+        self, text: str, start: int, end: int, base: int, where: str
+    ) -> Iterator[tuple[int, tuple[int, str]]]:
+        """Yield the names of images between two places of a text, with their targets."""
+        for match in _NAME.finditer(text, start, end):
+            first, last = match.span("name")
             name = match["name"]
-            is_image = match["key"] is not None and _END.match(self.text, end, scalar.end)
-            if not is_image and not _is_whole(name):
+            is_image = match["key"] is not None and _END.match(text, last, end)
+            if not is_image and not is_whole(name):
                 continue
-            reference = _parsed(name)
+            reference = parsed(name)
             if reference and reference in self.targets:
-                self.replaced[start] = (end, self.targets[reference])
-            elif reference and is_image and _is_exact(name):
-                self.miss(start, name, where)
+                if not _stays(name, self.targets[reference]):
+                    yield first, (last, self.targets[reference])
+            elif reference and is_image and is_exact(name):
+                self.miss(base + first, name, where)
 
     def miss(self, start: int, name: str, where: str) -> None:
+        if not self.complete:
+            return
         self.faults[start] = Fault(
             where=where,
             what=f"{name} has no name in the registry: it is not in the lock",
@@ -162,21 +239,14 @@ def _scalars(value: Any, path: str, key: str = "") -> Iterator[tuple[str, str, S
                 yield from _scalars(inner, child(path, name), name)
 
 
-def _parsed(name: str) -> Reference | None:
-    try:
-        return Reference.parse(name)
-    except ValueError:
-        return None
+def _stays(name: str, target: str) -> bool:
+    """Tell whether a name is its target's already, as docker and containerd read names."""
+    return str(parsed(name)) == target and not name.startswith(_API_OF_HUB)
 
 
-def _is_exact(name: str) -> bool:
-    return "@" in name or ":" in name.rpartition("/")[2]
-
-
-def _is_whole(name: str) -> bool:
-    """Tell whether a name is an image's wherever it stands: with a host, and a tag or a digest."""
-    host, slash, _ = name.partition("/")
-    return bool(slash) and _is_exact(name) and ("." in host or ":" in host or host == "localhost")
+def _quoted(value: str) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(mark if mark.isprintable() else f"\\u{ord(mark):04x}" for mark in text)
 
 
 def _in_bytes(text: str, content: bytes, replaced: Mapping[int, tuple[int, str]]) -> Iterator[Edit]:

@@ -7,22 +7,42 @@ a custom resource. The schema of a CustomResourceDefinition starts nothing and i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from bisect import bisect_left
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import DocumentError, Fault
+from builder.formats import image_mentions
+from builder.formats.events import HELM, Scalar
 from builder.formats.reading import child, kind
 from builder.formats.text import yaml_documents
 from builder.model.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from builder.formats.events import Scalar
+    from builder.formats.image_mentions import Found
 
+_KUSTOMIZE = "`kustomize build FOLDER` renders manifests"
+_RENDERED = {"kustomize.config.k8s.io": _KUSTOMIZE, "helm.cattle.io": "`helm template` renders it"}
+_KUBERNETES = frozenset(
+    f"{group}.k8s.io"
+    for group in (
+        "admissionregistration", "apiextensions", "apiregistration", "authentication",
+        "authorization", "certificates", "coordination", "discovery", "events",
+        "flowcontrol.apiserver", "internal.apiserver", "networking", "node",
+        "rbac.authorization", "resource", "scheduling", "storage", "storagemigration",
+    )
+)  # fmt: skip
+"""Groups of Kubernetes itself; those without a dot are, too."""
+_BREAK = re.compile("\n")
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 SCHEMAS = "CustomResourceDefinition"
 _SECRET, _VALUES = "Secret", ("data", "stringData")
+_EMBEDDING = {"ConfigMap": ("data",), "Secret": ("stringData",)}
+_DEEPEST = 3
+"""Levels of manifests inside of manifests."""
 _LONGEST_NAME = 80
 _PLACEHOLDER = frozenset("{}$<>%")
 
@@ -42,30 +62,50 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StartedImage:
-    """Hold one image that a manifest starts, and where it is named."""
-
-    text: Scalar
-    """As the manifest has it."""
-    reference: Reference
+class Place:
     resource: Resource
     path: str
     """Inside the resource, such as ``spec.template.spec.containers[0].image``."""
+    line: int
 
-    @property
-    def where(self) -> str:
-        """Return resource and path in one line."""
+    def __str__(self) -> str:
         return f"{self.resource}: {self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedImage:
+    """Hold one image that a manifest starts, and where it is named."""
+
+    text: str
+    """As the manifest has it; a Scalar, unless it is in a manifest inside a string."""
+    reference: Reference
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MentionedImage:
+    """Hold what looks like an image, but stands in no pod spec."""
+
+    text: str
+    """As ``extra.images`` takes it."""
+    reference: Reference
+    place: Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """Hold what a manifest file makes and starts, in the order of the file."""
 
+    name: str
+    """Of the file."""
     resources: tuple[Resource, ...]
     images: tuple[StartedImage, ...]
     secrets: tuple[Resource, ...]
     """The Secrets among the resources that have a value already."""
+    mentioned: tuple[MentionedImage, ...]
+    """What the file does not start itself."""
+    not_understood: tuple[Fault, ...]
+    """What may start images that nobody can see here."""
 
 
 def read(text: str, name: str) -> Manifest:
@@ -73,30 +113,156 @@ def read(text: str, name: str) -> Manifest:
 
     Raise DocumentError when it is neither, or when an image is no reference (a placeholder, say).
     """
-    resources: list[Resource] = []
-    images: list[StartedImage] = []
-    secrets: list[Resource] = []
-    faults: list[Fault] = []
-    for resource, value, prefix in values(text, name):
-        resources.append(resource)
-        if resource.kind == SCHEMAS:
-            continue
-        if resource.kind == _SECRET and any(value.get(key) for key in _VALUES):
-            secrets.append(resource)
+    return _read(text, name, 0)
+
+
+def _read(text: str, name: str, depth: int) -> Manifest:
+    search = _Search(name, depth)
+    search.read(text)
+    if search.faults:
+        raise DocumentError(name, search.faults)
+    started = {image.reference for image in search.images}
+    return Manifest(
+        name=name,
+        resources=tuple(search.resources),
+        images=tuple(search.images),
+        secrets=tuple(search.secrets),
+        mentioned=tuple(image for image in search.mentioned if image.reference not in started),
+        not_understood=tuple(search.not_understood),
+    )
+
+
+class _Search:
+    def __init__(self, name: str, depth: int) -> None:
+        self.name = name
+        self.depth = depth
+        self.resources: list[Resource] = []
+        self.images: list[StartedImage] = []
+        self.secrets: list[Resource] = []
+        self.mentioned: list[MentionedImage] = []
+        self.not_understood: list[Fault] = []
+        self.faults: list[Fault] = []
+
+    def read(self, text: str) -> None:
+        schemas = 0
+        breaks = [match.start() for match in _BREAK.finditer(text)]
+        for resource, value, prefix in values(text, self.name):
+            self.resources.append(resource)
+            if resource.kind == SCHEMAS:
+                schemas += 1
+                continue
+            if resource.kind == _SECRET and any(value.get(key) for key in _VALUES):
+                self.secrets.append(resource)
+
+            def line(scalar: Scalar) -> int:
+                return bisect_left(breaks, scalar.start) + 1
+
+            self.note_unknown(resource, value, prefix)
+            self.images_of(resource, value, prefix, line)
+            inside = dict(embedded(resource, value, prefix, self.depth))
+            for path, scalar in inside.items():
+                self.inside(resource, path, scalar, line(scalar) + (scalar.style == "|"))
+            for found in image_mentions.find(value, prefix.rstrip(".")):
+                if found.path not in inside:
+                    at = line(found.scalar)
+                    if found.scalar.style == "|":
+                        at += 1 + found.lines
+                    self.mention(found, Place(resource=resource, path=found.path, line=at))
+
+        if schemas:
+            what = "what is started for custom resources is known to their operators alone"
+            self.not_understood.append(Fault(where=f"{schemas} {SCHEMAS}", what=what))
+
+    def images_of(
+        self, resource: Resource, value: Any, prefix: str, line: Callable[[Scalar], int]
+    ) -> None:
         for path, image in _images(value, prefix):
+            at = line(image) if isinstance(image, Scalar) else 0
+            place = Place(resource=resource, path=path, line=at)
             try:
                 reference = _reference(image)
             except ValueError as error:
-                where = f"{resource}: {path}"
-                hint = "fill in placeholders first" if _PLACEHOLDER & {*str(image)} else None
-                faults.append(Fault(where=where, what=str(error), hint=hint))
-            else:
-                images.append(
-                    StartedImage(text=image, reference=reference, resource=resource, path=path)
+                self.faults.append(
+                    Fault(where=str(place), what=str(error), hint=_placeholder(str(image)))
                 )
-    if faults:
-        raise DocumentError(name, faults)
-    return Manifest(resources=tuple(resources), images=tuple(images), secrets=tuple(secrets))
+            else:
+                self.images.append(StartedImage(text=image, reference=reference, place=place))
+
+    def inside(self, resource: Resource, path: str, scalar: Scalar, first: int) -> None:
+        """Read a manifest that is a string of another one; its lines begin at ``first``."""
+        literal = scalar.style == "|"
+        try:
+            manifest = _read(str(scalar), self.name, self.depth + 1)
+        except DocumentError as error:
+            what = f"a manifest that cannot be read: {error.faults[0]}"
+            self.not_understood.append(Fault(where=f"{resource}: {path}", what=what))
+            for found in image_mentions.find(scalar, path):
+                at = first + (found.lines if literal else 0)
+                self.mention(found, Place(resource=resource, path=path, line=at))
+            return
+
+        def outer(place: Place) -> Place:
+            at = first + (place.line - 1 if literal else 0)
+            return Place(resource=resource, path=f"{path}: {place}", line=at)
+
+        # plain strings: where they stand is said by another text
+        self.images += (
+            replace(image, text=str(image.text), place=outer(image.place))
+            for image in manifest.images
+        )
+        self.mentioned += (replace(image, place=outer(image.place)) for image in manifest.mentioned)
+        self.not_understood += (
+            replace(fault, where=f"{resource}: {path}: {fault.where}")
+            for fault in manifest.not_understood
+        )
+
+    def mention(self, found: Found, place: Place) -> None:
+        reference = Reference.parse(found.name)
+        self.mentioned.append(MentionedImage(text=found.name, reference=reference, place=place))
+
+    def note_unknown(self, resource: Resource, value: Any, prefix: str) -> None:
+        group = resource.api_version.rpartition("/")[0]
+        if not resource.kind or not resource.api_version:
+            said = {"apiVersion": resource.api_version, "kind": resource.kind}
+            lacking = " and no ".join(key for key, text in said.items() if not text)
+            what, hint = f"no Kubernetes resource: it has no {lacking}", _no_resource(value)
+        elif group in _RENDERED:
+            what, hint = f"{resource.api_version} is not applied as it is", _RENDERED[group]
+        elif group and "." in group and group not in _KUBERNETES:
+            what = "a custom resource: what else it has started is known to its operator"
+            hint = None
+        else:
+            return
+        where = f"{prefix.rstrip('.')}: {resource}" if prefix else str(resource)
+        self.not_understood.append(Fault(where=where, what=what, hint=hint))
+
+
+def _placeholder(image: str) -> str | None:
+    if not _PLACEHOLDER & {*image}:
+        return None
+    return HELM if "{{" in image else "fill in placeholders first, with envsubst for example"
+
+
+def _no_resource(value: Any) -> str | None:
+    if not isinstance(value, dict) or "kind" in value:
+        return None
+    if {"resources", "bases", "patches"} & {*value}:
+        return f"of kustomize? {_KUSTOMIZE}"
+    return "of a Helm chart? `helm template NAME CHART -f VALUES` renders manifests"
+
+
+def embedded(
+    resource: Resource, value: Any, prefix: str, depth: int
+) -> Iterator[tuple[str, Scalar]]:
+    """Yield path and text of what may be a manifest in a string of a ConfigMap or Secret.
+
+    ``depth`` is how many such strings this one is in.
+    """
+    for field in _EMBEDDING.get(resource.kind, ()) if depth < _DEEPEST else ():
+        strings = value.get(field)
+        for key, text in strings.items() if isinstance(strings, dict) else ():
+            if isinstance(text, Scalar) and "apiVersion" in text and "kind" in text:
+                yield child(f"{prefix}{field}", key), text
 
 
 def find_images(text: str, name: str) -> list[StartedImage]:
@@ -109,9 +275,6 @@ def values(text: str, name: str) -> Iterator[tuple[Resource, Any, str]]:
 
     Every string among the values is a :class:`~builder.formats.events.Scalar` of ``text``.
     """
-    if text.lstrip().startswith(("{", "[")):
-        # libyaml takes JSON, but no tabs before it; inside strings JSON has none
-        text = text.replace("\t", " ")
     for document in yaml_documents(text, name, manifest=True):
         for value, path in _unpack(document.value):
             yield _resource(value), value, path

@@ -8,6 +8,7 @@ documents that grow without bound through aliases are refused. Hostile input end
 
 from __future__ import annotations
 
+import codecs
 from typing import TYPE_CHECKING, Any
 
 from builder import disk, strict_json
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
 
 LARGEST = 32 << 20
 """Bytes of one document file; Calico's largest manifest has under 3 MB."""
+
+_SAVE = "save it as UTF-8: iconv -f {} -t UTF-8 FILE; Windows PowerShell writes UTF-16"
+_PACKED = (
+    (b"\x1f\x8b", "compressed with gzip", "unpack it first: gunzip, or tar xzf of a chart"),
+    (b"PK\x03\x04", "a zip archive", "unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd", "unpack it first: zstd -d"),
+    (b"BZh", "compressed with bzip2", "unpack it first: bunzip2"),
+    (b"\xfd7zX", "compressed with xz", "unpack it first: unxz"),
+)
 
 
 def read_content(path: Path, *, largest: int = LARGEST) -> bytes:
@@ -37,10 +47,35 @@ def read_text(path: Path, *, largest: int = LARGEST) -> str:
 
 def decode(content: bytes, name: str) -> str:
     """Decode UTF-8, with or without a byte order mark; raise DocumentError otherwise."""
+    what, hint = _other(content)
     try:
-        return content.decode("utf-8-sig")
+        text = "" if what else content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise refusal(name, f"byte {error.start} is not UTF-8 text") from error
+        line = content.count(b"\n", 0, error.start) + 1
+        raise refusal(
+            name,
+            f"byte {error.start} (line {line}) is not UTF-8 text",
+            hint="save it as UTF-8; if it is Windows' or Latin-1: iconv -f WINDOWS-1252 -t UTF-8",
+        ) from error
+    if what:
+        raise refusal(name, what, hint=hint)
+    return text
+
+
+def _other(content: bytes) -> tuple[str, str]:
+    """Return what a file is that is no UTF-8 text, and what helps; nothing for all others."""
+    head = content[:4]
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "UTF-32, not UTF-8 text", _SAVE.format("UTF-32")
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "UTF-16, not UTF-8 text", _SAVE.format("UTF-16")
+    nulls = tuple(byte == 0 for byte in head)
+    if nulls in {(False, True, False, True), (True, False, True, False)}:
+        return "UTF-16, not UTF-8 text", _SAVE.format("UTF-16LE" if nulls[1] else "UTF-16BE")
+    for magic, kind, hint in _PACKED:
+        if head.startswith(magic):
+            return f"{kind}, not text", hint
+    return "", ""
 
 
 def yaml_documents(text: str, name: str, *, manifest: bool = False) -> list[Document]:

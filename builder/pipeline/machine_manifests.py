@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder.errors import DocumentError, Fault
@@ -11,6 +12,7 @@ from builder.model.catalog.kubernetes import ROLES
 from builder.model.demand import MACHINE, WantedImage, merged
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from builder.formats.manifests import Manifest
@@ -23,13 +25,20 @@ _STATIC_PODS = "/etc/kubernetes/manifests/"
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
-def started(cluster: Cluster, folder: Path) -> tuple[WantedImage, ...]:
-    """Return the images that files of machines start, for the roles that get them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineManifest:
+    manifest: Manifest
+    roles: tuple[str, ...]
+    """Of the nodes that get the file."""
 
-    ``folder`` is that of cluster.yaml. Raise DocumentError with the mistakes of all static pods.
+
+def read(cluster: Cluster, folder: Path) -> tuple[MachineManifest, ...]:
+    """Read the manifests among the files of machines; ``folder`` is that of cluster.yaml.
+
+    Raise DocumentError with the mistakes of all static pods.
     """
     faults: list[Fault] = []
-    images: list[WantedImage] = []
+    found: list[MachineManifest] = []
     for file, roles in _files(cluster).items():
         try:
             manifest = _manifest(file, folder)
@@ -41,14 +50,21 @@ def started(cluster: Cluster, folder: Path) -> tuple[WantedImage, ...]:
                 )
                 for fault in error.faults
             )
-            continue
-        images += (
-            WantedImage(reference=image.reference, roles=roles, needed_by=(MACHINE,))
-            for image in (manifest.images if manifest else ())
-        )
+        else:
+            if manifest is not None:
+                found.append(MachineManifest(manifest=manifest, roles=roles))
     if faults:
         raise DocumentError("cluster.yaml", faults)
-    return merged(images)
+    return tuple(found)
+
+
+def started(manifests: Iterable[MachineManifest]) -> tuple[WantedImage, ...]:
+    """Return the images that files of machines start, for the roles that get them."""
+    return merged(
+        WantedImage(reference=image.reference, roles=one.roles, needed_by=(MACHINE,))
+        for one in manifests
+        for image in one.manifest.images
+    )
 
 
 def _files(cluster: Cluster) -> dict[MachineFile, tuple[str, ...]]:
@@ -73,8 +89,10 @@ def _manifest(file: MachineFile, folder: Path) -> Manifest | None:
     if file.source is not None:
         content = read_content(folder / file.source, largest=LARGEST_FILE)
     try:
-        return manifests.read(decode(content, name), name)
+        manifest = manifests.read(decode(content, name), name)
     except DocumentError:
         if _is_static_pod(file):
             raise
         return None
+    whole = all(resource.kind and resource.api_version for resource in manifest.resources)
+    return manifest if whole or _is_static_pod(file) else None

@@ -258,4 +258,4 @@ class _Checks:
             return
         for image in images:
             if image.reference not in known:
-                yield Fault(where=f"{path}: {image.where}", what=f"{image.text} is not bundled")
+                yield Fault(where=f"{path}: {image.place}", what=f"{image.text} is not bundled")

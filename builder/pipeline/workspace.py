@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from builder.formats import cluster as cluster_format
 from builder.formats.text import decode, read_text
 from builder.model.signer import Signer
-from builder.pipeline import paths
+from builder.pipeline import machine_manifests, paths
 from builder.pipeline.lock_document import LockDocument
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from builder.model.choice import Choice
     from builder.model.cluster import Cluster, SignerSettings
     from builder.model.demand import Demand
+    from builder.pipeline.machine_manifests import MachineManifest
     from builder.report import Reporter
 
 _KEY_LIMIT = 1 << 14
@@ -85,10 +86,14 @@ class Workspace:
     @cached_property
     def demand(self) -> Demand:
         from builder.model.demand import demand  # noqa: PLC0415 -- as for the catalog
-        from builder.pipeline import machine_manifests  # noqa: PLC0415 -- as for the catalog
 
-        started = machine_manifests.started(self.cluster, self.folder)
+        started = machine_manifests.started(self.machine_manifests)
         return demand(self.cluster, self.choice, self.catalog, started)
+
+    @cached_property
+    def machine_manifests(self) -> tuple[MachineManifest, ...]:
+        """What of the files that machines get are manifests."""
+        return machine_manifests.read(self.cluster, self.folder)
 
     @cached_property
     def signers(self) -> tuple[Signer, ...]:

@@ -259,7 +259,8 @@ def test_the_plain_manifest_is_found_whole(upstream: Path, version: str, typha: 
     images = {
         line.split()[-1] for line in lines if line.strip().removeprefix("- ").startswith("image: ")
     }
-    assert {*find_images.find([path])} == images
+    (manifest,) = find_images.find([path])
+    assert {str(image.text) for image in manifest.images} == images
     expected = {"cni", "node", "kube-controllers"} | ({"typha"} if typha else set())
     if version == "3.18.6":
         expected |= {"pod2daemon-flexvol"}

@@ -153,7 +153,7 @@ def test_json_whole_surrogate_pairs_are_fine() -> None:
 
 def test_text_is_utf8_with_or_without_a_mark() -> None:
     assert decode("\ufeffé".encode(), "x") == "é"
-    assert refusal(decode, b"ab\xff", "x").what == "byte 2 is not UTF-8 text"
+    assert refusal(decode, b"ab\xff", "x").what == "byte 2 (line 1) is not UTF-8 text"
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
+from builder.bundle.layout import README_PATH
 from builder.cli.root import run
+from builder.errors import DocumentError
 from builder.pipeline import find_images
 
 if TYPE_CHECKING:
@@ -31,6 +36,10 @@ def manifest(folder: Path, text: str, name: str = "m.yaml") -> Path:
     return path
 
 
+def started(*files: Path) -> list[str]:
+    return [str(i.text) for one in find_images.find(files) for i in one.images]
+
+
 @pytest.mark.parametrize("kind", TEMPLATED)
 def test_workloads_with_a_template(kind: str, tmp_path: Path) -> None:
     place = "template" if kind == "PodTemplate" else "spec: {template"
@@ -40,7 +49,7 @@ def test_workloads_with_a_template(kind: str, tmp_path: Path) -> None:
         "initContainers: [{image: 'a/init:1'}], containers: [{image: 'a/main:1'}], "
         f"ephemeralContainers: [{{image: 'a/debug:1'}}]}}}}{end}\n"
     )
-    assert find_images.find([manifest(tmp_path, text)]) == ("a/debug:1", "a/init:1", "a/main:1")
+    assert started(manifest(tmp_path, text)) == ["a/init:1", "a/main:1", "a/debug:1"]
 
 
 NESTED = {
@@ -69,7 +78,7 @@ NESTED = {
 
 @pytest.mark.parametrize("how", NESTED)
 def test_wherever_it_lies(how: str, tmp_path: Path) -> None:
-    assert find_images.find([manifest(tmp_path, NESTED[how])]) == ("a:1",)
+    assert {*started(manifest(tmp_path, NESTED[how]))} == {"a:1"}
 
 
 STARTS_NOTHING = {
@@ -85,19 +94,19 @@ STARTS_NOTHING = {
 
 @pytest.mark.parametrize("what", STARTS_NOTHING)
 def test_what_starts_nothing(what: str, tmp_path: Path) -> None:
-    assert find_images.find([manifest(tmp_path, STARTS_NOTHING[what])]) == ()
+    assert started(manifest(tmp_path, STARTS_NOTHING[what])) == []
 
 
 def test_one_reference_a_line_once_sorted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pod = "kind: Pod\nspec: {{containers: [{{image: '{}'}}, {{image: '{}'}}]}}\n"
+    pod = "apiVersion: v1\nkind: Pod\nspec: {{containers: [{{image: '{}'}}, {{image: '{}'}}]}}\n"
     first = manifest(tmp_path, pod.format("nginx:1.25", "k8s.gcr.io/pause:3.2"), "1.yaml")
     second = manifest(tmp_path, pod.format("k8s.gcr.io/pause:3.2", f"b@sha256:{'a' * 64}"), "2.yml")
     assert run(["find-images", str(first), str(second)]) == 0
     assert capsys.readouterr() == (
         f"b@sha256:{'a' * 64}\nk8s.gcr.io/pause:3.2\nnginx:1.25\n",
-        "",
+        "looked into 2 documents of 2 files: 2 Pod\n",
     )
 
 
@@ -113,8 +122,18 @@ def test_standard_input_and_nothing_at_all(tmp_path: Path) -> None:
         )
         return done.returncode, done.stdout, done.stderr
 
-    assert run_on("kind: Pod\nspec: {containers: [{image: a/b}]}\n") == (0, "a/b\n", "")
-    assert run_on("just words\n") == (0, "", "the manifests start no images\n")
+    pod = "apiVersion: v1\nkind: Pod\nspec: {containers: [{image: a/b}]}\n"
+    assert run_on(pod) == (0, "a/b\n", "looked into 1 document of 1 file: 1 Pod\n")
+    assert run_on("just words\n") == (
+        0,
+        "",
+        (
+            "looked into 1 document of 1 file: 1 without a kind\n"
+            "warning: more images may be started by what is not understood:\n"
+            "  /dev/stdin: document: no Kubernetes resource: it has no apiVersion and no kind\n"
+            "the manifests start no images\n"
+        ),
+    )
     assert run_on("a: [")[2].startswith("error: manifests: 1 mistake\n  /dev/stdin: line ")
 
 
@@ -136,7 +155,200 @@ def test_the_mistakes_of_all_files_are_told(
             f"  {first}: {place}[0].image: '{{{{ .Values.image }}}}' is not an image reference "
             "(like registry.example.com/team/app:1.0)"
         ),
-        "    hint: fill in placeholders first",
+        "    hint: this is a Helm template: `helm template NAME CHART` renders it",
         f"  {first}: {place}[1].image: a number is not an image reference",
         f"  {second}: line 2, column 1: not YAML: did not find expected node content",
     ]
+
+
+HIDDEN = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: config}
+data:
+  pod.yaml: |
+    apiVersion: v1
+    kind: Pod
+    spec:
+      containers:
+      - image: x.io/helper:1
+        args: [--sidecar-image=x.io/in-embedded-args:1]
+  quoted.json: '{"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"image": "q:1"}]}}'
+  broken.yaml: "apiVersion: v1\\nkind: Pod\\nx: {{ .Values.x }}\\nimage: x.io/in-broken:1"
+  settings.ini: |
+    # the sandbox
+    default_image = x.io/in-ini:1
+    url = https://x.io/no/image:1
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: manager, annotations: {sidecar.x.io/image: "x.io/in-annotation:1"}}
+spec:
+  template:
+    metadata: {labels: {image: x.io/in-label:1}}
+    spec:
+      containers:
+      - image: x.io/manager:1
+        command: [manager, --engine-image, longhornio/in-args:v1, --helper-image=busybox]
+        args: ["docker://x.io/in-scheme:1", "--taint=node-role.kubernetes.io/master:NoSchedule"]
+        env:
+        - {name: ATTACHER_IMAGE, value: "in-env:1"}
+        - {name: SELF, value: "x.io/manager:1"}
+        - {name: ADDRESS, value: "monitoring/grafana:3000"}
+        imagePullPolicy: Always
+---
+apiVersion: x.io/v1
+kind: Store
+metadata: {name: s}
+spec:
+  version: {image: in-cr}
+  agent: {registry: x.io, repository: in/split, tag: 7}
+  pinned: {image: {name: x.io/in-name, digest: "sha256:DIGEST"}}
+  images: ["x.io/in-list:1"]
+  driver: {imageName: x.io/in-name-field, logo: {image: logo.png}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+spec: {default: "x.io/in-schema:1"}
+""".replace("DIGEST", "a" * 64)
+CONTAINER = "spec.containers[0]"
+TEMPLATE = f"spec.template.{CONTAINER}"
+MENTIONED = {
+    "x.io/in-embedded-args:1": (11, "ConfigMap config", f"data.pod.yaml: Pod: {CONTAINER}.args[0]"),
+    "x.io/in-broken:1": (13, "ConfigMap config", "data.broken.yaml"),
+    "x.io/in-ini:1": (16, "ConfigMap config", "data.settings.ini"),
+    "x.io/in-annotation:1": (21, "Deployment manager", "metadata.annotations.sidecar.x.io/image"),
+    "longhornio/in-args:v1": (28, "Deployment manager", f"{TEMPLATE}.command[2]"),
+    "busybox": (28, "Deployment manager", f"{TEMPLATE}.command[3]"),
+    "x.io/in-scheme:1": (29, "Deployment manager", f"{TEMPLATE}.args[0]"),
+    "in-env:1": (31, "Deployment manager", f"{TEMPLATE}.env[0].value"),
+    "in-cr": (40, "Store s", "spec.version.image"),
+    "x.io/in/split:7": (41, "Store s", "spec.agent.repository"),
+    f"x.io/in-name@sha256:{'a' * 64}": (42, "Store s", "spec.pinned.image.name"),
+    "x.io/in-list:1": (43, "Store s", "spec.images[0]"),
+    "x.io/in-name-field": (44, "Store s", "spec.driver.imageName"),
+}  # fmt: skip
+
+
+def test_what_stands_in_no_pod_spec_is_pointed_out_with_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = manifest(tmp_path, HIDDEN)
+    assert started(path) == ["x.io/helper:1", "q:1", "x.io/manager:1"]
+    assert run(["find-images", str(path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {
+        one["image"]: (one["line"], one["resource"], one["path"]) for one in told["mentioned"]
+    } == MENTIONED
+    assert told["extra"]["images"] == sorted(MENTIONED)
+    assert [(one["image"], one["line"]) for one in told["images"]] == [
+        ("x.io/helper:1", 10), ("q:1", 12), ("x.io/manager:1", 27),
+    ]  # fmt: skip
+    assert told["files"] == [
+        {
+            "file": str(path),
+            "documents": {
+                "ConfigMap": 1, "CustomResourceDefinition": 1, "Deployment": 1, "Store": 1
+            },
+        }
+    ]  # fmt: skip
+    assert [(one["where"], one["what"]) for one in told["notUnderstood"]] == [
+        (
+            "ConfigMap config: data.broken.yaml",
+            "a manifest that cannot be read: line 3: a key must be plain text",
+        ),
+        ("Store s", "a custom resource: what else it has started is known to its operator"),
+        (
+            "1 CustomResourceDefinition",
+            "what is started for custom resources is known to their operators alone",
+        ),
+    ]
+
+
+def test_a_person_is_told_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = manifest(tmp_path, HIDDEN)
+    assert run(["find-images", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert out == "q:1\nx.io/helper:1\nx.io/manager:1\n"
+    for name, (line, resource, place) in MENTIONED.items():
+        assert f"  {path}:{line}: {resource}: {place}: {name}\n" in err
+        assert f"\n    - {name}\n" in err
+    assert yaml.safe_load(err[err.index("extra:") : err.rindex("warning:")]) == {
+        "extra": {"images": sorted(MENTIONED)}
+    }
+
+
+def test_folders_and_bundles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pod = "apiVersion: v1\nkind: Pod\nspec: {containers: [{image: a/b}]}\n"
+    manifest(tmp_path, pod, "b.yml")
+    manifest(tmp_path, "no manifest: {{", "README.md")
+    assert started(tmp_path) == ["a/b"]
+    bundle = tmp_path / "bundle.tar"
+    bundle.write_bytes(README_PATH.encode() + bytes(40 << 20))
+    assert run(["find-images", str(bundle)]) == 3
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        f"  {bundle}: a bundle, not a manifest",
+        f"    hint: airseed inspect {bundle} lists its images",
+    ]
+
+
+SPELLINGS = {
+    "JSON, one after the other": (
+        '{"apiVersion": "v1", "kind": "Pod", "spec": {\n"containers": [{"image": "a:1"}]\n}\n}\n'
+        '{"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"image": "b:1"}]}}\r\n'
+        '{"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"image": "c:1"}]}}\n'
+    ),
+    "Windows": (
+        "\ufeffkind: Pod\r\nspec:\r\n  containers:\r\n  - image: a:1\r\n---\r\n"
+        "spec: {containers: [{image: 'b:1'}, {image: \"c:1\"}]}\r\n...\r\n"
+    ),
+    "marks and comments": (
+        "%YAML 1.1\n# one\n--- # two\nspec: {containers: [{image: a:1}]}\n---\n\n--- \n"
+        "...\n---\nspec: {containers: [{image: b:1}, {image: c:1}]}\n---\n"
+    ),
+    "tags": (
+        "spec: {x: !!int '7', y: !!binary aGk=, z: !!timestamp 2020-01-01, on: yes, containers: "
+        "[{image: !!str a:1}, {image: ! 'b:1'}, {image: !<tag:yaml.org,2002:str> c:1}]}\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("how", SPELLINGS)
+def test_spellings(how: str, tmp_path: Path) -> None:
+    assert started(manifest(tmp_path, SPELLINGS[how])) == ["a:1", "b:1", "c:1"]
+
+
+POD = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: a:1\n"
+HELM = "this is a Helm template: `helm template NAME CHART` renders it"
+
+
+@pytest.mark.parametrize(
+    ("content", "what", "hint"),
+    [
+        (POD.encode("utf-16"), "UTF-16, not UTF-8 text", "iconv -f UTF-16 -t"),
+        (POD.encode("utf-16-be"), "UTF-16, not UTF-8 text", "iconv -f UTF-16BE -t"),
+        (POD.encode("utf-16-le"), "UTF-16, not UTF-8 text", "iconv -f UTF-16LE -t"),
+        (POD.encode("utf-32"), "UTF-32, not UTF-8 text", "iconv -f UTF-32 -t"),
+        (f"# Gr\xfc\xdfe\n{POD}".encode("latin-1"), "byte 4 (line 1) is not", "WINDOWS-1252"),
+        (gzip.compress(POD.encode(), mtime=0), "compressed with gzip, not text", "unpack it first"),
+        (f"{POD}---\n\ufeff{POD}".encode(), "line 7: not YAML: a byte order mark inside",
+         "sed -i"),
+        (f"{POD}    tag: {{{{ .Values.tag }}}}\n".encode(), "line 6: a key must be plain", HELM),
+        (f"{{{{- if .Values.x }}}}\n{POD}{{{{- end }}}}\n".encode(), "line 1: a key must", HELM),
+        (f"{POD}{{{{ include `x` . }}}}\n".encode(), "not YAML: ", HELM),
+        (f"{POD}  - image: $TAG:1\n".encode(), "spec.containers[1].image: '$TAG:1' is", "envsubst"),
+        (f"{POD}kind: Pod\n".encode(), "line 6: the key 'kind' appears twice", "keep one"),
+        (f"{POD}<<<<<<< HEAD\n".encode(), "a conflict that git left", ""),
+        (f"{POD}\tx: 1\n".encode(), "a tab; YAML is indented with spaces", ""),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_told_in_words_that_help(
+    content: bytes, what: str, hint: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_bytes(content)
+    with pytest.raises(DocumentError) as caught:
+        find_images.find([path])
+    (fault,) = caught.value.faults
+    assert what in str(fault)
+    assert hint in (fault.hint or "")

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder import disk
 from builder.errors import DocumentError, StorageError, UsageError
 from builder.formats import lock as lock_format
+from builder.model.demand import EXTRA
 from builder.model.lock import Lock
 from builder.model.source import is_url
 from builder.pipeline import paths
@@ -31,6 +32,7 @@ from builder.sources.store import Store
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from builder.formats.manifests import Manifest
     from builder.pipeline.workspace import Workspace
     from builder.report import Reporter
 
@@ -42,6 +44,8 @@ class Locked:
     """Against the lock that was there before; everything, if there was none."""
     same: bool = False
     """Whether the lock that was there before was this one."""
+    manifests: tuple[Manifest, ...] = ()
+    """The user's own; what they mention is without what the lock has."""
 
 
 def make(
@@ -73,7 +77,7 @@ def make(
     workspace.warn(reporter)
     _refuse_far(workspace)
     kept = Store(paths.documents(path))
-    lock = _resolve(
+    lock, manifests = _resolve(
         workspace, kept, before=before, update=update, ca_bundle=ca_bundle, reporter=reporter
     )
     content = lock_format.write(lock)
@@ -87,6 +91,16 @@ def make(
         lock=lock,
         changes=compare(before, lock),
         same=before is not None and lock_format.write(before) == content,
+        manifests=tuple(_unlocked(manifest, lock) for manifest in manifests),
+    )
+
+
+def _unlocked(manifest: Manifest, lock: Lock) -> Manifest:
+    """Leave out what a manifest mentions and the lock has."""
+    locked = {image.reference for image in lock.images}
+    return replace(
+        manifest,
+        mentioned=tuple(image for image in manifest.mentioned if image.reference not in locked),
     )
 
 
@@ -107,7 +121,7 @@ def check(
     workspace.warn(reporter)
     with tempfile.TemporaryDirectory(prefix="airseed-check-") as folder:
         kept = Store(Path(folder))
-        after = _resolve(workspace, kept, ca_bundle=ca_bundle, reporter=reporter)
+        after, _ = _resolve(workspace, kept, ca_bundle=ca_bundle, reporter=reporter)
     return compare(before, after)
 
 
@@ -162,7 +176,8 @@ def _resolve(
     update: Sequence[str] = (),
     ca_bundle: Path | None,
     reporter: Reporter,
-) -> Lock:
+) -> tuple[Lock, tuple[Manifest, ...]]:
+    """Return the lock, and the manifests of the user's own that it was made for."""
     wanted = workspace.demand
     signer = _signer(workspace)
     with (
@@ -216,4 +231,5 @@ def _resolve(
         ),
     )
     proof.check(wanted, started, lock, present=chosen.present, problems=chosen.problems)
-    return lock
+    own = [one.content for one in manifests if EXTRA in one.file.needed_by]
+    return lock, (*own, *(one.manifest for one in workspace.machine_manifests))

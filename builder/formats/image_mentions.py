@@ -1,0 +1,141 @@
+"""What looks like an image's name in a manifest's values, wherever it stands.
+
+Arguments, environments, annotations, ConfigMaps and fields of custom resources name images that
+somebody starts later. Nothing proves that they do, so what is found here is for a person to read.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from builder.formats.events import Scalar
+from builder.formats.reading import child
+from builder.model.reference import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PASSED_BY = frozenset({
+    "labels", "matchLabels", "nodeSelector", "selector", "managedFields", "caBundle", "binaryData",
+    "kubectl.kubernetes.io/last-applied-configuration",
+})  # fmt: skip
+"""Keys whose values name no images, or repeat what stands elsewhere."""
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
+_BETWEEN = re.compile(r"[\"']?[ \t]*[:=]?[ \t]*[\"']?")
+_LONGEST = 400
+_IS_IMAGE = re.compile(r"(?i)(?:image|image[-_]?name|image[-_]?ref(?:erence)?|images)$")
+_ABOUT_IMAGE = re.compile(r"(?i)image(?!.*(?:polic|secret|pull|registr|repositor|gc|path|size))")
+_PICTURE = re.compile(r"\.(?:png|svg|jpe?g|gif|ico|qcow2|img|iso|vmdk|raw)$")
+_NO_NAMES = frozenset({"true", "false", "yes", "no", "none", "null", "auto", "default", "latest"})
+_NO_TAGS = frozenset({"NoSchedule", "NoExecute", "PreferNoSchedule"})
+_SCHEMES = frozenset({"docker", "oci", "docker-daemon", "containerd"})
+_REPOSITORY_KEYS = ("repository", "image", "imageName", "baseImage")
+_TAG_KEYS = ("tag", "imageTag", "digest", "version")
+_REGISTRY_KEYS = ("registry", "imageRegistry", "host")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    name: str
+    """As ``extra.images`` takes it."""
+    path: str
+    scalar: Scalar
+    lines: int
+    """Line breaks before it in the string."""
+
+
+def find(value: Any, path: str = "", label: str = "") -> Iterator[Found]:
+    """Yield what looks like an image below a value; ``label`` is what the value is said to be."""
+    if isinstance(value, Scalar):
+        yield from _in_text(value, path, label)
+    elif isinstance(value, list):
+        flag = ""
+        for number, item in enumerate(value):
+            yield from find(item, f"{path}[{number}]", flag or label)
+            flag = item if isinstance(item, str) and item.startswith("-") else ""
+    elif isinstance(value, dict):
+        name, done = _composed(value, label)
+        if name:
+            yield Found(name=name, path=child(path, done[0]), scalar=value[done[0]], lines=0)
+        variable = value.get("name")
+        for key, inner in value.items():
+            if key not in done and key not in PASSED_BY:
+                named = variable if key == "value" and isinstance(variable, str) else key
+                yield from find(inner, child(path, key), named)
+
+
+def _composed(mapping: dict[str, Any], label: str) -> tuple[str, tuple[str, ...]]:
+    """Join an image that is said in several fields; return it with the fields, or nothing."""
+    keys = (*_REPOSITORY_KEYS, "name") if _IS_IMAGE.search(label) else _REPOSITORY_KEYS
+    name = next((key for key in keys if isinstance(mapping.get(key), Scalar)), "")
+    tag = next((key for key in _TAG_KEYS if isinstance(mapping.get(key), (str, int))), "")
+    if not name or not tag or is_exact(mapping[name]) or isinstance(mapping[tag], bool):
+        return "", ()
+    registry = next((key for key in _REGISTRY_KEYS if isinstance(mapping.get(key), str)), "")
+    repository = str(mapping[name])
+    if registry and not has_host(repository):
+        repository = f"{mapping[registry].rstrip('/')}/{repository}"
+    text = f"{repository}{'@' if str(mapping[tag]).startswith('sha256:') else ':'}{mapping[tag]}"
+    used = tuple(key for key in (name, tag, registry) if key)
+    return (text, used) if parsed(text) else ("", ())
+
+
+def _in_text(scalar: Scalar, path: str, label: str) -> Iterator[Found]:
+    whole, seen, lines = scalar.strip(), 0, 0
+    before, before_end = "", -1
+    for match in _WORD.finditer(scalar):
+        word = match[0].rstrip(".:/@-")
+        said, alone = (label, True) if word == whole else ("", False)
+        if before and _BETWEEN.fullmatch(scalar, before_end, match.start()):
+            said, alone = before, whole.endswith(word)
+        scheme, mark, rest = word.partition("://")
+        name = rest if mark and scheme in _SCHEMES else word
+        if "://" not in name and _looks_like_one(name, said, alone=alone):
+            lines += scalar.count("\n", seen, match.start())
+            seen = match.start()
+            yield Found(name=name, path=path, scalar=scalar, lines=lines)
+        # a word before this one says what it is as "key: x", "key=x" or "--key x" do
+        flag = scalar[max(0, match.start() - 1) : match.start()] == "-"
+        end = match.end()
+        joined = match[0].endswith(":") or scalar[end : end + 4].lstrip("\"' \t")[:1] in {":", "="}
+        before, before_end = (word, end) if flag or joined else ("", -1)
+
+
+def _looks_like_one(name: str, said: str, *, alone: bool) -> bool:
+    if len(name) > _LONGEST or name.startswith("sha256:") or _PICTURE.search(name):
+        return False
+    tag = name.rpartition("/")[2].partition(":")[2]
+    if tag in _NO_TAGS:
+        return False
+    exact, slash = is_exact(name), "/" in name
+    about, is_image = _ABOUT_IMAGE.search(said), _IS_IMAGE.search(said)
+    likely = (
+        is_whole(name)
+        or (exact and about)
+        or (exact and slash and alone and not tag.isdigit())
+        or (is_image and name not in _NO_NAMES and (slash or alone))
+    )
+    return bool(likely) and parsed(name) is not None
+
+
+def parsed(name: str) -> Reference | None:
+    try:
+        return Reference.parse(name)
+    except ValueError:
+        return None
+
+
+def is_exact(name: str) -> bool:
+    return "@" in name or ":" in name.rpartition("/")[2]
+
+
+def has_host(name: str) -> bool:
+    host, slash, _ = name.partition("/")
+    return bool(slash) and ("." in host or ":" in host or host == "localhost")
+
+
+def is_whole(name: str) -> bool:
+    """Tell whether a name is an image's wherever it stands: with a host, and a tag or a digest."""
+    return is_exact(name) and has_host(name)
