@@ -7,13 +7,13 @@ over the other. Plain constructors check nothing: :mod:`builder.formats.cluster`
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from ipaddress import IPv4Address, IPv6Address
 
-    from builder.model.cluster import Subnet
+    from builder.model.cluster import NodeAddress, Subnet
 
 BondMode = Literal[
     "balance-rr",
@@ -67,6 +67,15 @@ class Route:
     to: Subnet
     via: IPv4Address | IPv6Address
 
+    @property
+    def is_default(self) -> bool:
+        return self.to.prefixlen == 0
+
+
+def every_address(family: int) -> Subnet:
+    """Return where a default route leads."""
+    return IPv4Network("0.0.0.0/0") if family == 4 else IPv6Network("::/0")  # noqa: PLR2004 -- the family
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bond:
@@ -79,18 +88,39 @@ class Bond:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MachineNetwork:
-    version: Literal[1, 2] | None = None
-    """Of cloud-init's network-config; None takes the one that the system's cloud-init knows."""
+class CardSettings:
+    """Say how one card, or a bond of several, is configured."""
+
     gateways: tuple[IPv4Address | IPv6Address, ...] = ()
     """At most one a family."""
-    nameservers: tuple[IPv4Address | IPv6Address, ...] = ()
-    search: tuple[str, ...] = ()
+    on_link: bool | None = None
+    """Whether routers are reached over the card although they are in none of its networks."""
     mtu: int | None = None
     routes: tuple[Route, ...] = ()
     bond: Bond | None = None
     vlan: int | None = None
-    """The address is on this VLAN of the card or bond."""
+    """The addresses are on this VLAN of the card or bond."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherCard(CardSettings):
+    """One more card than that of the node's address; the cluster does not use it."""
+
+    interface: str | None = None
+    mac: str | None = None
+    addresses: tuple[NodeAddress, ...] | None = None
+    """Each with a prefix length; None asks for one by DHCP, and an empty tuple has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineNetwork(CardSettings):
+    """Configure the card that has the node's address, and name the others."""
+
+    version: Literal[1, 2] | None = None
+    """Of cloud-init's network-config; None takes the one that the system's cloud-init knows."""
+    nameservers: tuple[IPv4Address | IPv6Address, ...] = ()
+    search: tuple[str, ...] = ()
+    cards: tuple[OtherCard, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

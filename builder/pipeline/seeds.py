@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder import disk
-from builder.errors import DocumentError, StorageError, UsageError, did_you_mean
+from builder.errors import StorageError, UsageError, did_you_mean
 from builder.formats import manifest_edits
 from builder.formats.cluster.machine_rules import machine_files
 from builder.formats.text import read_content
@@ -20,7 +20,7 @@ from builder.pipeline import fit, seed_sums, signature
 from builder.pipeline.redact import differences
 from builder.render import admit, inventory, iso
 from builder.render.plan import Plan
-from builder.render.seed import META_DATA, NETWORK_CONFIG, USER_DATA, faults_of, seed
+from builder.render.seed import META_DATA, NETWORK_CONFIG, USER_DATA, seed
 from builder.secrets import store
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def write(
     """
     plan = prepare(workspace, reporter)
     folder = output or workspace.seeds
-    chosen = _checked(plan, nodes, workspace.path)
+    chosen = _chosen(plan.cluster, nodes)
     disk.folder(folder)
     _refuse_strangers(folder, chosen)
     _close(folder, chosen, reporter, own=output is None)
@@ -199,7 +199,7 @@ def compare(
     plan = prepare(workspace, reporter)
     folder, cluster = output or workspace.seeds, workspace.path
     _warn_of(_stale(folder, plan.cluster) if folder.is_dir() else (), folder, cluster, reporter)
-    for node in _checked(plan, nodes, cluster):
+    for node in _chosen(plan.cluster, nodes):
         files = seed(plan, node)
         for name in FILES:
             before = _content(folder / node.name / name)
@@ -247,17 +247,6 @@ def _local_files(cluster: Cluster, folder: Path) -> Mapping[str, bytes]:
             continue
         contents[local] = read_content(folder / local, largest=_LARGEST_FILE)
     return contents
-
-
-def _checked(plan: Plan, names: Sequence[str], cluster: Path) -> tuple[Node, ...]:
-    """Return the nodes to render; all their mistakes are found before the first is written."""
-    chosen = _chosen(plan.cluster, names)
-    faults = [
-        fault for node in chosen for fault in faults_of(plan, node, plan.cluster.machine_of(node))
-    ]
-    if faults:
-        raise DocumentError(str(cluster), faults)
-    return chosen
 
 
 def _chosen(cluster: Cluster, names: Sequence[str]) -> tuple[Node, ...]:

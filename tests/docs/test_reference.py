@@ -148,8 +148,11 @@ KEY       machine.network.bond
           Several network cards used as one.
 TYPE      mapping
 READ BY   seeds
-ALSO AT   roles.control-plane.machine.network.bond,
-          roles.worker.machine.network.bond, nodes.machine.network.bond
+ALSO AT   machine.network.cards.bond, roles.control-plane.machine.network.bond,
+          roles.control-plane.machine.network.cards.bond,
+          roles.worker.machine.network.bond,
+          roles.worker.machine.network.cards.bond, nodes.machine.network.bond,
+          nodes.machine.network.cards.bond
 
 EXAMPLE
   bond:
@@ -160,7 +163,8 @@ KEYS
   interfaces *  The cards that make it up, by their kernel names.
   name          Its name.
   mode          How traffic is spread.
-  options       Options of the kernel's bonding driver.
+  options       Options of the kernel's bonding driver. miimon is 100 unless one
+                of miimon and arp_interval is given.
 
 * is required
 """
@@ -204,7 +208,7 @@ def test_explain_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("key", "hint"),
     [
-        ("bond", "did you mean 'machine.network.bond'?"),
+        ("bond", "did you mean 'machine.network.bond' or 'machine.network.cards.bond'?"),
         ("password", "did you mean 'machine.users.password'?"),
         ("machine.sha256", "did you mean 'extra.files.sha256' or 'extra.manifests.sha256'?"),
         ("nodes.adress", "did you mean 'nodes.address'?"),

@@ -107,3 +107,31 @@ def test_the_time_servers_are_waited_for_but_not_for_ever(
     ran = machine.source("wait_for_time", "time")
     assert ran.returncode == 0
     assert ("does not follow 10.0.0.9 10.0.0.10 yet" in ran.stdout) is not follows
+
+
+def test_a_router_on_the_link_is_reached_at_every_boot(machine: Machine) -> None:
+    """The network scripts of EL7 set no route over a router that is in none of the networks."""
+    machine.write(
+        "addresses",
+        "2: eth0    inet 10.0.0.1/32 scope global eth0\n"
+        "3: eth1    inet 10.8.0.5/32 scope global eth1\n"
+        "3: eth1    inet6 fd00::5/128 scope global\n",
+    )
+    on_link = "10.0.0.1,default,10.1.0.1 10.8.0.5,10.9.0.0/16,10.8.0.1 fd00::5,default,fd00:1::1"
+    machine.set(ON_LINK=on_link)
+    for _ in range(2):
+        assert machine.run("actions/network").returncode == 0
+    wanted = [
+        "-4 route replace 10.1.0.1 dev eth0",
+        "-4 route replace default via 10.1.0.1 dev eth0",
+        "-4 route replace 10.8.0.1 dev eth1",
+        "-4 route replace 10.9.0.0/16 via 10.8.0.1 dev eth1",
+        "-6 route replace fd00:1::1 dev eth1",
+        "-6 route replace default via fd00:1::1 dev eth1",
+    ]
+    replaced = [call[1:] for call in machine.called("ip") if "replace" in call]
+    assert [" ".join(words) for words in replaced] == wanted * 2
+    machine.set(ON_LINK="10.7.0.1,default,10.1.0.1")
+    ran = machine.run("actions/network")
+    assert ran.returncode != 0
+    assert "no network card has the address 10.7.0.1" in ran.stdout

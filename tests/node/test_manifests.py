@@ -38,7 +38,13 @@ def made_up(name: str) -> str:
 
 
 def localise(
-    machine: Machine, text: str, cni: str, *, pods: str = POOL, registry: str = REGISTRY
+    machine: Machine,
+    text: str,
+    cni: str,
+    *,
+    pods: str = POOL,
+    registry: str = REGISTRY,
+    reach: str = "",
 ) -> str:
     """Rewrite a manifest by the edits of a seed that has edits of others, too."""
     content = text.encode()
@@ -48,7 +54,7 @@ def localise(
     machine.write("etc/airseed/manifests.edits", own.join(others) if registry else "")
     (machine.root / "var/lib/airseed").mkdir(parents=True, exist_ok=True)
     file = machine.write("manifest.yaml", text)
-    machine.set(CNI=cni, POD_SUBNETS=pods, REGISTRY=registry)
+    machine.set(CNI=cni, POD_SUBNETS=pods, REGISTRY=registry, CNI_REACH=reach)
     ran = machine.source(f'localise "{file}"', "manifests")
     assert ran.returncode == 0, ran.stdout[-2000:]
     assert [*(machine.root / "var/lib/airseed").glob("*.yaml")] == []
@@ -177,3 +183,34 @@ def test_the_plain_manifests_pools(machine: Machine, path: Path) -> None:
             if one and one["kind"] == "ConfigMap" and "cni_network_config" in one["data"]
         ]
         assert ('"assign_ipv6": "true"' in configuration) == (":" in pods)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        LAB / "custom-resources.yaml",
+        LAB / "calico.yaml",
+        *(one for one in REAL if one.name in {"custom-resources.yaml", "calico.yaml"}),
+    ],
+    ids=str,
+)
+def test_of_several_cards_calico_takes_the_clusters(machine: Machine, path: Path) -> None:
+    text = made_up(path.name) if path.parent == LAB else path.read_text()
+    reach, pods = "10.0.0.1 fd00::1", f"{POOL} fd00::/48"
+    if path.name == "custom-resources.yaml":
+        made = localise(machine, text, "calico-operator", pods=pods, reach=reach)
+        network = installation(made)["calicoNetwork"]
+        assert network["nodeAddressAutodetectionV4"] == {"canReach": "10.0.0.1"}
+        assert network["nodeAddressAutodetectionV6"] == {"canReach": "fd00::1"}
+        assert len(network["ipPools"]) == 2
+    else:
+        made = localise(machine, text, "calico-manifest", pods=pods, reach=reach)
+        (node,) = [
+            one
+            for one in yaml.load_all(made, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+            if one and one["kind"] == "DaemonSet" and one["metadata"]["name"] == "calico-node"
+        ]
+        variables = node["spec"]["template"]["spec"]["containers"][0]["env"]
+        said = {one["name"]: one.get("value") for one in variables}
+        assert said["IP_AUTODETECTION_METHOD"] == "can-reach=10.0.0.1"
+        assert said["IP6_AUTODETECTION_METHOD"] == "can-reach=fd00::1"

@@ -344,12 +344,13 @@ def test_differences_hide_secrets_and_write_nothing(site: Site) -> None:
 def test_all_mistakes_come_before_the_first_file(site: Site) -> None:
     site.add(
         "  - name: k8s06\n    role: worker\n    address: 10.211.55.53/24\n    machine:\n"
-        "      network: {bond: {interfaces: [eth0], options: {lacp_rate: fast}}}\n"
+        "      network: {bond: {interfaces: [eth0, eth1], mode: 802.3ad,"
+        " options: {lacp_rate: fast}}}\n"
     )
     with pytest.raises(DocumentError) as caught:
         site.write()
     assert [fault.where for fault in caught.value.faults] == [
-        "nodes[5].machine.network.bond.options.lacp_rate"
+        "nodes[5].machine.network.bond.options.lacp_rate (line 63)"
     ]
     assert not site.seeds.exists()
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from builder.formats.cluster.card_rules import check_bonds, check_cards
 from builder.formats.reading import WRONG, child
-from builder.model.machine import MachineNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,13 +28,8 @@ def check_machines(cluster: Cluster, nodes: list[tuple[int, Node]], reading: Rea
                 "has no effect without an internal registry",
                 hint="name one under registry",
             )
-    if any(part is WRONG for part in (cluster.machine, cluster.roles)):
-        return
-    for index, node in nodes:
-        if WRONG not in (node.machine, node.role):
-            network = cluster.machine_of(node).network
-            if network is not WRONG:
-                _network(network, node, f"nodes[{index}]", reading)
+    check_bonds(machines(cluster), reading)
+    check_cards(cluster, nodes, reading)
 
 
 def machine_files(cluster: Cluster) -> Iterator[tuple[str, str]]:
@@ -93,64 +88,3 @@ def _lists(path: str, machine: Machine, reading: Reading) -> None:
             ip_address(text)
         except ValueError:
             reading.wrong(child(f"{path}.hosts", text), f"{text!r} is not an IP address")
-
-
-def _network(network: MachineNetwork, node: Node, path: str, reading: Reading) -> None:
-    """Check one machine's network: what there is to configure, and what it is configured on."""
-    if network == MachineNetwork():
-        return
-    _families(network, path, reading)
-    if network.bond and node.interface:
-        reading.wrong(
-            f"{path}.interface",
-            f"{node.interface} and a bond of {', '.join(network.bond.interfaces)}",
-            expected="one of the two",
-            hint="the address is on the bond",
-        )
-    if network.bond and node.mac:
-        reading.wrong(
-            f"{path}.mac",
-            "cloud-init cannot find a bond by a MAC address",
-            hint="name the cards under bond.interfaces, and leave mac out",
-        )
-    if not (network.bond or node.interface or node.mac):
-        reading.wrong(
-            path,
-            "no network interface to configure",
-            expected="interface, mac or a bond",
-            hint="name the interface that has the address",
-        )
-        return
-    static = [address for address in node.addresses if address.prefix is not None]
-    if not static:
-        if network.gateways and node.addresses is not WRONG:
-            reading.wrong(
-                f"{path}.address",
-                "has a gateway, but no prefix length",
-                expected="ADDRESS/PREFIX, like 10.211.55.48/24",
-            )
-        return
-    for gateway in network.gateways:
-        nets = [ip_network(str(a), strict=False) for a in static if a.ip.version == gateway.version]
-        linked = gateway.is_link_local or any(gateway in net for net in nets)
-        if not linked:
-            reading.wrong(
-                f"{path}.address",
-                f"the gateway {gateway} is in no network of this node",
-                expected=f"an address in {' or '.join(map(str, nets))}" if nets else None,
-            )
-
-
-def _families(network: MachineNetwork, path: str, reading: Reading) -> None:
-    versions = [gateway.version for gateway in network.gateways]
-    if len(versions) != len(set(versions)):
-        reading.wrong(
-            f"{path}.machine.network.gateway",
-            f"two IPv{versions[0]} gateways",
-            expected="one of each family",
-        )
-    for i, route in enumerate(network.routes):
-        if route.to.version != route.via.version:
-            reading.wrong(
-                f"{path}.machine.network.routes[{i}]", f"{route.to} over {route.via}: two families"
-            )

@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import did_you_mean
-from builder.formats.cluster.terms import DNS_NAME
+from builder.formats.cluster.terms import DNS_NAME, node_address
 from builder.formats.reading import WRONG, MisfitError, child, kind
 from builder.formats.shape import Plain
 from builder.formats.terms import split_url
@@ -18,7 +18,7 @@ from builder.model.machine import MachineFile
 
 if TYPE_CHECKING:
     from builder.formats.reading import Reading
-    from builder.model.cluster import Address, Subnet
+    from builder.model.cluster import Address, NodeAddress, Subnet
 
 CARD = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}"
 """A kernel's name of a network interface (IFNAMSIZ is 16, with the final zero)."""
@@ -138,6 +138,17 @@ def address(text: str) -> Address:
     if "%" in text or ip.is_unspecified or ip.is_multicast or ip.is_loopback:
         raise MisfitError(f"{text!r} cannot stand here")
     return ip
+
+
+def card_address(text: str) -> NodeAddress:
+    """Read an address with the prefix length of its network."""
+    found = node_address(text)
+    if found.prefix is None:
+        raise MisfitError(
+            f"{text!r} has no prefix length",
+            hint=f"write {text}/{24 if found.ip.version == 4 else 64}, for example",  # noqa: PLR2004 -- the family
+        )
+    return found
 
 
 def destination(text: str) -> Subnet:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.errors import did_you_mean
 from builder.formats.cluster import documents, owned_paths
+from builder.formats.cluster.card_rules import check_cloud_init
 from builder.formats.reading import WRONG
 from builder.model.catalog.lookup import NotInCatalogError
 from builder.model.choice import CALICO, NONE, Choice, choose
@@ -54,6 +55,9 @@ def check(cluster: Cluster, catalog: Catalog, reading: Reading) -> Choice | None
             if fault.where.partition(".")[0] not in gaps:
                 hint = fault.hint or _plugin_hint(fault, cluster)
                 note(fault.where, fault.what, expected=fault.expected, hint=hint)
+    if choice is not None and "os" not in gaps:
+        nodes = [(i, node) for i, node in enumerate(cluster.nodes) if node is not WRONG]
+        check_cloud_init(cluster, nodes, choice.cloud_init, reading)
     if choice is not None and choice.runtime.name == "docker":
         _bridge(cluster, reading)
     return choice if not gaps else None

@@ -9,22 +9,29 @@ from builder.render.engine import dumped, number
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from builder.model.machine import Bond, Route
-    from builder.render.cloudinit.network import Card
+    from builder.model.card import Card
+    from builder.model.machine import Bond, MachineNetwork, Route
 
 _IPV6 = 6
 _DHCP = {4: "dhcp4", _IPV6: "dhcp6"}
 
 
-def written(card: Card) -> str:
-    return dumped({"version": 1, "config": [*_cards(card), *_nameservers(card)]})
+def written(cards: tuple[Card, ...], network: MachineNetwork) -> str:
+    config: dict[str, dict[str, Any]] = {}
+    for card in cards:
+        for one in _card(card, network if card is cards[0] else None):
+            # a card below several VLANs, or a bond below one, is there once
+            known = config.get(one["name"], {})
+            config[one["name"]] = {**known, **one} if one["type"] == "bond" else {**one, **known}
+    return dumped({"version": 1, "config": [*config.values(), *_nameservers(network)]})
 
 
-def _cards(card: Card) -> Iterator[dict[str, Any]]:
-    subnets = list(_subnets(card))
-    mtu = {"mtu": card.network.mtu} if card.network.mtu else {}
+def _card(card: Card, network: MachineNetwork | None) -> Iterator[dict[str, Any]]:
+    """Yield what makes a card up; ``network`` has the name servers of the first one."""
+    subnets = list(_subnets(card, network))
+    mtu = {"mtu": card.mtu} if card.mtu else {}
     mac = {"mac_address": card.mac} if card.mac else {}
-    here = {} if card.vlan else {"subnets": subnets}
+    here = {"subnets": subnets} if subnets and not card.vlan else {}
     if card.bond:
         for name in card.bond.interfaces:
             yield {"type": "physical", "name": name, **mtu}
@@ -33,8 +40,9 @@ def _cards(card: Card) -> Iterator[dict[str, Any]]:
     else:
         yield {"type": "physical", "name": card.name, **mac, **mtu, **here}
     if card.vlan:
-        vlan = {"vlan_link": card.name, "vlan_id": card.network.vlan}
-        yield {"type": "vlan", "name": card.vlan, **vlan, **mtu, "subnets": subnets}
+        vlan = {"vlan_link": card.name, "vlan_id": card.settings.vlan}
+        on_it = {"subnets": subnets} if subnets else {}
+        yield {"type": "vlan", "name": card.vlan, **vlan, **mtu, **on_it}
 
 
 def _params(bond: Bond) -> dict[str, str | int]:
@@ -46,21 +54,23 @@ def _params(bond: Bond) -> dict[str, str | int]:
     return {f"bond-{name.replace('_', '-')}": number(value) for name, value in options.items()}
 
 
-def _subnets(card: Card) -> Iterator[dict[str, Any]]:
+def _subnets(card: Card, network: MachineNetwork | None) -> Iterator[dict[str, Any]]:
     subnets: list[dict[str, Any]] = [{"type": _DHCP[family]} for family in card.dhcp]
+    served: set[int] = set()
     for address in card.static:
-        gateway = card.gateway(address.ip.version)
+        gateway = None if address.ip.version in served else card.gateway(address.ip.version)
+        served.add(address.ip.version)
         more = {"gateway": str(gateway)} if gateway else {}
         subnets.append({"type": "static", "address": str(address), **more})
     first_static = next((subnet for subnet in subnets if subnet["type"] == "static"), {})
     # both here and beside the cards: here for the ifcfg file and whatever reads it, beside them so
     # that cloud-init writes resolv.conf and keeps NetworkManager away from it
-    if card.network.nameservers:
-        first_static["dns_nameservers"] = [str(server) for server in card.network.nameservers]
-    if card.network.search:
-        first_static["dns_search"] = list(card.network.search)
-    if card.network.routes:
-        subnets[0]["routes"] = [_route(route) for route in card.network.routes]
+    if network and network.nameservers:
+        first_static["dns_nameservers"] = [str(server) for server in network.nameservers]
+    if network and network.search:
+        first_static["dns_search"] = list(network.search)
+    if card.routes and subnets:
+        subnets[0]["routes"] = [_route(route) for route in card.routes]
     yield from subnets
 
 
@@ -71,8 +81,7 @@ def _route(route: Route) -> dict[str, str]:
     return {"network": str(network.network_address), "netmask": mask, "gateway": str(route.via)}
 
 
-def _nameservers(card: Card) -> Iterator[dict[str, Any]]:
-    network = card.network
+def _nameservers(network: MachineNetwork) -> Iterator[dict[str, Any]]:
     if network.nameservers:
         search = {"search": list(network.search)} if network.search else {}
         yield {

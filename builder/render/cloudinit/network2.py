@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from builder.render.engine import dumped, number
 
 if TYPE_CHECKING:
-    from builder.model.machine import Bond
-    from builder.render.cloudinit.network import Card
+    from builder.model.card import Card
+    from builder.model.machine import Bond, MachineNetwork
 
 _PARAMETERS = {
     "mode": "mode",
@@ -28,48 +28,66 @@ _PARAMETERS = {
     "updelay": "up-delay",
 }
 """netplan's names of the kernel's options."""
+_TEXT = "miimon"
+"""cloud-init's schema wants text for this one, though it is a number."""
 
 
-def written(card: Card) -> str:
-    mtu = {"mtu": card.network.mtu} if card.network.mtu else {}
-    mac = {"macaddress": card.mac} if card.mac else {}
-    here = {} if card.vlan else _addresses(card)
+def written(cards: tuple[Card, ...], network: MachineNetwork) -> str:
     document: dict[str, Any] = {"version": 2}
+    for card in cards:
+        for kind, entries in _card(card, network if card is cards[0] else None).items():
+            for name, one in entries.items():
+                if kind == "ethernets" and name in document.get("bonds", {}):
+                    continue  # the bond below a VLAN
+                known = document.setdefault(kind, {})
+                known[name] = {**known.get(name, {}), **one}
+    return dumped(document)
+
+
+def _card(card: Card, network: MachineNetwork | None) -> dict[str, dict[str, Any]]:
+    """Return what makes a card up; ``network`` has the name servers of the first one."""
+    mtu = {"mtu": card.mtu} if card.mtu else {}
+    mac = {"macaddress": card.mac} if card.mac else {}
+    addresses = _addresses(card, network)
+    here = {} if card.vlan else addresses
+    parts: dict[str, dict[str, Any]] = {}
     if card.bond:
         # cloud-init 22.4 loses a bond's interfaces that are matched by their MAC address
-        document["ethernets"] = {name: {**mtu} for name in card.bond.interfaces}
+        parts["ethernets"] = {name: {**mtu} for name in card.bond.interfaces}
         bond = {"interfaces": list(card.bond.interfaces), "parameters": _parameters(card.bond)}
-        document["bonds"] = {card.name: {**bond, **mtu, **here}}
+        parts["bonds"] = {card.name: {**bond, **mtu, **here}}
     else:
         match = {"match": mac, "set-name": card.name} if mac else {}
-        document["ethernets"] = {card.name: {**match, **mtu, **here}}
+        parts["ethernets"] = {card.name: {**match, **mtu, **here}}
     if card.vlan:
-        vlan = {"id": card.network.vlan, "link": card.name}
-        document["vlans"] = {card.vlan: {**vlan, **mtu, **_addresses(card)}}
-    return dumped(document)
+        vlan = {"id": card.settings.vlan, "link": card.name}
+        parts["vlans"] = {card.vlan: {**vlan, **mtu, **addresses}}
+    return parts
 
 
 def _parameters(bond: Bond) -> dict[str, str | int]:
     options = {"mode": bond.mode, **bond.options}
-    return {_PARAMETERS[name]: number(value) for name, value in options.items()}
+    return {
+        _PARAMETERS[name]: value if name == _TEXT else number(value)
+        for name, value in options.items()
+    }
 
 
-def _addresses(card: Card) -> dict[str, Any]:
+def _addresses(card: Card, network: MachineNetwork | None) -> dict[str, Any]:
     """``dhcp4: false`` is left out on purpose: 18.2 takes the mere key for a yes."""
-    network = card.network
     fields: dict[str, Any] = {f"dhcp{family}": True for family in card.dhcp}
     if card.static:
         fields["addresses"] = [str(address) for address in card.static]
-    for gateway in network.gateways:
-        fields[f"gateway{gateway.version}"] = str(gateway)
-    nameservers = {
-        "addresses": [str(server) for server in network.nameservers],
-        "search": list(network.search),
-    }
-    if any(nameservers.values()):
+    for family in (4, 6):
+        gateway = card.gateway(family)
+        if gateway:
+            fields[f"gateway{family}"] = str(gateway)
+    if network and (network.nameservers or network.search):
+        nameservers = {
+            "addresses": [str(server) for server in network.nameservers],
+            "search": list(network.search),
+        }
         fields["nameservers"] = {key: value for key, value in nameservers.items() if value}
-    if network.routes:
-        fields["routes"] = [
-            {"to": str(route.to), "via": str(route.via)} for route in network.routes
-        ]
+    if card.routes:
+        fields["routes"] = [{"to": str(route.to), "via": str(route.via)} for route in card.routes]
     return fields

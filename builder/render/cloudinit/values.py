@@ -6,13 +6,13 @@ they read with bash's ``source``.
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import ip_interface, ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from builder.model.choice import CALICO, NONE
 from builder.model.image_names import ImageNames
-from builder.render.cloudinit import packages
+from builder.render.cloudinit import network, packages
 from builder.render.engine import quoted
 from builder.render.kubeadm import eviction
 from builder.render.kubeadm.start import CGROUP_DRIVER
@@ -65,6 +65,7 @@ def _node(plan: Plan, node: Node) -> Mapping[str, str]:
         "PEERS": " ".join(peers),
         "CONTROL_PLANES": " ".join(plane.name for plane in planes),
         "WINDOW": str(cluster.seed.window * _HOUR) if part == "init" else "",
+        "CNI_REACH": _words(_reached(plan)) if part == "init" else "",
         "UNTAINT": "1" if lone else "",
         "KEEP_FREE": " ".join(eviction.kept_free(plan, node)),
         "NEED_MIB": str(plan.once(("room", node.role), lambda: _room(plan, node.role))),
@@ -119,6 +120,13 @@ def _kubeadm_files(release: KubernetesRelease) -> Iterable[str]:
     return (path.removeprefix(_KUBERNETES) for path in files)
 
 
+def _reached(plan: Plan) -> Iterable[object]:
+    """Yield whom Calico asks the way to where a machine has more cards than the cluster's."""
+    cluster = plan.cluster
+    if any(cluster.machine_of(node).network.cards for node in cluster.nodes):
+        yield from (address.ip for address in plan.first.addresses)
+
+
 def _repositories(plan: Plan) -> Iterable[str]:
     folders = (file.path for file in plan.lock.files if file.kind == "repodata")
     return sorted({path.removeprefix(_YUM).partition("/")[0] for path in folders})
@@ -134,6 +142,7 @@ def _outside(plan: Plan, node: Node, machine: Machine) -> Mapping[str, str]:
         "NO_PROXY": ",".join(dict.fromkeys(direct)),
         "SELINUX": machine.selinux or "permissive",
         "FIREWALL": machine.firewall or "off",
+        "ON_LINK": network.on_link(node, machine.network),
     }
 
 
@@ -141,6 +150,8 @@ def _direct(plan: Plan, node: Node, extra: Iterable[str]) -> Iterable[str]:
     """What no proxy may stand before; the nodes' networks, so that a new node changes no other."""
     yield from ("localhost", "127.0.0.1", "::1")
     yield from (str(address.ip) for address in node.addresses)
+    others = plan.cluster.machine_of(node).network.cards
+    yield from (str(ip_interface(str(a)).network) for card in others for a in card.addresses or ())
     yield from plan.once("direct", lambda: tuple(_direct_of_all(plan.cluster, plan.first)))
     yield from extra
 

@@ -35,7 +35,7 @@ def join(plan: Plan, node: Node, part: Part) -> dict[str, Any]:
         }
     document["nodeRegistration"] = registration(plan.choice, node)
     document = overlaid(document, plan.cluster.kubeadm_of(node), configuration)
-    register(document, plan.choice, node)
+    register(document, plan, node)
     return document
 
 

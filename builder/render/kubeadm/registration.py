@@ -9,6 +9,7 @@ from builder.render.kubeadm import arguments
 if TYPE_CHECKING:
     from builder.model.choice import Choice
     from builder.model.cluster import Node, Taint
+    from builder.render.plan import Plan
 
 _ARGUMENTS = ("nodeRegistration", "kubeletExtraArgs")
 _LABELS = "node-labels"
@@ -24,12 +25,13 @@ def registration(choice: Choice, node: Node) -> dict[str, Any]:
     return fields
 
 
-def register(document: dict[str, Any], choice: Choice, node: Node) -> None:
+def register(document: dict[str, Any], plan: Plan, node: Node) -> None:
     """Add the arguments of kubelet that come from the node itself, after all overrides.
 
     Labels add up with those that a raw document gives. The address is given only where kubelet
-    would not find it: left alone it takes one IPv4 address, that of its own name.
+    might not find it: left alone it takes one IPv4 address, that of its own name.
     """
+    choice = plan.choice
     configuration = choice.kubernetes.configuration
     own: dict[str, str] = {}
     if node.labels:
@@ -37,8 +39,9 @@ def register(document: dict[str, Any], choice: Choice, node: Node) -> None:
         labels = dict(pair.partition("=")[::2] for pair in before.split(",") if pair)
         own[_LABELS] = ",".join(f"{k}={v}" for k, v in {**labels, **node.labels}.items())
     addresses = [address.ip for address in node.addresses]
-    needed = len(addresses) > 1 or any(address.version == _IPV6 for address in addresses)
-    if needed and arguments.get(document, _ARGUMENTS, _NODE_IP) is None:
+    several = bool(plan.cluster.machine_of(node).network.cards) or len(addresses) > 1
+    needed = several or any(address.version == _IPV6 for address in addresses)
+    if addresses and needed and arguments.get(document, _ARGUMENTS, _NODE_IP) is None:
         both = choice.kubernetes.of.dual_stack.node_ips == "both"
         own[_NODE_IP] = ",".join(str(ip) for ip in (addresses if both else addresses[:1]))
     if own:

@@ -40,7 +40,7 @@ def start(plan: Plan, node: Node) -> tuple[dict[str, Any], ...]:
         )
         for kind, made in made.items()
     )
-    register(documents[0], plan.choice, node)
+    register(documents[0], plan, node)
     etcd = documents[1]["etcd"]
     if etcd.get("external"):  # kubeadm refuses to be told of both
         etcd.pop("local", None)

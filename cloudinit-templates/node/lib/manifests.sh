@@ -25,7 +25,7 @@ edit_images() {
 # Set the pod networks in the Installation of Calico (operator) on standard input. Each family
 # has a pool like the one that is there; IPv6 pools have /122 blocks and are not encapsulated.
 set_pools() {
-    awk -v subnets="$1" -v registry="$2" '
+    awk -v subnets="$1" -v registry="$2" -v reach="${3:-}" '
         function flush(   n, subnet, i, j, line, six) {
             n = split(subnets, subnet, " ")
             for (i = 1; i <= n; i++) {
@@ -49,7 +49,16 @@ set_pools() {
         inside { pool[++held] = $0; next }
         ours && registry != "" && /^spec:/ { print; print "  registry: " registry "/"; next }
         ours && registry != "" && /^  registry:/ { next }
-        ours && /^ *ipPools:/ { print; inside = 1; margin = width($0); next }
+        ours && /^ *ipPools:/ {
+            # of several cards Calico takes the one that leads there
+            n = split(reach, address, " ")
+            for (i = 1; i <= n; i++) {
+                line = substr($0, 1, width($0))
+                print line "nodeAddressAutodetectionV" (address[i] ~ /:/ ? "6" : "4") ":"
+                print line "  canReach: \"" address[i] "\""
+            }
+            print; inside = 1; margin = width($0); next
+        }
         { print }
         END { if (inside) flush() }
     '
@@ -59,7 +68,7 @@ set_pools() {
 set_pool_variables() {
     local subnet four='' six=''
     for subnet in $1; do case $subnet in *:*) six=$subnet ;; *) four=$subnet ;; esac done
-    awk -v four="$four" -v six="$six" '
+    awk -v four="$four" -v six="$six" -v reach="${2:-}" '
         function margin(text) { match(text, /^ */); return substr(text, 1, RLENGTH) }
         function say(indent, name, value) { print indent "- name: " name; print indent "  value: \"" value "\"" }
         # as shipped it is a comment; somebody may have taken the marks away
@@ -71,6 +80,9 @@ set_pool_variables() {
                 say(indent, "IP6", "autodetect")
                 if (four == "") { say(indent, "IP", "none"); say(indent, "CALICO_ROUTER_ID", "hash") }
             }
+            # of several cards Calico takes the one that leads there
+            n = split(reach, address, " ")
+            for (i = 1; i <= n; i++) say(indent, (address[i] ~ /:/ ? "IP6" : "IP") "_AUTODETECTION_METHOD", "can-reach=" address[i])
             getline
             next
         }
@@ -86,8 +98,8 @@ set_pool_variables() {
 localise() {
     if [ -n "$AIRSEED_REGISTRY" ]; then edit_images "$1"; else cat "$1"; fi |
         case $AIRSEED_CNI in
-        calico-operator) set_pools "$AIRSEED_POD_SUBNETS" "$AIRSEED_REGISTRY" ;;
-        calico-manifest) set_pool_variables "$AIRSEED_POD_SUBNETS" ;;
+        calico-operator) set_pools "$AIRSEED_POD_SUBNETS" "$AIRSEED_REGISTRY" "$AIRSEED_CNI_REACH" ;;
+        calico-manifest) set_pool_variables "$AIRSEED_POD_SUBNETS" "$AIRSEED_CNI_REACH" ;;
         *) cat ;;
         esac
 }

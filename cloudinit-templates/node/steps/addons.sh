@@ -1,6 +1,6 @@
 #!/bin/bash
 # Give the cluster its network and whatever else the bundle has manifests for, in their order.
-# reads: NODE ROLE ADDRESS UNTAINT CNI POD_SUBNETS REGISTRY SUMS manifests.edits
+# reads: NODE ROLE ADDRESS UNTAINT CNI CNI_REACH POD_SUBNETS REGISTRY SUMS manifests.edits
 # uses: PAYLOAD_URL KUBEADM_FILES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Look whether this machine can become the node, before anything on it is changed.
-# reads: ADDRESS ADDRESSES ROLE RUNTIME NTP
+# reads: ADDRESS ADDRESSES ON_LINK ROLE RUNTIME NTP
 # uses: NEED_MIB KEEP_FREE KUBEADM_FILES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh

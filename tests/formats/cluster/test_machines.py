@@ -238,11 +238,15 @@ def test_a_bond_is_read() -> None:
         ),
         (
             "machine: {network: {gateway: 10.9.0.1}}\n",
-            ("nodes[0].address", "the gateway 10.9.0.1 is in no network of this node", None),
+            (
+                "nodes[0].address",
+                "the gateway 10.9.0.1 is in no network of this node",
+                "on-link: true says that it is reached over this card all the same",
+            ),
         ),
         (
             "machine: {network: {gateway: [10.0.0.2, 10.0.0.3]}}\n",
-            ("nodes[0].machine.network.gateway", "two IPv4 gateways", None),
+            ("machine.network.gateway", "two IPv4 gateways", None),
         ),
         (
             "machine: {network: {routes: [{to: 10.1.0.1/16, via: 10.0.0.2}]}}\n",
@@ -253,10 +257,10 @@ def test_a_bond_is_read() -> None:
             ),
         ),
         (
-            "machine: {network: {bond: {interfaces: [eth1]}}}\n",
+            "machine: {network: {bond: {interfaces: [eth1, eth2]}}}\n",
             (
                 "nodes[0].interface",
-                "eth0 and a bond of eth1",
+                "eth0 and a bond of eth1, eth2",
                 "the address is on the bond",
             ),
         ),

@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from builder.errors import DocumentError
+from builder.render.cloudinit.values import env
+from builder.render.kubeadm.start import start
 from builder.render.seed import seed
 
 if TYPE_CHECKING:
@@ -56,9 +58,8 @@ def spelt_as_in_the_schema(loaded: Any) -> Any:
 
 
 def refused(node: str, network: str, system: str = "7.6") -> list[str]:
-    one = plan(node, network, system)
     with pytest.raises(DocumentError) as caught:
-        seed(one, one.first)
+        plan(node, network, system)
     return [str(fault) for fault in caught.value.faults]
 
 
@@ -173,34 +174,34 @@ def test_an_ipv6_route_is_written_as_old_ones_can_read_it() -> None:
     ]
 
 
-BOND = "bond: {interfaces: [eth0, eth1], options: {lacp_rate: fast}}"
+BOND = "bond: {interfaces: [eth0, eth1], mode: 802.3ad, options: {lacp_rate: fast}}"
 
 
 @pytest.mark.parametrize(
     ("node", "network", "faults"),
     [
         ("address: 10.0.0.5, interface: eth0", "{nameservers: 10.0.0.2, search: [example.com]}", [
-            ("nodes[0].machine.network.nameservers: DHCP brings them here: no address of the node"
-           " is set with a prefix length"),
-            ("nodes[0].machine.network.search: DHCP brings them here: no address of the node is"
-            " set with a prefix length"),
+            ("nodes[0].machine.network.nameservers (line 3): DHCP brings them here: no address of"
+           " the node is set with a prefix length"),
+            ("nodes[0].machine.network.search (line 3): DHCP brings them here: no address of the"
+            " node is set with a prefix length"),
         ]),
         ("address: 10.0.0.5/24", "{bond: {interfaces: [bond0, eth1]}}", [
             "nodes[0].machine.network.bond.name: bond0 is one of its own interfaces"
         ]),
         ("address: 10.0.0.5/24, interface: enp216s0f0np0", "{vlan: 100}", [
-            ("nodes[0].machine.network.vlan: the name enp216s0f0np0.100 is longer than a kernel"
-            " takes (expected 15 characters at most)")
+            ("nodes[0].machine.network.vlan (line 3): the name enp216s0f0np0.100 is longer than a"
+            " kernel takes (expected 15 characters at most)")
         ]),
         ("address: 10.0.0.5/24", f"{{{BOND}}}", [
-            ("nodes[0].machine.network.bond.options.lacp_rate: cloud-init 18.2 does not write this"
-            " option out (expected one of miimon, xmit_hash_policy)"),
+            ("nodes[0].machine.network.bond.options.lacp_rate (line 3): cloud-init 18.2 does not"
+            " write this option out (expected one of miimon, xmit_hash_policy)"),
         ]),
-        ("address: 10.0.0.5/24", "{version: 2, vlan: 7, mtu: 9000, bond: {interfaces: [eth0]}}", [
-            ("nodes[0].machine.network.version: cloud-init 18.2 does not bring bond mtu through in"
-            " version 2 (expected version 1)"),
-            ("nodes[0].machine.network.version: cloud-init 18.2 does not bring vlan mtu through in"
-            " version 2 (expected version 1)"),
+        ("address: 10.0.0.5/24", "{version: 2, vlan: 7, mtu: 9000, bond: {interfaces: [e0, e1]}}", [
+            ("nodes[0].machine.network.version (line 3): cloud-init 18.2 does not bring bond mtu"
+            " through in version 2 (expected version 1)"),
+            ("nodes[0].machine.network.version (line 3): cloud-init 18.2 does not bring vlan mtu"
+            " through in version 2 (expected version 1)"),
         ]),
     ],
 )  # fmt: skip
@@ -211,5 +212,119 @@ def test_what_cannot_be_is_refused(node: str, network: str, faults: list[str]) -
 def test_a_newer_cloud_init_may_be_told_more() -> None:
     network = f"{{version: 2, vlan: 7, mtu: 9000, {BOND}}}"
     found = config("address: 10.0.0.5/24", network, "7.9")
-    assert found["bonds"]["bond0"]["parameters"] == {"mode": "active-backup", "lacp-rate": "fast"}
+    assert found["bonds"]["bond0"]["parameters"] == {
+        "mode": "802.3ad",
+        "mii-monitor-interval": "100",
+        "lacp-rate": "fast",
+    }
     assert found["vlans"]["bond0.7"]["mtu"] == 9000
+
+
+CARDS = (
+    "{gateway: 10.0.0.1, nameservers: 10.0.0.2, cards: ["
+    "{interface: eth1, address: [10.8.0.5/24, 10.8.1.5/24], mtu: 9000,"
+    " routes: [{to: 10.9.0.0/16, via: 10.8.0.1}]},"
+    " {mac: '52:54:00:12:34:57'}, {interface: eth1, vlan: 7, address: 10.10.0.5/24},"
+    " {bond: {interfaces: [eth2, eth3]}, address: []}]}"
+)
+
+
+def test_more_cards_than_the_clusters() -> None:
+    found = config(CARD, CARDS)["config"]
+    assert found == [
+        {
+            "type": "physical",
+            "name": "eth0",
+            "subnets": [
+                {
+                    "type": "static",
+                    "address": "10.0.0.5/24",
+                    "gateway": "10.0.0.1",
+                    "dns_nameservers": ["10.0.0.2"],
+                }
+            ],
+        },
+        {
+            "type": "physical",
+            "name": "eth1",
+            "mtu": 9000,
+            "subnets": [
+                {
+                    "type": "static",
+                    "address": "10.8.0.5/24",
+                    "routes": [
+                        {"network": "10.9.0.0", "netmask": "255.255.0.0", "gateway": "10.8.0.1"}
+                    ],
+                },
+                {"type": "static", "address": "10.8.1.5/24"},
+            ],
+        },
+        {
+            "type": "physical",
+            "name": "net2",
+            "mac_address": "52:54:00:12:34:57",
+            "subnets": [{"type": "dhcp4"}],
+        },
+        {
+            "type": "vlan",
+            "name": "eth1.7",
+            "vlan_link": "eth1",
+            "vlan_id": 7,
+            "subnets": [{"type": "static", "address": "10.10.0.5/24"}],
+        },
+        {"type": "physical", "name": "eth2"},
+        {"type": "physical", "name": "eth3"},
+        {
+            "type": "bond",
+            "name": "bond0",
+            "bond_interfaces": ["eth2", "eth3"],
+            "params": {"bond-mode": "active-backup", "bond-miimon": 100},
+        },
+        {"type": "nameserver", "address": ["10.0.0.2"]},
+    ]
+    second = config(CARD, CARDS.replace("{gateway", "{version: 2, gateway"))
+    assert sorted(second["ethernets"]) == ["eth0", "eth1", "eth2", "eth3", "net2"]
+    assert second["ethernets"]["eth1"]["addresses"] == ["10.8.0.5/24", "10.8.1.5/24"]
+    assert second["vlans"]["eth1.7"]["addresses"] == ["10.10.0.5/24"]
+
+
+def test_a_bond_with_a_vlan_on_it_and_an_address_of_its_own() -> None:
+    network = "{bond: {interfaces: [eth0, eth1]}, cards: [{interface: bond0, vlan: 9}]}"
+    found = config("address: 10.0.0.5/24", network)["config"]
+    assert [(one["type"], one["name"]) for one in found] == [
+        ("physical", "eth0"),
+        ("physical", "eth1"),
+        ("bond", "bond0"),
+        ("vlan", "bond0.9"),
+    ]
+    assert found[2]["subnets"] == [{"type": "static", "address": "10.0.0.5/24"}]
+
+
+def test_the_cluster_uses_the_card_of_the_nodes_address() -> None:
+    one = plan(CARD, CARDS)
+    text = env(one, one.first)
+    assert "AIRSEED_CNI_REACH='10.0.0.5'\n" in text
+    arguments = start(one, one.first)[0]["nodeRegistration"]["kubeletExtraArgs"]
+    assert arguments == {"node-ip": "10.0.0.5"}
+    alone = plan(CARD)
+    assert "AIRSEED_CNI_REACH=''\n" in env(alone, alone.first)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_router_on_the_link_is_set_by_the_node(version: int) -> None:
+    network = (
+        f"{{version: {version}, gateway: 10.1.0.1, on-link: true, cards: [{{interface: eth1,"
+        " address: 10.8.0.5/32, on-link: true, routes: [{to: 10.9.0.0/16, via: 10.8.0.1}]}]}"
+    )
+    one = plan("address: 10.0.0.5/32, interface: eth0", network)
+    text = seed(one, one.first)["network-config"].decode()
+    assert "10.1.0.1" not in text
+    assert "10.8.0.1" not in text
+    assert "10.0.0.5/32" in text
+    wanted = "10.0.0.5,default,10.1.0.1 10.8.0.5,10.9.0.0/16,10.8.0.1"
+    assert f"AIRSEED_ON_LINK='{wanted}'\n" in env(one, one.first)
+
+
+def test_a_default_route_among_the_routes_is_the_gateway() -> None:
+    said = config(CARD, "{gateway: 10.0.0.1}")
+    assert config(CARD, "{routes: [{to: 0.0.0.0/0, via: 10.0.0.1}]}") == said

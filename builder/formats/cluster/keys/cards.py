@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from builder.formats.cluster import machine_terms, terms
 from builder.formats.records import Field, ListOf, MapOf, Record
-from builder.formats.shape import Choice, Number, Text
-from builder.model.machine import Bond, MachineNetwork, Proxy, Route
+from builder.formats.shape import Choice, Flag, Number, Text
+from builder.model.machine import Bond, MachineNetwork, OtherCard, Proxy, Route
 
 if TYPE_CHECKING:
     from typing import Any
@@ -27,10 +27,13 @@ _MODES = (
 )
 
 
+_MIIMON = "100"
+"""Milliseconds; the driver's own 0 never notices a dead card."""
+
+
 def _bond(options: Any, **fields: Any) -> Bond:
-    if "mode" in options:
-        raise ValueError("options.mode: the mode stands beside the options")
-    return Bond(options=options, **fields)
+    watched = "miimon" in options or "arp_interval" in options
+    return Bond(options=options if watched else {"miimon": _MIIMON, **options}, **fields)
 
 
 _URL = Text(
@@ -67,7 +70,6 @@ _BOND = Record(
         "interfaces": Field(
             ListOf(
                 Text(pattern=machine_terms.CARD, expected="a network interface", example="eth0"),
-                least=1,
                 most=16,
             ),
             required=True,
@@ -97,7 +99,8 @@ _BOND = Record(
             ),
             default={},
             title="Options",
-            doc="Options of the kernel's bonding driver.",
+            doc="Options of the kernel's bonding driver. miimon is 100 unless one of miimon and "
+            "arp_interval is given.",
             examples=({"miimon": "100"},),
         ),
     },
@@ -121,6 +124,87 @@ _ROUTE = Record(
     },
     title="a route",
 )
+_CARD: dict[str, Field[Any]] = {
+    "gateway": Field(
+        ListOf(_ADDRESS, least=1, most=2, lone=True),
+        default=(),
+        name="gateways",
+        title="Gateway",
+        doc="The default gateway; one of each family at most, on one card of the machine.",
+        examples=("10.211.55.1",),
+    ),
+    "on-link": Field(
+        Flag(),
+        title="On-link",
+        doc="Whether gateway and next hops are reached over this card although they are in no "
+        "network of it, as with an address of /32. Left out: no.",
+        examples=(True,),
+    ),
+    "mtu": Field(
+        Number(least=_LEAST_MTU, most=_MOST_MTU),
+        title="MTU",
+        doc="Size of the largest packet, in bytes.",
+        examples=(1500,),
+    ),
+    "routes": Field(
+        ListOf(_ROUTE, most=100),
+        default=(),
+        title="Routes",
+        doc="Further static routes.",
+        examples=([{"to": "10.0.0.0/8", "via": "10.211.55.254"}],),
+    ),
+    "bond": Field(
+        _BOND,
+        title="Bond",
+        doc="Several network cards used as one.",
+        examples=({"interfaces": ["eth0", "eth1"], "mode": "802.3ad"},),
+    ),
+    "vlan": Field(
+        Number(least=1, most=_MOST_VLAN),
+        title="VLAN",
+        doc="The address is on this VLAN of the card or bond.",
+        examples=(100,),
+    ),
+}
+_OTHER_CARD = Record(
+    OtherCard,
+    {
+        "interface": Field(
+            Text(pattern=machine_terms.CARD, expected="a network interface", example="eth1"),
+            title="Interface",
+            doc="The kernel's name of the card.",
+        ),
+        "mac": Field(
+            Text(
+                parse=terms.mac,
+                expected="six pairs of hexadecimal digits",
+                example="52:54:00:12:34:57",
+                longest=40,
+            ),
+            title="MAC address",
+            doc="The card's hardware address; enough without interface.",
+        ),
+        "address": Field(
+            ListOf(
+                Text(
+                    parse=machine_terms.card_address,
+                    expected="ADDRESS/PREFIX",
+                    example="10.8.0.5/24",
+                    longest=64,
+                ),
+                most=20,
+                lone=True,
+            ),
+            name="addresses",
+            title="Addresses",
+            doc="Its addresses, each with the prefix length of its network. Left out: one by DHCP. "
+            "An empty list: none.",
+            examples=("10.8.0.5/24",),
+        ),
+        **_CARD,
+    },
+    title="a network card",
+)
 NETWORK = Record(
     MachineNetwork,
     {
@@ -130,14 +214,6 @@ NETWORK = Record(
             doc="The version of cloud-init's network-config. Default: 1, which every cloud-init "
             "supports in full.",
             examples=(1,),
-        ),
-        "gateway": Field(
-            ListOf(_ADDRESS, least=1, most=2, lone=True),
-            default=(),
-            name="gateways",
-            title="Gateway",
-            doc="The default gateway; one of each family at most.",
-            examples=("10.211.55.1",),
         ),
         "nameservers": Field(
             ListOf(_ADDRESS, most=6, lone=True),
@@ -157,30 +233,14 @@ NETWORK = Record(
             doc="Domains that short names are looked up in.",
             examples=(["example.com"],),
         ),
-        "mtu": Field(
-            Number(least=_LEAST_MTU, most=_MOST_MTU),
-            title="MTU",
-            doc="Size of the largest packet, in bytes.",
-            examples=(1500,),
-        ),
-        "routes": Field(
-            ListOf(_ROUTE, most=100),
+        **_CARD,
+        "cards": Field(
+            ListOf(_OTHER_CARD, most=16),
             default=(),
-            title="Routes",
-            doc="Further static routes.",
-            examples=([{"to": "10.0.0.0/8", "via": "10.211.55.254"}],),
-        ),
-        "bond": Field(
-            _BOND,
-            title="Bond",
-            doc="Several network cards used as one.",
-            examples=({"interfaces": ["eth0", "eth1"], "mode": "802.3ad"},),
-        ),
-        "vlan": Field(
-            Number(least=1, most=_MOST_VLAN),
-            title="VLAN",
-            doc="The address is on this VLAN of the card or bond.",
-            examples=(100,),
+            title="More cards",
+            doc="The machine's other network cards. The cluster uses the one with the node's "
+            "address, which is configured beside this list.",
+            examples=([{"interface": "eth1", "address": "10.8.0.5/24"}],),
         ),
     },
     title="a network configuration",
