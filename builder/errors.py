@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from builder.redact import hide
 
@@ -110,7 +110,8 @@ class FetchError(AirseedError):
     """Say that one source did not give what it should.
 
     ``temporary`` tells whether the same request may succeed later; ``retry_after`` is the number
-    of seconds the server asked us to wait, if it did.
+    of seconds the server asked us to wait, if it did; ``lacks`` is what of this machine's way out
+    may be missing, where no server was reached.
     """
 
     def __init__(
@@ -123,9 +124,11 @@ class FetchError(AirseedError):
         temporary: bool = False,
         retry_after: float | None = None,
         status: int | None = None,
+        lacks: Literal["", "DNS", "route", "proxy"] = "",
     ) -> None:
         super().__init__(what, where=where, expected=expected, hint=hint)
         self.temporary = temporary
+        self.lacks = lacks
         self.retry_after = retry_after
         self.status = status
 

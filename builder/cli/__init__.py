@@ -7,12 +7,18 @@ what was raised into a message and an exit code. At start-up only click is impor
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_INTERRUPTED = 128 + signal.SIGINT
+"""As shells count."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -20,8 +26,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # What is loaded lives to the end: to look through it for garbage while it loads, and once more
     # when all is over, takes a sixth of a short run.
     gc.set_threshold(20_000)
-    from builder.cli.root import run
+    try:
+        from builder.cli.root import run
 
-    code = run(sys.argv[1:] if arguments is None else list(arguments))
+        code = run(sys.argv[1:] if arguments is None else list(arguments))
+    except KeyboardInterrupt:  # before there was anybody to put it into words
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
+        # threads may hang in what nobody can end, such as a look-up, and hold what the
+        # interpreter would want at its end
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
     gc.freeze()
     sys.exit(code)

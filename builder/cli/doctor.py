@@ -83,6 +83,11 @@ def command(
 
 
 def _show(health: Health, console: Console) -> None:
+    if health.offline is not None:
+        console.error(health.offline.what)
+        console.note(f"  hint: {health.offline.hint}")
+        console.info(f"{quantity(len(health.findings), 'sources')}, none of them could be asked")
+        return
     console.table(
         ("KIND", "NAME", "SOURCE", "STATE", "SECONDS", "WHAT"),
         [
@@ -171,6 +176,9 @@ def _value(health: Health) -> dict[str, Any]:
             }
             for limit in health.limits
         ],
+        "offline": None
+        if health.offline is None
+        else {"what": health.offline.what, "hint": health.offline.hint},
         "lost": [
             {"artifact": fault.where, "what": fault.what, "hint": fault.hint}
             for fault in health.lost

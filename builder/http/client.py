@@ -104,8 +104,9 @@ class Client(Closing):
             raise FetchError("cancelled", where=redact(url))
 
     def cancel(self) -> None:
-        """End all pauses, in whatever thread, and begin no more attempts."""
+        """End all pauses and attempts, in whatever thread, and begin no more."""
         self._cancelled.set()
+        self._transport.cancel()
 
     def close(self) -> None:
         self._transport.close()
@@ -152,4 +153,5 @@ def _after_attempts(error: FetchError, attempts: int) -> FetchError:
         temporary=True,
         retry_after=error.retry_after,
         status=error.status,
+        lacks=error.lacks,
     )

@@ -5,9 +5,11 @@ Whether such an error is ``temporary`` is decided here and nowhere else.
 
 from __future__ import annotations
 
+import errno
 import http.client
 import re
 import ssl
+from typing import Literal
 
 import requests
 from urllib3 import exceptions
@@ -50,6 +52,7 @@ _TEMPORARY_ERRORS: tuple[tuple[tuple[type[Exception], ...], str, str | None], ..
     ),
 )
 """What may go away by itself; the first line that fits is taken."""
+_UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN}
 _OTHER_NAME = frozenset({62, 64})  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 _EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 
@@ -74,8 +77,17 @@ def translate(error: Exception, url: str) -> FetchError:
     for kinds, sentence, hint in _TEMPORARY_ERRORS:
         if isinstance(error, kinds):
             what = sentence.format(host=host, reason=_reason(error))
-            return FetchError(what, where=where, hint=hint, temporary=True)
+            return FetchError(what, where=where, hint=hint, temporary=True, lacks=_lacking(error))
     return FetchError(f"this URL cannot be fetched ({type(error).__name__})", where=where)
+
+
+def _lacking(error: Exception) -> Literal["", "DNS", "route"]:
+    """Return what this machine lacks, if it is not this server's fault."""
+    if isinstance(error, exceptions.NameResolutionError):
+        return "DNS"
+    cause = error.__cause__
+    unreachable = isinstance(cause, OSError) and cause.errno in _UNREACHABLE
+    return "route" if unreachable or isinstance(error, exceptions.ConnectTimeoutError) else ""
 
 
 def _unwrap(error: Exception) -> Exception:
@@ -125,6 +137,7 @@ def _proxy(error: exceptions.ProxyError, where: str, proxy: str = "") -> FetchEr
         where=where,
         hint="check http_proxy and https_proxy; no_proxy names hosts that are reached directly",
         temporary=not text.startswith("Tunnel connection failed: 403"),
+        lacks="" if told else "proxy",
     )
 
 

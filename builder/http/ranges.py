@@ -13,33 +13,39 @@ from builder.redact import redact
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
+    from builder.http.attempt import Attempt
+
 _OK = 200
 _PARTIAL = 206
 _UNSATISFIABLE = 416
 _CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-([0-9]{1,18})|\*)/([0-9]{1,18}|\*)")
 
 
-def begin(response: BaseHTTPResponse, url: str, offset: int, size: int | None) -> HttpStream:
+def begin(
+    response: BaseHTTPResponse, url: str, attempt: Attempt, offset: int, size: int | None
+) -> HttpStream:
     """Check a response's head against what was asked for, and return its body as a stream.
 
     Raise FetchError, or StatusError for an answer that is no success.
     """
     if response.status == _PARTIAL and offset:
-        return _partial(response, url, offset, size)
+        return _partial(response, url, attempt, offset, size)
     if response.status == _UNSATISFIABLE and offset:
         if offset == size:
             finish(response)
-            return HttpStream(response, url, offset=offset, length=0)
+            return HttpStream(response, url, attempt, offset=offset, length=0)
         raise _beyond(response, url, offset, size)
     if response.status != _OK:
         raise StatusError(url, response.status, response.headers)
     length = response.length_remaining
     if size is not None and length is not None and length != size:
         raise _other_size(response, url, length, size)
-    return HttpStream(response, url, length=length, most=size)
+    return HttpStream(response, url, attempt, length=length, most=size)
 
 
-def _partial(response: BaseHTTPResponse, url: str, offset: int, size: int | None) -> HttpStream:
+def _partial(
+    response: BaseHTTPResponse, url: str, attempt: Attempt, offset: int, size: int | None
+) -> HttpStream:
     text = response.headers.get("Content-Range", "")
     match = _CONTENT_RANGE.fullmatch(text.strip())
     if not match or match[1] is None or int(match[1]) != offset or int(match[2]) < offset:
@@ -56,7 +62,7 @@ def _partial(response: BaseHTTPResponse, url: str, offset: int, size: int | None
         raise FetchError(
             f"the server sent {announced} bytes for the range {text[:80]!r}", where=redact(url)
         )
-    return HttpStream(response, url, offset=offset, length=length)
+    return HttpStream(response, url, attempt, offset=offset, length=length)
 
 
 def _beyond(response: BaseHTTPResponse, url: str, offset: int, size: int | None) -> FetchError:

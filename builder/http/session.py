@@ -11,6 +11,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from builder.errors import FetchError
+from builder.http.attempt import POOLS
 from builder.http.environment import proxies_for
 from builder.http.stream import finish
 from builder.redact import redact
@@ -81,13 +82,16 @@ class Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
+        self.poolmanager.pool_classes_by_scheme = POOLS
 
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
         """Return the pools behind a proxy; the proxy itself may speak TLS too."""
         with self._lock:
-            return super().proxy_manager_for(
+            manager = super().proxy_manager_for(
                 proxy, ssl_context=self._context, proxy_ssl_context=self._context, **proxy_kwargs
             )
+            manager.pool_classes_by_scheme = POOLS
+            return manager
 
     def cert_verify(self, conn: object, url: object, verify: object, cert: object) -> None:
         """Leave the decision to the context: requests would add certifi's authorities to it."""

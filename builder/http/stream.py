@@ -8,7 +8,6 @@ server that drips bytes could hold that one for days, and what came before a sil
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import select
 import time
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from builder.closing import Closing
 from builder.errors import FetchError
-from builder.http.errors import TRANSPORT, translate
+from builder.http.errors import TRANSPORT
 from builder.redact import redact
 
 if TYPE_CHECKING:
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
     from urllib3 import BaseHTTPResponse
+
+    from builder.http.attempt import Attempt
 
 _SLICE = 0.25
 """Seconds after which ``readinto`` returns what it has."""
@@ -42,6 +43,7 @@ class HttpStream(Closing):
         self,
         raw: BaseHTTPResponse,
         url: str,
+        attempt: Attempt,
         *,
         offset: int = 0,
         length: int | None = None,
@@ -57,6 +59,7 @@ class HttpStream(Closing):
         """Bytes that are still to come, None if the server did not say."""
         self._most = most
         self._raw = raw
+        self._attempt = attempt
         self._file = _file_of(raw) if length is not None else None
         self._poll = _poll(self._file)
         self._waited = 0.0
@@ -78,15 +81,16 @@ class HttpStream(Closing):
         done = 0
         room = len(view) if self.length is None else min(len(view), self.length)
         try:
+            self._attempt.await_body()
             while done < room and now - start < _SLICE:
                 count = self._receive(view[done:room])
                 done += count
                 if count == 0 or not self._more_is_there():
                     break
                 now = time.monotonic()
-        except TRANSPORT as error:
-            self._broken = translate(error, self.url)
-            self._broken.__cause__ = error
+            self._attempt.check(self.url)
+        except (*TRANSPORT, FetchError) as error:
+            self._broken = self._explained(error)
             self._abandon()
             if not done:
                 raise self._broken from error
@@ -94,22 +98,24 @@ class HttpStream(Closing):
 
     def interrupt(self) -> None:
         """End a ``readinto`` that waits in another thread; the stream is useless afterwards."""
-        with contextlib.suppress(ValueError, RuntimeError, OSError):  # finished or closed already
-            self._raw.shutdown()
+        self._attempt.interrupt()
 
     def close(self) -> None:
         """Hand the connection back when the body has been read, else close it."""
         if not self._open:
             return
         self._open = False
+        self._attempt.await_rest()
         if self.length == 0:
             if self._file is not None:
                 self._raw._fp.close()  # type: ignore[attr-defined] # noqa: SLF001 -- see _file_of
             else:
                 _drain(self._raw)
-            self._raw.release_conn()
-        else:
-            self._raw.close()
+            self._attempt.close()
+            if not self._attempt.over:
+                self._raw.release_conn()
+                return
+        self._abandon()
 
     def _receive(self, view: memoryview) -> int:
         """Take what one ``recv`` gives; 0 at the end."""
@@ -118,6 +124,13 @@ class HttpStream(Closing):
         content = self._raw.read1(len(view))
         view[: len(content)] = content
         return len(content)
+
+    def _explained(self, error: Exception) -> FetchError:
+        if isinstance(error, FetchError):
+            return error
+        told = self._attempt.explain(error, self.url)
+        told.__cause__ = error
+        return told
 
     def _more_is_there(self) -> bool:
         return self._poll is not None and bool(self._poll.poll(0))
@@ -154,6 +167,7 @@ class HttpStream(Closing):
     def _abandon(self) -> None:
         self._open = False
         self._raw.close()
+        self._attempt.close()
 
 
 def _file_of(raw: BaseHTTPResponse) -> BufferedReader | None:

@@ -13,8 +13,9 @@ from requests.utils import urldefragauth
 
 from builder.errors import FetchError
 from builder.http import ranges
+from builder.http.attempt import Attempt, Watchdog
 from builder.http.environment import proxies_for, trust
-from builder.http.errors import TRANSPORT, translate
+from builder.http.errors import TRANSPORT
 from builder.http.reply import Reply, StatusError
 from builder.http.session import Adapter, HttpSession
 from builder.http.stream import HttpStream, finish
@@ -41,6 +42,7 @@ class Transport:
     ) -> None:
         self._adapter = Adapter(trust(ca_bundle), pool)
         self._timeout = (connect_timeout, read_timeout)
+        self._watchdog = Watchdog()
         self._local = threading.local()
 
     def document(
@@ -54,31 +56,50 @@ class Transport:
         end: float,
     ) -> Reply:
         """Fetch a document of at most ``limit`` bytes, before ``end`` on the monotonic clock."""
-        response, final = self._send(method, url, headers, body)
-        if response.status not in _SUCCESS:
-            finish(response)
-            raise StatusError(final, response.status, response.headers)
-        length = 0 if method == "HEAD" else response.length_remaining
-        with HttpStream(response, final, length=length) as stream:
-            content = _whole(stream, limit, end)
+        with self._attempt(end) as attempt:
+            response, final = self._send(attempt, method, url, headers, body)
+            if response.status not in _SUCCESS:
+                finish(response)
+                raise StatusError(final, response.status, response.headers)
+            length = 0 if method == "HEAD" else response.length_remaining
+            with HttpStream(response, final, attempt, length=length) as stream:
+                content = _whole(stream, limit, end)
         return Reply(url=final, status=stream.status, headers=stream.headers, content=content)
 
     def open(
         self, url: str, headers: Mapping[str, str], *, offset: int, size: int | None
     ) -> HttpStream:
         wanted = {**headers, "Range": f"bytes={offset}-"} if offset else headers
-        response, final = self._send("GET", url, wanted)
+        attempt = self._attempt()
         try:
-            return ranges.begin(response, final, offset, size)
-        except FetchError:
-            finish(response)
+            response, final = self._send(attempt, "GET", url, wanted)
+            try:
+                return ranges.begin(response, final, attempt, offset, size)
+            except FetchError:
+                finish(response)
+                raise
+        except BaseException:
+            attempt.close()
             raise
 
+    def cancel(self) -> None:
+        """End all that is under way, in whatever thread, and all that begins later."""
+        self._watchdog.cancel()
+
     def close(self) -> None:
+        self._watchdog.close()
         self._adapter.close()
 
+    def _attempt(self, end: float = float("inf")) -> Attempt:
+        return Attempt(self._watchdog, self._timeout[1], end)
+
     def _send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+        self,
+        attempt: Attempt,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
     ) -> tuple[BaseHTTPResponse, str]:
         """Send a request, follow its redirects, and return the open response with its URL.
 
@@ -97,16 +118,20 @@ class Transport:
                 cookies=session.cookies,
             )
             wanted.headers.update(headers)  # an Authorization of the caller's is the stronger one
-            response = session.send(
-                wanted, stream=True, timeout=self._timeout, proxies=proxies_for(str(wanted.url))
-            )
+            with attempt.current():
+                response = session.send(
+                    wanted, stream=True, timeout=self._timeout, proxies=proxies_for(str(wanted.url))
+                )
         except requests.TooManyRedirects as error:
             at = error.response.url if error.response is not None else url
             raise FetchError(
                 f"the server redirected more than {session.max_redirects} times", where=redact(at)
             ) from error
         except TRANSPORT as error:
-            raise translate(error, url) from error
+            raise attempt.explain(error, url) from error
+        if attempt.over:
+            response.raw.close()
+            attempt.check(url)
         return response.raw, urldefragauth(response.url if response.history else url)
 
     def _session(self) -> HttpSession:

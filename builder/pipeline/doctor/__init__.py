@@ -56,6 +56,8 @@ class Health:
     lost: tuple[Fault, ...]
     """What can be had nowhere, with what went wrong at the last of its sources."""
     limits: tuple[PullsLeft, ...]
+    offline: Fault | None
+    """What this machine lacks, where that is why no source answered at all."""
     pulls: dict[str, int]
     """By registry: how many images will be asked for there first; for a whole catalog nothing."""
 
@@ -102,6 +104,7 @@ def check(
     return Health(
         findings=tuple(_finding(source, its_answers) for source, its_answers in answered),
         lost=tuple(_lost(answered)),
+        offline=_offline(answers),
         limits=limits,
         pulls=_pulls(named) if document is not None else {},
     )
@@ -159,6 +162,23 @@ def _lost(answered: Iterable[tuple[CheckedSource, Sequence[Answer]]]) -> Iterato
                 what=f"none of its {len(its_answers)} sources has it" if many else best.what,
                 hint=None if many else best.hint,
             )
+
+
+def _offline(answers: Sequence[Answer]) -> Fault | None:
+    lacks = asking.lacking(answers)
+    if not lacks:
+        return None
+    worst = next(answer for answer in answers if answer.lacks)
+    what = {
+        "DNS": "this machine has no DNS: not one name could be resolved",
+        "route": "this machine has no route to the sources: not one of them could be reached",
+        "proxy": "the proxy cannot be reached, so nothing can be had through it",
+    }
+    hint = {
+        "DNS": "check /etc/resolv.conf; a proxy (https_proxy) looks names up itself",
+        "route": "check `ip route` and the firewall, and whether a proxy (https_proxy) is needed",
+    }
+    return Fault(where="", what=f"{what[lacks]} ({worst.what})", hint=hint.get(lacks, worst.hint))
 
 
 def _pulls(named: Iterable[CheckedSource]) -> dict[str, int]:

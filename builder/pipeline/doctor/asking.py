@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 import time
-from collections import Counter
-from dataclasses import dataclass
+from collections import Counter, deque
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
@@ -35,6 +35,8 @@ ORDER: tuple[State, ...] = (
 WELL = frozenset[State]({"lives", "slow"})
 _ATONCE = 16
 _PATIENCE = 2
+_ENOUGH = 24
+"""Answers in a row that no server gave."""
 _ASKED_NO_MORE = "its host gave no answer before"
 _KEY_LIMIT = 1 << 20
 _NO_HEAD = {405, 501}
@@ -57,6 +59,8 @@ class Answer:
     seconds: float
     what: str = ""
     hint: str | None = None
+    lacks: str = ""
+    """What of this machine's way out may be missing, where no server was reached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,21 +83,35 @@ def ask(
 ) -> tuple[Answer, ...]:
     """Ask every question, some at once, once each; whoever takes ``slow`` seconds is slow.
 
-    A host that gave no answer twice is asked no more: the rest would only wait.
+    A host that gave no answer twice is asked no more: the rest would only wait. Nor is any other,
+    where so many in a row could not be reached that it is this machine's fault.
     """
     dead: Counter[str] = Counter()
+    given: deque[Answer] = deque(maxlen=_ENOUGH)
 
     def answer_to(question: Question) -> Answer:
         host = _host(question)
+        last = list(given)
         if dead[host] >= _PATIENCE:
             answer = Answer(question=question, state="dead", seconds=0.0, what=_ASKED_NO_MORE)
+        elif len(last) == _ENOUGH and (why := lacking(last)):
+            answer = replace(last[-1], question=question, seconds=0.0, lacks=why)
         else:
             answer = _answer(question, access, slow)
             dead[host] += answer.state == "dead"
+            given.append(answer)
         progress.advance(1)
         return answer
 
     return tuple(threads.each(questions, answer_to, most=_ATONCE, cancel=access.client.cancel))
+
+
+def lacking(answers: Iterable[Answer]) -> str:
+    """Return what this machine lacks, by answers that all say it of more than one host."""
+    reached = [answer for answer in answers if answer.what != _ASKED_NO_MORE]
+    lacks = {answer.lacks for answer in reached}
+    hosts = {_host(answer.question) for answer in reached}
+    return lacks.pop() if len(lacks) == 1 and len(hosts) > 1 else ""
 
 
 def _host(question: Question) -> str:
@@ -115,6 +133,7 @@ def _answer(question: Question, access: Access, slow: float) -> Answer:
             seconds=time.monotonic() - began,
             what=str(error.fault.what),
             hint=error.hint,
+            lacks=error.lacks if isinstance(error, FetchError) else "",
         )
     seconds = time.monotonic() - began
     return Answer(question=question, state="slow" if seconds >= slow else "lives", seconds=seconds)
