@@ -116,7 +116,9 @@ class Console:
         text = click.style(text, dim=dim) if dim else text
         if mark:
             text = f"{click.style(mark, fg=mark_color, bold=True)} {text}"
-        click.echo(text, err=True, color=self.colored)
+        # a line that click writes itself would land behind what the bars have drawn
+        if self._screen is None or not self._screen.write(text):
+            click.echo(text, err=True, color=self.colored)
 
 
 def printable(text: str) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _WINDOW = 10.0
 """Seconds that the rate is taken over: long enough to be calm, short enough to be true."""
 _SPACING = 0.25
+_DAY = 86_400.0
 
 
 class Meter:
@@ -29,12 +30,15 @@ class Meter:
         self.cached = 0
         self._clock = clock
         self._begun = clock()
+        self._moved = self._begun
         self._samples = deque([(self._begun, 0)])
         self._lock = Lock()
 
     def advance(self, amount: int, *, cached: bool) -> None:
         """Add what is done; a negative amount takes back what has to be done again."""
         with self._lock:
+            if amount > 0:
+                self._moved = self._clock()
             if cached:
                 self.cached += amount
                 return
@@ -69,11 +73,15 @@ class Meter:
             share = min(100, max(0, 100 * self.done // self.total))
             done = parts[0] if self.unit == "B" else str(self.done)
             parts = [f"{done} of {quantity(self.total, self.unit)} ({share} %)"]
+        idle = self._clock() - self._moved
+        if idle >= _WINDOW and self.total and self.total > self.done:
+            return ", ".join([*parts, f"stalled for {duration(idle)}"])
         rate = self.rate
         if rate and self.unit == "B":
             parts.append(f"{quantity(rate, self.unit)}/s")
         if rate and self.total and self.total > self.done:
-            parts.append(f"{duration((self.total - self.done) / rate)} left")
+            left = (self.total - self.done) / rate
+            parts.append(f"{duration(left) if left < _DAY else 'more than a day'} left")
         return ", ".join(parts)
 
     @property

@@ -64,8 +64,6 @@ class Screen:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        # Standard error is redirected while the display lives, so that warnings appear above
-        # the bars; standard output carries results and is left alone.
         self._rich = Progress(
             TextColumn("{task.fields[title]}", markup=False),
             BarColumn(bar_width=28),
@@ -73,7 +71,8 @@ class Screen:
             TextColumn("{task.description}", markup=False, style="dim"),
             console=Console(stderr=True, no_color=not colored, highlight=False, markup=False),
             transient=True,
-            redirect_stdout=False,
+            redirect_stdout=False,  # what is written meanwhile goes through ``write``
+            redirect_stderr=False,
             refresh_per_second=8,
         )
         self.update = self._rich.update
@@ -87,6 +86,15 @@ class Screen:
             if self._open == 1:
                 self._rich.start()
             return task
+
+    def write(self, line: str) -> bool:
+        """Write a line above the bars; tell whether there are any."""
+        from rich.text import Text
+
+        with self._lock:
+            if self._open:
+                self._rich.console.print(Text.from_ansi(line), soft_wrap=True)
+            return self._open > 0
 
     def remove(self, task: TaskID) -> None:
         with self._lock:
@@ -121,4 +129,4 @@ class Bar(Lines):
         self._screen.update(self._task, completed=self._meter.done, standing=self._meter.standing)
 
     def describe(self, text: str) -> None:
-        self._screen.update(self._task, description=text)
+        self._screen.update(self._task, description=text, standing=self._meter.standing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from urllib.parse import urlencode
 from builder.backoff import Backoff
 from builder.closing import Closing
 from builder.errors import FetchError
+from builder.http.reply import StatusError
 from builder.redact import redact
 
 if TYPE_CHECKING:
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from builder.http.stream import HttpStream
 
 _LONGEST_CONNECT = 10.0
+_REFUSE_HEAD = {400, 403, 404, 405, 501}
+"""What servers say to HEAD that don't know it; a GET says whether it is there."""
+_PARTIAL = 206
+_COUNT = re.compile(r"[0-9]{1,18}")
 
 
 class Client(Closing):
@@ -69,6 +75,26 @@ class Client(Closing):
     def head(self, url: str, *, headers: Mapping[str, str] | None = None) -> Reply:
         """Fetch what is said about a document, but not its content; otherwise like ``get``."""
         return self._document("HEAD", url, headers or {}, limit=0)
+
+    def size(self, url: str, *, headers: Mapping[str, str] | None = None) -> int | None:
+        """Return how many bytes lie at a URL, None where the server does not say.
+
+        Who refuses HEAD, as some registries and gateways do, is asked for the first byte. Raise
+        as ``get`` does.
+        """
+        try:
+            said = self.head(url, headers=headers).headers.get("Content-Length", "")
+            return int(said) if _COUNT.fullmatch(said) else None
+        except StatusError as error:
+            if error.status not in _REFUSE_HEAD:
+                raise
+        self.go_on(url)
+        ranged = {**(headers or {}), "Range": "bytes=0-0"}
+        with self._transport.open(url, ranged, offset=0, size=None) as stream:
+            if stream.status == _PARTIAL:
+                total = stream.headers.get("Content-Range", "").rpartition("/")[2]
+                return int(total) if _COUNT.fullmatch(total) else None
+            return stream.length
 
     def post(self, url: str, form: Mapping[str, str], *, limit: int) -> Reply:
         """Send a form, never to where a redirect points; otherwise like ``get``."""

@@ -5,6 +5,7 @@ Whether such an error is ``temporary`` is decided here and nowhere else.
 
 from __future__ import annotations
 
+import datetime as dt
 import errno
 import http.client
 import re
@@ -54,7 +55,7 @@ _TEMPORARY_ERRORS: tuple[tuple[tuple[type[Exception], ...], str, str | None], ..
 """What may go away by itself; the first line that fits is taken."""
 _UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN}
 _OTHER_NAME = frozenset({62, 64})  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
-_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
+_OUT_OF_TIME = frozenset({9, 10})  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 
 
 def translate(error: Exception, url: str) -> FetchError:
@@ -149,8 +150,12 @@ def _tls(error: BaseException, where: str, host: str) -> FetchError:
         hint = _CA_HINT
         if seen.verify_code in _OTHER_NAME:
             hint = "the certificate is for another name; check the URL"
-        elif seen.verify_code == _EXPIRED:
-            hint = "check this machine's clock first, then the server's certificate"
+        elif seen.verify_code in _OUT_OF_TIME:
+            now = dt.datetime.now(dt.UTC)
+            hint = (
+                f"this machine's clock says {now:%Y-%m-%d %H:%M} UTC: set it if that is wrong;"
+                " else it is the server's certificate"
+            )
         return FetchError(
             f"the certificate of {host} is not trusted: {seen.verify_message}",
             where=where,

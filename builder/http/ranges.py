@@ -35,7 +35,8 @@ def begin(
             finish(response)
             return HttpStream(response, url, attempt, offset=offset, length=0)
         raise _beyond(response, url, offset, size)
-    if response.status != _OK:
+    first = response.status == _PARTIAL and not offset and size is None  # of Client.size
+    if response.status != _OK and not first:
         raise StatusError(url, response.status, response.headers)
     length = response.length_remaining
     if size is not None and length is not None and length != size:

@@ -64,6 +64,12 @@ class RegistryConnection:
             lambda url, headers: self._client.head(url, headers=_accepting(accept) | headers),
         )
 
+    def size(self, scope: Scope, target: str) -> int | None:
+        """Return the bytes of a blob, None where the registry does not say."""
+        return self._ask(
+            scope, target, lambda url, headers: self._client.size(url, headers=headers)
+        )
+
     def open(self, scope: Scope, target: str, *, size: int, offset: int = 0) -> HttpStream:
         """Begin to read a stream; one attempt, as :meth:`builder.http.Client.open`."""
         return self._ask(

@@ -49,13 +49,11 @@ class Lister:
     def size_of(self, repository: str, digest: Digest) -> int | None:
         """Return the bytes of a blob, or None if it is not there."""
         try:
-            reply = self._connection.head(Scope.of(repository), f"blobs/{digest}")
+            return self._connection.size(Scope.of(repository), f"blobs/{digest}") or 0
         except StatusError as error:
             if error.status in _ABSENT:
                 return None
             raise
-        length = reply.headers.get("Content-Length", "")
-        return int(length) if length.isascii() and length.isdigit() else 0
 
     def _pages(self, scope: Scope, target: str, key: str) -> list[str]:
         names: dict[str, None] = {}

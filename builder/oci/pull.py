@@ -89,7 +89,14 @@ class Puller:
 
     def look(self, repository: str, reference: str) -> Reply:
         """Ask for the headers of a manifest, which registries do not count as a pull."""
-        return self._connection.head(Scope.of(repository), f"manifests/{reference}", accept=_ACCEPT)
+        scope, target = Scope.of(repository), f"manifests/{reference}"
+        try:
+            return self._connection.head(scope, target, accept=_ACCEPT)
+        except StatusError as error:
+            if error.status not in _LACKING:
+                raise
+        # some registries and gateways refuse HEAD; a GET says whether it is there
+        return self._connection.get(scope, target, accept=_ACCEPT, limit=MANIFEST_LIMIT)
 
     def blob(self, repository: str, digest: Digest, size: int, offset: int = 0) -> HttpStream:
         """Begin to read a blob; one attempt, as :meth:`builder.http.Client.open`."""

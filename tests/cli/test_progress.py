@@ -68,6 +68,24 @@ def test_the_rate_forgets() -> None:
     assert meter.standing == "30.3 kB, 10 B/s"
 
 
+@pytest.mark.parametrize(
+    ("pause", "words"),
+    [
+        (5, "1.0 kB of 1.0 GB (0 %), 200 B/s, more than a day left"),
+        (30, "1.0 kB of 1.0 GB (0 %), stalled for 30 s"),
+        (3600, "1.0 kB of 1.0 GB (0 %), stalled for 1 h 0 min"),
+    ],
+)
+def test_what_stalls_has_no_end_in_sight(pause: float, words: str) -> None:
+    clock = Clock()
+    meter = Meter(1_000_000_000, "B", clock=clock)
+    meter.advance(1000, cached=False)
+    for _ in range(int(pause)):
+        clock.now += 1
+        meter.advance(0, cached=False)
+    assert meter.standing == words
+
+
 def test_counting_from_many_threads() -> None:
     meter = Meter(None, "B")
 
@@ -134,6 +152,11 @@ def test_a_live_bar_on_a_terminal() -> None:
     assert "━" in text
     assert "warning:" in text
     assert "a source is slow" in text
+    # on lines of their own: what the bars have drawn is erased before, and drawn again below
+    [warning] = [line for line in text.split("\r\n") if "a source is slow" in line]
+    assert warning.rpartition("\x1b[2K")[2].replace("\x1b[0m", "").strip() == (
+        "\x1b[1;33mwarning:\x1b[0m a source is slow".replace("\x1b[0m", "")
+    )
     assert "\x1b[5m" not in text
     assert "images: 3 images in 0 s (1 fetched, 2 cached)\r\n" in text
     assert "bundle: 1.0 kB in 0 s (600 B fetched, 400 B cached)\r\n" in text

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import datetime as dt
 import socket
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from builder.backoff import Backoff
 from builder.errors import FetchError, UsageError
 from builder.http import Client
+from builder.http.errors import translate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,3 +127,13 @@ def test_an_unknown_name_is_explained(pauses: list[float]) -> None:
     assert caught.value.hint == (
         "check the name, /etc/resolv.conf, and whether a proxy (https_proxy) is needed"
     )
+
+
+@pytest.mark.parametrize("code", [9, 10])
+def test_a_clock_that_is_wrong_is_named(code: int) -> None:
+    """A certificate that is not valid yet, or no longer, is more often a clock that is wrong."""
+    error = ssl.SSLCertVerificationError("certificate verify failed")
+    error.verify_code, error.verify_message = code, "certificate is not yet valid"
+    hint = translate(error, "https://a.test/x").hint
+    assert hint is not None
+    assert f"this machine's clock says {dt.datetime.now(dt.UTC):%Y-%m-%d}" in hint

@@ -39,7 +39,8 @@ _ENOUGH = 24
 """Answers in a row that no server gave."""
 _ASKED_NO_MORE = "its host gave no answer before"
 _KEY_LIMIT = 1 << 20
-_NO_HEAD = {405, 501}
+_NO_HEAD = {400, 403, 404, 405, 501}
+"""What servers say to HEAD that don't know it; a GET says whether it is there."""
 _BY_STATUS: dict[int, State] = {
     401: "refuses",
     403: "refuses",
