@@ -29,6 +29,18 @@ def first_packet(content: bytes) -> tuple[int, bytes]:
     raise PacketError("there is no packet")
 
 
+def framed(tag: int, body: bytes) -> bytes:
+    """Write a packet; its head has the new form, with five bytes of length where it is long."""
+    length = len(body)
+    if length < 192:  # noqa: PLR2004 -- RFC 4880 4.2.2
+        head = bytes([length])
+    elif length < 8384:  # noqa: PLR2004 -- two bytes
+        head = bytes([192 + ((length - 192) >> 8), (length - 192) & 0xFF])
+    else:
+        head = b"\xff" + length.to_bytes(4)
+    return bytes([0xC0 | tag]) + head + body
+
+
 def read_number(content: bytes, start: int) -> tuple[int, int]:
     """Return a multiprecision integer and where it ends (RFC 4880 3.2); raise PacketError."""
     end = start + 2 + (int.from_bytes(content[start : start + 2]) + 7) // 8

@@ -7,10 +7,12 @@ matter: see :mod:`builder.rpm.signature`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import VerificationError
+from builder.rpm.certificates import doubt, read_certificate
 from builder.rpm.problems import plain
 
 if TYPE_CHECKING:
@@ -23,6 +25,10 @@ SIGNATURE_LIMIT = 1 << 18
 _MOST_KEYS = 64
 _MOST_SIGNATURES = 16
 _SHORT_ID = 16
+_ARMOURED = re.compile(
+    rb"^-----BEGIN PGP SIGNATURE-----.*?^-----END PGP SIGNATURE-----", re.DOTALL | re.MULTILINE
+)
+"""One of several armoured signatures in a file, of which pysequoia reads the first alone."""
 
 
 class UncheckableError(VerificationError):
@@ -34,7 +40,7 @@ class RpmKey:
     fingerprint: str
     """Of the primary key, upper-case hex."""
     content: bytes = field(repr=False)
-    """The packets, not armoured."""
+    """The packets, not armoured, and none that the key itself did not sign."""
     armoured: bytes = field(repr=False)
     """The same as text, ready for rpm --import and gpgkey= (EL7 reads nothing else)."""
     users: tuple[str, ...]
@@ -71,13 +77,20 @@ def load_keys(content: bytes, *, where: str = "key") -> tuple[RpmKey, ...]:
                 hint="`airseed secrets` leaves that of signing-key.asc beside it, as"
                 " signing-key.pub.asc; gpg --armor --export FINGERPRINT writes another key's",
             )
-        keys = [_key(pysequoia, bytes(cert)) for cert in certs[: _MOST_KEYS + 1]]
+        keys: list[RpmKey] = []
+        unread: VerificationError | None = None
+        for cert in certs[: _MOST_KEYS + 1]:
+            try:
+                keys.append(_key(pysequoia, bytes(cert)))
+            except VerificationError as error:
+                unread = error
     except (RuntimeError, ValueError, OSError) as error:  # pysequoia raises RuntimeError for all
         raise VerificationError(
             f"no OpenPGP key can be read: {reason(error)}", where=where
         ) from error
     if not keys:
-        raise VerificationError("there is no OpenPGP key in it", where=where)
+        what = unread.fault.what if unread else "there is no OpenPGP key in it"
+        raise VerificationError(what, where=where)
     if len(keys) > _MOST_KEYS:
         raise VerificationError(f"there are more than {_MOST_KEYS} keys in it", where=where)
     return tuple({key.fingerprint: key for key in keys}.values())
@@ -107,20 +120,16 @@ def has_secrets(content: bytes) -> bool:
 
 
 def _key(pysequoia: Any, content: bytes) -> RpmKey:
-    """Describe a key by its packets, because policies refuse to say the names of old ones."""
-    parts, users = [], []
-    for packet in pysequoia.packet.PacketPile.from_bytes(content):
-        if packet.tag in (pysequoia.packet.Tag.PublicKey, pysequoia.packet.Tag.PublicSubkey):
-            parts.append(str(packet.fingerprint).upper())
-        elif packet.tag == pysequoia.packet.Tag.UserID:
-            users.append(plain(packet.user_id or ""))
-    armoured = str(pysequoia.armor(content, pysequoia.ArmorKind.PublicKey)).encode()
+    """Describe what of a key is its own, because policies refuse to say the names of old ones."""
+    certificate = read_certificate(content)
+    armoured = pysequoia.armor(certificate.content, pysequoia.ArmorKind.PublicKey)
+    parts = tuple(part.fingerprint for part in certificate.parts)
     return RpmKey(
         fingerprint=parts[0],
-        content=content,
-        armoured=armoured,
-        users=tuple(users),
-        parts=tuple(parts),
+        content=certificate.content,
+        armoured=str(armoured).encode(),
+        users=tuple(map(plain, certificate.users)),
+        parts=parts,
     )
 
 
@@ -153,15 +162,13 @@ def _signatures(content: bytes, where: str) -> list[tuple[Any, str]]:
     try:
         signatures = [
             pysequoia.Sig.from_bytes(bytes(packet))
-            for packet in pysequoia.packet.PacketPile.from_bytes(content)
+            for block in _ARMOURED.findall(content) or [content]
+            for packet in pysequoia.packet.PacketPile.from_bytes(block)
             if packet.tag == pysequoia.packet.Tag.Signature
         ]
         if not signatures:
             raise VerificationError("there is no OpenPGP signature in it", where=where)
-        return [
-            (signature, str(signature.issuer_fingerprint or signature.issuer_key_id or "").upper())
-            for signature in signatures[:_MOST_SIGNATURES]
-        ]
+        return [(signature, _issuer(signature)) for signature in signatures[:_MOST_SIGNATURES]]
     except (RuntimeError, ValueError, OSError) as error:
         raise VerificationError(
             f"no OpenPGP signature can be read: {reason(error)}", where=where
@@ -182,11 +189,22 @@ def _verify(content: bytes, packet: Any, key: RpmKey, where: str) -> str:
         raise VerificationError(
             f"the signature of {key} is not good: {reason(error)}",
             where=where,
-            hint=_explain(packet, cert),
+            hint=doubt(key.content, _issuer(packet), _seconds(packet))
+            or "the content, the signature or both were changed",
         ) from error
     if key.fingerprint not in good:
         raise VerificationError(f"the signature of {key} is not good", where=where)
+    if why := doubt(key.content, _issuer(packet), _seconds(packet)):
+        raise VerificationError(f"the signature of {key} does not count: {why}", where=where)
     return key.fingerprint
+
+
+def _issuer(packet: Any) -> str:
+    return str(packet.issuer_fingerprint or packet.issuer_key_id or "").upper()
+
+
+def _seconds(packet: Any) -> int:
+    return int(packet.created.timestamp()) if packet.created else 0
 
 
 def _stranger(issuers: Iterable[str], keys: Iterable[RpmKey], where: str) -> UncheckableError:
@@ -213,15 +231,6 @@ def _outdated(packet: Any, cert: Any) -> str | None:
     except (RuntimeError, ValueError) as error:
         return f"the key breaks today's rules: {reason(error)}"
     return None
-
-
-def _explain(packet: Any, cert: Any) -> str:
-    if cert.is_revoked:
-        return "the key is revoked"
-    expiration = cert.expiration
-    if expiration is not None and packet.created and packet.created > expiration:
-        return f"the key expired on {expiration:%Y-%m-%d}, before the signature was made"
-    return "the content, the signature or both were changed"
 
 
 def reason(error: Exception) -> str:

@@ -14,11 +14,19 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import VerificationError
-from builder.openpgp import first_packet, read_number
+from builder.openpgp import first_packet
+from builder.rpm.certificates import (
+    HASHES,
+    RSA,
+    SIGNATURE,
+    Signature,
+    doubt,
+    is_signed,
+    read_signature,
+)
 from builder.rpm.header import main_header, value
 
 if TYPE_CHECKING:
@@ -31,18 +39,6 @@ _SIGPGP = 1002
 _PAYLOAD_DIGEST, _PAYLOAD_ALGORITHM = 5092, 5093
 _STRING_KINDS = {6, 8}
 _INT32 = 4
-_RSA = {1, 3}
-_PUBLIC_KEY, _SIGNATURE = 6, 2
-_HASHES = {2: "sha1", 8: "sha256", 9: "sha384", 10: "sha512", 11: "sha224"}
-_SHORTEST_KEY = 128  # bytes: RSA-1024
-# DER of DigestInfo before the digest (RFC 8017 9.2, note 1)
-_PREFIXES = {
-    "sha1": "3021300906052b0e03021a05000414",
-    "sha224": "302d300d06096086480165030402040500041c",
-    "sha256": "3031300d060960864801650304020105000420",
-    "sha384": "3041300d060960864801650304020205000430",
-    "sha512": "3051300d060960864801650304020305000440",
-}
 _PIECE = 1 << 20
 
 
@@ -66,20 +62,19 @@ def verify_payload(
     if packet is None:
         return False
     signature = _parse(packet[1], where)
-    hasher = _hashed(hashlib.new(signature.hash, header, usedforsecurity=False), payload)
+    hasher = _hashed(hashlib.new(signature.hash or "", header, usedforsecurity=False), payload)
     hasher.update(signature.trailer)
-    block = bytes.fromhex(_PREFIXES[signature.hash]) + hasher.digest()
-    if not any(_is_signed(signature.number, block, key) for key in keys):
+    digest = hasher.digest()
+    signers = [key for key in keys if is_signed(signature, digest, first_packet(key.content)[1])]
+    if not signers:
         raise _changed(where, "what its signature over header and payload covers")
+    for key in signers:
+        if reason := doubt(key.content, key.fingerprint, signature.created):
+            raise VerificationError(
+                f"the signature of {key} over header and payload does not count: {reason}",
+                where=where,
+            )
     return True
-
-
-@dataclass(frozen=True, slots=True)
-class _Signature:
-    hash: str
-    trailer: bytes
-    """What is hashed after the content."""
-    number: int
 
 
 def _changed(where: str, expected: str) -> VerificationError:
@@ -106,53 +101,28 @@ def _payload_digest(head: bytes, where: str) -> tuple[str, str] | None:
     number = 8  # SHA-256, rpm's own default
     if algorithm and algorithm[0] == _INT32 and len(algorithm[1]) >= struct.calcsize(">I"):
         (number,) = struct.unpack_from(">I", algorithm[1])
-    if kind not in _STRING_KINDS or number not in _HASHES:
+    if kind not in _STRING_KINDS or number not in HASHES:
         raise VerificationError(
             "the payload's digest in the header is of an unknown kind", where=where
         )
-    return _HASHES[number], content.partition(b"\0")[0].decode("ascii", "replace")
+    return HASHES[number], content.partition(b"\0")[0].decode("ascii", "replace")
 
 
-def _parse(packet: bytes, where: str) -> _Signature:
+def _parse(content: bytes, where: str) -> Signature:
     """Read an RSA signature of version 3 or 4 over binary data."""
     try:
-        return _read(packet)
+        tag, body = first_packet(content)
+        signature = read_signature(body) if tag == SIGNATURE else None
     except (IndexError, ValueError) as error:
-        raise VerificationError(
-            f"the signature over header and payload can't be read: {error}", where=where
-        ) from error
+        raise _unread(where, str(error)) from error
+    if signature is None:
+        raise _unread(where, "it is no signature of version 3 or 4")
+    if signature.kind != 0 or signature.algorithm not in RSA or signature.hash is None:
+        raise _unread(where, f"it has type {signature.kind}, algorithm {signature.algorithm}")
+    return signature
 
 
-def _read(packet: bytes) -> _Signature:
-    tag, body = first_packet(packet)
-    if tag != _SIGNATURE or body[0] not in {3, 4}:
-        raise ValueError("it is no signature of version 3 or 4")
-    if body[0] == 3:  # noqa: PLR2004 -- RFC 4880 5.2.2
-        kind, algorithm, hash_, end = body[2], body[15], body[16], 17
-        trailer = body[2:7]
-    else:  # RFC 4880 5.2.3
-        kind, algorithm, hash_ = body[1:4]
-        hashed = 6 + int.from_bytes(body[4:6])
-        trailer = body[:hashed] + b"\x04\xff" + hashed.to_bytes(4)
-        end = hashed + 2 + int.from_bytes(body[hashed : hashed + 2])
-    if kind != 0 or algorithm not in _RSA or hash_ not in _HASHES:
-        raise ValueError(f"it has type {kind}, algorithm {algorithm}, digest {hash_}")
-    number, _ = read_number(body, end + 2)  # two bytes repeat the digest's first
-    return _Signature(_HASHES[hash_], trailer, number)
-
-
-def _is_signed(number: int, block: bytes, key: RpmKey) -> bool:
-    """Tell whether a key's primary part made a signature."""
-    try:
-        tag, body = first_packet(key.content)
-        if tag != _PUBLIC_KEY or body[0] != 4 or body[5] not in _RSA:  # noqa: PLR2004 -- version
-            return False
-        modulus, end = read_number(body, 6)
-        exponent, _ = read_number(body, end)
-    except (IndexError, ValueError):
-        return False
-    length = (modulus.bit_length() + 7) // 8
-    if length < _SHORTEST_KEY or number >= modulus:
-        return False
-    filling = b"\xff" * (length - len(block) - 3)
-    return pow(number, exponent, modulus).to_bytes(length) == b"\0\1" + filling + b"\0" + block
+def _unread(where: str, why: str) -> VerificationError:
+    return VerificationError(
+        f"the signature over header and payload can't be read: {why}", where=where
+    )

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.errors import VerificationError
 from builder.model.rpm import Nevra
+from builder.rpm.certificates import doubt
 from builder.rpm.header import signature_tags
 from builder.rpm.problems import plain
 
@@ -54,8 +55,14 @@ def verify_signature(head: bytes, keys: Sequence[RpmKey], *, where: str = "RPM")
     fault = ""
     for key in matching:
         fault = _fault(metadata, key)
-        if not fault:
-            return key.fingerprint
+        if fault:
+            continue
+        for issuer, made in issuers.items():
+            if key.has(issuer) and (why := doubt(key.content, issuer, made)):
+                raise VerificationError(
+                    f"the signature of {key} does not count: {why}", where=where
+                )
+        return key.fingerprint
     raise VerificationError(
         f"the signature of {matching[-1]} is not good: {fault}",
         where=where,
@@ -86,14 +93,19 @@ def _metadata(head: bytes, where: str) -> Any:
         return load_rpm_rs().PackageMetadata.from_bytes(head)
 
 
-def _issuers(metadata: Any, where: str) -> list[str]:
-    """Return fingerprints or key IDs of the header's signatures, upper-case hex."""
-    issuers: dict[str, None] = {}
+def _issuers(metadata: Any, where: str) -> dict[str, int]:
+    """Return fingerprints or key IDs of the header's signatures, upper-case hex, with their times.
+
+    A time is in seconds since 1970.
+    """
+    issuers: dict[str, int] = {}
     with translated(where):
         # a version 3 signature has a key ID only; its `.version` raises, so nobody asks for it
         for signature in metadata.signatures():
-            issuers[str(signature.fingerprint or signature.key_id or "").upper()] = None
-    return [issuer for issuer in issuers if issuer]
+            issuers[str(signature.fingerprint or signature.key_id or "").upper()] = int(
+                signature.created or 0
+            )
+    return {issuer: made for issuer, made in issuers.items() if issuer}
 
 
 def _fault(metadata: Any, key: RpmKey) -> str:

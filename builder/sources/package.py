@@ -69,6 +69,13 @@ class Signatures:
             key = next((key for key in keys if key.fingerprint == fingerprint), None)
             if key is None:
                 raise VerificationError("this file does not contain the key", where=path)
+            if len(keys) > 1:
+                raise VerificationError(
+                    f"this file contains other keys than {fingerprint}, which yum would believe",
+                    where=path,
+                    expected="that key alone",
+                    hint="lock again: the mirror that gave it added them",
+                )
             self._keys[fingerprint] = key
         return self._keys[fingerprint]
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from builder.pipeline.lock.resolving import Resolving
     from builder.sources.file import Document
 
-_ARMOUR = b"-----BEGIN PGP PUBLIC KEY BLOCK-----"
 _KEY_LIMIT = 1 << 20
 _MANIFEST_LIMIT = 32 << 20
 
@@ -66,14 +65,20 @@ def keys(resolving: Resolving) -> Keyring:
 
 
 def _fetch_key(resolving: Resolving, key: PinnedKey) -> Document:
-    """Take the first document that has the pinned key, armoured: rpm of EL7 imports no other."""
+    """Take the pinned key out of the first document that has it, and nothing besides.
+
+    It is armoured, since rpm of EL7 imports no other.
+    """
 
     def armoured(content: bytes) -> bytes:
-        pinned = () if content.startswith(_ARMOUR) else _pinned(key, content)
+        pinned = _pinned(key, content)
         return pinned[0].armoured if pinned else content
 
     def check(content: bytes) -> None:
-        fingerprints = [public.fingerprint for public in load_keys(content)]
+        keys = load_keys(content)
+        fingerprints = [public.fingerprint for public in keys]
+        if key.fingerprint in fingerprints and content != keys[0].armoured:
+            raise VerificationError("there is more in it than the pinned key")
         if key.fingerprint not in fingerprints:
             raise VerificationError(
                 f"this is the key {' and '.join(fingerprints)}",

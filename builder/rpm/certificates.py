@@ -1,0 +1,303 @@
+"""What belongs to an OpenPGP key by its own word, and whether a signature of it counts.
+
+A key comes from a mirror, and only its primary part is pinned: anybody can put user IDs, subkeys
+and signatures beside that. So nothing is kept that the primary key did not sign, and it is written
+in one form, whatever the file was. RSA is checked here, by which all of EL7's keys sign; of other
+keys, what names the key as its issuer is kept, and the libraries judge.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from builder.errors import VerificationError
+from builder.openpgp import PacketError, framed, packets, read_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+RSA = {1, 3}
+HASHES = {2: "sha1", 8: "sha256", 9: "sha384", 10: "sha512", 11: "sha224"}
+SIGNATURE, PUBLIC_KEY, USER, PUBLIC_SUBKEY = 2, 6, 13, 14
+_CERTIFICATIONS = {0x10, 0x11, 0x12, 0x13}
+_BINDING, _DIRECT, _REVOKED, _SUBKEY_REVOKED, _USER_REVOKED = 0x18, 0x1F, 0x20, 0x28, 0x30
+_CREATED, _KEY_LIFE, _ISSUER, _REASON, _EMBEDDED, _FINGERPRINT = 2, 9, 16, 29, 32, 33
+_SOFT = {1: "superseded", 3: "retired"}
+"""Reasons for a revocation that leave earlier signatures good (RFC 4880 5.2.3.23)."""
+_SHORTEST_KEY = 128  # bytes: RSA-1024
+# DER of DigestInfo before the digest (RFC 8017 9.2, note 1)
+_PREFIXES = {
+    "sha1": "3021300906052b0e03021a05000414",
+    "sha224": "302d300d06096086480165030402040500041c",
+    "sha256": "3031300d060960864801650304020105000420",
+    "sha384": "3041300d060960864801650304020205000430",
+    "sha512": "3051300d060960864801650304020305000440",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    kind: int
+    algorithm: int
+    hash: str | None
+    """As hashlib has it; None for one that is not believed here."""
+    created: int
+    """Seconds since 1970."""
+    trailer: bytes
+    """What is hashed after the content."""
+    numbers: bytes
+    subpackets: dict[int, bytes] = field(default_factory=dict)
+    """Those that are signed."""
+    canonical: bytes = b""
+    """The body without what anybody could add."""
+
+    @property
+    def is_old(self) -> bool:
+        """Tell whether it has version 3."""
+        return not self.trailer.startswith(b"\x04")
+
+
+def read_signature(body: bytes) -> Signature:
+    """Read a signature of version 3 or 4 (RFC 4880 5.2); raise ValueError or IndexError."""
+    if body[0] == 3:  # noqa: PLR2004 -- RFC 4880 5.2.2
+        return Signature(
+            kind=body[2],
+            algorithm=body[15],
+            hash=HASHES.get(body[16]),
+            created=int.from_bytes(body[3:7]),
+            trailer=body[2:7],
+            numbers=body[19:],
+            canonical=body,
+        )
+    if body[0] != 4:  # noqa: PLR2004 -- RFC 4880 5.2.3
+        raise ValueError("it is no signature of version 3 or 4")
+    hashed = 6 + int.from_bytes(body[4:6])
+    end = hashed + 2 + int.from_bytes(body[hashed : hashed + 2])
+    subpackets = dict(_subpackets(body[6:hashed]))
+    kept = b"".join(
+        _subpacket(kind, content)
+        for kind, content in sorted(dict(_subpackets(body[hashed + 2 : end])).items())
+        if kind in {_ISSUER, _EMBEDDED, _FINGERPRINT}
+    )
+    return Signature(
+        kind=body[1],
+        algorithm=body[2],
+        hash=HASHES.get(body[3]),
+        created=int.from_bytes(subpackets.get(_CREATED, b"")),
+        trailer=body[:hashed] + b"\x04\xff" + hashed.to_bytes(4),
+        numbers=body[end + 2 :],  # two bytes repeat the digest's first
+        subpackets=subpackets,
+        canonical=body[:hashed] + len(kept).to_bytes(2) + kept + body[end:],
+    )
+
+
+def is_signed(signature: Signature, digest: bytes, key: bytes) -> bool:
+    """Tell whether an RSA key, as the body of its packet, signed a digest (RFC 8017 8.2.2)."""
+    try:
+        if key[0] != 4 or key[5] not in RSA or signature.hash is None:  # noqa: PLR2004 -- version
+            return False
+        modulus, end = read_number(key, 6)
+        exponent, _ = read_number(key, end)
+        number, _ = read_number(signature.numbers, 0)
+    except (IndexError, ValueError):
+        return False
+    block = bytes.fromhex(_PREFIXES[signature.hash]) + digest
+    length = (modulus.bit_length() + 7) // 8
+    if length < _SHORTEST_KEY or number >= modulus:
+        return False
+    filling = b"\xff" * (length - len(block) - 3)
+    return pow(number, exponent, modulus).to_bytes(length) == b"\0\1" + filling + b"\0" + block
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Hold one key, primary or not, and what the primary key says of it."""
+
+    body: bytes
+    vouched: tuple[Signature, ...]
+    revoked: tuple[Signature, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        if self.body[0] > 4:  # noqa: PLR2004 -- RFC 9580 5.5.4
+            framed_key = b"\x9b" + len(self.body).to_bytes(4) + self.body
+            return hashlib.sha256(framed_key).hexdigest().upper()
+        return hashlib.sha1(_key(self.body), usedforsecurity=False).hexdigest().upper()
+
+    @property
+    def expires(self) -> int | None:
+        """Return seconds since 1970; what was said last holds."""
+        last = max(self.vouched, key=lambda signature: signature.created, default=None)
+        life = int.from_bytes(last.subpackets.get(_KEY_LIFE, b"")) if last else 0
+        return self.created + life if life else None
+
+    @property
+    def created(self) -> int:
+        return int.from_bytes(self.body[1:5])
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    content: bytes
+    """Its packets in one form: primary key, revocations, user IDs, subkeys."""
+    users: tuple[str, ...]
+    parts: tuple[Part, ...]
+    """The primary key, then the subkeys that it vouches for."""
+
+
+@lru_cache(maxsize=64)
+def read_certificate(content: bytes) -> Certificate:
+    """Read the packets of one key; raise VerificationError when it says nothing of itself."""
+    try:
+        return _read([(tag, body) for tag, body in packets(content)])
+    except (IndexError, ValueError) as error:
+        raise VerificationError(f"the key can't be read: {error}") from error
+
+
+def doubt(content: bytes, issuer: str, made: int) -> str | None:
+    """Say why a signature made at a time (seconds since 1970) does not count, if so.
+
+    ``issuer`` is the end of the fingerprint of the part of the key that made it. A part that was
+    lost or stolen is refused for any time, one that was replaced or expired from then on.
+    """
+    primary, *subkeys = read_certificate(content).parts
+    if reason := _doubt(primary, made, "the key"):
+        return reason
+    for subkey in subkeys:
+        if subkey.fingerprint.endswith(issuer.upper()):
+            return _doubt(subkey, made, "the subkey that made it")
+    if not primary.fingerprint.endswith(issuer.upper()):
+        return "the key does not vouch for the subkey that made it"
+    return None
+
+
+def _doubt(part: Part, made: int, name: str) -> str | None:
+    for revocation in part.revoked:
+        reason = _SOFT.get(revocation.subpackets.get(_REASON, b"\0")[0])
+        if reason is None:
+            return f"{name} was revoked on {_day(revocation.created)}"
+        if made >= revocation.created:
+            return f"{name} was {reason} on {_day(revocation.created)}, before it was made"
+    if made < part.created:
+        return f"{name} was made on {_day(part.created)}, after the signature"
+    if part.expires is not None and made >= part.expires:
+        return f"{name} expired on {_day(part.expires)}, before the signature was made"
+    return None
+
+
+def _day(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds))
+
+
+def _read(found: list[tuple[int, bytes]]) -> Certificate:
+    (_, key, own), *others = groups = _grouped(found)
+    if key[0] != 4:  # noqa: PLR2004 -- of another version, which no rpm reads: the libraries judge
+        return Certificate(
+            content=b"".join(framed(tag, body) for tag, body in found),
+            users=tuple(body.decode("utf-8", "replace") for tag, body, _ in groups if tag == USER),
+            parts=tuple(
+                Part(body, (), ()) for tag, body, _ in groups if tag in {PUBLIC_KEY, PUBLIC_SUBKEY}
+            ),
+        )
+    direct = _good(own, key, {_DIRECT}, _key(key))
+    revoked = _good(own, key, {_REVOKED}, _key(key))
+    users, subkeys = [], []
+    vouched = list(direct)
+    written = [framed(PUBLIC_KEY, key), *map(_packet, (*revoked, *direct))]
+    for tag, body, signatures in others:
+        if tag == USER:
+            good = _good(signatures, key, _CERTIFICATIONS, _key(key), body)
+            if good:
+                gone = _good(signatures, key, {_USER_REVOKED}, _key(key), body)
+                written += [framed(USER, body), *map(_packet, (*gone, *good))]
+                users.append(body.decode("utf-8", "replace"))
+                vouched += good
+        elif tag == PUBLIC_SUBKEY:
+            good = _good(signatures, key, {_BINDING}, _key(key) + _key(body))
+            if good:
+                gone = _good(signatures, key, {_SUBKEY_REVOKED}, _key(key) + _key(body))
+                subkeys.append(Part(body, tuple(good), tuple(gone)))
+                written += [framed(PUBLIC_SUBKEY, body), *map(_packet, (*gone, *good))]
+    if not vouched and not revoked:
+        raise PacketError("no user ID in it is signed by the key itself")
+    return Certificate(
+        content=b"".join(written),
+        users=tuple(users),
+        parts=(Part(key, tuple(vouched), tuple(revoked)), *subkeys),
+    )
+
+
+def _grouped(found: list[tuple[int, bytes]]) -> list[tuple[int, bytes, list[Signature]]]:
+    """Put each packet together with the signatures that follow it."""
+    groups: list[tuple[int, bytes, list[Signature]]] = []
+    for tag, body in found:
+        if tag != SIGNATURE:
+            groups.append((tag, body, []))
+        elif groups:
+            # one of another version could not be checked here
+            with contextlib.suppress(IndexError, ValueError):
+                groups[-1][2].append(read_signature(body))
+    if not groups or groups[0][0] != PUBLIC_KEY:
+        raise PacketError("it does not begin with a public key")
+    return groups
+
+
+def _good(
+    signatures: Iterable[Signature], key: bytes, kinds: set[int], head: bytes, user: bytes = b""
+) -> list[Signature]:
+    """Return the signatures of these kinds that the primary key made, each once, oldest first."""
+    good: dict[bytes, Signature] = {}
+    for signature in signatures:
+        if signature.kind not in kinds:
+            continue
+        content = head
+        if user or signature.kind in _CERTIFICATIONS:
+            content += user if signature.is_old else b"\xb4" + len(user).to_bytes(4) + user
+        if key[5] in RSA and signature.hash is not None:
+            digest = hashlib.new(signature.hash, content + signature.trailer, usedforsecurity=False)
+            if not is_signed(signature, digest.digest(), key):
+                continue
+        elif key[5] in RSA or not _names(signature, key):
+            continue
+        good[signature.canonical] = signature
+    return sorted(good.values(), key=lambda one: (one.created, one.canonical))
+
+
+def _names(signature: Signature, key: bytes) -> bool:
+    fingerprint = hashlib.sha1(_key(key), usedforsecurity=False).digest()
+    return fingerprint[-8:] in signature.canonical
+
+
+def _key(body: bytes) -> bytes:
+    return b"\x99" + len(body).to_bytes(2) + body
+
+
+def _packet(signature: Signature) -> bytes:
+    return framed(SIGNATURE, signature.canonical)
+
+
+def _subpackets(area: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield kind and content of subpackets (RFC 4880 5.2.3.1), which is critical or not."""
+    while area:
+        first = area[0]
+        if first < 192:  # noqa: PLR2004 -- one byte of length
+            start, length = 1, first
+        elif first < 255:  # noqa: PLR2004 -- two
+            start, length = 2, ((first - 192) << 8) + area[1] + 192
+        else:
+            start, length = 5, int.from_bytes(area[1:5])
+        if not length or len(area) < start + length:
+            raise PacketError("a subpacket is cut off")
+        yield area[start] & 0x7F, area[start + 1 : start + length]
+        area = area[start + length :]
+
+
+def _subpacket(kind: int, content: bytes) -> bytes:
+    length = len(content) + 1
+    short = length < 192  # noqa: PLR2004 -- as above
+    return (bytes([length]) if short else b"\xff" + length.to_bytes(4)) + bytes([kind]) + content
