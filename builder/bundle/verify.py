@@ -19,7 +19,7 @@ from builder.bundle.hashing import Item, hash_all
 from builder.bundle.layout import LOCK_PATH
 from builder.bundle.part import storage_error
 from builder.bundle.reader import FolderBundle, TarBundle, parts_of
-from builder.bundle.split import read_sums, sums_path, target_of
+from builder.bundle.split import read_sums, strays, target_of
 from builder.errors import AirseedError, Fault, VerificationError
 from builder.model.digest import Digest
 
@@ -130,7 +130,16 @@ def verify_parts(
     except OSError as error:
         raise storage_error(error, target) from error
     items = []
-    for number, piece in enumerate(parts_of(target)):
+    pieces = parts_of(target)
+    named = {piece.path.name for piece in pieces}
+    faults += [
+        Fault(
+            where=path.name, what="is no part of this bundle", hint="remove it: cat joins it, too"
+        )
+        for path in strays(target)
+        if path.suffix != ".part" and path.name not in named
+    ]
+    for number, piece in enumerate(pieces):
         size = piece.path.stat().st_size if piece.path.is_file() else None
         if size is None:
             faults.append(Fault(where=piece.path.name, what="is missing"))
@@ -146,7 +155,7 @@ def verify_parts(
                     open=functools.partial(_open, piece.path),
                 )
             )
-    complete = not any(fault.where != sums_path(target).name for fault in faults)
+    complete = not any(fault.where in named for fault in faults)
     faulty = {fault.where for fault in faults}
     items = [item for item in items if item.path not in faulty]
     with reporter.progress(f"parts of {target.name}", sum(i.size for i in items)) as progress:

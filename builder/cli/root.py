@@ -45,6 +45,7 @@ Exit codes:
   1   failed, or faults were found
   2   wrong use of the command line
   3   a document (cluster.yaml, a catalog, a lock) is wrong
+  4   a delta is right, but nothing shows that what it leaves out is elsewhere
   70  unexpected: a bug in airseed
   130 interrupted; what is finished is kept
 """

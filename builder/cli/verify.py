@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from builder.model.lock import Lock
     from builder.pipeline.verify import Verdict
 
+UNPROVED = 4
+"""The exit code for a delta of which nothing shows that the other side has the rest."""
 _AGAIN = "copy it again; where it was made, delete it and run airseed bundle again"
 
 
@@ -40,6 +42,14 @@ _AGAIN = "copy it again; where it was made, delete it and run airseed bundle aga
     multiple=True,
     metavar="FILE",
     help="An inventory that must have what a delta leaves out; may be repeated.",
+)
+@click.option(
+    "--base",
+    "bases",
+    type=existing_bundle(),
+    multiple=True,
+    metavar="BUNDLE",
+    help="An earlier bundle that must have what a delta leaves out; may be repeated.",
 )
 @click.option(
     "--require-signature", is_flag=True, help="Fail unless one of the keys given signed BUNDLE."
@@ -66,6 +76,7 @@ def command(
     bundle: Path,
     *,
     haves: tuple[Path, ...],
+    bases: tuple[Path, ...],
     keys: tuple[str, ...],
     signature: Path | None,
     require_signature: bool,
@@ -76,9 +87,10 @@ def command(
     Checks every digest, signature and reference of BUNDLE: a tar (default: bundle.tar), its parts
     (by their checksums, bundle.tar.sha256), or the folder that it was unpacked to. All faults are
     listed at once; with any, the exit code is 1. A delta is whole together with what it says the
-    other side has; unpacked over the earlier bundle, it is the whole one, and layers, packages and
-    files/ of the earlier one are no fault. A signature is only checked against keys that you
-    give.
+    other side has: --have and --base prove that it is there, without them the exit code is 4.
+    Unpacked over the earlier bundle, it is the whole one, and layers, packages and files/ of the
+    earlier one are no fault unless a signature is required. A signature is only checked against
+    keys that you give.
     """
     from builder.errors import UsageError, VerificationError
     from builder.pipeline import verify
@@ -93,7 +105,7 @@ def command(
     pinned = pins(keys) if keys else None
     try:
         result = verify.verify(
-            bundle, reporter=console, haves=haves, pins=pinned, signature=signature
+            bundle, reporter=console, haves=haves, bases=bases, pins=pinned, signature=signature
         )
     except VerificationError as error:
         if not as_json:
@@ -101,9 +113,11 @@ def command(
         # no bundle at all; a script wants to read that, too
         console.json(_value(bundle, error.faults or (error.fault,)))
         return error.exit_code
+    elsewhere = (*haves, *bases)
+    unproved = UNPROVED if result.elsewhere and not elsewhere else 0
     if as_json:
         console.json(_value(bundle, result.faults, result))
-        return 1 if result.faults else 0
+        return 1 if result.faults else unproved
     if result.faults:
         raise VerificationError(
             quantity(len(result.faults), "faults"),
@@ -111,20 +125,20 @@ def command(
             hint=_AGAIN if result.damaged else None,
             faults=result.faults,
         )
-    _report(result, haves, console)
-    return 0
+    _report(result, elsewhere, console)
+    return unproved
 
 
-def _report(result: Verdict, haves: Sequence[Path], console: Console) -> None:
+def _report(result: Verdict, elsewhere: Sequence[Path], console: Console) -> None:
     if result.lock is not None:
         console.info(_images(result.lock))
     checked = f"{size(result.size)} checked"
     if result.elsewhere:
         missing = size(sum(content.size for content in result.elsewhere))
         proof = (
-            f", all of them in {' or '.join(map(str, haves))}"
-            if haves
-            else "; --have INVENTORY proves that the other side has them"
+            f", all of them in {' or '.join(map(str, elsewhere))}"
+            if elsewhere
+            else "; nothing shows that the other side has them: --have INVENTORY or --base BUNDLE"
         )
         console.info(f"what {_name(result)} has is right: {checked}")
         console.info(

@@ -7,11 +7,14 @@ fit together (repodata and RPMs, image graphs, manifests and the images they sta
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from builder.bundle.checksums import listed
 from builder.bundle.delta import recover, without
+from builder.bundle.hashing import Item, hash_all
 from builder.bundle.layout import LOCK_PATH
 from builder.bundle.part import storage_error
 from builder.bundle.reader import TarBundle, open_bundle, parts_of
@@ -72,14 +75,15 @@ def verify(
     reporter: Reporter,
     workers: int | None = None,
     haves: Sequence[Path] = (),
+    bases: Sequence[Path] = (),
     pins: Pins | None = None,
     signature: Path | None = None,
 ) -> Verdict:
     """Check a bundle: a tar, its parts or an unpacked folder; all faults are found in one run.
 
-    A delta is whole together with what it says the other side has; ``haves`` are inventories that
-    must have all of that. With ``pins`` it must be signed by one of them; ``signature`` is where,
-    if not beside it.
+    A delta is whole together with what it says the other side has; ``haves`` are inventories, and
+    ``bases`` bundles, that must have all of that together. With ``pins`` it must be signed by one
+    of them; ``signature`` is where, if not beside it.
 
     Raises:
         VerificationError: this is no bundle at all.
@@ -111,8 +115,10 @@ def verify(
         if lock is not None:
             faults = (*faults, *checks.consistency(lock, {fault.where for fault in faults}))
         damaged = bool(faults)
-        if haves:
-            faults = (*faults, *_unheld(checked.elsewhere, haves))
+        if haves or bases:
+            faults = (*faults, *_unheld(checked.elsewhere, haves, bases, reporter))
+        if pins is not None:
+            faults = (*faults, *_unsigned(checked.unread))
         signed_by = None
         if lock is not None and checked.layout is not None and pins is not None:
             path = signature or bundle_signature.beside(bundle)
@@ -150,13 +156,46 @@ def _explained(faults: Iterable[Fault], lock: Lock) -> Iterator[Fault]:
         yield replace(fault, what=f"{fault.what}{of}")
 
 
-def _unheld(elsewhere: Iterable[Content], haves: Sequence[Path]) -> Iterator[Fault]:
+def _unheld(
+    elsewhere: Sequence[Content], haves: Sequence[Path], bases: Sequence[Path], reporter: Reporter
+) -> Iterator[Fault]:
+    """Return what a delta leaves out, and neither inventories nor earlier bundles have."""
     held = inventory_format.digests(haves)
+    missing = {content.digest: content for content in elsewhere if content.digest not in held}
+    for base in bases:
+        with open_bundle(base) as bundle:
+            members = bundle.members()
+            items = [
+                Item(
+                    path=path,
+                    size=members[path].size,
+                    digest=digest,
+                    open=functools.partial(bundle.open, path),
+                )
+                for path, digest in listed(bundle).items()
+                if digest in missing and path in members
+            ]
+            with reporter.progress(base.name, sum(item.size for item in items)) as progress:
+                wrong = {fault.where for fault in hash_all(items, progress)}
+            for item in items:
+                if item.path not in wrong:
+                    missing.pop(item.digest, None)
+    where = " or ".join(map(str, (*haves, *bases)))
+    hint = "make the delta against what the other side has: airseed inventory says that"
     for content in elsewhere:
-        if content.digest not in held:
-            where = " or ".join(map(str, haves))
+        if content.digest in missing:
             what = f"is left out, and not in {where} either"
-            yield Fault(where=content.path, what=what, hint="make the delta against that inventory")
+            yield Fault(where=content.path, what=what, hint=hint)
+
+
+def _unsigned(paths: Iterable[str]) -> Iterator[Fault]:
+    """Refuse what an earlier bundle may have left in a folder: nobody's signature covers it."""
+    for path in paths:
+        yield Fault(
+            where=path,
+            what="is not in the lock, so the signature does not cover it",
+            hint="delete it: if the earlier bundle left it there, nothing needs it any more",
+        )
 
 
 class _Checks:

@@ -338,6 +338,17 @@ def test_every_fault_of_parts_is_told_at_once(make: Make, target: Path, expected
     ]
 
 
+@pytest.mark.parametrize("number", ["000", "004", "999"])
+def test_a_part_too_many_is_a_fault(make: Make, target: Path, expected: bytes, number: str) -> None:
+    """``cat`` would join it, as its checksums say."""
+    make(split=-(-len(expected) // 3))
+    assert verify_parts(target, Silent()) == ([], True)
+    target.with_name(f"{target.name}.{number}").write_bytes(b"x")
+    [fault], complete = verify_parts(target, Silent())
+    assert complete
+    assert str(fault) == f"{target.name}.{number}: is no part of this bundle"
+
+
 def test_parts_whose_checksums_are_damaged_are_examined_all_the_same(
     make: Make, target: Path
 ) -> None:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 from fault_lab.faults import Status
 
+from builder.bundle.delta import may_be_left_out, without
 from builder.bundle.layout import DELTA_PATH
 from builder.model.artifact import Blob, Package
 from builder.pipeline import paths
+from builder.pipeline.lock_document import LockDocument
 
 if TYPE_CHECKING:
     from sandboxes import Sample, Sandbox
@@ -144,7 +146,7 @@ def test_a_delta_and_its_base_make_the_whole(sandbox: Sandbox, sample: Sample, o
     asked = {one.path for one in ran.requests}
     assert not [c for c in left if isinstance(c, Blob) and any(c.digest.hex in a for a in asked)]
     verified = sandbox.run("verify", "delta.tar", "--json")
-    assert verified.code == 0
+    assert verified.code == 4
     value = json.loads(verified.out)
     assert {one["path"] for one in value["elsewhere"]} == {c.path for c in left}
     assert (value["whole"], value["right"]) == (False, True)
@@ -180,18 +182,69 @@ def test_verify_asks_the_inventory(sandbox: Sandbox, sample: Sample, old: Path) 
         r"what delta\.tar has is right: [0-9.]+ MB checked\n"
         rf"it is a delta: {len(left)} artifacts of"
     )
-    for words, proof in (
-        ((), "; --have INVENTORY proves that the other side has them"),
-        (("--have", "have.json"), ", all of them in have.json"),
+    nothing = "; nothing shows that the other side has them: --have INVENTORY or --base BUNDLE"
+    for code, words, proof in (
+        (4, (), nothing),
+        (0, ("--have", "have.json"), ", all of them in have.json"),
+        (0, ("--base", "old.tar"), ", all of them in old.tar"),
     ):
         ran = sandbox.run("verify", "delta.tar", *words)
-        assert ran.code == 0
+        assert ran.code == code
         assert re.search(rf"{right} {size / 1e6:.1f} MB left out{re.escape(proof)}\n$", ran.err)
     inventory(sandbox, sample, share=4)
     ran = sandbox.run("verify", "delta.tar", "--have", "have.json")
     assert ran.code == 1
     assert "is left out, and not in have.json either" in ran.err
     assert "copy it again" not in ran.err
+
+
+def test_an_earlier_bundle_must_have_the_very_bytes(
+    sandbox: Sandbox, sample: Sample, old: Path
+) -> None:
+    """Its own SHA256SUMS does not prove them."""
+    inventory(sandbox, sample)
+    offline(sandbox, "bundle", "--have", "have.json", "--base", "old.tar")
+    left = json.loads(sandbox.run("verify", "delta.tar", "--json").out)["elsewhere"]
+    with tarfile.open(old) as tar:
+        place = tar.getmember(left[0]["path"]).offset_data
+    content = bytearray(old.read_bytes())
+    content[place + 7] ^= 1
+    old.unlink()
+    old.write_bytes(content)
+    ran = sandbox.run("verify", "delta.tar", "--base", "old.tar")
+    assert ran.code == 1
+    assert f"{left[0]['path']}: is left out, and not in old.tar either" in ran.err
+
+
+def test_a_gutted_bundle_is_not_whole_whatever_it_says(sandbox: Sandbox, sample: Sample) -> None:
+    """Neither DELTA.txt nor what lies beside it is signed."""
+    assert sandbox.run("secrets").code == 0
+    key = "secrets/signing-key.pub.asc"
+    offline(
+        sandbox,
+        *("bundle", "--base", str(sample.bundle), "--sign", "secrets/signing-key.asc"),
+    )
+    place = sandbox.folder / "unpacked"
+    with tarfile.open(sandbox.bundle_path) as tar:
+        tar.extractall(place, filter="data")
+    (sandbox.folder / "bundle.tar.asc").rename(sandbox.folder / "unpacked.asc")
+    signed = ("verify", "unpacked", "--require-signature", "--key", key)
+    assert sandbox.run(*signed).code == 0
+    gone = tuple(content for content in sample.lock.contents if may_be_left_out(content))
+    for content in gone:
+        (place / content.path).unlink()
+    assert sandbox.run(*signed).code == 1
+    whole = LockDocument.read(sandbox.lock_path).layout
+    (place / DELTA_PATH).write_bytes(without(whole, {c.digest for c in gone}).delta)
+    ran = sandbox.run(*signed)
+    assert ran.code == 4, ran.err
+    assert "nothing shows that the other side has them" in ran.err
+    assert sandbox.run(*signed, "--base", str(sample.bundle)).code == 0
+    (place / "files").mkdir(exist_ok=True)
+    (place / "files/stowaway").write_text("x", "utf-8")
+    ran = sandbox.run(*signed, "--base", str(sample.bundle))
+    assert ran.code == 1
+    assert "files/stowaway: is not in the lock, so the signature does not cover it" in ran.err
 
 
 def test_unpacked_over_the_earlier_bundle_it_verifies(
