@@ -7,7 +7,7 @@ the runtime and their versions are data, not code). Plain constructors check not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,6 +28,8 @@ Packages = Literal["repository", "built"]
 Provider = Literal["nocloud", "openstack", "ec2", "vsphere", "azure"]
 Overrides = Mapping[str, Mapping[str, Any]]
 """Raw kubeadm documents by kind, laid over those that airseed makes."""
+SKIP_PHASES = "skipPhases"
+"""A field of kubeadm's documents that is handed over as an argument, which every release takes."""
 Subnet = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
@@ -278,5 +280,38 @@ class Cluster:
         """Return the raw kubeadm documents that hold for one node, the widest first."""
         return (self.kubeadm, self._role(node).kubeadm, node.kubeadm)
 
+    def skipped_phases(self, node: Node, kind: str) -> tuple[str, ...]:
+        """Return the phases that ``kubeadm:`` leaves out on a node; the narrowest place counts."""
+        for overrides in reversed(self.kubeadm_of(node)):
+            if SKIP_PHASES in overrides.get(kind, {}):
+                return tuple(overrides[kind][SKIP_PHASES] or ())
+        return ()
+
+    def argument(
+        self, node: Node, kind: str, place: tuple[str, ...], name: str
+    ) -> tuple[int, str, str] | None:
+        """Return an argument that ``kubeadm:`` gives a program.
+
+        Before it come the number of its place, as :meth:`kubeadm_of` has them, of which the
+        narrowest counts, and where it stands below ``place``: arguments are a mapping or, from
+        kubeadm's v1beta4 on, a list of names and values.
+        """
+        for number, overrides in reversed([*enumerate(self.kubeadm_of(node))]):
+            inner: Any = overrides.get(kind)
+            for key in place:
+                inner = inner.get(key) if isinstance(inner, dict) else None
+            for where, value in _arguments(inner, name):
+                if value is not None:
+                    return number, where, str(value)
+        return None
+
     def _role(self, node: Node) -> RoleSettings:
         return self.roles.get(node.role, RoleSettings())
+
+
+def _arguments(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        yield f".{name}", value.get(name)
+    for number, one in reversed([*enumerate(value)]) if isinstance(value, list) else ():
+        if isinstance(one, dict) and one.get("name") == name:
+            yield f"[{number}]", one.get("value")

@@ -135,3 +135,23 @@ def test_a_router_on_the_link_is_reached_at_every_boot(machine: Machine) -> None
     ran = machine.run("actions/network")
     assert ran.returncode != 0
     assert "no network card has the address 10.7.0.1" in ran.stdout
+
+
+def test_phases_to_skip_are_joined_with_those_of_the_scripts(machine: Machine) -> None:
+    machine.stand_in("kubeadm", 'printf "%s\\n" "$*" >>"$R/ran"')
+    machine.set(SKIP_PHASES="addon/kube-proxy,preflight")
+    ran = machine.source(
+        "run_kubeadm Port-1 init --skip-phases=etcd,addon; run_kubeadm '' join\n"
+        "AIRSEED_SKIP_PHASES=''; run_kubeadm '' join",
+        "kubeadm",
+    )
+    assert ran.returncode == 0, ran.stdout
+    seed = " --config " + str(machine.root / "etc/airseed/kubeadm.yaml")
+    assert (machine.root / "ran").read_text().splitlines() == [
+        (
+            f"init --skip-phases=etcd,addon,addon/kube-proxy,preflight{seed}"
+            " --ignore-preflight-errors=Port-1"
+        ),
+        f"join --skip-phases=addon/kube-proxy,preflight{seed}",
+        f"join{seed}",
+    ]

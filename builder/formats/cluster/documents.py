@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import did_you_mean
-from builder.formats.cluster.owned import OWNED, owner
+from builder.formats.cluster import said_rules
+from builder.formats.cluster.owned import LIMITED, OWNED, REFUSED, SKIPPABLE, owner
 from builder.formats.reading import WRONG, child, kind
+from builder.model.cluster import SKIP_PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,7 +53,7 @@ def check(cluster: Cluster, release: KubernetesRelease, reading: Reading) -> Non
         for name, document in dict(override.overrides).items():  # a gap is empty
             path = child(override.path, name)
             if _is_read(override, name, document, path, reading):
-                _Checking(name, release, reading).document(document, path)
+                _Checking(name, release, cluster, reading).document(document, path)
 
 
 def _overrides(cluster: Cluster) -> Iterator[_Override]:
@@ -110,8 +112,11 @@ def _is_read(
 
 
 class _Checking:
-    def __init__(self, name: str, release: KubernetesRelease, reading: Reading) -> None:
+    def __init__(
+        self, name: str, release: KubernetesRelease, cluster: Cluster, reading: Reading
+    ) -> None:
         self.name = name
+        self.cluster = cluster
         self.release = release
         self.configuration: Configuration = release.configuration
         self.reading = reading
@@ -122,8 +127,25 @@ class _Checking:
             if document.get(key, right) != right:
                 what = f"{_show(document[key])} is not what {self.release} reads"
                 self.reading.wrong(child(path, key), what, expected=right)
-        rest = {key: value for key, value in document.items() if key not in head}
+        own = {*head, SKIP_PHASES} if self.name in SKIPPABLE else {*head}
+        if SKIP_PHASES in own:
+            self.phases(document.get(SKIP_PHASES), child(path, SKIP_PHASES))
+        rest = {key: value for key, value in document.items() if key not in own}
         self.struct(rest, self.name, path, ())
+
+    def phases(self, value: Any, path: str) -> None:
+        """Check which phases are left out; releases whose documents lack the field have a flag."""
+        if value is None or not self.kind(value, list, "a list", path):
+            return
+        known = SKIPPABLE[self.name]
+        for number, phase in enumerate(value):
+            if phase not in known:
+                self.reading.wrong(
+                    f"{path}[{number}]",
+                    f"first boot cannot leave out {_show(phase)}",
+                    expected=f"one of {', '.join(known)}",
+                    hint=did_you_mean(phase, known) if isinstance(phase, str) else None,
+                )
 
     def struct(self, value: Mapping[str, Any], type_: str, path: str, way: tuple[str, ...]) -> None:
         """Check the fields of a mapping; ``way`` is where it is in the document."""
@@ -156,6 +178,8 @@ class _Checking:
             self.reading.wrong(path, what, hint=owner(self.name, way))
         elif value is None:
             return  # kept as it is: the program's own choice
+        elif not self.fits(value, path, way):
+            return  # told
         elif type_.wraps[:1] == ("list",):
             self.items(value, type_.item, path, way)
         elif type_.wraps:
@@ -168,6 +192,22 @@ class _Checking:
         else:
             self.plain(value, type_.name, path)
 
+    def fits(self, value: Any, path: str, way: tuple[str, ...]) -> bool:
+        """Check a value that first boot stands on; in a list it stands beside its name."""
+        why = REFUSED[self.name].get(way)
+        if why is not None:
+            what = f"first boot does not know a cluster with it: {why}"
+            self.reading.wrong(path, what, hint="leave it out")
+            return False
+        said = value.get("value") if isinstance(value, dict) else value
+        said_rules.check(self.name, way, said, path, self.cluster, self.reading)
+        fits, expected, reason = LIMITED[self.name].get(way, (None, "", ""))
+        if fits is None or fits(str(said)):
+            return True
+        what = f"{_show(said)} does not go with first boot: {reason}"
+        self.reading.wrong(path, what, expected=expected)
+        return False
+
     def items(self, value: Any, item: FieldType, path: str, way: tuple[str, ...]) -> None:
         if not self.kind(value, list, "a list", path):
             return
@@ -178,7 +218,7 @@ class _Checking:
             if inner is None:
                 self.reading.wrong(entry, "has no value")
             else:
-                self.value(inner, item, entry, (*way, name) if isinstance(name, str) else way)
+                self.value(inner, item, entry, (*way, name if isinstance(name, str) else ""))
 
     def kind(self, value: Any, wanted: type, expected: str, path: str) -> bool:
         if isinstance(value, wanted):

@@ -35,7 +35,8 @@ def check_networks(cluster: Cluster, nodes: list[tuple[int, Node]], reading: Rea
                 f"two IPv{subnets[0].version} subnets",
                 expected="one subnet, or one IPv4 and one IPv6 subnet",
             )
-    _sizes(network, len(cluster.nodes), reading)
+    _services(network, reading)
+    _pods(cluster, nodes, reading)
     _families(network, nodes, reading)
     _overlaps(network, reading)
     _inside(cluster, nodes, reading)
@@ -46,7 +47,7 @@ def _placed(key: str, subnets: tuple[Subnet, ...]) -> Iterator[tuple[str, Subnet
         yield (f"network.{key}[{i}]" if len(subnets) > 1 else f"network.{key}"), subnet
 
 
-def _sizes(network: Network, nodes: int, reading: Reading) -> None:
+def _services(network: Network, reading: Reading) -> None:
     for path, subnet in _placed("services", network.services):
         bits = subnet.max_prefixlen
         if bits - subnet.prefixlen > _SERVICE_BITS:
@@ -62,23 +63,81 @@ def _sizes(network: Network, nodes: int, reading: Reading) -> None:
                 f"{subnet} has no tenth address, which is the cluster's DNS",
                 expected=f"a /{bits - 4} or larger",
             )
-    for path, subnet in _placed("pods", network.pods):
-        mask = _NODE_MASK[subnet.version]
-        needed = mask - max(nodes - 1, 0).bit_length()
-        if subnet.prefixlen < mask - _MASK_DISTANCE:
+
+
+def _pods(cluster: Cluster, nodes: list[tuple[int, Node]], reading: Reading) -> None:
+    """Check that each node gets a range, of the size that kube-controller-manager is told."""
+    count = len(cluster.nodes)
+    for path, subnet in _placed("pods", cluster.network.pods):
+        where, mask = _node_mask(cluster, nodes, subnet, reading)
+        if mask is None:
+            continue
+        needed = mask - max(count - 1, 0).bit_length()
+        if where and mask < subnet.prefixlen:
+            what = f"a /{mask} for each node is larger than {path} ({subnet})"
+            least = subnet.prefixlen + max(count - 1, 0).bit_length()
+            reading.wrong(where, what, expected=f"{least} or more")
+        elif subnet.prefixlen < mask - _MASK_DISTANCE:
             reading.wrong(
-                path,
+                where or path,
                 f"{subnet} is too large: kube-controller-manager cuts at most "
                 f"{1 << _MASK_DISTANCE:,} node ranges of /{mask} from it",
-                expected=f"a /{mask - _MASK_DISTANCE} or smaller",
+                expected=f"{subnet.prefixlen + _MASK_DISTANCE} or less"
+                if where
+                else f"a /{mask - _MASK_DISTANCE} or smaller",
             )
         elif subnet.prefixlen > needed:
             ranges = 1 << (mask - subnet.prefixlen) if subnet.prefixlen <= mask else 0
+            least = subnet.prefixlen + max(count - 1, 0).bit_length()
             reading.wrong(
-                path,
-                f"{subnet} has room for {ranges} of {nodes} nodes, each of which takes a /{mask}",
-                expected=f"a /{needed} or larger",
+                where or path,
+                f"{subnet} has room for {ranges} of {count} nodes, each of which takes a /{mask}",
+                expected=f"{least} or more" if where else f"a /{needed} or larger",
             )
+
+
+_MASK = "node-cidr-mask-size"
+_MANAGER = ("controllerManager", "extraArgs")
+
+
+def _node_mask(
+    cluster: Cluster, nodes: list[tuple[int, Node]], subnet: Subnet, reading: Reading
+) -> tuple[str | None, int | None]:
+    """Return how large a node's range is, after where ``kubeadm:`` says so; None if it is wrong."""
+    for name in (f"{_MASK}-ipv{subnet.version}", _MASK):
+        found = said(cluster, nodes, "ClusterConfiguration", _MANAGER, name)
+        if found is None:
+            continue
+        where, text = found
+        if name == _MASK and cluster.network.dual:
+            both = f"{_MASK}-ipv4 and {_MASK}-ipv6"
+            if subnet is cluster.network.pods[0]:
+                reading.wrong(where, "is not allowed with two families", expected=both)
+            return None, None
+        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= subnet.max_prefixlen):
+            expected = f"a whole number from 1 to {subnet.max_prefixlen}, in quotes"
+            reading.wrong(where, f"{text[:40]!r} is not the size of a network", expected=expected)
+            return None, None
+        return where, int(text)
+    return None, _NODE_MASK[subnet.version]
+
+
+def said(
+    cluster: Cluster, nodes: list[tuple[int, Node]], kind: str, place: tuple[str, ...], name: str
+) -> tuple[str, str] | None:
+    """Return what ``kubeadm:`` gives the first control plane's program, after its path."""
+    gaps = (cluster.kubeadm, cluster.roles, *(node.role for _, node in nodes))
+    first = next(((i, node) for i, node in nodes if node.role == "control-plane"), None)
+    if first is None or any(gap is WRONG for gap in gaps) or first[1].kubeadm is WRONG:
+        return None
+    if any(own.kubeadm is WRONG for own in cluster.roles.values()):
+        return None
+    index, node = first
+    found = cluster.argument(node, kind, place, name)
+    if found is None:
+        return None
+    tops = ("kubeadm", f"roles.{node.role}.kubeadm", f"nodes[{index}].kubeadm")
+    return ".".join((tops[found[0]], kind, *place)) + found[1], found[2]
 
 
 def _families(network: Network, nodes: list[tuple[int, Node]], reading: Reading) -> None:

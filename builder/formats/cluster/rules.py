@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
+from builder.formats.cluster.labels import label_misfit
 from builder.formats.cluster.machine_rules import check_machines, machine_files
 from builder.formats.cluster.network_rules import check_networks
 from builder.formats.reading import WRONG
@@ -26,23 +27,6 @@ T = TypeVar("T")
 _INVENTORY = "inventory.yaml"
 _ETCD_SENSIBLE = 7
 """More etcd members than this make every write slower and tolerate nothing new."""
-_KUBELET_OWN = {
-    "kubernetes.io/hostname",
-    "kubernetes.io/arch",
-    "kubernetes.io/os",
-    "beta.kubernetes.io/arch",
-    "beta.kubernetes.io/os",
-}
-_KUBELET_MAY = {
-    "beta.kubernetes.io/instance-type",
-    "node.kubernetes.io/instance-type",
-    "failure-domain.beta.kubernetes.io/region",
-    "failure-domain.beta.kubernetes.io/zone",
-    "topology.kubernetes.io/region",
-    "topology.kubernetes.io/zone",
-}
-"""Labels below kubernetes.io that kubelet may set; it does not start with any other."""
-_KUBELET_SPACES = ("kubelet.kubernetes.io", "node.kubernetes.io")
 
 
 def check(cluster: Cluster, reading: Reading) -> None:
@@ -189,30 +173,9 @@ def _endpoint(nodes: list[tuple[int, Node]], cluster: Cluster, reading: Reading)
 
 def _labels(node: Node, path: str, reading: Reading) -> None:
     for key in node.labels:
-        space = key.rpartition("/")[0]
-        where = f"{path}.labels.{key}"
-        if key in _KUBELET_OWN:
-            reading.wrong(where, f"kubelet sets {key} itself", hint="leave it out")
-        elif space == "node-role.kubernetes.io":
-            reading.wrong(
-                where,
-                "kubelet may not give itself a role",
-                hint="use role: control-plane, or a label with a prefix of your own",
-            )
-        elif (
-            _below(space, ("kubernetes.io", "k8s.io"))
-            and not _below(space, _KUBELET_SPACES)
-            and key not in _KUBELET_MAY
-        ):
-            reading.wrong(
-                where,
-                f"{space} is Kubernetes' own: kubelet would not start",
-                hint="take a prefix of your own, like example.com/",
-            )
-
-
-def _below(space: str, parents: Iterable[str]) -> bool:
-    return any(space == parent or space.endswith(f".{parent}") for parent in parents)
+        misfit = label_misfit(key)
+        if misfit:
+            reading.wrong(f"{path}.labels.{key}", misfit[0], hint=misfit[1])
 
 
 def _taints(node: Node, path: str, reading: Reading) -> None:

@@ -33,6 +33,8 @@ _ROOM_OF_IMAGES, _ROOM_OF_PACKAGES = 5, 4
 """What a compressed byte takes until all is in place: a layer's copy on the node, the runtime's own
 while it loads, and some three times as much unpacked; a package once less."""
 _YUM = "yum/"
+_JOIN = "JoinConfiguration"
+_KINDS = {"init": "InitConfiguration"}
 _KUBERNETES = "/etc/kubernetes/"
 
 
@@ -66,6 +68,7 @@ def _node(plan: Plan, node: Node) -> Mapping[str, str]:
         "CONTROL_PLANES": " ".join(plane.name for plane in planes),
         "WINDOW": str(cluster.seed.window * _HOUR) if part == "init" else "",
         "CNI_REACH": _words(_reached(plan)) if part == "init" else "",
+        "SKIP_PHASES": ",".join(cluster.skipped_phases(node, _KINDS.get(part, _JOIN))),
         "UNTAINT": "1" if lone else "",
         "KEEP_FREE": " ".join(eviction.kept_free(plan, node)),
         "NEED_MIB": str(plan.once(("room", node.role), lambda: _room(plan, node.role))),

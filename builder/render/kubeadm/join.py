@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from builder.model.cluster import API_PORT
+from builder.model.cluster import API_PORT, SKIP_PHASES
 from builder.render.kubeadm.overlay import overlaid
 from builder.render.kubeadm.registration import register, registration
 
@@ -35,6 +35,7 @@ def join(plan: Plan, node: Node, part: Part) -> dict[str, Any]:
         }
     document["nodeRegistration"] = registration(plan.choice, node)
     document = overlaid(document, plan.cluster.kubeadm_of(node), configuration)
+    document.pop(SKIP_PHASES, None)
     register(document, plan, node)
     return document
 

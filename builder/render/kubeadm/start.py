@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from builder.model.cluster import API_PORT
+from builder.model.cluster import API_PORT, SKIP_PHASES
 from builder.model.image_names import ImageNames
 from builder.render.kubeadm import arguments, eviction
 from builder.render.kubeadm.join import local_endpoint
@@ -40,10 +40,8 @@ def start(plan: Plan, node: Node) -> tuple[dict[str, Any], ...]:
         )
         for kind, made in made.items()
     )
+    documents[0].pop(SKIP_PHASES, None)
     register(documents[0], plan, node)
-    etcd = documents[1]["etcd"]
-    if etcd.get("external"):  # kubeadm refuses to be told of both
-        etcd.pop("local", None)
     if plan.cluster.network.dual and plan.choice.kubernetes.of.dual_stack.gate:
         _open(plan.choice.kubernetes.of.dual_stack.gate, documents, plan)
     return documents

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Start the cluster, or join it.
-# reads: NODE ROLE ADDRESS ADDRESSES ENDPOINT PEERS RUNTIME CRI_SOCKET REGISTRY registry.json
+# reads: NODE ROLE SKIP_PHASES ADDRESS ADDRESSES ENDPOINT PEERS RUNTIME CRI_SOCKET REGISTRY registry.json
 # uses: KUBEADM_FILES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh

@@ -77,9 +77,9 @@ def cluster(document: str) -> list[str]:
             ),
         ),
         (
-            "{InitConfiguration: {skipPhases: [addon]}}",
+            "{InitConfiguration: {skipPhase: [addon]}}",
             (
-                "kubeadm.InitConfiguration.skipPhases: unknown field (expected a field of "
+                "kubeadm.InitConfiguration.skipPhase: unknown field (expected a field of "
                 "InitConfiguration in kubeadm.k8s.io/v1beta2, as Kubernetes 1.18.5 has them)"
             ),
         ),
@@ -196,7 +196,7 @@ def test_all_mistakes_come_at_once_with_those_of_other_keys() -> None:
             "kubelet.config.k8s.io/v1beta1}}"
         ),
         "{InitConfiguration: {nodeRegistration: {kubeletExtraArgs: {v: '4'}}}}",
-        "{ClusterConfiguration: {etcd: {external: {endpoints: ['https://10.0.0.7:2379']}}}}",
+        "{InitConfiguration: {skipPhases: [addon]}}",
         "{ClusterConfiguration: {apiServer: {timeoutForControlPlane: 0}}}",
         "{JoinConfiguration: {discovery: {timeout: 15m}}}",
     ],
@@ -212,6 +212,11 @@ def test_what_is_too_new_for_one_release_fits_another() -> None:
     assert len(faults(text, version="1.18.5")) == 1
 
 
+LATER = ("containerRuntimeEndpoint", "registerWithTaints")
+"""Fields that 1.18 has not."""
+OLD = [(kind, way) for kind in OWNED for way in OWNED[kind] if way[0] not in LATER]
+
+
 def _document(way: tuple[str, ...]) -> str:
     """A value at a way through a document, of a type that its field has not."""
     text = "null"
@@ -220,7 +225,7 @@ def _document(way: tuple[str, ...]) -> str:
     return text
 
 
-@pytest.mark.parametrize(("kind", "way"), [(kind, way) for kind in OWNED for way in OWNED[kind]])
+@pytest.mark.parametrize(("kind", "way"), OLD)
 def test_what_airseed_sets_may_not_be_said_twice(kind: str, way: tuple[str, ...]) -> None:
     """Every entry leads to a field, and is refused there with its advice, even as null."""
     document = f"{{{kind}: {_document(way)}}}"

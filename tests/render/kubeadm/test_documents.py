@@ -10,7 +10,6 @@ import pytest
 import yaml
 from releases import of_release
 
-from builder.model.cluster import Node, NodeAddress
 from builder.model.image_names import ImageNames
 from builder.render import kubeadm
 
@@ -282,52 +281,6 @@ def test_a_number_with_a_point_is_a_number_again() -> None:
     raw = "{KubeProxyConfiguration: {clientConnection: {qps: 0.5}}}"
     proxy = of(plans.plan(f"{NODES}kubeadm: {raw}\n"), "a")["KubeProxyConfiguration"]
     assert proxy["clientConnection"] == {"qps": 0.5}
-
-
-def test_an_etcd_outside_takes_the_place_of_ours() -> None:
-    raw = "{ClusterConfiguration: {etcd: {external: {endpoints: ['https://10.0.0.7:2379']}}}}"
-    cluster = of(plans.plan(f"{NODES}kubeadm: {raw}\n"), "a")["ClusterConfiguration"]
-    assert cluster["etcd"] == {"external": {"endpoints": ["https://10.0.0.7:2379"]}}
-
-
-@pytest.mark.parametrize("example", ["ha", "single"])
-@pytest.mark.parametrize("role", ["worker", "control-plane"])
-def test_one_more_node_changes_nobody_else(example: str, role: Any) -> None:
-    plan = plans.plan(plans.example(example))
-    before = [kubeadm.text(plan, node) for node in plan.cluster.nodes]
-    more = Node(
-        name="k8s99", role=role, addresses=(NodeAddress(ip=plan.cluster.network.dns + 2**16),)
-    )
-    bigger = replace(plan, cluster=replace(plan.cluster, nodes=(*plan.cluster.nodes, more)))
-    assert [kubeadm.text(bigger, node) for node in plan.cluster.nodes] == before
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "y",
-        "n",
-        "no",
-        "0o17",
-        "1:30",
-        "1e3",
-        "0x1f",
-        "~",
-        "=",
-        "a: b",
-        "- a",
-        "é",
-        "\U0001f600",
-        "v",
-    ],
-)
-def test_text_stays_text_for_every_reader(text: str) -> None:
-    """Go's YAML takes y and n for true and false; what is not plainly text has quotes."""
-    raw = f"{{ClusterConfiguration: {{apiServer: {{extraArgs: {{arg: {ascii_yaml(text)}}}}}}}}}"
-    found = kubeadm_text(plans.plan(f"{NODES}kubeadm: {raw}\n"), "a")
-    (line,) = (line for line in found.splitlines() if line.startswith("    arg: "))
-    assert line[9] in "\"'"
-    assert yaml.safe_load(line)["arg"] == text
 
 
 def ascii_yaml(text: str) -> str:

@@ -1,0 +1,119 @@
+"""What ``kubeadm:`` says, checked like the same thing in a key of cluster.yaml.
+
+An argument is checked in either form: in a mapping, and in a list of names and values.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from builder.formats.cluster.labels import label_misfit
+from builder.formats.cluster.terms import LABEL_KEY, LABEL_VALUE
+from builder.formats.reading import WRONG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from builder.formats.reading import Reading
+    from builder.model.cluster import Cluster
+
+_EXTRA = ("nodeRegistration", "kubeletExtraArgs")
+_MOST_PODS = 2**31 - 1
+_USUAL_PODS = "110, for example"
+_RESERVED = 3
+"""Of a node's range: network, broadcast, and the node's own."""
+
+
+def check(
+    kind: str, way: tuple[str, ...], said: Any, path: str, cluster: Cluster, reading: Reading
+) -> None:
+    """Check one value at its way through a document of a kind."""
+    rule = _RULES.get((kind, way))
+    if rule is not None:
+        rule(said, path, cluster, reading)
+
+
+def _labels(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
+    del cluster  # the rules of all have one form
+    for pair in str(said).split(","):
+        key, _, value = pair.strip().partition("=")
+        if not key:
+            continue
+        misfit = label_misfit(key)
+        if not re.fullmatch(LABEL_KEY, key) or not re.fullmatch(LABEL_VALUE, value):
+            reading.wrong(path, f"{pair.strip()[:80]!r} is not a label", expected="KEY=VALUE,...")
+        elif misfit:
+            reading.wrong(path, f"{key}: {misfit[0]}", hint=misfit[1])
+
+
+def _servers(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
+    """A DNS server of pods is a Service, or a cache on the node under a link-local address."""
+    network = cluster.network
+    servers = said if isinstance(said, list) else str(said).split(",")
+    for number, text in enumerate(servers):
+        where = f"{path}[{number}]" if isinstance(said, list) else path
+        try:
+            server = ip_address(str(text).strip())
+        except ValueError:
+            reading.wrong(where, f"{str(text)[:60]!r} is not an IP address")
+            continue
+        if network is WRONG or server.is_link_local or server == network.dns:
+            continue
+        if not any(server.version == one.version and server in one for one in network.services):
+            reading.wrong(
+                where,
+                f"{server} is in no service subnet, so no DNS answers there",
+                expected=f"{network.dns}, which is the cluster's DNS",
+                hint="leave it out, or set network.services",
+            )
+
+
+def _pods(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
+    """As many pods as a node may have need addresses."""
+    text = str(said)
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= _MOST_PODS):
+        reading.wrong(
+            path, f"{text[:40]!r} is not a number of pods", expected=f"{_USUAL_PODS}, for example"
+        )
+    elif cluster.network is not WRONG and cluster.network.pods:
+        pods = cluster.network.pods[0]
+        room = pods.num_addresses // max(len(cluster.nodes), 1) - _RESERVED
+        if int(text) > room:
+            reading.wrong(
+                path,
+                f"{int(text):,} pods on each of {len(cluster.nodes)} nodes do not fit into "
+                f"network.pods ({pods})",
+                expected=f"{max(room, 1):,} or fewer",
+                hint="take a larger range for network.pods",
+            )
+
+
+def _node_ip(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
+    own = {
+        str(address.ip) for node in cluster.nodes if node is not WRONG for address in node.addresses
+    }
+    for text in str(said).split(","):
+        if text.strip() not in own:
+            reading.wrong(
+                path,
+                f"{text.strip()[:60]!r} is no address of the node",
+                hint="say it with nodes[].address",
+            )
+
+
+_RULES: dict[tuple[str, tuple[str, ...]], Callable[[Any, str, Cluster, Reading], None]] = {
+    **{
+        (kind, (*_EXTRA, name)): rule
+        for kind in ("InitConfiguration", "JoinConfiguration")
+        for name, rule in (
+            ("node-labels", _labels),
+            ("cluster-dns", _servers),
+            ("max-pods", _pods),
+            ("node-ip", _node_ip),
+        )
+    },
+    ("KubeletConfiguration", ("clusterDNS",)): _servers,
+    ("KubeletConfiguration", ("maxPods",)): _pods,
+}

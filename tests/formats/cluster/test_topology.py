@@ -1,0 +1,215 @@
+"""What first boot stands on, and what ``kubeadm:`` says like a key of cluster.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import plans
+import pytest
+
+from builder.errors import DocumentError
+from builder.formats import cluster as cluster_format
+from builder.render.cloudinit.values import env
+from builder.render.kubeadm import documents
+
+CASES = Path(__file__).parents[4] / "shared/cases"
+NODES = (
+    "  - {name: cp1, role: control-plane, address: 192.0.2.11}\n"
+    "  - {name: w1, role: worker, address: 192.0.2.12}\n"
+    "  - {name: w2, role: worker, address: 192.0.2.13}\n"
+)
+
+
+def found(kubeadm: str, version: str = "1.18.5", more: str = "") -> list[str]:
+    text = f"kubernetes: {version}\n{more}nodes:\n{NODES}kubeadm: {kubeadm}\n"
+    if version != "1.18.5":
+        text += "cni: none\nruntime: containerd\nos: {name: centos, version: 7.9}\n"
+    return faults(text)
+
+
+def faults(text: str) -> list[str]:
+    try:
+        cluster_format.read(text, "cluster.yaml", catalog=plans.catalog())
+    except DocumentError as error:
+        return [f"{fault.where}: {fault.what}" for fault in error.faults]
+    return []
+
+
+def arguments(component: str, name: str, value: str, *, listed: bool) -> str:
+    one = f"[{{name: {name}, value: '{value}'}}]" if listed else f"{{{name}: '{value}'}}"
+    if component == "kubelet":
+        return f"{{JoinConfiguration: {{nodeRegistration: {{kubeletExtraArgs: {one}}}}}}}"
+    inner = f"{{extraArgs: {one}}}"
+    if component == "etcd":
+        inner = f"{{local: {inner}}}"
+    return f"{{ClusterConfiguration: {{{component}: {inner}}}}}"
+
+
+def test_an_external_etcd_is_refused_with_the_reason() -> None:
+    said = "{ClusterConfiguration: {etcd: {external: {endpoints: ['https://192.0.2.31:2379']}}}}"
+    assert found(said) == [
+        (
+            "kubeadm.ClusterConfiguration.etcd.external (line 6): first boot does not know a"
+            " cluster with it: first boot's guard against a second cluster, and what it does after a"
+            " power cut, stand on a member of etcd on each control plane"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "{KubeletConfiguration: {staticPodPath: /etc/pods}}",
+        "{KubeletConfiguration: {port: 10251}}",
+        "{KubeletConfiguration: {healthzPort: 1}}",
+        "{KubeletConfiguration: {clusterDomain: other.local}}",
+        "{KubeletConfiguration: {authentication: {x509: {clientCAFile: /etc/ca.crt}}}}",
+        "{KubeProxyConfiguration: {clusterCIDR: 10.0.0.0/8}}",
+        "{ClusterConfiguration: {etcd: {local: {dataDir: /data}}}}",
+        "{ClusterConfiguration: {certificatesDir: /pki}}",
+        "{InitConfiguration: {localAPIEndpoint: {bindPort: 8443}}}",
+        "{JoinConfiguration: {discovery: {file: {kubeConfigPath: /x}}}}",
+    ],
+)
+def test_another_shape_of_a_cluster_is_refused(said: str) -> None:
+    (fault,) = found(said)
+    assert "airseed sets" in fault or "first boot does not know" in fault
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "{KubeletConfiguration: {containerRuntimeEndpoint: unix:///x.sock}}",
+        "{KubeletConfiguration: {registerWithTaints: [{key: a, effect: NoSchedule}]}}",
+        "{InitConfiguration: {dryRun: true}}",
+        "{ClusterConfiguration: {featureGates: {ControlPlaneKubeletLocalMode: true}}}",
+    ],
+)
+def test_what_newer_releases_have_is_refused_there(said: str) -> None:
+    (fault,) = found(said, "1.31.1")
+    assert "airseed sets" in fault or "first boot" in fault
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize(
+    ("component", "name", "value"),
+    [
+        ("etcd", "listen-client-urls", "https://0.0.0.0:2379"),
+        ("etcd", "data-dir", "/data"),
+        ("apiServer", "etcd-servers", "https://192.0.2.31:2379"),
+        ("apiServer", "bind-address", "127.0.0.1"),
+        ("apiServer", "anonymous-auth", "false"),
+        ("apiServer", "authorization-mode", "AlwaysAllow"),
+        ("apiServer", "tls-cert-file", "/x.crt"),
+        ("apiServer", "secure-port", "8443"),
+        ("controllerManager", "secure-port", "1"),
+        ("kubelet", "pod-manifest-path", "/etc/pods"),
+        ("kubelet", "register-node", "false"),
+        ("kubelet", "node-labels", "node-role.kubernetes.io/worker="),
+        ("kubelet", "node-labels", "a=b,kubernetes.io/x=y"),
+        ("kubelet", "node-labels", "-=x"),
+        ("kubelet", "cluster-dns", "10.0.0.10"),
+        ("kubelet", "max-pods", "100000"),
+        ("kubelet", "node-ip", "192.0.2.99"),
+        ("controllerManager", "node-cidr-mask-size", "16"),
+        ("controllerManager", "node-cidr-mask-size", "x"),
+        ("controllerManager", "node-cidr-mask-size-ipv4", "17"),
+        ("controllerManager", "node-cidr-mask-size", "33"),
+    ],
+)
+def test_an_argument_in_either_form(component: str, name: str, value: str, listed: bool) -> None:
+    version = "1.31.1" if listed else "1.18.5"
+    said = arguments(component, name, value, listed=listed)
+    told = found(said, version, "network: {pods: 10.240.0.0/16, services: 10.96.0.0/16}\n")
+    assert len(told) == 1, told
+    assert "(line 7)" in told[0]
+    assert name in told[0] or "[0]" in told[0]
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize(
+    ("component", "name", "value"),
+    [
+        ("apiServer", "anonymous-auth", "True"),
+        ("apiServer", "bind-address", "::"),
+        ("apiServer", "authorization-mode", "Node,RBAC,Webhook"),
+        ("kubelet", "node-labels", "example.com/a=b,c=d"),
+        ("kubelet", "cluster-dns", "169.254.20.10"),
+        ("kubelet", "cluster-dns", "10.96.0.10"),
+        ("kubelet", "max-pods", "250"),
+        ("controllerManager", "node-cidr-mask-size", "18"),
+        ("controllerManager", "node-cidr-mask-size", "26"),
+    ],
+)
+def test_an_argument_that_goes(component: str, name: str, value: str, listed: bool) -> None:
+    version = "1.31.1" if listed else "1.18.5"
+    said = arguments(component, name, value, listed=listed)
+    more = "network: {pods: 10.240.0.0/16, services: 10.96.0.0/16}\n"
+    assert found(said, version, more) == []
+
+
+def dual(four: str, six: str, pods: str = "fd00:10:244::/108") -> list[str]:
+    return faults(
+        "kubernetes: 1.21.14\n"
+        f"network: {{pods: ['{pods}', 10.244.0.0/16],"
+        " services: ['fd00:10:96::/112', 10.96.0.0/12]}\nnodes:\n"
+        "  - {name: a, role: control-plane, address: ['fd00:26::1', 192.0.2.11]}\n"
+        "  - {name: b, role: worker, address: ['fd00:26::2', 192.0.2.12]}\n"
+        "kubeadm: {ClusterConfiguration: {controllerManager: {extraArgs:"
+        f" {{node-cidr-mask-size-ipv4: '{four}', node-cidr-mask-size-ipv6: '{six}'}}}}}}}}\n"
+    )
+
+
+def test_the_size_of_a_nodes_range_is_what_is_said() -> None:
+    assert dual("24", "120") == []
+    assert dual("24", "120", "fd00:10:244::/112") == []
+    assert [fault.partition(" (line")[0] for fault in dual("16", "108")] == [
+        "kubeadm.ClusterConfiguration.controllerManager.extraArgs.node-cidr-mask-size-ipv6",
+        "kubeadm.ClusterConfiguration.controllerManager.extraArgs.node-cidr-mask-size-ipv4",
+    ]
+    # more than 16 bits between
+    assert len(dual("24", "125", "fd00:10:244::/108")) == 1
+
+
+def test_phases_to_skip_go_with_airseeds_own() -> None:
+    text = (
+        "kubernetes: {}\nnodes:\n" + NODES + "kubeadm:\n"
+        "  InitConfiguration: {skipPhases: [addon/kube-proxy]}\n"
+        "  JoinConfiguration: {skipPhases: [preflight]}\n"
+    )
+    for version in ("1.18.5", "1.28.2"):
+        rest = "cni: none\nruntime: containerd\nos: {name: centos, version: 7.9}\n"
+        plan = plans.plan(text.replace("{}", version, 1) + (rest if version != "1.18.5" else ""))
+        first, worker, _ = plan.cluster.nodes
+        assert "AIRSEED_SKIP_PHASES='addon/kube-proxy'\n" in env(plan, first)
+        assert "AIRSEED_SKIP_PHASES='preflight'\n" in env(plan, worker)
+        for node in (first, worker):
+            assert all("skipPhases" not in one for one in documents(plan, node))
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ("InitConfiguration: {skipPhases: [etcd]}", "first boot cannot leave out 'etcd'"),
+        ("InitConfiguration: {skipPhases: [addons]}", "first boot cannot leave out 'addons'"),
+        ("JoinConfiguration: {skipPhases: [kubelet-start]}", "cannot leave out 'kubelet-start'"),
+        ("JoinConfiguration: {skipPhases: preflight}", "text is not allowed here"),
+        ("InitConfiguration: {skipPhases: [[x]]}", "first boot cannot leave out a list"),
+    ],
+)
+def test_a_phase_that_first_boot_needs(said: str, fault: str) -> None:
+    (told,) = found(f"{{{said}}}")
+    assert fault in told
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="no cases beside this checkout")
+def test_what_people_have_tried() -> None:
+    def told(case: str) -> list[str]:
+        return [fault.partition(" (line")[0] for fault in faults((CASES / case).read_text())]
+
+    assert "kubeadm.ClusterConfiguration.etcd.external" in told("02-external-etcd/cluster.yaml")
+    assert told("09-overlay-checks/b.yaml") == []
+    assert told("09-overlay-checks/d.yaml") == [
+        "kubeadm.ClusterConfiguration.controllerManager.extraArgs.node-cidr-mask-size",
+        "kubeadm.JoinConfiguration.nodeRegistration.kubeletExtraArgs.node-labels",
+    ]
