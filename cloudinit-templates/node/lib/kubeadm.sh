@@ -19,14 +19,13 @@ as_admin() { kubectl --kubeconfig "$ADMIN" --request-timeout=20s "$@"; }
 
 # Run kubeadm PHASES... with the seed, past the preflight checks named in IGNORE.
 run_kubeadm() {
-    local ignore=$1 skip=$AIRSEED_SKIP_PHASES word words
-    words=("$2")
-    shift 2
+    local ignore=$1 skip=$AIRSEED_SKIP_PHASES word words=()
+    shift
     # the argument outdoes what documents say, so the user's phases go with ours
     for word; do
         case $word in --skip-phases=*) skip=${word#*=}${skip:+,$skip} ;; *) words+=("$word") ;; esac
     done
-    kubeadm "${words[@]}" ${skip:+--skip-phases="$skip"} --config "$SEED" ${ignore:+--ignore-preflight-errors="$ignore"}
+    kubeadm ${words[@]+"${words[@]}"} ${skip:+--skip-phases="$skip"} --config "$SEED" ${ignore:+--ignore-preflight-errors="$ignore"}
 }
 
 # Run one of kubeadm's phases alone: they know no preflight.
