@@ -34,37 +34,44 @@ class KubeadmImages:
 
 
 class ImageNames:
-    """Map references to REGISTRY[/PREFIX]/PATH, without the source's host; or to themselves."""
+    """Map references to REGISTRY[/PREFIX]/PATH:TAG, without the source's host; or to themselves.
+
+    No name has a digest: the lock proves what it is, and only what was pulled has a digest.
+    """
 
     def __init__(self, registry: Registry | str | None) -> None:
         self._registry = str(registry or "").rstrip("/")
 
     def name(self, reference: Reference) -> str:
-        return str(replace(reference, host=self._registry) if self._registry else reference)
+        tagged = reference.tagged
+        return str(replace(tagged, host=self._registry) if self._registry else tagged)
 
     def table(self, references: Iterable[Reference]) -> dict[Reference, str]:
         return {reference: self.name(reference) for reference in references}
 
     def images_map(self, images: Iterable[Image]) -> str:
-        """Return the text of ``images.map``: ``SOURCE TARGET`` a line where the two differ."""
-        names = self.table(image.reference for image in images)
-        return "".join(f"{here} {there}\n" for here, there in names.items() if str(here) != there)
+        """Return the text of ``images.map``: ``SOURCE TARGET`` a line where the two differ.
+
+        A source is the name in the bundle's archive.
+        """
+        names = {str(image.reference.tagged): self.name(image.reference) for image in images}
+        return "".join(f"{here} {there}\n" for here, there in names.items() if here != there)
 
     def refuse_clashes(self, images: Iterable[Image]) -> None:
-        """Raise DocumentError for different images that would have one name in the registry."""
+        """Raise DocumentError for different images that nodes would have by one name."""
         names: dict[str, dict[Digest, str]] = {}
         for image in images:
             names.setdefault(self.name(image.reference), {})[image.digest] = image.name
         faults = [
             Fault(
-                where="registry",
+                where="registry" if self._registry else "images",
                 what=f"{' and '.join(sources.values())} would both be {there}",
-                hint="only one of them can be had from there",
+                hint="a node can have only one image of a name",
             )
             for there, sources in names.items()
             if len(sources) > 1
         ]
-        if faults and self._registry:
+        if faults:
             raise DocumentError("cluster.yaml", faults)
 
     def sandbox(self, images: Iterable[tuple[Component, Reference]]) -> str:

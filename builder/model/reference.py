@@ -19,6 +19,7 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _LONGEST = 255
+_SHORT = 12
 HUB = "docker.io"
 
 
@@ -60,6 +61,16 @@ class Reference:
     def repository(self) -> str:
         """Return host and path, such as ``k8s.gcr.io/pause``."""
         return f"{self.host}/{self.path}"
+
+    @property
+    def tagged(self) -> Reference:
+        """Return the name by which engines and registries that were filled from a file have it.
+
+        Both know a digest only of what they pulled; who has no tag gets one made of its digest.
+        """
+        if self.digest is None:
+            return self
+        return replace(self, tag=self.tag or f"digest-{self.digest.hex[:_SHORT]}", digest=None)
 
     def at(self, repository: str) -> Reference:
         host, _, path = repository.partition("/")

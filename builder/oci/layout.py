@@ -75,11 +75,9 @@ def path_of(digest: Digest) -> str:
 def names(reference: Reference) -> tuple[str, ...]:
     """Return the names under which an image is looked up on a node.
 
-    A reference with tag and digest has two: containerd asks by digest alone, docker by tag.
+    A reference with a digest has two: containerd asks by digest alone, docker by tag.
     """
-    names = []
-    if reference.tag:
-        names.append(f"{reference.repository}:{reference.tag}")
+    names = [str(reference.tagged)]
     if reference.digest:
         names.append(f"{reference.repository}@{reference.digest}")
     return tuple(names)
@@ -141,7 +139,7 @@ def _signatures(images: Sequence[Image]) -> bytes:
 
 
 def _archive(chosen: Sequence[tuple[Image, ImageManifest]]) -> bytes:
-    """Render a docker archive's manifest.json; an image without a tag gets none."""
+    """Render a docker archive's manifest.json."""
     return _json(
         [
             {

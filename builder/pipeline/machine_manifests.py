@@ -27,6 +27,8 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineManifest:
+    file: MachineFile
+    content: bytes
     manifest: Manifest
     roles: tuple[str, ...]
     """Of the nodes that get the file."""
@@ -40,8 +42,11 @@ def read(cluster: Cluster, folder: Path) -> tuple[MachineManifest, ...]:
     faults: list[Fault] = []
     found: list[MachineManifest] = []
     for file, roles in _files(cluster).items():
+        content = (file.content or "").encode()
         try:
-            manifest = _manifest(file, folder)
+            if file.source is not None:
+                content = read_content(folder / file.source, largest=LARGEST_FILE)
+            manifest = _manifest(file, content)
         except DocumentError as error:
             where = f"machine.files: {file.source or file.path}"
             faults += (
@@ -52,7 +57,9 @@ def read(cluster: Cluster, folder: Path) -> tuple[MachineManifest, ...]:
             )
         else:
             if manifest is not None:
-                found.append(MachineManifest(manifest=manifest, roles=roles))
+                found.append(
+                    MachineManifest(file=file, content=content, manifest=manifest, roles=roles)
+                )
     if faults:
         raise DocumentError("cluster.yaml", faults)
     return tuple(found)
@@ -82,12 +89,9 @@ def _is_static_pod(file: MachineFile) -> bool:
     return f"{folder}/" == _STATIC_PODS and not name.startswith(".")  # kubelet passes those by
 
 
-def _manifest(file: MachineFile, folder: Path) -> Manifest | None:
+def _manifest(file: MachineFile, content: bytes) -> Manifest | None:
     """Read a file; None where it need not be a manifest, and is none."""
     name = file.source or file.path
-    content = (file.content or "").encode()
-    if file.source is not None:
-        content = read_content(folder / file.source, largest=LARGEST_FILE)
     try:
         manifest = manifests.read(decode(content, name), name)
     except DocumentError:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.model.cluster import Cluster, Node, Registry
+    from builder.model.lock import Lock
+    from builder.model.machine import MachineFile
     from builder.pipeline.lock_document import LockDocument
     from builder.pipeline.workspace import Workspace
     from builder.report import Reporter
@@ -223,20 +225,35 @@ def prepare(workspace: Workspace, reporter: Reporter) -> Plan:
         sums=locked.layout.digest,
         files=_local_files(cluster, workspace.folder),
         edits=_edits(locked, cluster.registry),
+        edited=_edited(workspace, locked.lock),
     )
 
 
 def _edits(locked: LockDocument, registry: Registry | None) -> str:
-    """Return the edits of all manifests that a cluster with an internal registry applies."""
-    if registry is None:
-        return ""
+    """Return the edits of all manifests that name images otherwise than the nodes have them."""
     lock, kept = locked.lock, locked.store
+    if registry is None and not any(image.reference.digest for image in lock.images):
+        return ""
     targets = ImageNames(registry).table(image.reference for image in lock.images)
     manifests = {file.digest: file.path for file in lock.files if file.kind == "manifest"}
     return "".join(
-        manifest_edits.render(kept.read(digest), path, targets)
+        manifest_edits.render(kept.read(digest), path, targets, complete=registry is not None)
         for digest, path in manifests.items()
     )
+
+
+def _edited(workspace: Workspace, lock: Lock) -> Mapping[MachineFile, bytes]:
+    """Return the manifests among the files of machines, with the names that nodes have."""
+    registry = workspace.cluster.registry
+    targets = ImageNames(registry).table(image.reference for image in lock.images)
+    edited = {}
+    for one in workspace.machine_manifests:
+        made = manifest_edits.edits(
+            one.content, one.manifest.name, targets, complete=registry is not None
+        )
+        if made:
+            edited[one.file] = manifest_edits.applied(one.content, made)
+    return edited
 
 
 def _local_files(cluster: Cluster, folder: Path) -> Mapping[str, bytes]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from builder.model.cluster import Cluster, Node
     from builder.model.digest import Digest
     from builder.model.lock import Lock
+    from builder.model.machine import MachineFile
     from builder.model.secrets import Secrets
 
 T = TypeVar("T")
@@ -34,7 +35,9 @@ class Plan:
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """Contents of the local files that cluster.yaml names, by the path that stands there."""
     edits: str = ""
-    """What makes the bundle's manifests name images as the internal registry has them."""
+    """What makes the bundle's manifests name images as nodes have them."""
+    edited: Mapping[MachineFile, bytes] = field(default_factory=dict, repr=False)
+    """The contents of machines' files that are manifests and had to be edited likewise."""
     made: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False, init=False)
     """What :meth:`once` has made already."""
 

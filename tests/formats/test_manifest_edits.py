@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def edited(text: str) -> str:
         ('image: "nginx\\\n      :1.25"', 'image: "r.lan:5/k/library/nginx:1.25"'),
         (
             f"image: quay.io/a/b@sha256:{'0' * 64}",
-            f"image: r.lan:5/k/a/b@sha256:{'0' * 64}",
+            "image: r.lan:5/k/a/b:digest-000000000000",
         ),
         (
             "args: [--helper=x.io/a:1, x.io/a:2, nginx:1.25, x.io/a]",
@@ -87,6 +88,69 @@ def test_every_spelling_of_an_image(before: str, after: str) -> None:
 def test_one_image_has_many_names(name: str) -> None:
     after = f"{CONTAINER}image: r.lan:5/k/library/busybox:latest"
     assert edited(f"{CONTAINER}image: {name}") == after
+
+
+def test_without_a_registry_only_digests_are_replaced() -> None:
+    """What was loaded from a file has tags alone; every other name is what a node knows."""
+    digest = f"@sha256:{'1' * 64}"
+    stays = "  - image: nginx:1.25\n  - image: docker.io/busybox\n  - image: index.docker.io/b/c\n"
+    text = (
+        f"{POD}  containers:\n{stays}  - image: k.io/in/controller:v1{digest}\n"
+        f"    args: [--helper=k.io/in/helper{digest}, --other=k.io/un/locked{digest}]\n"
+        f"  - image: 'nginx{digest}'\n  - image: registry-1.docker.io/library/busybox:1\n"
+    )
+    names = (f"k.io/in/controller:v1{digest}", f"k.io/in/helper{digest}", f"nginx{digest}")
+    known = [*map(Reference.parse, (*names, "nginx:1.25", "busybox", "b/c", "busybox:1"))]
+    table = ImageNames(None).table(known)
+    content = text.encode()
+    made = edits(content, "m.yaml", table, complete=False)
+    assert applied(content, made).decode() == (
+        f"{POD}  containers:\n{stays}  - image: k.io/in/controller:v1\n"
+        f"    args: [--helper=k.io/in/helper:digest-111111111111, --other=k.io/un/locked{digest}]\n"
+        "  - image: 'docker.io/library/nginx:digest-111111111111'\n"
+        "  - image: docker.io/library/busybox:1\n"
+    )
+    plain = f"{POD}  containers:\n{stays}".encode()
+    assert render(plain, "m.yaml", table, complete=False) == ""
+
+
+INSIDE = (
+    "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: >-\n      busybox\n"
+    '  - {image: &a nginx:1.25, args: ["--x=x.io/a:1\\n"]}\n  - image: *a\n'
+)
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["|\n", "|-\n", "|2+ # kept\n", "&x |\n", "!!str |\n"],
+)
+def test_a_manifest_inside_a_string_is_edited_like_any_other(head: str) -> None:
+    lines = "".join(f"    {line}\n" for line in INSIDE.splitlines())
+    text = (
+        f"apiVersion: v1\nkind: ConfigMap\ndata:\n  pod.yaml: {head}{lines}\n  # after\n"
+        "  other: busybox\nmetadata: {name: c}\n"
+    )
+    after = edited(text)
+    value = yaml.safe_load(after)
+    assert [image.text for image in find_images(value["data"]["pod.yaml"], "m")] == [
+        f"{REGISTRY}/library/busybox:latest",
+        *[f"{REGISTRY}/library/nginx:1.25"] * 2,
+    ]
+    assert f"--x={REGISTRY}/a:1\\n" in json.dumps(yaml.safe_load(value["data"]["pod.yaml"]))
+    assert after.endswith("\n\n  # after\n  other: busybox\nmetadata: {name: c}\n")
+
+
+def test_strings_with_escapes_are_edited_by_their_value() -> None:
+    text = (
+        'apiVersion: v1\nkind: ConfigMap\ndata:\n  a: "one\\nimage: x.io/a:1\\t\\u00e4\\N"\n'
+        '  b: "\\tx.io/a:1"\n  c: "no\\nimage"\n'
+    )
+    before, after = yaml.safe_load(text)["data"], yaml.safe_load(edited(text))["data"]
+    assert after == {key: one.replace("x.io/a", f"{REGISTRY}/a") for key, one in before.items()}
+    json_text = (
+        '{"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "\\n\\"x.io/a:1\\"\\u007f"}}'
+    )
+    assert json.loads(edited(json_text))["data"] == {"a": f'\n"{REGISTRY}/a:1"\x7f'}
 
 
 def test_an_alias_is_replaced_where_it_is_an_image() -> None:

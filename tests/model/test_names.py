@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from builder.errors import DocumentError
+from builder.model.artifact import Image
 from builder.model.digest import Digest
 from builder.model.image_names import ImageNames
 from builder.model.platform import Platform
@@ -68,6 +70,47 @@ def test_other_texts_are_no_references(text: str) -> None:
 )
 def test_the_one_mapping_of_names(registry: str, mapped: str) -> None:
     assert ImageNames(registry).name(Reference.parse("docker.io/calico/node:v3")) == mapped
+
+
+def image(name: str, digest: str) -> Image:
+    return Image(
+        reference=Reference.parse(name),
+        digest=Digest(digest),
+        size=1,
+        media_type="",
+        sources=(),
+        manifests=(),
+        roles=(),
+        needed_by=(),
+    )
+
+
+@pytest.mark.parametrize("registry", [None, "reg.local:5000/k8s"])
+def test_no_node_has_an_image_by_its_digest(registry: str | None) -> None:
+    """Neither what is loaded from a file nor what is pushed out of one keeps it."""
+    where = registry or "a.io"
+    names = ImageNames(registry)
+    assert names.name(Reference.parse(f"a.io/b:1@sha256:{SHA}")) == f"{where}/b:1"
+    assert names.name(Reference.parse(f"a.io/b@sha256:{SHA}")) == f"{where}/b:digest-abababababab"
+
+
+def test_what_is_pushed_has_a_name_in_the_archive_and_a_tag() -> None:
+    images = [image(f"a.io/b:1@sha256:{SHA}", SHA), image(f"nginx@sha256:{SHA}", SHA)]
+    assert ImageNames("r.io/k").images_map([*images, image("a.io/b:1", SHA)]) == (
+        "a.io/b:1 r.io/k/b:1\n"
+        "docker.io/library/nginx:digest-abababababab r.io/k/library/nginx:digest-abababababab\n"
+    )
+
+
+@pytest.mark.parametrize("registry", [None, "r.io"])
+def test_one_name_is_one_image_only(registry: str | None) -> None:
+    first, other = image("a.io/b:1", SHA), image(f"a.io/b:1@sha256:{'c' * 64}", "c" * 64)
+    ImageNames(registry).refuse_clashes([first, image(f"a.io/b:1@sha256:{SHA}", SHA)])
+    with pytest.raises(DocumentError) as caught:
+        ImageNames(registry).refuse_clashes([first, other])
+    (fault,) = caught.value.faults
+    name = f"{registry or 'a.io'}/b:1"
+    assert fault.what == f"a.io/b:1 and a.io/b:1@sha256:{'c' * 64} would both be {name}"
 
 
 def test_the_same_image_in_another_repository() -> None:

@@ -49,9 +49,9 @@ def localise(
     """Rewrite a manifest by the edits of a seed that has edits of others, too."""
     content = text.encode()
     targets = ImageNames(registry).table(image.reference for image in find_images(text, "m.yaml"))
-    own = manifest_edits.render(content, "m.yaml", targets)
+    own = manifest_edits.render(content, "m.yaml", targets, complete=bool(registry))
     others = [f"manifest {digit * 64} {digit * 64}\n1 1 {digit}\n" for digit in "ab"]
-    machine.write("etc/airseed/manifests.edits", own.join(others) if registry else "")
+    machine.write("etc/airseed/manifests.edits", own.join(others) if own else "")
     (machine.root / "var/lib/airseed").mkdir(parents=True, exist_ok=True)
     file = machine.write("manifest.yaml", text)
     machine.set(CNI=cni, POD_SUBNETS=pods, REGISTRY=registry, CNI_REACH=reach)
@@ -91,6 +91,9 @@ def test_the_node_applies_exactly_what_was_made_of_the_documents(machine: Machin
     assert [image.text for image in find_images(made, "m")] == [*[nginx] * 4, other, other]
     assert localise(machine, "kind: Namespace\n", "none") == "kind: Namespace\n"
     assert localise(machine, SPELLED, "none", registry="") == SPELLED
+    pinned = SPELLED.replace("b/c:2", f"b/c:2@sha256:{'0' * 64}")
+    made = localise(machine, pinned, "none", registry="")
+    assert [image.text for image in find_images(made, "m")][-2:] == ["docker.io/b/c:2", "b/c:2"]
     big = f"{SPELLED}---\n{'# ' * 300_000}\n{SPELLED}"
     assert len(find_images(localise(machine, big, "none"), "m")) == 12
 

@@ -105,7 +105,10 @@ def test_a_name_with_a_digest_is_found_by_containerd(made: Fixture) -> None:
     digest = Digest.of(b"x")
     reference = Reference("quay.io", "a/b", "v1", digest)
     assert names(reference) == ("quay.io/a/b:v1", f"quay.io/a/b@{digest}")
-    assert names(Reference("quay.io", "a/b", None, digest)) == (f"quay.io/a/b@{digest}",)
+    assert names(Reference("quay.io", "a/b", None, digest)) == (
+        f"quay.io/a/b:digest-{digest.hex[:12]}",
+        f"quay.io/a/b@{digest}",
+    )
 
 
 @pytest.mark.parametrize("role", ["worker", "control-plane"])

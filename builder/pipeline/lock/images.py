@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from builder.errors import UnavailableError
-from builder.model.demand import merged
+from builder.model.demand import EXTRA, merged
 from builder.model.image_names import ImageNames
 from builder.pipeline.lock import signatures
 from builder.sources import image as image_source
@@ -30,7 +30,9 @@ def resolve(
     ordered = sorted(merged(wanted), key=lambda asked: asked.reference)
     parts = resolving.each("images", ordered, lambda asked: _resolve(resolving, asked, signers))
     images = [image for image, _ in parts]
-    ImageNames(resolving.cluster.registry).refuse_clashes(images)
+    names = ImageNames(resolving.cluster.registry)
+    names.refuse_clashes(images)
+    _warn_of_digests(resolving, images, names)
     blobs: dict[Digest, Blob] = {}
     for _, its_blobs in parts:
         for blob in its_blobs:
@@ -39,6 +41,18 @@ def resolve(
             blobs[blob.digest] = replace(known, sources=sources)
     images.sort(key=lambda image: image.name)
     return tuple(images), tuple(blobs[digest] for digest in sorted(blobs))
+
+
+def _warn_of_digests(resolving: Resolving, images: Iterable[Image], names: ImageNames) -> None:
+    """Say under which name a node has what is asked for by a digest, and stands in no manifest."""
+    if resolving.cluster.registry is None and resolving.wanted.runtime.name != "docker":
+        return  # containerd has what it imports by the digest, too
+    for image in images:
+        if EXTRA in image.needed_by and image.reference.digest:
+            resolving.reporter.warn(
+                f"nodes will have {image.name} as {names.name(image.reference)}",
+                hint="only what was pulled has a digest; pods that you start later say that name",
+            )
 
 
 def _resolve(

@@ -75,6 +75,8 @@ def own_files(plan: Plan, machine: Machine) -> Iterator[SeedFile]:
 
 
 def _content(plan: Plan, file: MachineFile) -> str | bytes:
+    if file in plan.edited:
+        return plan.edited[file]
     return plan.files[file.source] if file.source is not None else file.content or ""
 
 

@@ -1,15 +1,21 @@
 #!/bin/bash
 # Make the bundle's manifests this cluster's own: image names, pod networks. Sourced.
 
-# Print the manifest FILE with its images' names in the registry. The seed has the edits, made where
-# the manifest was parsed; what is not the very file that they were made for is not applied.
+# Print the manifest FILE with its images' names on this node: those in the registry, or tags where
+# no registry knows a digest. The seed has the edits, made where the manifest was parsed; with a
+# registry, what is not the very file that they were made for is not applied.
 edit_images() {
-    local digest edits expected keep drop text edited=$STATE/edited.yaml
+    local digest edits='' expected keep drop text edited=$STATE/edited.yaml
     digest=$(sha256sum <"$1")
-    edits=$(awk -v digest="${digest%% *}" '
+    [ ! -e "$ETC/manifests.edits" ] || edits=$(awk -v digest="${digest%% *}" '
         $1 == "manifest" { ours = $2 == digest; if (ours) print $3; next }
         ours
-    ' "$ETC/manifests.edits") && [ -n "$edits" ] || return 1
+    ' "$ETC/manifests.edits") || return 1
+    if [ -z "$edits" ]; then
+        [ -z "$AIRSEED_REGISTRY" ] || return 1
+        cat "$1"
+        return
+    fi
     {
         read -r expected
         while read -r keep drop text; do
@@ -96,7 +102,7 @@ set_pool_variables() {
 
 # Print the manifest FILE as this cluster's own.
 localise() {
-    if [ -n "$AIRSEED_REGISTRY" ]; then edit_images "$1"; else cat "$1"; fi |
+    edit_images "$1" |
         case $AIRSEED_CNI in
         calico-operator) set_pools "$AIRSEED_POD_SUBNETS" "$AIRSEED_REGISTRY" "$AIRSEED_CNI_REACH" ;;
         calico-manifest) set_pool_variables "$AIRSEED_POD_SUBNETS" "$AIRSEED_CNI_REACH" ;;
