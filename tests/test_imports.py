@@ -45,7 +45,7 @@ ROOMS: dict[str, set[str]] = {
     "render": LIBRARIES,
     "secrets": LIBRARIES,
     "image_signatures": LIBRARIES,
-    "destinations": LIBRARIES | {"bundle"},
+    "destinations": NETWORK | {"bundle", "oci"},
     "sources": DOCUMENTS | NETWORK | {"oci", "rpm", "bundle", "image_signatures"},
     "server": set(),
     "serve": LIBRARIES | {"server", "bundle", "oci"},

@@ -21,6 +21,7 @@ VERBS = (
     "bundle",
     "verify",
     "inspect",
+    "publish",
     "serve",
     "export",
     "inventory",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import threading
 import time
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from builder.http.reply import Reply
     from builder.http.stream import HttpStream
+    from builder.http.upload import Body, HttpUpload
 
 _LONGEST_CONNECT = 10.0
 _REFUSE_HEAD = {400, 403, 404, 405, 501}
@@ -118,6 +120,31 @@ class Client(Closing):
         """
         self.go_on(url)
         return self._transport.open(url, headers or {}, offset=offset, size=size)
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Body = b"",
+        limit: int = 1 << 20,
+    ) -> Reply:
+        """Send a body, never to where a redirect points; ONE attempt.
+
+        Raise FetchError or its StatusError, which has the beginning of the answer's text.
+        """
+        self.go_on(url)
+        return self._transport.send(method, url, headers or {}, body, limit=limit)
+
+    def upload(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, size: int
+    ) -> HttpUpload:
+        """Begin to send a body of ``size`` bytes (not 0), which the caller hands over; as send."""
+        from builder.http.upload import HttpUpload  # noqa: PLC0415 -- few send anything
+
+        send = functools.partial(self.send, method, url, headers=headers)
+        return HttpUpload(lambda body: send(body=body), size, redact(url))
 
     def wait(self, seconds: float, url: str) -> None:
         """Pause before ``url`` is asked again; raise FetchError when it won't be."""

@@ -43,9 +43,12 @@ class StatusError(FetchError):
     """Say that a server answered with a status that is no success.
 
     ``headers`` are its own; ``url`` is where the answer came from, and may hold a signature.
+    ``content`` is its text where a body had been sent.
     """
 
-    def __init__(self, url: str, status: int, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, url: str, status: int, headers: Mapping[str, str], content: bytes = b""
+    ) -> None:
         phrase = _PHRASES.get(status, "")
         wait = retry_after(headers.get("Retry-After"))
         super().__init__(
@@ -58,4 +61,5 @@ class StatusError(FetchError):
             status=status,
         )
         self.url = url
+        self.content = content
         self.headers = headers

@@ -42,9 +42,10 @@ class HttpSession(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Return where to go next; raise FetchError for where nobody should go.
 
-        A POST is not redirected: its body may be a secret.
+        What has a body is not redirected: that may be a secret, and cannot be sent twice.
         """
-        if not (resp.is_redirect and resp.headers["Location"]) or resp.request.method == "POST":
+        asks = resp.request.method in {"GET", "HEAD"}
+        if not (resp.is_redirect and resp.headers["Location"] and asks):
             return None
         finish(resp.raw)  # requests would read all of its body, however long
         wanted = requests.PreparedRequest()

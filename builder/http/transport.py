@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from urllib3 import BaseHTTPResponse
 
+    from builder.http.upload import Body
 
 _SUCCESS = range(200, 300)
 _PIECE = 1 << 16
@@ -66,6 +67,20 @@ class Transport:
                 content = _whole(stream, limit, end)
         return Reply(url=final, status=stream.status, headers=stream.headers, content=content)
 
+    def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body, *, limit: int
+    ) -> Reply:
+        """Send a body and read the short answer."""
+        with self._attempt() as attempt:
+            if not isinstance(body, bytes):
+                body.watch(attempt)
+            response, final = self._send(attempt, method, url, headers, body)
+            with HttpStream(response, final, attempt, length=response.length_remaining) as stream:
+                content = _whole(stream, limit, time.monotonic() + self._timeout[1])
+        if stream.status not in _SUCCESS:
+            raise StatusError(final, stream.status, stream.headers, content)
+        return Reply(url=final, status=stream.status, headers=stream.headers, content=content)
+
     def open(
         self, url: str, headers: Mapping[str, str], *, offset: int, size: int | None
     ) -> HttpStream:
@@ -99,7 +114,7 @@ class Transport:
         method: str,
         url: str,
         headers: Mapping[str, str],
-        body: bytes | None = None,
+        body: bytes | Body | None = None,
     ) -> tuple[BaseHTTPResponse, str]:
         """Send a request, follow its redirects, and return the open response with its URL.
 

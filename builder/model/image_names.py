@@ -46,6 +46,10 @@ class ImageNames:
         tagged = reference.tagged
         return str(replace(tagged, host=self._registry) if self._registry else tagged)
 
+    def repository(self, reference: Reference) -> str:
+        """Return an image's name without tag and digest."""
+        return self.name(replace(reference, tag=None, digest=None))
+
     def table(self, references: Iterable[Reference]) -> dict[Reference, str]:
         return {reference: self.name(reference) for reference in references}
 

@@ -15,9 +15,10 @@ from builder.oci.hosts import base_url
 from builder.oci.tokens import Authorizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from builder.http import Client, HttpStream, Reply
+    from builder.http.upload import HttpUpload
     from builder.oci.auth import Credentials
     from builder.oci.scope import Scope
 
@@ -78,11 +79,44 @@ class RegistryConnection:
             lambda url, headers: self._client.open(url, offset=offset, size=size, headers=headers),
         )
 
+    def send(
+        self,
+        scope: Scope,
+        method: str,
+        target: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> Reply:
+        """Send a small body; one attempt, as :meth:`builder.http.Client.send`."""
+        return self._ask(
+            scope,
+            target,
+            lambda url, own: self._client.send(
+                method, url, headers={**(headers or {}), **own}, body=body
+            ),
+        )
+
+    def upload(
+        self, scope: Scope, method: str, target: str, *, headers: Mapping[str, str], size: int
+    ) -> HttpUpload:
+        """Begin to send a large body; its answer may be a 401, see ``renew``."""
+        url = self._url(scope, target)
+        own = _authorization(self._authorizer.header(scope))
+        return self._client.upload(method, url, headers={**headers, **own}, size=size)
+
+    def renew(self, scope: Scope, error: StatusError) -> None:
+        """Get another token after a 401 in the middle of an upload; raise FetchError."""
+        self._authorizer.answer(error, scope, self._authorizer.header(scope))
+
+    def _url(self, scope: Scope, target: str) -> str:
+        return urljoin(f"{base_url(scope.host, self._plain)}/v2/{scope.path}/", target)
+
     def _ask(
         self, scope: Scope, target: str, call: Callable[[str, dict[str, str]], _Answer]
     ) -> _Answer:
         """Call with a URL and headers; answer one 401, be it the first or an expired token's."""
-        url = urljoin(f"{base_url(scope.host, self._plain)}/v2/{scope.path}/", target)
+        url = self._url(scope, target)
         header = self._authorizer.header(scope)
         try:
             return call(url, _authorization(header))

@@ -123,7 +123,6 @@ class Workspace:
             identities=settings.identities,
             authority=self.catalog.authorities[settings.authority] if settings.identities else None,
             required=settings.required,
-            signed_as=settings.signed_as,
         )
 
     @cached_property

@@ -24,6 +24,7 @@ class Access(Closing):
     """Hold the clients that every source shares; close it when the run is over."""
 
     client: Client
+    connection: RegistryConnection
     registry: Puller
 
     @classmethod
@@ -43,7 +44,7 @@ class Access(Closing):
         client = Client(ca_bundle=ca_bundle, pool=pool, backoff=backoff, read_timeout=timeout)
         credentials = Credentials.load(os.environ)
         connection = RegistryConnection(client, credentials, plain_http_hosts=plain_http)
-        return cls(client, Puller(connection))
+        return cls(client, connection, Puller(connection))
 
     def close(self) -> None:
         self.client.close()

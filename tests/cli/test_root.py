@@ -119,7 +119,7 @@ def test_wrong_use_is_2_and_points_to_help(
         (
             "init --json",
             (
-                "--json is an option of lock, bundle, verify, inspect, export, others; "
+                "--json is an option of lock, bundle, verify, inspect, publish, others; "
                 "airseed init --help"
             ),
         ),

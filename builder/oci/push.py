@@ -1,0 +1,312 @@
+"""Bring blobs and manifests into a registry.
+
+Protocol: https://github.com/opencontainers/distribution-spec, version 1.1, "Push". What real
+registries and the proxies before them make of it differs: a body may be too large for a proxy
+(413), a session may come under http:// though the registry is asked over https://, a mount may be
+refused in any way. All of that ends in a plain upload.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from builder import strict_json
+from builder.errors import FetchError
+from builder.http import StatusError
+from builder.model.artifact import INDEX_TYPES, MANIFEST_TYPES
+from builder.model.digest import Digest
+
+if TYPE_CHECKING:
+    import io
+
+    from builder.http import Reply
+    from builder.http.upload import HttpUpload
+    from builder.oci.connection import RegistryConnection
+    from builder.oci.scope import Scope
+
+ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
+_OCTETS = {"Content-Type": "application/octet-stream"}
+_RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
+_CREATED, _UNAUTHORIZED, _NOT_FOUND = 201, 401, 404
+_NO_HEAD = {404, 405, 501}
+_TOO_LARGE = 413
+_WHOLE = {400, 405, 411, 415, 416, 501}
+"""Statuses with which registries refuse a blob in one request."""
+_CHUNKS = (64 << 20, 8 << 20, 1 << 20, 256 << 10)
+"""Bytes of a request where one for all is refused: nginx takes 1 MiB unless told otherwise."""
+
+
+@dataclass(slots=True)
+class Habits:
+    """What one registry was found to take; shared by all threads."""
+
+    chunk: int = 0
+    """Bytes of one request; 0 for a whole blob."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def refuse(self, used: int, *, least: int = 0) -> bool:
+        """Take smaller requests from now on; return whether there are any smaller ones."""
+        with self.lock:
+            if self.chunk == used:
+                smaller = [size for size in _CHUNKS if not used or size < used]
+                if not smaller:
+                    return False
+                self.chunk = max(smaller[0], least)
+            return True
+
+
+class Pusher:
+    """Push to any number of repositories; every method raises FetchError."""
+
+    def __init__(self, connection: RegistryConnection) -> None:
+        self.connection = connection
+        self._habits: dict[str, Habits] = {}
+        self._lock = threading.Lock()
+
+    def habits(self, host: str) -> Habits:
+        with self._lock:
+            return self._habits.setdefault(host, Habits())
+
+    def has_blob(self, scope: Scope, digest: Digest) -> bool:
+        try:
+            self.connection.head(scope, f"blobs/{digest}")
+        except StatusError as error:
+            if error.status in _NO_HEAD:
+                return False
+            raise
+        return True
+
+    def tagged(self, scope: Scope, reference: str) -> Digest | None:
+        """Return the digest of what a tag (or digest) names; None where there is nothing."""
+        try:
+            reply = self.connection.head(scope, f"manifests/{reference}", accept=ACCEPT)
+            told = reply.headers.get("Docker-Content-Digest", "")
+            if told:
+                return Digest.parse(told)
+        except StatusError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            if error.status not in _NO_HEAD | {500}:
+                raise
+        except ValueError:
+            pass
+        try:  # no HEAD, or one without a digest
+            reply = self.connection.get(
+                scope, f"manifests/{reference}", accept=ACCEPT, limit=8 << 20
+            )
+        except StatusError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+        return Digest.of(reply.content)
+
+    def mount(self, scope: Scope, digest: Digest, path: str) -> str | None:
+        """Take a blob over from another repository of the registry.
+
+        Return None when it is there now, else the upload that the registry began instead; empty
+        if it began none.
+        """
+        target = f"blobs/uploads/?mount={digest}&from={quote(path, safe='/')}"
+        try:
+            reply = self.connection.send(scope, "POST", target)
+        except StatusError as error:
+            if error.temporary:
+                raise
+            return ""
+        return None if reply.status == _CREATED else self.session(scope, reply)
+
+    def begin(self, scope: Scope) -> str:
+        """Begin an upload; return where it goes on."""
+        return self.session(scope, self.connection.send(scope, "POST", "blobs/uploads/"))
+
+    def session(self, scope: Scope, reply: Reply) -> str:
+        """Return where an upload goes on, by an answer to its last request."""
+        location = reply.headers.get("Location", "")
+        if not location:
+            raise FetchError("the registry names no Location for the upload", where=scope.host)
+        asked, told = urlsplit(reply.url), urlsplit(location)
+        if not told.netloc:
+            return location
+        if told.hostname == asked.hostname and told.scheme == "http" and asked.scheme == "https":
+            # behind a proxy that ends TLS the registry does not know better
+            return urlunsplit(told._replace(scheme=asked.scheme, netloc=asked.netloc))
+        return location
+
+    def received(self, scope: Scope, session: str) -> int | None:
+        """Return the bytes that the registry has of an upload; None if it knows none such."""
+        try:
+            reply = self.connection.get(scope, session, limit=1 << 20)
+        except StatusError as error:
+            if error.temporary:
+                raise
+            return None
+        match = _RANGE.fullmatch(reply.headers.get("Range", ""))
+        return int(match[1]) + 1 if match and match[1] != "0" else 0
+
+    def whole(self, scope: Scope, session: str, digest: Digest, size: int) -> HttpUpload:
+        return self.connection.upload(
+            scope, "PUT", _finished(session, digest), headers=_OCTETS, size=size
+        )
+
+    def chunk(self, scope: Scope, session: str, offset: int, size: int) -> HttpUpload:
+        headers = {**_OCTETS, "Content-Range": f"{offset}-{offset + size - 1}"}
+        return self.connection.upload(scope, "PATCH", session, headers=headers, size=size)
+
+    def close(self, scope: Scope, session: str, digest: Digest) -> None:
+        self.connection.send(scope, "PUT", _finished(session, digest), headers=_OCTETS)
+
+    def put_manifest(self, scope: Scope, reference: str, media_type: str, content: bytes) -> None:
+        """Put a manifest under a tag or its digest.
+
+        Raise StatusError with the registry's words when it refuses it.
+        """
+        self.connection.send(
+            scope,
+            "PUT",
+            f"manifests/{reference}",
+            headers={"Content-Type": media_type},
+            body=content,
+        )
+
+
+class BlobPlace:
+    """A blob on its way into a repository; see ``bundle.place.Place``."""
+
+    def __init__(
+        self, pusher: Pusher, scope: Scope, digest: Digest, size: int, *, session: str = ""
+    ) -> None:
+        self.host = scope.host
+        self.saved = 0
+        self._pusher = pusher
+        self._scope = scope
+        self._digest = digest
+        self._size = size
+        self._session = session
+        self._habits = pusher.habits(scope.host)
+        self._upload: HttpUpload | None = None
+        self._end = 0
+        """Where the request that is under way ends."""
+        self._chunk = 0
+        self._done = False
+
+    def write(self, view: memoryview, at: int) -> None:
+        offset = max(self.saved, at)
+        view = view[offset - at :]
+        while view:
+            upload = self._upload or self._request(offset)
+            piece = view[: self._end - offset]
+            try:
+                upload.write(piece)
+                offset += len(piece)
+                view = view[len(piece) :]
+                if offset == self._end:
+                    self._answered(upload, offset)
+            except StatusError as error:
+                raise self._judged(error) from error
+            except FetchError:
+                self._drop()
+                raise
+
+    def recover(self) -> int:
+        self._drop()
+        self.saved = 0
+        if self._session:
+            received = self._pusher.received(self._scope, self._session)
+            if received is None or received > self._size:
+                self._session = ""
+            else:
+                self.saved = received
+        return self.saved
+
+    def readinto(self, view: memoryview, at: int) -> int:  # noqa: ARG002 -- nothing is read back
+        return 0
+
+    def open(self) -> io.BufferedReader:
+        raise NotImplementedError("what a registry has is not read back")
+
+    def finish(self) -> None:
+        if self._done:
+            return
+        try:
+            if not self._session:
+                self._session = self._pusher.begin(self._scope)
+            self._pusher.close(self._scope, self._session, self._digest)
+        except StatusError as error:
+            if self._pusher.has_blob(self._scope, self._digest):
+                return  # another push was faster
+            raise self._judged(error) from error
+
+    def interrupt(self) -> None:
+        self._drop()
+
+    def _request(self, offset: int) -> HttpUpload:
+        if not self._session:
+            self._session = self._pusher.begin(self._scope)
+        self._chunk = self._habits.chunk
+        if not self._chunk and not offset:
+            self._end = self._size
+            self._upload = self._pusher.whole(self._scope, self._session, self._digest, self._size)
+        else:
+            self._end = min(self._size, offset + (self._chunk or self._size))
+            self._upload = self._pusher.chunk(
+                self._scope, self._session, offset, self._end - offset
+            )
+        return self._upload
+
+    def _answered(self, upload: HttpUpload, offset: int) -> None:
+        reply = upload.finish()
+        self._upload = None
+        if reply.status == _CREATED:
+            self._done = True
+        else:
+            self._session = self._pusher.session(self._scope, reply)
+        self.saved = offset
+
+    def _judged(self, error: StatusError) -> FetchError:
+        """Tell whether the same bytes may go through in another way; then it is temporary."""
+        self._drop()
+        again = False
+        if error.status == _UNAUTHORIZED:
+            self._pusher.connection.renew(self._scope, error)
+            again = True
+        elif error.status == _TOO_LARGE or (not self._chunk and error.status in _WHOLE):
+            again = self._habits.refuse(self._chunk)
+        elif error.status == _NOT_FOUND:  # it has forgotten the upload
+            self._session = ""
+            again = True
+        return refusal(error, temporary=again or error.temporary)
+
+    def _drop(self) -> None:
+        if self._upload is not None:
+            self._upload.close()
+            self._upload = None
+
+
+def refusal(error: StatusError, *, temporary: bool | None = None) -> FetchError:
+    """Return an error with what the registry says of itself in its answer."""
+    return FetchError(
+        f"{error.fault.what}{reason(error)}",
+        where=error.fault.where,
+        hint=error.fault.hint,
+        temporary=error.temporary if temporary is None else temporary,
+        retry_after=error.retry_after,
+        status=error.status,
+    )
+
+
+def reason(error: StatusError) -> str:
+    """Return code and message of the first error in a registry's answer, as `` (CODE: words)``."""
+    try:
+        first = strict_json.load(error.content)["errors"][0]
+        text = ": ".join(str(first[key]) for key in ("code", "message") if first.get(key))
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return ""
+    return f" ({text[:200]})" if text.isprintable() and text else ""
+
+
+def _finished(session: str, digest: Digest) -> str:
+    return f"{session}{'&' if '?' in session else '?'}digest={quote(str(digest), safe='')}"

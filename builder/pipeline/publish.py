@@ -1,0 +1,82 @@
+"""``publish``: fill a registry from a bundle, which is neither unpacked nor copied."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from builder.bundle.reader import open_bundle
+from builder.destinations.registry import Pushed, RegistryDestination
+from builder.errors import IncompleteError
+from builder.model.artifact import blob_path
+from builder.oci.push import Pusher
+from builder.pipeline.lock_document import LockDocument
+from builder.sources.access import Access
+from builder.sources.earlier import contents
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.bundle.source import Source
+    from builder.destinations.registry import Plan
+    from builder.model.artifact import Blob
+    from builder.model.cluster import Registry
+    from builder.model.digest import Digest
+    from builder.report import Reporter
+
+_MANIFEST_LIMIT = 8 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    plan: Plan
+    pushed: tuple[Pushed, ...]
+    """Empty after a dry run."""
+
+
+def publish(
+    bundle: Path,
+    registry: Registry,
+    *,
+    reporter: Reporter,
+    ca_bundle: Path | None = None,
+    plain_http: bool = False,
+    workers: int = 6,
+    dry_run: bool = False,
+) -> Published:
+    """Bring the images of a bundle (tar, parts, folder) into a registry.
+
+    What is there already is asked for first and not sent. Raise FetchError, UnavailableError with
+    everything that could not be brought there, VerificationError for a damaged bundle, and
+    IncompleteError for a delta.
+    """
+    hosts = [registry.host] if plain_http else []
+    with ExitStack() as opened:
+        reading = open_bundle(bundle)
+        opened.callback(reading.close)
+        lock = LockDocument.inside(reading).lock
+        access = opened.enter_context(
+            Access.open(ca_bundle=ca_bundle, plain_http=hosts, pool=workers)
+        )
+        held = contents(reading)
+        missing = [blob for blob in lock.blobs if blob.digest not in held]
+        if missing:
+            raise IncompleteError(
+                f"{len(missing)} of the images' parts are not in it",
+                where=str(bundle),
+                hint="a delta is put together first: airseed bundle DELTA --base OLD -o WHOLE",
+            )
+
+        def read(digest: Digest) -> bytes:
+            return reading.read(blob_path(digest), _MANIFEST_LIMIT)
+
+        def sources(blob: Blob) -> tuple[Source, ...]:
+            return (replace(held[blob.digest], state="fetched"),)
+
+        destination = RegistryDestination(
+            Pusher(access.connection), registry, lock, read, workers=workers
+        )
+        plan = destination.plan()
+        pushed = [] if dry_run else destination.fill(plan, sources, reporter)
+        return Published(plan=plan, pushed=tuple(pushed))

@@ -1,0 +1,248 @@
+"""A registry that takes pushes and behaves as badly as it is told to."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+if TYPE_CHECKING:
+    from typing import Self
+
+_ROUTE = re.compile(r"/v2/(.+)/(blobs/uploads|blobs|manifests|tags)/([^/]*)")
+
+
+@dataclass
+class Quirks:
+    """What it does otherwise than the standard asks; nothing, unless told."""
+
+    sparse: bool = True
+    """Take an index without all of its manifests."""
+    mount: int = 201
+    """The status of a mount; 202 begins an upload, others refuse."""
+    whole: int = 201
+    """The status of a blob in one PUT."""
+    largest: int = 0
+    """Bytes of a request's body; more is a 413 of the proxy's, in HTML. 0 for any."""
+    head_digest: bool = True
+    scheme: str = ""
+    """What a Location begins with; empty for a path alone."""
+    breaks: dict[str, int] = field(default_factory=dict)
+    """How often the connection breaks in the middle of a method's body."""
+    immutable: bool = False
+    """Refuse to move a tag."""
+
+
+class PushRegistry:
+    """Run on loopback; ``requests`` has method and path of all requests, in order."""
+
+    def __init__(self, quirks: Quirks | None = None) -> None:
+        self.quirks = quirks or Quirks()
+        self.requests: list[tuple[str, str]] = []
+        self.blobs: dict[str, set[str]] = {}
+        self.content: dict[str, bytes] = {}
+        self.manifests: dict[str, dict[str, str]] = {}
+        """By repository: media types by digest."""
+        self.tags: dict[str, dict[str, str]] = {}
+        self.uploads: dict[str, bytearray] = {}
+        self.numbers = itertools.count()
+        self.lock = threading.Lock()
+        registry = self
+
+        class Handler(_Handler):
+            owner = registry
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.host = f"127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def count(self, method: str) -> int:
+        return sum(one == method for one, _ in self.requests)
+
+    def incomplete(self) -> list[str]:
+        """Return what tags name and is not there."""
+        lacking = []
+        for repository, tags in self.tags.items():
+            for tag, digest in tags.items():
+                lacking += [f"{repository}:{tag} {one}" for one in self.missing(repository, digest)]
+        return lacking
+
+    def missing(self, repository: str, digest: str) -> list[str]:
+        if digest not in self.manifests.get(repository, {}):
+            return [digest]
+        document = json.loads(self.content[digest])
+        if "manifests" in document:
+            there = [
+                entry["digest"]
+                for entry in document["manifests"]
+                if entry["digest"] in self.manifests[repository]
+            ]
+            return [one for child in there for one in self.missing(repository, child)]
+        parts = [document["config"], *document["layers"]]
+        return [p["digest"] for p in parts if p["digest"] not in self.blobs.get(repository, ())]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    owner: PushRegistry
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self._run()
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD  # noqa: N815 -- http.server's
+
+    def _run(self) -> None:
+        registry, quirks = self.owner, self.owner.quirks
+        with registry.lock:
+            registry.requests.append((self.command, self.path))
+        size = int(self.headers.get("Content-Length") or 0)
+        if quirks.largest and size > quirks.largest:
+            self.close_connection = True
+            self._answer(413, b"<html>413 Request Entity Too Large</html>", kind="text/html")
+            return
+        url = urlsplit(self.path)
+        query = {key: value[-1] for key, value in parse_qs(url.query).items()}
+        if url.path == "/v2/":
+            self._answer(200, b"{}")
+            return
+        route = _ROUTE.fullmatch(url.path)
+        if route is None:
+            self._answer(404)
+            return
+        if self.command in {"PUT", "PATCH"} and size and quirks.breaks.get(self.command, 0):
+            quirks.breaks[self.command] -= 1
+            part = self.rfile.read(size // 2)
+            if route[2] == "blobs/uploads" and self.command == "PATCH":
+                registry.uploads[route[3]] += part
+            self.close_connection = True
+            self.connection.close()
+            return
+        body = self.rfile.read(size)
+        answer = getattr(self, f"_{route[2].replace('blobs/', '')}")
+        with registry.lock:
+            answer(route[1], route[3], query, body)
+
+    def _blobs(self, repository: str, name: str, _: dict[str, str], __: bytes) -> None:
+        if name not in self.owner.blobs.get(repository, ()):
+            self._refuse(404, "BLOB_UNKNOWN")
+        else:
+            self._answer(200, self.owner.content[name])
+
+    def _uploads(self, repository: str, name: str, query: dict[str, str], body: bytes) -> None:
+        upload = self.owner.uploads.get(name)
+        if self.command == "POST":
+            self._begin(repository, query)
+        elif upload is None:
+            self._refuse(404, "BLOB_UPLOAD_UNKNOWN")
+        elif self.command == "GET":
+            self._session(repository, name, 204)
+        elif self.command == "PUT":
+            self._end(repository, name, query, body)
+        elif self.headers.get("Content-Range", "0-").partition("-")[0] != str(len(upload)):
+            self._session(repository, name, 416)
+        else:
+            upload += body
+            self._session(repository, name, 202)
+
+    def _begin(self, repository: str, query: dict[str, str]) -> None:
+        registry, quirks = self.owner, self.owner.quirks
+        mounted = query.get("mount", "")
+        if mounted and quirks.mount not in {201, 202}:
+            self._refuse(quirks.mount, "UNSUPPORTED")
+            return
+        if mounted and quirks.mount == 201 and mounted in registry.blobs.get(query["from"], ()):
+            registry.blobs.setdefault(repository, set()).add(mounted)
+            self._answer(201)
+            return
+        name = f"{next(registry.numbers)}"
+        registry.uploads[name] = bytearray()
+        self._session(repository, name, 202)
+
+    def _end(self, repository: str, name: str, query: dict[str, str], body: bytes) -> None:
+        registry, quirks = self.owner, self.owner.quirks
+        content = bytes(registry.uploads[name] + body)
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        if body and quirks.whole != 201:
+            self._refuse(quirks.whole, "UNSUPPORTED")
+        elif query.get("digest") != digest:
+            self._refuse(400, "DIGEST_INVALID")
+        else:
+            del registry.uploads[name]
+            registry.content[digest] = content
+            registry.blobs.setdefault(repository, set()).add(digest)
+            self._answer(201)
+
+    def _manifests(self, repository: str, name: str, _: dict[str, str], body: bytes) -> None:
+        registry, quirks = self.owner, self.owner.quirks
+        known, tags = registry.manifests.setdefault(repository, {}), registry.tags
+        if self.command in {"GET", "HEAD"}:
+            digest = tags.get(repository, {}).get(name, name)
+            if digest not in known:
+                self._refuse(404, "MANIFEST_UNKNOWN")
+                return
+            told = {"Docker-Content-Digest": digest} if quirks.head_digest else {}
+            self._answer(200, registry.content[digest], kind=known[digest], headers=told)
+            return
+        document: Any = json.loads(body)
+        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+        if "manifests" in document:
+            lacking = [e["digest"] for e in document["manifests"] if e["digest"] not in known]
+            if lacking and not quirks.sparse:
+                self._refuse(400, "MANIFEST_BLOB_UNKNOWN")
+                return
+        else:
+            for part in (document["config"], *document["layers"]):
+                if part["digest"] not in registry.blobs.get(repository, ()):
+                    self._refuse(400, "MANIFEST_BLOB_UNKNOWN")
+                    return
+        if ":" not in name:
+            there = tags.setdefault(repository, {}).setdefault(name, digest)
+            if there != digest and quirks.immutable:
+                self._refuse(412, "DENIED")
+                return
+            tags[repository][name] = digest
+        registry.content[digest] = body
+        known[digest] = self.headers["Content-Type"]
+        self._answer(201, headers={"Docker-Content-Digest": digest})
+
+    def _session(self, repository: str, name: str, status: int) -> None:
+        have = len(self.owner.uploads[name])
+        location = f"{self.owner.quirks.scheme}/v2/{repository}/blobs/uploads/{name}"
+        self._answer(status, headers={"Location": location, "Range": f"0-{max(have - 1, 0)}"})
+
+    def _refuse(self, status: int, code: str) -> None:
+        text = json.dumps({"errors": [{"code": code, "message": code.lower()}]})
+        self._answer(status, text.encode())
+
+    def _answer(
+        self,
+        status: int,
+        body: bytes = b"",
+        *,
+        kind: str = "application/json",
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        self.send_response(status)
+        for key, value in {"Content-Type": kind, **(headers or {})}.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD" and status != 204:
+            self.wfile.write(body)
