@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.cli.console import Console
-    from builder.pipeline.publish import Pushed
     from builder.model.cluster import Registry
+    from builder.pipeline.publish import Pushed
 
 
 @verb(

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from builder.model.digest import Digest
     from builder.report import Reporter
 
+__all__ = ["Published", "Pushed", "publish"]
+
 _MANIFEST_LIMIT = 8 << 20
 
 

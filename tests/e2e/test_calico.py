@@ -27,15 +27,6 @@ if TYPE_CHECKING:
 REGISTRY = "10.211.55.1:5000"
 PREFIX = f"{REGISTRY}/mirror"
 PODS = "192.168.0.0/16"
-# a manifest as the node makes it its own, given to the API server without keeping it
-_DRY = """\
-. /usr/libexec/airseed/lib/common.sh
-need values manifests
-load_environment
-AIRSEED_CNI=calico-manifest
-localise /dev/stdin >/root/dry.yaml
-kubectl apply --dry-run=server -f /root/dry.yaml
-"""
 _IMAGE = re.compile(r"^\s*-?\s*image:\s*(\S+)", re.MULTILINE)
 
 pytestmark = pytest.mark.e2e
@@ -122,13 +113,10 @@ def _check_images(cluster: Cluster) -> None:
 
 
 def _try(machine: Machine, file: Path) -> None:
-    """Let the API server look at the plain manifest, as this node would make it its own."""
-    done = machine.sh("bash", "-c", _DRY, input=file.read_text("utf-8"))
+    """Let the API server look at the plain manifest without keeping it."""
+    done = machine.sh(
+        "kubectl", "apply", "--dry-run=server", "-f", "-", input=file.read_text("utf-8")
+    )
     accepted = [line for line in done.stdout.splitlines() if "(server dry run)" in line]
     kinds = {line.partition("/")[0] for line in accepted}
     assert {"daemonset.apps", "deployment.apps"} <= kinds, done.stdout
-    text = (machine.root / "root/dry.yaml").read_text("utf-8")
-    images = _IMAGE.findall(text)
-    assert images
-    assert all(image.startswith(f"{PREFIX}/") for image in images), images
-    assert f'value: "{PODS}"' in text
