@@ -7,7 +7,6 @@ manifests are the real ones where they lie beside the project, else the lab's.
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 REGISTRY = "10.211.55.1:5000"
 PREFIX = f"{REGISTRY}/mirror"
 PODS = "192.168.0.0/16"
-_IMAGE = re.compile(r"^\s*-?\s*image:\s*(\S+)", re.MULTILINE)
 
 pytestmark = pytest.mark.e2e
 
