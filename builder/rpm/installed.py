@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from builder.model.rpm import Nevra
 from builder.rpm.markup import read_markup
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from xml.etree.ElementTree import Element
 
 LIST_LIMIT = 4 << 20
@@ -17,44 +19,104 @@ LIST_LIMIT = 4 << 20
 COMPS_LIMIT = 32 << 20
 """Bytes of the largest comps.xml that is read; CentOS 7's has 750 KB."""
 _NONE = re.compile(r"\(none\):")
-_BARE = re.compile(r"[A-Za-z0-9_.+-]+-[A-Za-z0-9_.+~^]+-[A-Za-z0-9_.+~^]+")
+_ARCHES = frozenset(
+    """noarch x86_64 amd64 ia32e i386 i486 i586 i686 athlon geode aarch64 armv6hl armv7l armv7hl
+    armv7hnl ppc ppc64 ppc64le ppc64p7 s390 s390x riscv64 src nosrc""".split()  # noqa: SIM905 -- one to a word reads better
+)
+"""What ends a package's name; in a list without architectures a release like ``31.el7`` would."""
+_BARE = re.compile(r"[A-Za-z0-9_.+-]+-(?:[0-9]+:)?[A-Za-z0-9_.+~^]+-[A-Za-z0-9_.+~^]+")
+_HEADING = re.compile(
+    r"(?i)(?:installed|available|loaded plugins|loading mirror|last metadata|repodata)"
+    r"[\w ]*[:.]?.*|\* [\w-]+: .*|[\w-]+ +: .*"
+)
+"""What yum and dnf print around a list, when the packages are columns."""
+_COLUMNS = re.compile(
+    r"([A-Za-z0-9_.+-]+)\.([a-z0-9_]+)\s+([A-Za-z0-9_.+~^:-]+-[A-Za-z0-9_.+~^]+)(?:\s+\S+)?"
+)
+"""``yum list installed``: NAME.ARCH, [EPOCH:]VERSION-RELEASE, and the repository."""
+_DATED = re.compile(r"(\S+)\s{2,}\S.*[0-9]{2}:[0-9]{2}:[0-9]{2}.*")
+"""``rpm -qa --last``: the package, and when it was installed."""
+_WRITE = "rpm -qa --qf '%{NEVRA}\\n' > FILE"
 _WANTED = {"mandatory", "default", ""}
 _NAME = re.compile(r"[A-Za-z0-9_.+-]{1,256}")
 
 
 def parse_installed(content: bytes, *, document: str) -> tuple[Nevra, ...]:
-    """Read what ``rpm -qa`` prints, one package a line; return them sorted, each once.
+    """Read a list of packages as people save it, one a line; return them sorted, each once.
 
-    ``NAME-VERSION-RELEASE.ARCH`` (the default, which leaves the epoch out) and ``%{NEVRA}`` are
-    both read; empty lines, comments and gpg-pubkey entries are skipped. Raise DocumentError with
-    every bad line.
+    Read are ``rpm -qa`` (which leaves the epoch out), ``%{NEVRA}``, ``rpm -qa --last``, the
+    columns of ``yum list installed``, and parts of a name with blanks between. Empty lines,
+    comments and gpg-pubkey entries are skipped. Raise DocumentError with every bad line.
     """
     if len(content) > LIST_LIMIT:
         fault = Fault(where="", what=f"{len(content):,} bytes", expected=f"at most {LIST_LIMIT:,}")
         raise DocumentError(document, [fault])
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
+        fault = Fault(where="", what="is not UTF-8", hint="save it as UTF-8")
+        raise DocumentError(document, [fault])
+    lines = [*_packages(content.decode("utf-8-sig", "replace"))]
     packages: set[Nevra] = set()
     faults: list[Fault] = []
-    for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), 1):
-        text = line.strip()
-        if not text or text.startswith(("#", "gpg-pubkey-")):
-            continue
+    for number, text in lines:
         try:
             packages.add(_package(text))
         except ValueError as error:
             hint = _advice(text)
             faults.append(Fault(where=f"line {number}", what=str(error), hint=hint))
+    if lines and all(_BARE.fullmatch(text) and not _has_architecture(text) for _, text in lines):
+        what = "this list has no architectures"
+        raise DocumentError(document, [Fault(where="", what=what, hint=f"write it with: {_WRITE}")])
     if not packages and not faults:
         what = "no package is listed"
-        faults.append(Fault(where="", what=what, hint="an empty base is written `kind: empty`"))
+        faults.append(Fault(where="", what=what, hint="an empty base is written `base: empty`"))
     if faults:
-        raise DocumentError(document, faults, hint="write the file with: rpm -qa > FILE")
+        raise DocumentError(document, faults, hint=f"write the file with: {_WRITE}")
     return tuple(sorted(packages))
+
+
+def _packages(text: str) -> Iterator[tuple[int, str]]:
+    """Yield what stands for a package, each with its line; lines that yum wrapped are joined."""
+    lines = text.splitlines()
+    listed = any(_COLUMNS.fullmatch(line.strip()) for line in lines)
+    begun = ""
+    for number, line in enumerate(lines, 1):
+        text = f"{begun} {line.strip()}".strip()
+        begun = ""
+        following = lines[number] if number < len(lines) else ""
+        if not text or text.startswith(("#", "gpg-pubkey")):
+            continue
+        if listed and _HEADING.fullmatch(text):
+            continue
+        if listed and len(text.split()) == 1 and following[:1].isspace():
+            begun = text
+            continue
+        yield number, _as_one(text)
+
+
+def _as_one(text: str) -> str:
+    """Return a package as one word, whichever columns it was printed in."""
+    columns = _COLUMNS.fullmatch(text)
+    if columns and columns[2] in _ARCHES:
+        return f"{columns[1]}-{columns[3]}.{columns[2]}"
+    dated = _DATED.fullmatch(text)
+    if dated:
+        return dated[1]
+    words = text.replace("\t", " ").replace(",", " ").replace(";", " ").split()
+    if len(words) in {3, 4} and words[-1] in _ARCHES:
+        return f"{'-'.join(words[:-1])}.{words[-1]}"
+    return text
+
+
+def _has_architecture(text: str) -> bool:
+    return text.rpartition(".")[2] in _ARCHES
 
 
 def _package(text: str) -> Nevra:
     if text.endswith(".rpm"):
         raise ValueError(f"{text[:80]!r} names a file")
     package = Nevra.parse(_NONE.sub("", text))  # %{EPOCH} of a package without one
+    if package.arch not in _ARCHES:
+        raise ValueError(f"{text[:80]!r} has no architecture that RPM knows")
     if package.arch in {"src", "nosrc"}:
         raise ValueError(f"{text[:80]!r} is a source package")
     return package
@@ -63,7 +125,7 @@ def _package(text: str) -> Nevra:
 def _advice(text: str) -> str | None:
     if text.endswith(".rpm"):
         return "these are names of packages, not of files: leave .rpm out"
-    if _BARE.fullmatch(text) and not text.endswith((".src", ".nosrc")):
+    if _BARE.fullmatch(text) and not _has_architecture(text):
         return "the architecture is missing"
     return None
 

@@ -30,7 +30,7 @@ def test_every_bad_line_is_reported() -> None:
         parse_installed(text, document="base.txt")
     form = "is not a NEVRA (like docker-ce-3:19.03.9-3.el7.x86_64)"
     assert str(caught.value) == "base.txt: 5 mistakes"
-    assert caught.value.hint == "write the file with: rpm -qa > FILE"
+    assert caught.value.hint == "write the file with: rpm -qa --qf '%{NEVRA}\\n' > FILE"
     assert caught.value.faults == (
         Fault(where="line 1", what=f"'bash' {form}"),
         Fault(
@@ -42,6 +42,78 @@ def test_every_bad_line_is_reported() -> None:
         Fault(where="line 5", what=f"'\ufffd-1-1.noarch' {form}"),
         Fault(where="line 6", what="'x-1-1.src' is a source package"),
     )
+
+
+BASH = Nevra("bash", 0, "4.2.46", "31.el7", "x86_64")
+DHCP = Nevra("dhclient", 12, "4.2.5", "68.el7", "x86_64")
+YUM = """Loaded plugins: fastestmirror, langpacks
+Loading mirror speeds from cached hostfile
+ * base: mirror.example.com
+Installed Packages
+bash.x86_64                     4.2.46-31.el7             @anaconda
+dhclient.x86_64                 12:4.2.5-68.el7           @base
+NetworkManager-config-server-of-a-long-name.noarch
+                                1:1.12.0-6.el7            @anaconda
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bash-4.2.46-31.el7.x86_64\ndhclient-12:4.2.5-68.el7.x86_64\n",
+        "\ufeffbash-4.2.46-31.el7.x86_64\r\n\r\n# x\r\ndhclient-12:4.2.5-68.el7.x86_64\r\n",
+        "12:dhclient-4.2.5-68.el7.x86_64\n0:bash-4.2.46-31.el7.x86_64\n",
+        "(none):bash-4.2.46-31.el7.x86_64\n12:dhclient-4.2.5-68.el7.x86_64\n",
+        "bash-(none):4.2.46-31.el7.x86_64\ndhclient-12:4.2.5-68.el7.x86_64\n",
+        "bash 4.2.46-31.el7 x86_64\ndhclient 12:4.2.5 68.el7 x86_64\n",
+        "bash,4.2.46,31.el7,x86_64\ndhclient;12:4.2.5;68.el7;x86_64\n",
+        "bash\t4.2.46\t31.el7\tx86_64\ndhclient\t12:4.2.5-68.el7\tx86_64\n",
+        ("bash-4.2.46-31.el7.x86_64                     Mon 30 Nov 2026 10:11:12 AM UTC\n"
+        "dhclient-12:4.2.5-68.el7.x86_64               Mon 30 Nov 2026 10:11:12 AM UTC\n"),
+        ("Last metadata expiration check: 0:01:02 ago on Mon 30 Nov 2026.\nInstalled Packages\n"
+        "bash.x86_64  4.2.46-31.el7  @System\ndhclient.x86_64  12:4.2.5-68.el7  @System\n"),
+        ("gpg-pubkey.(none)  f4a80eb5-53a7ff4b  installed\n"
+        "bash.x86_64  4.2.46-31.el7  installed\ndhclient.x86_64  12:4.2.5-68.el7  installed\n"),
+    ],
+)  # fmt: skip
+def test_lists_as_people_save_them(text: str) -> None:
+    assert parse_installed(text.encode(), document="base.txt") == (BASH, DHCP)
+
+
+def test_columns_that_yum_wrapped() -> None:
+    found = parse_installed(YUM.encode(), document="base.txt")
+    assert found == (
+        Nevra("NetworkManager-config-server-of-a-long-name", 1, "1.12.0", "6.el7", "noarch"),
+        BASH,
+        DHCP,
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bash-4.2.46-31.el7\nglibc-2.17-260.el7\nglibc-2.17-260.el7\n",
+        "bash-4.2.46-31\n",
+        "dhclient-12:4.2.5-68.el7\nkernel-3.10.0-957.el7\n",
+        "bash-4.2.46-31.el7_9.1\ngpg-pubkey-f4a80eb5-53a7ff4b\n",
+    ],
+)
+def test_a_list_without_architectures_is_told_once(text: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        parse_installed(text.encode(), document="base.txt")
+    assert caught.value.faults == (
+        Fault(
+            where="",
+            what="this list has no architectures",
+            hint="write it with: rpm -qa --qf '%{NEVRA}\\n' > FILE",
+        ),
+    )
+
+
+def test_a_list_in_another_encoding_says_so() -> None:
+    with pytest.raises(DocumentError) as caught:
+        parse_installed("bash-1-1.noarch\n".encode("utf-16"), document="base.txt")
+    assert caught.value.faults == (Fault(where="", what="is not UTF-8", hint="save it as UTF-8"),)
 
 
 @pytest.mark.parametrize(
