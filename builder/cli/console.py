@@ -73,6 +73,9 @@ class Console:
         self.answered = True
         self._print(json.dumps(value, indent=2))
 
+    def styled(self, text: str, color: str) -> None:
+        self._print(click.style(printable(text), fg=color))
+
     def prose(self, text: str) -> None:
         """Print sentences as a result, in lines that fit."""
         from builder.cli import table

@@ -15,9 +15,10 @@ from builder.cli.verb import as_json, catalogs, existing, verb
 from builder.errors import UsageError, VerificationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from builder.cli.console import Console
+    from builder.pipeline.seed_changes import FileChange
     from builder.pipeline.seeds import Written
 
 _FEW = 3
@@ -30,6 +31,7 @@ _FEW = 3
     airseed seeds cluster.yaml
     airseed seeds cluster.yaml --node k8s06
     airseed seeds cluster.yaml --diff
+    airseed seeds cluster.yaml --node k8s06 --full
     airseed seeds cluster.yaml --sign secrets/signing-key.asc
     airseed seeds cluster.yaml --check --key secrets/signing-key.pub.asc
     """,
@@ -60,8 +62,9 @@ _FEW = 3
 @click.option(
     "--diff",
     is_flag=True,
-    help="Write nothing; show what would change, secrets hidden (exit with 1 if anything would).",
+    help="Write nothing; say what would change, secrets hidden (exit with 1 if anything would).",
 )
+@click.option("--full", is_flag=True, help="As --diff, but show every line, as diff -u does.")
 @click.option(
     "--check",
     is_flag=True,
@@ -94,6 +97,7 @@ def command(
     *,
     no_iso: bool,
     diff: bool,
+    full: bool,
     check: bool,
     sign: Path | None,
     passphrase_file: Path | None,
@@ -114,12 +118,13 @@ def command(
     from builder.pipeline.workspace import Workspace
 
     workspace = Workspace(cluster, lock=lock, catalogs=catalogs)
+    diff = diff or full
     _refuse_together(nodes, diff=diff, check=check, sign=sign, keys=keys)
     if check:
         return _check(output or workspace.seeds, keys, console, as_json=as_json)
     if diff:
-        return _diff(seeds.compare(workspace, output=output, nodes=nodes, reporter=console),
-                     console, as_json=as_json)  # fmt: skip
+        changes = seeds.compare(workspace, output=output, nodes=nodes, reporter=console)
+        return _diff(changes, console, full=full, as_json=as_json)
     signer = None
     if sign is not None:
         from builder.pipeline import signature
@@ -137,15 +142,20 @@ def command(
     return 0
 
 
-def _diff(differences: Iterable[str], console: Console, *, as_json: bool) -> int:
-    lines = list(differences)
+def _diff(changes: Sequence[FileChange], console: Console, *, full: bool, as_json: bool) -> int:
+    from builder.cli import seed_plan
+
     if as_json:
-        console.json({"diff": lines})
-    for line in () if as_json else lines:
-        console.result(line)
-    if not lines:
+        console.json(seed_plan.value(changes))
+    elif full:
+        for change in changes:
+            for line in change.diff():
+                console.result(line)
+    elif changes:
+        seed_plan.show(changes, console)
+    if not changes:
         console.info("nothing would change")
-    return 1 if lines else 0
+    return 1 if changes else 0
 
 
 def _report(written: Written, cluster: Path, console: Console, *, as_json: bool) -> None:

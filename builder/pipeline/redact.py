@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import re
 import secrets
+import textwrap
 import zlib
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def differences(before: bytes | None, after: bytes | None, name: str) -> Iterato
     if before == after:
         return
     salt = secrets.token_bytes(16)
-    old, new = (hidden(_text(content), salt) for content in (before, after))
+    old, new = (hidden(readable(content), salt) for content in (before, after))
     if old == new:
         yield f"{name}: only secrets, or how it is packed, differ"
         return
@@ -51,6 +52,18 @@ def differences(before: bytes | None, after: bytes | None, name: str) -> Iterato
         f"after/{name}" if after is not None else "/dev/null",
         lineterm="",
     )
+
+
+def changed_lines(before: str, after: str) -> tuple[str, ...]:
+    """Return the lines that go and come, marked by - and +; none where only secrets differ.
+
+    They are moved to the left as far as all of them can be.
+    """
+    salt = secrets.token_bytes(16)
+    diff = difflib.unified_diff(hidden(before, salt), hidden(after, salt), n=0, lineterm="")
+    lines = [line for line in list(diff)[2:] if line[0] in "+-"]
+    text = textwrap.dedent("\n".join(line[1:] for line in lines)).split("\n")
+    return tuple(f"{line[0]} {moved}" for line, moved in zip(lines, text, strict=False))
 
 
 def hidden(text: str, salt: bytes = b"") -> list[str]:
@@ -80,7 +93,7 @@ def hidden(text: str, salt: bytes = b"") -> list[str]:
     return lines
 
 
-def _text(content: bytes | None) -> str:
+def readable(content: bytes | None) -> str:
     """Read a rendering as text; user-data that was packed to fit is unpacked first."""
     if content is None:
         return ""

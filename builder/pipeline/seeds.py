@@ -17,14 +17,14 @@ from builder.formats.text import read_content
 from builder.model.digest import Digest
 from builder.model.image_names import ImageNames
 from builder.pipeline import fit, seed_sums, signature
-from builder.pipeline.redact import differences
+from builder.pipeline.seed_changes import FileChange
 from builder.render import admit, inventory, iso
 from builder.render.plan import Plan
 from builder.render.seed import META_DATA, NETWORK_CONFIG, USER_DATA, seed
 from builder.secrets import store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from builder.model.cluster import Cluster, Node, Registry
@@ -99,22 +99,16 @@ def write(
     changed = []
     with reporter.progress("seeds", len(chosen), unit="nodes") as progress:
         for node in chosen:
-            files = dict(seed(plan, node))
+            files = _files(plan, node)
             if _write_node(folder, node.name, files, images=images):
                 changed.append(node.name)
-            # the script is for the operator's side; the machine never gets it
-            if script := admit.script(plan, node):
-                files[admit.NAME] = script.encode()
             _write_or_remove(folder / node.name / admit.NAME, files.get(admit.NAME))
             sums |= {f"{node.name}/{name}": Digest.of(text) for name, text in files.items()}
             image = folder / f"{node.name}.iso"
             if (content := _content(image)) is not None:
                 sums[image.name] = Digest.of(content)
             progress.advance(1)
-    shared = {
-        INVENTORY: inventory.render(plan.cluster).encode(),
-        IMAGES_MAP: ImageNames(plan.cluster.registry).images_map(plan.lock.images).encode(),
-    }
+    shared = _shared(plan)
     for name, text in shared.items():
         _write_or_remove(folder / name, text)
     sums |= {name: Digest.of(text) for name, text in shared.items() if text}
@@ -192,22 +186,48 @@ def compare(
     reporter: Reporter,
     output: Path | None = None,
     nodes: Sequence[str] = (),
-) -> Iterator[str]:
-    """Return the differences between what was written and what would be, line by line.
+) -> tuple[FileChange, ...]:
+    """Return the files of which :func:`write` would make others than were written before.
 
-    Secrets are blotted out on both sides. Nothing is written; of seeds that belong to no node any
-    more ``reporter`` is warned. Raises what :func:`write` raises.
+    Nothing is written; of seeds that belong to no node any more ``reporter`` is warned. Raises what
+    :func:`write` raises.
     """
     plan = prepare(workspace, reporter)
     folder, cluster = output or workspace.seeds, workspace.path
     _warn_of(_stale(folder, plan.cluster) if folder.is_dir() else (), folder, cluster, reporter)
+    changes = []
     for node in _chosen(plan.cluster, nodes):
-        files = seed(plan, node)
-        for name in FILES:
-            before = _content(folder / node.name / name)
-            yield from differences(before, files.get(name), f"{node.name}/{name}")
-    before = _content(folder / INVENTORY)
-    yield from differences(before, inventory.render(plan.cluster).encode(), INVENTORY)
+        files = _files(plan, node)
+        changes += [
+            FileChange(
+                node=node.name,
+                name=name,
+                before=_content(folder / node.name / name),
+                after=files.get(name),
+            )
+            for name in (*FILES, admit.NAME)
+        ]
+    changes += [
+        FileChange(node="", name=name, before=_content(folder / name), after=text or None)
+        for name, text in _shared(plan).items()
+    ]
+    return tuple(change for change in changes if change.before != change.after)
+
+
+def _files(plan: Plan, node: Node) -> dict[str, bytes]:
+    """Render the files in a node's folder."""
+    files = dict(seed(plan, node))
+    # the script is for the operator's side; the machine never gets it
+    if script := admit.script(plan, node):
+        files[admit.NAME] = script.encode()
+    return files
+
+
+def _shared(plan: Plan) -> dict[str, bytes]:
+    return {
+        INVENTORY: inventory.render(plan.cluster).encode(),
+        IMAGES_MAP: ImageNames(plan.cluster.registry).images_map(plan.lock.images).encode(),
+    }
 
 
 def prepare(workspace: Workspace, reporter: Reporter) -> Plan:
@@ -292,7 +312,7 @@ def _write_node(folder: Path, name: str, files: Mapping[str, bytes], *, images: 
         else:
             _remove(own / file)
     if images or image.exists():
-        _write_changed(image, iso.render(files))
+        _write_changed(image, iso.render({file: files[file] for file in FILES if file in files}))
     return bool(differing)
 
 

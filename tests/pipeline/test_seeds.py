@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import stat
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builder import disk
+from builder.assets import tree
 from builder.bundle.layout import README_PATH
 from builder.cli.root import run
 from builder.errors import DocumentError, StorageError, UsageError
@@ -47,7 +49,11 @@ class Site:
         return seeds.write(self.open(), reporter=Silent(), **how)  # type: ignore[arg-type]
 
     def compare(self) -> list[str]:
-        return [*seeds.compare(self.open(), reporter=Silent())]
+        return [
+            line
+            for change in seeds.compare(self.open(), reporter=Silent())
+            for line in change.diff()
+        ]
 
     def add(self, text: str) -> None:
         before = self.cluster.read_text("utf-8")
@@ -341,6 +347,64 @@ def test_differences_hide_secrets_and_write_nothing(site: Site) -> None:
     assert site.contents() == before
 
 
+def plan(site: Site, capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Return what ``--diff`` prints, sizes left out."""
+    capsys.readouterr()
+    asked = ["seeds", str(site.cluster), "--diff", "--catalog", str(site.catalog), *words]
+    assert run(asked) == 1
+    return re.sub(r" \([0-9.]+ k?B\)", " (SIZE)", capsys.readouterr().out)
+
+
+def test_a_plan_says_what_comes_and_what_changes(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.write()
+    site.add(WORKER)
+    document = site.cluster.read_text("utf-8")
+    site.cluster.write_text(f"{document}\nmachine: {{ntp: [ntp.example.com]}}\n", "utf-8")
+    before = site.contents()
+    out = plan(site, capsys)
+    assert "+ k8s06\n  + user-data (SIZE)\n  + meta-data (SIZE)\n  + admit.sh (SIZE)\n" in out
+    assert "~ k8s05\n  ~ user-data\n" in out
+    assert "    ~ /etc/airseed/node.env\n      - " in out
+    assert "~ inventory.yaml\n" in out
+    assert out.splitlines()[-1] == (
+        "nodes: 1 to add, 5 to change, 0 to remove; files: 3 to add, 6 to change, 0 to remove"
+    )
+    assert len(out.splitlines()) < 80  # a user-data alone has thousands
+    assert site.contents() == before
+    assert "\x1b[32m+ k8s06\x1b[0m" in plan(site, capsys, "--color", "always")
+
+
+def test_a_plan_names_scripts_by_digest_and_once(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after another airseed has made them; the digests are those of the files on the node."""
+    site.write()
+    for name in NAMES:
+        seed = site.seeds / name / "user-data"
+        text = seed.read_text("utf-8")
+        seed.write_text(text.replace("      set -", "      # an earlier one\n      set -", 9))
+    out = plan(site, capsys)
+    lines = [line for line in out.splitlines() if "/usr/libexec" in line]
+    assert lines
+    assert all(re.fullmatch(r"    ~ /usr/\S+  [0-9a-f]{12} -> [0-9a-f]{12}", x) for x in lines)
+    path, after = lines[0].split()[1], lines[0].split()[-1]
+    script = tree("cloudinit-templates") / "node" / path.removeprefix("/usr/libexec/airseed/")
+    assert Digest.of(script.read_bytes()).short == after
+    assert out.count(f"scripts, as on {NAMES[0]}") == len(NAMES) - 1
+    assert "an earlier one" not in out
+
+
+def test_a_plan_hides_secrets(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.write()
+    secrets.make(Workspace(site.cluster), rotate=["token", "certificate-key"])
+    fresh = (site.cluster.parent / "secrets" / "token").read_text("utf-8").strip()
+    out = plan(site, capsys)
+    assert fresh.partition(".")[2] not in out
+    assert "nodes: 0 to add, 5 to change, 0 to remove; files: 0 to add" in out
+
+
 def test_all_mistakes_come_before_the_first_file(site: Site) -> None:
     site.add(
         "  - name: k8s06\n    role: worker\n    address: 10.211.55.53/24\n    machine:\n"
@@ -389,13 +453,14 @@ def test_the_command_line(
     assert run([*words, "--diff"]) == 0
     capsys.readouterr()
     assert run([*words, "--diff", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"diff": []}
+    assert json.loads(capsys.readouterr().out) == {"nodes": {}, "files": [], "diff": []}
     site.add(WORKER)
     assert run([*words, "--diff", "--json"]) == 1
-    assert "+++ after/k8s06/meta-data" in json.loads(capsys.readouterr().out)["diff"]
-    assert run([*words, "--diff"]) == 1
-    out = capsys.readouterr().out
-    assert "+++ after/k8s06/meta-data" in out
+    shown = json.loads(capsys.readouterr().out)
+    assert "+++ after/k8s06/meta-data" in shown["diff"]
+    assert shown["nodes"] == {"k8s06": "add"}
+    assert run([*words, "--diff", "--full"]) == 1
+    assert "+++ after/k8s06/meta-data" in capsys.readouterr().out
     assert run(words) == 0
     assert "wrote seeds: 6 nodes, 1 new (k8s06), 0 changed" in capsys.readouterr().err
     assert run([*words, "--node", "k8s06"]) == 0
