@@ -15,11 +15,12 @@ import re
 import shutil
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from builder.errors import Fault, StorageError, UsageError
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterable, Iterator
     from typing import BinaryIO
 
@@ -28,6 +29,7 @@ PRIVATE = 0o600
 OTHERS = 0o077
 """What anybody but the owner may do."""
 _LONGEST = 200
+_HANDED_OVER = re.compile(r"/dev/(stdin|fd/[0-9]+)|/proc/self/fd/[0-9]+")
 _UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part")
 
 
@@ -36,9 +38,43 @@ class TooLargeError(OSError):
         super().__init__(errno.EFBIG, f"the file is larger than {limit:,} bytes")
 
 
+class NotAFileError(OSError):
+    def __init__(self, kind: str, path: Path) -> None:
+        super().__init__(errno.EINVAL, f"is a {kind}, not a file", str(path))
+
+
+def opened(path: Path, *, follow: bool = True, buffering: int = -1) -> io.BufferedReader:
+    """Open a file for reading without ever waiting for it: pipes, sockets and devices are refused.
+
+    Only what the shell hands over (/dev/stdin, <(...)) may be a pipe. Raise OSError, which may be
+    NotAFileError, and without ``follow`` for a symbolic link.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    try:
+        handle = os.open(path, flags)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise NotAFileError("socket", path) from error
+        raise
+    try:
+        _check_kind(os.fstat(handle).st_mode, path)
+        os.set_blocking(handle, True)
+        return cast("io.BufferedReader", os.fdopen(handle, "rb", buffering))
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def _check_kind(mode: int, path: Path) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not (stat.S_ISREG(mode) or _HANDED_OVER.fullmatch(str(path))):
+        raise NotAFileError("pipe" if stat.S_ISFIFO(mode) else "device", path)
+
+
 def read(path: Path, limit: int) -> bytes:
-    """Read a file of at most ``limit`` bytes; raise OSError, which may be TooLargeError."""
-    with path.open("rb") as file:
+    """Read a file of at most ``limit`` bytes; raise OSError as :func:`opened`, or TooLargeError."""
+    with opened(path) as file:
         return read_open(file, limit)
 
 
@@ -148,7 +184,7 @@ def replaceable(path: Path, *, magic: bytes = b"", what: str = "") -> None:
                 hint="choose another name",
             )
         if magic and path.exists():
-            with path.open("rb") as file:
+            with opened(path) as file:
                 if file.read(len(magic)) not in {b"", magic}:
                     raise UsageError(
                         "there is another file already",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +16,6 @@ from builder.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
 
 def mode(path: Path) -> int:
@@ -28,8 +29,39 @@ def test_a_file_is_read_whole_or_refused(tmp_path: Path) -> None:
     with pytest.raises(disk.TooLargeError) as caught:
         disk.read(path, 4)
     assert caught.value.strerror == "the file is larger than 4 bytes"
-    with pytest.raises(disk.TooLargeError):
-        disk.read(tmp_path / "/dev/zero", 1 << 20)
+
+
+@pytest.fixture(params=["pipe", "socket", "device", "a link to a pipe"])
+def nothing_to_read(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Make something that would hold up whoever reads it as a file."""
+    path = tmp_path / "made"
+    match request.param:
+        case "pipe":
+            os.mkfifo(path)
+        case "socket":
+            with socket.socket(socket.AF_UNIX) as bound:
+                bound.bind(str(path))
+        case "device":
+            path.symlink_to("/dev/zero")
+        case _:
+            os.mkfifo(tmp_path / "there")
+            path.symlink_to("there")
+    return path
+
+
+def test_what_is_no_file_holds_nobody_up(nothing_to_read: Path) -> None:
+    with pytest.raises(disk.NotAFileError, match=r"is a (pipe|socket|device), not a file"):
+        disk.read(nothing_to_read, 5)
+    with pytest.raises(IsADirectoryError):
+        disk.read(nothing_to_read.parent, 5)
+
+
+def test_what_the_shell_hands_over_may_be_a_pipe() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as file:
+        file.write(b"key")
+    assert disk.read(Path(f"/dev/fd/{reading}"), 5) == b"key"
+    os.close(reading)
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])

@@ -6,6 +6,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from builder import disk
 from builder.bundle.layout import SUMS_PATH
 from builder.bundle.part import Part, stored
 from builder.bundle.split import cut, strays, sums_beside
@@ -103,7 +104,7 @@ def _finished(layout: Layout, target: Path, split: int) -> list[Path]:
 def _head(files: Sequence[Path], size: int) -> bytes:
     content = b""
     for path in files:
-        with path.open("rb") as file:
+        with disk.opened(path) as file:
             content += file.read(size - len(content))
         if len(content) == size:
             break

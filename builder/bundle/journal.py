@@ -68,7 +68,7 @@ class Past:
 def read(path: Path) -> Past:
     """Read a journal as far as it makes sense; none at all is an empty one."""
     try:
-        with path.open("rb") as file:
+        with disk.opened(path) as file:
             content = file.read(_LIMIT)
     except FileNotFoundError:
         return Past(claims={})

@@ -67,7 +67,7 @@ def is_unpacked(folder: Path) -> bool:
     if (folder / LOCK_PATH).is_file():
         return True
     try:
-        with readme.open("rb") as file:
+        with disk.opened(readme) as file:
             return file.read(len(MAGIC) + 1) == f"{MAGIC}\n".encode()
     except OSError:
         return False
@@ -283,8 +283,7 @@ class FolderBundle(_Reading):
 
     def raw(self, path: str) -> io.BufferedReader:
         """Open a file of the folder, no link; raise OSError."""
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-        return os.fdopen(os.open(self.path / path, flags), "rb")
+        return disk.opened(self.path / path, follow=False)
 
     def walk(self) -> tuple[dict[str, Member], list[Fault]]:
         """Return the files by path, and everything that is neither file nor folder."""

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from builder import disk
 from builder.errors import Fault, UsageError, VerificationError
 from builder.model.digest import Digest
 
@@ -113,9 +114,7 @@ def target_of(path: Path) -> Path | None:
 def is_ours(sums: Path) -> bool:
     """Return whether a file says that it belongs to a bundle in parts."""
     try:
-        if not sums.is_file():  # a pipe would hold us up
-            return False
-        with sums.open("rb") as file:
+        with disk.opened(sums) as file:
             return file.read(len(MAGIC) + 1) == f"{MAGIC}\n".encode()
     except OSError:
         return False
@@ -135,7 +134,7 @@ def read_sums(target: Path) -> Sums:
     Raise OSError when they cannot be read.
     """
     path = sums_path(target)
-    with path.open("rb") as file:
+    with disk.opened(path) as file:
         content = file.read(_LIMIT)
     text = content.decode("ascii", "replace")
     head = _HEAD.search(text)

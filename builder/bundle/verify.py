@@ -13,6 +13,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from builder import disk
 from builder.bundle.checksums import lock_digest
 from builder.bundle.comparison import FolderComparison, TarComparison
 from builder.bundle.hashing import Item, hash_all
@@ -164,7 +165,7 @@ def verify_parts(
 
 
 def _open(path: Path) -> io.BufferedReader:
-    return path.open("rb")
+    return disk.opened(path)
 
 
 _UNKNOWN = Fault(where=LOCK_PATH, what="without the lock, nothing else can be checked")

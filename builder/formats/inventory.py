@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from builder import disk
 from builder.formats.reading import refusal
 from builder.formats.records import ListOf, Record, required
 from builder.formats.shape import Choice, Number, Text
@@ -76,7 +77,7 @@ def read(path: Path) -> Inventory:
 def _is_bundle(path: Path) -> bool:
     """Tell a tar, or the checksums of its parts; a fault of any other kind is for who reads."""
     try:
-        with path.open("rb") as file:
+        with disk.opened(path) as file:
             head = file.read(512)
     except OSError:
         return False

@@ -13,6 +13,7 @@ from urllib.request import getproxies
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
 
+from builder import disk
 from builder.errors import UsageError
 from builder.redact import redact
 
@@ -133,6 +134,7 @@ def _load(context: ssl.SSLContext, path: Path, option: str) -> None:
         if path.is_dir():
             context.load_verify_locations(capath=path)
         else:
+            disk.opened(path).close()
             context.load_verify_locations(cafile=path)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise UsageError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from builder import disk
 from builder.errors import AirseedError, Fault, UsageError
 from builder.formats import signers as signer_format
 from builder.model.demand import FINGERPRINT
@@ -141,7 +142,7 @@ def _local_files_changed(wanted: Demand, lock: Lock, folder: Path) -> bool:
     try:
         for file in (*wanted.manifests, *wanted.files):
             if file.is_local:
-                with (folder / file.sources[0]).open("rb") as content:
+                with disk.opened(folder / file.sources[0]) as content:
                     if Digest.of_file(content) != digests.get(file.path):
                         return True
     except OSError:

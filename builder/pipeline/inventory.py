@@ -136,7 +136,7 @@ def _packages(folder: Path, reporter: Reporter) -> Iterator[Holding]:
 
 def _package(path: Path, progress: Progress) -> Holding | AirseedError:
     try:
-        with path.open("rb") as file:
+        with disk.opened(path) as file:
             nevra = read_nevra(read_head(file, where=path.name), where=path.name)
             file.seek(0)
             digest = Digest.of_file(file)

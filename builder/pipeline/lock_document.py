@@ -99,7 +99,7 @@ def is_lock(path: Path) -> bool:
     if path.is_dir() or target_of(path) is not None:
         return False
     try:
-        with path.open("rb") as file:
+        with disk.opened(path) as file:
             return file.read(1) == b"{"
     except OSError:
         return False
@@ -127,7 +127,7 @@ def _content(path: Path, *, unknown: bool) -> bytes | None:
     if path.is_dir() or target_of(path) is not None:
         return None
     try:
-        with path.open("rb") as file:
+        with disk.opened(path) as file:
             start = file.peek(len(README_PATH))[: len(README_PATH)]
             unknown = unknown and start != README_PATH.encode()
             if not unknown and start[:1] != b"{":

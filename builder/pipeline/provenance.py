@@ -7,7 +7,6 @@ it. The file is the builder's own account: it proves nothing, the digests in the
 from __future__ import annotations
 
 import datetime as dt
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -97,9 +96,8 @@ def load(bundle: Path) -> Provenance:
     """
     path = beside(bundle)
     try:
-        # a pipe must not hold us up; it is empty then
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-            content = file.read(_LIMIT) or b""
+        with disk.opened(path) as file:
+            content = file.read(_LIMIT)
     except OSError as error:
         raise StorageError(
             (error.strerror or str(error)).lower(),

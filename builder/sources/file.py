@@ -133,7 +133,7 @@ def web(client: Client, url: str, size: int | None) -> Source:
 
 
 def local(path: Path) -> Source:
-    return from_file(str(path), lambda: path.open("rb", buffering=0))
+    return from_file(str(path), lambda: disk.opened(path, buffering=0))
 
 
 def sources(urls: Sequence[str], size: int | None, client: Client, folder: Path) -> list[Source]:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_LARGEST = 64 << 20
+"""Bytes of the largest document that is read whole."""
+
+
 class Store:
     """Keep immutable content in a folder that is made at the first write."""
 
@@ -39,7 +43,7 @@ class Store:
         """Read content whole and check it; raise VerificationError when it is damaged."""
         path = self.path(digest)
         try:
-            content = path.read_bytes()
+            content = disk.read(path, _LARGEST)
         except OSError as error:
             raise StorageError(
                 error.strerror or str(error),

@@ -189,7 +189,7 @@ def test_web_and_local_files_are_read_from_any_place_on(
         assert drained(source, 7) == (7, b"789")
 
 
-def test_a_file_that_cannot_be_sought_is_closed_again(tmp_path: Path) -> None:
+def test_a_pipe_is_no_source(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     keeper = os.open(tmp_path / "pipe", os.O_RDWR)
     try:
@@ -197,4 +197,4 @@ def test_a_file_that_cannot_be_sought_is_closed_again(tmp_path: Path) -> None:
             local(tmp_path / "pipe").open(5)
     finally:
         os.close(keeper)
-    assert str(caught.value) == f"{tmp_path / 'pipe'}: Illegal seek"
+    assert str(caught.value) == f"{tmp_path / 'pipe'}: is a pipe, not a file"
