@@ -81,7 +81,7 @@ bench: $(READY) ## time airseed beside crane, skopeo, curl and dnf; writes build
 	@PYTHONPATH=tests:tests/tools $(BIN)/python -m bench --runs $(RUNS)
 
 # Namespaces of its own for mounts and processes: whatever ends it, nothing is left behind.
-e2e: $(READY) ## boot machines from seeds and see the cluster stand (root and Debian; E2E=FILE... for some)
+e2e: $(READY) ## boot machines from seeds and see the cluster stand (root and Debian; E2E=FILE... for some, CUTS=10)
 	@tests/e2e/setup.sh
 	@unshare --mount --propagation private --pid --fork --kill-child --mount-proc $(PYTEST) -q -s -m e2e --durations=0 --durations-min=5 $(E2E)
 
