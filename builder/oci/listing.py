@@ -8,6 +8,7 @@ host alone.
 from __future__ import annotations
 
 import re
+import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
 _LIMIT = 16 << 20
 _PAGE = 500
-_MOST_PAGES = 10_000
+_MOST_NAMES = 1_000_000
+"""Names that one registry may list, in all its lists together."""
+_MOST_BYTES = 256 << 20
+_MOST_PAGES = 20_000
 _NEXT = re.compile(r'<([^>]{1,2048})>\s*;\s*rel="?next"?')
 _ABSENT = {404, 405}
 
@@ -33,6 +37,8 @@ class Lister:
 
     def __init__(self, connection: RegistryConnection) -> None:
         self._connection = connection
+        self._lock = threading.Lock()
+        self._totals = {"names": 0, "bytes": 0, "pages": 0}
 
     def repositories(self, host: str) -> list[str]:
         return self._pages(Scope(host=host), f"/v2/_catalog?n={_PAGE}", "repositories")
@@ -58,17 +64,36 @@ class Lister:
     def _pages(self, scope: Scope, target: str, key: str) -> list[str]:
         names: dict[str, None] = {}
         seen: set[str] = set()
-        while target not in seen and len(seen) < _MOST_PAGES:
+        while True:
             seen.add(target)
             reply = self._connection.get(scope, target, limit=_LIMIT)
-            names.update(dict.fromkeys(_names(reply, key)))
+            found = _names(reply, key)
+            self._count(reply, names=len(found), bytes=len(reply.content), pages=1)
+            names.update(dict.fromkeys(found))
             link = _NEXT.search(reply.headers.get("Link", ""))
             if not link:
-                break
+                return list(names)
             # Credentials go to nobody else, and a registry behind a proxy may not know its name.
             following = urlsplit(urljoin(reply.url, link[1]))
             target = following._replace(scheme="", netloc="").geturl()
-        return list(names)
+            if target in seen:
+                raise FetchError(
+                    f"the pages of the list of {key} go round in a circle", where=redact(reply.url)
+                )
+
+    def _count(self, reply: Reply, **amounts: int) -> None:
+        """Add to what the registry has listed so far; raise FetchError where that has no end."""
+        most = {"names": _MOST_NAMES, "bytes": _MOST_BYTES, "pages": _MOST_PAGES}
+        with self._lock:
+            for what, amount in amounts.items():
+                self._totals[what] += amount
+                if self._totals[what] > most[what]:
+                    raise FetchError(
+                        "the registry's lists do not end",
+                        where=redact(reply.url),
+                        expected=f"at most {most[what]:,} {what} in all",
+                        hint="name the repositories, where the command allows it",
+                    )
 
 
 def _names(reply: Reply, key: str) -> list[str]:

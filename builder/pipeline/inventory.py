@@ -7,6 +7,7 @@ leaves out is there when the inventory is made, whatever was deleted or half cop
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from builder import disk, threads
 from builder.bundle.checksums import listed
 from builder.bundle.hashing import Item, hash_all
 from builder.bundle.reader import is_unpacked, open_bundle
-from builder.errors import AirseedError, StorageError, UsageError, VerificationError
+from builder.errors import AirseedError, FetchError, StorageError, UsageError, VerificationError
 from builder.formats import inventory as inventory_format
 from builder.http import Client, StatusError
 from builder.model.digest import Digest
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _ATONCE = 8
 _BLOBS = "images/blobs/sha256/"
 _NOT_FOUND = 404
+_MOST_MANIFESTS = 500_000
 
 
 def take(
@@ -161,6 +163,7 @@ class _Survey:
         self._lister = Lister(connection)
         self._puller = Puller(connection)
         self._reporter = reporter
+        self._asked = itertools.count()
         self._host, _, self._prefix = registry.rstrip("/").partition("/")
         try:
             Reference.parse(f"{registry.rstrip('/')}/x")
@@ -206,6 +209,16 @@ class _Survey:
             )
         return everything
 
+    def _count(self, repository: str) -> None:
+        """Count the manifests that are asked for; raise FetchError where that has no end."""
+        if next(self._asked) >= _MOST_MANIFESTS:
+            raise FetchError(
+                "the registry names manifests without end",
+                where=repository,
+                expected=f"at most {_MOST_MANIFESTS:,} in all",
+                hint="name the repositories that matter with --repository",
+            )
+
     def _named(self, name: str) -> str:
         prefix = f"{self._prefix}/" if self._prefix else ""
         return f"{self._host}/{prefix}{name.strip('/')}"
@@ -232,6 +245,7 @@ class _Survey:
         ]
         while waiting:
             reference, name = waiting.pop()
+            self._count(repository)
             try:
                 raw = self._puller.manifest(repository, reference)
                 document = parse(raw.content, raw.media_type, where=f"{repository}:{reference}")

@@ -90,12 +90,18 @@ def first(
 
 
 def through(
-    source: Source, client: Client, begin: Callable[[], None], take: Callable[[memoryview], None]
+    source: Source,
+    client: Client,
+    begin: Callable[[], None],
+    take: Callable[[memoryview], None],
+    *,
+    most: int,
 ) -> None:
     """Hand a body over piece by piece, going on where it breaks.
 
-    ``begin`` is called whenever it starts from its first byte. Raise FetchError when too many
-    attempts in a row bring nothing, or the server wants more patience than there is.
+    ``begin`` is called whenever it starts from its first byte. Raise FetchError when it has more
+    than ``most`` bytes, too many attempts in a row bring nothing, or the server wants more patience
+    than there is.
     """
     offset, failures = 0, 0
     view = memoryview(bytearray(_BUFFER))
@@ -109,6 +115,7 @@ def through(
                     offset = 0
                 while count := stream.readinto(view):
                     client.go_on(source.name)
+                    _refuse_endless(source, offset + count, most)
                     take(view[:count])
                     offset += count
         except FetchError as error:
@@ -121,6 +128,13 @@ def through(
             client.wait(pause, source.name)
         else:
             return
+
+
+def _refuse_endless(source: Source, size: int, most: int) -> None:
+    if size > most:
+        raise FetchError(
+            "the file does not end", where=source.name, expected=f"at most {most:,} bytes"
+        )
 
 
 def web(client: Client, url: str, size: int | None) -> Source:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from builder.oci.pull import Puller, RawManifest
 
 _CONFIG_LIMIT = 4 << 20
+_MOST_PARTS = 512
+"""Manifests that are taken of one image; the largest indexes have some sixty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,12 @@ class _Candidate:
             self._entry(oci_manifest.choose(index, platform, where=str(self._reference)), platform)
             for platform in self._wanted.platforms
         ]
+        if EVERY in self._wanted.more and len(index.manifests) > _MOST_PARTS:
+            raise VerificationError(
+                f"its index names {len(index.manifests):,} manifests",
+                where=str(self._reference),
+                expected=f"at most {_MOST_PARTS}, since all platforms are wanted",
+            )
         taken = {manifest.digest for manifest in manifests}
         for entry in _chosen(index, self._wanted.more):
             if entry.digest in taken:

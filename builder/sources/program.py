@@ -15,7 +15,6 @@ from builder import disk
 from builder.errors import (
     AirseedError,
     Fault,
-    FetchError,
     UnavailableError,
     UsageError,
     VerificationError,
@@ -120,14 +119,8 @@ def _receive(source: Source, client: Client, part: Path, progress: Progress) -> 
             file.write(piece)
             size += len(piece)
             progress.advance(len(piece))
-            if size > _LARGEST:
-                raise FetchError(
-                    "sent more bytes than a program may have",
-                    where=source.name,
-                    expected=f"at most {_LARGEST:,} bytes",
-                )
 
-        through(source, client, begin, take)
+        through(source, client, begin, take, most=_LARGEST)
     return Digest(hasher.hexdigest()), size
 
 

@@ -50,7 +50,8 @@ def find(
     for a signature that cannot be read.
     """
     manifests = _manifests(image, repository, registry)
-    signatures, blobs, proofs = [], {}, []
+    proofs: list[CosignSignature] = []
+    signatures, blobs = [], {}
     for content in manifests:
         manifest = read(content, where=repository)
         parts = (manifest.config, *manifest.layers)
@@ -71,6 +72,8 @@ def find(
                 blobs=tuple(dict.fromkeys(part.digest for part in parts)),
             )
         )
+        if (count := len(proofs) + len(manifest.layers)) > _MOST:
+            raise _too_many(count, repository)
         proofs += evidence_of(
             manifest,
             lambda digest: read_blob(registry, repository, digest, blobs[digest].size),
@@ -98,7 +101,7 @@ def read(content: bytes, *, where: str) -> OciManifest:
                 expected=f"at most {limit:,}",
             )
     if len(manifest.layers) > _MOST:
-        raise VerificationError("there are too many signatures", where=where)
+        raise _too_many(len(manifest.layers), where)
     return manifest
 
 
@@ -133,12 +136,21 @@ def _referring(content: bytes, where: str) -> list[Digest]:
     try:
         document = strict_json.load(content)
         entries = document["manifests"]
-        return [
+        found = [
             Digest.parse(entry["digest"])
             for entry in entries
             if entry.get("artifactType") == ARTIFACT_TYPE
-        ][:_MOST]
+        ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise VerificationError(
             "the list of what refers to the image can't be read", where=where
         ) from error
+    if len(found) > _MOST:
+        raise _too_many(len(found), where)
+    return found
+
+
+def _too_many(count: int, where: str) -> VerificationError:
+    return VerificationError(
+        f"the image has {count} signatures", where=where, expected=f"at most {_MOST} in all"
+    )

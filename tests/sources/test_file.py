@@ -81,7 +81,7 @@ def test_a_body_is_given_up_when_attempts_bring_nothing(upstream: FaultyUpstream
         Client(backoff=Backoff(attempts=3, sleep=pauses.append)) as client,
         pytest.raises(FetchError, match="503"),
     ):
-        file_source.through(web(client, HOME, None), client, lambda: None, lambda _: None)
+        file_source.through(web(client, HOME, None), client, lambda: None, lambda _: None, most=99)
     assert pauses == [3.0, 3.0]
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _KEY_LIMIT = 1 << 20
 _MANIFEST_LIMIT = 32 << 20
+_LARGEST_FILE = 64 << 30
+"""Bytes of a file of the user's whose size nobody says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +219,7 @@ def _weigh(source: Source, client: Client) -> tuple[Digest, int]:
         hasher.update(piece)
         size += len(piece)
 
-    file_source.through(source, client, begin, take)
+    file_source.through(source, client, begin, take, most=_LARGEST_FILE)
     return Digest(hasher.hexdigest()), size
 
 
