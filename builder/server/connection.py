@@ -8,19 +8,24 @@ import os
 import select
 import socket
 import ssl
+import time
 from contextlib import closing
+from dataclasses import dataclass
+from email.utils import formatdate
 from http import HTTPStatus
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from builder.server.message import Request
+from builder.server.head import Refusal, parse_head
+from builder.server.message import Request, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator
 
-    from builder.server.message import Body, Response
+    from builder.server.head import Head
+    from builder.server.message import Body
 
 CHUNK = 256 << 10
 _LARGEST_SEND = 8 << 20
@@ -28,7 +33,24 @@ _LARGEST_SEND = 8 << 20
 _LONGEST_HEAD = 64 << 10
 _LARGEST_BODY = 1 << 20
 _RECEIVED = 64 << 10
+_FLOOR = 1024
+_LINGER = 2.0
+_BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 _STATUSES = frozenset(int(status) for status in HTTPStatus)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a client may take. Times are seconds; each is for the whole of what it names."""
+
+    idle: float = 75.0
+    """Between two requests."""
+    head: float = 20.0
+    """For a handshake, and for a request's head."""
+    body: float = 60.0
+    """For a request's body, which is small."""
+    slow: float = 60.0
+    """After so long, a client must have taken ``_FLOOR`` bytes a second."""
 
 
 class Disconnected(Exception):  # noqa: N818 -- not an error: how a connection ends early
@@ -38,8 +60,19 @@ class Disconnected(Exception):  # noqa: N818 -- not an error: how a connection e
 class Connection:
     """Read requests and send responses; used by one thread, interrupted by another."""
 
-    def __init__(self, client: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        client: socket.socket,
+        tls: ssl.SSLContext | None = None,
+        patience: Patience | None = None,
+    ) -> None:
         self.scheme = "http"
+        self.client = ""
+        """The address of the other side."""
+        self.idle_since: float | None = time.monotonic()
+        """When it began to wait for a request; None while one is answered."""
+        self._patience = patience or Patience()
+        self._last = False
         self._socket = client
         self._tls = tls
         self._received = b""
@@ -51,23 +84,40 @@ class Connection:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
+    def retire(self) -> None:
+        """End after the response that is under way, at once where there is none."""
+        self._last = True
+        if self.idle_since is not None:
+            self.interrupt()
+
     def run(self, exchange: Callable[[Request], None]) -> None:
         """Let ``exchange`` answer one request after the other until either side has had enough."""
         try:
             if self._tls:
                 self.start_tls(self._tls)
             while not self._interrupted:
-                try:
-                    request = self._read()
-                except ValueError as error:  # a target, a host or a length that is none
-                    raise Disconnected from error
+                request = self._read()
+                self.idle_since = None
                 exchange(request)
-                if request.headers.get("connection", "").lower() == "close":
+                if self._last:
                     break
+                self.idle_since = time.monotonic()
+        except Refusal as refusal:
+            self._refuse(refusal)
         except (OSError, Disconnected):
             pass  # clients may leave at any moment; ssl.SSLError is an OSError
         finally:
             self._socket.close()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Say why, and read what was sent meanwhile: a reset would take the answer away."""
+        self._last = True
+        with contextlib.suppress(OSError, Disconnected):
+            self.send_head(Response(status=refusal.status))
+            self._socket.shutdown(socket.SHUT_WR)
+            end = time.monotonic() + _LINGER
+            while self._receive(end):
+                self._received = b""
 
     def start_tls(self, context: ssl.SSLContext) -> None:
         """Shake hands as a server; what was received in plain text and not read is dropped."""
@@ -77,6 +127,7 @@ class Connection:
         )
         if self._interrupted:
             raise Disconnected
+        wrapped.settimeout(self._patience.head)  # of the whole handshake
         wrapped.do_handshake()
         self.scheme = "https"
         self._received = b""
@@ -84,7 +135,11 @@ class Connection:
     def send_head(self, response: Response) -> None:
         status = response.status
         reason = HTTPStatus(status).phrase if status in _STATUSES else "Unknown"
-        headers = {**response.headers, "Content-Length": str(response.size)}
+        headers = {"Date": formatdate(usegmt=True), **response.headers}
+        if status not in _BODILESS:
+            headers["Content-Length"] = str(response.size)
+        if self._last:
+            headers["Connection"] = "close"
         lines = [f"HTTP/1.1 {status} {reason}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self.send("\r\n".join([*lines, "", ""]).encode("latin-1"))
@@ -98,6 +153,7 @@ class Connection:
                     self.send(piece)
                     yield len(piece)
                 return
+            begun, done = time.monotonic(), 0
             for descriptor, start, size in chain([first], segments):
                 offset, end = start, start + size
                 while offset < end:
@@ -106,76 +162,88 @@ class Connection:
                         sent = os.sendfile(self._socket.fileno(), descriptor, offset, count)
                     except BlockingIOError:  # a socket with a timeout does not block
                         self._wait_for_room()
+                        if (waited := time.monotonic() - begun) > self._patience.slow:
+                            if done < waited * _FLOOR:
+                                raise TimeoutError from None
+                            begun, done = time.monotonic(), 0
                         continue
                     if not sent:
                         raise Disconnected  # the file became shorter
                     yield sent
                     offset += sent
+                    done += sent
 
     def _wait_for_room(self) -> None:
         """Wait until the client takes more; raise TimeoutError."""
-        timeout = self._socket.gettimeout()
         poll = select.poll()
         poll.register(self._socket, select.POLLOUT)
-        if not poll.poll(None if timeout is None else timeout * 1000):
+        if not poll.poll(self._patience.slow * 1000):
             raise TimeoutError
 
     def send(self, content: bytes | memoryview) -> None:
+        self._socket.settimeout(self._patience.slow)  # of the whole call
         self._socket.sendall(content)
 
     def _read(self) -> Request:
-        method, target, headers = self._read_head()
-        if method == "CONNECT":
-            host = target.rpartition(":")[0].strip("[]").lower()
-            return Request(scheme="https", host=host, method=method, path="")
-        parts = urlsplit(target)
-        host = parts.hostname or urlsplit(f"//{headers.get('host', '')}").hostname or ""
+        """Read one request; raise Refusal for what is none, Disconnected at the end."""
+        head = parse_head(self._read_head())
+        self._last = self._last or not (head.lasting or head.method == "CONNECT")
+        try:
+            if head.method == "CONNECT":
+                host = head.target.rpartition(":")[0].strip("[]").lower()
+                return Request(scheme="https", host=host, method=head.method, path="")
+            parts = urlsplit(head.target)
+            host = parts.hostname or urlsplit(f"//{head.headers.get('host', '')}").hostname or ""
+        except ValueError as error:  # a target or a host that is none
+            raise Refusal(HTTPStatus.BAD_REQUEST) from error
         return Request(
             scheme=self.scheme,
             host=host.lower(),
-            method=method,
+            method=head.method,
             path=parts.path or "/",
             query=parts.query,
-            headers=headers,
-            body=self._read_body(headers),
+            headers=head.headers,
+            body=self._read_body(head),
         )
 
-    def _read_head(self) -> tuple[str, str, dict[str, str]]:
-        """Read a request's first line and its headers (names in lower case)."""
+    def _read_head(self) -> bytes:
+        end = time.monotonic() + self._patience.idle
+        begun = False
         while b"\r\n\r\n" not in self._received:
-            if len(self._received) > _LONGEST_HEAD or (
-                self._received and not self._received[:1].isalpha()
-            ):
+            if self._received and not begun:
+                begun, end = True, time.monotonic() + self._patience.head
+            if self._received and not self._received[:1].isalpha():
                 raise Disconnected  # a TLS handshake, for one: clients try that first and wait
-            self._receive()
+            if len(self._received) > _LONGEST_HEAD:
+                break
+            if not self._receive(end):
+                raise Disconnected
         head, _, self._received = self._received.partition(b"\r\n\r\n")
-        first, *lines = head.decode("latin-1").split("\r\n")
-        words = first.split(" ")
-        if len(words) != 3:  # noqa: PLR2004 -- method, target, version
-            raise Disconnected
-        headers: dict[str, str] = {}
-        for line in lines:
-            name, _, value = line.partition(":")
-            key, more = name.strip().lower(), value.strip()
-            # Go programs send one Accept line a type; RFC 9110 5.3 says that they add up
-            headers[key] = f"{headers[key]}, {more}" if key in headers else more
-        return words[0], words[1], headers
+        if len(head) > _LONGEST_HEAD:
+            raise Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        return head
 
-    def _read_body(self, headers: Mapping[str, str]) -> bytes:
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > _LARGEST_BODY:
-            raise Disconnected
-        size = int(length)
-        while len(self._received) < size:
-            self._receive()
-        body, self._received = self._received[:size], self._received[size:]
+    def _read_body(self, head: Head) -> bytes:
+        if head.length > _LARGEST_BODY:
+            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        if head.length and head.headers.get("expect", "").lower() == "100-continue":
+            self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        end = time.monotonic() + self._patience.body
+        while len(self._received) < head.length:
+            if not self._receive(end):
+                raise Disconnected
+        body, self._received = self._received[: head.length], self._received[head.length :]
         return body
 
-    def _receive(self) -> None:
+    def _receive(self, end: float) -> bool:
+        """Take what comes before ``end``; return False when the client has said all."""
+        left = end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
         piece = self._socket.recv(_RECEIVED)
-        if not piece:
-            raise Disconnected
         self._received += piece
+        return bool(piece)
 
 
 def read_body(response: Response, chunk: int = CHUNK) -> Iterator[memoryview]:

@@ -7,25 +7,30 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from builder.server.conditions import apply_conditions, range_holds
 from builder.server.message import Response
 
 if TYPE_CHECKING:
     from builder.server.message import Request
 
-_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+_RANGE = re.compile(r"[Bb][Yy][Tt][Ee][Ss]=[ \t]*([0-9]{0,18})-([0-9]{0,18})")
 
 
 def apply_range(request: Request, response: Response) -> Response:
-    """Answer a Range header: 206, 416, or the whole body where the client's copy is stale.
+    """Answer conditions and a Range header: 206, 304, 412, 416, or the whole body.
 
-    A request for several ranges gets the whole body, which the RFC allows.
+    A request for several ranges gets the whole body, which the RFC allows, as does one whose copy
+    is stale. HEAD has no ranges.
     """
-    wanted = _RANGE.fullmatch(request.headers.get("range", ""))
-    if response.status != HTTPStatus.OK or wanted is None or not any(wanted.groups()):
-        return response
-    validators = {response.headers.get("ETag"), response.headers.get("Last-Modified")}
-    if_range = request.headers.get("if-range")
-    if if_range and if_range not in validators:
+    response = apply_conditions(request, response)
+    wanted = _RANGE.fullmatch(request.headers.get("range", "").strip())
+    if (
+        response.status != HTTPStatus.OK
+        or request.method != "GET"
+        or wanted is None
+        or not any(wanted.groups())
+        or not range_holds(request, response)
+    ):
         return response
     first, last = wanted.groups()
     total = response.total

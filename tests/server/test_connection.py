@@ -108,7 +108,7 @@ def test_close_ends_idle_and_busy_connections(listener: Listener) -> None:
 def test_what_is_no_request_ends_its_connection_alone(listener: Listener, head: str) -> None:
     with closing(socket.create_connection((listener.host, listener.port), timeout=10)) as client:
         client.sendall(f"{head}\r\n\r\n".encode())
-        assert client.recv(100) == b""
+        assert client.recv(100).startswith(b"HTTP/1.1 400 Bad Request\r\n")
     with closing(http.client.HTTPConnection(listener.address, timeout=10)) as connection:
         connection.request("GET", "/empty")
         assert connection.getresponse().status == 200
