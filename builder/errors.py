@@ -54,12 +54,14 @@ def did_you_mean(word: object, known: Iterable[str]) -> str | None:
     from difflib import get_close_matches  # noqa: PLC0415 -- slow to load; for faults only
 
     names, asked = list(known), str(word)[:80]
-    ending = [name for name in names if "/" in name and asked in _ends(name.rpartition("/")[2])]
+    ending = [name for name in names if "/" in name and asked in ends(name)]
     near = ending or get_close_matches(asked, names, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else None
 
 
-def _ends(last: str) -> set[str]:
+def ends(path: str) -> set[str]:
+    """Return what a path or an image is called for short: its last part, without tag or digest."""
+    last = path.rpartition("/")[2]
     return {last, re.split("[:@]", last, maxsplit=1)[0]}
 
 

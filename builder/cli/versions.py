@@ -60,7 +60,7 @@ def _show(known: Versions, console: Console) -> None:
         ("KUBERNETES", "SYSTEM", "RPMS", "CALICO", *(name.upper() for name in names)),
         [
             (
-                " ".join(spans(row.releases)),
+                ", ".join(spans(row.releases)),
                 _systems(row),
                 ", ".join(row.packages),
                 _marked(row.calico, row.defaults.cni.rpartition("-")[2]),
@@ -74,7 +74,7 @@ def _show(known: Versions, console: Console) -> None:
     console.table(
         ("RUNTIME", "RELEASES", "SYSTEM"),
         [
-            (fit.name, " ".join(spans(fit.releases)), ", ".join(fit.systems))
+            (fit.name, ", ".join(spans(fit.releases)), ", ".join(fit.systems))
             for _, fit in sorted(fits.items(), key=lambda item: _order(item[1]))
         ],
     )
@@ -83,7 +83,7 @@ def _show(known: Versions, console: Console) -> None:
         ("CALICO", "TESTED WITH KUBERNETES", "INSTALLED BY"),
         [
             (
-                " ".join(spans([f"{s.series}.{patch}" for patch in sorted(s.operators)])),
+                ", ".join(spans([f"{s.series}.{patch}" for patch in sorted(s.operators)])),
                 " ".join(s.kubernetes),
                 " or ".join(way for way in s.install if way != "operator" or s.images),
             )

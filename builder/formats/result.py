@@ -12,7 +12,7 @@ from typing import Any
 from builder.formats.reading import refusal
 from builder.formats.records import Field, Record
 from builder.formats.shape import Anything, Choice, Number, Text
-from builder.formats.text import decode, json_value
+from builder.formats.text import decode, json_value, other_than_text
 from builder.model.result import FORMAT, STATES, Result
 
 LARGEST = 64 << 20
@@ -87,6 +87,9 @@ def read(content: bytes, name: str, *, node: str) -> Result:
     """
     if content.lstrip()[:1] == b"{":
         return _RESULT.read_document(json_value(decode(content, name), name), name)
+    what, hint = other_than_text(content)
+    if what:
+        raise refusal(name, what, hint=hint)
     return _console(content.decode("utf-8", "replace"), name, node)
 
 

@@ -29,15 +29,21 @@ _PACKED = (
     (b"BZh", "compressed with bzip2", "unpack it first: bunzip2"),
     (b"\xfd7zX", "compressed with xz", "unpack it first: unxz"),
 )
+_HEAD = 512
+_TAR = slice(257, 262)
 
 
 def read_content(path: Path, *, largest: int = LARGEST) -> bytes:
     """Read a file whole; raise DocumentError when it cannot be had or is too large."""
     try:
         return disk.read(path, largest)
+    except disk.TooLargeError as error:
+        with path.open("rb") as file:
+            what, hint = other_than_text(file.read(_HEAD))
+        raise refusal(str(path), what or str(error.strerror), hint=hint or None) from error
     except OSError as error:
-        hint = "check the path" if isinstance(error, FileNotFoundError) else None
-        raise refusal(str(path), error.strerror or str(error), hint=hint) from error
+        hint = "check the path" if isinstance(error, FileNotFoundError) else ""
+        raise refusal(str(path), error.strerror or str(error), hint=hint or None) from error
 
 
 def read_text(path: Path, *, largest: int = LARGEST) -> str:
@@ -47,7 +53,7 @@ def read_text(path: Path, *, largest: int = LARGEST) -> str:
 
 def decode(content: bytes, name: str) -> str:
     """Decode UTF-8, with or without a byte order mark; raise DocumentError otherwise."""
-    what, hint = _other(content)
+    what, hint = other_than_text(content)
     try:
         text = "" if what else content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -62,7 +68,7 @@ def decode(content: bytes, name: str) -> str:
     return text
 
 
-def _other(content: bytes) -> tuple[str, str]:
+def other_than_text(content: bytes) -> tuple[str, str]:
     """Return what a file is that is no UTF-8 text, and what helps; nothing for all others."""
     head = content[:4]
     if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
@@ -72,10 +78,14 @@ def _other(content: bytes) -> tuple[str, str]:
     nulls = tuple(byte == 0 for byte in head)
     if nulls in {(False, True, False, True), (True, False, True, False)}:
         return "UTF-16, not UTF-8 text", _SAVE.format("UTF-16LE" if nulls[1] else "UTF-16BE")
-    for magic, kind, hint in _PACKED:
+    for magic, kind, advice in _PACKED:
         if head.startswith(magic):
-            return f"{kind}, not text", hint
-    return "", ""
+            return f"{kind}, not text", advice
+    if content[_TAR] != b"ustar":
+        return "", ""
+    bundle = content.startswith(b"README.txt\0")
+    what = "this is a bundle, not a document" if bundle else "a tar, not text"
+    return what, "airseed inspect shows what is inside" if bundle else "unpack it first: tar xf"
 
 
 def yaml_documents(text: str, name: str, *, manifest: bool = False) -> list[Document]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from builder.bundle.layout import DELTA_PATH
-from builder.errors import UsageError, did_you_mean
+from builder.errors import UsageError, did_you_mean, ends
 from builder.model.demand import ASKERS
 from builder.model.reference import Reference
 
@@ -78,7 +78,7 @@ def why(lock: Lock, name: str) -> tuple[Chain, ...]:
         artifact
         for artifact in everything
         if name == artifact.name or _same_image(artifact.name, name)
-    ]
+    ] or [artifact for artifact in everything if name in ends(artifact.name)]
     if not named:
         known = [*(package.nevra.name for package in lock.packages), *(o.name for o in everything)]
         raise UsageError(

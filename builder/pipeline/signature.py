@@ -127,11 +127,14 @@ def pins(texts: Sequence[str]) -> Pins:
         plain = text.replace(" ", "").upper().removeprefix("0X")
         if _FINGERPRINT.fullmatch(plain):
             fingerprints.append(plain)
-        elif _LOOKS.fullmatch(text) and not Path(text).exists():
+        elif not Path(text).exists():
+            short = _LOOKS.fullmatch(text)
             raise UsageError(
-                "this is a short key ID, which anybody can forge",
+                "this is a short key ID, which anybody can forge"
+                if short
+                else "this is neither a file nor a fingerprint",
                 where=text,
-                expected="its whole fingerprint: 40 or 64 hex digits",
+                expected="a key's file, or its whole fingerprint: 40 or 64 hex digits",
             )
         else:
             keys += load_keys(_small(Path(text), KEYS_LIMIT), where=text)

@@ -219,7 +219,7 @@ def _installs(
 
 
 def spans(versions: Sequence[str]) -> tuple[str, ...]:
-    """Write releases of one series as few words: ``1.18.5-20``, ``1.6.7``.
+    """Write releases of one series as few words: ``1.18.5 to 1.18.20``, ``1.6.7``.
 
     They come oldest first; what follows on another by one is drawn together.
     """
@@ -232,5 +232,6 @@ def spans(versions: Sequence[str]) -> tuple[str, ...]:
             runs.append([last, last])
     series = versions[0].rpartition(".")[0] if versions else ""
     return tuple(
-        f"{series}.{first}" if first == last else f"{series}.{first}-{last}" for first, last in runs
+        f"{series}.{first}" if first == last else f"{series}.{first} to {series}.{last}"
+        for first, last in runs
     )

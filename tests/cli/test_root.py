@@ -104,6 +104,20 @@ def test_wrong_use_is_2_and_points_to_help(
     assert err.rstrip().endswith("--help")
 
 
+@pytest.mark.parametrize("verb", ["lock", "bundle", "secrets", "seeds", "kubeconfig", "status"])
+def test_a_bundle_in_the_place_of_a_document_is_known(
+    verb: str, sample: Sample, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However large it is."""
+    copy = tmp_path / ("bundle.yaml" if verb == "bundle" else "bundle.tar")
+    copy.symlink_to(sample.bundle)
+    assert run([verb, str(copy)]) == 3
+    output = capsys.readouterr()
+    assert "this is a bundle, not a document" in output.err
+    assert "hint: airseed inspect shows what is inside" in output.err
+    assert "bytes" not in output.err
+
+
 @pytest.mark.parametrize(
     ("words", "hint"),
     [

@@ -132,8 +132,8 @@ COMMANDS = (
     "help seeds",
     "schema",
 )
-BARE = {"completion", "demo", "serve"}
-"""A shell's script, what runs the others, and what ends by a signal alone."""
+BARE = {"completion", "demo", "serve", "publish"}
+"""A shell's script, what runs the others, and what needs a registry or a signal."""
 WIDE = {"schema", "find-images", "help", "seeds"}
 """What programs read, and commands that are meant to be copied."""
 

@@ -243,10 +243,19 @@ def test_pinned_by_fingerprint_alone(
             ["--key", "F4A80EB5"],
             (
                 "error: F4A80EB5: this is a short key ID, which anybody can forge\n"
-                "  expected its whole fingerprint: 40 or 64 hex digits\n"
+                "  expected a key's file, or its whole fingerprint: 40 or 64 hex digits\n"
             ),
         ),
-        (["--key", "nowhere.asc"], "error: nowhere.asc: there is no such file\n"),
+        *(
+            (
+                ["--key", text],
+                (
+                    f"error: {text}: this is neither a file nor a fingerprint\n"
+                    "  expected a key's file, or its whole fingerprint: 40 or 64 hex digits\n"
+                ),
+            )
+            for text in ("nowhere.asc", "abcd", "jane@example.com")
+        ),
         (
             ["--key", "/dev/null"],
             "error: /dev/null: there is no OpenPGP key in it\n",

@@ -96,7 +96,7 @@ def test_defaults_are_among_what_fits(found: Versions) -> None:
     [
         ([], ()),
         ([5], ("1.18.5",)),
-        ([5, 6, 7, 9, 11, 12], ("1.18.5-7", "1.18.9", "1.18.11-12")),
+        ([5, 6, 7, 9, 11, 12], ("1.18.5 to 1.18.7", "1.18.9", "1.18.11 to 1.18.12")),
     ],
 )
 def test_spans(numbers: list[int], words: tuple[str, ...]) -> None:
@@ -116,10 +116,10 @@ def test_the_table_has_a_line_for_each_minor(capsys: pytest.CaptureFixture[str])
         ["SYSTEM", "KERNEL", "CLOUD-INIT", "MEDIA"],
     ]
     first, *_, last = tables[0][1:]
-    assert first.split("  ")[0] == "1.18.5-20"
+    assert first.split("  ")[0] == "1.18.5 to 1.18.20"
     assert "centos 7.6*, centos 7.9" in first
     assert "19.03* (20.10 " in first
-    assert last.split("  ")[0] == "1.31.0-14"
+    assert last.split("  ")[0] == "1.31.0 to 1.31.14"
     assert last.split()[-2:] == ["1.6*", "-"]
 
 
