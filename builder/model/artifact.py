@@ -37,6 +37,7 @@ LAYER_TYPES = (
     "application/vnd.docker.image.rootfs.diff.tar",
     "application/vnd.docker.image.rootfs.diff.tar.gzip",
 )
+COMPRESSIONS = ("gzip", "zstd")
 PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
 """What a signature of an image is over."""
 Trust = Literal["pinned", "signed", "first-use"]
@@ -115,6 +116,11 @@ class Blob:
     @property
     def kept(self) -> bool:
         return self.media_type in INDEX_TYPES or self.media_type in MANIFEST_TYPES
+
+    @property
+    def compression(self) -> str:
+        """Return how a layer is compressed; "" for one that is not."""
+        return next((name for name in COMPRESSIONS if self.media_type.endswith(name)), "")
 
     @property
     def is_layer(self) -> bool:

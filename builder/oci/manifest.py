@@ -19,6 +19,7 @@ MANIFEST_LIMIT = 4 << 20
 """Bytes of a manifest or index at most: what registries must take (distribution-spec, 1.1)."""
 _FOREIGN = ("foreign", "nondistributable")
 _SCHEMA1 = "application/vnd.docker.distribution.manifest.v1"
+_MOST_SHOWN = 4
 _VAGUE = ("", "application/json", "application/octet-stream", "text/plain")
 _ATTESTATION = "vnd.docker.reference.type"
 _LARGEST = (1 << 63) - 1
@@ -51,6 +52,8 @@ class OciIndex:
     content: bytes = field(repr=False)
     digest: Digest
     manifests: tuple[Descriptor, ...]
+    unreadable: tuple[Fault, ...] = ()
+    """What of its entries cannot be read; the others are as good as ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +98,14 @@ def parse(
     kind = reader.kind(document, declared)
     parsed: OciIndex | OciManifest | None = None
     if kind in INDEX_TYPES:
-        manifests = reader.descriptors(document, "manifests")
-        parsed = OciIndex(media_type=kind, content=content, digest=digest, manifests=manifests)
+        manifests, unreadable = reader.entries(document)
+        parsed = OciIndex(
+            media_type=kind,
+            content=content,
+            digest=digest,
+            manifests=manifests,
+            unreadable=unreadable,
+        )
     elif kind in MANIFEST_TYPES:
         config = reader.descriptor(document.get("config"), "config", CONFIG_TYPES)
         layers = reader.descriptors(document, "layers", LAYER_TYPES)
@@ -149,12 +158,23 @@ def choose(index: OciIndex, platform: Platform, *, where: str = "") -> Descripto
         for entry in images:
             if entry.platform and _plain(entry.platform) == (*_plain(platform)[:2], variant):
                 return entry
+    nameless = [entry for entry in index.manifests if entry.platform is None]
+    if nameless and not images:
+        digests = ", ".join(str(entry.digest) for entry in nameless[:_MOST_SHOWN])
+        raise IncompleteError(
+            "the image's index does not say which platforms its manifests are for",
+            where=where or str(index.digest),
+            expected=f"an entry for {platform}",
+            hint=f"ask for the one that is for {platform} by its digest (NAME@DIGEST): {digests}",
+            faults=index.unreadable,
+        )
     offered = ", ".join(dict.fromkeys(str(entry.platform) for entry in images)) or "nothing"
     raise IncompleteError(
         f"the image is not available for {platform}",
         where=where or str(index.digest),
         expected=f"one of what it offers: {offered}",
         hint="remove the platform from cluster.yaml, or use another image",
+        faults=index.unreadable,
     )
 
 
@@ -236,6 +256,17 @@ class _Reader:
             self.fault("mediaType", f"is {_shown(kind)}", "an image index or manifest")
             return ""
         return kind
+
+    def entries(self, document: dict[str, Any]) -> tuple[tuple[Descriptor, ...], tuple[Fault, ...]]:
+        """Read the entries of an index, each for itself; return what of them cannot be read, too.
+
+        One without a platform that can be read stays, for who wants all of them.
+        """
+        single = _Reader(self.where)
+        entries = single.descriptors(document, "manifests")
+        if not isinstance(document.get("manifests"), list):
+            self.faults += single.faults
+        return entries, tuple(single.faults)
 
     def descriptors(
         self, document: dict[str, Any], key: str, kinds: tuple[str, ...] = ()

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _CONFIG_LIMIT = 4 << 20
 _MOST_PARTS = 512
 """Manifests that are taken of one image; the largest indexes have some sixty."""
+_NOT_REACHED = "check the reference, the network and proxy, or add a mirror with --catalog"
+_OTHER_IMAGE = "this is what upstream has by that name: use another tag or image"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,7 @@ def resolve(wanted: ImageRequest, registry: Puller) -> ResolvedImage:
     Raise UnavailableError with a fault for every candidate when none does.
     """
     faults: list[Fault] = []
+    hints: set[str | None] = set()
     for candidate in wanted.candidates:
         try:
             resolved = _Candidate(wanted, candidate, registry).resolve()
@@ -78,12 +81,16 @@ def resolve(wanted: ImageRequest, registry: Puller) -> ResolvedImage:
             raise  # a proxy that cannot be used is no source's fault
         except AirseedError as error:
             own = replace(error.fault, where=error.fault.where or str(candidate))
-            faults.extend(error.faults or (own,))
+            if isinstance(error, IncompleteError):
+                faults.append(own)
+            faults.extend(error.faults or (() if own in faults else (own,)))
+            answered = isinstance(error, (IncompleteError, VerificationError))
+            hints.add(error.hint or _OTHER_IMAGE if answered else _NOT_REACHED)
     raise UnavailableError(
         "no source has this image",
         where=str(wanted.reference),
         expected=str(wanted.expected) if wanted.expected else None,
-        hint="check the reference, the network and proxy, or add a mirror with --catalog",
+        hint=hints.pop() if len(hints) == 1 else _NOT_REACHED,
         faults=faults,
     )
 
@@ -145,6 +152,8 @@ class _Candidate:
                 expected=f"at most {_MOST_PARTS}, since all platforms are wanted",
             )
         taken = {manifest.digest for manifest in manifests}
+        if EVERY in self._wanted.more:
+            self._left_out += index.unreadable
         for entry in _chosen(index, self._wanted.more):
             if entry.digest in taken:
                 continue

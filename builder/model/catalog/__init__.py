@@ -157,6 +157,16 @@ class Catalog:
         newest = max(fitting, key=numbers)
         return RuntimeRelease(name=name, version=newest, of=releases[newest])
 
+    def unpacking(self, runtime: str, compression: str) -> str:
+        """Return a runtime's oldest release that unpacks such layers, "" where none does."""
+        able = [
+            version
+            for series in self.runtime_series.values()
+            if series.name == runtime and compression in series.unpacks
+            for version in series.releases
+        ]
+        return min(able, key=numbers, default="")
+
     def os(self, name: str, version: str | None = None) -> OperatingSystem:
         releases = {s.version: s for s in self.systems.values() if s.name == name}
         if not releases:

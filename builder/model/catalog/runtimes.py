@@ -31,6 +31,8 @@ class RuntimeSeries:
     """Repository by family of operating systems."""
     releases: Mapping[str, Mapping[str, Mapping[str, str]]]
     """By version, then family: EVR by package name."""
+    unpacks: tuple[str, ...] = ("gzip",)
+    """The compressions of layers that it reads, beside none."""
     systems: Mapping[str, OldestSystem] = field(default_factory=dict)
     """By name of an operating system, where not every release of it will do."""
 

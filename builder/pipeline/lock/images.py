@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from builder.errors import UnavailableError
+from builder.errors import Fault, IncompleteError, UnavailableError
 from builder.model.demand import EXTRA, merged
 from builder.model.image_names import ImageNames
 from builder.pipeline.lock import signatures
 from builder.sources import image as image_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from builder.model.artifact import Blob, Image, Trust
     from builder.model.demand import WantedImage
@@ -39,8 +39,39 @@ def resolve(
             known = blobs.setdefault(blob.digest, blob)
             sources = tuple(dict.fromkeys((*known.sources, *blob.sources)))
             blobs[blob.digest] = replace(known, sources=sources)
+    _refuse_packed(resolving, images, blobs)
     images.sort(key=lambda image: image.name)
     return tuple(images), tuple(blobs[digest] for digest in sorted(blobs))
+
+
+def _refuse_packed(
+    resolving: Resolving, images: Iterable[Image], blobs: Mapping[Digest, Blob]
+) -> None:
+    """Raise IncompleteError for images of which the nodes' runtime cannot unpack a layer."""
+    runtime = resolving.wanted.runtime
+    faults = []
+    for image in images:
+        packed = {
+            blobs[layer].compression
+            for part in image.manifests
+            if part.platform in resolving.cluster.platforms
+            for layer in part.layers
+        } - {"", *runtime.of.unpacks}
+        for compression in sorted(packed):
+            able = resolving.catalog.unpacking(runtime.name, compression)
+            faults.append(
+                Fault(
+                    where=image.name,
+                    what=f"has layers packed with {compression}, which {runtime} cannot unpack",
+                    expected=f"{runtime.name} {able} or newer" if able else "gzip",
+                )
+            )
+    if faults:
+        raise IncompleteError(
+            f"{runtime} cannot start all of the images",
+            hint="say a newer release with runtime.version, or use images packed with gzip",
+            faults=faults,
+        )
 
 
 def _warn_of_digests(resolving: Resolving, images: Iterable[Image], names: ImageNames) -> None:

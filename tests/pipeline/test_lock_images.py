@@ -1,0 +1,129 @@
+"""``airseed lock`` and images in odd shapes, or that nodes can't have as they are asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builder.formats import lock as lock_format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandboxes import Sandbox
+
+    from builder.model.digest import Digest
+
+Site = Any
+NAME = "example.org/odd/image:1"
+EXTRA = f"extra: {{images: ['{NAME}']}}\n"
+
+
+def changed(sandbox: Sandbox, change: Callable[[dict[str, Any]], None], *, index: bool) -> Digest:
+    """Let a tag mean an image whose index or manifest was changed."""
+    upstream = sandbox.upstream
+    made = upstream.add_image(NAME, era="oci", index=index, platforms=["linux/amd64"])
+    document = json.loads(upstream.image_store.path(made.digest).read_bytes())
+    change(document)
+    digest = upstream.image_builder.put(json.dumps(document).encode())
+    manifests = made.manifests | {digest: document["mediaType"]}
+    upstream.tag(NAME, dataclasses.replace(made, digest=digest, manifests=manifests))
+    return digest
+
+
+def pack(manifest: dict[str, Any]) -> None:
+    for layer in manifest["layers"]:
+        layer["mediaType"] = "application/vnd.oci.image.layer.v1.tar+zstd"
+
+
+def test_layers_that_the_runtime_cannot_unpack_are_refused(site: Site) -> None:
+    sandbox = site.open(EXTRA)
+    changed(sandbox, pack, index=False)
+    ran = sandbox.lock()
+    assert ran.code == 1
+    assert f"{NAME}: has layers packed with zstd, which docker 19.03.9 cannot unpack\n" in ran.err
+    assert "expected docker 23.0.0 or newer\n" in ran.err
+    assert not sandbox.lock_path.exists()
+
+
+UNREADABLE: dict[str, dict[str, Any]] = {
+    "an empty platform": {"platform": {"os": "", "architecture": ""}},
+    "no platform": {"platform": None},
+    "another digest": {"digest": f"sha512:{'0' * 128}"},
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_an_entry_that_cannot_be_read_spoils_no_other(what: str, site: Site) -> None:
+    sandbox = site.open(EXTRA)
+
+    def add(index: dict[str, Any]) -> None:
+        index["manifests"].insert(0, index["manifests"][0] | UNREADABLE[what])
+
+    digest = changed(sandbox, add, index=True)
+    ran = sandbox.lock()
+    assert ran.code == 0, ran.err
+    images = lock_format.read(sandbox.lock_path).images
+    assert digest in {image.digest for image in images if image.name == NAME}
+
+
+def test_an_index_without_platforms_ends_in_words_that_help(site: Site) -> None:
+    sandbox = site.open(EXTRA)
+    found: list[str] = []
+
+    def strip(index: dict[str, Any]) -> None:
+        for entry in index["manifests"]:
+            del entry["platform"]
+            found.append(entry["digest"])
+
+    changed(sandbox, strip, index=True)
+    ran = sandbox.lock()
+    assert ran.code == 1
+    assert (
+        f"{NAME}: the image's index does not say which platforms its manifests are for" in ran.err
+    )
+    assert "hint: ask for the one that is for linux/amd64 by its digest (NAME@DIGEST): " in ran.err
+    assert found[0] in ran.err
+    assert "proxy" not in ran.err
+
+
+@pytest.mark.parametrize("registry", ["", "registry: reg.lan:5000/k8s\n"])
+def test_a_person_is_told_what_nodes_have_by_a_digest(registry: str, site: Site) -> None:
+    sandbox = site.open()
+    digest = changed(sandbox, lambda _: None, index=True)
+    pinned = NAME.replace(":1", f"@{digest}")
+    cluster = sandbox.folder / "cluster.yaml"
+    cluster.write_text(
+        f"{cluster.read_text('utf-8')}{registry}extra: {{images: ['{pinned}']}}\n", "utf-8"
+    )
+    ran = sandbox.lock()
+    assert ran.code == 0, ran.err
+    there = "reg.lan:5000/k8s" if registry else "example.org"
+    name = f"{there}/odd/image:digest-{digest.hex[:12]}"
+    assert f"warning: nodes will have {pinned} as {name}\n" in ran.err
+
+
+def test_what_manifests_only_mention_is_told_until_it_is_asked_for(site: Site) -> None:
+    sandbox = site.open("extra: {manifests: [operator.yaml]}\n")
+    changed(sandbox, lambda _: None, index=True)
+    (sandbox.folder / "operator.yaml").write_text(
+        "apiVersion: x.io/v1\nkind: Store\nmetadata: {name: s}\n"
+        f"spec: {{agent: {{image: '{NAME}'}}}}\n",
+        "utf-8",
+    )
+    ran = sandbox.lock()
+    assert ran.code == 0, ran.err
+    assert f"  operator.yaml:4: Store s: spec.agent.image: {NAME}\n" in ran.err
+    assert f"\nextra:\n  images:\n    - {NAME}\n" in ran.err
+    assert "operator.yaml: Store s: a custom resource: what else it has started" in ran.err
+    assert NAME not in {image.name for image in lock_format.read(sandbox.lock_path).images}
+    cluster = sandbox.folder / "cluster.yaml"
+    text = cluster.read_text("utf-8").replace("extra: {", f"extra: {{images: ['{NAME}'], ")
+    cluster.write_text(text, "utf-8")
+    ran = sandbox.lock("--json")
+    assert ran.code == 0, ran.err
+    told = json.loads(ran.out)["manifests"]
+    assert (told["mentioned"], [one["where"] for one in told["notUnderstood"]]) == ([], ["Store s"])
