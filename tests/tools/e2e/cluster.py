@@ -49,6 +49,8 @@ class Cluster:
     payload: str = "baked"
     """How machines get the bundle: ``baked``, ``disk``, or by what cluster.yaml says (``url``)."""
     gateway: bool = True
+    elsewhere: str | None = None
+    """The network of a second card; the default route goes by it then."""
     machines: dict[str, Machine] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
 
@@ -145,6 +147,7 @@ class Cluster:
         machine = Machine(
             name, address, folder, self.image, self.switch,
             baked=baked, disk=disk, gateway=self.gateway, size=size,
+            elsewhere=self.elsewhere,
         )  # fmt: skip
         machine.insert(seed)
         return machine

@@ -97,6 +97,8 @@ class Machine:
     """Whether the network has a default route and a nameserver, both leading nowhere."""
     size: int | None = None
     """MiB of its disk; otherwise it has what there is here."""
+    elsewhere: str | None = None
+    """The network of a second card, such as ``10.212.0``: the default route goes by it."""
     started: float = 0
     """When it was last powered on, in seconds since 1970."""
     cable: Namespace | None = field(default=None, init=False)
@@ -307,8 +309,25 @@ class Machine:
         self.switch.ip("link", "set", port, "master", "br0", "up")
         self.cable.ip("address", "add", f"{self.address}/{_PREFIX}", "dev", "host0")
         self.cable.ip("link", "set", "host0", "up")
-        if self.gateway:
+        if self.elsewhere:
+            self._plug_elsewhere(self.elsewhere)
+        elif self.gateway:
             self.cable.ip("route", "add", "default", "via", f"{NETWORK}.1")
+
+    def _plug_elsewhere(self, network: str) -> None:
+        """Connect a second card by a switch of its own, which leads nowhere."""
+        assert self.cable
+        last = self.address.rpartition(".")[2]
+        port, peer = f"q-{last}", str(self.cable.pid)
+        self.switch.ip("link", "add", "br1", "type", "bridge", check=False)
+        self.switch.ip("link", "set", "br1", "up")
+        self.switch.ip("link", "delete", port, check=False)
+        words = ("type", "veth", "peer", "name", "host1", "netns", peer)
+        self.switch.ip("link", "add", port, *words)
+        self.switch.ip("link", "set", port, "master", "br1", "up")
+        self.cable.ip("address", "add", f"{network}.{last}/{_PREFIX}", "dev", "host1")
+        self.cable.ip("link", "set", "host1", "up")
+        self.cable.ip("route", "add", "default", "via", f"{network}.1")
 
     def _enter_cgroups(self) -> None:
         for own in _own_cgroups():
