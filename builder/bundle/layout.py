@@ -104,6 +104,11 @@ class Layout:
     def fetched(self) -> tuple[Extent, ...]:
         return tuple(extent for extent in self.extents if not isinstance(extent.content, bytes))
 
+    @property
+    def made(self) -> Iterator[bytes]:
+        """Return the files that are not fetched."""
+        return (extent.content for extent in self.extents if isinstance(extent.content, bytes))
+
     def extent(self, path: str) -> Extent:
         """Find a member; raise KeyError if there is none."""
         if not self._by_path:

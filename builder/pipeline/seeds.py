@@ -243,6 +243,7 @@ def prepare(workspace: Workspace, reporter: Reporter) -> Plan:
         lock=locked.lock,
         secrets=store.load(workspace.secrets, cluster.pki),
         sums=locked.layout.digest,
+        made_bytes=max(len(made) for made in locked.layout.made),
         files=_local_files(cluster, workspace.folder),
         edits=_edits(locked, cluster.registry),
         edited=_edited(workspace, locked.lock),

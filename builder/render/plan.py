@@ -32,6 +32,8 @@ class Plan:
     secrets: Secrets
     sums: Digest
     """Of the bundle's SHA256SUMS; what the node checks its payload against."""
+    made_bytes: int
+    """The largest file that the bundle makes itself; the lock knows the sizes of all others."""
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """Contents of the local files that cluster.yaml names, by the path that stands there."""
     edits: str = ""

@@ -312,6 +312,7 @@ def machine(tmp_path: Path, authority: Authority) -> Machine:
         ENDPOINT="127.0.0.1:1",
         PKI="generated",
         SUMS="0" * 64,
+        MADE_BYTES="10000000",
         KUBEADM_FILES=" ".join(kubeadm_files("1.18.5")),
         SANDBOX_IMAGE="k8s.gcr.io/pause:3.2",
         POD_SUBNETS="10.222.0.0/18",

@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import tarfile
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,6 +34,7 @@ def bundled(machine: Machine, sample: sandboxes.Sample) -> Machine:
     """Return a machine whose seed wants the bundle that the real pipeline made."""
     machine.set(
         SUMS=hashlib.sha256(sample.layout.sums).hexdigest(),
+        MADE_BYTES=str(max(map(len, sample.layout.made))),
         REPOSITORIES=" ".join(
             sorted(
                 {
@@ -339,3 +341,101 @@ def layer_role(sample: sandboxes.Sample, digest: Digest) -> str:
         for role in image.roles
         if any(digest in manifest.layers for manifest in image.manifests)
     )
+
+
+class Hostile(http.server.SimpleHTTPRequestHandler):
+    """Serve a bundle, but for one file: without an end, or by drips, or larger than it says."""
+
+    protocol_version = "HTTP/1.1"
+    which = ""
+    how = ""
+    sent = 0
+
+    def do_GET(self) -> None:
+        if not self.path.endswith(self.which):
+            super().do_GET()
+            return
+        self.send_response(200)
+        if self.how == "large":
+            self.send_header("Content-Length", str(1 << 40))
+        else:
+            self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                if self.how == "drip":
+                    self.wfile.write(b"1\r\n0\r\n")
+                    time.sleep(0.5)
+                else:
+                    block = bytes(1 << 16)
+                    self.wfile.write(
+                        block if self.how == "large" else b"10000\r\n" + block + b"\r\n"
+                    )
+                    type(self).sent += len(block)
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def hostile(folder: Path, which: str, how: str) -> Iterator[tuple[str, type[Hostile]]]:
+    kind = type("Kind", (Hostile,), {"which": which, "how": how, "sent": 0})
+    serve = functools.partial(kind, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", kind
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("how", ["endless", "large", "drip"])
+@pytest.mark.parametrize("which", ["SHA256SUMS", "cluster.lock", ".rpm", "repomd.xml"])
+def test_who_serves_a_bundle_decides_neither_its_size_nor_its_speed(
+    bundled: Machine, sample: sandboxes.Sample, tmp_path: Path, which: str, how: str
+) -> None:
+    folder = unpack(bundled, sample).rename(tmp_path / "site")
+    bundled.environment["AIRSEED_PAYLOAD_PATIENCE"] = "2"
+    began = time.monotonic()
+    with hostile(folder, which, how) as (url, server):
+        bundled.set(PAYLOAD_URL=url)
+        assert bundled.boot("packages").returncode == 1
+        assert time.monotonic() - began < 60
+        assert server.sent < 40 << 20
+    stored = sum(p.stat().st_size for p in bundled.state.rglob("*") if p.is_file())
+    assert stored < 3 * sample.layout.size
+    largest = max(map(len, sample.layout.made))
+    assert all(p.stat().st_size <= largest + 1024 for p in bundled.state.rglob("SHA256SUMS*"))
+    message = bundled.result["message"]
+    if which == "SHA256SUMS":
+        assert message.startswith(("no bundle was found", "this is not the bundle"))
+    else:
+        assert f", from {url}, is missing or not what SHA256SUMS says" in message
+
+
+@pytest.mark.parametrize("broken", ["folder", "disk", "two"])
+def test_what_one_place_does_not_have_whole_the_next_one_has(
+    bundled: Machine, sample: sandboxes.Sample, site: str, broken: str
+) -> None:
+    """A torn copy in the image, then a disk with a bad block, then the web server."""
+    bad = [extent for extent in sample.layout.extents if extent.path.endswith(".rpm")][-1]
+    blob = max((e for e in sample.layout.extents if "/blobs/" in e.path), key=lambda e: e.size)
+    if broken in {"folder", "two"}:
+        (unpack(bundled, sample) / bad.path).write_bytes(b"torn")
+        (bundled.root / "opt/airseed/bundle" / blob.path).unlink()
+    if broken in {"disk", "two"}:
+        content = bytearray(sample.bundle.read_bytes())
+        for extent in (bad, blob):
+            content[extent.offset] ^= 1
+        (bundled.folder / "bad.tar").write_bytes(content)
+        attach(bundled, bundled.folder / "bad.tar")
+    elif broken == "folder":
+        attach(bundled, sample.bundle)
+    bundled.set(PAYLOAD_URL=site, IMAGES=layer_role(sample, blob.digest))
+    assert bundled.boot("packages", "images").returncode == 0, bundled.result
+    log = (bundled.state / "log/packages.log").read_text()
+    last = f"{bundled.root}/dev/vdb (disk)" if broken == "folder" else f"{site} (url)"
+    assert f"going on with {last}\n" in log
+    assert len(bundled.called("docker", "load")) == 1

@@ -71,6 +71,7 @@ def of(
         lock=_lock(spec.cluster, demand(spec.cluster, spec.choice, catalog())),
         secrets=secrets,
         sums=SUMS,
+        made_bytes=100_000,
         files={} if files is None else files,
     )
 

@@ -105,6 +105,7 @@ def _cluster(plan: Plan) -> Mapping[str, str]:
         "ENDPOINT": str(plan.endpoint or ""),
         "PKI": cluster.pki.kind,
         "SUMS": plan.sums.hex,
+        "MADE_BYTES": str(plan.made_bytes),
         "PAYLOAD_URL": cluster.seed.url or "",
         "REGISTRY": str(cluster.registry or ""),
         "SANDBOX_IMAGE": ImageNames(cluster.registry).sandbox(choice.kubernetes.images),

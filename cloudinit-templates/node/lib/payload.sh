@@ -11,52 +11,80 @@ LISTS=$STATE/lists
 PAYLOAD_BAKED=$R/opt/airseed/bundle
 PAYLOAD_KIND=''
 PAYLOAD_AT=''
+# how many of the places have been tried, and what was wrong with them
+PAYLOAD_TRIED=0
+PAYLOAD_FAULTS=''
+PAYLOAD_HINT=''
 readonly PAYLOAD_MAGIC='airseed offline bundle, format 1'
+# Bytes a second: who sends less over half a minute has failed.
+readonly PAYLOAD_SLOWEST=16384
 
 # Set PAYLOAD_KIND (folder, disk or url) and PAYLOAD_AT, and keep the checked SHA256SUMS.
 find_payload() {
-    local seen='' disk web
+    local web
     [ -z "$PAYLOAD_KIND" ] || return 0
-    [[ $AIRSEED_SUMS =~ ^[0-9a-f]{64}$ ]] || fail "AIRSEED_SUMS is not a digest" "render the seed again"
-    mkdir -p "$PAYLOAD" "$LISTS"
-    if [ -f "$PAYLOAD_BAKED/SHA256SUMS" ]; then
-        if accept_sums <"$PAYLOAD_BAKED/SHA256SUMS"; then
-            PAYLOAD_KIND=folder PAYLOAD_AT=$PAYLOAD_BAKED
-            return 0
-        fi
-        seen="$seen $PAYLOAD_BAKED"
-    fi
-    for disk in $(raw_disks); do
-        if tar -n -x -O --occurrence=1 -f "$disk" SHA256SUMS 2>/dev/null | accept_sums; then
-            PAYLOAD_KIND=disk PAYLOAD_AT=$disk
-            return 0
-        fi
-        seen="$seen $disk"
-    done
-    if [ -n "$AIRSEED_PAYLOAD_URL" ]; then
-        if from_url SHA256SUMS "$PAYLOAD/SHA256SUMS.fresh" && accept_sums <"$PAYLOAD/SHA256SUMS.fresh"; then
-            PAYLOAD_KIND=url PAYLOAD_AT=${AIRSEED_PAYLOAD_URL%/}
-            return 0
-        fi
-        [ ! -s "$PAYLOAD/SHA256SUMS.fresh" ] || seen="$seen $AIRSEED_PAYLOAD_URL"
-    fi
-    if [ -n "$seen" ]; then
-        fail "this is not the bundle that the seed names, or it is damaged:$seen" \
-            "take the bundle of this very cluster.lock; sha256sum SHA256SUMS must give $AIRSEED_SUMS"
-    fi
+    ! next_payload || return 0
+    [ -z "$PAYLOAD_FAULTS" ] || fail "$PAYLOAD_FAULTS" "$PAYLOAD_HINT"
     web="$AIRSEED_PAYLOAD_URL does not answer"
     [ -n "$AIRSEED_PAYLOAD_URL" ] || web='the seed names no URL'
     fail "no bundle was found: none in $PAYLOAD_BAKED, no disk that is one, and $web" \
         "attach bundle.tar as a disk, or serve its unpacked content at the seed's URL"
 }
 
-# Read SHA256SUMS from standard input and keep it when it is the one that the seed wants.
+# Go on to the first of the places not tried yet that has the bundle of the seed.
+next_payload() {
+    local kind at number=0 others=''
+    [[ $AIRSEED_SUMS =~ ^[0-9a-f]{64}$ ]] || fail "AIRSEED_SUMS is not a digest" "render the seed again"
+    mkdir -p "$PAYLOAD" "$LISTS"
+    [ "$PAYLOAD_TRIED" -gt 0 ] || { rm -f "$LISTS/sizes" && : >"$LISTS/taken"; }
+    PAYLOAD_KIND=''
+    while read -r kind at <&5; do
+        number=$((number + 1))
+        [ "$number" -gt "$PAYLOAD_TRIED" ] || continue
+        PAYLOAD_TRIED=$number
+        rm -f "$PAYLOAD/SHA256SUMS.fresh"
+        sums_of "$kind" "$at" >"$PAYLOAD/SHA256SUMS.fresh" || true
+        if accept_sums; then
+            PAYLOAD_KIND=$kind PAYLOAD_AT=$at
+            return 0
+        fi
+        [ ! -s "$PAYLOAD/SHA256SUMS.fresh" ] || others="$others $at"
+    done 5< <(payload_places)
+    [ -z "$others" ] || payload_fault "this is not the bundle that the seed names, or it is damaged:$others" \
+        "take the bundle of this very cluster.lock; sha256sum SHA256SUMS must give $AIRSEED_SUMS"
+    return 1
+}
+
+# Print where a bundle may be, as "KIND PLACE", in the order of their trying.
+payload_places() {
+    local disk
+    [ ! -f "$PAYLOAD_BAKED/SHA256SUMS" ] || printf 'folder %s\n' "$PAYLOAD_BAKED"
+    for disk in $(raw_disks); do printf 'disk %s\n' "$disk"; done
+    [ -z "$AIRSEED_PAYLOAD_URL" ] || printf 'url %s\n' "${AIRSEED_PAYLOAD_URL%/}"
+}
+
+# Remember what is wrong with a place; the first one's hint is told.
+payload_fault() {
+    say "$1"
+    PAYLOAD_FAULTS=${PAYLOAD_FAULTS:+$PAYLOAD_FAULTS; }$1
+    PAYLOAD_HINT=${PAYLOAD_HINT:-$2}
+}
+
+# Print the SHA256SUMS of a place.
+sums_of() {
+    case $1 in
+    folder) cat "$2/SHA256SUMS" ;;
+    disk) tar -n -x -O --occurrence=1 -f "$2" SHA256SUMS 2>/dev/null ;;
+    url) from_url "$2" SHA256SUMS "$PAYLOAD/SHA256SUMS.sent" "$AIRSEED_MADE_BYTES" && cat "$PAYLOAD/SHA256SUMS.sent" && rm -f "$PAYLOAD/SHA256SUMS.sent" ;;
+    esac | head -c "$((AIRSEED_MADE_BYTES + 1))"
+}
+
+# Keep the SHA256SUMS that a place has when it is the one that the seed wants.
 accept_sums() {
     local digest
-    cat >"$PAYLOAD/SHA256SUMS.new"
-    digest=$(sha256sum <"$PAYLOAD/SHA256SUMS.new")
-    [ "${digest%% *}" = "$AIRSEED_SUMS" ] || { rm -f "$PAYLOAD/SHA256SUMS.new" && return 1; }
-    mv -f "$PAYLOAD/SHA256SUMS.new" "$PAYLOAD/SHA256SUMS"
+    digest=$(sha256sum <"$PAYLOAD/SHA256SUMS.fresh")
+    [ "${digest%% *}" = "$AIRSEED_SUMS" ] || return 1
+    mv -f "$PAYLOAD/SHA256SUMS.fresh" "$PAYLOAD/SHA256SUMS"
 }
 
 # Print the block devices that begin as a bundle does.
@@ -71,14 +99,18 @@ raw_disks() {
     done
 }
 
-# Fetch one member from the web server.
+# Fetch a member of the bundle at URL into TARGET. Who serves it decides neither how much comes, which is
+# at most LIMIT bytes, nor how long that takes. A bundle's host is inside: no proxy.
 from_url() {
-    printf 'url = "%s/%s"\noutput = "%s"\n' "${AIRSEED_PAYLOAD_URL%/}" "$(escaped "$1")" "$2" | fetch
-}
-
-# Run curl with the addresses on standard input. A bundle's host is inside: no proxy.
-fetch() {
-    curl -q -s -S -f -L --create-dirs --noproxy '*' --connect-timeout 10 --speed-limit 1 --speed-time 60 --retry 3 -K - >/dev/null
+    local url=$1 member=$2 target=$3 limit=$4
+    rm -f "$target"
+    printf 'url = "%s/%s"\noutput = "%s"\n' "$url" "$(escaped "$member")" "$target" | (
+        # a server need not say how much it sends; curl of CentOS 7 takes it all then
+        ulimit -f "$(((limit + 1023) / 1024))"
+        exec curl -q -s -S -f -L --proto '=http,https' --proto-redir '=http,https' --max-redirs 5 --create-dirs --noproxy '*' \
+            --connect-timeout 10 --speed-limit "$PAYLOAD_SLOWEST" --speed-time "${AIRSEED_PAYLOAD_PATIENCE:-30}" \
+            --max-time "$((60 + limit / PAYLOAD_SLOWEST))" --max-filesize "$limit" --retry 2 --retry-max-time 90 -K -
+    ) >/dev/null
 }
 
 # Write a path as it stands in a URL; bundles have no other characters that matter in theirs.
@@ -90,56 +122,94 @@ payload_list() {
     awk -v prefix="$1" '{ path = substr($0, 67) } index(path, prefix) == 1 { print path }' "$PAYLOAD/SHA256SUMS"
 }
 
-# Take the members that standard input names; BASE is where they stand afterwards, all checked.
+# Take the members that standard input names; BASE is where they stand afterwards, all checked. What one
+# place does not have whole may be had at the next.
 take_payload() {
-    local list=$LISTS/wanted missing member
+    local list=$LISTS/wanted
     find_payload
     cat >"$list"
+    cat "$list" >>"$LISTS/taken"
+    until take_from_here "$list"; do
+        next_payload || fail "$PAYLOAD_FAULTS" "$PAYLOAD_HINT"
+        say "going on with $PAYLOAD_AT ($PAYLOAD_KIND)"
+        # what was taken before stands elsewhere
+        list=$LISTS/taken
+    done
+}
+
+# Take the members in LIST from the place that was found.
+take_from_here() {
+    local list=$1 missing size member
     BASE=$PAYLOAD
     [ "$PAYLOAD_KIND" != folder ] || BASE=$PAYLOAD_AT
     wrong_members "$list" >"$list.missing"
     [ -s "$list.missing" ] || return 0
     case $PAYLOAD_KIND in
     folder) ;;
-    disk)
-        if ! tar -n -x -m --no-same-owner --occurrence=1 -f "$PAYLOAD_AT" -C "$BASE" -T "$list.missing"; then
-            refuse_delta "$list.missing"
-            fail "$PAYLOAD_AT can't be read as a tar" "is it attached whole? its size must be the bundle's"
-        fi
-        ;;
+    disk) tar -n -x -m --no-same-owner --occurrence=1 -f "$PAYLOAD_AT" -C "$BASE" -T "$list.missing" || true ;;
     url)
-        while IFS= read -r missing; do
-            printf 'url = "%s/%s"\noutput = "%s"\n' "$PAYLOAD_AT" "$(escaped "$missing")" "$BASE/$missing"
-        done <"$list.missing" | fetch || true
+        if know_sizes; then
+            while read -r size missing; do
+                from_url "$PAYLOAD_AT" "$missing" "$BASE/$missing" "$size" || break
+            done < <(with_sizes "$list.missing")
+        fi
         ;;
     esac
     wrong_members "$list.missing" >"$list.wrong"
-    if [ -s "$list.wrong" ]; then
-        refuse_delta "$list.wrong"
+    [ -s "$list.wrong" ] || return 0
+    if ! delta_fault "$list.wrong"; then
         missing=$(head -n 1 "$list.wrong")
-        while [ "$PAYLOAD_KIND" != folder ] && IFS= read -r member; do rm -f "${BASE:?}/$member"; done <"$list.wrong"
-        fail "$missing, from $PAYLOAD_AT, is missing or not what SHA256SUMS says ($(wc -l <"$list.wrong") such files)" \
+        payload_fault "$missing, from $PAYLOAD_AT, is missing or not what SHA256SUMS says ($(wc -l <"$list.wrong") such files)" \
             "copy the bundle again; airseed verify finds what is wrong with it"
     fi
+    while [ "$PAYLOAD_KIND" != folder ] && IFS= read -r member; do rm -f "${BASE:?}/$member"; done <"$list.wrong"
+    return 1
 }
 
-# Fail if the payload is a delta that leaves out one of the members in LIST.
+# The lock, which SHA256SUMS has the digest of, says how large what it names is.
+know_sizes() {
+    local lock=$LISTS/lock
+    [ ! -s "$LISTS/sizes" ] || return 0
+    printf 'cluster.lock\n' >"$lock"
+    [ -z "$(wrong_members "$lock")" ] || from_url "$PAYLOAD_AT" cluster.lock "$BASE/cluster.lock" "$AIRSEED_MADE_BYTES" || return 1
+    [ -z "$(wrong_members "$lock")" ] || return 1
+    awk 'match($0, /"digest": "sha256:[0-9a-f]+", "size": [0-9]+/) {
+        split(substr($0, RSTART, RLENGTH), part, /[:" ,]+/)
+        print part[4], part[6]
+    }' "$BASE/cluster.lock" >"$LISTS/sizes"
+    [ -s "$LISTS/sizes" ]
+}
+
+# Print "BYTES PATH" for the members in LIST. What no lock names the bundle makes itself; the seed knows the
+# largest of that.
+with_sizes() {
+    awk -v made="$AIRSEED_MADE_BYTES" '
+        FILENAME == ARGV[1] { size[$1] = $2; next }
+        FILENAME == ARGV[2] { path = substr($0, 67); if ($1 in size) known[path] = size[$1]; next }
+        { print (($0 in known) ? known[$0] : made), $0 }
+    ' "$LISTS/sizes" "$PAYLOAD/SHA256SUMS" "$1"
+}
+
+# Tell whether the payload is a delta that leaves out one of the members in LIST.
 #
 # A delta has the SHA256SUMS of the whole bundle, so it is taken at first; unpacked over the bundle
 # before it, it is whole, and may be used.
-refuse_delta() {
+delta_fault() {
     local text='' member
     case $PAYLOAD_KIND in
     folder) text=$(cat "$PAYLOAD_AT/DELTA.txt" 2>/dev/null || true) ;;
     disk) text=$(tar -n -x -O --occurrence=1 -f "$PAYLOAD_AT" DELTA.txt 2>/dev/null || true) ;;
-    url) text=$(from_url DELTA.txt "$PAYLOAD/DELTA.txt" 2>/dev/null && cat "$PAYLOAD/DELTA.txt" || true) ;;
+    # it has a line a member, and a few more
+    url) text=$(from_url "$PAYLOAD_AT" DELTA.txt "$PAYLOAD/DELTA.txt" "$((AIRSEED_MADE_BYTES + 65536))" 2>/dev/null && cat "$PAYLOAD/DELTA.txt" || true) ;;
     esac
-    [ "${text%%,*}" = 'airseed delta' ] || return 0
+    [ "${text%%,*}" = 'airseed delta' ] || return 1
     while IFS= read -r member; do
-        [[ $text$'\n' != *"  $member"$'\n'* ]] ||
-            fail "$PAYLOAD_AT is a delta, which leaves out what was there before it, such as $member" \
-                "combine both: airseed bundle DELTA --base OLD -o bundle.tar, and use the result"
+        [[ $text$'\n' == *"  $member"$'\n'* ]] || continue
+        payload_fault "$PAYLOAD_AT is a delta, which leaves out what was there before it, such as $member" \
+            "combine both: airseed bundle DELTA --base OLD -o bundle.tar, and use the result"
+        return 0
     done <"$1"
+    return 1
 }
 
 # Print those of the members in LIST that BASE lacks or that have another digest.

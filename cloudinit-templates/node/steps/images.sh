@@ -1,7 +1,7 @@
 #!/bin/bash
 # Load the images that a role starts, unless a registry serves them.
 # reads: IMAGES RUNTIME REGISTRY SUMS
-# uses: PAYLOAD_URL
+# uses: PAYLOAD_URL MADE_BYTES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Install the packages, from the bundle and nowhere else.
 # reads: PACKAGES REPOSITORIES SUMS
-# uses: PAYLOAD_URL
+# uses: PAYLOAD_URL MADE_BYTES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
