@@ -1,11 +1,16 @@
-"""How much user-data a provider takes: as it is, compressed, or an account of what is too much."""
+"""How much user-data a provider takes: as it is, compressed, or an account of what is too much.
+
+Between the last two comes one form more: compressed, and airseed's scripts without their comments.
+"""
 
 from __future__ import annotations
 
 import gzip
+import re
 from typing import TYPE_CHECKING
 
 from builder.errors import AirseedError, Fault
+from builder.render.engine import block
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +19,10 @@ if TYPE_CHECKING:
     from builder.render.cloudinit.userdata import UserData
 
 _LEVEL = 9
+_INDENT = 6
+"""Of the lines of a file in user-data."""
+_COMMENT = re.compile(r"^[ \t]*#(?!!)(?! [a-z]+: ).*\n", re.MULTILINE)
+"""A line that is a comment, and no ``# NAME: TEXT`` that the scripts read of each other."""
 
 
 def fitted(data: UserData, limit: UserDataLimit, *, where: str) -> bytes:
@@ -22,6 +31,8 @@ def fitted(data: UserData, limit: UserDataLimit, *, where: str) -> bytes:
     if limit.bytes is None or limit.size(len(raw)) <= limit.bytes:
         return raw
     packed = compressed(raw)
+    if limit.size(len(packed)) > limit.bytes:
+        packed = compressed(_without_comments(data).encode("ascii"))
     if limit.size(len(packed)) <= limit.bytes:
         return packed
     raise _too_large(data, raw, packed, limit, where)
@@ -30,6 +41,19 @@ def fitted(data: UserData, limit: UserDataLimit, *, where: str) -> bytes:
 def compressed(raw: bytes) -> bytes:
     """Compress without a time stamp: the same bytes for the same content, always."""
     return gzip.compress(raw, _LEVEL, mtime=0)
+
+
+def bare(script: str) -> str:
+    """Return a script without its comments."""
+    return _COMMENT.sub("", script)
+
+
+def _without_comments(data: UserData) -> str:
+    text = data.text
+    for file in data.files:
+        if file.kind == "scripts" and isinstance(file.content, str):
+            text = text.replace(block(file.content, _INDENT), block(bare(file.content), _INDENT))
+    return text
 
 
 def account(data: UserData) -> Mapping[str, int]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import random
+import re
+import subprocess
 from dataclasses import replace
 
 import plans
@@ -12,7 +14,8 @@ import pytest
 from builder.errors import AirseedError
 from builder.model.catalog.systems import UserDataLimit
 from builder.model.machine import Machine, MachineFile
-from builder.render.cloudinit import size, userdata
+from builder.render.cloudinit import files, size, userdata
+from builder.render.engine import block
 from builder.render.seed import seed
 
 PLAN = plans.plan(plans.example("ha"))
@@ -38,6 +41,34 @@ def test_what_does_not_is_compressed_the_same_way_every_time() -> None:
     assert limited(-(-len(RAW) // 3) * 4 - 1, "base64") == packed
 
 
+@pytest.mark.parametrize("script", files.scripts(), ids=lambda file: file.path.rpartition("/")[2])
+def test_a_script_without_comments_is_the_same_script(script: files.SeedFile) -> None:
+    """bash's own reader drops comments, and keeps all else."""
+    assert isinstance(script.content, str)
+    lean = size.bare(script.content)
+    settings = re.findall(r"^# [a-z]+: .*$", script.content, re.MULTILINE)
+    assert re.findall(r"^#(?!!).*$", lean, re.MULTILINE) == settings
+    if script.content.startswith("#!"):
+        assert lean.startswith("#!/bin/bash\n")
+        assert pretty(lean) == pretty(script.content)
+
+
+def pretty(script: str) -> str:
+    words = ("bash", "--pretty-print", "/dev/stdin")
+    done = subprocess.run(words, input=script, capture_output=True, text=True, check=True)
+    # programs and documents inside have comments of their own
+    return re.sub(r"^[ \t]*(?:#.*)?\n", "", done.stdout, flags=re.MULTILINE)
+
+
+def test_comments_go_where_nothing_else_helps() -> None:
+    packed = limited(len(RAW) - 1)
+    lean = limited(len(packed) - 1)
+    assert len(lean) < len(packed) * 0.85
+    text = gzip.decompress(lean).decode()
+    assert "# uses: " in text
+    assert "# Print the" not in text
+
+
 def test_the_account_adds_up_and_the_error_has_it() -> None:
     noise = random.Random(1).randbytes(70_000)
     machine = Machine(files=(MachineFile(path="/opt/noise", source="n"),))
@@ -50,7 +81,12 @@ def test_the_account_adds_up_and_the_error_has_it() -> None:
     assert account["scripts"] == sum(len(f.content) for f in data.files if f.kind == "scripts")
     with pytest.raises(AirseedError) as caught:
         seed(plan, plan.first)
-    packed = len(size.compressed(data.text.encode()))
+    lean = data.text
+    for file in data.files:
+        if file.kind == "scripts":
+            assert isinstance(file.content, str)
+            lean = lean.replace(block(file.content, 6), block(size.bare(file.content), 6))
+    packed = len(size.compressed(lean.encode()))
     assert str(caught.value) == (
         f"user-data of k8s01: {-(-packed // 3) * 4:,} bytes as base64 when compressed,"
         f" {-(-len(data.text) // 3) * 4:,} as they are: more than openstack takes"
