@@ -89,9 +89,11 @@ def read_open(file: BinaryIO, limit: int) -> bytes:
 def stranger(status: os.stat_result) -> str | None:
     """Tell whose a file or folder is that is neither this user's nor root's; None where it is.
 
-    As ssh has it: who owns a file can change it at any time, whatever its mode says.
+    As ssh has it: who owns a file can change it at any time, whatever its mode says. Under sudo,
+    the user who called it counts, too.
     """
-    if status.st_uid in {0, os.geteuid()}:
+    caller = os.environ.get("SUDO_UID", "") if os.geteuid() == 0 else ""
+    if status.st_uid in {0, os.geteuid()} or str(status.st_uid) == caller:
         return None
     try:
         name = f"{pwd.getpwuid(status.st_uid).pw_name} (uid {status.st_uid})"

@@ -283,6 +283,8 @@ def _local_files(cluster: Cluster, folder: Path) -> Mapping[str, bytes]:
     for where, local in machine_files(cluster):
         if where.startswith("pki"):
             continue
+        if where.endswith(".registry.credentials"):
+            signature.private(folder / local)  # who may read it can log in as the nodes do
         contents[local] = read_content(folder / local, largest=_LARGEST_FILE)
     return contents
 

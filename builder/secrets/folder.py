@@ -30,6 +30,7 @@ OTHERS_MAY_WRITE = 0o022
 _LOCK = ".lock"
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe must not hold us up
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NOT_OURS = "don't use it unless you know who put it there; if you do, make it yours"
 _NO_MODES = "if that changes nothing, the file system keeps no modes: choose another one"
 
 
@@ -43,7 +44,7 @@ class Folder(Closing):
         """Open a folder that only its owner may enter; ``create`` makes one that is missing.
 
         Raises:
-            StorageError: it is missing, a link, no folder, or open to others.
+            StorageError: it is missing, a link, no folder, another user's, or open to others.
         """
         try:
             if create:
@@ -61,7 +62,13 @@ class Folder(Closing):
                     hint="move the folder here, or bind-mount it",
                 ) from error
             raise _failed(path, error) from error
-        mode = stat.S_IMODE(os.fstat(handle).st_mode)
+        status = os.fstat(handle)
+        if whose := disk.stranger(status):
+            os.close(handle)
+            raise StorageError(
+                f"this folder {whose}", where=str(path), hint=f"{_NOT_OURS}: chown -R {path}"
+            )
+        mode = stat.S_IMODE(status.st_mode)
         if mode & OTHERS_MAY_ENTER:
             os.close(handle)
             raise StorageError(
@@ -166,6 +173,10 @@ def _wrong(status: os.stat_result, where: Path, *, forbidden: int) -> Fault | No
     mode = stat.S_IMODE(status.st_mode)
     if not stat.S_ISREG(status.st_mode):
         return Fault(where=str(where), what="is not a regular file")
+    if whose := disk.stranger(status):
+        return Fault(
+            where=str(where), what=f"this file {whose}", hint=f"{_NOT_OURS}: chown {where}"
+        )
     if not mode & forbidden:
         return None
     verb = "read" if forbidden == OTHERS_MAY_ENTER else "change"

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
-from builder.errors import UsageError
+from builder import disk
+from builder.errors import StorageError, UsageError
 
 
 def folder() -> Path:
     """Return airseed's folder in the user's cache, as the XDG base directories have it.
 
-    Raise UsageError for a user who has no home.
+    Raise UsageError for a user who has no home, StorageError for a folder of another user: what is
+    in it is run, where packages are built.
     """
+    path = _place()
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        if whose := disk.stranger(path.stat()):
+            raise StorageError(
+                f"the cache {whose}",
+                where=str(path),
+                hint="remove it, or set XDG_CACHE_HOME to a folder of yours",
+            )
+    return path
+
+
+def _place() -> Path:
     home = os.environ.get("XDG_CACHE_HOME", "")
     if home.startswith("/"):
         return Path(home) / "airseed"

@@ -171,3 +171,22 @@ def test_what_belongs_to_another_user_is_refused(site: Site, name: str) -> None:
     assert {str(fault) for fault in caught.value.faults} == {
         f"{path}: belongs to uid 12345, who can change it at any time"
     }
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
+def test_credentials_that_others_may_read_are_refused(site: Site, mode: int) -> None:
+    """They go onto the nodes at 0600, and the schema asks for the same here."""
+    text = site.cluster.read_text("utf-8")
+    path = site.cluster.parent / "registry.json"
+    path.write_text('{"auths": {"reg.example.com": {"auth": "bWU6cGFzcw=="}}}', "utf-8")
+    path.chmod(0o600)
+    more = "\nregistry: reg.example.com\nmachine: {registry: {credentials: registry.json}}\n"
+    site.cluster.write_text(text + more, "utf-8")
+    site.write()
+    path.chmod(mode)
+    with pytest.raises(StorageError) as caught:
+        site.write()
+    assert str(caught.value) == (
+        f"{path}: others may read this file (mode {mode:04o}) (expected mode 0600)"
+    )
+    assert (caught.value.hint or "").startswith(f"chmod 0600 {path}")

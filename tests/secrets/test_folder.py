@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -185,3 +185,39 @@ def test_a_failed_write_leaves_nothing(room: Folder, monkeypatch: pytest.MonkeyP
     assert str(caught.value) == f"{room.path}/token: no space left on device"
     assert os.listdir(room.path) == ["token"]  # noqa: PTH208 -- names alone
     assert room.read("token") == b"old"
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+THEIRS = "belongs to uid 12345, who can change it at any time"
+
+
+@as_root
+def test_another_users_folder_is_not_kept(tmp_path: Path) -> None:
+    """It may have been put there by somebody who waits for what is written into it."""
+    path = tmp_path / "secrets"
+    path.mkdir(mode=0o700)
+    os.chown(path, 12345, 12345)
+    for create in (True, False):
+        with pytest.raises(StorageError) as caught:
+            Folder.open(path, create=create)
+        assert str(caught.value) == f"{path}: this folder {THEIRS}"
+
+
+@as_root
+def test_another_users_file_is_not_read(room: Folder, tmp_path: Path) -> None:
+    room.write("token", b"x")
+    path = tmp_path / "secrets/token"
+    os.chown(path, 12345, 12345)
+    for found in (room.read("token"), read_file(path, forbidden=OTHERS_MAY_ENTER)):
+        assert isinstance(found, Fault)
+        assert found.what == f"this file {THEIRS}"
+
+
+@as_root
+def test_who_called_sudo_counts(room: Folder, tmp_path: Path, monkeypatch: Any) -> None:
+    room.write("token", b"x")
+    os.chown(tmp_path / "secrets/token", 12345, 12345)
+    monkeypatch.setenv("SUDO_UID", "12345")
+    assert room.read("token") == b"x"
+    monkeypatch.setenv("SUDO_UID", "1234")
+    assert isinstance(room.read("token"), Fault)
