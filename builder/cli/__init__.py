@@ -21,11 +21,27 @@ _INTERRUPTED = 128 + signal.SIGINT
 """As shells count."""
 
 
+def _open_closed() -> None:
+    """Let what the caller closed (2>&-) lead nowhere.
+
+    Else the next file that is opened would take its number, and get what libraries write there.
+    """
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+        if getattr(sys, name) is None:
+            mode = "w" if descriptor else "r"
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 -- a descriptor, for as long as the program runs
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command line and exit with its code (see :mod:`builder.errors` for the codes)."""
     # What is loaded lives to the end: to look through it for garbage while it loads, and once more
     # when all is over, takes a sixth of a short run.
     gc.set_threshold(20_000)
+    _open_closed()
     try:
         from builder.cli.root import run
 

@@ -107,12 +107,14 @@ class Console:
             self._screen = Screen(colored=self.colored is not False)
         return Bar(title, total, unit=unit, screen=self._screen, report=self.info)
 
-    def _print(self, text: str) -> None:
+    def _print(self, text: str, *, error: bool = False) -> None:
         try:
-            click.echo(text, color=self.colored)
-        except BrokenPipeError:
+            click.echo(text, err=error, color=self.colored)
+        except OSError as reason:
             # the reader (head) has seen enough; the work and its exit code stay what they are
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if not (error or isinstance(reason, BrokenPipeError)):
+                raise
+            silence(2 if error else 1)
 
     def _line(self, text: str, mark: str = "", mark_color: str = "", *, dim: bool = False) -> None:
         text = printable(hide(text))
@@ -121,7 +123,15 @@ class Console:
             text = f"{click.style(mark, fg=mark_color, bold=True)} {text}"
         # a line that click writes itself would land behind what the bars have drawn
         if self._screen is None or not self._screen.write(text):
-            click.echo(text, err=True, color=self.colored)
+            self._print(text, error=True)
+
+
+def silence(descriptor: int) -> None:
+    """Let standard output or standard error lead nowhere."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    if nowhere != descriptor:
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
 
 
 def printable(text: str) -> str:

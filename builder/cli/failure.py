@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ INTERRUPTED = 130
 """128 + SIGINT, as shells count."""
 BUG = 70
 """EX_SOFTWARE of sysexits.h."""
+_UNLOADED = re.compile("failed to map segment|annot allocate memory")
+"""What the loader says of a library for which there is no room."""
 _BUG_HINT = "this is a bug in airseed; please report it with the lines above"
 
 
@@ -61,12 +64,32 @@ def _said(error: BaseException, console: Console) -> tuple[int, Fault]:
                 what=(error.strerror or str(error)).lower(),
             )
             code = AirseedError.exit_code
+        case _ if lack := _lack(error):
+            fault = Fault(where="", what=lack[0], hint=lack[1])
+            code = AirseedError.exit_code
         case _:
             _bug(error, console)
             return BUG, Fault(where="", what=f"{type(error).__name__}: {error}", hint=_BUG_HINT)
     console.error(_head(fault))
     _advice(fault, console, "  ")
     return code, fault
+
+
+def _lack(error: BaseException) -> tuple[str, str] | None:
+    """Return what the machine or its limits lack, and what to do; the program is right then."""
+    words = str(error)
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, MemoryError) or number == errno.ENOMEM or _UNLOADED.search(words):
+        return "there is not enough memory", (
+            "end other programs, or raise the limit (ulimit -v, or that of the container or unit)"
+        )
+    if "can't start new thread" in words or number == errno.EAGAIN:
+        return "no more threads can be started", (
+            "raise the limit of processes (ulimit -u, pids.max) or of memory; --workers takes fewer"
+        )
+    if number in {errno.EMFILE, errno.ENFILE}:
+        return "too many files are open", "raise the limit: ulimit -n"
+    return None
 
 
 def _value(error: BaseException, code: int, fault: Fault) -> dict[str, Any]:

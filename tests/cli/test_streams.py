@@ -1,0 +1,94 @@
+"""Streams that are closed or full and memory that is short end in words, never in a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builder.cli import failure
+from builder.cli.console import Console
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandboxes import Sample
+
+AIRSEED = f"{sys.executable} -m builder"
+
+
+def shell(command: str, cwd: Path) -> tuple[int, str, str]:
+    """Run a command line; the exit code is airseed's, and AIRSEED stands for it."""
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command.replace('AIRSEED', AIRSEED)}"],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("AIRSEED inspect cluster.lock 2>&-", 0),
+        ("AIRSEED inspect nothing 2>&-", 2),
+        ("AIRSEED verify bundle.tar 2>&-", 0),
+        ("AIRSEED verify bundle.tar 2>/dev/full", 0),
+        ("AIRSEED verify bundle.tar 0<&- 1>&- 2>&-", 0),
+        ("AIRSEED verify bundle.tar --json >&-", 0),
+        ("AIRSEED nonsense 2>/dev/full", 2),
+        ("AIRSEED inspect cluster.lock >/dev/full", 1),
+        ("AIRSEED inspect cluster.lock | head -1", 0),
+        ("AIRSEED versions | head -1", 0),
+        ("AIRSEED verify bundle.tar 2> >(head -c 1 >/dev/null)", 0),
+        ("AIRSEED export bundle.tar --keys-only -o keys 0<&- 1>&- 2>&-", 0),
+    ],
+)
+def test_streams(sample: Sample, tmp_path: Path, command: str, code: int) -> None:
+    for name in ("cluster.yaml", "cluster.lock", "bundle.tar"):
+        (tmp_path / name).symlink_to(sample.folder / name)
+    found, _, err = shell(command, tmp_path)
+    assert (found, "Traceback" in err) == (code, False), err
+    assert not (tmp_path / "keys").exists() or (tmp_path / "keys/docker-ce.asc").read_bytes()
+    if command.endswith(">/dev/full") and "2>" not in command:
+        assert err == "error: no space left on device\n"
+
+
+@pytest.mark.parametrize("megabytes", [60, 90, 120, 150, 200])
+@pytest.mark.parametrize("words", ["verify bundle.tar", "inspect cluster.lock --sbom spdx"])
+def test_memory_that_is_short(sample: Sample, words: str, megabytes: int) -> None:
+    code, _, err = shell(
+        f"ulimit -v {megabytes << 10}; AIRSEED --version >&2 || exit 99; AIRSEED {words}",
+        sample.folder,
+    )
+    if code == 99:
+        pytest.skip("Python itself does not start")
+    assert code in {0, 1}, err
+    assert "Traceback" not in err
+    if code:
+        assert "error: there is not enough memory\n" in err or "error: no more threads" in err
+
+
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        (MemoryError(), "there is not enough memory"),
+        (OSError(12, "Cannot allocate memory"), "there is not enough memory"),
+        (ImportError("x.so: failed to map segment from shared object"), "there is not enough"),
+        (RuntimeError("can't start new thread"), "no more threads can be started"),
+        (BlockingIOError(11, "Resource temporarily unavailable"), "no more threads can be started"),
+        (OSError(24, "Too many open files"), "too many files are open"),
+    ],
+)
+def test_what_the_machine_lacks(
+    error: Exception, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert failure.report(error, Console()) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {what}")
+    assert "\n  hint: " in err
