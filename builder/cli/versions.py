@@ -83,7 +83,7 @@ def _show(known: Versions, console: Console) -> None:
         ("CALICO", "TESTED WITH KUBERNETES", "INSTALLED BY"),
         [
             (
-                ", ".join(spans([f"{s.series}.{patch}" for patch in sorted(s.operators)])),
+                ", ".join(spans(s.releases)),
                 " ".join(s.kubernetes),
                 " or ".join(way for way in s.install if way != "operator" or s.images),
             )
@@ -133,7 +133,7 @@ def _value(known: Versions) -> dict[str, Any]:
         "calico": [
             {
                 "series": series.series,
-                "releases": [f"{series.series}.{patch}" for patch in sorted(series.operators)],
+                "releases": list(series.releases),
                 "kubernetes": list(series.kubernetes),
                 "install": [w for w in series.install if w != "operator" or series.images],
             }

@@ -28,6 +28,10 @@ class VirtualHost:
         self._files: dict[str, bytes | Path | str] = {}
         self._mounts: dict[str, Site] = {}
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(self._files)
+
     def add(self, path: str, content: bytes | Path) -> None:
         self._files[path] = content
 

@@ -8,6 +8,7 @@ lab's own in their place: give it last (``--catalog``).
 from __future__ import annotations
 
 import hashlib
+import re
 from string import Template
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 SCALE = 0.125
 """Of the real sizes: enough for many blobs of many MB, little enough for a demo."""
 _STOCKED = Platform.parse("linux/amd64")
+_DIGEST = re.compile(r"^[0-9a-f]{64}-")
 _SIGNATURES = ("repodata/repomd.xml.asc", "repodata/repomd.xml.key")
 
 
@@ -98,6 +100,23 @@ def _repository(
                 upstream.add_file(urljoin(base, href), path)
     rpms = (path for path in files.values() if path.suffix == ".rpm")
     return {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in rpms}
+
+
+def stock(upstream: Upstream) -> str:
+    """List what an upstream has, for people: packages by repository, and images."""
+    names: dict[str, set[str]] = {}
+    for host, site in upstream.sites.items():
+        for path in site.paths:
+            if path.endswith(".rpm"):
+                name = _DIGEST.sub("", path.rpartition("/")[2]).removesuffix(".rpm")
+                names.setdefault(name, set()).add(host)
+    images = {
+        f"{repository}:{tag}"
+        for repository, content in upstream.image_store.repositories.items()
+        for tag in content.tags
+    }
+    packages = [f"{name}  {', '.join(sorted(hosts))}" for name, hosts in sorted(names.items())]
+    return "\n".join(["# packages, and where", *packages, "", "# images", *sorted(images), ""])
 
 
 def _recipes(catalog: Catalog, versions: Sequence[str]) -> Iterator[Recipe]:

@@ -6,7 +6,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from builder.errors import StorageError, VerificationError
+from builder import disk
+from builder.errors import ClosureError, StorageError, UnavailableError, VerificationError
 from builder.lab import world
 from builder.lab.upstream import Upstream
 from builder.pipeline import bundle, init, lock, paths, secrets, seeds, verify
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 EXAMPLE = "ha"
 _UPSTREAM = ".upstream"
 """Below the demo's folder: the upstream's content, so that a second run finds it."""
+_STOCK = "stock.txt"
+"""In that folder: what the upstream has."""
 _FOREIGN = ("AIRSEED_CA_BUNDLE", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE")
 """What would lead the demo to somebody's real servers and logins."""
 
@@ -47,7 +50,16 @@ def run(folder: Path, reporter: Reporter) -> None:
                 init.write(EXAMPLE, cluster)
                 reporter.info(f"init    {cluster}: the walkthrough's five nodes")
             workspace = Workspace(cluster, catalogs=[upstream.catalog])
-            locked = lock.make(workspace, reporter=reporter)
+            stock = upstream_folder / _STOCK
+            disk.put(stock, world.stock(upstream).encode())
+            try:
+                locked = lock.make(workspace, reporter=reporter)
+            except (ClosureError, UnavailableError):
+                reporter.warn(
+                    "the demo's upstream is made up, and small",
+                    hint=f"all that it has is listed in {stock}; airseed lock asks the real ones",
+                )
+                raise
             reporter.info(
                 f"lock    {workspace.lock_path}: {len(locked.lock.images)} images, "
                 f"{len(locked.lock.packages)} packages, every one by digest"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import ClosureError, Fault, VerificationError
@@ -37,14 +38,23 @@ class PackageRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an RPM is; metadata says so, and nobody vouches for it."""
+
+    repository: str
+    href: str
+    """See :func:`builder.rpm.repodata.resolve_href`."""
+    base: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
     nevra: Nevra
     repository: str
     digest: Digest
     size: int
-    href: str
-    """As the metadata has it, untrusted; see :func:`builder.rpm.repodata.resolve_href`."""
-    location_base: str | None
+    places: tuple[Place, ...]
+    """Where the same bytes are, the chosen one first."""
     requested: bool
     needed_by: tuple[str, ...]
     """Who needs it, sorted: names of packages, and ``by`` of the requests.
@@ -193,7 +203,11 @@ def _absent(universe: Universe, request: PackageRequest, home: Any) -> Fault:
             return Fault(where=request.text, what=what, hint=f"elsewhere: {name} {elsewhere}")
     if foreign := other_architectures(universe, head):
         return Fault(where=request.text, what=what, hint=foreign)
+    names = {solvable.name for solvable in universe.pool.solvables}
+    close = ", ".join(map(plain, get_close_matches(head, names, n=3)))
     hint = "check the spelling, or add its repository (repositories/ of --catalog)"
+    if close:
+        hint += f"; similar names: {close}"
     return Fault(where=request.text, what=what, hint=hint)
 
 
@@ -278,6 +292,28 @@ def _upgraded(universe: Universe, transaction: Any) -> tuple[Replaced, ...]:
     return tuple(sorted(replaced))
 
 
+def _twins(universe: Universe, solvable: Any) -> list[Any]:
+    """Return the other entries that metadata has of the same RPM, in any repository."""
+    kind = universe.solv.SOLVABLE_CHECKSUM
+    own = solvable.lookup_checksum(kind)
+    return [
+        other
+        for other in universe.pool.whatprovides(solvable.nameid)
+        if other.id != solvable.id
+        and (other.nameid, other.evrid, other.archid)
+        == (solvable.nameid, solvable.evrid, solvable.archid)
+        and not other.isinstalled()
+        and (checksum := other.lookup_checksum(kind))
+        and (checksum.typestr(), checksum.hex()) == (own.typestr(), own.hex())
+    ]
+
+
+def _place(universe: Universe, solvable: Any) -> Place:
+    href, _ = solvable.lookup_location()
+    base = solvable.lookup_str(universe.solv.SOLVABLE_MEDIABASE)
+    return Place(repository=solvable.repo.name, href=href or "", base=base)
+
+
 def _chosen(universe: Universe, solvable: Any, asked: bool, reasons: set[str]) -> Chosen:  # noqa: FBT001 -- private
     solv = universe.solv
     nevra = nevra_of(solvable)
@@ -294,17 +330,16 @@ def _chosen(universe: Universe, solvable: Any, asked: bool, reasons: set[str]) -
         raise VerificationError(
             f"its requirement {plain(unread[0])} is not well-formed", where=where
         )
-    href, _ = solvable.lookup_location()
+    places = [_place(universe, one) for one in (solvable, *_twins(universe, solvable))]
     size = solvable.lookup_num(solv.SOLVABLE_DOWNLOADSIZE)
-    if not href or not size:
+    if not places[0].href or not size:
         raise VerificationError("the metadata has no location or size of the RPM", where=where)
     return Chosen(
         nevra=nevra,
         repository=solvable.repo.name,
         digest=digest,
         size=size,
-        href=href,
-        location_base=solvable.lookup_str(solv.SOLVABLE_MEDIABASE),
+        places=tuple(dict.fromkeys(place for place in places if place.href)),
         requested=asked,
         needed_by=tuple(sorted(reasons)),
     )

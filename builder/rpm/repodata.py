@@ -14,8 +14,10 @@ from urllib.parse import quote, urljoin, urlsplit
 from builder.errors import Fault, VerificationError
 from builder.model.digest import Digest
 from builder.rpm.markup import read_markup
+from builder.rpm.problems import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from xml.etree.ElementTree import Element
 
 REPOMD_LIMIT = 1 << 20
@@ -72,9 +74,15 @@ class Repomd:
         """Return the record of a type; raise VerificationError when there is none."""
         record = self.find(kind)
         if record is None:
-            present = ", ".join(record.type for record in self.records) or "nothing"
+            types = sorted({record.type for record in self.records} | {*self.unread})
+            hint = f"it has: {plain(', '.join(types)) or 'nothing'}"
+            if any(one in types for one in (f"{kind}_db", f"{kind}_zck")):
+                hint += (
+                    "; databases and zchunk are not read here: have the mirror's owner write XML,"
+                    " too (`createrepo_c --no-database FOLDER`), or take another mirror"
+                )
             raise VerificationError(
-                f"the repository has no {kind} metadata", where=where, hint=f"it has: {present}"
+                f"the repository has no {kind} metadata that is XML", where=where, hint=hint
             )
         return record
 
@@ -122,7 +130,10 @@ def _record(element: Element, kind: str, seen: set[str]) -> RepomdRecord | None:
     href = "" if location is None else location.get("href", "")
     _check_href(href)
     if location is not None and location.get("base"):
-        raise ValueError("its xml:base sends us to another place, which is refused")
+        raise ValueError(
+            "its xml:base sends us to another place, which is refused: take that place as a source"
+            " of the repository instead, or write the metadata without --baseurl"
+        )
     checksum = _checksum(element.find("checksum"))
     if checksum is None:
         raise ValueError("it has no checksum")
@@ -160,13 +171,19 @@ def _size(element: Element, name: str) -> int | None:
     return int(text)
 
 
-def resolve_href(base_url: str, href: str, *, location_base: str | None = None) -> str:
+def resolve_href(
+    base_url: str,
+    href: str,
+    *,
+    location_base: str | None = None,
+    trusted: Iterable[str] = (),
+) -> str:
     """Return the URL of a file that metadata names, below or beside the repository's URL.
 
     Google's old repositories kept RPMs in ``../../pool/`` and put their digests into the names, so
-    an href may climb, but never to another host or scheme (``location_base``, the ``xml:base`` of
-    a package, neither). What a file is called here is never taken from an href: see
-    ``Nevra.filename``. Raise VerificationError for anything else.
+    an href may climb, but never to another host or scheme; ``location_base``, the ``xml:base`` of
+    a package, may only where one of the URLs in ``trusted`` is. What a file is called here is never
+    taken from an href: see ``Nevra.filename``. Raise VerificationError for anything else.
     """
     base = base_url if base_url.endswith("/") else f"{base_url}/"
     try:
@@ -177,12 +194,15 @@ def resolve_href(base_url: str, href: str, *, location_base: str | None = None) 
         target = urlsplit(urljoin(base, quote(href, safe="/%+~^:@!$&'()*,;=")))
     except ValueError as error:
         raise VerificationError(str(error), where=_redacted(base_url)) from error
-    if (target.scheme, target.netloc) != (home.scheme, home.netloc):
+    homes = [home, *map(urlsplit, trusted)]
+    if (target.scheme, target.netloc) not in {(one.scheme, one.netloc) for one in homes}:
+        there = f"{target.scheme}://{target.hostname}"
         raise VerificationError(
-            f"the metadata leads to {target.scheme}://{target.hostname}",
+            f"the metadata leads to {there}",
             where=_redacted(base_url),
             expected=f"files on {home.hostname or 'this machine'} only",
-            hint="add the other host as a source of its own, if you trust it",
+            hint=f"if you trust it, add a URL of {there} to the repository's `sources` in a catalog"
+            " of your own (--catalog); on a mirror of your own, run createrepo_c without --baseurl",
         )
     return target.geturl()
 

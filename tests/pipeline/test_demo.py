@@ -49,6 +49,24 @@ def demo(folder: Path) -> str:
     return done.stderr
 
 
+def test_what_the_made_up_upstream_lacks_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cluster.yaml").write_text(
+        "kubernetes: 1.18.5\nnodes:\n  - {name: a, role: control-plane, address: 10.0.0.1}\n"
+        "extra: {packages: [tcpdump, emacs]}\n",
+        "utf-8",
+    )
+    assert run(["demo", str(tmp_path)]) == 1
+    err = capsys.readouterr().err
+    stock = tmp_path / ".upstream/stock.txt"
+    assert f"all that it has is listed in {stock}" in err
+    assert "emacs: no package matches" in err
+    listed = stock.read_text("utf-8").splitlines()
+    assert "tcpdump-4.9.2-3.el7.x86_64" in {line.split("  ")[0] for line in listed}
+    assert any(line.endswith("/pause:3.2") for line in listed)
+
+
 def test_the_whole_way_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "new" / "demo"
     output = demo(folder)

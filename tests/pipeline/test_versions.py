@@ -103,6 +103,13 @@ def test_spans(numbers: list[int], words: tuple[str, ...]) -> None:
     assert versions.spans([f"1.18.{number}" for number in numbers]) == words
 
 
+def test_a_calico_that_cannot_be_had_is_not_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Manifests of 3.18 are published without a version: those of the newest patch alone."""
+    assert run(["versions"]) == 0
+    table = capsys.readouterr().out.split("\n\n")[2].splitlines()
+    assert table[1].split()[:2] == ["3.18.6", "1.18"]
+
+
 def test_the_table_has_a_line_for_each_minor(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["versions"]) == 0
     out, err = capsys.readouterr()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,15 @@ from builder.errors import ClosureError, Fault, UsageError, VerificationError
 from builder.model.digest import Digest
 from builder.model.rpm import Nevra
 from builder.rpm import base
-from builder.rpm.closure import Chosen, Closure, PackageRequest, Replaced, check_installable, solve
+from builder.rpm.closure import (
+    Chosen,
+    Closure,
+    PackageRequest,
+    Place,
+    Replaced,
+    check_installable,
+    solve,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,12 +98,32 @@ def test_a_cycle_with_pins_gives_reasons_places_and_digests(feed: Feed) -> None:
         repository="kubernetes",
         digest=Digest(KUBE[0].pkgid),
         size=1000,
-        href="../../pool/abc-kubeadm-1.18.5-0.x86_64.rpm",
-        location_base=None,
+        places=(Place(repository="kubernetes", href="../../pool/abc-kubeadm-1.18.5-0.x86_64.rpm"),),
         requested=True,
         needed_by=("kubeadm",),
     )
     assert (closure.upgraded, closure.present, closure.unmatched, closure.base) == ((), (), (), ())
+
+
+def test_every_place_of_the_same_rpm_is_known(feed: Feed) -> None:
+    """One repository lists it twice, another has it, and a third has other bytes of that name."""
+    one = P(nevra="one-1-1.noarch", href="a/one.rpm")
+    again = replace(one, href="b/one.rpm")
+    other = replace(one, checksum="sha512", href="c/one.rpm")
+    closure = run(["one"], feed("os", one, again), feed("copy", one), feed("third", other))
+    (chosen,) = closure.packages
+    assert {(place.repository, place.href) for place in chosen.places} == {
+        ("os", "a/one.rpm"),
+        ("os", "b/one.rpm"),
+        ("copy", "a/one.rpm"),
+    }
+    assert chosen.places[0].repository == chosen.repository
+
+
+def test_a_name_that_is_nearly_right_is_proposed(feed: Feed) -> None:
+    with pytest.raises(ClosureError) as caught:
+        run(["kubeadn"], feed("kubernetes", *KUBE))
+    assert "similar names: kubeadm" in str(caught.value.fault.hint)
 
 
 def test_without_pins_the_newest_that_fits_is_taken(feed: Feed) -> None:

@@ -46,8 +46,18 @@ def test_records_are_read_and_databases_left_out() -> None:
 def test_a_missing_kind_says_what_there_is() -> None:
     with pytest.raises(VerificationError) as caught:
         parse_repomd(repomd(data())).need("filelists", where="docker")
-    assert str(caught.value) == "docker: the repository has no filelists metadata"
+    assert str(caught.value) == "docker: the repository has no filelists metadata that is XML"
     assert caught.value.hint == "it has: primary"
+
+
+@pytest.mark.parametrize("packed", ["primary_db", "primary_zck"])
+def test_a_repository_of_databases_is_told_what_it_has(packed: str) -> None:
+    with pytest.raises(VerificationError) as caught:
+        parse_repomd(repomd(data(packed))).need("primary", where="docker")
+    assert caught.value.hint == (
+        f"it has: {packed}; databases and zchunk are not read here: have the mirror's owner write"
+        " XML, too (`createrepo_c --no-database FOLDER`), or take another mirror"
+    )
 
 
 def test_every_bad_record_is_reported() -> None:
@@ -134,6 +144,13 @@ def test_hrefs_that_leave_are_refused(href: str) -> None:
 
 def test_a_base_of_a_package_may_not_leave_the_host_either() -> None:
     assert resolve_href("https://h/a/", "x.rpm", location_base="https://h/b") == "https://h/b/x.rpm"
+    both = ("https://h/a/", "https://other/c/")
+    found = resolve_href("https://h/a/", "x.rpm", location_base="https://other/b", trusted=both)
+    assert found == "https://other/b/x.rpm"
+    for trusted in ((), ("http://other/", "https://other:8443/")):
+        with pytest.raises(VerificationError) as caught:
+            resolve_href("https://h/a/", "x.rpm", location_base="https://other/b", trusted=trusted)
+        assert "add a URL of https://other to the repository's `sources`" in str(caught.value.hint)
     with pytest.raises(VerificationError) as caught:
         resolve_href("https://u:secret@h/a/?key=secret", "x.rpm", location_base="http://h/b")
     assert (

@@ -46,6 +46,18 @@ class CalicoSeries:
     optional: Mapping[str, tuple[str, ...]]
     """By condition: images that are not started otherwise."""
 
+    def published(self, patch: int) -> tuple[str, ...]:
+        """Return the URLs that have a patch; those without the version have the newest only."""
+        newest = max(self.operators)
+        return tuple(url for url in self.sources if "$version" in url or patch == newest)
+
+    @property
+    def releases(self) -> tuple[str, ...]:
+        """Return the releases whose manifests can be had, oldest first."""
+        return tuple(
+            f"{self.series}.{patch}" for patch in sorted(self.operators) if self.published(patch)
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalicoRelease:
@@ -85,17 +97,14 @@ class CalicoRelease:
         )
 
     def _bases(self) -> tuple[str, ...]:
-        """An address without the version has the series' newest patch only."""
-        newest = max(self.of.operators)
         bases = tuple(
             url.replace("$version", f"v{self.version}").replace("$series", f"v{self.of.series}")
-            for url in self.of.sources
-            if "$version" in url or self.version.patch == newest
+            for url in self.of.published(self.version.patch)
         )
         if not bases:
             raise NotInCatalogError(
                 f"the manifests of {self} are no longer published",
-                expected=f"{self.of.series}.{newest}",
+                expected=either(self.of.releases),
                 hint="add a source with $version in it to a catalog of your own",
             )
         return bases

@@ -248,21 +248,48 @@ def _package(
     trust: Trust,
 ) -> Package:
     described = resolving.catalog.repository(chosen.repository)
-    read = next(repository.base for repository in upstream if repository.name == chosen.repository)
-    bases = dict.fromkeys((*described.urls(resolving.cluster.platforms[0]), read))
     return Package(
         nevra=chosen.nevra,
         repository=chosen.repository,
         digest=chosen.digest,
         size=chosen.size,
-        sources=tuple(
-            resolve_href(base, chosen.href, location_base=chosen.location_base) for base in bases
-        ),
+        sources=_sources(resolving, upstream, chosen),
         keys=_fingerprints(resolving, keyring, described),
         requested=chosen.requested,
         needed_by=chosen.needed_by,
         trust=trust,
     )
+
+
+def _sources(
+    resolving: Resolving,
+    upstream: Sequence[repository_source.RepositoryMetadata],
+    chosen: Chosen,
+) -> tuple[str, ...]:
+    """Return every URL of an RPM: each place that metadata has, below each of its sources.
+
+    Raise VerificationError where none may be used.
+    """
+    urls: dict[str, None] = {}
+    refused: VerificationError | None = None
+    read = {repository.name: repository.base for repository in upstream}
+    for place in chosen.places:
+        if place.repository not in read:
+            continue
+        described = resolving.catalog.repository(place.repository)
+        bases = dict.fromkeys(
+            (*described.urls(resolving.cluster.platforms[0]), read[place.repository])
+        )
+        for base in bases:
+            try:
+                url = resolve_href(base, place.href, location_base=place.base, trusted=bases)
+            except VerificationError as error:
+                refused = refused or error
+            else:
+                urls[url] = None
+    if refused is not None and not urls:
+        raise refused
+    return tuple(urls)
 
 
 def _built(made: BuiltPackages, chosen: Chosen) -> Package:
