@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from builder.bundle.download import Attempts, Job, Outcome
     from builder.report import Progress
 
-_JOIN = 5.0
+_JOIN = 2.0
+"""Seconds that the end waits for threads that are still connecting."""
 _NAP = 1.0
 
 

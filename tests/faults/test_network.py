@@ -17,6 +17,7 @@ import sandboxes
 from fault_lab.faults import (
     BadTLS,
     Drip,
+    DripHead,
     ExpiredToken,
     Hang,
     LoginPage,
@@ -98,6 +99,7 @@ KINDS: dict[str, tuple[NetworkFault, ...]] = {
     "wrong authority": (BadTLS("authority"),),
     "wrong name": (BadTLS("name"),),
     "no handshake": (BadTLS("closed"),),
+    "dripped head": (DripHead(),),
     "range ignored": (Reset(), RangeIgnored()),
     "wrong range": (Reset(), WrongRange()),
 }

@@ -8,6 +8,7 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fault_lab.faults import DripHead
 from fault_lab.registry import FullProfile
 
 from builder.formats import lock as lock_format
@@ -154,3 +155,16 @@ def test_the_members_of_a_bundle_name_no_machine(site: Site, how: str) -> None:
     with tarfile.open(sandbox.bundle_path) as tar:
         owners = {(one.uid, one.gid, one.uname, one.gname, one.mtime) for one in tar}
     assert len(owners) == 1
+
+
+def test_a_source_that_drips_is_passed_over(site: Site) -> None:
+    """All that its first source never answers to the end comes from the next."""
+    sandbox = site.open()
+    sandbox.environment["AIRSEED_TIMEOUT"] = "0.5"
+    rule = sandbox.upstream.faults.add(DripHead(), host="vault.centos.org", path="*KEY*")
+    try:
+        ran = sandbox.lock()
+    finally:
+        sandbox.upstream.faults.clear()
+    assert ran.code == 0, ran.err
+    assert rule.hits

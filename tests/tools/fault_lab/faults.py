@@ -152,6 +152,13 @@ class Drip(NetworkFault):
 
 
 @dataclass(frozen=True, slots=True)
+class DripHead(NetworkFault):
+    """Never end the head of an answer, a byte now and then."""
+
+    pause: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
 class BadTLS(NetworkFault):
     """Fail the handshake: a certificate of somebody else's authority, or no answer at all.
 

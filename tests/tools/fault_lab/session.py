@@ -67,6 +67,11 @@ class FaultySession(Session):
         fault = entry.fault or faults.NetworkFault()
         if isinstance(fault, faults.Hang) and fault.after is None:
             self._pause(fault.seconds)
+        if isinstance(fault, faults.DripHead):
+            self.connection.send(b"HTTP/1.1 200 OK\r\nX: ")
+            while True:
+                self._pause(fault.pause)
+                self.connection.send(b"x")
         if isinstance(fault, faults.ExpiredToken):
             self._upstream.expire_tokens(request.host)
         asked = fault.asked(request)
