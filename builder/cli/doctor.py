@@ -63,6 +63,9 @@ def command(
     address of the catalog for the newest thing that it should have. Nothing is pulled: registries
     are asked by HEAD, which counts for no limit; where one has a limit, what is left is shown.
 
+    What is unhealthy is shown with the day when this machine last saw it well; those days are kept
+    in the cache.
+
     STATE is one of lives, slow (5 seconds and more), missing (the server lives but has it not),
     refuses (wants a login, or another one), limited (too many requests), wrong (sends something
     else), fails (says that it is broken) and dead (no answer).
@@ -131,9 +134,11 @@ def _show(health: Health, console: Console) -> None:
 
 
 def _what(finding: Finding) -> str:
-    if finding.failed and finding.asked > 1:
-        return f"{finding.failed} of {finding.asked}: {finding.what}"
-    return finding.what
+    counted = finding.failed and finding.asked > 1
+    what = f"{finding.failed} of {finding.asked}: {finding.what}" if counted else finding.what
+    if not finding.failed:
+        return what
+    return f"{what}; last seen well {finding.last_seen or 'never, from here'}"
 
 
 def _warn(limit: PullsLeft, needed: int, console: Console) -> None:
@@ -160,6 +165,7 @@ def _value(health: Health) -> dict[str, Any]:
                 "failed": finding.failed,
                 "seconds": round(finding.seconds, 3),
                 "what": finding.what or None,
+                "lastSeen": finding.last_seen,
                 "hint": finding.hint,
             }
             for finding in health.findings

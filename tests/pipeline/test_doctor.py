@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -322,3 +323,24 @@ def test_a_document_that_is_wrong_is_3(ward: Sandbox) -> None:
     (ward.folder / "bad.yaml").write_text("kubernetes: 1.40.0\n", "utf-8")
     assert doctor(ward, "bad.yaml").code == 3
     assert doctor(ward, "none.yaml").code == 2
+
+
+def test_what_is_unhealthy_is_shown_with_the_day_of_its_last_health(ward: Sandbox) -> None:
+    cache = ward.folder.parent / "a-cache"
+    ward.environment["XDG_CACHE_HOME"] = str(cache)
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    docker = ("docker.io/calico", "docker.io/calico")
+    first = findings(doctor(ward, "cluster.yaml", "--json"))["sources"]
+    assert first[docker]["lastSeen"] == today
+    assert first["kubernetes-el7", GOOGLE]["lastSeen"] is None
+    kept = cache / "airseed/doctor.json"
+    kept.write_text(kept.read_text("utf-8").replace(today, "2026-01-02"), "utf-8")
+    ward.upstream.faults.add(faults.Status(503), path="/v2/calico/*")
+    shown = findings(doctor(ward, "cluster.yaml", "--json"))["sources"]
+    assert shown[docker]["lastSeen"] == "2026-01-02"
+    text = doctor(ward, "cluster.yaml").out
+    assert "; last seen well 2026-01-02" in text
+    assert "; last seen well never, from here" in text
+    for damaged in ("[]", "{", '{"a": 1}'):
+        kept.write_text(damaged, "utf-8")
+        assert "Traceback" not in doctor(ward, "cluster.yaml").err

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from builder.backoff import Backoff
 from builder.errors import Fault
 from builder.formats import catalog as catalog_format
-from builder.pipeline.doctor import asking, sources
+from builder.pipeline.doctor import asking, seen, sources
 from builder.pipeline.doctor.asking import ORDER, WELL, Answer, PullsLeft, State
 from builder.pipeline.lock_document import open_lock
 from builder.pipeline.workspace import Workspace
@@ -47,6 +47,8 @@ class Finding:
     """Of the slowest answer."""
     what: str = ""
     """What went wrong, of the worst answer."""
+    last_seen: str | None = None
+    """The day when it was well, as this machine saw it; None where it never did."""
     hint: str | None = None
 
 
@@ -101,8 +103,10 @@ def check(
     spent = {limit.registry for limit in limits if limit.left == 0}
     given = (_limited(answer, spent) for answer in answers)
     answered = [(source, [next(given) for _ in source.questions]) for source in named]
+    found = [_finding(source, its_answers) for source, its_answers in answered]
+    days = seen.note(_key(finding) for finding in found if finding.state in WELL)
     return Health(
-        findings=tuple(_finding(source, its_answers) for source, its_answers in answered),
+        findings=tuple(replace(finding, last_seen=days.get(_key(finding))) for finding in found),
         lost=tuple(_lost(answered)),
         offline=_offline(answers),
         limits=limits,
@@ -120,6 +124,10 @@ def _named(
         return sources.of_demand(workspace.demand, catalog, workspace.cluster.platforms[:1])
     with open_lock(document) as opened:
         return sources.of_lock(opened.lock)
+
+
+def _key(finding: Finding) -> str:
+    return f"{finding.kind} {finding.name} {finding.address}"
 
 
 def _limited(answer: Answer, spent: set[str]) -> Answer:
