@@ -42,8 +42,12 @@ class Found:
     """As ``extra.images`` takes it."""
     path: str
     scalar: Scalar
-    lines: int
+    lines: int = 0
     """Line breaks before it in the string."""
+    registry: Scalar | None = None
+    """Where the registry is said, if in a field of its own."""
+    tagged_apart: bool = False
+    """Whether its tag is said in another field."""
 
 
 def find(value: Any, path: str = "", label: str = "") -> Iterator[Found]:
@@ -58,7 +62,14 @@ def find(value: Any, path: str = "", label: str = "") -> Iterator[Found]:
     elif isinstance(value, dict):
         name, done = _composed(value, label)
         if name:
-            yield Found(name=name, path=child(path, done[0]), scalar=value[done[0]], lines=0)
+            registry = next((value[key] for key in done if key in _REGISTRY_KEYS), None)
+            yield Found(
+                name=name,
+                path=child(path, done[0]),
+                scalar=value[done[0]],
+                registry=registry if isinstance(registry, Scalar) else None,
+                tagged_apart="@" not in name,
+            )
         variable = value.get("name")
         for key, inner in value.items():
             if key not in done and key not in PASSED_BY:

@@ -15,17 +15,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import DocumentError, Fault
+from builder.formats import image_mentions
 from builder.formats.events import ALIAS, Scalar
 from builder.formats.image_mentions import is_exact, is_whole, parsed
 from builder.formats.manifests import SCHEMAS, embedded, read, values
 from builder.formats.reading import child
 from builder.formats.text import decode
 from builder.model.digest import Digest
+from builder.model.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from builder.model.reference import Reference
+    from builder.formats.image_mentions import Found
 
 _NAME = re.compile(
     r"""(?P<key>(?:^|(?<=[\s{,-]))["']?image["']?:[ \t]*["']?)?"""
@@ -69,6 +71,9 @@ def _replaced(
         if resource.kind != SCHEMAS:
             for path, scalar in embedded(resource, value, prefix, depth):
                 search.manifest(scalar, f"{resource}: {path}")
+            for found in image_mentions.find(value):
+                if found.tagged_apart:
+                    search.fields(found)
             for path, key, scalar in _scalars(value, prefix.rstrip(".")):
                 search.string(scalar, key, f"{resource}: {path}")
     if search.faults:
@@ -134,6 +139,19 @@ class _Search:
         else:  # in brackets, an IPv6 address is no plain string
             quoted = not scalar.style and target.startswith("[")
             self.replaced[start] = (start + len(scalar), f'"{target}"' if quoted else target)
+
+    def fields(self, found: Found) -> None:
+        """Replace an image whose registry, repository and tag stand in fields of their own."""
+        target = self.targets.get(Reference.parse(found.name))
+        if target is None or found.scalar.start in self.seen or _stays(found.name, target):
+            return
+        repository = target.rpartition(":")[0]
+        if found.registry is not None:
+            registry, _, repository = repository.partition("/")
+            self.seen.add(found.registry.start)
+            self.whole(found.registry, registry)
+        self.seen.add(found.scalar.start)
+        self.whole(found.scalar, repository)
 
     def whole(self, scalar: Scalar, value: str) -> None:
         """Replace a string by another one in double quotes, which all of YAML and JSON read."""

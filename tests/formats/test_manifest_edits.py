@@ -114,6 +114,23 @@ def test_without_a_registry_only_digests_are_replaced() -> None:
     assert render(plain, "m.yaml", table, complete=False) == ""
 
 
+def test_an_image_in_several_fields_is_one_image() -> None:
+    text = (
+        f"{CUSTOM}  one: {{repository: x.io/a, tag: '1'}}\n"
+        "  two: {registry: x.io, image: a, tag: 1}\n"
+        "  image: {name: nginx, tag: &tag '1.25'}\n  four: {repository: nginx, tag: *tag}\n"
+        "  five: {repository: x.io/unknown, tag: 1}\n"
+    )
+    spec = yaml.safe_load(edited(text))["spec"]
+    assert spec == {
+        "one": {"repository": f"{REGISTRY}/a", "tag": "1"},
+        "two": {"registry": "r.lan:5", "image": "k/a", "tag": 1},
+        "image": {"name": f"{REGISTRY}/library/nginx", "tag": "1.25"},
+        "four": {"repository": f"{REGISTRY}/library/nginx", "tag": "1.25"},
+        "five": {"repository": "x.io/unknown", "tag": 1},
+    }
+
+
 INSIDE = (
     "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: >-\n      busybox\n"
     '  - {image: &a nginx:1.25, args: ["--x=x.io/a:1\\n"]}\n  - image: *a\n'

@@ -106,6 +106,21 @@ def test_a_person_is_told_what_nodes_have_by_a_digest(registry: str, site: Site)
     assert f"warning: nodes will have {pinned} as {name}\n" in ran.err
 
 
+@pytest.mark.parametrize(
+    "asked", ["odd", "docker.io/odd", "index.docker.io/library/odd:1", "docker.io/odd:1"]
+)
+def test_an_image_is_updated_by_any_of_its_names(asked: str, site: Site) -> None:
+    sandbox = site.open("extra: {images: ['odd:1']}\n")
+    name = "docker.io/library/odd:1"
+    sandbox.upstream.add_image(name)
+    assert sandbox.lock("-q").code == 0
+    made = sandbox.upstream.add_image("docker.io/library/other:moved")
+    sandbox.upstream.tag(name, made)
+    ran = sandbox.lock("-q", "--update", asked)
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith(f"~ image {name}")
+
+
 def test_what_manifests_only_mention_is_told_until_it_is_asked_for(site: Site) -> None:
     sandbox = site.open("extra: {manifests: [operator.yaml]}\n")
     changed(sandbox, lambda _: None, index=True)

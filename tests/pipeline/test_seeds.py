@@ -162,6 +162,23 @@ def test_the_node_that_applies_manifests_gets_their_edits(site: Site) -> None:
             assert f"manifest {file.digest.hex} ".encode() in seeds[f"{NAMES[0]}/user-data"]
 
 
+def test_static_pods_name_images_as_nodes_have_them(site: Site) -> None:
+    pod = (
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n"
+        "spec: {containers: [{image: 'k8s.gcr.io/pause:3.2'}]}\n"
+    )
+    site.cluster.with_name("pod.yaml").write_text(pod, "utf-8")
+    site.add(
+        "registry: reg.example.com:5000/k8s\n"
+        "machine: {files: [{path: /etc/kubernetes/manifests/p.yaml, source: pod.yaml}]}\n"
+    )
+    site.write()
+    for name in NAMES:
+        user_data = site.contents()[f"{name}/user-data"].decode()
+        assert "[{image: 'reg.example.com:5000/k8s/pause:3.2'}]" in user_data
+        assert "[{image: 'k8s.gcr.io/pause:3.2'}]" not in user_data
+
+
 def test_edits_want_the_manifests_beside_the_lock(site: Site) -> None:
     shutil.rmtree(site.cluster.with_name("cluster.lock.d"))
     site.write()

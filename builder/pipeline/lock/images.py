@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from builder.errors import Fault, IncompleteError, UnavailableError
 from builder.model.demand import EXTRA, merged
 from builder.model.image_names import ImageNames
+from builder.model.reference import Reference
 from builder.pipeline.lock import signatures
 from builder.sources import image as image_source
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from builder.model.demand import WantedImage
     from builder.model.digest import Digest
     from builder.model.lock import Lock
-    from builder.model.reference import Reference
     from builder.model.signer import Signer
     from builder.pipeline.lock.resolving import Resolving
 
@@ -92,7 +92,8 @@ def _resolve(
     name = str(wanted.reference)
     candidates = resolving.catalog.image_sources(wanted.reference)
     before = None
-    if not resolving.may_move(name, wanted.reference.repository, wanted.reference.path):
+    spelled = [asked for asked in resolving.update if _means(asked, wanted.reference)]
+    if not resolving.may_move(name, wanted.reference.path, *spelled):
         before = _image(resolving.before, wanted.reference)
         kept = _kept(resolving, before, wanted, candidates, signers)
         if kept is not None:
@@ -160,6 +161,22 @@ def _kept(
     image = replace(image, signatures=(), signed_by=None, trust=trust)
     image, more = signatures.sign(resolving, image, signers, repositories[0])
     return image, (*blobs, *more)
+
+
+def _means(asked: str, reference: Reference) -> bool:
+    """Tell whether a name is an image's however it is spelled, with or without its tag."""
+    try:
+        named = Reference.parse(asked)
+    except ValueError:
+        return False
+    return (
+        named == reference
+        or asked == reference.repository
+        or (
+            named.repository == reference.repository
+            and not {":", "@"} & {*asked.rpartition("/")[2]}
+        )
+    )
 
 
 def _image(lock: Lock | None, reference: Reference) -> Image | None:
