@@ -18,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest
 # every file with a shell's shebang, wherever it lives
 SHELL_SCRIPTS = $(shell grep -rlIE '^\#!.*\b(ba)?sh\b' --exclude-dir=.git --exclude-dir=.venv --exclude-dir=build --exclude-dir=demo . 2>/dev/null)
 
-.PHONY: help setup demo bundle test check lint fmt type docs golden catalog wheel interop bench e2e faults hostile clean
+.PHONY: help setup demo bundle mirror test check lint fmt type docs golden catalog wheel interop bench e2e faults hostile clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ demo: $(READY) ## the whole way on an embedded upstream: cluster.yaml to verifie
 bundle: $(READY) ## lock and bundle a cluster from the real upstreams (CLUSTER=path/to/cluster.yaml)
 	@test -n "$(CLUSTER)" || { echo "usage: make bundle CLUSTER=path/to/cluster.yaml" >&2; exit 2; }
 	@$(BIN)/airseed bundle "$(CLUSTER)"
+
+mirror: $(READY) ## lock a cluster and fill a registry from the real upstreams (CLUSTER=FILE REGISTRY=HOST/PREFIX)
+	@test -n "$(CLUSTER)" -a -n "$(REGISTRY)" || { echo "usage: make mirror CLUSTER=path/to/cluster.yaml REGISTRY=HOST[:PORT][/PREFIX]" >&2; exit 2; }
+	@$(BIN)/airseed mirror "$(CLUSTER)" --registry "$(REGISTRY)"
 
 test: $(READY) ## run every test that needs no network and no root
 	@echo "every test that needs no network and no root, against servers on loopback (WORKERS=$(WORKERS)):"

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from builder.pipeline.lock_document import LockDocument
     from builder.pipeline.workspace import Workspace
 
+_CLUSTERS = {".yaml", ".yml"}
+
 
 @verb(
     "bundle",
@@ -121,22 +123,14 @@ def command(
     --base saves fetching and makes a whole bundle; --have saves carrying and makes a delta.
     """
     from builder.pipeline import bundle
-    from builder.pipeline.lock_document import open_lock
 
     # before anything is fetched: a wrong passphrase should not cost an hour
     signing = _signing(sign, passphrase_file) if sign else None
-    opening: AbstractContextManager[LockDocument]
-    if source.suffix in {".yaml", ".yml"}:
-        if haves:
-            from builder.formats import inventory
+    if haves and source.suffix in _CLUSTERS:
+        from builder.formats import inventory
 
-            inventory.digests(haves)  # locking takes long, and what is no inventory is said now
-        from builder.pipeline.workspace import Workspace
-
-        opening = nullcontext(_lock(Workspace(source, catalogs=catalogs), ca_bundle, console))
-    else:
-        opening = open_lock(source, unknown=True)
-    with opening as document:
+        inventory.digests(haves)  # locking takes long, and what is no inventory is said now
+    with lock_of(source, catalogs, ca_bundle, console) as document:
         built = bundle.build(
             document,
             output,
@@ -190,6 +184,19 @@ def _signing(key: Path, passphrase_file: Path | None) -> Callable[[Built], tuple
 
     signer = signature.load_signer(key, asking(passphrase_file))
     return lambda built: (signature.sign(built.result.target, built.sums, signer), str(signer.key))
+
+
+def lock_of(
+    source: Path, catalogs: tuple[Path, ...], ca_bundle: Path | None, console: Console
+) -> AbstractContextManager[LockDocument]:
+    """Open a lock, a bundle for the lock in it, or a cluster.yaml for its lock."""
+    if source.suffix not in _CLUSTERS:
+        from builder.pipeline.lock_document import open_lock
+
+        return open_lock(source, unknown=True)
+    from builder.pipeline.workspace import Workspace
+
+    return nullcontext(_lock(Workspace(source, catalogs=catalogs), ca_bundle, console))
 
 
 def _lock(workspace: Workspace, ca_bundle: Path | None, console: Console) -> LockDocument:

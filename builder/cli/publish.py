@@ -15,7 +15,19 @@ if TYPE_CHECKING:
 
     from builder.cli.console import Console
     from builder.model.cluster import Registry
-    from builder.pipeline.publish import Pushed
+    from builder.pipeline.publish import Published, Pushed
+
+
+registry = click.option(
+    "--registry",
+    required=True,
+    metavar="HOST[:PORT][/PREFIX]",
+    help="Where the images go; the `registry:` of cluster.yaml.",
+)
+plain_http = click.option(
+    "--plain-http", is_flag=True, help="Speak HTTP without TLS to the registry."
+)
+dry_run = click.option("--dry-run", is_flag=True, help="Say what would move, and move nothing.")
 
 
 @verb(
@@ -26,14 +38,9 @@ if TYPE_CHECKING:
     """,
 )
 @click.argument("bundle", type=existing_bundle(), default="bundle.tar", metavar="[BUNDLE]")
-@click.option(
-    "--registry",
-    required=True,
-    metavar="HOST[:PORT][/PREFIX]",
-    help="Where the images go; the `registry:` of cluster.yaml.",
-)
-@click.option("--plain-http", is_flag=True, help="Speak HTTP without TLS to the registry.")
-@click.option("--dry-run", is_flag=True, help="Say what would move, and move nothing.")
+@registry
+@plain_http
+@dry_run
 @ca_bundle
 @as_json
 @click.pass_obj
@@ -57,12 +64,16 @@ def command(
 
     done = publish(
         bundle,
-        _registry(registry),
+        registry_of(registry),
         reporter=console,
         ca_bundle=ca_bundle,
         plain_http=plain_http,
         dry_run=dry_run,
     )
+    report(done, console, as_json=as_json, dry_run=dry_run)
+
+
+def report(done: Published, console: Console, *, as_json: bool, dry_run: bool) -> None:
     plan = done.plan
     if as_json:
         console.json(
@@ -89,7 +100,7 @@ def command(
         )
 
 
-def _registry(text: str) -> Registry:
+def registry_of(text: str) -> Registry:
     from builder.model.cluster import Registry
 
     host, _, prefix = text.removeprefix("https://").rstrip("/").partition("/")

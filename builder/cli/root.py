@@ -22,6 +22,7 @@ VERBS = (
     "verify",
     "inspect",
     "publish",
+    "mirror",
     "serve",
     "export",
     "inventory",

@@ -89,6 +89,13 @@ class Plan:
         return sum(upload.size for upload in self.uploads)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    plan: Plan
+    pushed: tuple[Pushed, ...]
+    """Empty after a dry run."""
+
+
 class RegistryDestination:
     """Fill one registry; ``read`` gives the bytes of an index or manifest."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from builder.bundle.reader import open_bundle
-from builder.destinations.registry import Pushed, RegistryDestination
+from builder.destinations.registry import Published, Pushed, RegistryDestination
 from builder.errors import IncompleteError
 from builder.model.artifact import blob_path
 from builder.oci.push import Pusher
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.bundle.source import Source
-    from builder.destinations.registry import Plan
     from builder.model.artifact import Blob
     from builder.model.cluster import Registry
     from builder.model.digest import Digest
@@ -28,13 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["Published", "Pushed", "publish"]
 
 _MANIFEST_LIMIT = 8 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
-    plan: Plan
-    pushed: tuple[Pushed, ...]
-    """Empty after a dry run."""
 
 
 def publish(

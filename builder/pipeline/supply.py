@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from builder.bundle.layout import Extent, Layout
     from builder.bundle.source import Source
     from builder.bundle.writer import Finishing
+    from builder.model.artifact import Content
     from builder.model.digest import Digest
     from builder.pipeline.lock_document import LockDocument
     from builder.sources.built import Workshop
@@ -71,10 +72,12 @@ class Supplier:
         self._signatures = Signatures(lock, self._read)
 
     def supply(self, extent: Extent) -> Supply:
+        """Return the sources of a member of a bundle."""
+        content = extent.content
+        return Supply(sources=()) if isinstance(content, bytes) else self.of(content)
+
+    def of(self, artifact: Content) -> Supply:
         """Return the sources of an artifact, the bytes beside the lock first."""
-        artifact = extent.content
-        if isinstance(artifact, bytes):
-            return Supply(sources=())
         sources: list[Source] = []
         if artifact.kept and self._kept.has(artifact.digest):
             sources.append(file_source.local(self._kept.path(artifact.digest)))

@@ -124,7 +124,7 @@ def test_a_bundle_in_the_place_of_a_document_is_known(
         (
             "secrets --catalog x",
             (
-                "--catalog is an option of lock, bundle, seeds, versions, doctor; "
+                "--catalog is an option of lock, bundle, mirror, seeds, versions, others; "
                 "airseed secrets --help"
             ),
         ),

@@ -1,0 +1,52 @@
+"""``mirror``: fill a registry from the upstreams, with no bundle between."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from builder.destinations.registry import Published, RegistryDestination
+from builder.oci.push import Pusher
+from builder.pipeline.supply import Supplier
+from builder.sources.access import Access
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.model.cluster import Registry
+    from builder.pipeline.lock_document import LockDocument
+    from builder.report import Reporter
+
+
+def mirror(
+    document: LockDocument,
+    registry: Registry,
+    *,
+    reporter: Reporter,
+    ca_bundle: Path | None = None,
+    plain_http: bool = False,
+    workers: int = 6,
+    dry_run: bool = False,
+) -> Published:
+    """Bring the images of a lock into a registry, each blob straight from its source.
+
+    What the registry has is not fetched. Raise FetchError or UnavailableError; what came through
+    stays.
+    """
+    document.check_images()
+    hosts = [registry.host] if plain_http else []
+    with ExitStack() as opened:
+        supplier = Supplier(document, opened, ca_bundle=ca_bundle, pool=workers, info=reporter.info)
+        access = opened.enter_context(
+            Access.open(ca_bundle=ca_bundle, plain_http=hosts, pool=workers)
+        )
+        destination = RegistryDestination(
+            Pusher(access.connection), registry, document.lock, document.store.read, workers=workers
+        )
+        plan = destination.plan()
+        pushed = (
+            []
+            if dry_run
+            else destination.fill(plan, lambda blob: supplier.of(blob).sources, reporter)
+        )
+        return Published(plan=plan, pushed=tuple(pushed))
