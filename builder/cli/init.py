@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 @click.argument("target", type=click.Path(), default="cluster.yaml", metavar="[FILE]")
 @click.option(
     "--example",
-    type=click.Choice(["single", "ha"]),
+    type=click.Choice(["single", "ha", "hardened"]),
     default="single",
     show_default=True,
-    help="One node that is everything, or three control planes and two workers.",
+    help="One node that is everything, three control planes and two workers, or the same with what "
+    "a security review asks for.",
 )
 @click.option("--force", is_flag=True, help="Write over a file that is there already.")
 @click.pass_obj

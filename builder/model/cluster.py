@@ -275,6 +275,13 @@ class Cluster:
         """Return what holds for one machine: the node's own over its role's over the cluster's."""
         return node.machine.over(self._role(node).machine.over(self.machine))
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Tell whether a machine gets the cluster's key for what etcd holds."""
+        return any(
+            file.secret is not None for node in self.nodes for file in self.machine_of(node).files
+        )
+
     def kubeadm_of(self, node: Node) -> tuple[Overrides, ...]:
         """Return the raw kubeadm documents that hold for one node, the widest first."""
         return (self.kubeadm, self._role(node).kubeadm, node.kubeadm)

@@ -37,6 +37,8 @@ class MachineFile:
     content: str | None = None
     source: str | None = None
     """A path relative to the folder of cluster.yaml; its bytes are taken as they are."""
+    secret: Literal["encryption-config"] | None = None
+    """A secret of the cluster's that it holds; such a file is closed to everybody but its owner."""
     owner: str = "root:root"
     permissions: str = "0644"
     """Octal digits."""

@@ -30,5 +30,7 @@ class Secrets:
     """32 bytes as 64 hexadecimal digits."""
     authority: Authority | None = None
     """None where kubeadm makes it on the first node (``pki: on-node``)."""
+    encryption: str | None = field(default=None, repr=False)
+    """EncryptionConfiguration with the key for what etcd holds, where a machine gets it."""
     shared: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     """Of ``pki: files``: PEM by path below /etc/kubernetes/pki, beside ca.crt and ca.key."""

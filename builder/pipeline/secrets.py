@@ -64,8 +64,9 @@ def make(workspace: Workspace, *, rotate: Sequence[str] = ()) -> SecretStates:
     rotated = tuple(_word(name) for name in rotate)
     cluster, folder = workspace.outline, workspace.secrets
     before = {str(name) for name in rotated if (folder / name).exists()}
-    made = store.prepare(folder, cluster.pki, rotate=rotated)
-    secrets = store.load(folder, cluster.pki)
+    encrypted = cluster.is_encrypted
+    made = store.prepare(folder, cluster.pki, rotate=rotated, encrypted=encrypted)
+    secrets = store.load(folder, cluster.pki, encrypted=encrypted)
     signing = folder / store.SIGNING_KEY
     public = public_half(private(signing), where=str(signing))
     published = store.publish(folder, public, is_same=lambda other: _first(other) == _first(public))
@@ -79,6 +80,7 @@ def make(workspace: Workspace, *, rotate: Sequence[str] = ()) -> SecretStates:
                 path=signing,
                 state="made" if store.SIGNING_KEY in made else "kept",
             ),
+            *_encryption(folder, made, encrypted=encrypted),
             SecretState(name="public signing key", path=folder / store.PUBLIC_KEY, state=published),
             *_lasting(cluster, folder, secrets, made),
         ),
@@ -131,6 +133,13 @@ def _short_lived(
         )
         for name in WORDS
     ]
+
+
+def _encryption(folder: Path, made: Sequence[str], *, encrypted: bool) -> list[SecretState]:
+    if not encrypted:
+        return []
+    state: State = "made" if store.ENCRYPTION in made else "kept"
+    return [SecretState(name="encryption key", path=folder / store.ENCRYPTION, state=state)]
 
 
 def _lasting(

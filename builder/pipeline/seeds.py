@@ -241,7 +241,7 @@ def prepare(workspace: Workspace, reporter: Reporter) -> Plan:
         cluster=cluster,
         choice=workspace.choice,
         lock=locked.lock,
-        secrets=store.load(workspace.secrets, cluster.pki),
+        secrets=store.load(workspace.secrets, cluster.pki, encrypted=cluster.is_encrypted),
         sums=locked.layout.digest,
         made_bytes=max(len(made) for made in locked.layout.made),
         files=_local_files(cluster, workspace.folder),

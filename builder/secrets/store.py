@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import secrets
 from string import ascii_lowercase, digits
@@ -28,6 +29,8 @@ SIGNING_KEY = "signing-key.asc"
 """Signs what is made left of the gap; no machine gets it, so no other secret is read with it."""
 PUBLIC_KEY = "signing-key.pub.asc"
 """Its public half, to be given away: what it has signed is checked with it."""
+ENCRYPTION = "encryption-config"
+"""The API server's key for what etcd holds; made where cluster.yaml asks for it, and never anew."""
 Word = Literal["token", "certificate-key"]
 
 _FORMS = {
@@ -38,30 +41,49 @@ _FORMS = {
     # kubeadm takes anything and fails when it uploads, on the first node, at first boot
     CERTIFICATE_KEY: (re.compile(r"[0-9a-f]{64}"), "64 hexadecimal digits in lower case"),
 }
+_ENCRYPTION = """\
+apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+- resources: [secrets]
+  providers:
+  - secretbox:
+      keys:
+      - {{name: key1, secret: {key}}}
+  - identity: {{}}
+"""
+"""Reads what was written before it, too. secretbox takes 32 bytes, in every release since 1.7."""
 _LETTERS = ascii_lowercase + digits
 _MAKE = "`airseed secrets` makes it"
 _SIGNER = "Site key, made by airseed <airseed@localhost>"
 
 
-def load(folder: Path, pki: Pki) -> Secrets:
+def load(folder: Path, pki: Pki, *, encrypted: bool = False) -> Secrets:
     """Read the secrets of a cluster; the folder of ``pki: files`` is looked up beside ``folder``.
+
+    With ``encrypted`` there is a key for what etcd holds.
 
     Raises:
         StorageError: some are missing, unreadable or open to others.
         VerificationError: some are damaged, ended, or do not fit together.
     """
     with Folder.open(folder) as room:
-        contents = _read(room, _names(pki), all_of_them=True)
+        contents = _read(room, _names(pki, encrypted=encrypted), all_of_them=True)
     faults: list[Fault] = []
     words = {name: _word(name, contents[name], folder, faults) for name in _FORMS}
     own = _own(contents, folder, faults) if pki.kind == "generated" else None
+    _encryption(contents, folder, faults)
     if faults:
         raise _unusable(folder, faults)
     shared: Mapping[str, str] = {}
     if pki.kind == "files":
         own, shared = supplied.load(supplied_folder(folder, pki))
     return Secrets(
-        token=words[TOKEN], certificate_key=words[CERTIFICATE_KEY], authority=own, shared=shared
+        token=words[TOKEN],
+        certificate_key=words[CERTIFICATE_KEY],
+        authority=own,
+        encryption=contents[ENCRYPTION].decode() if encrypted else None,
+        shared=shared,
     )
 
 
@@ -91,7 +113,9 @@ def load_signing_key(folder: Path) -> SigningKey:
     return key
 
 
-def prepare(folder: Path, pki: Pki, *, rotate: Sequence[Word] = ()) -> tuple[str, ...]:
+def prepare(
+    folder: Path, pki: Pki, *, rotate: Sequence[Word] = (), encrypted: bool = False
+) -> tuple[str, ...]:
     """Make what is missing and what ``rotate`` names; return the names of the files written.
 
     Nothing is written when something that stays is wrong. Two runs at once write one after the
@@ -100,7 +124,7 @@ def prepare(folder: Path, pki: Pki, *, rotate: Sequence[Word] = ()) -> tuple[str
     if pki.kind == "files":
         supplied.load(supplied_folder(folder, pki))
     with Folder.open(folder, create=True) as room, room.locked():
-        names = (*_names(pki), SIGNING_KEY)
+        names = (*_names(pki, encrypted=encrypted), SIGNING_KEY)
         contents = _read(room, [name for name in names if name not in rotate])
         _check(contents, folder)
         wanted: dict[str, str] = {}
@@ -111,12 +135,15 @@ def prepare(folder: Path, pki: Pki, *, rotate: Sequence[Word] = ()) -> tuple[str
             wanted[CERTIFICATE_KEY] = f"{secrets.token_hex(32)}\n"
         if pki.kind == "generated" and CA not in contents:
             # The key goes first: a run that is cut between the two finds it and goes on.
-            key = pem.private_key(contents[CA_KEY]) if CA_KEY in contents else authority.new_key()
+            own = pem.private_key(contents[CA_KEY]) if CA_KEY in contents else authority.new_key()
             if CA_KEY not in contents:
-                wanted[CA_KEY] = pem.key_text(key)
-            wanted[CA] = pem.certificate_text(authority.self_signed(key))
+                wanted[CA_KEY] = pem.key_text(own)
+            wanted[CA] = pem.certificate_text(authority.self_signed(own))
         if SIGNING_KEY not in contents:
             wanted[SIGNING_KEY] = signing.new(_SIGNER).secret.decode()
+        if encrypted and ENCRYPTION not in contents:
+            key = base64.b64encode(secrets.token_bytes(32)).decode()
+            wanted[ENCRYPTION] = _ENCRYPTION.format(key=key)
         for name, text in wanted.items():
             room.write(name, text.encode())
     return tuple(wanted)
@@ -143,8 +170,9 @@ def supplied_folder(folder: Path, pki: Pki) -> Path:
     return folder.parent / (pki.folder or "")
 
 
-def _names(pki: Pki) -> tuple[str, ...]:
-    return (*_FORMS, CA, CA_KEY) if pki.kind == "generated" else tuple(_FORMS)
+def _names(pki: Pki, *, encrypted: bool) -> tuple[str, ...]:
+    own = (CA, CA_KEY) if pki.kind == "generated" else ()
+    return (*_FORMS, *own, ENCRYPTION) if encrypted else (*_FORMS, *own)
 
 
 def _read(room: Folder, names: Iterable[str], *, all_of_them: bool = False) -> dict[str, bytes]:
@@ -172,6 +200,7 @@ def _check(contents: Mapping[str, bytes], folder: Path) -> None:
     for name in _FORMS:
         if name in contents:
             _word(name, contents[name], folder, faults)
+    _encryption(contents, folder, faults)
     _signing(contents, folder, faults)
     if CA in contents and CA_KEY in contents:
         _own(contents, folder, faults)
@@ -211,6 +240,18 @@ def _word(name: str, content: bytes, folder: Path, faults: list[Fault]) -> str:
             )
         )
     return text
+
+
+def _encryption(contents: Mapping[str, bytes], folder: Path, faults: list[Fault]) -> None:
+    """Check that the key is there; somebody may have added others for a rotation."""
+    if ENCRYPTION in contents and b"kind: EncryptionConfiguration" not in contents[ENCRYPTION]:
+        faults.append(
+            Fault(
+                where=str(folder / ENCRYPTION),
+                what="is no EncryptionConfiguration",
+                hint="restore it from your backup; without its key nobody reads what etcd holds",
+            )
+        )
 
 
 def _signing(contents: Mapping[str, bytes], folder: Path, faults: list[Fault]) -> SigningKey | None:

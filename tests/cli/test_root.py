@@ -240,7 +240,7 @@ def test_completion_scripts(shell: str, capsys: pytest.CaptureFixture[str]) -> N
     [
         ("airseed ver", {"plain,verify", "plain,versions"}),
         ("airseed lock --up", {"plain,--update"}),
-        ("airseed init --example ", {"plain,single", "plain,ha"}),
+        ("airseed init --example ", {"plain,single", "plain,ha", "plain,hardened"}),
         ("airseed explain machine.network.m", {"plain,machine.network.mtu"}),
         ("airseed help sta", {"plain,status"}),
         ("airseed secrets --rotate ", {"plain,token", "plain,certificate-key"}),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from builder.render.plan import Plan
 
 CLUSTERS = Path(__file__).parent / "clusters"
-NAMES = ("single", "ha", *sorted(path.stem for path in CLUSTERS.glob("*.yaml")))
+NAMES = ("single", "ha", "hardened", *sorted(path.stem for path in CLUSTERS.glob("*.yaml")))
 AUTH = {"auths": {"registry.example.com:5000": {"auth": base64.b64encode(b"me:pass").decode()}}}
 FILES = {
     "site/ca.pem": plans.PEM.format("CERTIFICATE").encode(),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from openssl import authority, openssl, pin
 
 from builder.errors import AirseedError, Fault, StorageError, VerificationError
@@ -360,3 +362,24 @@ def test_a_rotation_that_is_killed_anywhere_leaves_old_or_new(quick: Path, tmp_p
         store.prepare(folder, GENERATED)
         assert set(contents(folder)) == NAMES
     assert seen == {True, False}
+
+
+def test_the_key_for_what_etcd_holds_is_made_once_and_where_it_is_wanted(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    store.prepare(folder, GENERATED)
+    assert not (folder / "encryption-config").exists()
+    with pytest.raises(StorageError) as caught:
+        store.load(folder, GENERATED, encrypted=True)
+    assert "encryption-config: is missing" in str(caught.value.faults[0])
+    assert store.prepare(folder, GENERATED, encrypted=True) == ("encryption-config",)
+    made = store.load(folder, GENERATED, encrypted=True).encryption
+    assert made is not None
+    assert (folder / "encryption-config").stat().st_mode & 0o777 == 0o600
+    document = yaml.safe_load(made)
+    (key,) = document["resources"][0]["providers"][0]["secretbox"]["keys"]
+    assert len(base64.b64decode(key["secret"])) == 32
+    assert store.prepare(folder, GENERATED, encrypted=True) == ()
+    assert key["secret"] not in repr(store.load(folder, GENERATED, encrypted=True))
+    (folder / "encryption-config").write_text("")
+    with pytest.raises(VerificationError):
+        store.prepare(folder, GENERATED, encrypted=True)

@@ -35,7 +35,13 @@ AUTHORITY = Authority(
 )
 TOKEN = "abcdef.0123456789abcdef"  # noqa: S105 -- made up, as is the key below
 CERTIFICATE_KEY = "0123456789abcdef" * 4
-SECRETS = Secrets(token=TOKEN, certificate_key=CERTIFICATE_KEY, authority=AUTHORITY)
+ENCRYPTION = "kind: EncryptionConfiguration\n# and a key\n"
+SECRETS = Secrets(
+    token=TOKEN,
+    certificate_key=CERTIFICATE_KEY,
+    authority=AUTHORITY,
+    encryption=ENCRYPTION,
+)
 SUMS = Digest.of(b"SHA256SUMS of no bundle")
 
 

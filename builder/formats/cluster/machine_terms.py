@@ -57,13 +57,25 @@ def absolute(text: str) -> str:
     return text
 
 
-def machine_file(content: str | None, source: str | None, **fields: Any) -> MachineFile:
-    """Make a file of its keys; exactly one of ``content`` and ``source`` is given."""
-    if (content is None) == (source is None):
-        raise ValueError(
-            "give either content or source" if content is None else "has both content and source"
-        )
-    return MachineFile(content=content, source=source, **fields)
+def machine_file(
+    content: str | None, source: str | None, secret: Any, permissions: str | None, **fields: Any
+) -> MachineFile:
+    """Make a file of its keys; it has one of ``content``, ``source`` and ``secret``."""
+    given = [
+        key
+        for key, value in (("content", content), ("source", source), ("secret", secret))
+        if value is not None
+    ]
+    if not given:
+        raise ValueError("give either content, source or secret")
+    if len(given) > 1:
+        raise ValueError(f"has both {' and '.join(given)}")
+    if secret is not None and permissions is not None and not permissions.endswith("00"):
+        raise ValueError(f"a secret at {permissions}: it must be closed to others, like 0600")
+    usual = "0644" if secret is None else "0600"
+    return MachineFile(
+        content=content, source=source, secret=secret, permissions=permissions or usual, **fields
+    )
 
 
 def permissions(text: str) -> str:

@@ -77,6 +77,8 @@ def own_files(plan: Plan, machine: Machine) -> Iterator[SeedFile]:
 def _content(plan: Plan, file: MachineFile) -> str | bytes:
     if file in plan.edited:
         return plan.edited[file]
+    if file.secret is not None:
+        return plan.secrets.encryption or ""
     return plan.files[file.source] if file.source is not None else file.content or ""
 
 

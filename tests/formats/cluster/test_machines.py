@@ -178,7 +178,7 @@ def test_a_bond_is_read() -> None:
         ),
         (
             "machine: {files: [{path: /x}]}\n",
-            ("machine.files[0]", "give either content or source", None),
+            ("machine.files[0]", "give either content, source or secret", None),
         ),
         (
             "machine: {files: [{path: /x, content: a, source: b}]}\n",

@@ -454,3 +454,16 @@ def test_selinux_and_firewall_reach_the_node(said: str, role: str, values: tuple
     )
     text = env(one, one.first)
     assert f"AIRSEED_SELINUX='{values[0]}'\nAIRSEED_FIREWALL='{values[1]}'\n" in text
+
+
+def test_a_secret_goes_where_it_is_asked_for_and_is_closed() -> None:
+    one = plans.plan(plans.example("hardened"))
+    for node in one.cluster.nodes:
+        written = yaml.safe_load(seed(one, node)["user-data"])["write_files"]
+        found = [file for file in written if file["path"] == "/etc/kubernetes/encryption.yaml"]
+        if node.role == "worker":
+            assert found == []
+            assert plans.ENCRYPTION not in str(written)
+        else:
+            (file,) = found
+            assert (file["permissions"], file["content"]) == ("0600", plans.ENCRYPTION)

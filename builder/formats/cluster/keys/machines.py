@@ -50,6 +50,13 @@ _FILE = Record(
             doc="Its content; or give a source.",
         ),
         "source": Field(_LOCAL, title="Source", doc="A file beside cluster.yaml with its content."),
+        "secret": Field(
+            Choice(("encryption-config",)),
+            title="Secret",
+            doc="A secret that airseed secrets makes: encryption-config is an "
+            "EncryptionConfiguration with a key of this cluster, the same on all control planes.",
+            examples=("encryption-config",),
+        ),
         "owner": Field(
             Text(
                 pattern=r"[a-z_][a-z0-9_-]{0,31}(?::[a-z_][a-z0-9_-]{0,31})?",
@@ -67,9 +74,8 @@ _FILE = Record(
                 example="0644",
                 hint='write it in quotes, as "0644"',
             ),
-            default="0644",
             title="Permissions",
-            doc="Octal, in quotes. Default: 0644.",
+            doc="Octal, in quotes. Left out: 0644, and 0600 for a secret.",
         ),
     },
     title="a file",
