@@ -42,6 +42,13 @@ def hide(text: str) -> str:
     return _QUOTED_OR_WORD.sub(_hidden, text) if "@" in text else text
 
 
+def quoted(value: str, most: int) -> str:
+    """Return the beginning of somebody's text in quotes; cut only after passwords are hidden."""
+    whole = repr(value)
+    hidden = hide(whole)
+    return repr(value[:most]) if hidden == whole else hidden[: most + 2]
+
+
 def _hidden(match: re.Match[str]) -> str:
     word = match[0]
     digest = _DIGEST.search(word)

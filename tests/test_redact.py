@@ -7,7 +7,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from builder.errors import Fault, UsageError
-from builder.redact import hide, redact
+from builder.model.reference import Reference
+from builder.redact import hide, quoted, redact
 
 MARK = "Zq7"
 """Stands at both ends of a password, so that a half of it is found, too."""
@@ -74,3 +75,23 @@ def test_no_password_is_shown_within_a_sentence(before: str, password: str, sent
 )
 def test_what_holds_no_password_is_left_alone(text: str) -> None:
     assert hide(text) == text
+
+
+@given(BEFORE, PASSWORDS, st.integers(min_value=1, max_value=60))
+def test_a_text_is_cut_after_its_password_is_hidden(before: str, password: str, most: int) -> None:
+    assume("'" not in password)
+    shown = quoted(f"{before}u:{password}@reg.test:5000/a/rather/long/path/of/a/repository", most)
+    assert MARK not in shown
+    assert len(shown) <= most + 2
+
+
+def test_a_text_without_a_password_is_cut_alone() -> None:
+    assert quoted("a long text", 6) == "'a long'"
+    assert quoted("jane@example.test is a long text", 6) == "'jane@e'"
+
+
+@pytest.mark.parametrize("at", ["", "@sha256:" + "0" * 64])
+def test_a_reference_shows_nothing_of_two_ats(at: str) -> None:
+    with pytest.raises(ValueError, match=r"reg\.test") as caught:
+        Reference.parse(f"u:{MARK}@{MARK}@reg.test/x{at}")
+    assert MARK not in str(UsageError(str(caught.value)))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from builder.errors import did_you_mean
 from builder.formats.reading import kind
+from builder.redact import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,9 +80,9 @@ class Text(Generic[T]):
         if len(value) > self.longest:
             return f"longer than {self.longest} characters"
         if not (value.translate(_LINES) if self.lines else value).isprintable():
-            return f"{value[:40]!r} has control characters"
+            return f"{quoted(value, 40)} has control characters"
         if self.pattern and not re.fullmatch(self.pattern, value):
-            return f"{value[:SHOWN]!r} is not {self.expected}"
+            return f"{quoted(value, SHOWN)} is not {self.expected}"
         return None
 
     def _refuse(self, reading: Reading, path: str, what: str, hint: str | None = None) -> T:

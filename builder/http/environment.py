@@ -15,7 +15,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_p
 
 from builder import disk
 from builder.errors import UsageError
-from builder.redact import redact
+from builder.redact import quoted, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,7 +38,7 @@ def timeout(environment: Mapping[str, str] = os.environ) -> float:
         seconds = 0.0
     if not 0 < seconds <= _LONGEST_SILENCE:  # nan is not
         raise UsageError(
-            f"{text[:40]!r} is not a waiting time",
+            f"{quoted(text, 40)} is not a waiting time",
             where="AIRSEED_TIMEOUT",
             expected=f"seconds, more than 0 and at most {_LONGEST_SILENCE:.0f}",
         )

@@ -33,7 +33,8 @@ class Reference:
     @classmethod
     def parse(cls, text: str) -> Reference:
         """Read a reference, short forms included; raise ValueError for anything else."""
-        rest, _, digest = text.partition("@")
+        rest, at, digest = text.rpartition("@")  # the last: nothing before it is of the digest
+        rest, digest = (rest, digest) if at else (text, "")
         pinned = Digest.parse(digest) if digest else None
         if "@" in text and not digest:
             raise ValueError(f"{text!r} ends in @ without a digest")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from builder import disk
 from builder.errors import UsageError
 from builder.model.cluster import API_PORT, Endpoint
+from builder.redact import quoted
 from builder.secrets import client, kubeconfig, store
 from builder.secrets.folder import Folder
 
@@ -106,7 +107,7 @@ def _given(server: str) -> Endpoint:
     port = int(match[2] or API_PORT) if match else 0
     if match is None or not 0 < port <= _LAST_PORT:
         raise UsageError(
-            f"{server[:200]!r} is not a server",
+            f"{quoted(server, 200)} is not a server",
             expected="HOST[:PORT], [ADDRESS]:PORT or an https URL",
         )
     return Endpoint(host=match[1].strip("[]"), port=port)

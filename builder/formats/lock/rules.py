@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from builder.formats.signers import path_of as signer_path
 from builder.model.artifact import INDEX_TYPES, MANIFEST_TYPES
 from builder.model.reference import Reference
+from builder.redact import quoted
 
 if TYPE_CHECKING:
     from builder.formats.reading import Reading
@@ -54,7 +55,7 @@ def _check_sources(lock: Lock, reading: Reading) -> None:
     for content in contents:
         for source in content.sources:
             if not _is_sound(source):
-                reading.wrong(content.path, f"{source[:80]!r} is no source")
+                reading.wrong(content.path, f"{quoted(source, 80)} is no source")
 
 
 def _is_sound(source: str) -> bool:
