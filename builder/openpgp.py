@@ -53,7 +53,7 @@ def _head(content: bytes) -> tuple[int, int, int]:
     """Read a packet's head: its tag, where its body begins and how long it is (RFC 4880 4.2)."""
     first, padded = content[0], content[:6] + bytes(6)
     if not first & 0x80:
-        raise PacketError("this is no packet")
+        raise PacketError("this is not a packet")
     if not first & 0x40:  # RFC 4880 4.2.1
         width = 1 << (first & 3)
         if width == 8:  # noqa: PLR2004 -- the packet ends where the file does

@@ -26,7 +26,7 @@ def test_heads_of_both_formats(head: bytes, tag: int, length: int) -> None:
     ("content", "what"),
     [
         (b"", "there is no packet"),
-        (b"\x19\x01\x00", "this is no packet"),
+        (b"\x19\x01\x00", "this is not a packet"),
         (b"\x9b", "a packet has no length"),
         (b"\x98\x02x", "a packet is cut off"),
         (b"\xc2\xff\0\0\0\2x", "a packet is cut off"),

@@ -135,7 +135,7 @@ def verify_parts(
     named = {piece.path.name for piece in pieces}
     faults += [
         Fault(
-            where=path.name, what="is no part of this bundle", hint="remove it: cat joins it, too"
+            where=path.name, what="is not part of this bundle", hint="remove it: cat joins it, too"
         )
         for path in strays(target)
         if path.suffix != ".part" and path.name not in named

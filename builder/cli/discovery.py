@@ -61,7 +61,7 @@ def tell(manifests: Sequence[Manifest], console: Console) -> None:
     ]
     if mentioned:
         console.warn(
-            "these look like images, but stand in no pod spec; they are not bundled unless you "
+            "these look like images, but are not in a pod spec; they are not bundled unless you "
             "ask for them:"
         )
         _lines(mentioned, console)

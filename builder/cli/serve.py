@@ -60,5 +60,7 @@ def command(console: Console, bundles: tuple[Path, ...], *, listen: str) -> None
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdecimal() and int(port) < _PORTS):
-        raise UsageError("is no address to listen on", where=text, expected="like 10.0.0.5:5000")
+        raise UsageError(
+            "is not an address to listen on", where=text, expected="like 10.0.0.5:5000"
+        )
     return host.removeprefix("[").removesuffix("]"), int(port)

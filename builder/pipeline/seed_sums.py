@@ -101,7 +101,7 @@ def _faults(folder: Path, sums: Mapping[str, Digest]) -> Iterator[Fault]:
         if name not in sums:
             yield Fault(where=name, what=f"is not in {NAME}", hint="remove it, or " + _AGAIN)
         elif not _is_plain(path):
-            what = "is missing" if not os.path.lexists(path) else "is no regular file"
+            what = "is missing" if not os.path.lexists(path) else "is not a regular file"
             yield Fault(where=name, what=what, hint=_AGAIN)
         elif (digest := Digest.of(disk.read(path, _LARGEST_SEED))) != sums[name]:
             what = f"has the digest {digest}"
@@ -133,7 +133,7 @@ def _parse(content: bytes, path: Path) -> dict[str, Digest]:
     for number, line in enumerate(content.decode("ascii", "replace").splitlines(), 1):
         match = _LINE.fullmatch(line)
         if match is None or match[2] in sums:
-            what = "names a file again" if match else "is no digest and name"
+            what = "names a file again" if match else "is not a digest and a name"
             raise VerificationError(f"line {number} {what}", where=str(path), hint=_AGAIN)
         sums[match[2]] = Digest.parse(f"sha256:{match[1]}")
     return sums

@@ -346,7 +346,7 @@ def test_a_part_too_many_is_a_fault(make: Make, target: Path, expected: bytes, n
     target.with_name(f"{target.name}.{number}").write_bytes(b"x")
     [fault], complete = verify_parts(target, Silent())
     assert complete
-    assert str(fault) == f"{target.name}.{number}: is no part of this bundle"
+    assert str(fault) == f"{target.name}.{number}: is not part of this bundle"
 
 
 def test_parts_whose_checksums_are_damaged_are_examined_all_the_same(

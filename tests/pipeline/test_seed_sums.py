@@ -71,7 +71,7 @@ def test_one_node_alone_keeps_the_lines_of_the_others(site: Site) -> None:
     (site.seeds / "SHA256SUMS").write_text("x\n", "utf-8")
     with pytest.raises(VerificationError) as caught:
         site.write(nodes=["k8s02"])
-    assert str(caught.value) == f"{site.seeds}/SHA256SUMS: line 1 is no digest and name"
+    assert str(caught.value) == f"{site.seeds}/SHA256SUMS: line 1 is not a digest and a name"
 
 
 def plant(path: Path) -> None:
@@ -93,8 +93,8 @@ def link(path: Path) -> None:
         (plant, "k8s01/vendor-data", "is not in SHA256SUMS"),
         (plant, "k8s9.iso", "is not in SHA256SUMS"),
         (lambda path: path.unlink(), "k8s04/admit.sh", "is missing"),
-        (link, "k8s04/admit.sh", "is no regular file"),
-        (link, "k8s04", "is no regular file"),
+        (link, "k8s04/admit.sh", "is not a regular file"),
+        (link, "k8s04", "is not a regular file"),
     ],
 )
 def test_what_differs_is_named(

@@ -104,7 +104,9 @@ def _files(folder: Path, faults: list[Fault]) -> dict[str, Path]:
         return {}
     if not files and not any(fault.where.startswith(str(folder)) for fault in faults):
         expected = f"files in {', '.join(KINDS)}"
-        faults.append(Fault(where=str(folder), what="no files of a catalog", expected=expected))
+        faults.append(
+            Fault(where=str(folder), what="this folder has no catalog files", expected=expected)
+        )
     return files
 
 

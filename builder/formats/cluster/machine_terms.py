@@ -148,7 +148,7 @@ def address(text: str) -> Address:
         hint = "leave the prefix length out" if "/" in text else None
         raise MisfitError(f"{text!r} is not an IP address", hint=hint) from None
     if "%" in text or ip.is_unspecified or ip.is_multicast or ip.is_loopback:
-        raise MisfitError(f"{text!r} cannot stand here")
+        raise MisfitError(f"{text!r} is not allowed here")
     return ip
 
 

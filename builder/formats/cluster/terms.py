@@ -239,5 +239,5 @@ def local_folder(text: str) -> str:
 
 def local(text: str) -> str:
     if SCHEME.match(text):
-        raise MisfitError("a URL cannot stand here", hint="download it and name the file")
+        raise MisfitError("a URL is not allowed here", hint="download it and name the file")
     return source(text)

@@ -129,7 +129,7 @@ def _manifest(resolving: Resolving, wanted: WantedFile) -> LockedManifest:
         ):
             # a page of HTML is YAML too, and starts no image
             raise VerificationError(
-                "this is no Kubernetes manifest",
+                "this is not a Kubernetes manifest",
                 expected="documents with apiVersion and kind",
                 hint="it may be a login or error page; open the URL in a browser",
             )

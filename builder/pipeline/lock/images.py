@@ -69,7 +69,7 @@ def _refuse_packed(
     if faults:
         raise IncompleteError(
             f"{runtime} cannot start all of the images",
-            hint="say a newer release with runtime.version, or use images packed with gzip",
+            hint="set runtime.version to a newer release, or use images packed with gzip",
             faults=faults,
         )
 
@@ -82,7 +82,7 @@ def _warn_of_digests(resolving: Resolving, images: Iterable[Image], names: Image
         if EXTRA in image.needed_by and image.reference.digest:
             resolving.reporter.warn(
                 f"nodes will have {image.name} as {names.name(image.reference)}",
-                hint="only what was pulled has a digest; pods that you start later say that name",
+                hint="only what was pulled has a digest; pods that you start later use that name",
             )
 
 

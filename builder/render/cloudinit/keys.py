@@ -47,7 +47,7 @@ def keys_of(text: str) -> Iterator[tuple[str, str | None]]:
 
 def _faults(text: str, known: CloudInit) -> Iterator[Fault]:
     if not text.startswith(HEADER):
-        yield Fault(where="first line", what="this is no cloud-config", expected=HEADER.strip())
+        yield Fault(where="first line", what="this is not a cloud-config", expected=HEADER.strip())
     for top, entry in dict.fromkeys(keys_of(text)):
         if entry is not None:
             if top in known.entries and entry not in known.entries[top]:

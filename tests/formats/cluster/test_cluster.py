@@ -290,7 +290,7 @@ extra:
         ("base: {packages: image.txt}", "base: all", "os.base",
          "'all' is not core, empty or packages: FILE", None),
         ("packages: image.txt", "packages: https://x/y", "os.base.packages",
-         "a URL cannot stand here", "download it and name the file"),
+         "a URL is not allowed here", "download it and name the file"),
         ("linux/arm64]", "windows/amd64]", "platforms", "windows/amd64 is not Linux",
          "write linux/amd64"),
         ("linux/arm64]", "linux/amd64]", "platforms", "linux/amd64 appears 2 times", None),
