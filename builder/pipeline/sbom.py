@@ -17,7 +17,10 @@ from builder.errors import StorageError, UsageError, VerificationError
 from builder.formats.sbom import MakerClaims, bill, cyclonedx, spdx
 from builder.model.digest import Digest
 from builder.pipeline.lock_document import open_lock
-from builder.rpm.subset import read_package_info
+from builder.rpm.compression import unpack
+from builder.rpm.recheck import justified
+from builder.rpm.repodata import Checksum, RepomdRecord
+from builder.rpm.subset import Rpm, read_package_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,11 +92,16 @@ def _packages(lock: Lock, read: Callable[[Content], bytes | None]) -> dict[Diges
         if content is None:
             continue
         with tempfile.TemporaryDirectory(prefix="airseed-sbom-") as scratch:
-            path = Path(scratch) / "primary.xml.gz"
+            packed, path = Path(scratch) / "packed", Path(scratch) / "primary.xml"
             try:
-                path.write_bytes(content)
+                packed.write_bytes(content)
             except OSError as error:
-                raise StorageError(error.strerror or str(error), where=str(path)) from error
+                raise StorageError(error.strerror or str(error), where=str(packed)) from error
+            record = RepomdRecord(
+                type="primary", href=file.path, checksum=Checksum("sha256", file.digest.hex)
+            )
+            rpms = (Rpm(nevra=p.nevra, digest=p.digest, size=p.size) for p in lock.packages)
+            unpack(packed, path, record, largest=justified(rpms))
             for digest, info in read_package_info(
                 path, where=file.path, most=len(lock.packages)
             ).items():
