@@ -77,7 +77,14 @@ def test_every_file_is_part_of_the_catalog(catalog: Catalog, mirrors: Path) -> N
         "signers": catalog.signers,
     }
     files = {path.relative_to(mirrors).as_posix() for path in mirrors.rglob("*") if path.is_file()}
-    files -= {"README.md", "eviction.yaml", "kernels.yaml", "paths.yaml", "providers.yaml"}
+    files -= {
+        "README.md",
+        "eviction.yaml",
+        "kernels.yaml",
+        "paths.yaml",
+        "ports.yaml",
+        "providers.yaml",
+    }
     files -= {"examples/ha.yaml", "examples/single.yaml"}
     assert files == {f"{folder}/{name}.yaml" for folder, each in entries.items() for name in each}
     assert catalog.kernels

@@ -155,3 +155,59 @@ def test_phases_to_skip_are_joined_with_those_of_the_scripts(machine: Machine) -
         f"join --skip-phases=addon/kube-proxy,preflight{seed}",
         f"join{seed}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "mode", "calls", "config"),
+    [
+        ("", "Enforcing", ["0"], "permissive"),
+        ("permissive", "Disabled", [], "enforcing"),
+        ("enforcing", "Permissive", ["1"], "enforcing"),
+        ("enforcing", "Disabled", None, "enforcing"),
+        ("disabled", "Enforcing", ["0"], "disabled"),
+        ("disabled", "Permissive", [], "disabled"),
+    ],
+)
+def test_selinux_is_what_the_site_says(
+    machine: Machine, said: str, mode: str, calls: list[str] | None, config: str
+) -> None:
+    machine.set(SELINUX=said)
+    machine.stand_in("getenforce", f"echo {mode}")
+    machine.stand_in("uname", "echo 3.10.0")
+    file = machine.write("etc/selinux/config", "# modes\nSELINUX=enforcing\nSELINUXTYPE=targeted\n")
+    ran = machine.boot("host")
+    if calls is None:
+        assert ran.returncode == 1
+        assert machine.result["message"].startswith("SELinux is disabled on this machine")
+        return
+    assert ran.returncode == 0, ran.stdout
+    assert [call[1] for call in machine.called("setenforce")] == calls
+    assert file.read_text() == f"# modes\nSELINUX={config}\nSELINUXTYPE=targeted\n"
+
+
+@pytest.mark.parametrize("said", ["off", "", "ports"])
+def test_firewalld_is_off_or_lets_through_what_the_role_needs(machine: Machine, said: str) -> None:
+    machine.set(FIREWALL=said, FIREWALL_PORTS="10250/tcp ipip" if said == "ports" else "")
+    machine.stand_in("firewall-cmd", ":")
+    assert machine.boot("host").returncode == 0
+    for _ in range(2):
+        ran = machine.source("open_ports", "firewall")
+        assert ran.returncode == 0, ran.stdout
+    told = [call[-1] for call in machine.called("firewall-cmd")]
+    stopped = machine.called("systemctl", "stop", "firewalld.service")
+    if said == "ports":
+        assert told == [
+            "--add-port=10250/tcp",
+            "--add-protocol=ipip",
+            "--add-source=10.222.0.0/18",
+            "--reload",
+        ]
+        assert (stopped, machine.called("systemctl", "start", "firewalld.service")[:1]) == (
+            [],
+            [["systemctl", "start", "firewalld.service"]],
+        )
+        machine.without("firewall-cmd")
+        ran = machine.source("open_ports", "firewall")
+        assert (ran.returncode, "firewalld is not installed" in ran.stdout) == (1, True)
+    else:
+        assert (told, len(stopped)) == ([], 1)

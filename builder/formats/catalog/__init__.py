@@ -17,7 +17,7 @@ from builder.errors import DocumentError, Fault, did_you_mean
 from builder.formats.catalog.kinds import KINDS
 from builder.formats.catalog.paths import PATHS, owned
 from builder.formats.catalog.references import CatalogEntry, check
-from builder.formats.catalog.systems import EVICTION, KERNELS, PROVIDERS
+from builder.formats.catalog.systems import EVICTION, KERNELS, PORTS, PROVIDERS
 from builder.formats.reading import WRONG, Reading
 from builder.formats.text import read_text, yaml_document
 from builder.model.catalog import Catalog
@@ -36,11 +36,13 @@ LARGEST = 1 << 20
 _EXAMPLES = "examples"
 _KERNELS = "kernels"
 _PATHS = "paths"
+_PORTS = "ports"
 _PROVIDERS = "providers"
 _EVICTION = "eviction"
 _TABLES: dict[str, MapOf[Any] | Record[Any]] = {
     _KERNELS: KERNELS,
     _PATHS: PATHS,
+    _PORTS: PORTS,
     _PROVIDERS: PROVIDERS,
     _EVICTION: EVICTION,
 }
@@ -167,6 +169,7 @@ def _catalog(entries: dict[str, dict[str, CatalogEntry]]) -> Catalog:
             name: UserDataLimit(provider=name, **fields)
             for name, fields in _only(values[_PROVIDERS].values()).items()
         },
+        ports=_only(values[_PORTS].values()),
         paths=tuple(owned(_only(values[_PATHS].values()))),
         configurations=values["configuration"],
         binaries=values["binaries"],

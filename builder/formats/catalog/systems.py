@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 KERNELS = MapOf(VERSION, key=SERIES)
+_PORT = word(
+    r"[0-9]{1,5}(?:-[0-9]{1,5})?/(?:tcp|udp)|[a-z][a-z0-9]{0,15}", "a port or protocol", "6443/tcp"
+)
+PORTS = MapOf(ListOf(_PORT), key=NAME)
 
 
 def _system(base: dict[str, Any], **fields: Any) -> dict[str, Any]:

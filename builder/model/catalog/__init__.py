@@ -62,6 +62,8 @@ class Catalog:
     cloud_inits: Mapping[str, CloudInit] = field(default_factory=dict)
     limits: Mapping[str, UserDataLimit] = field(default_factory=dict)
     """By provider."""
+    ports: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What a firewall lets through, by role and by network plugin."""
     paths: tuple[OwnedPath, ...] = ()
     """What on a node has an owner."""
     binaries: Mapping[str, Binaries] = field(default_factory=dict)
@@ -96,6 +98,7 @@ class Catalog:
                 (version.major, version.minor),
                 tuple(self.configurations[name] for name in series.configurations),
             ),
+            ports=self.ports,
             files=tuple(
                 path.pattern
                 for path in self.paths

@@ -115,6 +115,8 @@ class KubernetesRelease:
     pins: Mapping[str, str]
     configuration: Configuration
     """The fields that its configuration documents have."""
+    ports: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What a firewall lets through, by role and by network plugin."""
     files: tuple[str, ...] = ()
     """What kubeadm writes on a node."""
 

@@ -146,8 +146,15 @@ def _outside(plan: Plan, node: Node, machine: Machine) -> Mapping[str, str]:
         "NO_PROXY": ",".join(dict.fromkeys(direct)),
         "SELINUX": machine.selinux or "permissive",
         "FIREWALL": machine.firewall or "off",
+        "FIREWALL_PORTS": _words(_ports(plan, node)) if machine.firewall == "ports" else "",
         "ON_LINK": network.on_link(node, machine.network),
     }
+
+
+def _ports(plan: Plan, node: Node) -> Iterable[str]:
+    plugin = f"{CALICO}-{plan.choice.install}" if plan.choice.calico else NONE
+    ports = plan.choice.kubernetes.ports
+    return dict.fromkeys(port for key in (node.role, "every", plugin) for port in ports[key])
 
 
 def _direct(plan: Plan, node: Node, extra: Iterable[str]) -> Iterable[str]:

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Set the operating system up as kubelet wants it.
-# reads: POD_SUBNETS
+# reads: POD_SUBNETS SELINUX FIREWALL
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
@@ -19,15 +19,25 @@ swap_off() {
     done
 }
 
-selinux_permissive() {
-    local file=$R/etc/selinux/config
-    if has getenforce && [ "$(getenforce)" = Enforcing ]; then setenforce 0 || true; fi
-    if grep -qs '^SELINUX=enforcing' "$file"; then
-        sed 's/^SELINUX=enforcing.*/SELINUX=permissive/' "$file" | put "$file" 0644
-    fi
+set_selinux() {
+    local file=$R/etc/selinux/config wanted=${AIRSEED_SELINUX:-permissive} now=Disabled
+    ! has getenforce || now=$(getenforce)
+    case $wanted/$now in
+    permissive/Disabled | disabled/Disabled) return 0 ;;
+    enforcing/Disabled)
+        fail "SELinux is disabled on this machine, and machine.selinux says enforcing" \
+            "take an image that has it on: it has to label all files when it is turned on; or say permissive"
+        ;;
+    enforcing/*) setenforce 1 ;;
+    # it is off at the next start
+    */Enforcing) setenforce 0 || true ;;
+    esac
+    ! grep -qs '^SELINUX=' "$file" || sed "s/^SELINUX=.*/SELINUX=$wanted/" "$file" | put "$file" 0644
 }
 
+# Its ports are opened when the packages are there, which may bring it.
 firewall_off() {
+    [ "$AIRSEED_FIREWALL" != ports ] || return 0
     # it may not be installed
     systemctl disable firewalld.service 2>/dev/null || true
     systemctl stop firewalld.service 2>/dev/null || true
@@ -71,7 +81,7 @@ leave_cards_alone() {
 }
 
 swap_off
-selinux_permissive
+set_selinux
 firewall_off
 load_modules
 set_kernel

@@ -1,15 +1,17 @@
 #!/bin/bash
 # Start the cluster, or join it.
 # reads: NODE ROLE SKIP_PHASES ADDRESS ADDRESSES ENDPOINT PEERS RUNTIME CRI_SOCKET REGISTRY registry.json
-# uses: KUBEADM_FILES ON_LINK
+# uses: KUBEADM_FILES ON_LINK FIREWALL FIREWALL_PORTS POD_SUBNETS
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values api kubeadm role init join units
+need values api firewall kubeadm role init join units
 load_environment
 
 # what a kubeadm reset that was cut off may have taken
 restore_users_files
+
+open_ports
 
 # again, before any pod runs: firewalld took its rules along, and iptables may be new here
 "$LIBEXEC/actions/network"

@@ -467,3 +467,26 @@ def test_a_secret_goes_where_it_is_asked_for_and_is_closed() -> None:
         else:
             (file,) = found
             assert (file["permissions"], file["content"]) == ("0600", plans.ENCRYPTION)
+
+
+@pytest.mark.parametrize(
+    ("cni", "role", "ports"),
+    [
+        ("{name: calico, install: manifest}", "control-plane", ["2379-2380/tcp", "179/tcp"]),
+        ("none", "worker", ["10250/tcp", "30000-32767/tcp"]),
+    ],
+)
+def test_the_firewall_gets_the_ports_of_role_and_plugin(
+    cni: str, role: str, ports: list[str]
+) -> None:
+    one = plans.plan(
+        f"kubernetes: 1.18.5\nmachine: {{firewall: ports}}\ncni: {cni}\n"
+        "nodes: [{name: a, role: control-plane, address: 10.0.0.5},"
+        " {name: b, role: worker, address: 10.0.0.6}]\n"
+    )
+    node = next(node for node in one.cluster.nodes if node.role == role)
+    (line,) = (line for line in env(one, node).splitlines() if "FIREWALL_PORTS" in line)
+    words = line.partition("=")[2].strip("'").split()
+    assert {*ports} <= {*words}
+    assert ("6443/tcp" in words) == (role == "control-plane")
+    assert ("179/tcp" in words) == (cni != "none")
