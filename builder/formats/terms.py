@@ -21,6 +21,10 @@ _SECRET = re.compile(
 )
 """What of a URL's query opens something."""
 _LOCAL_INSTEAD = "fetch the file yourself, and name it by its path"
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?"
+)
+"""No letter that a shell, systemd or cloud-init reads as its own."""
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -35,6 +39,8 @@ def split_url(text: str) -> SplitResult:
         parts.port  # noqa: B018 -- raises where it is no number
     except ValueError:
         raise MisfitError("this is not a URL") from None
+    if parts.hostname and not _HOST.fullmatch(parts.netloc.rpartition("@")[2]):
+        raise MisfitError("the host of this URL is neither a name nor an address")
     return parts
 
 

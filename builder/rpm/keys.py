@@ -7,11 +7,13 @@ matter: see :mod:`builder.rpm.signature`.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import VerificationError
+from builder.openpgp import PacketError, first_packet
 from builder.rpm.certificates import doubt, read_certificate
 from builder.rpm.problems import plain
 
@@ -25,6 +27,7 @@ SIGNATURE_LIMIT = 1 << 18
 _MOST_KEYS = 64
 _MOST_SIGNATURES = 16
 _SHORT_ID = 16
+_CLOCK = "set this machine's clock if it is behind; else it is the signer's that was ahead"
 _ARMOURED = re.compile(
     rb"^-----BEGIN PGP SIGNATURE-----.*?^-----END PGP SIGNATURE-----", re.DOTALL | re.MULTILINE
 )
@@ -182,6 +185,10 @@ def _verify(content: bytes, packet: Any, key: RpmKey, where: str) -> str:
         result = pysequoia.verify(bytes=content, store=lambda _ids: [cert], signature=packet)
         good = {str(valid.certificate).upper() for valid in result.valid_sigs}
     except (RuntimeError, ValueError, OSError) as error:
+        if early := _early(packet, key):
+            raise VerificationError(
+                f"the signature of {key} can't be judged yet: {early}", where=where, hint=_CLOCK
+            ) from error
         if outdated := _outdated(packet, cert):
             raise UncheckableError(
                 f"the signature of {key} can't be checked", where=where, hint=outdated
@@ -197,6 +204,27 @@ def _verify(content: bytes, packet: Any, key: RpmKey, where: str) -> str:
     if why := doubt(key.content, _issuer(packet), _seconds(packet)):
         raise VerificationError(f"the signature of {key} does not count: {why}", where=where)
     return key.fingerprint
+
+
+def _early(packet: Any, key: RpmKey) -> str | None:
+    """Say which times do not go together where a signature or its key is from the future."""
+    now = dt.datetime.now(dt.UTC)
+    made = {"it": packet.created, "the key": _made(key)}
+    for what, time in made.items():
+        if time is not None and time > now:
+            return (
+                f"{what} says that it was made on {time:%Y-%m-%d at %H:%M} UTC, this machine's"
+                f" clock says {now:%Y-%m-%d %H:%M}"
+            )
+    return None
+
+
+def _made(key: RpmKey) -> dt.datetime | None:
+    try:
+        body = first_packet(key.content)[1]
+        return dt.datetime.fromtimestamp(int.from_bytes(body[1:5]), dt.UTC)
+    except PacketError:
+        return None
 
 
 def _issuer(packet: Any) -> str:

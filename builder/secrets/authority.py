@@ -132,9 +132,9 @@ def _faults(certificate: x509.Certificate) -> list[tuple[str, str | None]]:
         )
     if certificate.not_valid_before_utc > now:
         begins = certificate.not_valid_before_utc
-        reasons.append(
-            (f"the certificate begins on {begins:%Y-%m-%d}", "is the clock of this machine right?")
-        )
+        what = f"the certificate begins on {begins:%Y-%m-%d at %H:%M} UTC"
+        clock = f"this machine's clock says {now:%Y-%m-%d %H:%M}"
+        reasons.append((f"{what}, {clock}", "set the clock if it is behind"))
     try:
         with pem.tolerant():
             if not _is_authority(certificate.extensions):

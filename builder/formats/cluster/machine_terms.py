@@ -126,7 +126,8 @@ def proxy(text: str) -> str:
         raise MisfitError("a proxy's URL ends after the port")
     if not text.isascii() or " " in text:
         raise MisfitError("this is not a URL")
-    return text.rstrip("/")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
 
 
 def url(text: str) -> str:

@@ -10,6 +10,8 @@ import pytest
 from builder.errors import DocumentError
 from builder.formats import catalog as catalog_format
 from builder.formats import cluster as cluster_format
+from builder.formats.cluster import machine_terms
+from builder.formats.reading import MisfitError
 from builder.model.cluster import Cluster, Pki, SeedSettings
 from builder.model.machine import Bond, MachineFile, MachineNetwork, Proxy, Route, User
 
@@ -325,3 +327,33 @@ def test_a_wrong_seed_hides_nothing_else_and_stops_no_choice() -> None:
     with pytest.raises(DocumentError) as caught:
         cluster_format.read(HEAD + "seed: {window: 0}\ncni: flannel\n", "c", catalog=catalog)
     assert [f.where.partition(" (")[0] for f in caught.value.faults] == ["seed.window", "cni"]
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "pro`id`xy", "pro'xy", 'pro\\"xy', "pro$(id)xy", "pro;xy", "pro|xy", "pro&xy", "pro\\\\xy",
+        "pro{xy", "pro xy", "-proxy", "pro%xy", "[::1]$x", "[fe80::1%25eth0]", "pro,xy",
+        "pro<xy", "pro*xy", "prö", "", "[::g]",
+    ],
+)  # fmt: skip
+def test_a_proxys_host_is_a_name_or_an_address(host: str) -> None:
+    """It lands in env files and units, which have letters of their own."""
+    with pytest.raises(MisfitError):
+        machine_terms.proxy(f"http://{host}:3128")
+    with pytest.raises(MisfitError):
+        machine_terms.url(f"http://{host}:3128/x")
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("http://proxy:3128/", "http://proxy:3128"),
+        ("HTTPS://Proxy.example.com", "https://proxy.example.com"),
+        ("http://my_proxy.lan.:80", "http://my_proxy.lan.:80"),
+        ("http://[2001:db8::1]:3128", "http://[2001:db8::1]:3128"),
+        ("http://10.0.0.1:3128?", "http://10.0.0.1:3128"),
+    ],
+)
+def test_a_proxy_is_written_plainly(text: str, read: str) -> None:
+    assert machine_terms.proxy(text) == read
