@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _MOST_NODES = 2_000_000
 _MOST_LINES = 200_000
+_CHARACTERS = 16
+"""Of a string that an alias repeats: so many weigh as much as a node."""
 _TAGS = {"!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 _STANDARD = "tag:yaml.org,2002:"
 _WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
@@ -214,7 +216,8 @@ class _Builder:
         plain = event.implicit[0] and event.tag is None
         value = self.string(_resolve(event.value) if plain else event.value, event)
         if event.anchor:
-            self.anchors[event.anchor] = (value, 1, 0)
+            # each alias of a long text is a copy of it
+            self.anchors[event.anchor] = (value, 1 + len(event.value) // _CHARACTERS, 0)
         self.put(value, 1, 0, line)
 
     def alias(self, event: Any, line: int) -> None:

@@ -50,14 +50,23 @@ class Found:
     """Whether its tag is said in another field."""
 
 
-def find(value: Any, path: str = "", label: str = "") -> Iterator[Found]:
-    """Yield what looks like an image below a value; ``label`` is what the value is said to be."""
+def find(value: Any, path: str = "") -> Iterator[Found]:
+    """Yield what looks like an image below a value; what aliases repeat is looked at once."""
+    yield from _find(value, path, "", set())
+
+
+def _find(value: Any, path: str, label: str, seen: set[int]) -> Iterator[Found]:
+    """Yield what there is below a value that ``label`` says something about."""
+    if isinstance(value, (list, dict)):
+        if id(value) in seen:
+            return
+        seen.add(id(value))
     if isinstance(value, Scalar):
         yield from _in_text(value, path, label)
     elif isinstance(value, list):
         flag = ""
         for number, item in enumerate(value):
-            yield from find(item, f"{path}[{number}]", flag or label)
+            yield from _find(item, f"{path}[{number}]", flag or label, seen)
             flag = item if isinstance(item, str) and item.startswith("-") else ""
     elif isinstance(value, dict):
         name, done = _composed(value, label)
@@ -74,7 +83,7 @@ def find(value: Any, path: str = "", label: str = "") -> Iterator[Found]:
         for key, inner in value.items():
             if key not in done and key not in PASSED_BY:
                 named = variable if key == "value" and isinstance(variable, str) else key
-                yield from find(inner, child(path, key), named)
+                yield from _find(inner, child(path, key), named, seen)
 
 
 def _composed(mapping: dict[str, Any], label: str) -> tuple[str, tuple[str, ...]]:

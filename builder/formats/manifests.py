@@ -244,6 +244,8 @@ def _placeholder(image: str) -> str | None:
 
 
 def _no_resource(value: Any) -> str | None:
+    if isinstance(value, str) and value.startswith("<"):
+        return "it looks like a web page: a login or error page, or the page around a file"
     if not isinstance(value, dict) or "kind" in value:
         return None
     if {"resources", "bases", "patches"} & {*value}:

@@ -318,6 +318,22 @@ def test_spellings(how: str, tmp_path: Path) -> None:
     assert started(manifest(tmp_path, SPELLINGS[how])) == ["a:1", "b:1", "c:1"]
 
 
+def test_what_aliases_repeat_is_pointed_out_once(tmp_path: Path) -> None:
+    """A short file may otherwise become a million lines."""
+    text = "a0: &a0 [x.io/a:1]\n" + "".join(
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 6)
+    )
+    (found,) = find_images.find([manifest(tmp_path, text)])
+    assert [image.place.path for image in found.mentioned] == ["a0[0]"]
+
+
+def test_long_texts_are_not_repeated_without_bound(tmp_path: Path) -> None:
+    text = f"a: &a '{'x' * 400_000}'\nb: [{', '.join(['*a'] * 200)}]\n"
+    with pytest.raises(DocumentError, match="1 mistake") as caught:
+        find_images.find([manifest(tmp_path, text)])
+    assert "grows without bound through its aliases" in str(caught.value.faults[0])
+
+
 POD = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: a:1\n"
 HELM = "this is a Helm template: `helm template NAME CHART` renders it"
 
