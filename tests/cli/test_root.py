@@ -57,7 +57,7 @@ def test_every_example_is_understood(name: str) -> None:
     lines = [line.strip() for line in command.examples.strip().splitlines()]  # type: ignore[attr-defined]
     assert lines
     for line in lines:
-        words = line.partition(" > ")[0].split()
+        words = line.partition(" > ")[0].rpartition(" | ")[2].split()
         assert words[:2] == ["airseed", name]
         parser = command.make_parser(click.Context(command))
         parser.parse_args(words[2:])
@@ -323,3 +323,17 @@ def test_a_closed_pipe_is_no_error() -> None:
     finally:
         os.close(write)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(("words", "code"), [(["versions"], 0), (["versions", "--json"], 0)])
+def test_who_has_seen_enough_changes_no_exit_code(words: list[str], code: int) -> None:
+    """As ``airseed versions | head -1`` under ``pipefail``."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            [AIRSEED, *words], stdout=write, stderr=subprocess.PIPE, text=True, check=False
+        )
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (code, "")

@@ -132,7 +132,7 @@ COMMANDS = (
     "help seeds",
     "schema",
 )
-BARE = {"completion", "demo", "serve", "publish"}
+BARE = {"completion", "demo", "serve", "publish", "mirror"}
 """A shell's script, what runs the others, and what needs a registry or a signal."""
 WIDE = {"schema", "find-images", "help", "seeds"}
 """What programs read, and commands that are meant to be copied."""
