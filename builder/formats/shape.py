@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from builder.errors import did_you_mean
@@ -11,7 +11,7 @@ from builder.formats.reading import kind
 from builder.redact import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from builder.formats.reading import Reading
@@ -150,15 +150,21 @@ class Flag(Plain):
 @dataclass(frozen=True, slots=True)
 class Choice(Plain):
     words: tuple[str, ...]
+    called: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What others call a word, in lower case; the hint then names ours."""
 
     def read(self, value: Any, path: str, reading: Reading) -> str:
         if isinstance(value, str) and value in self.words:
             return value
+        meant = self.called.get(value.lower()) if isinstance(value, str) else None
+        hint = f"write {meant}" if meant else None
+        if hint is None and not reading.full:
+            hint = did_you_mean(value, self.words)
         return reading.wrong(
             path,
             f"{_show(value)} is not one of the choices",
             expected=" or ".join(self.words),
-            hint=None if reading.full else did_you_mean(value, self.words),
+            hint=hint,
         )
 
     def schema(self) -> dict[str, Any]:

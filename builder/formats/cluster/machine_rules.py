@@ -22,14 +22,22 @@ PKI_FILES = ("ca.crt", "ca.key")
 def check_machines(cluster: Cluster, nodes: list[tuple[int, Node]], reading: Reading) -> None:
     for path, machine in machines(cluster):
         _lists(path, machine, reading)
-        if cluster.registry is None and any(local for _, local in _entries(machine)):
-            reading.remark(
-                f"{path}.registry",
-                "has no effect without an internal registry",
-                hint="name one under registry",
-            )
+        for key, local in _entries(machine):
+            if cluster.registry is None and local:
+                _lonely(f"{path}.registry", key, reading)
     check_bonds(machines(cluster), reading)
     check_cards(cluster, nodes, reading)
+
+
+def _lonely(path: str, key: str, reading: Reading) -> None:
+    """An authority may serve other purposes; credentials are for nobody."""
+    if key == "credentials":
+        what = "there are credentials, but no registry"
+        reading.wrong(f"{path}.{key}", what, hint="add registry: to cluster.yaml")
+    else:
+        reading.remark(
+            path, "has no effect without an internal registry", hint="name one under registry"
+        )
 
 
 def machine_files(cluster: Cluster) -> Iterator[tuple[str, str]]:

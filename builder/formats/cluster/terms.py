@@ -17,6 +17,7 @@ from builder.formats.terms import FILE_PATH, SCHEME, source
 from builder.model.cluster import API_PORT, Endpoint, NodeAddress, Registry, Taint
 from builder.model.reference import Reference
 from builder.model.source import is_url
+from builder.model.version import Version
 
 if TYPE_CHECKING:
     from builder.model.cluster import Address, Effect, Subnet
@@ -38,6 +39,18 @@ _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 _EFFECTS: tuple[Effect, ...] = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _SHORTEST_NET = 31
 """From here on a network has neither a network nor a broadcast address (RFC 3021)."""
+
+
+def release(text: str) -> Version:
+    """Read an exact version of Kubernetes; a series of them gets an answer of its own."""
+    if re.fullmatch(r"v?[0-9]{1,4}\.[0-9]{1,4}(?:\.[x*])?", text):
+        series = ".".join(text.removeprefix("v").split(".")[:2])
+        raise MisfitError(
+            f"{text!r} names a series, not a release",
+            hint=f"write its patch, too: airseed versions lists the releases of {series}, if there "
+            "are any",
+        )
+    return Version.parse(text)
 
 
 def node_name(text: str) -> str:

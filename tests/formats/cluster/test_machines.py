@@ -271,6 +271,14 @@ def test_a_bond_is_read() -> None:
             ("kubeadm.ClusterConfig", "unknown kind", "did you mean 'ClusterConfiguration'?"),
         ),
         (
+            "machine: {registry: {credentials: x.json}}\n",
+            (
+                "machine.registry.credentials",
+                "there are credentials, but no registry",
+                "add registry: to cluster.yaml",
+            ),
+        ),
+        (
             "roles: {master: {}}\n",
             ("roles.master", "unknown key", None),
         ),

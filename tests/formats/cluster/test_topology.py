@@ -213,3 +213,20 @@ def test_what_people_have_tried() -> None:
         "kubeadm.ClusterConfiguration.controllerManager.extraArgs.node-cidr-mask-size",
         "kubeadm.JoinConfiguration.nodeRegistration.kubeletExtraArgs.node-labels",
     ]
+
+
+@pytest.mark.parametrize("role", ["master", "Master", "controlplane", "server"])
+def test_a_role_by_another_name_gets_ours(role: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        cluster_format.read(f"kubernetes: 1.18.5\nnodes: [{{name: a, role: {role}}}]\n", "c")
+    assert [fault.hint for fault in caught.value.faults] == ["write control-plane"]
+
+
+@pytest.mark.parametrize("version", ["1.32", "v1.18", "1.18.x", "{version: 1.20}"])
+def test_a_series_is_no_release(version: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        cluster_format.read(f"kubernetes: {version}\nnodes: [{{name: a, role: worker}}]\n", "c")
+    fault = caught.value.faults[0]
+    assert fault.what.endswith("names a series, not a release")
+    assert fault.hint is not None
+    assert "airseed versions lists the releases of 1." in fault.hint

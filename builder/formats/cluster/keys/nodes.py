@@ -50,6 +50,14 @@ _TAINT = TextOr(
         },
     ),
 )
+_CALLED = {
+    **dict.fromkeys(
+        ("master", "masters", "controlplane", "control_plane", "control plane", "server", "etcd"),
+        "control-plane",
+    ),
+    **dict.fromkeys(("node", "workers", "agent", "minion", "compute", "slave"), "worker"),
+}
+"""What Kubernetes itself and other tools called the roles."""
 NODE = Record(
     Node,
     {
@@ -65,7 +73,7 @@ NODE = Record(
             doc="The machine's host name and the name of its Node.",
         ),
         "role": Field(
-            Choice(("control-plane", "worker")),
+            Choice(("control-plane", "worker"), called=_CALLED),
             required=True,
             title="Role",
             doc="control-plane or worker; the first control plane starts the cluster.",

@@ -8,10 +8,10 @@ from builder.formats.cluster import terms
 from builder.formats.records import Field, Record, TextOr
 from builder.formats.shape import Choice, Text
 from builder.model.cluster import Base, Cni, Runtime, System
-from builder.model.version import Version
 
 if TYPE_CHECKING:
     from builder.model.cluster import Packages
+    from builder.model.version import Version
 
 
 def _release_of(version: Version, packages: Packages) -> tuple[Version, Packages]:
@@ -72,7 +72,7 @@ OS = Record(
 )
 KUBERNETES = TextOr(
     Text(
-        parse=lambda text: _release_of(Version.parse(text), "repository"),
+        parse=lambda text: _release_of(terms.release(text), "repository"),
         expected="a Kubernetes version",
         example="1.18.5",
         longest=40,
@@ -82,7 +82,7 @@ KUBERNETES = TextOr(
         {
             "version": Field(
                 Text(
-                    parse=Version.parse,
+                    parse=terms.release,
                     expected="a Kubernetes version",
                     example="1.18.5",
                     longest=40,
