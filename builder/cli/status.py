@@ -81,4 +81,9 @@ def _what(result: Result) -> str:
         return f"{result.message} (exit code {result.exit_code}, attempt {result.attempt})"
     if result.state == "unknown":
         return result.message
-    return f"waiting for {result.waiting_for}" if result.waiting_for else ""
+    waits = f"waiting for {result.waiting_for}" if result.waiting_for else ""
+    if result.state in {"running", "waiting"}:
+        since = f"for {result.since} s" if waits and result.since is not None else ""
+        said = f"last: {result.last_said}" if result.last_said else ""
+        return "; ".join(filter(None, (" ".join(filter(None, (waits, since))), said)))
+    return waits

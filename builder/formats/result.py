@@ -43,9 +43,13 @@ def _text(what: str) -> Field[str]:
     return Field(Text(expected=what, empty=True, longest=_LONGEST), default="")
 
 
-def _result(started: int, updated: int, **fields: Any) -> Result:
+def _result(started: int, since: int, updated: int, **fields: Any) -> Result:
     known = {key: fields[key] for key in Result.__slots__ if key in fields}
-    return Result(**known, seconds=max(0, updated - started) if started else None)
+    return Result(
+        **known,
+        seconds=max(0, updated - started) if started else None,
+        since=max(0, updated - since) if since else None,
+    )
 
 
 _RESULT = Record(
@@ -66,6 +70,8 @@ _RESULT = Record(
         "message": _text("a message"),
         "hint": _text("a hint"),
         "waiting_for": _text("what is waited for"),
+        "since": Field(Number(most=2**53), default=0),
+        "last_said": _text("what was said"),
         "trouble": _text("what is wrong"),
         "trouble_hint": _text("a hint"),
         "retry_in": Field(Number(), default=0),

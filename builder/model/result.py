@@ -27,6 +27,10 @@ class Result:
     message: str = ""
     hint: str = ""
     waiting_for: str = ""
+    last_said: str = ""
+    """What it waits for said last, or the step itself."""
+    since: int | None = None
+    """Seconds from the beginning of this wait, or of the step, to the last thing that was said."""
     trouble: str = ""
     """What is wrong beside the work of the plan, such as images that are gone."""
     trouble_hint: str = ""

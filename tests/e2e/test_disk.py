@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,6 +51,17 @@ def _pressure(cluster: Cluster) -> str:
         )
     except (ValueError, KeyError, StopIteration):
         return ""
+
+
+def _heard(cluster: Cluster, name: str) -> float:
+    """Return when a node's kubelet last said that it is ready, in seconds since 1970."""
+    try:
+        node = json.loads(cluster.kubectl("get", "node", name, "-o", "json", check=False))
+        ready = next(c for c in node["status"]["conditions"] if c["type"] == "Ready")
+    except (ValueError, KeyError, StopIteration):
+        return 0
+    heard = datetime.fromisoformat(ready["lastHeartbeatTime"]).timestamp()
+    return heard if ready["status"] == "True" else 0
 
 
 def _attach(machine: Machine, *, there: bool) -> None:
@@ -115,3 +127,57 @@ def test_a_disk_that_fills_up_costs_no_image(make_cluster: Maker) -> None:
         node = json.loads(cluster.kubectl("get", "node", "test", "-o", "json"))
         assert "taints" not in node["spec"]
         assert before <= _images(machine)
+        _survives_torn_state(
+            cluster,
+            "kubelet/cpu_manager_state",
+            "docker/network/files/local-kv.db",
+            "docker/image/overlay2/repositories.json",
+        )
+        assert before <= _images(machine)
+
+
+def _survives_torn_state(cluster: Cluster, *torn: str) -> None:
+    """Pull the plug, empty what programs refuse to start with, and see the node come back."""
+    (machine,) = cluster.machines.values()
+    machine.kill()
+    for name in torn:
+        file = machine.folder / name
+        assert file.exists(), name
+        file.write_bytes(b"")
+    machine.start()
+    began = machine.started
+    await_moment(lambda: _heard(cluster, machine.name) > began, "the node", poll=1)
+    cluster.wait_for_pods()
+    await_moment(lambda: "trouble" not in _status(machine), "its images", poll=1)
+
+
+def test_containerd_gets_its_images_back_without_a_bundle(make_cluster: Maker) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["runtime"] = {"name": "containerd", "version": "1.2.13"}
+
+    with make_cluster("disk-containerd") as cluster:
+        cluster.describe("single", change)
+        cluster.prepare()
+        cluster.start()
+        cluster.wait()
+        cluster.wait_for_pods()
+        (machine,) = cluster.machines.values()
+        listed = ("ctr", "--namespace", "k8s.io", "images", "ls", "-q")
+        before = {name for name in machine.sh(*listed).stdout.split() if "sha256:" not in name}
+        script = """
+            mount -t tmpfs tmpfs /opt/airseed/bundle
+            systemctl stop kubelet airseed-images.timer
+            ctr --namespace k8s.io images rm --sync $(ctr --namespace k8s.io images ls -q)"""
+        machine.sh("bash", "-e", "-c", script)
+        assert not machine.sh(*listed).stdout.split()
+        machine.sh("systemctl", "start", "airseed-images.service")
+        assert before <= set(machine.sh(*listed).stdout.split())
+        assert "trouble" not in _status(machine)
+        machine.sh("systemctl", "start", "kubelet", "airseed-images.timer")
+        cluster.wait_for_pods()
+
+        # with the database all images are gone, and come from the bundle
+        machine.sh("umount", "/opt/airseed/bundle")
+        database = "containerd/io.containerd.metadata.v1.bolt/meta.db"
+        _survives_torn_state(cluster, "kubelet/cpu_manager_state", database)
+        assert before <= set(machine.sh(*listed).stdout.split())

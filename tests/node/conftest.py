@@ -62,6 +62,7 @@ CENTOS = (
     "ls",
     "mkdir",
     "mv",
+    "od",
     "openssl",
     "readlink",
     "rm",
@@ -275,6 +276,7 @@ class Machine:
             "TEMPLATE": str(self.authority.folder),
             "PRELUDE": str(STAND_INS / "prelude.sh"),
             "AIRSEED_GUARD_PATIENCE": "0",
+            "AIRSEED_LISTEN": "0",
             **self.environment,
         }
 

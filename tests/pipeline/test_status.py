@@ -170,3 +170,31 @@ def test_a_machine_that_has_not_begun_hides_no_other(
         ("k8s05", "done"),
     ]
     assert err == reason
+
+
+def test_since_when_and_what_was_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A wait says how long it is one and what was said last; trouble comes first."""
+    said = {**RESULT, "since": 1001, "last_said": "etcd: panic: freepages"}
+    quiet = {**RESULT, "node": "k8s03", "state": "running", "waiting_for": "", "last_said": "x"}
+    gone = {"trouble": "these images are gone: a", "trouble_hint": "attach the bundle"}
+    done = {**RESULT, "node": "k8s09", "state": "done", "step": "", "waiting_for": "", **gone}
+    paths = []
+    for document in (said, quiet, done):
+        path = tmp_path / f"{document['node']}.json"
+        path.write_text(json.dumps(document))
+        paths.append(str(path))
+    assert run(["status", *paths]) == 1
+    shown = capsys.readouterr()
+    assert [line.split()[0] for line in shown.out.splitlines()] == [
+        "NODE",
+        "k8s09",
+        "k8s02",
+        "k8s03",
+    ]
+    assert "trouble: these images are gone: a" in shown.out
+    assert "k8s09: hint: attach the bundle" in shown.out + shown.err
+    assert (
+        "waiting for the join lease, which k8s03 holds for 60 s; last: etcd: panic: freepages"
+        in shown.out
+    )
+    assert shown.out.rstrip().endswith("last: x")

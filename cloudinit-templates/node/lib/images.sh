@@ -67,10 +67,11 @@ archive() {
 
 # Give the archive of FOLDER to the runtime. It does not wait for the disk, so we do.
 load() {
+    local limit=${AIRSEED_LOAD_PATIENCE:-3600}
     if [ "$AIRSEED_RUNTIME" = docker ]; then
-        archive "$1" | docker load
+        archive "$1" | timeout --foreground "$limit" docker load
     else
-        archive "$1" | ctr --namespace k8s.io images import -
+        archive "$1" | timeout --foreground "$limit" ctr --namespace k8s.io images import -
     fi
     sync
 }

@@ -222,7 +222,7 @@ make_certificates() {
     fi
     mend_files
     stamp certificates
-    run_phase init phase certs all || fail "kubeadm init phase certs failed" ''
+    run_phase init phase certs all || kubeadm_failed "kubeadm init phase certs failed"
     keep pki
 }
 
@@ -237,9 +237,12 @@ start_control_plane() {
     begun=$(now)
     run_kubeadm "$ignore" init --skip-token-print --skip-certificate-key-print --skip-phases="$PHASES_AFTER" || code=$?
     [ "$code" -ne 0 ] || return 0
-    # two long waits in vain are enough
-    if [ -n "$ignore" ] && ! is_stamped no-return && [ $(($(now) - begun)) -gt 60 ] && [ "${AIRSEED_NOW_ATTEMPT:-1}" -gt 2 ]; then start_afresh; fi
-    fail "kubeadm init failed" ''
+    # two long waits in vain are enough, or one word of etcd
+    if [ -n "$ignore" ] && ! is_stamped no-return && {
+        state_is_torn etcd "$(container_says etcd)" ||
+            { [ $(($(now) - begun)) -gt 60 ] && [ "${AIRSEED_NOW_ATTEMPT:-1}" -gt 2 ]; }
+    }; then start_afresh; fi
+    kubeadm_failed "kubeadm init failed"
 }
 
 # Open the door: from here on others act on what this node says.
@@ -251,7 +254,7 @@ admit_others() {
     ! grep -q '^certificateKey:' "$SEED" || upload=--upload-certs
     [ -f "$STATE/window-began" ] || now | put "$STATE/window-began" 0644
     run_kubeadm "$RESUME" init ${upload:+"$upload"} --skip-token-print --skip-certificate-key-print --skip-phases="$PHASES_BEFORE" ||
-        fail "kubeadm init failed in its last phases" ''
+        kubeadm_failed "kubeadm init failed in its last phases"
 }
 
 initialise() {
@@ -261,6 +264,7 @@ initialise() {
         withdraw
         refuse "it was seen alive before: $(cat "$STATE/lives" 2>/dev/null); remove $STAMPS/lives if you are sure that it is gone for ever"
     fi
+    if etcd_has_data && ! is_stamped no-return && state_is_torn etcd; then start_afresh; fi
     etcd_has_data || is_stamped no-return || guard
     if is_stamped no-return && ! etcd_has_data; then
         fail "etcd's data are gone, and others may have joined this cluster already" \
@@ -271,7 +275,7 @@ initialise() {
         is_kubeconfig "$ADMIN" && own_api_is_healthy; }; then
         start_control_plane
     fi
-    wait_until "the API server to answer" 120 api_is_healthy || fail "the API server does not answer" "journalctl -u kubelet, docker ps -a"
+    wait_until "the API server to answer" 120 api_is_healthy || fail_saying "the API server does not answer" "journalctl -u kubelet, docker ps -a"
     is_stamped no-return || guard_again
     admit_others
     stamp_durably joined

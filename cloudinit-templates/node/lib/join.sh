@@ -7,10 +7,14 @@ need api lease etcd kubeadm registry
 # static pods of the user's; what is kubeadm's own in their folder would be a leftover
 readonly BESIDE=DirAvailable--etc-kubernetes-manifests
 
-# Wait as long as it takes for the first control plane.
+# Wait for the first control plane. It may be switched on much later; each hour it is said how it stands.
 wait_for_cluster() {
-    local first=1
+    local first=1 begun
+    begun=$(clock)
     until api_knows_us; do
+        [ $(($(clock) - begun)) -lt "${AIRSEED_CLUSTER_PATIENCE:-3600}" ] ||
+            fail "the API server at $AIRSEED_ENDPOINT does not let this node in: HTTP ${API_CODE}, curl's code ${API_TROUBLE}" \
+                "is the first control plane on, and what does its airseed-status say? is $AIRSEED_ENDPOINT reached from here: curl -k https://$AIRSEED_ENDPOINT/version"
         [ -z "$first" ] || say "the API server at $AIRSEED_ENDPOINT says: ${API_CODE} (curl ${API_TROUBLE})"
         first=''
         case $API_CODE in
@@ -62,7 +66,7 @@ join_worker() {
         claim_machine_id
         ! leftovers || reset
         wait_for_name
-        run_kubeadm "$BESIDE" join || fail "kubeadm join failed" ''
+        run_kubeadm "$BESIDE" join || kubeadm_failed "kubeadm join failed"
     fi
     stamp_durably joined
 }
@@ -85,16 +89,16 @@ prepare_and_join() {
     ! leftovers || reset
     wait_for_name
     wait_for_certificates
-    run_kubeadm "$BESIDE" join --skip-phases=check-etcd,kubelet-start,control-plane-join || fail "kubeadm join failed while preparing" ''
+    run_kubeadm "$BESIDE" join --skip-phases=check-etcd,kubelet-start,control-plane-join || kubeadm_failed "kubeadm join failed while preparing"
     lease_get control-plane-join
     remember_peers || fail "the cluster's configuration and its members of etcd can't be read (HTTP $API_CODE)" ''
-    run_kubeadm '' join --skip-phases=preflight,control-plane-prepare,control-plane-join || fail "kubeadm join failed while starting kubelet" ''
+    run_kubeadm '' join --skip-phases=preflight,control-plane-prepare,control-plane-join || kubeadm_failed "kubeadm join failed while starting kubelet"
     write_standby
     keep pki manifests admin.conf controller-manager.conf scheduler.conf kubelet.conf
     keep_kubelet
     # from here on this machine may be a member of etcd
     stamp_durably member
-    run_kubeadm '' join --skip-phases=preflight,control-plane-prepare,check-etcd,kubelet-start || fail "kubeadm join failed while joining etcd" ''
+    run_kubeadm '' join --skip-phases=preflight,control-plane-prepare,check-etcd,kubelet-start || kubeadm_failed "kubeadm join failed while joining etcd"
     lease_release control-plane-join
 }
 
@@ -161,13 +165,13 @@ go_forward() {
     done
     start_kubelet
     wait_until "this node's etcd and API server to come up" "${AIRSEED_FORWARD_PATIENCE:-300}" own_api_is_healthy ||
-        fail "this node's API server does not come up" \
+        fail_saying "this node's API server does not come up" \
             "it is a member of etcd and can't go back: journalctl -u kubelet and the containers' logs tell more; the other control planes must run"
     # later versions have no update-status
     known=$(kubeadm join phase control-plane-join --help)
     for phase in update-status mark-control-plane; do
         [[ $known == *" $phase "* ]] || continue
-        run_phase join phase control-plane-join "$phase" || fail "kubeadm join phase $phase failed" ''
+        run_phase join phase control-plane-join "$phase" || kubeadm_failed "kubeadm join phase $phase failed"
     done
     if learn_authority; then lease_release control-plane-join; fi
 }

@@ -2,7 +2,7 @@
 # What init and the joins have in common: running kubeadm, and keeping its files from harm. Sourced.
 # shellcheck disable=SC2034 # RESUME is for init.sh
 
-need tls role owners
+need tls role owners why torn
 
 # What kubeadm finds in its way when it goes on where it was cut off.
 RESUME=$(
@@ -25,11 +25,32 @@ run_kubeadm() {
     for word; do
         case $word in --skip-phases=*) skip=${word#*=}${skip:+,$skip} ;; *) words+=("$word") ;; esac
     done
-    kubeadm ${words[@]+"${words[@]}"} ${skip:+--skip-phases="$skip"} --config "$SEED" ${ignore:+--ignore-preflight-errors="$ignore"}
+    run_phase ${words[@]+"${words[@]}"} ${skip:+--skip-phases="$skip"} ${ignore:+--ignore-preflight-errors="$ignore"}
 }
 
-# Run one of kubeadm's phases alone: they know no preflight.
-run_phase() { kubeadm "$@" --config "$SEED"; }
+# Run one of kubeadm's phases alone: they know no preflight. It waits for much, and not always with an end.
+run_phase() {
+    local code=0 limit=${AIRSEED_KUBEADM_PATIENCE:-1200}
+    working "kubeadm $1 to end"
+    timeout --foreground "$limit" kubeadm "$@" --config "$SEED" || code=$?
+    working ''
+    [ "$code" -ne 124 ] || say "error: kubeadm $1 did not end within $limit s"
+    return "$code"
+}
+
+# Give up after kubeadm failed: WHAT, and why this node does not come up, where kubeadm only saw that it
+# does not.
+kubeadm_failed() {
+    local log=$STATE/log/$AIRSEED_NOW_STEP.log said=''
+    # its last lines are on their way there
+    sleep 1
+    if grep -qsE 'timed out waiting|deadline exceeded|did not end within|kubelet (is not|isn.t) (running|healthy)|etcd cluster is not healthy' "$log" &&
+        ! grep -qsE '\[ERROR ' "$log"; then
+        said=$(node_says)
+    fi
+    [ -n "$said" ] || fail "$1" ''
+    fail "$1: $said" "that is what it said last: mend its cause; the rest is in journalctl -u kubelet and the containers' logs"
+}
 
 # Copy what must outlive a power cut, before anything follows from it.
 keep() {
@@ -77,7 +98,7 @@ mend_kubelet() {
     [ -d "$KEEP/kubelet" ] || return 0
     mkdir -p "$KUBELET/pki"
     for file in config.yaml kubeadm-flags.env; do
-        [ -s "$KUBELET/$file" ] || cp -a "$KEEP/kubelet/$file" "$KUBELET/$file"
+        is_text "$KUBELET/$file" || cp -a "$KEEP/kubelet/$file" "$KUBELET/$file"
     done
     is_certificate "$KUBELET/pki/kubelet-client-current.pem" || cp -a "$KEEP/kubelet/pki/." "$KUBELET/pki/"
 }
@@ -143,4 +164,4 @@ node_looks_whole() {
     ! is_control_plane || manifests_are_whole etcd kube-apiserver kube-controller-manager kube-scheduler
 }
 
-kubelet_is_configured() { is_kubeconfig "$KUBERNETES/kubelet.conf" && [ -s "$KUBELET/config.yaml" ] && [ -s "$KUBELET/kubeadm-flags.env" ]; }
+kubelet_is_configured() { is_kubeconfig "$KUBERNETES/kubelet.conf" && is_text "$KUBELET/config.yaml" && is_text "$KUBELET/kubeadm-flags.env"; }

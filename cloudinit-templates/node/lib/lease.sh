@@ -54,11 +54,15 @@ lease_replace() {
     [ "$API_CODE" = 200 ]
 }
 
-# Get the Lease NAME, however long that takes, and keep it renewed until lease_release or the end
+# Get the Lease NAME, and keep it renewed until lease_release or the end
 # of this process.
 lease_get() {
-    local name=$1 seen='' since=0
+    local name=$1 seen='' since=0 begun
+    begun=$(clock)
     until lease_try "$name"; do
+        [ $(($(clock) - begun)) -lt "${AIRSEED_LEASE_PATIENCE:-3600}" ] ||
+            fail "${LEASE_HOLDER:-nobody} has the lease to join for an hour (HTTP $API_CODE)" \
+                "see airseed-status on ${LEASE_HOLDER:-the first control plane}: control planes join one at a time"
         if [ -z "$LEASE_SEEN" ]; then
             # nobody could have renewed it meanwhile
             seen=''

@@ -8,9 +8,17 @@ need json plan stamps
 
 # Record STATE (running, waiting, failed or done) with MESSAGE, HINT and what it is WAITING for.
 report() {
-    local state=$1 message=${2:-} hint=${3:-} waiting=${4:-} stamp
-    stamp=$(now)
+    # who amends it must not write back what was there before
     mkdir -p "$STATE"
+    (flock 7 && write_report "$@") 7>"$STATE/result.lock"
+    phone_home
+}
+
+write_report() {
+    local state=$1 message=${2:-} hint=${3:-} waiting=${4:-} stamp since
+    stamp=$(now)
+    since=${AIRSEED_NOW_SINCE:-$stamp}
+    [ -z "$waiting" ] || since=$WAITING_SINCE
     {
         printf '{\n"format": 1,\n"cluster": %s,\n' "$(json_string "${AIRSEED_CLUSTER:-}")"
         printf '"node": %s,\n' "$(json_string "${AIRSEED_NODE:-}")"
@@ -22,6 +30,7 @@ report() {
         printf '"message": %s,\n' "$(json_string "$message")"
         printf '"hint": %s,\n' "$(json_string "$hint")"
         printf '"waiting_for": %s,\n' "$(json_string "$waiting")"
+        printf '"since": %d,\n"last_said": %s,\n' "$since" "$(json_string "${WAITING_SAID:-}")"
         printf '"retry_in": %d,\n' "${RESULT_RETRY:-0}"
         trouble_json
         printf '"started": %d,\n"updated": %d,\n' "${AIRSEED_NOW_STARTED:-$stamp}" "$stamp"
@@ -32,11 +41,22 @@ report() {
     {
         printf 'state: %s\nstep: %s (attempt %s)\n' "$state" "${AIRSEED_NOW_STEP:-}" "${AIRSEED_NOW_ATTEMPT:-1}"
         [ -z "$waiting" ] || printf 'waiting for %s\n' "$waiting"
+        printf 'since: %s\n' "$(date -u -d "@$since" +%Y-%m-%dT%H:%M:%SZ)"
         [ -z "$message" ] || printf 'error: %s\n' "$message"
         [ -z "$hint" ] || printf 'hint: %s\n' "$hint"
         trouble_text
     } | clean | put "$STATE/status.txt" 0644 quick || true
-    phone_home
+}
+
+# Replace the value of KEY in what was recorded by the JSON text VALUE.
+amend() {
+    [ -f "$STATE/result.json" ] || return 0
+    (
+        flock 7
+        KEY="\"$1\": " VALUE=$2 awk '
+            index($0, ENVIRON["KEY"]) == 1 { print ENVIRON["KEY"] ENVIRON["VALUE"] ","; next }
+            { print }' "$STATE/result.json" | put "$STATE/result.json" 0644 quick
+    ) 7>"$STATE/result.lock" || true
 }
 
 # Record what is wrong beside the work of a plan: MESSAGE and HINT, or nothing. It comes and goes
@@ -46,10 +66,8 @@ trouble() {
     [ "$(cat "$file" 2>/dev/null)" != "${1:+$1$'\n'$2}" ] || return 0
     if [ -n "$1" ]; then printf '%s\n%s\n' "${1//$'\n'/ }" "${2//$'\n'/ }" | put "$file" 0644; else rm -f "$file"; fi
     say "${1:-the trouble is over}"
-    [ -f "$STATE/result.json" ] || return 0
-    TROUBLE=$(trouble_json) awk '
-        /^"trouble": / { print ENVIRON["TROUBLE"] }
-        !/^"trouble(_hint)?": /' "$STATE/result.json" | put "$STATE/result.json" 0644 || true
+    amend trouble "$(json_string "$1")"
+    amend trouble_hint "$(json_string "$2")"
     { grep -v '^trouble: ' "$STATE/status.txt" && trouble_text | clean; } | put "$STATE/status.txt" 0644 || true
     phone_home
 }
@@ -69,16 +87,26 @@ phone_home() {
         --data-binary "@$STATE/result.json" "$AIRSEED_PHONE_HOME" </dev/null >/dev/null 2>&1 8>&- 9>&- &
 }
 
-# Say what is waited for; the same thing again costs nothing.
+# Say what is waited for; the same thing again costs nothing. What it says meanwhile is the runner's to
+# look for.
 waiting() {
     [ "${WAITING:-}" != "$1" ] || return 0
     waited
     WAITING=$1
+    WAITING_SAID=''
     WAITING_SINCE=$(now)
     say "waiting for $1"
     # a step's words go to its log; the runner keeps the console open for this one line
     { printf 'airseed: waiting for %s\n' "$1" >&8; } 2>/dev/null || true
     report waiting '' '' "$1"
+}
+
+# Say what a program of ours is at for longer: it is no wait for others, and the console need not know.
+# An action has no part in what a plan says.
+working() {
+    [ -n "${AIRSEED_NOW_STEP:-}" ] || return 0
+    WAITING_SINCE=$(now)
+    report running '' '' "$1"
 }
 
 # The wait is over.

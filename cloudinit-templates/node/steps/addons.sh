@@ -1,7 +1,7 @@
 #!/bin/bash
 # Give the cluster its network and whatever else the bundle has manifests for, in their order.
 # reads: NODE ROLE ADDRESS UNTAINT CNI CNI_REACH POD_SUBNETS REGISTRY SUMS manifests.edits
-# uses: PAYLOAD_URL MADE_BYTES KUBEADM_FILES SKIP_PHASES
+# uses: PAYLOAD_URL MADE_BYTES KUBEADM_FILES IMAGES RUNTIME SKIP_PHASES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"

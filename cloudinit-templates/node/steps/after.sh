@@ -1,7 +1,7 @@
 #!/bin/bash
 # See that what guards the cluster does, then run the user's commands for a node that is in it.
 # reads: NODE ROLE ADDRESS after.sh
-# uses: ENDPOINT CRI_SOCKET KUBEADM_FILES SKIP_PHASES
+# uses: ENDPOINT CRI_SOCKET KUBEADM_FILES SKIP_PHASES IMAGES RUNTIME SUMS PAYLOAD_URL MADE_BYTES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"

@@ -1,16 +1,21 @@
 #!/bin/bash
 # See the node Ready, and clean up.
 # reads: NODE ROLE ADDRESS CNI CONTROL_PLANES WINDOW SUMS
-# uses: PAYLOAD_URL MADE_BYTES KUBEADM_FILES SKIP_PHASES
+# uses: PAYLOAD_URL MADE_BYTES KUBEADM_FILES IMAGES RUNTIME SKIP_PHASES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values payload scrub window
+need values payload scrub window why
 load_environment
 
 is_ready() {
     [ "$(kubectl --kubeconfig "$KUBERNETES/kubelet.conf" --request-timeout=10s get node "$AIRSEED_NODE" \
         -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null)" = True ]
+}
+
+why_not_ready() {
+    kubectl --kubeconfig "$KUBERNETES/kubelet.conf" --request-timeout=10s get node "$AIRSEED_NODE" \
+        -o 'jsonpath={.status.conditions[?(@.type=="Ready")].message}' 2>&1 | tail -n 1 | cut -b 1-200 || true
 }
 
 # The copies of RPMs and images take room; a repository file that points to them would be wrong.
@@ -23,7 +28,7 @@ tidy() {
 # Without a network plugin of ours it is the user's manifests that make a node Ready.
 if [ "$AIRSEED_CNI" != none ]; then
     wait_until "this node to be Ready" "${AIRSEED_READY_PATIENCE:-900}" is_ready ||
-        fail "this node is not Ready" "kubectl describe node $AIRSEED_NODE, and the pods of the network plugin: kubectl get pods -A -o wide"
+        fail_saying "this node is not Ready: $(why_not_ready)" "kubectl describe node $AIRSEED_NODE, and the pods of the network plugin: kubectl get pods -A -o wide"
 fi
 tidy
 wait_until "cloud-init to end" "${AIRSEED_CLOUD_PATIENCE:-120}" cloud_init_is_through || say "warning: cloud-init still runs"

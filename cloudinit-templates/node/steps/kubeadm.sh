@@ -1,7 +1,7 @@
 #!/bin/bash
 # Start the cluster, or join it.
 # reads: NODE ROLE SKIP_PHASES ADDRESS ADDRESSES ENDPOINT PEERS RUNTIME CRI_SOCKET REGISTRY registry.json
-# uses: KUBEADM_FILES ON_LINK FIREWALL FIREWALL_PORTS POD_SUBNETS
+# uses: KUBEADM_FILES ON_LINK FIREWALL FIREWALL_PORTS POD_SUBNETS IMAGES SUMS PAYLOAD_URL MADE_BYTES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"

@@ -71,6 +71,7 @@ configure_containerd() {
 umask 077
 "configure_$AIRSEED_RUNTIME"
 umask 022
+mend_before kubelet docker containerd
 systemctl daemon-reload
 systemctl enable "$AIRSEED_RUNTIME.service" kubelet.service
 if is_changed runtime; then
