@@ -192,6 +192,8 @@ def _hops(card: Card, node: Node, place: _Place) -> None:
         family = route.via.version
         if card.reaches(route.via) or (card.settings.on_link and own) or family in card.dhcp:
             continue
+        if not own and not route.is_default:  # routers may have given the machine an address
+            continue
         name = (
             f"the gateway {route.via}" if route.is_default else f"{route.via}, next to {route.to},"
         )

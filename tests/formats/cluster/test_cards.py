@@ -122,6 +122,7 @@ def test_what_no_machine_could_do(network: str, fault: str) -> None:
             " routes: [{to: 10.9.0.0/16, via: 10.8.0.1}]}]"
         ),
         "routes: [{to: 0.0.0.0/0, via: 10.0.0.9}]",
+        "routes: [{to: 'fd01::/48', via: 'fd00::9'}]",
         "vlan: 7, cards: [{interface: eth0, vlan: 8, address: 10.8.0.5/24}]",
         "cards: [{interface: eth1, address: []}]",
     ],
