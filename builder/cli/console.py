@@ -91,7 +91,8 @@ class Console:
         """Print a table that fits; a cell that is one of the words in ``colors`` is colored so."""
         from builder.cli import table
 
-        shown = [[printable(cell) for cell in row] for row in rows]
+        # a cell is one line: what a program said may have several
+        shown = [[" ".join(printable(cell).split()) for cell in row] for row in rows]
         for line in table.table(head, shown, table.width(), colors):
             self._print(line)
 

@@ -108,6 +108,11 @@ def test_into_a_pipe_a_row_is_one_line(
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
+def test_a_cell_of_several_lines_stays_in_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    Console().table(("NODE", "WHAT"), [("k8s01", "yum said:\n\tno\x1b space"), ("k8s02", "")])
+    assert capsys.readouterr().out == ("NODE   WHAT\nk8s01  yum said: no\\x1b space\nk8s02\n")
+
+
 COMMANDS = (
     "lock cluster.yaml --check --catalog CATALOG",
     "verify BUNDLE",
