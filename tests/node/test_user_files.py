@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -125,3 +126,154 @@ def test_kubeadms_names_are_those_of_the_release(first: Machine) -> None:
     first.set(KUBEADM_FILES=f"{first.values['KUBEADM_FILES']} super-admin.conf")
     assert first.source("remove_kubeadm_files", "owners").returncode == 0
     assert not file.exists()
+
+
+CONTAINERD = 'version = 2\n[plugins."io.containerd.grpc.v1.cri"]\n  sandbox_image = "own"\n'
+
+
+def info(sandbox: str = "k8s.gcr.io/pause:3.2", *, default: str = "runc", runc: bool = True) -> str:
+    """Return what containerd 1.6 says of itself, indented as crictl does."""
+    runtimes = {
+        name: {"runtimeType": "io.containerd.runc.v2", "options": {"Root": "", "SystemdCgroup": on}}
+        for name, on in (("nvidia", not runc), ("runc", runc))
+    }
+    containerd = {"defaultRuntimeName": default, "runtimes": runtimes}
+    config = {"containerd": containerd, "sandboxImage": sandbox, "registry": {"configs": {}}}
+    return json.dumps({"status": {}, "config": config}, indent=2)
+
+
+@pytest.fixture
+def containerd(machine: Machine) -> Machine:
+    socket = "/run/containerd/containerd.sock"
+    machine.set(RUNTIME="containerd", CRI_SOCKET=socket)
+    machine.environment["CONTAINERD"] = "1.6.33"
+    return machine
+
+
+def test_a_configuration_of_containerds_stays(containerd: Machine) -> None:
+    file = containerd.write("etc/containerd/config.toml", CONTAINERD)
+    containerd.write("etc/crictl.yaml", "timeout: 9\n")
+    containerd.write("etc/airseed/user-files", "/etc/containerd/config.toml\n/etc/crictl.yaml\n")
+    containerd.write("crictl-info", info())
+    assert containerd.boot("runtime").returncode == 0, containerd.result
+    assert file.read_text() == CONTAINERD
+    assert (containerd.root / "etc/crictl.yaml").read_text() == "timeout: 9\n"
+    log = (containerd.state / "log/runtime.log").read_text()
+    assert "/etc/containerd/config.toml is the user's own: it stays" in log
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("", "containerd does not answer kubelet at /run/containerd/containerd.sock"),
+        (info("k8s.gcr.io/pause:3.6"), "containerd's sandbox_image is not k8s.gcr.io/pause:3.2"),
+        (info(runc=False), "containerd does not leave cgroups to systemd"),
+        (info(default="nvidia"), "containerd does not leave cgroups to systemd"),
+        (info(default="nvidia", runc=False), None),
+        # as newer ones print it
+        (json.dumps(json.loads(info()), sort_keys=True, indent=2), None),
+        (
+            json.dumps(json.loads(info(runc=False)), sort_keys=True, indent=2),
+            "containerd does not leave cgroups to systemd",
+        ),
+        (json.dumps({"config": {"systemdCgroup": True}}), None),
+    ],
+)
+def test_and_is_checked_by_what_containerd_makes_of_it(
+    containerd: Machine, said: str, message: str | None
+) -> None:
+    """Not by its text, which may import others."""
+    containerd.write("etc/containerd/config.toml", CONTAINERD)
+    containerd.write("crictl-info", said)
+    ran = containerd.boot("runtime")
+    assert ran.returncode == bool(message), ran.stdout
+    if message:
+        assert containerd.result["message"] == message
+
+
+@pytest.mark.parametrize("auth", [None, {"username": "ops", "password": "hunter2"}])
+def test_it_needs_the_registrys_password(containerd: Machine, auth: object) -> None:
+    containerd.set(REGISTRY="reg.lan:5000/k8s")
+    containerd.write("etc/airseed/registry.json", '{"auths": {"reg.lan:5000": {"auth": "b3Bz"}}}')
+    containerd.write("etc/containerd/config.toml", CONTAINERD)
+    said = json.loads(info())
+    said["config"]["registry"]["configs"] = {"reg.lan:5000": {"tls": None, "auth": auth}}
+    containerd.write("crictl-info", json.dumps(said, indent=2))
+    ran = containerd.boot("runtime")
+    assert ran.returncode == (not auth), ran.stdout
+    if not auth:
+        message = "containerd has no credentials for reg.lan:5000"
+        assert containerd.result["message"] == message
+    assert not any(
+        b"hunter2" in path.read_bytes() for path in containerd.state.rglob("*") if path.is_file()
+    )
+
+
+def test_the_packages_own_configuration_is_nobodys(containerd: Machine) -> None:
+    file = containerd.write("etc/containerd/config.toml", 'disabled_plugins = ["cri"]\n')
+    containerd.stand_in("rpm", 'case "$*" in "-q --quiet -f "*) ;; "-V "*) ;; esac')
+    assert containerd.boot("runtime").returncode == 0, containerd.result
+    assert file.read_text().startswith("# by airseed\nversion = 2\n")
+    # ours is written again when it has to be another one
+    containerd.stand_in("rpm", 'case "$*" in "-V "*) echo "S.5....T.  c ${*: -1}" ;; esac')
+    containerd.set(SANDBOX_IMAGE="k8s.gcr.io/pause:3.6")
+    assert containerd.boot("runtime").returncode == 0, containerd.result
+    assert "pause:3.6" in file.read_text()
+
+
+def test_a_package_leaves_the_users_configuration(containerd: Machine) -> None:
+    file = containerd.write("etc/containerd/config.toml", CONTAINERD)
+    containerd.stand_in("rpm", 'case "$*" in "-V "*) echo "S.5....T.  c ${*: -1}" ;; esac')
+    assert containerd.boot("runtime").returncode == 0, containerd.result
+    assert file.read_text() == CONTAINERD
+
+
+def test_an_images_runtime_learns_of_the_users_settings(machine: Machine) -> None:
+    """It runs already when cloud-init lays them down; once is enough."""
+    machine.write("etc/docker/daemon.json", '{"exec-opts": ["native.cgroupdriver=systemd"]}')
+    machine.write("etc/airseed/user-files", "/etc/motd\n/etc/docker/daemon.json\n")
+    for restarts in (1, 1):
+        assert machine.boot("identity").returncode == 0, machine.result
+        assert machine.boot("runtime").returncode == 0, machine.result
+        assert len(machine.called("systemctl", "restart", "docker.service")) == restarts
+    machine.write(
+        "etc/docker/daemon.json", '{"exec-opts": ["native.cgroupdriver=systemd"], "x": 1}'
+    )
+    assert machine.boot("identity").returncode == 0, machine.result
+    assert machine.boot("runtime").returncode == 0, machine.result
+    assert len(machine.called("systemctl", "restart", "docker.service")) == 2
+
+
+def test_the_users_kernel_settings_count_at_once(machine: Machine) -> None:
+    for name in ("sysctl.d/90-airseed.conf", "sysctl.d/99-site.conf", "modules-load.d/site.conf"):
+        machine.write(f"etc/{name}", "net.ipv4.ip_forward = 1\n")
+    machine.write("etc/airseed/user-files", "/etc/sysctl.d/99-site.conf\n/etc/modules-load.d/x\n")
+    assert machine.boot("identity").returncode == 0, machine.result
+    set_ = [call[-1].rpartition("/")[2] for call in machine.called("sysctl")]
+    assert set_ == ["90-airseed.conf", "99-site.conf"]
+    assert ["systemctl", "restart", "systemd-modules-load.service"] in machine.calls
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "refused"),
+    [
+        ("sysctl.d/99-cis.conf", "net.ipv4.ip_forward = 0", True),
+        ("sysctl.d/99-cis.conf", " -net/ipv4/ip_forward=0 # hardened", True),
+        ("sysctl.conf", "net.ipv4.ip_forward=0", True),
+        ("sysctl.d/99-cis.conf", "#net.ipv4.ip_forward = 0", False),
+        ("sysctl.d/99-cis.conf", "net.ipv4.ip_forward=1", False),
+        ("sysctl.d/50-early.conf", "net.ipv4.ip_forward = 0", False),
+    ],
+)
+def test_what_would_end_the_nodes_network_at_its_next_start_is_told(
+    machine: Machine, path: str, line: str, refused: bool
+) -> None:
+    machine.write("etc/sysctl.d/90-airseed.conf", "net.ipv4.ip_forward = 1\nfs.x = 2\n")
+    machine.write(f"etc/{path}", f"{line}\n")
+    ran = machine.boot("identity")
+    assert ran.returncode == refused, ran.stdout
+    if refused:
+        file = f"{machine.root}/etc/{path}"
+        assert machine.result["message"] == (
+            f"net.ipv4.ip_forward would be 0 in {file} when this machine starts again"
+        )

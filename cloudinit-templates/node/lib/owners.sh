@@ -20,6 +20,14 @@ remove_kubeadm_files() {
 # Tell whether machine.files laid PATH down.
 is_users() { grep -qsxF -- "${1#"$R"}" "$ETC/user-files"; }
 
+# Tell whether a file is as its package brought it.
+is_packages() {
+    local changes
+    rpm -q --quiet -f "$1" 2>/dev/null || return 1
+    changes=$(rpm -V --nodeps --noscripts --nomtime --nouser --nogroup --nomode -f "$1") || true
+    [[ $changes != *" $1"* ]]
+}
+
 # Print what kubeadm reset might remove though it is the user's: what lies beside kubeadm's own files,
 # whoever put it there, and all of machine.files.
 users_files() {
