@@ -59,6 +59,16 @@ NETWORKS = {
         ),
     ),
     "mac": ("7.6", "address: 10.0.0.5/24, mac: '52:54:00:12:34:56'", "{gateway: 10.0.0.1}"),
+    "cards": (
+        "7.6",
+        "address: 10.0.0.5/32, interface: eth0",
+        (
+            "{gateway: 10.1.0.1, on-link: true, cards: [{interface: eth1, mtu: 9000, address:"
+            " [10.8.0.5/24, 10.8.1.5/24], routes: [{to: 10.9.0.0/16, via: 10.8.0.1}]},"
+            " {interface: eth1, vlan: 7, address: 10.10.0.5/24},"
+            " {bond: {interfaces: [eth2, eth3], mode: 802.3ad}, address: 10.11.0.5/24}]}"
+        ),
+    ),
     "dhcp": ("7.6", "interface: eth0", "{mtu: 1400}"),
     "bond-vlan": (
         "7.6",
