@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from builder.formats.records import Field, ListOf, Record, required
+from builder.formats.records import Field, ListOf, MapOf, Record, required
 from builder.formats.shape import Flag, Text
 from builder.formats.text import json_value
 from builder.model.signer import Authority, Identity, Signer
@@ -51,6 +51,18 @@ IMAGES = ListOf(
     least=1,
     lone=True,
 )
+SIGNED_AS = MapOf(
+    key=r"[a-z0-9][A-Za-z0-9._:/-]{0,253}\*?",
+    item=ListOf(
+        Text[str](
+            pattern=_PATTERN,
+            expected="a repository; * at its end stands for what it stands for in the key",
+            example="registry.k8s.io/*",
+        ),
+        least=1,
+        lone=True,
+    ),
+)
 IDENTITY = Record(
     Identity,
     {
@@ -87,6 +99,7 @@ SIGNER: Record[dict[str, Any]] = Record(
         "identities": Field(ListOf(IDENTITY), default=()),
         "authority": Field(WORD),
         "required": Field(Flag(), default=False),
+        "signedAs": Field(SIGNED_AS, default={}, name="signed_as"),
     },
 )
 """A file of the catalog: mirrors/signers/NAME.yaml."""
@@ -105,6 +118,7 @@ _DOCUMENT = Record(
         "authority": Field(
             Record(Authority, required({"name": WORD, "certificates": _PEMS, "logs": _PEMS}))
         ),
+        "signedAs": Field(SIGNED_AS, default={}, name="signed_as"),
     },
 )
 

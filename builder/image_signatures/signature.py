@@ -66,8 +66,8 @@ def read_signature(
     )
 
 
-def check_payload(payload: bytes, image: Digest) -> None:
-    """Check that a payload is about an image; raise VerificationError."""
+def named_in(payload: bytes, image: Digest) -> str:
+    """Return the name that a payload gives to an image; raise VerificationError for another's."""
     try:
         document = strict_json.load(payload)
     except ValueError as error:
@@ -81,3 +81,8 @@ def check_payload(payload: bytes, image: Digest) -> None:
         raise VerificationError(
             f"it is the signature of another image, {str(digest)[:80]}", expected=str(image)
         )
+    identity = critical.get("identity")
+    name = identity.get("docker-reference") if isinstance(identity, dict) else None
+    if not isinstance(name, str):
+        raise VerificationError("the signed payload does not name the image")
+    return name

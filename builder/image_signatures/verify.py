@@ -15,7 +15,7 @@ from builder.image_signatures.certificates import (
     signing_key,
 )
 from builder.image_signatures.public_keys import is_signed, read_key, short
-from builder.image_signatures.signature import check_payload
+from builder.image_signatures.signature import named_in
 from builder.image_signatures.transparency_log import logged_at
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from builder.image_signatures.signature import CosignSignature
     from builder.model.digest import Digest
+    from builder.model.reference import Reference
     from builder.model.signer import Authority, Signer
 
 
@@ -49,17 +50,20 @@ def check_authority(authority: Authority, *, where: str) -> list[Fault]:
 
 
 def verify(
-    image: Digest, signatures: Sequence[CosignSignature], signers: Iterable[Signer], *, where: str
+    image: Digest,
+    reference: Reference,
+    signatures: Sequence[CosignSignature],
+    signers: Iterable[Signer],
 ) -> tuple[Signer, str]:
     """Return the first signer who made one of the signatures, and a name for who that is.
 
     Raise VerificationError with the reason why each signature is not valid.
     """
-    faults = []
+    faults, where = [], str(reference)
     for signer in signers:
         for number, signature in enumerate(signatures, 1):
             try:
-                return signer, _made_by(image, signature, signer)
+                return signer, _made_by(image, reference, signature, signer)
             except VerificationError as error:
                 name = f"{where}: signature {number}" if len(signatures) > 1 else where
                 faults.append(replace(error.fault, where=f"{name}, expected from {signer.name}"))
@@ -72,8 +76,10 @@ def verify(
     )
 
 
-def _made_by(image: Digest, signature: CosignSignature, signer: Signer) -> str:
-    check_payload(signature.payload, image)
+def _made_by(
+    image: Digest, reference: Reference, signature: CosignSignature, signer: Signer
+) -> str:
+    named = named_in(signature.payload, image)
     name = _by_key(signature, signer)
     if name is None and signature.certificate is not None and signer.identities:
         name = _by_identity(signature, signer)
@@ -82,6 +88,12 @@ def _made_by(image: Digest, signature: CosignSignature, signer: Signer) -> str:
         if signature.certificate is not None:
             other = "a certificate, and only keys are pinned"
         raise VerificationError(f"it was made with {other}, or was changed afterwards")
+    if not signer.names(reference, named):
+        raise VerificationError(
+            f"it is the signature of an image of another name, {named[:120]!r}",
+            expected=reference.repository,
+            hint="a mirror or a repository that was renamed: say so with signedAs, at the signer",
+        )
     return name
 
 

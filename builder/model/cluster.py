@@ -236,6 +236,7 @@ class SignerSettings:
     authority: str = "sigstore"
     """The catalog's name of what certificates of the identities are checked with."""
     required: bool = True
+    signed_as: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

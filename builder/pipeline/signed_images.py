@@ -36,7 +36,13 @@ def check(
         try:
             path = signer_format.path_of(image.signed_by)
             signer = signer_format.parse(decode(read(path), path), path)
-            verify(image.digest, signatures_of(image, read), [signer], where=image.name)
+            if not signer.signs(image.reference):
+                what = (
+                    f"the lock says {signer.name} signed it, who signs {', '.join(signer.images)}"
+                )
+                yield Fault(where=image.name, what=what)
+                continue
+            verify(image.digest, image.reference, signatures_of(image, read), [signer])
         except AirseedError as error:
             yield from error.faults or (error.fault,)
 

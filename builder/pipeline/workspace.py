@@ -123,6 +123,7 @@ class Workspace:
             identities=settings.identities,
             authority=self.catalog.authorities[settings.authority] if settings.identities else None,
             required=settings.required,
+            signed_as=settings.signed_as,
         )
 
     @cached_property

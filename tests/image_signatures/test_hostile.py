@@ -14,9 +14,11 @@ from builder.errors import VerificationError
 from builder.image_signatures.signature import read_signature
 from builder.image_signatures.verify import verify
 from builder.model.digest import Digest
+from builder.model.reference import Reference
 from builder.model.signer import Authority, Identity, Signer
 
 IMAGE = Digest.of(b"an image")
+APP = Reference.parse("registry.example.org/app:1")
 AT = dt.datetime(2023, 5, 1, tzinfo=dt.UTC)
 WHO, BY = "release@example.org", "https://accounts.example.org"
 NOTE = "dev.sigstore.cosign/"
@@ -63,9 +65,7 @@ def test_spoiled_signatures() -> None:
     )
     payload = cosign.payload("registry.example.org/app", IMAGE)
     good = service.by_identity(payload, WHO, BY, at=AT)
-    assert verify(
-        IMAGE, [read_signature(payload, good.annotations, where="app")], [signer], where="app"
-    )
+    assert verify(IMAGE, APP, [read_signature(payload, good.annotations, where="app")], [signer])
     refused = 0
     for _ in range(ROUNDS):
         notes, content = dict(good.annotations), payload
@@ -83,7 +83,7 @@ def test_spoiled_signatures() -> None:
                 content = spoiled(payload, dice)
         unchanged = (notes, content) == (dict(good.annotations), payload)
         try:
-            verify(IMAGE, [read_signature(content, notes, where="app")], [signer], where="app")
+            verify(IMAGE, APP, [read_signature(content, notes, where="app")], [signer])
         except VerificationError:
             refused += 1
         else:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 IMAGE = Digest.of(b"an image")
 OTHER = Digest.of(b"another image")
 REPOSITORY = "registry.example.org/team/app"
+APP = Reference.parse(f"{REPOSITORY}:1")
 START = dt.datetime(2022, 1, 1, tzinfo=dt.UTC)
 AT = dt.datetime(2023, 5, 1, 12, 0, tzinfo=dt.UTC)
 WHO, BY = "release@example.org", "https://accounts.example.org"
@@ -67,9 +68,9 @@ def named(service: Service, **changes: Any) -> Signer:
 def fault(layer: Layer, signer: Signer, image: Digest = IMAGE) -> str:
     """Return the one reason for which a signature does not count."""
     with pytest.raises(VerificationError) as caught:
-        verify(image, [read(layer)], [signer], where="app")
+        verify(image, APP, [read(layer)], [signer])
     [fault] = caught.value.faults
-    assert fault.where == f"app, expected from {signer.name}"
+    assert fault.where == f"{APP}, expected from {signer.name}"
     return fault.what
 
 
@@ -84,7 +85,7 @@ def fault(layer: Layer, signer: Signer, image: Digest = IMAGE) -> str:
 )
 def test_a_key(make: Callable[[], cosign.PrivateKey]) -> None:
     key = make()
-    signer, words = verify(IMAGE, [read(cosign.by_key(PAYLOAD, key))], [by(key)], where="app")
+    signer, words = verify(IMAGE, APP, [read(cosign.by_key(PAYLOAD, key))], [by(key)])
     assert signer.name == "team"
     assert words.startswith("team, key sha256:")
     assert fault(cosign.by_key(PAYLOAD, make()), by(key)) == (
@@ -95,20 +96,20 @@ def test_a_key(make: Callable[[], cosign.PrivateKey]) -> None:
 def test_one_good_signature_among_others_is_enough() -> None:
     mine, theirs = cosign.new_key(), cosign.new_key()
     proofs = [read(cosign.by_key(PAYLOAD, key)) for key in (theirs, mine)]
-    signer, _ = verify(IMAGE, proofs, [by(cosign.new_key()), by(mine)], where="app")
+    signer, _ = verify(IMAGE, APP, proofs, [by(cosign.new_key()), by(mine)])
     assert signer.keys == (cosign.public(mine),)
     with pytest.raises(VerificationError) as caught:
-        verify(IMAGE, proofs, [by(cosign.new_key())], where="app")
+        verify(IMAGE, APP, proofs, [by(cosign.new_key())])
     assert [fault.where for fault in caught.value.faults] == [
-        "app: signature 1, expected from team",
-        "app: signature 2, expected from team",
+        f"{APP}: signature 1, expected from team",
+        f"{APP}: signature 2, expected from team",
     ]
 
 
 def test_no_signature() -> None:
     with pytest.raises(VerificationError) as caught:
-        verify(IMAGE, [], [by(cosign.new_key())], where="app")
-    assert str(caught.value) == "app: the image is not signed"
+        verify(IMAGE, APP, [], [by(cosign.new_key())])
+    assert str(caught.value) == f"{APP}: the image is not signed"
 
 
 def test_the_signature_of_another_image() -> None:
@@ -122,6 +123,64 @@ def test_a_payload_that_was_changed() -> None:
     layer = cosign.by_key(cosign.payload(REPOSITORY, OTHER), key)
     forged = replace(layer, payload=PAYLOAD)
     assert fault(forged, by(key)) == "it was made with another key, or was changed afterwards"
+
+
+QUAY = {"mirror.lan/quay/*": ["quay.io/*"]}
+MOVED = {"k8s.gcr.io/pause": ["registry.k8s.io/pause"]}
+NO_STAR = {"k8s.gcr.io/*": ["registry.k8s.io/pause"]}
+REGIONS = {"k8s.gcr.io/*": ["*-x.dev/images/*"]}
+
+
+@pytest.mark.parametrize(
+    ("asked", "named", "signed_as", "good"),
+    [
+        ("quay.io/team/app:1", "quay.io/team/app", {}, True),
+        ("quay.io/team/app:1", "quay.io/team/app:1", {}, True),
+        ("quay.io/team/app@" + str(IMAGE), "quay.io/team/app:7", {}, True),
+        ("quay.io/team/app:1", "quay.io/team/app:2", {}, False),
+        ("quay.io/team/app:1", "quay.io/team/other", {}, False),
+        ("quay.io/team/app:1", "quay.io/team/app/more", {}, False),
+        ("quay.io/team/app:1", "evil.example/quay.io/team/app", {}, False),
+        ("quay.io/team/app:1", "", {}, False),
+        ("quay.io/team/app:1", "\x1b[31m", {}, False),
+        ("busybox:1", "index.docker.io/library/busybox", {}, True),
+        ("docker.io/library/busybox:1", "busybox", {}, True),
+        ("mirror.lan/quay/team/app:1", "quay.io/team/app", {}, False),
+        ("mirror.lan/quay/team/app:1", "quay.io/team/app", QUAY, True),
+        ("mirror.lan/quay/team/app:1", "quay.io/team/b", QUAY, False),
+        ("mirror.lan/team/app:1", "quay.io/team/app", QUAY, False),
+        ("k8s.gcr.io/pause:3.2", "registry.k8s.io/pause", MOVED, True),
+        ("k8s.gcr.io/pause:3.2", "registry.k8s.io/pause", NO_STAR, False),
+        ("k8s.gcr.io/pause:3.2", "us-east1-x.dev/images/pause", REGIONS, True),
+        ("k8s.gcr.io/pause:3.2", "a/us-x.dev/images/pause", REGIONS, False),
+        ("k8s.gcr.io/pause:3.2", "us-x.dev/images/etcd", REGIONS, False),
+    ],
+)
+def test_the_name_that_was_signed_is_the_one_that_was_asked_for(
+    asked: str, named: str, signed_as: dict[str, list[str]], good: bool
+) -> None:
+    """A signer has many images; the signature of one is none of another's name."""
+    key = cosign.new_key()
+    signer = replace(by(key), signed_as={name: tuple(to) for name, to in signed_as.items()})
+    reference = Reference.parse(asked)
+    signature = read(cosign.by_key(cosign.payload(named, IMAGE), key))
+    if good:
+        assert verify(IMAGE, reference, [signature], [signer])[0] is signer
+        return
+    with pytest.raises(VerificationError) as caught:
+        verify(IMAGE, reference, [signature], [signer])
+    [fault] = caught.value.faults
+    assert fault.what == f"it is the signature of an image of another name, {named!r}"
+    assert fault.expected == reference.repository
+
+
+@pytest.mark.parametrize("identity", [None, {}, [], "x", {"docker-reference": 7}])
+def test_a_payload_without_a_name(identity: object) -> None:
+    key = cosign.new_key()
+    document = json.loads(PAYLOAD)
+    document["critical"]["identity"] = identity
+    layer = cosign.by_key(json.dumps(document).encode(), key)
+    assert fault(layer, by(key)) == "the signed payload does not name the image"
 
 
 @pytest.mark.parametrize(
@@ -169,20 +228,20 @@ def test_a_pinned_name_may_have_stars(name: str, pattern: str, *, fits: bool) ->
 
 def test_an_identity(service: Service) -> None:
     layer = service.by_identity(PAYLOAD, WHO, BY, at=AT)
-    signer, words = verify(IMAGE, [read(layer)], [named(service)], where="app")
+    signer, words = verify(IMAGE, APP, [read(layer)], [named(service)])
     assert (signer.name, words) == ("release", f"release, {WHO}")
     workflow = "https://github.com/team/app/.github/workflows/release.yml@refs/tags/v1"
     layer = service.by_identity(PAYLOAD, workflow, BY, at=AT)
     pinned = named(service, subject="https://github.com/team/app/.github/workflows/*@refs/tags/*")
-    assert verify(IMAGE, [read(layer)], [pinned], where="app")[1] == f"release, {workflow}"
+    assert verify(IMAGE, APP, [read(layer)], [pinned])[1] == f"release, {workflow}"
 
 
 def test_without_the_chain_that_came_along(service: Service) -> None:
     """The authority has it anyway."""
     layer = service.by_identity(PAYLOAD, WHO, BY, at=AT)
-    assert verify(IMAGE, [replace(read(layer), chain=None)], [named(service)], where="app")
+    assert verify(IMAGE, APP, [replace(read(layer), chain=None)], [named(service)])
     root = (service.certificates[0],)
-    assert verify(IMAGE, [read(layer)], [named(service, certificates=root)], where="app")
+    assert verify(IMAGE, APP, [read(layer)], [named(service, certificates=root)])
     assert "was not issued by the authority lab" in fault(
         replace(layer, annotations={**layer.annotations, "dev.sigstore.cosign/chain": ""}),
         named(service, certificates=root),

@@ -51,8 +51,8 @@ class Team:
         return self.sandbox.upstream.add_image(f"{TEAM}/{name}:1", platforms=("linux/amd64",))
 
     def sign(self, name: str, digest: Digest, *, key: cosign.PrivateKey | None = None,
-             about: Digest | None = None, how: str = "tag") -> Digest:  # fmt: skip
-        content = cosign.payload(f"{TEAM}/{name}", about or digest)
+             about: Digest | None = None, named: str = "", how: str = "tag") -> Digest:  # fmt: skip
+        content = cosign.payload(f"{TEAM}/{named or name}", about or digest)
         layer = cosign.by_key(content, key or self.key)
         return attach(self.sandbox.upstream, f"{TEAM}/{name}:1", digest, [layer], how=how)  # type: ignore[arg-type]
 
@@ -117,6 +117,7 @@ def test_a_second_lock_asks_for_nothing(site: Site) -> None:
         ("missing", "the image is not signed"),
         ("wrong key", "it was made with another key, or was changed afterwards"),
         ("swapped", "it is the signature of another image, sha256:"),
+        ("renamed", f"it is the signature of an image of another name, '{TEAM}/other'"),
     ],
 )
 def test_a_required_signature_that_is_not_good(site: Site, how: str, what: str) -> None:
@@ -128,6 +129,8 @@ def test_a_required_signature_that_is_not_good(site: Site, how: str, what: str) 
         team.sign(name, made.digest, key=cosign.new_key())
     if how == "swapped":
         team.sign(name, made.digest, about=Digest.of(b"another"))
+    if how == "renamed":
+        team.sign(name, made.digest, named="other")
     ran = sandbox.lock()
     assert ran.code == 1
     assert f"error: {TEAM}/{name}:1: team should have signed this image" in ran.err

@@ -65,7 +65,7 @@ def sign(
                 best = signatures
             if not signatures.evidence or not own:
                 continue
-            signer, _ = verify(image.digest, signatures.evidence, required or own, where=image.name)
+            signer, _ = verify(image.digest, image.reference, signatures.evidence, required or own)
         except AirseedError as error:
             faults += error.faults or (error.fault,)
             continue

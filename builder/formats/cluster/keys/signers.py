@@ -55,6 +55,15 @@ SIGNER = Record(
             doc="Whether an image without its signature is refused. Default: true.",
             examples=(True,),
         ),
+        "signedAs": Field(
+            signers.SIGNED_AS,
+            default={},
+            name="signed_as",
+            title="Other names",
+            doc="Which other names its signatures give to these repositories, such as that of the "
+            "original where yours are mirrors; * at the end stands for the rest of the name.",
+            examples=({"registry.example.com/quay/*": ["quay.io/*"]},),
+        ),
     },
     title="who signs images",
 )
