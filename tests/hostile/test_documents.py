@@ -294,8 +294,10 @@ def go_on(files: dict[str, Path], folder: Path) -> None:
     place.mkdir(exist_ok=True)
     rpms = []
     for one in closure.packages:
-        url = resolve_href("https://h.example.com/el7/", one.href, location_base=one.location_base)
-        assert url.startswith("https://h.example.com/")
+        home = "https://h.example.com/el7/"
+        for there in one.places:
+            url = resolve_href(home, there.href, location_base=there.base)
+            assert url.startswith("https://h.example.com/")
         assert "/" not in one.nevra.filename
         rpms.append(Rpm(nevra=one.nevra, digest=one.digest, size=one.size))
     upstream = UpstreamMetadata(name="el7", primary=files["primary"], filelists=files["filelists"])

@@ -258,7 +258,7 @@ def test_pinned_by_fingerprint_alone(
         ),
         (
             ["--key", "/dev/null"],
-            "error: /dev/null: there is no OpenPGP key in it\n",
+            "error: /dev/null: is a device, not a file\n",
         ),
     ],
 )
