@@ -104,7 +104,7 @@ def test_what_the_user_lays_down_is_the_users_on_every_node(make_cluster: Maker)
                 machine.sh("ip", "route", "show", "default").stdout.split()[2].startswith(ELSEWHERE)
             )
             told = machine.sh("crictl", "info").stdout
-            assert '"maxContainerLogLineSize": 4096' in told
+            assert '"maxContainerLogSize": 4096' in told
         # and it stays so when a machine starts again
         worker = three.machine(NODES[2])
         worker.power_off()
