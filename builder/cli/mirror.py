@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from builder.cli.bundle import lock_of
-from builder.cli.publish import dry_run, plain_http, registry, registry_of, report
-from builder.cli.verb import as_json, ca_bundle, catalogs, existing, verb
+from builder.cli.publish import dry_run, registry_of, registry_options, report, way_in
+from builder.cli.verb import as_json, catalogs, existing, verb
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,23 +24,21 @@ if TYPE_CHECKING:
     """,
 )
 @click.argument("source", type=existing(), default="cluster.lock", metavar="[LOCK|CLUSTER]")
-@registry
-@plain_http
+@registry_options
 @dry_run
 @catalogs
-@ca_bundle
 @as_json
 @click.pass_obj
 def command(
     console: Console,
+    /,
     source: Path,
     *,
     registry: str,
-    plain_http: bool,
     dry_run: bool,
     catalogs: tuple[Path, ...],
-    ca_bundle: Path | None,
     as_json: bool,
+    **access: Any,
 ) -> None:
     """Fill a site's registry from the upstreams.
 
@@ -50,13 +48,8 @@ def command(
     """
     from builder.pipeline.mirror import mirror
 
-    with lock_of(source, catalogs, ca_bundle, console) as document:
-        done = mirror(
-            document,
-            registry_of(registry),
-            reporter=console,
-            ca_bundle=ca_bundle,
-            plain_http=plain_http,
-            dry_run=dry_run,
-        )
+    target = registry_of(registry)
+    way = way_in(target, registry, **access)
+    with lock_of(source, catalogs, way.ca_bundle, console) as document:
+        done = mirror(document, target, reporter=console, way=way, dry_run=dry_run)
     report(done, console, as_json=as_json, dry_run=dry_run)

@@ -2,32 +2,124 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from builder.cli.amounts import quantity, size
-from builder.cli.verb import as_json, ca_bundle, existing_bundle, verb
+from builder.cli.verb import as_json, ca_bundle, existing, existing_bundle, verb
 from builder.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from builder.cli.console import Console
     from builder.model.cluster import Registry
     from builder.pipeline.publish import Published, Pushed
+    from builder.pipeline.way_in import WayIn
+
+_LONGEST_PASSWORD = 64 << 10
 
 
-registry = click.option(
-    "--registry",
-    required=True,
-    metavar="HOST[:PORT][/PREFIX]",
-    help="Where the images go; the `registry:` of cluster.yaml.",
-)
-plain_http = click.option(
-    "--plain-http", is_flag=True, help="Speak HTTP without TLS to the registry."
-)
 dry_run = click.option("--dry-run", is_flag=True, help="Say what would move, and move nothing.")
+
+
+def registry_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what names a registry and says who we are to it; see ``way_in``."""
+    file = existing()
+    for option in reversed(
+        (
+            click.option(
+                "--registry",
+                required=True,
+                metavar="HOST[:PORT][/PREFIX]",
+                help="Where the images go; the `registry:` of cluster.yaml.",
+            ),
+            click.option(
+                "--plain-http", is_flag=True, help="Speak HTTP without TLS to the registry."
+            ),
+            click.option(
+                "--authfile",
+                type=file,
+                metavar="FILE",
+                help="Take the registry's login from this file (as podman and skopeo write it).",
+            ),
+            click.option(
+                "--login",
+                metavar="USER",
+                help="Log in as USER; the password is asked for on the terminal.",
+            ),
+            click.option(
+                "--password-stdin", is_flag=True, help="Read the password from standard input."
+            ),
+            click.option(
+                "--cert", type=file, metavar="FILE", help="Show this client certificate (PEM)."
+            ),
+            click.option(
+                "--key", type=file, metavar="FILE", help="Its key, where that is another file."
+            ),
+            ca_bundle,
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def way_in(
+    registry: Registry,
+    text: str,
+    *,
+    ca_bundle: Path | None,
+    plain_http: bool,
+    authfile: Path | None,
+    login: str | None,
+    password_stdin: bool,
+    cert: Path | None,
+    key: Path | None,
+) -> WayIn:
+    """Judge the options of ``registry_options`` together; raise UsageError."""
+    from builder.pipeline import way_in as ways
+
+    tls = text.startswith("https://")
+    if tls and plain_http:
+        raise UsageError("https:// and --plain-http contradict each other", where=text)
+    if key and not cert:
+        raise UsageError("--key needs --cert", where=str(key))
+    if password_stdin and login is None:
+        raise UsageError("--password-stdin needs --login USER")
+    return ways.way_in(
+        registry.host,
+        ca_bundle=ca_bundle,
+        plain_http=plain_http or text.startswith("http://"),
+        tls=tls,
+        authfile=authfile,
+        login=None if login is None else (login, _password(stdin=password_stdin)),
+        certificate=cert,
+        key=key,
+    )
+
+
+def _password(*, stdin: bool) -> str:
+    """Read a password that is never in argv; raise UsageError where there is none."""
+    if not stdin:
+        if not sys.stdin.isatty():
+            raise UsageError(
+                "there is no terminal to ask for the password",
+                hint="--password-stdin reads it from standard input",
+            )
+        return str(click.prompt("Password", hide_input=True, err=True))
+    content = sys.stdin.buffer.read(_LONGEST_PASSWORD + 1)
+    try:
+        password = content.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        password = ""
+    if not password or len(content) > _LONGEST_PASSWORD or not password.isprintable():
+        raise UsageError(
+            "there is no password on standard input", expected="one line of printable text"
+        )
+    return password
 
 
 @verb(
@@ -35,24 +127,23 @@ dry_run = click.option("--dry-run", is_flag=True, help="Say what would move, and
     examples="""
     airseed publish bundle.tar --registry registry.example.com/k8s
     airseed publish bundle.tar --registry 10.0.0.5:5000 --plain-http --dry-run
+    airseed publish bundle.tar --registry r.example.com --login ci --password-stdin < password
     """,
 )
 @click.argument("bundle", type=existing_bundle(), default="bundle.tar", metavar="[BUNDLE]")
-@registry
-@plain_http
+@registry_options
 @dry_run
-@ca_bundle
 @as_json
 @click.pass_obj
 def command(
     console: Console,
+    /,
     bundle: Path,
     *,
     registry: str,
-    plain_http: bool,
     dry_run: bool,
-    ca_bundle: Path | None,
     as_json: bool,
+    **access: Any,
 ) -> None:
     """Fill a site's registry from a bundle.
 
@@ -62,14 +153,9 @@ def command(
     """
     from builder.pipeline.publish import publish
 
-    done = publish(
-        bundle,
-        registry_of(registry),
-        reporter=console,
-        ca_bundle=ca_bundle,
-        plain_http=plain_http,
-        dry_run=dry_run,
-    )
+    target = registry_of(registry)
+    way = way_in(target, registry, **access)
+    done = publish(bundle, target, reporter=console, way=way, dry_run=dry_run)
     report(done, console, as_json=as_json, dry_run=dry_run)
 
 
@@ -103,7 +189,8 @@ def report(done: Published, console: Console, *, as_json: bool, dry_run: bool) -
 def registry_of(text: str) -> Registry:
     from builder.model.cluster import Registry
 
-    host, _, prefix = text.removeprefix("https://").rstrip("/").partition("/")
+    plain = text.removeprefix("https://").removeprefix("http://")
+    host, _, prefix = plain.rstrip("/").partition("/")
     if not host:
         raise UsageError("names no registry", where=text, expected="HOST[:PORT][/PREFIX]")
     return Registry(host=host, prefix=prefix)

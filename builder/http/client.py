@@ -16,9 +16,10 @@ from builder.http.reply import StatusError
 from builder.redact import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from builder.http.environment import ClientCertificate
     from builder.http.reply import Reply
     from builder.http.stream import HttpStream
     from builder.http.upload import Body, HttpUpload
@@ -45,6 +46,7 @@ class Client(Closing):
         self,
         *,
         ca_bundle: Path | None = None,
+        certificate: ClientCertificate | None = None,
         read_timeout: float | None = None,
         backoff: Backoff | None = None,
         deadline: float = 300.0,
@@ -57,6 +59,7 @@ class Client(Closing):
         silence = timeout() if read_timeout is None else read_timeout
         self._transport = Transport(
             ca_bundle=ca_bundle,
+            certificate=certificate,
             connect_timeout=min(silence, _LONGEST_CONNECT),
             read_timeout=silence,
             pool=pool,
@@ -73,6 +76,14 @@ class Client(Closing):
         Raise FetchError, or its StatusError when the server answered, but with no success.
         """
         return self._document("GET", url, headers or {}, limit=limit)
+
+    def put(self, url: str, content: bytes, *, headers: Mapping[str, str], limit: int) -> Reply:
+        """Put a small document, again and again while that may help; raise as ``send`` does."""
+
+        def once(_: float) -> Reply:
+            return self._transport.send("PUT", url, headers, content, limit=limit)
+
+        return self._again(url, once)
 
     def head(self, url: str, *, headers: Mapping[str, str] | None = None) -> Reply:
         """Fetch what is said about a document, but not its content; otherwise like ``get``."""
@@ -129,21 +140,26 @@ class Client(Closing):
         headers: Mapping[str, str] | None = None,
         body: bytes | Body = b"",
         limit: int = 1 << 20,
+        patience: float = 0.0,
     ) -> Reply:
         """Send a body, never to where a redirect points; ONE attempt.
+
+        ``patience`` are the seconds that the answer may take, where it is work to give it.
 
         Raise FetchError or its StatusError, which has the beginning of the answer's text.
         """
         self.go_on(url)
-        return self._transport.send(method, url, headers or {}, body, limit=limit)
+        return self._transport.send(
+            method, url, headers or {}, body, limit=limit, patience=patience
+        )
 
     def upload(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, size: int
     ) -> HttpUpload:
         """Begin to send a body of ``size`` bytes (not 0), which the caller hands over; as send."""
-        from builder.http.upload import HttpUpload  # noqa: PLC0415 -- few send anything
+        from builder.http.upload import LONGEST_ANSWER, HttpUpload  # noqa: PLC0415 -- few send
 
-        send = functools.partial(self.send, method, url, headers=headers)
+        send = functools.partial(self.send, method, url, headers=headers, patience=LONGEST_ANSWER)
         return HttpUpload(lambda body: send(body=body), size, redact(url))
 
     def wait(self, seconds: float, url: str) -> None:
@@ -173,6 +189,13 @@ class Client(Closing):
         *,
         limit: int,
     ) -> Reply:
+        def once(end: float) -> Reply:
+            return self._transport.document(method, url, headers, body, limit=limit, end=end)
+
+        return self._again(url, once)
+
+    def _again(self, url: str, once: Callable[[float], Reply]) -> Reply:
+        """Ask until there is an answer, or no hope of one."""
         start, host = time.monotonic(), redact(url).partition("://")[2].partition("/")[0]
         end = start + self._deadline
         last_start = start + min(self._patience, self._deadline)
@@ -181,7 +204,7 @@ class Client(Closing):
         self.go_on(url)
         while True:
             try:
-                reply = self._transport.document(method, url, headers, body, limit=limit, end=end)
+                reply = once(end)
             except FetchError as error:
                 pause = self.backoff.pause(attempt, error.retry_after)
                 if not error.temporary:

@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import os
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -98,7 +99,44 @@ def _networks(entries: list[str]) -> Iterator[ipaddress.IPv4Network | ipaddress.
             yield ipaddress.ip_network(entry.strip("[]"), strict=False)
 
 
-def trust(ca_bundle: Path | None, environment: Mapping[str, str] = os.environ) -> ssl.SSLContext:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCertificate:
+    """Name the files by which we are known to servers that ask for a certificate."""
+
+    certificate: Path
+    key: Path | None = None
+    """None where the certificate's file has it too."""
+
+    def load(self, context: ssl.SSLContext) -> None:
+        """Let a context show it; raise UsageError for files that cannot be used."""
+
+        def locked() -> str:
+            raise UsageError(
+                "the key is encrypted",
+                where=str(self.key or self.certificate),
+                hint="openssl pkey -in KEY -out PLAIN.key takes the passphrase away",
+            )
+
+        for path in filter(None, (self.certificate, self.key)):
+            try:
+                disk.opened(path).close()
+            except OSError as error:
+                raise UsageError(f"cannot be read: {error.strerror}", where=str(path)) from error
+        try:
+            context.load_cert_chain(self.certificate, self.key, locked)
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            raise UsageError(
+                "these are no certificate and its key",
+                where=", ".join(map(str, filter(None, (self.certificate, self.key)))),
+                expected="two files in PEM form that belong together",
+            ) from error
+
+
+def trust(
+    ca_bundle: Path | None,
+    certificate: ClientCertificate | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> ssl.SSLContext:
     """Make the TLS context of all connections; raise UsageError for a bundle that is none.
 
     REQUESTS_CA_BUNDLE, SSL_CERT_FILE (each a file or a folder) and SSL_CERT_DIR replace the
@@ -118,6 +156,8 @@ def trust(ca_bundle: Path | None, environment: Mapping[str, str] = os.environ) -
     added = ca_bundle or (Path(text) if (text := environment.get("AIRSEED_CA_BUNDLE")) else None)
     if added:
         _load(context, added, "--ca-bundle" if ca_bundle else "AIRSEED_CA_BUNDLE")
+    if certificate is not None:
+        certificate.load(context)
     return context
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from urllib3 import BaseHTTPResponse
 
+    from builder.http.environment import ClientCertificate
     from builder.http.upload import Body
 
 _SUCCESS = range(200, 300)
@@ -39,9 +40,15 @@ class Transport:
     """Send requests from many threads: a session for each, connection pools for all."""
 
     def __init__(
-        self, *, ca_bundle: Path | None, connect_timeout: float, read_timeout: float, pool: int
+        self,
+        *,
+        ca_bundle: Path | None,
+        certificate: ClientCertificate | None = None,
+        connect_timeout: float,
+        read_timeout: float,
+        pool: int,
     ) -> None:
-        self._adapter = Adapter(trust(ca_bundle), pool)
+        self._adapter = Adapter(trust(ca_bundle, certificate), pool)
         self._timeout = (connect_timeout, read_timeout)
         self._watchdog = Watchdog()
         self._local = threading.local()
@@ -68,13 +75,25 @@ class Transport:
         return Reply(url=final, status=stream.status, headers=stream.headers, content=content)
 
     def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body, *, limit: int
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | Body,
+        *,
+        limit: int,
+        patience: float = 0.0,
     ) -> Reply:
-        """Send a body and read the short answer."""
+        """Send a body and read the short answer, which may take ``patience`` seconds."""
         with self._attempt() as attempt:
             if not isinstance(body, bytes):
                 body.watch(attempt)
-            response, final = self._send(attempt, method, url, headers, body)
+            elif patience:
+                attempt.arm(patience)
+            silence = self._timeout[1]
+            # a socket has the first of these while it sends
+            timeout = (silence, max(silence, patience))
+            response, final = self._send(attempt, method, url, headers, body, timeout=timeout)
             with HttpStream(response, final, attempt, length=response.length_remaining) as stream:
                 content = _whole(stream, limit, time.monotonic() + self._timeout[1])
         if stream.status not in _SUCCESS:
@@ -115,6 +134,8 @@ class Transport:
         url: str,
         headers: Mapping[str, str],
         body: bytes | Body | None = None,
+        *,
+        timeout: tuple[float, float] | None = None,
     ) -> tuple[BaseHTTPResponse, str]:
         """Send a request, follow its redirects, and return the open response with its URL.
 
@@ -135,7 +156,10 @@ class Transport:
             wanted.headers.update(headers)  # an Authorization of the caller's is the stronger one
             with attempt.current():
                 response = session.send(
-                    wanted, stream=True, timeout=self._timeout, proxies=proxies_for(str(wanted.url))
+                    wanted,
+                    stream=True,
+                    timeout=timeout or self._timeout,
+                    proxies=proxies_for(str(wanted.url)),
                 )
         except requests.TooManyRedirects as error:
             at = error.response.url if error.response is not None else url

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from builder.http.reply import Reply
 
 _SOON = 0.001
-_LONGEST_ANSWER = 300.0
+LONGEST_ANSWER = 300.0
 """Seconds that a server may take to hash and store what was sent."""
 
 
@@ -110,7 +110,7 @@ class HttpUpload(Closing):
                 self._piece = None
                 self._changed.notify_all()
 
-        self._arm(_LONGEST_ANSWER)
+        self._arm(LONGEST_ANSWER)
 
     def _arm(self, seconds: float = 0.0) -> None:
         if self.attempt is not None:

@@ -59,18 +59,28 @@ def _folder(environment: Mapping[str, str], name: str, usual: str) -> Path | Non
 class Credentials:
     """Find the credential for a repository in configuration files; safe for many threads.
 
-    Files are read when first asked. The first file that knows the repository, or its host, wins.
+    Files are read when first asked. The first file that knows the repository, or its host, wins;
+    a login that is given for a host comes before all of them.
     """
 
-    def __init__(self, paths: Iterable[Path] = ()) -> None:
+    def __init__(
+        self, paths: Iterable[Path] = (), *, logins: Mapping[str, Credential] | None = None
+    ) -> None:
         self._paths = tuple(paths)
+        self._logins = dict(logins or {})
         self._files: tuple[_File, ...] | None = None
         self._known: dict[str, Credential | None] = {}
         self._lock = threading.Lock()
 
     @classmethod
-    def load(cls, environment: Mapping[str, str] = os.environ) -> Credentials:
-        """Take the files that docker and podman would read for this user."""
+    def load(
+        cls,
+        environment: Mapping[str, str] = os.environ,
+        *,
+        authfile: Path | None = None,
+        logins: Mapping[str, Credential] | None = None,
+    ) -> Credentials:
+        """Take the files that docker and podman would read for this user; ``authfile`` first."""
         paths = []
         if docker := _folder(environment, "DOCKER_CONFIG", ".docker"):
             paths.append(docker / "config.json")
@@ -80,13 +90,15 @@ class Credentials:
             paths.append(Path(runtime) / "containers" / "auth.json")
         if configured := _folder(environment, "XDG_CONFIG_HOME", ".config"):
             paths.append(configured / "containers" / "auth.json")
-        return cls(paths)
+        return cls([authfile, *paths] if authfile else paths, logins=logins)
 
     def find(self, repository: str) -> Credential | None:
         """Return the credential for ``host[:port]/path``; raise AirseedError for a broken file.
 
         None means to ask as anybody.
         """
+        if login := self._logins.get(repository.partition("/")[0]):
+            return login
         with self._lock:
             if repository not in self._known:
                 if self._files is None:

@@ -29,9 +29,9 @@ _Answer = TypeVar("_Answer")
 class RegistryConnection:
     """Speak with any number of registries; one for a whole run, shared by its threads.
 
-    Hosts on loopback and those in ``plain_http_hosts`` are asked over plain http, all others over
-    https. A ``target`` is relative to the scope's repository (``tags/list``) or to its host
-    (``/v2/_catalog``). Every method raises FetchError.
+    Hosts on loopback and those in ``plain_http_hosts`` are asked over plain http, all others and
+    those in ``tls_hosts`` over https. A ``target`` is relative to the scope's repository
+    (``tags/list``) or to its host (``/v2/_catalog``). Every method raises FetchError.
     """
 
     def __init__(
@@ -40,13 +40,13 @@ class RegistryConnection:
         credentials: Credentials,
         *,
         plain_http_hosts: Iterable[str] = (),
+        tls_hosts: Iterable[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
-        self._plain = frozenset(plain_http_hosts)
-        self._authorizer = Authorizer(
-            client, credentials, plain_http_hosts=self._plain, clock=clock
-        )
+        self._schemes = dict.fromkeys(plain_http_hosts, "http")
+        self._schemes |= dict.fromkeys(tls_hosts, "https")
+        self._authorizer = Authorizer(client, credentials, schemes=self._schemes, clock=clock)
 
     def get(self, scope: Scope, target: str, *, accept: str = "", limit: int) -> Reply:
         """Fetch a small document, retried as :meth:`builder.http.Client.get`."""
@@ -87,13 +87,24 @@ class RegistryConnection:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
+        patience: float = 0.0,
     ) -> Reply:
         """Send a small body; one attempt, as :meth:`builder.http.Client.send`."""
         return self._ask(
             scope,
             target,
             lambda url, own: self._client.send(
-                method, url, headers={**(headers or {}), **own}, body=body
+                method, url, headers={**(headers or {}), **own}, body=body, patience=patience
+            ),
+        )
+
+    def put(self, scope: Scope, target: str, content: bytes, media_type: str) -> Reply:
+        """Put a small document, retried as :meth:`builder.http.Client.put`."""
+        return self._ask(
+            scope,
+            target,
+            lambda url, own: self._client.put(
+                url, content, headers={"Content-Type": media_type, **own}, limit=1 << 20
             ),
         )
 
@@ -102,21 +113,29 @@ class RegistryConnection:
     ) -> HttpUpload:
         """Begin to send a large body; its answer may be a 401, see ``renew``."""
         url = self._url(scope, target)
-        own = _authorization(self._authorizer.header(scope))
-        return self._client.upload(method, url, headers={**headers, **own}, size=size)
+        header = self._authorizer.header(scope) if self._is_own(scope, url) else None
+        return self._client.upload(
+            method, url, headers={**headers, **_authorization(header)}, size=size
+        )
 
     def renew(self, scope: Scope, error: StatusError) -> None:
         """Get another token after a 401 in the middle of an upload; raise FetchError."""
         self._authorizer.answer(error, scope, self._authorizer.header(scope))
 
     def _url(self, scope: Scope, target: str) -> str:
-        return urljoin(f"{base_url(scope.host, self._plain)}/v2/{scope.path}/", target)
+        return urljoin(f"{base_url(scope.host, self._schemes)}/v2/{scope.path}/", target)
+
+    def _is_own(self, scope: Scope, url: str) -> bool:
+        """Tell whether a URL is the registry's, and not where it sends us: no login goes there."""
+        return url.startswith(f"{base_url(scope.host, self._schemes)}/")
 
     def _ask(
         self, scope: Scope, target: str, call: Callable[[str, dict[str, str]], _Answer]
     ) -> _Answer:
         """Call with a URL and headers; answer one 401, be it the first or an expired token's."""
         url = self._url(scope, target)
+        if not self._is_own(scope, url):
+            return call(url, {})
         header = self._authorizer.header(scope)
         try:
             return call(url, _authorization(header))

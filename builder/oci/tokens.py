@@ -21,7 +21,7 @@ from builder.oci.challenge import Challenge, parse
 from builder.oci.hosts import base_url, is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from builder.http import Client
     from builder.oci.auth import Credential, Credentials
@@ -55,12 +55,12 @@ class Authorizer:
         client: Client,
         credentials: Credentials,
         *,
-        plain_http_hosts: frozenset[str] = frozenset(),
+        schemes: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._credentials = credentials
-        self._plain = plain_http_hosts
+        self._schemes = schemes or {}
         self._clock = clock
         self._challenges: dict[str, Challenge] = {}
         self._tokens: dict[_Key, tuple[str, float]] = {}
@@ -76,7 +76,7 @@ class Authorizer:
 
     def answer(self, error: StatusError, scope: Scope, used: str | None) -> str:
         """Return another header after a 401 for ``used``; raise FetchError when there is none."""
-        if urlsplit(error.url).netloc != urlsplit(base_url(scope.host, self._plain)).netloc:
+        if urlsplit(error.url).netloc != urlsplit(base_url(scope.host, self._schemes)).netloc:
             raise error  # not the registry asks, but where it redirected to
         text = error.headers.get("WWW-Authenticate", "")
         try:
@@ -173,7 +173,7 @@ class Authorizer:
             raise FetchError(
                 "the registry names no valid URL for tokens", where=f"{host}: {redact(realm)[:120]}"
             )
-        own = realm.startswith(f"{base_url(host, self._plain)}/")
+        own = realm.startswith(f"{base_url(host, self._schemes)}/")
         open_way = parts.scheme == "http" and not is_loopback(parts.hostname or "") and not own
         if credential is not None and open_way:
             raise FetchError(

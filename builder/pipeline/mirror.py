@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 from builder.destinations.registry import Published, RegistryDestination
 from builder.oci.push import Pusher
 from builder.pipeline.supply import Supplier
-from builder.sources.access import Access
+from builder.sources.access import Access, WayIn
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from builder.model.cluster import Registry
     from builder.pipeline.lock_document import LockDocument
     from builder.report import Reporter
@@ -23,8 +21,7 @@ def mirror(
     registry: Registry,
     *,
     reporter: Reporter,
-    ca_bundle: Path | None = None,
-    plain_http: bool = False,
+    way: WayIn | None = None,
     workers: int = 6,
     dry_run: bool = False,
 ) -> Published:
@@ -34,12 +31,12 @@ def mirror(
     stays.
     """
     document.check_images()
-    hosts = [registry.host] if plain_http else []
+    way = way or WayIn()
     with ExitStack() as opened:
-        supplier = Supplier(document, opened, ca_bundle=ca_bundle, pool=workers, info=reporter.info)
-        access = opened.enter_context(
-            Access.open(ca_bundle=ca_bundle, plain_http=hosts, pool=workers)
+        supplier = Supplier(
+            document, opened, ca_bundle=way.ca_bundle, pool=workers, info=reporter.info
         )
+        access = opened.enter_context(Access.open(way=way, pool=workers))
         destination = RegistryDestination(
             Pusher(access.connection), registry, document.lock, document.store.read, workers=workers
         )

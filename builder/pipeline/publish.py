@@ -12,7 +12,7 @@ from builder.errors import IncompleteError
 from builder.model.artifact import blob_path
 from builder.oci.push import Pusher
 from builder.pipeline.lock_document import LockDocument
-from builder.sources.access import Access
+from builder.sources.access import Access, WayIn
 from builder.sources.earlier import contents
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ def publish(
     registry: Registry,
     *,
     reporter: Reporter,
-    ca_bundle: Path | None = None,
-    plain_http: bool = False,
+    way: WayIn | None = None,
     workers: int = 6,
     dry_run: bool = False,
 ) -> Published:
@@ -45,14 +44,12 @@ def publish(
     everything that could not be brought there, VerificationError for a damaged bundle, and
     IncompleteError for a delta.
     """
-    hosts = [registry.host] if plain_http else []
+    way = way or WayIn()
     with ExitStack() as opened:
         reading = open_bundle(bundle)
         opened.callback(reading.close)
         lock = LockDocument.inside(reading).lock
-        access = opened.enter_context(
-            Access.open(ca_bundle=ca_bundle, plain_http=hosts, pool=workers)
-        )
+        access = opened.enter_context(Access.open(way=way, pool=workers))
         held = contents(reading)
         missing = [blob for blob in lock.blobs if blob.digest not in held]
         if missing:

@@ -13,10 +13,26 @@ from builder.oci.connection import RegistryConnection
 from builder.oci.pull import Puller
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from builder.backoff import Backoff
+    from builder.http.environment import ClientCertificate
+    from builder.oci.auth import Credential
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WayIn:
+    """What a user says of a registry of his own: what to trust, and who we are to it."""
+
+    ca_bundle: Path | None = None
+    plain_http: tuple[str, ...] = ()
+    """Hosts that speak no TLS."""
+    tls: tuple[str, ...] = ()
+    """Hosts on loopback that speak TLS."""
+    authfile: Path | None = None
+    logins: Mapping[str, Credential] | None = None
+    certificate: ClientCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +52,28 @@ class Access(Closing):
         pool: int = 16,
         backoff: Backoff | None = None,
         timeout: float | None = None,
+        way: WayIn | None = None,
     ) -> Access:
         """Make the clients as the environment says: proxies, certificates, docker's logins.
 
-        ``timeout`` are seconds of silence, where they are not the environment's.
+        ``timeout`` are seconds of silence, where they are not the environment's; ``way`` is what
+        a user says beyond that of a registry of his own.
         """
-        client = Client(ca_bundle=ca_bundle, pool=pool, backoff=backoff, read_timeout=timeout)
-        credentials = Credentials.load(os.environ)
-        connection = RegistryConnection(client, credentials, plain_http_hosts=plain_http)
+        way = way or WayIn(ca_bundle=ca_bundle)
+        client = Client(
+            ca_bundle=way.ca_bundle,
+            certificate=way.certificate,
+            pool=pool,
+            backoff=backoff,
+            read_timeout=timeout,
+        )
+        credentials = Credentials.load(os.environ, authfile=way.authfile, logins=way.logins)
+        connection = RegistryConnection(
+            client,
+            credentials,
+            plain_http_hosts=[*plain_http, *way.plain_http],
+            tls_hosts=way.tls,
+        )
         return cls(client, connection, Puller(connection))
 
     def close(self) -> None:

@@ -80,3 +80,24 @@ def test_a_dry_run_changes_nothing(sample: Sample) -> None:
         assert {method for method, _ in registry.requests} == {"HEAD"}
         blobs = {blob.digest: blob.size for blob in sample.lock.blobs if not blob.kept}
         assert done.plan.size == sum(blobs.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--key", "cluster.lock"), "--key needs --cert"),
+        (("--password-stdin",), "--password-stdin needs --login"),
+        (("--login", "ci"), "no terminal"),
+        (("--login", "ci", "--password-stdin"), "no password on standard input"),
+        (("--cert", "cluster.lock"), "no certificate"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_options_that_cannot_be_meant_are_refused(
+    words: tuple[str, ...], said: str, sample: Sample, tmp_path: Path
+) -> None:
+    with sample.sandbox(tmp_path / "work") as sandbox, PushRegistry() as registry:
+        done = sandbox.run("publish", str(sample.bundle), "--registry", registry.host, *words)
+        assert done.code == 2, done.err
+        assert said in done.err
+        assert registry.requests == []
