@@ -213,7 +213,9 @@ class Connection:
             if self._received and not begun:
                 begun, end = True, time.monotonic() + self._patience.head
             if self._received and not self._received[:1].isalpha():
-                raise Disconnected  # a TLS handshake, for one: clients try that first and wait
+                # a TLS handshake, for one: clients that try it first take plain words as an
+                # answer and go on without TLS; those who are just left try again and again
+                raise Refusal(HTTPStatus.BAD_REQUEST)
             if len(self._received) > _LONGEST_HEAD:
                 break
             if not self._receive(end):

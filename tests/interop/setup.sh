@@ -1,7 +1,7 @@
 #!/bin/bash
 # Install what the tests of tests/interop talk to and what make bench compares with: Debian's
-# packages, crane and (where Go is new enough for it) cosign by `go install`, and the schema of SPDX
-# out of a module that ships it.
+# packages, crane and (where Go is new enough for them) others by `go install`, and the schema of
+# SPDX out of a module that ships it.
 #
 # For Debian 12, as root. What is there already stays as it is, so it may be run any number of
 # times. No service is started because its package is installed: the tests start their own, with
@@ -10,7 +10,16 @@ set -euo pipefail
 
 # the newest crane that the Go of Debian 12 (1.19) can build
 readonly CRANE=v0.19.2
-readonly COSIGN=v2.6.5 COSIGN_GO=25
+# Debian 12's Go is too old for these; tests that need them are skipped then
+readonly NEWER_GO=25
+readonly NEWER=(
+  github.com/sigstore/cosign/v2/cmd/cosign@v2.6.5
+  github.com/regclient/regclient/cmd/regctl@v0.11.7
+  oras.land/oras/cmd/oras@v1.3.6
+  sigs.k8s.io/cri-tools/cmd/crictl@v1.34.0
+  github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111
+  github.com/distribution/distribution/v3/cmd/registry@v3.1.2
+)
 readonly SYFT=v1.57.0 SCHEMA=spdx-schema-2.3.json
 
 readonly PACKAGES=(
@@ -41,20 +50,23 @@ install_crane() {
   : > "$stamp"
 }
 
-# Debian 12's Go is too old for any cosign that can be trusted today; its tests are skipped then.
-install_cosign() {
-  local folder=$1 stamp=$1/cosign-$COSIGN minor
-  [[ ! -x $folder/cosign || ! -e $stamp ]] || return 0
+install_newer() {
+  local folder=$1 minor name module stamp
   minor=$(go env GOVERSION | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
-  if (( ${minor:-0} < COSIGN_GO )); then
-    say "cosign $COSIGN needs Go 1.$COSIGN_GO, this is $(go env GOVERSION): its tests will be skipped"
-    return 0
-  fi
-  say "building cosign $COSIGN with $(go version) (some minutes)"
-  GOBIN=$folder go install -ldflags=-s "github.com/sigstore/cosign/v2/cmd/cosign@$COSIGN" ||
-    die "cosign cannot be built; go needs its module proxy (GOPROXY)"
-  rm -f "$folder"/cosign-v*
-  : > "$stamp"
+  for module in "${NEWER[@]}"; do
+    name=$(basename "${module%@*}")
+    stamp=$folder/$name-${module##*@}
+    [[ ! -x $folder/$name || ! -e $stamp ]] || continue
+    if (( ${minor:-0} < NEWER_GO )); then
+      say "$name needs Go 1.$NEWER_GO, this is $(go env GOVERSION): its tests will be skipped"
+      continue
+    fi
+    say "building $name ${module##*@} with $(go version) (up to some minutes)"
+    GOBIN=$folder CGO_ENABLED=0 go install -ldflags=-s "$module" ||
+      die "$name cannot be built; go needs its module proxy (GOPROXY)"
+    rm -f "$folder/$name"-v*
+    : > "$stamp"
+  done
 }
 
 install_schema() {
@@ -72,5 +84,5 @@ command -v dpkg-query >/dev/null || die "this is not Debian: there is no dpkg-qu
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 install_packages "${PACKAGES[@]}"
 install_crane "$root/build/interop"
-install_cosign "$root/build/interop"
+install_newer "$root/build/interop"
 install_schema "$root/build/interop"

@@ -99,6 +99,12 @@ def ask(listener: Listener, head: str) -> tuple[int, dict[str, str], bytes]:
     return int(first.split()[1]), dict(line.split(": ", 1) for line in lines), body
 
 
+def test_who_tries_tls_first_is_told_in_plain_words(listen: Callable[..., Listener]) -> None:
+    with connect(listen()) as client:
+        client.sendall(b"\x16\x03\x01\x00\xf8\x01")
+        assert all_of(client).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+
+
 SMUGGLED = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 
 

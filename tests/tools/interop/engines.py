@@ -37,13 +37,20 @@ version = 2
 root = "{folder}/root"
 state = "{folder}/state"
 oom_score = 0
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
+{cri}
 [grpc]
   address = "{folder}/sock"
 [ttrpc]
   address = "{folder}/ttrpc"
 [plugins."io.containerd.internal.v1.opt"]
   path = "{folder}/opt"
+"""
+_WITHOUT_CRI = 'disabled_plugins = ["io.containerd.grpc.v1.cri"]'
+_CRI = """\
+[plugins."io.containerd.grpc.v1.cri"]
+  disable_tcp_service = true
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "{hosts}"
 """
 
 
@@ -60,7 +67,7 @@ class Engine:
 
 
 @contextmanager
-def dockerd() -> Iterator[Engine]:
+def dockerd(*more: str) -> Iterator[Engine]:
     """Run docker without networks; nothing on this machine but its folder is touched."""
     with _folder() as (folder, env):
         socket = folder / "sock"
@@ -69,17 +76,19 @@ def dockerd() -> Iterator[Engine]:
             "dockerd", "--host", f"unix://{socket}", "--data-root", folder / "data",
             "--exec-root", folder / "exec", "--pidfile", folder / "pid",
             "--bridge", "none", "--iptables=false", "--ip6tables=false", "--oom-score-adjust", "0",
-            env=env, log=folder / "log",
+            *more, env=env, log=folder / "log",
             ready=lambda: client("version", check=False).returncode == 0,
         ):  # fmt: skip
             yield client
 
 
 @contextmanager
-def containerd() -> Iterator[Engine]:
-    """Run containerd, without its plugin for Kubernetes."""
+def containerd(*, hosts: Path | None = None) -> Iterator[Engine]:
+    """Run containerd; its plugin for Kubernetes only where ``hosts`` says where registries are."""
     with _folder() as (folder, env):
-        (folder / "config.toml").write_text(_CONTAINERD.format(folder=folder), "utf-8")
+        cri = _CRI.format(hosts=hosts) if hosts else ""
+        text = _CONTAINERD.format(folder=folder, cri="" if hosts else _WITHOUT_CRI)
+        (folder / "config.toml").write_text(text + cri, "utf-8")
         client = Engine(("ctr", "--address", str(folder / "sock")), env)
         with daemon(
             "containerd", "--config", folder / "config.toml",
