@@ -12,7 +12,9 @@ from builder.bundle.reader import open_bundle
 from builder.bundle.verify import verify_frame
 from builder.errors import UsageError, VerificationError
 from builder.pipeline.lock_document import LockDocument
+from builder.render.page import policy, render_page
 from builder.serve.content import Content, ServedBundle
+from builder.serve.page import Pages
 from builder.serve.site import ServeSite
 from builder.server.listener import Listener
 from builder.server.ranges import apply_range
@@ -51,7 +53,7 @@ def serve(
             opened.callback(bundle.close)
             served.append(_check(bundle, path))
         content = Content(_named(served))
-        site = ServeSite(content)
+        site = ServeSite(content, Pages(render_page, policy))
         try:
             listener = Listener(lambda client: _answer(client, site), address=address, tls=tls)
         except OSError as error:
