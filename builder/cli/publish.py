@@ -167,16 +167,16 @@ def report(done: Published, console: Console, *, as_json: bool, dry_run: bool) -
                 "blobs": len(plan.uploads),
                 "size": plan.size,
                 "mounts": len(plan.mounts),
-                "missing": [image.name for image in plan.images],
+                "missing": [target.name for target in plan.targets],
                 "images": [_value(pushed) for pushed in done.pushed],
             }
         )
         return
     moved = f"{quantity(len(plan.uploads), 'blobs')} of {size(plan.size)}"
     if dry_run:
-        console.info(f"{quantity(len(plan.images), 'images')} would be pushed: {moved}")
+        console.info(f"{quantity(len(plan.targets), 'images')} would be pushed: {moved}")
         return
-    console.info(f"pushed {quantity(len(plan.images), 'images')}: {moved}")
+    console.info(f"pushed {quantity(len(plan.targets), 'images')}: {moved}")
     partial = [pushed for pushed in done.pushed if pushed.digest != pushed.image.digest]
     if partial:
         console.warn(

@@ -1,50 +1,78 @@
 """A registry as destination: what is missing moves, what names it comes last.
 
 Blobs go up by the engine (``bundle.transfer``), once each; another repository of the registry
-mounts what is there already. Then manifests by digest, then indexes, then tags: a tag never names
-what is incomplete. Where a registry refuses an index of which it lacks some platforms, as
+mounts what is there already. Then manifests by digest, then signatures, then tags: a tag never
+names what is incomplete. Where a registry refuses an index of which it lacks some platforms, as
 docker-registry does, the platform's manifest takes the tag.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from builder import threads
 from builder.bundle.download import Job
 from builder.bundle.transfer import Policy, Transfer
+from builder.destinations import refusals
+from builder.errors import FetchError
 from builder.http import StatusError
 from builder.model.artifact import INDEX_TYPES
 from builder.model.image_names import ImageNames
 from builder.oci.layout import signature_tag
-from builder.oci.push import BlobPlace, refusal
+from builder.oci.push import BlobPlace
 from builder.oci.scope import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from builder.bundle.source import Source
+    from builder.bundle.writer import Supply
     from builder.model.artifact import Blob, Image
     from builder.model.cluster import Registry
     from builder.model.digest import Digest
     from builder.model.lock import Lock
+    from builder.model.reference import Reference
     from builder.oci.push import Pusher
+    from builder.oci.uploads import Uploads
     from builder.report import Progress, Reporter
 
 State = Literal["there", "pushed"]
 _SPARSE = {400, 404, 422}
 """Statuses with which registries refuse an index without some of its manifests."""
+_Item = TypeVar("_Item")
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One name that an image gets."""
+
+    image: Image
+    reference: Reference
+    """Whose name it is: the image's own, or another that kubeadm may ask for."""
+    name: str
+    """In the registry."""
+    scope: Scope
+
+    @property
+    def tag(self) -> str:
+        return self.reference.tag or str(self.image.digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pushed:
-    image: Image
-    name: str
-    """In the registry."""
+    target: Target
     digest: Digest
     """What its name there means: the image's own, or that of one platform's manifest."""
     state: State
+
+    @property
+    def image(self) -> Image:
+        return self.target.image
+
+    @property
+    def name(self) -> str:
+        return self.target.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +103,10 @@ class Plan:
     """What is to be done, after the registry was asked for what it has."""
 
     there: tuple[Pushed, ...]
-    images: tuple[Image, ...]
+    targets: tuple[Target, ...]
     """That are missing, or whose tags mean something else."""
+    moved: dict[str, Digest]
+    """What those tags mean that mean something else, by name."""
     uploads: tuple[_Upload, ...]
     """Each blob once."""
     mounts: tuple[_Upload, ...]
@@ -107,28 +137,43 @@ class RegistryDestination:
         read: Callable[[Digest], bytes],
         *,
         workers: int = 6,
+        uploads: Uploads | None = None,
     ) -> None:
         self._pusher = pusher
         self._registry = registry
-        self._names = ImageNames(registry)
-        self._images = lock.images
         self._blobs = {blob.digest: blob for blob in lock.blobs}
         self._read = read
         self._workers = workers
+        self._uploads = uploads
+        names = ImageNames(registry)
+        also = names.also(image.reference for image in lock.images)
+        self.targets = tuple(
+            self._target(names, image, reference)
+            for image in lock.images
+            for reference in (image.reference, *also.get(image.reference, ()))
+        )
+
+    def _target(self, names: ImageNames, image: Image, reference: Reference) -> Target:
+        host, _, path = names.repository(reference).partition("/")
+        scope = Scope(host=host, path=path, actions="pull,push")
+        return Target(image=image, reference=reference, name=names.name(reference), scope=scope)
 
     def plan(self) -> Plan:
-        """Ask what is there; raise FetchError."""
-        tagged = threads.each(self._images, self._tagged, most=self._workers)
-        there, missing = [], []
+        """Ask what is there; raise FetchError, or UnavailableError with all that was refused."""
+        tagged = self._each(self.targets, self._tagged)
+        there, missing, moved = [], [], {}
         holders: dict[Digest, str] = {}
-        for image, digest in zip(self._images, tagged, strict=True):
-            if digest is not None and digest in {image.digest, image.manifests[0].digest}:
-                there.append(self._pushed(image, digest, "there"))
-                holders |= dict.fromkeys(image.digests, self._scope(image).path)
+        for target, digest in zip(self.targets, tagged, strict=True):
+            image = target.image
+            if digest in {image.digest, image.manifests[0].digest}:
+                there.append(Pushed(target=target, digest=digest, state="there"))
+                holders |= dict.fromkeys(image.digests, target.scope.path)
             else:
-                missing.append(image)
-        wanted = {upload.path: upload for image in missing for upload in self._parts(image)}
-        has = threads.each(wanted.values(), self._has, most=self._workers)
+                missing.append(target)
+                if digest is not None:
+                    moved[target.name] = digest
+        wanted = {upload.path: upload for target in missing for upload in self._parts(target)}
+        has = self._each(wanted.values(), self._has)
         lacking = []
         for upload, there_already in zip(wanted.values(), has, strict=True):
             if there_already:
@@ -142,77 +187,95 @@ class RegistryDestination:
             holders.setdefault(upload.digest, upload.scope.path)
         return Plan(
             there=tuple(there),
-            images=tuple(missing),
+            targets=tuple(missing),
+            moved=moved,
             uploads=tuple(uploads),
             mounts=tuple(mounts),
             holders=holders,
         )
 
-    def _parts(self, image: Image) -> Iterator[_Upload]:
-        """Return what has to be there before an image's manifests."""
-        scope = self._scope(image)
-        for digest in sorted(image.digests | image.signed_digests):
-            blob = self._blobs[digest]
-            if not blob.kept:
-                yield _Upload(scope=scope, blob=blob)
-
-    def _has(self, upload: _Upload) -> bool:
-        return self._pusher.has_blob(upload.scope, upload.digest)
-
-    def _scope(self, image: Image) -> Scope:
-        host, _, path = self._names.repository(image.reference).partition("/")
-        return Scope(host=host, path=path, actions="pull,push")
-
     def fill(
         self,
         plan: Plan,
-        sources: Callable[[Blob], tuple[Source, ...]],
+        supply: Callable[[Blob], Supply],
         reporter: Reporter,
         *,
         policy: Policy | None = None,
     ) -> list[Pushed]:
-        """Do what was planned; return what every image's name means now.
+        """Do what was planned; return what every name means now.
 
         Raise UnavailableError with all that could not be brought there; what could, stays.
         """
         policy = policy or Policy(workers=self._workers)
         with reporter.progress(str(self._registry), plan.size) as progress:
-            self._move(plan.uploads, sources, progress, policy)
-            mounted = threads.each(
-                plan.mounts,
-                lambda upload: self._mount(upload, plan.holders[upload.digest]),
-                most=self._workers,
+            self._move(self._knock(plan.uploads), supply, progress, policy)
+            mounted = self._each(
+                plan.mounts, lambda upload: self._mount(upload, plan.holders[upload.digest])
             )
-            self._move([upload for upload in mounted if upload], sources, progress, policy)
-        threads.each(plan.images, self._put_parts, most=self._workers)
-        pushed = threads.each(plan.images, self._put_tag, most=self._workers)
+            self._move([upload for upload in mounted if upload], supply, progress, policy)
+        self._each(plan.targets, self._put_parts)
+        pushed = self._each(plan.targets, lambda target: self._put_tag(target, plan.moved))
         return sorted([*plan.there, *pushed], key=lambda one: one.name)
 
-    def _tagged(self, image: Image) -> Digest | None:
-        scope = self._scope(image)
-        return self._pusher.tagged(scope, image.reference.tag or str(image.digest))
+    def _each(self, items: Iterable[_Item], work: Callable[[_Item], _Answer]) -> list[_Answer]:
+        """Do the same for all, and say all that was refused; an unreachable registry ends it."""
+
+        def attempt(item: _Item) -> _Answer | FetchError:
+            try:
+                return work(item)
+            except FetchError as error:
+                if error.status is None:
+                    raise
+                return error
+
+        answers = threads.each(items, attempt, most=self._workers)
+        errors = [answer for answer in answers if isinstance(answer, FetchError)]
+        if errors:
+            raise refusals.together(errors, str(self._registry))
+        return [answer for answer in answers if not isinstance(answer, FetchError)]
+
+    def _tagged(self, target: Target) -> Digest | None:
+        """Return what a name means, None also where its signatures are not there."""
+        with refusals.of_project(target.scope):
+            digest = self._pusher.tagged(target.scope, target.tag)
+            for signature in target.image.signatures[:1]:
+                tag = signature_tag(target.image.digest)
+                if digest and self._pusher.tagged(target.scope, tag) != signature.digest:
+                    return None
+        return digest
+
+    def _has(self, upload: _Upload) -> bool:
+        with refusals.of_project(upload.scope):
+            return self._pusher.has_blob(upload.scope, upload.digest)
+
+    def _parts(self, target: Target) -> Iterator[_Upload]:
+        """Return what has to be there before an image's manifests."""
+        image = target.image
+        for digest in sorted(image.digests | image.signed_digests):
+            blob = self._blobs[digest]
+            if not blob.kept:
+                yield _Upload(scope=target.scope, blob=blob)
+
+    def _knock(self, uploads: tuple[_Upload, ...]) -> list[_Upload]:
+        """Begin one upload of each project, so that a missing one is told before all others."""
+        firsts = {upload.scope.path.partition("/")[0]: upload for upload in uploads}
+
+        def begun(upload: _Upload) -> _Upload:
+            with refusals.of_project(upload.scope):
+                session = self._pusher.begin(upload.scope, patient=True)
+            return replace(upload, session=session)
+
+        begin = {upload.path: upload for upload in self._each(firsts.values(), begun)}
+        return [begin.get(upload.path, upload) for upload in uploads]
 
     def _move(
         self,
         uploads: Iterable[_Upload],
-        sources: Callable[[Blob], tuple[Source, ...]],
+        supply: Callable[[Blob], Supply],
         progress: Progress,
         policy: Policy,
     ) -> None:
-        jobs = [
-            Job(
-                wanted=upload,
-                place=BlobPlace(
-                    self._pusher,
-                    upload.scope,
-                    upload.digest,
-                    upload.size,
-                    session=upload.session,
-                ),
-                sources=sources(upload.blob),
-            )
-            for upload in uploads
-        ]
+        jobs = [self._job(upload, supply(upload.blob)) for upload in uploads]
         if jobs:
             Transfer(
                 jobs,
@@ -222,41 +285,52 @@ class RegistryDestination:
                 tick=lambda _: None,
             ).run()
 
+    def _job(self, upload: _Upload, supply: Supply) -> Job:
+        place = BlobPlace(
+            self._pusher,
+            upload.scope,
+            upload.digest,
+            upload.size,
+            session=upload.session,
+            uploads=self._uploads,
+            keep=supply.check is not None,
+        )
+        return Job(wanted=upload, place=place, sources=supply.sources, check=supply.check)
+
     def _mount(self, upload: _Upload, path: str) -> _Upload | None:
         """Mount a blob; return what has to be uploaded after all."""
         session = self._pusher.mount(upload.scope, upload.digest, path)
         return None if session is None else replace(upload, session=session)
 
-    def _put_parts(self, image: Image) -> None:
+    def _put_parts(self, target: Target) -> None:
         """Put what no tag of the image's own names: its platforms' manifests, its signatures."""
-        scope = self._scope(image)
+        image = target.image
         if image.media_type in INDEX_TYPES:
             for part in image.manifests:
-                self._put(scope, str(part.digest), part.digest)
-
-    def _put_tag(self, image: Image) -> Pushed:
-        scope = self._scope(image)
-        name = image.reference.tag or str(image.digest)
-        digest = image.digest
-        try:
-            self._pusher.put_manifest(scope, name, image.media_type, self._read(digest))
-        except StatusError as error:
-            if not (image.media_type in INDEX_TYPES and error.status in _SPARSE):
-                raise refusal(error) from error
-            digest = image.manifests[0].digest
-            if image.reference.tag:
-                self._put(scope, name, digest)
+                self._put(target.scope, str(part.digest), part.digest)
         for signature in image.signatures[:1]:
-            self._put(scope, signature_tag(image.digest), signature.digest)
-        return self._pushed(image, digest, "pushed")
+            self._put(target.scope, signature_tag(image.digest), signature.digest)
+
+    def _put_tag(self, target: Target, moved: dict[str, Digest]) -> Pushed:
+        scope, image, digest = target.scope, target.image, target.image.digest
+        kind = image.media_type
+        try:
+            try:
+                self._pusher.put_manifest(scope, target.tag, kind, self._read(digest))
+            except StatusError as error:
+                if not (kind in INDEX_TYPES and error.status in _SPARSE):
+                    raise
+                digest = image.manifests[0].digest
+                if image.reference.tag:
+                    kind = self._blobs[digest].media_type
+                    self._pusher.put_manifest(scope, target.tag, kind, self._read(digest))
+        except StatusError as error:
+            raise refusals.of_tag(error, target.name, kind, moved.get(target.name)) from error
+        return Pushed(target=target, digest=digest, state="pushed")
 
     def _put(self, scope: Scope, reference: str, digest: Digest) -> None:
         kind = self._blobs[digest].media_type
         try:
             self._pusher.put_manifest(scope, reference, kind, self._read(digest))
         except StatusError as error:
-            raise refusal(error) from error
-
-    def _pushed(self, image: Image, digest: Digest, state: State) -> Pushed:
-        name = self._names.name(image.reference)
-        return Pushed(image=image, name=name, digest=digest, state=state)
+            raise refusals.of_tag(error, f"{scope.repository}@{digest}", kind) from error

@@ -77,14 +77,6 @@ class Client(Closing):
         """
         return self._document("GET", url, headers or {}, limit=limit)
 
-    def put(self, url: str, content: bytes, *, headers: Mapping[str, str], limit: int) -> Reply:
-        """Put a small document, again and again while that may help; raise as ``send`` does."""
-
-        def once(_: float) -> Reply:
-            return self._transport.send("PUT", url, headers, content, limit=limit)
-
-        return self._again(url, once)
-
     def head(self, url: str, *, headers: Mapping[str, str] | None = None) -> Reply:
         """Fetch what is said about a document, but not its content; otherwise like ``get``."""
         return self._document("HEAD", url, headers or {}, limit=0)
@@ -152,6 +144,16 @@ class Client(Closing):
         return self._transport.send(
             method, url, headers or {}, body, limit=limit, patience=patience
         )
+
+    def submit(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes = b""
+    ) -> Reply:
+        """Send a small document again and again while that may help; otherwise like ``send``."""
+
+        def once(_: float) -> Reply:
+            return self._transport.send(method, url, headers, body, limit=1 << 20)
+
+        return self._again(url, once)
 
     def upload(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, size: int

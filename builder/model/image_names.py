@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _ETCD = "etcd"
 _DNS = "coredns"
+_APISERVER = "kube-apiserver"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,26 @@ class ImageNames:
 
     def table(self, references: Iterable[Reference]) -> dict[Reference, str]:
         return {reference: self.name(reference) for reference in references}
+
+    def also(self, references: Iterable[Reference]) -> dict[Reference, tuple[Reference, ...]]:
+        """Return what else kubeadm may ask a registry for: ``coredns`` has two spellings.
+
+        Some versions append ``coredns`` to an ``imageRepository``, others ``coredns/coredns``.
+        """
+        known = {reference.tagged for reference in references}
+        folders = {
+            (reference.host, reference.path.removesuffix(_APISERVER))
+            for reference in known
+            if f"/{reference.path}".endswith(f"/{_APISERVER}")
+        }
+        found = {}
+        for host, folder in folders if self._registry else ():
+            spellings = (f"{folder}{_DNS}", f"{folder}{_DNS}/{_DNS}")
+            for reference in known:
+                if reference.host == host and reference.path in spellings:
+                    others = (replace(reference, path=path) for path in spellings)
+                    found[reference] = tuple(other for other in others if other not in known)
+        return found
 
     def images_map(self, images: Iterable[Image]) -> str:
         """Return the text of ``images.map``: ``SOURCE TARGET`` a line where the two differ.

@@ -98,13 +98,21 @@ class RegistryConnection:
             ),
         )
 
-    def put(self, scope: Scope, target: str, content: bytes, media_type: str) -> Reply:
-        """Put a small document, retried as :meth:`builder.http.Client.put`."""
+    def submit(
+        self,
+        scope: Scope,
+        method: str,
+        target: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> Reply:
+        """Send a small body, retried as :meth:`builder.http.Client.submit`."""
         return self._ask(
             scope,
             target,
-            lambda url, own: self._client.put(
-                url, content, headers={"Content-Type": media_type, **own}, limit=1 << 20
+            lambda url, own: self._client.submit(
+                method, url, headers={**(headers or {}), **own}, body=body
             ),
         )
 

@@ -8,10 +8,11 @@ refused in any way. All of that ends in a plain upload.
 
 from __future__ import annotations
 
+import io
 import re
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from builder import strict_json
@@ -21,8 +22,6 @@ from builder.model.artifact import INDEX_TYPES, MANIFEST_TYPES
 from builder.model.digest import Digest
 
 if TYPE_CHECKING:
-    import io
-
     from builder.http import Reply
     from builder.http.upload import HttpUpload
     from builder.oci.connection import RegistryConnection
@@ -34,7 +33,6 @@ _OCTETS = {"Content-Type": "application/octet-stream"}
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
 _COUNT = re.compile(r"[0-9]{1,18}")
 _CREATED, _UNAUTHORIZED, _NOT_FOUND, _TOO_LARGE, _GAP = 201, 401, 404, 413, 416
-_UNSUPPORTED = 415
 _NO_HEAD = {404, 405, 501}
 _REFUSED = {400, 403, 405, 411, 415, 416, 501}
 """Statuses with which registries refuse a way of sending a blob."""
@@ -148,16 +146,17 @@ class Pusher:
         """
         target = f"blobs/uploads/?mount={digest}&from={quote(path, safe='/')}"
         try:
-            reply = self.connection.send(scope, "POST", target)
-        except StatusError as error:
-            if error.temporary:
+            reply = self.connection.submit(scope, "POST", target)
+        except FetchError as error:
+            if error.status is None:
                 raise
             return ""
         return None if reply.status == _CREATED else self.session(scope, reply)
 
-    def begin(self, scope: Scope) -> str:
-        """Begin an upload; return where it goes on."""
-        return self.session(scope, self.connection.send(scope, "POST", "blobs/uploads/"))
+    def begin(self, scope: Scope, *, patient: bool = False) -> str:
+        """Begin an upload; return where it goes on. ``patient`` asks again while that may help."""
+        ask = self.connection.submit if patient else self.connection.send
+        return self.session(scope, ask(scope, "POST", "blobs/uploads/"))
 
     def session(self, scope: Scope, reply: Reply) -> str:
         """Return where an upload goes on, by an answer to its last request."""
@@ -212,13 +211,16 @@ class Pusher:
 
         Raise StatusError with the registry's words when it refuses it.
         """
-        self.connection.put(scope, f"manifests/{reference}", content, media_type)
+        headers = {"Content-Type": media_type}
+        target = f"manifests/{reference}"
+        self.connection.submit(scope, "PUT", target, headers=headers, body=content)
 
 
 class BlobPlace:
     """A blob on its way into a repository; see ``bundle.place.Place``.
 
-    ``session`` is an upload that was begun for it; ``uploads`` remember one across runs.
+    ``session`` is an upload that was begun for it; ``uploads`` remember one across runs. What a
+    registry has is not read back, so whoever wants to look at the bytes has them ``keep`` here.
     """
 
     def __init__(
@@ -230,6 +232,7 @@ class BlobPlace:
         *,
         session: str = "",
         uploads: Uploads | None = None,
+        keep: bool = False,
     ) -> None:
         self.host = scope.host
         self.saved = 0
@@ -246,8 +249,11 @@ class BlobPlace:
         self._chunk = _WHOLE
         self._breaks = 0
         self._done = False
+        self._kept = bytearray() if keep else None
 
     def write(self, view: memoryview, at: int) -> None:
+        if self._kept is not None:
+            self._kept[at:] = view
         if not at and not self.saved and not self._upload:
             self._take_up()
         offset = max(self.saved, at)
@@ -286,7 +292,9 @@ class BlobPlace:
         return 0
 
     def open(self) -> io.BufferedReader:
-        raise NotImplementedError("what a registry has is not read back")
+        """Open the bytes that went by; only where they were kept, as documents are."""
+        kept = io.BytesIO(self._kept or b"")
+        return io.BufferedReader(cast("io.RawIOBase", kept))
 
     def finish(self) -> None:
         if not self._done:

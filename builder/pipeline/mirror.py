@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from builder.destinations.registry import Published, RegistryDestination
 from builder.oci.push import Pusher
+from builder.oci.uploads import Uploads
 from builder.pipeline.supply import Supplier
+from builder.sources import cache
 from builder.sources.access import Access, WayIn
 
 if TYPE_CHECKING:
@@ -38,12 +40,13 @@ def mirror(
         )
         access = opened.enter_context(Access.open(way=way, pool=workers))
         destination = RegistryDestination(
-            Pusher(access.connection), registry, document.lock, document.store.read, workers=workers
+            Pusher(access.connection),
+            registry,
+            document.lock,
+            document.store.read,
+            workers=workers,
+            uploads=Uploads(cache.folder() / "uploads"),
         )
         plan = destination.plan()
-        pushed = (
-            []
-            if dry_run
-            else destination.fill(plan, lambda blob: supplier.of(blob).sources, reporter)
-        )
+        pushed = [] if dry_run else destination.fill(plan, supplier.of, reporter)
         return Published(plan=plan, pushed=tuple(pushed))

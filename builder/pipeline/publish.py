@@ -7,18 +7,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from builder.bundle.reader import open_bundle
+from builder.bundle.writer import Supply
 from builder.destinations.registry import Published, Pushed, RegistryDestination
 from builder.errors import IncompleteError
 from builder.model.artifact import blob_path
 from builder.oci.push import Pusher
+from builder.oci.uploads import Uploads
 from builder.pipeline.lock_document import LockDocument
+from builder.sources import cache
 from builder.sources.access import Access, WayIn
 from builder.sources.earlier import contents
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builder.bundle.source import Source
     from builder.model.artifact import Blob
     from builder.model.cluster import Registry
     from builder.model.digest import Digest
@@ -62,12 +64,17 @@ def publish(
         def read(digest: Digest) -> bytes:
             return reading.read(blob_path(digest), _MANIFEST_LIMIT)
 
-        def sources(blob: Blob) -> tuple[Source, ...]:
-            return (replace(held[blob.digest], state="fetched"),)
+        def supply(blob: Blob) -> Supply:
+            return Supply(sources=(replace(held[blob.digest], state="fetched"),))
 
         destination = RegistryDestination(
-            Pusher(access.connection), registry, lock, read, workers=workers
+            Pusher(access.connection),
+            registry,
+            lock,
+            read,
+            workers=workers,
+            uploads=Uploads(cache.folder() / "uploads"),
         )
         plan = destination.plan()
-        pushed = [] if dry_run else destination.fill(plan, sources, reporter)
+        pushed = [] if dry_run else destination.fill(plan, supply, reporter)
         return Published(plan=plan, pushed=tuple(pushed))

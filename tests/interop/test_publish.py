@@ -1,0 +1,162 @@
+"""Bundles published into real registries, and asked back by skopeo."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from interop.programs import PATH, daemon, environment, free_port, listens, run
+from interop.servers import PASSWORD, USER
+
+from builder.model.image_names import ImageNames
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from interop.workdir import Workdir
+
+pytestmark = pytest.mark.interop
+PREFIX = "site/k8s"
+
+
+@dataclass
+class Registry:
+    """Hold a registry of a site: TLS of its own authority, a password, and what it was asked."""
+
+    address: str
+    folder: Path
+    sparse: bool = False
+    """Whether it takes indexes without all of their platforms."""
+
+    @property
+    def ca(self) -> Path:
+        return self.folder / "tls.crt"
+
+    def requests(self) -> list[tuple[str, str]]:
+        """Return method and status of what came since the last call."""
+        lines = (self.folder / "log").read_text("utf-8", "replace").splitlines()
+        found = [json.loads(line) for line in lines[self._seen :] if line.startswith("{")]
+        self._seen = len(lines)
+        return [
+            (one["http.request.method"], str(one["http.response.status"]))
+            for one in found
+            if one.get("msg") == "response completed"
+            and one.get("http.request.uri", "").startswith("/v2/s")
+        ]
+
+    _seen: int = 0
+
+    def skopeo(self, *words: str) -> str:
+        env = environment(self.folder)
+        login = (
+            "--authfile",
+            str(self.folder / "auth.json"),
+            "--cert-dir",
+            str(self.folder / "certs"),
+        )
+        return run("skopeo", *words[:1], *login, *words[1:], env=env).stdout
+
+
+@contextmanager
+def serving(
+    folder: Path, program: str, *, validation: dict[str, Any] | None = None
+) -> Iterator[Registry]:
+    """Run a registry as a site would have it."""
+    folder.mkdir()
+    port, env = free_port(), environment(folder)
+    run(
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+        "-subj", "/CN=site", "-addext", "subjectAltName=IP:127.0.0.1",
+        "-keyout", folder / "tls.key", "-out", folder / "tls.crt", env=env,
+    )  # fmt: skip
+    (folder / "certs").mkdir()
+    shutil.copy(folder / "tls.crt", folder / "certs" / "ca.crt")
+    users = run("htpasswd", "-niB", USER, env=env, input=PASSWORD).stdout
+    (folder / "users").write_text(users, "utf-8")
+    config = {
+        "version": 0.1,
+        "log": {"level": "info", "formatter": "json", "accesslog": {"disabled": True}},
+        "storage": {
+            "filesystem": {"rootdirectory": str(folder / "data")},
+            "delete": {"enabled": True},
+        },
+        "http": {
+            "addr": f"127.0.0.1:{port}",
+            "tls": {"certificate": str(folder / "tls.crt"), "key": str(folder / "tls.key")},
+        },
+        "auth": {"htpasswd": {"realm": "site", "path": str(folder / "users")}},
+        **({"validation": validation} if validation else {}),
+    }
+    (folder / "config.yml").write_text(json.dumps(config), "utf-8")  # JSON is YAML
+    with daemon(
+        program, "serve", folder / "config.yml",
+        env=env, log=folder / "log", ready=lambda: listens(port),
+    ):  # fmt: skip
+        registry = Registry(f"127.0.0.1:{port}", folder)
+        run(
+            "skopeo", "login", "--authfile", folder / "auth.json", "--cert-dir", folder / "certs",
+            "-u", USER, "--password-stdin", registry.address, env=env, input=PASSWORD,
+        )  # fmt: skip
+        yield registry
+
+
+@pytest.fixture(params=["docker-registry 2.8", "distribution 3", "distribution 3, sparse"])
+def registry(request: pytest.FixtureRequest, tools: None, tmp_path: Path) -> Iterator[Registry]:
+    sparse = request.param.endswith("sparse")
+    program = "docker-registry" if "2.8" in request.param else "registry"
+    if not shutil.which(program, path=PATH):
+        pytest.skip("distribution 3 is not built: tests/interop/setup.sh does it with a newer Go")
+    how = {"manifests": {"indexes": {"platforms": "none"}}} if sparse else None
+    with serving(tmp_path / "registry", program, validation=how) as made:
+        made.sparse = sparse
+        yield made
+
+
+def published(
+    workdir: Workdir, registry: Registry, *words: str
+) -> subprocess.CompletedProcess[str]:
+    return workdir(
+        "publish", "bundle.tar", "--registry", f"https://{registry.address}/{PREFIX}",
+        "--ca-bundle", str(registry.ca), "--authfile", str(registry.folder / "auth.json"), "--json",
+        *words,
+    )  # fmt: skip
+
+
+def expect_all(workdir: Workdir, registry: Registry) -> None:
+    """Ask for every reference, as nodes would."""
+    names = ImageNames(f"{registry.address}/{PREFIX}")
+    for image in workdir.lock.images:
+        name = names.name(image.reference)
+        if image.reference.tag is None:
+            name = f"{name}@{image.digest}"
+        found = json.loads(registry.skopeo("inspect", f"docker://{name}"))
+        whole = registry.sparse or image.digest == image.manifests[0].digest
+        wanted = image.digest if whole else image.manifests[0].digest
+        assert found["Digest"] == str(wanted), name
+        for signature in image.signatures:
+            tag = f"sha256-{image.digest.hex}.sig"
+            found = json.loads(
+                registry.skopeo("inspect", f"docker://{names.repository(image.reference)}:{tag}")
+            )
+            assert found["Digest"] == str(signature.digest)
+
+
+def test_a_registry_has_what_the_lock_says_and_a_second_run_moves_nothing(
+    workdir: Workdir, registry: Registry
+) -> None:
+    done = json.loads(published(workdir, registry).stdout)
+    assert {one["state"] for one in done["images"]} == {"pushed"}
+    assert [status for _, status in registry.requests() if status[0] == "5"] == []
+    expect_all(workdir, registry)
+    registry.requests()
+    again = json.loads(published(workdir, registry).stdout)
+    assert {one["state"] for one in again["images"]} == {"there"}
+    asked = registry.requests()
+    assert {method for method, status in asked if status != "401"} == {"HEAD"}
+    assert len([one for one in asked if one[1] == "200"]) == len(again["images"])
