@@ -9,6 +9,7 @@ from builder.errors import DocumentError, Fault
 from builder.formats import manifests
 from builder.formats.text import decode, read_content
 from builder.model.catalog.kubernetes import ROLES
+from builder.model.catalog.paths import STATIC_PODS
 from builder.model.demand import MACHINE, WantedImage, merged
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 LARGEST_FILE = 4 << 20
 """Bytes of one file that goes onto a machine by its seed."""
-_STATIC_PODS = "/etc/kubernetes/manifests/"
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -86,7 +86,7 @@ def _files(cluster: Cluster) -> dict[MachineFile, tuple[str, ...]]:
 
 def _is_static_pod(file: MachineFile) -> bool:
     folder, _, name = file.path.rpartition("/")
-    return f"{folder}/" == _STATIC_PODS and not name.startswith(".")  # kubelet passes those by
+    return folder == STATIC_PODS and not name.startswith(".")  # kubelet passes those by
 
 
 def _manifest(file: MachineFile, content: bytes) -> Manifest | None:

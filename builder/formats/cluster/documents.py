@@ -32,6 +32,7 @@ _DURATION = re.compile(r"[-+]?(?:0|(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|Âµs|Î
 _NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?")
 _SHOWN = 40
 _ARGUMENT = "name"
+_ARGUMENTS = (("extraArgs",), ("kubeletExtraArgs",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +186,7 @@ class _Checking:
         elif type_.wraps:
             if self.kind(value, dict, "a mapping", path):
                 for key, inner in value.items():
-                    self.value(inner, type_.item, child(path, key), (*way, key))
+                    self.named(key, inner, type_.item, child(path, key), way)
         elif self.configuration.fields(self.name, type_.name) is not None:
             if self.kind(value, dict, "a mapping", path):
                 self.struct(value, type_.name, path, way)
@@ -218,7 +219,20 @@ class _Checking:
             if inner is None:
                 self.reading.wrong(entry, "has no value")
             else:
-                self.value(inner, item, entry, (*way, name if isinstance(name, str) else ""))
+                self.named(name if isinstance(name, str) else "", inner, item, entry, way)
+
+    def named(
+        self, name: str, value: Any, type_: FieldType, path: str, way: tuple[str, ...]
+    ) -> None:
+        """Check a value that has a name; most programs read an argument's _ as -."""
+        if way[-1:] in _ARGUMENTS:
+            bare = name.lstrip("-").replace("_", "-")
+            if name.startswith("-") or {*name} & {*"= "}:
+                what = f"{_show(name)} is not the name of an argument: kubeadm puts -- before it"
+                self.reading.wrong(path, what, hint=f"write {bare.partition('=')[0].strip()}")
+                return
+            name = bare
+        self.value(value, type_, path, (*way, name))
 
     def kind(self, value: Any, wanted: type, expected: str, path: str) -> bool:
         if isinstance(value, wanted):

@@ -41,6 +41,18 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 """What a document of each kind is about, with an example."""
 _CRYPT = re.compile(r"\$[56]\$[A-Za-z0-9./$,=-]{8,}")
 """What crypt of EL7 knows (glibc 2.17), MD5 apart; later schemes would lock the account."""
+_CONFIG = (
+    "lay it down with machine.files, and name it in ClusterConfiguration.{0}.extraArgs and "
+    "extraVolumes"
+)
+_ELSEWHERE = {
+    "ResetConfiguration": "kubeadm reset alone reads it",
+    "UpgradeConfiguration": "kubeadm upgrade alone reads it",
+    "ClusterStatus": "kubeadm writes it itself",
+    "KubeSchedulerConfiguration": _CONFIG.format("scheduler"),
+    "KubeControllerManagerConfiguration": _CONFIG.format("controllerManager"),
+}
+"""Advice for kinds that first boot does not give kubeadm."""
 _KEY_KINDS = re.compile(
     r"(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-nistp(?:256|384|521)"
     r"|sk-(?:ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
@@ -210,7 +222,7 @@ class Documents(Plain):
                     child(path, name),
                     "unknown kind",
                     expected=f"one of {', '.join(KINDS)}",
-                    hint=did_you_mean(name, KINDS),
+                    hint=_ELSEWHERE.get(name) or did_you_mean(name, KINDS),
                 )
             elif document is not None and not isinstance(document, dict):
                 good = False

@@ -105,6 +105,7 @@ _LISTENS = "kubeadm and first boot ask for its health at its usual port"
 _FILES = (
     "cert-file", "key-file", "trusted-ca-file", "client-cert-auth",
     "peer-cert-file", "peer-key-file", "peer-trusted-ca-file", "peer-client-cert-auth",
+    "wal-dir",
 )  # fmt: skip
 _MEMBERSHIP = (
     "name", "data-dir", "listen-client-urls", "advertise-client-urls", "listen-peer-urls",
@@ -112,6 +113,12 @@ _MEMBERSHIP = (
     "initial-cluster-token", "discovery", "discovery-srv", "force-new-cluster", "proxy",
     "enable-grpc-gateway-proxy", "config-file",
 )  # fmt: skip
+
+
+def _variable(argument: str) -> str:
+    return f"ETCD_{argument.upper().replace('-', '_')}"
+
+
 _SERVING = ("tls-cert-file", "tls-private-key-file", "client-ca-file")
 _ETCD_OF_API = ("etcd-servers", "etcd-cafile", "etcd-certfile", "etcd-keyfile")
 _KUBELET_FILES = ("pod-manifest-path", "config", "kubeconfig", "bootstrap-kubeconfig", "root-dir")
@@ -131,6 +138,8 @@ REFUSED: dict[str, dict[tuple[str, ...], str]] = {
         ("etcd", "external"): _MEMBER,
         **{("etcd", "local", "extraArgs", name): _MEMBER for name in _MEMBERSHIP},
         **{("etcd", "local", "extraArgs", name): _FOUND for name in _FILES},
+        **{("etcd", "local", "extraEnvs", _variable(name)): _MEMBER for name in _MEMBERSHIP},
+        **{("etcd", "local", "extraEnvs", _variable(name)): _FOUND for name in _FILES},
         **{("apiServer", "extraArgs", name): _MEMBER for name in _ETCD_OF_API},
         **{("apiServer", "extraArgs", name): _PROVEN for name in _SERVING},
         ("controllerManager", "extraArgs", "secure-port"): _LISTENS,
@@ -164,6 +173,14 @@ def _authorizes(value: str) -> bool:
     return {"Node", "RBAC"} <= {mode.strip() for mode in value.split(",")}
 
 
+def _admits(value: str) -> bool:
+    names = {name.strip() for name in value.split(",")}
+    signs = {"csrapproving", "csrsigning"}
+    if "*" in names:
+        return "bootstrapsigner" in names and not names & {f"-{name}" for name in signs}
+    return {"bootstrapsigner", *signs} <= names
+
+
 _ANONYMOUS = "kubelet's probes and joining nodes ask without credentials"
 _JOINING = "nodes join by a bootstrap token"
 _SEEN = "first boot asks each API server at its node's address"
@@ -189,6 +206,11 @@ LIMITED: dict[str, dict[tuple[str, ...], tuple[Any, str, str]]] = {
             "Node,RBAC among others",
             "kubelets and first boot need these two",
         ),
+        ("controllerManager", "extraArgs", "controllers"): (
+            _admits,
+            "*,bootstrapsigner,tokencleaner, and more",
+            "without the bootstrap signer and those for CSRs no node can join",
+        ),
         ("featureGates", "ControlPlaneKubeletLocalMode"): (_OFF.fullmatch, "false", _LOCAL_MODE),
         ("featureGates", "SelfHosting"): (_OFF.fullmatch, "false", _MANIFESTS),
         ("featureGates", "RootlessControlPlane"): (
@@ -199,6 +221,7 @@ LIMITED: dict[str, dict[tuple[str, ...], tuple[Any, str, str]]] = {
     },
     "KubeletConfiguration": {
         ("registerNode",): (_ON.fullmatch, "true", _KNOWN),
+        ("address",): (_is_open, "0.0.0.0 or ::", "all nodes read the same document"),
         ("enableServer",): (_ON.fullmatch, "true", _LISTENS),
     },
     "KubeProxyConfiguration": {},

@@ -74,9 +74,7 @@ def _pods(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
     """As many pods as a node may have need addresses."""
     text = str(said)
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= _MOST_PODS):
-        reading.wrong(
-            path, f"{text[:40]!r} is not a number of pods", expected=f"{_USUAL_PODS}, for example"
-        )
+        reading.wrong(path, f"{text[:40]!r} is not a number of pods", expected=_USUAL_PODS)
     elif cluster.network is not WRONG and cluster.network.pods:
         pods = cluster.network.pods[0]
         room = pods.num_addresses // max(len(cluster.nodes), 1) - _RESERVED
@@ -103,6 +101,15 @@ def _node_ip(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
             )
 
 
+def _admission(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
+    if cluster.registry is None and "AlwaysPullImages" in str(said).split(","):
+        reading.wrong(
+            path,
+            "AlwaysPullImages has each image pulled, and without registry nothing serves any",
+            hint="leave it out, or set registry",
+        )
+
+
 _RULES: dict[tuple[str, tuple[str, ...]], Callable[[Any, str, Cluster, Reading], None]] = {
     **{
         (kind, (*_EXTRA, name)): rule
@@ -114,6 +121,8 @@ _RULES: dict[tuple[str, tuple[str, ...]], Callable[[Any, str, Cluster, Reading],
             ("node-ip", _node_ip),
         )
     },
+    ("ClusterConfiguration", ("apiServer", "extraArgs", "enable-admission-plugins")): _admission,
+    ("ClusterConfiguration", ("apiServer", "extraArgs", "admission-control")): _admission,
     ("KubeletConfiguration", ("clusterDNS",)): _servers,
     ("KubeletConfiguration", ("maxPods",)): _pods,
 }

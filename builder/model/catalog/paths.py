@@ -9,9 +9,12 @@ from functools import cached_property
 from builder.model.version import numbers
 
 _LINKED = {"/bin": "/usr/bin", "/sbin": "/usr/sbin", "/lib": "/usr/lib", "/lib64": "/usr/lib64"}
-_LINKED |= {"/var/run": "/run"}
-"""Folders that are links on every system there is: two names of one file."""
+_LINKED |= {"/var/run": "/run", "/var/lock": "/run/lock", "/etc/init.d": "/etc/rc.d/init.d"}
+_LINKED |= {"/etc/sysconfig/selinux": "/etc/selinux/config"}
+"""What are links on every system there is: two names of one file."""
 _BELOW = "/**"
+STATIC_PODS = "/etc/kubernetes/manifests"
+"""Where kubelet finds pods by itself."""
 REGISTRY = "$registry"
 """Stands for the host of the internal registry."""
 
@@ -49,6 +52,6 @@ class OwnedPath:
 def real(path: str) -> str:
     """Return a path by the name that its folder has without links."""
     for link, target in _LINKED.items():
-        if path.startswith(f"{link}/"):
+        if path == link or path.startswith(f"{link}/"):
             return target + path.removeprefix(link)
     return path

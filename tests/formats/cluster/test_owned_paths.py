@@ -71,6 +71,10 @@ def test_every_refusal_says_whose_why_and_what_instead(catalog: Catalog) -> None
         "/etc/systemd/system)",
         "/var/run/cloud-init/x": "is cloud-init's: seeds and what became of them are kept there, "
         "until the step finish removes them (take another folder)",
+        "/etc/sysconfig/selinux": "is airseed's: the step host sets SELinux there (say it with "
+        "machine.selinux)",
+        "/run/site.pid": "is linux's: it keeps them in memory, and a reboot takes them away "
+        "(lay a file into /etc/tmpfiles.d that makes it at each boot)",
         "/etc/airseed/deep/node.env": "is airseed's: first boot keeps its scripts, values and "
         "state there (take another folder)",
         "/etc/kubernetes": "is a folder: /etc/kubernetes/admin.conf in it is kubeadm's (None)",
@@ -80,6 +84,16 @@ def test_every_refusal_says_whose_why_and_what_instead(catalog: Catalog) -> None
     assert faults(catalog, *said) == [
         f"machine.files[{number}].path (line 3): {path!r} {what}"
         for number, (path, what) in enumerate(said.items())
+    ]
+
+
+@pytest.mark.parametrize("name", ["site/haproxy.yaml", ".haproxy.yaml"])
+def test_what_kubelet_passes_by_is_said(catalog: Catalog, name: str) -> None:
+    path = f"/etc/kubernetes/manifests/{name}"
+    text = f"kubernetes: 1.18.5\n{HEAD}machine: {{files: [{{path: {path}, content: x}}]}}\n"
+    remarks = cluster_format.read(text, "cluster.yaml", catalog=catalog).remarks
+    assert [remark.what for remark in remarks if remark.where.startswith("machine.files")] == [
+        "kubelet passes by hidden files and folders in its manifests"
     ]
 
 
@@ -127,5 +141,6 @@ def test_all_that_the_scripts_write_is_in_the_table(catalog: Catalog) -> None:
     written |= set(re.findall(r"file=\$R(/etc/[^ $]+)(?: \w+)*$", text, re.MULTILINE))
     assert len(written) > 10
     for path in sorted(written - kept):
-        name = path.replace("$(registry_host)", "$registry").replace("$unit", "airseed-x")
+        name = path.replace("$(registry_host)", "$registry").replace("$unit.", "kubelet.")
+        name = name.replace("$unit", "airseed-x")
         assert any(p.owns(name) or p.pattern == name for p in catalog.paths), path

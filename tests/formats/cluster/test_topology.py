@@ -160,6 +160,69 @@ def dual(four: str, six: str, pods: str = "fd00:10:244::/108") -> list[str]:
     )
 
 
+@pytest.mark.parametrize(
+    ("said", "version", "what"),
+    [
+        (arguments("etcd", "data_dir", "/x", listed=False), "1.18.5", "does not know a cluster"),
+        (arguments("etcd", "wal-dir", "/x", listed=False), "1.18.5", "does not know a cluster"),
+        (arguments("etcd", "--data-dir", "/x", listed=True), "1.31.0", "'--data-dir' is not the"),
+        (arguments("apiServer", "secure_port", "1", listed=True), "1.31.0", "sets this itself"),
+        (
+            arguments("apiServer", "enable-admission-plugins", "AlwaysPullImages", listed=False),
+            "1.18.5",
+            "AlwaysPullImages has each image pulled, and without registry nothing serves any",
+        ),
+        (
+            arguments("controllerManager", "controllers", "*,-nodeipam", listed=False),
+            "1.18.5",
+            "without the bootstrap signer",
+        ),
+        ("{KubeletConfiguration: {address: 192.0.2.11}}", "1.18.5", "all nodes read the same"),
+        (
+            (
+                "{ClusterConfiguration: {etcd: {local: {extraEnvs: "
+                "[{name: ETCD_FORCE_NEW_CLUSTER, value: x}]}}}}"
+            ),
+            "1.31.0",
+            "does not know a cluster",
+        ),
+    ],
+)
+def test_the_same_said_another_way(said: str, version: str, what: str) -> None:
+    (fault,) = found(said, version)
+    assert what in fault
+
+
+def test_an_argument_that_has_each_image_pulled_goes_with_a_registry() -> None:
+    said = arguments("apiServer", "enable-admission-plugins", "AlwaysPullImages", listed=False)
+    assert found(said, more="registry: reg.lan:5000\n") == []
+
+
+def test_controllers_with_those_that_joining_needs() -> None:
+    some = "*,bootstrapsigner,tokencleaner,-nodeipam"
+    assert found(arguments("controllerManager", "controllers", some, listed=False)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        ("ResetConfiguration", "kubeadm reset alone reads it"),
+        (
+            "KubeSchedulerConfiguration",
+            (
+                "lay it down with machine.files, and name it in "
+                "ClusterConfiguration.scheduler.extraArgs and extraVolumes"
+            ),
+        ),
+    ],
+)
+def test_a_kind_that_something_else_reads(kind: str, hint: str) -> None:
+    text = f"kubernetes: 1.18.5\nnodes:\n{NODES}kubeadm: {{{kind}: {{}}}}\n"
+    with pytest.raises(DocumentError) as caught:
+        cluster_format.read(text, "cluster.yaml", catalog=plans.catalog())
+    assert [fault.hint for fault in caught.value.faults] == [hint]
+
+
 def test_the_size_of_a_nodes_range_is_what_is_said() -> None:
     assert dual("24", "120") == []
     assert dual("24", "120", "fd00:10:244::/112") == []
