@@ -1,4 +1,4 @@
-"""``airseed mirror``: fill a site's registry from the upstreams."""
+"""``airseed mirror``: fill a site's registry and yum server from the upstreams."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from builder.cli import yum as yum_side
 from builder.cli.bundle import lock_of
-from builder.cli.publish import dry_run, registry_of, registry_options, report, way_in
+from builder.cli.publish import asked, dry_run, registry_of, registry_options, report, way_in
 from builder.cli.verb import as_json, catalogs, existing, verb
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.cli.console import Console
+    from builder.pipeline.yum import YumTarget
 
 
 @verb(
@@ -21,10 +23,12 @@ if TYPE_CHECKING:
     examples="""
     airseed mirror cluster.lock --registry registry.example.com/k8s
     airseed mirror cluster.yaml --registry 10.0.0.5:5000 --plain-http --dry-run
+    airseed mirror cluster.lock --registry 10.0.0.5:5000/k8s --yum /srv/www/k8s
     """,
 )
 @click.argument("source", type=existing(), default="cluster.lock", metavar="[LOCK|CLUSTER]")
 @registry_options
+@yum_side.options
 @dry_run
 @catalogs
 @as_json
@@ -34,22 +38,29 @@ def command(
     /,
     source: Path,
     *,
-    registry: str,
+    registry: str | None,
+    yum: YumTarget | None,
     dry_run: bool,
     catalogs: tuple[Path, ...],
     as_json: bool,
     **access: Any,
 ) -> None:
-    """Fill a site's registry from the upstreams.
+    """Fill a site's registry and yum server from the upstreams.
 
     For a machine that reaches both sides: no bundle is made between. Every byte is checked
-    against LOCK (default: cluster.lock) on its way; what the registry has is not fetched. Given a
+    against LOCK (default: cluster.lock) on its way; what is there already is not fetched. Given a
     cluster.yaml, it locks first if there is no lock yet or if the lock is for something else.
     """
     from builder.pipeline.mirror import mirror
 
     target = registry_of(registry)
-    way = way_in(target, registry, **access)
+    way = way_in(*asked(target, registry, yum), **access)
+    images = files = None
     with lock_of(source, catalogs, way.ca_bundle, console) as document:
-        done = mirror(document, target, reporter=console, way=way, dry_run=dry_run)
-    report(done, console, as_json=as_json, dry_run=dry_run)
+        if yum is not None:
+            from builder.pipeline.yum import mirror_yum
+
+            files = mirror_yum(document, yum, reporter=console, way=way, dry_run=dry_run)
+        if target is not None:
+            images = mirror(document, target, reporter=console, way=way, dry_run=dry_run)
+    report(images, files, console, as_json=as_json, dry_run=dry_run)

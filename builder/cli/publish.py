@@ -1,4 +1,4 @@
-"""``airseed publish``: fill a site's registry from a bundle."""
+"""``airseed publish``: fill a site's registry and yum server from a bundle."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from builder.cli import yum as yum_side
 from builder.cli.amounts import quantity, size
 from builder.cli.verb import as_json, ca_bundle, existing, existing_bundle, verb
 from builder.errors import UsageError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from builder.model.cluster import Registry
     from builder.pipeline.publish import Published, Pushed
     from builder.pipeline.way_in import WayIn
+    from builder.pipeline.yum import YumPublished, YumTarget
 
 _LONGEST_PASSWORD = 64 << 10
 
@@ -33,7 +35,6 @@ def registry_options(command: Callable[..., Any]) -> Callable[..., Any]:
         (
             click.option(
                 "--registry",
-                required=True,
                 metavar="HOST[:PORT][/PREFIX]",
                 help="Where the images go; the `registry:` of cluster.yaml.",
             ),
@@ -67,8 +68,15 @@ def registry_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def asked(registry: Registry | None, text: str | None, yum: YumTarget | None) -> tuple[str, str]:
+    """Return whom a login is for, and how that was written: without a registry the yum server."""
+    if registry is None:
+        return (yum.host, yum.place) if yum else ("", "")
+    return registry.host, text or ""
+
+
 def way_in(
-    registry: Registry,
+    host: str,
     text: str,
     *,
     ca_bundle: Path | None,
@@ -90,7 +98,7 @@ def way_in(
     if password_stdin and login is None:
         raise UsageError("--password-stdin needs --login USER")
     return ways.way_in(
-        registry.host,
+        host,
         ca_bundle=ca_bundle,
         plain_http=plain_http or text.startswith("http://"),
         tls=tls,
@@ -127,11 +135,13 @@ def _password(*, stdin: bool) -> str:
     examples="""
     airseed publish bundle.tar --registry registry.example.com/k8s
     airseed publish bundle.tar --registry 10.0.0.5:5000 --plain-http --dry-run
+    airseed publish bundle.tar --yum /srv/www/k8s --base-url http://10.0.0.5/k8s
     airseed publish bundle.tar --registry r.example.com --login ci --password-stdin < password
     """,
 )
 @click.argument("bundle", type=existing_bundle(), default="bundle.tar", metavar="[BUNDLE]")
 @registry_options
+@yum_side.options
 @dry_run
 @as_json
 @click.pass_obj
@@ -140,38 +150,62 @@ def command(
     /,
     bundle: Path,
     *,
-    registry: str,
+    registry: str | None,
+    yum: YumTarget | None,
     dry_run: bool,
     as_json: bool,
     **access: Any,
 ) -> None:
-    """Fill a site's registry from a bundle.
+    """Fill a site's registry and yum server from a bundle.
 
-    BUNDLE is a tar, its parts or an unpacked folder; it is read where it lies. The registry is
-    asked for what it has, and only the rest moves; tags come last. Logins are docker's and
-    podman's (docker login).
+    BUNDLE is a tar, its parts, an unpacked folder or a delta; it is read where it lies. Both
+    places are asked for what they have, and only the rest moves; tags and repomd.xml come last.
+    Logins are docker's and podman's (docker login).
     """
     from builder.pipeline.publish import publish
 
     target = registry_of(registry)
-    way = way_in(target, registry, **access)
-    done = publish(bundle, target, reporter=console, way=way, dry_run=dry_run)
-    report(done, console, as_json=as_json, dry_run=dry_run)
+    way = way_in(*asked(target, registry, yum), **access)
+    images = files = None
+    if yum is not None:
+        from builder.pipeline.yum import publish_yum
+
+        files = publish_yum(bundle, yum, reporter=console, way=way, dry_run=dry_run)
+    if target is not None:
+        images = publish(bundle, target, reporter=console, way=way, dry_run=dry_run)
+    report(images, files, console, as_json=as_json, dry_run=dry_run)
 
 
-def report(done: Published, console: Console, *, as_json: bool, dry_run: bool) -> None:
-    plan = done.plan
+def report(
+    images: Published | None,
+    files: YumPublished | None,
+    console: Console,
+    *,
+    as_json: bool,
+    dry_run: bool,
+) -> None:
     if as_json:
-        console.json(
-            {
-                "blobs": len(plan.uploads),
-                "size": plan.size,
-                "mounts": len(plan.mounts),
-                "missing": [target.name for target in plan.targets],
-                "images": [_value(pushed) for pushed in done.pushed],
-            }
-        )
+        document = _images(images) if images else {}
+        console.json({**document, "yum": yum_side.value(files)} if files else document)
         return
+    if files:
+        yum_side.tell(files, console, dry_run=dry_run)
+    if images:
+        _tell(images, console, dry_run=dry_run)
+
+
+def _images(done: Published) -> dict[str, Any]:
+    return {
+        "blobs": len(done.plan.uploads),
+        "size": done.plan.size,
+        "mounts": len(done.plan.mounts),
+        "missing": [target.name for target in done.plan.targets],
+        "images": [_value(pushed) for pushed in done.pushed],
+    }
+
+
+def _tell(done: Published, console: Console, *, dry_run: bool) -> None:
+    plan = done.plan
     moved = f"{quantity(len(plan.uploads), 'blobs')} of {size(plan.size)}"
     if dry_run:
         console.info(f"{quantity(len(plan.targets), 'images')} would be pushed: {moved}")
@@ -186,7 +220,9 @@ def report(done: Published, console: Console, *, as_json: bool, dry_run: bool) -
         )
 
 
-def registry_of(text: str) -> Registry:
+def registry_of(text: str | None) -> Registry | None:
+    if text is None:
+        return None
     from builder.model.cluster import Registry
 
     plain = text.removeprefix("https://").removeprefix("http://")

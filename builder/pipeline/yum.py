@@ -1,0 +1,162 @@
+"""The yum side of ``publish`` and ``mirror``: all that a site asks for beside images."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from builder.bundle.reader import FolderBundle, open_bundle
+from builder.bundle.writer import Supply
+from builder.destinations.yum import YumDestination, YumPlan, YumPublished
+from builder.destinations.yum_folder import FolderTree
+from builder.errors import Fault, IncompleteError, UsageError
+from builder.pipeline.lock_document import LockDocument
+from builder.pipeline.supply import Supplier
+from builder.redact import redact
+from builder.sources.access import WayIn
+from builder.sources.earlier import contents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from builder.bundle.layout import Extent
+    from builder.destinations.tree import Tree
+    from builder.report import Reporter
+
+__all__ = ["YumPlan", "YumPublished", "YumTarget", "mirror_yum", "publish_yum"]
+
+_FEW = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class YumTarget:
+    place: str
+    """A folder, or a URL that takes files."""
+    base_url: str = ""
+    """Where clients find it, when that is elsewhere."""
+    images: bool = False
+    prune: bool = False
+
+    @property
+    def host(self) -> str:
+        """Host and port of a server; empty for a folder."""
+        return urlsplit(self.place).netloc.rpartition("@")[2] if "://" in self.place else ""
+
+
+def publish_yum(
+    bundle: Path,
+    target: YumTarget,
+    *,
+    reporter: Reporter,
+    way: WayIn | None = None,
+    dry_run: bool = False,
+) -> YumPublished:
+    """Bring the packages and files of a bundle (tar, parts, folder, delta) to a place.
+
+    Raise UsageError, FetchError, StorageError, UnavailableError with everything that could not be
+    brought there, VerificationError for a damaged bundle, and IncompleteError for a delta without
+    something that the place lacks.
+    """
+    with ExitStack() as opened:
+        reading = open_bundle(bundle)
+        opened.callback(reading.close)
+        document = LockDocument.inside(reading)
+        held = contents(reading)
+        tree = opened.enter_context(open_tree(target, way or WayIn(), look=dry_run))
+        destination = YumDestination(tree, document.lock, document.layout, images=target.images)
+        plan = destination.plan()
+        missing = [one for one in plan.moves if one.digest not in held]
+        if missing:
+            raise IncompleteError(
+                f"{len(missing)} files are neither in it nor at {tree.name}",
+                where=str(bundle),
+                hint="a delta is put together first: airseed bundle DELTA --base OLD -o WHOLE",
+                faults=[Fault(where=one.path, what="is missing") for one in missing[:_FEW]],
+            )
+
+        def supply(extent: Extent) -> Supply:
+            return Supply(sources=(replace(held[extent.digest], state="fetched"),))
+
+        def local(path: str) -> Path:
+            return reading.path / path
+
+        if not dry_run:
+            unpacked = isinstance(reading, FolderBundle)
+            destination.fill(plan, supply, reporter, local=local if unpacked else None)
+        return _finished(destination, plan, target, dry_run=dry_run)
+
+
+def mirror_yum(
+    document: LockDocument,
+    target: YumTarget,
+    *,
+    reporter: Reporter,
+    way: WayIn | None = None,
+    workers: int = 6,
+    dry_run: bool = False,
+) -> YumPublished:
+    """Bring the packages and files of a lock to a place, each straight from its source.
+
+    Signatures are checked on the way. Raise as :func:`publish_yum` does.
+    """
+    with ExitStack() as opened:
+        supplier = Supplier(
+            document,
+            opened,
+            ca_bundle=way.ca_bundle if way else None,
+            pool=workers,
+            info=reporter.info,
+        )
+        tree = opened.enter_context(open_tree(target, way or WayIn(), look=dry_run))
+        destination = YumDestination(tree, document.lock, document.layout, images=target.images)
+        plan = destination.plan()
+        if not dry_run:
+            destination.fill(plan, supplier.supply, reporter)
+        return _finished(destination, plan, target, dry_run=dry_run)
+
+
+def _finished(
+    destination: YumDestination, plan: YumPlan, target: YumTarget, *, dry_run: bool
+) -> YumPublished:
+    gone: list[str] = []
+    kept: list[str] = []
+    if target.prune and not dry_run:
+        gone, kept = destination.prune(plan.prune)
+    tree = destination.tree
+    return YumPublished(
+        name=tree.name, url=tree.url, plan=plan, pruned=tuple(gone), kept=tuple(kept)
+    )
+
+
+@contextmanager
+def open_tree(target: YumTarget, way: WayIn, *, look: bool) -> Iterator[Tree]:
+    """Open a place; raise UsageError for one of an unknown kind."""
+    kind, mark, _ = target.place.partition("://")
+    opening = _KINDS.get(kind.lower() if mark else "file")
+    if opening is None:
+        raise UsageError(
+            "this kind of place is not known",
+            where=redact(target.place),
+            expected="a folder, http://, https:// or s3://",
+        )
+    with opening(replace(target, base_url=target.base_url.rstrip("/")), way, look) as tree:
+        yield tree
+
+
+@contextmanager
+def _folder(target: YumTarget, way: WayIn, look: bool) -> Iterator[Tree]:  # noqa: FBT001
+    del way
+    path = Path(target.place)
+    if target.place.lower().startswith("file://"):
+        path = Path(unquote(urlsplit(target.place).path))
+    with FolderTree(path, target.base_url, look=look) as tree:
+        yield tree
+
+
+_KINDS: dict[str, Callable[[YumTarget, WayIn, bool], AbstractContextManager[Tree]]] = {
+    "file": _folder
+}
