@@ -1,4 +1,4 @@
-"""``airseed secrets``: make and keep token, certificate key, CA and signing key."""
+"""``airseed secrets``: make and keep tokens, certificate key, CA and signing key."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ SOON = 400
     multiple=True,
     metavar="NAME",
     shell_complete=complete.offering(complete.secrets),
-    help="Make this anew: token or certificate-key; may be repeated.",
+    help="Make this anew: token, certificate-key or phone-home-token; may be repeated.",
 )
 @as_json
 @click.pass_obj
 def command(console: Console, cluster: Path, rotate: tuple[str, ...], *, as_json: bool) -> None:
     """Make and keep what lets nodes into their cluster.
 
-    Makes token, certificate key, CA and a key that signs packages and bundles in the folder
-    secrets/ beside CLUSTER (default: cluster.yaml; for NAME.yaml it is NAME.secrets/), where they
-    are missing; what is there is checked and kept. Shows what there is and when it ends, never a
-    secret itself. Keep a backup of this folder: whoever has it controls the cluster. One
-    file in it is for others: signing-key.pub.asc, with which they check what signing-key.asc
-    signed.
+    Makes token, certificate key, a token for seed.phone-home, CA and a key that signs packages and
+    bundles in the folder secrets/ beside CLUSTER (default: cluster.yaml; for NAME.yaml it is
+    NAME.secrets/), where they are missing; what is there is checked and kept. Shows what there is
+    and when it ends, never a secret itself. Keep a backup of this folder: whoever has it controls
+    the cluster. One file in it is for others: signing-key.pub.asc, with which they check what
+    signing-key.asc signed.
     """
     from builder.pipeline import secrets
     from builder.pipeline.workspace import Workspace
@@ -85,12 +85,18 @@ def _report(result: SecretStates, console: Console) -> None:
     for secret in result.states:
         if secret.state == "replaced":
             console.info(f"replaced the {secret.name}: {secret.path} did not match the signing key")
-    if not any(secret.state == "rotated" for secret in result.states):
-        return
-    console.info(
-        "nodes get it from their seeds: render them again. For a cluster that is up, run a "
-        "node's admit.sh: airseed seeds --node NAME prints the command"
-    )
+    rotated = [secret for secret in result.states if secret.state == "rotated"]
+    if rotated:
+        console.info("nodes get it from their seeds: render them again")
+    if any(secret.window is not None for secret in rotated):
+        console.info(
+            "for a cluster that is up, run a node's admit.sh: airseed seeds --node NAME prints the "
+            "command"
+        )
+    if any(secret.window is None for secret in rotated):
+        console.info(
+            "nodes that are up send the old one until /etc/airseed/phone-home.curl has the new one"
+        )
 
 
 def _ends(secret: SecretState, first: str) -> str:

@@ -28,6 +28,8 @@ class Secrets:
     """A bootstrap token, ``[a-z0-9]{6}.[a-z0-9]{16}``."""
     certificate_key: str = field(repr=False)
     """32 bytes as 64 hexadecimal digits."""
+    phone_home_token: str = field(repr=False)
+    """Likewise; what a node sends along with its results, for whom ``seed.phone-home`` names."""
     authority: Authority | None = None
     """None where kubeadm makes it on the first node (``pki: on-node``)."""
     encryption: str | None = field(default=None, repr=False)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from builder.pipeline.workspace import Workspace
 
 State = Literal["made", "rotated", "replaced", "kept", "yours", "on the first node"]
-WORDS: tuple[store.Word, ...] = ("token", "certificate-key")
+_JOINING: tuple[store.Word, ...] = ("token", "certificate-key")
+WORDS: tuple[store.Word, ...] = (*_JOINING, "phone-home-token")
 """What can be made anew."""
 _AUTHORITIES = {
     "ca.crt": "cluster CA",
@@ -74,7 +75,7 @@ def make(workspace: Workspace, *, rotate: Sequence[str] = ()) -> SecretStates:
         folder=folder,
         first=cluster.control_planes[0].name,
         states=(
-            *_short_lived(cluster, folder, made, before),
+            *_words(cluster, folder, made, before),
             SecretState(
                 name="signing key",
                 path=signing,
@@ -114,22 +115,22 @@ def _word(name: str) -> store.Word:
         )
     raise UsageError(
         f"there is no {name!r} to rotate",
-        expected=" or ".join(WORDS),
+        expected=f"{', '.join(WORDS[:-1])} or {WORDS[-1]}",
         hint=did_you_mean(name, WORDS),
     )
 
 
-def _short_lived(
+def _words(
     cluster: Cluster, folder: Path, made: Sequence[str], before: set[str]
 ) -> list[SecretState]:
-    """Describe token and certificate key; ``before`` has those whose place was taken."""
+    """Describe what can be made anew; ``before`` has those whose place was taken."""
     states: dict[str, State] = {name: "rotated" if name in before else "made" for name in made}
     return [
         SecretState(
             name=name.replace("-", " "),
             path=folder / name,
             state=states.get(name, "kept"),
-            window=cluster.seed.window,
+            window=cluster.seed.window if name in _JOINING else None,
         )
         for name in WORDS
     ]

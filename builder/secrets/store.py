@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TOKEN = "token"  # noqa: S105 -- the file's name
 CERTIFICATE_KEY = "certificate-key"
+PHONE_HOME_TOKEN = "phone-home-token"  # noqa: S105 -- likewise
 CA, CA_KEY = supplied.CLUSTER
 SIGNING_KEY = "signing-key.asc"
 """Signs what is made left of the gap; no machine gets it, so no other secret is read with it."""
@@ -31,15 +32,17 @@ PUBLIC_KEY = "signing-key.pub.asc"
 """Its public half, to be given away: what it has signed is checked with it."""
 ENCRYPTION = "encryption-config"
 """The API server's key for what etcd holds; made where cluster.yaml asks for it, and never anew."""
-Word = Literal["token", "certificate-key"]
+Word = Literal["token", "certificate-key", "phone-home-token"]
 
+_HEX = (re.compile(r"[0-9a-f]{64}"), "64 hexadecimal digits in lower case")
 _FORMS = {
     TOKEN: (
         re.compile(r"[a-z0-9]{6}\.[a-z0-9]{16}"),
         "6 and 16 lower-case letters or digits with a point between them",
     ),
     # kubeadm takes anything and fails when it uploads, on the first node, at first boot
-    CERTIFICATE_KEY: (re.compile(r"[0-9a-f]{64}"), "64 hexadecimal digits in lower case"),
+    CERTIFICATE_KEY: _HEX,
+    PHONE_HOME_TOKEN: _HEX,
 }
 _ENCRYPTION = """\
 apiVersion: apiserver.config.k8s.io/v1
@@ -81,6 +84,7 @@ def load(folder: Path, pki: Pki, *, encrypted: bool = False) -> Secrets:
     return Secrets(
         token=words[TOKEN],
         certificate_key=words[CERTIFICATE_KEY],
+        phone_home_token=words[PHONE_HOME_TOKEN],
         authority=own,
         encryption=contents[ENCRYPTION].decode() if encrypted else None,
         shared=shared,
@@ -113,6 +117,17 @@ def load_signing_key(folder: Path) -> SigningKey:
     return key
 
 
+def load_phone_home_token(folder: Path) -> str:
+    """Read what nodes send along with their results, alone. Raises as :func:`load`."""
+    with Folder.open(folder) as room:
+        contents = _read(room, (PHONE_HOME_TOKEN,), all_of_them=True)
+    faults: list[Fault] = []
+    token = _word(PHONE_HOME_TOKEN, contents[PHONE_HOME_TOKEN], folder, faults)
+    if faults:
+        raise _unusable(folder, faults)
+    return token
+
+
 def prepare(
     folder: Path, pki: Pki, *, rotate: Sequence[Word] = (), encrypted: bool = False
 ) -> tuple[str, ...]:
@@ -130,9 +145,10 @@ def prepare(
         wanted: dict[str, str] = {}
         if TOKEN not in contents:
             wanted[TOKEN] = f"{_new_token()}\n"
-        if CERTIFICATE_KEY not in contents:
-            # 32 bytes for AES-256
-            wanted[CERTIFICATE_KEY] = f"{secrets.token_hex(32)}\n"
+        for name in (CERTIFICATE_KEY, PHONE_HOME_TOKEN):
+            if name not in contents:
+                # 32 bytes, for AES-256 and against guessing
+                wanted[name] = f"{secrets.token_hex(32)}\n"
         if pki.kind == "generated" and CA not in contents:
             # The key goes first: a run that is cut between the two finds it and goes on.
             own = pem.private_key(contents[CA_KEY]) if CA_KEY in contents else authority.new_key()
@@ -227,7 +243,7 @@ def _new_token() -> str:
 
 
 def _word(name: str, content: bytes, folder: Path, faults: list[Fault]) -> str:
-    """Read token or certificate key; what stands there instead is not repeated."""
+    """Read a token or the certificate key; what stands there instead is not repeated."""
     pattern, form = _FORMS[name]
     text = content.decode("ascii", "replace").strip()
     if not pattern.fullmatch(text):

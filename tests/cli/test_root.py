@@ -13,6 +13,7 @@ import click
 import pytest
 
 from builder.cli.root import VERBS, root, run
+from builder.pipeline.secrets import WORDS
 
 if TYPE_CHECKING:
     from sandboxes import Sample
@@ -243,7 +244,7 @@ def test_completion_scripts(shell: str, capsys: pytest.CaptureFixture[str]) -> N
         ("airseed init --example ", {"plain,single", "plain,ha", "plain,hardened"}),
         ("airseed explain machine.network.m", {"plain,machine.network.mtu"}),
         ("airseed help sta", {"plain,status"}),
-        ("airseed secrets --rotate ", {"plain,token", "plain,certificate-key"}),
+        ("airseed secrets --rotate ", {f"plain,{name}" for name in WORDS}),
         ("airseed versions 1.29.1", {f"plain,1.29.1{n}" for n in ("", *"012345")}),
         ("airseed lock c", {"file,c"}),
         ("airseed verify --key fi", {"file,fi"}),

@@ -33,9 +33,10 @@ def table(cluster: Path, *states: str) -> str:
         ("SECRET", "FILE", "STATE", "ENDS"),
         ("token", "secrets/token", states[0], hours),
         ("certificate key", "secrets/certificate-key", states[1], hours),
-        ("signing key", "secrets/signing-key.asc", states[2], "never"),
-        ("public signing key", "secrets/signing-key.pub.asc", states[3], "never"),
-        ("cluster CA", "secrets/ca.crt", states[4], f"{end:%Y-%m-%d}, in 499 days"),
+        ("phone home token", "secrets/phone-home-token", states[2], "never"),
+        ("signing key", "secrets/signing-key.asc", states[3], "never"),
+        ("public signing key", "secrets/signing-key.pub.asc", states[4], "never"),
+        ("cluster CA", "secrets/ca.crt", states[5], f"{end:%Y-%m-%d}, in 499 days"),
     ]
     lines = [f"{a:18}  {b:27}  {c:{widths}}  {d}\n" for a, b, c, d in rows]
     pin = openssl.pin(cluster.parent / "secrets/ca.crt")
@@ -47,11 +48,14 @@ def table(cluster: Path, *states: str) -> str:
 def test_a_first_and_a_second_run(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["secrets"]) == 0
     out, err = capsys.readouterr()
-    assert out == table(cluster, "made", "made", "made", "made", "kept")
-    assert err == "made token, certificate key, signing key, public signing key in secrets\n"
+    assert out == table(cluster, *["made"] * 5, "kept")
+    assert err == (
+        "made token, certificate key, phone home token, signing key, public signing key"
+        " in secrets\n"
+    )
     assert run(["secrets"]) == 0
     out, err = capsys.readouterr()
-    assert out == table(cluster, "kept", "kept", "kept", "kept", "kept")
+    assert out == table(cluster, *["kept"] * 6)
     assert err == "nothing was missing\n"
 
 
@@ -60,11 +64,20 @@ def test_what_follows_from_a_rotation(cluster: Path, capsys: pytest.CaptureFixtu
     capsys.readouterr()
     assert run(["secrets", "--rotate", "token", "--rotate", "certificate-key"]) == 0
     out, err = capsys.readouterr()
-    assert out == table(cluster, "rotated", "rotated", "kept", "kept", "kept")
+    assert out == table(cluster, "rotated", "rotated", *["kept"] * 4)
     assert err == (
         "made token, certificate key in secrets\n"
-        "nodes get it from their seeds: render them again. For a cluster that is up, run "
-        "a node's admit.sh: airseed seeds --node NAME prints the command\n"
+        "nodes get it from their seeds: render them again\n"
+        "for a cluster that is up, run a node's admit.sh: airseed seeds --node NAME prints the "
+        "command\n"
+    )
+    assert run(["secrets", "--rotate", "phone-home-token"]) == 0
+    out, err = capsys.readouterr()
+    assert out == table(cluster, "kept", "kept", "rotated", *["kept"] * 3)
+    assert err == (
+        "made phone home token in secrets\n"
+        "nodes get it from their seeds: render them again\n"
+        "nodes that are up send the old one until /etc/airseed/phone-home.curl has the new one\n"
     )
 
 
@@ -89,6 +102,7 @@ def test_json(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
             for name, file, state, ends, hours in (
                 ("token", "token", "made", None, 24),
                 ("certificate key", "certificate-key", "made", None, 24),
+                ("phone home token", "phone-home-token", "made", None, None),
                 ("signing key", "signing-key.asc", "made", None, None),
                 ("public signing key", "signing-key.pub.asc", "made", None, None),
                 ("cluster CA", "ca.crt", "kept", end.isoformat(), None),
@@ -106,6 +120,7 @@ def test_on_node(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "1 hour after kubeadm init on k8s01\n"
         "certificate key     secrets/certificate-key      made               "
         "1 hour after kubeadm init on k8s01\n"
+        "phone home token    secrets/phone-home-token     made               never\n"
         "signing key         secrets/signing-key.asc      made               never\n"
         "public signing key  secrets/signing-key.pub.asc  made               never\n"
         "cluster CA          -                            on the first node  -\n"
@@ -166,12 +181,14 @@ def test_no_secret_is_ever_said(cluster: Path, capsys: pytest.CaptureFixture[str
     secret_values = [
         (folder / "token").read_text().strip(),
         (folder / "certificate-key").read_text().strip(),
+        (folder / "phone-home-token").read_text().strip(),
         *(folder / "ca.key").read_text().split("\n")[1:-2],
         *(folder / "signing-key.asc").read_text().split("\n")[12:28],
         *(folder / "admin.conf").read_text().partition("client-key-data: ")[2].split("\n")[:1],
     ]
     output += "".join(capsys.readouterr())
-    for name in ("token", "certificate-key", "ca.key", "ca.crt", "signing-key.asc"):
+    names = ("token", "certificate-key", "phone-home-token", "ca.key", "ca.crt", "signing-key.asc")
+    for name in names:
         whole = (folder / name).read_text()
         for damaged in (whole[:-5], whole.upper(), whole.replace("-----END", "-----ENT")):
             (folder / name).write_text(damaged)

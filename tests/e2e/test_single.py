@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from e2e import traffic, upstream
+from e2e import leaks, traffic, upstream
 from e2e.power_cuts import await_moment
 from e2e.resources import DATA
 
@@ -74,6 +74,9 @@ def test_one_machine_takes_the_bundle_from_a_web_server(
                 await_moment(lambda: _states(heard)[-1:] == ["done"], "the word home", patience=30)
             finally:
                 hearer.kill()
+        assert {line["authorization"] for line in _heard(heard)} == {
+            f"Bearer {leaks.secrets(cluster)['phone-home token']}"
+        }
         states = _states(heard)
         assert states.count("done") == 1
         assert {"running", "done"} <= set(states) <= {"running", "waiting", "done"}
@@ -85,8 +88,12 @@ def test_one_machine_takes_the_bundle_from_a_web_server(
 
 def _states(heard: Path) -> list[str]:
     """Return the states that a machine has told, in order."""
+    return [line["state"] for line in _heard(heard)]
+
+
+def _heard(heard: Path) -> list[dict[str, Any]]:
     lines = heard.read_text("utf-8").splitlines() if heard.exists() else []
-    return [json.loads(line)["state"] for line in lines]
+    return [json.loads(line) for line in lines]
 
 
 def test_a_control_plane_and_a_worker_with_containerd(make_cluster: Maker) -> None:

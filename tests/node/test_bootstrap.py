@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -63,14 +65,22 @@ def test_a_finished_node_does_nothing(alone: Machine) -> None:
 
 
 def test_the_last_word_reaches_home(alone: Machine) -> None:
-    """The process lives until it does: systemd would end what sends it."""
-    heard = []
+    """The process lives until it does: systemd would end what sends it.
+
+    And each word shows whose it is, by a token that no argument shows.
+    """
+    heard, seen = [], set()
+    token = "0f" * 32
 
     class Home(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             result = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            for process in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    if str(self.server.server_port).encode() in (words := process.read_bytes()):
+                        seen.add(token.encode() in words)
             time.sleep(0.5 if result["state"] == "done" else 0)
-            heard.append(result["state"])
+            heard.append((result["state"], self.headers["Authorization"]))
             self.send_response(204)
             self.end_headers()
 
@@ -81,13 +91,16 @@ def test_the_last_word_reaches_home(alone: Machine) -> None:
         thread = threading.Thread(target=home.serve_forever)
         thread.start()
         alone.set(PHONE_HOME=f"http://127.0.0.1:{home.server_port}/")
+        alone.write("etc/airseed/phone-home.curl", f'header = "Authorization: Bearer {token}"\n')
         ran = alone.boot()
         at_the_end = list(heard)
         home.shutdown()
         thread.join()
     assert ran.returncode == 0, ran.stdout
-    assert at_the_end[-1] == "done"
-    assert set(at_the_end) <= {"running", "waiting", "done"}
+    assert at_the_end[-1][0] == "done"
+    assert {state for state, _ in at_the_end} <= {"running", "waiting", "done"}
+    assert {shown for _, shown in at_the_end} == {f"Bearer {token}"}
+    assert seen == {False}
 
 
 def test_a_failure_is_told_and_tried_again(alone: Machine) -> None:

@@ -181,7 +181,7 @@ def test_another_server(given: str, server: str, cluster: Path) -> None:
 def test_what_is_no_server(given: str, cluster: Path) -> None:
     error = refused(cluster, write=False, server=given)
     assert str(error) == (
-        f"{given!r} is not a server (expected HOST[:PORT], [ADDRESS]:PORT or an https URL)"
+        f"{given.replace('u:p@', '***@')!r} is not a server (expected HOST[:PORT], [ADDRESS]:PORT or an https URL)"
     )
 
 
@@ -191,5 +191,5 @@ def test_what_it_makes_is_swept_up_by_the_next_secrets(cluster: Path, tmp_path: 
     secrets.make(Workspace(cluster))
     assert {path.name for path in (tmp_path / "secrets").iterdir()} == {
         *(".lock", "admin.conf", "ca.crt", "ca.key", "certificate-key", "token"),
-        *("signing-key.asc", "signing-key.pub.asc"),
+        *("phone-home-token", "signing-key.asc", "signing-key.pub.asc"),
     }

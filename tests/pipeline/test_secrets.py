@@ -40,15 +40,16 @@ def test_it_tells_what_there_is_and_when_it_ends(cluster: Path) -> None:
         SecretState(
             name="certificate key", path=folder / "certificate-key", state="made", window=24
         ),
+        SecretState(name="phone home token", path=folder / "phone-home-token", state="made"),
         SecretState(name="signing key", path=folder / "signing-key.asc", state="made"),
         SecretState(name="public signing key", path=folder / "signing-key.pub.asc", state="made"),
         SecretState(name="cluster CA", path=folder / "ca.crt", state="made", end=end),
     )
     again = secrets.make(Workspace(cluster))
-    assert [one.state for one in again.states] == ["kept"] * 5
+    assert [one.state for one in again.states] == ["kept"] * 6
     assert again.digest == result.digest
     rotated = secrets.make(Workspace(cluster), rotate=["certificate-key"])
-    assert [one.state for one in rotated.states] == ["kept", "rotated", "kept", "kept", "kept"]
+    assert [one.state for one in rotated.states] == ["kept", "rotated", *["kept"] * 4]
 
 
 def test_clusters_in_one_folder_share_nothing(cluster: Path) -> None:
@@ -63,7 +64,7 @@ def test_clusters_in_one_folder_share_nothing(cluster: Path) -> None:
 
 def test_what_was_missing_is_made_and_not_rotated(cluster: Path) -> None:
     result = secrets.make(Workspace(cluster), rotate=["token", "token"])
-    assert [one.state for one in result.states] == ["made"] * 5
+    assert [one.state for one in result.states] == ["made"] * 6
 
 
 def test_the_window_is_the_clusters(cluster: Path) -> None:
@@ -72,6 +73,7 @@ def test_the_window_is_the_clusters(cluster: Path) -> None:
     assert [(one.name, one.window, one.state) for one in result.states] == [
         ("token", 72, "made"),
         ("certificate key", 72, "made"),
+        ("phone home token", None, "made"),
         ("signing key", None, "made"),
         ("public signing key", None, "made"),
         ("cluster CA", None, "on the first node"),
@@ -86,6 +88,7 @@ def test_files_of_ones_own(cluster: Path) -> None:
     assert [(one.name, one.path, one.state) for one in result.states] == [
         ("token", cluster.parent / "secrets/token", "made"),
         ("certificate key", cluster.parent / "secrets/certificate-key", "made"),
+        ("phone home token", cluster.parent / "secrets/phone-home-token", "made"),
         ("signing key", cluster.parent / "secrets/signing-key.asc", "made"),
         ("public signing key", cluster.parent / "secrets/signing-key.pub.asc", "made"),
         ("cluster CA", site / "ca.crt", "yours"),
@@ -114,7 +117,9 @@ def test_the_authority_is_not_rotated(name: str, cluster: Path) -> None:
 def test_an_unknown_name_names_the_known(cluster: Path) -> None:
     with pytest.raises(UsageError) as caught:
         secrets.make(Workspace(cluster), rotate=["tokn"])
-    assert str(caught.value) == "there is no 'tokn' to rotate (expected token or certificate-key)"
+    assert str(caught.value) == (
+        "there is no 'tokn' to rotate (expected token, certificate-key or phone-home-token)"
+    )
     assert caught.value.hint == "did you mean 'token'?"
 
 

@@ -25,6 +25,7 @@ CLUSTER = """\
 kubernetes: 1.18.5
 endpoint: api.example.com
 registry: registry.example.com:5000/k8s
+seed: {{phone-home: "https://boots.example.com/"}}
 {pki}
 nodes:
   - {{name: first, role: control-plane, address: 10.0.0.1}}
@@ -43,15 +44,17 @@ SHARED = {
 SECRET = {
     "token": plans.TOKEN,
     "certificate key": plans.CERTIFICATE_KEY,
+    "phone-home token": plans.PHONE_HOME_TOKEN,
     "authority": "RSA PRIVATE KEY",
     "etcd's authority": "EC PRIVATE KEY",
     "login": LOGIN,
 }
+ALL = {"token", "phone-home token"}
 NEEDED = {
-    "first": {"token", "certificate key", "authority", "etcd's authority"},
-    "second": {"token", "certificate key", "login"},
-    "third": {"token", "certificate key"},
-    "worker": {"token"},
+    "first": ALL | {"certificate key", "authority", "etcd's authority"},
+    "second": ALL | {"certificate key", "login"},
+    "third": ALL | {"certificate key"},
+    "worker": ALL,
 }
 
 
@@ -108,6 +111,17 @@ def test_a_node_holds_what_it_needs_and_nothing_else(pki: str, without: set[str]
 def plans_without_shared(pki: str) -> Plan:
     auth = json.dumps({"auths": {"registry.example.com:5000": {"auth": LOGIN}}}).encode()
     return plans.plan(CLUSTER.format(pki=pki), files={"auth.json": auth})
+
+
+def test_who_posts_nowhere_gets_no_token_for_it() -> None:
+    lines = CLUSTER.format(pki="").splitlines(keepends=True)
+    text = "".join(line for line in lines if not line.startswith("seed:"))
+    plan = plans.plan(
+        text, files={"auth.json": b'{"auths": {"registry.example.com:5000": {"auth": "eA=="}}}'}
+    )
+    assert {"phone-home token"} & set().union(
+        *(held(plan, node) for node in plan.cluster.nodes)
+    ) == set()
 
 
 def test_the_inventory_holds_none() -> None:

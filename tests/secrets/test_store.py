@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 GENERATED = Pki()
 ON_NODE = Pki(kind="on-node")
-CLUSTERS = {"token", "certificate-key", "ca.crt", "ca.key"}
+WORDS = ("token", "certificate-key", "phone-home-token")
+CLUSTERS = {*WORDS, "ca.crt", "ca.key"}
 NAMES = CLUSTERS | {"signing-key.asc"}
 BACKUP = "restore the file from your backup"
 
@@ -76,6 +77,8 @@ def test_forms_are_those_of_kubeadm(folder: Path) -> None:
     secrets = store.load(folder, GENERATED)
     assert re.fullmatch(r"[a-z0-9]{6}\.[a-z0-9]{16}", secrets.token)
     assert re.fullmatch(r"[0-9a-f]{64}", secrets.certificate_key)
+    assert re.fullmatch(r"[0-9a-f]{64}", secrets.phone_home_token)
+    assert secrets.phone_home_token != secrets.certificate_key
     assert secrets.authority is not None
     assert secrets.authority.key.startswith("-----BEGIN RSA PRIVATE KEY-----\n")
     assert secrets.shared == {}
@@ -115,11 +118,12 @@ def test_nothing_secret_shows(folder: Path) -> None:
     secrets = store.load(folder, GENERATED)
     assert secrets.authority is not None
     shown = repr(secrets)
-    for secret in (secrets.token, secrets.certificate_key, secrets.authority.key.split("\n")[1]):
+    words = (secrets.token, secrets.certificate_key, secrets.phone_home_token)
+    for secret in (*words, secrets.authority.key.split("\n")[1]):
         assert secret not in shown
 
 
-@pytest.mark.parametrize("rotate", [["token"], ["certificate-key"], ["token", "certificate-key"]])
+@pytest.mark.parametrize("rotate", [*([word] for word in WORDS), [*WORDS]])
 def test_rotation_changes_that_and_nothing_else(folder: Path, rotate: list[store.Word]) -> None:
     before = contents(folder)
     assert store.prepare(folder, GENERATED, rotate=rotate) == tuple(rotate)
@@ -132,7 +136,7 @@ def test_on_node_there_is_no_authority(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     store.prepare(folder, ON_NODE)
     assert store.load(folder, ON_NODE).authority is None
-    assert set(contents(folder)) == {"token", "certificate-key", "signing-key.asc"}
+    assert set(contents(folder)) == {*WORDS, "signing-key.asc"}
     assert store.load_authority(folder, ON_NODE) is None
 
 
@@ -140,6 +144,21 @@ def test_the_authority_can_be_had_alone(folder: Path) -> None:
     own = store.load(folder, GENERATED).authority
     (folder / "token").unlink()
     assert store.load_authority(folder, GENERATED) == own
+
+
+def test_what_proves_results_can_be_had_alone(folder: Path) -> None:
+    token = store.load(folder, GENERATED).phone_home_token
+    for name in NAMES - {"phone-home-token"}:
+        (folder / name).unlink()
+    assert store.load_phone_home_token(folder) == token
+    (folder / "phone-home-token").write_text("ABCD")
+    with pytest.raises(VerificationError) as caught:
+        store.load_phone_home_token(folder)
+    (fault,) = faults(caught.value)
+    assert fault.startswith(f"{folder}/phone-home-token: holds no phone home token (expected 64 ")
+    (folder / "phone-home-token").unlink()
+    with pytest.raises(StorageError, match="the secrets can't be used"):
+        store.load_phone_home_token(folder)
 
 
 def test_all_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -153,7 +172,7 @@ def test_all_that_is_missing_is_named(tmp_path: Path) -> None:
             what="is missing",
             hint="`airseed secrets` makes it",
         )
-        for name in ("token", "certificate-key", "ca.crt", "ca.key")
+        for name in (*WORDS, "ca.crt", "ca.key")
     )
 
 
@@ -189,6 +208,12 @@ def test_all_open_files_are_named_and_nothing_is_made(folder: Path) -> None:
             "holds no certificate key (expected 64 hexadecimal digits in lower case)",
             "`airseed secrets --rotate certificate-key` makes a new one",
         ),
+        (
+            "phone-home-token",
+            'secret"\nurl = http://elsewhere',
+            "holds no phone home token (expected 64 hexadecimal digits in lower case)",
+            "`airseed secrets --rotate phone-home-token` makes a new one",
+        ),
         ("ca.crt", "hello", "holds no certificate in PEM form", BACKUP),
         ("ca.key", "", "holds no private key in PEM form", BACKUP),
     ],
@@ -205,7 +230,7 @@ def test_what_is_malformed_is_refused_and_kept(
         assert faults(caught.value) == [f"{folder}/{name}: {fault}"]
         assert caught.value.faults[0].hint == hint
     assert contents(folder) == before
-    if name in {"token", "certificate-key"}:
+    if name in WORDS:
         store.prepare(folder, GENERATED, rotate=[name])  # type: ignore[list-item]
 
 
@@ -249,7 +274,7 @@ def test_an_authority_that_was_there_is_kept(tmp_path: Path) -> None:
     folder.mkdir(mode=0o700)
     authority(folder)
     (folder / "ca.crt").chmod(0o600)
-    assert store.prepare(folder, GENERATED) == ("token", "certificate-key", "signing-key.asc")
+    assert store.prepare(folder, GENERATED) == (*WORDS, "signing-key.asc")
     own = store.load(folder, GENERATED).authority
     assert own is not None
     assert own.digest == pin(folder / "ca.crt")

@@ -53,7 +53,7 @@ def test_all_is_taken(site: Path, tmp_path: Path) -> None:
     assert secrets.shared["sa.pub"] == (site / "sa.pub").read_text()
     assert secrets.shared["etcd/ca.crt"] == (site / "etcd/ca.crt").read_text()
     assert {path.name for path in (tmp_path / "secrets").iterdir()} == {
-        *(".lock", "token", "certificate-key", "signing-key.asc")
+        *(".lock", "token", "certificate-key", "phone-home-token", "signing-key.asc")
     }
 
 

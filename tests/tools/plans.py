@@ -5,6 +5,7 @@ Nothing here is random: the same text gives the same plan, so that golden files 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,10 +36,12 @@ AUTHORITY = Authority(
 )
 TOKEN = "abcdef.0123456789abcdef"  # noqa: S105 -- made up, as is the key below
 CERTIFICATE_KEY = "0123456789abcdef" * 4
+PHONE_HOME_TOKEN = "fedcba9876543210" * 4
 ENCRYPTION = "kind: EncryptionConfiguration\n# and a key\n"
 SECRETS = Secrets(
     token=TOKEN,
     certificate_key=CERTIFICATE_KEY,
+    phone_home_token=PHONE_HOME_TOKEN,
     authority=AUTHORITY,
     encryption=ENCRYPTION,
 )
@@ -66,11 +69,9 @@ def of(
     """Make the plan of a cluster that was read."""
     secrets = SECRETS
     if spec.cluster.pki.kind == "on-node":
-        secrets = Secrets(token=TOKEN, certificate_key=CERTIFICATE_KEY)
+        secrets = replace(SECRETS, authority=None)
     elif shared:
-        secrets = Secrets(
-            token=TOKEN, certificate_key=CERTIFICATE_KEY, authority=AUTHORITY, shared=shared
-        )
+        secrets = replace(SECRETS, shared=shared)
     return Plan(
         cluster=spec.cluster,
         choice=spec.choice,

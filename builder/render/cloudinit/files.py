@@ -59,6 +59,7 @@ def files(plan: Plan, node: Node, machine: Machine) -> tuple[SeedFile, ...]:
         ),
         *plan.once(("pki", part), lambda: tuple(_pki(plan, part))),
         *_registry(plan, machine),
+        *_phone_home(plan),
         *_commands(machine),
     )
 
@@ -165,6 +166,18 @@ def _registry(plan: Plan, machine: Machine) -> Iterator[SeedFile]:
         entry = plan.once(("registry", name), lambda: credentials.entry(plan, name))
         yield SeedFile(
             path=f"{ETC}/registry.json", content=entry, permissions=_ROOT_READS, kind="registry"
+        )
+
+
+def _phone_home(plan: Plan) -> Iterator[SeedFile]:
+    """For ``curl --config``: arguments can be seen by everybody on the machine."""
+    if plan.cluster.seed.phone_home is not None:
+        header = f"Authorization: Bearer {plan.secrets.phone_home_token}"
+        yield SeedFile(
+            path=f"{ETC}/phone-home.curl",
+            content=f'header = "{header}"\n',
+            permissions=_ROOT_READS,
+            kind="settings",
         )
 
 

@@ -80,11 +80,13 @@ trouble_json() {
 
 trouble_text() { [ ! -s "$STATE/trouble" ] || sed 's/^/trouble: /' "$STATE/trouble"; }
 
-# Send result.json to whom the seed names. Nobody waits for that, and nothing depends on it.
+# Send result.json to whom the seed names, with the cluster's token for that, which stays out of
+# arguments (EL7's curl reads no header from a file of its own). Nobody waits for it, and nothing
+# depends on it.
 phone_home() {
     [ -n "${AIRSEED_PHONE_HOME:-}" ] || return 0
-    curl -q -s --max-time 5 --noproxy '*' -X POST -H 'Content-Type: application/json' -o /dev/null \
-        --data-binary "@$STATE/result.json" "$AIRSEED_PHONE_HOME" </dev/null >/dev/null 2>&1 8>&- 9>&- &
+    curl -q -s --max-time 5 --noproxy '*' --config "$ETC/phone-home.curl" -X POST -H 'Content-Type: application/json' \
+        -o /dev/null --data-binary "@$STATE/result.json" "$AIRSEED_PHONE_HOME" </dev/null >/dev/null 2>&1 8>&- 9>&- &
 }
 
 # Say what is waited for; the same thing again costs nothing. What it says meanwhile is the runner's to

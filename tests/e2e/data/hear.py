@@ -1,4 +1,7 @@
-"""Keep what is sent: ``hear.py ADDRESS PORT FILE`` adds the body of every POST as a line."""
+"""Keep what is sent: ``hear.py ADDRESS PORT FILE`` adds the body of every POST as a line.
+
+Below ``authorization`` it has what the sender shows.
+"""
 
 import json
 import sys
@@ -12,6 +15,7 @@ class Hearer(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Take one result.json."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body["authorization"] = self.headers["Authorization"]
         with Path(sys.argv[3]).open("a", encoding="utf-8") as file:
             file.write(json.dumps(body) + "\n")
         self.send_response(204)

@@ -28,6 +28,7 @@ def secrets(cluster: Cluster) -> dict[str, str]:
     return {
         "token": token.partition(".")[2],
         "certificate key": (folder / "certificate-key").read_text().strip(),
+        "phone-home token": (folder / "phone-home-token").read_text().strip(),
         "authority's key": (folder / "ca.key").read_text().splitlines()[1],
         # behind the public half, which packages and bundles bring along
         "signing key": (folder / "signing-key.asc").read_text().splitlines()[20],
@@ -92,17 +93,18 @@ def check_logs(cluster: Cluster, machine: Machine) -> None:
 
 
 def check_files(cluster: Cluster, machine: Machine) -> None:
-    """See no secret in any file that was written on the machine, but where Kubernetes keeps it.
+    """See no secret in any file that was written on the machine, but where it is needed for ever.
 
     Neither in its memory's file systems, nor packed by gzip.
     """
-    kept = machine.folder / "upper/etc/kubernetes/pki"
+    etc = machine.folder / "upper/etc"
+    kept = (f"{etc}/kubernetes/pki/", f"{etc}/airseed/phone-home.curl")
     folders = [machine.folder / name for name in ("upper", "kubelet", "docker", "containerd")]
     for what, value in secrets(cluster).items():
         # as input, since arguments can be seen by everybody
         words = "".join(f"{form}\n" for form in _forms(value))
         done = run("grep", "-rlaF", "-f", "-", *folders, check=False, input=words)
-        files = [line for line in done.stdout.splitlines() if not line.startswith(f"{kept}/")]
+        files = [line for line in done.stdout.splitlines() if not line.startswith(kept)]
         memory = machine.sh("grep", "-srlaF", "-f", "-", "/run", check=False, input=words)
         files += memory.stdout.splitlines()
         for packed in (path for folder in folders for path in folder.rglob("*.gz")):

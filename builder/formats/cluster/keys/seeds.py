@@ -75,7 +75,9 @@ SEED = Record(
                 longest=500,
             ),
             title="Phone home",
-            doc="A URL to which each node posts its result.",
+            doc="A URL to which each node posts its result, with phone-home-token of secrets/ as "
+            "its bearer token (over http anybody on the way can read that).",
+            verbs=("secrets", "seeds"),
         ),
     },
     title="how seeds are delivered",
