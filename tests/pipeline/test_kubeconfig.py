@@ -180,8 +180,9 @@ def test_another_server(given: str, server: str, cluster: Path) -> None:
 )
 def test_what_is_no_server(given: str, cluster: Path) -> None:
     error = refused(cluster, write=False, server=given)
+    shown = given.replace("u:p@", "***@")
     assert str(error) == (
-        f"{given.replace('u:p@', '***@')!r} is not a server (expected HOST[:PORT], [ADDRESS]:PORT or an https URL)"
+        f"{shown!r} is not a server (expected HOST[:PORT], [ADDRESS]:PORT or an https URL)"
     )
 
 
