@@ -52,7 +52,7 @@ def _result(started: int, since: int, updated: int, **fields: Any) -> Result:
     )
 
 
-_RESULT = Record(
+RESULT = Record(
     _result,
     {
         "format": Field(
@@ -92,7 +92,7 @@ def read(content: bytes, name: str, *, node: str) -> Result:
     Raise DocumentError when it is neither.
     """
     if content.lstrip()[:1] == b"{":
-        return _RESULT.read_document(json_value(decode(content, name), name), name)
+        return RESULT.read_document(json_value(decode(content, name), name), name)
     what, hint = other_than_text(content)
     if what:
         raise refusal(name, what, hint=hint)

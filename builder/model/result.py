@@ -9,6 +9,7 @@ State = Literal["running", "waiting", "failed", "done", "unknown"]
 STATES: tuple[State, ...] = ("running", "waiting", "failed", "done")
 """What a node may say of itself; ``unknown`` is one of which nothing was read."""
 FORMAT = 1
+_ORDER = ("failed", "unknown", "waiting", "running", "done")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,3 +37,8 @@ class Result:
     trouble_hint: str = ""
     seconds: int | None = None
     """From the beginning of first boot to the last thing that was said."""
+
+    @property
+    def urgency(self) -> tuple[bool, int, str]:
+        """Sort by this to have first what wants attention."""
+        return not self.trouble, _ORDER.index(self.state), self.node

@@ -46,5 +46,10 @@ def seeds(cluster: Path) -> Path:
     return _own(cluster, "seeds")
 
 
+def boots(cluster: Path) -> Path:
+    """Return boots.json beside cluster.yaml, NAME.boots.json beside NAME.yaml."""
+    return _own(cluster, "boots.json")
+
+
 def _own(document: Path, name: str) -> Path:
     return document.with_name(name if document.stem == _USUAL else f"{document.stem}.{name}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,13 @@ from builder.bundle.layout import DELTA_PATH, LOCK_LIMIT
 from builder.bundle.reader import open_bundle
 from builder.bundle.verify import verify_frame
 from builder.errors import UsageError, VerificationError
+from builder.pipeline.boots import watched
 from builder.pipeline.lock_document import LockDocument
 from builder.render.page import policy, render_page
+from builder.report import Silent
+from builder.serve.boots import Posts
 from builder.serve.content import Content, ServedBundle
-from builder.serve.page import Pages
+from builder.serve.page import Pages, People
 from builder.serve.site import ServeSite
 from builder.server.listener import Listener
 from builder.server.ranges import apply_range
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.bundle.reader import FolderBundle, TarBundle
+    from builder.pipeline.boots import Watch
+    from builder.report import Reporter
     from builder.server.connection import Connection
     from builder.server.message import Request, Site
 
@@ -38,7 +43,12 @@ class Serving:
 
 @contextmanager
 def serve(
-    bundles: Sequence[Path], *, address: tuple[str, int], tls: ssl.SSLContext | None = None
+    bundles: Sequence[Path],
+    *,
+    address: tuple[str, int],
+    tls: ssl.SSLContext | None = None,
+    watch: Watch | None = None,
+    reporter: Reporter | None = None,
 ) -> Iterator[Serving]:
     """Serve bundles (tars, parts, folders, deltas beside what they are made against).
 
@@ -53,13 +63,20 @@ def serve(
             opened.callback(bundle.close)
             served.append(_check(bundle, path))
         content = Content(_named(served))
-        site = ServeSite(content, Pages(render_page, policy))
+        boots = watched(watch, reporter or Silent()) if watch else nullcontext()
+        board = opened.enter_context(boots)
+        pages = Pages(render_page, policy)
+        site: Site = People(ServeSite(content), content, pages, board)
+        if board:
+            site = Posts(site, board)
         try:
             listener = Listener(lambda client: _answer(client, site), address=address, tls=tls)
         except OSError as error:
             where = "{}:{}".format(*address)
             raise UsageError(error.strerror or str(error), where=where) from error
         opened.callback(listener.close)
+        if board:
+            opened.callback(board.close)  # before the listener waits for who watches
         yield Serving(content, listener.address)
 
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from builder.errors import Fault
 
-_ORDER = {"failed": 0, "unknown": 1, "waiting": 2, "running": 3, "done": 4}
-
 
 def read(files: Sequence[Path]) -> tuple[list[Result], list[Fault]]:
     """Return a result a file, what wants attention first, and why some are unknown.
@@ -38,7 +36,7 @@ def read(files: Sequence[Path]) -> tuple[list[Result], list[Fault]]:
             faults += [_placed(fault, path) for fault in error.faults]
             message = str(error.faults[0]) if len(error.faults) == 1 else error.fault.what
             results.append(Result(node=_node(path), state="unknown", message=message))
-    results.sort(key=lambda result: (not result.trouble, _ORDER[result.state], result.node))
+    results.sort(key=lambda result: result.urgency)
     return results, faults
 
 

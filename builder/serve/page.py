@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from builder.model.artifact import Image, Package
+    from builder.serve.boots import BootBoard
     from builder.serve.content import Content, ServedBundle
-    from builder.server.message import Request
+    from builder.server.message import Request, Site
 
     Render = Callable[[str, Mapping[str, Any]], str]
 
@@ -79,6 +80,27 @@ class Pages:
             },
             body=body,
         )
+
+
+class People:
+    """Answer people's paths with pages, and leave all others to the site behind."""
+
+    def __init__(
+        self, site: Site, content: Content, pages: Pages, boots: BootBoard | None = None
+    ) -> None:
+        self._site = site
+        self._overview = Overview(content)
+        self._pages = pages
+        self._boots = boots
+
+    def answer(self, request: Request) -> Response:
+        if request.method not in {"GET", "HEAD"}:
+            return self._site.answer(request)
+        if request.path == "/":
+            values = {**self._overview.values, "boots": self._boots is not None}
+            return self._pages.answer(request, "index", values)
+        shown = self._boots.answer(request, self._pages) if self._boots else None
+        return shown or self._site.answer(request)
 
 
 class Overview:

@@ -8,13 +8,11 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from builder.serve.page import Overview
 from builder.serve.registry import Registry
 from builder.server.message import Response, text
 
 if TYPE_CHECKING:
     from builder.serve.content import Content, Piece
-    from builder.serve.page import Pages
     from builder.server.message import Request
 
 _SMALL = 1 << 20
@@ -29,10 +27,8 @@ _TYPES = {
 class ServeSite:
     """Answer every request from bundles; nothing else of the machine can be asked for."""
 
-    def __init__(self, content: Content, pages: Pages) -> None:
+    def __init__(self, content: Content) -> None:
         self._content = content
-        self._pages = pages
-        self._overview = Overview(content)
         self._registry = Registry(content, _send)
 
     def answer(self, request: Request) -> Response:
@@ -41,8 +37,6 @@ class ServeSite:
             return Response(
                 status=405, headers={**refusal.headers, "Allow": "GET, HEAD"}, body=refusal.body
             )
-        if request.path == "/":
-            return self._pages.answer(request, "index", {**self._overview.values, "boots": False})
         if request.path == "/healthz":
             return text(200, "ok\n")
         if request.path in {"/v2", "/v2/"} or request.path.startswith("/v2/"):
