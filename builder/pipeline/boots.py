@@ -55,11 +55,31 @@ def watched(watch: Watch, reporter: Reporter) -> Iterator[BootBoard]:
             reporter.warn(str(error), hint=error.fault.hint)
 
     _write(path, known)
-    board = BootBoard(known, read=boots_format.read_post, write=boots_format.write, keep=keep)
+    board = BootBoard(
+        known,
+        read=boots_format.read_post,
+        write=boots_format.write,
+        keep=keep,
+        token=_token(paths.secrets(watch.cluster), reporter),
+    )
     try:
         yield board
     finally:
         board.close()
+
+
+def _token(secrets: Path, reporter: Reporter) -> str | None:
+    """Read what the cluster's machines say with each post, where this machine has it."""
+    from builder.secrets import store  # noqa: PLC0415 -- slow to load
+
+    path = secrets / store.PHONE_HOME_TOKEN
+    if path.exists():
+        return store.load_phone_home_token(secrets)
+    reporter.warn(
+        f"{path} is missing: whatever is posted in the name of a node is shown",
+        hint="copy it from where the seeds are made, mode 0600 in a folder 0700",
+    )
+    return None
 
 
 def _write(path: Path, boots: Boots) -> None:

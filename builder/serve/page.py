@@ -143,7 +143,7 @@ class Overview:
         parts = image.digests | image.signed_digests
         return {
             "name": image.name,
-            "pull": image.name,
+            "hub": image.reference.host == "docker.io",
             "platforms": sorted({str(manifest.platform) for manifest in image.manifests}),
             "size": sum(blobs[digest].size for digest in parts if digest in blobs),
             "digest": str(image.digest),

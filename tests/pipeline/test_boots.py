@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from builder.cli.root import run
 from builder.errors import DocumentError
 from builder.pipeline.boots import Watch
 from builder.pipeline.serve import serve
@@ -189,6 +190,18 @@ def test_what_is_no_result_of_a_node_here_is_refused(
 ) -> None:
     assert board.post(**changes)[0] == status
     assert board.nodes() == {"k8s01": None, "k8s02": None}
+
+
+def test_with_the_clusters_token_nobody_else_is_believed(sample: Sample, cluster: Path) -> None:
+    assert run(["secrets", str(cluster)]) == 0
+    token = (cluster.parent / "secrets/phone-home-token").read_text("utf-8").strip()
+    with served(sample, cluster) as board:
+        for wrong in ("", "Bearer", f"Basic {token}", f"Bearer {token[:-1]}", f"Bearer {token}0"):
+            assert board.post(headers={**JSON, "Authorization": wrong})[0] == 403
+        assert board.nodes()["k8s02"] is None
+        assert board.post(headers={**JSON, "Authorization": f"Bearer {token}"})[0] == 204
+        assert board.nodes()["k8s02"]["state"] == "waiting"
+    assert token not in cluster.with_name("boots.json").read_text("utf-8")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"a": NaN}'])

@@ -91,24 +91,26 @@
       live = fresh;
       loaded = performance.now();
     };
-    let lost;
+    // each answer of the stream ends after one event; two ends without an answer between are a loss
+    let ends = 0;
+    const show = () => {
+      link.className = ends > 1 ? 'link lost' : 'link';
+      link.textContent = ends > 1 ? 'no answer, trying again' : 'live';
+    };
     const listen = () => {
       const source = new EventSource(`/boots/events?since=${encodeURIComponent(live.dataset.version)}`);
-      source.addEventListener('open', () => {
-        clearTimeout(lost);
-        link.className = 'link';
-        link.textContent = 'live';
-      });
+      source.addEventListener('open', () => { ends = 0; show(); });
       source.addEventListener('change', () => refresh().catch(() => {}));
       source.addEventListener('error', () => {
-        clearTimeout(lost);
-        lost = setTimeout(() => {
-          link.className = 'link lost';
-          link.textContent = 'no answer, trying again';
-        }, 4000);
-        if (source.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
+        ends += 1;
+        if (source.readyState === EventSource.CLOSED) {
+          ends += 1;
+          setTimeout(listen, 5000);
+        }
+        show();
       });
     };
+    show();
     listen();
   }
 })();
