@@ -33,7 +33,9 @@ def of_project(scope: Scope) -> Iterator[None]:
     except FetchError as error:
         if error.status not in _NO_PROJECT:
             raise
-        told = refusal(error) if isinstance(error, StatusError) else error
+        # after several attempts the answer stands behind, with the registry's own words
+        answer = error if isinstance(error, StatusError) else error.__cause__
+        told = refusal(answer) if isinstance(answer, StatusError) else error
         project = scope.path.partition("/")[0]
         raise FetchError(
             told.fault.what,

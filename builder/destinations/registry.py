@@ -56,7 +56,8 @@ class Target:
 
     @property
     def tag(self) -> str:
-        return self.reference.tag or str(self.image.digest)
+        """Return the tag that nodes ask for, also where the image was pinned by digest alone."""
+        return self.reference.tagged.tag or str(self.image.digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,9 +322,8 @@ class RegistryDestination:
                 if not (kind in INDEX_TYPES and error.status in _SPARSE):
                     raise
                 digest = image.manifests[0].digest
-                if image.reference.tag:
-                    kind = self._blobs[digest].media_type
-                    self._pusher.put_manifest(scope, target.tag, kind, self._read(digest))
+                kind = self._blobs[digest].media_type
+                self._pusher.put_manifest(scope, target.tag, kind, self._read(digest))
         except StatusError as error:
             raise refusals.of_tag(error, target.name, kind, moved.get(target.name)) from error
         return Pushed(target=target, digest=digest, state="pushed")

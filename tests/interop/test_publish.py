@@ -133,8 +133,6 @@ def expect_all(workdir: Workdir, registry: Registry) -> None:
     names = ImageNames(f"{registry.address}/{PREFIX}")
     for image in workdir.lock.images:
         name = names.name(image.reference)
-        if image.reference.tag is None:
-            name = f"{name}@{image.digest}"
         found = json.loads(registry.skopeo("inspect", f"docker://{name}"))
         whole = registry.sparse or image.digest == image.manifests[0].digest
         wanted = image.digest if whole else image.manifests[0].digest

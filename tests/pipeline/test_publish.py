@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 from push_registry import PushRegistry, Quirks
 
+from builder.errors import UnavailableError
 from builder.model.cluster import Registry
 from builder.pipeline.publish import publish
 from builder.report import Silent
@@ -27,7 +30,7 @@ def expect_all(sample: Sample, registry: PushRegistry) -> None:
     for image in sample.lock.images:
         tags = registry.tags[f"k8s/{image.reference.path}"]
         wanted = image.digest if registry.quirks.sparse else image.manifests[0].digest
-        assert tags[image.reference.tag or ""] == str(wanted)
+        assert tags[image.reference.tagged.tag or ""] == str(wanted)
         if image.reference.path == "coredns":
             assert registry.tags["k8s/coredns/coredns"] == tags
     assert registry.incomplete() == []
@@ -66,13 +69,79 @@ def test_each_blob_goes_up_once_and_is_mounted_elsewhere(sample: Sample) -> None
         Quirks(head_digest=False),
         Quirks(breaks={"PUT": 3}),
         Quirks(whole=405, breaks={"PATCH": 3}),
+        Quirks(mount=401),
+        Quirks(mount=400),
+        Quirks(mount=500),
+        Quirks(chunks=405),
+        Quirks(chunks=405, breaks={"PUT": 4}),
+        Quirks(largest=1 << 20, least=512 << 10),
+        Quirks(head=500),
+        Quirks(head=405),
+        Quirks(shared=True),
+        Quirks(forgets=3),
+        Quirks(busy={"PUT": [429, 500, 503, 502], "POST": [503, 500], "HEAD": [503]}),
+        Quirks(busy={"PATCH": [416]}, whole=415),
+        Quirks(scheme="http://127.0.0.1:1"),
     ],
-    ids=str,
+    ids=lambda quirks: " ".join(
+        f"{key}={value}" for key, value in vars(quirks).items() if value != vars(Quirks())[key]
+    ),
 )
 def test_a_registry_with_ways_of_its_own_is_filled(sample: Sample, quirks: Quirks) -> None:
     with PushRegistry(quirks) as registry:
         fill(sample.bundle, registry)
         expect_all(sample, registry)
+
+
+@pytest.mark.parametrize("uses", [0, 3])
+def test_a_login_of_a_robot_and_tokens_that_end_early_do(
+    uses: int, sample: Sample, tmp_path: Path
+) -> None:
+    quirks = Quirks(login="robot$site+push:s3cret", token_uses=uses, whole=405, largest=1 << 20)
+    with sample.sandbox(tmp_path / "work") as sandbox, PushRegistry(quirks) as registry:
+        words = ("publish", str(sample.bundle), "--registry", f"{registry.host}/k8s")
+        refused = sandbox.run(*words)
+        assert (refused.code, registry.tags) == (1, {})
+        assert "docker login" in refused.err or "project 'k8s'" in refused.err
+        authfile = tmp_path / "auth.json"
+        secret = base64.b64encode(quirks.login.encode()).decode()
+        authfile.write_text(json.dumps({"auths": {registry.host: {"auth": secret}}}))
+        done = sandbox.run(*words, "--authfile", str(authfile))
+        assert done.code == 0, done.err
+        expect_all(sample, registry)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 500])
+def test_a_missing_project_is_named_once(status: int, sample: Sample) -> None:
+    with PushRegistry(Quirks(missing=status)) as registry:
+        with pytest.raises(UnavailableError) as caught:
+            fill(sample.bundle, registry)
+        faults = caught.value.faults
+        assert len(faults) == 1
+        assert "project 'k8s'" in str(faults[0].hint)
+        assert registry.count("POST") <= 5
+        assert registry.count("PUT") == 0
+
+
+def test_types_that_are_refused_are_named(sample: Sample) -> None:
+    with PushRegistry(Quirks(docker_types=False)) as registry:
+        with pytest.raises(UnavailableError) as caught:
+            fill(sample.bundle, registry)
+        assert all("docker2s2" in str(fault.hint) for fault in caught.value.faults)
+        assert registry.incomplete() == []
+
+
+def test_an_immutable_tag_is_told_and_the_rest_is_there(sample: Sample) -> None:
+    with PushRegistry(Quirks(immutable=True)) as registry:
+        fill(sample.bundle, registry)
+        image = sample.lock.images[0]
+        repository = f"k8s/{image.reference.path}"
+        other = registry.other_image(repository, image.reference.tag or "")
+        with pytest.raises(UnavailableError) as caught:
+            fill(sample.bundle, registry)
+        (fault,) = caught.value.faults
+        assert other in fault.what
+        assert "immutable" in str(fault.hint)
 
 
 def test_a_dry_run_changes_nothing(sample: Sample) -> None:

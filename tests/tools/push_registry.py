@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import itertools
 import json
@@ -37,6 +38,26 @@ class Quirks:
     """How often the connection breaks in the middle of a method's body."""
     immutable: bool = False
     """Refuse to move a tag."""
+    chunks: int = 202
+    """The status of a blob in chunks."""
+    least: int = 0
+    """Bytes that a chunk must have, but for the last."""
+    head: int = 200
+    """The status of HEAD for a manifest that is there."""
+    docker_types: bool = True
+    """Take manifests of docker's own types, which zot refuses unless told otherwise."""
+    missing: int = 0
+    """The status of everything in a project that is not there, which is every one."""
+    shared: bool = False
+    """Refuse each blob that is there then, as Nexus does when two pushes bring the same."""
+    forgets: int = 0
+    """How many uploads are lost before their first byte."""
+    busy: dict[str, list[int]] = field(default_factory=dict)
+    """Statuses that come first, by method."""
+    login: str = ""
+    """USER:PASSWORD that has to be said, to get a token where there are any."""
+    token_uses: int = 0
+    """Requests that a token is good for; 0 for no tokens but the login itself."""
 
 
 class PushRegistry:
@@ -52,6 +73,10 @@ class PushRegistry:
         self.tags: dict[str, dict[str, str]] = {}
         self.uploads: dict[str, bytearray] = {}
         self.numbers = itertools.count()
+        self.short: list[str] = []
+        """Uploads with a chunk that was too small; it has to be the last."""
+        self.tokens: dict[str, int] = {}
+        """How often each may still be used."""
         self.lock = threading.Lock()
         registry = self
 
@@ -72,6 +97,16 @@ class PushRegistry:
 
     def count(self, method: str) -> int:
         return sum(one == method for one, _ in self.requests)
+
+    def other_image(self, repository: str, tag: str) -> str:
+        """Let a tag mean an empty image of somebody else's; return its digest."""
+        content = json.dumps({"schemaVersion": 2, "manifests": []}).encode()
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        self.content[digest] = content
+        index = "application/vnd.oci.image.index.v1+json"
+        self.manifests.setdefault(repository, {})[digest] = index
+        self.tags.setdefault(repository, {})[tag] = digest
+        return digest
 
     def incomplete(self) -> list[str]:
         """Return what tags name and is not there."""
@@ -117,6 +152,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._answer(413, b"<html>413 Request Entity Too Large</html>", kind="text/html")
             return
+        with registry.lock:
+            early = quirks.busy.get(self.command)
+            status = early.pop(0) if early else 0
+        if status or not self._may():
+            self.rfile.read(size)
+            if status:
+                self._refuse(status, "TOOMANYREQUESTS")
+            return
         url = urlsplit(self.path)
         query = {key: value[-1] for key, value in parse_qs(url.query).items()}
         if url.path == "/v2/":
@@ -135,9 +178,34 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
             return
         body = self.rfile.read(size)
+        if quirks.missing:
+            self._refuse(quirks.missing, "NAME_UNKNOWN")
+            return
         answer = getattr(self, f"_{route[2].replace('blobs/', '')}")
         with registry.lock:
             answer(route[1], route[3], query, body)
+
+    def _may(self) -> bool:
+        """Judge who asks; hand out tokens."""
+        registry, quirks = self.owner, self.owner.quirks
+        said = self.headers.get("Authorization", "")
+        basic = f"Basic {base64.b64encode(quirks.login.encode()).decode()}"
+        if not quirks.login or (not quirks.token_uses and said == basic):
+            return True
+        if self.path.startswith("/token") and said == basic:
+            token = f"token-{next(registry.numbers)}"
+            registry.tokens[token] = quirks.token_uses
+            self._answer(200, json.dumps({"token": token, "expires_in": 3600}).encode())
+            return False
+        with registry.lock:
+            token = said.removeprefix("Bearer ")
+            if registry.tokens.get(token, 0):
+                registry.tokens[token] -= 1
+                return True
+        realm = f'Bearer realm="http://{registry.host}/token",service="s"'
+        how = realm if quirks.token_uses else 'Basic realm="r"'
+        self._answer(401, b"{}", headers={"WWW-Authenticate": how})
+        return False
 
     def _blobs(self, repository: str, name: str, _: dict[str, str], __: bytes) -> None:
         if name not in self.owner.blobs.get(repository, ()):
@@ -155,8 +223,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._session(repository, name, 204)
         elif self.command == "PUT":
             self._end(repository, name, query, body)
+        elif self.owner.quirks.chunks != 202:
+            self._refuse(self.owner.quirks.chunks, "UNSUPPORTED")
         elif self.headers.get("Content-Range", "0-").partition("-")[0] != str(len(upload)):
             self._session(repository, name, 416)
+        elif len(body) < self.owner.quirks.least and upload:
+            self.owner.short.append(name)
+            upload += body
+            self._session(repository, name, 202)
+        elif name in self.owner.short:
+            self._refuse(400, "SIZE_INVALID")
         else:
             upload += body
             self._session(repository, name, 202)
@@ -179,7 +255,11 @@ class _Handler(BaseHTTPRequestHandler):
         registry, quirks = self.owner, self.owner.quirks
         content = bytes(registry.uploads[name] + body)
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        if body and quirks.whole != 201:
+        if quirks.forgets:
+            quirks.forgets -= 1
+            del registry.uploads[name]
+            self._refuse(404, "BLOB_UPLOAD_UNKNOWN")
+        elif body and quirks.whole != 201:
             self._refuse(quirks.whole, "UNSUPPORTED")
         elif query.get("digest") != digest:
             self._refuse(400, "DIGEST_INVALID")
@@ -187,45 +267,63 @@ class _Handler(BaseHTTPRequestHandler):
             del registry.uploads[name]
             registry.content[digest] = content
             registry.blobs.setdefault(repository, set()).add(digest)
-            self._answer(201)
+            if quirks.shared:
+                self._refuse(400, "BLOB_UPLOAD_INVALID")
+            else:
+                self._answer(201)
 
     def _manifests(self, repository: str, name: str, _: dict[str, str], body: bytes) -> None:
-        registry, quirks = self.owner, self.owner.quirks
-        known, tags = registry.manifests.setdefault(repository, {}), registry.tags
+        self.owner.manifests.setdefault(repository, {})
         if self.command in {"GET", "HEAD"}:
-            digest = tags.get(repository, {}).get(name, name)
-            if digest not in known:
-                self._refuse(404, "MANIFEST_UNKNOWN")
-                return
-            told = {"Docker-Content-Digest": digest} if quirks.head_digest else {}
-            self._answer(200, registry.content[digest], kind=known[digest], headers=told)
-            return
-        document: Any = json.loads(body)
-        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
-        if "manifests" in document:
-            lacking = [e["digest"] for e in document["manifests"] if e["digest"] not in known]
-            if lacking and not quirks.sparse:
-                self._refuse(400, "MANIFEST_BLOB_UNKNOWN")
-                return
+            self._show(repository, name)
+        elif ".docker." in self.headers["Content-Type"] and not self.owner.quirks.docker_types:
+            self._refuse(415, "MANIFEST_INVALID")
+        elif self._lacks(repository, json.loads(body)):
+            self._refuse(400, "MANIFEST_BLOB_UNKNOWN")
         else:
-            for part in (document["config"], *document["layers"]):
-                if part["digest"] not in registry.blobs.get(repository, ()):
-                    self._refuse(400, "MANIFEST_BLOB_UNKNOWN")
-                    return
+            self._name(repository, name, body)
+
+    def _show(self, repository: str, name: str) -> None:
+        registry, quirks = self.owner, self.owner.quirks
+        digest = registry.tags.get(repository, {}).get(name, name)
+        kind = registry.manifests[repository].get(digest)
+        if kind is None:
+            self._refuse(404, "MANIFEST_UNKNOWN")
+        elif self.command == "HEAD" and quirks.head != 200:
+            self._refuse(quirks.head, "UNKNOWN")
+        else:
+            told = {"Docker-Content-Digest": digest} if quirks.head_digest else {}
+            self._answer(200, registry.content[digest], kind=kind, headers=told)
+
+    def _lacks(self, repository: str, document: Any) -> bool:
+        registry = self.owner
+        if "manifests" in document:
+            known = registry.manifests[repository]
+            lacking = [e["digest"] for e in document["manifests"] if e["digest"] not in known]
+            return bool(lacking) and not registry.quirks.sparse
+        blobs = registry.blobs.get(repository, ())
+        return any(p["digest"] not in blobs for p in (document["config"], *document["layers"]))
+
+    def _name(self, repository: str, name: str, body: bytes) -> None:
+        registry = self.owner
+        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
         if ":" not in name:
-            there = tags.setdefault(repository, {}).setdefault(name, digest)
-            if there != digest and quirks.immutable:
+            tags = registry.tags.setdefault(repository, {})
+            if tags.setdefault(name, digest) != digest and registry.quirks.immutable:
                 self._refuse(412, "DENIED")
                 return
-            tags[repository][name] = digest
+            tags[name] = digest
         registry.content[digest] = body
-        known[digest] = self.headers["Content-Type"]
+        registry.manifests[repository][digest] = self.headers["Content-Type"]
         self._answer(201, headers={"Docker-Content-Digest": digest})
 
     def _session(self, repository: str, name: str, status: int) -> None:
         have = len(self.owner.uploads[name])
         location = f"{self.owner.quirks.scheme}/v2/{repository}/blobs/uploads/{name}"
-        self._answer(status, headers={"Location": location, "Range": f"0-{max(have - 1, 0)}"})
+        told = {"Location": location, "Range": f"0-{max(have - 1, 0)}"}
+        if least := self.owner.quirks.least:
+            told["OCI-Chunk-Min-Length"] = str(least)
+        self._answer(status, headers=told)
 
     def _refuse(self, status: int, code: str) -> None:
         text = json.dumps({"errors": [{"code": code, "message": code.lower()}]})
