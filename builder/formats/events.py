@@ -89,6 +89,8 @@ def _in_words(text: str, line: int, column: int, problem: str) -> tuple[str, str
     there = lines[line] if line < len(lines) else ""
     if there[column : column + 1] == "\t":
         return "a tab; YAML is indented with spaces", None
+    if there[column : column + 1] in {"%", "@", "`"}:
+        return problem, "quote the value; if it is a placeholder or a template, fill it in first"
     if any(_CONFLICT.match(one) for one in lines[max(0, line - 1) : line + 1]):
         return "a conflict that git left in the file", None
     if text.lstrip().startswith("<"):

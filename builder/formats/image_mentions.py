@@ -25,7 +25,10 @@ PASSED_BY = frozenset({
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 _BETWEEN = re.compile(r"[\"']?[ \t]*[:=]?[ \t]*[\"']?")
 _LONGEST = 400
-_IS_IMAGE = re.compile(r"(?i)(?:image|image[-_]?name|image[-_]?ref(?:erence)?|images)$")
+_LISTED = re.compile(r"[\s,;]*")
+_IS_IMAGE = re.compile(
+    r"(?i)(?:image|image[-_]?name|image[-_]?ref(?:erence)?|images|related[-_]image[-_]\w+)$"
+)
 _ABOUT_IMAGE = re.compile(r"(?i)image(?!.*(?:polic|secret|pull|registr|repositor|gc|path|size))")
 _PICTURE = re.compile(r"\.(?:png|svg|jpe?g|gif|ico|qcow2|img|iso|vmdk|raw)$")
 _NO_NAMES = frozenset({"true", "false", "yes", "no", "none", "null", "auto", "default", "latest"})
@@ -79,11 +82,18 @@ def _find(value: Any, path: str, label: str, seen: set[int]) -> Iterator[Found]:
                 registry=registry if isinstance(registry, Scalar) else None,
                 tagged_apart="@" not in name,
             )
-        variable = value.get("name")
         for key, inner in value.items():
             if key not in done and key not in PASSED_BY:
-                named = variable if key == "value" and isinstance(variable, str) else key
-                yield from _find(inner, child(path, key), named, seen)
+                yield from _find(inner, child(path, key), _label(value, key, label), seen)
+
+
+def _label(mapping: dict[str, Any], key: str, outer: str) -> str:
+    """Return what says something about a field of a mapping that ``outer`` says something about."""
+    variable = mapping.get("name")
+    if key == "value" and isinstance(variable, str):
+        return variable
+    # of an image whose tag is left out
+    return outer if key == "repository" and _IS_IMAGE.search(outer) else key
 
 
 def _composed(mapping: dict[str, Any], label: str) -> tuple[str, tuple[str, ...]]:
@@ -105,11 +115,15 @@ def _composed(mapping: dict[str, Any], label: str) -> tuple[str, tuple[str, ...]
 def _in_text(scalar: Scalar, path: str, label: str) -> Iterator[Found]:
     whole, seen, lines = scalar.strip(), 0, 0
     before, before_end = "", -1
+    listed, listed_end = label, 0
     for match in _WORD.finditer(scalar):
         word = match[0].rstrip(".:/@-")
         said, alone = (label, True) if word == whole else ("", False)
         if before and _BETWEEN.fullmatch(scalar, before_end, match.start()):
             said, alone = before, whole.endswith(word)
+        elif not said and _LISTED.fullmatch(scalar, listed_end, match.start()):
+            said = listed  # one of several
+        listed, listed_end = said, match.end()
         scheme, mark, rest = word.partition("://")
         name = rest if mark and scheme in _SCHEMES else word
         if "://" not in name and _looks_like_one(name, said, alone=alone):

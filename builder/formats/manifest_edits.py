@@ -4,7 +4,7 @@ They are made where the documents are parsed, out of the places of their strings
 what knows nothing of YAML. An image of a pod spec is what :mod:`builder.formats.manifests` says it
 is. Beside those, names of images stand in custom resources, in manifests inside ConfigMaps, in
 arguments: what is known by a whole name is replaced wherever it stands, and a short name where
-``image:`` precedes it.
+``image:`` precedes it or :mod:`~builder.formats.image_mentions` takes it for an image.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from builder.errors import DocumentError, Fault
 from builder.formats import image_mentions
 from builder.formats.events import ALIAS, Scalar
-from builder.formats.image_mentions import is_exact, is_whole, parsed
+from builder.formats.image_mentions import PASSED_BY, is_exact, is_whole, parsed
 from builder.formats.manifests import SCHEMAS, embedded, read, values
 from builder.formats.reading import child
 from builder.formats.text import decode
@@ -38,7 +38,6 @@ _END = re.compile(r"[\"']?[ \t\r]*(?:$|[\n,}\]#])")
 _API_OF_HUB = "registry-1.docker.io/"
 """A name of Docker Hub that engines don't know as such."""
 _BLOCKS = ("|", ">")
-_LABELS = frozenset({"labels", "matchLabels", "nodeSelector", "selector"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -72,8 +71,7 @@ def _replaced(
             for path, scalar in embedded(resource, value, prefix, depth):
                 search.manifest(scalar, f"{resource}: {path}")
             for found in image_mentions.find(value):
-                if found.tagged_apart:
-                    search.fields(found)
+                search.mention(found)
             for path, key, scalar in _scalars(value, prefix.rstrip(".")):
                 search.string(scalar, key, f"{resource}: {path}")
     if search.faults:
@@ -121,6 +119,8 @@ class _Search:
         self.faults: dict[int, Fault] = {}
         self.seen: set[int] = set()
         """Where strings begin: aliases lead to one again."""
+        self.mentioned: dict[int, set[str]] = {}
+        """What looks like an image, by where its string begins."""
 
     def image(self, scalar: Scalar, reference: Reference, where: str) -> None:
         """Replace a string that is an image's name and nothing else."""
@@ -139,6 +139,12 @@ class _Search:
         else:  # in brackets, an IPv6 address is no plain string
             quoted = not scalar.style and target.startswith("[")
             self.replaced[start] = (start + len(scalar), f'"{target}"' if quoted else target)
+
+    def mention(self, found: Found) -> None:
+        if found.tagged_apart:
+            self.fields(found)
+        elif is_exact(found.name) or found.scalar == found.name:
+            self.mentioned.setdefault(found.scalar.start, set()).add(found.name)
 
     def fields(self, found: Found) -> None:
         """Replace an image whose registry, repository and tag stand in fields of their own."""
@@ -207,25 +213,26 @@ class _Search:
             self.image(scalar, reference, where)
             return
         self.seen.add(scalar.start)
+        names = self.mentioned.get(scalar.start, set())
         if scalar.style == '"' and "\\" in self.text[scalar.start : scalar.end]:
             # the words of the text are not those of the value
-            made = dict(self.words(str(scalar), 0, len(scalar), scalar.start, where))
+            made = dict(self.words(str(scalar), 0, len(scalar), names, scalar.start, where))
             if made:
                 content = scalar.encode()
                 edits = _in_bytes(str(scalar), content, made)
                 self.whole(scalar, applied(content, edits).decode())
             return
-        self.replaced.update(self.words(self.text, scalar.start, scalar.end, 0, where))
+        self.replaced.update(self.words(self.text, scalar.start, scalar.end, names, 0, where))
 
     def words(
-        self, text: str, start: int, end: int, base: int, where: str
+        self, text: str, start: int, end: int, names: set[str], base: int, where: str
     ) -> Iterator[tuple[int, tuple[int, str]]]:
         """Yield the names of images between two places of a text, with their targets."""
         for match in _NAME.finditer(text, start, end):
             first, last = match.span("name")
             name = match["name"]
             is_image = match["key"] is not None and _END.match(text, last, end)
-            if not is_image and not is_whole(name):
+            if not is_image and not is_whole(name) and name not in names:
                 continue
             reference = parsed(name)
             if reference and reference in self.targets:
@@ -245,7 +252,7 @@ class _Search:
 
 
 def _scalars(value: Any, path: str, key: str = "") -> Iterator[tuple[str, str, Scalar]]:
-    """Yield path, key and string of all strings below a value but labels, which name no images."""
+    """Yield path, key and string of all strings below a value that may name images."""
     if isinstance(value, Scalar):
         yield path, key, value
     elif isinstance(value, list):
@@ -253,7 +260,7 @@ def _scalars(value: Any, path: str, key: str = "") -> Iterator[tuple[str, str, S
             yield from _scalars(item, f"{path}[{number}]")
     elif isinstance(value, dict):
         for name, inner in value.items():
-            if name not in _LABELS:
+            if name not in PASSED_BY:
                 yield from _scalars(inner, child(path, name), name)
 
 

@@ -7,6 +7,7 @@ a custom resource. The schema of a CustomResourceDefinition starts nothing and i
 
 from __future__ import annotations
 
+import base64
 import re
 from bisect import bisect_left
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from builder.formats.text import yaml_documents
 from builder.model.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
     from builder.formats.image_mentions import Found
 
@@ -40,6 +41,7 @@ _BREAK = re.compile("\n")
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 SCHEMAS = "CustomResourceDefinition"
 _SECRET, _VALUES = "Secret", ("data", "stringData")
+_ENCODED = {"ConfigMap": "binaryData", "Secret": "data"}
 _EMBEDDING = {"ConfigMap": ("data",), "Secret": ("stringData",)}
 _DEEPEST = 3
 """Levels of manifests inside of manifests."""
@@ -162,16 +164,31 @@ class _Search:
             inside = dict(embedded(resource, value, prefix, self.depth))
             for path, scalar in inside.items():
                 self.inside(resource, path, scalar, line(scalar) + (scalar.style == "|"))
-            for found in image_mentions.find(value, prefix.rstrip(".")):
-                if found.path not in inside:
-                    at = line(found.scalar)
-                    if found.scalar.style == "|":
-                        at += 1 + found.lines
-                    self.mention(found, Place(resource=resource, path=found.path, line=at))
+            self.mentions_of(resource, value, prefix, line, inside)
 
         if schemas:
             what = "what is started for custom resources is known to their operators alone"
             self.not_understood.append(Fault(where=f"{schemas} {SCHEMAS}", what=what))
+
+    def mentions_of(
+        self,
+        resource: Resource,
+        value: Any,
+        prefix: str,
+        line: Callable[[Scalar], int],
+        inside: Container[str],
+    ) -> None:
+        """Note what looks like an image, but in the manifests ``inside`` strings."""
+        for path, scalar in _decoded(resource, value, prefix):
+            for found in image_mentions.find(scalar, path):
+                self.mention(found, Place(resource=resource, path=path, line=line(scalar)))
+        words = {} if resource.kind == _SECRET else value  # what is secret is not printed
+        for found in image_mentions.find(words, prefix.rstrip(".")):
+            if found.path not in inside:
+                at = line(found.scalar)
+                if found.scalar.style == "|":
+                    at += 1 + found.lines
+                self.mention(found, Place(resource=resource, path=found.path, line=at))
 
     def images_of(
         self, resource: Resource, value: Any, prefix: str, line: Callable[[Scalar], int]
@@ -183,7 +200,7 @@ class _Search:
                 reference = _reference(image)
             except ValueError as error:
                 self.faults.append(
-                    Fault(where=str(place), what=str(error), hint=_placeholder(str(image)))
+                    Fault(where=str(place), what=str(error), hint=_advice(str(image)))
                 )
             else:
                 self.images.append(StartedImage(text=image, reference=reference, place=place))
@@ -195,7 +212,9 @@ class _Search:
             manifest = _read(str(scalar), self.name, self.depth + 1)
         except DocumentError as error:
             what = f"a manifest that cannot be read: {error.faults[0]}"
-            self.not_understood.append(Fault(where=f"{resource}: {path}", what=what))
+            self.not_understood.append(
+                Fault(where=f"{resource}: {path}", what=what, hint=error.faults[0].hint)
+            )
             for found in image_mentions.find(scalar, path):
                 at = first + (found.lines if literal else 0)
                 self.mention(found, Place(resource=resource, path=path, line=at))
@@ -237,7 +256,11 @@ class _Search:
         self.not_understood.append(Fault(where=where, what=what, hint=hint))
 
 
-def _placeholder(image: str) -> str | None:
+def _advice(image: str) -> str | None:
+    if image != image.strip():
+        return "leave out the white space around it; |- and >- leave out a block's last line break"
+    if "://" in image:
+        return f"leave out the scheme: {image.partition('://')[2]}"
     if not _PLACEHOLDER & {*image}:
         return None
     return HELM if "{{" in image else "fill in placeholders first, with envsubst for example"
@@ -265,6 +288,20 @@ def embedded(
         for key, text in strings.items() if isinstance(strings, dict) else ():
             if isinstance(text, Scalar) and "apiVersion" in text and "kind" in text:
                 yield child(f"{prefix}{field}", key), text
+
+
+def _decoded(resource: Resource, value: Any, prefix: str) -> Iterator[tuple[str, Scalar]]:
+    """Yield path and text of manifests in base64."""
+    field = _ENCODED.get(resource.kind, "")
+    strings = value.get(field) if field else None
+    for key, text in strings.items() if isinstance(strings, dict) else ():
+        try:
+            inner = Scalar(base64.b64decode("".join(text.split()), validate=True).decode())
+        except (AttributeError, ValueError):
+            continue  # no text at all
+        inner.start, inner.end, inner.style = text.start, text.end, ""
+        if "apiVersion" in inner and "kind" in inner:
+            yield child(f"{prefix}{field}", key), inner
 
 
 def find_images(text: str, name: str) -> list[StartedImage]:

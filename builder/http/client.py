@@ -174,6 +174,10 @@ class Client(Closing):
         if self._cancelled.is_set():
             raise FetchError("cancelled", where=redact(url))
 
+    @property
+    def is_cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
     def cancel(self) -> None:
         """End all pauses and attempts, in whatever thread, and begin no more."""
         self._cancelled.set()

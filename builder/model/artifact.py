@@ -36,6 +36,7 @@ LAYER_TYPES = (
     "application/vnd.oci.image.layer.v1.tar+zstd",
     "application/vnd.docker.image.rootfs.diff.tar",
     "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    "application/vnd.docker.image.rootfs.diff.tar.zstd",
 )
 COMPRESSIONS = ("gzip", "zstd")
 PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"

@@ -18,6 +18,13 @@ from builder.model.platform import Platform
 MANIFEST_LIMIT = 4 << 20
 """Bytes of a manifest or index at most: what registries must take (distribution-spec, 1.1)."""
 _FOREIGN = ("foreign", "nondistributable")
+_OTHERS = {
+    "+encrypted": "it is encrypted, and no node has the key",
+    ".helm.": "it is a Helm chart: `helm template` renders manifests, which extra.manifests takes",
+    ".nydus.": "only nodes with nydus unpack it; upstream may have it in the usual form, too",
+    ".wasm": "it is a program for WebAssembly, which no runtime here starts",
+}
+"""Advice by what the media types of other things have in them."""
 _SCHEMA1 = "application/vnd.docker.distribution.manifest.v1"
 _MOST_SHOWN = 4
 _VAGUE = ("", "application/json", "application/octet-stream", "text/plain")
@@ -295,7 +302,8 @@ class _Reader:
                 hint="only Windows images have such layers; use another platform or image",
             )
         elif kinds and kind not in kinds:
-            self.fault(f"{at}.mediaType", f"is {_shown(kind)}", "part of a container image")
+            advice = next((advice for word, advice in _OTHERS.items() if word in kind), "")
+            self.fault(f"{at}.mediaType", f"is {_shown(kind)}", "part of a container image", advice)
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST:
             self.fault(f"{at}.size", f"is {_shown(size)}", "a number of bytes")
             return None

@@ -244,6 +244,30 @@ def test_images_beside_pod_specs() -> None:
     assert edited(text) == expected
 
 
+def test_a_short_name_is_replaced_where_it_is_taken_for_an_image() -> None:
+    text = (
+        f"{CONTAINER}image: x.io/a:1\n    args: [--sidecar-image=nginx:1.25, --name, nginx]\n"
+        "    env: [{name: RELATED_IMAGE_B, value: busybox}, {name: SHELL, value: busybox}]\n"
+        "    command: [sh, -c, 'run --image calico/node:v3 for calico/node']\n"
+    )
+    expected = (
+        text.replace("x.io/a:1", f"{REGISTRY}/a:1")
+        .replace("nginx:1.25", f"{REGISTRY}/library/nginx:1.25")
+        .replace("RELATED_IMAGE_B, value: busy", f"RELATED_IMAGE_B, value: {REGISTRY}/library/busy")
+        .replace("busybox}, {", "busybox:latest}, {")
+        .replace("calico/node:v3", f"{REGISTRY}/calico/node:v3")
+    )
+    assert edited(text) == expected
+
+
+def test_what_kubectl_last_applied_needs_no_image() -> None:
+    last = "kubectl.kubernetes.io/last-applied-configuration"
+    text = f"{POD}  x: y\n".replace(
+        "name: p", f'annotations: {{{last}: \'{{"image":"x.io/old:1"}}\'}}'
+    )
+    assert edited(text) == text
+
+
 def test_every_image_without_a_target_is_named() -> None:
     with pytest.raises(DocumentError) as caught:
         edited(

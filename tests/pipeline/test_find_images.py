@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import subprocess
@@ -265,6 +266,29 @@ def test_what_stands_in_no_pod_spec_is_pointed_out_with_its_place(
     ]
 
 
+def test_lists_of_images_and_repositories_without_a_tag(tmp_path: Path) -> None:
+    text = (
+        "apiVersion: x.io/v1\nkind: Thing\nspec:\n"
+        "  args: ['--images=a/b:1,c/d:2', --related, 'e/f:3 and g/h:4']\n"
+        "  env: [{name: IMAGES, value: 'i:5, j:6'}, {name: RELATED_IMAGE_SHORT, value: k}]\n"
+        "  helm: {image: {repository: l/m, tag: ''}, repository: n/o}\n"
+    )
+    (one,) = find_images.find([manifest(tmp_path, text)])
+    mentioned = [image.text for image in one.mentioned]
+    assert mentioned == ["a/b:1", "c/d:2", "i:5", "j:6", "k", "l/m"]
+
+
+def test_of_a_secret_only_manifests_are_looked_into(tmp_path: Path) -> None:
+    pod = POD.replace("a:1", "x.io/a:1")
+    text = (
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n"
+        f"data: {{pod: {base64.b64encode(pod.encode()).decode()}, odd: '\xe9', none: null}}\n"
+        "stringData: {image: 'admin/app:hunter2', dsn: 'db.lan:1/app:hunter3'}\n"
+    )
+    (one,) = find_images.find([manifest(tmp_path, text)])
+    assert [(image.text, image.place.path) for image in one.mentioned] == [("x.io/a:1", "data.pod")]
+
+
 def test_a_person_is_told_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = manifest(tmp_path, HIDDEN)
     assert run(["find-images", str(path)]) == 0
@@ -355,6 +379,9 @@ HELM = "this is a Helm template: `helm template NAME CHART` renders it"
         (f"{POD}  - image: $TAG:1\n".encode(), "spec.containers[1].image: '$TAG:1' is", "envsubst"),
         (f"{POD}kind: Pod\n".encode(), "line 6: the key 'kind' appears twice", "keep one"),
         (f"{POD}<<<<<<< HEAD\n".encode(), "a conflict that git left", ""),
+        (f"{POD}  - image: %TAG%\n".encode(), "cannot start any token", "quote the value; if it"),
+        (f"{POD}  - image: |\n      b:1\n".encode(), "'b:1\\n' has no valid tag", "white space"),
+        (f"{POD}  - image: docker://b:1\n".encode(), "no valid registry host", "scheme: b:1"),
         (f"{POD}\tx: 1\n".encode(), "a tab; YAML is indented with spaces", ""),
     ],
 )  # fmt: skip

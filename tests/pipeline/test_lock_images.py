@@ -34,19 +34,42 @@ def changed(sandbox: Sandbox, change: Callable[[dict[str, Any]], None], *, index
     return digest
 
 
-def pack(manifest: dict[str, Any]) -> None:
-    for layer in manifest["layers"]:
-        layer["mediaType"] = "application/vnd.oci.image.layer.v1.tar+zstd"
-
-
-def test_layers_that_the_runtime_cannot_unpack_are_refused(site: Site) -> None:
+@pytest.mark.parametrize(
+    "type_",
+    [
+        "application/vnd.oci.image.layer.v1.tar+zstd",
+        "application/vnd.docker.image.rootfs.diff.tar.zstd",
+    ],
+)
+def test_layers_that_the_runtime_cannot_unpack_are_refused(type_: str, site: Site) -> None:
     sandbox = site.open(EXTRA)
+
+    def pack(manifest: dict[str, Any]) -> None:
+        for layer in manifest["layers"]:
+            layer["mediaType"] = type_
+
     changed(sandbox, pack, index=False)
     ran = sandbox.lock()
     assert ran.code == 1
     assert f"{NAME}: has layers packed with zstd, which docker 19.03.9 cannot unpack\n" in ran.err
     assert "expected docker 23.0.0 or newer\n" in ran.err
     assert not sandbox.lock_path.exists()
+
+
+@pytest.mark.parametrize(
+    ("type_", "hint"),
+    [
+        ("application/vnd.oci.image.layer.v1.tar+gzip+encrypted", "it is encrypted, and no node"),
+        ("application/vnd.cncf.helm.chart.content.v1.tar+gzip", "it is a Helm chart: `helm"),
+    ],
+)
+def test_what_is_no_image_is_told_by_what_it_is(type_: str, hint: str, site: Site) -> None:
+    sandbox = site.open(EXTRA)
+    changed(sandbox, lambda it: it["layers"][0].update(mediaType=type_), index=False)
+    ran = sandbox.lock()
+    assert ran.code == 1
+    assert f"    hint: {hint}" in ran.err
+    assert "cancelled" not in ran.err
 
 
 UNREADABLE: dict[str, dict[str, Any]] = {

@@ -79,7 +79,8 @@ def sign(
             " cluster.yaml or the catalog is not the right one",
             faults=faults or [Fault(where=image.name, what="the image is not signed")],
         )
-    for fault in faults:
+    # once another image has failed, that nothing answers here says nothing
+    for fault in () if resolving.access.client.is_cancelled else faults:
         resolving.reporter.warn(f"{fault}", hint=fault.hint)
     return _signed(resolving, image, best, None)
 
