@@ -69,6 +69,7 @@ OWNERS: dict[str, set[str]] = {
     "createrepo_c": {"rpm", "lab"},
     "rpm_rs": {"rpm", "lab"},
     "pysequoia": {"rpm", "lab"},
+    "bcrypt": {"serve"},
     "cryptography": {"lab", "secrets", "image_signatures"},
 }
 """Which rooms may import each third-party library; any other library is refused."""

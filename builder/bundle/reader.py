@@ -24,7 +24,7 @@ from builder.errors import Fault, StorageError, VerificationError
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from builder.bundle.split import PartFile
@@ -113,7 +113,9 @@ class _Reading(Closing):
     def walk(self) -> tuple[dict[str, Member], list[Fault]]:
         raise NotImplementedError
 
-    def segments(self, path: str, offset: int, size: int) -> Iterator[tuple[int, int, int]]:
+    def segments(
+        self, path: str, offset: int, size: int
+    ) -> Generator[tuple[int, int, int], None, None]:
         """Yield descriptor, offset and size of the open files that hold some bytes of a member."""
         raise NotImplementedError
 
@@ -182,7 +184,9 @@ class TarBundle(_Reading):
         member = self.member(path)
         return self.region(member.offset, member.size)
 
-    def segments(self, path: str, offset: int, size: int) -> Iterator[tuple[int, int, int]]:
+    def segments(
+        self, path: str, offset: int, size: int
+    ) -> Generator[tuple[int, int, int], None, None]:
         return self.files.segments(self.member(path).offset + offset, size)
 
     def walk(self) -> tuple[dict[str, Member], list[Fault]]:
@@ -277,7 +281,9 @@ class FolderBundle(_Reading):
         with stored(self.path / path):
             return self.raw(path)
 
-    def segments(self, path: str, offset: int, size: int) -> Iterator[tuple[int, int, int]]:
+    def segments(
+        self, path: str, offset: int, size: int
+    ) -> Generator[tuple[int, int, int], None, None]:
         with self.open(path) as file:
             yield file.fileno(), offset, size
 

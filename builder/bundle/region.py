@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
 _BUFFER = 1 << 16
 
@@ -33,7 +33,7 @@ class Files:
         room = max(0, min(len(view), self._ends[place] - offset))
         return os.preadv(self._descriptors[place], [view[:room]], offset - self._starts[place])
 
-    def segments(self, offset: int, size: int) -> Iterator[tuple[int, int, int]]:
+    def segments(self, offset: int, size: int) -> Generator[tuple[int, int, int], None, None]:
         """Yield descriptor, offset and size of the files that hold some bytes, in order."""
         place = max(0, bisect.bisect_right(self._starts, offset) - 1)
         while size and place < len(self._starts):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -17,28 +18,71 @@ from builder.render.page import policy, render_page
 from builder.report import Silent
 from builder.serve.boots import Posts
 from builder.serve.content import Content, ServedBundle
+from builder.serve.htpasswd import Htpasswd
 from builder.serve.page import Pages, People
 from builder.serve.site import ServeSite
+from builder.serve.traffic import Traffic
+from builder.server.guard import Guard
 from builder.server.listener import Listener
 from builder.server.ranges import apply_range
+from builder.server.tls import server_context
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from builder.bundle.reader import FolderBundle, TarBundle
     from builder.pipeline.boots import Watch
     from builder.report import Reporter
+    from builder.serve.piece import Piece
     from builder.server.connection import Connection
     from builder.server.message import Request, Site
+
+
+_GRACE = 30.0
+"""Seconds that responses may still take when the server is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
     content: Content
-    address: str
-    """Host and port that are listened on."""
+    url: str
+    """Of what is listened on, without a slash at its end."""
+
+    @property
+    def address(self) -> str:
+        """Return host and port."""
+        return self.url.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Who gets in, and how: the files of an operator."""
+
+    certificate: Path | None = None
+    """With the certificates of its authorities behind it."""
+    key: Path | None = None
+    users: Path | None = None
+    """As ``htpasswd -B`` writes it."""
+
+    def context(self) -> ssl.SSLContext | None:
+        """Read certificate and key; raise UsageError."""
+        if self.certificate is None or self.key is None:
+            return None
+        try:
+            return server_context(self.certificate, self.key)
+        except OSError as error:
+            raise UsageError(
+                f"certificate or key can't be used ({error.strerror or error})",
+                where=f"{self.certificate}, {self.key}",
+                expected="a certificate and its key without a passphrase, both as PEM",
+            ) from error
+
+    def guard(self, site: Site) -> Site:
+        if self.users is None:
+            return site
+        return Guard(site, Htpasswd.read(self.users).knows, public={"/healthz"})
 
 
 @contextmanager
@@ -46,38 +90,52 @@ def serve(
     bundles: Sequence[Path],
     *,
     address: tuple[str, int],
-    tls: ssl.SSLContext | None = None,
+    access: Access | None = None,
     watch: Watch | None = None,
+    prefixes: Sequence[str] = (),
     reporter: Reporter | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> Iterator[Serving]:
     """Serve bundles (tars, parts, folders, deltas beside what they are made against).
 
     Their frames are checked first, against their own locks; what is in the members when it is
-    first asked for. Raise VerificationError, DocumentError, StorageError, UsageError for an
-    address that can't be listened on.
+    first asked for. ``log`` gets a line a request. At the end, responses that are under way are
+    waited for. Raise VerificationError, DocumentError, StorageError, UsageError for an address
+    that can't be listened on and for a certificate that can't be used.
     """
+    access, reporter = access or Access(), reporter or Silent()
+    context = access.context()
+
+    def when_damaged(piece: Piece) -> None:
+        reporter.warn(
+            f"{piece.path} is damaged in {piece.bundle.path}: it is not served",
+            hint="airseed verify finds all that is damaged",
+        )
+
     with ExitStack() as opened:
         served = []
         for path in bundles:
             bundle = open_bundle(path)
             opened.callback(bundle.close)
             served.append(_check(bundle, path))
-        content = Content(_named(served))
-        boots = watched(watch, reporter or Silent()) if watch else nullcontext()
+        content = Content(_named(served), prefixes=prefixes, when_damaged=when_damaged)
+        traffic = Traffic(content)
+        boots = watched(watch, reporter) if watch else nullcontext()
         board = opened.enter_context(boots)
         pages = Pages(render_page, policy)
-        site: Site = People(ServeSite(content), content, pages, board)
+        site = access.guard(People(ServeSite(content, traffic), content, pages, board))
         if board:
             site = Posts(site, board)
+        exchanges = _Exchanges(site, traffic, log)
         try:
-            listener = Listener(lambda client: _answer(client, site), address=address, tls=tls)
+            listener = Listener(exchanges.run, address=address, tls=context)
         except OSError as error:
             where = "{}:{}".format(*address)
             raise UsageError(error.strerror or str(error), where=where) from error
-        opened.callback(listener.close)
+        opened.callback(listener.close, _GRACE)
         if board:
             opened.callback(board.close)  # before the listener waits for who watches
-        yield Serving(content, listener.address)
+        yield Serving(content, f"http{'s' if context else ''}://{listener.address}")
 
 
 def _check(bundle: TarBundle | FolderBundle, path: Path) -> ServedBundle:
@@ -112,12 +170,32 @@ def _named(bundles: Sequence[ServedBundle]) -> Iterator[ServedBundle]:
         yield replace(bundle, name=name)
 
 
-def _answer(connection: Connection, site: Site) -> None:
-    def exchange(request: Request) -> None:
-        response = apply_range(request, site.answer(request))
-        connection.send_head(response)
-        if request.method != "HEAD":
-            for _ in connection.send_body(response):
-                pass
+class _Exchanges:
+    """Answer the requests of connections, and keep account of them."""
 
-    connection.run(exchange)
+    def __init__(self, site: Site, traffic: Traffic, log: Callable[[str], None] | None) -> None:
+        self._site = site
+        self._traffic = traffic
+        self._log = log
+
+    def run(self, connection: Connection) -> None:
+        with self._traffic.connection():
+            connection.run(lambda request: self._exchange(connection, request))
+
+    def _exchange(self, connection: Connection, request: Request) -> None:
+        begun, sent = time.monotonic(), 0
+        response = apply_range(request, self._site.answer(request))
+        try:
+            connection.send_head(response)
+            if request.method != "HEAD":
+                for count in connection.send_body(response):
+                    sent += count
+        finally:
+            self._traffic.count(request.path, response.status, sent)
+            if self._log:
+                took = time.monotonic() - begun
+                what = f"{request.path}?{request.query}" if request.query else request.path
+                self._log(
+                    f"{connection.client} {request.method} {what} {response.status}"
+                    f" {sent} {took:.3f}"
+                )

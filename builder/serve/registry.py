@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote
 
@@ -19,7 +20,8 @@ from builder.server.message import Response
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from builder.serve.content import Content, Piece, Repository
+    from builder.serve.content import Content, Repository
+    from builder.serve.piece import Piece
     from builder.server.message import Request
 
 _ROUTE = re.compile(r"/v2/(.+)/(?:(manifests|blobs|referrers)/([^/]+)|tags/list)")
@@ -47,7 +49,9 @@ class RefusedError(Exception):
 
 
 class Registry:
-    def __init__(self, content: Content, send: Callable[[Piece, dict[str, str]], Response]) -> None:
+    def __init__(
+        self, content: Content, send: Callable[[Request, Piece, dict[str, str]], Response]
+    ) -> None:
         self._content = content
         self._send = send
 
@@ -72,14 +76,14 @@ class Registry:
         if kind is None:
             return _page("tags", sorted(repository.tags), request, query, name=name)
         if kind == "manifests":
-            return self._manifest(repository, name, item)
+            return self._manifest(request, repository, name, item)
         digest = _digest(item)
         if kind == "referrers":
             return self._referrers(repository, digest, query.get("artifactType", ""))
         piece = self._piece(repository, digest)
         if piece is None:
             raise RefusedError(404, "BLOB_UNKNOWN", f"{name} has no blob {digest}")
-        return self._send(piece, {**_API, "Content-Type": "application/octet-stream"})
+        return self._content_of(request, piece, "application/octet-stream")
 
     def _repository(self, name: str, host: str) -> Repository:
         if not _NAME.fullmatch(name):
@@ -89,7 +93,7 @@ class Registry:
             raise RefusedError(404, "NAME_UNKNOWN", f"no bundle has an image of {name}")
         return repository
 
-    def _manifest(self, repository: Repository, name: str, item: str) -> Response:
+    def _manifest(self, request: Request, repository: Repository, name: str, item: str) -> Response:
         if ":" in item:
             digest = _digest(item)
         elif not _TAG.fullmatch(item):
@@ -103,7 +107,13 @@ class Registry:
         piece = self._piece(repository, digest)
         if piece is None or piece.media_type not in _MANIFESTS:
             raise RefusedError(404, "MANIFEST_UNKNOWN", f"{name} has no manifest {digest}")
-        return self._send(piece, {**_API, "Content-Type": piece.media_type})
+        return self._content_of(request, piece, piece.media_type)
+
+    def _content_of(self, request: Request, piece: Piece, media_type: str) -> Response:
+        response = self._send(request, piece, {**_API, "Content-Type": media_type})
+        if response.status != HTTPStatus.OK:
+            raise RefusedError(response.status, "UNKNOWN", f"{piece.digest} is damaged")
+        return response
 
     def _piece(self, repository: Repository, digest: Digest) -> Piece | None:
         return self._content.blobs.get(digest) if digest in repository.digests else None
@@ -115,9 +125,15 @@ class Registry:
             piece = self._content.blobs.get(signature)
             if piece is None:
                 continue
-            manifest = json.loads(piece.read())
-            kind = manifest.get("artifactType") or manifest.get("config", {}).get("mediaType", "")
-            if wanted in {"", kind} and manifest.get("subject", {}).get("digest") == str(digest):
+            try:
+                manifest = json.loads(piece.read())
+                kind = manifest.get("artifactType") or manifest["config"]["mediaType"]
+                about = manifest["subject"]["digest"]
+            except OSError as error:
+                raise RefusedError(500, "UNKNOWN", f"{signature} is damaged") from error
+            except (ValueError, LookupError, TypeError, AttributeError):
+                continue  # a signature of the old kind, which is found by its tag
+            if wanted in {"", kind} and about == str(digest):
                 entry = {"mediaType": piece.media_type, "digest": str(signature)}
                 entries.append(entry | {"size": piece.size, "artifactType": kind})
         index = {"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": entries}

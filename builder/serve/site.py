@@ -12,7 +12,9 @@ from builder.serve.registry import Registry
 from builder.server.message import Response, text
 
 if TYPE_CHECKING:
-    from builder.serve.content import Content, Piece
+    from builder.serve.content import Content
+    from builder.serve.piece import Piece
+    from builder.serve.traffic import Traffic
     from builder.server.message import Request
 
 _SMALL = 1 << 20
@@ -27,8 +29,9 @@ _TYPES = {
 class ServeSite:
     """Answer every request from bundles; nothing else of the machine can be asked for."""
 
-    def __init__(self, content: Content) -> None:
+    def __init__(self, content: Content, traffic: Traffic) -> None:
         self._content = content
+        self._traffic = traffic
         self._registry = Registry(content, _send)
 
     def answer(self, request: Request) -> Response:
@@ -39,22 +42,25 @@ class ServeSite:
             )
         if request.path == "/healthz":
             return text(200, "ok\n")
+        if request.path == "/metrics":
+            return self._traffic.metrics
         if request.path in {"/v2", "/v2/"} or request.path.startswith("/v2/"):
             return self._registry.answer(request)
         piece = self._content.files.get(unquote(request.path).removeprefix("/"))
         if piece is None:
             return text(404, "no bundle has this file\n")
-        return _send(piece, {"Content-Type": _media_type(piece.path)})
+        return _send(request, piece, {"Content-Type": _media_type(piece.path)})
 
 
-def _send(piece: Piece, headers: dict[str, str]) -> Response:
+def _send(request: Request, piece: Piece, headers: dict[str, str]) -> Response:
     """Answer with a member; one that is known to be damaged is refused."""
-    if piece.size <= _SMALL and not piece.damaged:
+    right = piece.right
+    if right is None and (piece.size <= _SMALL or "range" in request.headers):
         try:
             piece.verify()
         except OSError:
-            piece.damaged = True
-    if piece.damaged:
+            right = False
+    if right is False:
         return text(500, f"{piece.path} is damaged in the bundle: airseed verify shows more\n")
     own = {
         "ETag": f'"{piece.digest}"',

@@ -94,6 +94,7 @@ class Connection:
         """Let ``exchange`` answer one request after the other until either side has had enough."""
         try:
             if self._tls:
+                self._refuse_plain_words()
                 self.start_tls(self._tls)
             while not self._interrupted:
                 request = self._read()
@@ -113,11 +114,19 @@ class Connection:
         """Say why, and read what was sent meanwhile: a reset would take the answer away."""
         self._last = True
         with contextlib.suppress(OSError, Disconnected):
-            self.send_head(Response(status=refusal.status))
+            said = Response(status=refusal.status, body=refusal.text.encode())
+            self.send_head(said)
+            self.send(refusal.text.encode())
             self._socket.shutdown(socket.SHUT_WR)
             end = time.monotonic() + _LINGER
             while self._receive(end):
                 self._received = b""
+
+    def _refuse_plain_words(self) -> None:
+        """Tell a client in its own words that it has to shake hands; raise Refusal."""
+        self._socket.settimeout(self._patience.head)
+        if self._socket.recv(1, socket.MSG_PEEK).isalpha():
+            raise Refusal(HTTPStatus.BAD_REQUEST, "this is https\n")
 
     def start_tls(self, context: ssl.SSLContext) -> None:
         """Shake hands as a server; what was received in plain text and not read is dropped."""

@@ -27,9 +27,10 @@ _ONCE = {"host", "content-length", "authorization", "range", "if-range", "transf
 class Refusal(Exception):  # noqa: N818 -- an answer, and no error of ours
     """Answer with a status and end the connection: its next bytes may be anybody's."""
 
-    def __init__(self, status: HTTPStatus) -> None:
+    def __init__(self, status: HTTPStatus, text: str = "") -> None:
         super().__init__(status.phrase)
         self.status = status
+        self.text = text
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,28 @@ import hashlib
 import http.client
 import json
 import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from base64 import b64encode
 from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import bcrypt
 import pytest
+from openssl import P256, openssl
 
-from builder.errors import VerificationError
-from builder.pipeline.serve import serve
+from builder.errors import DocumentError, UsageError, VerificationError
+from builder.pipeline.serve import Access, serve
+from builder.report import Silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from sandboxes import Sample
+    from sandboxes import Sample, Sandbox
 
 Answer = tuple[int, dict[str, str], bytes]
 Ask = "Callable[..., Answer]"
@@ -26,12 +35,21 @@ TOP = "application/vnd.docker.distribution.manifest.list.v2+json"
 
 
 @contextmanager
-def served(*bundles: Path) -> Iterator[Callable[..., Answer]]:
+def served(
+    *bundles: Path, trusting: ssl.SSLContext | None = None, **how: Any
+) -> Iterator[Callable[..., Answer]]:
     with ExitStack() as opened:
-        serving = opened.enter_context(serve(bundles, address=("127.0.0.1", 0)))
+        serving = opened.enter_context(serve(bundles, address=("127.0.0.1", 0), **how))
+        scheme, _, address = serving.url.partition("://")
+        assert scheme == ("https" if trusting else "http")
+
+        def connect() -> http.client.HTTPConnection:
+            if trusting:
+                return http.client.HTTPSConnection(address, timeout=20, context=trusting)
+            return http.client.HTTPConnection(address, timeout=20)
 
         def ask(path: str, method: str = "GET", **headers: str) -> Answer:
-            with closing(http.client.HTTPConnection(serving.address, timeout=20)) as connection:
+            with closing(connect()) as connection:
                 connection.request(method, path, headers=headers)
                 answer = connection.getresponse()
                 return answer.status, dict(answer.getheaders()), answer.read()
@@ -146,3 +164,240 @@ def test_a_bundle_whose_frame_is_damaged_is_refused(sample: Sample, tmp_path: Pa
     cut.write_bytes(sample.bundle.read_bytes()[:-20480])
     with pytest.raises(VerificationError), served(cut):
         pass
+
+
+@pytest.fixture(scope="module")
+def access(tmp_path_factory: pytest.TempPathFactory) -> Access:
+    folder = tmp_path_factory.mktemp("access")
+    openssl(
+        *("req", "-x509", "-nodes", *P256, "-subj", "/CN=serve", "-days", 2),
+        *("-addext", "subjectAltName=IP:127.0.0.1"),
+        *("-keyout", folder / "tls.key", "-out", folder / "tls.crt"),
+    )
+    known = bcrypt.hashpw(b"correct horse", bcrypt.gensalt(4)).decode()
+    (folder / "users").write_text(f"# users\njane:{known}\n", "utf-8")
+    return Access(certificate=folder / "tls.crt", key=folder / "tls.key", users=folder / "users")
+
+
+def login(user: str, password: str) -> str:
+    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
+def test_tls_and_logins(access: Access, sample: Sample) -> None:
+    trusting = ssl.create_default_context(cafile=str(access.certificate))
+    package = max(sample.lock.packages, key=lambda one: one.size)
+    with served(sample.bundle, trusting=trusting, access=access) as ask:
+        assert ask("/healthz")[0] == 200
+        for path in ("/v2/", f"/{package.path}", "/metrics", "/cluster.lock"):
+            status, headers, _ = ask(path)
+            assert (status, headers["WWW-Authenticate"][:5]) == (401, "Basic")
+            for bad in (login("jane", "correct"), login("joe", "correct horse"), "Bearer x"):
+                assert ask(path, Authorization=bad)[0] == 401
+        good = login("jane", "correct horse")
+        for _ in range(2):  # read and hashed, then known
+            status, _, body = ask(f"/{package.path}", Authorization=good)
+            assert (status, hashlib.sha256(body).hexdigest()) == (200, package.digest.hex)
+        part = ask(f"/{package.path}", Authorization=good, Range="bytes=1000-2999")
+        assert (part[0], part[2]) == (206, body[1000:3000])
+
+
+def test_who_forgets_tls_is_told(access: Access, sample: Sample) -> None:
+    with (
+        serve([sample.bundle], address=("127.0.0.1", 0), access=access) as serving,
+        socket.create_connection(("127.0.0.1", int(serving.url.rpartition(":")[2])), 20) as client,
+    ):
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = b"".join(iter(lambda: client.recv(9999), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.endswith(b"this is https\n")
+
+
+def test_a_file_of_users_is_read_strictly(tmp_path: Path, sample: Sample) -> None:
+    users = tmp_path / "users"
+    good = bcrypt.hashpw(b"x", bcrypt.gensalt(4)).decode()
+    users.write_text(
+        f"a:{good}\nb:{{SHA}}secret\nc\na:{good}\nd:$2b$31${good[7:]}\n", encoding="utf-8"
+    )
+    with (
+        pytest.raises(DocumentError) as caught,
+        served(sample.bundle, access=Access(users=users)),
+    ):
+        pass
+    assert [str(fault) for fault in caught.value.faults] == [
+        "line 2: the password of 'b' is not hashed by bcrypt",
+        "line 3: is not NAME:HASH",
+        "line 4: 'a' is there twice",
+        "line 5: the hash of 'd' has the cost 31, not 4 to 15",
+    ]
+    users.write_text("", "utf-8")
+    with pytest.raises(DocumentError), served(sample.bundle, access=Access(users=users)):
+        pass
+
+
+def test_a_certificate_that_is_none_is_refused(tmp_path: Path, sample: Sample) -> None:
+    (tmp_path / "x").write_text("nothing", "utf-8")
+    access = Access(certificate=tmp_path / "x", key=tmp_path / "x")
+    with (
+        pytest.raises(UsageError, match="certificate or key can't be used"),
+        served(sample.bundle, access=access),
+    ):
+        pass
+
+
+def test_metrics_count_what_was_done(sample: Sample) -> None:
+    package = sample.lock.packages[0]
+    lines: list[str] = []
+    with served(sample.bundle, log=lines.append) as ask:
+        for _ in range(2):
+            ask(f"/{package.path}")
+        ask("/v2/pause/tags/list")
+        ask("/v2/pause/blobs/x")
+        status, headers, body = ask("/metrics")
+    assert (status, headers["Content-Type"][:10]) == (200, "text/plain")
+    metrics = dict(
+        line.rsplit(" ", 1) for line in body.decode().splitlines() if not line.startswith("#")
+    )
+    assert metrics['airseed_requests_total{kind="files",status="200"}'] == "2"
+    assert metrics['airseed_requests_total{kind="lists",status="200"}'] == "1"
+    assert metrics['airseed_requests_total{kind="blobs",status="400"}'] == "1"
+    assert metrics['airseed_sent_bytes_total{kind="files"}'] == str(2 * package.size)
+    assert metrics['airseed_members{state="verified"}'] == "1"
+    assert metrics['airseed_members{state="damaged"}'] == "0"
+    assert int(metrics["airseed_connections"]) >= 1
+    assert lines[0].startswith(f"127.0.0.1 GET /{package.path} 200 {package.size} ")
+
+
+def test_images_are_found_below_a_prefix(sample: Sample) -> None:
+    with served(sample.bundle, prefixes=["team/k8s"]) as ask:
+        for path in ("team/k8s/pause", "team/k8s/coredns", "team/k8s/coredns/coredns", "pause"):
+            assert ask(f"/v2/{path}/tags/list")[0] == 200
+        assert ask("/v2/k8s/pause/tags/list")[0] == 404
+        assert ask("/v2/team/k8s/k8s.gcr.io/pause/tags/list")[0] == 404
+
+
+def test_nothing_but_what_the_lock_names_is_served(unpacked: Path, tmp_path: Path) -> None:
+    """A folder with secrets or seeds in it is refused; what comes later is not seen."""
+    folder = tmp_path / "site"
+    shutil.copytree(unpacked, folder)
+
+    def add() -> list[Path]:
+        added = [folder / path for path in ("cluster.secrets/ca.key", "seeds/m-1/user-data")]
+        for path in added:
+            path.parent.mkdir(parents=True)
+            path.write_text("s3cret", "utf-8")
+        return added
+
+    with served(folder) as ask:
+        for path in add():
+            name = path.relative_to(folder)
+            assert ask(f"/{name}")[0] == ask(f"/bundles/site/{name}")[0] == 404
+        assert ask("/cluster.lock")[0] == ask("/bundles/site/cluster.lock")[0] == 200
+    with pytest.raises(VerificationError) as caught, served(folder):
+        pass
+    assert {fault.where for fault in caught.value.faults} == {
+        "cluster.secrets/ca.key",
+        "seeds/m-1/user-data",
+    }
+
+
+@pytest.mark.parametrize("kind", ["tar", "folder"])
+@pytest.mark.parametrize("replaced", [True, False])
+def test_what_is_written_to_under_a_running_server_is_hashed_again(
+    sample: Sample, unpacked: Path, tmp_path: Path, kind: str, *, replaced: bool
+) -> None:
+    package = max(sample.lock.packages, key=lambda one: one.size)
+    bundle = tmp_path / ("bundle.tar" if kind == "tar" else "bundle")
+    if kind == "tar":
+        shutil.copy(sample.bundle, bundle)
+        place, file = sample.layout.extent(package.path).offset + 7, bundle
+    else:
+        shutil.copytree(unpacked, bundle)
+        place, file = 7, bundle / package.path
+    right = file.read_bytes()
+    wrong = right[:place] + bytes([right[place] ^ 1]) + right[place + 1 :]
+
+    def write(content: bytes) -> None:
+        if replaced:
+            fresh = file.with_name("fresh")
+            fresh.write_bytes(content)
+            fresh.rename(file)
+        else:
+            file.write_bytes(content)
+
+    warned: list[str] = []
+
+    class Ear(Silent):
+        def warn(self, text: str, *, hint: str | None = None) -> None:  # noqa: ARG002 -- the protocol
+            warned.append(text)
+
+    with served(bundle, reporter=Ear()) as ask:
+        for _ in range(2):
+            assert ask(f"/{package.path}")[0] == 200
+        write(wrong)
+        if (kind, replaced) == ("tar", True):  # the open file is still the old one
+            assert ask(f"/{package.path}")[0] == 200
+            return
+        for _ in range(2):
+            try:
+                assert ask(f"/{package.path}")[0] == 500
+            except http.client.IncompleteRead as error:
+                assert len(error.partial) < package.size  # noqa: PT017
+        assert ask(f"/{package.path}", Range="bytes=0-9")[0] == 500
+        assert len(warned) == 1
+        assert warned[0].startswith(f"{package.path} is damaged in {bundle}")
+        write(right)
+        status, _, body = ask(f"/{package.path}")
+        assert (status, hashlib.sha256(body).hexdigest()) == (200, package.digest.hex)
+        if kind == "folder":
+            file.unlink()
+            assert ask(f"/{package.path}")[0] == 500
+            file.symlink_to("/etc/passwd")
+            assert ask(f"/{package.path}")[0] == 500
+
+
+def test_a_delta_has_what_it_lacks_from_the_bundle_beside_it(
+    sandbox: Sandbox, sample: Sample
+) -> None:
+    delta = sandbox.folder / "delta.tar"
+    for words in (
+        ("inventory", str(sample.bundle), "-o", "have.json"),
+        ("bundle", "--have", "have.json", "--base", str(sample.bundle), "-o", "delta.tar"),
+    ):
+        ran = sandbox.run(*words)
+        assert ran.code == 0, ran.err
+    assert delta.stat().st_size < sample.bundle.stat().st_size / 2
+    with served(delta, sample.bundle) as ask:
+        for package in sample.lock.packages[:9]:
+            for path in (package.path, f"bundles/delta/{package.path}"):
+                status, _, body = ask(f"/{path}")
+                assert (status, hashlib.sha256(body).hexdigest()) == (200, package.digest.hex)
+        image = sample.lock.images[0]
+        for digest in image.manifests[0].layers:
+            status, _, body = ask(f"/v2/{image.reference.path}/blobs/{digest}")
+            assert (status, hashlib.sha256(body).hexdigest()) == (200, digest.hex)
+    with serve([delta], address=("127.0.0.1", 0)) as serving:
+        assert len(serving.content.missing["delta"]) > len(sample.lock.packages)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_is_stopped_by_signals_and_warns_of_what_is_open(
+    sample: Sample, access: Access, tmp_path: Path, number: signal.Signals
+) -> None:
+    key = tmp_path / "tls.key"
+    shutil.copy(access.key or "", key)
+    key.chmod(0o644)
+    words = ["serve", "--listen", "127.0.0.1:0", "--tls-cert", str(access.certificate)]
+    words += ["--tls-key", str(key), str(sample.bundle)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "builder", *words], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == f"warning: {key} can be read by others\n"
+        assert process.stderr.readline() == f"  hint: chmod 600 {key}\n"
+        assert process.stderr.readline().startswith("serving 13 images and ")
+        process.send_signal(number)
+        said = process.communicate(timeout=60)[1]
+    assert (process.returncode, "Traceback" in said) == (
+        0 if number == signal.SIGTERM else 130,
+        False,
+    )
