@@ -1,4 +1,4 @@
-"""``airseed doctor``: check every source, and how many pulls are left."""
+"""``airseed doctor``: check every source, and how many pulls are left; or a site's own servers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 from builder.cli.amounts import duration, quantity
 from builder.cli.verb import as_json, ca_bundle, catalogs, existing, verb
+from builder.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,11 +30,22 @@ _COLORS = {
     examples="""
     airseed doctor cluster.yaml
     airseed doctor cluster.lock --strict
+    airseed doctor cluster.yaml --site
     airseed doctor --json
     """,
 )
 @click.argument(
     "document", type=existing(folder=True), required=False, metavar="[CLUSTER|LOCK|BUNDLE]"
+)
+@click.option(
+    "--site",
+    is_flag=True,
+    help="Ask the site's registry and seed.url instead, for all that CLUSTER's machines will want.",
+)
+@click.option(
+    "--plain-http",
+    is_flag=True,
+    help="With --site: speak HTTP without TLS to the registry.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 if any single source is unhealthy.")
 @click.option(
@@ -54,6 +66,8 @@ def command(
     catalogs: tuple[Path, ...],
     ca_bundle: Path | None,
     *,
+    site: bool,
+    plain_http: bool,
     strict: bool,
     as_json: bool,
 ) -> int:
@@ -70,19 +84,53 @@ def command(
     refuses (wants a login, or another one), limited (too many requests), wrong (sends something
     else), fails (says that it is broken) and dead (no answer).
 
+    With --site, before any machine is started: every image by the name that kubeadm, kubelet and
+    the manifests will ask for, with its manifests and layers, and at seed.url the bundle's
+    SHA256SUMS, repodata, packages, keys and manifests. They are asked as the machines will ask,
+    over TLS, with the authority and the login of machine.registry and no other; digests of small
+    things are compared, sizes of large ones. (seeds --check looks at the seeds themselves.)
+
     Exits with 0 when everything can be had from at least one source, even if others are unhealthy;
     with 1 when something can be had nowhere, or, with --strict, when any source is unhealthy.
     """
-    from builder.pipeline import doctor
+    if site:
+        health = _site(document, console, catalogs, ca_bundle, timeout, plain_http=plain_http)
+    else:
+        if plain_http:
+            raise UsageError("--plain-http goes with --site")
+        from builder.pipeline import doctor
 
-    health = doctor.check(
-        document, reporter=console, catalogs=catalogs, ca_bundle=ca_bundle, timeout=timeout
-    )
+        health = doctor.check(
+            document, reporter=console, catalogs=catalogs, ca_bundle=ca_bundle, timeout=timeout
+        )
     if as_json:
         console.json(_value(health))
     else:
         _show(health, console)
     return 1 if health.lost or (strict and not health.well) else 0
+
+
+def _site(
+    document: Path | None,
+    console: Console,
+    catalogs: tuple[Path, ...],
+    ca_bundle: Path | None,
+    timeout: float | None,
+    *,
+    plain_http: bool,
+) -> Health:
+    if document is None or document.suffix not in {".yaml", ".yml"}:
+        raise UsageError("--site asks for what the machines of a cluster.yaml will want")
+    if ca_bundle is not None:
+        raise UsageError(
+            "--ca-bundle is not for --site",
+            hint="machines trust what machine.registry.ca in cluster.yaml gives them",
+        )
+    from builder.pipeline.doctor import site
+    from builder.pipeline.workspace import Workspace
+
+    workspace = Workspace(document, catalogs=catalogs)
+    return site.check(workspace, reporter=console, plain_http=plain_http, timeout=timeout)
 
 
 def _show(health: Health, console: Console) -> None:

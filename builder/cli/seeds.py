@@ -68,7 +68,8 @@ _FEW = 3
 @click.option(
     "--check",
     is_flag=True,
-    help="Write nothing; compare what was written with its SHA256SUMS (exit with 1 if it differs).",
+    help="Write nothing; compare what was written with its SHA256SUMS (exit with 1 if it differs). "
+    "What registry and seed.url have, `airseed doctor CLUSTER --site` asks.",
 )
 @click.option(
     "--sign",
@@ -191,8 +192,8 @@ def _report(written: Written, cluster: Path, console: Console, *, as_json: bool)
             console.info(f"{written.signature} is its signature")
         if written.registry:
             console.info(
-                f"the machines pull from {written.registry}: "
-                f"fill it first, by the names in {written.folder / 'images.map'}"
+                f"the machines pull from {written.registry}: fill it first (airseed publish), "
+                f"and see whether it has all: airseed doctor {cluster} --site"
             )
         for name in written.late:
             console.info(

@@ -98,17 +98,23 @@ def check(
         timeout = TIMEOUT
     with Access.open(ca_bundle=ca_bundle, backoff=Backoff(attempts=1), timeout=timeout) as access:
         with reporter.progress("asking", len(questions), unit="questions") as progress:
-            answers = asking.ask(questions, access, progress, slow=SLOW)
+            answers = asking.ask(
+                questions,
+                lambda question: asking.attempt(question, access),
+                progress,
+                slow=SLOW,
+                cancel=access.client.cancel,
+            )
         limits = tuple(asking.limit_of(pulls, access) for pulls in counting)
     spent = {limit.registry for limit in limits if limit.left == 0}
     given = (_limited(answer, spent) for answer in answers)
     answered = [(source, [next(given) for _ in source.questions]) for source in named]
-    found = [_finding(source, its_answers) for source, its_answers in answered]
-    days = seen.note(_key(finding) for finding in found if finding.state in WELL)
+    found = [finding_of(source, its_answers) for source, its_answers in answered]
+    days = seen.note(key_of(finding) for finding in found if finding.state in WELL)
     return Health(
-        findings=tuple(replace(finding, last_seen=days.get(_key(finding))) for finding in found),
+        findings=tuple(replace(finding, last_seen=days.get(key_of(finding))) for finding in found),
         lost=tuple(_lost(answered)),
-        offline=_offline(answers),
+        offline=offline(answers),
         limits=limits,
         pulls=_pulls(named) if document is not None else {},
     )
@@ -126,7 +132,7 @@ def _named(
         return sources.of_lock(opened.lock)
 
 
-def _key(finding: Finding) -> str:
+def key_of(finding: Finding) -> str:
     return f"{finding.kind} {finding.name} {finding.address}"
 
 
@@ -138,7 +144,7 @@ def _limited(answer: Answer, spent: set[str]) -> Answer:
     return replace(answer, state="limited", what="no pulls are left")
 
 
-def _finding(source: CheckedSource, answers: Sequence[Answer]) -> Finding:
+def finding_of(source: CheckedSource, answers: Sequence[Answer]) -> Finding:
     # what is worst and took longest says most; a question that was not asked any more says least
     worst = max(answers, key=lambda answer: (ORDER.index(answer.state), answer.seconds))
     failed = [answer for answer in answers if answer.state not in WELL]
@@ -172,7 +178,7 @@ def _lost(answered: Iterable[tuple[CheckedSource, Sequence[Answer]]]) -> Iterato
             )
 
 
-def _offline(answers: Sequence[Answer]) -> Fault | None:
+def offline(answers: Sequence[Answer]) -> Fault | None:
     lacks = asking.lacking(answers)
     if not lacks:
         return None

@@ -16,7 +16,7 @@ from builder.rpm.keys import load_keys
 from builder.rpm.repodata import REPOMD_LIMIT, parse_repomd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from builder.http import Reply
     from builder.model.reference import Reference
@@ -37,7 +37,7 @@ _ATONCE = 16
 _PATIENCE = 2
 _ENOUGH = 24
 """Answers in a row that no server gave."""
-_ASKED_NO_MORE = "its host gave no answer before"
+ASKED_NO_MORE = "its host gave no answer before"
 _KEY_LIMIT = 1 << 20
 _NO_HEAD = {400, 403, 404, 405, 501}
 """What servers say to HEAD that don't know it; a GET says whether it is there."""
@@ -80,9 +80,16 @@ class PullsLeft:
 
 
 def ask(
-    questions: Iterable[Question], access: Access, progress: Progress, *, slow: float
+    questions: Iterable[Question],
+    attempt: Callable[[Question], object],
+    progress: Progress,
+    *,
+    slow: float,
+    cancel: Callable[[], object],
 ) -> tuple[Answer, ...]:
     """Ask every question, some at once, once each; whoever takes ``slow`` seconds is slow.
+
+    ``attempt`` raises AirseedError unless all is well; ``cancel`` ends what is under way.
 
     A host that gave no answer twice is asked no more: the rest would only wait. Nor is any other,
     where so many in a row could not be reached that it is this machine's fault.
@@ -94,22 +101,22 @@ def ask(
         host = _host(question)
         last = list(given)
         if dead[host] >= _PATIENCE:
-            answer = Answer(question=question, state="dead", seconds=0.0, what=_ASKED_NO_MORE)
+            answer = Answer(question=question, state="dead", seconds=0.0, what=ASKED_NO_MORE)
         elif len(last) == _ENOUGH and (why := lacking(last)):
             answer = replace(last[-1], question=question, seconds=0.0, lacks=why)
         else:
-            answer = _answer(question, access, slow)
+            answer = _answer(question, attempt, slow)
             dead[host] += answer.state == "dead"
             given.append(answer)
         progress.advance(1)
         return answer
 
-    return tuple(threads.each(questions, answer_to, most=_ATONCE, cancel=access.client.cancel))
+    return tuple(threads.each(questions, answer_to, most=_ATONCE, cancel=cancel))
 
 
 def lacking(answers: Iterable[Answer]) -> str:
     """Return what this machine lacks, by answers that all say it of more than one host."""
-    reached = [answer for answer in answers if answer.what != _ASKED_NO_MORE]
+    reached = [answer for answer in answers if answer.what != ASKED_NO_MORE]
     lacks = {answer.lacks for answer in reached}
     hosts = {_host(answer.question) for answer in reached}
     return lacks.pop() if len(lacks) == 1 and len(hosts) > 1 else ""
@@ -121,10 +128,10 @@ def _host(question: Question) -> str:
     return urlsplit(question.url).netloc
 
 
-def _answer(question: Question, access: Access, slow: float) -> Answer:
+def _answer(question: Question, attempt: Callable[[Question], object], slow: float) -> Answer:
     began = time.monotonic()
     try:
-        _try(question, access)
+        attempt(question)
     except UsageError:
         raise  # a proxy that cannot be used is no source's fault
     except AirseedError as error:
@@ -149,8 +156,8 @@ def _state(error: AirseedError) -> State:
     return "wrong"
 
 
-def _try(question: Question, access: Access) -> None:
-    """Raise AirseedError unless the artifact is there."""
+def attempt(question: Question, access: Access) -> None:
+    """Ask once; raise AirseedError unless the artifact is there."""
     if question.reference is not None:
         reference = question.reference
         named = str(reference.digest) if reference.digest else reference.tag or "latest"
