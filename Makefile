@@ -18,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest
 # every file with a shell's shebang, wherever it lives
 SHELL_SCRIPTS = $(shell grep -rlIE '^\#!.*\b(ba)?sh\b' --exclude-dir=.git --exclude-dir=.venv --exclude-dir=build --exclude-dir=demo . 2>/dev/null)
 
-.PHONY: help setup demo bundle mirror test check lint fmt type docs golden catalog wheel interop bench e2e faults hostile clean
+.PHONY: help setup demo bundle mirror test check lint fmt type docs golden catalog wheel kit interop bench e2e faults hostile clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ wheel: $(READY) ## build sdist and wheel into dist/ and try the wheel in an empt
 	@rm -rf dist
 	@$(BIN)/python -m hatchling build -d dist
 	@$(PYTEST) -q -m wheel tests/test_wheel.py
+
+kit: $(READY) ## write all that installs airseed where no package index is into one file (KIT=FILE)
+	@$(BIN)/python kit/make.py $(KIT)
 
 interop: $(READY) ## try bundles with real registries and tools (root and Debian; installs what it needs)
 	@tests/interop/setup.sh
