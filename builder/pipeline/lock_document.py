@@ -54,6 +54,13 @@ class LockDocument:
         content = bundle.read(LOCK_PATH, LOCK_LIMIT)
         return cls(path=bundle.path, content=content, bundle=bundle)
 
+    @classmethod
+    def of(cls, path: Path, lock: Lock) -> Self:
+        """Write a lock that need not be parsed again."""
+        document = cls(path=path, content=lock_format.write(lock))
+        document.__dict__["lock"] = lock
+        return document
+
     @property
     def name(self) -> str:
         """What errors call it."""

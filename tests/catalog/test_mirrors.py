@@ -85,7 +85,7 @@ def test_every_file_is_part_of_the_catalog(catalog: Catalog, mirrors: Path) -> N
         "ports.yaml",
         "providers.yaml",
     }
-    files -= {"examples/ha.yaml", "examples/single.yaml"}
+    files -= {f"examples/{name}.yaml" for name in ("ha", "hardened", "single")}
     assert files == {f"{folder}/{name}.yaml" for folder, each in entries.items() for name in each}
     assert catalog.kernels
     assert {*catalog.eviction} == {"kubelet", "bundled"}

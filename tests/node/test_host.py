@@ -149,8 +149,8 @@ def test_phases_to_skip_are_joined_with_those_of_the_scripts(machine: Machine) -
     seed = " --config " + str(machine.root / "etc/airseed/kubeadm.yaml")
     assert (machine.root / "ran").read_text().splitlines() == [
         (
-            f"init --skip-phases=etcd,addon,addon/kube-proxy,preflight{seed}"
-            " --ignore-preflight-errors=Port-1"
+            "init --skip-phases=etcd,addon,addon/kube-proxy,preflight"
+            f" --ignore-preflight-errors=Port-1{seed}"
         ),
         f"join --skip-phases=addon/kube-proxy,preflight{seed}",
         f"join{seed}",

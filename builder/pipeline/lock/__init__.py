@@ -80,17 +80,16 @@ def make(
     lock, manifests = _resolve(
         workspace, kept, before=before, update=update, ca_bundle=ca_bundle, reporter=reporter
     )
-    content = lock_format.write(lock)
-    document = LockDocument(path=path, content=content)
+    document = LockDocument.of(path, lock)
     document.check_images()
-    disk.put(path, content)
+    disk.put(path, document.content)
     workspace.locked = document
     for digest in kept.digests() - lock.beside:  # what no lock of that name needs any more
         kept.drop(digest)
     return Locked(
         lock=lock,
         changes=compare(before, lock),
-        same=before is not None and lock_format.write(before) == content,
+        same=before is not None and lock_format.write(before) == document.content,
         manifests=tuple(_unlocked(manifest, lock) for manifest in manifests),
     )
 
