@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,8 @@ class Quirks:
     """What a Location begins with; empty for a path alone."""
     breaks: dict[str, int] = field(default_factory=dict)
     """How often the connection breaks in the middle of a method's body."""
+    slow: float = 0.0
+    """Seconds that each request takes."""
     immutable: bool = False
     """Refuse to move a tag."""
     chunks: int = 202
@@ -65,6 +68,8 @@ class PushRegistry:
 
     def __init__(self, quirks: Quirks | None = None) -> None:
         self.quirks = quirks or Quirks()
+        self.host = ""
+        self.down = False
         self.requests: list[tuple[str, str]] = []
         self.blobs: dict[str, set[str]] = {}
         self.content: dict[str, bytes] = {}
@@ -73,6 +78,9 @@ class PushRegistry:
         self.tags: dict[str, dict[str, str]] = {}
         self.uploads: dict[str, bytearray] = {}
         self.numbers = itertools.count()
+        self.stored: list[str] = []
+        """Repositories and digests of blobs, each as often as its bytes came."""
+        self.active = 0
         self.short: list[str] = []
         """Uploads with a chunk that was too small; it has to be the last."""
         self.tokens: dict[str, int] = {}
@@ -83,17 +91,37 @@ class PushRegistry:
         class Handler(_Handler):
             owner = registry
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._handler = Handler
+        self.restart()
+
+    def restart(self, port: int = 0) -> None:
+        """Listen, again at the port that it had."""
+        port = int(self.host.partition(":")[2]) if self.host else port
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler)
         self._server.daemon_threads = True
         self.host = f"127.0.0.1:{self._server.server_port}"
+        self.down = False
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        """Break all connections and listen no more."""
+        self.down = True
+        self._server.shutdown()
+        self._server.server_close()
+
+    def settle(self) -> None:
+        """Wait until nothing is under way any more."""
+        end = time.monotonic() + 10
+        time.sleep(0.1)
+        while self.active and time.monotonic() < end:
+            time.sleep(0.02)
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        if not self.down:
+            self.stop()
 
     def count(self, method: str) -> int:
         return sum(one == method for one, _ in self.requests)
@@ -144,30 +172,36 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD  # noqa: N815 -- http.server's
 
     def _run(self) -> None:
-        registry, quirks = self.owner, self.owner.quirks
+        registry = self.owner
         with registry.lock:
             registry.requests.append((self.command, self.path))
+            registry.active += 1
+        try:
+            time.sleep(registry.quirks.slow)
+            if registry.down:
+                self.close_connection = True
+            else:
+                self._work()
+        except OSError:  # whoever asked is gone
+            self.close_connection = True
+        finally:
+            with registry.lock:
+                registry.active -= 1
+
+    def _work(self) -> None:
+        registry, quirks = self.owner, self.owner.quirks
         size = int(self.headers.get("Content-Length") or 0)
         if quirks.largest and size > quirks.largest:
             self.close_connection = True
             self._answer(413, b"<html>413 Request Entity Too Large</html>", kind="text/html")
             return
-        with registry.lock:
-            early = quirks.busy.get(self.command)
-            status = early.pop(0) if early else 0
-        if status or not self._may():
-            self.rfile.read(size)
-            if status:
-                self._refuse(status, "TOOMANYREQUESTS")
+        if not self._may(size):
             return
         url = urlsplit(self.path)
         query = {key: value[-1] for key, value in parse_qs(url.query).items()}
-        if url.path == "/v2/":
-            self._answer(200, b"{}")
-            return
         route = _ROUTE.fullmatch(url.path)
         if route is None:
-            self._answer(404)
+            self._answer(200 if url.path == "/v2/" else 404, b"{}")
             return
         if self.command in {"PUT", "PATCH"} and size and quirks.breaks.get(self.command, 0):
             quirks.breaks[self.command] -= 1
@@ -178,6 +212,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
             return
         body = self.rfile.read(size)
+        if len(body) < size:
+            self.close_connection = True
+            return
         if quirks.missing:
             self._refuse(quirks.missing, "NAME_UNKNOWN")
             return
@@ -185,9 +222,16 @@ class _Handler(BaseHTTPRequestHandler):
         with registry.lock:
             answer(route[1], route[3], query, body)
 
-    def _may(self) -> bool:
-        """Judge who asks; hand out tokens."""
+    def _may(self, size: int) -> bool:
+        """Tell whether a request is heard at all; hand out tokens."""
         registry, quirks = self.owner, self.owner.quirks
+        with registry.lock:
+            early = quirks.busy.get(self.command)
+            status = early.pop(0) if early else 0
+        if status:
+            self.rfile.read(size)
+            self._refuse(status, "TOOMANYREQUESTS")
+            return False
         said = self.headers.get("Authorization", "")
         basic = f"Basic {base64.b64encode(quirks.login.encode()).decode()}"
         if not quirks.login or (not quirks.token_uses and said == basic):
@@ -202,6 +246,7 @@ class _Handler(BaseHTTPRequestHandler):
             if registry.tokens.get(token, 0):
                 registry.tokens[token] -= 1
                 return True
+        self.rfile.read(size)
         realm = f'Bearer realm="http://{registry.host}/token",service="s"'
         how = realm if quirks.token_uses else 'Basic realm="r"'
         self._answer(401, b"{}", headers={"WWW-Authenticate": how})
@@ -266,6 +311,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             del registry.uploads[name]
             registry.content[digest] = content
+            registry.stored.append(f"{repository}@{digest}")
             registry.blobs.setdefault(repository, set()).add(digest)
             if quirks.shared:
                 self._refuse(400, "BLOB_UPLOAD_INVALID")
