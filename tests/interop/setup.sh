@@ -20,10 +20,11 @@ readonly NEWER=(
   github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111
   github.com/distribution/distribution/v3/cmd/registry@v3.1.2
 )
+readonly AXE=4.14.1
 readonly SYFT=v1.57.0 SCHEMA=spdx-schema-2.3.json
 
 readonly PACKAGES=(
-  apache2-utils busybox-static ca-certificates containerd createrepo-c curl dnf dnf-plugins-core
+  apache2-utils busybox-static ca-certificates chromium containerd createrepo-c curl dnf dnf-plugins-core
   docker-registry docker.io etcd-server gnupg1 locales nginx-light openssl rpm runc skopeo systemd
   time
 )
@@ -79,6 +80,23 @@ install_schema() {
     die "the schema of SPDX cannot be had; go needs its module proxy (GOPROXY)"
 }
 
+# what looks for faults of accessibility in the pages of airseed serve
+install_axe() {
+  local folder=$1 work
+  [[ ! -s $folder/axe.js || ! -e $folder/axe-$AXE ]] || return 0
+  if ! command -v npm >/dev/null; then
+    say "there is no npm to fetch axe-core with: its tests will be skipped"
+    return 0
+  fi
+  say "fetching axe-core $AXE"
+  work=$(mktemp -d)
+  (cd "$work" && npm pack --silent "axe-core@$AXE" >/dev/null && tar xzf ./axe-core-*.tgz) ||
+    die "axe-core cannot be had; npm needs its registry"
+  install -m 644 "$work/package/axe.min.js" "$folder/axe.js"
+  rm -rf "$work" "$folder"/axe-[0-9]*
+  : > "$folder/axe-$AXE"
+}
+
 command -v dpkg-query >/dev/null || die "this is not Debian: there is no dpkg-query"
 (( EUID == 0 )) || die "this installs packages and starts container engines: run it as root"
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -86,3 +104,4 @@ install_packages "${PACKAGES[@]}"
 install_crane "$root/build/interop"
 install_newer "$root/build/interop"
 install_schema "$root/build/interop"
+install_axe "$root/build/interop"
