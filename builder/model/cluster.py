@@ -317,8 +317,9 @@ class Cluster:
 
 
 def _arguments(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    names = {name, name.replace("-", "_")}  # most programs read one as the other
     if isinstance(value, dict):
-        yield f".{name}", value.get(name)
+        yield from ((f".{key}", value[key]) for key in value if key in names)
     for number, one in reversed([*enumerate(value)]) if isinstance(value, list) else ():
-        if isinstance(one, dict) and one.get("name") == name:
+        if isinstance(one, dict) and one.get("name") in names:
             yield f"[{number}]", one.get("value")

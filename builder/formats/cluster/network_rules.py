@@ -96,6 +96,7 @@ def _pods(cluster: Cluster, nodes: list[tuple[int, Node]], reading: Reading) -> 
             )
 
 
+_OTHER = {4: 6, 6: 4}
 _MASK = "node-cidr-mask-size"
 _MANAGER = ("controllerManager", "extraArgs")
 
@@ -103,16 +104,34 @@ _MANAGER = ("controllerManager", "extraArgs")
 def _node_mask(
     cluster: Cluster, nodes: list[tuple[int, Node]], subnet: Subnet, reading: Reading
 ) -> tuple[str | None, int | None]:
-    """Return how large a node's range is, after where ``kubeadm:`` says so; None if it is wrong."""
-    for name in (f"{_MASK}-ipv{subnet.version}", _MASK):
-        found = said(cluster, nodes, "ClusterConfiguration", _MANAGER, name)
+    """Return how large a node's range is, after where ``kubeadm:`` says so; None if it is wrong.
+
+    None, too, where kube-controller-manager cuts no ranges.
+    """
+
+    def argument(name: str) -> tuple[str, str] | None:
+        return said(cluster, nodes, "ClusterConfiguration", _MANAGER, name)
+
+    cuts = argument("allocate-node-cidrs")
+    if cuts is not None and cuts[1].lower() in {"0", "f", "false"}:
+        return None, None
+    other = argument(f"{_MASK}-ipv{_OTHER[subnet.version]}")
+    if other is not None and not cluster.network.dual:
+        expected = f"{_MASK}, or {_MASK}-ipv{subnet.version}"
+        reading.wrong(other[0], f"is not allowed with IPv{subnet.version} alone", expected=expected)
+        return None, None
+    own, both = argument(f"{_MASK}-ipv{subnet.version}"), argument(_MASK)
+    if own is not None and both is not None and not cluster.network.dual:
+        reading.wrong(own[0], f"is not allowed beside {_MASK}", expected="one of the two")
+        return None, None
+    for name, found in ((f"{_MASK}-ipv{subnet.version}", own), (_MASK, both)):
         if found is None:
             continue
         where, text = found
         if name == _MASK and cluster.network.dual:
-            both = f"{_MASK}-ipv4 and {_MASK}-ipv6"
+            expected = f"{_MASK}-ipv4 and {_MASK}-ipv6"
             if subnet is cluster.network.pods[0]:
-                reading.wrong(where, "is not allowed with two families", expected=both)
+                reading.wrong(where, "is not allowed with two families", expected=expected)
             return None, None
         if not (text.isascii() and text.isdigit() and 1 <= int(text) <= subnet.max_prefixlen):
             expected = f"a whole number from 1 to {subnet.max_prefixlen}, in quotes"

@@ -163,6 +163,7 @@ REFUSED: dict[str, dict[tuple[str, ...], str]] = {
 
 _OFF = re.compile(r"(?i)0|f|false")
 _ON = re.compile(r"(?i)1|t|true")
+_PROXY = re.compile("|iptables|ipvs|userspace|nftables")
 
 
 def _is_open(value: str) -> bool:

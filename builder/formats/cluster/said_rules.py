@@ -10,8 +10,8 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from builder.formats.cluster.labels import label_misfit
-from builder.formats.cluster.terms import LABEL_KEY, LABEL_VALUE
-from builder.formats.reading import WRONG
+from builder.formats.cluster.terms import DNS_NAME, LABEL_KEY, LABEL_VALUE, taint
+from builder.formats.reading import WRONG, MisfitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from builder.model.cluster import Cluster
 
 _EXTRA = ("nodeRegistration", "kubeletExtraArgs")
+_ADDRESS = re.compile(r"[0-9.]+")
 _MOST_PODS = 2**31 - 1
 _USUAL_PODS = "110, for example"
 _RESERVED = 3
@@ -88,6 +89,34 @@ def _pods(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
             )
 
 
+def _sans(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
+    """kubeadm takes addresses and names, of which the first part may be ``*``."""
+    del cluster
+    for number, name in enumerate(said if isinstance(said, list) else ()):
+        try:
+            ip_address(str(name))
+        except ValueError:
+            if not re.fullmatch(rf"(?:\*\.)?{DNS_NAME}", str(name)) or _ADDRESS.fullmatch(
+                str(name)
+            ):
+                reading.wrong(
+                    f"{path}[{number}]",
+                    f"{str(name)[:60]!r} is no name for a certificate",
+                    expected="an address, or a name without scheme and port",
+                )
+
+
+def _taints(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
+    del cluster
+    for number, one in enumerate(said if isinstance(said, list) else ()):
+        if isinstance(one, dict) and all(isinstance(text, str) for text in one.values()):
+            value = f"={one['value']}" if one.get("value") else ""
+            try:
+                taint(f"{one.get('key', '')}{value}:{one.get('effect', '')}")
+            except MisfitError as misfit:
+                reading.wrong(f"{path}[{number}]", str(misfit), hint=misfit.hint)
+
+
 def _node_ip(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
     own = {
         str(address.ip) for node in cluster.nodes if node is not WRONG for address in node.addresses
@@ -123,6 +152,18 @@ _RULES: dict[tuple[str, tuple[str, ...]], Callable[[Any, str, Cluster, Reading],
     },
     ("ClusterConfiguration", ("apiServer", "extraArgs", "enable-admission-plugins")): _admission,
     ("ClusterConfiguration", ("apiServer", "extraArgs", "admission-control")): _admission,
+    **{
+        (kind, ("nodeRegistration", "taints")): _taints
+        for kind in ("InitConfiguration", "JoinConfiguration")
+    },
+    **{
+        ("ClusterConfiguration", place): _sans
+        for place in (
+            ("apiServer", "certSANs"),
+            ("etcd", "local", "serverCertSANs"),
+            ("etcd", "local", "peerCertSANs"),
+        )
+    },
     ("KubeletConfiguration", ("clusterDNS",)): _servers,
     ("KubeletConfiguration", ("maxPods",)): _pods,
 }

@@ -115,6 +115,7 @@ def test_what_newer_releases_have_is_refused_there(said: str) -> None:
         ("controllerManager", "node-cidr-mask-size", "x"),
         ("controllerManager", "node-cidr-mask-size-ipv4", "17"),
         ("controllerManager", "node-cidr-mask-size", "33"),
+        ("controllerManager", "node-cidr-mask-size-ipv6", "64"),
     ],
 )
 def test_an_argument_in_either_form(component: str, name: str, value: str, listed: bool) -> None:
@@ -196,6 +197,41 @@ def test_the_same_said_another_way(said: str, version: str, what: str) -> None:
 def test_an_argument_that_has_each_image_pulled_goes_with_a_registry() -> None:
     said = arguments("apiServer", "enable-admission-plugins", "AlwaysPullImages", listed=False)
     assert found(said, more="registry: reg.lan:5000\n") == []
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ("node-cidr-mask-size-ipv4: '24'", "is not allowed beside node-cidr-mask-size"),
+        ("allocate-node-cidrs: 'false'", ""),
+    ],
+)
+def test_the_size_of_a_range_said_twice_or_for_nothing(more: str, what: str) -> None:
+    said = f"{{controllerManager: {{extraArgs: {{node-cidr-mask-size: '33', {more}}}}}}}"
+    told = found(f"{{ClusterConfiguration: {said}}}")
+    assert [what in fault for fault in told] == ([True] if what else [])
+
+
+@pytest.mark.parametrize(
+    ("said", "whats"),
+    [
+        (
+            "{ClusterConfiguration: {apiServer: {certSANs: "
+            "[192.0.2.1, 'fd00::1', '*.a.example', 'http://x', 10.0.0.999]}}}",
+            ["apiServer.certSANs[3]", "apiServer.certSANs[4]"],
+        ),
+        (
+            "{InitConfiguration: {nodeRegistration: {taints: "
+            "[{key: a, effect: NoSchedule}, {key: a, effect: Never}, {effect: NoExecute}]}}}",
+            ["nodeRegistration.taints[1]", "nodeRegistration.taints[2]"],
+        ),
+        ("{KubeProxyConfiguration: {mode: ipsv}}", ["mode"]),
+        ("{KubeProxyConfiguration: {mode: ipvs}}", []),
+    ],
+)
+def test_what_kubeadm_and_kubelet_would_refuse_on_the_machine(said: str, whats: list[str]) -> None:
+    where = [fault.partition(" ")[0].partition("Configuration.")[2] for fault in found(said)]
+    assert where == whats
 
 
 def test_controllers_with_those_that_joining_needs() -> None:
