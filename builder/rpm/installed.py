@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from builder.errors import DocumentError, Fault, VerificationError
@@ -11,7 +12,7 @@ from builder.model.rpm import Nevra
 from builder.rpm.markup import read_markup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Sequence
     from xml.etree.ElementTree import Element
 
 LIST_LIMIT = 4 << 20
@@ -37,19 +38,31 @@ _COLUMNS = re.compile(
 _DATED = re.compile(r"(\S+)\s{2,}\S.*[0-9]{2}:[0-9]{2}:[0-9]{2}.*")
 """``rpm -qa --last``: the package, and when it was installed."""
 _WRITE = "rpm -qa --qf '%{NEVRA}\\n' > FILE"
+_DEBIAN = re.compile(
+    r"(?:ii|rc|hi) +[a-z0-9]|Desired=|[a-z0-9.+-]+/\S*,?\S* \S+ (?:amd64|all|arm64)"
+)
+_ANYWHERE = frozenset({"noarch", "i386", "i486", "i586", "i686"})
+_SYSTEM = re.compile(r"\.((?:el|fc)[0-9]+)")
+_GZIP = b"\x1f\x8b"
 _WANTED = {"mandatory", "default", ""}
 _NAME = re.compile(r"[A-Za-z0-9_.+-]{1,256}")
 
 
-def parse_installed(content: bytes, *, document: str) -> tuple[Nevra, ...]:
+def parse_installed(
+    content: bytes, *, document: str, architecture: str = "", system: str = ""
+) -> tuple[Nevra, ...]:
     """Read a list of packages as people save it, one a line; return them sorted, each once.
 
     Read are ``rpm -qa`` (which leaves the epoch out), ``%{NEVRA}``, ``rpm -qa --last``, the
     columns of ``yum list installed``, and parts of a name with blanks between. Empty lines,
-    comments and gpg-pubkey entries are skipped. Raise DocumentError with every bad line.
+    comments and gpg-pubkey entries are skipped. Raise DocumentError with every bad line, and for a
+    list of machines that have another ``architecture`` or ``system`` (``el7``).
     """
     if len(content) > LIST_LIMIT:
         fault = Fault(where="", what=f"{len(content):,} bytes", expected=f"at most {LIST_LIMIT:,}")
+        raise DocumentError(document, [fault])
+    if content.startswith(_GZIP):
+        fault = Fault(where="", what="is compressed with gzip", hint="unpack it first: gzip -d")
         raise DocumentError(document, [fault])
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
         fault = Fault(where="", what="is not UTF-8", hint="save it as UTF-8")
@@ -63,15 +76,42 @@ def parse_installed(content: bytes, *, document: str) -> tuple[Nevra, ...]:
         except ValueError as error:
             hint = _advice(text)
             faults.append(Fault(where=f"line {number}", what=str(error), hint=hint))
-    if lines and all(_BARE.fullmatch(text) and not _has_architecture(text) for _, text in lines):
-        what = "this list has no architectures"
-        raise DocumentError(document, [Fault(where="", what=what, hint=f"write it with: {_WRITE}")])
+    other = "" if packages else _other([text for _, text in lines])
+    if other:
+        fault = Fault(where="", what=other, hint=f"write it on a node: {_WRITE}")
+        raise DocumentError(document, [fault])
+    faults += _foreign(packages, architecture, system)
     if not packages and not faults:
         what = "no package is listed"
         faults.append(Fault(where="", what=what, hint="an empty base is written `base: empty`"))
     if faults:
         raise DocumentError(document, faults, hint=f"write the file with: {_WRITE}")
     return tuple(sorted(packages))
+
+
+def _other(texts: Sequence[str]) -> str:
+    """Say what a list is that has no package in it as RPM names them."""
+    if any(_DEBIAN.match(text) for text in texts):
+        return "this list is of Debian's packages, not of RPMs"
+    if texts and all(_BARE.fullmatch(text) and not _has_architecture(text) for text in texts):
+        return "this list has no architectures"
+    if len(texts) > 1 and all(_NAME.fullmatch(text) for text in texts):
+        return "this list has names without versions"
+    return ""
+
+
+def _foreign(packages: Collection[Nevra], architecture: str, system: str) -> Iterator[Fault]:
+    """Yield why a list is not of a node; what is there of another system may be a vendor's own."""
+    hint = "write the list on a machine like the nodes"
+    arches = Counter(one.arch for one in packages if one.arch not in _ANYWHERE)
+    if architecture and arches and architecture not in arches:
+        what = f"this list is of machines with {arches.most_common(1)[0][0]}"
+        yield Fault(where="", what=what, expected=architecture, hint=hint)
+    found = (_SYSTEM.search(one.release) for one in packages)
+    systems = Counter(match[1] for match in found if match)
+    if system and systems and system not in systems:
+        what = f"this list is of a system whose packages are called .{systems.most_common(1)[0][0]}"
+        yield Fault(where="", what=what, expected=f".{system}", hint=hint)
 
 
 def _packages(text: str) -> Iterator[tuple[int, str]]:
@@ -94,7 +134,8 @@ def _packages(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _as_one(text: str) -> str:
-    """Return a package as one word, whichever columns it was printed in."""
+    """Return a package as one word, whichever columns it was printed in, or named as a file."""
+    text = text.removesuffix(".rpm")
     columns = _COLUMNS.fullmatch(text)
     if columns and columns[2] in _ARCHES:
         return f"{columns[1]}-{columns[3]}.{columns[2]}"
@@ -112,8 +153,6 @@ def _has_architecture(text: str) -> bool:
 
 
 def _package(text: str) -> Nevra:
-    if text.endswith(".rpm"):
-        raise ValueError(f"{text[:80]!r} names a file")
     package = Nevra.parse(_NONE.sub("", text))  # %{EPOCH} of a package without one
     if package.arch not in _ARCHES:
         raise ValueError(f"{text[:80]!r} has no architecture that RPM knows")
@@ -123,8 +162,6 @@ def _package(text: str) -> Nevra:
 
 
 def _advice(text: str) -> str | None:
-    if text.endswith(".rpm"):
-        return "these are names of packages, not of files: leave .rpm out"
     if _BARE.fullmatch(text) and not _has_architecture(text):
         return "the architecture is missing"
     return None

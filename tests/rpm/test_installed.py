@@ -25,22 +25,17 @@ bash-4.2.46-31.el7.x86_64
 
 
 def test_every_bad_line_is_reported() -> None:
-    text = b"bash\nzsh-5-1.x86_64.rpm\nok-1-1.noarch\nlib-1.0-2\n\xff-1-1.noarch\nx-1-1.src\n"
+    text = b"bash\nok-1-1.noarch\nlib-1.0-2\n\xff-1-1.noarch\nx-1-1.src\n"
     with pytest.raises(DocumentError) as caught:
         parse_installed(text, document="base.txt")
     form = "is not a NEVRA (like docker-ce-3:19.03.9-3.el7.x86_64)"
-    assert str(caught.value) == "base.txt: 5 mistakes"
+    assert str(caught.value) == "base.txt: 4 mistakes"
     assert caught.value.hint == "write the file with: rpm -qa --qf '%{NEVRA}\\n' > FILE"
     assert caught.value.faults == (
         Fault(where="line 1", what=f"'bash' {form}"),
-        Fault(
-            where="line 2",
-            what="'zsh-5-1.x86_64.rpm' names a file",
-            hint="these are names of packages, not of files: leave .rpm out",
-        ),
-        Fault(where="line 4", what=f"'lib-1.0-2' {form}", hint="the architecture is missing"),
-        Fault(where="line 5", what=f"'\ufffd-1-1.noarch' {form}"),
-        Fault(where="line 6", what="'x-1-1.src' is a source package"),
+        Fault(where="line 3", what=f"'lib-1.0-2' {form}", hint="the architecture is missing"),
+        Fault(where="line 4", what=f"'\ufffd-1-1.noarch' {form}"),
+        Fault(where="line 5", what="'x-1-1.src' is a source package"),
     )
 
 
@@ -105,9 +100,36 @@ def test_a_list_without_architectures_is_told_once(text: str) -> None:
         Fault(
             where="",
             what="this list has no architectures",
-            hint="write it with: rpm -qa --qf '%{NEVRA}\\n' > FILE",
+            hint="write it on a node: rpm -qa --qf '%{NEVRA}\\n' > FILE",
         ),
     )
+
+
+def test_names_of_files_are_those_of_packages() -> None:
+    content = b"bash-4.2.46-31.el7.x86_64.rpm\n"
+    assert parse_installed(content, document="base.txt") == (BASH,)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("bash-4.2.46-31.el7.aarch64\nglibc-2.17-1.el7.i686\n", "of machines with aarch64"),
+        ("bash-4.4.20-1.el8.x86_64\nfoo-1-1.x86_64\n", "a system whose packages are called .el8"),
+        ("||/ Name  Version\nii  bash  5.0-4  amd64  GNU Bourne\n", "is of Debian's packages"),
+        ("bash/stable,now 5.0-4 amd64 [installed]\n", "is of Debian's packages"),
+        ("bash\nglibc\nutil-linux\n", "has names without versions"),
+    ],
+)
+def test_a_list_of_another_kind_is_told_once(text: str, what: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        parse_installed(text.encode(), document="l", architecture="x86_64", system="el7")
+    (fault,) = caught.value.faults
+    assert what in fault.what
+
+
+def test_packages_of_a_vendor_may_be_another_systems() -> None:
+    text = b"bash-4.2.46-31.el7.x86_64\nagent-1-1.el6.x86_64\nold-1-1.i686\n"
+    assert len(parse_installed(text, document="l", architecture="x86_64", system="el7")) == 3
 
 
 def test_a_list_in_another_encoding_says_so() -> None:

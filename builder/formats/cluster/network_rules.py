@@ -112,16 +112,15 @@ def _node_mask(
     def argument(name: str) -> tuple[str, str] | None:
         return said(cluster, nodes, "ClusterConfiguration", _MANAGER, name)
 
+    own, both = argument(f"{_MASK}-ipv{subnet.version}"), argument(_MASK)
+    other = None if cluster.network.dual else argument(f"{_MASK}-ipv{_OTHER[subnet.version]}")
     cuts = argument("allocate-node-cidrs")
     if cuts is not None and cuts[1].lower() in {"0", "f", "false"}:
         return None, None
-    other = argument(f"{_MASK}-ipv{_OTHER[subnet.version]}")
-    if other is not None and not cluster.network.dual:
+    if other is not None:
         expected = f"{_MASK}, or {_MASK}-ipv{subnet.version}"
         reading.wrong(other[0], f"is not allowed with IPv{subnet.version} alone", expected=expected)
-        return None, None
-    own, both = argument(f"{_MASK}-ipv{subnet.version}"), argument(_MASK)
-    if own is not None and both is not None and not cluster.network.dual:
+    elif own is not None and both is not None and not cluster.network.dual:
         reading.wrong(own[0], f"is not allowed beside {_MASK}", expected="one of the two")
         return None, None
     for name, found in ((f"{_MASK}-ipv{subnet.version}", own), (_MASK, both)):

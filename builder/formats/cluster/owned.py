@@ -225,7 +225,9 @@ LIMITED: dict[str, dict[tuple[str, ...], tuple[Any, str, str]]] = {
         ("address",): (_is_open, "0.0.0.0 or ::", "all nodes read the same document"),
         ("enableServer",): (_ON.fullmatch, "true", _LISTENS),
     },
-    "KubeProxyConfiguration": {},
+    "KubeProxyConfiguration": {
+        ("mode",): (_PROXY.fullmatch, "iptables or ipvs", "kube-proxy knows no such mode"),
+    },
 }
 """The same: what a value must fit, in words, and why."""
 

@@ -90,7 +90,7 @@ def _pods(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
 
 
 def _sans(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
-    """kubeadm takes addresses and names, of which the first part may be ``*``."""
+    """Addresses and names, of which the first part may be ``*``, are what kubeadm takes."""
     del cluster
     for number, name in enumerate(said if isinstance(said, list) else ()):
         try:

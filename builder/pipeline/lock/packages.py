@@ -151,7 +151,13 @@ def _base(
         return rpm_base.empty()
     if declared.file is not None:
         content = read_local(resolving.folder / declared.file, LIST_LIMIT)
-        return rpm_base.packages(parse_installed(content, document=declared.file))
+        installed = parse_installed(
+            content,
+            document=declared.file,
+            architecture=resolving.cluster.platforms[0].rpm,
+            system=resolving.wanted.os.family,
+        )
+        return rpm_base.packages(installed)
     system = resolving.wanted.os
     first = next(repository for repository in upstream if repository.name == system.repositories[0])
     if "group" not in first.files:
