@@ -63,6 +63,7 @@ OWNERS: dict[str, set[str]] = {
     "urllib3": {"http"},
     "certifi": {"http"},
     "yaml": {"formats", "render"},
+    "hcl2": {"render"},
     "jinja2": {"render"},
     "pycdlib": {"render"},
     "solv": {"rpm"},

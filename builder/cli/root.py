@@ -28,6 +28,7 @@ VERBS = (
     "inventory",
     "secrets",
     "seeds",
+    "packer",
     "kubeconfig",
     "status",
     "versions",

@@ -195,6 +195,12 @@ class SeedSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSettings:
+    keep: bool = False
+    """Whether a pre-baked image keeps the bundle, so that images which are gone come back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExtraFile:
     path: str
     """Its place below ``files/`` in the bundle."""
@@ -256,6 +262,7 @@ class Cluster:
     registry: Registry | None = None
     pki: Pki = Pki()
     seed: SeedSettings = SeedSettings()
+    image: ImageSettings = ImageSettings()
     machine: Machine = NOTHING_SAID
     roles: Mapping[Role, RoleSettings] = field(default_factory=dict, hash=False)
     nodes: tuple[Node, ...]

@@ -51,5 +51,10 @@ def boots(cluster: Path) -> Path:
     return _own(cluster, "boots.json")
 
 
+def packer(cluster: Path) -> Path:
+    """Return the folder packer beside cluster.yaml, NAME.packer beside NAME.yaml."""
+    return _own(cluster, "packer")
+
+
 def _own(document: Path, name: str) -> Path:
     return document.with_name(name if document.stem == _USUAL else f"{document.stem}.{name}")

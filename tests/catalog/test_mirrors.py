@@ -81,6 +81,7 @@ def test_every_file_is_part_of_the_catalog(catalog: Catalog, mirrors: Path) -> N
         "README.md",
         "eviction.yaml",
         "kernels.yaml",
+        "packer.yaml",
         "paths.yaml",
         "ports.yaml",
         "providers.yaml",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from builder.assets import tree
 from builder.errors import DocumentError, Fault, did_you_mean
 from builder.formats.catalog.kinds import KINDS
+from builder.formats.catalog.packer import PACKER, table
 from builder.formats.catalog.paths import PATHS, owned
 from builder.formats.catalog.references import CatalogEntry, check
 from builder.formats.catalog.systems import EVICTION, KERNELS, PORTS, PROVIDERS
@@ -39,12 +40,14 @@ _PATHS = "paths"
 _PORTS = "ports"
 _PROVIDERS = "providers"
 _EVICTION = "eviction"
+_PACKER = "packer"
 _TABLES: dict[str, MapOf[Any] | Record[Any]] = {
     _KERNELS: KERNELS,
     _PATHS: PATHS,
     _PORTS: PORTS,
     _PROVIDERS: PROVIDERS,
     _EVICTION: EVICTION,
+    _PACKER: PACKER,
 }
 """Files that stand in no folder."""
 
@@ -170,6 +173,7 @@ def _catalog(entries: dict[str, dict[str, CatalogEntry]]) -> Catalog:
             for name, fields in _only(values[_PROVIDERS].values()).items()
         },
         ports=_only(values[_PORTS].values()),
+        packer=table(_only(values[_PACKER].values())),
         paths=tuple(owned(_only(values[_PATHS].values()))),
         configurations=values["configuration"],
         binaries=values["binaries"],

@@ -21,6 +21,7 @@ from builder.model.catalog.lookup import (
     neighbours,
     row,
 )
+from builder.model.catalog.packer import PackerTable
 from builder.model.catalog.runtimes import RuntimeRelease
 from builder.model.configuration import Configuration
 from builder.model.version import Version, numbers
@@ -66,6 +67,7 @@ class Catalog:
     """What a firewall lets through, by role and by network plugin."""
     paths: tuple[OwnedPath, ...] = ()
     """What on a node has an owner."""
+    packer: PackerTable = field(default_factory=PackerTable)
     binaries: Mapping[str, Binaries] = field(default_factory=dict)
     builds: Mapping[str, Builds] = field(default_factory=dict)
     signers: Mapping[str, Signer] = field(default_factory=dict)

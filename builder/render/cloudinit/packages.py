@@ -25,6 +25,14 @@ def of(plan: Plan, machine: Machine) -> Iterator[str]:
             yield request
 
 
+def held(plan: Plan, machine: Machine) -> Iterator[str]:
+    """Yield the names of those that an update must not move: Kubernetes' and the runtime's."""
+    wanted = {*of(plan, machine)}
+    for package in plan.lock.packages:
+        if str(package.nevra) in wanted and {*package.needed_by} & {KUBEADM, RUNTIME}:
+            yield package.nevra.name
+
+
 def _rows(plan: Plan) -> Iterator[Row]:
     """Pair each requested package with the words that only some machines ask for it by."""
     cluster = plan.cluster

@@ -32,6 +32,20 @@ _LEAST_ROOM = 4096
 _ROOM_OF_IMAGES, _ROOM_OF_PACKAGES = 5, 4
 """What a compressed byte takes until all is in place: a layer's copy on the node, the runtime's own
 while it loads, and some three times as much unpacked; a package once less."""
+_OF_IMAGES = (
+    "KUBERNETES",
+    "RUNTIME",
+    "KUBEADM_FILES",
+    "CRI_SOCKET",
+    "CGROUP_DRIVER",
+    "SUMS",
+    "MADE_BYTES",
+    "REGISTRY",
+    "SANDBOX_IMAGE",
+    "REPOSITORIES",
+    "POD_SUBNETS",
+)
+"""Values of the cluster that an image is made by."""
 _YUM = "yum/"
 _JOIN = "JoinConfiguration"
 _KINDS = {"init": "InitConfiguration"}
@@ -46,6 +60,27 @@ def env(plan: Plan, node: Node) -> str:
         **plan.once("env", lambda: _cluster(plan)),
         "PACKAGES": " ".join(packages.of(plan, machine)),
         **_outside(plan, node, machine),
+    }
+    return "".join(f"AIRSEED_{name}={quoted(value)}\n" for name, value in values.items())
+
+
+def image_env(plan: Plan, *, url: str) -> str:
+    """Return the text of ``image.env``, from which an image is baked: nothing of one machine.
+
+    What only some machines ask for is not in it; ``url`` is where the guest finds the bundle.
+    """
+    machine = plan.cluster.machine
+    shared = plan.once("env", lambda: _cluster(plan))
+    values = {
+        "CLUSTER": plan.cluster.name,
+        **{name: shared[name] for name in _OF_IMAGES},
+        "PAYLOAD_URL": url,
+        "IMAGES": "control-plane",
+        "PACKAGES": " ".join(packages.of(plan, machine)),
+        "HELD": " ".join(packages.held(plan, machine)),
+        "KEEP": "1" if plan.cluster.image.keep else "",
+        "SELINUX": machine.selinux or "permissive",
+        "FIREWALL": machine.firewall or "off",
     }
     return "".join(f"AIRSEED_{name}={quoted(value)}\n" for name, value in values.items())
 
@@ -109,7 +144,7 @@ def _cluster(plan: Plan) -> Mapping[str, str]:
         "PAYLOAD_URL": cluster.seed.url or "",
         "REGISTRY": str(cluster.registry or ""),
         "SANDBOX_IMAGE": ImageNames(cluster.registry).sandbox(choice.kubernetes.images),
-        "REPOSITORIES": " ".join(_repositories(plan)),
+        "REPOSITORIES": " ".join(repositories(plan)),
         "POD_SUBNETS": _words(cluster.network.pods),
         "SERVICE_SUBNETS": _words(cluster.network.services),
         "DOMAIN": cluster.network.domain,
@@ -131,7 +166,8 @@ def _reached(plan: Plan) -> Iterable[object]:
         yield from (address.ip for address in plan.first.addresses)
 
 
-def _repositories(plan: Plan) -> Iterable[str]:
+def repositories(plan: Plan) -> Iterable[str]:
+    """Return the names of the bundle's folders of packages."""
     folders = (file.path for file in plan.lock.files if file.kind == "repodata")
     return sorted({path.removeprefix(_YUM).partition("/")[0] for path in folders})
 

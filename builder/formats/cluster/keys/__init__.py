@@ -14,12 +14,22 @@ from builder.formats.cluster.keys.extra import EXTRA
 from builder.formats.cluster.keys.machines import KUBEADM_FIELD, MACHINE_FIELD, ROLES_FIELD
 from builder.formats.cluster.keys.nodes import NODE
 from builder.formats.cluster.keys.releases import CNI, KUBERNETES, OS, RUNTIME
-from builder.formats.cluster.keys.seeds import PKI, SEED
+from builder.formats.cluster.keys.seeds import IMAGE, PKI, SEED
 from builder.formats.cluster.keys.signers import SIGNER
 from builder.formats.reading import WRONG
 from builder.formats.records import Field, ListOf, Record
 from builder.formats.shape import Number, Text
-from builder.model.cluster import Cluster, Cni, Extra, Network, Pki, Runtime, SeedSettings, System
+from builder.model.cluster import (
+    Cluster,
+    Cni,
+    Extra,
+    ImageSettings,
+    Network,
+    Pki,
+    Runtime,
+    SeedSettings,
+    System,
+)
 from builder.model.platform import Platform, parse_wanted
 
 if TYPE_CHECKING:
@@ -218,6 +228,14 @@ CLUSTER = Record(
             title="Seeds",
             doc="How seeds reach the machines.",
             examples=({"provider": "nocloud", "window": 24},),
+        ),
+        "image": Field(
+            IMAGE,
+            default=ImageSettings(),
+            verbs=("packer",),
+            title="Machine image",
+            doc="What a pre-baked image of the machines has.",
+            examples=({"keep": True},),
         ),
         "machine": MACHINE_FIELD,
         "roles": ROLES_FIELD,

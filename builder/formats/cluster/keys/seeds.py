@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from builder.formats.cluster import machine_terms, terms
 from builder.formats.records import Field, Record, TextOr
-from builder.formats.shape import Choice, Number, Text
-from builder.model.cluster import Pki, SeedSettings
+from builder.formats.shape import Choice, Flag, Number, Text
+from builder.model.cluster import ImageSettings, Pki, SeedSettings
 
 PKI = TextOr(
     Text(
@@ -28,6 +28,20 @@ PKI = TextOr(
         },
         title="a certificate authority",
     ),
+)
+IMAGE = Record(
+    ImageSettings,
+    {
+        "keep": Field(
+            Flag(),
+            default=False,
+            title="Keep the bundle",
+            doc="Whether the image keeps the unpacked bundle in /opt/airseed/bundle, so that "
+            "container images which are gone are loaded again without it. Default: false.",
+            examples=(True,),
+        ),
+    },
+    title="a pre-baked machine image",
 )
 SEED = Record(
     SeedSettings,

@@ -1,0 +1,205 @@
+"""``airseed packer``: what is written, what changes, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builder.cli.root import run
+from builder.errors import DocumentError, UsageError
+from builder.model.digest import Digest
+from builder.pipeline import packer
+from builder.pipeline.lock_document import LockDocument
+from builder.pipeline.packer import Wishes
+from builder.pipeline.workspace import Workspace
+from builder.report import Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sandboxes import Sandbox
+
+    from builder.model.lock import Lock
+
+CLUSTER = """\
+kubernetes: 1.18.5
+nodes: [{name: a, role: control-plane, address: 10.0.0.1}]
+extra: {packages: [qemu-guest-agent, open-vm-tools]}
+"""
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMadeUpForTestsMadeUpForTestsMadeUpForTe me"
+
+
+@pytest.fixture(scope="module")
+def locked(shared: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """Lock the smallest cluster that an image can be made for."""
+    folder = tmp_path_factory.mktemp("packer") / "work"
+    folder.mkdir()
+    from sandboxes import Sandbox
+
+    opened = Sandbox(shared.upstream, folder, shared.catalog)
+    (folder / "cluster.yaml").write_text(CLUSTER, "utf-8")
+    ran = opened.lock()
+    assert ran.code == 0, ran.err
+    return opened
+
+
+def lock_of(locked: Sandbox) -> Lock:
+    return LockDocument.read(locked.folder / "cluster.lock").lock
+
+
+def write(locked: Sandbox, output: Path, **wishes: object) -> packer.Written:
+    workspace = Workspace(locked.folder / "cluster.yaml", catalogs=[locked.catalog])
+    wanted = Wishes(**{"ssh_key": KEY, **wishes})  # type: ignore[arg-type]
+    return packer.write(workspace, wanted, output=output, reporter=Silent())
+
+
+def test_a_folder_is_written_once_and_left_alone_when_nothing_changed(
+    locked: Sandbox, tmp_path: Path
+) -> None:
+    out = tmp_path / "image"
+    first = write(locked, out)
+    assert first.builders == ("qemu",)
+    assert first.delivery == "upload"
+    assert first.bundle == str(locked.folder / "bundle.tar")
+    digest = Digest.of((locked.folder / "cluster.lock").read_bytes())
+    assert first.name == f"kubernetes-k8s-1.18.5-centos-7.6-{digest.hex[:12]}"
+    assert f'"lock": "{digest}"' in (out / "guest/image.json").read_text()
+    assert "guest/node/steps/packages.sh" in first.changed
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in out.rglob("*.*")}
+    assert (modes["bake.sh"], modes["image.env"]) == (0o755, 0o644)
+    assert write(locked, out).changed == ()
+
+
+def test_another_builder_replaces_what_was_written_and_leaves_other_files(
+    locked: Sandbox, tmp_path: Path
+) -> None:
+    out = tmp_path / "image"
+    write(locked, out)
+    (out / "site.auto.pkrvars.hcl").write_text("cpus = 4\n")
+    again = write(locked, out, builders=("vsphere-iso",))
+    assert "source-qemu.pkr.hcl" in again.changed
+    assert not (out / "source-qemu.pkr.hcl").exists()
+    assert (out / "site.auto.pkrvars.hcl").exists()
+
+
+def test_the_guest_finds_the_bundle_where_it_is_served(locked: Sandbox, tmp_path: Path) -> None:
+    written = write(locked, tmp_path / "image", bundle="http://10.0.0.5:8080")
+    assert (written.delivery, written.bundle) == ("url", "http://10.0.0.5:8080")
+    env = (tmp_path / "image/guest/image.env").read_text()
+    assert "AIRSEED_PAYLOAD_URL='http://10.0.0.5:8080'\n" in env
+    kickstart = (tmp_path / "image/http/ks.cfg").read_text()
+    assert (
+        "repo --name=airseed-docker-ce-stable-el7 "
+        "--baseurl=http://10.0.0.5:8080/yum/docker-ce-stable-el7/\n" in kickstart
+    )
+
+
+def test_kubernetes_and_the_runtime_are_held_and_nothing_else(
+    locked: Sandbox, tmp_path: Path
+) -> None:
+    write(locked, tmp_path / "image")
+    env = (tmp_path / "image/guest/image.env").read_text()
+    line = next(line for line in env.splitlines() if line.startswith("AIRSEED_HELD="))
+    held = set(line.partition("=")[2].strip("'").split())
+    assert {"kubelet", "kubeadm", "kubectl", "docker-ce", "docker-ce-cli", "containerd.io"} <= held
+    assert not held & {"cloud-init", "chrony", "qemu-guest-agent"}
+
+
+def test_images_are_checked_by_the_digest_that_docker_shows(
+    locked: Sandbox, tmp_path: Path
+) -> None:
+    write(locked, tmp_path / "image")
+    parts = (part for image in lock_of(locked).images for part in image.manifests)
+    configs = {str(part.config) for part in parts}
+    lines = (tmp_path / "image/guest/image.checks").read_text().splitlines()
+    images = [line.split() for line in lines if line.startswith("docker-image ")]
+    assert len(images) > 8
+    assert {line[2] for line in images} <= configs
+
+
+@pytest.mark.parametrize(
+    ("wishes", "message"),
+    [
+        ({"builders": ("qemuu",)}, "--builder: there is no builder 'qemuu' (expected qemu or"),
+        ({"profile": "1.5"}, "--profile: there is no profile '1.5' (expected modern or 1.6)"),
+        ({"disk_image": "x"}, "--disk-image: a disk image is taken by its checksum alone"),
+        (
+            {"disk_image": "x", "disk_checksum": "abc"},
+            "--disk-sha256: is not a SHA-256 (expected 64 hexadecimal digits)",
+        ),
+        ({"delivery": "url"}, "--bundle: the guest needs a URL to fetch the bundle from (expected"),
+        (
+            {"delivery": "upload", "bundle": "http://x"},
+            "--bundle: --delivery upload takes a file, not a URL",
+        ),
+        ({"ssh_key": "-----BEGIN"}, "--ssh-key: this is no public key (expected one line: ssh-"),
+    ],
+)
+def test_what_does_not_go_is_said(
+    locked: Sandbox, tmp_path: Path, wishes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UsageError) as raised:
+        write(locked, tmp_path / "image", **wishes)
+    assert str(raised.value).startswith(message)
+    assert not (tmp_path / "image").exists()
+
+
+def test_all_that_does_not_go_together_is_said_at_once(locked: Sandbox, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as raised:
+        write(
+            locked,
+            tmp_path / "image",
+            builders=("vsphere-iso", "proxmox-iso"),
+            delivery="disk",
+            disk_image="x.qcow2",
+            disk_checksum="0" * 64,
+        )
+    assert [fault.where for fault in raised.value.faults] == [
+        "--builder vsphere-iso", "--builder vsphere-iso",
+        "--builder proxmox-iso", "--builder proxmox-iso",
+    ]  # fmt: skip
+
+
+def test_a_lock_without_the_platforms_agent_is_refused(
+    sample: object, shared: Sandbox, tmp_path: Path
+) -> None:
+    workspace = Workspace(shared.folder / "cluster.yaml", catalogs=[shared.catalog])
+    wishes = Wishes(builders=("qemu", "vsphere-iso"), ssh_key=KEY)
+    with pytest.raises(DocumentError) as raised:
+        packer.write(workspace, wishes, output=tmp_path / "image", reporter=Silent())
+    assert [fault.what for fault in raised.value.faults] == [
+        "the lock lacks this package, by which qemu talks to its guests",
+        "the lock lacks this package, by which vsphere-iso talks to its guests",
+    ]
+    assert not (tmp_path / "image").exists()
+
+
+def test_a_folder_with_other_files_is_left_alone(locked: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("x")
+    with pytest.raises(UsageError, match="this folder has other files in it"):
+        write(locked, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_the_key_that_is_made_is_private_and_stays(
+    locked: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["packer", str(locked.folder / "cluster.yaml"), "--out", str(tmp_path / "image")]
+    words += ["--catalog", str(locked.catalog)]
+    assert run(words) == 0
+    err = capsys.readouterr().err
+    key = locked.folder / "secrets/image-key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert f"next: packer build -var ssh_private_key_file={key} {tmp_path / 'image'}" in err
+    public = (locked.folder / "secrets/image-key.pub").read_text().strip()
+    assert public in (tmp_path / "image/http/ks.cfg").read_text()
+    before = key.read_bytes()
+    assert run([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["changed"] == []
+    assert key.read_bytes() == before
+    for path in (tmp_path / "image").rglob("*"):
+        assert not path.is_file() or b"PRIVATE KEY" not in path.read_bytes()
