@@ -130,7 +130,7 @@ def _plan(workspace: Workspace, locked: LockDocument) -> Plan:
         cluster=workspace.cluster,
         choice=workspace.choice,
         lock=locked.lock,
-        secrets=Secrets(token="", certificate_key=""),
+        secrets=Secrets(token="", certificate_key="", phone_home_token=""),
         sums=locked.layout.digest,
         made_bytes=max(len(made) for made in locked.layout.made),
     )
