@@ -82,6 +82,8 @@ class StartedImage:
     """As the manifest has it; a Scalar, unless it is in a manifest inside a string."""
     reference: Reference
     place: Place
+    pulled: str = ""
+    """Why kubelet asks a registry at each start, even if the image is there; else empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +195,7 @@ class _Search:
     def images_of(
         self, resource: Resource, value: Any, prefix: str, line: Callable[[Scalar], int]
     ) -> None:
-        for path, image in _images(value, prefix):
+        for path, image, policy in _images(value, prefix):
             at = line(image) if isinstance(image, Scalar) else 0
             place = Place(resource=resource, path=path, line=at)
             try:
@@ -203,7 +205,10 @@ class _Search:
                     Fault(where=str(place), what=str(error), hint=_advice(str(image)))
                 )
             else:
-                self.images.append(StartedImage(text=image, reference=reference, place=place))
+                pulled = _pulled(policy, reference)
+                self.images.append(
+                    StartedImage(text=image, reference=reference, place=place, pulled=pulled)
+                )
 
     def inside(self, resource: Resource, path: str, scalar: Scalar, first: int) -> None:
         """Read a manifest that is a string of another one; its lines begin at ``first``."""
@@ -354,8 +359,15 @@ def _text(value: Any) -> str:
     return text if text.isprintable() else ascii(text)
 
 
-def _images(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Yield path and image of every container below a value, in its order."""
+def _pulled(policy: Any, reference: Reference) -> str:
+    """Tell why an image is pulled each time, as the API server fills in what a container lacks."""
+    if not policy and reference.tag == "latest":
+        return "the tag latest without imagePullPolicy"
+    return "imagePullPolicy: Always" if policy == "Always" else ""
+
+
+def _images(value: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield path, image and pull policy of every container below a value, in its order."""
     if isinstance(value, list):
         for number, item in enumerate(value):
             yield from _images(item, f"{path}[{number}]")
@@ -367,14 +379,15 @@ def _images(value: Any, path: str) -> Iterator[tuple[str, Any]]:
             for number, container in enumerate(containers):
                 image = container.get("image") if isinstance(container, dict) else None
                 if image is not None and image != "":
-                    yield f"{child(path.rstrip('.'), key)}[{number}].image", image
+                    where = f"{child(path.rstrip('.'), key)}[{number}].image"
+                    yield where, image, container.get("imagePullPolicy")
         for key, inner in value.items():
             yield from _images(inner, child(path.rstrip("."), key))
 
 
-def _volumes(volumes: list[Any], path: str) -> Iterator[tuple[str, Any]]:
-    """Yield path and image of every volume that is one (from Kubernetes 1.31 on)."""
+def _volumes(volumes: list[Any], path: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the same of every volume that is an image (from Kubernetes 1.31 on)."""
     for number, volume in enumerate(volumes):
         image = volume.get("image") if isinstance(volume, dict) else None
         if isinstance(image, dict) and image.get("reference"):
-            yield f"{path}[{number}].image.reference", image["reference"]
+            yield f"{path}[{number}].image.reference", image["reference"], image.get("pullPolicy")

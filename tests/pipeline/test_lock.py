@@ -306,6 +306,39 @@ def test_a_secret_among_the_manifests_is_told_of_and_not_shown(site: Site) -> No
     assert "correct-horse" not in ran.err
 
 
+def test_what_a_node_without_a_registry_can_not_pull_is_told(site: Site) -> None:
+    """Of static pods, too; where the API server would fill in the policy, by what it fills in."""
+    image = "one.example.com/team/app"
+    for number, tag in enumerate(("1", "latest")):
+        site.sandbox.upstream.add_image(f"{image}:{tag}", size=10_000 + number)
+    policies = [("1", "Always"), ("1", "IfNotPresent"), ("1", ""), ("latest", ""), ("", "Never")]
+    containers = "".join(
+        f"  - {{name: c, image: '{image}{tag and f':{tag}'}', imagePullPolicy: {policy}}}\n"
+        for tag, policy in policies
+    )
+    pod = f"apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  containers:\n{containers}"
+    expect = (
+        "extra: {manifests: [app.yaml]}\n"
+        "machine: {files: [{path: /etc/kubernetes/manifests/edge.yaml, source: app.yaml}]}\n"
+    )
+    sandbox = site.open(expect)
+    (sandbox.folder / "app.yaml").write_text(pod)
+    ran = sandbox.lock()
+    assert ran.code == 0, ran.err
+    for number, why in ((0, "imagePullPolicy: Always"), (3, "the tag latest without imagePull")):
+        warning = (
+            f"app.yaml:{6 + number}: Pod p: spec.containers[{number}].image: kubelet pulls it "
+        )
+        assert ran.err.count(f"warning: {warning}at each start ({why}") == 2
+    assert ran.err.count("kubelet pulls it") == 4
+    assert "  hint: write imagePullPolicy: IfNotPresent, or set registry\n" in ran.err
+    other = site.open(f"registry: reg.example.com/k8s\n{expect}", name="registry")
+    (other.folder / "app.yaml").write_text(pod)
+    ran = other.lock()
+    assert ran.code == 0, ran.err
+    assert "kubelet pulls it" not in ran.err
+
+
 def test_two_images_may_not_have_one_name_in_the_internal_registry(site: Site) -> None:
     for size, host in enumerate(("one.example.com", "two.example.com"), start=10_000):
         site.sandbox.upstream.add_image(f"{host}/team/app:1", size=size)

@@ -80,6 +80,8 @@ def make(
     lock, manifests = _resolve(
         workspace, kept, before=before, update=update, ca_bundle=ca_bundle, reporter=reporter
     )
+    if workspace.cluster.registry is None:
+        _warn_of_pulls(manifests, reporter)
     document = LockDocument.of(path, lock)
     document.check_images()
     disk.put(path, document.content)
@@ -92,6 +94,17 @@ def make(
         same=before is not None and lock_format.write(before) == document.content,
         manifests=tuple(_unlocked(manifest, lock) for manifest in manifests),
     )
+
+
+def _warn_of_pulls(manifests: Sequence[Manifest], reporter: Reporter) -> None:
+    for manifest in manifests:
+        for image in manifest.images:
+            if image.pulled:
+                reporter.warn(
+                    f"{manifest.name}:{image.place.line}: {image.place}: kubelet pulls it at each "
+                    f"start ({image.pulled}), and without registry nothing serves any",
+                    hint="write imagePullPolicy: IfNotPresent, or set registry",
+                )
 
 
 def _unlocked(manifest: Manifest, lock: Lock) -> Manifest:
