@@ -301,6 +301,14 @@ class Cluster:
                 return tuple(overrides[kind][SKIP_PHASES] or ())
         return ()
 
+    def is_tainted(self, node: Node, kind: str) -> bool:
+        """Tell whether cluster.yaml gives a node taints, in its own key or in ``kubeadm:``."""
+        said = [
+            overrides.get(kind, {}).get("nodeRegistration", {}).get("taints")
+            for overrides in self.kubeadm_of(node)
+        ]
+        return any((node.taints, *said))
+
     def argument(
         self, node: Node, kind: str, place: tuple[str, ...], name: str
     ) -> tuple[int, str, str] | None:

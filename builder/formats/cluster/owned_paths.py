@@ -1,9 +1,10 @@
-"""Files of the user's on machines: none may lie where somebody else writes."""
+"""Files of the user's on machines: none may lie where somebody else writes, or another one does."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from operator import attrgetter
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from builder.formats.cluster.machine_rules import machines
@@ -31,6 +32,41 @@ def check(cluster: Cluster, paths: Iterable[OwnedPath], reading: Reading) -> Non
                 if is_passed_by(file.path):
                     what = "kubelet passes by hidden files and folders in its manifests"
                     reading.remark(where, what, hint=f"lay it right into {STATIC_PODS} to start it")
+                if file.secret is not None:
+                    _check_secret(f"{place}.files[{number}].secret", place, cluster, reading)
+    _check_folders(cluster, reading)
+
+
+def _check_secret(where: str, place: str, cluster: Cluster, reading: Reading) -> None:
+    workers = [node.name for node in _reached(cluster, place) if node.role == "worker"]
+    if workers:
+        reading.wrong(
+            where,
+            f"{workers[0]} is a worker, and this is the API server's key to all secrets in etcd",
+            hint="say the file in roles.control-plane.machine.files",
+        )
+
+
+def _check_folders(cluster: Cluster, reading: Reading) -> None:
+    """Find files that need a folder where another one of the same node is."""
+    said: dict[str, str] = {}
+    for index, node in enumerate(cluster.nodes):
+        if node is not WRONG:
+            places = {"machine", f"roles.{node.role}.machine", f"nodes[{index}].machine"}
+            owners = {
+                file.path: f"{place}.files[{number}]"
+                for place, machine in machines(cluster)
+                if place in places
+                for number, file in enumerate(machine.files)
+                if file is not WRONG
+            }
+            for path, where in owners.items():
+                for folder in map(str, PurePosixPath(path).parents):
+                    if folder in owners:
+                        what = f"{path!r} needs a folder where {owners[folder]} has a file"
+                        said.setdefault(f"{where}.path", what)
+    for where, what in said.items():
+        reading.wrong(where, what)
 
 
 def is_passed_by(path: str) -> bool:

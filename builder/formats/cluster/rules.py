@@ -7,6 +7,7 @@ empty: each rule says what it can about the rest.
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from builder.formats.cluster.labels import label_misfit
@@ -38,7 +39,7 @@ def check(cluster: Cluster, reading: Reading) -> None:
     _endpoint(nodes, cluster, reading)
     for index, node in nodes:
         _labels(node, f"nodes[{index}]", reading)
-        _taints(node, f"nodes[{index}]", reading)
+        _taints(node, f"nodes[{index}]", cluster, reading)
     check_networks(cluster, nodes, reading)
     check_machines(cluster, nodes, reading)
     _choices(cluster, reading)
@@ -178,12 +179,25 @@ def _labels(node: Node, path: str, reading: Reading) -> None:
             reading.wrong(f"{path}.labels.{key}", misfit[0], hint=misfit[1])
 
 
-def _taints(node: Node, path: str, reading: Reading) -> None:
+def _taints(node: Node, path: str, cluster: Cluster, reading: Reading) -> None:
     taints = node.taints or ()
     named = [
         (f"{path}.taints[{i}]", f"{taint.key}:{taint.effect}") for i, taint in enumerate(taints)
     ]
     _twice(named, reading)
+    if node.taints is None or WRONG in (node.role, cluster.roles, *cluster.nodes):
+        return
+    # kubeadm init runs on the first control plane
+    kind = "InitConfiguration" if node in cluster.control_planes[:1] else "JoinConfiguration"
+    places = ("kubeadm", f"roles.{node.role}.kubeadm", f"{path}.kubeadm")
+    for place, overrides in zip(places, cluster.kubeadm_of(node), strict=True):
+        registration = dict(dict(overrides).get(kind) or {}).get("nodeRegistration")
+        if isinstance(registration, dict) and "taints" in registration:
+            reading.wrong(
+                f"{path}.taints",
+                f"{place}.{kind}.nodeRegistration.taints has taints for this node, too",
+                hint="say them in one of the two",
+            )
 
 
 def _choices(cluster: Cluster, reading: Reading) -> None:
@@ -244,10 +258,8 @@ def _collisions(extra: Extra, reading: Reading) -> None:
     owners = {file.path: path for path, file in reversed(files)}
     _twice([(path, file.path) for path, file in files], reading)
     for path, file in files:
-        parts = file.path.split("/")
-        for depth in range(1, len(parts)):
-            parent = "/".join(parts[:depth])
-            if parent in owners:
+        for folder in map(str, PurePosixPath(file.path).parents):
+            if folder in owners:
                 reading.wrong(
-                    path, f"{file.path!r} needs a folder where {owners[parent]} has a file"
+                    path, f"{file.path!r} needs a folder where {owners[folder]} has a file"
                 )

@@ -89,7 +89,8 @@ def _node(plan: Plan, node: Node) -> Mapping[str, str]:
     cluster, part = plan.cluster, plan.part(node)
     planes = cluster.control_planes if part == "init" else ()
     peers = (str(plane.address) for plane in planes if plane.name != node.name and plane.address)
-    lone = len(cluster.nodes) == 1 and not node.taints
+    kind = _KINDS.get(part, _JOIN)
+    lone = len(cluster.nodes) == 1 and not cluster.is_tainted(node, kind)
     return {
         "CLUSTER": cluster.name,
         "NODE": node.name,
@@ -103,7 +104,7 @@ def _node(plan: Plan, node: Node) -> Mapping[str, str]:
         "CONTROL_PLANES": " ".join(plane.name for plane in planes),
         "WINDOW": str(cluster.seed.window * _HOUR) if part == "init" else "",
         "CNI_REACH": _words(_reached(plan)) if part == "init" else "",
-        "SKIP_PHASES": ",".join(cluster.skipped_phases(node, _KINDS.get(part, _JOIN))),
+        "SKIP_PHASES": ",".join(cluster.skipped_phases(node, kind)),
         "UNTAINT": "1" if lone else "",
         "KEEP_FREE": " ".join(eviction.kept_free(plan, node)),
         "NEED_MIB": str(plan.once(("room", node.role), lambda: _room(plan, node.role))),

@@ -235,6 +235,32 @@ def test_what_airseed_sets_may_not_be_said_twice(kind: str, way: tuple[str, ...]
 
 
 @pytest.mark.parametrize(
+    ("kind", "place", "whose"),
+    [
+        ("InitConfiguration", "kubeadm", "a"),
+        ("InitConfiguration", "roles.control-plane.kubeadm", "a"),
+        ("JoinConfiguration", "roles.control-plane.kubeadm", "b"),
+        ("JoinConfiguration", "kubeadm", "bc"),
+        ("JoinConfiguration", "roles.worker.kubeadm", "c"),
+    ],
+)
+def test_taints_are_said_in_one_place(kind: str, place: str, whose: str) -> None:
+    """Of those that a node registers with one would be void without a word."""
+    documents = f"kubeadm: {{{kind}: {{nodeRegistration: {{taints: []}}}}}}"
+    role = place.split(".")[1] if "." in place else ""
+    more = f"roles: {{{role}: {{{documents}}}}}\n" if role else f"{documents}\n"
+    names = ("a", "b", "c")
+    text = NODES.format(version="1.18.5", **dict.fromkeys(names, ", taints: ['x:NoSchedule']"))
+    with pytest.raises(DocumentError) as caught:
+        cluster_format.read(text + more, "cluster.yaml", catalog=catalog())
+    assert [str(fault) for fault in caught.value.faults] == [
+        f"nodes[{names.index(name)}].taints (line {4 + names.index(name)}): "
+        f"{place}.{kind}.nodeRegistration.taints has taints for this node, too"
+        for name in whose
+    ]
+
+
+@pytest.mark.parametrize(
     ("kind", "key"),
     [
         ("InitConfiguration", "nodeRegistration"),

@@ -81,9 +81,67 @@ def test_every_refusal_says_whose_why_and_what_instead(catalog: Catalog) -> None
         "/var/lib/etcd": "is etcd's: whether a cluster lives is seen by what is there (mount a "
         "disk of its own there, by machine.commands.before)",
     }
+    # a file beside it needs it as a folder
+    alone = "/etc/kubernetes"
+    assert faults(catalog, alone) == [
+        f"machine.files[0].path (line 3): {alone!r} {said.pop(alone)}"
+    ]
     assert faults(catalog, *said) == [
         f"machine.files[{number}].path (line 3): {path!r} {what}"
         for number, (path, what) in enumerate(said.items())
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("machine: {0}\n", "machine"),
+        ("roles: {{worker: {{machine: {0}}}}}\n", "roles.worker.machine"),
+        ("roles: {{control-plane: {{machine: {0}}}}}\n", None),
+        ("", "nodes[1].machine"),
+    ],
+)
+def test_no_worker_gets_the_api_servers_key(catalog: Catalog, text: str, place: str | None) -> None:
+    key = "{files: [{path: /etc/kubernetes/encryption.yaml, secret: encryption-config}]}"
+    own = "" if text else f", machine: {key}"
+    nodes = (
+        "nodes:\n- {name: a, role: control-plane, address: 10.0.0.5}\n"
+        f"- {{name: b, role: worker, address: 10.0.0.6{own}}}\n"
+    )
+    text = f"kubernetes: 1.18.5\nendpoint: 10.0.0.5\n{nodes}{text.format(key)}"
+    try:
+        cluster_format.read(text, "cluster.yaml", catalog=catalog)
+        found = []
+    except DocumentError as error:
+        found = [f"{fault.where.partition(' (')[0]}: {fault.what}" for fault in error.faults]
+    what = "b is a worker, and this is the API server's key to all secrets in etcd"
+    assert found == ([f"{place}.files[0].secret: {what}"] if place else [])
+
+
+def test_no_file_needs_a_folder_where_another_one_is(catalog: Catalog) -> None:
+    """On one node, wherever each of the two is said; what no node has both of is nothing."""
+    file = "{{files: [{{path: {0}, content: x}}]}}"
+    role = f"roles: {{control-plane: {{machine: {file.format('/srv/a/b/c')}}}}}\n"
+    assert faults(catalog, "/srv/a", "/srv/ab", "/srv/a/b", "/srv/c/a", more=role) == [
+        (
+            "machine.files[2].path (line 3): '/srv/a/b' needs a folder where machine.files[0] has"
+            " a file (None)"
+        ),
+        (
+            "roles.control-plane.machine.files[0].path (line 4): '/srv/a/b/c' needs a folder where "
+            "machine.files[2] has a file (None)"
+        ),
+    ]
+    assert faults(catalog, "/srv/a", more=role.replace("control-plane", "worker")) == []
+    own = HEAD.replace("}]", f", machine: {file.format('/srv/a')}}}]")
+    text = f"kubernetes: 1.18.5\n{own}{role}"
+    with pytest.raises(DocumentError) as caught:
+        cluster_format.read(text, "cluster.yaml", catalog=catalog)
+    assert [str(fault) for fault in caught.value.faults] == [
+        (
+            "roles.control-plane.machine.files[0].path (line 3): '/srv/a/b/c' needs a folder where "
+            "nodes[0].machine.files[0] has a file"
+        )
     ]
 
 

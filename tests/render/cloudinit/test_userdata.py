@@ -216,6 +216,26 @@ def test_the_env_file_says_what_the_plan_says(ha: Plan, tmp_path: Path) -> None:
     assert [worker[f"AIRSEED_{name}"] for name in ("PEERS", "CONTROL_PLANES", "WINDOW")] == [""] * 3
 
 
+@pytest.mark.parametrize(
+    ("node", "more", "untaint"),
+    [
+        ("", "", "1"),
+        (", taints: []", "", "1"),
+        (", taints: ['x:NoSchedule']", "", ""),
+        ("", "[{key: node-role.kubernetes.io/master, effect: NoSchedule}]", ""),
+        ("", "[]", "1"),
+    ],
+)
+def test_a_lone_node_keeps_the_taints_that_its_user_says(
+    node: str, more: str, untaint: str
+) -> None:
+    text = f"kubernetes: 1.18.5\nnodes: [{{name: a, role: control-plane{node}}}]\n"
+    if more:
+        text += f"kubeadm: {{InitConfiguration: {{nodeRegistration: {{taints: {more}}}}}}}\n"
+    plan = plans.plan(text)
+    assert f"AIRSEED_UNTAINT='{untaint}'\n" in env(plan, plan.first)
+
+
 def test_no_secret_stands_in_the_env_file(ha: Plan, any_node: Node) -> None:
     env = laid(ha, any_node)["/etc/airseed/node.env"][0].decode()
     assert plans.TOKEN not in env
