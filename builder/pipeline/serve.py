@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from builder.bundle.delta import recover, without
@@ -23,6 +24,7 @@ from builder.serve.page import Pages, People
 from builder.serve.site import ServeSite
 from builder.serve.traffic import Traffic
 from builder.server.guard import Guard
+from builder.server.head import Refusal
 from builder.server.listener import Listener
 from builder.server.ranges import apply_range
 from builder.server.tls import server_context
@@ -183,6 +185,8 @@ class _Exchanges:
             connection.run(lambda request: self._exchange(connection, request))
 
     def _exchange(self, connection: Connection, request: Request) -> None:
+        if not request.path:
+            raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED)  # CONNECT: what follows is another's
         begun, sent = time.monotonic(), 0
         response = apply_range(request, self._site.answer(request))
         try:

@@ -16,6 +16,7 @@ import pytest
 from builder.bundle import delta
 from builder.bundle.reader import open_bundle
 from builder.bundle.writer import Supply, write
+from builder.pipeline.serve import serve
 from builder.report import Silent
 from builder.sources.earlier import contents
 
@@ -82,6 +83,13 @@ def served(folder: Path) -> Iterator[str]:
     server.server_close()
 
 
+@pytest.fixture
+def offered(sample: sandboxes.Sample) -> Iterator[str]:
+    """Serve the bundle by airseed itself."""
+    with serve([sample.bundle], address=("127.0.0.1", 0)) as serving:
+        yield serving.url
+
+
 def unpack(machine: Machine, sample: sandboxes.Sample) -> Path:
     folder = machine.root / "opt/airseed/bundle"
     with tarfile.open(sample.bundle) as tar:
@@ -89,9 +97,9 @@ def unpack(machine: Machine, sample: sandboxes.Sample) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("way", ["folder", "disk", "url"])
+@pytest.mark.parametrize("way", ["folder", "disk", "url", "serve", "serve several"])
 def test_packages_and_images_arrive(
-    bundled: Machine, sample: sandboxes.Sample, site: str, way: str
+    bundled: Machine, sample: sandboxes.Sample, site: str, offered: str, way: str
 ) -> None:
     if way == "folder":
         unpack(bundled, sample)
@@ -100,8 +108,10 @@ def test_packages_and_images_arrive(
         other.write_bytes(b"\xeb\x63" + bytes(4096))
         attach(bundled, other, "sda")
         attach(bundled, sample.bundle)
-    else:
+    elif way == "url":
         bundled.set(PAYLOAD_URL=f"{site}/")
+    elif way.startswith("serve"):
+        bundled.set(PAYLOAD_URL=f"{offered}{'/bundles/bundle' if 'several' in way else ''}")
     ran = bundled.boot("packages", "images")
     assert ran.returncode == 0, ran.stdout
     (yum,) = bundled.called("yum")
