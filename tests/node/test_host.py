@@ -150,7 +150,7 @@ def test_phases_to_skip_are_joined_with_those_of_the_scripts(machine: Machine) -
     assert (machine.root / "ran").read_text().splitlines() == [
         (
             "init --skip-phases=etcd,addon,addon/kube-proxy,preflight"
-            f"{seed} --ignore-preflight-errors=Port-1"
+            f" --ignore-preflight-errors=Port-1{seed}"
         ),
         f"join --skip-phases=addon/kube-proxy,preflight{seed}",
         f"join{seed}",
