@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from builder.cli import outcome
 from builder.cli import yum as yum_side
 from builder.cli.bundle import lock_of
 from builder.cli.publish import asked, dry_run, registry_of, registry_options, report, way_in
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @click.argument("source", type=existing(), default="cluster.lock", metavar="[LOCK|CLUSTER]")
 @registry_options
 @yum_side.options
+@outcome.options
 @dry_run
 @catalogs
 @as_json
@@ -40,6 +42,9 @@ def command(
     *,
     registry: str | None,
     yum: YumTarget | None,
+    mapping: Path | None,
+    prune: bool,
+    yes: bool,
     dry_run: bool,
     catalogs: tuple[Path, ...],
     as_json: bool,
@@ -54,6 +59,9 @@ def command(
     from builder.pipeline.mirror import mirror
 
     target = registry_of(registry)
+    agree = outcome.agreement(
+        console, registry=target is not None, prune=prune, yes=yes, dry_run=dry_run
+    )
     way = way_in(*asked(target, registry, yum), **access)
     images = files = None
     with lock_of(source, catalogs, way.ca_bundle, console) as document:
@@ -62,5 +70,8 @@ def command(
 
             files = mirror_yum(document, yum, reporter=console, way=way, dry_run=dry_run)
         if target is not None:
-            images = mirror(document, target, reporter=console, way=way, dry_run=dry_run)
+            images = mirror(
+                document, target, reporter=console, way=way, dry_run=dry_run, prune=agree
+            )
+            outcome.finish(images, console, mapping=mapping, dry_run=dry_run)
     report(images, files, console, as_json=as_json, dry_run=dry_run)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from builder.cli import outcome
 from builder.cli import yum as yum_side
 from builder.cli.amounts import quantity, size
 from builder.cli.verb import as_json, ca_bundle, existing, existing_bundle, verb
@@ -130,49 +131,85 @@ def _password(*, stdin: bool) -> str:
     return password
 
 
+def _usual_bundle(
+    ctx: click.Context, param: click.Parameter, bundles: tuple[Path, ...]
+) -> tuple[Path, ...]:
+    return bundles or (cast("Path", existing_bundle().convert("bundle.tar", param, ctx)),)
+
+
 @verb(
     "publish",
     examples="""
     airseed publish bundle.tar --registry registry.example.com/k8s
     airseed publish bundle.tar --registry 10.0.0.5:5000 --plain-http --dry-run
+    airseed publish delta.tar --base march.tar --registry registry.example.com/k8s --prune
     airseed publish bundle.tar --yum /srv/www/k8s --base-url http://10.0.0.5/k8s
     airseed publish bundle.tar --registry r.example.com --login ci --password-stdin < password
     """,
 )
-@click.argument("bundle", type=existing_bundle(), default="bundle.tar", metavar="[BUNDLE]")
+@click.argument(
+    "bundles", type=existing_bundle(), nargs=-1, metavar="[BUNDLE]...", callback=_usual_bundle
+)
+@click.option(
+    "--base",
+    "bases",
+    type=existing_bundle(),
+    multiple=True,
+    metavar="BUNDLE",
+    help="An earlier bundle that has what a delta leaves out; may be repeated.",
+)
 @registry_options
 @yum_side.options
+@outcome.options
 @dry_run
 @as_json
 @click.pass_obj
 def command(
     console: Console,
     /,
-    bundle: Path,
+    bundles: tuple[Path, ...],
     *,
+    bases: tuple[Path, ...],
     registry: str | None,
     yum: YumTarget | None,
+    mapping: Path | None,
+    prune: bool,
+    yes: bool,
     dry_run: bool,
     as_json: bool,
     **access: Any,
 ) -> None:
-    """Fill a site's registry and yum server from a bundle.
+    """Fill a site's registry and yum server from bundles.
 
-    BUNDLE is a tar, its parts, an unpacked folder or a delta; it is read where it lies. Both
-    places are asked for what they have, and only the rest moves; tags and repomd.xml come last.
-    Logins are docker's and podman's (docker login).
+    BUNDLE (default: bundle.tar) is a tar, its parts, an unpacked folder or a delta; it is read
+    where it lies. Both places are asked for what they have, and only the rest moves; tags and
+    repomd.xml come last. Logins are docker's and podman's (docker login).
     """
     from builder.pipeline.publish import publish
 
     target = registry_of(registry)
+    if yum is not None and len(bundles) > 1:
+        raise UsageError("--yum takes one bundle", where=str(bundles[1]))
+    agree = outcome.agreement(
+        console, registry=target is not None, prune=prune, yes=yes, dry_run=dry_run
+    )
     way = way_in(*asked(target, registry, yum), **access)
     images = files = None
     if yum is not None:
         from builder.pipeline.yum import publish_yum
 
-        files = publish_yum(bundle, yum, reporter=console, way=way, dry_run=dry_run)
+        files = publish_yum(bundles[0], yum, reporter=console, way=way, dry_run=dry_run)
     if target is not None:
-        images = publish(bundle, target, reporter=console, way=way, dry_run=dry_run)
+        images = publish(
+            bundles,
+            target,
+            reporter=console,
+            bases=bases,
+            way=way,
+            dry_run=dry_run,
+            prune=agree,
+        )
+        outcome.finish(images, console, mapping=mapping, dry_run=dry_run)
     report(images, files, console, as_json=as_json, dry_run=dry_run)
 
 
@@ -196,21 +233,24 @@ def report(
 
 def _images(done: Published) -> dict[str, Any]:
     return {
-        "blobs": len(done.plan.uploads),
-        "size": done.plan.size,
-        "mounts": len(done.plan.mounts),
-        "missing": [target.name for target in done.plan.targets],
+        "blobs": sum(len(plan.uploads) for plan in done.plans),
+        "size": sum(plan.size for plan in done.plans),
+        "mounts": sum(len(plan.mounts) for plan in done.plans),
+        "missing": [target.name for plan in done.plans for target in plan.targets],
         "images": [_value(pushed) for pushed in done.pushed],
+        "stale": [one.name for one in done.stale],
+        "removed": [one.name for one in done.pruned if not one.kept],
     }
 
 
 def _tell(done: Published, console: Console, *, dry_run: bool) -> None:
-    plan = done.plan
-    moved = f"{quantity(len(plan.uploads), 'blobs')} of {size(plan.size)}"
+    blobs = sum(len(plan.uploads) for plan in done.plans)
+    moved = f"{quantity(blobs, 'blobs')} of {size(sum(plan.size for plan in done.plans))}"
+    images = quantity(sum(len(plan.targets) for plan in done.plans), "images")
     if dry_run:
-        console.info(f"{quantity(len(plan.targets), 'images')} would be pushed: {moved}")
+        console.info(f"{images} would be pushed: {moved}")
         return
-    console.info(f"pushed {quantity(len(plan.targets), 'images')}: {moved}")
+    console.info(f"pushed {images}: {moved}")
     partial = [pushed for pushed in done.pushed if pushed.digest != pushed.image.digest]
     if partial:
         console.warn(

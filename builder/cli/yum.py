@@ -33,11 +33,6 @@ _OPTIONS = (
         is_flag=True,
         help="Put images there, too: for machines without a registry whose seed.url it is.",
     ),
-    click.option(
-        "--prune",
-        is_flag=True,
-        help="Remove what was published there before and is no longer wanted, and nothing else.",
-    ),
 )
 
 
@@ -63,7 +58,7 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "there is no place to fill",
                 expected="--registry HOST[:PORT][/PREFIX], --yum DIR|URL, or both",
             )
-        return command(*args, yum=target, **given)
+        return command(*args, yum=target, prune=prune, **given)
 
     for option in reversed(_OPTIONS):
         judged = option(judged)

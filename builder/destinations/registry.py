@@ -120,13 +120,6 @@ class Plan:
         return sum(upload.size for upload in self.uploads)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
-    plan: Plan
-    pushed: tuple[Pushed, ...]
-    """Empty after a dry run."""
-
-
 class RegistryDestination:
     """Fill one registry; ``read`` gives the bytes of an index or manifest."""
 
@@ -202,6 +195,7 @@ class RegistryDestination:
         reporter: Reporter,
         *,
         policy: Policy | None = None,
+        before_tags: Callable[[], object] = lambda: None,
     ) -> list[Pushed]:
         """Do what was planned; return what every name means now.
 
@@ -215,6 +209,8 @@ class RegistryDestination:
             )
             self._move([upload for upload in mounted if upload], supply, progress, policy)
         self._each(plan.targets, self._put_parts)
+        if plan.targets:
+            before_tags()
         pushed = self._each(plan.targets, lambda target: self._put_tag(target, plan.moved))
         return sorted([*plan.there, *pushed], key=lambda one: one.name)
 

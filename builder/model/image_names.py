@@ -74,6 +74,14 @@ class ImageNames:
                     found[reference] = tuple(other for other in others if other not in known)
         return found
 
+    def kubeadm_folder(self, references: Iterable[Reference]) -> str | None:
+        """Return the ``imageRepository`` by which kubeadm finds its images; None without any."""
+        for reference in references:
+            folder, _, last = self.repository(reference).rpartition("/")
+            if last == _APISERVER:
+                return folder
+        return None
+
     def images_map(self, images: Iterable[Image]) -> str:
         """Return the text of ``images.map``: ``SOURCE TARGET`` a line where the two differ.
 

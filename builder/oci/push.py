@@ -206,6 +206,17 @@ class Pusher:
             patience=_LONGEST_ANSWER,
         )
 
+    def put_blob(self, scope: Scope, content: bytes) -> None:
+        """Put a small blob, unless it is there."""
+        digest = Digest.of(content)
+        if not self.has_blob(scope, digest):
+            session = _finished(self.begin(scope, patient=True), digest)
+            self.connection.send(scope, "PUT", session, headers=_OCTETS, body=content)
+
+    def delete(self, scope: Scope, reference: str) -> None:
+        """Remove a tag, or a manifest by its digest; raise StatusError where that is refused."""
+        self.connection.submit(scope, "DELETE", f"manifests/{reference}")
+
     def put_manifest(self, scope: Scope, reference: str, media_type: str, content: bytes) -> None:
         """Put a manifest under a tag or its digest.
 

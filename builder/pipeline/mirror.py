@@ -5,14 +5,14 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from builder.destinations.registry import Published, RegistryDestination
-from builder.oci.push import Pusher
-from builder.oci.uploads import Uploads
+from builder.pipeline.registry_filling import Filling, Published
 from builder.pipeline.supply import Supplier
-from builder.sources import cache
 from builder.sources.access import Access, WayIn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from builder.destinations.record import Stale
     from builder.model.cluster import Registry
     from builder.pipeline.lock_document import LockDocument
     from builder.report import Reporter
@@ -26,6 +26,7 @@ def mirror(
     way: WayIn | None = None,
     workers: int = 6,
     dry_run: bool = False,
+    prune: Callable[[Sequence[Stale]], bool] | None = None,
 ) -> Published:
     """Bring the images of a lock into a registry, each blob straight from its source.
 
@@ -39,14 +40,8 @@ def mirror(
             document, opened, ca_bundle=way.ca_bundle, pool=workers, info=reporter.info
         )
         access = opened.enter_context(Access.open(way=way, pool=workers))
-        destination = RegistryDestination(
-            Pusher(access.connection),
-            registry,
-            document.lock,
-            document.store.read,
-            workers=workers,
-            uploads=Uploads(cache.folder() / "uploads"),
-        )
-        plan = destination.plan()
-        pushed = [] if dry_run else destination.fill(plan, supplier.of, reporter)
-        return Published(plan=plan, pushed=tuple(pushed))
+        filling = Filling(access, registry, reporter, workers=workers)
+        filling.plan(document.lock, document.store.read)
+        if not dry_run:
+            filling.fill(supplier.of)
+        return filling.end(prune, dry_run=dry_run)

@@ -1,4 +1,4 @@
-"""``publish``: fill a registry from a bundle, which is neither unpacked nor copied."""
+"""``publish``: fill a registry from bundles, which are neither unpacked nor copied."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING
 
 from builder.bundle.reader import open_bundle
 from builder.bundle.writer import Supply
-from builder.destinations.registry import Published, Pushed, RegistryDestination
+from builder.destinations.registry import Pushed
 from builder.errors import IncompleteError
 from builder.model.artifact import blob_path
-from builder.oci.push import Pusher
-from builder.oci.uploads import Uploads
 from builder.pipeline.lock_document import LockDocument
-from builder.sources import cache
+from builder.pipeline.registry_filling import Filling, Published
 from builder.sources.access import Access, WayIn
 from builder.sources.earlier import contents
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from builder.bundle.reader import FolderBundle, TarBundle
+    from builder.bundle.source import Source
+    from builder.destinations.record import Stale
     from builder.model.artifact import Blob
     from builder.model.cluster import Registry
     from builder.model.digest import Digest
@@ -32,49 +34,52 @@ _MANIFEST_LIMIT = 8 << 20
 
 
 def publish(
-    bundle: Path,
+    bundles: Sequence[Path],
     registry: Registry,
     *,
     reporter: Reporter,
+    bases: Sequence[Path] = (),
     way: WayIn | None = None,
     workers: int = 6,
     dry_run: bool = False,
+    prune: Callable[[Sequence[Stale]], bool] | None = None,
 ) -> Published:
-    """Bring the images of a bundle (tar, parts, folder) into a registry.
+    """Bring the images of bundles (tar, parts, folder) into a registry.
 
-    What is there already is asked for first and not sent. Raise FetchError, UnavailableError with
-    everything that could not be brought there, VerificationError for a damaged bundle, and
-    IncompleteError for a delta.
+    What is there already is asked for first and not sent; what a delta leaves out may also be in
+    one of the others or in ``bases``. ``prune`` is shown what was published before and no bundle
+    has any more, and says whether it is removed. Raise FetchError, UnavailableError with everything
+    that could not be brought there, VerificationError for a damaged bundle, and IncompleteError for
+    a delta without the rest.
     """
-    way = way or WayIn()
     with ExitStack() as opened:
-        reading = open_bundle(bundle)
-        opened.callback(reading.close)
-        lock = LockDocument.inside(reading).lock
+        readings: list[TarBundle | FolderBundle] = []
+        held: dict[Digest, Source] = {}
+        for path in (*bundles, *bases):
+            reading = open_bundle(path)
+            opened.callback(reading.close)
+            readings.append(reading)
+            held = {**contents(reading), **held}
         access = opened.enter_context(Access.open(way=way, pool=workers))
-        held = contents(reading)
-        missing = [blob for blob in lock.blobs if blob.digest not in held]
-        if missing:
-            raise IncompleteError(
-                f"{len(missing)} of the images' parts are not in it",
-                where=str(bundle),
-                hint="a delta is put together first: airseed bundle DELTA --base OLD -o WHOLE",
-            )
-
-        def read(digest: Digest) -> bytes:
-            return reading.read(blob_path(digest), _MANIFEST_LIMIT)
+        filling = Filling(access, registry, reporter, workers=workers)
 
         def supply(blob: Blob) -> Supply:
-            return Supply(sources=(replace(held[blob.digest], state="fetched"),))
+            source = held.get(blob.digest)
+            return Supply(sources=(replace(source, state="fetched"),) if source else ())
 
-        destination = RegistryDestination(
-            Pusher(access.connection),
-            registry,
-            lock,
-            read,
-            workers=workers,
-            uploads=Uploads(cache.folder() / "uploads"),
-        )
-        plan = destination.plan()
-        pushed = [] if dry_run else destination.fill(plan, supply, reporter)
-        return Published(plan=plan, pushed=tuple(pushed))
+        for path, reading in zip(bundles, readings, strict=False):
+
+            def read(digest: Digest, reading: TarBundle | FolderBundle = reading) -> bytes:
+                return reading.read(blob_path(digest), _MANIFEST_LIMIT)
+
+            plan = filling.plan(LockDocument.inside(reading).lock, read)
+            lacking = [one for one in plan.uploads if one.digest not in held]
+            if lacking:
+                raise IncompleteError(
+                    f"{len(lacking)} of the images' parts are neither in it nor in the registry",
+                    where=str(path),
+                    hint="this is a delta: name the earlier bundle, too (--base OLD)",
+                )
+            if not dry_run:
+                filling.fill(supply)
+        return filling.end(prune, dry_run=dry_run)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def fill(bundle: Path, registry: PushRegistry) -> Published:
-    return publish(bundle, Registry(host=registry.host, prefix="k8s"), reporter=Silent())
+    return publish([bundle], Registry(host=registry.host, prefix="k8s"), reporter=Silent())
 
 
 def expect_all(sample: Sample, registry: PushRegistry) -> None:
@@ -147,10 +147,66 @@ def test_an_immutable_tag_is_told_and_the_rest_is_there(sample: Sample) -> None:
 def test_a_dry_run_changes_nothing(sample: Sample) -> None:
     with PushRegistry() as registry:
         target = Registry(host=registry.host)
-        done = publish(sample.bundle, target, reporter=Silent(), dry_run=True)
+        done = publish([sample.bundle], target, reporter=Silent(), dry_run=True)
         assert {method for method, _ in registry.requests} == {"HEAD"}
         blobs = {blob.digest: blob.size for blob in sample.lock.blobs if not blob.kept}
-        assert done.plan.size == sum(blobs.values())
+        assert done.plans[0].size == sum(blobs.values())
+
+
+@pytest.mark.parametrize("deletes", ["tag", "digest"])
+def test_prune_removes_what_was_published_before_and_nothing_else(
+    deletes: str, sample: Sample
+) -> None:
+    with PushRegistry(Quirks(deletes=deletes)) as registry:
+        fill(sample.bundle, registry)
+        known = {path: dict(tags) for path, tags in registry.tags.items()}
+        pusher_record = registry.record("k8s/airseed-published", "cluster.local")
+        first = next(iter(pusher_record))
+        path, _, tag = first.rpartition(":")
+        digest = known[path][tag]
+        registry.tags[path] |= {
+            "old": digest,
+            "mine": digest,
+            "lone": registry.other_image(path, "lone"),
+        }
+        lone = registry.tags[path]["lone"]
+        registry.note(
+            "k8s/airseed-published",
+            "cluster.local",
+            {
+                f"{path}:old": [digest],
+                f"{path}:lone": [lone],
+                f"{path}:gone": [digest],
+                f"{path}:mine": [lone],
+            },
+        )
+        shown: list[str] = []
+
+        def agree(stale: object) -> bool:
+            shown.extend(one.name for one in stale)  # type: ignore[attr-defined]
+            return True
+
+        target = Registry(host=registry.host, prefix="k8s")
+        done = publish([sample.bundle], target, reporter=Silent(), prune=agree)
+        assert shown == [f"{path}:lone", f"{path}:old"]
+        left = {"old"} if deletes == "digest" else set()
+        assert {one.name for one in done.pruned if one.kept} == {f"{path}:{one}" for one in left}
+        assert set(registry.tags[path]) == {*known[path], "mine", *left}
+        assert registry.incomplete() == []
+
+
+def test_the_mapping_names_what_kubeadm_asks_for(sample: Sample) -> None:
+    with PushRegistry(Quirks(sparse=False)) as registry:
+        done = fill(sample.bundle, registry)
+        document = json.loads(done.mapping)
+        folder = f"{registry.host}/k8s"
+        assert document["imageRepository"] == folder
+        names = {name for image in document["images"] for name in image["names"]}
+        assert {f"{folder}/coredns:1.6.7", f"{folder}/coredns/coredns:1.6.7"} <= names
+        for image in document["images"]:
+            for name in image["names"]:
+                path, _, tag = name.removeprefix(f"{registry.host}/").rpartition(":")
+                assert registry.tags[path][tag] == image["digest"]
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,8 @@ class Quirks:
     """What a Location begins with; empty for a path alone."""
     breaks: dict[str, int] = field(default_factory=dict)
     """How often the connection breaks in the middle of a method's body."""
+    deletes: str = ""
+    """What DELETE takes: ``tag``, ``digest`` (with all its tags), nothing."""
     slow: float = 0.0
     """Seconds that each request takes."""
     immutable: bool = False
@@ -135,6 +137,27 @@ class PushRegistry:
         self.manifests.setdefault(repository, {})[digest] = index
         self.tags.setdefault(repository, {})[tag] = digest
         return digest
+
+    def record(self, path: str, tag: str) -> dict[str, list[str]]:
+        """Return the names in a record of what was published."""
+        manifest = json.loads(self.content[self.tags[path][tag]])
+        names: dict[str, list[str]] = json.loads(self.content[manifest["layers"][0]["digest"]])[
+            "names"
+        ]
+        return names
+
+    def note(self, path: str, tag: str, names: dict[str, list[str]]) -> None:
+        """Add names to such a record."""
+        content = json.dumps({"names": self.record(path, tag) | names}).encode()
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        manifest = json.loads(self.content[self.tags[path][tag]])
+        manifest["layers"][0]["digest"] = digest
+        text = json.dumps(manifest).encode()
+        named = f"sha256:{hashlib.sha256(text).hexdigest()}"
+        self.content |= {digest: content, named: text}
+        self.blobs[path].add(digest)
+        self.manifests[path][named] = manifest["mediaType"]
+        self.tags[path][tag] = named
 
     def incomplete(self) -> list[str]:
         """Return what tags name and is not there."""
@@ -322,12 +345,30 @@ class _Handler(BaseHTTPRequestHandler):
         self.owner.manifests.setdefault(repository, {})
         if self.command in {"GET", "HEAD"}:
             self._show(repository, name)
+        elif self.command == "DELETE":
+            self._remove(repository, name)
         elif ".docker." in self.headers["Content-Type"] and not self.owner.quirks.docker_types:
             self._refuse(415, "MANIFEST_INVALID")
         elif self._lacks(repository, json.loads(body)):
             self._refuse(400, "MANIFEST_BLOB_UNKNOWN")
         else:
             self._name(repository, name, body)
+
+    def _tags(self, repository: str, _: str, __: dict[str, str], ___: bytes) -> None:
+        tags = sorted(self.owner.tags.get(repository, ()))
+        self._answer(200, json.dumps({"name": repository, "tags": tags}).encode())
+
+    def _remove(self, repository: str, name: str) -> None:
+        tags = self.owner.tags.get(repository, {})
+        if self.owner.quirks.deletes != ("digest" if ":" in name else "tag"):
+            self._refuse(405, "UNSUPPORTED")
+        elif ":" in name:
+            del self.owner.manifests[repository][name]
+            for tag in [tag for tag, digest in tags.items() if digest == name]:
+                del tags[tag]
+            self._answer(202)
+        else:
+            self._answer(202 if tags.pop(name, None) else 404)
 
     def _show(self, repository: str, name: str) -> None:
         registry, quirks = self.owner, self.owner.quirks

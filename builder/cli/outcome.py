@@ -1,0 +1,80 @@
+"""What ``publish`` and ``mirror`` leave beside images: the mapping's file, and no stale names."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from builder.cli.amounts import quantity
+from builder.cli.verb import destination
+from builder.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from builder.cli.console import Console
+    from builder.pipeline.publish import Published
+
+
+def options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(
+        (
+            click.option(
+                "--mapping",
+                type=destination(),
+                metavar="FILE",
+                help="Write which name each image has in the registry, and its digests (JSON).",
+            ),
+            click.option(
+                "--prune",
+                is_flag=True,
+                help="Remove what was published there before and is no longer wanted, and nothing"
+                " else.",
+            ),
+            click.option("--yes", is_flag=True, help="Remove it without asking."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def agreement(
+    console: Console, *, registry: bool, prune: bool, yes: bool, dry_run: bool
+) -> Callable[[Sequence[Any]], bool] | None:
+    """Return what shows names that would go, and asks; raise UsageError if nobody could answer."""
+    if yes and not prune:
+        raise UsageError("--yes needs --prune")
+    if not prune or not registry:
+        return None
+    if not (yes or dry_run or sys.stdin.isatty()):
+        raise UsageError(
+            "there is no terminal to ask whether names may be removed",
+            hint="--dry-run --prune shows them, --yes removes them without asking",
+        )
+
+    def agree(stale: Sequence[Any]) -> bool:
+        for one in stale:
+            console.info(f"no lock has {one.name} any more ({one.digest})")
+        return yes or click.confirm(f"Remove {quantity(len(stale), 'names')}?", err=True)
+
+    return agree
+
+
+def finish(done: Published, console: Console, *, mapping: Path | None, dry_run: bool) -> None:
+    """Write the mapping, and say what was removed and what was not."""
+    if mapping is not None and not dry_run:
+        from builder import disk
+
+        disk.put(mapping, done.mapping)
+    if dry_run:
+        for one in done.stale:
+            console.info(f"would be removed: {one.name} ({one.digest})")
+    for gone in done.pruned:
+        if gone.kept:
+            console.warn(f"{gone.name} is still there: {gone.kept}")
+    removed = [gone for gone in done.pruned if not gone.kept]
+    if removed:
+        console.info(f"removed {quantity(len(removed), 'names')}")
