@@ -66,7 +66,12 @@ class Pages:
         address = Address.of(request)
         if address is None:
             return text(400, "the request's Host is none\n")
-        where = {"host": address.host, "url": address.url, "registry": address.registry}
+        where = {
+            "host": address.host,
+            "url": address.url,
+            "registry": address.registry,
+            "login": "authorization" in request.headers,
+        }
         body = self._render(name, where | dict(values)).encode()
         return Response(
             headers={

@@ -133,6 +133,19 @@ def test_all_that_is_served_is_listed_and_can_be_had(address: str, sample: Sampl
         assert ask(address, link)[0] == 200, link
 
 
+def test_several_bundles_have_each_their_address(sample: Sample) -> None:
+    """What they share is listed once; a seed pins one of them."""
+    with serve([sample.bundle, sample.bundle], address=("127.0.0.1", 0)) as serving:
+        page = Page(ask(serving.address)[2])
+    yum = configparser.ConfigParser()  # refuses a section that is there twice
+    yum.read_string(page.snippets["yum and dnf"])
+    assert all("/bundles/" not in yum[name]["baseurl"] for name in yum.sections())
+    url = f"http://{HOST}/bundles/bundle/"
+    assert yaml.safe_load(page.snippets["airseed"]) == {"seed": {"url": url}}
+    assert "# url: " in page.snippets["airseed"]
+    assert page.words.count(str(sample.lock.images[0].digest)) == 1
+
+
 def test_nothing_comes_from_outside_and_nothing_else_runs(address: str) -> None:
     _, headers, text = ask(address)
     page = Page(text)
