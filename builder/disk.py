@@ -109,10 +109,7 @@ def refusal(path: Path, status: os.stat_result, *, folder: bool = False) -> Faul
     elif stat.S_ISDIR(status.st_mode) != folder or not (folder or stat.S_ISREG(status.st_mode)):
         what, hint = f"is no {'folder' if folder else 'regular file'}", "remove it"
     elif whose := stranger(status):
-        what, hint = (
-            whose,
-            "remove it; if you know where it is from: chown",
-        )
+        what, hint = whose, f"remove it; if you know where it is from: chown $(id -un) {path}"
     else:
         return None
     return Fault(where=str(path), what=what, hint=hint)

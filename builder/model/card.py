@@ -59,6 +59,16 @@ class Card:
         """Tell whether a router is in one of the card's networks; link-local ones always are."""
         return hop.is_link_local or any(hop in net for net in self.networks(hop.version))
 
+    def is_no_router(self, hop: Address) -> bool:
+        """Tell whether an address is the card's own, its network's or that of everybody there."""
+        ends = (
+            end
+            for net in self.networks(4)
+            if net.num_addresses > 2  # noqa: PLR2004 -- a link of two machines has no others
+            for end in (net.network_address, net.broadcast_address)
+        )
+        return hop in {*ends, *(address.ip for address in self.static)}
+
     @property
     def all_routes(self) -> tuple[Route, ...]:
         """Return the routes over this card, the gateways as what they are: routes to everything."""

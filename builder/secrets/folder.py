@@ -66,7 +66,9 @@ class Folder(Closing):
         if whose := disk.stranger(status):
             os.close(handle)
             raise StorageError(
-                f"this folder {whose}", where=str(path), hint=f"{_NOT_OURS}: chown -R {path}"
+                f"this folder {whose}",
+                where=str(path),
+                hint=f"{_NOT_OURS}: chown -R $(id -un) {path}",
             )
         mode = stat.S_IMODE(status.st_mode)
         if mode & OTHERS_MAY_ENTER:
@@ -175,7 +177,9 @@ def _wrong(status: os.stat_result, where: Path, *, forbidden: int) -> Fault | No
         return Fault(where=str(where), what="is not a regular file")
     if whose := disk.stranger(status):
         return Fault(
-            where=str(where), what=f"this file {whose}", hint=f"{_NOT_OURS}: chown {where}"
+            where=str(where),
+            what=f"this file {whose}",
+            hint=f"{_NOT_OURS}: chown $(id -un) {where}",
         )
     if not mode & forbidden:
         return None

@@ -190,7 +190,12 @@ def _hops(card: Card, node: Node, place: _Place) -> None:
     for route in card.all_routes:
         own = card.networks(route.via.version)
         family = route.via.version
-        if card.reaches(route.via) or (card.settings.on_link and own) or family in card.dhcp:
+        if (card.settings.on_link and own) or family in card.dhcp:
+            continue
+        if card.reaches(route.via):
+            if card.is_no_router(route.via):
+                what = f"{route.via} is this machine or its network, and no router"
+                place.wrong(address, what, expected="the address of another machine")
             continue
         if not own and not route.is_default:  # routers may have given the machine an address
             continue

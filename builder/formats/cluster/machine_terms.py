@@ -177,6 +177,8 @@ def card_address(text: str) -> NodeAddress:
 
 
 def destination(text: str) -> Subnet:
+    if text in {"default", "any"}:
+        raise MisfitError(f"{text!r} is not a subnet", hint="write 0.0.0.0/0, or ::/0")
     if "/" not in text:
         raise MisfitError(f"{text!r} has no prefix length", hint=f"write {text}/24, for example")
     try:

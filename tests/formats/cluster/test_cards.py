@@ -28,6 +28,10 @@ def found(network: str, head: str = HEAD) -> list[str]:
     ("network", "fault"),
     [
         (
+            "gateway: 10.0.0.255",
+            "nodes[0].address (line 4): 10.0.0.255 is this machine or its network, and no router",
+        ),
+        (
             "gateway: 10.0.0.9, routes: [{to: 0.0.0.0/0, via: 10.0.0.8}]",
             (
                 "machine.network.routes[0] (line 6): a second IPv4 default route, beside"

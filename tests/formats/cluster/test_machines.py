@@ -247,6 +247,14 @@ def test_a_bond_is_read() -> None:
             ),
         ),
         (
+            "machine: {network: {routes: [{to: default, via: 10.0.0.2}]}}\n",
+            (
+                "machine.network.routes[0].to",
+                "'default' is not a subnet",
+                "write 0.0.0.0/0, or ::/0",
+            ),
+        ),
+        (
             "machine: {network: {gateway: [10.0.0.2, 10.0.0.3]}}\n",
             ("machine.network.gateway", "two IPv4 gateways", None),
         ),
