@@ -55,7 +55,7 @@ class Rpm:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepodataFile:
     name: str
-    """``repomd.xml`` and the like, without folder."""
+    """In the repository, without folder: ``repomd.xml``, others with their digest before it."""
     path: Path
     digest: Digest
     size: int
@@ -114,6 +114,8 @@ def _written(described: list[Any], folder: Path) -> tuple[RepodataFile, ...]:
     for kind, (writer, dump) in dumps.items():
         path = folder / f"{kind}.xml.gz"
         _write(writer, dump, described, path)
+        # a server can switch to new metadata by one file, since no name ever means two
+        path = path.rename(path.with_name(f"{_finished(path).digest.hex}-{path.name}"))
         record = cr.RepomdRecord(kind, str(path))
         record.fill(cr.SHA256)
         record.timestamp = newest
@@ -227,11 +229,17 @@ def read_digests(
     return digests
 
 
+def metadata_file(folder: Path, kind: str) -> Path:
+    """Return the one file of a kind that :func:`write_subset` wrote into a folder."""
+    (path,) = folder.glob(f"*-{kind}.xml.gz")
+    return path
+
+
 def read_claims(folder: Path, name: str) -> list[Claims]:
     """Return what primary and filelists of ours, as :func:`write_subset` writes them, say."""
-    packages = read_packages(folder / "primary.xml.gz", name, files=True)
+    packages = read_packages(metadata_file(folder, "primary"), name, files=True)
     by_digest = {package.pkgId: package for package in packages}
-    read_digests(folder / "filelists.xml.gz", "filelists", name, by_digest)
+    read_digests(metadata_file(folder, "filelists"), "filelists", name, by_digest)
     return [of_metadata(package) for package in packages]
 
 

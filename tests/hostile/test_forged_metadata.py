@@ -21,7 +21,7 @@ from builder.rpm.compression import unpack
 from builder.rpm.header import read_head
 from builder.rpm.recheck import verify_repodata
 from builder.rpm.repodata import parse_repomd
-from builder.rpm.subset import Rpm, UpstreamMetadata, read_packages, write_subset
+from builder.rpm.subset import Rpm, UpstreamMetadata, metadata_file, read_packages, write_subset
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,7 +104,7 @@ def campaign(folder: Path, seeds: range) -> None:
 
 
 def _texts(folder: Path) -> list[object]:
-    return read_packages(folder / "primary.xml.gz", "os", files=True)
+    return read_packages(metadata_file(folder, "primary"), "os", files=True)
 
 
 def _essence(packages: list[object], name: str) -> set[object]:

@@ -20,7 +20,7 @@ from builder.rpm.compression import unpack
 from builder.rpm.header import read_head
 from builder.rpm.recheck import Recheck, justified, verify_repodata
 from builder.rpm.repodata import parse_repomd
-from builder.rpm.subset import Rpm, UpstreamMetadata, read_packages, write_subset
+from builder.rpm.subset import Rpm, UpstreamMetadata, metadata_file, read_packages, write_subset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,11 +197,11 @@ def test_a_hidden_program_is_named(carried: Carried) -> None:
 
 def test_epoch_and_architecture_are_the_locks(carried: Carried) -> None:
     for change in (instead('epoch="2"', 'epoch="1"'), instead(">x86_64<", ">noarch<")):
-        text = (carried.folder / "primary.xml.gz").read_bytes()
+        text = metadata_file(carried.folder, "primary").read_bytes()
         repomd = (carried.folder / "repomd.xml").read_bytes()
         forge(carried.folder, "primary", of_package("agent", change))
         assert "primary does not list this RPM" in [one.what for one in carried.check().faults]
-        (carried.folder / "primary.xml.gz").write_bytes(text)
+        metadata_file(carried.folder, "primary").write_bytes(text)
         (carried.folder / "repomd.xml").write_bytes(repomd)
 
 
@@ -227,12 +227,12 @@ def test_a_document_is_no_larger_than_its_packages_justify(
     if not told:
         path = carried.folder / "repomd.xml"
         path.write_text(re.sub(r"<open-size>.*?</open-size>", "", path.read_text("utf-8")))
-    packed = (carried.folder / f"{kind}.xml.gz").stat().st_size
+    packed = metadata_file(carried.folder, kind).stat().st_size
     assert packed < largest / 4
     (fault, *_) = carried.check().faults
-    assert fault.where == f"os/{kind}.xml.gz"
+    assert fault.where == f"os/{metadata_file(carried.folder, kind).name}"
     assert f"{largest:,}" in str(fault.expected)
-    assert len(gzip.decompress((carried.folder / f"{kind}.xml.gz").read_bytes())) > 8 << 20
+    assert len(gzip.decompress(metadata_file(carried.folder, kind).read_bytes())) > 8 << 20
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from builder.errors import Fault
 from builder.model.digest import Digest
 from builder.model.rpm import Nevra
 from builder.rpm.recheck import verify_repodata
-from builder.rpm.subset import Rpm, UpstreamMetadata, write_subset
+from builder.rpm.subset import Rpm, UpstreamMetadata, metadata_file, write_subset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,13 +50,14 @@ def check(folder: Path, rpms: list[Rpm] = RPMS) -> list[Fault]:
 
 def rewrite(folder: Path, kind: str, change: Callable[[str], str]) -> None:
     """Change a document and everything in repomd.xml that covers it."""
-    path = folder / f"{kind}.xml.gz"
+    path = metadata_file(folder, kind)
     before = path.read_bytes()
     plain = gzip.decompress(before)
     changed = change(plain.decode()).encode()
     assert changed != plain
     after = gzip.compress(changed, mtime=0)
-    path.write_bytes(after)
+    path.unlink()
+    (folder / f"{hashlib.sha256(after).hexdigest()}-{kind}.xml.gz").write_bytes(after)
     repomd = folder / "repomd.xml"
     text = repomd.read_text("utf-8")
     for old, new in ((before, after), (plain, changed)):
@@ -146,16 +147,15 @@ def test_filelists_of_other_packages_are_named(repodata: Path) -> None:
 
 
 def test_all_damage_is_reported_at_once(repodata: Path) -> None:
+    paths = []
     for kind in ("filelists", "other"):
-        path = repodata / f"{kind}.xml.gz"
+        path = metadata_file(repodata, kind)
         content = bytearray(path.read_bytes())
         content[20] ^= 1
         path.write_bytes(content)
+        paths.append(f"yum/os/repodata/{path.name}")
     found = check(repodata)
-    assert [fault.where for fault in found] == [
-        "yum/os/repodata/filelists.xml.gz",
-        "yum/os/repodata/other.xml.gz",
-    ]
+    assert [fault.where for fault in found] == paths
     assert all(fault.what.startswith("the content is sha256:") for fault in found)
 
 
@@ -173,12 +173,13 @@ def test_every_flipped_bit_of_every_file_is_found(repodata: Path) -> None:
 
 
 def test_files_that_are_missing_or_unknown_are_named(repodata: Path) -> None:
-    (repodata / "other.xml.gz").rename(repodata / "stray.xml.gz")
+    other = metadata_file(repodata, "other")
+    other.rename(repodata / "stray.xml.gz")
     found = check(repodata)
     assert found[:2] == [
         Fault(
             where="yum/os/repodata/repomd.xml",
-            what="it names repodata/other.xml.gz, which is not here",
+            what=f"it names repodata/{other.name}, which is not here",
         ),
         Fault(where="yum/os/repodata/stray.xml.gz", what="repomd.xml does not name it"),
     ]
@@ -209,13 +210,13 @@ def test_more_packages_than_anybody_has_are_not_all_read(repodata: Path) -> None
 
 
 def test_a_repomd_that_leads_outside_is_refused(repodata: Path) -> None:
-    outside = repodata.parent / "primary.xml.gz"
-    (repodata / "primary.xml.gz").rename(outside)
+    primary = metadata_file(repodata, "primary")
+    primary.rename(repodata.parent / primary.name)
     path = repodata / "repomd.xml"
     text = path.read_text("utf-8")
-    path.write_text(text.replace("repodata/primary", "../primary"), "utf-8")
+    path.write_text(text.replace(f"repodata/{primary.name}", f"../{primary.name}"), "utf-8")
     assert check(repodata)[0] == Fault(
-        where="yum/os/repodata/repomd.xml", what="it names ../primary.xml.gz, which is not here"
+        where="yum/os/repodata/repomd.xml", what=f"it names ../{primary.name}, which is not here"
     )
 
 

@@ -70,9 +70,7 @@ def made(repository: dict[str, Path], folder: Path, *names: str) -> tuple[Repoda
 def test_repomd_describes_the_files(repository: dict[str, Path], tmp_path: Path) -> None:
     files = made(repository, tmp_path / "repodata", *CHOSEN)
     assert [file.name for file in files] == [
-        "primary.xml.gz",
-        "filelists.xml.gz",
-        "other.xml.gz",
+        *(f"{file.digest.hex}-{kind}.xml.gz" for file, kind in zip(files, KINDS, strict=False)),
         "repomd.xml",
     ]
     assert {path.name for path in (tmp_path / "repodata").iterdir()} == {f.name for f in files}

@@ -20,6 +20,7 @@ from builder.rpm.subset import (
     RepodataFile,
     Rpm,
     UpstreamMetadata,
+    metadata_file,
     read_claims,
     write_subset,
 )
@@ -400,8 +401,8 @@ def _repodata(
             ours.append(
                 SolverMetadata(
                     name=source.name,
-                    primary=folder / "primary.xml.gz",
-                    filelists=folder / "filelists.xml.gz",
+                    primary=metadata_file(folder, "primary"),
+                    filelists=metadata_file(folder, "filelists"),
                 )
             )
         problems = check_installable(
