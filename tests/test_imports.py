@@ -57,6 +57,8 @@ ROOMS: dict[str, set[str]] = {
 """Which rooms each room may import; itself is always allowed."""
 EXCEPTIONS = {("builder/pipeline/demo.py", "lab")}
 OWNERS: dict[str, set[str]] = {
+    "boto3": {"destinations"},
+    "botocore": {"destinations"},
     "click": {"cli"},
     "rich": {"cli"},
     "requests": {"http"},

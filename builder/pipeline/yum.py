@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +11,13 @@ from urllib.parse import unquote, urlsplit
 
 from builder.bundle.reader import FolderBundle, open_bundle
 from builder.bundle.writer import Supply
+from builder.destinations.s3 import S3Tree
+from builder.destinations.webdav import WebDavTree
 from builder.destinations.yum import YumDestination, YumPlan, YumPublished
 from builder.destinations.yum_folder import FolderTree
 from builder.errors import Fault, IncompleteError, UsageError
+from builder.http import Client
+from builder.oci.auth import Credentials
 from builder.pipeline.lock_document import LockDocument
 from builder.pipeline.supply import Supplier
 from builder.redact import redact
@@ -157,6 +162,42 @@ def _folder(target: YumTarget, way: WayIn, look: bool) -> Iterator[Tree]:  # noq
         yield tree
 
 
+@contextmanager
+def _server(target: YumTarget, way: WayIn, look: bool) -> Iterator[Tree]:  # noqa: ARG001, FBT001
+    parts = urlsplit(target.place)
+    if not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
+        raise UsageError(
+            "is not the URL of a folder",
+            where=redact(target.place),
+            expected="https://HOST[:PORT]/PATH",
+            hint="logins stand in docker's config.json or in --authfile, or --login asks for them",
+        )
+    credentials = Credentials.load(os.environ, authfile=way.authfile, logins=way.logins)
+    login = credentials.find(parts.netloc)
+    client = Client(ca_bundle=way.ca_bundle, certificate=way.certificate)
+    with WebDavTree(
+        client,
+        target.place,
+        url=target.base_url,
+        authorization=login.basic if login else "",
+    ) as tree:
+        yield tree
+
+
+@contextmanager
+def _bucket(target: YumTarget, way: WayIn, look: bool) -> Iterator[Tree]:  # noqa: ARG001, FBT001
+    with S3Tree(
+        target.place,
+        url=target.base_url,
+        ca_bundle=way.ca_bundle,
+        certificate=way.certificate,
+    ) as tree:
+        yield tree
+
+
 _KINDS: dict[str, Callable[[YumTarget, WayIn, bool], AbstractContextManager[Tree]]] = {
-    "file": _folder
+    "file": _folder,
+    "http": _server,
+    "https": _server,
+    "s3": _bucket,
 }

@@ -1,0 +1,284 @@
+"""A bucket: every object appears whole, so nothing is renamed; large ones go up in pieces.
+
+boto3 is an extra (``airseed[s3]``). Credentials, region and endpoint are boto3's own: variables
+(AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID), ~/.aws, or the machine's role. The digest of each object is
+kept with it, so that what is there is known without reading it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from builder.closing import Closing
+from builder.destinations.spool import SpooledPlace
+from builder.errors import FetchError, UsageError
+from builder.model.digest import Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+    from builder.bundle.download import Wanted
+    from builder.bundle.place import Place
+    from builder.http.environment import ClientCertificate
+
+_PIECE = 8 << 20
+"""Bytes of a piece of a large object, and of the largest that goes up at once."""
+_BUFFER = 1 << 20
+_DOCUMENT = 64 << 20
+_NOT_FOUND = 404
+_TEMPORARY = {408, 429, 500, 502, 503, 504}
+_DIGEST = "sha256"
+
+
+class S3Tree(Closing):
+    """Fill a part of a bucket; raise UsageError without boto3, or for a URL without a bucket."""
+
+    def __init__(
+        self,
+        place: str,
+        *,
+        url: str = "",
+        ca_bundle: Path | None = None,
+        certificate: ClientCertificate | None = None,
+        workers: int = 6,
+    ) -> None:
+        parts = urlsplit(place)
+        self.bucket, self._prefix = parts.netloc, parts.path.strip("/")
+        if not self.bucket or "@" in self.bucket or parts.query or parts.fragment:
+            raise UsageError(
+                "names no bucket",
+                where=place if "@" not in place else "s3://***",
+                expected="s3://BUCKET/PREFIX",
+                hint="logins stand in ~/.aws/credentials or in variables, not here",
+            )
+        self.client = _client(ca_bundle, certificate, workers)
+        endpoint = str(self.client.meta.endpoint_url).rstrip("/")
+        self.name = f"s3://{'/'.join(filter(None, (self.bucket, self._prefix)))}"
+        self.url = url or f"{endpoint}/{self.bucket}/{quote(self._prefix)}".rstrip("/")
+        self.host = urlsplit(endpoint).netloc
+        self.workers = workers
+        self._marks: dict[str, str] = {}
+
+    def close(self) -> None:
+        self.client.close()
+
+    def key(self, path: str) -> str:
+        return f"{self._prefix}/{path}" if self._prefix else path
+
+    def open(self, path: str) -> io.BufferedReader | None:
+        with self.asked(path):
+            try:
+                body = self.client.get_object(Bucket=self.bucket, Key=self.key(path))["Body"]
+            except self.client.exceptions.NoSuchKey:
+                return None
+            content = body.read(_DOCUMENT)
+        return io.BufferedReader(io.BytesIO(content))
+
+    def holds(
+        self,
+        path: str,
+        digests: Collection[Digest],
+        size: int | None,
+        mark: str,  # noqa: ARG002 -- the object has its digest
+    ) -> bool:
+        head = self._head(path)
+        if head is None or (size is not None and head["ContentLength"] != size):
+            return False
+        self._marks[path] = head.get("ETag", "")
+        said = head.get("Metadata", {}).get(_DIGEST)
+        return (Digest(said) if said else self._read(path)) in digests
+
+    def mark(self, path: str) -> str:
+        return self._marks.get(path, "")
+
+    def place(self, wanted: Wanted, *, readable: bool) -> Place:
+        place = S3Place(self, wanted)
+        return SpooledPlace(place, wanted.size) if readable else place
+
+    def adopt(self, wanted: Wanted, file: Path) -> bool:  # noqa: ARG002 -- it is far away
+        return False
+
+    def put(self, path: str, content: bytes) -> None:
+        with self.asked(path):
+            answer = self.client.put_object(
+                Bucket=self.bucket,
+                Key=self.key(path),
+                Body=content,
+                ChecksumSHA256=_base64(content),
+                Metadata={_DIGEST: Digest.of(content).hex},
+            )
+        self._marks[path] = answer.get("ETag", "")
+
+    def settle(self) -> None:
+        """Do nothing: what the service has answered lasts."""
+
+    def remove(self, path: str) -> None:
+        with self.asked(path):
+            self.client.delete_object(Bucket=self.bucket, Key=self.key(path))
+
+    @contextmanager
+    def asked(self, path: str) -> Iterator[None]:
+        """Raise FetchError for what the service, or boto3, says against a request."""
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 -- an extra
+
+        where = f"s3://{self.bucket}/{self.key(path)}"
+        try:
+            yield
+        except ClientError as error:
+            said = error.response
+            status = said.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            code = said.get("Error", {}).get("Code", "")
+            raise FetchError(
+                f"the service answered {status} {code}".rstrip(),
+                where=where,
+                hint="check bucket, endpoint (AWS_ENDPOINT_URL) and credentials (~/.aws, AWS_...)",
+                temporary=status in _TEMPORARY,
+                status=status,
+            ) from error
+        except BotoCoreError as error:
+            raise FetchError(
+                str(error),
+                where=where,
+                hint="check endpoint (AWS_ENDPOINT_URL) and credentials (~/.aws, AWS_...)",
+                temporary=type(error).__name__ not in {"NoCredentialsError", "NoRegionError"},
+            ) from error
+
+    def _head(self, path: str) -> dict[str, Any] | None:
+        try:
+            with self.asked(path):
+                found: dict[str, Any] = self.client.head_object(
+                    Bucket=self.bucket, Key=self.key(path)
+                )
+        except FetchError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+        return found
+
+    def _read(self, path: str) -> Digest:
+        hasher = hashlib.sha256()
+        with self.asked(path):
+            body = self.client.get_object(Bucket=self.bucket, Key=self.key(path))["Body"]
+            while piece := body.read(_BUFFER):
+                hasher.update(piece)
+        return Digest(hasher.hexdigest())
+
+
+class S3Place:
+    """An object on its way up: at most one piece of it is in memory."""
+
+    saved = 0
+
+    def __init__(self, tree: S3Tree, wanted: Wanted) -> None:
+        self.host = tree.host
+        self._tree = tree
+        self._wanted = wanted
+        self._piece = bytearray()
+        self._parts: list[dict[str, Any]] = []
+        self._upload = ""
+
+    def write(self, view: memoryview, at: int) -> None:
+        if at == 0:
+            self.drop()
+        self._piece += view
+        while len(self._piece) > _PIECE:
+            self._send(bytes(self._piece[:_PIECE]))
+            del self._piece[:_PIECE]
+
+    def recover(self) -> int:
+        self.drop()
+        return 0
+
+    def readinto(self, view: memoryview, at: int) -> int:  # noqa: ARG002 -- nothing is kept
+        return 0
+
+    def open(self) -> io.BufferedReader:
+        raise NotImplementedError("what is read before it counts is spooled")
+
+    def finish(self) -> None:
+        tree = self._tree
+        if not self._upload:
+            tree.put(self._wanted.path, bytes(self._piece))
+            self._piece.clear()
+            return
+        self._send(bytes(self._piece))
+        with tree.asked(self._wanted.path):
+            answer = tree.client.complete_multipart_upload(
+                **self._target, MultipartUpload={"Parts": self._parts}
+            )
+        tree._marks[self._wanted.path] = answer.get("ETag", "")  # noqa: SLF001 -- its own place
+        self._upload = ""
+
+    def drop(self) -> None:
+        """Take back what went up: unfinished uploads cost money."""
+        if self._upload:
+            with suppress(FetchError), self._tree.asked(self._wanted.path):
+                self._tree.client.abort_multipart_upload(**self._target)
+        self._upload, self._parts = "", []
+        self._piece.clear()
+
+    @property
+    def _target(self) -> dict[str, str]:
+        tree = self._tree
+        return {
+            "Bucket": tree.bucket,
+            "Key": tree.key(self._wanted.path),
+            "UploadId": self._upload,
+        }
+
+    def _send(self, piece: bytes) -> None:
+        tree, path = self._tree, self._wanted.path
+        with tree.asked(path):
+            if not self._upload:
+                self._upload = tree.client.create_multipart_upload(
+                    Bucket=tree.bucket,
+                    Key=tree.key(path),
+                    ChecksumAlgorithm="SHA256",
+                    Metadata={_DIGEST: self._wanted.digest.hex},
+                )["UploadId"]
+            number, checksum = len(self._parts) + 1, _base64(piece)
+            answer = tree.client.upload_part(
+                **self._target, PartNumber=number, Body=piece, ChecksumSHA256=checksum
+            )
+        self._parts.append(
+            {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": checksum}
+        )
+
+
+def _client(ca_bundle: Path | None, certificate: ClientCertificate | None, workers: int) -> Any:
+    try:
+        import boto3  # noqa: PLC0415 -- an extra
+        from botocore.config import Config  # noqa: PLC0415 -- the same
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 -- the same
+    except ImportError as error:
+        raise UsageError(
+            "s3:// needs boto3, which is not installed", hint="pip install 'airseed[s3]'"
+        ) from error
+    own = None
+    if certificate is not None:
+        files = (certificate.certificate, certificate.key or certificate.certificate)
+        own = tuple(map(str, files))
+    try:
+        config = Config(
+            client_cert=own,
+            max_pool_connections=workers,
+            retries={"mode": "standard"},
+            s3={"addressing_style": "auto"},
+        )
+        return boto3.session.Session().client(
+            "s3", config=config, verify=str(ca_bundle) if ca_bundle else None
+        )
+    except (BotoCoreError, ValueError) as error:
+        raise UsageError(
+            str(error), where="AWS_ENDPOINT_URL, AWS_REGION, ~/.aws", expected="what boto3 takes"
+        ) from error
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(content).digest()).decode("ascii")

@@ -1,0 +1,112 @@
+"""The yum side of ``airseed publish`` and ``mirror`` on servers that take PUT."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from webdav_server import Ways, WebDavServer
+
+from builder.errors import AirseedError
+from builder.oci.auth import Credential
+from builder.pipeline.yum import YumTarget, publish_yum
+from builder.report import Silent
+from builder.sources.access import WayIn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandboxes import Sample
+
+    from builder.destinations.yum import YumPublished
+
+
+def publish(bundle: Path, server: WebDavServer, way: WayIn | None = None) -> YumPublished:
+    return publish_yum(bundle, YumTarget(place=server.url), reporter=Silent(), way=way)
+
+
+def expect_all(sample: Sample, server: WebDavServer) -> None:
+    wanted = {
+        f"/k8s/{extent.path}": extent.digest.hex
+        for extent in sample.layout.extents
+        if not extent.path.startswith("images/")
+    }
+    beside = {"/k8s/airseed.repo", "/k8s/airseed-published.json"}
+    assert set(server.files) == set(wanted) | beside
+    for path, digest in wanted.items():
+        assert hashlib.sha256(server.files[path]).hexdigest() == digest, path
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [
+        Ways(),
+        Ways(moves=False),
+        Ways(folders=True),
+        Ways(folders=True, moves=False),
+        Ways(marks=False),
+        Ways(breaks=2),
+        Ways(lies=1),
+    ],
+    ids=str,
+)
+def test_a_server_with_ways_of_its_own_is_filled_once(sample: Sample, ways: Ways) -> None:
+    with WebDavServer(ways) as server:
+        first = publish(sample.bundle, server)
+        assert first.plan.there == 0
+        expect_all(sample, server)
+        names = [path for path in server.history if not path.endswith(("-part", ".json"))]
+        repomd = [n for n, path in enumerate(names) if path.endswith("/repomd.xml")]
+        assert all(
+            path.endswith(("repomd.xml", "cluster.lock", "SHA256SUMS"))
+            for path in names[min(repomd) :]
+        )
+        assert names[-1] == "/k8s/SHA256SUMS"
+        server.requests.clear()
+        second = publish(sample.bundle, server)
+        assert (second.plan.count, server.count("PUT", "MOVE", "DELETE", "MKCOL")) == (0, 0)
+        # without marks it is read again to be sure
+        assert (server.count("GET") > 1) == (not ways.marks)
+
+
+def test_what_somebody_changed_is_put_right(sample: Sample) -> None:
+    package = sample.lock.packages[0]
+    with WebDavServer() as server:
+        publish(sample.bundle, server)
+        path = f"/k8s/{package.path}"
+        server.files[path] = bytes([server.files[path][0] ^ 1]) + server.files[path][1:]
+        again = publish(sample.bundle, server)
+        assert [one.path for one in again.plan.moves] == [package.path]
+        expect_all(sample, server)
+
+
+def test_a_login_goes_to_its_server(sample: Sample) -> None:
+    basic = f"Basic {base64.b64encode(b'ci:secret').decode()}"
+    with WebDavServer(Ways(login=basic)) as server:
+        with pytest.raises(AirseedError, match="401 Unauthorized"):
+            publish(sample.bundle, server)
+        login = Credential(username="ci", password="secret")  # noqa: S106 -- of a stand-in
+        publish(sample.bundle, server, WayIn(logins={server.host: login}))
+        expect_all(sample, server)
+
+
+def test_a_server_that_takes_no_files_is_told(sample: Sample) -> None:
+    with WebDavServer(Ways(reads=False)) as server:
+        with pytest.raises(AirseedError, match="405 Method Not Allowed") as caught:
+            publish(sample.bundle, server)
+        assert "nginx needs dav_methods" in (caught.value.hint or "")
+        assert server.files == {}
+
+
+def test_a_server_is_filled_straight_from_the_upstreams(sample: Sample, tmp_path: Path) -> None:
+    with sample.sandbox(tmp_path / "work") as sandbox, WebDavServer(Ways(breaks=1)) as server:
+        words = ("mirror", "cluster.lock", "--yum", server.url, "--json")
+        done = sandbox.run(*words)
+        assert done.code == 0, done.err
+        expect_all(sample, server)
+        again = sandbox.run(*words)
+        assert (again.code, json.loads(again.out)["yum"]["files"]) == (0, [])
+        assert again.requests == ()
