@@ -4,6 +4,7 @@
 #
 # A line "# NAME: TEXT" of a plan or a step tells what the runner has to know of it. Of a plan:
 #   values  which file of /etc/airseed has its values
+#   tries   how often a step is tried; without it, until it works
 #   once    when it is done it is done for ever, whatever the values say by then
 #   done    what is said at its end; NODE stands for this node's name
 # Of a step, where a name is that of a value without AIRSEED_, or of a file in /etc/airseed:
@@ -27,14 +28,38 @@ WAITS=$STATE/$AIRSEED_NOW_PLAN.waits
 # Print the names of the plan's steps in order.
 plan_steps() { grep -v '^#' "$(plan_file)"; }
 
+# Print the value NAME, "" where there is none.
+value() {
+    local name=AIRSEED_$1
+    printf '%s' "${!name:-}"
+}
+
+# Print the same as it is in the image that this machine was made from.
+image_value() (
+    printf -v "AIRSEED_$1" '%s' ''
+    # shellcheck source=/dev/null
+    [ ! -s "$ETC/image.env" ] || . "$ETC/image.env"
+    value "$1"
+)
+
+# Read the values as they are written. An image may have the container images of more than this node's
+# role; when it is of the seed's bundle, they are what this node has.
+read_values() {
+    local role
+    # shellcheck source=/dev/null
+    . "$VALUES"
+    [ "$VALUES" = "$ETC/node.env" ] && [ -s "$ETC/image.env" ] && [ "$(image_value SUMS)" = "$(value SUMS)" ] || return 0
+    role=$(image_value IMAGES)
+    [ -z "$role" ] || printf -v "AIRSEED_${role:+IMAGES}" '%s' "$role"
+}
+
 # Give the digest of what STEP reads. The script is not part of it: what an earlier airseed has done
 # in an image counts.
 step_key() {
     local reads name value digest
     reads=$(setting "$LIBEXEC/steps/$1.sh" reads)
     digest=$(
-        # shellcheck source=/dev/null
-        . "$VALUES"
+        read_values
         for name in $reads; do
             case $name in
             *[a-z]*) value=$(cat "$ETC/$name" 2>/dev/null) || value='' ;;

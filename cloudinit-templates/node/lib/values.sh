@@ -8,13 +8,12 @@ load_environment() {
     for name in CLUSTER NODE ROLE GENERATION KUBERNETES KUBEADM_FILES RUNTIME CRI_SOCKET CGROUP_DRIVER ADDRESS \
         ADDRESSES ENDPOINT PEERS CONTROL_PLANES WINDOW PKI SUMS MADE_BYTES PAYLOAD_URL REGISTRY SANDBOX_IMAGE \
         PACKAGES REPOSITORIES POD_SUBNETS SERVICE_SUBNETS DOMAIN CNI UNTAINT NTP HTTP_PROXY \
-        HTTPS_PROXY NO_PROXY PHONE_HOME NEED_MIB KEEP_FREE IMAGES SELINUX FIREWALL FIREWALL_PORTS ON_LINK CNI_REACH SKIP_PHASES; do
+        HTTPS_PROXY NO_PROXY PHONE_HOME NEED_MIB KEEP_FREE IMAGES HELD SELINUX FIREWALL FIREWALL_PORTS ON_LINK CNI_REACH SKIP_PHASES; do
         printf -v "AIRSEED_$name" '%s' ''
     done
     [ -s "$VALUES" ] || fail "$VALUES is missing or empty" \
         "cloud-init did not write the seed's files: see /var/log/cloud-init.log"
-    # shellcheck source=/dev/null
-    . "$VALUES"
+    read_values
     wanted='NODE ROLE RUNTIME'
     [ "$VALUES" = "$ETC/node.env" ] || wanted=RUNTIME
     for name in $wanted; do
