@@ -12,13 +12,15 @@ DEMO ?= demo
 WORKERS ?= auto
 E2E ?= tests/e2e
 RUNS ?= 5
+OUT ?= build/image
+PACKER ?=
 BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest
 # every file with a shell's shebang, wherever it lives
 SHELL_SCRIPTS = $(shell grep -rlIE '^\#!.*\b(ba)?sh\b' --exclude-dir=.git --exclude-dir=.venv --exclude-dir=build --exclude-dir=demo . 2>/dev/null)
 
-.PHONY: help setup demo bundle mirror test check lint fmt type docs golden catalog wheel kit interop bench e2e faults hostile clean
+.PHONY: help setup demo bundle mirror image test check lint fmt type docs golden catalog wheel kit interop bench e2e faults hostile clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +44,11 @@ bundle: $(READY) ## lock and bundle a cluster from the real upstreams (CLUSTER=p
 mirror: $(READY) ## lock a cluster and fill a registry from the real upstreams (CLUSTER=FILE REGISTRY=HOST/PREFIX)
 	@test -n "$(CLUSTER)" -a -n "$(REGISTRY)" || { echo "usage: make mirror CLUSTER=path/to/cluster.yaml REGISTRY=HOST[:PORT][/PREFIX]" >&2; exit 2; }
 	@$(BIN)/airseed mirror "$(CLUSTER)" --registry "$(REGISTRY)"
+
+image: $(READY) ## bake a machine image from a locked cluster, by qemu (CLUSTER=path/to/cluster.yaml OUT=DIR)
+	@test -n "$(CLUSTER)" || { echo "usage: make image CLUSTER=path/to/cluster.yaml [OUT=DIR] [PACKER='--profile 1.6 ...']" >&2; exit 2; }
+	@folder=$$($(BIN)/airseed packer "$(CLUSTER)" --builder qemu $(PACKER) --json | $(BIN)/python -c 'import json, sys; made = json.load(sys.stdin); print(made["folder"], made["key"])') && \
+		set -- $$folder && PKR_VAR_ssh_private_key_file="$$2" "$$1/build.sh" "$(OUT)"
 
 test: $(READY) ## run every test that needs no network and no root
 	@echo "every test that needs no network and no root, against servers on loopback (WORKERS=$(WORKERS)):"

@@ -112,8 +112,14 @@ variable "ssh_timeout" {
 
 variable "output_directory" {
   type        = string
-  description = "Where the image's files, manifest and checksums go."
+  description = "Where the image's files and checksums go; Packer makes it."
   default     = "output"
+}
+
+variable "manifest" {
+  type        = string
+  description = "File that says what was made, and of which lock."
+  default     = "manifest.json"
 }
 
 locals {

@@ -32,6 +32,7 @@ def folder(image: Image) -> Mapping[str, bytes]:
     """Render the folder; every HCL in it was read back."""
     texts = {
         "README.md": _text("README.md"),
+        "build.sh": _text("build.sh"),
         "plugins.pkr.hcl": _rendered("plugins.pkr.hcl.j2", _plugins(image)),
         "build.pkr.hcl": _rendered("build.pkr.hcl.j2", _build(image)),
         "variables.pkr.hcl": _text("common/variables.pkr.hcl"),

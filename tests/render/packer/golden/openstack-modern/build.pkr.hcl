@@ -20,7 +20,7 @@ build {
   }
 
   post-processor "manifest" {
-    output     = "${var.output_directory}/manifest.json"
+    output     = var.manifest
     strip_path = true
     custom_data = {
       lock = "sha256:${var.lock_digest}"
