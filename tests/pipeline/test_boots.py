@@ -7,15 +7,17 @@ import json
 import stat
 import threading
 import time
+from base64 import b64encode
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
+import bcrypt
 import pytest
 
 from builder.cli.root import run
 from builder.errors import DocumentError
 from builder.pipeline.boots import Watch
-from builder.pipeline.serve import serve
+from builder.pipeline.serve import Access, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -236,6 +238,33 @@ def test_whatever_machines_say_is_text(board: Served) -> None:
         assert "<img" not in page
         assert "<script>alert" not in page
         assert "{{ 7*7 }}" in page
+
+
+def test_words_that_are_no_text_break_no_page(board: Served) -> None:
+    for text in ("\ud800", "\0", "\x1b[31m", "\u202egnp.exe", "\uffff", "🦭"):
+        status, said = board.post(state="failed", message=f"before {text} after", lines=[text])
+        assert status in {204, 400}, said
+        board.get()
+        json.loads(board.get("/boots.json"))
+    assert board.post(message="😀")[0] == 204
+
+
+def test_a_login_is_for_who_looks_and_the_token_for_who_posts(
+    sample: Sample, cluster: Path, tmp_path: Path
+) -> None:
+    users = tmp_path / "users"
+    users.write_text(f"jane:{bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}\n", "utf-8")
+    users.chmod(0o600)
+    watch, access = Watch(cluster=cluster), Access(users=users)
+    with serve([sample.bundle], address=("127.0.0.1", 0), watch=watch, access=access) as serving:
+        board = Served(serving.address)
+        assert board.post()[0] == 204
+        for path in ("/", "/boots", "/boots.json", "/boots/events"):
+            assert board.ask("GET", path)[0] == 401
+        assert board.ask("PUT", "/boots", b"{}", **JSON)[0] == 401
+        login = {"Authorization": f"Basic {b64encode(b'jane:secret').decode()}"}
+        assert "the join lease" in board.get(**login)
+        assert "docker login" in board.get("/", **login)
 
 
 def test_without_boots_nothing_is_taken(sample: Sample) -> None:
