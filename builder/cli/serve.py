@@ -33,7 +33,7 @@ _PORTS = 1 << 16
     airseed serve --prefix k8s bundle.tar
     """,
 )
-@click.argument("bundles", type=existing_bundle(), nargs=-1, required=True, metavar="BUNDLE...")
+@click.argument("bundles", type=existing_bundle(), nargs=-1, metavar="[BUNDLE...]")
 @click.option(
     "--listen",
     default="0.0.0.0:5000",
@@ -97,10 +97,13 @@ def command(
     A browser finds at / what there is, and the configuration of clients for this very address.
 
     With --boots, machines whose cluster.yaml has `phone-home: http://HOST/boots` under `seed` are
-    watched at HOST/boots; `airseed status --from` shows the same on a terminal.
+    watched at HOST/boots; `airseed status --from` shows the same on a terminal. That needs no
+    BUNDLE: a site may have its own registry and web server.
     """
     from builder.pipeline.serve import Access, serve
 
+    if not bundles and not boots:
+        raise UsageError("no BUNDLE is given", hint="airseed serve --help")
     if (tls_cert is None) != (tls_key is None):
         raise UsageError("--tls-cert and --tls-key go together")
     if tls_key and tls_key.stat().st_mode & OTHERS:
@@ -121,7 +124,8 @@ def command(
         reporter=console,
         log=console.detail if console.verbose else None,
     ) as serving:
-        _introduce(console, serving)
+        if bundles:
+            _introduce(console, serving)
         if watch:
             console.info(f"first boots are shown at {serving.url}/boots")
         stopping.wait()

@@ -52,6 +52,8 @@ class Posts:
 class BootBoard:
     """Take what machines post, keep it, and show it."""
 
+    path = PATH
+
     def __init__(
         self,
         known: Boots,

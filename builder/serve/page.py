@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from builder.server.message import Response, text
+from builder.server.message import Response, redirect, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -101,6 +101,8 @@ class People:
     def answer(self, request: Request) -> Response:
         if request.method not in {"GET", "HEAD"}:
             return self._site.answer(request)
+        if request.path == "/" and self._boots and not self._overview.bundles:
+            return redirect(self._boots.path)
         if request.path == "/":
             values = {**self._overview.values, "boots": self._boots is not None}
             return self._pages.answer(request, "index", values)
@@ -113,6 +115,10 @@ class Overview:
 
     def __init__(self, content: Content) -> None:
         self._content = content
+
+    @property
+    def bundles(self) -> int:
+        return len(self._content.bundles)
 
     @cached_property
     def values(self) -> dict[str, Any]:

@@ -267,6 +267,15 @@ def test_a_login_is_for_who_looks_and_the_token_for_who_posts(
         assert "docker login" in board.get("/", **login)
 
 
+def test_it_needs_no_bundle(cluster: Path) -> None:
+    with serve([], address=("127.0.0.1", 0), watch=Watch(cluster=cluster)) as serving:
+        board = Served(serving.address)
+        assert board.ask("GET", "/")[0] == 307
+        assert board.post()[0] == 204
+        assert "the join lease" in board.get()
+    assert run(["serve"]) == 2
+
+
 def test_without_boots_nothing_is_taken(sample: Sample) -> None:
     with serve([sample.bundle], address=("127.0.0.1", 0)) as serving:
         plain = Served(serving.address)
