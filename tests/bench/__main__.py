@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from interop.programs import PATH
 
+from bench import serving
 from bench.figures import Figure, table, write
 from bench.setup import IMAGES, PACKAGES, Setup, setup
 from bench.thousands import COUNT, ROOTS
@@ -262,7 +263,8 @@ def main() -> int:
         except FailedError as error:
             print(f"bench: {error}", file=sys.stderr)
             return 2
-    figures = bench.figures()
+        (Path(folder) / "serving").mkdir()
+        figures = [*bench.figures(), *serving.measure(Path(folder) / "serving", runs)]
     print(f"crane was built by {_go()}: before 1.21, Go did not use a processor's SHA instructions")
     write(figures, chosen.out)
     print(table(figures))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import resource
@@ -82,17 +83,35 @@ def serving(folder: Path, *words: str | Path) -> Iterator[Server]:
 
 def sparse_bundle(sample: Sample, target: Path, *, size: int, count: int) -> None:
     """Make a bundle of so many files more that takes no room; their digests are wrong."""
+    digests = [Digest.of(str(number).encode()) for number in range(count)]
+    _write(sample, target, [(digest, size // count) for digest in digests], [])
+
+
+def bundle_with(sample: Sample, target: Path, files: list[Path]) -> list[str]:
+    """Make a bundle with files more, at files/large/0 and so on; return their digests."""
+    found = []
+    for path in files:
+        with path.open("rb") as file:
+            digest = Digest(hashlib.file_digest(file, "sha256").hexdigest())
+        found.append((digest, path.stat().st_size))
+    _write(sample, target, found, files)
+    return [str(digest) for digest, _ in found]
+
+
+def _write(
+    sample: Sample, target: Path, sizes: list[tuple[Digest, int]], contents: list[Path]
+) -> None:
     files = tuple(
         File(
             kind="file",
             path=f"files/large/{number}",
-            digest=Digest.of(str(number).encode()),
-            size=size // count,
+            digest=digest,
+            size=size,
             sources=(f"http://files.example.org/{number}",),
             needed_by=("extra",),
             trust="pinned",
         )
-        for number in range(count)
+        for number, (digest, size) in enumerate(sizes)
     )
     lock = replace(sample.lock, files=(*sample.lock.files, *files))
     with TarBundle(sample.bundle) as whole, target.open("wb") as file:
@@ -106,3 +125,6 @@ def sparse_bundle(sample: Sample, target: Path, *, size: int, count: int) -> Non
             if not isinstance(extent.content, bytes) and extent.path in whole.members():
                 file.seek(extent.offset)
                 file.write(whole.read(extent.path, 1 << 30))
+        for number, path in enumerate(contents):
+            file.seek(layout.extent(f"files/large/{number}").offset)
+            file.write(path.read_bytes())
