@@ -62,6 +62,7 @@ def _said(error: BaseException, console: Console) -> tuple[int, Fault]:
             fault = Fault(
                 where=str(error.filename) if error.filename is not None else "",
                 what=(error.strerror or str(error)).lower(),
+                hint=(_lack(error) or ("", None))[1],
             )
             code = AirseedError.exit_code
         case _ if lack := _lack(error):

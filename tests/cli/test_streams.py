@@ -83,6 +83,7 @@ def test_memory_that_is_short(sample: Sample, words: str, megabytes: int) -> Non
         (RuntimeError("can't start new thread"), "no more threads can be started"),
         (BlockingIOError(11, "Resource temporarily unavailable"), "no more threads can be started"),
         (OSError(24, "Too many open files"), "too many files are open"),
+        (OSError(24, "Too many open files", "/a/b"), "/a/b: too many open files"),
     ],
 )
 def test_what_the_machine_lacks(

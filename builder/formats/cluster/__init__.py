@@ -9,10 +9,10 @@ Reading goes in three steps over one report: the shapes of the key table
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
-from builder.errors import DocumentError
+from builder.errors import DocumentError, Fault
 from builder.formats.cluster import rules, support
 from builder.formats.cluster.keys import CLUSTER, FORMAT
 from builder.formats.reading import WRONG, Reading, refusal
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from builder.errors import Fault
     from builder.model.catalog import Catalog
     from builder.model.choice import Choice
     from builder.model.cluster import Cluster
@@ -86,8 +85,18 @@ def read(
     if catalog is None and not reading.faults:
         return ReadCluster(cluster=cluster, remarks=remarks)
     if choice is None or reading.faults:
-        raise DocumentError(name, reading.faults, remarks=remarks)
+        raise DocumentError(name, map(_placed, reading.faults), remarks=remarks)
     return ChosenCluster(cluster=cluster, choice=choice, remarks=remarks)
+
+
+def _placed(fault: Fault) -> Fault:
+    """Say where a key belongs that stands in another place."""
+    if fault.what != "unknown key" or fault.hint:
+        return fault
+    from builder.formats.cluster import explain  # noqa: PLC0415 -- few documents are wrong
+
+    places = explain.named(fault.where.partition(" (")[0].rpartition(".")[2])
+    return replace(fault, hint=f"its place is {' or '.join(places)}") if places else fault
 
 
 def exists_in(folder: Path) -> Callable[[str], bool]:

@@ -80,15 +80,18 @@ def find(path: str) -> Entry:
     if wanted in entries:
         others = tuple(entry.path for entry in entries.values() if entry.same_as == wanted)
         return replace(entries[wanted], also_at=others)
-    last = wanted.rpartition(".")[2]
-    paths = [entry.path for entry in walk(whole, repeats=False)]
-    ending = [path for path in paths if path.rpartition(".")[2] == last][:_MOST_NAMED]
-    hint = (
-        f"did you mean {' or '.join(map(repr, ending))}?" if ending else did_you_mean(wanted, paths)
-    )
+    ending = named(wanted.rpartition(".")[2])
+    hint = f"did you mean {' or '.join(map(repr, ending))}?" if ending else None
+    hint = hint or did_you_mean(wanted, [entry.path for entry in walk(whole, repeats=False)])
     raise UsageError(
         f"cluster.yaml has no key {path[:80]!r}", hint=hint or "airseed explain lists the keys"
     )
+
+
+def named(last: str) -> list[str]:
+    """Return where there are keys of this name."""
+    paths = (entry.path for entry in walk(tree(), repeats=False))
+    return [path for path in paths if path.rpartition(".")[2] == last][:_MOST_NAMED]
 
 
 def _entry(path: str, field: Field[Any], verbs: tuple[str, ...], seen: dict[int, str]) -> Entry:

@@ -247,6 +247,10 @@ def test_a_bond_is_read() -> None:
             ),
         ),
         (
+            "machine: {phone-home: x}\n",
+            ("machine.phone-home", "unknown key", "its place is seed.phone-home"),
+        ),
+        (
             "machine: {network: {routes: [{to: default, via: 10.0.0.2}]}}\n",
             (
                 "machine.network.routes[0].to",
