@@ -8,12 +8,12 @@ unset HISTFILE
 R=${AIRSEED_ROOT:-}
 ETC=$R/etc/airseed
 
-# The bundle goes unless cluster.yaml says image.keep.
+# What the image has in it goes from the bundle, unless cluster.yaml says image.keep; manifests stay.
 drop_bundle() {
     local AIRSEED_KEEP=''
     # shellcheck source=/dev/null
     . "$ETC/image.env"
-    [ -n "$AIRSEED_KEEP" ] || rm -rf "$R/opt/airseed/bundle"
+    [ -n "$AIRSEED_KEEP" ] || rm -rf "$R"/opt/airseed/bundle/{images,yum,keys,files}
 }
 
 # What no machine may have from another one, by the same list that the check reads.

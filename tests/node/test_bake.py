@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,6 +52,37 @@ def test_with_the_plugin_their_versions_are_locked(machine: Machine) -> None:
             "3:docker-ce-19.03.9-3.el7.* # held by airseed\n"
         )
     assert not (machine.root / "etc/yum.conf").exists()
+
+
+@pytest.mark.parametrize("everything", ["", "1"])
+def test_the_manifests_stay_or_all(machine: Machine, everything: str) -> None:
+    """From a disk here; a first boot finds them before it looks elsewhere."""
+    members = {
+        name: f"{name}\n".encode() for name in ("cluster.lock", "images/x", "manifests/a.yaml")
+    }
+    sums = "".join(
+        f"{hashlib.sha256(text).hexdigest()}  {name}\n" for name, text in members.items()
+    )
+    disk = machine.root / "dev/sdz"
+    disk.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(disk, "w") as tar:
+        magic = b"airseed offline bundle, format 1\n"
+        for name, text in {"README.txt": magic, "SHA256SUMS": sums.encode(), **members}.items():
+            one = tarfile.TarInfo(name)
+            one.size = len(text)
+            tar.addfile(one, io.BytesIO(text))
+    (machine.root / "sys/class/block/sdz").mkdir(parents=True)
+    digest = hashlib.sha256(sums.encode()).hexdigest()
+    machine.write(
+        "etc/airseed/image.env",
+        f"{IMAGE}AIRSEED_KEEP='{everything}'\nAIRSEED_SUMS='{digest}'\nAIRSEED_MADE_BYTES='9999'\n",
+    )
+    ran = machine.run("run", "bake", "keep")
+    assert ran.returncode == 0, ran.stdout
+    bundle = machine.root / "opt/airseed/bundle"
+    kept = {str(path.relative_to(bundle)) for path in bundle.rglob("*") if path.is_file()}
+    wanted = {"SHA256SUMS", "cluster.lock", "manifests/a.yaml"}
+    assert kept == (wanted | {"images/x"} if everything else wanted)
 
 
 def test_baking_ends_where_a_node_would_try_for_ever(machine: Machine) -> None:

@@ -59,6 +59,8 @@ def image(tmp_path: Path) -> Path:
         "sys/module/overlay/refcnt": "1",
         "usr/libexec/airseed/run": "#!/bin/bash\n",
         "opt/airseed/bundle/SHA256SUMS": "",
+        "opt/airseed/bundle/manifests/calico.yaml": "",
+        "opt/airseed/bundle/images/oci-layout": "",
         "var/log/messages": "much\n",
         "var/log/messages-20260101": "more\n",
         "home/me/notes": "mine\n",
@@ -117,13 +119,14 @@ def test_the_seal_removes_all_that_it_is_to_remove_and_nothing_else(image: Path)
     assert card.read_text() == "DEVICE=eth0\n"
     assert (image / "home/me/notes").read_text() == "mine\n"
     assert (image / "var/lib/airseed/stamps/step-host").exists()
-    assert not (image / "opt/airseed/bundle").exists()
+    assert not (image / "opt/airseed/bundle/images").exists()
+    assert (image / "opt/airseed/bundle/manifests/calico.yaml").exists()
 
 
 def test_the_bundle_stays_where_cluster_yaml_says_so(image: Path) -> None:
     (image / "etc/airseed/image.env").write_text("AIRSEED_KEEP='1'\n")
     assert seal(image).returncode == 0
-    assert (image / "opt/airseed/bundle/SHA256SUMS").exists()
+    assert (image / "opt/airseed/bundle/images/oci-layout").exists()
 
 
 def test_what_was_not_baked_is_not_sealed(image: Path) -> None:

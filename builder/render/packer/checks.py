@@ -63,10 +63,10 @@ def _host(image: Image) -> Iterator[Check]:
     yield Check("swap", "none")
     yield Check("file", "/etc/airseed/image.json")
     yield Check("file", "/usr/libexec/airseed/run")
-    if image.plan.cluster.image.keep:
-        yield Check("file", "/opt/airseed/bundle/SHA256SUMS")
-    else:
-        yield Check("absent", "/opt/airseed/bundle")
+    yield Check("file", "/opt/airseed/bundle/SHA256SUMS")
+    if not image.plan.cluster.image.keep:
+        yield Check("absent", "/opt/airseed/bundle/images")
+        yield Check("absent", "/opt/airseed/bundle/yum")
 
 
 def _images(image: Image) -> Iterator[Check]:
