@@ -21,6 +21,7 @@ from builder.model.digest import Digest
 from builder.render.packer import checks, hcl
 from builder.render.packer.folder import folder
 from builder.render.packer.image import DiskImage, Image
+from builder.render.seed import seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -236,6 +237,16 @@ def test_every_kind_of_check_has_a_function_in_the_script() -> None:
     known = set(re.findall(r"^check_([a-z-]+)\(\)", script, re.MULTILINE))
     goss = {*checks._DIRECT, *checks._COMMANDS}
     assert known == goss
+
+
+def test_seeds_for_baked_images_fit_the_smallest_cloud_as_they_are() -> None:
+    document = yaml.safe_load(plans.example("ha"))
+    document["seed"] = {"provider": "ec2", "scripts": "image"}
+    plan = plans.plan(yaml.safe_dump(document))
+    for node in plan.cluster.nodes:
+        data = seed(plan, node)["user-data"]
+        assert data.startswith(b"#cloud-config")
+        assert len(data) < 16384
 
 
 def test_an_image_has_no_secret_of_its_cluster() -> None:
