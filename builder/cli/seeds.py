@@ -139,7 +139,7 @@ def command(
         signer=signer,
         reporter=console,
     )
-    _report(written, cluster, console, as_json=as_json)
+    _report(written, cluster, catalogs, console, as_json=as_json)
     return 0
 
 
@@ -159,7 +159,9 @@ def _diff(changes: Sequence[FileChange], console: Console, *, full: bool, as_jso
     return 1 if changes else 0
 
 
-def _report(written: Written, cluster: Path, console: Console, *, as_json: bool) -> None:
+def _report(
+    written: Written, cluster: Path, catalogs: Sequence[Path], console: Console, *, as_json: bool
+) -> None:
     if written.again:
         console.warn(
             f"{written.again} is the first control plane of {cluster} and is made anew: it will "
@@ -191,9 +193,10 @@ def _report(written: Written, cluster: Path, console: Console, *, as_json: bool)
         if written.signature:
             console.info(f"{written.signature} is its signature")
         if written.registry:
+            given = "".join(f" --catalog {catalog}" for catalog in catalogs)
             console.info(
                 f"the machines pull from {written.registry}: fill it first (airseed publish), "
-                f"and see whether it has all: airseed doctor {cluster} --site"
+                f"and see whether it has all: airseed doctor {cluster} --site{given}"
             )
         for name in written.late:
             console.info(

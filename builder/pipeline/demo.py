@@ -82,8 +82,8 @@ def run(folder: Path, reporter: Reporter) -> None:
     written = seeds.write(workspace, reporter=Silent())
     reporter.info(f"seeds   {written.folder}: what each of {len(written.nodes)} nodes boots from")
     reporter.info(
-        f"now     airseed inspect {workspace.lock_path}; what reads {cluster} needs the made-up "
-        f"keys, too: airseed seeds {cluster} --diff "
+        f"now     airseed inspect {workspace.lock_path}, or airseed serve {target}; what reads "
+        f"{cluster} needs the made-up keys, too: airseed seeds {cluster} --diff "
         f"--catalog {folder / _UPSTREAM / upstream.catalog.name}"
     )
 
