@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli.verb import as_json, existing, verb
+from builder.cli.verb import as_json, ca_bundle, existing, verb
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,12 +24,27 @@ _COLORS = {"failed": "red", "unknown": "yellow", "done": "green"}
     airseed status results/*.json
     airseed status consoles/k8s01.log consoles/k8s02.log
     airseed status results/*.json --json
+    airseed status --from http://10.0.0.5:5000
     """,
 )
-@click.argument("files", type=existing(), nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", type=existing(), nargs=-1, metavar="[FILE...]")
+@click.option(
+    "--from",
+    "server",
+    metavar="URL",
+    help="Ask an airseed serve --boots, to which the nodes post their results.",
+)
+@ca_bundle
 @as_json
 @click.pass_obj
-def command(console: Console, files: tuple[Path, ...], *, as_json: bool) -> int:
+def command(
+    console: Console,
+    files: tuple[Path, ...],
+    *,
+    server: str | None,
+    ca_bundle: Path | None,
+    as_json: bool,
+) -> int:
     """Show how first boot stands on many nodes.
 
     Each FILE is a node's /var/lib/airseed/result.json (or what it posted home), or the text of its
@@ -37,15 +52,24 @@ def command(console: Console, files: tuple[Path, ...], *, as_json: bool) -> int:
     unknown. A console that does not name its node is called after its file (k8s01.log), or after
     its folder (k8s01/console.log).
 
-    Collect results with scp NODE:/var/lib/airseed/result.json results/NODE.json, or let every node
-    post its own: seed.phone-home in cluster.yaml.
+    Collect results with scp NODE:/var/lib/airseed/result.json results/NODE.json; or let every node
+    post its own to airseed serve --boots (seed.phone-home in cluster.yaml), and ask that with
+    --from. Where it wants a password, docker's config.json is looked into.
 
     Exits with 1 when a node failed or is in trouble, else with 3 when one is unknown.
     """
-    from builder.errors import DocumentError
+    from builder.errors import DocumentError, UsageError
     from builder.pipeline import status
 
-    results, faults = status.read(files)
+    if bool(files) == bool(server):
+        raise UsageError(
+            "files and --from are two ways: give one of them" if files else "no FILE is given",
+            expected="FILE... or --from URL",
+            hint="airseed status --help",
+        )
+    results, faults = (
+        (status.ask(server, ca_bundle=ca_bundle), []) if server else status.read(files)
+    )
     if as_json:
         console.json([asdict(result) for result in results])
     else:
@@ -71,7 +95,8 @@ def command(console: Console, files: tuple[Path, ...], *, as_json: bool) -> int:
         console.warn(str(fault), hint=fault.hint)
     if any(result.state == "failed" or result.trouble for result in results):
         return 1
-    return DocumentError.exit_code if faults else 0
+    unknown = any(result.state == "unknown" for result in results)
+    return DocumentError.exit_code if unknown else 0
 
 
 def _what(result: Result) -> str:

@@ -1,4 +1,4 @@
-"""``status``: read the results or consoles of many nodes into one view."""
+"""``status``: bring the results or consoles of many nodes into one view, or ask who has them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
-from builder.errors import DocumentError
+from builder.errors import DocumentError, UsageError
+from builder.formats import boots as boots_format
 from builder.formats import result as result_format
 from builder.formats.text import read_content
 from builder.model.result import Result
+from builder.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from builder.errors import Fault
+
+_PAGE, _JSON = "/boots", ".json"
 
 
 def read(files: Sequence[Path]) -> tuple[list[Result], list[Fault]]:
@@ -38,6 +43,31 @@ def read(files: Sequence[Path]) -> tuple[list[Result], list[Fault]]:
             results.append(Result(node=_node(path), state="unknown", message=message))
     results.sort(key=lambda result: result.urgency)
     return results, faults
+
+
+def ask(url: str, *, ca_bundle: Path | None = None) -> list[Result]:
+    """Ask an ``airseed serve --boots``; return a result a node, what wants attention first.
+
+    ``url`` is the server's, or its page's. Raise UsageError for what is no URL, FetchError, and
+    DocumentError for an answer that is none.
+    """
+    from builder.http import Client  # noqa: PLC0415 -- files need no network
+    from builder.oci.auth import Credentials  # noqa: PLC0415 -- likewise
+
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise UsageError(
+            "is not a URL", where=url, expected="that of airseed serve: http://10.0.0.5:5000"
+        )
+    path = parts.path.rstrip("/")
+    where = urlunsplit(
+        parts._replace(path=f"{path.removesuffix(_JSON).removesuffix(_PAGE)}{_PAGE}{_JSON}")
+    )
+    login = Credentials.load(os.environ).find(parts.netloc)
+    with Client(ca_bundle=ca_bundle) as client:
+        headers = {"Authorization": login.basic} if login else {}
+        reply = client.get(where, headers=headers, limit=boots_format.LARGEST)
+    return boots_format.read(reply.content, redact(where)).results
 
 
 def _node(path: Path) -> str:

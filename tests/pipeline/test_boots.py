@@ -62,6 +62,7 @@ def cluster(tmp_path: Path) -> Path:
 class Served:
     def __init__(self, address: str) -> None:
         self._address = address
+        self.url = f"http://{address}"
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, **headers: str
@@ -274,6 +275,29 @@ def test_it_needs_no_bundle(cluster: Path) -> None:
         assert board.post()[0] == 204
         assert "the join lease" in board.get()
     assert run(["serve"]) == 2
+
+
+def test_status_asks_for_the_same_table(
+    board: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board.post()
+    for url in (board.url, f"{board.url}/", f"{board.url}/boots", f"{board.url}/boots.json"):
+        assert run(["status", "--from", url]) == 3  # of k8s01 nothing was heard
+        out = capsys.readouterr().out
+        first = " ".join(out.splitlines()[1].split())
+        assert first == "k8s01 control-plane unknown - - nothing was heard of it"
+        assert "waiting for the join lease, which k8s03 holds for 3" in out
+    board.post(node="k8s01", state="done")
+    assert run(["status", "--from", board.url, "--json"]) == 0
+    assert [each["node"] for each in json.loads(capsys.readouterr().out)] == ["k8s02", "k8s01"]
+    board.post(state="failed", message="no bundle")
+    assert run(["status", "--from", board.url]) == 1
+    capsys.readouterr()
+    assert run(["status", "--from", "10.0.0.5:5000"]) == 2
+    assert run(["status"]) == 2
+    monkeypatch.setenv("AIRSEED_TIMEOUT", "2")
+    assert run(["status", "--from", f"{board.url}/bundles"]) == 1
+    assert "404" in capsys.readouterr().err
 
 
 def test_without_boots_nothing_is_taken(sample: Sample) -> None:
