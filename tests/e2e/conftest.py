@@ -41,6 +41,7 @@ def workdir() -> Iterator[Path]:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        lock.close()
         pytest.fail("another make e2e is running", pytrace=False)
     # systemd-nspawn leaves folders there
     folder = Path("/run/systemd/nspawn")
