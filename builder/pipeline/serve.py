@@ -21,6 +21,7 @@ from builder.serve.boots import Posts
 from builder.serve.content import Content, ServedBundle
 from builder.serve.htpasswd import Htpasswd
 from builder.serve.page import Pages, People
+from builder.serve.registry import refusal_of_login
 from builder.serve.site import ServeSite
 from builder.serve.traffic import Traffic
 from builder.server.guard import Guard
@@ -84,7 +85,8 @@ class Access:
     def guard(self, site: Site) -> Site:
         if self.users is None:
             return site
-        return Guard(site, Htpasswd.read(self.users).knows, public={"/healthz"})
+        knows = Htpasswd.read(self.users).knows
+        return Guard(site, knows, public={"/healthz"}, refusal=refusal_of_login)
 
 
 @contextmanager

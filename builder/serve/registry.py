@@ -42,10 +42,12 @@ class RefusedError(Exception):
         self.status, self.code, self.message = status, code, message
 
     @property
+    def document(self) -> dict[str, list[dict[str, str]]]:
+        return {"errors": [{"code": self.code, "message": self.message}]}
+
+    @property
     def response(self) -> Response:
-        return document(
-            {"errors": [{"code": self.code, "message": self.message}]}, status=self.status
-        )
+        return document(self.document, status=self.status)
 
 
 class Registry:
@@ -139,6 +141,13 @@ class Registry:
         index = {"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": entries}
         headers = {"OCI-Filters-Applied": "artifactType"} if wanted else {}
         return document(index, headers={"Content-Type": INDEX_TYPES[0], **headers})
+
+
+def refusal_of_login(request: Request) -> bytes:
+    """Say to somebody unknown in the words of what was asked that a login is missing."""
+    if request.path.startswith("/v2/"):
+        return json.dumps(RefusedError(401, "UNAUTHORIZED", "log in first").document).encode()
+    return b"log in first\n"
 
 
 def document(value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -25,7 +25,8 @@ class Guard:
     """Let only users in; ``knows`` tells whether name and password fit, and may be slow.
 
     What fitted is remembered by a keyed hash, so that bcrypt is asked once for each login, and not
-    for each of ten thousand blobs. ``public`` are paths that everybody may see.
+    for each of ten thousand blobs. ``public`` are paths that everybody may see,
+    ``refusal`` says what the others are told.
     """
 
     def __init__(
@@ -34,11 +35,13 @@ class Guard:
         knows: Callable[[str, str], bool],
         *,
         realm: str = "airseed",
+        refusal: Callable[[Request], bytes] = lambda _: b"",
         public: Collection[str] = (),
     ) -> None:
         self._site = site
         self._knows = knows
         self._public = frozenset(public)
+        self._refusal = refusal
         self._challenge = {"WWW-Authenticate": f'Basic realm="{realm}", charset="UTF-8"'}
         self._key = secrets.token_bytes(32)
         self._fitting: set[bytes] = set()
@@ -47,7 +50,8 @@ class Guard:
     def answer(self, request: Request) -> Response:
         if request.path in self._public or self._may(request.headers.get("authorization", "")):
             return self._site.answer(request)
-        return Response(status=HTTPStatus.UNAUTHORIZED, headers=self._challenge)
+        body = self._refusal(request)
+        return Response(status=HTTPStatus.UNAUTHORIZED, headers=self._challenge, body=body)
 
     def _may(self, header: str) -> bool:
         scheme, _, coded = header.partition(" ")

@@ -189,8 +189,10 @@ def test_tls_and_logins(access: Access, sample: Sample) -> None:
     with served(sample.bundle, trusting=trusting, access=access) as ask:
         assert ask("/healthz")[0] == 200
         for path in ("/v2/", f"/{package.path}", "/metrics", "/cluster.lock"):
-            status, headers, _ = ask(path)
+            status, headers, said = ask(path)
             assert (status, headers["WWW-Authenticate"][:5]) == (401, "Basic")
+            if path == "/v2/":
+                assert json.loads(said)["errors"][0]["code"] == "UNAUTHORIZED"
             for bad in (login("jane", "correct"), login("joe", "correct horse"), "Bearer x"):
                 assert ask(path, Authorization=bad)[0] == 401
         good = login("jane", "correct horse")
