@@ -101,6 +101,9 @@ class S3Tree(Closing):
         place = S3Place(self, wanted)
         return SpooledPlace(place, wanted.size) if readable else place
 
+    def ready(self, paths: Collection[str], size: int) -> None:
+        """Do nothing: leftovers are used again, and room is the server's affair."""
+
     def adopt(self, wanted: Wanted, file: Path) -> bool:  # noqa: ARG002 -- it is far away
         return False
 

@@ -44,6 +44,10 @@ class Tree(Protocol):
         """Return where a file's bytes go; ``readable`` when they are read before they count."""
         ...
 
+    def ready(self, paths: Collection[str], size: int) -> None:
+        """Clear away what killed runs left of these files; raise StorageError without room."""
+        ...
+
     def adopt(self, wanted: Wanted, file: Path) -> bool:
         """Take a file of this machine as it is, without copying; tell whether that could be."""
         ...

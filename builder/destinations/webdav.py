@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from builder.bundle.download import Wanted
     from builder.bundle.place import Place
-    from builder.http import Client
+    from builder.http import Client, HttpStream
     from builder.http.upload import HttpUpload
 
 _GONE = {404, 410}
@@ -36,7 +36,6 @@ _FOLDER_THERE = {301, 302, 405}
 _NO_MOVE = {400, 403, 405, 501}
 _NO_PUT = {405, 501}
 _BUFFER = 1 << 20
-_DOCUMENT = 64 << 20
 
 
 class WebDavTree(Closing):
@@ -66,12 +65,12 @@ class WebDavTree(Closing):
 
     def open(self, path: str) -> io.BufferedReader | None:
         try:
-            reply = self.client.get(self.at(path), headers=self.headers, limit=_DOCUMENT)
+            stream = self.client.open(self.at(path), headers=self.headers)
         except StatusError as error:
             if error.status in _GONE:
                 return None
             raise
-        return io.BufferedReader(io.BytesIO(reply.content))
+        return io.BufferedReader(_Body(stream))
 
     def holds(self, path: str, digests: Collection[Digest], size: int | None, mark: str) -> bool:
         found = self.look(path)
@@ -100,6 +99,9 @@ class WebDavTree(Closing):
     def place(self, wanted: Wanted, *, readable: bool) -> Place:
         place = WebDavPlace(self, wanted)
         return SpooledPlace(place, wanted.size) if readable else place
+
+    def ready(self, paths: Collection[str], size: int) -> None:
+        """Do nothing: leftovers are used again, and room is the server's affair."""
 
     def adopt(self, wanted: Wanted, file: Path) -> bool:  # noqa: ARG002 -- it is far away
         return False
@@ -201,6 +203,21 @@ class WebDavTree(Closing):
             while count := stream.readinto(view):
                 hasher.update(view[:count])
         return Digest(hasher.hexdigest())
+
+
+class _Body(io.RawIOBase):
+    def __init__(self, stream: HttpStream) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override] # Buffer is of 3.12
+        return self._stream.readinto(memoryview(buffer))
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
 
 class WebDavPlace:

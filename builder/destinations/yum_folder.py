@@ -76,6 +76,24 @@ class FolderTree(Closing):
     def place(self, wanted: Wanted, *, readable: bool) -> FolderPlace:  # noqa: ARG002 -- always
         return FolderPlace(self, wanted.path)
 
+    def ready(self, paths: Collection[str], size: int) -> None:
+        names: dict[Path, set[str]] = {}
+        for path in paths:
+            target = self.path / path
+            names.setdefault(target.parent, set()).add(target.name)
+        for folder, wanted in names.items():
+            if folder.is_dir():
+                disk.sweep(folder, wanted)
+        with stored(self.path):
+            status = os.statvfs(self.path)
+        free = status.f_bavail * status.f_frsize
+        if size > free:
+            raise StorageError(
+                f"{size:,} bytes are needed, {free:,} are free",
+                where=self.name,
+                hint="free some space, or choose another disk",
+            )
+
     def adopt(self, wanted: Wanted, file: Path) -> bool:
         """Link a file that everybody may read, once its bytes were found right under the new name.
 
@@ -135,18 +153,6 @@ class FolderTree(Closing):
                 folder.rmdir()
             folder = folder.parent
 
-    def room(self, needed: int) -> None:
-        """Raise StorageError if the disk cannot take so many bytes."""
-        with stored(self.path):
-            status = os.statvfs(self.path)
-        free = status.f_bavail * status.f_frsize
-        if needed > free:
-            raise StorageError(
-                f"{needed:,} bytes are needed, {free:,} are free",
-                where=self.name,
-                hint="free some space, or choose another disk",
-            )
-
     def fresh(self, target: Path) -> Path:
         """Return a name beside a target that nobody has; folders are made, leftovers removed."""
         self._make(target.parent)
@@ -156,16 +162,6 @@ class FolderTree(Closing):
         """Give a whole file its name; raise OSError."""
         fresh.replace(target)
         self._touched.add(target.parent)
-
-    def sweep(self, paths: Collection[str]) -> None:
-        """Remove what killed runs left of these files."""
-        names: dict[Path, set[str]] = {}
-        for path in paths:
-            target = self.path / path
-            names.setdefault(target.parent, set()).add(target.name)
-        for folder, wanted in names.items():
-            if folder.is_dir():
-                disk.sweep(folder, wanted)
 
     def _make(self, folder: Path) -> None:
         missing = [each for each in (folder, *folder.parents) if not each.exists()]

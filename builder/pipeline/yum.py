@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -15,12 +16,14 @@ from builder.destinations.s3 import S3Tree
 from builder.destinations.webdav import WebDavTree
 from builder.destinations.yum import YumDestination, YumPlan, YumPublished
 from builder.destinations.yum_folder import FolderTree
-from builder.errors import Fault, IncompleteError, UsageError
+from builder.errors import Fault, FetchError, IncompleteError, UsageError
 from builder.http import Client
+from builder.model.artifact import Package
 from builder.oci.auth import Credentials
 from builder.pipeline.lock_document import LockDocument
 from builder.pipeline.supply import Supplier
 from builder.redact import redact
+from builder.rpm.header import read_head
 from builder.sources.access import WayIn
 from builder.sources.earlier import contents
 
@@ -120,8 +123,44 @@ def mirror_yum(
         destination = YumDestination(tree, document.lock, document.layout, images=target.images)
         plan = destination.plan()
         if not dry_run:
-            destination.fill(plan, supplier.supply, reporter)
+            heads = Heads(supplier, tree)
+
+            def prove() -> None:
+                supplier.prove(document.layout, heads.open)
+
+            destination.fill(plan, heads.supply, reporter, prove=prove)
         return _finished(destination, plan, target, dry_run=dry_run)
+
+
+class Heads:
+    """Keep the beginning of each RPM that passes by, to be held against the metadata."""
+
+    def __init__(self, supplier: Supplier, tree: Tree) -> None:
+        self._supplier = supplier
+        self._tree = tree
+        self._heads: dict[str, bytes] = {}
+
+    def supply(self, extent: Extent) -> Supply:
+        supply = self._supplier.supply(extent)
+        check = supply.check
+        if check is None or not isinstance(extent.content, Package):
+            return supply
+
+        def look(file: io.BufferedReader) -> None:
+            check(file)
+            file.seek(0)
+            self._heads[extent.path] = read_head(file, where=extent.name)
+
+        return replace(supply, check=look)
+
+    def open(self, path: str) -> io.BufferedReader:
+        """Open an RPM that came by, or that the place had; at least its head can be read."""
+        if path in self._heads:
+            return io.BufferedReader(io.BytesIO(self._heads[path]))
+        file = self._tree.open(path)
+        if file is None:
+            raise FetchError("was there a moment ago", where=f"{self._tree.name}: {path}")
+        return file
 
 
 def _finished(
