@@ -41,9 +41,9 @@ bundle: $(READY) ## lock and bundle a cluster from the real upstreams (CLUSTER=p
 	@test -n "$(CLUSTER)" || { echo "usage: make bundle CLUSTER=path/to/cluster.yaml" >&2; exit 2; }
 	@$(BIN)/airseed bundle "$(CLUSTER)"
 
-mirror: $(READY) ## lock a cluster and fill a registry from the real upstreams (CLUSTER=FILE REGISTRY=HOST/PREFIX)
-	@test -n "$(CLUSTER)" -a -n "$(REGISTRY)" || { echo "usage: make mirror CLUSTER=path/to/cluster.yaml REGISTRY=HOST[:PORT][/PREFIX]" >&2; exit 2; }
-	@$(BIN)/airseed mirror "$(CLUSTER)" --registry "$(REGISTRY)"
+mirror: $(READY) ## lock a cluster and fill a site from the real upstreams (CLUSTER=FILE REGISTRY=HOST/PREFIX YUM=DIR|URL)
+	@test -n "$(CLUSTER)" -a -n "$(REGISTRY)$(YUM)" || { echo "usage: make mirror CLUSTER=path/to/cluster.yaml REGISTRY=HOST[:PORT][/PREFIX] YUM=DIR|URL (one of them, or both)" >&2; exit 2; }
+	@$(BIN)/airseed mirror "$(CLUSTER)" $(if $(REGISTRY),--registry "$(REGISTRY)") $(if $(YUM),--yum "$(YUM)")
 
 image: $(READY) ## bake a machine image from a locked cluster, by qemu (CLUSTER=path/to/cluster.yaml OUT=DIR)
 	@test -n "$(CLUSTER)" || { echo "usage: make image CLUSTER=path/to/cluster.yaml [OUT=DIR] [PACKER='--profile 1.6 ...']" >&2; exit 2; }

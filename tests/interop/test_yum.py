@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import threading
-import urllib.error
-import urllib.request
+from contextlib import closing
 from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
 
 import pytest
 from interop.programs import daemon, environment, free_port, listens, run
@@ -39,7 +40,7 @@ http {{
 
 
 @pytest.fixture
-def nginx(tools: None, tmp_path: Path) -> Iterator[tuple[str, Path, dict[str, str]]]:
+def nginx(tmp_path: Path) -> Iterator[tuple[str, Path, dict[str, str]]]:
     """Run nginx with its dav module; return URL, folder and the environment with a login."""
     folder, port = tmp_path / "nginx", free_port()
     (folder / "www").mkdir(parents=True)
@@ -61,13 +62,13 @@ def nginx(tools: None, tmp_path: Path) -> Iterator[tuple[str, Path, dict[str, st
 
 
 def fetched(url: str) -> bytes | None:
-    try:
-        with urllib.request.urlopen(url) as answer:
-            content: bytes = answer.read()
-            return content
-    except urllib.error.HTTPError as error:
-        assert error.code == 404
-        return None
+    parts = urlsplit(url)
+    with closing(http.client.HTTPConnection(parts.netloc, timeout=60)) as connection:
+        connection.request("GET", quote(parts.path))
+        answer = connection.getresponse()
+        content = answer.read()
+        assert answer.status in {200, 404}
+        return content if answer.status == 200 else None
 
 
 def second(sample: Sample, folder: Path) -> Sandbox:

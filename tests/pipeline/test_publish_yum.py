@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from builder.destinations.yum_folder import FolderTree
+from builder.errors import StorageError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -146,3 +149,21 @@ def test_a_place_must_be_given(sample: Sample) -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert "error: there is no place to fill\n  expected --registry" in done.stderr
+
+
+def test_a_disk_without_room_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    with FolderTree(tmp_path / "www") as tree:
+        with pytest.raises(StorageError, match=r"4,611,686,018,427,387,904 bytes are needed, "):
+            tree.ready(["yum/os/Packages/a.rpm"], 1 << 62)
+        assert not list((tmp_path / "www").iterdir())
+
+
+def test_what_a_killed_run_left_goes_away(tmp_path: Path) -> None:
+    folder = tmp_path / "www" / "yum"
+    folder.mkdir(parents=True)
+    ours, other = folder / ".a.rpm.0123abcd.part", folder / ".b.rpm.0123abcd.part"
+    ours.touch()
+    other.touch()
+    with FolderTree(tmp_path / "www") as tree:
+        tree.ready(["yum/a.rpm"], 0)
+    assert (ours.exists(), other.exists()) == (False, True)
