@@ -97,7 +97,7 @@ def test_dnf_installs_and_a_client_never_sees_half_a_repository(
     root = folder / "root"
     root.mkdir()
     installed = run(
-        "dnf", "--config", folder / "dnf.conf", "--installroot", root, "--releasever=7",
+        "dnf", "--noplugins", "--config", folder / "dnf.conf", "--installroot", root, "--releasever=7",
         "--forcearch=x86_64", "--assumeyes", f"--setopt=reposdir={folder / 'repos'}",
         f"--setopt=cachedir={folder / 'cache'}", "install", "--nodocs", "--downloadonly",
         "kubeadm", "docker-ce", env=env, check=False,
