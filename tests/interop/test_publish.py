@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -158,3 +158,61 @@ def test_a_registry_has_what_the_lock_says_and_a_second_run_moves_nothing(
     asked = registry.requests()
     assert {method for method, status in asked if status != "401"} == {"HEAD"}
     assert len([one for one in asked if one[1] == "200"]) == len(again["images"])
+
+
+_PROXY = """\
+daemon off;
+user root;
+pid {folder}/pid;
+error_log {folder}/error.log;
+events {{}}
+http {{
+  access_log {folder}/access.log;
+  {places}
+  client_max_body_size 1m;
+  server {{
+    listen 127.0.0.1:{port} ssl;
+    ssl_certificate {site}/tls.crt;
+    ssl_certificate_key {site}/tls.key;
+    location / {{
+      proxy_pass https://{address};
+      proxy_set_header Host {name};
+      proxy_set_header X-Forwarded-Proto http;
+      proxy_request_buffering off;
+    }}
+  }}
+}}
+"""
+
+
+def test_a_proxy_that_limits_bodies_and_hides_tls_is_got_through(
+    workdir: Workdir, tools: None, tmp_path: Path
+) -> None:
+    """nginx takes 1 MiB unless told otherwise, and the registry behind says http://."""
+    folder, port = tmp_path / "nginx", free_port()
+    folder.mkdir()
+    env = environment(folder)
+    with serving(tmp_path / "registry", "docker-registry") as behind:
+        places = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        text = _PROXY.format(
+            folder=folder,
+            port=port,
+            site=behind.folder,
+            address=behind.address,
+            name="127.0.0.1",
+            places="".join(f"{name}_temp_path {folder}/{name};" for name in places),
+        )
+        (folder / "nginx.conf").write_text(text, "utf-8")
+        with daemon(
+            "nginx", "-p", folder, "-c", folder / "nginx.conf",
+            env=env, log=folder / "log", ready=lambda: listens(port),
+        ):  # fmt: skip
+            login = json.loads((behind.folder / "auth.json").read_text())
+            (entry,) = login["auths"].values()
+            login["auths"][f"127.0.0.1:{port}"] = entry
+            (behind.folder / "auth.json").write_text(json.dumps(login))
+            published(workdir, replace(behind, address=f"127.0.0.1:{port}"))
+            log = (folder / "access.log").read_text()
+            assert " 413 " in log
+            assert "PATCH" in log
+        expect_all(workdir, behind)
