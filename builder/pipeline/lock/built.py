@@ -16,7 +16,7 @@ from builder.model.digest import Digest
 from builder.model.recipe import Order
 from builder.rpm import build as rpm_build
 from builder.rpm.keys import load_keys
-from builder.rpm.subset import write_built
+from builder.rpm.subset import KINDS, metadata_file, write_built
 from builder.sources.built import workshop
 from builder.sources.repository import RepositoryMetadata
 
@@ -82,7 +82,7 @@ def make(
             digest=repomd.digest,
             size=repomd.size,
             signed=False,
-            files={file.name.partition(".")[0]: file.path for file in files[:-1]},
+            files={kind: metadata_file(folder, kind) for kind in KINDS},
         ),
         key=_key(resolving, signer),
         public=(public,),
