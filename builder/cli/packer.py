@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     airseed packer cluster.yaml
     airseed packer cluster.yaml --builder qemu --builder vsphere-iso --out image
     airseed packer cluster.yaml --bundle http://10.0.0.5:8080 --profile 1.6
-    airseed packer cluster.yaml --disk-image CentOS-7.qcow2 --disk-sha256 HEX --delivery disk
+    airseed packer --disk-image CentOS-7.qcow2 --disk-sha256 HEX --delivery disk
     """,
 )
 @click.argument("cluster", type=existing(), default="cluster.yaml", metavar="[CLUSTER]")

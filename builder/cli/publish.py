@@ -142,9 +142,9 @@ def _usual_bundle(
     examples="""
     airseed publish bundle.tar --registry registry.example.com/k8s
     airseed publish bundle.tar --registry 10.0.0.5:5000 --plain-http --dry-run
-    airseed publish delta.tar --base march.tar --registry registry.example.com/k8s --prune
+    airseed publish delta.tar --base march.tar --registry r.example.com --prune
     airseed publish bundle.tar --yum /srv/www/k8s --base-url http://10.0.0.5/k8s
-    airseed publish bundle.tar --registry r.example.com --login ci --password-stdin < password
+    airseed publish --registry r.example.com --login ci --password-stdin < FILE
     """,
 )
 @click.argument(

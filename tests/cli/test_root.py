@@ -125,7 +125,7 @@ def test_a_bundle_in_the_place_of_a_document_is_known(
         (
             "secrets --catalog x",
             (
-                "--catalog is an option of lock, bundle, mirror, seeds, versions, others; "
+                "--catalog is an option of lock, bundle, mirror, seeds, packer, others; "
                 "airseed secrets --help"
             ),
         ),

@@ -137,8 +137,8 @@ COMMANDS = (
     "help seeds",
     "schema",
 )
-BARE = {"completion", "demo", "serve", "publish", "mirror"}
-"""A shell's script, what runs the others, and what needs a registry or a signal."""
+BARE = {"completion", "demo", "serve", "publish", "mirror", "packer"}
+"""A shell's script, what runs the others, what needs a registry, a signal or a disk image."""
 WIDE = {"schema", "find-images", "help", "seeds"}
 """What programs read, and commands that are meant to be copied."""
 

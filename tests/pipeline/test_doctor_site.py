@@ -84,7 +84,7 @@ def test_what_was_published_and_served_is_all_there(
         PushRegistry(Quirks(sparse=sparse)) as registry,
         serve([sample.bundle], address=("127.0.0.1", 0)) as serving,
     ):
-        publish(sample.bundle, Registry(host=registry.host, prefix="k8s"), reporter=Silent())
+        publish([sample.bundle], Registry(host=registry.host, prefix="k8s"), reporter=Silent())
         cluster.say(f"\nregistry: {registry.host}/k8s\n")
         cluster.say(f"\nseed: {{url: 'http://{serving.address}/bundles/bundle'}}\n")
         registry.requests.clear()
@@ -148,7 +148,7 @@ def test_an_image_that_machines_would_not_get_is_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with PushRegistry() as registry:
-        publish(sample.bundle, Registry(host=registry.host, prefix="k8s"), reporter=Silent())
+        publish([sample.bundle], Registry(host=registry.host, prefix="k8s"), reporter=Silent())
         harm(registry, sample)
         cluster.say(f"\nregistry: {registry.host}/k8s\n")
         code, shown = cluster.ask(capsys, "--plain-http")
@@ -191,7 +191,7 @@ def test_the_machines_own_login_is_tried_and_no_other(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with PushRegistry() as registry:
-        publish(sample.bundle, Registry(host=registry.host), reporter=Silent())
+        publish([sample.bundle], Registry(host=registry.host), reporter=Silent())
         registry.quirks.login = "node:secret"
         login = base64.b64encode(b"node:secret").decode()
         document = json.dumps({"auths": {registry.host: {"auth": login}}})

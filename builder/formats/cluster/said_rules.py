@@ -93,6 +93,8 @@ def _sans(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
     """Addresses and names, of which the first part may be ``*``, are what kubeadm takes."""
     del cluster
     for number, name in enumerate(said if isinstance(said, list) else ()):
+        if name is None:
+            continue  # said elsewhere
         try:
             ip_address(str(name))
         except ValueError:
