@@ -83,6 +83,11 @@ def describe(left: Iterable[Content]) -> bytes:
     return (_HEAD + lines).encode()
 
 
+def reduced(layout: Layout, text: bytes) -> Layout:
+    """Lay out a whole bundle's delta by its DELTA.txt, be that slightly damaged."""
+    return without(layout, recover(layout, text))
+
+
 def recover(layout: Layout, text: bytes) -> set[Digest]:
     """Tell what a whole bundle's delta leaves out, by its DELTA.txt, be that slightly damaged.
 

@@ -7,7 +7,6 @@ right: a request that is cut off counts nowhere.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import threading
 from typing import TYPE_CHECKING
@@ -198,11 +197,8 @@ class WebDavTree(Closing):
         )
 
     def _read(self, path: str) -> Digest:
-        hasher, view = hashlib.sha256(), memoryview(bytearray(_BUFFER))
         with self.client.open(self.at(path), headers=self.headers) as stream:
-            while count := stream.readinto(view):
-                hasher.update(view[:count])
-        return Digest(hasher.hexdigest())
+            return Digest.of_file(io.BufferedReader(_Body(stream), _BUFFER))
 
 
 class _Body(io.RawIOBase):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import io
 import os
 from typing import TYPE_CHECKING
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 _FOLDER = 0o755
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
-_BUFFER = 1 << 20
 
 
 class FolderTree(Closing):
@@ -68,7 +66,7 @@ class FolderTree(Closing):
         with file, stored(self.path / path):
             if size is not None and os.fstat(file.fileno()).st_size != size:
                 return False
-            return digest_of(file) in digests
+            return Digest.of_file(file) in digests
 
     def mark(self, path: str) -> str:  # noqa: ARG002 -- as above
         return ""
@@ -108,7 +106,7 @@ class FolderTree(Closing):
                     status = os.fstat(linked.fileno())
                     public = status.st_mode & disk.PUBLIC == disk.PUBLIC
                     good = public and status.st_size == wanted.size
-                    good = good and digest_of(linked) == wanted.digest
+                    good = good and Digest.of_file(linked) == wanted.digest
                 if good:
                     self.give(fresh, target)
                 return good
@@ -241,11 +239,3 @@ class FolderPlace:
             )
             self._file = io.FileIO(handle, "r+")
         return self._file
-
-
-def digest_of(file: io.BufferedReader) -> Digest:
-    hasher = hashlib.sha256()
-    view = memoryview(bytearray(_BUFFER))
-    while count := file.readinto(view):
-        hasher.update(view[:count])
-    return Digest(hasher.hexdigest())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from builder.bundle.delta import recover, without
+from builder.bundle.delta import reduced
 from builder.bundle.layout import DELTA_PATH, LOCK_LIMIT
 from builder.bundle.reader import open_bundle
 from builder.bundle.verify import verify_frame
@@ -146,7 +146,7 @@ def _check(bundle: TarBundle | FolderBundle, path: Path) -> ServedBundle:
     document = LockDocument.inside(bundle)
     layout = document.layout
     if DELTA_PATH in bundle.members():
-        layout = without(layout, recover(layout, bundle.read(DELTA_PATH, LOCK_LIMIT)))
+        layout = reduced(layout, bundle.read(DELTA_PATH, LOCK_LIMIT))
     faults = verify_frame(bundle, layout)
     if faults:
         raise VerificationError(

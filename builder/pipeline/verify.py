@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.bundle.checksums import listed
-from builder.bundle.delta import recover, without
+from builder.bundle.delta import reduced
 from builder.bundle.hashing import Item, hash_all
 from builder.bundle.layout import LOCK_PATH
 from builder.bundle.part import storage_error
@@ -225,7 +225,7 @@ class _Checks:
         }
         self.lock = lock
         whole = document.layout
-        self._layout = whole if delta is None else without(whole, recover(whole, delta))
+        self._layout = whole if delta is None else reduced(whole, delta)
         return self._layout
 
     def inspect(self, path: str, content: io.BufferedReader) -> None:

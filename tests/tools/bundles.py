@@ -19,7 +19,7 @@ from subjects import AMD64, SUBJECT
 
 from builder.backoff import Backoff
 from builder.bundle import journal, layout
-from builder.bundle.delta import recover, without
+from builder.bundle.delta import reduced
 from builder.bundle.reader import open_bundle
 from builder.bundle.transfer import Policy
 from builder.bundle.verify import verify_bundle
@@ -56,7 +56,7 @@ def plan(content: bytes, delta: bytes | None = None) -> Layout:
     lock = lock_format.parse(content.decode("utf-8", "replace"), "cluster.lock")
     names = "".join(f"{image.name}\n" for image in lock.images).encode()
     made = layout.plan(lock, content, {"images/index.json": names})
-    return made if delta is None else without(made, recover(made, delta))
+    return made if delta is None else reduced(made, delta)
 
 
 @dataclass
