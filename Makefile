@@ -66,8 +66,10 @@ fmt: $(READY) ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+# what CI does not run rots unseen, so it is read at least
 type: $(READY) ## mypy, strict
 	@$(BIN)/mypy
+	@MYPYPATH=tests:tests/tools $(BIN)/mypy --explicit-package-bases $(addprefix tests/,bench e2e faults hostile interop tools)
 
 docs: $(READY) ## build the pages of docs/ into build/site; a broken link fails
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

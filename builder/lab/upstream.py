@@ -51,8 +51,8 @@ class Upstream(Closing):
     Tests put faults on top of it: they override :meth:`serve` and the two types.
     """
 
-    registry_type = LabRegistry
-    token_type = TokenService
+    registry_type: type[LabRegistry] = LabRegistry
+    token_type: type[TokenService] = TokenService
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

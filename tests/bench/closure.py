@@ -27,7 +27,8 @@ def main(url: str, cache: str, *names: str) -> None:
     requests = [PackageRequest(text=name) for name in names]
     closure = solve(requests, arch="x86_64", metadata=[metadata], base=base.empty())
     for one in closure.packages:
-        print(resolve_href(found.base, one.href, location_base=one.location_base))
+        copy = one.places[0]
+        print(resolve_href(found.base, copy.href, location_base=copy.base))
 
 
 if __name__ == "__main__":

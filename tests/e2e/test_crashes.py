@@ -155,9 +155,8 @@ def test_a_control_plane_that_comes_when_the_certificates_have_expired(three: Cl
     three.kubectl("-n", "kube-system", "patch", "secret", owner["name"], "--patch", past)
 
     def gone() -> bool:
-        return (
-            _certificates(three).get("metadata", {}).get("uid") != certificates["metadata"]["uid"]
-        )
+        now = _certificates(three).get("metadata", {})
+        return bool(now.get("uid") != certificates["metadata"]["uid"])
 
     await_moment(gone, "the end of the uploaded certificates", poll=0.5)
     began = three.start(["k8s02"])

@@ -15,7 +15,7 @@ import sandboxes
 from fault_lab.faults import Drip
 
 from builder.bundle import journal
-from builder.bundle.writer import journal_path
+from builder.bundle.existing import journal_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

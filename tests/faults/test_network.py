@@ -32,7 +32,7 @@ from fault_lab.faults import (
 )
 
 from builder.bundle import journal
-from builder.bundle.writer import journal_path
+from builder.bundle.existing import journal_path
 from builder.formats import lock as lock_format
 
 if TYPE_CHECKING:

@@ -49,7 +49,8 @@ def test_it_is_ready_at_once_however_large_the_bundle_is(sample: Sample, tmp_pat
 def test_a_thousand_idle_connections_take_little(
     sample: Sample, tmp_path: Path, *, tls: bool
 ) -> None:
-    context, words = None, []
+    context = None
+    words: list[str | Path] = []
     if tls:
         openssl(
             *("req", "-x509", "-nodes", *P256, "-subj", "/CN=serve", "-days", 2),

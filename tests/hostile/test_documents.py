@@ -81,7 +81,11 @@ def digest(number: int) -> Digest:
 
 
 def lock() -> str:
-    place = {"digest": digest(5), "size": 5, "sources": ("https://h.example.com/x",)}
+    place: dict[str, Any] = {
+        "digest": digest(5),
+        "size": 5,
+        "sources": ("https://h.example.com/x",),
+    }
     manifest = ImageManifest(platform=AMD64, digest=digest(1), config=digest(2), layers=())
     return lock_format.write(
         Lock(

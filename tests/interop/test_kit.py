@@ -116,7 +116,7 @@ def test_the_same_wheels_make_the_same_kit(kit: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("python", SETTINGS["pythons"])
 def test_every_python_finds_all_it_needs(folder: Path, python: str, tmp_path: Path) -> None:
     """By uv, which can judge for a Python that is not here."""
-    words = ["--no-config", "--no-cache", "--offline", "--python-version", python]
+    words: list[str | Path] = ["--no-config", "--no-cache", "--offline", "--python-version", python]
     words += ["--python-platform", SETTINGS["resolve-for"], "--no-index"]
     words += ["--find-links", folder / "wheels", "--target", tmp_path / "target"]
     words += ["--only-binary", ":all:", "--require-hashes"]

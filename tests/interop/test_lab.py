@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fault_lab.registry import FullProfile
+from fault_lab.tokens import UserTokens
 from fault_lab.upstream import FaultyUpstream
 from interop.programs import environment, run
 
@@ -71,7 +72,9 @@ def test_skopeo_copies_everything_over_loopback(
 
 def test_skopeo_takes_no_other_password(upstream: FaultyUpstream, tmp_path: Path) -> None:
     profile = FullProfile(host="private.example.org", content="private.example.org", private=("*",))
-    upstream.registry("private.example.org", profile).tokens.users["me"] = "secret"
+    tokens = upstream.registry("private.example.org", profile).tokens
+    assert isinstance(tokens, UserTokens)
+    tokens.users["me"] = "secret"
     upstream.add_image("private.example.org/app:1")
     address = upstream.listen("private.example.org")
 

@@ -52,8 +52,8 @@ class Keystone(BaseHTTPRequestHandler):
         self._send(201, {"token": {"expires_at": expires, "catalog": services}})
 
     def _url(self) -> str:
-        host, port = self.server.server_address[:2]
-        return f"http://{host!s}:{port}/v3/"
+        assert isinstance(self.server, ThreadingHTTPServer)
+        return f"http://{self.server.server_name}:{self.server.server_port}/v3/"
 
     def _version(self) -> object:
         return {"id": "v3.0", "status": "stable", "links": [{"rel": "self", "href": self._url()}]}

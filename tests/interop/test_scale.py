@@ -107,7 +107,7 @@ def test_two_serves_behind_nginx_are_one(sample: Sample, tools: None, tmp_path: 
     changes = {f"10.0.0.1{n}:5000": f"127.0.0.1:{ports[n]}" for n in (1, 2)}
     changes |= {"listen 5000": f"listen 127.0.0.1:{ports[0]}"}
     env = environment(tmp_path)
-    serve = [sys.executable, "-m", "builder", "serve", sample.bundle, "--listen"]
+    serve: list[str | Path] = [sys.executable, "-m", "builder", "serve", sample.bundle, "--listen"]
     with ExitStack() as stack:
         first, _ = [
             stack.enter_context(process(*serve, f"127.0.0.1:{port}", port=port, env=env))

@@ -65,7 +65,12 @@ class Plane:
 
     def kubectl(self, config: Path, *words: str) -> subprocess.CompletedProcess[str]:
         """Run kubectl, whether it fails or not."""
-        command = (self.commands / "kubectl", "--kubeconfig", config, *words)
+        command: tuple[str | Path, ...] = (
+            self.commands / "kubectl",
+            "--kubeconfig",
+            config,
+            *words,
+        )
         return run(*command, env=self.env, check=False)
 
     def kubeadm(self, *words: str | Path) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sandboxes import Sample
 
-    from builder.model.artifact import Image, Manifest
+    from builder.model.artifact import Image, ImageManifest
     from builder.model.lock import Lock
 
 pytestmark = pytest.mark.interop
@@ -50,7 +50,7 @@ class Served:
         )
 
     @property
-    def manifest(self) -> Manifest:
+    def manifest(self) -> ImageManifest:
         (manifest,) = self.image.manifests
         return manifest
 

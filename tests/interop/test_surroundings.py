@@ -49,7 +49,16 @@ def oldest() -> list[str]:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
-    words = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
+    words: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "hatchling",
+        "build",
+        "-t",
+        "wheel",
+        "-d",
+        folder,
+    ]
     subprocess.run(words, cwd=ROOT, check=True)
     (found,) = folder.glob("*.whl")
     return found
@@ -59,8 +68,15 @@ def install(wheel: Path, folder: Path, *versions: str) -> tuple[str, ...]:
     """Install the wheel into an environment of its own; return the words that run it."""
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
-    pip = [python, "-m", "pip", "--quiet", "--no-input", "--disable-pip-version-check"]
-    words = ["install", "--only-binary", ":all:", wheel, *versions]
+    pip: list[str | Path] = [
+        python,
+        "-m",
+        "pip",
+        "--quiet",
+        "--no-input",
+        "--disable-pip-version-check",
+    ]
+    words: list[str | Path] = ["install", "--only-binary", ":all:", wheel, *versions]
     subprocess.run([*pip, *words], check=True)
     listed = subprocess.run([*pip, "freeze"], check=True, capture_output=True, text=True).stdout
     direct = {_plain(one.name) for one in dependencies()}

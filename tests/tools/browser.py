@@ -154,3 +154,5 @@ class Browser:
                 self.said.append(str(event["params"]["exceptionDetails"]))
             case "Runtime.consoleAPICalled":
                 self.said.append(str(event["params"]["args"]))
+            case _:
+                pass

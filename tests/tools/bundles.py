@@ -13,17 +13,18 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from subjects import AMD64, SUBJECT
 
 from builder.backoff import Backoff
 from builder.bundle import journal, layout
 from builder.bundle.delta import reduced
+from builder.bundle.existing import journal_path, part_path
 from builder.bundle.reader import open_bundle
 from builder.bundle.transfer import Policy
 from builder.bundle.verify import verify_bundle
-from builder.bundle.writer import Supply, journal_path, part_path, write
+from builder.bundle.writer import Supply, write
 from builder.formats import lock as lock_format
 from builder.http import Client
 from builder.model.artifact import Blob, File, Image, ImageManifest, Package, Repository
@@ -154,7 +155,7 @@ class Origin:
         self.contents[package.path] = content
         return package
 
-    def _file(self, kind: str, path: str, content: bytes, **rest: str) -> File:
+    def _file(self, kind: str, path: str, content: bytes, **rest: Any) -> File:
         self.contents[path] = content
         return File(
             kind=kind,  # type: ignore[arg-type]

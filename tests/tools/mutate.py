@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["yaml", "json", "xml"]
 
-_MARKS = [
+_MARKS: list[str] = [
     *"{}[]:,&*#?|-<>=!%@\"'`\\/. \t\n\r\0",
     "\x1b[31m",
     "\ufeff",
@@ -153,7 +153,8 @@ def _repeat(rng: random.Random, text: str, kind: Kind) -> str:
 
 def _mark(rng: random.Random, text: str, kind: Kind) -> str:
     place = rng.randrange(len(text) + 1)
-    return text[:place] + rng.choice(_MARKS) * rng.choice([1, 1, 1, 3, 200]) + text[place:]
+    marks: str = rng.choice(_MARKS) * rng.choice([1, 1, 1, 3, 200])
+    return text[:place] + marks + text[place:]
 
 
 def _end(rng: random.Random, text: str, kind: Kind) -> str:

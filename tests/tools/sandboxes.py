@@ -140,7 +140,7 @@ class Process(subprocess.Popen[str]):
         super().__init__(words, **how)
         self.before = before
 
-    def __exit__(self, *about: object) -> None:
+    def __exit__(self, *about: Any) -> None:  # noqa: PYI036 -- Popen has other words for three objects
         if self.poll() is None:
             self.kill()
         super().__exit__(*about)

@@ -45,7 +45,7 @@ class WebDavServer:
         owner = self
 
         class Handler(_Handler):
-            server_ = owner
+            server_: WebDavServer = owner
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True

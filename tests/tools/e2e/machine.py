@@ -249,8 +249,8 @@ class Machine:
             if number and (leader := self.leader) is not None:
                 with suppress(ProcessLookupError):
                     os.kill(leader, number)
+            assert self._nspawn
             with suppress(subprocess.TimeoutExpired):
-                assert self._nspawn
                 self._nspawn.wait(_THAW)
                 break
             # runc freezes a container while it sets it up, and the frozen can't even be killed
@@ -388,7 +388,7 @@ def _remove_cgroup(folder: Path) -> None:
 
 def _hierarchies() -> dict[str, Path]:
     """Return where each controller's hierarchy is mounted; the second version's has no name."""
-    places = {}
+    places: dict[str, Path] = {}
     for line in Path("/proc/self/mounts").read_text("utf-8").splitlines():
         _, point, kind, options, *_ = line.split()
         if kind == "cgroup":

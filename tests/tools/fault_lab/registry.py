@@ -21,7 +21,7 @@ from builder.lab.registry import (
 from builder.model.artifact import INDEX_TYPES
 from builder.server.message import Response
 from fault_lab.paging import page
-from fault_lab.tokens import credentials
+from fault_lab.tokens import UserTokens, credentials
 
 if TYPE_CHECKING:
     from builder.lab.image_store import RepositoryContent
@@ -69,6 +69,8 @@ class PullLimit:
 class FullRegistry(LabRegistry):
     """Answer for ``/v2/`` of one host, lists and referrers, too."""
 
+    tokens: UserTokens
+
     def __init__(self, *about: Any) -> None:
         super().__init__(*about)
         self.allowance: PullLimit | None = None
@@ -95,7 +97,8 @@ class FullRegistry(LabRegistry):
         return super().read(request)
 
     def refuse(self, request: Request, repository: str) -> Response | None:
-        if self.profile.auth != "basic":
+        basic: Any = self.profile.auth  # the lab's own profiles know no such thing
+        if basic != "basic":
             return super().refuse(request, repository)
         if self.tokens.knows(credentials(request.headers.get("authorization", ""))):
             return None

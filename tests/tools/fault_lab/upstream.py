@@ -31,13 +31,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from builder.lab.registry import LabRegistry
     from builder.server.connection import Connection
 
 
 class FaultyUpstream(Upstream):
     """Serve as the lab does, and let go wrong what is planned; ``seed`` decides over chance."""
 
-    registry_type = FullRegistry
+    registry_type: type[LabRegistry] = FullRegistry
     token_type = UserTokens
 
     def __init__(self, folder: Path, *, seed: int = 0) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 def prepare(question: dict[str, Any]) -> Any:
     """Read repositories and what is installed."""
-    import dnf  # Debian's Python alone has it
+    import dnf  # type: ignore[import-not-found]  # Debian's Python alone has it
 
     base = dnf.Base()
     conf = base.conf
@@ -34,7 +34,7 @@ def prepare(question: dict[str, Any]) -> Any:
 
 def ask(base: Any, names: list[str]) -> dict[str, Any]:
     """Solve one set; return what comes and what goes, or why nothing does."""
-    import dnf.exceptions
+    import dnf.exceptions  # type: ignore[import-not-found]
 
     base.reset(goal=True)
     try:

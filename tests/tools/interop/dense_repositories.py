@@ -181,7 +181,7 @@ class DenseRepositories:
         chance = self._chance
         # halves a closure's depth: it is large, but not everything
         one, other, third = (chance.randrange(max(1, below // 2)) for _ in range(3))
-        kinds = {
+        kinds: dict[str, float] = {
             f"lib{one}": 20,
             f"lib{one} >= 1": 8,
             f"lib{one} = {chance.choice(self._versions[f'lib{one}'])}": 2,

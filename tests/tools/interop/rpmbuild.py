@@ -94,10 +94,10 @@ def _build(recipe: PackageRecipe, folder: Path, top: Path, *, old: bool) -> Path
         "--define", f"_rpmdir {folder}", "--define", f"_rpmfilename {name.filename}",
         spec, env=environment(top),
     )  # fmt: skip
-    path = folder / name.filename
+    made = folder / name.filename
     if old:
-        path.write_bytes(without_payload_digest(path.read_bytes()))
-    return path
+        made.write_bytes(without_payload_digest(made.read_bytes()))
+    return made
 
 
 def without_payload_digest(rpm: bytes) -> bytes:
@@ -146,9 +146,9 @@ def _redigested(rpm: bytes, rest: bytes) -> bytes:
     for kind in ("sha1", "sha256"):
         was, is_ = (hashlib.new(kind, one[:length]).hexdigest() for one in (rpm[start:], rest))
         head = head.replace(was.encode(), is_.encode())
-    was, is_ = (hashlib.md5(one).digest() for one in (rpm[start:], rest))  # noqa: S324 -- the format's
-    assert was in head
-    return head.replace(was, is_) + rest
+    old, new = (hashlib.md5(one).digest() for one in (rpm[start:], rest))  # noqa: S324 -- the format's
+    assert old in head
+    return head.replace(old, new) + rest
 
 
 def index(folder: Path, *words: str, groups: Path | None = None, rpms: Sequence[str] = ()) -> None:
