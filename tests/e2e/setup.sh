@@ -7,13 +7,14 @@
 # is started because its package is installed.
 set -euo pipefail
 
-readonly KUBERNETES=1.18.5 COREDNS=v1.6.7
+# the releases of data/packages.yaml, and CoreDNS of each
+readonly KUBERNETES=(1.18.5 1.19.5) COREDNS=(1.6.7 1.7.0)
 # flannel is newer than this Kubernetes: older ones don't build with a Go of today. The plugins are
 # the release that kubernetes-cni-0.8.6 carries.
 readonly FLANNEL=v0.26.7 PLUGINS=v0.8.6 CRICTL=v1.34.0
 
 readonly PACKAGES=(
-  ca-certificates containerd createrepo-c debootstrap docker-registry docker.io etcd-server gcc iproute2
+  ca-certificates containerd createrepo-c debootstrap docker-registry docker.io etcd-client etcd-server gcc iproute2
   libc6-dev nginx-light openssl procps rpm runc skopeo systemd-container util-linux
 )
 # The node's operating system. No jq, and cloud-init and dnf alone will see python3.
@@ -66,7 +67,7 @@ built() {
 }
 
 make_coredns() {
-  GOBIN=$1 CGO_ENABLED=0 go install -ldflags '-s -w' "github.com/coredns/coredns@$COREDNS"
+  GOBIN=$1 CGO_ENABLED=0 go install -ldflags '-s -w' "github.com/coredns/coredns@v$version"
 }
 
 make_crictl() {
@@ -115,11 +116,13 @@ mkdir -p "$cache"
 exec 9> "$cache/lock"
 flock 9
 built rootfs "bookworm $(printf '%s\n' "${NODE[@]}" | sha256sum | cut -c 1-16)" make_rootfs
-built coredns "$COREDNS" make_coredns
+for version in "${COREDNS[@]}"; do built "coredns-$version" "$version" make_coredns; done
 built flannel "$FLANNEL" make_flannel
 built plugins "$PLUGINS" make_plugins
 built crictl "$CRICTL" make_crictl
 built own "$(digest "$here/programs/pause.c" "$here/programs/runc/main.go")" make_own
-kubernetes=$("$here/../interop/build-kubernetes" "$KUBERNETES" kubeadm kubelet kubectl kube-apiserver \
-  kube-controller-manager kube-scheduler kube-proxy)
-ln -sfn "$kubernetes" "$cache/kubernetes"
+for version in "${KUBERNETES[@]}"; do
+  kubernetes=$("$here/../interop/build-kubernetes" "$version" kubeadm kubelet kubectl kube-apiserver \
+    kube-controller-manager kube-scheduler kube-proxy)
+  ln -sfn "$kubernetes" "$cache/kubernetes-$version"
+done

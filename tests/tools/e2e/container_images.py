@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import stat
 import tarfile
 from functools import cache
@@ -17,12 +18,11 @@ from interop.image_recipes import Layout
 
 from builder.formats import catalog as catalog_format
 from builder.model.version import Version
-from e2e.resources import ROOT, data, run, source
+from e2e.resources import ROOT, data, fill, releases, run, source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-KUBERNETES = "1.18.5"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -39,14 +39,25 @@ _LIBRARY = re.compile(r"(/\S+\.so\S*)")
 
 def push(folder: Path, registry: str) -> None:
     """Write every image and let skopeo push it as docker's schema 2, as upstream's are."""
-    for name, recipe in data("images.yaml").items():
+    for reference, (name, recipe) in made().items():
         where = folder / name
-        _write(Layout(where), recipe)
-        reference = recipe.get("reference") or _catalogued(name)
+        shutil.rmtree(where, ignore_errors=True)
+        _write(Layout(where), recipe, reference)
         run(
             "skopeo", "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false",
             "--format", "v2s2", f"oci:{where}", f"docker://{registry}/{reference}",
         )  # fmt: skip
+
+
+def made() -> dict[str, tuple[str, Any]]:
+    """Return the recipes by reference: of each image as many as the releases have tags of it."""
+    images: dict[str, tuple[str, Any]] = {}
+    for release in releases():
+        for name, recipe in data("images.yaml").items():
+            reference = recipe.get("reference") or _references(release)[name]
+            tag = reference.rpartition(":")[2]
+            images.setdefault(reference, (name, fill(recipe, release=release, tag=tag)))
+    return images
 
 
 def push_again(name: str, folder: Path, registry: str, references: Iterable[str]) -> None:
@@ -59,18 +70,17 @@ def push_again(name: str, folder: Path, registry: str, references: Iterable[str]
 
 
 @cache
-def _references() -> dict[str, str]:
-    """Return what kubeadm of this version starts, as the catalog has it."""
-    release = catalog_format.load([]).kubernetes(Version.parse(KUBERNETES))
+def _references(version: str) -> dict[str, str]:
+    """Return what kubeadm of a release starts, as the catalog has it."""
+    release = catalog_format.load([]).kubernetes(Version.parse(version))
     return {reference.path.rpartition("/")[2]: str(reference) for _, reference in release.images}
 
 
-def _catalogued(name: str) -> str:
-    return _references()[name]
+def _write(layout: Layout, recipe: Mapping[str, Any], reference: str) -> None:
+    """Make an image the only one of a layout: libraries and programs in a layer each.
 
-
-def _write(layout: Layout, recipe: Mapping[str, Any]) -> None:
-    """Make an image the only one of a layout: libraries and programs in a layer each."""
+    Its label tells it from others with the same programs, as two tags of etcd have here.
+    """
     files = {path: (source(text), text) for path, text in recipe["files"].items()}
     libraries = {lib for path, text in files.values() for lib in _libraries(path, text)}
     common = {name: _in_root(name) for name in libraries}
@@ -86,7 +96,11 @@ def _write(layout: Layout, recipe: Mapping[str, Any]) -> None:
         "created": _CREATED,
         "architecture": "amd64",
         "os": "linux",
-        "config": {"Env": [_PATH], "Entrypoint": recipe.get("entrypoint")},
+        "config": {
+            "Env": [_PATH],
+            "Entrypoint": recipe.get("entrypoint"),
+            "Labels": {"reference": reference},
+        },
         "rootfs": {
             "type": "layers",
             "diff_ids": [f"sha256:{hashlib.sha256(tar).hexdigest()}" for tar in layers],

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from interop.programs import free_port
 from published import pack, publish
 
-from e2e import container_images
-from e2e.resources import CACHE
+from e2e.resources import CACHE, releases
 from e2e.upstream import web
 
 if TYPE_CHECKING:
@@ -22,10 +21,12 @@ def programs(folder: Path, catalog: Path) -> Iterator[None]:
     """Serve them on loopback, and let a catalog lead there."""
     made = folder / "made"
     made.mkdir(parents=True)
-    files = {name: CACHE / "kubernetes" / name for name in ("kubeadm", "kubelet", "kubectl")}
+    release = releases()[0]
+    own = CACHE / f"kubernetes-{release}"
+    files = {name: own / name for name in ("kubeadm", "kubelet", "kubectl")}
     files["cni-plugins"] = pack(made / "plugins.tgz", CACHE / "plugins")
     files["crictl"] = pack(made / "crictl.tgz", CACHE / "crictl")
     listen = f"127.0.0.1:{free_port()}"
-    publish(folder / "www", f"http://{listen}", catalog, container_images.KUBERNETES, files)
+    publish(folder / "www", f"http://{listen}", catalog, release, files)
     with web(folder / "nginx", folder / "www", listen):
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from functools import cache
@@ -23,6 +24,32 @@ _RUN = 900
 def data(name: str) -> Any:
     """Read a document of ``tests/e2e/data``."""
     return yaml.safe_load((DATA / name).read_text("utf-8"))
+
+
+def releases() -> list[str]:
+    """Name the releases of Kubernetes that the upstream has, the oldest first."""
+    return list(data("packages.yaml")["releases"])
+
+
+def fill(recipe: Any, **values: str) -> Any:
+    """Put values in the place of the words that a recipe has for them, as ``$release``."""
+    text = json.dumps(recipe or {})
+    for name, value in values.items():
+        text = text.replace(f"${name}", value)
+    return json.loads(text)
+
+
+@cache
+def repositories() -> dict[str, dict[str, Any]]:
+    """Return the packages of every repository by their full names."""
+    return {
+        repository: {
+            fill(nevra, release=release): fill(recipe, release=release)
+            for nevra, recipe in packages.items()
+            for release in (releases() if "$release" in nevra else [""])
+        }
+        for repository, packages in data("packages.yaml")["repositories"].items()
+    }
 
 
 def source(text: str) -> Path:

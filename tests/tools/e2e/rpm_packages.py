@@ -8,7 +8,7 @@ import rpm_rs
 
 from builder.lab.openpgp import VendorKey, generate
 from builder.model.rpm import Nevra
-from e2e.resources import data, run, source
+from e2e.resources import data, repositories, run, source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -29,11 +29,11 @@ def keys() -> dict[str, VendorKey]:
 
 def build(folder: Path, signers: Mapping[str, VendorKey]) -> None:
     """Build every repository; ``signers`` has the key of each by the repository's name."""
-    for name, packages in data("packages.yaml")["repositories"].items():
+    for name, packages in repositories().items():
         own = folder / name / "x86_64"
         own.mkdir(parents=True)
         for nevra, recipe in packages.items():
-            write(own, nevra, recipe or {}, signers[name])
+            write(own, nevra, recipe, signers[name])
         run("createrepo_c", "--quiet", "--general-compress-type", "gz", own)
 
 
@@ -41,7 +41,7 @@ def base() -> list[str]:
     """Name the packages that the node's image has from the start."""
     return [
         nevra
-        for packages in data("packages.yaml")["repositories"].values()
+        for packages in repositories().values()
         for nevra, recipe in packages.items()
         if recipe.get("base")
     ]
@@ -51,7 +51,7 @@ def taken() -> set[str]:
     """Return the paths that leave the node's image, since packages bring them."""
     return {
         path.removeprefix("root:")
-        for packages in data("packages.yaml")["repositories"].values()
+        for packages in repositories().values()
         for recipe in packages.values()
         for path in recipe.get("files", {}).values()
         if path.startswith("root:")

@@ -17,7 +17,7 @@ from interop.programs import daemon, environment, free_port
 
 from builder.assets import tree
 from e2e import calico, container_images, rpm_packages
-from e2e.resources import CACHE, DATA, data, run, source
+from e2e.resources import CACHE, DATA, releases, repositories, run, source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +92,7 @@ def _stock() -> Path:
         (fresh / "www" / "keys" / f"{name}.asc").write_bytes(key.public)
         (fresh / "www" / "keys" / f"{name}.fingerprint").write_text(key.fingerprint)
     signers = {}
-    for name in data("packages.yaml")["repositories"]:
+    for name in repositories():
         described = yaml.safe_load((tree("mirrors") / f"repositories/{name}.yaml").read_text())
         signers[name] = keys[described["keys"][0]]
     rpm_packages.build(fresh / "www", signers)
@@ -118,8 +118,8 @@ def _stamp() -> str:
         digest.update(path.read_bytes())
     for text in (*calico.images(), *calico.manifests().values()):
         digest.update(text.encode())
-    recipes = [*data("images.yaml").values()]
-    for packages in data("packages.yaml")["repositories"].values():
+    recipes = [recipe for _, recipe in container_images.made().values()]
+    for packages in repositories().values():
         recipes += packages.values()
     for where in sorted({path for recipe in recipes for path in recipe.get("files", {}).values()}):
         origin = source(where)
@@ -198,7 +198,7 @@ def _serving(
 def _write_catalog(made: Upstream) -> None:
     """Write what a user writes who has mirrors of his own: the catalog's files, other sources."""
     mirrors = tree("mirrors")
-    for name in data("packages.yaml")["repositories"]:
+    for name in repositories():
         text = (mirrors / f"repositories/{name}.yaml").read_text("utf-8")
         _write(made, f"repositories/{name}", _at(text, f"{made.web}/{name}/$basearch/"))
     for path in (mirrors / "registries").glob("*.yaml"):
@@ -213,10 +213,11 @@ def _write_catalog(made: Upstream) -> None:
     _write(
         made, "registries/flannel", f"prefix: {prefix}\nsources:\n  - {made.registry}/{prefix}\n"
     )
-    name = f"kubernetes/{container_images.KUBERNETES.rpartition('.')[0]}"
-    text = (mirrors / f"{name}.yaml").read_text("utf-8")
-    # upstream's digests are of other bytes
-    _write(made, name, _DIGESTS.sub("", text))
+    for release in releases():
+        name = f"kubernetes/{release.rpartition('.')[0]}"
+        text = (mirrors / f"{name}.yaml").read_text("utf-8")
+        # upstream's digests are of other bytes
+        _write(made, name, _DIGESTS.sub("", text))
     name = f"calico/{calico.release().of.series}"
     text = (mirrors / f"{name}.yaml").read_text("utf-8")
     _write(made, name, _at(text, f"{made.web}/calico/"))

@@ -1,0 +1,77 @@
+"""Ask servers again and again, each by itself, and write down every answer.
+
+usage: probe.py FILE CA CERTIFICATE KEY TARGET..., where TARGET is a URL, or dns:ADDRESS:PORT
+
+FILE gets a line for each question: when it was asked, the target, the seconds, and what was wrong.
+"""
+
+import http.client
+import json
+import socket
+import ssl
+import sys
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+EACH = 0.5
+PATIENCE = 5.0
+QUESTION = b"\0\7\1\0\0\1\0\0\0\0\0\0\3who\7example\0\0\1\0\1"
+
+file, authority, certificate, key, *targets = sys.argv[1:]
+tls = ssl.create_default_context(cafile=authority)
+tls.load_cert_chain(certificate, key)
+book = Path(file).open("a", buffering=1, encoding="utf-8")  # noqa: SIM115 -- for the whole run
+
+
+def ask_api(url: str) -> str:
+    """Get a URL over a connection of its own; say what is wrong."""
+    parts = urlsplit(url)
+    one = http.client.HTTPSConnection(parts.netloc, timeout=PATIENCE, context=tls)
+    try:
+        one.request("GET", parts.path)
+        answer = one.getresponse()
+        answer.read()
+    finally:
+        one.close()
+    return "" if answer.status == 200 else f"HTTP {answer.status}"
+
+
+def ask_dns(target: str) -> str:
+    """Ask twice at most, as resolvers do; each time from another port."""
+    _, host, port = target.split(":")
+    for left in (1, 0):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+            one.settimeout(2)
+            try:
+                one.sendto(QUESTION, (host, int(port)))
+                one.recv(1500)
+            except OSError:
+                if not left:
+                    raise
+            else:
+                return ""
+    return ""
+
+
+def go_on(target: str) -> None:
+    """Ask a target until the end."""
+    ask = ask_dns if target.startswith("dns:") else ask_api
+    while True:
+        began, mono = time.time(), time.monotonic()
+        try:
+            wrong = ask(target)
+        except (OSError, http.client.HTTPException) as error:
+            wrong = f"{type(error).__name__}: {error}"
+        took = time.monotonic() - mono
+        line = {"at": round(began, 3), "target": target, "took": round(took, 3), "wrong": wrong}
+        book.write(json.dumps(line) + "\n")
+        time.sleep(max(0.0, EACH - took))
+
+
+threads = [threading.Thread(target=go_on, args=(target,), daemon=True) for target in targets]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
