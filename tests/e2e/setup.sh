@@ -107,7 +107,7 @@ make_rootfs() {
   rm -rf "$1/root/var/cache/apt/archives"/*.deb "$1/root/var/lib/apt/lists"/*
 }
 
-digest() { sha256sum "$@" | sha256sum | cut -c 1-16; }
+digest() { cat "$@" | sha256sum | cut -c 1-16; }
 
 check_machine
 install_packages "${PACKAGES[@]}"
