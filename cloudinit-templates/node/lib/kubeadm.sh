@@ -41,7 +41,7 @@ run_phase() {
 # Give up after kubeadm failed: WHAT, and why this node does not come up, where kubeadm only saw that it
 # does not.
 kubeadm_failed() {
-    local log=$STATE/log/$AIRSEED_NOW_STEP.log said=''
+    local log=$LOGS/$AIRSEED_NOW_STEP.log said=''
     # its last lines are on their way there
     sleep 1
     if grep -qsE 'timed out waiting|deadline exceeded|did not end within|kubelet (is not|isn.t) (running|healthy)|etcd cluster is not healthy' "$log" &&

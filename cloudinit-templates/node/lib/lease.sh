@@ -11,6 +11,9 @@ need json api
 LEASES=/apis/coordination.k8s.io/v1/namespaces/airseed/leases
 LEASE_SECONDS=60
 LEASE_KEEPER=''
+# who has it, and members of its labels, where these say more
+LEASE_HOLDS=''
+LEASE_LABELS=''
 
 # Write a Lease named NAME to FILE; with VERSION it replaces exactly that version.
 lease_document() {
@@ -19,7 +22,8 @@ lease_document() {
     {
         printf '{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"%s","namespace":"airseed"' "$name"
         [ -z "$version" ] || printf ',"resourceVersion":"%s"' "$version"
-        printf '},"spec":{"holderIdentity":"%s","leaseDurationSeconds":%d,' "$AIRSEED_NODE" "$LEASE_SECONDS"
+        printf ',"labels":{%s}' "$LEASE_LABELS"
+        printf '},"spec":{"holderIdentity":"%s","leaseDurationSeconds":%d,' "${LEASE_HOLDS:-$AIRSEED_NODE}" "$LEASE_SECONDS"
         printf '"acquireTime":"%s","renewTime":"%s"}}' "$stamp" "$stamp"
     } >"$file"
 }
@@ -45,7 +49,7 @@ lease_try() {
     LEASE_HOLDER=$(json_field "$API_BODY" holderIdentity) || LEASE_HOLDER=''
     LEASE_SEEN=$(json_field "$API_BODY" resourceVersion) || LEASE_SEEN=''
     # ours from before a restart
-    [ "$LEASE_HOLDER" = "$AIRSEED_NODE" ] && lease_replace "$1" "$LEASE_SEEN"
+    [ "$LEASE_HOLDER" = "${LEASE_HOLDS:-$AIRSEED_NODE}" ] && lease_replace "$1" "$LEASE_SEEN"
 }
 
 lease_replace() {
@@ -103,7 +107,7 @@ lease_release() {
     [ -z "$LEASE_KEEPER" ] || kill "$LEASE_KEEPER" 2>/dev/null || true
     LEASE_KEEPER=''
     api GET "$LEASES/$1"
-    [ "$API_CODE" = 200 ] && [ "$(json_field "$API_BODY" holderIdentity)" = "$AIRSEED_NODE" ] || return 0
+    [ "$API_CODE" = 200 ] && [ "$(json_field "$API_BODY" holderIdentity)" = "${LEASE_HOLDS:-$AIRSEED_NODE}" ] || return 0
     uid=$(json_field "$API_BODY" uid) || return 0
     printf '{"apiVersion":"v1","kind":"DeleteOptions","preconditions":{"uid":"%s"}}' "$uid" >"$STATE/lease.json"
     api DELETE "$LEASES/$1" "$STATE/lease.json"

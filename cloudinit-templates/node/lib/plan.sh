@@ -1,15 +1,17 @@
 #!/bin/bash
 # Plans: files that name steps in their order. Sourced.
-# shellcheck disable=SC2034 # BEGAN is for the runner, WAITS for result.sh
+# shellcheck disable=SC2034 # BEGAN and LOGS are for the runner, WAITS for result.sh, SEED for all
 #
 # A line "# NAME: TEXT" of a plan or a step tells what the runner has to know of it. Of a plan:
-#   values  which file of /etc/airseed has its values
+#   values  which file of /etc/airseed has its values; "change" for those of a stage of a change
+#   turn    in a change: which machines go one after another, by lib/turns.sh: each, control-planes or none
 #   tries   how often a step is tried; without it, until it works
 #   once    when it is done it is done for ever, whatever the values say by then
 #   done    what is said at its end; NODE stands for this node's name
 # Of a step, where a name is that of a value without AIRSEED_, or of a file in /etc/airseed:
 #   reads   what the result depends on: the step's stamp counts as long as these are the same
 #   uses    what it needs besides, such as where a bundle may be found
+#   always  why it runs at every start of its plan, whatever its stamp says
 
 AIRSEED_NOW_PLAN=${AIRSEED_NOW_PLAN:-first-boot}
 
@@ -21,9 +23,27 @@ plan_file() { printf '%s' "$LIBEXEC/plans/$AIRSEED_NOW_PLAN"; }
 plan_setting() { setting "$(plan_file)" "$1"; }
 
 [ -f "$(plan_file)" ] || { say "airseed: there is no plan $AIRSEED_NOW_PLAN" >&2 && exit 2; }
+# what is under way on this machine, as NODE.sh laid it down
+CHANGE=$ETC/change
+WORK=$STATE
 VALUES=$ETC/$(plan_setting values)
-BEGAN=$STATE/$AIRSEED_NOW_PLAN.began
-WAITS=$STATE/$AIRSEED_NOW_PLAN.waits
+
+# Print the change's name (1) or digest (2), "" where there is none.
+change_id() { awk -v part="$1" 'NR == 1 { printf "%s", $part }' "$CHANGE/id" 2>/dev/null || true; }
+
+# What a stage does is stamped and told in a folder of its own: a second one does the same steps again.
+if [ "$(plan_setting values)" = change ]; then
+    [ -n "${AIRSEED_STAGE:-}" ] || { say "airseed: the plan $AIRSEED_NOW_PLAN is a stage of a change: see actions/change" >&2 && exit 2; }
+    VALUES=$CHANGE/$AIRSEED_STAGE.env
+    SEED=$CHANGE/$AIRSEED_STAGE.yaml
+    WORK=$STATE/changes/$(change_id 1)/$AIRSEED_STAGE
+fi
+LOGS=$WORK/log
+BEGAN=$WORK/$AIRSEED_NOW_PLAN.began
+WAITS=$WORK/$AIRSEED_NOW_PLAN.waits
+
+# Tell whether the values are those of one machine, not of an image.
+is_of_a_node() { [ "$VALUES" != "$ETC/image.env" ]; }
 
 # Print the names of the plan's steps in order.
 plan_steps() { grep -v '^#' "$(plan_file)"; }

@@ -25,6 +25,8 @@ write_report() {
         printf '"role": %s,\n' "$(json_string "${AIRSEED_ROLE:-}")"
         printf '"generation": %s,\n' "$(json_string "${AIRSEED_GENERATION:-}")"
         printf '"plan": "%s",\n' "$AIRSEED_NOW_PLAN"
+        printf '"change": "%s",\n"stage": "%s",\n"stages": "%s",\n' "${AIRSEED_CHANGE:-}" "${AIRSEED_STAGE:-}" "${AIRSEED_STAGES:-}"
+        printf '"kubernetes": "%s",\n"runtime": "%s",\n"lock": "%s",\n' "${AIRSEED_KUBERNETES:-}" "${AIRSEED_RUNTIME:-}" "${AIRSEED_SUMS:-}"
         printf '"state": "%s",\n"step": "%s",\n' "$state" "${AIRSEED_NOW_STEP:-}"
         printf '"attempt": %d,\n"exit_code": %d,\n' "${AIRSEED_NOW_ATTEMPT:-1}" "${RESULT_CODE:-0}"
         printf '"message": %s,\n' "$(json_string "$message")"
@@ -36,6 +38,8 @@ write_report() {
         printf '"started": %d,\n"updated": %d,\n' "${AIRSEED_NOW_STARTED:-$stamp}" "$stamp"
         printf '"steps": [%s],\n' "$(finished_steps)"
         printf '"waits": [%s],\n' "$(waits_json)"
+        # it asks openssl a dozen times
+        [ "$state" != "done" ] || printf '"certificates": {%s},\n' "$(certificates_json)"
         printf '"lines": %s\n}\n' "$(json_lines "${RESULT_LINES:-/nonexistent}" 20)"
     } | put "$STATE/result.json" 0644 quick || true
     {
@@ -117,6 +121,25 @@ waited() {
     printf '%d\t%s\n' $(($(now) - WAITING_SINCE)) "$WAITING" >>"$WAITS"
     WAITING=''
     report running
+}
+
+# Give when each certificate of this node ends, in seconds since 1970, as members of a JSON object.
+certificates_json() {
+    local file ending comma=''
+    for file in "$PKI"/*.crt "$PKI"/etcd/*.crt "$KUBERNETES"/*.conf "$R/var/lib/kubelet/pki/kubelet-client-current.pem"; do
+        [ -s "$file" ] || continue
+        ending=$(certificate_of "$file" | openssl x509 -noout -enddate 2>/dev/null) || continue
+        printf '%s"%s": %d' "$comma" "${file#"$R"}" "$(date -d "${ending#*=}" +%s)"
+        comma=', '
+    done
+}
+
+# Print the certificate in FILE; a kubeconfig has it inside, kubelet's names that of another file.
+certificate_of() {
+    case $1 in
+    *.conf) sed -n 's/^ *client-certificate-data: *//p' "$1" | base64 -d 2>/dev/null || true ;;
+    *) cat "$1" ;;
+    esac
 }
 
 # Give the waits so far, each reason once, as members of a JSON list.

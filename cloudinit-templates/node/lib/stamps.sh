@@ -6,7 +6,7 @@
 # step reads: other values, other work. Nothing turns an earlier airseed's stamps into these, since a
 # live node ignores a new seed.
 
-STAMPS=$STATE/stamps
+STAMPS=$WORK/stamps
 
 # Stamp NAME; a KEY must be the same when it is read, SECONDS is how long it took.
 stamp() {

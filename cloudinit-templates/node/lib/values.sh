@@ -8,19 +8,20 @@ load_environment() {
     for name in CLUSTER NODE ROLE GENERATION KUBERNETES KUBEADM_FILES RUNTIME CRI_SOCKET CGROUP_DRIVER ADDRESS \
         ADDRESSES ENDPOINT PEERS CONTROL_PLANES WINDOW PKI SUMS MADE_BYTES PAYLOAD_URL REGISTRY SANDBOX_IMAGE \
         PACKAGES REPOSITORIES POD_SUBNETS SERVICE_SUBNETS DOMAIN CNI UNTAINT NTP HTTP_PROXY \
-        HTTPS_PROXY NO_PROXY PHONE_HOME NEED_MIB KEEP_FREE IMAGES HELD KEEP SELINUX FIREWALL FIREWALL_PORTS ON_LINK CNI_REACH SKIP_PHASES; do
+        HTTPS_PROXY NO_PROXY PHONE_HOME NEED_MIB KEEP_FREE IMAGES HELD KEEP SELINUX FIREWALL FIREWALL_PORTS ON_LINK CNI_REACH SKIP_PHASES \
+        CHANGE STAGES PLANES COUNT AT_ONCE FROM KUBEADM_PACKAGES KUBELET_PACKAGES; do
         printf -v "AIRSEED_$name" '%s' ''
     done
     [ -s "$VALUES" ] || fail "$VALUES is missing or empty" \
         "cloud-init did not write the seed's files: see /var/log/cloud-init.log"
     read_values
     wanted='NODE ROLE RUNTIME'
-    [ "$VALUES" = "$ETC/node.env" ] || wanted=RUNTIME
+    is_of_a_node || wanted=RUNTIME
     for name in $wanted; do
         name=AIRSEED_$name
         [ -n "${!name}" ] || fail "$name is missing in $VALUES" "render the seed again"
     done
-    [ "$VALUES" != "$ETC/node.env" ] || [ -n "$AIRSEED_ADDRESS" ] || find_address
+    ! is_of_a_node || [ -n "$AIRSEED_ADDRESS" ] || find_address
 }
 
 # A lone machine's seed may leave the address open: then it is that of the card that leads out, or

@@ -1,0 +1,121 @@
+# usage: NODE.sh [--no-wait | --follow | --instead]
+#
+# Make the change on this machine, as root. It lays down the node's scripts and what the change wants,
+# starts airseed-change.service, which comes again after a power cut, and shows its words until it ends;
+# its exit code is 0 when the change is done, 1 when it failed, 2 when it was refused. It may be run again
+# at any time: it goes on, or says that it is done. Start it on all machines in any order: they go one
+# after another by themselves.
+#   --no-wait   start it and leave
+#   --follow    start nothing; show how it goes on
+#   --instead   take the place of a change that was given up
+# The lines in front of this one give CHANGE, DIGEST, CLUSTER, NODE and AUTHORITY, the sha256 of ca.crt; those
+# behind it have files(), which lays files down, and the call of main.
+# shellcheck shell=bash
+
+set -euo pipefail
+export LC_ALL=C
+umask 077
+
+R=${AIRSEED_ROOT:-}
+SCRIPTS=$R/usr/libexec/airseed
+ETC=$R/etc/airseed
+STATE=$R/var/lib/airseed
+UNIT=airseed-change.service
+
+refuse() { printf 'error: %s\nhint: %s\n' "$1" "$2" >&2 && exit 2; }
+
+# Print the value of node.env that stands under a name.
+value() (
+    # shellcheck source=/dev/null
+    . "$ETC/node.env"
+    name=AIRSEED_$1
+    printf '%s' "${!name:-}"
+)
+
+under_way() { awk -v part="$1" 'NR == 1 { printf "%s", $part }' "$ETC/change/id" 2>/dev/null || true; }
+
+is_done() { [ -s "$STATE/changes/$1/change" ]; }
+
+# shellcheck disable=SC2153 # the values stand in front
+check() {
+    local name digest
+    [ "$(id -u)" -eq 0 ] || refuse "this runs as $(id -un)" "run it as root: sudo bash $0"
+    [ -s "$ETC/node.env" ] || refuse "this machine was not set up by airseed: $ETC/node.env is missing" "run it on the machine $NODE"
+    name=$(value NODE)
+    [ "$name" = "$NODE" ] || refuse "this machine is $name, and this change is for $NODE" "run $name.sh of the same folder here"
+    digest=$(sha256sum 2>/dev/null <"$R/etc/kubernetes/pki/ca.crt") || digest=-
+    [ "${digest%% *}" = "$AUTHORITY" ] || refuse "this machine is in another cluster than $CLUSTER: its ca.crt is not that of this change" \
+        "compare sha256sum /etc/kubernetes/pki/ca.crt with that of a control plane of $CLUSTER"
+    [ -s "$STATE/stamps/plan-first-boot" ] || refuse "the first boot of this machine is not through" "airseed-status says what it waits for"
+    name=$(under_way 1)
+    [ -z "$name" ] || is_done "$name" || [ "$name $(under_way 2)" = "$CHANGE $DIGEST" ] || [ "${1:-}" = --instead ] ||
+        refuse "another change is under way on this machine: $name" \
+            "let it end (airseed-status), or, if it was given up, run this with --instead on every machine"
+}
+
+# Lay down what standard input has: lay MODE WHERE PATH, where WHERE is scripts or change.
+lay() {
+    local path=$STAGING/$2/$3
+    mkdir -p "${path%/*}"
+    cat >"$path"
+    chmod "$1" "$path"
+}
+
+# The same of bytes that are no text.
+lay64() { base64 -d | lay "$@"; }
+
+# Put all in place: the scripts file by file, so that none of those that run meanwhile is missing or half,
+# and the change as a whole.
+lay_down() {
+    local file
+    STAGING=$STATE/change.new
+    rm -rf "$STAGING"
+    mkdir -p "$STAGING/scripts" "$STAGING/change" "$SCRIPTS"
+    files
+    printf '%s %s\n' "$CHANGE" "$DIGEST" >"$STAGING/change/id"
+    [ "${1:-}" != --instead ] || : >"$STAGING/change/instead"
+    sync
+    find "$STAGING/scripts" -type f | while IFS= read -r file; do
+        file=${file#"$STAGING/scripts/"}
+        [ -d "$SCRIPTS/${file%/*}" ] || (umask 022 && mkdir -p "$SCRIPTS/$(dirname "$file")")
+        mv -f "$STAGING/scripts/$file" "$SCRIPTS/$file"
+    done
+    rm -rf "$ETC/change.old"
+    [ ! -d "$ETC/change" ] || mv "$ETC/change" "$ETC/change.old"
+    mv "$STAGING/change" "$ETC/change"
+    rm -rf "$ETC/change.old" "$STAGING"
+    (umask 022 && cat "$SCRIPTS/units/$UNIT" >"$R/etc/systemd/system/$UNIT")
+    sync
+    systemctl daemon-reload
+    systemctl enable "$UNIT" 2>/dev/null
+    systemctl start "$UNIT"
+}
+
+# Show what is said from here on, until the change ends; its exit code is that of the change.
+follow() {
+    local console=$STATE/changes/$CHANGE/console tail
+    mkdir -p "${console%/*}"
+    [ -e "$console" ] || : >"$console"
+    tail -n +"$((${1:-0} + 1))" -f "$console" 2>/dev/null &
+    tail=$!
+    while ! is_done "$CHANGE" && systemctl is-active --quiet "$UNIT"; do sleep 1; done
+    sleep 1
+    kill "$tail" 2>/dev/null || true
+    is_done "$CHANGE"
+}
+
+main() {
+    local said=0
+    [ "$#" -le 1 ] || refuse "one option at most is expected" "--no-wait, --follow or --instead"
+    case ${1:-} in '' | --no-wait | --follow | --instead) ;; *) refuse "$1 is not an option" "--no-wait, --follow or --instead" ;; esac
+    check "${1:-}"
+    if is_done "$CHANGE"; then
+        printf 'airseed: %s is done on %s\n' "$CHANGE" "$NODE"
+        return
+    fi
+    said=$(wc -l 2>/dev/null <"$STATE/changes/$CHANGE/console") || said=0
+    # what runs is not laid down anew under its feet
+    if [ "${1:-}" != --follow ] && ! systemctl is-active --quiet "$UNIT"; then lay_down "${1:-}"; fi
+    [ "${1:-}" != --no-wait ] || return 0
+    follow "$said" || { printf 'airseed: %s is not done on %s; airseed-status says why, and this script goes on with it\n' "$CHANGE" "$NODE" >&2 && return 1; }
+}

@@ -1,0 +1,273 @@
+#!/bin/bash
+# The order of machines in a change: by Leases, so that whoever is started when they like goes on when it
+# is their turn. Sourced.
+#
+# "change" says which change is under way; its holder is that change's name and digest. "change-ID.NODE"
+# has a label with the last stage that a node is done with. "change-turn" is the control planes', one after
+# another in the order of PLANES; "change-turn-1" to AT_ONCE are the workers', once the control planes
+# are done. A stage begins when all COUNT nodes are done with the one before.
+# shellcheck disable=SC2153,SC2034 # API_CODE and API_BODY are two things; LEASE_* are for lease.sh
+
+need json api lease kubeadm
+
+TURNS=$STATE/turns
+TURN_SECONDS=${AIRSEED_TURN_SECONDS:-300}
+
+# Let nodes act as the account of changes, and read what draining asks for.
+open_turns() {
+    as_admin get namespace airseed -o name >/dev/null 2>&1 || as_admin create namespace airseed
+    as_admin apply -f - <<YAML
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: change
+  namespace: airseed
+rules:
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get, list, create, update, delete]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: change
+  namespace: airseed
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: change
+subjects:
+- kind: ServiceAccount
+  name: change
+  namespace: airseed
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: change-nodes
+  namespace: airseed
+rules:
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  resourceNames: [change]
+  verbs: [impersonate]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: change-nodes
+  namespace: airseed
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: change-nodes
+subjects:
+- apiGroup: rbac.authorization.k8s.io
+  kind: Group
+  name: system:nodes
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: airseed:change
+rules:
+- apiGroups: [apps]
+  resources: [daemonsets]
+  verbs: [get, list]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata:
+  name: airseed:change
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: ClusterRole
+  name: airseed:change
+subjects:
+- apiGroup: rbac.authorization.k8s.io
+  kind: Group
+  name: system:nodes
+YAML
+}
+
+# Read all Leases of this change into the file TURNS, a line each: name, stage, holder, version. Fails
+# without an answer.
+read_turns() {
+    api GET "$LEASES?labelSelector=change%3D$AIRSEED_CHANGE"
+    [ "$API_CODE" = 200 ] || return 1
+    sed 's/{"metadata":{"name":"/\n&/g' "$API_BODY" | awk '
+        function text(key,   found) {
+            if (!match($0, "\"" key "\":\"[^\"]*\"")) return "-"
+            found = substr($0, RSTART + length(key) + 4, RLENGTH - length(key) - 5)
+            return found == "" ? "-" : found
+        }
+        /^{"metadata":{"name":"/ { print text("name"), text("stage"), text("holderIdentity"), text("resourceVersion") }' >"$TURNS"
+}
+
+# Tell whether NODE is done with STAGE, by what was read last.
+node_is_done() {
+    awk -v name="change-$AIRSEED_CHANGE.$1" -v stage="$2" '$1 == name && $2 != "-" && $2 >= stage + 0 { found = 1 } END { exit !found }' "$TURNS"
+}
+
+# Print the nodes that are done with STAGE.
+done_nodes() {
+    awk -v prefix="change-$AIRSEED_CHANGE." -v stage="$1" 'index($1, prefix) == 1 && $2 != "-" && $2 >= stage + 0 { print substr($1, length(prefix) + 1) }' "$TURNS"
+}
+
+# Have this change known as the one that is under way; a second one is refused.
+claim_change() {
+    local wanted digest begun
+    begun=$(clock)
+    digest=$(change_id 2)
+    wanted="$AIRSEED_CHANGE ${digest:0:12}"
+    LEASE_HOLDS=$wanted LEASE_LABELS=''
+    until lease_try change; do
+        if [ -n "$LEASE_HOLDER" ]; then
+            [ -e "$CHANGE/instead" ] ||
+                fail "another change is under way in this cluster: $LEASE_HOLDER; this one is $wanted" \
+                    "let that one end (airseed-status on each machine says how it stands), or, if it was given up, run this one's NODE.sh with --instead on every machine"
+            ! lease_replace change "$LEASE_SEEN" || break
+        fi
+        [ $(($(clock) - begun)) -lt "${AIRSEED_API_PATIENCE:-300}" ] ||
+            fail "the API server at $AIRSEED_ENDPOINT does not take this change: HTTP $API_CODE, curl's code $API_TROUBLE" "does it answer? curl -k https://$AIRSEED_ENDPOINT/version"
+        sleep "${AIRSEED_LEASE_POLL:-2}"
+    done
+    LEASE_HOLDS=''
+}
+
+# Wait until the API server lets this node take part.
+await_turns() {
+    local begun
+    begun=$(clock)
+    until read_turns; do
+        case $API_CODE in
+        401 | 403) waiting "a control plane to let nodes take part in $AIRSEED_CHANGE: run its NODE.sh" ;;
+        *) waiting "the API server at $AIRSEED_ENDPOINT to answer" ;;
+        esac
+        [ $(($(clock) - begun)) -lt "${AIRSEED_TURN_PATIENCE:-3600}" ] ||
+            fail "the API server at $AIRSEED_ENDPOINT does not let this node take part in the change: HTTP $API_CODE, curl's code $API_TROUBLE" \
+                "is the change started on ${AIRSEED_PLANES%% *}, and what does its airseed-status say?"
+        sleep "${AIRSEED_LEASE_POLL:-2}"
+    done
+    waited
+}
+
+# Set AHEAD to what comes before this node's turn in its stage, "" for nothing.
+look_ahead() {
+    local name before=$((AIRSEED_STAGE - 1)) ended
+    AHEAD=''
+    if [ "$before" -gt 0 ]; then
+        ended=$(done_nodes "$before")
+        if [ "$(printf '%s' "$ended" | grep -c .)" -lt "$AIRSEED_COUNT" ]; then
+            AHEAD="all $AIRSEED_COUNT nodes to be done with stage $before (done: ${ended//$'\n'/ })"
+            return
+        fi
+    fi
+    for name in $AIRSEED_PLANES; do
+        [ "$name" != "$AIRSEED_NODE" ] || return 0
+        node_is_done "$name" "$AIRSEED_STAGE" || { AHEAD="$name to be done: control planes go one after another, then workers" && return; }
+    done
+}
+
+# Print the names of the turns that this node may take.
+our_turns() {
+    local number
+    if [[ " $AIRSEED_PLANES " == *" $AIRSEED_NODE "* ]]; then
+        printf 'change-turn\n'
+    else
+        for ((number = 1; number <= ${AIRSEED_AT_ONCE:-1}; number++)); do printf 'change-turn-%d\n' "$number"; done
+    fi
+}
+
+# Try to get one of our turns: ours from before a power cut, a free one, one whose holder is done, or one
+# that nobody has kept for TURN_SECONDS. Sets TURN, or HELD to who has them.
+try_turns() {
+    local name holder version turns seen since
+    turns=$(our_turns)
+    TURN='' HELD=''
+    for name in $turns; do
+        read -r _ _ holder version < <(awk -v name="$name" '$1 == name { print; found = 1 } END { if (!found) print "- - - -" }' "$TURNS")
+        case $holder in
+        "$AIRSEED_NODE") TURN=$name && return ;;
+        -) ;;
+        *) HELD="$HELD $holder" ;;
+        esac
+    done
+    for name in $turns; do
+        read -r _ _ holder version < <(awk -v name="$name" '$1 == name { print; found = 1 } END { if (!found) print "- - - -" }' "$TURNS")
+        if [ "$holder" = - ]; then
+            lease_try "$name" && TURN=$name && return
+            continue
+        fi
+        # what it was when we saw it first, and when that was
+        read -r seen since 2>/dev/null <"$TURNS.$name" || seen=''
+        if [ "$seen" != "$version" ]; then
+            printf '%s %s\n' "$version" "$(clock)" >"$TURNS.$name"
+            since=$(clock)
+        fi
+        if ! node_is_done "$holder" "$AIRSEED_STAGE"; then
+            # a control plane that is down in its turn comes back to it
+            [ "$name" != change-turn ] && [ $(($(clock) - since)) -ge "$TURN_SECONDS" ] || continue
+            say "$holder has not kept its turn for $TURN_SECONDS seconds: taking it over"
+        fi
+        lease_replace "$name" "$version" && TURN=$name && return
+    done
+    return 1
+}
+
+# Wait for this node's turn, and keep it as long as the runner lives.
+take_turn() {
+    local begun done_before='' ended
+    rm -f "$TURNS".*
+    LEASE_LABELS="\"change\":\"$AIRSEED_CHANGE\""
+    LEASE_SECONDS=$TURN_SECONDS
+    await_turns
+    begun=$(clock)
+    while :; do
+        if read_turns; then
+            ended=$(cat "$TURNS")
+            [ "$ended" = "$done_before" ] || { done_before=$ended && begun=$(clock); }
+            # done, and cut off before the turn was given back
+            if node_is_done "$AIRSEED_NODE" "$AIRSEED_STAGE"; then return; fi
+            look_ahead
+            if [ -z "$AHEAD" ]; then
+                ! try_turns || break
+                AHEAD="${HELD# } to be done: ${AIRSEED_AT_ONCE:-1} at a time"
+            fi
+            waiting "$AHEAD"
+        fi
+        [ $(($(clock) - begun)) -lt "${AIRSEED_TURN_PATIENCE:-3600}" ] ||
+            fail "nothing has moved for $((${AIRSEED_TURN_PATIENCE:-3600} / 60)) minutes; this node waits for ${AHEAD:-the API server}" \
+                "start the change where it was not started, and see airseed-status on those machines; this one goes on when its NODE.sh is run again"
+        sleep "${AIRSEED_LEASE_POLL:-2}"
+    done
+    waited
+    say "it is this node's turn"
+    lease_keep "$TURN" "$AIRSEED_RUNNER" >/dev/null 2>&1 8>&- &
+}
+
+# Give the turn back, whichever it is.
+give_turn_back() {
+    local name
+    read_turns || return 1
+    awk -v holder="$AIRSEED_NODE" '$1 ~ /^change-turn/ && $3 == holder { print $1 }' "$TURNS" | while read -r name; do lease_release "$name"; done
+}
+
+# Say that this node is done with its stage.
+mark_done() {
+    LEASE_LABELS="\"change\":\"$AIRSEED_CHANGE\",\"stage\":\"$AIRSEED_STAGE\""
+    lease_try "change-$AIRSEED_CHANGE.$AIRSEED_NODE"
+}
+
+# Whoever is the last one makes room for another change.
+close_change() {
+    [ "$AIRSEED_STAGE" = "$AIRSEED_STAGES" ] || return 0
+    read_turns || return 1
+    [ "$(done_nodes "$AIRSEED_STAGE" | grep -c .)" -ge "$AIRSEED_COUNT" ] || return 0
+    LEASE_HOLDS="$AIRSEED_CHANGE $(change_id 2 | cut -c 1-12)"
+    lease_release change
+    LEASE_HOLDS=''
+}

@@ -1,0 +1,17 @@
+#!/bin/bash
+# Agree with the other machines on the change that is under way, before anything is touched.
+# always: another change may have been started meanwhile
+# reads: NODE CHANGE
+# uses: PLANES COUNT AT_ONCE STAGES ENDPOINT ROLE KUBEADM_FILES IMAGES RUNTIME SUMS PAYLOAD_URL MADE_BYTES SKIP_PHASES ADDRESS
+
+# shellcheck source=cloudinit-templates/node/lib/common.sh
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
+need values role turns
+load_environment
+
+if is_control_plane; then
+    wait_until "the API server to let changes in" "${AIRSEED_API_PATIENCE:-300}" open_turns ||
+        fail_saying "the API server does not take what nodes need for a change" "kubectl get --raw /healthz, with /etc/kubernetes/admin.conf"
+fi
+await_turns
+claim_change

@@ -1,0 +1,15 @@
+#!/bin/bash
+# Say that this node is done with its stage, and give its turn back.
+# always: others wait for it
+# reads: NODE CHANGE
+# uses: PLANES COUNT AT_ONCE STAGES ENDPOINT ROLE KUBEADM_FILES IMAGES RUNTIME SUMS PAYLOAD_URL MADE_BYTES SKIP_PHASES ADDRESS
+
+# shellcheck source=cloudinit-templates/node/lib/common.sh
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
+need values turns
+load_environment
+
+release() { mark_done && give_turn_back && close_change; }
+
+wait_until "the API server to note that this node is done" "${AIRSEED_API_PATIENCE:-300}" release ||
+    fail "it can't be noted that this node is done: HTTP $API_CODE, curl's code $API_TROUBLE" "does the API server at $AIRSEED_ENDPOINT answer?"

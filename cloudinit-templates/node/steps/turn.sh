@@ -1,0 +1,16 @@
+#!/bin/bash
+# Wait for this node's turn.
+# always: whoever comes back after a power cut takes its turn again
+# reads: NODE CHANGE
+# uses: PLANES COUNT AT_ONCE STAGES ENDPOINT ROLE KUBEADM_FILES IMAGES RUNTIME SUMS PAYLOAD_URL MADE_BYTES SKIP_PHASES ADDRESS
+
+# shellcheck source=cloudinit-templates/node/lib/common.sh
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
+need values role turns
+load_environment
+
+case $(plan_setting turn) in
+each) take_turn ;;
+control-planes) ! is_control_plane || take_turn ;;
+*) ;;
+esac

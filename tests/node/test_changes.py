@@ -1,0 +1,290 @@
+"""Changes to a cluster that runs: stages, turns among machines, and what goes wrong with them."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import shutil
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from api_server import Api, serving
+
+from builder import assets
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
+    from conftest import Authority, Machine
+
+SCRIPTS = assets.tree("cloudinit-templates") / "node"
+BODY = assets.tree("cloudinit-templates") / "actions/change.sh"
+ID = "001-upgrade-1.19.5"
+DIGEST = "d" * 64
+PLANES = ("k8s01", "k8s02")
+
+
+@pytest.fixture
+def api(authority: Authority) -> Iterator[Api]:
+    yield from serving(Api(authority), "apiserver", ("127.0.0.1", 0))
+
+
+@pytest.fixture
+def node(machine: Machine, api: Api) -> Machine:
+    """Return a worker that is in its cluster, with a change of one stage."""
+    folder = machine.authority.folder
+    machine.set(ENDPOINT=f"127.0.0.1:{api.port}")
+    machine.write("var/lib/airseed/stamps/plan-first-boot", "airseed 1 plan-first-boot - 0 1 .\n")
+    machine.write("etc/kubernetes/pki/ca.crt", (folder / "ca.crt").read_bytes())
+    certificate = b"".join(
+        (folder / f"apiserver-kubelet-client.{kind}").read_bytes() for kind in ("crt", "key")
+    )
+    machine.write("var/lib/kubelet/pki/kubelet-client-current.pem", certificate, 0o600)
+    machine.environment["AIRSEED_LEASE_POLL"] = "0"
+    give(machine)
+    return machine
+
+
+def give(machine: Machine, *plans: str, name: str = ID, digest: str = DIGEST) -> None:
+    """Lay a change down, as NODE.sh does."""
+    stages = plans or ("upgrade",)
+    machine.write("etc/airseed/change/id", f"{name} {digest}\n")
+    lines = "".join(f"{number} {plan}\n" for number, plan in enumerate(stages, 1))
+    machine.write("etc/airseed/change/stages", lines)
+    for number in range(1, len(stages) + 1):
+        values = machine.values | {
+            "KUBERNETES": f"1.{18 + number}.5",
+            "CHANGE": name,
+            "STAGE": str(number),
+            "STAGES": str(len(stages)),
+            "PLANES": " ".join(PLANES),
+            "COUNT": "3",
+            "AT_ONCE": "1",
+            "FROM": f"1.{17 + number}.5",
+        }
+        text = "".join(f"AIRSEED_{key}={shlex.quote(value)}\n" for key, value in values.items())
+        machine.write(f"etc/airseed/change/{number}.env", text, 0o600)
+
+
+def finish(api: Api, *names: str, stage: int = 1) -> None:
+    for name in names:
+        api.hold(f"change-{ID}.{name}", name, change=ID, stage=str(stage))
+
+
+def make(machine: Machine, **environment: str) -> subprocess.CompletedProcess[str]:
+    return machine.run("actions/change", environment=environment)
+
+
+def test_a_worker_goes_when_the_control_planes_are_done(node: Machine, api: Api) -> None:
+    finish(api, *PLANES)
+    ran = make(node)
+    assert ran.returncode == 0, ran.stdout
+    assert ran.stdout.endswith(f"airseed: {ID} is done\n")
+    # the last one makes room for the next change
+    assert sorted(api.leases) == [f"change-{ID}.{name}" for name in (*PLANES, "k8s04")]
+    assert api.leases[f"change-{ID}.k8s04"]["metadata"]["labels"] == {"change": ID, "stage": "1"}
+    text = (node.root / "etc/airseed/node.env").read_text()
+    assert "AIRSEED_KUBERNETES=1.19.5\n" in text
+    assert "AIRSEED_CHANGE=" not in text
+    assert "AIRSEED_STAGE" not in text
+    assert {path.name for path in (node.root / "etc/airseed/change").iterdir()} == {"id", "stages"}
+    assert node.called("systemctl", "disable", "airseed-change.service")
+    assert (node.result["plan"], node.result["state"]) == ("upgrade", "done")
+    again = make(node)
+    assert (again.returncode, again.stdout) == (0, f"airseed: {ID} is done\n")
+
+
+def test_a_worker_waits_for_the_control_planes(node: Machine, api: Api) -> None:
+    finish(api, "k8s01")
+    ran = make(node, AIRSEED_TURN_PATIENCE="1")
+    assert ran.returncode == 1
+    assert "waiting for k8s02 to be done: control planes go one after another" in ran.stdout
+    assert "nothing has moved for 0 minutes; this node waits for k8s02" in node.result["message"]
+    assert "change-turn-1" not in api.leases
+    assert api.leases["change"]["spec"]["holderIdentity"] == f"{ID} {DIGEST[:12]}"
+    # the next run goes on
+    finish(api, "k8s02")
+    assert make(node).returncode == 0
+
+
+def test_a_second_change_is_refused(node: Machine, api: Api) -> None:
+    api.hold("change", f"002-renew {'e' * 12}")
+    ran = make(node)
+    assert ran.returncode == 1
+    assert node.result["step"] == "agree"
+    assert node.result["message"] == (
+        f"another change is under way in this cluster: 002-renew {'e' * 12}; "
+        f"this one is {ID} {DIGEST[:12]}"
+    )
+    node.write("etc/airseed/change/instead", "")
+    finish(api, *PLANES)
+    assert make(node).returncode == 0
+
+
+def test_a_node_that_may_not_take_part_yet_waits(node: Machine, api: Api) -> None:
+    api.opened = False
+    finish(api, *PLANES)
+    threading.Timer(2, setattr, (api, "opened", True)).start()
+    ran = make(node)
+    assert ran.returncode == 0, ran.stdout
+    assert f"waiting for a control plane to let nodes take part in {ID}" in ran.stdout
+
+
+def test_workers_go_at_most_so_many_at_once(node: Machine, api: Api) -> None:
+    finish(api, *PLANES)
+    api.hold("change-turn-1", "k8s05", change=ID)
+    ran = make(node, AIRSEED_TURN_PATIENCE="1")
+    assert ran.returncode == 1
+    assert "waiting for k8s05 to be done: 1 at a time" in ran.stdout
+    # one that has gone away is not waited for for ever
+    ran = make(node, AIRSEED_TURN_SECONDS="1")
+    assert ran.returncode == 0, ran.stdout
+    log = (node.state / f"changes/{ID}/1/log/turn.log").read_text()
+    assert "k8s05 has not kept its turn for 1 seconds: taking it over" in log
+
+
+def test_a_turn_of_one_that_is_done_is_taken_at_once(node: Machine, api: Api) -> None:
+    finish(api, *PLANES, "k8s05")
+    api.hold("change-turn-1", "k8s05", change=ID)
+    ran = make(node)
+    assert ran.returncode == 0
+    assert "k8s05" not in ran.stdout
+
+
+def test_a_turn_from_before_a_power_cut_is_ours(node: Machine, api: Api) -> None:
+    finish(api, *PLANES)
+    api.hold("change-turn-1", "k8s04", change=ID)
+    ran = make(node)
+    assert ran.returncode == 0
+    assert "waiting" not in ran.stdout
+    assert "change-turn-1" not in api.leases
+
+
+@pytest.fixture
+def plane(node: Machine, api: Api) -> Machine:
+    """Return the second control plane of a cluster that runs."""
+    node.set(NODE="k8s02", ROLE="control-plane", ADDRESS="127.0.0.1", ADDRESSES="127.0.0.1")
+    give(node)
+    return node
+
+
+def test_a_control_plane_never_takes_the_turn_of_one_that_is_down(plane: Machine, api: Api) -> None:
+    api.hold("change-turn", "k8s01", change=ID)
+    ran = make(plane, AIRSEED_TURN_SECONDS="0", AIRSEED_TURN_PATIENCE="2")
+    assert ran.returncode == 1
+    assert "waiting for k8s01 to be done: control planes go one after another" in ran.stdout
+    assert api.leases["change-turn"]["spec"]["holderIdentity"] == "k8s01"
+    finish(api, "k8s01")
+    assert make(plane).returncode == 0
+    assert "kind: Role" in (plane.root / "applied-by-hand").read_text()
+
+
+def test_a_stage_begins_when_all_are_done_with_the_one_before(node: Machine, api: Api) -> None:
+    give(node, "upgrade", "upgrade")
+    finish(api, *PLANES, stage=2)
+    finish(api, "k8s02", stage=0)
+    ran = make(node, AIRSEED_TURN_PATIENCE="1")
+    assert ran.returncode == 1
+    finish(api, *PLANES, stage=2)
+    ran = make(node)
+    assert ran.returncode == 0, ran.stdout
+    assert api.leases[f"change-{ID}.k8s04"]["metadata"]["labels"]["stage"] == "2"
+
+
+def test_the_certificate_is_all_that_a_node_shows(node: Machine, api: Api) -> None:
+    seen: list[Any] = []
+    ask = api.answer
+    api.answer = lambda *words: (seen.append(words[3]), ask(*words))[1]  # type: ignore[method-assign]
+    finish(api, *PLANES)
+    assert make(node).returncode == 0
+    assert set(seen) == {"system:serviceaccount:airseed:change"}
+
+
+def script(machine: Machine, **values: str) -> str:
+    """Return NODE.sh for a machine, as it is rendered: values, the body, files, the call."""
+    authority = hashlib.sha256((machine.authority.folder / "ca.crt").read_bytes()).hexdigest()
+    known = {"CHANGE": ID, "DIGEST": DIGEST, "CLUSTER": "c", "NODE": "k8s04"}
+    known |= {"AUTHORITY": authority} | values
+    lines = [f"{name}={shlex.quote(value)}\n" for name, value in known.items()]
+    env = (machine.root / "etc/airseed/change/1.env").read_text()
+    unit = (SCRIPTS / "units/airseed-change.service").read_text()
+    files = {
+        "0644 scripts units/airseed-change.service": unit,
+        "0755 scripts run": "#!/bin/bash\n",
+        "0600 change stages": "1 upgrade\n",
+        "0600 change 1.env": env,
+    }
+    laid = "".join(f"lay {where} <<'END'\n{text}END\n" for where, text in files.items())
+    return f'#!/bin/bash\n{"".join(lines)}{BODY.read_text()}files() {{\n{laid}}}\nmain "$@"\n'
+
+
+def run_script(machine: Machine, text: str, *words: str) -> subprocess.CompletedProcess[str]:
+    path = machine.folder / "NODE.sh"
+    path.write_text(text)
+    machine.environment |= {"CHANGED": f"{SCRIPTS}/actions/change"}
+    return machine.run(str(path), *words)
+
+
+@pytest.fixture
+def fresh(node: Machine) -> Machine:
+    """Return a node on which systemd runs the change at once, and to its end."""
+    text = script(node)
+    shutil.rmtree(node.root / "etc/airseed/change")
+    (node.folder / "NODE.sh").write_text(text)
+    node.environment["CHANGED"] = f"{SCRIPTS}/actions/change"
+    node.stand_in(
+        "systemctl",
+        '[ "$*" != "start airseed-change.service" ] || bash "$CHANGED"; [ "$1" != is-active ]',
+    )
+    return node
+
+
+def test_the_script_makes_the_change_and_says_so_again(fresh: Machine, api: Api) -> None:
+    finish(api, *PLANES)
+    ran = fresh.run(str(fresh.folder / "NODE.sh"))
+    assert ran.returncode == 0, ran.stdout
+    assert ran.stdout.endswith(f"airseed: {ID} is done\n")
+    assert "AIRSEED_KUBERNETES=1.19.5\n" in (fresh.root / "etc/airseed/node.env").read_text()
+    assert (fresh.root / "usr/libexec/airseed/run").stat().st_mode & 0o777 == 0o755
+    assert (fresh.root / "etc/airseed/change").stat().st_mode & 0o777 == 0o700
+    assert (fresh.root / "etc/systemd/system/airseed-change.service").exists()
+    again = fresh.run(str(fresh.folder / "NODE.sh"))
+    assert (again.returncode, again.stdout) == (0, f"airseed: {ID} is done on k8s04\n")
+
+
+def test_the_script_of_a_change_that_fails_says_so(fresh: Machine, api: Api) -> None:
+    fresh.environment["AIRSEED_TURN_PATIENCE"] = "0"
+    ran = fresh.run(str(fresh.folder / "NODE.sh"))
+    assert ran.returncode == 1
+    assert f"airseed: {ID} is not done on k8s04" in ran.stdout
+    finish(api, *PLANES)
+    assert fresh.run(str(fresh.folder / "NODE.sh")).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"NODE": "k8s05"}, "this machine is k8s04, and this change is for k8s05"),
+        ({"AUTHORITY": "f" * 64}, "this machine is in another cluster than c"),
+    ],
+)
+def test_the_script_refuses_other_machines(
+    node: Machine, values: dict[str, str], said: str
+) -> None:
+    ran = run_script(node, script(node, **values))
+    assert ran.returncode == 2
+    assert ran.stdout.startswith(f"error: {said}")
+    assert node.called("systemctl") == []
+
+
+def test_the_script_refuses_a_second_change(node: Machine) -> None:
+    ran = run_script(node, script(node, CHANGE="002-renew"))
+    assert ran.returncode == 2
+    assert ran.stdout.startswith(f"error: another change is under way on this machine: {ID}\n")
+    ran = run_script(node, script(node), "--nowait")
+    assert (ran.returncode, ran.stdout.partition("\n")[0]) == (
+        2,
+        "error: --nowait is not an option",
+    )
