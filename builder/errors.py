@@ -13,8 +13,8 @@
     └── StorageError             1   the disk is full or cannot be written
 
 Exit codes everywhere: 0 success, 1 failed or faults found, 2 usage, 3 a document is wrong,
-4 a delta that is not shown to be whole (verify), 70 unexpected (a bug in airseed). Library code
-raises; only ``cli`` prints and exits.
+4 a delta that is not shown to be whole (verify), 5 something to do (changes), 70 unexpected (a bug
+in airseed). Library code raises; only ``cli`` prints and exits.
 """
 
 from __future__ import annotations

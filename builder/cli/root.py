@@ -28,6 +28,7 @@ VERBS = (
     "inventory",
     "secrets",
     "seeds",
+    "changes",
     "packer",
     "kubeconfig",
     "status",
@@ -49,6 +50,7 @@ Exit codes:
   2   wrong use of the command line
   3   a document (cluster.yaml, a catalog, a lock) is wrong
   4   a delta is right, but nothing shows that what it leaves out is elsewhere
+  5   there is something to do
   70  unexpected: a bug in airseed
   130 interrupted; what is finished is kept
 """

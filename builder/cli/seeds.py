@@ -77,6 +77,11 @@ _FEW = 3
     metavar="KEYFILE",
     help="Sign SHA256SUMS with this OpenPGP secret key; the signature is SHA256SUMS.asc.",
 )
+@click.option(
+    "--not-booted",
+    is_flag=True,
+    help="No machine has booted yet: forget what earlier seeds said of them (running.json).",
+)
 @passphrase_file
 @click.option(
     "--key",
@@ -101,6 +106,7 @@ def command(
     full: bool,
     check: bool,
     sign: Path | None,
+    not_booted: bool,
     passphrase_file: Path | None,
     keys: tuple[str, ...],
     as_json: bool,
@@ -111,7 +117,8 @@ def command(
     there is a folder with user-data and meta-data (and network-config, where CLUSTER says which
     card), and NODE.iso with the same, to be attached to the machine; admit.sh lets it into a
     cluster that is up already; inventory.yaml is for Ansible; images.map has the names that
-    images need in CLUSTER's registry, if it has one. They hold secrets: files are 0600,
+    images need in CLUSTER's registry, if it has one; running.json keeps what each machine was
+    seeded with, for `airseed changes`. They hold secrets: files are 0600,
     and a machine's seed is for that machine alone. SHA256SUMS lists all of it and holds no
     secret: its digest, which is printed, is what to review and to compare.
     """
@@ -137,6 +144,7 @@ def command(
         nodes=nodes,
         images=not no_iso,
         signer=signer,
+        not_booted=not_booted,
         reporter=console,
     )
     _report(written, cluster, catalogs, console, as_json=as_json)

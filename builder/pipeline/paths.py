@@ -46,6 +46,11 @@ def seeds(cluster: Path) -> Path:
     return _own(cluster, "seeds")
 
 
+def changes(cluster: Path) -> Path:
+    """Return the folder changes beside cluster.yaml, NAME.changes beside NAME.yaml."""
+    return _own(cluster, "changes")
+
+
 def boots(cluster: Path) -> Path:
     """Return boots.json beside cluster.yaml, NAME.boots.json beside NAME.yaml."""
     return _own(cluster, "boots.json")

@@ -11,35 +11,26 @@ from typing import TYPE_CHECKING
 
 from builder import disk
 from builder.errors import StorageError, UsageError, did_you_mean
-from builder.formats import manifest_edits
-from builder.formats.cluster.machine_rules import machine_files
-from builder.formats.text import read_content
 from builder.model.digest import Digest
 from builder.model.image_names import ImageNames
-from builder.pipeline import fit, seed_sums, signature
+from builder.pipeline import rendering, running, seed_sums, signature
 from builder.pipeline.seed_changes import FileChange
 from builder.render import admit, inventory, iso
-from builder.render.plan import Plan
 from builder.render.seed import META_DATA, NETWORK_CONFIG, USER_DATA, seed
-from builder.secrets import store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from builder.model.cluster import Cluster, Node, Registry
-    from builder.model.lock import Lock
-    from builder.model.machine import MachineFile
-    from builder.pipeline.lock_document import LockDocument
+    from builder.model.cluster import Cluster, Node
     from builder.pipeline.workspace import Workspace
+    from builder.render.plan import Plan
     from builder.report import Reporter
     from builder.rpm.signing import OpenPgpSigner
 
 INVENTORY = "inventory.yaml"
 IMAGES_MAP = "images.map"
 FILES = (USER_DATA, META_DATA, NETWORK_CONFIG)
-_LARGEST_FILE = 4 << 20
-"""Bytes of one file that goes onto a machine by its seed."""
 _LARGEST_SEED = 256 << 20
 
 
@@ -75,10 +66,12 @@ def write(
     nodes: Sequence[str] = (),
     images: bool = True,
     signer: OpenPgpSigner | None = None,
+    not_booted: bool = False,
 ) -> Written:
     """Render seeds and write what changed; ``images`` adds NODE.iso for each node.
 
-    SHA256SUMS lists them all, signed where there is a ``signer``.
+    SHA256SUMS lists them all, signed where there is a ``signer``. What was seeded is kept for
+    ``changes``, as it was for nodes that have a seed, but for ``not_booted`` ones.
 
     Raises:
         DocumentError: cluster.yaml, a catalog or the lock is wrong, or a seed is too large.
@@ -86,7 +79,8 @@ def write(
         StorageError: secrets are missing, or the disk does not take it.
         VerificationError: secrets are damaged.
     """
-    plan = prepare(workspace, reporter)
+    workspace.warn(reporter)
+    plan = rendering.prepare(workspace)
     folder = output or workspace.seeds
     chosen = _chosen(plan.cluster, nodes)
     disk.folder(folder)
@@ -96,6 +90,7 @@ def write(
     names = {node.name for node in chosen}
     sums = seed_sums.kept(folder, {node.name for node in plan.cluster.nodes} - names)
     old = {node.name for node in plan.cluster.nodes if (folder / node.name).is_dir()}
+    running.seeded(folder, plan, names, not_booted=not_booted, reporter=reporter)
     changed = []
     with reporter.progress("seeds", len(chosen), unit="nodes") as progress:
         for node in chosen:
@@ -146,7 +141,7 @@ def _refuse_strangers(folder: Path, nodes: Iterable[Node]) -> None:
     folders = [folder / node.name for node in nodes]
     files = [inside / name for inside in folders for name in (*FILES, admit.NAME)]
     files += [folder / f"{node.name}.iso" for node in nodes]
-    files += [folder / name for name in (INVENTORY, IMAGES_MAP, seed_sums.NAME)]
+    files += [folder / name for name in (INVENTORY, IMAGES_MAP, running.NAME, seed_sums.NAME)]
     faults = [fault for path in (folder.resolve(), *folders)
               if (fault := disk.untrusted(path, folder=True))]  # fmt: skip
     faults += [fault for path in files if (fault := disk.untrusted(path))]
@@ -164,7 +159,7 @@ def _close(folder: Path, nodes: Iterable[Node], reporter: Reporter, *, own: bool
         inside = folder / node.name
         paths += [inside, folder / f"{node.name}.iso"]
         paths += [inside / name for name in (*FILES, admit.NAME)]
-    if [path for path in (*paths, folder / INVENTORY) if disk.tighten(path)]:
+    if [path for path in (*paths, folder / INVENTORY, folder / running.NAME) if disk.tighten(path)]:
         reporter.warn(
             f"other users had access to the seeds in {folder}; it is closed now",
             hint="whoever has read a seed can join the cluster: "
@@ -192,7 +187,8 @@ def compare(
     Nothing is written; of seeds that belong to no node any more ``reporter`` is warned. Raises what
     :func:`write` raises.
     """
-    plan = prepare(workspace, reporter)
+    workspace.warn(reporter)
+    plan = rendering.prepare(workspace)
     folder, cluster = output or workspace.seeds, workspace.path
     _warn_of(_stale(folder, plan.cluster) if folder.is_dir() else (), folder, cluster, reporter)
     changes = []
@@ -228,65 +224,6 @@ def _shared(plan: Plan) -> dict[str, bytes]:
         INVENTORY: inventory.render(plan.cluster).encode(),
         IMAGES_MAP: ImageNames(plan.cluster.registry).images_map(plan.lock.images).encode(),
     }
-
-
-def prepare(workspace: Workspace, reporter: Reporter) -> Plan:
-    """Read everything that rendering needs; see :func:`write` for what is raised."""
-    workspace.warn(reporter)
-    locked = fit.require(workspace)
-    locked.check_images()
-    cluster = workspace.cluster
-    ImageNames(cluster.registry).refuse_clashes(locked.lock.images)
-    return Plan(
-        cluster=cluster,
-        choice=workspace.choice,
-        lock=locked.lock,
-        secrets=store.load(workspace.secrets, cluster.pki, encrypted=cluster.is_encrypted),
-        sums=locked.layout.digest,
-        made_bytes=max(len(made) for made in locked.layout.made),
-        files=_local_files(cluster, workspace.folder),
-        edits=_edits(locked, cluster.registry),
-        edited=_edited(workspace, locked.lock),
-    )
-
-
-def _edits(locked: LockDocument, registry: Registry | None) -> str:
-    """Return the edits of all manifests that name images otherwise than the nodes have them."""
-    lock, kept = locked.lock, locked.store
-    if registry is None and not any(image.reference.digest for image in lock.images):
-        return ""
-    targets = ImageNames(registry).table(image.reference for image in lock.images)
-    manifests = {file.digest: file.path for file in lock.files if file.kind == "manifest"}
-    return "".join(
-        manifest_edits.render(kept.read(digest), path, targets, complete=registry is not None)
-        for digest, path in manifests.items()
-    )
-
-
-def _edited(workspace: Workspace, lock: Lock) -> Mapping[MachineFile, bytes]:
-    """Return the manifests among the files of machines, with the names that nodes have."""
-    registry = workspace.cluster.registry
-    targets = ImageNames(registry).table(image.reference for image in lock.images)
-    edited = {}
-    for one in workspace.machine_manifests:
-        made = manifest_edits.edits(
-            one.content, one.manifest.name, targets, complete=registry is not None
-        )
-        if made:
-            edited[one.file] = manifest_edits.applied(one.content, made)
-    return edited
-
-
-def _local_files(cluster: Cluster, folder: Path) -> Mapping[str, bytes]:
-    """Read what cluster.yaml names for machines; the authority is the secrets' affair."""
-    contents = {}
-    for where, local in machine_files(cluster):
-        if where.startswith("pki"):
-            continue
-        if where.endswith(".registry.credentials"):
-            signature.private(folder / local)  # who may read it can log in as the nodes do
-        contents[local] = read_content(folder / local, largest=_LARGEST_FILE)
-    return contents
 
 
 def _chosen(cluster: Cluster, names: Sequence[str]) -> tuple[Node, ...]:

@@ -105,7 +105,9 @@ def test_wrong_use_is_2_and_points_to_help(
     assert err.rstrip().endswith("--help")
 
 
-@pytest.mark.parametrize("verb", ["lock", "bundle", "secrets", "seeds", "kubeconfig", "status"])
+@pytest.mark.parametrize(
+    "verb", ["lock", "bundle", "secrets", "seeds", "changes", "kubeconfig", "status"]
+)
 def test_a_bundle_in_the_place_of_a_document_is_known(
     verb: str, sample: Sample, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,7 +127,7 @@ def test_a_bundle_in_the_place_of_a_document_is_known(
         (
             "secrets --catalog x",
             (
-                "--catalog is an option of lock, bundle, mirror, seeds, packer, others; "
+                "--catalog is an option of lock, bundle, mirror, seeds, changes, others; "
                 "airseed secrets --help"
             ),
         ),

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from builder import errors
-from builder.cli import failure, verify
+from builder.cli import changes, failure, verify
 from builder.cli.root import EXIT_CODES, VERBS
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +63,14 @@ def test_each_verb_is_on_one_side_of_the_gap() -> None:
 def test_the_exit_codes_are_those_of_the_code() -> None:
     table = {int(row[0]): row[1] for row in rows(section(ROOT / "docs/verbs.md", "Exit codes"))}
     leaves = {error.exit_code for error in vars(errors).values() if hasattr(error, "exit_code")}
-    assert set(table) == {0, *leaves, verify.UNPROVED, failure.BUG, failure.INTERRUPTED}
+    assert set(table) == {
+        0,
+        *leaves,
+        verify.UNPROVED,
+        changes.SOMETHING,
+        failure.BUG,
+        failure.INTERRUPTED,
+    }
     in_help = dict(re.findall(r"^  ([0-9]+) +(.+)$", EXIT_CODES, re.MULTILINE))
     for code, meaning in in_help.items():
         assert table[int(code)].startswith(meaning)

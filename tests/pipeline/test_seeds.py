@@ -90,7 +90,7 @@ def test_every_node_gets_a_folder_and_an_image(site: Site) -> None:
     )
     files = {f"{name}/{file}" for name in NAMES for file in ("user-data", "meta-data")}
     files |= {f"{name}/admit.sh" for name in NAMES[1:]}
-    files |= {f"{name}.iso" for name in NAMES} | {"inventory.yaml", "SHA256SUMS"}
+    files |= {f"{name}.iso" for name in NAMES} | {"inventory.yaml", "running.json", "SHA256SUMS"}
     assert set(site.contents()) == files
     modes = {
         path.name: stat.S_IMODE(path.stat().st_mode)
@@ -127,7 +127,7 @@ def test_a_new_worker_changes_no_other_seed(site: Site) -> None:
     assert site.write().late == ()
     after = site.contents()
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"inventory.yaml", "SHA256SUMS"}
+    assert changed == {"inventory.yaml", "running.json", "SHA256SUMS"}
 
 
 def test_a_new_control_plane_changes_the_first_nodes_seed_alone(site: Site) -> None:
@@ -208,6 +208,7 @@ def test_one_node_can_be_had_alone(site: Site) -> None:
         "inventory.yaml",
         "k8s04",
         "k8s04.iso",
+        "running.json",
     ]
     with pytest.raises(UsageError) as caught:
         site.write(nodes=["k8s4"])

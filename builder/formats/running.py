@@ -1,0 +1,126 @@
+"""``running.json``: what is known of a cluster that runs, and ``change.json``: one change of it.
+
+Both are canonical JSON, a node a line, so that a diff reads well; neither has a secret in it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from builder.formats.records import Field, ListOf, Record, required
+from builder.formats.shape import Anything, Choice, Number, Text
+from builder.formats.text import decode, json_value
+from builder.model.change import FORMAT, NodeState, Running
+
+if TYPE_CHECKING:
+    from builder.model.change import Change
+
+LARGEST = 64 << 20
+_HINT = "a newer airseed reads it"
+_NAME = Text[str](longest=253)
+_OPEN = Text[str](empty=True)
+_FORMAT = Field(Number(least=FORMAT, most=FORMAT, hint=_HINT), required=True)
+_NODE: Record[NodeState] = Record(
+    NodeState,
+    {
+        "name": Field(_NAME, required=True),
+        "role": Field(Choice(("control-plane", "worker")), required=True),
+        "addresses": Field(ListOf(_NAME), default=()),
+        "generation": Field(Number(least=1), default=1),
+        "kubernetes": Field(_NAME, required=True),
+        "runtime": Field(_NAME, required=True),
+        "registration": Field(Anything(), default={}),
+        "machine": Field(_OPEN, default=""),
+    },
+    title="a node",
+)
+_FIELDS: dict[str, Field[Any]] = {
+    **required(dict.fromkeys(("cluster", "authority", "endpoint", "kubernetes"), _OPEN)),
+    **required(dict.fromkeys(("cni", "registry", "sums"), _OPEN)),
+    "documents": Field(Anything(), required=True),
+    "applied": Field(ListOf(_NAME), default=()),
+    "nodes": Field(ListOf(_NODE), required=True),
+}
+_RUNNING: Record[Running] = Record(Running, _FIELDS, title="what runs")
+_DOCUMENT: Record[dict[str, Any]] = Record(
+    lambda **fields: fields, {"format": _FORMAT, **_FIELDS}, title="what runs"
+)
+
+
+def read(content: bytes, name: str) -> Running:
+    """Read what :func:`write` wrote; raise DocumentError."""
+    return _running(_DOCUMENT.read_document(json_value(decode(content, name), name), name))
+
+
+def write(running: Running) -> bytes:
+    return _text({"format": FORMAT, **_RUNNING.write(running)})
+
+
+def change(value: Change) -> bytes:
+    """Write ``change.json``, with what runs after the change."""
+    return _text(
+        {
+            "format": FORMAT,
+            "id": value.id,
+            "digest": value.digest,
+            "atOnce": value.at_once,
+            "stages": [
+                {
+                    "plan": stage.plan,
+                    "what": stage.what,
+                    "reason": stage.reason,
+                    "nodes": list(stage.nodes),
+                }
+                for stage in value.stages
+            ],
+            **_RUNNING.write(value.after),
+        }
+    )
+
+
+_CHANGE: Record[dict[str, Any]] = Record(
+    lambda **fields: fields,
+    {
+        "format": _FORMAT,
+        "id": Field(_NAME, required=True),
+        "digest": Field(_NAME, required=True),
+        "atOnce": Field(Number(least=1), required=True, name="at_once"),
+        "stages": Field(
+            ListOf(
+                Record(
+                    lambda **fields: fields,
+                    {
+                        **required(dict.fromkeys(("plan", "what", "reason"), _OPEN)),
+                        "nodes": Field(ListOf(_NAME), required=True),
+                    },
+                    title="a stage",
+                )
+            ),
+            required=True,
+        ),
+        **_FIELDS,
+    },
+    title="a change",
+)
+
+
+def read_change(content: bytes, name: str) -> tuple[dict[str, Any], Running]:
+    """Read what :func:`change` wrote: its own fields, and what runs after it."""
+    fields = _CHANGE.read_document(json_value(decode(content, name), name), name)
+    return fields, _running(fields)
+
+
+def _running(fields: dict[str, Any]) -> Running:
+    return Running(**{key: fields[key] for key in _FIELDS})
+
+
+def _text(fields: dict[str, Any]) -> bytes:
+    """Write fields one a line, and nodes likewise."""
+    nodes = ",\n".join(f"  {_line(node)}" for node in fields.pop("nodes"))
+    head = "".join(f" {json.dumps(key)}: {_line(value)},\n" for key, value in fields.items())
+    return f'{{\n{head} "nodes": [\n{nodes}\n ]\n}}\n'.encode()
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,168 @@
+"""What runs, and what of it a change makes otherwise: values of ``airseed changes``.
+
+What runs (:class:`Running`) is made from a cluster as it is seeded, and what is wanted is the same,
+made from cluster.yaml as it is now; so every difference between the two has a path and two values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from builder.errors import Fault
+    from builder.model.cluster import Role
+
+FORMAT = 1
+_OF_NODE = 2
+"""How long a path to a node is."""
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeState:
+    """Hold what one machine is, by its seed or by the last change that it went through."""
+
+    name: str
+    role: Role
+    addresses: tuple[str, ...] = ()
+    generation: int = 1
+    kubernetes: str
+    runtime: str
+    """Name and version: ``docker 19.03.9``."""
+    registration: Document = field(default_factory=dict, hash=False)
+    """What kubeadm's documents say of this node alone."""
+    machine: str = ""
+    """The digest of all that cluster.yaml says of the machine beside Kubernetes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """Hold what is known of a cluster that runs; nothing in it is secret."""
+
+    cluster: str
+    authority: str
+    """The digest of its authority's public key; empty where the first node makes that."""
+    endpoint: str
+    kubernetes: str
+    cni: str
+    registry: str
+    sums: str
+    """The digest of the bundle's SHA256SUMS."""
+    documents: Mapping[str, Document] = field(default_factory=dict, hash=False)
+    """kubeadm's documents of the whole cluster, by kind, as :func:`builder.render` makes them."""
+    applied: tuple[str, ...] = ()
+    """The ids of the changes that it went through."""
+    nodes: tuple[NodeState, ...]
+
+    @property
+    def by_name(self) -> dict[str, NodeState]:
+        return {node.name: node for node in self.nodes}
+
+    @property
+    def control_planes(self) -> tuple[NodeState, ...]:
+        return tuple(node for node in self.nodes if node.role == "control-plane")
+
+    @property
+    def workers(self) -> tuple[NodeState, ...]:
+        return tuple(node for node in self.nodes if node.role == "worker")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Hold one value that is not what runs; None is one that is not there."""
+
+    path: tuple[str, ...]
+    """Through :class:`Running`: ``documents ClusterConfiguration apiServer certSANs``."""
+    before: Any = None
+    after: Any = None
+
+    @property
+    def where(self) -> str:
+        return ".".join(self.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Hold one plan of the nodes' runner, as all that take part in it run it."""
+
+    plan: str
+    """Its file in ``cloudinit-templates/node/plans``."""
+    nodes: tuple[str, ...]
+    """Who takes part, in the order of their turns: control planes first."""
+    what: str
+    """In a table: ``Kubernetes 1.18.5 -> 1.19.5``."""
+    reason: str
+    words: str
+    """For the change's id: ``upgrade-1.19.5``."""
+    disturbance: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What is expected to be felt, by role."""
+    values: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Of its env file, beside those of ``node.env`` and those that every stage has."""
+    own: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
+    """Values of single nodes, by name, over the others."""
+    files: Mapping[str, Mapping[str, str | bytes]] = field(
+        default_factory=dict, hash=False, repr=False
+    )
+    """Files of single nodes beside ``N.env`` and ``N.yaml``, by name; they may be secret."""
+    after: Running
+    """What runs when it is done."""
+
+    def turns(self, planes: Collection[str], at_once: int) -> Iterator[tuple[int, str]]:
+        """Yield each node with the number of its turn: control planes have one each."""
+        workers = [name for name in self.nodes if name not in planes]
+        turn = 0
+        for turn, name in enumerate((n for n in self.nodes if n in planes), 1):
+            yield turn, name
+        for number, name in enumerate(workers):
+            yield turn + 1 + number // at_once, name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Hold stages that are gone through as one, by an id that no other change of the cluster has.
+
+    The digest is over all that decides what the machines do, so two changes of one name that are
+    not the same are told apart.
+    """
+
+    id: str
+    digest: str
+    stages: tuple[Stage, ...]
+    at_once: int = 1
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for stage in self.stages for name in stage.nodes))
+
+    @property
+    def after(self) -> Running:
+        return self.stages[-1].after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """Hold what one kind of change, or all of them, have to say."""
+
+    stages: tuple[Stage, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    """Why it can't be done; nothing is written then."""
+    remarks: tuple[Fault, ...] = ()
+    """What differs and is no change of a machine that runs."""
+
+
+def differences(before: Any, after: Any, path: tuple[str, ...] = ()) -> Iterator[Difference]:
+    """Yield where two states differ.
+
+    Mappings are gone through, also where one side has none; a node that comes or goes is one
+    value, as anything else is.
+    """
+    sides = [{} if value is None and len(path) != _OF_NODE else value for value in (before, after)]
+    if all(isinstance(side, Mapping) for side in sides):
+        for key in dict.fromkeys(name for side in sides for name in side):
+            yield from differences(sides[0].get(key), sides[1].get(key), (*path, key))
+    elif before != after and (before or after):
+        yield Difference(path=path, before=before, after=after)

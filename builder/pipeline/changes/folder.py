@@ -1,0 +1,46 @@
+"""The folder of one change: ``changes/NNN-words/`` beside the seeds' folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from builder import disk
+from builder.formats import running as running_format
+from builder.render import changes as rendered
+from builder.render.changes import playbook
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from builder.model.change import Change
+    from builder.render.plan import Plan
+
+CHANGE, RESULTS = "change.json", "results"
+PLAYBOOK, INVENTORY, README = "playbook.yaml", "inventory.yaml", "README.md"
+
+
+def write(folder: Path, change: Change, plans: Sequence[Plan]) -> Path:
+    """Write all that a change needs, ``change.json`` last. Raise StorageError."""
+    own = folder / change.id
+    disk.folder(folder)
+    disk.folder(own)
+    disk.folder(own / RESULTS)
+    nodes = {node.name: node for plan in plans for node in plan.cluster.nodes}
+    addresses = {n.name: n.addresses[0] for n in change.after.nodes if n.addresses}
+    files = {
+        PLAYBOOK: playbook.playbook(change),
+        INVENTORY: playbook.inventory(change, addresses),
+        README: playbook.readme(change, plans[-1].cluster.name),
+    }
+    for name in change.nodes:
+        _put(own / f"{name}.sh", rendered.script(change, plans, nodes[name]).encode())
+    for name, text in files.items():
+        _put(own / name, text.encode())
+    _put(own / CHANGE, running_format.change(change))
+    return own
+
+
+def _put(path: Path, content: bytes) -> None:
+    if disk.read_own(path, running_format.LARGEST) != content:
+        disk.put(path, content, mode=disk.PRIVATE, sync=False)

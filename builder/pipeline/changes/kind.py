@@ -1,0 +1,98 @@
+"""What every kind of change is given: what runs, what is wanted, and how to render between both.
+
+A module of this folder is one kind. It has ``TAKES``, patterns of the differences that it deals
+with, and ``changes(running, wanted)``, which returns the stages that lead from what runs to what is
+wanted, and why they can't be gone. Kinds are asked in order, each about what the one before leaves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from builder.model.change import Difference, NodeState, Running, differences
+from builder.model.cluster import Runtime
+from builder.model.version import Version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from builder.pipeline.workspace import Workspace
+    from builder.render.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Hold what is asked for on the command line, beside what cluster.yaml says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    workspace: Workspace
+    plan: Plan
+    """As `airseed seeds` would render it."""
+    state: Running
+    """What would run then."""
+    options: Options = field(default_factory=Options)
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """Names in the order of turns: control planes, then workers, as cluster.yaml has them."""
+        return tuple(n.name for n in (*self.state.control_planes, *self.state.workers))
+
+    def turns(self, running: Running) -> tuple[str, ...]:
+        """Return all who run, in the order of their turns; those that are to go come last."""
+        names = [node.name for node in (*running.control_planes, *running.workers)]
+        place = {name: number for number, name in enumerate(self.order)}
+        planes = {node.name for node in running.control_planes}
+        return tuple(sorted(names, key=lambda n: (n not in planes, place.get(n, len(place)))))
+
+    def at(self, state: Running) -> Plan:
+        """Return a plan that renders the releases of a state on the way."""
+        catalog, plan = self.workspace.catalog, self.plan
+        version = Version.parse(state.kubernetes)
+        name, _, release = state.control_planes[0].runtime.partition(" ")
+        choice = replace(
+            plan.choice,
+            kubernetes=catalog.kubernetes(version),
+            runtime=catalog.runtime(name, release),
+        )
+        cluster = replace(
+            plan.cluster, kubernetes=version, runtime=Runtime(name=name, version=release)
+        )
+        return replace(plan, cluster=cluster, choice=choice)
+
+
+def flat(running: Running) -> dict[str, object]:
+    """Return a state as one mapping, nodes by name, so that it can be compared."""
+    fields = {
+        name: getattr(running, name)
+        for name in Running.__slots__
+        if name not in {"nodes", "applied"}
+    }
+    nodes = {
+        node.name: {name: getattr(node, name) for name in NodeState.__slots__ if name != "name"}
+        for node in running.nodes
+    }
+    return {**fields, "nodes": nodes}
+
+
+def compare(running: Running, wanted: Running) -> tuple[Difference, ...]:
+    return tuple(differences(flat(running), flat(wanted)))
+
+
+def taken(difference: Difference, patterns: Iterable[str]) -> bool:
+    """Tell whether one of the patterns is about a difference.
+
+    ``*`` stands for anything in one part of a path, ``**`` at the end for all that is below.
+    """
+    return any(_fits(difference.path, pattern.split(".")) for pattern in patterns)
+
+
+def _fits(path: Sequence[str], parts: Sequence[str]) -> bool:
+    if parts[-1] == "**":
+        parts = parts[:-1]
+        path = path[: len(parts)]
+    return len(path) == len(parts) and all(map(fnmatchcase, path, parts))

@@ -1,0 +1,91 @@
+"""What differs and is done by no kind of change: refused with the reason, or no matter here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from builder.errors import Fault
+from builder.model.change import Findings
+from builder.pipeline.changes.kind import taken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from builder.model.change import Difference
+
+_CLUSTER = "documents.ClusterConfiguration"
+_ANEW = "seed a new cluster, and move the workloads"
+_REFUSED: Mapping[tuple[str, ...], tuple[str, str]] = {
+    ("cluster", f"{_CLUSTER}.clusterName"): (
+        "the name of a cluster that runs can't be changed: kubeconfigs and machines have it",
+        "write the old name again; a kubeconfig may call it otherwise",
+    ),
+    ("authority",): (
+        "the authority can't be changed on a cluster that runs: no machine would trust another",
+        "put the secrets back with which the machines were seeded",
+    ),
+    (
+        f"{_CLUSTER}.networking.podSubnet",
+        "documents.KubeProxyConfiguration.clusterCIDR",
+    ): ("the pod subnets can't be changed while pods have addresses in them", _ANEW),
+    (f"{_CLUSTER}.networking.serviceSubnet", "documents.KubeletConfiguration.clusterDNS"): (
+        "the service subnets can't be changed: every Service keeps its address for life",
+        _ANEW,
+    ),
+    (f"{_CLUSTER}.networking.dnsDomain", "documents.KubeletConfiguration.clusterDomain"): (
+        "the DNS domain can't be changed: every pod that runs and every certificate has it",
+        _ANEW,
+    ),
+    ("endpoint", f"{_CLUSTER}.controlPlaneEndpoint"): (
+        "the endpoint can't be changed yet: every kubelet and kubeconfig has it",
+        "let the new address lead to the control planes, too, and add it to certSANs",
+    ),
+    ("registry", f"{_CLUSTER}.imageRepository", f"{_CLUSTER}.dns.imageRepository"): (
+        "the registry can't be changed on machines that run: what they have is named after it",
+        "write the old registry again; a mirror under its name is no change",
+    ),
+    ("nodes.*.addresses",): (
+        "a machine that runs can't get another address: certificates and etcd have it",
+        "remove the node and add it under another name, or raise its generation and seed it anew",
+    ),
+    ("nodes.*.role",): (
+        "a machine that runs can't get another role",
+        "remove the node, then add it with the new role and another generation",
+    ),
+    (f"{_CLUSTER}.certificatesDir", f"{_CLUSTER}.etcd.local.dataDir"): (
+        "the places of certificates and data can't be changed on machines that run",
+        "write the old path again",
+    ),
+}
+_ELSEWHERE: Mapping[tuple[str, ...], str] = {
+    ("sums",): "the bundle is another one: nodes that join get it, machines that run keep theirs",
+    ("nodes.*.machine",): "what is said of a machine is laid down at its first boot, not later",
+}
+
+
+def apart(left: Iterable[Difference]) -> Findings:
+    """Put differences into words that no kind of change takes."""
+    faults: dict[tuple[str, ...], Fault] = {}
+    remarks: list[Fault] = []
+    for one in left:
+        known = next((p for p in _REFUSED if taken(one, p)), None)
+        if reason := next((why for p, why in _ELSEWHERE.items() if taken(one, p)), ""):
+            remarks.append(Fault(where=one.where, what=reason))
+        elif known is None:
+            what = "can't be changed on a cluster that runs"
+            faults[one.path] = _fault(one, what, "write the old value again")
+        else:
+            what, hint = _REFUSED[known]
+            key = (*known, one.path[1]) if known[0].startswith("nodes.") else known
+            faults.setdefault(key, _fault(one, what, hint))
+    return Findings(faults=tuple(faults.values()), remarks=tuple(remarks))
+
+
+def _fault(one: Difference, what: str, hint: str) -> Fault:
+    expected = _shown(one.before) if one.before not in (None, "", {}) else "nothing there"
+    return Fault(where=one.where, what=what, expected=expected, hint=hint)
+
+
+def _shown(value: object) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return text[:80]

@@ -1,0 +1,91 @@
+"""What rendering one cluster needs, read from its documents, lock and secrets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from builder.formats import manifest_edits
+from builder.formats.cluster.machine_rules import machine_files
+from builder.formats.text import read_content
+from builder.model.image_names import ImageNames
+from builder.pipeline import fit, signature
+from builder.render.plan import Plan
+from builder.secrets import store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from builder.model.cluster import Cluster, Registry
+    from builder.model.lock import Lock
+    from builder.model.machine import MachineFile
+    from builder.pipeline.lock_document import LockDocument
+    from builder.pipeline.workspace import Workspace
+
+_LARGEST_FILE = 4 << 20
+"""Bytes of one file that goes onto a machine by its seed."""
+
+
+def prepare(workspace: Workspace) -> Plan:
+    """Read everything that rendering needs.
+
+    Raises:
+        DocumentError: cluster.yaml, a catalog or the lock is wrong.
+        UsageError: there is no lock, or it is for something else.
+        StorageError: secrets or local files are missing, or can't be read.
+        VerificationError: secrets are damaged.
+    """
+    locked = fit.require(workspace)
+    locked.check_images()
+    cluster = workspace.cluster
+    ImageNames(cluster.registry).refuse_clashes(locked.lock.images)
+    return Plan(
+        cluster=cluster,
+        choice=workspace.choice,
+        lock=locked.lock,
+        secrets=store.load(workspace.secrets, cluster.pki, encrypted=cluster.is_encrypted),
+        sums=locked.layout.digest,
+        made_bytes=max(len(made) for made in locked.layout.made),
+        files=_local_files(cluster, workspace.folder),
+        edits=_edits(locked, cluster.registry),
+        edited=_edited(workspace, locked.lock),
+    )
+
+
+def _edits(locked: LockDocument, registry: Registry | None) -> str:
+    """Return the edits of all manifests that name images otherwise than the nodes have them."""
+    lock, kept = locked.lock, locked.store
+    if registry is None and not any(image.reference.digest for image in lock.images):
+        return ""
+    targets = ImageNames(registry).table(image.reference for image in lock.images)
+    manifests = {file.digest: file.path for file in lock.files if file.kind == "manifest"}
+    return "".join(
+        manifest_edits.render(kept.read(digest), path, targets, complete=registry is not None)
+        for digest, path in manifests.items()
+    )
+
+
+def _edited(workspace: Workspace, lock: Lock) -> Mapping[MachineFile, bytes]:
+    """Return the manifests among the files of machines, with the names that nodes have."""
+    registry = workspace.cluster.registry
+    targets = ImageNames(registry).table(image.reference for image in lock.images)
+    edited = {}
+    for one in workspace.machine_manifests:
+        made = manifest_edits.edits(
+            one.content, one.manifest.name, targets, complete=registry is not None
+        )
+        if made:
+            edited[one.file] = manifest_edits.applied(one.content, made)
+    return edited
+
+
+def _local_files(cluster: Cluster, folder: Path) -> Mapping[str, bytes]:
+    """Read what cluster.yaml names for machines; the authority is the secrets' affair."""
+    contents = {}
+    for where, local in machine_files(cluster):
+        if where.startswith("pki"):
+            continue
+        if where.endswith(".registry.credentials"):
+            signature.private(folder / local)  # who may read it can log in as the nodes do
+        contents[local] = read_content(folder / local, largest=_LARGEST_FILE)
+    return contents

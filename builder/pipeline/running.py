@@ -1,0 +1,132 @@
+"""What runs, as it was seeded or last changed: ``running.json`` beside the seeds.
+
+``seeds`` writes it for nodes that are new, and ``changes`` compares it with cluster.yaml. A node
+that has a seed keeps what it was seeded with: it ignores every later seed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from builder import disk
+from builder.formats import running as running_format
+from builder.model.change import NodeState, Running
+from builder.model.digest import Digest
+from builder.render import kubeadm
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from builder.model.cluster import Node
+    from builder.render.plan import Plan
+    from builder.report import Reporter
+
+NAME = "running.json"
+_CLUSTER_WIDE = ("ClusterConfiguration", "KubeletConfiguration", "KubeProxyConfiguration")
+_OF_NODES = ("InitConfiguration", "JoinConfiguration")
+_NODE = "nodeRegistration"
+_FORMS = {"apiVersion", "kind"}
+_MADE = {"name", "criSocket"}
+"""Of a node's registration: what has a place of its own in the record."""
+_PAIR = {"name", "value"}
+
+
+def read(folder: Path) -> Running | None:
+    """Return what runs, or None where nothing was recorded.
+
+    Raise DocumentError for a record that is damaged, StorageError for one that can't be read.
+    """
+    content = disk.read_own(folder / NAME, running_format.LARGEST)
+    return running_format.read(content, str(folder / NAME)) if content is not None else None
+
+
+def write(folder: Path, running: Running) -> None:
+    """Write it where it differs. Raise StorageError."""
+    path, content = folder / NAME, running_format.write(running)
+    if disk.read_own(path, running_format.LARGEST) != content:
+        disk.put(path, content, mode=disk.PRIVATE)
+
+
+def seeded(
+    folder: Path, plan: Plan, names: Collection[str], *, not_booted: bool, reporter: Reporter
+) -> None:
+    """Record what nodes are seeded with; raise as :func:`read` and :func:`write`."""
+    before, now = None if not_booted else read(folder), state(plan)
+    known = before.by_name if before else {}
+    nodes = {**known}
+    for node in now.nodes:
+        earlier = known.get(node.name)
+        if node.name in names and (earlier is None or earlier.generation != node.generation):
+            nodes[node.name] = node
+    order = [node.name for node in now.nodes if node.name in nodes]
+    ordered = {name: nodes.pop(name) for name in order} | nodes
+    kept = any(ordered[name] is known[name] for name in known)
+    write(folder, replace(before if before and kept else now, nodes=tuple(ordered.values())))
+    if before and kept and before.kubernetes != now.kubernetes:
+        reporter.warn(
+            f"what is recorded to run stays Kubernetes {before.kubernetes}: a machine that has "
+            "booted ignores another seed",
+            hint="`airseed changes` says what is to be done; if no machine has booted yet: "
+            "`airseed seeds --not-booted`",
+        )
+
+
+def state(plan: Plan) -> Running:
+    """Return what runs where all is as the plan has it."""
+    cluster, choice, secrets = plan.cluster, plan.choice, plan.secrets
+    documents = {str(one["kind"]): one for one in kubeadm.documents(plan, plan.first)}
+    return Running(
+        cluster=cluster.name,
+        authority=secrets.authority.digest if secrets.authority else "",
+        endpoint=str(plan.endpoint or ""),
+        kubernetes=str(choice.kubernetes.version),
+        cni=choice.cni,
+        registry=str(cluster.registry or ""),
+        sums=str(plan.sums),
+        documents={kind: _plain(documents[kind]) for kind in _CLUSTER_WIDE},
+        nodes=tuple(_node(plan, node) for node in cluster.nodes),
+    )
+
+
+def _node(plan: Plan, node: Node) -> NodeState:
+    documents = {one["kind"]: one for one in kubeadm.documents(plan, node)}
+    (own,) = (documents[kind] for kind in _OF_NODES if kind in documents)
+    registration = {k: v for k, v in _plain(own[_NODE]).items() if k not in _MADE}
+    usual = plan.choice.kubernetes.of.taints
+    if [taint.get("key") for taint in registration.get("taints") or ()] == [*usual]:
+        del registration["taints"]  # kubeadm's own, which another release has otherwise
+    runtime = plan.choice.runtime
+    return NodeState(
+        name=node.name,
+        role=node.role,
+        addresses=tuple(str(address.ip) for address in node.addresses),
+        generation=node.generation,
+        kubernetes=str(plan.choice.kubernetes.version),
+        runtime=f"{runtime.name} {runtime.version}",
+        registration=registration,
+        machine=plan.once(("machine", node.role, node.machine), partial(_digest, plan, node)),
+    )
+
+
+def _digest(plan: Plan, node: Node) -> str:
+    """Return a digest of all that is said of a machine; the value itself may have secrets."""
+    machine = plan.cluster.machine_of(node)
+    sources = {machine.registry.ca, *(file.source for file in machine.files)}
+    files = {name: Digest.of(plan.files[name]).hex for name in sources if name is not None}
+    text = json.dumps([asdict(machine), files], sort_keys=True, default=str)
+    return str(Digest.of(text.encode()))
+
+
+def _plain(value: Any) -> Any:
+    """Return a document as every version of its API says it: arguments as a mapping."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items() if key not in _FORMS}
+    if isinstance(value, (list, tuple)):
+        if value and all(isinstance(item, dict) and item.keys() == _PAIR for item in value):
+            return {item["name"]: item["value"] for item in value}
+        return [_plain(item) for item in value]
+    return value

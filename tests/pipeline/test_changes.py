@@ -1,0 +1,149 @@
+"""``airseed changes``: what cluster.yaml means for the cluster that runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builder.cli.root import run
+from builder.pipeline import running as record
+from builder.pipeline import secrets, seeds
+from builder.pipeline.workspace import Workspace
+from builder.report import Silent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandboxes import Sample, Sandbox
+
+NODES = ("k8s01", "k8s02", "k8s03", "k8s04", "k8s05")
+OLD, NEW = "kubernetes: 1.18.5\n", "kubernetes: 1.19.5\n"
+
+
+class Site:
+    """Hold a cluster that was seeded, and what `airseed changes` says of it."""
+
+    def __init__(self, folder: Path, catalog: Path, next_lock: Path) -> None:
+        self.folder = folder
+        self.cluster = folder / "cluster.yaml"
+        self.catalog = catalog
+        self.next_lock = next_lock
+
+    def seeds(self, **how: object) -> seeds.Written:
+        workspace = Workspace(self.cluster, catalogs=[self.catalog])
+        return seeds.write(workspace, reporter=Silent(), **how)  # type: ignore[arg-type]
+
+    def edit(self, old: str, new: str) -> None:
+        text = self.cluster.read_text("utf-8")
+        assert old in text
+        self.cluster.write_text(text.replace(old, new), "utf-8")
+
+    def upgrade(self) -> None:
+        """Ask for 1.19.5, as somebody who has locked it."""
+        self.edit(OLD, NEW)
+        shutil.copy(self.next_lock, self.folder / "cluster.lock")
+        shutil.copytree(f"{self.next_lock}.d", self.folder / "cluster.lock.d", dirs_exist_ok=True)
+
+    def changes(self, *words: str) -> int:
+        return run(["changes", str(self.cluster), "--catalog", str(self.catalog), *words])
+
+
+@pytest.fixture(scope="module")
+def next_lock(shared: Sandbox, sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Lock the same cluster with the next minor of Kubernetes."""
+    folder = tmp_path_factory.mktemp("next")
+    text = (sample.folder / "cluster.yaml").read_text("utf-8")
+    (folder / "cluster.yaml").write_text(text.replace(OLD, NEW), "utf-8")
+    ran = shared.run("lock", str(folder / "cluster.yaml"), "--catalog", str(shared.catalog))
+    assert ran.code == 0, ran.err
+    return folder / "cluster.lock"
+
+
+@pytest.fixture
+def site(sample: Sample, shared: Sandbox, next_lock: Path, tmp_path: Path) -> Site:
+    for name in ("cluster.yaml", "cluster.lock"):
+        shutil.copy(sample.folder / name, tmp_path / name)
+    shutil.copytree(sample.folder / "cluster.lock.d", tmp_path / "cluster.lock.d")
+    secrets.make(Workspace(tmp_path / "cluster.yaml"))
+    site = Site(tmp_path, shared.catalog, next_lock)
+    site.seeds()
+    return site
+
+
+def test_what_is_seeded_is_recorded(site: Site) -> None:
+    path = site.folder / "seeds" / record.NAME
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    running = record.read(path.parent)
+    assert running is not None
+    assert running.kubernetes == "1.18.5"
+    assert tuple(node.name for node in running.nodes) == NODES
+    assert {node.runtime for node in running.nodes} == {"docker 19.03.9"}
+    text = path.read_text("utf-8")
+    for name in ("token", "certificate-key", "phone-home-token"):
+        assert (site.folder / "secrets" / name).read_text("utf-8").strip() not in text
+
+
+def test_nothing_is_to_be_done_where_nothing_changed(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert site.changes() == 0
+    assert "nothing to do: what cluster.yaml says is what runs" in capsys.readouterr().err
+
+
+def test_another_version_is_an_upgrade(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.upgrade()
+    assert site.changes("--json") == 5
+    value = json.loads(capsys.readouterr().out)
+    assert value["change"] == "001-upgrade-1.19.5"
+    assert [(row["turn"], row["node"]) for row in value["nodes"]] == [
+        ("1", "k8s01"),
+        ("2", "k8s02"),
+        ("3", "k8s03"),
+        ("4", "k8s04"),
+        ("5", "k8s05"),
+    ]
+    assert {row["what"] for row in value["nodes"]} == {"Kubernetes 1.18.5 -> 1.19.5"}
+    assert value["folder"] is None
+    assert not (site.folder / "changes").exists()
+
+
+def test_seeds_that_are_written_again_do_not_say_what_runs(site: Site) -> None:
+    site.upgrade()
+    site.seeds()
+    running = record.read(site.folder / "seeds")
+    assert running is not None
+    assert {node.kubernetes for node in running.nodes} == {running.kubernetes} == {"1.18.5"}
+    assert site.changes() == 5
+    site.seeds(not_booted=True)
+    assert site.changes() == 0
+
+
+def test_every_machine_gets_a_script(site: Site) -> None:
+    site.upgrade()
+    assert site.changes("--write") == 5
+    folder = site.folder / "changes" / "001-upgrade-1.19.5"
+    names = {f"{node}.sh" for node in NODES} | {"change.json", "README.md", "results"}
+    assert {path.name for path in folder.iterdir()} == names | {"inventory.yaml", "playbook.yaml"}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir() if path.is_file()} == {
+        0o600
+    }
+
+
+def test_nothing_known_of_what_runs(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    (site.folder / "seeds" / record.NAME).unlink()
+    assert site.changes() == 2
+    assert "nothing is known of what runs: there is no such file" in capsys.readouterr().err
+
+
+def test_a_downgrade_is_refused(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    old = shutil.copy(site.folder / "cluster.lock", site.folder / "old.lock")
+    site.upgrade()
+    site.seeds(not_booted=True)
+    site.edit(NEW, OLD)
+    shutil.copy(old, site.folder / "cluster.lock")
+    assert site.changes() == 2
+    assert "1.18.5 is older than 1.19.5, which runs" in capsys.readouterr().err
