@@ -74,6 +74,8 @@ class Image:
     """Those that upstream has beside it; they travel along, whoever made them."""
     signed_by: str | None = None
     """The signer, of those that are pinned, of whom one of them is: see model.signer."""
+    hops: tuple[str, ...] = ()
+    """The releases of the lock's way that start it; none means all."""
 
     @property
     def name(self) -> str:
@@ -174,6 +176,8 @@ class Package:
     """What it requires that no package of the lock provides, so that the base must."""
     built: Build | None = None
     """None for what a repository has; what is built has no sources of its own."""
+    hops: tuple[str, ...] = ()
+    """The releases of the lock's way that need it; none means all."""
 
     @property
     def name(self) -> str:

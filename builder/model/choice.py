@@ -5,7 +5,7 @@ What does not go together is a fault with its path in cluster.yaml; all are foun
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from builder.errors import Fault
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from builder.model.catalog import Catalog
     from builder.model.catalog.calico import CalicoRelease
-    from builder.model.catalog.kubernetes import Defaults, KubernetesRelease
+    from builder.model.catalog.kubernetes import Defaults, KubernetesRelease, KubernetesSeries
     from builder.model.catalog.runtimes import RuntimeRelease
     from builder.model.catalog.systems import CloudInit, OperatingSystem, UserDataLimit
     from builder.model.cluster import Cluster, Install
@@ -73,8 +73,7 @@ class _Choosing:
 
     def choose(self) -> Choice | None:
         version = self.cluster.kubernetes
-        series = self.catalog.kubernetes_series.get(version.series)
-        defaults = series.defaults if series else None
+        defaults = self.defaults(self.catalog.kubernetes_series.get(version.series))
         system = self.system(defaults or self.nearest())
         kubernetes = None
         if system is None or not self.too_new(system):
@@ -97,6 +96,25 @@ class _Choosing:
             cloud_init=cloud_init,
             limit=limit,
             eviction=self.catalog.eviction,
+        )
+
+    def defaults(self, series: KubernetesSeries | None) -> Defaults | None:
+        """Fill what cluster.yaml leaves open; what runs already stays, as far as it is taken."""
+        start = self.cluster.changes.start
+        before = self.catalog.kubernetes_series.get(start.series) if start else None
+        if series is None or before is None:
+            return series.defaults if series else None
+        runtime, version = split(before.defaults.runtime)
+        support = series.runtimes.get(runtime)
+        stays = support and numbers(support.oldest or "") <= numbers(version)
+        fitting = self.catalog.calicos_for(series.series)
+        return replace(
+            series.defaults,
+            os=before.defaults.os,
+            runtime=before.defaults.runtime if stays else series.defaults.runtime,
+            cni=before.defaults.cni
+            if split(before.defaults.cni)[1] in fitting
+            else series.defaults.cni,
         )
 
     def nearest(self) -> Defaults | None:

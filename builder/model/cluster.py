@@ -201,6 +201,16 @@ class ImageSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeSettings:
+    start: Version | None = None
+    """The Kubernetes that runs, where the lock is to lead from it to the one above."""
+    through: tuple[Version, ...] = ()
+    """Releases to go through; of other minors in between, the newest that the catalog has."""
+    at_once: int = 1
+    """How many workers may be changed at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExtraFile:
     path: str
     """Its place below ``files/`` in the bundle."""
@@ -263,6 +273,7 @@ class Cluster:
     pki: Pki = Pki()
     seed: SeedSettings = SeedSettings()
     image: ImageSettings = ImageSettings()
+    changes: ChangeSettings = ChangeSettings()
     machine: Machine = NOTHING_SAID
     roles: Mapping[Role, RoleSettings] = field(default_factory=dict, hash=False)
     nodes: tuple[Node, ...]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from posixpath import basename
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ from builder.model.recipe import builds_for, recipes
 from builder.model.source import is_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from builder.model.artifact import FileKind, Trust
     from builder.model.catalog import Catalog
@@ -53,6 +53,8 @@ class WantedImage:
     roles: tuple[str, ...]
     needed_by: tuple[str, ...]
     trust: Trust = "first-use"
+    hops: tuple[str, ...] = ()
+    """The releases of the way that start it; none means all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,18 +122,17 @@ class Demand:
     """Who signs images, as far as cluster.yaml says it."""
     builds: WantedBuilds | None = None
     """What is built and signed here, as a repository of that name; None for nothing."""
+    before: tuple[Demand, ...] = ()
+    """Of the releases that lead to this one; what they need besides is in all but ``packages``."""
 
     @property
     def fields(self) -> dict[str, Any]:
         """All that is asked for, as plain values; where catalogs get it from is no part."""
+        way = {str(d.kubernetes.version): _packages_fields(d.packages) for d in self.before}
         return {
-            "images": [
-                {"image": str(image.reference), "roles": list(image.roles)} for image in self.images
-            ],
-            "packages": [
-                {"package": package.request, "repository": package.repository}
-                for package in self.packages
-            ],
+            **({"before": way} if way else {}),
+            "images": [_image_fields(image) for image in self.images],
+            "packages": _packages_fields(self.packages),
             "files": [
                 {
                     "path": file.path,
@@ -149,10 +150,25 @@ class Demand:
         }
 
     @property
+    def hops(self) -> tuple[str, ...]:
+        """Return the releases of the way, its own last; none where it leads from nowhere."""
+        way = (*self.before, self) if self.before else ()
+        return tuple(str(demand.kubernetes.version) for demand in way)
+
+    @property
     def fingerprint(self) -> Fingerprint:
         """Name all that is asked for, so that a lock can tell whether it is still for this."""
         text = json.dumps(self.fields, sort_keys=True, separators=(",", ":"))
         return Fingerprint(FINGERPRINT, Digest.of(text.encode("ascii")))
+
+
+def _image_fields(image: WantedImage) -> dict[str, Any]:
+    fields = {"image": str(image.reference), "roles": list(image.roles)}
+    return {**fields, "hops": list(image.hops)} if image.hops else fields
+
+
+def _packages_fields(packages: Iterable[WantedPackage]) -> list[dict[str, Any]]:
+    return [{"package": package.request, "repository": package.repository} for package in packages]
 
 
 def _signer_fields(signer: SignerSettings) -> dict[str, Any]:
@@ -234,6 +250,36 @@ def demand(
     )
 
 
+def along(before: Sequence[Demand], last: Demand) -> Demand:
+    """Ask for what all releases of a way ask for; each thing once."""
+    if not before:
+        return last
+    hops = [str(demand.kubernetes.version) for demand in (*before, last)]
+    images = merged(
+        replace(image, hops=(hop,))
+        for hop, demand in zip(hops, (*before, last), strict=True)
+        for image in demand.images
+    )
+    every = (last, *before)
+    builds = [demand.builds for demand in every if demand.builds]
+    return replace(
+        last,
+        images=tuple(
+            replace(image, hops=()) if len(image.hops) == len(hops) else image for image in images
+        ),
+        repositories=tuple(dict.fromkeys(one for demand in every for one in demand.repositories)),
+        keys=tuple(dict.fromkeys(key for demand in every for key in demand.keys)),
+        metadata_keys=tuple(dict.fromkeys(key for demand in every for key in demand.metadata_keys)),
+        builds=replace(
+            builds[0],
+            recipes=tuple({r.nevra: r for one in builds for r in one.recipes}.values()),
+        )
+        if builds
+        else None,
+        before=tuple(before),
+    )
+
+
 def operator_images(
     calico: CalicoRelease, kinds: Iterable[str], conditions: Iterable[str] = ()
 ) -> tuple[WantedImage, ...]:
@@ -259,6 +305,9 @@ def merged(images: Iterable[WantedImage]) -> tuple[WantedImage, ...]:
             roles=tuple(role for role in ROLES if role in either),
             needed_by=tuple(dict.fromkeys((*before.needed_by, *image.needed_by))),
             trust=before.trust,
+            hops=tuple(dict.fromkeys((*before.hops, *image.hops)))
+            if before.hops and image.hops
+            else (),
         )
     return tuple(images_by_reference.values())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from builder.model.digest import Digest
@@ -50,6 +50,13 @@ class Subject:
     image_platforms: tuple[Platform, ...] = ()
     """What images have beside those, as far as upstream does."""
     demand: Fingerprint | None = None
+    hops: tuple[str, ...] = ()
+    """The releases of Kubernetes that it leads through, from the one that runs to its own."""
+
+    @property
+    def is_between(self) -> bool:
+        """Tell whether it is about a release on the way, and not about the last one."""
+        return bool(self.hops) and self.kubernetes != self.hops[-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +69,26 @@ class Lock:
     repositories: tuple[Repository, ...] = ()
     packages: tuple[Package, ...] = ()
     files: tuple[File, ...] = ()
+
+    def of(self, release: str) -> Lock:
+        """Leave out what only other releases of its way need."""
+        if not self.subject.hops:
+            return self
+        images = tuple(image for image in self.images if not image.hops or release in image.hops)
+        digests = {digest for image in images for digest in image.digests | image.signed_digests}
+        packages = tuple(one for one in self.packages if not one.hops or release in one.hops)
+        return replace(
+            self,
+            subject=replace(self.subject, kubernetes=release),
+            images=images,
+            blobs=tuple(blob for blob in self.blobs if blob.digest in digests),
+            packages=packages,
+        )
+
+    @property
+    def ways(self) -> tuple[Lock, ...]:
+        """Return what each release needs of it, the last one's last; itself where it has no way."""
+        return tuple(map(self.of, self.subject.hops)) or (self,)
 
     @property
     def contents(self) -> tuple[Content, ...]:

@@ -33,11 +33,14 @@ _CONTAINERD_NAME = "io.containerd.image.name"
 _REF_NAME = "org.opencontainers.image.ref.name"
 
 
-def render(images: Iterable[Image], platforms: Sequence[Platform]) -> dict[str, bytes]:
+def render(
+    images: Iterable[Image], platforms: Sequence[Platform], hops: Sequence[str] = ()
+) -> dict[str, bytes]:
     """Return all text files of the images folder, by their path in it.
 
     ``platforms`` are the lock's; the first one (or an image's own first, where it lacks that) is
-    what the docker archive of the whole folder holds.
+    what the docker archive of the whole folder holds. The releases of the lock's ``hops`` have
+    subsets of their own, the last one those that stand for a lock without any.
     """
     ordered = sorted(images, key=lambda image: image.name)
     files = {
@@ -49,18 +52,28 @@ def render(images: Iterable[Image], platforms: Sequence[Platform]) -> dict[str, 
     }
     if signed := [image for image in ordered if image.signatures]:
         files["signatures.json"] = _signatures(signed)
-    for role in sorted({role for image in ordered for role in image.roles}):
-        for platform in platforms:
-            chosen = [
-                (image, part)
-                for image in ordered
-                if role in image.roles and (part := _part(image, (platform,))) is not None
-            ]
-            folder = subset(role, platform)
-            files[f"{folder}/manifest.json"] = _archive(chosen)
-            files[f"{folder}/index.json"] = _index([image for image, _ in chosen])
-            files[f"{folder}/blobs"] = _blobs(chosen)
+    for hop in hops or ("",):
+        those = [image for image in ordered if not image.hops or hop in image.hops]
+        for role in sorted({role for image in those for role in image.roles}):
+            prefix = f"{hop}/" if hop in hops[:-1] else ""
+            for platform in platforms:
+                files |= _subset(f"{prefix}{subset(role, platform)}", those, role, platform)
     return files
+
+
+def _subset(
+    folder: str, images: Iterable[Image], role: str, platform: Platform
+) -> dict[str, bytes]:
+    chosen = [
+        (image, part)
+        for image in images
+        if role in image.roles and (part := _part(image, (platform,))) is not None
+    ]
+    return {
+        f"{folder}/manifest.json": _archive(chosen),
+        f"{folder}/index.json": _index([image for image, _ in chosen]),
+        f"{folder}/blobs": _blobs(chosen),
+    }
 
 
 def subset(role: str, platform: Platform) -> str:

@@ -85,6 +85,7 @@ def subject(cluster: Cluster, wanted: Demand, folder: Path) -> Subject:
         platforms=cluster.platforms,
         image_platforms=cluster.image_platforms,
         demand=wanted.fingerprint,
+        hops=wanted.hops,
     )
 
 
@@ -116,6 +117,12 @@ def missing_images(wanted: Iterable[WantedImage], lock: Lock) -> list[Fault]:
             Fault(where=where, what=f"the lock does not have it for a {role}")
             for role in asked.roles
             if role not in image.roles
+        ]
+        hops = lock.subject.hops
+        faults += [
+            Fault(where=where, what=f"the lock does not have it for Kubernetes {hop}")
+            for hop in asked.hops or hops
+            if hop not in (image.hops or hops)
         ]
     return faults
 

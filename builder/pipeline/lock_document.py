@@ -95,7 +95,9 @@ class LockDocument:
 
     @cached_property
     def layout(self) -> Layout:
-        texts = oci_layout.render(self.lock.images, self.lock.subject.platforms)
+        texts = oci_layout.render(
+            self.lock.images, self.lock.subject.platforms, self.lock.subject.hops
+        )
         return bundle_layout.plan(
             self.lock, self.content, {f"images/{path}": text for path, text in texts.items()}
         )

@@ -129,7 +129,7 @@ def _plan(workspace: Workspace, locked: LockDocument) -> Plan:
     return Plan(
         cluster=workspace.cluster,
         choice=workspace.choice,
-        lock=locked.lock,
+        lock=locked.lock.of(str(workspace.cluster.kubernetes)),
         secrets=Secrets(token="", certificate_key="", phone_home_token=""),
         sums=locked.layout.digest,
         made_bytes=max(len(made) for made in locked.layout.made),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from builder.formats import manifest_edits
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.model.cluster import Cluster, Registry
+    from builder.model.hops import Hop
     from builder.model.lock import Lock
     from builder.model.machine import MachineFile
     from builder.pipeline.lock_document import LockDocument
@@ -42,7 +44,7 @@ def prepare(workspace: Workspace) -> Plan:
     return Plan(
         cluster=cluster,
         choice=workspace.choice,
-        lock=locked.lock,
+        lock=locked.lock.of(str(cluster.kubernetes)),
         secrets=store.load(workspace.secrets, cluster.pki, encrypted=cluster.is_encrypted),
         sums=locked.layout.digest,
         made_bytes=max(len(made) for made in locked.layout.made),
@@ -50,6 +52,12 @@ def prepare(workspace: Workspace) -> Plan:
         edits=_edits(locked, cluster.registry),
         edited=_edited(workspace, locked.lock),
     )
+
+
+def at_hop(workspace: Workspace, plan: Plan, hop: Hop) -> Plan:
+    """Return the plan of the same cluster at one release of its way."""
+    lock = workspace.locked.lock.of(hop.release)
+    return replace(plan, cluster=hop.cluster, choice=hop.choice, lock=lock)
 
 
 def _edits(locked: LockDocument, registry: Registry | None) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from builder.model.choice import Choice
     from builder.model.cluster import Cluster, SignerSettings
     from builder.model.demand import Demand
+    from builder.model.hops import Hop
     from builder.pipeline.machine_manifests import MachineManifest
     from builder.report import Reporter
 
@@ -79,16 +80,24 @@ class Workspace:
     def choice(self) -> Choice:
         return self._spec.choice
 
+    @property
+    def hops(self) -> tuple[Hop, ...]:
+        """The releases that the cluster is led through; only its own where it is led from none."""
+        return self._spec.hops
+
     def warn(self, reporter: Reporter) -> None:
         for remark in self._spec.remarks:
             reporter.warn(str(remark), hint=remark.hint)
 
     @cached_property
     def demand(self) -> Demand:
-        from builder.model.demand import demand  # noqa: PLC0415 -- as for the catalog
+        from builder.model.demand import along, demand  # noqa: PLC0415 -- as for the catalog
 
         started = machine_manifests.started(self.machine_manifests)
-        return demand(self.cluster, self.choice, self.catalog, started)
+        *before, last = [
+            demand(hop.cluster, hop.choice, self.catalog, started) for hop in self.hops
+        ]
+        return along(before, last)
 
     @cached_property
     def machine_manifests(self) -> tuple[MachineManifest, ...]:

@@ -121,5 +121,7 @@ def check_metadata(
         faults += found.faults
         packages += found.packages
     if complete and not faults:
-        faults += unprovided(packages, {one.name: one.from_base for one in lock.packages})
-    return faults
+        for way in lock.ways:
+            left = {one.name: one.from_base for one in way.packages}
+            faults += unprovided([one for one in packages if one.name in left], left)
+    return list(dict.fromkeys(faults))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from builder.model.catalog import Catalog
     from builder.model.choice import Choice
     from builder.model.cluster import Cluster
+    from builder.model.hops import Hop
 
 _LOCK = re.compile(r'\{\n"format": [0-9]+,\n"cluster": .*\n"artifacts": \[')
 LARGEST = 8 << 20
@@ -39,8 +40,13 @@ class ReadCluster:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenCluster(ReadCluster):
-    choice: Choice
-    """The releases it is made of."""
+    hops: tuple[Hop, ...]
+    """The releases that it is led through, its own last."""
+
+    @property
+    def choice(self) -> Choice:
+        """The releases it is made of."""
+        return self.hops[-1].choice
 
 
 @overload
@@ -73,20 +79,20 @@ def read(
         )
     document = yaml_document(text, name)
     reading = Reading(name, document.lines)
-    choice = None
+    hops = None
     cluster = CLUSTER.read(document.value, "", reading)
     if cluster is not WRONG:
         rules.check(cluster, reading)
         if exists is not None:
             rules.check_files(cluster, exists, reading)
         if catalog is not None:
-            choice = support.check(cluster, catalog, reading)
+            hops = support.check(cluster, catalog, reading)
     remarks = tuple(reading.remarks)
     if catalog is None and not reading.faults:
         return ReadCluster(cluster=cluster, remarks=remarks)
-    if choice is None or reading.faults:
+    if hops is None or reading.faults:
         raise DocumentError(name, map(_placed, reading.faults), remarks=remarks)
-    return ChosenCluster(cluster=cluster, choice=choice, remarks=remarks)
+    return ChosenCluster(cluster=cluster, hops=hops, remarks=remarks)
 
 
 def _placed(fault: Fault) -> Fault:

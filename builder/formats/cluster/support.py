@@ -16,8 +16,9 @@ from builder.formats.cluster import documents, owned_paths
 from builder.formats.cluster.card_rules import check_cloud_init
 from builder.formats.reading import WRONG
 from builder.model.catalog.lookup import NotInCatalogError
-from builder.model.choice import CALICO, NONE, Choice, choose
-from builder.model.cluster import Cni, Runtime, SeedSettings, System
+from builder.model.choice import CALICO, NONE, choose
+from builder.model.cluster import ChangeSettings, Cni, Runtime, SeedSettings, System
+from builder.model.hops import Hop, hops
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,12 +36,16 @@ _OPEN: dict[str, Any] = {
     "cni": Cni(),
     "platforms": (),
     "seed": SeedSettings(),
+    "changes": ChangeSettings(),
 }
 """What stands for a gap: the default, whose faults are then passed over."""
 
 
-def check(cluster: Cluster, catalog: Catalog, reading: Reading) -> Choice | None:
-    """Choose the releases; write down what is unknown or unsupported, and give None then."""
+def check(cluster: Cluster, catalog: Catalog, reading: Reading) -> tuple[Hop, ...] | None:
+    """Choose the releases; write down what is unknown or unsupported, and give None then.
+
+    There is one hop for each release that the cluster is led through, the last one its own.
+    """
     gaps = {key for key in _OPEN if getattr(cluster, key) is WRONG}
     owned_paths.check(cluster, catalog.paths, reading)
     if cluster.kubernetes is WRONG:
@@ -60,7 +65,13 @@ def check(cluster: Cluster, catalog: Catalog, reading: Reading) -> Choice | None
         check_cloud_init(cluster, nodes, choice.cloud_init, reading)
     if choice is not None and choice.runtime.name == "docker":
         _bridge(cluster, reading)
-    return choice if not gaps else None
+    if choice is None or gaps:
+        return None
+    way, faults, remarks = hops(cluster, choice, catalog)
+    for note, each in ((reading.wrong, faults), (reading.remark, remarks)):
+        for fault in each:
+            note(fault.where, fault.what, expected=fault.expected, hint=fault.hint)
+    return way or (Hop(cluster=cluster, choice=choice),)
 
 
 def _signers(cluster: Cluster, catalog: Catalog, reading: Reading) -> None:

@@ -14,7 +14,7 @@ from builder.redact import quoted
 
 if TYPE_CHECKING:
     from builder.formats.reading import Reading
-    from builder.model.artifact import File, Package
+    from builder.model.artifact import File, Image, Package
     from builder.model.digest import Digest
     from builder.model.lock import Lock
 
@@ -30,6 +30,7 @@ def check(lock: Lock, reading: Reading) -> None:
             reading.wrong(name, f"the {what} appears twice")
     _check_images(lock, reading)
     _check_sources(lock, reading)
+    _check_hops(lock, reading)
     repositories = {repository.name: repository for repository in lock.repositories}
     keys = {file.fingerprint for file in lock.files if file.kind == "key"}
     for package in lock.packages:
@@ -42,6 +43,16 @@ def check(lock: Lock, reading: Reading) -> None:
         folder = re.match(r"yum/([^/]+)/repodata/[^/]+$", file.path)
         if file.kind == "repodata" and (not folder or folder[1] not in repositories):
             reading.wrong(file.path, "no repository of the lock has this repodata")
+
+
+def _check_hops(lock: Lock, reading: Reading) -> None:
+    hops = lock.subject.hops
+    if hops and hops[-1] != lock.subject.kubernetes:
+        reading.wrong("cluster.hops", f"they do not end with {lock.subject.kubernetes}")
+    those: tuple[Image | Package, ...] = (*lock.images, *lock.packages)
+    for artifact in those:
+        if not {*artifact.hops} <= {*hops}:
+            reading.wrong(artifact.name, "it is for a release that the lock's hops do not name")
 
 
 def _check_sources(lock: Lock, reading: Reading) -> None:

@@ -84,6 +84,7 @@ _WHY: dict[str, Field[Any]] = {
     "trust": Field(_TRUST, required=True),
 }
 _WORD = Text[str](pattern=r"[A-Za-z0-9][A-Za-z0-9._-]*", expected="a name")
+_HOPS = Field(ListOf(Text[str](pattern=r"[0-9]+(?:\.[0-9]+){2}", expected="a release")), default=())
 _PLATFORM = Text(parse=Platform.parse, expected="a platform")
 _MEDIA_TYPE = Text[str](pattern=r"[a-z0-9]+/[A-Za-z0-9.+-]+", expected="a media type")
 _MANIFEST = Record(
@@ -144,6 +145,7 @@ _KINDS: dict[str, Record[Any]] = {
             **_WHY,
             "fromBase": Field(ListOf(Text[str]()), name="from_base", default=()),
             "built": Field(_BUILD),
+            "hops": _HOPS,
         },
     ),
     "image": Record(
@@ -161,6 +163,7 @@ _KINDS: dict[str, Record[Any]] = {
             **_WHY,
             "signedBy": Field(_WORD, name="signed_by"),
             "signatures": Field(ListOf(_SIGNATURE), default=()),
+            "hops": _HOPS,
         },
     ),
     "blob": Record(
@@ -187,6 +190,7 @@ SUBJECT = Record(
             default=(),
         ),
         "demand": Field(Text(parse=Fingerprint.parse, expected="a fingerprint", longest=81)),
+        "hops": _HOPS,
     },
 )
 

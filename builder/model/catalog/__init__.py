@@ -108,6 +108,20 @@ class Catalog:
             ),
         )
 
+    def newest_kubernetes(self, minor: str) -> Version:
+        """Return the newest patch of a minor of which everything is known."""
+        series = self.kubernetes_series.get(minor)
+        for patch in sorted(series.tags if series else (), reverse=True):
+            version = Version.parse(f"{minor}.{patch}")
+            try:
+                self.kubernetes(version)
+            except NotInCatalogError:
+                continue
+            return version
+        raise NotInCatalogError(
+            f"Kubernetes {minor} is not in the catalog", hint=add_as(f"kubernetes/{minor}.yaml")
+        )
+
     def oldest_kernel(self, version: Version) -> str | None:
         known = [s for s in self.kernels if numbers(s) <= (version.major, version.minor)]
         return self.kernels[max(known, key=numbers)] if known else None

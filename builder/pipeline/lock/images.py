@@ -125,7 +125,12 @@ def _resolve(
     resolving.passed_over(name, str(resolved.source), resolved.passed_over)
     for fault in resolved.left_out:
         resolving.reporter.info(f"left out of {name}: {fault}")
-    image, blobs = signatures.sign(resolving, resolved.image, signers, resolved.source.repository)
+    image, blobs = signatures.sign(
+        resolving,
+        replace(resolved.image, hops=wanted.hops),
+        signers,
+        resolved.source.repository,
+    )
     return image, (*resolved.blobs, *blobs)
 
 
@@ -153,7 +158,11 @@ def _kept(
     if any(blob.kept and resolving.kept.find(blob.digest) is None for blob in blobs):
         return None
     image = replace(
-        known, roles=wanted.roles, needed_by=wanted.needed_by, sources=tuple(map(str, candidates))
+        known,
+        roles=wanted.roles,
+        needed_by=wanted.needed_by,
+        sources=tuple(map(str, candidates)),
+        hops=wanted.hops,
     )
     if stays:
         return image, tuple(blobs)

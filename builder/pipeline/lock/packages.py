@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from builder.errors import ClosureError, Fault, UnavailableError, VerificationError
 from builder.model.artifact import File, Package, Repository
+from builder.pipeline.lock.proof import asked_as
 from builder.rpm import base as rpm_base
 from builder.rpm import build as rpm_build
 from builder.rpm.claims import Claims, unmet
@@ -79,13 +80,18 @@ def resolve(
         )
         for repository in upstream
     ]
-    requests = [
-        PackageRequest(text=asked.request, repository=asked.repository, by=asked.needed_by[0])
-        for asked in wanted.packages
-    ]
-    closure = _solve(resolving, requests, platform.rpm, metadata, base)
-    pinned = _check_pins(wanted.packages, closure.packages)
-    for replaced in closure.upgraded:
+    closures: dict[str, Closure] = {}
+    pinned: set[Nevra] = set()
+    for demand in (*wanted.before, wanted):
+        hop = str(demand.kubernetes.version)
+        requests = [
+            PackageRequest(text=asked.request, repository=asked.repository, by=asked.needed_by[0])
+            for asked in demand.packages
+        ]
+        closures[hop] = _solve(resolving, hop, requests, platform.rpm, metadata, base)
+        pinned |= _check_pins(demand.packages, closures[hop].packages)
+    *_, closure = closures.values()
+    for replaced in dict.fromkeys(one for each in closures.values() for one in each.upgraded):
         resolving.reporter.info(f"the base's {replaced.old} will be replaced by {replaced.new}")
     if closure.unmatched:
         resolving.reporter.warn(
@@ -93,12 +99,19 @@ def resolve(
             f"{closure.unmatched[0]}; what they provide is unknown"
         )
     packages = [
-        _built(made, chosen)
-        if made is not None and chosen.repository == made.metadata.name
-        else _package(
-            resolving, keyring, upstream, chosen, "pinned" if chosen.nevra in pinned else "signed"
+        replace(
+            _built(made, chosen)
+            if made is not None and chosen.repository == made.metadata.name
+            else _package(
+                resolving,
+                keyring,
+                upstream,
+                chosen,
+                "pinned" if chosen.nevra in pinned else "signed",
+            ),
+            hops=hops,
         )
-        for chosen in closure.packages
+        for chosen, hops in _union(closures)
     ]
     used = {package.repository for package in packages}
     upstream = [repository for repository in upstream if repository.name in used]
@@ -113,9 +126,24 @@ def resolve(
             for repository in sorted(upstream, key=lambda repository: repository.name)
         ),
         repodata=repodata,
-        present=closure.present,
+        present=tuple(sorted({text for one in closures.values() for text in one.present})),
         problems=problems,
     )
+
+
+def _union(closures: Mapping[str, Closure]) -> list[tuple[Chosen, tuple[str, ...]]]:
+    """Return each package once, with the releases that need it; none where all of them do."""
+    found: dict[Nevra, tuple[Chosen, tuple[str, ...]]] = {}
+    for hop, closure in closures.items():
+        for chosen in closure.packages:
+            known, hops = found.get(chosen.nevra, (chosen, ()))
+            both = replace(
+                known,
+                requested=known.requested or chosen.requested,
+                needed_by=tuple(sorted({*known.needed_by, *chosen.needed_by})),
+            )
+            found[chosen.nevra] = both, (*hops, hop)
+    return [(chosen, () if len(hops) == len(closures) else hops) for chosen, hops in found.values()]
 
 
 def _fetch(
@@ -174,20 +202,24 @@ def _base(
 
 def _solve(
     resolving: Resolving,
+    hop: str,
     requests: Sequence[PackageRequest],
     arch: str,
     metadata: Sequence[SolverMetadata],
     base: rpm_base.BasePackages,
 ) -> Closure:
-    """Solve; with an earlier lock, hold what it had and what is still asked for."""
+    """Solve for one release; with an earlier lock, hold what it had and what is still asked for."""
     fresh = solve(requests, arch=arch, metadata=metadata, base=base)
     if resolving.before is None:
         return fresh
-    names = {package.nevra.name for package in fresh.packages}
+    texts = {request.text for request in requests}
+    asked = {one.nevra.name: asked_as(one.nevra) & texts for one in fresh.packages}
     pins = [
         PackageRequest(text=package.name, repository=package.repository, by=_NOBODY)
-        for package in resolving.before.packages
-        if package.nevra.name in names and not resolving.may_move(package.nevra.name, package.name)
+        for package in resolving.before.of(hop).packages
+        if package.nevra.name in asked
+        and asked[package.nevra.name] <= asked_as(package.nevra)  # else another release is wanted
+        and not resolving.may_move(package.nevra.name, package.name)
     ]
     try:
         held = solve([*requests, *pins], arch=arch, metadata=metadata, base=base)
@@ -405,14 +437,21 @@ def _repodata(
                     filelists=metadata_file(folder, "filelists"),
                 )
             )
-        problems = check_installable(
-            [package.nevra for package in packages],
-            arch=resolving.cluster.platforms[0].rpm,
-            metadata=ours,
-            base=base,
-            described_by=metadata,
-        )
-    return tuple(files), tuple(problems), unmet(claims)
+        problems: list[Fault] = []
+        lacking: dict[str, dict[str, None]] = {package.name: {} for package in packages}
+        for hop in resolving.wanted.hops or ("",):
+            those = [one for one in packages if not one.hops or hop in one.hops]
+            problems += check_installable(
+                [package.nevra for package in those],
+                arch=resolving.cluster.platforms[0].rpm,
+                metadata=ours,
+                base=base,
+                described_by=metadata,
+            )
+            names = {package.name for package in those}
+            for name, needs in unmet(one for one in claims if one.name in names).items():
+                lacking[name].update(dict.fromkeys(needs))
+    return tuple(files), tuple(problems), {name: tuple(needs) for name, needs in lacking.items()}
 
 
 def _keep(

@@ -35,7 +35,11 @@ def check(
     """
     faults = [
         *missing_images((*wanted.images, *started), lock),
-        *missing_packages(wanted, lock, present),
+        *(
+            fault
+            for demand in (*wanted.before, wanted)
+            for fault in missing_packages(demand, lock.of(str(demand.kubernetes.version)), present)
+        ),
         *missing_files(wanted, lock),
         *problems,
     ]
@@ -53,7 +57,7 @@ def missing_packages(wanted: Demand, lock: Lock, present: Collection[str]) -> li
     Where no repository is named, the request may be answered by something that provides it; the
     transaction, which ``packages.resolve`` proves, is its judge.
     """
-    builds = {form for package in lock.packages for form in _asked_as(package.nevra)}
+    builds = {form for package in lock.packages for form in asked_as(package.nevra)}
     return [
         Fault(
             where=package_wanted.request,
@@ -66,7 +70,7 @@ def missing_packages(wanted: Demand, lock: Lock, present: Collection[str]) -> li
     ]
 
 
-def _asked_as(nevra: Nevra) -> tuple[str, ...]:
+def asked_as(nevra: Nevra) -> frozenset[str]:
     """Return what the catalog may ask for a build as: its name, with version, with release."""
     named = f"{nevra.name}-{nevra.evr}"
-    return nevra.name, named.removesuffix(f"-{nevra.release}"), named
+    return frozenset((nevra.name, named.removesuffix(f"-{nevra.release}"), named))

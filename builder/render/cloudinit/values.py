@@ -75,7 +75,7 @@ def image_env(plan: Plan, *, url: str) -> str:
         "CLUSTER": plan.cluster.name,
         **{name: shared[name] for name in _OF_IMAGES},
         "PAYLOAD_URL": url,
-        "IMAGES": "control-plane",
+        "IMAGES": images(plan, "control-plane"),
         "PACKAGES": " ".join(packages.of(plan, machine)),
         "HELD": " ".join(packages.held(plan, machine)),
         "KEEP": "1" if plan.cluster.image.keep else "",
@@ -95,7 +95,7 @@ def _node(plan: Plan, node: Node) -> Mapping[str, str]:
         "CLUSTER": cluster.name,
         "NODE": node.name,
         "ROLE": part,
-        "IMAGES": node.role,
+        "IMAGES": images(plan, node.role),
         "GENERATION": str(node.generation),
         "ADDRESS": str(node.address or ""),
         "ADDRESSES": " ".join(str(address.ip) for address in node.addresses),
@@ -109,6 +109,12 @@ def _node(plan: Plan, node: Node) -> Mapping[str, str]:
         "KEEP_FREE": " ".join(eviction.kept_free(plan, node)),
         "NEED_MIB": str(plan.once(("room", node.role), lambda: _room(plan, node.role))),
     }
+
+
+def images(plan: Plan, role: str) -> str:
+    """Return where the bundle has the lists of the images that a role starts."""
+    subject = plan.lock.subject
+    return f"{subject.kubernetes}/{role}" if subject.is_between else role
 
 
 def _room(plan: Plan, role: str) -> int:

@@ -13,13 +13,14 @@ from builder.formats.cluster import terms
 from builder.formats.cluster.keys.extra import EXTRA
 from builder.formats.cluster.keys.machines import KUBEADM_FIELD, MACHINE_FIELD, ROLES_FIELD
 from builder.formats.cluster.keys.nodes import NODE
-from builder.formats.cluster.keys.releases import CNI, KUBERNETES, OS, RUNTIME
+from builder.formats.cluster.keys.releases import CHANGES, CNI, KUBERNETES, OS, RUNTIME
 from builder.formats.cluster.keys.seeds import IMAGE, PKI, SEED
 from builder.formats.cluster.keys.signers import SIGNER
 from builder.formats.reading import WRONG
 from builder.formats.records import Field, ListOf, Record
 from builder.formats.shape import Number, Text
 from builder.model.cluster import (
+    ChangeSettings,
     Cluster,
     Cni,
     Extra,
@@ -236,6 +237,14 @@ CLUSTER = Record(
             title="Machine image",
             doc="What a pre-baked image of the machines has.",
             examples=({"keep": True},),
+        ),
+        "changes": Field(
+            CHANGES,
+            default=ChangeSettings(),
+            verbs=("lock", "changes"),
+            title="Changes",
+            doc="How a cluster that runs becomes what this file says.",
+            examples=({"from": "1.18.5", "at-once": 1},),
         ),
         "machine": MACHINE_FIELD,
         "roles": ROLES_FIELD,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builder.formats.cluster import terms
-from builder.formats.records import Field, Record, TextOr
-from builder.formats.shape import Choice, Text
-from builder.model.cluster import Base, Cni, Runtime, System
+from builder.formats.records import Field, ListOf, Record, TextOr
+from builder.formats.shape import Choice, Number, Text
+from builder.model.cluster import Base, ChangeSettings, Cni, Runtime, System
 
 if TYPE_CHECKING:
     from builder.model.cluster import Packages
@@ -70,6 +70,7 @@ OS = Record(
         ),
     },
 )
+_EXACT = Text(parse=terms.release, expected="a Kubernetes version", example="1.18.5", longest=40)
 KUBERNETES = TextOr(
     Text(
         parse=lambda text: _release_of(terms.release(text), "repository"),
@@ -81,12 +82,7 @@ KUBERNETES = TextOr(
         _release_of,
         {
             "version": Field(
-                Text(
-                    parse=terms.release,
-                    expected="a Kubernetes version",
-                    example="1.18.5",
-                    longest=40,
-                ),
+                _EXACT,
                 required=True,
                 title="Release",
                 doc="The exact Kubernetes version.",
@@ -101,6 +97,37 @@ KUBERNETES = TextOr(
             ),
         },
     ),
+)
+CHANGES = Record(
+    ChangeSettings,
+    {
+        "from": Field(
+            _EXACT,
+            name="start",
+            verbs=("lock",),
+            title="What runs",
+            doc="The Kubernetes that runs now: lock and bundle then have what leads from there to "
+            "`kubernetes`, minor by minor.",
+        ),
+        "through": Field(
+            ListOf(_EXACT, lone=True, most=20),
+            default=(),
+            verbs=("lock",),
+            title="Releases on the way",
+            doc="Releases to go through. Default: of each minor in between, the newest that the "
+            "catalog has.",
+            examples=(["1.19.16", "1.20.15"],),
+        ),
+        "at-once": Field(
+            Number(least=1, most=1000),
+            default=1,
+            title="Workers at once",
+            doc="How many workers may be changed at a time. Default: 1. Control planes go one by "
+            "one.",
+            examples=(1,),
+        ),
+    },
+    title="how a cluster that runs is changed",
 )
 RUNTIME = TextOr(
     Text(
