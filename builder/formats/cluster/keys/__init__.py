@@ -241,7 +241,7 @@ CLUSTER = Record(
         "changes": Field(
             CHANGES,
             default=ChangeSettings(),
-            verbs=("lock", "changes"),
+            verbs=("lock",),
             title="Changes",
             doc="How a cluster that runs becomes what this file says.",
             examples=({"from": "1.18.5", "at-once": 1},),

@@ -114,7 +114,7 @@ CHANGES = Record(
             default=(),
             verbs=("lock",),
             title="Releases on the way",
-            doc="Releases to go through. Default: of each minor in between, the newest that the "
+            doc="Releases to go through; of any other minor in between, the newest that the "
             "catalog has.",
             examples=(["1.19.16", "1.20.15"],),
         ),
@@ -122,8 +122,8 @@ CHANGES = Record(
             Number(least=1, most=1000),
             default=1,
             title="Workers at once",
-            doc="How many workers may be changed at a time. Default: 1. Control planes go one by "
-            "one.",
+            doc="How many workers may be changed at a time; control planes go one by one. "
+            "Default: 1.",
             examples=(1,),
         ),
     },
