@@ -136,6 +136,18 @@ class RegistryAccess:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshots:
+    """Say how a control plane keeps snapshots of etcd."""
+
+    every: str | None = None
+    """As systemd writes a span, ``6h``; None has no timer, and a change takes one all the same."""
+    keep: int | None = None
+    """How many; None is five."""
+    to: str | None = None
+    """A folder of the machine, or the URL of one that takes PUT, where copies go."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
     """Hold what is said about machines in one place; empty means that nothing is."""
 
@@ -159,6 +171,7 @@ class Machine:
     """None is permissive, unless the image has it disabled."""
     firewall: Firewall | None = None
     """None is off; with ``ports`` firewalld runs and lets through what a node needs."""
+    snapshots: Snapshots = Snapshots()
 
     def over(self, base: Machine) -> Machine:
         """Lay this over ``base``.
@@ -183,6 +196,7 @@ class Machine:
             registry=_filled(self.registry, base.registry),
             selinux=self.selinux or base.selinux,
             firewall=self.firewall or base.firewall,
+            snapshots=_filled(self.snapshots, base.snapshots),
         )
 
 

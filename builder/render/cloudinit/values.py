@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from builder.model.choice import CALICO, NONE
 from builder.model.image_names import ImageNames
+from builder.model.machine import NOTHING_SAID
 from builder.render.cloudinit import network, packages
 from builder.render.engine import quoted
 from builder.render.kubeadm import eviction
@@ -60,6 +61,7 @@ def env(plan: Plan, node: Node) -> str:
         **plan.once("env", lambda: _cluster(plan)),
         "PACKAGES": " ".join(packages.of(plan, machine)),
         **_outside(plan, node, machine),
+        **_snapshots(node, machine),
     }
     return "".join(f"AIRSEED_{name}={quoted(value)}\n" for name, value in values.items())
 
@@ -191,6 +193,15 @@ def _outside(plan: Plan, node: Node, machine: Machine) -> Mapping[str, str]:
         "FIREWALL": machine.firewall or "off",
         "FIREWALL_PORTS": _words(_ports(plan, node)) if machine.firewall == "ports" else "",
         "ON_LINK": network.on_link(node, machine.network),
+    }
+
+
+def _snapshots(node: Node, machine: Machine) -> Mapping[str, str]:
+    wanted = machine.snapshots if node.role == "control-plane" else NOTHING_SAID.snapshots
+    return {
+        "SNAPSHOTS_EVERY": wanted.every or "",
+        "SNAPSHOTS_KEEP": str(wanted.keep or ""),
+        "SNAPSHOTS_TO": wanted.to or "",
     }
 
 

@@ -1,11 +1,11 @@
 #!/bin/bash
 # See the node Ready, and clean up.
-# reads: NODE ROLE ADDRESS CNI CONTROL_PLANES WINDOW SUMS
-# uses: PAYLOAD_URL MADE_BYTES KUBEADM_FILES IMAGES RUNTIME SKIP_PHASES
+# reads: NODE ROLE ADDRESS CNI CONTROL_PLANES WINDOW SUMS SNAPSHOTS_EVERY
+# uses: PAYLOAD_URL MADE_BYTES KUBEADM_FILES IMAGES RUNTIME SKIP_PHASES snapshots.curl
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values payload scrub window why
+need values payload scrub window why snapshots
 load_environment
 
 is_ready() {
@@ -31,6 +31,7 @@ if [ "$AIRSEED_CNI" != none ]; then
         fail_saying "this node is not Ready: $(why_not_ready)" "kubectl describe node $AIRSEED_NODE, and the pods of the network plugin: kubectl get pods -A -o wide"
 fi
 tidy
+time_snapshots
 wait_until "cloud-init to end" "${AIRSEED_CLOUD_PATIENCE:-120}" cloud_init_is_through || say "warning: cloud-init still runs"
 pin_cloud_init
 if [ "$AIRSEED_ROLE" != init ]; then

@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING
 from builder.formats.cluster import machine_terms, terms
 from builder.formats.cluster.keys.cards import NETWORK, PROXY
 from builder.formats.records import Field, ListOf, MapOf, Record
-from builder.formats.shape import Choice, Flag, Text
+from builder.formats.shape import Choice, Flag, Number, Text
 from builder.formats.terms import PACKAGE
 from builder.model.cluster import RoleSettings
-from builder.model.machine import NOTHING_SAID, Machine, MachineNetwork, Proxy, RegistryAccess, User
+from builder.model.machine import (
+    NOTHING_SAID,
+    Machine,
+    MachineNetwork,
+    Proxy,
+    RegistryAccess,
+    Snapshots,
+    User,
+)
 
 if TYPE_CHECKING:
     from typing import Any
@@ -166,6 +174,36 @@ _REGISTRY = Record(
     },
     title="what a machine has for the registry",
 )
+_SNAPSHOTS = Record(
+    Snapshots,
+    {
+        "every": Field(
+            Text(pattern=r"[1-9][0-9]{0,3}(?:min|h|d)", expected="a span like 6h", example="6h"),
+            title="Every",
+            doc="How long after one snapshot the next one is taken. Left out: only before changes "
+            "and by hand.",
+            examples=("6h",),
+        ),
+        "keep": Field(
+            Number(least=1, most=1000),
+            title="Keep",
+            doc="How many stay on the machine. Left out: 5.",
+            examples=(5,),
+        ),
+        "to": Field(
+            Text(
+                pattern=r"(?:/|https?://)[A-Za-z0-9._~:/@%+-]+",
+                expected="an absolute path, or an http or https URL",
+                example="/mnt/backup",
+                longest=400,
+            ),
+            title="To",
+            doc="Where each one is copied besides: a folder that is mounted there, or one of a "
+            "server that takes PUT.",
+        ),
+    },
+    title="snapshots of etcd",
+)
 MACHINE = Record(
     _machine,
     {
@@ -296,6 +334,13 @@ MACHINE = Record(
             doc="Whether first boot stops firewalld (off), or keeps it running with the ports open "
             "that a node of its role needs (ports). Left out: off.",
             examples=("ports",),
+        ),
+        "snapshots": Field(
+            _SNAPSHOTS,
+            default=Snapshots(),
+            title="Snapshots",
+            doc="How control planes keep snapshots of etcd, below /var/lib/airseed/snapshots.",
+            examples=({"every": "6h", "keep": 5},),
         ),
     },
     title="a machine",
