@@ -92,6 +92,15 @@ def test_every_step_is_in_a_plan() -> None:
     assert {path.stem for path in STEPS} == {name for plan in PLANS for name in steps(plan)}
 
 
+@pytest.mark.parametrize("plan", ["first-boot", "bake"])
+def test_what_a_seed_has_needs_nothing_that_only_changes_bring(plan: str) -> None:
+    started = [SCRIPTS / f"steps/{name}.sh" for name in steps(SCRIPTS / "plans" / plan)]
+    started += [SCRIPTS / "run", SCRIPTS / "lib/common.sh", SCRIPTS / "lib/plan.sh"]
+    started += [path for path in (SCRIPTS / "actions").iterdir() if not setting(path, "seed")]
+    needed = {path for script in started for path in sources(script)}
+    assert {path.name for path in needed if setting(path, "seed")} == set()
+
+
 @pytest.mark.parametrize("step", STEPS, ids=lambda path: path.stem)
 def test_a_step_declares_all_that_it_reads_and_no_more(step: Path, values: set[str]) -> None:
     assert re.search(r"^# reads: \S", step.read_text(), re.MULTILINE)

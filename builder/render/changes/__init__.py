@@ -51,7 +51,8 @@ def script(change: Change, plans: Sequence[Plan], node: Node) -> str:
 
 def _scripts() -> str:
     return "".join(
-        _laid(file.path, file.content, file.permissions) for file in seed_files.scripts()
+        _laid(file.path, file.content, file.permissions)
+        for file in seed_files.scripts(all_of_them=True)
     )
 
 

@@ -28,6 +28,7 @@ UNITS = "/etc/systemd/system"
 _UNIT_SUFFIXES = (".service", ".timer")
 _ROOT_READS = "0600"
 _LINE_END = "\n"
+_OF_CHANGES = "\n# seed: none "
 _OPEN = "0644"
 _RUN = "0755"
 _ROOT_RUNS = "0700"
@@ -84,10 +85,15 @@ def _content(plan: Plan, file: MachineFile) -> str | bytes:
 
 
 @cache
-def scripts() -> tuple[SeedFile, ...]:
-    """Return what every node has: the scripts of the tree, verbatim, and their unit."""
+def scripts(*, all_of_them: bool = False) -> tuple[SeedFile, ...]:
+    """Return what every node has: the scripts of the tree, verbatim, and their unit.
+
+    Those that only changes need say so; a seed, which may not be large, has none of them.
+    """
     folder = tree(TREE) / "node"
     scripts = tuple(_script(path, folder) for path in sorted(folder.rglob("*")) if _runs(path))
+    if not all_of_them:
+        scripts = tuple(file for file in scripts if _OF_CHANGES not in f"\n{file.content!s}")
     if not any(file.path.startswith(UNITS) for file in scripts):
         raise AirseedError(
             "the scripts of first boot are missing",

@@ -12,6 +12,8 @@
 #   reads   what the result depends on: the step's stamp counts as long as these are the same
 #   uses    what it needs besides, such as where a bundle may be found
 #   always  why it runs at every start of its plan, whatever its stamp says
+# Of any script:
+#   seed    that no seed has it, because only changes need it
 
 AIRSEED_NOW_PLAN=${AIRSEED_NOW_PLAN:-first-boot}
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # Agree with the other machines on the change that is under way, before anything is touched.
+# seed: none has it; the script of a change brings it
 # always: another change may have been started meanwhile
 # reads: NODE CHANGE
 # uses: PLANES COUNT AT_ONCE STAGES ENDPOINT ROLE KUBEADM_FILES IMAGES RUNTIME SUMS PAYLOAD_URL MADE_BYTES SKIP_PHASES ADDRESS

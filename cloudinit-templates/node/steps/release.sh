@@ -1,5 +1,6 @@
 #!/bin/bash
 # Say that this node is done with its stage, and give its turn back.
+# seed: none has it; the script of a change brings it
 # always: others wait for it
 # reads: NODE CHANGE
 # uses: PLANES COUNT AT_ONCE STAGES ENDPOINT ROLE KUBEADM_FILES IMAGES RUNTIME SUMS PAYLOAD_URL MADE_BYTES SKIP_PHASES ADDRESS

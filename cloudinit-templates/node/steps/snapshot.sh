@@ -1,5 +1,6 @@
 #!/bin/bash
 # Have a snapshot of etcd before a control plane is changed.
+# seed: none has it; the script of a change brings it
 # reads: NODE
 # uses: CHANGE ROLE RUNTIME SNAPSHOTS_EVERY SNAPSHOTS_KEEP SNAPSHOTS_TO snapshots.curl
 

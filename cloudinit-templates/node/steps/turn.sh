@@ -1,5 +1,6 @@
 #!/bin/bash
 # Wait for this node's turn.
+# seed: none has it; the script of a change brings it
 # always: whoever comes back after a power cut takes its turn again
 # reads: NODE CHANGE
 # uses: PLANES COUNT AT_ONCE STAGES ENDPOINT ROLE KUBEADM_FILES IMAGES RUNTIME SUMS PAYLOAD_URL MADE_BYTES SKIP_PHASES ADDRESS
