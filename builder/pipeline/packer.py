@@ -17,7 +17,9 @@ from builder.pipeline import fit, paths
 from builder.render.packer import folder as rendered
 from builder.render.packer.image import DiskImage, Image
 from builder.render.plan import Plan
+from builder.rpm.installed import LIST_LIMIT, parse_installed
 from builder.secrets import image_key
+from builder.sources.file import read_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -246,6 +248,7 @@ def _lacking(
 ) -> Iterator[Fault]:
     system = workspace.choice.os
     names = {package.nevra.name for package in locked.lock.packages if package.requested}
+    names |= _of_own_image(workspace)
     again = f"then airseed lock {workspace.path}"
     if _CLOUD_INIT not in names:
         yield Fault(where=_CLOUD_INIT, what="the lock lacks it, and first boot starts from it")
@@ -265,6 +268,20 @@ def _lacking(
     if from_medium and "minimal" not in system.isos:
         what = f"the catalog has no installation medium of {system}"
         yield Fault(where="os", what=what, hint="--disk-image")
+
+
+def _of_own_image(workspace: Workspace) -> set[str]:
+    """Return the names of what the user's own image has, and the bundle therefore has not."""
+    cluster = workspace.cluster
+    if cluster.os.base.file is None:
+        return set()
+    installed = parse_installed(
+        read_local(workspace.folder / cluster.os.base.file, LIST_LIMIT),
+        document=cluster.os.base.file,
+        architecture=cluster.platforms[0].rpm,
+        system=workspace.choice.os.family,
+    )
+    return {package.name for package in installed}
 
 
 def _refuse_strangers(target: Path) -> None:

@@ -50,6 +50,8 @@ main() {
     }
     # kubelet has nothing to do before first boot, and would write while it fails
     [ -n "$R" ] || systemctl stop kubelet.service 2>/dev/null || true
+    # at its end it would write a seed that all machines of the image share
+    [ -n "$R" ] || systemctl stop systemd-random-seed.service 2>/dev/null || true
     # the next start is the first one of a node
     [ -n "$R" ] || systemctl enable cloud-init-local.service cloud-init.service cloud-config.service cloud-final.service || true
     yum clean all >/dev/null 2>&1 || true

@@ -178,6 +178,30 @@ def test_a_lock_without_the_platforms_agent_is_refused(
     assert not (tmp_path / "image").exists()
 
 
+def test_what_the_users_own_image_has_need_not_be_in_the_lock(
+    shared: Sandbox, tmp_path: Path
+) -> None:
+    from sandboxes import Sandbox
+
+    own = Sandbox(shared.upstream, tmp_path, shared.catalog)
+    (tmp_path / "image.txt").write_text(
+        "cloud-init-18.2-1.el7.centos.x86_64\nqemu-guest-agent-2.12.0-2.el7.x86_64\n"
+    )
+    text = (
+        CLUSTER.partition("extra:")[0]
+        + "os: {name: centos, version: 7.6, base: {packages: image.txt}}\n"
+    )
+    (tmp_path / "cluster.yaml").write_text(text, "utf-8")
+    ran = own.lock()
+    assert ran.code == 0, ran.err
+    assert "cloud-init" not in {one.nevra.name for one in lock_of(own).packages}
+    wishes = {"disk_image": "own.qcow2", "disk_checksum": "0" * 64}
+    assert write(own, tmp_path / "image", builders=("qemu",), **wishes).builders == ("qemu",)
+    with pytest.raises(DocumentError) as raised:
+        write(own, tmp_path / "other", builders=("vsphere-iso",))
+    assert [fault.where for fault in raised.value.faults] == ["open-vm-tools", "os.base"]
+
+
 def test_a_folder_with_other_files_is_left_alone(locked: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("x")
     with pytest.raises(UsageError, match="this folder has other files in it"):

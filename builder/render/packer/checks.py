@@ -126,13 +126,13 @@ _DIRECT: Mapping[str, Callable[[Check], tuple[str, str, dict[str, Any]]]] = {
         {"enabled": one.value == "enabled"},
     ),
     "sysctl": lambda one: ("kernel-param", one.name, {"value": one.value}),
-    "module": lambda one: ("file", f"/sys/module/{one.name}", {"exists": True}),
     "file": lambda one: ("file", one.name, {"exists": True}),
     "empty": lambda one: ("file", one.name, {"exists": True, "size": 0}),
     "absent": lambda one: ("file", one.name, {"exists": False}),
     "port": lambda one: ("port", f"tcp:{one.name}", {"listening": False}),
 }
 _COMMANDS = {
+    "module": "test -d /sys/module/{0} || grep -q /{0}.ko /lib/modules/$(uname -r)/modules.builtin",
     "swap": "awk 'NR > 1' /proc/swaps",
     "docker-image": "docker image inspect {0} | grep '\"Id\"'",
     "containerd-image": "ctr --namespace k8s.io images ls name=={0}",

@@ -222,7 +222,8 @@ def _place(kind: str, name: str) -> tuple[str, str]:
     if kind == "service":
         return "service", name.removesuffix(".service")
     if kind == "module":
-        return "file", f"/sys/module/{name}"
+        known = f"grep -q /{name}.ko /lib/modules/$(uname -r)/modules.builtin"
+        return "command", f"test -d /sys/module/{name} || {known}"
     if kind == "port":
         return "port", f"tcp:{name}"
     if kind == "swap":
