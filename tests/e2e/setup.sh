@@ -5,6 +5,7 @@
 # kept in ${XDG_CACHE_HOME:-~/.cache}/airseed; what is there already stays as it is, so that this may
 # be run any number of times: a first run takes ten minutes or twenty, later ones a second. No service
 # is started because its package is installed.
+# usage: setup.sh [image]     with "image" also what a machine of qemu's takes: Packer, and a system with a kernel
 set -euo pipefail
 
 # the releases of data/packages.yaml, and CoreDNS of each
@@ -15,7 +16,7 @@ readonly FLANNEL=v0.26.7 PLUGINS=v0.8.6 CRICTL=v1.34.0
 
 readonly PACKAGES=(
   ca-certificates containerd createrepo-c debootstrap docker-registry docker.io etcd-client etcd-server gcc iproute2
-  libc6-dev nginx-light openssl procps rpm runc skopeo systemd-container util-linux
+  libc6-dev nginx-light openssh-client openssl procps rpm runc skopeo systemd-container util-linux
 )
 # The node's operating system. No jq, and cloud-init and dnf alone will see python3.
 readonly NODE=(
@@ -23,6 +24,9 @@ readonly NODE=(
   kmod procps tar xz-utils libdevmapper1.02.1 libseccomp2 python3-cffi-backend libsystemd0 openssl curl
   ca-certificates iputils-ping iputils-arping netbase mount
 )
+# What a whole machine has besides, and what makes it of a disk.
+readonly WHOLE=(linux-image-cloud-amd64 initramfs-tools openssh-server sudo) \
+  IMAGE=(extlinux packer qemu-system-x86 qemu-utils xorriso)
 
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 readonly here cache=${XDG_CACHE_HOME:-$HOME/.cache}/airseed/e2e
@@ -102,8 +106,12 @@ make_own() {
   (cd "$here/programs/runc" && GOFLAGS='' GO111MODULE=off CGO_ENABLED=0 go build -ldflags '-s -w' -o "$1/runc" main.go)
 }
 
-make_rootfs() {
-  debootstrap --variant=minbase --include="$(IFS=,; printf '%s' "${NODE[*]}")" bookworm "$1/root" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"}
+make_rootfs() { make_root "$1" "${NODE[@]}"; }
+
+make_whole() { make_root "$1" "${NODE[@]}" "${WHOLE[@]}"; }
+
+make_root() {
+  debootstrap --variant=minbase --include="$(IFS=,; printf '%s' "${*:2}")" bookworm "$1/root" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"}
   rm -rf "$1/root/var/cache/apt/archives"/*.deb "$1/root/var/lib/apt/lists"/*
 }
 
@@ -126,3 +134,7 @@ for version in "${KUBERNETES[@]}"; do
     kube-controller-manager kube-scheduler kube-proxy)
   ln -sfn "$kubernetes" "$cache/kubernetes-$version"
 done
+if [[ ${1:-} == image ]]; then
+  install_packages "${IMAGE[@]}"
+  built whole "bookworm $(printf '%s\n' "${NODE[@]}" "${WHOLE[@]}" | sha256sum | cut -c 1-16)" make_whole
+fi

@@ -136,12 +136,7 @@ def test_one_machine_pulls_its_images_from_an_internal_registry(
         cluster.wait()
         cluster.wait_for_pods()
         print(f"\nsingle, docker, images from a registry:\n{cluster.report(began)}")
-        images = {
-            container["image"]
-            for pod in cluster.pods()
-            for kind in ("containers", "initContainers")
-            for container in pod["spec"].get(kind, ())
-        }
+        images = cluster.pod_images()
         assert images
         assert {image.rpartition("/")[0] for image in images} <= {
             f"{REGISTRY}/mirror", f"{REGISTRY}/mirror/flannel",

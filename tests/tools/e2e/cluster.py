@@ -112,10 +112,11 @@ class Cluster:
             )  # fmt: skip
         archive.unlink()
 
-    def airseed(self, *words: str, code: int = 0) -> str:
-        """Run airseed beside cluster.yaml; give what it printed."""
+    def airseed(self, *words: str, code: int | None = 0, through: Namespace | None = None) -> str:
+        """Run airseed beside cluster.yaml; give what it printed. No ``code``: whatever it is."""
+        prefix = through.prefix if through else ()
         done = subprocess.run(
-            [sys.executable, "-m", "builder", *words],
+            [*prefix, sys.executable, "-m", "builder", *words],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -123,7 +124,9 @@ class Cluster:
             text=True,
             check=False,
         )
-        assert done.returncode == code, f"airseed {words}: exit {done.returncode}\n{done.stdout}"
+        assert code in {None, done.returncode}, (
+            f"airseed {words}: exit {done.returncode}\n{done.stdout}"
+        )
         return done.stdout
 
     def machine(self, name: str) -> Machine:
@@ -223,6 +226,15 @@ class Cluster:
             "items"
         ]
         return pods
+
+    def pod_images(self) -> set[str]:
+        """Return the names of all images that pods start."""
+        return {
+            container["image"]
+            for pod in self.pods()
+            for kind in ("containers", "initContainers")
+            for container in pod["spec"].get(kind, ())
+        }
 
     def wait_for_pods(self, *, patience: float = 180) -> None:
         """Wait until every container of every pod is ready."""

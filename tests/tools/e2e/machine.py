@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2e.resources import run
+from e2e.root_image import RootImage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from e2e.root_image import RootImage
 
 NETWORK = "10.211.55"
 _PREFIX = 24
@@ -228,6 +227,14 @@ class Machine:
             self._loop = None
         shutil.rmtree(self.folder)
 
+    def become_image(self) -> RootImage:
+        """Let others start from the disk of this machine, which is off and stays so."""
+        assert not self.runs
+        self._unmount()
+        if self._loop:
+            self._loop.close()
+        return RootImage(self.folder, self.image)
+
     def grow(self, size: int) -> None:
         """Make the disk larger, to a number of MiB, of a machine that is off."""
         assert self.size
@@ -273,6 +280,9 @@ class Machine:
                 run("truncate", f"--size={self.size}M", self._volume)
                 run("mkfs.ext4", "-q", self._volume)
             run("mount", "-o", "loop", self._volume, self.folder)
+        for name in _BOUND if self.image.below else ():
+            if not (self.folder / name).exists():
+                run("cp", "-a", self.image.folder / name, self.folder / name)
         for name in ("upper", "work", "root", *_BOUND):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         # rpm renames the folder of its database, which is a layer's

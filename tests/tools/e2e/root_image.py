@@ -6,6 +6,7 @@ else does, since what runs on the node must not need it.
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,22 +55,26 @@ class RootImage:
     """The layers of a machine's file system."""
 
     folder: Path
+    below: RootImage | None = None
+    """What it was baked from: then its folder is that of the machine that was sealed."""
 
     @property
     def layers(self) -> str:
         """Name them as overlayfs wants them, the upper one first."""
-        return f"{self.folder / 'upper'}:{ROOT}"
+        return f"{self.folder / 'upper'}:{self.below.layers if self.below else ROOT}"
 
     @property
     def packages(self) -> str:
-        """Return what ``rpm -qa`` says on it."""
+        """Return what ``rpm -qa`` said on it before anything was installed."""
+        if self.below:
+            return self.below.packages
         return (self.folder / "packages.txt").read_text("utf-8")
 
 
-def make(folder: Path, rpms: Path) -> RootImage:
-    """Make the image; ``rpms`` has the repositories."""
+def make(folder: Path, rpms: Path, *, lower: Path = ROOT) -> RootImage:
+    """Make the image; ``rpms`` has the repositories, ``lower`` what is below it."""
     image = RootImage(folder)
-    with overlay(ROOT, folder) as root:
+    with overlay(lower, folder) as root:
         _write(root)
         _hide_python(root)
         for path in rpm_packages.taken():
@@ -122,6 +127,10 @@ def _write(root: Path) -> None:
         )
     run("chroot", root, "systemctl", "--quiet", "enable", "e2e-cgroups.service")
     run("chroot", root, "systemctl", "--quiet", "mask", *_MASKED)
+    # nothing here can be loaded: what the kernel of the host has counts as built in
+    modules = root / "lib/modules" / os.uname().release
+    modules.mkdir(parents=True)
+    (modules / "modules.builtin").write_text("kernel/net/bridge/br_netfilter.ko\n", "utf-8")
 
 
 def _hide_python(root: Path) -> None:

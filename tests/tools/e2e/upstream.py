@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -150,7 +151,7 @@ def registry(
     certificate = folder / "tls.crt"
     if tls:
         if not certificate.exists():
-            _certify(listen.rpartition(":")[0], folder / "tls.key", certificate)
+            certify(listen.rpartition(":")[0], folder / "tls.key", certificate)
         http["tls"] = {"certificate": str(certificate), "key": str(folder / "tls.key")}
     config = {
         "version": 0.1,
@@ -159,11 +160,12 @@ def registry(
         "http": http,
     }
     (folder / "config.yml").write_text(json.dumps(config), "utf-8")  # JSON is YAML
-    with _serving(folder, inside, listen, "docker-registry", "serve", folder / "config.yml"):
+    with serving(folder, inside, listen, "docker-registry", "serve", folder / "config.yml"):
         yield certificate
 
 
-def _certify(host: str, key: Path, certificate: Path) -> None:
+def certify(host: str, key: Path, certificate: Path) -> None:
+    """Make a certificate that is its own authority, for an address."""
     run(
         "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
         "/CN=registry", "-addext", f"subjectAltName=IP:{host}", "-keyout", key, "-out", certificate,
@@ -179,14 +181,20 @@ def web(
     places = "".join(f"{name}_temp_path {folder}/{name};" for name in _PLACES)
     text = _NGINX.format(folder=folder, root=root, listen=listen, places=places)
     (folder / "nginx.conf").write_text(text, "utf-8")
-    with _serving(folder, inside, listen, "nginx", "-p", folder, "-c", folder / "nginx.conf"):
+    with serving(folder, inside, listen, "nginx", "-p", folder, "-c", folder / "nginx.conf"):
         yield
 
 
+def airseed(*words: str | Path) -> tuple[str | Path, ...]:
+    """Return the words that run airseed as a server."""
+    return (sys.executable, "-m", "builder", *words)
+
+
 @contextmanager
-def _serving(
+def serving(
     folder: Path, inside: Namespace | None, listen: str, *words: str | Path
 ) -> Iterator[None]:
+    """Run a server until it listens; its log lies in the folder."""
     prefix = inside.prefix if inside else ()
     host, _, port = listen.rpartition(":")
 
