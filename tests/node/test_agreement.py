@@ -565,5 +565,5 @@ def test_containers_that_cannot_be_removed_do_not_either(first: Machine) -> None
     first.set(PEERS="10.0.0.2")
     first.stand_in("docker", 'case "$1" in ps) echo 17 ;; rm) exit 1 ;; esac')
     assert first.source(SHOWS, *PARTS).returncode == 1
-    assert ["docker", "rm", "-f", "17"] in first.calls
+    assert ["docker", "rm", "-f", "-v", "17"] in first.calls
     check_withdrawn(first)

@@ -76,10 +76,16 @@ load() {
     sync
 }
 
+# Print which runtime has them: during a change that is not the one of node.env. Earlier machines have no
+# note of it.
+loaded_into() { cat "$PRELOADED/runtime" 2>/dev/null || printf '%s\n' "$AIRSEED_RUNTIME"; }
+
 # Remember what has to be there, and hold it: in FOLDER are the lists.
 keep_images() {
     local name
     mkdir -p "$PRELOADED"
+    rm -f "$PRELOADED/wanted"
+    printf '%s\n' "$AIRSEED_RUNTIME" | put "$PRELOADED/runtime" 0644
     for name in manifest.json index.json blobs; do put "$PRELOADED/$name" 0644 <"$1/$name"; done
     put "$PRELOADED/oci-layout" 0644 <"$BASE/images/oci-layout"
     wanted_images "$PRELOADED" | put "$PRELOADED/wanted" 0644

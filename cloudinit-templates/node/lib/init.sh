@@ -2,7 +2,7 @@
 # The first control plane: never a second cluster, and never back once others may have joined.
 # Sourced.
 
-need tls api kubeadm
+need tls api kubeadm runtime
 
 # among them what goes to the endpoint, where somebody else may answer yet
 readonly PHASES_AFTER=upload-config,upload-certs,mark-control-plane,bootstrap-token,addon
@@ -196,21 +196,8 @@ start_afresh() {
 clear_control_plane() {
     systemctl stop kubelet.service
     remove_kubeadm_files manifests
-    stop_containers
+    stop_pods
     rm -rf "${R}/var/lib/etcd/member"
-}
-
-stop_containers() {
-    local names
-    if [ "$AIRSEED_RUNTIME" = docker ]; then
-        names=$(docker ps -q --filter name=k8s_) || names=''
-        # shellcheck disable=SC2086 # several names
-            [ -z "$names" ] || docker rm -f $names >/dev/null || true
-    else
-        names=$(crictl pods -q 2>/dev/null) || names=''
-        # shellcheck disable=SC2086
-        [ -z "$names" ] || crictl stopp $names >/dev/null || true
-    fi
 }
 
 # Make all certificates and copy them away, before anything runs with them. If that was cut off,

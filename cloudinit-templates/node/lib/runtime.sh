@@ -19,3 +19,20 @@ mend_before() {
     local unit
     for unit; do put_noting runtime "$R/etc/systemd/system/$unit.service.d/airseed-mend.conf" 0644 <"$LIBEXEC/units/mend.conf"; done
 }
+
+# Stop all pods, whose kubelet does not run, and remove them.
+stop_pods() {
+    local names
+    if [ "$AIRSEED_RUNTIME" = docker ]; then
+        names=$(docker ps -q --filter name=k8s_) || names=''
+        # shellcheck disable=SC2086 # several names
+        [ -z "$names" ] || docker stop --time 20 $names >/dev/null || true
+        names=$(docker ps -a -q --filter name=k8s_) || names=''
+        # shellcheck disable=SC2086
+        [ -z "$names" ] || docker rm -f -v $names >/dev/null || true
+    else
+        names=$(crictl pods -q 2>/dev/null) || names=''
+        # shellcheck disable=SC2086
+        [ -z "$names" ] || { crictl stopp $names && crictl rmp -f $names; } >/dev/null || true
+    fi
+}

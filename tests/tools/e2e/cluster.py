@@ -134,13 +134,21 @@ class Cluster:
         if name not in self.machines:
             node = next(node for node in self.document["nodes"] if node["name"] == name)
             # a lone node may leave it to the machine
-            address = node.get("address", f"{NETWORK}.{_FIRST}").partition("/")[0]
-            machine = self.other(name, address, self.seed(name))
+            said = node.get("address", f"{NETWORK}.{_FIRST}")
+            address, other = (*said, None)[:2] if isinstance(said, list) else (said, None)
+            seed = self.seed(name)
+            machine = self.other(name, address.partition("/")[0], seed, other_address=other)
             self.machines[name] = machine
         return self.machines[name]
 
     def other(
-        self, name: str, address: str, seed: Mapping[str, bytes], *, size: int | None = None
+        self,
+        name: str,
+        address: str,
+        seed: Mapping[str, bytes],
+        *,
+        size: int | None = None,
+        other_address: str | None = None,
     ) -> Machine:
         """Make a machine with a seed, whether or not it is the one that cluster.yaml means."""
         assert self.switch
@@ -150,7 +158,7 @@ class Cluster:
         machine = Machine(
             name, address, folder, self.image, self.switch,
             baked=baked, disk=disk, gateway=self.gateway, size=size,
-            elsewhere=self.elsewhere,
+            elsewhere=self.elsewhere, other_address=other_address,
         )  # fmt: skip
         machine.insert(seed)
         return machine

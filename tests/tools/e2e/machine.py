@@ -98,6 +98,8 @@ class Machine:
     """MiB of its disk; otherwise it has what there is here."""
     elsewhere: str | None = None
     """The network of a second card, such as ``10.212.0``: the default route goes by it."""
+    other_address: str | None = None
+    """Of the other family, on the same card."""
     started: float = 0
     """When it was last powered on, in seconds since 1970."""
     cable: Namespace | None = field(default=None, init=False)
@@ -319,6 +321,9 @@ class Machine:
         self.switch.ip("link", "set", port, "master", "br0", "up")
         self.cable.ip("address", "add", f"{self.address}/{_PREFIX}", "dev", "host0")
         self.cable.ip("link", "set", "host0", "up")
+        if self.other_address:
+            # nobody has to wait until it is sure that it is the only one
+            self.cable.ip("address", "add", f"{self.other_address}/64", "dev", "host0", "nodad")
         if self.elsewhere:
             self._plug_elsewhere(self.elsewhere)
         elif self.gateway:
