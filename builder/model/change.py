@@ -107,7 +107,7 @@ class Stage:
     files: Mapping[str, Mapping[str, str | bytes]] = field(
         default_factory=dict, hash=False, repr=False
     )
-    """Files of single nodes beside ``N.env`` and ``N.yaml``, by name; they may be secret."""
+    """Files that single nodes have in /etc/airseed from then on, by name; they may be secret."""
     after: Running
     """What runs when it is done."""
 

@@ -44,6 +44,7 @@ check() {
     name=$(value NODE)
     [ "$name" = "$NODE" ] || refuse "this machine is $name, and this change is for $NODE" "run $name.sh of the same folder here"
     digest=$(sha256sum 2>/dev/null <"$R/etc/kubernetes/pki/ca.crt") || digest=-
+    [ -n "$AUTHORITY" ] || AUTHORITY=${digest%% *} # the first node made it, and nobody else knows it
     [ "${digest%% *}" = "$AUTHORITY" ] || refuse "this machine is in another cluster than $CLUSTER: its ca.crt is not that of this change" \
         "compare sha256sum /etc/kubernetes/pki/ca.crt with that of a control plane of $CLUSTER"
     [ -s "$STATE/stamps/plan-first-boot" ] || refuse "the first boot of this machine is not through" "airseed-status says what it waits for"

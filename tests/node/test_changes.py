@@ -61,6 +61,7 @@ def give(machine: Machine, *plans: str, name: str = ID, digest: str = DIGEST) ->
             "STAGES": str(len(stages)),
             "PLANES": " ".join(PLANES),
             "COUNT": "3",
+            "COUNT_BEFORE": "3" if number > 1 else "0",
             "AT_ONCE": "1",
             "FROM": f"1.{17 + number}.5",
         }

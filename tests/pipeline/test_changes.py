@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
+from builder import assets
 from builder.cli.root import run
 from builder.pipeline import running as record
 from builder.pipeline import secrets, seeds
@@ -131,6 +134,52 @@ def test_every_machine_gets_a_script(site: Site) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir() if path.is_file()} == {
         0o600
     }
+
+
+def test_a_script_lays_down_what_its_machine_needs_and_nothing_of_others(site: Site) -> None:
+    site.upgrade()
+    assert site.changes("--write") == 5
+    folder = site.folder / "changes" / "001-upgrade-1.19.5"
+    laid = site.folder / "laid"
+    program = (
+        'main() { files; }; lay() { mkdir -p "$LAID/$2/$(dirname "$3")"; cat >"$LAID/$2/$3"; '
+        'chmod "$1" "$LAID/$2/$3"; }; lay64() { base64 -d | lay "$@"; }'
+    )
+    text = (folder / "k8s04.sh").read_text("utf-8")
+    head, body, files = text.partition("\nfiles() {\n")
+    assert body
+    (site.folder / "stand-in").write_text(f"{head}\n{program}\n{body}{files}")
+    subprocess.run(
+        ["bash", "-eu", site.folder / "stand-in"],
+        env={"PATH": os.environ["PATH"], "LAID": str(laid)},
+        check=True,
+    )
+    scripts = assets.tree("cloudinit-templates") / "node"
+    for path in scripts.rglob("*"):
+        if path.is_file() and path.name != "airseed-bootstrap.service":
+            copy = laid / "scripts" / path.relative_to(scripts)
+            assert copy.read_bytes() == path.read_bytes()
+            assert bool(copy.stat().st_mode & 0o100) == path.read_bytes().startswith(b"#!")
+    change = laid / "change"
+    names = {str(path.relative_to(change)) for path in change.rglob("*") if path.is_file()}
+    assert names == {"stages", "1.env", "1.yaml", "1.d/images.map"}
+    assert (change / "stages").read_text("utf-8") == "1 upgrade\n"
+    env = (change / "1.env").read_text("utf-8").splitlines()
+    for line in (
+        "AIRSEED_NODE='k8s04'",
+        "AIRSEED_KUBERNETES='1.19.5'",
+        "AIRSEED_CHANGE='001-upgrade-1.19.5'",
+        "AIRSEED_PLANES='k8s01 k8s02 k8s03'",
+        "AIRSEED_COUNT='5'",
+        "AIRSEED_COUNT_BEFORE='0'",
+        "AIRSEED_AT_ONCE='1'",
+        "AIRSEED_FROM='1.18.5'",
+        "AIRSEED_KUBEADM_PACKAGES='cri-tools-1.13.0-0.x86_64 kubeadm-1.19.5-0.x86_64'",
+    ):
+        assert line in env
+    packages = ("kubectl-1.19.5-0", "kubelet-1.19.5-0", "kubernetes-cni-0.8.7-0")
+    assert f"AIRSEED_KUBELET_PACKAGES='{' '.join(f'{one}.x86_64' for one in packages)}'" in env
+    assert "k8s05" not in text
 
 
 def test_nothing_known_of_what_runs(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

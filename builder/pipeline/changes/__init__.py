@@ -106,7 +106,7 @@ def _change(running: Running, found: Findings) -> Change:
     text = json.dumps([running.cluster, running.authority, what], sort_keys=True, default=str)
     return Change(
         id=f"{number:03}-{'-'.join(words.values())}",
-        digest=str(Digest.of(text.encode())),
+        digest=Digest.of(text.encode()).hex,
         stages=found.stages,
         at_once=1,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
+from builder.model.digest import Digest
 from builder.render import kubeadm
 from builder.render.cloudinit import files as seed_files
 from builder.render.cloudinit import values
@@ -17,15 +18,18 @@ if TYPE_CHECKING:
     from builder.model.cluster import Node
     from builder.render.plan import Plan
 
-ETC = f"{seed_files.ETC}/change"
 _BODY = "actions/change.sh"
-_END = "AIRSEED_END"
+_END = "END_OF_FILE"
 _HEAD = """\
 #!/bin/bash
-# Take {node} through the change {id} of the cluster {cluster}: run this on {node}, as root; on all
-# machines at once, or in any order. A second run goes on, or says that it is done.
-# It has secrets of this machine in it.
+# {node}'s part in the change {id} of the cluster {cluster}. It has secrets of this machine in it.
 """
+_TAIL = """
+main "$@"
+"""
+_FOLLOWS = {"images.map", "manifests.edits"}
+"""Of a seed's files, those that follow the lock; what is said of the machine stays as it was."""
+_PRIVATE = "0600"
 
 
 def script(change: Change, plans: Sequence[Plan], node: Node) -> str:
@@ -37,50 +41,39 @@ def script(change: Change, plans: Sequence[Plan], node: Node) -> str:
         "DIGEST": change.digest,
         "CLUSTER": plan.cluster.name,
         "NODE": node.name,
-        "AUTHORITY": authority.digest if authority else "",
+        "AUTHORITY": Digest.of(authority.certificate.encode()).hex if authority else "",
     }
     head = _HEAD.format(node=node.name, id=change.id, cluster=plan.cluster.name)
     lines = "".join(f"{name}={quoted(value)}\n" for name, value in named.items())
-    laid = "".join(
-        _laid(file.path, file.content, file.permissions) for file in _files(change, plans, node)
-    )
-    shared = plan.once("laid scripts", _scripts)
     body = plan.once("change's body", lambda: source(_BODY))
-    return f"{head}\n{lines}\nlay_files() {{\n{shared}{laid}}}\n\n{body}"
+    scripts = plan.once("laid scripts", lambda: "".join(_scripts()))
+    own = "".join(_laid("change", *file) for file in _files(change, plans, node))
+    return f"{head}{lines}\n{body}\nfiles() {{\n{scripts}{own}}}\n{_TAIL}"
 
 
-def _scripts() -> str:
-    return "".join(
-        _laid(file.path, file.content, file.permissions)
-        for file in seed_files.scripts(all_of_them=True)
-    )
+def _scripts() -> Iterator[str]:
+    for file in seed_files.scripts(all_of_them=True):
+        if file.path.startswith(seed_files.LIBEXEC):
+            name = file.path.removeprefix(f"{seed_files.LIBEXEC}/")
+            yield _laid("scripts", name, file.content, file.permissions)
 
 
-def _files(change: Change, plans: Sequence[Plan], node: Node) -> Iterator[seed_files.SeedFile]:
+def _files(change: Change, plans: Sequence[Plan], node: Node) -> Iterator[tuple[str, str | bytes]]:
+    """Yield what goes into the change's folder, by name."""
     stages = [
         (number, stage, plan)
         for number, (stage, plan) in enumerate(zip(change.stages, plans, strict=True), 1)
         if node.name in stage.nodes
     ]
-    yield _file("id", f"{change.id}\n")
-    yield _file("digest", f"{change.digest}\n")
-    yield _file("stages", "".join(f"{number} {stage.plan}\n" for number, stage, _ in stages))
+    yield "stages", "".join(f"{number} {stage.plan}\n" for number, stage, _ in stages)
     for number, stage, plan in stages:
-        yield _file(f"{number}.env", _env(change, number, stage, plan, node))
-        yield _file(f"{number}.yaml", kubeadm.text(plan, node))
+        yield f"{number}.env", _env(change, number, stage, plan, node)
+        yield f"{number}.yaml", kubeadm.text(plan, node, whole=True)
+        for file in seed_files.files(plan, node, plan.cluster.machine_of(node)):
+            if (name := file.path.rpartition("/")[2]) in _FOLLOWS:
+                yield f"{number}.d/{name}", file.content
         for name, content in stage.files.get(node.name, {}).items():
-            yield _file(name, content)
-    machine = plans[-1].cluster.machine_of(node)
-    for file in seed_files.files(plans[-1], node, machine):
-        name = file.path.rpartition("/")[2]
-        if name in {"images.map", "manifests.edits"}:
-            yield _file(name, file.content)
-
-
-def _file(name: str, content: str | bytes) -> seed_files.SeedFile:
-    return seed_files.SeedFile(
-        path=f"{ETC}/{name}", content=content, permissions="0600", kind="settings"
-    )
+            yield f"{number}.d/{name}", content
 
 
 def _env(change: Change, number: int, stage: Stage, plan: Plan, node: Node) -> str:
@@ -89,7 +82,6 @@ def _env(change: Change, number: int, stage: Stage, plan: Plan, node: Node) -> s
     before = change.stages[number - 2].nodes if number > 1 else ()
     more: Mapping[str, str] = {
         "CHANGE": change.id,
-        "CHANGE_DIGEST": change.digest,
         "STAGE": str(number),
         "STAGES": str(len(change.stages)),
         "PLANES": " ".join(name for name in stage.nodes if name in planes),
@@ -103,11 +95,15 @@ def _env(change: Change, number: int, stage: Stage, plan: Plan, node: Node) -> s
     return env + "".join(f"AIRSEED_{name}={quoted(value)}\n" for name, value in more.items())
 
 
-def _laid(path: str, content: str | bytes, mode: str) -> str:
-    """Write a file as a here-document of which bash expands nothing."""
+def _laid(where: str, name: str, content: str | bytes, mode: str = _PRIVATE) -> str:
+    """Lay a file down by a here-document of which bash expands nothing."""
     raw = content.encode() if isinstance(content, str) else content
-    text = raw.decode("ascii", "replace") if raw.isascii() and b"\0" not in raw else ""
-    if text.endswith("\n") and _END not in text:
-        return f"file {mode} {path} <<'{_END}'\n{text}{_END}\n"
+    if (
+        raw.isascii()
+        and b"\0" not in raw
+        and raw.endswith(b"\n")
+        and _END.encode() not in raw.split(b"\n")
+    ):
+        return f"lay {mode} {where} {name} <<'{_END}'\n{raw.decode()}{_END}\n"
     encoded = base64.encodebytes(raw).decode()
-    return f"binary {mode} {path} <<'{_END}'\n{encoded}{_END}\n"
+    return f"lay64 {mode} {where} {name} <<'{_END}'\n{encoded}{_END}\n"

@@ -54,9 +54,14 @@ def documents(plan: Plan, node: Node) -> tuple[dict[str, Any], ...]:
     return start(plan, node) if part == "init" else (join(plan, node, part),)
 
 
-def text(plan: Plan, node: Node) -> str:
-    """Return the documents of a node as one YAML file; it is as secret as they are."""
+def text(plan: Plan, node: Node, *, whole: bool = False) -> str:
+    """Return the documents of a node as one YAML file; it is as secret as they are.
+
+    With ``whole`` each control plane has those of the cluster, too: it may change them.
+    """
+    whole = whole and node.role == "control-plane"
+    shown = start(plan, node) if whole else documents(plan, node)
     written: str = yaml.dump_all(
-        documents(plan, node), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDEST
+        shown, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDEST
     )
     return written

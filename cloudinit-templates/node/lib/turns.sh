@@ -5,7 +5,8 @@
 # "change" says which change is under way; its holder is that change's name and digest. "change-ID.NODE"
 # has a label with the last stage that a node is done with. "change-turn" is the control planes', one after
 # another in the order of PLANES; "change-turn-1" to AT_ONCE are the workers', once the control planes
-# are done. A stage begins when all COUNT nodes are done with the one before.
+# are done. A stage begins when all COUNT_BEFORE
+# nodes of the one before are done with it.
 # seed: none has it; the script of a change brings it
 # shellcheck disable=SC2153,SC2034 # API_CODE and API_BODY are two things; LEASE_* are for lease.sh
 
@@ -162,8 +163,8 @@ look_ahead() {
     AHEAD=''
     if [ "$before" -gt 0 ]; then
         ended=$(done_nodes "$before")
-        if [ "$(printf '%s' "$ended" | grep -c .)" -lt "$AIRSEED_COUNT" ]; then
-            AHEAD="all $AIRSEED_COUNT nodes to be done with stage $before (done: ${ended//$'\n'/ })"
+        if [ "$(printf '%s' "$ended" | grep -c .)" -lt "$AIRSEED_COUNT_BEFORE" ]; then
+            AHEAD="all $AIRSEED_COUNT_BEFORE nodes to be done with stage $before (done: ${ended//$'\n'/ })"
             return
         fi
     fi
