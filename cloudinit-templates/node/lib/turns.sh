@@ -5,8 +5,7 @@
 # "change" says which change is under way; its holder is that change's name and digest. "change-ID.NODE"
 # has a label with the last stage that a node is done with. "change-turn" is the control planes', one after
 # another in the order of PLANES; "change-turn-1" to AT_ONCE are the workers', once the control planes
-# are done. A stage begins when all COUNT_BEFORE
-# nodes of the one before are done with it.
+# are done. A stage begins when all COUNT_BEFORE nodes of the one before are done with it.
 # seed: none has it; the script of a change brings it
 # shellcheck disable=SC2153,SC2034 # API_CODE and API_BODY are two things; LEASE_* are for lease.sh
 
