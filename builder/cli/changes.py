@@ -42,6 +42,9 @@ SOMETHING = 5
     metavar="DIR",
     help="Where the seeds are, with running.json (default: beside CLUSTER, as seeds/).",
 )
+@click.option(
+    "--keep-docker", is_flag=True, help="Leave docker on machines that change to containerd."
+)
 @click.option("--write", is_flag=True, help="Write changes/NNN-WORDS/ with a script per machine.")
 @catalogs
 @as_json
@@ -53,6 +56,7 @@ def command(
     seeds: Path | None,
     catalogs: tuple[Path, ...],
     *,
+    keep_docker: bool,
     write: bool,
     as_json: bool,
 ) -> int:
@@ -70,7 +74,8 @@ def command(
     from builder.pipeline.workspace import Workspace
 
     workspace = Workspace(cluster, lock=lock, catalogs=catalogs)
-    found = changes.find(workspace, seeds=seeds, options=Options(), reporter=console)
+    options = Options(keep_docker=keep_docker)
+    found = changes.find(workspace, seeds=seeds, options=options, reporter=console)
     folder = changes.write(workspace, found) if write and found.change else None
     if as_json:
         console.json(_value(found, folder))

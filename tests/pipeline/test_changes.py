@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import stat
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,8 +22,6 @@ from builder.pipeline.workspace import Workspace
 from builder.report import Silent
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sandboxes import Sample, Sandbox
 
 NODES = ("k8s01", "k8s02", "k8s03", "k8s04", "k8s05")
@@ -196,3 +197,99 @@ def test_a_downgrade_is_refused(site: Site, capsys: pytest.CaptureFixture[str]) 
     shutil.copy(old, site.folder / "cluster.lock")
     assert site.changes() == 2
     assert "1.18.5 is older than 1.19.5, which runs" in capsys.readouterr().err
+
+
+DOCKER = "  name: docker\n  version: 19.03.9\n"
+CONTAINERD = "  name: containerd\n  version: 1.2.13\n"
+
+
+@pytest.fixture(scope="module")
+def containerd_lock(
+    shared: Sandbox, sample: Sample, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Lock the same cluster with containerd."""
+    folder = tmp_path_factory.mktemp("containerd")
+    text = (sample.folder / "cluster.yaml").read_text("utf-8")
+    assert DOCKER in text
+    (folder / "cluster.yaml").write_text(text.replace(DOCKER, CONTAINERD), "utf-8")
+    ran = shared.run("lock", str(folder / "cluster.yaml"), "--catalog", str(shared.catalog))
+    assert ran.code == 0, ran.err
+    return folder / "cluster.lock"
+
+
+def _lock(site: Site, lock: Path) -> None:
+    shutil.copy(lock, site.folder / "cluster.lock")
+    shutil.copytree(f"{lock}.d", site.folder / "cluster.lock.d", dirs_exist_ok=True)
+
+
+def _values(site: Site, change: str, node: str) -> dict[str, str]:
+    """Return what the script of a node has in its env files."""
+    text = (site.folder / "changes" / change / f"{node}.sh").read_text("utf-8")
+    _, _, env = text.partition(" change 1.env <<'END_OF_FILE'\n")
+    env = env[: env.index("END_OF_FILE\n")]
+    found = re.findall(r"^AIRSEED_(\w+)=(.*)$", env, re.MULTILINE)
+    return {name: " ".join(shlex.split(value)) for name, value in found}
+
+
+@pytest.mark.parametrize("options", [(), ("--keep-docker",)])
+def test_another_runtime(
+    site: Site, containerd_lock: Path, options: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.edit(DOCKER, CONTAINERD)
+    _lock(site, containerd_lock)
+    assert site.changes("--write", "--json", *options) == 5
+    value = json.loads(capsys.readouterr().out)
+    assert value["change"] == "001-runtime-containerd-1.2.13"
+    assert [row["node"] for row in value["nodes"]] == [*NODES]
+    assert {row["what"] for row in value["nodes"]} == {"docker 19.03.9 -> containerd 1.2.13"}
+    values = _values(site, value["change"], "k8s04")
+    assert values["RUNTIME"] == "containerd"
+    assert values["RUNTIME_BEFORE"] == "docker"
+    assert values["CRI_SOCKET"] == "/run/containerd/containerd.sock"
+    assert values["LEAVE"] == ("" if options else "docker-ce docker-ce-cli")
+    assert "containerd.io-1.2.13" in values["PACKAGES"]
+    assert "docker-ce" not in values["PACKAGES"]
+
+
+def test_back_to_docker_while_the_release_takes_it(
+    site: Site, containerd_lock: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    docker_lock = Path(shutil.copy(site.folder / "cluster.lock", site.folder / "docker.lock"))
+    shutil.copytree(site.folder / "cluster.lock.d", f"{docker_lock}.d")
+    site.edit(DOCKER, CONTAINERD)
+    _lock(site, containerd_lock)
+    site.seeds(not_booted=True)
+    site.edit(CONTAINERD, DOCKER)
+    _lock(site, docker_lock)
+    assert site.changes("--write", "--json") == 5
+    value = json.loads(capsys.readouterr().out)
+    values = _values(site, value["change"], "k8s01")
+    assert (values["RUNTIME_BEFORE"], values["RUNTIME"]) == ("containerd", "docker")
+    assert (values["LEAVE"], values["CRI_SOCKET"]) == ("", "/var/run/dockershim.sock")
+
+
+def test_an_older_containerd_than_is_installed_is_refused(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = site.folder / "seeds" / record.NAME
+    file.write_text(file.read_text("utf-8").replace("docker 19.03.9", "containerd 1.6.33"))
+    assert site.changes() == 2
+    said = capsys.readouterr().err
+    assert (
+        "containerd 1.6.33 came with containerd.io 1.6.33, and docker 19.03.9 comes with 1.2.13: "
+        "yum goes no way back" in said
+    )
+    assert "choose a docker that comes with containerd.io 1.6.33 or a newer one" in said
+
+
+def test_a_runtime_is_changed_before_kubernetes_and_with_its_images(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The lock of the next release alone has nothing for the one that runs."""
+    file = site.folder / "seeds" / record.NAME
+    site.upgrade()
+    file.write_text(file.read_text("utf-8").replace("docker 19.03.9", "containerd 1.2.13"))
+    assert site.changes() == 2
+    said = capsys.readouterr().err
+    assert "the runtime is changed first, and the bundle has no images of 1.18.5" in said
+    assert "set changes: {from: 1.18.5}, then airseed lock and airseed bundle" in said

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 class Options:
     """Hold what is asked for on the command line, beside what cluster.yaml says."""
 
+    keep_docker: bool = False
+    """Whether docker stays on machines that leave it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
