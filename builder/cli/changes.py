@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from builder.model.change import Change
     from builder.pipeline.changes import Found
 
+RENEW = 90
+"""Days; kubeadm's certificates live for 365."""
 SOMETHING = 5
 """The exit code where there is something to do."""
 
@@ -27,6 +29,7 @@ SOMETHING = 5
     airseed changes cluster.yaml
     airseed changes cluster.yaml --write
     airseed changes cluster.yaml --json
+    airseed changes cluster.yaml --renew 60 --write
     """,
 )
 @click.argument("cluster", type=existing(), default="cluster.yaml", metavar="[CLUSTER]")
@@ -45,6 +48,14 @@ SOMETHING = 5
 @click.option(
     "--keep-docker", is_flag=True, help="Leave docker on machines that change to containerd."
 )
+@click.option(
+    "--renew",
+    type=click.IntRange(min=0),
+    is_flag=False,
+    flag_value=RENEW,
+    metavar="[DAYS]",
+    help=f"Renew certificates that end within DAYS ({RENEW}); repair what has ended.",
+)
 @click.option("--write", is_flag=True, help="Write changes/NNN-WORDS/ with a script per machine.")
 @catalogs
 @as_json
@@ -54,6 +65,7 @@ def command(
     cluster: Path,
     lock: Path | None,
     seeds: Path | None,
+    renew: int | None,
     catalogs: tuple[Path, ...],
     *,
     keep_docker: bool,
@@ -74,7 +86,7 @@ def command(
     from builder.pipeline.workspace import Workspace
 
     workspace = Workspace(cluster, lock=lock, catalogs=catalogs)
-    options = Options(keep_docker=keep_docker)
+    options = Options(keep_docker=keep_docker, renew=renew)
     found = changes.find(workspace, seeds=seeds, options=options, reporter=console)
     folder = changes.write(workspace, found) if write and found.change else None
     if as_json:

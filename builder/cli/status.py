@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
+from builder.cli.amounts import quantity
 from builder.cli.verb import as_json, ca_bundle, existing, verb
 
 if TYPE_CHECKING:
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from builder.cli.console import Console
     from builder.model.result import Result
 
+SOON = 60
+"""Days before a certificate's end from which on it is said."""
+_DAY = 86400
 _COLORS = {"failed": "red", "unknown": "yellow", "done": "green"}
 
 
@@ -91,12 +97,27 @@ def command(
         for result in results:
             for hint in filter(None, (result.hint, result.trouble_hint)):
                 console.note(f"{result.node}: hint: {hint}")
+        _warn_of_ends(results, console)
     for fault in faults:
         console.warn(str(fault), hint=fault.hint)
     if any(result.state == "failed" or result.trouble for result in results):
         return 1
     unknown = any(result.state == "unknown" for result in results)
     return DocumentError.exit_code if unknown else 0
+
+
+def _warn_of_ends(results: list[Result], console: Console) -> None:
+    for result in results:
+        if result.first_end is None:
+            continue
+        name, end = result.first_end
+        days = int(end - time.time()) // _DAY
+        if days < SOON:
+            left = f"ends in {quantity(days, 'days')}" if days >= 0 else "has ended"
+            console.warn(
+                f"{result.node}: the certificate of {name} {left}",
+                hint="airseed changes --renew renews what ends soon, and repairs what has ended",
+            )
 
 
 def _what(result: Result) -> str:
@@ -106,6 +127,8 @@ def _what(result: Result) -> str:
         return f"{result.message} (exit code {result.exit_code}, attempt {result.attempt})"
     if result.state == "unknown":
         return result.message
+    if result.state == "done" and result.first_end:
+        return f"certificates until {datetime.fromtimestamp(result.first_end[1], UTC):%Y-%m-%d}"
     waits = f"waiting for {result.waiting_for}" if result.waiting_for else ""
     if result.state in {"running", "waiting"}:
         since = f"for {result.since} s" if waits and result.since is not None else ""

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from builder.formats.reading import refusal
-from builder.formats.records import Field, Record
+from builder.formats.records import Field, MapOf, Record
 from builder.formats.shape import Anything, Choice, Number, Text
 from builder.formats.text import decode, json_value, other_than_text
 from builder.model.result import FORMAT, STATES, Result
@@ -83,11 +83,11 @@ RESULT = Record(
         "retry_in": Field(Number(), default=0),
         "started": Field(Number(most=2**53), default=0),
         "updated": Field(Number(most=2**53), default=0),
+        "certificates": Field(MapOf(Number(most=2**53)), default={}),
         # for other readers
         "steps": Field(Anything()),
         "waits": Field(Anything()),
         "lines": Field(Anything()),
-        "certificates": Field(Anything()),
     },
     title="a result",
 )

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 State = Literal["running", "waiting", "failed", "done", "unknown"]
 STATES: tuple[State, ...] = ("running", "waiting", "failed", "done")
 """What a node may say of itself; ``unknown`` is one of which nothing was read."""
 FORMAT = 1
 _ORDER = ("failed", "unknown", "waiting", "running", "done")
+
+
+ROTATED = "kubelet-client"
+"""Kubelet has its own renewed by itself, so what was recorded of that is the past."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +44,15 @@ class Result:
     trouble_hint: str = ""
     seconds: int | None = None
     """From the beginning of first boot to the last thing that was said."""
+
+    certificates: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """When each ends, by its file, in seconds since 1970."""
+
+    @property
+    def first_end(self) -> tuple[str, int] | None:
+        """Return which certificate ends first of those that do not renew themselves, and when."""
+        lasting = (one for one in self.certificates.items() if ROTATED not in one[0])
+        return min(lasting, key=lambda one: one[1], default=None)
 
     @property
     def urgency(self) -> tuple[bool, int, str]:

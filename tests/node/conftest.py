@@ -93,7 +93,14 @@ class Authority:
 
     folder: Path
 
-    def issue(self, name: str, *, of: str = "ca", alternatives: Iterable[str] = ()) -> None:
+    def issue(
+        self,
+        name: str,
+        *,
+        of: str = "ca",
+        alternatives: Iterable[str] = (),
+        life: dt.timedelta = dt.timedelta(days=100),
+    ) -> None:
         """Write NAME.crt and NAME.key, signed by the authority ``of``."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         signer, issuer = key, _name(name)
@@ -113,7 +120,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(start)
-            .not_valid_after(start + dt.timedelta(days=100))
+            .not_valid_after(start + life)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         )
         if alternatives:

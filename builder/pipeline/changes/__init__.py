@@ -15,8 +15,8 @@ from builder.model.change import Change, Findings, Running, Stage
 from builder.model.digest import Digest
 from builder.pipeline import paths, rendering
 from builder.pipeline import running as record
+from builder.pipeline.changes import configure, limits, renew, runtime, upgrade
 from builder.pipeline.changes import folder as folders
-from builder.pipeline.changes import limits, runtime, upgrade
 from builder.pipeline.changes.kind import Options, Wanted, compare, flat, taken
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from builder.render.plan import Plan
     from builder.report import Reporter
 
-KINDS = (runtime, upgrade)
+KINDS = (renew, runtime, upgrade, configure)
 """In the order in which their stages are gone through."""
 
 

@@ -29,6 +29,8 @@ class Options:
 
     keep_docker: bool = False
     """Whether docker stays on machines that leave it."""
+    renew: int | None = None
+    """Renew certificates that end within so many days."""
 
 
 @dataclass(frozen=True, kw_only=True)

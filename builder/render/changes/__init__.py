@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _BODY = "actions/change.sh"
 _END = "END_OF_FILE"
+_AS_IT_RUNS = {"configure", "renew"}
+"""Plans that read what a node that runs is to be like, and nothing of how it came in."""
 _HEAD = """\
 #!/bin/bash
 # {node}'s part in the change {id} of the cluster {cluster}. It has secrets of this machine in it.
@@ -68,12 +70,18 @@ def _files(change: Change, plans: Sequence[Plan], node: Node) -> Iterator[tuple[
     yield "stages", "".join(f"{number} {stage.plan}\n" for number, stage, _ in stages)
     for number, stage, plan in stages:
         yield f"{number}.env", _env(change, number, stage, plan, node)
-        yield f"{number}.yaml", kubeadm.text(plan, node, whole=True)
+        yield f"{number}.yaml", _documents(stage, plan, node)
         for file in seed_files.files(plan, node, plan.cluster.machine_of(node)):
             if (name := file.path.rpartition("/")[2]) in _FOLLOWS:
                 yield f"{number}.d/{name}", file.content
         for name, content in stage.files.get(node.name, {}).items():
             yield f"{number}.d/{name}", content
+
+
+def _documents(stage: Stage, plan: Plan, node: Node) -> str:
+    if stage.plan in _AS_IT_RUNS:
+        return kubeadm.running_text(plan, node, admits=stage.plan == "renew")
+    return kubeadm.text(plan, node, whole=True)
 
 
 def _env(change: Change, number: int, stage: Stage, plan: Plan, node: Node) -> str:

@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from builder.render.kubeadm.join import join
+from builder.render.kubeadm.running import running
 from builder.render.kubeadm.start import start
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from builder.model.cluster import Node
     from builder.render.plan import Plan
 
-__all__ = ["documents", "text"]
+__all__ = ["documents", "running_text", "text"]
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9/._-]+")
 _WIDEST = 1 << 20
 """Text is never folded; a reader of the file wants to find it in one line."""
@@ -60,7 +63,15 @@ def text(plan: Plan, node: Node, *, whole: bool = False) -> str:
     With ``whole`` each control plane has those of the cluster, too: it may change them.
     """
     whole = whole and node.role == "control-plane"
-    shown = start(plan, node) if whole else documents(plan, node)
+    return _dumped(start(plan, node) if whole else documents(plan, node))
+
+
+def running_text(plan: Plan, node: Node, *, admits: bool = False) -> str:
+    """Return what a node that runs is to be like; see :func:`running`."""
+    return _dumped(running(plan, node, admits=admits))
+
+
+def _dumped(shown: Iterable[dict[str, Any]]) -> str:
     written: str = yaml.dump_all(
         shown, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDEST
     )

@@ -1,0 +1,40 @@
+"""Certificates that end soon are renewed, and nodes repaired whose certificates have ended."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from builder.model.change import Findings, Stage
+
+if TYPE_CHECKING:
+    from builder.model.change import Running
+    from builder.pipeline.changes.kind import Wanted
+
+PLAN = "renew"
+TAKES: tuple[str, ...] = ()
+_DAY = 86400
+_DISTURBANCE = {
+    "control-plane": "etcd, API server, controller manager and scheduler restart",
+    "worker": "kubelet restarts, pods go on",
+}
+
+
+def changes(running: Running, wanted: Wanted) -> Findings:
+    """Renew what ends within the days that were asked for; each machine knows what that is."""
+    days = wanted.options.renew
+    if days is None:
+        return Findings()
+    nodes = wanted.turns(running)
+    until = f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d}"
+    stage = Stage(
+        plan=PLAN,
+        nodes=nodes,
+        what=f"certificates that end before {until}",
+        reason=f"--renew {days}",
+        disturbance=_DISTURBANCE,
+        values={"RENEW": str(days * _DAY)},
+        words=f"{PLAN}-{until}",
+        after=running,
+    )
+    return Findings(stages=(stage,))
