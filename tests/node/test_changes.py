@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import shlex
 import shutil
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,14 +35,30 @@ def api(authority: Authority) -> Iterator[Api]:
 def node(machine: Machine, api: Api) -> Machine:
     """Return a worker that is in its cluster, with a change of one stage."""
     folder = machine.authority.folder
-    machine.set(ENDPOINT=f"127.0.0.1:{api.port}")
+    machine.set(
+        ENDPOINT=f"127.0.0.1:{api.port}",
+        SUMS=hashlib.sha256().hexdigest(),
+        REGISTRY="registry.lan/k8s",
+    )
+    machine.write("opt/airseed/bundle/SHA256SUMS", "")
+    machine.write("rpms", "kubeadm-1.18.5-0.x86_64\nkubelet-1.18.5-0.x86_64\n")
+    embedded = base64.b64encode((folder / "apiserver-kubelet-client.crt").read_bytes()).decode()
+    key = base64.b64encode((folder / "apiserver-kubelet-client.key").read_bytes()).decode()
+    text = (
+        "clusters:\n- cluster:\n    server: https://10.0.0.1:6443\nkind: Config\n"
+        f"    client-certificate-data: {embedded}\n    client-key-data: {key}\n"
+    )
+    for name in ("kubelet", "admin"):
+        machine.write(f"etc/kubernetes/{name}.conf", text, 0o600)
+    machine.write("var/lib/kubelet/config.yaml", "kind: KubeletConfiguration\n")
+    machine.write("var/lib/kubelet/kubeadm-flags.env", "KUBELET_KUBEADM_ARGS=\n")
     machine.write("var/lib/airseed/stamps/plan-first-boot", "airseed 1 plan-first-boot - 0 1 .\n")
     machine.write("etc/kubernetes/pki/ca.crt", (folder / "ca.crt").read_bytes())
     certificate = b"".join(
         (folder / f"apiserver-kubelet-client.{kind}").read_bytes() for kind in ("crt", "key")
     )
     machine.write("var/lib/kubelet/pki/kubelet-client-current.pem", certificate, 0o600)
-    machine.environment["AIRSEED_LEASE_POLL"] = "0"
+    machine.environment |= {"AIRSEED_LEASE_POLL": "0", "AIRSEED_GOOD_ANSWERS": "1"}
     give(machine)
     return machine
 
@@ -64,6 +80,8 @@ def give(machine: Machine, *plans: str, name: str = ID, digest: str = DIGEST) ->
             "COUNT_BEFORE": "3" if number > 1 else "0",
             "AT_ONCE": "1",
             "FROM": f"1.{17 + number}.5",
+            "KUBEADM_PACKAGES": f"kubeadm-1.{18 + number}.5-0.x86_64",
+            "KUBELET_PACKAGES": f"kubelet-1.{18 + number}.5-0.x86_64",
         }
         text = "".join(f"AIRSEED_{key}={shlex.quote(value)}\n" for key, value in values.items())
         machine.write(f"etc/airseed/change/{number}.env", text, 0o600)
@@ -127,7 +145,13 @@ def test_a_second_change_is_refused(node: Machine, api: Api) -> None:
 def test_a_node_that_may_not_take_part_yet_waits(node: Machine, api: Api) -> None:
     api.opened = False
     finish(api, *PLANES)
-    threading.Timer(2, setattr, (api, "opened", True)).start()
+    ask = api.answer
+
+    def late(*words: Any) -> Any:
+        api.opened = len(api.seen) > 2
+        return ask(*words)
+
+    api.answer = late  # type: ignore[method-assign]
     ran = make(node)
     assert ran.returncode == 0, ran.stdout
     assert f"waiting for a control plane to let nodes take part in {ID}" in ran.stdout
@@ -167,6 +191,10 @@ def test_a_turn_from_before_a_power_cut_is_ours(node: Machine, api: Api) -> None
 def plane(node: Machine, api: Api) -> Machine:
     """Return the second control plane of a cluster that runs."""
     node.set(NODE="k8s02", ROLE="control-plane", ADDRESS="127.0.0.1", ADDRESSES="127.0.0.1")
+    for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"):
+        text = f"kind: Pod\n    - {name}\nstatus: {{}}\n"
+        node.write(f"etc/kubernetes/manifests/{name}.yaml", text, 0o600)
+    (node.root / "var/lib/etcd/member").mkdir(parents=True)
     give(node)
     return node
 
@@ -203,6 +231,160 @@ def test_the_certificate_is_all_that_a_node_shows(node: Machine, api: Api) -> No
     assert set(seen) == {"system:serviceaccount:airseed:change"}
 
 
+def commands(machine: Machine) -> list[str]:
+    """Return what an upgrade did to the machine and to the cluster, in order."""
+    words = [" ".join(call) for call in machine.calls]
+    marks = ("kubeadm ", "yum ", " drain ", " patch node ", "restart kubelet")
+    shown = [line for line in words if any(mark in f" {line}" for mark in marks)]
+    return [
+        line.partition("--request-timeout=20s ")[2] or line
+        for line in shown
+        if "--help" not in line
+    ]
+
+
+def _yum(name: str) -> str:
+    return (
+        "yum -y '--disablerepo=*' '--enablerepo=airseed-*' --disableexcludes=all "
+        f"--setopt=skip_missing_names_on_install=False install {name}"
+    ).replace("'", "")
+
+
+DRAIN = "drain k8s04 --ignore-daemonsets --delete-local-data --timeout=600s"
+CORDON = (
+    "patch node k8s04 --type=merge -p "
+    f'{{"metadata":{{"annotations":{{"airseed-cordoned":"{ID}"}}}},"spec":{{"unschedulable":true}}}}'
+)
+UNCORDON = (
+    "patch node k8s04 --type=merge -p "
+    '{"metadata":{"annotations":{"airseed-cordoned":null}},"spec":{"unschedulable":null}}'
+)
+
+
+def test_a_worker_is_upgraded(node: Machine, api: Api) -> None:
+    finish(api, *PLANES)
+    assert make(node).returncode == 0
+    assert commands(node) == [
+        _yum("kubeadm-1.19.5-0.x86_64"),
+        "kubeadm upgrade node",
+        CORDON,
+        DRAIN,
+        _yum("kubelet-1.19.5-0.x86_64"),
+        "systemctl restart kubelet.service",
+        UNCORDON,
+    ]
+    assert not (node.state / "keep").exists()
+
+
+def test_a_node_that_somebody_else_has_cordoned_stays_so(node: Machine, api: Api) -> None:
+    node.write("cordon", "true/")
+    finish(api, *PLANES)
+    assert make(node).returncode == 0
+    assert not [line for line in commands(node) if line.startswith("patch")]
+    assert DRAIN in commands(node)
+
+
+@pytest.fixture
+def first_plane(plane: Machine) -> Machine:
+    """Return the first control plane of a cluster that runs."""
+    plane.set(NODE="k8s01", ROLE="init")
+    plane.write("etc/airseed/change/1.yaml", "kind: ClusterConfiguration\n", 0o600)
+    give(plane)
+    return plane
+
+
+def test_the_first_control_plane_is_upgraded(first_plane: Machine, api: Api) -> None:
+    ran = make(first_plane)
+    assert ran.returncode == 0, ran.stdout
+    seed = first_plane.root / "etc/airseed/change/1.yaml"
+    assert [line for line in commands(first_plane) if line.startswith("kubeadm")] == [
+        "kubeadm upgrade plan v1.19.5",
+        f"kubeadm init phase upload-config kubeadm --config {seed}",
+        "kubeadm upgrade apply v1.19.5 -y",
+    ]
+    ends = first_plane.result["certificates"]
+    assert "/etc/kubernetes/pki/ca.crt" in ends
+    assert "/etc/kubernetes/admin.conf" in ends
+
+
+def test_what_must_be_upgraded_by_hand_stops_the_change(first_plane: Machine, api: Api) -> None:
+    table = (
+        "API GROUP                 CURRENT VERSION   PREFERRED VERSION   MANUAL UPGRADE REQUIRED\n"
+        "kubeproxy.config.k8s.io   v1alpha1          v1alpha1            no\n"
+        "kubelet.config.k8s.io     v1beta1           v1beta2             yes\n"
+    )
+    first_plane.write("upgrade-plan", table)
+    assert make(first_plane).returncode == 1
+    assert first_plane.result["message"] == (
+        "kubeadm wants this to be upgraded by hand: kubelet.config.k8s.io from v1beta1 to v1beta2"
+    )
+    assert first_plane.called("kubeadm", "upgrade", "apply") == []
+    # nobody waits for it
+    assert "change-turn" not in api.leases
+
+
+def test_a_torn_manifest_is_put_back_before_anything_else(first_plane: Machine, api: Api) -> None:
+    """Without it there would be no API server to ask whose turn it is."""
+    manifest = first_plane.root / "etc/kubernetes/manifests/etcd.yaml"
+    first_plane.write("var/lib/airseed/keep/manifests/etcd.yaml", manifest.read_bytes())
+    manifest.write_bytes(b"")
+    first_plane.stand_in(
+        "kubectl", 'cat "$R/etc/kubernetes/manifests/etcd.yaml" >"$R/seen"; exit 1'
+    )
+    make(first_plane, AIRSEED_API_PATIENCE="0")
+    assert "kind: Pod" in (first_plane.root / "seen").read_text()
+
+
+def test_a_budget_that_never_lets_go_is_found_before_anything_is_touched(
+    node: Machine, api: Api
+) -> None:
+    node.write("budgets", "default web 0 2 2 app=web,\n")
+    finish(api, *PLANES)
+    assert make(node).returncode == 1
+    assert node.result["step"] == "examine"
+    assert node.result["message"] == (
+        "this node can't be drained: pod default/web-1, kept by the budget default/web"
+    )
+    assert commands(node) == []
+    node.write("budgets", "default web 1 2 3 app=web,\n")
+    assert make(node).returncode == 0
+
+
+def test_a_node_that_can_t_be_drained_takes_pods_again(node: Machine, api: Api) -> None:
+    node.write("budgets", "default web 0 2 3 app=web,\n")
+    node.write("refuse-drain", "error: unable to drain node\n")
+    finish(api, *PLANES)
+    assert make(node, AIRSEED_DRAIN_PATIENCE="7").returncode == 1
+    assert node.result["message"] == (
+        "this node can't be drained within 7 s: pod default/web-1, kept by the budget default/web"
+    )
+    assert (node.root / "cordon").read_text() == "/"
+    assert "change-turn-1" not in api.leases
+    assert node.called("systemctl", "restart", "kubelet.service") == []
+    (node.root / "refuse-drain").unlink()
+    assert make(node).returncode == 0
+    assert commands(node)[-1] == UNCORDON
+
+
+def test_a_node_of_another_release_is_refused(node: Machine, api: Api) -> None:
+    node.write("kubelet-version", "1.17.9\n")
+    assert make(node).returncode == 1
+    assert node.result["message"] == (
+        "this node runs Kubernetes 1.17.9, and the change goes from 1.18.5 to 1.19.5"
+    )
+
+
+def test_a_bundle_of_another_lock_is_refused_before_anything_is_touched(
+    node: Machine, api: Api
+) -> None:
+    node.write("opt/airseed/bundle/SHA256SUMS", "other\n")
+    finish(api, *PLANES)
+    assert make(node).returncode == 1
+    assert node.result["step"] == "examine"
+    assert node.result["message"].startswith("this is not the bundle that the seed names")
+    assert commands(node) == []
+
+
 def script(machine: Machine, **values: str) -> str:
     """Return NODE.sh for a machine, as it is rendered: values, the body, files, the call."""
     authority = hashlib.sha256((machine.authority.folder / "ca.crt").read_bytes()).hexdigest()
@@ -237,7 +419,10 @@ def fresh(node: Machine) -> Machine:
     node.environment["CHANGED"] = f"{SCRIPTS}/actions/change"
     node.stand_in(
         "systemctl",
-        '[ "$*" != "start airseed-change.service" ] || bash "$CHANGED"; [ "$1" != is-active ]',
+        "case $* in\n"
+        '"start airseed-change.service") bash "$CHANGED" || true ;;\n'
+        '"restart kubelet.service") echo 1.19.5 >"$R/kubelet-version" ;;\n'
+        "is-active*) exit 1 ;;\nesac",
     )
     return node
 

@@ -28,11 +28,14 @@ run_kubeadm() {
     run_phase ${words[@]+"${words[@]}"} ${skip:+--skip-phases="$skip"} ${ignore:+--ignore-preflight-errors="$ignore"}
 }
 
-# Run one of kubeadm's phases alone: they know no preflight. It waits for much, and not always with an end.
-run_phase() {
+# Run one of kubeadm's phases alone, with the seed: they know no preflight.
+run_phase() { run_bounded "$@" --config "$SEED"; }
+
+# Run kubeadm. It waits for much, and not always with an end.
+run_bounded() {
     local code=0 limit=${AIRSEED_KUBEADM_PATIENCE:-1200}
     working "kubeadm $1 to end"
-    timeout --foreground "$limit" kubeadm "$@" --config "$SEED" || code=$?
+    timeout --foreground "$limit" kubeadm "$@" || code=$?
     working ''
     [ "$code" -ne 124 ] || say "error: kubeadm $1 did not end within $limit s"
     return "$code"
@@ -132,6 +135,7 @@ mend_files() {
             case $file in *.crt) rm -f "${file%.crt}.key" ;; *.key) rm -f "${file%.key}.crt" "${file%.key}.pub" ;; *.pub) rm -f "${file%.pub}.key" ;; esac
         fi
     done < <(kubeadm_files | grep -v "^$MANIFESTS/" | sort)
+    mend_pairs
     # what was lost altogether, or went as the other half of a pair
     [ -d "$KEEP/pki" ] || return 0
     while IFS= read -r file; do
@@ -140,6 +144,30 @@ mend_files() {
         mkdir -p "$(dirname "$KUBERNETES/$path")"
         cp -a "$file" "$KUBERNETES/$path"
     done < <(find "$KEEP/pki" -type f | sort)
+}
+
+# Put back the manifests of this control plane that a power cut tore. The copies are those of before a
+# change, or of what it has done so far.
+mend_manifests() {
+    local name file
+    for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+        file=$MANIFESTS/$name.yaml
+        is_manifest "$file" || ! is_manifest "$KEEP/manifests/$name.yaml" || { say "$file is damaged: taking the copy" && put "$file" 0600 <"$KEEP/manifests/$name.yaml"; }
+    done
+}
+
+# A certificate and a key that were renewed are of use together only.
+mend_pairs() {
+    local file name
+    [ -d "$KEEP/pki" ] || return 0
+    find "$KEEP/pki" -name '*.crt' | while IFS= read -r file; do
+        name=${file#"$KEEP"/}
+        name=${name%.crt}
+        [ -f "$KEEP/$name.key" ] || continue
+        ! is_pair "$KUBERNETES/$name.crt" "$KUBERNETES/$name.key" || continue
+        say "$KUBERNETES/$name.crt and its key are not of one piece: taking the copies"
+        cp -a "$KEEP/$name.crt" "$KEEP/$name.key" "$KUBERNETES/$(dirname "$name")/"
+    done
 }
 
 # The manifests are kubelet's orders: an empty one silently starts nothing.

@@ -223,3 +223,10 @@ wrong_members() {
 drop_payload() {
     [ "$PAYLOAD_KIND" = folder ] || rm -rf "${PAYLOAD:?}/$1"
 }
+
+# The copies of RPMs and images take room; a repository file that points to them would be wrong.
+tidy_payload() {
+    local file=$R/etc/yum.repos.d/airseed.repo
+    rm -rf "${PAYLOAD:?}" "$STATE/manifests" "$LISTS"
+    if grep -qsF "file://$PAYLOAD/" "$file"; then rm -f "$file"; fi
+}

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Give the cluster its network and whatever else the bundle has manifests for, in their order.
 # reads: NODE ROLE ADDRESS UNTAINT CNI CNI_REACH POD_SUBNETS REGISTRY SUMS manifests.edits
-# uses: PAYLOAD_URL MADE_BYTES KUBEADM_FILES IMAGES RUNTIME SKIP_PHASES
+# uses: STAGES PAYLOAD_URL MADE_BYTES KUBEADM_FILES IMAGES RUNTIME SKIP_PHASES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
@@ -54,6 +54,8 @@ remove_taints() {
 main() {
     local file ready=$STATE/manifests
     [ "$AIRSEED_ROLE" = init ] || return 0
+    # in a change they come when the cluster is where it is to be
+    [ "${AIRSEED_STAGE:-}" = "$AIRSEED_STAGES" ] || return 0
     [ "$AIRSEED_UNTAINT" != 1 ] || remove_taints
     find_payload
     payload_list manifests/ | sort >"$LISTS/manifests"

@@ -8,15 +8,8 @@
 need values payload ready scrub snapshots window
 load_environment
 
-# The copies of RPMs and images take room; a repository file that points to them would be wrong.
-tidy() {
-    local file=$R/etc/yum.repos.d/airseed.repo
-    rm -rf "${PAYLOAD:?}" "$STATE/manifests" "$LISTS"
-    if grep -qsF "file://$PAYLOAD/" "$file"; then rm -f "$file"; fi
-}
-
 await_ready
-tidy
+tidy_payload
 time_snapshots
 wait_until "cloud-init to end" "${AIRSEED_CLOUD_PATIENCE:-120}" cloud_init_is_through || say "warning: cloud-init still runs"
 pin_cloud_init

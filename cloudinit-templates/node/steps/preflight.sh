@@ -5,7 +5,7 @@
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values role tls time owners units
+need values role tls time owners units room
 load_environment
 
 ASKED=''
@@ -54,10 +54,9 @@ check_address() {
         fail "another machine answers for the address $AIRSEED_ADDRESS" "give each machine an address of its own"
 }
 
-# Free space where images, pods and etcd live, and what kubelet wants of it when all is there. The
-# images are not counted again when they are there already.
+# overlay2 can't work on every file system.
 check_disk() {
-    local folder free size limit kept=0 wanted=${AIRSEED_NEED_MIB:-4096} kind
+    local folder kind
     [ -d "$R/var/lib" ] || mkdir -p "$R/var/lib"
     for folder in "$R/var/lib" "$R/var/lib/docker" "$R/var/lib/containerd"; do
         [ -d "$folder" ] || continue
@@ -67,15 +66,6 @@ check_disk() {
             fail "$folder is on an XFS file system without ftype=1" "overlay2 can't work on it: make it with mkfs.xfs -n ftype=1"
         fi
     done
-    ! ls "$STAMPS"/step-images >/dev/null 2>&1 || wanted=0
-    read -r size free < <(df -P -B 1048576 "$R/var/lib" | awk 'NR == 2 { print $2, $4 }')
-    for limit in $AIRSEED_KEEP_FREE; do
-        case $limit in *%) limit=$((size * ${limit%\%} / 100)) ;; esac
-        [ "$limit" -le "$kept" ] || kept=$limit
-    done
-    [ "$free" -ge $((wanted + kept)) ] ||
-        fail "/var/lib has $free MiB free, this node needs $wanted MiB for packages and images and $kept MiB below which kubelet evicts pods" \
-            "make the disk larger"
 }
 
 # A port that somebody else listens on. What this cluster's own parts hold is no fault.
@@ -117,6 +107,7 @@ check_seed
 check_machine_id
 check_card
 check_disk
+check_room
 check_ports
 check_clock
 check_address

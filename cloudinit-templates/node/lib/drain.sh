@@ -1,0 +1,67 @@
+#!/bin/bash
+# This node as the scheduler sees it: cordoned, drained, and back. Sourced.
+#
+# It speaks as kubelet does, which may do that to its own node and pods and to no others.
+# seed: none has it; the script of a change brings it
+
+# the annotation of a node that we have cordoned, with the change's name
+CORDONED=airseed-cordoned
+
+as_node() { kubectl --kubeconfig "$KUBERNETES/kubelet.conf" --request-timeout=20s "$@"; }
+
+# Print "UNSCHEDULABLE/CHANGE" of this node, either empty.
+cordon_state() { as_node get node "$AIRSEED_NODE" -o "jsonpath={.spec.unschedulable}/{.metadata.annotations.$CORDONED}"; }
+
+# Keep new pods away. One request says that and whose doing it is, so that a power cut leaves both or none.
+cordon() {
+    local state
+    state=$(cordon_state) || return 1
+    case $state in
+    true/) say "somebody else has cordoned this node: it stays so" ;;
+    true/*) ;;
+    *) as_node patch node "$AIRSEED_NODE" --type=merge \
+        -p "{\"metadata\":{\"annotations\":{\"$CORDONED\":\"$AIRSEED_CHANGE\"}},\"spec\":{\"unschedulable\":true}}" ;;
+    esac
+}
+
+# Let new pods come, if it was us who kept them away.
+uncordon() {
+    local state
+    state=$(cordon_state) || return 1
+    [ -n "${state#*/}" ] || return 0
+    as_node patch node "$AIRSEED_NODE" --type=merge -p "{\"metadata\":{\"annotations\":{\"$CORDONED\":null}},\"spec\":{\"unschedulable\":null}}"
+}
+
+# Print "NAMESPACE/POD NAMESPACE/BUDGET" of this node's pods that a budget keeps here: now, or with "ever"
+# as long as the budget is as it is.
+kept_pods() {
+    local namespace name allowed wanted expected labels
+    # shellcheck disable=SC2016 # kubectl expands them
+    as_node get poddisruptionbudgets --all-namespaces -o 'go-template={{range .items}}{{.metadata.namespace}} {{.metadata.name}} {{.status.disruptionsAllowed}} {{.status.desiredHealthy}} {{.status.expectedPods}} {{range $k, $v := .spec.selector.matchLabels}}{{$k}}={{$v}},{{end}}{{"\n"}}{{end}}' |
+        while read -r namespace name allowed wanted expected labels; do
+            [ "$allowed" = 0 ] && [ -n "$labels" ] || continue
+            if [ "${1:-}" = ever ]; then [ "$expected" -gt 0 ] && [ "$wanted" -ge "$expected" ] || continue; fi
+            as_node -n "$namespace" get pods -l "${labels%,}" --field-selector "spec.nodeName=$AIRSEED_NODE" -o name |
+                sed -n "s|^pod/\(.*\)|$namespace/\1 $namespace/$name|p"
+        done
+}
+
+# Say of kept_pods' lines what they mean.
+kept_words() { awk '{ printf "%spod %s, kept by the budget %s", (NR > 1 ? "; " : ""), $1, $2 }' | cut -b 1-600; }
+
+# Move this node's pods elsewhere, as far as budgets let them go.
+drain() {
+    local limit=${AIRSEED_DRAIN_PATIENCE:-600} data=--delete-local-data kept
+    if [[ $(kubectl drain --help) == *--delete-emptydir-data* ]]; then data=--delete-emptydir-data; fi
+    wait_until "the API server, to cordon this node" 120 cordon || fail "this node can't be cordoned" "kubectl get node $AIRSEED_NODE"
+    working "pods to move elsewhere"
+    if as_node drain "$AIRSEED_NODE" --ignore-daemonsets "$data" --timeout="${limit}s"; then
+        working ''
+        return
+    fi
+    kept=$(kept_pods | kept_words) || kept=''
+    uncordon || say "warning: this node is still cordoned; that ends with the next run"
+    [ -n "$kept" ] || fail "this node can't be drained within $limit s" ''
+    fail "this node can't be drained within $limit s: $kept" \
+        "let the workload have more replicas, or its budget more room (kubectl describe poddisruptionbudget); the node takes pods again until the next run"
+}

@@ -1,0 +1,18 @@
+#!/bin/bash
+# Move this node's pods elsewhere before kubelet is replaced.
+# seed: none has it; the script of a change brings it
+# always: whoever gave up has let pods in again
+# reads: NODE CHANGE COUNT
+
+# shellcheck source=cloudinit-templates/node/lib/common.sh
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
+need values drain
+load_environment
+
+if is_stamped step-settle "$(step_key settle)"; then
+    say "what pods had to move for is done"
+elif [ "$AIRSEED_COUNT" = 1 ]; then
+    say "a node alone is not drained: its pods could go nowhere"
+else
+    drain
+fi

@@ -1,0 +1,43 @@
+#!/bin/bash
+# Look whether this node can be upgraded, before anything on it is changed.
+# seed: none has it; the script of a change brings it
+# reads: NODE FROM KUBERNETES SUMS
+# uses: CHANGE NEED_MIB KEEP_FREE PAYLOAD_URL MADE_BYTES ROLE IMAGES RUNTIME KUBEADM_FILES SKIP_PHASES ADDRESS
+
+# shellcheck source=cloudinit-templates/node/lib/common.sh
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
+need values role payload room drain kubeadm
+load_environment
+
+check_release() {
+    local now
+    now=$(kubelet --version)
+    now=${now##* v}
+    [ "$now" = "$AIRSEED_FROM" ] || [ "$now" = "$AIRSEED_KUBERNETES" ] ||
+        fail "this node runs Kubernetes $now, and the change goes from $AIRSEED_FROM to $AIRSEED_KUBERNETES" \
+            "collect its result.json, and write the change again: airseed changes"
+}
+
+node_answers() { as_node get node "$AIRSEED_NODE" >/dev/null; }
+
+check_cluster() {
+    wait_until "the cluster to tell of this node" "${AIRSEED_KNOWN_PATIENCE:-120}" node_answers ||
+        fail_saying "the cluster does not tell of this node" "kubectl --kubeconfig /etc/kubernetes/kubelet.conf get node $AIRSEED_NODE"
+    ! is_control_plane || own_api_is_healthy ||
+        fail_saying "the API server on this node is not well" "an upgrade mends nothing: kubectl -n kube-system get pods, journalctl -u kubelet"
+}
+
+# A budget that never lets a pod go can't be waited for.
+check_budgets() {
+    local kept
+    kept=$(kept_pods ever | kept_words)
+    [ -z "$kept" ] || fail "this node can't be drained: $kept" \
+        "the budget wants as many healthy pods as there are: give the workload one more replica, or the budget more room"
+}
+
+check_release
+check_room
+check_cluster
+check_budgets
+find_payload
+say "the bundle is $PAYLOAD_AT ($PAYLOAD_KIND)"

@@ -1,0 +1,32 @@
+#!/bin/bash
+# Wait until this node answers well for a while: a new kubelet makes its static pods anew some seconds after
+# it said that it is ready.
+# seed: none has it; the script of a change brings it
+# reads: NODE KUBERNETES
+# uses: CHANGE ROLE RUNTIME IMAGES KUBEADM_FILES SKIP_PHASES ADDRESS SUMS PAYLOAD_URL MADE_BYTES
+
+# shellcheck source=cloudinit-templates/node/lib/common.sh
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
+need values role kubeadm drain
+load_environment
+
+GOOD=0
+
+# Tell whether this was the last of a run of good answers.
+answers_well() {
+    if is_well; then GOOD=$((GOOD + 1)); else GOOD=0; fi
+    [ "$GOOD" -ge "${AIRSEED_GOOD_ANSWERS:-12}" ]
+}
+
+is_well() {
+    local ready
+    [ "$(as_node get node "$AIRSEED_NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status} {.status.nodeInfo.kubeletVersion}' 2>/dev/null)" = "True v$AIRSEED_KUBERNETES" ] || return 1
+    is_control_plane || return 0
+    own_api_is_healthy || return 1
+    ready=$(as_node -n kube-system get pods -l tier=control-plane --field-selector "spec.nodeName=$AIRSEED_NODE" \
+        -o 'jsonpath={range .items[*]}{.status.containerStatuses[*].ready} {end}' 2>/dev/null) || return 1
+    [[ $ready != *false* ]]
+}
+
+wait_until "this node to answer well" "${AIRSEED_READY_PATIENCE:-900}" answers_well ||
+    fail_saying "this node does not answer well on $AIRSEED_KUBERNETES" "kubectl describe node $AIRSEED_NODE, journalctl -u kubelet"
