@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from builder.cli.amounts import quantity
-from builder.cli.verb import as_json, catalogs, existing, verb
+from builder.cli.verb import as_json, ca_bundle, catalogs, existing, verb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +29,9 @@ SOMETHING = 5
     examples="""
     airseed changes cluster.yaml
     airseed changes cluster.yaml --write
-    airseed changes cluster.yaml --json
     airseed changes cluster.yaml --renew 60 --write
+    airseed changes cluster.yaml --from http://10.0.0.5:5000
+    airseed changes cluster.yaml --results results/ --json
     """,
 )
 @click.argument("cluster", type=existing(), default="cluster.yaml", metavar="[CLUSTER]")
@@ -56,6 +58,24 @@ SOMETHING = 5
     metavar="[DAYS]",
     help=f"Renew certificates that end within DAYS ({RENEW}); repair what has ended.",
 )
+@click.option(
+    "--results",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Result files of machines (NODE.json), beside those in the change's own results/.",
+)
+@click.option(
+    "--from",
+    "server",
+    metavar="URL",
+    help="Ask an airseed serve --boots, to which the machines post their results.",
+)
+@click.option(
+    "--applied",
+    metavar="NNN",
+    help="Record that every machine is through this change, whatever is known of them.",
+)
+@ca_bundle
 @click.option("--write", is_flag=True, help="Write changes/NNN-WORDS/ with a script per machine.")
 @catalogs
 @as_json
@@ -65,10 +85,14 @@ def command(
     cluster: Path,
     lock: Path | None,
     seeds: Path | None,
-    renew: int | None,
-    catalogs: tuple[Path, ...],
+    results: Path | None,
+    server: str | None,
+    applied: str | None,
     *,
+    renew: int | None,
     keep_docker: bool,
+    ca_bundle: Path | None,
+    catalogs: tuple[Path, ...],
     write: bool,
     as_json: bool,
 ) -> int:
@@ -76,7 +100,11 @@ def command(
 
     Compares CLUSTER (default: cluster.yaml) and its lock with what runs, as it was seeded and
     changed since (seeds/running.json), and shows what each machine has to go through, in which
-    order, why, and what is disturbed. Nothing is asked of the machines, and nothing is written.
+    order, why, and what is disturbed. Nothing is asked of the machines, and nothing is written
+    but by --write.
+
+    A change that was written is known to be through by the results of its machines: in its own
+    folder results/, where the playbook puts them, in a DIR, or from airseed serve --boots.
 
     Exits with 0 when nothing is to be done, with 5 when something is, and with 2 when it can't be
     done; the reasons are all said.
@@ -86,8 +114,14 @@ def command(
     from builder.pipeline.workspace import Workspace
 
     workspace = Workspace(cluster, lock=lock, catalogs=catalogs)
-    options = Options(keep_docker=keep_docker, renew=renew)
-    found = changes.find(workspace, seeds=seeds, options=options, reporter=console)
+    found = changes.find(
+        workspace,
+        seeds=seeds,
+        reports={**_posted(server, ca_bundle), **_files(results)},
+        applied=applied,
+        options=Options(keep_docker=keep_docker, renew=renew),
+        reporter=console,
+    )
     folder = changes.write(workspace, found) if write and found.change else None
     if as_json:
         console.json(_value(found, folder))
@@ -98,25 +132,66 @@ def command(
     return SOMETHING if found.change else 0
 
 
+def _files(folder: Path | None) -> dict[str, bytes]:
+    from builder.formats.result import LARGEST
+    from builder.formats.text import read_content
+
+    files = sorted(folder.glob("*.json")) if folder else []
+    return {path.stem: read_content(path, largest=LARGEST) for path in files}
+
+
+def _posted(url: str | None, ca_bundle: Path | None) -> dict[str, bytes]:
+    if url is None:
+        return {}
+    from builder.pipeline import status
+
+    boots = status.ask(url, ca_bundle=ca_bundle)
+    return {name: json.dumps(dict(one.posted)).encode() for name, one in boots.heard.items()}
+
+
 def _show(found: Found, console: Console) -> None:
+    if found.recorded:
+        console.info(f"{found.recorded} is through: recorded")
     for remark in found.remarks:
         console.info(str(remark))
     change = found.change
     if change is None:
         console.info("nothing to do: what cluster.yaml says is what runs")
         return
-    console.table(("STAGE", "TURN", "NODE", "ROLE", "WHAT", "DISTURBANCE"), _rows(found, change))
+    begun = bool(_states(found))
+    head = ("STAGE", "TURN", "NODE", "ROLE", "WHAT", "DISTURBANCE")
+    rows = ((*row, _states(found).get(row[2], "not begun")) for row in _rows(found, change))
+    if begun:
+        console.table((*head, "STATE"), rows, colors={"done": "green"})
+    else:
+        console.table(head, _rows(found, change))
     for number, stage in enumerate(change.stages, 1):
         console.note(f"stage {number}: {stage.reason}")
-    console.info(f"{change.id}: {quantity(len(change.nodes), 'machines')}")
+    if found.written and begun:
+        done, count = len(found.written.done), len(change.nodes)
+        console.info(f"{change.id} is under way: {done} of {count} machines are through")
+    else:
+        console.info(f"{change.id}: {quantity(len(change.nodes), 'machines')}")
+
+
+def _states(found: Found) -> dict[str, str]:
+    """Say how machines stand in a change that was written, as far as they said it."""
+    written = found.written
+    if written is None:
+        return {}
+    return {
+        name: "done"
+        if name in written.done
+        else f"stage {one.stage}: {one.state}{f', {one.message}' if one.message else ''}"
+        for name, one in written.results.items()
+    }
 
 
 def _rows(found: Found, change: Change) -> Iterator[tuple[str, ...]]:
-    roles = {node.name: node.role for node in found.running.nodes}
-    planes = {name for name, role in roles.items() if role == "control-plane"}
+    planes = {node.name for node in found.running.control_planes}
     for number, stage in enumerate(change.stages, 1):
         for turn, name in stage.turns(planes, change.at_once):
-            role = roles.get(name, "worker")
+            role = "control-plane" if name in planes else "worker"
             felt = stage.disturbance.get(role, "nothing")
             yield str(number), str(turn), name, role, stage.what, felt
 
@@ -127,14 +202,23 @@ def _value(found: Found, folder: Path | None) -> dict[str, Any]:
         "change": change and change.id,
         "digest": change and change.digest,
         "folder": folder and str(folder),
+        "recorded": found.recorded or None,
         "running": {"cluster": found.running.cluster, "kubernetes": found.running.kubernetes},
         "stages": [
             {"plan": stage.plan, "what": stage.what, "reason": stage.reason}
             for stage in (change.stages if change else ())
         ],
         "nodes": [
-            dict(zip(("stage", "turn", "node", "role", "what", "disturbance"), row, strict=True))
-            for row in (_rows(found, change) if change else ())
+            {
+                "stage": int(stage),
+                "turn": int(turn),
+                "node": node,
+                "role": role,
+                "what": what,
+                "disturbance": felt,
+            }
+            for stage, turn, node, role, what, felt in (_rows(found, change) if change else ())
         ],
+        "states": _states(found),
         "remarks": [str(remark) for remark in found.remarks],
     }

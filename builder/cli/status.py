@@ -74,7 +74,7 @@ def command(
             hint="airseed status --help",
         )
     results, faults = (
-        (status.ask(server, ca_bundle=ca_bundle), []) if server else status.read(files)
+        (status.ask(server, ca_bundle=ca_bundle).results, []) if server else status.read(files)
     )
     if as_json:
         console.json([asdict(result) for result in results])

@@ -29,6 +29,11 @@ class Result:
     state: State
     plan: str = "first-boot"
     """The plan it speaks of; a console does not say."""
+    change: str = ""
+    """The id of the change that it goes through."""
+    stage: str = ""
+    kubernetes: str = ""
+    """The release of the seed, or of the stage."""
     step: str = ""
     attempt: int = 1
     exit_code: int | None = None

@@ -15,6 +15,7 @@ from builder import disk
 from builder.formats import running as running_format
 from builder.model.change import NodeState, Running
 from builder.model.digest import Digest
+from builder.model.machine import NOTHING_SAID
 from builder.render import kubeadm
 
 if TYPE_CHECKING:
@@ -117,7 +118,9 @@ def _digest(plan: Plan, node: Node) -> str:
     machine = plan.cluster.machine_of(node)
     sources = {machine.registry.ca, *(file.source for file in machine.files)}
     files = {name: Digest.of(plan.files[name]).hex for name in sources if name is not None}
-    text = json.dumps([asdict(machine), files], sort_keys=True, default=str)
+    usual = asdict(NOTHING_SAID)
+    said = {key: value for key, value in asdict(machine).items() if value != usual[key]}
+    text = json.dumps([said, files], sort_keys=True, default=str)
     return str(Digest.of(text.encode()))
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from builder.errors import Fault
+    from builder.model.boots import Boots
 
 _PAGE, _JSON = "/boots", ".json"
 
@@ -45,8 +46,8 @@ def read(files: Sequence[Path]) -> tuple[list[Result], list[Fault]]:
     return results, faults
 
 
-def ask(url: str, *, ca_bundle: Path | None = None) -> list[Result]:
-    """Ask an ``airseed serve --boots``; return a result a node, what wants attention first.
+def ask(url: str, *, ca_bundle: Path | None = None) -> Boots:
+    """Ask an ``airseed serve --boots`` how all nodes stand.
 
     ``url`` is the server's, or its page's. Raise UsageError for what is no URL, FetchError, and
     DocumentError for an answer that is none.
@@ -67,7 +68,7 @@ def ask(url: str, *, ca_bundle: Path | None = None) -> list[Result]:
     with Client(ca_bundle=ca_bundle) as client:
         headers = {"Authorization": login.basic} if login else {}
         reply = client.get(where, headers=headers, limit=boots_format.LARGEST)
-    return boots_format.read(reply.content, redact(where)).results
+    return boots_format.read(reply.content, redact(where))
 
 
 def _node(path: Path) -> str:

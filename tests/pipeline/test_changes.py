@@ -52,6 +52,23 @@ class Site:
         shutil.copy(self.next_lock, self.folder / "cluster.lock")
         shutil.copytree(f"{self.next_lock}.d", self.folder / "cluster.lock.d", dirs_exist_ok=True)
 
+    def result(self, *names: str, **said: str) -> None:
+        """Put what machines say of themselves where the playbook does."""
+        for name in names:
+            value = {
+                "format": 1,
+                "cluster": "cluster.local",
+                "node": name,
+                "plan": "upgrade",
+                "state": "done",
+                "change": "001-upgrade-1.19.5",
+                "stage": "1",
+                "kubernetes": "1.19.5",
+                **said,
+            }
+            folder = self.folder / "changes" / value["change"] / "results"
+            (folder / f"{name}.json").write_text(json.dumps(value))
+
     def changes(self, *words: str) -> int:
         return run(["changes", str(self.cluster), "--catalog", str(self.catalog), *words])
 
@@ -104,11 +121,11 @@ def test_another_version_is_an_upgrade(site: Site, capsys: pytest.CaptureFixture
     value = json.loads(capsys.readouterr().out)
     assert value["change"] == "001-upgrade-1.19.5"
     assert [(row["turn"], row["node"]) for row in value["nodes"]] == [
-        ("1", "k8s01"),
-        ("2", "k8s02"),
-        ("3", "k8s03"),
-        ("4", "k8s04"),
-        ("5", "k8s05"),
+        (1, "k8s01"),
+        (2, "k8s02"),
+        (3, "k8s03"),
+        (4, "k8s04"),
+        (5, "k8s05"),
     ]
     assert {row["what"] for row in value["nodes"]} == {"Kubernetes 1.18.5 -> 1.19.5"}
     assert value["folder"] is None
@@ -293,3 +310,122 @@ def test_a_runtime_is_changed_before_kubernetes_and_with_its_images(
     said = capsys.readouterr().err
     assert "the runtime is changed first, and the bundle has no images of 1.18.5" in said
     assert "set changes: {from: 1.18.5}, then airseed lock and airseed bundle" in said
+
+
+def test_a_change_that_all_machines_are_through_is_recorded(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.upgrade()
+    assert site.changes("--write") == 5
+    site.result(*NODES)
+    assert site.changes() == 0
+    said = capsys.readouterr().err
+    assert "001-upgrade-1.19.5 is through: recorded" in said
+    running = record.read(site.folder / "seeds")
+    assert running is not None
+    assert running.applied == ("001-upgrade-1.19.5",)
+    assert {node.kubernetes for node in running.nodes} == {"1.19.5"}
+    # what is seeded now is what runs
+    site.seeds()
+    assert record.read(site.folder / "seeds") == running
+    assert site.changes() == 0
+
+
+def test_a_change_that_is_half_applied_is_seen_and_kept(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = shutil.copy(site.folder / "cluster.lock", site.folder / "old.lock")
+    site.upgrade()
+    assert site.changes("--write") == 5
+    site.result("k8s01")
+    site.result("k8s02", state="failed", message="there is no room")
+    capsys.readouterr()
+    assert site.changes("--json") == 5
+    value = json.loads(capsys.readouterr().out)
+    assert value["change"] == "001-upgrade-1.19.5"
+    assert value["states"] == {"k8s01": "done", "k8s02": "stage 1: failed, there is no room"}
+    assert site.changes() == 5
+    assert "001-upgrade-1.19.5 is under way: 1 of 5 machines are through" in capsys.readouterr().err
+    site.edit(NEW, OLD)
+    shutil.copy(old, site.folder / "cluster.lock")
+    assert site.changes() == 2
+    assert "001-upgrade-1.19.5 is half applied: 1 of 5 machines are through" in (
+        capsys.readouterr().err
+    )
+
+
+def test_no_change_is_written_beside_one_of_which_nothing_is_known(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.upgrade()
+    assert site.changes("--write") == 5
+    assert site.changes("--write") == 5
+    site.edit("nodes:\n", "changes: {at-once: 2}\nnodes:\n")
+    path = site.folder / "changes/001-upgrade-1.19.5/change.json"
+    text = path.read_text("utf-8")
+    (digest,) = re.findall('"digest": "([0-9a-f]{64})"', text)
+    path.write_text(text.replace(digest, "0" * 64))
+    assert site.changes("--write") == 2
+    said = capsys.readouterr().err
+    assert "001-upgrade-1.19.5 was written before, and nothing is known of its machines" in said
+    assert "if it was started nowhere, delete this folder" in said
+    assert site.changes("--applied", "002") == 2
+    assert site.changes("--applied", "001") == 0
+
+
+def test_a_machine_that_is_not_what_is_recorded_of_it(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = site.folder / "said"
+    folder.mkdir()
+    for name, said in (
+        ("k8s01", {"cluster": "other", "kubernetes": "1.18.5"}),
+        ("k8s02", {"cluster": "cluster.local", "kubernetes": "1.19.5"}),
+        ("k8s03", {"cluster": "cluster.local", "kubernetes": "1.18.5"}),
+    ):
+        value = {"format": 1, "node": name, "state": "done", **said}
+        (folder / f"{name}.json").write_text(json.dumps(value))
+    assert site.changes("--results", str(folder)) == 2
+    said = capsys.readouterr().err
+    assert "k8s01: this is a machine of the cluster other\n    expected cluster.local\n" in said
+    assert "k8s02: the machine says that it runs Kubernetes 1.19.5\n" in said
+    assert "k8s03" not in said
+    (folder / "k8s04.json").write_text("{}")
+    assert site.changes("--results", str(folder)) == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("name: cluster.local", "name: other", "the name of a cluster that runs can't be changed"),
+        ("pods: 10.222.0.0/18", "pods: 10.223.0.0/18", "the pod subnets can't be changed"),
+        ("services: 10.233.0.0/18", "services: 10.234.0.0/18", "the service subnets can't be"),
+        ("domain: cluster.local", "domain: other.local", "the DNS domain can't be changed"),
+        ("endpoint: 10.211.55.48:6443", "endpoint: 10.211.55.60:6443", "the endpoint can't be"),
+        ("address: 10.211.55.52", "address: 10.211.55.62", "can't get another address"),
+    ],
+)
+def test_what_cant_be_changed_is_refused_with_the_reason(
+    site: Site, capsys: pytest.CaptureFixture[str], old: str, new: str, said: str
+) -> None:
+    text = site.cluster.read_text("utf-8")
+    assert old in text
+    site.cluster.write_text(text.replace(old, new, 1), "utf-8")
+    if "name" in new:
+        (site.folder / "cluster.lock").write_text(
+            (site.folder / "cluster.lock").read_text("utf-8").replace("cluster.local", "other", 1)
+        )
+    assert site.changes() == 2
+    assert said in capsys.readouterr().err
+    assert not (site.folder / "changes").exists()
+
+
+def test_what_concerns_new_machines_alone_is_said(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.edit("nodes:\n", "machine: {ntp: [10.0.0.9]}\nnodes:\n")
+    assert site.changes() == 0
+    assert (
+        "k8s01, k8s02, k8s03, k8s04, k8s05: what is said of a machine is laid down at its first "
+        "boot, not later" in capsys.readouterr().err
+    )

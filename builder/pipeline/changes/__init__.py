@@ -15,18 +15,21 @@ from builder.model.change import Change, Findings, Running, Stage
 from builder.model.digest import Digest
 from builder.pipeline import paths, rendering
 from builder.pipeline import running as record
-from builder.pipeline.changes import configure, limits, renew, runtime, upgrade
+from builder.pipeline.changes import configure, limits, progress, renew, runtime, upgrade
 from builder.pipeline.changes import folder as folders
 from builder.pipeline.changes.kind import Options, Wanted, compare, flat, taken
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from builder.errors import Fault
+    from builder.pipeline.changes.progress import Written
     from builder.pipeline.workspace import Workspace
     from builder.render.plan import Plan
     from builder.report import Reporter
 
+_DIGITS = 3
 KINDS = (renew, runtime, upgrade, configure)
 """In the order in which their stages are gone through."""
 
@@ -40,13 +43,26 @@ class Found:
     """None where nothing is to be done."""
     plans: tuple[Plan, ...] = ()
     """What renders the state after each stage."""
-    remarks: tuple[Fault, ...]
+    remarks: tuple[Fault, ...] = ()
+    written: Written | None = None
+    """The change as it was written before, with what is known of its machines."""
+    recorded: str = ""
+    """The id of a change that was found to be through."""
 
 
 def find(
-    workspace: Workspace, *, seeds: Path | None = None, options: Options, reporter: Reporter
+    workspace: Workspace,
+    *,
+    seeds: Path | None = None,
+    reports: Mapping[str, bytes] | None = None,
+    applied: str | None = None,
+    options: Options,
+    reporter: Reporter,
 ) -> Found:
-    """Compare cluster.yaml with what runs; nothing is written.
+    """Compare cluster.yaml with what runs; a change that is through is recorded.
+
+    ``reports`` are results of machines by any name, beside those in the change's own folder;
+    ``applied`` is the number or id of a change that is through, whatever machines say.
 
     Raises:
         UsageError: nothing is known of what runs, or what is wanted can't be done; has all reasons.
@@ -54,14 +70,7 @@ def find(
     """
     folder = seeds or workspace.seeds
     workspace.warn(reporter)  # what is wrong with cluster.yaml comes first
-    running = record.read(folder)
-    if running is None:
-        raise UsageError(
-            "nothing is known of what runs: there is no such file",
-            where=str(folder / record.NAME),
-            hint="`airseed seeds`, with cluster.yaml and lock as the machines were seeded, "
-            "writes it",
-        )
+    running, written, recorded = _known(workspace, folder, reports or {}, applied)
     plan = rendering.prepare(workspace)
     wanted = Wanted(workspace=workspace, plan=plan, state=record.state(plan), options=options)
     found = _findings(running, wanted)
@@ -71,15 +80,57 @@ def find(
             where=str(workspace.path),
             faults=found.faults,
         )
-    change = _change(running, found) if found.stages else None
-    plans = tuple(wanted.at(stage.after) for stage in found.stages)
-    return Found(running=running, change=change, plans=plans, remarks=found.remarks)
+    number = _next(running, written, paths.changes(workspace.path))
+    change = _change(number, running, found, plan.cluster.changes.at_once)
+    if written and (change is None or change.digest != written.digest):
+        progress.refuse_begun(written)
+    return Found(
+        running=running,
+        change=change,
+        plans=tuple(wanted.at(stage.after) for stage in found.stages),
+        remarks=found.remarks,
+        written=written,
+        recorded=recorded,
+    )
+
+
+def _known(
+    workspace: Workspace, folder: Path, reports: Mapping[str, bytes], applied: str | None
+) -> tuple[Running, Written | None, str]:
+    """Return what runs, the change that was written and is not through, and one that is now."""
+    running = record.read(folder)
+    if running is None:
+        raise UsageError(
+            "nothing is known of what runs: there is no such file",
+            where=str(folder / record.NAME),
+            hint="`airseed seeds`, with cluster.yaml and lock as the machines were seeded, "
+            "writes it",
+        )
+    written = progress.latest(paths.changes(workspace.path), running.applied)
+    if applied is not None and (written is None or applied not in {written.id, written.id[:3]}):
+        expected = written.id if written else "none: no change was written that is not applied yet"
+        raise UsageError("there is no such change", where=applied, expected=expected)
+    if faults := progress.check(running, reports, written):
+        raise UsageError("machines are not what is recorded of them", faults=faults)
+    if written is None:
+        return running, None, ""
+    written = progress.heard(written, reports)
+    if applied is None and set(written.done) != set(written.nodes):
+        return running, written, ""
+    running = progress.applied(running, written)
+    record.write(folder, running)
+    return running, None, written.id
 
 
 def write(workspace: Workspace, found: Found) -> Path | None:
-    """Write the folder of what was found; return it. Raise StorageError."""
+    """Write the folder of what was found; return it.
+
+    Raise StorageError, and UsageError where another change was written of which nothing is known.
+    """
     if found.change is None:
         return None
+    if found.written and found.written.digest != found.change.digest:
+        progress.refuse_beside(found.written)
     return folders.write(paths.changes(workspace.path), found.change, found.plans)
 
 
@@ -99,14 +150,23 @@ def _findings(running: Running, wanted: Wanted) -> Findings:
     return Findings(stages=tuple(stages), faults=tuple(faults), remarks=tuple(remarks))
 
 
-def _change(running: Running, found: Findings) -> Change:
+def _next(running: Running, written: Written | None, folder: Path) -> int:
+    """Return the number of the next change; one that was written and is not through keeps its."""
+    if written:
+        return int(written.id[:_DIGITS])
+    names = [*running.applied, *(path.parent.name for path in folder.glob(f"*/{folders.CHANGE}"))]
+    return max((int(n[:_DIGITS]) for n in names if n[:_DIGITS].isdigit()), default=0) + 1
+
+
+def _change(number: int, running: Running, found: Findings, at_once: int) -> Change | None:
+    if not found.stages:
+        return None
     words = {stage.plan: stage.words for stage in found.stages}
-    number = len(running.applied) + 1
     what = [[s.plan, s.nodes, dict(s.values), dict(s.own), flat(s.after)] for s in found.stages]
     text = json.dumps([running.cluster, running.authority, what], sort_keys=True, default=str)
     return Change(
-        id=f"{number:03}-{'-'.join(words.values())}",
+        id=f"{number:0{_DIGITS}}-{'-'.join(words.values())}",
         digest=Digest.of(text.encode()).hex,
         stages=found.stages,
-        at_once=1,
+        at_once=at_once,
     )

@@ -7,14 +7,16 @@ wanted, and why they can't be gone. Kinds are asked in order, each about what th
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from builder.model.change import Difference, NodeState, Running, differences
 from builder.model.cluster import Runtime
 from builder.model.version import Version
+from builder.pipeline import rendering
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,21 +58,21 @@ class Wanted:
 
     def at(self, state: Running) -> Plan:
         """Return a plan that renders the releases of a state on the way."""
-        catalog, plan = self.workspace.catalog, self.plan
+        plan = self.plan
+        for hop in self.workspace.hops:
+            if hop.release == state.kubernetes:
+                plan = rendering.at_hop(self.workspace, plan, hop)
+        catalog = self.workspace.catalog
         version = Version.parse(state.kubernetes)
         name, _, release = state.control_planes[0].runtime.partition(" ")
-        choice = replace(
-            plan.choice,
-            kubernetes=catalog.kubernetes(version),
-            runtime=catalog.runtime(name, release),
-        )
-        cluster = replace(
-            plan.cluster, kubernetes=version, runtime=Runtime(name=name, version=release)
-        )
+        kubernetes, runtime = catalog.kubernetes(version), catalog.runtime(name, release)
+        choice = replace(plan.choice, kubernetes=kubernetes, runtime=runtime)
+        said = Runtime(name=name, version=release)
+        cluster = replace(plan.cluster, kubernetes=version, runtime=said)
         return replace(plan, cluster=cluster, choice=choice)
 
 
-def flat(running: Running) -> dict[str, object]:
+def flat(running: Running) -> dict[str, Any]:
     """Return a state as one mapping, nodes by name, so that it can be compared."""
     fields = {
         name: getattr(running, name)
@@ -86,6 +88,22 @@ def flat(running: Running) -> dict[str, object]:
 
 def compare(running: Running, wanted: Running) -> tuple[Difference, ...]:
     return tuple(differences(flat(running), flat(wanted)))
+
+
+def adopt(running: Running, wanted: Running, patterns: Iterable[str]) -> Running:
+    """Return what runs once the differences that patterns are about are no more."""
+    fields = deepcopy(flat(running))
+    for one in compare(running, wanted):
+        if taken(one, patterns):
+            inner = fields
+            for key in one.path[:-1]:
+                inner = inner.setdefault(key, {})
+            if one.after is None:
+                del inner[one.path[-1]]
+            else:
+                inner[one.path[-1]] = one.after
+    nodes = tuple(NodeState(name=name, **said) for name, said in fields.pop("nodes").items())
+    return Running(**fields, applied=running.applied, nodes=nodes)
 
 
 def taken(difference: Difference, patterns: Iterable[str]) -> bool:

@@ -9,10 +9,12 @@ from builder.model.change import Findings
 from builder.pipeline.changes.kind import taken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from builder.model.change import Difference
 
+_FEW = 5
+"""Nodes that are named where many differ alike."""
 _CLUSTER = "documents.ClusterConfiguration"
 _ANEW = "seed a new cluster, and move the workloads"
 _REFUSED: Mapping[tuple[str, ...], tuple[str, str]] = {
@@ -66,19 +68,29 @@ _ELSEWHERE: Mapping[tuple[str, ...], str] = {
 def apart(left: Iterable[Difference]) -> Findings:
     """Put differences into words that no kind of change takes."""
     faults: dict[tuple[str, ...], Fault] = {}
-    remarks: list[Fault] = []
+    said: dict[str, list[str]] = {}
     for one in left:
         known = next((p for p in _REFUSED if taken(one, p)), None)
         if reason := next((why for p, why in _ELSEWHERE.items() if taken(one, p)), ""):
-            remarks.append(Fault(where=one.where, what=reason))
+            said.setdefault(reason, []).append(_node(one) or one.where)
         elif known is None:
             what = "can't be changed on a cluster that runs"
             faults[one.path] = _fault(one, what, "write the old value again")
         else:
             what, hint = _REFUSED[known]
-            key = (*known, one.path[1]) if known[0].startswith("nodes.") else known
+            key = (*known, _node(one))
             faults.setdefault(key, _fault(one, what, hint))
+    remarks = (Fault(where=_names(where), what=what) for what, where in said.items())
     return Findings(faults=tuple(faults.values()), remarks=tuple(remarks))
+
+
+def _node(one: Difference) -> str:
+    return one.path[1] if one.path[0] == "nodes" else ""
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(names[:_FEW]) + more
 
 
 def _fault(one: Difference, what: str, hint: str) -> Fault:

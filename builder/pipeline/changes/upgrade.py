@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from builder.errors import Fault
-from builder.model.catalog.lookup import NotInCatalogError
 from builder.model.change import Findings, Stage
 from builder.model.demand import KUBEADM
 from builder.model.version import Version
-from builder.pipeline import running as record
+from builder.pipeline.changes.kind import adopt
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from builder.model.change import Running
     from builder.pipeline.changes.kind import Wanted
     from builder.render.plan import Plan
@@ -39,67 +41,78 @@ def changes(running: Running, wanted: Wanted) -> Findings:
     """Go minor by minor from what runs to what is wanted."""
     here, there = Version.parse(running.kubernetes), Version.parse(wanted.state.kubernetes)
     if here == there:
-        return Findings()
-    faults = [*_refused(here, there)]
-    if faults:
-        return Findings(faults=tuple(faults))
+        return Findings(faults=tuple(_alone(running, wanted)))
+    way = [Version.parse(hop.release) for hop in wanted.workspace.hops]
+    way = [hop for hop in way if hop > here]
+    if fault := _refused(here, there, way):
+        return Findings(faults=(fault,))
     stages: list[Stage] = []
-    for hop in (there,):
-        plan, before = wanted.plan, running.kubernetes
-        name = running.control_planes[0].runtime.partition(" ")[0]
-        try:
-            plan.choice.kubernetes.runtime(name)
-        except NotInCatalogError as error:
-            if name != plan.choice.runtime.name:
-                break  # the runtime is switched first
-            faults.append(Fault(where="runtime", what=error.what, expected=error.expected))
-            continue
-        target = record.state(plan).by_name
-        nodes = tuple(
-            replace(node, kubernetes=str(hop), runtime=target[node.name].runtime)
-            if node.name in target
-            else node
-            for node in running.nodes
-        )
-        running = replace(
+    for hop in way:
+        stages.append(_stage(running, hop, wanted))
+        running = stages[-1].after
+    return Findings(stages=tuple(stages))
+
+
+def _stage(running: Running, hop: Version, wanted: Wanted) -> Stage:
+    before, release = running.kubernetes, str(hop)
+    if release == wanted.state.kubernetes:
+        after = adopt(running, wanted.state, (*TAKES, "sums"))
+    else:
+        document = {**running.documents["ClusterConfiguration"], "kubernetesVersion": f"v{hop}"}
+        after = replace(
             running,
-            kubernetes=str(hop),
-            cni=wanted.state.cni,
-            sums=wanted.state.sums,
-            documents=wanted.state.documents,
-            nodes=nodes,
+            kubernetes=release,
+            documents={**running.documents, "ClusterConfiguration": document},
         )
-        kubeadm, others = _packages(plan)
-        stages.append(
-            Stage(
-                plan=PLAN,
-                nodes=wanted.turns(running),
-                what=f"Kubernetes {before} -> {hop}",
-                reason=f"cluster.yaml says kubernetes: {there}",
-                disturbance=_DISTURBANCE,
-                values={
-                    "FROM": before,
-                    "KUBEADM_PACKAGES": " ".join(kubeadm),
-                    "KUBELET_PACKAGES": " ".join(others),
-                },
-                words=f"{PLAN}-{hop}",
-                after=running,
-            )
-        )
-    return Findings(stages=tuple(stages), faults=tuple(faults))
+    after = replace(after, nodes=tuple(replace(node, kubernetes=release) for node in after.nodes))
+    kubeadm, others = _packages(wanted.at(after))
+    said = f"cluster.yaml says kubernetes: {wanted.state.kubernetes}"
+    return Stage(
+        plan=PLAN,
+        nodes=wanted.turns(running),
+        what=f"Kubernetes {before} -> {release}",
+        reason=said if after.kubernetes == wanted.state.kubernetes else f"{said}, on the way",
+        disturbance=_DISTURBANCE,
+        values={
+            "FROM": before,
+            "KUBEADM_PACKAGES": " ".join(kubeadm),
+            "KUBELET_PACKAGES": " ".join(others),
+        },
+        words=f"{PLAN}-{release}",
+        after=after,
+    )
 
 
-def _refused(here: Version, there: Version) -> list[Fault]:
+def _refused(here: Version, there: Version, way: Sequence[Version]) -> Fault | None:
     if there < here:
-        what = f"{there} is older than {here}, which runs: Kubernetes has no way back"
-        hint = "a snapshot of etcd that was taken before is the way back"
-        return [Fault(where="kubernetes", what=what, expected=f"{here} or newer", hint=hint)]
-    if there.minor > here.minor + 1:
-        what = f"{here} runs, and kubeadm upgrades by one minor at a time"
-        between = f"{here.major}.{here.minor + 1}"
-        hint = f"changes: {{from: {here}}} in cluster.yaml has `airseed lock` take in all between"
-        return [Fault(where="kubernetes", what=what, expected=f"a release of {between}", hint=hint)]
-    return []
+        return Fault(
+            where="kubernetes",
+            what=f"{there} is older than {here}, which runs: Kubernetes has no way back",
+            expected=f"{here} or newer",
+            hint="a snapshot of etcd that was taken before is the way back",
+        )
+    steps = [here, *way]
+    skips = any(later.minor > one.minor + 1 for one, later in pairwise(steps))
+    if skips or there not in way:
+        return Fault(
+            where="kubernetes",
+            what=f"{here} runs, and kubeadm goes from one minor to the next",
+            expected=f"a release of {here.major}.{here.minor + 1}, or a way there",
+            hint=f"`changes: {{from: {here}}}` in cluster.yaml, and `airseed lock`: lock and bundle"
+            " then have all that is between",
+        )
+    return None
+
+
+def _alone(running: Running, wanted: Wanted) -> Iterator[Fault]:
+    """Another network plugin without another Kubernetes."""
+    if running.cni != wanted.state.cni:
+        yield Fault(
+            where="cni",
+            what="the network plugin is changed along with an upgrade of Kubernetes, not alone",
+            expected=running.cni,
+            hint="apply its manifests out of the bundle by hand: `airseed export --manifests-only`",
+        )
 
 
 def _packages(plan: Plan) -> tuple[list[str], list[str]]:

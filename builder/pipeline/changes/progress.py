@@ -1,0 +1,172 @@
+"""How far a change is that was written: what its machines said of themselves, checked and kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from builder import disk
+from builder.errors import DocumentError, Fault, UsageError
+from builder.formats import result as result_format
+from builder.formats import running as running_format
+from builder.pipeline.changes import folder as folders
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from builder.model.change import Running
+    from builder.model.result import Result
+
+_LARGEST = 1 << 20
+"""Bytes of one result.json."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """Hold a change that was written before, and what is known of its machines."""
+
+    folder: Path
+    id: str
+    digest: str
+    stages: tuple[tuple[str, ...], ...]
+    """The machines of each stage."""
+    after: Running
+    results: Mapping[str, Result] = field(default_factory=dict)
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for nodes in self.stages for name in nodes))
+
+    @property
+    def done(self) -> tuple[str, ...]:
+        """Return the machines that are through all stages that they take part in."""
+        return tuple(name for name in self.nodes if self._is_done(name))
+
+    @property
+    def begun(self) -> tuple[str, ...]:
+        return tuple(name for name in self.nodes if name in self.results)
+
+    def _is_done(self, name: str) -> bool:
+        result = self.results.get(name)
+        last = max(number for number, nodes in enumerate(self.stages, 1) if name in nodes)
+        return result is not None and result.state == "done" and result.stage == str(last)
+
+
+def latest(folder: Path, applied: Sequence[str]) -> Written | None:
+    """Return the last change in a folder of changes that is not applied yet, with its results.
+
+    Raise DocumentError for a ``change.json`` that is damaged, StorageError for one that can't be
+    read.
+    """
+    known = sorted(folder.glob(f"*/{folders.CHANGE}")) if folder.is_dir() else []
+    for path in reversed(known):
+        content = disk.read_own(path, running_format.LARGEST)
+        if content is None or path.parent.name in applied:
+            continue
+        fields, after = running_format.read_change(content, str(path))
+        written = Written(
+            folder=path.parent,
+            id=fields["id"],
+            digest=fields["digest"],
+            stages=tuple(stage["nodes"] for stage in fields["stages"]),
+            after=after,
+        )
+        own = {
+            file.stem: disk.read_own(file, _LARGEST) or b""
+            for file in sorted((path.parent / folders.RESULTS).glob("*.json"))
+        }
+        return replace(written, results=_own(written, own))
+    return None
+
+
+def heard(written: Written, reports: Mapping[str, bytes]) -> Written:
+    """Add what was heard elsewhere of a change to its results; raise StorageError."""
+    own = _own(written, reports)
+    for name in own:
+        path = written.folder / folders.RESULTS / f"{name}.json"
+        disk.put(path, _by_node(reports)[name], mode=disk.PRIVATE, sync=False)
+    return replace(written, results={**written.results, **own})
+
+
+def check(running: Running, reports: Mapping[str, bytes], written: Written | None) -> list[Fault]:
+    """Say where machines are not what is recorded of them."""
+    faults = []
+    for name, result in _read(reports).items():
+        node = running.by_name.get(name)
+        if result.cluster and result.cluster != running.cluster:
+            what = f"this is a machine of the cluster {result.cluster}"
+            faults.append(Fault(where=name, what=what, expected=running.cluster))
+        elif node is None or (written is not None and result.change == written.id):
+            continue
+        elif result.kubernetes and result.kubernetes != node.kubernetes:
+            faults.append(
+                Fault(
+                    where=name,
+                    what=f"the machine says that it runs Kubernetes {result.kubernetes}",
+                    expected=f"{node.kubernetes}, as it is recorded",
+                    hint="ask the machine again, if that is old; if its seed was written again "
+                    "before it booted: `airseed seeds --not-booted`, as cluster.yaml was then",
+                )
+            )
+    return faults
+
+
+def applied(running: Running, written: Written) -> Running:
+    """Return what runs when a change is through."""
+    return replace(written.after, applied=(*running.applied, written.id))
+
+
+def refuse_begun(written: Written) -> None:
+    """Raise UsageError where a change is half applied, and something else is asked for."""
+    if written.begun:
+        raise UsageError(
+            f"{written.id} is half applied: {len(written.done)} of {len(written.nodes)} machines "
+            "are through, and cluster.yaml asks for something else",
+            where=str(written.folder),
+            hint="finish it first: cluster.yaml and lock as they were, and the scripts of the "
+            "machines that are not through",
+        )
+
+
+def refuse_beside(written: Written) -> None:
+    """Raise UsageError where a change would be written beside one that may be under way."""
+    raise UsageError(
+        f"{written.id} was written before, and nothing is known of its machines",
+        where=str(written.folder),
+        hint="if it is through: `--results DIR`, `--from URL` or "
+        f"`--applied {written.id[:3]}`; if it was started nowhere, delete this folder",
+    )
+
+
+def _own(written: Written, reports: Mapping[str, bytes]) -> dict[str, Result]:
+    """Return the results that are about a change, by node."""
+    found = _read(reports)
+    return {
+        name: result
+        for name, result in found.items()
+        if result.change == written.id and name in written.nodes
+    }
+
+
+def _read(reports: Mapping[str, bytes]) -> dict[str, Result]:
+    """Read results by the name of their nodes; raise DocumentError for what is none."""
+    faults: list[Fault] = []
+    found = {}
+    for name, content in reports.items():
+        try:
+            result = result_format.read(content, name, node=name)
+        except DocumentError as error:
+            faults += [replace(fault, where=f"{name}: {fault.where}") for fault in error.faults]
+        else:
+            found[result.node] = result
+    if faults:
+        raise DocumentError("the results of machines", faults)
+    return found
+
+
+def _by_node(reports: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {
+        result_format.read(content, name, node=name).node: content
+        for name, content in reports.items()
+    }
