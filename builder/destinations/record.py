@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from builder import strict_json
+from builder.destinations.registry import signatures_of
 from builder.errors import FetchError
 from builder.http import StatusError
 from builder.model.artifact import INDEX_TYPES
 from builder.model.digest import Digest
-from builder.oci.layout import signature_tag
 from builder.oci.listing import Lister
 from builder.oci.scope import Scope
 
@@ -61,8 +61,7 @@ def names_of(targets: Iterable[Target]) -> Names:
     for target in targets:
         image, path = target.image, target.scope.path
         names[f"{path}:{target.tag}"] = frozenset({image.digest, image.manifests[0].digest})
-        for signature in image.signatures[:1]:
-            names[f"{path}:{signature_tag(image.digest)}"] = frozenset({signature.digest})
+        names |= {name: frozenset({digest}) for name, digest in signatures_of(target)}
     return names
 
 
@@ -84,6 +83,10 @@ class Record:
         }
         if merged != known:
             self._write(merged)
+
+    def had(self, name: str) -> frozenset[Digest]:
+        """Return what was published under a name before."""
+        return self._read(self._tag).get(name, frozenset())
 
     def stale(self, wanted: Names) -> list[Stale]:
         """Return what may go: names that only this cluster had, as far as they mean the same."""

@@ -24,7 +24,7 @@ from builder.oci.push import BlobPlace
 from builder.oci.scope import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from builder.bundle.writer import Supply
     from builder.model.artifact import Blob, Image
@@ -114,10 +114,18 @@ class Plan:
     """Blobs that another repository of the registry has, or will have by then."""
     holders: dict[Digest, str]
     """A repository for each of those."""
+    foreign: tuple[str, ...]
+    """Tags under which somebody else's signatures lie; they stay."""
 
     @property
     def size(self) -> int:
         return sum(upload.size for upload in self.uploads)
+
+
+def signatures_of(target: Target) -> Iterator[tuple[str, Digest]]:
+    """Yield the name of cosign's tag, ``PATH:TAG`` without the host, and what is to lie there."""
+    for signature in target.image.signatures[:1]:
+        yield f"{target.scope.path}:{signature_tag(target.image.digest)}", signature.digest
 
 
 class RegistryDestination:
@@ -132,13 +140,17 @@ class RegistryDestination:
         *,
         workers: int = 6,
         uploads: Uploads | None = None,
+        ours: Callable[[str], Collection[Digest]] = lambda _: (),
     ) -> None:
+        """``ours`` tells what airseed has put under a name before."""
         self._pusher = pusher
         self._registry = registry
         self._blobs = {blob.digest: blob for blob in lock.blobs}
         self._read = read
         self._workers = workers
         self._uploads = uploads
+        self._ours = ours
+        self._foreign: set[str] = set()
         names = ImageNames(registry)
         also = names.also(image.reference for image in lock.images)
         self.targets = tuple(
@@ -186,6 +198,7 @@ class RegistryDestination:
             uploads=tuple(uploads),
             mounts=tuple(mounts),
             holders=holders,
+            foreign=tuple(sorted(self._foreign)),
         )
 
     def fill(
@@ -235,10 +248,13 @@ class RegistryDestination:
         """Return what a name means, None also where its signatures are not there."""
         with refusals.of_project(target.scope):
             digest = self._pusher.tagged(target.scope, target.tag)
-            for signature in target.image.signatures[:1]:
-                tag = signature_tag(target.image.digest)
-                if digest and self._pusher.tagged(target.scope, tag) != signature.digest:
+            for name, signature in signatures_of(target):
+                found = self._pusher.tagged(target.scope, name.rpartition(":")[2])
+                if found == signature:
+                    continue
+                if found is None or found in self._ours(name):
                     return None
+                self._foreign.add(name)
         return digest
 
     def _has(self, upload: _Upload) -> bool:
@@ -305,8 +321,9 @@ class RegistryDestination:
         if image.media_type in INDEX_TYPES:
             for part in image.manifests:
                 self._put(target.scope, str(part.digest), part.digest)
-        for signature in image.signatures[:1]:
-            self._put(target.scope, signature_tag(image.digest), signature.digest)
+        for name, signature in signatures_of(target):
+            if name not in self._foreign:
+                self._put(target.scope, name.rpartition(":")[2], signature)
 
     def _put_tag(self, target: Target, moved: dict[str, Digest]) -> Pushed:
         scope, image, digest = target.scope, target.image, target.image.digest

@@ -59,6 +59,10 @@ class Filling:
         self._names: Names = {}
 
     def plan(self, lock: Lock, read: Callable[[Digest], bytes]) -> Plan:
+        cluster = lock.subject.cluster
+        self._record = self._records.setdefault(
+            cluster, Record(self._pusher, self._registry, cluster)
+        )
         self._destination = RegistryDestination(
             self._pusher,
             self._registry,
@@ -66,14 +70,16 @@ class Filling:
             read,
             workers=self._workers,
             uploads=Uploads(cache.folder() / "uploads"),
-        )
-        cluster = lock.subject.cluster
-        self._record = self._records.setdefault(
-            cluster, Record(self._pusher, self._registry, cluster)
+            ours=self._record.had,
         )
         self._own = names_of(self._destination.targets)
         self._names |= self._own
         self._plans.append(self._destination.plan())
+        for name in self._plans[-1].foreign:
+            self._reporter.warn(
+                f"{self._registry.host}/{name} has signatures that are not airseed's: they stay",
+                hint="upstream's are in the bundle, and not in this registry",
+            )
         return self._plans[-1]
 
     def fill(self, supply: Callable[[Blob], Supply]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import cosign
 import pytest
 from cosign import Service, attach
+from push_registry import PushRegistry
 
 from builder.formats import lock as lock_format
 from builder.model.digest import Digest
@@ -92,6 +93,37 @@ def test_a_signature_travels_and_is_checked(site: Site, how: str) -> None:
     ran = sandbox.run("inspect", "bundle.tar")
     assert re.search(rf"^{TEAM}/{name}:1 .* signed +team +extra$", ran.out, re.MULTILINE)
     assert re.search(r"^k8s.gcr.io/pause:3.2 .* nobody +kubeadm, runtime$", ran.out, re.MULTILINE)
+
+
+def test_what_a_site_has_signed_itself_stays(site: Site) -> None:
+    """Upstream's next signature takes the place of its last one, and of no other."""
+    sandbox = site.open(extra("site") + POLICY % "")
+    team = Team(sandbox)
+    made = team.publish("site")
+    tag, path = f"sha256-{made.digest.hex}.sig", "k8s/team/site"
+
+    def publish() -> str:
+        assert locked(sandbox) is not None
+        assert sandbox.bundle().code == 0
+        ran = sandbox.run("publish", "bundle.tar", "--registry", f"{registry.host}/k8s")
+        assert ran.code == 0, ran.err
+        return ran.err
+
+    with PushRegistry() as registry:
+        first = team.sign("site", made.digest)
+        publish()
+        assert registry.tags[path][tag] == str(first)
+        second = team.sign("site", made.digest)
+        ran = sandbox.lock("--update", f"{TEAM}/site:1")
+        assert ran.code == 0, ran.err
+        publish()
+        assert registry.tags[path][tag] == str(second)
+        own = registry.other_image(path, tag)
+        for gone in ("", "1"):
+            registry.tags[path].pop(gone, None)
+            told = publish()
+            assert f"{registry.host}/{path}:{tag} has signatures that are not airseed's" in told
+            assert (registry.tags[path][tag], registry.tags[path]["1"]) == (own, str(made.digest))
 
 
 def test_a_second_lock_asks_for_nothing(site: Site) -> None:
