@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -190,6 +191,50 @@ def test_a_medium_with_another_checksum_is_refused_and_nothing_is_left(
     assert ran.returncode == 1
     assert "hecksum" in ran.stdout + ran.stderr
     assert not (tmp_path / "output").exists()
+
+
+def build(
+    environment: dict[str, str], folder: Path, output: Path, *words: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the folder's own build.sh."""
+    return subprocess.run(
+        ["bash", folder / "build.sh", output, *words],
+        env={**environment, "AIRSEED_ACCELERATOR": "tcg", "AIRSEED_LOOK": "1"},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+
+
+def blank_disk(path: Path, size: int) -> tuple[str, ...]:
+    """Make a disk that nothing starts from; return the words by which Packer takes it."""
+    path.write_bytes(os.urandom(size))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return (f'-var=iso_urls=["{path}"]', f"-var=iso_checksum=sha256:{digest}", "-var=memory=256")
+
+
+def test_a_guest_that_never_gets_an_address_is_told(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    folder = write(tmp_path / "image", "qemu", disk=True)
+    words = blank_disk(tmp_path / "disk.raw", 1 << 20)
+    ran = build(environment, folder, tmp_path / "output", *words, "-var=ssh_timeout=10s")
+    assert ran.returncode == 1
+    assert "image: error: the guest got no address, or does not let Packer log in" in ran.stderr
+    assert [path.name for path in tmp_path.glob("output*")] == ["output.part.console.log"]
+
+
+def test_a_disk_that_gets_full_ends_the_build(tmp_path: Path, environment: dict[str, str]) -> None:
+    folder = write(tmp_path / "image", "qemu", disk=True)
+    words = blank_disk(tmp_path / "disk.raw", 80 << 20)
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", small], check=True)
+    try:
+        ran = build(environment, folder, small / "output", *words)
+        assert ran.returncode == 1
+        assert f"image: error: the disk of {small / 'output'} has 2" in ran.stderr
+        assert [path.name for path in small.glob("output*")] == ["output.part.console.log"]
+    finally:
+        subprocess.run(["umount", "--lazy", small], check=True)
 
 
 def test_ksvalidator_has_nothing_to_say(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ for word; do case $word in output_directory=*) out=${word#*=} ;; manifest=*) lis
 printf '%s\\n' "$@" >words
 mkdir "$out" && echo image >"$out/node.qcow2" && echo '{}' >"$list"
 echo 'step packages failed: no bundle was found' >"$log"
+printf '%b' "${TELLS:-}"
+[ -z "${HANGS:-}" ] || exec sleep 60
 exit "${CODE:-0}"
 """
 QEMU = """
@@ -69,6 +72,21 @@ def test_no_half_image_is_left_and_the_guest_is_heard(folder: Path) -> None:
     assert "image: error: no image was made (packer's exit code 1" in ran.stderr
     assert not (folder.parent / "out").exists()
     assert not (folder.parent / "out.part").exists()
+
+
+@pytest.mark.parametrize("what", ["SSH", "IP"])
+def test_a_guest_without_an_address_is_told(folder: Path, what: str) -> None:
+    ran = build(folder, "out", CODE="1", TELLS=f"==> qemu.node: Timeout waiting for {what}.\\n")
+    assert ran.returncode == 1
+    assert "image: error: the guest got no address, or does not let Packer log in (" in ran.stderr
+    assert not [*folder.parent.glob("out*/*.qcow2")]
+
+
+def test_a_full_disk_ends_what_would_never_end(folder: Path) -> None:
+    ran = build(folder, "out", HANGS="1", AIRSEED_LOOK="0.2", AIRSEED_LEAST=str(1 << 40))
+    assert ran.returncode == 1
+    assert re.search(r"image: error: the disk of out has \d+ MiB left: the build was", ran.stderr)
+    assert not [*folder.parent.glob("out*/*.qcow2")]
 
 
 def test_an_image_that_is_there_stays(folder: Path) -> None:
