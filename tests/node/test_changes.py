@@ -296,10 +296,10 @@ def first_plane(plane: Machine) -> Machine:
 def test_the_first_control_plane_is_upgraded(first_plane: Machine, api: Api) -> None:
     ran = make(first_plane)
     assert ran.returncode == 0, ran.stdout
-    seed = first_plane.root / "etc/airseed/change/1.yaml"
+    seed = first_plane.state / f"changes/{ID}/1/before.yaml"
     assert [line for line in commands(first_plane) if line.startswith("kubeadm")] == [
-        "kubeadm upgrade plan v1.19.5",
         f"kubeadm init phase upload-config kubeadm --config {seed}",
+        "kubeadm upgrade plan v1.19.5",
         "kubeadm upgrade apply v1.19.5 -y",
     ]
     ends = first_plane.result["certificates"]

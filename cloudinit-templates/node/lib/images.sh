@@ -84,6 +84,8 @@ loaded_into() { cat "$PRELOADED/runtime" 2>/dev/null || printf '%s\n' "$AIRSEED_
 keep_images() {
     local name
     mkdir -p "$PRELOADED"
+    # pods have them until a change is through
+    cat "$PRELOADED/wanted" "$PRELOADED/before" 2>/dev/null | sort -u | put "$PRELOADED/before" 0644
     rm -f "$PRELOADED/wanted"
     printf '%s\n' "$AIRSEED_RUNTIME" | put "$PRELOADED/runtime" 0644
     for name in manifest.json index.json blobs; do put "$PRELOADED/$name" 0644 <"$1/$name"; done
@@ -111,6 +113,27 @@ hold_images() {
         done <"$PRELOADED/wanted"
         put "$PRELOADED/held" 0644 <"$PRELOADED/wanted"
     fi
+}
+
+# Take an image's NAME away, and with the last name what it led to, DIGEST; not from a pod.
+remove_image() {
+    if [ "$AIRSEED_RUNTIME" = docker ]; then
+        docker rm "airseed-holds-${2:7:12}" >/dev/null 2>&1 || true
+        docker rmi "$1" >/dev/null 2>&1 || true
+    else
+        ctr --namespace k8s.io content label "$2" containerd.io/gc.root= >/dev/null 2>&1 || true
+        ctr --namespace k8s.io images rm --sync "$1" >/dev/null 2>&1 || true
+    fi
+}
+
+# Let go of the images that a change has left behind.
+drop_images() {
+    local name digest
+    [ -s "$PRELOADED/before" ] || return 0
+    while read -r name digest; do
+        grep -qsxF "$name $digest" "$PRELOADED/wanted" || remove_image "$name" "$digest"
+    done <"$PRELOADED/before"
+    rm -f "$PRELOADED/before"
 }
 
 # Print the containers that do not only hold an image.

@@ -126,6 +126,8 @@ claim_change() {
     wanted="$AIRSEED_CHANGE ${digest:0:12}"
     LEASE_HOLDS=$wanted LEASE_LABELS=''
     until lease_try change; do
+        # another machine of this change has said it, and one more is saying it again
+        [ "$LEASE_HOLDER" != "$wanted" ] || break
         if [ -n "$LEASE_HOLDER" ]; then
             [ -e "$CHANGE/instead" ] ||
                 fail "another change is under way in this cluster: $LEASE_HOLDER; this one is $wanted" \

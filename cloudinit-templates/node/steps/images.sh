@@ -13,7 +13,6 @@ load_environment
 empty_store() {
     local top part
     say "loading the images was interrupted: starting with an empty store"
-    [ -z "$(foreign_containers)" ] || refuse_store
     release_images
     if [ "$AIRSEED_RUNTIME" = docker ]; then
         top=$(docker info --format '{{.DockerRootDir}}')
@@ -31,13 +30,21 @@ empty_store() {
     await_runtime
 }
 
-refuse_store() {
-    fail "loading the images was interrupted, and $AIRSEED_RUNTIME has containers already" \
-        "its layers may lack files: remove the containers, or rm $LOADING if you know better"
+# The same where pods run. Loaded once more, the images lay hold of all layers of the interrupted time, and
+# take them along when they go; what was there before that time stays, and is whole.
+load_afresh() {
+    local name digest
+    say "loading the images was interrupted: those that it may have left half are loaded afresh"
+    (load "$1")
+    missing_images "$LISTS/loaded" >"$LISTS/left" || return 1
+    [ ! -s "$LISTS/left" ] || fail "these images did not arrive in $AIRSEED_RUNTIME: $(names_of "$(cat "$LISTS/left")")" "see its journal: journalctl -u $AIRSEED_RUNTIME"
+    while read -r name digest; do
+        grep -qxF "$name $digest" "$LOADING" || remove_image "$name" "$digest"
+    done <"$LISTS/loaded"
 }
 
 main() {
-    local part missing
+    local part missing afresh=''
     if [ -n "$AIRSEED_REGISTRY" ]; then
         say "images are pulled from $AIRSEED_REGISTRY"
         return
@@ -49,13 +56,15 @@ main() {
     printf 'images/oci-layout\n' >>"$LISTS/images"
     take_payload <"$LISTS/images"
     wanted_images "$BASE/images/$part" >"$LISTS/loaded"
-    [ ! -e "$LOADING" ] || empty_store
+    if [ -e "$LOADING" ]; then
+        if [ -n "$(foreign_containers)" ]; then afresh=1; else empty_store; fi
+    fi
     missing=$(missing_images "$LISTS/loaded")
-    if [ -n "$missing" ]; then
+    if [ -n "$missing$afresh" ]; then
         sed 's/^/images\//' "$BASE/images/$part/blobs" >"$LISTS/blobs"
         waiting "$(wc -l <"$LISTS/loaded") images to be checked and loaded"
         take_payload <"$LISTS/blobs"
-        : >"$LOADING"
+        if [ -n "$afresh" ]; then load_afresh "$BASE/images/$part"; else present_images | put "$LOADING" 0644; fi
         sync
         (load "$BASE/images/$part")
         waited

@@ -7,13 +7,16 @@
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values turns payload
+need values turns payload images
 load_environment
 
 release() { mark_done && give_turn_back && close_change; }
 
 # copies of keys are for the time in which something may tear them
 rm -rf "${KEEP:?}"
-[ "$AIRSEED_STAGE" != "$AIRSEED_STAGES" ] || tidy_payload
+if [ "$AIRSEED_STAGE" = "$AIRSEED_STAGES" ]; then
+    drop_images
+    tidy_payload
+fi
 wait_until "the API server to note that this node is done" "${AIRSEED_API_PATIENCE:-300}" release ||
     fail "it can't be noted that this node is done: HTTP $API_CODE, curl's code $API_TROUBLE" "does the API server at $AIRSEED_ENDPOINT answer?"

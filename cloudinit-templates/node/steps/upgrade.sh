@@ -1,7 +1,7 @@
 #!/bin/bash
 # Move the control plane on this node, or a worker's configuration, to the stage's release.
 # seed: none has it; the script of a change brings it
-# reads: NODE PLANES KUBERNETES KUBEADM_PACKAGES
+# reads: NODE PLANES FROM KUBERNETES KUBEADM_PACKAGES
 # uses: ROLE SUMS REPOSITORIES PAYLOAD_URL MADE_BYTES KUBEADM_FILES SKIP_PHASES IMAGES RUNTIME ADDRESS
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
@@ -34,9 +34,17 @@ check_plan() {
 }
 
 # The configuration in the cluster becomes what cluster.yaml says now; kubeadm takes all else from there.
-upgrade_first() {
-    check_plan
+# It looks for kubelet's by the release that stands in this one, which has to be that of before.
+upload_configuration() {
+    local SEED=$WORK/before.yaml
+    sed "s/^kubernetesVersion: .*/kubernetesVersion: v$AIRSEED_FROM/" "$CHANGE/$AIRSEED_STAGE.yaml" | put "$SEED" 0600
     run_phase init phase upload-config kubeadm || kubeadm_failed "the cluster's configuration can't be written"
+    rm -f "$SEED"
+}
+
+upgrade_first() {
+    upload_configuration
+    check_plan
     run_bounded upgrade apply "v$AIRSEED_KUBERNETES" -y || kubeadm_failed "kubeadm upgrade apply failed"
 }
 
