@@ -85,7 +85,7 @@ keep_images() {
     local name
     mkdir -p "$PRELOADED"
     # pods have them until a change is through
-    cat "$PRELOADED/wanted" "$PRELOADED/before" 2>/dev/null | sort -u | put "$PRELOADED/before" 0644
+    { cat "$PRELOADED/wanted" "$PRELOADED/before" 2>/dev/null || true; } | sort -u | put "$PRELOADED/before" 0644
     rm -f "$PRELOADED/wanted"
     printf '%s\n' "$AIRSEED_RUNTIME" | put "$PRELOADED/runtime" 0644
     for name in manifest.json index.json blobs; do put "$PRELOADED/$name" 0644 <"$1/$name"; done
