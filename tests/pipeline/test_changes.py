@@ -9,6 +9,7 @@ import shlex
 import shutil
 import stat
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -429,3 +430,19 @@ def test_what_concerns_new_machines_alone_is_said(
         "k8s01, k8s02, k8s03, k8s04, k8s05: what is said of a machine is laid down at its first "
         "boot, not later" in capsys.readouterr().err
     )
+
+
+def test_a_thousand_machines_take_seconds(site: Site) -> None:
+    """By the time of this process alone: others may be busy."""
+    more = "".join(
+        f"  - {{name: w{number:04}, role: worker, address: 10.211.{64 + number // 200}."
+        f"{1 + number % 200}}}\n"
+        for number in range(995)
+    )
+    site.edit("\n# The container runtime.", f"{more}\n# The container runtime.")
+    site.edit("pods: 10.222.0.0/18", "pods: 10.128.0.0/14")
+    site.seeds(images=False, not_booted=True)
+    site.upgrade()
+    begun = time.process_time()
+    assert site.changes() == 5
+    assert time.process_time() - begun < 5

@@ -59,6 +59,7 @@ _REFUSED: Mapping[tuple[str, ...], tuple[str, str]] = {
         "write the old path again",
     ),
 }
+_NEW = ("nodes.*", "nodes.*.generation")
 _ELSEWHERE: Mapping[tuple[str, ...], str] = {
     ("sums",): "the bundle is another one: nodes that join get it, machines that run keep theirs",
     ("nodes.*.machine",): "what is said of a machine is laid down at its first boot, not later",
@@ -71,7 +72,9 @@ def apart(left: Iterable[Difference]) -> Findings:
     said: dict[str, list[str]] = {}
     for one in left:
         known = next((p for p in _REFUSED if taken(one, p)), None)
-        if reason := next((why for p, why in _ELSEWHERE.items() if taken(one, p)), ""):
+        if one.after and taken(one, _NEW):
+            said.setdefault("joins by its seed: `airseed seeds` writes it", []).append(_node(one))
+        elif reason := next((why for p, why in _ELSEWHERE.items() if taken(one, p)), ""):
             said.setdefault(reason, []).append(_node(one) or one.where)
         elif known is None:
             what = "can't be changed on a cluster that runs"
