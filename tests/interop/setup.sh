@@ -1,7 +1,7 @@
 #!/bin/bash
 # Install what the tests of tests/interop talk to and what make bench compares with: Debian's
-# packages, crane and (where Go is new enough for them) others by `go install`, and the schema of
-# SPDX out of a module that ships it.
+# packages, crane and (where Go is new enough for them) others by `go install`, the schema of SPDX
+# out of a module that ships it, and Ansible by pip.
 #
 # For Debian 12, as root. What is there already stays as it is, so it may be run any number of
 # times. No service is started because its package is installed: the tests start their own, with
@@ -20,6 +20,8 @@ readonly NEWER=(
   github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111
   github.com/distribution/distribution/v3/cmd/registry@v3.1.2
 )
+# the last one that takes machines with the Python of CentOS 7
+readonly ANSIBLE=2.16.19
 readonly AXE=4.14.1
 readonly SYFT=v1.57.0 SCHEMA=spdx-schema-2.3.json
 
@@ -97,6 +99,17 @@ install_axe() {
   : > "$folder/axe-$AXE"
 }
 
+install_ansible() {
+  local folder=$1
+  [[ ! -e $folder/ansible/$ANSIBLE ]] || return 0
+  say "installing ansible-core $ANSIBLE"
+  rm -rf "$folder/ansible"
+  python3 -m venv "$folder/ansible"
+  "$folder/ansible/bin/pip" install -q --disable-pip-version-check "ansible-core==$ANSIBLE" ||
+    die "ansible-core cannot be had; pip needs its index"
+  : > "$folder/ansible/$ANSIBLE"
+}
+
 command -v dpkg-query >/dev/null || die "this is not Debian: there is no dpkg-query"
 (( EUID == 0 )) || die "this installs packages and starts container engines: run it as root"
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -105,3 +118,4 @@ install_crane "$root/build/interop"
 install_newer "$root/build/interop"
 install_schema "$root/build/interop"
 install_axe "$root/build/interop"
+install_ansible "$root/build/interop"
