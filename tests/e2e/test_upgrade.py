@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from e2e import watch
+from e2e import changes, leaks, watch
 from e2e.cluster import Cluster
 from e2e.resources import DATA, run
 
@@ -118,3 +119,50 @@ def test_straight_ahead_by_hand(five: Cluster) -> None:
     assert done.returncode == 0
     _check(five)
     assert not seen.answers()["workload by k8s01"].failed
+
+
+def _newer(document: dict[str, Any]) -> None:
+    document["kubernetes"] = NEW
+    document["changes"] = {"from": OLD}
+
+
+def _moves(cluster: Cluster) -> dict[str, Any]:
+    """Return what a second run must leave alone."""
+    return {
+        pod["metadata"]["name"]: [
+            status["containerID"] for status in pod["status"]["containerStatuses"]
+        ]
+        for pod in cluster.pods()
+    } | {name: cluster.machine(name).result for name in cluster.names}
+
+
+def test_all_five_at_the_same_moment(five: Cluster) -> None:
+    """Nobody drives them from outside: they go one after another by themselves."""
+    change = changes.write(five, _newer)
+    with watch.watched(five, PLANES, ["k8s01", *WORKERS]) as seen, leaks.watched(five):
+        began = time.time()
+        said = changes.start(five, change)
+        took = time.time() - began
+    for name, done in said.items():
+        print(f"\n--- {name}: exit {done.returncode}\n{done.stdout}")
+    print(f"airseed: {took:.0f} s\n{seen}")
+    assert {done.returncode for done in said.values()} == {0}, five.account()
+    print(changes.table(five, change, began))
+    _check(five)
+    turns = changes.turns(five, change)
+    order = sorted(turns.values())
+    assert [turns[name] for name in PLANES] == order[:3], (
+        "control planes in their order, then workers"
+    )
+    assert all(ended <= begun for (_, ended), (begun, _) in pairwise(order)), order
+    assert not seen.answers()["workload by k8s01"].failed
+
+    before = _moves(five)
+    for name, done in changes.start(five, change).items():
+        assert (done.returncode, done.stdout) == (0, f"airseed: {change.name} is done on {name}\n")
+    assert _moves(five) == before
+    changes.collect(five, change)
+    five.airseed("changes", "--catalog", str(five.upstream.catalog), code=0)
+    for machine in five.machines.values():
+        leaks.check_logs(five, machine)
+        leaks.check_files(five, machine)
