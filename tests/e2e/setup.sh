@@ -12,7 +12,7 @@ set -euo pipefail
 readonly KUBERNETES=(1.18.5 1.19.5) COREDNS=(1.6.7 1.7.0)
 # flannel is newer than this Kubernetes: older ones don't build with a Go of today. The plugins are
 # the release that kubernetes-cni-0.8.6 carries.
-readonly FLANNEL=v0.26.7 PLUGINS=v0.8.6 CRICTL=v1.34.0
+readonly ANSIBLE=2.19.14 FLANNEL=v0.26.7 PLUGINS=v0.8.6 CRICTL=v1.34.0
 
 readonly PACKAGES=(
   ca-certificates containerd createrepo-c debootstrap docker-registry docker.io etcd-client etcd-server gcc iproute2
@@ -101,6 +101,19 @@ make_plugins() (
   done
 )
 
+# A server for those that come by ssh; the node's image has all of its libraries.
+make_ssh() (
+  cd "$1"
+  apt-get -qq download openssh-server
+  dpkg -x openssh-server_*.deb .
+  rm openssh-server_*.deb
+)
+
+make_ansible() {
+  python3 -m venv "$1"
+  "$1/bin/python" -m pip install -q --disable-pip-version-check "ansible-core==$ANSIBLE"
+}
+
 make_own() {
   gcc -Os -static -Wall -Wextra -Werror -o "$1/pause" "$here/programs/pause.c"
   (cd "$here/programs/runc" && GOFLAGS='' GO111MODULE=off CGO_ENABLED=0 go build -ldflags '-s -w' -o "$1/runc" main.go)
@@ -128,6 +141,8 @@ for version in "${COREDNS[@]}"; do built "coredns-$version" "$version" make_core
 built flannel "$FLANNEL" make_flannel
 built plugins "$PLUGINS" make_plugins
 built crictl "$CRICTL" make_crictl
+built ssh bookworm make_ssh
+built ansible "$ANSIBLE" make_ansible
 built own "$(digest "$here/programs/pause.c" "$here/programs/runc/main.go")" make_own
 for version in "${KUBERNETES[@]}"; do
   kubernetes=$("$here/../interop/build-kubernetes" "$version" kubeadm kubelet kubectl kube-apiserver \

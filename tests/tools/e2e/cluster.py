@@ -229,6 +229,13 @@ class Cluster:
             if condition["type"] == "Ready" and condition["status"] == "True"
         }
 
+    def versions(self) -> dict[str, str]:
+        """Return what every kubelet says it is."""
+        nodes = json.loads(self.kubectl("get", "nodes", "-o", "json"))["items"]
+        return {
+            node["metadata"]["name"]: node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes
+        }
+
     def pods(self) -> list[dict[str, Any]]:
         pods: list[dict[str, Any]] = json.loads(self.kubectl("get", "pods", "-A", "-o", "json"))[
             "items"
