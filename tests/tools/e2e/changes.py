@@ -52,12 +52,12 @@ def folder(cluster: Cluster) -> Path:
     return max((cluster.folder / "changes").iterdir())
 
 
-def bring(cluster: Cluster) -> None:
-    """Unpack the bundle in the place of the one before; machines have that folder mounted."""
+def bring(cluster: Cluster, bundle: Path | None = None) -> None:
+    """Unpack a bundle in the place of the one before; machines have that folder mounted."""
     unpacked = cluster.folder / "unpacked"
     for path in unpacked.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    run("tar", "-xf", cluster.folder / "bundle.tar", "-C", unpacked)
+    run("tar", "-xf", bundle or cluster.folder / "bundle.tar", "-C", unpacked)
 
 
 def lay(machine: Machine, script: Path) -> None:

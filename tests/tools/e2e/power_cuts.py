@@ -33,6 +33,7 @@ _WORK = (
 """What cloud-init and the steps write: on disk for sure when a stamp says that they are through."""
 _DURABLE = ("lives", "no-return", "member", "joined")
 """Stamps before and after which everything is brought to the disk, like those of steps."""
+_CHANGES = "var/lib/airseed/changes"
 _LAID = "var/lib/cloud/instances/*/airseed-laid"
 
 
@@ -46,9 +47,15 @@ def await_moment(
         time.sleep(poll)
 
 
-def cut_in_step(machine: Machine, step: str, *, torn: bool = False) -> list[str]:
+def cut_in_step(
+    machine: Machine, step: str, *, torn: bool = False, plan: str = "first-boot", later: float = 0
+) -> list[str]:
     """Pull the plug while a step runs; ``torn`` empties what was just written. Name those files."""
-    await_moment(lambda: _is_in(machine, step), f"step {step} of {machine.name}")
+    await_moment(
+        lambda: machine.result.get("plan") == plan and _is_in(machine, step),
+        f"step {step} of {machine.name}",
+    )
+    time.sleep(later)
     machine.kill()
     return tear(machine) if torn else []
 
@@ -126,12 +133,14 @@ def _torn(machine: Machine) -> Iterator[Path]:
     newest = time.time() - _FRESH
     marks = machine.root / "var/lib/airseed/stamps"
     stamps = [*marks.glob("step-*"), *machine.root.glob(_LAID)]
+    stamps += machine.root.glob(f"{_CHANGES}/*/*/stamps/step-*")
     stamps += [path for name in _DURABLE if (path := marks / name).exists()]
     stamped = max([newest, *(path.stat().st_ctime for path in stamps)])
     # what came with the image is in the layers below
     upper = machine.folder / "upper"
     fragile = _FRAGILE if (machine.root / _SEED).exists() else _FRAGILE[:1]
-    for top in (*_FRAGILE, *_WORK):
+    # a change has no seed to make them from: what the last stamp stands for is on the disk
+    for top in (*_FRAGILE, *_WORK, _CHANGES):
         for path in _changed(upper / top, newest if top in fragile else stamped):
             lost = path.relative_to(upper)
             (machine.root / lost).write_bytes(b"")

@@ -69,5 +69,6 @@ def play(
     }
     return cluster.switch(
         CACHE / "ansible/bin/python", "-m", "ansible", "playbook",
-        "-i", "inventory.yaml", "playbook.yaml", *words, env=env, cwd=folder, check=False, timeout=_HOURS,
+        "-i", "inventory.yaml", "playbook.yaml", *words,
+        env=env, cwd=folder, check=False, timeout=_HOURS,
     )  # fmt: skip

@@ -1,0 +1,194 @@
+"""Power cuts while a cluster is upgraded: in every step of every role, at random, all at once."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from e2e import changes, power_cuts
+from e2e.cluster import Cluster
+from e2e.power_cuts import cut_in_step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from e2e.machine import Switch
+    from e2e.root_image import RootImage
+    from e2e.upstream import Upstream
+
+pytestmark = pytest.mark.e2e
+
+NODES = ["k8s01", "k8s02", "k8s04"]
+OLD, NEW = "1.18.5", "1.19.5"
+BUSY = ("upgrade", "drain", "kubelet", "settle", "uncordon")
+"""Steps that disturb, which one control plane at a time may be in."""
+STEPS = ("examine", "images", "turn", *BUSY)
+"""Those that take long enough to be hit."""
+CUTS = int(os.environ.get("CUTS", "10"))
+SEED = os.environ.get("SEED") or secrets.token_hex(4)
+_LONGEST = 40.0
+_ALL = 0.2
+
+
+def _smaller(document: dict[str, Any]) -> None:
+    document["nodes"] = [node for node in document["nodes"] if node["name"] in NODES]
+
+
+def _newer(document: dict[str, Any]) -> None:
+    document["kubernetes"] = NEW
+    document["changes"] = {"from": OLD}
+
+
+class Prepared:
+    """A cluster's seeds and its change, each with the bundle that it goes with."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self._old = cluster.folder / "old.tar"
+        (cluster.folder / "bundle.tar").rename(self._old)
+        self.change = changes.write(cluster, _newer)
+
+    def boot(self) -> None:
+        """Have the first day over."""
+        changes.bring(self.cluster, self._old)
+        self.cluster.start()
+        self.cluster.wait()
+        self.cluster.end_window()
+        self.cluster.wait_for_pods()
+        changes.bring(self.cluster)
+
+    def begin(self) -> None:
+        """Start the change on all machines, and leave them."""
+        for name, done in changes.start(self.cluster, self.change, None, "--no-wait").items():
+            assert done.returncode == 0, f"{name}: {done.stdout}"
+
+    def check(self) -> None:
+        """It converges by itself: one cluster of the new release, nobody left cordoned."""
+        cluster = self.cluster
+        changes.wait(cluster, self.change, patience=1800)
+        power_cuts.await_moment(
+            lambda: sorted(cluster.ready()) == cluster.names, "all nodes", patience=300, poll=1
+        )
+        assert {*cluster.versions().values()} == {f"v{NEW}"}
+        planes = [name for name in cluster.names if name < "k8s04"]
+        assert cluster.etcd_members() == planes
+        cordoned = cluster.kubectl("get", "nodes", "--field-selector=spec.unschedulable=true")
+        assert "k8s0" not in cordoned
+        cluster.wait_for_pods(patience=300)
+        assert changes.call(cluster.machine("k8s01")).returncode == 0
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """See that never two control planes are in the steps that disturb."""
+        planes = [self.cluster.machine(name) for name in self.cluster.names if name < "k8s04"]
+        over, together = threading.Event(), set[str]()
+
+        def look() -> None:
+            while not over.wait(0.2):
+                busy = [
+                    f"{machine.name} in {result['step']}"
+                    for machine in planes
+                    if (result := machine.result).get("plan") == "upgrade"
+                    and result.get("step") in BUSY
+                ]
+                if len(busy) > 1:
+                    together.add(" and ".join(busy))
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+        assert not together, together
+
+
+@pytest.fixture(scope="module")
+def three(workdir: Path, upstream: Upstream, image: RootImage) -> Iterator[Prepared]:
+    cluster = Cluster(workdir / "upgrade-cuts", upstream, image)
+    cluster.describe("ha", _smaller)
+    cluster.prepare()
+    yield Prepared(cluster)
+    cluster.close()
+
+
+@pytest.fixture(scope="module")
+def five(workdir: Path, upstream: Upstream, image: RootImage) -> Iterator[Prepared]:
+    cluster = Cluster(workdir / "upgrade-random", upstream, image)
+    cluster.describe("ha")
+    cluster.prepare()
+    yield Prepared(cluster)
+    cluster.close()
+
+
+@pytest.mark.parametrize("torn", [False, True], ids=["cut", "torn"])
+@pytest.mark.parametrize("victim", NODES)
+def test_a_power_cut_in_each_step(
+    three: Prepared, switch: Switch, victim: str, *, torn: bool
+) -> None:
+    three.cluster.switch = switch
+    try:
+        three.boot()
+        began = time.time()
+        three.begin()
+        machine = three.cluster.machine(victim)
+        with three.alone():
+            for step in STEPS:
+                lost = cut_in_step(machine, step, torn=torn, plan="upgrade", later=1)
+                print(f"\n{victim} cut in step {step}{': lost ' + ', '.join(lost) if lost else ''}")
+                machine.start()
+            three.check()
+        print(changes.table(three.cluster, three.change, began))
+    finally:
+        three.cluster.reset()
+
+
+def test_all_lose_their_power_at_once(five: Prepared, switch: Switch) -> None:
+    """While a control plane is at its turn, and again while a worker is."""
+    five.cluster.switch = switch
+    try:
+        five.boot()
+        five.begin()
+        with five.alone():
+            for name in ("k8s02", "k8s04"):
+                cut_in_step(five.cluster.machine(name), "kubelet", plan="upgrade", later=1)
+                for machine in five.cluster.machines.values():
+                    machine.kill()
+                five.cluster.start()
+            five.check()
+    finally:
+        five.cluster.reset()
+
+
+def test_power_cuts_at_random(five: Prepared, switch: Switch) -> None:
+    five.cluster.switch = switch
+    chance = random.Random(SEED)
+    names = five.cluster.names
+    print(f"\nSEED={SEED} CUTS={CUTS}")
+    try:
+        five.boot()
+        five.begin()
+        with five.alone():
+            for _ in range(CUTS):
+                time.sleep(chance.uniform(1, _LONGEST))
+                victims = names if chance.random() < _ALL else [chance.choice(names)]
+                torn = chance.random() < 0.5
+                machines = [five.cluster.machine(name) for name in victims]
+                for machine in machines:
+                    machine.kill()
+                for machine in machines:
+                    lost = power_cuts.tear(machine) if torn else []
+                    step = machine.result.get("step")
+                    print(f"  {machine.name} in step {step or '-'}: lost {len(lost)} files")
+                    machine.start()
+            five.check()
+    finally:
+        five.cluster.reset()
