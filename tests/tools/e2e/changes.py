@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from e2e.power_cuts import await_moment
 from e2e.resources import run
 
 if TYPE_CHECKING:
@@ -86,19 +85,6 @@ def start(
 
 def is_done(machine: Machine, change: Path) -> bool:
     return (machine.root / _STATE / "changes" / change.name / "change").exists()
-
-
-def wait(cluster: Cluster, change: Path, *, patience: float = _LONGEST) -> None:
-    """Wait until every machine is done with a change."""
-    try:
-        await_moment(
-            lambda: all(is_done(cluster.machine(name), change) for name in cluster.names),
-            f"the end of {change.name}",
-            patience=patience,
-            poll=1,
-        )
-    except AssertionError as error:
-        raise AssertionError(f"{error}\n{cluster.account()}") from error
 
 
 def stamped(machine: Machine, change: Path, stage: int, step: str) -> float | None:
