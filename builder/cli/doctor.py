@@ -31,6 +31,7 @@ _COLORS = {
     airseed doctor cluster.yaml
     airseed doctor cluster.lock --strict
     airseed doctor cluster.yaml --site
+    airseed doctor cluster.yaml --image image.json
     airseed doctor --json
     """,
 )
@@ -46,6 +47,12 @@ _COLORS = {
     "--plain-http",
     is_flag=True,
     help="With --site: speak HTTP without TLS to the registry.",
+)
+@click.option(
+    "--image",
+    type=existing(),
+    metavar="FILE",
+    help="Say instead whether an image (its /etc/airseed/image.json) is of CLUSTER's lock.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 if any single source is unhealthy.")
 @click.option(
@@ -67,6 +74,7 @@ def command(
     ca_bundle: Path | None,
     *,
     site: bool,
+    image: Path | None,
     plain_http: bool,
     strict: bool,
     as_json: bool,
@@ -90,9 +98,14 @@ def command(
     over TLS, with the authority and the login of machine.registry and no other; digests of small
     things are compared, sizes of large ones. (seeds --check looks at the seeds themselves.)
 
+    With --image, which asks nobody: whether machines of a pre-baked image may take CLUSTER's seeds,
+    or what differs. A machine refuses a seed of another lock than its image's at first boot.
+
     Exits with 0 when everything can be had from at least one source, even if others are unhealthy;
     with 1 when something can be had nowhere, or, with --strict, when any source is unhealthy.
     """
+    if image:
+        return _image(document, image, catalogs, console, as_json=as_json)
     if site:
         health = _site(document, console, catalogs, ca_bundle, timeout, plain_http=plain_http)
     else:
@@ -108,6 +121,33 @@ def command(
     else:
         _show(health, console)
     return 1 if health.lost or (strict and not health.well) else 0
+
+
+def _image(
+    document: Path | None,
+    image: Path,
+    catalogs: tuple[Path, ...],
+    console: Console,
+    *,
+    as_json: bool,
+) -> int:
+    if document is None or document.suffix not in {".yaml", ".yml"}:
+        raise UsageError("--image is compared with the lock of a cluster.yaml")
+    from builder.pipeline.doctor.image import compare
+    from builder.pipeline.workspace import Workspace
+
+    name, faults = compare(Workspace(document, catalogs=catalogs), image)
+    if as_json:
+        differs = [
+            {"where": one.where, "what": one.what, "expected": one.expected} for one in faults
+        ]
+        console.json({"image": name, "differs": differs})
+    else:
+        for fault in faults:
+            console.error(str(fault))
+        verdict = "is of another lock: bake it anew" if faults else "is of this lock"
+        console.info(f"{name} {verdict}")
+    return 1 if faults else 0
 
 
 def _site(

@@ -11,12 +11,10 @@ from builder import disk
 from builder.errors import DocumentError, Fault, UsageError, did_you_mean
 from builder.model.catalog.lookup import NotInCatalogError
 from builder.model.digest import Digest
-from builder.model.secrets import Secrets
 from builder.model.source import is_url
-from builder.pipeline import fit, paths
+from builder.pipeline import fit, image_plan, paths
 from builder.render.packer import folder as rendered
 from builder.render.packer.image import DiskImage, Image
-from builder.render.plan import Plan
 from builder.rpm.installed import LIST_LIMIT, parse_installed
 from builder.secrets import image_key
 from builder.sources.file import read_local
@@ -101,7 +99,7 @@ def write(
             expected="one line: ssh-ed25519 AAAA... NAME",
         )
     image = Image(
-        plan=_plan(workspace, locked),
+        plan=image_plan.plan(workspace, locked),
         lock=Digest.of(locked.content),
         builders=chosen,
         profile=wishes.profile,
@@ -123,18 +121,6 @@ def write(
         bundle=where,
         key=None if given is not None else workspace.secrets / image_key.NAME,
         changed=changed,
-    )
-
-
-def _plan(workspace: Workspace, locked: LockDocument) -> Plan:
-    """An image holds no secret of its cluster, so none is read."""
-    return Plan(
-        cluster=workspace.cluster,
-        choice=workspace.choice,
-        lock=locked.lock.of(str(workspace.cluster.kubernetes)),
-        secrets=Secrets(token="", certificate_key="", phone_home_token=""),
-        sums=locked.layout.digest,
-        made_bytes=max(len(made) for made in locked.layout.made),
     )
 
 

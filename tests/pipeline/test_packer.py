@@ -202,6 +202,38 @@ def test_what_the_users_own_image_has_need_not_be_in_the_lock(
     assert [fault.where for fault in raised.value.faults] == ["open-vm-tools", "os.base"]
 
 
+def test_an_image_is_compared_with_the_lock(locked: Sandbox, tmp_path: Path) -> None:
+    write(locked, tmp_path / "packer", builders=("qemu",))
+    path = tmp_path / "packer/guest/image.json"
+    words = ("doctor", "cluster.yaml", "--image", str(path), "--catalog", str(locked.catalog))
+    ran = locked.run(*words)
+    assert ran.code == 0, ran.err
+    assert " is of this lock\n" in ran.err
+    document = json.loads(path.read_text())
+    baked = document["packages"].pop()
+    document |= {"kubernetes": "1.19.5", "images": [*document["images"], "k8s.gcr.io/pause:3.1"]}
+    path.write_text(json.dumps(document))
+    ran = locked.run(*words, "--json")
+    assert ran.code == 1
+    assert json.loads(ran.out)["differs"] == [
+        {
+            "where": "kubernetes", "what": "the image has 1.19.5",
+            "expected": "1.18.5, by the lock",
+        },
+        {"where": f"packages: {baked}", "what": "the image lacks it", "expected": None},
+        {
+            "where": "images: k8s.gcr.io/pause:3.1",
+            "what": "the image has it, and the lock names it no more", "expected": None,
+        },
+    ]  # fmt: skip
+    ran = locked.run(*words)
+    assert ran.code == 1
+    assert "is of another lock: bake it anew\n" in ran.err
+    for text in ("{}", "[1", '{"format": 1, "image": "x", "packages": [1]}'):
+        path.write_text(text)
+        assert locked.run(*words).code == 3
+
+
 def test_a_folder_with_other_files_is_left_alone(locked: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("x")
     with pytest.raises(UsageError, match="this folder has other files in it"):

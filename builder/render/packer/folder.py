@@ -125,17 +125,17 @@ def _guest(image: Image) -> Iterator[tuple[str, str]]:
     yield f"{GUEST}/image.env", values.image_env(image.plan, url=url)
     yield f"{GUEST}/image.checks", checks.lines(listed)
     yield f"{GUEST}/goss.yaml", checks.goss(listed)
-    yield f"{GUEST}/image.json", _description(image)
+    yield f"{GUEST}/image.json", json.dumps(description(image), indent=2) + "\n"
     yield f"{GUEST}/traces", traces
     yield f"{GUEST}/{_CHECK}", _text(f"scripts/{_CHECK}")
 
 
-def _description(image: Image) -> str:
-    """Write image.json; the guest puts in when it was built."""
+def description(image: Image) -> Mapping[str, Any]:
+    """Return image.json; the guest puts in when it was built."""
     plan = image.plan
     names = ImageNames(plan.cluster.registry)
     preloaded = () if plan.cluster.registry else plan.lock.images
-    document = {
+    return {
         "format": 1,
         "image": image.name,
         "cluster": plan.cluster.name,
@@ -150,7 +150,6 @@ def _description(image: Image) -> str:
         "airseed": image.version,
         "built": "@BUILT@",
     }
-    return json.dumps(document, indent=2) + "\n"
 
 
 def _text(name: str) -> str:

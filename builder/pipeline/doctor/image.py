@@ -1,0 +1,67 @@
+"""Whether machines of an image may take the seeds of a cluster: image.json beside the lock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from builder import strict_json
+from builder.errors import DocumentError, Fault
+from builder.pipeline import image_plan
+from builder.sources.file import read_local
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.pipeline.workspace import Workspace
+
+_LIMIT = 4 << 20
+_FORMAT = 1
+_WORDS = ("cluster", "kubernetes", "os", "runtime", "cni", "bundle")
+_LISTS = ("packages", "images")
+
+
+def compare(workspace: Workspace, path: Path) -> tuple[str, list[Fault]]:
+    """Return the image's name, and in what it is not of the cluster's lock.
+
+    Raise DocumentError for a file that is no image.json, and for a cluster.yaml or lock that is
+    wrong.
+    """
+    found = _read(path)
+    wanted = image_plan.description(workspace)
+    faults = [
+        Fault(where=key, what=f"the image has {found[key]}", expected=f"{wanted[key]}, by the lock")
+        for key in _WORDS
+        if found[key] != wanted[key]
+    ]
+    for key in _LISTS:
+        faults += [
+            Fault(where=f"{key}: {name}", what="the image lacks it")
+            for name in sorted({*wanted[key]} - {*found[key]})
+        ]
+        faults += [
+            Fault(where=f"{key}: {name}", what="the image has it, and the lock names it no more")
+            for name in sorted({*found[key]} - {*wanted[key]})
+        ]
+    return found["image"], faults
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = strict_json.load(read_local(path, _LIMIT))
+    except strict_json.JsonError as error:
+        raise DocumentError(str(path), [Fault(where="", what=str(error))]) from error
+    texts = ("image", *_WORDS)
+    if not (
+        isinstance(document, dict)
+        and document.get("format") == _FORMAT
+        and all(isinstance(document.get(key), str) for key in texts)
+        and all(
+            isinstance(document.get(key), list)
+            and all(isinstance(one, str) for one in document[key])
+            for key in _LISTS
+        )
+    ):
+        what = "this is no image.json of an image that airseed has baked"
+        hint = "scp MACHINE:/etc/airseed/image.json ."
+        raise DocumentError(str(path), [Fault(where="", what=what, hint=hint)])
+    return document
