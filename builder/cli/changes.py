@@ -52,7 +52,7 @@ SOMETHING = 5
 )
 @click.option(
     "--renew",
-    type=click.IntRange(min=0),
+    type=click.IntRange(min=0, max=3650),
     is_flag=False,
     flag_value=RENEW,
     metavar="[DAYS]",

@@ -28,11 +28,13 @@ certificates() {
 # Tell whether the certificate in FILE ends within SECONDS, or is no certificate at all.
 ends_within() { ! certificate_of "$1" | openssl x509 -noout -checkend "$2" >/dev/null 2>&1; }
 
-# Print "NAME FILE" of what ends within SECONDS or does not fit its key. An authority is no leaf.
+# Print "NAME FILE" of what ends within SECONDS or does not fit its key, and was not made in this very
+# stage: somebody may ask for more days than a certificate lives. An authority is no leaf.
 due() {
     local name file
     certificates | while read -r name file; do
         case $name in *ca) continue ;; esac
+        [ ! "$file" -nt "$BEGAN" ] || continue
         if ends_within "$file" "$1" || { [ "$file" != "${file%.crt}" ] && ! is_pair "$file" "${file%.crt}.key"; }; then
             printf '%s %s\n' "$name" "$file"
         fi

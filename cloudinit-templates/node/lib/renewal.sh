@@ -69,7 +69,7 @@ sign_kubelet() {
     say "renewed kubelet's client certificate"
 }
 
-kubelet_is_signed() { [ -s "$CLIENT" ] && ! ends_within "$CLIENT" "$AIRSEED_RENEW" && [ -s "$KUBERNETES/kubelet.conf" ]; }
+kubelet_is_signed() { [ -s "$CLIENT" ] && ! ends_within "$CLIENT" 0 && [ -s "$KUBERNETES/kubelet.conf" ]; }
 
 # Have the cluster sign kubelet a new client certificate, by a token as at its first start.
 bootstrap_kubelet() {
@@ -107,14 +107,15 @@ YAML
 
 # Renew kubelet's own, where they end within SECONDS.
 renew_kubelet() {
-    local server=$KUBELET/pki/kubelet.crt
-    if [ -s "$server" ] && ends_within "$server" "$1"; then
+    local server=$KUBELET/pki/kubelet.crt ends
+    ends=$(due "$1")
+    if [[ $ends == *kubelet-server\ "$server"* ]]; then
         # it signs this one itself, when there is none
         note_change kubelet
         rm -f "$server" "${server%.crt}.key"
         say "renewed kubelet's own serving certificate"
     fi
-    if [ -e "$BOOTSTRAP" ] || [ ! -s "$CLIENT" ] || ends_within "$CLIENT" "$1"; then
+    if [ -e "$BOOTSTRAP" ] || [ ! -s "$CLIENT" ] || [[ $ends == *kubelet-client* ]]; then
         note_change kubelet
         if is_control_plane; then sign_kubelet; else bootstrap_kubelet; fi
     fi
