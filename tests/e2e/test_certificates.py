@@ -91,8 +91,10 @@ def _change(cluster: Cluster, names: list[str], *words: str) -> Path:
     for name, code, text, took in done:
         print(f"--- {name}: exit {code} after {took:.0f} s\n{text[-2500:]}")
     assert {code for _, code, _, _ in done} == {0}, cluster.account()
-    # what is recorded to run is what cluster.yaml says from now on
-    cluster.airseed("seeds", *catalog, "--not-booted")
+    for name in names:
+        result = json.dumps(cluster.machine(name).result)
+        (folder / "results" / f"{name}.json").write_text(result, "utf-8")
+    assert f"{folder.name} is through: recorded" in cluster.airseed("changes", *catalog)
     return folder
 
 
