@@ -166,7 +166,7 @@ def test_renewal_is_asked_for(site: Site, capsys: pytest.CaptureFixture[str]) ->
     assert site.changes() == 0
     assert site.changes("--renew", "30", "--json", "--write") == 5
     value = json.loads(capsys.readouterr().out)
-    assert re.fullmatch(r"001-renew-\d{4}-\d\d-\d\d", value["change"])
+    assert value["change"] == "001-renew-30-days"
     assert [row["node"] for row in value["nodes"]] == ["k8s01", "k8s02", "k8s03", "k8s04", "k8s05"]
     script = site.folder / "changes" / value["change"] / "k8s04.sh"
     assert _value(script, "RENEW") == str(30 * 86400)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from builder.model.change import Findings, Stage
@@ -26,15 +25,14 @@ def changes(running: Running, wanted: Wanted) -> Findings:
     if days is None:
         return Findings()
     nodes = wanted.turns(running)
-    until = f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d}"
     stage = Stage(
         plan=PLAN,
         nodes=nodes,
-        what=f"certificates that end before {until}",
+        what=f"certificates that end within {days} days",
         reason=f"--renew {days}",
         disturbance=_DISTURBANCE,
         values={"RENEW": str(days * _DAY)},
-        words=f"{PLAN}-{until}",
+        words=f"{PLAN}-{days}-days",
         after=running,
     )
     return Findings(stages=(stage,))
