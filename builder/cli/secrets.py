@@ -11,6 +11,7 @@ from builder.cli.amounts import quantity
 from builder.cli.verb import as_json, existing, verb
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from builder.cli.console import Console
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 SOON = 400
 """Days; kubeadm's own certificates live for a year, and none may outlive its CA."""
+_MACHINES = "on the machines"
+_MOST = 10
+"""Machines that are shown; the first to end come first."""
 
 
 @verb(
@@ -44,10 +48,11 @@ def command(console: Console, cluster: Path, rotate: tuple[str, ...], *, as_json
     Makes token, certificate key, a token for seed.phone-home, CA and a key that signs packages and
     bundles in the folder secrets/ beside CLUSTER (default: cluster.yaml; for NAME.yaml it is
     NAME.secrets/), where they are missing; what is there is checked and kept. Shows what there is
-    and when it ends, never a secret itself. Keep a backup of this folder: whoever has it controls
-    the cluster. One file in it is for others: signing-key.pub.asc, with which they check what
-    signing-key.asc signed.
+    and when it ends, never a secret itself; of machines' certificates as the results of changes
+    have it. Keep a backup of this folder: whoever has it controls the cluster. One file in it is
+    for others: signing-key.pub.asc, with which they check what signing-key.asc signed.
     """
+    from builder.cli import status
     from builder.pipeline import secrets
     from builder.pipeline.workspace import Workspace
 
@@ -57,7 +62,15 @@ def command(console: Console, cluster: Path, rotate: tuple[str, ...], *, as_json
     else:
         _show(result, console)
     for secret in result.states:
-        if secret.end is not None and (left := secrets.remaining(secret.end)) < SOON:
+        if secret.end is None:
+            continue
+        left = secrets.remaining(secret.end)
+        if secret.state == _MACHINES and left < status.SOON:
+            console.warn(
+                f"{secret.name} ends in {left} days" if left >= 0 else f"{secret.name} has ended",
+                hint=status.RENEW,
+            )
+        elif secret.state != _MACHINES and left < SOON:
             console.warn(
                 f"the {secret.name} ends in {left} days",
                 hint="no certificate that it signs can outlive it",
@@ -70,13 +83,21 @@ def _show(result: SecretStates, console: Console) -> None:
         ("SECRET", "FILE", "STATE", "ENDS"),
         [
             (secret.name, str(secret.path or "-"), secret.state, _ends(secret, result.first))
-            for secret in result.states
+            for secret in _shown(result.states)
         ],
     )
     if result.digest is not None:
         console.prose(
             f"\nhash of the authority's public key, which joining nodes check: {result.digest}"
         )
+
+
+def _shown(states: Iterable[SecretState]) -> list[SecretState]:
+    """Leave out all but those machines whose certificates end first."""
+    machines = sorted(
+        (one for one in states if one.state == _MACHINES), key=lambda one: str(one.end)
+    )
+    return [*(one for one in states if one.state != _MACHINES), *machines[:_MOST]]
 
 
 def _report(result: SecretStates, console: Console) -> None:

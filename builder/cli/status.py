@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SOON = 60
 """Days before a certificate's end from which on it is said."""
+RENEW = "airseed changes --renew renews what ends soon, and repairs what has ended"
 _DAY = 86400
 _COLORS = {"failed": "red", "unknown": "yellow", "done": "green"}
 
@@ -116,7 +117,7 @@ def _warn_of_ends(results: list[Result], console: Console) -> None:
             left = f"ends in {quantity(days, 'days')}" if days >= 0 else "has ended"
             console.warn(
                 f"{result.node}: the certificate of {name} {left}",
-                hint="airseed changes --renew renews what ends soon, and repairs what has ended",
+                hint=RENEW,
             )
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
+from builder import disk
 from builder.errors import UsageError, VerificationError, did_you_mean
+from builder.formats import result as result_format
+from builder.pipeline import paths
 from builder.pipeline.signature import private
 from builder.rpm.keys import load_keys, public_half
 from builder.secrets import authority, store
@@ -19,7 +23,9 @@ if TYPE_CHECKING:
     from builder.model.secrets import Secrets
     from builder.pipeline.workspace import Workspace
 
-State = Literal["made", "rotated", "replaced", "kept", "yours", "on the first node"]
+State = Literal[
+    "made", "rotated", "replaced", "kept", "yours", "on the first node", "on the machines"
+]
 _JOINING: tuple[store.Word, ...] = ("token", "certificate-key")
 WORDS: tuple[store.Word, ...] = (*_JOINING, "phone-home-token")
 """What can be made anew."""
@@ -38,7 +44,7 @@ class SecretState:
     """None where it is not on this machine."""
     state: State
     end: datetime | None = None
-    """Of a certificate authority."""
+    """Of a certificate authority, or of what ends first of a machine's."""
     window: int | None = None
     """Of what lives only for hours: so many, from kubeadm init on."""
 
@@ -84,6 +90,7 @@ def make(workspace: Workspace, *, rotate: Sequence[str] = ()) -> SecretStates:
             *_encryption(folder, made, encrypted=encrypted),
             SecretState(name="public signing key", path=folder / store.PUBLIC_KEY, state=published),
             *_lasting(cluster, folder, secrets, made),
+            *_of_machines(workspace),
         ),
         digest=secrets.authority.digest if secrets.authority else None,
     )
@@ -160,3 +167,22 @@ def _lasting(
     if _SIGNING in texts:
         states.append(SecretState(name="service account key", path=folder / _SIGNING, state=state))
     return states
+
+
+def _of_machines(workspace: Workspace) -> list[SecretState]:
+    """Tell what ends first of each machine's, by what the last of its changes recorded."""
+    ends: dict[str, tuple[str, int] | None] = {}
+    for path in sorted(paths.changes(workspace.path).glob("*/results/*.json")):
+        content = disk.read_own(path, result_format.LARGEST) or b""
+        result = result_format.read(content, str(path), node=path.stem)
+        ends[result.node] = result.first_end or ends.get(result.node)
+    return [
+        SecretState(
+            name=f"{PurePosixPath(first[0]).name} of {node}",
+            path=None,
+            state="on the machines",
+            end=datetime.fromtimestamp(first[1], UTC),
+        )
+        for node, first in sorted(ends.items())
+        if first is not None
+    ]

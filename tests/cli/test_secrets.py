@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import openssl
@@ -215,3 +218,28 @@ def test_the_umask_opens_nothing(cluster: Path) -> None:
     assert public.stat().st_mode & 0o777 == 0o644
     for path in {folder, *folder.iterdir(), cluster.parent / "admin.conf"} - {public}:
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_what_machines_recorded_in_changes_ends_too(
+    cluster: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    end = int(time.time()) + 20 * 86400 + 60
+    for change, moment in (("001-renew-30-days", 5), ("002-renew-30-days", end)):
+        results = cluster.parent / "changes" / change / "results"
+        results.mkdir(parents=True)
+        result = {
+            "format": 1,
+            "node": "k8s02",
+            "state": "done",
+            "certificates": {"/etc/kubernetes/pki/apiserver.crt": moment},
+        }
+        (results / "k8s02.json").write_text(json.dumps(result), "utf-8")
+    assert run(["secrets"]) == 0
+    out, err = capsys.readouterr()
+    day = f"{datetime.fromtimestamp(end, UTC):%Y-%m-%d}"
+    row = rf"^apiserver.crt of k8s02 +- +on the machines +{day}, in 20 days$"
+    assert re.search(row, out, re.MULTILINE)
+    assert "apiserver.crt of k8s02 ends in 20 days" in err
+    assert run(["secrets", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["secrets"]
+    assert rows[-1]["end"].startswith(day)

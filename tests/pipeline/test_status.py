@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -198,3 +200,24 @@ def test_since_when_and_what_was_said(tmp_path: Path, capsys: pytest.CaptureFixt
         in shown.out
     )
     assert shown.out.rstrip().endswith("last: x")
+
+
+def test_what_ends_when_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soon = int(time.time()) + 20 * 86400 + 60
+    ends = {
+        "/etc/kubernetes/pki/apiserver.crt": soon,
+        "/etc/kubernetes/pki/ca.crt": soon + 10**9,
+        # kubelet has had another one since
+        "/var/lib/kubelet/pki/kubelet-client-current.pem": 1,
+    }
+    result = {**RESULT, "state": "done", "waiting_for": "", "certificates": ends}
+    (tmp_path / "k8s02.json").write_text(json.dumps(result), "utf-8")
+    assert run(["status", str(tmp_path / "k8s02.json")]) == 0
+    out, err = capsys.readouterr()
+    assert f"certificates until {datetime.fromtimestamp(soon, UTC):%Y-%m-%d}" in out
+    assert "k8s02: the certificate of /etc/kubernetes/pki/apiserver.crt ends in 20 days" in err
+    assert "airseed changes --renew renews what ends soon" in err
+    result["certificates"] = {"/etc/kubernetes/admin.conf": 86400}
+    (tmp_path / "k8s02.json").write_text(json.dumps(result), "utf-8")
+    run(["status", str(tmp_path / "k8s02.json")])
+    assert "the certificate of /etc/kubernetes/admin.conf has ended" in capsys.readouterr().err
