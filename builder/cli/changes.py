@@ -32,6 +32,7 @@ SOMETHING = 5
     airseed changes cluster.yaml --renew 60 --write
     airseed changes cluster.yaml --from http://10.0.0.5:5000
     airseed changes cluster.yaml --results results/ --json
+    airseed changes cluster.yaml --restore 20261130T010203Z-k8s01.db --write
     """,
 )
 @click.argument("cluster", type=existing(), default="cluster.yaml", metavar="[CLUSTER]")
@@ -77,6 +78,12 @@ SOMETHING = 5
 )
 @ca_bundle
 @click.option("--write", is_flag=True, help="Write changes/NNN-WORDS/ with a script per machine.")
+@click.option(
+    "--restore",
+    type=existing(),
+    metavar="SNAPSHOT",
+    help="Begin the cluster again from a snapshot of its etcd, NAME.db.",
+)
 @catalogs
 @as_json
 @click.pass_obj
@@ -88,6 +95,7 @@ def command(
     results: Path | None,
     server: str | None,
     applied: str | None,
+    restore: Path | None,
     *,
     renew: int | None,
     keep_docker: bool,
@@ -119,7 +127,7 @@ def command(
         seeds=seeds,
         reports={**_posted(server, ca_bundle), **_files(results)},
         applied=applied,
-        options=Options(keep_docker=keep_docker, renew=renew),
+        options=Options(keep_docker=keep_docker, renew=renew, restore=restore),
         reporter=console,
     )
     folder = changes.write(workspace, found) if write and found.change else None

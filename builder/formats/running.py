@@ -70,7 +70,7 @@ def change(value: Change) -> bytes:
                     "plan": stage.plan,
                     "what": stage.what,
                     "reason": stage.reason,
-                    "nodes": list(stage.nodes),
+                    "nodes": list(stage.reporting),
                 }
                 for stage in value.stages
             ],

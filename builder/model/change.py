@@ -108,8 +108,24 @@ class Stage:
         default_factory=dict, hash=False, repr=False
     )
     """Files that single nodes have in /etc/airseed from then on, by name; they may be secret."""
+    plans: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Plans of single nodes that run another one."""
+    renamed: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """New names by the old ones, under which machines still take part."""
+    anew: bool = False
+    """Whether machines join by a token and certificates of this change, also such as were lost."""
     after: Running
     """What runs when it is done."""
+
+    @property
+    def reporting(self) -> tuple[str, ...]:
+        """Return who says in the end that it is through: not who leaves, and new names."""
+        known = self.after.by_name
+        names = (self.renamed.get(name, name) for name in self.nodes)
+        return tuple(name for name in names if name in known)
+
+    def plan_of(self, name: str) -> str:
+        return self.plans.get(name, self.plan)
 
     def turns(self, planes: Collection[str], at_once: int) -> Iterator[tuple[int, str]]:
         """Yield each node with the number of its turn: control planes have one each."""

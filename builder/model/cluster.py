@@ -158,6 +158,8 @@ class Node:
     """None leaves them to kubeadm; an empty tuple means that pods of any kind may run here."""
     generation: int = 1
     """Goes up when the machine is made anew; cloud-init then runs again."""
+    was: str | None = None
+    """Its name before, of a machine that gets another one."""
     machine: Machine = NOTHING_SAID
     kubeadm: Overrides = field(default_factory=dict, hash=False)
 

@@ -17,6 +17,8 @@ export LC_ALL=C
 umask 077
 
 R=${AIRSEED_ROOT:-}
+# its name afterwards, and whether the machine may be a bare one: for few changes only
+RENAMED=${RENAMED:-} LOST=${LOST:-}
 SCRIPTS=$R/usr/libexec/airseed
 ETC=$R/etc/airseed
 STATE=$R/var/lib/airseed
@@ -40,16 +42,24 @@ is_done() { [ -s "$STATE/changes/$1/change" ]; }
 check() {
     local name digest
     [ "$(id -u)" -eq 0 ] || refuse "this runs as $(id -un)" "run it as root: sudo bash $0"
+    # a machine that this very change takes out and in again is not what follows
+    if [ "$(under_way 1) $(under_way 2)" = "$CHANGE $DIGEST" ]; then
+        name=$(under_way 3)
+        [ "$name" = "$NODE" ] && return 0
+        refuse "this machine is $name, and this change is for $NODE" "run $name.sh of the same folder here"
+    fi
+    # a machine that was lost and is new has nothing yet
+    [ -z "$LOST" ] || [ -s "$ETC/node.env" ] || return 0
     [ -s "$ETC/node.env" ] || refuse "this machine was not set up by airseed: $ETC/node.env is missing" "run it on the machine $NODE"
     name=$(value NODE)
-    [ "$name" = "$NODE" ] || refuse "this machine is $name, and this change is for $NODE" "run $name.sh of the same folder here"
+    [ "$name" = "$NODE" ] || [ "$name" = "$RENAMED" ] || refuse "this machine is $name, and this change is for $NODE" "run $name.sh of the same folder here"
     digest=$(sha256sum 2>/dev/null <"$R/etc/kubernetes/pki/ca.crt") || digest=-
     [ -n "$AUTHORITY" ] || AUTHORITY=${digest%% *} # the first node made it, and nobody else knows it
-    [ "${digest%% *}" = "$AUTHORITY" ] || refuse "this machine is in another cluster than $CLUSTER: its ca.crt is not that of this change" \
+    [ "${digest%% *}" = "$AUTHORITY" ] || [ "$LOST$digest" = 1- ] || refuse "this machine is in another cluster than $CLUSTER: its ca.crt is not that of this change" \
         "compare sha256sum /etc/kubernetes/pki/ca.crt with that of a control plane of $CLUSTER"
-    [ -s "$STATE/stamps/plan-first-boot" ] || refuse "the first boot of this machine is not through" "airseed-status says what it waits for"
+    [ -s "$STATE/stamps/plan-first-boot" ] || [ -n "$LOST" ] || refuse "the first boot of this machine is not through" "airseed-status says what it waits for"
     name=$(under_way 1)
-    [ -z "$name" ] || is_done "$name" || [ "$name $(under_way 2)" = "$CHANGE $DIGEST" ] || [ "${1:-}" = --instead ] ||
+    [ -z "$name" ] || is_done "$name" || [ "${1:-}" = --instead ] ||
         refuse "another change is under way on this machine: $name" \
             "let it end (airseed-status), or, if it was given up, run this with --instead on every machine"
 }
@@ -73,7 +83,7 @@ lay_down() {
     rm -rf "$STAGING"
     mkdir -p "$STAGING/scripts" "$STAGING/change" "$SCRIPTS"
     files
-    printf '%s %s\n' "$CHANGE" "$DIGEST" >"$STAGING/change/id"
+    printf '%s %s %s\n' "$CHANGE" "$DIGEST" "$NODE" >"$STAGING/change/id"
     [ "${1:-}" != --instead ] || : >"$STAGING/change/instead"
     sync
     find "$STAGING/scripts" -type f | while IFS= read -r file; do

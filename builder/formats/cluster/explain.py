@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from builder.formats.shape import Shape
 
 _MOST_NAMED = 3
-_VERBS = ("lock", "secrets", "seeds", "kubeconfig", "packer")
+_VERBS = ("lock", "secrets", "seeds", "kubeconfig", "packer", "changes")
 """In the order of the work."""
 _DOCUMENTS: dict[str, Field[Any]] = {
     name: Field(Anything(), title=name, doc=doc, examples=(example,))

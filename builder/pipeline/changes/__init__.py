@@ -10,12 +10,21 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from builder.errors import UsageError
+from builder.errors import Fault, UsageError
 from builder.model.change import Change, Findings, Running, Stage
 from builder.model.digest import Digest
 from builder.pipeline import paths, rendering
 from builder.pipeline import running as record
-from builder.pipeline.changes import configure, limits, progress, renew, runtime, upgrade
+from builder.pipeline.changes import (
+    configure,
+    limits,
+    membership,
+    progress,
+    renew,
+    restore,
+    runtime,
+    upgrade,
+)
 from builder.pipeline.changes import folder as folders
 from builder.pipeline.changes.kind import Options, Wanted, compare, flat, taken
 
@@ -23,14 +32,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from builder.errors import Fault
     from builder.pipeline.changes.progress import Written
     from builder.pipeline.workspace import Workspace
     from builder.render.plan import Plan
     from builder.report import Reporter
 
 _DIGITS = 3
-KINDS = (renew, runtime, upgrade, configure)
+KINDS = (renew, runtime, upgrade, configure, membership)
 """In the order in which their stages are gone through."""
 
 
@@ -84,10 +92,14 @@ def find(
     change = _change(number, running, found, plan.cluster.changes.at_once)
     if written and (change is None or change.digest != written.digest):
         progress.refuse_begun(written)
+    befores = (running, *(stage.after for stage in found.stages))
     return Found(
         running=running,
         change=change,
-        plans=tuple(wanted.at(stage.after) for stage in found.stages),
+        plans=tuple(
+            membership.let_in(wanted.at(stage.after), stage, before)
+            for before, stage in zip(befores, found.stages, strict=False)
+        ),
         remarks=found.remarks,
         written=written,
         recorded=recorded,
@@ -135,6 +147,8 @@ def write(workspace: Workspace, found: Found) -> Path | None:
 
 
 def _findings(running: Running, wanted: Wanted) -> Findings:
+    if wanted.options.restore:
+        return restore.changes(running, wanted, wanted.options.restore)
     differing = compare(running, wanted.state)
     left = limits.apart(d for d in differing if not any(taken(d, k.TAKES) for k in KINDS))
     stages: list[Stage] = []
@@ -145,6 +159,10 @@ def _findings(running: Running, wanted: Wanted) -> Findings:
         faults += found.faults
         remarks += found.remarks
         running = found.stages[-1].after if found.stages else running
+    if len({stage.anew for stage in stages}) > 1:
+        what = "names and members change apart from all else: no machine does both at once"
+        hint = "make this change in cluster.yaml first, and the other one when it is applied"
+        faults.append(Fault(where="nodes", what=what, hint=hint))
     if stages:  # they bring the bundle
         remarks = [remark for remark in remarks if remark.where != "sums"]
     return Findings(stages=tuple(stages), faults=tuple(faults), remarks=tuple(remarks))

@@ -26,15 +26,16 @@ def write(folder: Path, change: Change, plans: Sequence[Plan]) -> Path:
     disk.folder(folder)
     disk.folder(own)
     disk.folder(own / RESULTS)
-    nodes = {node.name: node for plan in plans for node in plan.cluster.nodes}
-    addresses = {n.name: n.addresses[0] for n in change.after.nodes if n.addresses}
+    new = {new: old for stage in change.stages for old, new in stage.renamed.items()}
+    nodes = (node for plan in plans for node in plan.cluster.nodes if node.address)
+    addresses = {new.get(node.name, node.name): str(node.address) for node in nodes}
     files = {
         PLAYBOOK: playbook.playbook(change),
         INVENTORY: playbook.inventory(change, addresses),
         README: playbook.readme(change, plans[-1].cluster.name),
     }
     for name in change.nodes:
-        _put(own / f"{name}.sh", rendered.script(change, plans, nodes[name]).encode())
+        _put(own / f"{name}.sh", rendered.script(change, plans, name).encode())
     for name, text in files.items():
         _put(own / name, text.encode())
     _put(own / CHANGE, running_format.change(change))

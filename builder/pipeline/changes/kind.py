@@ -20,6 +20,7 @@ from builder.pipeline import rendering
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from builder.pipeline.workspace import Workspace
     from builder.render.plan import Plan
@@ -33,6 +34,8 @@ class Options:
     """Whether docker stays on machines that leave it."""
     renew: int | None = None
     """Renew certificates that end within so many days."""
+    restore: Path | None = None
+    """A snapshot from which the whole cluster begins again."""
 
 
 @dataclass(frozen=True, kw_only=True)

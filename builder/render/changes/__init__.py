@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from builder.model.digest import Digest
-from builder.render import kubeadm
+from builder.render import admit, kubeadm
 from builder.render.cloudinit import files as seed_files
 from builder.render.cloudinit import values
 from builder.render.engine import quoted, source
@@ -32,24 +33,33 @@ main "$@"
 _FOLLOWS = {"images.map", "manifests.edits"}
 """Of a seed's files, those that follow the lock; what is said of the machine stays as it was."""
 _PRIVATE = "0600"
+_RESTORE = "restore"
+"""The plan of machines that may have been lost: their scripts take a bare one, too."""
 
 
-def script(change: Change, plans: Sequence[Plan], node: Node) -> str:
-    """Return the script of a node; ``plans`` render the state after each stage."""
+def script(change: Change, plans: Sequence[Plan], name: str) -> str:
+    """Return the script of a machine, as it is called before the change.
+
+    ``plans`` render the state after each stage.
+    """
     plan = plans[-1]
+    renamed = {old: new for stage in change.stages for old, new in stage.renamed.items()}
+    lost = any(stage.anew and stage.plan_of(name) == _RESTORE for stage in change.stages)
     authority = plan.secrets.authority
     named = {
         "CHANGE": change.id,
         "DIGEST": change.digest,
         "CLUSTER": plan.cluster.name,
-        "NODE": node.name,
+        "NODE": name,
+        "RENAMED": renamed.get(name, ""),
+        "LOST": "1" if lost else "",
         "AUTHORITY": Digest.of(authority.certificate.encode()).hex if authority else "",
     }
-    head = _HEAD.format(node=node.name, id=change.id, cluster=plan.cluster.name)
+    head = _HEAD.format(node=name, id=change.id, cluster=plan.cluster.name)
     lines = "".join(f"{name}={quoted(value)}\n" for name, value in named.items())
     body = plan.once("change's body", lambda: source(_BODY))
     scripts = plan.once("laid scripts", lambda: "".join(_scripts()))
-    own = "".join(_laid("change", *file) for file in _files(change, plans, node))
+    own = "".join(_laid("change", *file) for file in _files(change, plans, name))
     return f"{head}{lines}\n{body}\nfiles() {{\n{scripts}{own}}}\n{_TAIL}"
 
 
@@ -60,31 +70,50 @@ def _scripts() -> Iterator[str]:
             yield _laid("scripts", name, file.content, file.permissions)
 
 
-def _files(change: Change, plans: Sequence[Plan], node: Node) -> Iterator[tuple[str, str | bytes]]:
+def _files(change: Change, plans: Sequence[Plan], name: str) -> Iterator[tuple[str, str | bytes]]:
     """Yield what goes into the change's folder, by name."""
     stages = [
         (number, stage, plan)
         for number, (stage, plan) in enumerate(zip(change.stages, plans, strict=True), 1)
-        if node.name in stage.nodes
+        if name in stage.nodes
     ]
-    yield "stages", "".join(f"{number} {stage.plan}\n" for number, stage, _ in stages)
-    for number, stage, plan in stages:
-        yield f"{number}.env", _env(change, number, stage, plan, node)
+    yield "stages", "".join(f"{number} {stage.plan_of(name)}\n" for number, stage, _ in stages)
+    for number, stage, shared in stages:
+        plan, node = _as(shared, stage, name)
+        yield f"{number}.env", _env(change, number, stage, plan, node, name)
         yield f"{number}.yaml", _documents(stage, plan, node)
+        follows = _FOLLOWS | ({"hosts", "ca.crt"} if stage.anew else set())
         for file in seed_files.files(plan, node, plan.cluster.machine_of(node)):
-            if (name := file.path.rpartition("/")[2]) in _FOLLOWS:
-                yield f"{number}.d/{name}", file.content
-        for name, content in stage.files.get(node.name, {}).items():
-            yield f"{number}.d/{name}", content
+            own = file.path.removeprefix(f"{seed_files.ETC}/")
+            if own.rpartition("/")[2] in follows:
+                yield f"{number}.d/{own}", file.content
+        for own, content in stage.files.get(name, {}).items():
+            yield f"{number}.d/{own}", content
+        for old, new in stage.renamed.items() if name not in stage.renamed else ():
+            joiner, admitted = _as(shared, stage, old)
+            yield f"admit-{new}.sh", admit.script(joiner, admitted) or ""
 
 
 def _documents(stage: Stage, plan: Plan, node: Node) -> str:
     if stage.plan in _AS_IT_RUNS:
         return kubeadm.running_text(plan, node, admits=stage.plan == "renew")
-    return kubeadm.text(plan, node, whole=True)
+    return kubeadm.text(plan, node, whole=not stage.anew)
 
 
-def _env(change: Change, number: int, stage: Stage, plan: Plan, node: Node) -> str:
+def _as(plan: Plan, stage: Stage, name: str) -> tuple[Plan, Node]:
+    """Return the plan and the node by which a machine is rendered that takes part in a stage.
+
+    One that gets another name joins, whoever started the cluster.
+    """
+    wanted = stage.renamed.get(name, name)
+    node = next(node for node in plan.cluster.nodes if node.name == wanted)
+    if name not in stage.renamed:
+        return plan, node
+    others = (other for other in plan.cluster.nodes if other is not node)
+    return replace(plan, cluster=replace(plan.cluster, nodes=(*others, node))), node
+
+
+def _env(change: Change, number: int, stage: Stage, plan: Plan, node: Node, name: str) -> str:
     """Return what the stage's steps read: all of node.env, and what is the change's own."""
     planes = {state.name for state in stage.after.control_planes}
     before = change.stages[number - 2].nodes if number > 1 else ()
@@ -92,15 +121,15 @@ def _env(change: Change, number: int, stage: Stage, plan: Plan, node: Node) -> s
         "CHANGE": change.id,
         "STAGE": str(number),
         "STAGES": str(len(change.stages)),
-        "PLANES": " ".join(name for name in stage.nodes if name in planes),
+        "PLANES": " ".join(one for one in stage.nodes if one in planes),
         "COUNT": str(len(stage.nodes)),
         "COUNT_BEFORE": str(len(before)),
         "AT_ONCE": str(change.at_once),
         **stage.values,
-        **stage.own.get(node.name, {}),
+        **stage.own.get(name, {}),
     }
     env = values.env(plan, node)
-    return env + "".join(f"AIRSEED_{name}={quoted(value)}\n" for name, value in more.items())
+    return env + "".join(f"AIRSEED_{key}={quoted(value)}\n" for key, value in more.items())
 
 
 def _laid(where: str, name: str, content: str | bytes, mode: str = _PRIVATE) -> str:

@@ -1,5 +1,6 @@
 #!/bin/bash
 # Take away what nobody needs of the runtime before, or give it back to who keeps it.
+# seed: none has it; the script of a change brings it
 # reads: RUNTIME RUNTIME_BEFORE LEAVE
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh

@@ -1,5 +1,6 @@
 #!/bin/bash
 # Tell kubelet and kubeadm which runtime this node has, and see the node Ready with it.
+# seed: none has it; the script of a change brings it
 # reads: RUNTIME CRI_SOCKET
 # uses: NODE ROLE ADDRESS ENDPOINT KUBEADM_FILES SKIP_PHASES IMAGES SUMS PAYLOAD_URL MADE_BYTES REGISTRY
 

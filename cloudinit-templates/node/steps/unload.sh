@@ -1,6 +1,7 @@
 #!/bin/bash
 # Stop kubelet, take all that is Kubernetes' from the runtime that goes, and stop that. Nothing of it
 # starts by itself again, whenever the power is cut.
+# seed: none has it; the script of a change brings it
 # reads: RUNTIME RUNTIME_BEFORE
 # uses: IMAGES SUMS PAYLOAD_URL MADE_BYTES
 

@@ -149,6 +149,18 @@ NODE = Record(
             doc="Raise it when the machine is rebuilt under the same name. Default: 1.",
             examples=(2,),
         ),
+        "was": Field(
+            Text(
+                parse=terms.node_name,
+                expected="lower-case letters, digits, dashes and dots, 63 at most",
+                longest=253,
+                example="k8s04",
+            ),
+            verbs=("changes",),
+            title="Was",
+            doc="The name that this machine has in the cluster that runs; changes gives it the new "
+            "one in place. Does nothing afterwards.",
+        ),
         "machine": MACHINE_FIELD,
         "kubeadm": KUBEADM_FIELD,
     },

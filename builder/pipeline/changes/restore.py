@@ -1,0 +1,103 @@
+"""The whole cluster, from one snapshot of its etcd (``--restore``)."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from typing import TYPE_CHECKING
+
+from builder import disk
+from builder.errors import Fault
+from builder.model.change import Findings, Stage
+from builder.secrets import authority, pem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from builder.model.change import Running
+    from builder.pipeline.changes.kind import Wanted
+
+PLAN, REFRESH = "restore", "refresh"
+_DIGEST, _BLOCK = 32, 512
+_LARGEST_KEYS = 1 << 20
+_FELT = {
+    "control-plane": "the API is away until the first control plane has the snapshot's data",
+    "worker": "the workloads go on; kubelet and the pods of the system start again",
+}
+
+
+def changes(running: Running, wanted: Wanted, snapshot: Path) -> Findings:
+    """Begin the cluster again from a snapshot that ``airseed-snapshot`` took."""
+    keys = snapshot.with_suffix(".keys.tar")
+    try:
+        faults = [*_faults(running, snapshot, keys)]
+    except OSError as error:
+        raise disk.failure(error, snapshot, what="snapshot") from error
+    names = {node.name for node in running.nodes} ^ set(wanted.state.by_name)
+    faults += [
+        Fault(where=f"nodes.{name}", what="is not the same in cluster.yaml as in what runs",
+              hint="restore the cluster that was, and change it afterwards")
+        for name in sorted(names)
+    ]  # fmt: skip
+    if faults:
+        return Findings(faults=tuple(faults))
+    stage = Stage(
+        plan=PLAN,
+        nodes=wanted.turns(running),
+        plans={node.name: REFRESH for node in running.workers},
+        what=f"from {snapshot.name}",
+        reason=f"--restore {snapshot.name}",
+        words=PLAN,
+        disturbance=_FELT,
+        values={
+            "SNAPSHOT": snapshot.name,
+            "SNAPSHOT_SUM": _sum(snapshot),
+            "SNAPSHOT_KEYS_SUM": _sum(keys),
+        },
+        anew=True,
+        after=running,
+    )
+    return Findings(stages=(stage,))
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _faults(running: Running, snapshot: Path, keys: Path) -> list[Fault]:
+    if not snapshot.name.endswith(".db") or not keys.is_file():
+        what = "is no snapshot with its keys beside it"
+        wanted = f"NAME.db, and {keys.name} beside it"
+        hint = "copy both from /var/lib/airseed/snapshots of a control plane"
+        return [Fault(where=str(snapshot), what=what, expected=wanted, hint=hint)]
+    faults = []
+    if not _is_whole(snapshot):
+        what = "is not whole: its last bytes are not the digest of the others"
+        faults.append(Fault(where=str(snapshot), what=what, hint="copy it again, or take another"))
+    try:
+        with tarfile.open(keys) as tar:
+            held = tar.extractfile("ca.crt")
+            text = held.read(_LARGEST_KEYS) if held else b""
+        (certificate, *_) = pem.certificates(text)
+        ours = authority.digest(certificate)
+    except (tarfile.TarError, KeyError, ValueError):
+        faults.append(Fault(where=str(keys), what="has no ca.crt in it", hint="copy it again"))
+    else:
+        if running.authority and ours != running.authority:
+            what = "is of another cluster: its authority is not the one of secrets/"
+            faults.append(Fault(where=str(keys), what=what, expected=running.authority))
+    return faults
+
+
+def _is_whole(snapshot: Path) -> bool:
+    """Tell whether a snapshot is as etcd wrote it, which puts its digest behind it."""
+    size = snapshot.stat().st_size
+    if size % _BLOCK != _DIGEST:
+        return False
+    digest, left = hashlib.sha256(), size - _DIGEST
+    with snapshot.open("rb") as file:
+        while left and (part := file.read(min(left, 1 << 20))):
+            digest.update(part)
+            left -= len(part)
+        return file.read() == digest.digest()

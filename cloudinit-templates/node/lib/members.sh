@@ -1,0 +1,148 @@
+#!/bin/bash
+# A node that leaves, LEAVER, and the control plane that sees to it, HELPER. Sourced.
+#
+# They agree by the Lease leave-LEAVER, whose holder is "WORD CHANGE": "door" when the machine that leaves
+# has let its pods go, "go" when etcd counts it no more, "gone" when its kubelet has stopped for good. A dead
+# machine says nothing; then kubelet's silence does.
+# seed: none has it; the script of a change brings it
+# shellcheck disable=SC2153,SC2034 # API_CODE and API_BODY are two things; LEASE_* are for lease.sh
+
+need json api lease etcd kubeadm
+
+# Print the word that both have come to, "" where there is none yet; fail without an answer.
+door() {
+    local holder
+    api GET "$LEASES/leave-$AIRSEED_LEAVER"
+    case $API_CODE in
+    200) ;;
+    404) return 0 ;;
+    *) return 1 ;;
+    esac
+    holder=$(json_field "$API_BODY" holderIdentity) || return 1
+    [[ $holder != *" $AIRSEED_CHANGE" ]] || printf '%s' "${holder%% *}"
+}
+
+is_at_door() { [ "$(door)" = "$1" ]; }
+
+# Say WORD to the other one.
+say_at_door() {
+    local done=0
+    LEASE_HOLDS="$1 $AIRSEED_CHANGE" LEASE_LABELS=''
+    lease_try "leave-$AIRSEED_LEAVER" || { [ -n "$LEASE_SEEN" ] && lease_replace "leave-$AIRSEED_LEAVER" "$LEASE_SEEN"; } || done=1
+    LEASE_HOLDS=''
+    return "$done"
+}
+
+# Where the cluster's endpoint is the machine that leaves, nobody answers there meanwhile: have what this
+# machine itself asks there go to ADDRESS. It ends with the power, and with no_detour.
+detour() {
+    local rule
+    no_detour
+    [[ " $AIRSEED_LEAVER_ADDRESSES " == *" $(host_of "$AIRSEED_ENDPOINT") "* ]] || return 0
+    rule="OUTPUT -d $(host_of "$AIRSEED_ENDPOINT") -p tcp --dport ${AIRSEED_ENDPOINT##*:} -j DNAT --to-destination $(bracketed "$1"):6443"
+    printf '%s\n' "$rule" | put "$STATE/detour" 0644
+    # shellcheck disable=SC2086 # several words
+    "$(iptables_of "$rule")" -w -t nat -I $rule
+}
+
+no_detour() {
+    local rule
+    [ -s "$STATE/detour" ] || return 0
+    rule=$(cat "$STATE/detour")
+    # shellcheck disable=SC2086
+    while "$(iptables_of "$rule")" -w -t nat -D $rule 2>/dev/null; do :; done
+    rm -f "$STATE/detour"
+}
+
+iptables_of() { case $1 in *:*:*) printf ip6tables ;; *) printf iptables ;; esac; }
+
+# Print "ID NAME PEER-URL CLIENT-URL" of etcd's members, as this node's etcd knows them; dashes for what
+# one has not said yet.
+member_table() {
+    local answer
+    answer=$(etcd_ask "$AIRSEED_ADDRESS" /v3/cluster/member/list '{}') || return 1
+    [[ $answer == *'"members"'* ]] || return 1
+    printf '%s' "${answer#*\"members\"}" | tr -d ' \n' | sed 's/},{/}\n{/g' | awk '
+        function text(pattern, skip, end) { return match($0, pattern) ? substr($0, RSTART + skip, RLENGTH - skip - end) : "-" }
+        { print text("\"ID\":\"[0-9]+\"", 6, 1), text("\"name\":\"[^\"]+\"", 8, 1), text("\"peerURLs\":\\[\"[^\"]+\"", 13, 1),
+            text("\"clientURLs\":\\[\"[^\"]+\"", 15, 1) }'
+}
+
+# Tell whether a read that wants a quorum works through the etcd at an address.
+etcd_reads() { etcd_ask "$1" /v3/kv/range '{"key":"AA==","limit":"1"}' >/dev/null; }
+
+# Take the machine that leaves out of etcd. What is left must have a quorum before, and has it after.
+expel_member() {
+    local id name peer client ours='' left=0 live=0 silent='' url
+    member_table >"$STATE/members" || fail "this node's etcd does not tell its members" "does it run? crictl ps or docker ps -a, and its log"
+    etcd_reads "$AIRSEED_ADDRESS" || fail "etcd has no quorum, so no member can leave it" \
+        "start the control planes that are down; when too many are lost for good: airseed changes --restore SNAPSHOT"
+    while read -r id name peer client; do
+        url=$(host_of "${peer#*://}")
+        if [ "$name" = "$AIRSEED_LEAVER" ] || [[ " $AIRSEED_LEAVER_ADDRESSES " == *" $url "* ]]; then
+            ours=$id
+            continue
+        fi
+        left=$((left + 1))
+        if [ "$client" != - ] && etcd_reads "$url"; then live=$((live + 1)); else silent="$silent $name ($url)"; fi
+    done <"$STATE/members"
+    [ -n "$ours" ] || return 0
+    [ "$left" -gt 0 ] || fail "$AIRSEED_LEAVER is the only member of etcd: what the cluster knows would go with it" "let another control plane join first"
+    [ "$live" -gt $((left / 2)) ] || fail "without $AIRSEED_LEAVER etcd would have $left members, of which $live answer: that is no quorum; silent:$silent" \
+        "start those first; $AIRSEED_LEAVER stays a member until they answer"
+    say "etcd: $live of the $left members that stay answer; removing $AIRSEED_LEAVER"
+    etcd_ask "$AIRSEED_ADDRESS" /v3/cluster/member/remove "{\"ID\":\"$ours\"}" >/dev/null || fail "etcd does not let $AIRSEED_LEAVER go" \
+        "is one of its members about to start or not in step? its log says more; it is tried again"
+    wait_until "etcd to read without $AIRSEED_LEAVER" 120 etcd_reads "$AIRSEED_ADDRESS" || fail "etcd does not read after $AIRSEED_LEAVER was removed" "its log says why"
+}
+
+# Print what the API server says of the Node that leaves: True, False or Unknown; "" when there is none.
+leaver_says() {
+    local line
+    line=$(as_admin get node "$AIRSEED_LEAVER" --ignore-not-found -o 'jsonpath={.metadata.name} {.status.conditions[?(@.type=="Ready")].status}') || return 1
+    printf '%s' "${line#* }"
+}
+
+# Take what the API server has of the machine that left: its Node, its pods, its part in kubeadm's list of
+# API servers (until 1.21), and the claim to its machine-id.
+forget_leaver() {
+    as_admin delete node "$AIRSEED_LEAVER" --ignore-not-found --wait=false
+    as_admin delete pods --all-namespaces --field-selector "spec.nodeName=$AIRSEED_LEAVER" --force --grace-period=0 2>/dev/null
+    forget_api_server "$AIRSEED_LEAVER"
+    as_admin -n airseed get leases -o 'jsonpath={range .items[*]}{.metadata.name} {.spec.holderIdentity}{"\n"}{end}' |
+        awk -v holder="$AIRSEED_LEAVER" '$1 ~ /^machine-/ && $2 == holder { print $1 }' | while read -r name; do
+        as_admin -n airseed delete lease "$name" --ignore-not-found
+    done
+}
+
+# Take NAMES out of kubeadm's list of API servers, where it has one.
+forget_api_server() {
+    local before after
+    before=$(as_admin -n kube-system get configmap kubeadm-config -o 'jsonpath={.data.ClusterStatus}') || return 1
+    [ -n "$before" ] || return 0
+    after=$(printf '%s\n' "$before" | awk -v names=" $* " '
+        /^  [^ ]/ { name = $1; sub(/:$/, "", name); gsub(/"/, "", name); skip = index(names, " " name " ") }
+        /^[^ ]/ { skip = 0 }
+        !skip { print }')
+    [ "$before" != "$after" ] || return 0
+    printf '{"data":{"ClusterStatus":%s}}' "$(printf '%s\n' "$after" | awk '{ gsub(/\\/, "\\\\"); gsub(/"/, "\\\""); printf "%s\\n", $0 }' | sed 's/^/"/; s/$/"/')" >"$STATE/cluster-status"
+    as_admin -n kube-system patch configmap kubeadm-config --type=merge -p "$(cat "$STATE/cluster-status")"
+    rm -f "$STATE/cluster-status"
+}
+
+# Take off this machine what made it a node: all that is kubeadm's and of network plugins, nothing of the user's.
+shed() {
+    local card file
+    say "taking off what made this machine a node"
+    save_users_files
+    timeout --foreground "${AIRSEED_RESET_PATIENCE:-300}" kubeadm reset -f --cri-socket "$AIRSEED_CRI_SOCKET" || true
+    remove_kubeadm_files
+    restore_users_files
+    rm -rf "${KEEP:?}" "$STANDBY" "$KUBELET/pki" "$R/var/lib/etcd/member" "$R/var/lib/cni" "$R/run/flannel"
+    for file in "$R"/etc/cni/net.d/*; do
+        [ ! -f "$file" ] || is_users "$file" || rm -f "$file"
+    done
+    for card in $(ip -o link show | sed -n -E 's/^[0-9]+: (cni0|flannel[^@:]*|vxlan\.calico|kube-ipvs0|cali[^@:]*)[@:].*/\1/p'); do
+        ip link delete "$card" 2>/dev/null || true
+    done
+}

@@ -1,0 +1,58 @@
+#!/bin/bash
+# Leave the cluster: let the pods go, wait until etcd counts this machine no more, and take off what made it a node.
+# seed: none has it; the script of a change brings it
+# reads: NODE CHANGE LEAVER
+# uses: ADDRESS AT_ONCE COUNT COUNT_BEFORE CRI_SOCKET ENDPOINT HELPER HELPER_ADDRESS IMAGES KUBEADM_FILES
+# uses: LEAVER_ADDRESSES MADE_BYTES PAYLOAD_URL PLANES REGISTRY ROLE RUNTIME SKIP_PHASES STAGES SUCCESSOR SUMS
+# uses: registry.json
+
+# shellcheck source=cloudinit-templates/node/lib/common.sh
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
+need values role turns members drain join
+load_environment
+
+# Agree on the change with the others, as long as this machine is the node that it was.
+announce() {
+    if is_control_plane; then
+        wait_until "the API server to let changes in" "${AIRSEED_API_PATIENCE:-300}" open_turns ||
+            fail_saying "the API server does not take what nodes need for a change" "kubectl get --raw /healthz, with /etc/kubernetes/admin.conf"
+    fi
+    await_turns
+    claim_change
+    # shellcheck disable=SC2034 # for drain
+    (AIRSEED_NODE=$AIRSEED_LEAVER && drain)
+    wait_until "the API server, to say that this machine may go" 300 say_at_door_once || fail "the API server at $AIRSEED_ENDPOINT does not take this machine's word: HTTP $API_CODE" "does it answer?"
+    detour "$AIRSEED_HELPER_ADDRESS"
+    wait_until "$AIRSEED_HELPER to take $AIRSEED_LEAVER out of the cluster" "${AIRSEED_TURN_PATIENCE:-3600}" is_at_door go ||
+        fail "$AIRSEED_HELPER has not taken $AIRSEED_LEAVER out of the cluster" "is the change started there, and what does its airseed-status say?"
+    stamp_durably departing
+}
+
+# What was said before a power cut stays said.
+say_at_door_once() {
+    local said
+    said=$(door) || return 1
+    [ -n "$said" ] || say_at_door door
+}
+
+main() {
+    is_stamped departing || announce
+    detour "$AIRSEED_HELPER_ADDRESS"
+    if ! is_stamped stopped; then
+        # it would make its Node again when the machine starts
+        systemctl disable kubelet.service
+        systemctl stop kubelet.service
+        wait_until "$AIRSEED_HELPER to hear that this machine has gone" 60 say_at_door gone || say "warning: $AIRSEED_HELPER will take its silence for that"
+        stamp_durably stopped
+    fi
+    shed
+    no_detour
+    [ -z "$AIRSEED_SUCCESSOR" ] || return 0
+    say "this machine is no node any more; images and packages stay until somebody removes them"
+    for timer in images snapshot window; do
+        [ ! -e "$R/etc/systemd/system/airseed-$timer.timer" ] || systemctl disable "airseed-$timer.timer"
+        [ ! -e "$R/etc/systemd/system/airseed-$timer.timer" ] || systemctl stop "airseed-$timer.timer"
+    done
+}
+
+main

@@ -1,0 +1,191 @@
+"""``airseed changes``: machines that get another name or leave, and a cluster from a snapshot."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builder.cli.root import run
+from builder.pipeline import secrets, seeds
+from builder.pipeline.workspace import Workspace
+from builder.report import Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sandboxes import Sample, Sandbox
+
+NODES = ("k8s01", "k8s02", "k8s03", "k8s04", "k8s05")
+
+
+class Site:
+    """Hold a cluster that was seeded."""
+
+    def __init__(self, folder: Path, catalog: Path) -> None:
+        self.folder = folder
+        self.cluster = folder / "cluster.yaml"
+        self.catalog = catalog
+
+    def edit(self, old: str, new: str) -> None:
+        text = self.cluster.read_text("utf-8")
+        assert old in text
+        self.cluster.write_text(text.replace(old, new), "utf-8")
+
+    def changes(self, *words: str) -> int:
+        return run(["changes", str(self.cluster), "--catalog", str(self.catalog), *words])
+
+
+@pytest.fixture
+def site(sample: Sample, shared: Sandbox, tmp_path: Path) -> Site:
+    for name in ("cluster.yaml", "cluster.lock"):
+        shutil.copy(sample.folder / name, tmp_path / name)
+    shutil.copytree(sample.folder / "cluster.lock.d", tmp_path / "cluster.lock.d")
+    secrets.make(Workspace(tmp_path / "cluster.yaml"))
+    site = Site(tmp_path, shared.catalog)
+    seeds.write(Workspace(site.cluster, catalogs=[site.catalog]), reporter=Silent())
+    return site
+
+
+WORKER = "- name: k8s04\n"
+
+
+def _section(text: str, name: str) -> str:
+    """Return a file that a script lays down."""
+    _, _, rest = text.partition(f" change {name} <<'END_OF_FILE'\n")
+    return rest.partition("\nEND_OF_FILE\n")[0]
+
+
+def test_a_machine_gets_another_name(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.edit(WORKER, "- name: db1\n    was: k8s04\n")
+    assert site.changes("--json", "--write") == 5
+    value = json.loads(capsys.readouterr().out)
+    assert value["change"] == "001-rename-k8s04"
+    assert [(row["node"], row["what"]) for row in value["nodes"]] == [
+        ("k8s01", "k8s04 becomes db1"),
+        ("k8s04", "k8s04 becomes db1"),
+    ]
+    folder = site.folder / "changes" / "001-rename-k8s04"
+    assert {path.name for path in folder.glob("*.sh")} == {"k8s01.sh", "k8s04.sh"}
+    script = (folder / "k8s04.sh").read_text("utf-8")
+    assert "\nNODE='k8s04'\nRENAMED='db1'\n" in script
+    assert _section(script, "stages") == "1 rename"
+    assert "AIRSEED_NODE='db1'\n" in _section(script, "1.env")
+    assert _section(script, "1.d/hosts").endswith(" db1")
+    token = _section(script, "1.yaml").partition("token: ")[2].split()[0].strip('"')
+    assert token != (site.folder / "secrets" / "token").read_text("utf-8").strip()
+    helper = (folder / "k8s01.sh").read_text("utf-8")
+    assert _section(helper, "stages") == "1 dismiss"
+    assert f"TOKEN='{token}'\n" in _section(helper, "admit-db1.sh")
+    inventory = (folder / "inventory.yaml").read_text("utf-8")
+    assert "k8s04:" in inventory
+    assert "db1:" not in inventory
+
+
+def test_the_first_control_plane_joins_under_its_new_name(site: Site) -> None:
+    site.edit("- name: k8s01\n", "- name: cp1\n    was: k8s01\n")
+    assert site.changes("--write") == 5
+    folder = site.folder / "changes" / "001-rename-k8s01"
+    script = (folder / "k8s01.sh").read_text("utf-8")
+    assert "AIRSEED_ROLE='control-plane'\n" in _section(script, "1.env")
+    assert "kind: JoinConfiguration" in _section(script, "1.yaml")
+    assert "AIRSEED_HELPER='k8s02'\n" in _section(script, "1.env")
+    helper = (folder / "k8s02.sh").read_text("utf-8")
+    assert "AIRSEED_ROLE='control-plane'\n" in _section(helper, "1.env")
+    assert "ROLE='control-plane'\n" in _section(helper, "admit-cp1.sh")
+    key = _section(script, "1.yaml").partition("certificateKey: ")[2].split()[0].strip('"')
+    assert key != (site.folder / "secrets" / "certificate-key").read_text("utf-8").strip()
+
+
+def test_a_node_that_is_gone_leaves(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    text = site.cluster.read_text("utf-8")
+    head, _, tail = text.partition(f"  {WORKER}")
+    site.cluster.write_text(f"{head}  - name: k8s05{tail.partition('- name: k8s05')[2]}", "utf-8")
+    assert site.changes("--json", "--write") == 5
+    assert json.loads(capsys.readouterr().out)["change"] == "001-leave-k8s04"
+    folder = site.folder / "changes" / "001-leave-k8s04"
+    script = (folder / "k8s04.sh").read_text("utf-8")
+    assert _section(script, "stages") == "1 leave"
+    env = _section(script, "1.env")
+    for line in ("AIRSEED_LEAVER='k8s04'", "AIRSEED_SUCCESSOR=''", "AIRSEED_HELPER='k8s01'"):
+        assert line in env
+    assert " change admit-" not in (folder / "k8s01.sh").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("edits", "said"),
+    [
+        (
+            [(WORKER, "- name: db1\n    was: k8s05\n")],
+            "was: k8s05, and a node k8s05 is in cluster.yaml, too",
+        ),
+        (
+            [(f"- name: k8s0{n}\n", f"- name: cp{n}\n    was: k8s0{n}\n") for n in (1, 2, 3)],
+            "no control plane would be left that takes k8s01, k8s02, k8s03 out of etcd",
+        ),
+        (
+            [("- name: k8s01\n", "- name: k8s01\n    generation: 2\n")],
+            "k8s01 has the cluster's endpoint: every kubelet asks the API server there",
+        ),
+    ],
+)
+def test_members_that_can_not_go(
+    site: Site, edits: list[tuple[str, str]], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for old, new in edits:
+        site.edit(old, new)
+    assert site.changes() == 2
+    assert said in capsys.readouterr().err
+    assert not (site.folder / "changes").exists()
+
+
+def test_names_change_apart_from_all_else(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.edit(WORKER, "- name: db1\n    was: k8s04\n")
+    assert site.changes("--renew", "4000") == 2
+    assert "names and members change apart from all else" in capsys.readouterr().err
+
+
+def _snapshot(site: Site, authority: Path) -> Path:
+    path = site.folder / "20261130T010203Z-k8s01.db"
+    data = b"x" * 1024
+    path.write_bytes(data + hashlib.sha256(data).digest())
+    with tarfile.open(path.with_suffix(".keys.tar"), "w") as tar:
+        tar.add(authority, "ca.crt")
+    return path
+
+
+def test_the_cluster_begins_again_from_a_snapshot(site: Site) -> None:
+    snapshot = _snapshot(site, site.folder / "secrets" / "ca.crt")
+    assert site.changes("--restore", str(snapshot), "--write") == 5
+    folder = site.folder / "changes" / "001-restore"
+    plans = {name: _section((folder / f"{name}.sh").read_text("utf-8"), "stages") for name in NODES}
+    assert set(plans.values()) == {"1 restore", "1 refresh"}
+    assert [name for name, plan in plans.items() if plan == "1 restore"] == [*NODES[:3]]
+    script = (folder / "k8s01.sh").read_text("utf-8")
+    assert "\nLOST='1'\n" in script
+    env = _section(script, "1.env")
+    assert f"AIRSEED_SNAPSHOT='{snapshot.name}'\n" in env
+    assert f"AIRSEED_SNAPSHOT_SUM='{hashlib.sha256(snapshot.read_bytes()).hexdigest()}'\n" in env
+    assert "AIRSEED_ROLE='init'\n" in env
+    assert "kind: JoinConfiguration" in _section((folder / "k8s02.sh").read_text("utf-8"), "1.yaml")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "is not whole"),
+        (lambda path: path.with_suffix(".keys.tar").unlink(), "no snapshot with its keys"),
+    ],
+)
+def test_a_snapshot_that_is_none(
+    site: Site, spoil: Callable[[Path], object], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    snapshot = _snapshot(site, site.folder / "secrets" / "ca.crt")
+    spoil(snapshot)
+    assert site.changes("--restore", str(snapshot)) == 2
+    assert said in capsys.readouterr().err
