@@ -50,6 +50,9 @@ class Api:
             self.seen.append((method, path))
             if path == "/v3/cluster/member/list":
                 return 200, {"header": {}, "members": self.members}
+            if path == "/v3/cluster/member/remove":
+                self.members = [member for member in self.members if member["ID"] != body["ID"]]
+                return 200, {"header": {}, "members": self.members}
             if path == "/v3/kv/range":
                 return (200, {"count": "0"}) if self.quorum else (503, {})
             if path == "/version":
@@ -166,7 +169,8 @@ def serving(api: Api, certificate: str, address: tuple[str, int]) -> Iterator[Ap
     folder = api.authority.folder
     context.load_cert_chain(folder / f"{certificate}.crt", folder / f"{certificate}.key")
     context.verify_mode = ssl.CERT_OPTIONAL
-    context.load_verify_locations(folder / "ca.crt")
+    for name in ("ca.crt", "etcd/ca.crt"):
+        context.load_verify_locations(folder / name)
     server = http.server.ThreadingHTTPServer(address, type("D", (Door,), {"api": api}))
     server.socket = context.wrap_socket(server.socket, server_side=True)
     server.handle_error = lambda *_: None  # type: ignore[method-assign]

@@ -1,0 +1,180 @@
+"""Machines that get another name, that go and that die, and the cluster from a snapshot.
+
+One cluster goes through all of it, in the order of this file.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from e2e.cluster import Cluster
+from e2e.machine import Switch
+from e2e.power_cuts import await_moment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from e2e.machine import Machine
+    from e2e.root_image import RootImage
+    from e2e.upstream import Upstream
+
+pytestmark = pytest.mark.e2e
+
+_LIMIT = 1500
+_USERS = "/etc/kubernetes/pki/mine.pem"
+_MARKER = ("-n", "default", "configmap", "marker")
+
+
+@pytest.fixture(scope="module")
+def four(workdir: Path, upstream: Upstream, image: RootImage, conntrack: None) -> Iterator[Cluster]:
+    """Hold a cluster of three control planes and a worker whose first day is over."""
+    switch = Switch()
+    cluster = Cluster(workdir / "members", upstream, image, switch)
+    try:
+        cluster.describe("ha", _smaller)
+        cluster.prepare()
+        cluster.start()
+        cluster.wait()
+        cluster.end_window()
+        cluster.wait_for_pods()
+        yield cluster
+    finally:
+        cluster.close()
+        switch.close()
+
+
+def _smaller(document: dict[str, Any]) -> None:
+    document["nodes"] = [node for node in document["nodes"] if node["name"] != "k8s05"]
+
+
+def _edit(cluster: Cluster, change: Callable[[dict[str, Any]], None]) -> None:
+    document = cluster.document
+    change(document)
+    text = yaml.safe_dump(document, sort_keys=False)
+    (cluster.folder / "cluster.yaml").write_text(text, "utf-8")
+
+
+def _run(machine: Machine, script: Path) -> tuple[int, str]:
+    done = machine.sh(
+        "bash", "-s", input=script.read_text("utf-8"), check=False, timeout=_LIMIT
+    )  # fmt: skip
+    return done.returncode, done.stdout
+
+
+def _change(cluster: Cluster, *words: str, without: tuple[str, ...] = ()) -> dict[str, str]:
+    """Make the change that is asked for on all its machines at once; give what they said."""
+    catalog = ("--catalog", str(cluster.upstream.catalog))
+    value = json.loads(cluster.airseed("changes", "--write", "--json", *words, *catalog, code=5))
+    scripts = sorted((cluster.folder / value["folder"]).glob("*.sh"))
+    scripts = [script for script in scripts if script.stem not in without]
+    began = time.monotonic()
+    with ThreadPoolExecutor() as pool:
+        runs = {s.stem: pool.submit(_run, cluster.machines[s.stem], s) for s in scripts}
+    said = {name: run.result() for name, run in runs.items()}
+    took = time.monotonic() - began
+    for name, (code, text) in said.items():
+        print(f"\n== {value['change']} on {name}: exit {code}, {took:.0f} s\n{text}")
+    assert {code for code, _ in said.values()} == {0}, cluster.account()
+    cluster.airseed("changes", "--applied", value["change"], *catalog)
+    return {name: text for name, (_, text) in said.items()}
+
+
+def _rename(cluster: Cluster, old: str, new: str) -> None:
+    def edit(document: dict[str, Any]) -> None:
+        (node,) = (node for node in document["nodes"] if node["name"] == old)
+        node |= {"name": new, "was": old}
+
+    machine = cluster.machines[old]
+    mine = machine.root / _USERS.lstrip("/")
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    mine.write_text("of the user's own\n", "utf-8")
+    _edit(cluster, edit)
+    _change(cluster)
+    cluster.machines = {new if name == old else name: one for name, one in cluster.machines.items()}
+    assert mine.read_text("utf-8") == "of the user's own\n"
+    assert machine.sh("hostname").stdout.strip() == new
+    assert (machine.result["node"], machine.result["state"]) == (new, "done")
+    assert sorted(_nodes(cluster)) == sorted(cluster.names)
+    assert sorted(cluster.ready()) == sorted(cluster.names)
+    cluster.wait_for_pods()
+    secrets = cluster.kubectl("-n", "kube-system", "get", "secrets", "-o", "name")
+    assert "kubeadm-certs" not in secrets
+    assert not [*machine.root.glob("etc/airseed/**/admit-*")]
+
+
+def _nodes(cluster: Cluster) -> list[str]:
+    return cluster.kubectl("get", "nodes", "-o", "name").replace("node/", "").split()
+
+
+def test_a_worker_gets_another_name(four: Cluster) -> None:
+    _rename(four, "k8s04", "db1")
+    assert four.etcd_members() == ["k8s01", "k8s02", "k8s03"]
+
+
+def test_a_control_plane_gets_another_name(four: Cluster) -> None:
+    _rename(four, "k8s02", "cp2")
+    assert four.etcd_members() == ["cp2", "k8s01", "k8s03"]
+
+
+def test_the_first_one_and_the_endpoint_get_another_name(four: Cluster) -> None:
+    _rename(four, "k8s01", "cp1")
+    assert four.etcd_members() == ["cp1", "cp2", "k8s03"]
+
+
+def test_the_cluster_begins_again_from_a_snapshot(four: Cluster) -> None:
+    four.kubectl("create", "configmap", "marker", "-n", "default", "--from-literal=is=here")
+    first = four.machines["cp1"]
+    said = first.sh("airseed-snapshot").stdout
+    print(f"\n{said}")
+    name = said.split("snapshots/")[1].split(":")[0]
+    for file in (first.root / "var/lib/airseed/snapshots").glob(name.replace(".db", ".*")):
+        shutil.copy(file, four.folder)
+    listed = first.sh("airseed-snapshot", "list").stdout
+    assert f"{name}  " in listed
+    assert "damaged" not in listed
+    four.kubectl("delete", *_MARKER)
+    db1 = four.machines["db1"]
+    before = db1.sh(
+        "docker", "ps", "-q", "--no-trunc", "--filter", "label=io.kubernetes.pod.namespace=default"
+    ).stdout
+    # what is broken: two of three are as if they had lost their disks
+    for lost in ("cp2", "k8s03"):
+        shutil.rmtree(four.machines[lost].folder / "etcd/member")
+    _change(four, "--restore", name)
+    assert "here" in four.kubectl("get", *_MARKER, "-o", "jsonpath={.data.is}")
+    assert four.etcd_members() == ["cp1", "cp2", "k8s03"]
+    await_moment(
+        lambda: sorted(four.ready()) == sorted(four.names), "all to be Ready", patience=180
+    )
+    four.wait_for_pods()
+    after = db1.sh(
+        "docker", "ps", "-q", "--no-trunc", "--filter", "label=io.kubernetes.pod.namespace=default"
+    ).stdout
+    assert after == before
+
+
+def test_a_dead_control_plane_is_taken_out_by_the_others(four: Cluster) -> None:
+    four.machines["k8s03"].kill()
+    _edit(four, lambda document: document["nodes"].pop(2))
+    said = _change(four, without=("k8s03",))
+    assert "k8s03 is dead" in said["cp1"]
+    assert four.etcd_members() == ["cp1", "cp2"]
+    assert sorted(_nodes(four)) == ["cp1", "cp2", "db1"]
+    four.machines.pop("k8s03").wipe()
+
+
+def test_a_worker_leaves(four: Cluster) -> None:
+    worker = four.machines["db1"]
+    _edit(four, lambda document: document["nodes"].pop())
+    said = _change(four)
+    assert "this machine is no node any more" in said["db1"]
+    assert sorted(_nodes(four)) == ["cp1", "cp2"]
+    assert worker.sh("systemctl", "is-active", "kubelet", check=False).stdout.strip() == "inactive"
+    assert not (worker.root / "etc/kubernetes/kubelet.conf").exists()
