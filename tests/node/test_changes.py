@@ -58,7 +58,7 @@ def node(machine: Machine, api: Api) -> Machine:
         (folder / f"apiserver-kubelet-client.{kind}").read_bytes() for kind in ("crt", "key")
     )
     machine.write("var/lib/kubelet/pki/kubelet-client-current.pem", certificate, 0o600)
-    machine.environment |= {"AIRSEED_LEASE_POLL": "0", "AIRSEED_GOOD_ANSWERS": "1"}
+    machine.environment |= {"AIRSEED_LEASE_POLL": "0", "AIRSEED_GOOD_SECONDS": "0"}
     give(machine)
     return machine
 
@@ -364,6 +364,57 @@ def test_a_node_that_can_t_be_drained_takes_pods_again(node: Machine, api: Api) 
     (node.root / "refuse-drain").unlink()
     assert make(node).returncode == 0
     assert commands(node)[-1] == UNCORDON
+
+
+def test_a_full_disk_is_found_before_anything_is_touched(node: Machine, api: Api) -> None:
+    node.set(NEED_MIB="99999999")
+    give(node)
+    finish(api, *PLANES)
+    assert make(node).returncode == 1
+    assert node.result["step"] == "examine"
+    assert "this node needs 99999999 MiB for packages and images" in node.result["message"]
+    assert node.result["hint"] == "make the disk larger"
+    assert commands(node) == []
+
+
+@pytest.mark.parametrize("cut", [4, 12, 19, 23, 26, 29, 31, 34, 37, 40])
+def test_a_power_cut_at_any_call(node: Machine, api: Api, cut: int) -> None:
+    """Whatever was under way is done once more, and the node is not left cordoned."""
+    finish(api, *PLANES)
+    make(node, CRASH=str(cut))
+    cordoned = (node.root / "cordon").exists() and (node.root / "cordon").read_text() != "/"
+    ran = make(node)
+    assert ran.returncode == 0, ran.stdout
+    done = commands(node)
+    assert done.count("kubeadm upgrade node") <= 2
+    assert done.count(DRAIN) <= 2
+    assert not cordoned or done[-1] == UNCORDON
+    assert not (node.root / "cordon").exists() or (node.root / "cordon").read_text() == "/"
+    assert (node.root / "kubelet-version").read_text() == "1.19.5\n"
+    assert api.leases[f"change-{ID}.k8s04"]["metadata"]["labels"]["stage"] == "1"
+    assert [name for name in api.leases if "turn" in name] == []
+
+
+def test_programs_that_were_being_installed_are_mended_before_anybody_is_asked(
+    first_plane: Machine, api: Api
+) -> None:
+    """The API server that is asked is this node's own, and needs kubelet."""
+    first_plane.write("var/lib/airseed/yum-runs", "kubelet-1.19.5-0.x86_64\n")
+    api.opened = False
+    make(first_plane, AIRSEED_TURN_PATIENCE="0")
+    assert commands(first_plane)[-2:] == [
+        _yum("kubelet-1.19.5-0.x86_64"),
+        "systemctl restart kubelet.service",
+    ]
+
+
+def test_the_end_of_a_change_outlives_first_boots_own_look(node: Machine, api: Api) -> None:
+    """At power-on both start; the one that has nothing to do must not speak for the other."""
+    finish(api, "k8s01")
+    make(node, AIRSEED_TURN_PATIENCE="0")
+    assert node.result["plan"] == "upgrade"
+    node.boot()
+    assert (node.result["plan"], node.result["state"]) == ("upgrade", "failed")
 
 
 def test_a_node_of_another_release_is_refused(node: Machine, api: Api) -> None:

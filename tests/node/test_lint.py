@@ -52,6 +52,7 @@ DIRECTIVES = frozenset(
         "ExecStart",
         "Restart",
         "RestartSec",
+        "RestartPreventExitStatus",
         "StartLimitInterval",
         "StandardOutput",
         "StandardError",

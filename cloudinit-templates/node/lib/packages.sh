@@ -107,7 +107,7 @@ install_packages() {
         run_yum install "$@"
         repair
     else
-        : >"$CUT"
+        printf '%s\n' "$@" >"$CUT"
         sync
         run_yum install "$@"
     fi

@@ -234,7 +234,10 @@ take_turn() {
             ended=$(cat "$TURNS")
             [ "$ended" = "$done_before" ] || { done_before=$ended && begun=$(clock); }
             # done, and cut off before the turn was given back
-            if node_is_done "$AIRSEED_NODE" "$AIRSEED_STAGE"; then return; fi
+            if node_is_done "$AIRSEED_NODE" "$AIRSEED_STAGE"; then
+                : >"$WORK/over"
+                return
+            fi
             look_ahead
             if [ -z "$AHEAD" ]; then
                 ! try_turns || break

@@ -10,12 +10,11 @@
 need values role kubeadm turns
 load_environment
 
-# a power cut in an earlier run may have torn what this node needs to speak at all
-mend_files
-! is_control_plane || mend_manifests
 if is_control_plane; then
     wait_until "the API server to let changes in" "${AIRSEED_API_PATIENCE:-300}" open_turns ||
         fail_saying "the API server does not take what nodes need for a change" "kubectl get --raw /healthz, with /etc/kubernetes/admin.conf"
 fi
 await_turns
 claim_change
+# what others said of changes before this one
+! is_control_plane || as_admin -n airseed delete lease -l "change,change!=$AIRSEED_CHANGE" || true

@@ -9,7 +9,7 @@
 need values drain
 load_environment
 
-if is_stamped step-settle "$(step_key settle)"; then
+if [ -e "$WORK/over" ] || is_stamped step-settle "$(step_key settle)"; then
     say "what pods had to move for is done"
 elif [ "$AIRSEED_COUNT" = 1 ]; then
     say "a node alone is not drained: its pods could go nowhere"

@@ -14,6 +14,8 @@ release() { mark_done && give_turn_back && close_change; }
 
 # copies of keys are for the time in which something may tear them
 rm -rf "${KEEP:?}"
+# kubeadm's own copies, with all of etcd's data among them
+rm -rf "$KUBERNETES"/tmp/kubeadm-backup-* "$KUBERNETES"/tmp/kubeadm-upgraded-*
 if [ "$AIRSEED_STAGE" = "$AIRSEED_STAGES" ]; then
     drop_images
     tidy_payload

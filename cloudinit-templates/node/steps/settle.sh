@@ -10,12 +10,13 @@
 need values role kubeadm drain
 load_environment
 
-GOOD=0
+SINCE=''
 
-# Tell whether this was the last of a run of good answers.
+# Tell whether all answers have been good for long enough.
 answers_well() {
-    if is_well; then GOOD=$((GOOD + 1)); else GOOD=0; fi
-    [ "$GOOD" -ge "${AIRSEED_GOOD_ANSWERS:-12}" ]
+    is_well || { SINCE='' && return 1; }
+    SINCE=${SINCE:-$(clock)}
+    [ $(($(clock) - SINCE)) -ge "${AIRSEED_GOOD_SECONDS:-12}" ]
 }
 
 is_well() {
