@@ -126,6 +126,9 @@ renew_kubelet() {
 
 # Let kubelets in that have to ask by the token; kubeadm gives it the life that the seed's has.
 admit_kubelets() {
+    # the endpoint may lead to a control plane that is not repaired yet
+    wait_until "an API server to answer at $AIRSEED_ENDPOINT" "${AIRSEED_CLUSTER_PATIENCE:-3600}" api_is_healthy ||
+        fail_saying "no API server answers at $AIRSEED_ENDPOINT" "run the scripts of the other control planes, too: the endpoint leads to one of them"
     run_phase init phase bootstrap-token --skip-token-print || kubeadm_failed "kubeadm can't write the token for kubelets"
 }
 
