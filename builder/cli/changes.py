@@ -137,7 +137,8 @@ def command(
         _show(found, console)
         if folder:
             console.info(f"wrote {folder}; its README.md says how to run it")
-    return SOMETHING if found.change else 0
+    going_on = found.written is not None and found.written.begun
+    return SOMETHING if found.change or going_on else 0
 
 
 def _files(folder: Path | None) -> dict[str, bytes]:
@@ -163,8 +164,12 @@ def _show(found: Found, console: Console) -> None:
     for remark in found.remarks:
         console.info(str(remark))
     change = found.change
-    if change is None:
+    if found.written and found.written.begun:
+        done, count = len(found.written.done), len(found.written.nodes)
+        console.info(f"{found.written.id} is under way: {done} of {count} machines are through")
+    elif change is None:
         console.info("nothing to do: what cluster.yaml says is what runs")
+    if change is None:
         return
     begun = bool(_states(found))
     head = ("STAGE", "TURN", "NODE", "ROLE", "WHAT", "DISTURBANCE")
@@ -175,10 +180,7 @@ def _show(found: Found, console: Console) -> None:
         console.table(head, _rows(found, change))
     for number, stage in enumerate(change.stages, 1):
         console.note(f"stage {number}: {stage.reason}")
-    if found.written and begun:
-        done, count = len(found.written.done), len(change.nodes)
-        console.info(f"{change.id} is under way: {done} of {count} machines are through")
-    else:
+    if not begun:
         console.info(f"{change.id}: {quantity(len(change.nodes), 'machines')}")
 
 
@@ -207,7 +209,7 @@ def _rows(found: Found, change: Change) -> Iterator[tuple[str, ...]]:
 def _value(found: Found, folder: Path | None) -> dict[str, Any]:
     change = found.change
     return {
-        "change": change and change.id,
+        "change": change.id if change else found.written and found.written.id,
         "digest": change and change.digest,
         "folder": folder and str(folder),
         "recorded": found.recorded or None,

@@ -90,8 +90,8 @@ def find(
         )
     number = _next(running, written, paths.changes(workspace.path))
     change = _change(number, running, found, plan.cluster.changes.at_once)
-    if written and (change is None or change.digest != written.digest):
-        progress.refuse_begun(written)
+    if written and (change.digest if change else "") != written.digest:
+        progress.refuse_begun(written, running, alone=change is None)
     befores = (running, *(stage.after for stage in found.stages))
     return Found(
         running=running,

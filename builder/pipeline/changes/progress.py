@@ -117,9 +117,13 @@ def applied(running: Running, written: Written) -> Running:
     return replace(written.after, applied=(*running.applied, written.id))
 
 
-def refuse_begun(written: Written) -> None:
-    """Raise UsageError where a change is half applied, and something else is asked for."""
-    if written.begun:
+def refuse_begun(written: Written, running: Running, *, alone: bool) -> None:
+    """Raise UsageError where a change is half applied, and something else is asked for.
+
+    One that leaves all as cluster.yaml has it, such as renewing, may go on where it is ``alone``.
+    """
+    lasting = replace(written.after, applied=running.applied) == running
+    if written.begun and not (alone and lasting):
         raise UsageError(
             f"{written.id} is half applied: {len(written.done)} of {len(written.nodes)} machines "
             "are through, and cluster.yaml asks for something else",

@@ -44,7 +44,7 @@ def readme(change: Change, cluster: str) -> str:
     ]
     return render(
         f"{_TEMPLATES}/README.md.j2",
-        {"id": change.id, "cluster": cluster, "stages": stages, "nodes": change.nodes},
+        {"id": change.id, "cluster": cluster, "stages": stages},
     )
 
 

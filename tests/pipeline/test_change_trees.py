@@ -1,0 +1,214 @@
+"""Golden trees: what every kind of change is written as, and who holds which secret.
+
+The scripts that all machines get verbatim are named instead of shown, and secrets are made up.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import plans
+import pytest
+
+from builder.assets import tree
+from builder.errors import UsageError
+from builder.formats import cluster as cluster_format
+from builder.pipeline import changes, rendering
+from builder.pipeline import running as record
+from builder.pipeline.changes.kind import Options
+from builder.report import Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+CLUSTER = """\
+kubernetes: 1.18.5
+endpoint: api.example.com
+seed: {phone-home: "https://boots.example.com/"}
+runtime: {name: docker, version: 19.03.9}
+nodes:
+  - {name: first, role: control-plane, address: 10.0.0.1}
+  - {name: second, role: control-plane, address: 10.0.0.2}
+  - {name: third, role: control-plane, address: 10.0.0.3}
+  - {name: worker, role: worker, address: 10.0.0.4}
+  - {name: other, role: worker, address: 10.0.0.5}
+"""
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "upgrade": (CLUSTER.replace("1.18.5", "1.19.5") + "changes: {at-once: 2}\n", {}),
+    "configure": (
+        CLUSTER + "kubeadm: {ClusterConfiguration: {apiServer: {certSANs: [api.example.org]}}}\n",
+        {},
+    ),
+    "renew": (CLUSTER, {"renew": 30}),
+    "runtime": (
+        CLUSTER.replace("docker, version: 19.03.9", "containerd, version: 1.2.13"),
+        {},
+    ),
+    "rename": (CLUSTER.replace("name: worker,", "name: better, was: worker,"), {}),
+    "remove": (
+        CLUSTER.replace("  - {name: third, role: control-plane, address: 10.0.0.3}\n", ""),
+        {},
+    ),
+}
+"""A cluster.yaml over the one that runs, and options, by the kind of change that they are."""
+_SCRIPTS = re.compile(
+    r"(?:^lay(?:64)? [0-7]+ scripts \S+ <<'END_OF_FILE'\n(?:.*\n)*?END_OF_FILE\n)+", re.MULTILINE
+)
+
+
+class Site:
+    """Hold a cluster that was seeded, and ask what another cluster.yaml means for it."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.patch = monkeypatch
+        (folder / "seeds").mkdir(mode=0o700)
+
+    def runs(self, text: str = CLUSTER) -> None:
+        record.write(self.folder / "seeds", record.state(plans.plan(text)))
+
+    def find(self, text: str, **options: Any) -> tuple[Any, changes.Found]:
+        spec = cluster_format.read(text, "cluster.yaml", catalog=plans.catalog())
+        plan = plans.of(spec)
+        workspace = cast(
+            "Any",
+            SimpleNamespace(
+                path=self.folder / "cluster.yaml",
+                seeds=self.folder / "seeds",
+                cluster=spec.cluster,
+                catalog=plans.catalog(),
+                hops=spec.hops,
+                locked=SimpleNamespace(lock=plan.lock),
+                warn=lambda _: None,
+            ),
+        )
+        self.patch.setattr(rendering, "prepare", lambda _: plan)
+        return workspace, changes.find(workspace, options=Options(**options), reporter=Silent())
+
+    def write(self, text: str, **options: Any) -> Path:
+        workspace, found = self.find(text, **options)
+        folder = changes.write(workspace, found)
+        assert folder is not None
+        return folder
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    return Site(tmp_path, monkeypatch)
+
+
+def shown(text: str) -> str:
+    """Show a script with what is verbatim by its name."""
+    body = (tree("cloudinit-templates") / "actions/change.sh").read_text("utf-8")
+    assert body in text
+    return _SCRIPTS.sub("<all of node/>\n", text.replace(body, "<actions/change.sh>\n"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_written_is_what_was_read_last(
+    kind: str, site: Site, golden: Callable[[str, str], None]
+) -> None:
+    site.runs()
+    text, options = KINDS[kind]
+    folder = site.write(text, **options)
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            content = path.read_text("utf-8")
+            name = f"changes/{kind}/{path.name}"
+            golden(name, shown(content) if path.suffix == ".sh" else content)
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert site.write(text, **options) == folder
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+SECRET = {
+    "token": plans.TOKEN,
+    "certificate key": plans.CERTIFICATE_KEY,
+    "phone-home token": plans.PHONE_HOME_TOKEN,
+    "authority": "RSA PRIVATE KEY",
+    "encryption": plans.ENCRYPTION,
+}
+PLANE, WORKER = {"token", "certificate key"}, {"token"}
+"""What a machine has in a script at most: what its seed had, but never the authority."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_script_holds_no_more_than_its_machine_had(kind: str, site: Site) -> None:
+    site.runs()
+    text, options = KINDS[kind]
+    folder = site.write(text, **options)
+    for path in folder.iterdir():
+        if path.is_file():
+            content = path.read_text("utf-8")
+            held = {name for name, secret in SECRET.items() if secret in content}
+            most = WORKER if path.stem in {"worker", "other"} else PLANE
+            assert held <= (most if path.suffix == ".sh" else set()), path.name
+            if path.suffix == ".sh":
+                others = {"first", "second", "third", "worker", "other"} - {path.stem}
+                assert f"NODE='{path.stem}'" in content
+                assert not [name for name in others if f"AIRSEED_NODE='{name}'" in content]
+    known = (site.folder / "seeds" / record.NAME).read_text("utf-8")
+    assert [name for name, secret in SECRET.items() if secret in known] == []
+
+
+def test_a_change_that_leaves_all_as_it_is_goes_on_without_being_asked_for(site: Site) -> None:
+    site.runs()
+    folder = site.write(CLUSTER, renew=30)
+    value = {"format": 1, "node": "first", "state": "done", "change": folder.name, "stage": "1"}
+    (folder / "results/first.json").write_text(json.dumps(value))
+    _, found = site.find(CLUSTER)
+    assert found.change is None
+    assert found.written is not None
+    assert (found.written.id, found.written.done) == (folder.name, ("first",))
+    with pytest.raises(UsageError) as caught:
+        site.find(KINDS["upgrade"][0])
+    assert "is half applied: 1 of 5 machines are through" in str(caught.value)
+
+
+def test_the_way_leads_minor_by_minor_and_leaves_nothing_over(site: Site) -> None:
+    site.runs()
+    text = CLUSTER.replace("1.18.5", "{version: 1.23.17, packages: built}")
+    _, found = site.find(text + "changes: {from: 1.18.5}\n")
+    assert found.change is not None
+    assert [stage.what for stage in found.change.stages] == [
+        "Kubernetes 1.18.5 -> 1.19.16",
+        "Kubernetes 1.19.16 -> 1.20.15",
+        "Kubernetes 1.20.15 -> 1.21.14",
+        "Kubernetes 1.21.14 -> 1.22.17",
+        "Kubernetes 1.22.17 -> 1.23.17",
+    ]
+    assert found.change.id == "001-upgrade-1.23.17"
+    assert [str(plan.choice.kubernetes.version) for plan in found.plans] == [
+        "1.19.16", "1.20.15", "1.21.14", "1.22.17", "1.23.17",
+    ]  # fmt: skip
+    assert found.change.after == record.state(plans.plan(text))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("1.18.5", "1.20.15", "1.18.5 runs, and kubeadm goes from one minor to the next"),
+        ("1.19.5", "1.18.5", "1.18.5 is older than 1.19.5, which runs"),
+    ],
+)
+def test_what_kubeadm_does_not_do_is_refused(
+    site: Site, before: str, after: str, said: str
+) -> None:
+    site.runs(CLUSTER.replace("1.18.5", before))
+    with pytest.raises(UsageError) as caught:
+        site.find(CLUSTER.replace("1.18.5", after))
+    assert [fault.what for fault in caught.value.faults if said in fault.what]
+
+
+def test_a_way_is_gone_from_where_the_cluster_is(site: Site) -> None:
+    """Also where changes.from is what ran before."""
+    site.runs(CLUSTER.replace("1.18.5", "1.19.16"))
+    _, found = site.find(CLUSTER.replace("1.18.5", "1.20.15") + "changes: {from: 1.18.5}\n")
+    assert found.change is not None
+    assert [stage.what for stage in found.change.stages] == ["Kubernetes 1.19.16 -> 1.20.15"]
