@@ -59,7 +59,8 @@ check() {
         "compare sha256sum /etc/kubernetes/pki/ca.crt with that of a control plane of $CLUSTER"
     [ -s "$STATE/stamps/plan-first-boot" ] || [ -n "$LOST" ] || refuse "the first boot of this machine is not through" "airseed-status says what it waits for"
     name=$(under_way 1)
-    [ -z "$name" ] || is_done "$name" || [ "${1:-}" = --instead ] ||
+    # one that the cluster has refused has touched nothing
+    [ -z "$name" ] || is_done "$name" || [ -e "$ETC/change/refused" ] || [ "${1:-}" = --instead ] ||
         refuse "another change is under way on this machine: $name" \
             "let it end (airseed-status), or, if it was given up, run this with --instead on every machine"
 }

@@ -137,6 +137,10 @@ def test_a_second_change_is_refused(node: Machine, api: Api) -> None:
         f"another change is under way in this cluster: 002-renew {'e' * 12}; "
         f"this one is {ID} {DIGEST[:12]}"
     )
+    # it has touched nothing, and is in no other one's way
+    ran = run_script(node, script(node, CHANGE="002-renew", NODE="k8s05"))
+    assert "this machine is k8s04" in ran.stdout
+    assert (node.root / "etc/airseed/change/refused").exists()
     node.write("etc/airseed/change/instead", "")
     finish(api, *PLANES)
     assert make(node).returncode == 0

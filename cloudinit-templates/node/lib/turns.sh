@@ -129,6 +129,7 @@ claim_change() {
         # another machine of this change has said it, and one more is saying it again
         [ "$LEASE_HOLDER" != "$wanted" ] || break
         if [ -n "$LEASE_HOLDER" ]; then
+            [ -e "$CHANGE/instead" ] || : >"$CHANGE/refused"
             [ -e "$CHANGE/instead" ] ||
                 fail "another change is under way in this cluster: $LEASE_HOLDER; this one is $wanted" \
                     "let that one end (airseed-status on each machine says how it stands), or, if it was given up, run this one's NODE.sh with --instead on every machine"
@@ -139,6 +140,7 @@ claim_change() {
         sleep "${AIRSEED_LEASE_POLL:-2}"
     done
     LEASE_HOLDS=''
+    rm -f "$CHANGE/refused"
 }
 
 # Wait until the API server lets this node take part.

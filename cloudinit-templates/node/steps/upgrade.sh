@@ -1,12 +1,12 @@
 #!/bin/bash
 # Move the control plane on this node, or a worker's configuration, to the stage's release.
 # seed: none has it; the script of a change brings it
-# reads: NODE PLANES FROM KUBERNETES KUBEADM_PACKAGES
-# uses: ROLE SUMS REPOSITORIES PAYLOAD_URL MADE_BYTES KUBEADM_FILES SKIP_PHASES IMAGES RUNTIME ADDRESS
+# reads: NODE PLANES FROM KUBERNETES
+# uses: ROLE SUMS PAYLOAD_URL MADE_BYTES KUBEADM_FILES SKIP_PHASES IMAGES RUNTIME ADDRESS
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values role kubeadm packages
+need values role kubeadm
 load_environment
 
 # Copy what kubeadm makes, as it makes it: the power may go any moment.
@@ -50,8 +50,6 @@ upgrade_first() {
 
 main() {
     local copier=''
-    # shellcheck disable=SC2086 # several names
-    install_packages $AIRSEED_KUBEADM_PACKAGES
     if [ ! -d "$KEEP/kubelet" ]; then
         keep pki manifests admin.conf controller-manager.conf scheduler.conf kubelet.conf
         keep_kubelet

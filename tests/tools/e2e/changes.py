@@ -94,11 +94,11 @@ def stamped(machine: Machine, change: Path, stage: int, step: str) -> float | No
 
 
 def turns(cluster: Cluster, change: Path, stage: int = 1) -> dict[str, tuple[float, float]]:
-    """Return from when to when each machine had its turn."""
+    """Return from when to when each machine disturbed others; release's own stamp is later."""
     found = {}
     for name in cluster.names:
         machine = cluster.machine(name)
-        begun, ended = (stamped(machine, change, stage, step) for step in ("turn", "release"))
+        begun, ended = (stamped(machine, change, stage, step) for step in ("turn", "addons"))
         assert begun, f"{name} never had its turn"
         assert ended, f"{name} never gave its turn back"
         found[name] = (begun, ended)
