@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.cli.console import Console
-    from builder.model.artifact import Artifact, Build
+    from builder.model.artifact import Artifact, Build, Image, Package
     from builder.model.lock import Lock
 
 
@@ -143,8 +143,9 @@ def _show(lock: Lock, console: Console) -> None:
 
     subject = lock.subject
     platforms = ", ".join(map(str, subject.platforms))
+    releases = " -> ".join(subject.hops) or subject.kubernetes
     console.prose(
-        f"{subject.cluster}: Kubernetes {subject.kubernetes} on {subject.os} (base: "
+        f"{subject.cluster}: Kubernetes {releases} on {subject.os} (base: "
         f"{subject.base}), {subject.runtime}, {subject.cni}, {platforms}"
     )
     totals = [(total.kind, str(total.count), size(total.size)) for total in inspect.totals(lock)]
@@ -160,7 +161,7 @@ def _show(lock: Lock, console: Console) -> None:
                 image.digest.short,
                 image.trust,
                 image.signed_by or ("unchecked" if image.signatures else "nobody"),
-                ", ".join(image.needed_by),
+                _needed_by(image),
             )
             for image in lock.images
         ],
@@ -174,7 +175,7 @@ def _show(lock: Lock, console: Console) -> None:
                 size(package.size),
                 package.repository,
                 package.trust,
-                ", ".join(package.needed_by),
+                _needed_by(package),
             )
             for package in lock.packages
         ],
@@ -219,6 +220,12 @@ def _show(lock: Lock, console: Console) -> None:
     )
 
 
+def _needed_by(artifact: Image | Package) -> str:
+    """Say who needs it and, where not every release on the way does, for which."""
+    needed = ", ".join(artifact.needed_by)
+    return f"{needed} ({', '.join(artifact.hops)})" if artifact.hops else needed
+
+
 def _section(console: Console, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if rows:
         console.result("")
@@ -233,7 +240,7 @@ def _value(lock: Lock) -> dict[str, Any]:
     sizes = inspect.image_sizes(lock)
     asked = ("name", "kubernetes", "os", "base", "runtime", "cni", "platforms")
     return {
-        "cluster": {key: subject[key] for key in asked},
+        "cluster": {key: subject[key] for key in (*asked, "hops") if key in subject},
         "size": lock.size,
         "totals": {
             total.kind: {"count": total.count, "size": total.size} for total in inspect.totals(lock)
@@ -244,11 +251,13 @@ def _value(lock: Lock) -> dict[str, Any]:
                 "size": sizes[image.name],
                 "signatures": [str(signature.digest) for signature in image.signatures],
             }
+            | _hops(image)
             for image in lock.images
         ],
         "packages": [
             _fields(package, "name repository digest size trust requested neededBy")
             | ({"built": _build(package.built)} if package.built else {})
+            | _hops(package)
             for package in lock.packages
         ],
         "repositories": [
@@ -268,6 +277,10 @@ def _fields(artifact: Artifact, keys: str) -> dict[str, Any]:
 
     written = ARTIFACT.write(artifact)
     return {key: written.get(key) for key in keys.split()}
+
+
+def _hops(artifact: Image | Package) -> dict[str, Any]:
+    return {"hops": list(artifact.hops)} if artifact.hops else {}
 
 
 def _build(build: Build) -> dict[str, Any]:

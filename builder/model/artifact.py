@@ -187,6 +187,10 @@ class Package:
     def path(self) -> str:
         return f"yum/{self.repository}/Packages/{self.nevra.filename}"
 
+    def meets(self, other: Package) -> bool:
+        """Tell whether a release needs both, so that they are on one machine together."""
+        return not self.hops or not other.hops or not {*self.hops}.isdisjoint(other.hops)
+
     @property
     def kept(self) -> bool:
         return False

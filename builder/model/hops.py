@@ -91,9 +91,10 @@ def hops(
 
 def _on_the_way(fault: Fault, version: Version, cluster: Cluster) -> Fault:
     """Say of which release a fault is; of what cluster.yaml leaves open nothing could be said."""
-    start = cluster.changes.start
-    where = _PATH if fault.where == "kubernetes" else fault.where
-    if where == _PATH and version == start:
-        where = f"{_PATH}.from"
+    start, named = cluster.changes.start, cluster.changes.through
+    where = fault.where
+    if where == "kubernetes":
+        where = f"{_PATH}.through[{named.index(version)}]" if version in named else _PATH
+        where = f"{_PATH}.from" if version == start else where
     what = fault.what if str(version) in fault.what else f"{fault.what} (for {version})"
     return replace(fault, where=where, what=f"on the way from {start}: {what}")

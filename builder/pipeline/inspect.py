@@ -114,7 +114,11 @@ def _package_chains(lock: Lock, package: Package) -> list[Chain]:
                 # of the package kubeadm and of what kubeadm needs this tells the first
                 chains.setdefault(reason, (reason, *links))
                 continue
-            above = [known for known in by_name.get(reason, ()) if known.name != current.name]
+            above = [
+                known
+                for known in by_name.get(reason, ())
+                if known.name != current.name and known.meets(current)
+            ]
             if not above and reason not in chains and reason != current.nevra.name:
                 chains[reason] = (reason, *links)
             for known in above:

@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from sandboxes import SCALE
 
+from builder.formats import catalog as catalog_format
 from builder.formats import lock as lock_format
+from builder.lab import world
+from builder.model.version import Version
 from builder.pipeline.lock_document import LockDocument
+from builder.pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,3 +151,126 @@ def test_a_lock_cannot_name_releases_that_are_not_on_its_way(way: Sandbox, tmp_p
     assert ran.code == 3
     assert "cluster.hops: they do not end with 1.19.5" in ran.err
     assert "it is for a release that the lock's hops do not name" in ran.err
+
+
+def test_inspect_says_what_is_for_which_release(way: Sandbox) -> None:
+    ran = way.run("inspect", "bundle.tar")
+    assert ran.out.startswith("kubernetes: Kubernetes 1.18.5 -> 1.19.5 on centos 7.6")
+    lines = {line.split()[0]: line for line in ran.out.splitlines() if line.strip()}
+    assert lines["k8s.gcr.io/etcd:3.4.3-0"].endswith("kubeadm (1.18.5)")
+    assert lines["kubelet-1.19.5-0.x86_64"].endswith("(1.19.5)")
+    assert "(1." not in lines["k8s.gcr.io/pause:3.2"]
+    value = json.loads(way.run("inspect", "bundle.tar", "--json").out)
+    assert value["cluster"]["hops"] == [*HOPS]
+    hops = {one["name"]: one.get("hops") for one in (*value["images"], *value["packages"])}
+    assert hops["k8s.gcr.io/etcd:3.4.3-0"] == ["1.18.5"]
+    assert hops["k8s.gcr.io/pause:3.2"] is None
+
+
+def test_a_package_is_explained_by_what_is_beside_it(way: Sandbox) -> None:
+    """1.18.5's kubelet is no reason for the plugins of 1.19.5."""
+    ran = way.run("inspect", "bundle.tar", "--why", "kubernetes-cni-0.8.7-0.x86_64")
+    assert ran.code == 0, ran.err
+    assert "1.18.5" not in ran.out
+    bill = json.loads(way.run("inspect", "bundle.tar", "--sbom", "cyclonedx").out)
+    needs = {one["ref"]: one.get("dependsOn", []) for one in bill["dependencies"]}
+    names = {one["bom-ref"]: one["purl"] for one in bill["components"]}
+    (kubelet,) = (key for key, purl in names.items() if "rpm/centos/kubelet@1.18.5" in purl)
+    assert any("kubernetes-cni@0.8.6" in names[key] for key in needs[kubelet])
+    assert not any("kubernetes-cni@0.8.7" in names[key] for key in needs[kubelet])
+
+
+def test_minors_that_nobody_names_are_gone_through(sample: Sample, tmp_path: Path) -> None:
+    """Two minors in one lock and one bundle."""
+    with sample.sandbox(tmp_path / "work", locked=False) as opened:
+        catalog = catalog_format.load([opened.catalog])
+        for text in ("1.19.16", "1.20.15"):
+            for _, reference in catalog.kubernetes(Version.parse(text)).images:
+                world._image(opened.upstream, catalog, reference, SCALE)
+        path = opened.folder / "cluster.yaml"
+        path.write_text(WAY.replace("kubernetes: 1.19.5", "kubernetes: 1.20.15"), "utf-8")
+        for ran in (opened.lock(), opened.bundle(), opened.run("verify", "bundle.tar")):
+            assert ran.code == 0, ran.err
+        lock = lock_format.read(opened.lock_path)
+        assert lock.subject.hops == ("1.18.5", "1.19.16", "1.20.15")
+        kubelets = [builds(way, "kubelet") for way in lock.ways]
+        assert kubelets == [{f"kubelet-{hop}-0.x86_64"} for hop in lock.subject.hops]
+        # what two of three need is neither everybody's nor named twice
+        (plugins,) = (one for one in lock.packages if one.name == "kubernetes-cni-0.8.7-0.x86_64")
+        assert plugins.hops == ("1.19.16", "1.20.15")
+        hops = Workspace(path, catalogs=[opened.catalog]).hops
+        assert [hop.release for hop in hops] == [*lock.subject.hops]
+        assert {(str(hop.choice.os), str(hop.choice.runtime), hop.choice.cni) for hop in hops} == {
+            ("centos 7.6", "docker 19.03.9", "calico 3.18.6 operator")
+        }
+
+
+@pytest.mark.parametrize(
+    ("version", "changes", "fault"),
+    [
+        (
+            "1.18.5",
+            "{from: 1.19.5}",
+            "changes.from (line 2): Kubernetes 1.19.5 is newer than 1.18.5: kubeadm does not go",
+        ),
+        (
+            "1.21.14",
+            "{from: 1.18.5, through: [1.20.15, 1.19.16]}",
+            "changes.through[1] (line 2): 1.19.16 is not on the way from 1.18.5 to 1.21.14",
+        ),
+        (
+            "1.21.14",
+            "{from: 1.18.5, through: 1.19.99}",
+            "changes.through[0]: on the way from 1.18.5: the images of Kubernetes 1.19.99 are not",
+        ),
+        (
+            "1.19.5",
+            "{from: 1.18.4}",
+            "changes.from (line 2): on the way from 1.18.4: Kubernetes 1.18.4 should not be used",
+        ),
+        (
+            "1.24.17",
+            "{from: 1.18.5}\nruntime: docker",
+            "runtime (line 3): Kubernetes 1.24.17 cannot use docker: kubelet has no dockershim",
+        ),
+    ],
+)
+def test_a_way_that_can_not_be_gone_is_refused(
+    site: Site, version: str, changes: str, fault: str
+) -> None:
+    sandbox = site.open()
+    text = WAY.replace("1.19.5\nchanges: {from: 1.18.5}", f"{version}\nchanges: {changes}")
+    (sandbox.folder / "cluster.yaml").write_text(text, "utf-8")
+    ran = sandbox.lock()
+    assert (ran.code, ran.requests) == (3, ())
+    assert fault in ran.err
+
+
+def test_a_way_that_ends_where_it_begins_is_none(site: Site, sample: Sample) -> None:
+    """The key may stay when the change is done: the lock is that of a cluster without it."""
+    sandbox = site.open()
+    text = (sample.folder / "cluster.yaml").read_text("utf-8")
+    (sandbox.folder / "cluster.yaml").write_text(f"{text}\nchanges: {{from: 1.18.5}}\n", "utf-8")
+    assert sandbox.lock().code == 0
+    assert sandbox.lock_path.read_bytes() == (sample.folder / "cluster.lock").read_bytes()
+
+
+MANIFEST = """\
+apiVersion: policy/v1beta1
+kind: PodDisruptionBudget
+metadata: {name: web, namespace: shop}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web}
+"""
+
+
+def test_a_manifest_that_the_release_does_not_serve_is_refused(site: Site) -> None:
+    sandbox = site.open("extra: {manifests: [web.yaml]}\n")
+    (sandbox.folder / "web.yaml").write_text(MANIFEST, "utf-8")
+    ran = sandbox.lock()
+    assert ran.code == 3
+    what = "web.yaml: Ingress web: 1.18.5 does not serve networking.k8s.io/v1 Ingress: 1.19 does"
+    assert what in ran.err
+    assert "PodDisruptionBudget" not in ran.err

@@ -118,13 +118,20 @@ class _Package:
 
 
 @cache
-def _module(path: str, minor: int) -> Path:
+def folder_of(path: str, minor: int) -> Path:
     """Return the folder of a package in the module cache, downloading its module first."""
     module = "/".join(path.split("/")[:2])
     major = 1 if module == "k8s.io/kubernetes" else 0
+    folder = download(f"{module}@v{major}.{minor}.{RELEASES[minor]}")
+    return folder / path.removeprefix(module).lstrip("/")
+
+
+@cache
+def download(module: str) -> Path:
+    """Return the folder of ``MODULE@VERSION`` in the module cache."""
     with tempfile.TemporaryDirectory() as empty:
         done = subprocess.run(
-            ["go", "mod", "download", "-json", f"{module}@v{major}.{minor}.{RELEASES[minor]}"],
+            ["go", "mod", "download", "-json", module],
             cwd=empty,
             capture_output=True,
             text=True,
@@ -133,13 +140,13 @@ def _module(path: str, minor: int) -> Path:
     answer = json.loads(done.stdout)
     if "Dir" not in answer:
         raise LookupError(answer.get("Error", done.stderr))
-    return Path(answer["Dir"]) / path.removeprefix(module).lstrip("/")
+    return Path(answer["Dir"])
 
 
 @cache
 def _package(path: str, minor: int) -> _Package:
     found = _Package()
-    for file in sorted(_module(path, minor).glob("*.go")):
+    for file in sorted(folder_of(path, minor).glob("*.go")):
         if file.name.endswith("_test.go"):
             continue
         code = re.sub(r"//[^\n]*|/\*.*?\*/", "", file.read_text("utf-8"), flags=re.DOTALL)

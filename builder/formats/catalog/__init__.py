@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.assets import tree
 from builder.errors import DocumentError, Fault, did_you_mean
+from builder.formats.catalog.arguments import APIS, INSTEAD
 from builder.formats.catalog.kinds import KINDS
 from builder.formats.catalog.packer import PACKER, table
 from builder.formats.catalog.paths import PATHS, owned
@@ -39,7 +40,9 @@ _KERNELS = "kernels"
 _PATHS = "paths"
 _PORTS = "ports"
 _PROVIDERS = "providers"
+_APIS = "apis"
 _EVICTION = "eviction"
+_INSTEAD = "instead"
 _PACKER = "packer"
 _TABLES: dict[str, MapOf[Any] | Record[Any]] = {
     _KERNELS: KERNELS,
@@ -47,6 +50,8 @@ _TABLES: dict[str, MapOf[Any] | Record[Any]] = {
     _PORTS: PORTS,
     _PROVIDERS: PROVIDERS,
     _EVICTION: EVICTION,
+    _INSTEAD: INSTEAD,
+    _APIS: APIS,
     _PACKER: PACKER,
 }
 """Files that stand in no folder."""
@@ -176,6 +181,9 @@ def _catalog(entries: dict[str, dict[str, CatalogEntry]]) -> Catalog:
         packer=table(_only(values[_PACKER].values())),
         paths=tuple(owned(_only(values[_PATHS].values()))),
         configurations=values["configuration"],
+        arguments=values["arguments"],
+        apis=_only(values[_APIS].values()),
+        instead=_only(values[_INSTEAD].values()),
         binaries=values["binaries"],
         builds=values["builds"],
         authorities=values["authorities"],

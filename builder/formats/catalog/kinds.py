@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from builder.formats import signers
 from builder.formats.catalog import builds
+from builder.formats.catalog.arguments import ARGUMENTS
 from builder.formats.catalog.calico import CALICO
 from builder.formats.catalog.configuration import CONFIGURATION
 from builder.formats.catalog.kubernetes import KUBERNETES
@@ -14,6 +15,7 @@ from builder.formats.catalog.repositories import KEY, REGISTRY, REPOSITORY
 from builder.formats.catalog.runtimes import RUNTIME
 from builder.formats.catalog.systems import CLOUD_INIT, OS
 from builder.formats.catalog.words import API_VERSION, NAME, SERIES
+from builder.model.arguments import NameTable
 from builder.model.catalog.calico import CalicoSeries
 from builder.model.catalog.kubernetes import KubernetesSeries
 from builder.model.catalog.repositories import ImageSources, Key, Repository
@@ -68,6 +70,7 @@ KINDS: dict[str, Kind] = {
         shape=CONFIGURATION,
         build=Table,
     ),
+    "arguments": Kind(name=_NAMED, example="kube-apiserver", shape=ARGUMENTS, build=NameTable),
     "repositories": Kind(name=_NAMED, example="docker-ce", shape=REPOSITORY, build=Repository),
     "keys": Kind(name=_NAMED, example="centos-7", shape=KEY, build=Key),
     # files may be called as one likes; the prefix counts

@@ -16,11 +16,13 @@ from builder.errors import did_you_mean
 from builder.formats.cluster import said_rules
 from builder.formats.cluster.owned import LIMITED, OWNED, REFUSED, SKIPPABLE, owner
 from builder.formats.reading import WRONG, child, kind
+from builder.model.arguments import GATES, KUBEADM_GATES, Arguments
 from builder.model.cluster import SKIP_PHASES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from builder.errors import Fault
     from builder.formats.reading import Reading
     from builder.model.catalog.kubernetes import KubernetesRelease
     from builder.model.cluster import Cluster, Node, Overrides
@@ -33,6 +35,20 @@ _NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?")
 _SHOWN = 40
 _ARGUMENT = "name"
 _ARGUMENTS = (("extraArgs",), ("kubeletExtraArgs",))
+_PROGRAMS = {
+    ("apiServer", "extraArgs"): "kube-apiserver",
+    ("controllerManager", "extraArgs"): "kube-controller-manager",
+    ("scheduler", "extraArgs"): "kube-scheduler",
+    ("nodeRegistration", "kubeletExtraArgs"): "kubelet",
+}
+"""Whose arguments stand where; etcd's and kube-proxy's are not known."""
+_FEATURE_GATES = "featureGates"
+_GATES = {
+    "ClusterConfiguration": KUBEADM_GATES,
+    "KubeletConfiguration": GATES,
+    "KubeProxyConfiguration": GATES,
+}
+"""The table of a document's gates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +136,7 @@ class _Checking:
         self.cluster = cluster
         self.release = release
         self.configuration: Configuration = release.configuration
+        self.arguments = release.arguments or Arguments(release=release.version)
         self.reading = reading
 
     def document(self, document: Mapping[str, Any], path: str) -> None:
@@ -232,7 +249,21 @@ class _Checking:
                 self.reading.wrong(path, what, hint=f"write {bare.partition('=')[0].strip()}")
                 return
             name = bare
+            self.argument(name, value, path, way)
+        elif way == (_FEATURE_GATES,) and self.name in _GATES and isinstance(value, bool):
+            self.told(self.arguments.gate(_GATES[self.name], name, str(value), path))
         self.value(value, type_, path, (*way, name))
+
+    def argument(self, name: str, value: Any, path: str, way: tuple[str, ...]) -> None:
+        """Check that the release's program knows an argument, and its gates."""
+        program = _PROGRAMS.get(way[-2:])
+        said = value.get("value") if isinstance(value, dict) else value
+        if program and said is not None and (*way, name) not in OWNED[self.name]:
+            self.told(self.arguments.misfits(program, name, str(said), path))
+
+    def told(self, faults: Iterable[Fault]) -> None:
+        for fault in faults:
+            self.reading.wrong(fault.where, fault.what, expected=fault.expected, hint=fault.hint)
 
     def kind(self, value: Any, wanted: type, expected: str, path: str) -> bool:
         if isinstance(value, wanted):

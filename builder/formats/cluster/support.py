@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING, Any
 from builder.errors import did_you_mean
 from builder.formats.cluster import documents, owned_paths
 from builder.formats.cluster.card_rules import check_cloud_init
-from builder.formats.reading import WRONG
+from builder.formats.reading import WRONG, Reading
 from builder.model.catalog.lookup import NotInCatalogError
 from builder.model.choice import CALICO, NONE, choose
 from builder.model.cluster import ChangeSettings, Cni, Runtime, SeedSettings, System
 from builder.model.hops import Hop, hops
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from builder.errors import Fault
-    from builder.formats.reading import Reading
     from builder.model.catalog import Catalog
     from builder.model.cluster import Cluster
 
@@ -71,6 +70,7 @@ def check(cluster: Cluster, catalog: Catalog, reading: Reading) -> tuple[Hop, ..
     for note, each in ((reading.wrong, faults), (reading.remark, remarks)):
         for fault in each:
             note(fault.where, fault.what, expected=fault.expected, hint=fault.hint)
+    _documents_on_the_way(way[1:-1], reading)
     return way or (Hop(cluster=cluster, choice=choice),)
 
 
@@ -97,6 +97,20 @@ def _documents(cluster: Cluster, catalog: Catalog, reading: Reading) -> None:
         documents.check(cluster, catalog.kubernetes(cluster.kubernetes), reading)
     except NotInCatalogError:
         return  # said by the choice already
+
+
+def _documents_on_the_way(between: Iterable[Hop], reading: Reading) -> None:
+    """Check the raw kubeadm documents at releases that the cluster only goes through."""
+    told = {fault.where for fault in reading.faults}
+    for hop in between:
+        there = Reading(reading.document, reading.lines)
+        documents.check(hop.cluster, hop.choice.kubernetes, there)
+        for fault in there.faults:
+            if fault.where not in told:
+                told.add(fault.where)
+                what = f"{fault.what} (on the way, at {hop.release})"
+                hint = f"{fault.hint or 'leave it out'}; or say it once {hop.release} is behind"
+                reading.faults.append(replace(fault, what=what, hint=hint))
 
 
 def _named(cluster: Cluster, catalog: Catalog, reading: Reading) -> None:

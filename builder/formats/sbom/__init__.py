@@ -141,7 +141,8 @@ def _package(package: Package, lock: Lock, claims: Claims) -> Item:
         trust=package.trust,
         needs=tuple(
             sorted(f"package:{other.path}" for other in lock.packages
-                   if nevra.name in other.needed_by and other.name != package.name)
+                   if nevra.name in other.needed_by and other.name != package.name
+                   and package.meets(other))
         ),
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from builder.errors import did_you_mean
+from builder.model.arguments import Arguments
 from builder.model.catalog.calico import CalicoRelease
 from builder.model.catalog.kubernetes import KubernetesRelease
 from builder.model.catalog.lookup import (
@@ -29,6 +30,7 @@ from builder.model.version import Version, numbers
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from builder.model.arguments import NameTable, ServedKind
     from builder.model.catalog.calico import CalicoSeries
     from builder.model.catalog.kubernetes import KubernetesSeries
     from builder.model.catalog.paths import OwnedPath
@@ -60,6 +62,12 @@ class Catalog:
     eviction: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Below which amounts kubelet evicts: ``kubelet`` by itself, ``bundled`` as airseed sets it."""
     configurations: Mapping[str, Table]
+    arguments: Mapping[str, NameTable] = field(default_factory=dict)
+    """Those that programs know, by program."""
+    apis: Mapping[str, Mapping[str, ServedKind]] = field(default_factory=dict)
+    """Of what not every release serves: when it is served, by API version and kind."""
+    instead: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What to do where a program knows an argument no more."""
     cloud_inits: Mapping[str, CloudInit] = field(default_factory=dict)
     limits: Mapping[str, UserDataLimit] = field(default_factory=dict)
     """By provider."""
@@ -105,6 +113,9 @@ class Catalog:
                 path.pattern
                 for path in self.paths
                 if path.owner == _KUBEADM and path.is_known(version.series)
+            ),
+            arguments=Arguments(
+                release=version, tables=self.arguments, instead=self.instead, apis=self.apis
             ),
         )
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Literal
 
+    from builder.model.arguments import Arguments
     from builder.model.catalog.systems import OperatingSystem
     from builder.model.configuration import Configuration
     from builder.model.digest import Digest
@@ -119,6 +120,8 @@ class KubernetesRelease:
     """What a firewall lets through, by role and by network plugin."""
     files: tuple[str, ...] = ()
     """What kubeadm writes on a node."""
+    arguments: Arguments | None = None
+    """Those of its programs, and their feature gates."""
 
     @property
     def images(self) -> tuple[tuple[Component, Reference], ...]:

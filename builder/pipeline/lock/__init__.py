@@ -180,6 +180,24 @@ def _earlier(workspace: Workspace) -> Lock | None:
         ) from error
 
 
+def _refuse_unserved(workspace: Workspace, manifests: Sequence[files.LockedManifest]) -> None:
+    """Raise DocumentError for resources of the user's that the release does not serve."""
+    own = [one.content for one in manifests if EXTRA in one.file.needed_by]
+    own += [one.manifest for one in workspace.machine_manifests]
+    known = workspace.choice.kubernetes.arguments
+    faults = [
+        fault
+        for manifest in own
+        for resource in manifest.resources
+        if known is not None
+        for fault in known.unserved(
+            resource.api_version, resource.kind, f"{manifest.name}: {resource}"
+        )
+    ]
+    if faults:
+        raise DocumentError(str(workspace.path), faults)
+
+
 def _resolve(
     workspace: Workspace,
     kept: Store,
@@ -210,6 +228,7 @@ def _resolve(
         )
         keyring = files.keys(resolving)
         manifests = files.manifests(resolving)
+        _refuse_unserved(workspace, manifests)
         extras = files.extras(resolving)
         started = files.started(wanted, manifests)
         asked = (*wanted.images, *started)

@@ -159,7 +159,7 @@ CLUSTER = Record(
             ),
             name="image_platforms",
             default=(),
-            verbs=("lock",),
+            verbs=("lock", "changes"),
             title="More platforms of images",
             doc="More platforms to bundle images for, where images have them, or all. For a "
             "registry that others use too, or one that refuses an index with platforms "
@@ -241,7 +241,7 @@ CLUSTER = Record(
         "changes": Field(
             CHANGES,
             default=ChangeSettings(),
-            verbs=("lock",),
+            verbs=("lock", "changes"),
             title="Changes",
             doc="How a cluster that runs becomes what this file says.",
             examples=({"from": "1.18.5", "at-once": 1},),
@@ -252,7 +252,7 @@ CLUSTER = Record(
         "signatures": Field(
             ListOf(SIGNER, partial=True),
             default=(),
-            verbs=("lock",),
+            verbs=("lock", "changes"),
             title="Signatures",
             doc="Who signs images (with cosign); what they signed is checked when it is locked "
             "and when a bundle is verified.",
@@ -277,7 +277,7 @@ CLUSTER = Record(
         "extra": Field(
             EXTRA,
             default=Extra(),
-            verbs=("lock",),
+            verbs=("lock", "changes"),
             title="Extras",
             doc="What else goes into the bundle.",
             examples=({"images": ["docker.io/library/nginx:1.25"]},),

@@ -1,0 +1,165 @@
+"""Which arguments and feature gates the programs of Kubernetes know, release by release.
+
+The tables are data (``mirrors/arguments/``), made from the programs' sources;
+``mirrors/instead.yaml`` has what to do where a name is gone.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from builder.errors import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from builder.model.version import Version
+
+Minor = tuple[int, int]
+GATES = "feature-gates"
+"""The table of the gates of all programs, and the argument that has them."""
+KUBEADM_GATES = f"kubeadm-{GATES}"
+PLUGINS = "admission-plugins"
+_APIS = "apis"
+_API_SERVER = "kube-apiserver"
+_LISTS = {f"enable-{PLUGINS}", f"disable-{PLUGINS}", "admission-control"}
+"""Arguments that name admission plugins."""
+_FORM = re.compile(
+    r"always|(?=.)(?:since 1\.(?P<since>\d{1,3}))? ?(?:before 1\.(?P<before>\d{1,3}))? ?"
+    r"(?:only (?P<only>true|false) from 1\.(?P<locked>\d{1,3}))?"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """Say in which minors a name is known; None stands for no limit that was seen."""
+
+    since: Minor | None = None
+    before: Minor | None = None
+    only: str | None = None
+    """The value that a gate has and keeps, from ``locked`` on."""
+    locked: Minor | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Life:
+        """Read ``always``, or ``[since M] [before M] [only VALUE from M]``; raise ValueError."""
+        match = _FORM.fullmatch(text)
+        if not match:
+            raise ValueError(f"{text!r} does not say in which releases (like since 1.20)")
+        minors = {key: (1, int(match[key])) if match[key] else None for key in _MINORS}
+        return cls(only=match["only"], **minors)
+
+
+_MINORS = ("since", "before", "locked")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedKind:
+    """Say in which releases an API version has a kind."""
+
+    served: Life
+    instead: str | None = None
+    """The API version that has it then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameTable:
+    """Hold all names of one program's arguments, or of gates."""
+
+    name: str
+    first: Minor
+    last: Minor
+    """The minors that were looked at; of others nothing is known."""
+    names: Mapping[str, Life]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments:
+    """Look at the tables from one release."""
+
+    release: Version
+    tables: Mapping[str, NameTable] = field(default_factory=dict)
+    instead: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By table and name: what to do where it is gone."""
+    apis: Mapping[str, Mapping[str, ServedKind]] = field(default_factory=dict)
+    """By API version and kind; what is not there is not known."""
+
+    def misfits(self, program: str, name: str, value: str, where: str) -> Iterator[Fault]:
+        """Yield why a program does not start with an argument; its gates are looked at, too."""
+        name = name.replace("_", "-")
+        yield from self._misfit(program, name, f"{program} {{}} argument --{name}", where)
+        if name == GATES:
+            for pair in value.split(","):
+                gate, _, setting = pair.strip().partition("=")
+                if gate:
+                    yield from self.gate(GATES, gate, setting, where)
+        if program == _API_SERVER and name in _LISTS:
+            for plugin in filter(None, map(str.strip, value.split(","))):
+                form = f"{program} {{}} admission plugin {plugin}"
+                yield from self._misfit(PLUGINS, plugin, form, where)
+
+    def gate(self, table: str, name: str, setting: str, where: str) -> Iterator[Fault]:
+        """Yield why a feature gate, of kubeadm or of all other programs, can't be set so."""
+        who = "kubeadm" if table == KUBEADM_GATES else "Kubernetes"
+        yield from self._misfit(table, name, f"{who} {{}} feature gate {name}", where)
+        life = self._life(table, name)
+        if life and life.locked and life.locked <= self._minor and life.only != setting.lower():
+            since = "" if life.before and life.before <= self._minor else _text(life.locked)
+            if since:
+                what = f"the feature gate {name} is always {life.only} since {since}"
+                yield Fault(where=where, what=what, expected=life.only, hint="leave it out")
+
+    def unserved(self, api: str, kind: str, where: str) -> Iterator[Fault]:
+        """Yield why a manifest's resource can't be applied."""
+        known = self.apis.get(api, {}).get(kind)
+        if known is None:
+            return
+        since, before = known.served.since, known.served.before
+        if since and self._minor < since:
+            what = f"{self.release} does not serve {api} {kind}: {_text(since)} does"
+            yield Fault(where=where, what=what)
+        elif before and before <= self._minor:
+            what = f"{self.release} does not serve {api} {kind}: it is gone since {_text(before)}"
+            hint = self.instead.get(_APIS, {}).get(kind)
+            if known.instead:
+                hint = f"write apiVersion: {known.instead}, and what else that has otherwise"
+            yield Fault(where=where, what=what, expected=known.instead, hint=hint)
+
+    @property
+    def _minor(self) -> Minor:
+        return self.release.major, self.release.minor
+
+    def _life(self, table: str, name: str) -> Life | None:
+        return self.tables[table].names.get(name) if table in self.tables else None
+
+    def _misfit(self, table: str, name: str, form: str, where: str) -> Iterator[Fault]:
+        known = self.tables.get(table)
+        if known is None or not known.first <= self._minor <= known.last:
+            return
+        life = known.names.get(name)
+        if life is None:
+            near = get_close_matches(name, self._known(known), n=1, cutoff=0.75)
+            what = form.format("knows no")
+            yield Fault(where=where, what=what, hint=f"did you mean {near[0]}?" if near else None)
+        elif life.since and self._minor < life.since:
+            what = f"{form.format('has no')} before {_text(life.since)}"
+            yield Fault(where=where, what=what, expected=f"{_text(life.since)} or newer")
+        elif life.before and life.before <= self._minor:
+            what = f"{form.format('has no')} since {_text(life.before)}"
+            hint = self.instead.get(table, {}).get(name, "leave it out")
+            yield Fault(where=where, what=what, hint=hint)
+
+    def _known(self, table: NameTable) -> list[str]:
+        return [
+            name
+            for name, life in table.names.items()
+            if (life.since is None or life.since <= self._minor)
+            and (life.before is None or self._minor < life.before)
+        ]
+
+
+def _text(minor: Minor) -> str:
+    return f"{minor[0]}.{minor[1]}"

@@ -1,0 +1,193 @@
+"""Arguments, feature gates and admission plugins in ``kubeadm:``: does the release know them?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builder.errors import DocumentError, Fault
+from builder.formats import catalog as catalog_format
+from builder.formats import cluster as cluster_format
+from builder.model.arguments import PLUGINS, Arguments, Life
+from builder.model.version import Version
+
+if TYPE_CHECKING:
+    from builder.model.catalog import Catalog
+
+WALKTHROUGH = """
+kubeadm:
+  ClusterConfiguration:
+    apiServer:
+      extraArgs:
+        insecure-port: "0"
+        logtostderr: "false"
+        enable-admission-plugins: NodeRestriction,PodSecurityPolicy
+    controllerManager:
+      extraArgs:
+        experimental-cluster-signing-duration: 87600h
+        pod-eviction-timeout: 2m
+  KubeletConfiguration:
+    featureGates: {RotateKubeletServerCertificate: true, DynamicKubeletConfig: true}
+"""
+PLACES = {
+    "insecure-port": "apiServer.extraArgs.insecure-port",
+    "logtostderr": "apiServer.extraArgs.logtostderr",
+    "signing": "controllerManager.extraArgs.experimental-cluster-signing-duration",
+    "timeout": "controllerManager.extraArgs.pod-eviction-timeout",
+    "plugins": "apiServer.extraArgs.enable-admission-plugins",
+    "gate": "featureGates.DynamicKubeletConfig",
+}
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return catalog_format.load(())
+
+
+def faults(catalog: Catalog, version: str, more: str) -> list[Fault]:
+    text = f"kubernetes: {version}\nruntime: containerd\n{more}\nnodes:\n"
+    text += "  - {name: a, role: control-plane, address: 10.0.0.1}\n"
+    try:
+        cluster_format.read(text, "cluster.yaml", catalog=catalog)
+    except DocumentError as error:
+        return list(error.faults)
+    return []
+
+
+def places(found: list[Fault]) -> set[str]:
+    return {
+        name
+        for name, place in PLACES.items()
+        if any(fault.where.partition(" ")[0].endswith(place) for fault in found)
+    }
+
+
+@pytest.mark.parametrize(
+    ("version", "gone"),
+    [
+        ("1.18.5", set()),
+        ("1.23.17", set()),
+        ("1.24.17", {"insecure-port", "gate"}),
+        ("1.25.16", {"insecure-port", "gate", "signing", "plugins"}),
+        ("1.26.15", {"insecure-port", "gate", "signing", "plugins", "logtostderr"}),
+        ("1.27.16", {*PLACES}),
+        ("1.31.14", {*PLACES}),
+    ],
+)
+def test_the_walkthroughs_own_are_found_where_they_went(
+    catalog: Catalog, version: str, gone: set[str]
+) -> None:
+    found = faults(catalog, version, WALKTHROUGH)
+    assert places(found) >= gone
+    if version != "1.31.14":  # whose documents have arguments in another form
+        assert places(found) == gone
+
+
+def test_a_fault_says_since_when_and_what_to_do(catalog: Catalog) -> None:
+    found = {str(fault): fault.hint for fault in faults(catalog, "1.27.16", WALKTHROUGH)}
+    start = "kubeadm.ClusterConfiguration."
+    assert found == {
+        f"{start}apiServer.extraArgs.insecure-port (line 7): kube-apiserver has no argument "
+        "--insecure-port since 1.24": "leave it out: the API server answers over TLS alone",
+        f"{start}apiServer.extraArgs.logtostderr (line 8): kube-apiserver has no argument "
+        "--logtostderr since 1.26": "leave it out: programs write to standard error",
+        f"{start}apiServer.extraArgs.enable-admission-plugins (line 9): kube-apiserver has no "
+        "admission plugin PodSecurityPolicy since 1.25": "leave it out, and label namespaces "
+        "for PodSecurity, which is on by default",
+        f"{start}controllerManager.extraArgs.experimental-cluster-signing-duration (line 12): "
+        "kube-controller-manager has no argument --experimental-cluster-signing-duration since "
+        "1.25": "write cluster-signing-duration, which there is since 1.19",
+        f"{start}controllerManager.extraArgs.pod-eviction-timeout (line 13): "
+        "kube-controller-manager has no argument --pod-eviction-timeout since 1.27": "set "
+        "default-not-ready-toleration-seconds and default-unreachable-toleration-seconds of the "
+        "API server",
+        "kubeadm.KubeletConfiguration.featureGates.DynamicKubeletConfig (line 15): Kubernetes has "
+        "no feature gate DynamicKubeletConfig since 1.24": "leave it out",
+    }
+
+
+@pytest.mark.parametrize(
+    ("version", "said", "what", "hint"),
+    [
+        (
+            "1.18.5",
+            "apiServer: {extraArgs: {audit-log-maxsice: '1'}}",
+            "kube-apiserver knows no argument --audit-log-maxsice",
+            "did you mean audit-log-maxsize?",
+        ),
+        (
+            "1.18.5",
+            "controllerManager: {extraArgs: {cluster-signing-duration: 1h}}",
+            "kube-controller-manager has no argument --cluster-signing-duration before 1.19",
+            None,
+        ),
+        (
+            "1.18.5",
+            "apiServer: {extraArgs: {audit_log_maxsize: '1'}}",
+            None,
+            None,
+        ),
+        (
+            "1.22.17",
+            "scheduler: {extraArgs: {feature-gates: 'NodeSwap=true,NodeSwop=true'}}",
+            "Kubernetes knows no feature gate NodeSwop",
+            "did you mean NodeSwap?",
+        ),
+        (
+            "1.23.17",
+            "apiServer: {extraArgs: {feature-gates: IPv6DualStack=false}}",
+            "the feature gate IPv6DualStack is always true since 1.23",
+            "leave it out",
+        ),
+        ("1.23.17", "apiServer: {extraArgs: {feature-gates: IPv6DualStack=true}}", None, None),
+        (
+            "1.23.17",
+            "featureGates: {EtcdLearnerMode: true}",
+            "kubeadm has no feature gate EtcdLearnerMode before 1.27",
+            None,
+        ),
+    ],
+)
+def test_arguments_and_gates(
+    catalog: Catalog, version: str, said: str, what: str | None, hint: str | None
+) -> None:
+    found = faults(catalog, version, f"kubeadm: {{ClusterConfiguration: {{{said}}}}}")
+    assert [(fault.what, fault.hint) for fault in found] == ([(what, hint)] if what else [])
+
+
+def test_every_release_on_the_way_is_asked(catalog: Catalog) -> None:
+    """1.19 to 1.21 know no such argument, and what is said holds for all that are gone through."""
+    said = "apiServer: {extraArgs: {shutdown-send-retry-after: 'true'}}"
+    way = f"changes: {{from: 1.20.15}}\nkubeadm: {{ClusterConfiguration: {{{said}}}}}"
+    assert faults(catalog, "1.24.17", way.partition("\n")[2]) == []
+    (fault,) = faults(catalog, "1.24.17", way)
+    assert "has no argument --shutdown-send-retry-after before 1.23 (on the way, at 1.21.14)" in (
+        fault.what
+    )
+    assert fault.hint == "leave it out; or say it once 1.21.14 is behind"
+
+
+def test_of_releases_that_nobody_looked_at_nothing_is_said(catalog: Catalog) -> None:
+    arguments = Arguments(
+        release=Version.parse("1.99.0"), tables=catalog.arguments, instead=catalog.instead
+    )
+    assert [*arguments.misfits("kube-apiserver", "insecure-port", "0", "x")] == []
+    assert [*arguments.misfits("etcd", "whatever", "0", "x")] == []
+
+
+@pytest.mark.parametrize("text", ["", "since", "since 1.20 ", "before 1.20 since 1.19", "1.20"])
+def test_what_is_no_life_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="does not say in which releases"):
+        Life.parse(text)
+
+
+def test_whoever_is_told_what_to_do_instead_had_the_name(catalog: Catalog) -> None:
+    for table, names in catalog.instead.items():
+        if table == "apis":
+            known = {kind for kinds in catalog.apis.values() for kind in kinds}
+            assert set(names) <= known
+            continue
+        for name in names:
+            assert catalog.arguments[table].names[name].before is not None, (table, name)
+    assert PLUGINS in catalog.arguments
