@@ -47,7 +47,7 @@ class Life:
     def parse(cls, text: str) -> Life:
         """Read ``always``, or ``[since M] [before M] [only VALUE from M]``; raise ValueError."""
         match = _FORM.fullmatch(text)
-        if not match:
+        if not match or text != text.strip():
             raise ValueError(f"{text!r} does not say in which releases (like since 1.20)")
         minors = {key: (1, int(match[key])) if match[key] else None for key in _MINORS}
         return cls(only=match["only"], **minors)

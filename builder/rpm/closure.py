@@ -109,13 +109,15 @@ def check_installable(
     metadata: Sequence[SolverMetadata],
     base: BasePackages,
     described_by: Sequence[SolverMetadata] = (),
+    asked: Sequence[Nevra] = (),
 ) -> list[Fault]:
     """Check that a node can install exactly these packages from exactly this metadata.
 
+    ``asked`` are those that it asks for by name, where the metadata has more than these packages;
     ``metadata`` is what the bundle carries; ``described_by`` is upstream's, used to say what the
     base provides and for nothing else. Return what would go wrong; nothing means that it works.
     """
-    requests = [PackageRequest(text=str(nevra), by="lock") for nevra in packages]
+    requests = [PackageRequest(text=str(nevra), by="lock") for nevra in asked or packages]
     try:
         universe = _universe(requests, arch, metadata, base, described_by)
         candidates = _candidates(universe, requests)

@@ -73,13 +73,16 @@ def test_every_file_is_part_of_the_catalog(catalog: Catalog, mirrors: Path) -> N
         "cloud-init": catalog.cloud_inits,
         "binaries": catalog.binaries,
         "builds": catalog.builds,
+        "arguments": catalog.arguments,
         "authorities": catalog.authorities,
         "signers": catalog.signers,
     }
     files = {path.relative_to(mirrors).as_posix() for path in mirrors.rglob("*") if path.is_file()}
     files -= {
         "README.md",
+        "apis.yaml",
         "eviction.yaml",
+        "instead.yaml",
         "kernels.yaml",
         "packer.yaml",
         "paths.yaml",

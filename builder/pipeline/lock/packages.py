@@ -441,13 +441,16 @@ def _repodata(
         lacking: dict[str, dict[str, None]] = {package.name: {} for package in packages}
         for hop in resolving.wanted.hops or ("",):
             those = [one for one in packages if not one.hops or hop in one.hops]
-            problems += check_installable(
-                [package.nevra for package in those],
-                arch=resolving.cluster.platforms[0].rpm,
-                metadata=ours,
-                base=base,
-                described_by=metadata,
-            )
+            named = [package.nevra for package in those if package.requested and hop]
+            for asked in ((), named) if named else ((),):
+                problems += check_installable(
+                    [package.nevra for package in those],
+                    arch=resolving.cluster.platforms[0].rpm,
+                    metadata=ours,
+                    base=base,
+                    described_by=metadata,
+                    asked=asked,
+                )
             names = {package.name for package in those}
             for name, needs in unmet(one for one in claims if one.name in names).items():
                 lacking[name].update(dict.fromkeys(needs))

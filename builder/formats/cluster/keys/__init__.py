@@ -159,7 +159,7 @@ CLUSTER = Record(
             ),
             name="image_platforms",
             default=(),
-            verbs=("lock", "changes"),
+            verbs=("lock",),
             title="More platforms of images",
             doc="More platforms to bundle images for, where images have them, or all. For a "
             "registry that others use too, or one that refuses an index with platforms "
@@ -252,7 +252,7 @@ CLUSTER = Record(
         "signatures": Field(
             ListOf(SIGNER, partial=True),
             default=(),
-            verbs=("lock", "changes"),
+            verbs=("lock",),
             title="Signatures",
             doc="Who signs images (with cosign); what they signed is checked when it is locked "
             "and when a bundle is verified.",
@@ -277,7 +277,7 @@ CLUSTER = Record(
         "extra": Field(
             EXTRA,
             default=Extra(),
-            verbs=("lock", "changes"),
+            verbs=("lock",),
             title="Extras",
             doc="What else goes into the bundle.",
             examples=({"images": ["docker.io/library/nginx:1.25"]},),
