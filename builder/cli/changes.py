@@ -76,6 +76,11 @@ SOMETHING = 5
     metavar="NNN",
     help="Record that every machine is through this change, whatever is known of them.",
 )
+@click.option(
+    "--instead",
+    is_flag=True,
+    help="Take the place of a change that was written and can't be finished.",
+)
 @ca_bundle
 @click.option("--write", is_flag=True, help="Write changes/NNN-WORDS/ with a script per machine.")
 @click.option(
@@ -99,6 +104,7 @@ def command(
     *,
     renew: int | None,
     keep_docker: bool,
+    instead: bool,
     ca_bundle: Path | None,
     catalogs: tuple[Path, ...],
     write: bool,
@@ -127,16 +133,22 @@ def command(
         seeds=seeds,
         reports={**_posted(server, ca_bundle), **_files(results)},
         applied=applied,
+        instead=instead,
         options=Options(keep_docker=keep_docker, renew=renew, restore=restore),
         reporter=console,
     )
-    folder = changes.write(workspace, found) if write and found.change else None
+    folder = changes.write(workspace, found, seeds=seeds) if write and found.change else None
     if as_json:
         console.json(_value(found, folder))
     else:
         _show(found, console)
         if folder:
             console.info(f"wrote {folder}; its README.md says how to run it")
+        if found.given_up:
+            console.warn(
+                f"{found.given_up.id} may be under way on machines, which refuse another one",
+                hint="run every script with --instead; the playbook: -e airseed_option=--instead",
+            )
     going_on = found.written is not None and found.written.begun
     return SOMETHING if found.change or going_on else 0
 

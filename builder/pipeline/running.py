@@ -63,11 +63,18 @@ def seeded(
         earlier = known.get(node.name)
         if node.name in names and (earlier is None or earlier.generation != node.generation):
             nodes[node.name] = node
+    early = [n.name for n in nodes.values() if n.name not in known] if before else []
     order = [node.name for node in now.nodes if node.name in nodes]
     ordered = {name: nodes.pop(name) for name in order} | nodes
     kept = any(ordered[name] is known[name] for name in known)
     write(folder, replace(before if before and kept else now, nodes=tuple(ordered.values())))
-    if before and kept and before.kubernetes != now.kubernetes:
+    if early and before and kept and before.kubernetes != now.kubernetes:
+        reporter.warn(
+            f"{', '.join(early)} would join with Kubernetes {now.kubernetes}, and "
+            f"{before.kubernetes} runs",
+            hint="apply the change first (`airseed changes`), then write these seeds",
+        )
+    elif before and kept and before.kubernetes != now.kubernetes:
         reporter.warn(
             f"what is recorded to run stays Kubernetes {before.kubernetes}: a machine that has "
             "booted ignores another seed",

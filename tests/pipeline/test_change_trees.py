@@ -15,7 +15,7 @@ import plans
 import pytest
 
 from builder.assets import tree
-from builder.errors import UsageError
+from builder.errors import StorageError, UsageError
 from builder.formats import cluster as cluster_format
 from builder.pipeline import changes, rendering
 from builder.pipeline import running as record
@@ -72,7 +72,9 @@ class Site:
     def runs(self, text: str = CLUSTER) -> None:
         record.write(self.folder / "seeds", record.state(plans.plan(text)))
 
-    def find(self, text: str, **options: Any) -> tuple[Any, changes.Found]:
+    def find(
+        self, text: str, *, instead: bool = False, **options: Any
+    ) -> tuple[Any, changes.Found]:
         spec = cluster_format.read(text, "cluster.yaml", catalog=plans.catalog())
         plan = plans.of(spec)
         workspace = cast(
@@ -88,7 +90,9 @@ class Site:
             ),
         )
         self.patch.setattr(rendering, "prepare", lambda _: plan)
-        return workspace, changes.find(workspace, options=Options(**options), reporter=Silent())
+        asked = Options(**options)
+        found = changes.find(workspace, options=asked, instead=instead, reporter=Silent())
+        return workspace, found
 
     def write(self, text: str, **options: Any) -> Path:
         workspace, found = self.find(text, **options)
@@ -212,3 +216,50 @@ def test_a_way_is_gone_from_where_the_cluster_is(site: Site) -> None:
     _, found = site.find(CLUSTER.replace("1.18.5", "1.20.15") + "changes: {from: 1.18.5}\n")
     assert found.change is not None
     assert [stage.what for stage in found.change.stages] == ["Kubernetes 1.19.16 -> 1.20.15"]
+
+
+def test_another_change_takes_the_place_of_one_that_cant_be_finished(site: Site) -> None:
+    site.runs()
+    text = KINDS["upgrade"][0]
+    folder = site.write(text)
+    for name, state in (("first", "done"), ("second", "failed")):
+        value = {"format": 1, "node": name, "state": state, "change": folder.name, "stage": "1"}
+        (folder / f"results/{name}.json").write_text(json.dumps(value))
+    other = text + "kubeadm: {ClusterConfiguration: {apiServer: {certSANs: [api.example.org]}}}\n"
+    with pytest.raises(UsageError) as caught:
+        site.find(other)
+    assert "`--instead` makes another of it" in str(caught.value.hint)
+    workspace, found = site.find(other, instead=True)
+    again = changes.write(workspace, found)
+    assert again is not None
+    assert again.name.startswith("002-upgrade-1.19.5")
+    assert (folder / "given-up").read_text("utf-8") == f"{again.name}\n"
+    running = record.read(site.folder / "seeds")
+    assert running is not None
+    assert running.kubernetes == "1.18.5"
+    assert {node.name: node.kubernetes for node in running.nodes} == {
+        "first": "1.19.5",
+        **dict.fromkeys(("second", "third", "worker", "other"), "1.18.5"),
+    }
+    assert found.change is not None
+    assert found.change.stages[0].nodes == ("first", "second", "third", "worker", "other")
+    _, found = site.find(other)
+    assert found.written is not None
+    assert found.written.id == again.name
+
+
+def test_scripts_are_not_written_where_somebody_else_may_read_them(
+    site: Site, tmp_path: Path
+) -> None:
+    site.runs()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "changes").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StorageError) as caught:
+        site.write(KINDS["upgrade"][0])
+    assert "scripts can't be written there" in str(caught.value)
+    (tmp_path / "changes").unlink()
+    (tmp_path / "changes").mkdir(mode=0o755)
+    folder = site.write(KINDS["upgrade"][0])
+    assert (
+        stat.S_IMODE(folder.parent.stat().st_mode) == stat.S_IMODE(folder.stat().st_mode) == 0o700
+    )

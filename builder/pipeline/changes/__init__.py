@@ -56,6 +56,8 @@ class Found:
     """The change as it was written before, with what is known of its machines."""
     recorded: str = ""
     """The id of a change that was found to be through."""
+    given_up: Written | None = None
+    """The change whose place this one takes."""
 
 
 def find(
@@ -64,13 +66,15 @@ def find(
     seeds: Path | None = None,
     reports: Mapping[str, bytes] | None = None,
     applied: str | None = None,
+    instead: bool = False,
     options: Options,
     reporter: Reporter,
 ) -> Found:
     """Compare cluster.yaml with what runs; a change that is through is recorded.
 
     ``reports`` are results of machines by any name, beside those in the change's own folder;
-    ``applied`` is the number or id of a change that is through, whatever machines say.
+    ``applied`` is the number or id of a change that is through, whatever machines say, and with
+    ``instead`` another one takes the place of what was written and not finished.
 
     Raises:
         UsageError: nothing is known of what runs, or what is wanted can't be done; has all reasons.
@@ -79,6 +83,9 @@ def find(
     folder = seeds or workspace.seeds
     workspace.warn(reporter)  # what is wrong with cluster.yaml comes first
     running, written, recorded = _known(workspace, folder, reports or {}, applied)
+    given_up = written if instead else None
+    if given_up:
+        running, written = progress.so_far(running, given_up), None
     plan = rendering.prepare(workspace)
     wanted = Wanted(workspace=workspace, plan=plan, state=record.state(plan), options=options)
     found = _findings(running, wanted)
@@ -103,6 +110,7 @@ def find(
         remarks=found.remarks,
         written=written,
         recorded=recorded,
+        given_up=given_up,
     )
 
 
@@ -134,7 +142,7 @@ def _known(
     return running, None, written.id
 
 
-def write(workspace: Workspace, found: Found) -> Path | None:
+def write(workspace: Workspace, found: Found, *, seeds: Path | None = None) -> Path | None:
     """Write the folder of what was found; return it.
 
     Raise StorageError, and UsageError where another change was written of which nothing is known.
@@ -143,7 +151,11 @@ def write(workspace: Workspace, found: Found) -> Path | None:
         return None
     if found.written and found.written.digest != found.change.digest:
         progress.refuse_beside(found.written)
-    return folders.write(paths.changes(workspace.path), found.change, found.plans)
+    folder = folders.write(paths.changes(workspace.path), found.change, found.plans)
+    if found.given_up:
+        record.write(seeds or workspace.seeds, found.running)
+        folders.give_up(found.given_up.folder, found.change.id)
+    return folder
 
 
 def _findings(running: Running, wanted: Wanted) -> Findings:

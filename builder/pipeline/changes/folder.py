@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builder import disk
+from builder.errors import StorageError
 from builder.formats import running as running_format
 from builder.render import changes as rendered
 from builder.render.changes import playbook
@@ -16,16 +17,18 @@ if TYPE_CHECKING:
     from builder.model.change import Change
     from builder.render.plan import Plan
 
-CHANGE, RESULTS = "change.json", "results"
+CHANGE, RESULTS, GIVEN_UP = "change.json", "results", "given-up"
 PLAYBOOK, INVENTORY, README = "playbook.yaml", "inventory.yaml", "README.md"
 
 
 def write(folder: Path, change: Change, plans: Sequence[Plan]) -> Path:
     """Write all that a change needs, ``change.json`` last. Raise StorageError."""
     own = folder / change.id
-    disk.folder(folder)
-    disk.folder(own)
-    disk.folder(own / RESULTS)
+    for path in (folder, own, own / RESULTS):
+        if fault := disk.untrusted(path, folder=True):
+            raise StorageError("scripts can't be written there", where=str(path), faults=[fault])
+        disk.folder(path)
+        disk.tighten(path)
     new = {new: old for stage in change.stages for old, new in stage.renamed.items()}
     nodes = (node for plan in plans for node in plan.cluster.nodes if node.address)
     addresses = {new.get(node.name, node.name): str(node.address) for node in nodes}
@@ -40,6 +43,11 @@ def write(folder: Path, change: Change, plans: Sequence[Plan]) -> Path:
         _put(own / name, text.encode())
     _put(own / CHANGE, running_format.change(change))
     return own
+
+
+def give_up(own: Path, successor: str) -> None:
+    """Note that another change takes the place of one; raise StorageError."""
+    _put(own / GIVEN_UP, f"{successor}\n".encode())
 
 
 def _put(path: Path, content: bytes) -> None:

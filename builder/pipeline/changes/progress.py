@@ -62,7 +62,8 @@ def latest(folder: Path, applied: Sequence[str]) -> Written | None:
     known = sorted(folder.glob(f"*/{folders.CHANGE}")) if folder.is_dir() else []
     for path in reversed(known):
         content = disk.read_own(path, running_format.LARGEST)
-        if content is None or path.parent.name in applied:
+        given_up = (path.parent / folders.GIVEN_UP).exists()
+        if content is None or given_up or path.parent.name in applied:
             continue
         fields, after = running_format.read_change(content, str(path))
         written = Written(
@@ -117,6 +118,13 @@ def applied(running: Running, written: Written) -> Running:
     return replace(written.after, applied=(*running.applied, written.id))
 
 
+def so_far(running: Running, written: Written) -> Running:
+    """Return what runs where a change is given up; who is through is as it made them."""
+    after = written.after.by_name
+    done = {name: after[name] for name in written.done if name in after}
+    return replace(running, nodes=tuple(done.get(node.name, node) for node in running.nodes))
+
+
 def refuse_begun(written: Written, running: Running, *, alone: bool) -> None:
     """Raise UsageError where a change is half applied, and something else is asked for.
 
@@ -128,8 +136,8 @@ def refuse_begun(written: Written, running: Running, *, alone: bool) -> None:
             f"{written.id} is half applied: {len(written.done)} of {len(written.nodes)} machines "
             "are through, and cluster.yaml asks for something else",
             where=str(written.folder),
-            hint="finish it first: cluster.yaml and lock as they were, and the scripts of the "
-            "machines that are not through",
+            hint="finish it: cluster.yaml and lock as they were, and the scripts of the machines "
+            "that are not through; where it can't be finished, `--instead` makes another of it",
         )
 
 
@@ -139,7 +147,8 @@ def refuse_beside(written: Written) -> None:
         f"{written.id} was written before, and nothing is known of its machines",
         where=str(written.folder),
         hint="if it is through: `--results DIR`, `--from URL` or "
-        f"`--applied {written.id[:3]}`; if it was started nowhere, delete this folder",
+        f"`--applied {written.id[:3]}`; if it was started nowhere, delete this folder; if it "
+        "can't be finished: `--write --instead`",
     )
 
 
