@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _NO_PROJECT = {401, 403, 404, 500}
 """Statuses with which registries refuse a project that they don't have: Harbor has all of them."""
+_NO_CERTIFICATE = 400
 _UNSUPPORTED = 415
 _KEPT = {400, 403, 405, 409, 412}
 """Statuses with which registries refuse to move a tag."""
@@ -31,6 +32,11 @@ def of_project(scope: Scope) -> Iterator[None]:
     try:
         yield
     except FetchError as error:
+        if error.status == _NO_CERTIFICATE:
+            hint = "nginx says so where it wants a client certificate: --cert FILE --key FILE"
+            raise FetchError(
+                error.fault.what, where=scope.repository, hint=hint, status=error.status
+            ) from error
         if error.status not in _NO_PROJECT:
             raise
         # after several attempts the answer stands behind, with the registry's own words

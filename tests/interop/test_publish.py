@@ -52,6 +52,16 @@ class Registry:
 
     _seen: int = 0
 
+    def copy(self, name: str, other: str) -> None:
+        """Give an image another name, as somebody of the site does."""
+        certs = self.folder / "certs"
+        run(
+            "skopeo", "--insecure-policy", "copy", "--quiet",
+            "--authfile", self.folder / "auth.json", "--src-cert-dir", certs,
+            "--dest-cert-dir", certs, f"docker://{name}", f"docker://{other}",
+            env=environment(self.folder),
+        )  # fmt: skip
+
     def skopeo(self, *words: str) -> str:
         env = environment(self.folder)
         login = (
@@ -119,12 +129,12 @@ def registry(request: pytest.FixtureRequest, tools: None, tmp_path: Path) -> Ite
 
 
 def published(
-    workdir: Workdir, registry: Registry, *words: str
+    workdir: Workdir, registry: Registry, *words: str, code: int = 0
 ) -> subprocess.CompletedProcess[str]:
     return workdir(
         "publish", "bundle.tar", "--registry", f"https://{registry.address}/{PREFIX}",
         "--ca-bundle", str(registry.ca), "--authfile", str(registry.folder / "auth.json"), "--json",
-        *words,
+        *words, code=code,
     )  # fmt: skip
 
 
@@ -160,6 +170,7 @@ def test_a_registry_has_what_the_lock_says_and_a_second_run_moves_nothing(
     assert len([one for one in asked if one[1] == "200"]) == len(again["images"])
 
 
+_PLACES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 _PROXY = """\
 daemon off;
 user root;
@@ -193,14 +204,13 @@ def test_a_proxy_that_limits_bodies_and_hides_tls_is_got_through(
     folder.mkdir()
     env = environment(folder)
     with serving(tmp_path / "registry", "docker-registry") as behind:
-        places = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         text = _PROXY.format(
             folder=folder,
             port=port,
             site=behind.folder,
             address=behind.address,
             name="127.0.0.1",
-            places="".join(f"{name}_temp_path {folder}/{name};" for name in places),
+            places="".join(f"{name}_temp_path {folder}/{name};" for name in _PLACES),
         )
         (folder / "nginx.conf").write_text(text, "utf-8")
         with daemon(
@@ -216,3 +226,72 @@ def test_a_proxy_that_limits_bodies_and_hides_tls_is_got_through(
             assert " 413 " in log
             assert "PATCH" in log
         expect_all(workdir, behind)
+
+
+_MUTUAL = _PROXY.replace("client_max_body_size 1m", "client_max_body_size 0").replace(
+    "    location",
+    "    ssl_client_certificate {folder}/client.crt;\n    ssl_verify_client on;\n    location",
+)
+
+
+def test_a_client_certificate_opens_what_is_shut_to_others(
+    workdir: Workdir, tools: None, tmp_path: Path
+) -> None:
+    folder, port = tmp_path / "nginx", free_port()
+    folder.mkdir()
+    env = environment(folder)
+    run(
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+        "/CN=airseed", "-keyout", folder / "client.key", "-out", folder / "client.crt", env=env,
+    )  # fmt: skip
+    with serving(tmp_path / "registry", "docker-registry") as behind:
+        (folder / "nginx.conf").write_text(
+            _MUTUAL.format(
+                folder=folder, port=port, site=behind.folder, address=behind.address,
+                name=f"127.0.0.1:{port}",
+                places="".join(f"{one}_temp_path {folder}/{one};" for one in _PLACES),
+            ),
+            "utf-8",
+        )  # fmt: skip
+        login = json.loads((behind.folder / "auth.json").read_text())
+        login["auths"][f"127.0.0.1:{port}"] = login["auths"][behind.address]
+        (behind.folder / "auth.json").write_text(json.dumps(login))
+        front = replace(behind, address=f"127.0.0.1:{port}")
+        with daemon(
+            "nginx", "-p", folder, "-c", folder / "nginx.conf",
+            env=env, log=folder / "log", ready=lambda: listens(port),
+        ):  # fmt: skip
+            told = published(workdir, front, code=1).stderr
+            assert "--cert" in told
+            shown = ("--cert", str(folder / "client.crt"), "--key", str(folder / "client.key"))
+            done = json.loads(published(workdir, front, *shown).stdout)
+            assert {one["state"] for one in done["images"]} == {"pushed"}
+        expect_all(workdir, behind)
+
+
+def test_prune_removes_what_is_not_wanted_any_more_and_nothing_of_the_sites(
+    workdir: Workdir, registry: Registry, tmp_path: Path
+) -> None:
+    published(workdir, registry)
+    team = f"{registry.address}/{PREFIX}/team"
+    for name in ("old", "lone"):
+        registry.copy(f"{team}/{name}:1", f"{team}/{name}:mine")
+    next_one = replace(workdir, folder=tmp_path / "next")
+    shutil.copytree(
+        workdir.folder, next_one.folder, ignore=shutil.ignore_patterns("*.tar*", "unpacked")
+    )
+    path = next_one.folder / "cluster.yaml"
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    gone = ("team/tool:1", "team/old:1")
+    path.write_text("".join(one for one in lines if not one.rstrip().endswith(gone)), "utf-8")
+    next_one.lock_and_bundle()
+    dry = published(next_one, registry, "--prune", "--dry-run")
+    stale = {f"{PREFIX}/{name}" for name in gone}
+    assert {*json.loads(dry.stdout)["stale"]} == stale
+    done = json.loads(published(next_one, registry, "--prune", "--yes").stdout)
+    assert f"{PREFIX}/team/tool:1" in done["removed"]
+    expect_all(next_one, registry)
+    for name in ("old:mine", "lone:mine"):
+        registry.skopeo("inspect", f"docker://{team}/{name}")
+    tags = json.loads(registry.skopeo("list-tags", f"docker://{team}/old"))["Tags"]
+    assert "mine" in tags
