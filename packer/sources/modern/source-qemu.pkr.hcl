@@ -6,7 +6,7 @@ locals {
   qemu_bundle = [
     ["-device", "virtio-net,netdev=user.0"],
     ["-blockdev", "driver=raw,node-name=bundle,read-only=on,file.driver=file,file.filename=${var.bundle}"],
-    ["-device", "virtio-blk-pci,drive=bundle"],
+    ["-device", "virtio-blk-pci,drive=bundle,addr=0x1e"],
   ]
 }
 
