@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,11 @@ def test_with_the_plugin_their_versions_are_locked(machine: Machine) -> None:
             "3:docker-ce-19.03.9-3.el7.* # held by airseed\n"
         )
     assert not (machine.root / "etc/yum.conf").exists()
+    # a change need not know of it: what was held is held in its new version
+    text = (machine.root / "etc/airseed/image.env").read_text()
+    machine.write("etc/airseed/image.env", re.sub("AIRSEED_HELD=.*", "AIRSEED_HELD=", text))
+    assert machine.run("run", "bake", "hold").returncode == 0
+    assert file.read_text().count("# held by airseed") == 2
 
 
 @pytest.mark.parametrize("everything", ["", "1"])

@@ -200,3 +200,39 @@ def test_room_that_kubelet_wants_is_counted(machine: Machine, keep: str, kept: i
     assert "this node needs 1 MiB for packages and images and " in message
     if kept is not None:
         assert message.endswith(f"and {kept} MiB below which kubelet evicts pods")
+
+
+def test_an_interrupted_load_is_mended_beside_pods(loaded: Machine, runtime: str) -> None:
+    """What was there before stays; all that the interrupted time may have left half is new."""
+    lines = (loaded.root / "images").read_text().splitlines()
+    wanted = (loaded.state / "images/wanted").read_text().splitlines()
+    kept = wanted[0]
+    loaded.write("var/lib/airseed/images-load", f"{kept}\n")
+    loaded.write("images", lines[0] + "\n")
+    containers = loaded.root / "containers"
+    before = containers.read_text() if containers.exists() else ""
+    containers.write_text(before + "pod\n")
+    ran = loaded.boot("images")
+    assert ran.returncode == 0, loaded.result
+    program = ("docker",) if runtime == "docker" else CTR
+    load = (*program, "load") if runtime == "docker" else (*program, "images", "import")
+    assert len(loaded.called(*load)) == 2
+    remove = (*program, "rmi") if runtime == "docker" else (*program, "images", "rm")
+    removed = {call[-1] for call in loaded.called(*remove)}
+    assert removed == {line.split()[0] for line in wanted[1:]}
+    assert sorted((loaded.root / "images").read_text().splitlines()) == sorted(lines)
+    assert not (loaded.state / "images-load").exists()
+
+
+def test_what_a_change_leaves_behind_goes(loaded: Machine, runtime: str) -> None:
+    """It was kept until pods had the new ones."""
+    digest = "sha256:" + "9" * 64
+    images = loaded.root / "images"
+    images.write_text(f"{images.read_text()}k8s.gcr.io/old:1 {digest}\n")
+    wanted = (loaded.state / "images/wanted").read_text()
+    loaded.write("var/lib/airseed/images/before", f"k8s.gcr.io/old:1 {digest}\n{wanted}")
+    before = names(loaded)
+    ran = loaded.source("drop_images", "images")
+    assert ran.returncode == 0, ran.stdout
+    assert [name for name in before if name not in names(loaded)] == ["k8s.gcr.io/old:1"]
+    assert not (loaded.state / "images/before").exists()

@@ -39,8 +39,12 @@ exclude() {
     ' "$file" "$file" | put "$file" 0644
 }
 
+# Print the names that are held already: after an upgrade it is other versions of them.
+held_before() { sed -n "s/^[0-9]*:\(.*\)-[^-]*-[^-]* $MARK\$/\1/p" "$R/etc/yum/pluginconf.d/versionlock.list" 2>/dev/null || true; }
+
 main() {
     local plugin=$R/etc/yum/pluginconf.d
+    [ -n "$AIRSEED_HELD" ] || AIRSEED_HELD=$(held_before | tr '\n' ' ')
     [ -n "$AIRSEED_HELD" ] || return 0
     if grep -qsE '^enabled *= *1' "$plugin/versionlock.conf"; then
         lock_versions "$plugin/versionlock.list"

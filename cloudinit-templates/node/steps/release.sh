@@ -12,6 +12,9 @@ load_environment
 
 release() { mark_done && give_turn_back && close_change; }
 
+wait_until "the API server to note that this node is done" "${AIRSEED_API_PATIENCE:-300}" release ||
+    fail "it can't be noted that this node is done: HTTP $API_CODE, curl's code $API_TROUBLE" "does the API server at $AIRSEED_ENDPOINT answer?"
+
 # copies of keys are for the time in which something may tear them
 rm -rf "${KEEP:?}"
 # kubeadm's own copies, with all of etcd's data among them
@@ -20,5 +23,3 @@ if [ "$AIRSEED_STAGE" = "$AIRSEED_STAGES" ]; then
     drop_images
     tidy_payload
 fi
-wait_until "the API server to note that this node is done" "${AIRSEED_API_PATIENCE:-300}" release ||
-    fail "it can't be noted that this node is done: HTTP $API_CODE, curl's code $API_TROUBLE" "does the API server at $AIRSEED_ENDPOINT answer?"

@@ -36,10 +36,11 @@ check_plan() {
 # The configuration in the cluster becomes what cluster.yaml says now; kubeadm takes all else from there.
 # It looks for kubelet's by the release that stands in this one, which has to be that of before.
 upload_configuration() {
-    local SEED=$WORK/before.yaml
+    local SEED=$WORK/before.yaml code=0
     sed "s/^kubernetesVersion: .*/kubernetesVersion: v$AIRSEED_FROM/" "$CHANGE/$AIRSEED_STAGE.yaml" | put "$SEED" 0600
-    run_phase init phase upload-config kubeadm || kubeadm_failed "the cluster's configuration can't be written"
+    run_phase init phase upload-config kubeadm || code=$?
     rm -f "$SEED"
+    [ "$code" -eq 0 ] || kubeadm_failed "the cluster's configuration can't be written"
 }
 
 upgrade_first() {
