@@ -133,7 +133,7 @@ def _newest(document: dict[str, Any]) -> None:
 
 def _go(cluster: Cluster, change: Path, stages: int = 1) -> None:
     """Start all machines at once; see that they go one after another, and users notice little."""
-    with watch.watched(cluster, PLANES, ["k8s01", *WORKERS]) as seen, leaks.watched(cluster):
+    with watch.watched(cluster, PLANES, ["k8s01", *WORKERS]) as seen:
         began = time.time()
         said = changes.start(cluster, change)
         took = time.time() - began

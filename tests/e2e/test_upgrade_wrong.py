@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from e2e import changes, watch
+from e2e import changes, leaks, watch
 from e2e.cluster import Cluster
 from e2e.machine import Switch
 
@@ -155,7 +155,9 @@ def test_a_full_disk(three: Cluster) -> None:
 
 
 def test_the_next_run_goes_on(three: Cluster) -> None:
-    for name, done in changes.start(three, changes.folder(three)).items():
+    with leaks.watched(three):
+        said = changes.start(three, changes.folder(three))
+    for name, done in said.items():
         assert done.returncode == 0, f"{name}: {done.stdout}\n{three.account()}"
     assert {*three.versions().values()} == {f"v{NEW}"}
     three.wait_for_pods()

@@ -198,7 +198,7 @@ try_turns() {
         case $holder in
         "$AIRSEED_NODE") TURN=$name && return ;;
         -) ;;
-        *) HELD="$HELD $holder" ;;
+        *) HELD="${HELD:+$HELD }$holder" ;;
         esac
     done
     for name in $turns; do
@@ -243,7 +243,7 @@ take_turn() {
             look_ahead
             if [ -z "$AHEAD" ]; then
                 ! try_turns || break
-                AHEAD="${HELD# } to be done: ${AIRSEED_AT_ONCE:-1} at a time"
+                AHEAD="${HELD:-other workers} to be done: ${AIRSEED_AT_ONCE:-1} at a time"
             fi
             waiting "$AHEAD"
         fi
