@@ -27,7 +27,7 @@ NODES = ["k8s01", "k8s02", "k8s04"]
 OLD, NEW = "1.18.5", "1.19.5"
 BUSY = ("upgrade", "drain", "kubelet", "settle", "uncordon")
 """Steps that disturb, which one control plane at a time may be in."""
-STEPS = ("examine", "images", "turn", *BUSY)
+STEPS = ("examine", "images", "tools", "turn", *BUSY)
 """Those that take long enough to be hit."""
 CUTS = int(os.environ.get("CUTS", "10"))
 SEED = os.environ.get("SEED") or secrets.token_hex(4)
