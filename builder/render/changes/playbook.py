@@ -44,7 +44,13 @@ def readme(change: Change, cluster: str) -> str:
     ]
     return render(
         f"{_TEMPLATES}/README.md.j2",
-        {"id": change.id, "cluster": cluster, "stages": stages},
+        {
+            "id": change.id,
+            "cluster": cluster,
+            "stages": stages,
+            "first": change.nodes[0],
+            "snapshot": change.stages[0].values.get("SNAPSHOT", ""),
+        },
     )
 
 
