@@ -68,22 +68,28 @@ def _run(machine: Machine, script: Path) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def _change(cluster: Cluster, *words: str, without: tuple[str, ...] = ()) -> dict[str, str]:
-    """Make the change that is asked for on all its machines at once; give what they said."""
+def _change(cluster: Cluster, *words: str, without: tuple[str, ...] = ()) -> str:
+    """Make the change that is asked for on all its machines at once; give its name."""
     catalog = ("--catalog", str(cluster.upstream.catalog))
-    value = json.loads(cluster.airseed("changes", "--write", "--json", *words, *catalog, code=5))
+    said = cluster.airseed("changes", "--write", "--json", *words, *catalog, code=5)
+    value = json.loads(said[said.index("{") :])
     scripts = sorted((cluster.folder / value["folder"]).glob("*.sh"))
     scripts = [script for script in scripts if script.stem not in without]
     began = time.monotonic()
     with ThreadPoolExecutor() as pool:
         runs = {s.stem: pool.submit(_run, cluster.machines[s.stem], s) for s in scripts}
-    said = {name: run.result() for name, run in runs.items()}
+    ran = {name: run.result() for name, run in runs.items()}
     took = time.monotonic() - began
-    for name, (code, text) in said.items():
+    for name, (code, text) in ran.items():
         print(f"\n== {value['change']} on {name}: exit {code}, {took:.0f} s\n{text}")
-    assert {code for code, _ in said.values()} == {0}, cluster.account()
+    assert {code for code, _ in ran.values()} == {0}, cluster.account()
     cluster.airseed("changes", "--applied", value["change"], *catalog)
-    return {name: text for name, (_, text) in said.items()}
+    return value["change"]
+
+
+def _log(machine: Machine, change: str, step: str) -> str:
+    path = machine.root / "var/lib/airseed/changes" / change / "1/log" / f"{step}.log"
+    return path.read_text("utf-8")
 
 
 def _rename(cluster: Cluster, old: str, new: str) -> None:
@@ -128,7 +134,15 @@ def test_the_first_one_and_the_endpoint_get_another_name(four: Cluster) -> None:
     assert four.etcd_members() == ["cp1", "cp2", "k8s03"]
 
 
+def _workload(cluster: Cluster) -> str:
+    """Return the containers of the user's pods on the worker."""
+    label = "label=io.kubernetes.pod.namespace=default"
+    return cluster.machines["db1"].sh("docker", "ps", "-q", "--no-trunc", "--filter", label).stdout
+
+
 def test_the_cluster_begins_again_from_a_snapshot(four: Cluster) -> None:
+    four.kubectl("run", "keeper", "-n", "default", "--image=k8s.gcr.io/pause:3.2")
+    await_moment(lambda: bool(_workload(four)), "the workload", patience=120)
     four.kubectl("create", "configmap", "marker", "-n", "default", "--from-literal=is=here")
     first = four.machines["cp1"]
     said = first.sh("airseed-snapshot").stdout
@@ -140,10 +154,8 @@ def test_the_cluster_begins_again_from_a_snapshot(four: Cluster) -> None:
     assert f"{name}  " in listed
     assert "damaged" not in listed
     four.kubectl("delete", *_MARKER)
-    db1 = four.machines["db1"]
-    before = db1.sh(
-        "docker", "ps", "-q", "--no-trunc", "--filter", "label=io.kubernetes.pod.namespace=default"
-    ).stdout
+    before = _workload(four)
+    assert before
     # what is broken: two of three are as if they had lost their disks
     for lost in ("cp2", "k8s03"):
         shutil.rmtree(four.machines[lost].folder / "etcd/member")
@@ -154,17 +166,14 @@ def test_the_cluster_begins_again_from_a_snapshot(four: Cluster) -> None:
         lambda: sorted(four.ready()) == sorted(four.names), "all to be Ready", patience=180
     )
     four.wait_for_pods()
-    after = db1.sh(
-        "docker", "ps", "-q", "--no-trunc", "--filter", "label=io.kubernetes.pod.namespace=default"
-    ).stdout
-    assert after == before
+    assert _workload(four) == before
 
 
 def test_a_dead_control_plane_is_taken_out_by_the_others(four: Cluster) -> None:
     four.machines["k8s03"].kill()
     _edit(four, lambda document: document["nodes"].pop(2))
-    said = _change(four, without=("k8s03",))
-    assert "k8s03 is dead" in said["cp1"]
+    change = _change(four, without=("k8s03",))
+    assert "k8s03 is dead" in _log(four.machines["cp1"], change, "dismiss")
     assert four.etcd_members() == ["cp1", "cp2"]
     assert sorted(_nodes(four)) == ["cp1", "cp2", "db1"]
     four.machines.pop("k8s03").wipe()
@@ -173,8 +182,8 @@ def test_a_dead_control_plane_is_taken_out_by_the_others(four: Cluster) -> None:
 def test_a_worker_leaves(four: Cluster) -> None:
     worker = four.machines["db1"]
     _edit(four, lambda document: document["nodes"].pop())
-    said = _change(four)
-    assert "this machine is no node any more" in said["db1"]
+    change = _change(four)
+    assert "this machine is no node any more" in _log(worker, change, "depart")
     assert sorted(_nodes(four)) == ["cp1", "cp2"]
     assert worker.sh("systemctl", "is-active", "kubelet", check=False).stdout.strip() == "inactive"
     assert not (worker.root / "etc/kubernetes/kubelet.conf").exists()

@@ -106,9 +106,9 @@ leaver_says() {
 # Take what the API server has of the machine that left: its Node, its pods, its part in kubeadm's list of
 # API servers (until 1.21), and the claim to its machine-id.
 forget_leaver() {
-    as_admin delete node "$AIRSEED_LEAVER" --ignore-not-found --wait=false
-    as_admin delete pods --all-namespaces --field-selector "spec.nodeName=$AIRSEED_LEAVER" --force --grace-period=0 2>/dev/null
-    forget_api_server "$AIRSEED_LEAVER"
+    as_admin delete node "$AIRSEED_LEAVER" --ignore-not-found --wait=false || return 1
+    as_admin delete pods --all-namespaces --field-selector "spec.nodeName=$AIRSEED_LEAVER" --force --grace-period=0 2>/dev/null || return 1
+    forget_api_server "$AIRSEED_LEAVER" || return 1
     as_admin -n airseed get leases -o 'jsonpath={range .items[*]}{.metadata.name} {.spec.holderIdentity}{"\n"}{end}' |
         awk -v holder="$AIRSEED_LEAVER" '$1 ~ /^machine-/ && $2 == holder { print $1 }' | while read -r name; do
         as_admin -n airseed delete lease "$name" --ignore-not-found

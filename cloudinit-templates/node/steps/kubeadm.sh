@@ -39,5 +39,8 @@ worker) join_worker ;;
 *) fail "AIRSEED_ROLE is $AIRSEED_ROLE" "init, control-plane or worker is expected" ;;
 esac
 
+# whoever left and came again had it turned off
+systemctl enable kubelet.service
+
 # root's own kubectl
 if is_control_plane && ! is_users "$R/root/.kube/config"; then put "$R/root/.kube/config" 0600 <"$ADMIN"; fi
