@@ -71,6 +71,8 @@ member_table() {
 # Tell whether a read that wants a quorum works through the etcd at an address.
 etcd_reads() { etcd_ask "$1" /v3/kv/range '{"key":"AA==","limit":"1"}' >/dev/null; }
 
+remove_member() { etcd_ask "$AIRSEED_ADDRESS" /v3/cluster/member/remove "{\"ID\":\"$1\"}" >/dev/null; }
+
 # Take the machine that leaves out of etcd. What is left must have a quorum before, and has it after.
 expel_member() {
     local id name peer client ours='' left=0 live=0 silent='' url
@@ -91,8 +93,9 @@ expel_member() {
     [ "$live" -gt $((left / 2)) ] || fail "without $AIRSEED_LEAVER etcd would have $left members, of which $live answer: that is no quorum; silent:$silent" \
         "start those first; $AIRSEED_LEAVER stays a member until they answer"
     say "etcd: $live of the $left members that stay answer; removing $AIRSEED_LEAVER"
-    etcd_ask "$AIRSEED_ADDRESS" /v3/cluster/member/remove "{\"ID\":\"$ours\"}" >/dev/null || fail "etcd does not let $AIRSEED_LEAVER go" \
-        "is one of its members about to start or not in step? its log says more; it is tried again"
+    # while one has been connected for less than five seconds, etcd refuses
+    wait_until "etcd to let $AIRSEED_LEAVER go" 60 remove_member "$ours" || fail "etcd does not let $AIRSEED_LEAVER go" \
+        "is one of its members about to start, or not in step? its log says more; it is tried again"
     wait_until "etcd to read without $AIRSEED_LEAVER" 120 etcd_reads "$AIRSEED_ADDRESS" || fail "etcd does not read after $AIRSEED_LEAVER was removed" "its log says why"
 }
 
