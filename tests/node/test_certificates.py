@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 STAND_INS = Path(__file__).parent / "standins" / "renewal"
 DAY = 86400
+LAST = 142
+"""More calls than renewing a control plane makes, those of openssl among them."""
 TOKEN = "abcdef.0123456789abcdef"  # noqa: S105 -- opens nothing
 PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 ALL = (
@@ -306,3 +308,40 @@ def test_a_worker_whose_certificate_ended_asks_without_its_turn(
     assert ran.returncode == 0, ran.stdout
     link = worker.root / "var/lib/kubelet/pki/kubelet-client-current.pem"
     assert link.readlink() == Path("kubelet-client-2.pem")
+
+
+def _crash(machine: Machine, turn: int) -> None:
+    machine.environment["CRASH"] = str(turn)
+    _run(machine, "renew")
+    del machine.environment["CRASH"]
+
+
+@pytest.mark.parametrize("turn", range(5, LAST, 17))
+def test_the_runner_ends_at_any_call(plane: Machine, ending: Path, fresh: Path, turn: int) -> None:
+    _lay(plane, ending)
+    _crash(plane, turn)
+    ran = _run(plane, "renew")
+    assert ran.returncode == 0, ran.stdout
+    for name in ("apiserver", "etcd/server", "etcd/peer", "front-proxy-client"):
+        assert _same(plane, fresh, name)
+    # whatever works with them has been started since
+    assert _stopped(plane) == list(PODS)
+    assert not (plane.root / "run/airseed-aside").exists()
+
+
+def test_no_call_comes_behind_the_last_turn(plane: Machine, ending: Path) -> None:
+    _lay(plane, ending)
+    assert _run(plane, "renew").returncode == 0
+    assert len(plane.calls) > LAST - 17, "turns that cut nothing"
+
+
+@pytest.mark.parametrize("turn", range(1, 22, 4))
+def test_a_worker_whose_runner_ends_at_any_call(worker: Machine, ending: Path, turn: int) -> None:
+    _lay(worker, ending, worker=True)
+    _crash(worker, turn)
+    ran = _run(worker, "renew")
+    assert ran.returncode == 0, ran.stdout
+    link = worker.root / "var/lib/kubelet/pki/kubelet-client-current.pem"
+    assert link.readlink() == Path("kubelet-client-2.pem")
+    assert not (worker.root / "etc/kubernetes/bootstrap-kubelet.conf").exists()
+    assert (worker.root / "etc/kubernetes/kubelet.conf").exists()

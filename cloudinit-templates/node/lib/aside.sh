@@ -8,8 +8,11 @@ need kubeadm
 
 ASIDE=$R/run/airseed-aside
 
+# the authority's key is in it: it goes with this step, and what an earlier one left goes now
+trap 'rm -rf "$ASIDE"' EXIT
+rm -rf "$ASIDE"
+
 lay_aside() {
-    trap 'rm -rf "$ASIDE"' EXIT
     rm -rf "$ASIDE"
     (umask 077 && mkdir -p "$ASIDE")
     cp -a "$KUBERNETES/." "$ASIDE/"
