@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from interop.programs import PATH
 
-from bench import serving
+from bench import publishing, serving
 from bench.figures import Figure, table, write
 from bench.setup import IMAGES, PACKAGES, Setup, setup
 from bench.thousands import COUNT, ROOTS
@@ -260,11 +260,13 @@ def main() -> int:
                     print(f"turn {number + 1} of {runs}", flush=True)
                     bench.turn(number)
                 bench.large()
+                published = publishing.measure(made, runs)
         except FailedError as error:
             print(f"bench: {error}", file=sys.stderr)
             return 2
         (Path(folder) / "serving").mkdir()
-        figures = [*bench.figures(), *serving.measure(Path(folder) / "serving", runs)]
+        served = serving.measure(Path(folder) / "serving", runs)
+        figures = [*bench.figures(), *published, *served]
     print(f"crane was built by {_go()}: before 1.21, Go did not use a processor's SHA instructions")
     write(figures, chosen.out)
     print(table(figures))
