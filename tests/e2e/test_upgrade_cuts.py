@@ -70,6 +70,15 @@ class Prepared:
         """Start the change on all machines, and leave them."""
         for name, done in changes.start(self.cluster, self.change, None, "--no-wait").items():
             assert done.returncode == 0, f"{name}: {done.stdout}"
+        # by then all that the scripts laid down is on the disk
+        power_cuts.await_moment(
+            lambda: all(
+                changes.stamped(self.cluster.machine(name), self.change, 1, "agree")
+                for name in self.cluster.names
+            ),
+            "all to agree",
+            poll=0.1,
+        )
 
     def check(self) -> None:
         """It converges by itself: one cluster of the new release, nobody left cordoned."""
