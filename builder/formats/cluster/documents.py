@@ -35,7 +35,7 @@ _NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?")
 _SHOWN = 40
 _ARGUMENT = "name"
 _ARGUMENTS = (("extraArgs",), ("kubeletExtraArgs",))
-_PROGRAMS = {
+_PROGRAMS: dict[tuple[str, ...], str] = {
     ("apiServer", "extraArgs"): "kube-apiserver",
     ("controllerManager", "extraArgs"): "kube-controller-manager",
     ("scheduler", "extraArgs"): "kube-scheduler",
