@@ -109,10 +109,31 @@ def test_a_package_that_somebody_needs_is_named(node: Machine) -> None:
     assert "hint: write the change again with --keep-docker, or remove that package\n" in said
 
 
+def test_the_runtime_before_is_this_nodes_until_it_was_let_go(node: Machine) -> None:
+    say = 'printf %s "$AIRSEED_RUNTIME"'
+    assert node.source(say).stdout == "docker"
+    node.write("var/lib/airseed/stamps/step-unload", "airseed 1 step-unload - 0 1 .\n")
+    assert node.source(say).stdout == "containerd"
+
+
+@pytest.mark.parametrize("name", ["agree", "turn", "drain"])
+def test_a_control_plane_that_stopped_itself_asks_nobody(node: Machine, name: str) -> None:
+    """It may be the one that answers at the endpoint; a power cut has it begin from the top."""
+    node.set(ROLE="control-plane", CHANGE="001-x", COUNT="3")
+    step(node, "unload")
+    (node.folder / "calls").unlink()
+    step(node, name)
+    assert node.calls == []
+    _runs_in(node, "containerd")
+    step(node, "switch")
+    assert not (node.state / "stamps/away").exists()
+
+
 def _runs_in(machine: Machine, runtime: str) -> None:
     machine.stand_in(
         "kubectl",
-        f'case "$*" in *RuntimeVersion*) echo {runtime}://1.2 ;; *Ready*) printf True ;; esac',
+        f'case "$*" in *RuntimeVersion*) echo {runtime}://1.2 ;; '
+        "*Ready*) printf True ;; *healthz*) echo ok ;; esac",
     )
 
 

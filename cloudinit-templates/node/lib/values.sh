@@ -16,6 +16,8 @@ load_environment() {
     [ -s "$VALUES" ] || fail "$VALUES is missing or empty" \
         "cloud-init did not write the seed's files: see /var/log/cloud-init.log"
     read_values
+    # until a stage has let go of the runtime before, that is this node's
+    [ -z "$AIRSEED_RUNTIME_BEFORE" ] || [ -e "$STAMPS/step-unload" ] || AIRSEED_RUNTIME=$AIRSEED_RUNTIME_BEFORE
     wanted='NODE ROLE RUNTIME'
     is_of_a_node || wanted=RUNTIME
     for name in $wanted; do

@@ -3,14 +3,17 @@
 # seed: none has it; the script of a change brings it
 # always: whoever gave up has let pods in again
 # reads: NODE CHANGE COUNT
+# uses: ROLE
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values drain
+need values role drain
 load_environment
 
 if [ -e "$WORK/over" ] || is_stamped step-settle "$(step_key settle)"; then
     say "what pods had to move for is done"
+elif is_away; then
+    say "pods have moved already"
 elif [ "$AIRSEED_COUNT" = 1 ]; then
     say "a node alone is not drained: its pods could go nowhere"
 else

@@ -52,4 +52,5 @@ wait_until "the API server to note this node's runtime" "${AIRSEED_API_PATIENCE:
     fail "this node's annotation kubeadm.alpha.kubernetes.io/cri-socket can't be set" "does the API server at $AIRSEED_ENDPOINT answer?"
 wait_until "this node to be Ready with $AIRSEED_RUNTIME" "${AIRSEED_READY_PATIENCE:-900}" runs_on_it ||
     fail_saying "this node is not Ready with $AIRSEED_RUNTIME" "kubectl describe node $AIRSEED_NODE, and journalctl -u kubelet"
+unstamp away
 [ -n "$AIRSEED_REGISTRY" ] || systemctl start airseed-images.timer

@@ -9,6 +9,7 @@
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
 need values role turns
 load_environment
+! is_away || exit 0
 
 case $(plan_setting turn) in
 each) take_turn ;;

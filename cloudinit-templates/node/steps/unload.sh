@@ -3,13 +3,12 @@
 # starts by itself again, whenever the power is cut.
 # seed: none has it; the script of a change brings it
 # reads: RUNTIME RUNTIME_BEFORE
-# uses: IMAGES SUMS PAYLOAD_URL MADE_BYTES
+# uses: ROLE IMAGES SUMS PAYLOAD_URL MADE_BYTES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values images
+need values role images
 load_environment
-wanted=$AIRSEED_RUNTIME
 AIRSEED_RUNTIME=$AIRSEED_RUNTIME_BEFORE
 
 # What kubelet's network plugin gave to pods that are gone, and nobody takes back: kubelet would have.
@@ -41,6 +40,9 @@ note_data() {
 }
 
 main() {
+    local wanted
+    wanted=$(read_values && value RUNTIME)
+    ! is_control_plane || stamp_durably away
     # what it brings back would be in the way
     systemctl stop airseed-images.timer airseed-images.service || true
     systemctl disable kubelet.service
