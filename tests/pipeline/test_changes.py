@@ -446,3 +446,15 @@ def test_a_thousand_machines_take_seconds(site: Site) -> None:
     begun = time.process_time()
     assert site.changes() == 5
     assert time.process_time() - begun < 5
+
+
+def test_a_second_family_is_for_new_clusters(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.edit("  pods: 10.222.0.0/18\n", "  pods: [10.222.0.0/18, 'fd00:222::/56']\n")
+    site.edit("  services: 10.233.0.0/18\n", "  services: [10.233.0.0/18, 'fd00:233::/112']\n")
+    assert site.changes() == 2
+    said = capsys.readouterr().err
+    reason = "a cluster that runs gets no second family: a node has its pod ranges for life"
+    assert said.count(reason) == 1
+    assert "seed a new cluster with both families, and move the workloads" in said

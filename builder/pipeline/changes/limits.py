@@ -59,6 +59,11 @@ _REFUSED: Mapping[tuple[str, ...], tuple[str, str]] = {
         "write the old path again",
     ),
 }
+_ANOTHER_FAMILY = (
+    "a cluster that runs gets no second family: a node has its pod ranges for life",
+    "seed a new cluster with both families, and move the workloads",
+)
+_SUBNETS = (f"{_CLUSTER}.networking.*Subnet", "documents.KubeProxyConfiguration.clusterCIDR")
 _NEW = ("nodes.*", "nodes.*.generation")
 _ELSEWHERE: Mapping[tuple[str, ...], str] = {
     ("sums",): "the bundle is another one: nodes that join get it, machines that run keep theirs",
@@ -81,6 +86,8 @@ def apart(left: Iterable[Difference]) -> Findings:
             faults[one.path] = _fault(one, what, "write the old value again")
         else:
             what, hint = _REFUSED[known]
+            if taken(one, _SUBNETS) and str(one.after).startswith(f"{one.before},"):
+                known, (what, hint) = _SUBNETS, _ANOTHER_FAMILY
             key = (*known, _node(one))
             faults.setdefault(key, _fault(one, what, hint))
     remarks = (Fault(where=_names(where), what=what) for what, where in said.items())
