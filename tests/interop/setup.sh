@@ -19,6 +19,8 @@ readonly NEWER=(
   sigs.k8s.io/cri-tools/cmd/crictl@v1.34.0
   github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111
   github.com/distribution/distribution/v3/cmd/registry@v3.1.2
+  github.com/vmware/govmomi/govc@v0.18.0
+  github.com/vmware/govmomi/vcsim@v0.18.0
 )
 # the last one that takes machines with the Python of CentOS 7
 readonly ANSIBLE=2.16.19

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import plans
 import pytest
+from interop.programs import PATH, daemon, free_port, listens
 
 from builder.model.digest import Digest
 from builder.render.packer import folder as rendered
@@ -235,6 +236,87 @@ def test_a_disk_that_gets_full_ends_the_build(tmp_path: Path, environment: dict[
         assert [path.name for path in small.glob("output*")] == ["output.part.console.log"]
     finally:
         subprocess.run(["umount", "--lazy", small], check=True)
+
+
+_SIMULATED = (
+    # the simulator takes no keys, and nothing runs in its machines
+    ("  boot_command   = local.boot_command\n", "  boot_command   = []\n"),
+    ("  convert_to_template = true\n", "  convert_to_template = false\n"),
+    ('  shutdown_command     = "sudo -n systemctl poweroff"\n', ""),
+    ("  ssh_username         = var.ssh_username\n", '  communicator = "none"\n'),
+    ("  ssh_private_key_file = var.ssh_private_key_file\n", ""),
+    ("  ssh_timeout          = var.ssh_timeout\n", ""),
+)
+
+
+def test_a_machine_is_made_on_vcenter_as_far_as_its_simulator_goes(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """The real builder logs in, carries both CDs there, and makes the machine that was meant."""
+    vcsim, govc = (shutil.which(name, path=PATH) for name in ("vcsim", "govc"))
+    if not vcsim or not govc:
+        pytest.skip("vcsim and govc are not built: tests/interop/setup.sh does it with a newer Go")
+    folder = write(tmp_path / "image", "vsphere-iso")
+    path = folder / "source-vsphere-iso.pkr.hcl"
+    text = path.read_text()
+    for ours, simulated in _SIMULATED:
+        assert text.count(ours) == 1, ours
+        text = text.replace(ours, simulated)
+    path.write_text(text)
+    (folder / "build.pkr.hcl").write_text('build {\n  sources = ["source.vsphere-iso.node"]\n}\n')
+    medium = tmp_path / "medium.iso"
+    medium.write_bytes(os.urandom(1 << 20))
+    digest = hashlib.sha256(medium.read_bytes()).hexdigest()
+    port = free_port()
+    env = {
+        **environment,
+        "VSPHERE_SERVER": f"127.0.0.1:{port}",
+        "GOVC_URL": f"https://u:p@127.0.0.1:{port}/sdk",
+        "GOVC_INSECURE": "1",
+    }
+    variables = {
+        "vcenter_insecure": "true", "vsphere_datacenter": "DC0", "vsphere_cluster": "DC0_C0",
+        "vsphere_host": "DC0_C0_H0", "vsphere_datastore": "LocalDS_0",
+        "iso_urls": f'["{medium}"]', "iso_checksum": f"sha256:{digest}", "memory": "3072",
+    }  # fmt: skip
+    with daemon(
+        vcsim, f"-httptest.serve=127.0.0.1:{port}",
+        env=env, log=tmp_path / "vcsim.log", ready=lambda: listens(port),
+    ):  # fmt: skip
+        done = threading.Event()
+
+        def switch_off() -> None:
+            """End what waits for the guest to end itself."""
+            while not done.wait(1):
+                subprocess.run(
+                    [govc, "vm.power", "-off", image_name(folder)],
+                    env=env, capture_output=True, check=False,
+                )  # fmt: skip
+
+        thread = threading.Thread(target=switch_off)
+        thread.start()
+        try:
+            words = (f"-var={name}={value}" for name, value in variables.items())
+            ran = packer(env, "build", *words, folder)
+        finally:
+            done.set()
+            thread.join()
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        told = subprocess.run(
+            [govc, "vm.info", "-json", image_name(folder)],
+            env=env, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+    (machine,) = json.loads(told)["VirtualMachines"]
+    hardware = machine["Config"]["Hardware"]
+    assert (hardware["NumCPU"], hardware["MemoryMB"]) == (2, 3072)
+    assert machine["Config"]["GuestId"] == "centos7_64Guest"
+    kinds = [device.get("CapacityInKB") for device in hardware["Device"]]
+    assert 40 << 20 in kinds
+
+
+def image_name(folder: Path) -> str:
+    text = (folder / "airseed.auto.pkrvars.hcl").read_text()
+    return next(line.split('"')[1] for line in text.splitlines() if line.startswith("image_name"))
 
 
 def test_ksvalidator_has_nothing_to_say(tmp_path: Path) -> None:
