@@ -188,12 +188,13 @@ def test_dual_stack_opens_the_gate_on_every_component() -> None:
 
 
 def test_dual_stack_leaves_other_gates_open() -> None:
-    gates = "{apiServer: {extraArgs: {feature-gates: 'A=true,B=false'}}, featureGates: {C: true}}"
+    gates = "feature-gates: 'AllAlpha=true,AllBeta=false'"
+    gates = f"{{apiServer: {{extraArgs: {{{gates}}}}}, featureGates: {{PublicKeysECDSA: true}}}}"
     documents = of(plans.plan(f"{DUAL}kubeadm: {{ClusterConfiguration: {gates}}}\n"), "a")
     cluster = documents["ClusterConfiguration"]
     extra = cluster["apiServer"]["extraArgs"]["feature-gates"]
-    assert extra == "A=true,B=false,IPv6DualStack=true"
-    assert cluster["featureGates"] == {"IPv6DualStack": True, "C": True}
+    assert extra == "AllAlpha=true,AllBeta=false,IPv6DualStack=true"
+    assert cluster["featureGates"] == {"IPv6DualStack": True, "PublicKeysECDSA": True}
 
 
 def test_no_gate_for_one_family() -> None:
@@ -257,16 +258,19 @@ def test_lists_of_arguments_are_joined_by_name() -> None:
 
 def test_the_narrower_place_counts() -> None:
     def raw(**arguments: str) -> str:
-        return f"{{JoinConfiguration: {{nodeRegistration: {{kubeletExtraArgs: {arguments}}}}}}}"
+        said = {name.replace("_", "-"): value for name, value in arguments.items()}
+        return f"{{JoinConfiguration: {{nodeRegistration: {{kubeletExtraArgs: {said}}}}}}}"
 
-    text = NODES.replace("10.0.0.3}", f"10.0.0.3, kubeadm: {raw(c='node', d='node')}}}")
-    text += f"kubeadm: {raw(a='cluster', b='cluster', c='cluster')}\n"
-    text += f"roles: {{worker: {{kubeadm: {raw(b='role', c='role')}}}}}\n"
+    own = raw(event_qps="node", v="node")
+    text = NODES.replace("10.0.0.3}", f"10.0.0.3, kubeadm: {own}}}")
+    whole = raw(registry_qps="cluster", event_burst="cluster", event_qps="cluster")
+    text += f"kubeadm: {whole}\n"
+    text += f"roles: {{worker: {{kubeadm: {raw(event_burst='role', event_qps='role')}}}}}\n"
     plan = plans.plan(text)
-    wide = {"a": "cluster", "b": "cluster", "c": "cluster"}
+    wide = {"registry-qps": "cluster", "event-burst": "cluster", "event-qps": "cluster"}
     assert join(plan, "b")["nodeRegistration"]["kubeletExtraArgs"] == wide
-    own = {"a": "cluster", "b": "role", "c": "node", "d": "node"}
-    assert join(plan, "c")["nodeRegistration"]["kubeletExtraArgs"] == own
+    near = {"registry-qps": "cluster", "event-burst": "role", "event-qps": "node", "v": "node"}
+    assert join(plan, "c")["nodeRegistration"]["kubeletExtraArgs"] == near
 
 
 def test_anything_but_a_mapping_is_replaced() -> None:
