@@ -448,6 +448,26 @@ def test_a_thousand_machines_take_seconds(site: Site) -> None:
     assert time.process_time() - begun < 5
 
 
+def test_another_release_of_the_runtime_comes_before_kubernetes(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its images stay where they are, so that the bundle need not have them."""
+    file = site.folder / "seeds" / record.NAME
+    site.upgrade()
+    file.write_text(file.read_text("utf-8").replace("docker 19.03.9", "docker 19.03.8"))
+    assert site.changes("--write", "--json") == 5
+    value = json.loads(capsys.readouterr().out)
+    assert [stage["what"] for stage in value["stages"]] == [
+        "docker 19.03.8 -> docker 19.03.9",
+        "Kubernetes 1.18.5 -> 1.19.5",
+    ]
+    values = _values(site, value["change"], "k8s04")
+    assert values["KUBERNETES"] == "1.18.5"
+    assert values["LEAVE"] == ""
+    assert "docker-ce-3:19.03.9-3.el7.x86_64" in values["PACKAGES"].split()
+    assert "kubelet" not in values["PACKAGES"]
+
+
 def test_a_second_family_is_for_new_clusters(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:

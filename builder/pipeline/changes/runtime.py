@@ -37,8 +37,6 @@ def changes(running: Running, wanted: Wanted) -> Findings:
     catalog = wanted.workspace.catalog
     after = wanted.plan.choice.runtime
     before = catalog.runtime(*next(iter(moved.values())).split(" ", 1))
-    if before.name == after.name and running.kubernetes != wanted.state.kubernetes:
-        return Findings()  # it moves along with Kubernetes
     release = catalog.kubernetes(Version.parse(running.kubernetes))
     faults = tuple(_refused(release, before, after, wanted))
     if faults:
@@ -83,10 +81,9 @@ def _refused(
             hint = f"choose a {after.name} that comes with {name} {was[name]} or a newer one"
             yield Fault(where=where, what=f"{what}: yum goes no way back", hint=hint)
     locked = wanted.plan.lock.subject
-    if wanted.plan.cluster.registry is None and str(release.version) not in {
-        locked.kubernetes,
-        *locked.hops,
-    }:
+    known = {locked.kubernetes, *locked.hops}
+    bundled = wanted.plan.cluster.registry is None and before.name != after.name
+    if bundled and str(release.version) not in known:
         what = f"the runtime is changed first, and the bundle has no images of {release.version}"
         hint = f"set changes: {{from: {release.version}}}, then airseed lock and airseed bundle"
         yield Fault(where=where, what=what, expected="a lock that leads from there", hint=hint)
