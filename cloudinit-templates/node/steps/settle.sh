@@ -20,13 +20,14 @@ answers_well() {
 }
 
 is_well() {
-    local ready
+    local started
     [ "$(as_node get node "$AIRSEED_NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status} {.status.nodeInfo.kubeletVersion}' 2>/dev/null)" = "True v$AIRSEED_KUBERNETES" ] || return 1
     is_control_plane || return 0
     own_api_is_healthy || return 1
-    ready=$(as_node -n kube-system get pods -l tier=control-plane --field-selector "spec.nodeName=$AIRSEED_NODE" \
-        -o 'jsonpath={range .items[*]}{.status.containerStatuses[*].ready} {end}' 2>/dev/null) || return 1
-    [[ $ready != *false* ]]
+    # kubelet says of what has started a minute or more later that it is ready, and nobody asks for that
+    started=$(as_node -n kube-system get pods -l tier=control-plane --field-selector "spec.nodeName=$AIRSEED_NODE" \
+        -o 'jsonpath={range .items[*]}{.status.containerStatuses[*].started} {end}' 2>/dev/null) || return 1
+    [[ $started != *false* ]]
 }
 
 wait_until "this node to answer well" "${AIRSEED_READY_PATIENCE:-900}" answers_well ||
