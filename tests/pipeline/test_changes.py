@@ -10,6 +10,8 @@ import shutil
 import stat
 import subprocess
 import time
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,8 @@ from builder import assets
 from builder.cli.root import run
 from builder.pipeline import running as record
 from builder.pipeline import secrets, seeds
+from builder.pipeline.boots import Watch
+from builder.pipeline.serve import serve
 from builder.pipeline.workspace import Workspace
 from builder.report import Silent
 
@@ -398,12 +402,16 @@ def test_a_machine_that_is_not_what_is_recorded_of_it(
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("name: cluster.local", "name: other", "the name of a cluster that runs can't be changed"),
-        ("pods: 10.222.0.0/18", "pods: 10.223.0.0/18", "the pod subnets can't be changed"),
-        ("services: 10.233.0.0/18", "services: 10.234.0.0/18", "the service subnets can't be"),
-        ("domain: cluster.local", "domain: other.local", "the DNS domain can't be changed"),
-        ("endpoint: 10.211.55.48:6443", "endpoint: 10.211.55.60:6443", "the endpoint can't be"),
-        ("address: 10.211.55.52", "address: 10.211.55.62", "can't get another address"),
+        ("name: cluster.local", "name: other", "name: the name of a cluster that runs can't be"),
+        ("pods: 10.222.0.0/18", "pods: 10.223.0.0/18", "network.pods: the pod subnets can't be"),
+        ("services: 10.233.0.0/18", "services: 10.234.0.0/18", "network.services: the service"),
+        ("domain: cluster.local", "domain: other.local", "network.domain: the DNS domain can't"),
+        ("endpoint: 10.211.55.48:6443", "endpoint: 10.211.55.60:6443", "endpoint: the endpoint"),
+        (
+            "address: 10.211.55.52",
+            "address: 10.211.55.62",
+            "nodes.k8s05: a machine that runs can't get another address",
+        ),
     ],
 )
 def test_what_cant_be_changed_is_refused_with_the_reason(
@@ -478,3 +486,25 @@ def test_a_second_family_is_for_new_clusters(
     reason = "a cluster that runs gets no second family: a node has its pod ranges for life"
     assert said.count(reason) == 1
     assert "seed a new cluster with both families, and move the workloads" in said
+
+
+def test_machines_are_asked_about_where_they_post(
+    site: Site, sample: Sample, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.upgrade()
+    assert site.changes("--write") == 5
+    watch = Watch(cluster=site.cluster)
+    token = (site.folder / "secrets/phone-home-token").read_text("utf-8").strip()
+    with serve([sample.bundle], address=("127.0.0.1", 0), watch=watch) as serving:
+        url = f"http://{serving.address}"
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        for name in NODES:
+            site.result(name)
+            path = site.folder / "changes/001-upgrade-1.19.5/results" / f"{name}.json"
+            with closing(HTTPConnection(serving.address)) as connection:
+                connection.request("POST", "/boots", path.read_bytes(), headers)
+                assert connection.getresponse().status == 204
+            path.unlink()
+        assert site.changes() == 5
+        assert site.changes("--from", url) == 0
+    assert "001-upgrade-1.19.5 is through: recorded" in capsys.readouterr().err

@@ -17,49 +17,64 @@ _FEW = 5
 """Nodes that are named where many differ alike."""
 _CLUSTER = "documents.ClusterConfiguration"
 _ANEW = "seed a new cluster, and move the workloads"
-_REFUSED: Mapping[tuple[str, ...], tuple[str, str]] = {
+_REFUSED: Mapping[tuple[str, ...], tuple[str, str, str]] = {
+    # by patterns: where cluster.yaml says it, why it can't be done, and what to do instead
     ("cluster", f"{_CLUSTER}.clusterName"): (
+        "name",
         "the name of a cluster that runs can't be changed: kubeconfigs and machines have it",
         "write the old name again; a kubeconfig may call it otherwise",
     ),
     ("authority",): (
+        "secrets",
         "the authority can't be changed on a cluster that runs: no machine would trust another",
         "put the secrets back with which the machines were seeded",
     ),
     (
         f"{_CLUSTER}.networking.podSubnet",
         "documents.KubeProxyConfiguration.clusterCIDR",
-    ): ("the pod subnets can't be changed while pods have addresses in them", _ANEW),
+    ): (
+        "network.pods",
+        "the pod subnets can't be changed while pods have addresses in them",
+        _ANEW,
+    ),
     (f"{_CLUSTER}.networking.serviceSubnet", "documents.KubeletConfiguration.clusterDNS"): (
+        "network.services",
         "the service subnets can't be changed: every Service keeps its address for life",
         _ANEW,
     ),
     (f"{_CLUSTER}.networking.dnsDomain", "documents.KubeletConfiguration.clusterDomain"): (
+        "network.domain",
         "the DNS domain can't be changed: every pod that runs and every certificate has it",
         _ANEW,
     ),
     ("endpoint", f"{_CLUSTER}.controlPlaneEndpoint"): (
+        "endpoint",
         "the endpoint can't be changed yet: every kubelet and kubeconfig has it",
         "let the new address lead to the control planes, too, and add it to certSANs",
     ),
     ("registry", f"{_CLUSTER}.imageRepository", f"{_CLUSTER}.dns.imageRepository"): (
+        "registry",
         "the registry can't be changed on machines that run: what they have is named after it",
         "write the old registry again; a mirror under its name is no change",
     ),
     ("nodes.*.addresses",): (
+        "nodes",
         "a machine that runs can't get another address: certificates and etcd have it",
         "remove the node and add it under another name, or raise its generation and seed it anew",
     ),
     ("nodes.*.role",): (
+        "nodes",
         "a machine that runs can't get another role",
         "remove the node, then add it with the new role and another generation",
     ),
     (f"{_CLUSTER}.certificatesDir", f"{_CLUSTER}.etcd.local.dataDir"): (
+        "kubeadm.ClusterConfiguration",
         "the places of certificates and data can't be changed on machines that run",
         "write the old path again",
     ),
 }
 _ANOTHER_FAMILY = (
+    "network",
     "a cluster that runs gets no second family: a node has its pod ranges for life",
     "seed a new cluster with both families, and move the workloads",
 )
@@ -83,13 +98,13 @@ def apart(left: Iterable[Difference]) -> Findings:
             said.setdefault(reason, []).append(_node(one) or one.where)
         elif known is None:
             what = "can't be changed on a cluster that runs"
-            faults[one.path] = _fault(one, what, "write the old value again")
+            faults[one.path] = _fault(one, _place(one), what, "write the old value again")
         else:
-            what, hint = _REFUSED[known]
+            place, what, hint = _REFUSED[known]
             if taken(one, _SUBNETS) and str(one.after).startswith(f"{one.before},"):
-                known, (what, hint) = _SUBNETS, _ANOTHER_FAMILY
-            key = (*known, _node(one))
-            faults.setdefault(key, _fault(one, what, hint))
+                known, (place, what, hint) = _SUBNETS, _ANOTHER_FAMILY
+            where = ".".join(filter(None, (place, _node(one))))
+            faults.setdefault((*known, _node(one)), _fault(one, where, what, hint))
     remarks = (Fault(where=_names(where), what=what) for what, where in said.items())
     return Findings(faults=tuple(faults.values()), remarks=tuple(remarks))
 
@@ -103,9 +118,14 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(names[:_FEW]) + more
 
 
-def _fault(one: Difference, what: str, hint: str) -> Fault:
+def _place(one: Difference) -> str:
+    """Return where cluster.yaml says it."""
+    return one.where.replace("documents.", "kubeadm.", 1)
+
+
+def _fault(one: Difference, where: str, what: str, hint: str) -> Fault:
     expected = _shown(one.before) if one.before not in (None, "", {}) else "nothing there"
-    return Fault(where=one.where, what=what, expected=expected, hint=hint)
+    return Fault(where=where, what=what, expected=expected, hint=hint)
 
 
 def _shown(value: object) -> str:
