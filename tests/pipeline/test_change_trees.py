@@ -194,6 +194,36 @@ def test_the_way_leads_minor_by_minor_and_leaves_nothing_over(site: Site) -> Non
     assert found.change.after == record.state(plans.plan(text))
 
 
+def test_containerd_comes_before_the_release_that_takes_no_docker(site: Site) -> None:
+    """Both in one change: the release that runs takes both runtimes."""
+    site.runs(CLUSTER.replace("1.18.5", "1.23.17").replace("19.03.9", "20.10.24"))
+    text = CLUSTER.replace("1.18.5", "1.24.17")
+    text = text.replace("docker, version: 19.03.9", "containerd, version: 1.6.33")
+    with pytest.raises(UsageError) as caught:
+        site.find(text)
+    assert "the bundle has no images of 1.23.17" in str(caught.value.faults[0].what)
+    text += "changes: {from: 1.23.17}\n"
+    _, found = site.find(text)
+    assert found.change is not None
+    assert [(stage.plan, stage.what) for stage in found.change.stages] == [
+        ("runtime", "docker 20.10.24 -> containerd 1.6.33"),
+        ("upgrade", "Kubernetes 1.23.17 -> 1.24.17"),
+    ]
+    assert found.change.id == "001-runtime-containerd-1.6.33-upgrade-1.24.17"
+    sockets = [
+        (
+            str(plan.choice.kubernetes.version),
+            plan.choice.kubernetes.runtime(plan.choice.runtime.name).socket,
+        )
+        for plan in found.plans
+    ]
+    assert sockets == [
+        ("1.23.17", "/run/containerd/containerd.sock"),
+        ("1.24.17", "unix:///run/containerd/containerd.sock"),
+    ]
+    assert found.change.after == record.state(plans.plan(text))
+
+
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [

@@ -80,8 +80,7 @@ def _refused(
             what = f"{before} came with {name} {was[name]}, and {after} comes with {will[name]}"
             hint = f"choose a {after.name} that comes with {name} {was[name]} or a newer one"
             yield Fault(where=where, what=f"{what}: yum goes no way back", hint=hint)
-    locked = wanted.plan.lock.subject
-    known = {locked.kubernetes, *locked.hops}
+    known = {hop.release for hop in wanted.workspace.hops}
     bundled = wanted.plan.cluster.registry is None and before.name != after.name
     if bundled and str(release.version) not in known:
         what = f"the runtime is changed first, and the bundle has no images of {release.version}"
