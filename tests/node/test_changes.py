@@ -196,9 +196,12 @@ def plane(node: Machine, api: Api) -> Machine:
     """Return the second control plane of a cluster that runs."""
     node.set(NODE="k8s02", ROLE="control-plane", ADDRESS="127.0.0.1", ADDRESSES="127.0.0.1")
     for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"):
-        text = f"kind: Pod\n    - {name}\nstatus: {{}}\n"
+        text = f"kind: Pod\n  - image: k8s.gcr.io/{name}:1\nstatus: {{}}\n"
         node.write(f"etc/kubernetes/manifests/{name}.yaml", text, 0o600)
-    (node.root / "var/lib/etcd/member").mkdir(parents=True)
+    node.write("var/lib/etcd/member/data", "the cluster")
+    for file in sorted(node.authority.folder.rglob("*.*")):
+        name = str(file.relative_to(node.authority.folder))
+        node.write(f"etc/kubernetes/pki/{name}", file.read_bytes(), 0o600)
     give(node)
     return node
 
@@ -289,9 +292,11 @@ def test_a_node_that_somebody_else_has_cordoned_stays_so(node: Machine, api: Api
 
 
 @pytest.fixture
-def first_plane(plane: Machine) -> Machine:
+def first_plane(plane: Machine, api: Api) -> Machine:
     """Return the first control plane of a cluster that runs."""
     plane.set(NODE="k8s01", ROLE="init")
+    for name in ("k8s02", "k8s04"):
+        api.hold(f"change-{ID}.{name}", name, change=ID, stage="0", ready="1")
     plane.write("etc/airseed/change/1.yaml", "kind: ClusterConfiguration\n", 0o600)
     give(plane)
     return plane
@@ -309,6 +314,23 @@ def test_the_first_control_plane_is_upgraded(first_plane: Machine, api: Api) -> 
     ends = first_plane.result["certificates"]
     assert "/etc/kubernetes/pki/ca.crt" in ends
     assert "/etc/kubernetes/admin.conf" in ends
+
+
+def test_the_first_turn_waits_until_all_have_their_images(first_plane: Machine, api: Api) -> None:
+    """From its upgrade on kube-proxy is of the new release on every node."""
+    del api.leases[f"change-{ID}.k8s04"]
+    first_plane.write("nodes", "k8s01 True\nk8s02 True\nk8s04 True\n")
+    ran = make(first_plane, AIRSEED_TOGETHER_PATIENCE="1")
+    assert ran.returncode == 1
+    assert "waiting for all 3 nodes to have the images of this stage (so far: " in ran.stdout
+    assert (
+        first_plane.result["message"] == "these nodes do not have the images of this stage: k8s04"
+    )
+    assert first_plane.result["attempt"] == 1
+    assert not [line for line in commands(first_plane) if "upgrade" in line]
+    # one that is down has no kube-proxy to lose
+    first_plane.write("nodes", "k8s01 True\nk8s02 True\nk8s04 Unknown\n")
+    assert make(first_plane, AIRSEED_TOGETHER_PATIENCE="1").returncode == 0
 
 
 def test_what_must_be_upgraded_by_hand_stops_the_change(first_plane: Machine, api: Api) -> None:

@@ -34,13 +34,15 @@ need() {
 # Say one line: to the journal and the console when the runner says it, to the log from a step.
 say() { printf '%s\n' "$*"; }
 
-# Give up this try: MESSAGE says what is wrong, HINT what to do.
+# Give up this try: MESSAGE says what is wrong, HINT what to do. With the code HOPELESS no further one helps
+# where a plan has so many: somebody has to do something first.
+readonly HOPELESS=3
 fail() {
     mkdir -p "$STATE"
     printf '%s\n%s\n' "${1//$'\n'/ }" "${2//$'\n'/ }" >"$REASON"
     say "error: $1"
     [ -z "$2" ] || say "hint: $2"
-    exit 1
+    exit "${3:-1}"
 }
 
 has() { command -v "$1" >/dev/null 2>&1; }

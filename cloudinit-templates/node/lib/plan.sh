@@ -5,6 +5,7 @@
 # A line "# NAME: TEXT" of a plan or a step tells what the runner has to know of it. Of a plan:
 #   values  which file of /etc/airseed has its values; "change" for those of a stage of a change
 #   turn    in a change: which machines go one after another, by lib/turns.sh: each, control-planes or none
+#   ready   in a change: what all machines have before the first one takes its turn
 #   tries   how often a step is tried; without it, until it works
 #   once    when it is done it is done for ever, whatever the values say by then
 #   done    what is said at its end; NODE stands for this node's name

@@ -13,5 +13,5 @@ check_room() {
     done
     [ "$free" -ge $((wanted + kept)) ] ||
         fail "/var/lib has $free MiB free, this node needs $wanted MiB for packages and images and $kept MiB below which kubelet evicts pods" \
-            "make the disk larger"
+            "make the disk larger" "$HOPELESS"
 }

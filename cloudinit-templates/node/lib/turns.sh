@@ -94,8 +94,8 @@ subjects:
 YAML
 }
 
-# Read all Leases of this change into the file TURNS, a line each: name, stage, holder, version. Fails
-# without an answer.
+# Read all Leases of this change into the file TURNS, a line each: name, stage, holder, version, and
+# for which stage it is ready. Fails without an answer.
 read_turns() {
     api GET "$LEASES?labelSelector=change%3D$AIRSEED_CHANGE"
     [ "$API_CODE" = 200 ] || return 1
@@ -105,7 +105,7 @@ read_turns() {
             found = substr($0, RSTART + length(key) + 4, RLENGTH - length(key) - 5)
             return found == "" ? "-" : found
         }
-        /^{"metadata":{"name":"/ { print text("name"), text("stage"), text("holderIdentity"), text("resourceVersion") }' >"$TURNS"
+        /^{"metadata":{"name":"/ { print text("name"), text("stage"), text("holderIdentity"), text("resourceVersion"), text("ready") }' >"$TURNS"
 }
 
 # Tell whether NODE is done with STAGE, by what was read last.
@@ -116,6 +116,17 @@ node_is_done() {
 # Print the nodes that are done with STAGE.
 done_nodes() {
     awk -v prefix="change-$AIRSEED_CHANGE." -v stage="$1" 'index($1, prefix) == 1 && $2 != "-" && $2 >= stage + 0 { print substr($1, length(prefix) + 1) }' "$TURNS"
+}
+
+# Print the nodes that are ready for STAGE, or done with it.
+ready_nodes() {
+    awk -v prefix="change-$AIRSEED_CHANGE." -v stage="$1" 'index($1, prefix) == 1 && ($2 != "-" && $2 >= stage + 0 || $5 != "-" && $5 >= stage + 0) { print substr($1, length(prefix) + 1) }' "$TURNS"
+}
+
+# Print the nodes that live and are not ready for this stage.
+late_nodes() {
+    as_admin get nodes -o 'jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}' |
+        awk '$2 == "True" { print $1 }' | grep -vxF "$(ready_nodes "$AIRSEED_STAGE")" || true
 }
 
 # Have this change known as the one that is under way; a second one is refused.
@@ -132,7 +143,7 @@ claim_change() {
             [ -e "$CHANGE/instead" ] || : >"$CHANGE/refused"
             [ -e "$CHANGE/instead" ] ||
                 fail "another change is under way in this cluster: $LEASE_HOLDER; this one is $wanted" \
-                    "let that one end (airseed-status on each machine says how it stands), or, if it was given up, run this one's NODE.sh with --instead on every machine"
+                    "let that one end (airseed-status on each machine says how it stands), or, if it was given up, run this one's NODE.sh with --instead on every machine" "$HOPELESS"
             ! lease_replace change "$LEASE_SEEN" || break
         fi
         [ $(($(clock) - begun)) -lt "${AIRSEED_API_PATIENCE:-300}" ] ||
@@ -160,10 +171,11 @@ await_turns() {
     waited
 }
 
-# Set AHEAD to what comes before this node's turn in its stage, "" for nothing.
+# Set AHEAD to what comes before this node's turn in its stage, "" for nothing. The first one's turn reaches
+# to all: from then on kube-proxy is of the new release on every node.
 look_ahead() {
     local name before=$((AIRSEED_STAGE - 1)) ended
-    AHEAD=''
+    AHEAD='' TOGETHER=''
     if [ "$before" -gt 0 ]; then
         ended=$(done_nodes "$before")
         if [ "$(printf '%s' "$ended" | grep -c .)" -lt "$AIRSEED_COUNT_BEFORE" ]; then
@@ -172,9 +184,31 @@ look_ahead() {
         fi
     fi
     for name in $AIRSEED_PLANES; do
-        [ "$name" != "$AIRSEED_NODE" ] || return 0
+        if [ "$name" = "$AIRSEED_NODE" ]; then
+            [ "$name" != "${AIRSEED_PLANES%% *}" ] || look_together
+            return 0
+        fi
         node_is_done "$name" "$AIRSEED_STAGE" || { AHEAD="$name to be done: control planes go one after another, then workers" && return; }
     done
+}
+
+look_together() {
+    local there
+    [ -n "$READY" ] && ! grep -q "^change-turn - $AIRSEED_NODE " "$TURNS" || return 0
+    there=$(ready_nodes "$AIRSEED_STAGE")
+    [ "$(printf '%s' "$there" | grep -c .)" -lt "$AIRSEED_COUNT" ] || return 0
+    TOGETHER=1
+    AHEAD="all $AIRSEED_COUNT nodes to have $READY (so far: ${there//$'\n'/ })"
+}
+
+# Go without nodes that are down when nothing has moved for a while; those that live would lose kube-proxy.
+go_without() {
+    local late
+    late=$(late_nodes | tr '\n' ' ')
+    [ -z "$late" ] || fail "these nodes do not have $READY: ${late% }" \
+        "kube-proxy would not start there: run the change's script on them, too, and see airseed-status there; this one goes on when it is run again" "$HOPELESS"
+    say "warning: not all $AIRSEED_COUNT nodes have $READY, and those that don't are down: going on without them"
+    READY=''
 }
 
 # Print the names of the turns that this node may take.
@@ -226,10 +260,15 @@ try_turns() {
 # Wait for this node's turn, and keep it as long as the runner lives.
 take_turn() {
     local begun done_before='' ended
+    READY=$(plan_setting ready) TOGETHER='' AHEAD=''
     rm -f "$TURNS".*
+    await_turns
+    if [ -n "$READY" ] && ! node_is_done "$AIRSEED_NODE" "$AIRSEED_STAGE"; then
+        wait_until "the API server to note that this node is ready" "${AIRSEED_API_PATIENCE:-300}" mark_ready ||
+            fail "it can't be noted that this node is ready: HTTP $API_CODE, curl's code $API_TROUBLE" "does the API server at $AIRSEED_ENDPOINT answer?"
+    fi
     LEASE_LABELS="\"change\":\"$AIRSEED_CHANGE\""
     LEASE_SECONDS=$TURN_SECONDS
-    await_turns
     begun=$(clock)
     while :; do
         if read_turns; then
@@ -247,9 +286,10 @@ take_turn() {
             fi
             waiting "$AHEAD"
         fi
+        [ -z "$TOGETHER" ] || [ $(($(clock) - begun)) -lt "${AIRSEED_TOGETHER_PATIENCE:-600}" ] || go_without
         [ $(($(clock) - begun)) -lt "${AIRSEED_TURN_PATIENCE:-3600}" ] ||
             fail "nothing has moved for $((${AIRSEED_TURN_PATIENCE:-3600} / 60)) minutes; this node waits for ${AHEAD:-the API server}" \
-                "start the change where it was not started, and see airseed-status on those machines; this one goes on when its NODE.sh is run again"
+                "start the change where it was not started, and see airseed-status on those machines; this one goes on when its NODE.sh is run again" "$HOPELESS"
         sleep "${AIRSEED_LEASE_POLL:-2}"
     done
     waited
@@ -262,6 +302,12 @@ give_turn_back() {
     local name
     read_turns || return 1
     awk -v holder="$AIRSEED_NODE" '$1 ~ /^change-turn/ && $3 == holder { print $1 }' "$TURNS" | while read -r name; do lease_release "$name"; done
+}
+
+# Say that this node is ready for its stage.
+mark_ready() {
+    LEASE_LABELS="\"change\":\"$AIRSEED_CHANGE\",\"stage\":\"$((AIRSEED_STAGE - 1))\",\"ready\":\"$AIRSEED_STAGE\""
+    lease_try "change-$AIRSEED_CHANGE.$AIRSEED_NODE"
 }
 
 # Say that this node is done with its stage.

@@ -15,7 +15,7 @@ check_release() {
     now=${now##* v}
     [ "$now" = "$AIRSEED_FROM" ] || [ "$now" = "$AIRSEED_KUBERNETES" ] ||
         fail "this node runs Kubernetes $now, and the change goes from $AIRSEED_FROM to $AIRSEED_KUBERNETES" \
-            "collect its result.json, and write the change again: airseed changes"
+            "collect its result.json, and write the change again: airseed changes" "$HOPELESS"
 }
 
 node_answers() { as_node get node "$AIRSEED_NODE" >/dev/null; }
@@ -32,7 +32,7 @@ check_budgets() {
     local kept
     kept=$(kept_pods ever | kept_words)
     [ -z "$kept" ] || fail "this node can't be drained: $kept" \
-        "the budget wants as many healthy pods as there are: give the workload one more replica, or the budget more room"
+        "the budget wants as many healthy pods as there are: give the workload one more replica, or the budget more room" "$HOPELESS"
 }
 
 check_release

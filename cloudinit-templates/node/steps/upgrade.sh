@@ -30,7 +30,7 @@ check_plan() {
     cat "$table"
     manual=$(awk '/MANUAL UPGRADE REQUIRED/ && /CURRENT/ { inside = 1; next } inside && NF == 4 && $4 == "yes" { printf "%s%s from %s to %s", (n++ ? ", " : ""), $1, $2, $3 }' "$table")
     [ -z "$manual" ] || fail "kubeadm wants this to be upgraded by hand: $manual" \
-        "write these documents in the new version under kubeadm: in cluster.yaml, and write the change again"
+        "write these documents in the new version under kubeadm: in cluster.yaml, and write the change again" "$HOPELESS"
 }
 
 # The configuration in the cluster becomes what cluster.yaml says now; kubeadm takes all else from there.
