@@ -228,7 +228,7 @@ try_turns() {
     turns=$(our_turns)
     TURN='' HELD=''
     for name in $turns; do
-        read -r _ _ holder version < <(awk -v name="$name" '$1 == name { print; found = 1 } END { if (!found) print "- - - -" }' "$TURNS")
+        read -r _ _ holder version _ < <(awk -v name="$name" '$1 == name { print; found = 1 } END { if (!found) print "- - - -" }' "$TURNS")
         case $holder in
         "$AIRSEED_NODE") TURN=$name && return ;;
         -) ;;
@@ -236,7 +236,7 @@ try_turns() {
         esac
     done
     for name in $turns; do
-        read -r _ _ holder version < <(awk -v name="$name" '$1 == name { print; found = 1 } END { if (!found) print "- - - -" }' "$TURNS")
+        read -r _ _ holder version _ < <(awk -v name="$name" '$1 == name { print; found = 1 } END { if (!found) print "- - - -" }' "$TURNS")
         if [ "$holder" = - ]; then
             lease_try "$name" && TURN=$name && return
             continue
