@@ -20,10 +20,10 @@ PYTEST := $(BIN)/python -m pytest
 # every file with a shell's shebang, wherever it lives
 SHELL_SCRIPTS = $(shell grep -rlIE '^\#!.*\b(ba)?sh\b' --exclude-dir=.git --exclude-dir=.venv --exclude-dir=build --exclude-dir=demo . 2>/dev/null)
 
-.PHONY: help setup demo bundle mirror image test check lint fmt type docs golden catalog wheel kit interop bench e2e faults hostile clean
+.PHONY: help setup demo bundle mirror image test check lint fmt type docs golden catalog wheel kit interop bench e2e image-test faults hostile clean
 
 help: ## show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with airseed and its development tools (PYTHON=python3)
 
@@ -100,6 +100,10 @@ bench: $(READY) ## time airseed beside crane, skopeo, curl and dnf; writes build
 e2e: $(READY) ## boot machines from seeds and see the cluster stand (root and Debian; E2E=FILE... for some, CUTS=10)
 	@tests/e2e/setup.sh
 	@unshare --mount --propagation private --pid --fork --kill-child --mount-proc $(PYTEST) -q -s -m e2e --durations=0 --durations-min=5 $(E2E)
+
+image-test: $(READY) ## bake an image by real Packer, boot it with a seed; emulated, half an hour (root and Debian)
+	@tests/e2e/setup.sh image
+	@unshare --mount --propagation private --pid --fork --kill-child --mount-proc $(PYTEST) -q -s -m e2e tests/image
 
 faults: $(READY) ## the long campaign of broken networks, kills and flipped bits
 	@$(PYTEST) -q -m campaign tests/faults
