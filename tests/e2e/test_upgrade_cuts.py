@@ -177,20 +177,27 @@ def test_a_power_cut_in_each_step_of_each_role(
         three.cluster.reset()
 
 
-def test_all_lose_their_power_at_once(five: Prepared, switch: Switch) -> None:
+@pytest.mark.parametrize("machines", ["three", "five"])
+def test_all_lose_their_power_at_once(
+    request: pytest.FixtureRequest, switch: Switch, machines: str
+) -> None:
     """While a control plane is at its turn, and again while a worker is."""
-    five.cluster.switch = switch
+    prepared: Prepared = request.getfixturevalue(machines)
+    cluster = prepared.cluster
+    cluster.switch = switch
     try:
-        five.boot()
-        five.begin()
+        prepared.boot()
+        began = time.time()
+        prepared.begin()
         for name in ("k8s02", "k8s04"):
-            cut_in_step(five.cluster.machine(name), "kubelet", plan="upgrade", later=_LATER)
-            for machine in five.cluster.machines.values():
+            cut_in_step(cluster.machine(name), "kubelet", plan="upgrade", later=_LATER)
+            for machine in cluster.machines.values():
                 machine.kill()
-            five.cluster.start()
-        five.check()
+            cluster.start()
+        prepared.check()
+        print(changes.table(cluster, prepared.change, began))
     finally:
-        five.cluster.reset()
+        cluster.reset()
 
 
 def test_power_cuts_at_random(five: Prepared, switch: Switch) -> None:
