@@ -63,6 +63,8 @@ def command(
     post its own to airseed serve --boots (seed.phone-home in cluster.yaml), and ask that with
     --from. Where it wants a password, docker's config.json is looked into.
 
+    Warns of certificates that end within 60 days, as the nodes recorded them.
+
     Exits with 1 when a node failed or is in trouble, else with 3 when one is unknown.
     """
     from builder.errors import DocumentError, UsageError
