@@ -189,3 +189,19 @@ def test_a_snapshot_that_is_none(
     spoil(snapshot)
     assert site.changes("--restore", str(snapshot)) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", ["db1", "k8s04"])
+def test_a_machine_says_under_its_new_name_that_it_is_through(site: Site, file: str) -> None:
+    site.edit(WORKER, "- name: db1\n    was: k8s04\n")
+    assert site.changes("--write") == 5
+    folder = site.folder / "changes" / "001-rename-k8s04" / "results"
+    for name, node in (("k8s01", "k8s01"), (file, "db1")):
+        value = {"format": 1, "cluster": "cluster.local", "node": node, "state": "done"}
+        value |= {"change": "001-rename-k8s04", "stage": "1", "kubernetes": "1.18.5"}
+        (folder / f"{name}.json").write_text(json.dumps(value))
+    assert site.changes() == 0
+    running = (site.folder / "seeds" / "running.json").read_text("utf-8")
+    assert '"001-rename-k8s04"' in running
+    assert '"name": "db1"' in running
+    assert '"name": "k8s04"' not in running
