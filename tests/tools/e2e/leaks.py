@@ -95,10 +95,11 @@ def check_logs(cluster: Cluster, machine: Machine) -> None:
 def check_files(cluster: Cluster, machine: Machine) -> None:
     """See no secret in any file that was written on the machine, but where it is needed for ever.
 
-    Neither in its memory's file systems, nor packed by gzip.
+    Neither in its memory's file systems, nor packed by gzip. A snapshot has all that etcd has.
     """
     etc = machine.folder / "upper/etc"
-    kept = (f"{etc}/kubernetes/pki/", f"{etc}/airseed/phone-home.curl")
+    snapshots = machine.folder / "upper/var/lib/airseed/snapshots"
+    kept = (f"{etc}/kubernetes/pki/", f"{etc}/airseed/phone-home.curl", f"{snapshots}/")
     folders = [machine.folder / name for name in ("upper", "kubelet", "docker", "containerd")]
     for what, value in secrets(cluster).items():
         # as input, since arguments can be seen by everybody
