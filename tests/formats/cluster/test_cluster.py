@@ -248,7 +248,7 @@ extra:
             "nodes[3] (line 11)",
             "a number is not a mapping",
             (
-                "a node with name, role, address, mac, interface, labels, taints, generation, "
+                "a node with name, role, address, mac, interface, labels, taints, generation, was, "
                 "machine, kubeadm"
             ),
             None,
