@@ -66,7 +66,7 @@ def node(machine: Machine, api: Api) -> Machine:
 def give(machine: Machine, *plans: str, name: str = ID, digest: str = DIGEST) -> None:
     """Lay a change down, as NODE.sh does."""
     stages = plans or ("upgrade",)
-    machine.write("etc/airseed/change/id", f"{name} {digest}\n")
+    machine.write("etc/airseed/change/id", f"{name} {digest} {machine.values['NODE']}\n")
     lines = "".join(f"{number} {plan}\n" for number, plan in enumerate(stages, 1))
     machine.write("etc/airseed/change/stages", lines)
     for number in range(1, len(stages) + 1):
@@ -536,7 +536,9 @@ def test_the_script_of_a_change_that_fails_says_so(fresh: Machine, api: Api) -> 
 def test_the_script_refuses_other_machines(
     node: Machine, values: dict[str, str], said: str
 ) -> None:
-    ran = run_script(node, script(node, **values))
+    text = script(node, **values)
+    shutil.rmtree(node.root / "etc/airseed/change")
+    ran = run_script(node, text)
     assert ran.returncode == 2
     assert ran.stdout.startswith(f"error: {said}")
     assert node.called("systemctl") == []
