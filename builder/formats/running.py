@@ -6,12 +6,15 @@ Both are canonical JSON, a node a line, so that a diff reads well; neither has a
 from __future__ import annotations
 
 import json
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from builder.formats.records import Field, ListOf, Record, required
+from builder.formats.cluster.terms import node_name
+from builder.formats.reading import refusal
+from builder.formats.records import Field, ListOf, MapOf, Record, required
 from builder.formats.shape import Anything, Choice, Number, Text
 from builder.formats.text import decode, json_value
-from builder.model.change import FORMAT, NodeState, Running
+from builder.model.change import CLUSTER_WIDE, FORMAT, NodeState, Running
 
 if TYPE_CHECKING:
     from builder.model.change import Change
@@ -20,26 +23,33 @@ LARGEST = 64 << 20
 _HINT = "a newer airseed reads it"
 _NAME = Text[str](longest=253)
 _OPEN = Text[str](empty=True)
+_NODE_NAME = Text(parse=node_name, expected="a node's name")
+_ADDRESS = Text(parse=lambda text: str(ip_address(text)), expected="an IP address")
+_VERSION = Text[str](pattern=r"[0-9]{1,4}(\.[0-9]{1,4}){2}", expected="a version", example="1.18.5")
+_RUNTIME = Text[str](pattern=r"[a-z-]+ [0-9][0-9A-Za-z.~-]*", expected="a name and a version")
+_ID = Text[str](pattern=r"[0-9]{3}-[a-z0-9.-]+", expected="the id of a change", longest=253)
+_DOCUMENTS = MapOf(MapOf(Anything()), key="|".join(CLUSTER_WIDE))
 _FORMAT = Field(Number(least=FORMAT, most=FORMAT, hint=_HINT), required=True)
 _NODE: Record[NodeState] = Record(
     NodeState,
     {
-        "name": Field(_NAME, required=True),
+        "name": Field(_NODE_NAME, required=True),
         "role": Field(Choice(("control-plane", "worker")), required=True),
-        "addresses": Field(ListOf(_NAME), default=()),
+        "addresses": Field(ListOf(_ADDRESS), default=()),
         "generation": Field(Number(least=1), default=1),
-        "kubernetes": Field(_NAME, required=True),
-        "runtime": Field(_NAME, required=True),
-        "registration": Field(Anything(), default={}),
+        "kubernetes": Field(_VERSION, required=True),
+        "runtime": Field(_RUNTIME, required=True),
+        "registration": Field(MapOf(Anything()), default={}),
         "machine": Field(_OPEN, default=""),
     },
     title="a node",
 )
 _FIELDS: dict[str, Field[Any]] = {
-    **required(dict.fromkeys(("cluster", "authority", "endpoint", "kubernetes"), _OPEN)),
+    **required(dict.fromkeys(("cluster", "authority", "endpoint"), _OPEN)),
+    "kubernetes": Field(_VERSION, required=True),
     **required(dict.fromkeys(("cni", "registry", "sums"), _OPEN)),
-    "documents": Field(Anything(), required=True),
-    "applied": Field(ListOf(_NAME), default=()),
+    "documents": Field(_DOCUMENTS, required=True),
+    "applied": Field(ListOf(_ID), default=()),
     "nodes": Field(ListOf(_NODE), required=True),
 }
 _RUNNING: Record[Running] = Record(Running, _FIELDS, title="what runs")
@@ -50,7 +60,7 @@ _DOCUMENT: Record[dict[str, Any]] = Record(
 
 def read(content: bytes, name: str) -> Running:
     """Read what :func:`write` wrote; raise DocumentError."""
-    return _running(_DOCUMENT.read_document(json_value(decode(content, name), name), name))
+    return _running(_read(_DOCUMENT, content, name), name)
 
 
 def write(running: Running) -> bytes:
@@ -83,7 +93,7 @@ _CHANGE: Record[dict[str, Any]] = Record(
     lambda **fields: fields,
     {
         "format": _FORMAT,
-        "id": Field(_NAME, required=True),
+        "id": Field(_ID, required=True),
         "digest": Field(_NAME, required=True),
         "atOnce": Field(Number(least=1), required=True, name="at_once"),
         "stages": Field(
@@ -92,7 +102,7 @@ _CHANGE: Record[dict[str, Any]] = Record(
                     lambda **fields: fields,
                     {
                         **required(dict.fromkeys(("plan", "what", "reason"), _OPEN)),
-                        "nodes": Field(ListOf(_NAME), required=True),
+                        "nodes": Field(ListOf(_NODE_NAME), required=True),
                     },
                     title="a stage",
                 )
@@ -107,12 +117,24 @@ _CHANGE: Record[dict[str, Any]] = Record(
 
 def read_change(content: bytes, name: str) -> tuple[dict[str, Any], Running]:
     """Read what :func:`change` wrote: its own fields, and what runs after it."""
-    fields = _CHANGE.read_document(json_value(decode(content, name), name), name)
-    return fields, _running(fields)
+    fields = _read(_CHANGE, content, name)
+    return fields, _running(fields, name)
 
 
-def _running(fields: dict[str, Any]) -> Running:
-    return Running(**{key: fields[key] for key in _FIELDS})
+def _read(record: Record[dict[str, Any]], content: bytes, name: str) -> dict[str, Any]:
+    # kube-proxy's documents may have numbers that are not whole
+    return record.read_document(json_value(decode(content, name), name, integers=False), name)
+
+
+def _running(fields: dict[str, Any], name: str) -> Running:
+    running = Running(**{key: fields[key] for key in _FIELDS})
+    if len(running.by_name) != len(running.nodes) or not running.control_planes:
+        expected = "each node once, and a control plane among them"
+        raise refusal(name, "the nodes are none of a cluster", where="nodes", expected=expected)
+    if running.documents.keys() != {*CLUSTER_WIDE}:
+        expected = " and ".join(CLUSTER_WIDE)
+        raise refusal(name, "there are not all documents", where="documents", expected=expected)
+    return running
 
 
 def _text(fields: dict[str, Any]) -> bytes:

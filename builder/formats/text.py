@@ -105,9 +105,9 @@ def yaml_document(text: str, name: str) -> Document:
     return documents[0]
 
 
-def json_value(text: str, name: str) -> Any:
-    """Read a JSON text of objects, lists, strings and integers; raise DocumentError."""
+def json_value(text: str, name: str, *, integers: bool = True) -> Any:
+    """Read a JSON text, whose numbers are whole unless others are let in; raise DocumentError."""
     try:
-        return strict_json.load(text, integers=True)
+        return strict_json.load(text, integers=integers)
     except JsonError as error:
         raise refusal(name, error.what, where=error.where) from error

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from builder.model.cluster import Role
 
 FORMAT = 1
+CLUSTER_WIDE = ("ClusterConfiguration", "KubeletConfiguration", "KubeProxyConfiguration")
+"""kubeadm's documents that are about all nodes."""
 _OF_NODE = 2
 """How long a path to a node is."""
 Document = Mapping[str, Any]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder import disk
 from builder.formats import running as running_format
-from builder.model.change import NodeState, Running
+from builder.model.change import CLUSTER_WIDE, NodeState, Running
 from builder.model.digest import Digest
 from builder.model.machine import NOTHING_SAID
 from builder.render import kubeadm
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from builder.report import Reporter
 
 NAME = "running.json"
-_CLUSTER_WIDE = ("ClusterConfiguration", "KubeletConfiguration", "KubeProxyConfiguration")
 _OF_NODES = ("InitConfiguration", "JoinConfiguration")
 _NODE = "nodeRegistration"
 _FORMS = {"apiVersion", "kind"}
@@ -95,7 +94,7 @@ def state(plan: Plan) -> Running:
         cni=choice.cni,
         registry=str(cluster.registry or ""),
         sums=str(plan.sums),
-        documents={kind: _plain(documents[kind]) for kind in _CLUSTER_WIDE},
+        documents={kind: _plain(documents[kind]) for kind in CLUSTER_WIDE},
         nodes=tuple(_node(plan, node) for node in cluster.nodes),
     )
 

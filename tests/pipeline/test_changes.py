@@ -508,3 +508,51 @@ def test_machines_are_asked_about_where_they_post(
         assert site.changes() == 5
         assert site.changes("--from", url) == 0
     assert "001-upgrade-1.19.5 is through: recorded" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"name": "k8s05"', '"name": "../../gone"', "nodes[4].name"),
+        ('"name": "k8s05"', '"name": "go\'ne; rm"', "nodes[4].name"),
+        ('"name": "k8s05"', '"name": "k8s04"', "the nodes are none of a cluster"),
+        ('"kubernetes": "1.18.5"', '"kubernetes": "x"', "kubernetes"),
+        ('"runtime": "docker 19.03.9"', '"runtime": "docker"', "runtime"),
+        ('"KubeletConfiguration"', '"Kubelet"', "documents"),
+    ],
+)
+def test_a_record_of_what_runs_that_is_none_is_refused(
+    site: Site, old: str, new: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names become names of files, and words of scripts."""
+    path = site.folder / "seeds" / record.NAME
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+    assert site.changes("--write") == 3
+    assert said in capsys.readouterr().err
+    assert not (site.folder / "changes").exists()
+
+
+def test_numbers_that_are_not_whole_can_be_read_again(site: Site) -> None:
+    path = site.folder / "seeds" / record.NAME
+    text = path.read_text("utf-8")
+    path.write_text(
+        text.replace('"KubeProxyConfiguration": {', '"KubeProxyConfiguration": {"qps": 5.5, '),
+        "utf-8",
+    )
+    running = record.read(path.parent)
+    assert running is not None
+    assert running.documents["KubeProxyConfiguration"]["qps"] == 5.5
+
+
+def test_what_says_nothing_stops_nothing(site: Site) -> None:
+    """A shell leaves an empty file where it did not reach the machine."""
+    site.upgrade()
+    assert site.changes("--write") == 5
+    site.result(*NODES[:4])
+    results = site.folder / "changes/001-upgrade-1.19.5/results"
+    (results / "k8s05.json").touch()
+    assert site.changes() == 5
+    site.result("k8s05", cluster="another")
+    assert site.changes() != 0, "a word of another cluster's machine counts for nothing"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder.errors import Fault, UsageError
+from builder.model.catalog.lookup import NotInCatalogError
 from builder.model.change import Change, Findings, Running, Stage
 from builder.model.digest import Digest
 from builder.pipeline import paths, rendering
@@ -88,7 +89,14 @@ def find(
         running, written = progress.so_far(running, given_up), None
     plan = rendering.prepare(workspace)
     wanted = Wanted(workspace=workspace, plan=plan, state=record.state(plan), options=options)
-    found = _findings(running, wanted)
+    try:
+        found = _findings(running, wanted)
+    except NotInCatalogError as error:
+        what = f"what runs is not known here: {error}"
+        hint = "give the catalog with which the machines were seeded: --catalog DIR"
+        raise UsageError(
+            what, where=str(folder / record.NAME), expected=error.expected, hint=hint
+        ) from error
     if found.faults:
         raise UsageError(
             "cluster.yaml asks for what can't be done to the cluster that runs",
@@ -171,6 +179,10 @@ def _findings(running: Running, wanted: Wanted) -> Findings:
         faults += found.faults
         remarks += found.remarks
         running = found.stages[-1].after if found.stages else running
+    if not faults:  # what a kind takes and leaves as it is must not pass for done
+        told = {remark.where for remark in remarks}
+        still = (one for one in compare(running, wanted.state) if one.where not in told)
+        faults += limits.left(still)
     if len({stage.anew for stage in stages}) > 1:
         what = "names and members change apart from all else: no machine does both at once"
         hint = "make this change in cluster.yaml first, and the other one when it is applied"

@@ -29,6 +29,12 @@ def write(folder: Path, change: Change, plans: Sequence[Plan]) -> Path:
             raise StorageError("scripts can't be written there", where=str(path), faults=[fault])
         disk.folder(path)
         disk.tighten(path)
+    if not (own / CHANGE).exists():  # what was begun there may have been another one
+        try:
+            for script in own.glob("*.sh"):
+                script.unlink()
+        except OSError as error:
+            raise disk.failure(error, own) from error
     new = {new: old for stage in change.stages for old, new in stage.renamed.items()}
     nodes = (node for plan in plans for node in plan.cluster.nodes if node.address)
     addresses = {new.get(node.name, node.name): str(node.address) for node in nodes}

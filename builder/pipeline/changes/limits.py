@@ -9,7 +9,7 @@ from builder.model.change import Findings
 from builder.pipeline.changes.kind import taken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from builder.model.change import Difference
 
@@ -107,6 +107,15 @@ def apart(left: Iterable[Difference]) -> Findings:
             faults.setdefault((*known, _node(one)), _fault(one, where, what, hint))
     remarks = (Fault(where=_names(where), what=what) for what, where in said.items())
     return Findings(faults=tuple(faults.values()), remarks=tuple(remarks))
+
+
+def left(differing: Iterable[Difference]) -> Iterator[Fault]:
+    """Refuse what differs still when all stages are through, and is no matter of new machines."""
+    said = ("nodes.*", *(pattern for patterns in _ELSEWHERE for pattern in patterns))
+    for one in differing:
+        if not taken(one, said):
+            what = "can't be changed on a cluster that runs"
+            yield _fault(one, _place(one), what, "write the old value again")
 
 
 def _node(one: Difference) -> str:

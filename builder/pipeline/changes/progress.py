@@ -66,6 +66,11 @@ def latest(folder: Path, applied: Sequence[str]) -> Written | None:
         if content is None or given_up or path.parent.name in applied:
             continue
         fields, after = running_format.read_change(content, str(path))
+        if fields["id"] != path.parent.name:
+            what = f"is of the change {fields['id']}"
+            hint = "call the folder as it was, or move it out of this one"
+            fault = Fault(where="id", what=what, expected=path.parent.name, hint=hint)
+            raise DocumentError(str(path), [fault])
         written = Written(
             folder=path.parent,
             id=fields["id"],
@@ -158,19 +163,29 @@ def _own(written: Written, reports: Mapping[str, bytes]) -> dict[str, Result]:
     return {
         name: result
         for name, result in found.items()
-        if result.change == written.id and name in written.nodes
+        if result.change == written.id
+        and name in written.nodes
+        and result.cluster in {"", written.after.cluster}
     }
 
 
 def _read(reports: Mapping[str, bytes]) -> dict[str, Result]:
-    """Read results by the name of their nodes; raise DocumentError for what is none."""
+    """Read results by the name of their nodes; raise DocumentError for what is none.
+
+    What is empty says nothing: a shell leaves it where it did not reach the machine.
+    """
     faults: list[Fault] = []
     found = {}
     for name, content in reports.items():
+        if not content.strip():
+            continue
         try:
             result = result_format.read(content, name, node=name)
         except DocumentError as error:
-            faults += [replace(fault, where=f"{name}: {fault.where}") for fault in error.faults]
+            faults += [
+                replace(fault, where=": ".join(filter(None, (name, fault.where))))
+                for fault in error.faults
+            ]
         else:
             found[result.node] = result
     if faults:
@@ -182,4 +197,5 @@ def _by_node(reports: Mapping[str, bytes]) -> dict[str, bytes]:
     return {
         result_format.read(content, name, node=name).node: content
         for name, content in reports.items()
+        if content.strip()
     }
