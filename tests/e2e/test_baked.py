@@ -74,7 +74,7 @@ def _first_boot(cluster: Cluster, what: str) -> float:
         max(since, cluster.machine(name).result["updated"])
         for name, since in cluster.ready().items()
     )
-    seconds = max(ends) - began
+    seconds: float = max(ends) - began
     print(f"\nfive at once, docker, {what}: {seconds:.0f} s\n{cluster.report(began)}")
     assert sorted(cluster.ready()) == ALL
     return seconds
@@ -105,7 +105,7 @@ def _bake(cluster: Cluster) -> RootImage:
         done = machine.sh("bash", f"{_UPLOADED}/scripts/{script}", check=False)
         assert done.returncode == 0, f"{script}:\n{done.stdout}"
         print(f"\n{script}: {time.monotonic() - began:.0f} s: {done.stdout.splitlines()[-1]}")
-    assert "checks are right" in done.stdout
+        assert script == "bake.sh" or "checks are right" in done.stdout
     machine.power_off()
     _check_sealed(machine)
     return machine.become_image()

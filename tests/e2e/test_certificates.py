@@ -202,7 +202,7 @@ def _ended(certificate: x509.Certificate, folder: Path, authority: str) -> bytes
         x509.CertificateBuilder()
         .subject_name(certificate.subject)
         .issuer_name(signer.subject)
-        .public_key(certificate.public_key())  # type: ignore[arg-type]
+        .public_key(certificate.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=365))
         .not_valid_after(now - dt.timedelta(hours=1))

@@ -84,7 +84,7 @@ def _change(cluster: Cluster, *words: str, without: tuple[str, ...] = ()) -> str
         print(f"\n== {value['change']} on {name}: exit {code}, {took:.0f} s\n{text}")
     assert {code for code, _ in ran.values()} == {0}, cluster.account()
     cluster.airseed("changes", "--applied", value["change"], *catalog)
-    return value["change"]
+    return str(value["change"])
 
 
 def _log(machine: Machine, change: str, step: str) -> str:

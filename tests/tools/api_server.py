@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Authority
+    from node.conftest import Authority
 
 TOKEN = "abcdef.0123456789abcdef"  # noqa: S105 -- opens nothing
 ACCOUNT = "system:serviceaccount:airseed:change"
@@ -110,7 +110,7 @@ class Api:
                 return 409, {"reason": "AlreadyExists"}
         elif name not in self.leases:
             return 404, {}
-        current = self.leases.get(name)
+        current: dict[str, Any] = self.leases.get(name, {})
         if method == "GET":
             return 200, current
         if method == "DELETE":
@@ -149,7 +149,7 @@ class Door(http.server.BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(size)) if size else None
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
         user = self.headers.get("Impersonate-User")
-        if user and self.connection.getpeercert():  # type: ignore[attr-defined] -- it is TLS
+        if user and self.connection.getpeercert():
             token = user
         code, answer = self.api.answer(self.command, self.path, body, token)
         text = json.dumps(answer, separators=(",", ":")).encode()

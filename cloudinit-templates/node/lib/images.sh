@@ -115,23 +115,33 @@ hold_images() {
     fi
 }
 
-# Take an image's NAME away, and with the last name what it led to, DIGEST; not from a pod.
-remove_image() {
+# Hold the image NAME, which leads to DIGEST, no longer.
+let_go() {
     if [ "$AIRSEED_RUNTIME" = docker ]; then
         docker rm "airseed-holds-${2:7:12}" >/dev/null 2>&1 || true
-        docker rmi "$1" >/dev/null 2>&1 || true
     else
         ctr --namespace k8s.io content label "$2" containerd.io/gc.root= >/dev/null 2>&1 || true
+        ctr --namespace k8s.io images label "$1" io.cri-containerd.pinned= >/dev/null 2>&1 || true
+    fi
+}
+
+# Take an image's NAME away, and with the last name what it led to, DIGEST; not from a pod.
+remove_image() {
+    let_go "$@"
+    if [ "$AIRSEED_RUNTIME" = docker ]; then
+        docker rmi "$1" >/dev/null 2>&1 || true
+    else
         ctr --namespace k8s.io images rm --sync "$1" >/dev/null 2>&1 || true
     fi
 }
 
-# Let go of the images that a change has left behind.
-drop_images() {
+# Let go of the images that a change has left behind. They stay until kubelet wants their room: somebody's
+# workload may use them, and nowhere else are they to be had.
+let_go_of_old() {
     local name digest
     [ -s "$PRELOADED/before" ] || return 0
     while read -r name digest; do
-        grep -qsxF "$name $digest" "$PRELOADED/wanted" || remove_image "$name" "$digest"
+        grep -qsxF "$name $digest" "$PRELOADED/wanted" || let_go "$name" "$digest"
     done <"$PRELOADED/before"
     rm -f "$PRELOADED/before"
 }

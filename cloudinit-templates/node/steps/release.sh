@@ -20,6 +20,6 @@ rm -rf "${KEEP:?}"
 # kubeadm's own copies, with all of etcd's data among them
 rm -rf "$KUBERNETES"/tmp/kubeadm-backup-* "$KUBERNETES"/tmp/kubeadm-upgraded-*
 if [ "$AIRSEED_STAGE" = "$AIRSEED_STAGES" ]; then
-    drop_images
+    let_go_of_old
     tidy_payload
 fi
