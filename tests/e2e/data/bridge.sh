@@ -7,13 +7,13 @@ export KUBECONFIG=/etc/kubernetes/kubelet.conf
 own=$(hostname)
 
 configure() {
-    local range ranges=''
-    for range; do ranges="$ranges${ranges:+, }[{\"subnet\": \"$range\"}]"; done
+    local range listed=''
+    for range; do listed="$listed${listed:+, }[{\"subnet\": \"$range\"}]"; done
     mkdir -p /etc/cni/net.d
     cat >/etc/cni/net.d/.bridge <<JSON
 {"cniVersion": "0.3.1", "name": "bridge", "plugins": [
   {"type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true, "ipam": {"type": "host-local",
-    "ranges": [$ranges], "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]}}]}
+    "ranges": [$listed], "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]}}]}
 JSON
     mv /etc/cni/net.d/.bridge /etc/cni/net.d/10-bridge.conflist
 }
