@@ -515,7 +515,7 @@ def test_machines_are_asked_about_where_they_post(
     [
         ('"name": "k8s05"', '"name": "../../gone"', "nodes[4].name"),
         ('"name": "k8s05"', '"name": "go\'ne; rm"', "nodes[4].name"),
-        ('"name": "k8s05"', '"name": "k8s04"', "the nodes are none of a cluster"),
+        ('"name": "k8s05"', '"name": "k8s04"', "a node is there twice"),
         ('"kubernetes": "1.18.5"', '"kubernetes": "x"', "kubernetes"),
         ('"runtime": "docker 19.03.9"', '"runtime": "docker"', "runtime"),
         ('"KubeletConfiguration"', '"Kubelet"', "documents"),

@@ -127,7 +127,7 @@ def _known(
 ) -> tuple[Running, Written | None, str]:
     """Return what runs, the change that was written and is not through, and one that is now."""
     running = record.read(folder)
-    if running is None:
+    if running is None or not running.control_planes:  # seeds of some nodes alone may be there
         raise UsageError(
             "nothing is known of what runs: there is no such file",
             where=str(folder / record.NAME),
