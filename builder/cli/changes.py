@@ -183,16 +183,16 @@ def _show(found: Found, console: Console) -> None:
         console.info("nothing to do: what cluster.yaml says is what runs")
     if change is None:
         return
-    begun = bool(_states(found))
+    states = _states(found)
     head = ("STAGE", "TURN", "NODE", "ROLE", "WHAT", "DISTURBANCE")
-    rows = ((*row, _states(found).get(row[2], "not begun")) for row in _rows(found, change))
-    if begun:
+    rows = ((*row, states.get(row[2], "not begun")) for row in _rows(found, change))
+    if states:
         console.table((*head, "STATE"), rows, colors={"done": "green"})
     else:
         console.table(head, _rows(found, change))
     for number, stage in enumerate(change.stages, 1):
         console.note(f"stage {number}: {stage.reason}")
-    if not begun:
+    if not states:
         console.info(f"{change.id}: {quantity(len(change.nodes), 'machines')}")
 
 
@@ -201,9 +201,10 @@ def _states(found: Found) -> dict[str, str]:
     written = found.written
     if written is None:
         return {}
+    done = frozenset(written.done)
     return {
         name: "done"
-        if name in written.done
+        if name in done
         else f"stage {one.stage}: {one.state}{f', {one.message}' if one.message else ''}"
         for name, one in written.results.items()
     }

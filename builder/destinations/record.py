@@ -73,6 +73,7 @@ class Record:
         self._scope = Scope(host=registry.host, path=path, actions="pull,push")
         self._tag = _UNSAFE.sub("-", cluster)[:100].lstrip("-.") or "cluster"
         self._pusher = pusher
+        self._before: Names | None = None
 
     def add(self, names: Names) -> None:
         """Write down what is about to be published, beside what was before."""
@@ -86,7 +87,9 @@ class Record:
 
     def had(self, name: str) -> frozenset[Digest]:
         """Return what was published under a name before."""
-        return self._read(self._tag).get(name, frozenset())
+        if self._before is None:  # it is asked for every signature that is not ours
+            self._before = self._read(self._tag)
+        return self._before.get(name, frozenset())
 
     def stale(self, wanted: Names) -> list[Stale]:
         """Return what may go: names that only this cluster had, as far as they mean the same."""
@@ -176,6 +179,7 @@ class Record:
         return reply.content if Digest.of(reply.content) == digest else b""
 
     def _write(self, names: Names) -> None:
+        self._before = None
         listed = {name: sorted(map(str, digests)) for name, digests in sorted(names.items())}
         content = json.dumps({"names": listed}, indent=1).encode()
         for blob in (_EMPTY, content):

@@ -41,16 +41,18 @@ class Written:
     @property
     def done(self) -> tuple[str, ...]:
         """Return the machines that are through all stages that they take part in."""
-        return tuple(name for name in self.nodes if self._is_done(name))
+        last = {name: str(n) for n, nodes in enumerate(self.stages, 1) for name in nodes}
+        return tuple(
+            name
+            for name, stage in last.items()
+            if (result := self.results.get(name)) is not None
+            and result.state == "done"
+            and result.stage == stage
+        )
 
     @property
     def begun(self) -> tuple[str, ...]:
         return tuple(name for name in self.nodes if name in self.results)
-
-    def _is_done(self, name: str) -> bool:
-        result = self.results.get(name)
-        last = max(number for number, nodes in enumerate(self.stages, 1) if name in nodes)
-        return result is not None and result.state == "done" and result.stage == str(last)
 
 
 def latest(folder: Path, applied: Sequence[str]) -> Written | None:
@@ -88,18 +90,18 @@ def latest(folder: Path, applied: Sequence[str]) -> Written | None:
 
 def heard(written: Written, reports: Mapping[str, bytes]) -> Written:
     """Add what was heard elsewhere of a change to its results; raise StorageError."""
-    own = _own(written, reports)
+    own, contents = _own(written, reports), _by_node(reports)
     for name in own:
         path = written.folder / folders.RESULTS / f"{name}.json"
-        disk.put(path, _by_node(reports)[name], mode=disk.PRIVATE, sync=False)
+        disk.put(path, contents[name], mode=disk.PRIVATE, sync=False)
     return replace(written, results={**written.results, **own})
 
 
 def check(running: Running, reports: Mapping[str, bytes], written: Written | None) -> list[Fault]:
     """Say where machines are not what is recorded of them."""
-    faults = []
+    faults, known = [], running.by_name
     for name, result in _read(reports).items():
-        node = running.by_name.get(name)
+        node = known.get(name)
         if result.cluster and result.cluster != running.cluster:
             what = f"this is a machine of the cluster {result.cluster}"
             faults.append(Fault(where=name, what=what, expected=running.cluster))
