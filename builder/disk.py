@@ -143,6 +143,15 @@ def read_own(path: Path, limit: int) -> bytes | None:
     raise StorageError(fault.what, where=fault.where, hint=fault.hint)
 
 
+def put_changed(path: Path, content: bytes, *, largest: int, sync: bool = True) -> None:
+    """Write a private file where it differs from what is there, of at most ``largest`` bytes.
+
+    Raise StorageError.
+    """
+    if read_own(path, largest) != content:
+        put(path, content, mode=PRIVATE, sync=sync)
+
+
 def put(path: Path, content: bytes, *, mode: int = PUBLIC, sync: bool = True) -> None:
     """Write a file under another name beside it, then rename it; its folder is made when missing.
 

@@ -52,6 +52,12 @@ class Life:
         minors = {key: (1, int(match[key])) if match[key] else None for key in _MINORS}
         return cls(only=match["only"], **minors)
 
+    def is_ahead(self, minor: Minor) -> bool:
+        return self.since is not None and minor < self.since
+
+    def is_over(self, minor: Minor) -> bool:
+        return self.before is not None and self.before <= minor
+
 
 _MINORS = ("since", "before", "locked")
 
@@ -106,11 +112,11 @@ class Arguments:
         who = "kubeadm" if table == KUBEADM_GATES else "Kubernetes"
         yield from self._misfit(table, name, f"{who} {{}} feature gate {name}", where)
         life = self._life(table, name)
-        if life and life.locked and life.locked <= self._minor and life.only != setting.lower():
-            since = "" if life.before and life.before <= self._minor else _text(life.locked)
-            if since:
-                what = f"the feature gate {name} is always {life.only} since {since}"
-                yield Fault(where=where, what=what, expected=life.only, hint="leave it out")
+        if life is None or life.locked is None or life.is_over(self._minor):
+            return
+        if life.locked <= self._minor and life.only != setting.lower():
+            what = f"the feature gate {name} is always {life.only} since {_text(life.locked)}"
+            yield Fault(where=where, what=what, expected=life.only, hint="leave it out")
 
     def unserved(self, api: str, kind: str, where: str) -> Iterator[Fault]:
         """Yield why a manifest's resource can't be applied."""
@@ -156,8 +162,7 @@ class Arguments:
         return [
             name
             for name, life in table.names.items()
-            if (life.since is None or life.since <= self._minor)
-            and (life.before is None or self._minor < life.before)
+            if not (life.is_ahead(self._minor) or life.is_over(self._minor))
         ]
 
 

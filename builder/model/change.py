@@ -106,10 +106,6 @@ class Stage:
     """Of its env file, beside those of ``node.env`` and those that every stage has."""
     own: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
     """Values of single nodes, by name, over the others."""
-    files: Mapping[str, Mapping[str, str | bytes]] = field(
-        default_factory=dict, hash=False, repr=False
-    )
-    """Files that single nodes have in /etc/airseed from then on, by name; they may be secret."""
     plans: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Plans of single nodes that run another one."""
     renamed: Mapping[str, str] = field(default_factory=dict, hash=False)

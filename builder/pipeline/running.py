@@ -46,9 +46,8 @@ def read(folder: Path) -> Running | None:
 
 def write(folder: Path, running: Running) -> None:
     """Write it where it differs. Raise StorageError."""
-    path, content = folder / NAME, running_format.write(running)
-    if disk.read_own(path, running_format.LARGEST) != content:
-        disk.put(path, content, mode=disk.PRIVATE)
+    content = running_format.write(running)
+    disk.put_changed(folder / NAME, content, largest=running_format.LARGEST)
 
 
 def seeded(

@@ -264,8 +264,7 @@ def _write_or_remove(path: Path, content: bytes | None) -> None:
 
 
 def _write_changed(path: Path, content: bytes) -> None:
-    if _content(path) != content:
-        disk.put(path, content, mode=disk.PRIVATE, sync=False)
+    disk.put_changed(path, content, largest=_LARGEST_SEED, sync=False)
 
 
 def _remove(path: Path) -> None:

@@ -128,14 +128,17 @@ def _known(
     """Return what runs, the change that was written and is not through, and one that is now."""
     running = record.read(folder)
     if running is None or not running.control_planes:  # seeds of some nodes alone may be there
+        what = "there is no such file" if running is None else "it has no control plane"
         raise UsageError(
-            "nothing is known of what runs: there is no such file",
+            f"nothing is known of what runs: {what}",
             where=str(folder / record.NAME),
             hint="`airseed seeds`, with cluster.yaml and lock as the machines were seeded, "
             "writes it",
         )
     written = progress.latest(paths.changes(workspace.path), running.applied)
-    if applied is not None and (written is None or applied not in {written.id, written.id[:3]}):
+    if applied is not None and (
+        written is None or applied not in {written.id, written.id[:_DIGITS]}
+    ):
         expected = written.id if written else "none: no change was written that is not applied yet"
         raise UsageError("there is no such change", where=applied, expected=expected)
     if faults := progress.check(running, reports, written):

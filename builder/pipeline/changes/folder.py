@@ -57,5 +57,4 @@ def give_up(own: Path, successor: str) -> None:
 
 
 def _put(path: Path, content: bytes) -> None:
-    if disk.read_own(path, running_format.LARGEST) != content:
-        disk.put(path, content, mode=disk.PRIVATE, sync=False)
+    disk.put_changed(path, content, largest=running_format.LARGEST, sync=False)

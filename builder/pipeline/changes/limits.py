@@ -79,7 +79,6 @@ _ANOTHER_FAMILY = (
     "seed a new cluster with both families, and move the workloads",
 )
 _SUBNETS = (f"{_CLUSTER}.networking.*Subnet", "documents.KubeProxyConfiguration.clusterCIDR")
-_NEW = ("nodes.*", "nodes.*.generation")
 _ELSEWHERE: Mapping[tuple[str, ...], str] = {
     ("sums",): "the bundle is another one: nodes that join get it, machines that run keep theirs",
     ("nodes.*.machine",): "what is said of a machine is laid down at its first boot, not later",
@@ -92,13 +91,10 @@ def apart(left: Iterable[Difference]) -> Findings:
     said: dict[str, list[str]] = {}
     for one in left:
         known = next((p for p in _REFUSED if taken(one, p)), None)
-        if one.after and taken(one, _NEW):
-            said.setdefault("joins by its seed: `airseed seeds` writes it", []).append(_node(one))
-        elif reason := next((why for p, why in _ELSEWHERE.items() if taken(one, p)), ""):
+        if reason := next((why for p, why in _ELSEWHERE.items() if taken(one, p)), ""):
             said.setdefault(reason, []).append(_node(one) or one.where)
         elif known is None:
-            what = "can't be changed on a cluster that runs"
-            faults[one.path] = _fault(one, _place(one), what, "write the old value again")
+            faults[one.path] = _unknown(one)
         else:
             place, what, hint = _REFUSED[known]
             if taken(one, _SUBNETS) and str(one.after).startswith(f"{one.before},"):
@@ -114,8 +110,15 @@ def left(differing: Iterable[Difference]) -> Iterator[Fault]:
     said = ("nodes.*", *(pattern for patterns in _ELSEWHERE for pattern in patterns))
     for one in differing:
         if not taken(one, said):
-            what = "can't be changed on a cluster that runs"
-            yield _fault(one, _place(one), what, "write the old value again")
+            yield _unknown(one)
+
+
+def _unknown(one: Difference) -> Fault:
+    """Refuse what nobody has thought of; its place is where cluster.yaml says it."""
+    place = one.where.replace("documents.", "kubeadm.", 1)
+    return _fault(
+        one, place, "can't be changed on a cluster that runs", "write the old value again"
+    )
 
 
 def _node(one: Difference) -> str:
@@ -125,11 +128,6 @@ def _node(one: Difference) -> str:
 def _names(names: Sequence[str]) -> str:
     more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
     return ", ".join(names[:_FEW]) + more
-
-
-def _place(one: Difference) -> str:
-    """Return where cluster.yaml says it."""
-    return one.where.replace("documents.", "kubeadm.", 1)
 
 
 def _fault(one: Difference, where: str, what: str, hint: str) -> Fault:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from builder import disk
 from builder.errors import Fault
 from builder.model.change import Findings, Stage
+from builder.model.digest import Digest
 from builder.secrets import authority, pem
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def changes(running: Running, wanted: Wanted, snapshot: Path) -> Findings:
 
 def _sum(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return Digest.of_file(file).hex
 
 
 def _faults(running: Running, snapshot: Path, keys: Path) -> list[Fault]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from builder import strict_json
 from builder.errors import DocumentError, Fault
+from builder.formats.text import decode, json_value
 from builder.pipeline import image_plan
 from builder.sources.file import read_local
 
@@ -46,10 +46,8 @@ def compare(workspace: Workspace, path: Path) -> tuple[str, list[Fault]]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        document = strict_json.load(read_local(path, _LIMIT))
-    except strict_json.JsonError as error:
-        raise DocumentError(str(path), [Fault(where="", what=str(error))]) from error
+    name = str(path)
+    document = json_value(decode(read_local(path, _LIMIT), name), name, integers=False)
     texts = ("image", *_WORDS)
     if not (
         isinstance(document, dict)

@@ -87,8 +87,6 @@ def _files(change: Change, plans: Sequence[Plan], name: str) -> Iterator[tuple[s
             own = file.path.removeprefix(f"{seed_files.ETC}/")
             if own.rpartition("/")[2] in follows:
                 yield f"{number}.d/{own}", file.content
-        for own, content in stage.files.get(name, {}).items():
-            yield f"{number}.d/{own}", content
         for old, new in stage.renamed.items() if name not in stage.renamed else ():
             joiner, admitted = _as(shared, stage, old)
             yield f"admit-{new}.sh", admit.script(joiner, admitted) or ""
