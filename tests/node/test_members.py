@@ -182,5 +182,5 @@ def test_kubeadms_list_of_api_servers_loses_the_one_that_left(helper: Machine) -
     (patch,) = [call for call in helper.called("kubectl") if "patch" in call]
     assert patch[-1] == (
         '{"data":{"ClusterStatus":"apiEndpoints:\\n  k8s01:\\n    advertiseAddress: 10.0.0.1\\n'
-        'apiVersion: kubeadm.k8s.io/v1beta2\\n"}}'
+        'apiVersion: kubeadm.k8s.io/v1beta2"}}'
     )

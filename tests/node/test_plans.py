@@ -73,10 +73,17 @@ def read(path: Path, values: set[str]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def values() -> set[str]:
-    text = (SCRIPTS / "lib/values.sh").read_text()
-    loop = re.search(r"for name in ([A-Z_\s\\]+);", text)
+    loop = re.search(
+        r"for name in ([A-Z_\s\\]+)\$CHANGE_VALUES;", (SCRIPTS / "lib/values.sh").read_text()
+    )
+    of_changes = re.findall(
+        r"^CHANGE_VALUES=['\"](?:\$CHANGE_VALUES )?([A-Z_ ]+)",
+        (SCRIPTS / "lib/plan.sh").read_text(),
+        re.MULTILINE,
+    )
     assert loop
-    return set(loop[1].replace("\\", "").split())
+    assert len(of_changes) == 2
+    return set(f"{loop[1]} {' '.join(of_changes)}".replace("\\", "").split())
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda path: path.name)

@@ -36,7 +36,7 @@ say() { printf '%s\n' "$*"; }
 
 # Give up this try: MESSAGE says what is wrong, HINT what to do. With the code HOPELESS no further one helps
 # where a plan has so many: somebody has to do something first.
-readonly HOPELESS=3
+HOPELESS=3
 fail() {
     mkdir -p "$STATE"
     printf '%s\n%s\n' "${1//$'\n'/ }" "${2//$'\n'/ }" >"$REASON"

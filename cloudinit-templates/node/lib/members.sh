@@ -128,9 +128,7 @@ forget_api_server() {
         /^[^ ]/ { skip = 0 }
         !skip { print }')
     [ "$before" != "$after" ] || return 0
-    printf '{"data":{"ClusterStatus":%s}}' "$(printf '%s\n' "$after" | awk '{ gsub(/\\/, "\\\\"); gsub(/"/, "\\\""); printf "%s\\n", $0 }' | sed 's/^/"/; s/$/"/')" >"$STATE/cluster-status"
-    as_admin -n kube-system patch configmap kubeadm-config --type=merge -p "$(cat "$STATE/cluster-status")"
-    rm -f "$STATE/cluster-status"
+    as_admin -n kube-system patch configmap kubeadm-config --type=merge -p "{\"data\":{\"ClusterStatus\":$(json_string "$after")}}"
 }
 
 # Take off this machine what made it a node: all that is kubeadm's and of network plugins, nothing of the user's.

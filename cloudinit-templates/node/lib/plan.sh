@@ -1,6 +1,6 @@
 #!/bin/bash
 # Plans: files that name steps in their order. Sourced.
-# shellcheck disable=SC2034 # BEGAN and LOGS are for the runner, WAITS for result.sh, SEED for all
+# shellcheck disable=SC2034 # BEGAN, LOGS and CHANGE_VALUES are for others, WAITS for result.sh, SEED for all
 #
 # A line "# NAME: TEXT" of a plan or a step tells what the runner has to know of it. Of a plan:
 #   values  which file of /etc/airseed has its values; "change" for those of a stage of a change
@@ -17,6 +17,9 @@
 #   seed    that no seed has it, because only changes need it
 
 AIRSEED_NOW_PLAN=${AIRSEED_NOW_PLAN:-first-boot}
+# what the values of a stage have, beside STAGE, and those of a node have not
+CHANGE_VALUES='CHANGE STAGES PLANES COUNT COUNT_BEFORE AT_ONCE FROM KUBEADM_PACKAGES KUBELET_PACKAGES RUNTIME_BEFORE LEAVE PARTS RENEW'
+CHANGE_VALUES="$CHANGE_VALUES LEAVER LEAVER_ADDRESSES HELPER HELPER_ADDRESS SUCCESSOR SNAPSHOT SNAPSHOT_SUM SNAPSHOT_KEYS_SUM"
 
 # Print what FILE says of NAME.
 setting() { sed -n "s/^# $2: *//p" "$1"; }

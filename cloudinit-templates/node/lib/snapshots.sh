@@ -4,10 +4,17 @@
 # NAME.db is what "etcdctl snapshot save" wrote; NAME.keys.tar has the authorities and the key that
 # service accounts' tokens are signed by: etcd's data are of no use without that.
 
-need tls role units
+need role units
 
 SNAPSHOTS=$STATE/snapshots
 readonly SNAPSHOT_KEYS='ca.crt ca.key sa.key sa.pub front-proxy-ca.crt front-proxy-ca.key etcd/ca.crt etcd/ca.key'
+
+# Have the snapshots to oneself: the timer's run and a change use one folder, and one name of a container.
+lock_snapshots() {
+    mkdir -p "$STATE"
+    exec 9>"$STATE/snapshot.lock"
+    flock -w 600 9 || fail "another snapshot has been under way for ten minutes" "journalctl -t airseed-snapshot tells of the timer's"
+}
 
 # Know the image of this node's etcd: by its manifest, or as kubeadm would take it.
 know_etcd_image() {

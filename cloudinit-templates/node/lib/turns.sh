@@ -109,9 +109,10 @@ read_turns() {
 }
 
 # Tell whether NODE is done with STAGE, by what was read last.
-node_is_done() {
-    awk -v name="change-$AIRSEED_CHANGE.$1" -v stage="$2" '$1 == name && $2 != "-" && $2 >= stage + 0 { found = 1 } END { exit !found }' "$TURNS"
-}
+node_is_done() { done_nodes "$2" | grep -xF -- "$1" >/dev/null; }
+
+# Print "HOLDER VERSION" of a turn, dashes where nobody has it.
+turn_of() { awk -v name="$1" '$1 == name { print $3, $4; found = 1 } END { if (!found) print "- -" }' "$TURNS"; }
 
 # Print the nodes that are done with STAGE.
 done_nodes() {
@@ -123,10 +124,11 @@ ready_nodes() {
     awk -v prefix="change-$AIRSEED_CHANGE." -v stage="$1" 'index($1, prefix) == 1 && ($2 != "-" && $2 >= stage + 0 || $5 != "-" && $5 >= stage + 0) { print substr($1, length(prefix) + 1) }' "$TURNS"
 }
 
-# Print the nodes that live and are not ready for this stage.
+# Print the nodes that live and are not ready for this stage. Fails without an answer.
 late_nodes() {
-    as_admin get nodes -o 'jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}' |
-        awk '$2 == "True" { print $1 }' | grep -vxF "$(ready_nodes "$AIRSEED_STAGE")" || true
+    local nodes
+    nodes=$(as_admin get nodes -o 'jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}') || return 1
+    printf '%s\n' "$nodes" | awk '$2 == "True" { print $1 }' | grep -vxF "$(ready_nodes "$AIRSEED_STAGE")" || true
 }
 
 # Have this change known as the one that is under way; a second one is refused.
@@ -152,6 +154,16 @@ claim_change() {
     done
     LEASE_HOLDS=''
     rm -f "$CHANGE/refused"
+}
+
+# Agree with the other machines on the change that is under way.
+agree() {
+    if is_control_plane; then
+        wait_until "the API server to let changes in" "${AIRSEED_API_PATIENCE:-300}" open_turns ||
+            fail_saying "the API server does not take what nodes need for a change" "kubectl get --raw /healthz, with /etc/kubernetes/admin.conf"
+    fi
+    await_turns
+    claim_change
 }
 
 # Wait until the API server lets this node take part.
@@ -204,8 +216,9 @@ look_together() {
 # Go without nodes that are down when nothing has moved for a while; those that live would lose kube-proxy.
 go_without() {
     local late
-    late=$(late_nodes | tr '\n' ' ')
-    [ -z "$late" ] || fail "these nodes do not have $READY: ${late% }" \
+    # nobody knows then who lives; the turn's own patience is the end of that
+    late=$(late_nodes) || return 0
+    [ -z "$late" ] || fail "these nodes do not have $READY: ${late//$'\n'/ }" \
         "kube-proxy would not start there: run the change's script on them, too, and see airseed-status there; this one goes on when it is run again" "$HOPELESS"
     say "warning: not all $AIRSEED_COUNT nodes have $READY, and those that don't are down: going on without them"
     READY=''
@@ -228,15 +241,16 @@ try_turns() {
     turns=$(our_turns)
     TURN='' HELD=''
     for name in $turns; do
-        read -r _ _ holder version _ < <(awk -v name="$name" '$1 == name { print; found = 1 } END { if (!found) print "- - - -" }' "$TURNS")
+        read -r holder version < <(turn_of "$name")
         case $holder in
-        "$AIRSEED_NODE") TURN=$name && return ;;
+        # renewed before anything else: it may be about to be taken over
+        "$AIRSEED_NODE") lease_replace "$name" "$version" && TURN=$name && return ;;
         -) ;;
         *) HELD="${HELD:+$HELD }$holder" ;;
         esac
     done
     for name in $turns; do
-        read -r _ _ holder version _ < <(awk -v name="$name" '$1 == name { print; found = 1 } END { if (!found) print "- - - -" }' "$TURNS")
+        read -r holder version < <(turn_of "$name")
         if [ "$holder" = - ]; then
             lease_try "$name" && TURN=$name && return
             continue

@@ -11,11 +11,6 @@ need values role kubeadm turns
 load_environment
 
 ! is_away || exit 0
-if is_control_plane; then
-    wait_until "the API server to let changes in" "${AIRSEED_API_PATIENCE:-300}" open_turns ||
-        fail_saying "the API server does not take what nodes need for a change" "kubectl get --raw /healthz, with /etc/kubernetes/admin.conf"
-fi
-await_turns
-claim_change
+agree
 # what others said of changes before this one
 ! is_control_plane || as_admin -n airseed delete lease -l "change,change!=$AIRSEED_CHANGE" || true

@@ -3,22 +3,16 @@
 # seed: none has it; the script of a change brings it
 # reads: NODE CHANGE LEAVER
 # uses: ADDRESS AT_ONCE COUNT COUNT_BEFORE CRI_SOCKET ENDPOINT HELPER HELPER_ADDRESS IMAGES KUBEADM_FILES
-# uses: LEAVER_ADDRESSES MADE_BYTES PAYLOAD_URL PLANES REGISTRY ROLE RUNTIME SKIP_PHASES STAGES SUCCESSOR SUMS
-# uses: registry.json
+# uses: LEAVER_ADDRESSES MADE_BYTES PAYLOAD_URL PLANES ROLE RUNTIME SKIP_PHASES STAGES SUCCESSOR SUMS
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values role turns members drain join
+need values role turns members drain
 load_environment
 
 # Agree on the change with the others, as long as this machine is the node that it was.
 announce() {
-    if is_control_plane; then
-        wait_until "the API server to let changes in" "${AIRSEED_API_PATIENCE:-300}" open_turns ||
-            fail_saying "the API server does not take what nodes need for a change" "kubectl get --raw /healthz, with /etc/kubernetes/admin.conf"
-    fi
-    await_turns
-    claim_change
+    agree
     # shellcheck disable=SC2034 # for drain
     (AIRSEED_NODE=$AIRSEED_LEAVER && drain)
     wait_until "the API server, to say that this machine may go" 300 say_at_door_once || fail "the API server at $AIRSEED_ENDPOINT does not take this machine's word: HTTP $API_CODE" "does it answer?"
@@ -50,8 +44,9 @@ main() {
     [ -z "$AIRSEED_SUCCESSOR" ] || return 0
     say "this machine is no node any more; images and packages stay until somebody removes them"
     for timer in images snapshot window; do
-        [ ! -e "$R/etc/systemd/system/airseed-$timer.timer" ] || systemctl disable "airseed-$timer.timer"
-        [ ! -e "$R/etc/systemd/system/airseed-$timer.timer" ] || systemctl stop "airseed-$timer.timer"
+        [ -e "$R/etc/systemd/system/airseed-$timer.timer" ] || continue
+        systemctl disable "airseed-$timer.timer"
+        systemctl stop "airseed-$timer.timer"
     done
 }
 

@@ -30,14 +30,20 @@ empty_store() {
     await_runtime
 }
 
+check_arrived() {
+    local missing
+    missing=$(missing_images "$LISTS/loaded")
+    [ -z "$missing" ] || fail "these images did not arrive in $AIRSEED_RUNTIME: $(names_of "$missing")" \
+        "see its journal: journalctl -u $AIRSEED_RUNTIME"
+}
+
 # The same where pods run. Loaded once more, the images lay hold of all layers of the interrupted time, and
 # take them along when they go; what was there before that time stays, and is whole.
 load_afresh() {
     local name digest
     say "loading the images was interrupted: those that it may have left half are loaded afresh"
     (load "$1")
-    missing_images "$LISTS/loaded" >"$LISTS/left" || return 1
-    [ ! -s "$LISTS/left" ] || fail "these images did not arrive in $AIRSEED_RUNTIME: $(names_of "$(cat "$LISTS/left")")" "see its journal: journalctl -u $AIRSEED_RUNTIME"
+    check_arrived
     while read -r name digest; do
         grep -qxF "$name $digest" "$LOADING" || remove_image "$name" "$digest"
     done <"$LISTS/loaded"
@@ -68,10 +74,8 @@ main() {
         sync
         (load "$BASE/images/$part")
         waited
-        missing=$(missing_images "$LISTS/loaded")
+        check_arrived
     fi
-    [ -z "$missing" ] || fail "these images did not arrive in $AIRSEED_RUNTIME: $(names_of "$missing")" \
-        "see its journal: journalctl -u $AIRSEED_RUNTIME"
     rm -f "$LOADING"
     keep_images "$BASE/images/$part"
     drop_payload images

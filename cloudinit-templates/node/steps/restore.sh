@@ -12,6 +12,7 @@ load_environment
 
 [ "$AIRSEED_ROLE" = init ] || exit 0
 ! is_stamped no-return || exit 0
+lock_snapshots
 examine_snapshot
 await_silence
 restore_keys

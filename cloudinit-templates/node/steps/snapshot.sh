@@ -10,6 +10,7 @@ need values role snapshots
 load_environment
 
 is_control_plane || exit 0
+lock_snapshots
 take_snapshot "before-$AIRSEED_CHANGE${AIRSEED_STAGE:+-$AIRSEED_STAGE}"
 prune_snapshots "${AIRSEED_SNAPSHOTS_KEEP:-5}"
 [ -z "$AIRSEED_SNAPSHOTS_TO" ] || (send_snapshot "$SNAPSHOT" "$AIRSEED_SNAPSHOTS_TO") || say "warning: the snapshot is on this machine alone"

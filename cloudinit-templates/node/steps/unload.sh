@@ -21,14 +21,7 @@ remove_images() {
     local name digest
     [ -s "$PRELOADED/wanted" ] && [ "$(loaded_into)" = "$AIRSEED_RUNTIME" ] || return 0
     release_images
-    while read -r name digest; do
-        if [ "$AIRSEED_RUNTIME" = docker ]; then
-            docker rmi "$name" >/dev/null 2>&1 || true
-        else
-            ctr --namespace k8s.io content label "$digest" containerd.io/gc.root= >/dev/null 2>&1 || true
-            ctr --namespace k8s.io images rm "$name" >/dev/null 2>&1 || true
-        fi
-    done <"$PRELOADED/wanted"
+    while read -r name digest; do remove_image "$name" "$digest"; done <"$PRELOADED/wanted"
 }
 
 # Note where docker's data are when nobody else has anything in them.
