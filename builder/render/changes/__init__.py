@@ -126,8 +126,7 @@ def _env(change: Change, number: int, stage: Stage, plan: Plan, node: Node, name
         **stage.values,
         **stage.own.get(name, {}),
     }
-    env = values.env(plan, node)
-    return env + "".join(f"AIRSEED_{key}={quoted(value)}\n" for key, value in more.items())
+    return values.env(plan, node, more)
 
 
 def _laid(where: str, name: str, content: str | bytes, mode: str = _PRIVATE) -> str:

@@ -53,8 +53,11 @@ _KINDS = {"init": "InitConfiguration"}
 _KUBERNETES = "/etc/kubernetes/"
 
 
-def env(plan: Plan, node: Node) -> str:
-    """Return the text of ``node.env``: one ``NAME='value'`` a line, every name always there."""
+def env(plan: Plan, node: Node, more: Mapping[str, str] | None = None) -> str:
+    """Return the text of ``node.env``: one ``NAME='value'`` a line, every name always there.
+
+    What a change has ``more`` comes behind, or in the place of what it says otherwise.
+    """
     machine = plan.cluster.machine_of(node)
     values = {
         **_node(plan, node),
@@ -62,6 +65,7 @@ def env(plan: Plan, node: Node) -> str:
         "PACKAGES": " ".join(packages.of(plan, machine)),
         **_outside(plan, node, machine),
         **_snapshots(node, machine),
+        **(more or {}),
     }
     return "".join(f"AIRSEED_{name}={quoted(value)}\n" for name, value in values.items())
 
