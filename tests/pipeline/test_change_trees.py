@@ -1,18 +1,20 @@
 """Golden trees: what every kind of change is written as, and who holds which secret.
 
-The scripts that all machines get verbatim are named instead of shown, and secrets are made up.
+The scripts that all machines get verbatim are named instead of shown, and secrets are made up. The
+playbook is kept once for all kinds, and the script of a role's second machine as a difference.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import stat
+from difflib import unified_diff
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import plans
 import pytest
+from changes_site import laid, opened, result
 
 from builder.assets import tree
 from builder.errors import StorageError, UsageError
@@ -20,6 +22,7 @@ from builder.formats import cluster as cluster_format
 from builder.pipeline import changes, rendering
 from builder.pipeline import running as record
 from builder.pipeline.changes.kind import Options
+from builder.render import changes as scripts
 from builder.report import Silent
 
 if TYPE_CHECKING:
@@ -56,6 +59,10 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 """A cluster.yaml over the one that runs, and options, by the kind of change that they are."""
+LIKE = {"third": "second", "other": "worker"}
+"""Machines of the same role: the script of one is kept as its difference from the other's."""
+ID = "<id>"
+"""What stands for the id of a change in the playbook, which all kinds have in common."""
 _SCRIPTS = re.compile(
     r"(?:^lay(?:64)? [0-7]+ scripts \S+ <<'END_OF_FILE'\n(?:.*\n)*?END_OF_FILE\n)+", re.MULTILINE
 )
@@ -113,6 +120,22 @@ def shown(text: str) -> str:
     return _SCRIPTS.sub("<all of node/>\n", text.replace(body, "<actions/change.sh>\n"))
 
 
+def kept(kind: str, path: Path) -> tuple[str, str]:
+    """Return the name and the text of what is kept of a file that was written."""
+    content = path.read_text("utf-8")
+    if path.name == "playbook.yaml":
+        assert ID not in content
+        return "changes/playbook.yaml", content.replace(path.parent.name, ID)
+    name = f"changes/{kind}/{path.name}"
+    if path.suffix != ".sh":
+        return name, content
+    like = path.with_stem(LIKE.get(path.stem, path.stem))
+    if like == path or not like.exists():
+        return name, shown(content)
+    texts = (shown(one.read_text("utf-8")).splitlines(keepends=True) for one in (like, path))
+    return f"{name}.diff", "".join(unified_diff(*texts, like.name, path.name, n=0))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_written_is_what_was_read_last(
     kind: str, site: Site, golden: Callable[[str, str], None]
@@ -122,9 +145,7 @@ def test_what_is_written_is_what_was_read_last(
     folder = site.write(text, **options)
     for path in sorted(folder.iterdir()):
         if path.is_file():
-            content = path.read_text("utf-8")
-            name = f"changes/{kind}/{path.name}"
-            golden(name, shown(content) if path.suffix == ".sh" else content)
+            golden(*kept(kind, path))
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert site.write(text, **options) == folder
@@ -149,7 +170,7 @@ def test_a_script_holds_no_more_than_its_machine_had(kind: str, site: Site) -> N
     folder = site.write(text, **options)
     for path in folder.iterdir():
         if path.is_file():
-            content = path.read_text("utf-8")
+            content = opened(path.read_text("utf-8"))
             held = {name for name, secret in SECRET.items() if secret in content}
             most = WORKER if path.stem in {"worker", "other"} else PLANE
             assert held <= (most if path.suffix == ".sh" else set()), path.name
@@ -161,11 +182,22 @@ def test_a_script_holds_no_more_than_its_machine_had(kind: str, site: Site) -> N
     assert [name for name, secret in SECRET.items() if secret in known] == []
 
 
+@pytest.mark.parametrize("before", range(3))
+def test_a_secret_is_seen_wherever_it_stands_in_base64(before: int) -> None:
+    """What has no newline at its end is laid down so; the looks for secrets see into it."""
+    content = f"{before * 'x'}{plans.TOKEN}"
+    plain = scripts._laid("change", "stages", "1 upgrade\n")
+    coded = scripts._laid("change", "1.d/one", content)
+    assert coded.startswith("lay64 ")
+    assert plans.TOKEN not in coded
+    assert opened(coded + plain + coded) == f"{content}\n{plain}{content}\n"
+    assert laid(coded, "1.d/one") == content
+
+
 def test_a_change_that_leaves_all_as_it_is_goes_on_without_being_asked_for(site: Site) -> None:
     site.runs()
     folder = site.write(CLUSTER, renew=30)
-    value = {"format": 1, "node": "first", "state": "done", "change": folder.name, "stage": "1"}
-    (folder / "results/first.json").write_text(json.dumps(value))
+    result(folder / "results", "first", change=folder.name, stage="1")
     _, found = site.find(CLUSTER)
     assert found.change is None
     assert found.written is not None
@@ -253,8 +285,7 @@ def test_another_change_takes_the_place_of_one_that_cant_be_finished(site: Site)
     text = KINDS["upgrade"][0]
     folder = site.write(text)
     for name, state in (("first", "done"), ("second", "failed")):
-        value = {"format": 1, "node": name, "state": state, "change": folder.name, "stage": "1"}
-        (folder / f"results/{name}.json").write_text(json.dumps(value))
+        result(folder / "results", name, state=state, change=folder.name, stage="1")
     other = text + "kubeadm: {ClusterConfiguration: {apiServer: {certSANs: [api.example.org]}}}\n"
     with pytest.raises(UsageError) as caught:
         site.find(other)

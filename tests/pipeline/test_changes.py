@@ -5,99 +5,74 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
-import shutil
 import stat
 import subprocess
 import time
 from contextlib import closing
+from dataclasses import dataclass
 from http.client import HTTPConnection
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import changes_site
 import pytest
+from changes_site import NODES, locked, result, seeded, values
 
 from builder import assets
-from builder.cli.root import run
 from builder.pipeline import running as record
-from builder.pipeline import secrets, seeds
 from builder.pipeline.boots import Watch
 from builder.pipeline.serve import serve
-from builder.pipeline.workspace import Workspace
-from builder.report import Silent
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sandboxes import Sample, Sandbox
 
-NODES = ("k8s01", "k8s02", "k8s03", "k8s04", "k8s05")
 OLD, NEW = "kubernetes: 1.18.5\n", "kubernetes: 1.19.5\n"
+DOCKER = "  name: docker\n  version: 19.03.9\n"
+CONTAINERD = "  name: containerd\n  version: 1.2.13\n"
+UPGRADED = {
+    "cluster": "cluster.local",
+    "plan": "upgrade",
+    "change": "001-upgrade-1.19.5",
+    "stage": "1",
+    "kubernetes": "1.19.5",
+}
+"""What a machine says after the upgrade."""
 
 
-class Site:
-    """Hold a cluster that was seeded, and what `airseed changes` says of it."""
+@dataclass(frozen=True)
+class Site(changes_site.Site):
+    """Hold a cluster of 1.18.5 that was seeded, and the lock of the next minor of Kubernetes."""
 
-    def __init__(self, folder: Path, catalog: Path, next_lock: Path) -> None:
-        self.folder = folder
-        self.cluster = folder / "cluster.yaml"
-        self.catalog = catalog
-        self.next_lock = next_lock
-
-    def seeds(self, **how: object) -> seeds.Written:
-        workspace = Workspace(self.cluster, catalogs=[self.catalog])
-        return seeds.write(workspace, reporter=Silent(), **how)  # type: ignore[arg-type]
-
-    def edit(self, old: str, new: str) -> None:
-        text = self.cluster.read_text("utf-8")
-        assert old in text
-        self.cluster.write_text(text.replace(old, new), "utf-8")
+    next_lock: Path
 
     def upgrade(self) -> None:
         """Ask for 1.19.5, as somebody who has locked it."""
         self.edit(OLD, NEW)
-        shutil.copy(self.next_lock, self.folder / "cluster.lock")
-        shutil.copytree(f"{self.next_lock}.d", self.folder / "cluster.lock.d", dirs_exist_ok=True)
+        self.take(self.next_lock)
 
     def result(self, *names: str, **said: str) -> None:
         """Put what machines say of themselves where the playbook does."""
+        value = UPGRADED | said
         for name in names:
-            value = {
-                "format": 1,
-                "cluster": "cluster.local",
-                "node": name,
-                "plan": "upgrade",
-                "state": "done",
-                "change": "001-upgrade-1.19.5",
-                "stage": "1",
-                "kubernetes": "1.19.5",
-                **said,
-            }
-            folder = self.folder / "changes" / value["change"] / "results"
-            (folder / f"{name}.json").write_text(json.dumps(value))
-
-    def changes(self, *words: str) -> int:
-        return run(["changes", str(self.cluster), "--catalog", str(self.catalog), *words])
+            result(self.folder / "changes" / value["change"] / "results", name, **value)
 
 
 @pytest.fixture(scope="module")
 def next_lock(shared: Sandbox, sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Lock the same cluster with the next minor of Kubernetes."""
-    folder = tmp_path_factory.mktemp("next")
-    text = (sample.folder / "cluster.yaml").read_text("utf-8")
-    (folder / "cluster.yaml").write_text(text.replace(OLD, NEW), "utf-8")
-    ran = shared.run("lock", str(folder / "cluster.yaml"), "--catalog", str(shared.catalog))
-    assert ran.code == 0, ran.err
-    return folder / "cluster.lock"
+    return locked(shared, sample, tmp_path_factory.mktemp("next"), OLD, NEW)
+
+
+@pytest.fixture(scope="module")
+def containerd_lock(
+    shared: Sandbox, sample: Sample, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    return locked(shared, sample, tmp_path_factory.mktemp("containerd"), DOCKER, CONTAINERD)
 
 
 @pytest.fixture
 def site(sample: Sample, shared: Sandbox, next_lock: Path, tmp_path: Path) -> Site:
-    for name in ("cluster.yaml", "cluster.lock"):
-        shutil.copy(sample.folder / name, tmp_path / name)
-    shutil.copytree(sample.folder / "cluster.lock.d", tmp_path / "cluster.lock.d")
-    secrets.make(Workspace(tmp_path / "cluster.yaml"))
-    site = Site(tmp_path, shared.catalog, next_lock)
-    site.seeds()
-    return site
+    return seeded(Site(tmp_path, shared.catalog, next_lock), sample)
 
 
 def test_what_is_seeded_is_recorded(site: Site) -> None:
@@ -162,13 +137,12 @@ def test_every_machine_gets_a_script(site: Site) -> None:
 def test_a_script_lays_down_what_its_machine_needs_and_nothing_of_others(site: Site) -> None:
     site.upgrade()
     assert site.changes("--write") == 5
-    folder = site.folder / "changes" / "001-upgrade-1.19.5"
     laid = site.folder / "laid"
     program = (
         'main() { files; }; lay() { mkdir -p "$LAID/$2/$(dirname "$3")"; cat >"$LAID/$2/$3"; '
         'chmod "$1" "$LAID/$2/$3"; }; lay64() { base64 -d | lay "$@"; }'
     )
-    text = (folder / "k8s04.sh").read_text("utf-8")
+    text = site.script("001-upgrade-1.19.5", "k8s04")
     head, body, files = text.partition("\nfiles() {\n")
     assert body
     (site.folder / "stand-in").write_text(f"{head}\n{program}\n{body}{files}")
@@ -211,46 +185,15 @@ def test_nothing_known_of_what_runs(site: Site, capsys: pytest.CaptureFixture[st
     assert "nothing is known of what runs: there is no such file" in capsys.readouterr().err
 
 
-def test_a_downgrade_is_refused(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    old = shutil.copy(site.folder / "cluster.lock", site.folder / "old.lock")
+def test_a_downgrade_is_refused(
+    site: Site, sample: Sample, capsys: pytest.CaptureFixture[str]
+) -> None:
     site.upgrade()
     site.seeds(not_booted=True)
     site.edit(NEW, OLD)
-    shutil.copy(old, site.folder / "cluster.lock")
+    site.take(sample.folder / "cluster.lock")
     assert site.changes() == 2
     assert "1.18.5 is older than 1.19.5, which runs" in capsys.readouterr().err
-
-
-DOCKER = "  name: docker\n  version: 19.03.9\n"
-CONTAINERD = "  name: containerd\n  version: 1.2.13\n"
-
-
-@pytest.fixture(scope="module")
-def containerd_lock(
-    shared: Sandbox, sample: Sample, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """Lock the same cluster with containerd."""
-    folder = tmp_path_factory.mktemp("containerd")
-    text = (sample.folder / "cluster.yaml").read_text("utf-8")
-    assert DOCKER in text
-    (folder / "cluster.yaml").write_text(text.replace(DOCKER, CONTAINERD), "utf-8")
-    ran = shared.run("lock", str(folder / "cluster.yaml"), "--catalog", str(shared.catalog))
-    assert ran.code == 0, ran.err
-    return folder / "cluster.lock"
-
-
-def _lock(site: Site, lock: Path) -> None:
-    shutil.copy(lock, site.folder / "cluster.lock")
-    shutil.copytree(f"{lock}.d", site.folder / "cluster.lock.d", dirs_exist_ok=True)
-
-
-def _values(site: Site, change: str, node: str) -> dict[str, str]:
-    """Return what the script of a node has in its env files."""
-    text = (site.folder / "changes" / change / f"{node}.sh").read_text("utf-8")
-    _, _, env = text.partition(" change 1.env <<'END_OF_FILE'\n")
-    env = env[: env.index("END_OF_FILE\n")]
-    found = re.findall(r"^AIRSEED_(\w+)=(.*)$", env, re.MULTILINE)
-    return {name: " ".join(shlex.split(value)) for name, value in found}
 
 
 @pytest.mark.parametrize("options", [(), ("--keep-docker",)])
@@ -258,36 +201,34 @@ def test_another_runtime(
     site: Site, containerd_lock: Path, options: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.edit(DOCKER, CONTAINERD)
-    _lock(site, containerd_lock)
+    site.take(containerd_lock)
     assert site.changes("--write", "--json", *options) == 5
     value = json.loads(capsys.readouterr().out)
     assert value["change"] == "001-runtime-containerd-1.2.13"
     assert [row["node"] for row in value["nodes"]] == [*NODES]
     assert {row["what"] for row in value["nodes"]} == {"docker 19.03.9 -> containerd 1.2.13"}
-    values = _values(site, value["change"], "k8s04")
-    assert values["RUNTIME"] == "containerd"
-    assert values["RUNTIME_BEFORE"] == "docker"
-    assert values["CRI_SOCKET"] == "/run/containerd/containerd.sock"
-    assert values["LEAVE"] == ("" if options else "docker-ce docker-ce-cli")
-    assert "containerd.io-1.2.13" in values["PACKAGES"]
-    assert "docker-ce" not in values["PACKAGES"]
+    found = values(site.script(value["change"], "k8s04"))
+    assert found["RUNTIME"] == "containerd"
+    assert found["RUNTIME_BEFORE"] == "docker"
+    assert found["CRI_SOCKET"] == "/run/containerd/containerd.sock"
+    assert found["LEAVE"] == ("" if options else "docker-ce docker-ce-cli")
+    assert "containerd.io-1.2.13" in found["PACKAGES"]
+    assert "docker-ce" not in found["PACKAGES"]
 
 
 def test_back_to_docker_while_the_release_takes_it(
-    site: Site, containerd_lock: Path, capsys: pytest.CaptureFixture[str]
+    site: Site, sample: Sample, containerd_lock: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    docker_lock = Path(shutil.copy(site.folder / "cluster.lock", site.folder / "docker.lock"))
-    shutil.copytree(site.folder / "cluster.lock.d", f"{docker_lock}.d")
     site.edit(DOCKER, CONTAINERD)
-    _lock(site, containerd_lock)
+    site.take(containerd_lock)
     site.seeds(not_booted=True)
     site.edit(CONTAINERD, DOCKER)
-    _lock(site, docker_lock)
+    site.take(sample.folder / "cluster.lock")
     assert site.changes("--write", "--json") == 5
     value = json.loads(capsys.readouterr().out)
-    values = _values(site, value["change"], "k8s01")
-    assert (values["RUNTIME_BEFORE"], values["RUNTIME"]) == ("containerd", "docker")
-    assert (values["LEAVE"], values["CRI_SOCKET"]) == ("", "/var/run/dockershim.sock")
+    found = values(site.script(value["change"], "k8s01"))
+    assert (found["RUNTIME_BEFORE"], found["RUNTIME"]) == ("containerd", "docker")
+    assert (found["LEAVE"], found["CRI_SOCKET"]) == ("", "/var/run/dockershim.sock")
 
 
 def test_an_older_containerd_than_is_installed_is_refused(
@@ -337,9 +278,8 @@ def test_a_change_that_all_machines_are_through_is_recorded(
 
 
 def test_a_change_that_is_half_applied_is_seen_and_kept(
-    site: Site, capsys: pytest.CaptureFixture[str]
+    site: Site, sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    old = shutil.copy(site.folder / "cluster.lock", site.folder / "old.lock")
     site.upgrade()
     assert site.changes("--write") == 5
     site.result("k8s01")
@@ -352,7 +292,7 @@ def test_a_change_that_is_half_applied_is_seen_and_kept(
     assert site.changes() == 5
     assert "001-upgrade-1.19.5 is under way: 1 of 5 machines are through" in capsys.readouterr().err
     site.edit(NEW, OLD)
-    shutil.copy(old, site.folder / "cluster.lock")
+    site.take(sample.folder / "cluster.lock")
     assert site.changes() == 2
     assert "001-upgrade-1.19.5 is half applied: 1 of 5 machines are through" in (
         capsys.readouterr().err
@@ -388,8 +328,7 @@ def test_a_machine_that_is_not_what_is_recorded_of_it(
         ("k8s02", {"cluster": "cluster.local", "kubernetes": "1.19.5"}),
         ("k8s03", {"cluster": "cluster.local", "kubernetes": "1.18.5"}),
     ):
-        value = {"format": 1, "node": name, "state": "done", **said}
-        (folder / f"{name}.json").write_text(json.dumps(value))
+        result(folder, name, **said)
     assert site.changes("--results", str(folder)) == 2
     said = capsys.readouterr().err
     assert "k8s01: this is a machine of the cluster other\n    expected cluster.local\n" in said
@@ -417,9 +356,7 @@ def test_a_machine_that_is_not_what_is_recorded_of_it(
 def test_what_cant_be_changed_is_refused_with_the_reason(
     site: Site, capsys: pytest.CaptureFixture[str], old: str, new: str, said: str
 ) -> None:
-    text = site.cluster.read_text("utf-8")
-    assert old in text
-    site.cluster.write_text(text.replace(old, new, 1), "utf-8")
+    site.edit(old, new, times=1)
     if "name" in new:
         (site.folder / "cluster.lock").write_text(
             (site.folder / "cluster.lock").read_text("utf-8").replace("cluster.local", "other", 1)
@@ -469,11 +406,11 @@ def test_another_release_of_the_runtime_comes_before_kubernetes(
         "docker 19.03.8 -> docker 19.03.9",
         "Kubernetes 1.18.5 -> 1.19.5",
     ]
-    values = _values(site, value["change"], "k8s04")
-    assert values["KUBERNETES"] == "1.18.5"
-    assert values["LEAVE"] == ""
-    assert "docker-ce-3:19.03.9-3.el7.x86_64" in values["PACKAGES"].split()
-    assert "kubelet" not in values["PACKAGES"]
+    found = values(site.script(value["change"], "k8s04"))
+    assert found["KUBERNETES"] == "1.18.5"
+    assert found["LEAVE"] == ""
+    assert "docker-ce-3:19.03.9-3.el7.x86_64" in found["PACKAGES"].split()
+    assert "kubelet" not in found["PACKAGES"]
 
 
 def test_a_second_family_is_for_new_clusters(

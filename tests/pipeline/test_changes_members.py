@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
-
-from builder.cli.root import run
-from builder.pipeline import secrets, seeds
-from builder.pipeline.workspace import Workspace
-from builder.report import Silent
+from changes_site import NODES, Site, laid, result, seeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,44 +16,13 @@ if TYPE_CHECKING:
 
     from sandboxes import Sample, Sandbox
 
-NODES = ("k8s01", "k8s02", "k8s03", "k8s04", "k8s05")
-
-
-class Site:
-    """Hold a cluster that was seeded."""
-
-    def __init__(self, folder: Path, catalog: Path) -> None:
-        self.folder = folder
-        self.cluster = folder / "cluster.yaml"
-        self.catalog = catalog
-
-    def edit(self, old: str, new: str) -> None:
-        text = self.cluster.read_text("utf-8")
-        assert old in text
-        self.cluster.write_text(text.replace(old, new), "utf-8")
-
-    def changes(self, *words: str) -> int:
-        return run(["changes", str(self.cluster), "--catalog", str(self.catalog), *words])
-
 
 @pytest.fixture
 def site(sample: Sample, shared: Sandbox, tmp_path: Path) -> Site:
-    for name in ("cluster.yaml", "cluster.lock"):
-        shutil.copy(sample.folder / name, tmp_path / name)
-    shutil.copytree(sample.folder / "cluster.lock.d", tmp_path / "cluster.lock.d")
-    secrets.make(Workspace(tmp_path / "cluster.yaml"))
-    site = Site(tmp_path, shared.catalog)
-    seeds.write(Workspace(site.cluster, catalogs=[site.catalog]), reporter=Silent())
-    return site
+    return seeded(Site(tmp_path, shared.catalog), sample)
 
 
 WORKER = "- name: k8s04\n"
-
-
-def _section(text: str, name: str) -> str:
-    """Return a file that a script lays down."""
-    _, _, rest = text.partition(f" change {name} <<'END_OF_FILE'\n")
-    return rest.partition("\nEND_OF_FILE\n")[0]
 
 
 def test_a_machine_gets_another_name(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,16 +36,16 @@ def test_a_machine_gets_another_name(site: Site, capsys: pytest.CaptureFixture[s
     ]
     folder = site.folder / "changes" / "001-rename-k8s04"
     assert {path.name for path in folder.glob("*.sh")} == {"k8s01.sh", "k8s04.sh"}
-    script = (folder / "k8s04.sh").read_text("utf-8")
+    script = site.script("001-rename-k8s04", "k8s04")
     assert "\nNODE='k8s04'\nRENAMED='db1'\n" in script
-    assert _section(script, "stages") == "1 rename"
-    assert "AIRSEED_NODE='db1'\n" in _section(script, "1.env")
-    assert _section(script, "1.d/hosts").endswith(" db1")
-    token = _section(script, "1.yaml").partition("token: ")[2].split()[0].strip('"')
+    assert laid(script, "stages") == "1 rename"
+    assert "AIRSEED_NODE='db1'\n" in laid(script, "1.env")
+    assert laid(script, "1.d/hosts").endswith(" db1")
+    token = laid(script, "1.yaml").partition("token: ")[2].split()[0].strip('"')
     assert token != (site.folder / "secrets" / "token").read_text("utf-8").strip()
-    helper = (folder / "k8s01.sh").read_text("utf-8")
-    assert _section(helper, "stages") == "1 dismiss"
-    assert f"TOKEN='{token}'\n" in _section(helper, "admit-db1.sh")
+    helper = site.script("001-rename-k8s04", "k8s01")
+    assert laid(helper, "stages") == "1 dismiss"
+    assert f"TOKEN='{token}'\n" in laid(helper, "admit-db1.sh")
     inventory = (folder / "inventory.yaml").read_text("utf-8")
     assert "k8s04:" in inventory
     assert "db1:" not in inventory
@@ -90,15 +54,14 @@ def test_a_machine_gets_another_name(site: Site, capsys: pytest.CaptureFixture[s
 def test_the_first_control_plane_joins_under_its_new_name(site: Site) -> None:
     site.edit("- name: k8s01\n", "- name: cp1\n    was: k8s01\n")
     assert site.changes("--write") == 5
-    folder = site.folder / "changes" / "001-rename-k8s01"
-    script = (folder / "k8s01.sh").read_text("utf-8")
-    assert "AIRSEED_ROLE='control-plane'\n" in _section(script, "1.env")
-    assert "kind: JoinConfiguration" in _section(script, "1.yaml")
-    assert "AIRSEED_HELPER='k8s02'\n" in _section(script, "1.env")
-    helper = (folder / "k8s02.sh").read_text("utf-8")
-    assert "AIRSEED_ROLE='control-plane'\n" in _section(helper, "1.env")
-    assert "ROLE='control-plane'\n" in _section(helper, "admit-cp1.sh")
-    key = _section(script, "1.yaml").partition("certificateKey: ")[2].split()[0].strip('"')
+    script = site.script("001-rename-k8s01", "k8s01")
+    assert "AIRSEED_ROLE='control-plane'\n" in laid(script, "1.env")
+    assert "kind: JoinConfiguration" in laid(script, "1.yaml")
+    assert "AIRSEED_HELPER='k8s02'\n" in laid(script, "1.env")
+    helper = site.script("001-rename-k8s01", "k8s02")
+    assert "AIRSEED_ROLE='control-plane'\n" in laid(helper, "1.env")
+    assert "ROLE='control-plane'\n" in laid(helper, "admit-cp1.sh")
+    key = laid(script, "1.yaml").partition("certificateKey: ")[2].split()[0].strip('"')
     assert key != (site.folder / "secrets" / "certificate-key").read_text("utf-8").strip()
 
 
@@ -108,13 +71,12 @@ def test_a_node_that_is_gone_leaves(site: Site, capsys: pytest.CaptureFixture[st
     site.cluster.write_text(f"{head}  - name: k8s05{tail.partition('- name: k8s05')[2]}", "utf-8")
     assert site.changes("--json", "--write") == 5
     assert json.loads(capsys.readouterr().out)["change"] == "001-leave-k8s04"
-    folder = site.folder / "changes" / "001-leave-k8s04"
-    script = (folder / "k8s04.sh").read_text("utf-8")
-    assert _section(script, "stages") == "1 leave"
-    env = _section(script, "1.env")
+    script = site.script("001-leave-k8s04", "k8s04")
+    assert laid(script, "stages") == "1 leave"
+    env = laid(script, "1.env")
     for line in ("AIRSEED_LEAVER='k8s04'", "AIRSEED_SUCCESSOR=''", "AIRSEED_HELPER='k8s01'"):
         assert line in env
-    assert " change admit-" not in (folder / "k8s01.sh").read_text("utf-8")
+    assert " change admit-" not in site.script("001-leave-k8s04", "k8s01")
 
 
 @pytest.mark.parametrize(
@@ -162,17 +124,16 @@ def _snapshot(site: Site, authority: Path) -> Path:
 def test_the_cluster_begins_again_from_a_snapshot(site: Site) -> None:
     snapshot = _snapshot(site, site.folder / "secrets" / "ca.crt")
     assert site.changes("--restore", str(snapshot), "--write") == 5
-    folder = site.folder / "changes" / "001-restore"
-    plans = {name: _section((folder / f"{name}.sh").read_text("utf-8"), "stages") for name in NODES}
+    scripts = {name: site.script("001-restore", name) for name in NODES}
+    plans = {name: laid(script, "stages") for name, script in scripts.items()}
     assert set(plans.values()) == {"1 restore", "1 refresh"}
     assert [name for name, plan in plans.items() if plan == "1 restore"] == [*NODES[:3]]
-    script = (folder / "k8s01.sh").read_text("utf-8")
-    assert "\nLOST='1'\n" in script
-    env = _section(script, "1.env")
+    assert "\nLOST='1'\n" in scripts["k8s01"]
+    env = laid(scripts["k8s01"], "1.env")
     assert f"AIRSEED_SNAPSHOT='{snapshot.name}'\n" in env
     assert f"AIRSEED_SNAPSHOT_SUM='{hashlib.sha256(snapshot.read_bytes()).hexdigest()}'\n" in env
     assert "AIRSEED_ROLE='init'\n" in env
-    assert "kind: JoinConfiguration" in _section((folder / "k8s02.sh").read_text("utf-8"), "1.yaml")
+    assert "kind: JoinConfiguration" in laid(scripts["k8s02"], "1.yaml")
 
 
 @pytest.mark.parametrize(
@@ -196,10 +157,9 @@ def test_a_machine_says_under_its_new_name_that_it_is_through(site: Site, file: 
     site.edit(WORKER, "- name: db1\n    was: k8s04\n")
     assert site.changes("--write") == 5
     folder = site.folder / "changes" / "001-rename-k8s04" / "results"
+    said = {"cluster": "cluster.local", "change": "001-rename-k8s04", "stage": "1"}
     for name, node in (("k8s01", "k8s01"), (file, "db1")):
-        value = {"format": 1, "cluster": "cluster.local", "node": node, "state": "done"}
-        value |= {"change": "001-rename-k8s04", "stage": "1", "kubernetes": "1.18.5"}
-        (folder / f"{name}.json").write_text(json.dumps(value))
+        result(folder, name, node=node, kubernetes="1.18.5", **said)
     assert site.changes() == 0
     running = (site.folder / "seeds" / "running.json").read_text("utf-8")
     assert '"001-rename-k8s04"' in running
