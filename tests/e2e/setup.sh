@@ -15,8 +15,8 @@ readonly KUBERNETES=(1.18.5 1.19.5) COREDNS=(1.6.7 1.7.0)
 readonly ANSIBLE=2.19.14 FLANNEL=v0.26.7 PLUGINS=v0.8.6 CRICTL=v1.34.0
 
 readonly PACKAGES=(
-  ca-certificates containerd createrepo-c debootstrap docker-registry docker.io etcd-client etcd-server gcc iproute2
-  libc6-dev nginx-light openssh-client openssl procps rpm runc skopeo systemd-container util-linux
+  ca-certificates containerd createrepo-c debootstrap docker-registry docker.io etcd-client etcd-server gcc haproxy iproute2
+  keepalived libc6-dev nginx-light openssh-client openssl procps rpm runc skopeo systemd-container util-linux
 )
 # The node's operating system. No jq, and cloud-init and dnf alone will see python3.
 readonly NODE=(

@@ -1,8 +1,9 @@
 """Ask servers again and again, each by itself, and write down every answer.
 
-usage: probe.py FILE CA CERTIFICATE KEY TARGET..., where TARGET is a URL, or dns:ADDRESS:PORT
+usage: probe.py FILE SECONDS CA CERTIFICATE KEY TARGET..., with a TARGET a URL, or dns:ADDRESS:PORT
 
 FILE gets a line for each question: when it was asked, the target, the seconds, and what was wrong.
+The next one comes after SECONDS, whether or not the last one is answered by then.
 """
 
 import http.client
@@ -15,14 +16,14 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-EACH = 0.5
 PATIENCE = 5.0
 QUESTION = b"\0\7\1\0\0\1\0\0\0\0\0\0\3who\7example\0\0\1\0\1"
 
-file, authority, certificate, key, *targets = sys.argv[1:]
+file, each, authority, certificate, key, *targets = sys.argv[1:]
 tls = ssl.create_default_context(cafile=authority)
 tls.load_cert_chain(certificate, key)
 book = Path(file).open("a", buffering=1, encoding="utf-8")  # noqa: SIM115 -- for the whole run
+one_by_one = threading.Lock()
 
 
 def ask_api(url: str) -> str:
@@ -55,23 +56,20 @@ def ask_dns(target: str) -> str:
     return ""
 
 
-def go_on(target: str) -> None:
-    """Ask a target until the end."""
-    ask = ask_dns if target.startswith("dns:") else ask_api
-    while True:
-        began, mono = time.time(), time.monotonic()
-        try:
-            wrong = ask(target)
-        except (OSError, http.client.HTTPException) as error:
-            wrong = f"{type(error).__name__}: {error}"
-        took = time.monotonic() - mono
-        line = {"at": round(began, 3), "target": target, "took": round(took, 3), "wrong": wrong}
+def ask(target: str) -> None:
+    """Ask a target once, and write down what came of it."""
+    began, mono = time.time(), time.monotonic()
+    try:
+        wrong = (ask_dns if target.startswith("dns:") else ask_api)(target)
+    except (OSError, http.client.HTTPException) as error:
+        wrong = f"{type(error).__name__}: {error}"
+    took = time.monotonic() - mono
+    line = {"at": round(began, 3), "target": target, "took": round(took, 3), "wrong": wrong}
+    with one_by_one:
         book.write(json.dumps(line) + "\n")
-        time.sleep(max(0.0, EACH - took))
 
 
-threads = [threading.Thread(target=go_on, args=(target,), daemon=True) for target in targets]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
+while True:
+    for target in targets:
+        threading.Thread(target=ask, args=(target,), daemon=True).start()
+    time.sleep(float(each))

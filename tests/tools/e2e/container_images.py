@@ -82,8 +82,9 @@ def _write(layout: Layout, recipe: Mapping[str, Any], reference: str) -> None:
     Its label tells it from others with the same programs, as two tags of etcd have here.
     """
     files = {path: (source(text), text) for path, text in recipe["files"].items()}
-    libraries = {lib for path, text in files.values() for lib in _libraries(path, text)}
-    common = {name: _in_root(name) for name in libraries}
+    libraries = {lib for path, text in files.values() for lib in libraries_of(path, text)}
+    # what the node has not comes from here, which is the same Debian
+    common = {name: own if (own := in_root(name)).exists() else Path(name) for name in libraries}
     links = {}
     if recipe.get("iptables"):
         common |= _iptables()
@@ -119,7 +120,7 @@ def _write(layout: Layout, recipe: Mapping[str, Any], reference: str) -> None:
     (layout.folder / "index.json").write_text(text, "utf-8")
 
 
-def _libraries(path: Path, text: str) -> Iterator[str]:
+def libraries_of(path: Path, text: str) -> Iterator[str]:
     """Name the shared libraries that a program needs, as the node's image has them too."""
     if text.startswith("host:"):
         output = run("ldd", path, check=False).stdout
@@ -139,13 +140,13 @@ def _ldd(path: str) -> str:
 def _iptables() -> dict[str, Path]:
     """Return iptables with all its plugins, which have libraries of their own."""
     names = {f"/usr/sbin/{_LEGACY}"} | {
-        f"{_PLUGINS}/{file.name}" for file in _in_root(_PLUGINS).iterdir()
+        f"{_PLUGINS}/{file.name}" for file in in_root(_PLUGINS).iterdir()
     }
     output = run("chroot", ROOT, "ldd", *sorted(names), check=False).stdout
-    return {name: _in_root(name) for name in {*names, *_LIBRARY.findall(output)} if ":" not in name}
+    return {name: in_root(name) for name in {*names, *_LIBRARY.findall(output)} if ":" not in name}
 
 
-def _in_root(name: str) -> Path:
+def in_root(name: str) -> Path:
     """Return a file of the node's image, behind all links, which are absolute there."""
     path = ROOT / name.lstrip("/")
     for _ in range(10):

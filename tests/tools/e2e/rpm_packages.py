@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rpm_rs
 
 from builder.lab.openpgp import VendorKey, generate
 from builder.model.rpm import Nevra
+from e2e.container_images import in_root, libraries_of
 from e2e.resources import data, repositories, run, source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
 BUILT = 1593561600
 """Seconds since 1970: when everything here was made, so that it is the same every time."""
@@ -106,6 +107,17 @@ def _add_files(builder: Any, name: Nevra, recipe: Mapping[str, Any]) -> None:
                 target, permissions=mode, config=is_config, noreplace=is_config
             )
             builder.with_file(str(file.resolve()), options)
+    for library in sorted(_lacking(recipe)):
+        options = rpm_rs.FileOptions.new(f"/usr{library}", permissions=0o755)
+        builder.with_file(str(Path(library).resolve()), options)
+
+
+def _lacking(recipe: Mapping[str, Any]) -> set[str]:
+    """Name the libraries of a package's programs that the node's image has not."""
+    if not recipe.get("libraries"):
+        return set()
+    used = {lib for path, text in recipe["files"].items() for lib in libraries_of(path, text)}
+    return {library for library in used if not in_root(library).exists()}
 
 
 def _relate(add: Callable[..., Any], relations: Iterable[str]) -> None:
