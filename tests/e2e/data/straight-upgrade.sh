@@ -28,6 +28,8 @@ for name; do
     say "$name: kubeadm"
     on "$name" yum -q -y --disablerepo='*' --enablerepo='next-*' install "kubeadm-$version-0" kubernetes-cni-0.8.7-0 >/dev/null
     if [ "$name" = "$first" ]; then
+        # the release's own etcd and CoreDNS, and not those that the first day named
+        on "$name" bash -c "kubectl -n kube-system get configmap kubeadm-config -o yaml | sed '/^ *imageTag:/d' | kubectl replace -f -"
         on "$name" kubeadm upgrade apply "v$version" -y
     else
         on "$name" kubeadm upgrade node
