@@ -9,7 +9,7 @@
 set -euo pipefail
 
 # the releases of data/packages.yaml, and CoreDNS of each
-readonly KUBERNETES=(1.18.5 1.19.5) COREDNS=(1.6.7 1.7.0)
+readonly KUBERNETES=(1.18.5 1.19.5 1.20.15) COREDNS=(1.6.7 1.7.0)
 # flannel is newer than this Kubernetes: older ones don't build with a Go of today. The plugins are
 # the release that kubernetes-cni-0.8.6 carries.
 readonly ANSIBLE=2.19.14 FLANNEL=v0.26.7 PLUGINS=v0.8.6 CRICTL=v1.34.0
