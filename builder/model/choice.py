@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from builder.errors import Fault
+from builder.model.catalog.endpoints import ADDRESS
 from builder.model.catalog.lookup import NotInCatalogError
 from builder.model.recipe import recipes
 from builder.model.version import numbers
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from builder.model.catalog import Catalog
     from builder.model.catalog.calico import CalicoRelease
+    from builder.model.catalog.endpoints import Keeper
     from builder.model.catalog.kubernetes import Defaults, KubernetesRelease, KubernetesSeries
     from builder.model.catalog.runtimes import RuntimeRelease
     from builder.model.catalog.systems import CloudInit, OperatingSystem, UserDataLimit
@@ -41,6 +43,8 @@ class Choice:
     limit: UserDataLimit
     eviction: Mapping[str, Mapping[str, str]]
     """The limits of kubelet's eviction, as the catalog has them."""
+    keeper: Keeper | None = None
+    """What keeps the endpoint up, where the nodes do that themselves."""
 
     @property
     def cni(self) -> str:
@@ -81,6 +85,7 @@ class _Choosing:
         runtime = self.runtime(defaults)
         self.fit(kubernetes, system, runtime)
         calico, install = self.calico(defaults)
+        keeper = self.keeper()
         limit = self.ask("seed.provider", lambda: self.catalog.limit(self.cluster.seed.provider))
         if kubernetes is None or system is None or runtime is None or limit is None:
             return None
@@ -96,6 +101,7 @@ class _Choosing:
             cloud_init=cloud_init,
             limit=limit,
             eviction=self.catalog.eviction,
+            keeper=keeper,
         )
 
     def defaults(self, series: KubernetesSeries | None) -> Defaults | None:
@@ -251,6 +257,19 @@ class _Choosing:
             lambda: calico.manifests(install, len(self.cluster.nodes)),
         )
         return calico, install
+
+    def keeper(self) -> Keeper | None:
+        """Choose what keeps the endpoint up, and ask whether the provider lets addresses move."""
+        endpoint = self.cluster.endpoint
+        if not endpoint or endpoint.by is None:
+            return None
+        by, version, table = endpoint.by, self.cluster.kubernetes, self.catalog.endpoints
+        moving = table.providers.get(self.cluster.seed.provider)
+        if moving is not None and endpoint.address is not None:
+            hint = moving.hint.replace(ADDRESS, endpoint.host)
+            fault = Fault(where="endpoint", what=moving.what, hint=hint)
+            (self.faults if moving.refused else self.remarks).append(fault)
+        return self.ask("endpoint.by", lambda: table.keeper(by, version))
 
     def newest_calico(self) -> str:
         fitting = self.catalog.calicos_for(self.cluster.kubernetes.series)

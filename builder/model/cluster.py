@@ -26,6 +26,7 @@ Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 Install = Literal["operator", "manifest"]
 Packages = Literal["repository", "built"]
 Provider = Literal["nocloud", "openstack", "ec2", "vsphere", "azure"]
+EndpointBy = Literal["kube-vip", "keepalived", "local-proxy"]
 Overrides = Mapping[str, Mapping[str, Any]]
 """Raw kubeadm documents by kind, laid over those that airseed makes."""
 SKIP_PHASES = "skipPhases"
@@ -90,11 +91,15 @@ class Network:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Say where clients and nodes reach the API server: a load balancer, or the one node."""
+    """Say where clients and nodes reach the API server, and who sees to it that they do."""
 
     host: str
     """A DNS name, or an address without brackets."""
     port: int = API_PORT
+    by: EndpointBy | None = None
+    """None is somebody else: a load balancer, or the one node that has the address."""
+    interface: str | None = None
+    """The card that carries the address; None is the one with the node's own."""
 
     @property
     def address(self) -> Address | None:

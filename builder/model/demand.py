@@ -38,9 +38,10 @@ KUBEADM = "kubeadm"
 RUNTIME = "runtime"
 SYSTEM = "os"
 CALICO = "calico"
+ENDPOINT = "endpoint"
 EXTRA = "extra"
 MACHINE = "machine"
-ASKERS = frozenset({KUBEADM, RUNTIME, SYSTEM, CALICO, EXTRA, MACHINE})
+ASKERS = frozenset({KUBEADM, RUNTIME, SYSTEM, CALICO, ENDPOINT, EXTRA, MACHINE})
 """Who may ask for something beside other packages."""
 FINGERPRINT = 1
 """The version of what :attr:`Demand.fields` names; raise it whenever they change."""
@@ -229,7 +230,14 @@ def demand(
         runtime=choice.runtime,
         calico=choice.calico,
         cni=choice.cni,
-        images=merged((*_kubeadm(choice.kubernetes), *_extra_images(cluster), *started)),
+        images=merged(
+            (
+                *_kubeadm(choice.kubernetes),
+                *_endpoint(cluster, choice),
+                *_extra_images(cluster),
+                *started,
+            )
+        ),
         packages=packages,
         manifests=_manifests(cluster, choice),
         files=tuple(
@@ -319,6 +327,18 @@ def _kubeadm(release: KubernetesRelease) -> Iterable[WantedImage]:
         yield WantedImage(reference=reference, roles=component.roles, needed_by=by)
 
 
+def _endpoint(cluster: Cluster, choice: Choice) -> Iterable[WantedImage]:
+    keeper = choice.keeper
+    if keeper is not None and keeper.image is not None:
+        roles = {node.role for node in cluster.nodes} & {*keeper.roles}
+        if roles:
+            yield WantedImage(
+                reference=keeper.image,
+                roles=tuple(role for role in keeper.roles if role in roles),
+                needed_by=(ENDPOINT,),
+            )
+
+
 def _extra_images(cluster: Cluster) -> Iterable[WantedImage]:
     for reference in cluster.extra.images:
         trust: Trust = "pinned" if reference.digest else "first-use"
@@ -367,11 +387,15 @@ def _packages(
         WantedPackage(request=name, needed_by=(SYSTEM,), reason=reason)
         for name, reason in choice.os.packages.items()
     ]
+    endpoint = [
+        WantedPackage(request=name, needed_by=(ENDPOINT,))
+        for name in (choice.keeper.packages if choice.keeper else ())
+    ]
     named = [*cluster.extra.packages]
     for node in cluster.nodes:
         named += cluster.machine_of(node).packages
     extra = [WantedPackage(request=text, needed_by=(EXTRA,)) for text in dict.fromkeys(named)]
-    return (*built, *pinned, *system, *extra)
+    return (*built, *pinned, *system, *endpoint, *extra)
 
 
 def _repositories(

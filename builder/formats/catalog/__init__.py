@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from builder.assets import tree
 from builder.errors import DocumentError, Fault, did_you_mean
 from builder.formats.catalog.arguments import APIS, INSTEAD
+from builder.formats.catalog.endpoints import ENDPOINTS
 from builder.formats.catalog.kinds import KINDS
 from builder.formats.catalog.packer import PACKER, table
 from builder.formats.catalog.paths import PATHS, owned
@@ -23,6 +24,7 @@ from builder.formats.catalog.systems import EVICTION, KERNELS, PORTS, PROVIDERS
 from builder.formats.reading import WRONG, Reading
 from builder.formats.text import read_text, yaml_document
 from builder.model.catalog import Catalog
+from builder.model.catalog.endpoints import EndpointTable
 from builder.model.catalog.systems import UserDataLimit
 from builder.model.signer import Signer
 
@@ -41,6 +43,7 @@ _PATHS = "paths"
 _PORTS = "ports"
 _PROVIDERS = "providers"
 _APIS = "apis"
+_ENDPOINTS = "endpoints"
 _EVICTION = "eviction"
 _INSTEAD = "instead"
 _PACKER = "packer"
@@ -49,6 +52,7 @@ _TABLES: dict[str, MapOf[Any] | Record[Any]] = {
     _PATHS: PATHS,
     _PORTS: PORTS,
     _PROVIDERS: PROVIDERS,
+    _ENDPOINTS: ENDPOINTS,
     _EVICTION: EVICTION,
     _INSTEAD: INSTEAD,
     _APIS: APIS,
@@ -178,6 +182,7 @@ def _catalog(entries: dict[str, dict[str, CatalogEntry]]) -> Catalog:
             for name, fields in _only(values[_PROVIDERS].values()).items()
         },
         ports=_only(values[_PORTS].values()),
+        endpoints=EndpointTable(**_only(values[_ENDPOINTS].values())),
         packer=table(_only(values[_PACKER].values())),
         paths=tuple(owned(_only(values[_PATHS].values()))),
         configurations=values["configuration"],

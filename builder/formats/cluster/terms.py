@@ -156,6 +156,11 @@ def endpoint(text: str) -> Endpoint:
     return Endpoint(host=host, port=int(port))
 
 
+def endpoint_address(text: str) -> Address:
+    """Read the address of an endpoint alone."""
+    return _endpoint_address(text, text)
+
+
 def _endpoint_address(host: str, text: str) -> Address:
     try:
         address = node_address(host)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from builder.errors import did_you_mean
 from builder.model.arguments import Arguments
 from builder.model.catalog.calico import CalicoRelease
+from builder.model.catalog.endpoints import EndpointTable
 from builder.model.catalog.kubernetes import KubernetesRelease
 from builder.model.catalog.lookup import (
     NotInCatalogError,
@@ -75,6 +76,7 @@ class Catalog:
     """What a firewall lets through, by role and by network plugin."""
     paths: tuple[OwnedPath, ...] = ()
     """What on a node has an owner."""
+    endpoints: EndpointTable = field(default_factory=EndpointTable)
     packer: PackerTable = field(default_factory=PackerTable)
     binaries: Mapping[str, Binaries] = field(default_factory=dict)
     builds: Mapping[str, Builds] = field(default_factory=dict)

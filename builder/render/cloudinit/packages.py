@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from builder.model.demand import EXTRA, KUBEADM, RUNTIME, SYSTEM
+from builder.model.demand import ENDPOINT, EXTRA, KUBEADM, RUNTIME, SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from builder.model.artifact import Package
+    from builder.model.cluster import Role
     from builder.model.machine import Machine
     from builder.model.rpm import Nevra
     from builder.render.plan import Plan
@@ -17,9 +18,15 @@ if TYPE_CHECKING:
 Row = tuple[str, frozenset[str] | None]
 
 
-def of(plan: Plan, machine: Machine) -> Iterator[str]:
-    """Yield the requests of one machine as yum takes them, in the lock's order."""
+def of(plan: Plan, machine: Machine, role: Role | None = None) -> Iterator[str]:
+    """Yield the requests of one machine as yum takes them, in the lock's order.
+
+    Without a role it may play any, as a machine that is made from an image.
+    """
+    keeper = plan.choice.keeper
     wanted = {*machine.packages}
+    if keeper is not None and role in {None, *keeper.roles}:
+        wanted |= {*keeper.packages}
     for request, askers in plan.once("packages", lambda: tuple(_rows(plan))):
         if askers is None or not wanted.isdisjoint(askers):
             yield request
@@ -37,6 +44,7 @@ def _rows(plan: Plan) -> Iterator[Row]:
     """Pair each requested package with the words that only some machines ask for it by."""
     cluster = plan.cluster
     words = {word for node in cluster.nodes for word in cluster.machine_of(node).packages}
+    words |= {*(plan.choice.keeper.packages if plan.choice.keeper else ())}
     for package in plan.lock.packages:
         if package.requested:
             # with the architecture: yum 3 knows NAME-EPOCH:VERSION-RELEASE.ARCH, but not without it
@@ -45,7 +53,7 @@ def _rows(plan: Plan) -> Iterator[Row]:
 
 def _askers(package: Package, words: set[str], everybody: tuple[str, ...]) -> frozenset[str] | None:
     reasons = {*package.needed_by}
-    if EXTRA not in reasons or reasons & {KUBEADM, RUNTIME, SYSTEM}:
+    if not reasons & {ENDPOINT, EXTRA} or reasons & {KUBEADM, RUNTIME, SYSTEM}:
         return None
     if any(answers(package.nevra, word) for word in everybody):
         return None

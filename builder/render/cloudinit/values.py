@@ -54,15 +54,17 @@ _KUBERNETES = "/etc/kubernetes/"
 
 
 def env(plan: Plan, node: Node, more: Mapping[str, str] | None = None) -> str:
-    """Return the text of ``node.env``: one ``NAME='value'`` a line, every name always there.
+    """Return the text of ``node.env``: one ``NAME='value'`` a line.
 
+    Every name is always there, but for those of an endpoint that nodes don't keep up themselves.
     What a change has ``more`` comes behind, or in the place of what it says otherwise.
     """
     machine = plan.cluster.machine_of(node)
     values = {
         **_node(plan, node),
         **plan.once("env", lambda: _cluster(plan)),
-        "PACKAGES": " ".join(packages.of(plan, machine)),
+        **_endpoint(plan, node),
+        "PACKAGES": " ".join(packages.of(plan, machine, node.role)),
         **_outside(plan, node, machine),
         **_snapshots(node, machine),
         **(more or {}),
@@ -114,6 +116,21 @@ def _node(plan: Plan, node: Node) -> Mapping[str, str]:
         "UNTAINT": "1" if lone else "",
         "KEEP_FREE": " ".join(eviction.kept_free(plan, node)),
         "NEED_MIB": str(plan.once(("room", node.role), lambda: _room(plan, node.role))),
+    }
+
+
+def _endpoint(plan: Plan, node: Node) -> Mapping[str, str]:
+    """Say what keeps the endpoint up; of no node's concern where something else does."""
+    endpoint = plan.cluster.endpoint
+    if endpoint is None or endpoint.by is None:
+        return {}
+    keeper = plan.choice.keeper
+    image = keeper.image if keeper and node.role in keeper.roles else None
+    return {
+        "ENDPOINT_BY": endpoint.by,
+        "ENDPOINT_CARD": endpoint.interface or "",
+        "ENDPOINT_PLANES": _words(plane.address for plane in plan.cluster.control_planes),
+        "ENDPOINT_IMAGE": ImageNames(plan.cluster.registry).name(image) if image else "",
     }
 
 
@@ -212,7 +229,9 @@ def _snapshots(node: Node, machine: Machine) -> Mapping[str, str]:
 def _ports(plan: Plan, node: Node) -> Iterable[str]:
     plugin = f"{CALICO}-{plan.choice.install}" if plan.choice.calico else NONE
     ports = plan.choice.kubernetes.ports
-    return dict.fromkeys(port for key in (node.role, "every", plugin) for port in ports[key])
+    keeper = plan.choice.keeper
+    keys = (keeper.name,) if keeper and node.role in keeper.roles else ()
+    return dict.fromkeys(port for key in (node.role, "every", plugin, *keys) for port in ports[key])
 
 
 def _direct(plan: Plan, node: Node, extra: Iterable[str]) -> Iterable[str]:

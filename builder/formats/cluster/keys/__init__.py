@@ -10,6 +10,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from builder.formats.cluster import terms
+from builder.formats.cluster.keys.endpoint import ENDPOINT
 from builder.formats.cluster.keys.extra import EXTRA
 from builder.formats.cluster.keys.machines import KUBEADM_FIELD, MACHINE_FIELD, ROLES_FIELD
 from builder.formats.cluster.keys.nodes import NODE
@@ -191,16 +192,17 @@ CLUSTER = Record(
             examples=({"pods": "10.244.0.0/16", "services": "10.96.0.0/12"},),
         ),
         "endpoint": Field(
-            Text(
-                parse=terms.endpoint,
-                expected="HOST[:PORT] of a load balancer or virtual address",
-                longest=300,
-                example="k8s.example.com:6443",
-            ),
-            verbs=("seeds", "kubeconfig"),
+            ENDPOINT,
+            verbs=("lock", "seeds", "kubeconfig"),
             title="Endpoint",
             doc="Where clients and nodes reach the API server; required with two or more control "
-            "planes.",
+            "planes. HOST[:PORT] of something that is there already, or a mapping for what the "
+            "nodes are to keep up themselves.",
+            examples=(
+                "k8s.example.com:6443",
+                {"address": "10.211.55.60", "by": "keepalived"},
+                {"name": "lb-apiserver.kubernetes.local", "by": "local-proxy"},
+            ),
         ),
         "registry": Field(
             Text(
