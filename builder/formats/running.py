@@ -81,6 +81,7 @@ def change(value: Change) -> bytes:
                     "what": stage.what,
                     "reason": stage.reason,
                     "nodes": list(stage.reporting),
+                    **({"becomes": stage.becomes} if stage.becomes else {}),
                 }
                 for stage in value.stages
             ],
@@ -103,6 +104,7 @@ _CHANGE: Record[dict[str, Any]] = Record(
                     {
                         **required(dict.fromkeys(("plan", "what", "reason"), _OPEN)),
                         "nodes": Field(ListOf(_NODE_NAME), required=True),
+                        "becomes": Field(MapOf(_OPEN), default={}),
                     },
                     title="a stage",
                 )

@@ -122,6 +122,12 @@ class Stage:
         names = (self.renamed.get(name, name) for name in self.nodes)
         return tuple(name for name in names if name in known)
 
+    @property
+    def becomes(self) -> dict[str, str]:
+        """Return new names by the old ones; none for who leaves."""
+        known = self.after.by_name
+        return {name: self.renamed.get(name, "") for name in self.nodes if name not in known}
+
     def plan_of(self, name: str) -> str:
         return self.plans.get(name, self.plan)
 

@@ -309,6 +309,30 @@ def test_another_change_takes_the_place_of_one_that_cant_be_finished(site: Site)
     assert found.written.id == again.name
 
 
+def test_names_are_not_forgotten_where_another_change_takes_the_place(site: Site) -> None:
+    """Whoever is renamed is so, and who left is gone; others are as they were."""
+    site.runs()
+    text = CLUSTER.replace("name: worker,", "name: better, was: worker,")
+    text = text.replace("name: other,", "name: best, was: other,")
+    third = "  - {name: third, role: control-plane, address: 10.0.0.3}\n"
+    folder = site.write(text.replace(third, ""))
+    # renaming comes first, and who leaves says nothing: its helper has gone on
+    for name, stage, state in (("better", "1", "done"), ("best", "2", "failed")):
+        result(folder / "results", name, stage=stage, state=state, change=folder.name)
+    result(folder / "results", "first", stage="3", change=folder.name)
+    workspace, found = site.find(text, instead=True)
+    assert [node.name for node in found.running.nodes] == ["first", "second", "better", "other"]
+    result(folder / "results", "first", stage="3", state="failed", change=folder.name)
+    workspace, found = site.find(text.replace(third, ""), instead=True)
+    assert changes.write(workspace, found)
+    running = record.read(site.folder / "seeds")
+    assert running is not None
+    names = ["first", "second", "third", "better", "other"]
+    assert [node.name for node in running.nodes] == names
+    assert found.change is not None
+    assert [stage.what for stage in found.change.stages] == ["other becomes best", "third leaves"]
+
+
 def test_scripts_are_not_written_where_somebody_else_may_read_them(
     site: Site, tmp_path: Path
 ) -> None:

@@ -31,6 +31,8 @@ class Written:
     digest: str
     stages: tuple[tuple[str, ...], ...]
     """The machines of each stage."""
+    becomes: tuple[Mapping[str, str], ...]
+    """New names by the old ones that each stage gives; none to who leaves in it."""
     after: Running
     results: Mapping[str, Result] = field(default_factory=dict)
 
@@ -41,18 +43,34 @@ class Written:
     @property
     def done(self) -> tuple[str, ...]:
         """Return the machines that are through all stages that they take part in."""
-        last = {name: str(n) for n, nodes in enumerate(self.stages, 1) for name in nodes}
-        return tuple(
-            name
-            for name, stage in last.items()
-            if (result := self.results.get(name)) is not None
-            and result.state == "done"
-            and result.stage == stage
-        )
+        last = {name: n for n, nodes in enumerate(self.stages, 1) for name in nodes}
+        return tuple(name for name, stage in last.items() if self._is_past(name, stage))
+
+    @property
+    def moved(self) -> dict[str, str]:
+        """Return new names by the old ones, as far as machines have them; none for who has left.
+
+        Who leaves says nothing of itself: those do that take it out.
+        """
+        return {
+            old: new
+            for number, (nodes, becomes) in enumerate(
+                zip(self.stages, self.becomes, strict=True), 1
+            )
+            for old, new in becomes.items()
+            if all(self._is_past(name, number) for name in ((new,) if new else nodes))
+        }
 
     @property
     def begun(self) -> tuple[str, ...]:
         return tuple(name for name in self.nodes if name in self.results)
+
+    def _is_past(self, name: str, stage: int) -> bool:
+        result = self.results.get(name)
+        if result is None or not result.stage.isdecimal():
+            return False
+        at = int(result.stage)
+        return at > stage or (at == stage and result.state == "done")
 
 
 def latest(folder: Path, applied: Sequence[str]) -> Written | None:
@@ -78,6 +96,7 @@ def latest(folder: Path, applied: Sequence[str]) -> Written | None:
             id=fields["id"],
             digest=fields["digest"],
             stages=tuple(stage["nodes"] for stage in fields["stages"]),
+            becomes=tuple(stage["becomes"] for stage in fields["stages"]),
             after=after,
         )
         own = {
@@ -127,9 +146,11 @@ def applied(running: Running, written: Written) -> Running:
 
 def so_far(running: Running, written: Written) -> Running:
     """Return what runs where a change is given up; who is through is as it made them."""
-    after = written.after.by_name
+    after, moved = written.after.by_name, written.moved
     done = {name: after[name] for name in written.done if name in after}
-    return replace(running, nodes=tuple(done.get(node.name, node) for node in running.nodes))
+    names = ((node, moved.get(node.name, node.name)) for node in running.nodes)
+    nodes = (done.get(name, replace(node, name=name)) for node, name in names if name)
+    return replace(running, nodes=tuple(nodes))
 
 
 def refuse_begun(written: Written, running: Running, *, alone: bool) -> None:
