@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from builder.backoff import TEMPORARY
 from builder.closing import Closing
 from builder.destinations.spool import SpooledPlace
 from builder.errors import FetchError, UsageError
@@ -32,7 +33,6 @@ _PIECE = 8 << 20
 _BUFFER = 1 << 20
 _DOCUMENT = 64 << 20
 _NOT_FOUND = 404
-_TEMPORARY = {408, 429, 500, 502, 503, 504}
 _DIGEST = "sha256"
 
 
@@ -141,7 +141,7 @@ class S3Tree(Closing):
                 f"the service answered {status} {code}".rstrip(),
                 where=where,
                 hint="check bucket, endpoint (AWS_ENDPOINT_URL) and credentials (~/.aws, AWS_...)",
-                temporary=status in _TEMPORARY,
+                temporary=status in TEMPORARY,
                 status=status,
             ) from error
         except BotoCoreError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from builder.errors import DocumentError, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 
 class _Wrong:
@@ -60,6 +60,8 @@ class Reading:
     faults: list[Fault] = field(default_factory=list)
     remarks: list[Fault] = field(default_factory=list)
     """What is allowed but deserves a warning."""
+    elsewhere: Callable[[str], str | None] = lambda _: None
+    """Returns a hint for a key that stands in the wrong place."""
 
     def wrong(
         self, path: str, what: str, *, expected: str | None = None, hint: str | None = None

@@ -163,7 +163,7 @@ class Record(Generic[T]):
                     child(path, key),
                     "unknown key",
                     expected=f"one of {', '.join(self.fields)}",
-                    hint=did_you_mean(key, self.fields),
+                    hint=did_you_mean(key, self.fields) or reading.elsewhere(key),
                 )
         arguments: dict[str, Any] = {}
         for key, entry in self.fields.items():

@@ -1,4 +1,4 @@
-# usage: NODE.sh [--no-wait | --follow | --instead]
+# usage: NODE.sh [--no-wait | --follow] [--instead]
 #
 # Make the change on this machine, as root. It lays down the node's scripts and what the change wants,
 # starts airseed-change.service, which comes again after a power cut, and shows its words until it ends;
@@ -60,7 +60,7 @@ check() {
     [ -s "$STATE/stamps/plan-first-boot" ] || [ -n "$LOST" ] || refuse "the first boot of this machine is not through" "airseed-status says what it waits for"
     name=$(under_way 1)
     # one that the cluster has refused has touched nothing
-    [ -z "$name" ] || is_done "$name" || [ -e "$ETC/change/refused" ] || [ "${1:-}" = --instead ] ||
+    [ -z "$name" ] || is_done "$name" || [ -e "$ETC/change/refused" ] || [ -n "$INSTEAD" ] ||
         refuse "another change is under way on this machine: $name" \
             "let it end (airseed-status), or, if it was given up, run this with --instead on every machine"
 }
@@ -85,7 +85,7 @@ lay_down() {
     mkdir -p "$STAGING/scripts" "$STAGING/change" "$SCRIPTS"
     files
     printf '%s %s %s\n' "$CHANGE" "$DIGEST" "$NODE" >"$STAGING/change/id"
-    [ "${1:-}" != --instead ] || : >"$STAGING/change/instead"
+    [ -z "$INSTEAD" ] || : >"$STAGING/change/instead"
     sync
     find "$STAGING/scripts" -type f | while IFS= read -r file; do
         file=${file#"$STAGING/scripts/"}
@@ -117,17 +117,24 @@ follow() {
 }
 
 main() {
-    local said=0
-    [ "$#" -le 1 ] || refuse "one option at most is expected" "--no-wait, --follow or --instead"
-    case ${1:-} in '' | --no-wait | --follow | --instead) ;; *) refuse "$1 is not an option" "--no-wait, --follow or --instead" ;; esac
-    check "${1:-}"
+    local option start=1 stay=1 said=0
+    INSTEAD=
+    for option; do
+        case $option in
+        --no-wait) stay= ;;
+        --follow) start= ;;
+        --instead) INSTEAD=1 ;;
+        *) refuse "$option is not an option" "--no-wait, --follow or --instead" ;;
+        esac
+    done
+    check
     if is_done "$CHANGE"; then
         printf 'airseed: %s is done on %s\n' "$CHANGE" "$NODE"
         return
     fi
     said=$(wc -l 2>/dev/null <"$STATE/changes/$CHANGE/console") || said=0
     # what runs is not laid down anew under its feet
-    if [ "${1:-}" != --follow ] && ! systemctl is-active --quiet "$UNIT"; then lay_down "${1:-}"; fi
-    [ "${1:-}" != --no-wait ] || return 0
+    if [ -n "$start" ] && ! systemctl is-active --quiet "$UNIT"; then lay_down; fi
+    [ -n "$stay" ] || return 0
     follow "$said" || { printf 'airseed: %s is not done on %s; airseed-status says why, and this script goes on with it\n' "$CHANGE" "$NODE" >&2 && return 1; }
 }

@@ -118,11 +118,17 @@ def recap(ran: subprocess.CompletedProcess[str]) -> dict[str, dict[str, int]]:
     }
 
 
+@pytest.mark.parametrize("option", ["", "--instead"])
 @pytest.mark.parametrize("words", [(), ("-e", "airseed_serial=1")], ids=["at once", "serial"])
-def test_all_machines_begin_before_any_is_waited_for(site: Site, words: tuple[str, ...]) -> None:
+def test_all_machines_begin_before_any_is_waited_for(
+    site: Site, words: tuple[str, ...], option: str
+) -> None:
+    if option:
+        words = (*words, "-e", f"airseed_option={option}")
     ran = site.play(*words)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert sorted(site.log[:3]) == [f"{name}.sh --no-wait" for name in NODES]
+    begun = [line.rstrip() for line in site.log[:3]]
+    assert sorted(begun) == [f"{name}.sh --no-wait {option}".rstrip() for name in NODES]
     assert sorted(site.log[3:]) == [f"{name}.sh " for name in NODES]
     assert {name: told["changed"] for name, told in recap(ran).items()} == dict.fromkeys(NODES, 1)
     for name in NODES:

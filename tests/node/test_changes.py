@@ -548,6 +548,12 @@ def test_the_script_refuses_a_second_change(node: Machine) -> None:
     ran = run_script(node, script(node, CHANGE="002-renew"))
     assert ran.returncode == 2
     assert ran.stdout.startswith(f"error: another change is under way on this machine: {ID}\n")
+    # what takes the place of another need not be waited for
+    node.stand_in("systemctl", "case $* in is-active*) exit 1 ;; esac")
+    ran = run_script(node, script(node, CHANGE="002-renew"), "--instead", "--no-wait")
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert (node.root / "etc/airseed/change/instead").exists()
+    assert (node.root / "etc/airseed/change/id").read_text().startswith("002-renew ")
     ran = run_script(node, script(node), "--nowait")
     assert (ran.returncode, ran.stdout.partition("\n")[0]) == (
         2,

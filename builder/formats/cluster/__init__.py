@@ -9,7 +9,7 @@ Reading goes in three steps over one report: the shapes of the key table
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
 from builder.errors import DocumentError, Fault
@@ -78,7 +78,7 @@ def read(
             name, "this is a lock, not a cluster.yaml", hint="give the cluster.yaml it was made for"
         )
     document = yaml_document(text, name)
-    reading = Reading(name, document.lines)
+    reading = Reading(name, document.lines, elsewhere=_place)
     hops = None
     cluster = CLUSTER.read(document.value, "", reading)
     if cluster is not WRONG:
@@ -91,18 +91,16 @@ def read(
     if catalog is None and not reading.faults:
         return ReadCluster(cluster=cluster, remarks=remarks)
     if hops is None or reading.faults:
-        raise DocumentError(name, map(_placed, reading.faults), remarks=remarks)
+        raise DocumentError(name, reading.faults, remarks=remarks)
     return ChosenCluster(cluster=cluster, hops=hops, remarks=remarks)
 
 
-def _placed(fault: Fault) -> Fault:
+def _place(key: str) -> str | None:
     """Say where a key belongs that stands in another place."""
-    if fault.what != "unknown key" or fault.hint:
-        return fault
     from builder.formats.cluster import explain  # noqa: PLC0415 -- few documents are wrong
 
-    places = explain.named(fault.where.partition(" (")[0].rpartition(".")[2])
-    return replace(fault, hint=f"its place is {' or '.join(places)}") if places else fault
+    places = explain.named(key)
+    return f"its place is {' or '.join(places)}" if places else None
 
 
 def exists_in(folder: Path) -> Callable[[str], bool]:
