@@ -48,6 +48,7 @@ _FIELDS: dict[str, Field[Any]] = {
     **required(dict.fromkeys(("cluster", "authority", "endpoint"), _OPEN)),
     "kubernetes": Field(_VERSION, required=True),
     **required(dict.fromkeys(("cni", "registry", "sums"), _OPEN)),
+    "keeper": Field(MapOf(Anything()), default={}),
     "documents": Field(_DOCUMENTS, required=True),
     "applied": Field(ListOf(_ID), default=()),
     "nodes": Field(ListOf(_NODE), required=True),

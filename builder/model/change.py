@@ -54,6 +54,8 @@ class Running:
     registry: str
     sums: str
     """The digest of the bundle's SHA256SUMS."""
+    keeper: Document = field(default_factory=dict, hash=False)
+    """What keeps the endpoint up where machines do: ``by``, and for whom."""
     documents: Mapping[str, Document] = field(default_factory=dict, hash=False)
     """kubeadm's documents of the whole cluster, by kind, as :func:`builder.render` makes them."""
     applied: tuple[str, ...] = ()

@@ -93,9 +93,25 @@ def state(plan: Plan) -> Running:
         cni=choice.cni,
         registry=str(cluster.registry or ""),
         sums=str(plan.sums),
+        keeper=_keeper(plan),
         documents={kind: _plain(documents[kind]) for kind in CLUSTER_WIDE},
         nodes=tuple(_node(plan, node) for node in cluster.nodes),
     )
+
+
+def _keeper(plan: Plan) -> dict[str, Any]:
+    """Return what machines have to know of it to keep the endpoint up."""
+    endpoint, keeper = plan.cluster.endpoint, plan.choice.keeper
+    if endpoint is None or keeper is None:
+        return {}
+    planes = [str(node.address) for node in plan.cluster.control_planes if node.address]
+    said = {
+        "by": endpoint.by,
+        "interface": endpoint.interface,
+        "image": str(keeper.image or ""),
+        "planes": planes,
+    }
+    return {key: value for key, value in said.items() if value}
 
 
 def _node(plan: Plan, node: Node) -> NodeState:

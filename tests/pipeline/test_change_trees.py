@@ -47,6 +47,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
         CLUSTER + "kubeadm: {ClusterConfiguration: {apiServer: {certSANs: [api.example.org]}}}\n",
         {},
     ),
+    "endpoint": (CLUSTER.replace("api.example.com", "{address: 10.0.0.60, by: keepalived}"), {}),
     "renew": (CLUSTER, {"renew": 30}),
     "runtime": (
         CLUSTER.replace("docker, version: 19.03.9", "containerd, version: 1.2.13"),

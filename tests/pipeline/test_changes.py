@@ -345,7 +345,6 @@ def test_a_machine_that_is_not_what_is_recorded_of_it(
         ("pods: 10.222.0.0/18", "pods: 10.223.0.0/18", "network.pods: the pod subnets can't be"),
         ("services: 10.233.0.0/18", "services: 10.234.0.0/18", "network.services: the service"),
         ("domain: cluster.local", "domain: other.local", "network.domain: the DNS domain can't"),
-        ("endpoint: 10.211.55.48:6443", "endpoint: 10.211.55.60:6443", "endpoint: the endpoint"),
         (
             "address: 10.211.55.52",
             "address: 10.211.55.62",

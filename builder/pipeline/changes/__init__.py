@@ -18,6 +18,7 @@ from builder.pipeline import paths, rendering
 from builder.pipeline import running as record
 from builder.pipeline.changes import (
     configure,
+    endpoint,
     limits,
     membership,
     progress,
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
     from builder.report import Reporter
 
 _DIGITS = 3
-KINDS = (renew, runtime, upgrade, configure, membership)
-"""In the order in which their stages are gone through."""
+KINDS = (endpoint, renew, runtime, upgrade, configure, membership)
+"""In the order in which their stages are gone through; the others ask at the endpoint by then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

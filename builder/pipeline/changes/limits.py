@@ -47,11 +47,6 @@ _REFUSED: Mapping[tuple[str, ...], tuple[str, str, str]] = {
         "the DNS domain can't be changed: every pod that runs and every certificate has it",
         _ANEW,
     ),
-    ("endpoint", f"{_CLUSTER}.controlPlaneEndpoint"): (
-        "endpoint",
-        "the endpoint can't be changed yet: every kubelet and kubeconfig has it",
-        "let the new address lead to the control planes, too, and add it to certSANs",
-    ),
     ("registry", f"{_CLUSTER}.imageRepository", f"{_CLUSTER}.dns.imageRepository"): (
         "registry",
         "the registry can't be changed on machines that run: what they have is named after it",

@@ -102,9 +102,7 @@ def _refused(
     for one in going:
         if endpoint and endpoint.host in one.addresses:
             what = f"{one.name} has the cluster's endpoint: every kubelet asks the API server there"
-            hint = (
-                "give that address to a load balancer or to another machine; renaming can be done"
-            )
+            hint = "move the endpoint first (endpoint: {address: ..., by: keepalived}, say)"
             yield Fault(where=f"nodes.{one.name}", what=what, hint=hint)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _BODY = "actions/change.sh"
 _END = "END_OF_FILE"
-_AS_IT_RUNS = {"configure", "renew"}
+_AS_IT_RUNS = {"configure", "renew", "endpoint", "move"}
 """Plans that read what a node that runs is to be like, and nothing of how it came in."""
 _HEAD = """\
 #!/bin/bash
@@ -94,8 +94,15 @@ def _files(change: Change, plans: Sequence[Plan], name: str) -> Iterator[tuple[s
 
 def _documents(stage: Stage, plan: Plan, node: Node) -> str:
     if stage.plan in _AS_IT_RUNS:
-        return kubeadm.running_text(plan, node, admits=stage.plan == "renew")
+        host = _asked(stage)
+        return kubeadm.running_text(plan, node, admits=stage.plan == "renew", host=host)
     return kubeadm.text(plan, node, whole=not stage.anew)
+
+
+def _asked(stage: Stage) -> str:
+    """Return the host that all ask at still while the next endpoint is brought up."""
+    old, following = (stage.values.get(name, "") for name in ("ENDPOINT", "ENDPOINT_NEXT"))
+    return old.rpartition(":")[0].strip("[]") if old != following else ""
 
 
 def _as(plan: Plan, stage: Stage, name: str) -> tuple[Plan, Node]:

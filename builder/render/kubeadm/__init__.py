@@ -66,9 +66,9 @@ def text(plan: Plan, node: Node, *, whole: bool = False) -> str:
     return _dumped(start(plan, node) if whole else documents(plan, node))
 
 
-def running_text(plan: Plan, node: Node, *, admits: bool = False) -> str:
+def running_text(plan: Plan, node: Node, *, admits: bool = False, host: str = "") -> str:
     """Return what a node that runs is to be like; see :func:`running`."""
-    return _dumped(running(plan, node, admits=admits))
+    return _dumped(running(plan, node, admits=admits, host=host))
 
 
 def _dumped(shown: Iterable[dict[str, Any]]) -> str:

@@ -19,8 +19,11 @@ _SHARED = ("nodeRegistration", "patches")
 """What a node that joins says in the same words as one that starts a cluster."""
 
 
-def running(plan: Plan, node: Node, *, admits: bool) -> tuple[dict[str, Any], ...]:
-    """Return the documents; where it ``admits`` others they have the token, else no secret."""
+def running(plan: Plan, node: Node, *, admits: bool, host: str) -> tuple[dict[str, Any], ...]:
+    """Return the documents; where it ``admits`` others they have the token, else no secret.
+
+    A ``host`` is one more name of the API server, for the certificate.
+    """
     first, *others = plan.once("running", lambda: start(plan, plan.first))
     own = {key: value for key, value in first.items() if key not in {_TOKENS, _KEY}}
     if plan.part(node) != "init":
@@ -31,4 +34,9 @@ def running(plan: Plan, node: Node, *, admits: bool) -> tuple[dict[str, Any], ..
         own |= {key: joined[key] for key in _SHARED if key in joined}
     if admits:
         own[_TOKENS] = first[_TOKENS]
-    return own, *others
+    cluster, *rest = others
+    if host:
+        server = cluster.get("apiServer") or {}
+        names = dict.fromkeys((*(server.get("certSANs") or ()), host))
+        cluster = {**cluster, "apiServer": {**server, "certSANs": [*names]}}
+    return own, cluster, *rest

@@ -20,7 +20,6 @@ is_about() { [[ " $AIRSEED_PARTS " == *" $1 "* ]]; }
 # ends with an error, since it misses in the end what it was told to skip.
 make_settings() {
     local file
-    lay_aside
     rm -rf "$ASIDE/tmp"
     aside init --dry-run --skip-phases="$AROUND" || true
     for file in "$ASIDE"/tmp/kubeadm-init-dryrun*/kubeadm-flags.env; do MADE=${file%/*}; done
@@ -87,7 +86,7 @@ configure_kubelet() {
     settled kubelet
 }
 
-proxies() { as_admin -n kube-system get configmap kube-proxy -o 'jsonpath={.data.config\.conf}' | sha256sum; }
+proxies() { as_admin -n kube-system get configmap kube-proxy -o 'jsonpath={.data.config\.conf}{.data.kubeconfig\.conf}' | sha256sum; }
 
 proxies_are_new() { as_admin -n kube-system rollout status daemonset kube-proxy --watch=false 2>/dev/null | grep 'successfully rolled out' >/dev/null; }
 
@@ -104,14 +103,20 @@ configure_proxies() {
 }
 
 MADE=''
-make_settings
+is_first=''
+[ "$AIRSEED_NODE" != "${AIRSEED_PLANES%% *}" ] || is_first=1
+[ -n "$AIRSEED_PARTS$is_first" ] || exit 0
+lay_aside
+for part in $AIRSEED_PARTS; do
+    case $part in certificate | kube-proxy) ;; *) [ -n "$MADE" ] || make_settings ;; esac
+done
 if is_control_plane; then
     ! is_about certificate || configure_certificate
     for name in $PODS; do ! is_about "${name#kube-}" || configure_pod "$name"; done
     restart_pods
 fi
 ! is_about kubelet || configure_kubelet
-if [ "$AIRSEED_NODE" = "${AIRSEED_PLANES%% *}" ]; then
+if [ -n "$is_first" ]; then
     # whoever joins from now on, and kubeadm itself, goes by it
     run_phase init phase upload-config all || kubeadm_failed "kubeadm can't upload the new settings"
     ! is_about kube-proxy || configure_proxies

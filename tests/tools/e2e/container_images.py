@@ -71,9 +71,11 @@ def push_again(name: str, folder: Path, registry: str, references: Iterable[str]
 
 @cache
 def _references(version: str) -> dict[str, str]:
-    """Return what kubeadm of a release starts, as the catalog has it."""
-    release = catalog_format.load([]).kubernetes(Version.parse(version))
-    return {reference.path.rpartition("/")[2]: str(reference) for _, reference in release.images}
+    """Return what a release starts, and what keeps up an endpoint, as the catalog has it."""
+    catalog, release = catalog_format.load([]), Version.parse(version)
+    images = [reference for _, reference in catalog.kubernetes(release).images]
+    images += filter(None, [catalog.endpoints.keeper("local-proxy", release).image])
+    return {reference.path.rpartition("/")[2]: str(reference) for reference in images}
 
 
 def _write(layout: Layout, recipe: Mapping[str, Any], reference: str) -> None:
