@@ -77,6 +77,11 @@ class Client(Closing):
         """
         return self._document("GET", url, headers or {}, limit=limit)
 
+    def beginning(self, url: str, count: int) -> bytes:
+        """Fetch so many bytes of something longer, with or without ranges; else like ``get``."""
+        asked = {"Range": f"bytes=0-{count - 1}"}
+        return self._document("GET", url, asked, limit=count, cut=True).content
+
     def head(self, url: str, *, headers: Mapping[str, str] | None = None) -> Reply:
         """Fetch what is said about a document, but not its content; otherwise like ``get``."""
         return self._document("HEAD", url, headers or {}, limit=0)
@@ -194,9 +199,12 @@ class Client(Closing):
         body: bytes | None = None,
         *,
         limit: int,
+        cut: bool = False,
     ) -> Reply:
         def once(end: float) -> Reply:
-            return self._transport.document(method, url, headers, body, limit=limit, end=end)
+            return self._transport.document(
+                method, url, headers, body, limit=limit, end=end, cut=cut
+            )
 
         return self._again(url, once)
 

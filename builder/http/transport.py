@@ -62,8 +62,12 @@ class Transport:
         *,
         limit: int,
         end: float,
+        cut: bool = False,
     ) -> Reply:
-        """Fetch a document of at most ``limit`` bytes, before ``end`` on the monotonic clock."""
+        """Fetch a document of at most ``limit`` bytes, before ``end`` on the monotonic clock.
+
+        Of a longer one these are returned if it is to be ``cut``.
+        """
         with self._attempt(end) as attempt:
             response, final = self._send(attempt, method, url, headers, body)
             if response.status not in _SUCCESS:
@@ -71,7 +75,7 @@ class Transport:
                 raise StatusError(final, response.status, response.headers)
             length = 0 if method == "HEAD" else response.length_remaining
             with HttpStream(response, final, attempt, length=length) as stream:
-                content = _whole(stream, limit, end)
+                content = _whole(stream, limit, end, cut=cut)
         return Reply(url=final, status=stream.status, headers=stream.headers, content=content)
 
     def send(
@@ -181,9 +185,9 @@ class Transport:
         return session
 
 
-def _whole(stream: HttpStream, limit: int, end: float) -> bytes:
+def _whole(stream: HttpStream, limit: int, end: float, *, cut: bool = False) -> bytes:
     where = redact(stream.url)
-    if stream.length is not None and stream.length > limit:
+    if stream.length is not None and stream.length > limit and not cut:
         raise FetchError(
             f"the document has {stream.length:,} bytes", where=where, expected=f"at most {limit:,}"
         )
@@ -191,6 +195,8 @@ def _whole(stream: HttpStream, limit: int, end: float) -> bytes:
     piece = memoryview(bytearray(_PIECE))
     while count := stream.readinto(piece):
         content += piece[:count]
+        if len(content) >= limit and cut:
+            return bytes(content[:limit])
         if len(content) > limit:
             raise FetchError(
                 "the document does not end", where=where, expected=f"at most {limit:,} bytes"

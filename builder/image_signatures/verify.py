@@ -88,7 +88,7 @@ def _made_by(
         if signature.certificate is not None:
             other = "a certificate, and only keys are pinned"
         raise VerificationError(f"it was made with {other}, or was changed afterwards")
-    if not signer.names(reference, named):
+    if not signer.names(reference, named, image):
         raise VerificationError(
             f"it is the signature of an image of another name, {named[:120]!r}",
             expected=reference.repository,

@@ -60,13 +60,15 @@ class Signer:
     def signs(self, reference: Reference) -> bool:
         return any(fnmatchcase(reference.repository, pattern) for pattern in self.images)
 
-    def names(self, reference: Reference, name: str) -> bool:
+    def names(self, reference: Reference, name: str, image: Digest) -> bool:
         """Tell whether a signature that gives an image this name may be of a reference."""
         try:
             named = reference.parse(name)
         except ValueError:
             return False
         tagged = ":" in name.partition("@")[0].rpartition("/")[2]
+        if named.digest not in {None, image}:
+            return False
         if tagged and reference.tag and named.tag != reference.tag:
             return False
         return named.repository == reference.repository or any(

@@ -96,17 +96,25 @@ def differences(header: Claims, metadata: Claims) -> list[str]:
     Weak dependencies, which old tools leave out, and files outside of what is written into
     primary may be missing, but nothing may be added.
     """
-    found = []
-    for kind in (*RELATIONS, *_WEAK):
-        signed, said = header.relations[kind], metadata.relations[kind]
-        if kind in RELATIONS and (missing := signed - said):
-            found.append(f"primary leaves out that it {kind} {_some(missing)}")
-        if added := said - signed:
-            found.append(f"primary adds that it {kind} {_some(added)}")
+    found = [
+        f"primary leaves out that it {kind} {_some(missing)}"
+        for kind in RELATIONS
+        if (missing := header.relations[kind] - metadata.relations[kind])
+    ]
     # names that are no ASCII are written in more than one way; nothing requires them
     hidden = {path for path in header.files - metadata.files if path.isascii() and _matters(path)}
     if hidden:
         found.append(f"its file list leaves out {_some(hidden)}")
+    return found + additions(header, metadata)
+
+
+def additions(header: Claims, metadata: Claims) -> list[str]:
+    """Say what metadata has that the header does not say."""
+    found = [
+        f"primary adds that it {kind} {_some(added)}"
+        for kind in (*RELATIONS, *_WEAK)
+        if (added := metadata.relations[kind] - header.relations[kind])
+    ]
     if added_files := {path for path in metadata.files - header.files if path.isascii()}:
         found.append(f"its file list adds {_some(added_files)}")
     return found

@@ -81,6 +81,9 @@ class Closure:
     """Base packages that no repository describes: only their names count."""
     base: tuple[str, ...] = ()
     """The base that was assumed, NEVRA by NEVRA."""
+    relied_on: tuple[Chosen, ...] = ()
+    """Packages of the base without which more would have been chosen, if they are what metadata
+    says."""
 
 
 def solve(
@@ -253,6 +256,7 @@ def _answer(
     present: list[str] = []
     reasons: dict[int, set[str]] = {solvable.id: set() for solvable in new}
     asked: set[int] = set()
+    there: list[Any] = []
     for request in requests:
         if not request.by:
             continue
@@ -262,12 +266,16 @@ def _answer(
         asked.update(chosen)
         if not chosen:
             present.append(request.text)
+            there += [solvable for solvable in candidates[request] if solvable.isinstalled()]
     add_reasons(universe, transaction, reasons)
     faults: list[Fault] = []
-    packages = []
-    for solvable in new:
+    packages: list[Chosen] = []
+    relied_on: list[Chosen] = []
+    base = universe.relied_on([*there, *universe.provided_by_base(new)])
+    for solvable in (*new, *base):
+        into, why = (packages, reasons[solvable.id]) if solvable.id in reasons else (relied_on, ())
         try:
-            packages.append(_chosen(universe, solvable, solvable.id in asked, reasons[solvable.id]))
+            into.append(_chosen(universe, solvable, solvable.id in asked, why))
         except VerificationError as error:
             faults.append(error.fault)
     if faults:
@@ -280,6 +288,7 @@ def _answer(
         present=tuple(sorted(set(present))),
         unmatched=universe.unmatched,
         base=tuple(sorted(str(solvable) for solvable in universe.pool.installed.solvables)),
+        relied_on=tuple(sorted(relied_on, key=lambda chosen: (chosen.nevra, chosen.repository))),
     )
 
 
@@ -316,7 +325,7 @@ def _place(universe: Universe, solvable: Any) -> Place:
     return Place(repository=solvable.repo.name, href=href or "", base=base)
 
 
-def _chosen(universe: Universe, solvable: Any, asked: bool, reasons: set[str]) -> Chosen:  # noqa: FBT001 -- private
+def _chosen(universe: Universe, solvable: Any, asked: bool, reasons: Iterable[str]) -> Chosen:  # noqa: FBT001 -- private
     solv = universe.solv
     nevra = nevra_of(solvable)
     where = f"{solvable.repo.name}: {nevra}"

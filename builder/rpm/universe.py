@@ -16,7 +16,7 @@ from builder.rpm.problems import explain
 from builder.rpm.subset import read_packages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from builder.rpm.base import BasePackages
@@ -67,6 +67,9 @@ class Universe:
         self.names = [files.name for files in metadata]
         self.unmatched: tuple[str, ...] = ()
         """Base packages that no repository describes; they provide their own name only."""
+        self._origins: dict[int, Any] = {}
+        """By number of a base package: what describes it."""
+        self._roots = {*base.group, *base.always}
         self._repositories: dict[str, Any] = {}
         self._unreadable: dict[str, tuple[Path, set[str]]] = {}
         self._misread: dict[str, dict[str, tuple[str, ...]]] = {}
@@ -155,6 +158,43 @@ class Universe:
                     seen.add(heir.id)
                     heirs.append(heir)
         return heirs
+
+    def relied_on(self, solvables: Iterable[Any]) -> list[Any]:
+        """Return what describes these packages of the base, and why a group's base has them.
+
+        That is metadata, which a mirror may have changed. Of a list of packages it is known that
+        they are there, and of a group which names are in it; all else is there because of what
+        another one requires.
+        """
+        why: dict[int, Any] = {}
+        todo = [one for one in self.pool.installed.solvables if one.name in self._roots]
+        seen = {one.id for one in todo}
+        for one in todo:
+            for provider in self._required(one):
+                if provider.isinstalled() and provider.id not in seen:
+                    seen.add(provider.id)
+                    why[provider.id] = one
+                    todo.append(provider)
+        found: dict[int, Any] = {}
+        for one in solvables:
+            while one is not None and one.id not in found:
+                found[one.id] = self._origins.get(one.id)
+                one = why.get(one.id)  # noqa: PLW2901 -- up to a name of the group
+        return [origin for origin in found.values() if origin is not None]
+
+    def provided_by_base(self, solvables: Iterable[Any]) -> list[Any]:
+        """Return the packages of the base that provide what these require."""
+        found = {
+            provider.id: provider
+            for solvable in solvables
+            for provider in self._required(solvable)
+            if provider.isinstalled()
+        }
+        return list(found.values())
+
+    def _required(self, solvable: Any) -> Iterator[Any]:
+        for dep in solvable.lookup_deparray(self.solv.SOLVABLE_REQUIRES, 0):
+            yield from self.pool.whatprovides(dep)
 
     def misread(self, repository: str) -> dict[str, tuple[str, ...]]:
         """Return, by digest (hex), the requirements of packages that libsolv could not read."""
@@ -294,6 +334,7 @@ class Universe:
     def _copy(self, solvable: Any, into: Any) -> None:
         """Copy a package with its dependencies; files that others need are provides by now."""
         copy = into.add_solvable()
+        self._origins[copy.id] = solvable
         copy.name, copy.evr, copy.arch = solvable.name, solvable.evr, solvable.arch
         copy.vendor = solvable.vendor
         markers = {self.solv.SOLVABLE_FILEMARKER, self.solv.SOLVABLE_PREREQMARKER}

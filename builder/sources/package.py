@@ -8,20 +8,26 @@ from typing import TYPE_CHECKING
 
 from builder import disk
 from builder.errors import VerificationError
-from builder.rpm.header import read_head
+from builder.http import redact
+from builder.rpm.header import header_length, read_head
 from builder.rpm.keys import RpmKey, load_keys
 from builder.rpm.payload import verify_payload
 from builder.rpm.signature import read_nevra, verify_signature
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from builder.errors import Fault
+    from builder.http import Client
     from builder.model.artifact import Package
     from builder.model.digest import Digest
     from builder.model.lock import Lock
+    from builder.model.rpm import Nevra
     from builder.rpm.claims import Claims
+
+_FIRST = 1 << 16
+"""Bytes of an RPM that are asked for at first; most of the headers are shorter."""
 
 
 class Signatures:
@@ -45,12 +51,7 @@ class Signatures:
         where = package.name
         head = read_head(content, where=where)
         keys = [self._key(fingerprint) for fingerprint in package.keys]
-        verify_signature(head, keys, where=where)
-        nevra = read_nevra(head, where=where)
-        if nevra != package.nevra:
-            raise VerificationError(
-                f"the RPM says that it is {nevra}", where=where, expected=str(package.nevra)
-            )
+        check_head(head, package.nevra, keys, where=where)
         covered = verify_payload(head, content, keys, where=where)
         if not (covered or package.trust == "pinned" or package.repository in self._signed):
             raise VerificationError(
@@ -78,6 +79,25 @@ class Signatures:
                 )
             self._keys[fingerprint] = key
         return self._keys[fingerprint]
+
+
+def check_head(head: bytes, nevra: Nevra, keys: Sequence[RpmKey], *, where: str) -> None:
+    """Raise VerificationError unless one of the keys signed it as this package."""
+    verify_signature(head, keys, where=where)
+    said = read_nevra(head, where=where)
+    if said != nevra:
+        raise VerificationError(f"the RPM says that it is {said}", where=where, expected=str(nevra))
+
+
+def fetch_head(url: str, client: Client) -> bytes:
+    """Fetch the beginning of an RPM, up to its payload."""
+    head, needed = b"", _FIRST
+    while len(head) < needed:
+        before, head = len(head), client.beginning(url, needed)
+        if len(head) <= before:
+            raise VerificationError("the RPM ends inside its header", where=redact(url))
+        needed = header_length(head, where=redact(url))
+    return head[:needed]
 
 
 def check_metadata(

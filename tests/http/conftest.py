@@ -130,12 +130,14 @@ def ranged(content: bytes) -> Answer:
         if not asked:
             reply(200, content, Accept_Ranges="bytes")(handler)
             return
-        start = int(asked.removeprefix("bytes=").removesuffix("-"))
-        total = len(content)
+        first, _, last = asked.removeprefix("bytes=").partition("-")
+        start, total = int(first), len(content)
+        end = min(int(last or total), total - 1)
         if start >= total:
             reply(416, Content_Range=f"bytes */{total}")(handler)
             return
-        reply(206, content[start:], Content_Range=f"bytes {start}-{total - 1}/{total}")(handler)
+        sent = content[start : end + 1]
+        reply(206, sent, Content_Range=f"bytes {start}-{end}/{total}")(handler)
 
     return answer
 

@@ -312,3 +312,18 @@ def test_a_form_is_sent_but_never_redirected(
         )
     assert str(caught.value) == f"{url}: the server answered 307 Temporary Redirect"
     assert other.requests == []
+
+
+def test_no_more_than_the_beginning_is_read(
+    client: Client, site: Fixture, answers: Fixture
+) -> None:
+    """Whether the server knows ranges, sends all of it, or does not end."""
+    content = bytes(range(256)) * 4096
+    for path, answer in (
+        ("/ranged", answers.ranged(content)),
+        ("/whole", answers.reply(200, content)),
+        ("/endless", _endless),
+    ):
+        expected = b"x" * 1000 if answer is _endless else content[:1000]
+        assert client.beginning(site.on(path, answer), 1000) == expected
+    assert client.beginning(site.on("/short", answers.reply(200, b"short")), 1000) == b"short"

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
+import ssl
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -444,6 +447,40 @@ def test_who_the_system_trusts_is_not_our_authority(first: Machine, authority: A
     for server in serving(Api(authority), "apiserver", ("127.0.0.1", 0)):
         ran = first.source(f"api_lives 127.0.0.1 {server.port}", "tls", "init")
         assert (ran.returncode, ran.stdout) == (0, "")
+
+
+def test_who_shows_our_certificate_without_its_key_is_not_our_authority(
+    first: Machine, authority: Authority
+) -> None:
+    """Certificates are public: only an ended handshake proves whose one is."""
+    issued = ssl.PEM_cert_to_DER_cert((authority.folder / "apiserver.crt").read_text())
+
+    def message(kind: int, content: bytes) -> bytes:
+        body = bytes([kind]) + len(content).to_bytes(3) + content
+        return b"\x16\x03\x03" + len(body).to_bytes(2) + body
+
+    certificate = len(issued).to_bytes(3) + issued
+    # TLS 1.2, RSA with AES128-SHA, secure renegotiation
+    hello = b"\x03\x03" + bytes(32) + b"\0\0\x2f\0\0\x05\xff\x01\0\x01\0"
+    flight = message(2, hello) + message(11, len(certificate).to_bytes(3) + certificate)
+
+    def answer(listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(flight + message(14, b""))
+                    connection.recv(65536)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=answer, args=(listener,), daemon=True).start()
+        port = listener.getsockname()[1]
+        ran = first.source(f"api_lives 127.0.0.1 {port}", "tls", "init")
+        assert (ran.returncode, ran.stdout) == (0, "")
+        ran = first.source(f"port_speaks 127.0.0.1 {port} etcd", "tls", "init")
+        assert ran.stdout == f"port 127.0.0.1:{port} (etcd)\n"
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.mark.parametrize("again", ["guard", "guard_again"])

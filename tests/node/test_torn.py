@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,7 +32,19 @@ def bolt(pages: int = 4, size: int = 4096) -> bytes:
     return bytes(content)
 
 
+def certificate() -> bytes:
+    """Make a certificate with its key, as kubelet keeps its own."""
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=a",
+         "-keyout", "/dev/stdout"],
+        capture_output=True,
+        check=True,
+    )  # fmt: skip
+    return made.stdout
+
+
 WHOLE = {
+    "pem": certificate(),
     "json": b'{"policyName":"none","note":"a \\" and a } in it","checksum":1353318690}',
     "text": b"kind: KubeletConfiguration\n",
     "filled": b"UQ7R:ICLO",
@@ -39,6 +52,10 @@ WHOLE = {
     "wal": b"\x04\0\0\0\0\0\0\x84\x08\x04" + bytes(4096),
 }
 TEARS = {
+    "pem": [
+        b"", bytes(60), WHOLE["pem"][:40], WHOLE["pem"][:-900], WHOLE["pem"][-900:],
+        WHOLE["pem"][:-40], WHOLE["pem"][:900] + bytes(len(WHOLE["pem"]) - 900),
+    ],
     "json": [
         b"", bytes(60), WHOLE["json"][:-1], WHOLE["json"][:20] + bytes(30), b'{"a":"',
         WHOLE["json"] + b"}",
@@ -81,6 +98,8 @@ def test_what_is_whole_stays(
     machine: Machine, program: str, path: str, test: str, cure: str
 ) -> None:
     file = machine.write(a_file(path), WHOLE[test])
+    if cure == "pair":
+        machine.write(a_file(f"{path[:-3]}{'key' if path.endswith('crt') else 'crt'}"), WHOLE[test])
     ran = machine.run("actions/mend", program)
     assert (ran.returncode, ran.stdout) == (0, "")
     assert file.read_bytes() == WHOLE[test]
@@ -111,6 +130,24 @@ def test_kubelets_configuration_is_taken_from_its_last_whole_copy(machine: Machi
     newer.write_bytes(b"")
     machine.run("actions/mend", "kubelet")
     assert file.read_text() == "kind: KubeletConfiguration\nx: 2\n"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_kubelet_takes_the_last_whole_certificate_that_it_had(machine: Machine, kept: bool) -> None:
+    """It keeps each under its time, and ends where the current one cannot be read."""
+    pki = "var/lib/kubelet/pki"
+    before = machine.write(f"{pki}/kubelet-client-2021-01-01-00-00-00.pem", WHOLE["pem"])
+    machine.write(f"{pki}/kubelet-client-2021-06-01-00-00-00.pem", WHOLE["pem"][:60])
+    torn = machine.write(f"{pki}/kubelet-client-2022-01-01-00-00-00.pem", b"")
+    current = torn.with_name("kubelet-client-current.pem")
+    current.symlink_to(torn.name)
+    if not kept:
+        torn.unlink()  # its name was never written
+    ran = machine.run("actions/mend", "kubelet")
+    assert ran.returncode == 0
+    assert f"{current} is damaged: it is made again" in ran.stdout
+    assert current.resolve() == before.resolve()
+    assert machine.run("actions/mend", "kubelet").stdout == ""
 
 
 def test_what_looks_whole_goes_when_its_program_names_it(machine: Machine) -> None:

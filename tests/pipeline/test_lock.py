@@ -94,8 +94,16 @@ def test_only_metadata_is_asked_for(site: Site) -> None:
     assert ran.code == 0, ran.err
     paths = [one.path for one in ran.requests]
     assert paths
-    assert not [path for path in paths if path.endswith(".rpm") or "/blobs/" in path]
-    assert ran.received < 1_000_000
+    assert not [path for path in paths if "/blobs/" in path]
+    heads = [one for one in ran.requests if one.path.endswith(".rpm")]
+    assert max(one.sent for one in heads) <= 65536, "of what the base has, the header alone"
+    ours = {package.nevra.filename for package in lock_format.read(sandbox.lock_path).packages}
+    assert not ours & {path.rpartition("/")[2] for path in paths}
+    assert ran.received - sum(one.sent for one in heads) < 1_000_000
+    sandbox.lock_path.unlink()
+    again = sandbox.lock("-q")
+    assert again.code == 0, again.err
+    assert not [one for one in again.requests if one.path.endswith(".rpm")]
 
 
 def test_the_walkthrough_is_locked_whole(sample: Sample) -> None:

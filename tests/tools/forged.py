@@ -46,10 +46,11 @@ def name_of(repomd: str, kind: str) -> str:
 
 
 def forged(before: bytes, repomd: str, change: Change) -> tuple[bytes, str]:
-    plain = gzip.decompress(before)
+    packed = before.startswith(b"\x1f\x8b")
+    plain = gzip.decompress(before) if packed else before
     changed = change(plain.decode()).encode()
     assert changed != plain, "nothing was changed"
-    after = gzip.compress(changed, mtime=0)
+    after = gzip.compress(changed, mtime=0) if packed else changed
     for old, new in ((before, after), (plain, changed)):
         digests = (hashlib.sha256(one).hexdigest() for one in (old, new))
         # the file's name may begin with its digest, and stays

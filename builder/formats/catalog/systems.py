@@ -51,7 +51,7 @@ OS: Record[dict[str, Any]] = Record(
             Record(
                 dict,
                 {
-                    "groups": Field(ListOf(ENTRY), default=()),
+                    "groups": Field(MapOf(ListOf(PACKAGE_NAME), key=NAME), default={}),
                     "packages": Field(ListOf(PACKAGE_NAME), default=()),
                 },
             ),

@@ -31,8 +31,9 @@ class OperatingSystem:
     cloud_init: str
     repositories: tuple[str, ...]
     """Names, in order; the first has the comps groups of the base."""
-    groups: tuple[str, ...]
-    """Comps groups that a minimal installation has."""
+    groups: Mapping[str, tuple[str, ...]]
+    """Comps groups that a minimal installation has, each with the names that may be in it: a
+    mirror could add any."""
     installed: tuple[str, ...]
     """Packages that a minimal installation has beside them."""
     packages: Mapping[str, str] = field(default_factory=dict)

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from builder.errors import ClosureError, Fault, UnavailableError, VerificationError
 from builder.model.artifact import File, Package, Repository
+from builder.pipeline.lock.base import declared, prove
 from builder.pipeline.lock.proof import asked_as
-from builder.rpm import base as rpm_base
 from builder.rpm import build as rpm_build
 from builder.rpm.claims import Claims, unmet
 from builder.rpm.closure import Chosen, Closure, PackageRequest, check_installable, solve
-from builder.rpm.installed import COMPS_LIMIT, LIST_LIMIT, parse_comps, parse_installed
 from builder.rpm.repodata import resolve_href
 from builder.rpm.subset import (
     KINDS,
@@ -27,7 +26,6 @@ from builder.rpm.subset import (
 )
 from builder.rpm.universe import SolverMetadata
 from builder.sources import repository as repository_source
-from builder.sources.file import read_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     from builder.pipeline.lock.built import BuiltPackages
     from builder.pipeline.lock.files import Keyring
     from builder.pipeline.lock.resolving import Resolving
+    from builder.rpm.base import BasePackages
     from builder.sources.store import Store
 
 _NOBODY = ""
@@ -71,7 +70,7 @@ def resolve(
     if made is not None:
         upstream = [*upstream, made.metadata]
     (platform,) = resolving.cluster.platforms[:1]
-    base = _base(resolving, upstream)
+    base = declared(resolving, upstream)
     metadata = [
         SolverMetadata(
             name=repository.name,
@@ -98,6 +97,13 @@ def resolve(
             f"no repository describes {len(closure.unmatched)} packages of the base, such as "
             f"{closure.unmatched[0]}; what they provide is unknown"
         )
+    prove(
+        resolving,
+        keyring,
+        [one for one in upstream if made is None or one.name != made.metadata.name],
+        {chosen for closure in closures.values() for chosen in closure.relied_on},
+        lambda chosen: _sources(resolving, upstream, chosen),
+    )
     packages = [
         replace(
             _built(made, chosen)
@@ -172,41 +178,13 @@ def _fetch(
     return metadata
 
 
-def _base(
-    resolving: Resolving, upstream: Sequence[repository_source.RepositoryMetadata]
-) -> rpm_base.BasePackages:
-    declared = resolving.cluster.os.base
-    if declared.kind == "empty":
-        return rpm_base.empty()
-    if declared.file is not None:
-        content = read_local(resolving.folder / declared.file, LIST_LIMIT)
-        installed = parse_installed(
-            content,
-            document=declared.file,
-            architecture=resolving.cluster.platforms[0].rpm,
-            system=resolving.wanted.os.family,
-        )
-        return rpm_base.packages(installed)
-    system = resolving.wanted.os
-    first = next(repository for repository in upstream if repository.name == system.repositories[0])
-    if "group" not in first.files:
-        raise VerificationError(
-            "the repository has no groups, so its minimal installation is not known",
-            where=first.base,
-            hint="declare another base in cluster.yaml: os.base: empty, or {packages: FILE}",
-        )
-    comps = read_local(first.files["group"], COMPS_LIMIT)
-    names = [n for g in system.groups for n in parse_comps(comps, g, where=first.name)]
-    return rpm_base.core(first.name, tuple(dict.fromkeys(names)), system.installed)
-
-
 def _solve(
     resolving: Resolving,
     hop: str,
     requests: Sequence[PackageRequest],
     arch: str,
     metadata: Sequence[SolverMetadata],
-    base: rpm_base.BasePackages,
+    base: BasePackages,
 ) -> Closure:
     """Solve for one release; with an earlier lock, hold what it had and what is still asked for."""
     fresh = solve(requests, arch=arch, metadata=metadata, base=base)
@@ -401,7 +379,7 @@ def _repodata(
     upstream: Sequence[repository_source.RepositoryMetadata],
     packages: Sequence[Package],
     metadata: Sequence[SolverMetadata],
-    base: rpm_base.BasePackages,
+    base: BasePackages,
 ) -> tuple[tuple[File, ...], tuple[Fault, ...], Mapping[str, tuple[str, ...]]]:
     """Write the bundle's own metadata, and check that a node can install from it alone.
 

@@ -29,16 +29,17 @@ is_kubeconfig() {
 # Tell whether a static pod's manifest, or any document that kubeadm writes so, is whole.
 is_manifest() { [ -s "$1" ] && grep -q '^kind: Pod' "$1" && [ "$(tail -n 1 "$1")" = 'status: {}' ]; }
 
-# Print what openssl sees at HOST PORT; nothing when nobody speaks TLS there. The system's own authorities,
-# which openssl of CentOS 7 adds to those of CAFILE, prove nothing.
+# Print what openssl sees at HOST PORT; nothing when nobody speaks TLS there. It fails where the handshake
+# does, as with who shows the certificate of another. The system's own authorities, which openssl of
+# CentOS 7 adds to those of CAFILE, prove nothing.
 handshake() {
-    SSL_CERT_FILE=/dev/null SSL_CERT_DIR=/dev/null timeout 6 openssl s_client -connect "$(bracketed "$1"):$2" ${3:+-CAfile "$3"} </dev/null 2>/dev/null || true
+    SSL_CERT_FILE=/dev/null SSL_CERT_DIR=/dev/null timeout 6 openssl s_client -connect "$(bracketed "$1"):$2" ${3:+-CAfile "$3"} </dev/null 2>/dev/null
 }
 
 # Tell whether a server at HOST PORT shows a certificate of the authority in FILE.
 shows_our_authority() {
     local seen
-    seen=$(handshake "$1" "$2" "$3")
+    seen=$(handshake "$1" "$2" "$3") || return 1
     [[ $seen == *'BEGIN CERTIFICATE'* ]] && [[ $seen == *'Verify return code: 0 (ok)'* ]]
 }
 

@@ -2,9 +2,9 @@
 # What programs keep and refuse to start with when a power cut tore it. Sourced.
 #
 # state.tsv has them: the program, its files, what whole ones look like, what to remove so that they are
-# made again (a copy is put back), and the words with which the program refuses what looks whole.
+# made again (a copy is put back, or the one before), and the words with which the program refuses what looks whole.
 
-need json says
+need json says tls
 
 TORN_COPIES=$STATE/copies
 
@@ -18,7 +18,7 @@ state_files() {
         files=${files/#DOCKER/$docker} cure=${cure//DOCKER/$docker}
         files=${files/#CONTAINERD/${containerd:-/var/lib/containerd}} cure=${cure//CONTAINERD/${containerd:-/var/lib/containerd}}
         for file in "$R"$files; do
-            [ ! -f "$file" ] || printf '%s\t%s\t%s\t%s\n' "$test" "$file" "$cure" "$words"
+            { [ ! -f "$file" ] && [ ! -L "$file" ]; } || printf '%s\t%s\t%s\t%s\n' "$test" "$file" "$cure" "$words"
         done
     done <"$LIBEXEC/lib/state.tsv"
 }
@@ -29,7 +29,7 @@ mend_state() {
     local test file cure words names=${2:-}
     state_files "$1" | while IFS=$'\t' read -r test file cure words; do
         # one that went with another
-        [ -f "$file" ] || continue
+        [ -f "$file" ] || [ -L "$file" ] || continue
         if ! "is_$test" "$file"; then
             say "airseed: $file is damaged: it is made again"
         elif [[ $names == *"${file#"$R"}"* ]]; then
@@ -48,6 +48,8 @@ make_again() {
     case $2 in
     itself) rm -f "$1" ;;
     copy) restore_copy "$1" ;;
+    pair) rm -f "${1%.*}.crt" "${1%.*}.key" ;;
+    previous) link_previous "$1" ;;
     *) for path in $2; do rm -rf "$R"$path || true; done ;;
     esac
 }
@@ -61,6 +63,16 @@ keep_copy() {
 restore_copy() {
     local copy=$TORN_COPIES/${1##*/}
     [ ! -s "$copy" ] || put "$1" 0644 <"$copy"
+}
+
+# Let kubelet take the newest certificate that is whole; each has its time in its name. Without one it asks
+# for a new one, as long as it has a token.
+link_previous() {
+    local file last=''
+    for file in "${1%-current.pem}"-[0-9]*.pem; do ! is_pem "$file" || last=${file##*/}; done
+    if [ -z "$last" ]; then rm -f "$1" && return 0; fi
+    ln -sfn "$last" "$1.new"
+    mv -fT "$1.new" "$1"
 }
 
 # Tell whether PROGRAM's state is torn, by looking at it or by the words with which it ended.
@@ -78,6 +90,14 @@ has_zeros() { [ "$(tr -d '\000' <"$1" | wc -c)" -ne "$(wc -c <"$1")" ]; }
 is_filled() { [ -s "$1" ] && ! has_zeros "$1"; }
 
 is_text() { is_filled "$1" && [ -z "$(tail -c 1 "$1")" ]; }
+
+# A certificate with its key: in one file, or in two that are of use together only.
+is_pem() {
+    case $1 in
+    *.crt | *.key) is_pair "${1%.*}.crt" "${1%.*}.key" ;;
+    *) is_pair "$1" "$1" ;;
+    esac
+}
 
 # A document whose brackets close, and not before its end.
 is_json() {
