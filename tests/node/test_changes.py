@@ -283,6 +283,40 @@ def test_a_worker_is_upgraded(node: Machine, api: Api) -> None:
     assert not (node.state / "keep").exists()
 
 
+PULLS = ("registry.lan/k8s/kube-proxy:v1.19.5", "registry.lan/k8s/calico/node:v3.18.6")
+
+
+@pytest.mark.parametrize("runtime", ["docker", "containerd"])
+def test_a_registrys_images_are_there_before_the_turn(
+    node: Machine, api: Api, runtime: str
+) -> None:
+    """Pulled in a drained turn, one that the registry lacks would be found too late."""
+    node.set(RUNTIME=runtime, PULLS=" ".join(PULLS))
+    give(node)
+    node.write("images", f"{PULLS[0]} sha256:there\n")
+    node.write("refuse-pull", f"{PULLS[1]}\n")
+    node.write("var/lib/kubelet/config.json", '{"auths": {}}', 0o600)
+    finish(api, *PLANES)
+    assert make(node).returncode == 1
+    assert node.result["step"] == "pull"
+    assert node.result["message"].startswith(f"{PULLS[1]} can't be pulled: ")
+    assert node.result["message"].rstrip('"').endswith("manifest unknown")
+    assert node.result["hint"] == (
+        "the registry lacks this image: publish the bundle to it, and compare its name with "
+        "images.map"
+    )
+    assert commands(node) == []
+    assert f"change-{ID}.k8s04" not in api.leases  # nobody takes it for ready
+    node.write("refuse-pull", "")
+    (node.folder / "calls").unlink()
+    assert make(node).returncode == 0
+    words = ["crictl", "pull"]
+    if runtime == "docker":
+        words = ["docker", "--config", str(node.root / "var/lib/kubelet"), "pull"]
+    assert node.called(*words) == [[*words, PULLS[1]]]
+    assert node.calls.index([*words, PULLS[1]]) < node.calls.index(node.called("yum")[0])
+
+
 def test_a_node_that_somebody_else_has_cordoned_stays_so(node: Machine, api: Api) -> None:
     node.write("cordon", "true/")
     finish(api, *PLANES)

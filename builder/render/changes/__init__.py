@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from builder.model.digest import Digest
+from builder.model.image_names import ImageNames
 from builder.render import admit, kubeadm
 from builder.render.cloudinit import files as seed_files
 from builder.render.cloudinit import values
 from builder.render.engine import quoted, source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from builder.model.change import Change, Stage
     from builder.model.cluster import Node
@@ -130,10 +131,21 @@ def _env(change: Change, number: int, stage: Stage, plan: Plan, node: Node, name
         "COUNT": str(len(stage.nodes)),
         "COUNT_BEFORE": str(len(before)),
         "AT_ONCE": str(change.at_once),
+        "PULLS": " ".join(_pulls(plan, node)),
         **stage.values,
         **stage.own.get(name, {}),
     }
     return values.env(plan, node, more)
+
+
+def _pulls(plan: Plan, node: Node) -> Iterable[str]:
+    """Return the images that a registry has for a node's role, and the bundle does not load."""
+    if plan.cluster.registry is None or plan.lock.subject.kubernetes != str(
+        plan.choice.kubernetes.version
+    ):  # a lock without a way has none of the release before
+        return ()
+    names = ImageNames(plan.cluster.registry)
+    return (names.name(i.reference) for i in plan.lock.images if node.role in i.roles)
 
 
 def _laid(where: str, name: str, content: str | bytes, mode: str = _PRIVATE) -> str:

@@ -1,0 +1,43 @@
+#!/bin/bash
+# Pull the images of the stage from the internal registry while nothing waits for them: else kubelet does
+# that when this node is drained, and finds out then what the registry lacks.
+# seed: none has it; the script of a change brings it
+# reads: PULLS RUNTIME
+# uses: REGISTRY
+
+# shellcheck source=cloudinit-templates/node/lib/common.sh
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
+need values
+load_environment
+
+is_there() {
+    if [ "$AIRSEED_RUNTIME" = docker ]; then
+        docker image inspect "$1" >/dev/null 2>&1
+    else
+        [ -n "$(crictl images -q "$1" 2>/dev/null)" ]
+    fi
+}
+
+# By the runtime, as kubelet does, and with kubelet's credentials.
+pull() {
+    local words=(crictl pull "$1")
+    if [ "$AIRSEED_RUNTIME" = docker ]; then
+        words=(docker pull "$1")
+        [ ! -s "$R/var/lib/kubelet/config.json" ] || words=(docker --config "$R/var/lib/kubelet" pull "$1")
+    fi
+    timeout --foreground "${AIRSEED_LOAD_PATIENCE:-3600}" "${words[@]}"
+}
+
+main() {
+    local name
+    for name in $AIRSEED_PULLS; do
+        ! is_there "$name" || continue
+        working "$name to come from $AIRSEED_REGISTRY"
+        # what it said last is the cause
+        pull "$name" || fail "$name can't be pulled" ''
+    done
+    # what comes next may be a power cut
+    sync
+}
+
+main
