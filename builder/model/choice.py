@@ -113,15 +113,23 @@ class _Choosing:
         runtime, version = split(before.defaults.runtime)
         support = series.runtimes.get(runtime)
         stays = support and numbers(support.oldest or "") <= numbers(version)
-        fitting = self.catalog.calicos_for(series.series)
         return replace(
             series.defaults,
             os=before.defaults.os,
             runtime=before.defaults.runtime if stays else series.defaults.runtime,
-            cni=before.defaults.cni
-            if split(before.defaults.cni)[1] in fitting
-            else series.defaults.cni,
+            cni=self.cni_after(before.defaults.cni, series),
         )
+
+    def cni_after(self, before: str, series: KubernetesSeries) -> str:
+        """Let Calico stay; else take the newest that leaves no release between both without one."""
+        fitting = self.catalog.calicos_for(series.series)
+        runs = self.catalog.calico_series[split(before)[1]]
+        if runs.series in fitting:
+            return before
+        major, minor = numbers(runs.kubernetes[-1])
+        known = self.catalog.calico_series
+        near = [one for one in fitting if f"{major}.{minor + 1}" in known[one].kubernetes]
+        return f"{CALICO}-{max(near, key=numbers)}" if near else series.defaults.cni
 
     def nearest(self) -> Defaults | None:
         """Let the newest series speak for one that is not there: its system may be too old."""

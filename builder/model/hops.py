@@ -71,7 +71,7 @@ def hops(
 ) -> tuple[tuple[Hop, ...], list[Fault], list[Fault]]:
     """Choose what each release of the way is made of; return faults and remarks, too.
 
-    The network plugin is the last release's: it is changed once, at the end.
+    The network plugin is the last release's: it is changed once, and what runs before is there.
     """
     way, faults = releases(cluster, catalog)
     remarks: list[Fault] = []

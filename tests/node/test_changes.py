@@ -350,6 +350,32 @@ def test_the_first_control_plane_is_upgraded(first_plane: Machine, api: Api) -> 
     assert "/etc/kubernetes/admin.conf" in ends
 
 
+def test_a_stage_applies_the_manifests_that_it_names(first_plane: Machine) -> None:
+    """By this node's own API server: the others may be of the release before."""
+    names = ("001-tigera-operator.yaml", "002-own.yaml")
+    texts = {f"manifests/{name}": f"kind: Namespace # {name}\n" for name in names}
+    sums = "".join(f"{hashlib.sha256(t.encode()).hexdigest()}  {n}\n" for n, t in texts.items())
+    for name, text in {**texts, "SHA256SUMS": sums}.items():
+        first_plane.write(f"opt/airseed/bundle/{name}", text)
+    first_plane.set(SUMS=hashlib.sha256(sums.encode()).hexdigest(), REGISTRY="")
+    stage = {"AIRSEED_STAGE": "1"}
+    give(first_plane, "upgrade", "configure")
+    assert first_plane.run("run", "upgrade", "addons", environment=stage).returncode == 0
+    assert not (first_plane.root / "applied").exists()
+    first_plane.set(ADDONS=f"manifests/{names[0]}")
+    give(first_plane, "upgrade", "configure")
+    ran = first_plane.run("run", "upgrade", "addons", environment=stage)
+    assert ran.returncode == 0, ran.stdout
+    assert (first_plane.root / "applied").read_text() == f"{names[0]}\n"
+    (call,) = [call for call in first_plane.called("kubectl") if "apply" in call]
+    assert call[call.index("--server") + 1] == "https://127.0.0.1:6443"
+    # what is too large for "apply" is there already, of the release before
+    first_plane.write("refuse-apply", "metadata.annotations: Too long: must have at most 262144\n")
+    first_plane.run("run", "upgrade", "addons", environment=stage)
+    assert [call for call in first_plane.called("kubectl") if "--server-side" in call]
+    assert not [call for call in first_plane.called("kubectl") if "create" in call]
+
+
 def test_the_first_turn_waits_until_all_have_their_images(first_plane: Machine, api: Api) -> None:
     """From its upgrade on kube-proxy is of the new release on every node."""
     del api.leases[f"change-{ID}.k8s04"]

@@ -211,20 +211,48 @@ def test_a_change_that_leaves_all_as_it_is_goes_on_without_being_asked_for(site:
 def test_the_way_leads_minor_by_minor_and_leaves_nothing_over(site: Site) -> None:
     site.runs()
     text = CLUSTER.replace("1.18.5", "{version: 1.23.17, packages: built}")
+    text += "extra: {manifests: [own.yaml]}\n"
     _, found = site.find(text + "changes: {from: 1.18.5}\n")
     assert found.change is not None
     assert [stage.what for stage in found.change.stages] == [
         "Kubernetes 1.18.5 -> 1.19.16",
         "Kubernetes 1.19.16 -> 1.20.15",
-        "Kubernetes 1.20.15 -> 1.21.14",
+        # what runs takes no release after 1.20, and what is wanted none before 1.21
+        "Kubernetes 1.20.15 -> 1.21.14, calico 3.23.5 operator",
         "Kubernetes 1.21.14 -> 1.22.17",
         "Kubernetes 1.22.17 -> 1.23.17",
     ]
+    calico = "manifests/001-tigera-operator.yaml manifests/002-custom-resources.yaml"
+    assert [stage.values["ADDONS"] for stage in found.change.stages] == [
+        "", "", calico, "", f"{calico} manifests/003-own.yaml",
+    ]  # fmt: skip
+    cnis = [stage.after.cni for stage in found.change.stages]
+    assert cnis == ["calico 3.18.6 operator"] * 2 + ["calico 3.23.5 operator"] * 3
     assert found.change.id == "001-upgrade-1.23.17"
     assert [str(plan.choice.kubernetes.version) for plan in found.plans] == [
         "1.19.16", "1.20.15", "1.21.14", "1.22.17", "1.23.17",
     ]  # fmt: skip
-    assert found.change.after == record.state(plans.plan(text))
+    assert found.change.after == record.state(plans.plan(text + "changes: {from: 1.18.5}\n"))
+
+
+def test_a_release_that_no_calico_takes_is_no_way(site: Site) -> None:
+    site.runs()
+    text = CLUSTER.replace("1.18.5", "{version: 1.22.17, packages: built}")
+    text += "changes: {from: 1.18.5}\n"
+    with pytest.raises(UsageError) as caught:
+        site.find(text + "cni: {name: calico, version: 3.24.5}\n")
+    (fault,) = caught.value.faults
+    assert fault.where == "cni"
+    assert fault.what == (
+        "neither Calico 3.18.6, which runs, nor Calico 3.24.5 supports Kubernetes 1.21, "
+        "which is on the way"
+    )
+    assert (
+        fault.expected == "Calico 3.19 or Calico 3.20 or Calico 3.21 or Calico 3.22 or Calico 3.23"
+    )
+    assert fault.hint == (
+        "go in two changes, the first one to Kubernetes 1.21.14 with such a Calico"
+    )
 
 
 def test_containerd_comes_before_the_release_that_takes_no_docker(site: Site) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from builder.formats import catalog as catalog_format
 from builder.formats import cluster as cluster_format
-from builder.model.artifact import Image, Package, Repository
+from builder.model.artifact import File, Image, Package, Repository
 from builder.model.demand import demand, operator_images
 from builder.model.digest import Digest
 from builder.model.lock import Fingerprint, Lock, Subject
@@ -130,6 +130,17 @@ def _lock(cluster: Cluster, wanted: Demand) -> Lock:
             for one in sorted(wanted.repositories, key=lambda one: one.name)
         ),
         packages=tuple(_package(one.request) for one in wanted.packages),
+        files=tuple(
+            File(
+                kind=one.kind,
+                path=one.path,
+                digest=Digest.of(one.path.encode()),
+                size=1,
+                sources=one.sources,
+                needed_by=one.needed_by,
+            )
+            for one in wanted.manifests
+        ),
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
 from builder.errors import Fault
 from builder.model.change import Findings, Stage
+from builder.model.choice import CALICO
 from builder.model.demand import KUBEADM
 from builder.model.version import Version
 from builder.pipeline.changes.kind import adopt
@@ -44,18 +45,20 @@ def changes(running: Running, wanted: Wanted) -> Findings:
         return Findings(faults=tuple(_alone(running, wanted)))
     way = [Version.parse(hop.release) for hop in wanted.workspace.hops]
     way = [hop for hop in way if hop > here]
-    if fault := _refused(here, there, way):
+    if fault := _refused(here, there, way) or _between(running, way, wanted):
         return Findings(faults=(fault,))
+    moves = _moves(running, way, wanted)
     stages: list[Stage] = []
     for hop in way:
-        stages.append(_stage(running, hop, wanted))
+        stages.append(_stage(running, hop, wanted, moves=hop == moves))
         running = stages[-1].after
     return Findings(stages=tuple(stages))
 
 
-def _stage(running: Running, hop: Version, wanted: Wanted) -> Stage:
-    before, release = running.kubernetes, str(hop)
-    if release == wanted.state.kubernetes:
+def _stage(running: Running, hop: Version, wanted: Wanted, *, moves: bool) -> Stage:
+    before, release, cni = running.kubernetes, str(hop), wanted.state.cni
+    last = release == wanted.state.kubernetes
+    if last:
         after = adopt(running, wanted.state, (*TAKES, "sums"))
     else:
         document = {**running.documents["ClusterConfiguration"], "kubernetesVersion": f"v{hop}"}
@@ -63,6 +66,7 @@ def _stage(running: Running, hop: Version, wanted: Wanted) -> Stage:
             running,
             kubernetes=release,
             documents={**running.documents, "ClusterConfiguration": document},
+            cni=cni if moves else running.cni,
         )
     after = replace(after, nodes=tuple(replace(node, kubernetes=release) for node in after.nodes))
     kubeadm, others = _packages(wanted.at(after))
@@ -70,13 +74,14 @@ def _stage(running: Running, hop: Version, wanted: Wanted) -> Stage:
     return Stage(
         plan=PLAN,
         nodes=wanted.turns(running),
-        what=f"Kubernetes {before} -> {release}",
-        reason=said if after.kubernetes == wanted.state.kubernetes else f"{said}, on the way",
+        what=f"Kubernetes {before} -> {release}{f', {cni}' if moves else ''}",
+        reason=said if last else f"{said}, on the way",
         disturbance=_DISTURBANCE,
         values={
             "FROM": before,
             "KUBEADM_PACKAGES": " ".join(kubeadm),
             "KUBELET_PACKAGES": " ".join(others),
+            "ADDONS": " ".join(_manifests(wanted, last=last) if last or moves else ()),
         },
         words=f"{PLAN}-{release}",
         after=after,
@@ -102,6 +107,45 @@ def _refused(here: Version, there: Version, way: Sequence[Version]) -> Fault | N
             " then have all that is between",
         )
     return None
+
+
+def _moves(running: Running, way: Sequence[Version], wanted: Wanted) -> Version | None:
+    """Return the release with which the new Calico comes: the first one that it takes."""
+    calico = wanted.plan.choice.calico
+    if running.cni == wanted.state.cni:
+        return None
+    return next((hop for hop in way if calico and hop.series in calico.of.kubernetes), way[-1])
+
+
+def _between(running: Running, way: Sequence[Version], wanted: Wanted) -> Fault | None:
+    """Refuse a release on the way that neither Calico takes: the one that runs or the new one."""
+    catalog = wanted.workspace.catalog
+    name, _, release = (
+        running.cni.removesuffix(" operator").removesuffix(" manifest").partition(" ")
+    )
+    runs = catalog.calico_series.get(release.rpartition(".")[0])
+    if name != CALICO or runs is None:
+        return None
+    moves = _moves(running, way, wanted)
+    alone = takewhile(lambda hop: hop != moves, way)
+    hop = next((hop for hop in alone if hop.series not in runs.kubernetes), None)
+    if hop is None:
+        return None
+    fitting = (f"{CALICO.title()} {series}" for series in catalog.calicos_for(hop.series))
+    return Fault(
+        where="cni",
+        what=f"neither {CALICO.title()} {release}, which runs, nor {wanted.plan.choice.calico}"
+        f" supports Kubernetes {hop.series}, which is on the way",
+        expected=" or ".join(fitting) or None,
+        hint=f"go in two changes, the first one to Kubernetes {hop} with such a Calico",
+    )
+
+
+def _manifests(wanted: Wanted, *, last: bool) -> Iterator[str]:
+    """Return the bundle's manifests that a stage applies; on the way it is the network plugin's."""
+    for file in wanted.plan.lock.files:
+        if file.kind == "manifest" and (last or CALICO in file.needed_by):
+            yield file.path
 
 
 def _alone(running: Running, wanted: Wanted) -> Iterator[Fault]:

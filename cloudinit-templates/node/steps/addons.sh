@@ -1,7 +1,7 @@
 #!/bin/bash
 # Give the cluster its network and whatever else the bundle has manifests for, in their order.
-# reads: NODE ROLE ADDRESS UNTAINT CNI CNI_REACH POD_SUBNETS REGISTRY SUMS manifests.edits
-# uses: STAGES PAYLOAD_URL MADE_BYTES KUBEADM_FILES IMAGES RUNTIME SKIP_PHASES
+# reads: NODE ROLE ADDRESS UNTAINT CNI CNI_REACH POD_SUBNETS REGISTRY SUMS ADDONS manifests.edits
+# uses: PAYLOAD_URL MADE_BYTES KUBEADM_FILES IMAGES RUNTIME SKIP_PHASES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
@@ -9,6 +9,9 @@ need values payload kubeadm manifests
 load_environment
 
 LOG=$STATE/apply.log
+
+# In an upgrade the other API servers are still of the release before, and may not know what is applied.
+as_admin() { kubectl --kubeconfig "$ADMIN" --request-timeout=20s --server "https://$(bracketed "$AIRSEED_ADDRESS"):6443" "$@"; }
 
 # Apply one file; some of it may be there from an earlier try. Kinds that its own definitions
 # bring are known a moment later.
@@ -29,9 +32,13 @@ apply() {
     return 1
 }
 
-# Make what is not there; the rest has been applied.
+# Make what is not there; the rest has been applied. In a change what is there may be of an earlier release.
 create() {
     local output
+    if [ -n "${AIRSEED_STAGE:-}" ]; then
+        as_admin apply --server-side --force-conflicts -f "$1" >"$LOG" 2>&1
+        return
+    fi
     if output=$(as_admin create -f "$1" 2>&1); then
         printf '%s\n' "$output" >>"$LOG"
         return 0
@@ -54,11 +61,11 @@ remove_taints() {
 main() {
     local file ready=$STATE/manifests
     [ "$AIRSEED_ROLE" = init ] || return 0
-    # in a change they come when the cluster is where it is to be
-    [ "${AIRSEED_STAGE:-}" = "$AIRSEED_STAGES" ] || return 0
+    # a stage of a change names those that come with it
+    [ -z "${AIRSEED_STAGE:-}" ] || [ -n "$AIRSEED_ADDONS" ] || return 0
     [ "$AIRSEED_UNTAINT" != 1 ] || remove_taints
     find_payload
-    payload_list manifests/ | sort >"$LISTS/manifests"
+    if [ -n "$AIRSEED_ADDONS" ]; then printf '%s\n' "${AIRSEED_ADDONS// /$'\n'}"; else payload_list manifests/; fi | sort >"$LISTS/manifests"
     [ -s "$LISTS/manifests" ] || return 0
     take_payload <"$LISTS/manifests"
     mkdir -p "$ready"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # second's part in the change 001-upgrade-1.19.5 of the cluster kubernetes. It has secrets of this machine in it.
 CHANGE='001-upgrade-1.19.5'
-DIGEST='53fc373ac2fc3fba0a5ceaf2b0fde2089915cd302e4e7af21079d710fcf4359e'
+DIGEST='844eaf8813abc32961c1c786748ffb5ed4a66d8af6d79339048a0129d2298b21'
 CLUSTER='kubernetes'
 NODE='second'
 RENAMED=''
@@ -68,9 +68,11 @@ AIRSEED_PLANES='first second third'
 AIRSEED_COUNT='5'
 AIRSEED_COUNT_BEFORE='0'
 AIRSEED_AT_ONCE='2'
+AIRSEED_PULLS=''
 AIRSEED_FROM='1.18.5'
 AIRSEED_KUBEADM_PACKAGES='kubeadm-1.19.5-0.x86_64 cri-tools-1.13.0-0.x86_64'
 AIRSEED_KUBELET_PACKAGES='kubelet-1.19.5-0.x86_64 kubectl-1.19.5-0.x86_64 kubernetes-cni-0.8.7-0.x86_64 docker-ce-3:19.03.9-3.el7.x86_64 docker-ce-cli-1:19.03.9-3.el7.x86_64 containerd.io-1.2.13-3.2.el7.x86_64 conntrack-tools-1.0-1.el7.x86_64 socat-1.0-1.el7.x86_64 ebtables-1.0-1.el7.x86_64 ethtool-1.0-1.el7.x86_64 iproute-1.0-1.el7.x86_64 iptables-1.0-1.el7.x86_64 util-linux-1.0-1.el7.x86_64 tar-1.0-1.el7.x86_64 ipset-1.0-1.el7.x86_64 ipvsadm-1.0-1.el7.x86_64 chrony-1.0-1.el7.x86_64 container-selinux-1.0-1.el7.x86_64 cloud-init-1.0-1.el7.x86_64 cloud-utils-growpart-1.0-1.el7.x86_64'
+AIRSEED_ADDONS='manifests/001-tigera-operator.yaml manifests/002-custom-resources.yaml'
 END_OF_FILE
 lay 0600 change 1.yaml <<'END_OF_FILE'
 apiVersion: kubeadm.k8s.io/v1beta2
