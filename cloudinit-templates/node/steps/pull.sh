@@ -20,12 +20,13 @@ is_there() {
 
 # By the runtime, as kubelet does, and with kubelet's credentials.
 pull() {
-    local words=(crictl pull "$1")
+    local limit=${AIRSEED_LOAD_PATIENCE:-3600} folder=$R/var/lib/kubelet
+    [ -s "$folder/config.json" ] || folder=$R/root/.docker
     if [ "$AIRSEED_RUNTIME" = docker ]; then
-        words=(docker pull "$1")
-        [ ! -s "$R/var/lib/kubelet/config.json" ] || words=(docker --config "$R/var/lib/kubelet" pull "$1")
+        timeout --foreground "$limit" docker --config "$folder" pull "$1"
+    else
+        timeout --foreground "$limit" crictl pull "$1"
     fi
-    timeout --foreground "${AIRSEED_LOAD_PATIENCE:-3600}" "${words[@]}"
 }
 
 main() {
