@@ -65,7 +65,15 @@ def seeded(
     order = [node.name for node in now.nodes if node.name in nodes]
     ordered = {name: nodes.pop(name) for name in order} | nodes
     kept = any(ordered[name] is known[name] for name in known)
-    write(folder, replace(before if before and kept else now, nodes=tuple(ordered.values())))
+    runs = replace(before if before and kept else now, nodes=tuple(ordered.values()))
+    write(folder, runs)
+    unheard = _unheard(runs, early)
+    if unheard:
+        reporter.warn(
+            f"the machines that run do not know {', '.join(unheard)} as control planes behind "
+            f"{runs.endpoint}, which they keep up",
+            hint="apply that change first (`airseed changes`), then start these",
+        )
     if early and before and kept and before.kubernetes != now.kubernetes:
         reporter.warn(
             f"{', '.join(early)} would join with Kubernetes {now.kubernetes}, and "
@@ -79,6 +87,15 @@ def seeded(
             hint="`airseed changes` says what is to be done; if no machine has booted yet: "
             "`airseed seeds --not-booted`",
         )
+
+
+def _unheard(runs: Running, names: Collection[str]) -> list[str]:
+    """Return which new control planes would carry the endpoint without the others knowing."""
+    known = runs.keeper.get("planes", ())
+    if not known:
+        return []
+    new = (node for node in runs.control_planes if node.name in names)
+    return [node.name for node in new if not {*node.addresses} & {*known}]
 
 
 def state(plan: Plan) -> Running:

@@ -10,7 +10,7 @@ import re
 import stat
 from difflib import unified_diff
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import plans
 import pytest
@@ -377,3 +377,110 @@ def test_scripts_are_not_written_where_somebody_else_may_read_them(
     assert (
         stat.S_IMODE(folder.parent.stat().st_mode) == stat.S_IMODE(folder.stat().st_mode) == 0o700
     )
+
+
+CARRIED = "endpoint: {address: 10.0.0.60, by: keepalived}"
+PROXIED = "endpoint: {name: api.example.com, by: local-proxy}"
+PLAIN = "endpoint: api.example.com"
+FOURTH = "  - {name: fourth, role: control-plane, address: 10.0.0.6}\n"
+PLANES, WORKERS = ("first", "second", "third"), ("worker", "other")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "stages"),
+    [
+        # what nobody asks at any more goes last
+        (CARRIED, PLAIN, [("endpoint", 5), ("move", 5), ("endpoint", 3)]),
+        (PLAIN, "endpoint: api.example.net", [("endpoint", 5), ("move", 5)]),
+        # nobody has to move
+        (PLAIN, PROXIED, [("endpoint", 5)]),
+        (PROXIED, PLAIN, [("endpoint", 5)]),
+        (CARRIED, CARRIED.replace("by:", "interface: eth1, by:"), [("endpoint", 3)]),
+        (CARRIED, f"{CARRIED}\nkubernetes: 1.19.5", [("upgrade", 5)]),
+        (PLAIN, f"{CARRIED}\nkubernetes: 1.19.5", [("endpoint", 5), ("move", 5), ("upgrade", 5)]),
+    ],
+)
+def test_an_endpoint_comes_up_before_anybody_moves(
+    site: Site, before: str, after: str, stages: list[tuple[str, int]]
+) -> None:
+    site.runs(CLUSTER.replace(PLAIN, before))
+    text = CLUSTER.replace(PLAIN, after)
+    if "\n" in after:
+        text = text.replace("kubernetes: 1.18.5\n", "")
+    _, found = site.find(text)
+    assert found.change is not None
+    assert [(stage.plan, len(stage.nodes)) for stage in found.change.stages] == stages
+    assert found.change.after == record.state(plans.plan(text))
+
+
+def test_all_ask_at_the_old_endpoint_until_the_new_one_is_up(site: Site) -> None:
+    site.runs()
+    folder = site.write(CLUSTER.replace(PLAIN, CARRIED))
+    script = (folder / "second.sh").read_text("utf-8")
+    for stage, lines in {
+        "1": ("ENDPOINT='api.example.com:6443'", "ENDPOINT_NEXT='10.0.0.60:6443'"),
+        "2": ("ENDPOINT='10.0.0.60:6443'",),
+    }.items():
+        env = laid(script, f"{stage}.env")
+        assert not [line for line in lines if f"AIRSEED_{line}\n" not in f"{env}\n"], stage
+    # the certificate has both names as long as somebody asks by the old one
+    assert "  certSANs:\n  - api.example.com\n" in laid(script, "1.yaml")
+    assert "api.example.com" not in laid(script, "2.yaml")
+
+
+@pytest.mark.parametrize(("by", "count"), [(CARRIED, 3), (PROXIED, 5)])
+def test_machines_hear_of_a_control_plane_before_it_joins(site: Site, by: str, count: int) -> None:
+    site.runs(CLUSTER.replace(PLAIN, by))
+    text = CLUSTER.replace(PLAIN, by)
+    _, found = site.find(text + FOURTH)
+    assert found.change is not None
+    (stage,) = found.change.stages
+    assert (found.change.id, stage.plan, len(stage.nodes)) == ("001-endpoint", "endpoint", count)
+    assert stage.reason == "other control planes are behind the endpoint in cluster.yaml"
+    assert [remark.where for remark in found.remarks] == ["nodes.fourth"]
+    # it is no member yet, and who has left is forgotten by a change of its own
+    assert "fourth" not in found.change.after.by_name
+    third = "  - {name: third, role: control-plane, address: 10.0.0.3}\n"
+    _, found = site.find(text.replace(third, ""))
+    assert found.change is not None
+    assert found.change.id == "001-leave-third"
+    assert [remark.where for remark in found.remarks] == ["keeper.planes"]
+    record.write(site.folder / "seeds", found.change.after)
+    _, found = site.find(text.replace(third, ""))
+    assert found.change is not None
+    assert [(s.plan, len(s.nodes)) for s in found.change.stages] == [("endpoint", count - 1)]
+
+
+def test_a_seed_of_a_control_plane_that_nobody_expects_is_said(site: Site) -> None:
+    class Warnings(Silent):
+        said: ClassVar[list[str]] = []
+
+        def warn(self, text: str, *, hint: str | None = None) -> None:
+            self.said.append(f"{text}; {hint}")
+
+    site.runs(CLUSTER.replace(PLAIN, CARRIED))
+    plan = plans.plan(CLUSTER.replace(PLAIN, CARRIED) + FOURTH)
+    record.seeded(site.folder / "seeds", plan, ["fourth"], not_booted=False, reporter=Warnings())
+    (said,) = Warnings.said
+    assert said == (
+        "the machines that run do not know fourth as control planes behind 10.0.0.60:6443, which "
+        "they keep up; apply that change first (`airseed changes`), then start these"
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (CARRIED, CARRIED.replace("60", "61"), "keepalived keeps up 10.0.0.60:6443"),
+        (CARRIED, PROXIED, "keepalived keeps up 10.0.0.60:6443"),
+        (CARRIED, CARRIED.replace("keepalived", "kube-vip"), "no machine has two that do so"),
+    ],
+)
+def test_two_endpoints_that_are_kept_up_are_refused(
+    site: Site, before: str, after: str, said: str
+) -> None:
+    site.runs(CLUSTER.replace(PLAIN, before))
+    with pytest.raises(UsageError) as caught:
+        site.find(CLUSTER.replace(PLAIN, after))
+    assert [fault.where for fault in caught.value.faults] == ["endpoint"]
+    assert said in caught.value.faults[0].what
