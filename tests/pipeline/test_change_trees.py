@@ -21,6 +21,7 @@ from builder.errors import StorageError, UsageError
 from builder.formats import cluster as cluster_format
 from builder.pipeline import changes, rendering
 from builder.pipeline import running as record
+from builder.pipeline.changes import restore
 from builder.pipeline.changes.kind import Options
 from builder.render import changes as scripts
 from builder.report import Silent
@@ -41,6 +42,7 @@ nodes:
   - {name: worker, role: worker, address: 10.0.0.4}
   - {name: other, role: worker, address: 10.0.0.5}
 """
+SNAPSHOT = "20261130T010203Z-first.db"
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "upgrade": (CLUSTER.replace("1.18.5", "1.19.5") + "changes: {at-once: 2}\n", {}),
     "configure": (
@@ -58,6 +60,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
         CLUSTER.replace("  - {name: third, role: control-plane, address: 10.0.0.3}\n", ""),
         {},
     ),
+    "restore": (CLUSTER, {"restore": SNAPSHOT}),
 }
 """A cluster.yaml over the one that runs, and options, by the kind of change that they are."""
 LIKE = {"third": "second", "other": "worker"}
@@ -98,9 +101,19 @@ class Site:
             ),
         )
         self.patch.setattr(rendering, "prepare", lambda _: plan)
+        if name := options.get("restore"):
+            options["restore"] = self.snapshot(name)
         asked = Options(**options)
         found = changes.find(workspace, options=asked, instead=instead, reporter=Silent())
         return workspace, found
+
+    def snapshot(self, name: str) -> Path:
+        """Make a snapshot; its authority is as little a real one as the cluster's."""
+        path = self.folder / name
+        path.write_bytes(b"what etcd holds")
+        path.with_suffix(".keys.tar").write_bytes(b"keys")
+        self.patch.setattr(restore, "_faults", lambda *_: [])
+        return path
 
     def write(self, text: str, **options: Any) -> Path:
         workspace, found = self.find(text, **options)
