@@ -322,6 +322,38 @@ def test_a_way_is_gone_from_where_the_cluster_is(site: Site) -> None:
     assert [stage.what for stage in found.change.stages] == ["Kubernetes 1.19.16 -> 1.20.15"]
 
 
+def test_other_settings_come_with_an_upgrade(site: Site) -> None:
+    """What kubeadm does not take over while it upgrades is done after the last release."""
+    site.runs()
+    settings = """\
+kubeadm:
+  ClusterConfiguration:
+    apiServer: {certSANs: [api.example.org], extraArgs: {audit-log-maxage: "30"}}
+  KubeletConfiguration: {maxPods: 50}
+"""
+    text = CLUSTER.replace("1.18.5", "1.20.15") + "changes: {from: 1.18.5}\n" + settings
+    _, found = site.find(text)
+    assert found.change is not None
+    assert [stage.plan for stage in found.change.stages] == ["upgrade", "upgrade", "configure"]
+    folder = site.write(text)
+    for name, parts in (("first", "certificate apiserver kubelet"), ("worker", "kubelet")):
+        script = (folder / f"{name}.sh").read_text("utf-8")
+        assert laid(script, "stages").splitlines() == ["1 upgrade", "2 upgrade", "3 configure"]
+        assert f"AIRSEED_PARTS='{parts}'" in laid(script, "3.env")
+        assert "maxPods: 50" in laid(script, "3.yaml")
+        assert "AIRSEED_KUBERNETES='1.20.15'" in laid(script, "3.env")
+    script = (folder / "first.sh").read_text("utf-8")
+    for stage, release in ((1, "1.19.16"), (2, "1.20.15"), (3, "1.20.15")):
+        document = laid(script, f"{stage}.yaml")
+        assert f"kubernetesVersion: v{release}" in document.replace('"', "")
+        assert "audit-log-maxage" in document
+    for name in found.change.nodes:
+        result(folder / "results", name, stage="3", change=folder.name)
+    _, found = site.find(text)
+    assert found.recorded == folder.name
+    assert found.change is None
+
+
 def test_another_change_takes_the_place_of_one_that_cant_be_finished(site: Site) -> None:
     site.runs()
     text = KINDS["upgrade"][0]
