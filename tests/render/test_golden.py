@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,12 +93,17 @@ def test_what_is_rendered_is_what_was_read_last(
     golden(f"{name}/inventory.yaml", inventory.render(plan.cluster))
 
 
-def test_every_script_is_on_every_node() -> None:
-    plan = made("ha")
+@pytest.mark.parametrize(("name", "by"), [("ha", "nothing"), ("endpoint", "keepalived")])
+def test_every_script_that_is_needed_is_on_every_node(name: str, by: str) -> None:
+    plan = made(name)
     scripts = {text for text, name in verbatim().items() if " " not in name}
-    of_changes = {text for text in scripts if "\n# seed: none " in f"\n{text}"}
-    assert len(scripts) > 10 < len(scripts - of_changes)
-    assert len(of_changes) > 5
+    of_some = {text for text in scripts if "\n# seed: " in f"\n{text}"}
+    of_endpoint = {
+        text for text in of_some if re.search(rf"^# seed: by .*\b{by}\b", text, re.MULTILINE)
+    }
+    assert len(scripts) > 10 < len(scripts - of_some)
+    assert len(of_some) > 5
+    assert bool(of_endpoint) == (by != "nothing")
     for node in plan.cluster.nodes:
         written = yaml.safe_load(seed(plan, node)["user-data"])["write_files"]
-        assert scripts & {file["content"] for file in written} == scripts - of_changes
+        assert scripts & {file["content"] for file in written} == (scripts - of_some) | of_endpoint

@@ -65,7 +65,7 @@ def script(change: Change, plans: Sequence[Plan], name: str) -> str:
 
 
 def _scripts() -> Iterator[str]:
-    for file in seed_files.scripts(all_of_them=True):
+    for file in seed_files.all_scripts():
         if file.path.startswith(seed_files.LIBEXEC):
             name = file.path.removeprefix(f"{seed_files.LIBEXEC}/")
             yield _laid("scripts", name, file.content, file.permissions)

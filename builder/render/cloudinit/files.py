@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal
@@ -28,7 +29,8 @@ UNITS = "/etc/systemd/system"
 _UNIT_SUFFIXES = (".service", ".timer")
 _ROOT_READS = "0600"
 _LINE_END = "\n"
-_OF_CHANGES = "\n# seed: none "
+_SEED = re.compile(r"^# seed: (?:(none)|by (.*))", re.MULTILINE)
+"""Of a script that not every seed has: which do, by what keeps the endpoint up."""
 _OPEN = "0644"
 _RUN = "0755"
 _ROOT_RUNS = "0700"
@@ -84,16 +86,26 @@ def _content(plan: Plan, file: MachineFile) -> str | bytes:
     return plan.files[file.source] if file.source is not None else file.content or ""
 
 
-@cache
-def scripts(*, all_of_them: bool = False) -> tuple[SeedFile, ...]:
+def scripts(plan: Plan) -> tuple[SeedFile, ...]:
     """Return what every node has: the scripts of the tree, verbatim, and their unit.
 
-    Those that only changes need say so; a seed, which may not be large, has none of them.
+    Those that only changes need say so, and those of one way to keep an endpoint up: a seed may
+    not be large, and has none of them.
     """
+    endpoint = plan.cluster.endpoint
+    return tuple(file for file in all_scripts() if _is_seeded(file, endpoint and endpoint.by))
+
+
+def _is_seeded(file: SeedFile, by: str | None) -> bool:
+    said = _SEED.search(str(file.content))
+    return said is None or (said[2] is not None and by in said[2].split())
+
+
+@cache
+def all_scripts() -> tuple[SeedFile, ...]:
+    """Return the scripts that a change brings: all there are."""
     folder = tree(TREE) / "node"
     scripts = tuple(_script(path, folder) for path in sorted(folder.rglob("*")) if _runs(path))
-    if not all_of_them:
-        scripts = tuple(file for file in scripts if _OF_CHANGES not in f"\n{file.content!s}")
     if not any(file.path.startswith(UNITS) for file in scripts):
         raise AirseedError(
             "the scripts of first boot are missing",

@@ -73,7 +73,7 @@ def user_data(plan: Plan, node: Node, machine: Machine) -> UserData:
     keys.check(text, plan.choice.cloud_init, where=f"user-data of {node.name}")
     if plan.cluster.seed.scripts == "image":
         return UserData(text=text, files=tuple(laid))
-    return UserData(text=_with_scripts(text, plan), files=(*files.scripts(), *laid))
+    return UserData(text=_with_scripts(text, plan), files=(*files.scripts(plan), *laid))
 
 
 def _with_scripts(text: str, plan: Plan) -> str:
@@ -83,7 +83,7 @@ def _with_scripts(text: str, plan: Plan) -> str:
 
 
 def _scripts(plan: Plan) -> str:
-    entries = render(_ENTRIES, {"files": [_entry(file) for file in files.scripts()]})
+    entries = render(_ENTRIES, {"files": [_entry(file) for file in files.scripts(plan)]})
     keys.check(
         f"{keys.HEADER}write_files:\n{entries}",
         plan.choice.cloud_init,

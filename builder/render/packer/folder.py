@@ -118,7 +118,7 @@ def _starts(image: Image) -> Iterator[tuple[str, str]]:
 def _guest(image: Image) -> Iterator[tuple[str, str]]:
     traces = _text("traces")
     listed = checks.checks(image, traces.split())
-    for script in files.scripts():
+    for script in files.scripts(image.plan):
         path = script.path.removeprefix(f"{files.LIBEXEC}/").removeprefix(f"{files.UNITS}/")
         yield f"{GUEST}/node/{path}", str(script.content)
     url = image.bundle if image.delivery == "url" else ""

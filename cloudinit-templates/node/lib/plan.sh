@@ -14,7 +14,7 @@
 #   uses    what it needs besides, such as where a bundle may be found
 #   always  why it runs at every start of its plan, whatever its stamp says
 # Of any script:
-#   seed    that no seed has it, because only changes need it
+#   seed    that no seed has it, because only changes need it; or by what the endpoint is kept up where seeds do
 
 AIRSEED_NOW_PLAN=${AIRSEED_NOW_PLAN:-first-boot}
 # what the values of a stage have, beside STAGE, and those of a node have not

@@ -4,26 +4,11 @@
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values registry time
+need values registry time hosts
 load_environment
 
 # where the settings of runtimes are
 readonly RUNTIMES='^/etc/((docker|containerd)/|systemd/system/(docker|containerd)\.)'
-
-# Our own lines stand between two marks, so that they can be written again.
-write_hosts() {
-    local file=$R/etc/hosts
-    {
-        [ ! -f "$file" ] || sed '/^# airseed begins$/,/^# airseed ends$/d' "$file"
-        printf '# airseed begins\n'
-        printf '%s %s\n' "$AIRSEED_ADDRESS" "$AIRSEED_NODE"
-        [ ! -f "$ETC/hosts" ] || cat "$ETC/hosts"
-        printf '# airseed ends\n'
-    } >"$file.airseed"
-    # it may be a mount: write into it
-    cat "$file.airseed" >"$file"
-    rm -f "$file.airseed"
-}
 
 # Programs read the system's authorities when they start.
 trust_registry() {
@@ -96,7 +81,10 @@ check_kernel() {
     done
 }
 
-write_hosts
+{
+    printf '%s %s\n' "$AIRSEED_ADDRESS" "$AIRSEED_NODE"
+    [ ! -f "$ETC/hosts" ] || cat "$ETC/hosts"
+} | write_hosts airseed
 heed_users_kernel
 check_kernel
 heed_users_runtime

@@ -1,11 +1,11 @@
 #!/bin/bash
 # Start the cluster, or join it.
 # reads: NODE ROLE SKIP_PHASES ADDRESS ADDRESSES ENDPOINT PEERS RUNTIME CRI_SOCKET REGISTRY registry.json
-# uses: KUBEADM_FILES ON_LINK FIREWALL FIREWALL_PORTS POD_SUBNETS IMAGES SUMS PAYLOAD_URL MADE_BYTES
+# uses: CLUSTER ENDPOINT_BY ENDPOINT_CARD ENDPOINT_PLANES ENDPOINT_IMAGE KUBEADM_FILES ON_LINK FIREWALL FIREWALL_PORTS POD_SUBNETS IMAGES SUMS PAYLOAD_URL MADE_BYTES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values api firewall kubeadm role init join units
+need values api firewall kubeadm role init join units endpoint
 load_environment
 
 # what a kubeadm reset that was cut off may have taken
@@ -38,6 +38,9 @@ control-plane) join_control_plane ;;
 worker) join_worker ;;
 *) fail "AIRSEED_ROLE is $AIRSEED_ROLE" "init, control-plane or worker is expected" ;;
 esac
+
+# what had to wait for kubeadm's files
+lay_endpoint
 
 # whoever left and came again had it turned off
 systemctl enable kubelet.service

@@ -41,7 +41,9 @@ def test_what_does_not_is_compressed_the_same_way_every_time() -> None:
     assert limited(-(-len(RAW) // 3) * 4 - 1, "base64") == packed
 
 
-@pytest.mark.parametrize("script", files.scripts(), ids=lambda file: file.path.rpartition("/")[2])
+@pytest.mark.parametrize(
+    "script", files.all_scripts(), ids=lambda file: file.path.rpartition("/")[2]
+)
 def test_a_script_without_comments_is_the_same_script(script: files.SeedFile) -> None:
     """bash's own reader drops comments, and keeps all else."""
     assert isinstance(script.content, str)

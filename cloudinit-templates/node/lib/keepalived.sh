@@ -1,0 +1,111 @@
+#!/bin/bash
+# The endpoint's address, carried by keepalived on the control planes. Sourced.
+# seed: by keepalived
+
+need cards tls says
+
+KEEPALIVED=$R/etc/keepalived/keepalived.conf
+KEEPALIVED_UNIT=$R/etc/systemd/system/keepalived.service.d/airseed.conf
+KEEPALIVED_CHECK=$R/usr/libexec/keepalived/airseed-check
+
+# All are backups by their configuration, the first control planes before the later ones, and who has an API
+# server that answers before all who have none: so the first has the address before any answers, as kubeadm
+# init wants it.
+lay_keepalived() {
+    is_control_plane || return 0
+    local address
+    find_cards
+    address=$(carried)
+    put "$KEEPALIVED_CHECK" 0755 <<SH
+#!/bin/sh
+$OURS: does the API server of this machine answer?
+exec curl -q -s -k -f -o /dev/null --noproxy '*' --max-time 2 https://127.0.0.1:6443/readyz
+SH
+    # no checks of its own virtual servers
+    printf 'KEEPALIVED_OPTIONS="-D -P"\n' | put_noting keepalived "$R/etc/sysconfig/keepalived" 0644
+    put_noting keepalived "$KEEPALIVED_UNIT" 0644 <<UNIT
+$OURS
+[Unit]
+Wants=network-online.target
+After=network-online.target
+[Service]
+Restart=always
+# slower than what systemd takes for too often
+RestartSec=3
+# who is killed leaves its address behind
+ExecStopPost=-/sbin/ip address delete $address dev $CARD
+UNIT
+    keepalived_settings "$address" | put_noting endpoint "$KEEPALIVED" 0644
+    ! has restorecon || restorecon "$KEEPALIVED_CHECK" "$KEEPALIVED"
+    if is_changed keepalived; then
+        systemctl daemon-reload
+        systemctl enable keepalived.service
+        systemctl restart keepalived.service
+    elif is_changed endpoint && systemctl is-active --quiet keepalived.service; then
+        systemctl reload keepalived.service
+    else
+        systemctl start keepalived.service
+    fi
+    settled keepalived
+    settled endpoint
+    wait_until "keepalived to bring up ${address%/*} here or elsewhere" "${AIRSEED_ENDPOINT_PATIENCE:-60}" address_is_up "${address%/*}" ||
+        fail "keepalived does not bring ${address%/*} up: $(unit_says keepalived)" "journalctl -u keepalived says more; do the control planes reach each other by VRRP, protocol 112 of IP?"
+}
+
+address_is_up() { [ -n "$(card_of "$1")" ] || speaks_tls "$1" "${AIRSEED_ENDPOINT##*:}"; }
+
+# Print keepalived's settings. A router's id is derived from cluster and address; neighbours with the same
+# one are not heard, since all is unicast.
+keepalived_settings() {
+    local address=$1 plane priority=100 mine='' peers='' id
+    for plane in $AIRSEED_ENDPOINT_PLANES; do
+        if [ "$plane" = "$AIRSEED_ADDRESS" ]; then mine=$priority; else peers="$peers        $plane"$'\n'; fi
+        priority=$((priority - 1))
+    done
+    [ -n "$mine" ] || fail "AIRSEED_ENDPOINT_PLANES lacks $AIRSEED_ADDRESS, this machine's own address" "render the seed again"
+    id=$(printf '%s %s' "$AIRSEED_CLUSTER" "$address" | sha256sum)
+    cat <<CONF
+$OURS
+global_defs {
+    enable_script_security
+    script_user nobody
+    vrrp_check_unicast_src
+}
+vrrp_script api_server {
+    script "${KEEPALIVED_CHECK#"$R"}"
+    interval 1
+    timeout 3
+    fall 2
+    rise 2
+    weight 100
+}
+vrrp_instance endpoint {
+    state BACKUP
+    interface $OWN_CARD
+    virtual_router_id $((16#${id:0:4} % 255 + 1))
+    priority $mine
+    advert_int 1
+    unicast_src_ip $AIRSEED_ADDRESS
+CONF
+    # alone it has nobody to send to
+    [ -z "$peers" ] || printf '    unicast_peer {\n%s    }\n' "$peers"
+    [ "$OWN_CARD" = "$CARD" ] || printf '    track_interface {\n        %s\n    }\n' "$CARD"
+    cat <<CONF
+    virtual_ipaddress {
+        $address dev $CARD
+    }
+    track_script {
+        api_server
+    }
+}
+CONF
+}
+
+drop_keepalived() {
+    [ -e "$KEEPALIVED_UNIT" ] || return 0
+    systemctl disable keepalived.service || true
+    # its unit lets go of the address
+    systemctl stop keepalived.service
+    rm -f "$KEEPALIVED" "$KEEPALIVED_CHECK" "$KEEPALIVED_UNIT"
+    systemctl daemon-reload
+}
