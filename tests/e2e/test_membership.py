@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
+from e2e import changes
 from e2e.cluster import Cluster
 from e2e.machine import Switch
 from e2e.power_cuts import await_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from e2e.machine import Machine
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-_LIMIT = 1500
 _USERS = "/etc/kubernetes/pki/mine.pem"
 _MARKER = ("-n", "default", "configmap", "marker")
 
@@ -54,35 +51,15 @@ def _smaller(document: dict[str, Any]) -> None:
     document["nodes"] = [node for node in document["nodes"] if node["name"] != "k8s05"]
 
 
-def _edit(cluster: Cluster, change: Callable[[dict[str, Any]], None]) -> None:
-    document = cluster.document
-    change(document)
-    text = yaml.safe_dump(document, sort_keys=False)
-    (cluster.folder / "cluster.yaml").write_text(text, "utf-8")
-
-
-def _run(machine: Machine, script: Path) -> tuple[int, str]:
-    done = machine.sh(
-        "bash", "-s", input=script.read_text("utf-8"), check=False, timeout=_LIMIT
-    )  # fmt: skip
-    return done.returncode, done.stdout
-
-
 def _change(cluster: Cluster, *words: str, without: tuple[str, ...] = ()) -> str:
     """Make the change that is asked for on all its machines at once; give its name."""
     catalog = ("--catalog", str(cluster.upstream.catalog))
     said = cluster.airseed("changes", "--write", "--json", *words, *catalog, code=5)
     value = json.loads(said[said.index("{") :])
-    scripts = sorted((cluster.folder / value["folder"]).glob("*.sh"))
-    scripts = [script for script in scripts if script.stem not in without]
-    began = time.monotonic()
-    with ThreadPoolExecutor() as pool:
-        runs = {s.stem: pool.submit(_run, cluster.machines[s.stem], s) for s in scripts}
-    ran = {name: run.result() for name, run in runs.items()}
-    took = time.monotonic() - began
-    for name, (code, text) in ran.items():
-        print(f"\n== {value['change']} on {name}: exit {code}, {took:.0f} s\n{text}")
-    assert {code for code, _ in ran.values()} == {0}, cluster.account()
+    change = changes.folder(cluster)
+    scripts = sorted(change.glob("*.sh"))
+    names = [script.stem for script in scripts if script.stem not in without]
+    changes.go_through(cluster, change, names)
     cluster.airseed("changes", "--applied", value["change"], *catalog)
     return str(value["change"])
 
@@ -101,7 +78,7 @@ def _rename(cluster: Cluster, old: str, new: str) -> None:
     mine = machine.root / _USERS.lstrip("/")
     mine.parent.mkdir(parents=True, exist_ok=True)
     mine.write_text("of the user's own\n", "utf-8")
-    _edit(cluster, edit)
+    changes.edit(cluster, edit)
     _change(cluster)
     cluster.machines = {new if name == old else name: one for name, one in cluster.machines.items()}
     assert mine.read_text("utf-8") == "of the user's own\n"
@@ -171,7 +148,7 @@ def test_the_cluster_begins_again_from_a_snapshot(four: Cluster) -> None:
 
 def test_a_dead_control_plane_is_taken_out_by_the_others(four: Cluster) -> None:
     four.machines["k8s03"].kill()
-    _edit(four, lambda document: document["nodes"].pop(2))
+    changes.edit(four, lambda document: document["nodes"].pop(2))
     change = _change(four, without=("k8s03",))
     assert "k8s03 is dead" in _log(four.machines["cp1"], change, "dismiss")
     assert four.etcd_members() == ["cp1", "cp2"]
@@ -181,7 +158,7 @@ def test_a_dead_control_plane_is_taken_out_by_the_others(four: Cluster) -> None:
 
 def test_a_worker_leaves(four: Cluster) -> None:
     worker = four.machines["db1"]
-    _edit(four, lambda document: document["nodes"].pop())
+    changes.edit(four, lambda document: document["nodes"].pop())
     change = _change(four)
     assert "this machine is no node any more" in _log(worker, change, "depart")
     assert sorted(_nodes(four)) == ["cp1", "cp2"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,10 +48,7 @@ def _wanted(runtime: dict[str, str]) -> Callable[[dict[str, Any]], None]:
 
 
 def _go(cluster: Cluster, change: Path) -> None:
-    began = time.monotonic()
-    for name, done in changes.start(cluster, change).items():
-        assert done.returncode == 0, f"{name}:\n{done.stdout}\n{cluster.account()}"
-    print(f"\n{change.name}, all started at once: {time.monotonic() - began:.0f} s")
+    changes.go_through(cluster, change)
     for name in cluster.names:
         steps = cluster.machine(name).result["steps"]
         print(name, ", ".join(f"{step['name']} {step['seconds']}" for step in steps))

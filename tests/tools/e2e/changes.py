@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,16 @@ def start(
     with ThreadPoolExecutor(len(chosen)) as pool:
         done = pool.map(lambda machine: call(machine, *words), chosen)
         return {machine.name: one for machine, one in zip(chosen, done, strict=True)}
+
+
+def go_through(cluster: Cluster, change: Path, names: Iterable[str] | None = None) -> None:
+    """See a change through that is started everywhere at the same moment."""
+    began = time.monotonic()
+    done = start(cluster, change, names)
+    print(f"\n{change.name}, all started at once: {time.monotonic() - began:.0f} s")
+    for name, one in done.items():
+        print(f"--- {name}: exit {one.returncode}\n{one.stdout[-2500:]}")
+    assert {one.returncode for one in done.values()} == {0}, cluster.account()
 
 
 def is_done(machine: Machine, change: Path) -> bool:
