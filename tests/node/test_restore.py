@@ -93,6 +93,7 @@ def test_the_first_control_plane_begins_with_the_snapshot(
         first.write("var/lib/etcd/member/data", "broken")
         first.write("etc/kubernetes/manifests/etcd.yaml", "kind: Pod\nstatus: {}\n")
         first.write("etc/kubernetes/manifests/mine.yaml", "kind: Pod\nof: the user's\n")
+        first.write("etc/kubernetes/kubelet.conf", "users:\n- name: default-auth\n")
     else:
         (first.root / "etc/airseed/node.env").unlink()
     first.stand_in("kubeadm", KUBEADM + (first.folder / "bin/kubeadm").read_text())
@@ -105,6 +106,8 @@ def test_the_first_control_plane_begins_with_the_snapshot(
         before = first.state / f"etcd-before-{ID}/data"
         assert before.read_text() == "broken"
         assert (first.root / "etc/kubernetes/manifests/mine.yaml").exists()
+        # it joined once, and kubeadm ends no init with what a join wrote
+        assert "default-auth" not in (first.root / "etc/kubernetes/kubelet.conf").read_text()
     (restored,) = [call for call in first.called("docker", "run") if "restore" in call]
     assert restored[restored.index("--initial-cluster") + 1] == "k8s01=https://10.0.0.1:2380"
     assert "k8s.gcr.io/etcd:3.4.3-0" in restored

@@ -62,4 +62,6 @@ restore_keys() {
         case $file in *.key) put "$PKI/${file#./}" 0600 ;; *) put "$PKI/${file#./}" 0644 ;; esac <"$scratch/$file"
     done <"$scratch.list"
     rm -rf "$scratch" "$scratch.list"
+    # kubeadm takes what there is, and ends an init only with that of an init: a machine that joined has another
+    grep -q "system:node:$AIRSEED_NODE\$" "$KUBERNETES/kubelet.conf" 2>/dev/null || rm -f "$KUBERNETES/kubelet.conf"
 }
