@@ -2,8 +2,8 @@
 # Bring up what keeps up the next endpoint on this node, or take that away where nobody asks at it any more; then
 # see that an API server answers there.
 # seed: none has it; the script of a change brings it
-# reads: NODE ENDPOINT_NEXT ENDPOINT_BY
-# uses: ENDPOINT FIREWALL FIREWALL_PORTS POD_SUBNETS
+# reads: NODE ENDPOINT_NEXT ENDPOINT_BY ENDPOINT_CARD ENDPOINT_PLANES ENDPOINT_IMAGE
+# uses: ADDRESS CLUSTER ENDPOINT FIREWALL FIREWALL_PORTS KUBEADM_FILES POD_SUBNETS ROLE RUNTIME
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
