@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from steps import count, is_linear
@@ -38,9 +38,12 @@ from builder.model.rpm import Nevra
 from builder.oci.graph import ImageGraphs
 from builder.pipeline import verify
 from builder.pipeline.lock_document import LockDocument
+from builder.sources.package import check_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from builder.bundle.reader import TarBundle
 
 SIZE = 60
 
@@ -181,6 +184,33 @@ def explain_faults(size: int) -> Callable[[], object]:
     return lambda: list(verify._explained(faults, made))
 
 
+def check_manifests(size: int) -> Callable[[], object]:
+    """Hold as many manifests against as many images."""
+    made = lock(size)
+    names = [f"manifests/{number:05}.yaml" for number in range(size)]
+    files = [
+        File(kind="manifest", path=path, digest=digest(path), size=9, sources=()) for path in names
+    ]
+    made = replace(made, files=tuple(files), packages=(), repositories=())
+
+    def work() -> None:
+        checks = verify._Checks(cast("TarBundle", None))
+        checks.read = lambda _: b"kind: Pod\n"  # type: ignore[method-assign]
+        assert list(checks.consistency(made, set())) == []
+
+    return work
+
+
+def check_repositories(size: int) -> Callable[[], object]:
+    """Look for the packages and metadata of as many repositories."""
+    made = lock(size)
+    names = [f"r{number:05}" for number in range(size)]
+    repositories = tuple(replace(made.repositories[0], name=name) for name in names)
+    made = replace(made, repositories=repositories)
+    damaged = {f"yum/{name}/repodata/repomd.xml" for name in names}
+    return lambda: check_metadata(made, lambda _: b"", {}, damaged)
+
+
 def refuse(size: int) -> Callable[[], object]:
     """Read a lock in which everything is wrong that can be wrong with an image."""
     made = lock(size)
@@ -196,7 +226,18 @@ def refuse(size: int) -> Callable[[], object]:
 
 
 @pytest.mark.parametrize(
-    "work", [read, check_rules, write, lay_out, check_graphs, explain_faults, refuse]
+    "work",
+    [
+        read,
+        check_rules,
+        write,
+        lay_out,
+        check_graphs,
+        check_manifests,
+        check_repositories,
+        explain_faults,
+        refuse,
+    ],
 )
 def test_locks(work: Callable[[int], Callable[[], object]]) -> None:
     assert is_linear(work, SIZE)

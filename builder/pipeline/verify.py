@@ -34,12 +34,13 @@ from builder.sources.package import Signatures, check_metadata
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from builder.bundle.layout import Layout
     from builder.bundle.reader import FolderBundle
     from builder.model.artifact import Content, File, Package
     from builder.model.lock import Lock
+    from builder.model.reference import Reference
     from builder.pipeline.signature import Pins
     from builder.report import Reporter
 
@@ -282,12 +283,12 @@ class _Checks:
             if self._graphs is not None:
                 yield from self._graphs.unproven()
             yield from signed_images.check(lock, self.read, self._has)
+        known = {image.reference for image in lock.images}
         for file in lock.files:
             if file.kind == "manifest" and file.path not in damaged:
-                yield from self._manifest(lock, file.path)
+                yield from self._manifest(known, file.path)
 
-    def _manifest(self, lock: Lock, path: str) -> Iterator[Fault]:
-        known = {image.reference for image in lock.images}
+    def _manifest(self, known: Collection[Reference], path: str) -> Iterator[Fault]:
         try:
             images = find_images(decode(self.read(path), path), path)
         except DocumentError as error:

@@ -118,26 +118,29 @@ def check_metadata(
     faults: list[Fault] = []
     packages: list[Claims] = []
     complete = True
+    rpms: dict[str, list[Rpm]] = {}
+    for package in lock.packages:
+        rpm = Rpm(nevra=package.nevra, digest=package.digest, size=package.size)
+        rpms.setdefault(package.repository, []).append(rpm)
+    paths: dict[str, list[str]] = {}
+    for path in (*(file.path for file in lock.files), *damaged):
+        paths.setdefault(str(PurePosixPath(path).parent), []).append(path)
     for repository in lock.repositories:
         folder = f"yum/{repository.name}/repodata"
-        if any(path.startswith(f"{folder}/") for path in damaged):
+        if any(path in damaged for path in paths.get(folder, ())):
             complete = False
             continue
-        rpms = [
-            Rpm(nevra=package.nevra, digest=package.digest, size=package.size)
-            for package in lock.packages
-            if package.repository == repository.name
-        ]
         with tempfile.TemporaryDirectory(prefix="airseed-verify-") as scratch:
             inside = Path(scratch) / "repodata"
             try:
                 inside.mkdir()
-                for file in lock.files:
-                    if file.path.startswith(f"{folder}/"):
-                        (inside / PurePosixPath(file.path).name).write_bytes(read(file.path))
+                for path in paths.get(folder, ()):
+                    (inside / PurePosixPath(path).name).write_bytes(read(path))
             except OSError as error:
                 raise disk.failure(error, inside) from error
-            found = verify_repodata(inside, rpms, where=folder, heads=heads)
+            found = verify_repodata(
+                inside, rpms.get(repository.name, ()), where=folder, heads=heads
+            )
         faults += found.faults
         packages += found.packages
     if complete and not faults:

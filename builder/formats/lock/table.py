@@ -84,7 +84,9 @@ _WHY: dict[str, Field[Any]] = {
     "trust": Field(_TRUST, required=True),
 }
 _WORD = Text[str](pattern=r"[A-Za-z0-9][A-Za-z0-9._-]*", expected="a name")
-_HOPS = Field(ListOf(Text[str](pattern=r"[0-9]+(?:\.[0-9]+){2}", expected="a release")), default=())
+_HOPS = Field(
+    ListOf(Text[str](pattern=r"[0-9]+(?:\.[0-9]+){2}", expected="a release"), most=64), default=()
+)
 _PLATFORM = Text(parse=Platform.parse, expected="a platform")
 _MEDIA_TYPE = Text[str](pattern=r"[a-z0-9]+/[A-Za-z0-9.+-]+", expected="a media type")
 _MANIFEST = Record(
