@@ -21,7 +21,7 @@ from builder.rpm.markup import check_prologue
 from builder.rpm.problems import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from builder.model.rpm import Nevra
@@ -156,8 +156,10 @@ def _describe(upstream: UpstreamMetadata, wanted: Sequence[Rpm]) -> list[Any]:
     by_digest = {rpm.digest.hex: rpm for rpm in wanted}
     packages = {
         package.pkgId: package
-        for package in read_packages(upstream.primary, upstream.name, files=not upstream.filelists)
-        if package.pkgId in by_digest and _is(package, by_digest[package.pkgId])
+        for package in read_packages(
+            upstream.primary, upstream.name, files=not upstream.filelists, wanted=by_digest
+        )
+        if _is(package, by_digest[package.pkgId])
     }
     faults = [
         Fault(where=f"{upstream.name}: {rpm.nevra}", what="primary does not describe this RPM")
@@ -187,9 +189,16 @@ def _is(package: Any, rpm: Rpm) -> bool:
 
 
 def read_packages(
-    primary: Path, name: str, *, files: bool = False, most: int | None = None
+    primary: Path,
+    name: str,
+    *,
+    files: bool = False,
+    most: int | None = None,
+    wanted: Container[str] | None = None,
 ) -> list[Any]:
-    """Return createrepo_c's values of all packages in a primary; ``files`` adds primary's files.
+    """Return createrepo_c's values of the packages in a primary; ``files`` adds primary's files.
+
+    They are all of them, or those whose digests (hex) are ``wanted``: no others are held.
 
     Raise VerificationError when it can't be read, or lists more than ``most``.
     """
@@ -198,6 +207,8 @@ def read_packages(
     check_prologue(primary, _ROOTS["primary"], where=where)
 
     def take(package: Any) -> None:
+        if wanted is not None and package.pkgId not in wanted:
+            return
         if len(packages) == most:
             raise ValueError(f"it lists more than {most:,} packages")
         packages.append(package)
@@ -205,7 +216,7 @@ def read_packages(
     with _translated(where):
         createrepo().xml_parse_primary(
             str(primary),
-            pkgcb=packages.append if most is None else take,
+            pkgcb=packages.append if most is wanted is None else take,
             warningcb=_ignore,
             do_files=files,
         )

@@ -246,6 +246,15 @@ def test_hostile_places_leave_no_trace(tmp_path: Path, href: str) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"ours", "primary.xml", "filelists.xml"}
 
 
+def test_only_what_is_wanted_is_held(repository: dict[str, Path]) -> None:
+    """A mirror may list packages without end; those that nobody chose are let go of at once."""
+    primary = upstream_of(repository).primary
+    one, *others = read_packages(primary, "up")
+    assert others
+    [held] = read_packages(primary, "up", wanted={one.pkgId}, most=1)
+    assert held.pkgId == one.pkgId
+
+
 def test_filelists_of_another_day_are_refused(tmp_path: Path) -> None:
     one, two = P(nevra="one-1-1.noarch"), P(nevra="two-1-1.noarch")
     (tmp_path / "primary.xml").write_text(write_primary((one, two)), "utf-8")
