@@ -266,3 +266,19 @@ def test_status_says_how_long_and_what(machine: Machine) -> None:
     assert status.returncode == 3
     assert "step kubeadm: waiting for kubeadm init to end, for 70" in status.stdout
     assert "it said last: etcd: panic: freepages\n" in status.stdout
+
+
+@pytest.mark.parametrize("hangs", ["info", "systemctl"])
+def test_a_runtime_that_hangs_is_not_waited_for_for_ever(machine: Machine, hangs: str) -> None:
+    """It neither answers nor ends, and docker's unit has no limit for its start."""
+    for limit in ("START", "RUNTIME", "ANSWER"):
+        machine.environment[f"AIRSEED_{limit}_PATIENCE"] = "1"
+    machine.stand_in("journalctl", "echo 'level=fatal msg=\"waiting for containerd\"'")
+    if hangs == "info":
+        machine.stand_in("docker", "exec /bin/sleep 1000")
+    else:
+        machine.stand_in("systemctl", 'case "$*" in *start\\ docker*) exec /bin/sleep 1000 ;; esac')
+    ran = machine.boot("runtime")
+    assert ran.returncode == 1, ran.stdout
+    said = {"info": "docker does not answer", "systemctl": "docker does not start"}[hangs]
+    assert machine.result["message"] == f'{said}: level=fatal msg="waiting for containerd"'

@@ -45,7 +45,12 @@ fail() {
     exit "${3:-1}"
 }
 
-has() { command -v "$1" >/dev/null 2>&1; }
+has() { type -P "$1" >/dev/null; }
+
+# A runtime that hangs answers nobody and ends nothing: who asks it gives up. Loading has a limit of its own.
+docker() { timeout --foreground "${AIRSEED_ASK_PATIENCE:-300}" docker "$@"; }
+ctr() { timeout --foreground "${AIRSEED_ASK_PATIENCE:-300}" ctr "$@"; }
+crictl() { timeout --foreground "${AIRSEED_ASK_PATIENCE:-300}" crictl "$@"; }
 
 now() { date +%s; }
 

@@ -3,13 +3,21 @@
 
 need says
 
-docker_answers() { docker info >/dev/null 2>&1; }
+docker_answers() { AIRSEED_ASK_PATIENCE=${AIRSEED_ANSWER_PATIENCE:-20} docker info >/dev/null 2>&1; }
 
-containerd_answers() { ctr --namespace k8s.io version >/dev/null 2>&1; }
+containerd_answers() { AIRSEED_ASK_PATIENCE=${AIRSEED_ANSWER_PATIENCE:-20} ctr --namespace k8s.io version >/dev/null 2>&1; }
+
+# Start or restart the runtime, HOW. docker's unit has no limit for that.
+start_runtime() {
+    local said
+    timeout --foreground "${AIRSEED_START_PATIENCE:-300}" systemctl "$1" "$AIRSEED_RUNTIME.service" && await_runtime && return
+    said=$(unit_says "$AIRSEED_RUNTIME")
+    fail "$AIRSEED_RUNTIME does not start${said:+: $said}" "journalctl -u $AIRSEED_RUNTIME says why"
+}
 
 await_runtime() {
     local said
-    wait_until "$AIRSEED_RUNTIME to answer" 90 "${AIRSEED_RUNTIME}_answers" && return
+    wait_until "$AIRSEED_RUNTIME to answer" "${AIRSEED_RUNTIME_PATIENCE:-90}" "${AIRSEED_RUNTIME}_answers" && return
     said=$(unit_says "$AIRSEED_RUNTIME")
     fail "$AIRSEED_RUNTIME does not answer${said:+: $said}" "journalctl -u $AIRSEED_RUNTIME says why"
 }

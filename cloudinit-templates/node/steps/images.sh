@@ -25,9 +25,8 @@ empty_store() {
     for part; do
         [ ! -e "$R$top/$part" ] || { rm -rf "$R$top/$part.airseed-old" && mv "$R$top/$part" "$R$top/$part.airseed-old"; }
     done
-    systemctl start "$AIRSEED_RUNTIME.service"
+    start_runtime start
     for part; do rm -rf "$R$top/$part.airseed-old"; done
-    await_runtime
 }
 
 check_arrived() {

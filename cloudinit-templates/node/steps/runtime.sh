@@ -131,10 +131,9 @@ mend_before kubelet docker containerd
 systemctl daemon-reload
 systemctl enable "$AIRSEED_RUNTIME.service" kubelet.service
 if is_changed runtime; then
-    systemctl restart "$AIRSEED_RUNTIME.service"
+    start_runtime restart
     settled runtime
 else
-    systemctl start "$AIRSEED_RUNTIME.service"
+    start_runtime start
 fi
-await_runtime
 "check_$AIRSEED_RUNTIME"

@@ -42,8 +42,7 @@ main() {
     systemctl stop kubelet.service
     [ "$AIRSEED_RUNTIME" != docker ] || systemctl disable docker.socket docker.service
     # a power cut may have come after that
-    systemctl start "$AIRSEED_RUNTIME.service"
-    await_runtime
+    start_runtime start
     stop_pods
     free_addresses
     if [ "$AIRSEED_RUNTIME" != "$wanted" ]; then
