@@ -2,12 +2,12 @@
 # Leave the cluster: let the pods go, wait until etcd counts this machine no more, and take off what made it a node.
 # seed: none has it; the script of a change brings it
 # reads: NODE CHANGE LEAVER
-# uses: ADDRESS AT_ONCE COUNT COUNT_BEFORE CRI_SOCKET ENDPOINT HELPER HELPER_ADDRESS IMAGES KUBEADM_FILES
-# uses: LEAVER_ADDRESSES MADE_BYTES PAYLOAD_URL PLANES ROLE RUNTIME SKIP_PHASES STAGES SUCCESSOR SUMS
+# uses: ADDRESS AT_ONCE CLUSTER COUNT COUNT_BEFORE CRI_SOCKET ENDPOINT ENDPOINT_BY ENDPOINT_CARD ENDPOINT_IMAGE
+# uses: ENDPOINT_PLANES HELPER HELPER_ADDRESS IMAGES KUBEADM_FILES LEAVER_ADDRESSES MADE_BYTES PAYLOAD_URL PLANES ROLE RUNTIME SKIP_PHASES STAGES SUCCESSOR SUMS
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values role turns members drain
+need values role turns members drain endpoint
 load_environment
 
 # Agree on the change with the others, as long as this machine is the node that it was.
@@ -42,6 +42,8 @@ main() {
     shed
     no_detour
     [ -z "$AIRSEED_SUCCESSOR" ] || return 0
+    # whoever joins again goes on keeping it up
+    AIRSEED_ENDPOINT_BY='' take_endpoint_away
     say "this machine is no node any more; images and packages stay until somebody removes them"
     for timer in images snapshot window; do
         [ -e "$R/etc/systemd/system/airseed-$timer.timer" ] || continue
