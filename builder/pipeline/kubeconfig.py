@@ -89,8 +89,11 @@ def mint(
 
 
 def _known(cluster: Cluster, where: Path) -> Endpoint:
-    """Return the endpoint, or the address of a control plane that is alone."""
-    if cluster.endpoint is not None:
+    """Return the endpoint, or the address of the first control plane.
+
+    A name that local-proxy keeps up is known to nodes alone.
+    """
+    if cluster.endpoint is not None and cluster.endpoint.by != "local-proxy":
         return cluster.endpoint
     address = cluster.control_planes[0].address
     if address is None:

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-CONDITIONS = ("ntp", "registry.ca", "registry.credentials")
-"""Keys of a machine that make airseed write a file."""
+CONDITIONS = (
+    *("ntp", "registry.ca", "registry.credentials"),
+    *("endpoint.kube-vip", "endpoint.keepalived", "endpoint.local-proxy"),
+)
+"""Keys of a machine that make airseed write a file, and what keeps the endpoint up."""
 _PATH = word(
     r"(?:/(?:[A-Za-z0-9._-]*\*?[A-Za-z0-9._-]*|\$registry))+(?:/\*\*)?",
     "an absolute path",

@@ -84,7 +84,9 @@ def _check(
     reading: Reading,
 ) -> None:
     for owned in known:
-        if owned.owns(path) and (owned.when is None or _says(cluster, place, owned.when)):
+        if owned.when is not None and not _says(cluster, place, owned.when):
+            continue
+        if owned.owns(path):
             reading.wrong(where, f"{path!r} is {owned.owner}'s: {owned.why}", hint=owned.instead)
             return
         if owned.needs_folder(path):
@@ -100,7 +102,13 @@ def _named(path: OwnedPath, cluster: Cluster) -> OwnedPath:
 
 
 def _says(cluster: Cluster, place: str, key: str) -> bool:
-    """Tell whether a node that gets what ``place`` says has a value for a key of machines."""
+    """Tell whether a node that gets what ``place`` says has a value for a key of machines.
+
+    Or whether the nodes keep the endpoint up so.
+    """
+    of_endpoint, _, by = key.partition(".")
+    if of_endpoint == "endpoint":
+        return bool(cluster.endpoint) and cluster.endpoint is not None and cluster.endpoint.by == by
     if WRONG in (cluster.machine, cluster.roles):
         return False
     value = attrgetter(key)

@@ -10,11 +10,11 @@ from collections import Counter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
+from builder.formats.cluster.endpoint_rules import check_endpoint
 from builder.formats.cluster.labels import label_misfit
 from builder.formats.cluster.machine_rules import check_machines, machine_files
 from builder.formats.cluster.network_rules import check_networks
 from builder.formats.reading import WRONG
-from builder.model.cluster import API_PORT
 from builder.model.platform import EVERY
 from builder.model.source import is_url
 
@@ -36,7 +36,7 @@ def check(cluster: Cluster, reading: Reading) -> None:
     _addresses(nodes, cluster, reading)
     _cards(nodes, reading)
     _roles(cluster, reading)
-    _endpoint(nodes, cluster, reading)
+    check_endpoint(nodes, cluster, reading)
     for index, node in nodes:
         _labels(node, f"nodes[{index}]", reading)
         _taints(node, f"nodes[{index}]", cluster, reading)
@@ -144,32 +144,9 @@ def _roles(cluster: Cluster, reading: Reading) -> None:
             "endpoint",
             f"is missing: {count} control planes need an address that does not depend on one",
             expected="HOST[:PORT] of a load balancer or virtual address",
+            hint="without one the control planes can carry a free address of their network: "
+            "endpoint: {address: ..., by: keepalived}",
         )
-
-
-def _endpoint(nodes: list[tuple[int, Node]], cluster: Cluster, reading: Reading) -> None:
-    if not cluster.endpoint:
-        return
-    address = cluster.endpoint.address
-    several = [node.role for _, node in nodes].count("control-plane") > 1
-    for _, node in nodes:
-        own = cluster.endpoint.host == node.name or address in [a.ip for a in node.addresses]
-        if not own:
-            continue
-        if node.role == "worker":
-            reading.remark("endpoint", f"{node.name} is a worker: no API server listens there")
-        elif cluster.endpoint.port != API_PORT:
-            reading.remark(
-                "endpoint",
-                f"{node.name}'s API server listens on {API_PORT}, not on {cluster.endpoint.port}",
-            )
-        if node.role == "control-plane" and several:
-            reading.remark(
-                "endpoint",
-                f"{cluster.endpoint.host} is {node.name} itself: without that node the cluster "
-                "cannot be reached (no high availability)",
-                hint="put a load balancer or a virtual address in front",
-            )
 
 
 def _labels(node: Node, path: str, reading: Reading) -> None:

@@ -28,7 +28,7 @@ class OwnedPath:
     instead: str
     """How to say in cluster.yaml what one wants."""
     when: str | None = None
-    """The key of a machine without which nobody writes it."""
+    """The key of a machine, or ``endpoint.BY``, without which nobody writes it."""
     since: str | None = None
     """The minor of Kubernetes that knows it first."""
 

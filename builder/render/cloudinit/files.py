@@ -92,8 +92,8 @@ def scripts(plan: Plan) -> tuple[SeedFile, ...]:
     Those that only changes need say so, and those of one way to keep an endpoint up: a seed may
     not be large, and has none of them.
     """
-    endpoint = plan.cluster.endpoint
-    return tuple(file for file in all_scripts() if _is_seeded(file, endpoint and endpoint.by))
+    by = plan.cluster.endpoint.by if plan.cluster.endpoint else None
+    return tuple(file for file in all_scripts() if _is_seeded(file, by))
 
 
 def _is_seeded(file: SeedFile, by: str | None) -> bool:

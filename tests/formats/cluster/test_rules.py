@@ -58,7 +58,10 @@ def test_several_control_planes_need_an_endpoint() -> None:
             "endpoint",
             "is missing: 3 control planes need an address that does not depend on one",
             "HOST[:PORT] of a load balancer or virtual address",
-            None,
+            (
+                "without one the control planes can carry a free address of their network: "
+                "endpoint: {address: ..., by: keepalived}"
+            ),
         )
     ]
 
@@ -93,7 +96,10 @@ def test_an_endpoint_that_is_one_node_is_remarked(host: str) -> None:
                 "(no high availability)"
             ),
             None,
-            "put a load balancer or a virtual address in front",
+            (
+                "take a free address and have the control planes carry it: "
+                "endpoint: {address: ..., by: keepalived}"
+            ),
         )
     ]
 

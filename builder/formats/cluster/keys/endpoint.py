@@ -45,6 +45,7 @@ ENDPOINT = TextOr(
                 title="Kept up by",
                 doc="What keeps the endpoint up: kube-vip or keepalived carry an address from one "
                 "control plane to another; local-proxy is a proxy on each worker.",
+                examples=("keepalived",),
             ),
             "address": Field(
                 Text(
@@ -81,6 +82,7 @@ ENDPOINT = TextOr(
                 default=API_PORT,
                 title="Port",
                 doc=f"Of the API server: {API_PORT}, since nothing in between forwards another.",
+                examples=(API_PORT,),
             ),
         },
     ),
