@@ -41,7 +41,9 @@ class Answers:
     longest: float = 0
     """The longest time between two good answers."""
     good_for: float = 0
-    """How long before the last answer there was no wrong one."""
+    """How long before the last good answer there was no other."""
+    last: float = 0
+    """When that was, in seconds since 1970."""
 
     def __str__(self) -> str:
         kinds = sorted({wrong for _, wrong in self.failed})
@@ -68,8 +70,9 @@ class Watch:
             gaps = [late - soon for soon, late in itertools.pairwise(good)]
             failed = tuple((line["at"], line["wrong"]) for line in own if line["wrong"])
             wrong = max((line["at"] + line["took"] for line in own if line["wrong"]), default=0)
-            good_for = good[-1] - max(wrong, good[0]) if good else 0
-            seen[name] = Answers(len(own), failed, max(gaps, default=0), good_for)
+            last = good[-1] if good else 0
+            good_for = last - max(wrong, good[0]) if good else 0
+            seen[name] = Answers(len(own), failed, max(gaps, default=0), good_for, last)
         return seen
 
     def __str__(self) -> str:
