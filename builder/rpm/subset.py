@@ -216,7 +216,7 @@ def read_packages(
     with _translated(where):
         createrepo().xml_parse_primary(
             str(primary),
-            pkgcb=packages.append if most is wanted is None else take,
+            pkgcb=packages.append if most is None and wanted is None else take,
             warningcb=_ignore,
             do_files=files,
         )

@@ -150,6 +150,7 @@ class _Checking:
             self.phases(document.get(SKIP_PHASES), child(path, SKIP_PHASES))
         rest = {key: value for key, value in document.items() if key not in own}
         self.struct(rest, self.name, path, ())
+        said_rules.check(self.name, (), rest, path, self.cluster, self.reading)
 
     def phases(self, value: Any, path: str) -> None:
         """Check which phases are left out; releases whose documents lack the field have a flag."""

@@ -163,7 +163,6 @@ REFUSED: dict[str, dict[tuple[str, ...], str]] = {
 
 _OFF = re.compile(r"(?i)0|f|false")
 _ON = re.compile(r"(?i)1|t|true")
-_PROXY = re.compile("|iptables|ipvs|userspace|nftables")
 
 
 def _is_open(value: str) -> bool:
@@ -186,14 +185,36 @@ _ANONYMOUS = "kubelet's probes and joining nodes ask without credentials"
 _JOINING = "nodes join by a bootstrap token"
 _SEEN = "first boot asks each API server at its node's address"
 _KNOWN = "first boot waits until the cluster knows the node"
+_STARTS = "kubelet would not start with it"
+_CHOICES = {
+    "cpuManagerPolicy": ("none", "static"),
+    "memoryManagerPolicy": ("None", "Static"),
+    "topologyManagerPolicy": ("none", "best-effort", "restricted", "single-numa-node"),
+    "topologyManagerScope": ("container", "pod"),
+    "hairpinMode": ("promiscuous-bridge", "hairpin-veth", "none"),
+}
+"""Fields of kubelet's document, whose arguments have the same values."""
+
+
+def _argument(name: str) -> str:
+    return re.sub("[A-Z]", lambda capital: f"-{capital[0].lower()}", name)
+
+
+def _one_of(names: tuple[str, ...]) -> tuple[Any, str, str]:
+    return frozenset(("", *names)).__contains__, " or ".join(names), _STARTS
+
+
+_KUBELET_LIMITED: dict[tuple[str, ...], tuple[Any, str, str]] = {
+    ("nodeRegistration", "kubeletExtraArgs", "register-node"): (_ON.fullmatch, "true", _KNOWN),
+    **{
+        ("nodeRegistration", "kubeletExtraArgs", _argument(name)): _one_of(choices)
+        for name, choices in _CHOICES.items()
+    },
+}
 _LOCAL_MODE = "first boot does not know the phases in which kubeadm joins with it"
 LIMITED: dict[str, dict[tuple[str, ...], tuple[Any, str, str]]] = {
-    "InitConfiguration": {
-        ("nodeRegistration", "kubeletExtraArgs", "register-node"): (_ON.fullmatch, "true", _KNOWN),
-    },
-    "JoinConfiguration": {
-        ("nodeRegistration", "kubeletExtraArgs", "register-node"): (_ON.fullmatch, "true", _KNOWN),
-    },
+    "InitConfiguration": _KUBELET_LIMITED,
+    "JoinConfiguration": _KUBELET_LIMITED,
     "ClusterConfiguration": {
         ("apiServer", "extraArgs", "bind-address"): (_is_open, "0.0.0.0 or ::", _SEEN),
         ("apiServer", "extraArgs", "anonymous-auth"): (_ON.fullmatch, "true", _ANONYMOUS),
@@ -224,10 +245,10 @@ LIMITED: dict[str, dict[tuple[str, ...], tuple[Any, str, str]]] = {
         ("registerNode",): (_ON.fullmatch, "true", _KNOWN),
         ("address",): (_is_open, "0.0.0.0 or ::", "all nodes read the same document"),
         ("enableServer",): (_ON.fullmatch, "true", _LISTENS),
+        ("authorization", "mode"): _one_of(("Webhook", "AlwaysAllow")),
+        **{(name,): _one_of(choices) for name, choices in _CHOICES.items()},
     },
-    "KubeProxyConfiguration": {
-        ("mode",): (_PROXY.fullmatch, "iptables or ipvs", "kube-proxy knows no such mode"),
-    },
+    "KubeProxyConfiguration": {},
 }
 """The same: what a value must fit, in words, and why."""
 

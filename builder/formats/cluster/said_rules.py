@@ -23,6 +23,15 @@ _EXTRA = ("nodeRegistration", "kubeletExtraArgs")
 _ADDRESS = re.compile(r"[0-9.]+")
 _MOST_PODS = 2**31 - 1
 _USUAL_PODS = "110, for example"
+_USERSPACE_ENDS = 26
+_SIGNALS = {
+    "memory.available", "allocatableMemory.available", "pid.available",
+    *(f"{fs}.{what}" for fs in ("nodefs", "imagefs") for what in ("available", "inodesFree")),
+}  # fmt: skip
+_GRACE = "evictionSoftGracePeriod"
+_THRESHOLDS = ("evictionHard", "evictionSoft", _GRACE, "evictionMinimumReclaim")
+_CPUS = "reservedSystemCPUs"
+_STARTS = "kubelet would not start with it"
 _RESERVED = 3
 """Of a node's range: network, broadcast, and the node's own."""
 
@@ -141,6 +150,56 @@ def _admission(said: Any, path: str, cluster: Cluster, reading: Reading) -> None
         )
 
 
+def _mode(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
+    """Name what kube-proxy does here: nftables needs a newer kernel than these systems have."""
+    old = cluster.kubernetes is not WRONG and (cluster.kubernetes.minor < _USERSPACE_ENDS)
+    if str(said) not in {"", "iptables", "ipvs", *(("userspace",) if old else ())}:
+        reading.wrong(
+            path,
+            f"{str(said)[:40]!r} does not go with first boot: kube-proxy knows no such mode here",
+            expected="iptables or ipvs",
+        )
+
+
+def _kubelet(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
+    """Check what kubelet compares when it starts, and ends at."""
+    del cluster
+
+    def given(name: str) -> dict[str, Any]:
+        return value if isinstance(value := said.get(name), dict) else {}
+
+    for name in _THRESHOLDS:
+        for signal in sorted(map(str, given(name).keys() - _SIGNALS)):
+            reading.wrong(
+                f"{path}.{name}.{signal}",
+                f"{_STARTS}: it watches nothing of this name",
+                expected=", ".join(sorted(_SIGNALS)),
+            )
+    for signal in sorted(map(str, given("evictionSoft").keys() - given(_GRACE).keys())):
+        reading.wrong(
+            f"{path}.evictionSoft.{signal}", f"{_STARTS}: {_GRACE} has no time for {signal}"
+        )
+    low, high = (
+        said.get(f"imageGC{which}ThresholdPercent", usual)
+        for which, usual in (("Low", 80), ("High", 85))
+    )
+    if isinstance(low, int) and isinstance(high, int) and low >= high:
+        reading.wrong(
+            f"{path}.imageGCHighThresholdPercent"
+            if "imageGCHighThresholdPercent" in said
+            else f"{path}.imageGCLowThresholdPercent",
+            f"{_STARTS}: it begins to take images at {high} % and ends at {low} %",
+            expected="imageGCLowThresholdPercent below imageGCHighThresholdPercent",
+        )
+    reserved = given("kubeReserved").get("cpu") or given("systemReserved").get("cpu")
+    if said.get("cpuManagerPolicy") == "static" and not (reserved or said.get(_CPUS)):
+        reading.wrong(
+            f"{path}.cpuManagerPolicy",
+            f"{_STARTS}: the static policy has to know which processors are the system's",
+            expected=f"{_CPUS}, or cpu in kubeReserved or systemReserved",
+        )
+
+
 _RULES: dict[tuple[str, tuple[str, ...]], Callable[[Any, str, Cluster, Reading], None]] = {
     **{
         (kind, (*_EXTRA, name)): rule
@@ -168,4 +227,6 @@ _RULES: dict[tuple[str, tuple[str, ...]], Callable[[Any, str, Cluster, Reading],
     },
     ("KubeletConfiguration", ("clusterDNS",)): _servers,
     ("KubeletConfiguration", ("maxPods",)): _pods,
+    ("KubeletConfiguration", ()): _kubelet,
+    ("KubeProxyConfiguration", ("mode",)): _mode,
 }

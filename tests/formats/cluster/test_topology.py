@@ -232,6 +232,54 @@ def test_what_kubeadm_and_kubelet_would_refuse_on_the_machine(said: str, whats: 
     assert where == whats
 
 
+@pytest.mark.parametrize(
+    ("said", "places"),
+    [
+        ("{topologyManagerPolicy: numa, hairpinMode: veth}", ["topologyManagerPolicy", "hairpin"]),
+        ("{cpuManagerPolicy: fast, authorization: {mode: RBAC}}", ["cpuManagerPolicy", "author"]),
+        ("{evictionHard: {disk.available: 1Gi, nodefs.available: 1Gi}}", ["evictionHard.disk."]),
+        ("{evictionSoft: {memory.available: 1Gi}}", ["evictionSoft.memory.available"]),
+        (
+            "{evictionSoft: {pid.available: '9'}, evictionSoftGracePeriod: {pid.available: 1m}}",
+            [],
+        ),
+        ("{imageGCHighThresholdPercent: 70}", ["imageGCHighThresholdPercent"]),
+        ("{imageGCLowThresholdPercent: 85}", ["imageGCLowThresholdPercent"]),
+        ("{imageGCHighThresholdPercent: 70, imageGCLowThresholdPercent: 60}", []),
+        ("{cpuManagerPolicy: static}", ["cpuManagerPolicy"]),
+        ("{cpuManagerPolicy: static, systemReserved: {cpu: 500m}}", []),
+        ("{cpuManagerPolicy: static, reservedSystemCPUs: '0'}", []),
+    ],
+)
+def test_with_what_kubelet_would_not_start(said: str, places: list[str]) -> None:
+    faults = found(f"{{KubeletConfiguration: {said}}}")
+    assert len(faults) == len(places), faults
+    for fault, place in zip(sorted(faults), sorted(places), strict=True):
+        assert place in fault
+        assert "kubelet would not start with it" in fault
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_the_same_as_an_argument(listed: bool) -> None:
+    version = "1.31.5" if listed else "1.18.5"
+    said = arguments("kubelet", "topology-manager-policy", "numa", listed=listed)
+    [fault] = found(said, version)
+    assert "kubelet would not start with it" in fault
+
+
+@pytest.mark.parametrize(
+    ("mode", "version", "goes"),
+    [
+        ("userspace", "1.25.16", True),
+        ("userspace", "1.26.15", False),
+        ("nftables", "1.31.5", False),
+        ("iptables", "1.31.5", True),
+    ],
+)
+def test_modes_of_kube_proxy_by_release(mode: str, version: str, goes: bool) -> None:
+    assert (found(f"{{KubeProxyConfiguration: {{mode: {mode}}}}}", version) == []) == goes
+
+
 def test_controllers_with_those_that_joining_needs() -> None:
     some = "*,bootstrapsigner,tokencleaner,-nodeipam"
     assert found(arguments("controllerManager", "controllers", some, listed=False)) == []
