@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from itertools import chain
 from string import Template
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
@@ -61,9 +62,11 @@ def fill(upstream: Upstream, catalogs: Sequence[Path] = (), *, scale: float = SC
     digests: dict[str, str] = {}
     for name, how in choice["repositories"].items():
         digests |= _repository(upstream, catalog.repository(name), how, keys, scale)
-    for version in choice["kubernetes"]:
-        for _, reference in catalog.kubernetes(Version.parse(version)).images:
-            _image(upstream, catalog, reference, scale)
+    keepers = (keeper.images.values() for keeper in catalog.endpoints.keepers.values())
+    releases = (catalog.kubernetes(Version.parse(one)).images for one in choice["kubernetes"])
+    started = (reference for images in releases for _, reference in images)
+    for reference in {**dict.fromkeys(started), **dict.fromkeys(chain.from_iterable(keepers))}:
+        _image(upstream, catalog, reference, scale)
     programs = binaries.serve(upstream, _recipes(catalog, choice["kubernetes"]), scale)
     for version in choice["calico"]:
         _calico(upstream, catalog, catalog.calico(version), choice["manifests"], scale)
