@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from api_server import Api, serving
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -30,7 +31,7 @@ from builder.formats import catalog
 from builder.model.version import Version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 SCRIPTS = assets.tree("cloudinit-templates") / "node"
 STAND_INS = Path(__file__).parent / "standins"
@@ -176,6 +177,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return made
 
 
+@pytest.fixture
+def api(authority: Authority) -> Iterator[Api]:
+    """Yield an API server that this machine's authority signed."""
+    yield from serving(Api(authority), "apiserver", ("127.0.0.1", 0))
+
+
 @dataclass
 class Machine:
     """One machine: its root, its commands, and what was called on it."""
@@ -222,14 +229,38 @@ class Machine:
         file.write_text(f'#!/bin/bash\n. "$PRELUDE"\n{body}\n')
         file.chmod(0o755)
 
+    def use(self, *folders: str) -> None:
+        """Take stand-ins of these folders in the place of those that every machine has."""
+        for name in folders:
+            shutil.copytree(STAND_INS / name, self.folder / "bin", dirs_exist_ok=True)
+
     def without(self, name: str) -> None:
         (self.folder / "bin" / name).unlink()
 
     def set(self, **values: str) -> None:
         """Set values of node.env, by their names without AIRSEED_."""
         self.values.update(values)
-        lines = [f"AIRSEED_{name}={shlex.quote(value)}\n" for name, value in self.values.items()]
-        self.write("etc/airseed/node.env", "".join(lines))
+        self.lay_env("etc/airseed/node.env", 0o644)
+
+    def lay_env(self, path: str, mode: int = 0o600, /, **values: str) -> None:
+        """Write the values of node.env and these to a file, as a change's own are written."""
+        merged = self.values | values
+        lines = [f"AIRSEED_{name}={shlex.quote(value)}\n" for name, value in merged.items()]
+        self.write(path, "".join(lines), mode)
+
+    def give_pki(self) -> None:
+        """Lay down what a control plane has in its PKI."""
+        folder = self.authority.folder
+        for file in sorted(folder.rglob("*.*")):
+            path = f"etc/kubernetes/pki/{file.relative_to(folder)}"
+            self.write(path, file.read_bytes(), 0o600)
+
+    def give_client(self) -> None:
+        """Lay down the certificate that a node's kubelet shows, and its key."""
+        name = self.authority.folder / "apiserver-kubelet-client"
+        halves = (name.with_suffix(suffix).read_bytes() for suffix in (".crt", ".key"))
+        path = "var/lib/kubelet/pki/kubelet-client-current.pem"
+        self.write(path, b"".join(halves), 0o600)
 
     def run(
         self, *words: str, environment: Mapping[str, str] | None = None

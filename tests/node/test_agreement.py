@@ -24,11 +24,6 @@ SUMS = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 @pytest.fixture
-def api(authority: Authority) -> Iterator[Api]:
-    yield from serving(Api(authority), "apiserver", ("127.0.0.1", 0))
-
-
-@pytest.fixture
 def worker(joiner: Machine, api: Api) -> Machine:
     joiner.set(ENDPOINT=f"127.0.0.1:{api.port}", SUMS=SUMS)
     joiner.write("opt/airseed/bundle/SHA256SUMS", "")

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
     from conftest import Authority, Machine
 
-STAND_INS = Path(__file__).parent / "standins" / "renewal"
 DAY = 86400
 LAST = 142
 """More calls than renewing a control plane makes, those of openssl among them."""
+WORKERS_LAST = 6
+"""How many calls renewing a worker makes."""
 TOKEN = "abcdef.0123456789abcdef"  # noqa: S105 -- opens nothing
 PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 ALL = (
@@ -103,7 +104,7 @@ def _kubeconfig(certificates: Path) -> str:
 
 
 def _prepare(machine: Machine, fresh: Path) -> None:
-    shutil.copytree(STAND_INS, machine.folder / "bin", dirs_exist_ok=True)
+    machine.use("pods", "renewal")
     machine.environment |= {"AIRSEED_STAGE": "1", "FRESH": str(fresh)}
 
 
@@ -123,10 +124,8 @@ def worker(machine: Machine, fresh: Path) -> Machine:
 def _run(
     machine: Machine, *steps: str, days: int = 30, plan: str = "renew", **more: str
 ) -> subprocess.CompletedProcess[str]:
-    values = {**machine.values, "CHANGE": "001-renew", "STAGES": "1", "PLANES": "k8s01"}
-    values |= {"RENEW": str(days * DAY), **more}
-    lines = [f"AIRSEED_{name}='{value}'\n" for name, value in values.items()]
-    machine.write("etc/airseed/change/1.env", "".join(lines), 0o600)
+    values = {"CHANGE": "001-renew", "STAGES": "1", "PLANES": "k8s01", "RENEW": str(days * DAY)}
+    machine.lay_env("etc/airseed/change/1.env", **values | more)
     return machine.run("run", plan, *steps)
 
 
@@ -335,7 +334,7 @@ def test_no_call_comes_behind_the_last_turn(plane: Machine, ending: Path) -> Non
     assert len(plane.calls) > LAST - 17, "turns that cut nothing"
 
 
-@pytest.mark.parametrize("turn", range(1, 22, 4))
+@pytest.mark.parametrize("turn", range(1, WORKERS_LAST + 1))
 def test_a_worker_whose_runner_ends_at_any_call(worker: Machine, ending: Path, turn: int) -> None:
     _lay(worker, ending, worker=True)
     _crash(worker, turn)
@@ -345,3 +344,9 @@ def test_a_worker_whose_runner_ends_at_any_call(worker: Machine, ending: Path, t
     assert link.readlink() == Path("kubelet-client-2.pem")
     assert not (worker.root / "etc/kubernetes/bootstrap-kubelet.conf").exists()
     assert (worker.root / "etc/kubernetes/kubelet.conf").exists()
+
+
+def test_no_turn_comes_behind_a_workers_last_call(worker: Machine, ending: Path) -> None:
+    _lay(worker, ending, worker=True)
+    assert _run(worker, "renew").returncode == 0
+    assert len(worker.calls) == WORKERS_LAST, "turns that cut nothing"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +11,6 @@ if TYPE_CHECKING:
 
     from conftest import Machine
 
-STAND_INS = Path(__file__).parent / "standins/configure"
 PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 CLUSTER = "k8s02=https://10.0.0.2:2380,k8s01=https://10.0.0.1:2380"
 MANIFEST = """\
@@ -36,7 +33,7 @@ JOINED = (
 @pytest.fixture
 def plane(first: Machine) -> Machine:
     """Return a control plane that runs with what kubeadm would make of its documents now."""
-    shutil.copytree(STAND_INS, first.folder / "bin", dirs_exist_ok=True)
+    first.use("pods", "configure")
     first.environment["AIRSEED_STAGE"] = "1"
     for name in PODS:
         made, runs = (ALONE, JOINED) if name == "etcd" else ("", "")
@@ -58,10 +55,8 @@ def plane(first: Machine) -> Machine:
 def _run(
     machine: Machine, parts: str, *, planes: str = "k8s01 k8s02"
 ) -> subprocess.CompletedProcess[str]:
-    values = {**machine.values, "CHANGE": "001-configure", "STAGES": "1", "PLANES": planes}
-    values["PARTS"] = parts
-    lines = [f"AIRSEED_{name}='{value}'\n" for name, value in values.items()]
-    machine.write("etc/airseed/change/1.env", "".join(lines), 0o600)
+    values = {"CHANGE": "001-configure", "STAGES": "1", "PLANES": planes, "PARTS": parts}
+    machine.lay_env("etc/airseed/change/1.env", **values)
     return machine.run("run", "configure", "configure")
 
 
@@ -181,6 +176,6 @@ def test_a_program_that_does_not_come_up_is_named(plane: Machine) -> None:
     assert plane.result["message"].startswith("etcd does not come up again")
     # nothing else was touched, and the next run goes on with it
     assert plane.called("kubeadm", "init", "phase", "upload-config") == []
-    shutil.copy(STAND_INS / "docker", plane.folder / "bin/docker")
+    plane.use("pods")
     del plane.environment["AIRSEED_POD_PATIENCE"]
     assert _run(plane, EVERYTHING).returncode == 0

@@ -18,11 +18,6 @@ ID = "001-leave-k8s03"
 
 
 @pytest.fixture
-def api(authority: Authority) -> Iterator[Api]:
-    yield from serving(Api(authority), "apiserver", ("127.0.0.1", 0))
-
-
-@pytest.fixture
 def etcd(authority: Authority) -> Iterator[Api]:
     """Yield the etcd of this machine and of the one that stays beside it."""
     made = Api(authority)
@@ -43,7 +38,6 @@ def _member(number: int, host: str = "127.0.0.1") -> dict[str, object]:
 @pytest.fixture
 def helper(first: Machine, api: Api, etcd: Api) -> Machine:
     """Return a control plane that sees k8s03 out of the cluster."""
-    folder = first.authority.folder
     first.set(
         ADDRESS="127.0.0.1",
         ENDPOINT=f"127.0.0.1:{api.port}",
@@ -57,12 +51,8 @@ def helper(first: Machine, api: Api, etcd: Api) -> Machine:
         HELPER_ADDRESS="127.0.0.1",
         SUCCESSOR="",
     )
-    for file in sorted(folder.rglob("*.*")):
-        first.write(f"etc/kubernetes/pki/{file.relative_to(folder)}", file.read_bytes(), 0o600)
-    certificate = b"".join(
-        (folder / f"apiserver-kubelet-client.{kind}").read_bytes() for kind in ("crt", "key")
-    )
-    first.write("var/lib/kubelet/pki/kubelet-client-current.pem", certificate, 0o600)
+    first.give_pki()
+    first.give_client()
     first.environment |= {"AIRSEED_ETCD_PORT": str(etcd.port), "AIRSEED_STAGE": "1"}
     first.environment |= {"AIRSEED_NOW_STEP": "dismiss"}
     first.state.mkdir(parents=True)

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 import tarfile
 import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
-from api_server import Api, serving
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from conftest import Authority, Machine
+    from api_server import Api
+    from conftest import Machine
 
 ID = "001-restore"
 SNAPSHOT = "20261130T010203Z-k8s01.db"
-
-
-@pytest.fixture
-def api(authority: Authority) -> Iterator[Api]:
-    yield from serving(Api(authority), "apiserver", ("127.0.0.1", 0))
 
 
 def _settle(machine: Machine, api: Api) -> None:
@@ -40,10 +33,7 @@ def _settle(machine: Machine, api: Api) -> None:
     machine.write("etc/airseed/pki/ca.crt", (folder / "ca.crt").read_bytes())
     machine.write("sys/class/net/lo/address", "00:00:00:00:00:00\n")
     machine.write("var/lib/airseed/stamps/plan-first-boot", "airseed 1 plan-first-boot - 0 1 .\n")
-    certificate = b"".join(
-        (folder / f"apiserver-kubelet-client.{kind}").read_bytes() for kind in ("crt", "key")
-    )
-    machine.write("var/lib/kubelet/pki/kubelet-client-current.pem", certificate, 0o600)
+    machine.give_client()
     machine.environment |= {"AIRSEED_LEASE_POLL": "0", "AIRSEED_GATHER_PATIENCE": "0"}
     machine.stand_in("hostname", "")
 
@@ -55,9 +45,8 @@ def _give(machine: Machine, plan: str, name: str, **values: str) -> None:
     document = machine.root / "etc/airseed/kubeadm.yaml"
     machine.write("etc/airseed/change/1.yaml", document.read_bytes(), 0o600)
     document.unlink()
-    merged = machine.values | {"CHANGE": name, "STAGES": "1", "COUNT_BEFORE": "0"} | values
-    text = "".join(f"AIRSEED_{key}={shlex.quote(value)}\n" for key, value in merged.items())
-    machine.write("etc/airseed/change/1.env", text, 0o600)
+    own = {"CHANGE": name, "STAGES": "1", "COUNT_BEFORE": "0"} | values
+    machine.lay_env("etc/airseed/change/1.env", **own)
 
 
 def _snapshot(machine: Machine) -> dict[str, str]:

@@ -26,9 +26,7 @@ def plane(request: pytest.FixtureRequest, first: Machine) -> Machine:
     first.set(RUNTIME=str(request.param))
     first.write("etc/kubernetes/manifests/etcd.yaml", MANIFEST)
     first.write("var/lib/etcd/member/data", "the cluster")
-    for file in sorted(first.authority.folder.rglob("*.*")):
-        name = file.relative_to(first.authority.folder)
-        first.write(f"etc/kubernetes/pki/{name}", file.read_bytes(), 0o600)
+    first.give_pki()
     return first
 
 

@@ -24,7 +24,7 @@ from builder.oci.connection import RegistryConnection
 from builder.oci.pull import Puller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 OCI = "application/vnd.oci.image"
 DOCKER = "application/vnd.docker.distribution.manifest"
@@ -304,8 +304,3 @@ class Made:
 @pytest.fixture
 def made() -> Made:
     return Made()
-
-
-@pytest.fixture
-def json_bytes() -> Callable[[object], bytes]:
-    return dump
