@@ -74,14 +74,14 @@ ENDPOINT = TextOr(
                     example="eth0",
                 ),
                 title="Interface",
-                doc="The card of the control planes that carries the address. Default: the one "
-                "that has the node's address.",
+                doc="The card of the control planes that carries the address. Left out: the one "
+                "with the node's own.",
             ),
             "port": Field(
                 Number(least=1, most=_MOST_PORTS),
                 default=API_PORT,
                 title="Port",
-                doc=f"Of the API server: {API_PORT}, since nothing in between forwards another.",
+                doc=f"Nothing in between forwards another one. Default: {API_PORT}.",
                 examples=(API_PORT,),
             ),
         },
