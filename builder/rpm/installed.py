@@ -35,6 +35,9 @@ _COLUMNS = re.compile(
     r"([A-Za-z0-9_.+-]+)\.([a-z0-9_]+)\s+([A-Za-z0-9_.+~^:-]+-[A-Za-z0-9_.+~^]+)(?:\s+\S+)?"
 )
 """``yum list installed``: NAME.ARCH, [EPOCH:]VERSION-RELEASE, and the repository."""
+_AVAILABLE = re.compile(r"\S+\.[a-z0-9_]+\s+\S+-\S+\s+(?!installed$)[^@\s]\S*")
+"""The same of what is not installed: before the repository of what is there stands an @."""
+_DIGIT = re.compile("[0-9]")
 _DATED = re.compile(r"(\S+)\s{2,}\S.*[0-9]{2}:[0-9]{2}:[0-9]{2}.*")
 """``rpm -qa --last``: the package, and when it was installed."""
 _WRITE = "rpm -qa --qf '%{NEVRA}\\n' > FILE"
@@ -130,12 +133,16 @@ def _packages(text: str) -> Iterator[tuple[int, str]]:
         if listed and len(text.split()) == 1 and following[:1].isspace():
             begun = text
             continue
+        # `yum list` has what could be installed, too, and headings in the machine's language
+        if listed and (_AVAILABLE.fullmatch(text) or not _DIGIT.search(text)):
+            continue
         yield number, _as_one(text)
 
 
 def _as_one(text: str) -> str:
     """Return a package as one word, whichever columns it was printed in, or named as a file."""
-    text = text.removesuffix(".rpm")
+    if text.endswith(".rpm"):
+        text = text.rpartition("/")[2].removesuffix(".rpm")
     columns = _COLUMNS.fullmatch(text)
     if columns and columns[2] in _ARCHES:
         return f"{columns[1]}-{columns[3]}.{columns[2]}"

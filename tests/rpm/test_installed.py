@@ -67,6 +67,14 @@ NetworkManager-config-server-of-a-long-name.noarch
         "dhclient-12:4.2.5-68.el7.x86_64               Mon 30 Nov 2026 10:11:12 AM UTC\n"),
         ("Last metadata expiration check: 0:01:02 ago on Mon 30 Nov 2026.\nInstalled Packages\n"
         "bash.x86_64  4.2.46-31.el7  @System\ndhclient.x86_64  12:4.2.5-68.el7  @System\n"),
+        ("已加载插件: fastestmirror\n已安装的软件包\nbash.x86_64  4.2.46-31.el7  @anaconda\n"
+        "dhclient.x86_64  12:4.2.5-68.el7  installed\n可安装的软件包\n"
+        "socat.x86_64  1.7-2.el7  base\n"),
+        ("Installed Packages\nbash.x86_64  4.2.46-31.el7  @anaconda\n"
+        "dhclient.x86_64  12:4.2.5-68.el7  @base/7\nAvailable Packages\n"
+        "a-very-long-name-without-a-number.noarch\n      1.7-2.el7  base\n"),
+        ("/mnt/Packages/bash-4.2.46-31.el7.x86_64.rpm\n"
+        "./dhclient-12:4.2.5-68.el7.x86_64.rpm\n"),
         ("gpg-pubkey.(none)  f4a80eb5-53a7ff4b  installed\n"
         "bash.x86_64  4.2.46-31.el7  installed\ndhclient.x86_64  12:4.2.5-68.el7  installed\n"),
     ],
