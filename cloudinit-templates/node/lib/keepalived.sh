@@ -48,6 +48,8 @@ UNIT
     fi
     settled keepalived
     settled endpoint
+    # whoever joins waits for an API server there, which takes longer
+    [ "$AIRSEED_ROLE" = init ] || return 0
     wait_until "keepalived to bring up ${address%/*} here or elsewhere" "${AIRSEED_ENDPOINT_PATIENCE:-60}" address_is_up "${address%/*}" ||
         fail "keepalived does not bring ${address%/*} up: $(unit_says keepalived)" "journalctl -u keepalived says more; do the control planes reach each other by VRRP, protocol 112 of IP?"
 }
