@@ -1,23 +1,14 @@
-"""Real kubeadm reads what is rendered for it, in namespaces of its own.
-
-Each run has a mount namespace with empty folders where kubeadm writes, and a network namespace
-whose only route leads nowhere, so that reaching for the internet fails. ``build-kubernetes``
-builds kubeadm from Go modules once; the field tables are compared with the same modules.
-"""
+"""Real kubeadm reads what is rendered for it; the field tables are those of its Go modules."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gotypes
 import plans
 import pytest
 import yaml
+from interop.real_kubeadm import node_of, nothing_unknown, run
 from releases import of_release
 
 from builder.model.image_names import ImageNames
@@ -25,16 +16,16 @@ from builder.model.reference import Reference
 from builder.render import kubeadm
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from builder.model.cluster import Node
     from builder.render.plan import Plan
 
 pytestmark = pytest.mark.interop
-BUILD = Path(__file__).with_name("build-kubernetes")
 OWN = ("1.18.5", "1.19.5")
 """The releases that the catalog is made for."""
 LATER = {"1.30.14": 30, "1.36.0": 36}
 """The last one whose kubeadm is given v1beta3, and the newest one, which is given v1beta4."""
-WRITES = ("/etc/kubernetes", "/var/lib/kubelet", "/var/lib/etcd", "/etc/systemd")
 PHASES = ("certs all", "kubeconfig all", "control-plane all", "etcd local")
 NODES = """\
 kubernetes: 1.18.5
@@ -53,14 +44,6 @@ nodes:
   - {name: b, role: control-plane, address: [10.0.0.2, fd00::2]}
   - {name: c, role: worker, address: [10.0.0.3, fd00::3], labels: {disk: ssd}}
 """
-ROUTE = """\
-ip link set lo up
-ip link add nic type veth peer name far
-ip link set far up
-ip address add 10.0.0.1/24 dev nic
-ip link set nic up
-ip route add default via 10.0.0.254"""
-"""A lone node takes the address of its default route; nobody answers behind it."""
 CLUSTERS = {
     "ha": plans.example("ha"),
     "single": plans.example("single"),
@@ -81,15 +64,6 @@ nodes:
 }
 
 
-@cache
-def program(version: str) -> Path:
-    """Return the real kubeadm of a release, building it when this machine has none."""
-    done = subprocess.run(
-        [BUILD, version, "kubeadm"], stdout=subprocess.PIPE, text=True, check=True
-    )
-    return Path(done.stdout.strip()) / "kubeadm"
-
-
 def plan_of(cluster: str, version: str) -> Plan:
     text = CLUSTERS[cluster]
     if version in LATER:
@@ -97,62 +71,10 @@ def plan_of(cluster: str, version: str) -> Plan:
     return plans.plan(text.replace("1.18.5", version))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ran:
-    """What kubeadm said and wrote."""
-
-    code: int
-    output: str
-    folder: Path
-    """Has copies of the folders that kubeadm writes to."""
-
-    def read(self, path: str) -> str:
-        return (self.folder / path).read_text("utf-8")
-
-    def manifest(self, name: str) -> list[str]:
-        """Return the command line of a static pod."""
-        pod = yaml.safe_load(self.read(f"kubernetes/manifests/{name}.yaml"))
-        (container,) = pod["spec"]["containers"]
-        command: list[str] = container["command"]
-        return command
-
-
-def run(version: str, text: str, folder: Path, *commands: str) -> Ran:
-    """Run kubeadm's commands one after the other on a document; the first failure ends it."""
-    file = folder / "kubeadm.yaml"
-    file.write_text(text, "utf-8")
-    kept = folder / "kept"
-    kept.mkdir()
-    lines = ["set -eu", "mount --make-rprivate /"]
-    lines += [f"mkdir -p {path}; mount -t tmpfs none {path}" for path in WRITES]
-    lines += [ROUTE, f"trap 'cp -a /etc/kubernetes /var/lib/kubelet {kept}/' EXIT"]
-    lines += [f"{program(version)} {command} --config {file}" for command in commands]
-    done = subprocess.run(
-        ["unshare", "--mount", "--net", "bash", "-c", "\n".join(lines)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=300,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
-    )
-    return Ran(code=done.returncode, output=done.stdout, folder=kept)
-
-
-def nothing_unknown(ran: Ran) -> None:
-    """kubeadm only warns of a field that it does not know, up to 1.2x by ``strict.go``."""
-    for word in ("unknown field", "strict", "deprecated"):
-        assert word not in ran.output, ran.output
-
-
 def unfit(version: str, cluster: str) -> None:
     """The example has arguments of 1.18, and later releases know no other runtime."""
     if version in LATER and cluster in {"ha", "containerd"}:
         pytest.skip("says nothing of later releases")
-
-
-def node_of(plan: Plan, part: str) -> Node:
-    return next(node for node in plan.cluster.nodes if plan.part(node) == part)
 
 
 @pytest.mark.parametrize("version", OWN)
