@@ -105,6 +105,44 @@ def test_a_worker_goes_when_the_control_planes_are_done(node: Machine, api: Api)
     assert (again.returncode, again.stdout) == (0, f"airseed: {ID} is done\n")
 
 
+def test_the_last_one_takes_back_what_nodes_could_do(node: Machine, api: Api) -> None:
+    finish(api, *PLANES)
+    assert make(node).returncode == 0
+    rules = "/apis/rbac.authorization.k8s.io/v1"
+    assert [path for method, path in api.seen if method == "DELETE" and path.startswith(rules)] == [
+        f"{rules}/clusterrolebindings/airseed:change",
+        # without this one nobody may ask for anything
+        f"{rules}/namespaces/airseed/rolebindings/change-nodes",
+    ]
+    assert not api.opened
+    assert "change" not in api.leases
+
+
+def test_who_was_cut_off_when_done_needs_nobody_after_the_last(node: Machine, api: Api) -> None:
+    """Its Lease said that it was done, and the last one has shut the door meanwhile."""
+    node.set(COUNT="4")
+    give(node)
+    finish(api, *PLANES)
+    stage = {"AIRSEED_STAGE": "1", "AIRSEED_TURN_PATIENCE": "0"}
+    env = node.root / "etc/airseed/change/1.env"
+    env.write_text(env.read_text().replace("AIRSEED_COUNT=3", "AIRSEED_COUNT=4"))
+    assert node.run("run", "upgrade", environment=stage).returncode == 0
+    assert api.opened
+    api.opened = False
+    stamps = node.state / f"changes/{ID}/1/stamps"
+    for name in ("step-release", "plan-upgrade"):
+        (stamps / name).unlink()
+    ran = node.run("run", "upgrade", environment=stage)
+    assert ran.returncode == 0, ran.stdout
+    assert "waiting" not in ran.stdout
+    # who was not done has to be let in again
+    (stamps / "released").unlink()
+    for path in (stamps / "step-release", stamps / "plan-upgrade", stamps.parent / "over"):
+        path.unlink()
+    assert node.run("run", "upgrade", environment=stage).returncode == 1
+    assert "does not let this node take part in the change" in node.result["message"]
+
+
 def test_a_worker_waits_for_the_control_planes(node: Machine, api: Api) -> None:
     finish(api, "k8s01")
     ran = make(node, AIRSEED_TURN_PATIENCE="1")

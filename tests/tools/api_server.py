@@ -68,12 +68,17 @@ class Api:
                 return 401, {"kind": "Status"}
             return self._answer_a_member(method, path, body)
 
-    def _answer_a_member(self, method: str, path: str, body: Any) -> tuple[int, dict[str, Any]]:
+    def _answer_a_member(  # noqa: PLR0911 -- the same
+        self, method: str, path: str, body: Any
+    ) -> tuple[int, dict[str, Any]]:
         """Answer somebody who has the bootstrap token, or a node's certificate."""
         if path.startswith(f"{LEASES}?labelSelector=change%3D"):
             return self._list(path.rpartition("%3D")[2])
         if path.startswith(LEASES):
             return self._lease(method, path.removeprefix(LEASES).strip("/"), body)
+        if path.startswith("/apis/rbac.authorization.k8s.io/v1/") and method == "DELETE":
+            self.opened = self.opened and not path.endswith("/rolebindings/change-nodes")
+            return 200, {}
         if path.startswith("/api/v1/nodes/"):
             return self._node(path.rpartition("/")[2])
         if path.endswith("/secrets/kubeadm-certs"):

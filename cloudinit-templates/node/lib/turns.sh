@@ -14,7 +14,8 @@ need json api lease kubeadm
 TURNS=$STATE/turns
 TURN_SECONDS=${AIRSEED_TURN_SECONDS:-300}
 
-# Let nodes act as the account of changes, and read what draining asks for.
+# Let nodes act as the account of changes, and read what draining asks for; the account may take both
+# back. RBAC asks nobody who takes rights away whether he has them.
 open_turns() {
     as_admin get namespace airseed -o name >/dev/null 2>&1 || as_admin create namespace airseed
     as_admin apply -f - <<YAML
@@ -27,6 +28,10 @@ rules:
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [get, list, create, update, delete]
+- apiGroups: [rbac.authorization.k8s.io]
+  resources: [rolebindings]
+  resourceNames: [change-nodes]
+  verbs: [delete]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
@@ -78,6 +83,10 @@ rules:
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list]
+- apiGroups: [rbac.authorization.k8s.io]
+  resources: [clusterrolebindings]
+  resourceNames: [airseed:change]
+  verbs: [delete]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -91,13 +100,33 @@ subjects:
 - apiGroup: rbac.authorization.k8s.io
   kind: Group
   name: system:nodes
+- kind: ServiceAccount
+  name: change
+  namespace: airseed
 YAML
 }
+
+# Take back what nodes may do; the last thing is that they may ask at all. Fails without an answer.
+shut_turns() {
+    local rules=/apis/rbac.authorization.k8s.io/v1
+    api DELETE "$rules/clusterrolebindings/airseed:change"
+    [[ $API_CODE == 200 || $API_CODE == 404 ]] || return 1
+    LEASE_HOLDS="$AIRSEED_CHANGE $(change_id 2 | cut -c 1-12)"
+    lease_release change
+    LEASE_HOLDS=''
+    api DELETE "$rules/namespaces/airseed/rolebindings/change-nodes"
+    [[ $API_CODE == 200 || $API_CODE == 404 ]]
+}
+
+# Tell whether all were done while this node was away, which was about to say that it is.
+is_over() { is_stamped released && ! read_turns && [ "$API_CODE" = 403 ]; }
 
 # Read all Leases of this change into the file TURNS, a line each: name, stage, holder, version, and
 # for which stage it is ready. Fails without an answer.
 read_turns() {
     api GET "$LEASES?labelSelector=change%3D$AIRSEED_CHANGE"
+    # the last node of the change before may have taken it back this moment
+    [ "$API_CODE" != 403 ] || is_stamped released || ! is_control_plane || open_turns >/dev/null 2>&1 || true
     [ "$API_CODE" = 200 ] || return 1
     sed 's/{"metadata":{"name":"/\n&/g' "$API_BODY" | awk '
         function text(key,   found) {
@@ -158,12 +187,18 @@ claim_change() {
 
 # Agree with the other machines on the change that is under way.
 agree() {
+    if is_over; then
+        : >"$WORK/over"
+        return
+    fi
     if is_control_plane; then
         wait_until "the API server to let changes in" "${AIRSEED_API_PATIENCE:-300}" open_turns ||
             fail_saying "the API server does not take what nodes need for a change" "kubectl get --raw /healthz, with /etc/kubernetes/admin.conf"
     fi
     await_turns
     claim_change
+    # what was open may have been that of the change before
+    ! is_control_plane || open_turns >/dev/null 2>&1 || true
 }
 
 # Wait until the API server lets this node take part.
@@ -274,6 +309,7 @@ try_turns() {
 # Wait for this node's turn, and keep it as long as the runner lives.
 take_turn() {
     local begun done_before='' ended
+    [ ! -e "$WORK/over" ] || return 0
     READY=$(plan_setting ready) TOGETHER='' AHEAD=''
     rm -f "$TURNS".*
     await_turns
@@ -334,8 +370,12 @@ mark_done() {
 close_change() {
     [ "$AIRSEED_STAGE" = "$AIRSEED_STAGES" ] || return 0
     read_turns || return 1
-    [ "$(done_nodes "$AIRSEED_STAGE" | grep -c .)" -ge "$AIRSEED_COUNT" ] || return 0
-    LEASE_HOLDS="$AIRSEED_CHANGE $(change_id 2 | cut -c 1-12)"
-    lease_release change
-    LEASE_HOLDS=''
+    [ "$(done_nodes "$AIRSEED_STAGE" | grep -c .)" -lt "$AIRSEED_COUNT" ] || shut_turns
+}
+
+# Say that this node is done, and give its turn back. Whoever comes back to that after all are done is heard
+# by nobody.
+release() {
+    stamp_durably released
+    { mark_done && give_turn_back && close_change; } || is_over
 }

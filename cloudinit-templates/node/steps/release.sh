@@ -10,8 +10,6 @@
 need values turns payload images
 load_environment
 
-release() { mark_done && give_turn_back && close_change; }
-
 wait_until "the API server to note that this node is done" "${AIRSEED_API_PATIENCE:-300}" release ||
     fail "it can't be noted that this node is done: HTTP $API_CODE, curl's code $API_TROUBLE" "does the API server at $AIRSEED_ENDPOINT answer?"
 
