@@ -143,6 +143,7 @@ def test_kubelet_starts_again_once_and_keeps_what_joining_gave_it(plane: Machine
 
 def test_a_worker_has_kubelet_alone(plane: Machine) -> None:
     plane.set(NODE="k8s04", ROLE="worker")
+    plane.write("etc/kubernetes/pki/ca.crt", (plane.authority.folder / "ca.crt").read_bytes())
     plane.write("made/kube-apiserver.yaml", "x")
     plane.write("made/kubeadm-flags.env", 'KUBELET_KUBEADM_ARGS="--a=b --v=3"\n')
     before = _manifests(plane)

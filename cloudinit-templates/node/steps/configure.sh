@@ -21,6 +21,8 @@ is_about() { [[ " $AIRSEED_PARTS " == *" $1 "* ]]; }
 make_settings() {
     local file
     rm -rf "$ASIDE/tmp"
+    # an authority without its key, as a worker has it, is one that kubeadm wants all certificates of
+    is_control_plane || rm -f "$ASIDE/pki/ca.crt"
     aside init --dry-run --skip-phases="$AROUND" || true
     for file in "$ASIDE"/tmp/kubeadm-init-dryrun*/kubeadm-flags.env; do MADE=${file%/*}; done
     [ -s "$MADE/kubeadm-flags.env" ] && [ -s "$MADE/config.yaml" ] || kubeadm_failed "kubeadm does not take the new settings"
