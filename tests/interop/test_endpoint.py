@@ -1,0 +1,297 @@
+"""The real keepalived and haproxy with the settings that nodes lay down, in namespaces.
+
+An API server's stand-in on each control plane speaks TLS on 6443 and answers /readyz. Every tenth
+of a second it is noted who has the address; who loses it must have a successor in time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builder import assets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.interop
+SCRIPTS = assets.tree("cloudinit-templates") / "node"
+ADDRESS = "10.99.0.60"
+LONGEST = 10
+"""Seconds that nobody may have the address."""
+SERVER = """
+import http.server, socket, ssl, sys
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(sys.argv[1].encode())
+    def log_message(self, *_): pass
+class Server(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[2], sys.argv[3])
+server = Server(("::", 6443), Answer)
+server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+server.serve_forever()
+"""
+
+
+@dataclass
+class Network:
+    """A bridge with machines on it: p1 to p3 and w1, as 10.99.0.1 to 10.99.0.4."""
+
+    folder: Path
+    prefix: str
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def inside(self, name: str, *words: str) -> tuple[str, ...]:
+        return ("ip", "netns", "exec", f"{self.prefix}{name}", *words)
+
+    def root(self, name: str) -> Path:
+        return self.folder / name
+
+    def start(self, what: str, *words: str) -> None:
+        with (self.folder / f"{what}.log").open("ab") as log:
+            self.running[what] = subprocess.Popen(
+                words, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def kill(self, what: str, signal_: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal to a program and all that it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.running[what].pid, signal_)
+        if signal_ == signal.SIGKILL:
+            self.running.pop(what).wait()
+
+    def lay(self, name: str, number: int, role: str, by: str, endpoint: str) -> None:
+        """Have the node's own library write its files below the machine's root."""
+        root = self.root(name)
+        bin_ = root / "stand-ins"
+        bin_.mkdir(parents=True)
+        for program in ("systemctl", "restorecon"):
+            (bin_ / program).write_text("#!/bin/sh\n")
+            (bin_ / program).chmod(0o755)
+        shown = (
+            f"2: eth0    inet 10.99.0.{number}/24 scope global eth0\n2: eth0    inet {ADDRESS}/32"
+        )
+        (bin_ / "ip").write_text(f"#!/bin/sh\ncase $1 in -o) echo '{shown}' ;; esac\n")
+        (bin_ / "ip").chmod(0o755)
+        values = {
+            "CLUSTER": "interop",
+            "NODE": name,
+            "ROLE": role,
+            "RUNTIME": "docker",
+            "ADDRESS": f"10.99.0.{number}",
+            "ENDPOINT": f"{endpoint}:6443",
+            "ENDPOINT_BY": by,
+            "ENDPOINT_PLANES": "10.99.0.1 10.99.0.2 10.99.0.3",
+            "ENDPOINT_IMAGE": "haproxy:1",
+        }
+        env = root / "etc/airseed/node.env"
+        env.parent.mkdir(parents=True)
+        env.write_text("".join(f"AIRSEED_{key}='{value}'\n" for key, value in values.items()))
+        (root / "etc/hosts").write_text("127.0.0.1 localhost\n")
+        script = f". {SCRIPTS}/lib/common.sh; need values endpoint; load_environment; lay_endpoint"
+        path = f"{bin_}:/usr/sbin:/usr/bin:/sbin:/bin"
+        subprocess.run(
+            ["bash", "-c", script], env={"PATH": path, "AIRSEED_ROOT": str(root)}, check=True
+        )
+
+    def serve(self, name: str) -> None:
+        """Start what answers as an API server."""
+        key, certificate = self.folder / "key.pem", self.folder / "cert.pem"
+        words = (sys.executable, "-c", SERVER, name, str(certificate), str(key))
+        self.start(f"{name}-server", *self.inside(name, *words))
+
+    def keep(self, name: str) -> None:
+        """Start keepalived with this machine's check in its place."""
+        libexec = self.root(name) / "usr/libexec"
+        mount = f"mount --bind {libexec} /usr/libexec && exec keepalived --dont-fork --log-console"
+        files = f"-D -P -f {self.root(name)}/etc/keepalived/keepalived.conf"
+        pids = f"-p {self.root(name)}/pid -r {self.root(name)}/vrrp.pid"
+        words = ("unshare", "-m", "sh", "-c", f"{mount} {files} {pids}")
+        self.start(f"{name}-keepalived", *self.inside(name, *words))
+
+    def holders(self) -> list[str]:
+        found = []
+        for name in ("p1", "p2", "p3"):
+            words = ("ip", "-n", f"{self.prefix}{name}", "-o", "addr", "show", "dev", "eth0")
+            shown = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+            if f" {ADDRESS}/" in shown:
+                found.append(name)
+        return found
+
+    def settle(self, wanted: str, limit: float = LONGEST) -> float:
+        """Wait until one machine alone has the address; return how many seconds that took."""
+        begun = time.monotonic()
+        while (seen := self.holders()) != [wanted]:
+            assert time.monotonic() - begun < limit, f"{seen} instead of {wanted}: {self.said()}"
+            time.sleep(0.1)
+        return time.monotonic() - begun
+
+    def stays(self, wanted: str, seconds: float) -> None:
+        begun = time.monotonic()
+        while time.monotonic() - begun < seconds:
+            assert self.holders() == [wanted], self.said()
+            time.sleep(0.1)
+
+    def said(self) -> str:
+        return "".join(path.read_text()[-1500:] for path in sorted(self.folder.glob("*.log")))
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[Network]:
+    for program in ("keepalived", "haproxy", "curl", "openssl"):
+        assert shutil.which(program), f"{program} is not installed: tests/interop/setup.sh"
+    made = Network(tmp_path, f"ae{os.getpid()}")
+    names = ("lan", "p1", "p2", "p3", "w1")
+
+    def ip(*words: str) -> None:
+        subprocess.run(["ip", *words], check=True)
+
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=api",
+         "-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    try:
+        for number, name in enumerate(names):
+            space = f"{made.prefix}{name}"
+            ip("netns", "add", space)
+            ip("-n", space, "link", "set", "lo", "up")
+            if name == "lan":
+                ip("-n", space, "link", "add", "br0", "type", "bridge")
+                ip("-n", space, "link", "set", "br0", "up")
+                continue
+            lan, card = f"{made.prefix}lan", f"c{name}"
+            ip(
+                "-n",
+                lan,
+                "link",
+                "add",
+                card,
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "eth0",
+                "netns",
+                space,
+            )
+            ip("-n", lan, "link", "set", card, "master", "br0", "up")
+            ip("-n", space, "addr", "add", f"10.99.0.{number}/24", "dev", "eth0")
+            ip("-n", space, "link", "set", "eth0", "up")
+        tmp_path.chmod(0o755)
+        yield made
+    finally:
+        for what in [*made.running]:
+            made.kill(what)
+        for name in names:
+            subprocess.run(["ip", "netns", "delete", f"{made.prefix}{name}"], check=False)
+
+
+def test_keepalived_takes_the_settings_without_a_word(network: Network) -> None:
+    network.lay("p1", 1, "init", "keepalived", ADDRESS)
+    root = network.root("p1")
+    settings = root / "etc/keepalived/keepalived.conf"
+
+    def complaints() -> str:
+        mount = f"mount --bind {root}/usr/libexec /usr/libexec"
+        script = f"{mount} && exec keepalived --config-test -f {settings} 2>&1"
+        done = subprocess.run(
+            network.inside("p1", "unshare", "-m", "sh", "-c", script),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.stdout
+
+    assert complaints() == ""
+    settings.write_text(settings.read_text().replace("advert_int", "advert-int"))
+    assert "Unknown keyword 'advert-int'" in complaints()
+
+
+def test_an_address_moves_to_who_answers_and_back(network: Network) -> None:
+    planes = ("p1", "p2", "p3")
+    for number, name in enumerate(planes, start=1):
+        role = "init" if number == 1 else "control-plane"
+        network.lay(name, number, role, "keepalived", ADDRESS)
+    for name in reversed(planes):
+        network.keep(name)
+    network.settle("p1", 20)  # before any API server answers, as kubeadm init needs it
+    network.stays("p1", 3)
+    network.serve("p2")
+    network.settle("p2")
+    network.serve("p1")
+    network.settle("p1")
+    network.serve("p3")
+    network.stays("p1", 4)
+
+    network.kill("p1-server")
+    network.settle("p2")
+    network.serve("p1")
+    network.settle("p1")
+
+    network.kill("p1-keepalived")
+    unit = network.root("p1") / "etc/systemd/system/keepalived.service.d/airseed.conf"
+    (after,) = (line for line in unit.read_text().splitlines() if line.startswith("ExecStopPost"))
+    words = after.partition("=-")[2].split()
+    subprocess.run(network.inside("p1", *words), check=True)
+    network.settle("p2")
+    network.keep("p1")
+    network.settle("p1")
+
+    network.kill("p1-keepalived", signal.SIGSTOP)
+    time.sleep(6)
+    assert network.holders() == ["p1", "p2"]  # a frozen machine can't give it up
+    network.kill("p1-keepalived", signal.SIGCONT)
+    network.settle("p1", 3)
+    network.stays("p1", 3)
+
+
+def test_haproxy_leads_a_worker_to_who_answers(network: Network) -> None:
+    network.lay("w1", 4, "worker", "local-proxy", "api.cluster.local")
+    settings = network.root("w1") / "etc/airseed/proxy/haproxy.cfg"
+    checked = subprocess.run(
+        ["haproxy", "-c", "-f", settings], capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (
+        0,
+        "Configuration file is valid\n",
+    )
+    for name in ("p1", "p2"):
+        network.serve(name)
+    network.start("proxy", *network.inside("w1", "haproxy", "-db", "-f", str(settings)))
+
+    def ask() -> str:
+        url = "https://127.0.0.1:6443/readyz"
+        words = network.inside("w1", "curl", "-q", "-s", "-k", "--max-time", "5", url)
+        return subprocess.run(words, capture_output=True, text=True, check=False).stdout
+
+    def wait_for(known: Callable[[str], bool], limit: float) -> None:
+        begun = time.monotonic()
+        while not known(ask()):
+            assert time.monotonic() - begun < limit, network.said()
+            time.sleep(0.1)
+
+    wait_for(lambda answer: answer in {"p1", "p2"}, 20)
+    time.sleep(4)  # p3 has never answered: by now the proxy knows
+    assert {ask() for _ in range(6)} == {"p1", "p2"}
+    network.kill("p1-server")
+    wait_for(lambda answer: answer == "p2", LONGEST)
+    time.sleep(4)
+    assert {ask() for _ in range(6)} == {"p2"}
+    network.kill("p2-server")
+    network.serve("p3")
+    wait_for(lambda answer: answer == "p3", LONGEST)
