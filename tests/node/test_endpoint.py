@@ -144,6 +144,7 @@ def test_kube_vip_is_what_its_own_program_prints(machine: Machine, address: str,
     made = pod(machine, "kube-vip")
     # a file that is not there yet is waited for: else a folder would be made in its place
     assert made["spec"]["volumes"][0]["hostPath"].pop("type") == "File"
+    assert made["metadata"].pop("annotations") == {"airseed-settings": "none"}
     assert made == yaml.safe_load(upstream.read_text())
 
 
@@ -155,10 +156,23 @@ def test_kube_vip_starts_a_cluster_by_the_file_that_may(machine: Machine) -> Non
     lay(machine, "stamp joined; lay_endpoint")
     path = pod(machine, "kube-vip")["spec"]["volumes"][0]["hostPath"]
     assert path["path"] == "/etc/kubernetes/admin.conf"
+    machine.set(ROLE="init")
+    lay(machine, "unstamp joined; AIRSEED_NOW_PLAN=renew; lay_endpoint")
+    path = pod(machine, "kube-vip")["spec"]["volumes"][0]["hostPath"]
+    assert path["path"] == "/etc/kubernetes/admin.conf"
     machine.set(ROLE="control-plane")
     lay(machine, "unstamp joined; lay_endpoint")
     path = pod(machine, "kube-vip")["spec"]["volumes"][0]["hostPath"]
     assert path["path"] == "/etc/kubernetes/admin.conf"
+
+
+def test_kube_vip_starts_again_with_a_renewed_certificate(machine: Machine) -> None:
+    seen = []
+    for content in ("one", "one", "two"):
+        plane(machine, "kube-vip").write("etc/kubernetes/admin.conf", content)
+        lay(machine)
+        seen.append(pod(machine, "kube-vip")["metadata"]["annotations"]["airseed-settings"])
+    assert seen[0] == seen[1] != seen[2]
 
 
 def test_a_name_leads_to_this_machine_first_and_then_to_the_control_planes(

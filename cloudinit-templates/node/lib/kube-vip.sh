@@ -6,21 +6,25 @@ need cards
 
 KUBE_VIP=$MANIFESTS/kube-vip.yaml
 
-# Until init is through, admin.conf of 1.29 and newer may not do anything yet. Elsewhere the pod waits for the
-# file: a mount of what is not there would make a folder in its place.
+# Until init is through, admin.conf of 1.29 and newer may not do anything yet. The pod waits for the file, since
+# a mount of what is not there would make a folder in its place, and starts again when the file is another one:
+# it reads its certificate but once.
 lay_kube_vip() {
     is_control_plane || return 0
-    local config=admin.conf address
-    if [ "$AIRSEED_ROLE" = init ] && ! is_stamped joined && [[ " $AIRSEED_KUBEADM_FILES " == *' super-admin.conf '* ]]; then
+    local config=admin.conf address digest
+    if [ "$AIRSEED_NOW_PLAN/$AIRSEED_ROLE" = first-boot/init ] && ! is_stamped joined && [[ " $AIRSEED_KUBEADM_FILES " == *' super-admin.conf '* ]]; then
         config=super-admin.conf
     fi
     find_cards
     address=$(carried)
+    digest=$(sha256sum <"$KUBERNETES/$config" 2>/dev/null) || digest=none
     put "$KUBE_VIP" 0600 <<YAML
 $OURS
 apiVersion: v1
 kind: Pod
 metadata:
+  annotations:
+    airseed-settings: ${digest%% *}
   name: kube-vip
   namespace: kube-system
 spec:

@@ -2,11 +2,11 @@
 # Renew what ends soon, start what works with it again, and see that it shows.
 # seed: none has it; the script of a change brings it
 # reads: NODE RENEW
-# uses: ROLE KUBERNETES KUBEADM_FILES RUNTIME ADDRESS ENDPOINT IMAGES SUMS PAYLOAD_URL MADE_BYTES SKIP_PHASES
+# uses: CLUSTER ENDPOINT_BY ENDPOINT_CARD ENDPOINT_IMAGE ENDPOINT_PLANES ROLE KUBERNETES KUBEADM_FILES RUNTIME ADDRESS ENDPOINT IMAGES SUMS PAYLOAD_URL MADE_BYTES SKIP_PHASES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values renewal
+need values renewal endpoint
 load_environment
 
 if is_control_plane; then
@@ -15,3 +15,5 @@ if is_control_plane; then
 fi
 renew_kubelet "$AIRSEED_RENEW"
 ! is_control_plane || prove_certificates
+# kube-vip has read the certificate of before
+lay_endpoint

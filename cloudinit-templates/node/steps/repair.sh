@@ -2,11 +2,11 @@
 # Bring back a node whose certificates have ended: nobody answers it then, so it asks nobody.
 # seed: none has it; the script of a change brings it
 # reads: NODE RENEW
-# uses: ROLE KUBERNETES KUBEADM_FILES RUNTIME ADDRESS ENDPOINT IMAGES SUMS PAYLOAD_URL MADE_BYTES SKIP_PHASES
+# uses: CLUSTER ENDPOINT_BY ENDPOINT_CARD ENDPOINT_IMAGE ENDPOINT_PLANES ROLE KUBERNETES KUBEADM_FILES RUNTIME ADDRESS ENDPOINT IMAGES SUMS PAYLOAD_URL MADE_BYTES SKIP_PHASES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values renewal
+need values renewal endpoint
 load_environment
 
 has_ended() { [ -e "$BOOTSTRAP" ] || [ ! -s "$CLIENT" ] || { due 0 | grep -v '^kubelet-server ' >/dev/null; }; }
@@ -34,6 +34,8 @@ repair_control_plane() {
         "${AIRSEED_CLUSTER_PATIENCE:-3600}" api_comes_back ||
         fail_saying "the API server of this node does not come back" "are the scripts of the other control planes running, too? etcd needs most of them"
     for name in $PODS; do settled "$name"; done
+    # kube-vip has read the certificate of before
+    lay_endpoint
 }
 
 check_authorities

@@ -2,11 +2,11 @@
 # Move the control plane on this node, or a worker's configuration, to the stage's release.
 # seed: none has it; the script of a change brings it
 # reads: NODE PLANES FROM KUBERNETES
-# uses: ROLE SUMS PAYLOAD_URL MADE_BYTES KUBEADM_FILES SKIP_PHASES IMAGES RUNTIME ADDRESS
+# uses: CLUSTER ENDPOINT_BY ENDPOINT_CARD ENDPOINT_IMAGE ENDPOINT_PLANES ENDPOINT ROLE SUMS PAYLOAD_URL MADE_BYTES KUBEADM_FILES SKIP_PHASES IMAGES RUNTIME ADDRESS
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values role kubeadm
+need values role kubeadm endpoint
 load_environment
 
 # Copy what kubeadm makes, as it makes it: the power may go any moment.
@@ -67,6 +67,8 @@ main() {
     fi
     [ -z "$copier" ] || kill "$copier" 2>/dev/null || true
     sync
+    # of this release, and by the certificates that kubeadm has renewed
+    lay_endpoint
 }
 
 main
