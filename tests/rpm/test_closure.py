@@ -596,3 +596,35 @@ def test_a_requirement_that_cannot_be_read_is_not_passed_over(feed: Feed, text: 
         Fault(where="os: odd-1-1.noarch", what=f"its requirement {text} is not well-formed"),
     )
     assert names(run(["other"], os)) == [BASH.nevra, "other-1-1.noarch"]
+
+
+GROUP = P(nevra="setup-1-1.noarch", requires=("skeleton",))
+SKELETON = P(nevra="skeleton-1-1.noarch", requires=("libx",))
+LIBRARY = P(nevra="libx-1-1.x86_64", provides=("libx.so",))
+IDLE = P(nevra="idle-1-1.noarch", requires=("other",))
+OTHER = P(nevra="other-1-1.noarch")
+TOOL = P(nevra="tool-1-1.noarch", requires=("libx.so",))
+
+
+def relied_on(closure: Closure) -> list[str]:
+    return [str(one.nevra) for one in closure.relied_on]
+
+
+def test_what_the_answer_relies_on_leads_up_to_the_group(feed: Feed) -> None:
+    """What a library provides counts, and by whose requirements it came into the base."""
+    core = base.core("os", ("setup", "idle"))
+    os = feed("os", GROUP, SKELETON, LIBRARY, IDLE, OTHER, TOOL)
+    closure = run(["tool"], os, base=core)
+    assert names(closure) == ["tool-1-1.noarch"]
+    assert relied_on(closure) == ["libx-1-1.x86_64", "setup-1-1.noarch", "skeleton-1-1.noarch"]
+    # a request that the base fulfils
+    closure = run(["other"], os, base=core)
+    assert (names(closure), relied_on(closure)) == ([], ["idle-1-1.noarch", "other-1-1.noarch"])
+
+
+def test_of_a_list_it_is_known_that_its_packages_are_there(feed: Feed) -> None:
+    there = (Nevra.parse(LIBRARY.nevra), Nevra.parse("unknown-1-1.noarch"))
+    os = feed("os", GROUP, SKELETON, LIBRARY, TOOL)
+    assert relied_on(run(["tool"], os, base=base.packages(there))) == ["libx-1-1.x86_64"]
+    assert relied_on(run(["unknown"], os, base=base.packages(there))) == []
+    assert relied_on(run(["tool"], os)) == []
