@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import plans
 import pytest
 from steps import count, is_linear
 from subjects import AMD64, SUBJECT
@@ -17,6 +18,7 @@ from subjects import AMD64, SUBJECT
 from builder import strict_json
 from builder.cli.root import run
 from builder.errors import DocumentError, Fault
+from builder.formats import cluster as cluster_format
 from builder.formats import lock as lock_format
 from builder.formats.lock import rules
 from builder.formats.reading import Reading
@@ -240,6 +242,18 @@ def refuse(size: int) -> Callable[[], object]:
 )
 def test_locks(work: Callable[[int], Callable[[], object]]) -> None:
     assert is_linear(work, SIZE)
+
+
+def test_nodes() -> None:
+    def read_cluster(size: int) -> Callable[[], object]:
+        text = "kubernetes: 1.18.5\nnetwork: {pods: 10.128.0.0/9}\nnodes:\n" + "".join(
+            f"  - {{name: n{n}, role: {'worker' if n else 'control-plane'}, address: 10.0.{n}.9}}\n"
+            for n in range(size)
+        )
+        return lambda: cluster_format.read(text, "cluster.yaml", catalog=catalog)
+
+    catalog = plans.catalog()
+    assert is_linear(read_cluster, 2 * SIZE)
 
 
 def test_manifests() -> None:

@@ -50,14 +50,14 @@ def _check_secret(where: str, place: str, cluster: Cluster, reading: Reading) ->
 def _check_folders(cluster: Cluster, reading: Reading) -> None:
     """Find files that need a folder where another one of the same node is."""
     said: dict[str, str] = {}
+    every = dict(machines(cluster))
     for index, node in enumerate(cluster.nodes):
         if node is not WRONG:
-            places = {"machine", f"roles.{node.role}.machine", f"nodes[{index}].machine"}
             owners = {
                 file.path: f"{place}.files[{number}]"
-                for place, machine in machines(cluster)
-                if place in places
-                for number, file in enumerate(machine.files)
+                for place in ("machine", f"roles.{node.role}.machine", f"nodes[{index}].machine")
+                if place in every
+                for number, file in enumerate(every[place].files)
                 if file is not WRONG
             }
             for path, where in owners.items():
