@@ -247,7 +247,8 @@ def test_locks(work: Callable[[int], Callable[[], object]]) -> None:
 def test_nodes() -> None:
     def read_cluster(size: int) -> Callable[[], object]:
         text = "kubernetes: 1.18.5\nnetwork: {pods: 10.128.0.0/9}\nnodes:\n" + "".join(
-            f"  - {{name: n{n}, role: {'worker' if n else 'control-plane'}, address: 10.0.{n}.9}}\n"
+            f"  - {{name: n{n}, role: {'worker' if n else 'control-plane'}, address: 10.0.{n}.9,"
+            f" machine: {{files: [{{path: /opt/a, content: x}}]}}}}\n"
             for n in range(size)
         )
         return lambda: cluster_format.read(text, "cluster.yaml", catalog=catalog)

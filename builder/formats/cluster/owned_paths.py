@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import PurePosixPath
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from builder.formats.reading import Reading
     from builder.model.catalog.paths import OwnedPath
     from builder.model.cluster import Cluster, Node
+
+_OWN = re.compile(r"nodes\[([0-9]+)\]\.")
 
 
 def check(cluster: Cluster, paths: Iterable[OwnedPath], reading: Reading) -> None:
@@ -116,8 +119,9 @@ def _says(cluster: Cluster, place: str, key: str) -> bool:
 
 
 def _reached(cluster: Cluster, place: str) -> Iterator[Node]:
-    for index, node in enumerate(cluster.nodes):
+    own = _OWN.match(place)
+    for node in (cluster.nodes[int(own[1])],) if own else cluster.nodes:
         if node is WRONG or WRONG in (node.machine, node.role):
             continue
-        if place in {"machine", f"roles.{node.role}.machine", f"nodes[{index}].machine"}:
+        if own or place in {"machine", f"roles.{node.role}.machine"}:
             yield node

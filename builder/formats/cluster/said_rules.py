@@ -129,9 +129,12 @@ def _taints(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
 
 
 def _node_ip(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
-    own = {
-        str(address.ip) for node in cluster.nodes if node is not WRONG for address in node.addresses
-    }
+    # at a node it is that node's
+    place = re.match(r"nodes\[([0-9]+)\]\.", path)
+    nodes = (cluster.nodes[int(place[1])],) if place else cluster.nodes
+    if WRONG in nodes:
+        return
+    own = {str(address.ip) for node in nodes for address in node.addresses}
     for text in str(said).split(","):
         if text.strip() not in own:
             reading.wrong(

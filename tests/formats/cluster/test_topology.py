@@ -267,6 +267,15 @@ def test_the_same_as_an_argument(listed: bool) -> None:
     assert "kubelet would not start with it" in fault
 
 
+@pytest.mark.parametrize(("address", "good"), [("192.0.2.12", True), ("192.0.2.13", False)])
+def test_the_address_of_a_node_is_its_own(address: str, good: bool) -> None:
+    """Another node's would have two kubelets say that they are at one address."""
+    said = f"{{nodeRegistration: {{kubeletExtraArgs: {{node-ip: {address}}}}}}}"
+    own = f"name: w1, kubeadm: {{JoinConfiguration: {said}}},"
+    told = faults(f"kubernetes: 1.18.5\nnodes:\n{NODES.replace('name: w1,', own)}")
+    assert [f"{address!r}" not in fault for fault in told] == ([] if good else [False])
+
+
 @pytest.mark.parametrize(
     ("mode", "version", "goes"),
     [
