@@ -598,12 +598,12 @@ def test_a_requirement_that_cannot_be_read_is_not_passed_over(feed: Feed, text: 
     assert names(run(["other"], os)) == [BASH.nevra, "other-1-1.noarch"]
 
 
-GROUP = P(nevra="setup-1-1.noarch", requires=("skeleton",))
+SETUP = P(nevra="setup-1-1.noarch", requires=("skeleton",))
 SKELETON = P(nevra="skeleton-1-1.noarch", requires=("libx",))
-LIBRARY = P(nevra="libx-1-1.x86_64", provides=("libx.so",))
-IDLE = P(nevra="idle-1-1.noarch", requires=("other",))
-OTHER = P(nevra="other-1-1.noarch")
-TOOL = P(nevra="tool-1-1.noarch", requires=("libx.so",))
+GIVEN = P(nevra="libx-1-1.x86_64", provides=("libx.so",))
+BRINGER = P(nevra="idle-1-1.noarch", requires=("other",))
+BROUGHT = P(nevra="other-1-1.noarch")
+ASKING = P(nevra="tool-1-1.noarch", requires=("libx.so",))
 
 
 def relied_on(closure: Closure) -> list[str]:
@@ -613,7 +613,7 @@ def relied_on(closure: Closure) -> list[str]:
 def test_what_the_answer_relies_on_leads_up_to_the_group(feed: Feed) -> None:
     """What a library provides counts, and by whose requirements it came into the base."""
     core = base.core("os", ("setup", "idle"))
-    os = feed("os", GROUP, SKELETON, LIBRARY, IDLE, OTHER, TOOL)
+    os = feed("os", SETUP, SKELETON, GIVEN, BRINGER, BROUGHT, ASKING)
     closure = run(["tool"], os, base=core)
     assert names(closure) == ["tool-1-1.noarch"]
     assert relied_on(closure) == ["libx-1-1.x86_64", "setup-1-1.noarch", "skeleton-1-1.noarch"]
@@ -623,8 +623,8 @@ def test_what_the_answer_relies_on_leads_up_to_the_group(feed: Feed) -> None:
 
 
 def test_of_a_list_it_is_known_that_its_packages_are_there(feed: Feed) -> None:
-    there = (Nevra.parse(LIBRARY.nevra), Nevra.parse("unknown-1-1.noarch"))
-    os = feed("os", GROUP, SKELETON, LIBRARY, TOOL)
+    there = (Nevra.parse(GIVEN.nevra), Nevra.parse("unknown-1-1.noarch"))
+    os = feed("os", SETUP, SKELETON, GIVEN, ASKING)
     assert relied_on(run(["tool"], os, base=base.packages(there))) == ["libx-1-1.x86_64"]
     assert relied_on(run(["unknown"], os, base=base.packages(there))) == []
     assert relied_on(run(["tool"], os)) == []
