@@ -35,6 +35,9 @@ LATE = {"name": "k8s06", "role": "worker", "address": "10.211.55.53"}
 NEXT = {"name": "k8s07", "role": "control-plane", "address": "10.211.55.54"}
 LONGEST = 10.0
 """Seconds that nobody may be without an answer."""
+ELECTION = 5.0
+"""So much longer until an API server calls itself healthy, wherever clients ask: etcd elects a
+leader first, which takes 5 to 10 seconds with the walkthrough's election-timeout."""
 LEASE = 4.0
 """Seconds after which VRRP counts a silent machine as gone: three words and a little."""
 BREAKS: Mapping[str, tuple[Callable[[Machine], None], Callable[[Machine], None]]] = {
@@ -145,7 +148,7 @@ def test_clients_hardly_notice_that_a_machine_goes(five: Cluster, how: str) -> N
         await_moment(lambda: _is_heard(five, "k8s01", back), "k8s01", patience=300, poll=1)
         five.wait_for_pods()
     print(f"\nk8s01 {how}:\n{seen}\n  {host}: {holders}")
-    _hardly_noticed(seen, holders, back)
+    _hardly_noticed(seen, holders, still=(gone, back) if how == "frozen" else None)
 
 
 def _answers(seen: watch.Watch, gone: float) -> bool:
@@ -156,12 +159,16 @@ def _answers(seen: watch.Watch, gone: float) -> bool:
     )
 
 
-def _hardly_noticed(seen: watch.Watch, holders: watch.Holders, back: float) -> None:
-    for name, answers in seen.answers().items():
-        assert answers.longest <= LONGEST, f"{name}: {answers}"
+def _hardly_noticed(
+    seen: watch.Watch, holders: watch.Holders, still: tuple[float, float] | None = None
+) -> None:
+    """Hold gaps against their limits; who stood still could let go of nothing meanwhile."""
+    found = seen.answers()
+    assert found["version"].longest <= LONGEST, seen
+    assert found["healthz"].longest <= LONGEST + ELECTION, seen
     for began, ended, names in holders.doubles():
-        # one that stands still can let go of nothing until it wakes
-        assert ended - max(began, back if began < back < ended else began) <= LEASE, names
+        stood = min(ended, still[1]) - max(began, still[0]) if still else 0
+        assert ended - began - max(0, stood) <= LEASE, f"{names}: {holders}"
 
 
 def test_a_node_joins_while_the_first_machine_is_off(five: Cluster) -> None:
@@ -198,7 +205,7 @@ def test_clients_hardly_notice_an_upgrade(five: Cluster) -> None:
     assert {done.returncode for done in said.values()} == {0}, five.account()
     assert set(five.versions().values()) == {"v1.19.5"}
     _is_at(five, host)
-    _hardly_noticed(seen, holders, 0)
+    _hardly_noticed(seen, holders)
 
 
 def _change(cluster: Cluster, without: str = "") -> Path:
@@ -242,7 +249,7 @@ def test_the_walkthroughs_cluster_gets_one_and_loses_its_first_machine(
             five.machine("k8s01").kill()
             await_moment(lambda: _answers(seen, gone), "answers again", patience=60, poll=1)
         print(f"\nk8s01 is gone for good:\n{seen}\n  {host}: {holders}")
-        _hardly_noticed(seen, holders, 0)
+        _hardly_noticed(seen, holders)
         _replace_first(five)
         _is_at(five, host)
         five.wait_for_pods()

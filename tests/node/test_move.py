@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
 
     from conftest import Authority, Machine
 
-STAND_INS = Path(__file__).parent / "standins/configure"
 OLD, NEW = "https://10.0.0.1:6443", "https://10.0.0.60:6443"
 CONFS = ("admin", "controller-manager", "scheduler", "kubelet")
 KUBECONFIG = """\
@@ -55,7 +52,7 @@ esac
 @pytest.fixture
 def plane(first: Machine) -> Machine:
     """Return a control plane whose kubeconfigs lead to its own address."""
-    shutil.copytree(STAND_INS, first.folder / "bin", dirs_exist_ok=True)
+    first.use("pods", "configure")
     first.stand_in("kubeadm", _KUBEADM)
     first.stand_in("kubectl", _KUBECTL)
     first.environment["AIRSEED_STAGE"] = "1"
@@ -68,10 +65,6 @@ def plane(first: Machine) -> Machine:
         first.write(path, text, 0o600)
     for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"):
         first.write(f"etc/kubernetes/manifests/{name}.yaml", f"kind: Pod\n# {name}\nstatus: {{}}\n")
-    # what ends a container starts it anew, as kubelet does
-    again = 'stop*) for f in "$R"/etc/kubernetes/manifests/*; do echo "#" >>"$f"; done ;;'
-    text = (STAND_INS / "docker").read_text()
-    (first.folder / "bin/docker").write_text(text.replace("in\n", f"in\n{again}\n", 1))
     first.write("etc/airseed/change/id", f"001-endpoint sha256:{'0' * 64}\n")
     first.write("etc/airseed/change/1.yaml", "kind: ClusterConfiguration\n", 0o600)
     return first
@@ -79,9 +72,7 @@ def plane(first: Machine) -> Machine:
 
 def _run(machine: Machine, plan: str, step: str, **more: str) -> subprocess.CompletedProcess[str]:
     values = {"ENDPOINT": "10.0.0.60:6443", "PLANES": "k8s01 k8s02", **more}
-    values = {**machine.values, "CHANGE": "001-endpoint", "STAGES": "2", **values}
-    lines = [f"AIRSEED_{name}='{value}'\n" for name, value in values.items()]
-    machine.write("etc/airseed/change/1.env", "".join(lines), 0o600)
+    machine.lay_env("etc/airseed/change/1.env", CHANGE="001-endpoint", STAGES="2", **values)
     return machine.run("run", plan, step)
 
 
