@@ -19,11 +19,13 @@ is_about() { [[ " $AIRSEED_PARTS " == *" $1 "* ]]; }
 # Have kubeadm write what this node would start with if it were made today, and set MADE to where that is. It
 # ends with an error, since it misses in the end what it was told to skip.
 make_settings() {
-    local file
+    local file around=$AROUND
     rm -rf "$ASIDE/tmp"
+    # newer ones end at once where this one is asked for, and what it shows is not there
+    [[ $(kubeadm init phase --help 2>/dev/null) != *show-join-command* ]] || around=$around,show-join-command
     # an authority without its key, as a worker has it, is one that kubeadm wants all certificates of
     is_control_plane || rm -f "$ASIDE/pki/ca.crt"
-    aside init --dry-run --skip-phases="$AROUND" || true
+    aside init --dry-run --skip-phases="$around" || true
     for file in "$ASIDE"/tmp/kubeadm-init-dryrun*/kubeadm-flags.env; do MADE=${file%/*}; done
     [ -s "$MADE/kubeadm-flags.env" ] && [ -s "$MADE/config.yaml" ] || kubeadm_failed "kubeadm does not take the new settings"
 }
