@@ -30,3 +30,15 @@ def test_a_second_key_in_a_key_file_is_not_locked(sandbox: Sandbox) -> None:
     ]
     assert keys
     assert all(len(found) == 1 and not found[0].has(evil.fingerprint) for found in keys)
+
+
+def test_a_source_without_its_key_is_named(sandbox: Sandbox) -> None:
+    for site in sandbox.upstream.sites.values():
+        for path in site.paths:
+            content = site._files[path]
+            if isinstance(content, bytes) and b"BEGIN PGP PUBLIC KEY" in content:
+                site.add(path, b"<html>not found</html>")
+    sandbox.lock_path.unlink()
+    ran = sandbox.lock()
+    assert ran.code == 1
+    assert "://" in next(line for line in ran.err.splitlines() if "OpenPGP key" in line), ran.err

@@ -77,7 +77,7 @@ def _fetch_key(resolving: Resolving, key: PinnedKey) -> Document:
         return pinned[0].armoured if pinned else content
 
     def check(content: bytes) -> None:
-        keys = load_keys(content)
+        keys = load_keys(content, where="")
         fingerprints = [public.fingerprint for public in keys]
         if key.fingerprint in fingerprints and content != keys[0].armoured:
             raise VerificationError("there is more in it than the pinned key")
@@ -93,7 +93,9 @@ def _fetch_key(resolving: Resolving, key: PinnedKey) -> Document:
 
 
 def _pinned(key: PinnedKey, content: bytes) -> tuple[RpmKey, ...]:
-    return tuple(public for public in load_keys(content) if public.fingerprint == key.fingerprint)
+    return tuple(
+        public for public in load_keys(content, where="") if public.fingerprint == key.fingerprint
+    )
 
 
 def _key(resolving: Resolving, key: PinnedKey) -> tuple[File, tuple[RpmKey, ...]]:
