@@ -220,10 +220,10 @@ def _write_catalog(made: Upstream) -> None:
         fingerprint = path.with_suffix(".fingerprint").read_text()
         text = f"fingerprint: {fingerprint}\nsources:\n  - {made.web}/keys/{path.name}\n"
         _write(made, f"keys/{path.stem}", text)
-    prefix = "docker.io/flannel"
-    _write(
-        made, "registries/flannel", f"prefix: {prefix}\nsources:\n  - {made.registry}/{prefix}\n"
-    )
+    for name in ("flannel", "library"):
+        prefix = f"docker.io/{name}"
+        text = f"prefix: {prefix}\nsources:\n  - {made.registry}/{prefix}\n"
+        _write(made, f"registries/{name}", text)
     for release in releases():
         name = f"kubernetes/{release.rpartition('.')[0]}"
         text = (mirrors / f"{name}.yaml").read_text("utf-8")
