@@ -165,6 +165,8 @@ def test_a_second_change_is_refused(node: Machine, api: Api) -> None:
         f"another change is under way in this cluster: 002-renew {'e' * 12}; "
         f"this one is {ID} {DIGEST[:12]}"
     )
+    assert node.result["hint"].startswith("let that one end (airseed-status on each machine ")
+    assert commands(node) == []
     # it has touched nothing, and is in no other one's way
     ran = run_script(node, script(node, CHANGE="002-renew", NODE="k8s05"))
     assert "this machine is k8s04" in ran.stdout
@@ -412,6 +414,7 @@ def test_the_first_turn_waits_until_all_have_their_images(first_plane: Machine, 
     assert (
         first_plane.result["message"] == "these nodes do not have the images of this stage: k8s04"
     )
+    assert first_plane.result["hint"].startswith("kube-proxy would not start there: run the ")
     assert first_plane.result["attempt"] == 1
     assert not [line for line in commands(first_plane) if "upgrade" in line]
     # one that is down has no kube-proxy to lose
@@ -457,6 +460,10 @@ def test_a_budget_that_never_lets_go_is_found_before_anything_is_touched(
     assert node.result["message"] == (
         "this node can't be drained: pod default/web-1, kept by the budget default/web"
     )
+    assert node.result["hint"] == (
+        "the budget wants as many healthy pods as there are: give the workload one more replica, "
+        "or the budget more room"
+    )
     assert commands(node) == []
     node.write("budgets", "default web 1 2 3 app=web,\n")
     assert make(node).returncode == 0
@@ -487,6 +494,9 @@ def test_a_full_disk_is_found_before_anything_is_touched(node: Machine, api: Api
     assert "this node needs 99999999 MiB for packages and images" in node.result["message"]
     assert node.result["hint"] == "make the disk larger"
     assert commands(node) == []
+    node.set(NEED_MIB="1")
+    give(node)
+    assert make(node).returncode == 0
 
 
 CUTS = (4, 12, 19, 23, 26, 29, 31, 34, 37, 40, 44, 47, 50, 54, 58, 62)
@@ -556,7 +566,10 @@ def test_a_bundle_of_another_lock_is_refused_before_anything_is_touched(
     assert make(node).returncode == 1
     assert node.result["step"] == "examine"
     assert node.result["message"].startswith("this is not the bundle that the seed names")
+    assert node.result["hint"].startswith("take the bundle of this very cluster.lock; ")
     assert commands(node) == []
+    node.write("opt/airseed/bundle/SHA256SUMS", "")
+    assert make(node).returncode == 0
 
 
 def script(machine: Machine, **values: str) -> str:
@@ -624,21 +637,30 @@ def test_the_script_of_a_change_that_fails_says_so(fresh: Machine, api: Api) -> 
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "said", "hint"),
     [
-        ({"NODE": "k8s05"}, "this machine is k8s04, and this change is for k8s05"),
-        ({"AUTHORITY": "f" * 64}, "this machine is in another cluster than c"),
+        (
+            {"NODE": "k8s05"},
+            "this machine is k8s04, and this change is for k8s05",
+            "run k8s04.sh of the same folder here",
+        ),
+        (
+            {"AUTHORITY": "f" * 64},
+            "this machine is in another cluster than c: its ca.crt is not that of this change",
+            "compare sha256sum /etc/kubernetes/pki/ca.crt with that of a control plane of c",
+        ),
     ],
 )
 def test_the_script_refuses_other_machines(
-    node: Machine, values: dict[str, str], said: str
+    node: Machine, values: dict[str, str], said: str, hint: str
 ) -> None:
     text = script(node, **values)
     shutil.rmtree(node.root / "etc/airseed/change")
     ran = run_script(node, text)
     assert ran.returncode == 2
-    assert ran.stdout.startswith(f"error: {said}")
+    assert ran.stdout == f"error: {said}\nhint: {hint}\n"
     assert node.called("systemctl") == []
+    assert not (node.root / "etc/airseed/change").exists()
 
 
 def test_the_script_refuses_a_second_change(node: Machine) -> None:

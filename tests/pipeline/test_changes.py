@@ -365,6 +365,24 @@ def test_what_cant_be_changed_is_refused_with_the_reason(
     assert not (site.folder / "changes").exists()
 
 
+def test_a_target_that_arguments_do_not_fit_is_refused(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is locked or written; without the argument it goes on."""
+    said = '        basic-auth-file: "/etc/users"\n'
+    site.upgrade()
+    text = site.cluster.read_text("utf-8")
+    before, head, after = text.partition("      extraArgs:\n")
+    site.cluster.write_text(f"{before}{head}{said}{after}", "utf-8")
+    assert site.changes("--write") == 3
+    error = capsys.readouterr().err
+    assert "kube-apiserver has no argument --basic-auth-file since 1.19" in error
+    assert "hint: " in error
+    assert not (site.folder / "changes").exists()
+    site.edit(said, "")
+    assert site.changes("--write") == 5
+
+
 def test_what_concerns_new_machines_alone_is_said(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -131,7 +131,7 @@ def _env(change: Change, number: int, stage: Stage, plan: Plan, node: Node, name
         "COUNT": str(len(stage.nodes)),
         "COUNT_BEFORE": str(len(before)),
         "AT_ONCE": str(change.at_once),
-        "PULLS": " ".join(_pulls(plan, node)),
+        "PULLS": plan.once(("pulls", node.role), lambda: " ".join(_pulls(plan, node))),
         **stage.values,
         **stage.own.get(name, {}),
     }
