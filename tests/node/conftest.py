@@ -265,10 +265,16 @@ class Machine:
     def run(
         self, *words: str, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run one of the node's programs in a process group of its own, which ends with it."""
+        """Run one of the node's programs."""
+        return self._ran(["bash", str(SCRIPTS / words[0]), *words[1:]], environment or {})
+
+    def _ran(
+        self, words: list[str], environment: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        """Run something in a process group of its own, which ends with it."""
         process = subprocess.Popen(
-            ["bash", str(SCRIPTS / words[0]), *words[1:]],
-            env={**self.variables, **(environment or {})},
+            words,
+            env={**self.variables, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -281,7 +287,7 @@ class Machine:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-        return subprocess.CompletedProcess(list(words), process.returncode, out)
+        return subprocess.CompletedProcess(words, process.returncode, out)
 
     def boot(
         self, *steps: str, environment: Mapping[str, str] | None = None
@@ -293,16 +299,7 @@ class Machine:
         """Run a piece of bash with libraries of the node's sourced and its values loaded."""
         needed = " ".join(("values", *libraries))
         program = f'. "{SCRIPTS}/lib/common.sh"\nneed {needed}\nload_environment\n{script}'
-        return subprocess.run(
-            ["bash", "-c", program],
-            env=self.variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=_PATIENCE,
-            check=False,
-        )
+        return self._ran(["bash", "-c", program], {})
 
     @property
     def variables(self) -> dict[str, str]:

@@ -26,6 +26,7 @@ STEPS = [
     "time",
     "runtime",
     "images",
+    "endpoint",
     "kubeadm",
     "addons",
     "after",

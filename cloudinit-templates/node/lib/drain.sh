@@ -1,13 +1,12 @@
 #!/bin/bash
 # This node as the scheduler sees it: cordoned, drained, and back. Sourced.
 #
-# It speaks as kubelet does, which may do that to its own node and pods and to no others.
 # seed: none has it; the script of a change brings it
+
+need kubeadm
 
 # the annotation of a node that we have cordoned, with the change's name
 CORDONED=airseed-cordoned
-
-as_node() { kubectl --kubeconfig "$KUBERNETES/kubelet.conf" --request-timeout=20s "$@"; }
 
 # Print "UNSCHEDULABLE/CHANGE" of this node, either empty.
 cordon_state() { as_node get node "$AIRSEED_NODE" -o "jsonpath={.spec.unschedulable}/{.metadata.annotations.$CORDONED}"; }

@@ -16,30 +16,42 @@ etcd_ask() {
         --key "$PKI/etcd/peer.key" -X POST -d "$3" "https://$(bracketed "$1"):${AIRSEED_ETCD_PORT:-2379}$2" 2>/dev/null
 }
 
-# Print the members as "NAME PEER-URL", from the first peer that answers; fail when none does. A
-# member that has not started has no name: a dash.
+# Print "ID NAME PEER-URL CLIENT-URL" of the members that the etcd at ADDRESS knows; a dash for what one has
+# not said yet: it has no name before it starts.
+member_table() {
+    local answer
+    answer=$(etcd_ask "$1" /v3/cluster/member/list '{}') || return 1
+    [[ $answer == *'"members"'* ]] || return 1
+    printf '%s' "${answer#*\"members\"}" | tr -d ' \n' | sed 's/},{/}\n{/g' | awk '
+        function text(pattern, skip) { return match($0, pattern) ? substr($0, RSTART + skip, RLENGTH - skip - 1) : "-" }
+        { print text("\"ID\":\"[0-9]+\"", 6), text("\"name\":\"[^\"]+\"", 8), text("\"peerURLs\":\\[\"[^\"]+\"", 13),
+            text("\"clientURLs\":\\[\"[^\"]+\"", 15) }'
+}
+
+# The same, from the first peer that answers; fail when none does.
 etcd_members() {
-    local peer answer
-    while IFS= read -r peer; do
-        answer=$(etcd_ask "$peer" /v3/cluster/member/list '{}') || continue
-        [[ $answer == *'"members"'* ]] || continue
-        printf '%s' "${answer#*\"members\"}" | tr -d ' \n' | sed 's/},{/}\n{/g' | awk '{
-            name = "-"
-            if (match($0, /"name":"[^"]+"/)) name = substr($0, RSTART + 8, RLENGTH - 9)
-            if (match($0, /"peerURLs":\["[^"]+"/)) print name, substr($0, RSTART + 13, RLENGTH - 14)
-        }'
-        return 0
-    done <"$ETCD_PEERS"
+    local peer
+    while IFS= read -r peer; do ! member_table "$peer" || return 0; done <"$ETCD_PEERS"
     return 1
 }
 
-# Tell whether etcd has a quorum: a read that goes through it.
+# Tell whether the etcd at ADDRESS has a quorum: a read goes through it.
+etcd_reads() { etcd_ask "$1" /v3/kv/range '{"key":"AA==","limit":"1"}' >/dev/null; }
+
 etcd_has_quorum() {
     local peer
-    while IFS= read -r peer; do
-        ! etcd_ask "$peer" /v3/kv/range '{"key":"AA==","limit":"1"}' >/dev/null || return 0
-    done <"$ETCD_PEERS"
+    while IFS= read -r peer; do ! etcd_reads "$peer" || return 0; done <"$ETCD_PEERS"
     return 1
+}
+
+# Take off this machine what kubeadm made of it, and nothing of the user's. The exit code of reset says
+# nothing: look at what is left.
+unmake() {
+    save_users_files
+    timeout --foreground "${AIRSEED_RESET_PATIENCE:-300}" kubeadm reset -f --cri-socket "$AIRSEED_CRI_SOCKET" || true
+    remove_kubeadm_files
+    restore_users_files
+    rm -rf "${KEEP:?}" "$STANDBY"
 }
 
 # Remember where the members of etcd are, while the API server can still tell: kubeadm writes it on
@@ -93,7 +105,7 @@ write_etcd_manifest() {
     local name url cluster=''
     is_manifest "$STANDBY" || fail "$STANDBY is missing: etcd's manifest can't be made again" \
         "this machine is a member of etcd already: airseed-status tells what to do"
-    while read -r name url; do
+    while read -r _ name url _; do
         [ "$url" != "$(our_peer_url)" ] || name=$AIRSEED_NODE
         cluster="$cluster,$name=$url"
     done

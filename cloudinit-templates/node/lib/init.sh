@@ -258,7 +258,7 @@ initialise() {
             "never init again; restore /var/lib/etcd, or take this node out of the cluster and let it join"
     fi
     place_authority
-    if ! { manifests_are_whole etcd kube-apiserver kube-controller-manager kube-scheduler && kubelet_is_configured &&
+    if ! { manifests_are_whole && kubelet_is_configured &&
         is_kubeconfig "$ADMIN" && own_api_is_healthy; }; then
         start_control_plane
     fi

@@ -34,14 +34,10 @@ wait_for_name() {
             "another machine has this name: give this one another, or stop that one and kubectl delete node $AIRSEED_NODE"
 }
 
-# Forget an unfinished join. Its exit code says nothing: look at what is left.
+# Forget an unfinished join.
 reset() {
     say "beginning the join again"
-    save_users_files
-    kubeadm reset -f --cri-socket "$AIRSEED_CRI_SOCKET" || true
-    remove_kubeadm_files
-    restore_users_files
-    rm -rf "${KEEP:?}" "$STANDBY"
+    unmake
     place_credentials
 }
 
@@ -49,7 +45,7 @@ reset() {
 leftovers() { [ -n "$(kubeadm_files)" ] || etcd_has_data; }
 
 node_is_known() {
-    kubectl --kubeconfig "$KUBERNETES/kubelet.conf" --request-timeout=10s get node "$AIRSEED_NODE" >/dev/null 2>&1
+    as_node get node "$AIRSEED_NODE" >/dev/null 2>&1
 }
 
 # Read out that a kubelet that has its certificate has joined: there is nothing to begin again.
@@ -134,7 +130,7 @@ go_forward_or_back() {
     # here ours needs no list, which counts at a first start alone
     if [ -z "$known" ] && etcd_has_data; then
         say "this machine has etcd's data without a manifest: writing it"
-        printf '%s %s\n' "$AIRSEED_NODE" "$(our_peer_url)" | write_etcd_manifest
+        printf -- '- %s %s -\n' "$AIRSEED_NODE" "$(our_peer_url)" | write_etcd_manifest
         go_forward
         return
     fi
@@ -142,7 +138,7 @@ go_forward_or_back() {
         fail "no other control plane's etcd answers ($(tr '\n' ' ' <"$ETCD_PEERS"))" \
             "this machine may be a member of etcd already, so it must not begin again: start the other control planes"
     fi
-    if printf '%s\n' "$members" | awk '{ print $2 }' | grep -qxF "$(our_peer_url)"; then
+    if printf '%s\n' "$members" | awk '{ print $3 }' | grep -qxF "$(our_peer_url)"; then
         say "this machine is a member of etcd without a manifest: writing it"
         printf '%s\n' "$members" | write_etcd_manifest
         go_forward
@@ -160,7 +156,7 @@ go_forward_or_back() {
 # Start what is here, and do what kubeadm would have done after it.
 go_forward() {
     local name phase known
-    for name in kube-apiserver kube-controller-manager kube-scheduler; do
+    for name in ${PODS#etcd }; do
         is_manifest "$MANIFESTS/$name.yaml" || cp -a "$KEEP/manifests/$name.yaml" "$MANIFESTS/$name.yaml"
     done
     start_kubelet

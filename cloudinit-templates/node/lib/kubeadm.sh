@@ -15,7 +15,13 @@ readonly RESUME
 ADMIN=$KUBERNETES/admin.conf
 KUBELET=$R/var/lib/kubelet
 
+# The control plane's programs, in the order in which they need each other.
+readonly PODS='etcd kube-apiserver kube-controller-manager kube-scheduler'
+
 as_admin() { kubectl --kubeconfig "$ADMIN" --request-timeout=20s "$@"; }
+
+# As kubelet, which may do much to its own node and pods and to no others.
+as_node() { kubectl --kubeconfig "$KUBERNETES/kubelet.conf" --request-timeout=20s "$@"; }
 
 # Run kubeadm PHASES... with the seed, past the preflight checks named in IGNORE.
 run_kubeadm() {
@@ -150,7 +156,7 @@ mend_files() {
 # change, or of what it has done so far.
 mend_manifests() {
     local name file
-    for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+    for name in $PODS; do
         file=$MANIFESTS/$name.yaml
         is_manifest "$file" || ! is_manifest "$KEEP/manifests/$name.yaml" || { say "$file is damaged: taking the copy" && put "$file" 0600 <"$KEEP/manifests/$name.yaml"; }
     done
@@ -173,7 +179,7 @@ mend_pairs() {
 # The manifests are kubelet's orders: an empty one silently starts nothing.
 manifests_are_whole() {
     local name
-    for name; do is_manifest "$MANIFESTS/$name.yaml" || return 1; done
+    for name in $PODS; do is_manifest "$MANIFESTS/$name.yaml" || return 1; done
 }
 
 api_is_healthy() { [ "$(as_admin get --raw /healthz 2>/dev/null)" = ok ]; }
@@ -189,7 +195,7 @@ start_kubelet() {
 
 node_looks_whole() {
     kubelet_is_configured || return 1
-    ! is_control_plane || manifests_are_whole etcd kube-apiserver kube-controller-manager kube-scheduler
+    ! is_control_plane || manifests_are_whole
 }
 
 kubelet_is_configured() { is_kubeconfig "$KUBERNETES/kubelet.conf" && is_text "$KUBELET/config.yaml" && is_text "$KUBELET/kubeadm-flags.env"; }

@@ -56,27 +56,12 @@ no_detour() {
 
 iptables_of() { case $1 in *:*:*) printf ip6tables ;; *) printf iptables ;; esac; }
 
-# Print "ID NAME PEER-URL CLIENT-URL" of etcd's members, as this node's etcd knows them; dashes for what
-# one has not said yet.
-member_table() {
-    local answer
-    answer=$(etcd_ask "$AIRSEED_ADDRESS" /v3/cluster/member/list '{}') || return 1
-    [[ $answer == *'"members"'* ]] || return 1
-    printf '%s' "${answer#*\"members\"}" | tr -d ' \n' | sed 's/},{/}\n{/g' | awk '
-        function text(pattern, skip, end) { return match($0, pattern) ? substr($0, RSTART + skip, RLENGTH - skip - end) : "-" }
-        { print text("\"ID\":\"[0-9]+\"", 6, 1), text("\"name\":\"[^\"]+\"", 8, 1), text("\"peerURLs\":\\[\"[^\"]+\"", 13, 1),
-            text("\"clientURLs\":\\[\"[^\"]+\"", 15, 1) }'
-}
-
-# Tell whether a read that wants a quorum works through the etcd at an address.
-etcd_reads() { etcd_ask "$1" /v3/kv/range '{"key":"AA==","limit":"1"}' >/dev/null; }
-
 remove_member() { etcd_ask "$AIRSEED_ADDRESS" /v3/cluster/member/remove "{\"ID\":\"$1\"}" >/dev/null; }
 
 # Take the machine that leaves out of etcd. What is left must have a quorum before, and has it after.
 expel_member() {
     local id name peer client ours='' left=0 live=0 silent='' url
-    member_table >"$STATE/members" || fail "this node's etcd does not tell its members" "does it run? crictl ps or docker ps -a, and its log"
+    member_table "$AIRSEED_ADDRESS" >"$STATE/members" || fail "this node's etcd does not tell its members" "does it run? crictl ps or docker ps -a, and its log"
     etcd_reads "$AIRSEED_ADDRESS" || fail "etcd has no quorum, so no member can leave it" \
         "start the control planes that are down; when too many are lost for good: airseed changes --restore SNAPSHOT"
     while read -r id name peer client; do
@@ -135,11 +120,8 @@ forget_api_server() {
 shed() {
     local card file
     say "taking off what made this machine a node"
-    save_users_files
-    timeout --foreground "${AIRSEED_RESET_PATIENCE:-300}" kubeadm reset -f --cri-socket "$AIRSEED_CRI_SOCKET" || true
-    remove_kubeadm_files
-    restore_users_files
-    rm -rf "${KEEP:?}" "$STANDBY" "$KUBELET/pki" "$R/var/lib/etcd/member" "$R/var/lib/cni" "$R/run/flannel"
+    unmake
+    rm -rf "$KUBELET/pki" "$R/var/lib/etcd/member" "$R/var/lib/cni" "$R/run/flannel"
     for file in "$R"/etc/cni/net.d/*; do
         [ ! -f "$file" ] || is_users "$file" || rm -f "$file"
     done

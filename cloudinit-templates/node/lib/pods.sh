@@ -7,9 +7,6 @@
 
 need kubeadm says why
 
-# The order in which they need each other.
-readonly PODS='etcd kube-apiserver kube-controller-manager kube-scheduler'
-
 # Print the ID of the container NAME that runs.
 container_of() { pod_containers running | awk -v name="$1" '$2 == name { print $1; exit }'; }
 

@@ -1,15 +1,14 @@
 #!/bin/bash
 # Whether this node is Ready, and why not. Sourced.
 
-need why
+need kubeadm why
 
 is_ready() {
-    [ "$(kubectl --kubeconfig "$KUBERNETES/kubelet.conf" --request-timeout=10s get node "$AIRSEED_NODE" \
-        -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null)" = True ]
+    [ "$(as_node get node "$AIRSEED_NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null)" = True ]
 }
 
 why_not_ready() {
-    kubectl --kubeconfig "$KUBERNETES/kubelet.conf" --request-timeout=10s get node "$AIRSEED_NODE" \
+    as_node get node "$AIRSEED_NODE" \
         -o 'jsonpath={.status.conditions[?(@.type=="Ready")].message}' 2>&1 | tail -n 1 | cut -b 1-200 || true
 }
 

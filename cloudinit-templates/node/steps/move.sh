@@ -36,7 +36,7 @@ announce() {
         as_admin -n kube-public patch configmap cluster-info --type=merge -p "{\"data\":{\"kubeconfig\":$(json_string "$after")}}"
 }
 
-node_answers() { kubectl --kubeconfig "$KUBERNETES/kubelet.conf" --request-timeout=10s get node "$AIRSEED_NODE" >/dev/null; }
+node_answers() { as_node get node "$AIRSEED_NODE" >/dev/null; }
 
 if is_control_plane; then
     lay_aside

@@ -26,12 +26,12 @@ write_flags() {
 }
 
 node_says_of_itself() {
-    kubectl --kubeconfig "$KUBERNETES/kubelet.conf" --request-timeout=10s get node "$AIRSEED_NODE" -o "jsonpath=$1" 2>/dev/null
+    as_node get node "$AIRSEED_NODE" -o "jsonpath=$1" 2>/dev/null
 }
 
 # kubeadm reads there which runtime it asks.
 annotate() {
-    kubectl --kubeconfig "$KUBERNETES/kubelet.conf" --request-timeout=10s annotate node "$AIRSEED_NODE" --overwrite \
+    as_node annotate node "$AIRSEED_NODE" --overwrite \
         "kubeadm.alpha.kubernetes.io/cri-socket=$AIRSEED_CRI_SOCKET"
 }
 

@@ -14,7 +14,7 @@ keep_copying() {
     local name
     while kill -0 "$1" 2>/dev/null; do
         sleep 2
-        for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+        for name in $PODS; do
             is_manifest "$MANIFESTS/$name.yaml" || continue
             [ "$(cat "$MANIFESTS/$name.yaml")" != "$(cat "$KEEP/manifests/$name.yaml")" ] || continue
             sync
