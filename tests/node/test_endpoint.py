@@ -33,7 +33,7 @@ def plane(machine: Machine, by: str, endpoint: str = "10.0.0.60:6443", **values:
 
 
 def lay(machine: Machine, call: str = "lay_endpoint") -> str:
-    done = machine.source(call, "endpoint")
+    done = machine.source(call, "endpoint", "undo-endpoint")
     assert done.returncode == 0, done.stdout
     return done.stdout
 
@@ -101,7 +101,7 @@ def test_the_address_may_be_on_another_card(machine: Machine) -> None:
     said = settings(machine)
     assert "    interface eth0\n" in said
     assert "        10.0.0.60/32 dev eth1\n" in said
-    assert "    track_interface {\n        eth1\n    }\n" in said
+    assert "    track_interface {\n        eth1\n    }\n" in said  # its link counts, too
 
 
 def test_a_card_that_is_not_there_is_named(machine: Machine) -> None:
@@ -109,7 +109,7 @@ def test_a_card_that_is_not_there_is_named(machine: Machine) -> None:
     machine.stand_in("ip", f'{IP}\n[ "$1" != link ]')
     done = machine.source("lay_endpoint", "endpoint")
     assert done.returncode == 1
-    assert "this machine has no card eth7, which is to carry the endpoint's address" in done.stdout
+    assert "this machine has no card eth7 for the endpoint's address" in done.stdout
 
 
 def test_an_address_that_does_not_come_up_has_a_cause(machine: Machine) -> None:

@@ -1,6 +1,7 @@
 """How much user-data a provider takes: as it is, compressed, or an account of what is too much.
 
-Between the last two comes one form more: compressed, and airseed's scripts without their comments.
+Between the last two comes one form more: compressed, and airseed's scripts without their comments
+and their indentation, quoted.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from builder.errors import AirseedError, Fault
-from builder.render.engine import block
+from builder.render.engine import block, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +22,13 @@ if TYPE_CHECKING:
 _LEVEL = 9
 _INDENT = 6
 """Of the lines of a file in user-data."""
-_COMMENT = re.compile(r"^[ \t]*#(?!!)(?! [a-z]+: ).*\n", re.MULTILINE)
-"""A line that is a comment, and no ``# NAME: TEXT`` that the scripts read of each other."""
+_COMMENT = re.compile(r"^[ \t]*#(?!!)(?! (?!uses|seed)[a-z]+: ).*\n", re.MULTILINE)
+"""A line that is a comment, and no ``# NAME: TEXT`` that the scripts read of each other: two names
+are for those who make them."""
+
+
+_PARTS = re.compile(r"""\\.|\$?'|"|(?<!<)<<(?!<)-?\s*['"]?(?P<end>\w+)['"]?|(?<!\S)#""")
+"""What of a line of bash opens or ends something; what a backslash stands before does not."""
 
 
 def fitted(data: UserData, limit: UserDataLimit, *, where: str) -> bytes:
@@ -44,15 +50,41 @@ def compressed(raw: bytes) -> bytes:
 
 
 def bare(script: str) -> str:
-    """Return a script without its comments."""
-    return _COMMENT.sub("", script)
+    """Return a script without its comments and what bash makes nothing of at the left of lines."""
+    lines, quote, documents = [], "", list[str]()
+    for line in _COMMENT.sub("", script).split("\n"):
+        if documents:
+            lines.append(line)
+            if line == documents[0]:
+                del documents[0]
+            continue
+        lines.append(line if quote else line.lstrip(" \t"))
+        quote, documents = _after(line, quote)
+    return "\n".join(lines)
+
+
+def _after(line: str, quote: str) -> tuple[str, list[str]]:
+    """Return the quote that is open after a line of bash, and the words that end its documents."""
+    ends = []
+    for part in _PARTS.finditer(line):
+        mark = part[0]
+        if quote:
+            quote = "" if mark == quote[-1] else quote
+        elif mark[0] in "'\"$":
+            quote = mark
+        elif mark.startswith("<<"):
+            ends.append(part["end"])
+        elif mark.startswith("#"):
+            break
+    return quote, [] if quote else ends
 
 
 def _without_comments(data: UserData) -> str:
     text = data.text
+    # quoted, since the indentation of a block takes its room, too
     for file in data.files:
         if file.kind == "scripts" and isinstance(file.content, str):
-            text = text.replace(block(file.content, _INDENT), block(bare(file.content), _INDENT))
+            text = text.replace(block(file.content, _INDENT), quote(bare(file.content)))
     return text
 
 

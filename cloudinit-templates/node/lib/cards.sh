@@ -8,10 +8,9 @@ card_of() { ip -o addr show | awk -v wanted="$1" '{ split($4, part, "/"); if (pa
 # Set OWN_CARD to the card with this node's address, and CARD to the one that is to carry the endpoint's.
 find_cards() {
     OWN_CARD=$(card_of "$AIRSEED_ADDRESS")
-    [ -n "$OWN_CARD" ] || fail "no card of this machine has its address $AIRSEED_ADDRESS" "ip addr shows what they have"
     CARD=${AIRSEED_ENDPOINT_CARD:-$OWN_CARD}
-    ip link show dev "$CARD" >/dev/null 2>&1 || fail "this machine has no card $CARD, which is to carry the endpoint's address" \
-        "ip link shows those that it has; say another as endpoint.interface, or leave it out"
+    ip link show dev "$CARD" >/dev/null 2>&1 || fail "this machine has no card $CARD for the endpoint's address" \
+        "ip link shows those that it has; say another as endpoint.interface"
 }
 
 # Print the endpoint's address with the length of a network that has nothing else in it.

@@ -18,19 +18,14 @@ lay_keepalived() {
     address=$(carried)
     put "$KEEPALIVED_CHECK" 0755 <<SH
 #!/bin/sh
-$OURS: does the API server of this machine answer?
 exec curl -q -s -k -f -o /dev/null --noproxy '*' --max-time 2 https://127.0.0.1:6443/readyz
 SH
     # no checks of its own virtual servers
-    printf 'KEEPALIVED_OPTIONS="-D -P"\n' | put_noting keepalived "$R/etc/sysconfig/keepalived" 0644
+    echo 'KEEPALIVED_OPTIONS="-D -P"' | put_noting keepalived "$R/etc/sysconfig/keepalived" 0644
     put_noting keepalived "$KEEPALIVED_UNIT" 0644 <<UNIT
-$OURS
-[Unit]
-Wants=network-online.target
-After=network-online.target
 [Service]
 Restart=always
-# slower than what systemd takes for too often
+# slower than what systemd takes for too often; without its card yet it tries again
 RestartSec=3
 # who is killed leaves its address behind
 ExecStopPost=-/sbin/ip address delete $address dev $CARD
@@ -51,7 +46,7 @@ UNIT
     # whoever joins waits for an API server there, which takes longer
     [ "$AIRSEED_ROLE" = init ] || return 0
     wait_until "keepalived to bring up ${address%/*} here or elsewhere" "${AIRSEED_ENDPOINT_PATIENCE:-60}" address_is_up "${address%/*}" ||
-        fail "keepalived does not bring ${address%/*} up: $(unit_says keepalived)" "journalctl -u keepalived says more; do the control planes reach each other by VRRP, protocol 112 of IP?"
+        fail "keepalived does not bring ${address%/*} up: $(unit_says keepalived)" "journalctl -u keepalived"
 }
 
 address_is_up() { [ -n "$(card_of "$1")" ] || speaks_tls "$1" "${AIRSEED_ENDPOINT##*:}"; }
@@ -64,7 +59,6 @@ keepalived_settings() {
         if [ "$plane" = "$AIRSEED_ADDRESS" ]; then mine=$priority; else peers="$peers        $plane"$'\n'; fi
         priority=$((priority - 1))
     done
-    [ -n "$mine" ] || fail "AIRSEED_ENDPOINT_PLANES lacks $AIRSEED_ADDRESS, this machine's own address" "render the seed again"
     id=$(printf '%s %s' "$AIRSEED_CLUSTER" "$address" | sha256sum)
     cat <<CONF
 $OURS
@@ -91,8 +85,10 @@ vrrp_instance endpoint {
 CONF
     # alone it has nobody to send to
     [ -z "$peers" ] || printf '    unicast_peer {\n%s    }\n' "$peers"
-    [ "$OWN_CARD" = "$CARD" ] || printf '    track_interface {\n        %s\n    }\n' "$CARD"
     cat <<CONF
+    track_interface {
+        $CARD
+    }
     virtual_ipaddress {
         $address dev $CARD
     }
@@ -101,13 +97,4 @@ CONF
     }
 }
 CONF
-}
-
-drop_keepalived() {
-    [ -e "$KEEPALIVED_UNIT" ] || return 0
-    systemctl disable keepalived.service || true
-    # its unit lets go of the address
-    systemctl stop keepalived.service
-    rm -f "$KEEPALIVED" "$KEEPALIVED_CHECK" "$KEEPALIVED_UNIT"
-    systemctl daemon-reload
 }

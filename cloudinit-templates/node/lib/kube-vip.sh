@@ -93,5 +93,3 @@ spec:
 status: {}
 YAML
 }
-
-drop_kube_vip() { ! is_ours "$KUBE_VIP" || rm -f "$KUBE_VIP"; }

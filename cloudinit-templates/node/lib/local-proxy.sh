@@ -91,9 +91,3 @@ spec:
 status: {}
 YAML
 }
-
-drop_local_proxy() {
-    ! is_ours "$PROXY" || rm -f "$PROXY"
-    rm -rf "$ETC/proxy"
-    write_hosts 'airseed endpoint' </dev/null
-}

@@ -7,7 +7,7 @@
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values api endpoint firewall
+need values api endpoint undo-endpoint firewall
 load_environment
 
 # Some machines let nobody in without a name: that is an answer, too.

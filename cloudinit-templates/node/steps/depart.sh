@@ -7,7 +7,7 @@
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values role turns members drain endpoint
+need values role turns members drain undo-endpoint
 load_environment
 
 # Agree on the change with the others, as long as this machine is the node that it was.

@@ -15,7 +15,7 @@ from builder.errors import AirseedError
 from builder.model.catalog.systems import UserDataLimit
 from builder.model.machine import Machine, MachineFile
 from builder.render.cloudinit import files, size, userdata
-from builder.render.engine import block
+from builder.render.engine import block, quote
 from builder.render.seed import seed
 
 PLAN = plans.plan(plans.example("ha"))
@@ -48,7 +48,7 @@ def test_a_script_without_comments_is_the_same_script(script: files.SeedFile) ->
     """bash's own reader drops comments, and keeps all else."""
     assert isinstance(script.content, str)
     lean = size.bare(script.content)
-    settings = re.findall(r"^# [a-z]+: .*$", script.content, re.MULTILINE)
+    settings = re.findall(r"^# (?!uses|seed)[a-z]+: .*$", script.content, re.MULTILINE)
     assert re.findall(r"^#(?!!).*$", lean, re.MULTILINE) == settings
     if script.content.startswith("#!"):
         assert lean.startswith("#!/bin/bash\n")
@@ -67,7 +67,8 @@ def test_comments_go_where_nothing_else_helps() -> None:
     lean = limited(len(packed) - 1)
     assert len(lean) < len(packed) * 0.85
     text = gzip.decompress(lean).decode()
-    assert "# uses: " in text
+    assert "# reads: " in text
+    assert "# uses: " not in text
     assert "# Print the" not in text
 
 
@@ -87,7 +88,7 @@ def test_the_account_adds_up_and_the_error_has_it() -> None:
     for file in data.files:
         if file.kind == "scripts":
             assert isinstance(file.content, str)
-            lean = lean.replace(block(file.content, 6), block(size.bare(file.content), 6))
+            lean = lean.replace(block(file.content, 6), quote(size.bare(file.content)))
     packed = len(size.compressed(lean.encode()))
     assert str(caught.value) == (
         f"user-data of k8s01: {-(-packed // 3) * 4:,} bytes as base64 when compressed,"
