@@ -248,6 +248,35 @@ def test_the_way_leads_minor_by_minor_and_leaves_nothing_over(site: Site) -> Non
     assert found.change.after == record.state(plans.plan(text + "changes: {from: 1.18.5}\n"))
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "settings"),
+    [
+        ("1.19.16", "1.20.15", "kubeletExtraArgs.node-ip"),
+        ("1.20.15", "1.21.14", "apiServer.extraArgs.feature-gates"),
+    ],
+)
+def test_two_families_go_through_releases(
+    site: Site, before: str, after: str, settings: str
+) -> None:
+    """Their gate is gone with 1.21, and kubelet is told both addresses from 1.20 on."""
+    text = "".join(
+        f"{line.replace('}', f', fd00::{number}]}}')}\n" if "address: " in line else f"{line}\n"
+        for number, line in enumerate(CLUSTER.replace("address: ", "address: [").splitlines())
+    )
+    text = text.replace("1.18.5", "{version: VERSION, packages: built}")
+    text += (
+        "network: {pods: [10.8.0.0/16, 'fd00:1::/48'], services: [10.9.0.0/16, 'fd00:2::/112']}\n"
+    )
+    site.runs(text.replace("VERSION", before))
+    _, found = site.find(text.replace("VERSION", after))
+    assert found.change is not None
+    upgrade, configure = found.change.stages
+    assert upgrade.what.startswith(f"Kubernetes {before} -> {after}")
+    assert settings in configure.what
+    gated = [plan.choice.kubernetes.of.dual_stack.gate is not None for plan in found.plans]
+    assert gated == [after == "1.20.15"] * 2
+
+
 def test_a_release_that_no_calico_takes_is_no_way(site: Site) -> None:
     site.runs()
     text = CLUSTER.replace("1.18.5", "{version: 1.22.17, packages: built}")

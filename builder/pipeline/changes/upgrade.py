@@ -26,6 +26,7 @@ TAKES = (
     "cni",
     "nodes.*.kubernetes",
     "documents.ClusterConfiguration.kubernetesVersion",
+    "documents.ClusterConfiguration.featureGates.*",
     "documents.ClusterConfiguration.imageRepository",
     "documents.ClusterConfiguration.dns.image*",
     "documents.ClusterConfiguration.etcd.local.image*",
