@@ -105,6 +105,21 @@ def test_a_worker_goes_when_the_control_planes_are_done(node: Machine, api: Api)
     assert (again.returncode, again.stdout) == (0, f"airseed: {ID} is done\n")
 
 
+def test_a_worker_moves_to_the_endpoint_that_came_up_before(node: Machine, api: Api) -> None:
+    node.set(ENDPOINT_NEXT=f"127.0.0.1:{api.port}")
+    give(node, "endpoint", "move")
+    finish(api, *PLANES, stage=2)
+    ran = make(node)
+    assert ran.returncode == 0, ran.stdout
+    text = (node.root / "etc/kubernetes/kubelet.conf").read_text()
+    assert f"    server: https://127.0.0.1:{api.port}\n" in text
+    restarts = node.called("systemctl", "restart")
+    assert restarts == [["systemctl", "restart", "kubelet.service"]]
+    assert "ENDPOINT_NEXT" not in (node.root / "etc/airseed/node.env").read_text()
+    # settings are the control planes' alone here
+    assert node.called("kubeadm") == []
+
+
 def test_the_last_one_takes_back_what_nodes_could_do(node: Machine, api: Api) -> None:
     finish(api, *PLANES)
     assert make(node).returncode == 0
