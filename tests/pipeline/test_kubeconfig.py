@@ -155,6 +155,17 @@ def test_the_lone_control_plane_is_the_server(tmp_path: Path, cluster: Path) -> 
     for address, more, server in (
         ("10.0.0.9/24", "", "https://10.0.0.9:6443"),
         ("fd00::9", "network: {pods: fd01::/64, services: fd02::/112}", "https://[fd00::9]:6443"),
+        # only nodes know that name
+        (
+            "10.0.0.9/24",
+            "endpoint: {name: api.cluster.local, by: local-proxy}",
+            "https://10.0.0.9:6443",
+        ),
+        (
+            "10.0.0.9/24",
+            "endpoint: {address: 10.0.0.60, by: keepalived}",
+            "https://10.0.0.60:6443",
+        ),
     ):
         node = f"- {{name: n1, role: control-plane, address: '{address}'}}"
         cluster.write_text(f"kubernetes: 1.18.5\nnodes:\n{node}\n{more}\n")

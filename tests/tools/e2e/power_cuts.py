@@ -17,7 +17,7 @@ STEPS = (
     "before", "preflight", "host", "identity", "packages", "runtime", "images", "kubeadm", "addons",
     "after", "finish",
 )  # fmt: skip
-"""Those of first boot that take long enough to be hit: all but time, which has nobody to ask."""
+"""Those of first boot that take long enough to be hit: time and endpoint have nothing to do."""
 _PATIENCE = 600
 _POLL = 0.005
 _FRESH = 15
