@@ -45,7 +45,7 @@ def changes(running: Running, wanted: Wanted) -> Findings:
     if faults := tuple(_refused(running, target, moves=moves)):
         return Findings(faults=faults)
     names = wanted.turns(running)
-    planes = tuple(node.name for node in running.control_planes)
+    planes = tuple(name for name in names if running.by_name[name].role == "control-plane")
     ends = bool(running.keeper) and not target.keeper
     everywhere = names if _is_everywhere(running, wanted) else planes
     words = str(target.keeper.get("by", "outside")) if moves or ends else ""
