@@ -81,7 +81,8 @@ def test_what_comes_out_as_it_was_is_left_alone(plane: Machine) -> None:
 
 def test_only_the_first_control_plane_uploads(plane: Machine) -> None:
     assert _run(plane, "kubelet kube-proxy", planes="k8s02 k8s01").returncode == 0
-    assert plane.called("kubeadm", "init", "phase") == []
+    assert plane.called("kubeadm", "init", "phase", "upload-config") == []
+    assert plane.called("kubeadm", "init", "phase", "addon") == []
 
 
 def test_a_program_with_another_argument_starts_again_alone(plane: Machine) -> None:
