@@ -3,6 +3,7 @@
 
 need role
 
+# shellcheck disable=SC2034 # for those three
 OURS='# laid down by airseed'
 
 # Make what this node needs for the endpoint; nothing starts again that is as it was.
