@@ -432,7 +432,7 @@ def test_all_mistakes_come_before_the_first_file(site: Site) -> None:
     with pytest.raises(DocumentError) as caught:
         site.write()
     assert [fault.where for fault in caught.value.faults] == [
-        "nodes[5].machine.network.bond.options.lacp_rate (line 65)"
+        "nodes[5].machine.network.bond.options.lacp_rate (line 67)"
     ]
     assert not site.seeds.exists()
 

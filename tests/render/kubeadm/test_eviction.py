@@ -56,6 +56,10 @@ def test_what_a_registry_has_may_be_taken() -> None:
     assert kept(plan, "b") == "10% 15%"
 
 
+SOFT = """evictionSoft: {imagefs.available: 7.5%}
+    evictionSoftGracePeriod: {imagefs.available: 1m}"""
+
+
 @pytest.mark.parametrize(
     ("text", "limits", "free"),
     [
@@ -70,7 +74,7 @@ def test_what_a_registry_has_may_be_taken() -> None:
             None,
             "2862 4769",
         ),
-        ("evictionSoft: {imagefs.available: 7.5%}", OURS, "1024 8%"),
+        (SOFT, OURS, "1024 8%"),
         ("evictionHard: {memory.available: 1Gi}", {**OURS, "memory.available": "1Gi"}, "1024"),
         ("evictionHard: {nodefs.available: plenty}", None, "1024"),
     ],
