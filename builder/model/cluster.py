@@ -36,6 +36,7 @@ Address = IPv4Address | IPv6Address
 
 API_PORT = 6443
 """Where kube-apiserver listens when nobody says otherwise."""
+LAST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from builder import disk
 from builder.errors import UsageError
-from builder.model.cluster import API_PORT, Endpoint
+from builder.model.cluster import API_PORT, LAST_PORT, Endpoint
 from builder.redact import quoted
 from builder.secrets import client, kubeconfig, store
 from builder.secrets.folder import Folder
@@ -27,7 +27,6 @@ NAME = "admin.conf"
 USER = "kubernetes-admin"
 GROUPS = ("system:masters",)
 _SERVER = re.compile(r"(?:https://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?/?")
-_LAST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +107,7 @@ def _known(cluster: Cluster, where: Path) -> Endpoint:
 def _given(server: str) -> Endpoint:
     match = _SERVER.fullmatch(server)
     port = int(match[2] or API_PORT) if match else 0
-    if match is None or not 0 < port <= _LAST_PORT:
+    if match is None or not 0 < port <= LAST_PORT:
         raise UsageError(
             f"{quoted(server, 200)} is not a server",
             expected="HOST[:PORT], [ADDRESS]:PORT or an https URL",

@@ -6,6 +6,7 @@ from ipaddress import ip_interface
 from typing import TYPE_CHECKING
 
 from builder.formats.cluster.machine_rules import machines
+from builder.formats.cluster.terms import LOOPBACK_NAMES
 from builder.formats.reading import WRONG, child
 from builder.model.card import cards
 from builder.model.cluster import API_PORT
@@ -80,7 +81,7 @@ def _name(endpoint: Endpoint, nodes: Nodes, cluster: Cluster, reading: Reading) 
     if endpoint.host in taken:
         what = f"{endpoint.host} is a machine's own name, and leads to that machine"
         reading.wrong(where, what, hint="take another name")
-    elif endpoint.host in {"localhost", "localhost.localdomain"}:
+    elif endpoint.host in LOOPBACK_NAMES:
         reading.wrong(where, f"{endpoint.host} is a name that every machine has already")
     for path, machine in machines(cluster):
         for address, names in machine.hosts.items():

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from builder.formats.reading import MisfitError
 from builder.formats.terms import FILE_PATH, SCHEME, source
-from builder.model.cluster import API_PORT, Endpoint, NodeAddress, Registry, Taint
+from builder.model.cluster import API_PORT, LAST_PORT, Endpoint, NodeAddress, Registry, Taint
 from builder.model.reference import Reference
 from builder.model.source import is_url
 from builder.model.version import Version
@@ -28,8 +28,8 @@ DNS_NAME = rf"{LABEL}(?:\.{LABEL})*"
 _QUALIFIED = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 LABEL_VALUE = rf"(?:{_QUALIFIED})?"
 LABEL_KEY = rf"(?:{DNS_NAME}/)?{_QUALIFIED}"
+LOOPBACK_NAMES = ("localhost", "localhost.localdomain")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
-_MOST_PORTS = 65535
 _REGISTRY = re.compile(
     r"((?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*"
     r"|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?"
@@ -62,7 +62,7 @@ def node_name(text: str) -> str:
             f"{text!r} is not a node name",
             hint=f"write {lower}" if fits and lower != text else None,
         )
-    if text in {"localhost", "localhost.localdomain"}:
+    if text in LOOPBACK_NAMES:
         raise MisfitError(f"{text!r} is a name that every machine has")
     if re.fullmatch(r"[0-9.]+", text):
         raise MisfitError(f"{text!r} looks like an address", hint="begin it with a letter")
@@ -146,8 +146,8 @@ def endpoint(text: str) -> Endpoint:
         port = rest[1:] if rest else port
     elif text.count(":") == 1:
         host, _, port = text.partition(":")
-    if not _PORT.fullmatch(port) or int(port) > _MOST_PORTS:
-        raise MisfitError(f"{text!r} has no valid port", hint=f"a number from 1 to {_MOST_PORTS}")
+    if not _PORT.fullmatch(port) or int(port) > LAST_PORT:
+        raise MisfitError(f"{text!r} has no valid port", hint=f"a number from 1 to {LAST_PORT}")
     if re.fullmatch(r"[0-9.]+", host) or ":" in host:
         return Endpoint(host=str(_endpoint_address(host, text)), port=int(port))
     if not re.fullmatch(DNS_NAME, host) or len(host) > 253:  # noqa: PLR2004 -- RFC 1035
@@ -194,8 +194,8 @@ def registry(text: str) -> Registry:
         hint = f"write {text.lower()}" if _REGISTRY.fullmatch(text.lower()) else None
         raise MisfitError(f"{text!r} is not a registry", hint=hint)
     host, port, prefix = match.groups()
-    if port and not (1 <= int(port[1:]) <= _MOST_PORTS):
-        raise MisfitError(f"{text!r} has no valid port", hint=f"a number from 1 to {_MOST_PORTS}")
+    if port and not (1 <= int(port[1:]) <= LAST_PORT):
+        raise MisfitError(f"{text!r} has no valid port", hint=f"a number from 1 to {LAST_PORT}")
     if not (port or "." in host or host.startswith("[") or host == "localhost"):
         # container runtimes take a first part like this for a folder of Docker Hub
         raise MisfitError(f"{host!r} would be taken for a folder of Docker Hub", hint=f"{host}:443")

@@ -46,9 +46,11 @@ def changes(running: Running, wanted: Wanted) -> Findings:
         return Findings(faults=tuple(_alone(running, wanted)))
     way = [Version.parse(hop.release) for hop in wanted.workspace.hops]
     way = [hop for hop in way if hop > here]
-    if fault := _refused(here, there, way) or _between(running, way, wanted):
+    if fault := _refused(here, there, way):
         return Findings(faults=(fault,))
     moves = _moves(running, way, wanted)
+    if fault := _between(running, way, wanted, moves):
+        return Findings(faults=(fault,))
     stages: list[Stage] = []
     for hop in way:
         stages.append(_stage(running, hop, wanted, moves=hop == moves))
@@ -118,7 +120,9 @@ def _moves(running: Running, way: Sequence[Version], wanted: Wanted) -> Version 
     return next((hop for hop in way if calico and hop.series in calico.of.kubernetes), way[-1])
 
 
-def _between(running: Running, way: Sequence[Version], wanted: Wanted) -> Fault | None:
+def _between(
+    running: Running, way: Sequence[Version], wanted: Wanted, moves: Version | None
+) -> Fault | None:
     """Refuse a release on the way that neither Calico takes: the one that runs or the new one."""
     catalog = wanted.workspace.catalog
     name, _, release = (
@@ -127,7 +131,6 @@ def _between(running: Running, way: Sequence[Version], wanted: Wanted) -> Fault 
     runs = catalog.calico_series.get(release.rpartition(".")[0])
     if name != CALICO or runs is None:
         return None
-    moves = _moves(running, way, wanted)
     alone = takewhile(lambda hop: hop != moves, way)
     hop = next((hop for hop in alone if hop.series not in runs.kubernetes), None)
     if hop is None:

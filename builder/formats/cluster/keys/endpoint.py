@@ -8,12 +8,11 @@ from builder.formats.cluster import terms
 from builder.formats.reading import MisfitError
 from builder.formats.records import Field, Record, TextOr
 from builder.formats.shape import Choice, Number, Text
-from builder.model.cluster import API_PORT, Endpoint, EndpointBy
+from builder.model.cluster import API_PORT, LAST_PORT, Endpoint, EndpointBy
 
 if TYPE_CHECKING:
     from builder.model.cluster import Address
 
-_MOST_PORTS = 65535
 _NAMED: EndpointBy = "local-proxy"
 
 
@@ -78,7 +77,7 @@ ENDPOINT = TextOr(
                 "with the node's own.",
             ),
             "port": Field(
-                Number(least=1, most=_MOST_PORTS),
+                Number(least=1, most=LAST_PORT),
                 default=API_PORT,
                 title="Port",
                 doc=f"Nothing in between forwards another one. Default: {API_PORT}.",
