@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -68,6 +69,8 @@ def test_memory_that_is_short(sample: Sample, words: str, megabytes: int) -> Non
     )
     if code == 99:
         pytest.skip("Python itself does not start")
+    if code in {-signal.SIGABRT, 128 + signal.SIGABRT}:
+        pytest.skip("a compiled library that is out of memory ended the process")
     assert code in {0, 1}, err
     assert "Traceback" not in err
     if code:
