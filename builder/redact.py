@@ -15,6 +15,7 @@ _PUBLIC = re.compile(r"(?:[a-z0-9-]+\.)+[a-z][a-z0-9-]*(?:/[^:?#\s]*)?")
 _DIGEST = re.compile(r"@sha(?:256|512):[0-9a-fA-F]*[^\s@]*$")
 _QUOTED_OR_WORD = re.compile(r"'[^'\n]*@[^'\n]*'|\"[^\"\n]*@[^\"\n]*\"|\S+")
 _EXAMPLE = "USER:PASSWORD@"
+_ENDLESS = re.compile(r"(\S{100})\S{900,}")
 
 
 def redact(url: str) -> str:
@@ -38,8 +39,9 @@ def redact(url: str) -> str:
 
 
 def hide(text: str) -> str:
-    """Return a sentence with the passwords in its URLs, proxies and registries hidden."""
-    return _QUOTED_OR_WORD.sub(_hidden, text) if "@" in text else text
+    """Return a sentence with passwords hidden and words without end cut."""
+    shown = _QUOTED_OR_WORD.sub(_hidden, text) if "@" in text else text
+    return _ENDLESS.sub(lambda word: f"{word[1]}... ({len(word[0])} characters)", shown)
 
 
 def quoted(value: str, most: int) -> str:

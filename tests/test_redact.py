@@ -95,3 +95,10 @@ def test_a_reference_shows_nothing_of_two_ats(at: str) -> None:
     with pytest.raises(ValueError, match=r"reg\.test") as caught:
         Reference.parse(f"u:{MARK}@{MARK}@reg.test/x{at}")
     assert MARK not in str(UsageError(str(caught.value)))
+
+
+@pytest.mark.parametrize("at", ["", "@" + MARK])
+def test_a_word_without_end_is_cut(at: str) -> None:
+    fault = Fault(where="images[0]", what=f"{'a' * 3_000_000}{at} is no reference")
+    assert len(str(fault)) < 200
+    assert str(fault).endswith("characters) is no reference")
