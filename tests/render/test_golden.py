@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import base64
 import gzip
+import io
 import json
 import re
+import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,10 +60,21 @@ def readable(user_data: bytes, scripts: dict[str, str]) -> str:
     """Show user-data with each file as a block; a script that is there verbatim by its name."""
     document: dict[str, Any] = yaml.safe_load(user_data)
     for file in document["write_files"]:
-        name = scripts.get(file["content"])
-        if name is not None:
+        if file["path"].endswith(".tar.xz"):
+            file["content"] = _listing(base64.b64decode(file["content"]), scripts)
+        elif name := scripts.get(file["content"]):
             file["content"] = f"<{name}>"
     return yaml.dump(document, Dumper=_Blocks, sort_keys=False, width=1000)
+
+
+def _listing(packed: bytes, scripts: dict[str, str]) -> str:
+    lines = []
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        for member in archive:
+            content = archive.extractfile(member)
+            assert content
+            lines.append(f"{member.mode:04o} /{member.name} <{scripts[content.read().decode()]}>\n")
+    return "".join(lines)
 
 
 class _Blocks(yaml.SafeDumper):

@@ -1,17 +1,21 @@
 """How much user-data a provider takes: as it is, compressed, or an account of what is too much.
 
-Between the last two comes one form more: compressed, and airseed's scripts without their comments
-and their indentation, quoted.
+Between the last two comes one form more: compressed, and airseed's scripts, without their comments
+and their indentation, as one archive that the node's tar unpacks: gzip alone looks back 32 KiB.
 """
 
 from __future__ import annotations
 
+import base64
 import gzip
+import io
+import lzma
 import re
+import tarfile
 from typing import TYPE_CHECKING
 
 from builder.errors import AirseedError, Fault
-from builder.render.engine import block, quote
+from builder.render.engine import quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +24,9 @@ if TYPE_CHECKING:
     from builder.render.cloudinit.userdata import UserData
 
 _LEVEL = 9
-_INDENT = 6
-"""Of the lines of a file in user-data."""
+_ARCHIVE = "/run/airseed-scripts.tar.xz"
+"""EL7's dracut requires xz, so that every machine which starts a kernel of its own has it."""
+_COMMANDS = "\nruncmd:\n"
 _COMMENT = re.compile(r"^[ \t]*#(?!!)(?! (?!uses|seed)[a-z]+: ).*\n", re.MULTILINE)
 """A line that is a comment, and no ``# NAME: TEXT`` that the scripts read of each other: two names
 are for those who make them."""
@@ -38,7 +43,7 @@ def fitted(data: UserData, limit: UserDataLimit, *, where: str) -> bytes:
         return raw
     packed = compressed(raw)
     if limit.size(len(packed)) > limit.bytes:
-        packed = compressed(_without_comments(data).encode("ascii"))
+        packed = compressed(_with_archive(data).encode("ascii"))
     if limit.size(len(packed)) <= limit.bytes:
         return packed
     raise _too_large(data, raw, packed, limit, where)
@@ -79,13 +84,32 @@ def _after(line: str, quote: str) -> tuple[str, list[str]]:
     return quote, [] if quote else ends
 
 
-def _without_comments(data: UserData) -> str:
-    text = data.text
-    # quoted, since the indentation of a block takes its room, too
-    for file in data.files:
-        if file.kind == "scripts" and isinstance(file.content, str):
-            text = text.replace(block(file.content, _INDENT), quote(bare(file.content)))
-    return text
+def _with_archive(data: UserData) -> str:
+    if not data.scripts:
+        return data.text
+    entry = f"""  - path: {quote(_ARCHIVE)}
+    permissions: "0600"
+    encoding: b64
+    content: {quote(base64.b64encode(_archive(data)).decode("ascii"))}
+"""
+    before, _, after = data.text.replace(data.scripts, entry).partition(_COMMANDS)
+    return f'{before}{_COMMANDS}  - ["tar", "-xJmf", {quote(_ARCHIVE)}, "-C", "/"]\n{after}'
+
+
+def _archive(data: UserData) -> bytes:
+    """Pack the scripts; the same bytes every time."""
+    packed = io.BytesIO()
+    with (
+        lzma.LZMAFile(packed, "wb", preset=_LEVEL | lzma.PRESET_EXTREME) as plain,
+        tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
+        for file in data.files:
+            if file.kind == "scripts" and isinstance(file.content, str):
+                content = bare(file.content).encode("ascii")
+                member = tarfile.TarInfo(file.path.lstrip("/"))
+                member.mode, member.size = int(file.permissions, 8), len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
 
 
 def account(data: UserData) -> Mapping[str, int]:

@@ -42,6 +42,8 @@ _START = (
 class UserData:
     text: str
     files: tuple[SeedFile, ...]
+    scripts: str = ""
+    """Those of the text's lines that have airseed's scripts."""
 
     def __repr__(self) -> str:
         return f"UserData({len(self.text)} characters, {len(self.files)} files)"
@@ -73,13 +75,14 @@ def user_data(plan: Plan, node: Node, machine: Machine) -> UserData:
     keys.check(text, plan.choice.cloud_init, where=f"user-data of {node.name}")
     if plan.cluster.seed.scripts == "image":
         return UserData(text=text, files=tuple(laid))
-    return UserData(text=_with_scripts(text, plan), files=(*files.scripts(plan), *laid))
-
-
-def _with_scripts(text: str, plan: Plan) -> str:
-    """Put in what all nodes have: most of the text, rendered and checked only once."""
+    # what all nodes have: most of the text, rendered and checked only once
+    scripts = plan.once("scripts", lambda: _scripts(plan))
     before, head, after = text.partition(_FILES)
-    return f"{before}{head}{plan.once('scripts', lambda: _scripts(plan))}{after}"
+    return UserData(
+        text=f"{before}{head}{scripts}{after}",
+        files=(*files.scripts(plan), *laid),
+        scripts=scripts,
+    )
 
 
 def _scripts(plan: Plan) -> str:
