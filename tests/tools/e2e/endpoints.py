@@ -47,6 +47,8 @@ def five(
 
     def fit(document: dict[str, Any]) -> None:
         document["endpoint"] = endpoint or document["endpoint"]
+        # as private clouds without load balancers are: user-data has to be small
+        document.setdefault("seed", {})["provider"] = "openstack"
 
     switch = Switch()
     cluster = Cluster(folder, upstream, image, switch)
