@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from e2e import calico
-from e2e.power_cuts import cut_in_step
+from e2e.power_cuts import await_moment, cut_in_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,10 +67,20 @@ def _left(machine: Machine) -> dict[str, str]:
     return {path: file.read_text("utf-8") for path, file in paths.items() if file.exists()}
 
 
-def _pod(cluster: Cluster, name: str) -> dict[str, Any]:
-    words = ("-n", "kube-system", "get", "pod", f"edge-{name}", "-o", "json")
-    pod: dict[str, Any] = json.loads(cluster.kubectl(*words))
-    return pod
+def _is_ready(cluster: Cluster, name: str) -> bool:
+    """kubelet shows a static pod some time after it runs."""
+    return any(
+        pod["metadata"]["name"] == f"edge-{name}"
+        and pod["spec"]["nodeName"] == name
+        and pod["status"].get("containerStatuses", [{}])[0].get("ready")
+        for pod in cluster.pods()
+    )
+
+
+def _await_pod(cluster: Cluster, name: str) -> None:
+    await_moment(
+        lambda: _is_ready(cluster, name), f"the user's pod on {name}", patience=120, poll=2
+    )
 
 
 def test_what_the_user_lays_down_is_the_users_on_every_node(make_cluster: Maker) -> None:
@@ -90,9 +100,7 @@ def test_what_the_user_lays_down_is_the_users_on_every_node(make_cluster: Maker)
         for name in NODES:
             machine = three.machine(name)
             assert _left(machine) == FILES
-            pod = _pod(three, name)
-            assert pod["status"]["containerStatuses"][0]["ready"], pod
-            assert pod["spec"]["nodeName"] == name
+            _await_pod(three, name)
             node = json.loads(three.kubectl("get", "node", name, "-o", "json"))
             (address,) = (
                 entry["address"]
@@ -111,4 +119,4 @@ def test_what_the_user_lays_down_is_the_users_on_every_node(make_cluster: Maker)
         worker.start()
         three.wait_for_pods(patience=300)
         assert _left(worker) == FILES
-        assert _pod(three, NODES[2])["status"]["containerStatuses"][0]["ready"]
+        _await_pod(three, NODES[2])
