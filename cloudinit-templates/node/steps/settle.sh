@@ -12,19 +12,23 @@ load_environment
 
 SINCE=''
 
-# Tell whether all answers have been good for long enough.
+# Tell whether all answers have been good for long enough, and all has started by then.
 answers_well() {
     is_well || { SINCE='' && return 1; }
     SINCE=${SINCE:-$(clock)}
-    [ $(($(clock) - SINCE)) -ge "${AIRSEED_GOOD_SECONDS:-12}" ]
+    [ $(($(clock) - SINCE)) -ge "${AIRSEED_GOOD_SECONDS:-12}" ] && has_started
 }
 
 is_well() {
-    local started
     [ "$(as_node get node "$AIRSEED_NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status} {.status.nodeInfo.kubeletVersion}' 2>/dev/null)" = "True v$AIRSEED_KUBERNETES" ] || return 1
     is_control_plane || return 0
-    own_api_is_healthy || return 1
-    # kubelet says of what has started a minute or more later that it is ready, and nobody asks for that
+    own_api_is_healthy
+}
+
+# kubelet says of what has started a minute or more later that it is ready, and nobody asks for that.
+has_started() {
+    local started
+    is_control_plane || return 0
     started=$(as_node -n kube-system get pods -l tier=control-plane --field-selector "spec.nodeName=$AIRSEED_NODE" \
         -o 'jsonpath={range .items[*]}{.status.containerStatuses[*].started} {end}' 2>/dev/null) || return 1
     [[ $started != *false* ]]
