@@ -12,7 +12,7 @@ from builder.cli.amounts import quantity
 from builder.cli.verb import as_json, ca_bundle, catalogs, existing, verb
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from builder.cli.console import Console
     from builder.model.change import Change
@@ -141,7 +141,7 @@ def command(
     if as_json:
         console.json(_value(found, folder))
     else:
-        _show(found, console)
+        _show(found, folder, console)
         if folder:
             console.info(f"wrote {folder}; its README.md says how to run it")
         if found.given_up:
@@ -149,8 +149,7 @@ def command(
                 f"{found.given_up.id} may be under way on machines, which refuse another one",
                 hint="run every script with --instead; the playbook: -e airseed_option=--instead",
             )
-    going_on = found.written is not None and found.written.begun
-    return SOMETHING if found.change or going_on else 0
+    return SOMETHING if found.change or found.written else 0
 
 
 def _files(folder: Path | None) -> dict[str, bytes]:
@@ -170,44 +169,70 @@ def _posted(url: str | None, ca_bundle: Path | None) -> dict[str, bytes]:
     return {name: json.dumps(dict(one.posted)).encode() for name, one in boots.heard.items()}
 
 
-def _show(found: Found, console: Console) -> None:
-    if found.recorded:
-        console.info(f"{found.recorded} is through: recorded")
+def _show(found: Found, folder: Path | None, console: Console) -> None:
     for remark in found.remarks:
         console.info(str(remark))
-    change = found.change
-    if found.written and found.written.begun:
-        done, count = len(found.written.done), len(found.written.nodes)
-        console.info(f"{found.written.id} is under way: {done} of {count} machines are through")
+        if remark.hint:
+            console.info(f"  hint: {remark.hint}")
+    change, written = found.change, found.written
+    if written and written.begun:
+        done, count = len(written.done), len(written.nodes)
+        console.info(f"{written.id} is under way: {done} of {count} machines are through")
+    elif written and not folder:
+        other = "" if change and change.digest == written.digest else ", for something else"
+        console.info(f"{written.folder} is written{other}; no machine has said anything of it yet")
     elif change is None:
-        console.info("nothing to do: what cluster.yaml says is what runs")
+        end = " on machines that run" if found.remarks else ": what cluster.yaml says is what runs"
+        console.info(f"nothing to do{end}")
     if change is None:
         return
+    _show_stages(found, change, console)
+    if not written and not folder:
+        machines = quantity(len(change.nodes), "machines")
+        console.info(f"{change.id}: {machines}; --write writes what they run")
+
+
+def _show_stages(found: Found, change: Change, console: Console) -> None:
     states = _states(found)
-    head = ("STAGE", "TURN", "NODE", "ROLE", "WHAT", "DISTURBANCE")
-    rows = ((*row, states.get(row[2], "not begun")) for row in _rows(found, change))
+    head: tuple[str, ...] = ("STAGE", "TURN", "NODE", "ROLE", "WHAT", "DISTURBANCE")
+    rows: Iterator[tuple[str, ...]] = _rows(found, change)
     if states:
-        console.table((*head, "STATE"), rows, colors={"done": "green"})
-    else:
-        console.table(head, _rows(found, change))
-    for number, stage in enumerate(change.stages, 1):
-        console.note(f"stage {number}: {stage.reason}")
-    if not states:
-        console.info(f"{change.id}: {quantity(len(change.nodes), 'machines')}")
+        said = {name: _said(state) for name, state in states.items()}
+        head, rows = (*head, "STATE"), ((*row, said.get(row[2], "not begun")) for row in rows)
+    console.table(head, rows, colors={"done": "green"})
+    for name, state in states.items():
+        if state["hint"]:
+            console.note(f"{name}: hint: {state['hint']}")
+    for at, stage in enumerate(change.stages, 1):
+        console.note(f"stage {at}: {stage.reason}")
 
 
-def _states(found: Found) -> dict[str, str]:
+def _states(found: Found) -> dict[str, dict[str, Any]]:
     """Say how machines stand in a change that was written, as far as they said it."""
     written = found.written
     if written is None:
         return {}
     done = frozenset(written.done)
     return {
-        name: "done"
-        if name in done
-        else f"stage {one.stage}: {one.state}{f', {one.message}' if one.message else ''}"
+        name: {
+            "through": name in done,
+            "stage": int(one.stage) if one.stage.isdecimal() else None,
+            "state": one.state,
+            "step": one.step,
+            "waitingFor": one.waiting_for,
+            "message": one.message,
+            "hint": one.hint,
+        }
         for name, one in written.results.items()
     }
+
+
+def _said(state: Mapping[str, Any]) -> str:
+    if state["through"]:
+        return "done"
+    waits = f"waiting for {state['waitingFor']}" if state["waitingFor"] else ""
+    words = waits or ", ".join(filter(None, (state["state"], state["message"])))
+    return f"stage {state['stage']}: {words}"
 
 
 def _rows(found: Found, change: Change) -> Iterator[tuple[str, ...]]:
@@ -215,16 +240,16 @@ def _rows(found: Found, change: Change) -> Iterator[tuple[str, ...]]:
     for number, stage in enumerate(change.stages, 1):
         for turn, name in stage.turns(planes, change.at_once):
             role = "control-plane" if name in planes else "worker"
-            felt = stage.disturbance.get(role, "nothing")
-            yield str(number), str(turn), name, role, stage.what, felt
+            yield str(number), str(turn), name, role, stage.what, stage.felt(name, role)
 
 
 def _value(found: Found, folder: Path | None) -> dict[str, Any]:
-    change = found.change
+    change, written = found.change, found.written
+    lies = folder or (written.folder if written else None)
     return {
-        "change": change.id if change else found.written and found.written.id,
+        "change": change.id if change else written and written.id,
         "digest": change and change.digest,
-        "folder": folder and str(folder),
+        "folder": lies and str(lies),
         "recorded": found.recorded or None,
         "running": {"cluster": found.running.cluster, "kubernetes": found.running.kubernetes},
         "stages": [

@@ -47,7 +47,7 @@ EXIT_CODES = """\
 Exit codes:
   0   success
   1   failed, or faults were found
-  2   wrong use of the command line
+  2   wrong use of the command line; a change that can't be done
   3   a document (cluster.yaml, a catalog, a lock) is wrong
   4   a delta is right, but nothing shows that what it leaves out is elsewhere
   5   there is something to do

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from builder.model.cluster import Role
 
 FORMAT = 1
+BUNDLE = "bundle"
+"""Where another bundle is told of."""
 CLUSTER_WIDE = ("ClusterConfiguration", "KubeletConfiguration", "KubeProxyConfiguration")
 """kubeadm's documents that are about all nodes."""
+_SAID = {"documents": "kubeadm", "keeper": "endpoint", "sums": BUNDLE}
 _OF_NODE = 2
 """How long a path to a node is."""
 Document = Mapping[str, Any]
@@ -86,7 +89,9 @@ class Difference:
 
     @property
     def where(self) -> str:
-        return ".".join(self.path)
+        """Return the place in words of cluster.yaml."""
+        first, *below = self.path
+        return ".".join((_SAID.get(first, first), *below))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +109,8 @@ class Stage:
     """For the change's id: ``upgrade-1.19.5``."""
     disturbance: Mapping[str, str] = field(default_factory=dict, hash=False)
     """What is expected to be felt, by role."""
+    own_disturbance: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What is felt of single nodes, by name, over that of their role."""
     values: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Of its env file, beside those of ``node.env`` and those that every stage has."""
     own: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
@@ -132,6 +139,9 @@ class Stage:
 
     def plan_of(self, name: str) -> str:
         return self.plans.get(name, self.plan)
+
+    def felt(self, name: str, role: str) -> str:
+        return self.own_disturbance.get(name) or self.disturbance.get(role, "nothing")
 
     def turns(self, planes: Collection[str], at_once: int) -> Iterator[tuple[int, str]]:
         """Yield each node with the number of its turn: control planes have one each."""

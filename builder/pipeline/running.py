@@ -67,10 +67,9 @@ def seeded(
     kept = any(ordered[name] is known[name] for name in known)
     runs = replace(before if before and kept else now, nodes=tuple(ordered.values()))
     write(folder, runs)
-    unheard = _unheard(runs, early)
-    if unheard:
+    if strangers := unheard(runs, early):
         reporter.warn(
-            f"the machines that run do not know {', '.join(unheard)} as control planes behind "
+            f"the machines that run do not know {', '.join(strangers)} as control planes behind "
             f"{runs.endpoint}, which they keep up",
             hint="apply that change first (`airseed changes`), then start these",
         )
@@ -89,7 +88,7 @@ def seeded(
         )
 
 
-def _unheard(runs: Running, names: Collection[str]) -> list[str]:
+def unheard(runs: Running, names: Collection[str]) -> list[str]:
     """Return which new control planes would carry the endpoint without the others knowing."""
     known = runs.keeper.get("planes", ())
     if not known:

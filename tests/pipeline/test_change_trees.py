@@ -518,11 +518,38 @@ def test_machines_hear_of_a_control_plane_before_it_joins(site: Site, by: str, c
     _, found = site.find(text.replace(third, ""))
     assert found.change is not None
     assert found.change.id == "001-leave-third"
-    assert [remark.where for remark in found.remarks] == ["keeper.planes"]
+    assert [remark.where for remark in found.remarks] == ["endpoint.planes"]
     record.write(site.folder / "seeds", found.change.after)
     _, found = site.find(text.replace(third, ""))
     assert found.change is not None
     assert [(s.plan, len(s.nodes)) for s in found.change.stages] == [("endpoint", count - 1)]
+
+
+def test_a_control_plane_that_is_seeded_already_is_not_waited_for(site: Site) -> None:
+    """It knows the others by its seed, and is not to start before they know it."""
+    text = CLUSTER.replace(PLAIN, CARRIED)
+    site.runs(text)
+    plan = plans.plan(text + FOURTH)
+    record.seeded(site.folder / "seeds", plan, ["fourth"], not_booted=False, reporter=Silent())
+    _, found = site.find(text + FOURTH)
+    assert found.change is not None
+    assert found.change.nodes == ("first", "second", "third")
+    assert found.change.after == record.state(plan)
+
+
+def test_an_id_is_the_value_of_a_label(site: Site) -> None:
+    """Which has 63 characters at most, and a letter or a digit at both ends."""
+    site.runs()
+    text = CLUSTER.replace(PLAIN, CARRIED).replace("1.18.5", "1.19.5") + "changes: {from: 1.18.5}\n"
+    text = text.replace("docker, version: 19.03.9", "containerd, version: 1.2.13")
+    _, found = site.find(text, renew=90)
+    assert found.change is not None
+    assert found.change.id == "001-endpoint-keepalived-move-renew-90-days-runtime-containerd-1"
+    workers = "  - {name: worker, role: worker, address: 10.0.0.4}\n"
+    third = "  - {name: third, role: control-plane, address: 10.0.0.3}\n"
+    _, found = site.find(CLUSTER.replace(workers, "").replace(third, ""))
+    assert found.change is not None
+    assert found.change.id == "001-leave-third-leave-worker"
 
 
 def test_a_seed_of_a_control_plane_that_nobody_expects_is_said(site: Site) -> None:

@@ -283,20 +283,87 @@ def test_a_change_that_is_half_applied_is_seen_and_kept(
     site.upgrade()
     assert site.changes("--write") == 5
     site.result("k8s01")
-    site.result("k8s02", state="failed", message="there is no room")
+    site.result("k8s02", state="failed", message="there is no room", hint="make some")
+    site.result("k8s03", state="waiting", waiting_for="its turn")
     capsys.readouterr()
     assert site.changes("--json") == 5
     value = json.loads(capsys.readouterr().out)
     assert value["change"] == "001-upgrade-1.19.5"
-    assert value["states"] == {"k8s01": "done", "k8s02": "stage 1: failed, there is no room"}
+    states = {n: (s["through"], s["state"], s["message"]) for n, s in value["states"].items()}
+    assert states == {
+        "k8s01": (True, "done", ""),
+        "k8s02": (False, "failed", "there is no room"),
+        "k8s03": (False, "waiting", ""),
+    }
     assert site.changes() == 5
-    assert "001-upgrade-1.19.5 is under way: 1 of 5 machines are through" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "001-upgrade-1.19.5 is under way: 1 of 5 machines are through" in said.err
+    assert "k8s02: hint: make some" in said.err
+    assert "stage 1: failed, there is no room" in said.out
+    assert "stage 1: waiting for its turn" in said.out
+    assert "not begun" in said.out
     site.edit(NEW, OLD)
     site.take(sample.folder / "cluster.lock")
     assert site.changes() == 2
     assert "001-upgrade-1.19.5 is half applied: 1 of 5 machines are through" in (
         capsys.readouterr().err
     )
+
+
+def test_a_change_that_nobody_has_begun_is_not_forgotten(
+    site: Site, sample: Sample, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = site.folder / "changes" / "001-renew-90-days"
+    assert site.changes("--renew") == 5
+    assert "001-renew-90-days: 5 machines; --write writes" in capsys.readouterr().err
+    assert site.changes("--renew", "--write") == 5
+    said = capsys.readouterr().err
+    assert f"wrote {folder}" in said
+    assert "is written" not in said
+    assert site.changes() == 5
+    said = capsys.readouterr().err
+    assert f"{folder} is written, for something else; no machine has said anything of it" in said
+    assert "nothing to do" not in said
+    assert site.changes("--renew") == 5
+    assert f"{folder} is written; no machine has" in capsys.readouterr().err
+
+
+def test_what_is_recorded_is_said_whatever_else_is_wrong(
+    site: Site, sample: Sample, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.upgrade()
+    assert site.changes("--write") == 5
+    site.edit(NEW, OLD)
+    site.take(sample.folder / "cluster.lock")
+    assert site.changes("--applied", "001") == 2
+    said = capsys.readouterr().err
+    assert "001-upgrade-1.19.5 is through: recorded" in said
+    assert "1.18.5 is older than 1.19.5, which runs" in said
+
+
+def test_what_is_felt_is_said_of_each_machine(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.edit("request-timeout: 1m0s", "request-timeout: 2m0s")
+    site.edit("- k8s01\n        - k8s02", "- api.example.org\n        - k8s01\n        - k8s02")
+    site.edit("    mode: iptables\n", "    mode: ipvs\n")
+    site.edit(
+        "  KubeProxyConfiguration:\n",
+        "  KubeletConfiguration: {maxPods: 50}\n  KubeProxyConfiguration:\n",
+    )
+    assert site.changes("--json") == 5
+    value = json.loads(capsys.readouterr().out)
+    kubelet = "kubelet restarts, pods go on"
+    second = f"its API server restarts; {kubelet}"
+    assert [row["disturbance"] for row in value["nodes"]] == [
+        f"{second}; kube-proxy restarts everywhere, connections stay",
+        second,
+        second,
+        kubelet,
+        kubelet,
+    ]
+    (stage,) = value["stages"]
+    assert "cluster.yaml says otherwise of kubeadm.ClusterConfiguration" in stage["reason"]
 
 
 def test_no_change_is_written_beside_one_of_which_nothing_is_known(
@@ -439,6 +506,12 @@ def test_a_second_family_is_for_new_clusters(
     said = capsys.readouterr().err
     reason = "a cluster that runs gets no second family: a node has its pod ranges for life"
     assert said.count(reason) == 1
+    # a machine's second address is the same wish
+    site.edit("address: 10.211.55.52\n", "address: [10.211.55.52, 'fd00:55::52']\n")
+    assert site.changes() == 2
+    said = capsys.readouterr().err
+    assert said.count(reason) == 1
+    assert "another address" not in said
     assert "seed a new cluster with both families, and move the workloads" in said
 
 

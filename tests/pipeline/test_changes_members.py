@@ -87,6 +87,10 @@ def test_a_node_that_is_gone_leaves(site: Site, capsys: pytest.CaptureFixture[st
             "was: k8s05, and a node k8s05 is in cluster.yaml, too",
         ),
         (
+            [(WORKER, "- name: db1\n    was: k8s40\n")],
+            "nodes.db1: was: k8s40, and no machine of that name runs\n    expected k8s04\n",
+        ),
+        (
             [(f"- name: k8s0{n}\n", f"- name: cp{n}\n    was: k8s0{n}\n") for n in (1, 2, 3)],
             "no control plane would be left that takes k8s01, k8s02, k8s03 out of etcd",
         ),
@@ -134,6 +138,17 @@ def test_the_cluster_begins_again_from_a_snapshot(site: Site) -> None:
     assert f"AIRSEED_SNAPSHOT_SUM='{hashlib.sha256(snapshot.read_bytes()).hexdigest()}'\n" in env
     assert "AIRSEED_ROLE='init'\n" in env
     assert "kind: JoinConfiguration" in laid(scripts["k8s02"], "1.yaml")
+
+
+def test_a_cluster_begins_again_as_it_was(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    snapshot = _snapshot(site, site.folder / "secrets" / "ca.crt")
+    site.edit("request-timeout: 1m0s", "request-timeout: 2m0s")
+    assert site.changes("--restore", str(snapshot), "--renew") == 2
+    said = capsys.readouterr().err
+    assert f"error: {snapshot}: this can't be done to the cluster that runs\n" in said
+    where = "kubeadm.ClusterConfiguration.apiServer.extraArgs.request-timeout"
+    assert f"{where}: cluster.yaml does not have what runs\n" in said
+    assert "--renew: a cluster begins again from a snapshot apart from all else" in said
 
 
 @pytest.mark.parametrize(

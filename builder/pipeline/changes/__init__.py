@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from builder.errors import Fault, UsageError
 from builder.model.catalog.lookup import NotInCatalogError
-from builder.model.change import Change, Findings, Running, Stage
+from builder.model.change import BUNDLE, Change, Findings, Running, Stage
 from builder.model.digest import Digest
 from builder.pipeline import paths, rendering
 from builder.pipeline import running as record
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from builder.report import Reporter
 
 _DIGITS = 3
+_LONGEST = 63
+"""Characters of an id, which is the value of a label in the cluster."""
 KINDS = (endpoint, renew, runtime, upgrade, configure, membership)
 """In the order in which their stages are gone through; the others ask at the endpoint by then."""
 
@@ -85,6 +87,8 @@ def find(
     folder = seeds or workspace.seeds
     workspace.warn(reporter)  # what is wrong with cluster.yaml comes first
     running, written, recorded = _known(workspace, folder, reports or {}, applied)
+    if recorded:  # whatever else is wrong
+        reporter.info(f"{recorded} is through: recorded")
     given_up = written if instead else None
     if given_up:
         running, written = progress.so_far(running, given_up), None
@@ -100,8 +104,8 @@ def find(
         ) from error
     if found.faults:
         raise UsageError(
-            "cluster.yaml asks for what can't be done to the cluster that runs",
-            where=str(workspace.path),
+            "this can't be done to the cluster that runs",
+            where=str(options.restore or workspace.path),
             faults=found.faults,
         )
     number = _next(running, written, paths.changes(workspace.path))
@@ -163,7 +167,9 @@ def write(workspace: Workspace, found: Found, *, seeds: Path | None = None) -> P
         return None
     if found.written and found.written.digest != found.change.digest:
         progress.refuse_beside(found.written)
-    folder = folders.write(paths.changes(workspace.path), found.change, found.plans)
+    folder = folders.write(
+        paths.changes(workspace.path), found.change, found.plans, document=workspace.path.name
+    )
     if found.given_up:
         record.write(seeds or workspace.seeds, found.running)
         folders.give_up(found.given_up.folder, found.change.id)
@@ -192,7 +198,7 @@ def _findings(running: Running, wanted: Wanted) -> Findings:
         hint = "make this change in cluster.yaml first, and the other one when it is applied"
         faults.append(Fault(where="nodes", what=what, hint=hint))
     if stages:  # they bring the bundle
-        remarks = [remark for remark in remarks if remark.where != "sums"]
+        remarks = [remark for remark in remarks if remark.where != BUNDLE]
     return Findings(stages=tuple(stages), faults=tuple(faults), remarks=tuple(remarks))
 
 
@@ -207,11 +213,12 @@ def _next(running: Running, written: Written | None, folder: Path) -> int:
 def _change(number: int, running: Running, found: Findings, at_once: int) -> Change | None:
     if not found.stages:
         return None
-    words = {stage.plan: stage.words for stage in found.stages}
+    words = {stage.words if stage.anew else stage.plan: stage.words for stage in found.stages}
     what = [[s.plan, s.nodes, dict(s.values), dict(s.own), flat(s.after)] for s in found.stages]
     text = json.dumps([running.cluster, running.authority, what], sort_keys=True, default=str)
+    name = f"{number:0{_DIGITS}}-{'-'.join(words.values())}"
     return Change(
-        id=f"{number:0{_DIGITS}}-{'-'.join(words.values())}",
+        id=name[:_LONGEST].rstrip("-."),
         digest=Digest.of(text.encode()).hex,
         stages=found.stages,
         at_once=at_once,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from builder.errors import Fault
 from builder.model.change import Findings, Stage
+from builder.pipeline.changes import limits
 from builder.pipeline.changes.kind import compare, taken
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ def changes(running: Running, wanted: Wanted) -> Findings:
         plan=PLAN,
         nodes=tuple(parts),
         what=f"settings: {', '.join(names[:_SHOWN])}{more}",
-        reason=f"cluster.yaml says otherwise of {', '.join(d.where for d in differing)}",
-        disturbance={role: _felt(running, parts, role) for role in ("control-plane", "worker")},
+        reason=f"cluster.yaml says otherwise of {limits.names([d.where for d in differing])}",
+        own_disturbance={name: _felt(own) for name, own in parts.items()},
         own={name: {"PARTS": " ".join(own)} for name, own in parts.items()},
         words=PLAN,
         after=replace(running, documents=wanted.state.documents, nodes=nodes),
@@ -100,12 +101,9 @@ def _pattern(difference: Difference) -> str | None:
     return next((p for p in _OF_CONTROL_PLANES if taken(difference, (p,))), None)
 
 
-def _felt(running: Running, parts: Mapping[str, Sequence[str]], role: str) -> str:
-    roles = {node.name: node.role for node in running.nodes}
-    touched = dict.fromkeys(
-        part for name, own in parts.items() if roles[name] == role for part in own
-    )
-    return "; ".join(_FELT[part] for part in touched) or "nothing"
+def _felt(parts: Sequence[str]) -> str:
+    felt = [part for part in parts if part != "certificate"] or parts
+    return "; ".join(_FELT[part] for part in felt)
 
 
 def _setting(difference: Difference) -> str:

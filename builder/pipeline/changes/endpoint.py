@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from builder.errors import Fault
 from builder.model.change import Findings, Stage
+from builder.pipeline import running as record
 from builder.pipeline.changes import membership
 from builder.pipeline.changes.kind import adopt, compare, taken
 
@@ -26,8 +27,7 @@ _KEEPER = ("keeper.**",)
 TAKES = (*_PLACE, *_KEEPER)
 _LAID = {"control-plane": "nothing: the API server reads its certificate again"}
 _MOVED = {
-    "control-plane": "controller manager, scheduler and kubelet restart, pods go on; "
-    "with the first one kube-proxy everywhere",
+    "control-plane": "controller manager, scheduler and kubelet restart, pods go on",
     "worker": "kubelet restarts, pods go on",
 }
 
@@ -48,8 +48,12 @@ def changes(running: Running, wanted: Wanted) -> Findings:
     planes = tuple(name for name in names if running.by_name[name].role == "control-plane")
     ends = bool(running.keeper) and not target.keeper
     everywhere = names if _is_everywhere(running, wanted) else planes
+    if not moves and running.keeper.get("by") == target.keeper.get("by"):
+        # who was seeded for it knows it already, and may wait for this to be started
+        new = record.unheard(running, running.by_name)
+        everywhere = tuple(name for name in everywhere if name not in new)
     words = str(target.keeper.get("by", "outside")) if moves or ends else ""
-    laid = running if ends and moves else adopt(running, target, _KEEPER)
+    laid = running if ends and moves else adopt(running, target, (*_KEEPER, "sums"))
     carry = Stage(
         plan=PLAN,
         nodes=names if moves else everywhere,
@@ -63,13 +67,14 @@ def changes(running: Running, wanted: Wanted) -> Findings:
     )
     if not moves:
         return Findings(stages=(carry,))
-    moved = adopt(laid, target, _PLACE)
+    moved = adopt(laid, target, (*_PLACE, "sums"))
     move = Stage(
         plan=MOVE,
         nodes=names,
         what=f"all ask at {target.endpoint}",
         reason=f"cluster.yaml has the endpoint {target.endpoint}, and {running.endpoint} is asked",
         disturbance=_MOVED,
+        own_disturbance={names[0]: f"{_MOVED['control-plane']}; kube-proxy restarts everywhere"},
         own={names[0]: {"PARTS": "kube-proxy"}},
         words=MOVE,
         after=moved,
@@ -102,8 +107,10 @@ def _is_everywhere(running: Running, wanted: Wanted) -> bool:
 
 
 def _what(running: Running, target: Running) -> str:
+    if not target.keeper and running.endpoint == target.endpoint:
+        return f"{running.keeper['by']} goes"
     if not target.keeper:
-        return f"the names of {target.endpoint}" if not running.keeper else "a way out"
+        return f"certificates for {target.endpoint}, which all try"
     if running.keeper.get("by") != target.keeper["by"]:
         return f"{target.keeper['by']} keeps up {target.endpoint}"
     return f"{target.keeper['by']} for {', '.join(target.keeper['planes'])}"

@@ -21,8 +21,11 @@ CHANGE, RESULTS, GIVEN_UP = "change.json", "results", "given-up"
 PLAYBOOK, INVENTORY, README = "playbook.yaml", "inventory.yaml", "README.md"
 
 
-def write(folder: Path, change: Change, plans: Sequence[Plan]) -> Path:
-    """Write all that a change needs, ``change.json`` last. Raise StorageError."""
+def write(folder: Path, change: Change, plans: Sequence[Plan], *, document: str) -> Path:
+    """Write all that a change needs, ``change.json`` last; ``document`` is cluster.yaml's name.
+
+    Raise StorageError.
+    """
     own = folder / change.id
     for path in (folder, own, own / RESULTS):
         if fault := disk.untrusted(path, folder=True):
@@ -41,7 +44,7 @@ def write(folder: Path, change: Change, plans: Sequence[Plan]) -> Path:
     files = {
         PLAYBOOK: playbook.playbook(change),
         INVENTORY: playbook.inventory(change, addresses),
-        README: playbook.readme(change, plans[-1].cluster.name),
+        README: playbook.readme(change, plans[-1], addresses, document),
     }
     for name in change.nodes:
         _put(own / f"{name}.sh", rendered.script(change, plans, name).encode())

@@ -92,37 +92,46 @@ def apart(left: Iterable[Difference]) -> Findings:
             faults[one.path] = _unknown(one)
         else:
             place, what, hint = _REFUSED[known]
-            if taken(one, _SUBNETS) and str(one.after).startswith(f"{one.before},"):
-                known, (place, what, hint) = _SUBNETS, _ANOTHER_FAMILY
-            where = ".".join(filter(None, (place, _node(one))))
-            faults.setdefault((*known, _node(one)), _fault(one, where, what, hint))
-    remarks = (Fault(where=_names(where), what=what) for what, where in said.items())
+            node = _node(one)
+            if _adds_a_family(one):
+                known, node, (place, what, hint) = _SUBNETS, "", _ANOTHER_FAMILY
+            where = ".".join(filter(None, (place, node)))
+            faults.setdefault((*known, node), _fault(one, where, what, hint))
+    remarks = (Fault(where=names(where), what=what) for what, where in said.items())
     return Findings(faults=tuple(faults.values()), remarks=tuple(remarks))
 
 
 def left(differing: Iterable[Difference]) -> Iterator[Fault]:
     """Refuse what differs still when all stages are through, and is no matter of new machines."""
     said = ("nodes.*", *(pattern for patterns in _ELSEWHERE for pattern in patterns))
-    for one in differing:
-        if not taken(one, said):
-            yield _unknown(one)
+    yield from (_unknown(one) for one in differing if not taken(one, said))
+
+
+def of_all(differing: Iterable[Difference]) -> Iterator[str]:
+    """Yield the places of what is a matter of machines that run, too."""
+    said = tuple(pattern for patterns in _ELSEWHERE for pattern in patterns)
+    yield from (one.where for one in differing if not taken(one, said))
+
+
+def _adds_a_family(one: Difference) -> bool:
+    if taken(one, ("nodes.*.addresses",)):
+        return [*one.after][: len(one.before)] == [*one.before]
+    return taken(one, _SUBNETS) and str(one.after).startswith(f"{one.before},")
 
 
 def _unknown(one: Difference) -> Fault:
-    """Refuse what nobody has thought of; its place is where cluster.yaml says it."""
-    place = one.where.replace("documents.", "kubeadm.", 1)
-    return _fault(
-        one, place, "can't be changed on a cluster that runs", "write the old value again"
-    )
+    """Refuse what nobody has thought of."""
+    what, hint = "can't be changed on a cluster that runs", "write the old value again"
+    return _fault(one, one.where, what, hint)
 
 
 def _node(one: Difference) -> str:
     return one.path[1] if one.path[0] == "nodes" else ""
 
 
-def _names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
-    return ", ".join(names[:_FEW]) + more
+def names(said: Sequence[str]) -> str:
+    more = f" and {len(said) - _FEW} more" if len(said) > _FEW else ""
+    return ", ".join(said[:_FEW]) + more
 
 
 def _fault(one: Difference, where: str, what: str, hint: str) -> Fault:

@@ -77,9 +77,18 @@ def _refused(
     stay: list[NodeState],
 ) -> Iterator[Fault]:
     here, endpoint = running.by_name, wanted.plan.endpoint
+    there = wanted.state.by_name
+    for node in wanted.plan.cluster.nodes:
+        if node.was and not {node.name, node.was} & here.keys():  # else it would pass for new
+            yield Fault(
+                where=f"nodes.{node.name}",
+                what=f"was: {node.was}, and no machine of that name runs",
+                expected=" or ".join(name for name in here if name not in there) or None,
+                hint="a machine that is new has no was",
+            )
     for old, node in renamed.items():
         where = f"nodes.{node.name}"
-        if old in wanted.state.by_name:
+        if old in there:
             what = f"was: {old}, and a node {old} is in cluster.yaml, too"
             yield Fault(where=where, what=what, hint="one machine has one name: take one of them")
         addresses = tuple(str(address.ip) for address in node.addresses)

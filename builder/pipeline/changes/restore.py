@@ -10,6 +10,8 @@ from builder import disk
 from builder.errors import Fault
 from builder.model.change import Findings, Stage
 from builder.model.digest import Digest
+from builder.pipeline.changes import limits
+from builder.pipeline.changes.kind import compare
 from builder.secrets import authority, pem
 
 if TYPE_CHECKING:
@@ -34,19 +36,20 @@ def changes(running: Running, wanted: Wanted, snapshot: Path) -> Findings:
         faults = [*_faults(running, snapshot, keys)]
     except OSError as error:
         raise disk.failure(error, snapshot, what="snapshot") from error
-    names = {node.name for node in running.nodes} ^ set(wanted.state.by_name)
-    faults += [
-        Fault(where=f"nodes.{name}", what="is not the same in cluster.yaml as in what runs",
-              hint="restore the cluster that was, and change it afterwards")
-        for name in sorted(names)
-    ]  # fmt: skip
+    if differing := tuple(limits.of_all(compare(running, wanted.state))):
+        what = "cluster.yaml does not have what runs"
+        hint = "restore the cluster that was, and change it afterwards"
+        faults.append(Fault(where=limits.names(differing), what=what, hint=hint))
+    if wanted.options.renew is not None:
+        what = "a cluster begins again from a snapshot apart from all else"
+        faults.append(Fault(where="--renew", what=what, hint="renew when that is applied"))
     if faults:
         return Findings(faults=tuple(faults))
     stage = Stage(
         plan=PLAN,
         nodes=wanted.turns(running),
         plans={node.name: REFRESH for node in running.workers},
-        what=f"from {snapshot.name}",
+        what=f"begin again from {snapshot.name}",
         reason=f"--restore {snapshot.name}",
         words=PLAN,
         disturbance=_FELT,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from builder.render.engine import dumped, render
+from builder.render.engine import dumped, render, source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from builder.model.change import Change
+    from builder.render.plan import Plan
 
 _TEMPLATES = "changes"
+_PAYLOAD = {"packages", "images"}
+"""Steps that take something of the bundle."""
 
 
 def playbook(change: Change) -> str:
@@ -28,15 +31,15 @@ def inventory(change: Change, addresses: Mapping[str, str]) -> str:
     return dumped({"all": {"children": {"change": {"hosts": hosts}}}})
 
 
-def readme(change: Change, cluster: str) -> str:
-    """Return what the change is, and how it is run by hand."""
+def readme(change: Change, plan: Plan, addresses: Mapping[str, str], document: str) -> str:
+    """Return what the change is, and how it is run by hand; ``document`` is cluster.yaml's name."""
     planes = {node.name for node in change.after.control_planes}
     stages = [
         {
             "what": stage.what,
             "reason": stage.reason,
             "turns": [
-                (turn, name, stage.disturbance.get(_role(name, planes), "nothing"))
+                (turn, name, stage.felt(name, _role(name, planes)))
                 for turn, name in stage.turns(planes, change.at_once)
             ],
         }
@@ -46,12 +49,28 @@ def readme(change: Change, cluster: str) -> str:
         f"{_TEMPLATES}/README.md.j2",
         {
             "id": change.id,
-            "cluster": cluster,
+            "cluster": plan.cluster.name,
+            "document": document,
+            "addresses": addresses,
+            "payload": _payload(change, plan),
+            "sums": plan.sums.hex,
             "stages": stages,
             "first": change.nodes[0],
             "snapshot": change.stages[0].values.get("SNAPSHOT", ""),
         },
     )
+
+
+def _payload(change: Change, plan: Plan) -> str:
+    """Say how machines reach the bundle, if any stage takes something of it."""
+    steps = (
+        line for stage in change.stages for line in source(f"node/plans/{stage.plan}").splitlines()
+    )
+    if _PAYLOAD.isdisjoint(steps):
+        return ""
+    url, registry = plan.cluster.seed.url, plan.cluster.registry
+    bundle = f"at {url}" if url else "as a read-only disk"
+    return f"{bundle}, and from the registry {registry}" if registry else bundle
 
 
 def _role(name: str, planes: set[str]) -> str:

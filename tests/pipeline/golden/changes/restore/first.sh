@@ -77,14 +77,14 @@ lay 0600 change 1.yaml <<'END_OF_FILE'
 apiVersion: kubeadm.k8s.io/v1beta2
 kind: InitConfiguration
 bootstrapTokens:
-- token: kfxscb.370n52uef0hxcpvx
+- token: t00n8c.fu6wwx1x21t0yo5b
   ttl: "24h0m0s"
   usages:
   - signing
   - authentication
   groups:
   - "system:bootstrappers:kubeadm:default-node-token"
-certificateKey: "2bd69a6d3f650b111ed061faed3d718b7ffde1d1212800b059454ab081a0d69f"
+certificateKey: b77715136a86225674278b9c635dcceac2510ffa430da5262d1788e4751e4195
 localAPIEndpoint:
   advertiseAddress: "10.0.0.1"
   bindPort: 6443

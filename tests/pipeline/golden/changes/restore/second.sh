@@ -79,7 +79,7 @@ kind: JoinConfiguration
 discovery:
   bootstrapToken:
     apiServerEndpoint: "api.example.com:6443"
-    token: kfxscb.370n52uef0hxcpvx
+    token: t00n8c.fu6wwx1x21t0yo5b
     caCertHashes:
     - "sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
   timeout: "5m0s"
@@ -87,7 +87,7 @@ controlPlane:
   localAPIEndpoint:
     advertiseAddress: "10.0.0.2"
     bindPort: 6443
-  certificateKey: "2bd69a6d3f650b111ed061faed3d718b7ffde1d1212800b059454ab081a0d69f"
+  certificateKey: b77715136a86225674278b9c635dcceac2510ffa430da5262d1788e4751e4195
 nodeRegistration:
   name: second
   criSocket: /var/run/dockershim.sock

@@ -79,7 +79,7 @@ kind: JoinConfiguration
 discovery:
   bootstrapToken:
     apiServerEndpoint: "api.example.com:6443"
-    token: kfxscb.370n52uef0hxcpvx
+    token: t00n8c.fu6wwx1x21t0yo5b
     caCertHashes:
     - "sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
   timeout: "5m0s"
