@@ -61,13 +61,8 @@ class Card:
 
     def is_no_router(self, hop: Address) -> bool:
         """Tell whether an address is the card's own, its network's or that of everybody there."""
-        ends = (
-            end
-            for net in self.networks(4)
-            if net.num_addresses > 2  # noqa: PLR2004 -- a link of two machines has no others
-            for end in (net.network_address, net.broadcast_address)
-        )
-        return hop in {*ends, *(address.ip for address in self.static)}
+        none = {end for network in self.networks(4) for end in ends(network)}
+        return hop in {*none, *(address.ip for address in self.static)}
 
     @property
     def all_routes(self) -> tuple[Route, ...]:
@@ -101,6 +96,13 @@ class Card:
             ),
             None,
         )
+
+
+def ends(network: Subnet) -> tuple[Address, ...]:
+    """Return the addresses of a network that no machine has: its own, and that of everybody."""
+    if network.version == 6 or network.num_addresses <= 2:  # noqa: PLR2004 -- a link of two has none
+        return ()
+    return network.network_address, network.broadcast_address
 
 
 def cards(node: Node, network: MachineNetwork) -> tuple[Card, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from builder.formats.cluster.machine_rules import machines
 from builder.formats.cluster.terms import LOOPBACK_NAMES
 from builder.formats.reading import WRONG, child
-from builder.model.card import cards
+from builder.model.card import cards, ends
 from builder.model.cluster import API_PORT
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from builder.model.cluster import Address, Cluster, Endpoint, Node, Subnet
 
 Nodes = list[tuple[int, "Node"]]
+_OWN = "an address"
 
 
 def check_endpoint(nodes: Nodes, cluster: Cluster, reading: Reading) -> None:
@@ -96,15 +97,30 @@ def _short(name: str) -> str:
 
 def _address(address: Address, nodes: Nodes, cluster: Cluster, reading: Reading) -> None:
     for i, node in nodes:
-        others = () if _is_open(node, cluster) else cluster.machine_of(node).network.cards
-        own = [*node.addresses, *(a for card in others for a in card.addresses or ())]
-        if address in [one.ip for one in own]:
+        for taken, what in _taken(node, cluster):
+            if taken != address:
+                continue
+            own = what == _OWN
             reading.wrong(
                 "endpoint.address",
-                f"{address} is an address of {node.name} (nodes[{i}])",
+                f"{address} is {what} of {node.name} (nodes[{i}])",
                 expected="an address that no machine has",
-                hint=f"to have {node.name} alone answer: endpoint: {address}",
+                hint=f"to have {node.name} alone answer: endpoint: {address}" if own else None,
             )
+            return
+
+
+def _taken(node: Node, cluster: Cluster) -> Iterator[tuple[Address, str]]:
+    """Yield the addresses that are known to be somebody's, and what they are to a machine."""
+    yield from ((one.ip, _OWN) for one in node.addresses)
+    if _is_open(node, cluster):
+        return
+    network = cluster.machine_of(node).network
+    yield from ((one.ip, _OWN) for card in network.cards for one in card.addresses or ())
+    for card in (network, *network.cards):
+        for router in (*card.gateways, *(route.via for route in card.routes)):
+            yield router, "a router"
+    yield from ((server, "a name server") for server in network.nameservers)
 
 
 def _carried(address: Address, node: Node, cluster: Cluster, reading: Reading) -> None:
@@ -119,7 +135,14 @@ def _carried(address: Address, node: Node, cluster: Cluster, reading: Reading) -
         )
         return
     networks = [*_networks(node, address.version, cluster)]
-    if networks and not any(address in network for network in networks):
+    around = [network for network in networks if address in network]
+    if address in [end for network in around for end in ends(network)]:
+        reading.wrong(
+            "endpoint.address",
+            f"{address} is that of the network {_listed(around)} itself, or of all in it",
+            expected="an address that a machine may have",
+        )
+    elif networks and not around:
         reading.wrong(
             "endpoint.address",
             f"{address} is in no network of {node.name}'s card ({_listed(networks)})",

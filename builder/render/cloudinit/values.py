@@ -190,9 +190,13 @@ def _kubeadm_files(release: KubernetesRelease) -> Iterable[str]:
 
 
 def _reached(plan: Plan) -> Iterable[object]:
-    """Yield whom Calico asks the way to where a machine has more cards than the cluster's."""
-    cluster = plan.cluster
-    if any(cluster.machine_of(node).network.cards for node in cluster.nodes):
+    """Yield whom Calico asks the way to where a machine has more addresses than the node's.
+
+    By itself it takes the first one of a card, which may be the endpoint's.
+    """
+    cluster, endpoint = plan.cluster, plan.cluster.endpoint
+    carried = endpoint and endpoint.by and endpoint.address
+    if carried or any(cluster.machine_of(node).network.cards for node in cluster.nodes):
         yield from (address.ip for address in plan.first.addresses)
 
 

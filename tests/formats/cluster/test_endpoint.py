@@ -111,6 +111,26 @@ def test_an_address_of_ipv6() -> None:
             "10.0.0.2 is an address of cp2 (nodes[1])",
         ),
         (
+            "{by: keepalived, address: 10.0.0.254}",
+            "endpoint.address",
+            "10.0.0.254 is a router of cp1 (nodes[0])",
+        ),
+        (
+            "{by: kube-vip, address: 10.0.0.53}",
+            "endpoint.address",
+            "10.0.0.53 is a name server of cp1 (nodes[0])",
+        ),
+        (
+            "{by: keepalived, address: 10.0.0.0}",
+            "endpoint.address",
+            "10.0.0.0 is that of the network 10.0.0.0/24 itself, or of all in it",
+        ),
+        (
+            "{by: keepalived, address: 10.0.0.255}",
+            "endpoint.address",
+            "10.0.0.255 is that of the network 10.0.0.0/24 itself, or of all in it",
+        ),
+        (
             "{by: local-proxy, name: cp2}",
             "endpoint.name",
             "cp2 is a machine's own name, and leads to that machine",
@@ -129,7 +149,10 @@ def test_an_address_of_ipv6() -> None:
     ],
 )
 def test_what_can_not_be_kept_up_is_refused(endpoint: str, where: str, what: str) -> None:
-    found = wrong(document(endpoint, more="network: {pods: 10.244.0.0/16}\n"))
+    more = "network: {pods: 10.244.0.0/16}\n"
+    more += "machine: {network: {gateway: 10.0.0.254, nameservers: [10.0.0.53]}}\n"
+    nodes = PLANES.replace("role", "interface: eth0, role")
+    found = wrong(document(endpoint, nodes=nodes, more=more))
     assert any(path == where and said.startswith(what) for path, said in found), found
 
 

@@ -310,6 +310,16 @@ def test_the_cluster_uses_the_card_of_the_nodes_address() -> None:
     assert "AIRSEED_CNI_REACH=''\n" in env(alone, alone.first)
 
 
+@pytest.mark.parametrize("by", ["keepalived", "kube-vip", "local-proxy"])
+def test_calico_does_not_take_the_endpoints_address_for_the_nodes(by: str) -> None:
+    """Of IPv6 the kernel lists the youngest address first, and of IPv4 after a card's restart."""
+    said = "name: api.local" if by == "local-proxy" else "address: 10.0.0.60"
+    node = f"nodes: [{{name: a, role: control-plane, {CARD}}}]"
+    one = plans.plan(f"kubernetes: 1.18.5\nendpoint: {{{said}, by: {by}}}\n{node}\n")
+    reached = "" if by == "local-proxy" else "10.0.0.5"
+    assert f"AIRSEED_CNI_REACH='{reached}'\n" in env(one, one.first)
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_router_on_the_link_is_set_by_the_node(version: int) -> None:
     network = (

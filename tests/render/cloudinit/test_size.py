@@ -115,6 +115,22 @@ def test_the_account_adds_up_and_the_error_has_it() -> None:
     assert f"scripts: {account['scripts']:,} bytes" in faults
 
 
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "10.211.55.60",
+        "{address: 10.211.55.60, by: keepalived}",
+        "{address: 10.211.55.60, by: kube-vip}",
+        "{name: lb-apiserver.kubernetes.local, by: local-proxy}",
+    ],
+)
+def test_the_walkthroughs_cluster_fits_with_any_endpoint(endpoint: str) -> None:
+    text = re.sub(r"(?m)^endpoint: .*$", f"endpoint: {endpoint}", plans.example("ha"))
+    plan = plans.plan(text + "seed: {provider: openstack}\n")
+    for node in plan.cluster.nodes:
+        assert seed(plan, node)["user-data"][:2] == b"\x1f\x8b"
+
+
 EC2 = """\
 kubernetes: 1.18.5
 seed: {provider: ec2}
