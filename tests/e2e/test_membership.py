@@ -55,7 +55,7 @@ def _change(cluster: Cluster, *words: str, without: tuple[str, ...] = ()) -> str
     """Make the change that is asked for on all its machines at once; give its name."""
     catalog = ("--catalog", str(cluster.upstream.catalog))
     said = cluster.airseed("changes", "--write", "--json", *words, *catalog, code=5)
-    value = json.loads(said[said.index("{") :])
+    value = json.loads(said[said.index("\n{\n") :])
     change = changes.folder(cluster)
     scripts = sorted(change.glob("*.sh"))
     names = [script.stem for script in scripts if script.stem not in without]
