@@ -10,6 +10,7 @@ import click
 from builder.cli.amounts import size
 from builder.cli.passphrase import asking, passphrase_file
 from builder.cli.verb import (
+    Count,
     as_json,
     ca_bundle,
     catalogs,
@@ -59,7 +60,7 @@ _CLUSTERS = {".yaml", ".yml"}
 )
 @click.option(
     "--workers",
-    type=click.IntRange(1, 64),
+    type=Count(1, 64),
     default=8,
     show_default=True,
     metavar="N",

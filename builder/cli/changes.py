@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from builder.cli import complete
 from builder.cli.amounts import quantity
-from builder.cli.verb import as_json, ca_bundle, catalogs, existing, verb
+from builder.cli.verb import Count, as_json, ca_bundle, catalogs, existing, verb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,7 +54,7 @@ SOMETHING = 5
 )
 @click.option(
     "--renew",
-    type=click.IntRange(min=0, max=3650),
+    type=Count(0, 3650),
     is_flag=False,
     flag_value=RENEW,
     metavar="[DAYS]",
@@ -74,6 +75,7 @@ SOMETHING = 5
 @click.option(
     "--applied",
     metavar="NNN",
+    shell_complete=complete.offering(complete.changes),
     help="Record that every machine is through this change, whatever is known of them.",
 )
 @click.option(

@@ -49,6 +49,12 @@ def nodes(ctx: click.Context) -> Iterable[str]:
     return (node.name for node in Workspace(_document(ctx, "cluster")).outline.nodes)
 
 
+def changes(ctx: click.Context) -> Iterable[str]:
+    from builder.pipeline import paths
+
+    return (path.name for path in paths.changes(_document(ctx, "cluster")).iterdir())
+
+
 def secrets(_ctx: click.Context) -> Iterable[str]:
     from builder.pipeline.secrets import WORDS
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli.verb import as_json, existing, verb
+from builder.cli.verb import Count, as_json, existing, verb
 from builder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ LONGEST = 3650
 )
 @click.option(
     "--days",
-    type=click.IntRange(1, LONGEST),
+    type=Count(1, LONGEST),
     metavar="DAYS",
     help="How long it is valid (default: 365, or as long as the CA lives).",
 )

@@ -137,6 +137,15 @@ class ExistingBundle(Existing):
         return bundle
 
 
+class Count(click.IntRange):
+    """Take a number between two, and say so in words."""
+
+    name = "whole number"
+
+    def _describe_range(self) -> str:
+        return f"{self.min} to {self.max}"
+
+
 class Destination(click.Path):
     """Take a path that is to be written; what lies beside it is named after it."""
 

@@ -28,8 +28,8 @@ _LARGEST_FILE = 4 << 20
 """Bytes of one file that goes onto a machine by its seed."""
 
 
-def prepare(workspace: Workspace) -> Plan:
-    """Read everything that rendering needs.
+def prepare(workspace: Workspace, *, stale: bool = False) -> Plan:
+    """Read everything that rendering needs; a ``stale`` lock is taken only where that is allowed.
 
     Raises:
         DocumentError: cluster.yaml, a catalog or the lock is wrong.
@@ -37,7 +37,8 @@ def prepare(workspace: Workspace) -> Plan:
         StorageError: secrets or local files are missing, or can't be read.
         VerificationError: secrets are damaged.
     """
-    locked = fit.require(workspace)
+    known = stale and fit.fit(workspace) == "stale"
+    locked = workspace.locked if known else fit.require(workspace)
     locked.check_images()
     cluster = workspace.cluster
     ImageNames(cluster.registry).refuse_clashes(locked.lock.images)

@@ -94,7 +94,7 @@ def test_standard_output_on_demand(cluster: Path, capsys: pytest.CaptureFixture[
         (
             ["--days", "0"],
             (
-                "error: invalid value for '--days': 0 is not in the range 1<=x<=3650\n"
+                "error: invalid value for '--days': 0 is not in the range 1 to 3650\n"
                 "  hint: airseed kubeconfig --help\n"
             ),
         ),

@@ -286,6 +286,7 @@ def completed(words: str, folder: Path) -> str:
         ("airseed seeds --node k8s0", "k8s01 k8s02 k8s03 k8s04 k8s05"),
         ("airseed seeds other.yaml --node ", "alone"),
         ("airseed seeds broken.yaml --node ", ""),
+        ("airseed changes --applied ", "001-upgrade-1.19.5"),
         ("airseed inspect --why libsec", "libseccomp"),
         ("airseed inspect BUNDLE --why libsec", "libseccomp"),
         ("airseed lock --update kube", "kubeadm kubectl kubelet kubernetes-cni"),
@@ -304,6 +305,7 @@ def test_values_are_completed_out_of_the_documents(
         "nodes:\n  - {name: alone, role: control-plane, address: 10.0.0.1}\nkubernetes: 1.18.5\n"
     )
     (tmp_path / "broken.yaml").write_text("nodes: [")
+    (tmp_path / "changes" / "001-upgrade-1.19.5").mkdir(parents=True)
     answer = completed(words.replace("BUNDLE", str(sample.bundle)), tmp_path)
     values = [line.partition(",")[2] for line in answer.split()]
     assert [value for value in values if value] == found.replace("KEYS", " ".join(keys)).split()

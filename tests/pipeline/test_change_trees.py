@@ -19,7 +19,7 @@ from changes_site import laid, opened, result
 from builder.assets import tree
 from builder.errors import StorageError, UsageError
 from builder.formats import cluster as cluster_format
-from builder.pipeline import changes, rendering
+from builder.pipeline import changes, fit, rendering
 from builder.pipeline import running as record
 from builder.pipeline.changes import restore
 from builder.pipeline.changes.kind import Options
@@ -100,7 +100,8 @@ class Site:
                 warn=lambda _: None,
             ),
         )
-        self.patch.setattr(rendering, "prepare", lambda _: plan)
+        self.patch.setattr(rendering, "prepare", lambda _, **_how: plan)
+        self.patch.setattr(fit, "require", lambda _: None)
         if name := options.get("restore"):
             options["restore"] = self.snapshot(name)
         asked = Options(**options)

@@ -14,7 +14,7 @@ from builder.errors import Fault, UsageError
 from builder.model.catalog.lookup import NotInCatalogError
 from builder.model.change import BUNDLE, Change, Findings, Running, Stage
 from builder.model.digest import Digest
-from builder.pipeline import paths, rendering
+from builder.pipeline import fit, paths, rendering
 from builder.pipeline import running as record
 from builder.pipeline.changes import (
     configure,
@@ -92,7 +92,7 @@ def find(
     given_up = written if instead else None
     if given_up:
         running, written = progress.so_far(running, given_up), None
-    plan = rendering.prepare(workspace)
+    plan = rendering.prepare(workspace, stale=True)
     wanted = Wanted(workspace=workspace, plan=plan, state=record.state(plan), options=options)
     try:
         found = _findings(running, wanted)
@@ -108,6 +108,7 @@ def find(
             where=str(options.restore or workspace.path),
             faults=found.faults,
         )
+    fit.require(workspace)  # what can't be done anyway is not to be locked first
     number = _next(running, written, paths.changes(workspace.path))
     change = _change(number, running, found, plan.cluster.changes.at_once)
     if written and (change.digest if change else "") != written.digest:
@@ -141,11 +142,14 @@ def _known(
             "writes it",
         )
     written = progress.latest(paths.changes(workspace.path), running.applied)
-    if applied is not None and (
+    if applied in {word for name in running.applied for word in (name, name[:_DIGITS])}:
+        applied = None  # said before
+    elif applied is not None and (
         written is None or applied not in {written.id, written.id[:_DIGITS]}
     ):
-        expected = written.id if written else "none: no change was written that is not applied yet"
-        raise UsageError("there is no such change", where=applied, expected=expected)
+        expected = written.id if written else None
+        hint = None if written else "no change is written that is not recorded yet"
+        raise UsageError("there is no such change", where=applied, expected=expected, hint=hint)
     if faults := progress.check(running, reports, written):
         raise UsageError("machines are not what is recorded of them", faults=faults)
     if written is None:

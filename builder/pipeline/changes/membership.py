@@ -49,7 +49,10 @@ def changes(running: Running, wanted: Wanted) -> Findings:
     ]
     faults = [*_refused(running, wanted, renamed, (*gone, *anew), stay)]
     joining = [n for n in nodes if n.name not in here and n.was not in here]
-    remarks = [_late(node) for node in (*joining, *(there[one.name] for one in anew))]
+    remarks = [
+        *(_late(node, "is not in the cluster yet") for node in joining),
+        *(_late(there[one.name], "joins anew once the old one has left") for one in anew),
+    ]
     if faults or not (gone or anew or moving):
         return Findings(faults=tuple(faults), remarks=tuple(remarks))
     stages = []
@@ -64,8 +67,8 @@ def _is_anew(node: NodeState, wanted: Node) -> bool:
     return wanted.generation > node.generation
 
 
-def _late(node: Node) -> Fault:
-    what = "is not in the cluster yet: its seed and its admit.sh let it in"
+def _late(node: Node, how: str) -> Fault:
+    what = f"{how}: its seed and its admit.sh let it in"
     return Fault(where=f"nodes.{node.name}", what=what, hint=f"`airseed seeds --node {node.name}`")
 
 

@@ -123,7 +123,8 @@ def check(running: Running, reports: Mapping[str, bytes], written: Written | Non
         node = known.get(name)
         if result.cluster and result.cluster != running.cluster:
             what = f"this is a machine of the cluster {result.cluster}"
-            faults.append(Fault(where=name, what=what, expected=running.cluster))
+            hint = "take its result away, or give the cluster.yaml of that cluster"
+            faults.append(Fault(where=name, what=what, expected=running.cluster, hint=hint))
         elif node is None or (written is not None and result.change == written.id):
             continue
         elif result.kubernetes and result.kubernetes != node.kubernetes:
