@@ -67,6 +67,13 @@ def seeded(
     kept = any(ordered[name] is known[name] for name in known)
     runs = replace(before if before and kept else now, nodes=tuple(ordered.values()))
     write(folder, runs)
+    if runs.authority not in {"", now.authority}:
+        reporter.warn(
+            "the authority in secrets/ is not that of the cluster that runs: no machine can join "
+            "it by these seeds",
+            hint="put the secrets back with which the machines were seeded; if none has booted "
+            "yet: `airseed seeds --not-booted`",
+        )
     if strangers := unheard(runs, early):
         reporter.warn(
             f"the machines that run do not know {', '.join(strangers)} as control planes behind "

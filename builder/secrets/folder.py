@@ -52,7 +52,10 @@ class Folder(Closing):
             handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError as error:
             raise StorageError(
-                "there are no secrets yet", where=str(path), hint="`airseed secrets` makes them"
+                "there are no secrets yet",
+                where=str(path),
+                hint="`airseed secrets` makes them; those of a cluster that runs can only be put "
+                "back",
             ) from error
         except OSError as error:
             if path.is_symlink():

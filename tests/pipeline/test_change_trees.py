@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import stat
+from dataclasses import replace
 from difflib import unified_diff
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import plans
 import pytest
@@ -553,17 +554,34 @@ def test_an_id_is_the_value_of_a_label(site: Site) -> None:
     assert found.change.id == "001-leave-third-leave-worker"
 
 
+class Warnings(Silent):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def warn(self, text: str, *, hint: str | None = None) -> None:
+        self.said.append(f"{text}; {hint}")
+
+
+def test_a_seed_by_which_no_machine_can_join_is_said(site: Site) -> None:
+    site.runs()
+    running = record.read(site.folder / "seeds")
+    assert running is not None
+    other = "sha256:" + "0" * 64
+    record.write(site.folder / "seeds", replace(running, authority=other))
+    warnings, plan = Warnings(), plans.plan(CLUSTER + FOURTH)
+    record.seeded(site.folder / "seeds", plan, ["fourth"], not_booted=False, reporter=warnings)
+    (said,) = warnings.said
+    assert said.startswith("the authority in secrets/ is not that of the cluster that runs: ")
+    record.seeded(site.folder / "seeds", plan, ["fourth"], not_booted=True, reporter=warnings)
+    assert warnings.said == [said]
+
+
 def test_a_seed_of_a_control_plane_that_nobody_expects_is_said(site: Site) -> None:
-    class Warnings(Silent):
-        said: ClassVar[list[str]] = []
-
-        def warn(self, text: str, *, hint: str | None = None) -> None:
-            self.said.append(f"{text}; {hint}")
-
     site.runs(CLUSTER.replace(PLAIN, CARRIED))
     plan = plans.plan(CLUSTER.replace(PLAIN, CARRIED) + FOURTH)
-    record.seeded(site.folder / "seeds", plan, ["fourth"], not_booted=False, reporter=Warnings())
-    (said,) = Warnings.said
+    warnings = Warnings()
+    record.seeded(site.folder / "seeds", plan, ["fourth"], not_booted=False, reporter=warnings)
+    (said,) = warnings.said
     assert said == (
         "the machines that run do not know fourth as control planes behind 10.0.0.60:6443, which "
         "they keep up; apply that change first (`airseed changes`), then start these"

@@ -70,7 +70,12 @@ def test_a_node_that_is_gone_leaves(site: Site, capsys: pytest.CaptureFixture[st
     head, _, tail = text.partition(f"  {WORKER}")
     site.cluster.write_text(f"{head}  - name: k8s05{tail.partition('- name: k8s05')[2]}", "utf-8")
     assert site.changes("--json", "--write") == 5
-    assert json.loads(capsys.readouterr().out)["change"] == "001-leave-k8s04"
+    value = json.loads(capsys.readouterr().out)
+    assert value["change"] == "001-leave-k8s04"
+    felt = [(row["node"], row["disturbance"]) for row in value["nodes"]]
+    assert felt == [("k8s01", "nothing"), ("k8s04", "its pods move away")]
+    readme = (site.folder / "changes" / "001-leave-k8s04" / "README.md").read_text("utf-8")
+    assert "If k8s04 is dead, the others take it out: its script is not needed then.\n" in readme
     script = site.script("001-leave-k8s04", "k8s04")
     assert laid(script, "stages") == "1 leave"
     env = laid(script, "1.env")

@@ -130,7 +130,9 @@ def test_before_there_is_an_authority(tmp_path: Path) -> None:
     error = refused(cluster)
     assert type(error) is StorageError
     assert str(error) == f"{tmp_path}/secrets: there are no secrets yet"
-    assert error.hint == "`airseed secrets` makes them"
+    assert error.hint == (
+        "`airseed secrets` makes them; those of a cluster that runs can only be put back"
+    )
 
 
 def test_a_damaged_authority(cluster: Path, tmp_path: Path) -> None:

@@ -75,7 +75,9 @@ def test_a_missing_folder_says_how_it_is_made(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught:
         Folder.open(tmp_path / "secrets")
     assert str(caught.value) == f"{tmp_path}/secrets: there are no secrets yet"
-    assert caught.value.hint == "`airseed secrets` makes them"
+    assert caught.value.hint == (
+        "`airseed secrets` makes them; those of a cluster that runs can only be put back"
+    )
 
 
 @pytest.mark.parametrize("wide", [0o750, 0o705, 0o701, 0o770])

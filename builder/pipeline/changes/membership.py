@@ -146,7 +146,7 @@ def _stage(
         what=what,
         reason=reason,
         words=f"{verb}-{leaver.name}",
-        disturbance={**_FELT} if leaver.role == "control-plane" else {"worker": _FELT["worker"]},
+        own_disturbance={leaver.name: _FELT[leaver.role]},
         values={
             "LEAVER": leaver.name,
             "LEAVER_ADDRESSES": " ".join(leaver.addresses),

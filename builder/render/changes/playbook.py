@@ -52,6 +52,9 @@ def readme(change: Change, plan: Plan, addresses: Mapping[str, str], document: s
             "cluster": plan.cluster.name,
             "document": document,
             "addresses": addresses,
+            "leavers": " or ".join(
+                n for s in change.stages for n, new in s.becomes.items() if not new
+            ),
             "payload": _payload(change, plan),
             "sums": plan.sums.hex,
             "stages": stages,
