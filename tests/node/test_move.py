@@ -45,6 +45,9 @@ case "$*" in
 *"get configmap cluster-info"*) cat "$R/cluster-info" ;;
 *"patch configmap cluster-info"*) printf '%s' "${*: -1}" >"$R/patch" ;;
 *"get node "*Ready*) printf True ;;
+*"get daemonset calico-node"*) cat "$R/method" ;;
+*"set env daemonset"* | *"patch installation"*) printf can-reach=10.0.0.1 >"$R/method" ;;
+*"rollout status daemonset calico-node"*) echo successfully rolled out ;;
 esac
 """
 
@@ -180,3 +183,28 @@ def test_nobody_moves_to_where_no_answer_comes_from(
     assert ran.returncode == 1, ran.stdout
     assert node.result["message"] == f"no API server answers at {following}: {why}"
     assert node.result["hint"].startswith("until it does, all go on asking at 10.0.0.60:6443")
+
+
+LED = '"nodeAddressAutodetectionV4":{"firstFound":null,"canReach":"10.0.0.1"}'
+
+
+@pytest.mark.parametrize(
+    ("cni", "words"),
+    [
+        ("calico-manifest", "IP_AUTODETECTION_METHOD=can-reach=10.0.0.1"),
+        ("calico-operator", f'{{"spec":{{"calicoNetwork":{{{LED}}}}}}}'),
+    ],
+)
+@pytest.mark.parametrize("before", ["", "first-found", "interface=eth.*"])
+def test_calico_is_not_left_to_find_the_endpoints_address(
+    node: Machine, api: Api, cni: str, words: str, before: str
+) -> None:
+    node.stand_in("ip", 'echo "2: eth0 inet 10.0.0.1/24 scope global eth0"')
+    node.write("method", before)
+    values = {"ADDRESS": "10.0.0.1", "CNI": cni, "CNI_REACH": "10.0.0.1", "ENDPOINT_BY": "kube-vip"}
+    for _ in range(2):
+        ran = _run(node, "endpoint", "carry", ENDPOINT_NEXT=f"127.0.0.1:{api.port}", **values)
+        assert ran.returncode == 0, ran.stdout
+    told = [call[-1] for call in node.called("kubectl") if {"set", "patch"} & {*call}]
+    # what somebody has chosen stays
+    assert told == ([] if before.startswith("interface") else [words])

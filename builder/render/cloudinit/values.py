@@ -197,7 +197,8 @@ def _reached(plan: Plan) -> Iterable[object]:
     cluster, endpoint = plan.cluster, plan.cluster.endpoint
     carried = endpoint and endpoint.by and endpoint.address
     if carried or any(cluster.machine_of(node).network.cards for node in cluster.nodes):
-        yield from (address.ip for address in plan.first.addresses)
+        families = {subnet.version for subnet in cluster.network.pods}
+        yield from (one.ip for one in plan.first.addresses if one.ip.version in families)
 
 
 def repositories(plan: Plan) -> Iterable[str]:

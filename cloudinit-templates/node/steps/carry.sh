@@ -3,11 +3,12 @@
 # see that an API server answers there.
 # seed: none has it; the script of a change brings it
 # reads: NODE ENDPOINT_NEXT ENDPOINT_BY ENDPOINT_CARD ENDPOINT_PLANES ENDPOINT_IMAGE
-# uses: ADDRESS CLUSTER ENDPOINT FIREWALL FIREWALL_PORTS KUBEADM_FILES POD_SUBNETS ROLE RUNTIME
+# uses: ADDRESS CLUSTER CNI CNI_REACH ENDPOINT FIREWALL FIREWALL_PORTS IMAGES KUBEADM_FILES MADE_BYTES
+# uses: PAYLOAD_URL POD_SUBNETS ROLE RUNTIME SKIP_PHASES SUMS
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values api endpoint undo-endpoint firewall
+need values api endpoint undo-endpoint firewall kubeadm
 load_environment
 
 # Some machines let nobody in without a name: that is an answer, too.
@@ -23,9 +24,51 @@ why_no_answer() {
     esac
 }
 
+# Print what Calico on the nodes looks for its address by, after the name of that setting in the family of ADDRESS.
+calico_looks() {
+    local name=IP_AUTODETECTION_METHOD
+    case $1 in *:*) name=IP6_AUTODETECTION_METHOD ;; esac
+    printf '%s ' "$name"
+    as_admin -n "$CALICO" get daemonset calico-node -o "jsonpath={.spec.template.spec.containers[0].env[?(@.name==\"$name\")].value}"
+}
+
+calico_is_led() {
+    local address method
+    for address in $AIRSEED_CNI_REACH; do
+        method=$(calico_looks "$address") || return 1
+        case ${method#* } in '' | first-found) return 1 ;; esac
+    done
+    as_admin -n "$CALICO" rollout status daemonset calico-node --watch=false 2>/dev/null | grep 'successfully rolled out' >/dev/null
+}
+
+# By itself Calico takes the first address of a card for the node's, which may soon be the endpoint's: have it
+# look for the one that leads to the first control plane, as first boot does. Whoever has chosen otherwise stays.
+lead_calico() {
+    local address method family told=''
+    CALICO=kube-system
+    case $AIRSEED_CNI in calico-operator) CALICO=calico-system ;; calico-manifest) ;; *) return 0 ;; esac
+    for address in $AIRSEED_CNI_REACH; do
+        method=$(calico_looks "$address") || return 1
+        case ${method#* } in '' | first-found) ;; *) continue ;; esac
+        told=1 family=4
+        case $address in *:*) family=6 ;; esac
+        if [ "$CALICO" = kube-system ]; then
+            as_admin -n kube-system set env daemonset/calico-node "${method%% *}=can-reach=$address" || return 1
+        else
+            as_admin patch installation.operator.tigera.io default --type=merge \
+                -p "{\"spec\":{\"calicoNetwork\":{\"nodeAddressAutodetectionV$family\":{\"firstFound\":null,\"canReach\":\"$address\"}}}}" || return 1
+        fi
+    done
+    [ -z "$told" ] || wait_until "Calico to look for the nodes' own addresses" "${AIRSEED_ROLLOUT_PATIENCE:-1800}" calico_is_led
+}
+
 before=$AIRSEED_ENDPOINT
 AIRSEED_ENDPOINT=$AIRSEED_ENDPOINT_NEXT
 if [ -n "$AIRSEED_ENDPOINT_BY" ]; then
+    case $AIRSEED_ROLE/$AIRSEED_ENDPOINT_BY in
+    init/keepalived | init/kube-vip)
+        lead_calico || fail "Calico can't be told to look for the nodes' own addresses" "kubectl -n $CALICO rollout status daemonset calico-node" ;;
+    esac
     open_ports
     lay_endpoint
 elif [ "$before" = "$AIRSEED_ENDPOINT" ]; then
