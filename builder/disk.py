@@ -226,11 +226,10 @@ def failure(error: OSError, path: Path, *, what: str = "folder") -> StorageError
     named = str(error.filename or path)
     if _UNFINISHED.fullmatch(os.path.split(named)[1]):  # a name that nobody gave it
         named = str(path)
-    return StorageError(
-        error.strerror or str(error),
-        where=named,
-        hint=f"check free space and that the {what} can be written",
-    )
+    hint = f"check free space and that the {what} can be written"
+    if isinstance(error, TooLargeError):
+        hint = "this is not what airseed writes there: is it the right file?"
+    return StorageError(error.strerror or str(error), where=named, hint=hint)
 
 
 def publish(handle: int) -> None:

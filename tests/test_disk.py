@@ -29,6 +29,9 @@ def test_a_file_is_read_whole_or_refused(tmp_path: Path) -> None:
     with pytest.raises(disk.TooLargeError) as caught:
         disk.read(path, 4)
     assert caught.value.strerror == "the file is larger than 4 bytes"
+    with pytest.raises(StorageError) as told:
+        disk.read_own(path, 4)
+    assert told.value.hint == "this is not what airseed writes there: is it the right file?"
 
 
 @pytest.fixture(params=["pipe", "socket", "device", "a link to a pipe"])

@@ -9,6 +9,7 @@ import json
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+from builder.errors import DocumentError
 from builder.formats.cluster.terms import node_name
 from builder.formats.reading import refusal
 from builder.formats.records import Field, ListOf, MapOf, Record, required
@@ -125,8 +126,11 @@ def read_change(content: bytes, name: str) -> tuple[dict[str, Any], Running]:
 
 
 def _read(record: Record[dict[str, Any]], content: bytes, name: str) -> dict[str, Any]:
-    # kube-proxy's documents may have numbers that are not whole
-    return record.read_document(json_value(decode(content, name), name, integers=False), name)
+    try:  # kube-proxy's documents may have numbers that are not whole
+        return record.read_document(json_value(decode(content, name), name, integers=False), name)
+    except DocumentError as error:
+        hint = "airseed writes this file: put a backup of it back"
+        raise DocumentError(name, error.faults, hint=hint) from error
 
 
 def _running(fields: dict[str, Any], name: str) -> Running:

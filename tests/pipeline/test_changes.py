@@ -183,6 +183,9 @@ def test_nothing_known_of_what_runs(site: Site, capsys: pytest.CaptureFixture[st
     (site.folder / "seeds" / record.NAME).unlink()
     assert site.changes() == 2
     assert "nothing is known of what runs: there is no such file" in capsys.readouterr().err
+    (site.folder / "seeds" / record.NAME).write_text("{", "utf-8")
+    assert site.changes() == 3
+    assert "hint: airseed writes this file: put a backup of it back" in capsys.readouterr().err
 
 
 def test_a_downgrade_is_refused(

@@ -243,8 +243,15 @@ def _inside(cluster: Cluster, nodes: list[tuple[int, Node]], reading: Reading) -
                     path,
                     f"{text} {inside} {key} ({subnet})",
                     expected="addresses that the cluster does not use itself",
-                    hint=_other_range(key, reading),
+                    hint=_instead(path, key, reading),
                 )
+
+
+def _instead(path: str, key: str, reading: Reading) -> str:
+    other = _other_range(key, reading)
+    return (
+        f"take another address, or {other.removeprefix('take ')}" if path == "endpoint" else other
+    )
 
 
 def _other_range(path: str, reading: Reading) -> str:

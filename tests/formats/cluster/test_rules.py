@@ -179,7 +179,7 @@ def test_nodes_and_endpoint_lie_outside() -> None:
             "endpoint",
             "10.244.9.9 lies in network.pods (10.244.0.0/16)",
             OURS,
-            "take another range for network.pods",
+            "take another address, or another range for network.pods",
         ),
     ]
 
