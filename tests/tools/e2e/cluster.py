@@ -203,15 +203,18 @@ class Cluster:
         closed = first.root / "var/lib/airseed/stamps/closed"
         await_moment(closed.exists, "the window's end", patience=180)
 
-    def kubectl(self, *words: str, **how: Any) -> str:
-        """Ask the cluster, on its first machine that has the administrator's kubeconfig."""
-        machine = next(
+    @property
+    def first(self) -> Machine:
+        """Return the first machine that runs and has the administrator's kubeconfig."""
+        return next(
             machine
             for machine in self.machines.values()
             if machine.leader and (machine.root / "etc/kubernetes/admin.conf").exists()
         )
-        done = machine.sh("kubectl", "--request-timeout=20s", *words, **how)
-        return done.stdout
+
+    def kubectl(self, *words: str, **how: Any) -> str:
+        """Ask the cluster."""
+        return self.first.sh("kubectl", "--request-timeout=20s", *words, **how).stdout
 
     def ready(self) -> dict[str, float]:
         """Return the nodes that are Ready, and since when, in seconds since 1970."""

@@ -72,7 +72,7 @@ def check_pods(cluster: Cluster, image: str) -> None:
 @contextmanager
 def probes(cluster: Cluster, image: str) -> Iterator[dict[str, list[str]]]:
     """Yield the addresses of a pod on every worker, after each has reached each other."""
-    first = next(iter(cluster.machines.values()))
+    first = cluster.first
     first.sh("kubectl", "apply", "-f", "-", input=_PROBE.replace("IMAGE", image))
     first.sh("kubectl", "rollout", "status", "daemonset/probe", "--timeout=120s")
     pods = {
@@ -96,7 +96,7 @@ def check_service(cluster: Cluster, pods: Mapping[str, list[str]], name: str, fa
     ``family`` is the line of its ``spec`` that says which families it has.
     """
     text = _SERVICE.replace("NAME", name).replace("FAMILY", family)
-    first = next(iter(cluster.machines.values()))
+    first = cluster.first
     first.sh("kubectl", "apply", "-f", "-", input=text)
     spec = json.loads(cluster.kubectl("get", "service", name, "-o", "json"))["spec"]
     addresses = spec.get("clusterIPs") or [spec["clusterIP"]]

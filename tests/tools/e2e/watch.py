@@ -81,7 +81,7 @@ class Watch:
 
 def deploy(cluster: Cluster, image: str) -> None:
     """Start two replicas with a budget that lets one go, behind a port of every node."""
-    first = next(iter(cluster.machines.values()))
+    first = cluster.first
     text = (DATA / "workload.yaml").read_text("utf-8").replace("$image", image)
     first.sh("kubectl", "apply", "-f", "-", input=text.replace("$port", str(PORT)))
     first.sh("kubectl", "rollout", "status", "deployment/answers", "--timeout=180s")
@@ -90,7 +90,7 @@ def deploy(cluster: Cluster, image: str) -> None:
 @contextmanager
 def watched(cluster: Cluster, planes: list[str], nodes: list[str]) -> Iterator[Watch]:
     """Ask each of some control planes, and the workload by each of some nodes, all the time."""
-    first = next(iter(cluster.machines.values()))
+    first = cluster.first
     targets = {
         f"https://{cluster.machine(name).address}:6443/api/v1/namespaces/default": f"API of {name}"
         for name in planes
