@@ -487,6 +487,8 @@ def test_an_endpoint_comes_up_before_anybody_moves(
     assert found.change is not None
     assert [(stage.plan, len(stage.nodes)) for stage in found.change.stages] == stages
     assert found.change.after == record.state(plans.plan(text))
+    moves = any(plan == "move" for plan, _ in stages)
+    assert ["kubeconfigs"] * moves == [remark.where for remark in found.remarks]
 
 
 def test_all_ask_at_the_old_endpoint_until_the_new_one_is_up(site: Site) -> None:

@@ -79,8 +79,13 @@ def changes(running: Running, wanted: Wanted) -> Findings:
         words=MOVE,
         after=moved,
     )
+    remark = Fault(
+        where="kubeconfigs",
+        what=f"those that people have lead to {running.endpoint}",
+        hint="`airseed kubeconfig` makes others, when this is applied",
+    )
     if not ends:
-        return Findings(stages=(carry, move))
+        return Findings(stages=(carry, move), remarks=(remark,))
     drop = replace(
         carry,
         what=f"{running.keeper['by']} goes",
@@ -90,7 +95,7 @@ def changes(running: Running, wanted: Wanted) -> Findings:
         own={},
         after=adopt(moved, target, _KEEPER),
     )
-    return Findings(stages=(carry, move, drop))
+    return Findings(stages=(carry, move, drop), remarks=(remark,))
 
 
 def _members_change(running: Running, differing: Sequence[Difference]) -> bool:
