@@ -63,6 +63,8 @@ def command(
     post its own to airseed serve --boots (seed.phone-home in cluster.yaml), and ask that with
     --from. Where it wants a password, docker's config.json is looked into.
 
+    Of a machine that went through a change, that change and its stage are named.
+
     Warns of certificates that end within 60 days, as the nodes recorded them.
 
     Exits with 1 when a node failed or is in trouble, else with 3 when one is unknown.
@@ -124,6 +126,11 @@ def _warn_of_ends(results: list[Result], console: Console) -> None:
 
 
 def _what(result: Result) -> str:
+    change = f"{result.change}, stage {result.stage}" if result.change else ""
+    return ": ".join(filter(None, (change, _said(result))))
+
+
+def _said(result: Result) -> str:
     if result.trouble and result.state != "failed":
         return f"trouble: {result.trouble}"
     if result.state == "failed":

@@ -99,6 +99,14 @@ def test_the_table(files: list[Path], capsys: pytest.CaptureFixture[str]) -> Non
     assert json.loads(capsys.readouterr().out)[0]["state"] == "done"
 
 
+def test_a_change_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "k8s02.json"
+    of_change = {"change": "001-upgrade-1.19.5", "stage": "1", "waiting_for": "its turn"}
+    file.write_text(json.dumps(RESULT | of_change), "utf-8")
+    assert run(["status", str(file)]) == 0
+    assert "001-upgrade-1.19.5, stage 1: waiting for its turn\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("more", "plan"), [({}, "first-boot"), ({"plan": "bake"}, "bake")])
 def test_a_result_may_say_of_which_plan_it_speaks(
     tmp_path: Path, more: dict[str, str], plan: str
