@@ -29,7 +29,7 @@ readonly SYFT=v1.57.0 SCHEMA=spdx-schema-2.3.json
 
 readonly PACKAGES=(
   apache2-utils busybox-static ca-certificates chromium containerd createrepo-c curl dnf dnf-plugins-core
-  docker-registry docker.io etcd-server gnupg1 haproxy keepalived locales nginx-light openssh-client openssl packer
+  docker-registry docker.io etcd-server gnupg1 haproxy iputils-arping keepalived locales nginx-light openssh-client openssl packer
   qemu-system-x86 qemu-utils rpm runc skopeo systemd time xorriso
 )
 

@@ -79,7 +79,7 @@ class Network:
         root = self.root(name)
         bin_ = root / "stand-ins"
         bin_.mkdir(parents=True)
-        for program in ("systemctl", "restorecon"):
+        for program in ("systemctl", "restorecon", "arping", "sleep"):
             (bin_ / program).write_text("#!/bin/sh\n")
             (bin_ / program).chmod(0o755)
         shown = (
@@ -115,7 +115,9 @@ class Network:
         self.start(f"{name}-server", *self.inside(name, *words))
 
     def keep(self, name: str) -> None:
-        """Start keepalived with this machine's check in its place."""
+        """Start keepalived with this machine's check in its place, and none of before."""
+        for pid in self.root(name).glob("*pid"):
+            pid.unlink()
         libexec = self.root(name) / "usr/libexec"
         mount = f"mount --bind {libexec} /usr/libexec && exec keepalived --dont-fork --log-console"
         files = f"-D -P -f {self.root(name)}/etc/keepalived/keepalived.conf"
@@ -152,7 +154,7 @@ class Network:
 
 @pytest.fixture
 def network(tmp_path: Path) -> Iterator[Network]:
-    for program in ("keepalived", "haproxy", "curl", "openssl"):
+    for program in ("keepalived", "haproxy", "curl", "openssl", "arping"):
         assert shutil.which(program), f"{program} is not installed: tests/interop/setup.sh"
     made = Network(tmp_path, f"ae{os.getpid()}")
     names = ("lan", "p1", "p2", "p3", "w1")
@@ -258,6 +260,31 @@ def test_an_address_moves_to_who_answers_and_back(network: Network) -> None:
     network.kill("p1-keepalived", signal.SIGCONT)
     network.settle("p1", 3)
     network.stays("p1", 3)
+
+
+def test_a_stranger_at_the_address_is_noticed(network: Network) -> None:
+    network.lay("p1", 1, "init", "keepalived", ADDRESS)
+    script = f". {SCRIPTS}/lib/common.sh; need cards; CARD=eth0; claim {ADDRESS} echo let go"
+    words = ("env", f"AIRSEED_ROOT={network.root('p1')}", "bash", "-c", script)
+
+    def claim() -> tuple[int, str]:
+        done = subprocess.run(
+            network.inside("p1", *words), capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def ip(name: str, *words: str) -> str:
+        said = ("ip", "-n", f"{network.prefix}{name}", *words)
+        return subprocess.run(said, capture_output=True, text=True, check=True).stdout
+
+    assert claim() == (0, "")
+    ip("p1", "addr", "add", f"{ADDRESS}/32", "dev", "eth0")
+    assert claim() == (0, "")
+    ip("w1", "addr", "add", f"{ADDRESS}/32", "dev", "eth0")
+    mac = ip("w1", "link", "show", "dev", "eth0").partition("link/ether ")[2].split()[0]
+    code, said = claim()
+    assert (code, f"{ADDRESS} is at {mac.upper()}" in said) == (1, True), said
+    assert said.startswith("let go\n")
 
 
 def test_haproxy_leads_a_worker_to_who_answers(network: Network) -> None:

@@ -123,6 +123,41 @@ def test_an_address_that_does_not_come_up_has_a_cause(machine: Machine) -> None:
     assert "keepalived does not bring 127.0.0.1 up: VRRP_Instance(endpoint) error" in done.stdout
 
 
+@pytest.mark.parametrize("role", ["init", "control-plane"])
+def test_an_address_that_another_machine_has_too_is_let_go_of(machine: Machine, role: str) -> None:
+    plane(machine, "keepalived", ROLE=role)
+    machine.environment["RIVAL"] = "52:54:00:00:00:09"
+    for _ in range(2):
+        done = machine.source("lay_endpoint", "endpoint")
+        assert done.returncode == 1
+        assert "the endpoint's address, too: 10.0.0.60 is at 52:54:00:00:00:09" in done.stdout
+        assert machine.called("systemctl")[-1] == ["systemctl", "stop", "keepalived.service"]
+    del machine.environment["RIVAL"]
+    lay(machine)
+    assert machine.called("systemctl")[-1] == ["systemctl", "restart", "keepalived.service"]
+    # one after another may have it from now on
+    machine.environment["RIVAL"] = "52:54:00:00:00:09"
+    lay(machine)
+
+
+def test_another_control_plane_may_have_the_address(machine: Machine) -> None:
+    plane(machine, "keepalived", ROLE="control-plane")
+    machine.write("addresses", ADDRESSES)
+    machine.environment["RIVAL"] = "52:54:00:00:00:09"
+    lay(machine)
+    assert not machine.called("arping")
+
+
+def test_kube_vip_does_not_begin_where_a_stranger_has_the_address(machine: Machine) -> None:
+    plane(machine, "kube-vip", "127.0.0.1:1")
+    machine.environment["RIVAL"] = "52:54:00:00:00:09"
+    done = machine.source("lay_endpoint", "endpoint")
+    assert (done.returncode, "127.0.0.1 is at 52:54:00:00:00:09" in done.stdout) == (1, True)
+    assert not (machine.root / "etc/kubernetes/manifests/kube-vip.yaml").exists()
+    lay(plane(machine, "kube-vip", "127.0.0.1:1", ROLE="control-plane"))
+    lay(plane(machine, "kube-vip", "127.0.0.1:1"))  # that is the cluster's own by now
+
+
 def test_workers_have_nothing_of_an_address(machine: Machine) -> None:
     for by in ("keepalived", "kube-vip"):
         lay(plane(machine, by, ROLE="worker"))

@@ -19,3 +19,16 @@ carried() {
     host=$(host_of "$AIRSEED_ENDPOINT")
     case $host in *:*) printf '%s/128' "$host" ;; *) printf '%s/32' "$host" ;; esac
 }
+
+# Run COMMAND... and give up where another machine on CARD answers for ADDRESS: a stranger, or a control plane
+# that this one does not hear. CentOS has nothing that would ask so by IPv6.
+claim() {
+    local address=$1 rival
+    shift
+    [[ $address != *:* ]] && has arping || return 0
+    rival=$(arping -D -c 2 -w 2 -I "$CARD" "$address" | sed -n 's/.*reply from.* \[\(.*\)\].*/\1/p' | head -n 1) || true
+    [ -n "$rival" ] || return 0
+    "$@"
+    fail "another machine answers for the endpoint's address, too: $address is at $rival" \
+        "if that is a control plane, it does not hear this one: see what the endpoint needs of the network; else take an address that is free"
+}

@@ -41,12 +41,16 @@ UNIT
     else
         systemctl start keepalived.service
     fi
-    settled keepalived
     settled endpoint
-    # whoever joins waits for an API server there, which takes longer
-    [ "$AIRSEED_ROLE" = init ] || return 0
-    wait_until "keepalived to bring up ${address%/*} here or elsewhere" "${AIRSEED_ENDPOINT_PATIENCE:-60}" address_is_up "${address%/*}" ||
-        fail "keepalived does not bring ${address%/*} up: $(unit_says keepalived)" "journalctl -u keepalived"
+    if [ "$AIRSEED_ROLE" = init ]; then
+        wait_until "keepalived to bring up ${address%/*} here or elsewhere" "${AIRSEED_ENDPOINT_PATIENCE:-60}" address_is_up "${address%/*}" ||
+            fail "keepalived does not bring ${address%/*} up: $(unit_says keepalived)" "journalctl -u keepalived"
+    elif is_changed keepalived; then
+        # whoever joins waits for an API server later; by then it has heard the others, or nobody
+        sleep "${AIRSEED_VRRP_PATIENCE:-6}"
+    fi
+    if is_changed keepalived && [ -n "$(card_of "${address%/*}")" ]; then claim "${address%/*}" systemctl stop keepalived.service; fi
+    settled keepalived
 }
 
 address_is_up() { [ -n "$(card_of "$1")" ] || speaks_tls "$1" "${AIRSEED_ENDPOINT##*:}"; }

@@ -2,7 +2,7 @@
 # The endpoint's address, carried by kube-vip as a static pod of the control planes. Sourced.
 # seed: by kube-vip
 
-need cards
+need cards tls
 
 KUBE_VIP=$MANIFESTS/kube-vip.yaml
 
@@ -17,6 +17,8 @@ lay_kube_vip() {
     fi
     find_cards
     address=$(carried)
+    # later another one may have it; a cluster that lives already is looked for where init begins
+    [ "$AIRSEED_ROLE" != init ] || [ -e "$KUBE_VIP" ] || speaks_tls "${address%/*}" "${AIRSEED_ENDPOINT##*:}" || claim "${address%/*}" true
     digest=$(sha256sum <"$KUBERNETES/$config" 2>/dev/null) || digest=none
     put "$KUBE_VIP" 0600 <<YAML
 $OURS
