@@ -200,6 +200,9 @@ def _show_stages(found: Found, change: Change, console: Console) -> None:
     rows: Iterator[tuple[str, ...]] = _rows(found, change)
     if states:
         said = {name: _said(state) for name, state in states.items()}
+        for stage in change.stages:
+            for old, new in stage.becomes.items():
+                said[old] = said.get(new) or said.get(old) or ("not begun" if new else "-")
         head, rows = (*head, "STATE"), ((*row, said.get(row[2], "not begun")) for row in rows)
     console.table(head, rows, colors={"done": "green"})
     for name, state in states.items():

@@ -173,11 +173,22 @@ def test_a_snapshot_that_is_none(
 
 
 @pytest.mark.parametrize("file", ["db1", "k8s04"])
-def test_a_machine_says_under_its_new_name_that_it_is_through(site: Site, file: str) -> None:
+def test_a_machine_says_under_its_new_name_that_it_is_through(
+    site: Site, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     site.edit(WORKER, "- name: db1\n    was: k8s04\n")
     assert site.changes("--write") == 5
     folder = site.folder / "changes" / "001-rename-k8s04" / "results"
     said = {"cluster": "cluster.local", "change": "001-rename-k8s04", "stage": "1"}
+    stopped = {"state": "failed", "message": "a budget keeps a pod"}
+    result(folder, "k8s04", node="k8s04", kubernetes="1.18.5", **said | stopped)
+    assert site.changes() == 5
+    shown = capsys.readouterr()
+    assert "is under way: 0 of 2 machines are through" in shown.err
+    assert "its pods move away  stage 1: failed, a budget keeps a pod\n" in shown.out
+    result(folder, file, node="db1", kubernetes="1.18.5", **said)
+    assert site.changes() == 5
+    assert "its pods move away  done\n" in capsys.readouterr().out
     for name, node in (("k8s01", "k8s01"), (file, "db1")):
         result(folder, name, node=node, kubernetes="1.18.5", **said)
     assert site.changes() == 0

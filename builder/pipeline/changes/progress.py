@@ -62,8 +62,8 @@ class Written:
         }
 
     @property
-    def begun(self) -> tuple[str, ...]:
-        return tuple(name for name in self.nodes if name in self.results)
+    def begun(self) -> bool:
+        return bool(self.results)
 
     def _is_past(self, name: str, stage: int) -> bool:
         result = self.results.get(name)
@@ -184,11 +184,13 @@ def refuse_beside(written: Written) -> None:
 def _own(written: Written, reports: Mapping[str, bytes]) -> dict[str, Result]:
     """Return the results that are about a change, by node."""
     found = _read(reports)
+    # who is renamed or leaves may say something before
+    names = {*written.nodes, *(old for becomes in written.becomes for old in becomes)}
     return {
         name: result
         for name, result in found.items()
         if result.change == written.id
-        and name in written.nodes
+        and name in names
         and result.cluster in {"", written.after.cluster}
     }
 
