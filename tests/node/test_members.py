@@ -53,6 +53,7 @@ def helper(first: Machine, api: Api, etcd: Api) -> Machine:
     )
     first.give_pki()
     first.give_client()
+    first.write("etc/kubernetes/kubelet.conf", "kind: Config\n")
     first.environment |= {"AIRSEED_ETCD_PORT": str(etcd.port), "AIRSEED_STAGE": "1"}
     first.environment |= {"AIRSEED_NOW_STEP": "dismiss"}
     first.state.mkdir(parents=True)

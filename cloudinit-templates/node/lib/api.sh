@@ -1,6 +1,6 @@
 #!/bin/bash
 # Speak with the API server: a joining machine as the seed's bootstrap token, a node that makes a change
-# by kubelet's own certificate. Sourced.
+# as the account of changes. Sourced.
 #
 # The token goes to curl on its standard input: never an argument, never a file.
 
@@ -23,23 +23,17 @@ api() {
     local method=$1 path=$2 body=${3:-}
     API_TROUBLE=0
     rm -f "$API_BODY"
+    if [ -n "${AIRSEED_STAGE:-}" ] && [ -s "$KUBERNETES/kubelet.conf" ] && is_certificate "$KUBELET_CERTIFICATE"; then
+        need account
+        ask_as_account "$@"
+        return
+    fi
     API_CODE=$({
         api_request "$method" "$path" "$body"
-        api_identity
+        printf 'cacert = "%s"\nheader = "Authorization: Bearer %s"\n' "$AUTHORITY" "$(token)"
     } | curl -q -s -K - 2>/dev/null) || API_TROUBLE=$?
     [ "$API_TROUBLE" -eq 0 ] || API_CODE=000
     [ -f "$API_BODY" ] || : >"$API_BODY"
-}
-
-# Write whom the API server is to see. It lets no node's own name touch Leases but kubelet's (admission
-# plugin NodeRestriction), so a node acts as an account of the change, which lib/turns.sh opens to nodes.
-api_identity() {
-    if [ -n "${AIRSEED_STAGE:-}" ] && is_certificate "$KUBELET_CERTIFICATE"; then
-        printf 'cacert = "%s"\ncert = "%s"\nkey = "%s"\n' "$PKI/ca.crt" "$KUBELET_CERTIFICATE" "$KUBELET_CERTIFICATE"
-        printf 'header = "Impersonate-User: system:serviceaccount:airseed:change"\n'
-    else
-        printf 'cacert = "%s"\nheader = "Authorization: Bearer %s"\n' "$AUTHORITY" "$(token)"
-    fi
 }
 
 # Write what all requests have in common. With curl's own name the answer would be indented.

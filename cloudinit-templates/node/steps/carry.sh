@@ -16,11 +16,11 @@ answers() { api GET /version && [ "$API_CODE" != 000 ]; }
 
 why_no_answer() {
     case $API_TROUBLE in
-    6) printf 'its name is not known here' ;;
-    7) printf 'nobody listens there' ;;
-    28) printf 'no answer in time' ;;
-    51 | 60) printf 'the certificate there is of another authority, or has not this name' ;;
-    *) printf "curl's code is %s" "$API_TROUBLE" ;;
+    *'no such host'*) printf 'its name is not known here' ;;
+    *refused*) printf 'nobody listens there' ;;
+    *timeout* | *'deadline exceeded'* | *'request canceled'*) printf 'no answer in time' ;;
+    *x509*) printf 'the certificate there is of another authority, or has not this name' ;;
+    *) printf '%s' "$API_TROUBLE" ;;
     esac
 }
 
