@@ -127,12 +127,18 @@ main() {
         *) refuse "$option is not an option" "--no-wait, --follow or --instead" ;;
         esac
     done
+    # a run that was cut off between two names
+    [ -d "$ETC/change" ] || [ ! -d "$ETC/change.old" ] || mv "$ETC/change.old" "$ETC/change"
     check
     if is_done "$CHANGE"; then
         printf 'airseed: %s is done on %s\n' "$CHANGE" "$NODE"
         return
     fi
     said=$(wc -l 2>/dev/null <"$STATE/changes/$CHANGE/console") || said=0
+    if [ -n "$start" ] && [ -n "$INSTEAD" ] && [ "$(under_way 1) $(under_way 2)" != "$CHANGE $DIGEST" ]; then
+        # it may wait for its turn still
+        systemctl stop "$UNIT" || true
+    fi
     # what runs is not laid down anew under its feet
     if [ -n "$start" ] && ! systemctl is-active --quiet "$UNIT"; then lay_down; fi
     [ -n "$stay" ] || return 0

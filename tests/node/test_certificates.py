@@ -124,7 +124,13 @@ def worker(machine: Machine, fresh: Path) -> Machine:
 def _run(
     machine: Machine, *steps: str, days: int = 30, plan: str = "renew", **more: str
 ) -> subprocess.CompletedProcess[str]:
-    values = {"CHANGE": "001-renew", "STAGES": "1", "PLANES": "k8s01", "RENEW": str(days * DAY)}
+    values = {
+        "CHANGE": "001-renew",
+        "STAGES": "1",
+        "LAST": "1",
+        "PLANES": "k8s01",
+        "RENEW": str(days * DAY),
+    }
     machine.lay_env("etc/airseed/change/1.env", **values | more)
     return machine.run("run", plan, *steps)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import shlex
 import shutil
@@ -67,6 +68,7 @@ def give(machine: Machine, *plans: str, name: str = ID, digest: str = DIGEST) ->
             CHANGE=name,
             STAGE=str(number),
             STAGES=str(len(stages)),
+            LAST=str(len(stages)),
             PLANES=" ".join(PLANES),
             COUNT="3",
             COUNT_BEFORE="3" if number > 1 else "0",
@@ -84,6 +86,11 @@ def finish(api: Api, *names: str, stage: int = 1) -> None:
 
 def make(machine: Machine, **environment: str) -> subprocess.CompletedProcess[str]:
     return machine.run("actions/change", environment=environment)
+
+
+def step(machine: Machine, plan: str, name: str) -> subprocess.CompletedProcess[str]:
+    """Run one step of the first stage alone."""
+    return machine.run("run", plan, name, environment={"AIRSEED_STAGE": "1"})
 
 
 def test_a_worker_goes_when_the_control_planes_are_done(node: Machine, api: Api) -> None:
@@ -156,6 +163,93 @@ def test_who_was_cut_off_when_done_needs_nobody_after_the_last(node: Machine, ap
         path.unlink()
     assert node.run("run", "upgrade", environment=stage).returncode == 1
     assert "does not let this node take part in the change" in node.result["message"]
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        ("DELETE", "/clusterrolebindings/airseed:change"),
+        ("DELETE", "/leases/change"),
+        ("DELETE", "/rolebindings/change-nodes"),
+        ("DELETE", "/leases/change-turn-1"),
+        ("GET", "/leases/change-turn-1"),
+    ],
+)
+def test_no_right_and_no_turn_is_left_where_a_word_was_lost(
+    node: Machine, api: Api, lost: tuple[str, str]
+) -> None:
+    """What lets the binding be taken away goes with it: whoever asks again may not ask that."""
+    finish(api, *PLANES)
+    api.hold("change", f"{ID} {DIGEST[:12]}")
+    api.hold("change-turn-1", "k8s04", change=ID)
+    api.lost.append(lost)
+    ran = step(node, "upgrade", "release")
+    assert ran.returncode == 0, ran.stdout
+    assert api.lost == []
+    assert (api.opened, api.drained) == (False, False)
+    assert sorted(api.leases) == [f"change-{ID}.{name}" for name in (*PLANES, "k8s04")]
+
+
+def test_a_node_that_has_no_part_in_the_last_stage_is_through(node: Machine, api: Api) -> None:
+    give(node, "configure", "configure")
+    node.write("etc/airseed/change/stages", "1 configure\n")
+    env = node.root / "etc/airseed/change/1.env"
+    env.write_text(env.read_text().replace("AIRSEED_LAST=2", "AIRSEED_LAST=1"))
+    finish(api, *PLANES)
+    assert make(node).returncode == 0
+    assert (node.result["state"], node.result["stage"]) == ("done", "1")
+    # the others are at it still
+    assert "change" in api.leases
+
+
+def test_who_has_no_part_in_a_stage_does_not_count_in_it(node: Machine, api: Api) -> None:
+    give(node, "endpoint", "upgrade")
+    node.write("etc/airseed/change/stages", "2 upgrade\n")
+    finish(api, "k8s01", "k8s02")
+    environment = {"AIRSEED_STAGE": "2", "AIRSEED_TURN_PATIENCE": "1"}
+    assert node.run("run", "upgrade", "turn", environment=environment).returncode == 1
+    labels = api.leases[f"change-{ID}.k8s04"]["metadata"]["labels"]
+    assert labels == {"change": ID, "stage": "0", "ready": "2"}
+    assert "this node waits for all 3 nodes to be done with stage 1" in node.result["message"]
+
+
+def test_nothing_secret_stays_where_the_power_went_after_the_stamp(node: Machine, api: Api) -> None:
+    node.write(f"var/lib/airseed/changes/{ID}/change", "airseed 1 change - 0 1 .\n")
+    for path in ("change/1.env", "change/1.yaml", "change.old/1.yaml"):
+        node.write(f"etc/airseed/{path}", "token\n", 0o600)
+    node.write("var/lib/airseed/change.new/change/1.yaml", "token\n", 0o600)
+    assert make(node).returncode == 0
+    assert {path.name for path in (node.root / "etc/airseed/change").iterdir()} == {"id", "stages"}
+    assert not (node.root / "etc/airseed/change.old").exists()
+    assert not (node.state / "change.new").exists()
+
+
+def test_no_node_stays_cordoned_by_a_change_that_was_given_up(node: Machine, api: Api) -> None:
+    """Its place may be taken by one that drains nobody."""
+    node.write("cordon", "true/000-upgrade-1.18.5")
+    assert step(node, "configure", "release").returncode == 0
+    assert (node.root / "cordon").read_text() == "/"
+
+
+def test_a_torn_list_of_packages_is_none(node: Machine, api: Api) -> None:
+    node.write("var/lib/airseed/yum-runs", "\0" * 30)
+    ran = step(node, "upgrade", "mend")
+    assert ran.returncode == 0, ran.stdout
+    # yum ends where it is to install nothing at all
+    assert commands(node) == []
+
+
+def test_a_certificate_that_has_ended_is_named(node: Machine, api: Api) -> None:
+    api.opened = False
+    node.authority.issue("ended", life=dt.timedelta(hours=1))
+    pem = (node.authority.folder / "ended.crt").read_bytes()
+    pem += (node.authority.folder / "ended.key").read_bytes()
+    node.write("var/lib/kubelet/pki/kubelet-client-current.pem", pem, 0o600)
+    assert step(node, "upgrade", "agree").returncode == 1
+    assert node.result["message"] == (
+        "kubelet's certificate has ended, so the API server knows this node no more"
+    )
+    assert node.result["hint"].startswith("airseed changes --renew DAYS brings the node back; ")
 
 
 def test_a_worker_waits_for_the_control_planes(node: Machine, api: Api) -> None:
@@ -688,7 +782,20 @@ def test_the_script_refuses_a_second_change(node: Machine) -> None:
     assert (ran.returncode, ran.stdout) == (0, "")
     assert (node.root / "etc/airseed/change/instead").exists()
     assert (node.root / "etc/airseed/change/id").read_text().startswith("002-renew ")
-    ran = run_script(node, script(node), "--nowait")
+    # also while that one waits for its turn
+    node.stand_in(
+        "systemctl",
+        'case $* in stop*) : >"$R/stopped" ;; is-active*) [ ! -e "$R/stopped" ] ;; esac',
+    )
+    ran = run_script(node, script(node, CHANGE="003-renew"), "--instead", "--no-wait")
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert (node.root / "etc/airseed/change/id").read_text().startswith("003-renew ")
+    # and where its script was cut off between two names
+    text = script(node, CHANGE="002-renew")
+    (node.root / "etc/airseed/change").rename(node.root / "etc/airseed/change.old")
+    ran = run_script(node, text, "--no-wait")
+    assert ran.stdout.startswith("error: another change is under way on this machine: 003-renew")
+    ran = run_script(node, text, "--nowait")
     assert (ran.returncode, ran.stdout.partition("\n")[0]) == (
         2,
         "error: --nowait is not an option",

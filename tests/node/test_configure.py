@@ -55,7 +55,13 @@ def plane(first: Machine) -> Machine:
 def _run(
     machine: Machine, parts: str, *, planes: str = "k8s01 k8s02"
 ) -> subprocess.CompletedProcess[str]:
-    values = {"CHANGE": "001-configure", "STAGES": "1", "PLANES": planes, "PARTS": parts}
+    values = {
+        "CHANGE": "001-configure",
+        "STAGES": "1",
+        "LAST": "1",
+        "PLANES": planes,
+        "PARTS": parts,
+    }
     machine.lay_env("etc/airseed/change/1.env", **values)
     return machine.run("run", "configure", "configure")
 

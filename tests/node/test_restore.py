@@ -45,7 +45,7 @@ def _give(machine: Machine, plan: str, name: str, **values: str) -> None:
     document = machine.root / "etc/airseed/kubeadm.yaml"
     machine.write("etc/airseed/change/1.yaml", document.read_bytes(), 0o600)
     document.unlink()
-    own = {"CHANGE": name, "STAGES": "1", "COUNT_BEFORE": "0"} | values
+    own = {"CHANGE": name, "STAGES": "1", "LAST": "1", "COUNT_BEFORE": "0"} | values
     machine.lay_env("etc/airseed/change/1.env", **own)
 
 
@@ -141,6 +141,53 @@ def test_a_worker_goes_on_and_has_the_systems_pods_ask_again(joiner: Machine, ap
 DOCKER = """case $* in
 *"pod.namespace=kube-system "*) printf 'proxy1 kube-proxy\\nsand1 POD\\n' ;;
 esac"""
+
+
+def test_what_was_under_way_at_the_snapshot_is_so_no_more(joiner: Machine, api: Api) -> None:
+    """A snapshot that a change took has that change's own Lease in it."""
+    _settle(joiner, api)
+    joiner.write("etc/kubernetes/pki/ca.crt", (joiner.authority.folder / "ca.crt").read_bytes())
+    joiner.write("etc/kubernetes/kubelet.conf", "kind: Config\n")
+    _give(joiner, "refresh", "002-restore", PLANES="k8s01 k8s02", COUNT="3")
+    api.hold("change", f"001-upgrade-1.19.5 {'e' * 12}")
+    ran = joiner.run("run", "refresh", "agree", environment={"AIRSEED_STAGE": "1"})
+    assert ran.returncode == 0, ran.stdout
+    assert api.leases["change"]["spec"]["holderIdentity"] == f"002-restore {'d' * 12}"
+
+
+def test_the_first_does_not_wait_for_who_had_the_last_word(first: Machine, api: Api) -> None:
+    """Whoever is done last takes back what nodes may ask, perhaps before this one looks again."""
+    _settle(first, api)
+    first.write("etc/kubernetes/pki/ca.crt", (first.authority.folder / "ca.crt").read_bytes())
+    first.write("etc/kubernetes/kubelet.conf", "kind: Config\n")
+    _give(first, "restore", ID, **_snapshot(first))
+    api.opened = False
+    ran = first.run("run", "restore", "gather", environment={"AIRSEED_STAGE": "1"})
+    assert ran.returncode == 0, ran.stdout
+    log = (first.state / f"changes/{ID}/1/log/gather.log").read_text()
+    assert "not all control planes have joined" not in log
+
+
+def test_machines_that_go_are_not_drained_at_once(joiner: Machine, api: Api) -> None:
+    name = "001-leave-k8s04"
+    _settle(joiner, api)
+    joiner.write("etc/kubernetes/pki/ca.crt", (joiner.authority.folder / "ca.crt").read_bytes())
+    joiner.write("etc/kubernetes/kubelet.conf", "kind: Config\n")
+    _give(
+        joiner, "leave", name, PLANES="k8s01", COUNT="2", LEAVER="k8s04", COUNT_BEFORE="2",
+        STAGE="2", STAGES="2", LEAVER_ADDRESSES="10.0.0.4", HELPER="k8s01",
+    )  # fmt: skip
+    folder = joiner.root / "etc/airseed/change"
+    (folder / "1.env").rename(folder / "2.env")
+    (folder / "stages").write_text("2 leave\n")
+    api.hold(f"change-{name}.k8s01", "k8s01", change=name, stage="1")
+    stage = {"AIRSEED_STAGE": "2", "AIRSEED_TURN_PATIENCE": "1"}
+    ran = joiner.run("run", "leave", "depart", environment=stage)
+    assert ran.returncode == 1
+    assert joiner.result["message"] == (
+        "this machine waits for all 2 nodes to be done with stage 1 (done: k8s01)"
+    )
+    assert not [call for call in joiner.called("kubectl") if "drain" in call]
 
 
 def test_a_worker_leaves_when_it_is_told_to(joiner: Machine, api: Api) -> None:

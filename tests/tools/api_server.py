@@ -41,6 +41,10 @@ class Api:
     info: str = "x"
     opened: bool = True
     """Whether nodes may act as the account of changes."""
+    drained: bool = True
+    """Whether nodes may read what draining asks for, and the account may take that back."""
+    lost: list[tuple[str, str]] = field(default_factory=list)
+    """Requests, by method and the end of their path, that are answered by an error once each."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(  # noqa: PLR0911 -- a table of what an API server says
@@ -48,6 +52,9 @@ class Api:
     ) -> tuple[int, dict[str, Any]]:
         with self._lock:
             self.seen.append((method, path))
+            if lost := [one for one in self.lost if method == one[0] and path.endswith(one[1])]:
+                self.lost.remove(lost[0])
+                return 500, {"kind": "Status"}
             if path == "/v3/cluster/member/list":
                 return 200, {"header": {}, "members": self.members}
             if path == "/v3/cluster/member/remove":
@@ -77,7 +84,10 @@ class Api:
         if path.startswith(LEASES):
             return self._lease(method, path.removeprefix(LEASES).strip("/"), body)
         if path.startswith("/apis/rbac.authorization.k8s.io/v1/") and method == "DELETE":
-            self.opened = self.opened and not path.endswith("/rolebindings/change-nodes")
+            if path.endswith("/clusterrolebindings/airseed:change"):
+                may, self.drained = self.drained, False
+                return (200, {}) if may else (403, {"kind": "Status"})
+            self.opened = False
             return 200, {}
         if path.startswith("/api/v1/nodes/"):
             return self._node(path.rpartition("/")[2])

@@ -127,6 +127,7 @@ def _env(change: Change, number: int, stage: Stage, plan: Plan, node: Node, name
         "CHANGE": change.id,
         "STAGE": str(number),
         "STAGES": str(len(change.stages)),
+        "LAST": str(max(n for n, one in enumerate(change.stages, 1) if name in one.nodes)),
         "PLANES": " ".join(one for one in stage.nodes if one in planes),
         "COUNT": str(len(stage.nodes)),
         "COUNT_BEFORE": str(len(before)),

@@ -8,6 +8,7 @@
 #   ready   in a change: what all machines have before the first one takes its turn
 #   tries   how often a step is tried; without it, until it works
 #   once    when it is done it is done for ever, whatever the values say by then
+#   instead in a change: why it takes the place of another one that the cluster says is under way
 #   done    what is said at its end; NODE stands for this node's name
 # Of a step, where a name is that of a value without AIRSEED_, or of a file in /etc/airseed:
 #   reads   what the result depends on: the step's stamp counts as long as these are the same
@@ -18,7 +19,7 @@
 
 AIRSEED_NOW_PLAN=${AIRSEED_NOW_PLAN:-first-boot}
 # what the values of a stage have, beside STAGE, and those of a node have not
-CHANGE_VALUES='CHANGE STAGES PLANES COUNT COUNT_BEFORE AT_ONCE FROM KUBEADM_PACKAGES KUBELET_PACKAGES RUNTIME_BEFORE LEAVE PARTS RENEW ENDPOINT_NEXT'
+CHANGE_VALUES='CHANGE STAGES LAST PLANES COUNT COUNT_BEFORE AT_ONCE FROM KUBEADM_PACKAGES KUBELET_PACKAGES RUNTIME_BEFORE LEAVE PARTS RENEW ENDPOINT_NEXT'
 CHANGE_VALUES="$CHANGE_VALUES LEAVER LEAVER_ADDRESSES HELPER HELPER_ADDRESS SUCCESSOR SNAPSHOT SNAPSHOT_SUM SNAPSHOT_KEYS_SUM PULLS ADDONS"
 
 # Print what FILE says of NAME.

@@ -9,7 +9,7 @@
 # seed: none has it; the script of a change brings it
 # shellcheck disable=SC2153,SC2034 # API_CODE and API_BODY are two things; LEASE_* are for lease.sh
 
-need json api lease kubeadm
+need json api lease kubeadm certificates
 
 TURNS=$STATE/turns
 TURN_SECONDS=${AIRSEED_TURN_SECONDS:-300}
@@ -106,17 +106,22 @@ subjects:
 YAML
 }
 
-# Take back what nodes may do; the last thing is that they may ask at all. Fails without an answer.
+# Take back what nodes may do; the last thing is that they may ask at all. Fails without an answer. The first
+# binding is what lets it be taken away itself: once it is gone nobody may ask for that again.
 shut_turns() {
     local rules=/apis/rbac.authorization.k8s.io/v1
     api DELETE "$rules/clusterrolebindings/airseed:change"
-    [[ $API_CODE == 200 || $API_CODE == 404 ]] || return 1
+    [[ $API_CODE == 200 || $API_CODE == 40[34] ]] || return 1
     LEASE_HOLDS="$AIRSEED_CHANGE $(change_id 2 | cut -c 1-12)"
     lease_release change
     LEASE_HOLDS=''
+    is_released || return 1
     api DELETE "$rules/namespaces/airseed/rolebindings/change-nodes"
     [[ $API_CODE == 200 || $API_CODE == 404 ]]
 }
+
+# Tell whether the last answer says that a Lease is not ours any more: it is gone, or another one.
+is_released() { [[ $API_CODE == 200 || $API_CODE == 40[49] ]]; }
 
 # Tell whether all were done while this node was away, which was about to say that it is.
 is_over() { is_stamped released && ! read_turns && [ "$API_CODE" = 403 ]; }
@@ -162,8 +167,10 @@ late_nodes() {
 
 # Have this change known as the one that is under way; a second one is refused.
 claim_change() {
-    local wanted digest begun
+    local wanted digest begun instead
     begun=$(clock)
+    instead=$(plan_setting instead)
+    [ ! -e "$CHANGE/instead" ] || instead=1
     digest=$(change_id 2)
     wanted="$AIRSEED_CHANGE ${digest:0:12}"
     LEASE_HOLDS=$wanted LEASE_LABELS=''
@@ -171,14 +178,14 @@ claim_change() {
         # another machine of this change has said it, and one more is saying it again
         [ "$LEASE_HOLDER" != "$wanted" ] || break
         if [ -n "$LEASE_HOLDER" ]; then
-            [ -e "$CHANGE/instead" ] || : >"$CHANGE/refused"
-            [ -e "$CHANGE/instead" ] ||
+            [ -n "$instead" ] || : >"$CHANGE/refused"
+            [ -n "$instead" ] ||
                 fail "another change is under way in this cluster: $LEASE_HOLDER; this one is $wanted" \
                     "let that one end (airseed-status on each machine says how it stands), or, if it was given up, run this one's NODE.sh with --instead on every machine" "$HOPELESS"
             ! lease_replace change "$LEASE_SEEN" || break
         fi
         [ $(($(clock) - begun)) -lt "${AIRSEED_API_PATIENCE:-300}" ] ||
-            fail "the API server at $AIRSEED_ENDPOINT does not take this change: HTTP $API_CODE, curl's code $API_TROUBLE" "does it answer? curl -k https://$AIRSEED_ENDPOINT/version"
+            fail "the API server at $AIRSEED_ENDPOINT does not take this change: HTTP $API_CODE, $API_TROUBLE" "does it answer? curl -k https://$AIRSEED_ENDPOINT/version"
         sleep "${AIRSEED_LEASE_POLL:-2}"
     done
     LEASE_HOLDS=''
@@ -206,30 +213,37 @@ await_turns() {
     local begun
     begun=$(clock)
     until read_turns; do
+        [ ! -s "$KUBELET_CERTIFICATE" ] || ! ends_within "$KUBELET_CERTIFICATE" 0 ||
+            fail "kubelet's certificate has ended, so the API server knows this node no more" "airseed changes --renew DAYS brings the node back; then run this change's script again" "$HOPELESS"
         case $API_CODE in
         401 | 403) waiting "a control plane to let nodes take part in $AIRSEED_CHANGE: run its NODE.sh" ;;
         *) waiting "the API server at $AIRSEED_ENDPOINT to answer" ;;
         esac
         [ $(($(clock) - begun)) -lt "${AIRSEED_TURN_PATIENCE:-3600}" ] ||
-            fail "the API server at $AIRSEED_ENDPOINT does not let this node take part in the change: HTTP $API_CODE, curl's code $API_TROUBLE" \
+            fail "the API server at $AIRSEED_ENDPOINT does not let this node take part in the change: HTTP $API_CODE, $API_TROUBLE" \
                 "is the change started on ${AIRSEED_PLANES%% *}, and what does its airseed-status say?"
         sleep "${AIRSEED_LEASE_POLL:-2}"
     done
     waited
 }
 
+# Set AHEAD to who is not done with the stage before this one, "" for nobody.
+look_back() {
+    local before=$((AIRSEED_STAGE - 1)) ended
+    AHEAD=''
+    [ "$before" -gt 0 ] || return 0
+    ended=$(done_nodes "$before")
+    [ "$(printf '%s' "$ended" | grep -c .)" -ge "$AIRSEED_COUNT_BEFORE" ] ||
+        AHEAD="all $AIRSEED_COUNT_BEFORE nodes to be done with stage $before (done: ${ended//$'\n'/ })"
+}
+
 # Set AHEAD to what comes before this node's turn in its stage, "" for nothing. The first one's turn reaches
 # to all: from then on kube-proxy is of the new release on every node.
 look_ahead() {
-    local name before=$((AIRSEED_STAGE - 1)) ended
-    AHEAD='' TOGETHER=''
-    if [ "$before" -gt 0 ]; then
-        ended=$(done_nodes "$before")
-        if [ "$(printf '%s' "$ended" | grep -c .)" -lt "$AIRSEED_COUNT_BEFORE" ]; then
-            AHEAD="all $AIRSEED_COUNT_BEFORE nodes to be done with stage $before (done: ${ended//$'\n'/ })"
-            return
-        fi
-    fi
+    local name
+    TOGETHER=''
+    look_back
+    [ -z "$AHEAD" ] || return 0
     for name in $AIRSEED_PLANES; do
         if [ "$name" = "$AIRSEED_NODE" ]; then
             [ "$name" != "${AIRSEED_PLANES%% *}" ] || look_together
@@ -315,7 +329,7 @@ take_turn() {
     await_turns
     if [ -n "$READY" ] && ! node_is_done "$AIRSEED_NODE" "$AIRSEED_STAGE"; then
         wait_until "the API server to note that this node is ready" "${AIRSEED_API_PATIENCE:-300}" mark_ready ||
-            fail "it can't be noted that this node is ready: HTTP $API_CODE, curl's code $API_TROUBLE" "does the API server at $AIRSEED_ENDPOINT answer?"
+            fail "it can't be noted that this node is ready: HTTP $API_CODE, $API_TROUBLE" "does the API server at $AIRSEED_ENDPOINT answer?"
     fi
     LEASE_LABELS="\"change\":\"$AIRSEED_CHANGE\""
     LEASE_SECONDS=$TURN_SECONDS
@@ -351,12 +365,18 @@ take_turn() {
 give_turn_back() {
     local name
     read_turns || return 1
-    awk -v holder="$AIRSEED_NODE" '$1 ~ /^change-turn/ && $3 == holder { print $1 }' "$TURNS" | while read -r name; do lease_release "$name"; done
+    awk -v holder="$AIRSEED_NODE" '$1 ~ /^change-turn/ && $3 == holder { print $1 }' "$TURNS" | while read -r name; do
+        lease_release "$name"
+        is_released || exit 1
+    done
 }
 
-# Say that this node is ready for its stage.
+# Say that this node is ready for its stage. What it is done with is the stage before among its own: one in which
+# it has no part counts others.
 mark_ready() {
-    LEASE_LABELS="\"change\":\"$AIRSEED_CHANGE\",\"stage\":\"$((AIRSEED_STAGE - 1))\",\"ready\":\"$AIRSEED_STAGE\""
+    local own
+    own=$(awk -v stage="$AIRSEED_STAGE" '$1 < stage + 0 { own = $1 } END { print own + 0 }' "$CHANGE/stages")
+    LEASE_LABELS="\"change\":\"$AIRSEED_CHANGE\",\"stage\":\"$own\",\"ready\":\"$AIRSEED_STAGE\""
     lease_try "change-$AIRSEED_CHANGE.$AIRSEED_NODE"
 }
 

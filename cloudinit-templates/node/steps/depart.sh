@@ -13,6 +13,9 @@ load_environment
 # Agree on the change with the others, as long as this machine is the node that it was.
 announce() {
     agree
+    # several machines that go are not drained at once
+    wait_until "the machines that go before this one" "${AIRSEED_TURN_PATIENCE:-3600}" is_our_stage ||
+        fail "this machine waits for ${AHEAD:-the API server}" "see airseed-status on those that go before it"
     # shellcheck disable=SC2034 # for drain
     (AIRSEED_NODE=$AIRSEED_LEAVER && drain)
     wait_until "the API server, to say that this machine may go" 300 say_at_door_once || fail "the API server at $AIRSEED_ENDPOINT does not take this machine's word: HTTP $API_CODE" "does it answer?"
@@ -20,6 +23,12 @@ announce() {
     wait_until "$AIRSEED_HELPER to take $AIRSEED_LEAVER out of the cluster" "${AIRSEED_TURN_PATIENCE:-3600}" is_at_door go ||
         fail "$AIRSEED_HELPER has not taken $AIRSEED_LEAVER out of the cluster" "is the change started there, and what does its airseed-status say?"
     stamp_durably departing
+}
+
+is_our_stage() {
+    read_turns || return 1
+    look_back
+    [ -z "$AHEAD" ]
 }
 
 # What was said before a power cut stays said.

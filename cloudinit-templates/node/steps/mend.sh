@@ -13,9 +13,11 @@ load_environment
 
 mend_files
 ! is_control_plane || mend_manifests
-if [ -s "$CUT" ]; then
-    # shellcheck disable=SC2046 # several names
-    install_packages $(cat "$CUT")
+# a power cut may have torn the list of them, too
+cut=$(tr -d '\000' 2>/dev/null <"$CUT") || cut=''
+if [ -n "$cut" ]; then
+    # shellcheck disable=SC2086 # several names
+    install_packages $cut
     systemctl daemon-reload
     systemctl restart kubelet.service
 fi

@@ -49,8 +49,12 @@ upgrade_first() {
     run_bounded upgrade apply "v$AIRSEED_KUBERNETES" -y || kubeadm_failed "kubeadm upgrade apply failed"
 }
 
+# kubeadm's own copies, with all of etcd's data among them: each try makes new ones, and the disk has an end.
+drop_copies() { rm -rf "$KUBERNETES"/tmp/kubeadm-backup-* "$KUBERNETES"/tmp/kubeadm-upgraded-*; }
+
 main() {
     local copier=''
+    drop_copies
     if [ ! -d "$KEEP/kubelet" ]; then
         keep pki manifests admin.conf controller-manager.conf scheduler.conf kubelet.conf
         keep_kubelet
@@ -66,6 +70,7 @@ main() {
         run_bounded upgrade node || kubeadm_failed "kubeadm upgrade node failed"
     fi
     [ -z "$copier" ] || kill "$copier" 2>/dev/null || true
+    drop_copies
     sync
     # of this release, and by the certificates that kubeadm has renewed
     lay_endpoint
