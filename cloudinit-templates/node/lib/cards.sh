@@ -20,15 +20,20 @@ carried() {
     case $host in *:*) printf '%s/128' "$host" ;; *) printf '%s/32' "$host" ;; esac
 }
 
-# Run COMMAND... and give up where another machine on CARD answers for ADDRESS: a stranger, or a control plane
-# that this one does not hear. CentOS has nothing that would ask so by IPv6.
+# Give up where another machine on CARD answers for ADDRESS: a stranger, or a control plane that this one does not
+# hear. Who has the address already lets go of it by COMMAND. CentOS has nothing that would ask so by IPv6.
 claim() {
     local address=$1 rival
     shift
     [[ $address != *:* ]] && has arping || return 0
     rival=$(arping -D -c 2 -w 2 -I "$CARD" "$address" | sed -n 's/.*reply from.* \[\(.*\)\].*/\1/p' | head -n 1) || true
     [ -n "$rival" ] || return 0
-    "$@"
+    if [ "$#" -gt 0 ]; then
+        # one that has come up meanwhile, and that it gives way to
+        sleep 1
+        [ -n "$(card_of "$address")" ] || return 0
+        "$@"
+    fi
     fail "another machine answers for the endpoint's address, too: $address is at $rival" \
         "if that is a control plane, it does not hear this one: see what the endpoint needs of the network; else take an address that is free"
 }

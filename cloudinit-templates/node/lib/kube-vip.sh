@@ -18,7 +18,7 @@ lay_kube_vip() {
     find_cards
     address=$(carried)
     # later another one may have it; a cluster that lives already is looked for where init begins
-    [ "$AIRSEED_ROLE" != init ] || [ -e "$KUBE_VIP" ] || speaks_tls "${address%/*}" "${AIRSEED_ENDPOINT##*:}" || claim "${address%/*}" true
+    [ "$AIRSEED_ROLE" != init ] || [ -e "$KUBE_VIP" ] || speaks_tls "${address%/*}" "${AIRSEED_ENDPOINT##*:}" || claim "${address%/*}"
     digest=$(sha256sum <"$KUBERNETES/$config" 2>/dev/null) || digest=none
     put "$KUBE_VIP" 0600 <<YAML
 $OURS
