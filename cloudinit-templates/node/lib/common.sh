@@ -5,6 +5,9 @@
 # shellcheck disable=SC2034 # what is set here is used by those who source it
 set -euo pipefail
 export LC_ALL=C
+# until CentOS 7.9 curl's NSS asks for thousands of files that are not there, by new names each time, to measure
+# the disk: the kernel remembers them all
+export NSS_SDB_USE_CACHE=no
 umask 022
 
 R=${AIRSEED_ROOT:-}

@@ -18,6 +18,7 @@ lay_keepalived() {
     address=$(carried)
     put "$KEEPALIVED_CHECK" 0755 <<SH
 #!/bin/sh
+export NSS_SDB_USE_CACHE=no
 exec curl -q -s -k -f -o /dev/null --noproxy '*' --max-time 2 https://127.0.0.1:6443/readyz
 SH
     # no checks of its own virtual servers
