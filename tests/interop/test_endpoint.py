@@ -74,7 +74,9 @@ class Network:
         if signal_ == signal.SIGKILL:
             self.running.pop(what).wait()
 
-    def lay(self, name: str, number: int, role: str, by: str, endpoint: str) -> None:
+    def lay(
+        self, name: str, number: int, role: str, by: str, endpoint: str, planes: int = 3
+    ) -> None:
         """Have the node's own library write its files below the machine's root."""
         root = self.root(name)
         bin_ = root / "stand-ins"
@@ -95,7 +97,7 @@ class Network:
             "ADDRESS": f"10.99.0.{number}",
             "ENDPOINT": f"{endpoint}:6443",
             "ENDPOINT_BY": by,
-            "ENDPOINT_PLANES": "10.99.0.1 10.99.0.2 10.99.0.3",
+            "ENDPOINT_PLANES": " ".join(f"10.99.0.{n}" for n in range(1, planes + 1)),
             "ENDPOINT_IMAGE": "haproxy:1",
         }
         env = root / "etc/airseed/node.env"
@@ -260,6 +262,16 @@ def test_an_address_moves_to_who_answers_and_back(network: Network) -> None:
     network.kill("p1-keepalived", signal.SIGCONT)
     network.settle("p1", 3)
     network.stays("p1", 3)
+
+
+def test_a_lone_control_plane_is_heard_by_no_neighbour(network: Network) -> None:
+    network.lay("p1", 1, "init", "keepalived", ADDRESS, planes=1)
+    network.keep("p1")
+    network.settle("p1", 20)
+    words = ("ip", "-n", f"{network.prefix}p1", "maddr", "show", "dev", "eth0")
+    groups = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert "224.0.0.1\n" in groups  # all hosts are in that
+    assert "224.0.0.18" not in groups, "it takes part in the VRRP of the site's routers"
 
 
 def test_a_stranger_at_the_address_is_noticed(network: Network) -> None:

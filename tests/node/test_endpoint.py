@@ -101,9 +101,9 @@ def test_only_what_changed_starts_again(machine: Machine) -> None:
     assert "10.0.0.3" not in settings(machine)
 
 
-def test_a_lone_control_plane_has_nobody_to_send_to(machine: Machine) -> None:
+def test_a_lone_control_plane_speaks_to_itself_alone(machine: Machine) -> None:
     lay(plane(machine, "keepalived", ENDPOINT_PLANES="10.0.0.1"))
-    assert "unicast_peer" not in settings(machine)
+    assert "    unicast_peer {\n        10.0.0.1\n    }\n" in settings(machine)
 
 
 def test_the_address_may_be_on_another_card(machine: Machine) -> None:

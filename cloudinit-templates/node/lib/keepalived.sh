@@ -57,13 +57,15 @@ UNIT
 address_is_up() { [ -n "$(card_of "$1")" ] || speaks_tls "$1" "${AIRSEED_ENDPOINT##*:}"; }
 
 # Print keepalived's settings. A router's id is derived from cluster and address; neighbours with the same
-# one are not heard, since all is unicast.
+# one are not heard, since all is unicast. Who is alone speaks to itself: without a peer it would speak to all.
 keepalived_settings() {
     local address=$1 plane priority=100 mine='' peers='' id
     for plane in $AIRSEED_ENDPOINT_PLANES; do
         if [ "$plane" = "$AIRSEED_ADDRESS" ]; then mine=$priority; else peers="$peers        $plane"$'\n'; fi
         priority=$((priority - 1))
     done
+    peers=${peers:-"        $AIRSEED_ADDRESS"}
+    peers=${peers%$'\n'}
     id=$(printf '%s %s' "$AIRSEED_CLUSTER" "$address" | sha256sum)
     cat <<CONF
 $OURS
@@ -87,10 +89,9 @@ vrrp_instance endpoint {
     priority $mine
     advert_int 1
     unicast_src_ip $AIRSEED_ADDRESS
-CONF
-    # alone it has nobody to send to
-    [ -z "$peers" ] || printf '    unicast_peer {\n%s    }\n' "$peers"
-    cat <<CONF
+    unicast_peer {
+$peers
+    }
     track_interface {
         $CARD
     }
