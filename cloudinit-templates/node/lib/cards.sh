@@ -26,11 +26,13 @@ claim() {
     local address=$1 rival
     shift
     [[ $address != *:* ]] && has arping || return 0
-    rival=$(arping -D -c 2 -w 2 -I "$CARD" "$address" | sed -n 's/.*reply from.* \[\(.*\)\].*/\1/p' | head -n 1) || true
-    [ -n "$rival" ] || return 0
+    for _ in 1 2; do
+        rival=$(arping -D -c 2 -w 2 -I "$CARD" "$address" | sed -n 's/.*reply from.* \[\(.*\)\].*/\1/p' | head -n 1) || true
+        [ -n "$rival" ] || return 0
+        # one of both may be about to give way
+        sleep 2
+    done
     if [ "$#" -gt 0 ]; then
-        # one that has come up meanwhile, and that it gives way to
-        sleep 1
         [ -n "$(card_of "$address")" ] || return 0
         "$@"
     fi
