@@ -59,6 +59,7 @@ def test_keepalived_speaks_to_the_other_control_planes_alone(machine: Machine) -
     assert "    state BACKUP\n    interface eth0\n" in said
     unit = (machine.root / "etc/systemd/system/keepalived.service.d/airseed.conf").read_text()
     assert "Restart=always" in unit
+    assert "Wants=network-online.target" in unit.partition("[Service]")[0]
     assert "ExecStopPost=-/sbin/ip address delete 10.0.0.60/32 dev eth0" in unit
     check = machine.root / "usr/libexec/keepalived/airseed-check"
     assert check.stat().st_mode & 0o777 == 0o755

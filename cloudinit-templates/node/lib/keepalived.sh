@@ -24,6 +24,9 @@ SH
     # no checks of its own virtual servers
     echo 'KEEPALIVED_OPTIONS="-D -P"' | put_noting keepalived "$R/etc/sysconfig/keepalived" 0644
     put_noting keepalived "$KEEPALIVED_UNIT" 0644 <<UNIT
+[Unit]
+# its unit starts after that, and asks for it nowhere: else it may have the endpoint's address before its own is there
+Wants=network-online.target
 [Service]
 Restart=always
 # slower than what systemd takes for too often; without its card yet it tries again
