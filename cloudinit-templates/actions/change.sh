@@ -36,6 +36,9 @@ value() (
 
 under_way() { awk -v part="$1" 'NR == 1 { printf "%s", $part }' "$ETC/change/id" 2>/dev/null || true; }
 
+# systemd starts it again by itself where it was killed.
+goes_on() { systemctl is-active --quiet "$UNIT" || [ "$(systemctl is-active "$UNIT")" = activating ]; }
+
 is_done() { [ -s "$STATE/changes/$1/change" ]; }
 
 # shellcheck disable=SC2153 # the values stand in front
@@ -110,7 +113,7 @@ follow() {
     [ -e "$console" ] || : >"$console"
     tail -n +"$((${1:-0} + 1))" -f "$console" 2>/dev/null &
     tail=$!
-    while ! is_done "$CHANGE" && systemctl is-active --quiet "$UNIT"; do sleep 1; done
+    while ! is_done "$CHANGE" && goes_on; do sleep 1; done
     sleep 1
     kill "$tail" 2>/dev/null || true
     is_done "$CHANGE"
@@ -140,7 +143,7 @@ main() {
         systemctl stop "$UNIT" || true
     fi
     # what runs is not laid down anew under its feet
-    if [ -n "$start" ] && ! systemctl is-active --quiet "$UNIT"; then lay_down; fi
+    if [ -n "$start" ] && ! goes_on; then lay_down; fi
     [ -n "$stay" ] || return 0
     follow "$said" || { printf 'airseed: %s is not done on %s; airseed-status says why, and this script goes on with it\n' "$CHANGE" "$NODE" >&2 && return 1; }
 }

@@ -578,6 +578,35 @@ def test_a_budget_that_never_lets_go_is_found_before_anything_is_touched(
     assert make(node).returncode == 0
 
 
+def test_a_pod_that_nothing_makes_again_is_found_before_anything_is_touched(
+    node: Machine, api: Api
+) -> None:
+    pods = ("default/web-1 Running owned", "kube-system/etcd-k8s04 Running owned static")
+    done, lone = "default/job Succeeded", "default/by-hand Running"
+    node.write("pods", "\n".join((*pods, done, lone, "")))
+    assert step(node, "upgrade", "examine").returncode == 1
+    assert node.result["message"] == (
+        "this node can't be drained: nothing would make these pods again: default/by-hand"
+    )
+    node.write("pods", "\n".join((*pods, done, "")))
+    assert step(node, "upgrade", "examine").returncode == 0
+
+
+def test_only_the_node_of_a_cluster_of_one_is_not_drained(node: Machine, api: Api) -> None:
+    """One that takes part alone, as after a change that was given up, has others beside it."""
+    node.set(COUNT="1")
+    give(node)
+    env = node.root / "etc/airseed/change/1.env"
+    env.write_text(env.read_text().replace("AIRSEED_COUNT=3", "AIRSEED_COUNT=1"))
+    node.write("node-names", "node/k8s01\nnode/k8s04\n")
+    assert step(node, "upgrade", "drain").returncode == 0
+    assert DRAIN in commands(node)
+    node.write("node-names", "node/k8s04\n")
+    (node.folder / "calls").unlink()
+    assert step(node, "upgrade", "drain").returncode == 0
+    assert commands(node) == []
+
+
 def test_a_node_that_can_t_be_drained_takes_pods_again(node: Machine, api: Api) -> None:
     node.write("budgets", "default web 0 2 3 app=web,\n")
     node.write("refuse-drain", "error: unable to drain node\n")
@@ -734,6 +763,21 @@ def test_the_script_makes_the_change_and_says_so_again(fresh: Machine, api: Api)
     assert (fresh.root / "etc/systemd/system/airseed-change.service").exists()
     again = fresh.run(str(fresh.folder / "NODE.sh"))
     assert (again.returncode, again.stdout) == (0, f"airseed: {ID} is done on k8s04\n")
+
+
+def test_the_script_follows_what_systemd_starts_again(fresh: Machine, api: Api) -> None:
+    """A step that was killed for want of memory ends the unit, and it comes again in a moment."""
+    stamp = f"$R/var/lib/airseed/changes/{ID}/change"
+    fresh.stand_in(
+        "systemctl",
+        f'case $* in "is-active --quiet"*) [ ! -e "$R/began" ] || echo x >{stamp}; exit 3 ;;\n'
+        'is-active*) : >"$R/began" && echo activating ;; esac',
+    )
+    (fresh.state / f"changes/{ID}").mkdir(parents=True)
+    ran = fresh.run(str(fresh.folder / "NODE.sh"))
+    assert ran.returncode == 0, ran.stdout
+    # and lays nothing down under its feet
+    assert not (fresh.root / "etc/airseed/change").exists()
 
 
 def test_the_script_of_a_change_that_fails_says_so(fresh: Machine, api: Api) -> None:

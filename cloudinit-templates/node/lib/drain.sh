@@ -45,6 +45,15 @@ kept_pods() {
         done
 }
 
+# Tell whether this is the only node of the cluster, so that its pods could go nowhere.
+is_alone() { [ "$(as_node get nodes -o name | grep -c .)" = 1 ]; }
+
+# Print "NAMESPACE/POD" of this node's pods that nothing would make again elsewhere.
+lone_pods() {
+    as_node get pods --all-namespaces --field-selector "spec.nodeName=$AIRSEED_NODE" -o 'go-template={{range .items}}{{.metadata.namespace}}/{{.metadata.name}} {{.status.phase}}{{if .metadata.ownerReferences}} owned{{end}}{{with .metadata.annotations}}{{if index . "kubernetes.io/config.mirror"}} static{{end}}{{end}}{{"\n"}}{{end}}' |
+        awk 'NF == 2 && $2 != "Succeeded" && $2 != "Failed" { print $1 }'
+}
+
 # Say of kept_pods' lines what they mean.
 kept_words() { awk '{ printf "%spod %s, kept by the budget %s", (NR > 1 ? "; " : ""), $1, $2 }' | cut -b 1-600; }
 

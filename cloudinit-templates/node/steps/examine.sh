@@ -27,9 +27,13 @@ check_cluster() {
         fail_saying "the API server on this node is not well" "an upgrade mends nothing: kubectl -n kube-system get pods, journalctl -u kubelet"
 }
 
-# A budget that never lets a pod go can't be waited for.
+# A pod that has no owner, and a budget that never lets one go, can't be waited for.
 check_budgets() {
-    local kept
+    local kept lone
+    ! is_alone || return 0
+    lone=$(lone_pods | head -n 20)
+    [ -z "$lone" ] || fail "this node can't be drained: nothing would make these pods again: ${lone//$'\n'/ }" \
+        "delete them, or run them by a Deployment or the like" "$HOPELESS"
     kept=$(kept_pods ever | kept_words)
     [ -z "$kept" ] || fail "this node can't be drained: $kept" \
         "the budget wants as many healthy pods as there are: give the workload one more replica, or the budget more room" "$HOPELESS"
