@@ -594,7 +594,7 @@ def test_a_pod_that_nothing_makes_again_is_found_before_anything_is_touched(
 
 def test_only_the_node_of_a_cluster_of_one_is_not_drained(node: Machine, api: Api) -> None:
     """One that takes part alone, as after a change that was given up, has others beside it."""
-    node.set(COUNT="1")
+    node.set(ROLE="control-plane")
     give(node)
     env = node.root / "etc/airseed/change/1.env"
     env.write_text(env.read_text().replace("AIRSEED_COUNT=3", "AIRSEED_COUNT=1"))
