@@ -76,12 +76,13 @@ def start(
     cluster: Cluster, change: Path, names: Iterable[str] | None = None, *words: str
 ) -> dict[str, subprocess.CompletedProcess[str]]:
     """Run the scripts of machines at the same moment, to their ends."""
-    chosen = [cluster.machine(name) for name in names or cluster.names]
-    for machine in chosen:
-        lay(machine, change / f"{machine.name}.sh")
+    # a machine's own name is that of its first day
+    chosen = {name: cluster.machine(name) for name in names or cluster.names}
+    for name, machine in chosen.items():
+        lay(machine, change / f"{name}.sh")
     with ThreadPoolExecutor(len(chosen)) as pool:
-        done = pool.map(lambda machine: call(machine, *words), chosen)
-        return {machine.name: one for machine, one in zip(chosen, done, strict=True)}
+        done = pool.map(lambda machine: call(machine, *words), chosen.values())
+        return dict(zip(chosen, done, strict=True))
 
 
 def go_through(cluster: Cluster, change: Path, names: Iterable[str] | None = None) -> None:
