@@ -128,6 +128,7 @@ def test_nothing_is_taken_down_for_a_snapshot_that_is_not_the_one(first: Machine
 def test_a_worker_goes_on_and_has_the_systems_pods_ask_again(joiner: Machine, api: Api) -> None:
     _settle(joiner, api)
     joiner.write("etc/kubernetes/pki/ca.crt", (joiner.authority.folder / "ca.crt").read_bytes())
+    joiner.write("etc/kubernetes/kubelet.conf", "kind: Config\n")
     joiner.stand_in("docker", DOCKER)
     _give(joiner, "refresh", ID, PLANES="k8s01 k8s02", COUNT="3")
     api.hold(f"change-{ID}.k8s01", "k8s01", change=ID, stage="1")
