@@ -15,7 +15,8 @@ _PUBLIC = re.compile(r"(?:[a-z0-9-]+\.)+[a-z][a-z0-9-]*(?:/[^:?#\s]*)?")
 _DIGEST = re.compile(r"@sha(?:256|512):[0-9a-fA-F]*[^\s@]*$")
 _QUOTED_OR_WORD = re.compile(r"'[^'\n]*@[^'\n]*'|\"[^\"\n]*@[^\"\n]*\"|\S+")
 _EXAMPLE = "USER:PASSWORD@"
-_ENDLESS = re.compile(r"(\S{100})\S{900,}")
+_ENDLESS = re.compile(r"(\S{100})\S{3996,}")
+"""Longer than any path of a file (PATH_MAX)."""
 
 
 def redact(url: str) -> str:
