@@ -57,7 +57,6 @@ def changes(running: Running, wanted: Wanted) -> Findings:
         return Findings(remarks=remarks)
     parts = _parts(running, wanted, differing)
     names = list(dict.fromkeys(_setting(d) for d in differing))
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     target = wanted.state.by_name
     nodes = tuple(
         replace(node, registration=target[node.name].registration) if node.name in parts else node
@@ -66,7 +65,7 @@ def changes(running: Running, wanted: Wanted) -> Findings:
     stage = Stage(
         plan=PLAN,
         nodes=tuple(parts),
-        what=f"settings: {', '.join(names[:_SHOWN])}{more}",
+        what=f"settings: {limits.names(names, _SHOWN)}",
         reason=f"cluster.yaml says otherwise of {limits.names([d.where for d in differing])}",
         own_disturbance={name: _felt(own) for name, own in parts.items()},
         own={name: {"PARTS": " ".join(own)} for name, own in parts.items()},

@@ -78,6 +78,7 @@ _ELSEWHERE: Mapping[tuple[str, ...], str] = {
     ("sums",): "the bundle is another one: nodes that join get it, machines that run keep theirs",
     ("nodes.*.machine",): "what is said of a machine is laid down at its first boot, not later",
 }
+_OF_NEW = tuple(pattern for patterns in _ELSEWHERE for pattern in patterns)
 
 
 def apart(left: Iterable[Difference]) -> Findings:
@@ -103,14 +104,12 @@ def apart(left: Iterable[Difference]) -> Findings:
 
 def left(differing: Iterable[Difference]) -> Iterator[Fault]:
     """Refuse what differs still when all stages are through, and is no matter of new machines."""
-    said = ("nodes.*", *(pattern for patterns in _ELSEWHERE for pattern in patterns))
-    yield from (_unknown(one) for one in differing if not taken(one, said))
+    yield from (_unknown(one) for one in differing if not taken(one, ("nodes.*", *_OF_NEW)))
 
 
 def of_all(differing: Iterable[Difference]) -> Iterator[str]:
     """Yield the places of what is a matter of machines that run, too."""
-    said = tuple(pattern for patterns in _ELSEWHERE for pattern in patterns)
-    yield from (one.where for one in differing if not taken(one, said))
+    yield from (one.where for one in differing if not taken(one, _OF_NEW))
 
 
 def _adds_a_family(one: Difference) -> bool:
@@ -129,9 +128,9 @@ def _node(one: Difference) -> str:
     return one.path[1] if one.path[0] == "nodes" else ""
 
 
-def names(said: Sequence[str]) -> str:
-    more = f" and {len(said) - _FEW} more" if len(said) > _FEW else ""
-    return ", ".join(said[:_FEW]) + more
+def names(said: Sequence[str], most: int = _FEW) -> str:
+    more = f" and {len(said) - most} more" if len(said) > most else ""
+    return ", ".join(said[:most]) + more
 
 
 def _fault(one: Difference, where: str, what: str, hint: str) -> Fault:
