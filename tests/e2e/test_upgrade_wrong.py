@@ -42,7 +42,7 @@ def _newer(document: dict[str, Any]) -> None:
 def three(
     workdir: Path, upstream: Upstream, image: RootImage, conntrack: None
 ) -> Iterator[Cluster]:
-    """Hold a cluster with a workload whose budget lets no pod go."""
+    """Hold a cluster with a workload that has a budget, and an upgrade of it."""
     switch = Switch()
     cluster = Cluster(workdir / "upgrade-wrong", upstream, image, switch)
     try:
@@ -53,7 +53,6 @@ def three(
         cluster.wait()
         cluster.end_window()
         watch.deploy(cluster, _WORKLOAD)
-        _allow(cluster, 2)
         cluster.wait_for_pods()
         (cluster.folder / "bundle.tar").rename(cluster.folder / "old.tar")
         changes.write(cluster, _newer)
@@ -110,13 +109,14 @@ def test_a_script_of_another_machine_or_cluster(three: Cluster) -> None:
 
 def test_a_bundle_of_another_lock(three: Cluster) -> None:
     changes.bring(three, three.folder / "old.tar")
-    for name, done in changes.start(three, changes.folder(three)).items():
+    for name, done in changes.start(three, changes.folder(three), ["k8s01", "k8s04"]).items():
         _failed(three.machine(name), done, "bundle")
     _untouched(three, *NODES)
     changes.bring(three)
 
 
 def test_a_budget_that_can_not_be_met_and_a_worker_that_never_comes(three: Cluster) -> None:
+    _allow(three, 2)
     said = changes.start(three, changes.folder(three), ["k8s01", "k8s04"])
     _failed(three.machine("k8s04"), said["k8s04"], "default/answers", "budget")
     # both would lose kube-proxy with the first control plane's turn, so that one does not begin
@@ -131,7 +131,15 @@ def test_a_second_change_while_one_is_under_way(three: Cluster) -> None:
     text = (change / f"{FULL}.sh").read_text()
     other.write_text(text.replace(change.name, "001-another").replace(digest, "f" * len(digest)))
     changes.lay(machine, other)
+    # the cluster refuses a machine that has not begun, and one that has begun refuses by itself
     _failed(machine, changes.call(machine), "another change is under way", change.name)
+    begun = three.machine("k8s04")
+    other.write_text(other.read_text().replace(FULL, begun.name))
+    changes.lay(begun, other)
+    done = changes.call(begun)
+    assert done.returncode == 2
+    assert f"another change is under way on this machine: {change.name}" in done.stdout
+    assert "hint: " in done.stdout
     _untouched(three, "k8s04", FULL)
 
 
@@ -141,7 +149,7 @@ def test_a_full_disk(three: Cluster) -> None:
     machine.sh("fallocate", "-l", f"{int(free) - 300}M", "/var/lib/filler")
     _allow(three, 1)
     changes.lay(machine, changes.folder(three) / f"{FULL}.sh")
-    _failed(machine, changes.call(machine, "--instead"), "/var/lib has", "make the disk larger")
+    _failed(machine, changes.call(machine), "/var/lib has", "make the disk larger")
     _untouched(three, "k8s04", FULL)
     machine.sh("rm", "/var/lib/filler")
 
