@@ -49,6 +49,7 @@ CENTOS = (
     "dd",
     "df",
     "dirname",
+    "du",
     "env",
     "false",
     "find",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tarfile
 import threading
 import time
@@ -111,6 +112,24 @@ def test_the_first_control_plane_begins_with_the_snapshot(
 KUBEADM = """case $* in "config images list"*)
     printf '%s\\n' k8s.gcr.io/pause:3.2 k8s.gcr.io/etcd:3.4.3-0; exit ;; esac
 """
+
+
+def test_nothing_is_taken_down_where_a_snapshot_has_no_room(first: Machine, api: Api) -> None:
+    _settle(first, api)
+    first.write("var/lib/etcd/member/data", b"x" * (3 << 20))
+    first.set(KEEP_FREE="10%", NEED_MIB="0")
+    first.stand_in("df", 'printf "Filesystem Blocks Used Free\\nx 1000 770 230\\n"')
+    _give(first, "restore", ID, **_snapshot(first))
+    api.opened = True
+    assert _make(first).returncode == 1
+    assert first.result["step"] == "vacate"
+    # etcd's own three MiB are put aside, by whatever blocks the disk has
+    assert re.fullmatch(
+        f"{first.state} has 230 MiB free, and beginning again from a snapshot needs 13[1-3] MiB "
+        "beside 100 MiB below which kubelet evicts pods",
+        first.result["message"],
+    )
+    assert first.called("systemctl", "stop", "kubelet.service") == []
 
 
 def test_nothing_is_taken_down_for_a_snapshot_that_is_not_the_one(first: Machine, api: Api) -> None:

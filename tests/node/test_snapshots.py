@@ -96,6 +96,20 @@ def test_what_goes_wrong(
     assert [name for name in kept(plane) if name != ".new"] == [] or not said
 
 
+def test_what_kubelet_keeps_free_is_no_room_for_a_snapshot(plane: Machine) -> None:
+    plane.stand_in("df", 'printf "Filesystem Blocks Used Free\\nx 10000 9900 100\\n"')
+    plane.set(KEEP_FREE="50 1%")
+    done = snapshot(plane)
+    assert done.returncode == 1
+    assert done.stdout == (
+        f"error: {plane.state}/snapshots has 100 MiB free, and a snapshot of etcd needs 64 MiB "
+        "beside 100 MiB below which kubelet evicts pods\n"
+        "hint: make room, or have fewer kept (machine.snapshots.keep): airseed-snapshot list\n"
+    )
+    plane.set(KEEP_FREE="36")
+    assert snapshot(plane).returncode == 0
+
+
 def test_a_worker_has_none(machine: Machine) -> None:
     done = snapshot(machine)
     assert (done.returncode, done.stdout) == (

@@ -21,6 +21,19 @@ examine_snapshot() {
     is_snapshot "$file" || fail "$file is not whole: its last bytes are not the digest of the others" "take another snapshot: airseed-snapshot list"
 }
 
+# See that what comes fits beside what is there: etcd's data as they are go to ASIDE, and the snapshot's are written
+# and then put in place, each with a log of 64 MiB.
+check_room_to_restore() {
+    local aside=$1 member=$R/var/lib/etcd/member needed=0
+    # what a power cut left
+    rm -rf "$SNAPSHOTS/.restored" "$member.new" "$aside.new"
+    [ ! -d "$member" ] || [ -e "$aside" ] || needed=$(du -s -m "$member" | cut -f 1)
+    [ "$AIRSEED_ROLE" != init ] || needed=$((needed + 2 * ($(stat -c %s "$SNAPSHOTS/$AIRSEED_SNAPSHOT") / 1048576 + 64)))
+    has_room "$STATE" "$needed" ||
+        fail "$STATE has $FREE MiB free, and beginning again from a snapshot needs $needed MiB beside $KEPT MiB below which kubelet evicts pods" \
+            "make room: $SNAPSHOTS has all snapshots that are kept" "$HOPELESS"
+}
+
 # Tell whether no other control plane of this cluster runs: two of them would write two histories.
 peers_are_silent() {
     PEERS_SAY=$(peers_live)

@@ -4,7 +4,7 @@
 # NAME.db is what "etcdctl snapshot save" wrote; NAME.keys.tar has the authorities and the key that
 # service accounts' tokens are signed by: etcd's data are of no use without that.
 
-need role units
+need role units room
 
 SNAPSHOTS=$STATE/snapshots
 readonly SNAPSHOT_KEYS='ca.crt ca.key sa.key sa.pub front-proxy-ca.crt front-proxy-ca.key etcd/ca.crt etcd/ca.key'
@@ -75,14 +75,13 @@ snapshot_status() {
 # Take a snapshot, whose name says why (REASON, or nothing); SNAPSHOT is its path. It has its name when all of
 # it is on disk and was read back.
 take_snapshot() {
-    local reason=${1:-} fresh=$SNAPSHOTS/.new name key revision keys said needed free
+    local reason=${1:-} fresh=$SNAPSHOTS/.new name key revision keys said needed
     know_etcd_image
     rm -rf "$fresh"
     (umask 077 && mkdir -p "$fresh")
     chmod 0700 "$SNAPSHOTS"
     needed=$(($(stat -c %s "$R/var/lib/etcd/member/snap/db" 2>/dev/null || echo 0) / 1048576 + 64))
-    free=$(df -P -B 1048576 "$SNAPSHOTS" | awk 'NR == 2 { print $4 }')
-    [ "$free" -ge "$needed" ] || fail "$SNAPSHOTS has $free MiB free, and a snapshot of etcd needs $needed MiB" \
+    has_room "$SNAPSHOTS" "$needed" || fail "$SNAPSHOTS has $FREE MiB free, and a snapshot of etcd needs $needed MiB beside $KEPT MiB below which kubelet evicts pods" \
         "make room, or have fewer kept (machine.snapshots.keep): airseed-snapshot list"
     etcdctl snapshot save "$fresh/db" >"$fresh/said" 2>&1 || {
         said=$(tail -n 1 "$fresh/said" | cut -b 1-300)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # See the node Ready, and clean up.
 # reads: NODE ROLE ADDRESS CNI CONTROL_PLANES WINDOW SUMS SNAPSHOTS_EVERY
-# uses: PAYLOAD_URL MADE_BYTES KUBEADM_FILES IMAGES RUNTIME SKIP_PHASES snapshots.curl
+# uses: PAYLOAD_URL MADE_BYTES KUBEADM_FILES IMAGES RUNTIME SKIP_PHASES snapshots.curl KEEP_FREE NEED_MIB
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"

@@ -3,7 +3,7 @@
 # seed: none has it; the script of a change brings it
 # reads: NODE CHANGE
 # uses: ADDRESS ADDRESSES CRI_SOCKET ENDPOINT IMAGES KUBEADM_FILES LEAVER LEAVER_ADDRESSES MADE_BYTES PAYLOAD_URL PEERS
-# uses: ROLE RUNTIME SKIP_PHASES SNAPSHOT SNAPSHOTS_EVERY SNAPSHOT_KEYS_SUM SNAPSHOT_SUM SUMS snapshots.curl
+# uses: ROLE RUNTIME SKIP_PHASES SNAPSHOT SNAPSHOTS_EVERY SNAPSHOT_KEYS_SUM SNAPSHOT_SUM SUMS snapshots.curl KEEP_FREE NEED_MIB
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"

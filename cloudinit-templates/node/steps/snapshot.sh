@@ -2,7 +2,7 @@
 # Have a snapshot of etcd before a control plane is changed.
 # seed: none has it; the script of a change brings it
 # reads: NODE
-# uses: CHANGE ROLE RUNTIME SNAPSHOTS_EVERY SNAPSHOTS_KEEP SNAPSHOTS_TO snapshots.curl
+# uses: CHANGE ROLE RUNTIME SNAPSHOTS_EVERY SNAPSHOTS_KEEP SNAPSHOTS_TO snapshots.curl KEEP_FREE NEED_MIB
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
