@@ -245,6 +245,7 @@ def test_a_worker_leaves_when_it_is_told_to(joiner: Machine, api: Api) -> None:
     places = [next(n for n, call in enumerate(calls) if call.startswith(one)) for one in order]
     assert places == sorted(places)
     assert any(" drain k8s04 " in call for call in calls[: places[1]])
+    assert calls[places[2]].endswith(" --skip-phases=remove-etcd-member")
     assert "ip link delete cni0" in calls
     assert "ip link delete eth0" not in calls
     assert (joiner.root / "etc/kubernetes/pki/mine.pem").read_text() == "of the user's own"

@@ -44,11 +44,11 @@ etcd_has_quorum() {
     return 1
 }
 
-# Take off this machine what kubeadm made of it, and nothing of the user's. The exit code of reset says
-# nothing: look at what is left.
+# Take off this machine what kubeadm made of it, and nothing of the user's; options are those of kubeadm reset,
+# whose exit code says nothing: look at what is left.
 unmake() {
     save_users_files
-    timeout --foreground "${AIRSEED_RESET_PATIENCE:-300}" kubeadm reset -f --cri-socket "$AIRSEED_CRI_SOCKET" || true
+    timeout --foreground "${AIRSEED_RESET_PATIENCE:-300}" kubeadm reset -f --cri-socket "$AIRSEED_CRI_SOCKET" "$@" || true
     remove_kubeadm_files
     restore_users_files
     rm -rf "${KEEP:?}" "$STANDBY"

@@ -120,7 +120,8 @@ forget_api_server() {
 shed() {
     local card file
     say "taking off what made this machine a node"
-    unmake
+    # etcd counts it no more, and kubeadm would look for its member for most of a minute
+    unmake --skip-phases=remove-etcd-member
     rm -rf "$KUBELET/pki" "$R/var/lib/etcd/member" "$R/var/lib/cni" "$R/run/flannel"
     for file in "$R"/etc/cni/net.d/*; do
         [ ! -f "$file" ] || is_users "$file" || rm -f "$file"
