@@ -6,6 +6,8 @@ import contextlib
 import functools
 import hashlib
 import http.server
+import shutil
+import subprocess
 import tarfile
 import threading
 import time
@@ -423,6 +425,48 @@ def test_who_serves_a_bundle_decides_neither_its_size_nor_its_speed(
         assert message.startswith(("no bundle was found", "this is not the bundle"))
     else:
         assert f", from {url}, is missing or not what SHA256SUMS says" in message
+
+
+@pytest.mark.parametrize("how", ["sparse", "large"])
+@pytest.mark.parametrize("which", ["SHA256SUMS", "cluster.lock", ".rpm", "repomd.xml", "DELTA.txt"])
+def test_who_made_a_disk_decides_no_size(
+    bundled: Machine, sample: sandboxes.Sample, tmp_path: Path, which: str, how: str
+) -> None:
+    """A member of another size than the bundle's, with data or with none but what it claims."""
+    content = bytearray(sample.bundle.read_bytes())
+    if which == "DELTA.txt":
+        content[next(e.offset for e in sample.layout.extents if e.path.endswith(".rpm"))] ^= 1
+        begin = end = next(e.offset for e in sample.layout.extents if e.path == "SHA256SUMS") - 512
+        path = which
+    else:
+        extent = next(e for e in sample.layout.extents if e.path.endswith(which))
+        begin, end = extent.offset - 512, extent.offset + -(-extent.size // 512) * 512
+        path = extent.path
+    huge = tmp_path / "huge" / path
+    huge.parent.mkdir(parents=True)
+    with huge.open("wb") as file:
+        file.truncate(1 << 40 if how == "sparse" else 96 << 20)
+    ways = ["--sparse"] if how == "sparse" else []
+    command = ["tar", "--format=gnu", "-b1", *ways, "-C", tmp_path / "huge", "-cf", "-", path]
+    member = subprocess.run(command, check=True, capture_output=True).stdout[:-1024]
+    huge.unlink()
+    disk = tmp_path / "disk.tar"
+    disk.write_bytes(content[:begin] + member + content[end:])
+    attach(bundled, disk)
+    largest = max(extent.size for extent in sample.layout.extents) + 65536 + 1024
+    seen = bundled.folder / "seen"
+    bundled.stand_in(
+        "sha256sum",
+        f"find '{bundled.state}' -type f -size +{largest}c >>'{seen}'\n"
+        f"[ ! -s '{seen}' ] || exit 1\nexec {shutil.which('sha256sum')} \"$@\"",
+    )
+    assert bundled.boot("packages").returncode == 1
+    assert not seen.read_text()
+    message = bundled.result["message"]
+    if which == "SHA256SUMS":
+        assert message.startswith("this is not the bundle")
+    else:
+        assert f", from {bundled.root}/dev/vdb, is missing or not what SHA256SUMS says" in message
 
 
 @pytest.mark.parametrize("broken", ["folder", "disk", "two"])

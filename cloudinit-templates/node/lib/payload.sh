@@ -42,13 +42,13 @@ next_payload() {
         number=$((number + 1))
         [ "$number" -gt "$PAYLOAD_TRIED" ] || continue
         PAYLOAD_TRIED=$number
-        rm -f "$PAYLOAD/SHA256SUMS.fresh"
-        sums_of "$kind" "$at" >"$PAYLOAD/SHA256SUMS.fresh" || true
+        from_place "$kind" "$at" SHA256SUMS "$PAYLOAD/SHA256SUMS.fresh" "$AIRSEED_MADE_BYTES" || true
         if accept_sums; then
             PAYLOAD_KIND=$kind PAYLOAD_AT=$at
             return 0
         fi
-        [ ! -s "$PAYLOAD/SHA256SUMS.fresh" ] || others="$others $at"
+        # a server that says nothing is none; whatever else was found is a bundle, if a bad one
+        [ "$kind" = url ] && [ ! -s "$PAYLOAD/SHA256SUMS.fresh" ] || others="$others $at"
     done 5< <(payload_places)
     [ -z "$others" ] || payload_fault "this is not the bundle that the seed names, or it is damaged:$others" \
         "take the bundle of this very cluster.lock; sha256sum SHA256SUMS must give $AIRSEED_SUMS"
@@ -70,19 +70,10 @@ payload_fault() {
     PAYLOAD_HINT=${PAYLOAD_HINT:-$2}
 }
 
-# Print the SHA256SUMS of a place.
-sums_of() {
-    case $1 in
-    folder) cat "$2/SHA256SUMS" ;;
-    disk) tar -n -x -O --occurrence=1 -f "$2" SHA256SUMS 2>/dev/null ;;
-    url) from_url "$2" SHA256SUMS "$PAYLOAD/SHA256SUMS.sent" "$AIRSEED_MADE_BYTES" && cat "$PAYLOAD/SHA256SUMS.sent" && rm -f "$PAYLOAD/SHA256SUMS.sent" ;;
-    esac | head -c "$((AIRSEED_MADE_BYTES + 1))"
-}
-
 # Keep the SHA256SUMS that a place has when it is the one that the seed wants.
 accept_sums() {
     local digest
-    digest=$(sha256sum <"$PAYLOAD/SHA256SUMS.fresh")
+    digest=$(sha256sum "$PAYLOAD/SHA256SUMS.fresh" 2>/dev/null || true)
     [ "${digest%% *}" = "$AIRSEED_SUMS" ] || return 1
     mv -f "$PAYLOAD/SHA256SUMS.fresh" "$PAYLOAD/SHA256SUMS"
 }
@@ -99,18 +90,26 @@ raw_disks() {
     done
 }
 
-# Fetch a member of the bundle at URL into TARGET. Who serves it decides neither how much comes, which is
-# at most LIMIT bytes, nor how long that takes. A bundle's host is inside: no proxy.
-from_url() {
-    local url=$1 member=$2 target=$3 limit=$4
+# Copy a member of the bundle into TARGET. Who made the disk or serves the bundle decides neither how much
+# comes, which is at most LIMIT bytes, nor how long that takes. A bundle's host is inside: no proxy.
+from_place() {
+    local kind=$1 at=$2 member=$3 target=$4 limit=$5
     rm -f "$target"
-    printf 'url = "%s/%s"\noutput = "%s"\n' "$url" "$(escaped "$member")" "$target" | (
-        # a server need not say how much it sends; curl of CentOS 7 takes it all then
+    mkdir -p "${target%/*}"
+    (
+        # a sparse member has any size it likes; a server need not say one, and curl of CentOS 7 takes it all then
         ulimit -f "$(((limit + 1023) / 1024))"
-        exec curl -q -s -S -f -L --proto '=http,https' --proto-redir '=http,https' --max-redirs 5 --create-dirs --noproxy '*' \
-            --connect-timeout 10 --speed-limit "$PAYLOAD_SLOWEST" --speed-time "${AIRSEED_PAYLOAD_PATIENCE:-30}" \
-            --max-time "$((60 + limit / PAYLOAD_SLOWEST))" --max-filesize "$limit" --retry 2 --retry-max-time 90 -K -
-    ) >/dev/null
+        case $kind in
+        folder) exec cat "$at/$member" >"$target" ;;
+        disk) exec tar -n -x -O --occurrence=1 -f "$at" "$member" >"$target" ;;
+        url)
+            printf 'url = "%s/%s"\noutput = "%s"\n' "$at" "$(escaped "$member")" "$target" |
+                curl -q -s -S -f -L --proto '=http,https' --proto-redir '=http,https' --max-redirs 5 --noproxy '*' \
+                    --connect-timeout 10 --speed-limit "$PAYLOAD_SLOWEST" --speed-time "${AIRSEED_PAYLOAD_PATIENCE:-30}" \
+                    --max-time "$((60 + limit / PAYLOAD_SLOWEST))" --max-filesize "$limit" --retry 2 --retry-max-time 90 -K - >/dev/null
+            ;;
+        esac
+    )
 }
 
 # Write a path as it stands in a URL; bundles have no other characters that matter in theirs.
@@ -144,17 +143,11 @@ take_from_here() {
     [ "$PAYLOAD_KIND" != folder ] || BASE=$PAYLOAD_AT
     wrong_members "$list" >"$list.missing"
     [ -s "$list.missing" ] || return 0
-    case $PAYLOAD_KIND in
-    folder) ;;
-    disk) tar -n -x -m --no-same-owner --occurrence=1 -f "$PAYLOAD_AT" -C "$BASE" -T "$list.missing" || true ;;
-    url)
-        if know_sizes; then
-            while read -r size missing; do
-                from_url "$PAYLOAD_AT" "$missing" "$BASE/$missing" "$size" || break
-            done < <(with_sizes "$list.missing")
-        fi
-        ;;
-    esac
+    if [ "$PAYLOAD_KIND" != folder ] && know_sizes; then
+        while read -r size missing; do
+            from_place "$PAYLOAD_KIND" "$PAYLOAD_AT" "$missing" "$BASE/$missing" "$size" || break
+        done < <(with_sizes "$list.missing")
+    fi
     wrong_members "$list.missing" >"$list.wrong"
     [ -s "$list.wrong" ] || return 0
     if ! delta_fault "$list.wrong"; then
@@ -171,7 +164,7 @@ know_sizes() {
     local lock=$LISTS/lock
     [ ! -s "$LISTS/sizes" ] || return 0
     printf 'cluster.lock\n' >"$lock"
-    [ -z "$(wrong_members "$lock")" ] || from_url "$PAYLOAD_AT" cluster.lock "$BASE/cluster.lock" "$AIRSEED_MADE_BYTES" || return 1
+    [ -z "$(wrong_members "$lock")" ] || from_place "$PAYLOAD_KIND" "$PAYLOAD_AT" cluster.lock "$BASE/cluster.lock" "$AIRSEED_MADE_BYTES" || return 1
     [ -z "$(wrong_members "$lock")" ] || return 1
     awk 'match($0, /"digest": "sha256:[0-9a-f]+", "size": [0-9]+/) {
         split(substr($0, RSTART, RLENGTH), part, /[:" ,]+/)
@@ -195,13 +188,10 @@ with_sizes() {
 # A delta has the SHA256SUMS of the whole bundle, so it is taken at first; unpacked over the bundle
 # before it, it is whole, and may be used.
 delta_fault() {
-    local text='' member
-    case $PAYLOAD_KIND in
-    folder) text=$(cat "$PAYLOAD_AT/DELTA.txt" 2>/dev/null || true) ;;
-    disk) text=$(tar -n -x -O --occurrence=1 -f "$PAYLOAD_AT" DELTA.txt 2>/dev/null || true) ;;
+    local text member
     # it has a line a member, and a few more
-    url) text=$(from_url "$PAYLOAD_AT" DELTA.txt "$PAYLOAD/DELTA.txt" "$((AIRSEED_MADE_BYTES + 65536))" 2>/dev/null && cat "$PAYLOAD/DELTA.txt" || true) ;;
-    esac
+    from_place "$PAYLOAD_KIND" "$PAYLOAD_AT" DELTA.txt "$LISTS/DELTA.txt" "$((AIRSEED_MADE_BYTES + 65536))" 2>/dev/null || return 1
+    text=$(cat "$LISTS/DELTA.txt")
     [ "${text%%,*}" = 'airseed delta' ] || return 1
     while IFS= read -r member; do
         [[ $text$'\n' == *"  $member"$'\n'* ]] || continue
