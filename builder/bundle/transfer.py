@@ -62,8 +62,8 @@ class Transfer:
         progress: Progress,
         *,
         policy: Policy,
-        finished: Callable[[Download], None],
-        tick: Callable[[Transfer], None],
+        finished: Callable[[Download], object] = lambda _: None,
+        tick: Callable[[Transfer], object] = lambda _: None,
     ) -> None:
         self._waiting = sorted(map(Download, jobs), key=_smallness)
         self._running: dict[Download, tuple[str, ...]] = {}

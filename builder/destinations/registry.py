@@ -138,16 +138,14 @@ class RegistryDestination:
         lock: Lock,
         read: Callable[[Digest], bytes],
         *,
-        workers: int = 6,
-        uploads: Uploads | None = None,
-        ours: Callable[[str], Collection[Digest]] = lambda _: (),
+        uploads: Uploads,
+        ours: Callable[[str], Collection[Digest]],
     ) -> None:
         """``ours`` tells what airseed has put under a name before."""
         self._pusher = pusher
         self._registry = registry
         self._blobs = {blob.digest: blob for blob in lock.blobs}
         self._read = read
-        self._workers = workers
         self._uploads = uploads
         self._ours = ours
         self._foreign: set[str] = set()
@@ -207,20 +205,18 @@ class RegistryDestination:
         supply: Callable[[Blob], Supply],
         reporter: Reporter,
         *,
-        policy: Policy | None = None,
         before_tags: Callable[[], object] = lambda: None,
     ) -> list[Pushed]:
         """Do what was planned; return what every name means now.
 
         Raise UnavailableError with all that could not be brought there; what could, stays.
         """
-        policy = policy or Policy(workers=self._workers)
         with reporter.progress(str(self._registry), plan.size) as progress:
-            self._move(self._knock(plan.uploads), supply, progress, policy)
+            self._move(self._knock(plan.uploads), supply, progress)
             mounted = self._each(
                 plan.mounts, lambda upload: self._mount(upload, plan.holders[upload.digest])
             )
-            self._move([upload for upload in mounted if upload], supply, progress, policy)
+            self._move([upload for upload in mounted if upload], supply, progress)
         self._each(plan.targets, self._put_parts)
         if plan.targets:
             before_tags()
@@ -238,7 +234,7 @@ class RegistryDestination:
                     raise
                 return error
 
-        answers = threads.each(items, attempt, most=self._workers)
+        answers = threads.each(items, attempt, most=Policy.workers)
         errors = [answer for answer in answers if isinstance(answer, FetchError)]
         if errors:
             raise refusals.together(errors, str(self._registry))
@@ -286,17 +282,10 @@ class RegistryDestination:
         uploads: Iterable[_Upload],
         supply: Callable[[Blob], Supply],
         progress: Progress,
-        policy: Policy,
     ) -> None:
         jobs = [self._job(upload, supply(upload.blob)) for upload in uploads]
         if jobs:
-            Transfer(
-                jobs,
-                progress,
-                policy=policy,
-                finished=lambda _: None,
-                tick=lambda _: None,
-            ).run()
+            Transfer(jobs, progress, policy=Policy()).run()
 
     def _job(self, upload: _Upload, supply: Supply) -> Job:
         place = BlobPlace(

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from builder.backoff import TEMPORARY
-from builder.closing import Closing
-from builder.destinations.spool import SpooledPlace
+from builder.bundle.transfer import Policy
+from builder.destinations.remote import RemotePlace, RemoteTree
 from builder.errors import FetchError, UsageError
 from builder.model.digest import Digest
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.bundle.download import Wanted
-    from builder.bundle.place import Place
     from builder.http.environment import ClientCertificate
 
 _PIECE = 8 << 20
@@ -36,7 +35,7 @@ _NOT_FOUND = 404
 _DIGEST = "sha256"
 
 
-class S3Tree(Closing):
+class S3Tree(RemoteTree):
     """Fill a part of a bucket; raise UsageError without boto3, or for a URL without a bucket."""
 
     def __init__(
@@ -46,8 +45,8 @@ class S3Tree(Closing):
         url: str = "",
         ca_bundle: Path | None = None,
         certificate: ClientCertificate | None = None,
-        workers: int = 6,
     ) -> None:
+        super().__init__()
         parts = urlsplit(place)
         self.bucket, self._prefix = parts.netloc, parts.path.strip("/")
         if not self.bucket or "@" in self.bucket or parts.query or parts.fragment:
@@ -57,13 +56,11 @@ class S3Tree(Closing):
                 expected="s3://BUCKET/PREFIX",
                 hint="logins stand in ~/.aws/credentials or in variables, not here",
             )
-        self.client = _client(ca_bundle, certificate, workers)
+        self.client = _client(ca_bundle, certificate)
         endpoint = str(self.client.meta.endpoint_url).rstrip("/")
         self.name = f"s3://{'/'.join(filter(None, (self.bucket, self._prefix)))}"
         self.url = url or f"{endpoint}/{self.bucket}/{quote(self._prefix)}".rstrip("/")
         self.host = urlsplit(endpoint).netloc
-        self.workers = workers
-        self._marks: dict[str, str] = {}
 
     def close(self) -> None:
         self.client.close()
@@ -90,22 +87,12 @@ class S3Tree(Closing):
         head = self._head(path)
         if head is None or (size is not None and head["ContentLength"] != size):
             return False
-        self._marks[path] = head.get("ETag", "")
+        self.marks[path] = head.get("ETag", "")
         said = head.get("Metadata", {}).get(_DIGEST)
         return (Digest(said) if said else self._read(path)) in digests
 
-    def mark(self, path: str) -> str:
-        return self._marks.get(path, "")
-
-    def place(self, wanted: Wanted, *, readable: bool) -> Place:
-        place = S3Place(self, wanted)
-        return SpooledPlace(place, wanted.size) if readable else place
-
-    def ready(self, paths: Collection[str], size: int) -> None:
-        """Do nothing: leftovers are used again, and room is the server's affair."""
-
-    def adopt(self, wanted: Wanted, file: Path) -> bool:  # noqa: ARG002 -- it is far away
-        return False
+    def upload(self, wanted: Wanted) -> S3Place:
+        return S3Place(self, wanted)
 
     def put(self, path: str, content: bytes) -> None:
         with self.asked(path):
@@ -116,10 +103,7 @@ class S3Tree(Closing):
                 ChecksumSHA256=_base64(content),
                 Metadata={_DIGEST: Digest.of(content).hex},
             )
-        self._marks[path] = answer.get("ETag", "")
-
-    def settle(self) -> None:
-        """Do nothing: what the service has answered lasts."""
+        self.marks[path] = answer.get("ETag", "")
 
     def remove(self, path: str) -> None:
         with self.asked(path):
@@ -173,13 +157,11 @@ class S3Tree(Closing):
         return Digest(hasher.hexdigest())
 
 
-class S3Place:
+class S3Place(RemotePlace):
     """An object on its way up: at most one piece of it is in memory."""
 
-    saved = 0
-
     def __init__(self, tree: S3Tree, wanted: Wanted) -> None:
-        self.host = tree.host
+        super().__init__(tree.host)
         self._tree = tree
         self._wanted = wanted
         self._piece = bytearray()
@@ -194,16 +176,6 @@ class S3Place:
             self._send(bytes(self._piece[:_PIECE]))
             del self._piece[:_PIECE]
 
-    def recover(self) -> int:
-        self.drop()
-        return 0
-
-    def readinto(self, view: memoryview, at: int) -> int:  # noqa: ARG002 -- nothing is kept
-        return 0
-
-    def open(self) -> io.BufferedReader:
-        raise NotImplementedError("what is read before it counts is spooled")
-
     def finish(self) -> None:
         tree = self._tree
         if not self._upload:
@@ -215,7 +187,7 @@ class S3Place:
             answer = tree.client.complete_multipart_upload(
                 **self._target, MultipartUpload={"Parts": self._parts}
             )
-        tree._marks[self._wanted.path] = answer.get("ETag", "")  # noqa: SLF001 -- its own place
+        tree.marks[self._wanted.path] = answer.get("ETag", "")
         self._upload = ""
 
     def drop(self) -> None:
@@ -254,7 +226,7 @@ class S3Place:
         )
 
 
-def _client(ca_bundle: Path | None, certificate: ClientCertificate | None, workers: int) -> Any:
+def _client(ca_bundle: Path | None, certificate: ClientCertificate | None) -> Any:
     try:
         import boto3  # noqa: PLC0415 -- an extra
         from botocore.config import Config  # noqa: PLC0415 -- the same
@@ -270,7 +242,7 @@ def _client(ca_bundle: Path | None, certificate: ClientCertificate | None, worke
     try:
         config = Config(
             client_cert=own,
-            max_pool_connections=workers,
+            max_pool_connections=Policy.workers,
             retries={"mode": "standard"},
             s3={"addressing_style": "auto"},
         )

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from builder.bundle.place import Place
+
 if TYPE_CHECKING:
     import io
     from collections.abc import Collection
     from pathlib import Path
 
     from builder.bundle.download import Wanted
-    from builder.bundle.place import Place
     from builder.model.digest import Digest
+
+
+class TreePlace(Place, Protocol):
+    """Where the bytes of one file go."""
+
+    def drop(self) -> None:
+        """Take away what did not become a file."""
+        ...
 
 
 class Tree(Protocol):
@@ -21,8 +30,6 @@ class Tree(Protocol):
     """What messages call it, without secrets."""
     url: str
     """Where clients find it."""
-    workers: int
-    """How many threads it bears at most."""
 
     def open(self, path: str) -> io.BufferedReader | None:
         """Open a file from its start; None where there is none."""
@@ -40,7 +47,7 @@ class Tree(Protocol):
         """Return what the place says of a file that was just put or found right: its ETag."""
         ...
 
-    def place(self, wanted: Wanted, *, readable: bool) -> Place:
+    def place(self, wanted: Wanted, *, readable: bool) -> TreePlace:
         """Return where a file's bytes go; ``readable`` when they are read before they count."""
         ...
 

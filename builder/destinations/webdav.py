@@ -12,18 +12,15 @@ import threading
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from builder.closing import Closing
-from builder.destinations.spool import SpooledPlace
+from builder.destinations.remote import RemotePlace, RemoteTree
 from builder.errors import FetchError
 from builder.http import StatusError, redact
 from builder.model.digest import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from pathlib import Path
 
     from builder.bundle.download import Wanted
-    from builder.bundle.place import Place
     from builder.http import Client, HttpStream
     from builder.http.upload import HttpUpload
 
@@ -37,20 +34,19 @@ _NO_PUT = {405, 501}
 _BUFFER = 1 << 20
 
 
-class WebDavTree(Closing):
+class WebDavTree(RemoteTree):
     def __init__(
-        self, client: Client, base: str, *, url: str = "", authorization: str = "", workers: int = 6
+        self, client: Client, base: str, *, url: str = "", authorization: str = ""
     ) -> None:
+        super().__init__()
         self.base = base.rstrip("/")
         self.name = redact(self.base)
         self.url = url or self.base
-        self.workers = workers
         self.host = urlsplit(base).netloc
         self.client = client
         self.moves = True
         """Whether the server knows MOVE, as far as is known."""
         self.headers: Mapping[str, str] = {"Authorization": authorization} if authorization else {}
-        self._marks: dict[str, str] = {}
         self._folders: set[str] = set()
         self._folding = threading.Lock()
         self._makes_folders = False
@@ -75,7 +71,7 @@ class WebDavTree(Closing):
         found = self.look(path)
         if found is None or (size is not None and found[0] not in {None, size}):
             return False
-        self._marks[path] = found[1]
+        self.marks[path] = found[1]
         if mark and mark == found[1]:
             return True
         return self._read(path) in digests
@@ -92,18 +88,8 @@ class WebDavTree(Closing):
         mark = headers.get("ETag") or headers.get("Last-Modified") or ""
         return int(length) if length.isdecimal() else None, mark
 
-    def mark(self, path: str) -> str:
-        return self._marks.get(path, "")
-
-    def place(self, wanted: Wanted, *, readable: bool) -> Place:
-        place = WebDavPlace(self, wanted)
-        return SpooledPlace(place, wanted.size) if readable else place
-
-    def ready(self, paths: Collection[str], size: int) -> None:
-        """Do nothing: leftovers are used again, and room is the server's affair."""
-
-    def adopt(self, wanted: Wanted, file: Path) -> bool:  # noqa: ARG002 -- it is far away
-        return False
+    def upload(self, wanted: Wanted) -> WebDavPlace:
+        return WebDavPlace(self, wanted)
 
     def put(self, path: str, content: bytes) -> None:
         for attempt in range(1, self.client.backoff.attempts + 1):
@@ -126,9 +112,6 @@ class WebDavTree(Closing):
         if fresh != path and not self.move(fresh, path):
             self._ask("PUT", path, body=content)
         self.confirm(path, len(content))
-
-    def settle(self) -> None:
-        """Do nothing: what a server has answered lasts."""
 
     def remove(self, path: str) -> None:
         try:
@@ -187,7 +170,7 @@ class WebDavTree(Closing):
                 expected=f"{size:,} bytes",
                 temporary=True,
             )
-        self._marks[path] = found[1]
+        self.marks[path] = found[1]
 
     def _ask(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
@@ -216,13 +199,9 @@ class _Body(io.RawIOBase):
         super().close()
 
 
-class WebDavPlace:
-    """A file on its way up; see ``bundle.place.Place``."""
-
-    saved = 0
-
+class WebDavPlace(RemotePlace):
     def __init__(self, tree: WebDavTree, wanted: Wanted) -> None:
-        self.host = tree.host
+        super().__init__(tree.host)
         self._tree = tree
         self._wanted = wanted
         self._upload: HttpUpload | None = None
@@ -244,16 +223,6 @@ class WebDavPlace:
         except FetchError:
             self.drop()
             raise
-
-    def recover(self) -> int:
-        self.drop()
-        return 0
-
-    def readinto(self, view: memoryview, at: int) -> int:  # noqa: ARG002 -- nothing is kept
-        return 0
-
-    def open(self) -> io.BufferedReader:
-        raise NotImplementedError("what is read before it counts is spooled")
 
     def finish(self) -> None:
         wanted, tree = self._wanted, self._tree

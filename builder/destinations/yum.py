@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from builder.bundle.download import Wanted
     from builder.bundle.layout import Layout
-    from builder.bundle.place import Place
     from builder.bundle.writer import Supply
     from builder.destinations.tree import Tree
     from builder.model.lock import Lock
@@ -115,7 +114,7 @@ class YumDestination:
     def plan(self) -> YumPlan:
         """Ask what is there; raise FetchError, StorageError."""
         moves, switches = self._wanted()
-        right = threads.each([*moves, *switches], self._has, most=self.tree.workers)
+        right = threads.each([*moves, *switches], self._has, most=Policy.workers)
         has = {one.path for one, good in zip([*moves, *switches], right, strict=True) if good}
         names = {one.path for one in (*moves, *switches)}
         return YumPlan(
@@ -133,7 +132,6 @@ class YumDestination:
         *,
         local: Callable[[str], Path] | None = None,
         prove: Callable[[], None] | None = None,
-        policy: Policy | None = None,
     ) -> None:
         """Do what was planned, but for pruning; ``local`` names a file of this machine.
 
@@ -148,7 +146,7 @@ class YumDestination:
         with reporter.progress(self.tree.name, plan.size) as progress:
             for steady in (True, False):
                 batch = [one for one in plan.moves if _is_steady(one) == steady]
-                self._move(batch, supply, progress, local, policy or Policy())
+                self._move(batch, supply, progress, local)
             if prove is not None:
                 prove()
             self.tree.settle()
@@ -197,34 +195,28 @@ class YumDestination:
         supply: Callable[[Extent], Supply],
         progress: Progress,
         local: Callable[[str], Path] | None,
-        policy: Policy,
     ) -> None:
         if local is not None:
             adopted = threads.each(
-                batch, lambda one: self.tree.adopt(one, local(one.path)), most=self.tree.workers
+                batch, lambda one: self.tree.adopt(one, local(one.path)), most=Policy.workers
             )
             for one, taken in zip(batch, adopted, strict=True):
                 if taken:
                     progress.advance(one.size, cached=True)
             batch = [one for one, taken in zip(batch, adopted, strict=True) if not taken]
-        jobs = [self._job(one, supply(one)) for one in batch]
-        if not jobs:
-            return
+        places, jobs = [], []
+        for one in batch:
+            supplied = supply(one)
+            place = self.tree.place(one, readable=supplied.check is not None)
+            places.append(place)
+            jobs.append(
+                Job(wanted=one, place=place, sources=supplied.sources, check=supplied.check)
+            )
         try:
-            Transfer(
-                jobs, progress, policy=policy, finished=lambda _: None, tick=lambda _: None
-            ).run()
+            Transfer(jobs, progress, policy=Policy()).run()
         finally:
-            for job in jobs:
-                _drop(job.place)
-
-    def _job(self, extent: Extent, supply: Supply) -> Job:
-        return Job(
-            wanted=extent,
-            place=self.tree.place(extent, readable=supply.check is not None),
-            sources=supply.sources,
-            check=supply.check,
-        )
+            for place in places:
+                place.drop()
 
     def _content(self, wanted: Wanted, supply: Callable[[Extent], Supply]) -> bytes:
         if isinstance(wanted, Made):
@@ -335,9 +327,3 @@ def _is_steady(extent: Extent) -> bool:
     """Tell whether a file's name says what is in it, so that nobody reads another under it."""
     name = extent.path.rpartition("/")[2]
     return isinstance(extent.content, Package | Blob) or name.startswith(extent.digest.hex)
-
-
-def _drop(place: Place) -> None:
-    drop = getattr(place, "drop", None)
-    if drop is not None:
-        drop()

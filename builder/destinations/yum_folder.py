@@ -33,7 +33,6 @@ class FolderTree(Closing):
         self.path = path.absolute()
         self.name = str(path)
         self.url = url or self.path.as_uri()
-        self.workers = 6
         self._touched: set[Path] = set()
         self._handle = -1
         if not look:

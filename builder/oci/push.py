@@ -242,7 +242,7 @@ class BlobPlace:
         size: int,
         *,
         session: str = "",
-        uploads: Uploads | None = None,
+        uploads: Uploads,
         keep: bool = False,
     ) -> None:
         self.host = scope.host
@@ -316,15 +316,14 @@ class BlobPlace:
             except StatusError as error:
                 if not self._is_there(error):
                     raise self._judged(error) from error
-        if self._uploads is not None:
-            self._uploads.forget(self._scope, self._digest)
+        self._uploads.forget(self._scope, self._digest)
 
     def interrupt(self) -> None:
         self._drop()
 
     def _take_up(self) -> None:
         """Go on with what an earlier run began, if the registry still has it."""
-        if self._session or self._uploads is None:
+        if self._session:
             return
         self._session = self._uploads.take(self._scope, self._digest)
         if self._session:
@@ -352,7 +351,7 @@ class BlobPlace:
             self._done = True
         else:
             self._session = self._pusher.session(self._scope, reply)
-            if self._uploads is not None and offset < self._size:
+            if offset < self._size:
                 self._uploads.keep(self._scope, self._digest, self._session)
         self.saved = offset
 

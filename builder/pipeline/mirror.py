@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from builder.pipeline.registry_filling import Filling, Published
 from builder.pipeline.supply import Supplier
-from builder.sources.access import Access, WayIn
+from builder.sources.access import Access
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from builder.model.cluster import Registry
     from builder.pipeline.lock_document import LockDocument
     from builder.report import Reporter
+    from builder.sources.access import WayIn
 
 
 def mirror(
@@ -23,10 +24,9 @@ def mirror(
     registry: Registry,
     *,
     reporter: Reporter,
-    way: WayIn | None = None,
-    workers: int = 6,
-    dry_run: bool = False,
-    prune: Callable[[Sequence[Stale]], bool] | None = None,
+    way: WayIn,
+    dry_run: bool,
+    prune: Callable[[Sequence[Stale]], bool] | None,
 ) -> Published:
     """Bring the images of a lock into a registry, each blob straight from its source.
 
@@ -34,13 +34,10 @@ def mirror(
     stays.
     """
     document.check_images()
-    way = way or WayIn()
     with ExitStack() as opened:
-        supplier = Supplier(
-            document, opened, ca_bundle=way.ca_bundle, pool=workers, info=reporter.info
-        )
-        access = opened.enter_context(Access.open(way=way, pool=workers))
-        filling = Filling(access, registry, reporter, workers=workers)
+        supplier = Supplier(document, opened, ca_bundle=way.ca_bundle, info=reporter.info)
+        access = opened.enter_context(Access.open(way=way))
+        filling = Filling(access, registry, reporter)
         filling.plan(document.lock, document.store.read)
         if not dry_run:
             filling.fill(supplier.of)

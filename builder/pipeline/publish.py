@@ -40,7 +40,6 @@ def publish(
     reporter: Reporter,
     bases: Sequence[Path] = (),
     way: WayIn | None = None,
-    workers: int = 6,
     dry_run: bool = False,
     prune: Callable[[Sequence[Stale]], bool] | None = None,
 ) -> Published:
@@ -60,8 +59,8 @@ def publish(
             opened.callback(reading.close)
             readings.append(reading)
             held = {**contents(reading), **held}
-        access = opened.enter_context(Access.open(way=way, pool=workers))
-        filling = Filling(access, registry, reporter, workers=workers)
+        access = opened.enter_context(Access.open(way=way))
+        filling = Filling(access, registry, reporter)
 
         def supply(blob: Blob) -> Supply:
             source = held.get(blob.digest)

@@ -46,13 +46,10 @@ class Published:
 class Filling:
     """Fill one registry from one lock after the other."""
 
-    def __init__(
-        self, access: Access, registry: Registry, reporter: Reporter, *, workers: int
-    ) -> None:
+    def __init__(self, access: Access, registry: Registry, reporter: Reporter) -> None:
         self._pusher = Pusher(access.connection)
         self._registry = registry
         self._reporter = reporter
-        self._workers = workers
         self._plans: list[Plan] = []
         self._pushed: list[Pushed] = []
         self._records: dict[str, Record] = {}
@@ -68,7 +65,6 @@ class Filling:
             self._registry,
             lock,
             read,
-            workers=self._workers,
             uploads=Uploads(cache.folder() / "uploads"),
             ours=self._record.had,
         )

@@ -10,6 +10,7 @@ from builder.bundle import split
 from builder.bundle.layout import SUMS_PATH
 from builder.bundle.reader import open_bundle
 from builder.bundle.split import target_of
+from builder.bundle.transfer import Policy
 from builder.bundle.writer import Supply
 from builder.errors import StorageError, VerificationError
 from builder.model.artifact import Blob, Package
@@ -49,7 +50,7 @@ class Supplier:
         opened: ExitStack,
         *,
         ca_bundle: Path | None,
-        pool: int,
+        pool: int = Policy.workers,
         info: Callable[[str], None],
     ) -> None:
         """Open the way out; ``opened`` closes it."""

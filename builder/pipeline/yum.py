@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +28,6 @@ from builder.sources.access import WayIn
 from builder.sources.earlier import contents
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from builder.bundle.layout import Extent
@@ -104,7 +103,6 @@ def mirror_yum(
     *,
     reporter: Reporter,
     way: WayIn | None = None,
-    workers: int = 6,
     dry_run: bool = False,
 ) -> YumPublished:
     """Bring the packages and files of a lock to a place, each straight from its source.
@@ -112,14 +110,9 @@ def mirror_yum(
     Signatures are checked on the way. Raise as :func:`publish_yum` does.
     """
     with ExitStack() as opened:
-        supplier = Supplier(
-            document,
-            opened,
-            ca_bundle=way.ca_bundle if way else None,
-            pool=workers,
-            info=reporter.info,
-        )
-        tree = opened.enter_context(open_tree(target, way or WayIn(), look=dry_run))
+        way = way or WayIn()
+        supplier = Supplier(document, opened, ca_bundle=way.ca_bundle, info=reporter.info)
+        tree = opened.enter_context(open_tree(target, way, look=dry_run))
         destination = YumDestination(tree, document.lock, document.layout, images=target.images)
         plan = destination.plan()
         if not dry_run:
@@ -176,67 +169,37 @@ def _finished(
     )
 
 
-@contextmanager
-def open_tree(target: YumTarget, way: WayIn, *, look: bool) -> Iterator[Tree]:
-    """Open a place; raise UsageError for one of an unknown kind."""
-    kind, mark, _ = target.place.partition("://")
-    opening = _KINDS.get(kind.lower() if mark else "file")
-    if opening is None:
-        raise UsageError(
-            "this kind of place is not known",
-            where=redact(target.place),
-            expected="a folder, http://, https:// or s3://",
-        )
-    with opening(replace(target, base_url=target.base_url.rstrip("/")), way, look) as tree:
-        yield tree
+def open_tree(target: YumTarget, way: WayIn, *, look: bool) -> AbstractContextManager[Tree]:
+    """Open a place; ``look`` only at it. Raise UsageError for one of an unknown kind."""
+    place, url = target.place, target.base_url.rstrip("/")
+    kind, mark, _ = place.partition("://")
+    match kind.lower() if mark else "":
+        case "":
+            return FolderTree(Path(place), url, look=look)
+        case "file":
+            return FolderTree(Path(unquote(urlsplit(place).path)), url, look=look)
+        case "http" | "https":
+            return _server(place, url, way)
+        case "s3":
+            return S3Tree(place, url=url, ca_bundle=way.ca_bundle, certificate=way.certificate)
+        case _:
+            raise UsageError(
+                "this kind of place is not known",
+                where=redact(place),
+                expected="a folder, http://, https:// or s3://",
+            )
 
 
-@contextmanager
-def _folder(target: YumTarget, way: WayIn, look: bool) -> Iterator[Tree]:  # noqa: FBT001
-    del way
-    path = Path(target.place)
-    if target.place.lower().startswith("file://"):
-        path = Path(unquote(urlsplit(target.place).path))
-    with FolderTree(path, target.base_url, look=look) as tree:
-        yield tree
-
-
-@contextmanager
-def _server(target: YumTarget, way: WayIn, look: bool) -> Iterator[Tree]:  # noqa: ARG001, FBT001
-    parts = urlsplit(target.place)
+def _server(place: str, url: str, way: WayIn) -> WebDavTree:
+    parts = urlsplit(place)
     if not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
         raise UsageError(
             "is not the URL of a folder",
-            where=redact(target.place),
+            where=redact(place),
             expected="https://HOST[:PORT]/PATH",
             hint="logins stand in docker's config.json or in --authfile, or --login asks for them",
         )
     credentials = Credentials.load(os.environ, authfile=way.authfile, logins=way.logins)
     login = credentials.find(parts.netloc)
     client = Client(ca_bundle=way.ca_bundle, certificate=way.certificate)
-    with WebDavTree(
-        client,
-        target.place,
-        url=target.base_url,
-        authorization=login.basic if login else "",
-    ) as tree:
-        yield tree
-
-
-@contextmanager
-def _bucket(target: YumTarget, way: WayIn, look: bool) -> Iterator[Tree]:  # noqa: ARG001, FBT001
-    with S3Tree(
-        target.place,
-        url=target.base_url,
-        ca_bundle=way.ca_bundle,
-        certificate=way.certificate,
-    ) as tree:
-        yield tree
-
-
-_KINDS: dict[str, Callable[[YumTarget, WayIn, bool], AbstractContextManager[Tree]]] = {
-    "file": _folder,
-    "http": _server,
-    "https": _server,
-    "s3": _bucket,
-}
+    return WebDavTree(client, place, url=url, authorization=login.basic if login else "")
