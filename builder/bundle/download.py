@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from builder.report import Progress
 
 BUFFER = 1 << 20
+_BEGINNING = 16
+"""Bytes that are remembered to be judged."""
 _LEAP = 1 << 20
 """Bytes of new ground that make an attempt count as progress."""
 
@@ -53,6 +55,8 @@ class Job:
     """In order; the next one is asked when one cannot give the right bytes."""
     check: Callable[[io.BufferedReader], object] | None = None
     """Read the finished artifact again (an RPM's signature); raise VerificationError."""
+    judge: Callable[[bytes], object] | None = None
+    """Look at the first bytes of an artifact that is right, where nothing is read again."""
     have: int = 0
     """Bytes that an earlier run says to have written; they are hashed before use."""
     origin: str = ""
@@ -174,6 +178,7 @@ class Download:
         self._hasher = hashlib.sha256()
         self._saved = (0, self._hasher.copy())
         """The hash of the bytes that the place says to have saved."""
+        self.beginning = b""
         self.placing = Attempts()
         """At the place, where that is far away."""
 
@@ -336,6 +341,8 @@ class Download:
 
     def _take(self, piece: memoryview, progress: Progress, *, cached: bool = False) -> None:
         self._hasher.update(piece)
+        if self.have < _BEGINNING:
+            self.beginning = self.beginning[: self.have] + bytes(piece[:_BEGINNING])
         self.have += len(piece)
         if self.job.place.saved == self.have:
             self._saved = (self.have, self._hasher.copy())

@@ -242,10 +242,13 @@ class Transfer:
 
     def _finish(self, download: Download) -> None:
         job = download.job
-        if job.check is not None:
+        if job.check is not None or job.judge is not None:
             try:
-                with job.place.open() as file:
-                    job.check(file)
+                if job.judge is not None:
+                    job.judge(download.beginning)
+                if job.check is not None:
+                    with job.place.open() as file:
+                        job.check(file)
             except OSError as error:
                 raise storage_error(error, Path(job.wanted.name)) from error
             except VerificationError as error:

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 class Supply:
     sources: tuple[Source, ...]
     check: Callable[[io.BufferedReader], object] | None = None
+    judge: Callable[[bytes], object] | None = None
+    """See :class:`builder.bundle.download.Job`."""
 
 
 def write(  # noqa: PLR0913 -- the later ones are choices, told by name
@@ -278,6 +280,7 @@ class _Run:
             place=PartPlace(self._part, extent),
             sources=(nearest, *supply.sources) if nearest else supply.sources,
             check=supply.check,
+            judge=supply.judge,
             have=claim.size if claim is not None else 0,
             origin=claim.origin if claim is not None else "",
         )

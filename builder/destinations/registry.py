@@ -297,7 +297,13 @@ class RegistryDestination:
             uploads=self._uploads,
             keep=supply.check is not None,
         )
-        return Job(wanted=upload, place=place, sources=supply.sources, check=supply.check)
+        return Job(
+            wanted=upload,
+            place=place,
+            sources=supply.sources,
+            check=supply.check,
+            judge=supply.judge,
+        )
 
     def _mount(self, upload: _Upload, path: str) -> _Upload | None:
         """Mount a blob; return what has to be uploaded after all."""

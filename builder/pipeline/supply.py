@@ -15,6 +15,7 @@ from builder.bundle.writer import Supply
 from builder.errors import StorageError, VerificationError
 from builder.model.artifact import Blob, Package
 from builder.oci.graph import LIMIT, ImageGraphs
+from builder.oci.packing import Packings
 from builder.pipeline import provenance, signature
 from builder.rpm.header import read_head
 from builder.sources import cache
@@ -65,6 +66,7 @@ class Supplier:
         self._info = info
         self._workshop: Workshop | None = None
         self._graphs = ImageGraphs(lock.images, lock.blobs)
+        self._packings = Packings(lock)
         files = {file.path: file.digest for file in lock.files}
         self._lock, self._where = lock, str(document.path)
         self._read: Callable[[str], bytes] = lambda path: (
@@ -84,9 +86,13 @@ class Supplier:
             sources.append(file_source.local(self._kept.path(artifact.digest)))
         if isinstance(artifact, Blob):
             sources.extend(image_source.sources(artifact, self._access.registry))
-            check = functools.partial(self._agrees, artifact.digest)
-            known = artifact.digest in self._graphs
-            return Supply(sources=tuple(sources), check=check if known else None)
+            agrees = functools.partial(self._agrees, artifact.digest)
+            fits = functools.partial(self._fits, artifact.digest)
+            return Supply(
+                sources=tuple(sources),
+                check=agrees if artifact.digest in self._graphs else None,
+                judge=fits if artifact.digest in self._packings else None,
+            )
         sources.extend(
             file_source.sources(artifact.sources, artifact.size, self._access.client, self._folder)
         )
@@ -102,6 +108,11 @@ class Supplier:
         """Raise VerificationError unless a document of an image says what the lock says of it."""
         if faults := self._graphs.check(digest, content.read(LIMIT + 1)):
             raise VerificationError("it is not what the lock says", faults=faults)
+
+    def _fits(self, digest: Digest, beginning: bytes) -> None:
+        """Raise VerificationError for a layer that nodes may be unable to unpack."""
+        if faults := tuple(self._packings.faults(digest, beginning)):
+            raise VerificationError("its media type is not true", faults=faults)
 
     def prove(self, layout: Layout, opened: Callable[[str], io.BufferedReader]) -> None:
         """Hold the headers of all RPMs that are in a bundle against the lock's metadata.

@@ -27,6 +27,7 @@ from builder.formats.text import decode
 from builder.model.artifact import blob_path
 from builder.model.digest import Digest
 from builder.oci import graph
+from builder.oci.packing import BEGINNING, Packings
 from builder.pipeline import signature as bundle_signature
 from builder.pipeline import signed_images
 from builder.pipeline.lock_document import LockDocument
@@ -208,8 +209,9 @@ class _Checks:
         self._keys: dict[str | None, File] = {}
         self._signatures: Signatures | None = None
         self._graphs: graph.ImageGraphs | None = None
+        self._packings: Packings | None = None
         self._documents: dict[str, Digest] = {}
-        """The indexes, manifests and configurations of images, by path."""
+        """What images are made of and is looked into, by path."""
         self._heads: dict[Digest, bytes] = {}
         """Of the RPMs whose signature is good."""
 
@@ -221,8 +223,11 @@ class _Checks:
         self._keys = {file.fingerprint: file for file in lock.files if file.kind == "key"}
         self._signatures = Signatures(lock, self.read)
         self._graphs = graph.ImageGraphs(lock.images, lock.blobs)
+        self._packings = Packings(lock)
         self._documents = {
-            blob.path: blob.digest for blob in lock.blobs if blob.digest in self._graphs
+            blob.path: blob.digest
+            for blob in lock.blobs
+            if blob.digest in self._graphs or blob.digest in self._packings
         }
         self.lock = lock
         whole = document.layout
@@ -232,11 +237,17 @@ class _Checks:
     def inspect(self, path: str, content: io.BufferedReader) -> None:
         """Check what a member whose digest is right says.
 
-        That is the signature of an RPM, with keys that are right, or an image's document.
+        That is the signature of an RPM, with keys that are right, an image's document or a layer.
         """
         document = self._documents.get(path)
-        if document is not None and self._graphs is not None:
-            if faults := self._graphs.check(document, content.read(graph.LIMIT + 1)):
+        if document is not None and self._graphs is not None and self._packings is not None:
+            faults: list[Fault] = []
+            if document in self._packings:
+                faults += self._packings.faults(document, content.read(BEGINNING))
+                content.seek(0)
+            if document in self._graphs:
+                faults += self._graphs.check(document, content.read(graph.LIMIT + 1))
+            if faults:
                 raise VerificationError("it is not what the lock says", where=path, faults=faults)
             return
         package = self._packages.get(path)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.errors import VerificationError
 from builder.openpgp import first_packet
+from builder.redact import quoted
 from builder.rpm.certificates import (
     HASHES,
     RSA,
@@ -30,12 +31,22 @@ from builder.rpm.certificates import (
 from builder.rpm.header import main_header, value
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Sequence
     from typing import BinaryIO
 
     from builder.rpm.keys import RpmKey
 
 _SIGPGP = 1002
+_COMPRESSOR = 1125
+_PACKINGS = {
+    "gzip": (b"\x1f\x8b", b"0707"),
+    "bzip2": (b"BZh",),
+    "xz": (b"\xfd7zXZ\0",),
+    "lzma": (b"]\0\0",),
+}
+"""What rpm 4.11, of EL7, unpacks, by the names that headers have for it, and how it begins; zlib
+takes what is not packed at all, too."""
 _PAYLOAD_DIGEST, _PAYLOAD_ALGORITHM = 5092, 5093
 _STRING_KINDS = {6, 8}
 _INT32 = 4
@@ -75,6 +86,26 @@ def verify_payload(
                 where=where,
             )
     return True
+
+
+def verify_packing(head: bytes, payload: io.BufferedReader, *, where: str = "RPM") -> None:
+    """Raise VerificationError for a payload that rpm of EL7 cannot unpack; stay where it begins."""
+    entry = value(head, _COMPRESSOR, where=where)
+    said = entry[1].partition(b"\0")[0].decode("ascii", "replace") if entry else "gzip"
+    what = f"its payload is packed with {quoted(said, 20)}"
+    if magic := _PACKINGS.get(said):
+        place = payload.tell()
+        right = payload.read(6).startswith(magic)
+        payload.seek(place)
+        if right:
+            return
+        what = f"its payload is not what its header says, {said}"
+    raise VerificationError(
+        what,
+        where=where,
+        expected=f"one of {', '.join(_PACKINGS)}, as rpm of EL7 knows no other",
+        hint="take a build for EL7, or build it with %define _binary_payload w9.gzdio",
+    )
 
 
 def _changed(where: str, expected: str) -> VerificationError:

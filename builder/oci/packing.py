@@ -1,0 +1,75 @@
+"""How layers are packed, by their first bytes, held against what their media types say.
+
+Runtimes look at the bytes, mostly: docker always, containerd unless an OCI type says that there is
+nothing to unpack. Locking has seen no layer, so it judged what the nodes' runtime can unpack by
+media types; once the bytes are here, nothing else may come out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from builder.errors import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from builder.model.artifact import Blob
+    from builder.model.digest import Digest
+    from builder.model.lock import Lock
+
+BEGINNING = 6
+"""Bytes by which a compression is known."""
+_MAGIC = (
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\x00", "xz"),
+)
+_HINT = (
+    "use an image whose media types are true, or pack it again:"
+    " skopeo copy --dest-compress-format gzip"
+)
+
+
+def compression(beginning: bytes) -> str:
+    """Name what packed some bytes; empty for nothing, or for what nobody packs layers with."""
+    return next((name for magic, name in _MAGIC if beginning.startswith(magic)), "")
+
+
+class Packings:
+    """The layers that nodes unpack."""
+
+    def __init__(self, lock: Lock) -> None:
+        self._runtime = lock.subject.runtime
+        blobs = {blob.digest: blob for blob in lock.blobs}
+        self._layers: dict[Digest, tuple[Blob, str]] = {
+            layer: (blobs[layer], image.name)
+            for image in lock.images
+            for part in image.manifests
+            if part.platform in lock.subject.platforms
+            for layer in part.layers
+            if layer in blobs
+        }
+
+    def __contains__(self, digest: object) -> bool:
+        return digest in self._layers
+
+    def faults(self, digest: Digest, beginning: bytes) -> Iterator[Fault]:
+        """Return what is wrong with a layer whose digest is right."""
+        blob, image = self._layers[digest]
+        packed = compression(beginning)
+        if packed in {"", blob.compression}:
+            return
+        if packed == "gzip":
+            # every runtime unpacks it, but for one that was told that there is nothing to unpack
+            plain = not blob.compression and ".oci." in blob.media_type
+            if not plain or self._runtime.startswith("docker "):
+                return
+        said = f"packed with {blob.compression}" if blob.compression else "not packed at all"
+        yield Fault(
+            where=image,
+            what=f"its layer {digest} is packed with {packed}, but its media type says {said}",
+            expected=f"what {self._runtime} was asked about when this was locked",
+            hint=_HINT,
+        )
