@@ -158,6 +158,8 @@ def test_a_dead_control_plane_is_taken_out_by_the_others(four: Cluster) -> None:
 
 def test_a_worker_leaves(four: Cluster) -> None:
     worker = four.machines["db1"]
+    # nobody would make it again
+    four.kubectl("delete", "pod", "-n", "default", "keeper")
     changes.edit(four, lambda document: document["nodes"].pop())
     change = _change(four)
     assert "this machine is no node any more" in _log(worker, change, "depart")

@@ -588,8 +588,14 @@ def test_a_pod_that_nothing_makes_again_is_found_before_anything_is_touched(
     assert node.result["message"] == (
         "this node can't be drained: nothing would make these pods again: default/by-hand"
     )
+    # one that somebody has started since
+    assert step(node, "upgrade", "drain").returncode == 1
+    assert "nothing would make these pods again: default/by-hand" in node.result["message"]
+    assert commands(node) == []
     node.write("pods", "\n".join((*pods, done, "")))
     assert step(node, "upgrade", "examine").returncode == 0
+    assert step(node, "upgrade", "drain").returncode == 0
+    assert DRAIN in commands(node)
 
 
 def test_only_the_node_of_a_cluster_of_one_is_not_drained(node: Machine, api: Api) -> None:

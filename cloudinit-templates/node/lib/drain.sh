@@ -58,9 +58,22 @@ lone_pods() {
 # Say of kept_pods' lines what they mean.
 kept_words() { awk '{ printf "%spod %s, kept by the budget %s", (NR > 1 ? "; " : ""), $1, $2 }' | cut -b 1-600; }
 
+# Fail where this node can't be drained, however long that may take: by a pod that nothing would make again, or by a
+# budget that never lets one go.
+check_pods() {
+    local kept lone
+    lone=$(lone_pods | head -n 20)
+    [ -z "$lone" ] || fail "this node can't be drained: nothing would make these pods again: ${lone//$'\n'/ }" \
+        "delete them, or run them by a Deployment or the like" "$HOPELESS"
+    kept=$(kept_pods ever | kept_words)
+    [ -z "$kept" ] || fail "this node can't be drained: $kept" \
+        "the budget wants as many healthy pods as there are: give the workload one more replica, or the budget more room" "$HOPELESS"
+}
+
 # Move this node's pods elsewhere, as far as budgets let them go.
 drain() {
     local limit=${AIRSEED_DRAIN_PATIENCE:-600} data=--delete-local-data kept
+    check_pods
     if [[ $(kubectl drain --help) == *--delete-emptydir-data* ]]; then data=--delete-emptydir-data; fi
     wait_until "the API server, to cordon this node" 120 cordon || fail "this node can't be cordoned" "kubectl get node $AIRSEED_NODE"
     working "pods to move elsewhere"
@@ -70,7 +83,7 @@ drain() {
     fi
     kept=$(kept_pods | kept_words) || kept=''
     uncordon || say "warning: this node is still cordoned; that ends with the next run"
-    [ -n "$kept" ] || fail "this node can't be drained within $limit s" ''
+    [ -n "$kept" ] || fail "this node can't be drained" "kubectl drain $AIRSEED_NODE --ignore-daemonsets $data tells more"
     fail "this node can't be drained within $limit s: $kept" \
         "let the workload have more replicas, or its budget more room (kubectl describe poddisruptionbudget); the node takes pods again until the next run"
 }

@@ -27,21 +27,9 @@ check_cluster() {
         fail_saying "the API server on this node is not well" "an upgrade mends nothing: kubectl -n kube-system get pods, journalctl -u kubelet"
 }
 
-# A pod that has no owner, and a budget that never lets one go, can't be waited for.
-check_budgets() {
-    local kept lone
-    ! is_alone || return 0
-    lone=$(lone_pods | head -n 20)
-    [ -z "$lone" ] || fail "this node can't be drained: nothing would make these pods again: ${lone//$'\n'/ }" \
-        "delete them, or run them by a Deployment or the like" "$HOPELESS"
-    kept=$(kept_pods ever | kept_words)
-    [ -z "$kept" ] || fail "this node can't be drained: $kept" \
-        "the budget wants as many healthy pods as there are: give the workload one more replica, or the budget more room" "$HOPELESS"
-}
-
 check_release
 check_room
 check_cluster
-check_budgets
+is_alone || check_pods
 find_payload
 say "the bundle is $PAYLOAD_AT ($PAYLOAD_KIND)"
