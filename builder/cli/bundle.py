@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from builder.pipeline.lock_document import LockDocument
     from builder.pipeline.workspace import Workspace
 
-_CLUSTERS = {".yaml", ".yml"}
-
 
 @verb(
     "bundle",
@@ -123,11 +121,11 @@ def command(
     the lock inside: of a delta, together with --base.
     --base saves fetching and makes a whole bundle; --have saves carrying and makes a delta.
     """
-    from builder.pipeline import bundle
+    from builder.pipeline import bundle, paths
 
     # before anything is fetched: a wrong passphrase should not cost an hour
     signing = _signing(sign, passphrase_file) if sign else None
-    if haves and source.suffix in _CLUSTERS:
+    if haves and paths.is_cluster(source):
         from builder.formats import inventory
 
         inventory.digests(haves)  # locking takes long, and what is no inventory is said now
@@ -191,7 +189,9 @@ def lock_of(
     source: Path, catalogs: tuple[Path, ...], ca_bundle: Path | None, console: Console
 ) -> AbstractContextManager[LockDocument]:
     """Open a lock, a bundle for the lock in it, or a cluster.yaml for its lock."""
-    if source.suffix not in _CLUSTERS:
+    from builder.pipeline import paths
+
+    if not paths.is_cluster(source):
         from builder.pipeline.lock_document import open_lock
 
         return open_lock(source, unknown=True)

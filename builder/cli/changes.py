@@ -10,13 +10,22 @@ import click
 
 from builder.cli import complete
 from builder.cli.amounts import quantity
-from builder.cli.verb import Count, as_json, ca_bundle, catalogs, existing, verb
+from builder.cli.verb import (
+    Count,
+    as_json,
+    ca_bundle,
+    catalogs,
+    cluster_argument,
+    existing,
+    lock_option,
+    verb,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from builder.cli.console import Console
-    from builder.model.change import Change
+    from builder.model.change import Change, Stage, Turn
     from builder.pipeline.changes import Found
 
 RENEW = 90
@@ -36,13 +45,8 @@ SOMETHING = 5
     airseed changes cluster.yaml --restore 20261130T010203Z-k8s01.db --write
     """,
 )
-@click.argument("cluster", type=existing(), default="cluster.yaml", metavar="[CLUSTER]")
-@click.option(
-    "--lock",
-    type=existing(),
-    metavar="FILE",
-    help="The lock (default: beside CLUSTER, as NAME.lock).",
-)
+@cluster_argument
+@lock_option
 @click.option(
     "--seeds",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -129,17 +133,16 @@ def command(
     from builder.pipeline.changes.kind import Options
     from builder.pipeline.workspace import Workspace
 
-    workspace = Workspace(cluster, lock=lock, catalogs=catalogs)
+    workspace = Workspace(cluster, lock=lock, seeds=seeds, catalogs=catalogs)
     found = changes.find(
         workspace,
-        seeds=seeds,
         reports={**_posted(server, ca_bundle), **_files(results)},
         applied=applied,
         instead=instead,
         options=Options(keep_docker=keep_docker, renew=renew, restore=restore),
         reporter=console,
     )
-    folder = changes.write(workspace, found, seeds=seeds) if write and found.change else None
+    folder = changes.write(workspace, found) if write and found.change else None
     if as_json:
         console.json(_value(found, folder))
     else:
@@ -197,13 +200,16 @@ def _show(found: Found, folder: Path | None, console: Console) -> None:
 def _show_stages(found: Found, change: Change, console: Console) -> None:
     states = _states(found)
     head: tuple[str, ...] = ("STAGE", "TURN", "NODE", "ROLE", "WHAT", "DISTURBANCE")
-    rows: Iterator[tuple[str, ...]] = _rows(found, change)
+    rows: list[tuple[str, ...]] = [
+        (str(at), str(turn.number), turn.node, turn.role, stage.what, turn.disturbance)
+        for at, stage, turn in _turns(found, change)
+    ]
     if states:
         said = {name: _said(state) for name, state in states.items()}
         for stage in change.stages:
             for old, new in stage.becomes.items():
                 said[old] = said.get(new) or said.get(old) or ("not begun" if new else "-")
-        head, rows = (*head, "STATE"), ((*row, said.get(row[2], "not begun")) for row in rows)
+        head, rows = (*head, "STATE"), [(*row, said.get(row[2], "not begun")) for row in rows]
     console.table(head, rows, colors={"done": "green"})
     for name, state in states.items():
         if state["hint"]:
@@ -240,12 +246,11 @@ def _said(state: Mapping[str, Any]) -> str:
     return f"stage {state['stage']}: {words}"
 
 
-def _rows(found: Found, change: Change) -> Iterator[tuple[str, ...]]:
+def _turns(found: Found, change: Change) -> Iterator[tuple[int, Stage, Turn]]:
     planes = {node.name for node in found.running.control_planes}
-    for number, stage in enumerate(change.stages, 1):
-        for turn, name in stage.turns(planes, change.at_once):
-            role = "control-plane" if name in planes else "worker"
-            yield str(number), str(turn), name, role, stage.what, stage.felt(name, role)
+    for at, stage in enumerate(change.stages, 1):
+        for turn in stage.turns(planes, change.at_once):
+            yield at, stage, turn
 
 
 def _value(found: Found, folder: Path | None) -> dict[str, Any]:
@@ -263,14 +268,14 @@ def _value(found: Found, folder: Path | None) -> dict[str, Any]:
         ],
         "nodes": [
             {
-                "stage": int(stage),
-                "turn": int(turn),
-                "node": node,
-                "role": role,
-                "what": what,
-                "disturbance": felt,
+                "stage": at,
+                "turn": turn.number,
+                "node": turn.node,
+                "role": turn.role,
+                "what": stage.what,
+                "disturbance": turn.disturbance,
             }
-            for stage, turn, node, role, what, felt in (_rows(found, change) if change else ())
+            for at, stage, turn in (_turns(found, change) if change else ())
         ],
         "states": _states(found),
         "remarks": [str(remark) for remark in found.remarks],

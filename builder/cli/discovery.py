@@ -23,17 +23,9 @@ def value(manifests: Sequence[Manifest]) -> dict[str, Any]:
         "files": [
             {"file": manifest.name, "documents": dict(_kinds([manifest]))} for manifest in manifests
         ],
-        "images": [
-            {"image": image.text, "reference": str(image.reference), "file": manifest.name}
-            | _place(image)
-            for manifest in manifests
-            for image in manifest.images
-        ],
+        "images": [_image(manifest, image) for manifest in manifests for image in manifest.images],
         "mentioned": [
-            {"image": image.text, "reference": str(image.reference), "file": manifest.name}
-            | _place(image)
-            for manifest in manifests
-            for image in manifest.mentioned
+            _image(manifest, image) for manifest in manifests for image in manifest.mentioned
         ],
         "notUnderstood": [
             {"file": manifest.name, "where": fault.where, "what": fault.what, "hint": fault.hint}
@@ -100,6 +92,13 @@ def _pasteable(manifests: Sequence[Manifest]) -> list[str]:
     return sorted({str(image.text) for manifest in manifests for image in manifest.mentioned})
 
 
-def _place(image: StartedImage | MentionedImage) -> dict[str, Any]:
+def _image(manifest: Manifest, image: StartedImage | MentionedImage) -> dict[str, Any]:
     place = image.place
-    return {"line": place.line, "resource": str(place.resource), "path": place.path}
+    return {
+        "image": image.text,
+        "reference": str(image.reference),
+        "file": manifest.name,
+        "line": place.line,
+        "resource": str(place.resource),
+        "path": place.path,
+    }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from builder.cli.console import Console
     from builder.pipeline.doctor import Finding, Health
     from builder.pipeline.doctor.asking import PullsLeft
+    from builder.pipeline.workspace import Workspace
 
 _COLORS = {
     "lives": "green",
@@ -131,12 +132,10 @@ def _image(
     *,
     as_json: bool,
 ) -> int:
-    if document is None or document.suffix not in {".yaml", ".yml"}:
-        raise UsageError("--image is compared with the lock of a cluster.yaml")
     from builder.pipeline.doctor.image import compare
-    from builder.pipeline.workspace import Workspace
 
-    name, faults = compare(Workspace(document, catalogs=catalogs), image)
+    refusal = "--image is compared with the lock of a cluster.yaml"
+    name, faults = compare(_workspace(document, catalogs, refusal), image)
     if as_json:
         differs = [
             {"where": one.where, "what": one.what, "expected": one.expected} for one in faults
@@ -159,18 +158,25 @@ def _site(
     *,
     plain_http: bool,
 ) -> Health:
-    if document is None or document.suffix not in {".yaml", ".yml"}:
-        raise UsageError("--site asks for what the machines of a cluster.yaml will want")
+    refusal = "--site asks for what the machines of a cluster.yaml will want"
+    workspace = _workspace(document, catalogs, refusal)
     if ca_bundle is not None:
         raise UsageError(
             "--ca-bundle is not for --site",
             hint="machines trust what machine.registry.ca in cluster.yaml gives them",
         )
     from builder.pipeline.doctor import site
+
+    return site.check(workspace, reporter=console, plain_http=plain_http, timeout=timeout)
+
+
+def _workspace(document: Path | None, catalogs: tuple[Path, ...], refusal: str) -> Workspace:
+    from builder.pipeline import paths
     from builder.pipeline.workspace import Workspace
 
-    workspace = Workspace(document, catalogs=catalogs)
-    return site.check(workspace, reporter=console, plain_http=plain_http, timeout=timeout)
+    if document is None or not paths.is_cluster(document):
+        raise UsageError(refusal)
+    return Workspace(document, catalogs=catalogs)
 
 
 def _show(health: Health, console: Console) -> None:

@@ -9,7 +9,7 @@ import click
 
 from builder.cli import complete
 from builder.cli.amounts import quantity, size
-from builder.cli.verb import as_json, existing_bundle, verb
+from builder.cli.verb import as_json, existing_bundle, together, verb
 from builder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ _WHAT = {
 _NAMES = {"images": "images.tar"}
 
 
-def _kinds(function: click.decorators.FC) -> click.decorators.FC:
-    for kind, words in reversed(_WHAT.items()):
-        function = click.option(
-            f"--{kind}-only", "kinds", flag_value=kind, multiple=True, help=words
-        )(function)
-    return function
+_kinds = together(
+    *(
+        click.option(f"--{kind}-only", "kinds", flag_value=kind, multiple=True, help=words)
+        for kind, words in _WHAT.items()
+    )
+)
 
 
 @verb(

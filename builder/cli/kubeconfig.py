@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli.verb import Count, as_json, existing, verb
+from builder.cli.verb import Count, as_json, cluster_argument, verb
 from builder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ LONGEST = 3650
     airseed kubeconfig --user jane --group developers --days 30 -o jane.conf
     """,
 )
-@click.argument("cluster", type=existing(), default="cluster.yaml", metavar="[CLUSTER]")
+@cluster_argument
 @click.option(
     "-o",
     "--output",

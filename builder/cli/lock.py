@@ -8,7 +8,7 @@ import click
 
 from builder.cli import complete, discovery
 from builder.cli.amounts import quantity, size
-from builder.cli.verb import as_json, ca_bundle, catalogs, destination, existing, verb
+from builder.cli.verb import as_json, ca_bundle, catalogs, cluster_argument, destination, verb
 from builder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     airseed lock cluster.yaml --check
     """,
 )
-@click.argument("cluster", type=existing(), default="cluster.yaml", metavar="[CLUSTER]")
+@cluster_argument
 @click.option(
     "-o",
     "--output",

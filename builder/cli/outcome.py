@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from builder.cli.amounts import quantity
-from builder.cli.verb import destination
+from builder.cli.verb import destination, together
 from builder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,26 +19,20 @@ if TYPE_CHECKING:
     from builder.pipeline.publish import Published
 
 
-def options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(
-        (
-            click.option(
-                "--mapping",
-                type=destination(),
-                metavar="FILE",
-                help="Write which name each image has in the registry, and its digests (JSON).",
-            ),
-            click.option(
-                "--prune",
-                is_flag=True,
-                help="Remove what was published there before and is no longer wanted, and nothing"
-                " else.",
-            ),
-            click.option("--yes", is_flag=True, help="Remove it without asking."),
-        )
-    ):
-        command = option(command)
-    return command
+options = together(
+    click.option(
+        "--mapping",
+        type=destination(),
+        metavar="FILE",
+        help="Write which name each image has in the registry, and its digests (JSON).",
+    ),
+    click.option(
+        "--prune",
+        is_flag=True,
+        help="Remove what was published there before and is no longer wanted, and nothing else.",
+    ),
+    click.option("--yes", is_flag=True, help="Remove it without asking."),
+)
 
 
 def agreement(

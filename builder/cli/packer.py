@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli.verb import as_json, catalogs, existing, verb
+from builder.cli.verb import as_json, catalogs, cluster_argument, existing, lock_option, verb
 
 if TYPE_CHECKING:
     from builder.cli.console import Console
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     airseed packer --disk-image CentOS-7.qcow2 --disk-sha256 HEX --delivery disk
     """,
 )
-@click.argument("cluster", type=existing(), default="cluster.yaml", metavar="[CLUSTER]")
+@cluster_argument
 @click.option(
     "--builder",
     "builders",
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Public key that Packer logs in with (default: one is made in the secrets, as image-key).",
 )
-@click.option("--lock", type=existing(), metavar="FILE", help="The lock (default: beside CLUSTER).")
+@lock_option
 @catalogs
 @as_json
 @click.pass_obj

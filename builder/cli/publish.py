@@ -10,11 +10,10 @@ import click
 from builder.cli import outcome
 from builder.cli import yum as yum_side
 from builder.cli.amounts import quantity, size
-from builder.cli.verb import as_json, ca_bundle, existing, existing_bundle, verb
+from builder.cli.verb import as_json, ca_bundle, existing, existing_bundle, together, verb
 from builder.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from builder.cli.console import Console
@@ -29,44 +28,34 @@ _LONGEST_PASSWORD = 64 << 10
 dry_run = click.option("--dry-run", is_flag=True, help="Say what would move, and move nothing.")
 
 
-def registry_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what names a registry and says who we are to it; see ``way_in``."""
-    file = existing()
-    for option in reversed(
-        (
-            click.option(
-                "--registry",
-                metavar="HOST[:PORT][/PREFIX]",
-                help="Where the images go; the `registry:` of cluster.yaml.",
-            ),
-            click.option(
-                "--plain-http", is_flag=True, help="Speak HTTP without TLS to the registry."
-            ),
-            click.option(
-                "--authfile",
-                type=file,
-                metavar="FILE",
-                help="Take the registry's login from this file (as podman and skopeo write it).",
-            ),
-            click.option(
-                "--login",
-                metavar="USER",
-                help="Log in as USER; the password is asked for on the terminal.",
-            ),
-            click.option(
-                "--password-stdin", is_flag=True, help="Read the password from standard input."
-            ),
-            click.option(
-                "--cert", type=file, metavar="FILE", help="Show this client certificate (PEM)."
-            ),
-            click.option(
-                "--key", type=file, metavar="FILE", help="Its key, where that is another file."
-            ),
-            ca_bundle,
-        )
-    ):
-        command = option(command)
-    return command
+registry_options = together(
+    click.option(
+        "--registry",
+        metavar="HOST[:PORT][/PREFIX]",
+        help="Where the images go; the `registry:` of cluster.yaml.",
+    ),
+    click.option("--plain-http", is_flag=True, help="Speak HTTP without TLS to the registry."),
+    click.option(
+        "--authfile",
+        type=existing(),
+        metavar="FILE",
+        help="Take the registry's login from this file (as podman and skopeo write it).",
+    ),
+    click.option(
+        "--login",
+        metavar="USER",
+        help="Log in as USER; the password is asked for on the terminal.",
+    ),
+    click.option("--password-stdin", is_flag=True, help="Read the password from standard input."),
+    click.option(
+        "--cert", type=existing(), metavar="FILE", help="Show this client certificate (PEM)."
+    ),
+    click.option(
+        "--key", type=existing(), metavar="FILE", help="Its key, where that is another file."
+    ),
+    ca_bundle,
+)
+"""What names a registry and says who we are to it; see ``way_in``."""
 
 
 def asked(registry: Registry | None, text: str | None, yum: YumTarget | None) -> tuple[str, str]:

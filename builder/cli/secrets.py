@@ -8,7 +8,7 @@ import click
 
 from builder.cli import complete
 from builder.cli.amounts import quantity
-from builder.cli.verb import as_json, existing, verb
+from builder.cli.verb import as_json, cluster_argument, verb
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +32,7 @@ _MOST = 10
     airseed secrets --rotate token --rotate certificate-key
     """,
 )
-@click.argument("cluster", type=existing(), default="cluster.yaml", metavar="[CLUSTER]")
+@cluster_argument
 @click.option(
     "--rotate",
     multiple=True,

@@ -11,7 +11,7 @@ import click
 from builder.cli import complete
 from builder.cli.amounts import quantity
 from builder.cli.passphrase import asking, passphrase_file
-from builder.cli.verb import as_json, catalogs, existing, verb
+from builder.cli.verb import as_json, catalogs, cluster_argument, existing, lock_option, verb
 from builder.errors import UsageError, VerificationError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _FEW = 3
     airseed seeds cluster.yaml --check --key secrets/signing-key.pub.asc
     """,
 )
-@click.argument("cluster", type=existing(), default="cluster.yaml", metavar="[CLUSTER]")
+@cluster_argument
 @click.option(
     "-o",
     "--output",
@@ -44,12 +44,7 @@ _FEW = 3
     metavar="DIR",
     help="Where the seeds go (default: beside CLUSTER, as seeds/, or NAME.seeds/ for NAME.yaml).",
 )
-@click.option(
-    "--lock",
-    type=existing(),
-    metavar="FILE",
-    help="The lock (default: beside CLUSTER, as NAME.lock).",
-)
+@lock_option
 @click.option(
     "--node",
     "nodes",
@@ -125,13 +120,13 @@ def command(
     from builder.pipeline import seeds
     from builder.pipeline.workspace import Workspace
 
-    workspace = Workspace(cluster, lock=lock, catalogs=catalogs)
+    workspace = Workspace(cluster, lock=lock, seeds=output, catalogs=catalogs)
     diff = diff or full
     _refuse_together(nodes, diff=diff, check=check, sign=sign, keys=keys)
     if check:
-        return _check(output or workspace.seeds, keys, console, as_json=as_json)
+        return _check(workspace.seeds, keys, console, as_json=as_json)
     if diff:
-        changes = seeds.compare(workspace, output=output, nodes=nodes, reporter=console)
+        changes = seeds.compare(workspace, nodes=nodes, reporter=console)
         return _diff(changes, console, full=full, as_json=as_json)
     signer = None
     if sign is not None:
@@ -140,7 +135,6 @@ def command(
         signer = signature.load_signer(sign, asking(passphrase_file))
     written = seeds.write(
         workspace,
-        output=output,
         nodes=nodes,
         images=not no_iso,
         signer=signer,

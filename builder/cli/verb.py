@@ -203,6 +203,28 @@ def existing_bundle() -> click.Path:
     return ExistingBundle(exists=True, dir_okay=True, path_type=Path)
 
 
+def together(
+    *options: Callable[[Callable[..., Any]], Callable[..., Any]],
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make one decorator of several options, in the order of the help."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+cluster_argument = click.argument(
+    "cluster", type=existing(), default="cluster.yaml", metavar="[CLUSTER]"
+)
+lock_option = click.option(
+    "--lock",
+    type=existing(),
+    metavar="FILE",
+    help="The lock (default: beside CLUSTER, as NAME.lock).",
+)
 catalogs = click.option(
     "--catalog",
     "catalogs",

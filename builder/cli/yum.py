@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from builder.cli.amounts import quantity, size
+from builder.cli.verb import together
 from builder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from builder.cli.console import Console
     from builder.pipeline.yum import YumPublished
 
-_OPTIONS = (
+_options = together(
     click.option(
         "--yum",
         metavar="DIR|URL",
@@ -60,9 +61,7 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
             )
         return command(*args, yum=target, prune=prune, **given)
 
-    for option in reversed(_OPTIONS):
-        judged = option(judged)
-    return judged
+    return _options(judged)
 
 
 def value(done: YumPublished) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -94,6 +94,14 @@ class Difference:
         return ".".join((_SAID.get(first, first), *below))
 
 
+class Turn(NamedTuple):
+    number: int
+    node: str
+    role: Role
+    disturbance: str
+    """What is expected to be felt."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """Hold one plan of the nodes' runner, as all that take part in it run it."""
@@ -140,17 +148,18 @@ class Stage:
     def plan_of(self, name: str) -> str:
         return self.plans.get(name, self.plan)
 
-    def felt(self, name: str, role: str) -> str:
-        return self.own_disturbance.get(name) or self.disturbance.get(role, "nothing")
+    def turns(self, planes: Collection[str], at_once: int) -> Iterator[Turn]:
+        """Yield the turns of all who take part: control planes have one each."""
+        first = [name for name in self.nodes if name in planes]
+        others = [name for name in self.nodes if name not in planes]
+        for number, name in enumerate(first, 1):
+            yield Turn(number, name, "control-plane", self._felt(name, "control-plane"))
+        for place, name in enumerate(others):
+            number = len(first) + 1 + place // at_once
+            yield Turn(number, name, "worker", self._felt(name, "worker"))
 
-    def turns(self, planes: Collection[str], at_once: int) -> Iterator[tuple[int, str]]:
-        """Yield each node with the number of its turn: control planes have one each."""
-        workers = [name for name in self.nodes if name not in planes]
-        turn = 0
-        for turn, name in enumerate((n for n in self.nodes if n in planes), 1):
-            yield turn, name
-        for number, name in enumerate(workers):
-            yield turn + 1 + number // at_once, name
+    def _felt(self, name: str, role: Role) -> str:
+        return self.own_disturbance.get(name) or self.disturbance.get(role, "nothing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

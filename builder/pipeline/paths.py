@@ -16,6 +16,11 @@ _USUAL = "cluster"
 """What a file of which there is one in its folder is called, before its suffix."""
 
 
+def is_cluster(path: Path) -> bool:
+    """Tell a cluster.yaml, whatever it is called, from a lock or a bundle."""
+    return path.suffix in {".yaml", ".yml"}
+
+
 def lock(cluster: Path) -> Path:
     """Return cluster.lock beside cluster.yaml, NAME.lock beside NAME.yaml."""
     return cluster.with_suffix(".lock")

@@ -13,7 +13,7 @@ from builder import disk
 from builder.errors import StorageError, UsageError, did_you_mean
 from builder.model.digest import Digest
 from builder.model.image_names import ImageNames
-from builder.pipeline import rendering, running, seed_sums, signature
+from builder.pipeline import paths, rendering, running, seed_sums, signature
 from builder.pipeline.seed_changes import FileChange
 from builder.render import admit, inventory, iso
 from builder.render.seed import META_DATA, NETWORK_CONFIG, USER_DATA, seed
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 INVENTORY = "inventory.yaml"
 IMAGES_MAP = "images.map"
 FILES = (USER_DATA, META_DATA, NETWORK_CONFIG)
+_OF_NODE = (*FILES, admit.NAME)
 _LARGEST_SEED = 256 << 20
 
 
@@ -62,7 +63,6 @@ def write(
     workspace: Workspace,
     *,
     reporter: Reporter,
-    output: Path | None = None,
     nodes: Sequence[str] = (),
     images: bool = True,
     signer: OpenPgpSigner | None = None,
@@ -81,11 +81,10 @@ def write(
     """
     workspace.warn(reporter)
     plan = rendering.prepare(workspace)
-    folder = output or workspace.seeds
+    folder = workspace.seeds
     chosen = _chosen(plan.cluster, nodes)
     disk.folder(folder)
-    _refuse_strangers(folder, chosen)
-    _close(folder, chosen, reporter, own=output is None)
+    _secure(folder, chosen, reporter, own=folder == paths.seeds(workspace.path))
     disk.sweep(folder, [f"{node.name}.iso" for node in chosen])
     names = {node.name for node in chosen}
     sums = seed_sums.kept(folder, {node.name for node in plan.cluster.nodes} - names)
@@ -108,8 +107,7 @@ def write(
         _write_or_remove(folder / name, text)
     sums |= {name: Digest.of(text) for name, text in shared.items() if text}
     digest = seed_sums.write(folder, sums)
-    stale = _stale(folder, plan.cluster)
-    _warn_of(stale, folder, workspace.path, reporter)
+    stale = _stale(workspace, plan.cluster, reporter)
     signed = signature.beside(folder / seed_sums.NAME)
     if signer is not None:
         signature.sign(folder / seed_sums.NAME, (folder / seed_sums.NAME).read_bytes(), signer)
@@ -136,30 +134,23 @@ def write(
     )
 
 
-def _refuse_strangers(folder: Path, nodes: Iterable[Node]) -> None:
-    """Raise StorageError for links and for what is another user's: it would get the secrets."""
-    folders = [folder / node.name for node in nodes]
-    files = [inside / name for inside in folders for name in (*FILES, admit.NAME)]
-    files += [folder / f"{node.name}.iso" for node in nodes]
-    files += [folder / name for name in (INVENTORY, IMAGES_MAP, running.NAME, seed_sums.NAME)]
-    faults = [fault for path in (folder.resolve(), *folders)
-              if (fault := disk.untrusted(path, folder=True))]  # fmt: skip
-    faults += [fault for path in files if (fault := disk.untrusted(path))]
-    if faults:
-        raise StorageError("seeds can't be written there", where=str(folder), faults=faults)
-
-
-def _close(folder: Path, nodes: Iterable[Node], reporter: Reporter, *, own: bool) -> None:
+def _secure(folder: Path, nodes: Iterable[Node], reporter: Reporter, *, own: bool) -> None:
     """Close to others what an earlier run left, before anything new is written into it.
 
     The folder itself is closed where it is the seeds' ``own``; any other may be meant for others.
+    Raise StorageError for links and for what is another user's, who would get the secrets.
     """
-    paths = [folder] if own else []
-    for node in nodes:
-        inside = folder / node.name
-        paths += [inside, folder / f"{node.name}.iso"]
-        paths += [inside / name for name in (*FILES, admit.NAME)]
-    if [path for path in (*paths, folder / INVENTORY, folder / running.NAME) if disk.tighten(path)]:
+    folders = [folder / node.name for node in nodes]
+    private = [inside / name for inside in folders for name in _OF_NODE]
+    private += [folder / f"{node.name}.iso" for node in nodes]
+    private += [folder / name for name in (INVENTORY, running.NAME)]
+    faults = [fault for path in (folder.resolve(), *folders)
+              if (fault := disk.untrusted(path, folder=True))]  # fmt: skip
+    public = [folder / name for name in (IMAGES_MAP, seed_sums.NAME)]
+    faults += [fault for path in (*private, *public) if (fault := disk.untrusted(path))]
+    if faults:
+        raise StorageError("seeds can't be written there", where=str(folder), faults=faults)
+    if [path for path in ([folder] if own else []) + folders + private if disk.tighten(path)]:
         reporter.warn(
             f"other users had access to the seeds in {folder}; it is closed now",
             hint="whoever has read a seed can join the cluster: "
@@ -167,19 +158,10 @@ def _close(folder: Path, nodes: Iterable[Node], reporter: Reporter, *, own: bool
         )
 
 
-def _warn_of(stale: Iterable[str], folder: Path, cluster: Path, reporter: Reporter) -> None:
-    for name in stale:
-        reporter.warn(
-            f"{folder / name} belongs to no node in {cluster}",
-            hint="delete it when that machine is gone",
-        )
-
-
 def compare(
     workspace: Workspace,
     *,
     reporter: Reporter,
-    output: Path | None = None,
     nodes: Sequence[str] = (),
 ) -> tuple[FileChange, ...]:
     """Return the files of which :func:`write` would make others than were written before.
@@ -189,8 +171,8 @@ def compare(
     """
     workspace.warn(reporter)
     plan = rendering.prepare(workspace)
-    folder, cluster = output or workspace.seeds, workspace.path
-    _warn_of(_stale(folder, plan.cluster) if folder.is_dir() else (), folder, cluster, reporter)
+    folder = workspace.seeds
+    _stale(workspace, plan.cluster, reporter)
     changes = []
     for node in _chosen(plan.cluster, nodes):
         files = _files(plan, node)
@@ -201,7 +183,7 @@ def compare(
                 before=_content(folder / node.name / name),
                 after=files.get(name),
             )
-            for name in (*FILES, admit.NAME)
+            for name in _OF_NODE
         ]
     changes += [
         FileChange(node="", name=name, before=_content(folder / name), after=text or None)
@@ -241,7 +223,7 @@ def _write_node(folder: Path, name: str, files: Mapping[str, bytes], *, images: 
     """Write one node's seed where it differs; tell whether it did."""
     own = folder / name
     disk.folder(own)
-    disk.sweep(own, (*FILES, admit.NAME))
+    disk.sweep(own, _OF_NODE)
     image = folder / f"{name}.iso"
     differing = [file for file in FILES if _content(own / file) != files.get(file)]
     if differing:  # first of all: an image that no longer says what its folder says would mislead
@@ -271,19 +253,24 @@ def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise StorageError(error.strerror or str(error), where=str(path)) from error
+        raise disk.failure(error, path) from error
 
 
 def _content(path: Path) -> bytes | None:
     return disk.read_own(path, _LARGEST_SEED)
 
 
-def _stale(folder: Path, cluster: Cluster) -> tuple[str, ...]:
-    known = {node.name for node in cluster.nodes}
-    return tuple(
-        sorted(
-            entry.name
-            for entry in folder.iterdir()
-            if entry.name not in known and (entry / "user-data").is_file()
-        )
+def _stale(workspace: Workspace, cluster: Cluster, reporter: Reporter) -> tuple[str, ...]:
+    """Return the folders of seeds that belong to no node; warn of them."""
+    folder, known = workspace.seeds, {node.name for node in cluster.nodes}
+    stale = sorted(
+        entry.name
+        for entry in (folder.iterdir() if folder.is_dir() else ())
+        if entry.name not in known and (entry / USER_DATA).is_file()
     )
+    for name in stale:
+        reporter.warn(
+            f"{folder / name} belongs to no node in {workspace.path}",
+            hint="delete it when that machine is gone",
+        )
+    return tuple(stale)

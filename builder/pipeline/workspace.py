@@ -38,7 +38,12 @@ class Workspace:
     """
 
     def __init__(
-        self, cluster: Path, *, lock: Path | None = None, catalogs: Sequence[Path] = ()
+        self,
+        cluster: Path,
+        *,
+        lock: Path | None = None,
+        seeds: Path | None = None,
+        catalogs: Sequence[Path] = (),
     ) -> None:
         self.path = cluster
         """Of cluster.yaml."""
@@ -46,7 +51,7 @@ class Workspace:
         """Where the local paths of cluster.yaml begin."""
         self.lock_path = lock or paths.lock(cluster)
         self.secrets = paths.secrets(cluster)
-        self.seeds = paths.seeds(cluster)
+        self.seeds = seeds or paths.seeds(cluster)
         self._catalogs = catalogs
 
     @cached_property

@@ -283,7 +283,7 @@ def test_a_folder_that_is_there_keeps_its_permissions(site: Site, tmp_path: Path
     folder = tmp_path / "shared"
     folder.mkdir()
     folder.chmod(0o755)
-    site.write(nodes=["k8s04"], output=folder)
+    seeds.write(site.open(seeds=folder), nodes=["k8s04"], reporter=Silent())
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
     assert modes.pop("k8s04") == 0o700

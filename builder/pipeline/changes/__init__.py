@@ -67,7 +67,6 @@ class Found:
 def find(
     workspace: Workspace,
     *,
-    seeds: Path | None = None,
     reports: Mapping[str, bytes] | None = None,
     applied: str | None = None,
     instead: bool = False,
@@ -84,9 +83,8 @@ def find(
         UsageError: nothing is known of what runs, or what is wanted can't be done; has all reasons.
         DocumentError, StorageError, VerificationError: as of :func:`builder.pipeline.rendering`.
     """
-    folder = seeds or workspace.seeds
     workspace.warn(reporter)  # what is wrong with cluster.yaml comes first
-    running, written, recorded = _known(workspace, folder, reports or {}, applied)
+    running, written, recorded = _known(workspace, reports or {}, applied)
     if recorded:  # whatever else is wrong
         reporter.info(f"{recorded} is through: recorded")
     given_up = written if instead else None
@@ -100,7 +98,7 @@ def find(
         what = f"what runs is not known here: {error}"
         hint = "give the catalog with which the machines were seeded: --catalog DIR"
         raise UsageError(
-            what, where=str(folder / record.NAME), expected=error.expected, hint=hint
+            what, where=str(workspace.seeds / record.NAME), expected=error.expected, hint=hint
         ) from error
     if found.faults:
         raise UsageError(
@@ -129,15 +127,15 @@ def find(
 
 
 def _known(
-    workspace: Workspace, folder: Path, reports: Mapping[str, bytes], applied: str | None
+    workspace: Workspace, reports: Mapping[str, bytes], applied: str | None
 ) -> tuple[Running, Written | None, str]:
     """Return what runs, the change that was written and is not through, and one that is now."""
-    running = record.read(folder)
+    running = record.read(workspace.seeds)
     if running is None or not running.control_planes:  # seeds of some nodes alone may be there
         what = "there is no such file" if running is None else "it has no control plane"
         raise UsageError(
             f"nothing is known of what runs: {what}",
-            where=str(folder / record.NAME),
+            where=str(workspace.seeds / record.NAME),
             hint="`airseed seeds`, with cluster.yaml and lock as the machines were seeded, "
             "writes it",
         )
@@ -158,11 +156,11 @@ def _known(
     if applied is None and set(written.done) != set(written.nodes):
         return running, written, ""
     running = progress.applied(running, written)
-    record.write(folder, running)
+    record.write(workspace.seeds, running)
     return running, None, written.id
 
 
-def write(workspace: Workspace, found: Found, *, seeds: Path | None = None) -> Path | None:
+def write(workspace: Workspace, found: Found) -> Path | None:
     """Write the folder of what was found; return it.
 
     Raise StorageError, and UsageError where another change was written of which nothing is known.
@@ -175,7 +173,7 @@ def write(workspace: Workspace, found: Found, *, seeds: Path | None = None) -> P
         paths.changes(workspace.path), found.change, found.plans, document=workspace.path.name
     )
     if found.given_up:
-        record.write(seeds or workspace.seeds, found.running)
+        record.write(workspace.seeds, found.running)
         folders.give_up(found.given_up.folder, found.change.id)
     return folder
 

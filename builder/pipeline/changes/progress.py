@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from builder.model.change import Running
     from builder.model.result import Result
 
+    _Report = tuple[Result, bytes]
+    """As it was read, and as the machine wrote it."""
+
 _LARGEST = 1 << 20
 """Bytes of one result.json."""
 
@@ -103,23 +106,23 @@ def latest(folder: Path, applied: Sequence[str]) -> Written | None:
             file.stem: disk.read_own(file, _LARGEST) or b""
             for file in sorted((path.parent / folders.RESULTS).glob("*.json"))
         }
-        return replace(written, results=_own(written, own))
+        return _with(written, _own(written, own))
     return None
 
 
 def heard(written: Written, reports: Mapping[str, bytes]) -> Written:
     """Add what was heard elsewhere of a change to its results; raise StorageError."""
-    own, contents = _own(written, reports), _by_node(reports)
-    for name in own:
+    own = _own(written, reports)
+    for name, (_, content) in own.items():
         path = written.folder / folders.RESULTS / f"{name}.json"
-        disk.put(path, contents[name], mode=disk.PRIVATE, sync=False)
-    return replace(written, results={**written.results, **own})
+        disk.put(path, content, mode=disk.PRIVATE, sync=False)
+    return _with(written, own)
 
 
 def check(running: Running, reports: Mapping[str, bytes], written: Written | None) -> list[Fault]:
     """Say where machines are not what is recorded of them."""
     faults, known = [], running.by_name
-    for name, result in _read(reports).items():
+    for name, (result, _) in _read(reports).items():
         node = known.get(name)
         if result.cluster and result.cluster != running.cluster:
             what = f"this is a machine of the cluster {result.cluster}"
@@ -181,27 +184,32 @@ def refuse_beside(written: Written) -> None:
     )
 
 
-def _own(written: Written, reports: Mapping[str, bytes]) -> dict[str, Result]:
-    """Return the results that are about a change, by node."""
-    found = _read(reports)
+def _with(written: Written, own: Mapping[str, _Report]) -> Written:
+    return replace(
+        written, results={**written.results, **{name: result for name, (result, _) in own.items()}}
+    )
+
+
+def _own(written: Written, reports: Mapping[str, bytes]) -> dict[str, _Report]:
+    """Return the reports that are about a change, by node."""
     # who is renamed or leaves may say something before
     names = {*written.nodes, *(old for becomes in written.becomes for old in becomes)}
     return {
-        name: result
-        for name, result in found.items()
+        name: (result, content)
+        for name, (result, content) in _read(reports).items()
         if result.change == written.id
         and name in names
         and result.cluster in {"", written.after.cluster}
     }
 
 
-def _read(reports: Mapping[str, bytes]) -> dict[str, Result]:
-    """Read results by the name of their nodes; raise DocumentError for what is none.
+def _read(reports: Mapping[str, bytes]) -> dict[str, _Report]:
+    """Read reports by the name of their nodes; raise DocumentError for what is none.
 
     What is empty says nothing: a shell leaves it where it did not reach the machine.
     """
     faults: list[Fault] = []
-    found = {}
+    found: dict[str, _Report] = {}
     for name, content in reports.items():
         if not content.strip():
             continue
@@ -213,15 +221,7 @@ def _read(reports: Mapping[str, bytes]) -> dict[str, Result]:
                 for fault in error.faults
             ]
         else:
-            found[result.node] = result
+            found[result.node] = (result, content)
     if faults:
         raise DocumentError("the results of machines", faults)
     return found
-
-
-def _by_node(reports: Mapping[str, bytes]) -> dict[str, bytes]:
-    return {
-        result_format.read(content, name, node=name).node: content
-        for name, content in reports.items()
-        if content.strip()
-    }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from builder.backoff import Backoff
 from builder.errors import Fault
 from builder.formats import catalog as catalog_format
+from builder.pipeline import paths
 from builder.pipeline.doctor import asking, seen, sources
 from builder.pipeline.doctor.asking import ORDER, WELL, Answer, PullsLeft, State
 from builder.pipeline.lock_document import open_lock
@@ -31,7 +32,6 @@ SLOW = 5.0
 """Seconds after which an answer is slow."""
 TIMEOUT = 15.0
 """Seconds of silence after which a source counts as dead."""
-_DOCUMENTS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ def check(
     servers do is a finding.
     """
     workspace = None
-    if document is not None and document.suffix in _DOCUMENTS:
+    if document is not None and paths.is_cluster(document):
         workspace = Workspace(document, catalogs=catalogs)
     catalog = workspace.catalog if workspace else catalog_format.load(catalogs)
     named = _named(document, workspace, catalog, reporter)

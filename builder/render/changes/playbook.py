@@ -39,8 +39,8 @@ def readme(change: Change, plan: Plan, addresses: Mapping[str, str], document: s
             "what": stage.what,
             "reason": stage.reason,
             "turns": [
-                (turn, name, stage.felt(name, _role(name, planes)))
-                for turn, name in stage.turns(planes, change.at_once)
+                (turn.number, turn.node, turn.disturbance)
+                for turn in stage.turns(planes, change.at_once)
             ],
         }
         for stage in change.stages
@@ -74,7 +74,3 @@ def _payload(change: Change, plan: Plan) -> str:
     url, registry = plan.cluster.seed.url, plan.cluster.registry
     bundle = f"at {url}" if url else "as a read-only disk"
     return f"{bundle}, and from the registry {registry}" if registry else bundle
-
-
-def _role(name: str, planes: set[str]) -> str:
-    return "control-plane" if name in planes else "worker"
