@@ -33,7 +33,7 @@ SERVER = """
 import http.server, socket, ssl, sys
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200)
+        self.send_response(int(sys.argv[4]))
         self.end_headers()
         self.wfile.write(sys.argv[1].encode())
     def log_message(self, *_): pass
@@ -110,10 +110,10 @@ class Network:
             ["bash", "-c", script], env={"PATH": path, "AIRSEED_ROOT": str(root)}, check=True
         )
 
-    def serve(self, name: str) -> None:
+    def serve(self, name: str, code: int = 200) -> None:
         """Start what answers as an API server."""
         key, certificate = self.folder / "key.pem", self.folder / "cert.pem"
-        words = (sys.executable, "-c", SERVER, name, str(certificate), str(key))
+        words = (sys.executable, "-c", SERVER, name, str(certificate), str(key), str(code))
         self.start(f"{name}-server", *self.inside(name, *words))
 
     def keep(self, name: str) -> None:
@@ -235,7 +235,7 @@ def test_an_address_moves_to_who_answers_and_back(network: Network) -> None:
         network.keep(name)
     network.settle("p1", 20)  # before any API server answers, as kubeadm init needs it
     network.stays("p1", 3)
-    network.serve("p2")
+    network.serve("p2", 403)  # strangers may ask it nothing
     network.settle("p2")
     network.serve("p1")
     network.settle("p1")
@@ -274,9 +274,10 @@ def test_a_lone_control_plane_is_heard_by_no_neighbour(network: Network) -> None
     assert "224.0.0.18" not in groups, "it takes part in the VRRP of the site's routers"
 
 
-def test_a_stranger_at_the_address_is_noticed(network: Network) -> None:
+@pytest.mark.parametrize(("address", "length"), [(ADDRESS, 32), ("fd99::60", 128)])
+def test_a_stranger_at_the_address_is_noticed(network: Network, address: str, length: int) -> None:
     network.lay("p1", 1, "init", "keepalived", ADDRESS)
-    script = f". {SCRIPTS}/lib/common.sh; need cards; CARD=eth0; claim {ADDRESS} echo let go"
+    script = f". {SCRIPTS}/lib/common.sh; need cards; CARD=eth0; claim {address} echo let go"
     words = ("env", f"AIRSEED_ROOT={network.root('p1')}", "bash", "-c", script)
 
     def claim() -> tuple[int, str]:
@@ -289,14 +290,18 @@ def test_a_stranger_at_the_address_is_noticed(network: Network) -> None:
         said = ("ip", "-n", f"{network.prefix}{name}", *words)
         return subprocess.run(said, capture_output=True, text=True, check=True).stdout
 
+    for number, name in enumerate(("p1", "w1"), start=1):
+        ip(name, "addr", "add", f"fd99::{number}/64", "dev", "eth0", "nodad")
     assert claim() == (0, "")
-    ip("p1", "addr", "add", f"{ADDRESS}/32", "dev", "eth0")
+    ip("p1", "addr", "add", f"{address}/{length}", "dev", "eth0", "nodad")
     assert claim() == (0, "")
-    ip("w1", "addr", "add", f"{ADDRESS}/32", "dev", "eth0")
+    ip("w1", "addr", "add", f"{address}/{length}", "dev", "eth0", "nodad")
     mac = ip("w1", "link", "show", "dev", "eth0").partition("link/ether ")[2].split()[0]
     code, said = claim()
-    assert (code, f"{ADDRESS} is at {mac.upper()}" in said) == (1, True), said
+    assert (code, f"{address} is at {mac}" in said.lower()) == (1, True), said
     assert said.startswith("let go\n")
+    ip("w1", "addr", "delete", f"{address}/{length}", "dev", "eth0")
+    assert claim() == (0, "")  # what was remembered of it counts no more
 
 
 def test_haproxy_leads_a_worker_to_who_answers(network: Network) -> None:
@@ -309,8 +314,8 @@ def test_haproxy_leads_a_worker_to_who_answers(network: Network) -> None:
         0,
         "Configuration file is valid\n",
     )
-    for name in ("p1", "p2"):
-        network.serve(name)
+    network.serve("p1", 401)
+    network.serve("p2")
     network.start("proxy", *network.inside("w1", "haproxy", "-db", "-f", str(settings)))
 
     def ask() -> str:

@@ -181,6 +181,16 @@ def test_a_machine_without_any_address_says_so(alone: Machine) -> None:
     assert "DHCP" in alone.result["hint"]
 
 
+@pytest.mark.parametrize("address", ["10.0.0.4", "fd00::4"])
+def test_another_machine_with_the_same_address_is_told(alone: Machine, address: str) -> None:
+    alone.set(ADDRESS=address, ADDRESSES=address)
+    alone.stand_in("ip", f'[[ "$*" != *addr* ]] || echo "2: eth0 inet {address}/64 dadfailed"')
+    alone.write("sys/class/net/eth0/address", "52:54:00:00:00:01")
+    alone.environment["RIVAL"] = "52:54:00:00:00:09"
+    assert alone.boot("preflight").returncode == 1
+    assert alone.result["message"] == f"another machine answers for the address {address}"
+
+
 def test_secrets_do_not_reach_logs(alone: Machine) -> None:
     token = TOKEN
     alone.write(

@@ -68,11 +68,30 @@ def test_keepalived_speaks_to_the_other_control_planes_alone(machine: Machine) -
 
 def test_the_check_fills_no_memory_with_names(machine: Machine) -> None:
     """Until CentOS 7.9 each curl by https does, unless NSS is told not to measure the disk."""
-    machine.stand_in("curl", '[ "$NSS_SDB_USE_CACHE" = no ]')
+    machine.stand_in("curl", '[ "$NSS_SDB_USE_CACHE" = no ] && printf 200')
     lay(plane(machine, "keepalived"))
     check = machine.root / "usr/libexec/keepalived/airseed-check"
     assert subprocess.run((check,), env=machine.variables, check=False).returncode == 0
     assert machine.source("curl https://10.0.0.1").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "good"), [("200", True), ("401", True), ("403", True), ("500", False), ("000", False)]
+)
+def test_an_api_server_that_tells_strangers_nothing_answers_too(
+    machine: Machine, code: str, *, good: bool
+) -> None:
+    machine.stand_in("curl", f"printf {code}")
+    lay(plane(machine, "keepalived"))
+    check = machine.root / "usr/libexec/keepalived/airseed-check"
+    assert (subprocess.run((check,), env=machine.variables, check=False).returncode == 0) == good
+
+
+def test_the_check_needs_nothing_that_selinux_refuses_keepalived(machine: Machine) -> None:
+    """Its policy lets scripts in that folder do all, but keepalived itself become nobody else."""
+    lay(plane(machine, "keepalived"))
+    assert '    script "/usr/libexec/keepalived/' in settings(machine)
+    assert "    script_user root\n" in settings(machine)
 
 
 def test_who_answers_outranks_who_does_not_and_the_first_the_others(machine: Machine) -> None:
@@ -115,6 +134,21 @@ def test_the_address_may_be_on_another_card(machine: Machine) -> None:
     assert "    track_interface {\n        eth1\n    }\n" in said  # its link counts, too
 
 
+def test_its_own_card_is_tracked_anyway(machine: Machine) -> None:
+    lay(plane(machine, "keepalived"))
+    assert "track_interface" not in settings(machine)
+
+
+@pytest.mark.parametrize("by", ["keepalived", "kube-vip"])
+@pytest.mark.parametrize("card", ["", "eth1"])
+def test_a_card_that_is_late_is_named(machine: Machine, by: str, card: str) -> None:
+    plane(machine, by, ENDPOINT_CARD=card)
+    machine.write("addresses", "")
+    done = machine.source("lay_endpoint", "endpoint")
+    assert done.returncode == 1
+    assert "no network card has the address 10.0.0.1" in done.stdout
+
+
 def test_a_card_that_is_not_there_is_named(machine: Machine) -> None:
     plane(machine, "keepalived", ENDPOINT_CARD="eth7")
     machine.stand_in("ip", f'{IP}\n[ "$1" != link ]')
@@ -142,13 +176,38 @@ def test_an_address_that_another_machine_has_too_is_let_go_of(machine: Machine, 
         done = machine.source("lay_endpoint", "endpoint")
         assert done.returncode == 1
         assert "the endpoint's address, too: 10.0.0.60 is at 52:54:00:00:00:09" in done.stdout
-        assert machine.called("systemctl")[-1] == ["systemctl", "stop", "keepalived.service"]
+        assert [call[1:] for call in machine.called("systemctl")[-2:]] == [
+            ["disable", "keepalived.service"],
+            ["stop", "keepalived.service"],
+        ]
     del machine.environment["RIVAL"]
     lay(machine)
     assert machine.called("systemctl")[-1] == ["systemctl", "restart", "keepalived.service"]
     # one after another may have it from now on
     machine.environment["RIVAL"] = "52:54:00:00:00:09"
     lay(machine)
+
+
+@pytest.mark.parametrize("rival", ["", "52:54:00:00:00:09"])
+def test_by_ipv6_who_has_the_address_lets_go_of_it_to_ask(machine: Machine, rival: str) -> None:
+    plane(machine, "keepalived", "[fd00::60]:6443", ADDRESS="fd00::1", ENDPOINT_PLANES="fd00::1")
+    machine.write(
+        "addresses", "2: eth0    inet6 fd00::1/64 scope global\\n2: eth0    inet6 fd00::60/128\\n"
+    )
+    machine.stand_in(
+        "ip",
+        f"{IP}\n[ \"$1 $2\" != 'neigh show' ] || echo 'fd00::60 {rival and 'lladdr'} {rival}'",
+    )
+    done = machine.source("lay_endpoint", "endpoint")
+    asked = [call[1:] for call in machine.calls if call[0] in {"ip", "systemctl"}]
+    dropped = asked.index(["address", "delete", "fd00::60/128", "dev", "eth0"])
+    assert asked[dropped + 1] == ["neigh", "delete", "fd00::60", "dev", "eth0"]
+    if rival:
+        assert (done.returncode, f"fd00::60 is at {rival}" in done.stdout) == (1, True), done.stdout
+        assert asked[-1] == ["stop", "keepalived.service"]
+    else:
+        assert done.returncode == 0, done.stdout
+        assert ["restart", "keepalived.service"] in asked[dropped:]
 
 
 def test_another_control_plane_may_have_the_address(machine: Machine) -> None:

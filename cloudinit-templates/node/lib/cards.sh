@@ -8,6 +8,7 @@ card_of() { ip -o addr show | awk -v wanted="$1" '{ split($4, part, "/"); if (pa
 # Set OWN_CARD to the card with this node's address, and CARD to the one that is to carry the endpoint's.
 find_cards() {
     OWN_CARD=$(card_of "$AIRSEED_ADDRESS")
+    [ -n "$OWN_CARD" ] || fail "no network card has the address $AIRSEED_ADDRESS" "see ip addr: is its card there, and up?"
     CARD=${AIRSEED_ENDPOINT_CARD:-$OWN_CARD}
     ip link show dev "$CARD" >/dev/null 2>&1 || fail "this machine has no card $CARD for the endpoint's address" \
         "ip link shows those that it has; say another as endpoint.interface"
@@ -20,20 +21,35 @@ carried() {
     case $host in *:*) printf '%s/128' "$host" ;; *) printf '%s/32' "$host" ;; esac
 }
 
+# Print where another machine on CARD has ADDRESS. CentOS has nothing that asks so by IPv6; but its kernel asks for
+# whoever gets a packet, unless that is this machine, which lets go of the address for that.
+neighbour() {
+    local address=$1
+    if [[ $address != *:* ]]; then
+        ! has arping || arping -D -c 2 -w 2 -I "$CARD" "$address" | sed -n 's/.*reply from.* \[\(.*\)\].*/\1/p' | head -n 1
+        return
+    fi
+    ip address delete "$address/128" dev "$CARD" 2>/dev/null || true
+    # what it remembers is of before
+    ip neigh delete "$address" dev "$CARD" 2>/dev/null || true
+    { echo >"/dev/udp/$address/9"; } 2>/dev/null || true
+    sleep 2
+    ip neigh show to "$address" dev "$CARD" | sed -n 's/.*lladdr \([^ ]*\).*/\1/p'
+}
+
 # Give up where another machine on CARD answers for ADDRESS: a stranger, or a control plane that this one does not
-# hear. Who has the address already lets go of it by COMMAND. CentOS has nothing that would ask so by IPv6.
+# hear. Who has the address already lets go of it by COMMAND.
 claim() {
     local address=$1 rival
     shift
-    [[ $address != *:* ]] && has arping || return 0
     for _ in 1 2; do
-        rival=$(arping -D -c 2 -w 2 -I "$CARD" "$address" | sed -n 's/.*reply from.* \[\(.*\)\].*/\1/p' | head -n 1) || true
+        rival=$(neighbour "$address") || true
         [ -n "$rival" ] || return 0
         # one of both may be about to give way
         sleep 2
     done
     if [ "$#" -gt 0 ]; then
-        [ -n "$(card_of "$address")" ] || return 0
+        [[ $address == *:* ]] || [ -n "$(card_of "$address")" ] || return 0
         "$@"
     fi
     fail "another machine answers for the endpoint's address, too: $address is at $rival" \

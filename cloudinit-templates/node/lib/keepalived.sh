@@ -16,10 +16,14 @@ lay_keepalived() {
     local address
     find_cards
     address=$(carried)
-    put "$KEEPALIVED_CHECK" 0755 <<SH
+    put "$KEEPALIVED_CHECK" 0755 <<'SH'
 #!/bin/sh
 export NSS_SDB_USE_CACHE=no
-exec curl -q -s -k -f -o /dev/null --noproxy '*' --max-time 2 https://127.0.0.1:6443/readyz
+# who tells strangers nothing answers, too
+case $(curl -q -s -k -o /dev/null -w '%{http_code}' --noproxy '*' --max-time 2 https://127.0.0.1:6443/readyz) in
+200 | 401 | 403) ;;
+*) exit 1 ;;
+esac
 SH
     # no checks of its own virtual servers
     echo 'KEEPALIVED_OPTIONS="-D -P"' | put_noting keepalived "$R/etc/sysconfig/keepalived" 0644
@@ -46,35 +50,56 @@ UNIT
         systemctl start keepalived.service
     fi
     settled endpoint
+    await_address "${address%/*}"
+    if is_changed keepalived && [ -n "$(card_of "${address%/*}")" ]; then
+        claim "${address%/*}" let_go
+        # to ask by IPv6 took the address away
+        if [[ $address == *:* ]]; then
+            systemctl restart keepalived.service
+            await_address "${address%/*}"
+        fi
+    fi
+    settled keepalived
+}
+
+await_address() {
     if [ "$AIRSEED_ROLE" = init ]; then
-        wait_until "keepalived to bring up ${address%/*} here or elsewhere" "${AIRSEED_ENDPOINT_PATIENCE:-60}" address_is_up "${address%/*}" ||
-            fail "keepalived does not bring ${address%/*} up: $(unit_says keepalived)" "journalctl -u keepalived"
+        wait_until "keepalived to bring up $1 here or elsewhere" "${AIRSEED_ENDPOINT_PATIENCE:-60}" address_is_up "$1" ||
+            fail "keepalived does not bring $1 up: $(unit_says keepalived)" "journalctl -u keepalived"
     elif is_changed keepalived; then
         # whoever joins waits for an API server later; by then it has heard the others, or nobody
         sleep "${AIRSEED_VRRP_PATIENCE:-6}"
     fi
-    if is_changed keepalived && [ -n "$(card_of "${address%/*}")" ]; then claim "${address%/*}" systemctl stop keepalived.service; fi
-    settled keepalived
+}
+
+# For good: the next start of this machine does not take the address either.
+let_go() {
+    systemctl disable keepalived.service || true
+    systemctl stop keepalived.service
 }
 
 address_is_up() { [ -n "$(card_of "$1")" ] || speaks_tls "$1" "${AIRSEED_ENDPOINT##*:}"; }
 
 # Print keepalived's settings. A router's id is derived from cluster and address; neighbours with the same
 # one are not heard, since all is unicast. Who is alone speaks to itself: without a peer it would speak to all.
+# The check is root's, since SELinux lets keepalived become nobody else before CentOS 7.8, and it takes a check
+# that it can't start for a good one.
 keepalived_settings() {
-    local address=$1 plane priority=100 mine='' peers='' id
+    local address=$1 plane priority=100 mine='' peers='' track='' id
     for plane in $AIRSEED_ENDPOINT_PLANES; do
         if [ "$plane" = "$AIRSEED_ADDRESS" ]; then mine=$priority; else peers="$peers        $plane"$'\n'; fi
         priority=$((priority - 1))
     done
     peers=${peers:-"        $AIRSEED_ADDRESS"}
     peers=${peers%$'\n'}
+    # its own it tracks anyway
+    [ "$CARD" = "$OWN_CARD" ] || track=$'    track_interface {\n        '"$CARD"$'\n    }\n'
     id=$(printf '%s %s' "$AIRSEED_CLUSTER" "$address" | sha256sum)
     cat <<CONF
 $OURS
 global_defs {
     enable_script_security
-    script_user nobody
+    script_user root
     vrrp_check_unicast_src
 }
 vrrp_script api_server {
@@ -95,10 +120,7 @@ vrrp_instance endpoint {
     unicast_peer {
 $peers
     }
-    track_interface {
-        $CARD
-    }
-    virtual_ipaddress {
+$track    virtual_ipaddress {
         $address dev $CARD
     }
     track_script {

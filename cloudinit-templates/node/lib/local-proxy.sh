@@ -48,7 +48,8 @@ frontend api
 backend control-planes
     balance leastconn
     option httpchk GET /readyz
-    http-check expect status 200
+    # who tells strangers nothing answers, too
+    http-check expect rstatus ^(200|401|403)$
     default-server check check-ssl verify none inter 1s fall 2 rise 2 on-marked-down shutdown-sessions
 CONF
     for plane in $AIRSEED_ENDPOINT_PLANES; do

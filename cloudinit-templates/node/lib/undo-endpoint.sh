@@ -18,9 +18,8 @@ drop_kube_vip() { ! is_ours "$KUBE_VIP" || rm -f "$KUBE_VIP"; }
 
 drop_keepalived() {
     [ -e "$KEEPALIVED_UNIT" ] || return 0
-    systemctl disable keepalived.service || true
     # its unit lets go of the address
-    systemctl stop keepalived.service
+    let_go
     rm -f "$KEEPALIVED" "$KEEPALIVED_CHECK" "$KEEPALIVED_UNIT"
     systemctl daemon-reload
 }

@@ -42,6 +42,8 @@ check_card() {
     other=$(ip neigh show dev "$card" | awk -v mac="$mac" '{ for (i = 2; i < NF; i++) if ($i == "lladdr" && $(i + 1) == mac) print $1 }' | head -n 1)
     [ -z "$other" ] || fail "the machine at $other has the MAC address of this one, $mac" \
         "give each machine a MAC address of its own"
+    # by IPv6 the kernel has asked
+    ! ip -o addr show dev "$card" | grep -F " $AIRSEED_ADDRESS/" | grep -q dadfailed || fail_twin
     # this takes a second, in which the rest goes on
     if has arping && [[ $AIRSEED_ADDRESS != *:* ]]; then
         arping -q -D -c 1 -w 1 -I "$card" "$AIRSEED_ADDRESS" &
@@ -50,9 +52,10 @@ check_card() {
 }
 
 check_address() {
-    [ -z "$ASKED" ] || wait "$ASKED" ||
-        fail "another machine answers for the address $AIRSEED_ADDRESS" "give each machine an address of its own"
+    [ -z "$ASKED" ] || wait "$ASKED" || fail_twin
 }
+
+fail_twin() { fail "another machine answers for the address $AIRSEED_ADDRESS" "give each machine an address of its own"; }
 
 # overlay2 can't work on every file system.
 check_disk() {
