@@ -333,6 +333,27 @@ def test_another_way_takes_the_place_of_the_one_before(machine: Machine, by: str
     assert not (machine.root / "etc/systemd/system/keepalived.service.d/airseed.conf").exists()
 
 
+@pytest.mark.parametrize("address", ["10.0.0.60", "fd00::60"])
+def test_an_address_that_a_killed_kube_vip_left_behind_goes(machine: Machine, address: str) -> None:
+    host, length = (f"[{address}]", 128) if ":" in address else (address, 32)
+    plane(machine, "kube-vip", f"{host}:6443")
+    machine.write(
+        "addresses", f"{ADDRESSES}2: eth0    inet {address}/{length} scope global eth0\\n"
+    )
+    lay(
+        machine,
+        "lay_endpoint; AIRSEED_ENDPOINT=other:6443 AIRSEED_ENDPOINT_BY='' take_endpoint_away",
+    )
+    assert machine.called("ip")[-1][1:] == [
+        "address",
+        "delete",
+        f"{address}/{length}",
+        "dev",
+        "eth0",
+    ]
+    assert not (machine.root / "etc/kubernetes/manifests/kube-vip.yaml").exists()
+
+
 def test_nothing_of_an_endpoint_stays(machine: Machine) -> None:
     files = sorted(machine.root.rglob("*"))
     plane(machine, "local-proxy", "api.cluster.local:6443", ROLE="worker", ADDRESS="10.0.0.4")

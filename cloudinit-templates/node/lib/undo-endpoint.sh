@@ -14,7 +14,18 @@ take_endpoint_away() {
 
 is_ours() { [ -f "$1" ] && [ "$(head -n 1 "$1")" = "$OURS" ]; }
 
-drop_kube_vip() { ! is_ours "$KUBE_VIP" || rm -f "$KUBE_VIP"; }
+# Who is killed, as where the runtime is told to end all, leaves the address behind.
+drop_kube_vip() {
+    local address card
+    is_ours "$KUBE_VIP" || return 0
+    address=$(sed -n '/name: address$/{n;s/.*"\(.*\)"$/\1/p}' "$KUBE_VIP")
+    rm -f "$KUBE_VIP"
+    wait_until "kube-vip to end" 60 kube_vip_is_gone || say "warning: kube-vip does not end"
+    card=$(card_of "$address")
+    case $card/$address in /*) ;; *:*) ip address delete "$address/128" dev "$card" ;; *) ip address delete "$address/32" dev "$card" ;; esac
+}
+
+kube_vip_is_gone() { ! pgrep -x kube-vip >/dev/null; }
 
 drop_keepalived() {
     [ -e "$KEEPALIVED_UNIT" ] || return 0
