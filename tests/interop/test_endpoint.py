@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.interop
 SCRIPTS = assets.tree("cloudinit-templates") / "node"
-ADDRESS = "10.99.0.60"
+ADDRESS, ADDRESS6 = "10.99.0.60", "fd99::60"
 LONGEST = 10
 """Seconds that nobody may have the address."""
 SERVER = """
@@ -84,9 +84,8 @@ class Network:
         for program in ("systemctl", "restorecon", "arping", "sleep"):
             (bin_ / program).write_text("#!/bin/sh\n")
             (bin_ / program).chmod(0o755)
-        shown = (
-            f"2: eth0    inet 10.99.0.{number}/24 scope global eth0\n2: eth0    inet {ADDRESS}/32"
-        )
+        network = "fd99::" if ":" in endpoint else "10.99.0."
+        shown = f"2: eth0    inet {network}{number}/24\n2: eth0    inet {endpoint}/32"
         (bin_ / "ip").write_text(f"#!/bin/sh\ncase $1 in -o) echo '{shown}' ;; esac\n")
         (bin_ / "ip").chmod(0o755)
         values = {
@@ -94,10 +93,10 @@ class Network:
             "NODE": name,
             "ROLE": role,
             "RUNTIME": "docker",
-            "ADDRESS": f"10.99.0.{number}",
-            "ENDPOINT": f"{endpoint}:6443",
+            "ADDRESS": f"{network}{number}",
+            "ENDPOINT": f"[{endpoint}]:6443" if ":" in endpoint else f"{endpoint}:6443",
             "ENDPOINT_BY": by,
-            "ENDPOINT_PLANES": " ".join(f"10.99.0.{n}" for n in range(1, planes + 1)),
+            "ENDPOINT_PLANES": " ".join(f"{network}{n}" for n in range(1, planes + 1)),
             "ENDPOINT_IMAGE": "haproxy:1",
         }
         env = root / "etc/airseed/node.env"
@@ -132,7 +131,7 @@ class Network:
         for name in ("p1", "p2", "p3"):
             words = ("ip", "-n", f"{self.prefix}{name}", "-o", "addr", "show", "dev", "eth0")
             shown = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-            if f" {ADDRESS}/" in shown:
+            if f" {ADDRESS}/" in shown or f" {ADDRESS6}/" in shown:
                 found.append(name)
         return found
 
@@ -195,6 +194,7 @@ def network(tmp_path: Path) -> Iterator[Network]:
             )
             ip("-n", lan, "link", "set", card, "master", "br0", "up")
             ip("-n", space, "addr", "add", f"10.99.0.{number}/24", "dev", "eth0")
+            ip("-n", space, "addr", "add", f"fd99::{number}/64", "dev", "eth0", "nodad")
             ip("-n", space, "link", "set", "eth0", "up")
         tmp_path.chmod(0o755)
         yield made
@@ -205,8 +205,9 @@ def network(tmp_path: Path) -> Iterator[Network]:
             subprocess.run(["ip", "netns", "delete", f"{made.prefix}{name}"], check=False)
 
 
-def test_keepalived_takes_the_settings_without_a_word(network: Network) -> None:
-    network.lay("p1", 1, "init", "keepalived", ADDRESS)
+@pytest.mark.parametrize("address", [ADDRESS, ADDRESS6])
+def test_keepalived_takes_the_settings_without_a_word(network: Network, address: str) -> None:
+    network.lay("p1", 1, "init", "keepalived", address)
     root = network.root("p1")
     settings = root / "etc/keepalived/keepalived.conf"
 
@@ -264,6 +265,17 @@ def test_an_address_moves_to_who_answers_and_back(network: Network) -> None:
     network.stays("p1", 3)
 
 
+def test_an_address_of_ipv6_moves_too(network: Network) -> None:
+    for number, name in enumerate(("p1", "p2"), start=1):
+        network.lay(name, number, "control-plane", "keepalived", ADDRESS6, planes=2)
+        network.keep(name)
+    network.settle("p1", 20)
+    network.serve("p2")
+    network.settle("p2")
+    network.kill("p2-keepalived", signal.SIGTERM)
+    network.settle("p1")
+
+
 def test_a_lone_control_plane_is_heard_by_no_neighbour(network: Network) -> None:
     network.lay("p1", 1, "init", "keepalived", ADDRESS, planes=1)
     network.keep("p1")
@@ -274,7 +286,7 @@ def test_a_lone_control_plane_is_heard_by_no_neighbour(network: Network) -> None
     assert "224.0.0.18" not in groups, "it takes part in the VRRP of the site's routers"
 
 
-@pytest.mark.parametrize(("address", "length"), [(ADDRESS, 32), ("fd99::60", 128)])
+@pytest.mark.parametrize(("address", "length"), [(ADDRESS, 32), (ADDRESS6, 128)])
 def test_a_stranger_at_the_address_is_noticed(network: Network, address: str, length: int) -> None:
     network.lay("p1", 1, "init", "keepalived", ADDRESS)
     script = f". {SCRIPTS}/lib/common.sh; need cards; CARD=eth0; claim {address} echo let go"
@@ -290,8 +302,6 @@ def test_a_stranger_at_the_address_is_noticed(network: Network, address: str, le
         said = ("ip", "-n", f"{network.prefix}{name}", *words)
         return subprocess.run(said, capture_output=True, text=True, check=True).stdout
 
-    for number, name in enumerate(("p1", "w1"), start=1):
-        ip(name, "addr", "add", f"fd99::{number}/64", "dev", "eth0", "nodad")
     assert claim() == (0, "")
     ip("p1", "addr", "add", f"{address}/{length}", "dev", "eth0", "nodad")
     assert claim() == (0, "")
