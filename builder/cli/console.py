@@ -56,8 +56,10 @@ class Console:
         if hint:
             self._line(f"  hint: {hint}")
 
-    def error(self, text: str) -> None:
+    def error(self, text: str, *, hint: str | None = None) -> None:
         self._line(text, "error:", "red")
+        if hint:
+            self._line(f"  hint: {hint}")
 
     def note(self, text: str) -> None:
         """Add a line to an error, whatever ``--quiet`` says."""

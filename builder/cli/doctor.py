@@ -181,8 +181,7 @@ def _workspace(document: Path | None, catalogs: tuple[Path, ...], refusal: str) 
 
 def _show(health: Health, console: Console) -> None:
     if health.offline is not None:
-        console.error(health.offline.what)
-        console.note(f"  hint: {health.offline.hint}")
+        console.error(health.offline.what, hint=health.offline.hint)
         console.info(f"{quantity(len(health.findings), 'sources')}, none of them could be asked")
         return
     console.table(
@@ -219,9 +218,7 @@ def _show(health: Health, console: Console) -> None:
     for limit in health.limits:
         _warn(limit, health.pulls.get(limit.registry, 0), console)
     for fault in health.lost:
-        console.error(f"{fault.where}: {fault.what}")
-        if fault.hint:
-            console.note(f"  hint: {fault.hint}")
+        console.error(f"{fault.where}: {fault.what}", hint=fault.hint)
     bad = sum(finding.failed > 0 for finding in health.findings)
     total = quantity(len(health.findings), "sources")
     console.info(f"{total}, {'all of them healthy' if not bad else f'{bad} of them unhealthy'}")

@@ -142,9 +142,7 @@ def _known(
     written = progress.latest(paths.changes(workspace.path), running.applied)
     if applied in {word for name in running.applied for word in (name, name[:_DIGITS])}:
         applied = None  # said before
-    elif applied is not None and (
-        written is None or applied not in {written.id, written.id[:_DIGITS]}
-    ):
+    elif applied is not None and (written is None or applied not in {written.id, written.number}):
         expected = written.id if written else None
         hint = None if written else "no change is written that is not recorded yet"
         raise UsageError("there is no such change", where=applied, expected=expected, hint=hint)
@@ -207,7 +205,7 @@ def _findings(running: Running, wanted: Wanted) -> Findings:
 def _next(running: Running, written: Written | None, folder: Path) -> int:
     """Return the number of the next change; one that was written and is not through keeps its."""
     if written:
-        return int(written.id[:_DIGITS])
+        return int(written.number)
     names = [*running.applied, *(path.parent.name for path in folder.glob(f"*/{folders.CHANGE}"))]
     return max((int(n[:_DIGITS]) for n in names if n[:_DIGITS].isdigit()), default=0) + 1
 

@@ -40,6 +40,10 @@ class Written:
     results: Mapping[str, Result] = field(default_factory=dict)
 
     @property
+    def number(self) -> str:
+        return self.id.partition("-")[0]
+
+    @property
     def nodes(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for nodes in self.stages for name in nodes))
 
@@ -179,7 +183,7 @@ def refuse_beside(written: Written) -> None:
         f"{written.id} was written before, and nothing is known of its machines",
         where=str(written.folder),
         hint="if it is through: `--results DIR`, `--from URL` or "
-        f"`--applied {written.id[:3]}`; if it was started nowhere, delete this folder; if it "
+        f"`--applied {written.number}`; if it was started nowhere, delete this folder; if it "
         "can't be finished: `--write --instead`",
     )
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from builder.errors import DocumentError, Fault
 from builder.formats.text import decode, json_value
-from builder.pipeline import image_plan
+from builder.pipeline import fit, image_plan
+from builder.render.packer import folder
 from builder.sources.file import read_local
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def compare(workspace: Workspace, path: Path) -> tuple[str, list[Fault]]:
     wrong.
     """
     found = _read(path)
-    wanted = image_plan.description(workspace)
+    wanted = folder.contents(image_plan.plan(workspace, fit.require(workspace)))
     faults = [
         Fault(where=key, what=f"the image has {found[key]}", expected=f"{wanted[key]}, by the lock")
         for key in _WORDS

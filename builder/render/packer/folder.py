@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from builder.render.packer.image import Image
+    from builder.render.plan import Plan
 
 TREE = "packer"
 GUEST = "guest"
@@ -132,14 +133,22 @@ def _guest(image: Image) -> Iterator[tuple[str, str]]:
 
 def description(image: Image) -> Mapping[str, Any]:
     """Return image.json; the guest puts in when it was built."""
-    plan = image.plan
-    names = ImageNames(plan.cluster.registry)
-    preloaded = () if plan.cluster.registry else plan.lock.images
     return {
         "format": 1,
         "image": image.name,
-        "cluster": plan.cluster.name,
         "lock": str(image.lock),
+        **contents(image.plan),
+        "airseed": image.version,
+        "built": "@BUILT@",
+    }
+
+
+def contents(plan: Plan) -> Mapping[str, Any]:
+    """Return what of image.json follows from a cluster and its lock."""
+    names = ImageNames(plan.cluster.registry)
+    preloaded = () if plan.cluster.registry else plan.lock.images
+    return {
+        "cluster": plan.cluster.name,
         "bundle": str(plan.sums),
         "kubernetes": str(plan.choice.kubernetes.version),
         "os": str(plan.choice.os),
@@ -147,8 +156,6 @@ def description(image: Image) -> Mapping[str, Any]:
         "cni": plan.choice.cni,
         "packages": [*packages.of(plan, plan.cluster.machine)],
         "images": [names.name(one.reference) for one in preloaded if ROLE in one.roles],
-        "airseed": image.version,
-        "built": "@BUILT@",
     }
 
 
