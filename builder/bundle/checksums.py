@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from builder.bundle.hashing import Item
 from builder.bundle.layout import LOCK_PATH, SUMS_PATH, path_fault
 from builder.errors import Fault
 from builder.model.digest import Digest
@@ -20,6 +22,16 @@ def listed(bundle: TarBundle | FolderBundle) -> dict[str, Digest]:
     Raise VerificationError or StorageError.
     """
     return entries(bundle.read(SUMS_PATH, LIMIT))[0]
+
+
+def listed_items(bundle: TarBundle | FolderBundle) -> list[Item]:
+    """Return what SHA256SUMS lists and the bundle has, to be hashed; raise as :func:`listed`."""
+    members = bundle.members()
+    return [
+        Item(path=path, size=members[path].size, digest=digest, open=partial(bundle.open, path))
+        for path, digest in listed(bundle).items()
+        if path in members
+    ]
 
 
 def entries(sums: bytes) -> tuple[dict[str, Digest], list[Fault]]:

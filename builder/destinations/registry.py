@@ -19,8 +19,8 @@ from builder.errors import FetchError
 from builder.http import StatusError
 from builder.model.artifact import INDEX_TYPES
 from builder.model.image_names import ImageNames
+from builder.oci.blob_place import BlobPlace
 from builder.oci.layout import signature_tag
-from builder.oci.push import BlobPlace
 from builder.oci.scope import Scope
 
 if TYPE_CHECKING:

@@ -6,16 +6,13 @@ an operator starts in turn.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field, replace
 from posixpath import basename
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from builder.model.catalog.kubernetes import ROLES
-from builder.model.digest import Digest
-from builder.model.lock import Fingerprint
 from builder.model.recipe import builds_for, recipes
 from builder.model.source import is_url
 
@@ -31,6 +28,7 @@ if TYPE_CHECKING:
     from builder.model.catalog.systems import OperatingSystem
     from builder.model.choice import Choice
     from builder.model.cluster import Cluster, SignerSettings
+    from builder.model.digest import Digest
     from builder.model.recipe import Recipe
     from builder.model.reference import Reference
 
@@ -43,8 +41,6 @@ EXTRA = "extra"
 MACHINE = "machine"
 ASKERS = frozenset({KUBEADM, RUNTIME, SYSTEM, CALICO, ENDPOINT, EXTRA, MACHINE})
 """Who may ask for something beside other packages."""
-FINGERPRINT = 1
-"""The version of what :attr:`Demand.fields` names; raise it whenever they change."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+@=,:~-]")
 
 
@@ -127,90 +123,10 @@ class Demand:
     """Of the releases that lead to this one; what they need besides is in all but ``packages``."""
 
     @property
-    def fields(self) -> dict[str, Any]:
-        """All that is asked for, as plain values; where catalogs get it from is no part."""
-        way = {str(d.kubernetes.version): _packages_fields(d.packages) for d in self.before}
-        return {
-            **({"before": way} if way else {}),
-            "images": [_image_fields(image) for image in self.images],
-            "packages": _packages_fields(self.packages),
-            "files": [
-                {
-                    "path": file.path,
-                    "digest": str(file.digest) if file.digest else None,
-                    "sources": list(file.own_sources),
-                }
-                for file in (*self.manifests, *self.files)
-            ],
-            "repositories": [repository.name for repository in self.repositories],
-            "keys": [{"name": key.name, "fingerprint": key.fingerprint} for key in self.keys],
-            "signers": [_signer_fields(signer) for signer in self.signers],
-            "builds": [
-                _recipe_fields(recipe) for recipe in (self.builds.recipes if self.builds else ())
-            ],
-        }
-
-    @property
     def hops(self) -> tuple[str, ...]:
         """Return the releases of the way, its own last; none where it leads from nowhere."""
         way = (*self.before, self) if self.before else ()
         return tuple(str(demand.kubernetes.version) for demand in way)
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """Name all that is asked for, so that a lock can tell whether it is still for this."""
-        text = json.dumps(self.fields, sort_keys=True, separators=(",", ":"))
-        return Fingerprint(FINGERPRINT, Digest.of(text.encode("ascii")))
-
-
-def _image_fields(image: WantedImage) -> dict[str, Any]:
-    fields = {"image": str(image.reference), "roles": list(image.roles)}
-    return {**fields, "hops": list(image.hops)} if image.hops else fields
-
-
-def _packages_fields(packages: Iterable[WantedPackage]) -> list[dict[str, Any]]:
-    return [{"package": package.request, "repository": package.repository} for package in packages]
-
-
-def _signer_fields(signer: SignerSettings) -> dict[str, Any]:
-    return {
-        "name": signer.name,
-        "images": list(signer.images),
-        "keys": list(signer.keys),
-        "identities": [
-            {"subject": identity.subject, "issuer": identity.issuer}
-            for identity in signer.identities
-        ],
-        "authority": signer.authority,
-        "required": signer.required,
-    }
-
-
-def _recipe_fields(recipe: Recipe) -> dict[str, Any]:
-    return {
-        "package": str(recipe.nevra),
-        "summary": recipe.summary,
-        "licence": recipe.licence,
-        "url": recipe.url,
-        "requires": list(recipe.requires),
-        "files": [
-            {
-                "path": file.path,
-                "program": file.program,
-                "archive": file.archive,
-                "member": file.member,
-                "text": file.text,
-                "folder": file.folder,
-                "config": file.config,
-            }
-            for file in recipe.files
-        ],
-        "scripts": dict(recipe.scripts),
-        "programs": [
-            {"name": program.name, "digest": str(program.digest) if program.digest else None}
-            for program in recipe.programs
-        ],
-    }
 
 
 def demand(

@@ -19,7 +19,7 @@ _FINGERPRINT = re.compile(r"(?:([1-9][0-9]{0,8}):)?(sha256:[0-9a-f]{64})")
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Name everything that cluster.yaml and the catalog asked for; see ``Demand.fingerprint``."""
+    """Name everything that cluster.yaml and the catalog asked for; see ``model.fingerprint``."""
 
     version: int
     """Which fields the digest is of; two of different versions cannot be compared."""

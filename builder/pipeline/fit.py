@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from builder import disk
 from builder.errors import AirseedError, Fault, UsageError
 from builder.formats import signers as signer_format
-from builder.model.demand import FINGERPRINT
 from builder.model.digest import Digest
+from builder.model.fingerprint import FINGERPRINT, fingerprint
 from builder.model.lock import Subject
 from builder.rpm.installed import LIST_LIMIT
 from builder.sources.file import read_local
@@ -34,8 +34,8 @@ def fit(workspace: Workspace) -> Fit:
     if not workspace.lock_path.exists():
         return "missing"
     lock, wanted, folder = workspace.locked.lock, workspace.demand, workspace.folder
-    fingerprint = lock.subject.demand
-    if fingerprint is None or fingerprint.version != FINGERPRINT:
+    known = lock.subject.demand
+    if known is None or known.version != FINGERPRINT:
         return "incomparable"
     stale = (
         lock.subject != subject(workspace.cluster, wanted, folder)
@@ -84,7 +84,7 @@ def subject(cluster: Cluster, wanted: Demand, folder: Path) -> Subject:
         cni=wanted.cni,
         platforms=cluster.platforms,
         image_platforms=cluster.image_platforms,
-        demand=wanted.fingerprint,
+        demand=fingerprint(wanted),
         hops=wanted.hops,
     )
 

@@ -12,8 +12,8 @@ import os
 from typing import TYPE_CHECKING
 
 from builder import disk, threads
-from builder.bundle.checksums import listed
-from builder.bundle.hashing import Item, hash_all
+from builder.bundle.checksums import listed_items
+from builder.bundle.hashing import hash_all
 from builder.bundle.reader import is_unpacked, open_bundle
 from builder.errors import AirseedError, FetchError, StorageError, UsageError, VerificationError
 from builder.formats import inventory as inventory_format
@@ -94,17 +94,7 @@ def take(
 def _bundle(path: Path, reporter: Reporter) -> Iterator[Holding]:
     """Return what a bundle has and is right; what is damaged counts as missing."""
     with open_bundle(path) as bundle:
-        members = bundle.members()
-        items = [
-            Item(
-                path=name,
-                size=members[name].size,
-                digest=digest,
-                open=functools.partial(bundle.open, name),
-            )
-            for name, digest in listed(bundle).items()
-            if name in members
-        ]
+        items = listed_items(bundle)
         with reporter.progress(path.name, sum(item.size for item in items)) as progress:
             faults = hash_all(items, progress)
     for fault in faults:

@@ -7,14 +7,13 @@ fit together (repodata and RPMs, image graphs, manifests and the images they sta
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builder.bundle.checksums import listed
+from builder.bundle.checksums import listed_items
 from builder.bundle.delta import reduced
-from builder.bundle.hashing import Item, hash_all
+from builder.bundle.hashing import hash_all
 from builder.bundle.layout import LOCK_PATH
 from builder.bundle.part import storage_error
 from builder.bundle.reader import TarBundle, open_bundle, parts_of
@@ -166,17 +165,7 @@ def _unheld(
     missing = {content.digest: content for content in elsewhere if content.digest not in held}
     for base in bases:
         with open_bundle(base) as bundle:
-            members = bundle.members()
-            items = [
-                Item(
-                    path=path,
-                    size=members[path].size,
-                    digest=digest,
-                    open=functools.partial(bundle.open, path),
-                )
-                for path, digest in listed(bundle).items()
-                if digest in missing and path in members
-            ]
+            items = [item for item in listed_items(bundle) if item.digest in missing]
             with reporter.progress(base.name, sum(item.size for item in items)) as progress:
                 wrong = {fault.where for fault in hash_all(items, progress)}
             for item in items:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from push_registry import PushRegistry, Quirks
 
 from builder.model.digest import Digest
-from builder.oci.push import BlobPlace, Pusher
+from builder.oci.blob_place import BlobPlace
+from builder.oci.push import Pusher
 from builder.oci.scope import Scope
 from builder.oci.uploads import Uploads
 from builder.sources.access import Access

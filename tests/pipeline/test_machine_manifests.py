@@ -8,6 +8,7 @@ import pytest
 
 from builder.errors import DocumentError
 from builder.model.demand import MACHINE
+from builder.model.fingerprint import fingerprint
 from builder.pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -54,9 +55,9 @@ def test_a_static_pod_is_for_the_roles_that_get_it(
     demand = asked(tmp_path, who % f"files: [{{path: {STATIC}, source: vip.yaml}}]")
     assert found(nothing) == {}
     assert found(demand) == {"ghcr.io/vip/vip:v1": roles}
-    assert demand.fingerprint != nothing.fingerprint
+    assert fingerprint(demand) != fingerprint(nothing)
     (tmp_path / "vip.yaml").write_text(POD.replace("v1'", "v2'"), "utf-8")
-    assert Workspace(tmp_path / "cluster.yaml").demand.fingerprint != demand.fingerprint
+    assert fingerprint(Workspace(tmp_path / "cluster.yaml").demand) != fingerprint(demand)
 
 
 def test_a_file_of_one_node_and_other_manifests(tmp_path: Path) -> None:

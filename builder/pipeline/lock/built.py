@@ -56,6 +56,11 @@ class BuiltPackages:
     public: tuple[RpmKey, ...]
     builds: Mapping[Nevra, Build]
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return the fingerprint of what signed them."""
+        return (self.key.fingerprint or "",)
+
     def trust(self, name: Nevra) -> Trust:
         """Return the weakest reason why what a package was built from is believed."""
         pinned = all(program.trust == "pinned" for program in self.builds[name].inputs)

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.errors import ClosureError, Fault, UnavailableError, VerificationError
 from builder.model.artifact import File, Package, Repository
+from builder.pipeline.lock import repodata as repodata_of
 from builder.pipeline.lock.base import declared, prove
 from builder.pipeline.lock.proof import asked_as
 from builder.rpm import build as rpm_build
-from builder.rpm.claims import Claims, unmet
-from builder.rpm.closure import Chosen, Closure, PackageRequest, check_installable, solve
+from builder.rpm.closure import Chosen, Closure, PackageRequest, solve
 from builder.rpm.repodata import resolve_href
-from builder.rpm.subset import (
-    KINDS,
-    RepodataFile,
-    Rpm,
-    UpstreamMetadata,
-    metadata_file,
-    read_claims,
-    write_subset,
-)
+from builder.rpm.subset import KINDS
 from builder.rpm.universe import SolverMetadata
 from builder.sources import repository as repository_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from builder.model.artifact import Trust
+    from builder.model.artifact import Build, Trust
     from builder.model.catalog.repositories import Repository as Described
     from builder.model.demand import WantedPackage
     from builder.model.digest import Digest
@@ -39,7 +29,6 @@ if TYPE_CHECKING:
     from builder.pipeline.lock.files import Keyring
     from builder.pipeline.lock.resolving import Resolving
     from builder.rpm.base import BasePackages
-    from builder.sources.store import Store
 
 _NOBODY = ""
 """Who asks for a package only because an earlier lock had it."""
@@ -104,24 +93,29 @@ def resolve(
         {chosen for closure in closures.values() for chosen in closure.relied_on},
         lambda chosen: _sources(resolving, upstream, chosen),
     )
-    packages = [
-        replace(
-            _built(made, chosen)
-            if made is not None and chosen.repository == made.metadata.name
-            else _package(
-                resolving,
-                keyring,
-                upstream,
+    packages = []
+    for chosen, hops in _union(closures):
+        if made is not None and chosen.repository == made.metadata.name:
+            package = _package(
                 chosen,
-                "pinned" if chosen.nevra in pinned else "signed",
-            ),
-            hops=hops,
-        )
-        for chosen, hops in _union(closures)
-    ]
+                hops,
+                keys=made.keys,
+                trust=made.trust(chosen.nevra),
+                built=made.builds[chosen.nevra],
+            )
+        else:
+            described = resolving.catalog.repository(chosen.repository)
+            package = _package(
+                chosen,
+                hops,
+                sources=_sources(resolving, upstream, chosen),
+                keys=_fingerprints(resolving, keyring, described),
+                trust="pinned" if chosen.nevra in pinned else "signed",
+            )
+        packages.append(package)
     used = {package.repository for package in packages}
     upstream = [repository for repository in upstream if repository.name in used]
-    repodata, problems, unmet = _repodata(resolving, upstream, packages, metadata, base)
+    repodata, problems, unmet = repodata_of.write(resolving, upstream, packages, metadata, base)
     packages = [replace(package, from_base=unmet[package.name]) for package in packages]
     return ResolvedPackages(
         packages=tuple(sorted(packages, key=lambda package: package.name)),
@@ -258,23 +252,26 @@ def _check_pins(wanted: Iterable[WantedPackage], chosen: Iterable[Chosen]) -> se
 
 
 def _package(
-    resolving: Resolving,
-    keyring: Keyring,
-    upstream: Sequence[repository_source.RepositoryMetadata],
     chosen: Chosen,
+    hops: tuple[str, ...],
+    *,
+    sources: tuple[str, ...] = (),
+    keys: tuple[str, ...],
     trust: Trust,
+    built: Build | None = None,
 ) -> Package:
-    described = resolving.catalog.repository(chosen.repository)
     return Package(
         nevra=chosen.nevra,
         repository=chosen.repository,
         digest=chosen.digest,
         size=chosen.size,
-        sources=_sources(resolving, upstream, chosen),
-        keys=_fingerprints(resolving, keyring, described),
+        sources=sources,
+        keys=keys,
         requested=chosen.requested,
         needed_by=chosen.needed_by,
         trust=trust,
+        built=built,
+        hops=hops,
     )
 
 
@@ -309,21 +306,6 @@ def _sources(
     return tuple(urls)
 
 
-def _built(made: BuiltPackages, chosen: Chosen) -> Package:
-    return Package(
-        nevra=chosen.nevra,
-        repository=chosen.repository,
-        digest=chosen.digest,
-        size=chosen.size,
-        sources=(),
-        keys=(made.key.fingerprint or "",),
-        requested=chosen.requested,
-        needed_by=chosen.needed_by,
-        trust=made.trust(chosen.nevra),
-        built=made.builds[chosen.nevra],
-    )
-
-
 def _built_here(made: BuiltPackages) -> Repository:
     """Describe what was built as a repository without a source."""
     return Repository(
@@ -331,7 +313,7 @@ def _built_here(made: BuiltPackages) -> Repository:
         sources=(),
         digest=made.metadata.digest,
         size=made.metadata.size,
-        keys=(made.key.fingerprint or "",),
+        keys=made.keys,
         signed=False,
     )
 
@@ -372,79 +354,3 @@ def _builds(packages: Iterable[Package], repository: str) -> set[tuple[Nevra, Di
     return {
         (package.nevra, package.digest) for package in packages if package.repository == repository
     }
-
-
-def _repodata(
-    resolving: Resolving,
-    upstream: Sequence[repository_source.RepositoryMetadata],
-    packages: Sequence[Package],
-    metadata: Sequence[SolverMetadata],
-    base: BasePackages,
-) -> tuple[tuple[File, ...], tuple[Fault, ...], Mapping[str, tuple[str, ...]]]:
-    """Write the bundle's own metadata, and check that a node can install from it alone.
-
-    Return by package what is left to the base, too.
-    """
-    files: list[File] = []
-    claims: list[Claims] = []
-    with tempfile.TemporaryDirectory(prefix="airseed-repodata-") as scratch:
-        ours = []
-        for source in upstream:
-            folder = Path(scratch) / source.name
-            folder.mkdir()
-            written = write_subset(
-                UpstreamMetadata(
-                    name=source.name,
-                    primary=source.files["primary"],
-                    filelists=source.files.get("filelists"),
-                    other=source.files.get("other"),
-                ),
-                [
-                    Rpm(nevra=package.nevra, digest=package.digest, size=package.size)
-                    for package in packages
-                    if package.repository == source.name
-                ],
-                folder,
-            )
-            files.extend(_keep(resolving.kept, source, file) for file in written)
-            claims += read_claims(folder, source.name)
-            ours.append(
-                SolverMetadata(
-                    name=source.name,
-                    primary=metadata_file(folder, "primary"),
-                    filelists=metadata_file(folder, "filelists"),
-                )
-            )
-        problems: list[Fault] = []
-        lacking: dict[str, dict[str, None]] = {package.name: {} for package in packages}
-        for hop in resolving.wanted.hops or ("",):
-            those = [one for one in packages if not one.hops or hop in one.hops]
-            named = [package.nevra for package in those if package.requested and hop]
-            for asked in ((), named) if named else ((),):
-                problems += check_installable(
-                    [package.nevra for package in those],
-                    arch=resolving.cluster.platforms[0].rpm,
-                    metadata=ours,
-                    base=base,
-                    described_by=metadata,
-                    asked=asked,
-                )
-            names = {package.name for package in those}
-            for name, needs in unmet(one for one in claims if one.name in names).items():
-                lacking[name].update(dict.fromkeys(needs))
-    return tuple(files), tuple(problems), {name: tuple(needs) for name, needs in lacking.items()}
-
-
-def _keep(
-    kept: Store, repository: repository_source.RepositoryMetadata, file: RepodataFile
-) -> File:
-    kept.put(file.path.read_bytes())
-    return File(
-        kind="repodata",
-        path=f"yum/{repository.name}/repodata/{file.name}",
-        digest=file.digest,
-        size=file.size,
-        sources=(),
-        needed_by=(repository.name,),
-        trust="signed" if repository.signed else "first-use",
-    )

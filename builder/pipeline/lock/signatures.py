@@ -10,6 +10,7 @@ from builder.formats import signers as signer_format
 from builder.image_signatures.verify import verify
 from builder.model.artifact import File
 from builder.model.digest import Digest
+from builder.model.fingerprint import fingerprint
 from builder.model.reference import Reference
 from builder.sources import signature as signature_source
 
@@ -98,7 +99,7 @@ def stays(resolving: Resolving, known: Image, signers: Sequence[Signer]) -> bool
         return False
     if known.signed_by is None:
         ours = {signature.name for signature in resolving.cluster.signatures}
-        same = before.subject.demand == resolving.wanted.fingerprint
+        same = before.subject.demand == fingerprint(resolving.wanted)
         return same or not any(signer.name in ours for signer in own)
     documents = {file.path: file.digest for file in before.files if file.kind == "signer"}
     return any(
