@@ -6,7 +6,7 @@ Where one host failed in one way for many artifacts, as without a network, it is
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from builder.errors import AirseedError, Fault, UnavailableError, VerificationError
 
@@ -26,14 +26,16 @@ class Refusal:
     """Empty for the local disk."""
     fault: Fault
     """With the source's name as place."""
+    way: Literal["from", "to"] = "from"
+    """Whether a source refused, or the place."""
 
     @property
     def alone(self) -> Fault:
-        return replace(self.fault, where=f"{self.artifact} from {self.fault.where}")
+        return replace(self.fault, where=f"{self.artifact} {self.way} {self.fault.where}")
 
 
 class RefusedError(UnavailableError):
-    """Every source of one artifact failed, each by its host."""
+    """Every source of one artifact failed, each by its host, or its place did."""
 
     def __init__(self, what: str, *, where: str, refusals: Iterable[Refusal]) -> None:
         self.refusals = tuple(refusals)
@@ -52,6 +54,13 @@ def unavailable(download: Download) -> RefusedError:
             for source, fault in zip(sources, faults, strict=False)
         ],
     )
+
+
+def displaced(artifact: str, host: str, fault: Fault) -> RefusedError:
+    """Say that the place of an artifact takes it for good not."""
+    fault = replace(fault, where=fault.where or host)
+    refusal = Refusal(artifact=artifact, host=host, fault=fault, way="to")
+    return RefusedError(fault.what, where=refusal.alone.where, refusals=[refusal])
 
 
 def summary(failures: list[AirseedError]) -> AirseedError:

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 from builder.backoff import REFUSALS, Backoff
 from builder.bundle.download import Cancelled, Download, Sink, StaleError, Stop
-from builder.bundle.failures import summary, unavailable
+from builder.bundle.failures import displaced, summary, unavailable
 from builder.bundle.host_limits import HostLimits
 from builder.bundle.part import storage_error
 from builder.bundle.place import PlaceError
-from builder.errors import AirseedError, FetchError, UnavailableError, VerificationError
+from builder.errors import AirseedError, Fault, FetchError, UnavailableError, VerificationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -312,7 +312,7 @@ class Transfer:
         with self._changed:
             why = self._hosts.given_up(host, self._policy.patience)
         if why:
-            raise UnavailableError(why, where=f"{download.job.wanted.name} to {host}")
+            raise displaced(download.job.wanted.name, host, Fault(where=host, what=why))
 
     def _displace(
         self, download: Download, error: FetchError, sink: Sink, *, started: float | None = None
@@ -332,9 +332,7 @@ class Transfer:
             except FetchError as again:
                 error, hopeless = again, not again.temporary
         if hopeless:
-            where = f"{download.job.wanted.name} to {error.fault.where or host}"
-            fault = replace(error.fault, where=where)
-            raise UnavailableError(fault.what, where=where, hint=fault.hint, faults=[fault])
+            raise displaced(download.job.wanted.name, host, error.fault)
 
     def _yield(self, download: Download, error: FetchError, started: float) -> None:
         """Let a source that failed for the moment rest, or give it up."""

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _NO_PROJECT = {401, 403, 404, 500}
 """Statuses with which registries refuse a project that they don't have: Harbor has all of them."""
 _NO_CERTIFICATE = 400
+_NOWHERE = 404
+_READ_ONLY = 405
+_REDIRECTS = range(300, 400)
 _UNSUPPORTED = 415
 _KEPT = {400, 403, 405, 409, 412}
 """Statuses with which registries refuse to move a tag."""
@@ -37,17 +40,27 @@ def of_project(scope: Scope) -> Iterator[None]:
             raise FetchError(
                 error.fault.what, where=scope.repository, hint=hint, status=error.status
             ) from error
-        if error.status not in _NO_PROJECT:
-            raise
         # after several attempts the answer stands behind, with the registry's own words
         answer = error if isinstance(error, StatusError) else error.__cause__
         told = refusal(answer) if isinstance(answer, StatusError) else error
-        project = scope.path.partition("/")[0]
+        if error.status in _NO_PROJECT:
+            project = scope.path.partition("/")[0]
+            hint = (
+                f"check that the project {project!r} is there (Harbor and Artifactory want it made"
+                f" first) and that the login for {scope.host} may push to it"
+            )
+            if error.status == _NOWHERE:
+                hint += f"; a registry answers at {scope.host}/v2/, and in no path below another"
+        elif error.status == _READ_ONLY:
+            hint = "it can only be read: a replica or a cache, or it is in maintenance"
+        elif error.status in _REDIRECTS:
+            hint = f"what answers at {scope.host} is no registry, but a page to log in to, perhaps"
+        else:
+            raise
         raise FetchError(
             told.fault.what,
             where=scope.repository,
-            hint=f"check that the project {project!r} is there (Harbor and Artifactory want it made"
-            f" first) and that the login for {scope.host} may push to it",
+            hint=hint,
             status=error.status,
         ) from error
 

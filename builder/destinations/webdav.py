@@ -273,8 +273,6 @@ def refused(error: StatusError, *, temporary: bool | None = None) -> FetchError:
         hint = "this server takes no files: nginx needs dav_methods PUT DELETE MKCOL MOVE"
     elif error.status in {401, 403}:
         hint = "check the login for this host (--login, --authfile), and that it may write there"
-    elif error.status == 413:  # noqa: PLR2004 -- a status
-        hint = "raise the server's limit of bodies (nginx: client_max_body_size)"
     return FetchError(
         error.fault.what,
         where=error.fault.where,

@@ -23,7 +23,9 @@ STATUS_HINTS = {
     404: "check the name and the version; a later source may still have it",
     407: "put user and password into the proxy's URL (https_proxy=http://USER:PASSWORD@HOST:PORT)",
     410: "upstream has removed it; name another source",
+    413: "the server or a proxy before it limits bodies (nginx: client_max_body_size 0)",
     429: "the server limits the rate; credentials or a mirror raise the limit",
+    507: "its disk is full, or a quota is used up: make room there",
 }
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -228,3 +229,47 @@ def test_options_that_cannot_be_meant_are_refused(
         assert done.code == 2, done.err
         assert said in done.err
         assert registry.requests == []
+
+
+REFUSALS = {
+    "a body that a proxy takes not": (
+        Quirks(largest=1),
+        "the server answered 413 Request Entity Too Large, for ",
+        "the server or a proxy before it limits bodies (nginx: client_max_body_size 0)",
+    ),
+    "a quota that is used up": (
+        Quirks(busy={"PUT": [507] * 99}),
+        "the server answered 507 Insufficient Storage",
+        "its disk is full, or a quota is used up: make room there",
+    ),
+    "a replica": (
+        Quirks(busy={"POST": [405] * 99}),
+        "the server answered 405 Method Not Allowed",
+        "it can only be read: a replica or a cache, or it is in maintenance",
+    ),
+    "a page to log in to": (
+        Quirks(busy={"HEAD": [302] * 99}),
+        "the server answered 302 Found, ",
+        "is no registry, but a page to log in to, perhaps",
+    ),
+    "a registry in a path of a web server": (
+        Quirks(busy={"POST": [404] * 99}),
+        "the server answered 404 Not Found",
+        "/v2/, and in no path below another",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_what_refuses_all_alike_is_told_once_with_its_way_out(case: str, sample: Sample) -> None:
+    quirks, what, hint = REFUSALS[case]
+    quirks = replace(quirks, busy={method: [*them] for method, them in quirks.busy.items()})
+    with PushRegistry(quirks) as registry:
+        with pytest.raises(UnavailableError) as caught:
+            fill(sample.bundle, registry)
+        (fault,) = caught.value.faults
+        assert fault.what.startswith(what)
+        assert (fault.hint or "").endswith(hint)
+        tried = [path for method, path in registry.requests if method == "PUT"]
+        assert len(tried) == len(set(tried))  # none twice: it won't change by itself
+        assert registry.tags == {}
