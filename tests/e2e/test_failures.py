@@ -69,8 +69,9 @@ def _refusal(machine: Machine, step: str, message: str, hint: str) -> None:
     assert re.search(hint, result["hint"]), result
     assert result["exit_code"] != 0
     assert result["retry_in"] > 0
-    assert f"airseed: step {step} failed" in machine.console
-    assert result["hint"] in machine.console
+    # by way of journald, which may be behind
+    words = (f"airseed: step {step} failed", result["hint"])
+    await_moment(lambda: all(word in machine.console for word in words), "the console", patience=60)
     status = machine.sh("airseed-status", check=False)
     assert status.returncode == 1
     assert result["message"] in status.stdout
