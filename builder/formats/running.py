@@ -6,6 +6,7 @@ Both are canonical JSON, a node a line, so that a diff reads well; neither has a
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ _ADDRESS = Text(parse=lambda text: str(ip_address(text)), expected="an IP addres
 _VERSION = Text[str](pattern=r"[0-9]{1,4}(\.[0-9]{1,4}){2}", expected="a version", example="1.18.5")
 _RUNTIME = Text[str](pattern=r"[a-z-]+ [0-9][0-9A-Za-z.~-]*", expected="a name and a version")
 _ID = Text[str](pattern=r"[0-9]{3}-[a-z0-9.-]+", expected="the id of a change", longest=253)
+_LAST = Text[str](pattern=r"|[0-9]{3}-[a-z0-9.-]+", empty=True, longest=253)
 _DOCUMENTS = MapOf(MapOf(Anything()), key="|".join(CLUSTER_WIDE))
 _FORMAT = Field(Number(least=FORMAT, most=FORMAT, hint=_HINT), required=True)
 _NODE: Record[NodeState] = Record(
@@ -52,6 +54,7 @@ _FIELDS: dict[str, Field[Any]] = {
     "keeper": Field(MapOf(Anything()), default={}),
     "documents": Field(_DOCUMENTS, required=True),
     "applied": Field(ListOf(_ID), default=()),
+    "written": Field(_LAST, default=""),
     "nodes": Field(ListOf(_NODE), required=True),
 }
 _RUNNING: Record[Running] = Record(Running, _FIELDS, title="what runs")
@@ -87,7 +90,7 @@ def change(value: Change) -> bytes:
                 }
                 for stage in value.stages
             ],
-            **_RUNNING.write(value.after),
+            **_RUNNING.write(replace(value.after, written="")),
         }
     )
 

@@ -63,6 +63,8 @@ class Running:
     """kubeadm's documents of the whole cluster, by kind, as :func:`builder.render` makes them."""
     applied: tuple[str, ...] = ()
     """The ids of the changes that it went through."""
+    written: str = ""
+    """The id of the last change that was written for it: its number is never given again."""
     nodes: tuple[NodeState, ...]
 
     @property

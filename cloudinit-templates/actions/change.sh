@@ -1,16 +1,22 @@
-# usage: NODE.sh [--no-wait | --follow] [--instead]
-#
-# Make the change on this machine, as root. It lays down the node's scripts and what the change wants,
-# starts airseed-change.service, which comes again after a power cut, and shows its words until it ends;
-# its exit code is 0 when the change is done, 1 when it failed, 2 when it was refused. It may be run again
-# at any time: it goes on, or says that it is done. Start it on all machines in any order: they go one
-# after another by themselves.
-#   --no-wait   start it and leave
-#   --follow    start nothing; show how it goes on
-#   --instead   take the place of a change that was given up
 # The lines in front of this one give CHANGE, DIGEST, CLUSTER, NODE and AUTHORITY, the sha256 of ca.crt; those
 # behind it have files(), which lays files down, and the call of main.
 # shellcheck shell=bash
+
+usage() {
+    cat <<'TEXT'
+usage: NODE.sh [--no-wait | --follow] [--instead]
+
+Make the change on this machine, as root. It lays down the node's scripts and what the change wants,
+starts airseed-change.service, which comes again after a power cut, and shows its words until it ends;
+its exit code is 0 when the change is done, 1 when it failed, 2 when it was refused. It may be run again
+at any time: it goes on, or says that it is done. Start it on all machines in any order: they go one
+after another by themselves.
+
+  --no-wait   start it and leave
+  --follow    start nothing; show how it goes on
+  --instead   take the place of a change that was given up
+TEXT
+}
 
 set -euo pipefail
 export LC_ALL=C
@@ -37,14 +43,20 @@ value() (
 under_way() { awk -v part="$1" 'NR == 1 { printf "%s", $part }' "$ETC/change/id" 2>/dev/null || true; }
 
 # systemd starts it again by itself where it was killed.
-goes_on() { systemctl is-active --quiet "$UNIT" || [ "$(systemctl is-active "$UNIT")" = activating ]; }
+goes_on() { [[ $(systemctl is-active "$UNIT") == a* ]]; }
 
 is_done() { [ -s "$STATE/changes/$1/change" ]; }
+
+# Print the digest of the change that this machine knows by this one's name, "" where it knows none.
+known_digest() { tr -dc 0-9a-f 2>/dev/null <"$STATE/changes/$CHANGE/digest" || true; }
 
 # shellcheck disable=SC2153 # the values stand in front
 check() {
     local name digest
     [ "$(id -u)" -eq 0 ] || refuse "this runs as $(id -un)" "run it as root: sudo bash $0"
+    digest=$(known_digest)
+    [ "${digest:-$DIGEST}" = "$DIGEST" ] || refuse "this machine knows another change of the name $CHANGE: ${digest:0:12}, and this one is ${DIGEST:0:12}" \
+        "what was done there would pass for done here: write this one by a name of its own, with airseed changes --write --instead"
     # a machine that this very change takes out and in again is not what follows
     if [ "$(under_way 1) $(under_way 2)" = "$CHANGE $DIGEST" ]; then
         name=$(under_way 3)
@@ -63,7 +75,7 @@ check() {
     [ -s "$STATE/stamps/plan-first-boot" ] || [ -n "$LOST" ] || refuse "the first boot of this machine is not through" "airseed-status says what it waits for"
     name=$(under_way 1)
     # one that the cluster has refused has touched nothing
-    [ -z "$name" ] || is_done "$name" || [ -e "$ETC/change/refused" ] || [ -n "$INSTEAD" ] ||
+    [ -z "$name" ] || is_done "$name" || is_done "$CHANGE" || [ -e "$ETC/change/refused" ] || [ -n "$INSTEAD" ] ||
         refuse "another change is under way on this machine: $name" \
             "let it end (airseed-status), or, if it was given up, run this with --instead on every machine"
 }
@@ -85,8 +97,9 @@ lay_down() {
     local file
     STAGING=$STATE/change.new
     rm -rf "$STAGING"
-    mkdir -p "$STAGING/scripts" "$STAGING/change" "$SCRIPTS"
+    mkdir -p "$STAGING/scripts" "$STAGING/change" "$SCRIPTS" "$STATE/changes/$CHANGE"
     files
+    printf '%s\n' "$DIGEST" >"$STATE/changes/$CHANGE/digest"
     printf '%s %s %s\n' "$CHANGE" "$DIGEST" "$NODE" >"$STAGING/change/id"
     [ -z "$INSTEAD" ] || : >"$STAGING/change/instead"
     sync
@@ -127,7 +140,8 @@ main() {
         --no-wait) stay= ;;
         --follow) start= ;;
         --instead) INSTEAD=1 ;;
-        *) refuse "$option is not an option" "--no-wait, --follow or --instead" ;;
+        -h | --help) usage && return ;;
+        *) refuse "$option is not an option" "--no-wait, --follow or --instead; --help says more" ;;
         esac
     done
     # a run that was cut off between two names

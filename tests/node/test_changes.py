@@ -420,6 +420,22 @@ def test_a_worker_is_upgraded(node: Machine, api: Api) -> None:
     assert not (node.state / "keep").exists()
 
 
+def test_who_runs_the_release_already_is_not_drained(node: Machine, api: Api) -> None:
+    """A change that was given up has brought some machines there, and another one has all."""
+    node.write("kubelet-version", "1.19.5")
+    node.write("cordon", "true/000-given-up")
+    # one that was installed, and does not run yet, is not it
+    node.environment["READY"] = "False"
+    assert step(node, "upgrade", "drain").returncode == 0
+    assert commands(node) == [DRAIN]
+    (node.folder / "calls").unlink()
+    node.environment["READY"] = "True"
+    finish(api, *PLANES)
+    assert make(node).returncode == 0
+    assert commands(node)[-2:] == ["systemctl restart kubelet.service", UNCORDON]
+    assert DRAIN not in commands(node)
+
+
 PULLS = ("registry.lan/k8s/kube-proxy:v1.19.5", "registry.lan/k8s/calico/node:v3.18.6")
 
 
@@ -776,8 +792,8 @@ def test_the_script_follows_what_systemd_starts_again(fresh: Machine, api: Api) 
     stamp = f"$R/var/lib/airseed/changes/{ID}/change"
     fresh.stand_in(
         "systemctl",
-        f'case $* in "is-active --quiet"*) [ ! -e "$R/began" ] || echo x >{stamp}; exit 3 ;;\n'
-        'is-active*) : >"$R/began" && echo activating ;; esac',
+        f'case $* in is-active*) [ ! -e "$R/began" ] || echo x >{stamp}\n'
+        ': >"$R/began" && echo activating && exit 3 ;; esac',
     )
     (fresh.state / f"changes/{ID}").mkdir(parents=True)
     ran = fresh.run(str(fresh.folder / "NODE.sh"))
@@ -835,7 +851,8 @@ def test_the_script_refuses_a_second_change(node: Machine) -> None:
     # also while that one waits for its turn
     node.stand_in(
         "systemctl",
-        'case $* in stop*) : >"$R/stopped" ;; is-active*) [ ! -e "$R/stopped" ] ;; esac',
+        'case $* in stop*) : >"$R/stopped" ;;\n'
+        'is-active*) [ -e "$R/stopped" ] || echo active ;; esac',
     )
     ran = run_script(node, script(node, CHANGE="003-renew"), "--instead", "--no-wait")
     assert (ran.returncode, ran.stdout) == (0, "")
@@ -850,3 +867,31 @@ def test_the_script_refuses_a_second_change(node: Machine) -> None:
         2,
         "error: --nowait is not an option",
     )
+
+
+def test_a_change_of_the_same_name_and_other_content_is_another_one(
+    fresh: Machine, api: Api
+) -> None:
+    finish(api, *PLANES)
+    text = (fresh.folder / "NODE.sh").read_text()
+    assert run_script(fresh, text).returncode == 0
+    said = (
+        f"error: this machine knows another change of the name {ID}: {'d' * 12}, and this one "
+        f"is {'e' * 12}\nhint: what was done there would pass for done here: write this one by "
+        "a name of its own, with airseed changes --write --instead\n"
+    )
+    for words in ((), ("--instead",)):
+        ran = run_script(fresh, text.replace(DIGEST, "e" * 64), *words)
+        assert (ran.returncode, ran.stdout) == (2, said)
+    # what is done is said while the next one is under way, too
+    give(fresh, name="002-renew", digest="e" * 64)
+    again = run_script(fresh, text)
+    assert (again.returncode, again.stdout) == (0, f"airseed: {ID} is done on k8s04\n")
+
+
+def test_the_script_says_how_it_is_used(node: Machine) -> None:
+    for option in ("-h", "--help"):
+        ran = run_script(node, script(node), option)
+        assert ran.returncode == 0
+        assert ran.stdout.startswith("usage: NODE.sh [--no-wait | --follow] [--instead]\n\nMake ")
+        assert "\n  --instead   take the place of a change that was given up\n" in ran.stdout

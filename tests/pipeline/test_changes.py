@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import time
@@ -392,6 +393,26 @@ def test_no_change_is_written_beside_one_of_which_nothing_is_known(
     assert site.changes("--applied", "001-upgrade-1.19.5") == 0, "it is recorded already"
     assert site.changes("--applied", "002") == 2
     assert "hint: no change is written that is not recorded yet" in capsys.readouterr().err
+
+
+def test_no_number_is_given_twice(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """Machines know a change by its id: another one of the same would pass for done."""
+    site.upgrade()
+    assert site.changes("--write") == 5
+    shutil.rmtree(site.folder / "changes")
+    assert site.changes("--write") == 5
+    assert [path.name for path in (site.folder / "changes").iterdir()] == ["002-upgrade-1.19.5"]
+    text = (site.folder / "changes/002-upgrade-1.19.5/change.json").read_text("utf-8")
+    assert site.changes("--write") == 5
+    assert (site.folder / "changes/002-upgrade-1.19.5/change.json").read_text("utf-8") == text
+    # what is known of a cluster may be older than what its machines have heard of
+    shutil.rmtree(site.folder / "changes")
+    result = {"format": 1, "node": "k8s04", "state": "running", "change": "006-renew-90-days"}
+    results = site.folder / "results"
+    results.mkdir()
+    (results / "k8s04.json").write_text(json.dumps(result), "utf-8")
+    assert site.changes("--results", str(results), "--write") == 5
+    assert [path.name for path in (site.folder / "changes").iterdir()] == ["007-upgrade-1.19.5"]
 
 
 def test_a_machine_that_is_not_what_is_recorded_of_it(

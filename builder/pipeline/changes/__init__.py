@@ -7,7 +7,7 @@ kind of change, refused with a reason, or said to be no matter of machines that 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from builder.errors import Fault, UsageError
@@ -107,7 +107,8 @@ def find(
             faults=found.faults,
         )
     fit.require(workspace)  # what can't be done anyway is not to be locked first
-    number = _next(running, written, paths.changes(workspace.path))
+    heard = progress.named(reports or {})
+    number = _next(running, written, heard, paths.changes(workspace.path))
     change = _change(number, running, found, plan.cluster.changes.at_once)
     if written and (change.digest if change else "") != written.digest:
         progress.refuse_begun(written, running, alone=change is None)
@@ -170,8 +171,8 @@ def write(workspace: Workspace, found: Found) -> Path | None:
     folder = folders.write(
         paths.changes(workspace.path), found.change, found.plans, document=workspace.path.name
     )
+    record.write(workspace.seeds, replace(found.running, written=found.change.id))
     if found.given_up:
-        record.write(workspace.seeds, found.running)
         folders.give_up(found.given_up.folder, found.change.id)
     return folder
 
@@ -202,11 +203,16 @@ def _findings(running: Running, wanted: Wanted) -> Findings:
     return Findings(stages=tuple(stages), faults=tuple(faults), remarks=tuple(remarks))
 
 
-def _next(running: Running, written: Written | None, folder: Path) -> int:
-    """Return the number of the next change; one that was written and is not through keeps its."""
+def _next(running: Running, written: Written | None, heard: list[str], folder: Path) -> int:
+    """Return the number of the next change; one that was written and is not through keeps its.
+
+    No other one that was ever given is given again: machines would take another change of the
+    same name for done.
+    """
     if written:
         return int(written.number)
-    names = [*running.applied, *(path.parent.name for path in folder.glob(f"*/{folders.CHANGE}"))]
+    written_ones = (path.parent.name for path in folder.glob(f"*/{folders.CHANGE}"))
+    names = [*running.applied, running.written, *heard, *written_ones]
     return max((int(n[:_DIGITS]) for n in names if n[:_DIGITS].isdigit()), default=0) + 1
 
 

@@ -78,7 +78,7 @@ class Wanted:
 def flat(running: Running) -> dict[str, Any]:
     """Return a state as one mapping, nodes by name, so that it can be compared."""
     # without a keeper a state is what it was before there were any, as are digests of changes
-    left = {"nodes", "applied", *(() if running.keeper else ("keeper",))}
+    left = {"nodes", "applied", "written", *(() if running.keeper else ("keeper",))}
     fields = {name: getattr(running, name) for name in Running.__slots__ if name not in left}
     nodes = {
         node.name: {name: getattr(node, name) for name in NodeState.__slots__ if name != "name"}

@@ -10,6 +10,7 @@ from builder.errors import DocumentError, Fault, UsageError
 from builder.formats import result as result_format
 from builder.formats import running as running_format
 from builder.pipeline.changes import folder as folders
+from builder.pipeline.changes.kind import flat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -147,9 +148,14 @@ def check(running: Running, reports: Mapping[str, bytes], written: Written | Non
     return faults
 
 
+def named(reports: Mapping[str, bytes]) -> list[str]:
+    """Return the ids of changes that machines have heard of; raise DocumentError."""
+    return [result.change for result in _read(reports).values()]
+
+
 def applied(running: Running, written: Written) -> Running:
     """Return what runs when a change is through."""
-    return replace(written.after, applied=(*running.applied, written.id))
+    return replace(written.after, applied=(*running.applied, written.id), written=running.written)
 
 
 def so_far(running: Running, written: Written) -> Running:
@@ -166,7 +172,7 @@ def refuse_begun(written: Written, running: Running, *, alone: bool) -> None:
 
     One that leaves all as cluster.yaml has it, such as renewing, may go on where it is ``alone``.
     """
-    lasting = replace(written.after, applied=running.applied) == running
+    lasting = flat(written.after) == flat(running)
     if written.begun and not (alone and lasting):
         raise UsageError(
             f"{written.id} is half applied: {len(written.done)} of {len(written.nodes)} machines "
