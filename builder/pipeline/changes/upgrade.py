@@ -86,6 +86,11 @@ def _stage(running: Running, hop: Version, wanted: Wanted, *, moves: bool) -> St
             "KUBELET_PACKAGES": " ".join(others),
             "ADDONS": " ".join(_manifests(wanted, last=last) if last or moves else ()),
         },
+        own={  # where a change was given up, some are further than others
+            node.name: {"FROM": node.kubernetes}
+            for node in running.nodes
+            if node.kubernetes not in {before, release}
+        },
         words=f"{PLAN}-{release}",
         after=after,
     )

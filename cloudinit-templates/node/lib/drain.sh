@@ -11,6 +11,11 @@ CORDONED=airseed-cordoned
 # Print "UNSCHEDULABLE/CHANGE" of this node, either empty.
 cordon_state() { as_node get node "$AIRSEED_NODE" -o "jsonpath={.spec.unschedulable}/{.metadata.annotations.$CORDONED}"; }
 
+# Tell whether this node is Ready by the kubelet of its stage's release.
+runs_release() {
+    [ "$(as_node get node "$AIRSEED_NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status} {.status.nodeInfo.kubeletVersion}' 2>/dev/null)" = "True v$AIRSEED_KUBERNETES" ]
+}
+
 # Keep new pods away. One request says that and whose doing it is, so that a power cut leaves both or none.
 cordon() {
     local state

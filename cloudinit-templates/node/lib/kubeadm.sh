@@ -23,6 +23,9 @@ as_admin() { kubectl --kubeconfig "$ADMIN" --request-timeout=20s "$@"; }
 # As kubelet, which may do much to its own node and pods and to no others.
 as_node() { kubectl --kubeconfig "$KUBERNETES/kubelet.conf" --request-timeout=20s "$@"; }
 
+# Give the KEY of a ConfigMap another TEXT.
+patch_map() { as_admin -n "$1" patch configmap "$2" --type=merge -p "{\"data\":{\"$3\":$(json_string "$4")}}"; }
+
 # Run kubeadm PHASES... with the seed, past the preflight checks named in IGNORE.
 run_kubeadm() {
     local ignore=$1 skip=$AIRSEED_SKIP_PHASES word words=()

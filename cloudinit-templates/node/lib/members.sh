@@ -113,7 +113,7 @@ forget_api_server() {
         /^[^ ]/ { skip = 0 }
         !skip { print }')
     [ "$before" != "$after" ] || return 0
-    as_admin -n kube-system patch configmap kubeadm-config --type=merge -p "{\"data\":{\"ClusterStatus\":$(json_string "$after")}}"
+    patch_map kube-system kubeadm-config ClusterStatus "$after"
 }
 
 # Take off this machine what made it a node: all that is kubeadm's and of network plugins, nothing of the user's.

@@ -24,42 +24,43 @@ why_no_answer() {
     esac
 }
 
-# Print what Calico on the nodes looks for its address by, after the name of that setting in the family of ADDRESS.
-calico_looks() {
-    local name=IP_AUTODETECTION_METHOD
-    case $1 in *:*) name=IP6_AUTODETECTION_METHOD ;; esac
-    printf '%s ' "$name"
-    as_admin -n "$CALICO" get daemonset calico-node -o "jsonpath={.spec.template.spec.containers[0].env[?(@.name==\"$name\")].value}"
+# Print the addresses of CNI_REACH that Calico on the nodes does not look for its own by yet, with the name of that
+# setting in the family of each. Fails without an answer.
+calico_misses() {
+    local address name method
+    for address in $AIRSEED_CNI_REACH; do
+        name=IP_AUTODETECTION_METHOD
+        case $address in *:*) name=IP6_AUTODETECTION_METHOD ;; esac
+        method=$(as_admin -n "$CALICO" get daemonset calico-node -o "jsonpath={.spec.template.spec.containers[0].env[?(@.name==\"$name\")].value}") || return 1
+        case $method in '' | first-found) printf '%s %s\n' "$name" "$address" ;; esac
+    done
 }
 
 calico_is_led() {
-    local address method
-    for address in $AIRSEED_CNI_REACH; do
-        method=$(calico_looks "$address") || return 1
-        case ${method#* } in '' | first-found) return 1 ;; esac
-    done
+    local missing
+    missing=$(calico_misses) && [ -z "$missing" ] || return 1
     as_admin -n "$CALICO" rollout status daemonset calico-node --watch=false 2>/dev/null | grep 'successfully rolled out' >/dev/null
 }
 
 # By itself Calico takes the first address of a card for the node's, which may soon be the endpoint's: have it
 # look for the one that leads to the first control plane, as first boot does. Whoever has chosen otherwise stays.
 lead_calico() {
-    local address method family told=''
+    local name address missing family
     CALICO=kube-system
     case $AIRSEED_CNI in calico-operator) CALICO=calico-system ;; calico-manifest) ;; *) return 0 ;; esac
-    for address in $AIRSEED_CNI_REACH; do
-        method=$(calico_looks "$address") || return 1
-        case ${method#* } in '' | first-found) ;; *) continue ;; esac
-        told=1 family=4
+    missing=$(calico_misses) || return 1
+    [ -n "$missing" ] || return 0
+    while read -r name address; do
+        family=4
         case $address in *:*) family=6 ;; esac
         if [ "$CALICO" = kube-system ]; then
-            as_admin -n kube-system set env daemonset/calico-node "${method%% *}=can-reach=$address" || return 1
+            as_admin -n kube-system set env daemonset/calico-node "$name=can-reach=$address" || return 1
         else
             as_admin patch installation.operator.tigera.io default --type=merge \
                 -p "{\"spec\":{\"calicoNetwork\":{\"nodeAddressAutodetectionV$family\":{\"firstFound\":null,\"canReach\":\"$address\"}}}}" || return 1
         fi
-    done
-    [ -z "$told" ] || wait_until "Calico to look for the nodes' own addresses" "${AIRSEED_ROLLOUT_PATIENCE:-1800}" calico_is_led
+    done <<<"$missing"
+    wait_until "Calico to look for the nodes' own addresses" "${AIRSEED_ROLLOUT_PATIENCE:-1800}" calico_is_led
 }
 
 before=$AIRSEED_ENDPOINT

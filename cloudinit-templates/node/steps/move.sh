@@ -32,8 +32,7 @@ announce() {
     local before after
     before=$(as_admin -n kube-public get configmap cluster-info --ignore-not-found -o 'jsonpath={.data.kubeconfig}') || return 1
     after=$(printf '%s\n' "$before" | sed "s|^\( *server: \).*|\1https://$AIRSEED_ENDPOINT|")
-    [ "$before" = "$after" ] ||
-        as_admin -n kube-public patch configmap cluster-info --type=merge -p "{\"data\":{\"kubeconfig\":$(json_string "$after")}}"
+    [ "$before" = "$after" ] || patch_map kube-public cluster-info kubeconfig "$after"
 }
 
 node_answers() { as_node get node "$AIRSEED_NODE" >/dev/null; }

@@ -20,7 +20,7 @@ answers_well() {
 }
 
 is_well() {
-    [ "$(as_node get node "$AIRSEED_NODE" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status} {.status.nodeInfo.kubeletVersion}' 2>/dev/null)" = "True v$AIRSEED_KUBERNETES" ] || return 1
+    runs_release || return 1
     is_control_plane || return 0
     own_api_is_healthy
 }
