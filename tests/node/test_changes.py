@@ -71,6 +71,7 @@ def give(machine: Machine, *plans: str, name: str = ID, digest: str = DIGEST) ->
             LAST=str(len(stages)),
             PLANES=" ".join(PLANES),
             COUNT="3",
+            NODES=" ".join((*PLANES, "k8s04")),
             COUNT_BEFORE="3" if number > 1 else "0",
             AT_ONCE="1",
             FROM=f"1.{17 + number}.5",
@@ -542,8 +543,8 @@ def test_the_first_turn_waits_until_all_have_their_images(first_plane: Machine, 
     assert first_plane.result["hint"].startswith("kube-proxy would not start there: run the ")
     assert first_plane.result["attempt"] == 1
     assert not [line for line in commands(first_plane) if "upgrade" in line]
-    # one that is down has no kube-proxy to lose
-    first_plane.write("nodes", "k8s01 True\nk8s02 True\nk8s04 Unknown\n")
+    # one that is down has no kube-proxy to lose, and another one is not airseed's
+    first_plane.write("nodes", "k8s01 True\nk8s02 True\nk8s04 Unknown\nstranger True\n")
     assert make(first_plane, AIRSEED_TOGETHER_PATIENCE="1").returncode == 0
 
 

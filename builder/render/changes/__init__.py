@@ -130,6 +130,8 @@ def _env(change: Change, number: int, stage: Stage, plan: Plan, node: Node, name
         "LAST": str(max(n for n, one in enumerate(change.stages, 1) if name in one.nodes)),
         "PLANES": " ".join(one for one in stage.nodes if one in planes),
         "COUNT": str(len(stage.nodes)),
+        # who begins waits for all of them
+        "NODES": " ".join(stage.nodes) if name == stage.nodes[0] else "",
         "COUNT_BEFORE": str(len(before)),
         "AT_ONCE": str(change.at_once),
         "PULLS": plan.once(("pulls", node.role), lambda: " ".join(_pulls(plan, node))),

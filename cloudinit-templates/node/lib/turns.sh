@@ -158,11 +158,11 @@ ready_nodes() {
     awk -v prefix="change-$AIRSEED_CHANGE." -v stage="$1" 'index($1, prefix) == 1 && ($2 != "-" && $2 >= stage + 0 || $5 != "-" && $5 >= stage + 0) { print substr($1, length(prefix) + 1) }' "$TURNS"
 }
 
-# Print the nodes that live and are not ready for this stage. Fails without an answer.
+# Print the nodes that live, take part, and are not ready for this stage. Fails without an answer.
 late_nodes() {
     local nodes
     nodes=$(as_admin get nodes -o 'jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}') || return 1
-    printf '%s\n' "$nodes" | awk '$2 == "True" { print $1 }' | grep -vxF "$(ready_nodes "$AIRSEED_STAGE")" || true
+    printf '%s\n' "$nodes" | awk -v names=" $AIRSEED_NODES " '$2 == "True" && index(names, " " $1 " ") { print $1 }' | grep -vxF "$(ready_nodes "$AIRSEED_STAGE")" || true
 }
 
 # Have this change known as the one that is under way; a second one is refused.

@@ -3,7 +3,7 @@
 # seed: none has it; the script of a change brings it
 # always: another change may have been started meanwhile
 # reads: NODE CHANGE
-# uses: PLANES COUNT COUNT_BEFORE AT_ONCE STAGES ENDPOINT ROLE KUBEADM_FILES IMAGES RUNTIME SUMS PAYLOAD_URL MADE_BYTES SKIP_PHASES ADDRESS
+# uses: PLANES COUNT COUNT_BEFORE AT_ONCE STAGES ENDPOINT ROLE KUBEADM_FILES IMAGES RUNTIME SUMS PAYLOAD_URL MADE_BYTES SKIP_PHASES ADDRESS NODES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"

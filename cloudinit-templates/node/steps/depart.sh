@@ -3,7 +3,7 @@
 # seed: none has it; the script of a change brings it
 # reads: NODE CHANGE LEAVER
 # uses: ADDRESS AT_ONCE CLUSTER COUNT COUNT_BEFORE CRI_SOCKET ENDPOINT ENDPOINT_BY ENDPOINT_CARD ENDPOINT_IMAGE
-# uses: ENDPOINT_PLANES HELPER HELPER_ADDRESS IMAGES KUBEADM_FILES LEAVER_ADDRESSES MADE_BYTES PAYLOAD_URL PLANES ROLE RUNTIME SKIP_PHASES STAGES SUCCESSOR SUMS KUBERNETES
+# uses: ENDPOINT_PLANES HELPER HELPER_ADDRESS IMAGES KUBEADM_FILES LEAVER_ADDRESSES MADE_BYTES PAYLOAD_URL PLANES ROLE RUNTIME SKIP_PHASES STAGES SUCCESSOR SUMS KUBERNETES NODES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
@@ -54,6 +54,7 @@ main() {
     # whoever joins again goes on keeping it up
     AIRSEED_ENDPOINT_BY='' take_endpoint_away
     say "this machine is no node any more; images and packages stay until somebody removes them"
+    [ ! -d "$STATE/snapshots" ] || say "so do snapshots of etcd with the cluster's keys, in $STATE/snapshots"
     for timer in images snapshot window; do
         [ -e "$R/etc/systemd/system/airseed-$timer.timer" ] || continue
         systemctl disable "airseed-$timer.timer"

@@ -3,7 +3,7 @@
 # seed: none has it; the script of a change brings it
 # reads: NODE CHANGE LEAVER
 # uses: ADDRESS AT_ONCE COUNT COUNT_BEFORE CRI_SOCKET ENDPOINT IMAGES KUBEADM_FILES LEAVER_ADDRESSES MADE_BYTES
-# uses: PAYLOAD_URL PLANES ROLE RUNTIME SKIP_PHASES STAGES SUCCESSOR SUMS
+# uses: PAYLOAD_URL PLANES ROLE RUNTIME SKIP_PHASES STAGES SUCCESSOR SUMS NODES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"

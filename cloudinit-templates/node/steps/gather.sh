@@ -3,7 +3,7 @@
 # seed: none has it; the script of a change brings it
 # reads: NODE CHANGE
 # uses: ADDRESS AT_ONCE COUNT COUNT_BEFORE ENDPOINT IMAGES KUBEADM_FILES MADE_BYTES PAYLOAD_URL PLANES ROLE RUNTIME
-# uses: SKIP_PHASES STAGES SUMS
+# uses: SKIP_PHASES STAGES SUMS NODES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"

@@ -3,7 +3,7 @@
 # seed: none has it; the script of a change brings it
 # always: others wait for it
 # reads: NODE CHANGE
-# uses: PLANES COUNT COUNT_BEFORE AT_ONCE STAGES LAST ENDPOINT ROLE KUBEADM_FILES IMAGES RUNTIME SUMS PAYLOAD_URL MADE_BYTES SKIP_PHASES ADDRESS KUBERNETES
+# uses: PLANES COUNT COUNT_BEFORE AT_ONCE STAGES LAST ENDPOINT ROLE KUBEADM_FILES IMAGES RUNTIME SUMS PAYLOAD_URL MADE_BYTES SKIP_PHASES ADDRESS KUBERNETES NODES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
