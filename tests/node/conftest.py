@@ -23,7 +23,7 @@ import pytest
 from api_server import Api, serving
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from builder import assets
@@ -102,9 +102,13 @@ class Authority:
         of: str = "ca",
         alternatives: Iterable[str] = (),
         life: dt.timedelta = dt.timedelta(days=100),
+        curve: bool = False,
     ) -> None:
         """Write NAME.crt and NAME.key, signed by the authority ``of``."""
+        key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        if curve:
+            key = ec.generate_private_key(ec.SECP256R1())
         signer, issuer = key, _name(name)
         authority = name.endswith("ca")
         if not authority:

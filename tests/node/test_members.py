@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -73,6 +74,22 @@ def test_a_member_goes_when_the_others_have_a_quorum(helper: Machine, etcd: Api)
     assert [member["name"] for member in etcd.members] == ["k8s01", "k8s02"]
     # again, after a power cut
     assert expel(helper) == (0, [])
+
+
+def test_etcd_is_asked_with_a_key_on_an_elliptic_curve(helper: Machine, etcd: Api) -> None:
+    """NSS, by which curl of CentOS 7 goes, takes none."""
+    helper.stand_in("curl", "exit 58")
+    assert expel(helper)[0] == 1
+    folder = helper.root / "etc/kubernetes/pki"
+    authority = replace(helper.authority, folder=folder)
+    authority.issue("etcd/peer", of="etcd/ca", curve=True)
+    code, said = expel(helper)
+    assert (code, said[0]) == (0, "etcd: 2 of the 2 members that stay answer; removing k8s03")
+    assert [member["name"] for member in etcd.members] == ["k8s01", "k8s02"]
+    # one that another authority has signed is not asked
+    for name in ("etcd/ca", "etcd/peer"):
+        authority.issue(name, of="etcd/ca", curve=True)
+    assert expel(helper)[0] == 1
 
 
 def test_none_goes_where_the_quorum_would_go_with_it(helper: Machine, etcd: Api) -> None:

@@ -12,8 +12,18 @@ our_peer_url() { printf 'https://%s:2380' "$(bracketed "$AIRSEED_ADDRESS")"; }
 
 # Ask PATH of the etcd at ADDRESS with the JSON text BODY; print the answer.
 etcd_ask() {
+    if grep -qs '^-----BEGIN EC ' "$PKI/etcd/peer.key"; then etcd_ask_by_openssl "$@"; return; fi
     curl -q -s -f --max-time 10 --noproxy '*' --cacert "$PKI/etcd/ca.crt" --cert "$PKI/etcd/peer.crt" \
         --key "$PKI/etcd/peer.key" -X POST -d "$3" "https://$(bracketed "$1"):${AIRSEED_ETCD_PORT:-2379}$2" 2>/dev/null
+}
+
+# The same: curl of CentOS 7 goes by NSS, which takes no key on an elliptic curve.
+etcd_ask_by_openssl() {
+    local answer
+    answer=$(printf 'POST %s HTTP/1.0\r\nHost: etcd\r\nContent-Length: %d\r\n\r\n%s' "$2" "${#3}" "$3" |
+        SSL_CERT_FILE=/dev/null SSL_CERT_DIR=/dev/null timeout 10 openssl s_client -quiet -verify 9 -verify_return_error -CAfile "$PKI/etcd/ca.crt" \
+            -cert "$PKI/etcd/peer.crt" -key "$PKI/etcd/peer.key" -connect "$(bracketed "$1"):${AIRSEED_ETCD_PORT:-2379}" 2>/dev/null) || true
+    [[ $answer == HTTP/1.?' 200 '* ]] && printf '%s' "${answer#*$'\r\n\r\n'}"
 }
 
 # Print "ID NAME PEER-URL CLIENT-URL" of the members that the etcd at ADDRESS knows; a dash for what one has
