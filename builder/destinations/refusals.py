@@ -23,6 +23,7 @@ _NO_CERTIFICATE = 400
 _NOWHERE = 404
 _READ_ONLY = 405
 _REDIRECTS = range(300, 400)
+_PAGE = "what answers there is no registry, but a page to log in to, perhaps"
 _UNSUPPORTED = 415
 _KEPT = {400, 403, 405, 409, 412}
 """Statuses with which registries refuse to move a tag."""
@@ -54,7 +55,7 @@ def of_project(scope: Scope) -> Iterator[None]:
         elif error.status == _READ_ONLY:
             hint = "it can only be read: a replica or a cache, or it is in maintenance"
         elif error.status in _REDIRECTS:
-            hint = f"what answers at {scope.host} is no registry, but a page to log in to, perhaps"
+            hint = _PAGE
         else:
             raise
         raise FetchError(
@@ -81,6 +82,8 @@ def of_tag(
             'zot takes docker\'s types with `"compat": ["docker2s2"]` below "http" in its'
             " configuration; a conversion would change the digest"
         )
+    elif error.status in _REDIRECTS:
+        hint = _PAGE
     return FetchError(what, where=name, hint=hint, temporary=told.temporary, status=error.status)
 
 
