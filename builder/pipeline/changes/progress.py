@@ -150,7 +150,7 @@ def check(running: Running, reports: Mapping[str, bytes], written: Written | Non
 
 def named(reports: Mapping[str, bytes]) -> list[str]:
     """Return the ids of changes that machines have heard of; raise DocumentError."""
-    return [result.change for result in _read(reports).values()]
+    return [result.change for result, _ in _read(reports).values()]
 
 
 def applied(running: Running, written: Written) -> Running:
