@@ -15,6 +15,7 @@ from builder.errors import AirseedError, UsageError
 from builder.formats import catalog, cluster
 from builder.formats.cluster import explain
 from builder.model.demand import demand
+from builder.model.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from builder.formats.cluster.explain import Entry
@@ -121,7 +122,7 @@ def test_a_key_that_changes_what_is_locked_says_that_lock_reads_it() -> None:
         read = cluster.read(json.dumps(document), "cluster.yaml", catalog=known)
         asking = demand(read.cluster, read.choice, known)
         named = (read.cluster.name, read.cluster.platforms, read.cluster.image_platforms)
-        return asking.fingerprint, named
+        return fingerprint(asking), named
 
     tried = 0
     for entry in ENTRIES:
