@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from builder.redact import hide
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -57,6 +57,12 @@ def did_you_mean(word: object, known: Iterable[str]) -> str | None:
     ending = [name for name in names if "/" in name and asked in ends(name)]
     near = ending or get_close_matches(asked, names, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else None
+
+
+def few(said: Sequence[object], most: int) -> str:
+    """Say at most so many of several, and how many more there are."""
+    more = f" and {len(said) - most} more" if len(said) > most else ""
+    return ", ".join(map(str, said[:most])) + more
 
 
 def ends(path: str) -> set[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from builder import strict_json
-from builder.errors import Fault, IncompleteError, VerificationError
+from builder.errors import Fault, IncompleteError, VerificationError, few
 from builder.model.artifact import CONFIG_TYPES, INDEX_TYPES, LAYER_TYPES, MANIFEST_TYPES
 from builder.model.digest import Digest
 from builder.model.platform import Platform
@@ -221,9 +221,8 @@ class _Reader:
 
     def error(self) -> VerificationError:
         first = self.faults[0]
-        more = f" and {len(self.faults) - 1} more" if len(self.faults) > 1 else ""
         return VerificationError(
-            f"the image cannot be used: {first}{more}",
+            f"the image cannot be used: {few(self.faults, 1)}",
             where=self.where,
             hint=first.hint,
             faults=self.faults,

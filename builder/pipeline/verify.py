@@ -19,7 +19,7 @@ from builder.bundle.part import storage_error
 from builder.bundle.reader import TarBundle, open_bundle, parts_of
 from builder.bundle.split import target_of
 from builder.bundle.verify import verify_bundle, verify_parts
-from builder.errors import DocumentError, Fault, StorageError, VerificationError
+from builder.errors import DocumentError, Fault, StorageError, VerificationError, few
 from builder.formats import inventory as inventory_format
 from builder.formats.manifests import find_images
 from builder.formats.text import decode
@@ -152,8 +152,7 @@ def _explained(faults: Iterable[Fault], lock: Lock) -> Iterator[Fault]:
             owners.setdefault(blob_path(digest), []).append(image.name)
     for fault in faults:
         names = owners.get(fault.where, [])
-        more = f" and {len(names) - _FEW} more images" if len(names) > _FEW else ""
-        of = f" (of {', '.join(names[:_FEW])}{more})" if names else ""
+        of = f" (of {few(names, _FEW)})" if names else ""
         yield replace(fault, what=f"{fault.what}{of}")
 
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from builder.errors import Fault
+from builder.errors import Fault, few
 from builder.rpm.problems import plain
 from builder.rpm.signature import load_rpm_rs, read_metadata, translated
 
@@ -254,6 +254,4 @@ def _matters(path: str) -> bool:
 
 
 def _some(entries: Iterable[object]) -> str:
-    texts = sorted(plain(str(entry)) for entry in entries)
-    more = f" and {len(texts) - _MOST_SHOWN} more" if len(texts) > _MOST_SHOWN else ""
-    return ", ".join(texts[:_MOST_SHOWN]) + more
+    return few(sorted(plain(str(entry)) for entry in entries), _MOST_SHOWN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cmp_to_key
 from typing import TYPE_CHECKING, Any
 
-from builder.errors import Fault
+from builder.errors import Fault, few
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -139,8 +139,7 @@ def versions(pool: Any, name: str, repository: Any = None) -> str:
             for solvable in solvables
         )
     )
-    more = f" and {len(texts) - _MOST_VERSIONS} more" if len(texts) > _MOST_VERSIONS else ""
-    return plain(", ".join(texts[:_MOST_VERSIONS]) + more)
+    return plain(few(texts, _MOST_VERSIONS))
 
 
 def _compare(one: Any, other: Any) -> int:

@@ -278,5 +278,5 @@ def test_a_damaged_blob_is_named_by_its_images(
     _, value = verdict(capsys, copy)
     [fault] = value["faults"]
     assert fault["where"] == extent.path
-    more = f" and {len(owners) - 3} more images" if len(owners) > 3 else ""
+    more = f" and {len(owners) - 3} more" if len(owners) > 3 else ""
     assert fault["what"].endswith(f" (of {', '.join(owners[:3])}{more})")

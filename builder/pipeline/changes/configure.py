@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from builder.errors import Fault
+from builder.errors import Fault, few
 from builder.model.change import Findings, Stage
 from builder.pipeline.changes import limits
 from builder.pipeline.changes.kind import compare, taken
@@ -65,8 +65,8 @@ def changes(running: Running, wanted: Wanted) -> Findings:
     stage = Stage(
         plan=PLAN,
         nodes=tuple(parts),
-        what=f"settings: {limits.names(names, _SHOWN)}",
-        reason=f"cluster.yaml says otherwise of {limits.names([d.where for d in differing])}",
+        what=f"settings: {few(names, _SHOWN)}",
+        reason=f"cluster.yaml says otherwise of {few([d.where for d in differing], limits.FEW)}",
         own_disturbance={name: _felt(own) for name, own in parts.items()},
         own={name: {"PARTS": " ".join(own)} for name, own in parts.items()},
         words=PLAN,

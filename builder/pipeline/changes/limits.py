@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from builder.errors import Fault
+from builder.errors import Fault, few
 from builder.model.change import Findings
 from builder.pipeline.changes.kind import taken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from builder.model.change import Difference
 
-_FEW = 5
+FEW = 5
 """Nodes that are named where many differ alike."""
 _CLUSTER = "documents.ClusterConfiguration"
 _ANEW = "seed a new cluster, and move the workloads"
@@ -98,7 +98,7 @@ def apart(left: Iterable[Difference]) -> Findings:
                 known, node, (place, what, hint) = _SUBNETS, "", _ANOTHER_FAMILY
             where = ".".join(filter(None, (place, node)))
             faults.setdefault((*known, node), _fault(one, where, what, hint))
-    remarks = (Fault(where=names(where), what=what) for what, where in said.items())
+    remarks = (Fault(where=few(where, FEW), what=what) for what, where in said.items())
     return Findings(faults=tuple(faults.values()), remarks=tuple(remarks))
 
 
@@ -126,11 +126,6 @@ def _unknown(one: Difference) -> Fault:
 
 def _node(one: Difference) -> str:
     return one.path[1] if one.path[0] == "nodes" else ""
-
-
-def names(said: Sequence[str], most: int = _FEW) -> str:
-    more = f" and {len(said) - most} more" if len(said) > most else ""
-    return ", ".join(said[:most]) + more
 
 
 def _fault(one: Difference, where: str, what: str, hint: str) -> Fault:

@@ -7,7 +7,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 from builder import disk
-from builder.errors import Fault
+from builder.errors import Fault, few
 from builder.model.change import Findings, Stage
 from builder.model.digest import Digest
 from builder.pipeline.changes import limits
@@ -39,7 +39,7 @@ def changes(running: Running, wanted: Wanted, snapshot: Path) -> Findings:
     if differing := tuple(limits.of_all(compare(running, wanted.state))):
         what = "cluster.yaml does not have what runs"
         hint = "restore the cluster that was, and change it afterwards"
-        faults.append(Fault(where=limits.names(differing), what=what, hint=hint))
+        faults.append(Fault(where=few(differing, limits.FEW), what=what, hint=hint))
     if wanted.options.renew is not None:
         what = "a cluster begins again from a snapshot apart from all else"
         faults.append(Fault(where="--renew", what=what, hint="renew when that is applied"))

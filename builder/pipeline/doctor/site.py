@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from builder.backoff import Backoff
 from builder.bundle.layout import LOCK_PATH, SUMS_PATH
-from builder.errors import Fault, UsageError, VerificationError
+from builder.errors import Fault, UsageError, VerificationError, few
 from builder.http import Client
 from builder.model.artifact import INDEX_TYPES
 from builder.model.digest import Digest
@@ -277,6 +277,5 @@ def _lost(findings: Iterable[Finding]) -> Iterator[Fault]:
             key = (finding.address, finding.what, finding.hint)
             alike.setdefault(key, []).append(finding)
     for (address, what, hint), those in alike.items():
-        names = ", ".join(finding.name for finding in those[:_FEW])
-        more = f" and {len(those) - _FEW} more" if len(those) > _FEW else ""
-        yield Fault(where=address, what=f"{names}{more}: {what}", hint=hint)
+        names = few([finding.name for finding in those], _FEW)
+        yield Fault(where=address, what=f"{names}: {what}", hint=hint)
