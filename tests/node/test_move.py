@@ -47,7 +47,7 @@ case "$*" in
 *"get node "*Ready*) printf True ;;
 *"get daemonset calico-node"*) cat "$R/method" ;;
 *"set env daemonset"* | *"patch installation"*) printf can-reach=10.0.0.1 >"$R/method" ;;
-*"rollout status daemonset calico-node"*) echo successfully rolled out ;;
+*"rollout status daemonset calico-node"*) [ -e "$R/rolling" ] || echo successfully rolled out ;;
 esac
 """
 
@@ -208,3 +208,18 @@ def test_calico_is_not_left_to_find_the_endpoints_address(
     told = [call[-1] for call in node.called("kubectl") if {"set", "patch"} & {*call}]
     # what somebody has chosen stays
     assert told == ([] if before.startswith("interface") else [words])
+
+
+def test_calico_is_waited_for_by_whoever_told_it(node: Machine, api: Api) -> None:
+    """A try that was cut off after it had told Calico must not pass for a rollout."""
+    node.write("method", "")
+    node.write("rolling", "")
+    values = {"ADDRESS": "10.0.0.1", "CNI": "calico-manifest", "CNI_REACH": "10.0.0.1"}
+    values |= {"ENDPOINT_BY": "kube-vip", "ENDPOINT_NEXT": f"127.0.0.1:{api.port}"}
+    node.stand_in("ip", 'echo "2: eth0 inet 10.0.0.1/24 scope global eth0"')
+    node.environment["AIRSEED_ROLLOUT_PATIENCE"] = "0"
+    for _ in range(2):
+        assert _run(node, "endpoint", "carry", **values).returncode == 1
+        assert node.result["message"] == "Calico can't be told to look for the nodes' own addresses"
+    (node.root / "rolling").unlink()
+    assert _run(node, "endpoint", "carry", **values).returncode == 0

@@ -117,6 +117,13 @@ def test_a_package_that_somebody_needs_is_named(node: Machine) -> None:
     assert "hint: write the change again with --keep-docker, or remove that package\n" in said
 
 
+def test_docker_that_is_gone_is_not_asked_again(node: Machine) -> None:
+    """As where a change was given up after it had gone, and another one takes its place."""
+    node.without("docker")
+    assert "docker is not on this machine any more" in step(node, "unload").stdout
+    assert not node.called("systemctl")
+
+
 def test_the_runtime_before_is_this_nodes_until_it_was_let_go(node: Machine) -> None:
     say = 'printf %s "$AIRSEED_RUNTIME"'
     assert node.source(say).stdout == "docker"

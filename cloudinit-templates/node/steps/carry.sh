@@ -49,8 +49,9 @@ lead_calico() {
     CALICO=kube-system
     case $AIRSEED_CNI in calico-operator) CALICO=calico-system ;; calico-manifest) ;; *) return 0 ;; esac
     missing=$(calico_misses) || return 1
-    [ -n "$missing" ] || return 0
-    while read -r name address; do
+    # the power may have gone between telling it and its doing so
+    if [ -n "$missing" ]; then stamp_durably leading; elif ! is_stamped leading; then return 0; fi
+    while [ -n "$missing" ] && read -r name address; do
         family=4
         case $address in *:*) family=6 ;; esac
         if [ "$CALICO" = kube-system ]; then

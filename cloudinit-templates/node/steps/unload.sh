@@ -34,6 +34,11 @@ note_data() {
 
 main() {
     local wanted
+    # a change given up went as far as that, and another one takes its place
+    if [ "$AIRSEED_RUNTIME" = docker ] && ! has docker; then
+        say "docker is not on this machine any more"
+        return
+    fi
     wanted=$(read_values && value RUNTIME)
     ! is_control_plane || stamp_durably away
     # what it brings back would be in the way
