@@ -63,9 +63,11 @@ def test_with_the_plugin_their_versions_are_locked(machine: Machine) -> None:
 @pytest.mark.parametrize("everything", ["", "1"])
 def test_the_manifests_stay_or_all(machine: Machine, everything: str) -> None:
     """From a disk here; a first boot finds them before it looks elsewhere."""
-    members = {
-        name: f"{name}\n".encode() for name in ("cluster.lock", "images/x", "manifests/a.yaml")
-    }
+    members = {name: f"{name}\n".encode() for name in ("images/x", "manifests/a.yaml")}
+    members["cluster.lock"] = "".join(
+        f'{{"digest": "sha256:{hashlib.sha256(text).hexdigest()}", "size": {len(text)}}}\n'
+        for text in members.values()
+    ).encode()
     sums = "".join(
         f"{hashlib.sha256(text).hexdigest()}  {name}\n" for name, text in members.items()
     )
