@@ -9,7 +9,14 @@ import click
 from builder.cli import outcome
 from builder.cli import yum as yum_side
 from builder.cli.bundle import lock_of
-from builder.cli.publish import asked, dry_run, registry_of, registry_options, report, way_in
+from builder.cli.publish import (
+    access_settings,
+    asked,
+    dry_run,
+    registry_of,
+    registry_options,
+    report,
+)
 from builder.cli.verb import as_json, catalogs, existing, verb
 
 if TYPE_CHECKING:
@@ -62,16 +69,16 @@ def command(
     agree = outcome.agreement(
         console, registry=target is not None, prune=prune, yes=yes, dry_run=dry_run
     )
-    way = way_in(*asked(target, registry, yum), **access)
+    settings = access_settings(*asked(target, registry, yum), **access)
     images = files = None
-    with lock_of(source, catalogs, way.ca_bundle, console) as document:
+    with lock_of(source, catalogs, settings.ca_bundle, console) as document:
         if yum is not None:
             from builder.pipeline.yum import mirror_yum
 
-            files = mirror_yum(document, yum, reporter=console, way=way, dry_run=dry_run)
+            files = mirror_yum(document, yum, reporter=console, settings=settings, dry_run=dry_run)
         if target is not None:
             images = mirror(
-                document, target, reporter=console, way=way, dry_run=dry_run, prune=agree
+                document, target, reporter=console, settings=settings, dry_run=dry_run, prune=agree
             )
             outcome.finish(images, console, mapping=mapping, dry_run=dry_run)
     report(images, files, console, as_json=as_json, dry_run=dry_run)

@@ -100,7 +100,7 @@ def command(
 
     written = packer.write(
         Workspace(cluster, lock=lock, catalogs=catalogs),
-        packer.Wishes(
+        packer.PackerOptions(
             builders=builders,
             profile=profile,
             delivery=delivery,

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from builder.cli.console import Console
     from builder.model.cluster import Registry
+    from builder.pipeline.access_settings import AccessSettings
     from builder.pipeline.publish import Published, Pushed
-    from builder.pipeline.way_in import WayIn
     from builder.pipeline.yum import YumPublished, YumTarget
 
 _LONGEST_PASSWORD = 64 << 10
@@ -55,7 +55,7 @@ registry_options = together(
     ),
     ca_bundle,
 )
-"""What names a registry and says who we are to it; see ``way_in``."""
+"""What names a registry and says who we are to it; see ``access_settings``."""
 
 
 def asked(registry: Registry | None, text: str | None, yum: YumTarget | None) -> tuple[str, str]:
@@ -65,7 +65,7 @@ def asked(registry: Registry | None, text: str | None, yum: YumTarget | None) ->
     return registry.host, text or ""
 
 
-def way_in(
+def access_settings(
     host: str,
     text: str,
     *,
@@ -76,9 +76,9 @@ def way_in(
     password_stdin: bool,
     cert: Path | None,
     key: Path | None,
-) -> WayIn:
+) -> AccessSettings:
     """Judge the options of ``registry_options`` together; raise UsageError."""
-    from builder.pipeline import way_in as ways
+    from builder.pipeline.access_settings import settings_for
 
     tls = text.startswith("https://")
     if tls and plain_http:
@@ -87,7 +87,7 @@ def way_in(
         raise UsageError("--key needs --cert", where=str(key))
     if password_stdin and login is None:
         raise UsageError("--password-stdin needs --login USER")
-    return ways.way_in(
+    return settings_for(
         host,
         ca_bundle=ca_bundle,
         plain_http=plain_http or text.startswith("http://"),
@@ -182,19 +182,19 @@ def command(
     agree = outcome.agreement(
         console, registry=target is not None, prune=prune, yes=yes, dry_run=dry_run
     )
-    way = way_in(*asked(target, registry, yum), **access)
+    settings = access_settings(*asked(target, registry, yum), **access)
     images = files = None
     if yum is not None:
         from builder.pipeline.yum import publish_yum
 
-        files = publish_yum(bundles[0], yum, reporter=console, way=way, dry_run=dry_run)
+        files = publish_yum(bundles[0], yum, reporter=console, settings=settings, dry_run=dry_run)
     if target is not None:
         images = publish(
             bundles,
             target,
             reporter=console,
             bases=bases,
-            way=way,
+            settings=settings,
             dry_run=dry_run,
             prune=agree,
         )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 from builder.errors import FetchError
 from builder.http import StatusError
-from builder.oci.habits import WHOLE
 from builder.oci.push import refusal
+from builder.oci.registry_limits import WHOLE
 
 if TYPE_CHECKING:
     from builder.http.upload import HttpUpload
@@ -53,7 +53,7 @@ class BlobPlace:
         self._size = size
         self._session = session
         self._uploads = uploads
-        self._habits = pusher.habits(scope.host)
+        self._limits = pusher.limits(scope.host)
         self._upload: HttpUpload | None = None
         self._end = 0
         """Where the request that is under way ends."""
@@ -132,7 +132,7 @@ class BlobPlace:
     def _request(self, offset: int) -> HttpUpload:
         if not self._session:
             self._session = self._pusher.begin(self._scope)
-        self._chunk = self._habits.way(self._size)
+        self._chunk = self._limits.request_size(self._size)
         if self._chunk == WHOLE and not offset:
             self._end = self._size
             self._upload = self._pusher.whole(self._scope, self._session, self._digest, self._size)
@@ -173,14 +173,14 @@ class BlobPlace:
             self._pusher.connection.renew(self._scope, error)
             again = True
         elif status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            again = self._habits.refuse(self._chunk)
+            again = self._limits.refuse(self._chunk)
         elif status == HTTPStatus.NOT_FOUND:  # it has forgotten the upload
             self._session = ""
             again = True
         elif status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and self._chunk:
             again = True  # it has other bytes than we thought; it is asked how many
         elif status in _REFUSED:
-            again = self._habits.refuse_chunks() if self._chunk else self._habits.refuse(WHOLE)
+            again = self._limits.refuse_chunks() if self._chunk else self._limits.refuse(WHOLE)
             self._session = ""
         return refusal(error, temporary=again or error.temporary)
 
@@ -189,7 +189,7 @@ class BlobPlace:
         self._drop()
         self._breaks += 1
         if self._chunk == WHOLE and self._breaks == _BREAKS:
-            self._habits.refuse(WHOLE)
+            self._limits.refuse(WHOLE)
 
     def _drop(self) -> None:
         if self._upload is not None:

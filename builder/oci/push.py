@@ -19,7 +19,7 @@ from builder.errors import FetchError
 from builder.http import StatusError, redact
 from builder.model.artifact import INDEX_TYPES, MANIFEST_TYPES
 from builder.model.digest import Digest
-from builder.oci.habits import Habits
+from builder.oci.registry_limits import RegistryLimits
 
 if TYPE_CHECKING:
     from builder.http import Reply
@@ -41,12 +41,12 @@ class Pusher:
 
     def __init__(self, connection: RegistryConnection) -> None:
         self.connection = connection
-        self._habits: dict[str, Habits] = {}
+        self._limits: dict[str, RegistryLimits] = {}
         self._lock = threading.Lock()
 
-    def habits(self, host: str) -> Habits:
+    def limits(self, host: str) -> RegistryLimits:
         with self._lock:
-            return self._habits.setdefault(host, Habits())
+            return self._limits.setdefault(host, RegistryLimits())
 
     def has_blob(self, scope: Scope, digest: Digest) -> bool:
         try:
@@ -59,21 +59,21 @@ class Pusher:
 
     def tagged(self, scope: Scope, reference: str) -> Digest | None:
         """Return the digest of what a tag (or digest) names; None where there is nothing."""
-        target, habits = f"manifests/{reference}", self.habits(scope.host)
-        if habits.head:
+        target, limits = f"manifests/{reference}", self.limits(scope.host)
+        if limits.head:
             try:  # once: some answer 500 to every HEAD
                 reply = self.connection.send(scope, "HEAD", target, headers={"Accept": ACCEPT})
                 told = reply.headers.get("Docker-Content-Digest", "")
                 if told:
                     return Digest.parse(told)
-                habits.head = False
+                limits.head = False
             except StatusError as error:
                 if error.status == HTTPStatus.NOT_FOUND:
                     return None
                 if error.status not in _NO_HEAD and not error.temporary:
                     raise
             except ValueError:
-                habits.head = False
+                limits.head = False
         content = self.manifest(scope, reference)
         return None if content is None else Digest.of(content)
 
@@ -111,7 +111,7 @@ class Pusher:
         """Return where an upload goes on, by an answer to its last request."""
         least = reply.headers.get("OCI-Chunk-Min-Length", "")
         if _COUNT.fullmatch(least):
-            self.habits(scope.host).want_at_least(int(least))
+            self.limits(scope.host).want_at_least(int(least))
         location = reply.headers.get("Location", "")
         if not location:
             raise FetchError("the registry names no Location for the upload", where=scope.host)

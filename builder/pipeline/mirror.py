@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from builder.model.cluster import Registry
     from builder.pipeline.lock_document import LockDocument
     from builder.report import Reporter
-    from builder.sources.access import WayIn
+    from builder.sources.access import AccessSettings
 
 
 def mirror(
@@ -24,7 +24,7 @@ def mirror(
     registry: Registry,
     *,
     reporter: Reporter,
-    way: WayIn,
+    settings: AccessSettings,
     dry_run: bool,
     prune: Callable[[Sequence[Stale]], bool] | None,
 ) -> Published:
@@ -35,8 +35,8 @@ def mirror(
     """
     document.check_images()
     with ExitStack() as opened:
-        supplier = Supplier(document, opened, ca_bundle=way.ca_bundle, info=reporter.info)
-        access = opened.enter_context(Access.open(way=way))
+        supplier = Supplier(document, opened, ca_bundle=settings.ca_bundle, info=reporter.info)
+        access = opened.enter_context(Access.open(settings=settings))
         filling = Filling(access, registry, reporter)
         filling.plan(document.lock, document.store.read)
         if not dry_run:

@@ -51,7 +51,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class PackerOptions:
     """What is left open has a default that follows from cluster.yaml."""
 
     builders: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ class Wishes:
 
 def write(
     workspace: Workspace,
-    wishes: Wishes,
+    options: PackerOptions,
     *,
     reporter: Reporter,
     output: Path | None = None,
@@ -76,21 +76,21 @@ def write(
 
     Raises:
         DocumentError: cluster.yaml, a catalog or the lock is wrong, or lacks what an image needs.
-        UsageError: there is no lock, or the wishes do not go together.
+        UsageError: there is no lock, or the options do not go together.
         StorageError: the disk does not take it.
     """
     workspace.warn(reporter)
     locked = fit.require(workspace)
     table = workspace.catalog.packer
-    chosen = _builders(table, wishes.builders, workspace)
-    if wishes.profile not in table.profiles:
-        raise _unknown("profile", wishes.profile, table.profiles)
-    start = _disk(wishes.disk_image, wishes.disk_checksum)
-    how, where = _delivery(workspace, wishes.delivery, wishes.bundle)
+    chosen = _builders(table, options.builders, workspace)
+    if options.profile not in table.profiles:
+        raise _unknown("profile", options.profile, table.profiles)
+    start = _disk(options.disk_image, options.disk_checksum)
+    how, where = _delivery(workspace, options.delivery, options.bundle)
     _refuse(workspace, locked, chosen, start, how)
     target = output or paths.packer(workspace.path)
     _refuse_strangers(target)
-    given = wishes.ssh_key
+    given = options.ssh_key
     public = given.strip() if given is not None else image_key.public_half(workspace.secrets)
     if not _KEY.fullmatch(public):
         raise UsageError(
@@ -102,8 +102,8 @@ def write(
         plan=image_plan.plan(workspace, locked),
         lock=Digest.of(locked.content),
         builders=chosen,
-        profile=wishes.profile,
-        requires=table.profiles[wishes.profile],
+        profile=options.profile,
+        requires=table.profiles[options.profile],
         delivery=how,
         bundle=where,
         key=public,
@@ -115,7 +115,7 @@ def write(
         folder=target,
         name=image.name,
         builders=tuple(builder.name for builder in chosen),
-        profile=wishes.profile,
+        profile=options.profile,
         requires=image.requires,
         delivery=how,
         bundle=where,

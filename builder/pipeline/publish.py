@@ -13,7 +13,7 @@ from builder.errors import IncompleteError
 from builder.model.artifact import blob_path
 from builder.pipeline.lock_document import LockDocument
 from builder.pipeline.registry_filling import Filling, Published
-from builder.sources.access import Access, WayIn
+from builder.sources.access import Access, AccessSettings
 from builder.sources.earlier import contents
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def publish(
     *,
     reporter: Reporter,
     bases: Sequence[Path] = (),
-    way: WayIn | None = None,
+    settings: AccessSettings | None = None,
     dry_run: bool = False,
     prune: Callable[[Sequence[Stale]], bool] | None = None,
 ) -> Published:
@@ -59,7 +59,7 @@ def publish(
             opened.callback(reading.close)
             readings.append(reading)
             held = {**contents(reading), **held}
-        access = opened.enter_context(Access.open(way=way))
+        access = opened.enter_context(Access.open(settings=settings))
         filling = Filling(access, registry, reporter)
 
         def supply(blob: Blob) -> Supply:

@@ -15,7 +15,7 @@ from builder.bundle.writer import Supply
 from builder.errors import StorageError, VerificationError
 from builder.model.artifact import Blob, Package
 from builder.oci.graph import LIMIT, ImageGraphs
-from builder.oci.packing import Packings
+from builder.oci.layer_compression import LayerCompression
 from builder.pipeline import provenance, signature
 from builder.rpm.header import read_head
 from builder.sources import cache
@@ -66,7 +66,7 @@ class Supplier:
         self._info = info
         self._workshop: Workshop | None = None
         self._graphs = ImageGraphs(lock.images, lock.blobs)
-        self._packings = Packings(lock)
+        self._compression = LayerCompression(lock)
         files = {file.path: file.digest for file in lock.files}
         self._lock, self._where = lock, str(document.path)
         self._read: Callable[[str], bytes] = lambda path: (
@@ -91,7 +91,7 @@ class Supplier:
             return Supply(
                 sources=tuple(sources),
                 check=agrees if artifact.digest in self._graphs else None,
-                judge=fits if artifact.digest in self._packings else None,
+                judge=fits if artifact.digest in self._compression else None,
             )
         sources.extend(
             file_source.sources(artifact.sources, artifact.size, self._access.client, self._folder)
@@ -111,7 +111,7 @@ class Supplier:
 
     def _fits(self, digest: Digest, beginning: bytes) -> None:
         """Raise VerificationError for a layer that nodes may be unable to unpack."""
-        if faults := tuple(self._packings.faults(digest, beginning)):
+        if faults := tuple(self._compression.faults(digest, beginning)):
             raise VerificationError("its media type is not true", faults=faults)
 
     def prove(self, layout: Layout, opened: Callable[[str], io.BufferedReader]) -> None:

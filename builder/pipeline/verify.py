@@ -26,7 +26,7 @@ from builder.formats.text import decode
 from builder.model.artifact import blob_path
 from builder.model.digest import Digest
 from builder.oci import graph
-from builder.oci.packing import BEGINNING, Packings
+from builder.oci.layer_compression import BEGINNING, LayerCompression
 from builder.pipeline import signature as bundle_signature
 from builder.pipeline import signed_images
 from builder.pipeline.lock_document import LockDocument
@@ -197,7 +197,7 @@ class _Checks:
         self._keys: dict[str | None, File] = {}
         self._signatures: Signatures | None = None
         self._graphs: graph.ImageGraphs | None = None
-        self._packings: Packings | None = None
+        self._compression: LayerCompression | None = None
         self._documents: dict[str, Digest] = {}
         """What images are made of and is looked into, by path."""
         self._heads: dict[Digest, bytes] = {}
@@ -211,11 +211,11 @@ class _Checks:
         self._keys = {file.fingerprint: file for file in lock.files if file.kind == "key"}
         self._signatures = Signatures(lock, self.read)
         self._graphs = graph.ImageGraphs(lock.images, lock.blobs)
-        self._packings = Packings(lock)
+        self._compression = LayerCompression(lock)
         self._documents = {
             blob.path: blob.digest
             for blob in lock.blobs
-            if blob.digest in self._graphs or blob.digest in self._packings
+            if blob.digest in self._graphs or blob.digest in self._compression
         }
         self.lock = lock
         whole = document.layout
@@ -228,10 +228,10 @@ class _Checks:
         That is the signature of an RPM, with keys that are right, an image's document or a layer.
         """
         document = self._documents.get(path)
-        if document is not None and self._graphs is not None and self._packings is not None:
+        if document is not None and self._graphs is not None and self._compression is not None:
             faults: list[Fault] = []
-            if document in self._packings:
-                faults += self._packings.faults(document, content.read(BEGINNING))
+            if document in self._compression:
+                faults += self._compression.faults(document, content.read(BEGINNING))
                 content.seek(0)
             if document in self._graphs:
                 faults += self._graphs.check(document, content.read(graph.LIMIT + 1))

@@ -24,7 +24,7 @@ from builder.pipeline.lock_document import LockDocument
 from builder.pipeline.supply import Supplier
 from builder.redact import redact
 from builder.rpm.header import read_head
-from builder.sources.access import WayIn
+from builder.sources.access import AccessSettings
 from builder.sources.earlier import contents
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def publish_yum(
     target: YumTarget,
     *,
     reporter: Reporter,
-    way: WayIn | None = None,
+    settings: AccessSettings | None = None,
     dry_run: bool = False,
 ) -> YumPublished:
     """Bring the packages and files of a bundle (tar, parts, folder, delta) to a place.
@@ -73,7 +73,7 @@ def publish_yum(
         opened.callback(reading.close)
         document = LockDocument.inside(reading)
         held = contents(reading)
-        tree = opened.enter_context(open_tree(target, way or WayIn(), look=dry_run))
+        tree = opened.enter_context(open_tree(target, settings or AccessSettings(), look=dry_run))
         destination = YumDestination(tree, document.lock, document.layout, images=target.images)
         plan = destination.plan()
         missing = [one for one in plan.moves if one.digest not in held]
@@ -102,7 +102,7 @@ def mirror_yum(
     target: YumTarget,
     *,
     reporter: Reporter,
-    way: WayIn | None = None,
+    settings: AccessSettings | None = None,
     dry_run: bool = False,
 ) -> YumPublished:
     """Bring the packages and files of a lock to a place, each straight from its source.
@@ -110,9 +110,9 @@ def mirror_yum(
     Signatures are checked on the way. Raise as :func:`publish_yum` does.
     """
     with ExitStack() as opened:
-        way = way or WayIn()
-        supplier = Supplier(document, opened, ca_bundle=way.ca_bundle, info=reporter.info)
-        tree = opened.enter_context(open_tree(target, way, look=dry_run))
+        settings = settings or AccessSettings()
+        supplier = Supplier(document, opened, ca_bundle=settings.ca_bundle, info=reporter.info)
+        tree = opened.enter_context(open_tree(target, settings, look=dry_run))
         destination = YumDestination(tree, document.lock, document.layout, images=target.images)
         plan = destination.plan()
         if not dry_run:
@@ -169,7 +169,9 @@ def _finished(
     )
 
 
-def open_tree(target: YumTarget, way: WayIn, *, look: bool) -> AbstractContextManager[Tree]:
+def open_tree(
+    target: YumTarget, settings: AccessSettings, *, look: bool
+) -> AbstractContextManager[Tree]:
     """Open a place; ``look`` only at it. Raise UsageError for one of an unknown kind."""
     place, url = target.place, target.base_url.rstrip("/")
     kind, mark, _ = place.partition("://")
@@ -179,9 +181,11 @@ def open_tree(target: YumTarget, way: WayIn, *, look: bool) -> AbstractContextMa
         case "file":
             return FolderTree(Path(unquote(urlsplit(place).path)), url, look=look)
         case "http" | "https":
-            return _server(place, url, way)
+            return _server(place, url, settings)
         case "s3":
-            return S3Tree(place, url=url, ca_bundle=way.ca_bundle, certificate=way.certificate)
+            return S3Tree(
+                place, url=url, ca_bundle=settings.ca_bundle, certificate=settings.certificate
+            )
         case _:
             raise UsageError(
                 "this kind of place is not known",
@@ -190,7 +194,7 @@ def open_tree(target: YumTarget, way: WayIn, *, look: bool) -> AbstractContextMa
             )
 
 
-def _server(place: str, url: str, way: WayIn) -> WebDavTree:
+def _server(place: str, url: str, settings: AccessSettings) -> WebDavTree:
     parts = urlsplit(place)
     if not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
         raise UsageError(
@@ -199,7 +203,7 @@ def _server(place: str, url: str, way: WayIn) -> WebDavTree:
             expected="https://HOST[:PORT]/PATH",
             hint="logins stand in docker's config.json or in --authfile, or --login asks for them",
         )
-    credentials = Credentials.load(os.environ, authfile=way.authfile, logins=way.logins)
+    credentials = Credentials.load(os.environ, authfile=settings.authfile, logins=settings.logins)
     login = credentials.find(parts.netloc)
-    client = Client(ca_bundle=way.ca_bundle, certificate=way.certificate)
+    client = Client(ca_bundle=settings.ca_bundle, certificate=settings.certificate)
     return WebDavTree(client, place, url=url, authorization=login.basic if login else "")

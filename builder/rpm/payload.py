@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _SIGPGP = 1002
 _COMPRESSOR = 1125
-_PACKINGS = {
+_COMPRESSIONS = {
     "gzip": (b"\x1f\x8b", b"0707"),
     "bzip2": (b"BZh",),
     "xz": (b"\xfd7zXZ\0",),
@@ -88,12 +88,12 @@ def verify_payload(
     return True
 
 
-def verify_packing(head: bytes, payload: io.BufferedReader, *, where: str = "RPM") -> None:
+def verify_compression(head: bytes, payload: io.BufferedReader, *, where: str = "RPM") -> None:
     """Raise VerificationError for a payload that rpm of EL7 cannot unpack; stay where it begins."""
     entry = value(head, _COMPRESSOR, where=where)
     said = entry[1].partition(b"\0")[0].decode("ascii", "replace") if entry else "gzip"
-    what = f"its payload is packed with {quoted(said, 20)}"
-    if magic := _PACKINGS.get(said):
+    what = f"its payload is compressed with {quoted(said, 20)}"
+    if magic := _COMPRESSIONS.get(said):
         place = payload.tell()
         right = payload.read(6).startswith(magic)
         payload.seek(place)
@@ -103,7 +103,7 @@ def verify_packing(head: bytes, payload: io.BufferedReader, *, where: str = "RPM
     raise VerificationError(
         what,
         where=where,
-        expected=f"one of {', '.join(_PACKINGS)}, as rpm of EL7 knows no other",
+        expected=f"one of {', '.join(_COMPRESSIONS)}, as rpm of EL7 knows no other",
         hint="take a build for EL7, or build it with %define _binary_payload w9.gzdio",
     )
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WayIn:
+class AccessSettings:
     """What a user says of a registry of his own: what to trust, and who we are to it."""
 
     ca_bundle: Path | None = None
@@ -52,27 +52,29 @@ class Access(Closing):
         pool: int = 16,
         backoff: Backoff | None = None,
         timeout: float | None = None,
-        way: WayIn | None = None,
+        settings: AccessSettings | None = None,
     ) -> Access:
         """Make the clients as the environment says: proxies, certificates, docker's logins.
 
-        ``timeout`` are seconds of silence, where they are not the environment's; ``way`` is what
-        a user says beyond that of a registry of his own.
+        ``timeout`` are seconds of silence, where they are not the environment's; ``settings`` are
+        what a user says beyond that of a registry of his own.
         """
-        way = way or WayIn(ca_bundle=ca_bundle)
+        settings = settings or AccessSettings(ca_bundle=ca_bundle)
         client = Client(
-            ca_bundle=way.ca_bundle,
-            certificate=way.certificate,
+            ca_bundle=settings.ca_bundle,
+            certificate=settings.certificate,
             pool=pool,
             backoff=backoff,
             read_timeout=timeout,
         )
-        credentials = Credentials.load(os.environ, authfile=way.authfile, logins=way.logins)
+        credentials = Credentials.load(
+            os.environ, authfile=settings.authfile, logins=settings.logins
+        )
         connection = RegistryConnection(
             client,
             credentials,
-            plain_http_hosts=[*plain_http, *way.plain_http],
-            tls_hosts=way.tls,
+            plain_http_hosts=[*plain_http, *settings.plain_http],
+            tls_hosts=settings.tls,
         )
         return cls(client, connection, Puller(connection))
 

@@ -11,7 +11,7 @@ from builder.errors import VerificationError
 from builder.http import redact
 from builder.rpm.header import header_length, read_head
 from builder.rpm.keys import RpmKey, load_keys
-from builder.rpm.payload import verify_packing, verify_payload
+from builder.rpm.payload import verify_compression, verify_payload
 from builder.rpm.signature import read_nevra, verify_signature
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Signatures:
         head = read_head(content, where=where)
         keys = [self._key(fingerprint) for fingerprint in package.keys]
         check_head(head, package.nevra, keys, where=where)
-        verify_packing(head, content, where=where)
+        verify_compression(head, content, where=where)
         covered = verify_payload(head, content, keys, where=where)
         if not (covered or package.trust == "pinned" or package.repository in self._signed):
             raise VerificationError(

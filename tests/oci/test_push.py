@@ -23,7 +23,7 @@ PIECE = 1 << 20
 def place(access: Access, registry: PushRegistry, content: bytes, folder: Path) -> BlobPlace:
     """Begin as a run would that knows already to send chunks."""
     pusher = Pusher(access.connection)
-    pusher.habits(registry.host).chunk = PIECE
+    pusher.limits(registry.host).chunk = PIECE
     scope = Scope(host=registry.host, path="k8s/large", actions="pull,push")
     digest = Digest.of(content)
     return BlobPlace(pusher, scope, digest, len(content), uploads=Uploads(folder))

@@ -51,7 +51,9 @@ def test_layers_that_the_runtime_cannot_unpack_are_refused(type_: str, site: Sit
     changed(sandbox, pack, index=False)
     ran = sandbox.lock()
     assert ran.code == 1
-    assert f"{NAME}: has layers packed with zstd, which docker 19.03.9 cannot unpack\n" in ran.err
+    assert (
+        f"{NAME}: has layers compressed with zstd, which docker 19.03.9 cannot unpack\n" in ran.err
+    )
     assert "expected docker 23.0.0 or newer\n" in ran.err
     assert not sandbox.lock_path.exists()
 

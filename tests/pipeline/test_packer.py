@@ -13,7 +13,7 @@ from builder.errors import DocumentError, UsageError
 from builder.model.digest import Digest
 from builder.pipeline import packer
 from builder.pipeline.lock_document import LockDocument
-from builder.pipeline.packer import Wishes
+from builder.pipeline.packer import PackerOptions
 from builder.pipeline.workspace import Workspace
 from builder.report import Silent
 
@@ -51,9 +51,9 @@ def lock_of(locked: Sandbox) -> Lock:
     return LockDocument.read(locked.folder / "cluster.lock").lock
 
 
-def write(locked: Sandbox, output: Path, **wishes: object) -> packer.Written:
+def write(locked: Sandbox, output: Path, **options: object) -> packer.Written:
     workspace = Workspace(locked.folder / "cluster.yaml", catalogs=[locked.catalog])
-    wanted = Wishes(**{"ssh_key": KEY, **wishes})  # type: ignore[arg-type]
+    wanted = PackerOptions(**{"ssh_key": KEY, **options})  # type: ignore[arg-type]
     return packer.write(workspace, wanted, output=output, reporter=Silent())
 
 
@@ -122,7 +122,7 @@ def test_images_are_checked_by_the_digest_that_docker_shows(
 
 
 @pytest.mark.parametrize(
-    ("wishes", "message"),
+    ("options", "message"),
     [
         ({"builders": ("qemuu",)}, "--builder: there is no builder 'qemuu' (expected qemu or"),
         ({"profile": "1.5"}, "--profile: there is no profile '1.5' (expected modern or 1.6)"),
@@ -140,10 +140,10 @@ def test_images_are_checked_by_the_digest_that_docker_shows(
     ],
 )
 def test_what_does_not_go_is_said(
-    locked: Sandbox, tmp_path: Path, wishes: dict[str, object], message: str
+    locked: Sandbox, tmp_path: Path, options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(UsageError) as raised:
-        write(locked, tmp_path / "image", **wishes)
+        write(locked, tmp_path / "image", **options)
     assert str(raised.value).startswith(message)
     assert not (tmp_path / "image").exists()
 
@@ -168,9 +168,9 @@ def test_a_lock_without_the_platforms_agent_is_refused(
     sample: object, shared: Sandbox, tmp_path: Path
 ) -> None:
     workspace = Workspace(shared.folder / "cluster.yaml", catalogs=[shared.catalog])
-    wishes = Wishes(builders=("qemu", "vsphere-iso"), ssh_key=KEY)
+    options = PackerOptions(builders=("qemu", "vsphere-iso"), ssh_key=KEY)
     with pytest.raises(DocumentError) as raised:
-        packer.write(workspace, wishes, output=tmp_path / "image", reporter=Silent())
+        packer.write(workspace, options, output=tmp_path / "image", reporter=Silent())
     assert [fault.what for fault in raised.value.faults] == [
         "the lock lacks this package, by which qemu talks to its guests",
         "the lock lacks this package, by which vsphere-iso talks to its guests",
@@ -195,8 +195,8 @@ def test_what_the_users_own_image_has_need_not_be_in_the_lock(
     ran = own.lock()
     assert ran.code == 0, ran.err
     assert "cloud-init" not in {one.nevra.name for one in lock_of(own).packages}
-    wishes = {"disk_image": "own.qcow2", "disk_checksum": "0" * 64}
-    assert write(own, tmp_path / "image", builders=("qemu",), **wishes).builders == ("qemu",)
+    options = {"disk_image": "own.qcow2", "disk_checksum": "0" * 64}
+    assert write(own, tmp_path / "image", builders=("qemu",), **options).builders == ("qemu",)
     with pytest.raises(DocumentError) as raised:
         write(own, tmp_path / "other", builders=("vsphere-iso",))
     assert [fault.where for fault in raised.value.faults] == ["open-vm-tools", "os.base"]

@@ -14,7 +14,7 @@ from builder.errors import AirseedError
 from builder.oci.auth import Credential
 from builder.pipeline.yum import YumTarget, publish_yum
 from builder.report import Silent
-from builder.sources.access import WayIn
+from builder.sources.access import AccessSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from builder.destinations.yum import YumPublished
 
 
-def publish(bundle: Path, server: WebDavServer, way: WayIn | None = None) -> YumPublished:
-    return publish_yum(bundle, YumTarget(place=server.url), reporter=Silent(), way=way)
+def publish(
+    bundle: Path, server: WebDavServer, settings: AccessSettings | None = None
+) -> YumPublished:
+    return publish_yum(bundle, YumTarget(place=server.url), reporter=Silent(), settings=settings)
 
 
 def expect_all(sample: Sample, server: WebDavServer) -> None:
@@ -89,7 +91,7 @@ def test_a_login_goes_to_its_server(sample: Sample) -> None:
         with pytest.raises(AirseedError, match="401 Unauthorized"):
             publish(sample.bundle, server)
         login = Credential(username="ci", password="secret")  # noqa: S106 -- of a stand-in
-        publish(sample.bundle, server, WayIn(logins={server.host: login}))
+        publish(sample.bundle, server, AccessSettings(logins={server.host: login}))
         expect_all(sample, server)
 
 

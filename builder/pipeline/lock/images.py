@@ -62,14 +62,14 @@ def _refuse_packed(
             faults.append(
                 Fault(
                     where=image.name,
-                    what=f"has layers packed with {compression}, which {runtime} cannot unpack",
+                    what=f"has layers compressed with {compression}, which {runtime} cannot unpack",
                     expected=f"{runtime.name} {able} or newer" if able else "gzip",
                 )
             )
     if faults:
         raise IncompleteError(
             f"{runtime} cannot start all of the images",
-            hint="set runtime.version to a newer release, or use images packed with gzip",
+            hint="set runtime.version to a newer release, or use images compressed with gzip",
             faults=faults,
         )
 

@@ -19,12 +19,12 @@ from builder.bundle.writer import Supply, write
 from builder.errors import VerificationError
 from builder.lab.packages import PackageRecipe, build_package
 from builder.model.artifact import MANIFEST_TYPES
-from builder.oci.packing import Packings
+from builder.oci.layer_compression import LayerCompression
 from builder.pipeline.lock_document import LockDocument
 from builder.pipeline.verify import verify
 from builder.report import Silent
 from builder.rpm.header import read_head
-from builder.rpm.payload import verify_packing
+from builder.rpm.payload import verify_compression
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,9 +72,7 @@ def locked(sandbox: sandboxes.Sandbox, media_type: str, layer: bytes) -> Digest:
 def test_a_layer_whose_bytes_belie_its_type_is_refused(site: Any) -> None:
     sandbox = site.open(EXTRA)
     digest = locked(sandbox, f"{OCI}+gzip", PACKED["zstd"])
-    said = (
-        f"{NAME}: its layer {digest} is packed with zstd, but its media type says packed with gzip"
-    )
+    said = f"{NAME}: its layer {digest} is compressed with zstd, but its media type says gzip"
     for _ in range(2):  # what is there already is no better
         ran = sandbox.bundle()
         assert ran.code == 1
@@ -104,7 +102,7 @@ def test_verify_finds_it_in_a_bundle_of_somebody_else(site: Any, tmp_path: Path)
     assert [(fault.where, fault.what) for fault in verdict.faults] == [
         (
             NAME,
-            f"its layer {digest} is packed with zstd, but its media type says packed with gzip",
+            f"its layer {digest} is compressed with zstd, but its media type says gzip",
         )
     ]
 
@@ -121,7 +119,7 @@ def test_only_what_a_runtime_stumbles_over_is_refused(
         replace(blob, media_type=named) if blob.digest == layer else blob for blob in lock.blobs
     )
     lock = replace(lock, blobs=blobs, subject=replace(lock.subject, runtime=runtime))
-    faults = list(Packings(lock).faults(layer, PACKED[packed][:6]))
+    faults = list(LayerCompression(lock).faults(layer, PACKED[packed][:6]))
     fits = packed in {"", "gzip"} or named.endswith(packed)
     if packed == "gzip" and named == OCI and runtime.startswith("containerd"):
         fits = False  # it takes "tar" of OCI by its word
@@ -138,10 +136,10 @@ def test_a_payload_that_rpm_of_el7_cannot_unpack_is_refused(
     with built.path.open("rb") as file:
         head = read_head(file)
         if packing == "Zstd":
-            with pytest.raises(VerificationError, match="its payload is packed with 'zstd'"):
-                verify_packing(head, file)
+            with pytest.raises(VerificationError, match="its payload is compressed with 'zstd'"):
+                verify_compression(head, file)
         else:
-            verify_packing(head, file)
+            verify_compression(head, file)
             assert file.tell() == len(head)
 
 
@@ -151,5 +149,5 @@ def test_a_payload_is_what_its_header_says(tmp_path: Path) -> None:
         head = read_head(file)
     for content in (PACKED["zstd"], PACKED["xz"], b""):
         with pytest.raises(VerificationError, match="is not what its header says, gzip"):
-            verify_packing(head, io.BufferedReader(io.BytesIO(content)))
-    verify_packing(head, io.BufferedReader(io.BytesIO(b"070701")))
+            verify_compression(head, io.BufferedReader(io.BytesIO(content)))
+    verify_compression(head, io.BufferedReader(io.BytesIO(b"070701")))

@@ -13,7 +13,7 @@ _LARGE = 256 << 20
 
 
 @dataclass(slots=True)
-class Habits:
+class RegistryLimits:
     """What one registry was found to take; shared by all threads."""
 
     chunk: int = WHOLE
@@ -29,7 +29,7 @@ class Habits:
     def want_at_least(self, size: int) -> None:
         self.least = min(size, _CHUNKS[0])
 
-    def way(self, size: int) -> int:
+    def request_size(self, size: int) -> int:
         """Return the bytes of one request for a blob of ``size``."""
         chunk = self.chunk
         if chunk == WHOLE and size >= _LARGE and self.chunked:

@@ -1,4 +1,4 @@
-"""How layers are packed, by their first bytes, held against what their media types say.
+"""How layers are compressed, by their first bytes, held against what their media types say.
 
 Runtimes look at the bytes, mostly: docker always, containerd unless an OCI type says that there is
 nothing to unpack. Locking has seen no layer, so it judged what the nodes' runtime can unpack by
@@ -27,18 +27,18 @@ _MAGIC = (
     (b"\xfd7zXZ\x00", "xz"),
 )
 _HINT = (
-    "use an image whose media types are true, or pack it again:"
+    "use an image whose media types are true, or compress it again:"
     " skopeo copy --dest-compress-format gzip"
 )
 
 
 def compression(beginning: bytes) -> str:
-    """Name what packed some bytes; empty for nothing, or for what nobody packs layers with."""
+    """Name what compressed some bytes; empty for nothing, or for what no layer is."""
     return next((name for magic, name in _MAGIC if beginning.startswith(magic)), "")
 
 
-class Packings:
-    """The layers that nodes unpack."""
+class LayerCompression:
+    """The compression of the layers that nodes unpack."""
 
     def __init__(self, lock: Lock) -> None:
         self._runtime = lock.subject.runtime
@@ -58,18 +58,18 @@ class Packings:
     def faults(self, digest: Digest, beginning: bytes) -> Iterator[Fault]:
         """Return what is wrong with a layer whose digest is right."""
         blob, image = self._layers[digest]
-        packed = compression(beginning)
-        if packed in {"", blob.compression}:
+        found = compression(beginning)
+        if found in {"", blob.compression}:
             return
-        if packed == "gzip":
+        if found == "gzip":
             # every runtime unpacks it, but for one that was told that there is nothing to unpack
             plain = not blob.compression and ".oci." in blob.media_type
             if not plain or self._runtime.startswith("docker "):
                 return
-        said = f"packed with {blob.compression}" if blob.compression else "not packed at all"
+        said = blob.compression or "not compressed"
         yield Fault(
             where=image,
-            what=f"its layer {digest} is packed with {packed}, but its media type says {said}",
+            what=f"its layer {digest} is compressed with {found}, but its media type says {said}",
             expected=f"what {self._runtime} was asked about when this was locked",
             hint=_HINT,
         )

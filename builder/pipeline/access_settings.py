@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from builder.http.environment import ClientCertificate
 from builder.oci.auth import Credential
-from builder.sources.access import WayIn
+from builder.sources.access import AccessSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["WayIn", "way_in"]
+__all__ = ["AccessSettings", "settings_for"]
 
 
-def way_in(
+def settings_for(
     host: str,
     *,
     ca_bundle: Path | None = None,
@@ -24,9 +24,9 @@ def way_in(
     login: tuple[str, str] | None = None,
     certificate: Path | None = None,
     key: Path | None = None,
-) -> WayIn:
+) -> AccessSettings:
     """Describe the way to one host; ``login`` is user and password."""
-    return WayIn(
+    return AccessSettings(
         ca_bundle=ca_bundle,
         plain_http=(host,) if plain_http else (),
         tls=(host,) if tls else (),
