@@ -896,3 +896,21 @@ def test_the_script_says_how_it_is_used(node: Machine) -> None:
         assert ran.returncode == 0
         assert ran.stdout.startswith("usage: NODE.sh [--no-wait | --follow] [--instead]\n\nMake ")
         assert "\n  --instead   take the place of a change that was given up\n" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "done", "ahead"),
+    [
+        ("k8s01", "", 0),
+        ("k8s03", "", 2),
+        ("k8s03", "k8s01", 1),
+        ("k8s04", "k8s01", 2),
+        ("k8s04", "k8s01 k8s02 k8s03", 1),
+        ("k8s04", "k8s01 k8s02 k8s03 k8s05", 0),
+    ],
+)
+def test_who_comes_later_asks_less_often(node: Machine, name: str, done: str, ahead: int) -> None:
+    node.set(NODE=name, PLANES="k8s01 k8s02 k8s03", COUNT="5", STAGE="1", CHANGE="001-x")
+    node.write("seen", "".join(f"change-001-x.{other} 1 - 7 -\n" for other in done.split()))
+    said = node.source("TURNS=$R/seen; turns_ahead", "turns").stdout
+    assert said == str(ahead)

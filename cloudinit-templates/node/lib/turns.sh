@@ -320,6 +320,31 @@ try_turns() {
     return 1
 }
 
+# Print how many turns come before this node's, as far as can be told: workers have no order among themselves.
+turns_ahead() {
+    local name count=0
+    for name in $AIRSEED_PLANES; do
+        [ "$name" != "$AIRSEED_NODE" ] || break
+        node_is_done "$name" "$AIRSEED_STAGE" || count=$((count + 1))
+    done
+    [ "$count" -gt 0 ] || [[ " $AIRSEED_PLANES " == *" $AIRSEED_NODE "* ]] ||
+        count=$((AIRSEED_COUNT - $(done_nodes "$AIRSEED_STAGE" | grep -c .) - 1))
+    printf '%d' "$count"
+}
+
+# Wait until it is time to ask again: each asks less often the later its turn comes, so that many machines do not
+# keep the API server from the one that works.
+rest() {
+    local more
+    more=$(turns_ahead)
+    [ "$more" -le 5 ] || more=5
+    sleep "${AIRSEED_LEASE_POLL:-2}"
+    while [ "$more" -gt 1 ]; do
+        sleep "${AIRSEED_LEASE_POLL:-2}"
+        more=$((more - 1))
+    done
+}
+
 # Wait for this node's turn, and keep it as long as the runner lives.
 take_turn() {
     local begun done_before='' ended
@@ -354,7 +379,7 @@ take_turn() {
         [ $(($(clock) - begun)) -lt "${AIRSEED_TURN_PATIENCE:-3600}" ] ||
             fail "nothing has moved for $((${AIRSEED_TURN_PATIENCE:-3600} / 60)) minutes; this node waits for ${AHEAD:-the API server}" \
                 "start the change where it was not started, and see airseed-status on those machines; this one goes on when its NODE.sh is run again" "$HOPELESS"
-        sleep "${AIRSEED_LEASE_POLL:-2}"
+        rest
     done
     waited
     say "it is this node's turn"
