@@ -57,7 +57,7 @@ def unavailable(download: Download) -> RefusedError:
 
 
 def displaced(artifact: str, host: str, fault: Fault) -> RefusedError:
-    """Say that the place of an artifact takes it for good not."""
+    """Say that the place of an artifact has refused it for good."""
     fault = replace(fault, where=fault.where or host)
     refusal = Refusal(artifact=artifact, host=host, fault=fault, way="to")
     return RefusedError(fault.what, where=refusal.alone.where, refusals=[refusal])

@@ -2,7 +2,7 @@
 # What init and the joins have in common: running kubeadm, and keeping its files from harm. Sourced.
 # shellcheck disable=SC2034 # RESUME is for init.sh
 
-need tls role owners why torn
+need json tls role owners why torn
 
 # What kubeadm finds in its way when it goes on where it was cut off.
 RESUME=$(
