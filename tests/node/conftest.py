@@ -14,7 +14,7 @@ import shlex
 import shutil
 import signal
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,6 +94,16 @@ class Authority:
     """Sign certificates; hold the files of a cluster as kubeadm lays them out in ``folder``."""
 
     folder: Path
+    shared: bool = False
+    """What every test of this worker copies from; nothing more is issued into it."""
+
+    def in_folder(self, folder: Path) -> Authority:
+        """Copy the authorities alone to another folder, where more may be issued."""
+        for name in ("ca", "etcd/ca", "front-proxy-ca"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            for suffix in (".crt", ".key"):
+                shutil.copy(self.folder / f"{name}{suffix}", folder / f"{name}{suffix}")
+        return Authority(folder)
 
     def issue(
         self,
@@ -105,6 +115,7 @@ class Authority:
         curve: bool = False,
     ) -> None:
         """Write NAME.crt and NAME.key, signed by the authority ``of``."""
+        assert not self.shared, "in_folder() gives an authority that issues more"
         key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         if curve:
@@ -179,7 +190,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
     )
-    return made
+    return replace(made, shared=True)
 
 
 @pytest.fixture

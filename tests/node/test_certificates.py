@@ -59,11 +59,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Pat
 
 
 def _issued(folder: Path, authority: Authority, life: dt.timedelta) -> Path:
-    for name in ("ca", "etcd/ca", "front-proxy-ca"):
-        for suffix in (".crt", ".key"):
-            (folder / name).parent.mkdir(exist_ok=True)
-            shutil.copy(authority.folder / f"{name}{suffix}", folder / f"{name}{suffix}")
-    _leaves(type(authority)(folder), life)
+    _leaves(authority.in_folder(folder), life)
     return folder
 
 

@@ -242,9 +242,9 @@ def test_a_torn_list_of_packages_is_none(node: Machine, api: Api) -> None:
 
 def test_a_certificate_that_has_ended_is_named(node: Machine, api: Api) -> None:
     api.opened = False
-    node.authority.issue("ended", life=dt.timedelta(hours=1))
-    pem = (node.authority.folder / "ended.crt").read_bytes()
-    pem += (node.authority.folder / "ended.key").read_bytes()
+    past = node.authority.in_folder(node.folder / "past")
+    past.issue("ended", life=dt.timedelta(hours=1))
+    pem = b"".join((past.folder / f"ended.{half}").read_bytes() for half in ("crt", "key"))
     node.write("var/lib/kubelet/pki/kubelet-client-current.pem", pem, 0o600)
     assert step(node, "upgrade", "agree").returncode == 1
     assert node.result["message"] == (

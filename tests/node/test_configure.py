@@ -119,10 +119,7 @@ def test_members_of_etcd_stay_as_they_are(plane: Machine) -> None:
 
 
 def test_another_name_for_the_api_server(plane: Machine) -> None:
-    other = type(plane.authority)(plane.folder / "other")
-    for name in ("ca.crt", "ca.key"):
-        (other.folder).mkdir(exist_ok=True)
-        (other.folder / name).write_bytes((plane.authority.folder / name).read_bytes())
+    other = plane.authority.in_folder(plane.folder / "other")
     other.issue("apiserver", alternatives=["127.0.0.1", "10.0.0.99"])
     for name in ("apiserver.crt", "apiserver.key"):
         plane.write(f"new-{name}", (other.folder / name).read_bytes())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -81,7 +80,7 @@ def test_etcd_is_asked_with_a_key_on_an_elliptic_curve(helper: Machine, etcd: Ap
     helper.stand_in("curl", "exit 58")
     assert expel(helper)[0] == 1
     folder = helper.root / "etc/kubernetes/pki"
-    authority = replace(helper.authority, folder=folder)
+    authority = helper.authority.in_folder(folder)
     authority.issue("etcd/peer", of="etcd/ca", curve=True)
     code, said = expel(helper)
     assert (code, said[0]) == (0, "etcd: 2 of the 2 members that stay answer; removing k8s03")
