@@ -327,6 +327,7 @@ class Machine:
             "TEMPLATE": str(self.authority.folder),
             "PRELUDE": str(STAND_INS / "prelude.sh"),
             "AIRSEED_GUARD_PATIENCE": "0",
+            "AIRSEED_RELENT_PATIENCE": "2",
             "AIRSEED_LISTEN": "0",
             **self.environment,
         }
