@@ -2,8 +2,8 @@
 
 A key comes from a mirror, and only its primary part is pinned: anybody can put user IDs, subkeys
 and signatures beside that. So nothing is kept that the primary key did not sign, and it is written
-in one form, whatever the file was. RSA is checked here, by which all of EL7's keys sign; of other
-keys, what names the key as its issuer is kept, and the libraries judge.
+in one form, whatever the file was. RSA and DSA are checked here, all that rpm of EL7 knows; of
+other keys, what names the key as its issuer is kept, and the libraries judge.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from builder.openpgp import PacketError, framed, packets, read_number
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-RSA = {1, 3}
+RSA, DSA = {1, 3}, {17}
+CHECKED = RSA | DSA
+"""What rpm of EL7 knows."""
 HASHES = {2: "sha1", 8: "sha256", 9: "sha384", 10: "sha512", 11: "sha224"}
 SIGNATURE, PUBLIC_KEY, USER, PUBLIC_SUBKEY = 2, 6, 13, 14
 _CERTIFICATIONS = {0x10, 0x11, 0x12, 0x13}
@@ -51,6 +53,8 @@ class Signature:
     trailer: bytes
     """What is hashed after the content."""
     numbers: bytes
+    issuer: str
+    """What it says of who made it, upper-case hex; no proof."""
     subpackets: dict[int, bytes] = field(default_factory=dict)
     """Those that are signed."""
     canonical: bytes = b""
@@ -72,6 +76,7 @@ def read_signature(body: bytes) -> Signature:
             created=int.from_bytes(body[3:7]),
             trailer=body[2:7],
             numbers=body[19:],
+            issuer=body[7:15].hex().upper(),
             canonical=body,
         )
     if body[0] != 4:  # noqa: PLR2004 -- RFC 4880 5.2.3
@@ -79,11 +84,13 @@ def read_signature(body: bytes) -> Signature:
     hashed = 6 + int.from_bytes(body[4:6])
     end = hashed + 2 + int.from_bytes(body[hashed : hashed + 2])
     subpackets = dict(_subpackets(body[6:hashed]))
-    kept = b"".join(
-        _subpacket(kind, content)
-        for kind, content in sorted(dict(_subpackets(body[hashed + 2 : end])).items())
+    others = {
+        kind: content
+        for kind, content in sorted(_subpackets(body[hashed + 2 : end]))
         if kind in {_ISSUER, _EMBEDDED, _FINGERPRINT}
-    )
+    }
+    kept = b"".join(_subpacket(kind, content) for kind, content in others.items())
+    said = others | subpackets
     return Signature(
         kind=body[1],
         algorithm=body[2],
@@ -91,27 +98,50 @@ def read_signature(body: bytes) -> Signature:
         created=int.from_bytes(subpackets.get(_CREATED, b"")),
         trailer=body[:hashed] + b"\x04\xff" + hashed.to_bytes(4),
         numbers=body[end + 2 :],  # two bytes repeat the digest's first
+        issuer=(said.get(_FINGERPRINT, b"")[1:] or said.get(_ISSUER, b"")).hex().upper(),
         subpackets=subpackets,
         canonical=body[:hashed] + len(kept).to_bytes(2) + kept + body[end:],
     )
 
 
 def is_signed(signature: Signature, digest: bytes, key: bytes) -> bool:
-    """Tell whether an RSA key, as the body of its packet, signed a digest (RFC 8017 8.2.2)."""
+    """Tell whether an RSA or DSA key, as the body of its packet, signed a digest."""
     try:
-        if key[0] != 4 or key[5] not in RSA or signature.hash is None:  # noqa: PLR2004 -- version
+        if key[0] != 4 or signature.hash is None:  # noqa: PLR2004 -- version
             return False
-        modulus, end = read_number(key, 6)
-        exponent, _ = read_number(key, end)
-        number, _ = read_number(signature.numbers, 0)
-    except (IndexError, ValueError):
+        if key[5] in DSA:
+            return _is_signed_by_dsa(_numbers(signature.numbers, 2), digest, _numbers(key[6:], 4))
+        if key[5] not in RSA:
+            return False
+        modulus, exponent = _numbers(key[6:], 2)
+        (number,) = _numbers(signature.numbers, 1)
+    except (IndexError, ValueError):  # a number that has no inverse, too
         return False
+    # RFC 8017 8.2.2
     block = bytes.fromhex(_PREFIXES[signature.hash]) + digest
     length = (modulus.bit_length() + 7) // 8
     if length < _SHORTEST_KEY or number >= modulus:
         return False
     filling = b"\xff" * (length - len(block) - 3)
     return pow(number, exponent, modulus).to_bytes(length) == b"\0\1" + filling + b"\0" + block
+
+
+def _is_signed_by_dsa(signature: list[int], digest: bytes, key: list[int]) -> bool:
+    """Check as FIPS 186-4 4.7 has it."""
+    (r, s), (p, q, g, y) = signature, key
+    if not (0 < r < q and 0 < s < q and 1 < g < p and 1 < y < p):
+        return False
+    z = int.from_bytes(digest) >> max(len(digest) * 8 - q.bit_length(), 0)
+    w = pow(s, -1, q)
+    return pow(g, z * w % q, p) * pow(y, r * w % q, p) % p % q == r
+
+
+def _numbers(content: bytes, count: int) -> list[int]:
+    numbers, end = [], 0
+    for _ in range(count):
+        number, end = read_number(content, end)
+        numbers.append(number)
+    return numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +187,18 @@ def read_certificate(content: bytes) -> Certificate:
         return _read([(tag, body) for tag, body in packets(content)])
     except (IndexError, ValueError) as error:
         raise VerificationError(f"the key can't be read: {error}") from error
+
+
+def made_by(signature: Signature, digest: bytes, content: bytes) -> Part | None:
+    """Find the part of a key that made a signature, whoever that says has made it."""
+    parts = read_certificate(content).parts if is_known_to_rpm(content) else ()
+    return next((part for part in parts if is_signed(signature, digest, part.body)), None)
+
+
+def is_known_to_rpm(content: bytes) -> bool:
+    """Tell whether rpm of EL7 reads a key; else nothing here checks what it says of its subkeys."""
+    body = read_certificate(content).parts[0].body
+    return body[0] == 4 and body[5] in CHECKED  # noqa: PLR2004 -- version
 
 
 def doubt(content: bytes, issuer: str, made: int) -> str | None:
@@ -258,11 +300,11 @@ def _good(
         content = head
         if user or signature.kind in _CERTIFICATIONS:
             content += user if signature.is_old else b"\xb4" + len(user).to_bytes(4) + user
-        if key[5] in RSA and signature.hash is not None:
+        if key[5] in CHECKED and signature.hash is not None:
             digest = hashlib.new(signature.hash, content + signature.trailer, usedforsecurity=False)
             if not is_signed(signature, digest.digest(), key):
                 continue
-        elif key[5] in RSA or not _names(signature, key):
+        elif key[5] in CHECKED or not _names(signature, key):
             continue
         good[signature.canonical] = signature
     return sorted(good.values(), key=lambda one: (one.created, one.canonical))

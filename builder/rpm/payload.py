@@ -5,9 +5,7 @@ A good signature over the header says nothing about the files, unless
 - the header holds the payload's digest (tag PAYLOADDIGEST, from rpm 4.14 on), or
 - there is the older signature over header and payload (SIGPGP), as in the RPMs of EL7.
 
-No library here reads the older one in version 3 and without holding the whole RPM in memory, so it
-is checked here: RSA with PKCS #1 v1.5 padding (RFC 8017 8.2.2) over an OpenPGP digest (RFC 4880
-5.2.4). Only a key's primary part counts: whether a subkey belongs to it is not looked at.
+It is judged as the one over the header is (:mod:`builder.rpm.signature`).
 """
 
 from __future__ import annotations
@@ -17,18 +15,10 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import VerificationError
-from builder.openpgp import first_packet
 from builder.redact import quoted
-from builder.rpm.certificates import (
-    HASHES,
-    RSA,
-    SIGNATURE,
-    Signature,
-    doubt,
-    is_signed,
-    read_signature,
-)
+from builder.rpm.certificates import HASHES
 from builder.rpm.header import main_header, value
+from builder.rpm.signature import read_packet, signed_by
 
 if TYPE_CHECKING:
     import io
@@ -37,7 +27,7 @@ if TYPE_CHECKING:
 
     from builder.rpm.keys import RpmKey
 
-_SIGPGP = 1002
+_OVER_ALL = (1002, 1005)  # SIGPGP, and SIGGPG for DSA
 _COMPRESSOR = 1125
 _COMPRESSIONS = {
     "gzip": (b"\x1f\x8b", b"0707"),
@@ -69,22 +59,15 @@ def verify_payload(
         if actual != expected:
             raise _changed(where, f"{algorithm}:{expected}, as the signed header says")
         return True
-    packet = value(head, _SIGPGP, signature=True, where=where)
+    found = (value(head, tag, signature=True, where=where) for tag in _OVER_ALL)
+    packet = next(filter(None, found), None)
     if packet is None:
         return False
-    signature = _parse(packet[1], where)
+    signature = read_packet(packet[1], "header and payload", where)
     hasher = _hashed(hashlib.new(signature.hash or "", header, usedforsecurity=False), payload)
     hasher.update(signature.trailer)
-    digest = hasher.digest()
-    signers = [key for key in keys if is_signed(signature, digest, first_packet(key.content)[1])]
-    if not signers:
+    if not signed_by(signature, hasher.digest(), keys, " over header and payload", where):
         raise _changed(where, "what its signature over header and payload covers")
-    for key in signers:
-        if reason := doubt(key.content, key.fingerprint, signature.created):
-            raise VerificationError(
-                f"the signature of {key} over header and payload does not count: {reason}",
-                where=where,
-            )
     return True
 
 
@@ -137,23 +120,3 @@ def _payload_digest(head: bytes, where: str) -> tuple[str, str] | None:
             "the payload's digest in the header is of an unknown kind", where=where
         )
     return HASHES[number], content.partition(b"\0")[0].decode("ascii", "replace")
-
-
-def _parse(content: bytes, where: str) -> Signature:
-    """Read an RSA signature of version 3 or 4 over binary data."""
-    try:
-        tag, body = first_packet(content)
-        signature = read_signature(body) if tag == SIGNATURE else None
-    except (IndexError, ValueError) as error:
-        raise _unread(where, str(error)) from error
-    if signature is None:
-        raise _unread(where, "it is no signature of version 3 or 4")
-    if signature.kind != 0 or signature.algorithm not in RSA or signature.hash is None:
-        raise _unread(where, f"it has type {signature.kind}, algorithm {signature.algorithm}")
-    return signature
-
-
-def _unread(where: str, why: str) -> VerificationError:
-    return VerificationError(
-        f"the signature over header and payload can't be read: {why}", where=where
-    )

@@ -1,4 +1,4 @@
-"""The signature in an RPM's header, checked with pinned keys by rpm-rs.
+"""The signature in an RPM's header, checked with pinned keys.
 
 Only lead, signature header and header are read. What proves what:
 
@@ -9,19 +9,23 @@ Only lead, signature header and header are read. What proves what:
 - the SHA-256 of the whole file in the lock covers everything, but proves who made it only where it
   comes from signed metadata or from the catalog.
 
-CentOS 7 signs with version 3 signatures and keys that certify themselves with SHA-1; rpm-rs
-accepts both, as yum of EL7 does.
+CentOS 7 signs with version 3 signatures and keys that certify themselves with SHA-1, and its rpm
+does not read what newer ones write besides (the tag OPENPGP). So RSA (RFC 8017 8.2.2) and DSA over
+an OpenPGP digest (RFC 4880 5.2.4) are checked here, and who signed is whose key fits: what a
+signature says of its issuer anybody can write, and libraries believe one of several.
 """
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import VerificationError
 from builder.model.rpm import Nevra
-from builder.rpm.certificates import doubt
-from builder.rpm.header import signature_tags
+from builder.openpgp import first_packet
+from builder.rpm.certificates import CHECKED, SIGNATURE, Signature, doubt, made_by, read_signature
+from builder.rpm.header import main_header, signature_tags, value
 from builder.rpm.problems import plain
 
 if TYPE_CHECKING:
@@ -29,9 +33,10 @@ if TYPE_CHECKING:
 
     from builder.rpm.keys import RpmKey
 
-_DSA_HEADER, _RSA_HEADER, _OPENPGP = 267, 268, 278
-_OVER_HEADER = {_DSA_HEADER, _RSA_HEADER, _OPENPGP}
+_OVER_HEADER = (268, 267)
+_OPENPGP = 278
 _OVER_ALL = {1002, 1005}
+_CHANGED = "the RPM was changed after it was signed, or damaged on the way"
 
 
 def verify_signature(head: bytes, keys: Sequence[RpmKey], *, where: str = "RPM") -> str:
@@ -41,32 +46,66 @@ def verify_signature(head: bytes, keys: Sequence[RpmKey], *, where: str = "RPM")
     VerificationError when the RPM is damaged, unsigned, changed, or signed by another key.
     """
     tags = signature_tags(head, where=where)
-    if not tags & _OVER_HEADER:
+    header = main_header(head, where=where)
+    found = [value(head, tag, signature=True, where=where) for tag in _OVER_HEADER]
+    signers = [_signer(packet[1], header, keys, where) for packet in found if packet]
+    if not signers:
         what = "its header is not signed" if tags & _OVER_ALL else "the RPM is not signed"
+        if _OPENPGP in tags:
+            what = "it is signed by the tag OPENPGP alone, which rpm of EL7 does not read"
         raise VerificationError(what, where=where, expected=_expected(keys))
-    metadata = _metadata(head, where)
-    issuers = _issuers(metadata, where)
-    matching = [key for key in keys if any(key.has(issuer) for issuer in issuers)]
-    if not matching:
-        signers = " and ".join(issuers) or "of an unknown number"
-        raise VerificationError(
-            f"the RPM is signed by the key {signers}", where=where, expected=_expected(keys)
-        )
-    fault = ""
-    for key in matching:
-        fault = _fault(metadata, key)
-        if fault:
-            continue
-        for issuer, made in issuers.items():
-            if key.has(issuer) and (why := doubt(key.content, issuer, made)):
-                raise VerificationError(
-                    f"the signature of {key} does not count: {why}", where=where
-                )
+    return signers[0]
+
+
+def _signer(packet: bytes, header: bytes, keys: Sequence[RpmKey], where: str) -> str:
+    signature = read_packet(packet, "the header", where)
+    digest = hashlib.new(signature.hash or "", header + signature.trailer, usedforsecurity=False)
+    if key := signed_by(signature, digest.digest(), keys, "", where):
         return key.fingerprint
+    for key in keys:
+        if key.has(signature.issuer):
+            raise VerificationError(
+                f"the signature of {key} is not good: the header is not what it covers",
+                where=where,
+                hint=_CHANGED,
+            )
     raise VerificationError(
-        f"the signature of {matching[-1]} is not good: {fault}",
+        f"the RPM is signed by the key {signature.issuer or 'of an unknown number'}",
         where=where,
-        hint="the RPM was changed after it was signed, or damaged on the way",
+        expected=_expected(keys),
+    )
+
+
+def signed_by(
+    signature: Signature, digest: bytes, keys: Sequence[RpmKey], over: str, where: str
+) -> RpmKey | None:
+    """Return the key that made a signature; raise VerificationError for one that does not count."""
+    for key in keys:
+        if part := made_by(signature, digest, key.content):
+            if why := doubt(key.content, part.fingerprint, signature.created):
+                raise VerificationError(
+                    f"the signature of {key}{over} does not count: {why}", where=where
+                )
+            return key
+    return None
+
+
+def read_packet(content: bytes, over: str, where: str) -> Signature:
+    """Read a signature of version 3 or 4 over binary data; raise VerificationError."""
+    try:
+        tag, body = first_packet(content)
+        signature = read_signature(body) if tag == SIGNATURE else None
+        why = "it is no signature of version 3 or 4"
+    except (IndexError, ValueError) as error:
+        signature, why = None, str(error)
+    if signature and (signature.kind or signature.algorithm not in CHECKED or not signature.hash):
+        why = f"it has type {signature.kind}, algorithm {signature.algorithm}"
+    elif signature:
+        return signature
+    raise VerificationError(
+        f"the signature over {over} can't be read: {why}",
+        where=where,
+        expected="RSA or DSA, as rpm of EL7 knows no other",
     )
 
 
@@ -91,33 +130,6 @@ def read_metadata(head: bytes, *, where: str) -> Any:
 def _metadata(head: bytes, where: str) -> Any:
     with translated(where):
         return load_rpm_rs().PackageMetadata.from_bytes(head)
-
-
-def _issuers(metadata: Any, where: str) -> dict[str, int]:
-    """Return fingerprints or key IDs of the header's signatures, upper-case hex, with their times.
-
-    A time is in seconds since 1970.
-    """
-    issuers: dict[str, int] = {}
-    with translated(where):
-        # a version 3 signature has a key ID only; its `.version` raises, so nobody asks for it
-        for signature in metadata.signatures():
-            issuers[str(signature.fingerprint or signature.key_id or "").upper()] = int(
-                signature.created or 0
-            )
-    return {issuer: made for issuer, made in issuers.items() if issuer}
-
-
-def _fault(metadata: Any, key: RpmKey) -> str:
-    """Check with one key; return what is wrong, nothing if the signature is good."""
-    rpm_rs = load_rpm_rs()
-    try:
-        verifier = rpm_rs.Verifier()
-        verifier.load_from_asc_bytes(key.armoured)
-        metadata.verify_signature(verifier)
-    except (RuntimeError, ValueError, OSError) as error:
-        return _text(error) or "no reason is given"
-    return ""
 
 
 @contextmanager

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import dsa, utils
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from builder.errors import VerificationError
 from builder.lab.openpgp import armour, generate
@@ -234,6 +237,53 @@ def test_a_subkey_is_judged_as_its_key_is(
         verify_signature(head, [key])
     with pytest.raises(VerificationError):
         verify_detached(b"x", evil.sign(b"x"), [key])
+
+
+def test_who_signed_is_seen_by_the_signature_alone(
+    modern: VendorKey, evil: VendorKey, tmp_path: Path
+) -> None:
+    """Anybody can write issuers beside a signature, and libraries try one after the other."""
+    covered = framed(modern, evil)
+    lost = said(modern, modern, covered, SUBKEY_REVOKED, openpgp.subpacket(29, b"\2"), MADE + YEAR)
+    bound = said(modern, modern, covered, BINDING, openpgp.subpacket(27, b"\2"))
+    key = only(packets(modern) + subkey(evil, lost, bound))
+    innocent = openpgp.subpacket(33, b"\4" + bytes.fromhex(modern.fingerprint))
+
+    class Disguised:
+        def sign(self, content: bytes) -> bytes:
+            return said(evil, evil, content, 0, innocent)
+
+    with pytest.raises(VerificationError, match="the subkey that made it was revoked"):
+        verify_signature(signed_rpm(tmp_path, Disguised()), [key])
+
+
+def test_what_a_dsa_key_did_not_sign_is_left_out(evil: VendorKey) -> None:
+    private = dsa.generate_private_key(2048)
+    numbers = private.public_key().public_numbers()
+    group = numbers.parameter_numbers
+    values = map(openpgp.number, (group.p, group.q, group.g, numbers.y))
+    public = b"\4" + MADE.to_bytes(4) + b"\x11" + b"".join(values)
+    name = b"Dsa <dsa@example.invalid>"
+
+    def signed(by: Any, kind: int, covered: bytes) -> bytes:
+        hashed = b"\4" + bytes([kind]) + b"\x11\x08\0\6" + openpgp.subpacket(2, MADE.to_bytes(4))
+        content = covered + hashed + b"\4\xff" + len(hashed).to_bytes(4)
+        proof = map(openpgp.number, utils.decode_dss_signature(by.sign(content, SHA256())))
+        begin = hashlib.sha256(content).digest()[:2]
+        loose = openpgp.subpacket(16, bytes.fromhex(openpgp.fingerprint(public))[-8:])
+        body = hashed + len(loose).to_bytes(2) + loose + begin + b"".join(proof)
+        return openpgp.packet(openpgp.SIGNATURE, body)
+
+    stranger = (
+        dsa.DSAParameterNumbers(group.p, group.q, group.g).parameters().generate_private_key()
+    )
+    over = openpgp.covered_user(public, name)
+    head = openpgp.packet(openpgp.PUBLIC_KEY, public)
+    with pytest.raises(VerificationError, match="no user ID in it is signed by the key itself"):
+        load_keys(head + user(name, signed(stranger, 0x13, over)))
+    whole = head + user(name, signed(private, 0x13, over))
+    forged = signed(stranger, BINDING, openpgp.framed(public) + framed(evil))
+    assert only(whole + subkey(evil, forged)).armoured == only(whole).armoured
 
 
 def test_all_armoured_signatures_of_a_file_are_read(modern: VendorKey, evil: VendorKey) -> None:

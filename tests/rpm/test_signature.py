@@ -14,7 +14,7 @@ from builder.errors import VerificationError
 from builder.lab.openpgp import generate
 from builder.lab.packages import PackageRecipe, build_package
 from builder.model.rpm import Nevra
-from builder.rpm.header import LEAD, header_length, read_head, signature_tags
+from builder.rpm.header import LEAD, header_length, read_head, signature_tags, value
 from builder.rpm.keys import load_keys
 from builder.rpm.signature import read_nevra, verify_signature
 
@@ -120,6 +120,22 @@ def test_the_one_tag_of_centos_7_is_enough(tmp_path: Path, old: VendorKey) -> No
     head = without(head_of(built(tmp_path, old)), 278)
     assert signature_tags(head) & {267, 268, 278} == {268}
     assert verify_signature(head, public(old)) == old.fingerprint
+
+
+def test_what_rpm_of_el7_does_not_read_counts_for_nothing(
+    tmp_path: Path, modern: VendorKey
+) -> None:
+    [key] = public(modern)
+    head = head_of(built(tmp_path, modern))
+    assert str(refused(without(head, 268), key)) == (
+        "docker-ce: it is signed by the tag OPENPGP alone, which rpm of EL7 does not read"
+        f" (expected a signature of {key})"
+    )
+    kind, packet = value(head, 268, signature=True) or (0, b"")
+    broken = head.replace(packet, packet[:-1] + bytes([packet[-1] ^ 1]))
+    assert kind == 7
+    assert broken != head
+    assert "is not good" in str(refused(broken, key))
 
 
 def test_a_strangers_signature_names_both(

@@ -14,6 +14,7 @@ from builder.model.catalog.kubernetes import ROLES
 from builder.model.demand import WantedImage, merged, operator_images
 from builder.model.digest import Digest
 from builder.model.source import is_url
+from builder.rpm.certificates import is_known_to_rpm
 from builder.rpm.keys import RpmKey, load_keys
 from builder.sources import file as file_source
 
@@ -110,7 +111,14 @@ def _key(resolving: Resolving, key: PinnedKey) -> tuple[File, tuple[RpmKey, ...]
         raise resolving.advised(error, signed) from error
     path = f"keys/{key.name}.asc"
     file = _file(resolving, "key", path, document, key.sources, ("packages",), "pinned")
-    return replace(file, fingerprint=key.fingerprint), _pinned(key, document.content)
+    pinned = _pinned(key, document.content)
+    if not all(is_known_to_rpm(public.content) for public in pinned):
+        raise VerificationError(
+            "rpm of EL7 does not read this key, so no node would install what it signed",
+            where=path,
+            expected="an RSA or DSA key",
+        )
+    return replace(file, fingerprint=key.fingerprint), pinned
 
 
 def manifests(resolving: Resolving) -> tuple[LockedManifest, ...]:
