@@ -26,7 +26,7 @@ from builder.serve.site import ServeSite
 from builder.serve.traffic import Traffic
 from builder.server.guard import Guard
 from builder.server.head import Refusal
-from builder.server.listener import Listener
+from builder.server.listener import Listener, spelled
 from builder.server.ranges import apply_range
 from builder.server.tls import server_context
 
@@ -134,8 +134,9 @@ def serve(
         try:
             listener = Listener(exchanges.run, address=address, tls=context)
         except OSError as error:
-            where = "{}:{}".format(*address)
-            raise UsageError(error.strerror or str(error), where=where) from error
+            # Python says the address once more behind the system's words
+            what = (error.strerror or str(error)).partition(" (while")[0]
+            raise UsageError(what, where=spelled(*address)) from error
         opened.callback(listener.close, _GRACE)
         if board:
             opened.callback(board.close)  # before the listener waits for who watches

@@ -33,8 +33,8 @@ class Repository:
     """Indexes, manifests, configurations and layers that may be asked for here."""
     referrers: dict[Digest, dict[Digest, None]] = field(default_factory=dict)
     """Signatures by what they are about."""
-    sources: dict[str, None] = field(default_factory=dict)
-    """The repositories upstream that are found here; several have one short name."""
+    meanings: dict[str, dict[str, Digest]] = field(default_factory=dict)
+    """Of each tag, by the repositories upstream that have it: a short name may be several's."""
 
     def attach(self, image: Image) -> None:
         known = self.referrers.setdefault(image.digest, {})
@@ -85,9 +85,12 @@ class Content:
         for served in self.bundles:
             for image in served.lock.images:
                 self._add_image(image)
-        for name in self.clashes:
-            path, _, tag = name.rpartition(":")
-            del self.repositories[path].tags[tag]
+        for path, repository in self.repositories.items():
+            for tag, meanings in repository.meanings.items():
+                if path in meanings or len(set(meanings.values())) == 1:
+                    repository.tags[tag] = meanings.get(path) or next(iter(meanings.values()))
+                else:
+                    self.clashes[f"{path}:{tag}"] = tuple(meanings)
 
     def _add_files(self, served: ServedBundle, when_damaged: Callable[[Piece], None]) -> None:
         media_types = {blob.path: blob.media_type for blob in served.lock.blobs}
@@ -131,14 +134,10 @@ class Content:
         for path in (*names, *below):
             repository = self.repositories.setdefault(path, Repository())
             repository.digests |= image.digests | image.signed_digests
-            repository.sources.setdefault(image.reference.repository)
             for tag, digest in tags.items():
                 # one image in two bundles: the first bundle counts; two images: neither does
-                if (
-                    repository.tags.setdefault(tag, digest) != digest
-                    and len(repository.sources) > 1
-                ):
-                    self.clashes.setdefault(f"{path}:{tag}", tuple(repository.sources))
+                meanings = repository.meanings.setdefault(tag, {})
+                meanings.setdefault(image.reference.repository, digest)
             repository.attach(image)
 
 

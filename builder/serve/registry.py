@@ -97,7 +97,7 @@ class Registry:
 
     def _manifest(self, request: Request, repository: Repository, name: str, item: str) -> Response:
         if ":" in item:
-            digest = _digest(item)
+            digest = _digest(item, "MANIFEST_UNKNOWN")
         elif not _TAG.fullmatch(item):
             raise RefusedError(400, "TAG_INVALID", f"not a tag: {item}")
         elif item not in repository.tags:
@@ -155,13 +155,13 @@ def document(value: Any, *, status: int = 200, headers: dict[str, str] | None = 
     return Response(status=status, headers=own, body=json.dumps(value).encode())
 
 
-def _digest(text: str) -> Digest:
+def _digest(text: str, unknown: str = "BLOB_UNKNOWN") -> Digest:
     if not _DIGEST.fullmatch(text):
         raise RefusedError(*_INVALID, f"not a digest: {text}")
     try:
         return Digest.parse(text)
     except ValueError as error:
-        status, code = (404, "BLOB_UNKNOWN") if not text.startswith("sha256:") else _INVALID
+        status, code = (404, unknown) if not text.startswith("sha256:") else _INVALID
         raise RefusedError(status, code, str(error)) from error
 
 

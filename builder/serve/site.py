@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import mimetypes
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from builder.serve.registry import Registry
+from builder.serve.registry import RefusedError, Registry
 from builder.server.message import Response, text
 
 if TYPE_CHECKING:
@@ -35,16 +36,17 @@ class ServeSite:
         self._registry = Registry(content, _send)
 
     def answer(self, request: Request) -> Response:
+        registry = request.path == "/v2" or request.path.startswith("/v2/")
         if request.method not in {"GET", "HEAD"}:
-            refusal = text(405, "this server can only be read\n")
-            return Response(
-                status=405, headers={**refusal.headers, "Allow": "GET, HEAD"}, body=refusal.body
-            )
+            what = "this server can only be read"
+            refused = RefusedError(405, "UNSUPPORTED", what).response
+            refusal = refused if registry else text(405, f"{what}\n")
+            return replace(refusal, headers={**refusal.headers, "Allow": "GET, HEAD"})
         if request.path == "/healthz":
             return text(200, "ok\n")
         if request.path == "/metrics":
             return self._traffic.metrics
-        if request.path in {"/v2", "/v2/"} or request.path.startswith("/v2/"):
+        if registry:
             return self._registry.answer(request)
         piece = self._content.files.get(unquote(request.path).removeprefix("/"))
         if piece is None:

@@ -44,8 +44,9 @@ class Listener:
         self._tls = tls
         self._name = name
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        both = address[0] == "::" and socket.has_dualstack_ipv6()
         self._socket = socket.create_server(
-            address, family=family, backlog=_BACKLOG, dualstack_ipv6=address[0] == "::"
+            address, family=family, backlog=_BACKLOG, dualstack_ipv6=both
         )
         self.host, self.port = self._socket.getsockname()[:2]
         self._open: dict[threading.Thread, Connection] = {}
@@ -56,8 +57,7 @@ class Listener:
 
     @property
     def address(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return spelled(self.host, self.port)
 
     def close(self, grace: float = 0.0) -> None:
         """Take no more connections, end those that are open, and wait for their threads.
@@ -140,3 +140,8 @@ class Listener:
         finally:
             with self._lock:
                 del self._open[own]
+
+
+def spelled(host: str, port: int) -> str:
+    """Return an address as it stands in a URL."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
 import json
@@ -13,6 +14,7 @@ import subprocess
 import sys
 from base64 import b64encode
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import bcrypt
@@ -20,14 +22,19 @@ import pytest
 from openssl import P256, openssl
 
 from builder.errors import DocumentError, UsageError, VerificationError
+from builder.model.digest import Digest
+from builder.model.reference import Reference
 from builder.pipeline.serve import Access, serve
 from builder.report import Silent
+from builder.serve.content import Content, ServedBundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from sandboxes import Sample, Sandbox
+
+    from builder.model.artifact import Image
 
 Answer = tuple[int, dict[str, str], bytes]
 Ask = "Callable[..., Answer]"
@@ -108,6 +115,7 @@ def test_lists_come_in_pages(ask: Callable[..., Answer]) -> None:
         ("/v2/pause/manifests/none", 404, "MANIFEST_UNKNOWN"),
         ("/v2/pause/manifests/-", 400, "TAG_INVALID"),
         (f"/v2/pause/manifests/sha256:{'0' * 64}", 404, "MANIFEST_UNKNOWN"),
+        (f"/v2/pause/manifests/sha512:{'0' * 128}", 404, "MANIFEST_UNKNOWN"),
         (f"/v2/pause/blobs/sha256:{'0' * 64}", 404, "BLOB_UNKNOWN"),
         ("/v2/pause/blobs/sha256", 400, "DIGEST_INVALID"),
         ("/v2/pause/blobs/sha256:0", 400, "DIGEST_INVALID"),
@@ -121,6 +129,61 @@ def test_what_is_not_there_is_refused_in_the_standards_words(
 ) -> None:
     answer = ask(path)
     assert (answer[0], json.loads(answer[2])["errors"][0]["code"]) == (status, code)
+
+
+def test_who_pushes_is_told_in_the_standards_words_that_nothing_is_taken(
+    ask: Callable[..., Answer],
+) -> None:
+    status, headers, body = ask("/v2/pause/blobs/uploads/", "POST")
+    told = {"code": "UNSUPPORTED", "message": "this server can only be read"}
+    assert (status, headers["Allow"], json.loads(body)) == (405, "GET, HEAD", {"errors": [told]})
+    assert ask("/yum/x", "PUT")[2] == b"this server can only be read\n"
+
+
+def test_a_short_name_means_nothing_where_two_images_have_it(sample: Sample) -> None:
+    """Of one image in two bundles the first counts, whoever else has the short name."""
+    (image,) = (each for each in sample.lock.images if each.reference.path == "pause")
+    other = Digest("1" * 64)
+
+    def named(name: str, digest: Digest) -> Image:
+        return replace(image, reference=Reference.parse(name), digest=digest)
+
+    def bundle(*images: Image) -> ServedBundle:
+        lock = replace(sample.lock, images=images)
+        opened: Any = None  # nothing is read
+        return ServedBundle(name="b", bundle=opened, lock=lock, layout=sample.layout, modified=0.0)
+
+    first = bundle(named("k8s.gcr.io/pause:3.2", image.digest), named("a.io/pause:9", other))
+    content = Content(
+        [
+            first,
+            bundle(named("k8s.gcr.io/pause:3.2", other), named("b.io/pause:9", image.digest)),
+            bundle(named("c.io/a.io/pause:9", image.digest)),
+        ]
+    )
+    assert content.clashes == {"pause:9": ("a.io/pause", "b.io/pause")}
+    assert content.repositories["pause"].tags == {"3.2": image.digest}
+    assert content.repositories["a.io/pause"].tags == {"9": other}
+
+
+def test_an_address_that_is_not_this_machines_is_told_once(sample: Sample) -> None:
+    with (
+        pytest.raises(UsageError) as caught,
+        serve([sample.bundle], address=("2001:db8::1", 5000)),
+    ):
+        pass
+    assert str(caught.value) == "[2001:db8::1]:5000: Cannot assign requested address"
+
+
+def test_a_machine_without_ipv6_is_told(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with pytest.raises(UsageError) as caught, serve([sample.bundle], address=("::", 5000)):
+        pass
+    assert str(caught.value) == "[::]:5000: Address family not supported by protocol"
 
 
 def test_a_yum_repository_is_served_as_it_is_in_the_bundle(
