@@ -75,9 +75,12 @@ def summary(failures: list[AirseedError]) -> AirseedError:
     unsigned = all(isinstance(error, VerificationError) for error in failures)
     kind = VerificationError if unsigned else UnavailableError
     noun = "artifact" if len(failures) == 1 else "artifacts"
+    sending = any(refusal.way == "to" for refusal in refusals)
+    failed = "failed the check" if unsigned else f"could not be {'sent' if sending else 'fetched'}"
     return kind(
-        f"{len(failures)} {noun} {'failed the check' if unsigned else 'could not be fetched'}",
-        hint="what was fetched is kept; run the same command again to continue",
+        f"{len(failures)} {noun} {failed}",
+        hint=f"what was {'sent' if sending else 'fetched'} is kept;"
+        " run the same command again to continue",
         faults=faults,
     )
 
@@ -91,7 +94,7 @@ def _grouped(refusals: Iterable[Refusal]) -> Iterator[Fault]:
         if not host or len(group) <= _FEW:
             yield from (refusal.alone for refusal in group)
             continue
-        names = [refusal.artifact for refusal in group]
+        names = list(dict.fromkeys(refusal.artifact for refusal in group))
         yield replace(
             fault,
             where=host,
