@@ -50,13 +50,19 @@ class Fault:
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str | None:
-    """Return ``did you mean ...?`` for a near word, or a path that ends so: images are long."""
+    """Return ``did you mean ...?`` for what :func:`nearest` finds."""
+    near = nearest(word, known)
+    return None if near is None else f"did you mean {near!r}?"
+
+
+def nearest(word: object, known: Iterable[str]) -> str | None:
+    """Return the known word that was probably meant, or a path that ends so: images are long."""
     from difflib import get_close_matches  # noqa: PLC0415 -- slow to load; for faults only
 
     names, asked = list(known), str(word)[:80]
     ending = [name for name in names if "/" in name and asked in ends(name)]
     near = ending or get_close_matches(asked, names, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else None
+    return near[0] if near else None
 
 
 def few(said: Sequence[object], most: int) -> str:

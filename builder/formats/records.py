@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic
 
-from builder.errors import did_you_mean
+from builder.errors import nearest
 from builder.formats.reading import WRONG, Reading, child, kind
 from builder.formats.shape import T
 
@@ -154,20 +154,26 @@ class Record(Generic[T]):
             expected = f"{self.title} with {', '.join(self.fields)}"
             return reading.wrong(path, f"{kind(value)} is not a mapping", expected=expected)
         good = True
+        misspelt = set()
         for key in value:
             if key not in self.fields:
                 good = False
                 if reading.full:  # a million unknown keys would take minutes to compare
                     break
+                near = nearest(key, self.fields)
+                misspelt.add(near)
                 reading.wrong(
                     child(path, key),
                     "unknown key",
                     expected=f"one of {', '.join(self.fields)}",
-                    hint=did_you_mean(key, self.fields) or reading.elsewhere(key),
+                    hint=f"did you mean {near!r}?" if near else reading.elsewhere(key),
                 )
         arguments: dict[str, Any] = {}
         for key, entry in self.fields.items():
-            read = self._field(value, key, entry, path, reading)
+            if key in misspelt and key not in value:
+                read = WRONG  # said once, where it stands
+            else:
+                read = self._field(value, key, entry, path, reading)
             good = good and read is not WRONG
             arguments[entry.name or key.replace("-", "_")] = read
         if not good and not self.partial:

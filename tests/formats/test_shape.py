@@ -147,7 +147,6 @@ def test_records_report_everything_at_once() -> None:
             expected="one of name, size, tags",
             hint="did you mean 'name'?",
         ),
-        Fault(where="x.name", what="is missing", hint="what it is called"),
         Fault(where="x.size", what="0 is out of range", expected="a whole number from 1 to 9"),
         Fault(where="x.tags[0]", what="empty text", expected="text"),
     ]

@@ -441,6 +441,17 @@ def test_required_keys_say_what_they_are_for() -> None:
     ]
 
 
+def test_a_misspelt_key_is_one_mistake_not_a_missing_one_too() -> None:
+    three = "\n".join(
+        f"- {{name: k{i}, role: control-plane, address: 10.0.0.{i}}}" for i in (1, 2, 3)
+    )
+    text = f"kubernets: 1.18.5\nendpiont: {{address: 10.0.0.9, by: keepalived}}\nnodes:\n{three}\n"
+    assert [without_line(fault)[:2] for fault in faults(text)] == [
+        ("kubernets", "unknown key"),
+        ("endpiont", "unknown key"),
+    ]
+
+
 def test_local_paths_are_looked_up_when_asked() -> None:
     assert cluster_format.read(FULL, "c", exists=lambda _: True).cluster.name == "prod"
     with pytest.raises(DocumentError) as caught:
