@@ -6,6 +6,7 @@ binding has no types, hence the ``Any``.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ BASE = "base"
 _SIDE_BY_SIDE = ("kernel", "kernel-devel", "installonlypkg(kernel)")
 """What yum installs beside older versions instead of replacing them (installonlypkgs)."""
 _SOURCES = {"src", "nosrc"}
+_MOST_PAIRS = 10_000_000
+"""Pairs of packages that exclude each other: the solver keeps a rule for each. Two thousand builds
+of one name make four million."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,7 @@ class Universe:
         self._extend([*metadata, *unseen], [*self._repositories.values(), *described.values()])
         self._wish(paths)
         self.pool.addfileprovides()
+        self._check_pairs()
         outside = [
             solvable.id
             for repository in (described.values() if unseen else ())
@@ -249,6 +254,25 @@ class Universe:
             wish.name, wish.evr, wish.arch = "@wishes", "0-0", "noarch"
             for path in wanted:
                 wish.add_requires(self.pool.Dep(path))
+
+    def _check_pairs(self) -> None:
+        """Refuse metadata for which the solver would need memory by the square of its size."""
+        self.pool.createwhatprovides()
+        kinds = (self.solv.SOLVABLE_CONFLICTS, self.solv.SOLVABLE_OBSOLETES)
+        names = Counter(solvable.nameid for solvable in self.pool.solvables)
+        pairs: Counter[str] = Counter()
+        for count, solvable in enumerate(self.pool.solvables):
+            pairs[solvable.repo.name] += names[solvable.nameid]
+            for kind in kinds:
+                for dep in solvable.lookup_deparray(kind, 0):
+                    pairs[solvable.repo.name] += len(self.pool.whatprovides(dep))
+            if pairs.total() > _MOST_PAIRS:
+                raise VerificationError(
+                    f"its packages exclude each other without end (so do {count + 1:,} of them)",
+                    where=f"{pairs.most_common(1)[0][0]}: primary",
+                    expected=f"at most {_MOST_PAIRS:,} pairs of the same name or in conflict",
+                    hint="a mirror that answers so is broken, or means harm: take another one",
+                )
 
     def _foreign(self, base: BasePackages, *, multilib: bool) -> list[int]:
         """Return what is left out: other architectures, but for what the base has of them."""

@@ -9,7 +9,7 @@ from primary import P
 from builder.errors import ClosureError, Fault, UsageError, VerificationError
 from builder.model.digest import Digest
 from builder.model.rpm import Nevra
-from builder.rpm import base
+from builder.rpm import base, universe
 from builder.rpm.closure import (
     Chosen,
     Closure,
@@ -61,6 +61,23 @@ def run(
         one if isinstance(one, PackageRequest) else PackageRequest(text=one) for one in requests
     ]
     return solve(asked, arch="x86_64", metadata=metadata, base=base)
+
+
+def test_metadata_that_wants_memory_without_end_is_refused(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The solver writes a rule for each two packages that exclude each other."""
+    monkeypatch.setattr(universe, "_MOST_PAIRS", 2_000)
+    many = [P(nevra=f"kubeadm-1.{number}-0.x86_64") for number in range(45)]
+    others = [
+        P(nevra=f"a{number}-1-0.x86_64", provides=("x",), conflicts=("x",)) for number in range(45)
+    ]
+    for packages in (many, others):
+        with pytest.raises(VerificationError) as caught:
+            run(["kubeadm"], feed("site", *KUBE, *packages))
+        assert caught.value.fault.where == "site: primary"
+        assert "exclude each other without end" in caught.value.fault.what
+    assert run(["bash"], feed("site", BASH, *many[:40])).packages
 
 
 def names(closure: Closure) -> list[str]:

@@ -39,6 +39,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "KubeProxyConfiguration": ("For kube-proxy on every node.", {"mode": "ipvs"}),
 }
 """What a document of each kind is about, with an example."""
+_LONGEST_NAME = 255
 _CRYPT = re.compile(r"\$[56]\$[A-Za-z0-9./$,=-]{8,}")
 """What crypt of EL7 knows (glibc 2.17), MD5 apart; later schemes would lock the account."""
 _CONFIG = (
@@ -66,6 +67,8 @@ def absolute(text: str) -> str:
     parts = text[1:].split("/")
     if any(part in {"", ".", ".."} for part in parts):
         raise MisfitError(f"{text!r} has a part that is not a name")
+    if any(len(part.encode()) > _LONGEST_NAME for part in parts):
+        raise MisfitError(f"a name of more than {_LONGEST_NAME} bytes, which no file system takes")
     return text
 
 

@@ -179,6 +179,14 @@ def test_a_bond_is_read() -> None:
             ("machine.files[0].path", "'/etc/../motd' has a part that is not a name", None),
         ),
         (
+            f"machine: {{files: [{{path: /etc/{'é' * 128}, content: x}}]}}\n",
+            (
+                "machine.files[0].path",
+                "a name of more than 255 bytes, which no file system takes",
+                None,
+            ),
+        ),
+        (
             "machine: {files: [{path: /x}]}\n",
             ("machine.files[0]", "give either content, source or secret", None),
         ),
