@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from builder import disk
 from builder.bundle.layout import DELTA_PATH
-from builder.bundle.part import storage_error
 from builder.bundle.reader import open_bundle
 from builder.destinations.destination import Entry, deliver
 from builder.destinations.folder import new_folder
@@ -25,6 +24,7 @@ from builder.pipeline.lock_document import LockDocument
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from builder.bundle.reader import FolderBundle, TarBundle
     from builder.model.artifact import Image
@@ -100,7 +100,7 @@ def export(
             with opening as destination, reporter.progress(target.name, total) as progress:
                 deliver(entries, destination, progress)
         except OSError as error:
-            raise storage_error(error, Path(error.filename or target)) from error
+            raise disk.failure(error, target) from error
     return Exported(path=target, count=count, size=total)
 
 

@@ -41,8 +41,8 @@ def write(example: str, target: Path, *, force: bool = False) -> Path:
     if target.is_dir():
         target = target / NAME
     disk.claim(target, force=force)
-    disk.put(target, content)
     disk.put(target.with_name(SCHEMA_NAME), schema_text().encode())
+    disk.put(target, content)  # last: while it is missing, the same command can be run again
     return target
 
 

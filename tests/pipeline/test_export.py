@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -14,6 +15,7 @@ import pytest
 from builder import disk
 from builder.cli.root import run
 from builder.destinations import folder, image_archive
+from builder.pipeline import export
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +50,21 @@ def test_a_part_that_is_missing_is_named(
         "  expected a folder with README.txt (airseed offline bundle, format 1)\n"
         "  hint: this folder has a bundle in parts: give set/b.tar.sha256\n"
     )
+
+
+def test_a_full_disk_does_not_promise_to_continue(
+    sample: Sample, work: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        name = str(work / disk.unfinished("images.tar"))
+        raise OSError(errno.ENOSPC, "No space left on device", name)
+
+    monkeypatch.setattr(export, "deliver", full)
+    assert run_export(capsys, sample.bundle, "--images-only", code=1).endswith(
+        "error: images.tar: No space left on device\n"
+        "  hint: check free space and that the folder can be written\n"
+    )
+    assert [*work.iterdir()] == []
 
 
 def names(path: Path) -> list[str]:

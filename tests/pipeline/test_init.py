@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from plans import catalog
 
+from builder import disk
 from builder.errors import StorageError, UsageError
 from builder.formats import cluster as cluster_format
 from builder.model.cluster import Cni, Endpoint, Network, Runtime, System
@@ -151,6 +152,22 @@ def test_an_unknown_example_names_the_known(tmp_path: Path) -> None:
         init.write("sngle", tmp_path)
     assert str(caught.value) == "there is no example 'sngle' (expected ha or hardened or single)"
     assert caught.value.hint == "did you mean 'single'?"
+
+
+def test_a_full_disk_leaves_no_cluster_yaml_that_would_stop_the_next_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = disk.put
+
+    def full(path: Path, content: bytes) -> None:
+        if path.name == init.SCHEMA_NAME:
+            raise StorageError("No space left on device", where=str(path))
+        put(path, content)
+
+    monkeypatch.setattr(disk, "put", full)
+    with pytest.raises(StorageError):
+        init.write("single", tmp_path)
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_place_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
