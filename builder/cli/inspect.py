@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from builder.model.artifact import Artifact, Build, Image, Package
     from builder.model.lock import Lock
 
+    Table = tuple[Sequence[str], Sequence[Sequence[str]]]
+    """A head and its rows."""
+
 
 @verb(
     "inspect",
@@ -150,74 +153,73 @@ def _show(lock: Lock, console: Console) -> None:
     )
     totals = [(total.kind, str(total.count), size(total.size)) for total in inspect.totals(lock)]
     _section(console, ("KIND", "COUNT", "SIZE"), [*totals, ("all", "", size(lock.size))])
+    for head, rows in (
+        _images(lock),
+        _packages(lock),
+        _built(lock),
+        _repositories(lock),
+        _files(lock),
+    ):
+        _section(console, head, rows)
+
+
+def _images(lock: Lock) -> Table:
+    from builder.pipeline import inspect
+
     sizes = inspect.image_sizes(lock)
-    _section(
-        console,
-        ("IMAGE", "SIZE", "DIGEST", "TRUST", "SIGNED BY", "NEEDED BY"),
-        [
-            (
-                image.name,
-                size(sizes[image.name]),
-                image.digest.short,
-                image.trust,
-                image.signed_by or ("unchecked" if image.signatures else "nobody"),
-                _needed_by(image),
-            )
-            for image in lock.images
-        ],
-    )
-    _section(
-        console,
-        ("PACKAGE", "SIZE", "REPOSITORY", "TRUST", "NEEDED BY"),
-        [
-            (
-                package.name,
-                size(package.size),
-                package.repository,
-                package.trust,
-                _needed_by(package),
-            )
-            for package in lock.packages
-        ],
-    )
-    _section(
-        console,
-        ("BUILT PACKAGE", "BY", "FROM", "DIGEST", "TRUST", "SOURCE"),
-        [
-            (
-                package.name,
-                package.built.by,
-                program.name,
-                program.digest.short,
-                program.trust,
-                program.sources[0] if program.sources else "-",
-            )
-            for package in lock.packages
-            if package.built
-            for program in package.built.inputs
-        ],
-    )
-    _section(
-        console,
-        ("REPOSITORY", "METADATA", "KEYS", "DIGEST OF REPOMD.XML"),
-        [
-            (
-                repository.name,
-                "signed" if repository.signed else "unsigned",
-                ", ".join(key[-8:] for key in repository.keys),
-                repository.digest.short,
-            )
-            for repository in lock.repositories
-        ],
-    )
-    _section(
-        console,
-        ("FILE", "SIZE", "DIGEST", "TRUST", "NEEDED BY"),
-        [
-            (file.path, size(file.size), file.digest.short, file.trust, ", ".join(file.needed_by))
-            for file in lock.files
-        ],
-    )
+    return ("IMAGE", "SIZE", "DIGEST", "TRUST", "SIGNED BY", "NEEDED BY"), [
+        (
+            image.name,
+            size(sizes[image.name]),
+            image.digest.short,
+            image.trust,
+            image.signed_by or ("unchecked" if image.signatures else "nobody"),
+            _needed_by(image),
+        )
+        for image in lock.images
+    ]
+
+
+def _packages(lock: Lock) -> Table:
+    return ("PACKAGE", "SIZE", "REPOSITORY", "TRUST", "NEEDED BY"), [
+        (package.name, size(package.size), package.repository, package.trust, _needed_by(package))
+        for package in lock.packages
+    ]
+
+
+def _built(lock: Lock) -> Table:
+    return ("BUILT PACKAGE", "BY", "FROM", "DIGEST", "TRUST", "SOURCE"), [
+        (
+            package.name,
+            package.built.by,
+            program.name,
+            program.digest.short,
+            program.trust,
+            program.sources[0] if program.sources else "-",
+        )
+        for package in lock.packages
+        if package.built
+        for program in package.built.inputs
+    ]
+
+
+def _repositories(lock: Lock) -> Table:
+    return ("REPOSITORY", "METADATA", "KEYS", "DIGEST OF REPOMD.XML"), [
+        (
+            repository.name,
+            "signed" if repository.signed else "unsigned",
+            ", ".join(key[-8:] for key in repository.keys),
+            repository.digest.short,
+        )
+        for repository in lock.repositories
+    ]
+
+
+def _files(lock: Lock) -> Table:
+    return ("FILE", "SIZE", "DIGEST", "TRUST", "NEEDED BY"), [
+        (file.path, size(file.size), file.digest.short, file.trust, ", ".join(file.needed_by))
+        for file in lock.files
+    ]
 
 
 def _needed_by(artifact: Image | Package) -> str:
