@@ -53,6 +53,7 @@ SOMETHING = 5
     metavar="DIR",
     help="Where the seeds are, with running.json (default: beside CLUSTER, as seeds/).",
 )
+@click.option("--write", is_flag=True, help="Write changes/NNN-WORDS/ with a script per machine.")
 @click.option(
     "--keep-docker", is_flag=True, help="Leave docker on machines that change to containerd."
 )
@@ -63,6 +64,12 @@ SOMETHING = 5
     flag_value=RENEW,
     metavar="[DAYS]",
     help=f"Renew certificates that end within DAYS ({RENEW}); repair what has ended.",
+)
+@click.option(
+    "--restore",
+    type=existing(),
+    metavar="SNAPSHOT",
+    help="Begin the cluster again from a snapshot of its etcd, NAME.db.",
 )
 @click.option(
     "--results",
@@ -87,15 +94,8 @@ SOMETHING = 5
     is_flag=True,
     help="Take the place of a change that was written and can't be finished.",
 )
-@ca_bundle
-@click.option("--write", is_flag=True, help="Write changes/NNN-WORDS/ with a script per machine.")
-@click.option(
-    "--restore",
-    type=existing(),
-    metavar="SNAPSHOT",
-    help="Begin the cluster again from a snapshot of its etcd, NAME.db.",
-)
 @catalogs
+@ca_bundle
 @as_json
 @click.pass_obj
 def command(

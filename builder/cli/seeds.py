@@ -64,18 +64,13 @@ _FEW = 3
     "--check",
     is_flag=True,
     help="Write nothing; compare what was written with its SHA256SUMS (exit with 1 if it differs). "
-    "What registry and seed.url have, `airseed doctor CLUSTER --site` asks.",
+    "`airseed doctor CLUSTER --site` checks what registry and seed.url have.",
 )
 @click.option(
     "--sign",
     type=existing(),
     metavar="KEYFILE",
     help="Sign SHA256SUMS with this OpenPGP secret key; the signature is SHA256SUMS.asc.",
-)
-@click.option(
-    "--not-booted",
-    is_flag=True,
-    help="No machine has booted yet: forget what earlier seeds said of them (running.json).",
 )
 @passphrase_file
 @click.option(
@@ -84,6 +79,11 @@ _FEW = 3
     multiple=True,
     metavar="FILE",
     help="With --check: one of these OpenPGP keys must have signed SHA256SUMS; may be repeated.",
+)
+@click.option(
+    "--not-booted",
+    is_flag=True,
+    help="No machine has booted yet: forget what earlier seeds said of them (running.json).",
 )
 @catalogs
 @as_json
