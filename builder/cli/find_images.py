@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli import discovery
+from builder.cli import found_images
 from builder.cli.verb import as_json, existing, verb
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ def command(console: Console, files: tuple[Path, ...], *, as_json: bool) -> None
     stdin = Path("/dev/stdin")
     manifests = find_images.find(stdin if str(file) == "-" else file for file in files)
     if as_json:
-        console.json(discovery.value(manifests))
+        console.json(found_images.value(manifests))
         return
     references = sorted({str(image.text) for one in manifests for image in one.images})
     for reference in references:
         console.result(reference)
-    discovery.tell(manifests, console)
+    found_images.tell(manifests, console)
     if not references:
         console.info("the manifests start no images")

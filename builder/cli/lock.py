@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli import complete, discovery
+from builder.cli import complete, found_images
 from builder.cli.amounts import quantity, size
 from builder.cli.verb import as_json, ca_bundle, catalogs, cluster_argument, destination, verb
 from builder.errors import UsageError
@@ -86,10 +86,10 @@ def command(
         changed = [asdict(change) for change in result.changes]
         console.json(
             {"lock": str(workspace.lock_path), "changes": changed}
-            | {"manifests": discovery.value(result.manifests)}
+            | {"manifests": found_images.value(result.manifests)}
         )
     else:
-        discovery.tell(result.manifests, console)
+        found_images.tell(result.manifests, console)
     for change in () if as_json else result.changes:
         console.result(str(change))
     totals = ", ".join(

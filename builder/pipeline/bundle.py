@@ -85,10 +85,10 @@ def build(
         # all that follows takes longer to load than what has been done so far
         from builder.bundle.transfer import Policy  # noqa: PLC0415
         from builder.bundle.writer import write  # noqa: PLC0415
-        from builder.pipeline import supply  # noqa: PLC0415
+        from builder.pipeline import artifact_sources  # noqa: PLC0415
 
         with ExitStack() as opened:
-            supplier = supply.Supplier(
+            supplier = artifact_sources.Supplier(
                 document, opened, ca_bundle=ca_bundle, pool=workers, info=reporter.info
             )
             result = write(
@@ -96,11 +96,11 @@ def build(
                 target,
                 supplier.supply,
                 reporter,
-                near=supply.near(document, bases, target, opened),
+                near=artifact_sources.near(document, bases, target, opened),
                 policy=Policy(workers=workers),
                 split=split,
                 sync=_UNSAFE not in os.environ,
-                finishing=supply.finishing(supplier, document.path, target, layout),
+                finishing=artifact_sources.finishing(supplier, document.path, target, layout),
             )
     return Built(lock=document.lock, result=result, sums=layout.sums, left_out=layout.left_out)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from builder.pipeline.artifact_sources import Supplier
 from builder.pipeline.registry_filling import Filling, Published
-from builder.pipeline.supply import Supplier
 from builder.sources.access import Access
 
 if TYPE_CHECKING:

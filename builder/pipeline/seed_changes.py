@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from builder.errors import DocumentError
 from builder.formats.text import yaml_document
 from builder.model.digest import Digest
-from builder.pipeline.redact import changed_lines, differences, readable
+from builder.pipeline.masked_diff import changed_lines, differences, readable
 from builder.render.seed import USER_DATA
 
 if TYPE_CHECKING:

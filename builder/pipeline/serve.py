@@ -20,11 +20,11 @@ from builder.report import Silent
 from builder.serve.boots import Posts
 from builder.serve.content import Content, ServedBundle
 from builder.serve.htpasswd import Htpasswd
+from builder.serve.metrics import Metrics
 from builder.serve.page import Pages, People
 from builder.serve.registry import refusal_of_login
 from builder.serve.site import ServeSite
-from builder.serve.traffic import Traffic
-from builder.server.guard import Guard
+from builder.server.basic_auth import BasicAuth
 from builder.server.head import Refusal
 from builder.server.listener import Listener, spelled
 from builder.server.ranges import apply_range
@@ -86,7 +86,7 @@ class Access:
         if self.users is None:
             return site
         knows = Htpasswd.read(self.users).knows
-        return Guard(site, knows, public={"/healthz"}, refusal=refusal_of_login)
+        return BasicAuth(site, knows, public={"/healthz"}, refusal=refusal_of_login)
 
 
 @contextmanager
@@ -123,14 +123,14 @@ def serve(
             opened.callback(bundle.close)
             served.append(_check(bundle, path))
         content = Content(_named(served), prefixes=prefixes, when_damaged=when_damaged)
-        traffic = Traffic(content)
+        metrics = Metrics(content)
         boots = watched(watch, reporter) if watch else nullcontext()
         board = opened.enter_context(boots)
         pages = Pages(render_page, policy)
-        site = access.guard(People(ServeSite(content, traffic), content, pages, board))
+        site = access.guard(People(ServeSite(content, metrics), content, pages, board))
         if board:
             site = Posts(site, board)
-        exchanges = _Exchanges(site, traffic, log)
+        exchanges = _Exchanges(site, metrics, log)
         try:
             listener = Listener(exchanges.run, address=address, tls=context)
         except OSError as error:
@@ -178,13 +178,13 @@ def _named(bundles: Sequence[ServedBundle]) -> Iterator[ServedBundle]:
 class _Exchanges:
     """Answer the requests of connections, and keep account of them."""
 
-    def __init__(self, site: Site, traffic: Traffic, log: Callable[[str], None] | None) -> None:
+    def __init__(self, site: Site, metrics: Metrics, log: Callable[[str], None] | None) -> None:
         self._site = site
-        self._traffic = traffic
+        self._metrics = metrics
         self._log = log
 
     def run(self, connection: Connection) -> None:
-        with self._traffic.connection():
+        with self._metrics.connection():
             connection.run(lambda request: self._exchange(connection, request))
 
     def _exchange(self, connection: Connection, request: Request) -> None:
@@ -198,7 +198,7 @@ class _Exchanges:
                 for count in connection.send_body(response):
                     sent += count
         finally:
-            self._traffic.count(request.path, response.status, sent)
+            self._metrics.count(request.path, response.status, sent)
             if self._log:
                 took = time.monotonic() - begun
                 what = f"{request.path}?{request.query}" if request.query else request.path

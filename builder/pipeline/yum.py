@@ -20,8 +20,8 @@ from builder.errors import Fault, FetchError, IncompleteError, UsageError
 from builder.http import Client
 from builder.model.artifact import Package
 from builder.oci.auth import Credentials
+from builder.pipeline.artifact_sources import Supplier
 from builder.pipeline.lock_document import LockDocument
-from builder.pipeline.supply import Supplier
 from builder.redact import redact
 from builder.rpm.header import read_head
 from builder.sources.access import AccessSettings

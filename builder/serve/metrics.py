@@ -33,7 +33,7 @@ def kind_of(path: str) -> str:
     return next((kind for kind, pattern in _KINDS if pattern.match(path)), "page")
 
 
-class Traffic:
+class Metrics:
     """Count requests, bytes and connections; any thread may."""
 
     def __init__(self, content: Content) -> None:
@@ -61,7 +61,7 @@ class Traffic:
             self._sent[kind] += sent
 
     @property
-    def metrics(self) -> Response:
+    def response(self) -> Response:
         """Answer with everything that is counted."""
         with self._lock:
             requests, sent, connections = dict(self._requests), dict(self._sent), self._connections

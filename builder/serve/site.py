@@ -14,8 +14,8 @@ from builder.server.message import Response, text
 
 if TYPE_CHECKING:
     from builder.serve.content import Content
+    from builder.serve.metrics import Metrics
     from builder.serve.piece import Piece
-    from builder.serve.traffic import Traffic
     from builder.server.message import Request
 
 _SMALL = 1 << 20
@@ -30,9 +30,9 @@ _TYPES = {
 class ServeSite:
     """Answer every request from bundles; nothing else of the machine can be asked for."""
 
-    def __init__(self, content: Content, traffic: Traffic) -> None:
+    def __init__(self, content: Content, metrics: Metrics) -> None:
         self._content = content
-        self._traffic = traffic
+        self._metrics = metrics
         self._registry = Registry(content, _send)
 
     def answer(self, request: Request) -> Response:
@@ -45,7 +45,7 @@ class ServeSite:
         if request.path == "/healthz":
             return text(200, "ok\n")
         if request.path == "/metrics":
-            return self._traffic.metrics
+            return self._metrics.response
         if registry:
             return self._registry.answer(request)
         piece = self._content.files.get(unquote(request.path).removeprefix("/"))

@@ -1,4 +1,4 @@
-"""Basic authentication in front of a site (RFC 7617); who knows whom is another's affair."""
+"""Basic authentication in front of a site (RFC 7617); whether a login is right, its caller says."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MOST_KNOWN = 1024
 
 
-class Guard:
+class BasicAuth:
     """Let only users in; ``knows`` tells whether name and password fit, and may be slow.
 
     What fitted is remembered by a keyed hash, so that bcrypt is asked once for each login, and not

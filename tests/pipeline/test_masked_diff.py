@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from builder.pipeline.redact import differences, hidden
+from builder.pipeline.masked_diff import differences, hidden
 
 TOKEN = "abcdef.0123456789abcdef"  # noqa: S105 -- made up
 KEY = "0123456789abcdef" * 4

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from builder.server.basic_auth import BasicAuth
 from builder.server.connection import Patience
-from builder.server.guard import Guard
 from builder.server.listener import Listener
 from builder.server.message import Response, text
 from builder.server.ranges import apply_range
@@ -353,7 +353,7 @@ def test_only_who_is_known_gets_in(tmp_path: Path) -> None:
         def answer(self, _: Request) -> Response:
             return text(200, "hello")
 
-    listener = Listener(serving(Guard(Hello(), knows, public={"/healthz"})))
+    listener = Listener(serving(BasicAuth(Hello(), knows, public={"/healthz"})))
 
     def status(header: str, path: str = "/x") -> int:
         more = f"\nAuthorization: {header}" if header else ""

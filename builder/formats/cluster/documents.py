@@ -2,7 +2,7 @@
 
 kubeadm itself only warns of a field that it does not know and goes on without it, on a machine
 that nobody watches. So each field is looked up in the catalog's tables, with the type of its value.
-What airseed has to know is refused too (:mod:`~builder.formats.cluster.owned`), and so is a
+What airseed has to know is refused too (:mod:`~builder.formats.cluster.owned_fields`), and so is a
 document where nobody would read it.
 """
 
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import did_you_mean
-from builder.formats.cluster import said_rules
-from builder.formats.cluster.owned import LIMITED, OWNED, REFUSED, SKIPPABLE, owner
+from builder.formats.cluster import kubeadm_rules
+from builder.formats.cluster.owned_fields import LIMITED, OWNED, REFUSED, SKIPPABLE, owner
 from builder.formats.reading import WRONG, child, kind
 from builder.model.arguments import GATES, KUBEADM_GATES, Arguments
 from builder.model.cluster import SKIP_PHASES
@@ -150,7 +150,7 @@ class _Checking:
             self.phases(document.get(SKIP_PHASES), child(path, SKIP_PHASES))
         rest = {key: value for key, value in document.items() if key not in own}
         self.struct(rest, self.name, path, ())
-        said_rules.check(self.name, (), rest, path, self.cluster, self.reading)
+        kubeadm_rules.check(self.name, (), rest, path, self.cluster, self.reading)
 
     def phases(self, value: Any, path: str) -> None:
         """Check which phases are left out; releases whose documents lack the field have a flag."""
@@ -219,7 +219,7 @@ class _Checking:
             self.reading.wrong(path, what, hint="leave it out")
             return False
         said = value.get("value") if isinstance(value, dict) else value
-        said_rules.check(self.name, way, said, path, self.cluster, self.reading)
+        kubeadm_rules.check(self.name, way, said, path, self.cluster, self.reading)
         fits, expected, reason = LIMITED[self.name].get(way, (None, "", ""))
         if fits is None or fits(str(said)):
             return True

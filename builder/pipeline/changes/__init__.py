@@ -19,9 +19,9 @@ from builder.pipeline import running as record
 from builder.pipeline.changes import (
     configure,
     endpoint,
-    limits,
     membership,
     progress,
+    refusals,
     renew,
     restore,
     runtime,
@@ -181,7 +181,7 @@ def _findings(running: Running, wanted: Wanted) -> Findings:
     if wanted.options.restore:
         return restore.changes(running, wanted, wanted.options.restore)
     differing = compare(running, wanted.state)
-    left = limits.apart(d for d in differing if not any(taken(d, k.TAKES) for k in KINDS))
+    left = refusals.apart(d for d in differing if not any(taken(d, k.TAKES) for k in KINDS))
     stages: list[Stage] = []
     faults, remarks = [*left.faults], [*left.remarks]
     for kind in KINDS:
@@ -193,7 +193,7 @@ def _findings(running: Running, wanted: Wanted) -> Findings:
     if not faults:  # what a kind takes and leaves as it is must not pass for done
         told = {remark.where for remark in remarks}
         still = (one for one in compare(running, wanted.state) if one.where not in told)
-        faults += limits.left(still)
+        faults += refusals.left(still)
     if len({stage.anew for stage in stages}) > 1:
         what = "names and members change apart from all else: no machine does both at once"
         hint = "make this change in cluster.yaml first, and the other one when it is applied"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from builder.errors import Fault, few
 from builder.model.change import Findings, Stage
-from builder.pipeline.changes import limits
+from builder.pipeline.changes import refusals
 from builder.pipeline.changes.kind import compare, taken
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def changes(running: Running, wanted: Wanted) -> Findings:
         plan=PLAN,
         nodes=tuple(parts),
         what=f"settings: {few(names, _SHOWN)}",
-        reason=f"cluster.yaml says otherwise of {few([d.where for d in differing], limits.FEW)}",
+        reason=f"cluster.yaml says otherwise of {few([d.where for d in differing], refusals.FEW)}",
         own_disturbance={name: _felt(own) for name, own in parts.items()},
         own={name: {"PARTS": " ".join(own)} for name, own in parts.items()},
         words=PLAN,

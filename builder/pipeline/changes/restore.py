@@ -10,7 +10,7 @@ from builder import disk
 from builder.errors import Fault, few
 from builder.model.change import Findings, Stage
 from builder.model.digest import Digest
-from builder.pipeline.changes import limits
+from builder.pipeline.changes import refusals
 from builder.pipeline.changes.kind import compare
 from builder.secrets import authority, pem
 
@@ -36,10 +36,10 @@ def changes(running: Running, wanted: Wanted, snapshot: Path) -> Findings:
         faults = [*_faults(running, snapshot, keys)]
     except OSError as error:
         raise disk.failure(error, snapshot, what="snapshot") from error
-    if differing := tuple(limits.of_all(compare(running, wanted.state))):
+    if differing := tuple(refusals.of_all(compare(running, wanted.state))):
         what = "cluster.yaml does not have what runs"
         hint = "restore the cluster that was, and change it afterwards"
-        faults.append(Fault(where=few(differing, limits.FEW), what=what, hint=hint))
+        faults.append(Fault(where=few(differing, refusals.FEW), what=what, hint=hint))
     if wanted.options.renew is not None:
         what = "a cluster begins again from a snapshot apart from all else"
         faults.append(Fault(where="--renew", what=what, hint="renew when that is applied"))

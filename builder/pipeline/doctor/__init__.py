@@ -14,7 +14,7 @@ from builder.backoff import Backoff
 from builder.errors import Fault
 from builder.formats import catalog as catalog_format
 from builder.pipeline import paths
-from builder.pipeline.doctor import asking, seen, sources
+from builder.pipeline.doctor import asking, last_seen, sources
 from builder.pipeline.doctor.asking import ORDER, WELL, Answer, PullsLeft, State
 from builder.pipeline.lock_document import open_lock
 from builder.pipeline.workspace import Workspace
@@ -110,7 +110,7 @@ def check(
     given = (_limited(answer, spent) for answer in answers)
     answered = [(source, [next(given) for _ in source.questions]) for source in named]
     found = [finding_of(source, its_answers) for source, its_answers in answered]
-    days = seen.note(key_of(finding) for finding in found if finding.state in WELL)
+    days = last_seen.note(key_of(finding) for finding in found if finding.state in WELL)
     return Health(
         findings=tuple(replace(finding, last_seen=days.get(key_of(finding))) for finding in found),
         lost=tuple(_lost(answered)),

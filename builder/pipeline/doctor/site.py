@@ -24,7 +24,7 @@ from builder.oci.connection import RegistryConnection
 from builder.oci.pull import Puller
 from builder.oci.scope import Scope
 from builder.pipeline import fit, signature
-from builder.pipeline.doctor import SLOW, TIMEOUT, Health, asking, finding_of, key_of, seen
+from builder.pipeline.doctor import SLOW, TIMEOUT, Health, asking, finding_of, key_of, last_seen
 from builder.pipeline.doctor.asking import ASKED_NO_MORE, WELL
 from builder.pipeline.doctor.sources import CheckedSource, Question
 
@@ -110,7 +110,7 @@ def check(
     found = [
         finding_of(source, [given[question] for question in source.questions]) for source in sources
     ]
-    days = seen.note(key_of(finding) for finding in found if finding.state in WELL)
+    days = last_seen.note(key_of(finding) for finding in found if finding.state in WELL)
     findings = tuple(replace(one, last_seen=days.get(key_of(one))) for one in found)
     return Health(findings=findings, lost=tuple(_lost(findings)), limits=(), offline=None, pulls={})
 

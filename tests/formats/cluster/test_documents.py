@@ -10,7 +10,7 @@ import pytest
 from builder.errors import DocumentError
 from builder.formats import catalog as catalog_format
 from builder.formats import cluster as cluster_format
-from builder.formats.cluster.owned import OWNED
+from builder.formats.cluster.owned_fields import OWNED
 
 if TYPE_CHECKING:
     from builder.model.catalog import Catalog
