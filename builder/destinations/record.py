@@ -117,6 +117,8 @@ class Record:
     def _remove(self, stale: Stale, gone: Collection[str]) -> Pruned:
         scope, tag = self._at(stale.name)
         scope = replace(scope, actions="pull,push,delete")
+        if self._pusher.tagged(scope, tag) != stale.digest:  # people take time to say yes
+            return Pruned(name=stale.name, kept="it means something else by now")
         try:
             self._pusher.delete(scope, tag)
         except StatusError as error:

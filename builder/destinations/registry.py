@@ -218,8 +218,7 @@ class RegistryDestination:
             )
             self._move([upload for upload in mounted if upload], supply, progress)
         self._each(plan.targets, self._put_parts)
-        if plan.targets:
-            before_tags()
+        before_tags()  # also where all is there: it may be another cluster's, who prunes it later
         pushed = self._each(plan.targets, lambda target: self._put_tag(target, plan.moved))
         return sorted([*plan.there, *pushed], key=lambda one: one.name)
 

@@ -164,7 +164,8 @@ class YumDestination:
             if self.tree.holds(path, known.digests, None, known.mark):
                 self.tree.remove(path)
                 gone.append(path)
-            else:
+            elif (file := self.tree.open(path)) is not None:  # else somebody removed it
+                file.close()
                 kept.append(path)
         if paths:
             self._write_record()

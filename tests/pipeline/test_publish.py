@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -47,8 +48,11 @@ def test_a_second_run_moves_nothing(kind: str, sample: Sample, unpacked: Path) -
         registry.requests.clear()
         second = fill(bundle, registry)
         assert {pushed.state for pushed in second.pushed} == {"there"}
-        assert {method for method, _ in registry.requests} == {"HEAD"}
-        assert len(registry.requests) == len(sample.lock.images) + 1  # coredns has two names
+        asked = [path for method, path in registry.requests if method == "HEAD"]
+        assert len(asked) == len(sample.lock.images) + 1  # coredns has two names
+        others = [(method, path) for method, path in registry.requests if method != "HEAD"]
+        assert {method for method, _ in others} == {"GET"}  # what was published before
+        assert all(path.startswith("/v2/k8s/airseed-published/") for _, path in others)
 
 
 def test_each_blob_goes_up_once_and_is_mounted_elsewhere(sample: Sample) -> None:
@@ -194,6 +198,38 @@ def test_prune_removes_what_was_published_before_and_nothing_else(
         assert {one.name for one in done.pruned if one.kept} == {f"{path}:{one}" for one in left}
         assert set(registry.tags[path]) == {*known[path], "mine", *left}
         assert registry.incomplete() == []
+
+
+def test_prune_leaves_what_another_cluster_found_there_already(
+    sample: Sample, unpacked: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "other"
+    shutil.copytree(unpacked, folder)
+    lock = folder / "cluster.lock"
+    lock.write_text(lock.read_text("utf-8").replace('"cluster.local"', '"other.local"'), "utf-8")
+    with PushRegistry(Quirks(deletes="tag")) as registry:
+        fill(sample.bundle, registry)
+        assert {one.state for one in fill(folder, registry).pushed} == {"there"}
+        names = registry.record("k8s/airseed-published", "other.local")
+        assert names == registry.record("k8s/airseed-published", "cluster.local")
+
+
+def test_a_tag_that_was_moved_before_the_yes_stays(sample: Sample) -> None:
+    with PushRegistry(Quirks(deletes="tag")) as registry:
+        fill(sample.bundle, registry)
+        lone = registry.other_image("k8s/pause", "lone")
+        names = {"k8s/pause:lone": [lone]}
+        registry.note("k8s/airseed-published", "cluster.local", names)
+        moved = registry.tags["k8s/pause"]["3.2"]
+
+        def agree(_: object) -> bool:
+            registry.tags["k8s/pause"]["lone"] = moved
+            return True
+
+        target = Registry(host=registry.host, prefix="k8s")
+        done = publish([sample.bundle], target, reporter=Silent(), prune=agree)
+        assert [one.kept for one in done.pruned] == ["it means something else by now"]
+        assert registry.tags["k8s/pause"]["lone"] == moved
 
 
 def test_the_mapping_names_what_kubeadm_asks_for(sample: Sample) -> None:

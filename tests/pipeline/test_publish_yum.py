@@ -99,9 +99,10 @@ def test_what_others_put_there_stays(sample: Sample, tmp_path: Path) -> None:
         digest = f"sha256:{hashlib.sha256(b'old').hexdigest()}"
         record["files"][str(file.relative_to(target))] = {"digests": [digest], "mark": ""}
     changed.write_bytes(b"by somebody")
+    record["files"]["files/gone"] = record["files"]["files/changed"]
     (target / "airseed-published.json").write_text(json.dumps(record), "utf-8")
     shown = publish(sample.bundle, target, "--dry-run", "--prune")["yum"]
-    assert (len(shown["prunable"]), shown["pruned"]) == (2, [])
+    assert (len(shown["prunable"]), shown["pruned"]) == (3, [])
     done = publish(sample.bundle, target, "--prune")["yum"]
     assert done["pruned"] == [str(old.relative_to(target))]
     assert done["changed"] == ["files/changed"]
