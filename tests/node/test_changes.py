@@ -101,7 +101,8 @@ def test_a_worker_goes_when_the_control_planes_are_done(node: Machine, api: Api)
     assert ran.stdout.endswith(f"airseed: {ID} is done\n")
     # the last one makes room for the next change
     assert sorted(api.leases) == [f"change-{ID}.{name}" for name in (*PLANES, "k8s04")]
-    assert api.leases[f"change-{ID}.k8s04"]["metadata"]["labels"] == {"change": ID, "stage": "1"}
+    labels = {"change": ID, "digest": DIGEST[:12], "stage": "1"}
+    assert api.leases[f"change-{ID}.k8s04"]["metadata"]["labels"] == labels
     text = (node.root / "etc/airseed/node.env").read_text()
     assert "AIRSEED_KUBERNETES=1.19.5\n" in text
     assert "AIRSEED_CHANGE=" not in text
@@ -210,7 +211,7 @@ def test_who_has_no_part_in_a_stage_does_not_count_in_it(node: Machine, api: Api
     environment = {"AIRSEED_STAGE": "2", "AIRSEED_TURN_PATIENCE": "1"}
     assert node.run("run", "upgrade", "turn", environment=environment).returncode == 1
     labels = api.leases[f"change-{ID}.k8s04"]["metadata"]["labels"]
-    assert labels == {"change": ID, "stage": "0", "ready": "2"}
+    assert labels == {"change": ID, "digest": DIGEST[:12], "stage": "0", "ready": "2"}
     assert "this node waits for all 3 nodes to be done with stage 1" in node.result["message"]
 
 
@@ -286,6 +287,33 @@ def test_a_second_change_is_refused(node: Machine, api: Api) -> None:
     assert make(node).returncode == 0
 
 
+def test_a_copy_of_the_same_name_and_other_content_is_refused(node: Machine, api: Api) -> None:
+    """What the others did by theirs is not done by this one, and the right one may come here."""
+    for name in PLANES:
+        api.hold(f"change-{ID}.{name}", name, change=ID, digest="e" * 12, stage="1")
+    node.write("etc/airseed/change/instead", "")
+    node.write(f"var/lib/airseed/changes/{ID}/digest", DIGEST)
+    ran = make(node)
+    assert ran.returncode == 1
+    assert node.result["step"] == "agree"
+    assert node.result["message"] == (
+        f"this cluster knows another change of the name {ID}: {'e' * 12}; this one is {DIGEST[:12]}"
+    )
+    assert commands(node) == []
+    assert sorted(api.leases) == [f"change-{ID}.{name}" for name in PLANES]
+    text = script(node, DIGEST="e" * 64)
+    node.stand_in("systemctl", "case $* in is-active*) exit 1 ;; esac")
+    assert run_script(node, text, "--no-wait").stdout == ""
+    known = node.state / f"changes/{ID}/digest"
+    assert known.read_text() == f"{'e' * 64}\n"
+    # where something was done the machine stays with it
+    node.write(f"var/lib/airseed/changes/{ID}/1/stamps/step-agree", "")
+    give(node)
+    known.write_text(DIGEST)
+    assert make(node).returncode == 1
+    assert known.read_text() == DIGEST
+
+
 def test_a_node_that_may_not_take_part_yet_waits(node: Machine, api: Api) -> None:
     api.opened = False
     finish(api, *PLANES)
@@ -312,6 +340,34 @@ def test_workers_go_at_most_so_many_at_once(node: Machine, api: Api) -> None:
     assert ran.returncode == 0, ran.stdout
     log = (node.state / f"changes/{ID}/1/log/turn.log").read_text()
     assert "k8s05 has not kept its turn for 1 seconds: taking it over" in log
+
+
+def test_nobody_loses_a_turn_that_could_not_be_kept(node: Machine) -> None:
+    """While no API server answered, whoever has it could say nothing."""
+    node.set(PLANES="", COUNT="2", STAGE="1", CHANGE="001-x", AT_ONCE="1")
+    ran = node.source(
+        "await_turns() { :; }; clock() { printf %d $((ASKED * 200)); }; ASKED=0\n"
+        "read_turns() { ASKED=$((ASKED + 1)); [ $ASKED != 2 ] && "
+        "printf 'change-turn-1 - k8s05 7 - -\\n' >\"$TURNS\"; }\n"
+        "rest() { [ $ASKED -lt 4 ] || exit 0; }; lease_replace() { say taken; exit; }\n"
+        "take_turn",
+        "turns",
+    )
+    assert ran.stdout == "waiting for k8s05 to be done: 1 at a time\n"
+
+
+def test_a_turn_that_is_left_from_the_stage_before_stops_no_control_plane(
+    plane: Machine, api: Api
+) -> None:
+    """Its holder waits for this very node, or is down since it was done."""
+    give(plane, "upgrade", "upgrade")
+    finish(api, "k8s02", "k8s04")
+    finish(api, "k8s01", stage=2)
+    api.hold("change-turn", "k8s03", change=ID)
+    environment = {"AIRSEED_STAGE": "2", "AIRSEED_TURN_PATIENCE": "2"}
+    ran = plane.run("run", "upgrade", "turn", environment=environment)
+    assert ran.returncode == 0, ran.stdout
+    assert api.leases["change-turn"]["spec"]["holderIdentity"] == "k8s02"
 
 
 def test_a_turn_of_one_that_is_done_is_taken_at_once(node: Machine, api: Api) -> None:
@@ -912,5 +968,7 @@ def test_the_script_says_how_it_is_used(node: Machine) -> None:
 def test_who_comes_later_asks_less_often(node: Machine, name: str, done: str, ahead: int) -> None:
     node.set(NODE=name, PLANES="k8s01 k8s02 k8s03", COUNT="5", STAGE="1", CHANGE="001-x")
     node.write("seen", "".join(f"change-001-x.{other} 1 - 7 -\n" for other in done.split()))
-    said = node.source("TURNS=$R/seen; turns_ahead", "turns").stdout
+    said = node.source(
+        'TURNS=$R/seen; READY=; look_ahead; printf %d "$TURNS_AHEAD"', "turns"
+    ).stdout
     assert said == str(ahead)

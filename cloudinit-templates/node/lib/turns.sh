@@ -3,9 +3,9 @@
 # is their turn. Sourced.
 #
 # "change" says which change is under way; its holder is that change's name and digest. "change-ID.NODE"
-# has a label with the last stage that a node is done with. "change-turn" is the control planes', one after
-# another in the order of PLANES; "change-turn-1" to AT_ONCE are the workers', once the control planes
-# are done. A stage begins when all COUNT_BEFORE nodes of the one before are done with it.
+# has labels with that digest and the last stage that a node is done with. "change-turn" is the control
+# planes', one after another in the order of PLANES; "change-turn-1" to AT_ONCE are the workers', once the
+# control planes are done. A stage begins when all COUNT_BEFORE nodes of the one before are done with it.
 # seed: none has it; the script of a change brings it
 # shellcheck disable=SC2153,SC2034 # API_CODE and API_BODY are two things; LEASE_* are for lease.sh
 
@@ -106,13 +106,19 @@ subjects:
 YAML
 }
 
+# Print as much of this change's digest as Leases have.
+change_digest() { change_id 2 | cut -c 1-12; }
+
+# Print the members of labels by which a Lease is one of this change.
+change_labels() { printf '"change":"%s","digest":"%s"' "$AIRSEED_CHANGE" "$(change_digest)"; }
+
 # Take back what nodes may do; the last thing is that they may ask at all. Fails without an answer. The first
 # binding is what lets it be taken away itself: once it is gone nobody may ask for that again.
 shut_turns() {
     local rules=/apis/rbac.authorization.k8s.io/v1
     api DELETE "$rules/clusterrolebindings/airseed:change"
     [[ $API_CODE == 200 || $API_CODE == 40[34] ]] || return 1
-    LEASE_HOLDS="$AIRSEED_CHANGE $(change_id 2 | cut -c 1-12)"
+    LEASE_HOLDS="$AIRSEED_CHANGE $(change_digest)"
     lease_release change
     LEASE_HOLDS=''
     is_released || return 1
@@ -126,8 +132,8 @@ is_released() { [[ $API_CODE == 200 || $API_CODE == 40[49] ]]; }
 # Tell whether all were done while this node was away, which was about to say that it is.
 is_over() { is_stamped released && ! read_turns && [ "$API_CODE" = 403 ]; }
 
-# Read all Leases of this change into the file TURNS, a line each: name, stage, holder, version, and
-# for which stage it is ready. Fails without an answer.
+# Read all Leases of this change into the file TURNS, a line each: name, stage, holder, version, for which
+# stage it is ready, and the change's digest. Fails without an answer.
 read_turns() {
     api GET "$LEASES?labelSelector=change%3D$AIRSEED_CHANGE"
     # the last node of the change before may have taken it back this moment
@@ -139,7 +145,7 @@ read_turns() {
             found = substr($0, RSTART + length(key) + 4, RLENGTH - length(key) - 5)
             return found == "" ? "-" : found
         }
-        /^{"metadata":{"name":"/ { print text("name"), text("stage"), text("holderIdentity"), text("resourceVersion"), text("ready") }' >"$TURNS"
+        /^{"metadata":{"name":"/ { print text("name"), text("stage"), text("holderIdentity"), text("resourceVersion"), text("ready"), text("digest") }' >"$TURNS"
 }
 
 # Tell whether NODE is done with STAGE, by what was read last.
@@ -165,23 +171,32 @@ late_nodes() {
     printf '%s\n' "$nodes" | awk -v names=" $AIRSEED_NODES " '$2 == "True" && index(names, " " $1 " ") { print $1 }' | grep -vxF "$(ready_nodes "$AIRSEED_STAGE")" || true
 }
 
+# Give up what the cluster does not take: WHAT, HINT. Where nothing of it was done yet, one of the same name may come.
+refuse_change() {
+    : >"$CHANGE/refused"
+    compgen -G "${WORK%/*}/*/stamps/step-agree" >/dev/null || rm -f "${WORK%/*}/digest"
+    fail "$1" "$2" "$HOPELESS"
+}
+
 # Have this change known as the one that is under way; a second one is refused.
 claim_change() {
-    local wanted digest begun instead
+    local wanted digest begun instead known
     begun=$(clock)
     instead=$(plan_setting instead)
     [ ! -e "$CHANGE/instead" ] || instead=1
-    digest=$(change_id 2)
-    wanted="$AIRSEED_CHANGE ${digest:0:12}"
+    digest=$(change_digest)
+    known=$(awk -v ours="$digest" '$6 != "-" && $6 != ours { print $6; exit }' "$TURNS")
+    [ -z "$known" ] || refuse_change "this cluster knows another change of the name $AIRSEED_CHANGE: $known; this one is $digest" \
+        "what is done there would pass for done here: write this one by a name of its own, with airseed changes --write --instead"
+    wanted="$AIRSEED_CHANGE $digest"
     LEASE_HOLDS=$wanted LEASE_LABELS=''
     until lease_try change; do
         # another machine of this change has said it, and one more is saying it again
         [ "$LEASE_HOLDER" != "$wanted" ] || break
         if [ -n "$LEASE_HOLDER" ]; then
-            [ -n "$instead" ] || : >"$CHANGE/refused"
             [ -n "$instead" ] ||
-                fail "another change is under way in this cluster: $LEASE_HOLDER; this one is $wanted" \
-                    "let that one end (airseed-status on each machine says how it stands), or, if it was given up, run this one's NODE.sh with --instead on every machine" "$HOPELESS"
+                refuse_change "another change is under way in this cluster: $LEASE_HOLDER; this one is $wanted" \
+                    "let that one end (airseed-status on each machine says how it stands), or, if it was given up, run this one's NODE.sh with --instead on every machine"
             ! lease_replace change "$LEASE_SEEN" || break
         fi
         [ $(($(clock) - begun)) -lt "${AIRSEED_API_PATIENCE:-300}" ] ||
@@ -237,20 +252,24 @@ look_back() {
         AHEAD="all $AIRSEED_COUNT_BEFORE nodes to be done with stage $before (done: ${ended//$'\n'/ })"
 }
 
-# Set AHEAD to what comes before this node's turn in its stage, "" for nothing. The first one's turn reaches
-# to all: from then on kube-proxy is of the new release on every node.
+# Set AHEAD to what comes before this node's turn in its stage, "" for nothing, and TURNS_AHEAD to how many turns
+# that are, as far as can be told: workers have no order among themselves. The first one's turn reaches to all: from
+# then on kube-proxy is of the new release on every node.
 look_ahead() {
     local name
-    TOGETHER=''
+    TOGETHER='' TURNS_AHEAD=0
     look_back
-    [ -z "$AHEAD" ] || return 0
     for name in $AIRSEED_PLANES; do
-        if [ "$name" = "$AIRSEED_NODE" ]; then
-            [ "$name" != "${AIRSEED_PLANES%% *}" ] || look_together
-            return 0
-        fi
-        node_is_done "$name" "$AIRSEED_STAGE" || { AHEAD="$name to be done: control planes go one after another, then workers" && return; }
+        [ "$name" != "$AIRSEED_NODE" ] || break
+        ! node_is_done "$name" "$AIRSEED_STAGE" || continue
+        TURNS_AHEAD=$((TURNS_AHEAD + 1))
+        AHEAD=${AHEAD:-$name to be done: control planes go one after another, then workers}
     done
+    if [ "$AIRSEED_NODE" = "${AIRSEED_PLANES%% *}" ]; then
+        [ -n "$AHEAD" ] || look_together
+    elif [ "$TURNS_AHEAD" = 0 ] && [[ " $AIRSEED_PLANES " != *" $AIRSEED_NODE "* ]]; then
+        TURNS_AHEAD=$((AIRSEED_COUNT - $(done_nodes "$AIRSEED_STAGE" | wc -l) - 1))
+    fi
 }
 
 look_together() {
@@ -310,9 +329,9 @@ try_turns() {
             printf '%s %s\n' "$version" "$(clock)" >"$TURNS.$name"
             since=$(clock)
         fi
-        if ! node_is_done "$holder" "$AIRSEED_STAGE"; then
-            # a control plane that is down in its turn comes back to it
-            [ "$name" != change-turn ] && [ $(($(clock) - since)) -ge "$TURN_SECONDS" ] || continue
+        # by the order of control planes nobody else is at work: theirs is left from the stage before
+        if [ "$name" != change-turn ] && ! node_is_done "$holder" "$AIRSEED_STAGE"; then
+            [ $(($(clock) - since)) -ge "$TURN_SECONDS" ] || continue
             say "$holder has not kept its turn for $TURN_SECONDS seconds: taking it over"
         fi
         lease_replace "$name" "$version" && TURN=$name && return
@@ -320,23 +339,10 @@ try_turns() {
     return 1
 }
 
-# Print how many turns come before this node's, as far as can be told: workers have no order among themselves.
-turns_ahead() {
-    local name count=0
-    for name in $AIRSEED_PLANES; do
-        [ "$name" != "$AIRSEED_NODE" ] || break
-        node_is_done "$name" "$AIRSEED_STAGE" || count=$((count + 1))
-    done
-    [ "$count" -gt 0 ] || [[ " $AIRSEED_PLANES " == *" $AIRSEED_NODE "* ]] ||
-        count=$((AIRSEED_COUNT - $(done_nodes "$AIRSEED_STAGE" | grep -c .) - 1))
-    printf '%d' "$count"
-}
-
 # Wait until it is time to ask again: each asks less often the later its turn comes, so that many machines do not
 # keep the API server from the one that works.
 rest() {
-    local more
-    more=$(turns_ahead)
+    local more=$TURNS_AHEAD
     [ "$more" -le 5 ] || more=5
     sleep "${AIRSEED_LEASE_POLL:-2}"
     while [ "$more" -gt 1 ]; do
@@ -349,14 +355,14 @@ rest() {
 take_turn() {
     local begun done_before='' ended
     [ ! -e "$WORK/over" ] || return 0
-    READY=$(plan_setting ready) TOGETHER='' AHEAD=''
+    READY=$(plan_setting ready) TOGETHER='' AHEAD='' TURNS_AHEAD=0
     rm -f "$TURNS".*
     await_turns
     if [ -n "$READY" ] && ! node_is_done "$AIRSEED_NODE" "$AIRSEED_STAGE"; then
         wait_until "the API server to note that this node is ready" "${AIRSEED_API_PATIENCE:-300}" mark_ready ||
             fail "it can't be noted that this node is ready: HTTP $API_CODE, $API_TROUBLE" "does the API server at $AIRSEED_ENDPOINT answer?"
     fi
-    LEASE_LABELS="\"change\":\"$AIRSEED_CHANGE\""
+    LEASE_LABELS=$(change_labels)
     LEASE_SECONDS=$TURN_SECONDS
     begun=$(clock)
     while :; do
@@ -374,6 +380,9 @@ take_turn() {
                 AHEAD="${HELD:-other workers} to be done: ${AIRSEED_AT_ONCE:-1} at a time"
             fi
             waiting "$AHEAD"
+        else
+            # nobody could have kept a turn meanwhile
+            rm -f "$TURNS".*
         fi
         [ -z "$TOGETHER" ] || [ $(($(clock) - begun)) -lt "${AIRSEED_TOGETHER_PATIENCE:-600}" ] || go_without
         [ $(($(clock) - begun)) -lt "${AIRSEED_TURN_PATIENCE:-3600}" ] ||
@@ -402,13 +411,13 @@ give_turn_back() {
 mark_ready() {
     local own
     own=$(awk -v stage="$AIRSEED_STAGE" '$1 < stage + 0 { own = $1 } END { print own + 0 }' "$CHANGE/stages")
-    LEASE_LABELS="\"change\":\"$AIRSEED_CHANGE\",\"stage\":\"$own\",\"ready\":\"$AIRSEED_STAGE\""
+    LEASE_LABELS="$(change_labels),\"stage\":\"$own\",\"ready\":\"$AIRSEED_STAGE\""
     lease_try "change-$AIRSEED_CHANGE.$AIRSEED_NODE"
 }
 
 # Say that this node is done with its stage.
 mark_done() {
-    LEASE_LABELS="\"change\":\"$AIRSEED_CHANGE\",\"stage\":\"$AIRSEED_STAGE\""
+    LEASE_LABELS="$(change_labels),\"stage\":\"$AIRSEED_STAGE\""
     lease_try "change-$AIRSEED_CHANGE.$AIRSEED_NODE"
 }
 
