@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from builder.report import Reporter
 
 NAME = "running.json"
+_SEEDED = ("cluster", "endpoint", "kubernetes", "cni", "registry", "keeper", "documents")
+"""What of the cluster its seeds decide; the lock's digest alone is nothing to be changed."""
 _OF_NODES = ("InitConfiguration", "JoinConfiguration")
 _NODE = "nodeRegistration"
 _FORMS = {"apiVersion", "kind"}
@@ -86,13 +88,20 @@ def seeded(
             f"{before.kubernetes} runs",
             hint="apply the change first (`airseed changes`), then write these seeds",
         )
-    elif before and kept and before.kubernetes != now.kubernetes:
+    elif before and kept and not early and _differ(runs, now):
         reporter.warn(
-            f"what is recorded to run stays Kubernetes {before.kubernetes}: a machine that has "
-            "booted ignores another seed",
+            "what is recorded to run stays as it was: a machine that has booted ignores another "
+            "seed",
             hint="`airseed changes` says what is to be done; if no machine has booted yet: "
             "`airseed seeds --not-booted`",
         )
+
+
+def _differ(runs: Running, now: Running) -> bool:
+    """Tell whether nodes that have a seed are to be otherwise than recorded."""
+    seeded = tuple(node for node in now.nodes if node.name in runs.by_name)
+    now = replace(runs, **{name: getattr(now, name) for name in _SEEDED}, nodes=seeded)
+    return running_format.write(now) != running_format.write(runs)
 
 
 def unheard(runs: Running, names: Collection[str]) -> list[str]:

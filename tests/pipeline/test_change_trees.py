@@ -583,6 +583,31 @@ def test_a_seed_by_which_no_machine_can_join_is_said(site: Site) -> None:
     assert warnings.said == [said]
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (CLUSTER, 0),
+        (CLUSTER.replace("1.18.5", "1.19.5"), 1),
+        (CLUSTER + "registry: registry.example.com\n", 1),
+        (CLUSTER + "network: {services: 10.99.0.0/16}\n", 1),
+    ],
+)
+def test_what_seeds_say_and_the_record_does_not_is_said(site: Site, text: str, said: int) -> None:
+    """Else who edits cluster.yaml before any machine has booted learns of it when it is late."""
+    site.runs()
+    warnings, plan = Warnings(), plans.plan(text)
+    names = [node.name for node in plan.cluster.nodes]
+    record.seeded(site.folder / "seeds", plan, names, not_booted=False, reporter=warnings)
+    warning = (
+        "what is recorded to run stays as it was: a machine that has booted ignores another seed; "
+        "`airseed changes` says what is to be done; if no machine has booted yet: "
+        "`airseed seeds --not-booted`"
+    )
+    assert warnings.said == said * [warning]
+    record.seeded(site.folder / "seeds", plan, names, not_booted=True, reporter=warnings)
+    assert len(warnings.said) == said
+
+
 def test_a_seed_of_a_control_plane_that_nobody_expects_is_said(site: Site) -> None:
     site.runs(CLUSTER.replace(PLAIN, CARRIED))
     plan = plans.plan(CLUSTER.replace(PLAIN, CARRIED) + FOURTH)
