@@ -34,7 +34,7 @@ _COLORS = {"failed": "red", "unknown": "yellow", "done": "green"}
     airseed status --from http://10.0.0.5:5000
     """,
 )
-@click.argument("files", type=existing(), nargs=-1, metavar="[FILE...]")
+@click.argument("files", type=existing(folder=True), nargs=-1, metavar="[FILE...]")
 @click.option(
     "--from",
     "server",
@@ -54,10 +54,10 @@ def command(
 ) -> int:
     """Show how first boot stands on many nodes.
 
-    Each FILE is a node's /var/lib/airseed/result.json (or what it posted home), or the text of its
-    console or journal. What wants attention comes first; a node whose FILE tells nothing is
-    unknown. A console that does not name its node is called after its file (k8s01.log), or after
-    its folder (k8s01/console.log).
+    Each FILE is a node's /var/lib/airseed/result.json (or what it posted home), the text of its
+    console or journal, or a folder of such results (NODE.json). What wants attention comes first;
+    a node whose FILE tells nothing is unknown. A console that does not name its node is called
+    after its file (k8s01.log), or after its folder (k8s01/console.log).
 
     Collect results with scp NODE:/var/lib/airseed/result.json results/NODE.json; or let every node
     post its own to airseed serve --boots (seed.phone-home in cluster.yaml), and ask that with

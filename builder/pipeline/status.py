@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -27,14 +28,15 @@ _PAGE, _JSON = "/boots", ".json"
 def read(files: Sequence[Path]) -> tuple[list[Result], list[Fault]]:
     """Return a result a file, what wants attention first, and why some are unknown.
 
-    Files may be of any mix; one that is neither result nor console hides no other.
+    Files may be of any mix; one that is neither result nor console hides no other. A folder stands
+    for the results in it, NODE.json; raise UsageError where it has none.
 
     A console that does not say its node's name is called after its file, or after its folder where
     the file is a ``result.json`` or ``console.log`` like all the others.
     """
     results: list[Result] = []
     faults: list[Fault] = []
-    for path in files:
+    for path in itertools.chain.from_iterable(map(_inside, files)):
         try:
             content = read_content(path, largest=result_format.LARGEST)
             results.append(result_format.read(content, str(path), node=_node(path)))
@@ -69,6 +71,15 @@ def ask(url: str, *, ca_bundle: Path | None = None) -> Boots:
         headers = {"Authorization": login.basic} if login else {}
         reply = client.get(where, headers=headers, limit=boots_format.LARGEST)
     return boots_format.read(reply.content, redact(where))
+
+
+def _inside(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(path.glob("*.json"))
+    if not found:
+        raise UsageError("there is no result in this folder", where=str(path), expected="NODE.json")
+    return found
 
 
 def _node(path: Path) -> str:

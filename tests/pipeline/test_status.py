@@ -99,6 +99,19 @@ def test_the_table(files: list[Path], capsys: pytest.CaptureFixture[str]) -> Non
     assert json.loads(capsys.readouterr().out)[0]["state"] == "done"
 
 
+def test_a_folder_stands_for_the_results_in_it(
+    files: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = files[0].parent
+    results = sorted(path for path in files if path.suffix == ".json")
+    assert status.read([folder]) == status.read(results)
+    (folder / "empty").mkdir()
+    assert run(["status", str(folder / "empty")]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {folder}/empty: there is no result in this folder\n  expected NODE.json\n"
+    )
+
+
 def test_a_change_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "k8s02.json"
     of_change = {"change": "001-upgrade-1.19.5", "stage": "1", "waiting_for": "its turn"}
