@@ -96,11 +96,7 @@ def write(
             files = _files(plan, node)
             if _write_node(folder, node.name, files, images=images):
                 changed.append(node.name)
-            _write_or_remove(folder / node.name / admit.NAME, files.get(admit.NAME))
-            sums |= {f"{node.name}/{name}": Digest.of(text) for name, text in files.items()}
-            image = folder / f"{node.name}.iso"
-            if (content := _content(image)) is not None:
-                sums[image.name] = Digest.of(content)
+            sums |= _sums_of(folder, node.name, files)
             progress.advance(1)
     shared = _shared(plan)
     for name, text in shared.items():
@@ -235,7 +231,16 @@ def _write_node(folder: Path, name: str, files: Mapping[str, bytes], *, images: 
             _remove(own / file)
     if images or image.exists():
         _write_changed(image, iso.render({file: files[file] for file in FILES if file in files}))
+    _write_or_remove(own / admit.NAME, files.get(admit.NAME))
     return bool(differing)
+
+
+def _sums_of(folder: Path, name: str, files: Mapping[str, bytes]) -> dict[str, Digest]:
+    sums = {f"{name}/{file}": Digest.of(text) for file, text in files.items()}
+    image = folder / f"{name}.iso"
+    if (content := _content(image)) is not None:
+        sums[image.name] = Digest.of(content)
+    return sums
 
 
 def _write_or_remove(path: Path, content: bytes | None) -> None:

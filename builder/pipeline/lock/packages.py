@@ -68,16 +68,7 @@ def resolve(
         )
         for repository in upstream
     ]
-    closures: dict[str, Closure] = {}
-    pinned: set[Nevra] = set()
-    for demand in (*wanted.before, wanted):
-        hop = str(demand.kubernetes.version)
-        requests = [
-            PackageRequest(text=asked.request, repository=asked.repository, by=asked.needed_by[0])
-            for asked in demand.packages
-        ]
-        closures[hop] = _solve(resolving, hop, requests, platform.rpm, metadata, base)
-        pinned |= _check_pins(demand.packages, closures[hop].packages)
+    closures, pinned = _closures(resolving, platform.rpm, metadata, base)
     *_, closure = closures.values()
     for replaced in dict.fromkeys(one for each in closures.values() for one in each.upgraded):
         resolving.reporter.info(f"the base's {replaced.old} will be replaced by {replaced.new}")
@@ -93,26 +84,14 @@ def resolve(
         {chosen for closure in closures.values() for chosen in closure.relied_on},
         lambda chosen: _sources(resolving, upstream, chosen),
     )
-    packages = []
-    for chosen, hops in _union(closures):
-        if made is not None and chosen.repository == made.metadata.name:
-            package = _package(
-                chosen,
-                hops,
-                keys=made.keys,
-                trust=made.trust(chosen.nevra),
-                built=made.builds[chosen.nevra],
-            )
-        else:
-            described = resolving.catalog.repository(chosen.repository)
-            package = _package(
-                chosen,
-                hops,
-                sources=_sources(resolving, upstream, chosen),
-                keys=_fingerprints(resolving, keyring, described),
-                trust="pinned" if chosen.nevra in pinned else "signed",
-            )
-        packages.append(package)
+    packages = [
+        _built(made, chosen, hops)
+        if made is not None and chosen.repository == made.metadata.name
+        else _published(
+            resolving, keyring, upstream, chosen, hops, is_pinned=chosen.nevra in pinned
+        )
+        for chosen, hops in _union(closures)
+    ]
     used = {package.repository for package in packages}
     upstream = [repository for repository in upstream if repository.name in used]
     repodata, problems, unmet = repodata_of.write(resolving, upstream, packages, metadata, base)
@@ -129,6 +108,23 @@ def resolve(
         present=tuple(sorted({text for one in closures.values() for text in one.present})),
         problems=problems,
     )
+
+
+def _closures(
+    resolving: Resolving, arch: str, metadata: Sequence[SolverMetadata], base: BasePackages
+) -> tuple[dict[str, Closure], set[Nevra]]:
+    """Solve for each release on the way; return what the catalog pins by digest, too."""
+    closures: dict[str, Closure] = {}
+    pinned: set[Nevra] = set()
+    for demand in (*resolving.wanted.before, resolving.wanted):
+        hop = str(demand.kubernetes.version)
+        requests = [
+            PackageRequest(text=asked.request, repository=asked.repository, by=asked.needed_by[0])
+            for asked in demand.packages
+        ]
+        closures[hop] = _solve(resolving, hop, requests, arch, metadata, base)
+        pinned |= _check_pins(demand.packages, closures[hop].packages)
+    return closures, pinned
 
 
 def _union(closures: Mapping[str, Closure]) -> list[tuple[Chosen, tuple[str, ...]]]:
@@ -251,11 +247,39 @@ def _check_pins(wanted: Iterable[WantedPackage], chosen: Iterable[Chosen]) -> se
     return known
 
 
+def _built(made: BuiltPackages, chosen: Chosen, hops: tuple[str, ...]) -> Package:
+    return _package(
+        chosen,
+        hops,
+        sources=(),
+        keys=made.keys,
+        trust=made.trust(chosen.nevra),
+        built=made.builds[chosen.nevra],
+    )
+
+
+def _published(
+    resolving: Resolving,
+    keyring: Keyring,
+    upstream: Sequence[repository_source.RepositoryMetadata],
+    chosen: Chosen,
+    hops: tuple[str, ...],
+    pinned: set[Nevra],
+) -> Package:
+    return _package(
+        chosen,
+        hops,
+        sources=_sources(resolving, upstream, chosen),
+        keys=_fingerprints(resolving, keyring, resolving.catalog.repository(chosen.repository)),
+        trust="pinned" if chosen.nevra in pinned else "signed",
+    )
+
+
 def _package(
     chosen: Chosen,
     hops: tuple[str, ...],
     *,
-    sources: tuple[str, ...] = (),
+    sources: tuple[str, ...],
     keys: tuple[str, ...],
     trust: Trust,
     built: Build | None = None,
