@@ -87,9 +87,7 @@ def resolve(
     packages = [
         _built(made, chosen, hops)
         if made is not None and chosen.repository == made.metadata.name
-        else _published(
-            resolving, keyring, upstream, chosen, hops, is_pinned=chosen.nevra in pinned
-        )
+        else _published(resolving, keyring, upstream, chosen, hops, pinned)
         for chosen, hops in _union(closures)
     ]
     used = {package.repository for package in packages}
