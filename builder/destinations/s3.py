@@ -8,9 +8,11 @@ kept with it, so that what is there is known without reading it.
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import io
 from contextlib import contextmanager, suppress
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -31,7 +33,10 @@ _PIECE = 8 << 20
 """Bytes of a piece of a large object, and of the largest that goes up at once."""
 _BUFFER = 1 << 20
 _DOCUMENT = 64 << 20
-_NOT_FOUND = 404
+_NOT_FOUND, _FORBIDDEN = 404, 403
+_APART = dt.timedelta(minutes=5)
+"""Clocks that differ by more sign what services do not take; most allow a quarter of an hour."""
+_HINT = "check bucket, endpoint (AWS_ENDPOINT_URL) and credentials (~/.aws, AWS_...)"
 _DIGEST = "sha256"
 
 
@@ -124,7 +129,7 @@ class S3Tree(RemoteTree):
             raise FetchError(
                 f"the service answered {status} {code}".rstrip(),
                 where=where,
-                hint="check bucket, endpoint (AWS_ENDPOINT_URL) and credentials (~/.aws, AWS_...)",
+                hint=(status == _FORBIDDEN and _clocks(said)) or _HINT,
                 temporary=status in TEMPORARY,
                 status=status,
             ) from error
@@ -257,3 +262,17 @@ def _client(ca_bundle: Path | None, certificate: ClientCertificate | None) -> An
 
 def _base64(content: bytes) -> str:
     return base64.b64encode(hashlib.sha256(content).digest()).decode("ascii")
+
+
+def _clocks(said: dict[str, Any]) -> str | None:
+    """Say both times where they are too far apart; a request is signed with its own."""
+    date = said.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    now = dt.datetime.now(dt.UTC)
+    with suppress(ValueError):
+        theirs = parsedate_to_datetime(date).replace(tzinfo=dt.UTC)
+        if abs(now - theirs) > _APART:
+            return (
+                f"this machine's clock says {now:%Y-%m-%d %H:%M} UTC, the service's"
+                f" {theirs:%Y-%m-%d %H:%M}: set the one that is wrong"
+            )
+    return None

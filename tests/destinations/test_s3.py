@@ -11,7 +11,7 @@ import pytest
 
 from builder.bundle.layout import Extent
 from builder.destinations import s3
-from builder.errors import AirseedError, UsageError
+from builder.errors import AirseedError, FetchError, UsageError
 from builder.model.digest import Digest
 from builder.pipeline.yum import YumTarget, publish_yum
 from builder.report import Silent
@@ -94,6 +94,20 @@ def test_a_bucket_that_is_not_there_is_told(sample: Sample, bucket: Any) -> None
     target = YumTarget(place="s3://nobody/k8s")
     with pytest.raises(AirseedError, match="the service answered 404 NoSuchBucket"):
         publish_yum(sample.bundle, target, reporter=Silent())
+
+
+def test_a_clock_that_is_wrong_is_told(bucket: Any) -> None:
+    errors = pytest.importorskip("botocore.exceptions")
+    tree = s3.S3Tree(f"s3://{bucket.name}/k8s")
+    for date, hint in {
+        "Mon, 05 Jan 2015 10:00:00 GMT": "UTC, the service's 2015-01-05 10:00: set the one that",
+        "": "check bucket, endpoint",
+        "soon": "check bucket, endpoint",
+    }.items():
+        said = {"ResponseMetadata": {"HTTPStatusCode": 403, "HTTPHeaders": {"date": date}}}
+        with pytest.raises(FetchError) as caught, tree.asked("x"):
+            raise errors.ClientError(said, "HeadObject")
+        assert hint in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("place", ["s3://", "s3://key:secret@site/k8s", "s3:///k8s"])
