@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LARGEST_FILE = 4 << 20
 """Bytes of one file that goes onto a machine by its seed."""
 _SUFFIXES = (".yaml", ".yml", ".json")
+_ONE_POD = "kubelet takes one pod from each file there; what the cluster gets is extra.manifests"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +94,30 @@ def _manifest(file: MachineFile, content: bytes) -> Manifest | None:
     """Read a file; None where it need not be a manifest, and is none."""
     name = file.source or file.path
     try:
-        manifest = manifests.read(decode(content, name), name)
+        text = decode(content, name)
+        manifest = manifests.read(text, name)
     except DocumentError:
         if _is_static_pod(file):
             raise
         return None
+    if _is_static_pod(file):
+        if why := _passed_by(text, name):
+            raise DocumentError(name, [Fault(where="", what=why, hint=_ONE_POD)])
+        return manifest
     whole = all(resource.kind and resource.api_version for resource in manifest.resources)
-    return manifest if whole or _is_static_pod(file) else None
+    return manifest if whole else None
+
+
+def _passed_by(text: str, name: str) -> str:
+    """Say why kubelet would start nothing, or not all, of a file among its static pods."""
+    found = [(resource, path) for resource, _, path in manifests.values(text, name)]
+    if not found:
+        return "there is no pod in it"
+    (first, path), *more = found
+    if path:
+        return "a list is no pod"
+    if (first.api_version, first.kind) != ("v1", "Pod"):
+        return f"{first.kind or 'a document without a kind'} is no Pod of v1"
+    if not first.name:
+        return "the pod has no name"
+    return f"there are {len(found)} documents in it, and the first alone is read" if more else ""

@@ -86,3 +86,30 @@ def test_every_mistake_in_a_static_pod_is_told(tmp_path: Path) -> None:
     first, second = map(str, caught.value.faults)
     assert first.startswith("machine.files: vip.yaml: Pod vip: spec.containers[0].image: '${VIP}'")
     assert second.startswith(f"machine.files: {STATIC}.json: line 2, column 1: not YAML: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("# later\n", "there is no pod in it"),
+        (f"{POD}---\n{POD}", "there are 2 documents in it, and the first alone is read"),
+        (f"{POD}---\n# the end\n", ""),
+        (POD.replace("kind: Pod", "kind: Deployment"), "Deployment is no Pod of v1"),
+        (POD.replace("v1\nkind", "v2\nkind"), "Pod is no Pod of v1"),
+        ("kind: List\nitems:\n- " + POD.strip().replace("\n", "\n  "), "a list is no pod"),
+        (POD.replace("name: vip}\nspec", "x: y}\nspec"), "the pod has no name"),
+    ],
+)
+def test_what_kubelet_would_pass_by_is_refused(text: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / "vip.yaml").write_text(text, "utf-8")
+    more = f"machine: {{files: [{{path: {STATIC}, source: vip.yaml}}]}}\n"
+    if not why:
+        assert list(found(asked(tmp_path, more))) == ["ghcr.io/vip/vip:v1"]
+        return
+    with pytest.raises(DocumentError) as caught:
+        asked(tmp_path, more)
+    assert [str(fault) for fault in caught.value.faults] == [f"machine.files: vip.yaml: {why}"]
+    (tmp_path / "cluster.yaml").write_text(
+        (tmp_path / "cluster.yaml").read_text("utf-8").replace(STATIC, "/opt/vip.yaml"), "utf-8"
+    )
+    assert Workspace(tmp_path / "cluster.yaml").demand
