@@ -40,7 +40,7 @@ class RemoteTree(Closing):
     def upload(self, wanted: Wanted) -> RemotePlace:
         raise NotImplementedError
 
-    def ready(self, paths: Collection[str], size: int) -> None:
+    def ready(self, paths: Collection[str], size: int, source: Path | None = None) -> None:
         """Do nothing: leftovers are used again, and room is the server's affair."""
 
     def adopt(self, wanted: Wanted, file: Path) -> bool:  # noqa: ARG002 -- it is far away

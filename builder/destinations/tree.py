@@ -51,8 +51,11 @@ class Tree(Protocol):
         """Return where a file's bytes go; ``readable`` when they are read before they count."""
         ...
 
-    def ready(self, paths: Collection[str], size: int) -> None:
-        """Clear away what killed runs left of these files; raise StorageError without room."""
+    def ready(self, paths: Collection[str], size: int, source: Path | None = None) -> None:
+        """Clear away what killed runs left of these files; raise StorageError without room.
+
+        They come from the folder ``source`` of this machine, if any: links take no room.
+        """
         ...
 
     def adopt(self, wanted: Wanted, file: Path) -> bool:

@@ -7,8 +7,10 @@ right: a request that is cut off counts nowhere.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import threading
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -154,7 +156,8 @@ class WebDavTree(RemoteTree):
                 # another run may have moved it, or the server lost it: it is sent anew
                 raise refused(error, temporary=error.status in _GONE) from error
             self.moves = False
-            self.remove(fresh)
+            with contextlib.suppress(StatusError):  # who takes PUT alone keeps this one file
+                self._ask("DELETE", fresh)
             return False
         return True
 
@@ -271,6 +274,8 @@ def refused(error: StatusError, *, temporary: bool | None = None) -> FetchError:
     hint = error.fault.hint
     if error.status in _NO_PUT:
         hint = "this server takes no files: nginx needs dav_methods PUT DELETE MKCOL MOVE"
+    elif error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        hint = "its log says why; nginx needs create_full_put_path on"
     elif error.status in {401, 403}:
         hint = "check the login for this host (--login, --authfile), and that it may write there"
     return FetchError(

@@ -141,7 +141,7 @@ class YumDestination:
         if not plan.count:
             return
         paths = [one.path for one in (*plan.moves, *plan.switches)]
-        self.tree.ready(paths, 0 if local else plan.size)  # links take no room
+        self.tree.ready(paths, plan.size, local("") if local else None)
         self._begin(plan)
         with reporter.progress(self.tree.name, plan.size) as progress:
             for steady in (True, False):

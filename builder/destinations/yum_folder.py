@@ -73,7 +73,7 @@ class FolderTree(Closing):
     def place(self, wanted: Wanted, *, readable: bool) -> FolderPlace:  # noqa: ARG002 -- always
         return FolderPlace(self, wanted.path)
 
-    def ready(self, paths: Collection[str], size: int) -> None:
+    def ready(self, paths: Collection[str], size: int, source: Path | None = None) -> None:
         names: dict[Path, set[str]] = {}
         for path in paths:
             target = self.path / path
@@ -83,6 +83,8 @@ class FolderTree(Closing):
                 disk.sweep(folder, wanted)
         with stored(self.path):
             status = os.statvfs(self.path)
+            if source and source.stat().st_dev == self.path.stat().st_dev:
+                size = 0
         free = status.f_bavail * status.f_frsize
         if size > free:
             raise StorageError(

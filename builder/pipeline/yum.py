@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from builder.bundle.reader import FolderBundle, open_bundle
 from builder.bundle.writer import Supply
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["YumPlan", "YumPublished", "YumTarget", "mirror_yum", "publish_yum"]
 
 _FEW = 20
+_OF_URLS = "%:/?#[]@!$&'()*+,;=~"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +174,7 @@ def open_tree(
     target: YumTarget, settings: AccessSettings, *, look: bool
 ) -> AbstractContextManager[Tree]:
     """Open a place; ``look`` only at it. Raise UsageError for one of an unknown kind."""
-    place, url = target.place, target.base_url.rstrip("/")
+    place, url = target.place, _spelled(target.base_url)
     kind, mark, _ = place.partition("://")
     match kind.lower() if mark else "":
         case "":
@@ -181,7 +182,7 @@ def open_tree(
         case "file":
             return FolderTree(Path(unquote(urlsplit(place).path)), url, look=look)
         case "http" | "https":
-            return _server(place, url, settings)
+            return _server(_spelled(place), url, settings)
         case "s3":
             return S3Tree(
                 place, url=url, ca_bundle=settings.ca_bundle, certificate=settings.certificate
@@ -192,6 +193,11 @@ def open_tree(
                 where=redact(place),
                 expected="a folder, http://, https:// or s3://",
             )
+
+
+def _spelled(url: str) -> str:
+    """Return a URL as it stands in a .repo file, where a blank would be the end of it."""
+    return quote(url.rstrip("/"), safe=_OF_URLS)
 
 
 def _server(place: str, url: str, settings: AccessSettings) -> WebDavTree:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import threading
 from functools import partial
@@ -171,13 +172,20 @@ def test_another_bundle_and_what_is_missing_are_found_at_the_url(
     next((folder / "keys").iterdir()).write_bytes(b"\0")
     packages = sorted(folder.glob("yum/*/Packages/*.rpm"), key=lambda one: one.stat().st_size)
     packages[-1].write_bytes(packages[-1].read_bytes()[:-1])
+    blob = max(folder.glob("images/blobs/*/*"), key=lambda one: one.stat().st_size)
+    size = blob.stat().st_size
+    os.truncate(blob, size - 1)
     shutil.rmtree(folder / "manifests")
     code, shown = cluster.ask(capsys)
     assert code == 1
     states = {name: state for name, (state, _) in bad(shown).items()}
+    assert bad(shown)["images"][1] == (
+        f"the server has {size - 1:,} bytes of {blob.relative_to(folder)}, not {size:,}"
+    )
     assert states == {
         "SHA256SUMS": "wrong",
         "keys": "wrong",
+        "images": "wrong",
         f"yum/{packages[-1].parents[1].name}": "wrong",
         "manifests": "missing",
     }

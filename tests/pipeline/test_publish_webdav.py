@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from webdav_server import Ways, WebDavServer
 
+from builder.destinations.webdav import refused
 from builder.errors import AirseedError
+from builder.http import StatusError
 from builder.oci.auth import Credential
 from builder.pipeline.yum import YumTarget, publish_yum
 from builder.report import Silent
@@ -47,8 +49,8 @@ def expect_all(sample: Sample, server: WebDavServer) -> None:
     [
         Ways(),
         Ways(moves=False),
-        Ways(folders=True),
-        Ways(folders=True, moves=False),
+        Ways(folders=409),
+        Ways(folders=409, moves=False),
         Ways(marks=False),
         Ways(breaks=2),
         Ways(lies=1),
@@ -72,6 +74,16 @@ def test_a_server_with_ways_of_its_own_is_filled_once(sample: Sample, ways: Ways
         assert (second.plan.count, server.count("PUT", "MOVE", "DELETE", "MKCOL")) == (0, 0)
         # without marks it is read again to be sure
         assert (server.count("GET") > 1) == (not ways.marks)
+
+
+def test_a_server_that_takes_put_alone_keeps_no_more_than_one_file_in_vain(
+    sample: Sample,
+) -> None:
+    with WebDavServer(Ways(moves=False, deletes=False)) as server:
+        publish(sample.bundle, server)
+        (left,) = [path for path in server.files if path.endswith("-part")]
+        del server.files[left]
+        expect_all(sample, server)
 
 
 def test_what_somebody_changed_is_put_right(sample: Sample) -> None:
@@ -101,6 +113,12 @@ def test_a_server_that_takes_no_files_is_told(sample: Sample) -> None:
             publish(sample.bundle, server)
         assert "nginx needs dav_methods" in (caught.value.hint or "")
         assert server.files == {}
+
+
+def test_nginx_that_makes_no_folders_is_told_the_way_out() -> None:
+    """It answers 500, which may be anything."""
+    error = StatusError("http://site/x", 500, {})
+    assert "create_full_put_path" in (refused(error).hint or "")
 
 
 def test_a_server_is_filled_straight_from_the_upstreams(sample: Sample, tmp_path: Path) -> None:

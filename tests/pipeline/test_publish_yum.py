@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,8 +16,6 @@ from builder.destinations.yum_folder import FolderTree
 from builder.errors import StorageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sandboxes import Sample
 
 BESIDE = {"airseed.repo", "airseed-published.json"}
@@ -156,7 +155,17 @@ def test_a_disk_without_room_is_told_before_anything_is_written(tmp_path: Path) 
     with FolderTree(tmp_path / "www") as tree:
         with pytest.raises(StorageError, match=r"4,611,686,018,427,387,904 bytes are needed, "):
             tree.ready(["yum/os/Packages/a.rpm"], 1 << 62)
+        with pytest.raises(StorageError, match="bytes are needed"):  # no link leads there
+            tree.ready(["yum/os/Packages/a.rpm"], 1 << 62, Path("/proc"))
+        tree.ready(["yum/os/Packages/a.rpm"], 1 << 62, tmp_path)
         assert not list((tmp_path / "www").iterdir())
+
+
+def test_a_blank_does_not_end_an_address_in_the_repo_file(sample: Sample, tmp_path: Path) -> None:
+    done = publish(sample.bundle, tmp_path, "--base-url", "http://10.0.0.5/k8s site/")
+    assert done["yum"]["url"] == "http://10.0.0.5/k8s%20site"
+    text = (tmp_path / "airseed.repo").read_text("utf-8")
+    assert "baseurl=http://10.0.0.5/k8s%20site/yum/" in text
 
 
 def test_what_a_killed_run_left_goes_away(tmp_path: Path) -> None:

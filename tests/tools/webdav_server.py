@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 @dataclass
 class Ways:
     moves: bool = True
-    folders: bool = False
-    """Whether a folder must be made before what goes there."""
+    folders: int = 0
+    """The status of what goes into a folder that was not made; 0 where it need not be."""
+    deletes: bool = True
     marks: bool = True
     """Whether it gives an ETag."""
     login: str = ""
@@ -102,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
             return  # cut off: nothing counts
         folder = path.rpartition("/")[0] + "/"
         if ways.folders and folder not in owner.folders:
-            self.answer(409)
+            self.answer(ways.folders)
             return
         if ways.lies:
             ways.lies -= 1
@@ -118,6 +119,9 @@ class _Handler(BaseHTTPRequestHandler):
             owner.history.append(path)
 
     def _delete(self, path: str) -> None:
+        if not self.server_.ways.deletes:
+            self.answer(405)
+            return
         self.answer(204 if self.server_.files.pop(path, None) is not None else 404)
 
     def _mkcol(self, path: str) -> None:

@@ -200,7 +200,9 @@ def _of_image(
         puller.manifest(repository, str(digest))
 
     def blob(digest: Digest) -> None:
-        _compare(way.connection.size(Scope.of(repository), f"blobs/{digest}"), sizes[digest])
+        _compare(
+            way.connection.size(Scope.of(repository), f"blobs/{digest}"), sizes[digest], str(digest)
+        )
 
     host, _, path = repository.partition("/")
     base = f"//{host}/v2/{path}"
@@ -247,7 +249,7 @@ def _members(
 def _member(client: Client, url: str, extent: Extent) -> None:
     """Raise AirseedError unless a member is there, as far as a short answer can tell."""
     if extent.size > _SMALL and extent.path not in {SUMS_PATH, LOCK_PATH}:
-        _compare(client.size(url), extent.size)
+        _compare(client.size(url), extent.size, extent.path)
         return
     content = client.get(url, limit=max(_SMALL, 2 * extent.size)).content
     digest = Digest.of(content)
@@ -257,9 +259,11 @@ def _member(client: Client, url: str, extent: Extent) -> None:
         )
 
 
-def _compare(size: int | None, wanted: int) -> None:
+def _compare(size: int | None, wanted: int, name: str) -> None:
     if size is not None and size != wanted:
-        raise VerificationError(f"the server has {size:,} bytes of it", expected=f"{wanted:,}")
+        raise VerificationError(
+            f"the server has {size:,} bytes of {name}, not {wanted:,}", hint=_ANOTHER
+        )
 
 
 def _source(
