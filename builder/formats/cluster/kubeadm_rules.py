@@ -28,6 +28,23 @@ _SIGNALS = {
     "memory.available", "allocatableMemory.available", "pid.available",
     *(f"{fs}.{what}" for fs in ("nodefs", "imagefs") for what in ("available", "inodesFree")),
 }  # fmt: skip
+_AMOUNT = re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]+)?")
+_SHARE = re.compile(rf"{_AMOUNT.pattern}|[0-9]+(?:\.[0-9]*)?%")
+_VOLUME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_FILE_TYPES = (
+    "", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket", "CharDevice",
+    "BlockDevice",
+)  # fmt: skip
+_OWN_VOLUMES = {
+    "apiServer": {"/etc/kubernetes/pki": "k8s-certs", "/etc/ssl/certs": "ca-certs"},
+    "controllerManager": {
+        "/etc/kubernetes/pki": "k8s-certs",
+        "/etc/ssl/certs": "ca-certs",
+        "/etc/kubernetes/controller-manager.conf": "kubeconfig",
+    },
+    "scheduler": {"/etc/kubernetes/scheduler.conf": "kubeconfig"},
+}
+"""What kubeadm mounts: one of its name takes its place, one at its place makes the pod invalid."""
 _GRACE = "evictionSoftGracePeriod"
 _THRESHOLDS = ("evictionHard", "evictionSoft", _GRACE, "evictionMinimumReclaim")
 _CPUS = "reservedSystemCPUs"
@@ -49,7 +66,7 @@ def _labels(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
     del cluster  # the rules of all have one form
     for pair in str(said).split(","):
         key, _, value = pair.strip().partition("=")
-        if not key:
+        if not pair.strip():
             continue
         misfit = label_misfit(key)
         if not re.fullmatch(LABEL_KEY, key) or not re.fullmatch(LABEL_VALUE, value):
@@ -117,6 +134,35 @@ def _sans(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
                 )
 
 
+def _volumes(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
+    """Check what a pod is invalid with, or would lack."""
+    del cluster
+    places = dict.fromkeys(_OWN_VOLUMES[path.split(".")[-2]], "kubeadm")
+    names = dict.fromkeys(_OWN_VOLUMES[path.split(".")[-2]].values(), "kubeadm")
+    for number, one in enumerate(said if isinstance(said, list) else ()):
+        where = f"{path}[{number}]"
+        if not isinstance(one, dict):
+            continue
+        name, host, place, kind = (
+            str(one.get(key) or "") for key in ("name", "hostPath", "mountPath", "pathType")
+        )
+        for key, value, seen in (("name", name, names), ("mountPath", place.rstrip("/"), places)):
+            if value in seen:
+                reading.wrong(f"{where}.{key}", f"{value[:80]!r} is {seen[value]}'s already")
+            elif value:
+                seen[value] = where
+        if name and not _VOLUME.fullmatch(name):
+            reading.wrong(
+                f"{where}.name", f"{name[:80]!r} is no name for a volume",
+                expected="lower-case letters, digits and dashes",
+            )  # fmt: skip
+        if host and (not host.startswith("/") or ".." in host.split("/")):
+            reading.wrong(f"{where}.hostPath", f"{host[:80]!r} is no absolute path")
+        if kind not in _FILE_TYPES:
+            expected = " or ".join(_FILE_TYPES[1:])
+            reading.wrong(f"{where}.pathType", f"there is no {kind[:80]!r}", expected=expected)
+
+
 def _taints(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
     del cluster
     for number, one in enumerate(said if isinstance(said, list) else ()):
@@ -178,6 +224,17 @@ def _kubelet(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
                 f"{_STARTS}: it watches nothing of this name",
                 expected=", ".join(sorted(_SIGNALS)),
             )
+    for name in (*_THRESHOLDS, "kubeReserved", "systemReserved"):
+        for what, amount in sorted(given(name).items()) if name != _GRACE else ():
+            share = name in _THRESHOLDS and str(amount).endswith("%")
+            if amount is not None and not _AMOUNT.fullmatch(
+                str(amount).removesuffix("%" if share else "")
+            ):
+                reading.wrong(
+                    f"{path}.{name}.{what}",
+                    f"{_STARTS}: {str(amount)[:40]!r} is no amount",
+                    expected="a number with or without a unit, like 500Mi",
+                )
     for signal in sorted(map(str, given("evictionSoft").keys() - given(_GRACE).keys())):
         reading.wrong(
             f"{path}.evictionSoft.{signal}", f"{_STARTS}: {_GRACE} has no time for {signal}"
@@ -228,6 +285,7 @@ _RULES: dict[tuple[str, tuple[str, ...]], Callable[[Any, str, Cluster, Reading],
             ("etcd", "local", "peerCertSANs"),
         )
     },
+    **{("ClusterConfiguration", (one, "extraVolumes")): _volumes for one in _OWN_VOLUMES},
     ("KubeletConfiguration", ("clusterDNS",)): _servers,
     ("KubeletConfiguration", ("maxPods",)): _pods,
     ("KubeletConfiguration", ()): _kubelet,

@@ -142,6 +142,11 @@ REFUSED: dict[str, dict[tuple[str, ...], str]] = {
         **{("etcd", "local", "extraEnvs", _variable(name)): _FOUND for name in _FILES},
         **{("apiServer", "extraArgs", name): _MEMBER for name in _ETCD_OF_API},
         **{("apiServer", "extraArgs", name): _PROVEN for name in _SERVING},
+        **{
+            (one, "extraArgs", f"{use}kubeconfig"): _FOUND
+            for one in ("controllerManager", "scheduler")
+            for use in ("", "authentication-", "authorization-")
+        },
         ("controllerManager", "extraArgs", "secure-port"): _LISTENS,
         ("scheduler", "extraArgs", "secure-port"): _LISTENS,
         **{

@@ -249,6 +249,9 @@ def test_what_kubeadm_and_kubelet_would_refuse_on_the_machine(said: str, whats: 
         ("{cpuManagerPolicy: static}", ["cpuManagerPolicy"]),
         ("{cpuManagerPolicy: static, systemReserved: {cpu: 500m}}", []),
         ("{cpuManagerPolicy: static, reservedSystemCPUs: '0'}", []),
+        ("{evictionHard: {memory.available: lots}}", ["evictionHard.memory.available"]),
+        ("{evictionHard: {memory.available: 10.5%, nodefs.available: 1.5Gi}}", []),
+        ("{kubeReserved: {memory: 10%}, systemReserved: {cpu: 100m}}", ["kubeReserved.memory"]),
     ],
 )
 def test_with_what_kubelet_would_not_start(said: str, places: list[str]) -> None:
@@ -357,6 +360,24 @@ def test_a_phase_that_first_boot_needs(said: str, fault: str) -> None:
 
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="no cases beside this checkout")
+@pytest.mark.parametrize(
+    ("volumes", "whats"),
+    [
+        ("{name: a, hostPath: /a, mountPath: /etc/kubernetes/pki/}", ["'/etc/kubernetes/pki' is"]),
+        ("{name: k8s-certs, hostPath: /a, mountPath: /a}", ["'k8s-certs' is kubeadm's already"]),
+        ("{name: a, mountPath: /a}, {name: a, mountPath: /a}", ["'a' is", "'/a' is"]),
+        ("{name: A_a, hostPath: a}", ["'A_a' is no name", "'a' is no absolute path"]),
+        ("{name: a, hostPath: /a/../b, pathType: file}", ["'/a/../b' is no", "there is no 'file'"]),
+        ("{name: a, hostPath: /a, mountPath: /a, pathType: FileOrCreate}", []),
+    ],
+)
+def test_volumes_with_which_no_pod_starts(volumes: str, whats: list[str]) -> None:
+    said = found(f"{{ClusterConfiguration: {{apiServer: {{extraVolumes: [{volumes}]}}}}}}")
+    assert len(said) == len(whats)
+    for fault, what in zip(said, whats, strict=True):
+        assert f": {what}" in fault or f"): {what}" in fault
+
+
 def test_what_people_have_tried() -> None:
     def told(case: str) -> list[str]:
         return [fault.partition(" (line")[0] for fault in faults((CASES / case).read_text())]
