@@ -112,7 +112,8 @@ _CHANGE: Record[dict[str, Any]] = Record(
                         "becomes": Field(MapOf(_OPEN), default={}),
                     },
                     title="a stage",
-                )
+                ),
+                least=1,
             ),
             required=True,
         ),

@@ -415,6 +415,23 @@ def test_no_number_is_given_twice(site: Site, capsys: pytest.CaptureFixture[str]
     assert [path.name for path in (site.folder / "changes").iterdir()] == ["007-upgrade-1.19.5"]
 
 
+@pytest.mark.parametrize(("heard", "code"), [("²²²-x", 5), ("99", 5), ("999-x", 2)])
+def test_no_machine_gives_a_number_that_is_none(
+    site: Site, capsys: pytest.CaptureFixture[str], heard: str, code: int
+) -> None:
+    """A change of more digits could be written, and never be read again."""
+    site.upgrade()
+    results = site.folder / "results"
+    results.mkdir()
+    result(results, "k8s04", change=heard)
+    assert site.changes("--results", str(results), "--write") == code
+    if code == 2:
+        assert "there is no number left for a change: 999 is taken" in capsys.readouterr().err
+        assert not (site.folder / "changes").exists()
+    else:
+        assert (site.folder / "changes/001-upgrade-1.19.5").is_dir()
+
+
 def test_a_machine_that_is_not_what_is_recorded_of_it(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:

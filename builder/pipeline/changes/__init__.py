@@ -7,6 +7,7 @@ kind of change, refused with a reason, or said to be no matter of machines that 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
     from builder.render.plan import Plan
     from builder.report import Reporter
 
-_DIGITS = 3
+_DIGITS, _MOST = 3, 999
+_NUMBERED = re.compile("[0-9]{3}-")
 _LONGEST = 63
 """Characters of an id, which is the value of a label in the cluster."""
 KINDS = (endpoint, renew, runtime, upgrade, configure, membership)
@@ -213,7 +215,13 @@ def _next(running: Running, written: Written | None, heard: list[str], folder: P
         return int(written.number)
     written_ones = (path.parent.name for path in folder.glob(f"*/{folders.CHANGE}"))
     names = [*running.applied, running.written, *heard, *written_ones]
-    return max((int(n[:_DIGITS]) for n in names if n[:_DIGITS].isdigit()), default=0) + 1
+    # what a machine says that it has heard of may be anything
+    number = max((int(n[:_DIGITS]) for n in names if _NUMBERED.match(n)), default=0) + 1
+    if number > _MOST:
+        what = f"there is no number left for a change: {_MOST} is taken"
+        hint = "if a result of a machine alone says so, take that result away"
+        raise UsageError(what, where=str(folder), hint=hint)
+    return number
 
 
 def _change(number: int, running: Running, found: Findings, at_once: int) -> Change | None:

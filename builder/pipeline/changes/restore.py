@@ -33,7 +33,8 @@ def changes(running: Running, wanted: Wanted, snapshot: Path) -> Findings:
     """Begin the cluster again from a snapshot that ``airseed-snapshot`` took."""
     keys = snapshot.with_suffix(".keys.tar")
     try:
-        faults = [*_faults(running, snapshot, keys)]
+        digest, faults = _examine(running, snapshot, keys)
+        keys_digest = "" if faults else _sum(keys)
     except OSError as error:
         raise disk.failure(error, snapshot, what="snapshot") from error
     if differing := tuple(refusals.of_all(compare(running, wanted.state))):
@@ -55,8 +56,8 @@ def changes(running: Running, wanted: Wanted, snapshot: Path) -> Findings:
         disturbance=_FELT,
         values={
             "SNAPSHOT": snapshot.name,
-            "SNAPSHOT_SUM": _sum(snapshot),
-            "SNAPSHOT_KEYS_SUM": _sum(keys),
+            "SNAPSHOT_SUM": digest,
+            "SNAPSHOT_KEYS_SUM": keys_digest,
         },
         anew=True,
         after=running,
@@ -69,14 +70,16 @@ def _sum(path: Path) -> str:
         return Digest.of_file(file).hex
 
 
-def _faults(running: Running, snapshot: Path, keys: Path) -> list[Fault]:
+def _examine(running: Running, snapshot: Path, keys: Path) -> tuple[str, list[Fault]]:
+    """Return a snapshot's digest, and what speaks against it."""
     if not snapshot.name.endswith(".db") or not keys.is_file():
         what = "is no snapshot with its keys beside it"
         wanted = f"NAME.db, and {keys.name} beside it"
         hint = "copy both from /var/lib/airseed/snapshots of a control plane"
-        return [Fault(where=str(snapshot), what=what, expected=wanted, hint=hint)]
+        return "", [Fault(where=str(snapshot), what=what, expected=wanted, hint=hint)]
     faults = []
-    if not _is_whole(snapshot):
+    digest = _digest(snapshot)
+    if not digest:
         what = "is not whole: its last bytes are not the digest of the others"
         faults.append(Fault(where=str(snapshot), what=what, hint="copy it again, or take another"))
     try:
@@ -91,17 +94,19 @@ def _faults(running: Running, snapshot: Path, keys: Path) -> list[Fault]:
         if running.authority and ours != running.authority:
             what = "is of another cluster: its authority is not the one of secrets/"
             faults.append(Fault(where=str(keys), what=what, expected=running.authority))
-    return faults
+    return digest, faults
 
 
-def _is_whole(snapshot: Path) -> bool:
-    """Tell whether a snapshot is as etcd wrote it, which puts its digest behind it."""
+def _digest(snapshot: Path) -> str:
+    """Return a snapshot's digest; "" where it is not as etcd wrote it, with its own at the end."""
     size = snapshot.stat().st_size
     if size % _BLOCK != _DIGEST:
-        return False
+        return ""
     digest, left = hashlib.sha256(), size - _DIGEST
     with snapshot.open("rb") as file:
         while left and (part := file.read(min(left, 1 << 20))):
             digest.update(part)
             left -= len(part)
-        return file.read() == digest.digest()
+        end, whole = file.read(), digest.digest()
+        digest.update(end)
+    return digest.hexdigest() if end == whole else ""
