@@ -108,7 +108,7 @@ _CHANGE: Record[dict[str, Any]] = Record(
                     lambda **fields: fields,
                     {
                         **required(dict.fromkeys(("plan", "what", "reason"), _OPEN)),
-                        "nodes": Field(ListOf(_NODE_NAME), required=True),
+                        "nodes": Field(ListOf(_NODE_NAME, least=1), required=True),
                         "becomes": Field(MapOf(_OPEN), default={}),
                     },
                     title="a stage",
@@ -144,6 +144,9 @@ def _running(fields: dict[str, Any], name: str) -> Running:
     if running.documents.keys() != {*CLUSTER_WIDE}:
         expected = " and ".join(CLUSTER_WIDE)
         raise refusal(name, "there are not all documents", where="documents", expected=expected)
+    if running.keeper and not isinstance(running.keeper.get("by"), str):
+        what = "it is not said by what the endpoint is kept up"
+        raise refusal(name, what, where="keeper.by", expected="text")
     return running
 
 

@@ -591,6 +591,11 @@ def test_machines_are_asked_about_where_they_post(
         ('"kubernetes": "1.18.5"', '"kubernetes": "x"', "kubernetes"),
         ('"runtime": "docker 19.03.9"', '"runtime": "docker"', "runtime"),
         ('"KubeletConfiguration"', '"Kubelet"', "documents"),
+        (
+            ' "documents"',
+            ' "keeper": {"planes": []},\n "documents"',
+            "keeper.by: it is not said by what",
+        ),
     ],
 )
 def test_a_record_of_what_runs_that_is_none_is_refused(
@@ -604,6 +609,28 @@ def test_a_record_of_what_runs_that_is_none_is_refused(
     assert site.changes("--write") == 3
     assert said in capsys.readouterr().err
     assert not (site.folder / "changes").exists()
+
+
+def test_a_change_of_no_machines_is_not_through(site: Site) -> None:
+    site.upgrade()
+    assert site.changes("--write") == 5
+    path = site.folder / "changes/001-upgrade-1.19.5/change.json"
+    value = json.loads(path.read_text("utf-8"))
+    value["stages"][0]["nodes"] = []
+    path.write_text(json.dumps(value), "utf-8")
+    assert site.changes() == 3
+    running = record.read(site.folder / "seeds")
+    assert running is not None
+    assert running.applied == ()
+
+
+def test_a_record_whose_documents_name_no_endpoint_can_be_compared(site: Site) -> None:
+    path = site.folder / "seeds" / record.NAME
+    text = path.read_text("utf-8")
+    without = re.sub('"controlPlaneEndpoint": "[^"]*", ', "", text)
+    assert without != text
+    path.write_text(without, "utf-8")
+    assert site.changes() == 5
 
 
 def test_numbers_that_are_not_whole_can_be_read_again(site: Site) -> None:

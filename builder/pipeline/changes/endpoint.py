@@ -112,7 +112,7 @@ def _is_everywhere(running: Running, wanted: Wanted) -> bool:
 
 
 def _what(running: Running, target: Running) -> str:
-    if not target.keeper and running.endpoint == target.endpoint:
+    if running.keeper and not target.keeper and running.endpoint == target.endpoint:
         return f"{running.keeper['by']} goes"
     if not target.keeper:
         return f"certificates for {target.endpoint}, which all try"
