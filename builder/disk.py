@@ -107,7 +107,7 @@ def refusal(path: Path, status: os.stat_result, *, folder: bool = False) -> Faul
     if stat.S_ISLNK(status.st_mode):
         what, hint = "is a symbolic link, which is not followed here", "put what it leads to here"
     elif stat.S_ISDIR(status.st_mode) != folder or not (folder or stat.S_ISREG(status.st_mode)):
-        what, hint = f"is no {'folder' if folder else 'regular file'}", "remove it"
+        what, hint = f"is not a {'folder' if folder else 'regular file'}", "remove it"
     elif whose := stranger(status):
         what, hint = whose, f"remove it; if you know where it is from: chown $(id -un) {path}"
     else:

@@ -86,12 +86,12 @@ def command(
     address of the catalog for the newest thing that it should have. Nothing is pulled: registries
     are asked by HEAD, which counts for no limit; where one has a limit, what is left is shown.
 
-    What is unhealthy is shown with the day when this machine last saw it well; those days are kept
-    in the cache.
+    An unhealthy source is shown with the day when this machine last saw it healthy; those days are
+    kept in the cache.
 
-    STATE is one of lives, slow (5 seconds and more), missing (the server lives but has it not),
-    refuses (wants a login, or another one), limited (too many requests), wrong (sends something
-    else), fails (says that it is broken) and dead (no answer).
+    STATE is one of lives, slow (5 seconds and more), missing (the server answers, but does not have
+    it), refuses (wants a login, or another one), limited (too many requests), wrong (sends
+    something else), fails (says that it is broken) and dead (no answer).
 
     With --site, before any machine is started: every image by the name that kubeadm, kubelet and
     the manifests will ask for, with its manifests and layers, and at seed.url the bundle's

@@ -170,7 +170,7 @@ class Record:
             return {name: frozenset(map(Digest.parse, each)) for name, each in listed.items()}
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise FetchError(
-                "this is no record of airseed's",
+                "this is not a record of airseed's",
                 where=f"{self._scope.repository}:{tag}",
                 hint="remove the tag; airseed then knows of nothing that it may prune",
             ) from error

@@ -23,7 +23,7 @@ _NO_CERTIFICATE = 400
 _NOWHERE = 404
 _READ_ONLY = 405
 _REDIRECTS = range(300, 400)
-_PAGE = "what answers there is no registry, but a page to log in to, perhaps"
+_PAGE = "what answers there is not a registry: a page to log in to, perhaps"
 _UNSUPPORTED = 415
 _KEPT = {400, 403, 405, 409, 412}
 """Statuses with which registries refuse to move a tag."""

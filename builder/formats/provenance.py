@@ -83,7 +83,7 @@ def parse(text: str, name: str) -> Provenance:
     document = json_value(text, name)
     try:
         if (document["_type"], document["predicateType"]) != (_STATEMENT, _PREDICATE):
-            raise ValueError("this is no provenance")  # noqa: TRY301 -- one way out for all
+            raise ValueError("this is not a provenance statement")  # noqa: TRY301 -- one way out for all
         [subject] = document["subject"]
         definition = document["predicate"]["buildDefinition"]
         metadata = document["predicate"]["runDetails"]["metadata"]

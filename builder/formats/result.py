@@ -115,7 +115,7 @@ def _console(text: str, name: str, node: str) -> Result:
             "the machine may not have begun; else give a result.json, or what its console or "
             "journal says"
         )
-        raise refusal(name, "no line of airseed's is in it", hint=hint)
+        raise refusal(name, "it has no line of airseed's", hint=hint)
     return Result(**{"node": node, **fields})
 
 

@@ -126,7 +126,7 @@ class ClientCertificate:
             context.load_cert_chain(self.certificate, self.key, locked)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             raise UsageError(
-                "these are no certificate and its key",
+                "these are not a certificate and its key",
                 where=", ".join(map(str, filter(None, (self.certificate, self.key)))),
                 expected="two files in PEM form that belong together",
             ) from error

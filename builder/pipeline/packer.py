@@ -94,7 +94,7 @@ def write(
     public = given.strip() if given is not None else image_key.public_half(workspace.secrets)
     if not _KEY.fullmatch(public):
         raise UsageError(
-            "this is no public key",
+            "this is not a public key",
             where="--ssh-key",
             expected="one line: ssh-ed25519 AAAA... NAME",
         )

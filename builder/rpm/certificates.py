@@ -80,7 +80,7 @@ def read_signature(body: bytes) -> Signature:
             canonical=body,
         )
     if body[0] != 4:  # noqa: PLR2004 -- RFC 4880 5.2.3
-        raise ValueError("it is no signature of version 3 or 4")
+        raise ValueError("it is not a signature of version 3 or 4")
     hashed = 6 + int.from_bytes(body[4:6])
     end = hashed + 2 + int.from_bytes(body[hashed : hashed + 2])
     subpackets = dict(_subpackets(body[6:hashed]))

@@ -122,7 +122,7 @@ def parse_repomd(content: bytes, *, where: str = "repomd.xml") -> Repomd:
 def _record(element: Element, kind: str, seen: set[str]) -> RepomdRecord | None:
     """Read one ``<data>``; return None for databases, which nobody here reads."""
     if not _TYPE.fullmatch(kind) or kind in seen:
-        raise ValueError("it is no type of metadata, or is there twice")
+        raise ValueError("it is not a type of metadata, or is there twice")
     seen.add(kind)
     if kind.endswith(("_db", "_zck")):
         return None
@@ -155,7 +155,7 @@ def _checksum(element: Element | None) -> Checksum | None:
     if kind in _WEAK:
         raise ValueError(f"its checksum is {kind.upper()}, which proves nothing any more")
     if kind not in _HEX:
-        raise ValueError(f"{kind[:40]!r} is no known kind of checksum")
+        raise ValueError(f"{kind[:40]!r} is not a known kind of checksum")
     if not re.fullmatch(rf"[0-9a-f]{{{_HEX[kind]}}}", text):
         raise ValueError(f"{text[:140]!r} is not a {kind} checksum")
     return Checksum(cast("Algorithm", kind), text)

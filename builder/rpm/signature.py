@@ -95,7 +95,7 @@ def read_packet(content: bytes, over: str, where: str) -> Signature:
     try:
         tag, body = first_packet(content)
         signature = read_signature(body) if tag == SIGNATURE else None
-        why = "it is no signature of version 3 or 4"
+        why = "it is not a signature of version 3 or 4"
     except (IndexError, ValueError) as error:
         signature, why = None, str(error)
     if signature and (signature.kind or signature.algorithm not in CHECKED or not signature.hash):

@@ -136,7 +136,7 @@ def test_images_are_checked_by_the_digest_that_docker_shows(
             {"delivery": "upload", "bundle": "http://x"},
             "--bundle: --delivery upload takes a file, not a URL",
         ),
-        ({"ssh_key": "-----BEGIN"}, "--ssh-key: this is no public key (expected one line: ssh-"),
+        ({"ssh_key": "-----BEGIN"}, "--ssh-key: this is not a public key (expected one line: ssh-"),
     ],
 )
 def test_what_does_not_go_is_said(

@@ -286,12 +286,12 @@ REFUSALS = {
     "a page to log in to": (
         Quirks(busy={"HEAD": [302] * 99}),
         "the server answered 302 Found, ",
-        "what answers there is no registry, but a page to log in to, perhaps",
+        "what answers there is not a registry: a page to log in to, perhaps",
     ),
     "such a page, which has all that is asked for": (
         Quirks(busy={"PUT": [0] * 29 + [302] * 99}),
         "the server answered 302 Found",
-        "what answers there is no registry, but a page to log in to, perhaps",
+        "what answers there is not a registry: a page to log in to, perhaps",
     ),
     "a registry in a path of a web server": (
         Quirks(busy={"POST": [404] * 99}),

@@ -155,17 +155,17 @@ def test_every_file_that_is_neither_is_named(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     results, faults = status.read([tmp_path / name for name in texts])
     assert [(one.node, one.state, one.message) for one in results] == [
-        ("binary", "unknown", "no line of airseed's is in it"),
+        ("binary", "unknown", "it has no line of airseed's"),
         ("cut", "unknown", "line 1, column 26: not JSON: Expecting ',' delimiter"),
-        ("empty", "unknown", "no line of airseed's is in it"),
+        ("empty", "unknown", "it has no line of airseed's"),
         ("new", "unknown", "2 mistakes"),
     ]
     assert [(fault.where.removeprefix(f"{tmp_path}/"), fault.what) for fault in faults] == [
-        ("empty.log", "no line of airseed's is in it"),
+        ("empty.log", "it has no line of airseed's"),
         ("cut.json: line 1, column 26", "not JSON: Expecting ',' delimiter"),
         ("new.json: format", "2 is out of range"),
         ("new.json: state", "'lost' is not one of the choices"),
-        ("binary", "no line of airseed's is in it"),
+        ("binary", "it has no line of airseed's"),
     ]
 
 
@@ -176,14 +176,14 @@ def test_a_machine_that_has_not_begun_hides_no_other(
     empty = tmp_path / "k8s07.log"
     empty.write_text("")
     reason = (
-        f"warning: {empty}: no line of airseed's is in it\n"
+        f"warning: {empty}: it has no line of airseed's\n"
         "  hint: the machine may not have begun; else give a result.json, or what its console or "
         "journal says\n"
     )
     assert run(["status", *map(str, files), str(empty)]) == 1
     out, err = capsys.readouterr()
     head, failed, *others = TABLE.splitlines(keepends=True)
-    unknown = "k8s07  -              unknown  -         -        no line of airseed's is in it\n"
+    unknown = "k8s07  -              unknown  -         -        it has no line of airseed's\n"
     assert out == "".join((head, failed, unknown, *others))
     assert err == f"k8s04: hint: attach the bundle as a disk\n{reason}"
     assert run(["status", str(files[2]), str(empty), "--json"]) == 3

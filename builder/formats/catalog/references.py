@@ -179,7 +179,7 @@ def _runtime(series: RuntimeSeries, files: CatalogFiles, reading: Reading) -> No
     _families(series.repositories, files, "repositories", reading)
     for version, families in series.releases.items():
         if version != series.series and not version.startswith(f"{series.series}."):
-            what = f"{version} is no release of {series.name} {series.series}"
+            what = f"{version} is not a release of {series.name} {series.series}"
             reading.wrong(child("releases", version), what)
         for family in families:
             if family not in series.repositories:

@@ -114,7 +114,7 @@ def check_bond(bond: Bond, path: str, reading: Reading) -> None:
     elif len(cards) == 1:
         reading.wrong(
             f"{path}.interfaces",
-            f"{cards[0]} alone is no bond: nothing takes over when it fails",
+            f"{cards[0]} alone is not a bond: nothing takes over when it fails",
             expected="two cards or more",
             hint="name a second card, or write interface instead of bond",
         )

@@ -129,7 +129,7 @@ def _sans(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
             ):
                 reading.wrong(
                     f"{path}[{number}]",
-                    f"{str(name)[:60]!r} is no name for a certificate",
+                    f"{str(name)[:60]!r} is not a name for a certificate",
                     expected="an address, or a name without scheme and port",
                 )
 
@@ -185,7 +185,7 @@ def _node_ip(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
         if text.strip() not in own:
             reading.wrong(
                 path,
-                f"{text.strip()[:60]!r} is no address of the node",
+                f"{text.strip()[:60]!r} is not an address of the node",
                 hint="say it with nodes[].address",
             )
 

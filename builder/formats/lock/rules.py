@@ -67,7 +67,7 @@ def _check_sources(lock: Lock, reading: Reading) -> None:
     for content in contents:
         for source in content.sources:
             if not _is_sound(source):
-                reading.wrong(content.path, f"{quoted(source, 80)} is no source")
+                reading.wrong(content.path, f"{quoted(source, 80)} is not a source")
 
 
 def _is_sound(source: str) -> bool:

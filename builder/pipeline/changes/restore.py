@@ -73,7 +73,7 @@ def _sum(path: Path) -> str:
 def _examine(running: Running, snapshot: Path, keys: Path) -> tuple[str, list[Fault]]:
     """Return a snapshot's digest, and what speaks against it."""
     if not snapshot.name.endswith(".db") or not keys.is_file():
-        what = "is no snapshot with its keys beside it"
+        what = "is not a snapshot with its keys beside it"
         wanted = f"NAME.db, and {keys.name} beside it"
         hint = "copy both from /var/lib/airseed/snapshots of a control plane"
         return "", [Fault(where=str(snapshot), what=what, expected=wanted, hint=hint)]

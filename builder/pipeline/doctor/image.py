@@ -60,7 +60,7 @@ def _read(path: Path) -> dict[str, Any]:
             for key in _LISTS
         )
     ):
-        what = "this is no image.json of an image that airseed has baked"
+        what = "this is not the image.json of an image that airseed baked"
         hint = "scp MACHINE:/etc/airseed/image.json ."
         raise DocumentError(str(path), [Fault(where="", what=what, hint=hint)])
     return document

@@ -141,7 +141,7 @@ def test_what_machines_have(network: str) -> None:
     [
         (
             "interfaces: [eth0]",
-            "interfaces (line 6): eth0 alone is no bond: nothing takes over when it fails",
+            "interfaces (line 6): eth0 alone is not a bond: nothing takes over when it fails",
         ),
         ("interfaces: [eth0, eth0]", "interfaces (line 6): a card appears twice"),
         ("interfaces: [bond0, eth1]", "name: bond0 is one of its own interfaces"),
