@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from builder.bundle.layout import Layout
     from builder.bundle.reader import FolderBundle
+    from builder.bundle.verify import Verification
     from builder.model.artifact import Content, File, Package
     from builder.model.lock import Lock
     from builder.model.reference import Reference
@@ -118,16 +119,11 @@ def verify(
         damaged = bool(faults)
         if haves or bases:
             faults = (*faults, *_unheld(checked.elsewhere, haves, bases, reporter))
-        if pins is not None:
-            faults = (*faults, *_unsigned(checked.unread))
         signed_by = None
-        if lock is not None and checked.layout is not None and pins is not None:
+        if pins is not None:
             path = signature or bundle_signature.beside(bundle)
-            signer = bundle_signature.check(checked.layout.sums, path, pins, lock, checks.read)
-            if isinstance(signer, Fault):
-                faults = (*faults, signer)
-            else:
-                signed_by = signer
+            unsigned, signed_by = _signature(checks, checked, pins, path)
+            faults = (*faults, *unsigned)
     size = lock.size if lock is not None else 0
     if lock is not None:
         faults = tuple(_explained(faults, lock))
@@ -142,6 +138,17 @@ def verify(
         parts=count,
         signed_by=signed_by,
     )
+
+
+def _signature(
+    checks: _Checks, checked: Verification, pins: Pins, path: Path
+) -> tuple[list[Fault], str | None]:
+    """Return what nobody who is pinned signed, and who signed the rest."""
+    faults = [*_unsigned(checked.unread)]
+    if checks.lock is None or checked.layout is None:
+        return faults, None
+    signer = bundle_signature.check(checked.layout.sums, path, pins, checks.lock, checks.read)
+    return ([*faults, signer], None) if isinstance(signer, Fault) else (faults, signer)
 
 
 def _explained(faults: Iterable[Fault], lock: Lock) -> Iterator[Fault]:
