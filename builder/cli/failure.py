@@ -46,7 +46,7 @@ def _said(error: BaseException, console: Console) -> tuple[int, Fault]:
             return error.exit_code, error.fault
         case click.ClickException():
             context = getattr(error, "ctx", None)
-            message = error.format_message()
+            message = " ".join(map(str.strip, error.format_message().splitlines()))
             fault = Fault(
                 where="",
                 what=message[:1].lower() + message[1:].rstrip("."),

@@ -151,6 +151,14 @@ def test_an_option_of_other_verbs_is_known(
     assert capsys.readouterr().err == f"error: there is no option {option}\n  hint: {hint}\n"
 
 
+def test_a_choice_that_is_missing_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["completion"]) == 2
+    assert capsys.readouterr().err == (
+        "error: missing argument '{bash|zsh|fish}'. Choose from: bash, zsh, fish\n"
+        "  hint: airseed completion --help\n"
+    )
+
+
 def test_help_is_a_verb_too(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("", "bundle", "find-images"):
         assert run(["help", *name.split()]) == 0
