@@ -160,7 +160,7 @@ def test_a_cluster_begins_again_as_it_was(site: Site, capsys: pytest.CaptureFixt
     ("spoil", "said"),
     [
         (lambda path: path.write_bytes(path.read_bytes()[:-1]), "is not whole"),
-        (lambda path: path.with_suffix(".keys.tar").unlink(), "no snapshot with its keys"),
+        (lambda path: path.with_suffix(".keys.tar").unlink(), "is not a snapshot with its keys"),
     ],
 )
 def test_a_snapshot_that_is_none(

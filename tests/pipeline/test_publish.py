@@ -253,7 +253,7 @@ def test_the_mapping_names_what_kubeadm_asks_for(sample: Sample) -> None:
         (("--password-stdin",), "--password-stdin needs --login"),
         (("--login", "ci"), "no terminal"),
         (("--login", "ci", "--password-stdin"), "no password on standard input"),
-        (("--cert", "cluster.lock"), "no certificate"),
+        (("--cert", "cluster.lock"), "not a certificate and its key"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
