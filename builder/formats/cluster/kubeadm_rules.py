@@ -6,6 +6,7 @@ An argument is checked in either form: in a mapping, and in a list of names and 
 from __future__ import annotations
 
 import re
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,16 @@ def _labels(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
             reading.wrong(path, f"{pair.strip()[:80]!r} is not a label", expected="KEY=VALUE,...")
         elif misfit:
             reading.wrong(path, f"{key}: {misfit[0]}", hint=misfit[1])
+
+
+def _amounts(
+    said: Any, path: str, cluster: Cluster, reading: Reading, *, mark: str, form: re.Pattern[str]
+) -> None:
+    del cluster
+    for pair in filter(None, str(said).split(",")):
+        if not form.fullmatch(pair.strip().partition(mark)[2]):
+            what = f"{_STARTS}: {pair.strip()[:80]!r} has no amount"
+            reading.wrong(path, what, expected=f"NAME{mark}AMOUNT,...")
 
 
 def _servers(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
@@ -266,6 +277,11 @@ _RULES: dict[tuple[str, tuple[str, ...]], Callable[[Any, str, Cluster, Reading],
         for kind in ("InitConfiguration", "JoinConfiguration")
         for name, rule in (
             ("node-labels", _labels),
+            ("eviction-hard", partial(_amounts, mark="<", form=_SHARE)),
+            ("eviction-soft", partial(_amounts, mark="<", form=_SHARE)),
+            ("eviction-minimum-reclaim", partial(_amounts, mark="=", form=_SHARE)),
+            ("kube-reserved", partial(_amounts, mark="=", form=_AMOUNT)),
+            ("system-reserved", partial(_amounts, mark="=", form=_AMOUNT)),
             ("cluster-dns", _servers),
             ("max-pods", _pods),
             ("node-ip", _node_ip),

@@ -361,6 +361,23 @@ def test_a_phase_that_first_boot_needs(said: str, fault: str) -> None:
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="no cases beside this checkout")
 @pytest.mark.parametrize(
+    ("argument", "good"),
+    [
+        ("eviction-hard: 'memory.available<plenty'", False),
+        ("eviction-hard: 'memory.available=1Gi'", False),
+        ("eviction-hard: 'memory.available<5%,nodefs.available<1Gi'", True),
+        ("system-reserved: 'cpu=100m,memory=10%'", False),
+        ("kube-reserved: 'cpu=100m,memory=1Gi'", True),
+    ],
+)
+def test_amounts_as_arguments(argument: str, good: bool) -> None:
+    said = found(
+        f"{{JoinConfiguration: {{nodeRegistration: {{kubeletExtraArgs: {{{argument}}}}}}}}}"
+    )
+    assert ["has no amount" in one for one in said] == [True] * (not good)
+
+
+@pytest.mark.parametrize(
     ("volumes", "whats"),
     [
         ("{name: a, hostPath: /a, mountPath: /etc/kubernetes/pki/}", ["'/etc/kubernetes/pki' is"]),

@@ -76,7 +76,6 @@ SOFT = """evictionSoft: {imagefs.available: 7.5%}
         ),
         (SOFT, OURS, "1024 8%"),
         ("evictionHard: {memory.available: 1Gi}", {**OURS, "memory.available": "1Gi"}, "1024"),
-        ("evictionHard: {nodefs.available: plenty}", None, "1024"),
     ],
 )
 def test_what_the_user_says_wins(text: str, limits: dict[str, str] | None, free: str) -> None:
