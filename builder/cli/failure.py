@@ -54,7 +54,7 @@ def _said(error: BaseException, console: Console) -> tuple[int, Fault]:
             )
             code = UsageError.exit_code
         case click.Abort() | KeyboardInterrupt():
-            text = "interrupted; what is finished is kept, the same command goes on from there"
+            text = "interrupted; whatever was fetched is kept for the next run"
             console.note(text)
             return INTERRUPTED, Fault(where="", what=text)
         case OSError() if error.filename is not None or error.errno == errno.ENOSPC:

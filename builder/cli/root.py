@@ -52,7 +52,7 @@ Exit codes:
   4   a delta is right, but nothing shows that what it leaves out is elsewhere
   5   there is something to do
   70  unexpected: a bug in airseed
-  130 interrupted; what is finished is kept
+  130 interrupted; whatever was fetched is kept for the next run
 """
 
 

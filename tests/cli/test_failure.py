@@ -94,7 +94,7 @@ error: sha256:0123456789ab: no source gave it
         (
             KeyboardInterrupt(),
             130,
-            "interrupted; what is finished is kept, the same command goes on from there\n",
+            "interrupted; whatever was fetched is kept for the next run\n",
         ),
         (
             click.BadParameter("'x' is not a number."),
@@ -163,7 +163,7 @@ def test_a_librarys_own_words_are_not_shown(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("error", "value"),
     [
-        (KeyboardInterrupt(), (130, None, "interrupted; what is finished is kept, ", None)),
+        (KeyboardInterrupt(), (130, None, "interrupted; whatever was fetched is kept ", None)),
         (KeyError("x"), (70, None, "KeyError: 'x'", "this is a bug in airseed; please report ")),
         (
             PermissionError(errno.EACCES, "Permission denied", "/etc/shadow"),

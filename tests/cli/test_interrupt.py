@@ -118,7 +118,7 @@ def interrupted(process: subprocess.Popen[str]) -> tuple[int, str, float]:
 def prove(process: subprocess.Popen[str]) -> None:
     code, err, seconds = interrupted(process)
     assert code == 130, err
-    assert "interrupted; what is finished is kept" in err
+    assert "interrupted; whatever was fetched is kept for the next run" in err
     assert "Traceback" not in err
     assert seconds < SECONDS
 
