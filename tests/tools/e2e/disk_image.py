@@ -24,7 +24,8 @@ LABEL linux
   INITRD /boot/{ramdisk}
   APPEND root=/dev/vda rw console=ttyS0 {words}
 """
-_WORDS = "net.ifnames=0 mitigations=off systemd.unified_cgroup_hierarchy=0"
+# Debian's kernel asks docker for AppArmor's program, which CentOS has none of
+_WORDS = "net.ifnames=0 mitigations=off systemd.unified_cgroup_hierarchy=0 apparmor=0"
 _CARD = "[Match]\nName=eth0\n[Network]\nDHCP=yes\n"
 # what stands in for the kernel of a container, and a mask
 _NOT_HERE = (
