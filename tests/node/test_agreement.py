@@ -487,6 +487,8 @@ def test_a_stranger_is_waited_for_and_named_and_stops_nothing_for_good(
     for server in serving(Api(authority), "front-proxy-client", ("127.0.0.1", 0)):
         look = f"port_speaks 127.0.0.1 {server.port} kubelet"
         shown = f"signs_of_life() {{ {look}; }}; peers_live() {{ {look}; }}"
+        first.write("etc/kubernetes/manifests/etcd.yaml", "")
+        first.write("var/lib/airseed/keep/pki/ca.crt", "")
         ran = first.source(f"{shown}; {again}; echo went on", "tls", "init")
         assert ran.returncode == 1
         port = f"127.0.0.1:{server.port} (kubelet)"
@@ -496,6 +498,9 @@ def test_a_stranger_is_waited_for_and_named_and_stops_nothing_for_good(
             in ran.stdout
         )
         assert not (first.state / "stamps/lives").exists()
+        # nothing that it began goes on meanwhile
+        assert not (first.root / "etc/kubernetes/manifests/etcd.yaml").exists()
+        assert not (first.state / "keep").exists()
     ran = first.source(f"{shown}; {again}; echo went on", "tls", "init")
     assert (ran.returncode, ran.stdout.splitlines()[-1]) == (0, "went on")
 

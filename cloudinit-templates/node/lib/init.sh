@@ -54,7 +54,7 @@ lives_key() {
 # Refuse to make a second cluster.
 guard() {
     local seen
-    seen=$(look_for_life signs_of_life)
+    seen=$(look_for_life signs_of_life) || give_up
     [ -n "$seen" ] || return 0
     remember_life "$seen"
     refuse "$seen"
@@ -63,7 +63,7 @@ guard() {
 # Look a last time before others act on what this node says: nobody can have joined it yet.
 guard_again() {
     local seen
-    seen=$(look_for_life peers_live)
+    seen=$(look_for_life peers_live) || give_up
     [ -n "$seen" ] || return 0
     remember_life "$seen"
     withdraw
@@ -107,6 +107,12 @@ withdraw() {
     clear_control_plane
     remove_kubeadm_files
     rm -rf "${KEEP:?}"
+}
+
+# What was begun here must not go on beside what may live there; the next try begins anew.
+give_up() {
+    withdraw
+    exit 1
 }
 
 refuse() {

@@ -7,6 +7,7 @@ namespace (``make e2e`` sees to that), so that nothing is left when it ends, in 
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import os
 import shutil
@@ -22,7 +23,7 @@ from e2e.resources import run
 from e2e.root_image import RootImage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 NETWORK = "10.211.55"
 _PREFIX = 24
@@ -384,18 +385,24 @@ class Loop:
 
 def thaw(name: str) -> None:
     """Let the frozen processes of a machine go on."""
-    for point in set(_hierarchies().values()):
-        for state in point.glob(f"**/{_CGROUP}{name}/**/freezer.state"):
-            with suppress(OSError):
-                state.write_text("THAWED")
+    for folder in _groups(name):
+        with suppress(OSError):
+            (folder / "freezer.state").write_text("THAWED")
 
 
 def remove_cgroups(name: str = "*") -> None:
     """Remove the groups of a machine that is off, in every hierarchy."""
+    for folder in _groups(name):
+        _remove_cgroup(folder)
+
+
+def _groups(name: str) -> Iterator[Path]:
+    """Yield a machine's groups in every hierarchy, inner ones first; others may go meanwhile."""
     for point in set(_hierarchies().values()):
-        for top in point.rglob(f"{_CGROUP}{name}"):
-            for folder, _, _ in os.walk(top, topdown=False):
-                _remove_cgroup(Path(folder))
+        for folder, _, _ in os.walk(point, topdown=False):
+            within = Path(folder).relative_to(point).parts
+            if fnmatch.filter(within, f"{_CGROUP}{name}"):
+                yield Path(folder)
 
 
 def _remove_cgroup(folder: Path) -> None:
