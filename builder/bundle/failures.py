@@ -76,7 +76,8 @@ def summary(failures: list[AirseedError]) -> AirseedError:
     kind = VerificationError if unsigned else UnavailableError
     noun = "artifact" if len(failures) == 1 else "artifacts"
     sending = any(refusal.way == "to" for refusal in refusals)
-    failed = "failed the check" if unsigned else f"could not be {'sent' if sending else 'fetched'}"
+    stopped = "could not be sent" if sending else "could not be fetched"
+    failed = "failed the check" if unsigned else stopped
     return kind(
         f"{len(failures)} {noun} {failed}",
         hint=f"what was {'sent' if sending else 'fetched'} is kept;"

@@ -6,6 +6,7 @@ playbook is kept once for all kinds, and the script of a role's second machine a
 
 from __future__ import annotations
 
+import hashlib
 import re
 import stat
 from dataclasses import replace
@@ -114,7 +115,8 @@ class Site:
         path = self.folder / name
         path.write_bytes(b"what etcd holds")
         path.with_suffix(".keys.tar").write_bytes(b"keys")
-        self.patch.setattr(restore, "_faults", lambda *_: [])
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.patch.setattr(restore, "_examine", lambda *_: (digest, []))
         return path
 
     def write(self, text: str, **options: Any) -> Path:
