@@ -24,8 +24,8 @@ LABEL linux
   INITRD /boot/{ramdisk}
   APPEND root=/dev/vda rw console=ttyS0 {words}
 """
-# no AppArmor, whose program docker would want, and no SELinux without a policy
-_WORDS = "net.ifnames=0 mitigations=off systemd.unified_cgroup_hierarchy=0 apparmor=0 selinux=0"
+# neither AppArmor, whose program docker would want, nor SELinux, which has no policy here
+_WORDS = "net.ifnames=0 mitigations=off systemd.unified_cgroup_hierarchy=0 lsm=yama"
 _CARD = "[Match]\nName=eth0\n[Network]\nDHCP=yes\n"
 # what stands in for the kernel of a container, and a mask
 _NOT_HERE = (
