@@ -124,10 +124,6 @@ def read_nevra(head: bytes, *, where: str = "RPM") -> Nevra:
 def read_metadata(head: bytes, *, where: str) -> Any:
     """Return rpm-rs's values of a head; raise VerificationError for a damaged one."""
     signature_tags(head, where=where)
-    return _metadata(head, where)
-
-
-def _metadata(head: bytes, where: str) -> Any:
     with translated(where):
         return load_rpm_rs().PackageMetadata.from_bytes(head)
 
@@ -138,13 +134,8 @@ def translated(where: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError, OSError) as error:  # rpm-rs raises RuntimeError for all
-        raise VerificationError(
-            f"the RPM's header is damaged: {_text(error)}", where=where
-        ) from error
-
-
-def _text(error: Exception) -> str:
-    return plain(" ".join(str(error).split()))
+        said = plain(" ".join(str(error).split()))
+        raise VerificationError(f"the RPM's header is damaged: {said}", where=where) from error
 
 
 def _expected(keys: Sequence[RpmKey]) -> str:

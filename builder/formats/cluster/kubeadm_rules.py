@@ -48,6 +48,11 @@ _OWN_VOLUMES = {
 """What kubeadm mounts: one of its name takes its place, one at its place makes the pod invalid."""
 _GRACE = "evictionSoftGracePeriod"
 _THRESHOLDS = ("evictionHard", "evictionSoft", _GRACE, "evictionMinimumReclaim")
+_AMOUNTS = {
+    **dict.fromkeys(("evictionHard", "evictionSoft", "evictionMinimumReclaim"), _SHARE),
+    **dict.fromkeys(("kubeReserved", "systemReserved"), _AMOUNT),
+}
+"""Fields of KubeletConfiguration that hold amounts."""
 _CPUS = "reservedSystemCPUs"
 _STARTS = "kubelet would not start with it"
 _RESERVED = 3
@@ -148,8 +153,8 @@ def _sans(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
 def _volumes(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
     """Check what a pod is invalid with, or would lack."""
     del cluster
-    places = dict.fromkeys(_OWN_VOLUMES[path.split(".")[-2]], "kubeadm")
-    names = dict.fromkeys(_OWN_VOLUMES[path.split(".")[-2]].values(), "kubeadm")
+    own = _OWN_VOLUMES[path.split(".")[-2]]
+    places, names = dict.fromkeys(own, "kubeadm"), dict.fromkeys(own.values(), "kubeadm")
     for number, one in enumerate(said if isinstance(said, list) else ()):
         where = f"{path}[{number}]"
         if not isinstance(one, dict):
@@ -235,12 +240,9 @@ def _kubelet(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
                 f"{_STARTS}: it watches nothing of this name",
                 expected=", ".join(sorted(_SIGNALS)),
             )
-    for name in (*_THRESHOLDS, "kubeReserved", "systemReserved"):
-        for what, amount in sorted(given(name).items()) if name != _GRACE else ():
-            share = name in _THRESHOLDS and str(amount).endswith("%")
-            if amount is not None and not _AMOUNT.fullmatch(
-                str(amount).removesuffix("%" if share else "")
-            ):
+    for name, form in _AMOUNTS.items():
+        for what, amount in sorted(given(name).items()):
+            if amount is not None and not form.fullmatch(str(amount)):
                 reading.wrong(
                     f"{path}.{name}.{what}",
                     f"{_STARTS}: {str(amount)[:40]!r} is no amount",
