@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE = {
-    "assets", "backoff", "closing", "disk", "errors", "openpgp", "redact", "report", "strict_json",
-    "threads",
+    "assets", "backoff", "closing", "disk", "errors", "host_port", "openpgp", "redact", "report",
+    "strict_json", "threads",
 }  # fmt: skip
 LIBRARIES = BASE | {"model"}
 DOCUMENTS = LIBRARIES | {"formats"}
@@ -29,6 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "backoff": set(),
     "closing": set(),
     "errors": {"redact"},
+    "host_port": set(),
     "openpgp": set(),
     "redact": set(),
     "report": set(),
@@ -36,7 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "threads": set(),
     "assets": {"errors"},
     "disk": {"errors"},
-    "model": {"errors"},
+    "model": {"errors", "host_port"},
     "formats": LIBRARIES,
     "http": LIBRARIES,
     "oci": NETWORK,
@@ -47,7 +48,7 @@ ROOMS: dict[str, set[str]] = {
     "image_signatures": LIBRARIES,
     "destinations": NETWORK | {"bundle", "oci"},
     "sources": DOCUMENTS | NETWORK | {"oci", "rpm", "bundle", "image_signatures"},
-    "server": set(),
+    "server": {"host_port"},
     "serve": LIBRARIES | {"server", "bundle", "oci"},
     "lab": BELOW_PIPELINE | {"secrets", "server"},
     "pipeline": BELOW_PIPELINE | {"destinations", "render", "secrets", "serve", "server"},

@@ -103,6 +103,8 @@ class Manifest:
     name: str
     """Of the file."""
     resources: tuple[Resource, ...]
+    is_list: bool
+    """Whether the first of the resources lies in a List."""
     images: tuple[StartedImage, ...]
     secrets: tuple[Resource, ...]
     """The Secrets among the resources that have a value already."""
@@ -129,6 +131,7 @@ def _read(text: str, name: str, depth: int) -> Manifest:
     return Manifest(
         name=name,
         resources=tuple(search.resources),
+        is_list=search.is_list,
         images=tuple(search.images),
         secrets=tuple(search.secrets),
         mentioned=tuple(image for image in search.mentioned if image.reference not in started),
@@ -141,6 +144,7 @@ class _Search:
         self.name = name
         self.depth = depth
         self.resources: list[Resource] = []
+        self.is_list = False
         self.images: list[StartedImage] = []
         self.secrets: list[Resource] = []
         self.mentioned: list[MentionedImage] = []
@@ -151,6 +155,7 @@ class _Search:
         schemas = 0
         breaks = [match.start() for match in _BREAK.finditer(text)]
         for resource, value, prefix in values(text, self.name):
+            self.is_list = bool(prefix) if not self.resources else self.is_list
             self.resources.append(resource)
             if resource.kind == SCHEMAS:
                 schemas += 1

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any, Literal
 
+from builder import host_port
 from builder.model.machine import NOTHING_SAID, Machine
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Endpoint:
             return None
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return host_port.joined(self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from builder.errors import DocumentError, Fault
 from builder.formats import manifests
 from builder.formats.text import decode, read_content
 from builder.model.catalog.kubernetes import ROLES
-from builder.model.catalog.paths import STATIC_PODS
+from builder.model.catalog.paths import is_static_pod
 from builder.model.demand import MACHINE, WantedImage, merged
 
 if TYPE_CHECKING:
@@ -80,44 +80,37 @@ def _files(cluster: Cluster) -> dict[MachineFile, tuple[str, ...]]:
     files: dict[MachineFile, set[str]] = {}
     for node in cluster.nodes:
         for file in cluster.machine_of(node).files:
-            if _is_static_pod(file) or file.path.endswith(_SUFFIXES):
+            if is_static_pod(file.path) or file.path.endswith(_SUFFIXES):
                 files.setdefault(file, set()).add(node.role)
     return {file: tuple(role for role in ROLES if role in roles) for file, roles in files.items()}
-
-
-def _is_static_pod(file: MachineFile) -> bool:
-    folder, _, name = file.path.rpartition("/")
-    return folder == STATIC_PODS and not name.startswith(".")  # kubelet passes those by
 
 
 def _manifest(file: MachineFile, content: bytes) -> Manifest | None:
     """Read a file; None where it need not be a manifest, and is none."""
     name = file.source or file.path
     try:
-        text = decode(content, name)
-        manifest = manifests.read(text, name)
+        manifest = manifests.read(decode(content, name), name)
     except DocumentError:
-        if _is_static_pod(file):
+        if is_static_pod(file.path):
             raise
         return None
-    if _is_static_pod(file):
-        if why := _passed_by(text, name):
+    if is_static_pod(file.path):
+        if why := _passed_by(manifest):
             raise DocumentError(name, [Fault(where="", what=why, hint=_ONE_POD)])
         return manifest
     whole = all(resource.kind and resource.api_version for resource in manifest.resources)
     return manifest if whole else None
 
 
-def _passed_by(text: str, name: str) -> str:
+def _passed_by(manifest: Manifest) -> str:
     """Say why kubelet would start nothing, or not all, of a file among its static pods."""
-    found = [(resource, path) for resource, _, path in manifests.values(text, name)]
-    if not found:
+    if not manifest.resources:
         return "there is no pod in it"
-    (first, path), *more = found
-    if path:
-        return "a list is no pod"
+    first, *more = manifest.resources
+    if manifest.is_list:
+        return "a list is not a pod"
     if (first.api_version, first.kind) != ("v1", "Pod"):
-        return f"{first.kind or 'a document without a kind'} is no Pod of v1"
+        return f"{first.kind or 'a document without a kind'} is not a Pod of v1"
     if not first.name:
         return "the pod has no name"
-    return f"there are {len(found)} documents in it, and the first alone is read" if more else ""
+    return f"there are {1 + len(more)} documents in it, and the first alone is read" if more else ""

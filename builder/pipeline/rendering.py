@@ -10,6 +10,7 @@ from builder.formats.cluster.machine_rules import machine_files
 from builder.formats.text import read_content
 from builder.model.image_names import ImageNames
 from builder.pipeline import fit, signature
+from builder.pipeline.machine_manifests import LARGEST_FILE
 from builder.render.plan import Plan
 from builder.secrets import store
 
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from builder.model.machine import MachineFile
     from builder.pipeline.lock_document import LockDocument
     from builder.pipeline.workspace import Workspace
-
-_LARGEST_FILE = 4 << 20
-"""Bytes of one file that goes onto a machine by its seed."""
 
 
 def prepare(workspace: Workspace, *, stale: bool = False) -> Plan:
@@ -96,5 +94,5 @@ def _local_files(cluster: Cluster, folder: Path) -> Mapping[str, bytes]:
             continue
         if where.endswith(".registry.credentials"):
             signature.private(folder / local)  # who may read it can log in as the nodes do
-        contents[local] = read_content(folder / local, largest=_LARGEST_FILE)
+        contents[local] = read_content(folder / local, largest=LARGEST_FILE)
     return contents

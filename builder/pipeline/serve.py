@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from builder import host_port
 from builder.bundle.delta import reduced
 from builder.bundle.layout import DELTA_PATH, LOCK_LIMIT
 from builder.bundle.reader import open_bundle
@@ -26,7 +27,7 @@ from builder.serve.registry import refusal_of_login
 from builder.serve.site import ServeSite
 from builder.server.basic_auth import BasicAuth
 from builder.server.head import Refusal
-from builder.server.listener import Listener, spelled
+from builder.server.listener import Listener
 from builder.server.ranges import apply_range
 from builder.server.tls import server_context
 
@@ -136,7 +137,7 @@ def serve(
         except OSError as error:
             # Python says the address once more behind the system's words
             what = (error.strerror or str(error)).partition(" (while")[0]
-            raise UsageError(what, where=spelled(*address)) from error
+            raise UsageError(what, where=host_port.joined(*address)) from error
         opened.callback(listener.close, _GRACE)
         if board:
             opened.callback(board.close)  # before the listener waits for who watches

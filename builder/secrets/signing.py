@@ -126,7 +126,7 @@ def _secret(body: bytes) -> tuple[int, int, rsa.RSAPrivateKey]:
     if len(body) < 6 or body[0] != openpgp.VERSION:  # noqa: PLR2004 -- version, time, algorithm
         raise ValueError("the key has another version than 4, which is all that EL7 takes")
     if body[5] not in openpgp.RSA_ALGORITHMS:
-        raise ValueError("the key is no RSA key, which is what EL7 takes")
+        raise ValueError("the key is not an RSA key, which is what EL7 takes")
     n, at = read_number(body, 6)
     e, at = read_number(body, at)
     if body[at : at + 1] != b"\x00":

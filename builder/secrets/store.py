@@ -264,7 +264,7 @@ def _encryption(contents: Mapping[str, bytes], folder: Path, faults: list[Fault]
         faults.append(
             Fault(
                 where=str(folder / ENCRYPTION),
-                what="is no EncryptionConfiguration",
+                what="is not an EncryptionConfiguration",
                 hint="restore it from your backup; without its key nobody reads what etcd holds",
             )
         )

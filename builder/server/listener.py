@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from builder import host_port
 from builder.server.connection import Connection
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Listener:
 
     @property
     def address(self) -> str:
-        return spelled(self.host, self.port)
+        return host_port.joined(self.host, self.port)
 
     def close(self, grace: float = 0.0) -> None:
         """Take no more connections, end those that are open, and wait for their threads.
@@ -140,8 +141,3 @@ class Listener:
         finally:
             with self._lock:
                 del self._open[own]
-
-
-def spelled(host: str, port: int) -> str:
-    """Return an address as it stands in a URL."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -94,9 +94,9 @@ def test_every_mistake_in_a_static_pod_is_told(tmp_path: Path) -> None:
         ("# later\n", "there is no pod in it"),
         (f"{POD}---\n{POD}", "there are 2 documents in it, and the first alone is read"),
         (f"{POD}---\n# the end\n", ""),
-        (POD.replace("kind: Pod", "kind: Deployment"), "Deployment is no Pod of v1"),
-        (POD.replace("v1\nkind", "v2\nkind"), "Pod is no Pod of v1"),
-        ("kind: List\nitems:\n- " + POD.strip().replace("\n", "\n  "), "a list is no pod"),
+        (POD.replace("kind: Pod", "kind: Deployment"), "Deployment is not a Pod of v1"),
+        (POD.replace("v1\nkind", "v2\nkind"), "Pod is not a Pod of v1"),
+        ("kind: List\nitems:\n- " + POD.strip().replace("\n", "\n  "), "a list is not a pod"),
         (POD.replace("name: vip}\nspec", "x: y}\nspec"), "the pod has no name"),
     ],
 )

@@ -78,8 +78,9 @@ def test_what_is_no_such_key_is_refused(key: SigningKey) -> None:
         changed(key, openpgp.PUBLIC_KEY, body): "holds no OpenPGP secret key",
         changed(key, openpgp.SECRET_KEY, b"\x05" + body[1:]): "the key has another version than 4,"
         " which is all that EL7 takes",
-        changed(key, openpgp.SECRET_KEY, body[:5] + b"\x16" + body[6:]): "the key is no RSA key,"
-        " which is what EL7 takes",
+        changed(
+            key, openpgp.SECRET_KEY, body[:5] + b"\x16" + body[6:]
+        ): "the key is not an RSA key, which is what EL7 takes",
         changed(key, openpgp.SECRET_KEY, body[:200]): "the key is damaged: a number is cut off",
         weak.secret: "the key has 1024 bits, fewer than 2048",
         openpgp.armour(

@@ -169,11 +169,11 @@ def _volumes(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
                 seen[value] = where
         if name and not _VOLUME.fullmatch(name):
             reading.wrong(
-                f"{where}.name", f"{name[:80]!r} is no name for a volume",
+                f"{where}.name", f"{name[:80]!r} is not a name for a volume",
                 expected="lower-case letters, digits and dashes",
             )  # fmt: skip
         if host and (not host.startswith("/") or ".." in host.split("/")):
-            reading.wrong(f"{where}.hostPath", f"{host[:80]!r} is no absolute path")
+            reading.wrong(f"{where}.hostPath", f"{host[:80]!r} is not an absolute path")
         if kind not in _FILE_TYPES:
             expected = " or ".join(_FILE_TYPES[1:])
             reading.wrong(f"{where}.pathType", f"there is no {kind[:80]!r}", expected=expected)
@@ -245,7 +245,7 @@ def _kubelet(said: Any, path: str, cluster: Cluster, reading: Reading) -> None:
             if amount is not None and not form.fullmatch(str(amount)):
                 reading.wrong(
                     f"{path}.{name}.{what}",
-                    f"{_STARTS}: {str(amount)[:40]!r} is no amount",
+                    f"{_STARTS}: {str(amount)[:40]!r} is not an amount",
                     expected="a number with or without a unit, like 500Mi",
                 )
     for signal in sorted(map(str, given("evictionSoft").keys() - given(_GRACE).keys())):

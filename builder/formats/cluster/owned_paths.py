@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from builder.formats.cluster.machine_rules import machines
 from builder.formats.reading import WRONG
-from builder.model.catalog.paths import REGISTRY, STATIC_PODS
+from builder.model.catalog.paths import REGISTRY, STATIC_PODS, is_static_pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +32,7 @@ def check(cluster: Cluster, paths: Iterable[OwnedPath], reading: Reading) -> Non
             if file is not WRONG:
                 where = f"{place}.files[{number}].path"
                 _check(file.path, where, place, known, cluster, reading)
-                if is_passed_by(file.path):
+                if file.path.startswith(f"{STATIC_PODS}/") and not is_static_pod(file.path):
                     what = "kubelet passes by hidden files and folders in its manifests"
                     reading.remark(where, what, hint=f"lay it right into {STATIC_PODS} to start it")
                 if file.secret is not None:
@@ -70,12 +70,6 @@ def _check_folders(cluster: Cluster, reading: Reading) -> None:
                         said.setdefault(f"{where}.path", what)
     for where, what in said.items():
         reading.wrong(where, what)
-
-
-def is_passed_by(path: str) -> bool:
-    """Tell whether a file is among the static pods, where kubelet does not look for any."""
-    below = path.removeprefix(f"{STATIC_PODS}/")
-    return below != path and ("/" in below or below.startswith("."))
 
 
 def _check(

@@ -49,6 +49,12 @@ class OwnedPath:
         return None in {self.since, minor} or numbers(minor or "") >= numbers(self.since or "")
 
 
+def is_static_pod(path: str) -> bool:
+    """Tell whether kubelet starts what a file holds: it passes by folders and hidden files."""
+    folder, _, name = path.rpartition("/")
+    return folder == STATIC_PODS and not name.startswith(".")
+
+
 def real(path: str) -> str:
     """Return a path by the name that its folder has without links."""
     for link, target in _LINKED.items():

@@ -382,8 +382,11 @@ def test_amounts_as_arguments(argument: str, good: bool) -> None:
         ("{name: a, hostPath: /a, mountPath: /etc/kubernetes/pki/}", ["'/etc/kubernetes/pki' is"]),
         ("{name: k8s-certs, hostPath: /a, mountPath: /a}", ["'k8s-certs' is kubeadm's already"]),
         ("{name: a, mountPath: /a}, {name: a, mountPath: /a}", ["'a' is", "'/a' is"]),
-        ("{name: A_a, hostPath: a}", ["'A_a' is no name", "'a' is no absolute path"]),
-        ("{name: a, hostPath: /a/../b, pathType: file}", ["'/a/../b' is no", "there is no 'file'"]),
+        ("{name: A_a, hostPath: a}", ["'A_a' is not a name", "'a' is not an absolute path"]),
+        (
+            "{name: a, hostPath: /a/../b, pathType: file}",
+            ["'/a/../b' is", "there is no 'file'"],
+        ),
         ("{name: a, hostPath: /a, mountPath: /a, pathType: FileOrCreate}", []),
     ],
 )

@@ -1,0 +1,7 @@
+"""A host and a port as they stand in a URL."""
+
+from __future__ import annotations
+
+
+def joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
