@@ -325,8 +325,7 @@ def values(text: str, name: str) -> Iterator[tuple[Resource, Any, str]]:
     Every string among the values is a :class:`~builder.formats.events.Scalar` of ``text``.
     """
     for document in yaml_documents(text, name, manifest=True):
-        for value, path in _unpack(document.value):
-            yield _resource(value), value, path
+        yield from _unpack(document.value)
 
 
 def _reference(image: Any) -> Reference:
@@ -335,25 +334,35 @@ def _reference(image: Any) -> Reference:
     return Reference.parse(image)
 
 
-def _unpack(value: Any, path: str = "") -> Iterator[tuple[Any, str]]:
-    """Yield the resources of a document with their paths: itself, or the items of a List."""
+def _unpack(
+    value: Any, path: str = "", usual: tuple[str, str] = ("", "")
+) -> Iterator[tuple[Resource, Any, str]]:
+    """Yield the resources of a document with their paths: itself, or the items of a List.
+
+    An item without apiVersion and kind has those that its list is for (``usual``), as for kubectl.
+    """
+    resource = _resource(value, usual)
     items = value.get("items") if isinstance(value, dict) else None
-    if isinstance(items, list) and str(value.get("kind", "List")).endswith("List"):
+    if isinstance(items, list) and (not resource.kind or resource.kind.endswith("List")):
+        kind = resource.kind.removesuffix("List")
         for number, item in enumerate(items):
-            yield from _unpack(item, f"{path}items[{number}].")
+            inherited = (resource.api_version, kind) if kind else ("", "")
+            yield from _unpack(item, f"{path}items[{number}].", inherited)
     else:
-        yield value, path
+        yield resource, value, path
 
 
-def _resource(value: Any) -> Resource:
+def _resource(value: Any, usual: tuple[str, str]) -> Resource:
     if not isinstance(value, dict):
         return Resource(api_version="", kind="")
+    said = _text(value.get("apiVersion")), _text(value.get("kind"))
+    api_version, kind = said if any(said) else usual
     metadata = value.get("metadata")
     if not isinstance(metadata, dict):
         metadata = {}
     return Resource(
-        api_version=_text(value.get("apiVersion")),
-        kind=_text(value.get("kind")),
+        api_version=api_version,
+        kind=kind,
         namespace=_text(metadata.get("namespace")),
         name=_text(metadata.get("name") or metadata.get("generateName")),
     )

@@ -278,6 +278,19 @@ def test_lists_of_images_and_repositories_without_a_tag(tmp_path: Path) -> None:
     assert mentioned == ["a/b:1", "c/d:2", "i:5", "j:6", "k", "l/m"]
 
 
+def test_what_a_typed_list_has_is_of_its_kind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pods = "apiVersion: v1\nkind: PodList\nitems:\n- spec: {containers: [{image: a:1}]}\n"
+    kept = "---\napiVersion: v1\nkind: SecretList\nitems:\n- stringData: {image: quay.io/s/t:1}\n"
+    bare = "---\napiVersion: v1\nkind: List\nitems:\n- metadata: {name: x}\n"
+    assert run(["find-images", str(manifest(tmp_path, pods + kept))]) == 0
+    said = "looked into 2 documents of 1 file: 1 Pod, 1 Secret\n"
+    assert capsys.readouterr() == ("a:1\n", said)
+    assert run(["find-images", str(manifest(tmp_path, pods + bare))]) == 0
+    assert "items[0]: document x: no Kubernetes resource" in capsys.readouterr().err
+
+
 def test_of_a_secret_only_manifests_are_looked_into(tmp_path: Path) -> None:
     pod = POD.replace("a:1", "x.io/a:1")
     text = (
