@@ -428,6 +428,16 @@ def test_others_on_those_ports_are_no_cluster(first: Machine, authority: Authori
     assert first.source("peers_live; api_lives 127.0.0.1 1", "tls", "init").stdout == ""
 
 
+def test_who_answers_without_end_is_no_api_server(first: Machine) -> None:
+    end = first.folder / "all of it"
+    script = "is_api_server 127.0.0.1 6443 && echo lives"
+    first.stand_in("curl", """printf '{"gitVersion": "v1.18.5"}'""")
+    assert first.source(script, "tls").stdout == "lives\n"
+    first.stand_in("curl", f"""printf 'gitVersion%1000000s' && >'{end}'""")
+    assert first.source(script, "tls").stdout == ""
+    assert not end.exists()
+
+
 def test_who_the_system_trusts_is_not_our_authority(first: Machine, authority: Authority) -> None:
     """openssl of CentOS 7 adds the system's authorities to those that it is given."""
     ours = first.root / "etc/airseed/pki/ca.crt"

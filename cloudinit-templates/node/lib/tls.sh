@@ -46,9 +46,9 @@ shows_our_authority() {
 # Tell whether anybody at HOST PORT speaks TLS.
 speaks_tls() { [[ $(handshake "$1" "$2") == *'BEGIN CERTIFICATE'* ]]; }
 
-# Tell whether an API server, of whatever authority, answers at HOST PORT.
+# Tell whether an API server, of whatever authority, answers at HOST PORT; none says more than a few lines.
 is_api_server() {
     local answer
-    answer=$(curl -q -s -k --max-time 6 --noproxy '*' -A airseed "https://$(bracketed "$1"):$2/version" 2>/dev/null) || return 1
+    answer=$(curl -q -s -k --max-time 6 --noproxy '*' -A airseed "https://$(bracketed "$1"):$2/version" 2>/dev/null | head -c 65536) || return 1
     [[ $answer == *gitVersion* || $answer == *'"kind"'*'"Status"'* ]]
 }
