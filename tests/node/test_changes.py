@@ -356,6 +356,61 @@ def test_nobody_loses_a_turn_that_could_not_be_kept(node: Machine) -> None:
     assert ran.stdout == "waiting for k8s05 to be done: 1 at a time\n"
 
 
+def test_who_gives_a_turn_back_takes_it_from_nobody(node: Machine, api: Api) -> None:
+    """Another one may have taken it over between looking and deleting."""
+    finish(api, *PLANES, "k8s05")
+    api.hold("change", f"{ID} {DIGEST[:12]}")
+    api.hold("change-turn-1", "k8s04", change=ID)
+    ask = api.answer
+
+    def taken(method: str, path: str, *words: Any) -> Any:
+        if method == "DELETE" and path.endswith("/change-turn-1"):
+            lease = api.leases["change-turn-1"]
+            if lease["spec"]["holderIdentity"] == "k8s04":
+                lease["spec"]["holderIdentity"] = "k8s05"
+                lease["metadata"]["resourceVersion"] = "900"
+        return ask(method, path, *words)
+
+    api.answer = taken  # type: ignore[method-assign]
+    assert step(node, "upgrade", "release").returncode == 0
+    assert api.leases["change-turn-1"]["spec"]["holderIdentity"] == "k8s05"
+
+
+@pytest.mark.parametrize("holder", ["k8s05", "nobody"])
+def test_who_has_lost_its_turn_waits_for_it_again(node: Machine, api: Api, holder: str) -> None:
+    """It could not be kept for a while, and another machine is at work by now."""
+    lost = f"$R/var/lib/airseed/changes/{ID}/1/lost"
+    node.stand_in(
+        "kubeadm", f'[ -e "$R/cut" ] || {{ : >"$R/cut"; until [ -e {lost} ]; do sleep 1; done; }}'
+    )
+    finish(api, *PLANES)
+    ask = api.answer
+
+    def taken(method: str, path: str, *words: Any) -> Any:
+        began = (node.root / "cut").exists() and "k8s05" not in seen
+        if method == "GET" and path.endswith("/change-turn-1") and began:
+            seen.append("k8s05")
+            del api.leases["change-turn-1"]
+            if holder != "nobody":
+                api.hold("change-turn-1", holder, change=ID)
+        elif seen and "=" in path:  # the other one comes to its end
+            finish(api, "k8s05")
+        return ask(method, path, *words)
+
+    seen: list[str] = []
+    api.answer = taken  # type: ignore[method-assign]
+    ran = make(node)
+    assert ran.returncode == 0, ran.stdout
+    said = f"this node could not keep its turn, and {holder} has it now"
+    assert f"airseed: step turn failed (exit code 1, attempt 1): {said}\n" in ran.stdout
+    steps = [line for line in ran.stdout.splitlines() if line.startswith("airseed: step turn")]
+    assert len(steps) == 5, ran.stdout  # twice, beside that word
+    done = commands(node)
+    # what was done in the first turn stays so, and nothing was begun before the second
+    assert (done.count("kubeadm upgrade node"), done.count(DRAIN)) == (1, 1)
+    assert not (node.state / f"changes/{ID}/1/lost").exists()
+
+
 def test_a_turn_that_is_left_from_the_stage_before_stops_no_control_plane(
     plane: Machine, api: Api
 ) -> None:
@@ -555,6 +610,11 @@ def test_the_first_control_plane_is_upgraded(first_plane: Machine, api: Api) -> 
         "kubeadm upgrade plan v1.19.5",
         "kubeadm upgrade apply v1.19.5 -y",
     ]
+    assert {wait["for"] for wait in first_plane.result["waits"]} >= {
+        "the cluster's configuration to be written",
+        "kubeadm upgrade plan to end",
+        "kubeadm upgrade apply to end",
+    }
     ends = first_plane.result["certificates"]
     assert "/etc/kubernetes/pki/ca.crt" in ends
     assert "/etc/kubernetes/admin.conf" in ends

@@ -123,18 +123,19 @@ class Api:
             name = body["metadata"]["name"]
             if name in self.leases:
                 return 409, {"reason": "AlreadyExists"}
-        elif name not in self.leases:
+        elif name not in self.leases and method != "PUT":  # which makes one that is gone
             return 404, {}
         current: dict[str, Any] = self.leases.get(name, {})
         if method == "GET":
             return 200, current
         if method == "DELETE":
-            if body["preconditions"]["uid"] != current["metadata"]["uid"]:
+            if body["preconditions"] != {"resourceVersion": current["metadata"]["resourceVersion"]}:
                 return 409, {}
             del self.leases[name]
             return 200, {}
         if (
             method == "PUT"
+            and current
             and body["metadata"]["resourceVersion"] != current["metadata"]["resourceVersion"]
         ):
             return 409, {"reason": "Conflict"}

@@ -82,35 +82,40 @@ lease_get() {
         sleep "${AIRSEED_LEASE_POLL:-2}"
     done
     waited
-    lease_keep "$name" "$$" >/dev/null 2>&1 &
+    lease_keep "$name" kill -0 "$$" >/dev/null 2>&1 &
     LEASE_KEEPER=$!
 }
 
-# Renew as long as the process OWNER lives.
+# Renew the Lease NAME as long as COMMAND says so. Fails when it is somebody else's, or gone.
 lease_keep() {
-    local name=$1 owner=$2
+    local name=$1
+    shift
     # not the files that the owner uses at the same time
     API_BODY=$STATE/keeper.body
-    while kill -0 "$owner" 2>/dev/null; do
-        sleep $((LEASE_SECONDS / 6))
+    while sleep $((LEASE_SECONDS / 6)) && "$@"; do
         api GET "$LEASES/$name"
-        [ "$API_CODE" = 200 ] || continue
-        [ "$(json_field "$API_BODY" holderIdentity)" = "$AIRSEED_NODE" ] || return
+        case $API_CODE in 200) ;; 404) return 1 ;; *) continue ;; esac
+        [ "$(json_field "$API_BODY" holderIdentity)" = "$AIRSEED_NODE" ] || return 1
         lease_document "$name" "$STATE/keeper.json" "$(json_field "$API_BODY" resourceVersion)"
         api PUT "$LEASES/$name" "$STATE/keeper.json"
     done
+    return 0
 }
 
-# Give the Lease NAME back, if it is still ours.
+# Give the Lease NAME back, if it is still ours: as it is now, since who takes it over leaves it its uid.
 lease_release() {
-    local uid
+    local version
     [ -z "$LEASE_KEEPER" ] || kill "$LEASE_KEEPER" 2>/dev/null || true
     LEASE_KEEPER=''
-    api GET "$LEASES/$1"
-    [ "$API_CODE" = 200 ] && [ "$(json_field "$API_BODY" holderIdentity)" = "${LEASE_HOLDS:-$AIRSEED_NODE}" ] || return 0
-    uid=$(json_field "$API_BODY" uid) || return 0
-    printf '{"apiVersion":"v1","kind":"DeleteOptions","preconditions":{"uid":"%s"}}' "$uid" >"$STATE/lease.json"
-    api DELETE "$LEASES/$1" "$STATE/lease.json"
+    # the keeper's last word may come between
+    for _ in 1 2 3; do
+        api GET "$LEASES/$1"
+        [ "$API_CODE" = 200 ] && [ "$(json_field "$API_BODY" holderIdentity)" = "${LEASE_HOLDS:-$AIRSEED_NODE}" ] || return 0
+        version=$(json_field "$API_BODY" resourceVersion) || return 0
+        printf '{"apiVersion":"v1","kind":"DeleteOptions","preconditions":{"resourceVersion":"%s"}}' "$version" >"$STATE/lease.json"
+        api DELETE "$LEASES/$1" "$STATE/lease.json"
+        [ "$API_CODE" = 409 ] || return 0
+    done
 }
 
 node_exists() {

@@ -13,12 +13,10 @@ snapshot_file() {
         "its sha256 is ${digest%% *}, and $2 is expected: copy it again"
 }
 
-# Look at the snapshot before anything is taken down for it.
+# Look at the snapshot before anything is taken down for it. That it is whole was seen where its digest was taken.
 examine_snapshot() {
-    local file=$SNAPSHOTS/$AIRSEED_SNAPSHOT
     snapshot_file "$AIRSEED_SNAPSHOT" "$AIRSEED_SNAPSHOT_SUM"
     snapshot_file "${AIRSEED_SNAPSHOT%.db}.keys.tar" "$AIRSEED_SNAPSHOT_KEYS_SUM"
-    is_snapshot "$file" || fail "$file is not whole: its last bytes are not the digest of the others" "take another snapshot: airseed-snapshot list"
 }
 
 # See that what comes fits beside what is there: etcd's data as they are go to ASIDE, and the snapshot's are written
@@ -28,7 +26,7 @@ check_room_to_restore() {
     # what a power cut left
     rm -rf "$SNAPSHOTS/.restored" "$member.new" "$aside.new"
     [ ! -d "$member" ] || [ -e "$aside" ] || needed=$(du -s -m "$member" | cut -f 1)
-    [ "$AIRSEED_ROLE" != init ] || needed=$((needed + 2 * ($(stat -c %s "$SNAPSHOTS/$AIRSEED_SNAPSHOT") / 1048576 + 64)))
+    [ "$AIRSEED_ROLE" != init ] || needed=$((needed + 2 * $(room_for "$SNAPSHOTS/$AIRSEED_SNAPSHOT")))
     has_room "$STATE" "$needed" ||
         fail "$STATE has $FREE MiB free, and beginning again from a snapshot needs $needed MiB beside $KEPT MiB below which kubelet evicts pods" \
             "make room: $SNAPSHOTS has all snapshots that are kept" "$HOPELESS"

@@ -72,6 +72,9 @@ snapshot_status() {
         sed -n 's/.*"revision":\([0-9]*\).*"totalKey":\([0-9]*\).*/\1 \2/p'
 }
 
+# Print how many MiB etcd's data in FILE take with a log of etcd's beside them.
+room_for() { printf '%d' $(($(stat -c %s "$1" 2>/dev/null || echo 0) / 1048576 + 64)); }
+
 # Take a snapshot, whose name says why (REASON, or nothing); SNAPSHOT is its path. It has its name when all of
 # it is on disk and was read back.
 take_snapshot() {
@@ -80,7 +83,7 @@ take_snapshot() {
     rm -rf "$fresh"
     (umask 077 && mkdir -p "$fresh")
     chmod 0700 "$SNAPSHOTS"
-    needed=$(($(stat -c %s "$R/var/lib/etcd/member/snap/db" 2>/dev/null || echo 0) / 1048576 + 64))
+    needed=$(room_for "$R/var/lib/etcd/member/snap/db")
     has_room "$SNAPSHOTS" "$needed" || fail "$SNAPSHOTS has $FREE MiB free, and a snapshot of etcd needs $needed MiB beside $KEPT MiB below which kubelet evicts pods" \
         "make room, or have fewer kept (machine.snapshots.keep): airseed-snapshot list"
     etcdctl snapshot save "$fresh/db" >"$fresh/said" 2>&1 || {

@@ -12,6 +12,8 @@
 need json api lease kubeadm certificates
 
 TURNS=$STATE/turns
+# there as long as this node has its turn and wants to keep it
+TURN_KEPT=$WORK/turn
 TURN_SECONDS=${AIRSEED_TURN_SECONDS:-300}
 
 # Let nodes act as the account of changes, and read what draining asks for; the account may take both
@@ -126,8 +128,8 @@ shut_turns() {
     [[ $API_CODE == 200 || $API_CODE == 404 ]]
 }
 
-# Tell whether the last answer says that a Lease is not ours any more: it is gone, or another one.
-is_released() { [[ $API_CODE == 200 || $API_CODE == 40[49] ]]; }
+# Tell whether the last answer says that a Lease is not ours any more. One that has changed meanwhile may be.
+is_released() { [[ $API_CODE == 200 || $API_CODE == 404 ]]; }
 
 # Tell whether all were done while this node was away, which was about to say that it is.
 is_over() { is_stamped released && ! read_turns && [ "$API_CODE" = 403 ]; }
@@ -392,13 +394,26 @@ take_turn() {
     done
     waited
     say "it is this node's turn"
+    rm -f "$WORK/lost"
+    : >"$TURN_KEPT"
     # a disk that is full for a moment does not end it
-    { lease_keep "$TURN" "$AIRSEED_RUNNER" || true; } >/dev/null 2>&1 8>&- &
+    { lease_keep "$TURN" turn_is_kept || lose_turn; } >/dev/null 2>&1 8>&- &
+}
+
+turn_is_kept() { kill -0 "$AIRSEED_RUNNER" && [ -e "$TURN_KEPT" ]; }
+
+# Tell the runner that the turn is lost, unless it was given back.
+lose_turn() {
+    local holder
+    holder=$(json_field "$API_BODY" holderIdentity) || holder=nobody
+    ! turn_is_kept || { printf '%s' "$holder" >"$TURN_KEPT" && mv "$TURN_KEPT" "$WORK/lost"; }
 }
 
 # Give the turn back, whichever it is.
 give_turn_back() {
     local name
+    # a word of the keeper's would make anew what is gone
+    rm -f "$TURN_KEPT"
     read_turns || return 1
     awk -v holder="$AIRSEED_NODE" '$1 ~ /^change-turn/ && $3 == holder { print $1 }' "$TURNS" | while read -r name; do
         lease_release "$name"

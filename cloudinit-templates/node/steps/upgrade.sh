@@ -43,10 +43,21 @@ upload_configuration() {
     [ "$code" -eq 0 ] || kubeadm_failed "the cluster's configuration can't be written"
 }
 
+apply_release() { run_bounded upgrade apply "v$AIRSEED_KUBERNETES" -y || kubeadm_failed "kubeadm upgrade apply failed"; }
+
+# Do something, and note among what was waited for how long it took.
+timed() {
+    local begun what=$1
+    begun=$(now)
+    shift
+    "$@"
+    printf '%d\t%s\n' $(($(now) - begun)) "$what" >>"$WAITS"
+}
+
 upgrade_first() {
-    upload_configuration
-    check_plan
-    run_bounded upgrade apply "v$AIRSEED_KUBERNETES" -y || kubeadm_failed "kubeadm upgrade apply failed"
+    timed "the cluster's configuration to be written" upload_configuration
+    timed "kubeadm upgrade plan to end" check_plan
+    timed "kubeadm upgrade apply to end" apply_release
 }
 
 # kubeadm's own copies, with all of etcd's data among them: each try makes new ones, and the disk has an end.
