@@ -17,7 +17,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from builder.errors import Fault, StorageError, UsageError
+from builder.errors import Fault, StorageError, UsageError, reason
 
 if TYPE_CHECKING:
     import io
@@ -30,6 +30,20 @@ OTHERS = 0o077
 """What anybody but the owner may do."""
 _LONGEST = 200
 _HANDED_OVER = re.compile(r"/dev/(stdin|fd/[0-9]+)|/proc/self/fd/[0-9]+")
+_HINTS = {
+    0: "check free space and that the folder can be written",  # a library that gives no number
+    errno.ENOSPC: "free some space and run the command again; whatever was fetched is kept",
+    errno.EDQUOT: "your quota is used up; raise it or free some space, then run the command again",
+    errno.EFBIG: "the file system or `ulimit -f` does not allow files of this size",
+    errno.EROFS: "choose a folder that can be written",
+    errno.EACCES: "check the permissions of the file and of its folder",
+    errno.EPERM: "check the permissions of the file and of its folder",
+    errno.ENOENT: "create the folder first",
+    errno.ENOTDIR: "a file is in the place of a folder: remove it, or choose another place",
+    errno.EEXIST: "something else has that name: remove it, or choose another place",
+    errno.ELOOP: "this is a symbolic link, which is not followed here: remove it",
+    errno.EIO: "the disk or its cable may be failing; see `dmesg`",
+}
 _UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part")
 
 
@@ -221,15 +235,24 @@ def claim(
         raise UsageError("the file exists", where=str(path), hint=hint)
 
 
-def failure(error: OSError, path: Path, *, what: str = "folder") -> StorageError:
-    """Say that the disk did not take something, and what to look at; ``what`` is the place."""
+def failure(error: OSError, path: Path) -> StorageError:
+    """Say that the disk did not take or give something, and what helps."""
     named = str(error.filename or path)
     if _UNFINISHED.fullmatch(os.path.split(named)[1]):  # a name that nobody gave it
         named = str(path)
-    hint = f"check free space and that the {what} can be written"
+    hint = _HINTS.get(error.errno or 0)
     if isinstance(error, TooLargeError):
         hint = "this is not what airseed writes there: is it the right file?"
-    return StorageError(error.strerror or str(error), where=named, hint=hint)
+    return StorageError(reason(error), where=named, hint=hint)
+
+
+@contextlib.contextmanager
+def stored(path: Path) -> Iterator[None]:
+    """Raise StorageError for every OSError of the block."""
+    try:
+        yield
+    except OSError as error:
+        raise failure(error, path) from error
 
 
 def publish(handle: int) -> None:
@@ -254,9 +277,7 @@ def tighten(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise StorageError(
-            f"others may read it: {error.strerror or error}", where=str(path)
-        ) from error
+        raise StorageError(f"others may read it: {reason(error)}", where=str(path)) from error
     return True
 
 

@@ -65,6 +65,12 @@ def nearest(word: object, known: Iterable[str]) -> str | None:
     return near[0] if near else None
 
 
+def reason(error: OSError) -> str:
+    """Return the system's word for a failure, written as messages are."""
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:]
+
+
 def few(said: Sequence[object], most: int) -> str:
     """Say at most so many of several, and how many more there are."""
     more = f" and {len(said) - most} more" if len(said) > most else ""

@@ -132,7 +132,7 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError) as caught:
         disk.put(path, b"new")
-    assert str(caught.value) == f"{path}: No space left on device"
+    assert str(caught.value) == f"{path}: no space left on device"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
     assert path.read_bytes() == b"old"
 
@@ -143,7 +143,7 @@ def test_a_folder_that_is_a_file_is_a_clear_error(tmp_path: Path) -> None:
         lambda: disk.put(tmp_path / "file" / "in", b"x"),
         lambda: disk.folder(tmp_path / "file" / "in"),
     ):
-        with pytest.raises(StorageError, match=r"Not a directory|File exists"):
+        with pytest.raises(StorageError, match=r"not a directory|file exists"):
             attempt()
 
 
@@ -229,3 +229,7 @@ def test_a_sweep_by_the_open_folder_needs_no_path(tmp_path: Path) -> None:
     finally:
         os.close(handle)
     assert [*tmp_path.iterdir()] == []
+
+
+def test_an_error_without_a_number_is_still_a_sentence(tmp_path: Path) -> None:
+    assert str(disk.failure(OSError("Odd"), tmp_path)) == f"{tmp_path}: odd"

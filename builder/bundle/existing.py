@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from builder import disk
 from builder.bundle.layout import SUMS_PATH
-from builder.bundle.part import Part, stored
+from builder.bundle.part import Part
 from builder.bundle.split import cut, strays, sums_beside
 from builder.errors import StorageError
 
@@ -73,7 +73,7 @@ def is_whole(layout: Layout, target: Path, *, split: int = 0) -> bool:
     file is there.
     """
     size = layout.extent(SUMS_PATH).end
-    with stored(target):
+    with disk.stored(target):
         if target.exists() and not target.is_file():
             raise StorageError("not a file", where=str(target), expected="the name of a file")
         pieces = _finished(layout, target, split)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from builder import threads
-from builder.errors import Fault, VerificationError
+from builder.errors import Fault, VerificationError, reason
 from builder.model.digest import Digest
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _verify(
                 file.seek(0)
                 inspect(item.path, file)
     except OSError as error:
-        return [Fault(where=item.path, what=f"cannot be read: {error.strerror or error}")]
+        return [Fault(where=item.path, what=f"cannot be read: {reason(error)}")]
     except VerificationError as error:
         return list(error.faults) or [_named(item.path, error.fault)]
     return []

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builder import disk
-from builder.bundle.part import storage_error, stored
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +72,7 @@ def read(path: Path) -> Past:
     except FileNotFoundError:
         return Past(claims={})
     except OSError as error:
-        raise storage_error(error, path) from error
+        raise disk.failure(error, path) from error
     lines: list[dict[str, Any]] = []
     length = 0
     for raw in content.splitlines(keepends=True):
@@ -141,7 +140,7 @@ class Journal:
         self._lock = threading.Lock()
         self._count = 0
         self._synced = 0
-        with stored(path):
+        with disk.stored(path):
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._file = os.open(path, flags, disk.PRIVATE)
         goes_on = past.lines > 0 and past.is_of(layout, split)
@@ -162,7 +161,7 @@ class Journal:
                 os.fsync(self._file)
         except OSError as error:
             os.close(self._file)
-            raise storage_error(error, path) from error
+            raise disk.failure(error, path) from error
 
     @property
     def count(self) -> int:
@@ -186,7 +185,7 @@ class Journal:
     def naming(self) -> None:
         """Say, durably, that parts get their final names from now on."""
         self._append({"naming": True})
-        with stored(self.path):
+        with disk.stored(self.path):
             os.fdatasync(self._file)
 
     def synced(self, count: int) -> None:
@@ -194,14 +193,14 @@ class Journal:
         if count > self._synced:
             self._append({"synced": count})
             self._synced = count
-            with stored(self.path):
+            with disk.stored(self.path):
                 os.fdatasync(self._file)
 
     def close(self) -> None:
         os.close(self._file)
 
     def _append(self, line: dict[str, Any]) -> None:
-        with stored(self.path), self._lock:
+        with disk.stored(self.path), self._lock:
             self._write(line)
 
     def _write(self, line: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from builder import disk
 from builder.bundle.existing import journal_path
 from builder.bundle.hashing import digest_all
-from builder.bundle.part import stored
 from builder.bundle.split import Sums, cut, is_ours, strays, sums_beside, sums_path
 from builder.errors import UsageError
 
@@ -57,7 +56,7 @@ class Names:
     def _give_file(self, part: Part) -> None:
         if self.sync:
             part.sync(metadata=True)
-        with stored(self.target):
+        with disk.stored(self.target):
             part.path.replace(self.target)
             self._sync_folder()
             beside = sums_beside(self.target)
@@ -84,7 +83,7 @@ class Names:
             part.sync(metadata=True)
         journal.naming()
         ours = {path for piece in self.pieces for path in (piece.path, piece.under_way)}
-        with stored(target):
+        with disk.stored(target):
             sums_path(target).unlink(missing_ok=True)
             for path in strays(target):
                 if path not in ours:
@@ -104,7 +103,7 @@ class Names:
             for start, piece in zip(starts, self.pieces, strict=False)
         ]
         title = f"checksums of {len(self.pieces)} parts"
-        with stored(self.target), reporter.progress(title, self.layout.size) as progress:
+        with disk.stored(self.target), reporter.progress(title, self.layout.size) as progress:
             return tuple(digest_all(regions, progress))
 
     def _sync_folder(self) -> None:

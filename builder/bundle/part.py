@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from builder import disk
@@ -19,33 +18,8 @@ if TYPE_CHECKING:
 
     from builder.bundle.split import PartFile
 
-_HINTS = {
-    errno.ENOSPC: "free some space and run the same command again: it continues where it stopped",
-    errno.EDQUOT: "your quota is used up; raise it or free some space, then run the command again",
-    errno.EFBIG: "the file system or `ulimit -f` does not allow files of this size",
-    errno.EROFS: "choose a folder that can be written",
-    errno.EACCES: "choose a folder that you may write to",
-    errno.EPERM: "choose a folder that you may write to",
-    errno.ENOENT: "create the folder first",
-    errno.ELOOP: "this is a symbolic link; remove it, or choose another name with -o",
-    errno.EIO: "the disk or its cable may be failing; see `dmesg`",
-}
 _NO_FALLOCATE = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENODEV}
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
-
-
-def storage_error(error: OSError, path: Path) -> StorageError:
-    what = (error.strerror or str(error)).lower()
-    return StorageError(what, where=str(path), hint=_HINTS.get(error.errno or 0))
-
-
-@contextmanager
-def stored(path: Path) -> Iterator[None]:
-    """Raise StorageError for every OSError of the block."""
-    try:
-        yield
-    except OSError as error:
-        raise storage_error(error, path) from error
 
 
 class Part:
@@ -70,7 +44,7 @@ class Part:
         """
         self._pieces = tuple(pieces)
         for piece in pieces:
-            with stored(piece.under_way):
+            with disk.stored(piece.under_way):
                 if renamed and not piece.under_way.exists() and piece.path.is_file():
                     piece.path.replace(piece.under_way)
                 flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -105,20 +79,20 @@ class Part:
                     position += count
                 rest = rest[room:]
         except OSError as error:
-            raise storage_error(error, self.path) from error
+            raise disk.failure(error, self.path) from error
 
     def readinto(self, view: memoryview, offset: int) -> int:
         try:
             return self.files.readinto(view, offset)
         except OSError as error:
-            raise storage_error(error, self.path) from error
+            raise disk.failure(error, self.path) from error
 
     def region(self, offset: int, size: int) -> io.BufferedReader:
         return open_region(self.files, offset, size)
 
     def sync(self, *, metadata: bool = False) -> None:
         """Wait until all bytes are on the disk, with ``metadata`` the lengths and times, too."""
-        with stored(self.path):
+        with disk.stored(self.path):
             for descriptor in self._descriptors:
                 (os.fsync if metadata else os.fdatasync)(descriptor)
 
@@ -154,7 +128,7 @@ class Part:
 
 
 def _reserve(descriptor: int, size: int, path: Path) -> None:
-    with stored(path):
+    with disk.stored(path):
         if os.fstat(descriptor).st_size > size:
             os.ftruncate(descriptor, size)
         try:
@@ -169,7 +143,7 @@ def _open_alone(path: Path) -> int:
     """Open a file and lock it; nobody else may have it, and it must still have its name then."""
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     while True:
-        with stored(path):
+        with disk.stored(path):
             descriptor = os.open(path, flags, disk.PRIVATE)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -183,7 +157,7 @@ def _open_alone(path: Path) -> int:
         except OSError as error:
             if error.errno not in _NO_LOCKS:  # some network file systems have none
                 os.close(descriptor)
-                raise storage_error(error, path) from error
+                raise disk.failure(error, path) from error
         if _is_still(path, descriptor):
             disk.publish(descriptor)
             return descriptor

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 from builder import disk
 from builder.bundle import tar
 from builder.bundle.layout import LOCK_PATH, README_PATH, path_fault
-from builder.bundle.part import storage_error, stored
 from builder.bundle.readme import MAGIC
 from builder.bundle.region import Files, open_region
 from builder.bundle.split import SUFFIX, cut, is_ours, read_sums, target_of, there
 from builder.closing import Closing
-from builder.errors import Fault, StorageError, VerificationError
+from builder.errors import Fault, StorageError, VerificationError, reason
 
 if TYPE_CHECKING:
     import io
@@ -78,7 +77,7 @@ def parts_of(target: Path) -> Sequence[PartFile]:
     try:
         sums = read_sums(target)
     except OSError as error:
-        raise storage_error(error, target) from error
+        raise disk.failure(error, target) from error
     except VerificationError:
         return there(target)
     return cut(target, sums.size, sums.split)
@@ -132,7 +131,7 @@ class _Reading(Closing):
                     "the member is too large", where=path, expected=f"at most {limit:,} bytes"
                 ) from error
             except OSError as error:
-                raise storage_error(error, self.path) from error
+                raise disk.failure(error, self.path) from error
 
 
 class TarBundle(_Reading):
@@ -160,10 +159,10 @@ class TarBundle(_Reading):
                     hint = f"it is part of {path.name}: copy it as well" if parts else None
                     raise StorageError("is missing", where=str(file), hint=hint) from error
                 except OSError as error:
-                    raise storage_error(error, file) from error
+                    raise disk.failure(error, file) from error
             self.size = sum(sizes)
             self.files = Files(descriptors, sizes)
-            with stored(path):
+            with disk.stored(path):
                 self._recognise()
             self._opened = opened.pop_all()
 
@@ -173,7 +172,7 @@ class TarBundle(_Reading):
 
     def at(self, offset: int, size: int) -> bytes:
         """Read bytes of the file; fewer at its end. Raise StorageError."""
-        with stored(self.path):
+        with disk.stored(self.path):
             return self.files.read(offset, size)
 
     def region(self, offset: int, size: int) -> io.BufferedReader:
@@ -278,7 +277,7 @@ class FolderBundle(_Reading):
 
     def open(self, path: str) -> io.BufferedReader:
         self.member(path)
-        with stored(self.path / path):
+        with disk.stored(self.path / path):
             return self.raw(path)
 
     def segments(
@@ -301,7 +300,7 @@ class FolderBundle(_Reading):
             try:
                 entries = list(os.scandir(self.path / folder))
             except OSError as error:
-                faults.append(Fault(where=_shown(folder), what=f"cannot be read: {error.strerror}"))
+                faults.append(Fault(where=_shown(folder), what=f"cannot be read: {reason(error)}"))
                 continue
             for entry in entries:
                 path = f"{folder}/{entry.name}" if folder else entry.name

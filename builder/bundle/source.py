@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-from builder.errors import FetchError
+from builder.errors import FetchError, reason
 
 if TYPE_CHECKING:
     import io
@@ -70,7 +70,7 @@ class FileStream:
         try:
             return self._file.readinto(view) or 0
         except OSError as error:
-            raise FetchError(error.strerror or str(error), where=self._name) from error
+            raise FetchError(reason(error), where=self._name) from error
 
     def close(self) -> None:
         self._file.close()
@@ -93,7 +93,7 @@ def from_file(
                 file.seek(offset)
                 opened.pop_all()
         except OSError as error:
-            raise FetchError(error.strerror or str(error), where=name) from error
+            raise FetchError(reason(error), where=name) from error
         return FileStream(file, offset, name)
 
     return Source(name=name, open=open_at, state=state, origin=origin)

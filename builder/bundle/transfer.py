@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from builder import disk
 from builder.backoff import REFUSALS, Backoff
 from builder.bundle.download import Cancelled, Download, Sink, StaleError, Stop
 from builder.bundle.failures import displaced, summary, unavailable
 from builder.bundle.host_limits import HostLimits
-from builder.bundle.part import storage_error
 from builder.bundle.place import PlaceError
 from builder.errors import AirseedError, Fault, FetchError, UnavailableError, VerificationError
 
@@ -250,7 +250,7 @@ class Transfer:
                     with job.place.open() as file:
                         job.check(file)
             except OSError as error:
-                raise storage_error(error, Path(job.wanted.name)) from error
+                raise disk.failure(error, Path(job.wanted.name)) from error
             except VerificationError as error:
                 fault = replace(error.fault, where=job.wanted.name)
                 raise VerificationError(

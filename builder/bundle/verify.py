@@ -18,7 +18,6 @@ from builder.bundle.checksums import lock_digest
 from builder.bundle.comparison import FolderComparison, TarComparison
 from builder.bundle.hashing import Item, hash_all
 from builder.bundle.layout import LOCK_PATH
-from builder.bundle.part import storage_error
 from builder.bundle.reader import FolderBundle, TarBundle, parts_of
 from builder.bundle.split import read_sums, strays, target_of
 from builder.errors import AirseedError, Fault, VerificationError
@@ -129,7 +128,7 @@ def verify_parts(
     except VerificationError as error:
         faults += error.faults
     except OSError as error:
-        raise storage_error(error, target) from error
+        raise disk.failure(error, target) from error
     items = []
     pieces = parts_of(target)
     named = {piece.path.name for piece in pieces}

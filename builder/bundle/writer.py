@@ -14,12 +14,13 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from builder import disk
 from builder.bundle import journal
 from builder.bundle.download import Job, Outcome
 from builder.bundle.existing import Result, finished, journal_path, part_path
 from builder.bundle.journal import Journal
 from builder.bundle.naming import Names
-from builder.bundle.part import Part, stored
+from builder.bundle.part import Part
 from builder.bundle.place import PartPlace
 from builder.bundle.region import Region
 from builder.bundle.source import from_file
@@ -168,10 +169,10 @@ class _Run:
     def _room(self) -> int:
         """Return the free bytes; raise StorageError if the disk cannot take the bundle."""
         folder = self._target.parent
-        with stored(folder):
-            disk = os.statvfs(folder)
+        with disk.stored(folder):
+            status = os.statvfs(folder)
         needed = max(0, self._layout.size - self._part.allocated)
-        free = disk.f_bavail * disk.f_frsize
+        free = status.f_bavail * status.f_frsize
         if needed > free:
             if not self._part.size:
                 self._part.forget()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from builder.errors import AirseedError, DocumentError, Fault, UsageError
+from builder.errors import AirseedError, DocumentError, Fault, UsageError, reason
 
 if TYPE_CHECKING:
     from builder.cli.console import Console
@@ -61,7 +61,7 @@ def _said(error: BaseException, console: Console) -> tuple[int, Fault]:
             # A file that cannot be read or written is the world's doing, wherever it was met.
             fault = Fault(
                 where=str(error.filename) if error.filename is not None else "",
-                what=(error.strerror or str(error)).lower(),
+                what=reason(error),
                 hint=(_lack(error) or ("", None))[1],
             )
             code = AirseedError.exit_code

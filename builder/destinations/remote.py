@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builder.bundle.part import stored
+from builder import disk
 from builder.closing import Closing
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class SpooledPlace:
         self._spool: IO[bytes] | None = None
 
     def write(self, view: memoryview, at: int) -> None:
-        with stored(self._folder):
+        with disk.stored(self._folder):
             descriptor = self._opened().fileno()
             while view:
                 count = os.pwrite(descriptor, view, at)
@@ -107,7 +107,7 @@ class SpooledPlace:
         return 0
 
     def open(self) -> io.BufferedReader:
-        with stored(self._folder):
+        with disk.stored(self._folder):
             handle = os.dup(self._opened().fileno())
             file = os.fdopen(handle, "rb")
             file.seek(0)
@@ -117,7 +117,7 @@ class SpooledPlace:
         view = memoryview(bytearray(min(_BUFFER, self._size)))
         at = 0
         while at < self._size:
-            with stored(self._folder):
+            with disk.stored(self._folder):
                 count = os.preadv(self._opened().fileno(), [view], at)
             self._inner.write(view[: min(count, self._size - at)], at)
             at += count

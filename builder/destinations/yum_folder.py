@@ -10,7 +10,6 @@ import os
 from typing import TYPE_CHECKING
 
 from builder import disk
-from builder.bundle.part import storage_error, stored
 from builder.closing import Closing
 from builder.errors import StorageError
 from builder.model.digest import Digest
@@ -50,7 +49,7 @@ class FolderTree(Closing):
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise storage_error(error, self.path / path) from error
+            raise disk.failure(error, self.path / path) from error
 
     def holds(
         self,
@@ -62,7 +61,7 @@ class FolderTree(Closing):
         file = self.open(path)
         if file is None:
             return False
-        with file, stored(self.path / path):
+        with file, disk.stored(self.path / path):
             if size is not None and os.fstat(file.fileno()).st_size != size:
                 return False
             return Digest.of_file(file) in digests
@@ -81,7 +80,7 @@ class FolderTree(Closing):
         for folder, wanted in names.items():
             if folder.is_dir():
                 disk.sweep(folder, wanted)
-        with stored(self.path):
+        with disk.stored(self.path):
             status = os.statvfs(self.path)
             if source and source.stat().st_dev == self.path.stat().st_dev:
                 size = 0
@@ -116,12 +115,12 @@ class FolderTree(Closing):
         except OSError as error:
             if error.errno in _NO_LINK:
                 return False
-            raise storage_error(error, target) from error
+            raise disk.failure(error, target) from error
 
     def put(self, path: str, content: bytes) -> None:
         target = self.path / path
         fresh = self.fresh(target)
-        with stored(target):
+        with disk.stored(target):
             try:
                 with fresh.open("xb") as file:
                     disk.publish(file.fileno())
@@ -134,7 +133,7 @@ class FolderTree(Closing):
 
     def settle(self) -> None:
         for folder in sorted(self._touched):
-            with stored(folder):
+            with disk.stored(folder):
                 handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 try:
                     os.fsync(handle)
@@ -144,7 +143,7 @@ class FolderTree(Closing):
 
     def remove(self, path: str) -> None:
         """Remove a file, and the folders that are empty then."""
-        with stored(self.path / path):
+        with disk.stored(self.path / path):
             (self.path / path).unlink(missing_ok=True)
         folder = (self.path / path).parent
         while folder != self.path:
@@ -170,7 +169,7 @@ class FolderTree(Closing):
             raise StorageError("is a file, not a folder", where=str(folder))
 
     def _lock(self) -> None:
-        with stored(self.path):
+        with disk.stored(self.path):
             self._handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -183,7 +182,7 @@ class FolderTree(Closing):
             ) from error
         except OSError as error:
             if error.errno not in _NO_LOCKS:  # some network file systems have none
-                raise storage_error(error, self.path) from error
+                raise disk.failure(error, self.path) from error
 
 
 class FolderPlace:
@@ -199,7 +198,7 @@ class FolderPlace:
         self._file: io.FileIO | None = None
 
     def write(self, view: memoryview, at: int) -> None:
-        with stored(self._target):
+        with disk.stored(self._target):
             file = self._opened()
             while view:
                 count = os.pwrite(file.fileno(), view, at)
@@ -217,7 +216,7 @@ class FolderPlace:
         return disk.opened(self._fresh, follow=False)
 
     def finish(self) -> None:
-        with stored(self._target):
+        with disk.stored(self._target):
             file = self._opened()
             assert self._fresh is not None  # noqa: S101 -- the same
             disk.publish(file.fileno())

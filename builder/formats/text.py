@@ -12,6 +12,7 @@ import codecs
 from typing import TYPE_CHECKING, Any
 
 from builder import disk, strict_json
+from builder.errors import reason
 from builder.formats.reading import Document, refusal
 from builder.strict_json import JsonError
 
@@ -40,10 +41,10 @@ def read_content(path: Path, *, largest: int = LARGEST) -> bytes:
     except disk.TooLargeError as error:
         with path.open("rb") as file:
             what, hint = other_than_text(file.read(_HEAD))
-        raise refusal(str(path), what or str(error.strerror), hint=hint or None) from error
+        raise refusal(str(path), what or reason(error), hint=hint or None) from error
     except OSError as error:
         hint = "check the path" if isinstance(error, FileNotFoundError) else ""
-        raise refusal(str(path), error.strerror or str(error), hint=hint or None) from error
+        raise refusal(str(path), reason(error), hint=hint or None) from error
 
 
 def read_text(path: Path, *, largest: int = LARGEST) -> str:

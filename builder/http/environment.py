@@ -15,7 +15,7 @@ from urllib.request import getproxies
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
 
 from builder import disk
-from builder.errors import UsageError
+from builder.errors import UsageError, reason
 from builder.redact import quoted, redact
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class ClientCertificate:
             try:
                 disk.opened(path).close()
             except OSError as error:
-                raise UsageError(f"cannot be read: {error.strerror}", where=str(path)) from error
+                raise UsageError(f"cannot be read: {reason(error)}", where=str(path)) from error
         try:
             context.load_cert_chain(self.certificate, self.key, locked)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError

@@ -15,7 +15,7 @@ from typing import Literal
 import requests
 from urllib3 import exceptions
 
-from builder.errors import FetchError
+from builder.errors import FetchError, reason
 from builder.http.environment import proxies_for
 from builder.http.reply import STATUS_HINTS
 from builder.redact import redact
@@ -111,7 +111,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(seen, http.client.RemoteDisconnected):
         return "closed without an answer"
     if isinstance(seen, OSError) and seen.strerror:
-        return seen.strerror[:1].lower() + seen.strerror[1:]
+        return reason(seen)
     if isinstance(seen, http.client.HTTPException):
         return f"the answer is not HTTP ({type(seen).__name__})"
     return type(seen).__name__

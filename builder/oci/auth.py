@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder import disk, strict_json
-from builder.errors import AirseedError
+from builder.errors import AirseedError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -128,7 +128,7 @@ class _File:
             return None
         except OSError as error:
             raise AirseedError(
-                f"the registry credentials cannot be read: {error.strerror}", where=str(path)
+                f"the registry credentials cannot be read: {reason(error)}", where=str(path)
             ) from error
         try:
             return cls(path, strict_json.load(content or b"{}"))
@@ -195,9 +195,9 @@ class _File:
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it does not answer"
+            what = reason(error) if isinstance(error, OSError) else "it does not answer"
             raise self._error(
-                f"the credential helper {program} cannot be run: {reason}",
+                f"the credential helper {program} cannot be run: {what}",
                 hint="install it, or remove it from the file and log in again",
             ) from None
         if done.returncode != 0:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from builder import disk
-from builder.errors import ClosureError, StorageError, UnavailableError, VerificationError
+from builder.errors import ClosureError, UnavailableError, VerificationError
 from builder.lab import world
 from builder.lab.upstream import Upstream
 from builder.pipeline import bundle, init, lock, paths, secrets, seeds, verify
@@ -38,7 +38,7 @@ def run(folder: Path, reporter: Reporter) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(error.strerror or str(error), where=str(folder)) from error
+        raise disk.failure(error, folder) from error
     cluster = folder / init.NAME
     upstream_folder = folder.resolve() / _UPSTREAM
     reporter.info("starting the embedded upstream on 127.0.0.1: made-up content, real names")

@@ -15,7 +15,7 @@ from builder import disk, threads
 from builder.bundle.checksums import listed_items
 from builder.bundle.hashing import hash_all
 from builder.bundle.reader import is_unpacked, open_bundle
-from builder.errors import AirseedError, FetchError, StorageError, UsageError, VerificationError
+from builder.errors import AirseedError, FetchError, UsageError, VerificationError
 from builder.formats import inventory as inventory_format
 from builder.http import Client, StatusError
 from builder.model.digest import Digest
@@ -114,7 +114,7 @@ def _packages(folder: Path, reporter: Reporter) -> Iterator[Holding]:
         paths = sorted(path for path in folder.rglob("*.rpm") if path.is_file())
         total = sum(path.stat().st_size for path in paths)
     except OSError as error:
-        raise StorageError(error.strerror or str(error), where=str(folder)) from error
+        raise disk.failure(error, folder) from error
     if not paths:
         reporter.warn(f"{folder}: there are no RPMs below it")
     with reporter.progress(str(folder), total) as progress:
@@ -136,7 +136,7 @@ def _package(path: Path, progress: Progress) -> Holding | AirseedError:
     except VerificationError as error:
         return error
     except OSError as error:
-        return StorageError(error.strerror or str(error), where=str(path))
+        return disk.failure(error, path)
     progress.advance(size)
     return Holding(kind="rpm", name=str(nevra), digest=digest, size=size)
 

@@ -16,7 +16,7 @@ from builder import disk
 from builder.bundle import split
 from builder.bundle.layout import LOCK_PATH, SUMS_PATH
 from builder.bundle.reader import open_bundle
-from builder.errors import DocumentError, StorageError, VerificationError
+from builder.errors import DocumentError, StorageError, VerificationError, reason
 from builder.formats import provenance as provenance_format
 from builder.formats.provenance import Origin, Provenance
 from builder.formats.text import decode
@@ -100,7 +100,7 @@ def load(bundle: Path) -> Provenance:
             content = file.read(_LIMIT)
     except OSError as error:
         raise StorageError(
-            (error.strerror or str(error)).lower(),
+            reason(error),
             where=str(path),
             hint="airseed bundle writes it while it makes a bundle; copy it along",
         ) from error

@@ -12,8 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from builder import strict_json
-from builder.errors import StorageError, UsageError, VerificationError
+from builder import disk, strict_json
+from builder.errors import UsageError, VerificationError
 from builder.formats.sbom import MakerClaims, bill, cyclonedx, spdx
 from builder.model.digest import Digest
 from builder.pipeline.lock_document import open_lock
@@ -96,7 +96,7 @@ def _packages(lock: Lock, read: Callable[[Content], bytes | None]) -> dict[Diges
             try:
                 packed.write_bytes(content)
             except OSError as error:
-                raise StorageError(error.strerror or str(error), where=str(packed)) from error
+                raise disk.failure(error, packed) from error
             record = RepomdRecord(
                 type="primary", href=file.path, checksum=Checksum("sha256", file.digest.hex)
             )

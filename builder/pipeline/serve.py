@@ -13,7 +13,7 @@ from builder.bundle.delta import reduced
 from builder.bundle.layout import DELTA_PATH, LOCK_LIMIT
 from builder.bundle.reader import open_bundle
 from builder.bundle.verify import verify_frame
-from builder.errors import UsageError, VerificationError
+from builder.errors import UsageError, VerificationError, reason
 from builder.pipeline.boots import watched
 from builder.pipeline.lock_document import LockDocument
 from builder.render.page import policy, render_page
@@ -78,7 +78,7 @@ class Access:
             return server_context(self.certificate, self.key)
         except OSError as error:
             raise UsageError(
-                f"certificate or key can't be used ({error.strerror or error})",
+                f"certificate or key can't be used ({reason(error)})",
                 where=f"{self.certificate}, {self.key}",
                 expected="a certificate and its key without a passphrase, both as PEM",
             ) from error
@@ -136,7 +136,7 @@ def serve(
             listener = Listener(exchanges.run, address=address, tls=context)
         except OSError as error:
             # Python says the address once more behind the system's words
-            what = (error.strerror or str(error)).partition(" (while")[0]
+            what = reason(error).partition(" (while")[0]
             raise UsageError(what, where=host_port.joined(*address)) from error
         opened.callback(listener.close, _GRACE)
         if board:

@@ -196,4 +196,4 @@ def _small(path: Path, limit: int) -> bytes:
     except FileNotFoundError as error:
         raise StorageError("there is no such file", where=str(path)) from error
     except OSError as error:
-        raise StorageError((error.strerror or str(error)).lower(), where=str(path)) from error
+        raise disk.failure(error, path) from error

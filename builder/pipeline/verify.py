@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from builder import disk
 from builder.bundle.checksums import listed_items
 from builder.bundle.delta import reduced
 from builder.bundle.hashing import hash_all
 from builder.bundle.layout import LOCK_PATH
-from builder.bundle.part import storage_error
 from builder.bundle.reader import TarBundle, open_bundle, parts_of
 from builder.bundle.split import target_of
 from builder.bundle.verify import verify_bundle, verify_parts
@@ -273,7 +273,7 @@ class _Checks:
             with self._bundle.raw(path) as file:
                 return file.read(extent.size)
         except OSError as error:
-            raise storage_error(error, self._bundle.path) from error
+            raise disk.failure(error, self._bundle.path) from error
 
     def _has(self, path: str) -> bool:
         """Return whether the bundle should have a member; a delta lacks some."""

@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from builder.assets import tree
-from builder.errors import AirseedError
+from builder.errors import AirseedError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +80,7 @@ def source(name: str) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise AirseedError(
-            f"a template is missing: {error.strerror}",
+            f"a template is missing: {reason(error)}",
             where=str(path),
             hint="install airseed again from its wheel or from a full checkout",
         ) from None

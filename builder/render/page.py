@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from builder.errors import AirseedError
+from builder.errors import AirseedError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +78,7 @@ def _source(name: str) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise AirseedError(
-            f"a page is missing: {error.strerror}",
+            f"a page is missing: {reason(error)}",
             where=str(path),
             hint="install airseed again from its wheel or from a full checkout",
         ) from None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 from xml.parsers import expat
 
-from builder.errors import VerificationError
+from builder.errors import VerificationError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,7 @@ def opened(path: Path, where: str) -> Iterator[BinaryIO]:
             file.seek(0)
             yield cast("BinaryIO", gzip.GzipFile(fileobj=file)) if is_gzip else file
     except (OSError, EOFError, zlib.error) as error:
-        what = getattr(error, "strerror", None) or str(error)
+        what = reason(error) if isinstance(error, OSError) else str(error)
         raise VerificationError(what, where=where) from error
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder import disk
-from builder.errors import AirseedError, Fault, StorageError
+from builder.errors import AirseedError, Fault, StorageError, reason
 from builder.rpm import claims
 from builder.rpm.compression import unpack
 from builder.rpm.problems import plain
@@ -97,7 +97,7 @@ def _repomd(folder: Path, where: str) -> Repomd:
     try:
         content = disk.read(path, REPOMD_LIMIT)
     except OSError as error:
-        raise StorageError(error.strerror or str(error), where=f"{where}/repomd.xml") from error
+        raise StorageError(reason(error), where=f"{where}/repomd.xml") from error
     return parse_repomd(content, where=f"{where}/repomd.xml")
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 from builder import disk
 from builder.closing import Closing
 from builder.disk import PRIVATE
-from builder.errors import Fault, StorageError
+from builder.errors import Fault, StorageError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +124,7 @@ class Folder(Closing):
             link = error.errno == errno.ELOOP
             return Fault(
                 where=str(where),
-                what="is a symbolic link" if link else _reason(error),
+                what="is a symbolic link" if link else reason(error),
                 expected="the file itself" if link else None,
             )
         return _content(handle, where, forbidden=forbidden)
@@ -143,7 +143,7 @@ def read_file(path: Path, *, forbidden: int) -> bytes | Fault | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        return Fault(where=str(path), what=_reason(error))
+        return Fault(where=str(path), what=reason(error))
     return _content(handle, path, forbidden=forbidden)
 
 
@@ -169,7 +169,7 @@ def _content(handle: int, where: Path, *, forbidden: int) -> bytes | Fault:
         with os.fdopen(handle, "rb", closefd=False) as file:
             return disk.read_open(file, LARGEST)
     except OSError as error:
-        return Fault(where=str(where), what=_reason(error))
+        return Fault(where=str(where), what=reason(error))
     finally:
         os.close(handle)
 
@@ -221,9 +221,5 @@ def _sync(folder: int) -> None:
             raise
 
 
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
-
-
 def _failed(path: Path, error: OSError) -> StorageError:
-    return StorageError(_reason(error), where=str(path))
+    return StorageError(reason(error), where=str(path))

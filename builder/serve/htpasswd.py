@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from builder import disk
-from builder.errors import DocumentError, Fault, StorageError
+from builder.errors import DocumentError, Fault, StorageError, reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ class Htpasswd:
             text = disk.read(path, _LIMIT).decode()
         except OSError as error:
             raise StorageError(
-                (error.strerror or str(error)).lower(),
+                reason(error),
                 where=str(path),
                 expected="a file that `htpasswd -B` wrote",
             ) from error

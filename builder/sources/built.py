@@ -79,7 +79,7 @@ class Workshop:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 disk.sweep(self.folder)
             except OSError as error:
-                raise disk.failure(error, self.folder, what="cache folder") from error
+                raise disk.failure(error, self.folder) from error
             yield self
 
     def find(self, *, order: Digest | None = None, rpm: Digest | None = None) -> Finished | None:
@@ -132,7 +132,7 @@ class Workshop:
             for used in programs.values():
                 shutil.rmtree(used.parent, ignore_errors=True)
         except OSError as error:
-            raise disk.failure(error, self.folder, what="cache folder") from error
+            raise disk.failure(error, self.folder) from error
         return Finished(path=path, digest=digest, size=size)
 
 

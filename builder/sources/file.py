@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from builder import disk
 from builder.bundle.source import Source, from_file
-from builder.errors import AirseedError, Fault, FetchError, UnavailableError, UsageError
+from builder.errors import AirseedError, Fault, FetchError, UnavailableError, UsageError, reason
 from builder.http import redact
 from builder.model.digest import Digest
 from builder.model.source import is_url
@@ -38,7 +38,7 @@ def read_local(path: Path, limit: int) -> bytes:
         return disk.read(path, limit)
     except OSError as error:
         raise FetchError(
-            error.strerror or str(error), where=str(path), hint="check the path in cluster.yaml"
+            reason(error), where=str(path), hint="check the path in cluster.yaml"
         ) from error
 
 

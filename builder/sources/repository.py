@@ -173,7 +173,7 @@ def _unpacked(record: RepomdRecord, base: str, client: Client, cache: Path) -> P
             target = cache / f"{record.checksum.hex}.{_hash(plain).hex}.xml"
             plain.replace(target)
     except OSError as error:
-        raise disk.failure(error, cache, what="cache folder") from error
+        raise disk.failure(error, cache) from error
     return target
 
 

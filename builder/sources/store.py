@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from builder import disk
-from builder.errors import StorageError, VerificationError
+from builder.errors import StorageError, VerificationError, reason
 from builder.model.digest import Digest
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Store:
             content = disk.read(path, _LARGEST)
         except OSError as error:
             raise StorageError(
-                error.strerror or str(error),
+                reason(error),
                 where=str(path),
                 hint=f"{self.folder} belongs to the lock: copy it along with the lock, or run "
                 "`airseed lock` to make it again",

@@ -66,7 +66,7 @@ def test_all_that_is_wrong_is_told_in_order() -> None:
         item("a", b"hello", fails=OSError(5, "Input/output error")),
     )
     assert [str(fault) for fault in found] == [
-        "a: cannot be read: Input/output error",
+        "a: cannot be read: input/output error",
         f"c: has the digest {Digest.of(b'HELLO')} (expected {Digest.of(b'hello')})",
         "d: the last 1 bytes are missing",
     ]

@@ -142,5 +142,5 @@ def test_a_link_is_not_followed(path: Path, origin: bundles.Origin) -> None:
     with pytest.raises(StorageError) as caught:
         begin(path, origin)
     assert str(caught.value) == f"{path}: too many levels of symbolic links"
-    assert caught.value.hint == "this is a symbolic link; remove it, or choose another name with -o"
+    assert caught.value.hint == "this is a symbolic link, which is not followed here: remove it"
     assert theirs.read_text() == "precious"

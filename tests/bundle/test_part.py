@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builder.bundle.part import Part, storage_error
+from builder.bundle.part import Part
 from builder.errors import StorageError
 
 if TYPE_CHECKING:
@@ -94,10 +94,6 @@ def test_what_does_not_fit_is_explained(part: Part) -> None:
     assert reserved.value.hint == (
         "the file system or `ulimit -f` does not allow files of this size"
     )
-
-
-def test_an_error_without_a_number_is_still_a_sentence(tmp_path: Path) -> None:
-    assert str(storage_error(OSError("odd"), tmp_path)) == f"{tmp_path}: odd"
 
 
 def test_a_closed_file_is_no_traceback(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_a_disk_that_fills_up_meanwhile(sample: Sample, sandbox: Sandbox, tmp_pa
             filler = fill(disk)
             ran = sandbox.end(process)
         # the bundle has its space since the beginning; the journal has not
-        refuse(ran, "bundle.tar.journal: no space left on device", "it continues where it stopped")
+        refuse(ran, "bundle.tar.journal: no space left on device", "whatever was fetched is kept")
         assert len(finished(target)) > 3
         filler.unlink()
         goes_on(sample, sandbox, target)
@@ -186,7 +186,7 @@ def test_a_file_system_that_cannot_reserve_space(
         # enough for the bundle, and not for the blocks that say where its blocks are
         filler = fill(disk, leave=sample.layout.size + (16 << 10))
         ran = sandbox.bundle("-o", str(target))
-        refuse(ran, "bundle.tar.part: no space left on device", "it continues where it stopped")
+        refuse(ran, "bundle.tar.part: no space left on device", "whatever was fetched is kept")
         assert ran.requests == ()
         assert {path.name for path in disk.iterdir()} == {"filler"}
         filler.unlink()

@@ -162,5 +162,5 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert read_text(large, largest=5) == "12345"
     assert refusal(read_text, large, largest=4).what == "the file is larger than 4 bytes"
     fault = refusal(read_text, tmp_path / "none")
-    assert (fault.what, fault.hint) == ("No such file or directory", "check the path")
-    assert refusal(read_text, tmp_path).what == "Is a directory"
+    assert (fault.what, fault.hint) == ("no such file or directory", "check the path")
+    assert refusal(read_text, tmp_path).what == "is a directory"

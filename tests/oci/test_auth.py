@@ -170,7 +170,7 @@ def test_a_missing_helper_is_explained(tmp_path: Path) -> None:
         _load(tmp_path, {"credsStore": "no-such-one"}).find("r.test/a")
     assert str(caught.value) == (
         f"{tmp_path}/config.json: the credential helper docker-credential-no-such-one cannot be"
-        " run: No such file or directory"
+        " run: no such file or directory"
     )
     assert caught.value.hint == "install it, or remove it from the file and log in again"
 

@@ -94,4 +94,4 @@ def test_the_whole_way_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_a_place_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
     assert run(["demo", str(tmp_path / "file" / "x")]) == 1
-    assert "Not a directory" in capsys.readouterr().err
+    assert "not a directory" in capsys.readouterr().err

@@ -61,8 +61,8 @@ def test_a_full_disk_does_not_promise_to_continue(
 
     monkeypatch.setattr(export, "deliver", full)
     assert run_export(capsys, sample.bundle, "--images-only", code=1).endswith(
-        "error: images.tar: No space left on device\n"
-        "  hint: check free space and that the folder can be written\n"
+        "error: images.tar: no space left on device\n"
+        "  hint: free some space and run the command again; whatever was fetched is kept\n"
     )
     assert [*work.iterdir()] == []
 

@@ -174,4 +174,4 @@ def test_a_place_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError) as caught:
         init.write("single", tmp_path / "file" / "cluster.yaml", force=True)
-    assert str(caught.value).endswith(("Not a directory", "File exists"))
+    assert str(caught.value).endswith(("not a directory", "file exists"))

@@ -602,7 +602,7 @@ def test_wrong_use_is_told_and_nothing_is_written(site: Site) -> None:
 def test_a_place_that_cannot_be_written(site: Site) -> None:
     sandbox = site.open()
     (sandbox.folder / "none").write_text("a file")
-    expect(sandbox.lock("-q", "-o", "none/x.lock"), 1, "none", "Not a directory")
+    expect(sandbox.lock("-q", "-o", "none/x.lock"), 1, "none", "not a directory")
     assert sandbox.names == {"cluster.yaml", "none"}
 
 

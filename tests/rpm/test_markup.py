@@ -115,7 +115,7 @@ def test_a_prologue_that_cannot_be_unpacked_is_refused(tmp_path: Path) -> None:
     assert str(prologue(tmp_path, packed[:40])).startswith("os: primary: ")
     with pytest.raises(VerificationError) as caught:
         check_prologue(tmp_path / "absent", "metadata", where="os: primary")
-    assert str(caught.value) == "os: primary: No such file or directory"
+    assert str(caught.value) == "os: primary: no such file or directory"
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -223,7 +223,7 @@ def test_a_repomd_that_leads_outside_is_refused(repodata: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (None, "No such file or directory"),
+        (None, "no such file or directory"),
         (b"", "not well-formed XML: no element found: line 1, column 0"),
         (b"x" * ((1 << 20) + 9), "the file is larger than 1,048,576 bytes"),
         (b"<repomd/>", "the repository has no primary metadata that is XML"),

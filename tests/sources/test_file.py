@@ -56,7 +56,7 @@ def test_sources_that_fail_are_passed_over_and_reported(
         ),
         Fault(
             where=str(tmp_path / "absent.yaml"),
-            what="No such file or directory",
+            what="no such file or directory",
             hint="check the path in cluster.yaml",
         ),
     )

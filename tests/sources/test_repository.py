@@ -148,7 +148,10 @@ def test_a_cache_that_cannot_be_written_says_so(world: World, cache: Path) -> No
     cache.parent.write_text("a file where a folder should be", "utf-8")
     with pytest.raises(StorageError) as caught:
         world.fetch()
-    assert caught.value.hint == "check free space and that the cache folder can be written"
+    assert (
+        caught.value.hint
+        == "a file is in the place of a folder: remove it, or choose another place"
+    )
 
 
 def test_a_cache_that_cannot_be_read_says_so(world: World, cache: Path) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from builder.assets import tree
-from builder.errors import DocumentError, Fault, did_you_mean
+from builder.errors import DocumentError, Fault, did_you_mean, reason
 from builder.formats.catalog.arguments import APIS, INSTEAD
 from builder.formats.catalog.endpoints import ENDPOINTS
 from builder.formats.catalog.kinds import KINDS
@@ -114,7 +114,7 @@ def _files(folder: Path, faults: list[Fault]) -> dict[str, Path]:
             else:
                 files[name.removesuffix(".yaml")] = path
     except OSError as error:
-        faults.append(Fault(where=str(folder), what=error.strerror or str(error)))
+        faults.append(Fault(where=str(folder), what=reason(error)))
         return {}
     if not files and not any(fault.where.startswith(str(folder)) for fault in faults):
         expected = f"files in {', '.join(KINDS)}"

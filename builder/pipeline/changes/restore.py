@@ -36,7 +36,7 @@ def changes(running: Running, wanted: Wanted, snapshot: Path) -> Findings:
         digest, faults = _examine(running, snapshot, keys)
         keys_digest = "" if faults else _sum(keys)
     except OSError as error:
-        raise disk.failure(error, snapshot, what="snapshot") from error
+        raise disk.failure(error, snapshot) from error
     if differing := tuple(refusals.of_all(compare(running, wanted.state))):
         what = "cluster.yaml does not have what runs"
         hint = "restore the cluster that was, and change it afterwards"
