@@ -193,11 +193,23 @@ def put(path: Path, content: bytes, *, mode: int = PUBLIC, sync: bool = True) ->
         raise
 
 
+def writable(folder: Path) -> None:
+    """Raise StorageError where nothing can be put into a folder, made or still to be made."""
+    there = next((each for each in (folder, *folder.parents) if os.path.lexists(each)), folder)
+    if not there.is_dir():
+        raise failure(NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)), there)
+    if not os.access(there, os.W_OK | os.X_OK):
+        what, hint = "cannot be written", _HINTS[errno.EROFS]
+        raise StorageError(what, where=str(there), hint=hint)
+
+
 def replaceable(path: Path, *, magic: bytes = b"", what: str = "") -> None:
     """Raise UsageError where a file must not take a place: there is a link, a device or a folder.
 
     With ``magic`` also for a file that is neither empty nor begins with it, so is not ``what``.
+    Raise StorageError as :func:`writable`.
     """
+    writable(path.parent)
     try:
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise UsageError(

@@ -233,3 +233,18 @@ def test_a_sweep_by_the_open_folder_needs_no_path(tmp_path: Path) -> None:
 
 def test_an_error_without_a_number_is_still_a_sentence(tmp_path: Path) -> None:
     assert str(disk.failure(OSError("Odd"), tmp_path)) == f"{tmp_path}: odd"
+
+
+def test_a_place_that_cannot_be_written_is_known_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk.writable(tmp_path / "made" / "later")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StorageError) as caught:
+        disk.writable(tmp_path / "file" / "made" / "later")
+    assert str(caught.value) == f"{tmp_path}/file: not a directory"
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(StorageError) as caught:
+        disk.claim(tmp_path / "made" / "x.json", force=True)
+    assert str(caught.value) == f"{tmp_path}: cannot be written"
+    assert caught.value.hint == "choose a folder that can be written"

@@ -150,8 +150,11 @@ class Destination(click.Path):
     """Take a path that is to be written; what lies beside it is named after it."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        converted: Any = super().convert(value, param, ctx)
-        return _named(converted)
+        from builder import disk
+
+        path = _named(cast("Path", super().convert(value, param, ctx)))
+        disk.writable(path.parent)  # what fills the file may take an hour
+        return path
 
 
 def _named(path: Path) -> Path:

@@ -36,6 +36,7 @@ class FolderTree(Closing):
         self._handle = -1
         if not look:
             self._make(self.path)
+            disk.writable(self.path)
             self._lock()
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from builder.formats import result as result_format
+from builder.formats.reading import check_format
 from builder.formats.records import Field, ListOf, Record
 from builder.formats.shape import Anything, Number, Text
 from builder.formats.text import decode, json_value
@@ -43,9 +44,7 @@ _ENTRY = Record(
 _DOCUMENT = Record(
     lambda **fields: fields,
     {
-        "format": Field(
-            Number(least=FORMAT, most=FORMAT, hint="a newer airseed reads it"), required=True
-        ),
+        "format": Field(Number(), required=True),
         "cluster": Field(Text(longest=253), required=True),
         "now": Field(_TIME, required=True),
         "nodes": Field(ListOf(_ENTRY), required=True),
@@ -58,7 +57,7 @@ def read_post(content: bytes, received: float) -> Heard:
     """Read what a machine posts; raise DocumentError for what is no result."""
     name = "result.json"
     value = json_value(decode(content, name), name)
-    result = result_format.RESULT.read_document(value, name)
+    result = result_format.of_machine(value, name)
     kept = {key: text for key, text in value.items() if key not in _OTHERS}
     lines = value.get("lines")
     if isinstance(lines, list):
@@ -68,7 +67,9 @@ def read_post(content: bytes, received: float) -> Heard:
 
 def read(content: bytes, name: str) -> Boots:
     """Read what :func:`write` wrote; raise DocumentError."""
-    fields = _DOCUMENT.read_document(json_value(decode(content, name), name), name)
+    value = json_value(decode(content, name), name)
+    check_format(value, FORMAT, name, "the file")
+    fields = _DOCUMENT.read_document(value, name)
     heard = {}
     for entry in fields["nodes"]:
         if entry.result is not None:

@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from builder import disk
-from builder.formats.reading import refusal
+from builder.formats.reading import check_format, refusal
 from builder.formats.records import ListOf, Record, required
 from builder.formats.shape import Choice, Number, Text
 from builder.formats.text import decode, json_value, read_content
@@ -63,14 +63,7 @@ def read(path: Path) -> Inventory:
     value: Any = json_value(decode(read_content(path), name), name)
     if not isinstance(value, dict) or "has" not in value:
         raise refusal(name, "this is not an inventory", expected=made)
-    if value.get("format") != FORMAT:
-        raise refusal(
-            name,
-            f"the inventory has format {str(value.get('format'))[:20]}",
-            where="format",
-            expected=f"format {FORMAT}",
-            hint="make it again with this airseed, or use the airseed that wrote it",
-        )
+    check_format(value, FORMAT, name, "the inventory", again="make it again with airseed inventory")
     return _INVENTORY.read_document(value, name)
 
 

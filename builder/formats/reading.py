@@ -53,6 +53,25 @@ def refusal(
     return DocumentError(name, [Fault(where=where, what=what, expected=expected, hint=hint)])
 
 
+def check_format(
+    value: Any, wanted: int, name: str, what: str, *, again: str | None = None
+) -> None:
+    """Raise DocumentError for a document of another format, before its fields are looked at.
+
+    ``again`` is what helps where it is not of a newer airseed.
+    """
+    found = value.get("format", wanted) if isinstance(value, dict) else wanted
+    if found != wanted:
+        newer = isinstance(found, int) and found > wanted
+        raise refusal(
+            name,
+            f"{what} has format {str(found)[:20]}",
+            where="format",
+            expected=f"format {wanted}",
+            hint="use the airseed that wrote it, or a newer one" if newer else again,
+        )
+
+
 @dataclass(slots=True)
 class Reading:
     document: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from builder.formats.reading import refusal
+from builder.formats.reading import check_format, refusal
 from builder.formats.records import Field, MapOf, Record
 from builder.formats.shape import Anything, Choice, Number, Text
 from builder.formats.text import decode, json_value, other_than_text
@@ -55,9 +55,7 @@ def _result(started: int, since: int, updated: int, **fields: Any) -> Result:
 RESULT = Record(
     _result,
     {
-        "format": Field(
-            Number(least=FORMAT, most=FORMAT, hint="a newer airseed reads it"), required=True
-        ),
+        "format": Field(Number(), required=True),
         "node": Field(Text(longest=253), required=True),
         "cluster": _text("a cluster's name"),
         "role": _text("a role"),
@@ -99,11 +97,17 @@ def read(content: bytes, name: str, *, node: str) -> Result:
     Raise DocumentError when it is neither.
     """
     if content.lstrip()[:1] == b"{":
-        return RESULT.read_document(json_value(decode(content, name), name), name)
+        return of_machine(json_value(decode(content, name), name), name)
     what, hint = other_than_text(content)
     if what:
         raise refusal(name, what, hint=hint)
     return _console(content.decode("utf-8", "replace"), name, node)
+
+
+def of_machine(value: Any, name: str) -> Result:
+    """Read the values of a result.json; raise DocumentError."""
+    check_format(value, FORMAT, name, "the result")
+    return RESULT.read_document(value, name)
 
 
 def _console(text: str, name: str, node: str) -> Result:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.errors import DocumentError
 from builder.formats.cluster.terms import node_name
-from builder.formats.reading import refusal
+from builder.formats.reading import check_format, refusal
 from builder.formats.records import Field, ListOf, MapOf, Record, required
 from builder.formats.shape import Anything, Choice, Number, Text
 from builder.formats.text import decode, json_value
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from builder.model.change import Change
 
 LARGEST = 64 << 20
-_HINT = "a newer airseed reads it"
+_HINT = "airseed writes this file: put a backup of it back"
 _NAME = Text[str](longest=253)
 _OPEN = Text[str](empty=True)
 _NODE_NAME = Text(parse=node_name, expected="a node's name")
@@ -32,7 +32,7 @@ _RUNTIME = Text[str](pattern=r"[a-z-]+ [0-9][0-9A-Za-z.~-]*", expected="a name a
 _ID = Text[str](pattern=r"[0-9]{3}-[a-z0-9.-]+", expected="the id of a change", longest=253)
 _LAST = Text[str](pattern=r"|[0-9]{3}-[a-z0-9.-]+", empty=True, longest=253)
 _DOCUMENTS = MapOf(MapOf(Anything()), key="|".join(CLUSTER_WIDE))
-_FORMAT = Field(Number(least=FORMAT, most=FORMAT, hint=_HINT), required=True)
+_FORMAT = Field(Number(), required=True)
 _NODE: Record[NodeState] = Record(
     NodeState,
     {
@@ -131,10 +131,14 @@ def read_change(content: bytes, name: str) -> tuple[dict[str, Any], Running]:
 
 def _read(record: Record[dict[str, Any]], content: bytes, name: str) -> dict[str, Any]:
     try:  # kube-proxy's documents may have numbers that are not whole
-        return record.read_document(json_value(decode(content, name), name, integers=False), name)
+        value = json_value(decode(content, name), name, integers=False)
     except DocumentError as error:
-        hint = "airseed writes this file: put a backup of it back"
-        raise DocumentError(name, error.faults, hint=hint) from error
+        raise DocumentError(name, error.faults, hint=_HINT) from error
+    check_format(value, FORMAT, name, "the file", again=_HINT)
+    try:
+        return record.read_document(value, name)
+    except DocumentError as error:
+        raise DocumentError(name, error.faults, hint=_HINT) from error
 
 
 def _running(fields: dict[str, Any], name: str) -> Running:

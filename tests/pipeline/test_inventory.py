@@ -208,6 +208,13 @@ def test_a_place_that_is_nothing_is_refused(sandbox: Sandbox) -> None:
     assert "this is neither a file or folder nor a registry" in ran.err
 
 
+def test_a_file_that_cannot_be_written_is_known_before_anything_is_asked(
+    sandbox: Sandbox,
+) -> None:
+    ran = sandbox.run("inventory", "ghost.example.com", "-o", "cluster.yaml/in.json")
+    assert (ran.code, ran.err.splitlines()[0]) == (1, "error: cluster.yaml: not a directory")
+
+
 def test_what_is_no_inventory_is_not_replaced(sandbox: Sandbox, sample: Sample) -> None:
     """Neither the bundle that is read, nor another document; an earlier inventory is."""
     sandbox.bundle_path.write_bytes(sample.bundle.read_bytes())

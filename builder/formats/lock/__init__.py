@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from builder.formats.lock.rules import check
 from builder.formats.lock.table import ARTIFACT, LOCK, SUBJECT
-from builder.formats.reading import Reading, refusal
+from builder.formats.reading import Reading, check_format, refusal
 from builder.formats.text import json_value, read_text
 from builder.model.lock import FORMAT
 
@@ -41,14 +41,7 @@ def parse(text: str, name: str) -> Lock:
     value = json_value(text, name) if text.lstrip()[:1] in {"{", "["} else None
     if not isinstance(value, dict) or "format" not in value:
         raise refusal(name, "this is not a lock", expected="a file that airseed lock wrote")
-    if value["format"] != FORMAT:
-        raise refusal(
-            name,
-            f"the lock has format {str(value['format'])[:20]}",
-            where="format",
-            expected=f"format {FORMAT}",
-            hint="make the lock again, or use the airseed that wrote it",
-        )
+    check_format(value, FORMAT, name, "the lock", again="make it again with airseed lock")
     lock = LOCK.read_document(value, name)
     reading = Reading(name)
     check(lock, reading)

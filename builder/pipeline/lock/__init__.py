@@ -73,6 +73,7 @@ def make(
             where=str(path),
             hint="give a cluster.yaml; a lock itself is for `airseed bundle`",
         )
+    disk.replaceable(path)
     before = _earlier(workspace)
     workspace.warn(reporter)
     _refuse_far(workspace)
