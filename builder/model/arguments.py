@@ -58,6 +58,9 @@ class Life:
     def is_over(self, minor: Minor) -> bool:
         return self.before is not None and self.before <= minor
 
+    def is_known(self, minor: Minor) -> bool:
+        return not (self.is_ahead(minor) or self.is_over(minor))
+
 
 _MINORS = ("since", "before", "locked")
 
@@ -159,11 +162,7 @@ class Arguments:
             yield Fault(where=where, what=what, hint=hint)
 
     def _known(self, table: NameTable) -> list[str]:
-        return [
-            name
-            for name, life in table.names.items()
-            if not (life.is_ahead(self._minor) or life.is_over(self._minor))
-        ]
+        return [name for name, life in table.names.items() if life.is_known(self._minor)]
 
 
 def _text(minor: Minor) -> str:

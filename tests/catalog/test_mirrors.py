@@ -88,6 +88,7 @@ def test_every_file_is_part_of_the_catalog(catalog: Catalog, mirrors: Path) -> N
         "packer.yaml",
         "paths.yaml",
         "ports.yaml",
+        "programs.yaml",
         "providers.yaml",
     }
     files -= {f"examples/{name}.yaml" for name in ("ha", "hardened", "single")}

@@ -19,12 +19,14 @@ from builder.formats.catalog.endpoints import ENDPOINTS
 from builder.formats.catalog.kinds import KINDS
 from builder.formats.catalog.packer import PACKER, table
 from builder.formats.catalog.paths import PATHS, owned
+from builder.formats.catalog.programs import PROGRAMS
 from builder.formats.catalog.references import CatalogEntry, check
 from builder.formats.catalog.systems import EVICTION, KERNELS, PORTS, PROVIDERS
 from builder.formats.reading import WRONG, Reading
 from builder.formats.text import read_text, yaml_document
 from builder.model.catalog import Catalog
 from builder.model.catalog.endpoints import EndpointTable
+from builder.model.catalog.programs import ProgramTable
 from builder.model.catalog.systems import UserDataLimit
 from builder.model.signer import Signer
 
@@ -47,6 +49,7 @@ _ENDPOINTS = "endpoints"
 _EVICTION = "eviction"
 _INSTEAD = "instead"
 _PACKER = "packer"
+_PROGRAMS = "programs"
 _TABLES: dict[str, MapOf[Any] | Record[Any]] = {
     _KERNELS: KERNELS,
     _PATHS: PATHS,
@@ -57,6 +60,7 @@ _TABLES: dict[str, MapOf[Any] | Record[Any]] = {
     _INSTEAD: INSTEAD,
     _APIS: APIS,
     _PACKER: PACKER,
+    _PROGRAMS: PROGRAMS,
 }
 """Files that stand in no folder."""
 
@@ -184,6 +188,7 @@ def _catalog(entries: dict[str, dict[str, CatalogEntry]]) -> Catalog:
         ports=_only(values[_PORTS].values()),
         endpoints=EndpointTable(**_only(values[_ENDPOINTS].values())),
         packer=table(_only(values[_PACKER].values())),
+        programs=_only(values[_PROGRAMS].values()) or ProgramTable(),
         paths=tuple(owned(_only(values[_PATHS].values()))),
         configurations=values["configuration"],
         arguments=values["arguments"],

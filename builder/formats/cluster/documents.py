@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from builder.errors import did_you_mean
 from builder.formats.cluster import kubeadm_rules
 from builder.formats.cluster.owned_fields import LIMITED, OWNED, REFUSED, SKIPPABLE, owner
+from builder.formats.cluster.setting import Setting
 from builder.formats.reading import WRONG, child, kind
 from builder.model.arguments import GATES, KUBEADM_GATES, Arguments
 from builder.model.cluster import SKIP_PHASES
@@ -150,7 +151,7 @@ class _Checking:
             self.phases(document.get(SKIP_PHASES), child(path, SKIP_PHASES))
         rest = {key: value for key, value in document.items() if key not in own}
         self.struct(rest, self.name, path, ())
-        kubeadm_rules.check(self.name, (), rest, path, self.cluster, self.reading)
+        self.rules(rest, path, ())
 
     def phases(self, value: Any, path: str) -> None:
         """Check which phases are left out; releases whose documents lack the field have a flag."""
@@ -219,13 +220,23 @@ class _Checking:
             self.reading.wrong(path, what, hint="leave it out")
             return False
         said = value.get("value") if isinstance(value, dict) else value
-        kubeadm_rules.check(self.name, way, said, path, self.cluster, self.reading)
+        self.rules(said, path, way)
         fits, expected, reason = LIMITED[self.name].get(way, (None, "", ""))
         if fits is None or fits(str(said)):
             return True
         what = f"{_show(said)} does not go with first boot: {reason}"
         self.reading.wrong(path, what, expected=expected)
         return False
+
+    def rules(self, value: Any, path: str, way: tuple[str, ...]) -> None:
+        setting = Setting(
+            value=value,
+            path=path,
+            cluster=self.cluster,
+            release=self.release,
+            reading=self.reading,
+        )
+        kubeadm_rules.check(self.name, way, setting)
 
     def items(self, value: Any, item: FieldType, path: str, way: tuple[str, ...]) -> None:
         if not self.kind(value, list, "a list", path):

@@ -25,10 +25,8 @@ if TYPE_CHECKING:
 
     from builder.errors import Fault
     from builder.model.catalog import Catalog
-    from builder.model.cluster import Cluster
+    from builder.model.cluster import Cluster, Subnet
 
-_BRIDGE = ip_network("172.17.0.0/16")
-"""What docker gives its own bridge when nothing else is said."""
 _OPEN: dict[str, Any] = {
     "os": System(),
     "runtime": Runtime(),
@@ -63,7 +61,7 @@ def check(cluster: Cluster, catalog: Catalog, reading: Reading) -> tuple[Hop, ..
         nodes = [(i, node) for i, node in enumerate(cluster.nodes) if node is not WRONG]
         check_cloud_init(cluster, nodes, choice.cloud_init, reading)
     if choice is not None and choice.runtime.name == "docker":
-        _bridge(cluster, reading)
+        _bridge(cluster, catalog.programs.docker_bridge, reading)
     if choice is None or gaps:
         return None
     way, faults, remarks = hops(cluster, choice, catalog)
@@ -139,7 +137,7 @@ def _plugin_hint(fault: Fault, cluster: Cluster) -> str | None:
     return near or "any other can come by extra.manifests with cni: none"
 
 
-def _bridge(cluster: Cluster, reading: Reading) -> None:
+def _bridge(cluster: Cluster, bridge: Subnet | None, reading: Reading) -> None:
     """Remark what docker's own bridge would hide from a node."""
     subnets = []
     if cluster.network is not WRONG:
@@ -149,10 +147,10 @@ def _bridge(cluster: Cluster, reading: Reading) -> None:
         if node is not WRONG:
             subnets += [(f"nodes[{i}].address", ip_network(a.ip)) for a in node.addresses]
     for path, subnet in subnets:
-        if subnet.version == _BRIDGE.version and subnet.overlaps(_BRIDGE):
+        if bridge and subnet.version == bridge.version and subnet.overlaps(bridge):
             reading.remark(
                 path,
-                f"{str(subnet).removesuffix('/32')} overlaps {_BRIDGE}, which docker takes for its "
+                f"{str(subnet).removesuffix('/32')} overlaps {bridge}, which docker takes for its "
                 "own bridge",
                 hint="take another range, or give docker another with bip",
             )

@@ -24,6 +24,7 @@ from builder.model.catalog.lookup import (
     row,
 )
 from builder.model.catalog.packer import PackerTable
+from builder.model.catalog.programs import ProgramTable
 from builder.model.catalog.runtimes import RuntimeRelease
 from builder.model.configuration import Configuration
 from builder.model.version import Version, numbers
@@ -78,6 +79,7 @@ class Catalog:
     """What on a node has an owner."""
     endpoints: EndpointTable = field(default_factory=EndpointTable)
     packer: PackerTable = field(default_factory=PackerTable)
+    programs: ProgramTable = field(default_factory=ProgramTable)
     binaries: Mapping[str, Binaries] = field(default_factory=dict)
     builds: Mapping[str, Builds] = field(default_factory=dict)
     signers: Mapping[str, Signer] = field(default_factory=dict)
@@ -119,6 +121,7 @@ class Catalog:
             arguments=Arguments(
                 release=version, tables=self.arguments, instead=self.instead, apis=self.apis
             ),
+            programs=self.programs,
         )
 
     def newest_kubernetes(self, minor: str) -> Version:

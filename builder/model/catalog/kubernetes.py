@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from builder.model.catalog.lookup import NotInCatalogError, add_as, either
+from builder.model.catalog.programs import ProgramTable
 from builder.model.catalog.repositories import PinnedPackage
 from builder.model.reference import Reference
 
@@ -122,6 +123,7 @@ class KubernetesRelease:
     """What kubeadm writes on a node."""
     arguments: Arguments | None = None
     """Those of its programs, and their feature gates."""
+    programs: ProgramTable = field(default_factory=ProgramTable)
 
     @property
     def images(self) -> tuple[tuple[Component, Reference], ...]:

@@ -1,0 +1,162 @@
+"""What kubelet would not start with, or a node not work with: its arguments and its document."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from builder.formats.cluster.labels import label_misfit
+from builder.formats.cluster.terms import LABEL_KEY, LABEL_VALUE
+from builder.formats.reading import WRONG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from builder.formats.cluster.setting import Setting
+
+_MOST_PODS = 2**31 - 1
+_USUAL_PODS = "110, for example"
+_RESERVED = 3
+"""Of a node's range: network, broadcast, and the node's own."""
+_SIGNALS = {
+    "memory.available", "allocatableMemory.available", "pid.available",
+    *(f"{fs}.{what}" for fs in ("nodefs", "imagefs") for what in ("available", "inodesFree")),
+}  # fmt: skip
+_AMOUNT = re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]+)?")
+_SHARE = re.compile(rf"{_AMOUNT.pattern}|[0-9]+(?:\.[0-9]*)?%")
+_GRACE = "evictionSoftGracePeriod"
+_THRESHOLDS = ("evictionHard", "evictionSoft", _GRACE, "evictionMinimumReclaim")
+_AMOUNTS = {
+    **dict.fromkeys(("evictionHard", "evictionSoft", "evictionMinimumReclaim"), _SHARE),
+    **dict.fromkeys(("kubeReserved", "systemReserved"), _AMOUNT),
+}
+"""Fields of KubeletConfiguration that hold amounts."""
+_LOW, _HIGH = "imageGCLowThresholdPercent", "imageGCHighThresholdPercent"
+_CPUS = "reservedSystemCPUs"
+_STARTS = "kubelet would not start with it"
+
+
+def _labels(setting: Setting) -> None:
+    for pair in filter(None, setting.words):
+        key, _, value = pair.partition("=")
+        misfit = label_misfit(key)
+        if not re.fullmatch(LABEL_KEY, key) or not re.fullmatch(LABEL_VALUE, value):
+            setting.wrong(f"{pair[:80]!r} is not a label", expected="KEY=VALUE,...")
+        elif misfit:
+            setting.wrong(f"{key}: {misfit[0]}", hint=misfit[1])
+
+
+def _pairs(setting: Setting, *, mark: str, form: re.Pattern[str]) -> None:
+    for pair in filter(None, setting.words):
+        if not form.fullmatch(pair.partition(mark)[2]):
+            what = f"{_STARTS}: {pair[:80]!r} has no amount"
+            setting.wrong(what, expected=f"NAME{mark}AMOUNT,...")
+
+
+def dns_servers(setting: Setting) -> None:
+    """A DNS server of pods is a Service, or a cache on the node under a link-local address."""
+    network = setting.cluster.network
+    listed = isinstance(setting.value, list)
+    for at, text in setting.entries if listed else (("", word) for word in setting.words):
+        try:
+            server = ip_address(str(text).strip())
+        except ValueError:
+            setting.wrong(f"{str(text)[:60]!r} is not an IP address", at=at)
+            continue
+        if network is WRONG or server.is_link_local or server == network.dns:
+            continue
+        if not any(server.version == one.version and server in one for one in network.services):
+            setting.wrong(
+                f"{server} is in no service subnet, so no DNS answers there",
+                at=at,
+                expected=f"{network.dns}, which is the cluster's DNS",
+                hint="leave it out, or set network.services",
+            )
+
+
+def most_pods(setting: Setting) -> None:
+    """As many pods as a node may have need addresses."""
+    text, cluster = str(setting.value), setting.cluster
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= _MOST_PODS):
+        setting.wrong(f"{text[:40]!r} is not a number of pods", expected=_USUAL_PODS)
+    elif cluster.network is not WRONG and cluster.network.pods:
+        pods = cluster.network.pods[0]
+        room = pods.num_addresses // max(len(cluster.nodes), 1) - _RESERVED
+        if int(text) > room:
+            setting.wrong(
+                f"{int(text):,} pods on each of {len(cluster.nodes)} nodes do not fit into "
+                f"network.pods ({pods})",
+                expected=f"{max(room, 1):,} or fewer",
+                hint="take a larger range for network.pods",
+            )
+
+
+def _node_ip(setting: Setting) -> None:
+    """Whoever says it for one node says that node's address."""
+    nodes = setting.cluster.nodes
+    if place := re.match(r"nodes\[([0-9]+)\]\.", setting.path):
+        nodes = (nodes[int(place[1])],)
+    if WRONG in nodes:
+        return
+    own = {str(address.ip) for node in nodes for address in node.addresses}
+    for text in setting.words:
+        if text not in own:
+            what = f"{text[:60]!r} is not an address of the node"
+            setting.wrong(what, hint="say it with nodes[].address")
+
+
+def document(setting: Setting) -> None:
+    """Check what kubelet compares when it starts, and ends at."""
+    given = {key: value for key, value in setting.value.items() if isinstance(value, dict)}
+    for name in _THRESHOLDS:
+        for signal in sorted(map(str, given.get(name, {}).keys() - _SIGNALS)):
+            what = f"{_STARTS}: it watches nothing of this name"
+            setting.wrong(what, at=f".{name}.{signal}", expected=", ".join(sorted(_SIGNALS)))
+    for name, form in _AMOUNTS.items():
+        for what, amount in sorted(given.get(name, {}).items()):
+            if amount is not None and not form.fullmatch(str(amount)):
+                setting.wrong(
+                    f"{_STARTS}: {str(amount)[:40]!r} is not an amount",
+                    at=f".{name}.{what}",
+                    expected="a number with or without a unit, like 500Mi",
+                )
+    soft, grace = given.get("evictionSoft", {}), given.get(_GRACE, {})
+    for signal in sorted(map(str, soft.keys() - grace.keys())):
+        setting.wrong(f"{_STARTS}: {_GRACE} has no time for {signal}", at=f".evictionSoft.{signal}")
+    _image_collection(setting)
+    reserved = any(given.get(key, {}).get("cpu") for key in ("kubeReserved", "systemReserved"))
+    if setting.value.get("cpuManagerPolicy") == "static" and not (
+        reserved or setting.value.get(_CPUS)
+    ):
+        setting.wrong(
+            f"{_STARTS}: the static policy has to know which processors are the system's",
+            at=".cpuManagerPolicy",
+            expected=f"{_CPUS}, or cpu in kubeReserved or systemReserved",
+        )
+
+
+def _image_collection(setting: Setting) -> None:
+    usual = setting.release.programs.image_gc
+    low: Any = setting.value.get(_LOW, usual.get("low"))
+    high: Any = setting.value.get(_HIGH, usual.get("high"))
+    if isinstance(low, int) and isinstance(high, int) and low >= high:
+        setting.wrong(
+            f"{_STARTS}: it begins to take images at {high} % and ends at {low} %",
+            at=f".{_HIGH if _HIGH in setting.value else _LOW}",
+            expected=f"{_LOW} below {_HIGH}",
+        )
+
+
+ARGUMENTS: dict[str, Callable[[Setting], None]] = {
+    "node-labels": _labels,
+    "eviction-hard": partial(_pairs, mark="<", form=_SHARE),
+    "eviction-soft": partial(_pairs, mark="<", form=_SHARE),
+    "eviction-minimum-reclaim": partial(_pairs, mark="=", form=_SHARE),
+    "kube-reserved": partial(_pairs, mark="=", form=_AMOUNT),
+    "system-reserved": partial(_pairs, mark="=", form=_AMOUNT),
+    "cluster-dns": dns_servers,
+    "max-pods": most_pods,
+    "node-ip": _node_ip,
+}
