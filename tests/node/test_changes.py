@@ -762,6 +762,77 @@ def test_a_node_that_can_t_be_drained_takes_pods_again(node: Machine, api: Api) 
     assert commands(node)[-1] == UNCORDON
 
 
+def _away(machine: Machine, *, lone: bool = False) -> None:
+    """Have no API server answer until a step has waited a hundred times."""
+    machine.write("api-down", "")
+    machine.write("node-names", "node/k8s04\n" if lone else "node/k8s01\nnode/k8s04\n")
+    machine.stand_in(
+        "sleep",
+        'echo >>"$R/waits"; [ "$(wc -l <"$R/waits")" -lt 100 ] || rm -f "$R/api-down" "$R/waits"\n'
+        "exec /bin/sleep 0.005",
+    )
+
+
+def test_an_api_server_that_is_away_is_no_failure_of_what_asks_it(node: Machine, api: Api) -> None:
+    finish(api, *PLANES)
+    for name in ("upgrade", "drain"):
+        _away(node)
+        ran = step(node, "upgrade", name)
+        assert ran.returncode == 0, ran.stdout
+        assert "waiting for the cluster to tell of this node" in ran.stdout
+    assert commands(node) == ["kubeadm upgrade node", CORDON, DRAIN]
+
+
+def test_draining_goes_on_when_the_api_server_is_back(node: Machine, api: Api) -> None:
+    finish(api, *PLANES)
+    node.write("refuse-drain", "error: the connection was refused\n")
+    kubectl = (node.folder / "bin/kubectl").read_text()
+    _away(node)
+    (node.root / "api-down").unlink()
+    node.stand_in(
+        "kubectl",
+        'case "$*" in *" drain k8s04 "*) if [ -e "$R/refuse-drain" ]; then rm "$R/refuse-drain"; '
+        f': >"$R/api-down"; exit 1; fi ;; esac\n{kubectl.partition("PRELUDE")[2][1:]}',
+    )
+    ran = step(node, "upgrade", "drain")
+    assert ran.returncode == 0, ran.stdout
+    assert len([line for line in commands(node) if line.startswith("drain k8s04 ")]) == 2
+    assert (node.root / "cordon").read_text() == "true/ours"
+
+
+def test_a_node_alone_is_known_by_an_answer_only(node: Machine, api: Api) -> None:
+    node.set(ROLE="control-plane")
+    give(node)
+    _away(node, lone=True)
+    assert step(node, "upgrade", "drain").returncode == 0
+    assert commands(node) == []
+
+
+YOUNG, OLD = "true 2026-01-01T00:01:00Z\n", "true 2025-01-01T00:01:00Z\n"
+
+
+@pytest.mark.parametrize(
+    ("pods", "kubelet", "well"),
+    [
+        (YOUNG * 4, "Thu 2026-01-01 00:00:00 UTC", True),
+        (YOUNG * 4, "", False),
+        # of before kubelet's start, not running, or about to be named again
+        (YOUNG * 3 + OLD, "Thu 2026-01-01 00:00:00 UTC", False),
+        (YOUNG * 3 + "false \n", "Thu 2026-01-01 00:00:00 UTC", False),
+        (YOUNG * 3, "Thu 2026-01-01 00:00:00 UTC", False),
+    ],
+)
+def test_static_pods_that_are_new_already_need_no_long_look(
+    plane: Machine, pods: str, kubelet: str, well: bool
+) -> None:
+    plane.write("kubelet-version", "1.19.5\n")
+    plane.write("control-plane", pods)
+    answer = f'case $* in show*) echo "ActiveEnterTimestamp={kubelet}" ;; esac'
+    plane.stand_in("systemctl", answer)
+    plane.environment |= {"AIRSEED_GOOD_SECONDS": "4", "AIRSEED_READY_PATIENCE": "2"}
+    assert (step(plane, "upgrade", "settle").returncode == 0) == well
+
+
 def test_a_full_disk_is_found_before_anything_is_touched(node: Machine, api: Api) -> None:
     node.set(NEED_MIB="99999999")
     give(node)

@@ -3,13 +3,22 @@
 #
 # seed: none has it; the script of a change brings it
 
-need kubeadm
+need kubeadm why
 
 # the annotation of a node that we have cordoned, with the change's name
 CORDONED=airseed-cordoned
 
 # Print "UNSCHEDULABLE/CHANGE" of this node, either empty.
 cordon_state() { as_node get node "$AIRSEED_NODE" -o "jsonpath={.spec.unschedulable}/{.metadata.annotations.$CORDONED}"; }
+
+node_answers() { as_node get node "$AIRSEED_NODE" >/dev/null; }
+
+# Have an answer before anything is concluded from one, or begun that ends without any: an API server that is
+# away for a while is no failure of what asks it.
+await_answer() {
+    wait_until "the cluster to tell of this node" "${AIRSEED_API_PATIENCE:-300}" node_answers ||
+        fail_saying "the cluster does not tell of this node" "kubectl --kubeconfig /etc/kubernetes/kubelet.conf get node $AIRSEED_NODE"
+}
 
 # Tell whether this node is Ready by the kubelet of its stage's release.
 runs_release() {
@@ -77,18 +86,28 @@ check_pods() {
 
 # Move this node's pods elsewhere, as far as budgets let them go.
 drain() {
-    local limit=${AIRSEED_DRAIN_PATIENCE:-600} data=--delete-local-data kept
+    local limit=${AIRSEED_DRAIN_PATIENCE:-600} data=--delete-local-data begun left
     check_pods
     if [[ $(kubectl drain --help) == *--delete-emptydir-data* ]]; then data=--delete-emptydir-data; fi
     wait_until "the API server, to cordon this node" 120 cordon || fail "this node can't be cordoned" "kubectl get node $AIRSEED_NODE"
+    begun=$(clock) left=$limit
     working "pods to move elsewhere"
-    if as_node drain "$AIRSEED_NODE" --ignore-daemonsets "$data" --timeout="${limit}s"; then
-        working ''
-        return
-    fi
+    until as_node drain "$AIRSEED_NODE" --ignore-daemonsets "$data" --timeout="${left}s"; do
+        # where nobody answers no budget is the cause
+        if node_answers; then not_drained "$limit" "$data"; fi
+        await_answer
+        left=$((limit + begun - $(clock)))
+        [ "$left" -gt 0 ] || not_drained "$limit" "$data"
+    done
+    working ''
+}
+
+# Give up draining within LIMIT seconds.
+not_drained() {
+    local kept
     kept=$(kept_pods | kept_words) || kept=''
     uncordon || say "warning: this node is still cordoned; that ends with the next run"
-    [ -n "$kept" ] || fail "this node can't be drained" "kubectl drain $AIRSEED_NODE --ignore-daemonsets $data tells more"
-    fail "this node can't be drained within $limit s: $kept" \
+    [ -n "$kept" ] || fail "this node can't be drained" "kubectl drain $AIRSEED_NODE --ignore-daemonsets $2 tells more"
+    fail "this node can't be drained within $1 s: $kept" \
         "let the workload have more replicas, or its budget more room (kubectl describe poddisruptionbudget); the node takes pods again until the next run"
 }

@@ -14,10 +14,12 @@ load_environment
 # node was done with it.
 is_new() { [ -n "$AIRSEED_KUBELET_PACKAGES" ] && [ "$(kubelet --version)" = "Kubernetes v$AIRSEED_KUBERNETES" ] && runs_release; }
 
-if [ -e "$WORK/over" ] || is_stamped step-settle "$(step_key settle)" || is_new; then
+if [ -e "$WORK/over" ] || is_stamped step-settle "$(step_key settle)"; then
     say "what pods had to move for is done"
 elif is_away; then
     say "pods have moved already"
+elif await_answer && is_new; then
+    say "this node runs the release already"
 elif is_alone; then
     say "a node alone is not drained: its pods could go nowhere"
 else

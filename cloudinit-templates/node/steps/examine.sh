@@ -18,11 +18,8 @@ check_release() {
             "collect its result.json, and write the change again: airseed changes" "$HOPELESS"
 }
 
-node_answers() { as_node get node "$AIRSEED_NODE" >/dev/null; }
-
 check_cluster() {
-    wait_until "the cluster to tell of this node" "${AIRSEED_KNOWN_PATIENCE:-120}" node_answers ||
-        fail_saying "the cluster does not tell of this node" "kubectl --kubeconfig /etc/kubernetes/kubelet.conf get node $AIRSEED_NODE"
+    await_answer
     ! is_control_plane || own_api_is_healthy ||
         fail_saying "the API server on this node is not well" "an upgrade mends nothing: kubectl -n kube-system get pods, journalctl -u kubelet"
 }

@@ -3,11 +3,11 @@
 # joins from now on.
 # seed: none has it; the script of a change brings it
 # reads: NODE ENDPOINT
-# uses: ROLE PLANES ADDRESS KUBEADM_FILES RUNTIME CNI IMAGES SUMS PAYLOAD_URL MADE_BYTES SKIP_PHASES
+# uses: CHANGE KUBERNETES ROLE PLANES ADDRESS KUBEADM_FILES RUNTIME CNI IMAGES SUMS PAYLOAD_URL MADE_BYTES SKIP_PHASES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values aside pods ready role
+need values aside pods ready role drain
 load_environment
 
 # Print where kubeadm would have this node's NAME.conf lead: some releases keep some programs at their own API server.
@@ -34,8 +34,6 @@ announce() {
     after=$(printf '%s\n' "$before" | sed "s|^\( *server: \).*|\1https://$AIRSEED_ENDPOINT|")
     [ "$before" = "$after" ] || patch_map kube-public cluster-info kubeconfig "$after"
 }
-
-node_answers() { as_node get node "$AIRSEED_NODE" >/dev/null; }
 
 if is_control_plane; then
     lay_aside

@@ -12,11 +12,18 @@ load_environment
 
 SINCE=''
 
-# Tell whether all answers have been good for long enough, and all has started by then.
+# Tell whether all answers have been good for long enough, and all has started by then. What kubelet has made anew
+# already is not made anew once more.
 answers_well() {
+    local seconds=${AIRSEED_GOOD_SECONDS:-12}
     is_well || { SINCE='' && return 1; }
     SINCE=${SINCE:-$(clock)}
-    [ $(($(clock) - SINCE)) -ge "${AIRSEED_GOOD_SECONDS:-12}" ] && has_started
+    if is_control_plane; then
+        pods_say || return 1
+        ! are_new || seconds=$((seconds / 4))
+        has_started || return 1
+    fi
+    [ $(($(clock) - SINCE)) -ge "$seconds" ]
 }
 
 is_well() {
@@ -25,14 +32,24 @@ is_well() {
     own_api_is_healthy
 }
 
-# kubelet says of what has started a minute or more later that it is ready, and nobody asks for that.
-has_started() {
-    local started
-    is_control_plane || return 0
-    started=$(as_node -n kube-system get pods -l tier=control-plane --field-selector "spec.nodeName=$AIRSEED_NODE" \
-        -o 'jsonpath={range .items[*]}{.status.containerStatuses[*].started} {end}' 2>/dev/null) || return 1
-    [[ $started != *false* ]]
+# Set SAID to a line "STARTED SINCE" for each of the control plane's containers.
+pods_say() {
+    SAID=$(as_node -n kube-system get pods -l tier=control-plane --field-selector "spec.nodeName=$AIRSEED_NODE" \
+        -o 'jsonpath={range .items[*].status.containerStatuses[*]}{.started} {.state.running.startedAt}{"\n"}{end}' 2>/dev/null)
 }
+
+# Tell whether all of them run since kubelet was started.
+are_new() {
+    local began
+    began=$(systemctl show --property=ActiveEnterTimestamp kubelet.service) && [ -n "${began#*=}" ] &&
+        began=$(date -u -d "${began#*=}" +%Y-%m-%dT%H:%M:%SZ) || return 1
+    printf '%s\n' "$SAID" | awk -v began="$began" -v names="$PODS" '$2 > began { new++ } END { exit !(new >= split(names, name, " ")) }'
+}
+
+# Ask what kubelet asks in its probes, of which the first comes ten seconds after a start, and what it says of them.
+has_started() { { serves 10257 && serves 10259; } || [[ $SAID != *false* ]]; }
+
+serves() { [ "$(curl -q -s -k --noproxy '*' --max-time 5 "https://127.0.0.1:$1/healthz" 2>/dev/null)" = ok ]; }
 
 wait_until "this node to answer well" "${AIRSEED_READY_PATIENCE:-900}" answers_well ||
     fail_saying "this node does not answer well on $AIRSEED_KUBERNETES" "kubectl describe node $AIRSEED_NODE, journalctl -u kubelet"

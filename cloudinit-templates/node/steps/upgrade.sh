@@ -2,11 +2,11 @@
 # Move the control plane on this node, or a worker's configuration, to the stage's release.
 # seed: none has it; the script of a change brings it
 # reads: NODE PLANES FROM KUBERNETES
-# uses: CLUSTER ENDPOINT_BY ENDPOINT_CARD ENDPOINT_IMAGE ENDPOINT_PLANES ENDPOINT ROLE SUMS PAYLOAD_URL MADE_BYTES KUBEADM_FILES SKIP_PHASES IMAGES RUNTIME ADDRESS
+# uses: CHANGE CLUSTER ENDPOINT_BY ENDPOINT_CARD ENDPOINT_IMAGE ENDPOINT_PLANES ENDPOINT ROLE SUMS PAYLOAD_URL MADE_BYTES KUBEADM_FILES SKIP_PHASES IMAGES RUNTIME ADDRESS
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values role kubeadm endpoint
+need values role kubeadm endpoint drain
 load_environment
 
 # Copy what kubeadm makes, as it makes it: the power may go any moment.
@@ -66,6 +66,8 @@ drop_copies() { rm -rf "$KUBERNETES"/tmp/kubeadm-backup-* "$KUBERNETES"/tmp/kube
 main() {
     local copier=''
     drop_copies
+    # kubeadm ends at once where nobody answers
+    await_answer
     if [ ! -d "$KEEP/kubelet" ]; then
         keep pki manifests admin.conf controller-manager.conf scheduler.conf kubelet.conf
         keep_kubelet
