@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from builder.errors import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from builder.model.version import Version
 
@@ -25,6 +26,7 @@ KUBEADM_GATES = f"kubeadm-{GATES}"
 PLUGINS = "admission-plugins"
 _APIS = "apis"
 _API_SERVER = "kube-apiserver"
+_SHOWN = 40
 _LISTS = {f"enable-{PLUGINS}", f"disable-{PLUGINS}", "admission-control"}
 """Arguments that name admission plugins."""
 _FORM = re.compile(
@@ -63,6 +65,29 @@ class Life:
 
 
 _MINORS = ("since", "before", "locked")
+DURATION = re.compile(r"[-+]?(?:0|(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)")
+
+
+def is_address(text: str) -> bool:
+    """Tell whether Go reads an address: without a zone, and without zeros before a number."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
+HELD: Mapping[str, tuple[Callable[[str], object], str]] = {
+    "flag": (re.compile(r"[01tTfF]|true|True|TRUE|false|False|FALSE").fullmatch, "true or false"),
+    "integer": (
+        re.compile(r"[-+]?(?:0[xX][0-9a-fA-F_]+|0[oObB]?[0-7_]*|[1-9][0-9_]*)").fullmatch,
+        "a whole number",
+    ),
+    "number": (re.compile(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]{1,3})?").fullmatch, "a number"),
+    "duration": (DURATION.fullmatch, "a duration like 1h30m or 20s"),
+    "address": (lambda text: not text or is_address(text.strip()), "an IP address"),
+}
+"""What an argument may hold: whether a value is one, and its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +108,8 @@ class NameTable:
     last: Minor
     """The minors that were looked at; of others nothing is known."""
     names: Mapping[str, Life]
+    holds: Mapping[str, str] = field(default_factory=dict)
+    """What arguments hold that are not text, by :data:`HELD`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +126,12 @@ class Arguments:
     def misfits(self, program: str, name: str, value: str, where: str) -> Iterator[Fault]:
         """Yield why a program does not start with an argument; its gates are looked at, too."""
         name = name.replace("_", "-")
-        yield from self._misfit(program, name, f"{program} {{}} argument --{name}", where)
+        unknown = [*self._misfit(program, name, f"{program} {{}} argument --{name}", where)]
+        yield from unknown
+        held = self.tables[program].holds.get(name) if program in self.tables else None
+        if held and not unknown and not HELD[held][0](value):
+            what = f"{program} would not start with {value[:_SHOWN]!r}"
+            yield Fault(where=where, what=what, expected=HELD[held][1])
         if name == GATES:
             for pair in value.split(","):
                 gate, _, setting = pair.strip().partition("=")

@@ -92,10 +92,16 @@ def test_kubeadm_has_the_gates_that_its_table_says(version: str) -> None:
 @pytest.mark.parametrize("minor", SOURCES)
 def test_the_tables_are_what_is_read_out_of_the_sources(minor: int) -> None:
     for name in PROGRAMS:
-        assert at(name, minor).keys() == goflags.flags(name, minor)
+        assert at(name, minor).keys() == goflags.flags(name, minor).keys()
     assert at(GATES, minor) == goflags.gates(minor)
     assert at(KUBEADM_GATES, minor) == goflags.kubeadm_gates(minor)
     assert at(PLUGINS, minor).keys() == goflags.plugins(minor)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_what_arguments_hold_is_read_out_of_the_sources(name: str) -> None:
+    read = {flag: kind for kind, those in goflags.held(name).items() for flag in those}
+    assert plans.catalog().arguments[name].holds == read
 
 
 def test_api_versions_are_those_of_the_sources() -> None:

@@ -39,11 +39,19 @@ _HELP = "help"
 """Which cobra adds to every command."""
 _KLOG_LEFT = 26
 """From this minor on, programs have of klog's flags these alone."""
-_KLOG = ("v", "vmodule")
+_KLOG = {"v": "integer", "vmodule": ""}
 _KNOWN_LOSS = re.compile(
     # klog's own, in one form or another, which are added here; and what the width of a terminal is
     r"component-base@[^:]*/(cli/globalflag|logs|logs/api/v1|cli/flag)/\w+\.go|kubelet/app/options/globalflags.go"
 )
+_HOLDS = {
+    "flag": r"^Bool",
+    "integer": r"^U?[iI]nt[0-9]*(?:Var)?P?$",
+    "number": r"^Float",
+    "duration": r"^Duration",
+    "address": r"(?:^|/flag\.)IPVar$",
+}
+"""By what a flag holds: the method, or the type, by which it is registered."""
 _KUBEADM = "kubeadm"
 _KUBEADM_GATES = f"{_KUBERNETES}/cmd/kubeadm/app/features"
 _EVERY_GATE = ("AllAlpha", "AllBeta")
@@ -104,22 +112,29 @@ def reader() -> Path:
     return built
 
 
-def flags(program: str, minor: int) -> frozenset[str]:
-    """Return the flags of a program, as they are written in a command line."""
-    found = modules(minor)
+@cache
+def flags(program: str, minor: int) -> dict[str, str]:
+    """Return the flags of a program, as they are written in a command line, with what they hold."""
+    places = modules(minor)
     root = subprocess.run(["go", "env", "GOROOT"], capture_output=True, text=True, check=True)
-    places = {**found, "flag": Path(root.stdout.strip()) / "src" / "flag"}
+    places = {**places, "flag": Path(root.stdout.strip()) / "src" / "flag"}
     command = f"{_KUBERNETES}/cmd/{program}/app"
     roots = [f"{command}.{_PROGRAMS[program]}", f"?{command}/options:Options.initFlags"]
     if minor < _KLOG_LEFT:
-        roots += [f"{name}.InitFlags" for name in found if name.startswith("k8s.io/klog")]
+        roots += [f"{name}.InitFlags" for name in places if name.startswith("k8s.io/klog")]
     words = " ".join(f"{name}={place}" for name, place in places.items())
     done = subprocess.run([reader(), words, *roots], capture_output=True, text=True, check=True)
-    names = {name.replace("_", "-") for name in done.stdout.split()}
+    found = [line.partition(" ") for line in done.stdout.splitlines()]
+    names = {name.replace("_", "-"): holds(how) for name, _, how in found}
     lost = [line for line in done.stderr.splitlines() if not _KNOWN_LOSS.search(line)]
     if lost:
         raise LookupError(f"{program} 1.{minor}: flags that can't be followed: {lost}")
-    return frozenset({*names, *_KLOG, _HELP})
+    return {**names, **_KLOG, _HELP: "flag"}
+
+
+def holds(how: str) -> str:
+    """Say what a flag holds that was registered so; "" where that is text, or has a form."""
+    return next((kind for kind, form in _HOLDS.items() if re.search(form, how)), "")
 
 
 def gates(minor: int) -> dict[str, str]:
@@ -314,8 +329,13 @@ def life(of: Mapping[int, str]) -> str:
     return " ".join(words) or "always"
 
 
-def written(what: str, head: str, tables: Mapping[int, Mapping[str, str]]) -> str:
-    """Write a table as the catalog has it: names by their lives."""
+def written(
+    what: str,
+    head: str,
+    tables: Mapping[int, Mapping[str, str]],
+    held: Mapping[str, list[str]] | None = None,
+) -> str:
+    """Write a table as the catalog has it: names by their lives, and by what they hold."""
     by_life: dict[str, list[str]] = {}
     for name, of in sorted(lives(tables).items()):
         try:
@@ -330,21 +350,41 @@ def written(what: str, head: str, tables: Mapping[int, Mapping[str, str]]) -> st
         f"last: 1.{max(tables)}",
         f"{what}:",
     ]
-    for key in sorted(by_life, key=lambda text: (re.findall(r"1\.(\d+)", text), text)):
-        start, names = f"  {key}: [", ", ".join(by_life[key])
+    rows = [*sorted(by_life.items(), key=lambda row: (re.findall(r"1\.(\d+)", row[0]), row[0]))]
+    if held:
+        rows += [("", []), *held.items()]
+    for key, those in rows:
+        if not key:
+            lines.append("holds:")
+            continue
+        start, names = f"  {key}: [", ", ".join(those)
         if len(start) + len(names) > _WIDTH:
-            rows = textwrap.wrap(names, _WIDTH - 4, break_on_hyphens=False)
-            lines += [start, *(f"    {row}" for row in rows), "  ]"]
+            wrapped = textwrap.wrap(names, _WIDTH - 4, break_on_hyphens=False)
+            lines += [start, *(f"    {row}" for row in wrapped), "  ]"]
         else:
             lines.append(f"{start}{names}]")
     return "\n".join(lines) + "\n"
+
+
+def held(program: str) -> dict[str, list[str]]:
+    """Return by kind the flags that hold it in every release."""
+    kinds: dict[str, set[str]] = {}
+    for minor in RELEASES:
+        for name, kind in flags(program, minor).items():
+            kinds.setdefault(name, set()).add(kind)
+    return {
+        kind: sorted(name for name, those in kinds.items() if those == {kind})
+        for kind in _HOLDS
+        if {kind} in kinds.values()
+    }
 
 
 def tables() -> Iterator[tuple[str, str]]:
     """Yield every table: the file's name, and its text."""
     for program in _PROGRAMS:
         found = {minor: dict.fromkeys(flags(program, minor), "") for minor in RELEASES}
-        yield f"{_FOLDER}/{program}", written("names", f"The arguments of {program}", found)
+        head = f"The arguments of {program}"
+        yield f"{_FOLDER}/{program}", written("names", head, found, held(program))
     found = {minor: gates(minor) for minor in RELEASES}
     yield (
         f"{_FOLDER}/feature-gates",

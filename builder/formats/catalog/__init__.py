@@ -22,6 +22,7 @@ from builder.formats.catalog.paths import PATHS, owned
 from builder.formats.catalog.programs import PROGRAMS
 from builder.formats.catalog.references import CatalogEntry, check
 from builder.formats.catalog.systems import EVICTION, KERNELS, PORTS, PROVIDERS
+from builder.formats.catalog.values import ALLOWED, LISTENERS, listeners
 from builder.formats.reading import WRONG, Reading
 from builder.formats.text import read_text, yaml_document
 from builder.model.catalog import Catalog
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
 LARGEST = 1 << 20
 """Bytes of one catalog file."""
 _EXAMPLES = "examples"
+_ALLOWED = "allowed"
 _KERNELS = "kernels"
+_LISTENERS = "listeners"
 _PATHS = "paths"
 _PORTS = "ports"
 _PROVIDERS = "providers"
@@ -51,7 +54,9 @@ _INSTEAD = "instead"
 _PACKER = "packer"
 _PROGRAMS = "programs"
 _TABLES: dict[str, MapOf[Any] | Record[Any]] = {
+    _ALLOWED: ALLOWED,
     _KERNELS: KERNELS,
+    _LISTENERS: LISTENERS,
     _PATHS: PATHS,
     _PORTS: PORTS,
     _PROVIDERS: PROVIDERS,
@@ -191,6 +196,8 @@ def _catalog(entries: dict[str, dict[str, CatalogEntry]]) -> Catalog:
         programs=_only(values[_PROGRAMS].values()) or ProgramTable(),
         paths=tuple(owned(_only(values[_PATHS].values()))),
         configurations=values["configuration"],
+        allowed=_only(values[_ALLOWED].values()),
+        listeners=tuple(listeners(_only(values[_LISTENERS].values()))),
         arguments=values["arguments"],
         apis=_only(values[_APIS].values()),
         instead=_only(values[_INSTEAD].values()),

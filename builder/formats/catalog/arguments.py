@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from builder.formats.catalog.words import NAME, SERIES, word
 from builder.formats.records import Field, ListOf, MapOf, Record, required
 from builder.formats.shape import Text
-from builder.model.arguments import Life, ServedKind
+from builder.model.arguments import HELD, Life, ServedKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 _WORD = r"[A-Za-z][A-Za-z0-9.-]{0,99}"
 _API_FORM = r"[a-z][a-z0-9.-]*/v[a-z0-9]+"
 _API = word(_API_FORM, "an API version", "apps/v1")
+_NAME = word(_WORD, "a name", "feature-gates")
 _MINOR = word(SERIES, "a minor version", "1.18")
 
 
 def _table(
-    first: str, last: str, names: Mapping[str, Sequence[str]], **fields: Any
+    first: str,
+    last: str,
+    names: Mapping[str, Sequence[str]],
+    holds: Mapping[str, Sequence[str]],
+    **fields: Any,
 ) -> dict[str, Any]:
     lives: dict[str, Life] = {}
     for text, those in names.items():
@@ -28,7 +33,13 @@ def _table(
         for name in those:
             if lives.setdefault(name, life) != life:
                 raise ValueError(f"{name} is named twice")
-    return {**fields, "first": _minor(first), "last": _minor(last), "names": lives}
+    return {
+        **fields,
+        "first": _minor(first),
+        "last": _minor(last),
+        "names": lives,
+        "holds": {name: kind for kind, those in holds.items() for name in those},
+    }
 
 
 def _minor(text: str) -> tuple[int, int]:
@@ -38,13 +49,16 @@ def _minor(text: str) -> tuple[int, int]:
 
 ARGUMENTS: Record[dict[str, Any]] = Record(
     _table,
-    required(
-        {
-            "first": _MINOR,
-            "last": _MINOR,
-            "names": MapOf(ListOf(word(_WORD, "a name", "feature-gates")), key="[a-z0-9. ]+"),
-        }
-    ),
+    {
+        **required(
+            {
+                "first": _MINOR,
+                "last": _MINOR,
+                "names": MapOf(ListOf(_NAME), key="[a-z0-9. ]+"),
+            }
+        ),
+        "holds": Field(MapOf(ListOf(_NAME), key="|".join(HELD)), default={}),
+    },
 )
 APIS = MapOf(
     MapOf(

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import did_you_mean
-from builder.formats.cluster import kubeadm_rules
+from builder.formats.cluster import kubeadm_rules, listener_rules, pod_rules
 from builder.formats.cluster.owned_fields import LIMITED, OWNED, REFUSED, SKIPPABLE, owner
 from builder.formats.cluster.setting import Setting
 from builder.formats.reading import WRONG, child, kind
-from builder.model.arguments import GATES, KUBEADM_GATES, Arguments
+from builder.model.arguments import DURATION, GATES, KUBEADM_GATES, Arguments
 from builder.model.cluster import SKIP_PHASES
 
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 
 _JOIN = "JoinConfiguration"
 _HEAD = ("apiVersion", "kind")
-_DURATION = re.compile(r"[-+]?(?:0|(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)")
 _NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?")
 _SHOWN = 40
+_LONGEST = 200
+"""Characters of what is expected, beyond which the nearest name alone is said."""
 _ARGUMENT = "name"
 _ARGUMENTS = (("extraArgs",), ("kubeletExtraArgs",))
 _PROGRAMS: dict[tuple[str, ...], str] = {
@@ -43,6 +44,9 @@ _PROGRAMS: dict[tuple[str, ...], str] = {
     ("nodeRegistration", "kubeletExtraArgs"): "kubelet",
 }
 """Whose arguments stand where; etcd's and kube-proxy's are not known."""
+_DOCUMENTS = {"kubelet": "KubeletConfiguration"}
+"""Whose arguments have the names of their document's fields."""
+_WHO = {"KubeletConfiguration": "kubelet", "KubeProxyConfiguration": "kube-proxy"}
 _FEATURE_GATES = "featureGates"
 _GATES = {
     "ClusterConfiguration": KUBEADM_GATES,
@@ -72,6 +76,8 @@ def check(cluster: Cluster, release: KubernetesRelease, reading: Reading) -> Non
             path = child(override.path, name)
             if _is_read(override, name, document, path, reading):
                 _Checking(name, release, cluster, reading).document(document, path)
+    listener_rules.check(cluster, release.listeners, reading)
+    pod_rules.check(cluster, release, reading)
 
 
 def _overrides(cluster: Cluster) -> Iterator[_Override]:
@@ -221,6 +227,7 @@ class _Checking:
             return False
         said = value.get("value") if isinstance(value, dict) else value
         self.rules(said, path, way)
+        self.allowed(self.name, ".".join(way), value, path)
         fits, expected, reason = LIMITED[self.name].get(way, (None, "", ""))
         if fits is None or fits(str(said)):
             return True
@@ -272,9 +279,32 @@ class _Checking:
         said = value.get("value") if isinstance(value, dict) else value
         if program and said is not None and (*way, name) not in OWNED[self.name]:
             self.told(self.arguments.misfits(program, name, str(said), path))
+            self.allowed(program, name, said, path)
+            for field in self.release.allowed.get(_DOCUMENTS.get(program, ""), ()):
+                if re.sub("[A-Z]", lambda capital: f"-{capital[0].lower()}", field) == name:
+                    self.allowed(_DOCUMENTS[program], field, said, path)
+
+    def allowed(self, whose: str, name: str, said: Any, path: str) -> None:
+        """Check what a program ends at that is a value of the right type."""
+        allowed = self.release.allowed.get(whose, {}).get(name)
+        minor = self.configuration.release
+        entries = enumerate(said) if isinstance(said, list) else ()
+        places = [(f"{path}[{number}]", one) for number, one in entries] or [(path, said)]
+        for where, one in places if allowed else ():
+            if allowed is None or not isinstance(one, (str, int)):
+                continue  # told
+            for wrong in allowed.misfits(str(one), minor):
+                what = f"{_WHO.get(whose, whose)} would not start with {_show(wrong)}"
+                expected, near = allowed.expected(minor), None
+                if len(expected) > _LONGEST:
+                    expected, near = "", did_you_mean(wrong, expected.split(" or "))
+                self.reading.wrong(where, what, expected=expected or None, hint=near)
 
     def told(self, faults: Iterable[Fault]) -> None:
+        known = {fault.where.partition(" ")[0] for fault in self.reading.faults}
         for fault in faults:
+            if fault.where in known:
+                continue  # a rule between keys has said what is wrong there
             self.reading.wrong(fault.where, fault.what, expected=fault.expected, hint=fault.hint)
 
     def kind(self, value: Any, wanted: type, expected: str, path: str) -> bool:
@@ -323,7 +353,7 @@ _PLAIN: dict[str, tuple[Any, str, Any]] = {
         lambda _: None,
     ),
     "duration": (
-        lambda value: isinstance(value, str) and _DURATION.fullmatch(value),
+        lambda value: isinstance(value, str) and DURATION.fullmatch(value),
         "a duration like 1h30m or 20s",
         lambda value: f"write {value}s, for seconds" if _is_whole(value) else None,
     ),

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 _CLUSTER = "ClusterConfiguration"
 _NODES = ("InitConfiguration", "JoinConfiguration")
 _KUBELET = "KubeletConfiguration"
+_BETA_ENDS = 22
+"""From this minor on nothing of the cluster's own needs a beta API."""
+_BETA = re.compile(r"api/beta|[a-z0-9.-]+/v[0-9]+beta[0-9]+")
+_BETA_GROUPS = ("api", "certificates.k8s.io", "discovery.k8s.io", "policy", "storage.k8s.io")
+_ALPHA = re.compile(r"api/alpha|[a-z0-9.-]+/v[0-9]+alpha[0-9]+")
 _ADDRESS = re.compile(r"[0-9.]+")
 _VOLUME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _FILE_TYPES = (
@@ -99,6 +104,21 @@ def _admission(setting: Setting) -> None:
         )
 
 
+def _apis(setting: Setting) -> None:
+    """Check what the API server is not to serve: whoever needs it would wait for ever."""
+    old = setting.release.version.minor < _BETA_ENDS
+    for pair in filter(None, setting.words):
+        name, _, value = pair.partition("=")
+        needed = not _BETA.fullmatch(name) or (old and name.partition("/")[0] in _BETA_GROUPS)
+        if value not in {"", "true", "false"}:
+            setting.wrong(f"{pair[:80]!r} is not a setting", expected="NAME=true or false")
+        elif value == "false" and needed and not _ALPHA.fullmatch(name):
+            setting.wrong(
+                f"without {name[:80]} kubeadm, kubelets or the cluster's own pods do not get on",
+                hint="turn off what nobody needs, by its name: batch/v1beta1=false",
+            )
+
+
 def _mode(setting: Setting) -> None:
     version = setting.release.version
     modes = setting.release.programs.proxy_modes
@@ -119,6 +139,7 @@ _RULES: dict[tuple[str, tuple[str, ...]], Callable[[Setting], None]] = {
     (_CLUSTER, ("apiServer", "certSANs")): _sans,
     (_CLUSTER, ("etcd", "local", "serverCertSANs")): _sans,
     (_CLUSTER, ("etcd", "local", "peerCertSANs")): _sans,
+    (_CLUSTER, ("apiServer", "extraArgs", "runtime-config")): _apis,
     (_CLUSTER, ("apiServer", "extraArgs", "enable-admission-plugins")): _admission,
     (_CLUSTER, ("apiServer", "extraArgs", "admission-control")): _admission,
     (_CLUSTER, ("apiServer", "extraVolumes")): _volumes,
@@ -126,6 +147,8 @@ _RULES: dict[tuple[str, tuple[str, ...]], Callable[[Setting], None]] = {
     (_CLUSTER, ("scheduler", "extraVolumes")): _volumes,
     (_KUBELET, ()): kubelet_rules.document,
     (_KUBELET, ("clusterDNS",)): kubelet_rules.dns_servers,
+    (_KUBELET, ("cgroupRoot",)): kubelet_rules.cgroup,
+    (_KUBELET, ("resolvConf",)): kubelet_rules.resolver,
     (_KUBELET, ("maxPods",)): kubelet_rules.most_pods,
     ("KubeProxyConfiguration", ("mode",)): _mode,
 }

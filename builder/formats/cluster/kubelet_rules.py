@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -10,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 from builder.formats.cluster.labels import label_misfit
 from builder.formats.cluster.terms import LABEL_KEY, LABEL_VALUE
 from builder.formats.reading import WRONG
+from builder.model.catalog.paths import real
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from builder.formats.cluster.setting import Setting
+    from builder.model.cluster import Cluster
+    from builder.model.machine import Machine
 
 _MOST_PODS = 2**31 - 1
 _USUAL_PODS = "110, for example"
@@ -36,6 +40,16 @@ _AMOUNTS = {
 _LOW, _HIGH = "imageGCLowThresholdPercent", "imageGCHighThresholdPercent"
 _CPUS = "reservedSystemCPUs"
 _STARTS = "kubelet would not start with it"
+_ENFORCED = "enforceNodeAllocatable"
+_CGROUPS = {"kube-reserved": "kubeReservedCgroup", "system-reserved": "systemReservedCgroup"}
+"""Which field says whose cgroup it is."""
+_SLICE = ".slice"
+_HIERARCHIES = "/sys/fs/cgroup/{cpu,cpuset,memory,pids,hugetlb,systemd}"
+"""Where kubelet looks for a cgroup."""
+_DROP_IN = re.compile(r"/kubelet\.service(?:\.d/|$)|\.(?:sh|service|slice)$")
+"""Files that may make a cgroup; what is in a file beside cluster.yaml is not known here."""
+_RESOLVER = "/etc/resolv.conf"
+_RESOLVERS = ("", _RESOLVER, "/run/NetworkManager/resolv.conf")
 
 
 def _labels(setting: Setting) -> None:
@@ -126,6 +140,7 @@ def document(setting: Setting) -> None:
     for signal in sorted(map(str, soft.keys() - grace.keys())):
         setting.wrong(f"{_STARTS}: {_GRACE} has no time for {signal}", at=f".evictionSoft.{signal}")
     _image_collection(setting)
+    _reserved(setting)
     reserved = any(given.get(key, {}).get("cpu") for key in ("kubeReserved", "systemReserved"))
     if setting.value.get("cpuManagerPolicy") == "static" and not (
         reserved or setting.value.get(_CPUS)
@@ -135,6 +150,79 @@ def document(setting: Setting) -> None:
             at=".cpuManagerPolicy",
             expected=f"{_CPUS}, or cpu in kubeReserved or systemReserved",
         )
+
+
+def _reserved(setting: Setting) -> None:
+    """Check the cgroups of what is reserved, as far as no argument says otherwise."""
+    given = setting.value
+    enforced = given.get(_ENFORCED)
+    if given.get("cgroupsPerQOS") is False and enforced not in ([], ["none"]):
+        what = f"{_STARTS}: {_ENFORCED} needs it"
+        setting.wrong(what, at=".cgroupsPerQOS", expected=f"{_ENFORCED}: [none] beside it")
+    for number, one in enumerate(enforced if isinstance(enforced, list) else ()):
+        field = _CGROUPS.get(str(one).removesuffix("-compressible"))
+        if field and given.get(field):
+            cgroup(replace(setting, value=given[field], path=f"{setting.path}.{field}"))
+        elif field and not _is_argument(field, setting.cluster):
+            what = f"{_STARTS}: it does not say which cgroup that is"
+            setting.wrong(what, at=f".{_ENFORCED}[{number}]", expected=f"{field} beside it")
+    taken = [field for field in _CGROUPS.values() if given.get(field)]
+    if given.get(_CPUS) and taken:
+        what = f"{_STARTS}: processors are not reserved beside {taken[0]}"
+        setting.wrong(what, at=f".{_CPUS}", expected="one of the two")
+    if given.get("systemCgroups") and not given.get("cgroupRoot"):
+        what = f"{_STARTS}: that needs cgroupRoot"
+        setting.wrong(what, at=".systemCgroups", expected="cgroupRoot beside it")
+
+
+def _is_argument(field: str, cluster: Cluster) -> bool:
+    name = re.sub("[A-Z]", lambda capital: f"-{capital[0].lower()}", field)
+    return any(
+        cluster.argument(node, kind, ("nodeRegistration", "kubeletExtraArgs"), name)
+        for node in cluster.nodes
+        if node is not WRONG and WRONG not in (node.kubeadm, cluster.roles, cluster.kubeadm)
+        for kind in ("InitConfiguration", "JoinConfiguration")
+    )
+
+
+def cgroup(setting: Setting) -> None:
+    """A cgroup has to be there in every hierarchy, and systemd 219 makes slices in some of them."""
+    name = str(setting.value).strip("/").removesuffix(_SLICE)
+    for node, machine in _machines(setting.cluster) if name else ():
+        texts = [*machine.before, *(one.content or "" for one in machine.files)]
+        unread = any(one.source and _DROP_IN.search(one.path) for one in machine.files)
+        if not unread and not any(name in text for text in texts):
+            setting.wrong(
+                f"{_STARTS}: nothing makes the cgroup {str(setting.value)[:80]!r} on {node}",
+                hint="lay a drop-in for kubelet.service with machine.files: ExecStartPre=/bin/bash "
+                f"-c 'mkdir -p {_HIERARCHIES}/{name[:80]}{_SLICE}'",
+            )
+            return
+
+
+def resolver(setting: Setting) -> None:
+    """No pod starts where the file is missing that its name servers are read from."""
+    file = real(str(setting.value))
+    for node, machine in _machines(setting.cluster) if file not in _RESOLVERS else ():
+        laid = {real(one.path) for one in machine.files}
+        if file not in laid and not any(file in command for command in machine.before):
+            setting.wrong(
+                f"no pod starts with it: nothing lays {file[:80]} on {node}",
+                expected=f"{_RESOLVER}, or a file of machine.files",
+            )
+            return
+
+
+def _machines(cluster: Cluster) -> Iterator[tuple[str, Machine]]:
+    gaps = (cluster.machine, cluster.roles, *cluster.nodes)
+    if WRONG in gaps or any(one.machine is WRONG for one in cluster.roles.values()):
+        return
+    for node in cluster.nodes:
+        if WRONG in (node.machine, node.role):
+            return
+        machine = cluster.machine_of(node)
+        if not any(file is WRONG for file in machine.files):
+            yield str(node.name), machine
 
 
 def _image_collection(setting: Setting) -> None:
@@ -159,4 +247,8 @@ ARGUMENTS: dict[str, Callable[[Setting], None]] = {
     "cluster-dns": dns_servers,
     "max-pods": most_pods,
     "node-ip": _node_ip,
+    "cgroup-root": cgroup,
+    "kube-reserved-cgroup": cgroup,
+    "system-reserved-cgroup": cgroup,
+    "resolv-conf": resolver,
 }

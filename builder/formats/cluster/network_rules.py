@@ -144,13 +144,21 @@ def said(
     cluster: Cluster, nodes: list[tuple[int, Node]], kind: str, place: tuple[str, ...], name: str
 ) -> tuple[str, str] | None:
     """Return what ``kubeadm:`` gives the first control plane's program, after its path."""
-    gaps = (cluster.kubeadm, cluster.roles, *(node.role for _, node in nodes))
-    first = next(((i, node) for i, node in nodes if node.role == "control-plane"), None)
-    if first is None or any(gap is WRONG for gap in gaps) or first[1].kubeadm is WRONG:
+    if any(node.role is WRONG for _, node in nodes):
+        return None
+    first = next((one for one in nodes if one[1].role == "control-plane"), None)
+    return said_to(cluster, first, kind, place, name) if first else None
+
+
+def said_to(
+    cluster: Cluster, to: tuple[int, Node], kind: str, place: tuple[str, ...], name: str
+) -> tuple[str, str] | None:
+    """Return what ``kubeadm:`` gives a program of one node, after its path."""
+    index, node = to
+    if WRONG in (cluster.kubeadm, cluster.roles, node.role, node.kubeadm):
         return None
     if any(own.kubeadm is WRONG for own in cluster.roles.values()):
         return None
-    index, node = first
     found = cluster.argument(node, kind, place, name)
     if found is None:
         return None

@@ -190,31 +190,8 @@ _ANONYMOUS = "kubelet's probes and joining nodes ask without credentials"
 _JOINING = "nodes join by a bootstrap token"
 _SEEN = "first boot asks each API server at its node's address"
 _KNOWN = "first boot waits until the cluster knows the node"
-_STARTS = "kubelet would not start with it"
-_CHOICES = {
-    "cpuManagerPolicy": ("none", "static"),
-    "memoryManagerPolicy": ("None", "Static"),
-    "topologyManagerPolicy": ("none", "best-effort", "restricted", "single-numa-node"),
-    "topologyManagerScope": ("container", "pod"),
-    "hairpinMode": ("promiscuous-bridge", "hairpin-veth", "none"),
-}
-"""Fields of kubelet's document, whose arguments have the same values."""
-
-
-def _argument(name: str) -> str:
-    return re.sub("[A-Z]", lambda capital: f"-{capital[0].lower()}", name)
-
-
-def _one_of(names: tuple[str, ...]) -> tuple[Any, str, str]:
-    return frozenset(("", *names)).__contains__, " or ".join(names), _STARTS
-
-
 _KUBELET_LIMITED: dict[tuple[str, ...], tuple[Any, str, str]] = {
     ("nodeRegistration", "kubeletExtraArgs", "register-node"): (_ON.fullmatch, "true", _KNOWN),
-    **{
-        ("nodeRegistration", "kubeletExtraArgs", _argument(name)): _one_of(choices)
-        for name, choices in _CHOICES.items()
-    },
 }
 _LOCAL_MODE = "first boot does not know the phases in which kubeadm joins with it"
 LIMITED: dict[str, dict[tuple[str, ...], tuple[Any, str, str]]] = {
@@ -238,6 +215,11 @@ LIMITED: dict[str, dict[tuple[str, ...], tuple[Any, str, str]]] = {
             "*,bootstrapsigner,tokencleaner, and more",
             "without the bootstrap signer and those for CSRs no node can join",
         ),
+        ("apiServer", "extraArgs", "endpoint-reconciler-type"): (
+            frozenset(("lease", "master-count")).__contains__,
+            "lease",
+            "without it pods find no API server",
+        ),
         ("featureGates", "ControlPlaneKubeletLocalMode"): (_OFF.fullmatch, "false", _LOCAL_MODE),
         ("featureGates", "SelfHosting"): (_OFF.fullmatch, "false", _MANIFESTS),
         ("featureGates", "RootlessControlPlane"): (
@@ -250,8 +232,6 @@ LIMITED: dict[str, dict[tuple[str, ...], tuple[Any, str, str]]] = {
         ("registerNode",): (_ON.fullmatch, "true", _KNOWN),
         ("address",): (_is_open, "0.0.0.0 or ::", "all nodes read the same document"),
         ("enableServer",): (_ON.fullmatch, "true", _LISTENS),
-        ("authorization", "mode"): _one_of(("Webhook", "AlwaysAllow")),
-        **{(name,): _one_of(choices) for name, choices in _CHOICES.items()},
     },
     "KubeProxyConfiguration": {},
 }

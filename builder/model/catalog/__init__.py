@@ -32,6 +32,7 @@ from builder.model.version import Version, numbers
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from builder.model.allowed import Allowed
     from builder.model.arguments import NameTable, ServedKind
     from builder.model.catalog.calico import CalicoSeries
     from builder.model.catalog.kubernetes import KubernetesSeries
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from builder.model.catalog.runtimes import RuntimeSeries
     from builder.model.catalog.systems import CloudInit, OperatingSystem, UserDataLimit
     from builder.model.configuration import Table
+    from builder.model.listening import Listener
     from builder.model.recipe import Binaries, Builds
     from builder.model.reference import Reference
     from builder.model.signer import Authority, Signer
@@ -64,6 +66,9 @@ class Catalog:
     eviction: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Below which amounts kubelet evicts: ``kubelet`` by itself, ``bundled`` as airseed sets it."""
     configurations: Mapping[str, Table]
+    allowed: Mapping[str, Mapping[str, Allowed]] = field(default_factory=dict)
+    """What values there may be, by kind of document or program, then by field or argument."""
+    listeners: tuple[Listener, ...] = ()
     arguments: Mapping[str, NameTable] = field(default_factory=dict)
     """Those that programs know, by program."""
     apis: Mapping[str, Mapping[str, ServedKind]] = field(default_factory=dict)
@@ -113,6 +118,10 @@ class Catalog:
                 tuple(self.configurations[name] for name in series.configurations),
             ),
             ports=self.ports,
+            allowed=self.allowed,
+            listeners=tuple(
+                one for one in self.listeners if one.life.is_known((version.major, version.minor))
+            ),
             files=tuple(
                 path.pattern
                 for path in self.paths

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Literal
 
+    from builder.model.allowed import Allowed
     from builder.model.arguments import Arguments
     from builder.model.catalog.systems import OperatingSystem
     from builder.model.configuration import Configuration
     from builder.model.digest import Digest
+    from builder.model.listening import Listener
     from builder.model.version import Version
 
 ROLES = ("control-plane", "worker")
@@ -124,6 +126,9 @@ class KubernetesRelease:
     arguments: Arguments | None = None
     """Those of its programs, and their feature gates."""
     programs: ProgramTable = field(default_factory=ProgramTable)
+    allowed: Mapping[str, Mapping[str, Allowed]] = field(default_factory=dict)
+    """What values there may be, by kind of document or program, then by field or argument."""
+    listeners: tuple[Listener, ...] = ()
 
     @property
     def images(self) -> tuple[tuple[Component, Reference], ...]:

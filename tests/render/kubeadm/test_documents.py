@@ -261,15 +261,15 @@ def test_the_narrower_place_counts() -> None:
         said = {name.replace("_", "-"): value for name, value in arguments.items()}
         return f"{{JoinConfiguration: {{nodeRegistration: {{kubeletExtraArgs: {said}}}}}}}"
 
-    own = raw(event_qps="node", v="node")
+    own = raw(event_qps="3", v="3")
     text = NODES.replace("10.0.0.3}", f"10.0.0.3, kubeadm: {own}}}")
-    whole = raw(registry_qps="cluster", event_burst="cluster", event_qps="cluster")
+    whole = raw(registry_qps="1", event_burst="1", event_qps="1")
     text += f"kubeadm: {whole}\n"
-    text += f"roles: {{worker: {{kubeadm: {raw(event_burst='role', event_qps='role')}}}}}\n"
+    text += f"roles: {{worker: {{kubeadm: {raw(event_burst='2', event_qps='2')}}}}}\n"
     plan = plans.plan(text)
-    wide = {"registry-qps": "cluster", "event-burst": "cluster", "event-qps": "cluster"}
+    wide = {"registry-qps": "1", "event-burst": "1", "event-qps": "1"}
     assert join(plan, "b")["nodeRegistration"]["kubeletExtraArgs"] == wide
-    near = {"registry-qps": "cluster", "event-burst": "role", "event-qps": "node", "v": "node"}
+    near = {"registry-qps": "1", "event-burst": "2", "event-qps": "3", "v": "3"}
     assert join(plan, "c")["nodeRegistration"]["kubeletExtraArgs"] == near
 
 

@@ -3,7 +3,8 @@
 //	go run main.go 'MODULE=FOLDER ...' [?]PACKAGE[:TYPE].FUNCTION...
 //
 // It follows what is given a set of flags, or gives one, through constants and parameters, and prints a
-// name a line; a function with a question mark need not be there. Nothing is compiled or run: packages that have nothing to do with flags are not even read, so
+// name a line, with what the flag holds: the method that registers it, or its Go type. A function with a question mark
+// need not be there. Nothing is compiled or run: packages that have nothing to do with flags are not even read, so
 // that types which come from there stay unknown. What it cannot follow stands on standard error.
 package main
 
@@ -18,7 +19,6 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"sort"
 	"strconv"
 	"strings"
 )
@@ -37,7 +37,7 @@ type reader struct {
 	fileset  *token.FileSet
 	packages map[string]*unit
 	seen     map[string]bool
-	flags    map[string]bool
+	flags    map[string]string
 	lost     map[string]bool
 }
 
@@ -364,7 +364,7 @@ func (r *reader) call(in *unit, call *ast.CallExpr, values known) {
 	receiver := ""
 	if signature.Recv() != nil {
 		if strings.HasSuffix(named(signature.Recv().Type()), "FeatureGate") {
-			r.flags["feature-gates"] = true
+			r.note("feature-gates", "")
 			return
 		}
 		if types.IsInterface(signature.Recv().Type()) {
@@ -397,6 +397,14 @@ func (r *reader) call(in *unit, call *ast.CallExpr, values known) {
 	r.visit(other, declared, passed)
 }
 
+// note keeps what a flag holds; of two that differ, nothing is known.
+func (r *reader) note(name, holds string) {
+	if before, ok := r.flags[name]; ok && before != holds {
+		holds = ""
+	}
+	r.flags[name] = holds
+}
+
 // registered notes the name that a call on a set of flags gives it.
 func (r *reader) registered(in *unit, call *ast.CallExpr, method string, values known) {
 	place := 0
@@ -405,12 +413,12 @@ func (r *reader) registered(in *unit, call *ast.CallExpr, method string, values 
 		// one that another set has: by its name, or by a text that the function was given
 		if found, ok := call.Args[0].(*ast.CallExpr); ok && len(found.Args) == 1 {
 			if name, ok := r.text(in, found.Args[0], values); ok {
-				r.flags[name] = true
+				r.note(name, "")
 				return
 			}
 		}
 		for _, value := range values {
-			r.flags[value] = true
+			r.note(value, "")
 		}
 		if len(values) == 0 {
 			r.lost[fmt.Sprintf("%s: AddFlag", r.fileset.Position(call.Pos()))] = true
@@ -431,7 +439,10 @@ func (r *reader) registered(in *unit, call *ast.CallExpr, method string, values 
 	}
 	if place < len(call.Args) {
 		if name, ok := r.text(in, call.Args[place], values); ok {
-			r.flags[name] = true
+			if strings.HasPrefix(method, "Var") {
+				method = named(in.info.TypeOf(call.Args[0]))
+			}
+			r.note(name, method)
 			return
 		}
 	}
@@ -441,7 +452,7 @@ func (r *reader) registered(in *unit, call *ast.CallExpr, method string, values 
 func main() {
 	r := &reader{
 		modules: map[string]string{}, fileset: token.NewFileSet(), packages: map[string]*unit{},
-		seen: map[string]bool{}, flags: map[string]bool{}, lost: map[string]bool{},
+		seen: map[string]bool{}, flags: map[string]string{}, lost: map[string]bool{},
 	}
 	for _, pair := range strings.Fields(os.Args[1]) {
 		module, folder, _ := strings.Cut(pair, "=")
@@ -464,18 +475,10 @@ func main() {
 			os.Exit(1)
 		}
 	}
-	for _, names := range []map[string]bool{r.flags, r.lost} {
-		var sorted []string
-		for name := range names {
-			sorted = append(sorted, name)
-		}
-		sort.Strings(sorted)
-		out := os.Stdout
-		if len(names) > 0 && &names != nil && names[sorted[0]] && strings.Contains(sorted[0], ":") {
-			out = os.Stderr
-		}
-		for _, name := range sorted {
-			fmt.Fprintln(out, name)
-		}
+	for name, holds := range r.flags {
+		fmt.Println(name, holds)
+	}
+	for place := range r.lost {
+		fmt.Fprintln(os.Stderr, place)
 	}
 }

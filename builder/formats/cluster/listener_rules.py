@@ -1,0 +1,74 @@
+"""Two programs of a node can't listen at one port: what ``kubeadm:`` moves must be free there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from builder.formats.cluster.network_rules import said, said_to
+from builder.formats.reading import WRONG
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from builder.formats.reading import Reading
+    from builder.model.cluster import Cluster, Node
+    from builder.model.listening import Listener, Place
+
+_OF_NODES = ("InitConfiguration", "JoinConfiguration")
+_ARGUMENTS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
+    "kubelet": tuple((kind, ("nodeRegistration", "kubeletExtraArgs")) for kind in _OF_NODES),
+    "etcd": (("ClusterConfiguration", ("etcd", "local", "extraArgs")),),
+    "kube-apiserver": (("ClusterConfiguration", ("apiServer", "extraArgs")),),
+    "kube-controller-manager": (("ClusterConfiguration", ("controllerManager", "extraArgs")),),
+    "kube-scheduler": (("ClusterConfiguration", ("scheduler", "extraArgs")),),
+}
+"""Where ``kubeadm:`` has a program's arguments."""
+
+
+def check(cluster: Cluster, listeners: Iterable[Listener], reading: Reading) -> None:
+    """Write down each value by which two programs would want one port of a node."""
+    by = cluster.endpoint.by if cluster.endpoint else None
+    known = [one for one in listeners if one.of_endpoint in {None, by}]
+    told: set[str] = set()
+    for index, node in enumerate(cluster.nodes):
+        if node is WRONG:
+            continue
+        there = [
+            (one, *found)
+            for one in known
+            if one.role in {None, node.role}
+            for found in _places(one, index, node, cluster)
+        ]
+        for number, (one, path, place) in enumerate(there):
+            for other, taken, where in (*there[:number], *there[number + 1 :]):
+                if path and path not in told and place.clashes(where) and other is not one:
+                    told.add(path)
+                    what = f"{place.port} is where {other.program} listens on {node.name}"
+                    hint = f"so does {taken}" if taken else None
+                    reading.wrong(path, what, expected="a port of its own", hint=hint)
+
+
+def _places(
+    listener: Listener, index: int, node: Node, cluster: Cluster
+) -> Iterator[tuple[str, Place]]:
+    """Yield where a program listens on a node, each with the path that says so, or ""."""
+    found = [one for by in listener.by for one in _said(listener.program, by, index, node, cluster)]
+    for path, text in found[-1:]:
+        yield from ((path, place) for place in listener.said(text))
+    if not found:
+        yield "", listener.usual
+
+
+def _said(
+    program: str, by: str, index: int, node: Node, cluster: Cluster
+) -> Iterator[tuple[str, str]]:
+    kind, dot, field = by.partition(".")
+    planes = [(i, one) for i, one in enumerate(cluster.nodes) if one is not WRONG]
+    places = ((kind, ()),) if dot else _ARGUMENTS[program]
+    for document, place in places:
+        if document in _OF_NODES:
+            found = said_to(cluster, (index, node), document, place, by)
+        else:
+            found = said(cluster, planes, document, place, field or by)
+        if found:
+            yield found

@@ -1,0 +1,67 @@
+"""Where programs listen in a node's own network; the table is data (``mirrors/listeners.yaml``)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from builder.model.arguments import Life, is_address
+from builder.model.cluster import LAST_PORT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ALL = "0.0.0.0"  # noqa: S104 -- compared, not bound
+_ALWAYS = Life()
+_WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):([0-9]{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    address: str
+    port: int
+    """0 where nobody listens."""
+
+    def clashes(self, other: Place) -> bool:
+        """Tell whether two programs can't both listen where they are to."""
+        one, two = ip_address(self.address), ip_address(other.address)
+        open_ = one.is_unspecified or two.is_unspecified
+        return self.port == other.port and self.port > 0 and (open_ or one == two)
+
+
+def place(text: str, usual: int | None = None) -> Place | None:
+    """Read ``IP:PORT``, or ``IP`` where there is a usual port; None for anything else."""
+    match = _WITH_PORT.fullmatch(text)
+    if match and is_address(match[1] or match[2]) and 0 < int(match[3]) <= LAST_PORT:
+        return Place(match[1] or match[2], int(match[3]))
+    return Place(text, usual) if usual is not None and is_address(text) else None
+
+
+def port(text: str) -> Place | None:
+    """Read a port at all addresses."""
+    known = text.isascii() and text.isdigit() and int(text) <= LAST_PORT
+    return Place(_ALL, int(text)) if known else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    program: str
+    usual: Place
+    """Where it listens when nothing else is said."""
+    by: tuple[str, ...] = ()
+    """What says otherwise: ``KIND.FIELD`` of a document, or an argument of the program."""
+    role: str | None = None
+    """Of the nodes that have it; None stands for all."""
+    life: Life = _ALWAYS
+    """The releases that have it."""
+    of_endpoint: str | None = None
+    """What keeps the endpoint up where there is such a program."""
+
+    def said(self, text: str) -> Iterator[Place]:
+        """Yield where it listens by a value; nothing where the value is wrong."""
+        for one in text.split(","):
+            bare = re.sub(r"^https?://", "", one.strip())
+            if found := port(bare) or place(bare, self.usual.port):
+                yield found
