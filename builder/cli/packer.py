@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -135,5 +136,6 @@ def _report(written: Written, console: Console, *, as_json: bool) -> None:
     console.info(f"wrote {written.folder}: {written.name} by {builders}, Packer {written.requires}")
     how = {"url": "is fetched from", "disk": "is read from", "upload": "is uploaded from"}
     console.info(f"the bundle {how[written.delivery]} {written.bundle}")
-    key = f"-var ssh_private_key_file={written.key} " if written.key else ""
-    console.info(f"next: packer build {key}{written.folder} (README.md there says more)")
+    key = ["-var", f"ssh_private_key_file={written.key}"] if written.key else []
+    command = shlex.join(["packer", "build", *key, str(written.folder)])
+    console.info(f"next: {command} (README.md there says more)")

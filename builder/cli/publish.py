@@ -252,13 +252,11 @@ def _tell(done: Published, console: Console, *, dry_run: bool) -> None:
 def registry_of(text: str | None) -> Registry | None:
     if text is None:
         return None
-    from builder.model.cluster import Registry
+    from builder.formats.reading import option
+    from builder.formats.terms import registry
 
-    plain = text.removeprefix("https://").removeprefix("http://")
-    host, _, prefix = plain.rstrip("/").partition("/")
-    if not host:
-        raise UsageError("names no registry", where=text, expected="HOST[:PORT][/PREFIX]")
-    return Registry(host=host, prefix=prefix)
+    plain = text.removeprefix("https://").removeprefix("http://").rstrip("/")
+    return option("--registry", registry, plain, expected="HOST[:PORT][/PREFIX]")
 
 
 def _value(pushed: Pushed) -> dict[str, str]:

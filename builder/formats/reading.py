@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from builder.errors import DocumentError, Fault
+from builder.errors import DocumentError, Fault, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -33,12 +33,23 @@ _LONGEST_PATH = 400
 _MOST_FAULTS = 1000
 
 
+T = TypeVar("T")
+
+
 class MisfitError(ValueError):
     """Refuse a text with advice of its own; what a ``parse`` of :class:`Text` may raise."""
 
     def __init__(self, what: str, *, hint: str | None = None) -> None:
         super().__init__(what)
         self.hint = hint
+
+
+def option(name: str, parse: Callable[[str], T], text: str, *, expected: str) -> T:
+    """Read what stands behind an option as a document's text is read; raise UsageError."""
+    try:
+        return parse(text)
+    except MisfitError as error:
+        raise UsageError(str(error), where=name, expected=expected, hint=error.hint) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The words that cluster.yaml and the catalog share: packages, paths, URLs, digests.
+"""The words that cluster.yaml, the catalog and options share: packages, paths, URLs, digests.
 
 Every function is a ``parse`` of :class:`builder.formats.shape.Text`. No message repeats a text
 that may hold credentials.
@@ -10,6 +10,7 @@ import re
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from builder.formats.reading import MisfitError
+from builder.model.cluster import LAST_PORT, Registry
 from builder.model.digest import Digest
 from builder.model.source import is_url
 
@@ -25,6 +26,11 @@ _HOST = re.compile(
     r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?"
 )
 """No letter that a shell, systemd or cloud-init reads as its own."""
+_REGISTRY = re.compile(
+    r"((?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*"
+    r"|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?"
+    r"(?:/([a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*))?"
+)
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -42,6 +48,50 @@ def split_url(text: str) -> SplitResult:
     if parts.hostname and not _HOST.fullmatch(parts.netloc.rpartition("@")[2]):
         raise MisfitError("the host of this URL is neither a name nor an address")
     return parts
+
+
+def url(text: str) -> str:
+    """Read an http or https URL without credentials."""
+    parts = split_url(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+        raise MisfitError("this is not a URL", hint="begin it with https:// or http://")
+    if parts.username is not None or parts.password is not None:
+        raise MisfitError("credentials in a URL would be visible to everyone on the machine")
+    if not text.isascii() or not re.fullmatch(r"[!#-&(-;=?-_a-z~]+", text):
+        raise MisfitError("this is not a URL")
+    return text
+
+
+def folder_url(text: str) -> str:
+    """Read the URL of a folder: names of files are put behind it."""
+    parts = split_url(text)
+    if parts.query or parts.fragment or text.endswith(("?", "#")):
+        raise MisfitError("a folder's URL ends after its path")
+    return url(text)
+
+
+def registry(text: str) -> Registry:
+    """Read ``HOST[:PORT][/PREFIX]``."""
+    if "@" in text:
+        raise MisfitError(
+            "a registry's name holds no credentials", hint="use docker login for them"
+        )
+    if SCHEME.match(text):
+        rest = text.partition("://")[2].rstrip("/")
+        raise MisfitError(f"{text!r} has a scheme", hint=f"write {rest}" if rest else None)
+    if text.endswith("/"):
+        raise MisfitError(f"{text!r} ends in a slash", hint=f"write {text.rstrip('/')}")
+    match = _REGISTRY.fullmatch(text)
+    if not match:
+        hint = f"write {text.lower()}" if _REGISTRY.fullmatch(text.lower()) else None
+        raise MisfitError(f"{text!r} is not a registry", hint=hint)
+    host, port, prefix = match.groups()
+    if port and not (1 <= int(port[1:]) <= LAST_PORT):
+        raise MisfitError(f"{text!r} has no valid port", hint=f"a number from 1 to {LAST_PORT}")
+    if not (port or "." in host or host.startswith("[") or host == "localhost"):
+        # container runtimes take a first part like this for a folder of Docker Hub
+        raise MisfitError(f"{host!r} would be taken for a folder of Docker Hub", hint=f"{host}:443")
+    return Registry(host=f"{host}{port or ''}", prefix=prefix or "")
 
 
 def source(text: str) -> str:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from builder import disk
 from builder.errors import DocumentError, Fault, UsageError, did_you_mean
+from builder.formats.reading import option
+from builder.formats.terms import folder_url
 from builder.model.catalog.lookup import NotInCatalogError
 from builder.model.digest import Digest
 from builder.model.source import is_url
@@ -21,7 +25,6 @@ from builder.sources.file import read_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from builder.model.catalog.packer import Delivery, ImageBuilder, PackerTable
     from builder.pipeline.lock_document import LockDocument
@@ -29,8 +32,9 @@ if TYPE_CHECKING:
     from builder.report import Reporter
 
 PROFILE = "modern"
+_SERVED = "http://HOST:PORT, as airseed serve prints it"
 _CLOUD_INIT = "cloud-init"
-_KEY = re.compile(r"(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]{20,}={0,3}(?: [ -~]*)?")
+_KEY = re.compile(r"(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]{20,}={0,3}(?: [^\x00-\x1f]*)?")
 _MARK = "airseed.auto.pkrvars.hcl"
 """A folder that has it was written by this verb."""
 
@@ -106,7 +110,8 @@ def write(
         requires=table.profiles[options.profile],
         delivery=how,
         bundle=where,
-        key=public,
+        # a name that is no ASCII is none of Packer's or the installer's concern
+        key=public if public.isascii() else " ".join(public.split()[:2]),
         disk=start,
         version=version("airseed"),
     )
@@ -171,7 +176,9 @@ def _disk(url: str | None, checksum: str | None) -> DiskImage | None:
         raise UsageError(
             "is not a SHA-256", where="--disk-sha256", expected="64 hexadecimal digits"
         ) from error
-    return DiskImage(url=url, digest=digest)
+    # Packer takes a path for a URL as well, and decodes what Go would have encoded, nothing else
+    place = url if "://" in url else quote(_file(url), safe="/$&+,:;=@")
+    return DiskImage(url=place, digest=digest)
 
 
 def _delivery(
@@ -185,17 +192,20 @@ def _delivery(
             raise UsageError(
                 "the guest needs a URL to fetch the bundle from",
                 where="--bundle",
-                expected="http://HOST:PORT, as airseed serve prints it",
+                expected=_SERVED,
                 hint="seed.url in cluster.yaml does, too; or --delivery upload",
             )
-        return how, url
+        return how, option("--bundle", folder_url, url, expected=_SERVED)
     if bundle is not None and is_url(bundle):
         raise UsageError(
             f"--delivery {how} takes a file, not a URL", where="--bundle", hint="--delivery url"
         )
-    # Packer runs where it likes: a path of this machine must not depend on that
-    file = paths.bundle(workspace.lock_path) if bundle is None else workspace.folder / bundle
-    return how, str(file.resolve())
+    return how, _file(bundle if bundle is not None else paths.bundle(workspace.lock_path))
+
+
+def _file(path: str | Path) -> str:
+    """Return a path that means the same wherever Packer runs on this machine."""
+    return str(Path(path).resolve())
 
 
 def _refuse(

@@ -17,6 +17,8 @@ from builder.destinations.webdav import WebDavTree
 from builder.destinations.yum import YumDestination, YumPlan, YumPublished
 from builder.destinations.yum_folder import FolderTree
 from builder.errors import Fault, FetchError, IncompleteError, UsageError
+from builder.formats.reading import option
+from builder.formats.terms import folder_url
 from builder.http import Client
 from builder.model.artifact import Package
 from builder.oci.auth import Credentials
@@ -175,6 +177,8 @@ def open_tree(
 ) -> AbstractContextManager[Tree]:
     """Open a place; ``look`` only at it. Raise UsageError for one of an unknown kind."""
     place, url = target.place, _spelled(target.base_url)
+    if url and not url.startswith("file:///"):
+        option("--base-url", folder_url, url, expected="https://HOST[:PORT]/PATH")
     kind, mark, _ = place.partition("://")
     match kind.lower() if mark else "":
         case "":

@@ -12,6 +12,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import plans
 import pytest
@@ -151,6 +152,19 @@ def test_packer_takes_a_disk_image_and_every_delivery(
     folder = write(tmp_path / "image", "qemu", disk=True, delivery=delivery)
     ran = packer(environment, "validate", folder)
     assert (ran.returncode, ran.stdout + ran.stderr) == (0, "")
+
+
+def test_paths_with_letters_of_qemu_and_of_urls_are_taken(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """The machine starts, with both disks; where it is built Packer itself takes no comma."""
+    odd = tmp_path / "a, b #?%"
+    odd.mkdir()
+    folder = write(odd / "image", "qemu", disk=True, delivery="disk")
+    words = blank_disk(odd / "disk.raw", 1 << 20)
+    words = (f'-var=iso_urls=["{quote(str(odd / "disk.raw"), safe="/,")}"]', *words[1:])
+    ran = build(environment, folder, tmp_path / "output", *words, "-var=ssh_timeout=5s")
+    assert "image: error: the guest got no address, or does not let Packer log in" in ran.stderr
 
 
 def test_every_file_is_formatted_as_packer_does_it(

@@ -98,6 +98,20 @@ def test_the_guest_finds_the_bundle_where_it_is_served(locked: Sandbox, tmp_path
     )
 
 
+def test_paths_mean_the_same_wherever_packer_runs(
+    locked: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are those of this command, not of cluster.yaml; Packer takes a disk's for a URL."""
+    (tmp_path / "a, #?%").mkdir()
+    monkeypatch.chdir(tmp_path / "a, #?%")
+    options = {"disk_image": "d.qcow2", "disk_checksum": "0" * 64, "ssh_key": f"{KEY} jürgen"}
+    written = write(locked, tmp_path / "image", bundle="b.tar", **options)
+    assert written.bundle == str(tmp_path / "a, #?%/b.tar")
+    values = (tmp_path / "image/airseed.auto.pkrvars.hcl").read_text()
+    assert f'= ["{tmp_path}/a,%20%23%3F%25/d.qcow2"]\n' in values
+    assert f"echo '{KEY.removesuffix(' me')}' >" in (tmp_path / "image/http/ks.cfg").read_text()
+
+
 def test_kubernetes_and_the_runtime_are_held_and_nothing_else(
     locked: Sandbox, tmp_path: Path
 ) -> None:
@@ -136,6 +150,16 @@ def test_images_are_checked_by_the_digest_that_docker_shows(
             {"delivery": "upload", "bundle": "http://x"},
             "--bundle: --delivery upload takes a file, not a URL",
         ),
+        (
+            {"bundle": "http://me:secret@10.0.0.5"},
+            "--bundle: credentials in a URL would be visible to everyone on the machine",
+        ),
+        (
+            {"bundle": "http://10.0.0.5\nrootpw x"},
+            "--bundle: the host of this URL is neither a name nor an address (expected http://",
+        ),
+        ({"bundle": "http://10.0.0.5/a b"}, "--bundle: this is not a URL (expected http://HOST"),
+        ({"bundle": "http://h/?q"}, "--bundle: a folder's URL ends after its path (expected"),
         ({"ssh_key": "-----BEGIN"}, "--ssh-key: this is not a public key (expected one line: ssh-"),
     ],
 )

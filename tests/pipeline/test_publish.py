@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from push_registry import PushRegistry, Quirks
 
+from builder.cli.root import run
 from builder.errors import UnavailableError
 from builder.model.cluster import Registry
 from builder.pipeline.publish import publish
@@ -265,6 +266,29 @@ def test_options_that_cannot_be_meant_are_refused(
         assert done.code == 2, done.err
         assert said in done.err
         assert registry.requests == []
+
+
+@pytest.mark.parametrize(
+    ("registry", "said"),
+    [
+        ("http://", "'' is not a registry"),
+        ("ci:secret@registry.example.com", "a registry's name holds no credentials"),
+        ("registry.example.com/K8s", "hint: write registry.example.com/k8s"),
+        ("registry.example.com:99999", "'registry.example.com:99999' has no valid port"),
+        ("file:///srv", "'file:///srv' has a scheme"),
+        ("registry.example.com/a b", "'registry.example.com/a b' is not a registry"),
+        ("harbor", "hint: harbor:443"),
+        ("::1", "'::1' is not a registry"),
+    ],
+)
+def test_a_registry_is_named_as_in_cluster_yaml(
+    registry: str, said: str, sample: Sample, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["publish", str(sample.bundle), "--registry", registry, "--dry-run"]) == 2
+    told = capfd.readouterr().err
+    assert told.startswith("error: --registry: ")
+    assert said in told
+    assert "secret" not in told
 
 
 REFUSALS = {

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from builder.cli.root import run
 from builder.destinations.yum_folder import FolderTree
 from builder.errors import StorageError
 
@@ -166,6 +167,21 @@ def test_a_blank_does_not_end_an_address_in_the_repo_file(sample: Sample, tmp_pa
     assert done["yum"]["url"] == "http://10.0.0.5/k8s%20site"
     text = (tmp_path / "airseed.repo").read_text("utf-8")
     assert "baseurl=http://10.0.0.5/k8s%20site/yum/" in text
+
+
+@pytest.mark.parametrize(
+    "url", ["http://ci:secret@h/k8s", "http://h/#k8s", "http://h/?k8s", "h/k8s", "http://h:99999/"]
+)
+def test_what_machines_cannot_use_is_no_base_url(
+    url: str, sample: Sample, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The .repo file is for everybody to read, and names of files are put behind the URL."""
+    place = tmp_path / "www"
+    assert run(["publish", str(sample.bundle), "--yum", str(place), "--base-url", url]) == 2
+    told = capfd.readouterr().err
+    assert told.startswith("error: --base-url: ")
+    assert "secret" not in told
+    assert not place.exists()
 
 
 def test_what_a_killed_run_left_goes_away(tmp_path: Path) -> None:

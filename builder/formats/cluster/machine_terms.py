@@ -145,18 +145,6 @@ def proxy(text: str) -> str:
     return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
 
 
-def url(text: str) -> str:
-    """Read an http or https URL without credentials."""
-    parts = split_url(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
-        raise MisfitError("this is not a URL", hint="begin it with https:// or http://")
-    if parts.username is not None or parts.password is not None:
-        raise MisfitError("credentials in a URL would be visible to everyone on the machine")
-    if not text.isascii() or not re.fullmatch(r"[!#-&(-;=?-_a-z~]+", text):
-        raise MisfitError("this is not a URL")
-    return text
-
-
 def address(text: str) -> Address:
     try:
         ip = ip_address(text)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from builder.formats.reading import MisfitError
 from builder.formats.terms import FILE_PATH, SCHEME, source
-from builder.model.cluster import API_PORT, LAST_PORT, Endpoint, NodeAddress, Registry, Taint
+from builder.model.cluster import API_PORT, LAST_PORT, Endpoint, NodeAddress, Taint
 from builder.model.reference import Reference
 from builder.model.source import is_url
 from builder.model.version import Version
@@ -30,11 +30,6 @@ LABEL_VALUE = rf"(?:{_QUALIFIED})?"
 LABEL_KEY = rf"(?:{DNS_NAME}/)?{_QUALIFIED}"
 LOOPBACK_NAMES = ("localhost", "localhost.localdomain")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
-_REGISTRY = re.compile(
-    r"((?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*"
-    r"|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?"
-    r"(?:/([a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*))?"
-)
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 _EFFECTS: tuple[Effect, ...] = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _SHORTEST_NET = 31
@@ -176,30 +171,6 @@ def _is_ipv6(text: str) -> bool:
         return isinstance(ip_address(text), IPv6Address)
     except ValueError:
         return False
-
-
-def registry(text: str) -> Registry:
-    """Read ``HOST[:PORT][/PREFIX]``."""
-    if "@" in text:
-        raise MisfitError(
-            "a registry's name holds no credentials", hint="use docker login for them"
-        )
-    if SCHEME.match(text):
-        rest = text.partition("://")[2].rstrip("/")
-        raise MisfitError(f"{text!r} has a scheme", hint=f"write {rest}" if rest else None)
-    if text.endswith("/"):
-        raise MisfitError(f"{text!r} ends in a slash", hint=f"write {text.rstrip('/')}")
-    match = _REGISTRY.fullmatch(text)
-    if not match:
-        hint = f"write {text.lower()}" if _REGISTRY.fullmatch(text.lower()) else None
-        raise MisfitError(f"{text!r} is not a registry", hint=hint)
-    host, port, prefix = match.groups()
-    if port and not (1 <= int(port[1:]) <= LAST_PORT):
-        raise MisfitError(f"{text!r} has no valid port", hint=f"a number from 1 to {LAST_PORT}")
-    if not (port or "." in host or host.startswith("[") or host == "localhost"):
-        # container runtimes take a first part like this for a folder of Docker Hub
-        raise MisfitError(f"{host!r} would be taken for a folder of Docker Hub", hint=f"{host}:443")
-    return Registry(host=f"{host}{port or ''}", prefix=prefix or "")
 
 
 def image(text: str) -> Reference:

@@ -1,3 +1,4 @@
+# qemu ends a value by a comma, and takes two of them for one
 locals {
   qemu_console = [
     ["-chardev", "file,id=console,path=${var.console_log}"],
@@ -5,7 +6,7 @@ locals {
   ]
   qemu_bundle = [
     ["-device", "virtio-net,netdev=user.0"],
-    ["-blockdev", "driver=raw,node-name=bundle,read-only=on,file.driver=file,file.filename=${var.bundle}"],
+    ["-blockdev", "driver=raw,node-name=bundle,read-only=on,file.driver=file,file.filename=${replace(var.bundle, ",", ",,")}"],
     ["-device", "virtio-blk-pci,drive=bundle,addr=0x1e"],
   ]
 }

@@ -10,6 +10,7 @@ import pytest
 from builder.errors import DocumentError
 from builder.formats import catalog as catalog_format
 from builder.formats import cluster as cluster_format
+from builder.formats import terms
 from builder.formats.cluster import machine_terms
 from builder.formats.reading import MisfitError
 from builder.model.cluster import Cluster, Pki, SeedSettings
@@ -370,7 +371,14 @@ def test_a_proxys_host_is_a_name_or_an_address(host: str) -> None:
     with pytest.raises(MisfitError):
         machine_terms.proxy(f"http://{host}:3128")
     with pytest.raises(MisfitError):
-        machine_terms.url(f"http://{host}:3128/x")
+        terms.url(f"http://{host}:3128/x")
+
+
+@pytest.mark.parametrize("text", ["http://h/?a=b", "http://h/#a", "http://h/a#", "http://h?"])
+def test_nothing_stands_behind_the_path_of_a_folder(text: str) -> None:
+    with pytest.raises(MisfitError, match="ends after its path"):
+        terms.folder_url(text)
+    assert terms.url(text) == text
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from builder.formats.cluster.keys.signers import SIGNER
 from builder.formats.reading import WRONG
 from builder.formats.records import Field, ListOf, Record
 from builder.formats.shape import Number, Text
+from builder.formats.terms import registry
 from builder.model.cluster import (
     ChangeSettings,
     Cluster,
@@ -206,7 +207,7 @@ CLUSTER = Record(
         ),
         "registry": Field(
             Text(
-                parse=terms.registry,
+                parse=registry,
                 expected="HOST[:PORT][/PREFIX]",
                 longest=400,
                 example="registry.example.com:5000/k8s",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from builder.formats.cluster import machine_terms, terms
+from builder.formats.cluster import terms
 from builder.formats.records import Field, Record, TextOr
 from builder.formats.shape import Choice, Flag, Number, Text
+from builder.formats.terms import folder_url, url
 from builder.model.cluster import ImageSettings, Pki, SeedSettings
 
 PKI = TextOr(
@@ -56,7 +57,7 @@ SEED = Record(
         ),
         "url": Field(
             Text(
-                parse=machine_terms.url,
+                parse=folder_url,
                 expected="an http or https URL",
                 example="http://10.211.55.2/bundle/",
                 longest=500,
@@ -83,7 +84,7 @@ SEED = Record(
         ),
         "phone-home": Field(
             Text(
-                parse=machine_terms.url,
+                parse=url,
                 expected="an http or https URL",
                 example="http://10.211.55.2:8080/result",
                 longest=500,
