@@ -90,7 +90,8 @@ def _grouped(refusals: Iterable[Refusal]) -> Iterator[Fault]:
     """Tell once what one host did to many artifacts."""
     groups: dict[tuple[str, Fault], list[Refusal]] = {}
     for refusal in refusals:
-        groups.setdefault((refusal.host, replace(refusal.fault, where="")), []).append(refusal)
+        alike = replace(refusal.fault, where="", hint=None)
+        groups.setdefault((refusal.host, alike), []).append(refusal)
     for (host, fault), group in groups.items():
         if not host or len(group) <= _FEW:
             yield from (refusal.alone for refusal in group)
@@ -99,5 +100,6 @@ def _grouped(refusals: Iterable[Refusal]) -> Iterator[Fault]:
         yield replace(
             fault,
             where=host,
+            hint=next((one.fault.hint for one in group if one.fault.hint), None),
             what=f"{fault.what}, for {len(names)} artifacts: {', '.join(names[:_FEW])}, ...",
         )

@@ -336,7 +336,12 @@ class Transfer:
 
     def _yield(self, download: Download, error: FetchError, started: float) -> None:
         """Let a source that failed for the moment rest, or give it up."""
-        if self._rests(download, download.attempts, download.source.host, error, started):
+        host = download.source.host
+        if self._rests(download, download.attempts, host, error, started):
+            with self._changed:
+                why = self._hosts.given_up(host, self._policy.patience)
+            if error.fault.what in why:  # said as for those who will not ask it any more
+                error = FetchError(why, where=host, hint=error.fault.hint)
             self._pass_on(download, error)
 
     def _rests(

@@ -88,6 +88,14 @@ def build(
         from builder.pipeline import artifact_sources  # noqa: PLC0415
 
         with ExitStack() as opened:
+            near = artifact_sources.near(document, bases, target, opened)
+            if document.bundle is not None and (
+                lacking := sum(extent.digest not in near for extent in layout.fetched)
+            ):
+                reporter.info(
+                    f"{document.path} lacks {lacking} of the lock's artifacts, to be fetched; "
+                    "--base takes what an earlier bundle has"
+                )
             supplier = artifact_sources.Supplier(
                 document, opened, ca_bundle=ca_bundle, pool=workers, info=reporter.info
             )
@@ -96,7 +104,7 @@ def build(
                 target,
                 supplier.supply,
                 reporter,
-                near=artifact_sources.near(document, bases, target, opened),
+                near=near,
                 policy=Policy(workers=workers),
                 split=split,
                 sync=_UNSAFE not in os.environ,
@@ -139,7 +147,7 @@ def _target(document: LockDocument, target: Path | None, *, delta: bool) -> Path
     """Return where the bundle goes; raise UsageError where it may not."""
     source = document.path
     usual = paths.delta(source) if delta else paths.bundle(source)
-    if target is None and document.bundle is not None:
+    if target is None and document.bundle is not None and not delta:
         raise UsageError(
             "a bundle that is made from this one needs a name of its own",
             where=str(source),
@@ -149,7 +157,11 @@ def _target(document: LockDocument, target: Path | None, *, delta: bool) -> Path
     if target.is_dir():
         target = target / usual.name
     if os.path.realpath(target) == os.path.realpath(source):
-        raise UsageError("the bundle would overwrite the lock", where=str(target))
+        raise UsageError(
+            "the bundle would overwrite what it is made from",
+            where=str(target),
+            hint="give another name with -o FILE",
+        )
     return target
 
 

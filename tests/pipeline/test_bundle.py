@@ -284,13 +284,21 @@ def test_unpacked_over_the_earlier_bundle_it_verifies(
     assert {one["where"] for one in value["faults"]} == {"files/link", "install.sh"}
 
 
-def test_where_a_bundle_of_a_bundle_goes_has_to_be_said(sandbox: Sandbox, old: Path) -> None:
+def test_where_a_bundle_of_a_bundle_goes_has_to_be_said(
+    sandbox: Sandbox, sample: Sample, old: Path
+) -> None:
     ran = sandbox.run("bundle", "old.tar")
     assert ran.code == 2
     assert ran.err == (
         "error: old.tar: a bundle that is made from this one needs a name of its own\n"
         "  hint: give one with -o FILE\n"
     )
+    ran = sandbox.run("bundle", "old.tar", "-o", "old.tar")
+    assert ran.code == 2
+    assert "error: old.tar: the bundle would overwrite what it is made from\n" in ran.err
+    inventory(sandbox, sample)
+    offline(sandbox, "bundle", "old.tar", "--have", "have.json")  # it has one: not the bundle's
+    assert "old.delta.tar" in sandbox.names
 
 
 def test_what_is_no_bundle_is_not_replaced(sandbox: Sandbox, sample: Sample, old: Path) -> None:
@@ -331,6 +339,8 @@ def test_a_delta_without_its_base_is_fetched_or_fails_by_name(
     assert sandbox.bundle("--have", "have.json").code == 0
     ran = sandbox.run("bundle", "delta.tar", "-o", "again.tar")
     assert ran.code == 0
+    [said] = [line for line in ran.err.splitlines() if "lacks" in line]
+    assert said.endswith(" to be fetched; --base takes what an earlier bundle has")
     assert (sandbox.folder / "again.tar").read_bytes() == sample.bundle.read_bytes()
 
 
