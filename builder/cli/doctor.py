@@ -229,7 +229,10 @@ def _what(finding: Finding) -> str:
     what = f"{finding.failed} of {finding.asked}: {finding.what}" if counted else finding.what
     if not finding.failed:
         return what
-    return f"{what}; last seen well {finding.last_seen or 'never, from here'}"
+    seen = (
+        f"last seen well {finding.last_seen}" if finding.last_seen else "never seen well from here"
+    )
+    return f"{what}; {seen}"
 
 
 def _warn(limit: PullsLeft, needed: int, console: Console) -> None:

@@ -39,7 +39,11 @@ _TEMPORARY_ERRORS: tuple[tuple[tuple[type[Exception], ...], str, str | None], ..
         "the name of {host} cannot be resolved",
         "check the name, /etc/resolv.conf, and whether a proxy (https_proxy) is needed",
     ),
-    ((exceptions.NewConnectionError,), "no connection to {host}: {reason}", None),
+    (
+        (exceptions.NewConnectionError,),
+        "no connection to {host}: {reason}",
+        "check that a server runs there, its port, and whether a proxy (https_proxy) is needed",
+    ),
     (
         (exceptions.ConnectTimeoutError,),
         "{host} did not accept a connection in time",

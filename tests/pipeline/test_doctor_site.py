@@ -158,6 +158,18 @@ def test_an_image_that_machines_would_not_get_is_named(
         assert (name, seen) == (f"{registry.host}/k8s/pause:3.2", state)
         assert what in said
         assert shown["lost"][0]["what"].startswith(f"{name}: ")
+        assert state != "missing" or shown["lost"][0]["hint"].startswith("publish the bundle of ")
+
+
+def test_a_name_that_machines_alone_know_is_told_with_its_address(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.say("\nregistry: registry.invalid\nmachine: {hosts: {10.0.0.2: registry.invalid}}\n")
+    code, shown = cluster.ask(capsys)
+    assert code == 1
+    assert shown["lost"][0]["hint"] == (
+        "machines know it by machine.hosts: put 10.0.0.2 registry.invalid into /etc/hosts here"
+    )
 
 
 def test_another_bundle_and_what_is_missing_are_found_at_the_url(

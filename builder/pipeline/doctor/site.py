@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from builder.backoff import Backoff
 from builder.bundle.layout import LOCK_PATH, SUMS_PATH
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from builder.model.machine import RegistryAccess
     from builder.model.reference import Reference
     from builder.pipeline.doctor import Finding
+    from builder.pipeline.doctor.asking import Answer
     from builder.pipeline.doctor.sources import Kind
     from builder.pipeline.workspace import Workspace
     from builder.report import Reporter
@@ -106,13 +107,34 @@ def check(
     finally:
         for way in ways:
             way.client.close()
-    given = {answer.question: answer for answer in answers}
+    hosts = _hosts(cluster)
+    given = {answer.question: _advised(answer, hosts) for answer in answers}
     found = [
         finding_of(source, [given[question] for question in source.questions]) for source in sources
     ]
     days = last_seen.note(key_of(finding) for finding in found if finding.state in WELL)
     findings = tuple(replace(one, last_seen=days.get(key_of(one))) for one in found)
     return Health(findings=findings, lost=tuple(_lost(findings)), limits=(), offline=None, pulls={})
+
+
+def _hosts(cluster: Cluster) -> dict[str, str]:
+    """Return by name the addresses that machines have in /etc/hosts."""
+    machines = map(cluster.machine_of, cluster.nodes)
+    return {
+        name: address
+        for machine in machines
+        for address, names in machine.hosts.items()
+        for name in names
+    }
+
+
+def _advised(answer: Answer, hosts: dict[str, str]) -> Answer:
+    """Say what is to be done here, where servers are the site's own."""
+    name = urlsplit(answer.question.url).hostname or ""
+    if answer.lacks == "DNS" and name in hosts:
+        hint = f"machines know it by machine.hosts: put {hosts[name]} {name} into /etc/hosts here"
+        return replace(answer, hint=hint)
+    return replace(answer, hint=_ANOTHER) if answer.state == "missing" else answer
 
 
 def _cancel(ways: Iterable[_Way]) -> None:
