@@ -31,11 +31,14 @@ _MEANINGS = tuple(
         ("failed", _FAILED),
         ("running", r"step (?P<step>[a-z]+)"),
         ("done", r"(?P<node>[a-z0-9.-]+) is in its cluster, after (?P<seconds>[0-9]{1,9}) s"),
-        ("waiting", r"waiting for (?P<waiting_for>.*)"),
+        ("waiting", r"waiting for (?!%s)(?P<waiting_for>.*)"),
         (_HINT, r"hint: (?P<hint>.*)"),
     )
 )
-"""Which state each kind of line begins, with the fields that it gives; the first match counts."""
+"""Which state each kind of line begins, with the fields that it gives; the first match counts.
+
+``%s`` is in scripts that say so, which seeds have.
+"""
 _NUMBERS = frozenset({"exit_code", "attempt", "seconds"})
 
 
@@ -106,6 +109,9 @@ def read(content: bytes, name: str, *, node: str) -> Result:
 
 def of_machine(value: Any, name: str) -> Result:
     """Read the values of a result.json; raise DocumentError."""
+    if isinstance(value, dict) and not {"node", "state"} & value.keys():
+        expected = "a machine's /var/lib/airseed/result.json"
+        raise refusal(name, "this is not what a machine says of itself", expected=expected)
     check_format(value, FORMAT, name, "the result")
     return RESULT.read_document(value, name)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from builder.bundle.layout import README_PATH
 from builder.errors import DocumentError, Fault
 from builder.formats import manifests
 from builder.formats.reading import refusal
-from builder.formats.text import decode, read_content
+from builder.formats.text import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +27,7 @@ def find(files: Iterable[Path]) -> tuple[Manifest, ...]:
     faults: list[Fault] = []
     for path in _files(files):
         try:
-            found.append(manifests.read(decode(_content(path), str(path)), str(path)))
+            found.append(manifests.read(read_text(path), str(path)))
         except DocumentError as error:
             faults += (
                 Fault(where=f"{path}: {fault.where}".rstrip(": "), what=fault.what, hint=fault.hint)
@@ -41,20 +40,11 @@ def find(files: Iterable[Path]) -> tuple[Manifest, ...]:
 
 def _files(paths: Iterable[Path]) -> Iterable[Path]:
     for path in paths:
-        if path.is_dir():
-            yield from sorted(one for one in path.iterdir() if one.suffix in _SUFFIXES)
-        else:
+        if not path.is_dir():
             yield path
-
-
-def _content(path: Path) -> bytes:
-    if path.is_file():
-        with path.open("rb") as file:
-            head = file.read(len(README_PATH))
-        if head == README_PATH.encode():
-            raise refusal(
-                str(path),
-                "a bundle, not a manifest",
-                hint=f"airseed inspect {path} lists its images",
-            )
-    return read_content(path)
+            continue
+        try:
+            inside = [*path.iterdir()]
+        except OSError as error:
+            raise refusal(str(path), error.strerror or str(error)) from error
+        yield from sorted(one for one in inside if one.suffix in _SUFFIXES)

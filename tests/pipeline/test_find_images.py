@@ -321,12 +321,14 @@ def test_folders_and_bundles(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     manifest(tmp_path, "no manifest: {{", "README.md")
     assert started(tmp_path) == ["a/b"]
     bundle = tmp_path / "bundle.tar"
-    bundle.write_bytes(README_PATH.encode() + bytes(40 << 20))
+    bundle.write_bytes(README_PATH.encode().ljust(257, b"\0") + b"ustar" + bytes(40 << 20))
     assert run(["find-images", str(bundle)]) == 3
     assert capsys.readouterr().err.splitlines()[1:] == [
-        f"  {bundle}: a bundle, not a manifest",
-        f"    hint: airseed inspect {bundle} lists its images",
+        f"  {bundle}: this is a bundle, not a document",
+        "    hint: airseed inspect shows what is inside",
     ]
+    assert run(["find-images", "/proc/self/mem"]) == 3  # as a disk that can't be read any more
+    assert capsys.readouterr().err.splitlines()[1:] == ["  /proc/self/mem: Input/output error"]
 
 
 SPELLINGS = {

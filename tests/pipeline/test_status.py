@@ -144,12 +144,17 @@ def test_a_machine_that_went_on_is_no_longer_failed(tmp_path: Path) -> None:
     )
 
 
+OTHER = "this is not what a machine says of itself"
+
+
 def test_every_file_that_is_neither_is_named(tmp_path: Path) -> None:
     texts = {
         "empty.log": "",
         "cut.json": '{"format": 1, "node": "a"',
         "new.json": json.dumps({**RESULT, "format": 2, "state": "lost"}),
         "binary": "\0\1\2",
+        "running.json": '{"format": 1, "cluster": "c", "nodes": []}',
+        "user-data": "printf 'airseed: waiting for %s\\n' \"$1\"",
     }
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
@@ -159,12 +164,16 @@ def test_every_file_that_is_neither_is_named(tmp_path: Path) -> None:
         ("cut", "unknown", "line 1, column 26: not JSON: Expecting ',' delimiter"),
         ("empty", "unknown", "it has no line of airseed's"),
         ("new", "unknown", "format: the result has format 2 (expected format 1)"),
+        ("running", "unknown", f"{OTHER} (expected a machine's /var/lib/airseed/result.json)"),
+        ("user-data", "unknown", "it has no line of airseed's"),
     ]
     assert [(fault.where.removeprefix(f"{tmp_path}/"), fault.what) for fault in faults] == [
         ("empty.log", "it has no line of airseed's"),
         ("cut.json: line 1, column 26", "not JSON: Expecting ',' delimiter"),
         ("new.json: format", "the result has format 2"),
         ("binary", "it has no line of airseed's"),
+        ("running.json", OTHER),
+        ("user-data", "it has no line of airseed's"),
     ]
     assert [fault.hint for fault in faults if "format" in fault.where] == [
         "use the airseed that wrote it, or a newer one"

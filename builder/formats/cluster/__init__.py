@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from builder.model.hops import Hop
 
 _LOCK = re.compile(r'\{\n"format": [0-9]+,\n"cluster": .*\n"artifacts": \[')
+_WRITTEN = re.compile(r'\{\s*"(format|_type|\$schema)": ')
 LARGEST = 8 << 20
 """Bytes of a cluster.yaml; ten thousand nodes with labels take two million."""
 
@@ -77,6 +78,9 @@ def read(
         raise refusal(
             name, "this is a lock, not a cluster.yaml", hint="give the cluster.yaml it was made for"
         )
+    if _WRITTEN.match(text):
+        what = "this is something that airseed wrote, not a cluster.yaml"
+        raise refusal(name, what, hint="`airseed init` writes a cluster.yaml to start from")
     document = yaml_document(text, name)
     reading = Reading(name, document.lines, elsewhere=_place)
     hops = None

@@ -39,7 +39,7 @@ def read(path: Path) -> Lock:
 def parse(text: str, name: str) -> Lock:
     """Read a lock's text; ``name`` is what errors call it."""
     value = json_value(text, name) if text.lstrip()[:1] in {"{", "["} else None
-    if not isinstance(value, dict) or "format" not in value:
+    if not isinstance(value, dict) or not {"format", "artifacts"} <= value.keys():
         raise refusal(name, "this is not a lock", expected="a file that airseed lock wrote")
     check_format(value, FORMAT, name, "the lock", again="make it again with airseed lock")
     lock = LOCK.read_document(value, name)

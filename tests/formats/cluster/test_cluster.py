@@ -591,6 +591,11 @@ def test_a_lock_is_told_from_a_cluster() -> None:
     assert only(text).what == "this is a lock, not a cluster.yaml"
 
 
+@pytest.mark.parametrize("text", ['{\n "format": 1,\n "nodes": []}', '{"_type": "https://x/v1"}'])
+def test_what_airseed_wrote_is_told_from_a_cluster(text: str) -> None:
+    assert only(text).what == "this is something that airseed wrote, not a cluster.yaml"
+
+
 @pytest.mark.parametrize("base", ["small", "full", *EXAMPLES])
 def test_hostile_documents_end_in_a_cluster_or_a_document_error(
     base: str, validator: jsonschema.Draft202012Validator
