@@ -63,6 +63,7 @@ def seeded(
         earlier = known.get(node.name)
         if node.name in names and (earlier is None or earlier.generation != node.generation):
             nodes[node.name] = node
+    anew = [name for name in known if known[name].generation < nodes[name].generation]
     early = [n.name for n in nodes.values() if n.name not in known] if before else []
     order = [node.name for node in now.nodes if node.name in nodes]
     ordered = {name: nodes.pop(name) for name in order} | nodes
@@ -75,6 +76,12 @@ def seeded(
             "it by these seeds",
             hint="put the secrets back with which the machines were seeded; if none has booted "
             "yet: `airseed seeds --not-booted`",
+        )
+    if anew and kept:
+        reporter.warn(
+            f"no change took the earlier {', '.join(anew)} out of the cluster",
+            hint="if that was not done by hand: put `generation` back, `airseed seeds`, raise it "
+            "again, and run what `airseed changes` says before these seeds are made",
         )
     if strangers := unheard(runs, early):
         reporter.warn(

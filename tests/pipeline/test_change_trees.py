@@ -610,6 +610,22 @@ def test_what_seeds_say_and_the_record_does_not_is_said(site: Site, text: str, s
     assert len(warnings.said) == said
 
 
+def test_who_seeds_a_machine_anew_before_it_was_taken_out_is_told(site: Site) -> None:
+    """Else `airseed changes` finds nothing to do, and etcd keeps a member that is gone."""
+    site.runs()
+    anew = CLUSTER.replace("name: third,", "name: third, generation: 2,")
+    warnings, plan = Warnings(), plans.plan(anew)
+    names = [node.name for node in plan.cluster.nodes]
+    record.seeded(site.folder / "seeds", plan, names, not_booted=False, reporter=warnings)
+    (said,) = warnings.said
+    assert said.startswith("no change took the earlier third out of the cluster; ")
+    record.seeded(site.folder / "seeds", plans.plan(CLUSTER), names, not_booted=False,
+                  reporter=Silent())  # fmt: skip
+    _, found = site.find(anew)  # its hint holds
+    assert found.change is not None
+    assert found.change.id == "001-leave-third"
+
+
 def test_a_seed_of_a_control_plane_that_nobody_expects_is_said(site: Site) -> None:
     site.runs(CLUSTER.replace(PLAIN, CARRIED))
     plan = plans.plan(CLUSTER.replace(PLAIN, CARRIED) + FOURTH)
