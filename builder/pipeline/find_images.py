@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from builder.errors import DocumentError, Fault
+from builder.errors import DocumentError, Fault, reason
 from builder.formats import manifests
 from builder.formats.reading import refusal
 from builder.formats.text import read_text
@@ -44,7 +44,10 @@ def _files(paths: Iterable[Path]) -> Iterable[Path]:
             yield path
             continue
         try:
-            inside = [*path.iterdir()]
+            inside = sorted(one for one in path.iterdir() if one.suffix in _SUFFIXES)
         except OSError as error:
-            raise refusal(str(path), error.strerror or str(error)) from error
-        yield from sorted(one for one in inside if one.suffix in _SUFFIXES)
+            raise refusal(str(path), reason(error)) from error
+        if not inside:
+            expected = "files that end in .yaml, .yml or .json"
+            raise refusal(str(path), "there is no manifest in this folder", expected=expected)
+        yield from inside

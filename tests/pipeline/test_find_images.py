@@ -327,8 +327,11 @@ def test_folders_and_bundles(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         f"  {bundle}: this is a bundle, not a document",
         "    hint: airseed inspect shows what is inside",
     ]
+    (tmp_path / "empty").mkdir()
+    assert run(["find-images", str(tmp_path / "empty")]) == 3
+    assert "there is no manifest in this folder" in capsys.readouterr().err
     assert run(["find-images", "/proc/self/mem"]) == 3  # as a disk that can't be read any more
-    assert capsys.readouterr().err.splitlines()[1:] == ["  /proc/self/mem: Input/output error"]
+    assert capsys.readouterr().err.splitlines()[1:] == ["  /proc/self/mem: input/output error"]
 
 
 SPELLINGS = {
