@@ -61,7 +61,8 @@ def nearest(word: object, known: Iterable[str]) -> str | None:
 
     names, asked = list(known), str(word)[:80]
     ending = [name for name in names if "/" in name and asked in ends(name)]
-    near = ending or get_close_matches(asked, names, n=1, cutoff=0.6)
+    same = [name for name in names if name.casefold() == asked.casefold()]
+    near = ending or same or get_close_matches(asked, names, n=1, cutoff=0.6)
     return near[0] if near else None
 
 

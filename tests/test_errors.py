@@ -5,6 +5,7 @@ from builder.errors import did_you_mean
 
 def test_did_you_mean_something_near() -> None:
     assert did_you_mean("regsitry", ["registry", "nodes"]) == "did you mean 'registry'?"
+    assert did_you_mean("REGISTRY", ["registry", "nodes"]) == "did you mean 'registry'?"
     assert did_you_mean("zzz", ["registry", "nodes"]) is None
     images = ["passe", "k8s.gcr.io/pause:3.2", f"quay.io/calico/node@sha256:{'0' * 64}"]
     for asked in ("pause", "pause:3.2"):
