@@ -12,6 +12,7 @@ from builder.cli import complete
 from builder.cli.amounts import quantity
 from builder.cli.verb import (
     Count,
+    FilePath,
     as_json,
     ca_bundle,
     catalogs,
@@ -49,7 +50,7 @@ SOMETHING = 5
 @lock_option
 @click.option(
     "--seeds",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FilePath(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
     help="Where the seeds are, with running.json (default: beside CLUSTER, as seeds/).",
 )
@@ -73,7 +74,7 @@ SOMETHING = 5
 )
 @click.option(
     "--results",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FilePath(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
     help="Result files of machines (NODE.json), beside those in the change's own results/.",
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli.verb import verb
+from builder.cli.verb import FilePath, verb
 
 if TYPE_CHECKING:
     from builder.cli.console import Console
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     """,
 )
 @click.argument(
-    "folder", type=click.Path(file_okay=False, path_type=Path), default="demo", metavar="[DIR]"
+    "folder", type=FilePath(file_okay=False, path_type=Path), default="demo", metavar="[DIR]"
 )
 @click.pass_obj
 def command(console: Console, folder: Path) -> None:

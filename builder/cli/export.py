@@ -9,7 +9,7 @@ import click
 
 from builder.cli import complete
 from builder.cli.amounts import quantity, size
-from builder.cli.verb import as_json, existing_bundle, together, verb
+from builder.cli.verb import FilePath, as_json, existing_bundle, together, verb
 from builder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ _kinds = together(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="PATH",
     help="Where it goes (default: images.tar, or a folder with the name of the kind).",
 )

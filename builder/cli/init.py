@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli.verb import verb
+from builder.cli.verb import FilePath, verb
 
 if TYPE_CHECKING:
     from builder.cli.console import Console
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     airseed init --example ha production/cluster.yaml
     """,
 )
-@click.argument("target", type=click.Path(), default="cluster.yaml", metavar="[FILE]")
+@click.argument("target", type=FilePath(), default="cluster.yaml", metavar="[FILE]")
 @click.option(
     "--example",
     type=click.Choice(["single", "ha", "hardened"]),

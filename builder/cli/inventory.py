@@ -76,8 +76,13 @@ def command(
     """
     from builder.pipeline import inventory
 
-    folders = [Path(name) for name in places if Path(name).exists()]
-    registries = [name for name in places if not Path(name).exists()]
+    there = [
+        name
+        for name in places
+        if name and (Path(name).exists() or Path(f"{name}.sha256").is_file())  # a bundle's parts
+    ]
+    folders = [Path(name) for name in there]
+    registries = [name for name in places if name not in there]
     for name in registries:
         host = name.partition("/")[0]
         if host != "localhost" and not {".", ":"} & {*host}:

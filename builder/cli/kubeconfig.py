@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli.verb import Count, as_json, cluster_argument, verb
+from builder.cli.verb import Count, FilePath, as_json, cluster_argument, verb
 from builder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ LONGEST = 3650
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="FILE",
     help="Where it goes, at 0600 (default: admin.conf among the secrets of CLUSTER); - is standard "
     "output.",

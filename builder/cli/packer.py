@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from builder.cli.verb import as_json, catalogs, cluster_argument, existing, lock_option, verb
+from builder.cli.verb import (
+    FilePath,
+    as_json,
+    catalogs,
+    cluster_argument,
+    existing,
+    lock_option,
+    verb,
+)
 
 if TYPE_CHECKING:
     from builder.cli.console import Console
@@ -39,7 +47,7 @@ if TYPE_CHECKING:
     "--out",
     "--output",
     "output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FilePath(file_okay=False, path_type=Path),
     metavar="DIR",
     help="Where the folder goes (default: beside CLUSTER, as packer/, or NAME.packer/).",
 )

@@ -11,7 +11,15 @@ import click
 from builder.cli import complete
 from builder.cli.amounts import quantity
 from builder.cli.passphrase import asking, passphrase_file
-from builder.cli.verb import as_json, catalogs, cluster_argument, existing, lock_option, verb
+from builder.cli.verb import (
+    FilePath,
+    as_json,
+    catalogs,
+    cluster_argument,
+    existing,
+    lock_option,
+    verb,
+)
 from builder.errors import UsageError, VerificationError
 
 if TYPE_CHECKING:
@@ -40,7 +48,7 @@ _FEW = 3
 @click.option(
     "-o",
     "--output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FilePath(file_okay=False, path_type=Path),
     metavar="DIR",
     help="Where the seeds go (default: beside CLUSTER, as seeds/, or NAME.seeds/ for NAME.yaml).",
 )

@@ -101,13 +101,35 @@ def verb(name: str, *, examples: str) -> Callable[[Callable[..., Any]], click.Co
     return click.command(name, cls=Verb, context_settings=SETTINGS, examples=examples)
 
 
-class Existing(click.Path):
+class FilePath(click.Path):
+    """Take a path whose ~ no shell has replaced, as none does in --output=~/FILE."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(_at_home(value), param, ctx)
+
+
+def _at_home(value: Any) -> Any:
+    if not str(value).startswith("~/"):
+        return value
+    return os.path.expanduser(value)  # noqa: PTH111 -- it leaves the path where there is no home
+
+
+class Existing(FilePath):
     """Take a path that is there; for one that is not, name the verb that makes such a file."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path = Path(value)
-        if str(value) != "-" and not os.path.lexists(path):
-            raise UsageError("there is no such file", where=str(path), hint=_maker(path, ctx))
+        from builder import disk
+
+        path = Path(_at_home(value))
+        try:
+            path.lstat()
+        except PermissionError as error:
+            denied = disk.failure(error, path).fault
+            raise UsageError(denied.what, where=denied.where, hint=denied.hint) from error
+        except (OSError, ValueError) as error:
+            if str(value) != "-":
+                hint = _maker(path, ctx)
+                raise UsageError("there is no such file", where=str(path), hint=hint) from error
         return super().convert(value, param, ctx)
 
 
@@ -115,7 +137,7 @@ class ExistingBundle(Existing):
     """Take a bundle, be it there as one file, as a folder or in parts."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path = Path(value)
+        path = Path(_at_home(value))
         # the tar's own name stands for its parts; they are looked at when they are opened
         if (
             path.name
@@ -146,7 +168,7 @@ class Count(click.IntRange):
         return f"{self.min} to {self.max}"
 
 
-class Destination(click.Path):
+class Destination(FilePath):
     """Take a path that is to be written; what lies beside it is named after it."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -231,7 +253,7 @@ lock_option = click.option(
 catalogs = click.option(
     "--catalog",
     "catalogs",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FilePath(exists=True, file_okay=False, path_type=Path),
     multiple=True,
     metavar="DIR",
     help="Add or override files of the built-in catalog (mirrors/); may be repeated.",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -205,6 +206,27 @@ def test_an_error_is_json_for_who_asked_for_json(
         assert f"error: {prefix}{shown['error']['what']}\n" in err
     else:
         assert {"verify", "status"} == {"verify", "status"} | {name}  # the fault is their result
+
+
+def test_home_is_found_where_no_shell_looked_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert run(["init", "~/site/"]) == 0
+    assert run(["secrets", "~/site/cluster.yaml"]) == 0
+    assert run(["kubeconfig", "~/site/cluster.yaml", "--output=~/a.conf", "--server=h"]) == 0
+    assert (tmp_path / "a.conf").exists()
+
+
+def test_a_folder_that_may_not_be_looked_into_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(self: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "lstat", refused)
+    assert run(["lock", str(tmp_path / "cluster.yaml")]) == 2
+    assert "cluster.yaml: permission denied\n  hint: check the " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
