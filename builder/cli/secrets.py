@@ -53,7 +53,7 @@ def command(console: Console, cluster: Path, rotate: tuple[str, ...], *, as_json
     for others: signing-key.pub.asc, with which they check what signing-key.asc signed.
     """
     from builder.cli import status
-    from builder.pipeline import secrets
+    from builder.pipeline import paths, secrets
     from builder.pipeline.workspace import Workspace
 
     result = secrets.make(Workspace(cluster), rotate=rotate)
@@ -76,6 +76,14 @@ def command(console: Console, cluster: Path, rotate: tuple[str, ...], *, as_json
                 hint="no certificate that it signs can outlive it",
             )
     _report(result, console)
+    made = any(secret.state == "made" for secret in result.states)
+    for folder in paths.left_behind(cluster) if made else ():
+        console.warn(
+            f"{folder} is beside it, and no cluster.yaml of that name: what was made is another "
+            "cluster's",
+            hint=f"if {cluster} was renamed: rm -r {result.folder}; mv {folder} {result.folder}; "
+            "lock, lock.d, seeds and changes are to be renamed alike",
+        )
 
 
 def _show(result: SecretStates, console: Console) -> None:

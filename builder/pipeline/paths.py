@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUNDLE = "bundle.tar"
+_SUFFIXES = {".yaml", ".yml"}
 _USUAL = "cluster"
 """What a file of which there is one in its folder is called, before its suffix."""
 
 
 def is_cluster(path: Path) -> bool:
     """Tell a cluster.yaml, whatever it is called, from a lock or a bundle."""
-    return path.suffix in {".yaml", ".yml"}
+    return path.suffix in _SUFFIXES
 
 
 def lock(cluster: Path) -> Path:
@@ -64,6 +65,18 @@ def boots(cluster: Path) -> Path:
 def packer(cluster: Path) -> Path:
     """Return the folder packer beside cluster.yaml, NAME.packer beside NAME.yaml."""
     return _own(cluster, "packer")
+
+
+def left_behind(cluster: Path) -> list[Path]:
+    """Return secrets beside a cluster.yaml whose own is not there, as where it was renamed."""
+    folders = [cluster.with_name("secrets"), *sorted(cluster.parent.glob("*.secrets"))]
+    stems = {path: _USUAL if path.name == "secrets" else path.stem for path in folders}
+    return [
+        path
+        for path, stem in stems.items()
+        if path.is_dir()
+        and not any(path.with_name(f"{stem}{suffix}").exists() for suffix in _SUFFIXES)
+    ]
 
 
 def _own(document: Path, name: str) -> Path:

@@ -206,6 +206,23 @@ def test_no_secret_is_ever_said(cluster: Path, capsys: pytest.CaptureFixture[str
         assert secret.lower()[-20:] not in output.lower()
 
 
+def test_who_renames_cluster_yaml_is_told_of_the_secrets_it_had(
+    cluster: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else machines that run get seeds of another authority."""
+    assert run(["secrets", str(cluster)]) == 0
+    other = cluster.with_name("other.yaml")
+    other.write_bytes(cluster.read_bytes())
+    assert run(["secrets", str(other)]) == 0
+    assert "warning" not in capsys.readouterr().err
+    prod = cluster.rename(cluster.with_name("prod.yaml"))
+    assert run(["secrets", str(prod)]) == 0
+    said = capsys.readouterr().err
+    assert f"warning: {prod.with_name('secrets')} is beside it, and no cluster.yaml" in said
+    assert run(["secrets", str(prod)]) == 0
+    assert "warning" not in capsys.readouterr().err
+
+
 def test_the_umask_opens_nothing(cluster: Path) -> None:
     before = os.umask(0)
     try:
