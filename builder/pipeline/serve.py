@@ -137,7 +137,9 @@ def serve(
         except OSError as error:
             # Python says the address once more behind the system's words
             what = reason(error).partition(" (while")[0]
-            raise UsageError(what, where=host_port.joined(*address)) from error
+            low = isinstance(error, PermissionError)
+            hint = "a port below 1024 needs root or CAP_NET_BIND_SERVICE" if low else None
+            raise UsageError(what, where=host_port.joined(*address), hint=hint) from error
         opened.callback(listener.close, _GRACE)
         if board:
             opened.callback(board.close)  # before the listener waits for who watches

@@ -222,4 +222,5 @@ def _sync(folder: int) -> None:
 
 
 def _failed(path: Path, error: OSError) -> StorageError:
-    return StorageError(reason(error), where=str(path))
+    hint = disk.failure(error, path).fault.hint
+    return StorageError(reason(error), where=str(path), hint=hint)
