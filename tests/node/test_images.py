@@ -202,6 +202,28 @@ def test_room_that_kubelet_wants_is_counted(machine: Machine, keep: str, kept: i
         assert message.endswith(f"and {kept} MiB below which kubelet evicts pods")
 
 
+@pytest.mark.parametrize(
+    ("free", "where"),
+    [((9000, 1500), ""), ((3000, 9000), "/data/docker"), ((9000, 500), "/var/lib")],
+)
+def test_images_on_a_disk_of_their_own_are_counted_there(
+    machine: Machine, free: tuple[int, int], where: str
+) -> None:
+    machine.set(NEED_MIB="4000", KEEP_FREE="100")
+    machine.write("etc/airseed/kubeadm.yaml", "kind: JoinConfiguration\n")
+    machine.write("etc/docker/daemon.json", '{"data-root": "/data/docker"}')
+    (machine.root / "data").mkdir()
+    stat = machine.folder / "centos/stat"
+    device = '"-c %d "*/data*) echo 7 ;; "-c %d "*) echo 8 ;;'
+    machine.stand_in("stat", f'case "$*" in {device} *) exec "{stat}" "$@" ;; esac')
+    df = f"case $4 in */data*) echo x 9999 1 {free[0]} ;; *) echo x 9999 1 {free[1]} ;; esac"
+    machine.stand_in("df", f"echo head; {df}")
+    ran = machine.boot("preflight")
+    assert (ran.returncode == 0) == (not where), ran.stdout
+    if where:
+        assert machine.result["message"].startswith(f"{where} has ")
+
+
 def test_an_interrupted_load_is_mended_beside_pods(loaded: Machine, runtime: str) -> None:
     """What was there before stays; all that the interrupted time may have left half is new."""
     lines = (loaded.root / "images").read_text().splitlines()

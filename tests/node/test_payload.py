@@ -124,7 +124,9 @@ def test_packages_and_images_arrive(
         "--disableexcludes=all",
         "--setopt=skip_missing_names_on_install=False",
     ]
-    assert yum[6:] == ["install", "kubeadm-1.18.5-0", "docker-ce-3:19.03.9-3.el7"]
+    # what holds yum's lock may never end
+    assert yum[6] == "--setopt=exit_on_lock=True"
+    assert yum[7:] == ["install", "kubeadm-1.18.5-0", "docker-ce-3:19.03.9-3.el7"]
     loaded = (bundled.root / "images").read_text().split()[::2]
     assert sorted(loaded) == sorted(
         name.removeprefix("docker.io/").removeprefix("library/")
@@ -158,6 +160,47 @@ def test_repositories_are_the_bundles(bundled: Machine, sample: sandboxes.Sample
         if extent.path.startswith("yum/"):
             content = (bundled.state / "payload" / extent.path).read_bytes()
             assert hashlib.sha256(content).hexdigest() == extent.digest.hex
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_what_another_yum_holds_is_left_to_it(
+    bundled: Machine, sample: sandboxes.Sample, cut: bool
+) -> None:
+    """Its locks are not what a power cut has left."""
+    attach(bundled, sample.bundle)
+    if cut:
+        bundled.write("var/lib/airseed/yum-runs", "")
+    bundled.environment["AIRSEED_YUM_PATIENCE"] = "1"
+    pid = bundled.write("var/run/yum.pid", "4711")
+    lock = bundled.write("var/lib/rpm/.rpm.lock", "")
+    bundled.write("proc/4711/cmdline", "/usr/bin/python\0/usr/bin/yum\0-y\0update\0")
+    assert bundled.boot("packages").returncode == 1
+    said = "another program has been installing packages for too long"
+    assert bundled.result["message"] == said
+    assert bundled.result["hint"].startswith("ps -f -p $(cat /var/run/yum.pid) shows it")
+    assert pid.exists()
+    assert lock.exists()
+    assert bundled.called("yum") == []
+    # after a power cut that number is some other program's
+    bundled.write("proc/4711/cmdline", "/usr/sbin/sshd\0-D\0")
+    assert bundled.boot("packages").returncode == 0, bundled.result
+    assert pid.exists() != cut
+
+
+def test_what_is_fetched_is_told_while_it_comes(
+    bundled: Machine, sample: sandboxes.Sample, site: str
+) -> None:
+    """A slow server is no silence: what comes, from where, and how far it is."""
+    bundled.set(PAYLOAD_URL=f"{site}/")
+    taken = 'working() { say "working: $1"; }; payload_list keys/ >$R/keys; take_payload <$R/keys'
+    ran = bundled.source(taken, "payload")
+    assert ran.returncode == 0, ran.stdout
+    count = len(list((bundled.state / "payload/keys").iterdir()))
+    assert ran.stdout.splitlines() == [
+        f"working: {count} files to come from {site}",
+        *(f"file {number} of {count} has 0 MiB" for number in range(1, count + 1)),
+        "working: ",
+    ]
 
 
 def test_another_bundle_is_refused(bundled: Machine, sample: sandboxes.Sample) -> None:

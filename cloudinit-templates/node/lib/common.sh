@@ -55,6 +55,16 @@ docker() { timeout --foreground "${AIRSEED_ASK_PATIENCE:-300}" docker "$@"; }
 ctr() { timeout --foreground "${AIRSEED_ASK_PATIENCE:-300}" ctr "$@"; }
 crictl() { timeout --foreground "${AIRSEED_ASK_PATIENCE:-300}" crictl "$@"; }
 
+# Print where RUNTIME keeps images.
+store_of() {
+    local place=''
+    case $1 in
+    docker) place=$(json_field "$R/etc/docker/daemon.json" data-root 2>/dev/null) || true ;;
+    containerd) place=$(sed -n 's/^root *= *["'\'']\([^"'\'']*\).*/\1/p' "$R/etc/containerd/config.toml" 2>/dev/null) || true ;;
+    esac
+    printf '%s' "${place:-/var/lib/$1}"
+}
+
 now() { date +%s; }
 
 # Seconds since power-on: nobody sets this clock.

@@ -70,7 +70,14 @@ run_yum() {
     local plugin=''
     [ ! -e "$R/etc/yum/pluginconf.d/versionlock.conf" ] || plugin=--disableplugin=versionlock
     yum -y --disablerepo='*' --enablerepo='airseed-*' --disableexcludes=all ${plugin:+"$plugin"} \
-        --setopt=skip_missing_names_on_install=False "$@"
+        --setopt=skip_missing_names_on_install=False --setopt=exit_on_lock=True "$@"
+}
+
+# Tell whether nobody else installs packages. After a power cut the number may be that of some other program.
+yum_is_free() {
+    local pid=''
+    read -r pid 2>/dev/null <"$R/var/run/yum.pid" || true
+    [ -z "$pid" ] || ! grep -qsaE 'yum|packagekit' "$R/proc/$pid/cmdline"
 }
 
 # Go on with what was cut off, and repair what it left.
@@ -102,6 +109,9 @@ install_packages() {
     { payload_list keys/ && payload_list yum/; } >"$LISTS/packages"
     take_payload <"$LISTS/packages"
     write_repositories
+    # its locks look as those of a transaction that was cut
+    wait_until "another program to end, which installs packages: /var/run/yum.pid has its number" "${AIRSEED_YUM_PATIENCE:-1800}" yum_is_free ||
+        fail "another program has been installing packages for too long" "ps -f -p \$(cat /var/run/yum.pid) shows it: end it, or have it not start"
     if [ -e "$CUT" ]; then
         mend_cut_transaction
         run_yum install "$@"

@@ -138,15 +138,20 @@ take_payload() {
 
 # Take the members in LIST from the place that was found.
 take_from_here() {
-    local list=$1 missing size member
+    local list=$1 missing size member number=0 total
     BASE=$PAYLOAD
     [ "$PAYLOAD_KIND" != folder ] || BASE=$PAYLOAD_AT
     wrong_members "$list" >"$list.missing"
     [ -s "$list.missing" ] || return 0
     if [ "$PAYLOAD_KIND" != folder ] && know_sizes; then
+        total=$(wc -l <"$list.missing")
+        working "$total files to come from $PAYLOAD_AT"
         while read -r size missing; do
+            number=$((number + 1))
+            say "file $number of $total has $((size / 1048576)) MiB"
             from_place "$PAYLOAD_KIND" "$PAYLOAD_AT" "$missing" "$BASE/$missing" "$size" || break
         done < <(with_sizes "$list.missing")
+        working ''
     fi
     wrong_members "$list.missing" >"$list.wrong"
     [ -s "$list.wrong" ] || return 0

@@ -11,12 +11,12 @@ TORN_COPIES=$STATE/copies
 # Print the rows of PROGRAM, one a file that is there: "TEST FILE TAB CURE TAB WORDS".
 state_files() {
     local program files test cure words file docker containerd
-    docker=$(json_field "$R/etc/docker/daemon.json" data-root 2>/dev/null) || docker=/var/lib/docker
-    containerd=$(sed -n 's/^root *= *["'\'']\([^"'\'']*\).*/\1/p' "$R/etc/containerd/config.toml" 2>/dev/null) || true
+    docker=$(store_of docker)
+    containerd=$(store_of containerd)
     while IFS=$'\t' read -r program files test cure words; do
         [ "$program" = "$1" ] || continue
         files=${files/#DOCKER/$docker} cure=${cure//DOCKER/$docker}
-        files=${files/#CONTAINERD/${containerd:-/var/lib/containerd}} cure=${cure//CONTAINERD/${containerd:-/var/lib/containerd}}
+        files=${files/#CONTAINERD/$containerd} cure=${cure//CONTAINERD/$containerd}
         for file in "$R"$files; do
             { [ ! -f "$file" ] && [ ! -L "$file" ]; } || printf '%s\t%s\t%s\t%s\n' "$test" "$file" "$cure" "$words"
         done

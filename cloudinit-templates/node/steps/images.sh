@@ -67,8 +67,8 @@ main() {
     missing=$(missing_images "$LISTS/loaded")
     if [ -n "$missing$afresh" ]; then
         sed 's/^/images\//' "$BASE/images/$part/blobs" >"$LISTS/blobs"
-        waiting "$(wc -l <"$LISTS/loaded") images to be checked and loaded"
         take_payload <"$LISTS/blobs"
+        waiting "$(wc -l <"$LISTS/loaded") images to be loaded"
         if [ -n "$afresh" ]; then load_afresh "$BASE/images/$part"; else present_images | put "$LOADING" 0644; fi
         sync
         (load "$BASE/images/$part")
