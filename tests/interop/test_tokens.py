@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sandboxes import Sample
 
 pytestmark = pytest.mark.interop
-LIFE = 3
+LIFE = 6
 """Seconds that the registry takes a token for; the token server says minutes."""
 _LEEWAY = 60
 """Seconds that docker-registry takes a token for after its end."""
@@ -35,7 +35,7 @@ user root; daemon off; pid {folder}/pid; error_log {folder}/error.log;
 events {{}}
 http {{
   access_log off; {places} client_max_body_size 300k;
-  limit_req_zone $server_name zone=slow:1m rate=6r/s;
+  limit_req_zone $server_name zone=slow:1m rate=5r/s;
   server {{
     listen 127.0.0.1:{port};
     location / {{
