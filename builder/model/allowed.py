@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
-from builder.model.arguments import Life, is_address
+from builder.model.arguments import HELD, Life, is_address
 from builder.model.cluster import LAST_PORT
 from builder.model.listening import place
 
@@ -20,6 +20,8 @@ _LIST = "list of "
 _RANGE = re.compile(r"(-?[0-9]{1,9}) (?:to (-?[0-9]{1,9})|or more)")
 _CHOICE = re.compile(r"([A-Za-z0-9./_-]+)((?: (?:since|before) 1\.\d{1,3})*)")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
+AMOUNT = re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]+)?")
+"""A quantity of Kubernetes."""
 _PORTS = re.compile(r"([0-9]{1,5})(?:([-+])([0-9]{1,5}))?")
 _PROCESSORS = re.compile(r"[0-9]{1,6}(?:-[0-9]{1,6})?(?:,[0-9]{1,6}(?:-[0-9]{1,6})?)*")
 
@@ -43,6 +45,8 @@ def _are_ports(text: str) -> bool:
 FILE = "file"
 """What the program reads; whether it is there is a matter of its pod."""
 _FORMS: Mapping[str, tuple[Callable[[str], object], str]] = {
+    **HELD,
+    "amount": (AMOUNT.fullmatch, "an amount like 10Mi"),
     FILE: (lambda text: text.startswith("/"), "an absolute path"),
     "address": (is_address, "an IP address"),
     "listener": (lambda text: place(text, 1), "IP:PORT"),

@@ -13,6 +13,8 @@ from builder.model.cluster import LAST_PORT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from builder.model.cluster import Node
+
 _ALL = "0.0.0.0"  # noqa: S104 -- compared, not bound
 _ALWAYS = Life()
 _WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):([0-9]{1,5})")
@@ -23,6 +25,12 @@ class Place:
     address: str
     port: int
     """0 where nobody listens."""
+
+    def is_on(self, node: Node) -> bool:
+        """Tell whether a node can have it, as far as its addresses are known."""
+        address = ip_address(self.address)
+        known = [own.ip for own in node.addresses]
+        return not known or address.is_unspecified or address.is_loopback or address in known
 
     def clashes(self, other: Place) -> bool:
         """Tell whether two programs can't both listen where they are to."""

@@ -42,8 +42,9 @@ _PROGRAMS: dict[tuple[str, ...], str] = {
     ("controllerManager", "extraArgs"): "kube-controller-manager",
     ("scheduler", "extraArgs"): "kube-scheduler",
     ("nodeRegistration", "kubeletExtraArgs"): "kubelet",
+    ("local", "extraArgs"): "etcd",
 }
-"""Whose arguments stand where; etcd's and kube-proxy's are not known."""
+"""Whose arguments stand where; of etcd's not all are known."""
 _DOCUMENTS = {"kubelet": "KubeletConfiguration"}
 """Whose arguments have the names of their document's fields."""
 _WHO = {"KubeletConfiguration": "kubelet", "KubeProxyConfiguration": "kube-proxy"}
@@ -281,7 +282,8 @@ class _Checking:
             self.told(self.arguments.misfits(program, name, str(said), path))
             self.allowed(program, name, said, path)
             for field in self.release.allowed.get(_DOCUMENTS.get(program, ""), ()):
-                if re.sub("[A-Z]", lambda capital: f"-{capital[0].lower()}", field) == name:
+                bare = field.replace(".", "-")
+                if re.sub("[A-Z]", lambda capital: f"-{capital[0].lower()}", bare) == name:
                     self.allowed(_DOCUMENTS[program], field, said, path)
 
     def allowed(self, whose: str, name: str, said: Any, path: str) -> None:

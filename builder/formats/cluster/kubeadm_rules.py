@@ -97,11 +97,37 @@ def _taints(setting: Setting) -> None:
 
 
 def _admission(setting: Setting) -> None:
+    if "AlwaysDeny" in setting.words:
+        setting.wrong("AlwaysDeny refuses whatever is asked for", hint="leave it out")
     if setting.cluster.registry is None and "AlwaysPullImages" in setting.words:
         setting.wrong(
             "AlwaysPullImages has each image pulled, and without registry nothing serves any",
             hint="leave it out, or set registry",
         )
+
+
+def _admitted(setting: Setting) -> None:
+    if "ServiceAccount" in setting.words:
+        setting.wrong("without ServiceAccount no pod has a token, and the cluster's own need one")
+
+
+def _leader(setting: Setting) -> None:
+    if (
+        str(setting.value).lower() in {"false", "0", "f"}
+        and len(setting.cluster.control_planes) > 1
+    ):
+        what = "the same would be done on each control plane at once"
+        setting.wrong(what, expected="true, with more than one control plane")
+
+
+def _pulls(setting: Setting) -> None:
+    if setting.value == "Always" and setting.cluster.registry is None:
+        what = "kubeadm would pull each image, and without registry nothing serves any"
+        setting.wrong(what, expected="IfNotPresent or Never")
+
+
+def _patches(setting: Setting) -> None:
+    kubelet_rules.on_machine(setting, what="kubeadm would end with it")
 
 
 def _apis(setting: Setting) -> None:
@@ -136,12 +162,17 @@ _RULES: dict[tuple[str, tuple[str, ...]], Callable[[Setting], None]] = {
         for name, rule in kubelet_rules.ARGUMENTS.items()
     },
     **{(kind, ("nodeRegistration", "taints")): _taints for kind in _NODES},
+    **{(kind, ("nodeRegistration", "imagePullPolicy")): _pulls for kind in _NODES},
+    **{(kind, ("patches", "directory")): _patches for kind in _NODES},
     (_CLUSTER, ("apiServer", "certSANs")): _sans,
     (_CLUSTER, ("etcd", "local", "serverCertSANs")): _sans,
     (_CLUSTER, ("etcd", "local", "peerCertSANs")): _sans,
     (_CLUSTER, ("apiServer", "extraArgs", "runtime-config")): _apis,
     (_CLUSTER, ("apiServer", "extraArgs", "enable-admission-plugins")): _admission,
     (_CLUSTER, ("apiServer", "extraArgs", "admission-control")): _admission,
+    (_CLUSTER, ("apiServer", "extraArgs", "disable-admission-plugins")): _admitted,
+    (_CLUSTER, ("controllerManager", "extraArgs", "leader-elect")): _leader,
+    (_CLUSTER, ("scheduler", "extraArgs", "leader-elect")): _leader,
     (_CLUSTER, ("apiServer", "extraVolumes")): _volumes,
     (_CLUSTER, ("controllerManager", "extraVolumes")): _volumes,
     (_CLUSTER, ("scheduler", "extraVolumes")): _volumes,
@@ -149,6 +180,9 @@ _RULES: dict[tuple[str, tuple[str, ...]], Callable[[Setting], None]] = {
     (_KUBELET, ("clusterDNS",)): kubelet_rules.dns_servers,
     (_KUBELET, ("cgroupRoot",)): kubelet_rules.cgroup,
     (_KUBELET, ("resolvConf",)): kubelet_rules.resolver,
+    (_KUBELET, ("tlsCertFile",)): kubelet_rules.on_machine,
+    (_KUBELET, ("tlsPrivateKeyFile",)): kubelet_rules.on_machine,
+    (_KUBELET, ("protectKernelDefaults",)): kubelet_rules.kernel,
     (_KUBELET, ("maxPods",)): kubelet_rules.most_pods,
     ("KubeProxyConfiguration", ("mode",)): _mode,
 }

@@ -6,12 +6,15 @@ import re
 from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from builder.formats.cluster.labels import label_misfit
 from builder.formats.cluster.terms import LABEL_KEY, LABEL_VALUE
 from builder.formats.reading import WRONG
+from builder.model.allowed import AMOUNT
 from builder.model.catalog.paths import real
+from builder.model.choice import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,13 +31,12 @@ _SIGNALS = {
     "memory.available", "allocatableMemory.available", "pid.available",
     *(f"{fs}.{what}" for fs in ("nodefs", "imagefs") for what in ("available", "inodesFree")),
 }  # fmt: skip
-_AMOUNT = re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]+)?")
-_SHARE = re.compile(rf"{_AMOUNT.pattern}|[0-9]+(?:\.[0-9]*)?%")
+_SHARE = re.compile(rf"{AMOUNT.pattern}|[0-9]+(?:\.[0-9]*)?%")
 _GRACE = "evictionSoftGracePeriod"
 _THRESHOLDS = ("evictionHard", "evictionSoft", _GRACE, "evictionMinimumReclaim")
 _AMOUNTS = {
     **dict.fromkeys(("evictionHard", "evictionSoft", "evictionMinimumReclaim"), _SHARE),
-    **dict.fromkeys(("kubeReserved", "systemReserved"), _AMOUNT),
+    **dict.fromkeys(("kubeReserved", "systemReserved"), AMOUNT),
 }
 """Fields of KubeletConfiguration that hold amounts."""
 _LOW, _HIGH = "imageGCLowThresholdPercent", "imageGCHighThresholdPercent"
@@ -48,8 +50,10 @@ _HIERARCHIES = "/sys/fs/cgroup/{cpu,cpuset,memory,pids,hugetlb,systemd}"
 """Where kubelet looks for a cgroup."""
 _DROP_IN = re.compile(r"/kubelet\.service(?:\.d/|$)|\.(?:sh|service|slice)$")
 """Files that may make a cgroup; what is in a file beside cluster.yaml is not known here."""
-_RESOLVER = "/etc/resolv.conf"
-_RESOLVERS = ("", _RESOLVER, "/run/NetworkManager/resolv.conf")
+_KERNEL = {"vm.overcommit_memory": 1, "kernel.panic": 10}
+"""What kubelet wants of the kernel (pkg/util/sysctl) and EL7 has otherwise."""
+_SYSCTL = re.compile(r"^/etc/sysctl\.(?:d/|conf$)")
+_TRUE = ("true", "1", "t")
 
 
 def _labels(setting: Setting) -> None:
@@ -200,15 +204,51 @@ def cgroup(setting: Setting) -> None:
             return
 
 
-def resolver(setting: Setting) -> None:
-    """No pod starts where the file is missing that its name servers are read from."""
+def on_machine(setting: Setting, *, there: tuple[str, ...] = (), what: str = _STARTS) -> None:
+    """Check that each machine has a file, or a folder with files, beside what is ``there``."""
     file = real(str(setting.value))
-    for node, machine in _machines(setting.cluster) if file not in _RESOLVERS else ():
-        laid = {real(one.path) for one in machine.files}
+    for node, machine in _machines(setting.cluster) if file not in ("", *there) else ():
+        laid = {place for one in machine.files for place in _path(real(one.path))}
         if file not in laid and not any(file in command for command in machine.before):
             setting.wrong(
-                f"no pod starts with it: nothing lays {file[:80]} on {node}",
-                expected=f"{_RESOLVER}, or a file of machine.files",
+                f"{what}: nothing lays {file[:80]} on {node}",
+                expected=" or ".join((*there[:1], "a path that is in machine.files")),
+            )
+            return
+
+
+def _path(path: str) -> list[str]:
+    return [path, *map(str, PurePosixPath(path).parents)]
+
+
+resolver = partial(
+    on_machine,
+    there=("/etc/resolv.conf", "/run/NetworkManager/resolv.conf"),
+    what="no pod would start with it",
+)
+
+
+def _network(setting: Setting, *, usual: str) -> None:
+    cni = setting.cluster.cni
+    if cni is not WRONG and cni.name != NONE and usual not in setting.words:
+        what = "kubelet would not find the network plugin, and the node not be Ready"
+        setting.wrong(what, expected=usual)
+
+
+def kernel(setting: Setting) -> None:
+    """Check what kubelet compares with the kernel when it may not set it itself."""
+    if str(setting.value).lower() not in _TRUE:
+        return
+    for node, machine in _machines(setting.cluster):
+        texts = [*machine.before, *(one.content or "" for one in machine.files)]
+        if any(one.source and _SYSCTL.search(one.path) for one in machine.files):
+            continue  # what is in it is not known here
+        lacking = [name for name in _KERNEL if not any(name in text for text in texts)]
+        if lacking:
+            setting.wrong(
+                f"{_STARTS}: the kernel of {node} has another {' and '.join(lacking)}",
+                hint="lay a file into /etc/sysctl.d with machine.files: "
+                + ", ".join(f"{name} = {value}" for name, value in _KERNEL.items()),
             )
             return
 
@@ -242,8 +282,8 @@ ARGUMENTS: dict[str, Callable[[Setting], None]] = {
     "eviction-hard": partial(_pairs, mark="<", form=_SHARE),
     "eviction-soft": partial(_pairs, mark="<", form=_SHARE),
     "eviction-minimum-reclaim": partial(_pairs, mark="=", form=_SHARE),
-    "kube-reserved": partial(_pairs, mark="=", form=_AMOUNT),
-    "system-reserved": partial(_pairs, mark="=", form=_AMOUNT),
+    "kube-reserved": partial(_pairs, mark="=", form=AMOUNT),
+    "system-reserved": partial(_pairs, mark="=", form=AMOUNT),
     "cluster-dns": dns_servers,
     "max-pods": most_pods,
     "node-ip": _node_ip,
@@ -251,4 +291,10 @@ ARGUMENTS: dict[str, Callable[[Setting], None]] = {
     "kube-reserved-cgroup": cgroup,
     "system-reserved-cgroup": cgroup,
     "resolv-conf": resolver,
+    "network-plugin": partial(_network, usual="cni"),
+    "cni-conf-dir": partial(_network, usual="/etc/cni/net.d"),
+    "cni-bin-dir": partial(_network, usual="/opt/cni/bin"),
+    "tls-cert-file": on_machine,
+    "tls-private-key-file": on_machine,
+    "protect-kernel-defaults": kernel,
 }

@@ -40,6 +40,10 @@ def check(cluster: Cluster, listeners: Iterable[Listener], reading: Reading) -> 
             for found in _places(one, index, node, cluster)
         ]
         for number, (one, path, place) in enumerate(there):
+            if path and path not in told and not place.is_on(node):
+                told.add(path)
+                what = f"{one.program} could not listen on {node.name}: it has no {place.address}"
+                reading.wrong(path, what, expected="an address that every one of them has")
             for other, taken, where in (*there[:number], *there[number + 1 :]):
                 if path and path not in told and place.clashes(where) and other is not one:
                     told.add(path)

@@ -120,12 +120,17 @@ def _variable(argument: str) -> str:
 
 
 _SERVING = ("tls-cert-file", "tls-private-key-file", "client-ca-file")
-_ETCD_OF_API = ("etcd-servers", "etcd-cafile", "etcd-certfile", "etcd-keyfile")
+_ETCD_OF_API = (
+    "etcd-servers", "etcd-cafile", "etcd-certfile", "etcd-keyfile", "etcd-servers-overrides",
+    "etcd-prefix",
+)  # fmt: skip
 _KUBELET_FILES = ("pod-manifest-path", "config", "kubeconfig", "bootstrap-kubeconfig", "root-dir")
 _KUBELET_REFUSED: dict[tuple[str, ...], str] = {
     ("nodeRegistration", "kubeletExtraArgs", argument): why
     for argument, why in (
         *((name, _FOUND) for name in (*_KUBELET_FILES, "cert-dir")),
+        ("manifest-url", _MANIFESTS),
+        ("client-ca-file", _PROVEN),
         ("port", _LISTENS),
         ("healthz-port", _LISTENS),
         ("healthz-bind-address", _LISTENS),
@@ -162,7 +167,7 @@ REFUSED: dict[str, dict[tuple[str, ...], str]] = {
         ("healthzBindAddress",): _LISTENS,
         ("authentication", "x509", "clientCAFile"): _PROVEN,
     },
-    "KubeProxyConfiguration": {},
+    "KubeProxyConfiguration": {("clientConnection", "kubeconfig"): "kubeadm gives it one"},
 }
 """By kind, then by the way to the field: why first boot cannot do with it."""
 
@@ -190,8 +195,14 @@ _ANONYMOUS = "kubelet's probes and joining nodes ask without credentials"
 _JOINING = "nodes join by a bootstrap token"
 _SEEN = "first boot asks each API server at its node's address"
 _KNOWN = "first boot waits until the cluster knows the node"
+_ENDS = "kubelet would end when it has started its pods"
 _KUBELET_LIMITED: dict[tuple[str, ...], tuple[Any, str, str]] = {
-    ("nodeRegistration", "kubeletExtraArgs", "register-node"): (_ON.fullmatch, "true", _KNOWN),
+    ("nodeRegistration", "kubeletExtraArgs", argument): limit
+    for argument, limit in (
+        ("register-node", (_ON.fullmatch, "true", _KNOWN)),
+        ("enable-server", (_ON.fullmatch, "true", _LISTENS)),
+        ("runonce", (_OFF.fullmatch, "false", _ENDS)),
+    )
 }
 _LOCAL_MODE = "first boot does not know the phases in which kubeadm joins with it"
 LIMITED: dict[str, dict[tuple[str, ...], tuple[Any, str, str]]] = {
@@ -199,6 +210,11 @@ LIMITED: dict[str, dict[tuple[str, ...], tuple[Any, str, str]]] = {
     "JoinConfiguration": _KUBELET_LIMITED,
     "ClusterConfiguration": {
         ("apiServer", "extraArgs", "bind-address"): (_is_open, "0.0.0.0 or ::", _SEEN),
+        ("apiServer", "extraArgs", "allow-privileged"): (
+            _ON.fullmatch,
+            "true",
+            "kube-proxy and network plugins are privileged",
+        ),
         ("apiServer", "extraArgs", "anonymous-auth"): (_ON.fullmatch, "true", _ANONYMOUS),
         ("apiServer", "extraArgs", "enable-bootstrap-token-auth"): (
             _ON.fullmatch,
@@ -232,6 +248,7 @@ LIMITED: dict[str, dict[tuple[str, ...], tuple[Any, str, str]]] = {
         ("registerNode",): (_ON.fullmatch, "true", _KNOWN),
         ("address",): (_is_open, "0.0.0.0 or ::", "all nodes read the same document"),
         ("enableServer",): (_ON.fullmatch, "true", _LISTENS),
+        ("runOnce",): (_OFF.fullmatch, "false", _ENDS),
     },
     "KubeProxyConfiguration": {},
 }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from builder.model.cluster import Cluster, Node
 
 _KIND = "ClusterConfiguration"
+_PKI = "/etc/kubernetes/pki"
 _CERTIFICATES = "/etc/ssl/certs"
 _MORE = ("/etc/pki", "/usr/share/ca-certificates")
 """What kubeadm mounts beside certificates where the machine has it."""
@@ -39,6 +40,8 @@ def check(cluster: Cluster, release: KubernetesRelease, reading: Reading) -> Non
                 continue
             path, file = found
             if any(_is_in(file, place) for place in mounted):
+                if _is_in(file, _PKI) and file not in release.files:
+                    _on_machines(file, "", path, cluster, reading)
                 continue
             own = [one for one in _volumes(cluster, nodes, key) if _is_in(file, one[1])]
             if not own:

@@ -223,6 +223,9 @@ def test_a_control_planes_program_reads_what_its_pod_has() -> None:
     assert fault.what == "kube-apiserver would not start: its pod has no /etc/kubernetes/audit.yaml"
     assert found(SCHEDULER % "config: /etc/kubernetes/pki/s.yaml") != []
     assert found(API % "oidc-ca-file: /etc/kubernetes/pki/oidc.crt") == []
+    [remark] = remarked(API % "oidc-ca-file: /etc/kubernetes/pki/oidc.crt")
+    assert "nothing here lays /etc/kubernetes/pki/oidc.crt on cp1" in remark
+    assert remarked(API % "kubelet-certificate-authority: /etc/kubernetes/pki/ca.crt") == []
     mounted = (
         "ClusterConfiguration: {apiServer: {extraArgs: {audit-policy-file: /k/audit.yaml}, "
         "extraVolumes: [{name: a, hostPath: /etc/k8s/, mountPath: /k}]}}"
@@ -231,6 +234,74 @@ def test_a_control_planes_program_reads_what_its_pod_has() -> None:
     assert "nothing here lays /etc/k8s/audit.yaml on cp1" in remark
     laid = "machine: {files: [{path: /etc/k8s/audit.yaml, content: x}]}\n"
     assert remarked(mounted, laid) == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        API % "etcd-servers-overrides: '/events#https://192.0.2.9:2379'",
+        API % "etcd-prefix: /other",
+        API % "allow-privileged: 'false'",
+        API % "disable-admission-plugins: 'PodNodeSelector, ServiceAccount'",
+        API % "enable-admission-plugins: AlwaysDeny",
+        API % "endpoint-reconciler-type: none",
+        ETCD % "quota-backend-bytes: 8G",
+        ETCD % "log-level: verbose",
+        PROXY % "clientConnection: {kubeconfig: /etc/proxy.conf}",
+        KUBELET % "tlsCertFile: /etc/kubelet.crt",
+        KUBELET % "protectKernelDefaults: true",
+        KUBELET % "containerLogMaxSize: ten",
+        JOIN % "protect-kernel-defaults: 'true'",
+        JOIN % "runonce: 'true'",
+        JOIN % "enable-server: 'false'",
+        JOIN % "manifest-url: http://192.0.2.9/pods",
+        JOIN % "authorization-mode: RBAC",
+        JOIN % "network-plugin: kubenet",
+        JOIN % "cni-conf-dir: /etc/cni/other",
+    ],
+)
+def test_with_what_a_node_would_not_work(said: str) -> None:
+    assert len(found(said)) == 1
+
+
+def test_what_else_makes_it_right() -> None:
+    kernel = "vm.overcommit_memory = 1, kernel.panic = 10"
+    laid = f"machine: {{files: [{{path: /etc/sysctl.d/50-cis.conf, content: '{kernel}'}}]}}\n"
+    assert found(KUBELET % "protectKernelDefaults: true", more=laid) == []
+    assert found(JOIN % "network-plugin: kubenet", more="cni: none\n") == []
+    assert found(JOIN % "cni-bin-dir: '/opt/cni/bin,/usr/libexec/cni'") == []
+    assert found(MANAGER % "leader-elect: 'false'") == []
+    second = NODES.replace("w1, role: worker", "cp2, role: control-plane")
+    said = MANAGER % "leader-elect: 'false'"
+    text = f"kubernetes: 1.18.5\nendpoint: api.lan\nnodes:\n{second}kubeadm: {{{said}}}\n"
+    with pytest.raises(DocumentError, match="1 mistake"):
+        cluster_format.read(text, "cluster.yaml", catalog=plans.catalog())
+
+
+@pytest.mark.parametrize(
+    ("version", "policy", "refused"),
+    [("1.23.17", "Always", True), ("1.23.17", "Sometimes", True), ("1.23.17", "Never", False)],
+)
+def test_kubeadm_pulls_nothing_where_nothing_serves(
+    version: str, policy: str, refused: bool
+) -> None:
+    said = f"JoinConfiguration: {{nodeRegistration: {{imagePullPolicy: {policy}}}}}"
+    assert bool(found(said, version)) == refused
+
+
+@pytest.mark.parametrize(
+    ("said", "node"),
+    [
+        (PROXY % "metricsBindAddress: 192.0.2.11:10249", "w1"),
+        (PROXY % "bindAddress: 192.0.2.12", "cp1"),
+        (MANAGER % "bind-address: 192.0.2.12", "cp1"),
+        (JOIN % "address: 192.0.2.11", "w1"),
+    ],
+)
+def test_an_address_to_listen_on_is_each_nodes_own(said: str, node: str) -> None:
+    [fault] = found(said)
+    assert f"could not listen on {node}: it has no 192.0.2." in fault.what
+    assert found(SCHEDULER % "bind-address: 192.0.2.11") == []
 
 
 @pytest.mark.parametrize("text", ["", "0 to", "list of", "a b", "x since", "since 1.19"])
