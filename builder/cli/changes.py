@@ -180,6 +180,8 @@ def _show(found: Found, folder: Path | None, console: Console) -> None:
         console.info(str(remark))
         if remark.hint:
             console.info(f"  hint: {remark.hint}")
+    from builder.pipeline.changes import progress
+
     change, written = found.change, found.written
     if written and written.begun:
         done, count = len(written.done), len(written.nodes)
@@ -187,6 +189,8 @@ def _show(found: Found, folder: Path | None, console: Console) -> None:
     elif written and not folder:
         other = "" if change and change.digest == written.digest else ", for something else"
         console.info(f"{written.folder} is written{other}; no machine has said anything of it yet")
+        if other:
+            console.info(f"  hint: {progress.ways_on(written)}")
     elif change is None:
         end = " on machines that run" if found.remarks else ": what cluster.yaml says is what runs"
         console.info(f"nothing to do{end}")

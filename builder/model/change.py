@@ -22,6 +22,8 @@ BUNDLE = "bundle"
 CLUSTER_WIDE = ("ClusterConfiguration", "KubeletConfiguration", "KubeProxyConfiguration")
 """kubeadm's documents that are about all nodes."""
 _SAID = {"documents": "kubeadm", "keeper": "endpoint", "sums": BUNDLE}
+_NOTHING = (None, "")
+"""What says nothing; false, 0 and an empty list say something."""
 _OF_NODE = 2
 """How long a path to a node is."""
 Document = Mapping[str, Any]
@@ -207,5 +209,5 @@ def differences(before: Any, after: Any, path: tuple[str, ...] = ()) -> Iterator
     if all(isinstance(side, Mapping) for side in sides):
         for key in dict.fromkeys(name for side in sides for name in side):
             yield from differences(sides[0].get(key), sides[1].get(key), (*path, key))
-    elif before != after and (before or after):
+    elif before != after and not (before in _NOTHING and after in _NOTHING):
         yield Difference(path=path, before=before, after=after)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from builder import disk
+from builder.errors import UsageError
 from builder.formats import running as running_format
 from builder.model.change import CLUSTER_WIDE, NodeState, Running
 from builder.model.digest import Digest
@@ -55,7 +56,10 @@ def write(folder: Path, running: Running) -> None:
 def seeded(
     folder: Path, plan: Plan, names: Collection[str], *, not_booted: bool, reporter: Reporter
 ) -> None:
-    """Record what nodes are seeded with; raise as :func:`read` and :func:`write`."""
+    """Record what nodes are seeded with.
+
+    Raise as :func:`read` and :func:`write`, and UsageError where a second cluster would begin.
+    """
     before, now = None if not_booted else read(folder), state(plan)
     known = before.by_name if before else {}
     nodes = {**known}
@@ -65,6 +69,14 @@ def seeded(
             nodes[node.name] = node
     anew = [name for name in known if known[name].generation < nodes[name].generation]
     early = [n.name for n in nodes.values() if n.name not in known] if before else []
+    if plan.first.name in early and any(one.name in known for one in now.control_planes):
+        raise UsageError(
+            f"{plan.first.name} would begin a new cluster: it is the first control plane in "
+            "cluster.yaml, and another one runs",
+            where=f"nodes.{plan.first.name}",
+            hint="list a control plane that runs before it, so that it joins; if none has booted "
+            "yet: `airseed seeds --not-booted`",
+        )
     order = [node.name for node in now.nodes if node.name in nodes]
     ordered = {name: nodes.pop(name) for name in order} | nodes
     kept = any(ordered[name] is known[name] for name in known)

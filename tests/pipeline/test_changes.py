@@ -327,6 +327,7 @@ def test_a_change_that_nobody_has_begun_is_not_forgotten(
     assert site.changes() == 5
     said = capsys.readouterr().err
     assert f"{folder} is written, for something else; no machine has said anything of it" in said
+    assert "if it was started nowhere, delete this folder\n" in said
     assert "nothing to do" not in said
     assert site.changes("--renew") == 5
     assert f"{folder} is written; no machine has" in capsys.readouterr().err
@@ -655,3 +656,35 @@ def test_what_says_nothing_stops_nothing(site: Site) -> None:
     assert site.changes() == 5
     site.result("k8s05", cluster="another")
     assert site.changes() != 0, "a word of another cluster's machine counts for nothing"
+
+
+@pytest.mark.parametrize("upgraded", [False, True])
+@pytest.mark.parametrize("wanted", ["none", {"name": "calico", "install": "manifest"}])
+def test_the_network_plugin_stays(
+    site: Site, wanted: object, upgraded: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing takes it away, and its images would be let go of."""
+    if upgraded:
+        site.upgrade()
+    site.edit_document(lambda document: document.update(cni=wanted))
+    assert site.changes() == 2
+    said = capsys.readouterr().err
+    assert "cni: a cluster that runs keeps its network plugin, and how that was installed" in said
+    assert "    expected calico 3.18.6 operator\n" in said
+
+
+def test_nobody_goes_back_from_a_change_that_was_given_up(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = site.folder / "seeds" / record.NAME
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    text = "".join(
+        line.replace('"1.18.5"', '"1.19.16"') if '"k8s02"' in line else line for line in lines
+    )
+    path.write_text(text, "utf-8")
+    said = "kubernetes: k8s02, by a change that was given up, went as far as 1.19.16: Kubernetes"
+    assert site.changes() == 2
+    assert said in capsys.readouterr().err
+    site.upgrade()
+    assert site.changes() == 2
+    assert said in capsys.readouterr().err

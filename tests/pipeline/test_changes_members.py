@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from changes_site import NODES, Site, laid, result, seeded
 
+from builder.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -23,6 +25,8 @@ def site(sample: Sample, shared: Sandbox, tmp_path: Path) -> Site:
 
 
 WORKER = "- name: k8s04\n"
+NEW_FIRST = "- name: cp0\n    role: control-plane\n    address: 10.211.55.47\n  "
+TWIN = "- name: db1\n    was: k8s04\n    role: worker\n    address: 10.211.55.99\n  "
 
 
 def test_a_machine_gets_another_name(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,6 +107,14 @@ def test_a_node_that_is_gone_leaves(site: Site, capsys: pytest.CaptureFixture[st
             [("- name: k8s01\n", "- name: k8s01\n    generation: 2\n")],
             "k8s01 has the cluster's endpoint: every kubelet asks the API server there",
         ),
+        (
+            [(WORKER, f"{TWIN}- name: db2\n    was: k8s04\n")],
+            "nodes.db1: was: k8s04, and so was db2\n",
+        ),
+        (
+            [("- name: k8s01\n", f"{NEW_FIRST}- name: k8s01\n")],
+            "nodes.cp0: the first control plane in cluster.yaml begins a cluster, and never joins",
+        ),
     ],
 )
 def test_members_that_can_not_go(
@@ -113,6 +125,15 @@ def test_members_that_can_not_go(
     assert site.changes() == 2
     assert said in capsys.readouterr().err
     assert not (site.folder / "changes").exists()
+
+
+def test_no_second_cluster_is_seeded(site: Site) -> None:
+    site.edit("- name: k8s01\n", f"{NEW_FIRST}- name: k8s01\n")
+    with pytest.raises(UsageError, match=r"cp0 would begin a new cluster: "):
+        site.seeds(nodes=["cp0"])
+    assert not (site.folder / "seeds/cp0").exists()
+    assert "cp0" not in (site.folder / "seeds/running.json").read_text("utf-8")
+    assert site.seeds(not_booted=True).new == ("cp0",)
 
 
 def test_names_change_apart_from_all_else(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

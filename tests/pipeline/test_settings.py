@@ -112,10 +112,38 @@ def test_labels_and_taints_are_said_to_be_kubectls(
 ) -> None:
     site.edit_document(lambda document: document["nodes"][-1].update(labels={"disk": "fast"}))
     assert site.changes() == 0
-    assert (
-        "nodes.k8s05.registration.kubeletExtraArgs.node-labels: kubelet gives a node its labels "
-        "and taints when it registers, and never again" in capsys.readouterr().err
-    )
+    said = "kubelet gives a node its labels and taints when it registers, and never again"
+    assert f"k8s05: kubeletExtraArgs.node-labels: {said}\n" in capsys.readouterr().err
+    # an empty list is none, and no list is kubeadm's own; many nodes are one line
+    site.edit_document(lambda document: [n.update(taints=[]) for n in document["nodes"][:3]])
+    assert site.changes() == 0
+    assert f"k8s01, k8s02, k8s03: taints: {said}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("KubeletConfiguration", "failSwapOn"), False),
+        (("KubeletConfiguration", "featureGates", "CSIMigration"), False),
+        (("KubeletConfiguration", "registryPullQPS"), 0),
+        (("KubeletConfiguration", "enforceNodeAllocatable"), []),
+    ],
+)
+def test_what_is_turned_off_is_a_setting(site: Site, path: tuple[str, ...], value: object) -> None:
+    """False, 0 and an empty list say something; leaving it out says nothing."""
+    site.edit_document(lambda document: _settings(document, *path[:-1]).update({path[-1]: value}))
+    assert site.changes() == 5
+
+
+def test_names_of_a_certificate_have_no_order(site: Site) -> None:
+    def turn(document: dict[str, Any]) -> None:
+        _settings(document, "ClusterConfiguration", "apiServer")["certSANs"].reverse()
+        _settings(document, "ClusterConfiguration", "etcd", "local")["peerCertSANs"].reverse()
+
+    site.edit_document(turn)
+    assert site.changes() == 0
+    site.edit_document(_sans)
+    assert site.changes() == 5
 
 
 def test_renewal_is_asked_for(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

@@ -195,7 +195,7 @@ def _findings(running: Running, wanted: Wanted) -> Findings:
     if not faults:  # what a kind takes and leaves as it is must not pass for done
         told = {remark.where for remark in remarks}
         still = (one for one in compare(running, wanted.state) if one.where not in told)
-        faults += refusals.left(still)
+        faults += refusals.left(d for d in still if not taken(d, configure.AT_REGISTRATION))
     if len({stage.anew for stage in stages}) > 1:
         what = "names and members change apart from all else: no machine does both at once"
         hint = "make this change in cluster.yaml first, and the other one when it is applied"

@@ -11,7 +11,7 @@ from builder.pipeline.changes import refusals
 from builder.pipeline.changes.kind import compare, taken
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from builder.model.change import Difference, Running
     from builder.pipeline.changes.kind import Wanted
@@ -28,7 +28,7 @@ _OF_CONTROL_PLANES: Mapping[str, str] = {
 """Which part of a control plane has to do with a value; the first pattern counts."""
 _KUBELET, _PROXY = "documents.KubeletConfiguration.**", "documents.KubeProxyConfiguration.**"
 _OWN = "nodes.*.registration.**"
-_AT_REGISTRATION = (
+AT_REGISTRATION = (
     "nodes.*.registration.taints",
     "nodes.*.registration.kubeletExtraArgs.node-labels",
     "nodes.*.registration.kubeletExtraArgs.register-with-taints",
@@ -51,8 +51,8 @@ _SHOWN = 3
 def changes(running: Running, wanted: Wanted) -> Findings:
     """Take settings over in one stage; who has none to take over takes no part."""
     differing = [d for d in compare(running, wanted.state) if taken(d, TAKES)]
-    remarks = tuple(_remark(d) for d in differing if taken(d, _AT_REGISTRATION))
-    differing = [d for d in differing if not taken(d, _AT_REGISTRATION)]
+    remarks = tuple(_remarks(d for d in differing if taken(d, AT_REGISTRATION)))
+    differing = [d for d in differing if not taken(d, AT_REGISTRATION)]
     if not differing:
         return Findings(remarks=remarks)
     parts = _parts(running, wanted, differing)
@@ -113,9 +113,13 @@ def _setting(difference: Difference) -> str:
     return ".".join(path[2:] if path[1] == "ClusterConfiguration" else path[1:])
 
 
-def _remark(difference: Difference) -> Fault:
-    return Fault(
-        where=difference.where,
-        what="kubelet gives a node its labels and taints when it registers, and never again",
-        hint=f"kubectl label node {difference.path[1]} KEY=VALUE, or kubectl taint",
-    )
+def _remarks(differing: Iterable[Difference]) -> Iterator[Fault]:
+    nodes: dict[str, list[str]] = {}
+    for one in differing:
+        nodes.setdefault(".".join(one.path[3:]), []).append(one.path[1])
+    for setting, names in nodes.items():
+        yield Fault(
+            where=f"{few(names, refusals.FEW)}: {setting}",
+            what="kubelet gives a node its labels and taints when it registers, and never again",
+            hint="kubectl label node NODE KEY=VALUE, or kubectl taint",
+        )

@@ -88,7 +88,9 @@ def flat(running: Running) -> dict[str, Any]:
 
 
 def compare(running: Running, wanted: Running) -> tuple[Difference, ...]:
-    return tuple(differences(flat(running), flat(wanted)))
+    """Return what differs; a certificate's names are the same in any order."""
+    found = differences(flat(running), flat(wanted))
+    return tuple(one for one in found if not _is_order(one))
 
 
 def adopt(running: Running, wanted: Running, patterns: Iterable[str]) -> Running:
@@ -113,6 +115,13 @@ def taken(difference: Difference, patterns: Iterable[str]) -> bool:
     ``*`` stands for anything in one part of a path, ``**`` at the end for all that is below.
     """
     return any(_fits(difference.path, pattern.split(".")) for pattern in patterns)
+
+
+def _is_order(one: Difference) -> bool:
+    names = (one.before, one.after)
+    if not one.path[-1].endswith("SANs") or not all(isinstance(side, list) for side in names):
+        return False
+    return sorted(map(str, one.before)) == sorted(map(str, one.after))
 
 
 def _fits(path: Sequence[str], parts: Sequence[str]) -> bool:

@@ -47,8 +47,17 @@ def changes(running: Running, wanted: Wanted) -> Findings:
     stay = [
         n for n in running.control_planes if n not in gone and n not in moving and n not in anew
     ]
-    faults = [*_refused(running, wanted, renamed, (*gone, *anew), stay)]
     joining = [n for n in nodes if n.name not in here and n.was not in here]
+    faults = [*_refused(running, wanted, renamed, (*gone, *anew), stay)]
+    for twin in nodes:
+        if twin.name not in here and (one := renamed.get(twin.was or "", twin)) is not twin:
+            what = f"was: {twin.was}, and so was {one.name}"
+            hint = "one machine gets one name: take one of them; a machine that is new has no was"
+            faults.append(Fault(where=f"nodes.{twin.name}", what=what, hint=hint))
+    if (first := wanted.plan.first) in joining or first.name in {one.name for one in anew}:
+        what = "the first control plane in cluster.yaml begins a cluster, and never joins one"
+        hint = "list a control plane that runs, and stays, before it"
+        faults.append(Fault(where=f"nodes.{first.name}", what=what, hint=hint))
     remarks = [
         *(_late(node, "is not in the cluster yet") for node in joining),
         *(_late(there[one.name], "joins anew once the old one has left") for one in anew),

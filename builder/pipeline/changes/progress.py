@@ -188,9 +188,15 @@ def refuse_beside(written: Written) -> None:
     raise UsageError(
         f"{written.id} was written before, and nothing is known of its machines",
         where=str(written.folder),
-        hint="if it is through: `--results DIR`, `--from URL` or "
-        f"`--applied {written.number}`; if it was started nowhere, delete this folder; if it "
-        "can't be finished: `--write --instead`",
+        hint=f"{ways_on(written)}; if it can't be finished: `--write --instead`",
+    )
+
+
+def ways_on(written: Written) -> str:
+    """Say how a change that was written comes to an end here."""
+    return (
+        f"if it is through: `--results DIR`, `--from URL` or `--applied {written.number}`; if it "
+        "was started nowhere, delete this folder"
     )
 
 

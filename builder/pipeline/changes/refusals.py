@@ -25,9 +25,9 @@ _REFUSED: Mapping[tuple[str, ...], tuple[str, str, str]] = {
         "write the old name again; a kubeconfig may call it otherwise",
     ),
     ("authority",): (
-        "secrets",
+        "pki",
         "the authority can't be changed on a cluster that runs: no machine would trust another",
-        "put the secrets back with which the machines were seeded",
+        "write pki as it was, and put the secrets back with which the machines were seeded",
     ),
     (
         f"{_CLUSTER}.networking.podSubnet",
@@ -55,7 +55,7 @@ _REFUSED: Mapping[tuple[str, ...], tuple[str, str, str]] = {
     ("nodes.*.addresses",): (
         "nodes",
         "a machine that runs can't get another address: certificates and etcd have it",
-        "remove the node and add it under another name, or raise its generation and seed it anew",
+        "remove the node, then add it with the new address and another generation",
     ),
     ("nodes.*.role",): (
         "nodes",

@@ -6,12 +6,13 @@ from dataclasses import replace
 from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
-from builder.errors import Fault
+from builder.errors import Fault, few
 from builder.model.change import Findings, Stage
 from builder.model.choice import CALICO
 from builder.model.demand import KUBEADM
 from builder.model.version import Version
 from builder.pipeline.changes.kind import adopt
+from builder.pipeline.changes.refusals import FEW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,12 +43,15 @@ _DISTURBANCE = {
 def changes(running: Running, wanted: Wanted) -> Findings:
     """Go minor by minor from what runs to what is wanted."""
     here, there = Version.parse(running.kubernetes), Version.parse(wanted.state.kubernetes)
-    if here == there:
-        return Findings(faults=tuple(_alone(running, wanted)))
     way = [Version.parse(hop.release) for hop in wanted.workspace.hops]
     way = [hop for hop in way if hop > here]
+    faults = [*_other_plugin(running, wanted), *_ahead(running, there)]
+    if here == there:
+        return Findings(faults=tuple(faults or _alone(running, wanted)))
     if fault := _refused(here, there, way):
-        return Findings(faults=(fault,))
+        faults.append(fault)
+    if faults:
+        return Findings(faults=tuple(faults))
     moves = _moves(running, way, wanted)
     if fault := _between(running, way, wanted, moves):
         return Findings(faults=(fault,))
@@ -94,6 +98,33 @@ def _stage(running: Running, hop: Version, wanted: Wanted, *, moves: bool) -> St
         words=f"{PLAN}-{release}",
         after=after,
     )
+
+
+def _other_plugin(running: Running, wanted: Wanted) -> Iterator[Fault]:
+    """Refuse what would leave one network plugin in place beside another one, or without images."""
+    before, after = running.cni.split(), wanted.state.cni.split()
+    if (before[:1], before[2:]) != (after[:1], after[2:]):
+        yield Fault(
+            where="cni",
+            what="a cluster that runs keeps its network plugin, and how that was installed: pods "
+            "have addresses of it, and nothing takes it away",
+            expected=running.cni,
+            hint="write the old one again; to have another one: seed a new cluster",
+        )
+
+
+def _ahead(running: Running, there: Version) -> Iterator[Fault]:
+    """Refuse what is older than what some machines run, by a change that was given up."""
+    newer = [node for node in running.nodes if Version.parse(node.kubernetes) > there]
+    if newer and Version.parse(running.kubernetes) <= there:
+        newest = max(Version.parse(node.kubernetes) for node in newer)
+        yield Fault(
+            where="kubernetes",
+            what=f"{few([node.name for node in newer], FEW)}, by a change that was given up, went "
+            f"as far as {newest}: Kubernetes has no way back",
+            expected=f"{newest} or newer",
+            hint=f"write kubernetes: {newest}; machines that run it take no part in getting there",
+        )
 
 
 def _refused(here: Version, there: Version, way: Sequence[Version]) -> Fault | None:
