@@ -69,6 +69,12 @@ def kubernetes(ctx: click.Context) -> Iterable[str]:
         yield from row.releases
 
 
+def builders(ctx: click.Context) -> Iterable[str]:
+    from builder.formats import catalog
+
+    return catalog.load(ctx.params.get("catalogs") or ()).packer.builders
+
+
 def artifacts(ctx: click.Context) -> Iterable[str]:
     """Return the names of all that a lock, or a bundle's lock, has."""
     lock = _lock(ctx)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from builder.cli import complete
 from builder.cli.verb import (
     FilePath,
     as_json,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     "builders",
     multiple=True,
     metavar="NAME",
+    shell_complete=complete.offering(complete.builders),
     help="qemu, vsphere-iso, openstack or proxmox-iso; may be repeated "
     "(default: what seed.provider suggests).",
 )

@@ -317,6 +317,7 @@ def completed(words: str, folder: Path) -> str:
         ("airseed seeds other.yaml --node ", "alone"),
         ("airseed seeds broken.yaml --node ", ""),
         ("airseed changes --applied ", "001-upgrade-1.19.5"),
+        ("airseed packer --builder q", "qemu"),
         ("airseed inspect --why libsec", "libseccomp"),
         ("airseed inspect BUNDLE --why libsec", "libseccomp"),
         ("airseed lock --update kube", "kubeadm kubectl kubelet kubernetes-cni"),
