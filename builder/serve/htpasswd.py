@@ -53,6 +53,10 @@ class Htpasswd:
                 hashes[name] = known.encode()
         if not hashes:
             faults.append(Fault(where="", what="has no user"))
+        elif len(faults) > 1 and not any(known[:1] in {b"$", b"{"} for known in hashes.values()):
+            expected = "lines of NAME:HASH, as `htpasswd -B` writes them"
+            what = "this is not a file of users"
+            raise DocumentError(str(path), [Fault(where="", what=what, expected=expected)])
         if faults:
             hint = f"htpasswd -B {path} NAME makes a line"
             raise DocumentError(str(path), faults, hint=hint)

@@ -294,6 +294,13 @@ def test_a_file_of_users_is_read_strictly(tmp_path: Path, sample: Sample) -> Non
         "line 4: 'a' is there twice",
         "line 5: the hash of 'd' has the cost 31, not 4 to 15",
     ]
+    users.write_text("a: b\n- c\nd:\n", "utf-8")
+    with (
+        pytest.raises(DocumentError) as caught,
+        served(sample.bundle, access=Access(users=users)),
+    ):
+        pass
+    assert [fault.what for fault in caught.value.faults] == ["this is not a file of users"]
     users.write_text("", "utf-8")
     with pytest.raises(DocumentError), served(sample.bundle, access=Access(users=users)):
         pass
