@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+from click import Context
 
 from builder import errors
 from builder.cli import changes, failure, verify
-from builder.cli.root import EXIT_CODES, VERBS
+from builder.cli.root import EXIT_CODES, VERBS, root
+
+if TYPE_CHECKING:
+    from sandboxes import Sample, Sandbox
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -78,6 +84,32 @@ def test_the_exit_codes_are_those_of_the_code() -> None:
         int(row[0]) for row in rows(section(ROOT / "docs/troubleshooting.md", "By exit code"))
     }
     assert helped == set(table) - {0}
+
+
+def test_what_json_has_is_what_the_page_says(sandbox: Sandbox, sample: Sample) -> None:
+    table: dict[str, set[str]] = {}
+    for verbs, keys in rows(section(ROOT / "docs/verbs.md", "Results for scripts")):
+        named = {*re.findall("`(.+?)`", keys.partition(";")[0])}
+        table |= dict.fromkeys(re.findall(r"`([a-z-]+)`", verbs), named)
+    commands = {name: root.get_command(Context(root), name) for name in VERBS}
+    assert set(table) == {
+        name
+        for name, command in commands.items()
+        if command and any("--json" in param.opts for param in command.params)
+    }
+    (sandbox.folder / "bundle.tar").symlink_to(sample.bundle)
+    (sandbox.folder / "pod.yaml").write_text("kind: Pod\napiVersion: v1\nspec: {}\n", "utf-8")
+    catalog = f"--catalog={sandbox.catalog}"
+    for line in (
+        *("lock", "verify", "inspect", "export --keys-only", "inventory bundle.tar", "secrets"),
+        *("seeds", "changes", "kubeconfig", "versions", "find-images pod.yaml", "explain"),
+        *("bundle bundle.tar -o again.tar", "packer"),
+    ):
+        verb, *words = line.split()
+        words += [catalog] if verb in {"lock", "seeds", "changes", "packer"} else []
+        ran = sandbox.run(verb, *words, "--json")
+        assert set(json.loads(ran.out)) - {"error"} <= table[verb], line
+        assert (set(json.loads(ran.out)) == table[verb]) == (ran.code == 0), ran.err
 
 
 @pytest.mark.parametrize("path", [README, *PAGES], ids=lambda path: path.name)
