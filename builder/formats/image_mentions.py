@@ -10,8 +10,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from builder.errors import DocumentError
 from builder.formats.events import Scalar
 from builder.formats.reading import child
+from builder.formats.text import yaml_documents
 from builder.model.reference import Reference
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ PASSED_BY = frozenset({
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 _BETWEEN = re.compile(r"[\"']?[ \t]*[:=]?[ \t]*[\"']?")
 _LONGEST = 400
+_LARGEST = 1 << 18
+"""Characters of a text that may be a document of its own."""
 _LISTED = re.compile(r"[\s,;]*")
 _IS_IMAGE = re.compile(
     r"(?i)(?:image|image[-_]?name|image[-_]?ref(?:erence)?|images|related[-_]image[-_]\w+)$"
@@ -37,6 +41,10 @@ _SCHEMES = frozenset({"docker", "oci", "docker-daemon", "containerd"})
 _REPOSITORY_KEYS = ("repository", "image", "imageName", "baseImage")
 _TAG_KEYS = ("tag", "imageTag", "digest", "version")
 _REGISTRY_KEYS = ("registry", "imageRegistry", "host")
+_PARTS = tuple(
+    re.compile(rf"\b(?:{'|'.join(keys)})[\"']?\s*:") for keys in (_REPOSITORY_KEYS, _TAG_KEYS)
+)
+"""What a text has in which an image is said in several fields."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +74,7 @@ def _find(value: Any, path: str, label: str, seen: set[int]) -> Iterator[Found]:
         seen.add(id(value))
     if isinstance(value, Scalar):
         yield from _in_text(value, path, label)
+        yield from _in_document(value, path)
     elif isinstance(value, list):
         flag = ""
         for number, item in enumerate(value):
@@ -135,6 +144,20 @@ def _in_text(scalar: Scalar, path: str, label: str) -> Iterator[Found]:
         end = match.end()
         joined = match[0].endswith(":") or scalar[end : end + 4].lstrip("\"' \t")[:1] in {":", "="}
         before, before_end = (word, end) if flag or joined else ("", -1)
+
+
+def _in_document(scalar: Scalar, path: str) -> Iterator[Found]:
+    """Yield what a text that is YAML or JSON itself says in several fields."""
+    if len(scalar) > _LARGEST or not all(part.search(scalar) for part in _PARTS):
+        return
+    try:
+        documents = [one.value for one in yaml_documents(str(scalar), path, manifest=True)]
+    except DocumentError:
+        return
+    for found in find(documents):
+        if found.tagged_apart or found.registry:
+            lines = scalar.count("\n", 0, found.scalar.start)
+            yield Found(name=found.name, path=path, scalar=scalar, lines=lines)
 
 
 def _looks_like_one(name: str, said: str, *, alone: bool) -> bool:

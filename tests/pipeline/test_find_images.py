@@ -278,6 +278,23 @@ def test_lists_of_images_and_repositories_without_a_tag(tmp_path: Path) -> None:
     assert mentioned == ["a/b:1", "c/d:2", "i:5", "j:6", "k", "l/m"]
 
 
+def test_fields_of_a_document_in_a_string(tmp_path: Path) -> None:
+    """Charts' values and operators' settings lie in ConfigMaps so."""
+    text = (
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata:\n"
+        '  values.json: \'{"sidecar": {"repository": "quay.io/x/sidecar", "tag": "v2"}}\'\n'
+        "  operator.yaml: |\n    # settings\n    proxy:\n      registry: ghcr.io\n"
+        '      repository: x/proxy\n      tag: "1.2"\n'
+        "  no.yaml: |\n    repository: [a\n    tag: b\n"
+        "  template: |\n    repository: {{ .repository }}\n    tag: v1\n"
+    )
+    (one,) = find_images.find([manifest(tmp_path, text)])
+    assert [(image.text, image.place.path, image.place.line) for image in one.mentioned] == [
+        ("quay.io/x/sidecar:v2", "data.values.json", 5),
+        ("ghcr.io/x/proxy:1.2", "data.operator.yaml", 10),
+    ]
+
+
 def test_what_a_typed_list_has_is_of_its_kind(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
