@@ -18,6 +18,7 @@ PACKER = tree("packer")
 TRACES = (PACKER / "traces").read_text("utf-8").split()
 CHECKS = """\
 package kubelet 1.18.5-0
+package docker-ce 3:19.03.9-3.el7
 service docker.service enabled
 service firewalld.service disabled
 sysctl net.ipv4.ip_forward 1
@@ -30,7 +31,10 @@ file /usr/libexec/airseed/run
 empty /etc/machine-id
 """
 STAND_INS = {
-    "rpm": 'echo "${RPM:-1.18.5-0}"',
+    # as rpm itself fills this form, and goss prints a version
+    "rpm": '[ "$*" = "-q --qf %|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE} ${@: -1}" ] || exit 2; '
+    '[ "${RPM:-}" != none ] || { echo "package ${@: -1} is not installed"; exit 1; }; '
+    'case ${@: -1} in docker-ce) echo 3:19.03.9-3.el7 ;; *) echo "${RPM:-1.18.5-0}" ;; esac',
     "systemctl": '[ "$1" != is-enabled ] || { [ "$2" = docker.service ] && echo ${UNIT:-enabled}; '
     "[ $2 = firewalld.service ] && echo ${WALL:-disabled}; exit 0; }",
     "sysctl": 'echo "${KEY:-1}"',
@@ -103,7 +107,7 @@ def check(image: Path, *words: str, **more: str) -> subprocess.CompletedProcess[
 
 
 def test_the_seal_removes_all_that_it_is_to_remove_and_nothing_else(image: Path) -> None:
-    count = 11 + len(TRACES)
+    count = 12 + len(TRACES)
     before = check(image)
     assert before.returncode == 1
     assert before.stdout.count("wrong: absent ") == len(TRACES)
@@ -158,6 +162,22 @@ BROKEN = (
         "touch etc/ssh/ssh_host_rsa_key", {},
     ),
     ("absent /root/.ssh: found /root/.ssh", "mkdir root/.ssh", {}),
+    ("empty /etc/machine-id: found not there", "rm -f etc/machine-id", {}),
+    ("swap none: found /dev/vdb ", "printf '/dev/vdb\\tnone\\tswap\\n' >> etc/fstab", {}),
+    ("absent /etc/airseed/pki: found /etc/airseed/pki", "ln -s nowhere etc/airseed/pki", {}),
+    (
+        "absent /etc/kubernetes/*.conf: found /etc/kubernetes/admin.conf",
+        "ln -s nowhere etc/kubernetes/admin.conf", {},
+    ),
+    (
+        "absent /home/*/.bash_history: found /home/me/.bash_history /home/you/.bash_history",
+        "mkdir home/you; touch home/{me,you}/.bash_history", {},
+    ),
+    (
+        "absent /var/lib/NetworkManager/*.lease: found /var/lib/NetworkManager/a b.lease",
+        "touch 'var/lib/NetworkManager/a b.lease'", {},
+    ),
+    ("service docker.service: found not-found, expected enabled", "", {"UNIT": "' '"}),
     ("absent /etc/airseed/node.env: found /etc/airseed/node.env", "touch etc/airseed/node.env", {}),
 )  # fmt: skip
 

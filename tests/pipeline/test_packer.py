@@ -253,7 +253,14 @@ def test_an_image_is_compared_with_the_lock(locked: Sandbox, tmp_path: Path) -> 
     ran = locked.run(*words)
     assert ran.code == 1
     assert "is of another lock: bake it anew\n" in ran.err
-    for text in ("{}", "[1", '{"format": 1, "image": "x", "packages": [1]}'):
+    forged = json.dumps(document | {"image": "a\nb"})
+    for text in (
+        "{}",
+        "[1",
+        '{"format": 1, "image": "x", "packages": [1]}',
+        forged,
+        " " * (5 << 20),
+    ):
         path.write_text(text)
         assert locked.run(*words).code == 3
 

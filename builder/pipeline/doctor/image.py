@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import DocumentError, Fault
-from builder.formats.text import decode, json_value
+from builder.formats.text import json_value, read_text
 from builder.pipeline import fit, image_plan
 from builder.render.packer import folder
-from builder.sources.file import read_local
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,19 +47,22 @@ def compare(workspace: Workspace, path: Path) -> tuple[str, list[Fault]]:
 
 def _read(path: Path) -> dict[str, Any]:
     name = str(path)
-    document = json_value(decode(read_local(path, _LIMIT), name), name, integers=False)
+    document = json_value(read_text(path, largest=_LIMIT), name, integers=False)
     texts = ("image", *_WORDS)
     if not (
         isinstance(document, dict)
         and document.get("format") == _FORMAT
-        and all(isinstance(document.get(key), str) for key in texts)
+        and all(_is_line(document.get(key)) for key in texts)
         and all(
-            isinstance(document.get(key), list)
-            and all(isinstance(one, str) for one in document[key])
+            isinstance(document.get(key), list) and all(map(_is_line, document[key]))
             for key in _LISTS
         )
     ):
         what = "this is not the image.json of an image that airseed baked"
         hint = "scp MACHINE:/etc/airseed/image.json ."
-        raise DocumentError(str(path), [Fault(where="", what=what, hint=hint)])
+        raise DocumentError(name, [Fault(where="", what=what, hint=hint)])
     return document
+
+
+def _is_line(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable()

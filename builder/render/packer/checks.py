@@ -47,7 +47,8 @@ def _software(image: Image) -> Iterator[Check]:
     for package in plan.lock.packages:
         if str(package.nevra) in requested:
             name = package.nevra
-            yield Check("package", name.name, f"{name.version}-{name.release}")
+            epoch = f"{name.epoch}:" if name.epoch else ""
+            yield Check("package", name.name, f"{epoch}{name.version}-{name.release}")
     for service in (plan.choice.runtime.name, "kubelet", "sshd", "cloud-init", "cloud-final"):
         yield Check("service", f"{service}.service", "enabled")
     if plan.cluster.machine.firewall != "ports":
@@ -110,7 +111,7 @@ def goss(listed: Sequence[Check]) -> str:
     for check in listed:
         section, key, wanted = _goss(check)
         document.setdefault(section, {})[key] = wanted
-    head = "# The list of airseed-image-check, for goss: goss -g goss.yaml validate\n"
+    head = "# The list of airseed-image-check, for goss 0.4 and newer: goss -g goss.yaml validate\n"
     return head + yaml.safe_dump(document, sort_keys=False, width=1000)
 
 
@@ -133,7 +134,7 @@ _DIRECT: Mapping[str, Callable[[Check], tuple[str, str, dict[str, Any]]]] = {
 }
 _COMMANDS = {
     "module": "test -d /sys/module/{0} || grep -q /{0}.ko /lib/modules/$(uname -r)/modules.builtin",
-    "swap": "awk 'NR > 1' /proc/swaps",
+    "swap": "awk 'NR > 1' /proc/swaps; awk '!/^#/ && $3 == \"swap\"' /etc/fstab",
     "docker-image": "docker image inspect {0} | grep '\"Id\"'",
     "containerd-image": "ctr --namespace k8s.io images ls name=={0}",
     "absent": "ls -d {0} 2>/dev/null || true",

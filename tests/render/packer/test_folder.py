@@ -227,10 +227,19 @@ def _place(kind: str, name: str) -> tuple[str, str]:
     if kind == "port":
         return "port", f"tcp:{name}"
     if kind == "swap":
-        return "command", "awk 'NR > 1' /proc/swaps"
+        return "command", checks._COMMANDS["swap"]
     if kind == "absent":
         return ("command", f"ls -d {name} 2>/dev/null || true") if "*" in name else ("file", name)
     return direct[kind], name
+
+
+def test_a_version_has_its_epoch_as_goss_says_it() -> None:
+    """goss calls docker-ce's 3:19.03.9-3.el7, and a package without one by the rest alone."""
+    written = texts("qemu")
+    assert "package docker-ce 3:19.03.9-3.el7\n" in written["guest/image.checks"]
+    packages = yaml.safe_load(written["guest/goss.yaml"])["package"]
+    assert packages["docker-ce"]["versions"] == ["3:19.03.9-3.el7"]
+    assert packages["kubelet"]["versions"] == ["1.18.5-0"]
 
 
 def test_every_kind_of_check_has_a_function_in_the_script() -> None:
