@@ -176,10 +176,15 @@ def test_settings_that_kubeadm_refuses_touch_nothing(plane: Machine) -> None:
 def test_a_program_that_does_not_come_up_is_named(plane: Machine) -> None:
     plane.write("made/etcd.yaml", MANIFEST.format(name="etcd", arguments=f"{ALONE}    - --no\n"))
     plane.stand_in("docker", 'case "$*" in *status=running*) echo "1 k8s_etcd_x" ;; esac')
+    before = (plane.root / "etc/kubernetes/manifests/etcd.yaml").read_text()
     plane.environment["AIRSEED_POD_PATIENCE"] = "0"
     assert _run(plane, EVERYTHING).returncode == 1
     assert plane.result["message"].startswith("etcd does not come up again")
-    # nothing else was touched, and the next run goes on with it
+    assert plane.result["message"].endswith("; it has its settings of before again")
+    assert plane.result["exit_code"] == 3  # no further try helps
+    assert "is each file that this names on the machine? " in plane.result["hint"]
+    assert (plane.root / "etc/kubernetes/manifests/etcd.yaml").read_text() == before
+    # nothing else was touched, and the next run makes another try
     assert plane.called("kubeadm", "init", "phase", "upload-config") == []
     plane.use("pods")
     del plane.environment["AIRSEED_POD_PATIENCE"]

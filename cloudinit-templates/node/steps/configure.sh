@@ -55,14 +55,28 @@ keep_members() {
 configure_pod() {
     local name=$1 file=$MANIFESTS/$1.yaml made=$MADE/$1.yaml before=$STATE/before-$1
     is_manifest "$made" || kubeadm_failed "kubeadm made no manifest of $name"
-    # what ran before the first try at this
-    is_changed "$name.yaml" || container_of "$name" >"$before"
+    # what ran before the first try at this, and by what
+    is_changed "$name.yaml" || { container_of "$name" >"$before" && put "$before.yaml" 0600 <"$file"; }
     if [ "$name" = etcd ]; then keep_members "$made"; else cat "$made"; fi | put_noting "$name.yaml" "$file" 0600
-    if ! is_changed "$name.yaml"; then rm -f "$before" && return; fi
-    say "$name has new settings"
-    await_container "$name" "$(cat "$before" 2>/dev/null)"
-    settled "$name.yaml"
-    rm -f "$before"
+    if is_changed "$name.yaml"; then
+        say "$name has new settings"
+        (await_container "$name" "$(cat "$before" 2>/dev/null)") || take_back "$name"
+        settled "$name.yaml"
+    fi
+    rm -f "$before" "$before.yaml"
+}
+
+# Let NAME run as it did: with settings that it does not take nobody is to be without it.
+take_back() {
+    local before=$STATE/before-$1 why
+    why=$(head -n 1 "$REASON")
+    is_manifest "$before.yaml" || exit 1
+    put "$MANIFESTS/$1.yaml" 0600 <"$before.yaml"
+    settled "$1.yaml"
+    rm -f "$before" "$before.yaml"
+    wait_until "this node's API server to answer as before" "${AIRSEED_POD_PATIENCE:-300}" own_api_is_healthy || true
+    fail "$why; it has its settings of before again" \
+        "does it take what cluster.yaml says, and is each file that this names on the machine? mend that, and airseed changes --write --instead; or run this again" "$HOPELESS"
 }
 
 # kubeadm gives some taints to kubelet only where a worker joins.
