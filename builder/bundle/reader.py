@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 _MOST = 1_000_000
 """Members that a bundle may have; it keeps hostile files from filling the memory."""
 _LOCK = b'{\n"format": '
+_OTHERS = {
+    ".yaml": "if this is a cluster.yaml: airseed bundle makes its bundle",
+    ".tar": "compare its size and digest with the original's; parts are given as NAME.tar.sha256",
+}
+"""What helps, by how a file that is not a bundle is called."""
 _SEEK = "a bundle is not read from start to end, so it can't come through a pipe"
 _HEADERS = 4 * tar.BLOCK + tar.LONGEST_PATH
 
@@ -249,7 +254,7 @@ class TarBundle(_Reading):
                 expected=f"a tar that begins with {README_PATH} ({MAGIC})",
                 hint="this is a lock: airseed inspect shows it, airseed bundle makes its bundle"
                 if head.startswith(_LOCK)
-                else "if this is a cluster.yaml, run `airseed lock` on it first",
+                else _OTHERS.get(self.path.suffix),
             )
 
 

@@ -85,7 +85,8 @@ def command(
     registries = [name for name in places if name not in there]
     for name in registries:
         host = name.partition("/")[0]
-        if host != "localhost" and not {".", ":"} & {*host}:
+        is_file = name.endswith((".tar", ".sha256"))  # which no domain does
+        if is_file or (host != "localhost" and not {".", ":"} & {*host}):
             raise UsageError(
                 "there is no such file or folder",
                 where=name,

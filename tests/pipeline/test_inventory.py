@@ -206,7 +206,8 @@ def test_a_place_that_is_nothing_is_refused(sandbox: Sandbox) -> None:
     ran = sandbox.run("inventory", "./no/such folder")
     assert ran.code == 2
     assert "this is neither a file or folder nor a registry" in ran.err
-    assert "there is no such file or folder" in sandbox.run("inventory", "").err
+    for name in ("", "bundel.tar"):
+        assert "there is no such file or folder" in sandbox.run("inventory", name).err
 
 
 def test_a_file_that_cannot_be_written_is_known_before_anything_is_asked(
