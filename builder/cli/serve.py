@@ -10,7 +10,6 @@ import click
 
 from builder.cli.amounts import quantity
 from builder.cli.verb import destination, existing, existing_bundle, verb
-from builder.disk import OTHERS
 from builder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -100,6 +99,7 @@ def command(
     watched at HOST/boots; `airseed status --from` shows the same on a terminal. That needs no
     BUNDLE: a site may have its own registry and web server.
     """
+    from builder.disk import OTHERS
     from builder.pipeline.serve import Access, serve
 
     if not bundles and not boots:

@@ -11,8 +11,7 @@ import re
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from builder.assets import tree
-from builder.errors import AirseedError, reason
+from builder.assets import text, tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,15 +74,7 @@ def _environment() -> Environment:
 
 
 def source(name: str) -> str:
-    path = tree(TREE) / name
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise AirseedError(
-            f"a template is missing: {reason(error)}",
-            where=str(path),
-            hint="install airseed again from its wheel or from a full checkout",
-        ) from None
+    return text(tree(TREE) / name)
 
 
 def render(name: str, values: Mapping[str, Any]) -> str:

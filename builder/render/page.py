@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from builder.errors import AirseedError, reason
+from builder.assets import text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,12 +73,4 @@ def _hash(text: str) -> str:
 
 
 def _source(name: str) -> str:
-    path = _FOLDER / name
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise AirseedError(
-            f"a page is missing: {reason(error)}",
-            where=str(path),
-            hint="install airseed again from its wheel or from a full checkout",
-        ) from None
+    return text(_FOLDER / name)

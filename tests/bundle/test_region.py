@@ -75,7 +75,7 @@ def test_a_source_that_cannot_be_read_is_a_fetch_error(tmp_path: Path) -> None:
     source = from_file("old", partial(Region, Files([closed]), 0, 4))
     with pytest.raises(FetchError) as caught:
         source.open(0).readinto(memoryview(bytearray(4)))
-    assert str(caught.value) == "old: Bad file descriptor"
+    assert str(caught.value) == "old: bad file descriptor"
     assert not caught.value.temporary
 
 

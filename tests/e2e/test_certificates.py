@@ -18,8 +18,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from e2e import changes, watch
-from e2e.cluster import Cluster
-from e2e.machine import Switch
+from e2e.cluster import Cluster, only, separate
 from e2e.power_cuts import await_moment
 
 if TYPE_CHECKING:
@@ -51,24 +50,9 @@ def stands(
     conntrack: None,
 ) -> Iterator[Cluster]:
     """Hold the cluster of the walkthrough, or a part of it, whose first day is over."""
-    names = SIZES[request.param]
-
-    def fit(document: dict[str, Any]) -> None:
-        document["nodes"] = [node for node in document["nodes"] if node["name"] in names]
-
-    switch = Switch()
-    cluster = Cluster(workdir / f"certificates-{request.param}", upstream, image, switch)
-    try:
-        cluster.describe("ha", fit)
-        cluster.prepare()
-        cluster.start()
-        cluster.wait()
-        cluster.end_window()
-        cluster.wait_for_pods()
+    with separate(workdir / f"certificates-{request.param}", upstream, image) as cluster:
+        cluster.stand(only(*SIZES[request.param]))
         yield cluster
-    finally:
-        cluster.close()
-        switch.close()
 
 
 def _planes(cluster: Cluster) -> list[str]:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from e2e import leaks
-from e2e.cluster import Cluster
-from e2e.machine import Switch
+from e2e.cluster import Cluster, only, separate
 from e2e.power_cuts import await_moment
 
 if TYPE_CHECKING:
@@ -33,28 +32,14 @@ LATE = [
 ]
 
 
-def _smaller(document: dict[str, Any]) -> None:
-    document["nodes"] = [node for node in document["nodes"] if node["name"] in NODES]
-
-
 @pytest.fixture(scope="module")
 def stands(
     workdir: Path, upstream: Upstream, image: RootImage, conntrack: None
 ) -> Iterator[Cluster]:
     """Hold a cluster of a control plane and a worker whose first day is over."""
-    switch = Switch()
-    cluster = Cluster(workdir / "later", upstream, image, switch)
-    try:
-        cluster.describe("ha", _smaller)
-        cluster.prepare()
-        cluster.start()
-        cluster.wait()
-        cluster.end_window()
-        cluster.wait_for_pods()
+    with separate(workdir / "later", upstream, image) as cluster:
+        cluster.stand(only(*NODES))
         yield cluster
-    finally:
-        cluster.close()
-        switch.close()
 
 
 def _state(cluster: Cluster, machine: Machine) -> dict[str, Any]:

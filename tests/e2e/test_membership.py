@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from e2e import changes
-from e2e.cluster import Cluster
-from e2e.machine import Switch
+from e2e.cluster import Cluster, separate
 from e2e.power_cuts import await_moment
 
 if TYPE_CHECKING:
@@ -32,19 +31,9 @@ _MARKER = ("-n", "default", "configmap", "marker")
 @pytest.fixture(scope="module")
 def four(workdir: Path, upstream: Upstream, image: RootImage, conntrack: None) -> Iterator[Cluster]:
     """Hold a cluster of three control planes and a worker whose first day is over."""
-    switch = Switch()
-    cluster = Cluster(workdir / "members", upstream, image, switch)
-    try:
-        cluster.describe("ha", _smaller)
-        cluster.prepare()
-        cluster.start()
-        cluster.wait()
-        cluster.end_window()
-        cluster.wait_for_pods()
+    with separate(workdir / "members", upstream, image) as cluster:
+        cluster.stand(_smaller)
         yield cluster
-    finally:
-        cluster.close()
-        switch.close()
 
 
 def _smaller(document: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from e2e import power_cuts
-from e2e.cluster import Cluster
+from e2e.cluster import Cluster, only
 from e2e.power_cuts import await_moment
 
 if TYPE_CHECKING:
@@ -27,17 +27,13 @@ ENDPOINT = "10.211.55.48"
 OTHER = "10.211.55.53"
 
 
-def _planes(document: dict[str, Any]) -> None:
-    document["nodes"] = [node for node in document["nodes"] if node["name"] in PLANES]
-
-
 @pytest.fixture
 def planes(
     workdir: Path, upstream: Upstream, image: RootImage, switch: Switch
 ) -> Iterator[Cluster]:
     cluster = Cluster(workdir / "planes", upstream, image, switch)
     try:
-        cluster.describe("ha", _planes)
+        cluster.describe("ha", only(*PLANES))
         cluster.prepare()
         yield cluster
     finally:

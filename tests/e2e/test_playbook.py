@@ -26,12 +26,7 @@ RECAP = re.compile(r"^(\S+) +: ok=(\d+) +changed=(\d+) +unreachable=0 +failed=0 
 def five(workdir: Path, upstream: Upstream, image: RootImage, switch: Switch) -> Iterator[Cluster]:
     cluster = Cluster(workdir / "playbook", upstream, image, switch)
     try:
-        cluster.describe("ha")
-        cluster.prepare()
-        cluster.start()
-        cluster.wait()
-        cluster.end_window()
-        cluster.wait_for_pods()
+        cluster.stand()
         yield cluster
     finally:
         cluster.close()

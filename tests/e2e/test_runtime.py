@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from e2e import changes, traffic
+from e2e.cluster import only
 from e2e.power_cuts import await_moment
 
 if TYPE_CHECKING:
@@ -27,20 +28,6 @@ CONTAINERD = {"name": "containerd", "version": "1.2.13"}
 DOCKER = {"name": "docker", "version": "19.03.9"}
 _SOCKETS = {"docker": "/var/run/dockershim.sock", "containerd": "/run/containerd/containerd.sock"}
 _COREDNS = "k8s.gcr.io/coredns:1.6.7"
-
-
-def _pair(document: dict[str, Any]) -> None:
-    document["nodes"] = [node for node in document["nodes"] if node["name"] in PAIR]
-
-
-def _stand(cluster: Cluster, change: Callable[[dict[str, Any]], None] | None = None) -> None:
-    """Bring a cluster with docker up, and let its first day end."""
-    cluster.describe("ha", change)
-    cluster.prepare()
-    cluster.start()
-    cluster.wait()
-    cluster.end_window()
-    cluster.wait_for_pods()
 
 
 def _wanted(runtime: dict[str, str]) -> Callable[[dict[str, Any]], None]:
@@ -88,7 +75,7 @@ def _has_no_docker(machine: Machine) -> bool:
 def test_a_pair_goes_to_containerd_and_back(make_cluster: Maker) -> None:
     """The power goes while the only API server, which is the endpoint, has no runtime."""
     with make_cluster("runtime-pair") as two:
-        _stand(two, _pair)
+        two.stand(only(*PAIR))
         change = changes.write(two, _wanted(CONTAINERD))
         first, worker = (two.machine(name) for name in PAIR)
         for machine in (first, worker):
@@ -112,7 +99,7 @@ def test_a_pair_goes_to_containerd_and_back(make_cluster: Maker) -> None:
 
 def test_five_machines_leave_docker(make_cluster: Maker) -> None:
     with make_cluster("runtime") as five:
-        _stand(five)
+        five.stand()
         _go(five, changes.write(five, _wanted(CONTAINERD)))
         _check(five, "containerd")
         assert five.etcd_members() == PLANES

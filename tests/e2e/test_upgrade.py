@@ -34,12 +34,7 @@ def five(workdir: Path, upstream: Upstream, image: RootImage, switch: Switch) ->
     """Hold a cluster of the old release whose first day is over, with a workload."""
     cluster = Cluster(workdir / "upgrade", upstream, image, switch)
     try:
-        cluster.describe("ha")
-        cluster.prepare()
-        cluster.start()
-        cluster.wait()
-        cluster.end_window()
-        cluster.wait_for_pods()
+        cluster.stand()
         watch.deploy(cluster, WORKLOAD)
         yield cluster
     finally:

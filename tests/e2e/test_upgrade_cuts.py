@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from e2e import changes, power_cuts
-from e2e.cluster import Cluster
+from e2e.cluster import Cluster, only
 from e2e.power_cuts import cut_in_step
 
 if TYPE_CHECKING:
@@ -36,10 +36,6 @@ _LATER = 1.0
 """Seconds in a step before the cut."""
 _PATIENCE = 2400
 _ALL = 0.2
-
-
-def _smaller(document: dict[str, Any]) -> None:
-    document["nodes"] = [node for node in document["nodes"] if node["name"] in NODES]
 
 
 def _newer(document: dict[str, Any]) -> None:
@@ -146,7 +142,7 @@ class Prepared:
 @pytest.fixture(scope="module")
 def three(workdir: Path, upstream: Upstream, image: RootImage) -> Iterator[Prepared]:
     cluster = Cluster(workdir / "upgrade-cuts", upstream, image)
-    cluster.describe("ha", _smaller)
+    cluster.describe("ha", only(*NODES))
     cluster.prepare()
     yield Prepared(cluster)
     cluster.close()

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from e2e import changes, leaks, watch
-from e2e.cluster import Cluster
-from e2e.machine import Switch
+from e2e.cluster import Cluster, only, separate
 
 if TYPE_CHECKING:
     import subprocess
@@ -29,10 +28,6 @@ _DISK = 9000
 _WORKLOAD = "k8s.gcr.io/coredns:1.6.7"
 
 
-def _smaller(document: dict[str, Any]) -> None:
-    document["nodes"] = [node for node in document["nodes"] if node["name"] in NODES]
-
-
 def _newer(document: dict[str, Any]) -> None:
     document["kubernetes"] = NEW
     document["changes"] = {"from": OLD}
@@ -43,10 +38,8 @@ def three(
     workdir: Path, upstream: Upstream, image: RootImage, conntrack: None
 ) -> Iterator[Cluster]:
     """Hold a cluster with a workload that has a budget, and an upgrade of it."""
-    switch = Switch()
-    cluster = Cluster(workdir / "upgrade-wrong", upstream, image, switch)
-    try:
-        cluster.describe("ha", _smaller)
+    with separate(workdir / "upgrade-wrong", upstream, image) as cluster:
+        cluster.describe("ha", only(*NODES))
         cluster.prepare()
         cluster.machines[FULL] = cluster.other(FULL, "10.211.55.52", cluster.seed(FULL), size=_DISK)
         cluster.start()
@@ -57,9 +50,6 @@ def three(
         (cluster.folder / "bundle.tar").rename(cluster.folder / "old.tar")
         changes.write(cluster, _newer)
         yield cluster
-    finally:
-        cluster.close()
-        switch.close()
 
 
 def _allow(cluster: Cluster, least: int) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from interop.programs import PATH, daemon, environment, free_port, listens, run
-from interop.servers import PASSWORD, USER
+from interop.servers import PASSWORD, USER, nginx
 
 from builder.model.image_names import ImageNames
 
@@ -172,21 +172,13 @@ def test_a_registry_has_what_the_lock_says_and_a_second_run_moves_nothing(
     assert found.count("GET") == 2  # what was published before
 
 
-_PLACES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-_PROXY = """\
-daemon off;
-user root;
-pid {folder}/pid;
-error_log {folder}/error.log;
-events {{}}
-http {{
-  access_log {folder}/access.log;
-  {places}
-  client_max_body_size 1m;
+_PROXY = """
   server {{
+    client_max_body_size {most};
     listen 127.0.0.1:{port} ssl;
     ssl_certificate {site}/tls.crt;
     ssl_certificate_key {site}/tls.key;
+    {more}
     location / {{
       proxy_pass https://{address};
       proxy_set_header Host {name};
@@ -194,8 +186,14 @@ http {{
       proxy_request_buffering off;
     }}
   }}
-}}
 """
+
+
+def proxy(behind: Registry, port: int, *, most: str, name: str, more: str = "") -> str:
+    """Return a server of nginx in front of a registry, by whose name it asks that."""
+    return _PROXY.format(
+        port=port, site=behind.folder, address=behind.address, most=most, name=name, more=more
+    )
 
 
 def test_a_proxy_that_limits_bodies_and_hides_tls_is_got_through(
@@ -203,22 +201,8 @@ def test_a_proxy_that_limits_bodies_and_hides_tls_is_got_through(
 ) -> None:
     """nginx takes 1 MiB unless told otherwise, and the registry behind says http://."""
     folder, port = tmp_path / "nginx", free_port()
-    folder.mkdir()
-    env = environment(folder)
     with serving(tmp_path / "registry", "docker-registry") as behind:
-        text = _PROXY.format(
-            folder=folder,
-            port=port,
-            site=behind.folder,
-            address=behind.address,
-            name="127.0.0.1",
-            places="".join(f"{name}_temp_path {folder}/{name};" for name in _PLACES),
-        )
-        (folder / "nginx.conf").write_text(text, "utf-8")
-        with daemon(
-            "nginx", "-p", folder, "-c", folder / "nginx.conf",
-            env=env, log=folder / "log", ready=lambda: listens(port),
-        ):  # fmt: skip
+        with nginx(folder, proxy(behind, port, most="1m", name="127.0.0.1"), port):
             login = json.loads((behind.folder / "auth.json").read_text())
             (entry,) = login["auths"].values()
             login["auths"][f"127.0.0.1:{port}"] = entry
@@ -228,12 +212,6 @@ def test_a_proxy_that_limits_bodies_and_hides_tls_is_got_through(
             assert " 413 " in log
             assert "PATCH" in log
         expect_all(workdir, behind)
-
-
-_MUTUAL = _PROXY.replace("client_max_body_size 1m", "client_max_body_size 0").replace(
-    "    location",
-    "    ssl_client_certificate {folder}/client.crt;\n    ssl_verify_client on;\n    location",
-)
 
 
 def test_a_client_certificate_opens_what_is_shut_to_others(
@@ -247,22 +225,13 @@ def test_a_client_certificate_opens_what_is_shut_to_others(
         "/CN=airseed", "-keyout", folder / "client.key", "-out", folder / "client.crt", env=env,
     )  # fmt: skip
     with serving(tmp_path / "registry", "docker-registry") as behind:
-        (folder / "nginx.conf").write_text(
-            _MUTUAL.format(
-                folder=folder, port=port, site=behind.folder, address=behind.address,
-                name=f"127.0.0.1:{port}",
-                places="".join(f"{one}_temp_path {folder}/{one};" for one in _PLACES),
-            ),
-            "utf-8",
-        )  # fmt: skip
+        asks = f"ssl_client_certificate {folder}/client.crt; ssl_verify_client on;"
+        http = proxy(behind, port, most="0", name=f"127.0.0.1:{port}", more=asks)
         login = json.loads((behind.folder / "auth.json").read_text())
         login["auths"][f"127.0.0.1:{port}"] = login["auths"][behind.address]
         (behind.folder / "auth.json").write_text(json.dumps(login))
         front = replace(behind, address=f"127.0.0.1:{port}")
-        with daemon(
-            "nginx", "-p", folder, "-c", folder / "nginx.conf",
-            env=env, log=folder / "log", ready=lambda: listens(port),
-        ):  # fmt: skip
+        with nginx(folder, http, port):
             told = published(workdir, front, code=1).stderr
             assert "--cert" in told
             shown = ("--cert", str(folder / "client.crt"), "--key", str(folder / "client.key"))

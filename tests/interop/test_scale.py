@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from interop.programs import PATH, daemon, environment, free_port, listens, run
+from interop.programs import PATH, environment, free_port, listens, run
+from interop.servers import nginx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,19 +26,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.interop
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "scale.md"
-_NGINX = """\
-daemon off;
-user root;
-pid {folder}/pid;
-error_log {folder}/error.log;
-events {{}}
-http {{
-  access_log {folder}/access.log;
-  {places}
-  {servers}
-}}
-"""
-_PLACES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 def block(beginning: str) -> str:
@@ -53,19 +41,6 @@ def replaced(text: str, changes: dict[str, str]) -> str:
         assert old in text, f"docs/scale.md has no {old}"
         text = text.replace(old, new)
     return text
-
-
-@contextmanager
-def nginx(folder: Path, servers: str, *ports: int) -> Iterator[None]:
-    folder.mkdir()
-    places = "".join(f"{name}_temp_path {folder}/{name};" for name in _PLACES)
-    text = _NGINX.format(folder=folder, places=places, servers=servers)
-    (folder / "nginx.conf").write_text(text, "utf-8")
-    with daemon(
-        "nginx", "-p", folder, "-c", folder / "nginx.conf",
-        env=environment(folder), log=folder / "log", ready=lambda: all(map(listens, ports)),
-    ):  # fmt: skip
-        yield
 
 
 @contextmanager

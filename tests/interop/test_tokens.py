@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from interop.programs import daemon, environment, free_port, listens, run
+from interop.servers import nginx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,12 +30,8 @@ LIFE = 6
 _LEEWAY = 60
 """Seconds that docker-registry takes a token for after its end."""
 _LOGIN = base64.b64encode(b"ci:secret").decode()
-_PLACES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 _PROXY = """
-user root; daemon off; pid {folder}/pid; error_log {folder}/error.log;
-events {{}}
-http {{
-  access_log off; {places} client_max_body_size 300k;
+  client_max_body_size 300k;
   limit_req_zone $server_name zone=slow:1m rate=5r/s;
   server {{
     listen 127.0.0.1:{port};
@@ -43,7 +40,6 @@ http {{
       proxy_request_buffering off; limit_req zone=slow burst=10000;
     }}
   }}
-}}
 """
 
 
@@ -115,9 +111,6 @@ def registry(tools: None, tmp_path: Path) -> Iterator[tuple[str, Path]]:
         },
     }
     (folder / "config.yml").write_text(json.dumps(config), "utf-8")  # JSON is YAML
-    places = "".join(f"{name}_temp_path {folder}/{name};" for name in _PLACES)
-    text = _PROXY.format(folder=folder, port=port, registry=behind, places=places)
-    (folder / "nginx.conf").write_text(text, "utf-8")
     login = {"auths": {f"127.0.0.1:{port}": {"auth": _LOGIN}}}
     (folder / "config.json").write_text(json.dumps(login), "utf-8")
     (folder / "config.json").chmod(0o600)
@@ -125,10 +118,7 @@ def registry(tools: None, tmp_path: Path) -> Iterator[tuple[str, Path]]:
         "docker-registry", "serve", folder / "config.yml",
         env=env, log=folder / "log", ready=lambda: listens(behind),
     )  # fmt: skip
-    proxy = daemon(
-        "nginx", "-p", folder, "-c", folder / "nginx.conf",
-        env=env, log=folder / "nginx.log", ready=lambda: listens(port),
-    )  # fmt: skip
+    proxy = nginx(folder / "nginx", _PROXY.format(port=port, registry=behind), port)
     with registry, proxy:
         yield f"127.0.0.1:{port}", folder
     server.shutdown()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 import pytest
-from interop.programs import daemon, environment, free_port, listens, run
+from interop import servers
+from interop.programs import environment, free_port, run
 from yum_client import look
 
 if TYPE_CHECKING:
@@ -21,12 +22,7 @@ if TYPE_CHECKING:
     from sandboxes import Sample, Sandbox
 
 pytestmark = pytest.mark.interop
-_PLACES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-_CONFIGURATION = """
-user root; daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
-events {{}}
-http {{
-  access_log {folder}/access.log; {places}
+_SERVER = """
   server {{
     listen 127.0.0.1:{port};
     location / {{
@@ -35,7 +31,6 @@ http {{
       limit_except GET {{ auth_basic "publish"; auth_basic_user_file {folder}/users; }}
     }}
   }}
-}}
 """
 
 
@@ -51,13 +46,7 @@ def nginx(tmp_path: Path) -> Iterator[tuple[str, Path, dict[str, str]]]:
     login = {"auths": {f"127.0.0.1:{port}": {"auth": secret}}}
     (folder / "config.json").write_text(json.dumps(login), "utf-8")
     (folder / "config.json").chmod(0o600)
-    places = "".join(f"{name}_temp_path {folder}/{name};" for name in _PLACES)
-    text = _CONFIGURATION.format(folder=folder, port=port, places=places)
-    (folder / "nginx.conf").write_text(text, "utf-8")
-    with daemon(
-        "nginx", "-p", folder, "-c", folder / "nginx.conf",
-        env=env, log=folder / "log", ready=lambda: listens(port),
-    ):  # fmt: skip
+    with servers.nginx(folder, _SERVER.format(folder=folder, port=port), port):
         yield f"http://127.0.0.1:{port}/k8s", folder, {"DOCKER_CONFIG": str(folder)}
 
 

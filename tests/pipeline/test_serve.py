@@ -172,7 +172,7 @@ def test_an_address_that_is_not_this_machines_is_told_once(sample: Sample) -> No
         serve([sample.bundle], address=("2001:db8::1", 5000)),
     ):
         pass
-    assert str(caught.value) == "[2001:db8::1]:5000: Cannot assign requested address"
+    assert str(caught.value) == "[2001:db8::1]:5000: cannot assign requested address"
 
 
 def test_a_machine_without_ipv6_is_told(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ def test_a_machine_without_ipv6_is_told(sample: Sample, monkeypatch: pytest.Monk
     monkeypatch.setattr(socket.socket, "bind", refuse)
     with pytest.raises(UsageError) as caught, serve([sample.bundle], address=("::", 5000)):
         pass
-    assert str(caught.value) == "[::]:5000: Address family not supported by protocol"
+    assert str(caught.value) == "[::]:5000: address family not supported by protocol"
 
 
 def test_a_yum_repository_is_served_as_it_is_in_the_bundle(

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from string import Template
@@ -16,15 +17,15 @@ import yaml
 
 from builder.formats import lock as lock_format
 from builder.model.image_names import ImageNames
-from e2e.machine import NETWORK, Machine
+from e2e.machine import NETWORK, Machine, Switch
 from e2e.power_cuts import await_moment
 from e2e.resources import DATA, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from e2e.machine import Namespace, Switch
+    from e2e.machine import Namespace
     from e2e.root_image import RootImage
     from e2e.upstream import Upstream
 
@@ -36,6 +37,27 @@ IGNORED = ["HTTPProxyCIDR"]
 _FIRST = 48
 """Where a lone node is."""
 _READY = "kubectl get nodes -o json"
+
+
+def only(*names: str) -> Callable[[dict[str, Any]], None]:
+    """Return what leaves these nodes alone in a cluster.yaml."""
+
+    def change(document: dict[str, Any]) -> None:
+        document["nodes"] = [node for node in document["nodes"] if node["name"] in names]
+
+    return change
+
+
+@contextmanager
+def separate(folder: Path, upstream: Upstream, image: RootImage) -> Iterator[Cluster]:
+    """Yield a cluster on a switch of its own; both are taken away in the end."""
+    switch = Switch()
+    cluster = Cluster(folder, upstream, image, switch)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+        switch.close()
 
 
 @dataclass
@@ -93,6 +115,15 @@ class Cluster:
             unpacked = self.folder / "unpacked"
             unpacked.mkdir()
             run("tar", "-xf", self.folder / "bundle.tar", "-C", unpacked)
+
+    def stand(self, change: Callable[[dict[str, Any]], None] | None = None) -> None:
+        """Bring a cluster up whose first day is over."""
+        self.describe("ha", change)
+        self.prepare()
+        self.start()
+        self.wait()
+        self.end_window()
+        self.wait_for_pods()
 
     def fill(self, registry: str, through: Namespace, *, without: str = "") -> None:
         """Copy the bundle's images into a registry under the names that nodes ask for.

@@ -6,8 +6,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from e2e.cluster import Cluster
-from e2e.machine import Switch
+from e2e.cluster import Cluster, separate
 from e2e.power_cuts import await_moment
 
 if TYPE_CHECKING:
@@ -50,9 +49,7 @@ def five(
         # as private clouds without load balancers are: user-data has to be small
         document.setdefault("seed", {})["provider"] = "openstack"
 
-    switch = Switch()
-    cluster = Cluster(folder, upstream, image, switch)
-    try:
+    with separate(folder, upstream, image) as cluster:
         cluster.describe("ha", fit)
         cluster.prepare()
         began = cluster.start()
@@ -61,9 +58,6 @@ def five(
         cluster.end_window()
         cluster.wait_for_pods()
         yield cluster
-    finally:
-        cluster.close()
-        switch.close()
 
 
 def is_at(cluster: Cluster, host: str) -> None:

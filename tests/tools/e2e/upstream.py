@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import nginx_config
 import yaml
 from interop.programs import daemon, environment, free_port
 
@@ -27,22 +28,7 @@ if TYPE_CHECKING:
 
 _SOURCES = re.compile(r"^sources:\n(?: +- .*\n)+", re.MULTILINE)
 _DIGESTS = re.compile(r"^  sha256:\n(?:    .*\n)+", re.MULTILINE)
-_NGINX = """\
-daemon off;
-user root;
-pid {folder}/pid;
-error_log {folder}/error.log;
-events {{}}
-http {{
-  access_log off;
-  {places}
-  types {{}}
-  default_type application/octet-stream;
-  server {{ listen {listen}; root {root}; }}
-}}
-"""
 _MAKERS = (rpm_packages.__file__, container_images.__file__)
-_PLACES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 @dataclass(frozen=True)
@@ -178,10 +164,8 @@ def web(
 ) -> Iterator[None]:
     """Run a plain web server."""
     folder.mkdir(parents=True)
-    places = "".join(f"{name}_temp_path {folder}/{name};" for name in _PLACES)
-    text = _NGINX.format(folder=folder, root=root, listen=listen, places=places)
-    (folder / "nginx.conf").write_text(text, "utf-8")
-    with serving(folder, inside, listen, "nginx", "-p", folder, "-c", folder / "nginx.conf"):
+    path = nginx_config.write(folder, f"server {{ listen {listen}; root {root}; }}")
+    with serving(folder, inside, listen, "nginx", "-p", folder, "-c", path):
         yield
 
 

@@ -7,6 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import nginx_config
+
 from interop.programs import daemon, environment, free_port, listens, run
 
 if TYPE_CHECKING:
@@ -14,17 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 USER, PASSWORD = "airseed-interop", "correct-horse-7"
-_NGINX = """\
-daemon off;
-user root;
-pid {folder}/pid;
-error_log {folder}/error.log;
-events {{}}
-http {{
-  access_log {folder}/access.log;
-  {places}
-  types {{}}
-  default_type application/octet-stream;
+_SERVER = """
   server {{
     listen 127.0.0.1:{plain};
     listen 127.0.0.1:{tls} ssl;
@@ -32,9 +24,7 @@ http {{
     ssl_certificate_key {folder}/tls.key;
     root {root};
   }}
-}}
 """
-_PLACES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +51,7 @@ def serve(folder: Path, root: Path, *, guarded: bool = True) -> Iterator[Servers
     registry, plain, tls = ports
     with ExitStack() as stack:
         stack.enter_context(_registry(folder / "registry", registry, guarded=guarded))
-        stack.enter_context(_nginx(folder / "nginx", root, plain, tls))
+        stack.enter_context(_web(folder / "nginx", root, plain, tls))
         yield Servers(
             registry=f"127.0.0.1:{registry}",
             plain=f"http://127.0.0.1:{plain}",
@@ -94,21 +84,25 @@ def _registry(folder: Path, port: int, *, guarded: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _nginx(folder: Path, root: Path, plain: int, tls: int) -> Iterator[None]:
+def nginx(folder: Path, http: str, *ports: int) -> Iterator[None]:
+    """Run nginx until it listens at these ports of loopback."""
+    folder.mkdir(exist_ok=True)
+    with daemon(
+        "nginx", "-p", folder, "-c", nginx_config.write(folder, http),
+        env=environment(folder), log=folder / "log", ready=lambda: all(map(listens, ports)),
+    ):  # fmt: skip
+        yield
+
+
+@contextmanager
+def _web(folder: Path, root: Path, plain: int, tls: int) -> Iterator[None]:
     folder.mkdir()
-    env = environment(folder)
     run(
         "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
         "-subj", "/CN=interop", "-addext", "subjectAltName=IP:127.0.0.1",
-        "-keyout", folder / "tls.key", "-out", folder / "tls.crt", env=env,
+        "-keyout", folder / "tls.key", "-out", folder / "tls.crt", env=environment(folder),
     )  # fmt: skip
-    places = "".join(f"{name}_temp_path {folder}/{name};" for name in _PLACES)
-    text = _NGINX.format(folder=folder, root=root, plain=plain, tls=tls, places=places)
-    (folder / "nginx.conf").write_text(text, "utf-8")
-    with daemon(
-        "nginx", "-p", folder, "-c", folder / "nginx.conf",
-        env=env, log=folder / "log", ready=lambda: listens(plain) and listens(tls),
-    ):  # fmt: skip
+    with nginx(folder, _SERVER.format(folder=folder, root=root, plain=plain, tls=tls), plain, tls):
         yield
 
 
