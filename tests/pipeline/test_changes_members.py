@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from changes_site import NODES, Site, laid, result, seeded
@@ -139,6 +139,18 @@ def test_no_second_cluster_is_seeded(site: Site) -> None:
 def test_names_change_apart_from_all_else(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     site.edit(WORKER, "- name: db1\n    was: k8s04\n")
     assert site.changes("--renew", "3000") == 2
+    assert "names and members change apart from all else" in capsys.readouterr().err
+
+
+def test_settings_do_not_stumble_over_who_is_gone(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def edit(document: dict[str, Any]) -> None:
+        del document["nodes"][-1]
+        document["kubeadm"]["KubeletConfiguration"] = {"maxPods": 50}
+
+    site.edit_document(edit)
+    assert site.changes() == 2
     assert "names and members change apart from all else" in capsys.readouterr().err
 
 

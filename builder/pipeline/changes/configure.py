@@ -59,7 +59,9 @@ def changes(running: Running, wanted: Wanted) -> Findings:
     names = list(dict.fromkeys(_setting(d) for d in differing))
     target = wanted.state.by_name
     nodes = tuple(
-        replace(node, registration=target[node.name].registration) if node.name in parts else node
+        replace(node, registration=target[node.name].registration)
+        if node.name in parts and node.name in target  # who is gone is another kind's
+        else node
         for node in running.nodes
     )
     stage = Stage(
