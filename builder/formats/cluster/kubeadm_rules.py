@@ -26,7 +26,9 @@ _BETA_ENDS = 22
 """From this minor on nothing of the cluster's own needs a beta API."""
 _BETA = re.compile(r"api/beta|[a-z0-9.-]+/v[0-9]+beta[0-9]+")
 _BETA_GROUPS = ("api", "certificates.k8s.io", "discovery.k8s.io", "policy", "storage.k8s.io")
-_ALPHA = re.compile(r"api/alpha|[a-z0-9.-]+/v[0-9]+alpha[0-9]+")
+_OTHERS = re.compile(r"api/alpha|[a-z0-9.-]+/v[0-9]+alpha[0-9]+|[^/]+/[^/]+/[^/]+")
+"""Alpha APIs, and single resources of one."""
+_FALSE = ("false", "0", "f")
 _ADDRESS = re.compile(r"[0-9.]+")
 _VOLUME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _FILE_TYPES = (
@@ -112,10 +114,7 @@ def _admitted(setting: Setting) -> None:
 
 
 def _leader(setting: Setting) -> None:
-    if (
-        str(setting.value).lower() in {"false", "0", "f"}
-        and len(setting.cluster.control_planes) > 1
-    ):
+    if str(setting.value).lower() in _FALSE and len(setting.cluster.control_planes) > 1:
         what = "the same would be done on each control plane at once"
         setting.wrong(what, expected="true, with more than one control plane")
 
@@ -126,19 +125,15 @@ def _pulls(setting: Setting) -> None:
         setting.wrong(what, expected="IfNotPresent or Never")
 
 
-def _patches(setting: Setting) -> None:
-    kubelet_rules.on_machine(setting, what="kubeadm would end with it")
-
-
 def _apis(setting: Setting) -> None:
     """Check what the API server is not to serve: whoever needs it would wait for ever."""
     old = setting.release.version.minor < _BETA_ENDS
     for pair in filter(None, setting.words):
         name, _, value = pair.partition("=")
         needed = not _BETA.fullmatch(name) or (old and name.partition("/")[0] in _BETA_GROUPS)
-        if value not in {"", "true", "false"}:
+        if value and value.lower() not in {*_FALSE, "true", "1", "t"}:
             setting.wrong(f"{pair[:80]!r} is not a setting", expected="NAME=true or false")
-        elif value == "false" and needed and not _ALPHA.fullmatch(name):
+        elif value.lower() in _FALSE and needed and not _OTHERS.fullmatch(name):
             setting.wrong(
                 f"without {name[:80]} kubeadm, kubelets or the cluster's own pods do not get on",
                 hint="turn off what nobody needs, by its name: batch/v1beta1=false",
@@ -163,7 +158,7 @@ _RULES: dict[tuple[str, tuple[str, ...]], Callable[[Setting], None]] = {
     },
     **{(kind, ("nodeRegistration", "taints")): _taints for kind in _NODES},
     **{(kind, ("nodeRegistration", "imagePullPolicy")): _pulls for kind in _NODES},
-    **{(kind, ("patches", "directory")): _patches for kind in _NODES},
+    **{(kind, ("patches", "directory")): kubelet_rules.on_machine for kind in _NODES},
     (_CLUSTER, ("apiServer", "certSANs")): _sans,
     (_CLUSTER, ("etcd", "local", "serverCertSANs")): _sans,
     (_CLUSTER, ("etcd", "local", "peerCertSANs")): _sans,

@@ -50,6 +50,8 @@ _HIERARCHIES = "/sys/fs/cgroup/{cpu,cpuset,memory,pids,hugetlb,systemd}"
 """Where kubelet looks for a cgroup."""
 _DROP_IN = re.compile(r"/kubelet\.service(?:\.d/|$)|\.(?:sh|service|slice)$")
 """Files that may make a cgroup; what is in a file beside cluster.yaml is not known here."""
+_RESOLVER = "/etc/resolv.conf"
+_RESOLVED = "/run/systemd/resolve/"
 _KERNEL = {"vm.overcommit_memory": 1, "kernel.panic": 10}
 """What kubelet wants of the kernel (pkg/util/sysctl) and EL7 has otherwise."""
 _SYSCTL = re.compile(r"^/etc/sysctl\.(?:d/|conf$)")
@@ -204,15 +206,16 @@ def cgroup(setting: Setting) -> None:
             return
 
 
-def on_machine(setting: Setting, *, there: tuple[str, ...] = (), what: str = _STARTS) -> None:
-    """Check that each machine has a file, or a folder with files, beside what is ``there``."""
+def on_machine(setting: Setting) -> None:
+    """Remark where nothing lays a file, or a folder with files: the image has to have it."""
     file = real(str(setting.value))
-    for node, machine in _machines(setting.cluster) if file not in ("", *there) else ():
+    for node, machine in _machines(setting.cluster) if file else ():
         laid = {place for one in machine.files for place in _path(real(one.path))}
-        if file not in laid and not any(file in command for command in machine.before):
-            setting.wrong(
-                f"{what}: nothing lays {file[:80]} on {node}",
-                expected=" or ".join((*there[:1], "a path that is in machine.files")),
+        if file not in laid and not machine.before:
+            setting.reading.remark(
+                setting.path,
+                f"nothing here lays {file[:80]} on {node}: the machine's image must have it",
+                hint="lay it with machine.files",
             )
             return
 
@@ -221,11 +224,13 @@ def _path(path: str) -> list[str]:
     return [path, *map(str, PurePosixPath(path).parents)]
 
 
-resolver = partial(
-    on_machine,
-    there=("/etc/resolv.conf", "/run/NetworkManager/resolv.conf"),
-    what="no pod would start with it",
-)
+def resolver(setting: Setting) -> None:
+    """EL7 has no systemd-resolved, whose file others name here."""
+    if str(setting.value).startswith(_RESOLVED):
+        what = "no pod would start: these machines have no systemd-resolved"
+        setting.wrong(what, expected=_RESOLVER)
+    elif real(str(setting.value)) not in {_RESOLVER, "/run/NetworkManager/resolv.conf"}:
+        on_machine(setting)
 
 
 def _network(setting: Setting, *, usual: str) -> None:

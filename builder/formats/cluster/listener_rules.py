@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from builder.formats.cluster.network_rules import said, said_to
 from builder.formats.reading import WRONG
+from builder.model.choice import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from builder.model.cluster import Cluster, Node
     from builder.model.listening import Listener, Place
 
+_CALICO = "calico-node"
 _OF_NODES = ("InitConfiguration", "JoinConfiguration")
 _ARGUMENTS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "kubelet": tuple((kind, ("nodeRegistration", "kubeletExtraArgs")) for kind in _OF_NODES),
@@ -28,7 +30,13 @@ _ARGUMENTS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
 def check(cluster: Cluster, listeners: Iterable[Listener], reading: Reading) -> None:
     """Write down each value by which two programs would want one port of a node."""
     by = cluster.endpoint.by if cluster.endpoint else None
-    known = [one for one in listeners if one.of_endpoint in {None, by}]
+    none = cluster.cni is not WRONG and cluster.cni.name == NONE
+    known = [
+        one
+        for one in listeners
+        if one.of_endpoint in {None, by} and not (none and one.program == _CALICO)
+    ]
+    readers: dict[tuple[str, Place, str], list[Node]] = {}
     told: set[str] = set()
     for index, node in enumerate(cluster.nodes):
         if node is WRONG:
@@ -40,16 +48,20 @@ def check(cluster: Cluster, listeners: Iterable[Listener], reading: Reading) -> 
             for found in _places(one, index, node, cluster)
         ]
         for number, (one, path, place) in enumerate(there):
-            if path and path not in told and not place.is_on(node):
-                told.add(path)
-                what = f"{one.program} could not listen on {node.name}: it has no {place.address}"
-                reading.wrong(path, what, expected="an address that every one of them has")
+            readers.setdefault((path, place, one.program), []).append(node)
             for other, taken, where in (*there[:number], *there[number + 1 :]):
                 if path and path not in told and place.clashes(where) and other is not one:
                     told.add(path)
                     what = f"{place.port} is where {other.program} listens on {node.name}"
                     hint = f"so does {taken}" if taken else None
                     reading.wrong(path, what, expected="a port of its own", hint=hint)
+    for (path, place, program), those in readers.items():
+        # of one machine not every address is known here
+        without = [node.name for node in those if not place.is_on(node)] if len(those) > 1 else ()
+        if path and path not in told and without:
+            told.add(path)
+            what = f"{program} could not listen on {without[0]}: it has no {place.address}"
+            reading.wrong(path, what, expected="an address that every one of them has")
 
 
 def _places(

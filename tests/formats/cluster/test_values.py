@@ -161,6 +161,7 @@ def test_a_port_counts_on_the_nodes_that_have_both() -> None:
 @pytest.mark.parametrize(
     ("said", "place"),
     [
+        ("resolvConf: /run/systemd/resolve/stub-resolv.conf", "resolvConf"),
         ("enforceNodeAllocatable: [pods, kube-reserved]", "enforceNodeAllocatable[1]"),
         (
             "enforceNodeAllocatable: [system-reserved], systemReservedCgroup: /system.slice",
@@ -193,7 +194,7 @@ def test_what_the_user_makes_there() -> None:
         "enforceNodeAllocatable: [pods, kube-reserved]"
     )
     assert found(KUBELET % said, more=made) == []
-    assert len(found(KUBELET % said)) == 2
+    assert len(found(KUBELET % said)) == 1
     enforced = KUBELET % "enforceNodeAllocatable: [kube-reserved]"
     elsewhere = ", InitConfiguration: {nodeRegistration: {kubeletExtraArgs: {%s}}}"
     named = elsewhere % "kube-reserved-cgroup: /kube"
@@ -212,10 +213,27 @@ def test_what_the_user_makes_there() -> None:
         ("certificates.k8s.io/v1beta1=false", "1.23.17", False),
         ("batch/v1beta1=false,batch/v2alpha1=true,api/alpha=false", "1.18.5", False),
         ("api/all=true", "1.18.5", False),
+        ("batch/v1beta1=0,api/alpha=False,extensions/v1beta1/daemonsets=false", "1.18.5", False),
+        ("apps/v1=F", "1.18.5", True),
     ],
 )
 def test_what_the_cluster_itself_asks_for_is_served(said: str, version: str, refused: bool) -> None:
     assert bool(found(API % f"runtime-config: '{said}'", version)) == refused
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        KUBELET % "resolvConf: /etc/pods.conf",
+        KUBELET % "tlsCertFile: /etc/pods.conf",
+        JOIN % "resolv-conf: /etc/pods.conf",
+    ],
+)
+def test_a_file_that_nobody_lays_is_the_images(said: str) -> None:
+    [remark] = remarked(said)
+    assert "nothing here lays /etc/pods.conf on cp1: the machine's image must have it" in remark
+    laid = "machine: {files: [{path: /etc/pods.conf, content: x}]}\n"
+    assert remarked(said, laid) == []
 
 
 def test_a_control_planes_program_reads_what_its_pod_has() -> None:
@@ -248,7 +266,6 @@ def test_a_control_planes_program_reads_what_its_pod_has() -> None:
         ETCD % "quota-backend-bytes: 8G",
         ETCD % "log-level: verbose",
         PROXY % "clientConnection: {kubeconfig: /etc/proxy.conf}",
-        KUBELET % "tlsCertFile: /etc/kubelet.crt",
         KUBELET % "protectKernelDefaults: true",
         KUBELET % "containerLogMaxSize: ten",
         JOIN % "protect-kernel-defaults: 'true'",
@@ -294,14 +311,14 @@ def test_kubeadm_pulls_nothing_where_nothing_serves(
     [
         (PROXY % "metricsBindAddress: 192.0.2.11:10249", "w1"),
         (PROXY % "bindAddress: 192.0.2.12", "cp1"),
-        (MANAGER % "bind-address: 192.0.2.12", "cp1"),
-        (JOIN % "address: 192.0.2.11", "w1"),
+        (KUBELET % "readOnlyPort: 0" + ", " + PROXY % "healthzBindAddress: 192.0.2.99", "cp1"),
     ],
 )
 def test_an_address_to_listen_on_is_each_nodes_own(said: str, node: str) -> None:
     [fault] = found(said)
     assert f"could not listen on {node}: it has no 192.0.2." in fault.what
-    assert found(SCHEDULER % "bind-address: 192.0.2.11") == []
+    # of one machine not every address is known
+    assert found(SCHEDULER % "bind-address: 192.0.2.99") == []
 
 
 @pytest.mark.parametrize("text", ["", "0 to", "list of", "a b", "x since", "since 1.19"])
