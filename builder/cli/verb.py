@@ -82,8 +82,9 @@ def _whose(asked: str, own: click.Command, ctx: click.Context) -> str:
     from difflib import get_close_matches
 
     options = {str(command.name): _options(command) for command in all_verbs(ctx).values()}
-    every = sorted({option for each in options.values() for option in each})
-    for near in get_close_matches(asked, every, n=1):
+    every = sorted({option[2:] for each in options.values() for option in each})
+    for close in get_close_matches(asked.lstrip("-"), every, n=1):
+        near = f"--{close}"
         if near in options[str(own.name)]:
             return f"did you mean {near!r}? {ctx.command_path} --help"
         having = [name for name, each in options.items() if near in each]

@@ -142,6 +142,7 @@ def test_a_bundle_in_the_place_of_a_document_is_known(
             ),
         ),
         ("init --zzzz", "airseed init --help"),
+        ("serve --port", "airseed serve --help"),  # --out is near by its dashes alone
     ],
 )
 def test_an_option_of_other_verbs_is_known(
