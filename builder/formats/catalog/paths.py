@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 CONDITIONS = (
     *("ntp", "registry.ca", "registry.credentials"),
-    *("endpoint.kube-vip", "endpoint.keepalived", "endpoint.local-proxy"),
+    *("endpoint.kube-vip", "endpoint.keepalived", "endpoint.local-proxy", "cni.calico"),
 )
-"""Keys of a machine that make airseed write a file, and what keeps the endpoint up."""
+"""Keys of a machine that make airseed write a file, what keeps the endpoint up, and Calico."""
 _PATH = word(
     r"(?:/(?:[A-Za-z0-9._-]*\*?[A-Za-z0-9._-]*|\$registry))+(?:/\*\*)?",
     "an absolute path",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from builder.formats.cluster.machine_rules import machines
 from builder.formats.reading import WRONG
 from builder.model.catalog.paths import REGISTRY, STATIC_PODS, is_static_pod
+from builder.model.choice import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -101,11 +102,13 @@ def _named(path: OwnedPath, cluster: Cluster) -> OwnedPath:
 def _says(cluster: Cluster, place: str, key: str) -> bool:
     """Tell whether a node that gets what ``place`` says has a value for a key of machines.
 
-    Or whether the nodes keep the endpoint up so.
+    Or whether the nodes keep the endpoint up so, or get that network plugin.
     """
-    of_endpoint, _, by = key.partition(".")
-    if of_endpoint == "endpoint":
+    whose, _, by = key.partition(".")
+    if whose == "endpoint":
         return bool(cluster.endpoint) and cluster.endpoint is not None and cluster.endpoint.by == by
+    if whose == "cni":
+        return cluster.cni is not WRONG and cluster.cni.name != NONE
     if WRONG in (cluster.machine, cluster.roles):
         return False
     value = attrgetter(key)

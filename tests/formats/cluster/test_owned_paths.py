@@ -38,6 +38,17 @@ def faults(
 
 @pytest.mark.parametrize(
     "path",
+    ["/etc/cni/net.d/10-calico.conflist", "/opt/cni/bin/calico-ipam", "/var/lib/calico/nodename"],
+)
+def test_what_calico_writes_is_its_own_where_there_is_calico(catalog: Catalog, path: str) -> None:
+    [fault] = faults(catalog, path)
+    assert f"'{path}' is calico's: " in fault
+    assert faults(catalog, path, more="cni: none\n") == []
+    assert faults(catalog, "/etc/cni/net.d/00-multus.conf") == []
+
+
+@pytest.mark.parametrize(
+    "path",
     [
         "/etc/kubernetes/vsphere.conf",
         "/etc/kubernetes/manifests/kube-vip.yaml",
