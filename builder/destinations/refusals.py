@@ -37,7 +37,10 @@ def of_project(scope: Scope) -> Iterator[None]:
         yield
     except FetchError as error:
         if error.status == _NO_CERTIFICATE:
-            hint = "nginx says so where it wants a client certificate: --cert FILE --key FILE"
+            hint = (
+                "so a port for TLS answers to plain HTTP (--registry https://HOST:PORT), and nginx"
+                " to who shows no certificate (--cert FILE --key FILE)"
+            )
             raise FetchError(
                 error.fault.what, where=scope.repository, hint=hint, status=error.status
             ) from error

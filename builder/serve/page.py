@@ -37,8 +37,9 @@ class Address:
     def of(cls, request: Request) -> Address | None:
         """Return None where the request names no host that could be pasted anywhere."""
         host = request.headers.get("host", "")
-        # a proxy in front that does TLS says so
-        scheme = request.headers.get("x-forwarded-proto", request.scheme)
+        # a proxy in front that does TLS says so; of several the first one is whom the client asked
+        forwarded = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+        scheme = forwarded or request.scheme
         if scheme not in _PORTS or not _HOST.fullmatch(host):
             return None
         return cls(scheme, host.lower())

@@ -114,8 +114,12 @@ def test_every_configuration_names_the_host_that_was_asked(address: str, sample:
     assert yaml.safe_load(page.snippets["airseed"]) == {"seed": {"url": f"{url}/"}}
 
 
-def test_behind_a_proxy_that_does_tls_nothing_is_called_insecure(address: str) -> None:
-    page = Page(ask(address, **{"Host": "bastion", "X-Forwarded-Proto": "https"})[2])
+@pytest.mark.parametrize("forwarded", ["https", "HTTPS", "https, http", "https,http"])
+def test_behind_a_proxy_that_does_tls_nothing_is_called_insecure(
+    address: str, forwarded: str
+) -> None:
+    """Also behind two of them: each adds how it was asked itself."""
+    page = Page(ask(address, **{"Host": "bastion", "X-Forwarded-Proto": forwarded})[2])
     assert json.loads(page.snippets["docker"]) == {"registry-mirrors": ["https://bastion"]}
     # a bare word would be a folder of Docker Hub's
     assert yaml.safe_load(page.snippets["airseed"])["registry"] == "bastion:443"
