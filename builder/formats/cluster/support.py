@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import did_you_mean
-from builder.formats.cluster import documents, owned_paths
+from builder.formats.cluster import documents, owned_paths, runtime_rules
 from builder.formats.cluster.card_rules import check_cloud_init
 from builder.formats.reading import WRONG, Reading
 from builder.model.catalog.lookup import NotInCatalogError
@@ -60,8 +60,10 @@ def check(cluster: Cluster, catalog: Catalog, reading: Reading) -> tuple[Hop, ..
     if choice is not None and "os" not in gaps:
         nodes = [(i, node) for i, node in enumerate(cluster.nodes) if node is not WRONG]
         check_cloud_init(cluster, nodes, choice.cloud_init, reading)
-    if choice is not None and choice.runtime.name == "docker":
-        _bridge(cluster, catalog.programs.docker_bridge, reading)
+    if choice is not None:
+        runtime_rules.check(cluster, choice.runtime.name, reading)
+        docker = choice.runtime.name == "docker"
+        _bridge(cluster, catalog.programs.docker_bridge if docker else None, reading)
     if choice is None or gaps:
         return None
     way, faults, remarks = hops(cluster, choice, catalog)

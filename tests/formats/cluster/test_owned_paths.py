@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from builder.model.catalog import Catalog
 
 HEAD = "nodes: [{name: a, role: control-plane, address: 10.0.0.5}]\n"
+CONTENT = {"/etc/docker/daemon.json": """'{"exec-opts": ["native.cgroupdriver=systemd"]}'"""}
+"""What does not go with first boot is another test's."""
 NODE = assets.tree("cloudinit-templates") / "node"
 
 
@@ -27,7 +29,7 @@ def catalog() -> Catalog:
 def faults(
     catalog: Catalog, *paths: str, machine: str = "", more: str = "", kubernetes: str = "1.18.5"
 ) -> list[str]:
-    files = ", ".join(f"{{path: '{path}', content: x}}" for path in paths)
+    files = ", ".join(f"{{path: '{path}', content: {CONTENT.get(path, 'x')}}}" for path in paths)
     text = f"kubernetes: {kubernetes}\n{HEAD}machine: {{files: [{files}]{machine}}}\n{more}"
     try:
         cluster_format.read(text, "cluster.yaml", catalog=catalog)
