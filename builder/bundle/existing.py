@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class BundleResult:
     target: Path
     size: int
     outcomes: tuple[Outcome, ...]
@@ -52,7 +52,7 @@ def journal_path(target: Path) -> Path:
     return target.with_name(target.name + ".journal")
 
 
-def finished(layout: Layout, target: Path, *, split: int = 0) -> Result | None:
+def finished(layout: Layout, target: Path, *, split: int = 0) -> BundleResult | None:
     """Return the result of making a bundle that is there already; None where it is not.
 
     What an interrupted run left beside it is removed. Raise StorageError if something else than
@@ -63,7 +63,7 @@ def finished(layout: Layout, target: Path, *, split: int = 0) -> Result | None:
     _sweep(target)
     pieces = cut(target, layout.size, split) if split else ()
     parts = tuple(piece.path for piece in pieces)
-    return Result(target=target, size=layout.size, outcomes=(), whole=True, parts=parts)
+    return BundleResult(target=target, size=layout.size, outcomes=(), whole=True, parts=parts)
 
 
 def is_whole(layout: Layout, target: Path, *, split: int = 0) -> bool:

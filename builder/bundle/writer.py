@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 from builder import disk
 from builder.bundle import journal
 from builder.bundle.download import Job, Outcome
-from builder.bundle.existing import Result, finished, journal_path, part_path
+from builder.bundle.existing import BundleResult, finished, journal_path, part_path
 from builder.bundle.journal import Journal
 from builder.bundle.naming import Names
 from builder.bundle.part import Part
@@ -62,7 +62,7 @@ def write(  # noqa: PLR0913 -- the later ones are choices, told by name
     policy: Policy | None = None,
     sync: bool = True,
     finishing: Finishing | None = None,
-) -> Result:
+) -> BundleResult:
     """Make the bundle, going on where an earlier run stopped.
 
     ``supply`` is asked for each artifact that is not there yet; ``near`` are sources on the disk
@@ -134,7 +134,7 @@ class _Run:
         near: Mapping[Digest, Source],
         policy: Policy,
         finishing: Finishing | None,
-    ) -> Result:
+    ) -> BundleResult:
         self._near = {**near, **self._near}
         self._prepare()
         total = sum(extent.size for extent in self._layout.fetched)
@@ -149,7 +149,7 @@ class _Run:
         if finishing is not None:
             finishing(ordered, self._opened)
         self._names.give(self._part, self._journal, self._reporter)
-        return Result(
+        return BundleResult(
             target=self._target,
             size=self._layout.size,
             outcomes=ordered,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from builder.cli.console import Console
-    from builder.formats.cluster.explain import Entry
+    from builder.formats.cluster.explain import KeyHelp
 
 _WIDTH = 80
 _INDENT = 10
@@ -61,7 +61,7 @@ def command(console: Console, key: str, *, as_json: bool) -> None:
         console.result(line)
 
 
-def _lines(entry: Entry, examples: tuple[str, ...]) -> list[str]:
+def _lines(entry: KeyHelp, examples: tuple[str, ...]) -> list[str]:
     lines = _wrapped("KEY", entry.path) if entry.path else []
     lines += _wrapped("" if entry.path else "DOCUMENT", entry.doc)
     for head, text in (
@@ -97,7 +97,7 @@ def _wrapped(head: str, text: str, indent: int = _INDENT) -> list[str]:
     )
 
 
-def _value(entry: Entry) -> dict[str, Any]:
+def _value(entry: KeyHelp) -> dict[str, Any]:
     return {
         "key": entry.path,
         "title": entry.title,

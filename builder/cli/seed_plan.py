@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from builder.cli.console import Console
-    from builder.pipeline.seed_changes import Action, FileChange, Part
+    from builder.pipeline.seed_changes import Action, FileChange, SeedPart
 
 _MARKS: Mapping[Action, str] = {"add": "+", "change": "~", "remove": "-"}
 _COLORS = {"+": "green", "~": "yellow", "-": "red"}
@@ -106,11 +106,11 @@ def _inside(change: FileChange, shown: dict[tuple[str, ...], str]) -> Iterator[s
             yield f"{_under(part)}... and {quantity(len(part.lines) - _MOST, 'lines')} more"
 
 
-def _under(part: Part) -> str:
+def _under(part: SeedPart) -> str:
     return "  " if part.path else ""
 
 
-def _script(part: Part) -> str:
+def _script(part: SeedPart) -> str:
     digests = " -> ".join(digest for digest in (part.before, part.after) if digest)
     return f"{_MARKS[part.action]} {part.path}  {digests}"
 

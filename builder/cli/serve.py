@@ -100,7 +100,7 @@ def command(
     BUNDLE: a site may have its own registry and web server.
     """
     from builder.disk import OTHERS
-    from builder.pipeline.serve import Access, serve
+    from builder.pipeline.serve import ServeAccess, serve
 
     if not bundles and not boots:
         raise UsageError("no BUNDLE is given", hint="airseed serve --help")
@@ -118,7 +118,7 @@ def command(
     with serve(
         bundles,
         address=_address(listen),
-        access=Access(certificate=tls_cert, key=tls_key, users=htpasswd),
+        access=ServeAccess(certificate=tls_cert, key=tls_key, users=htpasswd),
         watch=watch,
         prefixes=[_prefix(path) for path in prefixes],
         reporter=console,

@@ -100,7 +100,7 @@ class _Upload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class RegistryPlan:
     """What is to be done, after the registry was asked for what it has."""
 
     there: tuple[Pushed, ...]
@@ -162,7 +162,7 @@ class RegistryDestination:
         scope = Scope(host=host, path=path, actions="pull,push")
         return Target(image=image, reference=reference, name=names.name(reference), scope=scope)
 
-    def plan(self) -> Plan:
+    def plan(self) -> RegistryPlan:
         """Ask what is there; raise FetchError, or UnavailableError with all that was refused."""
         tagged = self._each(self.targets, self._tagged)
         there, missing, moved = [], [], {}
@@ -189,7 +189,7 @@ class RegistryDestination:
         for upload in lacking:
             (mounts if upload.digest in holders else uploads).append(upload)
             holders.setdefault(upload.digest, upload.scope.path)
-        return Plan(
+        return RegistryPlan(
             there=tuple(there),
             targets=tuple(missing),
             moved=moved,
@@ -201,7 +201,7 @@ class RegistryDestination:
 
     def fill(
         self,
-        plan: Plan,
+        plan: RegistryPlan,
         supply: Callable[[Blob], Supply],
         reporter: Reporter,
         *,

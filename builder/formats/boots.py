@@ -21,7 +21,7 @@ _OTHERS = {"steps", "waits", "lines"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class _Entry:
     """One node of the cluster, whether it was heard of or not."""
 
     node: str
@@ -32,7 +32,7 @@ class Entry:
 
 _TIME = Number(most=2**53)
 _ENTRY = Record(
-    Entry,
+    _Entry,
     {
         "node": Field(Text(longest=253), required=True),
         "role": Field(Text(empty=True, longest=253), default=""),

@@ -48,7 +48,7 @@ _PARTS = tuple(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Mention:
     name: str
     """As ``extra.images`` takes it."""
     path: str
@@ -61,12 +61,12 @@ class Found:
     """Whether its tag is said in another field."""
 
 
-def find(value: Any, path: str = "") -> Iterator[Found]:
+def find(value: Any, path: str = "") -> Iterator[Mention]:
     """Yield what looks like an image below a value; what aliases repeat is looked at once."""
     yield from _find(value, path, "", set())
 
 
-def _find(value: Any, path: str, label: str, seen: set[int]) -> Iterator[Found]:
+def _find(value: Any, path: str, label: str, seen: set[int]) -> Iterator[Mention]:
     """Yield what there is below a value that ``label`` says something about."""
     if isinstance(value, (list, dict)):
         if id(value) in seen:
@@ -84,7 +84,7 @@ def _find(value: Any, path: str, label: str, seen: set[int]) -> Iterator[Found]:
         name, done = _composed(value, label)
         if name:
             registry = next((value[key] for key in done if key in _REGISTRY_KEYS), None)
-            yield Found(
+            yield Mention(
                 name=name,
                 path=child(path, done[0]),
                 scalar=value[done[0]],
@@ -121,7 +121,7 @@ def _composed(mapping: dict[str, Any], label: str) -> tuple[str, tuple[str, ...]
     return (text, used) if parsed(text) else ("", ())
 
 
-def _in_text(scalar: Scalar, path: str, label: str) -> Iterator[Found]:
+def _in_text(scalar: Scalar, path: str, label: str) -> Iterator[Mention]:
     whole, seen, lines = scalar.strip(), 0, 0
     before, before_end = "", -1
     listed, listed_end = label, 0
@@ -138,7 +138,7 @@ def _in_text(scalar: Scalar, path: str, label: str) -> Iterator[Found]:
         if "://" not in name and _looks_like_one(name, said, alone=alone):
             lines += scalar.count("\n", seen, match.start())
             seen = match.start()
-            yield Found(name=name, path=path, scalar=scalar, lines=lines)
+            yield Mention(name=name, path=path, scalar=scalar, lines=lines)
         # a word before this one says what it is as "key: x", "key=x" or "--key x" do
         flag = scalar[max(0, match.start() - 1) : match.start()] == "-"
         end = match.end()
@@ -146,7 +146,7 @@ def _in_text(scalar: Scalar, path: str, label: str) -> Iterator[Found]:
         before, before_end = (word, end) if flag or joined else ("", -1)
 
 
-def _in_document(scalar: Scalar, path: str) -> Iterator[Found]:
+def _in_document(scalar: Scalar, path: str) -> Iterator[Mention]:
     """Yield what a text that is YAML or JSON itself says in several fields."""
     if len(scalar) > _LARGEST or not all(part.search(scalar) for part in _PARTS):
         return
@@ -157,7 +157,7 @@ def _in_document(scalar: Scalar, path: str) -> Iterator[Found]:
     for found in find(documents):
         if found.tagged_apart or found.registry:
             lines = scalar.count("\n", 0, found.scalar.start)
-            yield Found(name=found.name, path=path, scalar=scalar, lines=lines)
+            yield Mention(name=found.name, path=path, scalar=scalar, lines=lines)
 
 
 def _looks_like_one(name: str, said: str, *, alone: bool) -> bool:

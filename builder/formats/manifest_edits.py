@@ -27,7 +27,7 @@ from builder.model.reference import Reference
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from builder.formats.image_mentions import Found
+    from builder.formats.image_mentions import Mention
 
 _NAME = re.compile(
     r"""(?P<key>(?:^|(?<=[\s{,-]))["']?image["']?:[ \t]*["']?)?"""
@@ -140,13 +140,13 @@ class _Search:
             quoted = not scalar.style and target.startswith("[")
             self.replaced[start] = (start + len(scalar), f'"{target}"' if quoted else target)
 
-    def mention(self, found: Found) -> None:
+    def mention(self, found: Mention) -> None:
         if found.tagged_apart:
             self.fields(found)
         elif is_exact(found.name) or found.scalar == found.name:
             self.mentioned.setdefault(found.scalar.start, set()).add(found.name)
 
-    def fields(self, found: Found) -> None:
+    def fields(self, found: Mention) -> None:
         """Replace an image whose registry, repository and tag stand in fields of their own."""
         target = self.targets.get(Reference.parse(found.name))
         if target is None or found.scalar.start in self.seen or _stays(found.name, target):

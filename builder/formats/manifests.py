@@ -23,7 +23,7 @@ from builder.model.reference import Reference
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
 
-    from builder.formats.image_mentions import Found
+    from builder.formats.image_mentions import Mention
 
 _KUSTOMIZE = "`kustomize build FOLDER` renders manifests"
 _RENDERED = {"kustomize.config.k8s.io": _KUSTOMIZE, "helm.cattle.io": "`helm template` renders it"}
@@ -245,7 +245,7 @@ class _Search:
             for fault in manifest.not_understood
         )
 
-    def mention(self, found: Found, place: Place) -> None:
+    def mention(self, found: Mention, place: Place) -> None:
         reference = Reference.parse(found.name)
         self.mentioned.append(MentionedImage(text=found.name, reference=reference, place=place))
 

@@ -71,7 +71,7 @@ class BuiltImage:
     blobs: frozenset[Digest]
 
 
-class ImageBuilder:
+class ImageMaker:
     """Make images into a folder of blobs, once each."""
 
     def __init__(self, build_cache: BuildCache, blobs: Path) -> None:

@@ -20,7 +20,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 from builder.closing import Closing
 from builder.lab.build_cache import BuildCache
 from builder.lab.image_store import ImageStore, RepositoryContent
-from builder.lab.images import BuiltImage, Era, ImageBuilder, ImageRecipe
+from builder.lab.images import BuiltImage, Era, ImageMaker, ImageRecipe
 from builder.lab.openpgp import cached_key
 from builder.lab.profiles import read_profiles
 from builder.lab.registry import LabRegistry, RegistryProfile
@@ -62,7 +62,7 @@ class Upstream(Closing):
         self.sites: dict[str, VirtualHost] = {}
         self.build_cache = BuildCache(folder / "cellar")  # with the keys of demos made before
         self.image_store = ImageStore(folder / "blobs")
-        self.image_builder = ImageBuilder(self.build_cache, self.image_store.folder)
+        self.image_builder = ImageMaker(self.build_cache, self.image_store.folder)
         self.authority = TLSAuthority(folder / "tls")
         self._profiles = read_profiles()
         self._registries: dict[str, LabRegistry] = {}

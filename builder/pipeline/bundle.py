@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.bundle.download import Outcome
-    from builder.bundle.existing import Result
+    from builder.bundle.existing import BundleResult
     from builder.model.artifact import Content
     from builder.model.digest import Digest
     from builder.model.lock import Lock
@@ -35,7 +35,7 @@ _UNSAFE = "AIRSEED_BENCH_WITHOUT_SYNC"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
     lock: Lock
-    result: Result
+    result: BundleResult
     sums: bytes
     """Its SHA256SUMS, which is what a signature covers."""
     left_out: tuple[Content, ...] = ()
@@ -113,7 +113,7 @@ def build(
     return Built(lock=document.lock, result=result, sums=layout.sums, left_out=layout.left_out)
 
 
-def fallbacks(result: Result) -> list[str]:
+def fallbacks(result: BundleResult) -> list[str]:
     """Describe the sources that were passed over, those of one host in one line."""
     groups: dict[tuple[object, ...], list[Outcome]] = {}
     for outcome in result.fallbacks:

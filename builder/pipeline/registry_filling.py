@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from builder.bundle.writer import Supply
     from builder.destinations.record import Pruned, Stale
-    from builder.destinations.registry import Plan, Pushed
+    from builder.destinations.registry import Pushed, RegistryPlan
     from builder.model.artifact import Blob
     from builder.model.cluster import Registry
     from builder.model.digest import Digest
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
     registry: Registry
-    plans: tuple[Plan, ...]
+    plans: tuple[RegistryPlan, ...]
     """One a lock."""
     pushed: tuple[Pushed, ...]
     """Empty after a dry run."""
@@ -50,12 +50,12 @@ class Filling:
         self._pusher = Pusher(access.connection)
         self._registry = registry
         self._reporter = reporter
-        self._plans: list[Plan] = []
+        self._plans: list[RegistryPlan] = []
         self._pushed: list[Pushed] = []
         self._records: dict[str, Record] = {}
         self._names: Names = {}
 
-    def plan(self, lock: Lock, read: Callable[[Digest], bytes]) -> Plan:
+    def plan(self, lock: Lock, read: Callable[[Digest], bytes]) -> RegistryPlan:
         cluster = lock.subject.cluster
         self._record = self._records.setdefault(
             cluster, Record(self._pusher, self._registry, cluster)

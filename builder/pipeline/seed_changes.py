@@ -30,7 +30,7 @@ SEED = USER_DATA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class SeedPart:
     """Hold what changes of a file that a user-data lays down, or of what is beside them in it."""
 
     path: str
@@ -66,13 +66,13 @@ class FileChange:
         """Return the whole unified diff."""
         return differences(self.before, self.after, self.path)
 
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[SeedPart, ...]:
         """Return what changes inside; nothing of a file that comes or goes as a whole."""
         if self.action != "change":
             return ()
         old, new = readable(self.before), readable(self.after)
         if self.name != USER_DATA:
-            return (Part(path="", action="change", lines=changed_lines(old, new)),)
+            return (SeedPart(path="", action="change", lines=changed_lines(old, new)),)
         before, after = _entries(old), _entries(new)
         parts = [
             _part(path, before.get(path), after.get(path))
@@ -81,7 +81,7 @@ class FileChange:
         ]
         rest = changed_lines(_ENTRY.sub("", old), _ENTRY.sub("", new))
         if rest or not parts:
-            parts.append(Part(path="", action="change", lines=rest))
+            parts.append(SeedPart(path="", action="change", lines=rest))
         return tuple(parts)
 
 
@@ -89,14 +89,14 @@ def _entries(text: str) -> dict[str, str]:
     return {match["path"]: match[0] for match in _ENTRY.finditer(text)}
 
 
-def _part(path: str, before: str | None, after: str | None) -> Part:
+def _part(path: str, before: str | None, after: str | None) -> SeedPart:
     action: Action = "add" if before is None else "change" if after is not None else "remove"
     contents = [_content(entry) for entry in (before, after)]
     if all(content is None or content.startswith(b"#!") for content in contents):
         old, new = ("" if content is None else Digest.of(content).short for content in contents)
-        return Part(path=path, action=action, is_script=True, before=old, after=new)
+        return SeedPart(path=path, action=action, is_script=True, before=old, after=new)
     lines = changed_lines(before or "", after or "") if action == "change" else ()
-    return Part(path=path, action=action, lines=lines)
+    return SeedPart(path=path, action=action, lines=lines)
 
 
 def _content(entry: str | None) -> bytes | None:

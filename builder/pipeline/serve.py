@@ -61,7 +61,7 @@ class Serving:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
+class ServeAccess:
     """Who gets in, and how: the files of an operator."""
 
     certificate: Path | None = None
@@ -95,7 +95,7 @@ def serve(
     bundles: Sequence[Path],
     *,
     address: tuple[str, int],
-    access: Access | None = None,
+    access: ServeAccess | None = None,
     watch: Watch | None = None,
     prefixes: Sequence[str] = (),
     reporter: Reporter | None = None,
@@ -108,7 +108,7 @@ def serve(
     waited for. Raise VerificationError, DocumentError, StorageError, UsageError for an address
     that can't be listened on and for a certificate that can't be used.
     """
-    access, reporter = access or Access(), reporter or Silent()
+    access, reporter = access or ServeAccess(), reporter or Silent()
     context = access.context()
 
     def when_damaged(piece: Piece) -> None:

@@ -145,7 +145,7 @@ def _numbers(content: bytes, count: int) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class KeyPart:
     """Hold one key, primary or not, and what the primary key says of it."""
 
     body: bytes
@@ -176,7 +176,7 @@ class Certificate:
     content: bytes
     """Its packets in one form: primary key, revocations, user IDs, subkeys."""
     users: tuple[str, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[KeyPart, ...]
     """The primary key, then the subkeys that it vouches for."""
 
 
@@ -189,7 +189,7 @@ def read_certificate(content: bytes) -> Certificate:
         raise VerificationError(f"the key can't be read: {error}") from error
 
 
-def made_by(signature: Signature, digest: bytes, content: bytes) -> Part | None:
+def made_by(signature: Signature, digest: bytes, content: bytes) -> KeyPart | None:
     """Find the part of a key that made a signature, whoever that says has made it."""
     parts = read_certificate(content).parts if is_known_to_rpm(content) else ()
     return next((part for part in parts if is_signed(signature, digest, part.body)), None)
@@ -218,7 +218,7 @@ def doubt(content: bytes, issuer: str, made: int) -> str | None:
     return None
 
 
-def _doubt(part: Part, made: int, name: str) -> str | None:
+def _doubt(part: KeyPart, made: int, name: str) -> str | None:
     for revocation in part.revoked:
         reason = _SOFT.get(revocation.subpackets.get(_REASON, b"\0")[0])
         if reason is None:
@@ -243,7 +243,9 @@ def _read(found: list[tuple[int, bytes]]) -> Certificate:
             content=b"".join(framed(tag, body) for tag, body in found),
             users=tuple(body.decode("utf-8", "replace") for tag, body, _ in groups if tag == USER),
             parts=tuple(
-                Part(body, (), ()) for tag, body, _ in groups if tag in {PUBLIC_KEY, PUBLIC_SUBKEY}
+                KeyPart(body, (), ())
+                for tag, body, _ in groups
+                if tag in {PUBLIC_KEY, PUBLIC_SUBKEY}
             ),
         )
     direct = _good(own, key, {_DIRECT}, _key(key))
@@ -263,14 +265,14 @@ def _read(found: list[tuple[int, bytes]]) -> Certificate:
             good = _good(signatures, key, {_BINDING}, _key(key) + _key(body))
             if good:
                 gone = _good(signatures, key, {_SUBKEY_REVOKED}, _key(key) + _key(body))
-                subkeys.append(Part(body, tuple(good), tuple(gone)))
+                subkeys.append(KeyPart(body, tuple(good), tuple(gone)))
                 written += [framed(PUBLIC_SUBKEY, body), *map(_packet, (*gone, *good))]
     if not vouched and not revoked:
         raise PacketError("no user ID in it is signed by the key itself")
     return Certificate(
         content=b"".join(written),
         users=tuple(users),
-        parts=(Part(key, tuple(vouched), tuple(revoked)), *subkeys),
+        parts=(KeyPart(key, tuple(vouched), tuple(revoked)), *subkeys),
     )
 
 

@@ -38,7 +38,7 @@ class PackageRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Location:
     """Where an RPM is; metadata says so, and nobody vouches for it."""
 
     repository: str
@@ -53,7 +53,7 @@ class Chosen:
     repository: str
     digest: Digest
     size: int
-    places: tuple[Place, ...]
+    places: tuple[Location, ...]
     """Where the same bytes are, the chosen one first."""
     requested: bool
     needed_by: tuple[str, ...]
@@ -319,10 +319,10 @@ def _twins(universe: Universe, solvable: Any) -> list[Any]:
     ]
 
 
-def _place(universe: Universe, solvable: Any) -> Place:
+def _place(universe: Universe, solvable: Any) -> Location:
     href, _ = solvable.lookup_location()
     base = solvable.lookup_str(universe.solv.SOLVABLE_MEDIABASE)
-    return Place(repository=solvable.repo.name, href=href or "", base=base)
+    return Location(repository=solvable.repo.name, href=href or "", base=base)
 
 
 def _chosen(universe: Universe, solvable: Any, asked: bool, reasons: Iterable[str]) -> Chosen:  # noqa: FBT001 -- private

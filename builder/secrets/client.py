@@ -26,7 +26,7 @@ LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClientCertificate:
+class MintedCertificate:
     certificate: str
     """PEM; public."""
     key: str = field(repr=False)
@@ -37,7 +37,7 @@ class ClientCertificate:
 
 def mint(
     authority: Authority, *, user: str, groups: Sequence[str], days: int | None = None
-) -> ClientCertificate:
+) -> MintedCertificate:
     """Make a key and a certificate for one user, who is in these groups.
 
     Without ``days`` it lives for :data:`DAYS`, or until the authority ends.
@@ -83,7 +83,7 @@ def mint(
     if identifier is not None:
         builder = builder.add_extension(identifier, critical=False)
     signed = builder.sign(pem.private_key(authority.key.encode()), hashes.SHA256())
-    return ClientCertificate(
+    return MintedCertificate(
         certificate=pem.certificate_text(signed), key=pem.key_text(key), end=end
     )
 

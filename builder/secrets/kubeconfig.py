@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from builder.model.secrets import Authority
-    from builder.secrets.client import ClientCertificate
+    from builder.secrets.client import MintedCertificate
 
 
 def text(
-    *, cluster: str, server: str, user: str, authority: Authority, client: ClientCertificate
+    *, cluster: str, server: str, user: str, authority: Authority, client: MintedCertificate
 ) -> str:
     """Write the kubeconfig of one user of one cluster; ``server`` is a URL."""
     context = f"{user}@{cluster}"

@@ -34,7 +34,7 @@ _PAGE = 1000
 _INVALID = (400, "DIGEST_INVALID")
 
 
-class RefusedError(Exception):
+class ApiError(Exception):
     """Carry a refusal in the specification's words: status, code, message."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -61,7 +61,7 @@ class Registry:
         """Answer a request below ``/v2/``."""
         try:
             return self._answer(request)
-        except RefusedError as error:
+        except ApiError as error:
             return error.response
 
     def _answer(self, request: Request) -> Response:
@@ -72,7 +72,7 @@ class Registry:
             return _page("repositories", sorted(self._content.repositories), request, query)
         route = _ROUTE.fullmatch(request.path)
         if route is None:
-            raise RefusedError(404, "UNSUPPORTED", "no such endpoint")
+            raise ApiError(404, "UNSUPPORTED", "no such endpoint")
         name, kind, item = route.groups()
         repository = self._repository(name, query.get("ns", ""))
         if kind is None:
@@ -84,37 +84,37 @@ class Registry:
             return self._referrers(repository, digest, query.get("artifactType", ""))
         piece = self._piece(repository, digest)
         if piece is None:
-            raise RefusedError(404, "BLOB_UNKNOWN", f"{name} has no blob {digest}")
+            raise ApiError(404, "BLOB_UNKNOWN", f"{name} has no blob {digest}")
         return self._content_of(request, piece, "application/octet-stream")
 
     def _repository(self, name: str, host: str) -> Repository:
         if not _NAME.fullmatch(name):
-            raise RefusedError(400, "NAME_INVALID", f"not a repository: {name}")
+            raise ApiError(400, "NAME_INVALID", f"not a repository: {name}")
         repository = self._content.repositories.get(f"{host}/{name}" if host else name)
         if repository is None:
-            raise RefusedError(404, "NAME_UNKNOWN", f"no bundle has an image of {name}")
+            raise ApiError(404, "NAME_UNKNOWN", f"no bundle has an image of {name}")
         return repository
 
     def _manifest(self, request: Request, repository: Repository, name: str, item: str) -> Response:
         if ":" in item:
             digest = _digest(item, "MANIFEST_UNKNOWN")
         elif not _TAG.fullmatch(item):
-            raise RefusedError(400, "TAG_INVALID", f"not a tag: {item}")
+            raise ApiError(400, "TAG_INVALID", f"not a tag: {item}")
         elif item not in repository.tags:
             clash = self._content.clashes.get(f"{name}:{item}")
             hint = f"; it may be {' or '.join(clash)}: ask by that name" if clash else ""
-            raise RefusedError(404, "MANIFEST_UNKNOWN", f"{name} has no tag {item}{hint}")
+            raise ApiError(404, "MANIFEST_UNKNOWN", f"{name} has no tag {item}{hint}")
         else:
             digest = repository.tags[item]
         piece = self._piece(repository, digest)
         if piece is None or piece.media_type not in _MANIFESTS:
-            raise RefusedError(404, "MANIFEST_UNKNOWN", f"{name} has no manifest {digest}")
+            raise ApiError(404, "MANIFEST_UNKNOWN", f"{name} has no manifest {digest}")
         return self._content_of(request, piece, piece.media_type)
 
     def _content_of(self, request: Request, piece: Piece, media_type: str) -> Response:
         response = self._send(request, piece, {**_API, "Content-Type": media_type})
         if response.status != HTTPStatus.OK:
-            raise RefusedError(response.status, "UNKNOWN", f"{piece.digest} is damaged")
+            raise ApiError(response.status, "UNKNOWN", f"{piece.digest} is damaged")
         return response
 
     def _piece(self, repository: Repository, digest: Digest) -> Piece | None:
@@ -132,7 +132,7 @@ class Registry:
                 kind = manifest.get("artifactType") or manifest["config"]["mediaType"]
                 about = manifest["subject"]["digest"]
             except OSError as error:
-                raise RefusedError(500, "UNKNOWN", f"{signature} is damaged") from error
+                raise ApiError(500, "UNKNOWN", f"{signature} is damaged") from error
             except (ValueError, LookupError, TypeError, AttributeError):
                 continue  # a signature of the old kind, which is found by its tag
             if wanted in {"", kind} and about == str(digest):
@@ -146,7 +146,7 @@ class Registry:
 def refusal_of_login(request: Request) -> bytes:
     """Say to somebody unknown in the words of what was asked that a login is missing."""
     if request.path.startswith("/v2/"):
-        return json.dumps(RefusedError(401, "UNAUTHORIZED", "log in first").document).encode()
+        return json.dumps(ApiError(401, "UNAUTHORIZED", "log in first").document).encode()
     return b"log in first\n"
 
 
@@ -157,12 +157,12 @@ def document(value: Any, *, status: int = 200, headers: dict[str, str] | None = 
 
 def _digest(text: str, unknown: str = "BLOB_UNKNOWN") -> Digest:
     if not _DIGEST.fullmatch(text):
-        raise RefusedError(*_INVALID, f"not a digest: {text}")
+        raise ApiError(*_INVALID, f"not a digest: {text}")
     try:
         return Digest.parse(text)
     except ValueError as error:
         status, code = (404, unknown) if not text.startswith("sha256:") else _INVALID
-        raise RefusedError(status, code, str(error)) from error
+        raise ApiError(status, code, str(error)) from error
 
 
 def _page(
@@ -171,7 +171,7 @@ def _page(
     """Return a part of a sorted list, with a Link to what comes behind it."""
     text = query.get("n", "")
     if text and not (text.isascii() and text.isdecimal()):
-        raise RefusedError(400, "PAGINATION_NUMBER_INVALID", f"n={text} is not a number")
+        raise ApiError(400, "PAGINATION_NUMBER_INVALID", f"n={text} is not a number")
     size = min(int(text[:9]), _PAGE) if text else len(everything)
     last = query.get("last", "")
     left = [item for item in everything if item > last]

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from builder.serve.registry import RefusedError, Registry
+from builder.serve.registry import ApiError, Registry
 from builder.server.message import Response, text
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class ServeSite:
         registry = request.path == "/v2" or request.path.startswith("/v2/")
         if request.method not in {"GET", "HEAD"}:
             what = "this server can only be read"
-            refused = RefusedError(405, "UNSUPPORTED", what).response
+            refused = ApiError(405, "UNSUPPORTED", what).response
             refusal = refused if registry else text(405, f"{what}\n")
             return replace(refusal, headers={**refusal.headers, "Allow": "GET, HEAD"})
         if request.path == "/healthz":

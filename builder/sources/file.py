@@ -24,7 +24,7 @@ _BUFFER = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class SourceDocument:
     content: bytes
     digest: Digest
     source: str
@@ -56,7 +56,7 @@ def first(
     *,
     expected: Digest | None = None,
     check: Callable[[bytes], None] | None = None,
-) -> Document:
+) -> SourceDocument:
     """Try the sources in order; the first whose content is right wins.
 
     ``check`` raises an AirseedError for content that is not. Raise UnavailableError with a
@@ -79,7 +79,9 @@ def first(
             faults.append(replace(error.fault, where=error.fault.where or redact(source)))
             faults.extend(error.faults)
             continue
-        return Document(content=content, digest=digest, source=source, passed_over=tuple(faults))
+        return SourceDocument(
+            content=content, digest=digest, source=source, passed_over=tuple(faults)
+        )
     raise UnavailableError(
         "no source has this file",
         where=what,

@@ -8,7 +8,7 @@ import bundles
 import pytest
 from fault_lab.upstream import FaultyUpstream
 
-from builder.bundle.writer import Result, write
+from builder.bundle.writer import BundleResult, write
 from builder.http import Client
 from builder.report import Silent
 
@@ -59,10 +59,10 @@ def target(tmp_path: Path) -> Path:
 @pytest.fixture
 def make(
     origin: bundles.Origin, supply: Callable[[Extent], Supply], target: Path
-) -> Callable[..., Result]:
+) -> Callable[..., BundleResult]:
     """Write the origin's bundle; keywords replace what is usual."""
 
-    def run(**changes: Any) -> Result:
+    def run(**changes: Any) -> BundleResult:
         usual = {
             "layout": origin.layout,
             "target": target,

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from fault_lab.upstream import FaultyUpstream
 
     from builder.bundle.layout import Layout
-    from builder.bundle.writer import Result
+    from builder.bundle.writer import BundleResult
     from builder.model.digest import Digest
 
-    Make = Callable[..., Result]
+    Make = Callable[..., BundleResult]
 
 
 def some(layout: Layout, seed: int = 0) -> set[Digest]:

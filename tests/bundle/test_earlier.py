@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from fault_lab.upstream import FaultyUpstream
 
     from builder.bundle.layout import Extent, Layout
-    from builder.bundle.writer import Result, Supply
+    from builder.bundle.writer import BundleResult, Supply
 
-    Make = Callable[..., Result]
+    Make = Callable[..., BundleResult]
 
 SPLIT = 1 << 15
 

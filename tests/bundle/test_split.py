@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from fault_lab.upstream import FaultyUpstream
 
     from builder.bundle.layout import Extent, Layout
-    from builder.bundle.writer import Result, Supply
+    from builder.bundle.writer import BundleResult, Supply
 
-    Make = Callable[..., Result]
+    Make = Callable[..., BundleResult]
 
 SIZES = [511, 4096, 20000, 1 << 15, 1 << 20]
 

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from fault_lab.upstream import FaultyUpstream
 
     from builder.bundle.layout import Extent
-    from builder.bundle.writer import Result
+    from builder.bundle.writer import BundleResult
     from builder.report import Progress
 
-    Make = Callable[..., Result]
+    Make = Callable[..., BundleResult]
     Supplier = Callable[[Extent], Supply]
 FIRST, SECOND = bundles.HOSTS
 

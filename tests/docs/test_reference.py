@@ -18,7 +18,7 @@ from builder.model.demand import demand
 from builder.model.fingerprint import fingerprint
 
 if TYPE_CHECKING:
-    from builder.formats.cluster.explain import Entry
+    from builder.formats.cluster.explain import KeyHelp
 
 PAGE = Path(__file__).parents[2] / "docs/cluster.md"
 SMALL = {
@@ -52,7 +52,7 @@ def page() -> str:
     return "\n".join(parts)
 
 
-def section(entry: Entry) -> str:
+def section(entry: KeyHelp) -> str:
     examples = "".join(
         "\n" + "".join(f"    {line}\n" for line in text.splitlines())
         for text in explain.examples(entry)
@@ -63,12 +63,12 @@ def section(entry: Entry) -> str:
     return f"{level} {entry.path}\n\n{plain(entry.doc)}{also}\n{examples}\n{table(entry)}"
 
 
-def table(entry: Entry) -> str:
+def table(entry: KeyHelp) -> str:
     rows = [COLUMNS, ("---",) * len(COLUMNS), *(row(key) for key in entry.keys)]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
 
 
-def row(entry: Entry) -> tuple[str, ...]:
+def row(entry: KeyHelp) -> tuple[str, ...]:
     name = entry.path.rpartition(".")[2]
     first = entry.same_as or entry.path
     link = f"[`{name}`](#{re.sub('[^a-z0-9-]', '', first.lower())})" if entry.keys else f"`{name}`"

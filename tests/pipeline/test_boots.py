@@ -17,7 +17,7 @@ import pytest
 from builder.cli.root import run
 from builder.errors import DocumentError
 from builder.pipeline.boots import Watch
-from builder.pipeline.serve import Access, serve
+from builder.pipeline.serve import ServeAccess, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -256,7 +256,7 @@ def test_a_login_is_for_who_looks_and_the_token_for_who_posts(
     users = tmp_path / "users"
     users.write_text(f"jane:{bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}\n", "utf-8")
     users.chmod(0o600)
-    watch, access = Watch(cluster=cluster), Access(users=users)
+    watch, access = Watch(cluster=cluster), ServeAccess(users=users)
     with serve([sample.bundle], address=("127.0.0.1", 0), watch=watch, access=access) as serving:
         board = Served(serving.address)
         assert board.post()[0] == 204

@@ -24,7 +24,7 @@ from openssl import P256, openssl
 from builder.errors import DocumentError, UsageError, VerificationError
 from builder.model.digest import Digest
 from builder.model.reference import Reference
-from builder.pipeline.serve import Access, serve
+from builder.pipeline.serve import ServeAccess, serve
 from builder.report import Silent
 from builder.serve.content import Content, ServedBundle
 
@@ -230,7 +230,7 @@ def test_a_bundle_whose_frame_is_damaged_is_refused(sample: Sample, tmp_path: Pa
 
 
 @pytest.fixture(scope="module")
-def access(tmp_path_factory: pytest.TempPathFactory) -> Access:
+def access(tmp_path_factory: pytest.TempPathFactory) -> ServeAccess:
     folder = tmp_path_factory.mktemp("access")
     openssl(
         *("req", "-x509", "-nodes", *P256, "-subj", "/CN=serve", "-days", 2),
@@ -239,14 +239,16 @@ def access(tmp_path_factory: pytest.TempPathFactory) -> Access:
     )
     known = bcrypt.hashpw(b"correct horse", bcrypt.gensalt(4)).decode()
     (folder / "users").write_text(f"# users\njane:{known}\n", "utf-8")
-    return Access(certificate=folder / "tls.crt", key=folder / "tls.key", users=folder / "users")
+    return ServeAccess(
+        certificate=folder / "tls.crt", key=folder / "tls.key", users=folder / "users"
+    )
 
 
 def login(user: str, password: str) -> str:
     return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
-def test_tls_and_logins(access: Access, sample: Sample) -> None:
+def test_tls_and_logins(access: ServeAccess, sample: Sample) -> None:
     trusting = ssl.create_default_context(cafile=str(access.certificate))
     package = max(sample.lock.packages, key=lambda one: one.size)
     with served(sample.bundle, trusting=trusting, access=access) as ask:
@@ -266,7 +268,7 @@ def test_tls_and_logins(access: Access, sample: Sample) -> None:
         assert (part[0], part[2]) == (206, body[1000:3000])
 
 
-def test_who_forgets_tls_is_told(access: Access, sample: Sample) -> None:
+def test_who_forgets_tls_is_told(access: ServeAccess, sample: Sample) -> None:
     with (
         serve([sample.bundle], address=("127.0.0.1", 0), access=access) as serving,
         socket.create_connection(("127.0.0.1", int(serving.url.rpartition(":")[2])), 20) as client,
@@ -285,7 +287,7 @@ def test_a_file_of_users_is_read_strictly(tmp_path: Path, sample: Sample) -> Non
     )
     with (
         pytest.raises(DocumentError) as caught,
-        served(sample.bundle, access=Access(users=users)),
+        served(sample.bundle, access=ServeAccess(users=users)),
     ):
         pass
     assert [str(fault) for fault in caught.value.faults] == [
@@ -297,18 +299,18 @@ def test_a_file_of_users_is_read_strictly(tmp_path: Path, sample: Sample) -> Non
     users.write_text("a: b\n- c\nd:\n", "utf-8")
     with (
         pytest.raises(DocumentError) as caught,
-        served(sample.bundle, access=Access(users=users)),
+        served(sample.bundle, access=ServeAccess(users=users)),
     ):
         pass
     assert [fault.what for fault in caught.value.faults] == ["this is not a file of users"]
     users.write_text("", "utf-8")
-    with pytest.raises(DocumentError), served(sample.bundle, access=Access(users=users)):
+    with pytest.raises(DocumentError), served(sample.bundle, access=ServeAccess(users=users)):
         pass
 
 
 def test_a_certificate_that_is_none_is_refused(tmp_path: Path, sample: Sample) -> None:
     (tmp_path / "x").write_text("nothing", "utf-8")
-    access = Access(certificate=tmp_path / "x", key=tmp_path / "x")
+    access = ServeAccess(certificate=tmp_path / "x", key=tmp_path / "x")
     with (
         pytest.raises(UsageError, match="certificate or key can't be used"),
         served(sample.bundle, access=access),
@@ -453,7 +455,7 @@ def test_a_delta_has_what_it_lacks_from_the_bundle_beside_it(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_is_stopped_by_signals_and_warns_of_what_is_open(
-    sample: Sample, access: Access, tmp_path: Path, number: signal.Signals
+    sample: Sample, access: ServeAccess, tmp_path: Path, number: signal.Signals
 ) -> None:
     key = tmp_path / "tls.key"
     shutil.copy(access.key or "", key)

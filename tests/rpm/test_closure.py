@@ -13,8 +13,8 @@ from builder.rpm import base, universe
 from builder.rpm.closure import (
     Chosen,
     Closure,
+    Location,
     PackageRequest,
-    Place,
     Replaced,
     check_installable,
     solve,
@@ -115,7 +115,9 @@ def test_a_cycle_with_pins_gives_reasons_places_and_digests(feed: Feed) -> None:
         repository="kubernetes",
         digest=Digest(KUBE[0].pkgid),
         size=1000,
-        places=(Place(repository="kubernetes", href="../../pool/abc-kubeadm-1.18.5-0.x86_64.rpm"),),
+        places=(
+            Location(repository="kubernetes", href="../../pool/abc-kubeadm-1.18.5-0.x86_64.rpm"),
+        ),
         requested=True,
         needed_by=("kubeadm",),
     )

@@ -24,7 +24,7 @@ def ca(tmp_path: Path) -> Authority:
     return supplied.load(tmp_path)[0]
 
 
-def verified(folder: Path, minted: client.ClientCertificate, *options: object) -> bool:
+def verified(folder: Path, minted: client.MintedCertificate, *options: object) -> bool:
     """Let openssl verify a client as an API server would."""
     (folder / "client.crt").write_text(minted.certificate)
     command = (

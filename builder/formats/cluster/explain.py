@@ -31,7 +31,7 @@ _DOCUMENTS: dict[str, Field[Any]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class KeyHelp:
     path: str
     """Without places in lists: ``nodes.address``; empty for the whole document."""
     title: str
@@ -49,16 +49,16 @@ class Entry:
     """The first key of which this one is a repetition, with all that is below it."""
     also_at: tuple[str, ...] = ()
     """Where it may be repeated; only :func:`find` says it."""
-    keys: tuple[Entry, ...] = ()
+    keys: tuple[KeyHelp, ...] = ()
     """Those below it, in the order of the table."""
 
 
-def tree() -> Entry:
+def tree() -> KeyHelp:
     whole: Field[Any] = Field(CLUSTER, doc="A cluster, as cluster.yaml describes it.")
     return _entry("", whole, (), {})
 
 
-def walk(entry: Entry, *, repeats: bool = True) -> Iterator[Entry]:
+def walk(entry: KeyHelp, *, repeats: bool = True) -> Iterator[KeyHelp]:
     """Yield what is below an entry, depth first; without ``repeats`` what is the same only once."""
     for key in entry.keys:
         yield key
@@ -66,7 +66,7 @@ def walk(entry: Entry, *, repeats: bool = True) -> Iterator[Entry]:
             yield from walk(key, repeats=repeats)
 
 
-def find(path: str) -> Entry:
+def find(path: str) -> KeyHelp:
     """Return the entry of a key; ``nodes[2].address`` is taken as messages write it.
 
     Raises:
@@ -94,7 +94,7 @@ def named(last: str) -> list[str]:
     return [path for path in paths if path.rpartition(".")[2] == last][:_MOST_NAMED]
 
 
-def _entry(path: str, field: Field[Any], verbs: tuple[str, ...], seen: dict[int, str]) -> Entry:
+def _entry(path: str, field: Field[Any], verbs: tuple[str, ...], seen: dict[int, str]) -> KeyHelp:
     verbs = field.verbs or verbs
     shape = field.shape
     below = {f"{path}.{key}" if path else key: value for key, value in _fields(shape).items()}
@@ -107,7 +107,7 @@ def _entry(path: str, field: Field[Any], verbs: tuple[str, ...], seen: dict[int,
     verbs = tuple(dict.fromkeys((*verbs, *(verb for key in keys for verb in key.verbs))))
     kind, values = _describe(shape)
     default = "" if field.required else _plain(field.default)
-    return Entry(
+    return KeyHelp(
         path=path,
         title=field.title,
         doc=field.doc.replace(f" Default: {default}.", ""),
@@ -181,7 +181,7 @@ def _plain(default: Any) -> str:
     return getattr(default, "kind", "")
 
 
-def examples(entry: Entry) -> tuple[str, ...]:
+def examples(entry: KeyHelp) -> tuple[str, ...]:
     import yaml  # noqa: PLC0415 -- slow to load
 
     name = entry.path.rpartition(".")[2]

@@ -42,7 +42,7 @@ Claims = Mapping[Digest, MakerClaims]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class BillItem:
     kind: Kind
     name: str
     version: str | None = None
@@ -55,7 +55,7 @@ class Item:
     """Its place in a bundle; an image has many."""
     url: str | None = None
     """Where it comes from first, if that has a URL."""
-    parts: tuple[Item, ...] = ()
+    parts: tuple[BillItem, ...] = ()
     """The platforms of an image index."""
     needs: tuple[str, ...] = ()
     """Names (``key``) of other items."""
@@ -77,7 +77,7 @@ class Bill:
 
     subject: Subject
     lock: Digest
-    items: tuple[Item, ...]
+    items: tuple[BillItem, ...]
     roots: tuple[str, ...] = field(default=())
     """Names of the items that were asked for; the others came with them."""
 
@@ -117,10 +117,10 @@ def purl(
     return text
 
 
-def _package(package: Package, lock: Lock, claims: Claims) -> Item:
+def _package(package: Package, lock: Lock, claims: Claims) -> BillItem:
     nevra = package.nevra
     system, _, version = lock.subject.os.partition(" ")
-    return Item(
+    return BillItem(
         kind="package",
         name=nevra.name,
         version=nevra.evr,
@@ -147,9 +147,9 @@ def _package(package: Package, lock: Lock, claims: Claims) -> Item:
     )  # fmt: skip
 
 
-def _image(image: Image, lock: Lock, claims: Claims) -> Item:
+def _image(image: Image, lock: Lock, claims: Claims) -> BillItem:
     sizes = {blob.digest: blob.size for blob in lock.blobs}
-    return Item(
+    return BillItem(
         kind="image",
         name=image.name,
         version=image.reference.tag,
@@ -159,7 +159,7 @@ def _image(image: Image, lock: Lock, claims: Claims) -> Item:
         claims=claims.get(image.digest, MakerClaims()),
         trust=image.trust,
         parts=tuple(
-            Item(
+            BillItem(
                 kind="platform",
                 name=f"{image.name} ({part.platform})",
                 version=image.reference.tag,
@@ -188,8 +188,8 @@ def _image_purl(image: Image, part: ImageManifest | None = None) -> str:
     )
 
 
-def _file(file: File, claims: Claims) -> Item:
-    return Item(
+def _file(file: File, claims: Claims) -> BillItem:
+    return BillItem(
         kind="file",
         name=file.path,
         purl=purl(
@@ -211,7 +211,7 @@ def _url(sources: Iterable[str]) -> str | None:
     return next((source for source in sources if is_url(source)), None)
 
 
-def flat(items: Iterable[Item]) -> Iterator[Item]:
+def flat(items: Iterable[BillItem]) -> Iterator[BillItem]:
     """Return all items, those within others behind them."""
     for item in items:
         yield item

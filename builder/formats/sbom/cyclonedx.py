@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from builder.formats.sbom import Bill, Item
+    from builder.formats.sbom import Bill, BillItem
 
 _TYPES = {"package": "library", "image": "container", "platform": "container", "file": "file"}
 _ROOT = "cluster"
@@ -64,7 +64,7 @@ def render(bill: Bill, created: str | None = None) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def _component(item: Item) -> dict[str, Any]:
+def _component(item: BillItem) -> dict[str, Any]:
     fields: dict[str, Any] = {"type": _TYPES[item.kind], "bom-ref": item.key, "name": item.name}
     if item.claims.vendor:
         fields["publisher"] = item.claims.vendor

@@ -14,7 +14,7 @@ from builder.formats.sbom import flat
 from builder.model.digest import Digest
 
 if TYPE_CHECKING:
-    from builder.formats.sbom import Bill, Item
+    from builder.formats.sbom import Bill, BillItem
 
 _PURPOSES = {"package": "INSTALL", "image": "CONTAINER", "platform": "CONTAINER", "file": "FILE"}
 _ROOT = "SPDXRef-cluster"
@@ -62,7 +62,7 @@ def _root(bill: Bill) -> dict[str, Any]:
     }
 
 
-def _package(item: Item) -> dict[str, Any]:
+def _package(item: BillItem) -> dict[str, Any]:
     licence = item.claims.licence
     fields: dict[str, Any] = {"SPDXID": _identifier(item), "name": item.name}
     if item.version:
@@ -106,7 +106,7 @@ def _relation(element: str, how: str, other: str) -> dict[str, str]:
     return {"spdxElementId": element, "relationshipType": how, "relatedSpdxElement": other}
 
 
-def _identifier(item: Item) -> str:
+def _identifier(item: BillItem) -> str:
     return f"SPDXRef-{item.identifier}"
 
 

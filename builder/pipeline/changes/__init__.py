@@ -29,7 +29,7 @@ from builder.pipeline.changes import (
     upgrade,
 )
 from builder.pipeline.changes import folder as folders
-from builder.pipeline.changes.kind import Options, Wanted, compare, flat, taken
+from builder.pipeline.changes.kind import Options, WantedState, compare, flat, taken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +93,7 @@ def find(
     if given_up:
         running, written = progress.so_far(running, given_up), None
     plan = rendering.prepare(workspace, stale=True)
-    wanted = Wanted(workspace=workspace, plan=plan, state=record.state(plan), options=options)
+    wanted = WantedState(workspace=workspace, plan=plan, state=record.state(plan), options=options)
     try:
         found = _findings(running, wanted)
     except NotInCatalogError as error:
@@ -179,7 +179,7 @@ def write(workspace: Workspace, found: Found) -> Path | None:
     return folder
 
 
-def _findings(running: Running, wanted: Wanted) -> Findings:
+def _findings(running: Running, wanted: WantedState) -> Findings:
     if wanted.options.restore:
         return restore.changes(running, wanted, wanted.options.restore)
     differing = compare(running, wanted.state)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from builder.model.change import Difference, Running
-    from builder.pipeline.changes.kind import Wanted
+    from builder.pipeline.changes.kind import WantedState
 
 PLAN = "configure"
 _CLUSTER = "documents.ClusterConfiguration"
@@ -48,7 +48,7 @@ _SHOWN = 3
 """So many names of values fit a table."""
 
 
-def changes(running: Running, wanted: Wanted) -> Findings:
+def changes(running: Running, wanted: WantedState) -> Findings:
     """Take settings over in one stage; who has none to take over takes no part."""
     differing = [d for d in compare(running, wanted.state) if taken(d, TAKES)]
     remarks = tuple(_remarks(d for d in differing if taken(d, AT_REGISTRATION)))
@@ -78,7 +78,7 @@ def changes(running: Running, wanted: Wanted) -> Findings:
 
 
 def _parts(
-    running: Running, wanted: Wanted, differing: Sequence[Difference]
+    running: Running, wanted: WantedState, differing: Sequence[Difference]
 ) -> dict[str, list[str]]:
     """Return what of each node is touched; the first control plane uploads what all go by."""
     shared = [_OF_CONTROL_PLANES[pattern] for d in differing if (pattern := _pattern(d))]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from builder.model.change import Difference, Running
-    from builder.pipeline.changes.kind import Wanted
+    from builder.pipeline.changes.kind import WantedState
 
 PLAN, MOVE = "endpoint", "move"
 _PLACE = ("endpoint", "documents.ClusterConfiguration.controlPlaneEndpoint")
@@ -32,7 +32,7 @@ _MOVED = {
 }
 
 
-def changes(running: Running, wanted: Wanted) -> Findings:
+def changes(running: Running, wanted: WantedState) -> Findings:
     """Bring up, move, take away: as many stages as that takes."""
     target = wanted.state
     differing = compare(running, target)
@@ -104,7 +104,7 @@ def _members_change(running: Running, differing: Sequence[Difference]) -> bool:
     return any(d.path[1] in running.by_name for d in members)
 
 
-def _is_everywhere(running: Running, wanted: Wanted) -> bool:
+def _is_everywhere(running: Running, wanted: WantedState) -> bool:
     """Tell whether workers do something for an endpoint that is kept up, too."""
     known = wanted.workspace.catalog.endpoints.keepers
     said = (str(one.keeper.get("by", "")) for one in (running, wanted.state))

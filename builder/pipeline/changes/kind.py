@@ -39,7 +39,7 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class WantedState:
     workspace: Workspace
     plan: Plan
     """As `airseed seeds` would render it."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from builder.model.change import NodeState, Running
     from builder.model.secrets import Secrets
-    from builder.pipeline.changes.kind import Wanted
+    from builder.pipeline.changes.kind import WantedState
     from builder.render.plan import Plan
 
 PLAN, LEAVE, RENAME = "dismiss", "leave", "rename"
@@ -35,7 +35,7 @@ _FELT = {
 }
 
 
-def changes(running: Running, wanted: Wanted) -> Findings:
+def changes(running: Running, wanted: WantedState) -> Findings:
     """Go machine by machine: those that get another name first, then those that go."""
     here, nodes = running.by_name, wanted.plan.cluster.nodes
     renamed = {n.was: n for n in nodes if n.was in here and n.name not in here and n.was}
@@ -83,7 +83,7 @@ def _late(node: Node, how: str) -> Fault:
 
 def _refused(
     running: Running,
-    wanted: Wanted,
+    wanted: WantedState,
     renamed: dict[str, Node],
     going: tuple[NodeState, ...],
     stay: list[NodeState],

@@ -8,7 +8,7 @@ from builder.model.change import Findings, Stage
 
 if TYPE_CHECKING:
     from builder.model.change import Running
-    from builder.pipeline.changes.kind import Wanted
+    from builder.pipeline.changes.kind import WantedState
 
 PLAN = "renew"
 TAKES: tuple[str, ...] = ()
@@ -19,7 +19,7 @@ _DISTURBANCE = {
 }
 
 
-def changes(running: Running, wanted: Wanted) -> Findings:
+def changes(running: Running, wanted: WantedState) -> Findings:
     """Renew what ends within the days that were asked for; each machine knows what that is."""
     days = wanted.options.renew
     if days is None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.model.change import Running
-    from builder.pipeline.changes.kind import Wanted
+    from builder.pipeline.changes.kind import WantedState
 
 PLAN, REFRESH = "restore", "refresh"
 _DIGEST, _BLOCK = 32, 512
@@ -29,7 +29,7 @@ _FELT = {
 }
 
 
-def changes(running: Running, wanted: Wanted, snapshot: Path) -> Findings:
+def changes(running: Running, wanted: WantedState, snapshot: Path) -> Findings:
     """Begin the cluster again from a snapshot that ``airseed-snapshot`` took."""
     keys = snapshot.with_suffix(".keys.tar")
     try:

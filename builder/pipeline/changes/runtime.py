@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from builder.model.catalog.kubernetes import KubernetesRelease
     from builder.model.catalog.runtimes import RuntimeRelease
     from builder.model.change import Running
-    from builder.pipeline.changes.kind import Wanted
+    from builder.pipeline.changes.kind import WantedState
 
 PLAN = "runtime"
 TAKES = ("nodes.*.runtime",)
@@ -27,7 +27,7 @@ _DISTURBANCE = {
 }
 
 
-def changes(running: Running, wanted: Wanted) -> Findings:
+def changes(running: Running, wanted: WantedState) -> Findings:
     """Switch all nodes, before any upgrade: the release that runs has to take both runtimes."""
     target = wanted.state.by_name
     moved = {n.name: n.runtime for n in running.nodes if n.name in target}
@@ -63,7 +63,7 @@ def changes(running: Running, wanted: Wanted) -> Findings:
 
 
 def _refused(
-    release: KubernetesRelease, before: RuntimeRelease, after: RuntimeRelease, wanted: Wanted
+    release: KubernetesRelease, before: RuntimeRelease, after: RuntimeRelease, wanted: WantedState
 ) -> Iterator[Fault]:
     where = "runtime"
     try:
@@ -88,7 +88,7 @@ def _refused(
         yield Fault(where=where, what=what, expected="a lock that leads from there", hint=hint)
 
 
-def _names(release: RuntimeRelease, wanted: Wanted) -> Mapping[str, str]:
+def _names(release: RuntimeRelease, wanted: WantedState) -> Mapping[str, str]:
     """Return the versions of a runtime's packages by name."""
     system = wanted.plan.choice.os
     return {
@@ -97,7 +97,7 @@ def _names(release: RuntimeRelease, wanted: Wanted) -> Mapping[str, str]:
     }
 
 
-def _packages(wanted: Wanted) -> Iterator[str]:
+def _packages(wanted: WantedState) -> Iterator[str]:
     names = _names(wanted.plan.choice.runtime, wanted)
     for package in wanted.plan.lock.packages:
         if RUNTIME in package.needed_by and package.nevra.name in names:

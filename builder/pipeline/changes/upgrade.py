@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from builder.model.change import Running
-    from builder.pipeline.changes.kind import Wanted
+    from builder.pipeline.changes.kind import WantedState
     from builder.render.plan import Plan
 
 PLAN = "upgrade"
@@ -40,7 +40,7 @@ _DISTURBANCE = {
 }
 
 
-def changes(running: Running, wanted: Wanted) -> Findings:
+def changes(running: Running, wanted: WantedState) -> Findings:
     """Go minor by minor from what runs to what is wanted."""
     here, there = Version.parse(running.kubernetes), Version.parse(wanted.state.kubernetes)
     way = [Version.parse(hop.release) for hop in wanted.workspace.hops]
@@ -62,7 +62,7 @@ def changes(running: Running, wanted: Wanted) -> Findings:
     return Findings(stages=tuple(stages))
 
 
-def _stage(running: Running, hop: Version, wanted: Wanted, *, moves: bool) -> Stage:
+def _stage(running: Running, hop: Version, wanted: WantedState, *, moves: bool) -> Stage:
     before, release, cni = running.kubernetes, str(hop), wanted.state.cni
     last = release == wanted.state.kubernetes
     if last:
@@ -100,7 +100,7 @@ def _stage(running: Running, hop: Version, wanted: Wanted, *, moves: bool) -> St
     )
 
 
-def _other_plugin(running: Running, wanted: Wanted) -> Iterator[Fault]:
+def _other_plugin(running: Running, wanted: WantedState) -> Iterator[Fault]:
     """Refuse what would leave one network plugin in place beside another one, or without images."""
     before, after = running.cni.split(), wanted.state.cni.split()
     if (before[:1], before[2:]) != (after[:1], after[2:]):
@@ -148,7 +148,7 @@ def _refused(here: Version, there: Version, way: Sequence[Version]) -> Fault | N
     return None
 
 
-def _moves(running: Running, way: Sequence[Version], wanted: Wanted) -> Version | None:
+def _moves(running: Running, way: Sequence[Version], wanted: WantedState) -> Version | None:
     """Return the release with which the new Calico comes: the first one that it takes."""
     calico = wanted.plan.choice.calico
     if running.cni == wanted.state.cni:
@@ -157,7 +157,7 @@ def _moves(running: Running, way: Sequence[Version], wanted: Wanted) -> Version 
 
 
 def _between(
-    running: Running, way: Sequence[Version], wanted: Wanted, moves: Version | None
+    running: Running, way: Sequence[Version], wanted: WantedState, moves: Version | None
 ) -> Fault | None:
     """Refuse a release on the way that neither Calico takes: the one that runs or the new one."""
     catalog = wanted.workspace.catalog
@@ -181,14 +181,14 @@ def _between(
     )
 
 
-def _manifests(wanted: Wanted, *, last: bool) -> Iterator[str]:
+def _manifests(wanted: WantedState, *, last: bool) -> Iterator[str]:
     """Return the bundle's manifests that a stage applies; on the way it is the network plugin's."""
     for file in wanted.plan.lock.files:
         if file.kind == "manifest" and (last or CALICO in file.needed_by):
             yield file.path
 
 
-def _alone(running: Running, wanted: Wanted) -> Iterator[Fault]:
+def _alone(running: Running, wanted: WantedState) -> Iterator[Fault]:
     """Another network plugin without another Kubernetes."""
     if running.cni != wanted.state.cni:
         yield Fault(

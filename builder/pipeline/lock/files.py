@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from builder.model.catalog.repositories import Key as PinnedKey
     from builder.model.demand import Demand, WantedFile
     from builder.pipeline.lock.resolving import Resolving
-    from builder.sources.file import Document
+    from builder.sources.file import SourceDocument
 
 _KEY_LIMIT = 1 << 20
 _MANIFEST_LIMIT = 32 << 20
@@ -67,7 +67,7 @@ def keys(resolving: Resolving) -> Keyring:
     return Keyring(files=tuple(file for file, _ in parts), by_fingerprint=by_fingerprint)
 
 
-def _fetch_key(resolving: Resolving, key: PinnedKey) -> Document:
+def _fetch_key(resolving: Resolving, key: PinnedKey) -> SourceDocument:
     """Take the pinned key out of the first document that has it, and nothing besides.
 
     It is armoured, since rpm of EL7 imports no other.
@@ -254,7 +254,7 @@ def _document(
     check: Callable[[bytes], None],
     expected: Digest | None = None,
     convert: Callable[[bytes], bytes] = bytes,
-) -> Document:
+) -> SourceDocument:
     """Take a document from beside the earlier lock, or from the first source that has it.
 
     ``convert`` makes what is kept, and locked, of what a source gives.
@@ -266,7 +266,7 @@ def _document(
         if content is None:
             expected = known.digest
         elif _passes(content, check):
-            return file_source.Document(content=content, digest=known.digest, source="lock")
+            return file_source.SourceDocument(content=content, digest=known.digest, source="lock")
     client, folder = resolving.access.client, resolving.folder
     if local:
         content = convert(file_source.read_local(folder / sources[0], limit))
@@ -274,7 +274,7 @@ def _document(
         if expected not in {None, digest}:
             raise _changed(sources[0], digest, expected)
         check(content)  # what is wrong with it is its author's to mend
-        return file_source.Document(content=content, digest=digest, source=sources[0])
+        return file_source.SourceDocument(content=content, digest=digest, source=sources[0])
     document = file_source.first(
         path,
         sources,
@@ -308,7 +308,7 @@ def _file(
     resolving: Resolving,
     kind: FileKind,
     path: str,
-    document: Document,
+    document: SourceDocument,
     sources: tuple[str, ...],
     needed_by: tuple[str, ...],
     trust: Trust,
