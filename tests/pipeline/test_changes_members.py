@@ -142,16 +142,20 @@ def test_names_change_apart_from_all_else(site: Site, capsys: pytest.CaptureFixt
     assert "names and members change apart from all else" in capsys.readouterr().err
 
 
-def test_settings_do_not_stumble_over_who_is_gone(
+def test_no_kind_stumbles_over_who_is_gone_or_renamed(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def edit(document: dict[str, Any]) -> None:
         del document["nodes"][-1]
+        document["nodes"][-1].update(name="db1", was="k8s04")
         document["kubeadm"]["KubeletConfiguration"] = {"maxPods": 50}
+        document["runtime"] = "containerd"
 
     site.edit_document(edit)
     assert site.changes() == 2
-    assert "names and members change apart from all else" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "names and members change apart from all else" in said
+    assert "can't be changed on a cluster that runs" not in said  # they can, apart
 
 
 def _snapshot(site: Site, authority: Path) -> Path:

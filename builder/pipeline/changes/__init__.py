@@ -192,14 +192,14 @@ def _findings(running: Running, wanted: WantedState) -> Findings:
         faults += found.faults
         remarks += found.remarks
         running = found.stages[-1].after if found.stages else running
-    if not faults:  # what a kind takes and leaves as it is must not pass for done
-        told = {remark.where for remark in remarks}
-        still = (one for one in compare(running, wanted.state) if one.where not in told)
-        faults += refusals.left(d for d in still if not taken(d, configure.AT_REGISTRATION))
     if len({stage.anew for stage in stages}) > 1:
         what = "names and members change apart from all else: no machine does both at once"
         hint = "make this change in cluster.yaml first, and the other one when it is applied"
         faults.append(Fault(where="nodes", what=what, hint=hint))
+    if not faults:  # what a kind takes and leaves as it is must not pass for done
+        told = {remark.where for remark in remarks}
+        still = (one for one in compare(running, wanted.state) if one.where not in told)
+        faults += refusals.left(d for d in still if not taken(d, configure.AT_REGISTRATION))
     if stages:  # they bring the bundle
         remarks = [remark for remark in remarks if remark.where != BUNDLE]
     return Findings(stages=tuple(stages), faults=tuple(faults), remarks=tuple(remarks))
