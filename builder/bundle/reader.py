@@ -244,7 +244,7 @@ class TarBundle(_Reading):
         return Member(path=path, header=offset, offset=offset + length, size=size)
 
     def _recognise(self) -> None:
-        """Raise VerificationError if this is no bundle at all, be it a damaged one."""
+        """Raise VerificationError if this is not a bundle at all, be it a damaged one."""
         head = self.at(0, tar.BLOCK + len(MAGIC) + 1)
         named = head[: tar.BLOCK].startswith(README_PATH.encode() + b"\0")
         if not named and head[tar.BLOCK :] != f"{MAGIC}\n".encode():

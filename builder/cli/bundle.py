@@ -128,7 +128,7 @@ def command(
     if haves and paths.is_cluster(source):
         from builder.formats import inventory
 
-        inventory.digests(haves)  # locking takes long, and what is no inventory is said now
+        inventory.digests(haves)  # locking takes long, and what is not an inventory is said now
     with lock_of(source, catalogs, ca_bundle, console) as document:
         built = bundle.build(
             document,

@@ -54,7 +54,7 @@ _DOCUMENT = Record(
 
 
 def read_post(content: bytes, received: float) -> Heard:
-    """Read what a machine posts; raise DocumentError for what is no result."""
+    """Read what a machine posts; raise DocumentError for what is not a result."""
     name = "result.json"
     value = json_value(decode(content, name), name)
     result = result_format.of_machine(value, name)

@@ -136,7 +136,7 @@ class _Search:
         start = self.start_of(scalar)
         if start is None:  # an alias, or in quotes and with escapes
             self.whole(scalar, target)
-        else:  # in brackets, an IPv6 address is no plain string
+        else:  # in brackets, an IPv6 address is not a plain string
             quoted = not scalar.style and target.startswith("[")
             self.replaced[start] = (start + len(scalar), f'"{target}"' if quoted else target)
 

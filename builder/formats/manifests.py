@@ -117,7 +117,7 @@ class Manifest:
 def read(text: str, name: str) -> Manifest:
     """Read a manifest of any number of documents, YAML or JSON.
 
-    Raise DocumentError when it is neither, or when an image is no reference (a placeholder, say).
+    Raise DocumentError when it is neither, or when an image is not a reference (a placeholder).
     """
     return _read(text, name, 0)
 

@@ -42,7 +42,7 @@ def digest(text: str) -> Digest:
 def split_url(text: str) -> SplitResult:
     try:
         parts = urlsplit(text)
-        parts.port  # noqa: B018 -- raises where it is no number
+        parts.port  # noqa: B018 -- raises where it is not a number
     except ValueError:
         raise MisfitError("this is not a URL") from None
     if parts.hostname and not _HOST.fullmatch(parts.netloc.rpartition("@")[2]):

@@ -70,7 +70,7 @@ def decode(content: bytes, name: str) -> str:
 
 
 def other_than_text(content: bytes) -> tuple[str, str]:
-    """Return what a file is that is no UTF-8 text, and what helps; nothing for all others."""
+    """Return what a file is that is not UTF-8 text, and what helps; nothing for all others."""
     head = content[:4]
     if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         return "UTF-32, not UTF-8 text", _SAVE.format("UTF-32")

@@ -28,7 +28,7 @@ _LONGEST_SILENCE = 3600.0
 def timeout(environment: Mapping[str, str] = os.environ) -> float:
     """Return the seconds of silence after which a connection is dropped: AIRSEED_TIMEOUT, or 30.
 
-    Raise UsageError for what is no such number.
+    Raise UsageError for what is not such a number.
     """
     text = environment.get("AIRSEED_TIMEOUT", "")
     if not text:
@@ -51,7 +51,7 @@ def proxies_for(url: str) -> dict[str, str]:
 
     HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY are read as requests reads them. Beyond that,
     loopback is always reached directly, and NO_PROXY may hold ``*.example.test``, networks of
-    IPv6, and addresses with a port. Raise UsageError for SOCKS and for a proxy that is no URL.
+    IPv6, and addresses with a port. Raise UsageError for SOCKS and for a proxy that is not a URL.
     """
     parts = urlsplit(url)
     proxy = select_proxy(url, get_environ_proxies(url))

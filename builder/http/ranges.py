@@ -26,7 +26,7 @@ def begin(
 ) -> HttpStream:
     """Check a response's head against what was asked for, and return its body as a stream.
 
-    Raise FetchError, or StatusError for an answer that is no success.
+    Raise FetchError, or StatusError for an answer other than success.
     """
     if response.status == _PARTIAL and offset:
         return _partial(response, url, attempt, offset, size)

@@ -1,4 +1,4 @@
-"""What a server answered: a document, or a status that is no success."""
+"""What a server answered: a document, or a status other than success."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Reply:
 
 
 class StatusError(FetchError):
-    """Say that a server answered with a status that is no success.
+    """Say that a server answered with a status other than success.
 
     ``headers`` are its own; ``url`` is where the answer came from, and may hold a signature.
     ``content`` is its text where a body had been sent.

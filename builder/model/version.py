@@ -35,6 +35,6 @@ class Version:
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """Return a dotted version as numbers, for ordering; what is no number counts as 0."""
+    """Return a dotted version as numbers, for ordering; what is not a number counts as 0."""
     parts = version.split(".")
     return tuple(int(part) if part.isascii() and part.isdigit() else 0 for part in parts)

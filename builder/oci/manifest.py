@@ -48,7 +48,7 @@ class Descriptor:
 
     @property
     def attests(self) -> bool:
-        """Tell whether this is no image but a statement about one (buildkit's provenance)."""
+        """Tell whether this is not an image but a statement about one (buildkit's provenance)."""
         unknown = self.platform is not None and self.platform.os == "unknown"
         return unknown or _ATTESTATION in self.annotations
 
@@ -154,7 +154,7 @@ def attachment(content: bytes, *, where: str) -> OciManifest:
 def choose(index: OciIndex, platform: Platform, *, where: str = "") -> Descriptor:
     """Choose the manifest for a platform: the nearest variant that runs there, first of equals.
 
-    Attestations and nested indexes are no choice. Raise IncompleteError with what there is.
+    Attestations and nested indexes are not choices. Raise IncompleteError with what there is.
     """
     images = [
         entry

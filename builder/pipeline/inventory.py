@@ -64,7 +64,7 @@ def take(
             something else than an inventory already.
         FetchError: a registry does not answer.
         StorageError: a folder cannot be read, or the file not be written.
-        VerificationError: a file is no bundle.
+        VerificationError: a file is not a bundle.
     """
     disk.claim(output, force=force, magic=inventory_format.HEAD, what="an earlier inventory")
     holdings: set[Holding] = set()

@@ -40,7 +40,7 @@ def render(source: Path, form: Form) -> str:
 
     The time in it is SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/)
     or none. Raise what :func:`builder.pipeline.lock_document.open_lock` raises, UsageError for a
-    SOURCE_DATE_EPOCH that is no time, VerificationError when a document of the lock is damaged.
+    SOURCE_DATE_EPOCH that is not a time, VerificationError when a document of the lock is damaged.
     """
     created = _created()
     with open_lock(source) as document:

@@ -69,7 +69,7 @@ def check(folder: Path, keys: Sequence[RpmKey] = ()) -> Verdict:
     """Compare all seeds with their list: nothing differs, is missing or lies there besides.
 
     With ``keys`` one of them must have signed the list. Whoever reviews seeds may have a copy, so
-    it is no matter whose they are. Raise VerificationError where the list is missing or damaged,
+    it does not matter whose they are. Raise VerificationError where the list is missing or damaged,
     StorageError where it can't be read.
     """
     path = folder / NAME

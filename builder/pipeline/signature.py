@@ -54,7 +54,7 @@ def load_signer(path: Path, ask: Callable[[], str] | None = None) -> OpenPgpSign
     Raises:
         StorageError: it cannot be read, or others may read it.
         PassphraseError: the passphrase is missing or wrong.
-        VerificationError: it is no key that signs, or only the public half.
+        VerificationError: it is not a key that signs, or only the public half.
     """
     _refuse_public(path)
     content = private(path)
@@ -70,7 +70,7 @@ def load_signer(path: Path, ask: Callable[[], str] | None = None) -> OpenPgpSign
 
 
 def _refuse_public(path: Path) -> None:
-    """Raise VerificationError for a public key: everybody may read it, so its mode is no matter."""
+    """Raise VerificationError for a public key: all may read it, so its mode does not matter."""
     content = read_file(path, forbidden=0)
     if not isinstance(content, bytes):
         return

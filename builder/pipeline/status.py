@@ -51,7 +51,7 @@ def read(files: Sequence[Path]) -> tuple[list[Result], list[Fault]]:
 def ask(url: str, *, ca_bundle: Path | None = None) -> Boots:
     """Ask an ``airseed serve --boots`` how all nodes stand.
 
-    ``url`` is the server's, or its page's. Raise UsageError for what is no URL, FetchError, and
+    ``url`` is the server's, or its page's. Raise UsageError for what is not a URL, FetchError, and
     DocumentError for an answer that is none.
     """
     from builder.http import Client  # noqa: PLC0415 -- files need no network

@@ -88,7 +88,7 @@ def verify(
     of them; ``signature`` is where, if not beside it.
 
     Raises:
-        VerificationError: this is no bundle at all.
+        VerificationError: this is not a bundle at all.
         DocumentError: the lock inside is undamaged, and still no lock that this airseed reads.
         StorageError: the file cannot be read.
     """

@@ -31,7 +31,7 @@ def header_length(prefix: bytes, *, where: str = "RPM") -> int:
 
     Return the number of bytes to read next, counted from the beginning; when the prefix has that
     many already, they are lead, signature header and header. Two or three rounds are enough.
-    Raise VerificationError for what is no RPM, or has a head that is too large.
+    Raise VerificationError for what is not an RPM, or has a head that is too large.
     """
     signature = LEAD + _INTRO.size
     if len(prefix) < signature:

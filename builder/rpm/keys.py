@@ -62,7 +62,7 @@ class RpmKey:
 def load_keys(content: bytes, *, where: str = "key") -> tuple[RpmKey, ...]:
     """Read all keys of a file, armoured or binary, in the order in which they stand.
 
-    Raise VerificationError when there is none, or what is there is no public key.
+    Raise VerificationError when there is none, or what is there is not a public key.
     """
     if len(content) > KEYS_LIMIT:
         raise VerificationError(

@@ -379,7 +379,7 @@ def _epoch(solvable: Any) -> int:
 
 
 def nevra_of(solvable: Any) -> Nevra:
-    """Read a solvable's name strictly; raise VerificationError for one that is no NEVRA."""
+    """Read a solvable's name strictly; raise VerificationError for one that is not a NEVRA."""
     text = f"{solvable.name}-{solvable.evr}.{solvable.arch}"
     try:
         return Nevra.parse(text)

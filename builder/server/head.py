@@ -2,7 +2,7 @@
 
 A proxy and a server that see the end of a request in different places let one client smuggle its
 words into another's; so a length said twice or in another form than digits, a Transfer-Encoding,
-folded lines, bare line ends and blanks before a colon are no requests.
+folded lines, bare line ends and blanks before a colon are not requests.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def _sources(extra: Extra) -> Iterator[tuple[str, ExtraFile | ExtraManifest]]:
 
 
 def _readable(path: str, items: Iterable[T]) -> Iterator[tuple[str, T]]:
-    """Return the entries of a list that are no gaps, each with its path."""
+    """Return the entries of a list that are not gaps, each with its path."""
     for i, item in enumerate(items):
         if item is not WRONG:
             yield f"{path}[{i}]", item

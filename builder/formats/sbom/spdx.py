@@ -1,7 +1,7 @@
 """A bill of materials as SPDX 2.3 JSON (https://spdx.github.io/spdx-spec/v2.3/).
 
 Everything is a package, files too: SPDX wants SHA-1 of what it calls a file. Licences are the
-makers' own words: RPMs of CentOS 7 say ``GPLv2+``, which is no SPDX licence, so each such text
+makers' own words: RPMs of CentOS 7 say ``GPLv2+``, which is not an SPDX licence, so each such text
 becomes a ``LicenseRef`` that quotes it; nothing is claimed that nobody said.
 """
 

@@ -23,7 +23,7 @@ _LISTS = ("packages", "images")
 def compare(workspace: Workspace, path: Path) -> tuple[str, list[Fault]]:
     """Return the image's name, and in what it is not of the cluster's lock.
 
-    Raise DocumentError for a file that is no image.json, and for a cluster.yaml or lock that is
+    Raise DocumentError for a file that is not an image.json, and for a cluster.yaml or lock that is
     wrong.
     """
     found = _read(path)
