@@ -126,7 +126,7 @@ class Arguments:
     def misfits(self, program: str, name: str, value: str, where: str) -> Iterator[Fault]:
         """Yield why a program does not start with an argument; its gates are looked at, too."""
         name = name.replace("_", "-")
-        unknown = [*self._misfit(program, name, f"{program} {{}} argument --{name}", where)]
+        unknown = [*self._misfit(program, name, (program, f"argument --{name}"), where)]
         yield from unknown
         held = self.tables[program].holds.get(name) if program in self.tables else None
         if held and not unknown and not HELD[held][0](value):
@@ -139,13 +139,13 @@ class Arguments:
                     yield from self.gate(GATES, gate, setting, where)
         if program == _API_SERVER and name in _LISTS:
             for plugin in filter(None, map(str.strip, value.split(","))):
-                form = f"{program} {{}} admission plugin {plugin}"
+                form = (program, f"admission plugin {plugin}")
                 yield from self._misfit(PLUGINS, plugin, form, where)
 
     def gate(self, table: str, name: str, setting: str, where: str) -> Iterator[Fault]:
         """Yield why a feature gate, of kubeadm or of all other programs, can't be set so."""
         who = "kubeadm" if table == KUBEADM_GATES else "Kubernetes"
-        yield from self._misfit(table, name, f"{who} {{}} feature gate {name}", where)
+        yield from self._misfit(table, name, (who, f"feature gate {name}"), where)
         life = self._life(table, name)
         if life is None or life.locked is None or life.is_over(self._minor):
             return
@@ -176,20 +176,21 @@ class Arguments:
     def _life(self, table: str, name: str) -> Life | None:
         return self.tables[table].names.get(name) if table in self.tables else None
 
-    def _misfit(self, table: str, name: str, form: str, where: str) -> Iterator[Fault]:
+    def _misfit(self, table: str, name: str, form: tuple[str, str], where: str) -> Iterator[Fault]:
+        who, named = form
         known = self.tables.get(table)
         if known is None or not known.first <= self._minor <= known.last:
             return
         life = known.names.get(name)
         if life is None:
             near = get_close_matches(name, self._known(known), n=1, cutoff=0.75)
-            what = form.format("knows no")
+            what = f"{who} knows no {named}"
             yield Fault(where=where, what=what, hint=f"did you mean {near[0]}?" if near else None)
         elif life.since and self._minor < life.since:
-            what = f"{form.format('has no')} before {_text(life.since)}"
+            what = f"{who} has no {named} before {_text(life.since)}"
             yield Fault(where=where, what=what, expected=f"{_text(life.since)} or newer")
         elif life.before and life.before <= self._minor:
-            what = f"{form.format('has no')} since {_text(life.before)}"
+            what = f"{who} has no {named} since {_text(life.before)}"
             hint = self.instead.get(table, {}).get(name, "leave it out")
             yield Fault(where=where, what=what, hint=hint)
 

@@ -152,6 +152,21 @@ def test_arguments_and_gates(
     assert [(fault.what, fault.hint) for fault in found] == ([(what, hint)] if what else [])
 
 
+@pytest.mark.parametrize("name", ["{", "{0}", "{}", "a{b"])
+def test_braces_are_letters_like_others(catalog: Catalog, name: str) -> None:
+    said = f"enable-admission-plugins: '{name}', feature-gates: '{name}=true', '{name}': x"
+    found = faults(
+        catalog,
+        "1.18.5",
+        f"kubeadm: {{ClusterConfiguration: {{apiServer: {{extraArgs: {{{said}}}}}}}}}",
+    )
+    assert [fault.what for fault in found] == [
+        f"kube-apiserver knows no admission plugin {name}",
+        f"Kubernetes knows no feature gate {name}",
+        f"kube-apiserver knows no argument --{name}",
+    ]
+
+
 def test_every_release_on_the_way_is_asked(catalog: Catalog) -> None:
     """1.19 to 1.21 know no such argument, and what is said holds for all that are gone through."""
     said = "apiServer: {extraArgs: {shutdown-send-retry-after: 'true'}}"
