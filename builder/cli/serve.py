@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from builder.pipeline.boots import Watch
     from builder.pipeline.serve import Serving
 
+_ADDRESS = r"(\[[^\[\]]+\]|[^\[\]]*):([0-9]{1,5})"
 _PORTS = 1 << 16
 
 
@@ -176,9 +177,11 @@ def _watch(*, boots: bool, cluster: Path | None, state: Path | None) -> Watch | 
 
 
 def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not (port.isascii() and port.isdecimal() and int(port) < _PORTS):
+    import re
+
+    match = re.fullmatch(_ADDRESS, text, re.ASCII)
+    if not match or int(match[2]) >= _PORTS:
         raise UsageError(
             "is not an address to listen on", where=text, expected="like 10.0.0.5:5000"
         )
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    return match[1].strip("[]"), int(match[2])

@@ -59,6 +59,13 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "there is no place to fill",
                 expected="--registry HOST[:PORT][/PREFIX], --yum DIR|URL, or both",
             )
+        for option, meant, place, there in (
+            ("--base-url", base_url, "--yum", yum),
+            ("--with-images", with_images, "--yum", yum),
+            ("--mapping", given["mapping"], "--registry", given["registry"]),
+        ):
+            if meant and there is None:
+                raise UsageError(f"{option} needs {place}")
         return command(*args, yum=target, prune=prune, **given)
 
     return _options(judged)

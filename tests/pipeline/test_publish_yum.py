@@ -170,6 +170,21 @@ def test_a_blank_does_not_end_an_address_in_the_repo_file(sample: Sample, tmp_pa
 
 
 @pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--registry", "r.example.com", "--base-url", "http://h"), "--base-url needs --yum"),
+        (("--registry", "r.example.com", "--with-images"), "--with-images needs --yum"),
+        (("--yum", "www", "--mapping", "m.json"), "--mapping needs --registry"),
+    ],
+)
+def test_no_option_is_passed_by_in_silence(
+    words: tuple[str, ...], said: str, sample: Sample, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["publish", str(sample.bundle), *words]) == 2
+    assert capfd.readouterr().err == f"error: {said}\n"
+
+
+@pytest.mark.parametrize(
     "url", ["http://ci:secret@h/k8s", "http://h/#k8s", "http://h/?k8s", "h/k8s", "http://h:99999/"]
 )
 def test_what_machines_cannot_use_is_no_base_url(

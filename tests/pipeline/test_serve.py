@@ -21,6 +21,7 @@ import bcrypt
 import pytest
 from openssl import P256, openssl
 
+from builder.cli.root import run
 from builder.errors import DocumentError, UsageError, VerificationError
 from builder.model.digest import Digest
 from builder.model.reference import Reference
@@ -106,6 +107,14 @@ def test_lists_come_in_pages(ask: Callable[..., Answer]) -> None:
         path = headers.get("Link", "").partition("<")[2].partition(">")[0]
     assert seen == everything
     assert len(seen) > 6
+
+
+@pytest.mark.parametrize("address", ["x", ":" + "9" * 5000, "h:65536", "[::1", "[]:5", "h:\u0663"])
+def test_an_address_that_is_none_is_refused(
+    address: str, sample: Sample, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["serve", str(sample.bundle), "--listen", address]) == 2
+    assert "is not an address to listen on" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
