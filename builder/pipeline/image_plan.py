@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def plan(workspace: Workspace, locked: LockDocument) -> Plan:
-    """An image holds no secret of its cluster, so none is read."""
+    """An image holds no secret of its cluster, and of a way it has the last release alone."""
     return Plan(
         cluster=workspace.cluster,
         choice=workspace.choice,
-        lock=locked.lock,
+        lock=locked.lock.of(str(workspace.cluster.kubernetes)),
         secrets=Secrets(token="", certificate_key="", phone_home_token=""),
         sums=locked.layout.digest,
         made_bytes=max(len(made) for made in locked.layout.made),

@@ -226,6 +226,25 @@ def test_what_the_users_own_image_has_need_not_be_in_the_lock(
     assert [fault.where for fault in raised.value.faults] == ["open-vm-tools", "os.base"]
 
 
+def test_an_image_has_the_release_that_its_cluster_is_led_to(
+    shared: Sandbox, tmp_path: Path
+) -> None:
+    """The lock of a way has the releases before it as well; two kubelets are on no machine."""
+    from sandboxes import Sandbox
+
+    own = Sandbox(shared.upstream, tmp_path, shared.catalog)
+    text = CLUSTER.replace("1.18.5", "1.19.5") + "changes: {from: 1.18.5}\n"
+    (tmp_path / "cluster.yaml").write_text(text, "utf-8")
+    ran = own.lock()
+    assert ran.code == 0, ran.err
+    assert len([one for one in lock_of(own).packages if one.nevra.name == "kubelet"]) == 2
+    write(own, tmp_path / "image")
+    guest = {path.name: path.read_text() for path in (tmp_path / "image/guest").glob("image.*")}
+    assert "package kubelet 1.19.5-0\n" in guest["image.checks"]
+    for text in guest.values():
+        assert "1.18.5" not in text
+
+
 def test_an_image_is_compared_with_the_lock(locked: Sandbox, tmp_path: Path) -> None:
     write(locked, tmp_path / "packer", builders=("qemu",))
     path = tmp_path / "packer/guest/image.json"
