@@ -80,11 +80,13 @@ def test_every_file_is_part_of_the_catalog(catalog: Catalog, mirrors: Path) -> N
     files = {path.relative_to(mirrors).as_posix() for path in mirrors.rglob("*") if path.is_file()}
     files -= {
         "README.md",
+        "allowed.yaml",
         "apis.yaml",
         "endpoints.yaml",
         "eviction.yaml",
         "instead.yaml",
         "kernels.yaml",
+        "listeners.yaml",
         "packer.yaml",
         "paths.yaml",
         "ports.yaml",
@@ -94,6 +96,13 @@ def test_every_file_is_part_of_the_catalog(catalog: Catalog, mirrors: Path) -> N
     files -= {f"examples/{name}.yaml" for name in ("ha", "hardened", "single")}
     assert files == {f"{folder}/{name}.yaml" for folder, each in entries.items() for name in each}
     assert catalog.kernels
+    assert {one.program for one in catalog.listeners} >= {"kubelet", "etcd", "kube-proxy"}
+    for table in catalog.configurations.values():
+        for kind in table.kinds:
+            said = {name.partition(".")[0] for name in catalog.allowed.get(kind, {})}
+            assert said <= {*table.types[kind]}
+    for program, known in catalog.arguments.items():
+        assert {*catalog.allowed.get(program, {})} <= {*known.names}
     assert {*catalog.eviction} == {"kubelet", "bundled"}
     assert {*catalog.limits} == {*get_args(Provider)}
 
