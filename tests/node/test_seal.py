@@ -34,7 +34,7 @@ STAND_INS = {
     # as rpm itself fills this form, and goss prints a version
     "rpm": '[ "$*" = "-q --qf %|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE} ${@: -1}" ] || exit 2; '
     '[ "${RPM:-}" != none ] || { echo "package ${@: -1} is not installed"; exit 1; }; '
-    'case ${@: -1} in docker-ce) echo 3:19.03.9-3.el7 ;; *) echo "${RPM:-1.18.5-0}" ;; esac',
+    'case ${@: -1} in docker-ce) echo 3:19.03.9-3.el7 ;; *) echo "${RPM:-0:1.18.5-0}" ;; esac',
     "systemctl": '[ "$1" != is-enabled ] || { [ "$2" = docker.service ] && echo ${UNIT:-enabled}; '
     "[ $2 = firewalld.service ] && echo ${WALL:-disabled}; exit 0; }",
     "sysctl": 'echo "${KEY:-1}"',
