@@ -32,7 +32,7 @@ _LEEWAY = 60
 _LOGIN = base64.b64encode(b"ci:secret").decode()
 _PROXY = """
   client_max_body_size 300k;
-  limit_req_zone $server_name zone=slow:1m rate=5r/s;
+  limit_req_zone $binary_remote_addr zone=slow:1m rate=5r/s;
   server {{
     listen 127.0.0.1:{port};
     location / {{
