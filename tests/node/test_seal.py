@@ -177,7 +177,7 @@ BROKEN = (
         "absent /var/lib/NetworkManager/*.lease: found /var/lib/NetworkManager/a b.lease",
         "touch 'var/lib/NetworkManager/a b.lease'", {},
     ),
-    ("service docker.service: found not-found, expected enabled", "", {"UNIT": "' '"}),
+    ("service docker.service: found not-found, expected enabled", "", {"UNIT": " "}),
     ("absent /etc/airseed/node.env: found /etc/airseed/node.env", "touch etc/airseed/node.env", {}),
 )  # fmt: skip
 
