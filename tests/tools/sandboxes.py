@@ -43,10 +43,11 @@ LEFT = {
 }
 """All that locking and bundling leave, once they are done."""
 _OK = range(200, 207)
-_PATIENCE = 120
-"""Seconds that no command takes, however slow the machine."""
 SILENCE = 4
 """Seconds after which a command drops a silent connection; more than a busy machine's pauses."""
+_PATIENCE = 3 * 5 * 2 * SILENCE + 180
+"""Seconds that no command takes, however slow the machine: three sources of one artifact are tried
+five times each, twice the silence long where one drips its head."""
 _STARTING = threading.Lock()
 
 
