@@ -130,6 +130,7 @@ class Connection:
 
     def start_tls(self, context: ssl.SSLContext) -> None:
         """Shake hands as a server; what was received in plain text and not read is dropped."""
+        self._socket.getpeername()  # ssl leaves the socket of a client that is gone open
         # the handshake comes later, so that an interruption always finds the right socket
         self._socket = wrapped = context.wrap_socket(
             self._socket, server_side=True, do_handshake_on_connect=False

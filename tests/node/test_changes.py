@@ -502,7 +502,7 @@ def commands(machine: Machine) -> list[str]:
 def _yum(name: str) -> str:
     return (
         "yum -y '--disablerepo=*' '--enablerepo=airseed-*' --disableexcludes=all "
-        f"--setopt=skip_missing_names_on_install=False install {name}"
+        f"--setopt=skip_missing_names_on_install=False --setopt=exit_on_lock=True install {name}"
     ).replace("'", "")
 
 

@@ -147,6 +147,9 @@ def test_an_unknown_name(sample: Sample, capsys: pytest.CaptureFixture[str]) -> 
 def test_what_is_no_lock_and_no_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "x.lock").write_text('{"format": 99}\n')
     assert run(["inspect", str(tmp_path / "x.lock")]) == 3
+    assert "this is not a lock" in capsys.readouterr().err
+    (tmp_path / "x.lock").write_text('{"format": 99, "artifacts": []}\n')
+    assert run(["inspect", str(tmp_path / "x.lock")]) == 3
     assert "format: the lock has format 99" in capsys.readouterr().err
     (tmp_path / "x.tar").write_text("something else\n" * 200)
     assert run(["inspect", str(tmp_path / "x.tar")]) == 1
