@@ -11,8 +11,6 @@ from pathlib import Path
 from builder.errors import AirseedError, reason
 
 _HERE = Path(__file__).resolve().parent
-
-
 _AGAIN = "install airseed again from its wheel or from a full checkout"
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from builder.errors import did_you_mean
 from builder.formats.cluster import kubeadm_rules, listener_rules, pod_rules
 from builder.formats.cluster.owned_fields import LIMITED, OWNED, REFUSED, SKIPPABLE, owner
-from builder.formats.cluster.setting import Setting
+from builder.formats.cluster.setting import ARGUMENT_PLACES, Setting, argument_of
 from builder.formats.reading import WRONG, child, kind
 from builder.model.arguments import DURATION, GATES, KUBEADM_GATES, Arguments
 from builder.model.cluster import SKIP_PHASES
@@ -37,12 +37,8 @@ _LONGEST = 200
 """Characters of what is expected, beyond which the nearest name alone is said."""
 _ARGUMENT = "name"
 _ARGUMENTS = (("extraArgs",), ("kubeletExtraArgs",))
-_PROGRAMS: dict[tuple[str, ...], str] = {
-    ("apiServer", "extraArgs"): "kube-apiserver",
-    ("controllerManager", "extraArgs"): "kube-controller-manager",
-    ("scheduler", "extraArgs"): "kube-scheduler",
-    ("nodeRegistration", "kubeletExtraArgs"): "kubelet",
-    ("local", "extraArgs"): "etcd",
+_PROGRAMS = {
+    place[-2:]: program for program, places in ARGUMENT_PLACES.items() for _, place in places
 }
 """Whose arguments stand where; of etcd's not all are known."""
 _DOCUMENTS = {"kubelet": "KubeletConfiguration"}
@@ -282,8 +278,7 @@ class _Checking:
             self.told(self.arguments.misfits(program, name, str(said), path))
             self.allowed(program, name, said, path)
             for field in self.release.allowed.get(_DOCUMENTS.get(program, ""), ()):
-                bare = field.replace(".", "-")
-                if re.sub("[A-Z]", lambda capital: f"-{capital[0].lower()}", bare) == name:
+                if argument_of(field) == name:
                     self.allowed(_DOCUMENTS[program], field, said, path)
 
     def allowed(self, whose: str, name: str, said: Any, path: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from builder.formats.cluster.labels import label_misfit
+from builder.formats.cluster.setting import ARGUMENT_PLACES, argument_of
 from builder.formats.cluster.terms import LABEL_KEY, LABEL_VALUE
 from builder.formats.reading import WRONG
 from builder.model.allowed import AMOUNT
@@ -182,12 +183,12 @@ def _reserved(setting: Setting) -> None:
 
 
 def _is_argument(field: str, cluster: Cluster) -> bool:
-    name = re.sub("[A-Z]", lambda capital: f"-{capital[0].lower()}", field)
+    name = argument_of(field)
     return any(
-        cluster.argument(node, kind, ("nodeRegistration", "kubeletExtraArgs"), name)
+        cluster.argument(node, kind, place, name)
         for node in cluster.nodes
         if node is not WRONG and WRONG not in (node.kubeadm, cluster.roles, cluster.kubeadm)
-        for kind in ("InitConfiguration", "JoinConfiguration")
+        for kind, place in ARGUMENT_PLACES["kubelet"]
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builder.formats.cluster.network_rules import said, said_to
+from builder.formats.cluster.setting import ARGUMENT_PLACES
 from builder.formats.reading import WRONG
 from builder.model.choice import NONE
 
@@ -17,14 +18,6 @@ if TYPE_CHECKING:
 
 _CALICO = "calico-node"
 _OF_NODES = ("InitConfiguration", "JoinConfiguration")
-_ARGUMENTS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
-    "kubelet": tuple((kind, ("nodeRegistration", "kubeletExtraArgs")) for kind in _OF_NODES),
-    "etcd": (("ClusterConfiguration", ("etcd", "local", "extraArgs")),),
-    "kube-apiserver": (("ClusterConfiguration", ("apiServer", "extraArgs")),),
-    "kube-controller-manager": (("ClusterConfiguration", ("controllerManager", "extraArgs")),),
-    "kube-scheduler": (("ClusterConfiguration", ("scheduler", "extraArgs")),),
-}
-"""Where ``kubeadm:`` has a program's arguments."""
 
 
 def check(cluster: Cluster, listeners: Iterable[Listener], reading: Reading) -> None:
@@ -80,7 +73,7 @@ def _said(
 ) -> Iterator[tuple[str, str]]:
     kind, dot, field = by.partition(".")
     planes = [(i, one) for i, one in enumerate(cluster.nodes) if one is not WRONG]
-    places = ((kind, ()),) if dot else _ARGUMENTS[program]
+    places = ((kind, ()),) if dot else ARGUMENT_PLACES[program]
     for document, place in places:
         if document in _OF_NODES:
             found = said_to(cluster, (index, node), document, place, by)

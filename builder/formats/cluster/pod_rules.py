@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from builder.formats.cluster.network_rules import said
+from builder.formats.cluster.setting import ARGUMENT_PLACES
 from builder.formats.reading import WRONG
 from builder.model.allowed import FILE
 
@@ -21,25 +22,23 @@ _PKI = "/etc/kubernetes/pki"
 _CERTIFICATES = "/etc/ssl/certs"
 _MORE = ("/etc/pki", "/usr/share/ca-certificates")
 """What kubeadm mounts beside certificates where the machine has it."""
-_PROGRAMS = {
-    "kube-apiserver": "apiServer",
-    "kube-controller-manager": "controllerManager",
-    "kube-scheduler": "scheduler",
-}
+_PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _MADE = ("DirectoryOrCreate", "FileOrCreate")
 
 
 def check(cluster: Cluster, release: KubernetesRelease, reading: Reading) -> None:
     nodes = [(i, node) for i, node in enumerate(cluster.nodes) if node is not WRONG]
-    for program, key in _PROGRAMS.items():
+    for program in _PROGRAMS:
+        ((_, place),) = ARGUMENT_PLACES[program]
+        key = place[0]
         mounted = {*release.programs.volumes.get(key, ())}
         mounted |= {*_MORE} if _CERTIFICATES in mounted else set()
         for name, values in release.allowed.get(program, {}).items():
-            found = said(cluster, nodes, _KIND, (key, "extraArgs"), name)
+            found = said(cluster, nodes, _KIND, place, name)
             if values.form != FILE or found is None or not found[1].startswith("/"):
                 continue
             path, file = found
-            if any(_is_in(file, place) for place in mounted):
+            if any(_is_in(file, volume) for volume in mounted):
                 if _is_in(file, _PKI) and file not in release.files:
                     _on_machines(file, "", path, cluster, reading)
                 continue
@@ -51,8 +50,8 @@ def check(cluster: Cluster, release: KubernetesRelease, reading: Reading) -> Non
                     hint=f"mount it with kubeadm.{_KIND}.{key}.extraVolumes, and lay it with "
                     "roles.control-plane.machine.files",
                 )
-            for host, place, kind in own:
-                _on_machines(host + file.removeprefix(place), kind, path, cluster, reading)
+            for host, inside, kind in own:
+                _on_machines(host + file.removeprefix(inside), kind, path, cluster, reading)
 
 
 def _is_in(file: str, place: str) -> bool:

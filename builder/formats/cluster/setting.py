@@ -1,7 +1,8 @@
-"""One value of a raw kubeadm document, with all that a rule about it has to know."""
+"""One value of a raw kubeadm document, and where programs' arguments stand in such documents."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,23 @@ if TYPE_CHECKING:
     from builder.formats.reading import Reading
     from builder.model.catalog.kubernetes import KubernetesRelease
     from builder.model.cluster import Cluster
+
+ARGUMENT_PLACES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
+    "kube-apiserver": (("ClusterConfiguration", ("apiServer", "extraArgs")),),
+    "kube-controller-manager": (("ClusterConfiguration", ("controllerManager", "extraArgs")),),
+    "kube-scheduler": (("ClusterConfiguration", ("scheduler", "extraArgs")),),
+    "kubelet": (
+        ("InitConfiguration", ("nodeRegistration", "kubeletExtraArgs")),
+        ("JoinConfiguration", ("nodeRegistration", "kubeletExtraArgs")),
+    ),
+    "etcd": (("ClusterConfiguration", ("etcd", "local", "extraArgs")),),
+}
+"""Where ``kubeadm:`` has a program's arguments: kinds of documents, each with a place in it."""
+
+
+def argument_of(field: str) -> str:
+    """Return the argument that says what a field of a program's own document says."""
+    return re.sub("[A-Z]", lambda capital: f"-{capital[0].lower()}", field.replace(".", "-"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
