@@ -1,6 +1,6 @@
 """Golden trees: what every kind of cluster is rendered to, file by file.
 
-The scripts that all nodes get verbatim are named instead of shown, and secrets are made up.
+The scripts that all nodes get verbatim are named once for each cluster, and secrets are made up.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 CLUSTERS = Path(__file__).parent / "clusters"
 NAMES = ("single", "ha", "hardened", *sorted(path.stem for path in CLUSTERS.glob("*.yaml")))
 AUTH = {"auths": {"registry.example.com:5000": {"auth": base64.b64encode(b"me:pass").decode()}}}
+SCRIPTS = "<scripts>"
+"""What stands for them in user-data; which they are is the same for all nodes of a cluster."""
 FILES = {
     "site/ca.pem": plans.PEM.format("CERTIFICATE").encode(),
     "site/auth.json": json.dumps(AUTH).encode(),
@@ -56,24 +58,34 @@ def verbatim() -> dict[str, str]:
     }
 
 
-def readable(user_data: bytes, scripts: dict[str, str]) -> str:
-    """Show user-data with each file as a block; a script that is there verbatim by its name."""
+def readable(user_data: bytes, names: dict[str, str]) -> tuple[str, str]:
+    """Show user-data with each file as a block, and apart from it the scripts as a list."""
     document: dict[str, Any] = yaml.safe_load(user_data)
-    for file in document["write_files"]:
+    files, document["write_files"] = document["write_files"], []
+    listed = ""
+    for file in files:
         if file["path"].endswith(".tar.xz"):
-            file["content"] = _listing(base64.b64decode(file["content"]), scripts)
-        elif name := scripts.get(file["content"]):
-            file["content"] = f"<{name}>"
-    return yaml.dump(document, Dumper=_Blocks, sort_keys=False, width=1000)
+            listed += _listing(base64.b64decode(file["content"]), names)
+            document["write_files"].append({**file, "content": SCRIPTS})
+        elif file["content"] in names:
+            name = names[file.pop("content")]
+            listed += "{permissions} {path} <{name}>\n".format(**file, name=name)
+            assert file.keys() == {"path", "permissions"}
+            if SCRIPTS not in document["write_files"]:
+                document["write_files"].append(SCRIPTS)
+            assert document["write_files"][-1] == SCRIPTS
+        else:
+            document["write_files"].append(file)
+    return yaml.dump(document, Dumper=_Blocks, sort_keys=False, width=1000), listed
 
 
-def _listing(packed: bytes, scripts: dict[str, str]) -> str:
+def _listing(packed: bytes, names: dict[str, str]) -> str:
     lines = []
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         for member in archive:
             content = archive.extractfile(member)
             assert content
-            lines.append(f"{member.mode:04o} /{member.name} <{scripts[content.read().decode()]}>\n")
+            lines.append(f"{member.mode:04o} /{member.name} <{names[content.read().decode()]}>\n")
     return "".join(lines)
 
 
@@ -94,12 +106,13 @@ def test_what_is_rendered_is_what_was_read_last(
     name: str, golden: Callable[[str, str], None]
 ) -> None:
     plan = made(name)
-    scripts = verbatim()
+    names = verbatim()
     for node in plan.cluster.nodes:
         files = dict(seed(plan, node))
         data = files.pop("user-data")
         packed = data.startswith(b"\x1f\x8b")
-        shown = readable(gzip.decompress(data) if packed else data, scripts)
+        shown, listed = readable(gzip.decompress(data) if packed else data, names)
+        golden(f"{name}/scripts", listed)
         golden(f"{name}/{node.name}/{'unpacked-' if packed else ''}user-data", shown)
         for file, content in files.items():
             golden(f"{name}/{node.name}/{file}", content.decode())
