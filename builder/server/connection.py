@@ -22,7 +22,7 @@ from builder.server.head import Refusal, parse_head
 from builder.server.message import Request, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from builder.server.head import Head
     from builder.server.message import Body
@@ -158,34 +158,52 @@ class Connection:
         """Send a body and yield the sizes of its pieces, files by the kernel where it can."""
         with closing(_segments(response)) as segments:
             first = next(segments, None)
-            if first is None or isinstance(self._socket, ssl.SSLSocket):
+            if first is None:
                 for piece in read_body(response):
                     self.send(piece)
                     yield len(piece)
                 return
-            # the kernel waits for the client, not this thread for the kernel: fewer turns of it
-            seconds, parts = divmod(int(self._patience.slow * 1e6), 1_000_000)
-            waiting = struct.pack("ll", seconds, parts)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, waiting)
-            self._socket.settimeout(None)
-            begun, done = time.monotonic(), 0
-            for descriptor, start, size in chain([first], segments):
-                offset, end = start, start + size
-                while offset < end:
-                    count = min(end - offset, _LARGEST_SEND)
-                    try:
-                        sent = os.sendfile(self._socket.fileno(), descriptor, offset, count)
-                    except BlockingIOError:  # it took nothing for so long
-                        raise TimeoutError from None
-                    if not sent:
-                        raise Disconnected  # the file became shorter
-                    yield sent
-                    offset += sent
-                    done += sent
-                    if (waited := time.monotonic() - begun) > self._patience.slow:
-                        if done < waited * _FLOOR:
-                            raise TimeoutError
-                        begun, done = time.monotonic(), 0
+            by_the_kernel = not isinstance(self._socket, ssl.SSLSocket)
+            send = self._send_segments if by_the_kernel else self._send_read
+            yield from send(chain([first], segments))
+
+    def _send_read(self, segments: Iterable[tuple[int, int, int]]) -> Iterator[int]:
+        """Send what lies in files through TLS, which needs it in a buffer."""
+        for descriptor, start, size in segments:
+            buffer = memoryview(bytearray(min(CHUNK, size)))
+            offset, end = start, start + size
+            while offset < end:
+                count = os.preadv(descriptor, [buffer[: end - offset]], offset)
+                if not count:
+                    raise Disconnected  # the file became shorter
+                self.send(buffer[:count])
+                yield count
+                offset += count
+
+    def _send_segments(self, segments: Iterable[tuple[int, int, int]]) -> Iterator[int]:
+        # the kernel waits for the client, not this thread for the kernel: fewer turns of it
+        seconds, parts = divmod(int(self._patience.slow * 1e6), 1_000_000)
+        waiting = struct.pack("ll", seconds, parts)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, waiting)
+        self._socket.settimeout(None)
+        begun, done = time.monotonic(), 0
+        for descriptor, start, size in segments:
+            offset, end = start, start + size
+            while offset < end:
+                count = min(end - offset, _LARGEST_SEND)
+                try:
+                    sent = os.sendfile(self._socket.fileno(), descriptor, offset, count)
+                except BlockingIOError:  # it took nothing for so long
+                    raise TimeoutError from None
+                if not sent:
+                    raise Disconnected  # the file became shorter
+                yield sent
+                offset += sent
+                done += sent
+                if (waited := time.monotonic() - begun) > self._patience.slow:
+                    if done < waited * _FLOOR:
+                        raise TimeoutError
+                    begun, done = time.monotonic(), 0
 
     def send(self, content: bytes | memoryview) -> None:
         self._socket.settimeout(self._patience.slow)  # of the whole call

@@ -12,6 +12,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 from base64 import b64encode
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
@@ -21,13 +22,17 @@ import bcrypt
 import pytest
 from openssl import P256, openssl
 
+from builder.bundle.reader import open_bundle
 from builder.cli.root import run
 from builder.errors import DocumentError, UsageError, VerificationError
 from builder.model.digest import Digest
 from builder.model.reference import Reference
-from builder.pipeline.serve import ServeAccess, serve
+from builder.pipeline.serve import ServeAccess, _check, serve
 from builder.report import Silent
 from builder.serve.content import Content, ServedBundle
+from builder.serve.piece import DamagedError
+from builder.server.connection import Connection
+from builder.server.message import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -436,6 +441,46 @@ def test_what_is_written_to_under_a_running_server_is_hashed_again(
             assert ask(f"/{package.path}")[0] == 500
             file.symlink_to("/etc/passwd")
             assert ask(f"/{package.path}")[0] == 500
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_body_that_is_written_to_while_it_is_sent_lacks_its_end(
+    access: ServeAccess, unpacked: Path, tmp_path: Path, *, tls: bool
+) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(unpacked, bundle)
+    here, there = socket.socketpair()
+    with ExitStack() as stack:
+        served = _check(stack.enter_context(open_bundle(bundle)), bundle)
+        piece = max(Content([served]).pieces, key=lambda one: one.size)
+        piece.verify()
+        received = bytearray()
+
+        def read() -> None:
+            client: socket.socket = here
+            if tls:
+                trusting = ssl.create_default_context(cafile=str(access.certificate))
+                client = trusting.wrap_socket(here, server_hostname="127.0.0.1")
+            with client:
+                while took := client.recv(1 << 16):
+                    received.extend(took)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        connection = Connection(there)
+        if tls:
+            context = access.context()
+            assert context
+            connection.start_tls(context)
+        sending = connection.send_body(Response(body=piece))
+        assert next(sending) < piece.size
+        (bundle / piece.path).touch()
+        with pytest.raises(DamagedError):
+            list(sending)
+        there = connection._socket  # TLS has taken the first one's place
+        there.close()
+    reader.join(20)
+    assert 0 < len(received) < piece.size
 
 
 def test_a_delta_has_what_it_lacks_from_the_bundle_beside_it(
