@@ -22,7 +22,7 @@ from builder.cli.verb import (
 if TYPE_CHECKING:
     from builder.cli.console import Console
     from builder.model.catalog.packer import Delivery
-    from builder.pipeline.packer import Written
+    from builder.pipeline.packer import PackerFolder
 
 
 @verb(
@@ -126,7 +126,7 @@ def command(
     _report(written, console, as_json=as_json)
 
 
-def _report(written: Written, console: Console, *, as_json: bool) -> None:
+def _report(written: PackerFolder, console: Console, *, as_json: bool) -> None:
     if as_json:
         console.json(
             {

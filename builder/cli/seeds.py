@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from builder.cli.console import Console
     from builder.pipeline.seed_changes import FileChange
-    from builder.pipeline.seeds import Written
+    from builder.pipeline.seeds import WrittenSeeds
 
 _FEW = 3
 """New or changed nodes that are listed by name."""
@@ -170,7 +170,12 @@ def _diff(changes: Sequence[FileChange], console: Console, *, full: bool, as_jso
 
 
 def _report(
-    written: Written, cluster: Path, catalogs: Sequence[Path], console: Console, *, as_json: bool
+    written: WrittenSeeds,
+    cluster: Path,
+    catalogs: Sequence[Path],
+    console: Console,
+    *,
+    as_json: bool,
 ) -> None:
     if written.again:
         console.warn(

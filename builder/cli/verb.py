@@ -169,7 +169,7 @@ class Count(click.IntRange):
         return f"{self.min} to {self.max}"
 
 
-class Destination(FilePath):
+class OutputFile(FilePath):
     """Take a path that is to be written; what lies beside it is named after it."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -222,7 +222,7 @@ def existing(*, folder: bool = False, dash: bool = False) -> click.Path:
 
 
 def destination() -> click.Path:
-    return Destination(dir_okay=False, path_type=Path)
+    return OutputFile(dir_okay=False, path_type=Path)
 
 
 def existing_bundle() -> click.Path:

@@ -65,7 +65,7 @@ def names_of(targets: Iterable[Target]) -> Names:
     return names
 
 
-class Record:
+class PublishedRecord:
     """The artifact of one cluster; every method raises FetchError."""
 
     def __init__(self, pusher: Pusher, registry: Registry, cluster: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from builder import disk
 from builder.formats.reading import check_format, refusal
 from builder.formats.records import ListOf, Record, required
-from builder.formats.shape import Choice, Number, Text
+from builder.formats.shape import Number, OneOf, Text
 from builder.formats.text import decode, json_value, read_content
 from builder.model.digest import Digest
 from builder.model.inventory import FORMAT, KINDS, Holding, Inventory
@@ -26,7 +26,7 @@ _HOLDING = Record(
     Holding,
     required(
         {
-            "kind": Choice(KINDS),
+            "kind": OneOf(KINDS),
             "name": Text[str](longest=1024),
             "digest": Text(parse=Digest.parse, expected="a digest", longest=71),
             "size": Number(most=1 << 50),

@@ -64,7 +64,7 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ImagePlace:
     resource: Resource
     path: str
     """Inside the resource, such as ``spec.template.spec.containers[0].image``."""
@@ -81,7 +81,7 @@ class StartedImage:
     text: str
     """As the manifest has it; a Scalar, unless it is in a manifest inside a string."""
     reference: Reference
-    place: Place
+    place: ImagePlace
     pulled: str = ""
     """Why kubelet asks a registry at each start, even if the image is there; else empty."""
 
@@ -93,7 +93,7 @@ class MentionedImage:
     text: str
     """As ``extra.images`` takes it."""
     reference: Reference
-    place: Place
+    place: ImagePlace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,21 +188,21 @@ class _Search:
         """Note what looks like an image, but in the manifests ``inside`` strings."""
         for path, scalar in _decoded(resource, value, prefix):
             for found in image_mentions.find(scalar, path):
-                self.mention(found, Place(resource=resource, path=path, line=line(scalar)))
+                self.mention(found, ImagePlace(resource=resource, path=path, line=line(scalar)))
         words = {} if resource.kind == _SECRET else value  # what is secret is not printed
         for found in image_mentions.find(words, prefix.rstrip(".")):
             if found.path not in inside:
                 at = line(found.scalar)
                 if found.scalar.style == "|":
                     at += 1 + found.lines
-                self.mention(found, Place(resource=resource, path=found.path, line=at))
+                self.mention(found, ImagePlace(resource=resource, path=found.path, line=at))
 
     def images_of(
         self, resource: Resource, value: Any, prefix: str, line: Callable[[Scalar], int]
     ) -> None:
         for path, image, policy in _images(value, prefix):
             at = line(image) if isinstance(image, Scalar) else 0
-            place = Place(resource=resource, path=path, line=at)
+            place = ImagePlace(resource=resource, path=path, line=at)
             try:
                 reference = _reference(image)
             except ValueError as error:
@@ -227,12 +227,12 @@ class _Search:
             )
             for found in image_mentions.find(scalar, path):
                 at = first + (found.lines if literal else 0)
-                self.mention(found, Place(resource=resource, path=path, line=at))
+                self.mention(found, ImagePlace(resource=resource, path=path, line=at))
             return
 
-        def outer(place: Place) -> Place:
+        def outer(place: ImagePlace) -> ImagePlace:
             at = first + (place.line - 1 if literal else 0)
-            return Place(resource=resource, path=f"{path}: {place}", line=at)
+            return ImagePlace(resource=resource, path=f"{path}: {place}", line=at)
 
         # plain strings: where they stand is said by another text
         self.images += (
@@ -245,7 +245,7 @@ class _Search:
             for fault in manifest.not_understood
         )
 
-    def mention(self, found: Mention, place: Place) -> None:
+    def mention(self, found: Mention, place: ImagePlace) -> None:
         reference = Reference.parse(found.name)
         self.mentioned.append(MentionedImage(text=found.name, reference=reference, place=place))
 

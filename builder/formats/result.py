@@ -11,7 +11,7 @@ from typing import Any
 
 from builder.formats.reading import check_format, refusal
 from builder.formats.records import Field, MapOf, Record
-from builder.formats.shape import Anything, Choice, Number, Text
+from builder.formats.shape import Anything, Number, OneOf, Text
 from builder.formats.text import decode, json_value, other_than_text
 from builder.model.result import FORMAT, STATES, Result
 
@@ -70,7 +70,7 @@ RESULT = Record(
         "kubernetes": _text("a version"),
         "runtime": _text("a runtime"),
         "lock": _text("a digest"),
-        "state": Field(Choice(STATES), required=True),
+        "state": Field(OneOf(STATES), required=True),
         "step": _text("a step"),
         "attempt": Field(Number(), default=1),
         "exit_code": Field(Number(most=255), default=0),

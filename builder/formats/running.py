@@ -14,7 +14,7 @@ from builder.errors import DocumentError
 from builder.formats.cluster.terms import node_name
 from builder.formats.reading import check_format, refusal
 from builder.formats.records import Field, ListOf, MapOf, Record, required
-from builder.formats.shape import Anything, Choice, Number, Text
+from builder.formats.shape import Anything, Number, OneOf, Text
 from builder.formats.text import decode, json_value
 from builder.model.change import CLUSTER_WIDE, FORMAT, NodeState, Running
 
@@ -37,7 +37,7 @@ _NODE: Record[NodeState] = Record(
     NodeState,
     {
         "name": Field(_NODE_NAME, required=True),
-        "role": Field(Choice(("control-plane", "worker")), required=True),
+        "role": Field(OneOf(("control-plane", "worker")), required=True),
         "addresses": Field(ListOf(_ADDRESS), default=()),
         "generation": Field(Number(least=1), default=1),
         "kubernetes": Field(_VERSION, required=True),

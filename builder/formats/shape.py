@@ -148,7 +148,7 @@ class Flag(Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class Choice(Plain):
+class OneOf(Plain):
     words: tuple[str, ...]
     called: Mapping[str, str] = field(default_factory=dict, hash=False)
     """What others call a word, in lower case; the hint then names ours."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from builder.http.environment import ClientCertificate
     from builder.http.reply import Reply
     from builder.http.stream import HttpStream
-    from builder.http.upload import Body, HttpUpload
+    from builder.http.upload import HttpUpload, UploadBody
 
 _LONGEST_CONNECT = 10.0
 _REFUSE_HEAD = {400, 403, 404, 405, 501}
@@ -135,7 +135,7 @@ class Client(Closing):
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: bytes | Body = b"",
+        body: bytes | UploadBody = b"",
         limit: int = 1 << 20,
         patience: float = 0.0,
     ) -> Reply:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
     from builder.http.environment import ClientCertificate
-    from builder.http.upload import Body
+    from builder.http.upload import UploadBody
 
 _SUCCESS = range(200, 300)
 _PIECE = 1 << 16
@@ -83,7 +83,7 @@ class Transport:
         method: str,
         url: str,
         headers: Mapping[str, str],
-        body: bytes | Body,
+        body: bytes | UploadBody,
         *,
         limit: int,
         patience: float = 0.0,
@@ -137,7 +137,7 @@ class Transport:
         method: str,
         url: str,
         headers: Mapping[str, str],
-        body: bytes | Body | None = None,
+        body: bytes | UploadBody | None = None,
         *,
         timeout: tuple[float, float] | None = None,
     ) -> tuple[BaseHTTPResponse, str]:

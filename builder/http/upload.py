@@ -23,7 +23,7 @@ LONGEST_ANSWER = 300.0
 """Seconds that a server may take to hash and store what was sent."""
 
 
-class Body:
+class UploadBody:
     """The pieces of a body of known length, as requests wants them."""
 
     def __init__(self, upload: HttpUpload) -> None:
@@ -46,7 +46,7 @@ class HttpUpload(Closing):
     What goes wrong is raised by ``write`` or ``finish``, as FetchError or its StatusError.
     """
 
-    def __init__(self, send: Callable[[Body], Reply], size: int, where: str) -> None:
+    def __init__(self, send: Callable[[UploadBody], Reply], size: int, where: str) -> None:
         self.size = size
         self.attempt: Attempt | None = None
         self._send = send
@@ -119,7 +119,7 @@ class HttpUpload(Closing):
     def _run(self) -> None:
         reply, error = None, None
         try:
-            reply = self._send(Body(self))
+            reply = self._send(UploadBody(self))
         except BaseException as failure:  # noqa: BLE001 -- raised where somebody waits for it
             error = failure
         with self._changed:

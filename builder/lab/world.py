@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from builder.model.catalog import Catalog
     from builder.model.catalog.calico import CalicoRelease
     from builder.model.catalog.kubernetes import KubernetesSeries
-    from builder.model.catalog.repositories import Repository
+    from builder.model.catalog.repositories import CatalogRepository
     from builder.model.recipe import Recipe
     from builder.model.reference import Reference
 
@@ -76,7 +76,7 @@ def fill(upstream: Upstream, catalogs: Sequence[Path] = (), *, scale: float = SC
 
 def _repository(
     upstream: Upstream,
-    repository: Repository,
+    repository: CatalogRepository,
     how: Mapping[str, Any],
     keys: Mapping[str, VendorKey],
     scale: float,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from builder.model.catalog import Catalog
     from builder.model.catalog.calico import CalicoRelease
     from builder.model.catalog.kubernetes import KubernetesRelease
-    from builder.model.catalog.repositories import Key, Repository
+    from builder.model.catalog.repositories import CatalogRepository, Key
     from builder.model.catalog.runtimes import RuntimeRelease
     from builder.model.catalog.systems import OperatingSystem
     from builder.model.choice import Choice
@@ -109,7 +109,7 @@ class Demand:
     manifests: tuple[WantedFile, ...]
     """In the order of applying."""
     files: tuple[WantedFile, ...]
-    repositories: tuple[Repository, ...]
+    repositories: tuple[CatalogRepository, ...]
     """The system's first, in its order."""
     keys: tuple[Key, ...]
     """Those that sign the packages."""
@@ -316,7 +316,7 @@ def _packages(
 
 def _repositories(
     choice: Choice, packages: Iterable[WantedPackage], catalog: Catalog, builds: WantedBuilds | None
-) -> tuple[Repository, ...]:
+) -> tuple[CatalogRepository, ...]:
     named = [package.repository for package in packages if package.repository]
     names = dict.fromkeys((*choice.os.repositories, *named))
     built = builds.repository if builds else None

@@ -21,7 +21,7 @@ _WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):([0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ListenAddress:
     address: str
     port: int
     """0 where nobody listens."""
@@ -32,31 +32,31 @@ class Place:
         known = [own.ip for own in node.addresses]
         return not known or address.is_unspecified or address.is_loopback or address in known
 
-    def clashes(self, other: Place) -> bool:
+    def clashes(self, other: ListenAddress) -> bool:
         """Tell whether two programs can't both listen where they are to."""
         one, two = ip_address(self.address), ip_address(other.address)
         open_ = one.is_unspecified or two.is_unspecified
         return self.port == other.port and self.port > 0 and (open_ or one == two)
 
 
-def place(text: str, usual: int | None = None) -> Place | None:
+def place(text: str, usual: int | None = None) -> ListenAddress | None:
     """Read ``IP:PORT``, or ``IP`` where there is a usual port; None for anything else."""
     match = _WITH_PORT.fullmatch(text)
     if match and is_address(match[1] or match[2]) and 0 < int(match[3]) <= LAST_PORT:
-        return Place(match[1] or match[2], int(match[3]))
-    return Place(text, usual) if usual is not None and is_address(text) else None
+        return ListenAddress(match[1] or match[2], int(match[3]))
+    return ListenAddress(text, usual) if usual is not None and is_address(text) else None
 
 
-def port(text: str) -> Place | None:
+def port(text: str) -> ListenAddress | None:
     """Read a port at all addresses."""
     known = text.isascii() and text.isdigit() and int(text) <= LAST_PORT
-    return Place(_ALL, int(text)) if known else None
+    return ListenAddress(_ALL, int(text)) if known else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listener:
+class ListeningProgram:
     program: str
-    usual: Place
+    usual: ListenAddress
     """Where it listens when nothing else is said."""
     by: tuple[str, ...] = ()
     """What says otherwise: ``KIND.FIELD`` of a document, or an argument of the program."""
@@ -67,7 +67,7 @@ class Listener:
     of_endpoint: str | None = None
     """What keeps the endpoint up where there is such a program."""
 
-    def said(self, text: str) -> Iterator[Place]:
+    def said(self, text: str) -> Iterator[ListenAddress]:
         """Yield where it listens by a value; nothing where the value is wrong."""
         for one in text.split(","):
             bare = re.sub(r"^https?://", "", one.strip())

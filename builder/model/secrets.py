@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Authority:
+class ClusterAuthority:
     certificate: str
     """PEM; public."""
     key: str = field(repr=False)
@@ -30,7 +30,7 @@ class Secrets:
     """32 bytes as 64 hexadecimal digits."""
     phone_home_token: str = field(repr=False)
     """Likewise; what a node sends along with its results, for whom ``seed.phone-home`` names."""
-    authority: Authority | None = None
+    authority: ClusterAuthority | None = None
     """None where kubeadm makes it on the first node (``pki: on-node``)."""
     encryption: str | None = field(default=None, repr=False)
     """EncryptionConfiguration with the key for what etcd holds, where a machine gets it."""

@@ -18,7 +18,7 @@ from builder.model.digest import Digest
 from builder.model.source import is_url
 from builder.pipeline import fit, image_plan, paths
 from builder.render.packer import folder as rendered
-from builder.render.packer.image import DiskImage, Image
+from builder.render.packer.image import DiskImage, MachineImage
 from builder.rpm.installed import LIST_LIMIT, parse_installed
 from builder.secrets import image_key
 from builder.sources.file import read_local
@@ -40,7 +40,7 @@ _MARK = "airseed.auto.pkrvars.hcl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class PackerFolder:
     folder: Path
     name: str
     """Of the image."""
@@ -75,7 +75,7 @@ def write(
     *,
     reporter: Reporter,
     output: Path | None = None,
-) -> Written:
+) -> PackerFolder:
     """Render the folder and write what changed; what an earlier run wrote besides goes.
 
     Raises:
@@ -102,7 +102,7 @@ def write(
             where="--ssh-key",
             expected="one line: ssh-ed25519 AAAA... NAME",
         )
-    image = Image(
+    image = MachineImage(
         plan=image_plan.plan(workspace, locked),
         lock=Digest.of(locked.content),
         builders=chosen,
@@ -116,7 +116,7 @@ def write(
         version=version("airseed"),
     )
     changed = _write(target, rendered.folder(image))
-    return Written(
+    return PackerFolder(
         folder=target,
         name=image.name,
         builders=tuple(builder.name for builder in chosen),

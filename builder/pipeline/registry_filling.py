@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder.destinations.mapping import mapping
-from builder.destinations.record import Names, Record, names_of
+from builder.destinations.record import Names, PublishedRecord, names_of
 from builder.destinations.registry import RegistryDestination
 from builder.errors import FetchError
 from builder.oci.push import Pusher
@@ -52,13 +52,13 @@ class Filling:
         self._reporter = reporter
         self._plans: list[RegistryPlan] = []
         self._pushed: list[Pushed] = []
-        self._records: dict[str, Record] = {}
+        self._records: dict[str, PublishedRecord] = {}
         self._names: Names = {}
 
     def plan(self, lock: Lock, read: Callable[[Digest], bytes]) -> RegistryPlan:
         cluster = lock.subject.cluster
         self._record = self._records.setdefault(
-            cluster, Record(self._pusher, self._registry, cluster)
+            cluster, PublishedRecord(self._pusher, self._registry, cluster)
         )
         self._destination = RegistryDestination(
             self._pusher,

@@ -30,7 +30,7 @@ _AGAIN = "`airseed seeds` writes all of them again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class SeedsVerdict:
     digest: Digest
     """Of SHA256SUMS."""
     count: int
@@ -65,7 +65,7 @@ def kept(folder: Path, nodes: Collection[str]) -> dict[str, Digest]:
     return {name: digest for name, digest in read(folder).items() if _node_of(name) in nodes}
 
 
-def check(folder: Path, keys: Sequence[RpmKey] = ()) -> Verdict:
+def check(folder: Path, keys: Sequence[RpmKey] = ()) -> SeedsVerdict:
     """Compare all seeds with their list: nothing differs, is missing or lies there besides.
 
     With ``keys`` one of them must have signed the list. Whoever reviews seeds may have a copy, so
@@ -89,7 +89,7 @@ def check(folder: Path, keys: Sequence[RpmKey] = ()) -> Verdict:
             faults.append(signer)
         else:
             signed_by = signer
-    return Verdict(
+    return SeedsVerdict(
         digest=Digest.of(content), count=len(sums), faults=tuple(faults), signed_by=signed_by
     )
 

@@ -36,7 +36,7 @@ _LARGEST_SEED = 256 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class WrittenSeeds:
     folder: Path
     nodes: tuple[str, ...]
     changed: tuple[str, ...]
@@ -67,7 +67,7 @@ def write(
     images: bool = True,
     signer: OpenPgpSigner | None = None,
     not_booted: bool = False,
-) -> Written:
+) -> WrittenSeeds:
     """Render seeds and write what changed; ``images`` adds NODE.iso for each node.
 
     SHA256SUMS lists them all, signed where there is a ``signer``. What was seeded is kept for
@@ -107,7 +107,7 @@ def write(
     signed = signature.beside(folder / seed_sums.NAME)
     if signer is not None:
         signature.sign(folder / seed_sums.NAME, (folder / seed_sums.NAME).read_bytes(), signer)
-    return Written(
+    return WrittenSeeds(
         folder=folder,
         nodes=tuple(node.name for node in chosen),
         changed=tuple(changed),

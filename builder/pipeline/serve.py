@@ -26,7 +26,7 @@ from builder.serve.page import Pages, People
 from builder.serve.registry import refusal_of_login
 from builder.serve.site import ServeSite
 from builder.server.basic_auth import BasicAuth
-from builder.server.head import Refusal
+from builder.server.head import RequestRefused
 from builder.server.listener import Listener
 from builder.server.ranges import apply_range
 from builder.server.tls import server_context
@@ -192,7 +192,9 @@ class _Exchanges:
 
     def _exchange(self, connection: Connection, request: Request) -> None:
         if not request.path:
-            raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED)  # CONNECT: what follows is another's
+            raise RequestRefused(
+                HTTPStatus.METHOD_NOT_ALLOWED
+            )  # CONNECT: what follows is another's
         begun, sent = time.monotonic(), 0
         response = apply_range(request, self._site.answer(request))
         try:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from builder.errors import Fault
-from builder.model.secrets import Authority
+from builder.model.secrets import ClusterAuthority
 from builder.secrets import pem
 
 LIFE = timedelta(days=3650)
@@ -83,7 +83,7 @@ def end(certificate: str) -> datetime:
 
 def read(
     certificate: bytes, key: bytes, *, where: tuple[str, str], faults: list[Fault]
-) -> Authority | None:
+) -> ClusterAuthority | None:
     """Read an authority from the contents of its two files, whose names ``where`` has.
 
     Every fault is added to ``faults``; with one that hides the others the result is None.
@@ -101,7 +101,7 @@ def read(
             Fault(where=where[1], what=f"the key does not belong to {where[0]}", hint=_HINT)
         )
         return None
-    return Authority(
+    return ClusterAuthority(
         certificate="".join(map(pem.certificate_text, chain)),
         key=pem.key_text(signer),
         digest=digest(chain[0]),

@@ -17,7 +17,7 @@ from builder.secrets.authority import SKEW, new_key, usage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from builder.model.secrets import Authority
+    from builder.model.secrets import ClusterAuthority
 
 DAYS = 365
 """How long a certificate lives when nobody says otherwise, as kubeadm has it."""
@@ -36,7 +36,7 @@ class MintedCertificate:
 
 
 def mint(
-    authority: Authority, *, user: str, groups: Sequence[str], days: int | None = None
+    authority: ClusterAuthority, *, user: str, groups: Sequence[str], days: int | None = None
 ) -> MintedCertificate:
     """Make a key and a certificate for one user, who is in these groups.
 

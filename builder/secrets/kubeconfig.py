@@ -7,12 +7,12 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from builder.model.secrets import Authority
+    from builder.model.secrets import ClusterAuthority
     from builder.secrets.client import MintedCertificate
 
 
 def text(
-    *, cluster: str, server: str, user: str, authority: Authority, client: MintedCertificate
+    *, cluster: str, server: str, user: str, authority: ClusterAuthority, client: MintedCertificate
 ) -> str:
     """Write the kubeconfig of one user of one cluster; ``server`` is a URL."""
     context = f"{user}@{cluster}"

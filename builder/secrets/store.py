@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.model.cluster import Pki
-    from builder.model.secrets import Authority
+    from builder.model.secrets import ClusterAuthority
     from builder.secrets.signing import SigningKey
 
 TOKEN = "token"  # noqa: S105 -- the file's name
@@ -91,7 +91,7 @@ def load(folder: Path, pki: Pki, *, encrypted: bool = False) -> Secrets:
     )
 
 
-def load_authority(folder: Path, pki: Pki) -> Authority | None:
+def load_authority(folder: Path, pki: Pki) -> ClusterAuthority | None:
     """Read the cluster's authority alone; it outlives the other secrets. Raises as :func:`load`."""
     if pki.kind == "on-node":
         return None
@@ -288,7 +288,9 @@ def _signing(contents: Mapping[str, bytes], folder: Path, faults: list[Fault]) -
         return None
 
 
-def _own(contents: Mapping[str, bytes], folder: Path, faults: list[Fault]) -> Authority | None:
+def _own(
+    contents: Mapping[str, bytes], folder: Path, faults: list[Fault]
+) -> ClusterAuthority | None:
     where = (str(folder / CA), str(folder / CA_KEY))
     return authority.read(contents[CA], contents[CA_KEY], where=where, faults=faults)
 

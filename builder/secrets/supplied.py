@@ -11,7 +11,7 @@ from builder.secrets.folder import OTHERS_MAY_ENTER, OTHERS_MAY_WRITE, read_file
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builder.model.secrets import Authority
+    from builder.model.secrets import ClusterAuthority
 
 CLUSTER = ("ca.crt", "ca.key")
 SHARED = (("etcd/ca.crt", "etcd/ca.key"), ("front-proxy-ca.crt", "front-proxy-ca.key"))
@@ -19,7 +19,7 @@ SIGNING = ("sa.pub", "sa.key")
 """The keys of service accounts' tokens."""
 
 
-def load(folder: Path) -> tuple[Authority, dict[str, str]]:
+def load(folder: Path) -> tuple[ClusterAuthority, dict[str, str]]:
     """Read the cluster's authority, and what else there is by its path below the folder.
 
     Raises:
@@ -28,7 +28,7 @@ def load(folder: Path) -> tuple[Authority, dict[str, str]]:
     """
     contents = _contents(folder)
     faults: list[Fault] = []
-    cluster: Authority | None = None
+    cluster: ClusterAuthority | None = None
     shared: dict[str, str] = {}
     for names in (CLUSTER, *SHARED):
         if names[0] not in contents:

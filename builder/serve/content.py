@@ -25,7 +25,7 @@ _DNS = "coredns"
 
 
 @dataclass(slots=True)
-class Repository:
+class ServedRepository:
     """What one repository of the registry has; several names may mean one."""
 
     tags: dict[str, Digest] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class Content:
         self.blobs: dict[Digest, Piece] = {}
         self.pieces: list[Piece] = []
         """Every member of every bundle."""
-        self.repositories: dict[str, Repository] = {}
+        self.repositories: dict[str, ServedRepository] = {}
         self.clashes: dict[str, tuple[str, ...]] = {}
         """Short names with a tag that mean several images, with the repositories of those."""
         self.missing: dict[str, tuple[str, ...]] = {}
@@ -132,7 +132,7 @@ class Content:
         names = names_served(image.reference)
         below = [f"{prefix}/{name}" for prefix in self._prefixes for name in names[1:]]
         for path in (*names, *below):
-            repository = self.repositories.setdefault(path, Repository())
+            repository = self.repositories.setdefault(path, ServedRepository())
             repository.digests |= image.digests | image.signed_digests
             for tag, digest in tags.items():
                 # one image in two bundles: the first bundle counts; two images: neither does

@@ -20,7 +20,7 @@ from builder.server.message import Response
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from builder.serve.content import Content, Repository
+    from builder.serve.content import Content, ServedRepository
     from builder.serve.piece import Piece
     from builder.server.message import Request
 
@@ -50,7 +50,7 @@ class ApiError(Exception):
         return document(self.document, status=self.status)
 
 
-class Registry:
+class ServedRegistry:
     def __init__(
         self, content: Content, send: Callable[[Request, Piece, dict[str, str]], Response]
     ) -> None:
@@ -87,7 +87,7 @@ class Registry:
             raise ApiError(404, "BLOB_UNKNOWN", f"{name} has no blob {digest}")
         return self._content_of(request, piece, "application/octet-stream")
 
-    def _repository(self, name: str, host: str) -> Repository:
+    def _repository(self, name: str, host: str) -> ServedRepository:
         if not _NAME.fullmatch(name):
             raise ApiError(400, "NAME_INVALID", f"not a repository: {name}")
         repository = self._content.repositories.get(f"{host}/{name}" if host else name)
@@ -95,7 +95,9 @@ class Registry:
             raise ApiError(404, "NAME_UNKNOWN", f"no bundle has an image of {name}")
         return repository
 
-    def _manifest(self, request: Request, repository: Repository, name: str, item: str) -> Response:
+    def _manifest(
+        self, request: Request, repository: ServedRepository, name: str, item: str
+    ) -> Response:
         if ":" in item:
             digest = _digest(item, "MANIFEST_UNKNOWN")
         elif not _TAG.fullmatch(item):
@@ -117,10 +119,10 @@ class Registry:
             raise ApiError(response.status, "UNKNOWN", f"{piece.digest} is damaged")
         return response
 
-    def _piece(self, repository: Repository, digest: Digest) -> Piece | None:
+    def _piece(self, repository: ServedRepository, digest: Digest) -> Piece | None:
         return self._content.blobs.get(digest) if digest in repository.digests else None
 
-    def _referrers(self, repository: Repository, digest: Digest, wanted: str) -> Response:
+    def _referrers(self, repository: ServedRepository, digest: Digest, wanted: str) -> Response:
         """List the signatures of a manifest; an unknown digest has none, as the standard asks."""
         entries = []
         for signature in repository.referrers.get(digest, ()):

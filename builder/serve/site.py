@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from builder.serve.registry import ApiError, Registry
+from builder.serve.registry import ApiError, ServedRegistry
 from builder.server.message import Response, text
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class ServeSite:
     def __init__(self, content: Content, metrics: Metrics) -> None:
         self._content = content
         self._metrics = metrics
-        self._registry = Registry(content, _send)
+        self._registry = ServedRegistry(content, _send)
 
     def answer(self, request: Request) -> Response:
         registry = request.path == "/v2" or request.path.startswith("/v2/")

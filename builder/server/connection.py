@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from builder.server.head import Refusal, parse_head
+from builder.server.head import RequestRefused, parse_head
 from builder.server.message import Request, Response
 
 if TYPE_CHECKING:
@@ -103,14 +103,14 @@ class Connection:
                 if self._last:
                     break
                 self.idle_since = time.monotonic()
-        except Refusal as refusal:
+        except RequestRefused as refusal:
             self._refuse(refusal)
         except (OSError, Disconnected):
             pass  # clients may leave at any moment; ssl.SSLError is an OSError
         finally:
             self._socket.close()
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: RequestRefused) -> None:
         """Say why, and read what was sent meanwhile: a reset would take the answer away."""
         self._last = True
         with contextlib.suppress(OSError, Disconnected):
@@ -123,10 +123,10 @@ class Connection:
                 self._received = b""
 
     def _refuse_plain_words(self) -> None:
-        """Tell a client in its own words that it has to shake hands; raise Refusal."""
+        """Tell a client in its own words that it has to shake hands; raise RequestRefused."""
         self._socket.settimeout(self._patience.head)
         if self._socket.recv(1, socket.MSG_PEEK).isalpha():
-            raise Refusal(HTTPStatus.BAD_REQUEST, "this is https\n")
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, "this is https\n")
 
     def start_tls(self, context: ssl.SSLContext) -> None:
         """Shake hands as a server; what was received in plain text and not read is dropped."""
@@ -210,7 +210,7 @@ class Connection:
         self._socket.sendall(content)
 
     def _read(self) -> Request:
-        """Read one request; raise Refusal for what is none, Disconnected at the end."""
+        """Read one request; raise RequestRefused for what is none, Disconnected at the end."""
         head = parse_head(self._read_head())
         self._last = self._last or not (head.lasting or head.method == "CONNECT")
         try:
@@ -220,7 +220,7 @@ class Connection:
             parts = urlsplit(head.target)
             host = parts.hostname or urlsplit(f"//{head.headers.get('host', '')}").hostname or ""
         except ValueError as error:  # a target or a host that is none
-            raise Refusal(HTTPStatus.BAD_REQUEST) from error
+            raise RequestRefused(HTTPStatus.BAD_REQUEST) from error
         return Request(
             scheme=self.scheme,
             host=host.lower(),
@@ -240,19 +240,19 @@ class Connection:
             if self._received and not self._received[:1].isalpha():
                 # a TLS handshake, for one: clients that try it first take plain words as an
                 # answer and go on without TLS; those who are just left try again and again
-                raise Refusal(HTTPStatus.BAD_REQUEST)
+                raise RequestRefused(HTTPStatus.BAD_REQUEST)
             if len(self._received) > _LONGEST_HEAD:
                 break
             if not self._receive(end):
                 raise Disconnected
         head, _, self._received = self._received.partition(b"\r\n\r\n")
         if len(head) > _LONGEST_HEAD:
-            raise Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            raise RequestRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         return head
 
     def _read_body(self, head: Head) -> bytes:
         if head.length > _LARGEST_BODY:
-            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            raise RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         if head.length and head.headers.get("expect", "").lower() == "100-continue":
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         end = time.monotonic() + self._patience.body

@@ -24,7 +24,7 @@ _ONCE = {"host", "content-length", "authorization", "range", "if-range", "transf
 """What may not be said twice; lists add up (RFC 9110, section 5.3)."""
 
 
-class Refusal(Exception):  # noqa: N818 -- an answer, and no error of ours
+class RequestRefused(Exception):  # noqa: N818 -- an answer, and no error of ours
     """Answer with a status and end the connection: its next bytes may be anybody's."""
 
     def __init__(self, status: HTTPStatus, text: str = "") -> None:
@@ -46,40 +46,40 @@ class Head:
 
 
 def parse_head(raw: bytes) -> Head:
-    """Read all before the empty line; raise Refusal."""
+    """Read all before the empty line; raise RequestRefused."""
     first, *lines = raw.decode("latin-1").split("\r\n")
     match = _FIRST.fullmatch(first)
     if match is None:
-        raise Refusal(HTTPStatus.BAD_REQUEST)
+        raise RequestRefused(HTTPStatus.BAD_REQUEST)
     method, target, major, minor = match.groups()
     if major != "1":
-        raise Refusal(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+        raise RequestRefused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
     headers = _fields(lines)
     if "transfer-encoding" in headers:
         # with a length beside it, it is an attempt to be read in two ways
         both = "content-length" in headers
-        raise Refusal(HTTPStatus.BAD_REQUEST if both else HTTPStatus.NOT_IMPLEMENTED)
+        raise RequestRefused(HTTPStatus.BAD_REQUEST if both else HTTPStatus.NOT_IMPLEMENTED)
     if minor != "0" and "host" not in headers and method != "CONNECT":
-        raise Refusal(HTTPStatus.BAD_REQUEST)
+        raise RequestRefused(HTTPStatus.BAD_REQUEST)
     length = headers.get("content-length", "0")
     if not _LENGTH.fullmatch(length):
-        raise Refusal(HTTPStatus.BAD_REQUEST)
+        raise RequestRefused(HTTPStatus.BAD_REQUEST)
     options = {word.strip().lower() for word in headers.get("connection", "").split(",")}
     return Head(method, target, minor != "0" and "close" not in options, int(length), headers)
 
 
 def _fields(lines: list[str]) -> dict[str, str]:
     if len(lines) > _MOST_FIELDS:
-        raise Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        raise RequestRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
     headers: dict[str, str] = {}
     for line in lines:
         match = _FIELD.fullmatch(line)
         if match is None:
-            raise Refusal(HTTPStatus.BAD_REQUEST)
+            raise RequestRefused(HTTPStatus.BAD_REQUEST)
         name, value = match[1].lower(), match[2]
         if name in headers:
             if name in _ONCE:
-                raise Refusal(HTTPStatus.BAD_REQUEST)
+                raise RequestRefused(HTTPStatus.BAD_REQUEST)
             # Go programs send one Accept line a type
             value = f"{headers[name]}, {value}"
         headers[name] = value

@@ -9,7 +9,7 @@ import pytest
 from builder.errors import DocumentError, Fault
 from builder.formats.reading import WRONG, MisfitError, Reading, child
 from builder.formats.records import Field, ListOf, MapOf, Record, TextOr
-from builder.formats.shape import Anything, Choice, Flag, Number, Text
+from builder.formats.shape import Anything, Flag, Number, OneOf, Text
 from builder.model.digest import Digest
 
 
@@ -102,14 +102,14 @@ def test_flags_and_choices() -> None:
     assert fault(Flag(), "yes") == Fault(
         where="x", what="'yes' is not allowed here", expected="true or false"
     )
-    assert read(Choice(("one", "two")), "two") == ("two", [])
-    assert fault(Choice(("one", "two")), "tow") == Fault(
+    assert read(OneOf(("one", "two")), "two") == ("two", [])
+    assert fault(OneOf(("one", "two")), "tow") == Fault(
         where="x",
         what="'tow' is not one of the choices",
         expected="one or two",
         hint="did you mean 'two'?",
     )
-    assert fault(Choice(("one",)), ["one"]).what == "a list is not one of the choices"
+    assert fault(OneOf(("one",)), ["one"]).what == "a list is not one of the choices"
 
 
 def test_lists_read_on_after_a_mistake() -> None:
@@ -216,7 +216,7 @@ def test_paths_are_fit_to_print() -> None:
         (Text[str](empty=True), ""),
         (Number(), 5),
         (Flag(), True),
-        (Choice(("a",)), "a"),
+        (OneOf(("a",)), "a"),
         (ListOf(Number()), [1, 2]),
         (ListOf(Number(), lone=True), 1),
         (MapOf(Number()), {"a": 1}),
@@ -242,7 +242,7 @@ def test_what_a_shape_reads_its_schema_takes(shape: Any, value: Any) -> None:
         (Text[str](pattern="a"), "b"),
         (Number(most=5), 6),
         (Flag(), "true"),
-        (Choice(("a",)), "b"),
+        (OneOf(("a",)), "b"),
         (ListOf(Number(), least=1), []),
         (ListOf(Number(), most=1), [1, 2]),
         (ListOf(Number()), 1),

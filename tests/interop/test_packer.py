@@ -20,7 +20,7 @@ from interop.programs import PATH, daemon, free_port, listens
 
 from builder.model.digest import Digest
 from builder.render.packer import folder as rendered
-from builder.render.packer.image import DiskImage, Image
+from builder.render.packer.image import DiskImage, MachineImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +104,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 
 def write(folder: Path, *builders: str, disk: bool = False, delivery: str = "upload") -> Path:
     table = plans.catalog().packer
-    image = Image(
+    image = MachineImage(
         plan=plans.plan(plans.example("single")),
         lock=Digest.of(b"a lock"),
         builders=tuple(table.builder(name) for name in builders),

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from builder.model.catalog.repositories import Key, Repository
+from builder.model.catalog.repositories import CatalogRepository, Key
 from builder.model.cluster import SignerSettings
 from builder.model.demand import Demand, WantedBuilds, WantedFile, WantedImage, WantedPackage
 from builder.model.digest import Digest
@@ -56,7 +56,9 @@ DEMAND = Demand(
         ),
     ),
     repositories=(
-        Repository(name="base", sources=("https://example.org/",), keys=("k",), metadata="signed"),
+        CatalogRepository(
+            name="base", sources=("https://example.org/",), keys=("k",), metadata="signed"
+        ),
     ),
     keys=(Key(name="k", fingerprint="ABCD" * 10, sources=("https://example.org/k.asc",)),),
     metadata_keys=(),

@@ -15,7 +15,7 @@ import pytest
 
 from builder.model.digest import Digest
 from builder.render.packer.folder import folder
-from builder.render.packer.image import Image
+from builder.render.packer.image import MachineImage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ def guest(machine: Machine, tmp_path: Path) -> Path:
     """Copy into the machine what Packer copies; its images come from a registry."""
     text = plans.example("single").replace("nodes:", "registry: registry.lan/k8s\nnodes:", 1)
     table = plans.catalog().packer
-    image = Image(
+    image = MachineImage(
         plan=replace(plans.plan(text), sums=Digest.parse(f"sha256:{SUMS}")),
         lock=Digest.of(b"a lock"),
         builders=(table.builder("qemu"),),

@@ -51,7 +51,7 @@ def lock_of(locked: Sandbox) -> Lock:
     return LockDocument.read(locked.folder / "cluster.lock").lock
 
 
-def write(locked: Sandbox, output: Path, **options: object) -> packer.Written:
+def write(locked: Sandbox, output: Path, **options: object) -> packer.PackerFolder:
     workspace = Workspace(locked.folder / "cluster.yaml", catalogs=[locked.catalog])
     wanted = PackerOptions(**{"ssh_key": KEY, **options})  # type: ignore[arg-type]
     return packer.write(workspace, wanted, output=output, reporter=Silent())

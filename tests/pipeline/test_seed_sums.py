@@ -30,7 +30,7 @@ class Site:
         self.catalog = str(catalog)
         self.seeds = folder / "seeds"
 
-    def write(self, **how: object) -> seeds.Written:
+    def write(self, **how: object) -> seeds.WrittenSeeds:
         workspace = Workspace(self.cluster, catalogs=[*map(self.cluster.joinpath, [self.catalog])])
         return seeds.write(workspace, reporter=Silent(), **how)  # type: ignore[arg-type]
 

@@ -45,7 +45,7 @@ class Site:
     def open(self, **how: Path) -> Workspace:
         return Workspace(self.cluster, catalogs=[self.catalog], **how)  # type: ignore[arg-type]
 
-    def write(self, **how: object) -> seeds.Written:
+    def write(self, **how: object) -> seeds.WrittenSeeds:
         return seeds.write(self.open(), reporter=Silent(), **how)  # type: ignore[arg-type]
 
     def compare(self) -> list[str]:
@@ -80,7 +80,7 @@ def site(sample: Sample, shared: Sandbox, tmp_path: Path) -> Site:
 
 def test_every_node_gets_a_folder_and_an_image(site: Site) -> None:
     written = site.write()
-    assert written == seeds.Written(
+    assert written == seeds.WrittenSeeds(
         folder=site.seeds,
         nodes=NAMES,
         changed=NAMES,

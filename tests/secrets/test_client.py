@@ -15,11 +15,11 @@ from builder.secrets import client, kubeconfig, supplied
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builder.model.secrets import Authority
+    from builder.model.secrets import ClusterAuthority
 
 
 @pytest.fixture
-def ca(tmp_path: Path) -> Authority:
+def ca(tmp_path: Path) -> ClusterAuthority:
     authority(tmp_path, days=100)
     return supplied.load(tmp_path)[0]
 
@@ -66,7 +66,7 @@ def test_without_key_identifiers(tmp_path: Path) -> None:
     openssl("verify", "-CAfile", tmp_path / "ca.crt", tmp_path / "client.crt")
 
 
-def test_it_is_not_taken_for_a_server(ca: Authority, tmp_path: Path) -> None:
+def test_it_is_not_taken_for_a_server(ca: ClusterAuthority, tmp_path: Path) -> None:
     minted = client.mint(ca, user="jane", groups=[])
     (tmp_path / "client.crt").write_text(minted.certificate)
     with pytest.raises(subprocess.CalledProcessError):
@@ -76,7 +76,7 @@ def test_it_is_not_taken_for_a_server(ca: Authority, tmp_path: Path) -> None:
         )
 
 
-def test_it_lives_as_long_as_said(ca: Authority, tmp_path: Path) -> None:
+def test_it_lives_as_long_as_said(ca: ClusterAuthority, tmp_path: Path) -> None:
     minted = client.mint(ca, user="jane", groups=[], days=7)
     assert abs(minted.end - datetime.now(UTC) - timedelta(days=7)) < timedelta(minutes=5)
     now = int(time.time())
@@ -84,7 +84,7 @@ def test_it_lives_as_long_as_said(ca: Authority, tmp_path: Path) -> None:
     assert not verified(tmp_path, minted, "-attime", now + 7 * 86400 + 600)
 
 
-def test_it_does_not_outlive_its_authority(ca: Authority) -> None:
+def test_it_does_not_outlive_its_authority(ca: ClusterAuthority) -> None:
     minted = client.mint(ca, user="jane", groups=[])
     assert timedelta(days=99) < minted.end - datetime.now(UTC) <= timedelta(days=100)
     time.sleep(1.1)  # then the hundredth day is not whole any more
@@ -99,7 +99,7 @@ def test_it_does_not_outlive_its_authority(ca: Authority) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "x" * 65, "a\nb", " jane", "jane\x1b[31m"])
-def test_names_that_are_none(name: str, ca: Authority) -> None:
+def test_names_that_are_none(name: str, ca: ClusterAuthority) -> None:
     for user, groups in ((name, ["ops"]), ("jane", [name])):
         with pytest.raises(UsageError) as caught:
             client.mint(ca, user=user, groups=groups)
@@ -111,7 +111,7 @@ def test_names_that_are_none(name: str, ca: Authority) -> None:
 @pytest.mark.parametrize(
     "user", ["jane", 'j"a\\n: e', "j\u00e4ne \U0001f600", "system:node:x", "- #"]
 )
-def test_every_name_survives_the_kubeconfig(user: str, ca: Authority) -> None:
+def test_every_name_survives_the_kubeconfig(user: str, ca: ClusterAuthority) -> None:
     minted = client.mint(ca, user=user, groups=["ops"])
     read = yaml.safe_load(
         kubeconfig.text(

@@ -42,7 +42,7 @@ class Site:
     def cluster(self) -> Path:
         return self.folder / "cluster.yaml"
 
-    def seeds(self, **how: Any) -> seeds.Written:
+    def seeds(self, **how: Any) -> seeds.WrittenSeeds:
         workspace = Workspace(self.cluster, catalogs=[self.catalog])
         return seeds.write(workspace, reporter=Silent(), **how)
 

@@ -17,7 +17,7 @@ from builder.model.demand import demand, operator_images
 from builder.model.digest import Digest
 from builder.model.lock import Fingerprint, Lock, Subject
 from builder.model.rpm import Nevra
-from builder.model.secrets import Authority, Secrets
+from builder.model.secrets import ClusterAuthority, Secrets
 from builder.render.plan import Plan
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from builder.model.demand import Demand
 
 PEM = "-----BEGIN {0}-----\nTWFkZSB1cCBmb3IgdGVzdHMsIG5vdCBhIHJlYWwgb25l\n-----END {0}-----\n"
-AUTHORITY = Authority(
+AUTHORITY = ClusterAuthority(
     certificate=PEM.format("CERTIFICATE"),
     key=PEM.format("RSA PRIVATE KEY"),
     digest=f"sha256:{'c' * 64}",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from builder.formats.catalog.words import NAME, PACKAGE_NAME, SERIES
 from builder.formats.records import Field, ListOf, MapOf, Record
-from builder.formats.shape import Choice, Flag, Text
+from builder.formats.shape import Flag, OneOf, Text
 from builder.model.catalog.endpoints import KeeperSeries, MovingAddress
 from builder.model.catalog.kubernetes import ROLES
 from builder.model.reference import Reference
@@ -18,7 +18,7 @@ _IMAGE = Text(parse=Reference.parse, expected="an image", example="ghcr.io/x/y:v
 _KEEPER = Record(
     KeeperSeries,
     {
-        "roles": Field(ListOf(Choice(ROLES), least=1), required=True),
+        "roles": Field(ListOf(OneOf(ROLES), least=1), required=True),
         "images": Field(MapOf(_IMAGE, key=SERIES), default={}),
         "packages": Field(ListOf(PACKAGE_NAME), default=()),
     },

@@ -18,7 +18,7 @@ from builder.formats.catalog.words import API_VERSION, NAME, SERIES
 from builder.model.arguments import NameTable
 from builder.model.catalog.calico import CalicoSeries
 from builder.model.catalog.kubernetes import KubernetesSeries
-from builder.model.catalog.repositories import ImageSources, Key, Repository
+from builder.model.catalog.repositories import CatalogRepository, ImageSources, Key
 from builder.model.catalog.runtimes import RuntimeSeries
 from builder.model.catalog.systems import CloudInit, OperatingSystem
 from builder.model.configuration import Table
@@ -71,7 +71,9 @@ KINDS: dict[str, Kind] = {
         build=Table,
     ),
     "arguments": Kind(name=_NAMED, example="kube-apiserver", shape=ARGUMENTS, build=NameTable),
-    "repositories": Kind(name=_NAMED, example="docker-ce", shape=REPOSITORY, build=Repository),
+    "repositories": Kind(
+        name=_NAMED, example="docker-ce", shape=REPOSITORY, build=CatalogRepository
+    ),
     "keys": Kind(name=_NAMED, example="centos-7", shape=KEY, build=Key),
     # files may be called as one likes; the prefix counts
     "registries": Kind(name=NAME, example="docker.io", shape=REGISTRY, build=ImageSources),

@@ -22,7 +22,7 @@ from builder.formats.catalog.words import (
     word,
 )
 from builder.formats.records import Field, ListOf, MapOf, Record, required
-from builder.formats.shape import Choice, Flag, Text
+from builder.formats.shape import Flag, OneOf, Text
 from builder.model.catalog.kubernetes import ROLES, Component, Defaults, DualStack, RuntimeSupport
 from builder.model.reference import Reference
 
@@ -68,8 +68,8 @@ KUBERNETES: Record[dict[str, Any]] = Record(
                     dict,
                     {
                         "path": Field(word(r"[a-z0-9][a-z0-9._/-]*", "a path", "coredns/coredns")),
-                        "roles": Field(ListOf(Choice(ROLES), least=1), required=True),
-                        "tag": Field(Choice(("release", "patch")), default="release"),
+                        "roles": Field(ListOf(OneOf(ROLES), least=1), required=True),
+                        "tag": Field(OneOf(("release", "patch")), default="release"),
                         "sandbox": Field(Flag(), default=False),
                     },
                 ),
@@ -119,7 +119,7 @@ KUBERNETES: Record[dict[str, Any]] = Record(
                 DualStack,
                 {
                     "gate": Field(word(r"[A-Z][A-Za-z0-9]+", "a feature gate", "IPv6DualStack")),
-                    "node-ips": Field(Choice(("one", "both")), default="both"),
+                    "node-ips": Field(OneOf(("one", "both")), default="both"),
                 },
             ),
             default=DualStack(),

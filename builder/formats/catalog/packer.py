@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from builder.formats.catalog.words import ENTRY, PACKAGE_NAME, VERSION, word
 from builder.formats.records import Field, ListOf, MapOf, Record, required
-from builder.formats.shape import Choice, Text
+from builder.formats.shape import OneOf, Text
 from builder.model.catalog.packer import ImageBuilder, PackerTable
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ _BUILDER: Record[dict[str, Any]] = Record(
             "plugin": _PLUGIN,
             "providers": ListOf(ENTRY),
             "agent": PACKAGE_NAME,
-            "starts": ListOf(Choice(("medium", "disk", "cloud")), least=1),
-            "gives": Choice(("file", "template")),
+            "starts": ListOf(OneOf(("medium", "disk", "cloud")), least=1),
+            "gives": OneOf(("file", "template")),
         }
     ),
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from builder.formats.catalog.words import NAME, SERIES_NAME, word
 from builder.formats.records import Field, ListOf, MapOf, Record
-from builder.formats.shape import Choice, Text
+from builder.formats.shape import OneOf, Text
 from builder.model.catalog.paths import OwnedPath
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ PATHS: MapOf[Any] = MapOf(
                 "paths": Field(ListOf(_PATH, least=1), required=True),
                 "why": Field(Text[str](), required=True),
                 "instead": Field(Text[str](), required=True),
-                "when": Field(Choice(CONDITIONS)),
+                "when": Field(OneOf(CONDITIONS)),
                 "since": Field(SERIES_NAME),
             },
         ),

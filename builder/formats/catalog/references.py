@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from builder.model.catalog.calico import CalicoSeries
     from builder.model.catalog.kubernetes import KubernetesSeries
-    from builder.model.catalog.repositories import ImageSources, Key, Repository
+    from builder.model.catalog.repositories import CatalogRepository, ImageSources, Key
     from builder.model.catalog.runtimes import RuntimeSeries
     from builder.model.catalog.systems import OperatingSystem
     from builder.model.configuration import Table
@@ -217,7 +217,7 @@ def _system(system: OperatingSystem, files: CatalogFiles, reading: Reading) -> N
         )
 
 
-def _repository(repository: Repository, files: CatalogFiles, reading: Reading) -> None:
+def _repository(repository: CatalogRepository, files: CatalogFiles, reading: Reading) -> None:
     _names("keys", repository.keys, files, "keys", reading)
     _names("keys", repository.metadata_keys, files, "metadata-keys", reading)
     if repository.metadata == "unsigned" and repository.metadata_keys:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from builder.formats.catalog.words import FOLDERS, NAMES, URLS, prefix
 from builder.formats.reading import MisfitError
 from builder.formats.records import Field, ListOf, Record, required
-from builder.formats.shape import Choice, Text
+from builder.formats.shape import OneOf, Text
 from builder.model.reference import Reference
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ REPOSITORY: Record[dict[str, Any]] = Record(
     dict,
     {
         **required({"sources": FOLDERS, "keys": NAMES}),
-        "metadata": Field(Choice(("signed", "unsigned", "sometimes")), default="unsigned"),
+        "metadata": Field(OneOf(("signed", "unsigned", "sometimes")), default="unsigned"),
         "metadata-keys": Field(NAMES, default=()),
     },
 )

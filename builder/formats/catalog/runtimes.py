@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from builder.formats import terms
 from builder.formats.catalog.words import BY_FAMILY, EVR, NAME, VERSION
 from builder.formats.records import Field, ListOf, MapOf, Record, required
-from builder.formats.shape import Choice, Text
+from builder.formats.shape import OneOf, Text
 from builder.model.artifact import COMPRESSIONS
 from builder.model.catalog.runtimes import OldestSystem
 
@@ -22,7 +22,7 @@ RUNTIME: Record[dict[str, Any]] = Record(
             MapOf(MapOf(MapOf(EVR, key=terms.PACKAGE), key=NAME), key=r"[0-9][0-9A-Za-z.]*"),
             required=True,
         ),
-        "unpacks": Field(ListOf(Choice(COMPRESSIONS), least=1), default=("gzip",)),
+        "unpacks": Field(ListOf(OneOf(COMPRESSIONS), least=1), default=("gzip",)),
         "systems": Field(
             MapOf(
                 Record(OldestSystem, required({"oldest": VERSION, "reason": Text[str]()})), key=NAME

@@ -18,7 +18,7 @@ from builder.formats.catalog.words import (
     word,
 )
 from builder.formats.records import Field, ListOf, MapOf, Record, required
-from builder.formats.shape import Choice, Number, Text
+from builder.formats.shape import Number, OneOf, Text
 from builder.model.catalog.systems import Iso
 from builder.model.platform import Platform
 
@@ -105,7 +105,7 @@ CLOUD_INIT: Record[dict[str, Any]] = Record(
                 dict,
                 {
                     "bond-options": Field(_WORDS, required=True),
-                    "lost-in-version-2": Field(ListOf(Choice(LOST)), default=(), name="lost"),
+                    "lost-in-version-2": Field(ListOf(OneOf(LOST)), default=(), name="lost"),
                 },
             ),
             required=True,
@@ -114,7 +114,7 @@ CLOUD_INIT: Record[dict[str, Any]] = Record(
 )
 _PROVIDER: Record[dict[str, Any]] = Record(
     dict,
-    {"bytes": Field(Number(least=1)), "counted": Field(Choice(("raw", "base64")), default="raw")},
+    {"bytes": Field(Number(least=1)), "counted": Field(OneOf(("raw", "base64")), default="raw")},
 )
 PROVIDERS = MapOf(_PROVIDER, key=NAME)
 _LIMITS = MapOf(

@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING
 
 from builder.formats.catalog.words import NAME
 from builder.formats.records import Field, ListOf, MapOf, Record
-from builder.formats.shape import Choice, Text
+from builder.formats.shape import OneOf, Text
 from builder.model.allowed import Allowed
 from builder.model.arguments import Life
 from builder.model.catalog.kubernetes import ROLES
-from builder.model.listening import Listener, place, port
+from builder.model.listening import ListeningProgram, place, port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-    from builder.model.listening import Place
+    from builder.model.listening import ListenAddress
 
 _FIELD = r"[A-Za-z][A-Za-z0-9.-]*"
 
 
-def _place(text: str) -> Place:
+def _place(text: str) -> ListenAddress:
     found = port(text) or place(text)
     if found is None:
         raise ValueError(f"{text!r} is neither a port nor IP:PORT")
@@ -46,7 +46,7 @@ LISTENERS: MapOf[Any] = MapOf(
                     ListOf(Text(pattern=_FIELD, expected="an argument, or KIND.FIELD")),
                     default=(),
                 ),
-                "role": Field(Choice(ROLES)),
+                "role": Field(OneOf(ROLES)),
                 "when": Field(
                     Text(parse=Life.parse, expected="releases", example="before 1.19"),
                     default=Life(),
@@ -61,6 +61,6 @@ LISTENERS: MapOf[Any] = MapOf(
 )
 
 
-def listeners(table: Mapping[str, Any]) -> Iterator[Listener]:
+def listeners(table: Mapping[str, Any]) -> Iterator[ListeningProgram]:
     for program, entries in table.items():
-        yield from (Listener(program=program, **fields) for fields in entries)
+        yield from (ListeningProgram(program=program, **fields) for fields in entries)

@@ -14,7 +14,7 @@ from builder.errors import UsageError, did_you_mean
 from builder.formats.cluster.keys import CLUSTER
 from builder.formats.cluster.machine_terms import KINDS, Documents
 from builder.formats.records import Field, ListOf, MapOf, Record, TextOr
-from builder.formats.shape import Anything, Choice, Flag, Number, Text
+from builder.formats.shape import Anything, Flag, Number, OneOf, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -139,7 +139,7 @@ def _describe(shape: Shape[Any]) -> tuple[str, str]:
     match shape:
         case Text():
             kind, values = "text", "" if shape.expected == "text" else shape.expected
-        case Choice():
+        case OneOf():
             kind, values = "text", ", ".join(shape.words)
         case Flag():
             kind = "true or false"

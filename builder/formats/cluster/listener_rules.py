@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from builder.formats.reading import Reading
     from builder.model.cluster import Cluster, Node
-    from builder.model.listening import Listener, Place
+    from builder.model.listening import ListenAddress, ListeningProgram
 
 _CALICO = "calico-node"
 _OF_NODES = ("InitConfiguration", "JoinConfiguration")
 
 
-def check(cluster: Cluster, listeners: Iterable[Listener], reading: Reading) -> None:
+def check(cluster: Cluster, listeners: Iterable[ListeningProgram], reading: Reading) -> None:
     """Write down each value by which two programs would want one port of a node."""
     by = cluster.endpoint.by if cluster.endpoint else None
     none = cluster.cni is not WRONG and cluster.cni.name == NONE
@@ -29,7 +29,7 @@ def check(cluster: Cluster, listeners: Iterable[Listener], reading: Reading) -> 
         for one in listeners
         if one.of_endpoint in {None, by} and not (none and one.program == _CALICO)
     ]
-    readers: dict[tuple[str, Place, str], list[Node]] = {}
+    readers: dict[tuple[str, ListenAddress, str], list[Node]] = {}
     told: set[str] = set()
     for index, node in enumerate(cluster.nodes):
         if node is WRONG:
@@ -58,8 +58,8 @@ def check(cluster: Cluster, listeners: Iterable[Listener], reading: Reading) -> 
 
 
 def _places(
-    listener: Listener, index: int, node: Node, cluster: Cluster
-) -> Iterator[tuple[str, Place]]:
+    listener: ListeningProgram, index: int, node: Node, cluster: Cluster
+) -> Iterator[tuple[str, ListenAddress]]:
     """Yield where a program listens on a node, each with the path that says so, or ""."""
     found = [one for by in listener.by for one in _said(listener.program, by, index, node, cluster)]
     for path, text in found[-1:]:

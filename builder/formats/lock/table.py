@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from builder.formats.reading import kind
 from builder.formats.records import Field, ListOf, Record, required
-from builder.formats.shape import Choice, Flag, Number, Text
+from builder.formats.shape import Flag, Number, OneOf, Text
 from builder.formats.terms import FILE_PATH
 from builder.model.artifact import (
     Blob,
@@ -77,7 +77,7 @@ _SIZE = Number(most=_LARGEST_SIZE)
 _SOURCES = ListOf(Text[str](longest=8192))
 _NAMES = ListOf(Text[str]())
 _FINGERPRINT = Text[str](pattern="[0-9A-F]{16,64}", expected="a key's fingerprint")
-_TRUST = Choice(("pinned", "signed", "first-use"))
+_TRUST = OneOf(("pinned", "signed", "first-use"))
 _COMMON = required({"digest": _DIGEST, "size": _SIZE, "sources": _SOURCES})
 _WHY: dict[str, Field[Any]] = {
     "neededBy": Field(_NAMES, required=True, name="needed_by"),
@@ -161,7 +161,7 @@ _KINDS: dict[str, Record[Any]] = {
             **_COMMON,
             "mediaType": Field(_MEDIA_TYPE, required=True, name="media_type"),
             "manifests": Field(ListOf(_MANIFEST, least=1), required=True),
-            "roles": Field(ListOf(Choice(("control-plane", "worker"))), required=True),
+            "roles": Field(ListOf(OneOf(("control-plane", "worker"))), required=True),
             **_WHY,
             "signedBy": Field(_WORD, name="signed_by"),
             "signatures": Field(ListOf(_SIGNATURE), default=()),

@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from builder.model.catalog.calico import CalicoSeries
     from builder.model.catalog.kubernetes import KubernetesSeries
     from builder.model.catalog.paths import OwnedPath
-    from builder.model.catalog.repositories import ImageSources, Key, Repository
+    from builder.model.catalog.repositories import CatalogRepository, ImageSources, Key
     from builder.model.catalog.runtimes import RuntimeSeries
     from builder.model.catalog.systems import CloudInit, OperatingSystem, UserDataLimit
     from builder.model.configuration import Table
-    from builder.model.listening import Listener
+    from builder.model.listening import ListeningProgram
     from builder.model.recipe import Binaries, Builds
     from builder.model.reference import Reference
     from builder.model.signer import Authority, Signer
@@ -58,7 +58,7 @@ class Catalog:
     runtime_series: Mapping[str, RuntimeSeries]
     calico_series: Mapping[str, CalicoSeries]
     systems: Mapping[str, OperatingSystem]
-    repositories: Mapping[str, Repository]
+    repositories: Mapping[str, CatalogRepository]
     keys: Mapping[str, Key]
     registries: Mapping[str, ImageSources]
     kernels: Mapping[str, str]
@@ -68,7 +68,7 @@ class Catalog:
     configurations: Mapping[str, Table]
     allowed: Mapping[str, Mapping[str, Allowed]] = field(default_factory=dict)
     """What values there may be, by kind of document or program, then by field or argument."""
-    listeners: tuple[Listener, ...] = ()
+    listeners: tuple[ListeningProgram, ...] = ()
     arguments: Mapping[str, NameTable] = field(default_factory=dict)
     """Those that programs know, by program."""
     apis: Mapping[str, Mapping[str, ServedKind]] = field(default_factory=dict)
@@ -244,7 +244,7 @@ class Catalog:
     def limit(self, provider: str) -> UserDataLimit:
         return named(self.limits, provider, "provider", "providers")
 
-    def repository(self, name: str) -> Repository:
+    def repository(self, name: str) -> CatalogRepository:
         return named(self.repositories, name, "repository", "repositories")
 
     def key(self, name: str) -> Key:

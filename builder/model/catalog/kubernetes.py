@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from builder.model.catalog.systems import OperatingSystem
     from builder.model.configuration import Configuration
     from builder.model.digest import Digest
-    from builder.model.listening import Listener
+    from builder.model.listening import ListeningProgram
     from builder.model.version import Version
 
 ROLES = ("control-plane", "worker")
@@ -128,7 +128,7 @@ class KubernetesRelease:
     programs: ProgramTable = field(default_factory=ProgramTable)
     allowed: Mapping[str, Mapping[str, Allowed]] = field(default_factory=dict)
     """What values there may be, by kind of document or program, then by field or argument."""
-    listeners: tuple[Listener, ...] = ()
+    listeners: tuple[ListeningProgram, ...] = ()
 
     @property
     def images(self) -> tuple[tuple[Component, Reference], ...]:

@@ -24,7 +24,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Repository:
+class CatalogRepository:
     name: str
     sources: tuple[str, ...]
     """Base URLs in order, ending in a slash; ``$basearch`` stands for the RPM architecture."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from builder.pipeline.changes.progress import Written
+    from builder.pipeline.changes.progress import WrittenChange
     from builder.pipeline.workspace import Workspace
     from builder.render.plan import Plan
     from builder.report import Reporter
@@ -58,11 +58,11 @@ class Found:
     plans: tuple[Plan, ...] = ()
     """What renders the state after each stage."""
     remarks: tuple[Fault, ...] = ()
-    written: Written | None = None
+    written: WrittenChange | None = None
     """The change as it was written before, with what is known of its machines."""
     recorded: str = ""
     """The id of a change that was found to be through."""
-    given_up: Written | None = None
+    given_up: WrittenChange | None = None
     """The change whose place this one takes."""
 
 
@@ -131,7 +131,7 @@ def find(
 
 def _known(
     workspace: Workspace, reports: Mapping[str, bytes], applied: str | None
-) -> tuple[Running, Written | None, str]:
+) -> tuple[Running, WrittenChange | None, str]:
     """Return what runs, the change that was written and is not through, and one that is now."""
     running = record.read(workspace.seeds)
     if running is None or not running.control_planes:  # seeds of some nodes alone may be there
@@ -205,7 +205,7 @@ def _findings(running: Running, wanted: WantedState) -> Findings:
     return Findings(stages=tuple(stages), faults=tuple(faults), remarks=tuple(remarks))
 
 
-def _next(running: Running, written: Written | None, heard: list[str], folder: Path) -> int:
+def _next(running: Running, written: WrittenChange | None, heard: list[str], folder: Path) -> int:
     """Return the number of the next change; one that was written and is not through keeps its.
 
     No other one that was ever given is given again: machines would take another change of the

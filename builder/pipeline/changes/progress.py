@@ -27,7 +27,7 @@ _LARGEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class WrittenChange:
     """Hold a change that was written before, and what is known of its machines."""
 
     folder: Path
@@ -81,7 +81,7 @@ class Written:
         return at > stage or (at == stage and result.state == "done")
 
 
-def latest(folder: Path, applied: Sequence[str]) -> Written | None:
+def latest(folder: Path, applied: Sequence[str]) -> WrittenChange | None:
     """Return the last change in a folder of changes that is not applied yet, with its results.
 
     Raise DocumentError for a ``change.json`` that is damaged, StorageError for one that can't be
@@ -99,7 +99,7 @@ def latest(folder: Path, applied: Sequence[str]) -> Written | None:
             hint = "call the folder as it was, or move it out of this one"
             fault = Fault(where="id", what=what, expected=path.parent.name, hint=hint)
             raise DocumentError(str(path), [fault])
-        written = Written(
+        written = WrittenChange(
             folder=path.parent,
             id=fields["id"],
             digest=fields["digest"],
@@ -115,7 +115,7 @@ def latest(folder: Path, applied: Sequence[str]) -> Written | None:
     return None
 
 
-def heard(written: Written, reports: Mapping[str, bytes]) -> Written:
+def heard(written: WrittenChange, reports: Mapping[str, bytes]) -> WrittenChange:
     """Add what was heard elsewhere of a change to its results; raise StorageError."""
     own = _own(written, reports)
     for name, (_, content) in own.items():
@@ -124,7 +124,9 @@ def heard(written: Written, reports: Mapping[str, bytes]) -> Written:
     return _with(written, own)
 
 
-def check(running: Running, reports: Mapping[str, bytes], written: Written | None) -> list[Fault]:
+def check(
+    running: Running, reports: Mapping[str, bytes], written: WrittenChange | None
+) -> list[Fault]:
     """Say where machines are not what is recorded of them."""
     faults, known = [], running.by_name
     for name, (result, _) in _read(reports).items():
@@ -153,12 +155,12 @@ def named(reports: Mapping[str, bytes]) -> list[str]:
     return [result.change for result, _ in _read(reports).values()]
 
 
-def applied(running: Running, written: Written) -> Running:
+def applied(running: Running, written: WrittenChange) -> Running:
     """Return what runs when a change is through."""
     return replace(written.after, applied=(*running.applied, written.id), written=running.written)
 
 
-def so_far(running: Running, written: Written) -> Running:
+def so_far(running: Running, written: WrittenChange) -> Running:
     """Return what runs where a change is given up; who is through is as it made them."""
     after, moved = written.after.by_name, written.moved
     done = {name: after[name] for name in written.done if name in after}
@@ -167,7 +169,7 @@ def so_far(running: Running, written: Written) -> Running:
     return replace(running, nodes=tuple(nodes))
 
 
-def refuse_begun(written: Written, running: Running, *, alone: bool) -> None:
+def refuse_begun(written: WrittenChange, running: Running, *, alone: bool) -> None:
     """Raise UsageError where a change is half applied, and something else is asked for.
 
     One that leaves all as cluster.yaml has it, such as renewing, may go on where it is ``alone``.
@@ -183,7 +185,7 @@ def refuse_begun(written: Written, running: Running, *, alone: bool) -> None:
         )
 
 
-def refuse_beside(written: Written) -> None:
+def refuse_beside(written: WrittenChange) -> None:
     """Raise UsageError where a change would be written beside one that may be under way."""
     raise UsageError(
         f"{written.id} was written before, and nothing is known of its machines",
@@ -192,7 +194,7 @@ def refuse_beside(written: Written) -> None:
     )
 
 
-def ways_on(written: Written) -> str:
+def ways_on(written: WrittenChange) -> str:
     """Say how a change that was written comes to an end here."""
     return (
         f"if it is through: `--results DIR`, `--from URL` or `--applied {written.number}`; if it "
@@ -200,13 +202,13 @@ def ways_on(written: Written) -> str:
     )
 
 
-def _with(written: Written, own: Mapping[str, _Report]) -> Written:
+def _with(written: WrittenChange, own: Mapping[str, _Report]) -> WrittenChange:
     return replace(
         written, results={**written.results, **{name: result for name, (result, _) in own.items()}}
     )
 
 
-def _own(written: Written, reports: Mapping[str, bytes]) -> dict[str, _Report]:
+def _own(written: WrittenChange, reports: Mapping[str, bytes]) -> dict[str, _Report]:
     """Return the reports that are about a change, by node."""
     # who is renamed or leaves may say something before
     names = {*written.nodes, *(old for becomes in written.becomes for old in becomes)}

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from builder.model.catalog import Catalog
     from builder.model.catalog.calico import CalicoRelease, CalicoSeries
     from builder.model.catalog.kubernetes import KubernetesSeries
+    from builder.model.catalog.repositories import CatalogRepository
     from builder.model.catalog.repositories import Key as PinnedKey
-    from builder.model.catalog.repositories import Repository
     from builder.model.catalog.systems import OperatingSystem
     from builder.model.demand import Demand, WantedFile, WantedImage
     from builder.model.lock import Lock
@@ -97,7 +97,7 @@ class SourceCollector:
             for (kind, name, address), (optional, questions) in self._found.items()
         )
 
-    def repository(self, repository: Repository, platform: Platform) -> None:
+    def repository(self, repository: CatalogRepository, platform: Platform) -> None:
         for base in repository.urls(platform):
             question = Question(
                 artifact=repository.name, url=f"{base.rstrip('/')}/{_REPOMD}", repodata=True

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from builder.model.artifact import Build, Trust
-    from builder.model.catalog.repositories import Repository as Described
+    from builder.model.catalog.repositories import CatalogRepository
     from builder.model.demand import WantedPackage
     from builder.model.digest import Digest
     from builder.model.rpm import Nevra
@@ -141,7 +141,7 @@ def _union(closures: Mapping[str, Closure]) -> list[tuple[Chosen, tuple[str, ...
 
 
 def _fetch(
-    resolving: Resolving, keyring: Keyring, described: Described
+    resolving: Resolving, keyring: Keyring, described: CatalogRepository
 ) -> repository_source.RepositoryMetadata:
     fingerprints = [
         resolving.catalog.key(name).fingerprint
@@ -340,7 +340,9 @@ def _built_here(made: BuiltPackages) -> Repository:
     )
 
 
-def _fingerprints(resolving: Resolving, keyring: Keyring, described: Described) -> tuple[str, ...]:
+def _fingerprints(
+    resolving: Resolving, keyring: Keyring, described: CatalogRepository
+) -> tuple[str, ...]:
     pinned = (resolving.catalog.key(name).fingerprint for name in described.keys)
     return tuple(fingerprint for fingerprint in pinned if fingerprint in keyring.by_fingerprint)
 

@@ -14,7 +14,7 @@ from builder.render.packer.image import ROLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from builder.render.packer.image import Image
+    from builder.render.packer.image import MachineImage
 
 _PORT = re.compile(r"([0-9]+)(?:-([0-9]+))?/tcp")
 _FEW = 16
@@ -36,12 +36,12 @@ class Check(NamedTuple):
         return " ".join(part for part in self if part)
 
 
-def checks(image: Image, traces: Sequence[str]) -> tuple[Check, ...]:
+def checks(image: MachineImage, traces: Sequence[str]) -> tuple[Check, ...]:
     """Return what must be true of the image; ``traces`` are the paths that must be gone."""
     return (*_software(image), *_host(image), *_images(image), *_ports(image), *_identity(traces))
 
 
-def _software(image: Image) -> Iterator[Check]:
+def _software(image: MachineImage) -> Iterator[Check]:
     plan = image.plan
     requested = {*packages.of(plan, plan.cluster.machine)}
     for package in plan.lock.packages:
@@ -56,7 +56,7 @@ def _software(image: Image) -> Iterator[Check]:
     yield Check("service", "airseed-bootstrap.service", "disabled")
 
 
-def _host(image: Image) -> Iterator[Check]:
+def _host(image: MachineImage) -> Iterator[Check]:
     for name, value in _SYSCTL:
         yield Check("sysctl", name, value)
     yield Check("module", "overlay")
@@ -70,7 +70,7 @@ def _host(image: Image) -> Iterator[Check]:
         yield Check("absent", "/opt/airseed/bundle/yum")
 
 
-def _images(image: Image) -> Iterator[Check]:
+def _images(image: MachineImage) -> Iterator[Check]:
     """Docker knows an image by its configuration's digest, containerd by the top manifest's."""
     plan = image.plan
     if plan.cluster.registry:
@@ -87,7 +87,7 @@ def _images(image: Image) -> Iterator[Check]:
                 yield Check("docker-image", names.name(one.reference), str(part.config))
 
 
-def _ports(image: Image) -> Iterator[Check]:
+def _ports(image: MachineImage) -> Iterator[Check]:
     ports = image.plan.choice.kubernetes.ports
     for text in ports.get(ROLE, ()):
         if match := _PORT.fullmatch(text):

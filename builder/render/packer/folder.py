@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Environment
 
-    from builder.render.packer.image import Image
+    from builder.render.packer.image import MachineImage
     from builder.render.plan import Plan
 
 TREE = "packer"
@@ -29,7 +29,7 @@ _CHECK = "airseed-image-check"
 _NOTICE = "# By airseed packer, from cluster.yaml and its lock; it is made anew by every run.\n"
 
 
-def folder(image: Image) -> Mapping[str, bytes]:
+def folder(image: MachineImage) -> Mapping[str, bytes]:
     """Render the folder; every HCL in it was read back."""
     texts = {
         "README.md": _text("README.md"),
@@ -56,11 +56,11 @@ def is_program(path: str) -> bool:
     return path.endswith((".sh", _CHECK)) and "/node/" not in path
 
 
-def sources(image: Image) -> list[str]:
+def sources(image: MachineImage) -> list[str]:
     return [f"source.{builder.name}.node" for builder in image.builders]
 
 
-def _plugins(image: Image) -> Mapping[str, Any]:
+def _plugins(image: MachineImage) -> Mapping[str, Any]:
     plugins = image.builders if image.profile == "modern" else ()
     return {
         "required": hcl.string(image.requires),
@@ -71,7 +71,7 @@ def _plugins(image: Image) -> Mapping[str, Any]:
     }
 
 
-def _build(image: Image) -> Mapping[str, Any]:
+def _build(image: MachineImage) -> Mapping[str, Any]:
     here = [f"{one.name}.node" for one in image.builders if one.gives == "file"]
     return {
         "sources": hcl.value(sources(image)),
@@ -80,7 +80,7 @@ def _build(image: Image) -> Mapping[str, Any]:
     }
 
 
-def _variables(image: Image) -> Mapping[str, Any]:
+def _variables(image: MachineImage) -> Mapping[str, Any]:
     written: dict[str, Any] = {"image_name": image.name, "lock_digest": image.lock.hex}
     medium = image.plan.choice.os.isos.get("minimal")
     if image.disk is not None:
@@ -96,7 +96,7 @@ def _variables(image: Image) -> Mapping[str, Any]:
     return written
 
 
-def _starts(image: Image) -> Iterator[tuple[str, str]]:
+def _starts(image: MachineImage) -> Iterator[tuple[str, str]]:
     system = image.plan.choice.os
     repositories = []
     if image.delivery == "url":
@@ -116,7 +116,7 @@ def _starts(image: Image) -> Iterator[tuple[str, str]]:
     yield "cloud-init/meta-data", _rendered("meta-data.j2", how)
 
 
-def _guest(image: Image) -> Iterator[tuple[str, str]]:
+def _guest(image: MachineImage) -> Iterator[tuple[str, str]]:
     traces = _text("traces")
     listed = checks.checks(image, traces.split())
     for script in files.scripts(image.plan):
@@ -131,7 +131,7 @@ def _guest(image: Image) -> Iterator[tuple[str, str]]:
     yield f"{GUEST}/{_CHECK}", _text(f"scripts/{_CHECK}")
 
 
-def description(image: Image) -> Mapping[str, Any]:
+def description(image: MachineImage) -> Mapping[str, Any]:
     """Return image.json; the guest puts in when it was built."""
     return {
         "format": 1,

@@ -25,7 +25,7 @@ class DiskImage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class MachineImage:
     """One image, whatever builds it."""
 
     plan: Plan

@@ -20,7 +20,7 @@ from builder.assets import tree
 from builder.model.digest import Digest
 from builder.render.packer import checks, hcl
 from builder.render.packer.folder import folder
-from builder.render.packer.image import DiskImage, Image
+from builder.render.packer.image import DiskImage, MachineImage
 from builder.render.seed import seed
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ COMMON = (
 """What is generated, and the same whatever builds the image."""
 
 
-def image(*builders: str, profile: str = "modern", **how: Any) -> Image:
+def image(*builders: str, profile: str = "modern", **how: Any) -> MachineImage:
     table = plans.catalog().packer
     fields: dict[str, Any] = {
         "plan": plans.plan(plans.example("single")),
@@ -52,7 +52,7 @@ def image(*builders: str, profile: str = "modern", **how: Any) -> Image:
         "key": KEY,
         "version": "0.1.0",
     }
-    return Image(**{**fields, **how})
+    return MachineImage(**{**fields, **how})
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from builder.formats.cluster import machine_terms, terms
 from builder.formats.records import Field, ListOf, MapOf, Record
-from builder.formats.shape import Choice, Flag, Number, Text
+from builder.formats.shape import Flag, Number, OneOf, Text
 from builder.model.machine import Bond, MachineNetwork, OtherCard, Proxy, Route
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ _BOND = Record(
             doc="Its name. Default: bond0.",
         ),
         "mode": Field(
-            Choice(_MODES),
+            OneOf(_MODES),
             default="active-backup",
             title="Mode",
             doc="How traffic is spread. Default: active-backup.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args
 from builder.formats.cluster import terms
 from builder.formats.reading import MisfitError
 from builder.formats.records import Field, Record, TextOr
-from builder.formats.shape import Choice, Number, Text
+from builder.formats.shape import Number, OneOf, Text
 from builder.model.cluster import API_PORT, LAST_PORT, Endpoint, EndpointBy
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ ENDPOINT = TextOr(
         _kept_up,
         {
             "by": Field(
-                Choice(get_args(EndpointBy)),
+                OneOf(get_args(EndpointBy)),
                 required=True,
                 title="Kept up by",
                 doc="What keeps the endpoint up: kube-vip or keepalived carry an address from one "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from builder.formats.cluster import machine_terms, terms
 from builder.formats.cluster.keys.cards import NETWORK, PROXY
 from builder.formats.records import Field, ListOf, MapOf, Record
-from builder.formats.shape import Choice, Flag, Number, Text
+from builder.formats.shape import Flag, Number, OneOf, Text
 from builder.formats.terms import PACKAGE
 from builder.model.cluster import RoleSettings
 from builder.model.machine import (
@@ -59,7 +59,7 @@ _FILE = Record(
         ),
         "source": Field(_LOCAL, title="Source", doc="A file beside cluster.yaml with its content."),
         "secret": Field(
-            Choice(("encryption-config",)),
+            OneOf(("encryption-config",)),
             title="Secret",
             doc="A secret that airseed secrets makes: encryption-config is an "
             "EncryptionConfiguration with a key of this cluster, the same on all control planes.",
@@ -322,14 +322,14 @@ MACHINE = Record(
             examples=({"ca": "site/registry-ca.pem"},),
         ),
         "selinux": Field(
-            Choice(("permissive", "enforcing", "disabled")),
+            OneOf(("permissive", "enforcing", "disabled")),
             title="SELinux",
             doc="What first boot sets SELinux to. Left out: permissive. Where the image has it "
             "disabled, permissive leaves it so.",
             examples=("enforcing",),
         ),
         "firewall": Field(
-            Choice(("off", "ports")),
+            OneOf(("off", "ports")),
             title="Firewall",
             doc="Whether first boot stops firewalld (off), or keeps it running with the ports open "
             "that a node of its role needs (ports). Left out: off.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from builder.formats.cluster import terms
 from builder.formats.cluster.keys.machines import KUBEADM_FIELD, MACHINE_FIELD
 from builder.formats.records import Field, ListOf, MapOf, Record, TextOr
-from builder.formats.shape import Choice, Number, Text
+from builder.formats.shape import Number, OneOf, Text
 from builder.model.cluster import Node, Taint
 
 _TAINT = TextOr(
@@ -41,7 +41,7 @@ _TAINT = TextOr(
                 doc="Like a label's value; may be left out.",
             ),
             "effect": Field(
-                Choice(("NoSchedule", "PreferNoSchedule", "NoExecute")),
+                OneOf(("NoSchedule", "PreferNoSchedule", "NoExecute")),
                 required=True,
                 title="Effect",
                 doc="NoSchedule, PreferNoSchedule or NoExecute.",
@@ -73,7 +73,7 @@ NODE = Record(
             doc="The machine's host name and the name of its Node.",
         ),
         "role": Field(
-            Choice(("control-plane", "worker"), called=_CALLED),
+            OneOf(("control-plane", "worker"), called=_CALLED),
             required=True,
             title="Role",
             doc="control-plane or worker; the first control plane starts the cluster.",

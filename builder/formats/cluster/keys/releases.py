@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from builder.formats.cluster import terms
 from builder.formats.records import Field, ListOf, Record, TextOr
-from builder.formats.shape import Choice, Number, Text
+from builder.formats.shape import Number, OneOf, Text
 from builder.model.cluster import Base, ChangeSettings, Cni, Runtime, System
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ KUBERNETES = TextOr(
                 doc="The exact Kubernetes version.",
             ),
             "packages": Field(
-                Choice(("repository", "built")),
+                OneOf(("repository", "built")),
                 default="repository",
                 title="RPMs",
                 doc="From a repository, or built here from the programs that upstream publishes "
@@ -159,7 +159,7 @@ CNI = TextOr(
                 _release("3.18"), title="Release", doc="A release, or a series for its newest."
             ),
             "install": Field(
-                Choice(("operator", "manifest")),
+                OneOf(("operator", "manifest")),
                 title="Way of installing",
                 doc="By Tigera's operator, or by the plain manifest.",
                 examples=("operator",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from builder.formats.cluster import terms
 from builder.formats.records import Field, Record, TextOr
-from builder.formats.shape import Choice, Flag, Number, Text
+from builder.formats.shape import Flag, Number, OneOf, Text
 from builder.formats.terms import folder_url, url
 from builder.model.cluster import ImageSettings, Pki, SeedSettings
 
@@ -48,7 +48,7 @@ SEED = Record(
     SeedSettings,
     {
         "provider": Field(
-            Choice(("nocloud", "openstack", "ec2", "vsphere", "azure")),
+            OneOf(("nocloud", "openstack", "ec2", "vsphere", "azure")),
             default="nocloud",
             title="Provider",
             doc="How user-data reaches the machine: an ISO (nocloud), or a cloud with its limits "
@@ -67,7 +67,7 @@ SEED = Record(
             "their image nor on a disk.",
         ),
         "scripts": Field(
-            Choice(("seed", "image")),
+            OneOf(("seed", "image")),
             default="seed",
             title="Scripts",
             doc="Whether each seed brings airseed's scripts, or the image has them: then user-data "
