@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
-from builder.model.arguments import HELD, Life, is_address
+from builder.model.arguments import DURATION, HELD, RELEASE, Life, is_address
 from builder.model.cluster import LAST_PORT
-from builder.model.listening import place
+from builder.model.listening import bound, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from builder.model.arguments import Minor
+    from builder.model.arguments import Release
 
 _LIST = "list of "
 _RANGE = re.compile(r"(-?[0-9]{1,9}) (?:to (-?[0-9]{1,9})|or more)")
-_CHOICE = re.compile(r"([A-Za-z0-9./_-]+)((?: (?:since|before) 1\.\d{1,3})*)")
+_CHOICE = re.compile(rf"([A-Za-z0-9./_-]+)((?: (?:since|before) {RELEASE})*)")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 AMOUNT = re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]+)?")
 """A quantity of Kubernetes."""
@@ -42,6 +42,14 @@ def _are_ports(text: str) -> bool:
     return first <= (first + rest if match[2] == "+" else rest) <= LAST_PORT
 
 
+def _are_hours(text: str) -> bool:
+    return bool(DURATION.fullmatch(text) or _INTEGER.fullmatch(text))
+
+
+def _is_bound(text: str) -> bool:
+    return "://" in text and (text.startswith("unix") or bound(text) is not None)
+
+
 FILE = "file"
 """What the program reads; whether it is there is a matter of its pod."""
 _FORMS: Mapping[str, tuple[Callable[[str], object], str]] = {
@@ -50,6 +58,8 @@ _FORMS: Mapping[str, tuple[Callable[[str], object], str]] = {
     FILE: (lambda text: text.startswith("/"), "an absolute path"),
     "address": (is_address, "an IP address"),
     "listener": (lambda text: place(text, 1), "IP:PORT"),
+    "hours": (_are_hours, "a number of hours (or of revisions), or a duration like 90m"),
+    "bound": (_is_bound, "http://IP:PORT"),
     "network": (_is_network, "a network like 192.0.2.0/24"),
     "ports": (_are_ports, "FIRST-LAST, like 30000-32767"),
     "processors": (_PROCESSORS.fullmatch, "numbers of processors, like 0,2-3"),
@@ -82,26 +92,26 @@ class Allowed:
             choices.append((choice[1], Life.parse(choice[2].strip() or "always")))
         return cls(choices=tuple(choices), every=every)
 
-    def misfits(self, value: str, minor: Minor) -> list[str]:
+    def misfits(self, value: str, release: Release) -> list[str]:
         """Return what of a value a release does not take."""
         entries = [one.strip() for one in value.split(",")] if self.every else [value]
-        return [one for one in entries if one and not self._takes(one, minor)]
+        return [one for one in entries if one and not self._takes(one, release)]
 
-    def _takes(self, value: str, minor: Minor) -> bool:
+    def _takes(self, value: str, release: Release) -> bool:
         if self.form:
             return bool(_FORMS[self.form][0](value))
         if self.choices:
-            return value in self._of(minor)
+            return value in self._of(release)
         if not _INTEGER.fullmatch(value):
             return True  # no number: that is a matter of its type
         return self.low <= int(value) and (self.high is None or int(value) <= self.high)
 
-    def expected(self, minor: Minor) -> str:
+    def expected(self, release: Release) -> str:
         if self.form:
             return _FORMS[self.form][1]
         if self.choices:
-            return " or ".join(self._of(minor))
+            return " or ".join(self._of(release))
         return f"{self.low} or more" if self.high is None else f"{self.low} to {self.high}"
 
-    def _of(self, minor: Minor) -> list[str]:
-        return [name for name, life in self.choices if life.is_known(minor)]
+    def _of(self, release: Release) -> list[str]:
+        return [name for name, life in self.choices if life.is_known(release)]

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from builder.model.version import Version
 
-Minor = tuple[int, int]
+Release = tuple[int, ...]
+"""Numbers of a release, of which a series has the first two."""
 GATES = "feature-gates"
 """The table of the gates of all programs, and the argument that has them."""
 KUBEADM_GATES = f"kubeadm-{GATES}"
@@ -29,21 +30,22 @@ _API_SERVER = "kube-apiserver"
 _SHOWN = 40
 _LISTS = {f"enable-{PLUGINS}", f"disable-{PLUGINS}", "admission-control"}
 """Arguments that name admission plugins."""
+RELEASE = r"\d{1,3}(?:\.\d{1,3}){1,2}"
 _FORM = re.compile(
-    r"always|(?=.)(?:since 1\.(?P<since>\d{1,3}))? ?(?:before 1\.(?P<before>\d{1,3}))? ?"
-    r"(?:only (?P<only>true|false) from 1\.(?P<locked>\d{1,3}))?"
+    rf"always|(?=.)(?:since (?P<since>{RELEASE}))? ?(?:before (?P<before>{RELEASE}))? ?"
+    rf"(?:only (?P<only>true|false) from (?P<locked>{RELEASE}))?"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
-    """Say in which minors a name is known; None stands for no limit that was seen."""
+    """Say in which releases a name is known; None stands for no limit that was seen."""
 
-    since: Minor | None = None
-    before: Minor | None = None
+    since: Release | None = None
+    before: Release | None = None
     only: str | None = None
     """The value that a gate has and keeps, from ``locked`` on."""
-    locked: Minor | None = None
+    locked: Release | None = None
 
     @classmethod
     def parse(cls, text: str) -> Life:
@@ -51,20 +53,30 @@ class Life:
         match = _FORM.fullmatch(text)
         if not match or text != text.strip():
             raise ValueError(f"{text!r} does not say in which releases (like since 1.20)")
-        minors = {key: (1, int(match[key])) if match[key] else None for key in _MINORS}
-        return cls(only=match["only"], **minors)
+        limits = {key: numbers(match[key]) if match[key] else None for key in _LIMITS}
+        return cls(only=match["only"], **limits)
 
-    def is_ahead(self, minor: Minor) -> bool:
-        return self.since is not None and minor < self.since
+    def is_ahead(self, release: Release) -> bool:
+        return self.since is not None and release < self.since
 
-    def is_over(self, minor: Minor) -> bool:
-        return self.before is not None and self.before <= minor
+    def is_over(self, release: Release) -> bool:
+        return self.before is not None and self.before <= release
 
-    def is_known(self, minor: Minor) -> bool:
-        return not (self.is_ahead(minor) or self.is_over(minor))
+    def is_known(self, release: Release) -> bool:
+        return not (self.is_ahead(release) or self.is_over(release))
 
 
-_MINORS = ("since", "before", "locked")
+def numbers(text: str) -> Release:
+    return tuple(map(int, text.split(".")))
+
+
+def release_in(tag: str) -> Release | None:
+    """Return the release that an image's tag names."""
+    found = re.match(f"v?({RELEASE})", tag)
+    return numbers(found[1]) if found else None
+
+
+_LIMITS = ("since", "before", "locked")
 DURATION = re.compile(r"[-+]?(?:0|(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)")
 
 
@@ -82,6 +94,10 @@ HELD: Mapping[str, tuple[Callable[[str], object], str]] = {
     "integer": (
         re.compile(r"[-+]?(?:0[xX][0-9a-fA-F_]+|0[oObB]?[0-7_]*|[1-9][0-9_]*)").fullmatch,
         "a whole number",
+    ),
+    "count": (
+        re.compile(r"0[xX][0-9a-fA-F_]+|0[oObB]?[0-7_]*|[1-9][0-9_]*").fullmatch,
+        "a whole number from 0 on",
     ),
     "number": (re.compile(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]{1,3})?").fullmatch, "a number"),
     "duration": (DURATION.fullmatch, "a duration like 1h30m or 20s"),
@@ -104,12 +120,15 @@ class NameTable:
     """Hold all names of one program's arguments, or of gates."""
 
     name: str
-    first: Minor
-    last: Minor
-    """The minors that were looked at; of others nothing is known."""
+    first: Release
+    last: Release
+    """The series that were looked at; of others nothing is known."""
     names: Mapping[str, Life]
     holds: Mapping[str, str] = field(default_factory=dict)
     """What arguments hold that are not text, by :data:`HELD`."""
+
+    def covers(self, release: Release) -> bool:
+        return self.first <= release[: len(self.first)] <= self.last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,17 +141,24 @@ class Arguments:
     """By table and name: what to do where it is gone."""
     apis: Mapping[str, Mapping[str, ServedKind]] = field(default_factory=dict)
     """By API version and kind; what is not there is not known."""
+    others: Mapping[str, Release] = field(default_factory=dict)
+    """Releases of programs that are not Kubernetes' own, as etcd is not."""
+
+    def release_of(self, program: str) -> Release:
+        """Return the release by which a program's, or a document's, names are known."""
+        return self.others.get(program, self._minor)
 
     def misfits(self, program: str, name: str, value: str, where: str) -> Iterator[Fault]:
         """Yield why a program does not start with an argument; its gates are looked at, too."""
-        name = name.replace("_", "-")
+        if program not in self.others:  # those go by pflag, which reads _ as -
+            name = name.replace("_", "-")
         unknown = [*self._misfit(program, name, (program, f"argument --{name}"), where)]
         yield from unknown
         held = self.tables[program].holds.get(name) if program in self.tables else None
         if held and not unknown and not HELD[held][0](value):
             what = f"{program} would not start with {value[:_SHOWN]!r}"
             yield Fault(where=where, what=what, expected=HELD[held][1])
-        if name == GATES:
+        if name == GATES and program not in self.others:
             for pair in value.split(","):
                 gate, _, setting = pair.strip().partition("=")
                 if gate:
@@ -170,7 +196,7 @@ class Arguments:
             yield Fault(where=where, what=what, expected=known.instead, hint=hint)
 
     @property
-    def _minor(self) -> Minor:
+    def _minor(self) -> Release:
         return self.release.major, self.release.minor
 
     def _life(self, table: str, name: str) -> Life | None:
@@ -178,25 +204,32 @@ class Arguments:
 
     def _misfit(self, table: str, name: str, form: tuple[str, str], where: str) -> Iterator[Fault]:
         who, named = form
-        known = self.tables.get(table)
-        if known is None or not known.first <= self._minor <= known.last:
+        known, release = self.tables.get(table), self.release_of(table)
+        if known is None or not known.covers(release):
             return
         life = known.names.get(name)
+        other = (
+            f"Kubernetes {self.release} has {who} {_text(release)}"
+            if table in self.others
+            else None
+        )
         if life is None:
             near = get_close_matches(name, self._known(known), n=1, cutoff=0.75)
             what = f"{who} knows no {named}"
-            yield Fault(where=where, what=what, hint=f"did you mean {near[0]}?" if near else None)
-        elif life.since and self._minor < life.since:
+            yield Fault(where=where, what=what, hint=f"did you mean {near[0]}?" if near else other)
+        elif life.since and release < life.since:
             what = f"{who} has no {named} before {_text(life.since)}"
-            yield Fault(where=where, what=what, expected=f"{_text(life.since)} or newer")
-        elif life.before and life.before <= self._minor:
+            newer = f"{_text(life.since)} or newer" if other is None else None
+            yield Fault(where=where, what=what, expected=newer, hint=other)
+        elif life.before and life.before <= release:
             what = f"{who} has no {named} since {_text(life.before)}"
             hint = self.instead.get(table, {}).get(name, "leave it out")
             yield Fault(where=where, what=what, hint=hint)
 
     def _known(self, table: NameTable) -> list[str]:
-        return [name for name, life in table.names.items() if life.is_known(self._minor)]
+        release = self.release_of(table.name)
+        return [name for name, life in table.names.items() if life.is_known(release)]
 
 
-def _text(minor: Minor) -> str:
-    return f"{minor[0]}.{minor[1]}"
+def _text(release: Release) -> str:
+    return ".".join(map(str, release))

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from builder.model.cluster import Node
 
 _ALL = "0.0.0.0"  # noqa: S104 -- compared, not bound
+_LOOPBACK = "127.0.0.1"
 _ALWAYS = Life()
+_URL = re.compile(r"^https?://(localhost(?=:))?")
 _WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):([0-9]{1,5})")
 
 
@@ -47,6 +49,11 @@ def place(text: str, usual: int | None = None) -> ListenAddress | None:
     return ListenAddress(text, usual) if usual is not None and is_address(text) else None
 
 
+def bound(text: str, usual: int | None = None) -> ListenAddress | None:
+    """Read what :func:`place` does, or a URL to listen at as etcd takes it."""
+    return place(_URL.sub(lambda match: _LOOPBACK if match[1] else "", text), usual)
+
+
 def port(text: str) -> ListenAddress | None:
     """Read a port at all addresses."""
     known = text.isascii() and text.isdigit() and int(text) <= LAST_PORT
@@ -70,6 +77,5 @@ class ListeningProgram:
     def said(self, text: str) -> Iterator[ListenAddress]:
         """Yield where it listens by a value; nothing where the value is wrong."""
         for one in text.split(","):
-            bare = re.sub(r"^https?://", "", one.strip())
-            if found := port(bare) or place(bare, self.usual.port):
+            if found := port(one.strip()) or bound(one.strip(), self.usual.port):
                 yield found

@@ -7,6 +7,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+import etcdflags
 import goflags
 import gotypes
 import plans
@@ -102,6 +103,10 @@ def test_the_tables_are_what_is_read_out_of_the_sources(minor: int) -> None:
 def test_what_arguments_hold_is_read_out_of_the_sources(name: str) -> None:
     read = {flag: kind for kind, those in goflags.held(name).items() for flag in those}
     assert plans.catalog().arguments[name].holds == read
+
+
+def test_etcds_table_is_what_is_read_out_of_its_sources() -> None:
+    assert etcdflags.FILE.read_text("utf-8") == etcdflags.written()
 
 
 def test_api_versions_are_those_of_the_sources() -> None:

@@ -14,12 +14,12 @@ import tempfile
 import textwrap
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gotypes import RELEASES, ROOT, download, folder_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _KUBERNETES = "k8s.io/kubernetes"
 _PROGRAMS = {
@@ -33,9 +33,10 @@ _STAGING = (
     "apiextensions-apiserver", "apiserver", "client-go", "cloud-provider", "component-base",
     "controller-manager", "kube-aggregator", "legacy-cloud-providers", "pod-security-admission",
 )  # fmt: skip
+_K = TypeVar("_K")
 _FOLDER = "arguments"
 _WIDTH = 120
-_HELP = "help"
+HELP = "help"
 """Which cobra adds to every command."""
 _KLOG_LEFT = 26
 """From this minor on, programs have of klog's flags these alone."""
@@ -46,7 +47,8 @@ _KNOWN_LOSS = re.compile(
 )
 _HOLDS = {
     "flag": r"^Bool",
-    "integer": r"^U?[iI]nt[0-9]*(?:Var)?P?$",
+    "count": r"^Uint[0-9]*(?:Var)?P?$|/flags\.uint32Value$",
+    "integer": r"^Int[0-9]*(?:Var)?P?$",
     "number": r"^Float",
     "duration": r"^Duration",
     "address": r"(?:^|/flag\.)IPVar$",
@@ -62,8 +64,6 @@ _TABLE = re.compile(
 )
 _ROW = re.compile(r"(?:(\w+)\.)?(\w+):\s*\{")
 _LOCKED = re.compile(r"Default:\s*(true|false)[^}]*LockToDefault:\s*true")
-Lives = dict[str, dict[int, str]]
-"""What a name is in the minors that have it: "", or the value that it is locked to."""
 
 
 @cache
@@ -116,20 +116,25 @@ def reader() -> Path:
 def flags(program: str, minor: int) -> dict[str, str]:
     """Return the flags of a program, as they are written in a command line, with what they hold."""
     places = modules(minor)
-    root = subprocess.run(["go", "env", "GOROOT"], capture_output=True, text=True, check=True)
-    places = {**places, "flag": Path(root.stdout.strip()) / "src" / "flag"}
     command = f"{_KUBERNETES}/cmd/{program}/app"
     roots = [f"{command}.{_PROGRAMS[program]}", f"?{command}/options:Options.initFlags"]
     if minor < _KLOG_LEFT:
         roots += [f"{name}.InitFlags" for name in places if name.startswith("k8s.io/klog")]
+    names = {name.replace("_", "-"): kind for name, kind in registered(places, *roots).items()}
+    return {**names, **_KLOG, HELP: "flag"}
+
+
+def registered(places: Mapping[str, Path], *roots: str) -> dict[str, str]:
+    """Return the flags that functions register, with what they hold."""
+    go = subprocess.run(["go", "env", "GOROOT"], capture_output=True, text=True, check=True)
+    places = {**places, "flag": Path(go.stdout.strip()) / "src" / "flag"}
     words = " ".join(f"{name}={place}" for name, place in places.items())
     done = subprocess.run([reader(), words, *roots], capture_output=True, text=True, check=True)
-    found = [line.partition(" ") for line in done.stdout.splitlines()]
-    names = {name.replace("_", "-"): holds(how) for name, _, how in found}
     lost = [line for line in done.stderr.splitlines() if not _KNOWN_LOSS.search(line)]
     if lost:
-        raise LookupError(f"{program} 1.{minor}: flags that can't be followed: {lost}")
-    return {**names, **_KLOG, _HELP: "flag"}
+        raise LookupError(f"{roots[0]}: flags that can't be followed: {lost}")
+    found = [line.partition(" ") for line in done.stdout.splitlines()]
+    return {name: holds(how) for name, _, how in found}
 
 
 def holds(how: str) -> str:
@@ -302,55 +307,68 @@ def apis_written() -> str:
     return "\n".join(lines) + "\n"
 
 
-def lives(tables: Mapping[int, Mapping[str, str]]) -> Lives:
-    """Turn names by minor into minors by name."""
-    found: Lives = {}
-    for minor, table in tables.items():
+def lives(tables: Mapping[_K, Mapping[str, str]]) -> dict[str, dict[_K, str]]:
+    """Turn names by release into releases by name."""
+    found: dict[str, dict[_K, str]] = {}
+    for release, table in tables.items():
         for name, value in table.items():
-            found.setdefault(name, {})[minor] = value
+            found.setdefault(name, {})[release] = value
     return found
 
 
-def life(of: Mapping[int, str]) -> str:
-    """Say in which minors a name is known, and from when on it has one value only."""
-    minors = list(RELEASES)
-    first, last = min(of), max(of)
+def life(of: Mapping[_K, str], releases: Mapping[_K, str]) -> str:
+    """Say in which releases a name is known, and from when on it has one value only."""
+    order = [*releases]
+    known = [place for place, release in enumerate(order) if release in of]
+    first, last = known[0], known[-1]
     words = []
-    if first != minors[0]:
-        words.append(f"since 1.{first}")
-    if last != minors[-1]:
-        words.append(f"before 1.{last + 1}")
-    missing = [minor for minor in minors if first < minor < last and minor not in of]
-    if missing:
+    if first:
+        words.append(f"since {releases[order[first]]}")
+    if last + 1 < len(order):
+        words.append(f"before {releases[order[last + 1]]}")
+    if len(known) != last + 1 - first:
         raise ValueError(f"it went and came back: {sorted(of)}")
-    locked = [minor for minor in of if of[minor]]
+    locked = [release for release in order if of.get(release)]
     if locked:
-        words.append(f"only {of[locked[-1]]} from 1.{locked[0]}")
+        words.append(f"only {of[locked[-1]]} from {releases[locked[0]]}")
     return " ".join(words) or "always"
 
 
+MINORS = {minor: f"1.{minor}" for minor in RELEASES}
+
+
 def written(
-    what: str,
     head: str,
     tables: Mapping[int, Mapping[str, str]],
     held: Mapping[str, list[str]] | None = None,
 ) -> str:
-    """Write a table as the catalog has it: names by their lives, and by what they hold."""
+    """Write a table of Kubernetes as the catalog has it."""
+    seen = ", ".join(f"1.{minor}.{RELEASES[minor]}" for minor in tables)
+    about = f"{head}, read from the sources of {seen} (tests/tools/goflags.py does it)."
+    return table(about, tables, MINORS, held)
+
+
+def table(
+    about: str,
+    tables: Mapping[_K, Mapping[str, str]],
+    releases: Mapping[_K, str],
+    held: Mapping[str, list[str]] | None = None,
+) -> str:
+    """Write names by their lives, and by what they hold."""
     by_life: dict[str, list[str]] = {}
     for name, of in sorted(lives(tables).items()):
         try:
-            by_life.setdefault(life(of), []).append(name)
+            by_life.setdefault(life(of, releases), []).append(name)
         except ValueError as error:
-            raise ValueError(f"{what}: {name}: {error}") from error
-    seen = ", ".join(f"1.{minor}.{RELEASES[minor]}" for minor in tables)
-    about = f"{head}, read from the sources of {seen} (tests/tools/goflags.py does it)."
+            raise ValueError(f"{name}: {error}") from error
+    series = [re.match(r"\d+\.\d+", releases[one]) for one in tables]
     lines = [
         *textwrap.wrap(about, 118, initial_indent="# ", subsequent_indent="# "),
-        f"first: 1.{min(tables)}",
-        f"last: 1.{max(tables)}",
-        f"{what}:",
+        f"first: {series[0][0]}",
+        f"last: {series[-1][0]}",
+        "names:",
     ]
-    rows = [*sorted(by_life.items(), key=lambda row: (re.findall(r"1\.(\d+)", row[0]), row[0]))]
+    rows = sorted(by_life.items(), key=lambda row: (_numbers(row[0]), row[0]))
     if held:
         rows += [("", []), *held.items()]
     for key, those in rows:
@@ -366,11 +384,21 @@ def written(
     return "\n".join(lines) + "\n"
 
 
+def _numbers(life: str) -> list[list[int]]:
+    """Return the releases that a life names, for their order."""
+    return [[*map(int, one.split("."))] for one in re.findall(r"[0-9.]+", life)]
+
+
 def held(program: str) -> dict[str, list[str]]:
     """Return by kind the flags that hold it in every release."""
+    return alike(flags(program, minor) for minor in RELEASES)
+
+
+def alike(tables: Iterable[Mapping[str, str]]) -> dict[str, list[str]]:
+    """Return by kind the flags that hold it in every table that has them."""
     kinds: dict[str, set[str]] = {}
-    for minor in RELEASES:
-        for name, kind in flags(program, minor).items():
+    for table in tables:
+        for name, kind in table.items():
             kinds.setdefault(name, set()).add(kind)
     return {
         kind: sorted(name for name, those in kinds.items() if those == {kind})
@@ -384,21 +412,21 @@ def tables() -> Iterator[tuple[str, str]]:
     for program in _PROGRAMS:
         found = {minor: dict.fromkeys(flags(program, minor), "") for minor in RELEASES}
         head = f"The arguments of {program}"
-        yield f"{_FOLDER}/{program}", written("names", head, found, held(program))
+        yield f"{_FOLDER}/{program}", written(head, found, held(program))
     found = {minor: gates(minor) for minor in RELEASES}
     yield (
         f"{_FOLDER}/feature-gates",
-        written("names", "The feature gates of all programs but kubeadm", found),
+        written("The feature gates of all programs but kubeadm", found),
     )
     found = {minor: kubeadm_gates(minor) for minor in RELEASES}
     yield (
         f"{_FOLDER}/kubeadm-feature-gates",
-        written("names", "The feature gates of kubeadm", found),
+        written("The feature gates of kubeadm", found),
     )
     found = {minor: dict.fromkeys(plugins(minor), "") for minor in RELEASES}
     yield (
         f"{_FOLDER}/admission-plugins",
-        written("names", "The API server's admission plugins", found),
+        written("The API server's admission plugins", found),
     )
     yield "apis", apis_written()
 

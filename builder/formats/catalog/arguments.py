@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from builder.formats.catalog.words import NAME, SERIES, word
 from builder.formats.records import Field, ListOf, MapOf, Record, required
 from builder.formats.shape import Text
-from builder.model.arguments import HELD, Life, ServedKind
+from builder.model.arguments import HELD, Life, ServedKind, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,16 +35,11 @@ def _table(
                 raise ValueError(f"{name} is named twice")
     return {
         **fields,
-        "first": _minor(first),
-        "last": _minor(last),
+        "first": numbers(first),
+        "last": numbers(last),
         "names": lives,
         "holds": {name: kind for kind, those in holds.items() for name in those},
     }
-
-
-def _minor(text: str) -> tuple[int, int]:
-    major, _, minor = text.partition(".")
-    return int(major), int(minor)
 
 
 ARGUMENTS: Record[dict[str, Any]] = Record(

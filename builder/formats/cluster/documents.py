@@ -37,10 +37,13 @@ _LONGEST = 200
 """Characters of what is expected, beyond which the nearest name alone is said."""
 _ARGUMENT = "name"
 _ARGUMENTS = (("extraArgs",), ("kubeletExtraArgs",))
+_ETCD_VARIABLES = ("etcd", "local", "extraEnvs")
+_VARIABLE = "ETCD_"
+"""Before an argument's name: etcd reads variables as well."""
 _PROGRAMS = {
     place[-2:]: program for program, places in ARGUMENT_PLACES.items() for _, place in places
 }
-"""Whose arguments stand where; of etcd's not all are known."""
+"""Whose arguments stand where."""
 _DOCUMENTS = {"kubelet": "KubeletConfiguration"}
 """Whose arguments have the names of their document's fields."""
 _WHO = {"KubeletConfiguration": "kubelet", "KubeProxyConfiguration": "kube-proxy"}
@@ -264,18 +267,27 @@ class _Checking:
                 what = f"{_show(name)} is not the name of an argument: kubeadm puts -- before it"
                 self.reading.wrong(path, what, hint=f"write {bare.partition('=')[0].strip()}")
                 return
+            self.argument(name, bare, value, path, way)
             name = bare
-            self.argument(name, value, path, way)
+        elif way == _ETCD_VARIABLES and name.startswith(_VARIABLE):
+            bare = name.removeprefix(_VARIABLE).lower().replace("_", "-")
+            self.argument(bare, bare, value, path, (*way[:-1], *_ARGUMENTS[0]))
         elif way == (_FEATURE_GATES,) and self.name in _GATES and isinstance(value, bool):
             self.told(self.arguments.gate(_GATES[self.name], name, str(value), path))
         self.value(value, type_, path, (*way, name))
 
-    def argument(self, name: str, value: Any, path: str, way: tuple[str, ...]) -> None:
-        """Check that the release's program knows an argument, and its gates."""
+    def argument(
+        self, written: str, name: str, value: Any, path: str, way: tuple[str, ...]
+    ) -> None:
+        """Check that the release's program knows an argument as it is written, and its gates."""
         program = _PROGRAMS.get(way[-2:])
         said = value.get("value") if isinstance(value, dict) else value
-        if program and said is not None and (*way, name) not in OWNED[self.name]:
-            self.told(self.arguments.misfits(program, name, str(said), path))
+        known = (*way, name) in OWNED[self.name] or (*way, name) in REFUSED[self.name]
+        if program and said is not None and not known:
+            wrong = [*self.arguments.misfits(program, written, str(said), path)]
+            self.told(wrong)
+            if wrong:
+                return
             self.allowed(program, name, said, path)
             for field in self.release.allowed.get(_DOCUMENTS.get(program, ""), ()):
                 if argument_of(field) == name:
@@ -284,15 +296,15 @@ class _Checking:
     def allowed(self, whose: str, name: str, said: Any, path: str) -> None:
         """Check what a program ends at that is a value of the right type."""
         allowed = self.release.allowed.get(whose, {}).get(name)
-        minor = self.configuration.release
+        release = self.arguments.release_of(whose)
         entries = enumerate(said) if isinstance(said, list) else ()
         places = [(f"{path}[{number}]", one) for number, one in entries] or [(path, said)]
         for where, one in places if allowed else ():
             if allowed is None or not isinstance(one, (str, int)):
                 continue  # told
-            for wrong in allowed.misfits(str(one), minor):
+            for wrong in allowed.misfits(str(one), release):
                 what = f"{_WHO.get(whose, whose)} would not start with {_show(wrong)}"
-                expected, near = allowed.expected(minor), None
+                expected, near = allowed.expected(release), None
                 if len(expected) > _LONGEST:
                     expected, near = "", did_you_mean(wrong, expected.split(" or "))
                 self.reading.wrong(where, what, expected=expected or None, hint=near)

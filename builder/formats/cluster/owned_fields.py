@@ -110,8 +110,8 @@ _FILES = (
 _MEMBERSHIP = (
     "name", "data-dir", "listen-client-urls", "advertise-client-urls", "listen-peer-urls",
     "initial-advertise-peer-urls", "initial-cluster", "initial-cluster-state",
-    "initial-cluster-token", "discovery", "discovery-srv", "force-new-cluster", "proxy",
-    "enable-grpc-gateway-proxy", "config-file",
+    "initial-cluster-token", "discovery", "discovery-srv", "discovery-endpoints",
+    "discovery-token", "force-new-cluster", "proxy", "config-file",
 )  # fmt: skip
 
 

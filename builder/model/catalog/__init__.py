@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from builder.errors import did_you_mean
-from builder.model.arguments import Arguments
+from builder.model.arguments import Arguments, release_in
 from builder.model.catalog.calico import CalicoRelease
 from builder.model.catalog.endpoints import EndpointTable
 from builder.model.catalog.kubernetes import KubernetesRelease
@@ -128,7 +128,15 @@ class Catalog:
                 if path.owner == _KUBEADM and path.is_known(version.series)
             ),
             arguments=Arguments(
-                release=version, tables=self.arguments, instead=self.instead, apis=self.apis
+                release=version,
+                tables=self.arguments,
+                instead=self.instead,
+                apis=self.apis,
+                others={
+                    name: release
+                    for name, tag in tags.items()
+                    if name in self.arguments and (release := release_in(tag))
+                },
             ),
             programs=self.programs,
         )

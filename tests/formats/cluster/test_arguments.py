@@ -9,7 +9,7 @@ import pytest
 from builder.errors import DocumentError, Fault
 from builder.formats import catalog as catalog_format
 from builder.formats import cluster as cluster_format
-from builder.model.arguments import PLUGINS, Arguments, Life
+from builder.model.arguments import PLUGINS, Arguments, Life, release_in
 from builder.model.version import Version
 
 if TYPE_CHECKING:
@@ -185,6 +185,131 @@ def test_of_releases_that_nobody_looked_at_nothing_is_said(catalog: Catalog) -> 
     )
     assert [*arguments.misfits("kube-apiserver", "insecure-port", "0", "x")] == []
     assert [*arguments.misfits("etcd", "whatever", "0", "x")] == []
+    newer = Arguments(
+        release=Version.parse("1.31.0"), tables=catalog.arguments, others={"etcd": (3, 99, 0)}
+    )
+    assert [*newer.misfits("etcd", "whatever", "0", "x")] == []
+
+
+@pytest.mark.parametrize(
+    ("version", "said", "what", "hint"),
+    [
+        (
+            "1.18.5",
+            "quota-backend-byte: '1'",
+            "etcd knows no argument --quota-backend-byte",
+            "did you mean quota-backend-bytes?",
+        ),
+        (
+            "1.18.5",
+            "quota_backend_bytes: '1'",
+            "etcd knows no argument --quota_backend_bytes",
+            "did you mean quota-backend-bytes?",
+        ),
+        (
+            "1.18.5",
+            "no-such: '1'",
+            "etcd knows no argument --no-such",
+            "Kubernetes 1.18.5 has etcd 3.4.3",
+        ),
+        (
+            "1.22.17",
+            "tls-min-version: TLS1.2",
+            "etcd has no argument --tls-min-version before 3.5.8",
+            "Kubernetes 1.22.17 has etcd 3.5.6",
+        ),
+        (
+            "1.22.17",
+            "debug: 'true'",
+            "etcd has no argument --debug since 3.5",
+            "write log-level: debug",
+        ),
+        ("1.18.5", "debug: 'true'", None, None),
+        ("1.30.0", "tls-min-version: TLS1.2", None, None),
+        ("1.18.5", "logger: capnslog", None, None),
+        ("1.22.17", "logger: capnslog", "etcd would not start with 'capnslog'", None),
+        ("1.18.5", "backend-batch-interval: '5'", "etcd would not start with '5'", None),
+        ("1.18.5", "max-wals: '-1'", "etcd would not start with '-1'", None),
+        ("1.18.5", "max-wals: '0x10'", None, None),
+        ("1.18.5", "quota-backend-bytes: '-1'", None, None),
+        ("1.18.5", "version: 'true'", "etcd would not start with 'true'", None),
+        ("1.18.5", "auto-compaction-retention: '8'", None, None),
+        ("1.18.5", "auto-compaction-retention: 90m", None, None),
+        (
+            "1.18.5",
+            "auto-compaction-retention: daily",
+            "etcd would not start with 'daily'",
+            None,
+        ),
+        ("1.18.5", "listen-metrics-urls: 'http://localhost:2381'", None, None),
+        (
+            "1.18.5",
+            "listen-metrics-urls: 'http://etcd:2381'",
+            "etcd would not start with 'http://etcd:2381'",
+            None,
+        ),
+        (
+            "1.18.5",
+            "listen-metrics-urls: '0.0.0.0:2381'",
+            "etcd would not start with '0.0.0.0:2381'",
+            None,
+        ),
+        (
+            "1.18.5",
+            "cipher-suites: TLS_AES_128_GCM_SHA256",
+            "etcd would not start with 'TLS_AES_128_GCM_SHA256'",
+            "did you mean 'TLS_RSA_WITH_AES_128_GCM_SHA256'?",
+        ),
+        ("1.22.17", "cipher-suites: TLS_AES_128_GCM_SHA256", None, None),
+        ("1.18.5", "election-timeout: '5000', heartbeat-interval: '1000'", None, None),
+        (
+            "1.18.5",
+            "heartbeat-interval: '300'",
+            "etcd would not start: 1000 is less than five heartbeats of 300 ms",
+            None,
+        ),
+        (
+            "1.18.5",
+            "election-timeout: '2000', heartbeat-interval: '500'",
+            "etcd would not start: 2000 is less than five heartbeats of 500 ms",
+            None,
+        ),
+    ],
+)
+def test_etcds_arguments_go_by_its_own_release(
+    catalog: Catalog, version: str, said: str, what: str | None, hint: str | None
+) -> None:
+    local = f"etcd: {{local: {{extraArgs: {{{said}}}}}}}"
+    found = faults(catalog, version, f"kubeadm: {{ClusterConfiguration: {{{local}}}}}")
+    assert [(one.what, one.hint) for one in found] == ([(what, hint)] if what else [])
+
+
+def test_etcds_variables_are_its_arguments(catalog: Catalog) -> None:
+    said = "{name: ETCD_QUOTA_BACKEND_BYTES, value: 8G}, {name: GOGC, value: many}"
+    local = f"etcd: {{local: {{extraEnvs: [{said}]}}}}"
+    (fault,) = faults(catalog, "1.31.0", f"kubeadm: {{ClusterConfiguration: {{{local}}}}}")
+    assert fault.what == "etcd would not start with '8G'"
+
+
+def test_the_catalog_knows_the_etcd_of_each_release(catalog: Catalog) -> None:
+    """Of one that is not covered nothing would be checked, and nobody told."""
+    table = catalog.arguments["etcd"]
+    for series in catalog.kubernetes_series.values():
+        for tags in series.tags.values():
+            release = release_in(tags["etcd"])
+            assert release
+            assert table.covers(release)
+
+
+@pytest.mark.parametrize("name", ["version", "help"])
+@pytest.mark.parametrize("program", ["apiServer", "controllerManager", "scheduler"])
+def test_a_program_that_only_says_something_is_none(
+    catalog: Catalog, program: str, name: str
+) -> None:
+    said = f"kubeadm: {{ClusterConfiguration: {{{program}: {{extraArgs: {{{name}: 'true'}}}}}}}}"
+    (fault,) = faults(catalog, "1.22.17", said)
+    assert fault.what.endswith("would not start with 'true'")
+    assert faults(catalog, "1.22.17", said.replace("true", "false")) == []
 
 
 @pytest.mark.parametrize("text", ["", "since", "since 1.20 ", "before 1.20 since 1.19", "1.20"])

@@ -128,6 +128,10 @@ def test_alternatives_are_those_of_the_release() -> None:
         (MANAGER % "port: '10259'", "10259 is where kube-scheduler listens on cp1"),
         (API % "insecure-port: '2379'", "2379 is where etcd listens on cp1"),
         (ETCD % "listen-metrics-urls: 'http://[::]:2380'", "2380 is where etcd listens on cp1"),
+        (
+            ETCD % "listen-metrics-urls: 'http://localhost:10248'",
+            "10248 is where kubelet listens on cp1",
+        ),
     ],
 )
 def test_no_two_programs_of_a_node_have_one_port(said: str, what: str) -> None:

@@ -306,9 +306,14 @@ func (r *reader) walk(in *unit, code ast.Node, values known) {
 	})
 }
 
-// texts returns the elements of a list of texts, written here or as a variable of the package.
+// texts returns the elements of a list of texts, written here or as a variable of the package; a field that such a
+// variable fills is thought to have its name.
 func (r *reader) texts(in *unit, list ast.Expr) []string {
-	if ident, ok := list.(*ast.Ident); ok {
+	ident, ok := list.(*ast.Ident)
+	if field, is := list.(*ast.SelectorExpr); is {
+		ident, ok = field.Sel, true
+	}
+	if ok {
 		for _, file := range in.files {
 			for _, declared := range file.Decls {
 				if group, ok := declared.(*ast.GenDecl); ok {
