@@ -7,6 +7,7 @@ signed by who made the package. So a bundle is believed only where both say the 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ _SENSES = {2: "<", 4: ">", 6: "<>", 8: "=", 10: "<=", 12: ">="}
 _FLAGS = {"LT": "<", "GT": ">", "EQ": "=", "LE": "<=", "GE": ">="}
 _ANY_SENSE = 14
 _LIBC = re.compile(r"libc\.so\.6\((?:GLIBC_([0-9.]+))?\)(\(64bit\))?|libc\.so\.6")
+FEATURE = "rpmlib("
+"""How what a package requires of rpm itself begins."""
 _MOST_SHOWN = 5
 
 
@@ -47,6 +50,8 @@ class Claims:
     """NAME-VERSION-RELEASE.ARCH, with an epoch that is not 0."""
     relations: Mapping[str, frozenset[Relation]]
     """By :data:`RELATIONS`, and the weak ones."""
+    """What is provided is as it was said; that a package has its own name, often nobody says."""
+    own: Relation
     files: frozenset[str]
 
     @property
@@ -94,18 +99,27 @@ def differences(header: Claims, metadata: Claims) -> list[str]:
     """Say in which ways metadata is not what the header says; nothing means that it is right.
 
     Weak dependencies, which old tools leave out, and files outside of what is written into
-    primary may be missing, but nothing may be added.
+    primary may be missing (see :func:`unlisted`), but nothing may be added.
     """
     found = [
         f"primary leaves out that it {kind} {_some(missing)}"
         for kind in RELATIONS
         if (missing := header.relations[kind] - metadata.relations[kind])
     ]
-    # names that are no ASCII are written in more than one way; nothing requires them
-    hidden = {path for path in header.files - metadata.files if path.isascii() and _matters(path)}
-    if hidden:
-        found.append(f"its file list leaves out {_some(hidden)}")
+    if hidden := set(filter(matters, unlisted(header, metadata))):
+        found.append(lost(hidden))
     return found + additions(header, metadata)
+
+
+def unlisted(header: Claims, metadata: Claims) -> frozenset[str]:
+    """Return the files that metadata leaves out, whether they matter or not."""
+    # names that are no ASCII are written in more than one way; nothing requires them
+    return frozenset(path for path in header.files - metadata.files if path.isascii())
+
+
+def lost(paths: Iterable[str]) -> str:
+    """Say that metadata leaves out files that matter."""
+    return f"its file list leaves out {_some(paths)}"
 
 
 def additions(header: Claims, metadata: Claims) -> list[str]:
@@ -113,11 +127,15 @@ def additions(header: Claims, metadata: Claims) -> list[str]:
     found = [
         f"primary adds that it {kind} {_some(added)}"
         for kind in (*RELATIONS, *_WEAK)
-        if (added := metadata.relations[kind] - header.relations[kind])
+        if (added := metadata.relations[kind] - header.relations[kind] - {header.own})
     ]
     if added_files := {path for path in metadata.files - header.files if path.isascii()}:
         found.append(f"its file list adds {_some(added_files)}")
     return found
+
+
+def required_paths(packages: Iterable[Claims]) -> set[str]:
+    return {need.name for one in packages for need in one.requires if need.name.startswith("/")}
 
 
 def unmet(packages: Iterable[Claims]) -> dict[str, tuple[str, ...]]:
@@ -127,11 +145,11 @@ def unmet(packages: Iterable[Claims]) -> dict[str, tuple[str, ...]]:
     packages = list(packages)
     pool = solv.Pool()
     repository = pool.add_repo("bundle")
-    paths = {need.name for one in packages for need in one.requires if need.name.startswith("/")}
+    paths = required_paths(packages)
     for one in packages:
         solvable = repository.add_solvable()
         solvable.name, solvable.evr, solvable.arch = one.name, "0-0", "noarch"
-        for provided in one.relations["provides"]:
+        for provided in one.relations["provides"] | {one.own}:
             solvable.add_provides(_dep(solv, pool, provided))
         for path in one.files & paths:
             solvable.add_provides(pool.Dep(path))
@@ -177,58 +195,88 @@ def _claims(
 ) -> Claims:
     """Leave out what tools that write metadata leave out, so that both can be compared.
 
-    These are features of rpm itself, what a package provides for itself, older versions of a C
-    library of which a newer one is required; and that a package provides its own name.
+    These are features of rpm itself, what a package provides for itself, and older versions of a C
+    library of which a newer one is required.
     """
-    provides = relations["provides"] | {Relation(name, "=", own)}
-    by_name: dict[str, list[Relation]] = {}
-    for one in provides:
+    itself = Relation(name, "=", own)
+    by_name: dict[str, list[Relation]] = {name: [itself]}
+    for one in relations["provides"]:
         by_name.setdefault(one.name, []).append(one)
+    provided = {name: _Provided(entries) for name, entries in by_name.items()}
     requires = {
         need
         for need in relations["requires"]
-        if not need.name.startswith("rpmlib(")
+        if not need.name.startswith(FEATURE)
         and need.name not in files
-        and not any(_meets(one, need) for one in by_name.get(need.name, ()))
+        and not (need.name in provided and provided[need.name].meets(need))
     }
     requires -= _older_libraries(requires)
-    every = {**relations, "provides": provides, "requires": requires}
     return Claims(
         name=plain(f"{name}-{own.removeprefix('0:')}.{arch}"),
-        relations={kind: frozenset(entries) for kind, entries in every.items()},
+        relations={
+            kind: frozenset(entries)
+            for kind, entries in {**relations, "requires": requires}.items()
+        },
+        own=itself,
         files=files,
     )
 
 
 def _older_libraries(requires: set[Relation]) -> set[Relation]:
-    versions: dict[str, list[tuple[tuple[int, ...], Relation]]] = {}
+    versions: dict[str, list[tuple[tuple[tuple[int, str], ...], Relation]]] = {}
     for need in requires:
         if match := _LIBC.fullmatch(need.name):
-            numbers = tuple(int(part) for part in (match[1] or "").split(".") if part)
+            parts = [part.lstrip("0") for part in (match[1] or "").split(".") if part]
+            # numbers of any length
+            numbers = tuple((len(part), part) for part in parts)
             versions.setdefault(match[2] or "", []).append((numbers, need))
+    newest = {kind: max(entries)[0] for kind, entries in versions.items()}
     return {
         need
-        for entries in versions.values()
+        for kind, entries in versions.items()
         for numbers, need in entries
-        if numbers < max(entries)[0]
+        if numbers < newest[kind]
     }
 
 
-def _meets(provided: Relation, need: Relation) -> bool:
-    """Tell whether one version that a package provides is one that it requires."""
-    if not need.comparison:
-        return True
-    if provided.comparison != "=":
-        return provided == need
-    one, other = provided.evr, need.evr
-    if "-" not in other:
-        one = one.partition("-")[0]
-    elif "-" not in one:
-        other = other.partition("-")[0]
+class _Provided:
+    """The versions that a package provides of one name, in order: many may be asked for."""
+
+    def __init__(self, entries: Collection[Relation]) -> None:
+        self._entries = frozenset(entries)
+        exact = [one.evr for one in entries if one.comparison == "="]
+        self._full = _in_order(evr for evr in exact if "-" in evr)
+        self._short = _in_order(evr for evr in exact if "-" not in evr)
+        self._cut = _in_order(evr.partition("-")[0] for evr in exact)
+
+    def meets(self, need: Relation) -> bool:
+        """Tell whether one of them is one that the package requires."""
+        if not need.comparison or need in self._entries:
+            return True
+        if "-" not in need.evr:
+            return _any(self._cut, need.evr, need.comparison)
+        short = need.evr.partition("-")[0]
+        return _any(self._full, need.evr, need.comparison) or _any(
+            self._short, short, need.comparison
+        )
+
+
+def _in_order(texts: Iterable[str]) -> list[Any]:
     parse = load_rpm_rs().Evr.parse
-    left, right = parse(one), parse(other)
-    sign = "<" if left < right else ">" if left > right else "="
-    return sign in need.comparison
+    return sorted(parse(text) for text in set(texts))
+
+
+def _any(versions: list[Any], wanted: str, comparison: str) -> bool:
+    """Tell whether one of some versions, in order, is less than, equal to or more than another."""
+    if not versions:
+        return False
+    other = load_rpm_rs().Evr.parse(wanted)
+    if "<" in comparison and versions[0] < other:
+        return True
+    if ">" in comparison and other < versions[-1]:
+        return True
+    place = bisect_left(versions, other)
+    return "=" in comparison and place < len(versions) and not other < versions[place]
 
 
 def _relation(name: str, comparison: str, version: Any) -> Relation:
@@ -248,7 +296,7 @@ def _evr(epoch: Any, version: Any, release: Any) -> str:
     return f"{number}:{version or ''}" + (f"-{release}" if release else "")
 
 
-def _matters(path: str) -> bool:
+def matters(path: str) -> bool:
     """Tell whether a path belongs into primary, as createrepo has it."""
     return path.startswith("/etc/") or "bin/" in path or path == "/usr/lib/sendmail"
 

@@ -11,14 +11,15 @@ It is judged as the one over the header is (:mod:`builder.rpm.signature`).
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from typing import TYPE_CHECKING, Any
 
-from builder.errors import VerificationError
+from builder.errors import VerificationError, few
 from builder.redact import quoted
 from builder.rpm.certificates import HASHES
 from builder.rpm.header import main_header, value
-from builder.rpm.signature import read_packet, signed_by
+from builder.rpm.signature import read_metadata, read_packet, signed_by, translated
 
 if TYPE_CHECKING:
     import io
@@ -37,7 +38,28 @@ _COMPRESSIONS = {
 }
 """What rpm 4.11, of EL7, unpacks, by the names that headers have for it, and how it begins; zlib
 takes what is not packed at all, too."""
+_FEATURES = {
+    "BuiltinLuaScripts",
+    "CompressedFileNames",
+    "ConcurrentAccess",
+    "ExplicitPackageProvide",
+    "FileCaps",
+    "FileDigests",
+    "HeaderLoadSortsTags",
+    "PartialHardlinkSets",
+    "PayloadFilesHavePrefix",
+    "PayloadIsBzip2",
+    "PayloadIsLzma",
+    "PayloadIsXz",
+    "ScriptletExpansion",
+    "ScriptletInterpreterArgs",
+    "TildeInVersions",
+    "VersionedDependencies",
+}
+"""What rpm 4.11 provides as rpmlib(...): its lib/rpmds.c."""
+_FEATURE = re.compile(r"rpmlib\((.*)\)", re.DOTALL)
 _PAYLOAD_DIGEST, _PAYLOAD_ALGORITHM = 5092, 5093
+_MOST_SHOWN = 5
 _STRING_KINDS = {6, 8}
 _INT32 = 4
 _PIECE = 1 << 20
@@ -69,6 +91,20 @@ def verify_payload(
     if not signed_by(signature, hasher.digest(), keys, " over header and payload", where):
         raise _changed(where, "what its signature over header and payload covers")
     return True
+
+
+def verify_features(head: bytes, *, where: str = "RPM") -> None:
+    """Raise VerificationError for an RPM that requires more of rpm than that of EL7 has."""
+    metadata = read_metadata(head, where=where)
+    with translated(where):
+        names = [_FEATURE.fullmatch(str(one.name)) for one in metadata.requires()]
+    if unknown := {name[1] for name in names if name} - _FEATURES:
+        named = few([quoted(name, 40) for name in sorted(unknown)], _MOST_SHOWN)
+        raise VerificationError(
+            f"it requires of rpm {named}, which that of EL7 does not have",
+            where=where,
+            hint="take a build for EL7: no other can be installed there",
+        )
 
 
 def verify_compression(head: bytes, payload: io.BufferedReader, *, where: str = "RPM") -> None:

@@ -38,6 +38,8 @@ class Recheck:
     faults: list[Fault]
     packages: list[Claims] = field(default_factory=list)
     """What the RPMs say of themselves, or where no header is at hand, metadata of them."""
+    unlisted: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Files of RPMs that metadata leaves out, by place: a fault if anything requires them."""
 
 
 def verify_repodata(
@@ -60,8 +62,7 @@ def verify_repodata(
         repomd = _repomd(folder, where)
     except AirseedError as error:
         return Recheck(faults=_faults(error))
-    faults = _strays(folder, repomd, where)
-    packages: list[Claims] = []
+    found = Recheck(faults=_strays(folder, repomd, where))
     with tempfile.TemporaryDirectory() as scratch:
         files: dict[str, Path] = {}
         for kind in KINDS:
@@ -72,11 +73,21 @@ def verify_repodata(
                 source = folder / Path(record.href).name
                 unpack(source, path, record, where=f"{where}/{source.name}", largest=largest)
             except AirseedError as error:
-                faults += _faults(error)
+                found.faults.extend(_faults(error))
             else:
                 files[kind] = path
-        faults += _compare(files, rpms, heads, where, packages)
-    return Recheck(faults=faults, packages=packages)
+        found.faults.extend(_compare(files, rpms, heads, where, found))
+    return found
+
+
+def hidden(where: str, what: str) -> Fault:
+    """Return the fault that metadata says something else than the RPM that it is about."""
+    return Fault(
+        where=where,
+        what=what,
+        expected="what the signed header of the RPM says",
+        hint="the mirror that it was locked from changed its metadata: lock from another one",
+    )
 
 
 def justified(rpms: Iterable[Rpm], heads: Mapping[Digest, bytes] | None = None) -> int:
@@ -130,7 +141,7 @@ def _compare(
     rpms: list[Rpm],
     heads: Mapping[Digest, bytes],
     where: str,
-    packages: list[Claims],
+    found: Recheck,
 ) -> list[Fault]:
     if "primary" not in files:
         return []
@@ -151,7 +162,7 @@ def _compare(
         package = by_name.pop(_full(rpm), None)
         faults += _differences(rpm, package, where)
         if package is not None:
-            faults += _claims(rpm, package, heads.get(rpm.digest), where, packages)
+            faults += _claims(rpm, package, heads.get(rpm.digest), where, found)
     faults += [
         Fault(where=f"{where}: {plain(name)}", what="primary lists it, but the RPM is not here")
         for name in sorted(by_name)
@@ -177,26 +188,18 @@ def _listed(
     return sorted(faults)
 
 
-def _claims(
-    rpm: Rpm, package: Any, head: bytes | None, where: str, packages: list[Claims]
-) -> list[Fault]:
-    """Compare what metadata says with the header; add the one that counts to ``packages``."""
+def _claims(rpm: Rpm, package: Any, head: bytes | None, where: str, found: Recheck) -> list[Fault]:
+    """Compare what metadata says with the header; keep in ``found`` the one that counts."""
     where = f"{where}: {rpm.nevra}"
     said = claims.of_metadata(package)
     try:
         signed = claims.of_header(head, where=where) if head is not None else said
     except AirseedError as error:
         return _faults(error)
-    packages.append(signed)
-    return [
-        Fault(
-            where=where,
-            what=what,
-            expected="what the signed header of the RPM says",
-            hint="the mirror that it was locked from changed its metadata: lock from another one",
-        )
-        for what in claims.differences(signed, said)
-    ]
+    found.packages.append(signed)
+    if unlisted := claims.unlisted(signed, said):
+        found.unlisted[where] = unlisted
+    return [hidden(where, what) for what in claims.differences(signed, said)]
 
 
 def _differences(rpm: Rpm, package: Any, where: str) -> list[Fault]:

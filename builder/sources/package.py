@@ -11,12 +11,12 @@ from builder.errors import VerificationError
 from builder.http import redact
 from builder.rpm.header import header_length, read_head
 from builder.rpm.keys import RpmKey, load_keys
-from builder.rpm.payload import verify_compression, verify_payload
+from builder.rpm.payload import verify_compression, verify_features, verify_payload
 from builder.rpm.signature import read_nevra, verify_signature
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from builder.errors import Fault
     from builder.http import Client
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from builder.model.lock import Lock
     from builder.model.rpm import Nevra
     from builder.rpm.claims import Claims
+    from builder.rpm.recheck import Recheck
+    from builder.rpm.subset import Rpm
 
 _FIRST = 1 << 16
 """Bytes of an RPM that are asked for at first; most of the headers are shorter."""
@@ -52,6 +54,7 @@ class Signatures:
         head = read_head(content, where=where)
         keys = [self._key(fingerprint) for fingerprint in package.keys]
         check_head(head, package.nevra, keys, where=where)
+        verify_features(head, where=where)
         verify_compression(head, content, where=where)
         covered = verify_payload(head, content, keys, where=where)
         if not (covered or package.trust == "pinned" or package.repository in self._signed):
@@ -112,12 +115,13 @@ def check_metadata(
     ``read`` gives the content of a file of the lock; ``heads`` are those of RPMs whose signature
     was good. A repository of which ``damaged`` names a file is left alone.
     """
-    from builder.rpm.claims import unprovided  # noqa: PLC0415 -- rpm-rs and others come with them
-    from builder.rpm.recheck import verify_repodata  # noqa: PLC0415
+    from builder.rpm import claims  # noqa: PLC0415 -- rpm-rs and others come with them
+    from builder.rpm.recheck import hidden  # noqa: PLC0415
     from builder.rpm.subset import Rpm  # noqa: PLC0415
 
     faults: list[Fault] = []
     packages: list[Claims] = []
+    unlisted: dict[str, frozenset[str]] = {}
     complete = True
     rpms: dict[str, list[Rpm]] = {}
     for package in lock.packages:
@@ -131,21 +135,38 @@ def check_metadata(
         if any(path in damaged for path in paths.get(folder, ())):
             complete = False
             continue
-        with tempfile.TemporaryDirectory(prefix="airseed-verify-") as scratch:
-            inside = Path(scratch) / "repodata"
-            try:
-                inside.mkdir()
-                for path in paths.get(folder, ()):
-                    (inside / PurePosixPath(path).name).write_bytes(read(path))
-            except OSError as error:
-                raise disk.failure(error, inside) from error
-            found = verify_repodata(
-                inside, rpms.get(repository.name, ()), where=folder, heads=heads
-            )
+        own = {PurePosixPath(path).name: path for path in paths.get(folder, ())}
+        found = _recheck(own, rpms.get(repository.name, ()), folder, read, heads)
         faults += found.faults
         packages += found.packages
+        unlisted |= found.unlisted
+    asked = claims.required_paths(packages)
+    for where, files in unlisted.items():
+        if lost := {path for path in files & asked if not claims.matters(path)}:
+            faults.append(hidden(where, claims.lost(lost)))
     if complete and not faults:
         for way in lock.ways:
             left = {one.name: one.from_base for one in way.packages}
-            faults += unprovided([one for one in packages if one.name in left], left)
+            faults += claims.unprovided([one for one in packages if one.name in left], left)
     return list(dict.fromkeys(faults))
+
+
+def _recheck(
+    documents: Mapping[str, str],
+    rpms: Iterable[Rpm],
+    folder: str,
+    read: Callable[[str], bytes],
+    heads: Mapping[Digest, bytes],
+) -> Recheck:
+    """Check one repository's metadata: names in its folder, and the paths of what is read."""
+    from builder.rpm.recheck import verify_repodata  # noqa: PLC0415 -- as above
+
+    with tempfile.TemporaryDirectory(prefix="airseed-verify-") as scratch:
+        inside = Path(scratch) / "repodata"
+        try:
+            inside.mkdir()
+            for name, path in documents.items():
+                (inside / name).write_bytes(read(path))
+        except OSError as error:
+            raise disk.failure(error, inside) from error
+        return verify_repodata(inside, rpms, where=folder, heads=heads)

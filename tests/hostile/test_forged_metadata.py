@@ -95,8 +95,7 @@ def campaign(folder: Path, seeds: range) -> None:
 
         before = _texts(place)
         forge(place, "primary", of_package(name, mutate))
-        # a file that primary alone leaves out is still in filelists, which yum reads, too;
-        # a package provides its own name, whatever is said of that
+        # a file that primary alone leaves out is still in filelists, which yum reads, too
         harmless = _essence(before, name) == _essence(_texts(place), name)
         found = verify_repodata(place, rpms, heads=heads).faults
         assert found or harmless, f"seed {seed}"
@@ -112,8 +111,7 @@ def _essence(packages: list[object], name: str) -> set[object]:
     essence: set[object] = set()
     for kind in ("provides", "requires", "conflicts", "obsoletes"):
         for entry in getattr(found, kind):
-            if not (kind == "provides" and entry[0] == name):
-                essence.add((kind, *entry[:5]))
+            essence.add((kind, *entry[:5]))
     essence.update(
         ("file", entry[2]) for entry in getattr(found, "files", ()) if entry[2] == "other"
     )

@@ -5,14 +5,19 @@ from __future__ import annotations
 import gzip
 import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
 from forged import forge, of_package
+from steps import is_linear
+from subjects import SUBJECT
 
 from builder.lab.packages import PackageRecipe
 from builder.lab.repositories import RepositoryRecipe, build_repository
+from builder.model.artifact import File, Package, Repository
 from builder.model.digest import Digest
+from builder.model.lock import Lock
 from builder.model.rpm import Nevra
 from builder.rpm import claims
 from builder.rpm.claims import Claims, Relation, unmet
@@ -21,6 +26,7 @@ from builder.rpm.header import read_head
 from builder.rpm.recheck import Recheck, justified, verify_repodata
 from builder.rpm.repodata import parse_repomd
 from builder.rpm.subset import Rpm, UpstreamMetadata, metadata_file, read_packages, write_subset
+from builder.sources.package import check_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +52,12 @@ AGENT = PackageRecipe(
     files=("/usr/bin/agent", "/etc/agent.conf", "/usr/share/agent/words"),
 )
 ALL = "/bin/sh, conntrack, iptables >= 1.4.21, libc.so.6(GLIBC_2.17)(64bit)"
-TRACK = PackageRecipe(nevra="track-1.4-4.noarch", provides=("conntrack",), files=("/usr/sbin/ct",))
+TRACK = PackageRecipe(
+    nevra="track-1.4-4.noarch",
+    provides=("conntrack",),
+    requires=("/usr/share/agent/words",),
+    files=("/usr/sbin/ct",),
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,47 @@ class Carried:
 
     def check(self) -> Recheck:
         return verify_repodata(self.folder, self.rpms, where="os", heads=self.heads)
+
+    def check_lock(self) -> list[str]:
+        """Do the same for a lock that has all of it; return what is wrong."""
+        packages = [
+            Package(
+                nevra=rpm.nevra,
+                repository="os",
+                digest=rpm.digest,
+                size=rpm.size,
+                sources=(),
+                keys=(),
+                requested=True,
+                needed_by=(),
+                from_base=("/bin/sh", "iptables >= 1.4.21", "libc.so.6(GLIBC_2.17)(64bit)"),
+            )
+            for rpm in self.rpms
+        ]
+        repository = Repository(
+            name="os", sources=(), digest=packages[0].digest, size=1, keys=(), signed=False
+        )
+        files = [
+            File(
+                kind="repodata",
+                path=f"yum/os/repodata/{path.name}",
+                digest=Digest.of(path.read_bytes()),
+                size=path.stat().st_size,
+                sources=(),
+            )
+            for path in self.folder.iterdir()
+        ]
+        lock = Lock(
+            subject=SUBJECT,
+            packages=tuple(packages),
+            repositories=(repository,),
+            files=tuple(files),
+        )
+
+        def read(path: str) -> bytes:
+            return (self.folder / PurePosixPath(path).name).read_bytes()
+
+        return [fault.what for fault in check_metadata(lock, read, self.heads)]
 
 
 @pytest.fixture
@@ -121,6 +173,10 @@ def test_what_createrepo_says_is_what_the_header_says(carried: Carried) -> None:
         (
             "primary", "agent", without(r'\s*<rpm:entry name="libc.so.6[^>]*/>'),
             "primary leaves out that it requires libc.so.6(GLIBC_2.17)(64bit)",
+        ),
+        (
+            "primary", "agent", without(r'\s*<rpm:entry name="agent" flags[^>]*/>'),
+            "primary leaves out that it provides agent = 2:1.18.5-0",
         ),
         (
             "primary", "agent", without(r"(?s)\s*<rpm:requires>.*</rpm:requires>"),
@@ -195,6 +251,21 @@ def test_a_hidden_program_is_named(carried: Carried) -> None:
     assert [one.what for one in carried.check().faults] == ["its file list leaves out /usr/sbin/ct"]
 
 
+def test_a_hidden_file_is_named_if_anything_requires_it(carried: Carried) -> None:
+    """yum of a node would look for it in vain, though the RPM has it."""
+    assert carried.check_lock() == []
+    forge(carried.folder, "filelists", without(r"\s*<file>/usr/share/doc/[^<]*</file>"))
+    assert carried.check_lock() == []
+    forge(carried.folder, "filelists", without(r"\s*<file>/usr/share/agent/words</file>"))
+    assert carried.check_lock() == ["its file list leaves out /usr/share/agent/words"]
+    for kind in ("primary", "filelists"):
+        forge(carried.folder, kind, without(r"\s*<file>/usr/sbin/ct</file>"))
+    assert carried.check_lock() == [
+        "its file list leaves out /usr/sbin/ct",
+        "its file list leaves out /usr/share/agent/words",
+    ]
+
+
 def test_epoch_and_architecture_are_the_locks(carried: Carried) -> None:
     for change in (instead('epoch="2"', 'epoch="1"'), instead(">x86_64<", ">noarch<")):
         text = metadata_file(carried.folder, "primary").read_bytes()
@@ -258,3 +329,31 @@ def test_what_a_package_provides_for_itself_need_not_be_said(
         frozenset(),
     )
     assert found.requires == (frozenset() if met else {Relation("x", *required)})
+
+
+def test_what_a_package_says_of_many_versions_takes_as_many_steps() -> None:
+    """An RPM's metadata may say much, and is signed by nobody."""
+
+    def work(size: int) -> Callable[[], object]:
+        relations = {
+            "provides": {Relation("x", "=", f"0:1.{n}-1") for n in range(size)},
+            "requires": {
+                *(Relation("x", "=", f"0:2.{n}") for n in range(size)),
+                *(Relation(f"libc.so.6(GLIBC_2.{n})(64bit)") for n in range(size)),
+            },
+        }
+        return lambda: claims._claims("a", "0:1-1", "noarch", relations, frozenset())
+
+    assert is_linear(work, 100)
+
+
+def test_a_number_of_any_length_is_a_version_of_the_library() -> None:
+    needs = [f"libc.so.6(GLIBC_2.{digits})" for digits in ("9" * 5000, "017", "17.1", "2.5")]
+    found = claims._claims(
+        "a",
+        "0:1-1",
+        "noarch",
+        {"provides": set(), "requires": set(map(Relation, needs))},
+        frozenset(),
+    )
+    assert found.requires == {Relation(needs[0])}

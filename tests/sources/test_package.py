@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -165,3 +166,16 @@ def test_what_is_no_rpm_is_refused(google: VendorKey, content: bytes) -> None:
     keys = Keys(google=google)
     message = refused(Signatures(keys.lock, keys.read), package(content, google), content)
     assert message.startswith("kubelet-1.18.5-0.x86_64: ")
+
+
+def test_what_rpm_of_el7_cannot_install_is_refused(tmp_path: Path, google: VendorKey) -> None:
+    """A solver passes over what a package requires of rpm itself, and the node's rpm does not."""
+    keys = Keys(google=google)
+    needs = ("rpmlib(RichDependencies) <= 4.12.0-1", "rpmlib(TildeInVersions) <= 4.10.0-1")
+    recipe = replace(KUBELET, requires=needs)
+    content = build_package(recipe, google, tmp_path).path.read_bytes()
+    message = refused(Signatures(keys.lock, keys.read), package(content, google), content)
+    assert message == (
+        "kubelet-1.18.5-0.x86_64: it requires of rpm 'RichDependencies',"
+        " which that of EL7 does not have"
+    )
