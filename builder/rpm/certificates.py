@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,8 @@ CHECKED = RSA | DSA
 HASHES = {2: "sha1", 8: "sha256", 9: "sha384", 10: "sha512", 11: "sha224"}
 SIGNATURE, PUBLIC_KEY, USER, PUBLIC_SUBKEY = 2, 6, 13, 14
 _CERTIFICATIONS = {0x10, 0x11, 0x12, 0x13}
-_BINDING, _DIRECT, _REVOKED, _SUBKEY_REVOKED, _USER_REVOKED = 0x18, 0x1F, 0x20, 0x28, 0x30
+_BINDING, _CROSS, _DIRECT = 0x18, 0x19, 0x1F
+_REVOKED, _SUBKEY_REVOKED, _USER_REVOKED = 0x20, 0x28, 0x30
 _CREATED, _KEY_LIFE, _ISSUER, _REASON, _EMBEDDED, _FINGERPRINT = 2, 9, 16, 29, 32, 33
 _SOFT = {1: "superseded", 3: "retired"}
 """Reasons for a revocation that leave earlier signatures good (RFC 4880 5.2.3.23)."""
@@ -57,6 +58,10 @@ class Signature:
     """What it says of who made it, upper-case hex; no proof."""
     subpackets: dict[int, bytes] = field(default_factory=dict)
     """Those that are signed."""
+    front: bytes = b""
+    """The body up to the end of what is signed."""
+    embedded: bytes = b""
+    """A signature in it that is not signed: of a subkey, that it belongs to the key."""
     canonical: bytes = b""
     """The body without what anybody could add."""
 
@@ -77,6 +82,7 @@ def read_signature(body: bytes) -> Signature:
             trailer=body[2:7],
             numbers=body[19:],
             issuer=body[7:15].hex().upper(),
+            front=body[:7],
             canonical=body,
         )
     if body[0] != 4:  # noqa: PLR2004 -- RFC 4880 5.2.3
@@ -100,6 +106,8 @@ def read_signature(body: bytes) -> Signature:
         numbers=body[end + 2 :],  # two bytes repeat the digest's first
         issuer=(said.get(_FINGERPRINT, b"")[1:] or said.get(_ISSUER, b"")).hex().upper(),
         subpackets=subpackets,
+        front=body[:hashed],
+        embedded=others.get(_EMBEDDED, b""),
         canonical=body[:hashed] + len(kept).to_bytes(2) + kept + body[end:],
     )
 
@@ -262,7 +270,7 @@ def _read(found: list[tuple[int, bytes]]) -> Certificate:
                 users.append(body.decode("utf-8", "replace"))
                 vouched += good
         elif tag == PUBLIC_SUBKEY:
-            good = _good(signatures, key, {_BINDING}, _key(key) + _key(body))
+            good = _good(signatures, key, {_BINDING}, _key(key) + _key(body), subkey=body)
             if good:
                 gone = _good(signatures, key, {_SUBKEY_REVOKED}, _key(key) + _key(body))
                 subkeys.append(KeyPart(body, tuple(good), tuple(gone)))
@@ -292,9 +300,17 @@ def _grouped(found: list[tuple[int, bytes]]) -> list[tuple[int, bytes, list[Sign
 
 
 def _good(
-    signatures: Iterable[Signature], key: bytes, kinds: set[int], head: bytes, user: bytes = b""
+    signatures: Iterable[Signature],
+    key: bytes,
+    kinds: set[int],
+    head: bytes,
+    user: bytes = b"",
+    subkey: bytes = b"",
 ) -> list[Signature]:
-    """Return the signatures of these kinds that the primary key made, each once, oldest first."""
+    """Return the signatures of these kinds that the primary key made, each once, oldest first.
+
+    What of them is not signed is written anew, since anybody may have changed it.
+    """
     good: dict[bytes, Signature] = {}
     for signature in signatures:
         if signature.kind not in kinds:
@@ -303,13 +319,48 @@ def _good(
         if user or signature.kind in _CERTIFICATIONS:
             content += user if signature.is_old else b"\xb4" + len(user).to_bytes(4) + user
         if key[5] in CHECKED and signature.hash is not None:
-            digest = hashlib.new(signature.hash, content + signature.trailer, usedforsecurity=False)
-            if not is_signed(signature, digest.digest(), key):
+            hasher = hashlib.new(signature.hash, content + signature.trailer, usedforsecurity=False)
+            digest = hasher.digest()
+            if not is_signed(signature, digest, key):
                 continue
-        elif key[5] in CHECKED or not _names(signature, key):
-            continue
-        good[signature.canonical] = signature
+            proof = _cross_signed(signature.embedded, head, subkey) if subkey else b""
+            written = _rewritten(signature, digest, key, proof)
+            good[written] = replace(signature, canonical=written)
+        elif key[5] not in CHECKED and _names(signature, key):
+            good[signature.canonical] = signature
     return sorted(good.values(), key=lambda one: (one.created, one.canonical))
+
+
+def _rewritten(signature: Signature, digest: bytes, key: bytes, embedded: bytes) -> bytes:
+    """Write the body of a signature that a key made."""
+    issuer = hashlib.sha1(_key(key), usedforsecurity=False).digest()[-8:]
+    start, end = signature.front, digest[:2] + signature.numbers
+    if signature.is_old:
+        return start + issuer + signature.canonical[15:17] + end
+    loose = b"" if _ISSUER in signature.subpackets else _subpacket(_ISSUER, issuer)
+    loose += _subpacket(_EMBEDDED, embedded) if embedded else b""
+    return start + len(loose).to_bytes(2) + loose + end
+
+
+def _cross_signed(embedded: bytes, head: bytes, subkey: bytes) -> bytes:
+    """Return a subkey's own word that it belongs to a key, empty where it is none.
+
+    That of a key that is not checked here is left to the libraries.
+    """
+    try:
+        signature = read_signature(embedded)
+    except (IndexError, ValueError):
+        return b""
+    if signature.kind != _CROSS:
+        return b""
+    if subkey[5] not in CHECKED:
+        return embedded
+    if signature.hash is None:
+        return b""
+    hasher = hashlib.new(signature.hash, head + signature.trailer, usedforsecurity=False)
+    if not is_signed(signature, hasher.digest(), subkey):
+        return b""
+    return _rewritten(signature, hasher.digest(), subkey, b"")
 
 
 def _names(signature: Signature, key: bytes) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from builder import openpgp as raw
 from builder.errors import VerificationError
 from builder.lab.openpgp import armour, generate
 from builder.lab.packages import PackageRecipe, build_package
@@ -76,6 +77,16 @@ def long_subpacket(kind: int, body: bytes) -> bytes:
     return b"\xff" + (len(body) + 1).to_bytes(4) + bytes([kind]) + body
 
 
+def loosely(signature: bytes, loose: bytes, *, quick: bytes | None = None) -> bytes:
+    """Give a signature other parts that nobody signed: subpackets, and the digest's first bytes."""
+    (_, made), *_ = raw.packets(signature)
+    start = 6 + int.from_bytes(made[4:6])
+    end = start + 2 + int.from_bytes(made[start : start + 2])
+    quick = made[end : end + 2] if quick is None else quick
+    changed = made[:start] + len(loose).to_bytes(2) + loose + quick + made[end + 2 :]
+    return raw.framed(openpgp.SIGNATURE, changed)
+
+
 def block(content: bytes) -> bytes:
     return armour("PUBLIC KEY BLOCK", content)
 
@@ -88,6 +99,9 @@ def only(content: bytes) -> RpmKey:
 def test_whatever_a_mirror_adds_to_a_key_is_left_out(modern: VendorKey, evil: VendorKey) -> None:
     plain, name = packets(modern), b"Forged <forged@example.invalid>"
     covered = openpgp.covered_user(body(modern), name)
+    (_, own), (_, its), (_, made) = raw.packets(plain)
+    bare = raw.framed(openpgp.PUBLIC_KEY, own) + raw.framed(openpgp.USER, its)
+    itself = raw.framed(openpgp.SIGNATURE, made)
     variants = {
         "bare user": plain + user(name),
         "user by a stranger": plain + user(name, said(evil, evil, covered, 0x13)),
@@ -98,6 +112,11 @@ def test_whatever_a_mirror_adds_to_a_key_is_left_out(modern: VendorKey, evil: Ve
         "forged revocation": plain[: len(openpgp.packet(openpgp.PUBLIC_KEY, body(modern)))]
         + said(evil, modern, framed(modern), REVOKED)
         + plain[len(openpgp.packet(openpgp.PUBLIC_KEY, body(modern))) :],
+        "another issuer": bare + loosely(itself, long_subpacket(16, b"\1" * 8)),
+        "no issuer": bare + loosely(itself, b""),
+        "another fingerprint": bare + loosely(itself, long_subpacket(33, b"\4" + b"x" * 20)),
+        "another beginning of the digest": bare + loosely(itself, b"", quick=b"\0\0"),
+        "words": bare + loosely(itself, openpgp.subpacket(20, b"\x80" + bytes(4) + b"\1\0\1ab")),
         "twice": plain + user(modern.user.encode()),
     }
     expected = only(modern.public)
@@ -130,6 +149,27 @@ def test_a_subkey_that_a_mirror_adds_signs_nothing(
         verify_signature(signed_rpm(tmp_path, evil), [key])
     with pytest.raises(VerificationError, match="signed by the key"):
         verify_detached(b"x", evil.sign(b"x"), [key])
+
+
+def test_a_subkey_says_itself_that_it_belongs_to_the_key(
+    modern: VendorKey, evil: VendorKey
+) -> None:
+    """gpg puts that where nobody has signed it, and sequoia wants it."""
+    covered = framed(modern, evil)
+    binding = said(modern, modern, covered, BINDING, openpgp.subpacket(27, b"\2"))
+
+    def key(*more: bytes) -> RpmKey:
+        loose = openpgp.subpacket(16, bytes.fromhex(modern.fingerprint)[-8:])
+        loose += b"".join(long_subpacket(32, one) for one in more)
+        return only(packets(modern) + subkey(evil, loosely(binding, loose)))
+
+    (_, cross), *_ = raw.packets(said(evil, evil, covered, 0x19))
+    (_, forged), *_ = raw.packets(said(modern, evil, covered, 0x19))
+    good = key(cross)
+    assert verify_detached(b"x", evil.sign(b"x"), [good]) == modern.fingerprint
+    assert key(forged).armoured == key().armoured != good.armoured
+    with pytest.raises(VerificationError):
+        verify_detached(b"x", evil.sign(b"x"), [key(forged)])
 
 
 def revoked(key: VendorKey, at: int, reason: int | None) -> bytes:
