@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -34,9 +35,9 @@ class CosignSignature:
     """Hold one signature; nothing of it is trusted yet."""
 
     payload: bytes = field(repr=False)
-    signature: bytes = field(repr=False)
     text: str
     """The signature as it stands in the annotation: base64."""
+    where: str
     certificate: str | None = None
     """PEM; of an identity's short-lived key."""
     chain: str | None = None
@@ -44,22 +45,26 @@ class CosignSignature:
     entry: str | None = None
     """JSON; the log's inclusion promise that it has the signature, and when it got it."""
 
+    @property
+    def signature(self) -> bytes:
+        """Decode it, which may have lines, as openssl writes them; raise VerificationError."""
+        try:
+            signature = base64.b64decode(re.sub(r"[\r\n]", "", self.text), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise VerificationError("the signature is not base64", where=self.where) from error
+        if not 0 < len(signature) <= _LONGEST:
+            raise VerificationError("its annotations hold no signature", where=self.where)
+        return signature
+
 
 def read_signature(
     payload: bytes, annotations: Mapping[str, str], *, where: str
 ) -> CosignSignature:
-    """Read a signature from its layer; raise VerificationError for anything else."""
-    text = annotations.get(_SIGNATURE, "")
-    try:
-        signature = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise VerificationError("the signature is not base64", where=where) from error
-    if not 0 < len(signature) <= _LONGEST:
-        raise VerificationError("its annotations hold no signature", where=where)
+    """Read a signature from its layer, whatever it is: others beside it may be good."""
     return CosignSignature(
         payload=payload,
-        signature=signature,
-        text=text,
+        text=annotations.get(_SIGNATURE, ""),
+        where=where,
         certificate=annotations.get(_CERTIFICATE) or None,
         chain=annotations.get(_CHAIN) or None,
         entry=annotations.get(_ENTRY) or None,

@@ -6,7 +6,7 @@ knows who refers to an image (OCI 1.1), among those.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from builder import strict_json
@@ -23,6 +23,7 @@ from builder.sources.image import read_blob
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from builder.errors import Fault
     from builder.oci.manifest import OciManifest
     from builder.oci.pull import Puller
 
@@ -39,6 +40,8 @@ class FoundSignatures:
     kept: tuple[bytes, ...] = ()
     """Their manifests, byte for byte."""
     evidence: tuple[CosignSignature, ...] = ()
+    passed_over: tuple[Fault, ...] = ()
+    """What was wrong with those that cannot be read."""
 
 
 def find(
@@ -47,43 +50,68 @@ def find(
     """Look for the signatures of an image in a repository; nothing of them is trusted.
 
     ``repositories`` are those that may have their blobs. Raise FetchError, or VerificationError
-    for a signature that cannot be read.
+    where there are too many.
     """
-    manifests = _manifests(image, repository, registry)
-    proofs: list[CosignSignature] = []
-    signatures, blobs = [], {}
-    for content in manifests:
-        manifest = read(content, where=repository)
-        parts = (manifest.config, *manifest.layers)
-        own = oci_manifest.Descriptor(
-            media_type=manifest.media_type, digest=manifest.digest, size=len(content)
+    found = FoundSignatures()
+    for content in _manifests(image, repository, registry):
+        try:
+            one = _read(content, repository, registry, repositories)
+        except (VerificationError, StatusError) as error:
+            if isinstance(error, StatusError) and error.status not in _LACKING:
+                raise
+            # anybody who may write there may add one: it is no fault of the others
+            found = replace(found, passed_over=(*found.passed_over, error.fault))
+            continue
+        blobs = {blob.digest: blob for blob in (*found.blobs, *one.blobs)}
+        found = FoundSignatures(
+            signatures=tuple(sorted((*found.signatures, *one.signatures), key=_digest)),
+            blobs=tuple(blobs[digest] for digest in sorted(blobs)),
+            kept=(*found.kept, *one.kept),
+            evidence=(*found.evidence, *one.evidence),
+            passed_over=found.passed_over,
         )
-        for part in (own, *parts):
-            blobs[part.digest] = Blob(
-                digest=part.digest,
-                size=part.size,
-                media_type=part.media_type,
-                sources=tuple(repositories),
-            )
-        signatures.append(
-            ImageSignature(
-                digest=manifest.digest,
-                size=len(content),
-                blobs=tuple(dict.fromkeys(part.digest for part in parts)),
-            )
+        if len(found.evidence) > _MOST:
+            raise _too_many(len(found.evidence), repository)
+    return found
+
+
+def _digest(item: ImageSignature) -> Digest:
+    return item.digest
+
+
+def _read(
+    content: bytes, repository: str, registry: Puller, repositories: Sequence[str]
+) -> FoundSignatures:
+    """Read one manifest, and what it names."""
+    manifest = read(content, where=repository)
+    parts = (manifest.config, *manifest.layers)
+    own = oci_manifest.Descriptor(
+        media_type=manifest.media_type, digest=manifest.digest, size=len(content)
+    )
+    blobs = {
+        part.digest: Blob(
+            digest=part.digest,
+            size=part.size,
+            media_type=part.media_type,
+            sources=tuple(repositories),
         )
-        if (count := len(proofs) + len(manifest.layers)) > _MOST:
-            raise _too_many(count, repository)
-        proofs += evidence_of(
-            manifest,
-            lambda digest: read_blob(registry, repository, digest, blobs[digest].size),
-            where=repository,
-        )
+        for part in (own, *parts)
+    }
+    signature = ImageSignature(
+        digest=manifest.digest,
+        size=len(content),
+        blobs=tuple(dict.fromkeys(part.digest for part in parts)),
+    )
+    evidence = evidence_of(
+        manifest,
+        lambda digest: read_blob(registry, repository, digest, blobs[digest].size),
+        where=repository,
+    )
     return FoundSignatures(
-        signatures=tuple(sorted(signatures, key=lambda signature: signature.digest)),
-        blobs=tuple(blobs[digest] for digest in sorted(blobs)),
-        kept=tuple(manifests),
-        evidence=tuple(proofs),
+        signatures=(signature,),
+        blobs=tuple(blobs.values()),
+        kept=(content,),
+        evidence=tuple(evidence),
     )
 
 
@@ -136,11 +164,9 @@ def _referring(content: bytes, where: str) -> list[Digest]:
     try:
         document = strict_json.load(content)
         entries = document["manifests"]
-        found = [
-            Digest.parse(entry["digest"])
-            for entry in entries
-            if entry.get("artifactType") == ARTIFACT_TYPE
-        ]
+        texts = [entry["digest"] for entry in entries if entry.get("artifactType") == ARTIFACT_TYPE]
+        # one of another algorithm is asked for by nobody
+        found = [Digest.parse(text) for text in texts if text.startswith("sha256:")]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise VerificationError(
             "the list of what refers to the image can't be read", where=where

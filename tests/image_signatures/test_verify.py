@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -204,8 +205,22 @@ def test_payloads_that_say_nothing(payload: bytes, what: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "%%%", "YQ", "A" * 8000])
 def test_signatures_that_are_none(text: str) -> None:
+    """They are no fault of a good one beside them."""
+    key = cosign.new_key()
+    none = read_signature(PAYLOAD, {SIGNATURE: text}, where="app")
     with pytest.raises(VerificationError):
-        read_signature(PAYLOAD, {SIGNATURE: text}, where="app")
+        verify(IMAGE, APP, [none], [by(key)])
+    good = read(cosign.by_key(PAYLOAD, key))
+    assert verify(IMAGE, APP, [none, good], [by(key)])[0].name == "team"
+
+
+def test_a_signature_in_lines() -> None:
+    """openssl base64 writes it so, and cosign attach and verify take it."""
+    key = cosign.new_key()
+    layer = cosign.by_key(PAYLOAD, key)
+    text = re.sub(r"(.{64})", "\\1\r\n", layer.annotations[SIGNATURE]) + "\n"
+    written = read_signature(PAYLOAD, {SIGNATURE: text}, where="app")
+    assert verify(IMAGE, APP, [written], [by(key)])[0].name == "team"
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,11 @@ class Registry:
         kind, content = self._manifests[reference]
         return RawManifest(content=content, media_type=kind, digest=Digest.of(content))
 
+    def document(self, repository: str, digest: Digest, *, limit: int) -> bytes:
+        if str(digest) not in self._manifests:
+            raise StatusError(repository, 404, {})
+        return self._manifests[str(digest)][1][:limit]
+
     def referrers(self, _repository: str, _digest: Digest) -> bytes:
         return self._referrers
 
@@ -114,10 +119,55 @@ def test_endless_signatures(where: str) -> None:
     tag = f"sha256-{image.hex}.sig"
     signed = {tag: (MANIFEST, json.dumps(signature).encode())}
     registry = Registry(signed if where == "layers" else {}, none if where == "layers" else many)
-    with pytest.raises(VerificationError) as caught:
-        signature_source.find(
+
+    def find() -> signature_source.FoundSignatures:
+        return signature_source.find(
             image, "quay.io/app", cast("Puller", registry), repositories=("quay.io/app",)
         )
-    assert (
-        str(caught.value) == "quay.io/app: the image has 33 signatures (expected at most 32 in all)"
+
+    said = "the image has 33 signatures (expected at most 32 in all)"
+    if where == "layers":
+        assert find() == signature_source.FoundSignatures(passed_over=find().passed_over)
+        assert list(map(str, find().passed_over)) == [f"quay.io/app: {said}"]
+        return
+    with pytest.raises(VerificationError) as caught:
+        find()
+    assert str(caught.value) == f"quay.io/app: {said}"
+
+
+def test_what_somebody_lays_beside_a_signature_does_not_hide_it() -> None:
+    """Whoever may write there may add what nobody can read; it is told, and the good one found."""
+    image = Digest.of(b"image")
+    payload = b"payload"
+    layer = {"mediaType": PAYLOAD, "digest": str(Digest.of(payload)), "size": len(payload)}
+    own = descriptor(0, "application/vnd.oci.image.config.v1+json")
+    signature = {"schemaVersion": 2, "mediaType": MANIFEST, "config": own}
+    documents = {
+        "good": {**signature, "layers": [layer]},
+        "index": {"schemaVersion": 2, "mediaType": INDEX, "manifests": []},
+        "large": {**signature, "layers": [{**layer, "size": 1 << 30}]},
+        "lost": {**signature, "layers": [descriptor(7, PAYLOAD)]},
+    }
+    contents = {name: json.dumps(document).encode() for name, document in documents.items()}
+    digests = {name: Digest.of(content) for name, content in contents.items()}
+    entries = [
+        {
+            **descriptor(0, MANIFEST),
+            "digest": digest,
+            "artifactType": signature_source.ARTIFACT_TYPE,
+        }
+        for digest in ["sha512:" + "0" * 128, *map(str, digests.values())]
+    ]
+    served = {str(digests[name]): (MANIFEST, content) for name, content in contents.items()}
+    served[layer["digest"]] = (PAYLOAD, payload)  # type: ignore[index]
+    registry = Registry(served, json.dumps({"schemaVersion": 2, "manifests": entries}).encode())
+    found = signature_source.find(
+        image, "quay.io/app", cast("Puller", registry), repositories=("quay.io/app",)
     )
+    assert [one.digest for one in found.signatures] == [digests["good"]]
+    assert [one.payload for one in found.evidence] == [payload]
+    assert [fault.what for fault in found.passed_over] == [
+        "the image cannot be used: is an index (expected a manifest)",
+        "a signature's part has 1,073,741,824 bytes",
+        "the server answered 404 Not Found",
+    ]

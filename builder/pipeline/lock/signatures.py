@@ -62,6 +62,7 @@ def sign(
             signatures = signature_source.find(
                 image.digest, repository, resolving.access.registry, repositories=repositories
             )
+            faults += signatures.passed_over
             if not best.signatures:
                 best = signatures
             if not signatures.evidence or not own:
