@@ -26,12 +26,19 @@ if TYPE_CHECKING:
 LIMIT = MANIFEST_LIMIT
 """Bytes of an index, a manifest or a configuration."""
 _UNKNOWN = Platform("unknown", "unknown")
+_CONFIG = ("os", "architecture", "rootfs")
 
 
 class ImageGraphs:
-    """Check documents in any order and from several threads; all faults name the image."""
+    """Check documents in any order and from several threads; all faults name the image.
 
-    def __init__(self, images: Iterable[Image], blobs: Iterable[Blob]) -> None:
+    ``platforms`` are those of the nodes.
+    """
+
+    def __init__(
+        self, images: Iterable[Image], blobs: Iterable[Blob], platforms: Iterable[Platform] = ()
+    ) -> None:
+        self._platforms = frozenset(platforms)
         self._blobs = {blob.digest: blob for blob in blobs}
         self._tops: dict[Digest, list[Image]] = {}
         self._parts: dict[Digest, list[tuple[Image, ImageManifest]]] = {}
@@ -76,7 +83,7 @@ class ImageGraphs:
         if digest in self._signatures:
             yield from self._signature(digest, content)
         for image, part in self._configs.get(digest, ()):
-            yield from _config(image, part, content)
+            yield from _config(image, part, content, of_node=part.platform in self._platforms)
 
     def unproven(self) -> Iterator[Fault]:
         """Return blobs of which no document said what the lock says, once all were checked.
@@ -154,17 +161,44 @@ def _platforms(image: Image, index: OciIndex) -> Iterator[Fault]:
     entries: dict[Digest, list[Descriptor]] = {}
     for entry in index.manifests:
         entries.setdefault(entry.digest, []).append(entry)
+    wrong = False
     for part in image.manifests:
         own = entries.get(part.digest, [])
+        if own and _is_for(replace(index, manifests=tuple(own)), part.platform):
+            continue
+        wrong = True
         if not own:
             what = f"its index {image.digest} does not name the manifest {part.digest}"
             yield Fault(where=image.name, what=what)
-        elif not _is_for(replace(index, manifests=tuple(own)), part.platform):
-            named = sorted({str(entry.platform or _UNKNOWN) for entry in own})
+            continue
+        named = sorted({str(entry.platform or _UNKNOWN) for entry in own})
+        yield Fault(
+            where=image.name,
+            what=f"the lock has the manifest {part.digest} for {part.platform}",
+            expected=f"{' or '.join(named)}, as its index says",
+        )
+    if not wrong:
+        yield from _others(image, index)
+
+
+def _others(image: Image, index: OciIndex) -> Iterator[Fault]:
+    """Check that containerd, which looks into the index, takes the manifest that docker gets."""
+    firsts: dict[Platform, Digest] = {}
+    for part in image.manifests:
+        firsts.setdefault(part.platform, part.digest)
+    for platform, digest in firsts.items():
+        if platform == _UNKNOWN:
+            continue
+        try:
+            chosen = oci_manifest.choose(index, platform).digest
+        except IncompleteError as error:
+            yield replace(error.fault, where=image.name)
+            continue
+        if chosen != digest:
             yield Fault(
                 where=image.name,
-                what=f"the lock has the manifest {part.digest} for {part.platform}",
-                expected=f"{' or '.join(named)}, as its index says",
+                what=f"the lock has the manifest {digest} first for {platform}",
+                expected=f"{chosen}, which its index has first",
             )
 
 
@@ -196,41 +230,60 @@ def _part(image: Image, part: ImageManifest, manifest: OciManifest) -> Iterator[
         )
 
 
-def _config(image: Image, part: ImageManifest, content: bytes) -> Iterator[Fault]:
-    """Check what a configuration says of the layers and, without an index, of the platform."""
+def _config(image: Image, part: ImageManifest, content: bytes, *, of_node: bool) -> Iterator[Fault]:
+    """Check what a configuration says of the layers and of the platform."""
     if part.platform == _UNKNOWN:
         return  # a statement about an image: its configuration may be anything
+    where, own = image.name, f"its configuration {part.config}"
     try:
         document = strict_json.load(content)
     except ValueError as error:
-        yield Fault(where=image.name, what=f"its configuration {part.config}: {error}")
+        yield Fault(where=where, what=f"{own}: {error}")
         return
-    rootfs = document.get("rootfs") if isinstance(document, dict) else None
-    ids: Any = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+    document = document if isinstance(document, dict) else {}
+    rootfs = document.get("rootfs")
+    rootfs = rootfs if isinstance(rootfs, dict) else {}
+    for item, known in ((document, _CONFIG), (rootfs, ("diff_ids",))):
+        if key := oci_manifest.misread(item, known):
+            yield Fault(where=where, what=f"{own} has the key {key[:40]!r}, which is misread")
+    ids: Any = rootfs.get("diff_ids")
     ids = ids if isinstance(ids, list) else []
     if len(ids) != len(part.layers):
         yield Fault(
-            where=image.name,
-            what=f"its configuration {part.config} names {len(ids)} layers",
+            where=where,
+            what=f"{own} names {len(ids)} layers",
             expected=f"{len(part.layers)}, as its manifest {part.digest} does",
         )
     elif len(set(zip(part.layers, map(str, ids), strict=True))) != len(set(part.layers)):
-        yield Fault(
-            where=image.name,
-            what=f"its configuration {part.config} gives one layer two contents",
-        )
+        yield Fault(where=where, what=f"{own} gives one layer two contents")
+    if part.digest == image.digest or of_node:
+        yield from _platform(image, part, document, content)
+
+
+def _platform(
+    image: Image, part: ImageManifest, document: dict[str, Any], content: bytes
+) -> Iterator[Fault]:
+    """Compare platforms; where an index has said it, a configuration may leave it out."""
     if part.digest == image.digest:
         try:
-            platform = oci_manifest.platform_of(content)
+            said = str(oci_manifest.platform_of(content))
         except VerificationError as error:
             yield Fault(where=image.name, what=str(error))
             return
-        if platform != part.platform:
-            yield Fault(
-                where=image.name,
-                what=f"the lock has the manifest {part.digest} for {part.platform}",
-                expected=f"{platform}, as its configuration says",
-            )
+        right = said == str(part.platform)
+    else:
+        both = (
+            (document.get("os"), part.platform.os),
+            (document.get("architecture"), part.platform.architecture),
+        )
+        said = "/".join(str(one or wanted)[:20] for one, wanted in both)
+        right = all(one in {None, "", wanted} for one, wanted in both)
+    if not right:
+        yield Fault(
+            where=image.name,
+            what=f"the lock has the manifest {part.digest} for {part.platform}",
+            expected=f"{said}, as its configuration says",
+        )
 
 
 def _listed(digests: Iterable[Digest]) -> str:

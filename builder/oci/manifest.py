@@ -7,13 +7,16 @@ manifest version 2, schema 2. The bytes are never written anew: their digest is 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from builder import strict_json
 from builder.errors import Fault, IncompleteError, VerificationError, few
 from builder.model.artifact import CONFIG_TYPES, INDEX_TYPES, LAYER_TYPES, MANIFEST_TYPES
 from builder.model.digest import Digest
 from builder.model.platform import Platform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MANIFEST_LIMIT = 4 << 20
 """Bytes of a manifest or index at most: what registries must take (distribution-spec, 1.1)."""
@@ -30,6 +33,9 @@ _MOST_SHOWN = 4
 _VAGUE = ("", "application/json", "application/octet-stream", "text/plain")
 _ATTESTATION = "vnd.docker.reference.type"
 _LARGEST = (1 << 63) - 1
+_DOCUMENT = ("schemaVersion", "mediaType", "config", "layers", "manifests")
+_DESCRIPTOR = ("mediaType", "digest", "size", "platform", "annotations", "urls")
+_PLATFORM = ("os", "architecture", "variant")
 _VARIANTS = {"arm": ("v8", "v7", "v6", "v5"), "amd64": ("v4", "v3", "v2", "v1"), "arm64": ("v8",)}
 """Newest first: a processor runs its own variant and all that stand behind it."""
 _USUAL = {"arm": "v7", "amd64": "v1", "arm64": "v8"}
@@ -199,6 +205,12 @@ def platform_of(config: bytes, *, where: str = "") -> Platform:
     return platform
 
 
+def misread(item: dict[str, Any], known: Iterable[str]) -> str | None:
+    """Return a key that runtimes take for a known one: Go's reader looks past upper case."""
+    folded = {key.casefold() for key in known}
+    return next((key for key in item if key not in known and key.casefold() in folded), None)
+
+
 def _plain(platform: Platform) -> tuple[str, str, str]:
     usual = _USUAL.get(platform.architecture, "")
     return platform.os, platform.architecture, platform.variant or usual
@@ -231,11 +243,20 @@ class _Reader:
     def fault(self, where: str, what: str, expected: str | None = None, hint: str = "") -> None:
         self.faults.append(Fault(where=where, what=what, expected=expected, hint=hint or None))
 
+    def spelled(self, item: dict[str, Any], at: str, known: Iterable[str]) -> bool:
+        """Tell whether runtimes see what is seen here; note the key by which they would not."""
+        key = misread(item, known)
+        if key is not None:
+            right = next(one for one in known if one.casefold() == key.casefold())
+            self.fault(at, f"has the key {_shown(key)}, which runtimes take for {right}", right)
+        return key is None
+
     def kind(self, document: Any, declared: str) -> str:
         """Decide what a document is; note a fault and give "" when that is unclear."""
         if not isinstance(document, dict):
             self.fault("", f"the document is {_name(document)}", "an object")
             return ""
+        self.spelled(document, "", _DOCUMENT)
         version, named = document.get("schemaVersion"), document.get("mediaType", "")
         if (version == 1 and version is not True) or declared.startswith(_SCHEMA1):
             self.fault(
@@ -289,6 +310,8 @@ class _Reader:
         if not isinstance(item, dict):
             self.fault(at, f"is {_name(item)}", "an object")
             return None
+        if not self.spelled(item, at, _DESCRIPTOR):
+            return None
         kind, size = item.get("mediaType"), item.get("size")
         digest = self._digest(item.get("digest"), f"{at}.digest")
         if not isinstance(kind, str):
@@ -317,6 +340,8 @@ class _Reader:
     def platform(self, item: Any, at: str) -> Platform | None:
         if not isinstance(item, dict):
             self.fault(at, f"is {_name(item)}", "an object")
+            return None
+        if not self.spelled(item, at, _PLATFORM):
             return None
         system, processor = item.get("os"), item.get("architecture")
         variant = item.get("variant") or ""

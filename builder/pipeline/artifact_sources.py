@@ -65,7 +65,7 @@ class Supplier:
         self._access = opened.enter_context(Access.open(ca_bundle=ca_bundle, pool=pool))
         self._info = info
         self._workshop: Workshop | None = None
-        self._graphs = ImageGraphs(lock.images, lock.blobs)
+        self._graphs = ImageGraphs(lock.images, lock.blobs, lock.subject.platforms)
         self._compression = LayerCompression(lock)
         files = {file.path: file.digest for file in lock.files}
         self._lock, self._where = lock, str(document.path)

@@ -157,7 +157,7 @@ class _Plan:
 
         What is missing or damaged is told where it is exported.
         """
-        graphs = ImageGraphs(images, self._lock.blobs)
+        graphs = ImageGraphs(images, self._lock.blobs, self._lock.subject.platforms)
         faults = []
         for blob in self._lock.blobs:
             if blob.digest in graphs and blob.path in self._members:

@@ -81,7 +81,7 @@ class LockDocument:
         Raise DocumentError where they say something else, VerificationError for a damaged one.
         """
         lock, store = self.lock, self.store
-        graphs = ImageGraphs(lock.images, lock.blobs)
+        graphs = ImageGraphs(lock.images, lock.blobs, lock.subject.platforms)
         documents = {blob.digest for blob in lock.blobs if blob.kept}
         there = documents & store.digests()
         faults = [

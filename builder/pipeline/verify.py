@@ -217,7 +217,7 @@ class _Checks:
         self._packages = {package.path: package for package in lock.packages}
         self._keys = {file.fingerprint: file for file in lock.files if file.kind == "key"}
         self._signatures = Signatures(lock, self.read)
-        self._graphs = graph.ImageGraphs(lock.images, lock.blobs)
+        self._graphs = graph.ImageGraphs(lock.images, lock.blobs, lock.subject.platforms)
         self._compression = LayerCompression(lock)
         self._documents = {
             blob.path: blob.digest

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builder.model.artifact import Blob, Image
+from builder.model.artifact import Blob, Image, ImageManifest
 from builder.model.digest import Digest
 from builder.model.platform import Platform
+from builder.model.reference import Reference
 from builder.model.signer import ImageSignature
 from builder.oci.graph import ImageGraphs
 
@@ -206,3 +207,143 @@ def test_each_document_is_read_once_however_many_images_there_are(made: Fixture)
             assert graphs.check(digest, content) == []
     assert set(read.values()) == {1}
     assert list(graphs.unproven()) == []
+
+
+Change = Any
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+EVIL = str(Digest.of(b"evil"))
+
+
+def forged(
+    index: Change = None, manifest: Change = None, config: Change = None, nodes: Any = (AMD,)
+) -> list[str]:
+    """Check an image of which each document can be changed, and a lock that fits it."""
+    made: dict[Digest, bytes] = {}
+    blobs: dict[Digest, Blob] = {}
+
+    def put(kind: str, document: dict[str, Any], change: Change) -> dict[str, Any]:
+        if change is not None:
+            change(document)
+        content = json.dumps(document).encode()
+        own = Digest.of(content)
+        made[own] = content
+        blobs[own] = Blob(digest=own, size=len(content), media_type=kind, sources=())
+        return {"mediaType": kind, "digest": str(own), "size": len(content)}
+
+    layer = Digest.of(b"layer")
+    blobs[layer] = Blob(digest=layer, size=9, media_type=LAYER, sources=())
+    image = "application/vnd.oci.image"
+    amd64 = {"os": "linux", "architecture": "amd64"}
+    ids = {"type": "layers", "diff_ids": [str(layer)]}
+    own = put(f"{image}.config.v1+json", {**amd64, "rootfs": ids}, config)
+    layers = [{"mediaType": LAYER, "digest": str(layer), "size": 9}]
+    parts = {"schemaVersion": 2, "config": own, "layers": layers}
+    one = put(f"{image}.manifest.v1+json", parts, manifest)
+    entries = {"schemaVersion": 2, "manifests": [{**one, "platform": amd64}]}
+    top = put(f"{image}.index.v1+json", entries, index)
+    part = ImageManifest(
+        platform=AMD,
+        digest=Digest.parse(one["digest"]),
+        config=Digest.parse(own["digest"]),
+        layers=(layer,),
+    )
+    locked = Image(
+        reference=Reference.parse(ONE),
+        digest=Digest.parse(top["digest"]),
+        size=top["size"],
+        media_type=top["mediaType"],
+        sources=(ONE,),
+        manifests=(part,),
+        roles=("worker",),
+        needed_by=("kubelet",),
+    )
+    graphs = ImageGraphs([locked], blobs.values(), nodes)
+    found = [fault for digest, content in made.items() for fault in graphs.check(digest, content)]
+    return [str(fault) for fault in (*found, *graphs.unproven())]
+
+
+def entry(**more: Any) -> dict[str, Any]:
+    return {
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": EVIL,
+        "size": 9,
+        "platform": {"os": "linux", "architecture": "amd64"},
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("where", "change", "what"),
+    [
+        ("manifest", lambda it: it.update(Layers=[]), "has the key 'Layers', which runtimes take"),
+        ("manifest", lambda it: it.update({"layer\u017f": []}), "which runtimes take for layers"),
+        ("manifest", lambda it: it.update(CONFIG={}), "has the key 'CONFIG', which runtimes take"),
+        ("manifest", lambda it: it["layers"][0].update(Digest=EVIL), "layers[0]: has the key"),
+        ("manifest", lambda it: it["config"].update(SIZE=1), "config: has the key 'SIZE'"),
+        ("index", lambda it: it.update(Manifests=[entry()]), "has the key 'Manifests'"),
+        ("index", lambda it: it["manifests"][0].update(DIGEST=EVIL), "does not name the manifest"),
+        (
+            "index",
+            lambda it: it["manifests"][0].update(Platform={"architecture": "arm64"}),
+            "does not name the manifest",
+        ),
+        (
+            "index",
+            lambda it: it["manifests"][0]["platform"].update(Architecture="arm64"),
+            "for linux/amd64 (expected unknown/unknown, as its index says)",
+        ),
+        ("config", lambda it: it.update(RootFS={}), "has the key 'RootFS', which is misread"),
+        ("config", lambda it: it.update(OS="windows"), "has the key 'OS', which is misread"),
+        ("config", lambda it: it["rootfs"].update(Diff_IDs=[]), "has the key 'Diff_IDs'"),
+    ],
+)
+def test_no_document_says_one_thing_here_and_another_to_runtimes(
+    where: str, change: Change, what: str
+) -> None:
+    """Go's reader of JSON takes ``Layers`` for ``layers``, and the last one counts."""
+    found = forged(**{where: change})
+    assert found
+    assert what in found[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda it: it["manifests"].insert(0, entry()), "first for linux/amd64"),
+        (
+            lambda it: it["manifests"][0].update(annotations={"vnd.docker.reference.type": "x"}),
+            "is not available for linux/amd64",
+        ),
+        (lambda it: it["manifests"].append(entry()), ""),
+        (
+            lambda it: it["manifests"].insert(
+                0, entry(platform={"os": "linux", "architecture": "arm"})
+            ),
+            "",
+        ),
+    ],
+)
+def test_containerd_takes_the_manifest_that_docker_gets(change: Change, what: str) -> None:
+    """docker has what the lock says first; containerd what the index has first."""
+    found = forged(index=change)
+    assert bool(found) == bool(what), found
+    assert all(what in fault for fault in found)
+
+
+@pytest.mark.parametrize(
+    ("change", "platform"),
+    [
+        (lambda it: it.update(architecture="arm64"), "linux/arm64"),
+        (lambda it: it.update(os="windows"), "windows/amd64"),
+        (lambda it: it.update(os="windows", architecture=["x"]), "windows/['x']"),
+        (lambda it: it.update(os="", architecture=None), ""),
+        (lambda it: it.pop("architecture"), ""),
+    ],
+)
+def test_what_nodes_load_is_for_them(change: Change, platform: str) -> None:
+    """Of what only a registry gets, many configurations are wrong upstream."""
+    found = forged(config=change)
+    assert [f"(expected {platform}, as its configuration says)" in fault for fault in found] == (
+        [True] if platform else []
+    )
+    assert forged(config=change, nodes=[ARM]) == []
