@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from builder.errors import DocumentError, Fault
 from builder.formats import manifests
+from builder.formats.cluster.documents import check_files
+from builder.formats.cluster.node_files import is_looked_at
+from builder.formats.reading import Reading
 from builder.formats.text import decode, read_content
 from builder.model.catalog.kubernetes import ROLES
 from builder.model.catalog.paths import is_static_pod
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.formats.manifests import Manifest
+    from builder.model.catalog.kubernetes import KubernetesRelease
     from builder.model.cluster import Cluster
     from builder.model.machine import MachineFile
 
@@ -35,18 +39,22 @@ class MachineManifest:
     """Of the nodes that get the file."""
 
 
-def read(cluster: Cluster, folder: Path) -> tuple[MachineManifest, ...]:
+def read(
+    cluster: Cluster, folder: Path, releases: Iterable[KubernetesRelease]
+) -> tuple[MachineManifest, ...]:
     """Read the manifests among the files of machines; ``folder`` is that of cluster.yaml.
 
-    Raise DocumentError with the mistakes of all static pods.
+    Raise DocumentError with the mistakes of all static pods, and of kubelet's arguments.
     """
     faults: list[Fault] = []
     found: list[MachineManifest] = []
+    texts: dict[MachineFile, str] = {}
     for file, roles in _files(cluster).items():
         content = (file.content or "").encode()
         try:
             if file.source is not None:
                 content = read_content(folder / file.source, largest=LARGEST_FILE)
+            texts[file] = content.decode("utf-8", "replace")
             manifest = _manifest(file, content)
         except DocumentError as error:
             where = f"machine.files: {file.source or file.path}"
@@ -61,6 +69,11 @@ def read(cluster: Cluster, folder: Path) -> tuple[MachineManifest, ...]:
                 found.append(
                     MachineManifest(file=file, content=content, manifest=manifest, roles=roles)
                 )
+    for release in releases:
+        reading = Reading("cluster.yaml")
+        check_files(cluster, release, reading, texts.get)
+        told = {fault.where for fault in faults}
+        faults += (fault for fault in reading.faults if fault.where not in told)
     if faults:
         raise DocumentError("cluster.yaml", faults)
     return tuple(found)
@@ -80,7 +93,7 @@ def _files(cluster: Cluster) -> dict[MachineFile, tuple[str, ...]]:
     files: dict[MachineFile, set[str]] = {}
     for node in cluster.nodes:
         for file in cluster.machine_of(node).files:
-            if is_static_pod(file.path) or file.path.endswith(_SUFFIXES):
+            if is_looked_at(file.path) or file.path.endswith(_SUFFIXES):
                 files.setdefault(file, set()).add(node.role)
     return {file: tuple(role for role in ROLES if role in roles) for file, roles in files.items()}
 

@@ -107,7 +107,8 @@ class Workspace:
     @cached_property
     def machine_manifests(self) -> tuple[MachineManifest, ...]:
         """What of the files that machines get are manifests."""
-        return machine_manifests.read(self.cluster, self.folder)
+        releases = [hop.choice.kubernetes for hop in self.hops]
+        return machine_manifests.read(self.cluster, self.folder, releases)
 
     @cached_property
     def signers(self) -> tuple[Signer, ...]:

@@ -113,3 +113,36 @@ def test_what_kubelet_would_pass_by_is_refused(text: str, why: str, tmp_path: Pa
         (tmp_path / "cluster.yaml").read_text("utf-8").replace(STATIC, "/opt/vip.yaml"), "utf-8"
     )
     assert Workspace(tmp_path / "cluster.yaml").demand
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "what"),
+    [
+        (STATIC, POD.replace("vip:v1'", "vip:v1', ports: [{containerPort: 10250}]"), "kubelet"),
+        ("/etc/sysconfig/kubelet", "KUBELET_EXTRA_ARGS=--read-only-port=10256", "kube-proxy"),
+    ],
+)
+def test_what_files_take_of_a_node_is_looked_at_beside_cluster_yaml(
+    path: str, text: str, what: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text(text, "utf-8")
+    with pytest.raises(DocumentError) as caught:
+        asked(
+            tmp_path, f"roles: {{worker: {{machine: {{files: [{{path: {path}, source: file}}]}}}}}}"
+        )
+    (fault,) = caught.value.faults
+    assert fault.where == "roles.worker.machine.files[0].source"
+    assert f"is where {what} listens on b" in fault.what
+
+
+def test_releases_on_the_way_have_their_say_on_files(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("KUBELET_EXTRA_ARGS=--network-plugin=cni\n", "utf-8")
+    more = "machine: {files: [{path: /etc/sysconfig/kubelet, source: file}]}\nruntime: containerd\n"
+    (tmp_path / "cluster.yaml").write_text(NODES.replace("1.18.5", "1.23.17") + more, "utf-8")
+    assert Workspace(tmp_path / "cluster.yaml").demand
+    way = NODES.replace("1.18.5", "1.24.17") + more + "changes: {from: 1.23.17}\n"
+    (tmp_path / "cluster.yaml").write_text(way, "utf-8")
+    with pytest.raises(DocumentError) as caught:
+        assert Workspace(tmp_path / "cluster.yaml").demand
+    (fault,) = caught.value.faults
+    assert fault.what == "kubelet has no argument --network-plugin since 1.24"

@@ -9,27 +9,39 @@ document where nobody would read it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import did_you_mean
 from builder.formats.cluster import kubeadm_rules, listener_rules, pod_rules
+from builder.formats.cluster.node_files import (
+    EXTRA,
+    OTHERS,
+    arguments,
+    inline,
+    variables,
+)
+from builder.formats.cluster.overrides import is_read, overrides
 from builder.formats.cluster.owned_fields import LIMITED, OWNED, REFUSED, SKIPPABLE, owner
 from builder.formats.cluster.setting import ARGUMENT_PLACES, Setting, argument_of
 from builder.formats.reading import WRONG, child, kind
 from builder.model.arguments import DURATION, GATES, KUBEADM_GATES, Arguments
 from builder.model.cluster import SKIP_PHASES
+from builder.model.configuration import FieldType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from builder.errors import Fault
+    from builder.formats.cluster.node_files import Read
     from builder.formats.reading import Reading
     from builder.model.catalog.kubernetes import KubernetesRelease
-    from builder.model.cluster import Cluster, Node, Overrides
-    from builder.model.configuration import Configuration, FieldType
+    from builder.model.cluster import Cluster
+    from builder.model.configuration import Configuration
 
 _JOIN = "JoinConfiguration"
+_KUBELET = "kubelet"
+_KUBELET_ARGUMENTS = ("nodeRegistration", "kubeletExtraArgs")
+_TEXT = FieldType("text")
 _HEAD = ("apiVersion", "kind")
 _NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?")
 _SHOWN = 40
@@ -56,83 +68,32 @@ _GATES = {
 """The table of a document's gates."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Override:
-    """One ``kubeadm:`` key, and whose documents it changes."""
-
-    path: str
-    overrides: Overrides
-    starts: bool
-    """Whether it reaches the first node."""
-    joins: frozenset[str]
-    """The roles of the joining nodes that it reaches."""
-    whose: str
-
-
 def check(cluster: Cluster, release: KubernetesRelease, reading: Reading) -> None:
     """Write down what is wrong with the raw documents of a cluster that may have gaps."""
-    for override in _overrides(cluster):
+    for override in overrides(cluster):
         for name, document in dict(override.overrides).items():  # a gap is empty
             path = child(override.path, name)
-            if _is_read(override, name, document, path, reading):
+            if is_read(override, name, document, path, reading):
                 _Checking(name, release, cluster, reading).document(document, path)
-    listener_rules.check(cluster, release.listeners, reading)
+    check_files(cluster, release, reading)
     pod_rules.check(cluster, release, reading)
 
 
-def _overrides(cluster: Cluster) -> Iterator[_Override]:
-    joins = frozenset({"control-plane", "worker"})
-    yield _Override(
-        path="kubeadm", overrides=cluster.kubeadm, starts=True, joins=joins, whose="the cluster"
-    )
-    for role, settings in () if cluster.roles is WRONG else cluster.roles.items():
-        yield _Override(
-            path=f"roles.{role}.kubeadm",
-            overrides=settings.kubeadm,
-            starts=role == "control-plane",
-            joins=frozenset({role}),
-            whose=f"each {role}",
-        )
-    first: Node | None = None
-    for index, node in enumerate(cluster.nodes):
-        if node is WRONG or node.role is WRONG:
-            return  # nobody knows who the first one is
-        if first is None and node.role == "control-plane":
-            first = node
-        if node.kubeadm:
-            yield _Override(
-                path=f"nodes[{index}].kubeadm",
-                overrides=node.kubeadm,
-                starts=node is first,
-                joins=frozenset() if node is first else frozenset({node.role}),
-                whose=str(node.name),
-            )
-
-
-def _is_read(
-    override: _Override, name: str, document: Mapping[str, Any], path: str, reading: Reading
-) -> bool:
-    """Refuse a document that nobody reads, and a control plane's part in a worker's."""
-    if name != _JOIN:
-        if not override.starts:
-            reading.wrong(
-                path,
-                f"{override.whose} joins the cluster and does not read {name}",
-                expected=_JOIN,
-                hint=f"write it as kubeadm.{name}, outside nodes and roles",
-            )
-        return override.starts
-    if not override.joins:
-        what = f"{override.whose} starts the cluster and does not read {name}"
-        reading.wrong(path, what, expected="InitConfiguration")
-        return False
-    if "controlPlane" in document and "worker" in override.joins:
-        reading.wrong(
-            child(path, "controlPlane"),
-            "would turn every worker into a control plane",
-            hint="write it under roles.control-plane.kubeadm",
-        )
-    return True
+def check_files(
+    cluster: Cluster, release: KubernetesRelease, reading: Reading, read: Read = inline
+) -> None:
+    """Write down what machines' own files say as ``kubeadm:`` may not, and ports taken twice."""
+    said = {
+        (path, name): text
+        for index, node in enumerate(cluster.nodes)
+        for path, name, text in (() if node is WRONG else variables(cluster, index, node, read))
+    }
+    for (path, name), text in said.items():
+        if name in OTHERS:
+            reading.wrong(path, f"{name} is kubelet's own unit's", hint=f"say it with {EXTRA}")
+        elif name == EXTRA:
+            _Checking(_JOIN, release, cluster, reading).line(text, path)
+    listener_rules.check(cluster, release.listeners, reading, read)
 
 
 class _Checking:
@@ -145,6 +106,8 @@ class _Checking:
         self.configuration: Configuration = release.configuration
         self.arguments = release.arguments or Arguments(release=release.version)
         self.reading = reading
+        self.line_path = ""
+        """Where several arguments stand in one line, each of which may be wrong."""
 
     def document(self, document: Mapping[str, Any], path: str) -> None:
         head = dict(zip(_HEAD, (self.configuration.api(self.name), self.name), strict=True))
@@ -158,6 +121,20 @@ class _Checking:
         rest = {key: value for key, value in document.items() if key not in own}
         self.struct(rest, self.name, path, ())
         self.rules(rest, path, ())
+
+    def line(self, text: str, path: str) -> None:
+        """Check kubelet's arguments where they stand in one line."""
+        table = self.arguments.tables.get(_KUBELET)
+        flags = frozenset(
+            name for name, held in (table.holds if table else {}).items() if held == "flag"
+        )
+        self.line_path = path
+        for name, value in arguments(text, flags):
+            if value is None:
+                what = f"kubelet would not start: {_show(name)} is no argument"
+                self.reading.wrong(path, what, expected="--NAME=VALUE")
+            else:
+                self.named(name, value, _TEXT, path, _KUBELET_ARGUMENTS)
 
     def phases(self, value: Any, path: str) -> None:
         """Check which phases are left out; releases whose documents lack the field have a flag."""
@@ -312,7 +289,7 @@ class _Checking:
     def told(self, faults: Iterable[Fault]) -> None:
         known = {fault.where.partition(" ")[0] for fault in self.reading.faults}
         for fault in faults:
-            if fault.where in known:
+            if fault.where in known and fault.where != self.line_path:
                 continue  # a rule between keys has said what is wrong there
             self.reading.wrong(fault.where, fault.what, expected=fault.expected, hint=fault.hint)
 

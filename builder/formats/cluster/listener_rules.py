@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builder.formats.cluster.network_rules import said, said_to
+from builder.formats.cluster.node_files import EXTRA, arguments, pod_ports, variables
 from builder.formats.cluster.setting import ARGUMENT_PLACES
 from builder.formats.reading import WRONG
 from builder.model.choice import NONE
@@ -12,15 +13,19 @@ from builder.model.choice import NONE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from builder.formats.cluster.node_files import Read
     from builder.formats.reading import Reading
     from builder.model.cluster import Cluster, Node
     from builder.model.listening import ListenAddress, ListeningProgram
 
 _CALICO = "calico-node"
+_KUBELET = "kubelet"
 _OF_NODES = ("InitConfiguration", "JoinConfiguration")
 
 
-def check(cluster: Cluster, listeners: Iterable[ListeningProgram], reading: Reading) -> None:
+def check(
+    cluster: Cluster, listeners: Iterable[ListeningProgram], reading: Reading, read: Read
+) -> None:
     """Write down each value by which two programs would want one port of a node."""
     by = cluster.endpoint.by if cluster.endpoint else None
     none = cluster.cni is not WRONG and cluster.cni.name == NONE
@@ -34,18 +39,21 @@ def check(cluster: Cluster, listeners: Iterable[ListeningProgram], reading: Read
     for index, node in enumerate(cluster.nodes):
         if node is WRONG:
             continue
-        there = [
-            (one, *found)
+        there: list[tuple[object, str, str, ListenAddress]] = [
+            (one, one.program, *found)
             for one in known
             if one.role in {None, node.role}
-            for found in _places(one, index, node, cluster)
+            for found in _places(one, index, node, cluster, read)
         ]
-        for number, (one, path, place) in enumerate(there):
-            readers.setdefault((path, place, one.program), []).append(node)
-            for other, taken, where in (*there[:number], *there[number + 1 :]):
-                if path and path not in told and place.clashes(where) and other is not one:
+        for _, program, path, place in there:
+            readers.setdefault((path, place, program), []).append(node)
+        pods = pod_ports(cluster, index, node, read)
+        there += [(one.path, one.pod, one.path, one.place) for one in pods]
+        for number, (one, _, path, place) in enumerate(there):
+            for another, other, taken, where in (*there[:number], *there[number + 1 :]):
+                if path and path not in told and place.clashes(where) and another != one:
                     told.add(path)
-                    what = f"{place.port} is where {other.program} listens on {node.name}"
+                    what = f"{place.port} is where {other} listens on {node.name}"
                     hint = f"so does {taken}" if taken else None
                     reading.wrong(path, what, expected="a port of its own", hint=hint)
     for (path, place, program), those in readers.items():
@@ -58,10 +66,18 @@ def check(cluster: Cluster, listeners: Iterable[ListeningProgram], reading: Read
 
 
 def _places(
-    listener: ListeningProgram, index: int, node: Node, cluster: Cluster
+    listener: ListeningProgram, index: int, node: Node, cluster: Cluster, read: Read
 ) -> Iterator[tuple[str, ListenAddress]]:
     """Yield where a program listens on a node, each with the path that says so, or ""."""
     found = [one for by in listener.by for one in _said(listener.program, by, index, node, cluster)]
+    if listener.program == _KUBELET:
+        found += [
+            (path, value)
+            for path, variable, text in variables(cluster, index, node, read)
+            if variable == EXTRA
+            for name, value in arguments(text, frozenset())
+            if value is not None and name.replace("_", "-") in listener.by
+        ]
     for path, text in found[-1:]:
         yield from ((path, place) for place in listener.said(text))
     if not found:
