@@ -26,10 +26,13 @@ def mapping(registry: Registry, pushed: Iterable[Pushed]) -> bytes:
                 "names": [],
                 "digest": str(one.digest),
                 "index": str(one.image.digest),
-                "platforms": {str(part.platform): str(part.digest) for part in one.image.manifests},
+                "platforms": {},
             },
         )
-        entry["names"].append(one.name)
+        if one.name not in entry["names"]:  # a second bundle may have more platforms of it
+            entry["names"].append(one.name)
+        for part in one.image.manifests:
+            entry["platforms"].setdefault(str(part.platform), str(part.digest))
     references = [one.image.reference for one in pushed]
     document = {
         "mapping": 1,

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 Names = dict[str, frozenset[Digest]]
 """``PATH:TAG`` without the host, and all that it may have meant."""
 _PATH = "airseed-published"
-_KIND = "application/vnd.airseed.published.v1+json"
+_KINDS = "application/vnd.airseed.published."
+_KIND = f"{_KINDS}v1+json"
 _EMPTY_KIND = "application/vnd.oci.empty.v1+json"
 _MANIFEST_KIND = "application/vnd.oci.image.manifest.v1+json"
 _EMPTY = b"{}"
@@ -163,9 +164,14 @@ class PublishedRecord:
             return {}
         try:
             (layer,) = strict_json.load(content)["layers"]
-            names = (
-                self._blob(Digest.parse(layer["digest"])) if layer["mediaType"] == _KIND else b""
-            )
+            kind = str(layer["mediaType"])
+            if kind != _KIND and kind.startswith(_KINDS):
+                raise FetchError(
+                    "another release of airseed wrote this",
+                    where=f"{self._scope.repository}:{tag}",
+                    hint="use the airseed that wrote it, or a newer one",
+                )
+            names = self._blob(Digest.parse(layer["digest"])) if kind == _KIND else b""
             listed: Mapping[str, list[str]] = strict_json.load(names)["names"]
             return {name: frozenset(map(Digest.parse, each)) for name, each in listed.items()}
         except (ValueError, TypeError, LookupError, AttributeError) as error:

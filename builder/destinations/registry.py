@@ -24,7 +24,7 @@ from builder.oci.layout import signature_tag
 from builder.oci.scope import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from builder.bundle.writer import Supply
     from builder.model.artifact import Blob, Image
@@ -105,9 +105,9 @@ class RegistryPlan:
 
     there: tuple[Pushed, ...]
     targets: tuple[Target, ...]
-    """That are missing, or whose tags mean something else."""
-    moved: dict[str, Digest]
-    """What those tags mean that mean something else, by name."""
+    """That are missing or not whole, or whose tags mean something else."""
+    meant: dict[str, Digest]
+    """What the tags of those mean now, by name."""
     uploads: tuple[_Upload, ...]
     """Each blob once."""
     mounts: tuple[_Upload, ...]
@@ -116,16 +116,28 @@ class RegistryPlan:
     """A repository for each of those."""
     foreign: tuple[str, ...]
     """Tags under which somebody else's signatures lie; they stay."""
+    clashes: tuple[Target, ...]
+    """Names that mean another image of an earlier plan, whose they stay."""
 
     @property
     def size(self) -> int:
         return sum(upload.size for upload in self.uploads)
+
+    @property
+    def images(self) -> dict[str, Image]:
+        """Return what each name is to mean."""
+        targets = (*(pushed.target for pushed in self.there), *self.targets)
+        return {target.name: target.image for target in targets}
 
 
 def signatures_of(target: Target) -> Iterator[tuple[str, Digest]]:
     """Yield the name of cosign's tag, ``PATH:TAG`` without the host, and what is to lie there."""
     for signature in target.image.signatures[:1]:
         yield f"{target.scope.path}:{signature_tag(target.image.digest)}", signature.digest
+
+
+def _all_of(image: Image) -> frozenset[Digest]:
+    return image.digests | image.signed_digests
 
 
 class RegistryDestination:
@@ -162,22 +174,26 @@ class RegistryDestination:
         scope = Scope(host=host, path=path, actions="pull,push")
         return Target(image=image, reference=reference, name=names.name(reference), scope=scope)
 
-    def plan(self) -> RegistryPlan:
-        """Ask what is there; raise FetchError, or UnavailableError with all that was refused."""
-        tagged = self._each(self.targets, self._tagged)
-        there, missing, moved = [], [], {}
-        holders: dict[Digest, str] = {}
-        for target, digest in zip(self.targets, tagged, strict=True):
-            image = target.image
-            if digest in {image.digest, image.manifests[0].digest}:
+    def plan(self, earlier: Sequence[RegistryPlan] = ()) -> RegistryPlan:
+        """Ask what is there; raise FetchError, or UnavailableError with all that was refused.
+
+        What ``earlier`` plans bring there counts as being there, and their names stay theirs.
+        """
+        targets, clashes = self._apart(earlier)
+        tagged = self._each(targets, self._tagged)
+        there, missing, meant = [], [], {}
+        holders = {digest: path for plan in earlier for digest, path in plan.holders.items()}
+        coming = {one.path for plan in earlier for one in (*plan.uploads, *plan.mounts)}
+        for target, (digest, whole) in zip(targets, tagged, strict=True):
+            if digest is not None and whole:
                 there.append(Pushed(target=target, digest=digest, state="there"))
-                holders |= dict.fromkeys(image.digests, target.scope.path)
+                holders |= dict.fromkeys(target.image.digests, target.scope.path)
             else:
                 missing.append(target)
                 if digest is not None:
-                    moved[target.name] = digest
+                    meant[target.name] = digest
         wanted = {upload.path: upload for target in missing for upload in self._parts(target)}
-        has = self._each(wanted.values(), self._has)
+        has = self._each(wanted.values(), lambda one: one.path in coming or self._has(one))
         lacking = []
         for upload, there_already in zip(wanted.values(), has, strict=True):
             if there_already:
@@ -192,12 +208,25 @@ class RegistryDestination:
         return RegistryPlan(
             there=tuple(there),
             targets=tuple(missing),
-            moved=moved,
+            meant=meant,
             uploads=tuple(uploads),
             mounts=tuple(mounts),
             holders=holders,
             foreign=tuple(sorted(self._foreign)),
+            clashes=clashes,
         )
+
+    def _apart(self, earlier: Sequence[RegistryPlan]) -> tuple[list[Target], tuple[Target, ...]]:
+        """Return what is left to do after earlier plans, and whose names mean something else."""
+        images = {name: image for plan in reversed(earlier) for name, image in plan.images.items()}
+        left, clashes = [], []
+        for target in self.targets:
+            image = images.get(target.name, target.image)
+            if image.digest != target.image.digest:
+                clashes.append(target)
+            elif target.name not in images or not _all_of(target.image) <= _all_of(image):
+                left.append(target)
+        return left, tuple(clashes)
 
     def fill(
         self,
@@ -219,7 +248,7 @@ class RegistryDestination:
             self._move([upload for upload in mounted if upload], supply, progress)
         self._each(plan.targets, self._put_parts)
         before_tags()  # also where all is there: it may be another cluster's, who prunes it later
-        pushed = self._each(plan.targets, lambda target: self._put_tag(target, plan.moved))
+        pushed = self._each(plan.targets, lambda target: self._put_tag(target, plan.meant))
         return sorted([*plan.there, *pushed], key=lambda one: one.name)
 
     def _each(self, items: Iterable[_Item], work: Callable[[_Item], _Answer]) -> list[_Answer]:
@@ -239,18 +268,28 @@ class RegistryDestination:
             raise refusals.together(errors, str(self._registry))
         return [answer for answer in answers if not isinstance(answer, FetchError)]
 
-    def _tagged(self, target: Target) -> Digest | None:
-        """Return what a name means, None also where its signatures are not there."""
+    def _tagged(self, target: Target) -> tuple[Digest | None, bool]:
+        """Return what a name means, and whether all of the image that the lock has is there.
+
+        An index is the same for each choice of platforms, so its tag says nothing of them.
+        """
+        image = target.image
         with refusals.of_project(target.scope):
             digest = self._pusher.tagged(target.scope, target.tag)
+            whole = digest in {image.digest, image.manifests[0].digest}
+            for part in image.manifests:
+                if whole and part.digest != digest:
+                    found = self._pusher.tagged(target.scope, str(part.digest))
+                    whole = found == part.digest
             for name, signature in signatures_of(target):
                 found = self._pusher.tagged(target.scope, name.rpartition(":")[2])
                 if found == signature:
                     continue
                 if found is None or found in self._ours(name):
-                    return None
-                self._foreign.add(name)
-        return digest
+                    whole = False
+                else:
+                    self._foreign.add(name)
+        return digest, whole
 
     def _has(self, upload: _Upload) -> bool:
         with refusals.of_project(upload.scope):
@@ -259,7 +298,7 @@ class RegistryDestination:
     def _parts(self, target: Target) -> Iterator[_Upload]:
         """Return what has to be there before an image's manifests."""
         image = target.image
-        for digest in sorted(image.digests | image.signed_digests):
+        for digest in sorted(_all_of(image)):
             blob = self._blobs[digest]
             if not blob.kept:
                 yield _Upload(scope=target.scope, blob=blob)
@@ -319,9 +358,11 @@ class RegistryDestination:
             if name not in self._foreign:
                 self._put(target.scope, name.rpartition(":")[2], signature)
 
-    def _put_tag(self, target: Target, moved: dict[str, Digest]) -> Pushed:
+    def _put_tag(self, target: Target, meant: dict[str, Digest]) -> Pushed:
         scope, image, digest = target.scope, target.image, target.image.digest
         kind = image.media_type
+        if meant.get(target.name) == digest:  # an immutable one could not be put again
+            return Pushed(target=target, digest=digest, state="pushed")
         try:
             try:
                 self._pusher.put_manifest(scope, target.tag, kind, self._read(digest))
@@ -332,7 +373,7 @@ class RegistryDestination:
                 kind = self._blobs[digest].media_type
                 self._pusher.put_manifest(scope, target.tag, kind, self._read(digest))
         except StatusError as error:
-            raise refusals.of_tag(error, target.name, kind, moved.get(target.name)) from error
+            raise refusals.of_tag(error, target.name, kind, meant.get(target.name)) from error
         return Pushed(target=target, digest=digest, state="pushed")
 
     def _put(self, scope: Scope, reference: str, digest: Digest) -> None:

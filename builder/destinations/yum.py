@@ -249,7 +249,14 @@ class YumDestination:
         with file:
             content = file.read(_LIMIT + 1)
         try:
-            return _recorded(strict_json.load(content))
+            document = strict_json.load(content)
+            if document["format"] != _FORMAT:
+                raise StorageError(
+                    "another release of airseed wrote this",
+                    where=f"{self.tree.name}: {RECORD}",
+                    hint="use the airseed that wrote it, or a newer one",
+                )
+            return _recorded(document)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise StorageError(
                 "this is not what airseed writes there",
@@ -268,8 +275,6 @@ class YumDestination:
 
 
 def _recorded(document: Any) -> dict[str, Recorded]:
-    if document["format"] != _FORMAT:
-        raise ValueError("another format")
     for path in document["files"]:
         if path_fault(path) is not None:  # pruning must not leave the place
             raise ValueError("not a path")

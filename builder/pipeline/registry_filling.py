@@ -68,15 +68,20 @@ class Filling:
             uploads=Uploads(cache.folder() / "uploads"),
             ours=self._record.had,
         )
-        self._own = names_of(self._destination.targets)
+        plan = self._destination.plan(self._plans)
+        self._own = names_of(each for each in self._destination.targets if each not in plan.clashes)
         self._names |= self._own
-        self._plans.append(self._destination.plan())
-        for name in self._plans[-1].foreign:
+        self._plans.append(plan)
+        for name in plan.foreign:
             self._reporter.warn(
                 f"{self._registry.host}/{name} has signatures that are not airseed's: they stay",
                 hint="upstream's are in the bundle, and not in this registry",
             )
-        return self._plans[-1]
+        for target in plan.clashes:
+            self._reporter.warn(
+                f"{target.name} is another image in each of the bundles: the first one counts"
+            )
+        return plan
 
     def fill(self, supply: Callable[[Blob], Supply]) -> None:
         """Do what was planned last."""

@@ -7,6 +7,7 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from push_registry import PushRegistry, Quirks
 
 from builder.formats import lock as lock_format
 from builder.model.artifact import INDEX_TYPES
@@ -106,3 +107,24 @@ def test_what_is_no_choice_is_refused(site: Site, value: str, fault: str) -> Non
     ran = site.open(f"imagePlatforms: {value}\n").lock()
     assert ran.code == 3
     assert f"  {fault}\n" in ran.err
+
+
+@pytest.mark.parametrize("quirks", [Quirks(), Quirks(sparse=False), Quirks(immutable=True)])
+def test_platforms_that_come_later_are_published(site: Site, quirks: Quirks) -> None:
+    with PushRegistry(quirks) as registry:
+        for number, more in enumerate(("", "imagePlatforms: linux/arm64\n")):
+            sandbox = site.open(more, name=f"{number}")
+            lock = locked(sandbox)
+            assert sandbox.bundle().code == 0
+            words = ("publish", "bundle.tar", "--registry", f"{registry.host}/k8s", "--json")
+            said = json.loads(sandbox.run(*words, "--dry-run").out)
+            done = sandbox.run(*words)
+            assert done.code == 0, done.err
+            assert json.loads(done.out)["size"] == said["size"] > 0
+            for one in lock.images:
+                assert {str(part.digest) for part in one.manifests} <= {
+                    *registry.manifests[f"k8s/{one.reference.path}"]
+                }
+            assert registry.incomplete() == []
+            again = json.loads(sandbox.run(*words).out)
+            assert (again["blobs"], again["missing"]) == (0, [])

@@ -12,7 +12,7 @@ import pytest
 from push_registry import PushRegistry, Quirks
 
 from builder.cli.root import run
-from builder.errors import UnavailableError
+from builder.errors import Fault, FetchError, UnavailableError
 from builder.model.cluster import Registry
 from builder.pipeline.publish import publish
 from builder.report import Silent
@@ -50,7 +50,9 @@ def test_a_second_run_moves_nothing(kind: str, sample: Sample, unpacked: Path) -
         second = fill(bundle, registry)
         assert {pushed.state for pushed in second.pushed} == {"there"}
         asked = [path for method, path in registry.requests if method == "HEAD"]
-        assert len(asked) == len(sample.lock.images) + 1  # coredns has two names
+        names = len(sample.lock.images) + 1  # coredns has two
+        parts = sum("/manifests/sha256:" in path for path in asked)
+        assert (len(asked), parts) == (2 * names, names)  # each tag, and its one platform
         others = [(method, path) for method, path in registry.requests if method != "HEAD"]
         assert {method for method, _ in others} == {"GET"}  # what was published before
         assert all(path.startswith("/v2/k8s/airseed-published/") for _, path in others)
@@ -213,6 +215,58 @@ def test_prune_leaves_what_another_cluster_found_there_already(
         assert {one.state for one in fill(folder, registry).pushed} == {"there"}
         names = registry.record("k8s/airseed-published", "other.local")
         assert names == registry.record("k8s/airseed-published", "cluster.local")
+
+
+def test_several_bundles_move_what_a_dry_run_says_and_the_first_one_counts(
+    sample: Sample, unpacked: Path, tmp_path: Path
+) -> None:
+    """The other one has two of the first one's images by new names, and one tag of its own."""
+    other = tmp_path / "other"
+    shutil.copytree(unpacked, other)
+    lock = other / "cluster.lock"
+    text = lock.read_text("utf-8").replace("k8s.gcr.io/etcd:3.4.3-0", "site.example.com/etcd:9")
+    text = text.replace("k8s.gcr.io/kube-proxy:", "k8s.gcr.io/airy:")
+    text = text.replace("k8s.gcr.io/kube-scheduler:", "k8s.gcr.io/kube-proxy:")
+    lock.write_text(text, "utf-8")
+    wanted = {image.reference.path: str(image.digest) for image in sample.lock.images}
+    with sample.sandbox(tmp_path / "work") as sandbox, PushRegistry() as registry:
+        words = ["publish", str(sample.bundle), str(other), "--registry", f"{registry.host}/k8s"]
+        planned = json.loads(sandbox.run(*words, "--json", "--dry-run").out)
+        done = sandbox.run(*words, "--json", "--mapping", "mapping.json")
+        told = json.loads(done.out)
+        assert [told[key] for key in ("blobs", "size", "mounts", "missing")] == [
+            planned[key] for key in ("blobs", "size", "mounts", "missing")
+        ]
+        assert told["mounts"] > 0
+        proxy = f"{registry.host}/k8s/kube-proxy:v1.18.5"
+        warned = f"warning: {proxy} is another image in each of the bundles: the first one counts"
+        assert done.err.count(warned) == 1
+        assert set(registry.tags["k8s/kube-proxy"].values()) == {wanted["kube-proxy"]}
+        assert set(registry.tags["k8s/airy"].values()) == {wanted["kube-proxy"]}
+        assert registry.tags["k8s/etcd"]["9"] == wanted["etcd"]
+        names = [name for image in json.loads((sandbox.folder / "mapping.json").read_text("utf-8"))
+                 ["images"] for name in image["names"]]  # fmt: skip
+        assert len(names) == len(set(names)) == len(wanted) + 3
+        again = json.loads(sandbox.run(*words, "--json").out)
+        assert (again["blobs"], again["missing"]) == (0, [])
+        assert registry.incomplete() == []
+
+
+def test_a_record_of_a_newer_airseed_is_not_taken_for_a_broken_one(sample: Sample) -> None:
+    with PushRegistry(Quirks(deletes="tag")) as registry:
+        fill(sample.bundle, registry)
+        path, tag = "k8s/airseed-published", "cluster.local"
+        digest = registry.tags[path][tag]
+        newer = registry.content[digest].replace(b"published.v1", b"published.v2")
+        registry.content[digest] = newer
+        target = Registry(host=registry.host, prefix="k8s")
+        with pytest.raises(FetchError) as caught:
+            publish([sample.bundle], target, reporter=Silent(), prune=lambda _: True)
+        assert caught.value.fault == Fault(
+            where=f"{registry.host}/{path}:{tag}",
+            what="another release of airseed wrote this",
+            hint="use the airseed that wrote it, or a newer one",
+        )
 
 
 def test_a_tag_that_was_moved_before_the_yes_stays(sample: Sample) -> None:

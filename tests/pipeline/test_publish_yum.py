@@ -84,6 +84,20 @@ def test_a_dry_run_makes_nothing(sample: Sample, tmp_path: Path) -> None:
     assert not (tmp_path / "www").exists()
 
 
+def test_a_record_of_a_newer_airseed_is_not_taken_for_a_broken_one(
+    sample: Sample, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "www"
+    target.mkdir()
+    (target / "airseed-published.json").write_text('{"format": 2, "names": []}', "utf-8")
+    assert run(["publish", str(sample.bundle), "--yum", str(target)]) == 1
+    assert capfd.readouterr().err == (
+        f"error: {target}: airseed-published.json: another release of airseed wrote this\n"
+        "  hint: use the airseed that wrote it, or a newer one\n"
+    )
+    assert len([*target.iterdir()]) == 1
+
+
 def test_what_others_put_there_stays(sample: Sample, tmp_path: Path) -> None:
     target = tmp_path / "www"
     publish(sample.bundle, target)
