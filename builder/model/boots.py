@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_OVERTAKEN = 10
+"""Seconds by which a post that was overtaken may be older: machines give each five to arrive. What
+is older than that was written after the machine's clock was set back."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
     """What a machine posted of itself, and when that came."""
@@ -24,7 +29,8 @@ class Heard:
     def is_older_than(self, other: Heard) -> bool:
         """Tell whether the machine wrote it before the other, in the same run: posts overtake."""
         same = self.posted.get("started") == other.posted.get("started")
-        return same and self.posted.get("updated", 0) < other.posted.get("updated", 0)
+        behind = other.posted.get("updated", 0) - self.posted.get("updated", 0)
+        return same and 0 < behind <= _OVERTAKEN
 
     def at(self, now: float) -> Result:
         """Return the result with ``since`` counted up to now where it still goes on."""

@@ -174,6 +174,10 @@ def test_posts_overtake_each_other(board: Served) -> None:
     # the machine was set up anew
     board.post(state="running", started=1300, updated=1300)
     assert board.nodes()["k8s02"]["state"] == "running"
+    # its clock was hours ahead until it asked the site's; nothing after that is old
+    board.post(state="running", started=1300, updated=1301 + 8 * 3600)
+    board.post(state="failed", started=1300, updated=1320)
+    assert board.nodes()["k8s02"]["state"] == "failed"
 
 
 @pytest.mark.parametrize(
