@@ -11,13 +11,14 @@ from builder.errors import ClosureError, Fault, VerificationError
 from builder.model.digest import Digest
 from builder.rpm.problems import explain, other_architectures, plain, versions
 from builder.rpm.reasons import add_reasons
-from builder.rpm.universe import SolverMetadata, Universe, nevra_of
+from builder.rpm.universe import Universe, nevra_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from builder.model.rpm import Nevra
     from builder.rpm.base import BasePackages
+    from builder.rpm.repodata import MetadataFiles
 
 _EPOCH_FIRST = re.compile(r"([0-9]{1,10}):(.+)-([^-]+-[^-]+)")
 _PATTERN = re.compile(r"[*?\[\]]")
@@ -90,7 +91,7 @@ def solve(
     requests: Sequence[PackageRequest],
     *,
     arch: str,
-    metadata: Sequence[SolverMetadata],
+    metadata: Sequence[MetadataFiles],
     base: BasePackages,
 ) -> Closure:
     """Find the packages that fulfil all requests on the base, and nothing else.
@@ -109,9 +110,9 @@ def check_installable(
     packages: Sequence[Nevra],
     *,
     arch: str,
-    metadata: Sequence[SolverMetadata],
+    metadata: Sequence[MetadataFiles],
     base: BasePackages,
-    described_by: Sequence[SolverMetadata] = (),
+    described_by: Sequence[MetadataFiles] = (),
     asked: Sequence[Nevra] = (),
 ) -> list[Fault]:
     """Check that a node can install exactly these packages from exactly this metadata.
@@ -137,9 +138,9 @@ def check_installable(
 def _universe(
     requests: Sequence[PackageRequest],
     arch: str,
-    metadata: Sequence[SolverMetadata],
+    metadata: Sequence[MetadataFiles],
     base: BasePackages,
-    unseen: Sequence[SolverMetadata] = (),
+    unseen: Sequence[MetadataFiles] = (),
 ) -> Universe:
     return Universe(
         arch=arch,

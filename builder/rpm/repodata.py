@@ -18,6 +18,7 @@ from builder.rpm.problems import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
     from xml.etree.ElementTree import Element
 
 REPOMD_LIMIT = 1 << 20
@@ -27,7 +28,6 @@ _HEX = {"sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128}
 _WEAK = {"md5", "sha", "sha1"}
 _LONGEST = 2048
 _TYPE = re.compile(r"[a-z0-9_.-]{1,64}")
-_REVISION = re.compile(r"[0-9A-Za-z._:-]{1,64}")
 _UNFIT = re.compile(r"[\x00-\x20\x7f\\?#]|^[A-Za-z][A-Za-z0-9+.-]*:|^//")
 
 Algorithm = Literal["sha224", "sha256", "sha384", "sha512"]
@@ -60,8 +60,19 @@ class RepomdRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataFiles:
+    """Name a repository's metadata files, plain or gzip."""
+
+    name: str
+    """Of the repository."""
+    primary: Path
+    filelists: Path | None = None
+    """Needed for dependencies on files that primary does not list."""
+    other: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Repomd:
-    revision: str | None
     records: tuple[RepomdRecord, ...]
     unread: tuple[str, ...] = ()
     """Types that nobody here reads, and whose records were not looked at: databases."""
@@ -111,12 +122,7 @@ def parse_repomd(content: bytes, *, where: str = "repomd.xml") -> Repomd:
             where=where,
             faults=faults,
         )
-    revision = (root.findtext("revision") or "").strip()
-    return Repomd(
-        revision=revision if _REVISION.fullmatch(revision) else None,
-        records=tuple(records),
-        unread=tuple(unread),
-    )
+    return Repomd(records=tuple(records), unread=tuple(unread))
 
 
 def _record(element: Element, kind: str, seen: set[str]) -> RepomdRecord | None:

@@ -26,19 +26,12 @@ if TYPE_CHECKING:
 
     from builder.model.rpm import Nevra
     from builder.rpm.claims import Claims
+    from builder.rpm.repodata import MetadataFiles
 
 KINDS = ("primary", "filelists", "other")
 _ROOTS = {"primary": "metadata", "filelists": "filelists", "other": "otherdata"}
 _LEVEL = 6  # 9 takes four times as long for a sixth
 _CHUNK = 1 << 18
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamMetadata:
-    name: str
-    primary: Path
-    filelists: Path | None = None
-    other: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -68,7 +61,7 @@ class PackageInfo:
 
 
 def write_subset(
-    upstream: UpstreamMetadata, rpms: Iterable[Rpm], folder: Path
+    upstream: MetadataFiles, rpms: Iterable[Rpm], folder: Path
 ) -> tuple[RepodataFile, ...]:
     """Write primary, filelists, other and repomd.xml of these RPMs into a folder.
 
@@ -152,7 +145,7 @@ def _finished(path: Path) -> RepodataFile:
     return RepodataFile(name=path.name, path=path, digest=digest, size=path.stat().st_size)
 
 
-def _describe(upstream: UpstreamMetadata, wanted: Sequence[Rpm]) -> list[Any]:
+def _describe(upstream: MetadataFiles, wanted: Sequence[Rpm]) -> list[Any]:
     by_digest = {rpm.digest.hex: rpm for rpm in wanted}
     packages = {
         package.pkgId: package
@@ -267,7 +260,7 @@ def read_package_info(primary: Path, *, where: str, most: int) -> dict[str, Pack
     }
 
 
-def _add_details(upstream: UpstreamMetadata, packages: dict[str, Any]) -> None:
+def _add_details(upstream: MetadataFiles, packages: dict[str, Any]) -> None:
     """Add files and changelogs; a package that is listed twice is read once."""
     for kind, path in (("filelists", upstream.filelists), ("other", upstream.other)):
         if path is None:

@@ -7,7 +7,6 @@ binding has no types, hence the ``Any``.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import ClosureError, Fault, UsageError, VerificationError
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.rpm.base import BasePackages
+    from builder.rpm.repodata import MetadataFiles
 
 BASE = "base"
 _SIDE_BY_SIDE = ("kernel", "kernel-devel", "installonlypkg(kernel)")
@@ -29,18 +29,6 @@ _SOURCES = {"src", "nosrc"}
 _MOST_PAIRS = 10_000_000
 """Pairs of packages that exclude each other: the solver keeps a rule for each. Two thousand builds
 of one name make four million."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SolverMetadata:
-    """Name a repository's metadata files, plain or gzip; see :func:`builder.rpm.unpack`."""
-
-    name: str
-    primary: Path
-    filelists: Path | None = None
-    """Needed for dependencies on files that primary does not list."""
-    priority: int = 0
-    """Packages of a higher one are preferred, whatever their version."""
 
 
 class Universe:
@@ -55,9 +43,9 @@ class Universe:
         self,
         *,
         arch: str,
-        metadata: Sequence[SolverMetadata],
+        metadata: Sequence[MetadataFiles],
         base: BasePackages,
-        unseen: Sequence[SolverMetadata] = (),
+        unseen: Sequence[MetadataFiles] = (),
         paths: Iterable[str] = (),
         multilib: bool = False,
     ) -> None:
@@ -213,12 +201,11 @@ class Universe:
             }
         return self._misread[repository]
 
-    def _load(self, metadata: SolverMetadata, name: str) -> Any:
+    def _load(self, metadata: MetadataFiles, name: str) -> Any:
         if name in self._repositories or name == BASE:
             raise UsageError(f"there are two repositories named {metadata.name!r}")
         check_prologue(metadata.primary, "metadata", where=f"{metadata.name}: primary")
         repository = self.pool.add_repo(name)
-        repository.priority = metadata.priority
         where = f"{metadata.name}: primary"
         self._read(repository, metadata.primary, where, 0)
         rich = rich_dependencies(metadata.primary, where=where)
@@ -226,7 +213,7 @@ class Universe:
             self._unreadable[name] = (metadata.primary, bad)
         return repository
 
-    def _extend(self, metadata: Sequence[SolverMetadata], repositories: Sequence[Any]) -> None:
+    def _extend(self, metadata: Sequence[MetadataFiles], repositories: Sequence[Any]) -> None:
         """Add the complete file lists, after all primaries, because they refer to those."""
         for files, repository in zip(metadata, repositories, strict=False):
             if files.filelists:

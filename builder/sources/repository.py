@@ -23,7 +23,7 @@ from builder.http import StatusError
 from builder.model.digest import Digest
 from builder.rpm.compression import unpack
 from builder.rpm.keys import RpmKey, UncheckableError, verify_detached
-from builder.rpm.repodata import REPOMD_LIMIT, parse_repomd, resolve_href
+from builder.rpm.repodata import REPOMD_LIMIT, MetadataFiles, parse_repomd, resolve_href
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +52,15 @@ class RepositoryMetadata:
     """By type: primary, filelists, other, and group where the repository has groups."""
     passed_over: tuple[Fault, ...] = ()
     """What was wrong with the URLs before, and with the signature of this one."""
+
+    @property
+    def unpacked(self) -> MetadataFiles:
+        return MetadataFiles(
+            name=self.name,
+            primary=self.files["primary"],
+            filelists=self.files.get("filelists"),
+            other=self.files.get("other"),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

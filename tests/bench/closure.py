@@ -11,8 +11,7 @@ from pathlib import Path
 from builder.http import Client
 from builder.rpm import base
 from builder.rpm.closure import PackageRequest, solve
-from builder.rpm.repodata import resolve_href
-from builder.rpm.universe import SolverMetadata
+from builder.rpm.repodata import MetadataFiles, resolve_href
 from builder.sources.repository import WantedRepository, fetch
 
 
@@ -21,7 +20,7 @@ def main(url: str, cache: str, *names: str) -> None:
     place = WantedRepository(name="bench", urls=(url,), keys=(), signed="unsigned")
     with Client() as client:
         found = fetch(place, ["primary", "filelists"], client, Path(cache))
-    metadata = SolverMetadata(
+    metadata = MetadataFiles(
         name=found.name, primary=found.files["primary"], filelists=found.files["filelists"]
     )
     requests = [PackageRequest(text=name) for name in names]

@@ -56,9 +56,8 @@ from builder.report import Silent
 from builder.rpm import base as rpm_base
 from builder.rpm.closure import PackageRequest, solve
 from builder.rpm.installed import parse_comps
-from builder.rpm.repodata import parse_repomd, resolve_href
-from builder.rpm.subset import Rpm, UpstreamMetadata, write_subset
-from builder.rpm.universe import SolverMetadata
+from builder.rpm.repodata import MetadataFiles, parse_repomd, resolve_href
+from builder.rpm.subset import Rpm, write_subset
 from builder.sources.store import Store
 
 if TYPE_CHECKING:
@@ -287,7 +286,7 @@ def read_filelists(content: bytes, folder: Path) -> None:
 
 
 def go_on(files: dict[str, Path], folder: Path) -> None:
-    metadata = SolverMetadata(name="el7", primary=files["primary"], filelists=files["filelists"])
+    metadata = MetadataFiles(name="el7", primary=files["primary"], filelists=files["filelists"])
     closure = solve(
         [PackageRequest(text="kubeadm", by="kubeadm")],
         arch="x86_64",
@@ -304,7 +303,7 @@ def go_on(files: dict[str, Path], folder: Path) -> None:
             assert url.startswith("https://h.example.com/")
         assert "/" not in one.nevra.filename
         rpms.append(Rpm(nevra=one.nevra, digest=one.digest, size=one.size))
-    upstream = UpstreamMetadata(name="el7", primary=files["primary"], filelists=files["filelists"])
+    upstream = MetadataFiles(name="el7", primary=files["primary"], filelists=files["filelists"])
     store = Store(folder / "kept")
     for made in write_subset(upstream, rpms, place):
         assert made.path.parent == place
@@ -323,9 +322,8 @@ def read_kubernetes(content: bytes, folder: Path) -> None:
     images = manifest_format.read(decode(content, "m.yaml"), "m.yaml").images
     targets = ImageNames("r.lan/k8s").table(image.reference for image in images)
     made = applied(content, edits(content, "m.yaml", targets))
-    assert [image.text for image in manifest_format.find_images(decode(made, "m"), "m")] == [
-        targets[image.reference] for image in images
-    ]
+    edited = manifest_format.read(decode(made, "m"), "m").images
+    assert [image.text for image in edited] == [targets[image.reference] for image in images]
 
 
 def read_comps(content: bytes, folder: Path) -> None:

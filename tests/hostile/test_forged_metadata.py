@@ -20,8 +20,8 @@ from builder.model.rpm import Nevra
 from builder.rpm.compression import unpack
 from builder.rpm.header import read_head
 from builder.rpm.recheck import verify_repodata
-from builder.rpm.repodata import parse_repomd
-from builder.rpm.subset import Rpm, UpstreamMetadata, metadata_file, read_packages, write_subset
+from builder.rpm.repodata import MetadataFiles, parse_repomd
+from builder.rpm.subset import Rpm, metadata_file, read_packages, write_subset
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,7 +82,7 @@ def campaign(folder: Path, seeds: range) -> None:
         rpms.append(rpm)
     whole = folder / "whole"
     whole.mkdir()
-    write_subset(UpstreamMetadata(name="os", **plain), rpms, whole)
+    write_subset(MetadataFiles(name="os", **plain), rpms, whole)
     assert verify_repodata(whole, rpms, heads=heads).faults == []
     for seed in seeds:
         chance = random.Random(seed)

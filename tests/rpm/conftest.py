@@ -11,7 +11,7 @@ from builder.lab.build_cache import BuildCache
 from builder.lab.openpgp import generate
 from builder.lab.packages import PackageRecipe
 from builder.lab.repositories import RepositoryRecipe, build_repository
-from builder.rpm.universe import SolverMetadata
+from builder.rpm.repodata import MetadataFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def feed(tmp_path: Path) -> Callable[..., SolverMetadata]:
+def feed(tmp_path: Path) -> Callable[..., MetadataFiles]:
     """Write a repository's primary and filelists; return their places."""
 
-    def write(name: str, *packages: P, priority: int = 0) -> SolverMetadata:
+    def write(name: str, *packages: P) -> MetadataFiles:
         first, second = tmp_path / f"{name}-primary.xml", tmp_path / f"{name}-filelists.xml"
         first.write_text(write_primary(packages), "utf-8")
         second.write_text(write_filelists(packages), "utf-8")
-        return SolverMetadata(name=name, primary=first, filelists=second, priority=priority)
+        return MetadataFiles(name=name, primary=first, filelists=second)
 
     return write
 

@@ -24,8 +24,8 @@ from builder.rpm.claims import Claims, Relation, unmet
 from builder.rpm.compression import unpack
 from builder.rpm.header import read_head
 from builder.rpm.recheck import Recheck, justified, verify_repodata
-from builder.rpm.repodata import parse_repomd
-from builder.rpm.subset import Rpm, UpstreamMetadata, metadata_file, read_packages, write_subset
+from builder.rpm.repodata import MetadataFiles, parse_repomd
+from builder.rpm.subset import Rpm, metadata_file, read_packages, write_subset
 from builder.sources.package import check_metadata
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def carried(cellar: BuildCache, modern: VendorKey, tmp_path: Path) -> Carried:
         rpms.append(rpm)
     folder = tmp_path / "repodata"
     folder.mkdir()
-    write_subset(UpstreamMetadata(name="os", **plain), rpms, folder)
+    write_subset(MetadataFiles(name="os", **plain), rpms, folder)
     return Carried(folder, rpms, heads)
 
 

@@ -15,12 +15,12 @@ from builder.rpm.problems import plain
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from builder.rpm.universe import SolverMetadata
+    from builder.rpm.repodata import MetadataFiles
 
-    Feed = Callable[..., SolverMetadata]
+    Feed = Callable[..., MetadataFiles]
 
 
-def failure(requests: list[str], *metadata: SolverMetadata) -> ClosureError:
+def failure(requests: list[str], *metadata: MetadataFiles) -> ClosureError:
     with pytest.raises(ClosureError) as caught:
         solve(
             [PackageRequest(text=text) for text in requests],

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from builder.rpm.closure import Closure
-    from builder.rpm.universe import SolverMetadata
+    from builder.rpm.repodata import MetadataFiles
 
-    Feed = Callable[..., SolverMetadata]
+    Feed = Callable[..., MetadataFiles]
 
 NAMES = [f"p{number}" for number in range(12)]
 
@@ -86,7 +86,7 @@ def after(closure: Closure, packages: dict[str, P]) -> dict[str, P]:
 
 
 def attempt(
-    names: Iterable[str], metadata: SolverMetadata, declared: base.BasePackages
+    names: Iterable[str], metadata: MetadataFiles, declared: base.BasePackages
 ) -> Closure | None:
     requests = [PackageRequest(text=name) for name in names]
     try:
@@ -95,7 +95,7 @@ def attempt(
         return None
 
 
-def some_base(chance: random.Random, metadata: SolverMetadata) -> base.BasePackages:
+def some_base(chance: random.Random, metadata: MetadataFiles) -> base.BasePackages:
     """Return nothing, or an old package with all it needs."""
     found = attempt([f"{chance.choice(NAMES)}-1"], metadata, base.empty())
     if found is None or chance.random() < 0.5:
@@ -128,7 +128,7 @@ def test_every_closure_is_whole_explained_and_proved(feed: Feed) -> None:
 
 def count_missed(
     feed: Feed,
-    metadata: SolverMetadata,
+    metadata: MetadataFiles,
     closure: Closure,
     installed: dict[str, P],
     declared: base.BasePackages,

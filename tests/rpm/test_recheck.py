@@ -14,7 +14,8 @@ from builder.errors import Fault
 from builder.model.digest import Digest
 from builder.model.rpm import Nevra
 from builder.rpm.recheck import verify_repodata
-from builder.rpm.subset import Rpm, UpstreamMetadata, metadata_file, write_subset
+from builder.rpm.repodata import MetadataFiles
+from builder.rpm.subset import Rpm, metadata_file, write_subset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,7 @@ def repodata(tmp_path: Path) -> Path:
     primary, filelists = tmp_path / "primary.xml", tmp_path / "filelists.xml"
     primary.write_text(write_primary((ONE, TWO)), "utf-8")
     filelists.write_text(write_filelists((ONE, TWO)), "utf-8")
-    write_subset(UpstreamMetadata(name="os", primary=primary, filelists=filelists), RPMS, folder)
+    write_subset(MetadataFiles(name="os", primary=primary, filelists=filelists), RPMS, folder)
     return folder
 
 

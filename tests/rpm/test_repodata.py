@@ -36,7 +36,7 @@ def test_records_are_read_and_databases_left_out() -> None:
         open_checksum=Checksum("sha512", "c" * 128),
         open_size=20,
     )
-    assert found == Repomd(revision="1593561600", records=(record,), unread=("primary_db",))
+    assert found == Repomd(records=(record,), unread=("primary_db",))
     assert found.find("group_gz", "primary") == record
     assert str(record.checksum.digest) == f"sha256:{SUM}"
     assert record.open_checksum is not None

@@ -20,16 +20,14 @@ from builder.model.rpm import Nevra
 from builder.rpm import base
 from builder.rpm.closure import PackageRequest, check_installable, solve
 from builder.rpm.compression import unpack
-from builder.rpm.repodata import parse_repomd
+from builder.rpm.repodata import MetadataFiles, parse_repomd
 from builder.rpm.subset import (
     KINDS,
     Rpm,
-    UpstreamMetadata,
     read_digests,
     read_packages,
     write_subset,
 )
-from builder.rpm.universe import SolverMetadata
 
 if TYPE_CHECKING:
     from builder.rpm.subset import RepodataFile
@@ -37,14 +35,14 @@ if TYPE_CHECKING:
 CHOSEN = ("kubeadm", "kubelet", "docker-ce", "libstdc++")
 
 
-def upstream_of(repository: dict[str, Path], *without: str) -> UpstreamMetadata:
+def upstream_of(repository: dict[str, Path], *without: str) -> MetadataFiles:
     found = {
         kind: path
         for href, path in repository.items()
         for kind in KINDS
         if href.endswith(f"-{kind}.xml.gz") and kind not in without
     }
-    return UpstreamMetadata(name="kubernetes", **found)
+    return MetadataFiles(name="kubernetes", **found)
 
 
 def rpms_of(repository: dict[str, Path], *names: str) -> list[Rpm]:
@@ -122,8 +120,9 @@ def test_the_bytes_are_the_same_whenever_and_in_whatever_order(
     script = (
         "import sys; from pathlib import Path; from builder.model.digest import Digest\n"
         "from builder.model.rpm import Nevra; from builder.rpm.subset import *\n"
+        "from builder.rpm.repodata import MetadataFiles\n"
         "folder, primary, filelists, other, *rpms = sys.argv[1:]\n"
-        "made = write_subset(UpstreamMetadata(name='other name', primary=Path(primary),"
+        "made = write_subset(MetadataFiles(name='other name', primary=Path(primary),"
         " filelists=Path(filelists), other=Path(other)),"
         " [Rpm(nevra=Nevra.parse(n), digest=Digest(d), size=int(s))"
         " for n, d, s in (one.split('|') for one in rpms)], Path(folder))\n"
@@ -161,7 +160,7 @@ def test_there_is_no_time_but_that_of_the_newest_package(
 
 def test_a_node_can_install_from_it_alone(repository: dict[str, Path], tmp_path: Path) -> None:
     source = upstream_of(repository)
-    metadata = SolverMetadata(name="k", primary=source.primary, filelists=source.filelists)
+    metadata = MetadataFiles(name="k", primary=source.primary, filelists=source.filelists)
     closure = solve(
         [PackageRequest(text="kubeadm-1.18.5-0")],
         arch="x86_64",
@@ -177,7 +176,7 @@ def test_a_node_can_install_from_it_alone(repository: dict[str, Path], tmp_path:
         "kubernetes-cni",
     }
     primary, filelists, *_ = write_subset(source, rpms, tmp_path)
-    ours = SolverMetadata(name="k", primary=primary.path, filelists=filelists.path)
+    ours = MetadataFiles(name="k", primary=primary.path, filelists=filelists.path)
     names = [rpm.nevra for rpm in rpms]
     assert check_installable(names, arch="x86_64", metadata=[ours], base=base.empty()) == []
 
@@ -236,7 +235,7 @@ def test_hostile_places_leave_no_trace(tmp_path: Path, href: str) -> None:
     (tmp_path / "filelists.xml").write_text(write_filelists((package,)), "utf-8")
     (tmp_path / "ours").mkdir()
     rpm = Rpm(nevra=Nevra.parse(package.nevra), digest=Digest(package.pkgid), size=1000)
-    source = UpstreamMetadata(
+    source = MetadataFiles(
         name="os", primary=tmp_path / "primary.xml", filelists=tmp_path / "filelists.xml"
     )
     primary, *_ = write_subset(source, [rpm], tmp_path / "ours")
@@ -263,7 +262,7 @@ def test_filelists_of_another_day_are_refused(tmp_path: Path) -> None:
         Rpm(nevra=Nevra.parse(each.nevra), digest=Digest(each.pkgid), size=1000)
         for each in (one, two)
     ]
-    source = UpstreamMetadata(
+    source = MetadataFiles(
         name="os", primary=tmp_path / "primary.xml", filelists=tmp_path / "filelists.xml"
     )
     with pytest.raises(VerificationError) as caught:

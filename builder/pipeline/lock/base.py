@@ -7,6 +7,7 @@ where a signed header says the same.
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from builder.errors import AirseedError, Fault, VerificationError
 from builder.rpm import base as rpm_base
 from builder.rpm.claims import additions, of_header
 from builder.rpm.installed import COMPS_LIMIT, LIST_LIMIT, parse_comps, parse_installed
-from builder.rpm.subset import Rpm, UpstreamMetadata, read_claims, write_subset
+from builder.rpm.subset import Rpm, read_claims, write_subset
 from builder.sources.file import first, read_local
 from builder.sources.package import check_head, fetch_head
 
@@ -101,11 +102,7 @@ def prove(
 
 def _additions(repository: RepositoryMetadata, headers: Mapping[Rpm, bytes]) -> Iterator[Fault]:
     with tempfile.TemporaryDirectory(prefix="airseed-base-") as scratch:
-        metadata = UpstreamMetadata(
-            name=repository.name,
-            primary=repository.files["primary"],
-            filelists=repository.files.get("filelists"),
-        )
+        metadata = replace(repository.unpacked, other=None)  # changelogs provide nothing
         write_subset(metadata, headers, Path(scratch))
         said = {one.name: one for one in read_claims(Path(scratch), repository.name)}
     for rpm, header in headers.items():

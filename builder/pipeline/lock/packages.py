@@ -12,9 +12,8 @@ from builder.pipeline.lock.base import declared, prove
 from builder.pipeline.lock.proof import asked_as
 from builder.rpm import build as rpm_build
 from builder.rpm.closure import Chosen, Closure, PackageRequest, solve
-from builder.rpm.repodata import resolve_href
+from builder.rpm.repodata import MetadataFiles, resolve_href
 from builder.rpm.subset import KINDS
-from builder.rpm.universe import SolverMetadata
 from builder.sources import repository as repository_source
 
 if TYPE_CHECKING:
@@ -60,14 +59,7 @@ def resolve(
         upstream = [*upstream, made.metadata]
     (platform,) = resolving.cluster.platforms[:1]
     base = declared(resolving, upstream)
-    metadata = [
-        SolverMetadata(
-            name=repository.name,
-            primary=repository.files["primary"],
-            filelists=repository.files.get("filelists"),
-        )
-        for repository in upstream
-    ]
+    metadata = [repository.unpacked for repository in upstream]
     closures, pinned = _closures(resolving, platform.rpm, metadata, base)
     *_, closure = closures.values()
     for replaced in dict.fromkeys(one for each in closures.values() for one in each.upgraded):
@@ -109,7 +101,7 @@ def resolve(
 
 
 def _closures(
-    resolving: Resolving, arch: str, metadata: Sequence[SolverMetadata], base: BasePackages
+    resolving: Resolving, arch: str, metadata: Sequence[MetadataFiles], base: BasePackages
 ) -> tuple[dict[str, Closure], set[Nevra]]:
     """Solve for each release on the way; return what the catalog pins by digest, too."""
     closures: dict[str, Closure] = {}
@@ -171,7 +163,7 @@ def _solve(
     hop: str,
     requests: Sequence[PackageRequest],
     arch: str,
-    metadata: Sequence[SolverMetadata],
+    metadata: Sequence[MetadataFiles],
     base: BasePackages,
 ) -> Closure:
     """Solve for one release; with an earlier lock, hold what it had and what is still asked for."""

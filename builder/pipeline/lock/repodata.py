@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 from builder.model.artifact import File
 from builder.rpm.claims import Claims, unmet
 from builder.rpm.closure import check_installable
+from builder.rpm.repodata import MetadataFiles
 from builder.rpm.subset import (
     RepodataFile,
     Rpm,
-    UpstreamMetadata,
     metadata_file,
     read_claims,
     write_subset,
 )
-from builder.rpm.universe import SolverMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +33,7 @@ def write(
     resolving: Resolving,
     upstream: Sequence[RepositoryMetadata],
     packages: Sequence[Package],
-    metadata: Sequence[SolverMetadata],
+    metadata: Sequence[MetadataFiles],
     base: BasePackages,
 ) -> tuple[tuple[File, ...], tuple[Fault, ...], Mapping[str, tuple[str, ...]]]:
     """Write the bundle's own metadata, and check that a node can install from it alone.
@@ -49,12 +48,7 @@ def write(
             folder = Path(scratch) / source.name
             folder.mkdir()
             written = write_subset(
-                UpstreamMetadata(
-                    name=source.name,
-                    primary=source.files["primary"],
-                    filelists=source.files.get("filelists"),
-                    other=source.files.get("other"),
-                ),
+                source.unpacked,
                 [
                     Rpm(nevra=package.nevra, digest=package.digest, size=package.size)
                     for package in packages
@@ -65,7 +59,7 @@ def write(
             files.extend(_keep(resolving.kept, source, file) for file in written)
             claims += read_claims(folder, source.name)
             ours.append(
-                SolverMetadata(
+                MetadataFiles(
                     name=source.name,
                     primary=metadata_file(folder, "primary"),
                     filelists=metadata_file(folder, "filelists"),

@@ -10,7 +10,7 @@ from builder.errors import ClosureError
 from builder.rpm import base
 from builder.rpm.closure import PackageRequest, solve
 from builder.rpm.installed import parse_installed
-from builder.rpm.universe import SolverMetadata
+from builder.rpm.repodata import MetadataFiles
 from interop import asking
 from interop.metadata import write_repository
 from interop.programs import environment, run
@@ -46,7 +46,7 @@ class Peers:
         for name, packages in repositories.items():
             write_repository(folder / name, packages)
         self._metadata = [
-            SolverMetadata(
+            MetadataFiles(
                 name=name,
                 primary=place / "scratch" / "primary.xml",
                 filelists=place / "scratch" / "filelists.xml",
