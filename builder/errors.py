@@ -20,7 +20,7 @@ in airseed). Library code raises; only ``cli`` prints and exits.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from builder.redact import hide
@@ -47,6 +47,10 @@ class Fault:
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
         return f"{text} (expected {self.expected})" if self.expected else text
+
+    def inside(self, whole: str) -> Fault:
+        """Return it as a fault of a larger whole, whose name stands before its place."""
+        return replace(self, where=f"{whole}: {self.where}" if self.where else whole)
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str | None:

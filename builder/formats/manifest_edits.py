@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import DocumentError, Fault
@@ -186,8 +186,7 @@ class _Search:
             )
         except DocumentError as error:
             for number, fault in enumerate(error.faults):
-                place = f"{where}: {fault.where}"
-                self.faults[scalar.start + number] = replace(fault, where=place)
+                self.faults[scalar.start + number] = fault.inside(where)
         else:
             if replaced:
                 content = inner.encode()

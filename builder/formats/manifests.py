@@ -240,10 +240,8 @@ class _Search:
             for image in manifest.images
         )
         self.mentioned += (replace(image, place=outer(image.place)) for image in manifest.mentioned)
-        self.not_understood += (
-            replace(fault, where=f"{resource}: {path}: {fault.where}")
-            for fault in manifest.not_understood
-        )
+        around = f"{resource}: {path}"
+        self.not_understood += (fault.inside(around) for fault in manifest.not_understood)
 
     def mention(self, found: Mention, place: ImagePlace) -> None:
         reference = Reference.parse(found.name)
@@ -312,11 +310,6 @@ def _decoded(resource: Resource, value: Any, prefix: str) -> Iterator[tuple[str,
         inner.start, inner.end, inner.style = text.start, text.end, ""
         if "apiVersion" in inner and "kind" in inner:
             yield child(f"{prefix}{field}", key), inner
-
-
-def find_images(text: str, name: str) -> list[StartedImage]:
-    """Return every image that a manifest starts; see :func:`read`."""
-    return list(read(text, name).images)
 
 
 def values(text: str, name: str) -> Iterator[tuple[Resource, Any, str]]:

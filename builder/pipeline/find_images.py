@@ -29,10 +29,7 @@ def find(files: Iterable[Path]) -> tuple[Manifest, ...]:
         try:
             found.append(manifests.read(read_text(path), str(path)))
         except DocumentError as error:
-            faults += (
-                Fault(where=f"{path}: {fault.where}".rstrip(": "), what=fault.what, hint=fault.hint)
-                for fault in error.faults
-            )
+            faults += [fault.inside(str(path)) for fault in error.faults]
     if faults:
         raise DocumentError("manifests", faults)
     return tuple(found)

@@ -58,12 +58,7 @@ def read(
             manifest = _manifest(file, content)
         except DocumentError as error:
             where = f"machine.files: {file.source or file.path}"
-            faults += (
-                Fault(
-                    where=f"{where}: {fault.where}".rstrip(": "), what=fault.what, hint=fault.hint
-                )
-                for fault in error.faults
-            )
+            faults += [fault.inside(where) for fault in error.faults]
         else:
             if manifest is not None:
                 found.append(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -41,7 +40,7 @@ def read(files: Sequence[Path]) -> tuple[list[Result], list[Fault]]:
             content = read_content(path, largest=result_format.LARGEST)
             results.append(result_format.read(content, str(path), node=_node(path)))
         except DocumentError as error:
-            faults += [_placed(fault, path) for fault in error.faults]
+            faults += [fault.inside(str(path)) for fault in error.faults]
             message = str(error.faults[0]) if len(error.faults) == 1 else error.fault.what
             results.append(Result(node=_node(path), state="unknown", message=message))
     results.sort(key=lambda result: result.urgency)
@@ -85,8 +84,3 @@ def _inside(path: Path) -> list[Path]:
 def _node(path: Path) -> str:
     generic = path.stem in {"result", "console", "journal", "serial"}
     return (Path(os.path.realpath(path)).parent.name if generic else path.stem) or path.name
-
-
-def _placed(fault: Fault, path: Path) -> Fault:
-    where = f"{path}: {fault.where}" if fault.where else str(path)
-    return replace(fault, where=where)

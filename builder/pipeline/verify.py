@@ -21,7 +21,7 @@ from builder.bundle.split import target_of
 from builder.bundle.verify import verify_bundle, verify_parts
 from builder.errors import DocumentError, Fault, StorageError, VerificationError, few
 from builder.formats import inventory as inventory_format
-from builder.formats.manifests import find_images
+from builder.formats import manifests
 from builder.formats.text import decode
 from builder.model.artifact import blob_path
 from builder.model.digest import Digest
@@ -95,18 +95,10 @@ def verify(
     target = target_of(bundle)
     parts, complete = verify_parts(bundle, reporter, workers=workers)
     count = len(parts_of(target)) if target is not None else 0
-    unreadable = Verdict(
-        bundle=target or bundle, lock=None, size=0, faults=tuple(parts), damaged=True, parts=count
-    )
-    if not complete:
-        return unreadable
-    try:
-        opening = open_bundle(bundle)
-    except VerificationError:
-        if not parts:
-            raise
-        # its parts say why it is none: two have changed places, or the first is damaged
-        return unreadable
+    opening = _opened(bundle, parts) if complete else None
+    if opening is None:
+        verdict = Verdict(bundle=target or bundle, lock=None, size=0, faults=tuple(parts))
+        return replace(verdict, damaged=True, parts=count)
     with opening as opened:
         checks = _Checks(opened)
         checked = verify_bundle(
@@ -121,8 +113,8 @@ def verify(
             faults = (*faults, *_unheld(checked.elsewhere, haves, bases, reporter))
         signed_by = None
         if pins is not None:
-            path = signature or bundle_signature.beside(bundle)
-            unsigned, signed_by = _signature(checks, checked, pins, path)
+            beside = signature or bundle_signature.beside(bundle)
+            unsigned, signed_by = _signature(checks, checked, pins, beside)
             faults = (*faults, *unsigned)
     size = lock.size if lock is not None else 0
     if lock is not None:
@@ -138,6 +130,19 @@ def verify(
         parts=count,
         signed_by=signed_by,
     )
+
+
+def _opened(bundle: Path, parts: Sequence[Fault]) -> TarBundle | FolderBundle | None:
+    """Open a bundle; None for what is none, where faults of its parts say why.
+
+    Two may have changed places, or the first may be damaged.
+    """
+    try:
+        return open_bundle(bundle)
+    except VerificationError:
+        if parts:
+            return None
+        raise
 
 
 def _signature(
@@ -296,7 +301,7 @@ class _Checks:
 
     def _manifest(self, known: Collection[Reference], path: str) -> Iterator[Fault]:
         try:
-            images = find_images(decode(self.read(path), path), path)
+            images = manifests.read(decode(self.read(path), path), path).images
         except DocumentError as error:
             yield from (
                 Fault(where=f"{path}: {fault.where}", what=fault.what) for fault in error.faults

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from builder.errors import DocumentError
+from builder.formats import manifests
 from builder.formats.manifest_edits import Edit, applied, edits, render
-from builder.formats.manifests import find_images
 from builder.formats.text import decode
 from builder.model.digest import Digest
 from builder.model.image_names import ImageNames
@@ -149,7 +149,7 @@ def test_a_manifest_inside_a_string_is_edited_like_any_other(head: str) -> None:
     )
     after = edited(text)
     value = yaml.safe_load(after)
-    assert [image.text for image in find_images(value["data"]["pod.yaml"], "m")] == [
+    assert [image.text for image in manifests.read(value["data"]["pod.yaml"], "m").images] == [
         f"{REGISTRY}/library/busybox:latest",
         *[f"{REGISTRY}/library/nginx:1.25"] * 2,
     ]
@@ -189,7 +189,7 @@ def test_merge_keys_bring_images() -> None:
         "  containers:\n  - {name: a, <<: *a}\n  - {<<: [*b, *a], name: b}\n"
         "  - {<<: *a, image: busybox}\n"
     )
-    found = [str(image.reference) for image in find_images(text, "m")]
+    found = [str(image.reference) for image in manifests.read(text, "m").images]
     assert found == [
         "docker.io/library/nginx:1.25",
         "docker.io/library/busybox:latest",
@@ -292,7 +292,7 @@ def test_an_address_in_brackets_is_quoted_where_it_must() -> None:
     }
     made = applied(content, edits(content, "m.yaml", names)).decode()
     assert 'image: "[fd00::1]:5000/library/busybox:latest"' in made
-    assert [image.text for image in find_images(made, "m")] == [
+    assert [image.text for image in manifests.read(made, "m").images] == [
         "[fd00::1]:5000/library/busybox:latest"
     ]
 
@@ -325,10 +325,10 @@ def without_images(value: Any) -> Any:
 @pytest.mark.parametrize("path", REAL, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_real_manifests(path: Path) -> None:
     content = path.read_bytes()
-    before = find_images(decode(content, "m"), "m")
+    before = manifests.read(decode(content, "m"), "m").images
     names = ImageNames(REGISTRY).table(image.reference for image in before)
     made = applied(content, edits(content, "m", names)).decode()
-    assert [image.text for image in find_images(made, "m")] == [
+    assert [image.text for image in manifests.read(made, "m").images] == [
         ImageNames(REGISTRY).name(image.reference) for image in before
     ]
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

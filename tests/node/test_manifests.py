@@ -11,8 +11,7 @@ import pytest
 import yaml
 
 from builder import assets
-from builder.formats import manifest_edits
-from builder.formats.manifests import find_images
+from builder.formats import manifest_edits, manifests
 from builder.model.image_names import ImageNames
 
 if TYPE_CHECKING:
@@ -37,6 +36,10 @@ def made_up(name: str) -> str:
     return text
 
 
+def started(text: str) -> tuple[manifests.StartedImage, ...]:
+    return manifests.read(text, "m.yaml").images
+
+
 def localise(
     machine: Machine,
     text: str,
@@ -48,7 +51,7 @@ def localise(
 ) -> str:
     """Rewrite a manifest by the edits of a seed that has edits of others, too."""
     content = text.encode()
-    targets = ImageNames(registry).table(image.reference for image in find_images(text, "m.yaml"))
+    targets = ImageNames(registry).table(image.reference for image in started(text))
     own = manifest_edits.render(content, "m.yaml", targets, complete=bool(registry))
     others = [f"manifest {digit * 64} {digit * 64}\n1 1 {digit}\n" for digit in "ab"]
     machine.write("etc/airseed/manifests.edits", own.join(others) if own else "")
@@ -67,7 +70,7 @@ def localise(
 @pytest.mark.parametrize("name", sorted(path.name for path in LAB.iterdir()))
 def test_images_of_the_labs_manifests(machine: Machine, name: str) -> None:
     made = localise(machine, made_up(name), "none")
-    assert all(image.text.startswith(f"{REGISTRY}/") for image in find_images(made, name))
+    assert all(image.text.startswith(f"{REGISTRY}/") for image in started(made))
 
 
 SPELLED = """# ü
@@ -88,14 +91,21 @@ spec:
 def test_the_node_applies_exactly_what_was_made_of_the_documents(machine: Machine) -> None:
     made = localise(machine, SPELLED, "none")
     nginx, other = f"{REGISTRY}/library/nginx:1.25", f"{REGISTRY}/b/c:2"
-    assert [image.text for image in find_images(made, "m")] == [*[nginx] * 4, other, other]
+    assert [image.text for image in started(made)] == [
+        *[nginx] * 4,
+        other,
+        other,
+    ]
     assert localise(machine, "kind: Namespace\n", "none") == "kind: Namespace\n"
     assert localise(machine, SPELLED, "none", registry="") == SPELLED
     pinned = SPELLED.replace("b/c:2", f"b/c:2@sha256:{'0' * 64}")
     made = localise(machine, pinned, "none", registry="")
-    assert [image.text for image in find_images(made, "m")][-2:] == ["docker.io/b/c:2", "b/c:2"]
+    assert [image.text for image in started(made)][-2:] == [
+        "docker.io/b/c:2",
+        "b/c:2",
+    ]
     big = f"{SPELLED}---\n{'# ' * 300_000}\n{SPELLED}"
-    assert len(find_images(localise(machine, big, "none"), "m")) == 12
+    assert len(started(localise(machine, big, "none"))) == 12
 
 
 def test_a_manifest_that_the_seed_does_not_know_is_not_applied(machine: Machine) -> None:

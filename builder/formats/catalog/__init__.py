@@ -70,14 +70,14 @@ _TABLES: dict[str, MapOf[Any] | Record[Any]] = {
 """Files that stand in no folder."""
 
 
-def load(catalogs: Sequence[Path] = (), *, base: Path | None = None) -> Catalog:
-    """Read the built-in catalog (or ``base``), and the user's folders over it.
+def load(catalogs: Sequence[Path] = ()) -> Catalog:
+    """Read the built-in catalog, and the user's folders over it.
 
     Raise DocumentError with every fault in them.
     """
     faults: list[Fault] = []
     files: dict[str, Path] = {}
-    for folder in (base or tree("mirrors"), *catalogs):
+    for folder in (tree("mirrors"), *catalogs):
         files.update(_files(folder, faults))
     entries: dict[str, dict[str, CatalogEntry]] = {kind: {} for kind in (*KINDS, *_TABLES)}
     for name, path in files.items():
@@ -87,15 +87,10 @@ def load(catalogs: Sequence[Path] = (), *, base: Path | None = None) -> Catalog:
     for each in entries.values():
         for entry in each.values():
             where = entry.reading.document
-            faults += (_inside(where, fault) for fault in entry.reading.faults)
+            faults += (fault.inside(where) for fault in entry.reading.faults)
     if faults:
         raise DocumentError("catalog", sorted(faults, key=lambda fault: fault.where))
     return _catalog(entries)
-
-
-def _inside(document: str, fault: Fault) -> Fault:
-    where = f"{document}: {fault.where}" if fault.where else document
-    return Fault(where=where, what=fault.what, expected=fault.expected, hint=fault.hint)
 
 
 def _files(folder: Path, faults: list[Fault]) -> dict[str, Path]:

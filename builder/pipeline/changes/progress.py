@@ -234,10 +234,7 @@ def _read(reports: Mapping[str, bytes]) -> dict[str, _Report]:
         try:
             result = result_format.read(content, name, node=name)
         except DocumentError as error:
-            faults += [
-                replace(fault, where=": ".join(filter(None, (name, fault.where))))
-                for fault in error.faults
-            ]
+            faults += [fault.inside(name) for fault in error.faults]
         else:
             found[result.node] = (result, content)
     if faults:
