@@ -1,4 +1,4 @@
-"""What every destination is asked: is it there already, take this stream, now make it count."""
+"""What the destinations of ``export`` are asked: take this stream, now make it count."""
 
 from __future__ import annotations
 
@@ -82,10 +82,6 @@ class VerifiedStream(io.RawIOBase):
 class Destination:
     """A place that entries go to one after the other, and where they count all at once."""
 
-    def has(self, entry: Entry) -> bool:  # noqa: ARG002 -- most places begin empty
-        """Return whether the place has these very bytes already, so that none are sent."""
-        return False
-
     def put(self, entry: Entry, stream: VerifiedStream) -> None:
         """Take the bytes of an entry, to the end of the stream."""
         raise NotImplementedError
@@ -98,9 +94,6 @@ class Destination:
 def deliver(entries: Iterable[Entry], destination: Destination, progress: Progress) -> None:
     """Bring all entries to a destination; raise VerificationError for bytes that are not right."""
     for entry in entries:
-        if destination.has(entry):
-            progress.advance(entry.size, cached=True)
-            continue
         with entry.open() as file:
             destination.put(entry, VerifiedStream(entry, file, progress))
     destination.commit()

@@ -204,14 +204,9 @@ def along(before: Sequence[Demand], last: Demand) -> Demand:
     )
 
 
-def operator_images(
-    calico: CalicoRelease, kinds: Iterable[str], conditions: Iterable[str] = ()
-) -> tuple[WantedImage, ...]:
-    """Return the operator's image, and what it starts for custom resources of these kinds.
-
-    ``conditions`` add optional parts: ``certificate-management``, ``fips``, ``windows``.
-    """
-    references = (calico.operator, *calico.started_by(kinds, conditions))
+def operator_images(calico: CalicoRelease, kinds: Iterable[str]) -> tuple[WantedImage, ...]:
+    """Return the operator's image, and what it starts for custom resources of these kinds."""
+    references = (calico.operator, *calico.started_by(kinds))
     return tuple(
         WantedImage(reference=reference, roles=ROLES, needed_by=(CALICO,))
         for reference in references

@@ -105,15 +105,14 @@ def mirror_yum(
     target: YumTarget,
     *,
     reporter: Reporter,
-    settings: AccessSettings | None = None,
-    dry_run: bool = False,
+    settings: AccessSettings,
+    dry_run: bool,
 ) -> YumPublished:
     """Bring the packages and files of a lock to a place, each straight from its source.
 
     Signatures are checked on the way. Raise as :func:`publish_yum` does.
     """
     with ExitStack() as opened:
-        settings = settings or AccessSettings()
         supplier = Supplier(document, opened, ca_bundle=settings.ca_bundle, info=reporter.info)
         tree = opened.enter_context(open_tree(target, settings, look=dry_run))
         destination = YumDestination(tree, document.lock, document.layout, images=target.images)

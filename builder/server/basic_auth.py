@@ -34,7 +34,6 @@ class BasicAuth:
         site: Site,
         knows: Callable[[str, str], bool],
         *,
-        realm: str = "airseed",
         refusal: Callable[[Request], bytes] = lambda _: b"",
         public: Collection[str] = (),
     ) -> None:
@@ -42,7 +41,7 @@ class BasicAuth:
         self._knows = knows
         self._public = frozenset(public)
         self._refusal = refusal
-        self._challenge = {"WWW-Authenticate": f'Basic realm="{realm}", charset="UTF-8"'}
+        self._challenge = {"WWW-Authenticate": 'Basic realm="airseed", charset="UTF-8"'}
         self._key = secrets.token_bytes(32)
         self._fitting: set[bytes] = set()
         self._lock = threading.Lock()
