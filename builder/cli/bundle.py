@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,7 +22,7 @@ from builder.cli.verb import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -140,25 +140,34 @@ def command(
             split=split or 0,
             reporter=console,
         )
-    result = built.result
     signed = signing(built) if signing else None
-    for warning in bundle.fallbacks(result):
+    for warning in bundle.fallbacks(built.result):
         console.warn(warning)
     if as_json:
-        console.json(
-            {
-                "bundle": str(result.target),
-                "parts": [str(part) for part in result.parts],
-                "size": result.size,
-                "alreadyThere": result.whole,
-                "fetched": result.fetched,
-                "reused": result.reused,
-                "leftOut": sum(content.size for content in built.left_out),
-                "fallbacks": [outcome.path for outcome in result.fallbacks],
-                "signature": str(signed[0]) if signed else None,
-            }
-        )
-        return
+        console.json(_value(built, signed))
+    else:
+        _tell(built, haves, signed, console)
+
+
+def _value(built: Built, signed: tuple[Path, str] | None) -> dict[str, Any]:
+    result = built.result
+    return {
+        "bundle": str(result.target),
+        "parts": [str(part) for part in result.parts],
+        "size": result.size,
+        "alreadyThere": result.whole,
+        "fetched": result.fetched,
+        "reused": result.reused,
+        "leftOut": sum(content.size for content in built.left_out),
+        "fallbacks": [outcome.path for outcome in result.fallbacks],
+        "signature": str(signed[0]) if signed else None,
+    }
+
+
+def _tell(
+    built: Built, haves: Sequence[Path], signed: tuple[Path, str] | None, console: Console
+) -> None:
+    result = built.result
     name = f"{result.target} in {len(result.parts)} parts" if result.parts else str(result.target)
     if result.whole:
         console.info(

@@ -84,24 +84,7 @@ def command(
     if as_json:
         console.json([asdict(result) for result in results])
     else:
-        console.table(
-            ("NODE", "ROLE", "STATE", "STEP", "SECONDS", "WHAT"),
-            [
-                (
-                    result.node,
-                    result.role or "-",
-                    result.state,
-                    result.step or "-",
-                    "-" if result.seconds is None else str(result.seconds),
-                    _what(result),
-                )
-                for result in results
-            ],
-            colors=_COLORS,
-        )
-        for result in results:
-            for hint in filter(None, (result.hint, result.trouble_hint)):
-                console.note(f"{result.node}: hint: {hint}")
+        _show(results, console)
         _warn_of_ends(results, console)
     for fault in faults:
         console.warn(str(fault), hint=fault.hint)
@@ -109,6 +92,27 @@ def command(
         return 1
     unknown = any(result.state == "unknown" for result in results)
     return DocumentError.exit_code if unknown else 0
+
+
+def _show(results: list[Result], console: Console) -> None:
+    console.table(
+        ("NODE", "ROLE", "STATE", "STEP", "SECONDS", "WHAT"),
+        [
+            (
+                result.node,
+                result.role or "-",
+                result.state,
+                result.step or "-",
+                "-" if result.seconds is None else str(result.seconds),
+                _what(result),
+            )
+            for result in results
+        ],
+        colors=_COLORS,
+    )
+    for result in results:
+        for hint in filter(None, (result.hint, result.trouble_hint)):
+            console.note(f"{result.node}: hint: {hint}")
 
 
 def _warn_of_ends(results: list[Result], console: Console) -> None:

@@ -58,8 +58,7 @@ def build(
     The bytes of a bundle that the lock is in are taken, too; with a delta and what it was made
     against as base this gives the whole bundle. ``bases`` are earlier bundles whose bytes
     are used where they are right, in order; a bundle that has the target's name already is one
-    of them. ``haves`` are inventories, of what the bundle leaves out then. ``split`` is the bytes
-    of a part.
+    of them. ``haves`` list what the bundle leaves out then; ``split`` is the bytes of a part.
 
     Raises:
         DocumentError: the lock or an inventory is wrong.
@@ -71,31 +70,23 @@ def build(
             metadata said that it was locked from.
     """
     target = _target(document, target, delta=bool(haves))
-    held: set[Digest] = set()
-    if haves:
-        from builder.formats import inventory  # noqa: PLC0415 -- deltas alone need it
-
-        held = inventory.digests(haves)
-    layout = without(document.layout, held)
+    layout = without(document.layout, _held(haves))
     result = finished(layout, target, split=split)
     if result is None:
         _check_place(target, split=split)
         if document.bundle is None:
             document.check_images()
-        # all that follows takes longer to load than what has been done so far
+        # what follows takes longer to load than what was done
         from builder.bundle.transfer import Policy  # noqa: PLC0415
         from builder.bundle.writer import write  # noqa: PLC0415
         from builder.pipeline import artifact_sources  # noqa: PLC0415
 
         with ExitStack() as opened:
             near = artifact_sources.near(document, bases, target, opened)
-            if document.bundle is not None and (
-                lacking := sum(extent.digest not in near for extent in layout.fetched)
-            ):
-                reporter.info(
-                    f"{document.path} lacks {lacking} of the lock's artifacts, to be fetched; "
-                    "--base takes what an earlier bundle has"
-                )
+            lacking = sum(extent.digest not in near for extent in layout.fetched)
+            if lacking and document.bundle is not None:
+                what = f"{document.path} lacks {lacking} of the lock's artifacts, to be fetched"
+                reporter.info(f"{what}; --base takes what an earlier bundle has")
             supplier = artifact_sources.Supplier(
                 document, opened, ca_bundle=ca_bundle, pool=workers, info=reporter.info
             )
@@ -111,6 +102,14 @@ def build(
                 finishing=artifact_sources.finishing(supplier, document.path, target, layout),
             )
     return Built(lock=document.lock, result=result, sums=layout.sums, left_out=layout.left_out)
+
+
+def _held(haves: Sequence[Path]) -> set[Digest]:
+    if not haves:
+        return set()
+    from builder.formats import inventory  # noqa: PLC0415 -- deltas alone need it
+
+    return inventory.digests(haves)
 
 
 def fallbacks(result: BundleResult) -> list[str]:

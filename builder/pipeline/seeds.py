@@ -19,7 +19,7 @@ from builder.render import admit, inventory, iso
 from builder.render.seed import META_DATA, NETWORK_CONFIG, USER_DATA, seed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from builder.model.cluster import Cluster, Node
@@ -103,7 +103,6 @@ def write(
         _write_or_remove(folder / name, text)
     sums |= {name: Digest.of(text) for name, text in shared.items() if text}
     digest = seed_sums.write(folder, sums)
-    stale = _stale(workspace, plan.cluster, reporter)
     signed = signature.beside(folder / seed_sums.NAME)
     if signer is not None:
         signature.sign(folder / seed_sums.NAME, (folder / seed_sums.NAME).read_bytes(), signer)
@@ -112,22 +111,26 @@ def write(
         nodes=tuple(node.name for node in chosen),
         changed=tuple(changed),
         new=tuple(name for name in changed if name not in old),
-        late=tuple(
-            node.name
-            for node in chosen
-            if plan.part(node) != "init" and (nodes or (old and node.name not in old))
-        ),
+        late=_late(plan, chosen, old, named=bool(nodes)),
         again=plan.first.name if plan.first in chosen and plan.first.generation > 1 else None,
-        locked_out=tuple(
-            node.name
-            for node in chosen
-            if not (machine := plan.cluster.machine_of(node)).ssh_keys and not machine.users
-        ),
+        locked_out=_locked_out(plan.cluster, chosen),
         registry=str(plan.cluster.registry or ""),
-        stale=stale,
+        stale=_stale(workspace, plan.cluster, reporter),
         digest=digest,
         signature=signed if signed.exists() else None,
     )
+
+
+def _late(
+    plan: Plan, nodes: Iterable[Node], seeded: Collection[str], *, named: bool
+) -> tuple[str, ...]:
+    joining = [node.name for node in nodes if plan.part(node) != "init"]
+    return tuple(name for name in joining if named or (seeded and name not in seeded))
+
+
+def _locked_out(cluster: Cluster, nodes: Iterable[Node]) -> tuple[str, ...]:
+    machines = {node.name: cluster.machine_of(node) for node in nodes}
+    return tuple(name for name, one in machines.items() if not one.ssh_keys and not one.users)
 
 
 def _secure(folder: Path, nodes: Iterable[Node], reporter: Reporter, *, own: bool) -> None:

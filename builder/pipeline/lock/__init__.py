@@ -30,7 +30,7 @@ from builder.sources.access import Access
 from builder.sources.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from builder.formats.manifests import Manifest
     from builder.pipeline.workspace import Workspace
@@ -181,10 +181,14 @@ def _earlier(workspace: Workspace) -> Lock | None:
         ) from error
 
 
-def _refuse_unserved(workspace: Workspace, manifests: Sequence[files.LockedManifest]) -> None:
+def _own(workspace: Workspace, manifests: Iterable[files.LockedManifest]) -> tuple[Manifest, ...]:
+    """Return the manifests of the user's own."""
+    extra = (one.content for one in manifests if EXTRA in one.file.needed_by)
+    return (*extra, *(one.manifest for one in workspace.machine_manifests))
+
+
+def _refuse_unserved(workspace: Workspace, own: Iterable[Manifest]) -> None:
     """Raise DocumentError for resources of the user's that the release does not serve."""
-    own = [one.content for one in manifests if EXTRA in one.file.needed_by]
-    own += [one.manifest for one in workspace.machine_manifests]
     known = workspace.choice.kubernetes.arguments
     faults = [
         fault
@@ -229,39 +233,33 @@ def _resolve(
         )
         keyring = files.keys(resolving)
         manifests = files.manifests(resolving)
-        _refuse_unserved(workspace, manifests)
+        own = _own(workspace, manifests)
+        _refuse_unserved(workspace, own)
         extras = files.extras(resolving)
         started = files.started(wanted, manifests)
         asked = (*wanted.images, *started)
         locked_images, blobs = images.resolve(resolving, asked, workspace.signers)
-        documents = signatures.documents(workspace.signers, locked_images)
-        for _, content in documents:
-            resolving.kept.put(content)
+        documents = signatures.documents(resolving, workspace.signers, locked_images)
         built_here = None
         if wanted.builds is not None and signer is not None:
             built_here = built.make(resolving, wanted.builds, signer, Path(scratch))
         chosen = packages.resolve(resolving, keyring, built_here)
         resolving.refuse_unused_updates()
+    listed = [
+        *keyring.files,
+        *((built_here.key,) if built_here else ()),
+        *(manifest.file for manifest in manifests),
+        *extras,
+        *documents,
+        *chosen.repodata,
+    ]
     lock = Lock(
         subject=subject(workspace.cluster, wanted, workspace.folder),
         images=locked_images,
         blobs=blobs,
         repositories=chosen.repositories,
         packages=chosen.packages,
-        files=tuple(
-            sorted(
-                (
-                    *keyring.files,
-                    *((built_here.key,) if built_here else ()),
-                    *(manifest.file for manifest in manifests),
-                    *extras,
-                    *(file for file, _ in documents),
-                    *chosen.repodata,
-                ),
-                key=lambda file: file.path,
-            )
-        ),
+        files=tuple(sorted(listed, key=lambda file: file.path)),
     )
     proof.check(wanted, started, lock, present=chosen.present, problems=chosen.problems)
-    own = [one.content for one in manifests if EXTRA in one.file.needed_by]
-    return lock, (*own, *(one.manifest for one in workspace.machine_manifests))
+    return lock, own

@@ -22,23 +22,26 @@ if TYPE_CHECKING:
     from builder.pipeline.lock.resolving import Resolving
 
 
-def documents(signers: Sequence[Signer], images: Sequence[Image]) -> tuple[tuple[File, bytes], ...]:
+def documents(
+    resolving: Resolving, signers: Sequence[Signer], images: Sequence[Image]
+) -> list[File]:
+    """Keep what is known of those who signed images: right of the gap there is no catalog."""
     used = {image.signed_by for image in images}
-    documents = []
+    files = []
     for signer in signers:
         if signer.name in used:
             content = signer_format.write(signer)
             file = File(
                 kind="signer",
                 path=signer_format.path_of(signer.name),
-                digest=Digest.of(content),
+                digest=resolving.kept.put(content),
                 size=len(content),
                 sources=(),
                 needed_by=("signatures",),
                 trust="pinned",
             )
-            documents.append((file, content))
-    return tuple(documents)
+            files.append(file)
+    return files
 
 
 def sign(
