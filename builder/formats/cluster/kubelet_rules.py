@@ -6,10 +6,10 @@ import re
 from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from builder.formats.cluster.labels import label_misfit
+from builder.formats.cluster.machine_rules import remark_unlaid, whole_machines
 from builder.formats.cluster.setting import ARGUMENT_PLACES, argument_of
 from builder.formats.cluster.terms import LABEL_KEY, LABEL_VALUE
 from builder.formats.reading import WRONG
@@ -18,11 +18,10 @@ from builder.model.catalog.paths import real
 from builder.model.choice import NONE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from builder.formats.cluster.setting import Setting
     from builder.model.cluster import Cluster
-    from builder.model.machine import Machine
 
 _MOST_PODS = 2**31 - 1
 _USUAL_PODS = "110, for example"
@@ -195,7 +194,7 @@ def _is_argument(field: str, cluster: Cluster) -> bool:
 def cgroup(setting: Setting) -> None:
     """A cgroup has to be there in every hierarchy, and systemd 219 makes slices in some of them."""
     name = str(setting.value).strip("/").removesuffix(_SLICE)
-    for node, machine in _machines(setting.cluster) if name else ():
+    for node, machine in whole_machines(setting.cluster) if name else ():
         texts = [*machine.before, *(one.content or "" for one in machine.files)]
         unread = any(one.source and _DROP_IN.search(one.path) for one in machine.files)
         if not unread and not any(name in text for text in texts):
@@ -209,20 +208,8 @@ def cgroup(setting: Setting) -> None:
 
 def on_machine(setting: Setting) -> None:
     """Remark where nothing lays a file, or a folder with files: the image has to have it."""
-    file = real(str(setting.value))
-    for node, machine in _machines(setting.cluster) if file else ():
-        laid = {place for one in machine.files for place in _path(real(one.path))}
-        if file not in laid and not machine.before:
-            setting.reading.remark(
-                setting.path,
-                f"nothing here lays {file[:80]} on {node}: the machine's image must have it",
-                hint="lay it with machine.files",
-            )
-            return
-
-
-def _path(path: str) -> list[str]:
-    return [path, *map(str, PurePosixPath(path).parents)]
+    if setting.value:
+        remark_unlaid(str(setting.value), setting.path, setting.cluster, setting.reading)
 
 
 def resolver(setting: Setting) -> None:
@@ -245,7 +232,7 @@ def kernel(setting: Setting) -> None:
     """Check what kubelet compares with the kernel when it may not set it itself."""
     if str(setting.value).lower() not in _TRUE:
         return
-    for node, machine in _machines(setting.cluster):
+    for node, machine in whole_machines(setting.cluster):
         texts = [*machine.before, *(one.content or "" for one in machine.files)]
         if any(one.source and _SYSCTL.search(one.path) for one in machine.files):
             continue  # what is in it is not known here
@@ -257,18 +244,6 @@ def kernel(setting: Setting) -> None:
                 + ", ".join(f"{name} = {value}" for name, value in _KERNEL.items()),
             )
             return
-
-
-def _machines(cluster: Cluster) -> Iterator[tuple[str, Machine]]:
-    gaps = (cluster.machine, cluster.roles, *cluster.nodes)
-    if WRONG in gaps or any(one.machine is WRONG for one in cluster.roles.values()):
-        return
-    for node in cluster.nodes:
-        if WRONG in (node.machine, node.role):
-            return
-        machine = cluster.machine_of(node)
-        if not any(file is WRONG for file in machine.files):
-            yield str(node.name), machine
 
 
 def _image_collection(setting: Setting) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from builder.formats.cluster.card_rules import check_bonds, check_cards
 from builder.formats.reading import WRONG, child
+from builder.model.catalog.paths import real
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -62,6 +64,36 @@ def machines(cluster: Cluster) -> Iterator[tuple[str, Machine]]:
         if node is not WRONG:
             machines.append((f"nodes[{i}].machine", node.machine))
     yield from (entry for entry in machines if entry[1] is not WRONG)
+
+
+def whole_machines(cluster: Cluster, role: str | None = None) -> Iterator[tuple[str, Machine]]:
+    """Yield what is said of each node's machine, by its name, as long as nothing has gaps."""
+    gaps = (cluster.machine, cluster.roles, *cluster.nodes)
+    if WRONG in gaps or any(one.machine is WRONG for one in cluster.roles.values()):
+        return
+    for node in cluster.nodes:
+        if WRONG in (node.machine, node.role):
+            return
+        machine = cluster.machine_of(node)
+        if role in {None, node.role} and not any(file is WRONG for file in machine.files):
+            yield str(node.name), machine
+
+
+def remark_unlaid(
+    path: str, where: str, cluster: Cluster, reading: Reading, *, role: str | None = None
+) -> None:
+    """Remark where nothing lays a file, or a folder with files: the image has to have it."""
+    wanted = real(path)
+    for name, machine in whole_machines(cluster, role):
+        laid = [PurePosixPath(real(file.path)) for file in machine.files]
+        there = {str(place) for one in laid for place in (one, *one.parents)}
+        if wanted not in there and not machine.before:
+            reading.remark(
+                where,
+                f"nothing here lays {wanted[:80]} on {name}: the machine's image must have it",
+                hint=f"lay it with {f'roles.{role}.' if role else ''}machine.files",
+            )
+            return
 
 
 def _entries(machine: Machine) -> tuple[tuple[str, str | None], ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from builder.formats.cluster.machine_rules import remark_unlaid
 from builder.formats.cluster.network_rules import said
 from builder.formats.cluster.setting import ARGUMENT_PLACES
 from builder.formats.reading import WRONG
@@ -23,6 +24,7 @@ _CERTIFICATES = "/etc/ssl/certs"
 _MORE = ("/etc/pki", "/usr/share/ca-certificates")
 """What kubeadm mounts beside certificates where the machine has it."""
 _PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+_ROLE = "control-plane"
 _MADE = ("DirectoryOrCreate", "FileOrCreate")
 
 
@@ -40,7 +42,7 @@ def check(cluster: Cluster, release: KubernetesRelease, reading: Reading) -> Non
             path, file = found
             if any(_is_in(file, volume) for volume in mounted):
                 if _is_in(file, _PKI) and file not in release.files:
-                    _on_machines(file, "", path, cluster, reading)
+                    remark_unlaid(file, path, cluster, reading, role=_ROLE)
                 continue
             own = [one for one in _volumes(cluster, nodes, key) if _is_in(file, one[1])]
             if not own:
@@ -51,7 +53,9 @@ def check(cluster: Cluster, release: KubernetesRelease, reading: Reading) -> Non
                     "roles.control-plane.machine.files",
                 )
             for host, inside, kind in own:
-                _on_machines(host + file.removeprefix(inside), kind, path, cluster, reading)
+                if kind not in _MADE:
+                    on_machine = host + file.removeprefix(inside)
+                    remark_unlaid(on_machine, path, cluster, reading, role=_ROLE)
 
 
 def _is_in(file: str, place: str) -> bool:
@@ -73,23 +77,3 @@ def _volumes(
                 str(one.get(name) or "") for name in ("hostPath", "mountPath", "pathType")
             )
             yield host.rstrip("/"), place.rstrip("/"), kind
-
-
-def _on_machines(file: str, kind: str, path: str, cluster: Cluster, reading: Reading) -> None:
-    """Remark where nothing in cluster.yaml lays a file: the image has to have it."""
-    if kind in _MADE or WRONG in (cluster.machine, cluster.roles):
-        return
-    for node in cluster.control_planes:
-        if node.machine is WRONG:
-            return
-        machine = cluster.machine_of(node)
-        if (
-            file not in {one.path for one in machine.files if one is not WRONG}
-            and not machine.before
-        ):
-            reading.remark(
-                path,
-                f"nothing here lays {file[:80]} on {node.name}: the machine's image must have it",
-                hint="lay it with roles.control-plane.machine.files",
-            )
-            return
