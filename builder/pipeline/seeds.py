@@ -16,7 +16,7 @@ from builder.model.image_names import ImageNames
 from builder.pipeline import paths, rendering, running, seed_sums, signature
 from builder.pipeline.seed_changes import FileChange
 from builder.render import admit, inventory, iso
-from builder.render.seed import META_DATA, NETWORK_CONFIG, USER_DATA, seed
+from builder.render.seed import FILES, USER_DATA, seed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 INVENTORY = "inventory.yaml"
 IMAGES_MAP = "images.map"
-FILES = (USER_DATA, META_DATA, NETWORK_CONFIG)
 _OF_NODE = (*FILES, admit.NAME)
 _LARGEST_SEED = 256 << 20
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from builder.assets import text, tree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from jinja2 import Environment
 
@@ -57,20 +57,26 @@ def block(text: str, indent: int) -> str:
     return f"|2{'+' if text.endswith(_EMPTY_LAST) else ''}\n" + "\n".join(lines)
 
 
-@cache
-def _environment() -> Environment:
+def environment(source: Callable[[str], str], **marks: str) -> Environment:
+    """Make what renders templates; ``marks`` are other ones than Jinja's own."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined  # noqa: PLC0415 -- start-up
 
-    environment = Environment(
+    made = Environment(
         loader=FunctionLoader(source),
         undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 -- the output is YAML; every value is quoted
+        autoescape=False,  # noqa: S701 -- the output is no HTML; every value is quoted
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        **marks,  # type: ignore[arg-type] # all of them are texts
     )
-    environment.filters.update({"quote": quote, "block": block, "scalar": scalar})
-    return environment
+    made.filters.update({"quote": quote, "block": block, "scalar": scalar, "shell": quoted})
+    return made
+
+
+@cache
+def _environment() -> Environment:
+    return environment(source)
 
 
 def source(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from builder.assets import tree
 from builder.model.image_names import ImageNames
 from builder.render.cloudinit import files, packages, values
-from builder.render.engine import quote, quoted
+from builder.render.engine import environment
 from builder.render.packer import checks, hcl
 from builder.render.packer.image import ROLE
 
@@ -165,23 +165,14 @@ def _text(name: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 -- start-up
-
-    environment = Environment(
-        loader=FileSystemLoader(tree(TREE) / "templates"),
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 -- the output is HCL, kickstart and YAML; values are quoted
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    return environment(
+        lambda name: _text(f"templates/{name}"),
         # braces are Packer's own
         block_start_string="[%",
         block_end_string="%]",
         variable_start_string="[[",
         variable_end_string="]]",
     )
-    environment.filters.update({"quote": quote, "shell": quoted})
-    return environment
 
 
 def _rendered(name: str, how: Mapping[str, Any]) -> str:
