@@ -45,6 +45,8 @@ _PARTS = tuple(
     re.compile(rf"\b(?:{'|'.join(keys)})[\"']?\s*:") for keys in (_REPOSITORY_KEYS, _TAG_KEYS)
 )
 """What a text has in which an image is said in several fields."""
+_CONTAINERS = re.compile(r"ontainers[\"']?\s*:")
+_OF_CONTAINER = re.compile(r"ontainers\[[0-9]+\]\.image$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,9 +110,10 @@ def _label(mapping: dict[str, Any], key: str, outer: str) -> str:
 def _composed(mapping: dict[str, Any], label: str) -> tuple[str, tuple[str, ...]]:
     """Join an image that is said in several fields; return it with the fields, or nothing."""
     keys = (*_REPOSITORY_KEYS, "name") if _IS_IMAGE.search(label) else _REPOSITORY_KEYS
-    name = next((key for key in keys if isinstance(mapping.get(key), Scalar)), "")
+    said = (key for key in keys if isinstance(mapping.get(key), Scalar))
+    name = next((key for key in said if not is_exact(mapping[key])), "")
     tag = next((key for key in _TAG_KEYS if isinstance(mapping.get(key), (str, int))), "")
-    if not name or not tag or is_exact(mapping[name]) or isinstance(mapping[tag], bool):
+    if not name or not tag or isinstance(mapping[tag], bool):
         return "", ()
     registry = next((key for key in _REGISTRY_KEYS if isinstance(mapping.get(key), str)), "")
     repository = str(mapping[name])
@@ -146,18 +149,33 @@ def _in_text(scalar: Scalar, path: str, label: str) -> Iterator[Mention]:
         before, before_end = (word, end) if flag or joined else ("", -1)
 
 
+def says_apart(scalar: Scalar) -> bool:
+    """Tell whether a text is YAML or JSON that says an image in several fields."""
+    return any(found.tagged_apart or found.registry for found in _inside(scalar, ""))
+
+
 def _in_document(scalar: Scalar, path: str) -> Iterator[Mention]:
-    """Yield what a text that is YAML or JSON itself says in several fields."""
-    if len(scalar) > _LARGEST or not all(part.search(scalar) for part in _PARTS):
+    """Yield what a text says with fields, and no word of it alone.
+
+    That is an image in several fields, and one of a container by a bare name.
+    """
+    for found in _inside(scalar, path):
+        bare = _OF_CONTAINER.search(found.path) and "/" not in found.name
+        if found.tagged_apart or found.registry or (bare and not is_exact(found.name)):
+            lines = scalar.count("\n", 0, found.scalar.start)
+            yield Mention(name=found.name, path=path, scalar=scalar, lines=lines)
+
+
+def _inside(scalar: Scalar, path: str) -> Iterator[Mention]:
+    """Yield what looks like an image in a text that is YAML or JSON itself."""
+    apart = all(part.search(scalar) for part in _PARTS)
+    if len(scalar) > _LARGEST or not (apart or _CONTAINERS.search(scalar)):
         return
     try:
         documents = [one.value for one in yaml_documents(str(scalar), path, manifest=True)]
     except DocumentError:
         return
-    for found in find(documents):
-        if found.tagged_apart or found.registry:
-            lines = scalar.count("\n", 0, found.scalar.start)
-            yield Mention(name=found.name, path=path, scalar=scalar, lines=lines)
+    yield from find(documents)
 
 
 def _looks_like_one(name: str, said: str, *, alone: bool) -> bool:

@@ -18,7 +18,7 @@ from builder.errors import DocumentError, Fault
 from builder.formats import image_mentions
 from builder.formats.events import ALIAS, Scalar
 from builder.formats.image_mentions import PASSED_BY, is_exact, is_whole, parsed
-from builder.formats.manifests import SCHEMAS, embedded, read, values
+from builder.formats.manifests import DEEPEST, SCHEMAS, embedded, read, values
 from builder.formats.reading import child
 from builder.formats.text import decode
 from builder.model.digest import Digest
@@ -171,7 +171,7 @@ class _Search:
         self.replaced[start] = (end, _quoted(value))
 
     def manifest(self, scalar: Scalar, where: str) -> None:
-        """Replace the images of a manifest that is a string of this one."""
+        """Replace the images of a manifest, or of other YAML, that is a string of this one."""
         if scalar.start in self.seen:
             return
         inner = str(scalar)
@@ -211,6 +211,10 @@ class _Search:
         if reference and (reference in self.targets or is_exact(scalar)):
             self.image(scalar, reference, where)
             return
+        if self.depth < DEEPEST and image_mentions.says_apart(scalar):
+            self.manifest(scalar, where)
+            if scalar.start in self.seen:
+                return
         self.seen.add(scalar.start)
         names = self.mentioned.get(scalar.start, set())
         if scalar.style == '"' and "\\" in self.text[scalar.start : scalar.end]:

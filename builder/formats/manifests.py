@@ -43,7 +43,7 @@ SCHEMAS = "CustomResourceDefinition"
 _SECRET, _VALUES = "Secret", ("data", "stringData")
 _ENCODED = {"ConfigMap": "binaryData", "Secret": "data"}
 _EMBEDDING = {"ConfigMap": ("data",), "Secret": ("stringData",)}
-_DEEPEST = 3
+DEEPEST = 3
 """Levels of manifests inside of manifests."""
 _LONGEST_NAME = 80
 _PLACEHOLDER = frozenset("{}$<>%")
@@ -291,7 +291,7 @@ def embedded(
 
     ``depth`` is how many such strings this one is in.
     """
-    for field in _EMBEDDING.get(resource.kind, ()) if depth < _DEEPEST else ():
+    for field in _EMBEDDING.get(resource.kind, ()) if depth < DEEPEST else ():
         strings = value.get(field)
         for key, text in strings.items() if isinstance(strings, dict) else ():
             if isinstance(text, Scalar) and "apiVersion" in text and "kind" in text:

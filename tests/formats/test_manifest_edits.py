@@ -157,6 +157,31 @@ def test_a_manifest_inside_a_string_is_edited_like_any_other(head: str) -> None:
     assert after.endswith("\n\n  # after\n  other: busybox\nmetadata: {name: c}\n")
 
 
+def test_an_image_in_several_fields_of_a_string_is_one_image() -> None:
+    """As values of a chart are, wherever they stand."""
+    values = "# ours\nimage:\n  registry: docker.io\n  repository: nginx\n  tag: '1.25'\n"
+    text = CUSTOM + "  values: |\n" + "".join(f"    {line}\n" for line in values.splitlines())
+    (made,) = (yaml.safe_load(edited(text))["spec"]["values"],)
+    assert yaml.safe_load(made)["image"] == {
+        "registry": "r.lan:5",
+        "repository": "k/library/nginx",
+        "tag": "1.25",
+    }
+    assert made.startswith("# ours\n")
+    other = text.replace("1.25", "1.26")
+    assert edited(other) == other
+
+
+def test_a_field_that_is_whole_hides_no_other() -> None:
+    """Prometheus had its image in three fields, and says it in one of them."""
+    text = f"{CUSTOM}  image: 'x.io/a:1'\n  baseImage: x.io/a\n  tag: 1\n"
+    assert yaml.safe_load(edited(text))["spec"] == {
+        "image": "r.lan:5/k/a:1",
+        "baseImage": "r.lan:5/k/a",
+        "tag": 1,
+    }
+
+
 def test_strings_with_escapes_are_edited_by_their_value() -> None:
     text = (
         'apiVersion: v1\nkind: ConfigMap\ndata:\n  a: "one\\nimage: x.io/a:1\\t\\u00e4\\N"\n'

@@ -372,6 +372,16 @@ SPELLINGS = {
 }
 
 
+def test_a_bare_name_in_a_pod_template_that_is_a_string(tmp_path: Path) -> None:
+    """A provisioner makes a pod of it; in other texts nobody can tell a name from a word."""
+    text = (
+        "kind: ConfigMap\napiVersion: v1\nmetadata: {name: c}\ndata:\n  note: 'image: busybox'\n"
+        "  pod: |\n    spec:\n      containers:\n      - name: a\n        image: busybox\n"
+    )
+    (one,) = find_images.find([manifest(tmp_path, text)])
+    assert [(image.text, image.place.path) for image in one.mentioned] == [("busybox", "data.pod")]
+
+
 @pytest.mark.parametrize("how", SPELLINGS)
 def test_spellings(how: str, tmp_path: Path) -> None:
     assert started(manifest(tmp_path, SPELLINGS[how])) == ["a:1", "b:1", "c:1"]
