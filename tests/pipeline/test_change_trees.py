@@ -1,7 +1,8 @@
 """Golden trees: what every kind of change is written as, and who holds which secret.
 
-The scripts that all machines get verbatim are named instead of shown, and secrets are made up. The
-playbook is kept once for all kinds, and the script of a role's second machine as a difference.
+The scripts that all machines get verbatim are named instead of shown, and so is what a stage reads
+as it stands in the machine's seed; secrets are made up. The playbook is kept once for all kinds,
+and the script of a role's second machine as a difference.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 import stat
 from dataclasses import replace
 from difflib import unified_diff
+from functools import cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,10 +28,11 @@ from builder.pipeline import running as record
 from builder.pipeline.changes import restore
 from builder.pipeline.changes.kind import Options
 from builder.render import changes as scripts
+from builder.render.cloudinit import values
 from builder.report import Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 CLUSTER = """\
@@ -71,6 +74,10 @@ ID = "<id>"
 """What stands for the id of a change in the playbook, which all kinds have in common."""
 _SCRIPTS = re.compile(
     r"(?:^lay(?:64)? [0-7]+ scripts \S+ <<'END_OF_FILE'\n(?:.*\n)*?END_OF_FILE\n)+", re.MULTILINE
+)
+
+_ENV = re.compile(
+    r"^(lay 0600 change [0-9]+\.env <<'END_OF_FILE'\n)((?:AIRSEED_.*\n)+)", re.MULTILINE
 )
 
 
@@ -131,11 +138,28 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     return Site(tmp_path, monkeypatch)
 
 
-def shown(text: str) -> str:
-    """Show a script with what is verbatim by its name."""
+def shown(path: Path) -> str:
+    """Show a script with what is verbatim by its name, and of each stage's values its own."""
+    text = path.read_text("utf-8")
     body = (tree("cloudinit-templates") / "actions/change.sh").read_text("utf-8")
     assert body in text
-    return _SCRIPTS.sub("<all of node/>\n", text.replace(body, "<actions/change.sh>\n"))
+    text = _SCRIPTS.sub("<all of node/>\n", text.replace(body, "<actions/change.sh>\n"))
+    return _ENV.sub(lambda found: f"{found[1]}<node.env>\n{own(found[2], seeded(path.stem))}", text)
+
+
+@cache
+def seeded(name: str) -> tuple[str, ...]:
+    """Return the lines of the node.env with which a machine of the cluster was seeded."""
+    plan = plans.plan(CLUSTER)
+    (node,) = (node for node in plan.cluster.nodes if node.name == name)
+    return tuple(values.env(plan, node).splitlines(keepends=True))
+
+
+def own(env: str, seeded: Sequence[str]) -> str:
+    """Leave out the values that the seed has likewise; all that it has must be there."""
+    lines = env.splitlines(keepends=True)
+    assert {line.partition("=")[0] for line in lines} > {line.partition("=")[0] for line in seeded}
+    return "".join(line for line in lines if line not in seeded)
 
 
 def kept(kind: str, path: Path) -> tuple[str, str]:
@@ -149,8 +173,8 @@ def kept(kind: str, path: Path) -> tuple[str, str]:
         return name, content
     like = path.with_stem(LIKE.get(path.stem, path.stem))
     if like == path or not like.exists():
-        return name, shown(content)
-    texts = (shown(one.read_text("utf-8")).splitlines(keepends=True) for one in (like, path))
+        return name, shown(path)
+    texts = (shown(one).splitlines(keepends=True) for one in (like, path))
     return f"{name}.diff", "".join(unified_diff(*texts, like.name, path.name, n=0))
 
 
