@@ -65,7 +65,7 @@ store_of() {
     printf '%s' "${place:-/var/lib/$1}"
 }
 
-now() { date +%s; }
+now() { printf '%(%s)T\n' -1; }
 
 # Seconds since power-on: nobody sets this clock.
 clock() {

@@ -105,8 +105,8 @@ step_key() {
 finished_steps() {
     local step line comma=''
     plan_steps | while IFS= read -r step; do
-        [ -f "$STAMPS/step-$step" ] || continue
-        line=$(tr -d '\000' <"$STAMPS/step-$step")
+        line=''
+        IFS= read -r line 2>/dev/null <"$STAMPS/step-$step" || [ -n "$line" ] || continue
         if [[ $line =~ ^airseed\ 1\ step-([a-z]+)\ [0-9a-f-]+\ ([0-9]+)\ ([0-9]+)\ \.$ ]]; then
             printf '%s{"name": "%s", "seconds": %d, "finished": %d}' "$comma" \
                 "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "${BASH_REMATCH[3]}"

@@ -14,33 +14,46 @@ report() {
     phone_home
 }
 
+# Write a member of a JSON object, with a text for its value. Every fork counts: each step does this twice or more.
+member() {
+    printf '"%s": ' "$1"
+    json_string "$2"
+    printf ',\n'
+}
+
 write_report() {
     local state=$1 message=${2:-} hint=${3:-} waiting=${4:-} stamp since
     stamp=$(now)
     since=${AIRSEED_NOW_SINCE:-$stamp}
     [ -z "$waiting" ] || since=$WAITING_SINCE
     {
-        printf '{\n"format": 1,\n"cluster": %s,\n' "$(json_string "${AIRSEED_CLUSTER:-}")"
-        printf '"node": %s,\n' "$(json_string "${AIRSEED_NODE:-}")"
-        printf '"role": %s,\n' "$(json_string "${AIRSEED_ROLE:-}")"
-        printf '"generation": %s,\n' "$(json_string "${AIRSEED_GENERATION:-}")"
+        printf '{\n"format": 1,\n'
+        member cluster "${AIRSEED_CLUSTER:-}"
+        member node "${AIRSEED_NODE:-}"
+        member role "${AIRSEED_ROLE:-}"
+        member generation "${AIRSEED_GENERATION:-}"
         printf '"plan": "%s",\n' "$AIRSEED_NOW_PLAN"
         printf '"change": "%s",\n"stage": "%s",\n"stages": "%s",\n' "${AIRSEED_CHANGE:-}" "${AIRSEED_STAGE:-}" "${AIRSEED_STAGES:-}"
         printf '"kubernetes": "%s",\n"runtime": "%s",\n"lock": "%s",\n' "${AIRSEED_KUBERNETES:-}" "${AIRSEED_RUNTIME:-}" "${AIRSEED_SUMS:-}"
         printf '"state": "%s",\n"step": "%s",\n' "$state" "${AIRSEED_NOW_STEP:-}"
         printf '"attempt": %d,\n"exit_code": %d,\n' "${AIRSEED_NOW_ATTEMPT:-1}" "${RESULT_CODE:-0}"
-        printf '"message": %s,\n' "$(json_string "$message")"
-        printf '"hint": %s,\n' "$(json_string "$hint")"
-        printf '"waiting_for": %s,\n' "$(json_string "$waiting")"
-        printf '"since": %d,\n"last_said": %s,\n' "$since" "$(json_string "${WAITING_SAID:-}")"
+        member message "$message"
+        member hint "$hint"
+        member waiting_for "$waiting"
+        printf '"since": %d,\n' "$since"
+        member last_said "${WAITING_SAID:-}"
         printf '"retry_in": %d,\n' "${RESULT_RETRY:-0}"
         trouble_json
-        printf '"started": %d,\n"updated": %d,\n' "${AIRSEED_NOW_STARTED:-$stamp}" "$stamp"
-        printf '"steps": [%s],\n' "$(finished_steps)"
-        printf '"waits": [%s],\n' "$(waits_json)"
+        printf '"started": %d,\n"updated": %d,\n"steps": [' "${AIRSEED_NOW_STARTED:-$stamp}" "$stamp"
+        finished_steps
+        printf '],\n"waits": ['
+        waits_json
+        printf '],\n'
         # it asks openssl a dozen times
         [ "$state" != "done" ] || printf '"certificates": {%s},\n' "$(certificates_json)"
-        printf '"lines": %s\n}\n' "$(json_lines "${RESULT_LINES:-/nonexistent}" 20)"
+        printf '"lines": '
+        json_lines "${RESULT_LINES:-/nonexistent}" 20
+        printf '\n}\n'
     } | put "$STATE/result.json" 0644 quick || true
     {
         printf 'state: %s\nstep: %s (attempt %s)\n' "$state" "${AIRSEED_NOW_STEP:-}" "${AIRSEED_NOW_ATTEMPT:-1}"
@@ -79,7 +92,8 @@ trouble() {
 trouble_json() {
     local message='' hint=''
     [ ! -s "$STATE/trouble" ] || { IFS= read -r message && IFS= read -r hint; } <"$STATE/trouble" || true
-    printf '"trouble": %s,\n"trouble_hint": %s,\n' "$(json_string "$message")" "$(json_string "$hint")"
+    member trouble "$message"
+    member trouble_hint "$hint"
 }
 
 trouble_text() { [ ! -s "$STATE/trouble" ] || sed 's/^/trouble: /' "$STATE/trouble"; }

@@ -21,8 +21,7 @@ stamp() {
 # Tell whether NAME is stamped (with KEY).
 is_stamped() {
     local line=''
-    [ -f "$STAMPS/$1" ] || return 1
-    line=$(tr -d '\000' <"$STAMPS/$1")
+    IFS= read -r line 2>/dev/null <"$STAMPS/$1" || [ -n "$line" ] || return 1
     [[ $line =~ ^airseed\ 1\ "$1"\ "${2:--}"\ [0-9]+\ [0-9]+\ \.$ ]]
 }
 
