@@ -80,12 +80,13 @@ check() {
             "let it end (airseed-status), or, if it was given up, run this with --instead on every machine"
 }
 
-# Lay down what standard input has: lay MODE WHERE PATH, where WHERE is scripts or change.
+# Lay down what standard input has: lay MODE WHERE PATH, where WHERE is scripts or change. There are more than a
+# hundred, and others start with this machine: modes come together.
 lay() {
     local path=$STAGING/$2/$3
-    mkdir -p "${path%/*}"
+    [ -d "${path%/*}" ] || mkdir -p "${path%/*}"
     cat >"$path"
-    chmod "$1" "$path"
+    printf '%s\n' "$path" >>"$STAGING/modes/$1"
 }
 
 # The same of bytes that are no text.
@@ -94,19 +95,24 @@ lay64() { base64 -d | lay "$@"; }
 # Put all in place: the scripts file by file, so that none of those that run meanwhile is missing or half,
 # and the change as a whole.
 lay_down() {
-    local file
+    local file folder names
     STAGING=$STATE/change.new
     rm -rf "$STAGING"
-    mkdir -p "$STAGING/scripts" "$STAGING/change" "$SCRIPTS" "$STATE/changes/$CHANGE"
+    mkdir -p "$STAGING/scripts" "$STAGING/change" "$STAGING/modes" "$SCRIPTS" "$STATE/changes/$CHANGE"
     files
+    for file in "$STAGING"/modes/*; do
+        [ -e "$file" ] || continue
+        mapfile -t names <"$file"
+        chmod "${file##*/}" ${names[@]+"${names[@]}"}
+    done
     printf '%s\n' "$DIGEST" >"$STATE/changes/$CHANGE/digest"
     printf '%s %s %s\n' "$CHANGE" "$DIGEST" "$NODE" >"$STAGING/change/id"
     [ -z "$INSTEAD" ] || : >"$STAGING/change/instead"
     sync
-    find "$STAGING/scripts" -type f | while IFS= read -r file; do
-        file=${file#"$STAGING/scripts/"}
-        [ -d "$SCRIPTS/${file%/*}" ] || (umask 022 && mkdir -p "$SCRIPTS/$(dirname "$file")")
-        mv -f "$STAGING/scripts/$file" "$SCRIPTS/$file"
+    find "$STAGING/scripts" -type d | while IFS= read -r folder; do
+        file=$SCRIPTS${folder#"$STAGING/scripts"}
+        [ -d "$file" ] || (umask 022 && mkdir -p "$file")
+        find "$folder" -maxdepth 1 -type f -exec mv -f -t "$file" {} +
     done
     rm -rf "$ETC/change.old"
     [ ! -d "$ETC/change" ] || mv "$ETC/change" "$ETC/change.old"
