@@ -37,8 +37,6 @@ main() {
         # what it said last is the cause
         pull "$name" || fail "$name can't be pulled" ''
     done
-    # what comes next may be a power cut
-    sync
 }
 
 main
