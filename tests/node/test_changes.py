@@ -731,12 +731,22 @@ def test_a_pod_that_nothing_makes_again_is_found_before_anything_is_touched(
     assert DRAIN in commands(node)
 
 
+def _alone(machine: Machine) -> None:
+    """Have nobody else take part in the change."""
+    env = machine.root / "etc/airseed/change/1.env"
+    env.write_text(env.read_text().replace("AIRSEED_COUNT=3", "AIRSEED_COUNT=1"))
+
+
 def test_only_the_node_of_a_cluster_of_one_is_not_drained(node: Machine, api: Api) -> None:
     """One that takes part alone, as after a change that was given up, has others beside it."""
     node.set(ROLE="control-plane")
     give(node)
-    env = node.root / "etc/airseed/change/1.env"
-    env.write_text(env.read_text().replace("AIRSEED_COUNT=3", "AIRSEED_COUNT=1"))
+    # others that take part are others
+    node.write("node-names", "node/k8s04\n")
+    assert step(node, "upgrade", "drain").returncode == 0
+    assert DRAIN in commands(node)
+    (node.folder / "calls").unlink()
+    _alone(node)
     node.write("node-names", "node/k8s01\nnode/k8s04\n")
     assert step(node, "upgrade", "drain").returncode == 0
     assert DRAIN in commands(node)
@@ -803,6 +813,7 @@ def test_draining_goes_on_when_the_api_server_is_back(node: Machine, api: Api) -
 def test_a_node_alone_is_known_by_an_answer_only(node: Machine, api: Api) -> None:
     node.set(ROLE="control-plane")
     give(node)
+    _alone(node)
     _away(node, lone=True)
     assert step(node, "upgrade", "drain").returncode == 0
     assert commands(node) == []
@@ -831,6 +842,22 @@ def test_static_pods_that_are_new_already_need_no_long_look(
     plane.stand_in("systemctl", answer)
     plane.environment |= {"AIRSEED_GOOD_SECONDS": "4", "AIRSEED_READY_PATIENCE": "2"}
     assert (step(plane, "upgrade", "settle").returncode == 0) == well
+
+
+@pytest.mark.parametrize(
+    ("manifest", "inactive", "well"),
+    [("", "", True), ("", "kubelet.service", False), ("haproxy.yaml", "", False)],
+)
+def test_a_worker_without_static_pods_needs_no_long_look(
+    node: Machine, manifest: str, inactive: str, well: bool
+) -> None:
+    """Kubelet makes nothing else anew. One that has ended is called Ready for a while."""
+    node.write("kubelet-version", "1.19.5\n")
+    node.write("inactive", f"{inactive}\n")
+    if manifest:
+        node.write(f"etc/kubernetes/manifests/{manifest}", "kind: Pod\n")
+    node.environment |= {"AIRSEED_GOOD_SECONDS": "4", "AIRSEED_READY_PATIENCE": "2"}
+    assert (step(node, "upgrade", "settle").returncode == 0) == well
 
 
 def test_a_full_disk_is_found_before_anything_is_touched(node: Machine, api: Api) -> None:
@@ -957,7 +984,7 @@ def fresh(node: Machine) -> Machine:
         "case $* in\n"
         '"start airseed-change.service") bash "$CHANGED" || true ;;\n'
         '"restart kubelet.service") echo 1.19.5 >"$R/kubelet-version" ;;\n'
-        "is-active*) exit 1 ;;\nesac",
+        '"is-active airseed-change.service") exit 1 ;;\nesac',
     )
     return node
 

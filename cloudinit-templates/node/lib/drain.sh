@@ -59,9 +59,9 @@ kept_pods() {
         done
 }
 
-# Tell whether this is the only node of the cluster, so that its pods could go nowhere. Kubelet's own name may not
-# list others from Kubernetes 1.32 on.
-is_alone() { is_control_plane && [ "$(as_admin get nodes -o name | grep -c .)" = 1 ]; }
+# Tell whether this is the only node of the cluster, so that its pods could go nowhere: nobody asks where others take
+# part, too. Kubelet's own name may not list others from Kubernetes 1.32 on.
+is_alone() { is_control_plane && [ "${AIRSEED_COUNT:-1}" -le 1 ] && [ "$(as_admin get nodes -o name | grep -c .)" = 1 ]; }
 
 # Print "NAMESPACE/POD" of this node's pods that nothing would make again elsewhere.
 lone_pods() {

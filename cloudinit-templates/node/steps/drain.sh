@@ -3,7 +3,7 @@
 # seed: none has it; the script of a change brings it
 # always: whoever gave up has let pods in again
 # reads: NODE CHANGE
-# uses: KUBELET_PACKAGES KUBERNETES ROLE SUMS PAYLOAD_URL MADE_BYTES KUBEADM_FILES SKIP_PHASES IMAGES RUNTIME ADDRESS
+# uses: COUNT KUBELET_PACKAGES KUBERNETES ROLE SUMS PAYLOAD_URL MADE_BYTES KUBEADM_FILES SKIP_PHASES IMAGES RUNTIME ADDRESS
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"

@@ -2,7 +2,7 @@
 # Look whether this node can be upgraded, before anything on it is changed.
 # seed: none has it; the script of a change brings it
 # reads: NODE FROM KUBERNETES SUMS
-# uses: CHANGE NEED_MIB KEEP_FREE PAYLOAD_URL MADE_BYTES ROLE IMAGES RUNTIME KUBEADM_FILES SKIP_PHASES ADDRESS
+# uses: COUNT CHANGE NEED_MIB KEEP_FREE PAYLOAD_URL MADE_BYTES ROLE IMAGES RUNTIME KUBEADM_FILES SKIP_PHASES ADDRESS
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"

@@ -3,7 +3,7 @@
 # joins from now on.
 # seed: none has it; the script of a change brings it
 # reads: NODE ENDPOINT
-# uses: CHANGE KUBERNETES ROLE PLANES ADDRESS KUBEADM_FILES RUNTIME CNI IMAGES SUMS PAYLOAD_URL MADE_BYTES SKIP_PHASES
+# uses: COUNT CHANGE KUBERNETES ROLE PLANES ADDRESS KUBEADM_FILES RUNTIME CNI IMAGES SUMS PAYLOAD_URL MADE_BYTES SKIP_PHASES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"

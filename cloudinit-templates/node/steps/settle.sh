@@ -3,7 +3,7 @@
 # it said that it is ready.
 # seed: none has it; the script of a change brings it
 # reads: NODE KUBERNETES
-# uses: CHANGE ROLE RUNTIME IMAGES KUBEADM_FILES SKIP_PHASES ADDRESS SUMS PAYLOAD_URL MADE_BYTES
+# uses: COUNT CHANGE ROLE RUNTIME IMAGES KUBEADM_FILES SKIP_PHASES ADDRESS SUMS PAYLOAD_URL MADE_BYTES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
@@ -12,8 +12,8 @@ load_environment
 
 SINCE=''
 
-# Tell whether all answers have been good for long enough, and all has started by then. What kubelet has made anew
-# already is not made anew once more.
+# Tell whether all answers have been good for long enough, and all has started by then. Kubelet makes nothing anew but
+# static pods, and none of them once more.
 answers_well() {
     local seconds=${AIRSEED_GOOD_SECONDS:-12}
     is_well || { SINCE='' && return 1; }
@@ -22,15 +22,20 @@ answers_well() {
         pods_say || return 1
         ! are_new || seconds=$((seconds / 4))
         has_started || return 1
+    elif ! has_static_pods; then
+        seconds=$((seconds / 4))
     fi
     [ $(($(clock) - SINCE)) -ge "$seconds" ]
 }
 
+# The cluster goes on calling a node Ready for a while whose kubelet has ended.
 is_well() {
-    runs_release || return 1
+    systemctl is-active --quiet kubelet.service && runs_release || return 1
     is_control_plane || return 0
     own_api_is_healthy
 }
+
+has_static_pods() { [ -n "$(find "$MANIFESTS" ! -type d ! -name '.*' 2>/dev/null | head -n 1)" ]; }
 
 # Set SAID to a line "STARTED SINCE" for each of the control plane's containers.
 pods_say() {

@@ -3,7 +3,7 @@
 # seed: none has it; the script of a change brings it
 # always: no node is left cordoned
 # reads: NODE CHANGE
-# uses: ROLE SUMS PAYLOAD_URL MADE_BYTES KUBEADM_FILES SKIP_PHASES IMAGES RUNTIME ADDRESS KUBERNETES
+# uses: COUNT ROLE SUMS PAYLOAD_URL MADE_BYTES KUBEADM_FILES SKIP_PHASES IMAGES RUNTIME ADDRESS KUBERNETES
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
