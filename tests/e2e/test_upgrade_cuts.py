@@ -25,7 +25,7 @@ pytestmark = pytest.mark.e2e
 
 NODES = ["k8s01", "k8s02", "k8s04"]
 OLD, NEW = "1.18.5", "1.19.5"
-BUSY = ("upgrade", "drain", "kubelet", "settle", "uncordon")
+BUSY = ("upgrade", "drain", "kubelet", "settle")
 """Steps that disturb, which one control plane at a time may be in."""
 STEPS = ("examine", "images", "tools", "turn", *BUSY)
 """Those that take long enough to be hit."""

@@ -50,7 +50,8 @@ def node(machine: Machine, api: Api) -> Machine:
     machine.write("var/lib/airseed/stamps/plan-first-boot", "airseed 1 plan-first-boot - 0 1 .\n")
     machine.write("etc/kubernetes/pki/ca.crt", (folder / "ca.crt").read_bytes())
     machine.give_client()
-    machine.environment |= {"AIRSEED_LEASE_POLL": "0", "AIRSEED_GOOD_SECONDS": "0"}
+    soon = {"AIRSEED_LEASE_POLL": "0", "AIRSEED_GOOD_SECONDS": "0", "AIRSEED_NEAR_PATIENCE": "0"}
+    machine.environment |= soon
     give(machine)
     return machine
 
@@ -265,6 +266,38 @@ def test_a_worker_waits_for_the_control_planes(node: Machine, api: Api) -> None:
     # the next run goes on
     finish(api, "k8s02")
     assert make(node).returncode == 0
+
+
+def test_who_is_next_is_told_by_the_api_server(node: Machine, api: Api) -> None:
+    """No pause is short enough to be as soon."""
+    finish(api, "k8s01")
+    node.stand_in("sleep", "[[ $1 == 0.2 ]] || exec /bin/sleep 600\nexec /bin/sleep 0.02")
+    ask = api.answer
+
+    def told(method: str, path: str, *words: Any) -> Any:
+        if path.endswith("&watch=1"):
+            finish(api, "k8s02")
+        return ask(method, path, *words)
+
+    api.answer = told  # type: ignore[method-assign]
+    ran = step(node, "upgrade", "turn")
+    assert ran.returncode == 0, ran.stdout
+    assert api.leases["change-turn-1"]["spec"]["holderIdentity"] == "k8s04"
+    watched = [path for _, path in api.seen if path.endswith("&watch=1")]
+    assert len(watched) == 1
+    assert f"?labelSelector=change%3D{ID}&resourceVersion=" in watched[0]
+
+
+def test_the_next_one_may_go_after_two_requests(node: Machine, api: Api) -> None:
+    finish(api, *PLANES)
+    api.hold(f"change-{ID}.k8s04", "k8s04", change=ID, stage="0", ready="1")
+    assert step(node, "upgrade", "release").returncode == 0
+    leases = "/apis/coordination.k8s.io/v1/namespaces/airseed/leases"
+    assert [(method, path.partition("?")[0]) for method, path in api.seen[:2]] == [
+        ("GET", leases),
+        ("PUT", f"{leases}/change-{ID}.k8s04"),
+    ]
+    assert api.leases[f"change-{ID}.k8s04"]["metadata"]["labels"]["stage"] == "1"
 
 
 def test_a_second_change_is_refused(node: Machine, api: Api) -> None:
@@ -662,6 +695,37 @@ def test_the_first_turn_waits_until_all_have_their_images(first_plane: Machine, 
     # one that is down has no kube-proxy to lose, and another one is not airseed's
     first_plane.write("nodes", "k8s01 True\nk8s02 True\nk8s04 Unknown\nstranger True\n")
     assert make(first_plane, AIRSEED_TOGETHER_PATIENCE="1").returncode == 0
+
+
+def test_nobody_waits_for_the_programs_of_another_node(node: Machine, api: Api) -> None:
+    """It has its images, which is all that the first turn needs of it."""
+    node.stand_in("yum", "exit 1")
+    assert make(node).returncode == 1
+    assert node.result["step"] == "tools"
+    assert api.leases[f"change-{ID}.k8s04"]["metadata"]["labels"]["ready"] == "1"
+
+
+def test_what_comes_before_a_far_turn_waits_until_that_is_near(node: Machine, api: Api) -> None:
+    """Machines may share a host, and the first turn is to have that for itself."""
+    node.environment["AIRSEED_NEAR_PATIENCE"] = "100"
+    # workers have no order: any number of them may be near
+    env = node.root / "etc/airseed/change/1.env"
+    env.write_text(env.read_text().replace("AIRSEED_COUNT=3", "AIRSEED_COUNT=9"))
+    ask = api.answer
+    installed: list[bool] = []
+
+    def later(method: str, path: str, *words: Any) -> Any:
+        if method == "GET" and f"change-{ID}.k8s04" in api.leases and "=" in path:
+            installed.append("kubeadm-1.19.5" in (node.root / "rpms").read_text())
+            if len(installed) == 3:
+                finish(api, *PLANES)
+        return ask(method, path, *words)
+
+    api.answer = later  # type: ignore[method-assign]
+    ran = make(node)
+    assert ran.returncode == 0, ran.stdout
+    assert installed[:3] == [False] * 3
+    assert "waiting for k8s01 to be done: control planes go one after another" in ran.stdout
 
 
 def test_what_must_be_upgraded_by_hand_stops_the_change(first_plane: Machine, api: Api) -> None:

@@ -6,7 +6,9 @@ import http.server
 import json
 import ssl
 import threading
+import time
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 TOKEN = "abcdef.0123456789abcdef"  # noqa: S105 -- opens nothing
 ACCOUNT = "system:serviceaccount:airseed:change"
 """Whom nodes act as in a change."""
+_WATCH = 0.5
+"""Seconds after which who watches is sent away."""
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/airseed/leases"
 
 
@@ -80,7 +84,7 @@ class Api:
     ) -> tuple[int, dict[str, Any]]:
         """Answer somebody who has the bootstrap token, or a node's certificate."""
         if path.startswith(f"{LEASES}?labelSelector=change%3D"):
-            return self._list(path.rpartition("%3D")[2])
+            return self._list(path.partition("%3D")[2].partition("&")[0])
         if path.startswith(LEASES):
             return self._lease(method, path.removeprefix(LEASES).strip("/"), body)
         if path.startswith("/apis/rbac.authorization.k8s.io/v1/") and method == "DELETE":
@@ -105,7 +109,17 @@ class Api:
             for name, lease in self.leases.items()
             if lease["metadata"].get("labels", {}).get("change") == change
         ]
-        return 200, {"kind": "LeaseList", "items": items}
+        metadata = {"resourceVersion": str(self.version)}
+        return 200, {"kind": "LeaseList", "metadata": metadata, "items": items}
+
+    def event(self, since: int) -> dict[str, Any] | None:
+        """Wait until a Lease is newer than a version; after a while there is none, as anywhere."""
+        end = time.monotonic() + _WATCH
+        while time.monotonic() < end:
+            if self.version > since:
+                return {"type": "MODIFIED", "object": {"kind": "Lease"}}
+            time.sleep(0.01)
+        return None
 
     def _node(self, name: str) -> tuple[int, dict[str, Any]]:
         if name not in self.nodes:
@@ -132,6 +146,7 @@ class Api:
             if body["preconditions"] != {"resourceVersion": current["metadata"]["resourceVersion"]}:
                 return 409, {}
             del self.leases[name]
+            self.version += 1
             return 200, {}
         if (
             method == "PUT"
@@ -169,6 +184,10 @@ class Door(http.server.BaseHTTPRequestHandler):
             token = user
         code, answer = self.api.answer(self.command, self.path, body, token)
         text = json.dumps(answer, separators=(",", ":")).encode()
+        if code == HTTPStatus.OK and self.path.endswith("&watch=1"):
+            since = self.path.partition("&resourceVersion=")[2].partition("&")[0]
+            event = self.api.event(int(since))
+            text = json.dumps(event, separators=(",", ":")).encode() if event else b""
         self.send_response(code)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()

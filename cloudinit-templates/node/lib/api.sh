@@ -17,13 +17,16 @@ token() {
     sed -n 's/^[- ]*token: *//p' "$SEED" | grep -oE '[a-z0-9]{6}\.[a-z0-9]{16}' | head -n 1
 }
 
+# Tell whether this is a node that makes a change.
+makes_a_change() { [ -n "${AIRSEED_STAGE:-}" ] && [ -s "$KUBERNETES/kubelet.conf" ] && is_certificate "$KUBELET_CERTIFICATE"; }
+
 # Ask METHOD PATH, sending the file BODY if one is named. Set API_CODE (000: no answer) and
 # API_TROUBLE (curl's exit code); the answer is in API_BODY.
 api() {
     local method=$1 path=$2 body=${3:-}
     API_TROUBLE=0
     rm -f "$API_BODY"
-    if [ -n "${AIRSEED_STAGE:-}" ] && [ -s "$KUBERNETES/kubelet.conf" ] && is_certificate "$KUBELET_CERTIFICATE"; then
+    if makes_a_change; then
         need account
         ask_as_account "$@"
         return

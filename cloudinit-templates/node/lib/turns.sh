@@ -29,7 +29,7 @@ metadata:
 rules:
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  verbs: [get, list, create, update, delete]
+  verbs: [get, list, watch, create, update, delete]
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [rolebindings]
   resourceNames: [change-nodes]
@@ -108,6 +108,9 @@ subjects:
 YAML
 }
 
+# Tell whether both bindings are there: of the two that are taken back, either may be left.
+are_open() { as_admin -n airseed get clusterrolebinding/airseed:change rolebinding/change-nodes -o name >/dev/null 2>&1; }
+
 # Print as much of this change's digest as Leases have.
 change_digest() { change_id 2 | cut -c 1-12; }
 
@@ -134,13 +137,16 @@ is_released() { [[ $API_CODE == 200 || $API_CODE == 404 ]]; }
 # Tell whether all were done while this node was away, which was about to say that it is.
 is_over() { is_stamped released && ! read_turns && [ "$API_CODE" = 403 ]; }
 
+our_leases() { printf '%s?labelSelector=change%%3D%s' "$LEASES" "$AIRSEED_CHANGE"; }
+
 # Read all Leases of this change into the file TURNS, a line each: name, stage, holder, version, for which
-# stage it is ready, and the change's digest. Fails without an answer.
+# stage it is ready, and the change's digest; TURNS_READ is of when they were so. Fails without an answer.
 read_turns() {
-    api GET "$LEASES?labelSelector=change%3D$AIRSEED_CHANGE"
+    api GET "$(our_leases)"
     # the last node of the change before may have taken it back this moment
     [ "$API_CODE" != 403 ] || is_stamped released || ! is_control_plane || open_turns >/dev/null 2>&1 || true
     [ "$API_CODE" = 200 ] || return 1
+    TURNS_READ=$(sed -n '1s/^[^[]*"resourceVersion":"\([0-9]*\)".*/\1/p' "$API_BODY")
     sed 's/{"metadata":{"name":"/\n&/g' "$API_BODY" | awk '
         function text(key,   found) {
             if (!match($0, "\"" key "\":\"[^\"]*\"")) return "-"
@@ -222,7 +228,7 @@ agree() {
     await_turns
     claim_change
     # what was open may have been that of the change before
-    ! is_control_plane || open_turns >/dev/null 2>&1 || true
+    ! is_control_plane || are_open || open_turns >/dev/null 2>&1 || true
 }
 
 # Wait until the API server lets this node take part.
@@ -254,17 +260,17 @@ look_back() {
         AHEAD="all $AIRSEED_COUNT_BEFORE nodes to be done with stage $before (done: ${ended//$'\n'/ })"
 }
 
-# Set AHEAD to what comes before this node's turn in its stage, "" for nothing, and TURNS_AHEAD to how many turns
-# that are, as far as can be told: workers have no order among themselves. The first one's turn reaches to all: from
-# then on kube-proxy is of the new release on every node.
+# Set AHEAD to what comes before this node's turn in its stage, "" for nothing, PLANES_AHEAD to how many control planes
+# that are, and TURNS_AHEAD to how many turns, as far as can be told: workers have no order among themselves. The first
+# one's turn reaches to all: from then on kube-proxy is of the new release on every node.
 look_ahead() {
     local name
-    TOGETHER='' TURNS_AHEAD=0
+    TOGETHER='' TURNS_AHEAD=0 PLANES_AHEAD=0
     look_back
     for name in $AIRSEED_PLANES; do
         [ "$name" != "$AIRSEED_NODE" ] || break
         ! node_is_done "$name" "$AIRSEED_STAGE" || continue
-        TURNS_AHEAD=$((TURNS_AHEAD + 1))
+        PLANES_AHEAD=$((PLANES_AHEAD + 1)) TURNS_AHEAD=$PLANES_AHEAD
         AHEAD=${AHEAD:-$name to be done: control planes go one after another, then workers}
     done
     if [ "$AIRSEED_NODE" = "${AIRSEED_PLANES%% *}" ]; then
@@ -341,16 +347,33 @@ try_turns() {
     return 1
 }
 
-# Wait until it is time to ask again: each asks less often the later its turn comes, so that many machines do not
-# keep the API server from the one that works.
+# Wait until it is time to ask again: whoever is next is told by the API server, and all others ask less often the
+# later their turns come, so that many machines do not keep it from the one that works.
 rest() {
     local more=$TURNS_AHEAD
+    [ "$more" -gt 1 ] || ! await_word || return 0
     [ "$more" -le 5 ] || more=5
     sleep "${AIRSEED_LEASE_POLL:-2}"
     while [ "$more" -gt 1 ]; do
         sleep "${AIRSEED_LEASE_POLL:-2}"
         more=$((more - 1))
     done
+}
+
+# Wait until the API server tells that a Lease of this change is another one than was read last. Fails where nothing was
+# told within twenty seconds, or nothing can be.
+await_word() {
+    local told=$TURNS.told watcher ends
+    makes_a_change && [ -n "${TURNS_READ:-}" ] || return 1
+    need account
+    ends=$(($(clock) + 20))
+    : >"$told"
+    watch_as_account "$(our_leases)&resourceVersion=$TURNS_READ" >"$told" 8>&- &
+    watcher=$!
+    while [ ! -s "$told" ] && kill -0 "$watcher" 2>/dev/null && [ "$(clock)" -lt "$ends" ]; do sleep 0.2; done
+    kill "$watcher" 2>/dev/null || true
+    wait "$watcher" 2>/dev/null || true
+    grep -qE '"type":"(ADDED|MODIFIED|DELETED)"' "$told"
 }
 
 # Wait for this node's turn, and keep it as long as the runner lives.
@@ -360,10 +383,7 @@ take_turn() {
     READY=$(plan_setting ready) TOGETHER='' AHEAD='' TURNS_AHEAD=0
     rm -f "$TURNS".*
     await_turns
-    if [ -n "$READY" ] && ! node_is_done "$AIRSEED_NODE" "$AIRSEED_STAGE"; then
-        wait_until "the API server to note that this node is ready" "${AIRSEED_API_PATIENCE:-300}" mark_ready ||
-            fail "it can't be noted that this node is ready: HTTP $API_CODE, $API_TROUBLE" "does the API server at $AIRSEED_ENDPOINT answer?"
-    fi
+    announce
     LEASE_LABELS=$(change_labels)
     LEASE_SECONDS=$TURN_SECONDS
     begun=$(clock)
@@ -409,32 +429,60 @@ lose_turn() {
     ! turn_is_kept || { printf '%s' "$holder" >"$TURN_KEPT" && mv "$TURN_KEPT" "$WORK/lost"; }
 }
 
-# Give the turn back, whichever it is.
+# Give the turn back, whichever it is, by what was read last.
 give_turn_back() {
     local name
     # a word of the keeper's would make anew what is gone
     rm -f "$TURN_KEPT"
-    read_turns || return 1
     awk -v holder="$AIRSEED_NODE" '$1 ~ /^change-turn/ && $3 == holder { print $1 }' "$TURNS" | while read -r name; do
         lease_release "$name"
         is_released || exit 1
     done
 }
 
-# Say that this node is ready for its stage. What it is done with is the stage before among its own: one in which
-# it has no part counts others.
+# Say of this node what LABELS say, in the place of what was read last: nobody else writes that Lease.
+note_of_us() {
+    local name=change-$AIRSEED_CHANGE.$AIRSEED_NODE version
+    LEASE_LABELS="$(change_labels),$1"
+    read -r _ version < <(turn_of "$name" 2>/dev/null) || version=-
+    { [ "$version" != - ] && lease_replace "$name" "$version"; } || lease_try "$name"
+}
+
+# Say that this node is ready for its stage, unless it was said. What it is done with is the stage before among its
+# own: one in which it has no part counts others.
 mark_ready() {
     local own
+    ! ready_nodes "$AIRSEED_STAGE" | grep -xF -- "$AIRSEED_NODE" >/dev/null || return 0
     own=$(awk -v stage="$AIRSEED_STAGE" '$1 < stage + 0 { own = $1 } END { print own + 0 }' "$CHANGE/stages")
-    LEASE_LABELS="$(change_labels),\"stage\":\"$own\",\"ready\":\"$AIRSEED_STAGE\""
-    lease_try "change-$AIRSEED_CHANGE.$AIRSEED_NODE"
+    note_of_us "\"stage\":\"$own\",\"ready\":\"$AIRSEED_STAGE\""
+}
+
+# Say that this node has what all are to have before the first one takes its turn, where its plan names anything.
+announce() {
+    [ -n "$(plan_setting ready)" ] || return 0
+    wait_until "the API server to note that this node is ready" "${AIRSEED_API_PATIENCE:-300}" mark_ready ||
+        fail "it can't be noted that this node is ready: HTTP $API_CODE, $API_TROUBLE" "does the API server at $AIRSEED_ENDPOINT answer?"
+}
+
+# Wait until at most one control plane is ahead, or for ten minutes: where machines share a host, all that this node
+# does before its own turn is taken from whoever is at work.
+await_near() {
+    local begun
+    READY='' AHEAD='' TURNS_AHEAD=0
+    begun=$(clock)
+    while [ $(($(clock) - begun)) -lt "${AIRSEED_NEAR_PATIENCE:-600}" ]; do
+        if read_turns; then
+            look_ahead
+            [ "$PLANES_AHEAD" -gt 1 ] || break
+        fi
+        waiting "${AHEAD:-the API server at $AIRSEED_ENDPOINT to answer}"
+        rest
+    done
+    waited
 }
 
 # Say that this node is done with its stage.
-mark_done() {
-    LEASE_LABELS="$(change_labels),\"stage\":\"$AIRSEED_STAGE\""
-    lease_try "change-$AIRSEED_CHANGE.$AIRSEED_NODE"
-}
+mark_done() { note_of_us "\"stage\":\"$AIRSEED_STAGE\""; }
 
 # Whoever is the last one makes room for another change.
 close_change() {
@@ -447,5 +495,5 @@ close_change() {
 # by nobody.
 release() {
     stamp_durably released
-    { mark_done && give_turn_back && close_change; } || is_over
+    { read_turns && mark_done && give_turn_back && close_change; } || is_over
 }

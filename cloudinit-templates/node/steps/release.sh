@@ -10,7 +10,7 @@
 need values turns payload images drain
 load_environment
 
-# a change whose place this one takes may have left it so
+# whoever takes the next turn may need this node's room; a change whose place this one takes may have left it so, too
 wait_until "the API server, to let pods come to this node again" "${AIRSEED_API_PATIENCE:-300}" uncordon ||
     fail "this node can't be uncordoned" "kubectl uncordon $AIRSEED_NODE"
 
