@@ -7,13 +7,15 @@ a slash in the password); so that is hidden before anything else is read.
 from __future__ import annotations
 
 import re
+import string
 
 HIDDEN = "***"
+_IN_SCHEMES = string.ascii_lowercase + string.digits
 _SCHEME = re.compile(r"(?:https?|ftp|file|socks[45][ah]?)://")
 _PUBLIC = re.compile(r"(?:[a-z0-9-]+\.)+[a-z][a-z0-9-]*(?:/[^:?#\s]*)?")
 """A host with dots and a path without a colon: that has no room for a user and a password."""
 _DIGEST = re.compile(r"@sha(?:256|512):[0-9a-fA-F]*[^\s@]*$")
-_QUOTED_OR_WORD = re.compile(r"'[^'\n]*@[^'\n]*'|\"[^\"\n]*@[^\"\n]*\"|\S+")
+_QUOTED_OR_WORD = re.compile(r"'[^'\n@]*@[^'\n]*'|\"[^\"\n@]*@[^\"\n]*\"|\S+")
 _EXAMPLE = "USER:PASSWORD@"
 _ENDLESS = re.compile(r"(\S{100})\S{3996,}")
 """Longer than any path of a file (PATH_MAX)."""
@@ -65,6 +67,6 @@ def _hidden(match: re.Match[str]) -> str:
     if ":" not in head:
         return word  # an address of mail, a unit of systemd: a name, and no password
     quote = word[0] if word[0] in "'\"" else ""
-    start = re.search(r"[a-z0-9]+$", before) if scheme else None
-    kept = f"{before}{scheme}" if start and _SCHEME.fullmatch(f"{start[0]}://") else quote
+    name = before[len(before.rstrip(_IN_SCHEMES)) :]
+    kept = f"{before}{scheme}" if scheme and _SCHEME.fullmatch(f"{name}://") else quote
     return f"{kept}{HIDDEN}@{word[len(head) + 1 :]}"

@@ -6,6 +6,8 @@ Steps are counted, not seconds.
 from __future__ import annotations
 
 import json
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -15,11 +17,13 @@ import pytest
 from steps import count, is_linear
 from subjects import AMD64, SUBJECT
 
-from builder import strict_json
+from builder import redact, strict_json
+from builder.bundle import delta
 from builder.cli.root import run
-from builder.errors import DocumentError, Fault
+from builder.errors import AirseedError, DocumentError, Fault
 from builder.formats import cluster as cluster_format
 from builder.formats import lock as lock_format
+from builder.formats import manifest_edits
 from builder.formats.lock import rules
 from builder.formats.reading import Reading
 from builder.model.artifact import (
@@ -40,6 +44,8 @@ from builder.model.rpm import Nevra
 from builder.oci.graph import ImageGraphs
 from builder.pipeline import verify
 from builder.pipeline.lock_document import LockDocument
+from builder.rpm import keys
+from builder.rpm.installed import parse_installed
 from builder.sources.package import check_metadata
 
 if TYPE_CHECKING:
@@ -255,6 +261,64 @@ def test_nodes() -> None:
 
     catalog = plans.catalog()
     assert is_linear(read_cluster, 2 * SIZE)
+
+
+def test_nodes_of_one_name() -> None:
+    """What is wrong with each of them is told once, and the others are not looked through."""
+
+    def read_cluster(size: int) -> Callable[[], object]:
+        node = "  - {name: a, role: control-plane, address: 10.0.0.9}\n"
+        text = f"kubernetes: 1.18.5\nnodes:\n{node * size}"
+
+        def work() -> None:
+            with pytest.raises(DocumentError):
+                cluster_format.read(text, "cluster.yaml", catalog=catalog)
+
+        return work
+
+    catalog = plans.catalog()
+    assert is_linear(read_cluster, 4 * SIZE)
+
+
+def test_a_delta() -> None:
+    """What it leaves out is not looked for in its text by each member."""
+
+    class Text(bytes):
+        searched = 0
+
+        def __contains__(self, part: object) -> bool:
+            Text.searched += 1
+            return bytes.__contains__(self, part)  # type: ignore[operator]
+
+    document = LockDocument(path=Path("lock"), content=b"")
+    vars(document)["lock"] = lock(SIZE)
+    layout = document.layout
+    left = [extent for extent in layout.extents if isinstance(extent.content, Blob)][:SIZE]
+    text = delta.describe([cast("Blob", extent.content) for extent in left])
+    assert delta.recover(layout, Text(text)) == {extent.digest for extent in left}
+    assert Text.searched == 0
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda: redact.hide("'" + "a@" * 300_000),
+        lambda: redact.hide("a" * 300_000 + "!://a:b@c"),
+        lambda: keys._signatures(b"-----BEGIN PGP SIGNATURE-----\n" * 8000, "x"),
+        lambda: manifest_edits.edits(
+            b"kind: A\ndata:\n  ? " + b"related_image_" * 60_000 + b"!\n  : a/b\n", "x", {}
+        ),
+        lambda: parse_installed(
+            b"bash.x86_64   4-1   @x\na.b " + b"-" * 200_000 + b"\n", document="x"
+        ),
+    ],
+)
+def test_texts_without_end(work: Callable[[], object]) -> None:
+    """A pattern that goes back takes minutes for these, and else a moment."""
+    begun = time.process_time()
+    with suppress(AirseedError):
+        work()
+    assert time.process_time() - begun < 10
 
 
 def test_manifests() -> None:

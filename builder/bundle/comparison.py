@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from builder import disk
 from builder.bundle import checksums, tar
-from builder.bundle.delta import MAGIC, may_be_left_over
+from builder.bundle.delta import MAGIC, listed, may_be_left_over
 from builder.bundle.hashing import Item
 from builder.bundle.layout import (
     DELTA_PATH,
@@ -53,10 +53,11 @@ class _Comparison:
             for path in members
             if path not in digests and path not in {SUMS_PATH, DELTA_PATH}
         ]
+        left_out = listed(delta or b"")
         faults += [
             Fault(where=path, what="is missing")
             for path, digest in digests.items()
-            if path not in members and digest.hex.encode() not in (delta or b"")
+            if path not in members and digest.hex.encode() not in left_out
         ]
         return faults, [
             self._item(member, digests[path]) for path, member in members.items() if path in digests

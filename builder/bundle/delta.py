@@ -36,6 +36,10 @@ it over the unpacked bundle that was there before ("tar -xf delta.tar" in its fo
 """
 
 
+_HEX = re.compile(rb"[0-9a-f]{64}")
+_PATH = re.compile(rb"  (\S[^\n]*)\n")
+
+
 def may_be_left_out(content: Content) -> bool:
     if isinstance(content, Blob):
         return content.is_layer
@@ -94,8 +98,14 @@ def recover(layout: Layout, text: bytes) -> set[Digest]:
     Each line says it twice, by digest and by path; what comes of it is compared with the text
     byte for byte when the delta is verified.
     """
+    digests, paths = listed(text), set(_PATH.findall(text))
     return {
         extent.digest
         for extent in layout.extents
-        if extent.digest.hex.encode() in text or f"  {extent.path}\n".encode() in text
+        if extent.digest.hex.encode() in digests or extent.path.encode() in paths
     }
+
+
+def listed(text: bytes) -> set[bytes]:
+    """Return the digests (hex) that stand in a DELTA.txt."""
+    return set(_HEX.findall(text))

@@ -98,18 +98,23 @@ def _find(value: Any, path: str, label: str, seen: set[int]) -> Iterator[Mention
                 yield from _find(inner, child(path, key), _label(value, key, label), seen)
 
 
+def _is_image(label: str) -> bool:
+    """Tell whether a label says that something is an image; the longest ones say nothing."""
+    return len(label) <= _LONGEST and _IS_IMAGE.search(label) is not None
+
+
 def _label(mapping: dict[str, Any], key: str, outer: str) -> str:
     """Return what says something about a field of a mapping that ``outer`` says something about."""
     variable = mapping.get("name")
     if key == "value" and isinstance(variable, str):
         return variable
     # of an image whose tag is left out
-    return outer if key == "repository" and _IS_IMAGE.search(outer) else key
+    return outer if key == "repository" and _is_image(outer) else key
 
 
 def _composed(mapping: dict[str, Any], label: str) -> tuple[str, tuple[str, ...]]:
     """Join an image that is said in several fields; return it with the fields, or nothing."""
-    keys = (*_REPOSITORY_KEYS, "name") if _IS_IMAGE.search(label) else _REPOSITORY_KEYS
+    keys = (*_REPOSITORY_KEYS, "name") if _is_image(label) else _REPOSITORY_KEYS
     said = (key for key in keys if isinstance(mapping.get(key), Scalar))
     name = next((key for key in said if not is_exact(mapping[key])), "")
     tag = next((key for key in _TAG_KEYS if isinstance(mapping.get(key), (str, int))), "")
@@ -185,7 +190,7 @@ def _looks_like_one(name: str, said: str, *, alone: bool) -> bool:
     if tag in _NO_TAGS:
         return False
     exact, slash = is_exact(name), "/" in name
-    about, is_image = _ABOUT_IMAGE.search(said), _IS_IMAGE.search(said)
+    about, is_image = len(said) <= _LONGEST and _ABOUT_IMAGE.search(said), _is_image(said)
     likely = (
         is_whole(name)
         or (exact and about)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from builder.http.upload import UploadBody
 
 _SUCCESS = range(200, 300)
+_PARTIAL = 206
 _PIECE = 1 << 16
 _IDENTITY = {"Accept-Encoding": "identity", "User-Agent": "airseed"}
 """Bytes must arrive as they lie there: digests and offsets are of the stored form."""
@@ -70,7 +71,8 @@ class Transport:
         """
         with self._attempt(end) as attempt:
             response, final = self._send(attempt, method, url, headers, body)
-            if response.status not in _SUCCESS:
+            # a part that nobody asked for is no document
+            if response.status not in _SUCCESS or (response.status == _PARTIAL and not cut):
                 finish(response)
                 raise StatusError(final, response.status, response.headers)
             length = 0 if method == "HEAD" else response.length_remaining

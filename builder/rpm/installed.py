@@ -19,6 +19,8 @@ LIST_LIMIT = 4 << 20
 """Bytes of the longest ``rpm -qa`` output that is read: some 50,000 packages."""
 COMPS_LIMIT = 32 << 20
 """Bytes of the largest comps.xml that is read; CentOS 7's has 750 KB."""
+_LONGEST = 1000
+"""Characters of a line that are looked at; no package's name has so many."""
 _NONE = re.compile(r"\(none\):")
 _ARCHES = frozenset(
     """noarch x86_64 amd64 ia32e i386 i486 i586 i686 athlon geode aarch64 armv6hl armv7l armv7hl
@@ -119,7 +121,7 @@ def _foreign(packages: Collection[Nevra], architecture: str, system: str) -> Ite
 
 def _packages(text: str) -> Iterator[tuple[int, str]]:
     """Yield what stands for a package, each with its line; lines that yum wrapped are joined."""
-    lines = text.splitlines()
+    lines = [line[:_LONGEST] for line in text.splitlines()]
     listed = any(_COLUMNS.fullmatch(line.strip()) for line in lines)
     begun = ""
     for number, line in enumerate(lines, 1):

@@ -18,7 +18,7 @@ from builder.rpm.certificates import doubt, read_certificate
 from builder.rpm.problems import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 KEYS_LIMIT = 1 << 20
 """Bytes of the largest file of keys that is read."""
@@ -28,10 +28,7 @@ _MOST_KEYS = 64
 _MOST_SIGNATURES = 16
 _SHORT_ID = 16
 _CLOCK = "set this machine's clock if it is behind; else it is the signer's that was ahead"
-_ARMOURED = re.compile(
-    rb"^-----BEGIN PGP SIGNATURE-----.*?^-----END PGP SIGNATURE-----", re.DOTALL | re.MULTILINE
-)
-"""One of several armoured signatures in a file, of which pysequoia reads the first alone."""
+_ARMOUR = re.compile(rb"^-----(?:(BEGIN)|END) PGP SIGNATURE-----", re.MULTILINE)
 
 
 class UncheckableError(VerificationError):
@@ -160,12 +157,23 @@ def verify_detached(
     raise bad or _stranger(issuers, keys, where)
 
 
+def _armoured(content: bytes) -> Iterator[bytes]:
+    """Yield each of several armoured signatures, of which pysequoia reads the first alone."""
+    begin: int | None = None
+    for mark in _ARMOUR.finditer(content):
+        if mark[1]:
+            begin = mark.start() if begin is None else begin
+        elif begin is not None:
+            yield content[begin : mark.end()]
+            begin = None
+
+
 def _signatures(content: bytes, where: str) -> list[tuple[Any, str]]:
     pysequoia = load_pysequoia()
     try:
         signatures = [
             pysequoia.Sig.from_bytes(bytes(packet))
-            for block in _ARMOURED.findall(content) or [content]
+            for block in list(_armoured(content)) or [content]
             for packet in pysequoia.packet.PacketPile.from_bytes(block)
             if packet.tag == pysequoia.packet.Tag.Signature
         ]

@@ -327,3 +327,13 @@ def test_no_more_than_the_beginning_is_read(
         expected = b"x" * 1000 if answer is _endless else content[:1000]
         assert client.beginning(site.on(path, answer), 1000) == expected
     assert client.beginning(site.on("/short", answers.reply(200, b"short")), 1000) == b"short"
+
+
+def test_a_part_that_nobody_asked_for_is_no_document(
+    client: Client, site: Fixture, answers: Fixture
+) -> None:
+    url = site.on("/part", answers.reply(206, b"half", **{"Content-Range": "bytes 0-3/8"}))
+    with pytest.raises(StatusError) as caught:
+        client.get(url, limit=100)
+    assert caught.value.status == 206
+    assert client.beginning(url, 4) == b"half"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from builder.formats.cluster.network_rules import said, said_to
+from builder.formats.cluster.network_rules import first_plane, said_to
 from builder.formats.cluster.node_files import EXTRA, arguments, pod_ports, variables
 from builder.formats.cluster.setting import ARGUMENT_PLACES
 from builder.formats.reading import WRONG
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from builder.formats.reading import Reading
     from builder.model.cluster import Cluster, Node
     from builder.model.listening import ListenAddress, ListeningProgram
+
+    _Numbered = tuple[int, Node]
 
 _CALICO = "calico-node"
 _KUBELET = "kubelet"
@@ -36,6 +38,7 @@ def check(
     ]
     readers: dict[tuple[str, ListenAddress, str], list[Node]] = {}
     told: set[str] = set()
+    first = first_plane([(i, one) for i, one in enumerate(cluster.nodes) if one is not WRONG])
     for index, node in enumerate(cluster.nodes):
         if node is WRONG:
             continue
@@ -43,7 +46,7 @@ def check(
             (one, one.program, *found)
             for one in known
             if one.role in {None, node.role}
-            for found in _places(one, index, node, cluster, read)
+            for found in _places(one, (index, node), first, cluster, read)
         ]
         for _, program, path, place in there:
             readers.setdefault((path, place, program), []).append(node)
@@ -66,14 +69,18 @@ def check(
 
 
 def _places(
-    listener: ListeningProgram, index: int, node: Node, cluster: Cluster, read: Read
+    listener: ListeningProgram,
+    node: _Numbered,
+    first: _Numbered | None,
+    cluster: Cluster,
+    read: Read,
 ) -> Iterator[tuple[str, ListenAddress]]:
     """Yield where a program listens on a node, each with the path that says so, or ""."""
-    found = [one for by in listener.by for one in _said(listener.program, by, index, node, cluster)]
+    found = [one for by in listener.by for one in _said(listener.program, by, node, first, cluster)]
     if listener.program == _KUBELET:
         found += [
             (path, value)
-            for path, variable, text in variables(cluster, index, node, read)
+            for path, variable, text in variables(cluster, *node, read)
             if variable == EXTRA
             for name, value in arguments(text, frozenset())
             if value is not None and name.replace("_", "-") in listener.by
@@ -85,15 +92,14 @@ def _places(
 
 
 def _said(
-    program: str, by: str, index: int, node: Node, cluster: Cluster
+    program: str, by: str, node: _Numbered, first: _Numbered | None, cluster: Cluster
 ) -> Iterator[tuple[str, str]]:
+    """Yield what documents of a node say, or those of the first control plane for all."""
     kind, dot, field = by.partition(".")
-    planes = [(i, one) for i, one in enumerate(cluster.nodes) if one is not WRONG]
     places = ((kind, ()),) if dot else ARGUMENT_PLACES[program]
     for document, place in places:
-        if document in _OF_NODES:
-            found = said_to(cluster, (index, node), document, place, by)
-        else:
-            found = said(cluster, planes, document, place, field or by)
+        own = document in _OF_NODES
+        to = node if own else first
+        found = said_to(cluster, to, document, place, by if own else field or by) if to else None
         if found:
             yield found

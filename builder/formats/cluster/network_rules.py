@@ -144,10 +144,15 @@ def said(
     cluster: Cluster, nodes: list[tuple[int, Node]], kind: str, place: tuple[str, ...], name: str
 ) -> tuple[str, str] | None:
     """Return what ``kubeadm:`` gives the first control plane's program, after its path."""
+    first = first_plane(nodes)
+    return said_to(cluster, first, kind, place, name) if first else None
+
+
+def first_plane(nodes: list[tuple[int, Node]]) -> tuple[int, Node] | None:
+    """Return the first control plane; None where that can't be known."""
     if any(node.role is WRONG for _, node in nodes):
         return None
-    first = next((one for one in nodes if one[1].role == "control-plane"), None)
-    return said_to(cluster, first, kind, place, name) if first else None
+    return next((one for one in nodes if one[1].role == "control-plane"), None)
 
 
 def said_to(
