@@ -26,6 +26,7 @@ PASSED_BY = frozenset({
 """Keys whose values name no images, or repeat what stands elsewhere."""
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 _BETWEEN = re.compile(r"[\"']?[ \t]*[:=]?[ \t]*[\"']?")
+_ENDS_LINE = re.compile(r"[\"']?[ \t\r]*(?:\n|\Z)")
 _LONGEST = 400
 _LARGEST = 1 << 18
 """Characters of a text that may be a document of its own."""
@@ -45,8 +46,6 @@ _PARTS = tuple(
     re.compile(rf"\b(?:{'|'.join(keys)})[\"']?\s*:") for keys in (_REPOSITORY_KEYS, _TAG_KEYS)
 )
 """What a text has in which an image is said in several fields."""
-_CONTAINERS = re.compile(r"ontainers[\"']?\s*:")
-_OF_CONTAINER = re.compile(r"ontainers\[[0-9]+\]\.image$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +136,7 @@ def _in_text(scalar: Scalar, path: str, label: str) -> Iterator[Mention]:
         word = match[0].rstrip(".:/@-")
         said, alone = (label, True) if word == whole else ("", False)
         if before and _BETWEEN.fullmatch(scalar, before_end, match.start()):
-            said, alone = before, whole.endswith(word)
+            said, alone = before, _ENDS_LINE.match(scalar, match.end()) is not None
         elif not said and _LISTED.fullmatch(scalar, listed_end, match.start()):
             said = listed  # one of several
         listed, listed_end = said, match.end()
@@ -160,21 +159,16 @@ def says_apart(scalar: Scalar) -> bool:
 
 
 def _in_document(scalar: Scalar, path: str) -> Iterator[Mention]:
-    """Yield what a text says with fields, and no word of it alone.
-
-    That is an image in several fields, and one of a container by a bare name.
-    """
+    """Yield what a text that is YAML or JSON itself says in several fields."""
     for found in _inside(scalar, path):
-        bare = _OF_CONTAINER.search(found.path) and "/" not in found.name
-        if found.tagged_apart or found.registry or (bare and not is_exact(found.name)):
+        if found.tagged_apart or found.registry:
             lines = scalar.count("\n", 0, found.scalar.start)
             yield Mention(name=found.name, path=path, scalar=scalar, lines=lines)
 
 
 def _inside(scalar: Scalar, path: str) -> Iterator[Mention]:
     """Yield what looks like an image in a text that is YAML or JSON itself."""
-    apart = all(part.search(scalar) for part in _PARTS)
-    if len(scalar) > _LARGEST or not (apart or _CONTAINERS.search(scalar)):
+    if len(scalar) > _LARGEST or not all(part.search(scalar) for part in _PARTS):
         return
     try:
         documents = [one.value for one in yaml_documents(str(scalar), path, manifest=True)]

@@ -373,13 +373,18 @@ SPELLINGS = {
 
 
 def test_a_bare_name_in_a_pod_template_that_is_a_string(tmp_path: Path) -> None:
-    """A provisioner makes a pod of it; in other texts nobody can tell a name from a word."""
+    """A provisioner makes a pod of it; a word in the middle of a line may be anything."""
     text = (
-        "kind: ConfigMap\napiVersion: v1\nmetadata: {name: c}\ndata:\n  note: 'image: busybox'\n"
-        "  pod: |\n    spec:\n      containers:\n      - name: a\n        image: busybox\n"
+        "kind: ConfigMap\napiVersion: v1\nmetadata: {name: c}\n"
+        "data:\n  note: 'image: nginx is one'\n  pod: |\n    spec:\n      containers:\n"
+        "      - name: a\n        image: busybox\n        imagePullPolicy: IfNotPresent\n"
+        "      - image: 'alpine'\n        name: b\n"
     )
     (one,) = find_images.find([manifest(tmp_path, text)])
-    assert [(image.text, image.place.path) for image in one.mentioned] == [("busybox", "data.pod")]
+    assert [(image.text, image.place.path, image.place.line) for image in one.mentioned] == [
+        ("busybox", "data.pod", 10),
+        ("alpine", "data.pod", 12),
+    ]
 
 
 @pytest.mark.parametrize("how", SPELLINGS)
