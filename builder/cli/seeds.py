@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from builder.cli.console import Console
-    from builder.pipeline.seed_changes import FileChange
+    from builder.pipeline.seed_diff import FileDifference
     from builder.pipeline.seeds import WrittenSeeds
 
 _FEW = 3
@@ -153,17 +153,17 @@ def command(
     return 0
 
 
-def _diff(changes: Sequence[FileChange], console: Console, *, full: bool, as_json: bool) -> int:
-    from builder.cli import seed_plan
+def _diff(changes: Sequence[FileDifference], console: Console, *, full: bool, as_json: bool) -> int:
+    from builder.cli import seed_diff
 
     if as_json:
-        console.json(seed_plan.value(changes))
+        console.json(seed_diff.value(changes))
     elif full:
         for change in changes:
             for line in change.diff():
                 console.result(line)
     elif changes:
-        seed_plan.show(changes, console)
+        seed_diff.show(changes, console)
     if not changes:
         console.info("nothing would change")
     return 1 if changes else 0

@@ -14,7 +14,7 @@ from builder.errors import StorageError, UsageError, did_you_mean
 from builder.model.digest import Digest
 from builder.model.image_names import ImageNames
 from builder.pipeline import paths, rendering, running, seed_sums, signature
-from builder.pipeline.seed_changes import FileChange
+from builder.pipeline.seed_diff import FileDifference
 from builder.render import admit, inventory, iso
 from builder.render.seed import FILES, USER_DATA, seed
 
@@ -161,7 +161,7 @@ def compare(
     *,
     reporter: Reporter,
     nodes: Sequence[str] = (),
-) -> tuple[FileChange, ...]:
+) -> tuple[FileDifference, ...]:
     """Return the files of which :func:`write` would make others than were written before.
 
     Nothing is written; of seeds that belong to no node any more ``reporter`` is warned. Raises what
@@ -175,7 +175,7 @@ def compare(
     for node in _chosen(plan.cluster, nodes):
         files = _files(plan, node)
         changes += [
-            FileChange(
+            FileDifference(
                 node=node.name,
                 name=name,
                 before=_content(folder / node.name / name),
@@ -184,7 +184,7 @@ def compare(
             for name in _OF_NODE
         ]
     changes += [
-        FileChange(node="", name=name, before=_content(folder / name), after=text or None)
+        FileDifference(node="", name=name, before=_content(folder / name), after=text or None)
         for name, text in _shared(plan).items()
     ]
     return tuple(change for change in changes if change.before != change.after)

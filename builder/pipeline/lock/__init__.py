@@ -22,7 +22,7 @@ from builder.model.source import is_url
 from builder.pipeline import paths
 from builder.pipeline.fit import subject
 from builder.pipeline.lock import built, files, images, packages, proof, signatures
-from builder.pipeline.lock.changes import LockChange, compare
+from builder.pipeline.lock.differences import LockDifference, compare
 from builder.pipeline.lock.resolving import Resolving
 from builder.pipeline.lock_document import LockDocument
 from builder.sources import cache
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locked:
     lock: Lock
-    changes: tuple[LockChange, ...]
+    changes: tuple[LockDifference, ...]
     """Against the lock that was there before; everything, if there was none."""
     same: bool = False
     """Whether the lock that was there before was this one."""
@@ -119,7 +119,7 @@ def _unlocked(manifest: Manifest, lock: Lock) -> Manifest:
 
 def check(
     workspace: Workspace, *, reporter: Reporter, ca_bundle: Path | None = None
-) -> tuple[LockChange, ...]:
+) -> tuple[LockDifference, ...]:
     """Compare a lock with what upstream has now; nothing is written.
 
     Raises what :func:`make` raises, and UsageError when there is no lock.

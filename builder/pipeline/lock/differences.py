@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class LockChange:
+class LockDifference:
     """Hold how one artifact differs; None stands for one that is not there."""
 
     kind: str
@@ -26,12 +26,14 @@ class LockChange:
         return f"~ {self.kind} {self.name} {self.before} -> {self.after}"
 
 
-def compare(before: Lock | None, after: Lock) -> tuple[LockChange, ...]:
+def compare(before: Lock | None, after: Lock) -> tuple[LockDifference, ...]:
     """Return what came, went and changed, sorted by kind and name."""
     old = _entries(before) if before is not None else {}
     new = _entries(after)
     return tuple(
-        LockChange(kind=kind, name=name, before=old.get((kind, name)), after=new.get((kind, name)))
+        LockDifference(
+            kind=kind, name=name, before=old.get((kind, name)), after=new.get((kind, name))
+        )
         for kind, name in sorted(old.keys() | new.keys())
         if old.get((kind, name)) != new.get((kind, name))
     )

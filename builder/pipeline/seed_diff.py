@@ -45,7 +45,7 @@ class SeedPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileChange:
+class FileDifference:
     node: str
     """Empty for a file that all nodes share."""
     name: str

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from builder.cli.amounts import quantity, size
-from builder.pipeline.seed_changes import SEED
+from builder.pipeline.seed_diff import SEED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from builder.cli.console import Console
-    from builder.pipeline.seed_changes import Action, FileChange, SeedPart
+    from builder.pipeline.seed_diff import Action, FileDifference, SeedPart
 
 _MARKS: Mapping[Action, str] = {"add": "+", "change": "~", "remove": "-"}
 _COLORS = {"+": "green", "~": "yellow", "-": "red"}
@@ -19,7 +19,7 @@ _MOST = 20
 """Lines that are shown of one file."""
 
 
-def show(changes: Sequence[FileChange], console: Console) -> None:
+def show(changes: Sequence[FileDifference], console: Console) -> None:
     """Print what comes, goes and differs, by node and file, and how much that is."""
     shown: dict[tuple[str, ...], str] = {}
     for node, own in _by_node(changes).items():
@@ -38,7 +38,7 @@ def show(changes: Sequence[FileChange], console: Console) -> None:
         console.info("--full shows every line")
 
 
-def value(changes: Sequence[FileChange]) -> dict[str, Any]:
+def value(changes: Sequence[FileDifference]) -> dict[str, Any]:
     return {
         "nodes": {node: _of_node(own) for node, own in _by_node(changes).items() if node},
         "files": [
@@ -63,14 +63,14 @@ def value(changes: Sequence[FileChange]) -> dict[str, Any]:
     }
 
 
-def _by_node(changes: Sequence[FileChange]) -> dict[str, list[FileChange]]:
-    nodes: dict[str, list[FileChange]] = {}
+def _by_node(changes: Sequence[FileDifference]) -> dict[str, list[FileDifference]]:
+    nodes: dict[str, list[FileDifference]] = {}
     for change in changes:
         nodes.setdefault(change.node, []).append(change)
     return nodes
 
 
-def _of_node(own: Sequence[FileChange]) -> Action:
+def _of_node(own: Sequence[FileDifference]) -> Action:
     """Tell whether a node comes or differs: whoever has user-data has a seed."""
     return "add" if any(c.name == SEED and c.action == "add" for c in own) else "change"
 
@@ -81,11 +81,11 @@ def _count(actions: Sequence[Action]) -> str:
     )
 
 
-def _amount(change: FileChange) -> str:
+def _amount(change: FileDifference) -> str:
     return f" ({size(len(change.after))})" if change.action == "add" and change.after else ""
 
 
-def _inside(change: FileChange, shown: dict[tuple[str, ...], str]) -> Iterator[str]:
+def _inside(change: FileDifference, shown: dict[tuple[str, ...], str]) -> Iterator[str]:
     """Yield the lines about one file; scripts that change alike on many nodes are listed once."""
     parts = change.parts()
     scripts = tuple(_script(part) for part in parts if part.is_script)
