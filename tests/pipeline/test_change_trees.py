@@ -678,3 +678,30 @@ def test_two_endpoints_that_are_kept_up_are_refused(
         site.find(CLUSTER.replace(PLAIN, after))
     assert [fault.where for fault in caught.value.faults] == ["endpoint"]
     assert said in caught.value.faults[0].what
+
+
+FIRST = "  - {name: first, role: control-plane, address: 10.0.0.1}\n"
+LED = "machine: {hosts: {10.0.0.1: [api.example.com]}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "goes", "said"),
+    [
+        (CLUSTER.replace(PLAIN, "endpoint: first"), "", "first has the cluster's endpoint"),
+        (CLUSTER + LED, "", "first has the cluster's endpoint"),
+        (
+            CLUSTER.replace(PLAIN, "endpoint: first"),
+            FIRST.replace("first,", "one, was: first,"),
+            "first is the cluster's endpoint, too: every kubelet asks by that name",
+        ),
+    ],
+)
+def test_whose_name_is_asked_at_stays(site: Site, text: str, goes: str, said: str) -> None:
+    """Not only by whose address."""
+    site.runs(text)
+    with pytest.raises(UsageError) as caught:
+        site.find(text.replace(FIRST, goes))
+    (fault,) = caught.value.faults
+    assert fault.what.startswith(said)
+    _, found = site.find(CLUSTER.replace(PLAIN, "endpoint: 10.0.0.2") if goes else text)
+    assert (found.change is not None) == bool(goes)

@@ -88,7 +88,7 @@ def _refused(
     going: tuple[NodeState, ...],
     stay: list[NodeState],
 ) -> Iterator[Fault]:
-    here, endpoint = running.by_name, wanted.plan.endpoint
+    here = running.by_name
     there = wanted.state.by_name
     for node in wanted.plan.cluster.nodes:
         if node.was and not {node.name, node.was} & here.keys():  # else it would pass for new
@@ -120,11 +120,31 @@ def _refused(
     elif going and not stay:
         what = "no control plane stays as it is"
         yield Fault(where="nodes", what=what, expected=f"some {_OF_STAY}", hint="change them apart")
+    yield from _asked_at(wanted, renamed, going)
+
+
+def _asked_at(
+    wanted: WantedState, renamed: dict[str, Node], going: tuple[NodeState, ...]
+) -> Iterator[Fault]:
+    """Refuse to let the machine go at which all ask, or the name by which they do."""
+    endpoint = wanted.plan.endpoint
+    if not endpoint:
+        return
     for one in going:
-        if endpoint and endpoint.host in one.addresses:
+        if {endpoint.host, *_led(wanted, endpoint.host)} & {one.name, *one.addresses}:
             what = f"{one.name} has the cluster's endpoint: every kubelet asks the API server there"
             hint = "move the endpoint first (endpoint: {address: ..., by: keepalived}, say)"
             yield Fault(where=f"nodes.{one.name}", what=what, hint=hint)
+    if endpoint.host in renamed:
+        what = f"{endpoint.host} is the cluster's endpoint, too: every kubelet asks by that name"
+        hint = "move the endpoint first (to that machine's address, say)"
+        yield Fault(where=f"nodes.{renamed[endpoint.host].name}", what=what, hint=hint)
+
+
+def _led(wanted: WantedState, name: str) -> Iterator[str]:
+    """Yield the addresses to which cluster.yaml has a name lead."""
+    hosts = wanted.plan.cluster.machine_of(wanted.plan.first).hosts
+    yield from (address for address, names in hosts.items() if name in names)
 
 
 def _without(running: Running, name: str, successor: str) -> Running:

@@ -36,14 +36,18 @@ say_at_door() {
 # Where the cluster's endpoint is the machine that leaves, nobody answers there meanwhile: have what this
 # machine itself asks there go to ADDRESS. It ends with the power, and with no_detour.
 detour() {
-    local rule
+    local rule address
     no_detour
-    [[ " $AIRSEED_LEAVER_ADDRESSES " == *" $(host_of "$AIRSEED_ENDPOINT") "* ]] || return 0
-    rule="OUTPUT -d $(host_of "$AIRSEED_ENDPOINT") -p tcp --dport ${AIRSEED_ENDPOINT##*:} -j DNAT --to-destination $(bracketed "$1"):6443"
+    address=$(led_to "$(host_of "$AIRSEED_ENDPOINT")")
+    [[ " $AIRSEED_LEAVER_ADDRESSES " == *" ${address:--} "* ]] || return 0
+    rule="OUTPUT -d $address -p tcp --dport ${AIRSEED_ENDPOINT##*:} -j DNAT --to-destination $(bracketed "$1"):6443"
     printf '%s\n' "$rule" | put "$STATE/detour" 0644
     # shellcheck disable=SC2086 # several words
     "$(iptables_of "$rule")" -w -t nat -I $rule
 }
+
+# Print the address that a HOST leads to, here.
+led_to() { case $1 in *:*) printf '%s' "$1" ;; *[!0-9.]*) getent ahosts "$1" 2>/dev/null | awk 'NR == 1 { print $1 }' ;; *) printf '%s' "$1" ;; esac; }
 
 no_detour() {
     local rule
@@ -76,7 +80,7 @@ expel_member() {
     [ -n "$ours" ] || return 0
     [ "$left" -gt 0 ] || fail "$AIRSEED_LEAVER is the only member of etcd: what the cluster knows would go with it" "let another control plane join first"
     [ "$live" -gt $((left / 2)) ] || fail "without $AIRSEED_LEAVER etcd would have $left members, of which $live answer: that is no quorum; silent:$silent" \
-        "start those first; $AIRSEED_LEAVER stays a member until they answer"
+        "start those first, or, where they are dead for good, take them out by a change before this one; $AIRSEED_LEAVER stays a member until then"
     say "etcd: $live of the $left members that stay answer; removing $AIRSEED_LEAVER"
     # while one has been connected for less than five seconds, etcd refuses
     wait_until "etcd to let $AIRSEED_LEAVER go" 60 remove_member "$ours" || fail "etcd does not let $AIRSEED_LEAVER go" \

@@ -83,6 +83,11 @@ def test_an_address_of_ipv6() -> None:
         ("{address: 10.0.0.60}", "endpoint.by", "is missing"),
         ("{by: keepalived}", "endpoint", "keepalived needs an address, and no name"),
         ("{by: local-proxy}", "endpoint", "local-proxy needs a name, and no address"),
+        (
+            "{name: 10.211.55.60, by: local-proxy}",
+            "endpoint",
+            "10.211.55.60 is an address, which /etc/hosts leads nowhere: local-proxy needs a name",
+        ),
         ("{by: kube-vip, name: a.b}", "endpoint", "kube-vip needs an address, and no name"),
         (
             "{by: local-proxy, address: 10.0.0.60}",

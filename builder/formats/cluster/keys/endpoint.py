@@ -25,7 +25,12 @@ def _kept_up(
         raise MisfitError(f"{by} needs {needs}")
     if interface is not None and by == _NAMED:
         raise MisfitError("interface has no effect: local-proxy has no address on any card")
-    return Endpoint(host=str(wanted), port=port, by=by, interface=interface)
+    made = Endpoint(host=str(wanted), port=port, by=by, interface=interface)
+    if by == _NAMED and made.address is not None:
+        raise MisfitError(
+            f"{name} is an address, which /etc/hosts leads nowhere: {by} needs a name"
+        )
+    return made
 
 
 ENDPOINT = TextOr(
