@@ -112,6 +112,7 @@ class Authority:
         of: str = "ca",
         alternatives: Iterable[str] = (),
         life: dt.timedelta = dt.timedelta(days=100),
+        since: dt.timedelta = dt.timedelta(days=-1),
         curve: bool = False,
     ) -> None:
         """Write NAME.crt and NAME.key, signed by the authority ``of``."""
@@ -129,7 +130,7 @@ class Authority:
             issuer = x509.load_pem_x509_certificate(
                 (self.folder / f"{of}.crt").read_bytes()
             ).subject
-        start = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+        start = dt.datetime.now(dt.UTC) + since
         builder = (
             x509.CertificateBuilder()
             .subject_name(_name(name))

@@ -255,6 +255,19 @@ def test_a_certificate_that_has_ended_is_named(node: Machine, api: Api) -> None:
     assert node.result["hint"].startswith("airseed changes --renew DAYS brings the node back; ")
 
 
+def test_a_clock_that_was_set_back_is_named(node: Machine, api: Api) -> None:
+    """Not waited for as an API server that does not answer."""
+    api.opened = False
+    later = node.authority.in_folder(node.folder / "later")
+    later.issue("early", since=dt.timedelta(hours=1))
+    pem = b"".join((later.folder / f"early.{half}").read_bytes() for half in ("crt", "key"))
+    node.write("var/lib/kubelet/pki/kubelet-client-current.pem", pem, 0o600)
+    assert step(node, "upgrade", "agree").returncode == 1
+    assert "clock says " in node.result["message"]
+    assert "before kubelet's certificate counts" in node.result["message"]
+    assert node.result["hint"].startswith("set the clock, ")
+
+
 def test_a_worker_waits_for_the_control_planes(node: Machine, api: Api) -> None:
     finish(api, "k8s01")
     ran = make(node, AIRSEED_TURN_PATIENCE="1")

@@ -28,6 +28,12 @@ certificates() {
 # Tell whether the certificate in FILE ends within SECONDS, or is no certificate at all.
 ends_within() { ! certificate_of "$1" | openssl x509 -noout -checkend "$2" >/dev/null 2>&1; }
 
+# Tell whether the clock of this machine is before the first moment of the certificate in FILE.
+begins_later() {
+    local begins
+    begins=$(certificate_of "$1" | openssl x509 -noout -startdate 2>/dev/null) && [ "$(date -d "${begins#*=}" +%s)" -gt "$(now)" ]
+}
+
 # Print "NAME FILE" of what ends within SECONDS or does not fit its key, and was not made in this very
 # stage: somebody may ask for more days than a certificate lives. An authority is no leaf.
 due() {

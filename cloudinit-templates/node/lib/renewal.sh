@@ -25,7 +25,7 @@ check_authorities() {
         case $name in *ca) ;; *) continue ;; esac
         ! ends_within "$file" "$AIRSEED_RENEW" ||
             fail "the authority $name ends itself: $(openssl x509 -noout -enddate -in "$file")" \
-                "nothing that it signs lasts longer, and every node believes it alone: see Kubernetes' manual rotation of CA certificates"
+                "is it really $(date -u) now? else set the clock; nothing that it signs lasts longer, and every node believes it alone: see Kubernetes' manual rotation of CA certificates"
     done
 }
 

@@ -238,6 +238,8 @@ await_turns() {
     until read_turns; do
         [ ! -s "$KUBELET_CERTIFICATE" ] || ! ends_within "$KUBELET_CERTIFICATE" 0 ||
             fail "kubelet's certificate has ended, so the API server knows this node no more" "airseed changes --renew DAYS brings the node back; then run this change's script again" "$HOPELESS"
+        [ ! -s "$KUBELET_CERTIFICATE" ] || ! begins_later "$KUBELET_CERTIFICATE" ||
+            fail "this machine's clock says $(date -u), which is before kubelet's certificate counts, so it believes no API server" "set the clock, as by machine.ntp; then run this change's script again" "$HOPELESS"
         case $API_CODE in
         401 | 403) waiting "a control plane to let nodes take part in $AIRSEED_CHANGE: run its NODE.sh" ;;
         *) waiting "the API server at $AIRSEED_ENDPOINT to answer" ;;
