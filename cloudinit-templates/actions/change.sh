@@ -83,41 +83,43 @@ check() {
 # Lay down what standard input has: lay MODE WHERE PATH, where WHERE is scripts or change. There are more than a
 # hundred, and others start with this machine: modes come together.
 lay() {
-    local path=$STAGING/$2/$3
+    local path
+    case $2 in scripts) path=$SCRIPTS.new/$3 ;; *) path=$ETC/change.new/$3 ;; esac
     [ -d "${path%/*}" ] || mkdir -p "${path%/*}"
     cat >"$path"
-    printf '%s\n' "$path" >>"$STAGING/modes/$1"
+    printf '%s\n' "$path" >>"$MODES/$1"
 }
 
 # The same of bytes that are no text.
 lay64() { base64 -d | lay "$@"; }
 
 # Put all in place: the scripts file by file, so that none of those that run meanwhile is missing or half,
-# and the change as a whole.
+# and the change as a whole. They are written beside where they go: /var may be another disk, and SELinux lets
+# systemd start nothing that comes from there.
 lay_down() {
     local file folder names
-    STAGING=$STATE/change.new
-    rm -rf "$STAGING"
-    mkdir -p "$STAGING/scripts" "$STAGING/change" "$STAGING/modes" "$SCRIPTS" "$STATE/changes/$CHANGE"
+    MODES=$STATE/change.modes
+    rm -rf "$SCRIPTS.new" "$ETC/change.new" "$MODES"
+    mkdir -p "$SCRIPTS.new" "$ETC/change.new" "$MODES" "$STATE/changes/$CHANGE"
     files
-    for file in "$STAGING"/modes/*; do
+    for file in "$MODES"/*; do
         [ -e "$file" ] || continue
         mapfile -t names <"$file"
         chmod "${file##*/}" ${names[@]+"${names[@]}"}
     done
     printf '%s\n' "$DIGEST" >"$STATE/changes/$CHANGE/digest"
-    printf '%s %s %s\n' "$CHANGE" "$DIGEST" "$NODE" >"$STAGING/change/id"
-    [ -z "$INSTEAD" ] || : >"$STAGING/change/instead"
+    printf '%s %s %s\n' "$CHANGE" "$DIGEST" "$NODE" >"$ETC/change.new/id"
+    [ -z "$INSTEAD" ] || : >"$ETC/change.new/instead"
     sync
-    find "$STAGING/scripts" -type d | while IFS= read -r folder; do
-        file=$SCRIPTS${folder#"$STAGING/scripts"}
+    find "$SCRIPTS.new" -type d | while IFS= read -r folder; do
+        file=$SCRIPTS${folder#"$SCRIPTS.new"}
         [ -d "$file" ] || (umask 022 && mkdir -p "$file")
         find "$folder" -maxdepth 1 -type f -exec mv -f -t "$file" {} +
     done
     rm -rf "$ETC/change.old"
     [ ! -d "$ETC/change" ] || mv "$ETC/change" "$ETC/change.old"
-    mv "$STAGING/change" "$ETC/change"
-    rm -rf "$ETC/change.old" "$STAGING"
+    mv "$ETC/change.new" "$ETC/change"
+    rm -rf "$ETC/change.old" "$SCRIPTS.new" "$MODES"
     (umask 022 && cat "$SCRIPTS/units/$UNIT" >"$R/etc/systemd/system/$UNIT")
     sync
     systemctl daemon-reload

@@ -7,6 +7,7 @@ import datetime as dt
 import hashlib
 import shlex
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -220,11 +221,11 @@ def test_nothing_secret_stays_where_the_power_went_after_the_stamp(node: Machine
     node.write(f"var/lib/airseed/changes/{ID}/change", "airseed 1 change - 0 1 .\n")
     for path in ("change/1.env", "change/1.yaml", "change.old/1.yaml"):
         node.write(f"etc/airseed/{path}", "token\n", 0o600)
-    node.write("var/lib/airseed/change.new/change/1.yaml", "token\n", 0o600)
+    node.write("etc/airseed/change.new/1.yaml", "token\n", 0o600)
     assert make(node).returncode == 0
     assert {path.name for path in (node.root / "etc/airseed/change").iterdir()} == {"id", "stages"}
     assert not (node.root / "etc/airseed/change.old").exists()
-    assert not (node.state / "change.new").exists()
+    assert not (node.root / "etc/airseed/change.new").exists()
 
 
 def test_no_node_stays_cordoned_by_a_change_that_was_given_up(node: Machine, api: Api) -> None:
@@ -1077,6 +1078,17 @@ def test_the_script_makes_the_change_and_says_so_again(fresh: Machine, api: Api)
     assert (fresh.root / "etc/systemd/system/airseed-change.service").exists()
     again = fresh.run(str(fresh.folder / "NODE.sh"))
     assert (again.returncode, again.stdout) == (0, f"airseed: {ID} is done on k8s04\n")
+
+
+def test_nothing_is_moved_to_another_disk_or_label(fresh: Machine, api: Api) -> None:
+    """What comes from /var by a rename SELinux lets systemd not start, and /var may be a disk."""
+    fresh.stand_in("mv", f'exec "{fresh.folder}/centos/mv" "$@"')
+    finish(api, *PLANES)
+    assert fresh.run(str(fresh.folder / "NODE.sh")).returncode == 0
+    moves = [[Path(word).parts for word in call[-2:]] for call in fresh.called("mv")]
+    depth = len(fresh.root.parts)
+    assert ["usr", "usr"] in [[path[depth] for path in move] for move in moves]
+    assert not [move for move in moves if move[0][depth] != move[1][depth]]
 
 
 def test_the_script_follows_what_systemd_starts_again(fresh: Machine, api: Api) -> None:

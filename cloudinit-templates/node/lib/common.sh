@@ -91,6 +91,8 @@ put() {
         say "error: $path can't be written" >&2
         return 1
     fi
+    # by its name it may have another label than its folder, and somebody who asks for that
+    [ ! -e "$R/sys/fs/selinux/enforce" ] || [[ $path == "$STATE"/* ]] || ! has restorecon || restorecon "$path" || true
 }
 
 # The same; a change is noted under NOTE before it is made, and until somebody calls it settled.

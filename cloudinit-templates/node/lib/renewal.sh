@@ -91,17 +91,17 @@ contexts:
 current-context: bootstrap
 YAML
     # as long as it has one that counts, kubelet asks for no other
-    [ ! -e "$KUBERNETES/kubelet.conf" ] || mv -f "$KUBERNETES/kubelet.conf" "$STATE/kubelet.conf"
+    [ ! -e "$KUBERNETES/kubelet.conf" ] || mv -f "$KUBERNETES/kubelet.conf" "$KUBERNETES/.kubelet.conf.airseed-old"
     rm -f "$CLIENT"
     systemctl restart kubelet.service
     if ! wait_until "the cluster to sign this kubelet's new certificate" "${AIRSEED_CLUSTER_PATIENCE:-3600}" kubelet_is_signed; then
         # better the old one than none
         [ -e "$CLIENT" ] || [ -z "$old" ] || ln -sfn "$old" "$CLIENT"
-        [ -e "$KUBERNETES/kubelet.conf" ] || [ ! -e "$STATE/kubelet.conf" ] || mv -f "$STATE/kubelet.conf" "$KUBERNETES/kubelet.conf"
+        [ -e "$KUBERNETES/kubelet.conf" ] || [ ! -e "$KUBERNETES/.kubelet.conf.airseed-old" ] || mv -f "$KUBERNETES/.kubelet.conf.airseed-old" "$KUBERNETES/kubelet.conf"
         fail_saying "the cluster signs this kubelet no certificate" \
             "are the control planes repaired, and does kubectl get csr show a request of $AIRSEED_NODE? the token lives for a day from the control planes' own renewal on"
     fi
-    rm -f "$BOOTSTRAP" "$STATE/kubelet.conf"
+    rm -f "$BOOTSTRAP" "$KUBERNETES/.kubelet.conf.airseed-old"
     say "renewed kubelet's client certificate"
 }
 
