@@ -265,6 +265,25 @@ def test_an_address_moves_to_who_answers_and_back(network: Network) -> None:
     network.stays("p1", 3)
 
 
+def test_who_was_taken_out_carries_nothing(network: Network) -> None:
+    """Nobody tells it who has the address: those that stay know it no more."""
+    network.lay("p1", 1, "init", "keepalived", ADDRESS, planes=1)
+    network.lay("p2", 2, "control-plane", "keepalived", ADDRESS)
+    member = network.root("p1") / "usr/libexec/airseed/actions/member"
+    member.parent.mkdir(parents=True)
+    member.write_text("#!/bin/sh\nexit 1\n")
+    member.chmod(0o755)
+    network.serve("p2")
+    network.keep("p1")
+    network.keep("p2")
+    network.settle("p2", 20)
+    network.stays("p2", 5)
+    member.write_text("#!/bin/sh\nexit 0\n")  # not so any more
+    network.kill("p2-server")
+    network.kill("p2-keepalived", signal.SIGTERM)
+    network.settle("p1", 45)
+
+
 def test_an_address_of_ipv6_moves_too(network: Network) -> None:
     for number, name in enumerate(("p1", "p2"), start=1):
         network.lay(name, number, "control-plane", "keepalived", ADDRESS6, planes=2)

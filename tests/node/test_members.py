@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 from api_server import Api, serving
 
+from builder import assets
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conftest import Authority, Machine
 
 ID = "001-leave-k8s03"
+SCRIPTS = assets.tree("cloudinit-templates") / "node"
 
 
 @pytest.fixture
@@ -100,7 +103,10 @@ def test_none_goes_where_the_quorum_would_go_with_it(helper: Machine, etcd: Api)
             "error: without k8s03 etcd would have 2 members, of which 1 answer: that is no quorum; "
             "silent: k8s02 (127.0.0.2)"
         ),
-        "hint: start those first; k8s03 stays a member until they answer",
+        (
+            "hint: start those first, or, where they are dead for good, take them out by a change "
+            "before this one; k8s03 stays a member until then"
+        ),
     ]
     etcd.members = [_member(3)]
     assert expel(helper)[1][0] == (
@@ -156,12 +162,15 @@ def test_a_live_machine_that_does_not_leave_is_left_alone(helper: Machine, etcd:
     assert len(etcd.members) == 3
 
 
-@pytest.mark.parametrize("address", ["10.0.0.3", "fd00::3"])
-def test_the_way_to_an_endpoint_that_leaves_goes_elsewhere(helper: Machine, address: str) -> None:
-    helper.set(
-        LEAVER_ADDRESSES=address,
-        ENDPOINT=f"[{address}]:6443" if ":" in address else f"{address}:6443",
-    )
+@pytest.mark.parametrize(
+    ("address", "endpoint"),
+    [("10.0.0.3", "10.0.0.3"), ("fd00::3", "[fd00::3]"), ("10.0.0.3", "api.example.com")],
+)
+def test_the_way_to_an_endpoint_that_leaves_goes_elsewhere(
+    helper: Machine, address: str, endpoint: str
+) -> None:
+    helper.set(LEAVER_ADDRESSES=address, ENDPOINT=f"{endpoint}:6443")
+    helper.stand_in("getent", f"[ $2 != api.example.com ] || echo '{address} STREAM {endpoint}'")
     helper.stand_in("ip6tables", "case $* in *-D*) exit 1 ;; esac")
     helper.stand_in("iptables", "case $* in *-D*) exit 1 ;; esac")
     helper.environment.pop("AIRSEED_STAGE")
@@ -191,3 +200,53 @@ def test_kubeadms_list_of_api_servers_loses_the_one_that_left(helper: Machine) -
         '{"data":{"ClusterStatus":"apiEndpoints:\\n  k8s01:\\n    advertiseAddress: 10.0.0.1\\n'
         'apiVersion: kubeadm.k8s.io/v1beta2"}}'
     )
+
+
+@pytest.fixture
+def returned(helper: Machine) -> Machine:
+    """Return a control plane that was taken out while it was dead, and is on again."""
+    helper.environment.pop("AIRSEED_STAGE")
+    helper.write(
+        "etc/kubernetes/manifests/etcd.yaml",
+        "    - --initial-advertise-peer-urls=https://10.0.0.9:2380\n",
+    )
+    helper.set(
+        ADDRESS="10.0.0.9", NODE="k8s09", ROLE="control-plane", ENDPOINT_PLANES="10.0.0.9 127.0.0.1"
+    )
+    return helper
+
+
+def _may_start(machine: Machine, program: str) -> bool:
+    """Run what systemd runs before each start of a program, as its drop-ins say."""
+    folder = machine.root / f"etc/systemd/system/{program}.service.d"
+    lines = "".join(file.read_text() for file in folder.glob("*.conf")).splitlines()
+    gates = [line.partition("=")[2] for line in lines if line.startswith("ExecStartPre=/")]
+    assert len(gates) == 1
+    laid = machine.root / gates[0].removeprefix("/")
+    script = laid.read_text() if laid.exists() else gates[0].replace("$$", "$")
+    return machine.source(script.replace("/usr/libexec/airseed", str(SCRIPTS))).returncode == 0
+
+
+@pytest.mark.parametrize("program", ["kubelet", "keepalived"])
+def test_who_was_taken_out_while_dead_does_not_come_back(
+    returned: Machine, etcd: Api, program: str
+) -> None:
+    """Else it makes its Node again, and carries the endpoint's address beside who has it."""
+    returned.stand_in("ip", "echo '2: eth0    inet 10.0.0.9/24 scope global eth0'")
+    returned.set(ENDPOINT="10.0.0.60:6443", ENDPOINT_BY="keepalived")
+    returned.environment["AIRSEED_VRRP_PATIENCE"] = "0"
+    laid = returned.source("start_members_alone; lay_endpoint", "units", "endpoint")
+    assert laid.returncode == 0, laid.stdout
+    etcd.members = [_member(1), _member(2)]
+    assert not _may_start(returned, program)
+    # one of the others that has no quorum says nothing of use, nor does who is silent
+    etcd.quorum = False
+    assert _may_start(returned, program)
+    etcd.quorum = True
+    returned.set(ENDPOINT_PLANES="10.0.0.9 127.0.0.2")
+    assert _may_start(returned, program)
+    # who is a member starts, also before it has said its name
+    returned.set(ENDPOINT_PLANES="10.0.0.9 127.0.0.2 127.0.0.1")
+    assert not _may_start(returned, program)
+    etcd.members.append({"ID": "9", "peerURLs": ["https://10.0.0.9:2380"]})
+    assert _may_start(returned, program)

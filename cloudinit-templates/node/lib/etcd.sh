@@ -13,7 +13,7 @@ our_peer_url() { printf 'https://%s:2380' "$(bracketed "$AIRSEED_ADDRESS")"; }
 # Ask PATH of the etcd at ADDRESS with the JSON text BODY; print the answer.
 etcd_ask() {
     if grep -qs '^-----BEGIN EC ' "$PKI/etcd/peer.key"; then etcd_ask_by_openssl "$@"; return; fi
-    curl -q -s -f --max-time 10 --noproxy '*' --cacert "$PKI/etcd/ca.crt" --cert "$PKI/etcd/peer.crt" \
+    curl -q -s -f --connect-timeout 3 --max-time 10 --noproxy '*' --cacert "$PKI/etcd/ca.crt" --cert "$PKI/etcd/peer.crt" \
         --key "$PKI/etcd/peer.key" -X POST -d "$3" "https://$(bracketed "$1"):${AIRSEED_ETCD_PORT:-2379}$2" 2>/dev/null
 }
 

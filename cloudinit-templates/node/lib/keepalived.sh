@@ -7,6 +7,7 @@ need cards tls says
 KEEPALIVED=$R/etc/keepalived/keepalived.conf
 KEEPALIVED_UNIT=$R/etc/systemd/system/keepalived.service.d/airseed.conf
 KEEPALIVED_CHECK=$R/usr/libexec/keepalived/airseed-check
+KEEPALIVED_MEMBER=$R/usr/libexec/keepalived/airseed-member
 
 # All are backups by their configuration, the first control planes before the later ones, and who has an API
 # server that answers before all who have none: so the first has the address before any answers, as kubeadm
@@ -25,6 +26,12 @@ case $(curl -q -s -k -o /dev/null -w '%{http_code}' --noproxy '*' --max-time 2 h
 *) exit 1 ;;
 esac
 SH
+    # who asks too long has heard nothing
+    put_noting keepalived "$KEEPALIVED_MEMBER" 0755 <<'SH'
+#!/bin/sh
+timeout 20 /usr/libexec/airseed/actions/member >/dev/null 2>&1
+[ $? -ne 1 ]
+SH
     # no checks of its own virtual servers
     echo 'KEEPALIVED_OPTIONS="-D -P"' | put_noting keepalived "$R/etc/sysconfig/keepalived" 0644
     put_noting keepalived "$KEEPALIVED_UNIT" 0644 <<UNIT
@@ -32,6 +39,7 @@ SH
 # its unit starts after that, and asks for it nowhere: else it may have the endpoint's address before its own is there
 Wants=network-online.target
 [Service]
+ExecStartPre=${KEEPALIVED_MEMBER#"$R"}
 Restart=always
 # slower than what systemd takes for too often; without its card yet it tries again
 RestartSec=3
@@ -39,7 +47,6 @@ RestartSec=3
 ExecStopPost=-/sbin/ip address delete $address dev $CARD
 UNIT
     keepalived_settings "$address" | put_noting endpoint "$KEEPALIVED" 0644
-    ! has restorecon || restorecon "$KEEPALIVED_CHECK" "$KEEPALIVED"
     if is_changed keepalived; then
         systemctl daemon-reload
         systemctl enable keepalived.service
@@ -110,6 +117,11 @@ vrrp_script api_server {
     rise 2
     weight 100
 }
+vrrp_script member {
+    script "${KEEPALIVED_MEMBER#"$R"}"
+    interval 30
+    timeout 25
+}
 vrrp_instance endpoint {
     state BACKUP
     interface $OWN_CARD
@@ -125,6 +137,7 @@ $track    virtual_ipaddress {
     }
     track_script {
         api_server
+        member
     }
 }
 CONF

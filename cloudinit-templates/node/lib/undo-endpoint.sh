@@ -31,7 +31,7 @@ drop_keepalived() {
     [ -e "$KEEPALIVED_UNIT" ] || return 0
     # its unit lets go of the address
     let_go
-    rm -f "$KEEPALIVED" "$KEEPALIVED_CHECK" "$KEEPALIVED_UNIT"
+    rm -f "$KEEPALIVED" "$KEEPALIVED_CHECK" "$KEEPALIVED_MEMBER" "$KEEPALIVED_UNIT"
     systemctl daemon-reload
 }
 

@@ -8,3 +8,10 @@ put_units() {
     systemctl daemon-reload
     systemctl enable "$unit"
 }
+
+# Have kubelet of a control plane start only while that is one.
+start_members_alone() {
+    put_noting member "$R/etc/systemd/system/kubelet.service.d/airseed-member.conf" 0644 <"$LIBEXEC/units/member.conf"
+    ! is_changed member || systemctl daemon-reload
+    settled member
+}

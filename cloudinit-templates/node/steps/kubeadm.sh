@@ -22,6 +22,8 @@ if [ -z "$AIRSEED_REGISTRY" ]; then
     systemctl start airseed-images.timer
 fi
 
+! is_control_plane || start_members_alone
+
 # A node that is in has no seed any more. If a power cut took the stamp, what is here tells.
 if [ ! -s "$SEED" ] && ! is_stamped joined; then
     node_looks_whole ||

@@ -7,7 +7,7 @@
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values turns payload images drain
+need values role turns payload images drain units
 load_environment
 
 # whoever takes the next turn may need this node's room; a change whose place this one takes may have left it so, too
@@ -20,6 +20,8 @@ wait_until "the API server to note that this node is done" "${AIRSEED_API_PATIEN
 # copies of keys are for the time in which something may tear them
 rm -rf "${KEEP:?}"
 if [ "$AIRSEED_STAGE" = "$AIRSEED_LAST" ]; then
+    # one that an earlier airseed seeded has it not
+    ! is_control_plane || start_members_alone
     let_go_of_old
     tidy_payload
 fi
