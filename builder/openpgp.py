@@ -1,4 +1,4 @@
-"""OpenPGP's packets and numbers, as they are read from keys and signatures (RFC 4880)."""
+"""OpenPGP's packets, subpackets and numbers, as they stand in keys and signatures (RFC 4880)."""
 
 from __future__ import annotations
 
@@ -47,6 +47,29 @@ def read_number(content: bytes, start: int) -> tuple[int, int]:
     if len(content) < end or end == start + 2:
         raise PacketError("a number is cut off")
     return int.from_bytes(content[start + 2 : end]), end
+
+
+def subpackets(area: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield kind and content of subpackets (RFC 4880 5.2.3.1), which is critical or not."""
+    while area:
+        first = area[0]
+        if first < 192:  # noqa: PLR2004 -- one byte of length
+            start, length = 1, first
+        elif first < 255:  # noqa: PLR2004 -- two
+            start, length = 2, ((first - 192) << 8) + area[1] + 192
+        else:
+            start, length = 5, int.from_bytes(area[1:5])
+        if not length or len(area) < start + length:
+            raise PacketError("a subpacket is cut off")
+        yield area[start] & 0x7F, area[start + 1 : start + length]
+        area = area[start + length :]
+
+
+def subpacket(kind: int, content: bytes) -> bytes:
+    """Write a subpacket; its head has five bytes of length where it is long."""
+    length = len(content) + 1
+    short = length < 192  # noqa: PLR2004 -- as above
+    return (bytes([length]) if short else b"\xff" + length.to_bytes(4)) + bytes([kind]) + content
 
 
 def _head(content: bytes) -> tuple[int, int, int]:

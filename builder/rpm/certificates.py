@@ -16,10 +16,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from builder.errors import VerificationError
-from builder.openpgp import PacketError, framed, packets, read_number
+from builder.openpgp import (
+    PacketError,
+    framed,
+    packets,
+    read_number,
+    subpacket,
+    subpackets,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 RSA, DSA = {1, 3}, {17}
 CHECKED = RSA | DSA
@@ -29,7 +36,10 @@ SIGNATURE, PUBLIC_KEY, USER, PUBLIC_SUBKEY = 2, 6, 13, 14
 _CERTIFICATIONS = {0x10, 0x11, 0x12, 0x13}
 _BINDING, _CROSS, _DIRECT = 0x18, 0x19, 0x1F
 _REVOKED, _SUBKEY_REVOKED, _USER_REVOKED = 0x20, 0x28, 0x30
-_CREATED, _KEY_LIFE, _ISSUER, _REASON, _EMBEDDED, _FINGERPRINT = 2, 9, 16, 29, 32, 33
+_CREATED, _LIFE, _KEY_LIFE, _ISSUER, _FLAGS, _REASON = 2, 3, 9, 16, 27, 29
+_EMBEDDED, _FINGERPRINT = 32, 33
+_MAY_SIGN = 0x02
+_NO_SIGNER = " is none for signatures, by its own word"
 _SOFT = {1: "superseded", 3: "retired"}
 """Reasons for a revocation that leave earlier signatures good (RFC 4880 5.2.3.23)."""
 _SHORTEST_KEY = 128  # bytes: RSA-1024
@@ -89,23 +99,23 @@ def read_signature(body: bytes) -> Signature:
         raise ValueError("it is not a signature of version 3 or 4")
     hashed = 6 + int.from_bytes(body[4:6])
     end = hashed + 2 + int.from_bytes(body[hashed : hashed + 2])
-    subpackets = dict(_subpackets(body[6:hashed]))
+    signed = dict(subpackets(body[6:hashed]))
     others = {
         kind: content
-        for kind, content in sorted(_subpackets(body[hashed + 2 : end]))
+        for kind, content in sorted(subpackets(body[hashed + 2 : end]))
         if kind in {_ISSUER, _EMBEDDED, _FINGERPRINT}
     }
-    kept = b"".join(_subpacket(kind, content) for kind, content in others.items())
-    said = others | subpackets
+    kept = b"".join(subpacket(kind, content) for kind, content in others.items())
+    said = others | signed
     return Signature(
         kind=body[1],
         algorithm=body[2],
         hash=HASHES.get(body[3]),
-        created=int.from_bytes(subpackets.get(_CREATED, b"")),
+        created=int.from_bytes(signed.get(_CREATED, b"")),
         trailer=body[:hashed] + b"\x04\xff" + hashed.to_bytes(4),
         numbers=body[end + 2 :],  # two bytes repeat the digest's first
         issuer=(said.get(_FINGERPRINT, b"")[1:] or said.get(_ISSUER, b"")).hex().upper(),
-        subpackets=subpackets,
+        subpackets=signed,
         front=body[:hashed],
         embedded=others.get(_EMBEDDED, b""),
         canonical=body[:hashed] + len(kept).to_bytes(2) + kept + body[end:],
@@ -168,11 +178,24 @@ class KeyPart:
         return hashlib.sha1(_key(self.body), usedforsecurity=False).hexdigest().upper()
 
     @property
+    def last(self) -> Signature | None:
+        """Return what the primary key said of it last, which holds."""
+        return max(self.vouched, key=lambda signature: signature.created, default=None)
+
+    @property
     def expires(self) -> int | None:
-        """Return seconds since 1970; what was said last holds."""
-        last = max(self.vouched, key=lambda signature: signature.created, default=None)
-        life = int.from_bytes(last.subpackets.get(_KEY_LIFE, b"")) if last else 0
-        return self.created + life if life else None
+        """Return seconds since 1970: of its own life, or of the word that it is a key's."""
+        if (last := self.last) is None:
+            return None
+        lives = ((self.created, _KEY_LIFE), (last.created, _LIFE))
+        ends = [(start, int.from_bytes(last.subpackets.get(kind, b""))) for start, kind in lives]
+        return min((start + life for start, life in ends if life), default=None)
+
+    @property
+    def signs(self) -> bool:
+        """Tell whether it is one for signatures; old keys say nothing of what they are for."""
+        flags = self.last.subpackets.get(_FLAGS) if self.last else None
+        return flags is None or bool(flags[:1] and flags[0] & _MAY_SIGN)
 
     @property
     def created(self) -> int:
@@ -220,10 +243,11 @@ def doubt(content: bytes, issuer: str, made: int) -> str | None:
         return reason
     for subkey in subkeys:
         if subkey.fingerprint.endswith(issuer.upper()):
-            return _doubt(subkey, made, "the subkey that made it")
+            name = "the subkey that made it"
+            return _doubt(subkey, made, name) or (None if subkey.signs else f"{name}{_NO_SIGNER}")
     if not primary.fingerprint.endswith(issuer.upper()):
         return "the key does not vouch for the subkey that made it"
-    return None
+    return None if primary.signs else f"the key{_NO_SIGNER}"
 
 
 def _doubt(part: KeyPart, made: int, name: str) -> str | None:
@@ -337,8 +361,8 @@ def _rewritten(signature: Signature, digest: bytes, key: bytes, embedded: bytes)
     start, end = signature.front, digest[:2] + signature.numbers
     if signature.is_old:
         return start + issuer + signature.canonical[15:17] + end
-    loose = b"" if _ISSUER in signature.subpackets else _subpacket(_ISSUER, issuer)
-    loose += _subpacket(_EMBEDDED, embedded) if embedded else b""
+    loose = b"" if _ISSUER in signature.subpackets else subpacket(_ISSUER, issuer)
+    loose += subpacket(_EMBEDDED, embedded) if embedded else b""
     return start + len(loose).to_bytes(2) + loose + end
 
 
@@ -374,25 +398,3 @@ def _key(body: bytes) -> bytes:
 
 def _packet(signature: Signature) -> bytes:
     return framed(SIGNATURE, signature.canonical)
-
-
-def _subpackets(area: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield kind and content of subpackets (RFC 4880 5.2.3.1), which is critical or not."""
-    while area:
-        first = area[0]
-        if first < 192:  # noqa: PLR2004 -- one byte of length
-            start, length = 1, first
-        elif first < 255:  # noqa: PLR2004 -- two
-            start, length = 2, ((first - 192) << 8) + area[1] + 192
-        else:
-            start, length = 5, int.from_bytes(area[1:5])
-        if not length or len(area) < start + length:
-            raise PacketError("a subpacket is cut off")
-        yield area[start] & 0x7F, area[start + 1 : start + length]
-        area = area[start + length :]
-
-
-def _subpacket(kind: int, content: bytes) -> bytes:
-    length = len(content) + 1
-    short = length < 192  # noqa: PLR2004 -- as above
-    return (bytes([length]) if short else b"\xff" + length.to_bytes(4)) + bytes([kind]) + content

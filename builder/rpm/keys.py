@@ -205,6 +205,7 @@ def _verify(content: bytes, packet: Any, key: RpmKey, where: str) -> str:
             f"the signature of {key} is not good: {reason(error)}",
             where=where,
             hint=doubt(key.content, _issuer(packet), _seconds(packet))
+            or _ended(packet)
             or "the content, the signature or both were changed",
         ) from error
     if key.fingerprint not in good:
@@ -225,6 +226,14 @@ def _early(packet: Any, key: RpmKey) -> str | None:
                 f" clock says {now:%Y-%m-%d %H:%M}"
             )
     return None
+
+
+def _ended(packet: Any) -> str | None:
+    """Say when a signature ended that is for some time only."""
+    end = packet.expiration
+    if end is None or end > dt.datetime.now(dt.UTC):
+        return None
+    return f"its maker says that it was good until {end:%Y-%m-%d at %H:%M} UTC"
 
 
 def _made(key: RpmKey) -> dt.datetime | None:

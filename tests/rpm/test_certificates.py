@@ -14,6 +14,7 @@ from builder import openpgp as raw
 from builder.errors import VerificationError
 from builder.lab.openpgp import armour, generate
 from builder.lab.packages import PackageRecipe, build_package
+from builder.rpm.certificates import doubt
 from builder.rpm.header import read_head
 from builder.rpm.keys import load_keys, verify_detached
 from builder.rpm.signature import verify_signature
@@ -179,9 +180,9 @@ def revoked(key: VendorKey, at: int, reason: int | None) -> bytes:
     return head + revocation + packets(key)[len(head) :]
 
 
-def expiring(key: VendorKey, life: int) -> bytes:
+def expiring(key: VendorKey, life: int, *, flags: int = 3, kind: int = 9) -> bytes:
     covered = openpgp.covered_user(body(key), key.user.encode())
-    more = openpgp.subpacket(27, b"\x03") + openpgp.subpacket(9, life.to_bytes(4))
+    more = openpgp.subpacket(27, bytes([flags])) + openpgp.subpacket(kind, life.to_bytes(4))
     signature = said(key, key, covered, 0x13, more)
     return openpgp.packet(openpgp.PUBLIC_KEY, body(key)) + user(key.user.encode(), signature)
 
@@ -197,6 +198,7 @@ def expiring(key: VendorKey, life: int) -> bytes:
         ("retired before", "the key was retired on 2017-07-14, before it was made"),
         ("expired after", ""),
         ("expired before", "the key expired on 2017-07-15, before the signature was made"),
+        ("not for signatures", "the key is none for signatures, by its own word"),
     ],
 )
 def test_one_judgement_for_rpms_and_detached_signatures(
@@ -213,6 +215,7 @@ def test_one_judgement_for_rpms_and_detached_signatures(
         "retired before": revoked(modern, MADE, 3),
         "expired after": expiring(modern, YEAR),
         "expired before": expiring(modern, 86_400),
+        "not for signatures": expiring(modern, 20 * YEAR, flags=1),
     }
     key = only(contents[how])
     when = MADE + 2 * 86_400 if how == "expired before" else MADE
@@ -227,6 +230,18 @@ def test_one_judgement_for_rpms_and_detached_signatures(
     with pytest.raises(VerificationError) as caught:
         verify_detached(b"x", _Later(modern, when).sign(b"x"), [key])
     assert refusal in f"{caught.value.fault.what} {caught.value.fault.hint}"
+
+
+def test_a_key_is_one_while_it_says_so(modern: VendorKey) -> None:
+    """What it says of itself may be for some time only, and so may be a signature."""
+    key = only(expiring(modern, 86_400, kind=3))
+    assert doubt(key.content, key.fingerprint, MADE + 60) is None
+    told = doubt(key.content, key.fingerprint, MADE + 86_400)
+    assert told == "the key expired on 2017-07-15, before the signature was made"
+    short = said(modern, modern, b"x", 0, openpgp.subpacket(3, (60).to_bytes(4)))
+    with pytest.raises(VerificationError) as caught:
+        verify_detached(b"x", short, [only(modern.public)])
+    assert caught.value.hint == "its maker says that it was good until 2017-07-14 at 02:41 UTC"
 
 
 class _Later:
