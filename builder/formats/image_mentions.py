@@ -40,7 +40,8 @@ _NO_NAMES = frozenset({"true", "false", "yes", "no", "none", "null", "auto", "de
 _NO_TAGS = frozenset({"NoSchedule", "NoExecute", "PreferNoSchedule"})
 _SCHEMES = frozenset({"docker", "oci", "docker-daemon", "containerd"})
 _REPOSITORY_KEYS = ("repository", "image", "imageName", "baseImage")
-_TAG_KEYS = ("tag", "imageTag", "digest", "version")
+_DIGEST_KEY = "digest"
+_TAG_KEYS = ("tag", "imageTag", _DIGEST_KEY, "version")
 _REGISTRY_KEYS = ("registry", "imageRegistry", "host")
 _PARTS = tuple(
     re.compile(rf"\b(?:{'|'.join(keys)})[\"']?\s*:") for keys in (_REPOSITORY_KEYS, _TAG_KEYS)
@@ -90,7 +91,8 @@ def _find(value: Any, path: str, label: str, seen: set[int]) -> Iterator[Mention
                 path=child(path, done[0]),
                 scalar=value[done[0]],
                 registry=registry if isinstance(registry, Scalar) else None,
-                tagged_apart="@" not in name,
+                # Calico's ImageSet has names beside digests, which its operator puts together
+                tagged_apart="@" not in name or done[0] == _REPOSITORY_KEYS[0],
             )
         for key, inner in value.items():
             if key not in done and key not in PASSED_BY:
@@ -124,7 +126,10 @@ def _composed(mapping: dict[str, Any], label: str) -> tuple[str, tuple[str, ...]
     if registry and not has_host(repository):
         repository = f"{mapping[registry].rstrip('/')}/{repository}"
     text = f"{repository}{'@' if str(mapping[tag]).startswith('sha256:') else ':'}{mapping[tag]}"
-    used = tuple(key for key in (name, tag, registry) if key)
+    digest = mapping.get(_DIGEST_KEY)
+    both = tag != _DIGEST_KEY and "@" not in text and isinstance(digest, str) and bool(digest)
+    text = f"{text}@{digest}" if both else text
+    used = tuple(key for key in (name, tag, registry, _DIGEST_KEY if both else "") if key)
     return (text, used) if parsed(text) else ("", ())
 
 

@@ -157,7 +157,8 @@ class _Search:
             self.seen.add(found.registry.start)
             self.whole(found.registry, registry)
         self.seen.add(found.scalar.start)
-        self.whole(found.scalar, repository)
+        if found.scalar != repository:  # without a registry only a digest would change
+            self.whole(found.scalar, repository)
 
     def whole(self, scalar: Scalar, value: str) -> None:
         """Replace a string by another one in double quotes, which all of YAML and JSON read."""

@@ -18,6 +18,7 @@ _HOST = re.compile(
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_OTHER_DIGEST = re.compile(r"(?!sha256:)[a-z0-9+._-]+:[0-9a-fA-F]{32}")
 _LONGEST = 255
 _SHORT = 12
 HUB = "docker.io"
@@ -35,6 +36,10 @@ class Reference:
         """Read a reference, short forms included; raise ValueError for anything else."""
         rest, at, digest = text.rpartition("@")  # the last: nothing before it is of the digest
         rest, digest = (rest, digest) if at else (text, "")
+        if _OTHER_DIGEST.match(digest):
+            raise ValueError(
+                f"{text!r} has a digest that is no sha256: say its tag, or its sha256 instead"
+            )
         pinned = Digest.parse(digest) if digest else None
         if "@" in text and not digest:
             raise ValueError(f"{text!r} ends in @ without a digest")

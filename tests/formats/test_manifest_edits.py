@@ -248,6 +248,25 @@ def test_streams_and_json() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ("digest: 'sha256:{}'", "k.io/in/a@sha256:{}"),
+        ("tag: '1@sha256:{}'", "k.io/in/a:1@sha256:{}"),
+        ("tag: '1', digest: 'sha256:{}'", "k.io/in/a:1@sha256:{}"),
+    ],
+)
+def test_a_repository_beside_a_digest(fields: str, name: str) -> None:
+    """Whoever puts them together asks the registry, which has the digest under its own name."""
+    digest = "1" * 64
+    text = f"kind: A\nspec: {{image: {{repository: k.io/in/a, {fields.format(digest)}}}}}\n"
+    reference = Reference.parse(name.format(digest))
+    for registry, repository in (("r.lan:5/k", '"r.lan:5/k/in/a"'), (None, "k.io/in/a")):
+        table = ImageNames(registry).table([reference])
+        changed = applied(text.encode(), edits(text.encode(), "m.yaml", table)).decode()
+        assert changed == text.replace("k.io/in/a", repository)
+
+
 def test_images_beside_pod_specs() -> None:
     """Those of custom resources and of manifests in ConfigMaps; never labels and other words."""
     text = (

@@ -60,6 +60,12 @@ def test_other_texts_are_no_references(text: str) -> None:
         Reference.parse(text)
 
 
+def test_a_digest_of_another_kind_is_told_with_the_way_out() -> None:
+    text = f"a.io/b:1@sha512:{'ab' * 64}"
+    with pytest.raises(ValueError, match="is no sha256: say its tag, or its sha256 instead"):
+        Reference.parse(text)
+
+
 @pytest.mark.parametrize(
     ("registry", "mapped"),
     [
