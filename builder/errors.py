@@ -23,14 +23,15 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from builder.ordered import Ordered
 from builder.redact import hide
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Fault:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault(Ordered):
     """Hold one thing that is wrong; a password in its words is hidden from the start."""
 
     where: str

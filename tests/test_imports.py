@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE = {
-    "assets", "backoff", "closing", "disk", "errors", "host_port", "openpgp", "redact", "report",
-    "strict_json", "threads",
+    "assets", "backoff", "closing", "disk", "errors", "host_port", "openpgp", "ordered", "redact",
+    "report", "strict_json", "threads",
 }  # fmt: skip
 LIBRARIES = BASE | {"model"}
 DOCUMENTS = LIBRARIES | {"formats"}
@@ -28,16 +28,17 @@ BELOW_PIPELINE = DOCUMENTS | NETWORK | {"oci", "rpm", "bundle", "image_signature
 ROOMS: dict[str, set[str]] = {
     "backoff": set(),
     "closing": set(),
-    "errors": {"redact"},
+    "errors": {"ordered", "redact"},
     "host_port": set(),
     "openpgp": set(),
+    "ordered": set(),
     "redact": set(),
     "report": set(),
     "strict_json": set(),
     "threads": set(),
     "assets": {"errors"},
     "disk": {"errors"},
-    "model": {"errors", "host_port"},
+    "model": {"errors", "host_port", "ordered"},
     "formats": LIBRARIES,
     "http": LIBRARIES,
     "oci": NETWORK,

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, replace
 
 from builder.model.digest import Digest
+from builder.ordered import Ordered
 
 _HOST = re.compile(
     r"(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
@@ -24,8 +25,8 @@ _SHORT = 12
 HUB = "docker.io"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Reference:
+@dataclass(frozen=True, slots=True)
+class Reference(Ordered):
     host: str
     path: str
     tag: str | None = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.errors import ClosureError, Fault, VerificationError
 from builder.model.digest import Digest
+from builder.ordered import Ordered
 from builder.rpm.problems import explain, other_architectures, plain, versions
 from builder.rpm.reasons import add_reasons
 from builder.rpm.universe import Universe, nevra_of
@@ -25,8 +26,8 @@ _PATTERN = re.compile(r"[*?\[\]]")
 _DOTTED_ARCH = re.compile(r"\.(i[3-6]86)(?:$|\s)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class PackageRequest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageRequest(Ordered):
     text: str
     """A name, name with version, NEVRA, ``name >= version``, a provide, or a file's path."""
     repository: str | None = None

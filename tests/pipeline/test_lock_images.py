@@ -58,6 +58,17 @@ def test_layers_that_the_runtime_cannot_unpack_are_refused(type_: str, site: Sit
     assert not sandbox.lock_path.exists()
 
 
+def test_one_image_may_be_asked_for_by_tag_and_by_digest(site: Site) -> None:
+    first = site.open(EXTRA, name="first")
+    digest = changed(first, lambda _: None, index=False)
+    pinned = f"{NAME.rpartition(':')[0]}@{digest}"
+    sandbox = site.open(f"extra: {{images: ['{NAME}', '{pinned}']}}\n")
+    ran = sandbox.lock()
+    assert ran.code == 0, ran.err
+    names = {image.name for image in lock_format.read(sandbox.lock_path).images}
+    assert {NAME, pinned} <= names
+
+
 @pytest.mark.parametrize(
     ("type_", "hint"),
     [

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from builder.ordered import Ordered
+
 if TYPE_CHECKING:
     from builder.model.lock import Lock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class LockDifference:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockDifference(Ordered):
     """Hold how one artifact differs; None stands for one that is not there."""
 
     kind: str
