@@ -110,7 +110,7 @@ class WebDavTree(RemoteTree):
         try:
             self._ask("PUT", fresh, body=content)
         except StatusError as error:
-            raise refused(error, temporary=self.lacks_folder(error)) from error
+            raise refused(error, temporary=self.lacks_folder(error, path)) from error
         if fresh != path and not self.move(fresh, path):
             self._ask("PUT", path, body=content)
         self.confirm(path, len(content))
@@ -130,18 +130,25 @@ class WebDavTree(RemoteTree):
             parts = path.split("/")[:-1]
             for count in range(len(parts) + 1):
                 folder = "/".join(parts[:count])
-                if folder in self._folders:
-                    continue
-                try:
-                    self._ask("MKCOL", f"{folder}/" if folder else "")
-                except StatusError as error:
-                    if error.status not in _FOLDER_THERE:
-                        raise refused(error) from error
-                self._folders.add(folder)
+                if folder not in self._folders:
+                    self._make(self.at(f"{folder}/" if folder else ""))
+                    self._folders.add(folder)
 
-    def lacks_folder(self, error: StatusError) -> bool:
+    def _make(self, url: str, *, above: bool = True) -> None:
+        """Make a folder, and those above it where the server says that they are missing."""
+        parent = f"{url.rstrip('/').rpartition('/')[0]}/"
+        try:
+            self.client.submit("MKCOL", url, headers=self.headers)
+        except StatusError as error:
+            if error.status == HTTPStatus.CONFLICT and above and urlsplit(parent).path.strip("/"):
+                self._make(parent)
+                self._make(url, above=False)
+            elif error.status not in _FOLDER_THERE:
+                raise refused(error) from error
+
+    def lacks_folder(self, error: StatusError, path: str) -> bool:
         """Tell whether a PUT failed for want of its folder, which is made before the next one."""
-        if error.status not in _NO_FOLDER or self._makes_folders:
+        if error.status not in _NO_FOLDER or path.rpartition("/")[0] in self._folders:
             return False
         self._makes_folders = True
         return True
@@ -266,7 +273,8 @@ class WebDavPlace(RemotePlace):
 
     def _judged(self, error: StatusError) -> FetchError:
         self.drop()
-        return refused(error, temporary=self._tree.lacks_folder(error) or error.temporary)
+        lacks = self._tree.lacks_folder(error, self._wanted.path)
+        return refused(error, temporary=lacks or error.temporary)
 
 
 def refused(error: StatusError, *, temporary: bool | None = None) -> FetchError:

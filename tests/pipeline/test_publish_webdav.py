@@ -76,6 +76,25 @@ def test_a_server_with_ways_of_its_own_is_filled_once(sample: Sample, ways: Ways
         assert (server.count("GET") > 1) == (not ways.marks)
 
 
+def test_folders_above_the_place_are_made_where_they_are_missing(sample: Sample) -> None:
+    with WebDavServer(Ways(folders=409)) as server:
+        server.url = f"http://{server.host}/a%20b/%C3%A4/k8s"
+        publish(sample.bundle, server)
+        server.files = {path.removeprefix("/a b/ä"): file for path, file in server.files.items()}
+        expect_all(sample, server)
+        assert server.requests.count(("MKCOL", "/a b/")) == 1
+
+
+def test_folders_that_a_later_run_wants_are_made_for_all_that_go_there(sample: Sample) -> None:
+    with WebDavServer(Ways(folders=409)) as server:
+        publish(sample.bundle, server)
+        target = YumTarget(place=server.url, images=True)
+        done = publish_yum(sample.bundle, target, reporter=Silent())
+        assert done.plan.count == sum(
+            extent.path.startswith("images/") for extent in sample.layout.extents
+        )
+
+
 def test_a_server_that_takes_put_alone_keeps_no_more_than_one_file_in_vain(
     sample: Sample,
 ) -> None:
