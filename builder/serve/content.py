@@ -127,8 +127,8 @@ class Content:
 
     def _add_image(self, image: Image) -> None:
         tags = {signature_tag(image.digest): each.digest for each in image.signatures[:1]}
-        if image.reference.tag:
-            tags[image.reference.tag] = image.digest
+        if tag := image.reference.tagged.tag:  # one by digest alone has a tag in manifests
+            tags[tag] = image.digest
         names = names_served(image.reference)
         below = [f"{prefix}/{name}" for prefix in self._prefixes for name in names[1:]]
         for path in (*names, *below):

@@ -25,7 +25,9 @@ from openssl import P256, openssl
 from builder.bundle.reader import open_bundle
 from builder.cli.root import run
 from builder.errors import DocumentError, UsageError, VerificationError
+from builder.model.cluster import Registry
 from builder.model.digest import Digest
+from builder.model.image_names import ImageNames
 from builder.model.reference import Reference
 from builder.pipeline.serve import ServeAccess, _check, serve
 from builder.report import Silent
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
 
     from sandboxes import Sample, Sandbox
 
-    from builder.model.artifact import Image
 
 Answer = tuple[int, dict[str, str], bytes]
 Ask = "Callable[..., Answer]"
@@ -154,30 +155,40 @@ def test_who_pushes_is_told_in_the_standards_words_that_nothing_is_taken(
     assert ask("/yum/x", "PUT")[2] == b"this server can only be read\n"
 
 
+def _bundle(sample: Sample, **images: Digest) -> ServedBundle:
+    """Return one with images by reference; nothing of it can be read."""
+    (pause,) = (each for each in sample.lock.images if each.reference.path == "pause")
+    named = [
+        replace(pause, reference=Reference.parse(name), digest=digest)
+        for name, digest in images.items()
+    ]
+    lock = replace(sample.lock, images=tuple(named))
+    opened: Any = None
+    return ServedBundle(name="b", bundle=opened, lock=lock, layout=sample.layout, modified=0.0)
+
+
 def test_a_short_name_means_nothing_where_two_images_have_it(sample: Sample) -> None:
     """Of one image in two bundles the first counts, whoever else has the short name."""
-    (image,) = (each for each in sample.lock.images if each.reference.path == "pause")
-    other = Digest("1" * 64)
-
-    def named(name: str, digest: Digest) -> Image:
-        return replace(image, reference=Reference.parse(name), digest=digest)
-
-    def bundle(*images: Image) -> ServedBundle:
-        lock = replace(sample.lock, images=images)
-        opened: Any = None  # nothing is read
-        return ServedBundle(name="b", bundle=opened, lock=lock, layout=sample.layout, modified=0.0)
-
-    first = bundle(named("k8s.gcr.io/pause:3.2", image.digest), named("a.io/pause:9", other))
+    one, other = Digest("2" * 64), Digest("1" * 64)
     content = Content(
         [
-            first,
-            bundle(named("k8s.gcr.io/pause:3.2", other), named("b.io/pause:9", image.digest)),
-            bundle(named("c.io/a.io/pause:9", image.digest)),
+            _bundle(sample, **{"k8s.gcr.io/pause:3.2": one, "a.io/pause:9": other}),
+            _bundle(sample, **{"k8s.gcr.io/pause:3.2": other, "b.io/pause:9": one}),
+            _bundle(sample, **{"c.io/a.io/pause:9": one}),
         ]
     )
     assert content.clashes == {"pause:9": ("a.io/pause", "b.io/pause")}
-    assert content.repositories["pause"].tags == {"3.2": image.digest}
+    assert content.repositories["pause"].tags == {"3.2": one}
     assert content.repositories["a.io/pause"].tags == {"9": other}
+
+
+def test_an_image_by_digest_has_the_tag_that_manifests_ask_for(sample: Sample) -> None:
+    digest = Digest("a" * 64)
+    name = f"k8s.gcr.io/pause@{digest}"
+    content = Content([_bundle(sample, **{name: digest, "k8s.gcr.io/pause:3.2": digest})])
+    asked = ImageNames(Registry(host="r.example.com")).name(Reference.parse(name))
+    assert asked == "r.example.com/pause:digest-aaaaaaaaaaaa"
+    assert content.repositories["pause"].tags == {"3.2": digest, "digest-aaaaaaaaaaaa": digest}
 
 
 def test_an_address_that_is_not_this_machines_is_told_once(sample: Sample) -> None:
