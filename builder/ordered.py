@@ -14,7 +14,7 @@ class Ordered:
     The order that dataclasses have of their own ends in a TypeError where one value has None.
     """
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     def __lt__(self, other: Self) -> bool:
         return _key(self) < _key(other)
