@@ -212,3 +212,16 @@ def test_firewalld_is_off_or_lets_through_what_the_role_needs(machine: Machine, 
         assert (ran.returncode, "firewalld is not installed" in ran.stdout) == (1, True)
     else:
         assert (told, len(stopped)) == ([], 1)
+
+
+def test_a_file_gets_the_label_of_its_name(machine: Machine) -> None:
+    """By a rename it has that of its folder; hostnamectl may write no /etc/hostname with that."""
+    machine.stand_in("restorecon", "exit 1")
+    script = (
+        'for path in "$R/etc/hostname" "$STATE/result.json"; do echo x | put "$path" 0644; done'
+    )
+    assert machine.source(script).returncode == 0
+    assert not machine.called("restorecon")
+    machine.write("sys/fs/selinux/enforce", "1")
+    assert machine.source(script).returncode == 0
+    assert [call[1] for call in machine.called("restorecon")] == [f"{machine.root}/etc/hostname"]
