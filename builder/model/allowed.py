@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
-from builder.model.arguments import DURATION, HELD, RELEASE, Life, is_address
+from builder.model.arguments import DURATION, HELD, is_address
 from builder.model.cluster import LAST_PORT
+from builder.model.life import RELEASE, Life
 from builder.model.listening import bound, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from builder.model.arguments import Release
+    from builder.model.life import Release
 
 _LIST = "list of "
 _RANGE = re.compile(r"(-?[0-9]{1,9}) (?:to (-?[0-9]{1,9})|or more)")

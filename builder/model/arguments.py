@@ -13,14 +13,14 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from builder.errors import Fault
+from builder.model.life import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from builder.model.life import Life, Release
     from builder.model.version import Version
 
-Release = tuple[int, ...]
-"""Numbers of a release, of which a series has the first two."""
 GATES = "feature-gates"
 """The table of the gates of all programs, and the argument that has them."""
 KUBEADM_GATES = f"kubeadm-{GATES}"
@@ -30,53 +30,6 @@ _API_SERVER = "kube-apiserver"
 _SHOWN = 40
 _LISTS = {f"enable-{PLUGINS}", f"disable-{PLUGINS}", "admission-control"}
 """Arguments that name admission plugins."""
-RELEASE = r"\d{1,3}(?:\.\d{1,3}){1,2}"
-_FORM = re.compile(
-    rf"always|(?=.)(?:since (?P<since>{RELEASE}))? ?(?:before (?P<before>{RELEASE}))? ?"
-    rf"(?:only (?P<only>true|false) from (?P<locked>{RELEASE}))?"
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Life:
-    """Say in which releases a name is known; None stands for no limit that was seen."""
-
-    since: Release | None = None
-    before: Release | None = None
-    only: str | None = None
-    """The value that a gate has and keeps, from ``locked`` on."""
-    locked: Release | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Life:
-        """Read ``always``, or ``[since M] [before M] [only VALUE from M]``; raise ValueError."""
-        match = _FORM.fullmatch(text)
-        if not match or text != text.strip():
-            raise ValueError(f"{text!r} does not say in which releases (like since 1.20)")
-        limits = {key: numbers(match[key]) if match[key] else None for key in _LIMITS}
-        return cls(only=match["only"], **limits)
-
-    def is_ahead(self, release: Release) -> bool:
-        return self.since is not None and release < self.since
-
-    def is_over(self, release: Release) -> bool:
-        return self.before is not None and self.before <= release
-
-    def is_known(self, release: Release) -> bool:
-        return not (self.is_ahead(release) or self.is_over(release))
-
-
-def numbers(text: str) -> Release:
-    return tuple(map(int, text.split(".")))
-
-
-def release_in(tag: str) -> Release | None:
-    """Return the release that an image's tag names."""
-    found = re.match(f"v?({RELEASE})", tag)
-    return numbers(found[1]) if found else None
-
-
-_LIMITS = ("since", "before", "locked")
 DURATION = re.compile(r"[-+]?(?:0|(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)")
 
 
@@ -176,7 +129,7 @@ class Arguments:
         if life is None or life.locked is None or life.is_over(self._minor):
             return
         if life.locked <= self._minor and life.only != setting.lower():
-            what = f"the feature gate {name} is always {life.only} since {_text(life.locked)}"
+            what = f"the feature gate {name} is always {life.only} since {written(life.locked)}"
             yield Fault(where=where, what=what, expected=life.only, hint="leave it out")
 
     def unserved(self, api: str, kind: str, where: str) -> Iterator[Fault]:
@@ -186,10 +139,10 @@ class Arguments:
             return
         since, before = known.served.since, known.served.before
         if since and self._minor < since:
-            what = f"{self.release} does not serve {api} {kind}: {_text(since)} does"
+            what = f"{self.release} does not serve {api} {kind}: {written(since)} does"
             yield Fault(where=where, what=what)
         elif before and before <= self._minor:
-            what = f"{self.release} does not serve {api} {kind}: it is gone since {_text(before)}"
+            what = f"{self.release} does not serve {api} {kind}: it is gone since {written(before)}"
             hint = self.instead.get(_APIS, {}).get(kind)
             if known.instead:
                 hint = f"write apiVersion: {known.instead}, and what else that has otherwise"
@@ -209,7 +162,7 @@ class Arguments:
             return
         life = known.names.get(name)
         other = (
-            f"Kubernetes {self.release} has {who} {_text(release)}"
+            f"Kubernetes {self.release} has {who} {written(release)}"
             if table in self.others
             else None
         )
@@ -218,18 +171,14 @@ class Arguments:
             what = f"{who} knows no {named}"
             yield Fault(where=where, what=what, hint=f"did you mean {near[0]}?" if near else other)
         elif life.since and release < life.since:
-            what = f"{who} has no {named} before {_text(life.since)}"
-            newer = f"{_text(life.since)} or newer" if other is None else None
+            what = f"{who} has no {named} before {written(life.since)}"
+            newer = f"{written(life.since)} or newer" if other is None else None
             yield Fault(where=where, what=what, expected=newer, hint=other)
         elif life.before and life.before <= release:
-            what = f"{who} has no {named} since {_text(life.before)}"
+            what = f"{who} has no {named} since {written(life.before)}"
             hint = self.instead.get(table, {}).get(name, "leave it out")
             yield Fault(where=where, what=what, hint=hint)
 
     def _known(self, table: NameTable) -> list[str]:
         release = self.release_of(table.name)
         return [name for name, life in table.names.items() if life.is_known(release)]
-
-
-def _text(release: Release) -> str:
-    return ".".join(map(str, release))

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from builder.model.life import ALWAYS, RELEASE, Life, written
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_MINOR = r"(?:0|[1-9][0-9]{0,3})\.(?:0|[1-9][0-9]{0,3})"
 _FORM = re.compile(
-    rf"((?:(?:list|map) of )*)([A-Za-z][A-Za-z0-9]*)(?: since ({_MINOR}))?(?: before ({_MINOR}))?"
+    rf"((?:(?:list|map) of )*)([A-Za-z][A-Za-z0-9]*)((?: (?:since|before) {RELEASE})*)"
 )
 PLAIN = ("text", "flag", "integer", "number", "quantity", "duration", "anything")
 """What a field holds where its type is none of the table's own."""
@@ -28,10 +29,8 @@ class FieldType:
     """One of :data:`PLAIN`, or a type of the same table."""
     wraps: tuple[str, ...] = ()
     """``list`` and ``map``, the outermost first."""
-    since: tuple[int, int] | None = None
-    """The first minor version that has it; None means that all before have it too."""
-    before: tuple[int, int] | None = None
-    """The first minor version that has it no more."""
+    life: Life = ALWAYS
+    """The minors that have it."""
 
     @classmethod
     def parse(cls, text: str) -> FieldType:
@@ -39,27 +38,16 @@ class FieldType:
         match = _FORM.fullmatch(text)
         if not match:
             raise ValueError(f"{text!r} is not a field's type (like list of text since 1.19)")
-        wraps, name, since, before = match.groups()
-        return cls(name, tuple(wraps.replace(" of ", " ").split()), _minor(since), _minor(before))
+        wraps, name, life = match.groups()
+        life = Life.parse(life.strip() or "always")
+        return cls(name, tuple(wraps.replace(" of ", " ").split()), life)
 
     @property
     def item(self) -> FieldType:
         return FieldType(self.name, self.wraps[1:])
 
-    def fits(self, release: tuple[int, int]) -> bool:
-        return (self.since is None or self.since <= release) and (
-            self.before is None or release < self.before
-        )
-
     def __str__(self) -> str:
         return "".join(f"{wrap} of " for wrap in self.wraps) + self.name
-
-
-def _minor(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    major, minor = text.split(".")
-    return int(major), int(minor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,17 +89,16 @@ class Configuration:
         fields = self._by_kind[kind].types.get(name)
         if fields is None:
             return None
-        return {key: field for key, field in fields.items() if field.fits(self.release)}
+        return {key: field for key, field in fields.items() if field.life.is_known(self.release)}
 
     def elsewhere(self, kind: str, name: str, key: str) -> str | None:
         """Say which releases have a field that this one lacks, where the table knows."""
         field = self._by_kind[kind].types.get(name, {}).get(key)
-        if field is None or field.fits(self.release):
+        if field is None or field.life.is_known(self.release):
             return None
-        if field.since is not None and self.release < field.since:
-            return f"Kubernetes {field.since[0]}.{field.since[1]} and later"
-        before = field.before or self.release
-        return f"Kubernetes before {before[0]}.{before[1]}"
+        if field.life.since and field.life.is_ahead(self.release):
+            return f"Kubernetes {written(field.life.since)} and later"
+        return f"Kubernetes before {written(field.life.before or self.release)}"
 
     def at(self, kind: str, *path: str) -> FieldType | None:
         """Return the type of the field at a path through a document, or None when there is none."""

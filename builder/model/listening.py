@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from builder.model.arguments import Life, is_address
+from builder.model.arguments import is_address
 from builder.model.cluster import LAST_PORT
+from builder.model.life import ALWAYS, Life
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 _ALL = "0.0.0.0"  # noqa: S104 -- compared, not bound
 _LOOPBACK = "127.0.0.1"
-_ALWAYS = Life()
 _URL = re.compile(r"^https?://(localhost(?=:))?")
 _WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):([0-9]{1,5})")
 
@@ -69,7 +69,7 @@ class ListeningProgram:
     """What says otherwise: ``KIND.FIELD`` of a document, or an argument of the program."""
     role: str | None = None
     """Of the nodes that have it; None stands for all."""
-    life: Life = _ALWAYS
+    life: Life = ALWAYS
     """The releases that have it."""
     of_endpoint: str | None = None
     """What keeps the endpoint up where there is such a program."""

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from builder.formats.catalog.words import NAME, SERIES, word
 from builder.formats.records import Field, ListOf, MapOf, Record, required
 from builder.formats.shape import Text
-from builder.model.arguments import HELD, Life, ServedKind, numbers
+from builder.model.arguments import HELD, ServedKind
+from builder.model.life import Life
+from builder.model.version import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

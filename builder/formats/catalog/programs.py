@@ -6,8 +6,8 @@ from ipaddress import ip_network
 
 from builder.formats.records import MapOf, Record, required
 from builder.formats.shape import Number, Text
-from builder.model.arguments import Life
 from builder.model.catalog.programs import ProgramTable
+from builder.model.life import Life
 
 _PERCENT = Number(most=100)
 PROGRAMS: Record[ProgramTable] = Record(

@@ -8,8 +8,8 @@ from builder.formats.catalog.words import NAME
 from builder.formats.records import Field, ListOf, MapOf, Record
 from builder.formats.shape import OneOf, Text
 from builder.model.allowed import Allowed
-from builder.model.arguments import Life
 from builder.model.catalog.kubernetes import ROLES
+from builder.model.life import Life
 from builder.model.listening import ListeningProgram, place, port
 
 if TYPE_CHECKING:

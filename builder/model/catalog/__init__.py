@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from builder.errors import did_you_mean
-from builder.model.arguments import Arguments, release_in
+from builder.model.arguments import Arguments
 from builder.model.catalog.calico import CalicoRelease
 from builder.model.catalog.endpoints import EndpointTable
 from builder.model.catalog.kubernetes import KubernetesRelease
@@ -27,6 +27,7 @@ from builder.model.catalog.packer import PackerTable
 from builder.model.catalog.programs import ProgramTable
 from builder.model.catalog.runtimes import RuntimeRelease
 from builder.model.configuration import Configuration
+from builder.model.life import release_in
 from builder.model.version import Version, numbers
 
 if TYPE_CHECKING:

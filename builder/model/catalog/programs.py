@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from ipaddress import IPv4Network, IPv6Network
 
-    from builder.model.arguments import Life
+    from builder.model.life import Life
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

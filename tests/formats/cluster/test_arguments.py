@@ -9,7 +9,8 @@ import pytest
 from builder.errors import DocumentError, Fault
 from builder.formats import catalog as catalog_format
 from builder.formats import cluster as cluster_format
-from builder.model.arguments import PLUGINS, Arguments, Life, release_in
+from builder.model.arguments import PLUGINS, Arguments
+from builder.model.life import Life, release_in
 from builder.model.version import Version
 
 if TYPE_CHECKING:
