@@ -411,6 +411,21 @@ kubeadm:
     assert found.change is None
 
 
+def test_an_option_that_does_nothing_is_said(site: Site) -> None:
+    site.runs()
+    _, found = site.find(CLUSTER, keep_docker=True)
+    assert [remark.where for remark in found.remarks] == ["--keep-docker"]
+    assert found.change is None
+    text = CLUSTER.replace("19.03.9", "19.03.15")
+    _, found = site.find(text, keep_docker=True)
+    assert "--keep-docker" in [remark.where for remark in found.remarks]
+    _, found = site.find(KINDS["runtime"][0], keep_docker=True)
+    assert "--keep-docker" not in [remark.where for remark in found.remarks]
+    with pytest.raises(UsageError) as caught:
+        site.find(KINDS["upgrade"][0], instead=True)
+    assert str(caught.value).startswith("--instead: ")
+
+
 def test_another_change_takes_the_place_of_one_that_cant_be_finished(site: Site) -> None:
     site.runs()
     text = KINDS["upgrade"][0]

@@ -90,6 +90,10 @@ def find(
     if recorded:  # whatever else is wrong
         reporter.info(f"{recorded} is through: recorded")
     given_up = written if instead else None
+    if instead and not (given_up or recorded):
+        what = "there is no change whose place another one could take"
+        hint = "leave it out: no change is written that is not recorded yet"
+        raise UsageError(what, where="--instead", hint=hint)
     if given_up:
         running, written = progress.so_far(running, given_up), None
     plan = rendering.prepare(workspace, stale=True)

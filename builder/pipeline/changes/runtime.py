@@ -32,8 +32,10 @@ def changes(running: Running, wanted: WantedState) -> Findings:
     target = wanted.state.by_name
     moved = {n.name: n.runtime for n in running.nodes if n.name in target}
     moved = {name: before for name, before in moved.items() if before != target[name].runtime}
+    idle = Fault(where="--keep-docker", what="does nothing here: no machine leaves docker")
+    remarks = (idle,) if wanted.options.keep_docker else ()
     if not moved:
-        return Findings()
+        return Findings(remarks=remarks)
     catalog = wanted.workspace.catalog
     after = wanted.plan.choice.runtime
     before = catalog.runtime(*next(iter(moved.values())).split(" ", 1))
@@ -59,7 +61,7 @@ def changes(running: Running, wanted: WantedState) -> Findings:
         values=values,
         after=replace(running, nodes=nodes, sums=wanted.state.sums),
     )
-    return Findings(stages=(stage,))
+    return Findings(stages=(stage,), remarks=() if before.name != after.name else remarks)
 
 
 def _refused(
