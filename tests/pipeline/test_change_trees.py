@@ -720,3 +720,18 @@ def test_whose_name_is_asked_at_stays(site: Site, text: str, goes: str, said: st
     assert fault.what.startswith(said)
     _, found = site.find(CLUSTER.replace(PLAIN, "endpoint: 10.0.0.2") if goes else text)
     assert (found.change is not None) == bool(goes)
+
+
+def test_a_name_is_free_before_another_machine_gets_it(site: Site) -> None:
+    site.runs()
+    other = "  - {name: other, role: worker, address: 10.0.0.5}\n"
+    text = CLUSTER.replace("name: worker,", "name: other, was: worker,").replace(other, "")
+    with pytest.raises(UsageError) as caught:
+        site.find(text)
+    said = "was: worker, and another machine that runs is called other"
+    assert said in [fault.what for fault in caught.value.faults]
+    # a machine may be called as another one was
+    renamed = CLUSTER.replace("name: worker,", "name: better, was: worker,")
+    site.runs(renamed)
+    _, found = site.find(renamed + "  - {name: worker, role: worker, address: 10.0.0.7}\n")
+    assert [remark.where for remark in found.remarks] == ["nodes.worker"]

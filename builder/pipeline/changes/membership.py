@@ -98,6 +98,12 @@ def _refused(
                 expected=" or ".join(name for name in here if name not in there) or None,
                 hint="a machine that is new has no was",
             )
+        addresses = tuple(str(address.ip) for address in node.addresses)
+        both = [here.get(name) for name in (node.was or "", node.name)]
+        if all(both) and [one.addresses == addresses for one in both if one] == [True, False]:
+            what = f"was: {node.was}, and another machine that runs is called {node.name}"
+            hint = "have that one leave, or get another name, by a change before this one"
+            yield Fault(where=f"nodes.{node.name}", what=what, hint=hint)
     for old, node in renamed.items():
         where = f"nodes.{node.name}"
         if old in there:
