@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import tarfile
 from typing import TYPE_CHECKING
@@ -264,3 +265,21 @@ def test_what_a_change_leaves_behind_is_held_no_longer(loaded: Machine, runtime:
     assert [call for call in calls if "9" * 12 in " ".join(call)]
     assert not loaded.called("docker", "rmi")
     assert not (loaded.state / "images/before").exists()
+
+
+@pytest.mark.parametrize("runtime", ["docker"], indirect=True)
+def test_the_timers_service_and_the_step_do_not_load_at_once(loaded: Machine) -> None:
+    """Seen when docker was slow: each found the name taken that the other was about to make."""
+    (loaded.root / "containers").write_text("")
+    loaded.environment["AIRSEED_LOAD_PATIENCE"] = "1"
+    with (loaded.state / "images.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert loaded.boot("images").returncode != 0
+        assert look(loaded) == ""
+    assert loaded.result["message"] == (
+        "airseed-images.service has been bringing images back all the time"
+    )
+    assert loaded.called("docker", "create") == []
+    ran = loaded.boot("images")
+    assert ran.returncode == 0, loaded.result
+    assert loaded.called("docker", "create")

@@ -55,6 +55,10 @@ main() {
         return
     fi
     part=$(subset)
+    # the timer's service loads and holds images as well
+    exec 8>"$STATE/images.lock"
+    wait_until "airseed-images.service, which is bringing images back" "${AIRSEED_LOAD_PATIENCE:-3600}" flock -n 8 ||
+        fail "airseed-images.service has been bringing images back all the time" "journalctl -t airseed-images says what it does"
     find_payload
     payload_list "images/$part/" >"$LISTS/images"
     [ -s "$LISTS/images" ] || fail "the bundle has no images for $part" "add this machine's kind to platforms in cluster.yaml"
