@@ -56,8 +56,8 @@ class Card:
         )
 
     def reaches(self, hop: Address) -> bool:
-        """Tell whether a router is in one of the card's networks; link-local ones always are."""
-        return hop.is_link_local or any(hop in net for net in self.networks(hop.version))
+        """Tell whether a router is in one of the card's networks, or link-local as IPv6 has it."""
+        return _is_beside(hop) or any(hop in net for net in self.networks(hop.version))
 
     def is_no_router(self, hop: Address) -> bool:
         """Tell whether an address is the card's own, its network's or that of everybody there."""
@@ -75,10 +75,20 @@ class Card:
 
     @property
     def on_link(self) -> tuple[Route, ...]:
-        """Return what network scripts do not set: a route over a router that is in no network."""
-        if not self.settings.on_link:
-            return ()
-        return tuple(route for route in self.all_routes if not self.reaches(route.via))
+        """Return what network scripts do not set, and the node does.
+
+        That is a route over a router that is in no network, and a default route over a link-local
+        one, of which they want to know the card.
+        """
+        return tuple(
+            route
+            for route in self.all_routes
+            if self.networks(route.via.version)
+            and (
+                (route.is_default and _is_beside(route.via))
+                or (self.settings.on_link and not self.reaches(route.via))
+            )
+        )
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -96,6 +106,10 @@ class Card:
             ),
             None,
         )
+
+
+def _is_beside(hop: Address) -> bool:
+    return hop.version == 6 and hop.is_link_local  # noqa: PLR2004 -- the family
 
 
 def ends(network: Subnet) -> tuple[Address, ...]:

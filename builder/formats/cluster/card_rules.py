@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from builder.formats.reading import Reading
     from builder.model.catalog.systems import CloudInit
-    from builder.model.cluster import Cluster, Node
-    from builder.model.machine import Machine
+    from builder.model.cluster import Cluster, Node, Subnet
+    from builder.model.machine import Machine, Route
 
 _LONGEST_NAME = 15
 """Of a network interface, for the kernel."""
@@ -77,6 +77,8 @@ def check_cards(cluster: Cluster, nodes: list[tuple[int, Node]], reading: Readin
             _gateways(card, place)
             _hops(card, node, place)
         _routes(every, place)
+        _sizes(every, place)
+        _apart(every, place)
 
 
 def check_cloud_init(
@@ -190,9 +192,10 @@ def _hops(card: Card, node: Node, place: _Place) -> None:
     for route in card.all_routes:
         own = card.networks(route.via.version)
         family = route.via.version
+        _own(card, route, address, place)
         if (card.settings.on_link and own) or family in card.dhcp:
             continue
-        if card.reaches(route.via):
+        if card.reaches(route.via) and (own or not route.is_default):
             if card.is_no_router(route.via):
                 what = f"{route.via} is this machine or its network, and no router"
                 place.wrong(address, what, expected="the address of another machine")
@@ -211,6 +214,17 @@ def _hops(card: Card, node: Node, place: _Place) -> None:
             if own
             else None,
         )
+
+
+def _own(card: Card, route: Route, address: str, place: _Place) -> None:
+    """Check that a route leads further than its card, and a gateway beside an address set here."""
+    family = route.via.version
+    if route.to in card.networks(family):
+        place.wrong(address, f"{route.to} is this card's own network, and needs no router")
+    elif route.is_default and family in card.dhcp:
+        what = f"has the gateway {route.via}, but no prefix length for IPv{family}"
+        expected = "ADDRESS/PREFIX, or no gateway: DHCP brings that with the address"
+        place.wrong(address, what, expected=expected)
 
 
 def _routes(every: tuple[Card, ...], place: _Place) -> None:
@@ -238,6 +252,33 @@ def _routes(every: tuple[Card, ...], place: _Place) -> None:
                 f"DHCP may bring a second default route, beside {given}",
                 hint="give the card an address",
             )
+
+
+def _sizes(every: tuple[Card, ...], place: _Place) -> None:
+    """Check that a VLAN's packets fit into those of the card that it lies on."""
+    below = {card.name: card.mtu for card in every if not card.vlan and card.mtu}
+    for card in every:
+        most = below.get(card.name)
+        if card.vlan and card.mtu and most and card.mtu > most:
+            what = f"packets of {card.mtu} bytes do not fit into those of {card.name}, {most}"
+            place.wrong(place.path(_setting(card, "mtu")), what, expected=f"{most} or less")
+
+
+def _apart(every: tuple[Card, ...], place: _Place) -> None:
+    """Remark two cards in one network: the kernel answers for both by one of them."""
+    seen: list[tuple[Card, Subnet]] = []
+    for card in every:
+        for network in (*card.networks(4), *card.networks(6)):
+            for other, theirs in seen:
+                same = network.version == theirs.version and network.overlaps(theirs)
+                if other is not card and same:
+                    place.reading.remark(
+                        place.path(card.where),
+                        f"{network} is where {other.vlan or other.name} is as well: answers "
+                        "leave by one of the two, and what comes in by the other may be dropped",
+                        hint="make a bond of the two, or give each a network of its own",
+                    )
+        seen += [(card, one) for family in (4, 6) for one in card.networks(family)]
 
 
 def _one_way(default: bool) -> str | None:  # noqa: FBT001 -- of a route

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from builder.render.engine import dumped, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from builder.model.card import Card
     from builder.model.machine import Bond, MachineNetwork, Route
@@ -22,8 +22,15 @@ def written(cards: tuple[Card, ...], network: MachineNetwork) -> str:
         for one in _card(card, network if card is cards[0] else None):
             # a card below several VLANs, or a bond below one, is there once
             known = config.get(one["name"], {})
-            config[one["name"]] = {**known, **one} if one["type"] == "bond" else {**one, **known}
+            both = {**known, **one} if one["type"] == "bond" else {**one, **known}
+            config[one["name"]] = {**both, **largest(known, one)}
     return dumped({"version": 1, "config": [*config.values(), *_nameservers(network)]})
+
+
+def largest(*parts: Mapping[str, Any]) -> dict[str, int]:
+    """Return the largest MTU of what lies on one card: no VLAN takes a larger one than its card."""
+    sizes = [part["mtu"] for part in parts if "mtu" in part]
+    return {"mtu": max(sizes)} if sizes else {}
 
 
 def _card(card: Card, network: MachineNetwork | None) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from builder.render.cloudinit.network1 import largest
 from builder.render.engine import dumped, number
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def written(cards: tuple[Card, ...], network: MachineNetwork) -> str:
                 if kind == "ethernets" and name in document.get("bonds", {}):
                     continue  # the bond below a VLAN
                 known = document.setdefault(kind, {})
-                known[name] = {**known.get(name, {}), **one}
+                before = known.get(name, {})
+                known[name] = {**before, **one, **largest(before, one)}
     return dumped(document)
 
 

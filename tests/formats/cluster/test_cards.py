@@ -46,10 +46,35 @@ def found(network: str, head: str = HEAD) -> list[str]:
             ),
         ),
         (
-            "gateway: 'fe80::1', routes: [{to: '::/0', via: 'fe80::2'}]",
             (
-                "machine.network.routes[0] (line 6): a second IPv6 default route, beside"
-                " machine.network.gateway"
+                "cards: [{interface: eth1, address: 'fd00::5/64', gateway: 'fe80::1',"
+                " routes: [{to: '::/0', via: 'fe80::2'}]}]"
+            ),
+            (
+                "machine.network.cards[0].routes[0] (line 6): a second IPv6 default route, beside"
+                " machine.network.cards[0].gateway"
+            ),
+        ),
+        (
+            "gateway: [10.0.0.9, 'fe80::1']",
+            "nodes[0].address (line 4): the gateway fe80::1 is in no network of this node",
+        ),
+        (
+            "gateway: 169.254.1.1",
+            "nodes[0].address (line 4): the gateway 169.254.1.1 is in no network of this node",
+        ),
+        (
+            "routes: [{to: 10.0.0.0/24, via: 10.0.0.9}]",
+            (
+                "nodes[0].address (line 4): 10.0.0.0/24 is this card's own network, and needs no"
+                " router"
+            ),
+        ),
+        (
+            "mtu: 1500, cards: [{interface: eth0, vlan: 9, address: 10.8.0.5/24, mtu: 9000}]",
+            (
+                "machine.network.cards[0].mtu (line 6): packets of 9000 bytes do not fit into those"
+                " of eth0, 1500"
             ),
         ),
         (
@@ -120,7 +145,10 @@ def test_what_no_machine_could_do(network: str, fault: str) -> None:
     "network",
     [
         "gateway: 10.5.0.1, on-link: true",
-        "gateway: [10.0.0.9, 'fe80::1']",
+        "cards: [{interface: eth1, address: 'fd00::5/64', gateway: 'fe80::1'}]",
+        "gateway: 169.254.1.1, on-link: true",
+        "mtu: 9000, cards: [{interface: eth0, vlan: 9, address: 10.8.0.5/24, mtu: 1500}]",
+        "vlan: 7, mtu: 1500, cards: [{interface: eth0, vlan: 9, address: 10.8.0.5/24, mtu: 9000}]",
         (
             "gateway: 10.0.0.9, cards: [{interface: eth1, address: 10.8.0.5/32, on-link: true,"
             " routes: [{to: 10.9.0.0/16, via: 10.8.0.1}]}]"
@@ -134,6 +162,25 @@ def test_what_no_machine_could_do(network: str, fault: str) -> None:
 def test_what_machines_have(network: str) -> None:
     alone = "\n".join(line for line in HEAD.splitlines() if "name: b" not in line) + "\n"
     assert found(network, alone) == []
+
+
+@pytest.mark.parametrize("more", ["", ", on-link: true"])
+def test_dhcp_brings_its_gateway_itself(more: str) -> None:
+    """One that is said would be written nowhere, also where the other family has an address."""
+    head = HEAD.replace("10.0.0.1/24", "[10.0.0.1, 'fd00::1/64']")
+    first, *_ = found(f"gateway: [10.0.0.9, 'fd00::9']{more}", head)
+    assert (
+        first
+        == "nodes[0].address (line 4): has the gateway 10.0.0.9, but no prefix length for IPv4"
+    )
+
+
+def test_two_cards_in_one_network_are_remarked() -> None:
+    text = HEAD + "machine: {network: {cards: [{interface: eth1, address: 10.0.0.5/25}]}}\n"
+    read = cluster_format.read(text, "cluster.yaml")
+    assert "10.0.0.0/25 is where eth0 is as well: answers leave by one of the two" in str(
+        [*map(str, read.remarks)]
+    )
 
 
 @pytest.mark.parametrize(

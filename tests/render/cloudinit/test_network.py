@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from builder.errors import DocumentError
+from builder.render.cloudinit import network as cards
 from builder.render.cloudinit.values import env
 from builder.render.kubeadm.start import start
 from builder.render.seed import seed
@@ -170,8 +171,27 @@ def test_an_ipv6_route_is_written_as_old_ones_can_read_it() -> None:
             "gateway": "10.0.0.1",
             "routes": [{"network": "fd01::", "netmask": "48", "gateway": "fd00::9"}],
         },
-        {"type": "static", "address": "fd00::5/64", "gateway": "fe80::1"},
+        {"type": "static", "address": "fd00::5/64"},
     ]
+    # network scripts want to know the card of a link-local router
+    machine = one.cluster.machine_of(one.first)
+    assert cards.on_link(one.first, machine.network) == "fd00::5,default,fe80::1"
+
+
+def test_a_card_below_vlans_takes_the_largest_of_their_packets() -> None:
+    """The kernel refuses a VLAN with packets that its card does not take."""
+    node = "address: 10.0.0.5/24, interface: eth0"
+    other = "cards: [{interface: eth0, vlan: 200, address: 10.2.0.5/24, mtu: 9000}]"
+    one = plans.plan(
+        f"kubernetes: 1.18.5\nnodes: [{{name: a, role: control-plane, {node},"
+        f" machine: {{network: {{vlan: 100, mtu: 1500, {other}}}}}}}]\n"
+    )
+    config = yaml.safe_load(seed(one, one.first)["network-config"])["config"]
+    assert {part["name"]: part["mtu"] for part in config} == {
+        "eth0": 9000,
+        "eth0.100": 1500,
+        "eth0.200": 9000,
+    }
 
 
 BOND = "bond: {interfaces: [eth0, eth1], mode: 802.3ad, options: {lacp_rate: fast}}"
