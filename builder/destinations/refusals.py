@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from builder.errors import FetchError, UnavailableError
 from builder.http import StatusError
-from builder.oci.push import refusal
+from builder.oci.push import PAGE, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,7 +23,6 @@ _NO_CERTIFICATE = 400
 _NOWHERE = 404
 _READ_ONLY = 405
 _REDIRECTS = range(300, 400)
-_PAGE = "what answers there is not a registry: a page to log in to, perhaps"
 _UNSUPPORTED = 415
 _KEPT = {400, 403, 405, 409, 412}
 """Statuses with which registries refuse to move a tag."""
@@ -58,7 +57,7 @@ def of_project(scope: Scope) -> Iterator[None]:
         elif error.status == _READ_ONLY:
             hint = "it can only be read: a replica or a cache, or it is in maintenance"
         elif error.status in _REDIRECTS:
-            hint = _PAGE
+            hint = PAGE
         else:
             raise
         raise FetchError(
@@ -86,7 +85,7 @@ def of_tag(
             " configuration; a conversion would change the digest"
         )
     elif error.status in _REDIRECTS:
-        hint = _PAGE
+        hint = PAGE
     return FetchError(what, where=name, hint=hint, temporary=told.temporary, status=error.status)
 
 

@@ -33,6 +33,7 @@ _FOLDER_THERE = {301, 302, 405}
 """How they say that it is there."""
 _NO_MOVE = {400, 403, 405, 501}
 _NO_PUT = {405, 501}
+_NO_HEAD = {405, 501}
 _BUFFER = 1 << 20
 
 
@@ -81,7 +82,13 @@ class WebDavTree(RemoteTree):
     def look(self, path: str) -> tuple[int | None, str] | None:
         """Return size, where it is told, and mark of a file; None where there is none."""
         try:
-            headers = self.client.head(self.at(path), headers=self.headers).headers
+            try:
+                headers = self.client.head(self.at(path), headers=self.headers).headers
+            except StatusError as error:
+                if error.status not in _NO_HEAD:
+                    raise
+                with self.client.open(self.at(path), headers=self.headers) as stream:
+                    headers = stream.headers
         except StatusError as error:
             if error.status in _GONE:
                 return None

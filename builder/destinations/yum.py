@@ -116,7 +116,7 @@ class YumDestination:
         moves, switches = self._wanted()
         right = threads.each([*moves, *switches], self._has, most=Policy.workers)
         has = {one.path for one, good in zip([*moves, *switches], right, strict=True) if good}
-        names = {one.path for one in (*moves, *switches)}
+        names = {one.path for one in (*self.layout.extents, *switches)}
         return YumPlan(
             there=len(has),
             moves=tuple(one for one in moves if one.path not in has),
@@ -258,11 +258,16 @@ class YumDestination:
                 )
             return _recorded(document)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
+            hint = (
+                "what answers there is a web page: one to log in to, perhaps"
+                if content.lstrip()[:1] == b"<"
+                else "if somebody changed it, remove it: nothing that was put there before will be"
+                " pruned then"
+            )
             raise StorageError(
                 "this is not what airseed writes there",
                 where=f"{self.tree.name}: {RECORD}",
-                hint="if somebody changed it, remove it: nothing that was put there before will be"
-                " pruned then",
+                hint=hint,
             ) from error
 
     def _write_record(self) -> None:

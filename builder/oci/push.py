@@ -32,6 +32,7 @@ _OCTETS = {"Content-Type": "application/octet-stream"}
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
 _COUNT = re.compile(r"[0-9]{1,18}")
 _NO_HEAD = {404, 405, 501}
+PAGE = "what answers there is not a registry: a page to log in to, perhaps"
 _LONGEST_ANSWER = 300.0
 """Seconds that a registry may take to hash and store a blob that it has."""
 
@@ -50,7 +51,7 @@ class Pusher:
 
     def has_blob(self, scope: Scope, digest: Digest) -> bool:
         try:
-            self.connection.head(scope, f"blobs/{digest}")
+            _of_registry(scope, self.connection.head(scope, f"blobs/{digest}"))
         except StatusError as error:
             if error.status in _NO_HEAD:
                 return False
@@ -63,7 +64,7 @@ class Pusher:
         if limits.head:
             try:  # once: some answer 500 to every HEAD
                 reply = self.connection.send(scope, "HEAD", target, headers={"Accept": ACCEPT})
-                told = reply.headers.get("Docker-Content-Digest", "")
+                told = _of_registry(scope, reply).headers.get("Docker-Content-Digest", "")
                 if told:
                     return Digest.parse(told)
                 limits.head = False
@@ -81,7 +82,8 @@ class Pusher:
         """Return what a tag or digest names; None where there is nothing."""
         target = f"manifests/{reference}"
         try:
-            return self.connection.get(scope, target, accept=ACCEPT, limit=8 << 20).content
+            reply = self.connection.get(scope, target, accept=ACCEPT, limit=8 << 20)
+            return _of_registry(scope, reply).content
         except StatusError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
@@ -169,11 +171,30 @@ class Pusher:
     def put_manifest(self, scope: Scope, reference: str, media_type: str, content: bytes) -> None:
         """Put a manifest under a tag or its digest.
 
-        Raise StatusError with the registry's words when it refuses it.
+        Raise StatusError with the registry's words when it refuses it, FetchError if it has not
+        got it after all: what says yes to everything may be no registry.
         """
         headers = {"Content-Type": media_type}
         target = f"manifests/{reference}"
-        self.connection.submit(scope, "PUT", target, headers=headers, body=content)
+        reply = self.connection.submit(scope, "PUT", target, headers=headers, body=content)
+        if reply.status != HTTPStatus.CREATED and self.tagged(scope, reference) != Digest.of(
+            content
+        ):
+            raise FetchError(
+                f"the server answered {reply.status} to a manifest, and does not show it",
+                where=f"{scope.repository}:{reference}",
+                hint=PAGE,
+                status=reply.status,
+            )
+
+
+def _of_registry(scope: Scope, reply: Reply) -> Reply:
+    """Return an answer; raise FetchError for a web page, which no registry gives."""
+    if reply.headers.get("Content-Type", "").startswith("text/html"):
+        raise FetchError(
+            "a web page answers", where=scope.repository, hint=PAGE, status=reply.status
+        )
+    return reply
 
 
 def refusal(error: StatusError, *, temporary: bool | None = None) -> FetchError:

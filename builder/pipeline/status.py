@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from builder.errors import DocumentError, UsageError
+from builder.errors import DocumentError, FetchError, UsageError
 from builder.formats import boots as boots_format
 from builder.formats import result as result_format
 from builder.formats.text import read_content
@@ -68,7 +69,13 @@ def ask(url: str, *, ca_bundle: Path | None = None) -> Boots:
     login = Credentials.load(os.environ).find(parts.netloc)
     with Client(ca_bundle=ca_bundle) as client:
         headers = {"Authorization": login.basic} if login else {}
-        reply = client.get(where, headers=headers, limit=boots_format.LARGEST)
+        try:
+            reply = client.get(where, headers=headers, limit=boots_format.LARGEST)
+        except FetchError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            hint = "airseed serve shows first boots with --boots alone"
+            raise FetchError(error.fault.what, where=error.fault.where, hint=hint) from error
     return boots_format.read(reply.content, redact(where))
 
 

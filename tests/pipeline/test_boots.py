@@ -301,7 +301,9 @@ def test_status_asks_for_the_same_table(
     assert run(["status"]) == 2
     monkeypatch.setenv("AIRSEED_TIMEOUT", "2")
     assert run(["status", "--from", f"{board.url}/bundles"]) == 1
-    assert "404" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "404" in told
+    assert "hint: airseed serve shows first boots with --boots alone" in told
 
 
 def test_without_boots_nothing_is_taken(sample: Sample) -> None:

@@ -52,6 +52,7 @@ def expect_all(sample: Sample, server: WebDavServer) -> None:
         Ways(folders=409),
         Ways(folders=409, moves=False),
         Ways(marks=False),
+        Ways(heads=False),
         Ways(breaks=2),
         Ways(lies=1),
     ],
@@ -73,7 +74,7 @@ def test_a_server_with_ways_of_its_own_is_filled_once(sample: Sample, ways: Ways
         second = publish(sample.bundle, server)
         assert (second.plan.count, server.count("PUT", "MOVE", "DELETE", "MKCOL")) == (0, 0)
         # without marks it is read again to be sure
-        assert (server.count("GET") > 1) == (not ways.marks)
+        assert (server.count("GET") > 1) == (not (ways.marks and ways.heads))
 
 
 def test_folders_above_the_place_are_made_where_they_are_missing(sample: Sample) -> None:
@@ -132,6 +133,13 @@ def test_a_server_that_takes_no_files_is_told(sample: Sample) -> None:
             publish(sample.bundle, server)
         assert "nginx needs dav_methods" in (caught.value.hint or "")
         assert server.files == {}
+
+
+def test_a_page_to_log_in_to_is_no_broken_record(sample: Sample) -> None:
+    with WebDavServer(Ways(page=b"<html>Sign in</html>")) as server:
+        with pytest.raises(AirseedError, match="not what airseed writes there") as caught:
+            publish(sample.bundle, server)
+        assert caught.value.hint == "what answers there is a web page: one to log in to, perhaps"
 
 
 def test_nginx_that_makes_no_folders_is_told_the_way_out() -> None:

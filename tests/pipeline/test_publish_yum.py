@@ -78,6 +78,15 @@ def test_images_go_there_when_they_are_asked_for(sample: Sample, tmp_path: Path)
     assert verified.returncode == 0
 
 
+def test_prune_leaves_images_that_the_lock_names(sample: Sample, tmp_path: Path) -> None:
+    target = tmp_path / "www"
+    publish(sample.bundle, target, "--with-images")
+    before = {path for path in target.rglob("*") if path.is_file()}
+    done = publish(sample.bundle, target, "--prune")["yum"]
+    assert (done["prunable"], done["pruned"]) == ([], [])
+    assert {path for path in target.rglob("*") if path.is_file()} == before
+
+
 def test_a_dry_run_makes_nothing(sample: Sample, tmp_path: Path) -> None:
     done = publish(sample.bundle, tmp_path / "www", "--dry-run")
     assert len(done["yum"]["files"]) > 50

@@ -57,6 +57,8 @@ class Quirks:
     """Refuse each blob that is there then, as Nexus does when two pushes bring the same."""
     forgets: int = 0
     """How many uploads are lost before their first byte."""
+    page: str = ""
+    """The type of a page with which it says 200 to everything, and does nothing."""
     busy: dict[str, list[int]] = field(default_factory=dict)
     """Statuses that come first, by method."""
     login: str = ""
@@ -251,6 +253,10 @@ class _Handler(BaseHTTPRequestHandler):
         with registry.lock:
             early = quirks.busy.get(self.command)
             status = early.pop(0) if early else 0
+        if quirks.page:
+            self.rfile.read(size)
+            self._answer(200, b"<html>Sign in</html>", kind=quirks.page)
+            return False
         if status:
             self.rfile.read(size)
             self._refuse(status, "TOOMANYREQUESTS")

@@ -27,6 +27,10 @@ class Ways:
     """How often the connection breaks in the middle of a body."""
     lies: int = 0
     """How often it takes a file and keeps nothing of it."""
+    heads: bool = True
+    """Whether it knows HEAD: 405 if not."""
+    page: bytes = b""
+    """What it answers with 200 to everything, if anything."""
     reads: bool = True
     """Whether it can only be read: 405 for all else."""
 
@@ -78,6 +82,11 @@ class _Handler(BaseHTTPRequestHandler):
         if ways.login and self.headers.get("Authorization") != ways.login:
             self.close_connection = True
             self.answer(401)
+        elif ways.page:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.answer(200, ways.page)
+        elif self.command == "HEAD" and not ways.heads:
+            self.answer(405)
         elif self.command in {"GET", "HEAD"}:
             content = owner.files.get(path)
             self.answer(404 if content is None else 200, content or b"")
