@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from builder.bundle.layout import DELTA_PATH, lay_out
+from builder.errors import Fault, IncompleteError, VerificationError
 from builder.model.artifact import Blob, Package
 from builder.model.digest import Digest
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from builder.bundle.layout import Layout
+    from builder.bundle.reader import FolderBundle, TarBundle
+    from builder.errors import AirseedError
     from builder.model.artifact import Content
 
 MAGIC = "airseed delta, format 1"
@@ -109,3 +112,15 @@ def recover(layout: Layout, text: bytes) -> set[Digest]:
 def listed(text: bytes) -> set[bytes]:
     """Return the digests (hex) that stand in a DELTA.txt."""
     return set(_HEX.findall(text))
+
+
+def lacks(
+    bundle: TarBundle | FolderBundle, paths: Iterable[str], what: str, *, hint: str
+) -> AirseedError:
+    """Return the error for members that are wanted and not there; only a delta may lack some."""
+    where = str(bundle.path)
+    if DELTA_PATH in bundle.members():
+        faults = [Fault(where=path, what="is left out") for path in paths]
+        return IncompleteError(what, where=where, hint=hint, faults=faults)
+    faults = [Fault(where=path, what="is missing") for path in paths]
+    return VerificationError("this is not a whole bundle", where=where, faults=faults)

@@ -60,7 +60,7 @@ def open_bundle(path: Path) -> TarBundle | FolderBundle:
     target = target_of(path)
     if target is None:
         return TarBundle(path)
-    return TarBundle(target, parts=[piece.path for piece in parts_of(target)])
+    return TarBundle(target, parts=parts_of(target))
 
 
 def is_unpacked(folder: Path) -> bool:
@@ -90,6 +90,8 @@ def parts_of(target: Path) -> Sequence[PartFile]:
 
 class _Reading(Closing):
     path: Path
+    modified: float
+    """Seconds since 1970."""
     kind: str
     """What messages call it when it is right."""
 
@@ -139,23 +141,36 @@ class _Reading(Closing):
                 raise disk.failure(error, self.path) from error
 
 
+def _compare(path: Path, parts: Sequence[PartFile], sizes: Sequence[int]) -> None:
+    """Raise VerificationError for parts that are not as large as their checksums say."""
+    faults = [
+        Fault(where=piece.path.name, what=f"has {size:,} bytes", expected=f"{piece.size:,}")
+        for piece, size in zip(parts, sizes, strict=False)
+        if piece.size != size
+    ]
+    if faults:
+        what = "a part is not as large as it was"
+        raise VerificationError(what, where=str(path), faults=faults, hint="copy it again")
+
+
 class TarBundle(_Reading):
     """Read a bundle that is one file, a raw disk, or ``parts`` of a file that ``path`` names."""
 
     kind = "whole"
 
-    def __init__(self, path: Path, *, parts: Sequence[Path] = ()) -> None:
+    def __init__(self, path: Path, *, parts: Sequence[PartFile] = ()) -> None:
         super().__init__(path)
         with ExitStack() as opened:
-            descriptors, sizes = [], []
-            for file in parts or [path]:
+            descriptors, sizes, times = [], [], []
+            for file in [piece.path for piece in parts] or [path]:
                 try:
                     # a pipe must not hold us up
                     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
                     descriptors.append(os.open(file, flags))
                     opened.callback(os.close, descriptors[-1])
-                    kind = os.fstat(descriptors[-1]).st_mode
-                    if not (stat.S_ISREG(kind) or stat.S_ISBLK(kind)):
+                    about = os.fstat(descriptors[-1])
+                    times.append(about.st_mtime)
+                    if not (stat.S_ISREG(about.st_mode) or stat.S_ISBLK(about.st_mode)):
                         raise StorageError(
                             "is neither a file nor a disk", where=str(file), hint=_SEEK
                         )
@@ -165,7 +180,9 @@ class TarBundle(_Reading):
                     raise StorageError("is missing", where=str(file), hint=hint) from error
                 except OSError as error:
                     raise disk.failure(error, file) from error
+            _compare(path, parts, sizes)
             self.size = sum(sizes)
+            self.modified = max(times)
             self.files = Files(descriptors, sizes)
             with disk.stored(path):
                 self._recognise()
@@ -276,6 +293,8 @@ class FolderBundle(_Reading):
                 expected=f"a folder with {README_PATH} ({MAGIC})",
                 hint=f"this folder has a bundle in parts: give {sets[0]}" if sets else None,
             )
+        with disk.stored(path):
+            self.modified = path.stat().st_mtime
 
     def close(self) -> None:
         """Do nothing: no file is kept open."""

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from builder import disk
-from builder.bundle.layout import DELTA_PATH
+from builder.bundle.delta import lacks
 from builder.bundle.reader import open_bundle
 from builder.destinations.destination import Entry, deliver
 from builder.destinations.folder import new_folder
 from builder.destinations.image_archive import image_archive
-from builder.errors import Fault, IncompleteError, UsageError, VerificationError, did_you_mean
+from builder.errors import UsageError, VerificationError, did_you_mean
 from builder.model.digest import Digest
 from builder.oci import layout as oci_layout
 from builder.oci.graph import LIMIT, ImageGraphs
@@ -205,15 +205,11 @@ class _Plan:
                 )
                 for member, path in paths.items()
             ]
-        where = str(self._bundle.path)
-        if DELTA_PATH not in self._members:
-            faults = [Fault(where=path, what="is missing") for path in absent]
-            raise VerificationError("this is not a whole bundle", where=where, faults=faults)
-        raise IncompleteError(
+        raise lacks(
+            self._bundle,
+            absent,
             f"this is a delta, which leaves out {len(absent)} of what is wanted",
-            where=where,
             hint="put it together first: airseed bundle DELTA --base OLD -o WHOLE",
-            faults=[Fault(where=path, what="is left out") for path in absent],
         )
 
 

@@ -6,10 +6,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from builder.bundle.delta import lacks
 from builder.bundle.reader import open_bundle
 from builder.bundle.writer import Supply
 from builder.destinations.registry import Pushed
-from builder.errors import IncompleteError
 from builder.model.artifact import blob_path
 from builder.pipeline.lock_document import LockDocument
 from builder.pipeline.registry_filling import Filling, Published
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Published", "Pushed", "publish"]
 
 _MANIFEST_LIMIT = 8 << 20
+_FEW = 20
 
 
 def publish(
@@ -66,7 +67,7 @@ def publish(
             source = held.get(blob.digest)
             return Supply(sources=(replace(source, state="fetched"),) if source else ())
 
-        for path, reading in zip(bundles, readings, strict=False):
+        for reading in readings[: len(bundles)]:
 
             def read(digest: Digest, reading: TarBundle | FolderBundle = reading) -> bytes:
                 return reading.read(blob_path(digest), _MANIFEST_LIMIT)
@@ -74,9 +75,10 @@ def publish(
             plan = filling.plan(LockDocument.inside(reading).lock, read)
             lacking = [one for one in plan.uploads if one.digest not in held]
             if lacking:
-                raise IncompleteError(
+                raise lacks(
+                    reading,
+                    [one.blob.path for one in lacking[:_FEW]],
                     f"{len(lacking)} of the images' parts are neither in it nor in the registry",
-                    where=str(path),
                     hint="this is a delta: name the earlier bundle, too (--base OLD)",
                 )
             if not dry_run:

@@ -160,9 +160,8 @@ def _check(bundle: TarBundle | FolderBundle, path: Path) -> ServedBundle:
             hint="airseed verify finds all that is damaged",
         )
     name = bundle.path.name.removesuffix(".tar")
-    modified = path.stat().st_mtime
     return ServedBundle(
-        name=name, bundle=bundle, lock=document.lock, layout=layout, modified=modified
+        name=name, bundle=bundle, lock=document.lock, layout=layout, modified=bundle.modified
     )
 
 

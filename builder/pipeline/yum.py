@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
+from builder.bundle.delta import lacks
 from builder.bundle.reader import FolderBundle, open_bundle
 from builder.bundle.writer import Supply
 from builder.destinations.s3 import S3Tree
 from builder.destinations.webdav import WebDavTree
 from builder.destinations.yum import YumDestination, YumPlan, YumPublished
 from builder.destinations.yum_folder import FolderTree
-from builder.errors import Fault, FetchError, IncompleteError, UsageError
+from builder.errors import FetchError, UsageError
 from builder.formats.reading import option
 from builder.formats.terms import folder_url
 from builder.http import Client
@@ -81,11 +82,11 @@ def publish_yum(
         plan = destination.plan()
         missing = [one for one in plan.moves if one.digest not in held]
         if missing:
-            raise IncompleteError(
+            raise lacks(
+                reading,
+                [one.path for one in missing[:_FEW]],
                 f"{len(missing)} files are neither in it nor at {tree.name}",
-                where=str(bundle),
                 hint="a delta is put together first: airseed bundle DELTA --base OLD -o WHOLE",
-                faults=[Fault(where=one.path, what="is missing") for one in missing[:_FEW]],
             )
 
         def supply(extent: Extent) -> Supply:

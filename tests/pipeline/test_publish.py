@@ -15,6 +15,7 @@ from builder.cli.root import run
 from builder.errors import Fault, FetchError, UnavailableError
 from builder.model.cluster import Registry
 from builder.pipeline.publish import publish
+from builder.pipeline.serve import serve
 from builder.report import Silent
 
 if TYPE_CHECKING:
@@ -269,6 +270,45 @@ def test_a_record_of_a_newer_airseed_is_not_taken_for_a_broken_one(sample: Sampl
         )
 
 
+@pytest.mark.parametrize("target", ["--registry", "--yum"])
+def test_what_a_bundle_lacks_is_called_a_delta_only_where_it_is_one(
+    target: str, sample: Sample, unpacked: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "unpacked here"
+    shutil.copytree(unpacked, folder)
+    blob = sample.lock.images[0].manifests[0].config
+    package = sample.lock.packages[0].path
+    lost = f"images/blobs/sha256/{blob.hex}" if target == "--registry" else package
+    (folder / lost).unlink()
+    with sample.sandbox(tmp_path / "work") as sandbox, PushRegistry() as registry:
+        place = f"{registry.host}/k8s" if target == "--registry" else str(tmp_path / "www")
+        refused = sandbox.run("publish", str(folder), target, place)
+        assert refused.code == 1
+        assert refused.err == f"error: {folder}: this is not a whole bundle\n  {lost}: is missing\n"
+        assert registry.tags == {}
+
+
+def test_parts_are_read_by_the_name_that_they_make(sample: Sample, tmp_path: Path) -> None:
+    with sample.sandbox(tmp_path / "work") as sandbox, PushRegistry() as registry:
+        made = sandbox.run("bundle", str(sample.bundle), "--split", "5M", "-o", "b ü%.tar")
+        assert made.code == 0, made.err
+        part = sandbox.folder / "b ü%.tar.002"
+        content = part.read_bytes()
+        part.write_bytes(content[:-1000])
+        words = ("publish", "b ü%.tar", "--registry", registry.host)
+        refused = sandbox.run(*words)
+        assert refused.code == 1
+        assert refused.err == (
+            "error: b ü%.tar: a part is not as large as it was\n"
+            f"  b ü%.tar.002: has {len(content) - 1000:,} bytes\n    expected {len(content):,}\n"
+            "  hint: copy it again\n"
+        )
+        part.write_bytes(content)
+        assert sandbox.run(*words).code == 0
+        with serve([sandbox.folder / "b ü%.tar"], address=("127.0.0.1", 0)) as serving:
+            assert serving.content.bundles[0].modified == part.stat().st_mtime
+
+
 def test_a_tag_that_was_moved_before_the_yes_stays(sample: Sample) -> None:
     with PushRegistry(Quirks(deletes="tag")) as registry:
         fill(sample.bundle, registry)
@@ -377,6 +417,21 @@ REFUSALS = {
         "/v2/, and in no path below another",
     ),
 }
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("page", ["text/html; charset=utf-8", "application/json"])
+def test_what_says_yes_to_everything_is_no_registry(
+    page: str, dry_run: bool, sample: Sample
+) -> None:
+    if dry_run and "html" not in page:
+        return  # nothing is put, so nothing can be missed
+    with PushRegistry(Quirks(page=page)) as registry:
+        target = Registry(host=registry.host, prefix="k8s")
+        with pytest.raises(UnavailableError) as caught:
+            publish([sample.bundle], target, reporter=Silent(), dry_run=dry_run)
+        hint = "what answers there is not a registry: a page to log in to, perhaps"
+        assert {fault.hint for fault in caught.value.faults} == {hint}
 
 
 @pytest.mark.parametrize("case", REFUSALS)
