@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from contextvars import ContextVar
+from http.client import HTTPResponse, parse_headers
 from typing import TYPE_CHECKING, Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -29,6 +30,7 @@ from builder.redact import redact
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_INTERIM = range(102, 200)
 _TICK = 0.25
 _CLOSING = 2.0
 """Seconds for what is to be read behind a body, so that the connection can serve again."""
@@ -223,8 +225,21 @@ class Attempt(Closing):
             self._socket = None
 
 
+class _Response(HTTPResponse):
+    """An answer behind any number of interim ones (RFC 9110, 15.2); Python knows 100 alone."""
+
+    def _read_status(self) -> Any:
+        while True:
+            said = super()._read_status()  # type: ignore[misc] # of http.client's own
+            if said[1] not in _INTERIM:
+                return said
+            parse_headers(self.fp)
+
+
 class _Watched(HTTPConnection):
     """A connection that tells the current attempt which socket it uses."""
+
+    response_class = _Response
 
     def _new_conn(self) -> socket.socket:
         try:

@@ -64,6 +64,7 @@ KINDS: dict[str, tuple[bytes, bytes]] = {
     "header": (OK, b"X-Slow: and on and on "),
     "many headers": (OK, b"X: 1\r\n"),
     "100 Continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "103 Early Hints": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"),
     "body": (OK + b"Content-Length: 9\r\n\r\n", b""),
     "chunk extension": (CHUNKED, b"1;ext=" + b"x" * 1000),
     "chunk size": (CHUNKED, b"0" * 1000),

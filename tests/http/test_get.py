@@ -337,3 +337,13 @@ def test_a_part_that_nobody_asked_for_is_no_document(
         client.get(url, limit=100)
     assert caught.value.status == 206
     assert client.beginning(url, 4) == b"half"
+
+
+def test_interim_answers_are_passed_by(client: Client, site: Fixture, answers: Fixture) -> None:
+    def hinted(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3)
+        handler.wfile.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+        answers.reply(200, b"at last")(handler)
+
+    url = site.on("/hinted", hinted)
+    assert [client.get(url, limit=100).content for _ in range(2)] == [b"at last"] * 2
