@@ -56,10 +56,11 @@ class RpmKey:
         return f"{self.fingerprint} ({self.users[0]})" if self.users else self.fingerprint
 
 
-def load_keys(content: bytes, *, where: str = "key") -> tuple[RpmKey, ...]:
+def load_keys(content: bytes, *, where: str = "key", all_of: bool = False) -> tuple[RpmKey, ...]:
     """Read all keys of a file, armoured or binary, in the order in which they stand.
 
-    Raise VerificationError when there is none, or what is there is not a public key.
+    Raise VerificationError when there is none, or what is there is not a public key; and for
+    ``all_of`` them, where one says nothing of itself: rpm of EL7 believes it nevertheless.
     """
     if len(content) > KEYS_LIMIT:
         raise VerificationError(
@@ -88,7 +89,7 @@ def load_keys(content: bytes, *, where: str = "key") -> tuple[RpmKey, ...]:
         raise VerificationError(
             f"no OpenPGP key can be read: {reason(error)}", where=where
         ) from error
-    if not keys:
+    if not keys or (unread and all_of):
         what = unread.fault.what if unread else "there is no OpenPGP key in it"
         raise VerificationError(what, where=where)
     if len(keys) > _MOST_KEYS:

@@ -70,7 +70,7 @@ class Signatures:
     def _key(self, fingerprint: str) -> RpmKey:
         if fingerprint not in self._keys:
             path = self._paths[fingerprint]
-            keys = load_keys(self._read(path), where=path)
+            keys = load_keys(self._read(path), where=path, all_of=True)
             key = next((key for key in keys if key.fingerprint == fingerprint), None)
             if key is None:
                 raise VerificationError("this file does not contain the key", where=path)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builder.errors import VerificationError
-from builder.lab.openpgp import generate
+from builder.lab.openpgp import armour, generate
 from builder.lab.packages import PackageRecipe, build_package
 from builder.model.artifact import File, Package
 from builder.model.digest import Digest
 from builder.model.lock import Lock, Subject
 from builder.model.rpm import Nevra
+from builder.openpgp import framed, packets
+from builder.rpm.keys import load_keys
 from builder.sources.package import Signatures
 
 if TYPE_CHECKING:
@@ -159,6 +161,27 @@ def test_a_key_file_with_another_key_is_refused(
     content = built(tmp_path, google)
     message = refused(Signatures(keys.lock, keys.read), package(content, google), content)
     assert message == "keys/google.asc: this file does not contain the key"
+
+
+def test_a_key_file_with_a_key_that_says_nothing_of_itself_is_refused(
+    tmp_path: Path, google: VendorKey, centos: VendorKey
+) -> None:
+    """rpm of EL7 imports that, too, and looks at no signature of it."""
+    keys = Keys(google=google)
+    (_, bare), (_, user), *_ = packets(load_keys(centos.public)[0].content)
+    bare = framed(6, bare) + framed(13, user)
+    content = built(tmp_path, google)
+    for more in (armour("PUBLIC KEY BLOCK", bare), b"\nsome words\n"):
+        keys.files["keys/google.asc"] = google.public + more
+        signatures = Signatures(keys.lock, keys.read)
+        if more.startswith(b"-"):
+            message = refused(signatures, package(content, google), content)
+            assert message == (
+                "keys/google.asc: the key can't be read: no user ID in it is signed by the key"
+                " itself"
+            )
+        else:
+            check(signatures, package(content, google), content)
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>log in</html>"])
