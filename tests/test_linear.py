@@ -23,7 +23,7 @@ from builder.cli.root import run
 from builder.errors import AirseedError, DocumentError, Fault
 from builder.formats import cluster as cluster_format
 from builder.formats import lock as lock_format
-from builder.formats import manifest_edits
+from builder.formats import manifest_edits, sbom
 from builder.formats.lock import rules
 from builder.formats.reading import Reading
 from builder.model.artifact import (
@@ -38,6 +38,7 @@ from builder.model.artifact import (
     Repository,
 )
 from builder.model.digest import Digest
+from builder.model.image_names import ImageNames
 from builder.model.lock import Lock
 from builder.model.reference import Reference
 from builder.model.rpm import Nevra
@@ -219,6 +220,23 @@ def check_repositories(size: int) -> Callable[[], object]:
     return lambda: check_metadata(made, lambda _: b"", {}, damaged)
 
 
+def describe(size: int) -> Callable[[], object]:
+    """Make the bill of materials; reading and writing would hide how long that takes."""
+    made = lock(size)
+    return lambda: sbom.bill(made, {})
+
+
+def name_twice(size: int) -> Callable[[], object]:
+    """Find the second spelling of images that only a registry has."""
+    names = [f"k.io/a{n}/{name}:1" for n in range(size) for name in ("kube-apiserver", "coredns")]
+    references = [Reference.parse(name) for name in names]
+
+    def work() -> None:
+        assert len(ImageNames("r.lan").also(references)) == size
+
+    return work
+
+
 def refuse(size: int) -> Callable[[], object]:
     """Read a lock in which everything is wrong that can be wrong with an image."""
     made = lock(size)
@@ -243,6 +261,8 @@ def refuse(size: int) -> Callable[[], object]:
         check_graphs,
         check_repositories,
         explain_faults,
+        describe,
+        name_twice,
         refuse,
     ],
 )

@@ -8,10 +8,10 @@ host that is dead for one is not waited for by each of the others. Memory is one
 
 from __future__ import annotations
 
-import bisect
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from builder.bundle.download import Cancelled, Download, Sink, StaleError, Stop
 from builder.bundle.failures import displaced, summary, unavailable
 from builder.bundle.host_limits import HostLimits
 from builder.bundle.place import PlaceError
+from builder.bundle.waiting import Waiting
 from builder.errors import AirseedError, Fault, FetchError, UnavailableError, VerificationError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Transfer:
         finished: Callable[[Download], object] = lambda _: None,
         tick: Callable[[Transfer], object] = lambda _: None,
     ) -> None:
-        self._waiting = sorted(map(Download, jobs), key=_smallness)
+        self._waiting = Waiting(map(Download, jobs), _hosts, time.monotonic())
         self._running: dict[Download, tuple[str, ...]] = {}
         """With the hosts whose slots each takes: its source's, its place's."""
         self._working = 0
@@ -168,16 +169,11 @@ class Transfer:
         with self._changed:
             while not self._stop.wanted and (self._waiting or self._running):
                 now = time.monotonic()
-                soonest = now + _NAP
-                for number, item in enumerate(self._waiting):
-                    begins = max(item.attempts.ready_at, item.placing.ready_at)
-                    if begins <= now and self._take(item, now):
-                        return self._waiting.pop(number)
-                    # where no slot is free, whoever releases one wakes us
-                    free_at = max(map(self._hosts.free_at, _hosts(item)))
-                    ready_at = max(item.attempts.ready_at, item.placing.ready_at, free_at)
-                    if ready_at > now:
-                        soonest = min(soonest, ready_at)
+                item = self._waiting.take(partial(self._take, now=now), now)
+                if item is not None:
+                    return item
+                # where no slot is free, whoever releases one wakes us
+                soonest = min((now + _NAP, *self._waiting.soonest(self._hosts.free_at, now)))
                 self._changed.wait(soonest - now)
             return None
 
@@ -214,7 +210,7 @@ class Transfer:
                 for host in self._running.pop(download):
                     self._hosts.release(host)
                 if again:
-                    bisect.insort(self._waiting, download, key=_smallness)
+                    self._waiting.add(download, time.monotonic())
                 elif not done:
                     self._left.append(download)
                 self._changed.notify_all()
@@ -374,10 +370,6 @@ class Transfer:
         """Go to the next source; raise UnavailableError if there is none."""
         if not download.pass_on(replace(error.fault, where=download.source.name)):
             raise unavailable(download)
-
-
-def _smallness(download: Download) -> int:
-    return -download.job.wanted.size
 
 
 def _hosts(download: Download) -> tuple[str, str]:

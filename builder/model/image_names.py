@@ -66,12 +66,12 @@ class ImageNames:
             if f"/{reference.path}".endswith(f"/{_APISERVER}")
         }
         found = {}
-        for host, folder in folders if self._registry else ():
+        for reference in known if self._registry else ():
+            folder = reference.path.removesuffix(_DNS).removesuffix(f"{_DNS}/")
             spellings = (f"{folder}{_DNS}", f"{folder}{_DNS}/{_DNS}")
-            for reference in known:
-                if reference.host == host and reference.path in spellings:
-                    others = (replace(reference, path=path) for path in spellings)
-                    found[reference] = tuple(other for other in others if other not in known)
+            if (reference.host, folder) in folders and reference.path in spellings:
+                others = (replace(reference, path=path) for path in spellings)
+                found[reference] = tuple(other for other in others if other not in known)
         return found
 
     def kubeadm_folder(self, references: Iterable[Reference]) -> str | None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _DRIVER = "native.cgroupdriver=systemd"
 _UNIT = "/etc/systemd/system/docker.service"
 _CRI = re.compile(r"(?:^|\.)cri(?:\.|$)")
+_DEEP = re.compile(r"(?:[^\s.\"'=\[\]]+[ \t]*\.[ \t]*){64}")
+"""The beginning of a key of so many parts that reading it would take their square in time."""
 _FILES = {"docker": "/etc/docker/daemon.json", "containerd": "/etc/containerd/config.toml"}
 
 
@@ -45,6 +47,12 @@ def _json(text: str) -> Any:
     if not isinstance(content, dict):
         raise ValueError("it is not an object")  # noqa: TRY004 -- a mistake of the document's
     return content
+
+
+def _toml(text: str) -> Any:
+    if _DEEP.search(text):
+        raise ValueError("a key has more than 64 parts")
+    return tomllib.loads(text)
 
 
 def _docker(content: Any, units: bool) -> Iterator[tuple[str, str]]:  # noqa: FBT001 -- one caller
@@ -75,5 +83,5 @@ def _says(content: Any, names: tuple[str, ...]) -> bool:
 
 _READ: dict[str, tuple[Callable[[str], Any], Callable[[Any, bool], Iterator[tuple[str, str]]]]] = {
     "docker": (_json, _docker),
-    "containerd": (tomllib.loads, _containerd),
+    "containerd": (_toml, _containerd),
 }

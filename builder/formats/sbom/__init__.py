@@ -20,7 +20,7 @@ from builder.model.digest import Digest
 from builder.model.source import is_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from builder.model.artifact import File, Image, ImageManifest, Package
     from builder.model.lock import Lock, Subject
@@ -88,9 +88,14 @@ class Bill:
 
 def bill(lock: Lock, claims: Claims) -> Bill:
     name = attrgetter("name")
+    sizes = {blob.digest: blob.size for blob in lock.blobs}
+    needed: dict[str, list[Package]] = {}
+    for package in lock.packages:
+        for by in {*package.needed_by}:
+            needed.setdefault(by, []).append(package)
     items = [
-        *(_package(package, lock, claims) for package in sorted(lock.packages, key=name)),
-        *(_image(image, lock, claims) for image in sorted(lock.images, key=name)),
+        *(_package(package, lock, needed, claims) for package in sorted(lock.packages, key=name)),
+        *(_image(image, sizes, claims) for image in sorted(lock.images, key=name)),
         *(_file(file, claims) for file in sorted(lock.files, key=name)),
     ]
     asked = {f"package:{package.path}" for package in lock.packages if package.requested}
@@ -117,7 +122,10 @@ def purl(
     return text
 
 
-def _package(package: Package, lock: Lock, claims: Claims) -> BillItem:
+def _package(
+    package: Package, lock: Lock, needed: Mapping[str, Sequence[Package]], claims: Claims
+) -> BillItem:
+    """Describe a package; ``needed`` has by name what packages of that name need."""
     nevra = package.nevra
     system, _, version = lock.subject.os.partition(" ")
     return BillItem(
@@ -140,15 +148,13 @@ def _package(package: Package, lock: Lock, claims: Claims) -> BillItem:
         claims=claims.get(package.digest, MakerClaims()),
         trust=package.trust,
         needs=tuple(
-            sorted(f"package:{other.path}" for other in lock.packages
-                   if nevra.name in other.needed_by and other.name != package.name
-                   and package.meets(other))
+            sorted(f"package:{other.path}" for other in needed.get(nevra.name, ())
+                   if other.name != package.name and package.meets(other))
         ),
     )  # fmt: skip
 
 
-def _image(image: Image, lock: Lock, claims: Claims) -> BillItem:
-    sizes = {blob.digest: blob.size for blob in lock.blobs}
+def _image(image: Image, sizes: Mapping[Digest, int], claims: Claims) -> BillItem:
     return BillItem(
         kind="image",
         name=image.name,

@@ -42,6 +42,11 @@ def found(path: str, content: str, *more: str) -> list[str]:
         (DOCKER, '{"exec-opts": ["native.cgroupdriver=cgroupfs"]}', "the same cgroup driver"),
         (DOCKER, f'{{{OPTIONS}, "hosts": ["fd://"]}}', "docker would not start with hosts"),
         (CONTAINERD, "a = ", "containerd would not start with it: "),
+        (
+            CONTAINERD,
+            "a." * 200_000 + "a = 1",
+            "containerd would not start with it: a key has more than 64 parts",
+        ),
         (CONTAINERD, 'disabled_plugins = ["cri"]', "cri is disabled"),
         (CONTAINERD, "version = 2", "leave cgroups to systemd"),
         (CONTAINERD, f"{RUNC}SystemdCgroup = false", "leave cgroups to systemd"),
