@@ -18,13 +18,9 @@ CONTENT = bytes(range(256)) * 100
 class Shelf(Destination):
     """Keep what is put, and show it when it is committed."""
 
-    def __init__(self, *present: Digest) -> None:
-        self.present = present
+    def __init__(self) -> None:
         self.put_so_far: dict[str, bytes] = {}
         self.shown: dict[str, bytes] = {}
-
-    def has(self, entry: Entry) -> bool:
-        return entry.digest in self.present
 
     def put(self, entry: Entry, stream: VerifiedStream) -> None:
         content = b""
@@ -39,15 +35,6 @@ class Shelf(Destination):
 def send(shelf: Shelf, *entries: Entry) -> None:
     with Silent().progress("x", None) as progress:
         deliver(entries, shelf, progress)
-
-
-def test_what_is_there_already_is_not_opened() -> None:
-    def never() -> io.BytesIO:
-        raise AssertionError
-
-    shelf = Shelf(Digest.of(CONTENT))
-    send(shelf, replace(Entry.of("a", CONTENT), open=never), Entry.of("b", b""))
-    assert shelf.shown == {"b": b""}
 
 
 @pytest.mark.parametrize("wrong", [CONTENT[:-1], CONTENT[:-1] + b"x", b""])
