@@ -28,6 +28,7 @@ nodes:
     address: 10.0.0.1/24
     interface: eth0
 """
+BOTH = HEAD.replace("10.0.0.1/24", "[10.0.0.1/24, 'fd00::1/64']")
 FULL = f"""
 pki: {{files: site/pki/}}
 seed: {{provider: openstack, url: "http://10.0.0.9/bundle/", window: 48, phone-home: "https://x.example/r"}}
@@ -80,7 +81,7 @@ def test_a_wrong_prefix_length_is_told_once() -> None:
 
 
 def test_everything_is_read() -> None:
-    cluster = read(FULL)
+    cluster = read(FULL, BOTH)
     assert cluster.pki == Pki(kind="files", folder="site/pki")
     assert cluster.seed == SeedSettings(
         provider="openstack",
@@ -131,7 +132,7 @@ def test_the_narrower_place_counts_and_lists_add_up() -> None:
       files: [{path: /etc/motd, content: mine}]
     kubeadm: {KubeletConfiguration: {maxPods: 10}}
 """
-    cluster = read(FULL, HEAD + more)
+    cluster = read(FULL, BOTH + more)
     machine = cluster.machine_of(cluster.nodes[0])
     assert machine.ntp == ("own.example.com",)
     assert machine.before == ("echo one", "echo role", "echo node")
@@ -341,7 +342,7 @@ def test_access_without_a_registry_is_remarked() -> None:
 
 def test_local_files_are_looked_up() -> None:
     with pytest.raises(DocumentError) as caught:
-        cluster_format.read(HEAD + FULL, "c", exists=lambda _: False)
+        cluster_format.read(BOTH + FULL, "c", exists=lambda _: False)
     assert [f.where.partition(" (")[0] for f in caught.value.faults] == [
         "machine.files[1].source",
         "machine.registry.ca",
