@@ -12,6 +12,7 @@ import pytest
 from subjects import AMD64
 
 from builder.errors import VerificationError
+from builder.lab.openpgp import armour, generate
 from builder.model.artifact import (
     CONFIG_TYPES,
     INDEX_TYPES,
@@ -25,7 +26,10 @@ from builder.model.digest import Digest
 from builder.model.platform import Platform
 from builder.model.reference import Reference
 from builder.oci.graph import ImageGraphs
+from builder.openpgp import framed, packets
 from builder.pipeline import seed_sums
+from builder.rpm.keys import load_keys
+from builder.secrets import openpgp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,3 +165,44 @@ def test_no_list_of_seeds_does_harm(tmp_path: Path, rounds: int) -> None:
             assert all(not name.startswith((".", "/")) and "/../" not in name for name in read)
             assert all(not name.endswith("/..") for name in read)
             assert seed_sums.check(tmp_path).faults
+
+
+def loosened(signature: bytes, dice: random.Random) -> bytes:
+    """Change what of a signature nobody signed: subpackets, and the digest's first bytes."""
+    start = 6 + int.from_bytes(signature[4:6])
+    end = start + 2 + int.from_bytes(signature[start : start + 2])
+    loose = b"".join(
+        openpgp.subpacket(dice.choice((16, 20, 32, 33, 100)), dice.randbytes(dice.randrange(24)))
+        for _ in range(dice.randrange(3))
+    )
+    quick = dice.choice((signature[end : end + 2], dice.randbytes(2)))
+    return signature[:start] + len(loose).to_bytes(2) + loose + quick + signature[end + 2 :]
+
+
+def mirrored(key: list[tuple[int, bytes]], other: list[tuple[int, bytes]], dice: Any) -> bytes:
+    """Give a key as a mirror could: with more packets, some twice, and others' signatures."""
+    primary, *rest = [
+        (tag, loosened(body, dice) if tag == openpgp.SIGNATURE else body) for tag, body in key
+    ]
+    for _ in range(dice.randrange(4)):
+        place = dice.randrange(len(rest) + 1)
+        more = dice.choice([*rest, *other[1:], (14, other[0][1]), (10, b"PGP"), (12, b"\0\6")])
+        rest.insert(place, more)
+    content = b"".join(framed(tag, body) for tag, body in (primary, *rest))
+    return armour("PUBLIC KEY BLOCK", content) if dice.randrange(2) else content
+
+
+@pytest.mark.parametrize("rounds", [300, pytest.param(20_000, marks=pytest.mark.campaign)])
+def test_a_key_is_written_in_one_form(rounds: int) -> None:
+    own, other = (
+        [*packets(load_keys(generate(f"{name} <a@example.invalid>", created=1).public)[0].content)]
+        for name in ("Own", "Other")
+    )
+    (expected,) = load_keys(b"".join(framed(tag, body) for tag, body in own))
+    dice, same = random.Random(rounds), 0
+    for _ in range(rounds):
+        with suppress(VerificationError):
+            (found,) = load_keys(mirrored(own, other, dice))
+            assert found == expected
+            same += 1
+    assert same > rounds / 4
