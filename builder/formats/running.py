@@ -14,7 +14,7 @@ from builder.errors import DocumentError
 from builder.formats.cluster.terms import node_name
 from builder.formats.reading import check_format, refusal
 from builder.formats.records import Field, ListOf, MapOf, Record, required
-from builder.formats.shape import Anything, Number, OneOf, Text
+from builder.formats.shape import Anything, Flag, Number, OneOf, Text
 from builder.formats.text import decode, json_value
 from builder.model.change import CLUSTER_WIDE, FORMAT, NodeState, Running
 
@@ -80,6 +80,7 @@ def change(value: Change) -> bytes:
             "id": value.id,
             "digest": value.digest,
             "atOnce": value.at_once,
+            **({"asked": value.asked} if value.asked else {}),
             "stages": [
                 {
                     "plan": stage.plan,
@@ -95,6 +96,11 @@ def change(value: Change) -> bytes:
     )
 
 
+_ASKED: Record[dict[str, Any]] = Record(
+    lambda **fields: {name: value for name, value in fields.items() if value is not None},
+    {"keepDocker": Field(Flag(), default=None), "renew": Field(Number(least=0), default=None)},
+    title="options",
+)
 _CHANGE: Record[dict[str, Any]] = Record(
     lambda **fields: fields,
     {
@@ -102,6 +108,7 @@ _CHANGE: Record[dict[str, Any]] = Record(
         "id": Field(_ID, required=True),
         "digest": Field(_NAME, required=True),
         "atOnce": Field(Number(least=1), required=True, name="at_once"),
+        "asked": Field(_ASKED, default={}),
         "stages": Field(
             ListOf(
                 Record(

@@ -178,6 +178,8 @@ class Change:
     digest: str
     stages: tuple[Stage, ...]
     at_once: int = 1
+    asked: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """The options that it was asked for by, beside cluster.yaml."""
 
     @property
     def nodes(self) -> tuple[str, ...]:

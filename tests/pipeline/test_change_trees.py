@@ -426,6 +426,29 @@ def test_an_option_that_does_nothing_is_said(site: Site) -> None:
     assert str(caught.value).startswith("--instead: ")
 
 
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("runtime", {"keep_docker": True}), ("upgrade", {"renew": 0}), ("upgrade", {"renew": 30})],
+)
+def test_a_change_goes_on_by_the_options_that_it_was_asked_for_by(
+    site: Site, kind: str, options: dict[str, Any]
+) -> None:
+    """Who looks how it stands need not say them again; cluster.yaml asks for nothing else."""
+    site.runs()
+    text = KINDS[kind][0]
+    folder = site.write(text, **options)
+    result(folder / "results", "first", state="done", change=folder.name, stage="1")
+    for said in ({}, options):
+        _, found = site.find(text, **said)
+        assert found.change is not None
+        assert found.written is not None
+        assert (found.change.id, found.change.digest) == (folder.name, found.written.digest)
+    with pytest.raises(UsageError, match="half applied"):
+        site.find(text, renew=60)
+    with pytest.raises(UsageError, match="half applied"):
+        site.find(text + "kubeadm: {KubeletConfiguration: {maxPods: 50}}\n")
+
+
 def test_another_change_takes_the_place_of_one_that_cant_be_finished(site: Site) -> None:
     site.runs()
     text = KINDS["upgrade"][0]

@@ -98,24 +98,17 @@ def find(
         running, written = progress.so_far(running, given_up), None
     plan = rendering.prepare(workspace, stale=True)
     wanted = WantedState(workspace=workspace, plan=plan, state=record.state(plan), options=options)
-    try:
-        found = _findings(running, wanted)
-    except NotInCatalogError as error:
-        what = f"what runs is not known here: {error}"
-        hint = "give the catalog with which the machines were seeded: --catalog DIR"
-        raise UsageError(
-            what, where=str(workspace.seeds / record.NAME), expected=error.expected, hint=hint
-        ) from error
-    if found.faults:
-        raise UsageError(
-            "this can't be done to the cluster that runs",
-            where=str(options.restore or workspace.path),
-            faults=found.faults,
-        )
+    found = _possible(running, wanted)
     fit.require(workspace)  # what can't be done anyway is not to be locked first
     heard = progress.named(reports or {})
     number = _next(running, written, heard, paths.changes(workspace.path))
-    change = _change(number, running, found, plan.cluster.changes.at_once)
+    change = _change(number, running, found, wanted)
+    if written and change and change.digest != written.digest:  # it may be of other options
+        same = replace(wanted, options=options.filled(written.asked))
+        kept = _possible(running, same)
+        again = _change(number, running, kept, same)
+        if again and again.digest == written.digest:
+            found, change = kept, again
     if written and (change.digest if change else "") != written.digest:
         progress.refuse_begun(written, running, alone=change is None)
     befores = (running, *(stage.after for stage in found.stages))
@@ -131,6 +124,26 @@ def find(
         recorded=recorded,
         given_up=given_up,
     )
+
+
+def _possible(running: Running, wanted: WantedState) -> Findings:
+    """Return what leads from what runs to what is wanted; raise UsageError where nothing does."""
+    workspace = wanted.workspace
+    try:
+        found = _findings(running, wanted)
+    except NotInCatalogError as error:
+        what = f"what runs is not known here: {error}"
+        hint = "give the catalog with which the machines were seeded: --catalog DIR"
+        raise UsageError(
+            what, where=str(workspace.seeds / record.NAME), expected=error.expected, hint=hint
+        ) from error
+    if found.faults:
+        raise UsageError(
+            "this can't be done to the cluster that runs",
+            where=str(wanted.options.restore or workspace.path),
+            faults=found.faults,
+        )
+    return found
 
 
 def _known(
@@ -228,7 +241,7 @@ def _next(running: Running, written: WrittenChange | None, heard: list[str], fol
     return number
 
 
-def _change(number: int, running: Running, found: Findings, at_once: int) -> Change | None:
+def _change(number: int, running: Running, found: Findings, wanted: WantedState) -> Change | None:
     if not found.stages:
         return None
     words = {stage.words if stage.anew else stage.plan: stage.words for stage in found.stages}
@@ -239,5 +252,6 @@ def _change(number: int, running: Running, found: Findings, at_once: int) -> Cha
         id=name[:_LONGEST].rstrip("-."),
         digest=Digest.of(text.encode()).hex,
         stages=found.stages,
-        at_once=at_once,
+        at_once=wanted.plan.cluster.changes.at_once,
+        asked=wanted.options.asked,
     )

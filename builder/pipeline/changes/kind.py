@@ -19,7 +19,7 @@ from builder.model.version import Version
 from builder.pipeline import rendering
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from builder.pipeline.workspace import Workspace
@@ -36,6 +36,17 @@ class Options:
     """Renew certificates that end within so many days."""
     restore: Path | None = None
     """A snapshot from which the whole cluster begins again."""
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """Return what a change has to be asked for by again, until it is through."""
+        said: dict[str, Any] = {"keepDocker": True} if self.keep_docker else {}
+        return said if self.renew is None else {**said, "renew": self.renew}
+
+    def filled(self, asked: Mapping[str, Any]) -> Options:
+        """Return these, and what was asked for before where they say nothing."""
+        renew = asked.get("renew") if self.renew is None else self.renew
+        return replace(self, keep_docker=self.keep_docker or "keepDocker" in asked, renew=renew)
 
 
 @dataclass(frozen=True, kw_only=True)

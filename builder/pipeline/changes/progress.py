@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from builder import disk
 from builder.errors import DocumentError, Fault, UsageError
@@ -38,6 +38,8 @@ class WrittenChange:
     becomes: tuple[Mapping[str, str], ...]
     """New names by the old ones that each stage gives; none to who leaves in it."""
     after: Running
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """The options by which it was asked for."""
     results: Mapping[str, Result] = field(default_factory=dict)
 
     @property
@@ -106,6 +108,7 @@ def latest(folder: Path, applied: Sequence[str]) -> WrittenChange | None:
             stages=tuple(stage["nodes"] for stage in fields["stages"]),
             becomes=tuple(stage["becomes"] for stage in fields["stages"]),
             after=after,
+            asked=fields["asked"],
         )
         own = {
             file.stem: disk.read_own(file, _LARGEST) or b""
