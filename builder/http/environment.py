@@ -6,9 +6,10 @@ import contextlib
 import ipaddress
 import os
 import ssl
+import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -132,6 +133,34 @@ class ClientCertificate:
             ) from error
 
 
+class LateContext(ssl.SSLContext):
+    """Read the system's authorities when a first connection wants them.
+
+    That takes 0.03 s, and a run may speak to registries over plain HTTP alone.
+    """
+
+    def __init__(self, _protocol: int) -> None:
+        self.late = False
+        """Whether they are still to be read."""
+        self._reading = threading.Lock()
+
+    def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
+        self._complete()
+        return super().wrap_socket(*args, **kwargs)
+
+    def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
+        self._complete()
+        return super().wrap_bio(*args, **kwargs)
+
+    def _complete(self) -> None:
+        with self._reading:
+            if self.late:
+                self.load_default_certs()
+                if not _system_has_authorities():
+                    self.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
+                self.late = False
+
+
 def trust(
     ca_bundle: Path | None,
     certificate: ClientCertificate | None = None,
@@ -143,16 +172,14 @@ def trust(
     system's authorities, as they do elsewhere; ``ca_bundle``, or else AIRSEED_CA_BUNDLE, is added
     to them. Where the system has none at all, those that requests brings are taken.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and host name
+    context = LateContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and host name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
         if environment.get(name):
             _load(context, Path(environment[name]), name)
             break
     else:
-        context.load_default_certs()
-        if not _system_has_authorities():
-            context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
+        context.late = True
     added = ca_bundle or (Path(text) if (text := environment.get("AIRSEED_CA_BUNDLE")) else None)
     if added:
         _load(context, added, "--ca-bundle" if ca_bundle else "AIRSEED_CA_BUNDLE")

@@ -69,6 +69,18 @@ def test_the_environment_replaces_the_system(
     ]
 
 
+def test_the_systems_authorities_are_read_when_a_connection_wants_them(
+    secure: Fixture, site: Fixture, answers: Fixture
+) -> None:
+    with Client() as client:
+        context = client._transport._adapter._context
+        client.get(site.on("/a", answers.reply(200, b"ok")), limit=5)
+        assert context.late
+        with pytest.raises(FetchError, match="is not trusted"):
+            client.get(secure.on("/a", answers.reply(200, b"ok")), limit=5)
+        assert not context.late
+
+
 def test_another_name_is_refused(secure: Fixture, answers: Fixture, authority: Path) -> None:
     secure.on("/a", answers.reply(200, b"ok"))
     secure.host = "127.0.0.1"
