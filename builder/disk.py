@@ -12,7 +12,6 @@ import fcntl
 import os
 import pwd
 import re
-import shutil
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -367,6 +366,8 @@ def _remove(path: Path, handle: int | None = None) -> None:
     except FileNotFoundError:
         pass
     except IsADirectoryError:
+        import shutil  # noqa: PLC0415 -- slow to load, for what is hardly ever there
+
         shutil.rmtree(path, ignore_errors=True, dir_fd=handle)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+LAST_PORT = 65535
+
 
 def joined(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -60,6 +60,14 @@ class Source:
         return self.state != "fetched"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supply:
+    sources: tuple[Source, ...]
+    check: Callable[[io.BufferedReader], object] | None = None
+    judge: Callable[[bytes], object] | None = None
+    """See :class:`builder.bundle.download.Job`."""
+
+
 class FileStream:
     def __init__(self, file: _File, offset: int, name: str) -> None:
         self.offset = offset

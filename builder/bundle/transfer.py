@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder import disk
-from builder.backoff import REFUSALS, Backoff
+from builder.backoff import REFUSALS
 from builder.bundle.download import Cancelled, Download, Sink, StaleError, Stop
 from builder.bundle.failures import displaced, summary, unavailable
 from builder.bundle.host_limits import HostLimits
@@ -28,26 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from builder.bundle.download import Attempts, Job, Outcome
+    from builder.bundle.policy import Policy
     from builder.report import Progress
 
 _JOIN = 2.0
 """Seconds that the end waits for threads that are still connecting."""
 _NAP = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)  # without slots, so that Policy.workers is the default
-class Policy:
-    """How patient a transfer is. Times are in seconds."""
-
-    workers: int = 6
-    backoff: Backoff = field(default_factory=Backoff)
-    """At one source, before the next is asked."""
-    outage: float = 90.0
-    """Seconds that such attempts may wait in vain, all in all: a silent server takes long each."""
-    patience: float = 600.0
-    """How long a host may ask us to wait, all in all, before it is given up."""
-    tick: float = 1.0
-    """Between two calls of ``tick``."""
 
 
 class Transfer:

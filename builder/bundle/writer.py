@@ -11,7 +11,6 @@ import functools
 import os
 import threading
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from builder import disk
@@ -22,10 +21,11 @@ from builder.bundle.journal import Journal
 from builder.bundle.naming import Names
 from builder.bundle.part import Part
 from builder.bundle.place import PartPlace
+from builder.bundle.policy import Policy
 from builder.bundle.region import Region
 from builder.bundle.source import from_file
 from builder.bundle.split import cut, sums_beside
-from builder.bundle.transfer import Policy, Transfer
+from builder.bundle.transfer import Transfer
 from builder.errors import StorageError
 from builder.model.digest import Digest
 
@@ -36,19 +36,11 @@ if TYPE_CHECKING:
 
     from builder.bundle.download import Download
     from builder.bundle.layout import Extent, Layout
-    from builder.bundle.source import Source
+    from builder.bundle.source import Source, Supply
     from builder.report import Progress, Reporter
 
     Finishing = Callable[[Sequence[Outcome], Callable[[str], io.BufferedReader]], None]
     """Is given what opens a member, too."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Supply:
-    sources: tuple[Source, ...]
-    check: Callable[[io.BufferedReader], object] | None = None
-    judge: Callable[[bytes], object] | None = None
-    """See :class:`builder.bundle.download.Job`."""
 
 
 def write(  # noqa: PLR0913 -- the later ones are choices, told by name

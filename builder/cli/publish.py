@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.cli.console import Console
-    from builder.model.cluster import Registry
+    from builder.model.registry import Registry
     from builder.pipeline.access_settings import AccessSettings
     from builder.pipeline.publish import Published, Pushed
     from builder.pipeline.yum import YumPublished, YumTarget

@@ -49,10 +49,10 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
         prune: bool,
         **given: Any,
     ) -> Any:
-        from builder.pipeline.yum import YumTarget
-
         target = None
         if yum is not None:
+            from builder.pipeline.yum import YumTarget
+
             target = YumTarget(place=yum, base_url=base_url or "", images=with_images, prune=prune)
         elif given["registry"] is None:
             raise UsageError(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from builder.destinations.registry import Pushed
-    from builder.model.cluster import Registry
+    from builder.model.registry import Registry
 
 
 def mapping(registry: Registry, pushed: Iterable[Pushed]) -> bytes:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from builder.destinations.registry import Target
-    from builder.model.cluster import Registry
+    from builder.model.registry import Registry
     from builder.oci.push import Pusher
 
 Names = dict[str, frozenset[Digest]]

@@ -12,26 +12,24 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from builder import threads
-from builder.bundle.download import Job
-from builder.bundle.transfer import Policy, Transfer
+from builder.bundle.policy import Policy
 from builder.destinations import refusals
 from builder.errors import FetchError
 from builder.http import StatusError
 from builder.model.artifact import INDEX_TYPES
 from builder.model.image_names import ImageNames
-from builder.oci.blob_place import BlobPlace
 from builder.oci.layout import signature_tag
 from builder.oci.scope import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from builder.bundle.writer import Supply
+    from builder.bundle.source import Supply
     from builder.model.artifact import Blob, Image
-    from builder.model.cluster import Registry
     from builder.model.digest import Digest
     from builder.model.lock import Lock
     from builder.model.reference import Reference
+    from builder.model.registry import Registry
     from builder.oci.push import Pusher
     from builder.oci.uploads import Uploads
     from builder.report import Progress, Reporter
@@ -77,7 +75,7 @@ class Pushed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Upload:
+class Upload:
     scope: Scope
     blob: Blob
     session: str = ""
@@ -108,9 +106,9 @@ class RegistryPlan:
     """That are missing or not whole, or whose tags mean something else."""
     meant: dict[str, Digest]
     """What the tags of those mean now, by name."""
-    uploads: tuple[_Upload, ...]
+    uploads: tuple[Upload, ...]
     """Each blob once."""
-    mounts: tuple[_Upload, ...]
+    mounts: tuple[Upload, ...]
     """Blobs that another repository of the registry has, or will have by then."""
     holders: dict[Digest, str]
     """A repository for each of those."""
@@ -200,8 +198,8 @@ class RegistryDestination:
                 holders[upload.digest] = upload.scope.path
             else:
                 lacking.append(upload)
-        uploads: list[_Upload] = []
-        mounts: list[_Upload] = []
+        uploads: list[Upload] = []
+        mounts: list[Upload] = []
         for upload in lacking:
             (mounts if upload.digest in holders else uploads).append(upload)
             holders.setdefault(upload.digest, upload.scope.path)
@@ -291,23 +289,23 @@ class RegistryDestination:
                     self._foreign.add(name)
         return digest, whole
 
-    def _has(self, upload: _Upload) -> bool:
+    def _has(self, upload: Upload) -> bool:
         with refusals.of_project(upload.scope):
             return self._pusher.has_blob(upload.scope, upload.digest)
 
-    def _parts(self, target: Target) -> Iterator[_Upload]:
+    def _parts(self, target: Target) -> Iterator[Upload]:
         """Return what has to be there before an image's manifests."""
         image = target.image
         for digest in sorted(_all_of(image)):
             blob = self._blobs[digest]
             if not blob.kept:
-                yield _Upload(scope=target.scope, blob=blob)
+                yield Upload(scope=target.scope, blob=blob)
 
-    def _knock(self, uploads: tuple[_Upload, ...]) -> list[_Upload]:
+    def _knock(self, uploads: tuple[Upload, ...]) -> list[Upload]:
         """Begin one upload of each project, so that a missing one is told before all others."""
         firsts = {upload.scope.path.partition("/")[0]: upload for upload in uploads}
 
-        def begun(upload: _Upload) -> _Upload:
+        def begun(upload: Upload) -> Upload:
             with refusals.of_project(upload.scope):
                 session = self._pusher.begin(upload.scope, patient=True)
             return replace(upload, session=session)
@@ -317,33 +315,17 @@ class RegistryDestination:
 
     def _move(
         self,
-        uploads: Iterable[_Upload],
+        uploads: Iterable[Upload],
         supply: Callable[[Blob], Supply],
         progress: Progress,
     ) -> None:
-        jobs = [self._job(upload, supply(upload.blob)) for upload in uploads]
-        if jobs:
-            Transfer(jobs, progress, policy=Policy()).run()
+        if wanted := list(uploads):
+            # slow to load, for what is often nothing
+            from builder.destinations.blob_moves import move  # noqa: PLC0415
 
-    def _job(self, upload: _Upload, supply: Supply) -> Job:
-        place = BlobPlace(
-            self._pusher,
-            upload.scope,
-            upload.digest,
-            upload.size,
-            session=upload.session,
-            uploads=self._uploads,
-            keep=supply.check is not None,
-        )
-        return Job(
-            wanted=upload,
-            place=place,
-            sources=supply.sources,
-            check=supply.check,
-            judge=supply.judge,
-        )
+            move(wanted, supply, progress, pusher=self._pusher, begun=self._uploads)
 
-    def _mount(self, upload: _Upload, path: str) -> _Upload | None:
+    def _mount(self, upload: Upload, path: str) -> Upload | None:
         """Mount a blob; return what has to be uploaded after all."""
         session = self._pusher.mount(upload.scope, upload.digest, path)
         return None if session is None else replace(upload, session=session)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from builder.backoff import TEMPORARY
-from builder.bundle.transfer import Policy
+from builder.bundle.policy import Policy
 from builder.destinations.remote import RemotePlace, RemoteTree
 from builder.errors import FetchError, UsageError
 from builder.model.digest import Digest

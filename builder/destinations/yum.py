@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from builder import strict_json, threads
 from builder.bundle.download import Job
 from builder.bundle.layout import LOCK_PATH, SUMS_PATH, Extent, path_fault
-from builder.bundle.transfer import Policy, Transfer
+from builder.bundle.policy import Policy
+from builder.bundle.transfer import Transfer
 from builder.errors import StorageError, VerificationError
 from builder.model.artifact import Blob, Package
 from builder.model.digest import Digest
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from builder.bundle.download import Wanted
     from builder.bundle.layout import Layout
-    from builder.bundle.writer import Supply
+    from builder.bundle.source import Supply
     from builder.destinations.tree import Tree
     from builder.model.lock import Lock
     from builder.report import Progress, Reporter

@@ -10,8 +10,9 @@ import re
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from builder.formats.reading import MisfitError
-from builder.model.cluster import LAST_PORT, Registry
+from builder.host_port import LAST_PORT
 from builder.model.digest import Digest
+from builder.model.registry import Registry
 from builder.model.source import is_url
 
 PACKAGE = r"[A-Za-z0-9_][A-Za-z0-9_.+:~^-]*"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
+from builder.host_port import LAST_PORT
 from builder.model.arguments import DURATION, HELD, is_address
-from builder.model.cluster import LAST_PORT
 from builder.model.life import RELEASE, Life
 from builder.model.listening import bound, place
 

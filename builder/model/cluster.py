@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from builder.model.digest import Digest
     from builder.model.platform import Platform
     from builder.model.reference import Reference
+    from builder.model.registry import Registry
     from builder.model.signer import Identity
     from builder.model.version import Version
 
@@ -37,7 +38,6 @@ Address = IPv4Address | IPv6Address
 
 API_PORT = 6443
 """Where kube-apiserver listens when nobody says otherwise."""
-LAST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,18 +113,6 @@ class Endpoint:
 
     def __str__(self) -> str:
         return host_port.joined(self.host, self.port)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registry:
-    """Name the internal registry that nodes pull from; ``image_names`` maps names to it."""
-
-    host: str
-    """With its port, where it has one."""
-    prefix: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.host}/{self.prefix}" if self.prefix else self.host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from builder.model.artifact import Image
     from builder.model.catalog.kubernetes import Component
-    from builder.model.cluster import Registry
     from builder.model.digest import Digest
     from builder.model.reference import Reference
+    from builder.model.registry import Registry
 
 _ETCD = "etcd"
 _DNS = "coredns"

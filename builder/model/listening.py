@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from builder.host_port import LAST_PORT
 from builder.model.arguments import is_address
-from builder.model.cluster import LAST_PORT
 from builder.model.life import ALWAYS, Life
 
 if TYPE_CHECKING:

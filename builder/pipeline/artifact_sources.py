@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from builder.bundle import split
 from builder.bundle.layout import SUMS_PATH
+from builder.bundle.policy import Policy
 from builder.bundle.reader import open_bundle
+from builder.bundle.source import Supply
 from builder.bundle.split import target_of
-from builder.bundle.transfer import Policy
-from builder.bundle.writer import Supply
 from builder.errors import StorageError, VerificationError
 from builder.model.artifact import Blob, Package
 from builder.oci.graph import LIMIT, ImageGraphs

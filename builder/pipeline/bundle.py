@@ -77,7 +77,7 @@ def build(
         if document.bundle is None:
             document.check_images()
         # what follows takes longer to load than what was done
-        from builder.bundle.transfer import Policy  # noqa: PLC0415
+        from builder.bundle.policy import Policy  # noqa: PLC0415
         from builder.bundle.writer import write  # noqa: PLC0415
         from builder.pipeline import artifact_sources  # noqa: PLC0415
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from builder import disk
 from builder.errors import UsageError
-from builder.model.cluster import API_PORT, LAST_PORT, Endpoint
+from builder.host_port import LAST_PORT
+from builder.model.cluster import API_PORT, Endpoint
 from builder.redact import quoted
 from builder.secrets import client, kubeconfig, store
 from builder.secrets.folder import Folder

@@ -16,7 +16,6 @@ from builder.formats import lock as lock_format
 from builder.formats.reading import refusal
 from builder.formats.text import LARGEST, decode, read_content
 from builder.oci import layout as oci_layout
-from builder.oci.graph import ImageGraphs
 from builder.pipeline import paths
 from builder.sources.store import Store
 
@@ -80,6 +79,8 @@ class LockDocument:
 
         Raise DocumentError where they say something else, VerificationError for a damaged one.
         """
+        from builder.oci.graph import ImageGraphs  # noqa: PLC0415 -- slow to load, and few ask
+
         lock, store = self.lock, self.store
         graphs = ImageGraphs(lock.images, lock.blobs, lock.subject.platforms)
         documents = {blob.digest for blob in lock.blobs if blob.kept}

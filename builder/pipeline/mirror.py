@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from builder.destinations.record import Stale
-    from builder.model.cluster import Registry
+    from builder.model.registry import Registry
     from builder.pipeline.lock_document import LockDocument
     from builder.report import Reporter
     from builder.sources.access import AccessSettings

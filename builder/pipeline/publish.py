@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from builder.bundle.delta import lacks
 from builder.bundle.reader import open_bundle
-from builder.bundle.writer import Supply
+from builder.bundle.source import Supply
 from builder.destinations.registry import Pushed
 from builder.model.artifact import blob_path
 from builder.pipeline.lock_document import LockDocument
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from builder.bundle.source import Source
     from builder.destinations.record import Stale
     from builder.model.artifact import Blob
-    from builder.model.cluster import Registry
     from builder.model.digest import Digest
+    from builder.model.registry import Registry
     from builder.report import Reporter
 
 __all__ = ["Published", "Pushed", "publish"]

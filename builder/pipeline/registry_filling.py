@@ -16,13 +16,13 @@ from builder.sources import cache
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from builder.bundle.writer import Supply
+    from builder.bundle.source import Supply
     from builder.destinations.record import Pruned, Stale
     from builder.destinations.registry import Pushed, RegistryPlan
     from builder.model.artifact import Blob
-    from builder.model.cluster import Registry
     from builder.model.digest import Digest
     from builder.model.lock import Lock
+    from builder.model.registry import Registry
     from builder.report import Reporter
     from builder.sources.access import Access
 

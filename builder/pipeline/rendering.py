@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from builder.model.cluster import Cluster, Registry
+    from builder.model.cluster import Cluster
     from builder.model.hops import Hop
     from builder.model.lock import Lock
     from builder.model.machine import MachineFile
+    from builder.model.registry import Registry
     from builder.pipeline.lock_document import LockDocument
     from builder.pipeline.workspace import Workspace
 

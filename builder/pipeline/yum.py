@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from builder.bundle.delta import lacks
 from builder.bundle.reader import FolderBundle, open_bundle
-from builder.bundle.writer import Supply
+from builder.bundle.source import Supply
 from builder.destinations.s3 import S3Tree
 from builder.destinations.webdav import WebDavTree
 from builder.destinations.yum import YumDestination, YumPlan, YumPublished

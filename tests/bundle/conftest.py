@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.bundle.layout import Extent
-    from builder.bundle.writer import Supply
+    from builder.bundle.source import Supply
 
 
 @pytest.fixture(scope="session")

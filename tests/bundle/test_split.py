@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from fault_lab.upstream import FaultyUpstream
 
     from builder.bundle.layout import Extent, Layout
-    from builder.bundle.writer import BundleResult, Supply
+    from builder.bundle.source import Supply
+    from builder.bundle.writer import BundleResult
 
     Make = Callable[..., BundleResult]
 

@@ -14,8 +14,9 @@ import pytest
 from fault_lab import faults
 
 from builder.bundle import journal
+from builder.bundle.source import Supply
 from builder.bundle.transfer import Transfer
-from builder.bundle.writer import Supply, journal_path
+from builder.bundle.writer import journal_path
 from builder.errors import UnavailableError, VerificationError
 from builder.http import Client
 from builder.report import Silent

@@ -31,8 +31,9 @@ from subjects import AMD64, SUBJECT
 
 from builder.assets import tree
 from builder.backoff import Backoff
-from builder.bundle.transfer import Policy
-from builder.bundle.writer import Supply, write
+from builder.bundle.policy import Policy
+from builder.bundle.source import Supply
+from builder.bundle.writer import write
 from builder.errors import AirseedError, UnavailableError
 from builder.formats import catalog as catalog_format
 from builder.formats import cluster as cluster_format

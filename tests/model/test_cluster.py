@@ -4,16 +4,9 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from builder.model.cluster import (
-    Cluster,
-    Endpoint,
-    Network,
-    Node,
-    NodeAddress,
-    Registry,
-    Taint,
-)
+from builder.model.cluster import Cluster, Endpoint, Network, Node, NodeAddress, Taint
 from builder.model.platform import Platform
+from builder.model.registry import Registry
 from builder.model.version import Version
 
 

@@ -17,7 +17,8 @@ import pytest
 
 from builder.bundle import delta
 from builder.bundle.reader import open_bundle
-from builder.bundle.writer import Supply, write
+from builder.bundle.source import Supply
+from builder.bundle.writer import write
 from builder.pipeline.serve import serve
 from builder.report import Silent
 from builder.sources.earlier import contents

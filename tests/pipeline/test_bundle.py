@@ -68,6 +68,18 @@ def test_json_tells_what_was_done(sandbox: Sandbox, sample: Sample, old: Path) -
     assert again == first | {"alreadyThere": True, "reused": 0}
 
 
+def test_for_a_bundle_that_is_there_nothing_is_loaded_that_makes_one(
+    sandbox: Sandbox, sample: Sample
+) -> None:
+    shutil.copy(sample.bundle, sandbox.bundle_path)
+    sandbox.environment["PYTHONPROFILEIMPORTTIME"] = "1"
+    ran = sandbox.bundle()
+    assert "is there already" in ran.err
+    assert "builder.bundle.existing" in ran.loaded
+    needless = {"bundle.transfer", "bundle.writer", "http", "model.cluster", "oci.graph"}
+    assert not ran.loaded & {f"builder.{name}" for name in needless}
+
+
 def test_what_has_the_name_already_is_a_base(sandbox: Sandbox, sample: Sample) -> None:
     """After another lock: the bundle of the old one is where the new one goes."""
     lock = sandbox.lock_path.read_bytes()

@@ -15,7 +15,7 @@ import pytest
 from push_registry import PushRegistry, Quirks
 
 from builder.cli.root import run
-from builder.model.cluster import Registry
+from builder.model.registry import Registry
 from builder.pipeline.publish import publish
 from builder.pipeline.serve import serve
 from builder.report import Silent

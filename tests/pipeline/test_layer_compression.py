@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import rpm_rs
 
-from builder.bundle.source import from_file
-from builder.bundle.writer import Supply, write
+from builder.bundle.source import Supply, from_file
+from builder.bundle.writer import write
 from builder.errors import VerificationError
 from builder.lab.packages import PackageRecipe, build_package
 from builder.model.artifact import MANIFEST_TYPES

@@ -13,7 +13,7 @@ from push_registry import PushRegistry, Quirks
 
 from builder.cli.root import run
 from builder.errors import Fault, FetchError, UnavailableError
-from builder.model.cluster import Registry
+from builder.model.registry import Registry
 from builder.pipeline.publish import publish
 from builder.pipeline.serve import serve
 from builder.report import Silent
@@ -57,6 +57,17 @@ def test_a_second_run_moves_nothing(kind: str, sample: Sample, unpacked: Path) -
         others = [(method, path) for method, path in registry.requests if method != "HEAD"]
         assert {method for method, _ in others} == {"GET"}  # what was published before
         assert all(path.startswith("/v2/k8s/airseed-published/") for _, path in others)
+
+
+def test_a_run_that_moves_nothing_does_not_load_what_would(sample: Sample, tmp_path: Path) -> None:
+    with sample.sandbox(tmp_path / "work") as sandbox, PushRegistry() as registry:
+        words = ("publish", str(sample.bundle), "--registry", f"{registry.host}/k8s")
+        assert sandbox.run(*words).code == 0
+        sandbox.environment["PYTHONPROFILEIMPORTTIME"] = "1"
+        loaded = sandbox.run(*words).loaded
+    assert "builder.destinations.registry" in loaded
+    needless = {"bundle.transfer", "bundle.writer", "model.cluster", "oci.graph", "pipeline.yum"}
+    assert not loaded & {f"builder.{name}" for name in needless}
 
 
 def test_each_blob_goes_up_once_and_is_mounted_elsewhere(sample: Sample) -> None:

@@ -25,10 +25,10 @@ from openssl import P256, openssl
 from builder.bundle.reader import open_bundle
 from builder.cli.root import run
 from builder.errors import DocumentError, UsageError, VerificationError
-from builder.model.cluster import Registry
 from builder.model.digest import Digest
 from builder.model.image_names import ImageNames
 from builder.model.reference import Reference
+from builder.model.registry import Registry
 from builder.pipeline.serve import ServeAccess, _check, serve
 from builder.report import Silent
 from builder.serve.content import Content, ServedBundle

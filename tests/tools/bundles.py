@@ -21,10 +21,11 @@ from builder.backoff import Backoff
 from builder.bundle import journal, layout
 from builder.bundle.delta import reduced
 from builder.bundle.existing import journal_path, part_path
+from builder.bundle.policy import Policy
 from builder.bundle.reader import open_bundle
-from builder.bundle.transfer import Policy
+from builder.bundle.source import Supply
 from builder.bundle.verify import verify_bundle
-from builder.bundle.writer import Supply, write
+from builder.bundle.writer import write
 from builder.formats import lock as lock_format
 from builder.http import Client
 from builder.model.artifact import Blob, File, Image, ImageManifest, Package, Repository

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from builder.bundle import delta
 from builder.bundle.layout import DELTA_PATH, LOCK_PATH, SUMS_PATH
 from builder.bundle.reader import open_bundle
-from builder.bundle.writer import Supply, write
+from builder.bundle.source import Supply
+from builder.bundle.writer import write
 from builder.errors import AirseedError
 from builder.pipeline.lock_document import LockDocument
 from builder.pipeline.verify import verify

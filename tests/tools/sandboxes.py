@@ -66,6 +66,12 @@ class Ran:
         """Return the bytes of all bodies that it was sent."""
         return sum(one.sent for one in self.requests if one.status in _OK)
 
+    @property
+    def loaded(self) -> set[str]:
+        """Return the modules that it imported; PYTHONPROFILEIMPORTTIME has it say so."""
+        told = (line for line in self.err.splitlines() if line.startswith("import time:"))
+        return {line.rpartition("|")[2].strip() for line in told}
+
 
 @dataclass
 class Sandbox:

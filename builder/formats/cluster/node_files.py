@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from builder.errors import DocumentError
 from builder.formats.reading import WRONG
 from builder.formats.text import yaml_documents
+from builder.host_port import LAST_PORT
 from builder.model.arguments import is_address
 from builder.model.catalog.paths import is_static_pod, real
-from builder.model.cluster import LAST_PORT
 from builder.model.listening import ListenAddress, port
 
 if TYPE_CHECKING:

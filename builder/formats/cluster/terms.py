@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 from builder.formats.reading import MisfitError
 from builder.formats.terms import FILE_PATH, SCHEME, source
-from builder.model.cluster import API_PORT, LAST_PORT, Endpoint, NodeAddress, Taint
+from builder.host_port import LAST_PORT
+from builder.model.cluster import API_PORT, Endpoint, NodeAddress, Taint
 from builder.model.reference import Reference
 from builder.model.source import is_url
 from builder.model.version import Version

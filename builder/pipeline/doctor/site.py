@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 
     from builder.bundle.layout import Extent, Layout
     from builder.model.artifact import Image
-    from builder.model.cluster import Cluster, Registry
+    from builder.model.cluster import Cluster
     from builder.model.lock import Lock
     from builder.model.machine import RegistryAccess
     from builder.model.reference import Reference
+    from builder.model.registry import Registry
     from builder.pipeline.doctor import Finding
     from builder.pipeline.doctor.asking import Answer
     from builder.pipeline.doctor.sources import Kind

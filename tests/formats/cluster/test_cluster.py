@@ -22,7 +22,6 @@ from builder.model.cluster import (
     Network,
     Node,
     NodeAddress,
-    Registry,
     Runtime,
     System,
     Taint,
@@ -30,6 +29,7 @@ from builder.model.cluster import (
 from builder.model.digest import Digest
 from builder.model.platform import Platform
 from builder.model.reference import Reference
+from builder.model.registry import Registry
 from builder.model.version import Version
 
 if TYPE_CHECKING:

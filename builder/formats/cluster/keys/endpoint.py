@@ -8,7 +8,8 @@ from builder.formats.cluster import terms
 from builder.formats.reading import MisfitError
 from builder.formats.records import Field, Record, TextOr
 from builder.formats.shape import Number, OneOf, Text
-from builder.model.cluster import API_PORT, LAST_PORT, Endpoint, EndpointBy
+from builder.host_port import LAST_PORT
+from builder.model.cluster import API_PORT, Endpoint, EndpointBy
 
 if TYPE_CHECKING:
     from builder.model.cluster import Address
