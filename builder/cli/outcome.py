@@ -9,7 +9,7 @@ import click
 
 from builder.cli.amounts import quantity
 from builder.cli.verb import destination, together
-from builder.errors import UsageError
+from builder.errors import UsageError, few
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from builder.cli.console import Console
     from builder.pipeline.publish import Published
 
+_FEW = 3
 
 options = together(
     click.option(
@@ -66,9 +67,13 @@ def finish(done: Published, console: Console, *, mapping: Path | None, dry_run: 
     if dry_run:
         for one in done.stale:
             console.info(f"would be removed: {one.name} ({one.digest})")
+    kept: dict[str, list[str]] = {}
     for gone in done.pruned:
         if gone.kept:
-            console.warn(f"{gone.name} is still there: {gone.kept}")
+            kept.setdefault(gone.kept, []).append(gone.name)
+    for why, names in kept.items():
+        what = "is" if len(names) == 1 else "are"
+        console.warn(f"{few(names, _FEW)} {what} still there: {why}")
     removed = [gone for gone in done.pruned if not gone.kept]
     if removed:
         console.info(f"removed {quantity(len(removed), 'names')}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from builder import strict_json
@@ -38,6 +39,7 @@ _MANIFEST_KIND = "application/vnd.oci.image.manifest.v1+json"
 _EMPTY = b"{}"
 _LARGEST = 16 << 20
 _NO_DELETE_OF_TAGS = {400, 404, 405, 501}
+_NO_DELETE = "the registry removes nothing (docker's: storage.delete.enabled: true)"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 
 
@@ -134,8 +136,9 @@ class PublishedRecord:
         try:
             self._pusher.delete(scope, str(stale.digest))
         except StatusError as error:
-            if error.status != 404:  # noqa: PLR2004 -- gone with a tag before
-                return Pruned(name=stale.name, kept=error.fault.what)
+            if error.status != HTTPStatus.NOT_FOUND:  # gone with a tag before
+                never = error.status == HTTPStatus.METHOD_NOT_ALLOWED
+                return Pruned(name=stale.name, kept=_NO_DELETE if never else error.fault.what)
         return Pruned(name=stale.name)
 
     def _means(self, scope: Scope, tag: str, digest: Digest) -> bool:

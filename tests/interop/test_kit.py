@@ -162,11 +162,16 @@ def test_install_refuses_what_it_can_not_use(folder: Path, tmp_path: Path) -> No
     for words, said in (
         (["-p", "/bin/false"], "/bin/false is no Python that runs"),
         (["-p", sys.executable, stranger], f"{stranger} is there, and is no virtual environment"),
+        ([tmp_path / 'a"b$(c)'], "programs do not start from a folder with "),
         (["one", "two"], "usage: "),
     ):
         refused = run(folder / "install", *words, env=env, check=False)
         assert refused.returncode in {1, 2}
         assert said in refused.stdout
+    # a shell that looks for folders elsewhere, too, says where it found one
+    words = ["sh", f"{folder.name}/install", "-p", "/bin/false"]
+    refused = run(*words, env={**env, "CDPATH": str(tmp_path)}, check=False, cwd=tmp_path)
+    assert "/bin/false is no Python that runs" in refused.stdout
     for requirements in folder.glob("requirements/*"):
         requirements.rename(requirements.with_name("2.7.txt"))
     refused = run(folder / "install", tmp_path / "in", env={**env, "PATH": PATH}, check=False)

@@ -320,6 +320,23 @@ def test_parts_are_read_by_the_name_that_they_make(sample: Sample, tmp_path: Pat
             assert serving.content.bundles[0].modified == part.stat().st_mtime
 
 
+def test_a_registry_that_removes_nothing_is_told_once(sample: Sample, tmp_path: Path) -> None:
+    with sample.sandbox(tmp_path / "work") as sandbox, PushRegistry() as registry:
+        words = ["publish", str(sample.bundle), "--registry", f"{registry.host}/k8s"]
+        assert sandbox.run(*words).code == 0
+        others = {f"k8s/pause:{number}": registry.other_image("k8s/pause", number)
+                  for number in "1245"}  # fmt: skip
+        names = {name: [digest] for name, digest in others.items()}
+        registry.note("k8s/airseed-published", "cluster.local", names)
+        done = sandbox.run(*words, "--prune", "--yes")
+        assert done.code == 0
+        (told,) = (line for line in done.err.splitlines() if "still there" in line)
+        assert told == (
+            "warning: k8s/pause:1, k8s/pause:2, k8s/pause:4 and 1 more are still there: the"
+            " registry removes nothing (docker's: storage.delete.enabled: true)"
+        )
+
+
 def test_a_tag_that_was_moved_before_the_yes_stays(sample: Sample) -> None:
     with PushRegistry(Quirks(deletes="tag")) as registry:
         fill(sample.bundle, registry)
