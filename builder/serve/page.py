@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -147,7 +147,10 @@ class Overview:
         images: dict[tuple[str, str], Image] = {}
         for bundle in self._content.bundles:
             for image in bundle.lock.images:
-                images.setdefault((image.name, str(image.digest)), image)
+                key = image.name, str(image.digest)
+                known = images.get(key, image)  # an index is the same for each choice of platforms
+                parts = {part.digest: part for part in (*known.manifests, *image.manifests)}
+                images[key] = replace(known, manifests=tuple(parts.values()))
         return [self._image(image) for _, image in sorted(images.items())]
 
     def _image(self, image: Image) -> dict[str, Any]:

@@ -10,13 +10,18 @@ import re
 import tomllib
 from base64 import b64encode
 from contextlib import closing
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
+from builder.model.digest import Digest
+from builder.model.platform import Platform
 from builder.pipeline.serve import serve
+from builder.serve.content import Content
+from builder.serve.page import Overview
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,6 +153,20 @@ def test_several_bundles_have_each_their_address(sample: Sample) -> None:
     assert yaml.safe_load(page.snippets["airseed"]) == {"seed": {"url": url}}
     assert "# url: " in page.snippets["airseed"]
     assert page.words.count(str(sample.lock.images[0].digest)) == 1
+
+
+def test_platforms_of_one_image_in_several_bundles_are_listed_together(sample: Sample) -> None:
+    with serve([sample.bundle], address=("127.0.0.1", 0)) as serving:
+        (one,) = serving.content.bundles
+        image = one.lock.images[0]
+        part = replace(
+            image.manifests[0], platform=Platform.parse("linux/arm64"), digest=Digest("1" * 64)
+        )
+        lock = replace(one.lock, images=(replace(image, manifests=(part,)),))
+        both = Overview(Content([one, replace(one, name="other", lock=lock)])).values["images"]
+    shown = {each["name"]: each["platforms"] for each in both}
+    assert len(both) == len(sample.lock.images)
+    assert shown[image.name] == ["linux/amd64", "linux/arm64"]
 
 
 def test_nothing_comes_from_outside_and_nothing_else_runs(address: str) -> None:
