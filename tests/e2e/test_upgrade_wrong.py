@@ -139,7 +139,9 @@ def test_a_full_disk(three: Cluster) -> None:
     machine.sh("fallocate", "-l", f"{int(free) - 300}M", "/var/lib/filler")
     _allow(three, 1)
     changes.lay(machine, changes.folder(three) / f"{FULL}.sh")
-    _failed(machine, changes.call(machine), "/var/lib/docker has 300 MiB free", "make the disk larger")
+    _failed(
+        machine, changes.call(machine), "/var/lib/docker has 300 MiB free", "make the disk larger"
+    )
     _untouched(three, "k8s04", FULL)
     machine.sh("rm", "/var/lib/filler")
 
