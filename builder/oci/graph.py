@@ -18,7 +18,7 @@ from builder.oci import manifest as oci_manifest
 from builder.oci.manifest import MANIFEST_LIMIT, Descriptor, OciIndex, OciManifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from builder.model.artifact import Blob, Image, ImageManifest
     from builder.model.digest import Digest
@@ -129,7 +129,7 @@ class ImageGraphs:
         for image, _ in parts:
             yield Fault(where=image.name, what=f"its manifest {digest} is an index")
         for image in tops:
-            yield from _platforms(image, document)
+            yield from _platforms(image, document, self._platforms)
 
     def _signature(self, digest: Digest, content: bytes) -> Iterator[Fault]:
         image, blobs = self._signatures[digest]
@@ -156,7 +156,7 @@ def _lone(tops: Iterable[Image], digest: Digest) -> Iterator[Fault]:
             )
 
 
-def _platforms(image: Image, index: OciIndex) -> Iterator[Fault]:
+def _platforms(image: Image, index: OciIndex, of_nodes: Collection[Platform]) -> Iterator[Fault]:
     """Check that an index names each manifest for the platform for which the lock has it."""
     entries: dict[Digest, list[Descriptor]] = {}
     for entry in index.manifests:
@@ -178,17 +178,16 @@ def _platforms(image: Image, index: OciIndex) -> Iterator[Fault]:
             expected=f"{' or '.join(named)}, as its index says",
         )
     if not wrong:
-        yield from _others(image, index)
+        yield from _others(image, index, of_nodes)
 
 
-def _others(image: Image, index: OciIndex) -> Iterator[Fault]:
+def _others(image: Image, index: OciIndex, of_nodes: Collection[Platform]) -> Iterator[Fault]:
     """Check that containerd, which looks into the index, takes the manifest that docker gets."""
     firsts: dict[Platform, Digest] = {}
     for part in image.manifests:
-        firsts.setdefault(part.platform, part.digest)
+        if part.platform in of_nodes:
+            firsts.setdefault(part.platform, part.digest)
     for platform, digest in firsts.items():
-        if platform == _UNKNOWN:
-            continue
         try:
             chosen = oci_manifest.choose(index, platform).digest
         except IncompleteError as error:
