@@ -35,12 +35,22 @@ def _is_network(text: str) -> bool:
     return "/" in text
 
 
-def _are_ports(text: str) -> bool:
+def port_range(text: str) -> tuple[int, int]:
+    """Read FIRST, FIRST-LAST or FIRST+MORE; raise ValueError."""
     match = _PORTS.fullmatch(text)
-    if not match:
+    first, rest = (int(match[1]), int(match[3] or match[1])) if match else (1, 0)
+    last = first + rest if match and match[2] == "+" else rest
+    if not first <= last <= LAST_PORT:
+        raise ValueError(f"{text!r} is not a range of ports")
+    return first, last
+
+
+def _are_ports(text: str) -> bool:
+    try:
+        port_range(text)
+    except ValueError:
         return False
-    first, rest = int(match[1]), int(match[3] or match[1])
-    return first <= (first + rest if match[2] == "+" else rest) <= LAST_PORT
+    return True
 
 
 def _are_hours(text: str) -> bool:
@@ -51,6 +61,7 @@ def _is_bound(text: str) -> bool:
     return "://" in text and (text.startswith("unix") or bound(text) is not None)
 
 
+_A_NETWORK = "a network like 192.0.2.0/24"
 FILE = "file"
 """What the program reads; whether it is there is a matter of its pod."""
 _FORMS: Mapping[str, tuple[Callable[[str], object], str]] = {
@@ -61,7 +72,8 @@ _FORMS: Mapping[str, tuple[Callable[[str], object], str]] = {
     "listener": (lambda text: place(text, 1), "IP:PORT"),
     "hours": (_are_hours, "a number of hours (or of revisions), or a duration like 90m"),
     "bound": (_is_bound, "http://IP:PORT"),
-    "network": (_is_network, "a network like 192.0.2.0/24"),
+    "network": (_is_network, _A_NETWORK),
+    "node network": (lambda text: text == "primary" or _is_network(text), _A_NETWORK),
     "ports": (_are_ports, "FIRST-LAST, like 30000-32767"),
     "processors": (_PROCESSORS.fullmatch, "numbers of processors, like 0,2-3"),
 }

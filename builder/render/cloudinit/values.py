@@ -10,6 +10,7 @@ from ipaddress import ip_interface, ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from builder.model.allowed import port_range
 from builder.model.choice import CALICO, NONE
 from builder.model.image_names import ImageNames
 from builder.model.machine import NOTHING_SAID
@@ -222,6 +223,10 @@ def _outside(plan: Plan, node: Node, machine: Machine) -> Mapping[str, str]:
     }
 
 
+_EVERY = "every"
+"""The ports of Services, which each node has."""
+
+
 def _snapshots(node: Node, machine: Machine) -> Mapping[str, str]:
     wanted = machine.snapshots if node.role == "control-plane" else NOTHING_SAID.snapshots
     return {
@@ -236,7 +241,20 @@ def _ports(plan: Plan, node: Node) -> Iterable[str]:
     ports = plan.choice.kubernetes.ports
     keeper = plan.choice.keeper
     keys = (keeper.name,) if keeper and node.role in keeper.roles else ()
-    return dict.fromkeys(port for key in (node.role, "every", plugin, *keys) for port in ports[key])
+    ports = {**ports, _EVERY: _node_ports(plan) or ports[_EVERY]}
+    return dict.fromkeys(port for key in (node.role, _EVERY, plugin, *keys) for port in ports[key])
+
+
+def _node_ports(plan: Plan) -> tuple[str, ...]:
+    """Return the ports of Services where ``kubeadm:`` has others than the usual ones."""
+    place = ("apiServer", "extraArgs")
+    said = plan.cluster.argument(
+        plan.first, "ClusterConfiguration", place, "service-node-port-range"
+    )
+    if said is None:
+        return ()
+    first, last = port_range(said[2])
+    return tuple(f"{first}-{last}/{protocol}" for protocol in ("tcp", "udp"))
 
 
 def _direct(plan: Plan, node: Node, extra: Iterable[str]) -> Iterable[str]:

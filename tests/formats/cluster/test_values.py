@@ -76,6 +76,7 @@ def test_arguments_hold_what_their_programs_read(
         PROXY % "metricsBindAddress: ':10249'",
         PROXY % "healthzBindAddress: 0.0.0.0:0",
         PROXY % "ipvs: {excludeCIDRs: [192.0.2.1]}",
+        PROXY % "nodePortAddresses: [192.0.2.1]",
         PROXY % "iptables: {masqueradeBit: 32}",
         JOIN % "oom-score-adj: '5000'",
         JOIN % "enforce-node-allocatable: 'pods,all'",
@@ -95,6 +96,7 @@ def test_values_of_the_right_type_that_end_a_program(said: str) -> None:
     [
         KUBELET % "readOnlyPort: 10255, oomScoreAdj: -1000, tlsMinVersion: VersionTLS12",
         KUBELET % "reservedSystemCPUs: '0,2-3', podPidsLimit: -1",
+        PROXY % "nodePortAddresses: [192.0.2.0/24, primary]",
         PROXY % "bindAddress: '::', metricsBindAddress: 0.0.0.0, healthzBindAddress: '[::1]:10256'",
         API % "service-node-port-range: 80-32767, audit-log-mode: batch",
         API % "tls-cipher-suites: 'TLS_RSA_WITH_AES_128_CBC_SHA, '",

@@ -496,6 +496,29 @@ def test_a_secret_goes_where_it_is_asked_for_and_is_closed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "ports"),
+    [
+        ("20000-22767", ["20000-22767/tcp", "20000-22767/udp"]),
+        ("20000+100", ["20000-20100/tcp", "20000-20100/udp"]),
+    ],
+)
+def test_the_firewall_opens_the_ports_of_services_that_there_are(
+    said: str, ports: list[str]
+) -> None:
+    one = plans.plan(
+        "kubernetes: 1.18.5\nmachine: {firewall: ports}\ncni: none\n"
+        "kubeadm: {ClusterConfiguration: {apiServer: {extraArgs: "
+        f"{{service-node-port-range: {said}}}}}}}}}\n"
+        "nodes: [{name: a, role: control-plane, address: 10.0.0.5},"
+        " {name: b, role: worker, address: 10.0.0.6}]\n"
+    )
+    for node in one.cluster.nodes:
+        (line,) = (line for line in env(one, node).splitlines() if "FIREWALL_PORTS" in line)
+        words = line.partition("=")[2].strip("'").split()
+        assert [word for word in words if word.startswith(("2000", "3000"))] == ports
+
+
+@pytest.mark.parametrize(
     ("cni", "role", "ports"),
     [
         ("{name: calico, install: manifest}", "control-plane", ["2379-2380/tcp", "179/tcp"]),
