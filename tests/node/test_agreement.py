@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -230,6 +231,58 @@ def test_without_an_authority_the_token_tells(
     else:
         assert "does not know this cluster's bootstrap token" in worker.result["message"]
         assert all(path.endswith("cluster-info") for _, path in api.seen)
+
+
+@contextlib.contextmanager
+def babbler(authority: Authority, certificate: str) -> Iterator[tuple[int, list[int]]]:
+    """Answer every request over TLS without an end; the list has how much was sent, by request."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    folder = authority.folder
+    context.load_cert_chain(folder / f"{certificate}.crt", folder / f"{certificate}.key")
+    sent: list[int] = []
+
+    def serve(client: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(client, server_side=True) as connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            sent.append(0)
+            place = len(sent) - 1
+            while sent[place] < 1 << 30:
+                connection.sendall(b'"jws-kubeconfig-abcdef" ' * 4096)
+                sent[place] += 24 * 4096
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    threading.Thread(target=serve, args=listener.accept()[:1], daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield listener.getsockname()[1], sent
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_who_answers_without_end_fills_no_disk(
+    worker: Machine, authority: Authority, *, known: bool
+) -> None:
+    """Neither a stranger who is asked for the authority, nor whoever has its certificate."""
+    script = "learn_authority; echo $?" if not known else "api GET /version; echo $API_CODE"
+    with babbler(authority, "apiserver" if known else "front-proxy-client") as (port, sent):
+        worker.set(ENDPOINT=f"127.0.0.1:{port}", PKI="on-node")
+        if known:
+            worker.write(
+                "var/lib/airseed/authority.crt", (authority.folder / "ca.crt").read_bytes()
+            )
+        else:
+            (worker.root / "etc/airseed/pki/ca.crt").unlink()
+        ran = worker.source(f"set +e; mkdir -p $STATE; {script}", "tls", "api")
+    assert ran.stdout.splitlines()[-1] == ("000" if known else "1")
+    assert len(sent) == 1
+    assert sent[0] < 32 << 20
+    most = (16 << 20) if known else 65536
+    assert all(path.stat().st_size <= most for path in worker.state.rglob("*") if path.is_file())
 
 
 def test_a_control_plane_joins_in_three_legs(second: Machine, api: Api) -> None:

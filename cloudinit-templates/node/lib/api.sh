@@ -9,6 +9,8 @@ need json tls
 API_BODY=$STATE/api.body
 API_CODE=000
 API_TROUBLE=0
+# Bytes of the largest answer: of a server that is proved (a thousand Leases), and of anybody.
+readonly API_LARGEST=16777216 API_LARGEST_OF_STRANGERS=65536
 AUTHORITY=$STATE/authority.crt
 KUBELET_CERTIFICATE=$R/var/lib/kubelet/pki/kubelet-client-current.pem
 
@@ -34,7 +36,7 @@ api() {
     API_CODE=$({
         api_request "$method" "$path" "$body"
         printf 'cacert = "%s"\nheader = "Authorization: Bearer %s"\n' "$AUTHORITY" "$(token)"
-    } | curl -q -s -K - 2>/dev/null) || API_TROUBLE=$?
+    } | ask_curl "$API_LARGEST" 2>/dev/null) || API_TROUBLE=$?
     [ "$API_TROUBLE" -eq 0 ] || API_CODE=000
     [ -f "$API_BODY" ] || : >"$API_BODY"
 }
@@ -46,6 +48,14 @@ api_request() {
     printf 'connect-timeout = 5\nmax-time = 20\n'
     [ -z "$3" ] || printf 'data-binary = "@%s"\nheader = "Content-Type: application/json"\n' "$3"
 }
+
+# Let curl make the request on standard input, with OPTIONS. The answer may have LIMIT bytes: whoever gives it says
+# no size, or any, and curl of CentOS 7 takes all that comes.
+ask_curl() (
+    ulimit -f "$(($1 / 1024))"
+    shift
+    exec curl -q -s "$@" -K -
+)
 
 # Know the authority: from the seed, else from the cluster by the token's signature. Tell whether
 # it is known now.
@@ -66,7 +76,7 @@ discover_authority() {
     local token signature head payload
     rm -f "$API_BODY"
     api_request GET /api/v1/namespaces/kube-public/configmaps/cluster-info '' |
-        curl -q -s -k -K - >/dev/null 2>&1 || return 1
+        ask_curl "$API_LARGEST_OF_STRANGERS" -k >/dev/null 2>&1 || return 1
     token=$(token)
     signature=$(json_field "$API_BODY" "jws-kubeconfig-${token%.*}") || return 1
     json_field "$API_BODY" kubeconfig >"$STATE/cluster-info" || return 1
@@ -117,7 +127,7 @@ cluster_is_announced() {
     {
         api_request GET /api/v1/namespaces/kube-public/configmaps/cluster-info ''
         printf 'cacert = "%s"\n' "$AUTHORITY"
-    } | curl -q -s -K - >/dev/null 2>&1 || return 1
+    } | ask_curl "$API_LARGEST" >/dev/null 2>&1 || return 1
     grep -qs "jws-kubeconfig-$(token | cut -d . -f 1)\"" "$API_BODY"
 }
 
