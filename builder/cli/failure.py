@@ -20,6 +20,8 @@ BUG = 70
 """EX_SOFTWARE of sysexits.h."""
 _UNLOADED = re.compile("failed to map segment|annot allocate memory")
 """What the loader says of a library for which there is no room."""
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+"""What only a disk says, also where no library tells which file it was about."""
 _BUG_HINT = "this is a bug in airseed; please report it with the lines above"
 
 
@@ -57,7 +59,7 @@ def _said(error: BaseException, console: Console) -> tuple[int, Fault]:
             text = "interrupted; whatever was fetched is kept for the next run"
             console.note(text)
             return INTERRUPTED, Fault(where="", what=text)
-        case OSError() if error.filename is not None or error.errno == errno.ENOSPC:
+        case OSError() if error.filename is not None or error.errno in _OF_THE_DISK:
             # A file that cannot be read or written is the world's doing, wherever it was met.
             fault = Fault(
                 where=str(error.filename) if error.filename is not None else "",
@@ -87,6 +89,12 @@ def _lack(error: BaseException) -> tuple[str, str] | None:
     if "can't start new thread" in words or number == errno.EAGAIN:
         return "no more threads can be started", (
             "raise the limit of processes (ulimit -u, pids.max) or of memory; --workers takes fewer"
+        )
+    if (
+        "No usable temporary directory" in words
+    ):  # tempfile names neither a number of its own nor a file
+        return "no folder for temporary files can be written", (
+            "free some space there, or name another one: TMPDIR=/path airseed ..."
         )
     if number in {errno.EMFILE, errno.ENFILE}:
         return "too many files are open", "raise the limit: ulimit -n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -79,6 +81,25 @@ def test_memory_that_is_short(sample: Sample, words: str, megabytes: int) -> Non
         assert "error: there is not enough memory\n" in err or "error: no more threads" in err
 
 
+@pytest.mark.parametrize("words", ["verify bundle.tar", "inspect cluster.lock --sbom spdx"])
+def test_no_temporary_file_can_be_written(sample: Sample, words: str) -> None:
+    """A limit of nothing for files is what a full or read-only disk is, wherever it is mounted."""
+    code, _, err = shell(f"ulimit -f 0; AIRSEED {words}", sample.folder)
+    assert (code, err.splitlines()[-2:]) == (
+        1,
+        [
+            "error: no folder for temporary files can be written",
+            "  hint: free some space there, or name another one: TMPDIR=/path airseed ...",
+        ],
+    )
+
+
+@pytest.mark.parametrize("number", [errno.EFBIG, errno.EROFS, errno.EDQUOT, errno.EIO])
+def test_what_a_disk_says_without_a_name(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert failure.report(OSError(number, os.strerror(number)), Console()) == 1
+    assert capsys.readouterr().err == f"error: {os.strerror(number).lower()}\n"
+
+
 @pytest.mark.parametrize(
     ("error", "what"),
     [
@@ -88,6 +109,10 @@ def test_memory_that_is_short(sample: Sample, words: str, megabytes: int) -> Non
         (RuntimeError("can't start new thread"), "no more threads can be started"),
         (BlockingIOError(11, "Resource temporarily unavailable"), "no more threads can be started"),
         (OSError(24, "Too many open files"), "too many files are open"),
+        (
+            FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"),
+            "no folder for temp",
+        ),
         (OSError(24, "Too many open files", "/a/b"), "/a/b: too many open files"),
     ],
 )
