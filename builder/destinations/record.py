@@ -38,6 +38,9 @@ _EMPTY_KIND = "application/vnd.oci.empty.v1+json"
 _MANIFEST_KIND = "application/vnd.oci.image.manifest.v1+json"
 _EMPTY = b"{}"
 _LARGEST = 16 << 20
+_MOST_RECORDS = 10_000
+_MOST_NAMES = 1_000_000
+"""Names in all records of a registry together."""
 _NO_DELETE_OF_TAGS = {400, 404, 405, 501}
 _NO_DELETE = "the registry removes nothing (docker's: storage.delete.enabled: true)"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
@@ -77,6 +80,7 @@ class PublishedRecord:
         self._tag = _UNSAFE.sub("-", cluster)[:100].lstrip("-.") or "cluster"
         self._pusher = pusher
         self._before: Names | None = None
+        self._lister = Lister(pusher.connection)
 
     def add(self, names: Names) -> None:
         """Write down what is about to be published, beside what was before."""
@@ -96,8 +100,8 @@ class PublishedRecord:
 
     def stale(self, wanted: Names) -> list[Stale]:
         """Return what may go: names that only this cluster had, as far as they mean the same."""
-        tags = Lister(self._pusher.connection).tags(self._scope.repository)
-        others = {name for tag in tags if tag != self._tag for name in self._read(tag)}
+        tags = self._lister.tags(self._scope.repository)
+        others = self._names_of_others(tags)
         found = []
         for name, digests in self._read(self._tag).items():
             if name not in wanted and name not in others:
@@ -106,6 +110,22 @@ class PublishedRecord:
                 if digest in digests:
                     found.append(Stale(name=name, digest=digest))
         return sorted(found)
+
+    def _names_of_others(self, tags: Collection[str]) -> set[str]:
+        """Return what other clusters have there; raise FetchError where that has no end."""
+        names: set[str] = set()
+        most = f"at most {_MOST_RECORDS:,} records with {_MOST_NAMES:,} names in all"
+        for tag in tags:
+            if tag != self._tag:
+                names.update(self._read(tag))
+            if len(tags) > _MOST_RECORDS or len(names) > _MOST_NAMES:
+                raise FetchError(
+                    "the registry has records of what airseed published without end",
+                    where=self._scope.repository,
+                    expected=most,
+                    hint="remove the tags of clusters that are no more",
+                )
+        return names
 
     def prune(self, stale: Collection[Stale]) -> list[Pruned]:
         """Remove names, and nothing that another name of the registry means, too."""
@@ -130,7 +150,7 @@ class PublishedRecord:
         else:
             return Pruned(name=stale.name)
         # only what a tag means can be removed here, with all of its tags
-        for other in Lister(self._pusher.connection).tags(scope.repository):
+        for other in self._lister.tags(scope.repository):
             if f"{scope.path}:{other}" not in gone and self._means(scope, other, stale.digest):
                 return Pruned(name=stale.name, kept=f"{other} means the same")
         try:

@@ -5,6 +5,7 @@ What is read before it may count (an RPM, for its signature) is therefore spoole
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from builder import disk
 from builder.closing import Closing
+from builder.model.digest import Digest
 
 if TYPE_CHECKING:
     import io
     from collections.abc import Collection
-    from typing import IO
+    from typing import IO, BinaryIO
 
     from builder.bundle.download import Wanted
 
@@ -48,6 +50,17 @@ class RemoteTree(Closing):
 
     def settle(self) -> None:
         """Do nothing: what a server has answered lasts."""
+
+
+def digest_of(file: BinaryIO, most: int) -> Digest | None:
+    """Return the digest of what a server sends; None where it is more than ``most`` bytes."""
+    hasher, left = hashlib.sha256(), most
+    while piece := file.read(min(_BUFFER, left + 1)):
+        left -= len(piece)
+        if left < 0:
+            return None
+        hasher.update(piece)
+    return Digest(hasher.hexdigest())
 
 
 class RemotePlace:

@@ -11,14 +11,14 @@ import base64
 import datetime as dt
 import hashlib
 import io
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from builder.backoff import TEMPORARY
 from builder.bundle.policy import Policy
-from builder.destinations.remote import RemotePlace, RemoteTree
+from builder.destinations.remote import RemotePlace, RemoteTree, digest_of
 from builder.errors import FetchError, UsageError
 from builder.model.digest import Digest
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 _PIECE = 8 << 20
 """Bytes of a piece of a large object, and of the largest that goes up at once."""
-_BUFFER = 1 << 20
 _DOCUMENT = 64 << 20
 _NOT_FOUND, _FORBIDDEN = 404, 403
 _APART = dt.timedelta(minutes=5)
@@ -90,11 +89,13 @@ class S3Tree(RemoteTree):
         mark: str,  # noqa: ARG002 -- the object has its digest
     ) -> bool:
         head = self._head(path)
-        if head is None or (size is not None and head["ContentLength"] != size):
+        length = head.get("ContentLength") if head is not None else None
+        if head is None or length is None or size not in {None, length}:
             return False
         self.marks[path] = head.get("ETag", "")
-        said = head.get("Metadata", {}).get(_DIGEST)
-        return (Digest(said) if said else self._read(path)) in digests
+        if said := head.get("Metadata", {}).get(_DIGEST):
+            return any(one.hex == said for one in digests)
+        return self._read(path, length) in digests
 
     def upload(self, wanted: Wanted) -> S3Place:
         return S3Place(self, wanted)
@@ -118,6 +119,7 @@ class S3Tree(RemoteTree):
     def asked(self, path: str) -> Iterator[None]:
         """Raise FetchError for what the service, or boto3, says against a request."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 -- an extra
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415 -- the same
 
         where = f"s3://{self.bucket}/{self.key(path)}"
         try:
@@ -140,6 +142,11 @@ class S3Tree(RemoteTree):
                 hint="check endpoint (AWS_ENDPOINT_URL) and credentials (~/.aws, AWS_...)",
                 temporary=type(error).__name__ not in {"NoCredentialsError", "NoRegionError"},
             ) from error
+        except (ResponseParserError, LookupError, TypeError, ValueError, RecursionError) as error:
+            # boto3 reads answers as they should be, and follows redirects without counting them
+            raise FetchError(
+                "the answer is not one of an S3 service", where=where, hint=_HINT
+            ) from error
 
     def _head(self, path: str) -> dict[str, Any] | None:
         try:
@@ -153,13 +160,11 @@ class S3Tree(RemoteTree):
             raise
         return found
 
-    def _read(self, path: str) -> Digest:
-        hasher = hashlib.sha256()
+    def _read(self, path: str, length: int) -> Digest | None:
         with self.asked(path):
             body = self.client.get_object(Bucket=self.bucket, Key=self.key(path))["Body"]
-            while piece := body.read(_BUFFER):
-                hasher.update(piece)
-        return Digest(hasher.hexdigest())
+            with closing(body):
+                return digest_of(body, length)
 
 
 class S3Place(RemotePlace):
@@ -226,9 +231,8 @@ class S3Place(RemotePlace):
             answer = tree.client.upload_part(
                 **self._target, PartNumber=number, Body=piece, ChecksumSHA256=checksum
             )
-        self._parts.append(
-            {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": checksum}
-        )
+            part = {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": checksum}
+        self._parts.append(part)
 
 
 def _client(ca_bundle: Path | None, certificate: ClientCertificate | None) -> Any:

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from builder.destinations.remote import RemotePlace, RemoteTree
+from builder.destinations.remote import RemotePlace, RemoteTree, digest_of
 from builder.errors import FetchError
 from builder.http import StatusError, redact
 from builder.model.digest import Digest
@@ -77,7 +77,8 @@ class WebDavTree(RemoteTree):
         self.marks[path] = found[1]
         if mark and mark == found[1]:
             return True
-        return self._read(path) in digests
+        most = found[0] if size is None else size
+        return most is not None and self._read(path, most) in digests
 
     def look(self, path: str) -> tuple[int | None, str] | None:
         """Return size, where it is told, and mark of a file; None where there is none."""
@@ -196,9 +197,9 @@ class WebDavTree(RemoteTree):
             method, self.at(path), headers={**self.headers, **(headers or {})}, body=body
         )
 
-    def _read(self, path: str) -> Digest:
+    def _read(self, path: str, most: int) -> Digest | None:
         with self.client.open(self.at(path), headers=self.headers) as stream:
-            return Digest.of_file(io.BufferedReader(_Body(stream), _BUFFER))
+            return digest_of(io.BufferedReader(_Body(stream), _BUFFER), most)
 
 
 class _Body(io.RawIOBase):
