@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_COMPRESSED = 8
+_ARMOUR = re.compile(
+    rb"^[ \t]*-----BEGIN PGP [^\n]*\n(.*?)(?:^[ \t]*(-----END PGP )|\Z)", re.DOTALL | re.MULTILINE
+)
+_HEADER = re.compile(rb"[A-Za-z]+: ")
 
 
 class PacketError(ValueError):
@@ -14,12 +23,39 @@ class PacketError(ValueError):
 
 def packets(content: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield tag and body of every packet; raise PacketError."""
-    while content:
-        tag, start, length = _head(content)
-        body, content = content[start : start + length], content[start + length :]
+    place = 0
+    while place < len(content):
+        tag, start, length = _head(content[place : place + 6])
+        body = content[place + start : place + start + length]
         if len(body) != length:
             raise PacketError("a packet is cut off")
+        place += start + length
         yield tag, body
+
+
+def packets_of_file(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield tag and body of every packet of a file, binary or with armours and words between them.
+
+    Libraries unpack what is compressed, also what is compressed in that, and a small file becomes
+    gigabytes; neither keys nor signatures have such packets. Raise PacketError.
+    """
+    armours = [_bare(*armour) for armour in _ARMOUR.findall(content)]
+    for tag, body in packets(b"".join(armours) if armours else content):
+        if tag == _COMPRESSED:
+            raise PacketError("a packet is compressed, as in no key and no signature")
+        yield tag, body
+
+
+def _bare(text: bytes, end: bytes) -> bytes:
+    """Take an armour off (RFC 4880 6.2); its checksum proves nothing."""
+    if not end:
+        raise PacketError("an armour is cut off")
+    lines = [line.strip() for line in text.splitlines()]
+    coded = b"".join(line for line in lines if not (_HEADER.match(line) or line[:1] == b"="))
+    try:
+        return base64.b64decode(coded, validate=True)
+    except ValueError as error:
+        raise PacketError("an armour is damaged") from error
 
 
 def first_packet(content: bytes) -> tuple[int, bytes]:

@@ -8,17 +8,16 @@ matter: see :mod:`builder.rpm.signature`.
 from __future__ import annotations
 
 import datetime as dt
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import VerificationError
-from builder.openpgp import PacketError, first_packet
-from builder.rpm.certificates import doubt, read_certificate
+from builder.openpgp import PacketError, first_packet, framed, packets_of_file
+from builder.rpm.certificates import SIGNATURE, doubt, read_certificate
 from builder.rpm.problems import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
 KEYS_LIMIT = 1 << 20
 """Bytes of the largest file of keys that is read."""
@@ -28,7 +27,7 @@ _MOST_KEYS = 64
 _MOST_SIGNATURES = 16
 _SHORT_ID = 16
 _CLOCK = "set this machine's clock if it is behind; else it is the signer's that was ahead"
-_ARMOUR = re.compile(rb"^-----(?:(BEGIN)|END) PGP SIGNATURE-----", re.MULTILINE)
+_SECRET = {5, 7}
 
 
 class UncheckableError(VerificationError):
@@ -69,7 +68,7 @@ def load_keys(content: bytes, *, where: str = "key", all_of: bool = False) -> tu
         )  # fmt: skip
     pysequoia = load_pysequoia()
     try:
-        certs = pysequoia.Cert.split_bytes(content)
+        certs = pysequoia.Cert.split_bytes(_plain(content))
         if certs and has_secrets(content):
             raise VerificationError(
                 "there is a secret key in it",
@@ -112,12 +111,12 @@ def public_half(content: bytes, *, where: str = "key") -> bytes:
 
 def has_secrets(content: bytes) -> bool:
     """Look into the file itself, for what is read of it leaves secrets out."""
-    pysequoia = load_pysequoia()
-    tags = pysequoia.packet.Tag
-    packets = pysequoia.packet.PacketPile.from_bytes(content)  # of the first armour only
-    return b"PGP PRIVATE KEY" in content or any(
-        packet.tag in (tags.SecretKey, tags.SecretSubkey) for packet in packets
-    )
+    return any(tag in _SECRET for tag, _ in packets_of_file(content))
+
+
+def _plain(content: bytes) -> bytes:
+    """Return the packets of a file alone, as libraries may read them; raise PacketError."""
+    return b"".join(framed(tag, body) for tag, body in packets_of_file(content))
 
 
 def _key(pysequoia: Any, content: bytes) -> RpmKey:
@@ -158,25 +157,13 @@ def verify_detached(
     raise bad or _stranger(issuers, keys, where)
 
 
-def _armoured(content: bytes) -> Iterator[bytes]:
-    """Yield each of several armoured signatures, of which pysequoia reads the first alone."""
-    begin: int | None = None
-    for mark in _ARMOUR.finditer(content):
-        if mark[1]:
-            begin = mark.start() if begin is None else begin
-        elif begin is not None:
-            yield content[begin : mark.end()]
-            begin = None
-
-
 def _signatures(content: bytes, where: str) -> list[tuple[Any, str]]:
     pysequoia = load_pysequoia()
     try:
         signatures = [
-            pysequoia.Sig.from_bytes(bytes(packet))
-            for block in list(_armoured(content)) or [content]
-            for packet in pysequoia.packet.PacketPile.from_bytes(block)
-            if packet.tag == pysequoia.packet.Tag.Signature
+            pysequoia.Sig.from_bytes(framed(tag, body))
+            for tag, body in packets_of_file(content)
+            if tag == SIGNATURE
         ]
         if not signatures:
             raise VerificationError("there is no OpenPGP signature in it", where=where)
