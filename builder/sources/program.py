@@ -9,7 +9,7 @@ import tarfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from builder import disk
 from builder.errors import (
@@ -34,6 +34,14 @@ _BUFFER = 1 << 20
 _LARGEST = 1 << 30
 """Bytes of one program; kubelet has some 110 million."""
 _MOST_MEMBERS = 1000
+_LARGEST_IN_ALL = 8 << 30
+"""Bytes of an archive when unpacked; those of Kubernetes have under two thousand million."""
+_LARGEST_HEADER = 1 << 20
+_DAMAGE = (
+    *(tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile),
+    *(ValueError, ArithmeticError, RecursionError),
+)
+"""What comes of archives that are damaged or made to harm: numbers and names are read unchecked."""
 _EXECUTABLE = 0o111
 _PLAIN = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9_.+-]{0,127}")
 
@@ -134,7 +142,10 @@ def unpack(archive: Path, wanted: Sequence[PackedFile], folder: Path, name: str)
     folders = [file.path for file in wanted if file.folder]
     unpacked: dict[str, Path] = {}
     try:
-        with tarfile.open(archive, "r:gz") as opened:
+        with (
+            gzip.open(archive) as packed,
+            tarfile.open(fileobj=cast("IO[bytes]", plain := _Plain(packed)), mode="r:") as opened,
+        ):
             for count, member in enumerate(opened):
                 if count == _MOST_MEMBERS:
                     raise VerificationError(
@@ -144,8 +155,10 @@ def unpack(archive: Path, wanted: Sequence[PackedFile], folder: Path, name: str)
                 for path in _places(member, members, folders):
                     # a member may come twice; then the last one counts, as with tar
                     unpacked.setdefault(path, folder / str(len(unpacked)))
+                    plain.allow(member.size)
                     _write(opened, member, unpacked[path], name)
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+                plain.allow(_LARGEST_HEADER)
+    except _DAMAGE as error:
         raise VerificationError(f"the archive can't be read: {error}", where=name) from error
     except OSError as error:
         raise disk.failure(error, folder) from error
@@ -154,6 +167,30 @@ def unpack(archive: Path, wanted: Sequence[PackedFile], folder: Path, name: str)
         lacks = ", ".join(missing) or "programs"
         raise VerificationError(f"the archive lacks {lacks}", where=name)
     return unpacked
+
+
+class _Plain:
+    """What gzip unpacks, as far as it is wanted: tarfile takes into memory what a header claims."""
+
+    def __init__(self, packed: gzip.GzipFile) -> None:
+        self._packed = packed
+        self.tell = packed.tell
+        self.allow(_LARGEST_HEADER)
+
+    def allow(self, size: int) -> None:
+        """Let so many bytes be read from now on."""
+        self._left = size
+
+    def read(self, size: int) -> bytes:
+        self._left -= size
+        if self._left < 0:
+            raise tarfile.ReadError("a header does not end")
+        return self._packed.read(size)
+
+    def seek(self, place: int) -> int:
+        if place > _LARGEST_IN_ALL:
+            raise tarfile.ReadError(f"it has more than {_LARGEST_IN_ALL:,} bytes when unpacked")
+        return self._packed.seek(place)
 
 
 def _places(member: tarfile.TarInfo, members: dict[str, str], folders: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import tarfile
@@ -193,11 +194,20 @@ def test_a_cluster_begins_again_as_it_was(site: Site, capsys: pytest.CaptureFixt
     assert "--renew: a cluster begins again from a snapshot apart from all else" in said
 
 
+def _pack(path: Path, how: Callable[[bytes], bytes]) -> None:
+    path.write_bytes(how(path.read_bytes()))
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
         (lambda path: path.write_bytes(path.read_bytes()[:-1]), "is not whole"),
         (lambda path: path.with_suffix(".keys.tar").unlink(), "is not a snapshot with its keys"),
+        (lambda path: _pack(path.with_suffix(".keys.tar"), gzip.compress), "has no ca.crt in it"),
+        (
+            lambda path: _pack(path.with_suffix(".keys.tar"), lambda tar: b"x" + tar),
+            "has no ca.crt",
+        ),
     ],
 )
 def test_a_snapshot_that_is_none(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 import threading
@@ -172,6 +173,45 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     with pytest.raises(VerificationError) as caught:
         unpack(packed.getvalue(), tmp_path, FOLDER)
     assert str(caught.value) == "plugins: the archive lacks programs"
+
+
+def header(size: int, kind: bytes = tarfile.REGTYPE, name: str = "bin/crictl") -> bytes:
+    member = tarfile.TarInfo(name)
+    member.size, member.type, member.mode = size, kind, 0o755
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+def pax(record: bytes) -> bytes:
+    return header(512, tarfile.XHDTYPE) + record.ljust(512, b"\0") + header(0)
+
+
+def sparse() -> bytes:
+    """Say without an end where the holes are."""
+    first = bytearray(header(1 << 20, tarfile.GNUTYPE_SPARSE))
+    first[482], first[148:156] = 1, b" " * 8
+    first[148:156] = b"%06o\0 " % sum(first)
+    return bytes(first) + (b"00000000001\0" * 42 + b"\1" + bytes(7)) * 4000
+
+
+BOMBS = {
+    "a header that claims gigabytes": (header(1 << 40, tarfile.XHDTYPE), "a header does not end"),
+    "a name that does": (header(1 << 62, tarfile.GNUTYPE_LONGNAME), "a header does not end"),
+    "holes without end": (sparse(), "a header does not end"),
+    "a member to be passed over": (header(1 << 62, name="other"), "it has more than 8,589,934,592"),
+    "names upon names": ((header(2, tarfile.GNUTYPE_LONGNAME) + b"a".ljust(512, b"\0")) * 3000, ""),
+    "a number of ten": (pax(b"99999999999999999999 path=x\n"), ""),
+    "a hole that is no number": (pax(b"25 GNU.sparse.map=1,a,b,\n"), ""),
+}
+
+
+@pytest.mark.parametrize(("content", "what"), BOMBS.values(), ids=BOMBS)
+def test_archives_that_are_made_to_harm_are_refused(
+    tmp_path: Path, content: bytes, what: str
+) -> None:
+    with pytest.raises(VerificationError) as caught:
+        unpack(gzip.compress(content + bytes(1024)), tmp_path, LONE)
+    assert caught.value.fault.what.startswith(f"the archive can't be read: {what}")
+    assert caught.value.fault.where == "plugins"
 
 
 @pytest.mark.parametrize(

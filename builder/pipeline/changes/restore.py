@@ -83,12 +83,12 @@ def _examine(running: Running, snapshot: Path, keys: Path) -> tuple[str, list[Fa
         what = "is not whole: its last bytes are not the digest of the others"
         faults.append(Fault(where=str(snapshot), what=what, hint="copy it again, or take another"))
     try:
-        with tarfile.open(keys) as tar:
+        with tarfile.open(keys, "r:") as tar:  # never one that has to be unpacked first
             held = tar.extractfile("ca.crt")
             text = held.read(_LARGEST_KEYS) if held else b""
         (certificate, *_) = pem.certificates(text)
         ours = authority.digest(certificate)
-    except (tarfile.TarError, KeyError, ValueError):
+    except (tarfile.TarError, KeyError, ValueError, ArithmeticError, RecursionError):
         faults.append(Fault(where=str(keys), what="has no ca.crt in it", hint="copy it again"))
     else:
         if running.authority and ours != running.authority:
