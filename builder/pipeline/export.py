@@ -16,16 +16,17 @@ from builder.bundle.reader import open_bundle
 from builder.destinations.destination import Entry, deliver
 from builder.destinations.folder import new_folder
 from builder.destinations.image_archive import image_archive
-from builder.errors import UsageError, VerificationError, did_you_mean
+from builder.errors import Fault, UsageError, VerificationError, did_you_mean
 from builder.model.digest import Digest
 from builder.oci import layout as oci_layout
 from builder.oci.graph import LIMIT, ImageGraphs
 from builder.pipeline.lock_document import LockDocument
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from builder.bundle.layout import Extent
     from builder.bundle.reader import FolderBundle, TarBundle
     from builder.model.artifact import Image
     from builder.model.lock import Lock
@@ -85,8 +86,8 @@ def export(
     with open_bundle(source) as bundle:
         document = LockDocument.inside(bundle)
         # by the lock alone, as in verify: SHA256SUMS is a convenience for people
-        digests = {extent.path: extent.digest for extent in document.layout.fetched}
-        plan = _Plan(bundle, document.lock, digests)
+        extents = {extent.path: extent for extent in document.layout.fetched}
+        plan = _Plan(bundle, document.lock, extents)
         if kind == "images":
             entries, count = plan.images(choice or ImageChoice())
         else:
@@ -106,12 +107,12 @@ def export(
 
 class _Plan:
     def __init__(
-        self, bundle: TarBundle | FolderBundle, lock: Lock, digests: dict[str, Digest]
+        self, bundle: TarBundle | FolderBundle, lock: Lock, extents: dict[str, Extent]
     ) -> None:
         self._bundle = bundle
         self._members = bundle.members()
         self._lock = lock
-        self._digests = digests
+        self._extents = extents
 
     def files(self, kind: Kind) -> list[Entry]:
         # packages are of no use without the keys that signed them, nor in one heap
@@ -121,7 +122,7 @@ class _Plan:
         return self._entries(
             {
                 path: path if kind == "packages" else path.removeprefix(folders[0])
-                for path in self._digests
+                for path in self._extents
                 if path.startswith(folders)
             }
         )
@@ -193,14 +194,15 @@ class _Plan:
 
         Raise IncompleteError if the bundle, being a delta, lacks some.
         """
-        absent = [path for path in paths if path not in self._members or path not in self._digests]
+        absent = [path for path in paths if path not in self._members or path not in self._extents]
         if not absent:
+            self._check_sizes(paths)
             return [
                 Entry(
                     path=path,
                     name=f"{self._bundle.path}: {member}",
-                    size=self._members[member].size,
-                    digest=self._digests[member],
+                    size=self._extents[member].size,
+                    digest=self._extents[member].digest,
                     open=functools.partial(self._bundle.open, member),
                 )
                 for member, path in paths.items()
@@ -211,6 +213,22 @@ class _Plan:
             f"this is a delta, which leaves out {len(absent)} of what is wanted",
             hint="put it together first: airseed bundle DELTA --base OLD -o WHOLE",
         )
+
+    def _check_sizes(self, paths: Iterable[str]) -> None:
+        """Raise VerificationError before the first byte of what fills a disk before it is wrong."""
+        sizes = {path: (self._members[path].size, self._extents[path].size) for path in paths}
+        faults = [
+            Fault(where=path, what=f"has {found:,} bytes", expected=f"{expected:,}")
+            for path, (found, expected) in sizes.items()
+            if found != expected
+        ]
+        if faults:
+            raise VerificationError(
+                "the bundle is damaged",
+                where=str(self._bundle.path),
+                hint="airseed verify finds all that is damaged",
+                faults=faults,
+            )
 
 
 def _is_chosen(image: Image, choice: ImageChoice) -> bool:

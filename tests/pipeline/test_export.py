@@ -214,13 +214,33 @@ def test_the_lock_is_believed_and_not_the_sums(
     assert written
     assert written == {n for n, f in wanted.items() if f.kind == "manifest"}
     name = min(written)
-    (folder / "manifests" / name).write_bytes(b"evil")
+    content = b"evil".ljust(wanted[name].size)
+    evil = hashlib.sha256(content).hexdigest()
+    (folder / "manifests" / name).write_bytes(content)
     text = sums.read_text("utf-8").replace(wanted[name].digest.hex, evil)
     assert text != sums.read_text("utf-8")
     sums.write_text(text, "utf-8")
     err = run_export(capsys, folder, "--manifests-only", "-o", "more", code=1)
     assert f"unpacked: manifests/{name}: has the digest sha256:{evil}" in err
     assert not (work / "more").exists()
+
+
+def test_what_is_larger_than_the_lock_says_is_not_begun(
+    work: Path, sample: Sample, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A sparse file costs nothing, and would fill this disk before it is found to be wrong."""
+    folder = work / "unpacked"
+    with tarfile.open(sample.bundle) as tar:
+        tar.extractall(folder, filter="data")
+    for name, flag in (("keys/docker-ce.asc", "--keys-only"), ("images/blobs", "--images-only")):
+        chosen = [e for e in sample.layout.fetched if e.path.startswith(name)]
+        extent = max(chosen, key=lambda e: e.size)
+        with (folder / extent.path).open("r+b") as file:
+            file.truncate(1 << 40)
+        err = run_export(capsys, folder, flag, "-o", "out", code=1)
+        assert "unpacked: the bundle is damaged\n" in err
+        assert f"{extent.path}: has 1,099,511,627,776 bytes\n    expected {extent.size:,}\n" in err
+        assert [path.name for path in work.iterdir()] == ["unpacked"]
 
 
 @pytest.mark.parametrize(
