@@ -44,20 +44,27 @@ class Backoff:
         (self.sleep or cancelled.wait)(seconds)
 
 
-def retry_after(text: str | None, now: dt.datetime | None = None) -> float | None:
-    """Read a Retry-After header, seconds or an HTTP date, as seconds: at least 0, at most a day."""
+def retry_after(text: str | None, date: str | None = None) -> float | None:
+    """Read a Retry-After header, seconds or an HTTP date, as seconds: at least 0, at most a day.
+
+    ``date`` is the answer's Date: when to come back is said by that clock, and ours may be wrong.
+    """
     if text is None:
         return None
     text = text.strip()
     if text.isascii() and text.isdecimal():
         return min(float(text[:9]), LONGEST_WAIT)
+    moment, now = _moment(text), _moment(date or "") or dt.datetime.now(dt.UTC)
+    if moment is None:
+        return None
+    return min(max((moment - now).total_seconds(), 0.0), LONGEST_WAIT)
+
+
+def _moment(text: str) -> dt.datetime | None:
     import email.utils  # noqa: PLC0415 -- slow to load, and dates are rare
 
     try:
         moment = email.utils.parsedate_to_datetime(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=dt.UTC)
-        wait = (moment - (now or dt.datetime.now(dt.UTC))).total_seconds()
+        return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
     except (ValueError, TypeError, OverflowError):
         return None
-    return min(max(wait, 0.0), LONGEST_WAIT)

@@ -64,4 +64,7 @@ def test_retry_after_in_seconds(text: str | None, seconds: float | None) -> None
 def test_retry_after_as_a_date(ahead: int, seconds: float) -> None:
     now = dt.datetime(2024, 5, 1, 12, tzinfo=dt.UTC)
     text = email.utils.format_datetime(now + dt.timedelta(seconds=ahead), usegmt=True)
-    assert retry_after(text, now) == seconds
+    date = email.utils.format_datetime(now, usegmt=True)  # years behind this machine's clock
+    assert retry_after(text, date) == seconds
+    assert retry_after("7", date) == 7.0
+    assert retry_after(text, "soon") == 0.0

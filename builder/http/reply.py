@@ -52,7 +52,7 @@ class StatusError(FetchError):
         self, url: str, status: int, headers: Mapping[str, str], content: bytes = b""
     ) -> None:
         phrase = _PHRASES.get(status, "")
-        wait = retry_after(headers.get("Retry-After"))
+        wait = retry_after(headers.get("Retry-After"), headers.get("Date"))
         super().__init__(
             f"the server answered {status} {phrase}".rstrip()
             + (f" and asks to wait {wait:,.0f} s" if wait else ""),
