@@ -20,6 +20,7 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _OTHER_DIGEST = re.compile(r"(?!sha256:)[a-z0-9+._-]+:[0-9a-fA-F]{32}")
+_IDENTITY = re.compile(r"[0-9a-f]{64}")
 _LONGEST = 255
 _SHORT = 12
 HUB = "docker.io"
@@ -44,6 +45,8 @@ class Reference(Ordered):
         pinned = Digest.parse(digest) if digest else None
         if "@" in text and not digest:
             raise ValueError(f"{text!r} ends in @ without a digest")
+        if _IDENTITY.fullmatch(rest):
+            raise ValueError(f"{text!r} is an image's ID, which engines take for no name")
         head, slash, tail = rest.partition("/")
         if slash and ("." in head or ":" in head or head == "localhost"):
             host, rest = head, tail

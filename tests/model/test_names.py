@@ -53,6 +53,8 @@ def test_references_as_docker_reads_them(text: str, whole: str) -> None:
         f"a.io/{'x' * 256}",
         f"a.io/b:{'x' * 129}",
         "a.io/b:1\n",
+        SHA,
+        f"{SHA}@sha256:{SHA}",
     ],
 )
 def test_other_texts_are_no_references(text: str) -> None:
