@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -88,6 +89,27 @@ def test_and_it_empties_what_was_written_last(alone: Machine, turn: int) -> None
     check(alone)
 
 
+def test_a_mount_made_folders_of_kubeadms_files(first: Machine) -> None:
+    """docker and kubelet do so where one is not there yet, as for a static pod of the user's."""
+    names = ("admin.conf", "kubelet.conf", "pki/ca.crt", "pki/sa.pub", "manifests/etcd.yaml")
+    files = [first.root / "etc/kubernetes" / name for name in names]
+    for file in files:
+        file.mkdir(parents=True)
+    ran = first.source("mend_files", "kubeadm")
+    assert ran.returncode == 0, ran.stdout
+    assert not [file for file in files if file.exists()]
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_a_mount_made_a_folder_of_a_file_of_ours(first: Machine, *, filled: bool) -> None:
+    file = first.root / "etc/docker/daemon.json"
+    file.mkdir(parents=True)
+    if filled:  # whoever put that there wants to know
+        (file / "x").touch()
+    ran = first.boot("runtime")
+    assert (ran.returncode, file.is_file()) == ((1, False) if filled else (0, True)), first.result
+
+
 def test_secrets_stay_while_the_window_is_open(alone: Machine) -> None:
     """Two more control planes are expected: the timer keeps Secret and key until they are in."""
     alone.set(CONTROL_PLANES="k8s01 k8s02 k8s03", WINDOW="86400")
@@ -124,6 +146,15 @@ def test_the_window_closes_though_somebody_removed_the_namespace(alone: Machine)
     alone.write("refuse-annotate", "")
     assert alone.run("actions/window", "close").returncode == 0
     check(alone)
+
+
+@pytest.mark.parametrize(("began", "over"), [(-90_000, True), (-80_000, False), (900_000, False)])
+def test_a_window_that_a_clock_ahead_opened_ends(first: Machine, began: int, *, over: bool) -> None:
+    now = int(time.time())
+    file = first.write("var/lib/airseed/window-began", f"{now + began}\n")
+    ran = first.source("window_is_over && echo over", "window")
+    assert ran.stdout == ("over\n" if over else "")
+    assert int(file.read_text()) == pytest.approx(now + min(began, 0), abs=60)
 
 
 def test_the_window_closes_by_time(alone: Machine) -> None:

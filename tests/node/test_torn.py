@@ -118,6 +118,26 @@ def test_what_is_torn_is_made_again(machine: Machine, row: tuple[str, str, str, 
         assert not [one for one in beside if one.exists()]
 
 
+@pytest.mark.parametrize("row", STARTED, ids=lambda row: row[1])
+@pytest.mark.parametrize("filled", [False, True])
+def test_a_folder_in_a_files_place_is_damage(
+    machine: Machine, row: tuple[str, str, str, str], *, filled: bool
+) -> None:
+    """Who mounts a file that is not there yet gets a folder of its name."""
+    program, path, test, cure = row
+    if cure == "copy":
+        machine.write(a_file(path), WHOLE[test])
+        machine.run("actions/mend", program)
+        (machine.root / a_file(path)).unlink()
+    folder = machine.root / a_file(path)
+    folder.mkdir(parents=True)
+    if filled:
+        (folder / "x").write_text("x\n")
+    ran = machine.run("actions/mend", program)
+    assert (ran.returncode, ran.stdout) == (0, f"airseed: {folder} is damaged: it is made again\n")
+    assert folder.read_bytes() == WHOLE[test] if cure == "copy" else not folder.exists()
+
+
 def _folders(cure: str) -> list[str]:
     return cure.replace("*", "x").split() if cure.startswith("/") else []
 

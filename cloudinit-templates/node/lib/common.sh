@@ -67,6 +67,12 @@ store_of() {
 
 now() { printf '%(%s)T\n' -1; }
 
+# Print the seconds since MOMENT; somebody may have set the clock back.
+age() {
+    local seconds=$(($(now) - $1))
+    printf '%d' "$((seconds > 0 ? seconds : 0))"
+}
+
 # Seconds since power-on: nobody sets this clock.
 clock() {
     local seconds
@@ -86,7 +92,7 @@ put() {
     [ -d "${path%/*}" ] || mkdir -p "${path%/*}"
     # errexit does not count where somebody asks how this went
     if ! (umask 077 && if [ -n "$quick" ]; then cat >"$fresh"; else dd of="$fresh" bs=65536 conv=fsync status=none; fi) ||
-        ! chmod "$mode" "$fresh" || ! mv -f "$fresh" "$path"; then
+        ! chmod "$mode" "$fresh" || ! make_way "$path" || ! mv -fT "$fresh" "$path"; then
         rm -f "$fresh"
         say "error: $path can't be written" >&2
         return 1
@@ -94,6 +100,11 @@ put() {
     # by its name it may have another label than its folder, and somebody who asks for that
     [ ! -e "$R/sys/fs/selinux/enforce" ] || [[ $path == "$STATE"/* ]] || ! has restorecon || restorecon "$path" || true
 }
+
+# Take an empty folder away where a file belongs: docker makes one when somebody mounts a file that is not there.
+make_way() { [ ! -d "$1" ] || [ -L "$1" ] || rm -d "$1"; }
+
+is_there() { [ -e "$1" ] || [ -L "$1" ]; }
 
 # The same; a change is noted under NOTE before it is made, and until somebody calls it settled.
 put_noting() {

@@ -157,7 +157,7 @@ go_forward_or_back() {
 go_forward() {
     local name phase known
     for name in ${PODS#etcd }; do
-        is_manifest "$MANIFESTS/$name.yaml" || cp -a "$KEEP/manifests/$name.yaml" "$MANIFESTS/$name.yaml"
+        is_manifest "$MANIFESTS/$name.yaml" || put_back "$KEEP/manifests/$name.yaml" "$MANIFESTS/$name.yaml"
     done
     start_kubelet
     wait_until "this node's etcd and API server to come up" "${AIRSEED_FORWARD_PATIENCE:-300}" own_api_is_healthy ||

@@ -104,13 +104,12 @@ keep_kubelet() {
 mend_kubelet() {
     local file
     for file in "$KUBELET"/pki/*; do
-        [ -e "$file" ] || [ -L "$file" ] || continue
-        is_whole "$file" || { say "$file is damaged: it is made again" && rm -f "$file"; }
+        ! is_there "$file" || is_whole "$file" || { say "$file is damaged: it is made again" && rm -rf "$file"; }
     done
     [ -d "$KEEP/kubelet" ] || return 0
     mkdir -p "$KUBELET/pki"
     for file in config.yaml kubeadm-flags.env; do
-        is_text "$KUBELET/$file" || cp -a "$KEEP/kubelet/$file" "$KUBELET/$file"
+        is_text "$KUBELET/$file" || put_back "$KEEP/kubelet/$file" "$KUBELET/$file"
     done
     is_certificate "$KUBELET/pki/kubelet-client-current.pem" || cp -a "$KEEP/kubelet/pki/." "$KUBELET/pki/"
 }
@@ -123,23 +122,28 @@ is_whole() {
     *.pub) is_public_key "$1" ;;
     */manifests/*.yaml) is_manifest "$1" ;;
     *.conf) is_kubeconfig "$1" ;;
-    *) [ -s "$1" ] ;;
+    *) [ -f "$1" ] && [ -s "$1" ] ;;
     esac
 }
+
+# Put the COPY of a file in its place, whatever is there.
+put_back() { { [ -f "$2" ] || rm -rf "$2"; } && cp -a "$1" "$2"; }
 
 # Put back what a power cut emptied or tore: from the copies, else make kubeadm write it again.
 mend_files() {
     local file path
     mend_kubelet
+    # kubeadm writes them itself, but not over what a mount of the user's made of one
+    kubeadm_files manifests | while IFS= read -r file; do [ ! -d "$file" ] || rm -rf "$file"; done
     while IFS= read -r file; do
         path=${file#"$KUBERNETES"/}
         ! is_whole "$file" || continue
         if [ -f "$KEEP/$path" ] && is_whole "$KEEP/$path"; then
             say "$file is damaged: taking the copy"
-            cp -a "$KEEP/$path" "$file"
+            put_back "$KEEP/$path" "$file"
         else
             say "$file is damaged: it is made again"
-            rm -f "$file"
+            rm -rf "$file"
             # one without the other would be refused
             case $file in *.crt) rm -f "${file%.crt}.key" ;; *.key) rm -f "${file%.key}.crt" "${file%.key}.pub" ;; *.pub) rm -f "${file%.pub}.key" ;; esac
         fi
@@ -175,7 +179,8 @@ mend_pairs() {
         [ -f "$KEEP/$name.key" ] || continue
         ! is_pair "$KUBERNETES/$name.crt" "$KUBERNETES/$name.key" || continue
         say "$KUBERNETES/$name.crt and its key are not of one piece: taking the copies"
-        cp -a "$KEEP/$name.crt" "$KEEP/$name.key" "$KUBERNETES/$(dirname "$name")/"
+        put_back "$KEEP/$name.crt" "$KUBERNETES/$name.crt"
+        put_back "$KEEP/$name.key" "$KUBERNETES/$name.key"
     done
 }
 

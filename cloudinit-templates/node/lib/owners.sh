@@ -14,7 +14,7 @@ kubeadm_files() {
 
 remove_kubeadm_files() {
     local file
-    kubeadm_files "${1:-}" | while IFS= read -r file; do rm -f "$file"; done
+    kubeadm_files "${1:-}" | while IFS= read -r file; do rm -rf "$file"; done
 }
 
 # Tell whether machine.files laid PATH down.

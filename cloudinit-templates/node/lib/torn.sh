@@ -18,7 +18,7 @@ state_files() {
         files=${files/#DOCKER/$docker} cure=${cure//DOCKER/$docker}
         files=${files/#CONTAINERD/$containerd} cure=${cure//CONTAINERD/$containerd}
         for file in "$R"$files; do
-            { [ ! -f "$file" ] && [ ! -L "$file" ]; } || printf '%s\t%s\t%s\t%s\n' "$test" "$file" "$cure" "$words"
+            ! is_there "$file" || printf '%s\t%s\t%s\t%s\n' "$test" "$file" "$cure" "$words"
         done
     done <"$LIBEXEC/lib/state.tsv"
 }
@@ -29,8 +29,8 @@ mend_state() {
     local test file cure words names=${2:-}
     state_files "$1" | while IFS=$'\t' read -r test file cure words; do
         # one that went with another
-        [ -f "$file" ] || [ -L "$file" ] || continue
-        if ! "is_$test" "$file"; then
+        is_there "$file" || continue
+        if ! { [ -f "$file" ] && "is_$test" "$file"; }; then
             say "airseed: $file is damaged: it is made again"
         elif [[ $names == *"${file#"$R"}"* ]]; then
             say "airseed: $1 refuses $file: it is made again"
@@ -44,11 +44,13 @@ mend_state() {
 
 make_again() {
     local path
+    # who mounts a file that is not there gets a folder of that name
+    [ -f "$1" ] || [ -L "$1" ] || rm -rf "$1"
     # shellcheck disable=SC2086 # a pattern of folders
     case $2 in
     itself) rm -f "$1" ;;
     copy) restore_copy "$1" ;;
-    pair) rm -f "${1%.*}.crt" "${1%.*}.key" ;;
+    pair) rm -rf "${1%.*}.crt" "${1%.*}.key" ;;
     previous) link_previous "$1" ;;
     *) for path in $2; do rm -rf "$R"$path || true; done ;;
     esac
@@ -87,7 +89,7 @@ state_is_torn() {
 
 has_zeros() { [ "$(tr -d '\000' <"$1" | wc -c)" -ne "$(wc -c <"$1")" ]; }
 
-is_filled() { [ -s "$1" ] && ! has_zeros "$1"; }
+is_filled() { [ -f "$1" ] && [ -s "$1" ] && ! has_zeros "$1"; }
 
 is_text() { is_filled "$1" && [ -z "$(tail -c 1 "$1")" ]; }
 

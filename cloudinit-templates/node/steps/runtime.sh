@@ -13,6 +13,7 @@ readonly MARK='# by airseed'
 
 configure_docker() {
     local file=$R/etc/docker/daemon.json
+    make_way "$file"
     if [ -s "$file" ] && ! grep -q '"by=airseed"' "$file"; then
         # the user's own: it has to agree with kubelet
         grep -q "native.cgroupdriver=$AIRSEED_CGROUP_DRIVER" "$file" ||
@@ -67,6 +68,7 @@ containerd_registry() {
 configure_containerd() {
     local systemd=false file=$R/etc/containerd/config.toml
     [ "$AIRSEED_CGROUP_DRIVER" != systemd ] || systemd=true
+    make_way "$file"
     if [ -s "$file" ] && ! head -n 1 "$file" | grep -qxF "$MARK" && ! is_packages "$file"; then
         say "$file is the user's own: it stays, and is checked when containerd runs"
     else
