@@ -68,6 +68,17 @@ def test_the_newest_stay_and_keys_alone_go(plane: Machine, tmp_path: Path) -> No
     assert (share / new).stat().st_mode & 0o777 == 0o600
 
 
+def test_what_a_clock_that_was_ahead_named_is_not_the_newest(plane: Machine) -> None:
+    for name in ("20990101T000000Z-k8s01", "20990102T000000Z-k8s01", "20260101T000000Z-k8s01"):
+        for kind in ("db", "keys.tar"):
+            plane.write(f"var/lib/airseed/snapshots/{name}.{kind}", "x")
+    done = snapshot(plane, "--keep", "2")
+    assert done.returncode == 0, done.stdout
+    old, _, new, _ = kept(plane)
+    assert old == "20260101T000000Z-k8s01.db"
+    assert new in done.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "said", "error", "hint"),
     [

@@ -227,13 +227,13 @@ start_control_plane() {
         say "going on with what is here already"
     fi
     make_certificates
-    begun=$(now)
+    begun=$(clock)
     run_kubeadm "$ignore" init --skip-token-print --skip-certificate-key-print --skip-phases="$PHASES_AFTER" || code=$?
     [ "$code" -ne 0 ] || return 0
     # two long waits in vain are enough, or one word of etcd
     if [ -n "$ignore" ] && ! is_stamped no-return && {
         state_is_torn etcd "$(container_says etcd)" ||
-            { [ $(($(now) - begun)) -gt 60 ] && [ "${AIRSEED_NOW_ATTEMPT:-1}" -gt 2 ]; }
+            { [ $(($(clock) - begun)) -gt 60 ] && [ "${AIRSEED_NOW_ATTEMPT:-1}" -gt 2 ]; }
     }; then start_afresh; fi
     kubeadm_failed "kubeadm init failed"
 }

@@ -132,7 +132,7 @@ working() {
 # The wait is over.
 waited() {
     [ -n "${WAITING:-}" ] || return 0
-    printf '%d\t%s\n' $(($(now) - WAITING_SINCE)) "$WAITING" >>"$WAITS"
+    printf '%d\t%s\n' "$(age "$WAITING_SINCE")" "$WAITING" >>"$WAITS"
     WAITING=''
     report running
 }

@@ -106,8 +106,15 @@ take_snapshot() {
     say "snapshot $SNAPSHOT: revision $revision, $keys keys, $(stat -c %s "$SNAPSHOT") bytes"
 }
 
-# Print the snapshots that are here, the newest last.
-list_snapshots() { find "$SNAPSHOTS" -maxdepth 1 -name '[0-9]*.db' 2>/dev/null | sort; }
+# Print the snapshots that are here, the newest last. Those of a clock that was ahead were taken before now, too:
+# as the newest they would push out every one that is taken.
+list_snapshots() {
+    find "$SNAPSHOTS" -maxdepth 1 -name '[0-9]*.db' 2>/dev/null | sort |
+        awk -v now="$(date -u +%Y%m%dT%H%M%SZ)" -v place="$((${#SNAPSHOTS} + 2))" '
+            substr($0, place, length(now)) > now { print; next }
+            { kept[++count] = $0 }
+            END { for (number = 1; number <= count; number++) print kept[number] }'
+}
 
 # Keep the newest COUNT. Keys without a snapshot are what a power cut left.
 prune_snapshots() {

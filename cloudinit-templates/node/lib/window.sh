@@ -20,8 +20,9 @@ everybody_joined() {
 window_is_over() {
     local began
     began=$(tr -dc 0-9 <"$STATE/window-began" 2>/dev/null) || began=''
-    [ -n "$began" ] || { now | put "$STATE/window-began" 0644 && return 1; }
-    [ $(($(now) - began)) -ge "${AIRSEED_WINDOW:-86400}" ]
+    # from a clock that was ahead it would not end
+    [ -n "$began" ] && [ "$began" -le "$(now)" ] || { now | put "$STATE/window-began" 0644 && return 1; }
+    [ "$(age "$began")" -ge "${AIRSEED_WINDOW:-86400}" ]
 }
 
 # kubeadm's own upload goes away with a token after two hours.

@@ -51,7 +51,7 @@ timed() {
     begun=$(now)
     shift
     "$@"
-    printf '%d\t%s\n' $(($(now) - begun)) "$what" >>"$WAITS"
+    printf '%d\t%s\n' "$(age "$begun")" "$what" >>"$WAITS"
 }
 
 upgrade_first() {
