@@ -219,6 +219,20 @@ def test_a_snapshot_that_is_none(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("where", ["changes", "changes/001-rename-k8s04/results"])
+def test_what_can_not_be_looked_into_may_be_under_way(
+    site: Site, where: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Passed by without a word, it would be taken for no change, or for no result."""
+    site.edit(WORKER, "- name: db1\n    was: k8s04\n")
+    if where != "changes":
+        assert site.changes("--write") == 5
+        (site.folder / where).rmdir()
+    (site.folder / where).write_text("a disk that lost its folders")
+    assert site.changes() == 1
+    assert f"{where}: not a directory\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("file", ["db1", "k8s04"])
 def test_a_machine_says_under_its_new_name_that_it_is_through(
     site: Site, file: str, capsys: pytest.CaptureFixture[str]

@@ -230,7 +230,7 @@ def _next(running: Running, written: WrittenChange | None, heard: list[str], fol
     """
     if written:
         return int(written.number)
-    written_ones = (path.parent.name for path in folder.glob(f"*/{folders.CHANGE}"))
+    written_ones = (path.parent.name for path in folders.written(folder))
     names = [*running.applied, running.written, *heard, *written_ones]
     # what a machine says that it has heard of may be anything
     number = max((int(n[:_DIGITS]) for n in names if _NUMBERED.match(n)), default=0) + 1

@@ -21,6 +21,32 @@ CHANGE, RESULTS, GIVEN_UP = "change.json", "results", "given-up"
 PLAYBOOK, INVENTORY, README = "playbook.yaml", "inventory.yaml", "README.md"
 
 
+def written(folder: Path) -> list[Path]:
+    """Return the ``change.json`` of every change in a folder, oldest first.
+
+    What can't be looked into may be the change that is under way: raise StorageError, where glob
+    would pass it by.
+    """
+    return [own / CHANGE for own in _inside(folder) if own.is_dir() and CHANGE in _names(own)]
+
+
+def results(own: Path) -> list[Path]:
+    """Return the results that lie in a change's folder; raise StorageError."""
+    return [path for path in _inside(own / RESULTS) if path.suffix == ".json"]
+
+
+def _inside(folder: Path) -> list[Path]:
+    with disk.stored(folder):
+        try:
+            return sorted(folder.iterdir())
+        except FileNotFoundError:
+            return []
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in _inside(folder)}
+
+
 def write(folder: Path, change: Change, plans: Sequence[Plan], *, document: str) -> Path:
     """Write all that a change needs, ``change.json`` last; ``document`` is cluster.yaml's name.
 

@@ -89,8 +89,7 @@ def latest(folder: Path, applied: Sequence[str]) -> WrittenChange | None:
     Raise DocumentError for a ``change.json`` that is damaged, StorageError for one that can't be
     read.
     """
-    known = sorted(folder.glob(f"*/{folders.CHANGE}")) if folder.is_dir() else []
-    for path in reversed(known):
+    for path in reversed(folders.written(folder)):
         content = disk.read_own(path, running_format.LARGEST)
         given_up = (path.parent / folders.GIVEN_UP).exists()
         if content is None or given_up or path.parent.name in applied:
@@ -111,8 +110,7 @@ def latest(folder: Path, applied: Sequence[str]) -> WrittenChange | None:
             asked=fields["asked"],
         )
         own = {
-            file.stem: disk.read_own(file, _LARGEST) or b""
-            for file in sorted((path.parent / folders.RESULTS).glob("*.json"))
+            file.stem: disk.read_own(file, _LARGEST) or b"" for file in folders.results(path.parent)
         }
         return _with(written, _own(written, own))
     return None
