@@ -13,7 +13,7 @@ import pytest
 from builder.backoff import Backoff
 from builder.destinations import record as registry_record
 from builder.destinations import s3
-from builder.destinations.record import Record
+from builder.destinations.record import PublishedRecord
 from builder.destinations.webdav import WebDavTree
 from builder.errors import FetchError
 from builder.http import Client
@@ -148,7 +148,7 @@ def test_records_without_end_end_in_an_error(monkeypatch: pytest.MonkeyPatch) ->
 
     for clusters in (40, 60):
         server = cast("Pusher", Registered(clusters))
-        record = Record(server, Registry(host="reg.example"), "ours")
+        record = PublishedRecord(server, Registry(host="reg.example"), "ours")
         monkeypatch.setattr(
             record, "_read", lambda tag: {f"{tag}:{number}": frozenset() for number in range(10)}
         )
