@@ -17,8 +17,8 @@ from builder.destinations.record import PublishedRecord
 from builder.destinations.webdav import WebDavTree
 from builder.errors import FetchError
 from builder.http import Client
-from builder.model.cluster import Registry
 from builder.model.digest import Digest
+from builder.model.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
