@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from builder.render.cloudinit.userdata import UserData
 
 _LEVEL = 9
+_TEXT = {"id": lzma.FILTER_LZMA2, "preset": _LEVEL | lzma.PRESET_EXTREME, "pb": 0}
+"""Text has no words of four bytes, whose places xz would tell apart."""
 _ARCHIVE = "/run/airseed-scripts.tar.xz"
 """EL7's dracut requires xz, so that every machine which starts a kernel of its own has it."""
 _COMMANDS = "\nruncmd:\n"
@@ -55,17 +57,18 @@ def compressed(raw: bytes) -> bytes:
 
 
 def bare(script: str) -> str:
-    """Return a script without its comments and what bash makes nothing of at the left of lines."""
+    """Return a script without comments, empty lines and what bash ignores at the left of lines."""
     lines, quote, documents = [], "", list[str]()
-    for line in _COMMENT.sub("", script).split("\n"):
+    for line in _COMMENT.sub("", script).removesuffix("\n").split("\n"):
         if documents:
             lines.append(line)
             if line == documents[0]:
                 del documents[0]
             continue
-        lines.append(line if quote else line.lstrip(" \t"))
+        if quote or line.strip():
+            lines.append(line if quote else line.lstrip(" \t"))
         quote, documents = _after(line, quote)
-    return "\n".join(lines)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _after(line: str, quote: str) -> tuple[str, list[str]]:
@@ -100,7 +103,7 @@ def _archive(data: UserData) -> bytes:
     """Pack the scripts; the same bytes every time."""
     packed = io.BytesIO()
     with (
-        lzma.LZMAFile(packed, "wb", preset=_LEVEL | lzma.PRESET_EXTREME) as plain,
+        lzma.LZMAFile(packed, "wb", filters=[_TEXT]) as plain,
         tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as archive,
     ):
         for file in data.files:

@@ -52,6 +52,7 @@ def test_a_script_without_comments_is_the_same_script(script: files.SeedFile) ->
     lean = size.bare(script.content)
     settings = re.findall(r"^# (?!uses|seed)[a-z]+: .*$", script.content, re.MULTILINE)
     assert re.findall(r"^#(?!!).*$", lean, re.MULTILINE) == settings
+    assert lean.endswith("\n")
     if script.content.startswith("#!"):
         assert lean.startswith("#!/bin/bash\n")
         assert pretty(lean) == pretty(script.content)
