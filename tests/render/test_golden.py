@@ -9,8 +9,8 @@ import base64
 import gzip
 import io
 import json
+import lzma
 import re
-import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,7 @@ def readable(user_data: bytes, names: dict[str, str]) -> tuple[str, str]:
     files, document["write_files"] = document["write_files"], []
     listed = ""
     for file in files:
-        if file["path"].endswith(".tar.xz"):
+        if file["path"].endswith(".xz"):
             listed += _listing(base64.b64decode(file["content"]), names)
             document["write_files"].append({**file, "content": SCRIPTS})
         elif file["content"] in names:
@@ -80,12 +80,10 @@ def readable(user_data: bytes, names: dict[str, str]) -> tuple[str, str]:
 
 
 def _listing(packed: bytes, names: dict[str, str]) -> str:
-    lines = []
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        for member in archive:
-            content = archive.extractfile(member)
-            assert content
-            lines.append(f"{member.mode:04o} /{member.name} <{names[content.read().decode()]}>\n")
+    lines, plain = [], io.BytesIO(lzma.decompress(packed))
+    while head := plain.readline():
+        mode, size_, path = head.decode().split()
+        lines.append(f"{mode} /{path} <{names[plain.read(int(size_)).decode()]}>\n")
     return "".join(lines)
 
 

@@ -1,7 +1,7 @@
 """How much user-data a provider takes: as it is, compressed, or an account of what is too much.
 
 Between the last two comes one form more: compressed, and airseed's scripts, without their comments
-and their indentation, as one archive that the node's tar unpacks: gzip alone looks back 32 KiB.
+and their indentation, as one text that the node's xz unpacks: gzip alone looks back 32 KiB.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import gzip
 import io
 import lzma
 import re
-import tarfile
 from typing import TYPE_CHECKING
 
 from builder.errors import AirseedError, Fault
@@ -26,8 +25,12 @@ if TYPE_CHECKING:
 _LEVEL = 9
 _TEXT = {"id": lzma.FILTER_LZMA2, "preset": _LEVEL | lzma.PRESET_EXTREME, "pb": 0}
 """Text has no words of four bytes, whose places xz would tell apart."""
-_ARCHIVE = "/run/airseed-scripts.tar.xz"
+_ARCHIVE = "/run/airseed-scripts.xz"
 """EL7's dracut requires xz, so that every machine which starts a kernel of its own has it."""
+_UNPACK = (
+    'cd "$1" && xz -dc "$0" | while read -r mode size path; do'
+    ' mkdir -p "${path%/*}"; head -c "$size" >"$path"; chmod "$mode" "$path"; done'
+)
 _COMMANDS = "\nruncmd:\n"
 _COMMENT = re.compile(r"^[ \t]*#(?!!)(?! (?!uses|seed)[a-z]+: ).*\n", re.MULTILINE)
 """A line that is a comment, and no ``# NAME: TEXT`` that the scripts read of each other: two names
@@ -96,22 +99,19 @@ def _with_archive(data: UserData) -> str:
     content: {quote(base64.b64encode(_archive(data)).decode("ascii"))}
 """
     before, _, after = data.text.replace(data.scripts, entry).partition(_COMMANDS)
-    return f'{before}{_COMMANDS}  - ["tar", "-xJmf", {quote(_ARCHIVE)}, "-C", "/"]\n{after}'
+    words = ", ".join(quote(word) for word in ("bash", "-c", _UNPACK, _ARCHIVE, "/"))
+    return f"{before}{_COMMANDS}  - [{words}]\n{after}"
 
 
 def _archive(data: UserData) -> bytes:
-    """Pack the scripts; the same bytes every time."""
+    """Pack the scripts; the same bytes every time. Heads of tar's would take a thirtieth more."""
     packed = io.BytesIO()
-    with (
-        lzma.LZMAFile(packed, "wb", filters=[_TEXT]) as plain,
-        tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as archive,
-    ):
+    with lzma.LZMAFile(packed, "wb", filters=[_TEXT]) as plain:
         for file in data.files:
             if file.kind == "scripts" and isinstance(file.content, str):
                 content = bare(file.content).encode("ascii")
-                member = tarfile.TarInfo(file.path.lstrip("/"))
-                member.mode, member.size = int(file.permissions, 8), len(content)
-                archive.addfile(member, io.BytesIO(content))
+                head = f"{file.permissions} {len(content)} {file.path.lstrip('/')}\n"
+                plain.write(head.encode("ascii") + content)
     return packed.getvalue()
 
 

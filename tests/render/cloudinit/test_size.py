@@ -79,7 +79,8 @@ def test_scripts_are_one_archive_where_nothing_else_helps(tmp_path: Path) -> Non
     assert others == plain["write_files"][-len(others) :]
     unpack, *commands = document["runcmd"]
     assert commands == plain["runcmd"]
-    subprocess.run([word.replace("/", f"{tmp_path}/", 1) for word in unpack], check=True)
+    places = [f"{tmp_path}{word}" if word.startswith("/") else word for word in unpack]
+    subprocess.run(places, check=True)
     archive.unlink()
     found = [path for path in tmp_path.rglob("*") if path.is_file()]
     unpacked = {f"/{path.relative_to(tmp_path)}": path for path in found}
