@@ -65,7 +65,7 @@ store_of() {
     printf '%s' "${place:-/var/lib/$1}"
 }
 
-now() { printf '%(%s)T\n' -1; }
+now() { date +%s; }
 
 # Print the seconds since MOMENT; somebody may have set the clock back.
 age() {
