@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from builder import assets
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Mapping
+    from pathlib import Path
 
     from api_server import Api
-    from conftest import Machine
 
 
 SCRIPTS = assets.tree("cloudinit-templates") / "node"
@@ -20,6 +21,29 @@ BODY = assets.tree("cloudinit-templates") / "actions/change.sh"
 ID = "001-upgrade-1.19.5"
 DIGEST = "d" * 64
 PLANES = ("k8s01", "k8s02")
+
+
+class Machine(Protocol):
+    """What these use of the machine of tests/node."""
+
+    folder: Path
+    authority: Any
+    environment: dict[str, str]
+    values: dict[str, str]
+
+    @property
+    def root(self) -> Path: ...
+
+    @property
+    def calls(self) -> list[list[str]]: ...
+
+    def write(self, path: str, content: str) -> Path: ...
+
+    def lay_env(self, path: str, mode: int = ..., /, **values: str) -> None: ...
+
+    def run(
+        self, *words: str, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]: ...
 
 
 def give(machine: Machine, *plans: str, name: str = ID, digest: str = DIGEST) -> None:

@@ -36,11 +36,12 @@ _NAMES = {one: one.removesuffix(".0") for one in RELEASES}
 
 def flags(release: str) -> dict[str, str]:
     """Return the flags of a release, with what they hold."""
+    places: dict[str, Path]
     if release in _BEFORE_MODULES:
         places = {_ETCD: download(f"{_ETCD}@{_BEFORE_MODULES[release]}")}
         main = f"{_ETCD}/etcdmain"
     else:
-        places: dict[str, Path] = {
+        places = {
             f"{_ETCD}/{module}": download(f"{_ETCD}/{module}@v{release}") for module in _MODULES
         }
         main = f"{_ETCD}/server/v3/etcdmain"

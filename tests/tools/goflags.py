@@ -327,7 +327,7 @@ def life(of: Mapping[_K, str], releases: Mapping[_K, str]) -> str:
     if last + 1 < len(order):
         words.append(f"before {releases[order[last + 1]]}")
     if len(known) != last + 1 - first:
-        raise ValueError(f"it went and came back: {sorted(of)}")
+        raise ValueError(f"it went and came back: {[*of]}")
     locked = [release for release in order if of.get(release)]
     if locked:
         words.append(f"only {of[locked[-1]]} from {releases[locked[0]]}")
@@ -361,11 +361,11 @@ def table(
             by_life.setdefault(life(of, releases), []).append(name)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
-    series = [re.match(r"\d+\.\d+", releases[one]) for one in tables]
+    series = [".".join(releases[one].split(".")[:2]) for one in tables]
     lines = [
         *textwrap.wrap(about, 118, initial_indent="# ", subsequent_indent="# "),
-        f"first: {series[0][0]}",
-        f"last: {series[-1][0]}",
+        f"first: {series[0]}",
+        f"last: {series[-1]}",
         "names:",
     ]
     rows = sorted(by_life.items(), key=lambda row: (_numbers(row[0]), row[0]))
