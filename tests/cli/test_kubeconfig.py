@@ -88,7 +88,7 @@ def test_standard_output_on_demand(cluster: Path, capsys: pytest.CaptureFixture[
             ["--days", "1000"],
             (
                 "error: 1000 days are longer than the cluster's authority lives, which ends on "
-                f"{in_days(900)}\n  expected 899 days at most\n"
+                "END\n  expected 899 days at most\n"
             ),
         ),
         (
@@ -106,6 +106,6 @@ def test_wrong_use(
     time.sleep(1.1)  # the last day of the authority is not whole any more
     assert run(["kubeconfig", *words]) == 2
     out, err = capsys.readouterr()
-    assert err == message
+    assert err == message.replace("END", in_days(900))
     assert bool(out) == ("--json" in words)
     assert not (cluster.parent / "secrets/admin.conf").exists()

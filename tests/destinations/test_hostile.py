@@ -112,7 +112,7 @@ def test_an_object_without_length_or_digest_is_not_ours(
 @pytest.mark.parametrize("known", [True, False])
 def test_a_file_without_end_is_not_ours(size: int | None, *, known: bool) -> None:
     """A server that names no length, or says in HEAD what GET does not hold to."""
-    head = OK + (b"Content-Length: 5\r\n\r\n" if known else b"Connection: close\r\n\r\n")
+    head = OK + b"Connection: close\r\n" + b"Content-Length: 5\r\n" * known + b"\r\n"
     again = b"" if known else b"x" * 65_536
     with (
         answering(head + b"hello" * known, again) as (url, sent),

@@ -92,22 +92,38 @@ lease_keep() {
     shift
     # not the files that the owner uses at the same time
     API_BODY=$STATE/keeper.body
-    while sleep $((LEASE_SECONDS / 6)) && "$@"; do
-        api GET "$LEASES/$name"
-        case $API_CODE in 200) ;; 404) return 1 ;; *) continue ;; esac
-        [ "$(json_field "$API_BODY" holderIdentity)" = "$AIRSEED_NODE" ] || return 1
-        lease_document "$name" "$STATE/keeper.json" "$(json_field "$API_BODY" resourceVersion)"
-        api PUT "$LEASES/$name" "$STATE/keeper.json"
+    exec 6>"$STATE/keeper.lock"
+    while sleep $((LEASE_SECONDS / 6)); do
+        flock 6
+        "$@" || return 0
+        lease_renew "$name" || return 1
+        flock -u 6
     done
     return 0
 }
 
-# Give the Lease NAME back, if it is still ours: as it is now, since who takes it over leaves it its uid.
+lease_renew() {
+    api GET "$LEASES/$1"
+    case $API_CODE in 200) ;; 404) return 1 ;; *) return 0 ;; esac
+    [ "$(json_field "$API_BODY" holderIdentity)" = "$AIRSEED_NODE" ] || return 1
+    lease_document "$1" "$STATE/keeper.json" "$(json_field "$API_BODY" resourceVersion)"
+    api PUT "$LEASES/$1" "$STATE/keeper.json"
+}
+
+# Give the Lease NAME back, if it is still ours, between two words of its keeper: a late one would make anew what is
+# gone, since the API server makes a Lease that is replaced and is not there.
 lease_release() {
-    local version
+    exec 6>"$STATE/keeper.lock"
+    flock -w 60 6 || true
     [ -z "$LEASE_KEEPER" ] || kill "$LEASE_KEEPER" 2>/dev/null || true
     LEASE_KEEPER=''
-    # the keeper's last word may come between
+    lease_delete "$1"
+    exec 6>&-
+}
+
+# Delete the Lease NAME as it is now, since who takes it over leaves it its uid.
+lease_delete() {
+    local version
     for _ in 1 2 3; do
         api GET "$LEASES/$1"
         [ "$API_CODE" = 200 ] && [ "$(json_field "$API_BODY" holderIdentity)" = "${LEASE_HOLDS:-$AIRSEED_NODE}" ] || return 0

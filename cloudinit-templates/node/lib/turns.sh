@@ -434,7 +434,7 @@ lose_turn() {
 # Give the turn back, whichever it is, by what was read last.
 give_turn_back() {
     local name
-    # a word of the keeper's would make anew what is gone
+    # its keeper looks at it before each word
     rm -f "$TURN_KEPT"
     awk -v holder="$AIRSEED_NODE" '$1 ~ /^change-turn/ && $3 == holder { print $1 }' "$TURNS" | while read -r name; do
         lease_release "$name"
