@@ -78,7 +78,8 @@ class S3Tree(RemoteTree):
                 body = self.client.get_object(Bucket=self.bucket, Key=self.key(path))["Body"]
             except self.client.exceptions.NoSuchKey:
                 return None
-            content = body.read(_DOCUMENT)
+            with closing(body):
+                content = body.read(_DOCUMENT)
         return io.BufferedReader(io.BytesIO(content))
 
     def holds(
