@@ -125,6 +125,15 @@ class S3Tree(RemoteTree):
         where = f"s3://{self.bucket}/{self.key(path)}"
         try:
             yield
+        except FetchError as error:
+            fault = error.fault
+            raise FetchError(
+                fault.what,
+                where=where,
+                expected=fault.expected,
+                hint=_HINT,
+                temporary=error.temporary,
+            ) from error
         except ClientError as error:
             said = error.response
             status = said.get("ResponseMetadata", {}).get("HTTPStatusCode")
@@ -241,6 +250,8 @@ def _client(ca_bundle: Path | None, certificate: ClientCertificate | None) -> An
         import boto3  # noqa: PLC0415 -- an extra
         from botocore.config import Config  # noqa: PLC0415 -- the same
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415 -- the same
+
+        from builder.destinations.s3_session import BoundedSession  # noqa: PLC0415 -- the same
     except ImportError as error:
         raise UsageError(
             "s3:// needs boto3, which is not installed", hint="pip install 'airseed[s3]'"
@@ -256,13 +267,16 @@ def _client(ca_bundle: Path | None, certificate: ClientCertificate | None) -> An
             retries={"mode": "standard"},
             s3={"addressing_style": "auto"},
         )
-        return boto3.session.Session().client(
+        client = boto3.session.Session().client(
             "s3", config=config, verify=str(ca_bundle) if ca_bundle else None
         )
     except (BotoCoreError, ValueError) as error:
         raise UsageError(
             str(error), where="AWS_ENDPOINT_URL, AWS_REGION, ~/.aws", expected="what boto3 takes"
         ) from error
+    endpoint = client._endpoint  # noqa: SLF001 -- there is no public way to what it sends with
+    endpoint.http_session = BoundedSession(endpoint.http_session)
+    return client
 
 
 def _base64(content: bytes) -> str:

@@ -236,7 +236,7 @@ class _Response(HTTPResponse):
             parse_headers(self.fp)
 
 
-class _Watched(HTTPConnection):
+class Watched(HTTPConnection):
     """A connection that tells the current attempt which socket it uses."""
 
     response_class = _Response
@@ -259,12 +259,12 @@ class _Watched(HTTPConnection):
         super().request(*args, **kwargs)
 
 
-class _WatchedTls(_Watched, HTTPSConnection):
+class _WatchedTls(Watched, HTTPSConnection):
     pass
 
 
 class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Watched
+    ConnectionCls = Watched
 
 
 class _TlsPool(HTTPSConnectionPool):

@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -16,7 +17,7 @@ from builder.destinations import s3
 from builder.destinations.record import PublishedRecord
 from builder.destinations.webdav import WebDavTree
 from builder.errors import FetchError
-from builder.http import Client
+from builder.http import Client, stream
 from builder.model.digest import Digest
 from builder.model.registry import Registry
 
@@ -30,7 +31,9 @@ SUM = Digest.of(b"hello")
 
 
 @contextlib.contextmanager
-def answering(answer: bytes, again: bytes = b"") -> Iterator[tuple[str, list[int]]]:
+def answering(
+    answer: bytes, again: bytes = b"", *, pause: float = 0.0
+) -> Iterator[tuple[str, list[int]]]:
     """Answer every request alike, and then on and on; the list has what was sent beyond."""
     sent = [0]
 
@@ -39,6 +42,7 @@ def answering(answer: bytes, again: bytes = b"") -> Iterator[tuple[str, list[int
             asked = client.recv(65_536)
             client.sendall(answer)
             while again and not asked.startswith(b"HEAD") and sent[0] < 1 << 28:
+                time.sleep(pause)
                 client.sendall(again)
                 sent[0] += len(again)
 
@@ -94,6 +98,58 @@ def test_a_bucket_that_names_no_upload(monkeypatch: pytest.MonkeyPatch) -> None:
         place = tree.upload(wanted)
         with pytest.raises(FetchError, match="the answer is not one of an S3 service"):
             place.write(memoryview(content), 0)
+
+
+ENDLESS = {
+    "a status": (b"", b"HTTP/1.1 200 O"),
+    "a header": (OK, b"X-Slow: and on and on "),
+    "what comes before an answer": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "an object": (OK + b"Content-Length: 9999\r\n\r\n", b"x"),
+    "an object of unknown length": (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    "an error": (b"HTTP/1.1 403 No\r\nContent-Length: 9999\r\n\r\n", b"<"),
+}
+
+
+@pytest.mark.parametrize("verb", ["open", "put"])
+@pytest.mark.parametrize(("answer", "again"), ENDLESS.values(), ids=ENDLESS)
+def test_a_bucket_that_drips_holds_nobody(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes, again: bytes, verb: str
+) -> None:
+    from builder.destinations import s3_session
+
+    monkeypatch.setattr(s3_session, "_LONGEST", 1.0)
+    monkeypatch.setattr(s3_session, "_SILENCE", 1.0)
+    monkeypatch.setattr(stream, "_FLOOR_WINDOW", 1.0)
+    with answering(answer, again, pause=0.1) as (url, _), bucket(monkeypatch, url) as tree:
+        start = time.monotonic()
+        with pytest.raises(FetchError) as caught:
+            ask(tree, verb)
+        assert time.monotonic() - start < 10
+    assert caught.value.fault.where == "s3://site/k8s/x"
+
+
+def ask(tree: s3.S3Tree, verb: str) -> None:
+    match verb:
+        case "open":
+            tree.open("x")
+        case "put":
+            tree.put("x", b"hello")
+        case "remove":
+            tree.remove("x")
+
+
+@pytest.mark.parametrize(
+    ("status", "verb"),
+    [(b"200 OK", "put"), (b"403 No", "open"), (b"403 No", "remove"), (b"500 No", "put")],
+)
+def test_an_answer_of_a_bucket_that_is_no_object_has_an_end(
+    monkeypatch: pytest.MonkeyPatch, status: bytes, verb: str
+) -> None:
+    head = b"HTTP/1.1 " + status + b"\r\nConnection: close\r\n\r\n"
+    with answering(head, b"x" * 65_536) as (url, sent), bucket(monkeypatch, url) as tree:
+        with pytest.raises(FetchError, match="the answer does not end"):
+            ask(tree, verb)
+        assert sent[0] < 32 << 20
 
 
 @pytest.mark.parametrize("size", [5, None])
