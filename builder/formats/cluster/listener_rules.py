@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from builder.formats.cluster.network_rules import first_plane, said_to
 from builder.formats.cluster.node_files import EXTRA, arguments, pod_ports, variables
 from builder.formats.cluster.setting import ARGUMENT_PLACES
 from builder.formats.reading import WRONG
+from builder.model.allowed import port_range
 from builder.model.choice import NONE
 
 if TYPE_CHECKING:
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 _CALICO = "calico-node"
 _KUBELET = "kubelet"
 _OF_NODES = ("InitConfiguration", "JoinConfiguration")
+_API = "kube-apiserver"
+_SERVICES = "service-node-port-range"
+_USUAL_SERVICES = "like 30000-32767"
+_PORTS = {"http": 80, "https": 443}
 
 
 def check(
@@ -52,6 +58,9 @@ def check(
             readers.setdefault((path, place, program), []).append(node)
         pods = pod_ports(cluster, index, node, read)
         there += [(one.path, one.pod, one.path, one.place) for one in pods]
+        if first:
+            own = [(program, place.port) for _, program, _, place in there]
+            _services(cluster, first, (*own, *_servers(cluster, node)), node, reading, told)
         for number, (one, _, path, place) in enumerate(there):
             for another, other, taken, where in (*there[:number], *there[number + 1 :]):
                 if path and path not in told and place.clashes(where) and another != one:
@@ -66,6 +75,45 @@ def check(
             told.add(path)
             what = f"{program} could not listen on {without[0]}: it has no {place.address}"
             reading.wrong(path, what, expected="an address that every one of them has")
+
+
+def _services(
+    cluster: Cluster,
+    first: _Numbered,
+    taken: Iterable[tuple[str, int]],
+    node: Node,
+    reading: Reading,
+    told: set[str],
+) -> None:
+    """Write down a range of Services' ports with one that a node's own program has.
+
+    kube-proxy would lead it to the first Service that gets it, on loopback as well.
+    """
+    for path, text in _said(_API, _SERVICES, first, first, cluster):
+        try:
+            lowest, highest = port_range(text)
+        except ValueError:
+            continue  # told
+        lost = {port: program for program, port in taken if lowest <= port <= highest}
+        if lost and path not in told:
+            told.add(path)
+            whose = ", ".join(f"{port} of {lost[port]}" for port in sorted(lost))
+            what = f"Services could take ports that {node.name} needs itself: {whose}"
+            reading.wrong(path, what, expected=f"a range without them, {_USUAL_SERVICES}")
+
+
+def _servers(cluster: Cluster, node: Node) -> Iterator[tuple[str, int]]:
+    """Yield the site's servers that are on a node, by its address or name."""
+    own = {node.name, *(str(address.ip) for address in node.addresses)}
+    registry, seed = cluster.registry, cluster.seed
+    urls = {
+        "the registry": f"https://{registry.host}" if registry and registry is not WRONG else None,
+        "seed.url": seed.url if seed is not WRONG else None,
+    }
+    for whose, url in urls.items():
+        parts = urlsplit(url or "")
+        if parts.hostname in own:
+            yield whose, parts.port or _PORTS.get(parts.scheme, 0)
 
 
 def _places(

@@ -98,7 +98,7 @@ def test_values_of_the_right_type_that_end_a_program(said: str) -> None:
         KUBELET % "reservedSystemCPUs: '0,2-3', podPidsLimit: -1",
         PROXY % "nodePortAddresses: [192.0.2.0/24, primary]",
         PROXY % "bindAddress: '::', metricsBindAddress: 0.0.0.0, healthzBindAddress: '[::1]:10256'",
-        API % "service-node-port-range: 80-32767, audit-log-mode: batch",
+        API % "service-node-port-range: 11000-32767, audit-log-mode: batch",
         API % "tls-cipher-suites: 'TLS_RSA_WITH_AES_128_CBC_SHA, '",
     ],
 )
@@ -138,6 +138,36 @@ def test_alternatives_are_those_of_the_release() -> None:
 )
 def test_no_two_programs_of_a_node_have_one_port(said: str, what: str) -> None:
     assert [fault.what for fault in found(said)] == [what]
+
+
+@pytest.mark.parametrize(
+    ("said", "more", "whose"),
+    [
+        ("6000-7000", "", "6443 of kube-apiserver"),
+        ("10250", "", "10250 of kubelet"),
+        ("10240+9", "", "10248 of kubelet, 10249 of kube-proxy"),
+        ("80-2379", "", "2379 of etcd"),
+        ("5000-6000", "registry: 192.0.2.11:5000", "5000 of the registry"),
+        ("5000-6000", "registry: 'CP1:5000/k8s'", "5000 of the registry"),
+        ("400-500", "registry: 192.0.2.11/k8s", "443 of the registry"),
+        ("70-90", "seed: {url: 'http://192.0.2.11/bundle/'}", "80 of seed.url"),
+        ("8000-9000", "seed: {url: 'http://192.0.2.11:8080/'}", "8080 of seed.url"),
+        ("8000-9000", "seed: {url: 'http://192.0.2.99:8080/'}", ""),
+        ("5000-6000", "registry: 192.0.2.99:5000", ""),
+        ("30000-32767", "", ""),
+        ("10260-32767", "", ""),
+        ("no range", "", None),
+    ],
+)
+def test_services_take_no_port_that_a_node_needs(said: str, more: str, whose: str | None) -> None:
+    faults = [
+        fault.what for fault in found(API % f"service-node-port-range: {said!r}", more=f"{more}\n")
+    ]
+    if whose is None:
+        assert faults == [f"kube-apiserver would not start with {said!r}"]
+    else:
+        wanted = f"Services could take ports that cp1 needs itself: {whose}"
+        assert faults == ([wanted] if whose else [])
 
 
 @pytest.mark.parametrize(
