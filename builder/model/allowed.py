@@ -24,6 +24,7 @@ _INTEGER = re.compile(r"-?[0-9]{1,18}")
 AMOUNT = re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]+)?")
 """A quantity of Kubernetes."""
 _PORTS = re.compile(r"([0-9]{1,5})(?:([-+])([0-9]{1,5}))?")
+_ORIGIN = re.compile(r"https?://(?:[^/?#\s:@\[\]]*|\[[^/?#\s]*\]):[0-9]*|unixs?:.*")
 _PROCESSORS = re.compile(r"[0-9]{1,6}(?:-[0-9]{1,6})?(?:,[0-9]{1,6}(?:-[0-9]{1,6})?)*")
 
 
@@ -61,6 +62,10 @@ def _is_bound(text: str) -> bool:
     return "://" in text and (text.startswith("unix") or bound(text) is not None)
 
 
+def _are_origins(text: str) -> bool:
+    return text == "*" or all(_ORIGIN.fullmatch(one.strip()) for one in text.split(","))
+
+
 _A_NETWORK = "a network like 192.0.2.0/24"
 FILE = "file"
 """What the program reads; whether it is there is a matter of its pod."""
@@ -71,6 +76,7 @@ _FORMS: Mapping[str, tuple[Callable[[str], object], str]] = {
     "address": (is_address, "an IP address"),
     "listener": (lambda text: place(text, 1), "IP:PORT"),
     "hours": (_are_hours, "a number of hours (or of revisions), or a duration like 90m"),
+    "origins": (_are_origins, "*, or http://HOST:PORT,..."),
     "bound": (_is_bound, "http://IP:PORT"),
     "network": (_is_network, _A_NETWORK),
     "node network": (lambda text: text == "primary" or _is_network(text), _A_NETWORK),

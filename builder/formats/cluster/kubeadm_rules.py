@@ -9,10 +9,9 @@ import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from builder.formats.cluster import kubelet_rules
-from builder.formats.cluster.network_rules import said
+from builder.formats.cluster import etcd_rules, kubelet_rules
 from builder.formats.cluster.terms import DNS_NAME, taint
-from builder.formats.reading import WRONG, MisfitError
+from builder.formats.reading import MisfitError
 from builder.model.catalog.lookup import either
 
 if TYPE_CHECKING:
@@ -31,9 +30,6 @@ _OTHERS = re.compile(r"api/alpha|[a-z0-9.-]+/v[0-9]+alpha[0-9]+|[^/]+/[^/]+/[^/]
 """Alpha APIs, and single resources of one."""
 _FALSE = ("false", "0", "f")
 _ADDRESS = re.compile(r"[0-9.]+")
-_ETCD = ("etcd", "local", "extraArgs")
-_TIMES = {"heartbeat-interval": 100, "election-timeout": 1000}
-"""What etcd takes by itself, in milliseconds."""
 _VOLUME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _FILE_TYPES = (
     "", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket", "CharDevice",
@@ -154,21 +150,6 @@ def _mode(setting: Setting) -> None:
         setting.wrong(what, expected=either(known))
 
 
-def _beats(setting: Setting) -> None:
-    """Check that etcd hears five heartbeats before it elects."""
-    nodes = [(i, node) for i, node in enumerate(setting.cluster.nodes) if node is not WRONG]
-    times = []
-    for name, usual in _TIMES.items():
-        found = said(setting.cluster, nodes, _CLUSTER, _ETCD, name)
-        if found and not found[1].isdigit():
-            return  # told
-        times.append((found[0] if found else "", int(found[1]) if found else usual))
-    (beat, often), (election, late) = times
-    if setting.path == (election or beat) and 5 * often > late:
-        what = f"etcd would not start: {late} is less than five heartbeats of {often} ms"
-        setting.wrong(what, expected="election-timeout of five times heartbeat-interval or more")
-
-
 _RULES: dict[tuple[str, tuple[str, ...]], Callable[[Setting], None]] = {
     **{
         (kind, ("nodeRegistration", "kubeletExtraArgs", name)): rule
@@ -181,7 +162,7 @@ _RULES: dict[tuple[str, tuple[str, ...]], Callable[[Setting], None]] = {
     (_CLUSTER, ("apiServer", "certSANs")): _sans,
     (_CLUSTER, ("etcd", "local", "serverCertSANs")): _sans,
     (_CLUSTER, ("etcd", "local", "peerCertSANs")): _sans,
-    **{(_CLUSTER, (*_ETCD, name)): _beats for name in _TIMES},
+    **{(_CLUSTER, way): rule for way, rule in etcd_rules.WAYS.items()},
     (_CLUSTER, ("apiServer", "extraArgs", "runtime-config")): _apis,
     (_CLUSTER, ("apiServer", "extraArgs", "enable-admission-plugins")): _admission,
     (_CLUSTER, ("apiServer", "extraArgs", "admission-control")): _admission,

@@ -31,6 +31,7 @@ kubeadm:
   KubeletConfiguration:
     featureGates: {RotateKubeletServerCertificate: true, DynamicKubeletConfig: true}
 """
+JWT = "jwt,sign-method=RS256,pub-key=/etc/kubernetes/pki/etcd/ca.crt"
 PLACES = {
     "insecure-port": "apiServer.extraArgs.insecure-port",
     "logtostderr": "apiServer.extraArgs.logtostderr",
@@ -269,6 +270,95 @@ def test_of_releases_that_nobody_looked_at_nothing_is_said(catalog: Catalog) -> 
             "etcd would not start: 1000 is less than five heartbeats of 300 ms",
             None,
         ),
+        ("1.18.5", "auth-token: simple", None, None),
+        ("1.18.5", "auth-token: 'simple,ttl'", "etcd would not start with 'simple,ttl'", None),
+        ("1.18.5", "auth-token: token", "etcd would not start with 'token'", None),
+        ("1.18.5", f"auth-token: '{JWT}'", None, None),
+        ("1.18.5", f"auth-token: '{JWT},ttl=10m'", None, None),
+        (
+            "1.18.5",
+            f"auth-token: '{JWT},ttl=ten'",
+            "etcd would not start: ttl=ten is not a duration",
+            None,
+        ),
+        ("1.18.5", "auth-token: jwt", "etcd would not start: a jwt needs a sign-method", None),
+        (
+            "1.18.5",
+            "auth-token: 'jwt,sign-method=none'",
+            "etcd would not start: 'none' signs no token",
+            None,
+        ),
+        (
+            "1.18.5",
+            "auth-token: 'jwt,sign-method=ES256'",
+            "etcd would not start: a jwt needs pub-key or priv-key",
+            None,
+        ),
+        (
+            "1.18.5",
+            "auth-token: 'jwt,sign-method=HS256,pub-key=/var/lib/etcd/key'",
+            "etcd would not start: a jwt needs priv-key",
+            None,
+        ),
+        (
+            "1.18.5",
+            "auth-token: 'jwt,sign-method=RS256,pub-key=/etc/ssl/key'",
+            "etcd would not start: its pod has no /etc/ssl/key",
+            None,
+        ),
+        ("1.18.5", "cors: '*'", None, None),
+        ("1.18.5", "cors: 'https://a.example:443, http://[2001:db8::1]:80'", None, None),
+        (
+            "1.18.5",
+            "cors: 'https://a.example'",
+            "etcd would not start with 'https://a.example'",
+            None,
+        ),
+        ("1.18.5", "cors: 'a.example:443'", "etcd would not start with 'a.example:443'", None),
+        (
+            "1.18.5",
+            "cors: 'http://a.example:80/x'",
+            "etcd would not start with 'http://a.example:80/x'",
+            None,
+        ),
+        (
+            "1.18.5",
+            "cors: '*,http://a.example:80'",
+            "etcd would not start with '*,http://a.example:80'",
+            None,
+        ),
+        ("1.22.17", 'log-rotation-config-json: \'{"maxsize": 10, "Compress": true}\'', None, None),
+        (
+            "1.22.17",
+            "log-rotation-config-json: '{\"maxsize\": 1.5}'",
+            "etcd would not start: maxsize is of another type",
+            None,
+        ),
+        (
+            "1.22.17",
+            "log-rotation-config-json: '[1]'",
+            "etcd would not start: not an object of JSON",
+            None,
+        ),
+        ("1.22.17", "enable-log-rotation: 'true', log-outputs: /var/lib/etcd/log", None, None),
+        (
+            "1.22.17",
+            "enable-log-rotation: 'true'",
+            "etcd would not start: it rotates one file, and log-outputs has none",
+            None,
+        ),
+        (
+            "1.22.17",
+            "enable-log-rotation: 'true', log-outputs: '/a,/b'",
+            "etcd would not start: it rotates one file, and log-outputs has 2",
+            None,
+        ),
+        (
+            "1.22.17",
+            "log-outputs: 'default,/var/lib/etcd/log'",
+            "etcd would not start: 'default' is an output alone",
+            None,
+        ),
         (
             "1.18.5",
             "election-timeout: '2000', heartbeat-interval: '500'",
@@ -283,6 +373,23 @@ def test_etcds_arguments_go_by_its_own_release(
     local = f"etcd: {{local: {{extraArgs: {{{said}}}}}}}"
     found = faults(catalog, version, f"kubeadm: {{ClusterConfiguration: {{{local}}}}}")
     assert [(one.what, one.hint) for one in found] == ([(what, hint)] if what else [])
+
+
+def test_what_rotates_etcds_logs_is_json(catalog: Catalog) -> None:
+    said = "etcd: {local: {extraArgs: {log-rotation-config-json: '{maxsize: 10}'}}}"
+    (fault,) = faults(catalog, "1.22.17", f"kubeadm: {{ClusterConfiguration: {{{said}}}}}")
+    assert fault.what.startswith("etcd would not start: not JSON: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("AUTH_TOKEN", "jwt"), ("CORS", "a"), ("LOG_ROTATION_CONFIG_JSON", "[]")]
+)
+def test_etcds_variables_say_no_more_than_arguments(
+    catalog: Catalog, name: str, value: str
+) -> None:
+    local = f"etcd: {{local: {{extraEnvs: [{{name: ETCD_{name}, value: '{value}'}}]}}}}"
+    (fault,) = faults(catalog, "1.31.0", f"kubeadm: {{ClusterConfiguration: {{{local}}}}}")
+    assert fault.what.startswith("etcd would not start")
 
 
 def test_etcds_variables_are_its_arguments(catalog: Catalog) -> None:
