@@ -58,6 +58,18 @@ def test_layers_that_the_runtime_cannot_unpack_are_refused(type_: str, site: Sit
     assert not sandbox.lock_path.exists()
 
 
+@pytest.mark.parametrize("layers", [125, 126])
+def test_more_layers_than_the_runtime_stacks_are_refused(layers: int, site: Site) -> None:
+    """dockerd, all releases: max depth exceeded."""
+    sandbox = site.open(EXTRA)
+    changed(sandbox, lambda it: it.update(layers=it["layers"][:1] * layers), index=False)
+    ran = sandbox.lock()
+    assert ran.code == int(layers == 126), ran.err
+    said = f"{NAME}: has 126 layers, and docker stacks 125 at most\n"
+    assert (said in ran.err) is (layers == 126)
+    assert sandbox.lock_path.exists() is (layers == 125)
+
+
 def test_one_image_may_be_asked_for_by_tag_and_by_digest(site: Site) -> None:
     first = site.open(EXTRA, name="first")
     digest = changed(first, lambda _: None, index=False)

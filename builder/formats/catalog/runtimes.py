@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from builder.formats import terms
 from builder.formats.catalog.words import BY_FAMILY, EVR, NAME, VERSION
 from builder.formats.records import Field, ListOf, MapOf, Record, required
-from builder.formats.shape import OneOf, Text
+from builder.formats.shape import Number, OneOf, Text
 from builder.model.artifact import COMPRESSIONS
 from builder.model.catalog.runtimes import OldestSystem
 
@@ -23,6 +23,7 @@ RUNTIME: Record[dict[str, Any]] = Record(
             required=True,
         ),
         "unpacks": Field(ListOf(OneOf(COMPRESSIONS), least=1), default=("gzip",)),
+        "layers": Field(Number(least=1), default=0),
         "systems": Field(
             MapOf(
                 Record(OldestSystem, required({"oldest": VERSION, "reason": Text[str]()})), key=NAME

@@ -33,6 +33,8 @@ class RuntimeSeries:
     """By version, then family: EVR by package name."""
     unpacks: tuple[str, ...] = ("gzip",)
     """The compressions of layers that it reads, beside none."""
+    layers: int = 0
+    """The most layers of one image that it stacks, 0 without a limit that matters."""
     systems: Mapping[str, OldestSystem] = field(default_factory=dict)
     """By name of an operating system, where not every release of it will do."""
 

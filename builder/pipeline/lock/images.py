@@ -39,24 +39,23 @@ def resolve(
             known = blobs.setdefault(blob.digest, blob)
             sources = tuple(dict.fromkeys((*known.sources, *blob.sources)))
             blobs[blob.digest] = replace(known, sources=sources)
-    _refuse_packed(resolving, images, blobs)
+    _refuse_unloadable(resolving, images, blobs)
     images.sort(key=lambda image: image.name)
     return tuple(images), tuple(blobs[digest] for digest in sorted(blobs))
 
 
-def _refuse_packed(
+def _refuse_unloadable(
     resolving: Resolving, images: Iterable[Image], blobs: Mapping[Digest, Blob]
 ) -> None:
-    """Raise IncompleteError for images of which the nodes' runtime cannot unpack a layer."""
+    """Raise IncompleteError for images whose layers the nodes' runtime cannot unpack or stack."""
     runtime = resolving.wanted.runtime
     faults = []
     for image in images:
-        packed = {
-            blobs[layer].compression
-            for part in image.manifests
-            if part.platform in resolving.cluster.platforms
-            for layer in part.layers
-        } - {"", *runtime.of.unpacks}
+        stacks = [
+            part.layers for part in image.manifests if part.platform in resolving.cluster.platforms
+        ]
+        packed = {blobs[layer].compression for layers in stacks for layer in layers}
+        packed -= {"", *runtime.of.unpacks}
         for compression in sorted(packed):
             able = resolving.catalog.unpacking(runtime.name, compression)
             faults.append(
@@ -66,10 +65,19 @@ def _refuse_packed(
                     expected=f"{runtime.name} {able} or newer" if able else "gzip",
                 )
             )
+        deepest, most = max(map(len, stacks), default=0), runtime.of.layers
+        if most and deepest > most:
+            faults.append(
+                Fault(
+                    where=image.name,
+                    what=f"has {deepest} layers, and {runtime.name} stacks {most} at most",
+                    expected=f"an image built with fewer, or another runtime than {runtime.name}",
+                )
+            )
     if faults:
         raise IncompleteError(
             f"{runtime} cannot start all of the images",
-            hint="set runtime.version to a newer release, or use images compressed with gzip",
+            hint="set runtime to what can, or build such images again",
             faults=faults,
         )
 
