@@ -122,18 +122,14 @@ def _public(certificate: x509.Certificate) -> bytes | None:
 def _faults(certificate: x509.Certificate) -> list[tuple[str, str | None]]:
     reasons: list[tuple[str, str | None]] = []
     now = datetime.now(UTC)
-    if certificate.not_valid_after_utc <= now:
-        ended = certificate.not_valid_after_utc
-        reasons.append(
-            (
-                f"the certificate ended on {ended:%Y-%m-%d}",
-                "a new one for the same key keeps the hash",
-            )
-        )
-    if certificate.not_valid_before_utc > now:
-        begins = certificate.not_valid_before_utc
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    clock = f"this machine's clock says {now:%Y-%m-%d %H:%M}"
+    if ends <= now:
+        what = f"the certificate ended on {ends:%Y-%m-%d at %H:%M} UTC"
+        hint = "a new one for the same key keeps the hash; set the clock if it is ahead"
+        reasons.append((f"{what}, {clock}", hint))
+    if begins > now:
         what = f"the certificate begins on {begins:%Y-%m-%d at %H:%M} UTC"
-        clock = f"this machine's clock says {now:%Y-%m-%d %H:%M}"
         reasons.append((f"{what}, {clock}", "set the clock if it is behind"))
     try:
         with pem.tolerant():
