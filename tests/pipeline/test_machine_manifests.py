@@ -120,6 +120,11 @@ def test_what_kubelet_would_pass_by_is_refused(text: str, why: str, tmp_path: Pa
     [
         (STATIC, POD.replace("vip:v1'", "vip:v1', ports: [{containerPort: 10250}]"), "kubelet"),
         ("/etc/sysconfig/kubelet", "KUBELET_EXTRA_ARGS=--read-only-port=10256", "kube-proxy"),
+        (
+            "/lib/systemd/system/kubelet.service.d/20-site.conf",
+            "[Service]\nEnvironment=KUBELET_EXTRA_ARGS=--read-only-port=10256",
+            "kube-proxy",
+        ),
     ],
 )
 def test_what_files_take_of_a_node_is_looked_at_beside_cluster_yaml(

@@ -18,6 +18,7 @@ from builder.formats.cluster.node_files import (
     OTHERS,
     arguments,
     inline,
+    lost,
     variables,
 )
 from builder.formats.cluster.overrides import is_read, overrides
@@ -83,16 +84,18 @@ def check_files(
     cluster: Cluster, release: KubernetesRelease, reading: Reading, read: Read = inline
 ) -> None:
     """Write down what machines' own files say as ``kubeadm:`` may not, and ports taken twice."""
-    said = {
-        (path, name): text
-        for index, node in enumerate(cluster.nodes)
-        for path, name, text in (() if node is WRONG else variables(cluster, index, node, read))
-    }
-    for (path, name), text in said.items():
+    nodes = [(index, node) for index, node in enumerate(cluster.nodes) if node is not WRONG]
+    for path, name, text in dict.fromkeys(
+        one for index, node in nodes for one in variables(cluster, index, node, read)
+    ):
         if name in OTHERS:
             reading.wrong(path, f"{name} is kubelet's own unit's", hint=f"say it with {EXTRA}")
         elif name == EXTRA:
             _Checking(_JOIN, release, cluster, reading).line(text, path)
+    for path, what in dict.fromkeys(
+        one for index, node in nodes for one in lost(cluster, index, node, read)
+    ):
+        reading.wrong(path, f"kubelet would start without {what}", hint=f"say more with {EXTRA}")
     listener_rules.check(cluster, release.listeners, reading, read)
 
 

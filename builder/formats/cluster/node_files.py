@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import DocumentError
+from builder.formats.cluster import unit_files
 from builder.formats.reading import WRONG
 from builder.formats.text import yaml_documents
 from builder.host_port import LAST_PORT
@@ -31,13 +32,15 @@ _KUBELET = "/etc/sysconfig/kubelet"
 EXTRA = "KUBELET_EXTRA_ARGS"
 OTHERS = ("KUBELET_KUBECONFIG_ARGS", "KUBELET_CONFIG_ARGS", "KUBELET_KUBEADM_ARGS")
 """What kubelet's unit and kubeadm fill; the file is read after them."""
+_VARIABLES = ("/etc/sysconfig/", "/etc/default/")
 _ASSIGNED = re.compile(r"^[ \t]*(\w+)=(.*?)[ \t]*$", re.MULTILINE)
 _QUOTED = re.compile(r"([\"'])(.*)\1", re.DOTALL)
 _ARGUMENT = re.compile(r"--?([^-=][^=]*)(?:=(.*))?", re.DOTALL)
 
 
 def is_looked_at(path: str) -> bool:
-    return is_static_pod(path) or real(path) == _KUBELET
+    variables = path.endswith(".env") or real(path).startswith(_VARIABLES)
+    return is_static_pod(path) or variables or unit_files.is_kubelets(path)
 
 
 def inline(file: MachineFile) -> str | None:
@@ -63,13 +66,32 @@ def placed(cluster: Cluster, index: int, node: Node) -> Iterator[tuple[str, Mach
 def variables(
     cluster: Cluster, index: int, node: Node, read: Read
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield path, name and value of what a node's file of kubelet's assigns."""
-    for path, file in placed(cluster, index, node):
-        if real(file.path) == _KUBELET:
+    """Yield path, name and value of what a node's files assign for kubelet.
+
+    What its unit says in the command itself counts as said with EXTRA.
+    """
+    there = [*placed(cluster, index, node)]
+    units = {path: read(file) or "" for path, file in there if unit_files.is_kubelets(file.path)}
+    named = {_KUBELET, *(name for text in units.values() for name in unit_files.files(text))}
+    for path, file in there:
+        if path in units:
+            yield from ((path, *pair) for pair in unit_files.assigned(units[path]))
+            yield from ((path, EXTRA, text) for text, _ in unit_files.commands(units[path]))
+        elif real(file.path) in named:
             text = re.sub(r"\\\n", "", read(file) or "")
             for name, value in dict(_ASSIGNED.findall(text)).items():
                 quoted = _QUOTED.fullmatch(value)
                 yield path, name, quoted[2] if quoted else value
+
+
+def lost(cluster: Cluster, index: int, node: Node, read: Read) -> Iterator[tuple[str, str]]:
+    """Yield path and name of what kubeadm gives kubelet and a node's file takes away."""
+    for path, file in placed(cluster, index, node):
+        text = (read(file) or "") if unit_files.is_kubelets(file.path) else ""
+        for _, taken in unit_files.commands(text):
+            yield from ((path, f"${name}") for name in OTHERS if name not in taken)
+        if unit_files.comes_last(file.path):
+            yield from ((path, f"{key}= of kubeadm's") for key in unit_files.emptied(text))
 
 
 def arguments(text: str, flags: frozenset[str]) -> Iterator[tuple[str, str | None]]:

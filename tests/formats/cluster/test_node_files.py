@@ -112,6 +112,59 @@ def test_what_kubelet_would_not_start_with(said: str, version: str, faults: list
     assert found({KUBELET: said}, version) == faults
 
 
+DROP_IN = "/etc/systemd/system/kubelet.service.d/20-site.conf"
+ALL = "$KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS $KUBELET_KUBEADM_ARGS $KUBELET_EXTRA_ARGS"
+ITSELF = "airseed sets this itself"
+
+
+@pytest.mark.parametrize(
+    ("said", "faults"),
+    [
+        ('Environment="KUBELET_EXTRA_ARGS=--max-pods=50 --v=4"', []),
+        ('Environment="KUBELET_EXTRA_ARGS=--cgroup-driver=cgroupfs --v=4"', [ITSELF]),
+        ("Environment=A=b 'KUBELET_EXTRA_ARGS=--hostname-override=x'", [ITSELF]),
+        (
+            "Environment=A=b \\\n  KUBELET_EXTRA_ARGS=--no-such=1",
+            ["kubelet knows no argument --no-such"],
+        ),
+        ("Environment=KUBELET_CONFIG_ARGS=", ["KUBELET_CONFIG_ARGS is kubelet's own unit's"]),
+        ("# Environment=KUBELET_EXTRA_ARGS=--no-such=1", []),
+        ("[Unit]\nEnvironment=KUBELET_EXTRA_ARGS=--no-such=1", []),
+        ("Environment=\n", ["kubelet would start without Environment= of kubeadm's"]),
+        ("EnvironmentFile=\n", ["kubelet would start without EnvironmentFile= of kubeadm's"]),
+        ("MemoryHigh=1G\nExecStartPre=/bin/mkdir -p /x", []),
+        (f"ExecStart=\nExecStart=/usr/bin/kubelet {ALL}", []),
+        (f"ExecStart=\nExecStart=/usr/bin/kubelet {ALL} --v=4", []),
+        (f"ExecStart=\nExecStart=/usr/bin/kubelet {ALL} --cgroup-driver=cgroupfs", [ITSELF]),
+        (
+            "ExecStart=\nExecStart=/usr/bin/kubelet $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS",
+            ["kubelet would start without $KUBELET_KUBEADM_ARGS"],
+        ),
+        (
+            "Environment=KUBELET_EXTRA_ARGS=--read-only-port=10256",
+            ["10256 is where kube-proxy listens on cp1"],
+        ),
+    ],
+)
+def test_what_a_drop_in_says_is_held_against_what_the_node_needs(
+    said: str, faults: list[str]
+) -> None:
+    assert found({DROP_IN: f"[Service]\n{said}\n"}) == faults
+
+
+@pytest.mark.parametrize("mark", ["", "-"])
+def test_a_file_that_a_drop_in_names_is_one_of_kubelets(mark: str) -> None:
+    own = "/opt/site/kubelet"
+    text = "KUBELET_EXTRA_ARGS=--cgroup-driver=cgroupfs\n"
+    assert found({own: text}) == []
+    named = f"[Service]\nEnvironmentFile={mark}{own}\n"
+    assert found({DROP_IN: named, own: text}) == [ITSELF]
+
+
+def test_what_comes_before_kubeadms_own_takes_nothing_away() -> None:
+    assert found({DROP_IN.replace("20-", "05-"): "[Service]\nEnvironment=\n"}) == []
+
+
 def test_an_argument_counts_on_the_node_that_has_the_file() -> None:
     """The API server's port is free on a worker."""
     files = [{"path": KUBELET, "content": "KUBELET_EXTRA_ARGS=--read-only-port=6443"}]
