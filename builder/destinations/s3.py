@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.bundle.download import Wanted
+    from builder.destinations.s3_session import BoundedSession
     from builder.http.environment import ClientCertificate
 
 _PIECE = 8 << 20
@@ -60,7 +61,7 @@ class S3Tree(RemoteTree):
                 expected="s3://BUCKET/PREFIX",
                 hint="logins stand in ~/.aws/credentials or in variables, not here",
             )
-        self.client = _client(ca_bundle, certificate)
+        self.client, self.session = _client(ca_bundle, certificate)
         endpoint = str(self.client.meta.endpoint_url).rstrip("/")
         self.name = f"s3://{'/'.join(filter(None, (self.bucket, self._prefix)))}"
         self.url = url or f"{endpoint}/{self.bucket}/{quote(self._prefix)}".rstrip("/")
@@ -124,7 +125,8 @@ class S3Tree(RemoteTree):
 
         where = f"s3://{self.bucket}/{self.key(path)}"
         try:
-            yield
+            with self.session.attended():
+                yield
         except FetchError as error:
             fault = error.fault
             raise FetchError(
@@ -245,7 +247,9 @@ class S3Place(RemotePlace):
         self._parts.append(part)
 
 
-def _client(ca_bundle: Path | None, certificate: ClientCertificate | None) -> Any:
+def _client(
+    ca_bundle: Path | None, certificate: ClientCertificate | None
+) -> tuple[Any, BoundedSession]:
     try:
         import boto3  # noqa: PLC0415 -- an extra
         from botocore.config import Config  # noqa: PLC0415 -- the same
@@ -275,8 +279,8 @@ def _client(ca_bundle: Path | None, certificate: ClientCertificate | None) -> An
             str(error), where="AWS_ENDPOINT_URL, AWS_REGION, ~/.aws", expected="what boto3 takes"
         ) from error
     endpoint = client._endpoint  # noqa: SLF001 -- there is no public way to what it sends with
-    endpoint.http_session = BoundedSession(endpoint.http_session)
-    return client
+    endpoint.http_session = session = BoundedSession(endpoint.http_session)
+    return client, session
 
 
 def _base64(content: bytes) -> str:

@@ -7,7 +7,9 @@ watched as those of :mod:`builder.http` are. Imported when there is a client of 
 from __future__ import annotations
 
 import io
-from typing import Any
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from botocore.awsrequest import (
     AWSHTTPConnection,
@@ -23,6 +25,9 @@ from builder.http.attempt import Attempt, Watchdog, Watched
 from builder.http.stream import HttpStream
 from builder.redact import redact
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _LONGEST = 300.0
 """Seconds until an answer has begun: a service may work long to put pieces together."""
 _SILENCE = 60.0
@@ -37,10 +42,25 @@ class BoundedSession(Closing):
     def __init__(self, inner: Any) -> None:
         self._inner = inner
         self._watchdog = Watchdog()
+        self._own = threading.local()
         pools = {"http": _Pool, "https": _TlsPool}
         # botocore takes no others in a public way; a proxy's manager is made when it is needed
         inner._pool_classes_by_scheme = pools  # noqa: SLF001
         inner._manager.pool_classes_by_scheme = pools  # noqa: SLF001
+
+    @contextmanager
+    def attended(self) -> Iterator[None]:
+        """Close the object that was sent last where botocore, or its reader, could not go on.
+
+        botocore gives nobody a body whose head it can't read.
+        """
+        self._own.body = None
+        try:
+            yield
+        except BaseException:
+            if self._own.body is not None:
+                self._own.body.close()
+            raise
 
     def send(self, request: Any) -> AWSResponse:
         """Return an answer whose body has been read, unless it is an object; raise FetchError."""
@@ -64,7 +84,7 @@ class BoundedSession(Closing):
         length = 0 if request.method == "HEAD" else raw.length_remaining
         stream = HttpStream(raw, request.url, attempt, length=length)
         if is_object and answer.status_code < _ERRORS:
-            answer.raw = io.BufferedReader(_Body(stream))
+            answer.raw = self._own.body = io.BufferedReader(_Body(stream))
         else:
             answer._content = _whole(stream)  # noqa: SLF001 -- where botocore keeps it
         return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import socket
 import threading
@@ -88,6 +89,30 @@ def test_a_bucket_whose_answers_are_no_ones(monkeypatch: pytest.MonkeyPatch, ans
         with pytest.raises(FetchError) as caught:
             tree.open("x")
         assert caught.value.fault.where == "s3://site/k8s/x"
+
+
+def _leads_to(port: int, one: socket.socket) -> bool:
+    try:
+        return bool(one.getpeername()[1] == port)
+    except (OSError, IndexError):
+        return False
+
+
+def connections(url: str) -> list[socket.socket]:
+    """Find what this program has open to a server."""
+    port = int(url.rpartition(":")[2])
+    sockets = [one for one in gc.get_objects() if isinstance(one, socket.socket)]
+    return [one for one in sockets if one.fileno() >= 0 and _leads_to(port, one)]
+
+
+@pytest.mark.parametrize("name", ["a length that is none", "a date that is none"])
+def test_a_body_whose_head_can_not_be_read_is_closed(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with answering(ANSWERS[name]) as (url, _), bucket(monkeypatch, url) as tree:
+        with pytest.raises(FetchError, match="not one of an S3 service") as caught:
+            tree.open("x")
+        assert connections(url) == [], caught  # its frames still have what was received
 
 
 def test_a_bucket_that_names_no_upload(monkeypatch: pytest.MonkeyPatch) -> None:
