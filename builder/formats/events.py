@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -39,8 +40,7 @@ _WORDS: dict[str, Any] = {
 ALIAS = "*"
 HELM = "this is a Helm template: `helm template NAME CHART` renders it"
 _TEMPLATE = re.compile(r"^ *(?:- +)?(?:[\w.\"'/-]+: +)?\{\{", re.MULTILINE)
-_NEXT_OBJECT = re.compile(r"\}[ \t\r]*\n\s*(\{)")
-"""Where a JSON object follows another one: inside of one, a comma is between the two."""
+_BLANKS = re.compile(r"[ \t\r\n]*")
 _TWINS = "keep one; old releases of kubectl take the last one without a word"
 _CONFLICT = re.compile(r"<{7}|={7}|>{7}")
 _BYTE_ORDER_MARK = "\ufeff"
@@ -69,16 +69,58 @@ def documents(text: str, name: str, *, manifest: bool = False) -> list[Document]
         raise refusal(name, "not YAML: a character that UTF-8 does not have") from error
 
 
-def _streams(text: str, name: str) -> Iterator[Document]:
-    """Read the documents of a manifest: a YAML stream, or JSON objects one after the other."""
+def check_json(text: str, name: str) -> None:
+    """Raise DocumentError for what begins as JSON and is none, as kubectl and kubelet do."""
     if not text.lstrip().startswith("{"):
+        return
+    try:
+        _objects(text)
+    except ValueError as error:
+        what, where = str(error), ""
+        if isinstance(error, json.JSONDecodeError):
+            what, where = error.msg, f"line {error.lineno}, column {error.colno}"
+        raise refusal(
+            name,
+            f"kubectl and kubelet read what begins with {{ as JSON, and this is none: {what}",
+            where=where,
+            hint="write --- alone into a first line, and it is read as YAML",
+        ) from error
+
+
+def _objects(text: str) -> list[int]:
+    """Return where the values of a JSON stream begin; raise ValueError where it is none."""
+    starts, end = [], len(text) - len(text.lstrip())
+    while end < len(text):
+        starts.append(end)
+        try:
+            _, end = _JSON.raw_decode(text, end)
+        except RecursionError:
+            break  # refused for its depth by whoever builds it
+        blanks = _BLANKS.match(text, end)
+        end = blanks.end() if blanks else end
+    return starts
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is no number")
+
+
+_JSON = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_constant)
+
+
+def _streams(text: str, name: str) -> Iterator[Document]:
+    """Read the documents of a manifest: a YAML stream, or JSON values one after the other."""
+    try:
+        starts = _objects(text) if text.lstrip().startswith("{") else []
+    except ValueError:
+        starts = []
+    if not starts:
         yield from _documents(text, _ManifestBuilder(name))
         return
     # libyaml takes JSON, but no tabs before it; inside strings JSON has none
     text = text.replace("\t", " ")
-    starts = [match.start(1) for match in _NEXT_OBJECT.finditer(text)]
     line = 0
-    for start, end in itertools.pairwise((0, *starts, len(text))):
+    for start, end in itertools.pairwise((0, *starts[1:], len(text))):
         yield from _documents(text[start:end], _ManifestBuilder(name, start, line))
         line += text.count("\n", start, end)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.errors import DocumentError, Fault
 from builder.formats import image_mentions
-from builder.formats.events import HELM, Scalar
+from builder.formats.events import HELM, Scalar, check_json
 from builder.formats.reading import child, kind
 from builder.formats.text import yaml_documents
 from builder.model.reference import Reference
@@ -37,7 +37,6 @@ _KUBERNETES = frozenset(
     )
 )  # fmt: skip
 """Groups of Kubernetes itself; those without a dot are, too."""
-_BREAK = re.compile("\n")
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 SCHEMAS = "CustomResourceDefinition"
 _SECRET, _VALUES = "Secret", ("data", "stringData")
@@ -114,12 +113,16 @@ class Manifest:
     """What may start images that nobody can see here."""
 
 
-def read(text: str, name: str) -> Manifest:
+def read(text: str, name: str, *, applied: bool = False) -> Manifest:
     """Read a manifest of any number of documents, YAML or JSON.
 
     Raise DocumentError when it is neither, or when an image is not a reference (a placeholder).
+    What is ``applied`` by kubectl, or started by kubelet, is JSON for them if it begins with ``{``.
     """
-    return _read(text, name, 0)
+    manifest = _read(text, name, 0)
+    if applied:
+        check_json(text, name)
+    return manifest
 
 
 def _read(text: str, name: str, depth: int) -> Manifest:
@@ -153,7 +156,7 @@ class _Search:
 
     def read(self, text: str) -> None:
         schemas = 0
-        breaks = [match.start() for match in _BREAK.finditer(text)]
+        breaks = [match.start() for match in re.finditer("\n", text)]
         for resource, value, prefix in values(text, self.name):
             self.is_list = bool(prefix) if not self.resources else self.is_list
             self.resources.append(resource)
@@ -206,9 +209,8 @@ class _Search:
             try:
                 reference = _reference(image)
             except ValueError as error:
-                self.faults.append(
-                    Fault(where=str(place), what=str(error), hint=_advice(str(image)))
-                )
+                hint = _advice(str(image))
+                self.faults.append(Fault(where=str(place), what=str(error), hint=hint))
             else:
                 pulled = _pulled(policy, reference)
                 self.images.append(
@@ -221,10 +223,8 @@ class _Search:
         try:
             manifest = _read(str(scalar), self.name, self.depth + 1)
         except DocumentError as error:
-            what = f"a manifest that cannot be read: {error.faults[0]}"
-            self.not_understood.append(
-                Fault(where=f"{resource}: {path}", what=what, hint=error.faults[0].hint)
-            )
+            what, hint = f"a manifest that cannot be read: {error.faults[0]}", error.faults[0].hint
+            self.not_understood.append(Fault(where=f"{resource}: {path}", what=what, hint=hint))
             for found in image_mentions.find(scalar, path):
                 at = first + (found.lines if literal else 0)
                 self.mention(found, ImagePlace(resource=resource, path=path, line=at))

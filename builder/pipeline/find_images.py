@@ -27,7 +27,7 @@ def find(files: Iterable[Path]) -> tuple[Manifest, ...]:
     faults: list[Fault] = []
     for path in _files(files):
         try:
-            found.append(manifests.read(read_text(path), str(path)))
+            found.append(manifests.read(read_text(path), str(path), applied=True))
         except DocumentError as error:
             faults += [fault.inside(str(path)) for fault in error.faults]
     if faults:

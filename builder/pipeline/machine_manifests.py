@@ -96,13 +96,14 @@ def _files(cluster: Cluster) -> dict[MachineFile, tuple[str, ...]]:
 def _manifest(file: MachineFile, content: bytes) -> Manifest | None:
     """Read a file; None where it need not be a manifest, and is none."""
     name = file.source or file.path
+    started = is_static_pod(file.path)
     try:
-        manifest = manifests.read(decode(content, name), name)
+        manifest = manifests.read(decode(content, name), name, applied=started)
     except DocumentError:
-        if is_static_pod(file.path):
+        if started:
             raise
         return None
-    if is_static_pod(file.path):
+    if started:
         if why := _passed_by(manifest):
             raise DocumentError(name, [Fault(where="", what=why, hint=_ONE_POD)])
         return manifest

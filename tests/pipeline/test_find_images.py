@@ -351,6 +351,44 @@ def test_folders_and_bundles(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().err.splitlines()[1:] == ["  /proc/self/mem: input/output error"]
 
 
+FLOW = "apiVersion: v1, kind: Pod, spec: {containers: [{image: 'a:1'}]}"
+OBJECT = '{"apiVersion": "v1", "kind": "ConfigMap"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (f"{{{FLOW}}}\n", "line 1, column 2: "),
+        (f"\n  {{{FLOW}}}\n", "line 2, column 4: "),
+        (f"\ufeff{{{FLOW}}}\n", "line 1, column 2: "),
+        (f"{OBJECT}\n---\n{OBJECT}\n", "line 2, column 1: "),
+        (f"{OBJECT}\n---\n{FLOW.replace(', ', chr(10), 2)}\n", "line 2, column 1: "),
+        (f"{OBJECT} # as YAML has them\n", "line 1, column 43: "),
+        (OBJECT.replace('"}', '",}'), "line 1, column 4"),
+        (OBJECT.replace('"', "'"), "line 1, column 2: "),
+        (OBJECT.replace("}", ', "data": {"a": NaN}}'), "NaN is no number"),
+    ],
+)
+def test_what_kubectl_takes_for_json_is_json(text: str, what: str, tmp_path: Path) -> None:
+    path = manifest(tmp_path, text)
+    with pytest.raises(DocumentError) as caught:
+        find_images.find([path])
+    (fault,) = caught.value.faults
+    assert what in str(fault)
+    assert "kubectl and kubelet read what begins with { as JSON, and this is none: " in str(fault)
+    assert fault.hint == "write --- alone into a first line, and it is read as YAML"
+    if "NaN" not in text:
+        bare = text.removeprefix("\ufeff")
+        (found,) = find_images.find([manifest(tmp_path, f"---\n{bare}")])
+        assert {resource.kind for resource in found.resources} <= {"Pod", "ConfigMap"}
+
+
+def test_json_objects_may_stand_on_one_line(tmp_path: Path) -> None:
+    text = OBJECT.replace("}", ', "data": {"a": "} {b:2"}}')
+    (found,) = find_images.find([manifest(tmp_path, f"{text}{text} \t{text}\r\n{text}")])
+    assert [resource.kind for resource in found.resources] == ["ConfigMap"] * 4
+
+
 SPELLINGS = {
     "JSON, one after the other": (
         '{"apiVersion": "v1", "kind": "Pod", "spec": {\n"containers": [{"image": "a:1"}]\n}\n}\n'

@@ -427,6 +427,11 @@ def test_a_bundle_of_a_cluster_yaml_is_never_stale(site: Site) -> None:
                 "{{image}}",
             ],
         ),
+        (
+            "manifests: [flow.yaml]",
+            3,
+            ["line 1, column 2: kubectl and kubelet read what begins with { as JSON"],
+        ),
     ],
 )
 def test_what_cannot_be_had_is_named(site: Site, extra: str, code: int, words: list[str]) -> None:
@@ -435,6 +440,7 @@ def test_what_cannot_be_had_is_named(site: Site, extra: str, code: int, words: l
     (sandbox.folder / "broken.yaml").write_text(
         "kind: Deployment\nmetadata: {name: x}\nspec: {containers: [{image: '{{image}}'}]}\n"
     )
+    (sandbox.folder / "flow.yaml").write_text("{apiVersion: v1, kind: Namespace}\n")
     ran = sandbox.lock("-q")
     expect(ran, code, *words)
     assert "hint: " in ran.err

@@ -92,6 +92,13 @@ def test_every_mistake_in_a_static_pod_is_told(tmp_path: Path) -> None:
     ("text", "why"),
     [
         ("# later\n", "there is no pod in it"),
+        (
+            "{apiVersion: v1, kind: Pod, metadata: {name: x}}\n",
+            (
+                "line 1, column 2: kubectl and kubelet read what begins with { as JSON, and this "
+                "is none: Expecting property name enclosed in double quotes"
+            ),
+        ),
         (f"{POD}---\n{POD}", "there are 2 documents in it, and the first alone is read"),
         (f"{POD}---\n# the end\n", ""),
         (POD.replace("kind: Pod", "kind: Deployment"), "Deployment is not a Pod of v1"),

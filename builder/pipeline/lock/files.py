@@ -133,7 +133,7 @@ def _manifest(resolving: Resolving, wanted: WantedFile) -> LockedManifest:
     name = wanted.sources[0] if wanted.is_local else wanted.path
 
     def check(content: bytes) -> None:
-        resources = manifest_format.read(decode(content, name), name).resources
+        resources = manifest_format.read(decode(content, name), name, applied=True).resources
         if not resources or not all(
             resource.kind and resource.api_version for resource in resources
         ):
