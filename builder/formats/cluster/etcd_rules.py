@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from builder import strict_json
@@ -17,13 +16,14 @@ if TYPE_CHECKING:
     from builder.formats.cluster.setting import Setting
 
 _KIND = "ClusterConfiguration"
-_PLACE = ("etcd", "local", "extraArgs")
-_VARIABLES = ("etcd", "local", "extraEnvs")
+_ETCD = "etcd"
+_PLACE = (_ETCD, "local", "extraArgs")
+_VARIABLES = (_ETCD, "local", "extraEnvs")
 _TIMES = {"heartbeat-interval": 100, "election-timeout": 1000}
 """What etcd takes by itself, in milliseconds."""
 _STARTS = "etcd would not start"
 _KINDS = "simple, or jwt,sign-method=RS256,pub-key=FILE,priv-key=FILE"
-_METHOD = re.compile(r"(?:RS|PS|ES|HS)(?:256|384|512)")
+_METHOD = "auth-token.sign-method"
 _KEYS = ("pub-key", "priv-key")
 _ROTATION = '{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}'
 _TYPES: dict[str, type] = {
@@ -58,17 +58,23 @@ def _token(setting: Setting) -> None:
         what = f"{_STARTS} with {str(setting.value)[:80]!r}"
         setting.wrong(what, expected=_KINDS)
     elif kind == "jwt":
-        if fault := _misfit(options):
+        if fault := _misfit(options, setting):
             setting.wrong(f"{_STARTS}: {fault}", expected=_KINDS)
         for name in _KEYS:
             if options.get(name):
                 _in_pod(options[name], setting)
 
 
-def _misfit(options: dict[str, str]) -> str:
+def _misfit(options: dict[str, str], setting: Setting) -> str:
     method, life = options.get("sign-method", ""), options.get("ttl", "")
-    if not _METHOD.fullmatch(method):
-        return f"{method[:40]!r} signs no token" if method else "a jwt needs a sign-method"
+    if not method:
+        return "a jwt needs a sign-method"
+    known, arguments = (
+        setting.release.allowed.get(_ETCD, {}).get(_METHOD),
+        setting.release.arguments,
+    )
+    if known and arguments and known.misfits(method, arguments.release_of(_ETCD)):
+        return f"{method[:40]!r} signs no token"
     if life and not DURATION.fullmatch(life):
         return f"ttl={life[:40]} is not a duration"
     needed = _KEYS[1:] if method.startswith("HS") else _KEYS
@@ -77,7 +83,7 @@ def _misfit(options: dict[str, str]) -> str:
 
 def _in_pod(file: str, setting: Setting) -> None:
     """Check that a file is in one of the two folders that kubeadm mounts into the pod of etcd."""
-    folders = setting.release.programs.volumes.get("etcd", {})
+    folders = setting.release.programs.volumes.get(_ETCD, {})
     if not any(file.startswith(f"{folder}/") for folder in folders):
         what = f"{_STARTS}: its pod has no {file[:80]}"
         setting.wrong(what, expected=f"a file in {' or '.join(folders)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -390,6 +391,20 @@ def test_etcds_variables_say_no_more_than_arguments(
     local = f"etcd: {{local: {{extraEnvs: [{{name: ETCD_{name}, value: '{value}'}}]}}}}"
     (fault,) = faults(catalog, "1.31.0", f"kubeadm: {{ClusterConfiguration: {{{local}}}}}")
     assert fault.what.startswith("etcd would not start")
+
+
+def test_what_signs_etcds_tokens_goes_by_its_release(catalog: Catalog) -> None:
+    said = f"{{name: ETCD_AUTH_TOKEN, value: '{JWT.replace('RS256', 'EdDSA')}'}}"
+    local = f"kubeadm: {{ClusterConfiguration: {{etcd: {{local: {{extraEnvs: [{said}]}}}}}}}}"
+
+    def found(catalog: Catalog) -> list[str]:
+        return [fault.what for fault in faults(catalog, "1.31.0", local)]
+
+    assert found(catalog) == ["etcd would not start: 'EdDSA' signs no token"]
+    series = catalog.kubernetes_series["1.31"]
+    tags = {patch: {**tags, "etcd": "3.6.0-0"} for patch, tags in series.tags.items()}
+    newer = {**catalog.kubernetes_series, "1.31": replace(series, tags=tags)}
+    assert found(replace(catalog, kubernetes_series=newer)) == []
 
 
 def test_etcds_variables_are_its_arguments(catalog: Catalog) -> None:
