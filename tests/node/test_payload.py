@@ -6,8 +6,10 @@ import contextlib
 import functools
 import hashlib
 import http.server
+import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builder.bundle import delta
+from builder.bundle import delta, tar
 from builder.bundle.reader import open_bundle
 from builder.bundle.source import Supply
 from builder.bundle.writer import write
@@ -511,6 +513,36 @@ def test_who_made_a_disk_decides_no_size(
         assert message.startswith("this is not the bundle")
     else:
         assert f", from {bundled.root}/dev/vdb, is missing or not what SHA256SUMS says" in message
+
+
+@pytest.mark.parametrize("kind", [b"L", b"K", b"x", b"g"])
+def test_who_made_a_disk_decides_no_memory(
+    bundled: Machine, sample: sandboxes.Sample, site: str, kind: bytes
+) -> None:
+    """A name or a pax header of a GiB, which tar would keep whole."""
+    offset, size = next(e.header for e in sample.layout.extents if e.path == "SHA256SUMS"), 1 << 30
+    content = sample.bundle.read_bytes()
+    head = bytearray(tar.header("x", size))
+    head[156:157] = kind
+    head[148:156] = b"%06o\0 " % (sum(head[:148]) + 8 * ord(" ") + sum(head[156:]))
+    disk, seen = bundled.folder / "disk.tar", bundled.folder / "seen"
+    with disk.open("wb") as file:
+        file.write(content[:offset] + head)
+        file.seek(size, os.SEEK_CUR)
+        file.write(content[offset:])
+    attach(bundled, disk)
+    program = bundled.folder / "measured.py"
+    program.write_text(
+        "import resource, subprocess, sys\n"
+        f"code = subprocess.run([{shutil.which('tar')!r}, *sys.argv[1:]]).returncode\n"
+        "largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss\n"
+        f"print(largest, file=open({str(seen)!r}, 'a'))\n"
+        "sys.exit(code)\n"
+    )
+    bundled.stand_in("tar", f"exec {sys.executable} '{program}' \"$@\"")
+    bundled.set(PAYLOAD_URL=site)
+    assert bundled.boot("packages").returncode == 0, bundled.result
+    assert max(map(int, seen.read_text().split())) < 512 << 10
 
 
 @pytest.mark.parametrize("broken", ["folder", "disk", "two"])

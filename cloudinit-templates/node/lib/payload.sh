@@ -18,6 +18,8 @@ PAYLOAD_HINT=''
 readonly PAYLOAD_MAGIC='airseed offline bundle, format 1'
 # Bytes a second: who sends less over half a minute has failed.
 readonly PAYLOAD_SLOWEST=16384
+# KiB of memory for tar; the archive of locales, which CentOS 7 maps, is a hundred MiB of it.
+readonly TAR_LARGEST=524288
 
 # Set PAYLOAD_KIND (folder, disk or url) and PAYLOAD_AT, and keep the checked SHA256SUMS.
 find_payload() {
@@ -101,7 +103,11 @@ from_place() {
         ulimit -f "$(((limit + 1023) / 1024))"
         case $kind in
         folder) exec cat "$at/$member" >"$target" ;;
-        disk) exec tar -n -x -O --occurrence=1 -f "$at" "$member" >"$target" ;;
+        disk)
+            # tar keeps a long name or a pax header whole, and its size is the disk's word
+            ulimit -v "$TAR_LARGEST"
+            exec tar -n -x -O --occurrence=1 -f "$at" "$member" >"$target"
+            ;;
         url)
             printf 'url = "%s/%s"\noutput = "%s"\n' "$at" "$(escaped "$member")" "$target" |
                 curl -q -s -S -f -L --proto '=http,https' --proto-redir '=http,https' --max-redirs 5 --noproxy '*' \
