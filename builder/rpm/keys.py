@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import VerificationError
-from builder.openpgp import PacketError, first_packet, framed, packets_of_file
+from builder.openpgp import framed, packets_of_file
 from builder.rpm.certificates import SIGNATURE, doubt, read_certificate
 from builder.rpm.problems import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 KEYS_LIMIT = 1 << 20
 """Bytes of the largest file of keys that is read."""
@@ -28,6 +28,10 @@ _MOST_SIGNATURES = 16
 _SHORT_ID = 16
 _CLOCK = "set this machine's clock if it is behind; else it is the signer's that was ahead"
 _SECRET = {5, 7}
+
+
+class EarlyError(VerificationError):
+    """A signature or its key is from the future, by this machine's clock."""
 
 
 class UncheckableError(VerificationError):
@@ -145,16 +149,19 @@ def verify_detached(
     if len(signature) > SIGNATURE_LIMIT:
         raise VerificationError("this is too large for a signature", where=where)
     issuers: list[str] = []
-    bad: VerificationError | None = None
+    bad, early = None, None
     for packet, issuer in _signatures(signature, where):
         issuers.append(issuer or "of an unknown number")
         for key in keys:
             if issuer and key.has(issuer):
                 try:
                     return _verify(content, packet, key, where)
+                except EarlyError as error:
+                    early = error
                 except VerificationError as error:
                     bad = error
-    raise bad or _stranger(issuers, keys, where)
+    # the one that can't be judged yet may be the good one
+    raise early or bad or _stranger(issuers, keys, where)
 
 
 def _signatures(content: bytes, where: str) -> list[tuple[Any, str]]:
@@ -182,7 +189,7 @@ def _verify(content: bytes, packet: Any, key: RpmKey, where: str) -> str:
         good = {str(valid.certificate).upper() for valid in result.valid_sigs}
     except (RuntimeError, ValueError, OSError) as error:
         if early := _early(packet, key):
-            raise VerificationError(
+            raise EarlyError(
                 f"the signature of {key} can't be judged yet: {early}", where=where, hint=_CLOCK
             ) from error
         if outdated := _outdated(packet, cert):
@@ -194,6 +201,7 @@ def _verify(content: bytes, packet: Any, key: RpmKey, where: str) -> str:
             where=where,
             hint=doubt(key.content, _issuer(packet), _seconds(packet))
             or _ended(packet)
+            or _renewed(packet, key)
             or "the content, the signature or both were changed",
         ) from error
     if key.fingerprint not in good:
@@ -206,14 +214,29 @@ def _verify(content: bytes, packet: Any, key: RpmKey, where: str) -> str:
 def _early(packet: Any, key: RpmKey) -> str | None:
     """Say which times do not go together where a signature or its key is from the future."""
     now = dt.datetime.now(dt.UTC)
-    made = {"it": packet.created, "the key": _made(key)}
-    for what, time in made.items():
-        if time is not None and time > now:
+    for what, made in (("it", packet.created), *_beginnings(key, _issuer(packet))):
+        if made is not None and made > now:
             return (
-                f"{what} says that it was made on {time:%Y-%m-%d at %H:%M} UTC, this machine's"
+                f"{what} says that it was made on {made:%Y-%m-%d at %H:%M} UTC, this machine's"
                 f" clock says {now:%Y-%m-%d %H:%M}"
             )
     return None
+
+
+def _beginnings(key: RpmKey, issuer: str) -> Iterator[tuple[str, dt.datetime]]:
+    """Give when the parts of a key that count were made, and the oldest word for each.
+
+    A key that is prolonged has a new word in the place of the old one.
+    """
+    primary, *subkeys = read_certificate(key.content).parts
+    signing = [part for part in subkeys if part.fingerprint.endswith(issuer)]
+    for part, name in ((primary, "the key"), *((part, "its subkey") for part in signing)):
+        times = [(name, part.created)]
+        if part.vouched:
+            oldest = min(signature.created for signature in part.vouched)
+            times.append((f"{name}'s own signature", oldest))
+        for what, seconds in times:
+            yield what, dt.datetime.fromtimestamp(seconds, dt.UTC)
 
 
 def _ended(packet: Any) -> str | None:
@@ -224,12 +247,15 @@ def _ended(packet: Any) -> str | None:
     return f"its maker says that it was good until {end:%Y-%m-%d at %H:%M} UTC"
 
 
-def _made(key: RpmKey) -> dt.datetime | None:
-    try:
-        body = first_packet(key.content)[1]
-        return dt.datetime.fromtimestamp(int.from_bytes(body[1:5]), dt.UTC)
-    except PacketError:
-        return None
+def _renewed(packet: Any, key: RpmKey) -> str | None:
+    """Say what a key said of itself only after the signature, in the place of what it said then."""
+    for what, made in _beginnings(key, _issuer(packet)):
+        if packet.created is not None and made > packet.created:
+            return (
+                f"{what} was made on {made:%Y-%m-%d at %H:%M} UTC, after this one: take the key as"
+                " it was before it was renewed, or have it signed again"
+            )
+    return None
 
 
 def _issuer(packet: Any) -> str:
