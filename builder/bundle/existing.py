@@ -60,9 +60,9 @@ def finished(layout: Layout, target: Path, *, split: int = 0) -> BundleResult | 
     """
     if not is_whole(layout, target, split=split):
         return None
-    _sweep(target)
     pieces = cut(target, layout.size, split) if split else ()
     parts = tuple(piece.path for piece in pieces)
+    _sweep(target, parts)
     return BundleResult(target=target, size=layout.size, outcomes=(), whole=True, parts=parts)
 
 
@@ -111,11 +111,14 @@ def _head(files: Sequence[Path], size: int) -> bytes:
     return content
 
 
-def _sweep(target: Path) -> None:
-    """Remove what an interrupted run left beside a finished bundle, unless one is at it."""
+def _sweep(target: Path, parts: Sequence[Path]) -> None:
+    """Remove what earlier runs left beside a finished bundle, unless one is at it.
+
+    A part too many is no part of it, and ``cat`` would join it.
+    """
     with suppress(StorageError), closing(Part(part_path(target))) as part:
         for path in strays(target):
-            if path.suffix == ".part":
+            if path.suffix == ".part" or (parts and path not in parts):
                 path.unlink()
         part.forget()
         journal_path(target).unlink(missing_ok=True)

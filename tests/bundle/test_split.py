@@ -348,6 +348,8 @@ def test_a_part_too_many_is_a_fault(make: Make, target: Path, expected: bytes, n
     [fault], complete = verify_parts(target, Silent())
     assert complete
     assert str(fault) == f"{target.name}.{number}: is not part of this bundle"
+    make(split=-(-len(expected) // 3))
+    assert verify_parts(target, Silent()) == ([], True)
 
 
 def test_parts_whose_checksums_are_damaged_are_examined_all_the_same(
