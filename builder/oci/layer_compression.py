@@ -23,6 +23,8 @@ BEGINNING = 6
 _MAGIC = (
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
+    # a frame to be skipped, with which pzstd begins: RFC 8878 3.1.2
+    *((bytes([first]) + b"\x2a\x4d\x18", "zstd") for first in range(0x50, 0x60)),
     (b"BZh", "bzip2"),
     (b"\xfd7zXZ\x00", "xz"),
 )

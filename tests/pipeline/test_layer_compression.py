@@ -19,7 +19,7 @@ from builder.bundle.writer import write
 from builder.errors import VerificationError
 from builder.lab.packages import PackageRecipe, build_package
 from builder.model.artifact import MANIFEST_TYPES
-from builder.oci.layer_compression import LayerCompression
+from builder.oci.layer_compression import BEGINNING, LayerCompression, compression
 from builder.pipeline.lock_document import LockDocument
 from builder.pipeline.verify import verify
 from builder.report import Silent
@@ -124,6 +124,15 @@ def test_only_what_a_runtime_stumbles_over_is_refused(
     if packed == "gzip" and named == OCI and runtime.startswith("containerd"):
         fits = False  # it takes "tar" of OCI by its word
     assert bool(faults) != fits
+
+
+@pytest.mark.parametrize("first", [0x50, 0x5A, 0x5F])
+def test_zstd_may_begin_with_a_frame_to_be_skipped(first: int) -> None:
+    """As pzstd writes it; runtimes that know zstd know that, too."""
+    frame = bytes([first]) + b"\x2a\x4d\x18" + (4).to_bytes(4, "little") + bytes(4)
+    assert zstd.decompress(frame + PACKED["zstd"]) == PLAIN
+    assert compression(frame[:BEGINNING]) == "zstd"
+    assert compression(b"\x4f" + frame[1:]) == compression(b"\x60" + frame[1:]) == ""
 
 
 @pytest.mark.parametrize("packing", ["Gzip", "Zstd", "Xz"])
