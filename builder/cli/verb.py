@@ -11,6 +11,7 @@ import click
 
 from builder.cli.console import Console
 from builder.errors import UsageError
+from builder.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,7 @@ def _tuning(*names: str, **settings: Any) -> click.Option:
     return click.Option(names, is_eager=True, expose_value=False, callback=_tune, **settings)
 
 
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://")
 _FEW = 5
 """Verbs that are named where an option is theirs."""
 
@@ -128,6 +130,12 @@ class Existing(FilePath):
             denied = disk.failure(error, path).fault
             raise UsageError(denied.what, where=denied.where, hint=denied.hint) from error
         except (OSError, ValueError) as error:
+            if _URL.match(str(value)):
+                raise UsageError(
+                    "a URL is no file of this machine",
+                    where=redact(str(value)),
+                    hint="fetch it first (curl -LO URL), and name the file",
+                ) from error
             if str(value) != "-":
                 hint = _maker(path, ctx)
                 raise UsageError("there is no such file", where=str(path), hint=hint) from error

@@ -255,6 +255,17 @@ def test_a_file_that_is_not_there_is_named_with_what_makes_it(
     assert err.startswith(f"error: {path}: there is no such file\n  hint: {hint}")
 
 
+@pytest.mark.parametrize("verb", ["find-images", "lock", "verify", "bundle"])
+def test_a_url_is_no_file(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([verb, "https://ops:secret@example.com/a.yaml"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        "error: https://example.com/a.yaml: a URL is no file of this machine\n"
+        "  hint: fetch it first (curl -LO URL), and name the file\n"
+    )
+
+
 @pytest.mark.parametrize(
     "arguments", [["--color", "always", "bundel"], ["--color=always", "--quiet", "bundel"]]
 )

@@ -28,9 +28,16 @@ class NotInCatalogError(LookupError):
 
 
 def nearest(version: str, known: Iterable[str]) -> str:
-    """Name the closest of the known versions on either side, in words."""
+    """Name the closest of the known versions on either side, in words.
+
+    Of a series these are all, and the ends where no version is asked for.
+    """
     wanted = numbers(version)
     ordered = sorted(known, key=numbers)
+    if of_series := [near for near in ordered if near.startswith(f"{version}.")]:
+        return " or ".join(of_series)
+    if not version[:1].isdigit():
+        return " to ".join(dict.fromkeys((*ordered[:1], *ordered[-1:]))) or "nothing"
     below = [near for near in ordered if numbers(near) <= wanted][-1:]
     above = [near for near in ordered if numbers(near) > wanted][:1]
     return " or ".join((*below, *above)) or "nothing"
