@@ -61,6 +61,8 @@ class Mention:
     """Where the registry is said, if in a field of its own."""
     tagged_apart: bool = False
     """Whether its tag is said in another field."""
+    digest_apart: bool = False
+    """Whether its digest is."""
 
 
 def find(value: Any, path: str = "") -> Iterator[Mention]:
@@ -93,6 +95,7 @@ def _find(value: Any, path: str, label: str, seen: set[int]) -> Iterator[Mention
                 registry=registry if isinstance(registry, Scalar) else None,
                 # Calico's ImageSet has names beside digests, which its operator puts together
                 tagged_apart="@" not in name or done[0] == _REPOSITORY_KEYS[0],
+                digest_apart="@" in name,
             )
         for key, inner in value.items():
             if key not in done and key not in PASSED_BY:
@@ -168,7 +171,13 @@ def _in_document(scalar: Scalar, path: str) -> Iterator[Mention]:
     for found in _inside(scalar, path):
         if found.tagged_apart or found.registry:
             lines = scalar.count("\n", 0, found.scalar.start)
-            yield Mention(name=found.name, path=path, scalar=scalar, lines=lines)
+            yield Mention(
+                name=found.name,
+                path=path,
+                scalar=scalar,
+                lines=lines,
+                digest_apart=found.digest_apart,
+            )
 
 
 def _inside(scalar: Scalar, path: str) -> Iterator[Mention]:

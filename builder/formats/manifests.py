@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import DocumentError, Fault
-from builder.formats import image_mentions
-from builder.formats.events import HELM, Scalar, check_json
+from builder.formats import image_mentions, manifest_hints
+from builder.formats.events import Scalar, check_json
 from builder.formats.reading import child, kind
 from builder.formats.text import yaml_documents
 from builder.model.reference import Reference
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from builder.formats.image_mentions import Mention
 
-_KUSTOMIZE = "`kustomize build FOLDER` renders manifests"
-_RENDERED = {"kustomize.config.k8s.io": _KUSTOMIZE, "helm.cattle.io": "`helm template` renders it"}
 _KUBERNETES = frozenset(
     f"{group}.k8s.io"
     for group in (
@@ -45,7 +43,6 @@ _EMBEDDING = {"ConfigMap": ("data",), "Secret": ("stringData",)}
 DEEPEST = 3
 """Levels of manifests inside of manifests."""
 _LONGEST_NAME = 80
-_PLACEHOLDER = frozenset("{}$<>%")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -93,6 +90,8 @@ class MentionedImage:
     """As ``extra.images`` takes it."""
     reference: Reference
     place: ImagePlace
+    digest_apart: bool = False
+    """Whether its digest has a field of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +108,8 @@ class Manifest:
     """The Secrets among the resources that have a value already."""
     mentioned: tuple[MentionedImage, ...]
     """What the file does not start itself."""
+    digested: tuple[MentionedImage, ...]
+    """What is asked for by a digest in a field of its own, also if the file starts it besides."""
     not_understood: tuple[Fault, ...]
     """What may start images that nobody can see here."""
 
@@ -138,6 +139,7 @@ def _read(text: str, name: str, depth: int) -> Manifest:
         images=tuple(search.images),
         secrets=tuple(search.secrets),
         mentioned=tuple(image for image in search.mentioned if image.reference not in started),
+        digested=tuple(image for image in search.mentioned if image.digest_apart),
         not_understood=tuple(search.not_understood),
     )
 
@@ -209,7 +211,7 @@ class _Search:
             try:
                 reference = _reference(image)
             except ValueError as error:
-                hint = _advice(str(image))
+                hint = manifest_hints.of_image(str(image))
                 self.faults.append(Fault(where=str(place), what=str(error), hint=hint))
             else:
                 pulled = _pulled(policy, reference)
@@ -239,22 +241,35 @@ class _Search:
             replace(image, text=str(image.text), place=outer(image.place))
             for image in manifest.images
         )
-        self.mentioned += (replace(image, place=outer(image.place)) for image in manifest.mentioned)
+        images = dict.fromkeys((*manifest.mentioned, *manifest.digested))
+        self.mentioned += (replace(image, place=outer(image.place)) for image in images)
         around = f"{resource}: {path}"
         self.not_understood += (fault.inside(around) for fault in manifest.not_understood)
 
     def mention(self, found: Mention, place: ImagePlace) -> None:
-        reference = Reference.parse(found.name)
-        self.mentioned.append(MentionedImage(text=found.name, reference=reference, place=place))
+        self.mentioned.append(
+            MentionedImage(
+                text=found.name,
+                reference=Reference.parse(found.name),
+                place=place,
+                digest_apart=found.digest_apart,
+            )
+        )
 
     def note_unknown(self, resource: Resource, value: Any, prefix: str) -> None:
         group = resource.api_version.rpartition("/")[0]
         if not resource.kind or not resource.api_version:
             said = {"apiVersion": resource.api_version, "kind": resource.kind}
             lacking = " and no ".join(key for key, text in said.items() if not text)
-            what, hint = f"no Kubernetes resource: it has no {lacking}", _no_resource(value)
-        elif group in _RENDERED:
-            what, hint = f"{resource.api_version} is not applied as it is", _RENDERED[group]
+            what, hint = (
+                f"no Kubernetes resource: it has no {lacking}",
+                manifest_hints.of_other(value),
+            )
+        elif group in manifest_hints.RENDERED:
+            what, hint = (
+                f"{resource.api_version} is not applied as it is",
+                manifest_hints.RENDERED[group],
+            )
         elif group and "." in group and group not in _KUBERNETES:
             what = "a custom resource: what else it has started is known to its operator"
             hint = None
@@ -262,26 +277,6 @@ class _Search:
             return
         where = f"{prefix.rstrip('.')}: {resource}" if prefix else str(resource)
         self.not_understood.append(Fault(where=where, what=what, hint=hint))
-
-
-def _advice(image: str) -> str | None:
-    if image != image.strip():
-        return "leave out the white space around it; |- and >- leave out a block's last line break"
-    if "://" in image:
-        return f"leave out the scheme: {image.partition('://')[2]}"
-    if not _PLACEHOLDER & {*image}:
-        return None
-    return HELM if "{{" in image else "fill in placeholders first, with envsubst for example"
-
-
-def _no_resource(value: Any) -> str | None:
-    if isinstance(value, str) and value.startswith("<"):
-        return "it looks like a web page: a login or error page, or the page around a file"
-    if not isinstance(value, dict) or "kind" in value:
-        return None
-    if {"resources", "bases", "patches"} & {*value}:
-        return f"of kustomize? {_KUSTOMIZE}"
-    return "of a Helm chart? `helm template NAME CHART -f VALUES` renders manifests"
 
 
 def embedded(

@@ -190,3 +190,42 @@ def test_what_manifests_only_mention_is_told_until_it_is_asked_for(site: Site) -
     assert ran.code == 0, ran.err
     told = json.loads(ran.out)["manifests"]
     assert (told["mentioned"], [one["where"] for one in told["notUnderstood"]]) == ([], ["Store s"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("", True),
+        ("registry: reg.lan:5000/k8s\n", False),
+        ("runtime: {name: containerd, version: 1.6.33}\n", False),
+    ],
+)
+def test_docker_has_nothing_by_a_digest_in_a_field_of_its_own(
+    settings: str, told: bool, site: Site
+) -> None:
+    """An edit gives one string another name; an operator puts this one together by itself."""
+    sandbox = site.open("extra: {manifests: [store.yaml]}\n")
+    digest = changed(sandbox, lambda _: None, index=True)
+    repository = NAME.removesuffix(":1")
+    cluster = sandbox.folder / "cluster.yaml"
+    extra = f"extra: {{manifests: [store.yaml], images: ['{repository}@{digest}']}}\n"
+    text = cluster.read_text("utf-8").partition("extra:")[0]
+    cluster.write_text(f"{text}{settings}{extra}", "utf-8")
+    fields = f"{{repository: {repository}, digest: '{digest}'}}"
+    (sandbox.folder / "store.yaml").write_text(
+        "apiVersion: x.io/v1\nkind: Store\nmetadata: {name: s}\nspec:\n"
+        f"  agent: {{image: {fields}}}\n  other: {{image: {{repository: a.io/b, tag: '1'}}}}\n"
+        f"  values: |\n    image: {fields}\n",
+        "utf-8",
+    )
+    ran = sandbox.lock()
+    assert ran.code == 0, ran.err
+    for line, path in ((5, "spec.agent.image.repository"), (8, "spec.values")):
+        warning = (
+            f"warning: store.yaml:{line}: Store s: {path}: {repository}@{digest} is asked for by a "
+            "digest in a field of its own, and docker knows none of what was loaded\n"
+            f"  hint: write its tag instead, as in {repository}:digest-{digest.hex[:12]}; set "
+            "registry, or runtime.name: containerd\n"
+        )
+        assert (warning in ran.err) is told, ran.err
+    assert ran.err.count("is asked for by a digest") == (2 if told else 0)

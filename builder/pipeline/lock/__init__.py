@@ -17,6 +17,7 @@ from builder import disk
 from builder.errors import DocumentError, StorageError, UsageError
 from builder.formats import lock as lock_format
 from builder.model.demand import EXTRA
+from builder.model.image_names import ImageNames
 from builder.model.lock import Lock
 from builder.model.source import is_url
 from builder.pipeline import paths
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from builder.formats.manifests import Manifest
+    from builder.model.digest import Digest
+    from builder.model.reference import Reference
     from builder.pipeline.workspace import Workspace
     from builder.report import Reporter
 
@@ -83,6 +86,8 @@ def make(
     )
     if workspace.cluster.registry is None:
         _warn_of_pulls(manifests, reporter)
+        if workspace.demand.runtime.name == "docker":
+            _warn_of_digests(manifests, lock, reporter)
     document = LockDocument.of(path, lock)
     document.check_images()
     disk.put(path, document.content)
@@ -105,6 +110,26 @@ def _warn_of_pulls(manifests: Sequence[Manifest], reporter: Reporter) -> None:
                     f"{manifest.name}:{image.place.line}: {image.place}: kubelet pulls it at each "
                     f"start ({image.pulled}), and without registry nothing serves any",
                     hint="write imagePullPolicy: IfNotPresent, or set registry",
+                )
+
+
+def _warn_of_digests(manifests: Sequence[Manifest], lock: Lock, reporter: Reporter) -> None:
+    """Say which digests no edit of a manifest can turn into the name that docker knows."""
+    names = ImageNames(None)
+    locked: dict[Digest | None, Reference] = {
+        digest: image.reference
+        for image in lock.images
+        for digest in (*(part.digest for part in image.manifests), image.digest)
+    }
+    for manifest in manifests:
+        for image in manifest.digested:
+            reference = locked.get(image.reference.digest)
+            if reference is not None:
+                reporter.warn(
+                    f"{manifest.name}:{image.place.line}: {image.place}: {image.text} is asked for "
+                    "by a digest in a field of its own, and docker knows none of what was loaded",
+                    hint=f"write its tag instead, as in {names.name(reference)}; set registry, or "
+                    "runtime.name: containerd",
                 )
 
 
