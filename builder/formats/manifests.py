@@ -261,15 +261,11 @@ class _Search:
         if not resource.kind or not resource.api_version:
             said = {"apiVersion": resource.api_version, "kind": resource.kind}
             lacking = " and no ".join(key for key, text in said.items() if not text)
-            what, hint = (
-                f"no Kubernetes resource: it has no {lacking}",
-                manifest_hints.of_other(value),
-            )
+            what = f"no Kubernetes resource: it has no {lacking}"
+            hint = manifest_hints.of_other(value)
         elif group in manifest_hints.RENDERED:
-            what, hint = (
-                f"{resource.api_version} is not applied as it is",
-                manifest_hints.RENDERED[group],
-            )
+            what = f"{resource.api_version} is not applied as it is"
+            hint = manifest_hints.RENDERED[group]
         elif group and "." in group and group not in _KUBERNETES:
             what = "a custom resource: what else it has started is known to its operator"
             hint = None

@@ -42,6 +42,8 @@ def is_address(text: str) -> bool:
     return "%" not in text
 
 
+TRUE, FALSE = ("true", "1", "t"), ("false", "0", "f")
+"""What Go reads as a flag, in small letters."""
 HELD: Mapping[str, tuple[Callable[[str], object], str]] = {
     "flag": (re.compile(r"[01tTfF]|true|True|TRUE|false|False|FALSE").fullmatch, "true or false"),
     "integer": (

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from builder.host_port import BY_SCHEME
 from builder.server.message import Response, redirect, text
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     Render = Callable[[str, Mapping[str, Any]], str]
 
 _HOST = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
-_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Address:
         # a proxy in front that does TLS says so; of several the first one is whom the client asked
         forwarded = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
         scheme = forwarded or request.scheme
-        if scheme not in _PORTS or not _HOST.fullmatch(host):
+        if scheme not in BY_SCHEME or not _HOST.fullmatch(host):
             return None
         return cls(scheme, host.lower())
 
@@ -53,7 +53,7 @@ class Address:
     def registry(self) -> str:
         """The host as the first part of an image's name, where a bare word would be a folder."""
         bare = not re.search(r"[.:]", self.host) and self.host != "localhost"
-        return f"{self.host}:{_PORTS[self.scheme]}" if bare else self.host
+        return f"{self.host}:{BY_SCHEME[self.scheme]}" if bare else self.host
 
 
 class Pages:

@@ -8,7 +8,7 @@ from builder import strict_json
 from builder.formats.cluster.machine_rules import remark_unlaid
 from builder.formats.cluster.network_rules import said
 from builder.formats.reading import WRONG
-from builder.model.arguments import DURATION
+from builder.model.arguments import DURATION, TRUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,6 @@ _TYPES: dict[str, type] = {
 }
 """Of the file that is rotated; names in any case, others are passed by."""
 _STREAMS = ("default", "stderr", "stdout")
-_TRUE = ("1", "t", "true")
 
 
 def _beats(setting: Setting) -> None:
@@ -69,10 +68,8 @@ def _misfit(options: dict[str, str], setting: Setting) -> str:
     method, life = options.get("sign-method", ""), options.get("ttl", "")
     if not method:
         return "a jwt needs a sign-method"
-    known, arguments = (
-        setting.release.allowed.get(_ETCD, {}).get(_METHOD),
-        setting.release.arguments,
-    )
+    known = setting.release.allowed.get(_ETCD, {}).get(_METHOD)
+    arguments = setting.release.arguments
     if known and arguments and known.misfits(method, arguments.release_of(_ETCD)):
         return f"{method[:40]!r} signs no token"
     if life and not DURATION.fullmatch(life):
@@ -112,7 +109,7 @@ def _rotated(setting: Setting) -> None:
     listed = [one.strip() for one in outputs[1].split(",")] if outputs else ["default"]
     files = [one for one in listed if one not in _STREAMS]
     alone = len(listed) == 1 and not files
-    if str(setting.value).lower() in _TRUE and (alone or len(files) > 1):
+    if str(setting.value).lower() in TRUE and (alone or len(files) > 1):
         what = f"{_STARTS}: it rotates one file, and log-outputs has {len(files) or 'none'}"
         setting.wrong(what, expected="log-outputs: /var/lib/etcd/etcd.log, for example")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from builder.formats.cluster import etcd_rules, kubelet_rules
 from builder.formats.cluster.terms import DNS_NAME, taint
 from builder.formats.reading import MisfitError
+from builder.model.arguments import FALSE, TRUE
 from builder.model.catalog.lookup import either
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ _BETA = re.compile(r"api/beta|[a-z0-9.-]+/v[0-9]+beta[0-9]+")
 _BETA_GROUPS = ("api", "certificates.k8s.io", "discovery.k8s.io", "policy", "storage.k8s.io")
 _OTHERS = re.compile(r"api/alpha|[a-z0-9.-]+/v[0-9]+alpha[0-9]+|[^/]+/[^/]+/[^/]+")
 """Alpha APIs, and single resources of one."""
-_FALSE = ("false", "0", "f")
 _ADDRESS = re.compile(r"[0-9.]+")
 _VOLUME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _FILE_TYPES = (
@@ -114,7 +114,7 @@ def _admitted(setting: Setting) -> None:
 
 
 def _leader(setting: Setting) -> None:
-    if str(setting.value).lower() in _FALSE and len(setting.cluster.control_planes) > 1:
+    if str(setting.value).lower() in FALSE and len(setting.cluster.control_planes) > 1:
         what = "the same would be done on each control plane at once"
         setting.wrong(what, expected="true, with more than one control plane")
 
@@ -131,9 +131,9 @@ def _apis(setting: Setting) -> None:
     for pair in filter(None, setting.words):
         name, _, value = pair.partition("=")
         needed = not _BETA.fullmatch(name) or (old and name.partition("/")[0] in _BETA_GROUPS)
-        if value and value.lower() not in {*_FALSE, "true", "1", "t"}:
+        if value and value.lower() not in {*FALSE, *TRUE}:
             setting.wrong(f"{pair[:80]!r} is not a setting", expected="NAME=true or false")
-        elif value.lower() in _FALSE and needed and not _OTHERS.fullmatch(name):
+        elif value.lower() in FALSE and needed and not _OTHERS.fullmatch(name):
             setting.wrong(
                 f"without {name[:80]} kubeadm, kubelets or the cluster's own pods do not get on",
                 hint="turn off what nobody needs, by its name: batch/v1beta1=false",

@@ -14,6 +14,7 @@ from builder.formats.cluster.setting import ARGUMENT_PLACES, argument_of
 from builder.formats.cluster.terms import LABEL_KEY, LABEL_VALUE
 from builder.formats.reading import WRONG
 from builder.model.allowed import AMOUNT
+from builder.model.arguments import TRUE
 from builder.model.catalog.paths import real
 from builder.model.choice import NONE
 
@@ -55,7 +56,6 @@ _RESOLVED = "/run/systemd/resolve/"
 _KERNEL = {"vm.overcommit_memory": 1, "kernel.panic": 10}
 """What kubelet wants of the kernel (pkg/util/sysctl) and EL7 has otherwise."""
 _SYSCTL = re.compile(r"^/etc/sysctl\.(?:d/|conf$)")
-_TRUE = ("true", "1", "t")
 
 
 def _labels(setting: Setting) -> None:
@@ -230,7 +230,7 @@ def _network(setting: Setting, *, usual: str) -> None:
 
 def kernel(setting: Setting) -> None:
     """Check what kubelet compares with the kernel when it may not set it itself."""
-    if str(setting.value).lower() not in _TRUE:
+    if str(setting.value).lower() not in TRUE:
         return
     for node, machine in whole_machines(setting.cluster):
         texts = [*machine.before, *(one.content or "" for one in machine.files)]

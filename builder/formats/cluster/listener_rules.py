@@ -9,6 +9,7 @@ from builder.formats.cluster.network_rules import first_plane, said_to
 from builder.formats.cluster.node_files import EXTRA, arguments, pod_ports, variables
 from builder.formats.cluster.setting import ARGUMENT_PLACES
 from builder.formats.reading import WRONG
+from builder.host_port import BY_SCHEME
 from builder.model.allowed import port_range
 from builder.model.choice import NONE
 
@@ -28,7 +29,6 @@ _OF_NODES = ("InitConfiguration", "JoinConfiguration")
 _API = "kube-apiserver"
 _SERVICES = "service-node-port-range"
 _USUAL_SERVICES = "like 30000-32767"
-_PORTS = {"http": 80, "https": 443}
 
 
 def check(
@@ -113,7 +113,7 @@ def _servers(cluster: Cluster, node: Node) -> Iterator[tuple[str, int]]:
     for whose, url in urls.items():
         parts = urlsplit(url or "")
         if parts.hostname in own:
-            yield whose, parts.port or _PORTS.get(parts.scheme, 0)
+            yield whose, parts.port or BY_SCHEME.get(parts.scheme, 0)
 
 
 def _places(

@@ -11,7 +11,7 @@ from builder.model.catalog.paths import real
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ENVIRONMENT, FILE, COMMAND = "Environment", "EnvironmentFile", "ExecStart"
+_ENVIRONMENT, _FILE, _COMMAND = "Environment", "EnvironmentFile", "ExecStart"
 _KUBELETS = re.compile(
     r"/(?:etc|run|usr/lib|usr/local/lib)/systemd/system/kubelet\.service(?:\.d/([^/]+\.conf))?"
 )
@@ -31,7 +31,7 @@ def comes_last(path: str) -> bool:
     return bool(match and match[1] and match[1] >= _KUBEADMS)
 
 
-def settings(text: str) -> Iterator[tuple[str, str]]:
+def _settings(text: str) -> Iterator[tuple[str, str]]:
     """Yield what stands in the section of the service, in order."""
     section = ""
     for line in re.sub(r"\\\n", " ", text).splitlines():
@@ -43,8 +43,8 @@ def settings(text: str) -> Iterator[tuple[str, str]]:
 
 def assigned(text: str) -> Iterator[tuple[str, str]]:
     """Yield names and values of variables."""
-    for key, value in settings(text):
-        for word in words(value) if key == ENVIRONMENT else ():
+    for key, value in _settings(text):
+        for word in _words(value) if key == _ENVIRONMENT else ():
             name, is_said, said = word.partition("=")
             if is_said:
                 yield name, said
@@ -52,13 +52,13 @@ def assigned(text: str) -> Iterator[tuple[str, str]]:
 
 def files(text: str) -> list[str]:
     """Return the files whose variables it reads."""
-    return [real(value.lstrip("-")) for key, value in settings(text) if key == FILE]
+    return [real(value.lstrip("-")) for key, value in _settings(text) if key == _FILE]
 
 
 def commands(text: str) -> Iterator[tuple[str, frozenset[str]]]:
     """Yield the arguments of each command that starts kubelet, and what variables it takes."""
-    for key, value in settings(text):
-        program, *rest = words(value.lstrip("-@:+!")) if key == COMMAND and value else [""]
+    for key, value in _settings(text):
+        program, *rest = _words(value.lstrip("-@:+!")) if key == _COMMAND and value else [""]
         if program.rpartition("/")[2] == "kubelet":
             said = [word for word in rest if not _VARIABLE.fullmatch(word)]
             yield " ".join(said), frozenset(_VARIABLE.findall(" ".join(rest)))
@@ -66,10 +66,10 @@ def commands(text: str) -> Iterator[tuple[str, frozenset[str]]]:
 
 def emptied(text: str) -> list[str]:
     """Return the settings of which all before is dropped."""
-    return [key for key, value in settings(text) if key in {ENVIRONMENT, FILE} and not value]
+    return [key for key, value in _settings(text) if key in {_ENVIRONMENT, _FILE} and not value]
 
 
-def words(text: str) -> list[str]:
+def _words(text: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError:
