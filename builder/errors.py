@@ -84,9 +84,10 @@ def few(said: Sequence[object], most: int) -> str:
 
 
 def ends(path: str) -> set[str]:
-    """Return what a path or an image is called for short: its last part, without tag or digest."""
-    last = path.rpartition("/")[2]
-    return {last, re.split("[:@]", last, maxsplit=1)[0]}
+    """Return what a path or an image is called for short: its last parts, without tag or digest."""
+    parts = path.split("/")
+    last = ["/".join(parts[first:]) for first in range(len(parts))]
+    return {name for each in last for name in (each, re.sub(r"[:@][^/]*$", "", each))}
 
 
 class AirseedError(Exception):

@@ -76,11 +76,10 @@ def builders(ctx: click.Context) -> Iterable[str]:
 
 
 def artifacts(ctx: click.Context) -> Iterable[str]:
-    """Return the names of all that a lock, or a bundle's lock, has."""
-    lock = _lock(ctx)
-    yield from (package.nevra.name for package in lock.packages)
-    yield from (image.name for image in lock.images)
-    yield from (file.name for file in lock.files)
+    """Return the names of all that a lock, or a bundle's lock, has, and who needs it."""
+    from builder.pipeline import names
+
+    return names.every(_lock(ctx))
 
 
 def images(ctx: click.Context) -> Iterable[str]:

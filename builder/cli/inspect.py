@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     "--why",
     metavar="NAME",
     shell_complete=complete.offering(complete.artifacts),
-    help="Explain why this package, image or file is there.",
+    help="Explain why this package, image or file is there, or what somebody under NEEDED BY "
+    "asks for.",
 )
 @click.option(
     "--sbom",

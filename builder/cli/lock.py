@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="NAME",
     shell_complete=complete.offering(complete.artifacts),
-    help="Move this image, package or file to what upstream has now, and nothing else; "
-    "may be repeated.",
+    help="Move this image, package or file (or what somebody under NEEDED BY asks for) to what "
+    "upstream has now, and nothing else; may be repeated.",
 )
 @click.option(
     "--check", is_flag=True, help="Write nothing; say whether upstream moved (then exit with 1)."

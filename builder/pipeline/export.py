@@ -17,9 +17,11 @@ from builder.destinations.destination import Entry, deliver
 from builder.destinations.folder import new_folder
 from builder.destinations.image_archive import image_archive
 from builder.errors import Fault, UsageError, VerificationError, did_you_mean
+from builder.model.artifact import Image
 from builder.model.digest import Digest
 from builder.oci import layout as oci_layout
 from builder.oci.graph import LIMIT, ImageGraphs
+from builder.pipeline import names
 from builder.pipeline.lock_document import LockDocument
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
     from builder.bundle.layout import Extent
     from builder.bundle.reader import FolderBundle, TarBundle
-    from builder.model.artifact import Image
     from builder.model.lock import Lock
     from builder.model.platform import Platform
     from builder.report import Reporter
@@ -129,8 +130,8 @@ class _Plan:
 
     def images(self, choice: ImageChoice) -> tuple[list[Entry], int]:
         lock = self._lock
-        images = [image for image in lock.images if _is_chosen(image, choice)]
         self._refuse_unknown(choice)
+        images = _chosen(lock, choice)
         platforms = lock.subject.platforms
         if choice.platform is not None:
             platforms = (choice.platform,)
@@ -176,11 +177,11 @@ class _Plan:
     def _refuse_unknown(self, choice: ImageChoice) -> None:
         images = self._lock.images
         for name in choice.images:
-            if not any(_is_named(image, name) for image in images):
+            if not _named(self._lock, name):
+                known = [image.name for image in images]
                 raise UsageError(
                     f"no image is called {name!r} in this bundle",
-                    hint=did_you_mean(name, [image.name for image in images])
-                    or "`airseed inspect` lists what there is",
+                    hint=did_you_mean(name, known) or "`airseed inspect` lists what there is",
                 )
         platforms = {m.platform for image in images for m in image.manifests}
         if choice.platform is not None and choice.platform not in platforms:
@@ -231,14 +232,16 @@ class _Plan:
             )
 
 
-def _is_chosen(image: Image, choice: ImageChoice) -> bool:
-    if choice.role is not None and choice.role not in image.roles:
-        return False
-    return not choice.images or any(_is_named(image, name) for name in choice.images)
+def _chosen(lock: Lock, choice: ImageChoice) -> list[Image]:
+    named = {image.name for name in choice.images for image in _named(lock, name)}
+    return [
+        image
+        for image in lock.images
+        if (choice.role is None or choice.role in image.roles)
+        and (not choice.images or image.name in named)
+    ]
 
 
-def _is_named(image: Image, name: str) -> bool:
-    try:
-        return image.name == name or type(image.reference).parse(name) == image.reference
-    except ValueError:
-        return False
+def _named(lock: Lock, name: str) -> list[Image]:
+    called = [one for one in names.called(lock, name) if isinstance(one, Image)]
+    return called or [one for one in names.brought_by(lock, name) if isinstance(one, Image)]

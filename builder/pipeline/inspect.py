@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from builder.bundle.layout import DELTA_PATH
-from builder.errors import UsageError, did_you_mean, ends
+from builder.errors import UsageError, did_you_mean
+from builder.model.artifact import Package
 from builder.model.demand import ASKERS
-from builder.model.reference import Reference
+from builder.pipeline import names
 
 if TYPE_CHECKING:
-    from builder.model.artifact import Content, File, Image, Package
+    from collections.abc import Sequence
+
+    from builder.model.artifact import Content
     from builder.model.lock import Lock
-    from builder.model.rpm import Nevra
     from builder.pipeline.lock_document import LockDocument
 
 Chain: TypeAlias = tuple[str, ...]
@@ -65,38 +67,34 @@ def image_sizes(lock: Lock) -> dict[str, int]:
 
 
 def why(lock: Lock, name: str) -> tuple[Chain, ...]:
-    """Explain why an artifact is in the lock: the shortest chain from everyone who asks for it.
+    """Explain why something is in the lock: the shortest chain from everyone who asks for it.
 
-    ``name`` is a package's name or NEVRA, an image reference, or a path. Raise UsageError when
-    the lock has no such artifact.
+    Of who asks (``calico``) it is what they ask for. Raise UsageError when nothing is called so.
     """
-    packages = [p for p in lock.packages if name in {p.nevra.name, p.name, _with_epoch(p.nevra)}]
-    if packages:
-        return tuple(chain for package in packages for chain in _package_chains(lock, package))
-    everything: tuple[Image | File, ...] = (*lock.images, *lock.files)
-    named = [
-        artifact
-        for artifact in everything
-        if name == artifact.name or _same_image(artifact.name, name)
-    ] or [artifact for artifact in everything if name in ends(artifact.name)]
-    if not named:
-        known = [*(package.nevra.name for package in lock.packages), *(o.name for o in everything)]
+    chains = [chain for one in names.called(lock, name) for chain in _chains(lock, one)]
+    chains = chains or [
+        *((package.name, name) for package in lock.packages if package.repository == name),
+        *((image.name, name) for image in lock.images if image.signed_by == name),
+        *(
+            (*chain, name)
+            for package in lock.packages
+            if package.built and name in {program.name for program in package.built.inputs}
+            for chain in _package_chains(lock, package)
+        ),
+    ]
+    chains = chains or [(name, one.name) for one in names.brought_by(lock, name)]
+    if not chains:
         raise UsageError(
-            f"no package, image or file is called {name!r} in this lock",
-            hint=did_you_mean(name, known) or "`airseed inspect` lists what there is",
+            f"nothing in this lock is called {name!r}",
+            hint=did_you_mean(name, names.every(lock)) or "`airseed inspect` lists what there is",
         )
-    return tuple((reason, artifact.name) for artifact in named for reason in artifact.needed_by)
+    return tuple(chains)
 
 
-def _with_epoch(nevra: Nevra) -> str:
-    return f"{nevra.name}-{nevra.epoch}:{nevra.version}-{nevra.release}.{nevra.arch}"
-
-
-def _same_image(known: str, asked: str) -> bool:
-    try:
-        return Reference.parse(known) == Reference.parse(asked)
-    except ValueError:
-        return False
+def _chains(lock: Lock, one: names.Named) -> Sequence[Chain]:
+    if isinstance(one, Package):
+        return _package_chains(lock, one)
+    return [(reason, one.name) for reason in one.needed_by]
 
 
 def _package_chains(lock: Lock, package: Package) -> list[Chain]:

@@ -34,6 +34,8 @@ _AUTHORITIES = {
     "etcd/ca.crt": "etcd CA",
     "front-proxy-ca.crt": "front proxy CA",
 }
+_AUTHORITIES_ASKED = {"ca", "ca.crt", "ca.key", "cluster-ca", "etcd-ca", "front-proxy-ca"}
+_SIGNING_KEY = "signing-key"
 _SIGNING = "sa.key"
 
 
@@ -109,16 +111,24 @@ def _first(keys: bytes) -> str | None:
 
 
 def _word(name: str) -> store.Word:
+    """Read what can be made anew, also by the words and the path that the table has."""
+    asked = PurePosixPath(name).name.replace(" ", "-")
     for word in WORDS:
-        if word == name:
+        if word == asked:
             return word
-    if name in {"ca", "ca.crt", "ca.key", "cluster-ca"}:
+    if asked.casefold() in _AUTHORITIES_ASKED:
         raise UsageError(
             "the cluster's CA can't be rotated here: joiners pin it, and all that the cluster has "
             "is signed by it",
             hint="a cluster whose nodes have not booted yet: delete ca.crt and ca.key and run "
             "`airseed secrets` again; a living one: Kubernetes' own manual rotation of CA "
             "certificates",
+        )
+    if asked in {_SIGNING_KEY, f"public-{_SIGNING_KEY}", store.SIGNING_KEY, store.PUBLIC_KEY}:
+        raise UsageError(
+            "the signing key can't be rotated here: what it signed is checked with it",
+            hint=f"move {store.SIGNING_KEY} and {store.PUBLIC_KEY} away and run `airseed secrets` "
+            "again; then sign packages, bundles and seeds anew",
         )
     raise UsageError(
         f"there is no {name!r} to rotate",

@@ -332,7 +332,7 @@ def completed(words: str, folder: Path) -> str:
         ("airseed packer --builder q", "qemu"),
         ("airseed inspect --why libsec", "libseccomp"),
         ("airseed inspect BUNDLE --why libsec", "libseccomp"),
-        ("airseed lock --update kube", "kubeadm kubectl kubelet kubernetes-cni"),
+        ("airseed lock --update kube", "kubeadm kubectl kubelet kubernetes-cni kubernetes-el7"),
         ("airseed export BUNDLE --image k8s.gcr.io/pa", "k8s.gcr.io/pause:3.2"),
         ("airseed export BUNDLE --platform ", "linux/amd64"),
         ("airseed verify BUNDLE --key ", "KEYS"),

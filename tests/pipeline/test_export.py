@@ -128,6 +128,24 @@ def test_one_image_by_a_short_name(
     assert images_of(work / "one.tar") == {image.name}
 
 
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("pause", ["k8s.gcr.io/pause:3.2"]),
+        ("calico/node", ["docker.io/calico/node:v3.18.6"]),
+        ("runtime", ["k8s.gcr.io/pause:3.2"]),
+        ("DIGEST", ["k8s.gcr.io/etcd:3.4.3-0"]),
+    ],
+)
+def test_an_image_by_any_name_that_inspect_shows(
+    name: str, found: list[str], work: Path, sample: Sample, capsys: pytest.CaptureFixture[str]
+) -> None:
+    etcd = next(image for image in sample.lock.images if "etcd" in image.name)
+    name = name.replace("DIGEST", etcd.digest.short)
+    run_export(capsys, sample.bundle, "--images-only", "--image", name, "-o", "one.tar")
+    assert images_of(work / "one.tar") == {*found}
+
+
 @pytest.mark.skipif(not shutil.which("skopeo"), reason="skopeo is not here")
 def test_skopeo_takes_the_archive(
     work: Path, sample: Sample, capsys: pytest.CaptureFixture[str]
@@ -250,7 +268,8 @@ def test_what_is_larger_than_the_lock_says_is_not_begun(
         (["--images-only", "--keys-only"], "error: only one kind can be exported at a time"),
         (["--keys-only", "--role", "worker"], "error: --role, --platform and --image choose"),
         (["--images-only", "--image", "pauze:1"], "error: no image is called 'pauze:1'"),
-        (["--images-only", "--image", "pause"], "hint: did you mean 'k8s.gcr.io/pause:3.2'?"),
+        (["--images-only", "--image", "pouse:3.2"], "`airseed inspect` lists what there is"),
+        (["--images-only", "--image", "docker-ce"], "error: no image is called 'docker-ce'"),
         (["--images-only", "--platform", "linux/mips"], "error: no image is for linux/mips"),
         (["--images-only", "--platform", "odd"], "error: --platform: 'odd' is not a platform"),
         (["--files-only"], "there are no files in it"),

@@ -10,7 +10,7 @@ import pytest
 
 from builder.cli.root import run
 from builder.errors import UsageError
-from builder.pipeline import inspect
+from builder.pipeline import inspect, names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,6 +111,22 @@ def test_sizes_of_images_count_what_is_shared_for_each(sample: Sample) -> None:
             ["kubeadm -> k8s.gcr.io/pause:3.2", "runtime -> k8s.gcr.io/pause:3.2"],
         ),
         ("keys/docker-ce.asc", ["packages -> keys/docker-ce.asc"]),
+        ("calico/typha", ["calico -> docker.io/calico/typha:v3.18.6"]),
+        ("calico/typha:v3.18.6", ["calico -> docker.io/calico/typha:v3.18.6"]),
+        (
+            "runtime",
+            [
+                "runtime -> containerd.io-1.2.13-3.2.el7.x86_64",
+                "runtime -> docker-ce-3:19.03.9-3.el7.x86_64",
+                "runtime -> docker-ce-cli-1:19.03.9-3.el7.x86_64",
+                "runtime -> k8s.gcr.io/pause:3.2",
+            ],
+        ),
+        (
+            "packages",
+            [f"packages -> keys/{name}.asc" for name in ("centos-7", "docker-ce", "google-rpm")],
+        ),
+        ("centos-7.6-updates", ["cloud-init-18.2-1.el7.centos.2.x86_64 -> centos-7.6-updates"]),
     ],
 )
 def test_why(
@@ -120,6 +136,25 @@ def test_why(
     assert inspected(capsys, lock, "--why", name).splitlines() == lines
     chains = json.loads(inspected(capsys, lock, "--why", name, "--json"))
     assert [" -> ".join(chain) for chain in chains] == lines
+
+
+def test_every_name_that_a_table_shows_is_taken(
+    sample: Sample, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a person copies out of a column of names."""
+    monkeypatch.setenv("COLUMNS", "400")
+    shown: set[str] = set()
+    for table in inspected(capsys, str(sample.bundle)).split("\n\n")[2:]:
+        head, *rows = table.splitlines()
+        columns = re.split(r" {2,}", head)
+        for row in rows:
+            cells = dict(zip(columns, re.split(r" {2,}", row), strict=True))
+            for column in (*columns[:1], "DIGEST", "REPOSITORY", "KEYS", "NEEDED BY"):
+                shown.update(cells.get(column, "").split(", "))
+    shown.discard("")
+    assert {"calico", "runtime", "centos-7.6-os", "k8s.gcr.io/pause:3.2"} <= shown
+    assert [name for name in sorted(shown) if not inspect.why(sample.lock, name)] == []
+    assert shown & {*names.every(sample.lock)} >= {"calico", "os", "docker-ce-stable-el7"}
 
 
 def test_every_package_and_image_has_a_reason(sample: Sample) -> None:
@@ -137,8 +172,7 @@ def test_an_unknown_name(sample: Sample, capsys: pytest.CaptureFixture[str]) -> 
         inspect.why(sample.lock, "libsecomp")
     assert run(["inspect", str(sample.bundle), "--why", "libsecomp"]) == 2
     assert capsys.readouterr().err == (
-        "error: no package, image or file is called 'libsecomp' in this lock\n"
-        "  hint: did you mean 'libseccomp'?\n"
+        "error: nothing in this lock is called 'libsecomp'\n  hint: did you mean 'libseccomp'?\n"
     )
     assert run(["inspect", str(sample.bundle), "--why", "pouse"]) == 2
     assert capsys.readouterr().err.endswith("`airseed inspect` lists what there is\n")

@@ -138,6 +138,16 @@ def test_everything_moves_when_asked(sandbox: Sandbox) -> None:
     assert moved(ran) == [f"~ image {OPERATOR}", "~ rpm socat"]
 
 
+@pytest.mark.parametrize("word", ["calico", "operator", "tigera/operator", "DIGEST"])
+def test_what_moves_is_named_as_inspect_shows_it(word: str, sandbox: Sandbox) -> None:
+    """Each moves the operator's image alone: of calico's others none has changed."""
+    (image,) = (one for one in lock_format.read(sandbox.lock_path).images if one.name == OPERATOR)
+    move_image(sandbox)
+    publish(sandbox, more=(SOCAT,))
+    ran = sandbox.lock("-q", "--update", word.replace("DIGEST", image.digest.short))
+    assert (ran.code, moved(ran)) == (0, [f"~ image {OPERATOR}"]), ran.err
+
+
 def test_a_package_that_upstream_has_no_more_is_replaced_aloud(sandbox: Sandbox) -> None:
     publish(sandbox, without="container-selinux", more=(SOCAT,))
     publish(sandbox, without="cloud-init-18.2-1.el7.centos.2", more=(SOCAT,))

@@ -99,7 +99,27 @@ def test_files_of_ones_own(cluster: Path) -> None:
     assert result.digest == openssl.pin(site / "ca.crt")
 
 
-@pytest.mark.parametrize("name", ["ca", "ca.crt", "ca.key", "cluster-ca"])
+@pytest.mark.parametrize("name", ["certificate key", "secrets/certificate-key"])
+def test_a_secret_is_rotated_by_what_the_table_calls_it(name: str, cluster: Path) -> None:
+    secrets.make(Workspace(cluster))
+    rotated = secrets.make(Workspace(cluster), rotate=[name])
+    assert [one.name for one in rotated.states if one.state == "rotated"] == ["certificate key"]
+
+
+@pytest.mark.parametrize("name", ["signing key", "public signing key", "secrets/signing-key.asc"])
+def test_the_signing_key_is_not_rotated(name: str, cluster: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        secrets.make(Workspace(cluster), rotate=[name])
+    assert str(caught.value) == (
+        "the signing key can't be rotated here: what it signed is checked with it"
+    )
+    assert caught.value.hint == (
+        "move signing-key.asc and signing-key.pub.asc away and run `airseed secrets` again; then "
+        "sign packages, bundles and seeds anew"
+    )
+
+
+@pytest.mark.parametrize("name", ["ca", "ca.crt", "ca.key", "cluster-ca", "cluster CA"])
 def test_the_authority_is_not_rotated(name: str, cluster: Path) -> None:
     with pytest.raises(UsageError) as caught:
         secrets.make(Workspace(cluster), rotate=["token", name])

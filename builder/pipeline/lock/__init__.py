@@ -20,7 +20,7 @@ from builder.model.demand import EXTRA
 from builder.model.image_names import ImageNames
 from builder.model.lock import Lock
 from builder.model.source import is_url
-from builder.pipeline import paths
+from builder.pipeline import names, paths
 from builder.pipeline.fit import subject
 from builder.pipeline.lock import built, files, images, packages, proof, signatures
 from builder.pipeline.lock.differences import LockDifference, compare
@@ -253,7 +253,7 @@ def _resolve(
             kept=kept,
             cache=cache.folder(),
             before=before,
-            update=frozenset(update),
+            update={word: names.meant(before, word) for word in update},
             reporter=reporter,
         )
         keyring = files.keys(resolving)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, TypeVar
 from builder import threads
 from builder.errors import UnavailableError, UsageError, did_you_mean
 from builder.model.demand import KUBEADM
+from builder.pipeline import names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
     from builder.errors import Fault
@@ -42,33 +43,25 @@ class Resolving:
     kept: Store
     cache: Path
     before: Lock | None
-    update: frozenset[str]
+    update: Mapping[str, set[str]]
+    """By each word of ``--update``: what of the earlier lock it means, and the word itself."""
     reporter: Reporter
     _moved: set[str] = field(default_factory=set)
 
-    def may_move(self, *names: str) -> bool:
+    def may_move(self, *own: str) -> bool:
         """Return whether an artifact that an earlier lock has may change; remember the question."""
-        asked = self.update.intersection(names)
+        asked = {word for word, meant in self.update.items() if not meant.isdisjoint(own)}
         self._moved.update(asked)
         return self.before is None or EVERYTHING in self.update or bool(asked)
 
     def refuse_unused_updates(self) -> None:
         """Raise UsageError for names to update that no artifact has."""
-        for name in sorted(self.update - self._moved - {EVERYTHING}):
-            known = self._names()
+        for name in sorted({*self.update} - self._moved - {EVERYTHING}):
+            known = names.every(self.before) if self.before else ()
             raise UsageError(
                 f"nothing in this cluster is called {name!r}, so it cannot be updated",
                 hint=did_you_mean(name, known) or "`airseed inspect` lists what there is",
             )
-
-    def _names(self) -> list[str]:
-        if self.before is None:
-            return []
-        return [
-            *(package.nevra.name for package in self.before.packages),
-            *(image.name for image in self.before.images),
-            *(file.name for file in self.before.files),
-        ]
 
     def each(
         self, what: str, items: Iterable[_Item], work: Callable[[_Item], _Answer]
