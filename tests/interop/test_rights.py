@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.interop
-LIBRARY = assets.tree("cloudinit-templates") / "node/lib/turns.sh"
+LIBRARY = assets.tree("cloudinit-templates") / "node/lib/rights.sh"
 NODE = ("--as=system:node:b", "--as-group=system:nodes", "--as-group=system:authenticated")
 ACCOUNT = ("--as=system:serviceaccount:airseed:change",)
 _LARGE = 300_000

@@ -4,7 +4,7 @@
 # shellcheck disable=SC2034,SC2153 # API_* are for those who ask
 #
 # It lets no node's own name touch Leases but kubelet's (admission plugin NodeRestriction), so a node acts as an
-# account, which lib/turns.sh opens to nodes. curl can't show who it is: that of CentOS 7 goes by NSS, which takes
+# account, which lib/rights.sh opens to nodes. curl can't show who it is: that of CentOS 7 goes by NSS, which takes
 # no key on an elliptic curve, as kubelet's is ("unable to load client key: -8178").
 
 # Set ACCOUNT to kubectl's words for who asks whom.

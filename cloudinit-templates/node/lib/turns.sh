@@ -9,107 +9,12 @@
 # seed: none has it; the script of a change brings it
 # shellcheck disable=SC2153,SC2034 # API_CODE and API_BODY are two things; LEASE_* are for lease.sh
 
-need json api lease kubeadm certificates
+need json api lease kubeadm certificates rights
 
 TURNS=$STATE/turns
 # there as long as this node has its turn and wants to keep it
 TURN_KEPT=$WORK/turn
 TURN_SECONDS=${AIRSEED_TURN_SECONDS:-300}
-
-# Let nodes act as the account of changes, and read what draining asks for; the account may take both
-# back. RBAC asks nobody who takes rights away whether he has them.
-open_turns() {
-    as_admin get namespace airseed -o name >/dev/null 2>&1 || as_admin create namespace airseed
-    as_admin apply -f - <<YAML
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata:
-  name: change
-  namespace: airseed
-rules:
-- apiGroups: [coordination.k8s.io]
-  resources: [leases]
-  verbs: [get, list, watch, create, update, delete]
-- apiGroups: [rbac.authorization.k8s.io]
-  resources: [rolebindings]
-  resourceNames: [change-nodes]
-  verbs: [delete]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata:
-  name: change
-  namespace: airseed
-roleRef:
-  apiGroup: rbac.authorization.k8s.io
-  kind: Role
-  name: change
-subjects:
-- kind: ServiceAccount
-  name: change
-  namespace: airseed
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata:
-  name: change-nodes
-  namespace: airseed
-rules:
-- apiGroups: [""]
-  resources: [serviceaccounts]
-  resourceNames: [change]
-  verbs: [impersonate]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata:
-  name: change-nodes
-  namespace: airseed
-roleRef:
-  apiGroup: rbac.authorization.k8s.io
-  kind: Role
-  name: change-nodes
-subjects:
-- apiGroup: rbac.authorization.k8s.io
-  kind: Group
-  name: system:nodes
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata:
-  name: airseed:change
-rules:
-- apiGroups: [apps]
-  resources: [daemonsets]
-  verbs: [get, list]
-- apiGroups: [policy]
-  resources: [poddisruptionbudgets]
-  verbs: [get, list]
-- apiGroups: [rbac.authorization.k8s.io]
-  resources: [clusterrolebindings]
-  resourceNames: [airseed:change]
-  verbs: [delete]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata:
-  name: airseed:change
-roleRef:
-  apiGroup: rbac.authorization.k8s.io
-  kind: ClusterRole
-  name: airseed:change
-subjects:
-- apiGroup: rbac.authorization.k8s.io
-  kind: Group
-  name: system:nodes
-- kind: ServiceAccount
-  name: change
-  namespace: airseed
-YAML
-}
-
-# Tell whether both bindings are there: of the two that are taken back, either may be left.
-are_open() { as_admin -n airseed get clusterrolebinding/airseed:change rolebinding/change-nodes -o name >/dev/null 2>&1; }
 
 # Print as much of this change's digest as Leases have.
 change_digest() { change_id 2 | cut -c 1-12; }
@@ -144,7 +49,7 @@ our_leases() { printf '%s?labelSelector=change%%3D%s' "$LEASES" "$AIRSEED_CHANGE
 read_turns() {
     api GET "$(our_leases)"
     # the last node of the change before may have taken it back this moment
-    [ "$API_CODE" != 403 ] || is_stamped released || ! is_control_plane || open_turns >/dev/null 2>&1 || true
+    [ "$API_CODE" != 403 ] || is_stamped released || ! is_control_plane || grant_rights >/dev/null 2>&1 || true
     [ "$API_CODE" = 200 ] || return 1
     TURNS_READ=$(sed -n '1s/^[^[]*"resourceVersion":"\([0-9]*\)".*/\1/p' "$API_BODY")
     sed 's/{"metadata":{"name":"/\n&/g' "$API_BODY" | awk '
@@ -177,58 +82,6 @@ late_nodes() {
     local nodes
     nodes=$(as_admin get nodes -o 'jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}') || return 1
     printf '%s\n' "$nodes" | awk -v names=" $AIRSEED_NODES " '$2 == "True" && index(names, " " $1 " ") { print $1 }' | grep -vxF "$(ready_nodes "$AIRSEED_STAGE")" || true
-}
-
-# Give up what the cluster does not take: WHAT, HINT. Where nothing of it was done yet, one of the same name may come.
-refuse_change() {
-    : >"$CHANGE/refused"
-    compgen -G "${WORK%/*}/*/stamps/step-agree" >/dev/null || rm -f "${WORK%/*}/digest"
-    fail "$1" "$2" "$HOPELESS"
-}
-
-# Have this change known as the one that is under way; a second one is refused.
-claim_change() {
-    local wanted digest begun instead known
-    begun=$(clock)
-    instead=$(plan_setting instead)
-    [ ! -e "$CHANGE/instead" ] || instead=1
-    digest=$(change_digest)
-    known=$(awk -v ours="$digest" '$6 != "-" && $6 != ours { print $6; exit }' "$TURNS")
-    [ -z "$known" ] || refuse_change "this cluster knows another change of the name $AIRSEED_CHANGE: $known; this one is $digest" \
-        "what is done there would pass for done here: write this one by a name of its own, with airseed changes --write --instead"
-    wanted="$AIRSEED_CHANGE $digest"
-    LEASE_HOLDS=$wanted LEASE_LABELS=''
-    until lease_try change; do
-        # another machine of this change has said it, and one more is saying it again
-        [ "$LEASE_HOLDER" != "$wanted" ] || break
-        if [ -n "$LEASE_HOLDER" ]; then
-            [ -n "$instead" ] ||
-                refuse_change "another change is under way in this cluster: $LEASE_HOLDER; this one is $wanted" \
-                    "let that one end (airseed-status on each machine says how it stands), or, if it was given up, run this one's NODE.sh with --instead on every machine"
-            ! lease_replace change "$LEASE_SEEN" || break
-        fi
-        [ $(($(clock) - begun)) -lt "${AIRSEED_API_PATIENCE:-300}" ] ||
-            fail "the API server at $AIRSEED_ENDPOINT does not take this change: HTTP $API_CODE, $API_TROUBLE" "does it answer? curl -k https://$AIRSEED_ENDPOINT/version"
-        sleep "${AIRSEED_LEASE_POLL:-2}"
-    done
-    LEASE_HOLDS=''
-    rm -f "$CHANGE/refused"
-}
-
-# Agree with the other machines on the change that is under way.
-agree() {
-    if is_over; then
-        : >"$WORK/over"
-        return
-    fi
-    if is_control_plane; then
-        wait_until "the API server to let changes in" "${AIRSEED_API_PATIENCE:-300}" open_turns ||
-            fail_saying "the API server does not take what nodes need for a change" "kubectl get --raw /healthz, with /etc/kubernetes/admin.conf"
-    fi
-    await_turns
-    claim_change
-    # what was open may have been that of the change before
-    ! is_control_plane || are_open || open_turns >/dev/null 2>&1 || true
 }
 
 # Wait until the API server lets this node take part.

@@ -7,7 +7,7 @@
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values role kubeadm turns
+need values role kubeadm turns agreement
 load_environment
 
 ! is_away || exit 0

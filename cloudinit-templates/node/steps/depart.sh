@@ -7,11 +7,11 @@
 
 # shellcheck source=cloudinit-templates/node/lib/common.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/common.sh"
-need values role turns members drain undo-endpoint
+need values role turns agreement members drain undo-endpoint
 load_environment
 
 # Agree on the change with the others, as long as this machine is the node that it was.
-announce() {
+announce_leaving() {
     agree
     # several machines that go are not drained at once
     wait_until "the machines that go before this one" "${AIRSEED_TURN_PATIENCE:-3600}" is_our_stage ||
@@ -39,7 +39,7 @@ say_at_door_once() {
 }
 
 main() {
-    is_stamped departing || announce
+    is_stamped departing || announce_leaving
     detour "$AIRSEED_HELPER_ADDRESS"
     if ! is_stamped stopped; then
         # it would make its Node again when the machine starts
