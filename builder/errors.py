@@ -60,14 +60,14 @@ def did_you_mean(word: object, known: Iterable[str]) -> str | None:
     return None if near is None else f"did you mean {near!r}?"
 
 
-def nearest(word: object, known: Iterable[str]) -> str | None:
+def nearest(word: object, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """Return the known word that was probably meant, or a path that ends so: images are long."""
     from difflib import get_close_matches  # noqa: PLC0415 -- slow to load; for faults only
 
     names, asked = list(known), str(word)[:80]
     ending = [name for name in names if "/" in name and asked in ends(name)]
     same = [name for name in names if name.casefold() == asked.casefold()]
-    near = ending or same or get_close_matches(asked, names, n=1, cutoff=0.6)
+    near = ending or same or get_close_matches(asked, names, n=1, cutoff=cutoff)
     return near[0] if near else None
 
 

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from builder.formats.shape import Shape
 
 
+_SLIP = 0.85
+"""How near a key must be to be the same word with a slip."""
+
+
 @dataclass(frozen=True)
 class ListOf(Generic[T]):
     """Read a list; with ``lone`` a single value stands for a list of one."""
@@ -76,12 +80,19 @@ class MapOf(Generic[T]):
 
     def read(self, value: Any, path: str, reading: Reading) -> dict[Any, T]:
         if not isinstance(value, dict):
-            return reading.wrong(path, f"{kind(value)} is not a mapping", expected="a mapping")
+            return reading.wrong(
+                path,
+                f"{kind(value)} is not a mapping",
+                expected="a mapping",
+                hint="write each as NAME: VALUE" if "=" in str(value) else None,
+            )
         items: dict[Any, T] = {}
         good = True
         for key, item in value.items():
             if not re.fullmatch(self.key, key):
-                reading.wrong(child(path, key), f"the key {key[:80]!r} is not allowed here")
+                what = f"the key {key[:80]!r} is not allowed here"
+                hint = None if reading.full else reading.elsewhere(key)
+                reading.wrong(child(path, key), what, hint=hint)
                 good = False
                 continue
             read = self.item.read(item, child(path, key), reading)
@@ -138,6 +149,7 @@ class Record(Generic[T]):
         title: str = "a mapping",
         partial: bool = False,
         part: Callable[[T, str], Any] = getattr,
+        advice: Callable[[str], str | None] = lambda _: None,
     ) -> None:
         self.build = build
         self.fields = dict(fields)
@@ -147,12 +159,16 @@ class Record(Generic[T]):
         """Build it with :data:`WRONG` in the gaps, so that rules see the rest."""
         self.part = part
         """Looks up in a value what the builder has under a name."""
+        self.advice = advice
+        """Returns a hint for a text in the place of the mapping."""
 
     def read(self, value: Any, path: str, reading: Reading) -> T:
         """Read a mapping; unknown keys, missing keys and wrong values are all written down."""
         if not isinstance(value, dict):
             expected = f"{self.title} with {', '.join(self.fields)}"
-            return reading.wrong(path, f"{kind(value)} is not a mapping", expected=expected)
+            hint = self.advice(value) if isinstance(value, str) else None
+            what = f"{kind(value)} is not a mapping"
+            return reading.wrong(path, what, expected=expected, hint=hint)
         good = True
         misspelt = set()
         for key in value:
@@ -160,13 +176,16 @@ class Record(Generic[T]):
                 good = False
                 if reading.full:  # a million unknown keys would take minutes to compare
                     break
-                near = nearest(key, self.fields)
+                # a slip of the pen first, then what has that name in another place, then a guess
+                near = nearest(key, self.fields, cutoff=_SLIP)
+                hint = None if near else reading.elsewhere(key)
+                near = near or (None if hint else nearest(key, self.fields))
                 misspelt.add(near)
                 reading.wrong(
                     child(path, key),
                     "unknown key",
                     expected=f"one of {', '.join(self.fields)}",
-                    hint=f"did you mean {near!r}?" if near else reading.elsewhere(key),
+                    hint=f"did you mean {near!r}?" if near else hint,
                 )
         arguments: dict[str, Any] = {}
         for key, entry in self.fields.items():

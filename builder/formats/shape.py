@@ -53,6 +53,8 @@ class Text(Generic[T]):
     example: str | None = None
     longest: int = 4096
     hint: str | None = None
+    advice: Callable[[str], str | None] = lambda _: None
+    """Returns a hint for a text that does not fit the pattern."""
     empty: bool = False
     """Whether empty text is allowed."""
     lines: bool = False
@@ -66,7 +68,7 @@ class Text(Generic[T]):
             return self._refuse(reading, path, f"{kind(value)} is not allowed here", quote)
         what = self._misfit(value)
         if what:
-            return self._refuse(reading, path, what)
+            return self._refuse(reading, path, what, self.advice(value))
         if self.parse is None:
             return value  # type: ignore[return-value] # without parse T is str
         try:
@@ -156,7 +158,7 @@ class OneOf(Plain):
     def read(self, value: Any, path: str, reading: Reading) -> str:
         if isinstance(value, str) and value in self.words:
             return value
-        meant = self.called.get(value.lower()) if isinstance(value, str) else None
+        meant = self.called.get(str(value).lower()) if isinstance(value, str | int) else None
         hint = f"write {meant}" if meant else None
         if hint is None and not reading.full:
             hint = did_you_mean(value, self.words)

@@ -140,6 +140,8 @@ class _Choosing:
         try:
             return question()
         except NotInCatalogError as error:
+            if error.name:
+                path = path.replace(".version", ".name")
             self.refuse(path, error.what, error.expected, error.hint)
             return None
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 _FORM = re.compile(r"v?(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})")
+_WITHIN = re.compile(r"(?<![0-9.])v?([0-9]{1,4}(?:\.[0-9]{1,4}){1,3})(?![0-9])")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,3 +39,9 @@ def numbers(version: str) -> tuple[int, ...]:
     """Return a dotted version as numbers, for ordering; what is not a number counts as 0."""
     parts = version.split(".")
     return tuple(int(part) if part.isascii() and part.isdigit() else 0 for part in parts)
+
+
+def bare(text: str) -> str:
+    """Return the version within a package's, as ``3:19.03.9-3.el7``, or a tag's; else the text."""
+    match = _WITHIN.search(text)
+    return match[1] if match else text

@@ -9,7 +9,7 @@ from builder.errors import UsageError
 from builder.formats import catalog as catalog_format
 from builder.model.catalog.lookup import NotInCatalogError
 from builder.model.recipe import recipes
-from builder.model.version import Version, numbers
+from builder.model.version import Version, bare, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -98,8 +98,11 @@ def _wanted(catalog: Catalog, only: str) -> set[str]:
             _refuse_new(catalog, version)
             catalog.kubernetes(version)
     except ValueError as error:
+        plain = bare(only)
         raise UsageError(
-            f"{only!r} is not a version of Kubernetes", expected="1.18, or 1.18.5"
+            f"{only!r} is not a version of Kubernetes",
+            expected="1.18, or 1.18.5",
+            hint=f"airseed versions {plain}" if plain != only else None,
         ) from error
     except NotInCatalogError as error:
         raise UsageError(error.what, expected=error.expected, hint=error.hint) from error

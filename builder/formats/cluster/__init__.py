@@ -101,10 +101,10 @@ def read(
 
 def _place(key: str) -> str | None:
     """Say where a key belongs that stands in another place."""
-    from builder.formats.cluster import explain  # noqa: PLC0415 -- few documents are wrong
+    from builder.formats.cluster import explain, foreign  # noqa: PLC0415 -- few are wrong
 
     places = explain.named(key)
-    return f"its place is {' or '.join(places)}" if places else None
+    return f"its place is {' or '.join(places)}" if places else foreign.place(key)
 
 
 def exists_in(folder: Path) -> Callable[[str], bool]:

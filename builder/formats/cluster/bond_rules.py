@@ -65,7 +65,7 @@ def _are_targets(text: str, bond: Bond) -> bool:
 
 _TIME = _number(0, 2**31 - 1)
 _AGGREGATING = ("802.3ad",)
-_OPTIONS: dict[str, _Option] = {
+OPTIONS: dict[str, _Option] = {
     "miimon": _TIME,
     "updelay": _TIME,
     "downdelay": _TIME,
@@ -128,15 +128,15 @@ def check_bond(bond: Bond, path: str, reading: Reading) -> None:
 
 
 def _option(name: str, value: str, bond: Bond, path: str, reading: Reading) -> None:
-    known = _OPTIONS.get(name)
+    known = OPTIONS.get(name)
     if name == "mode":
         reading.wrong(path, "the mode stands beside the options", hint="write it as mode")
     elif known is None:
         reading.wrong(
             path,
             "the kernel's bonding driver has no such option",
-            expected=f"one of {', '.join(_OPTIONS)}",
-            hint=did_you_mean(name, _OPTIONS),
+            expected=f"one of {', '.join(OPTIONS)}",
+            hint=reading.elsewhere(name) or did_you_mean(name, OPTIONS),
         )
     elif not known.fits(value, bond):
         reading.wrong(path, f"{value!r} is not a value of {name}", expected=known.expected)

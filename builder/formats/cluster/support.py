@@ -128,7 +128,9 @@ def _named(cluster: Cluster, catalog: Catalog, reading: Reading) -> None:
             if name is not None:
                 question(name, version)
         except NotInCatalogError as error:
-            reading.wrong(path, error.what, expected=error.expected, hint=error.hint)
+            named = f"{path}.name" in reading.lines and error.name
+            place = f"{path}.name" if named else path
+            reading.wrong(place, error.what, expected=error.expected, hint=error.hint)
 
 
 def _plugin_hint(fault: Fault, cluster: Cluster) -> str | None:

@@ -18,7 +18,7 @@ from builder.host_port import LAST_PORT
 from builder.model.cluster import API_PORT, Endpoint, NodeAddress, Taint
 from builder.model.reference import Reference
 from builder.model.source import is_url
-from builder.model.version import Version
+from builder.model.version import Version, bare
 
 if TYPE_CHECKING:
     from builder.model.cluster import Address, Effect, Subnet
@@ -46,7 +46,25 @@ def release(text: str) -> Version:
             hint=f"write its patch, too: airseed versions lists the releases of {series}, if there "
             "are any",
         )
-    return Version.parse(text)
+    try:
+        return Version.parse(text)
+    except ValueError as error:
+        plain = bare(text)
+        known = re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", plain) and plain != text
+        hint = f"write {plain}" if known else "airseed versions lists the releases"
+        raise MisfitError(str(error), hint=hint) from None
+
+
+_APART = re.compile(r"([A-Za-z][A-Za-z-]{0,30}?)[ @:/-]?v?([0-9][0-9A-Za-z.:+~_-]{0,60})")
+
+
+def apart(text: str) -> str | None:
+    """Say how a name and a version are written that somebody wrote as one word."""
+    if match := _APART.fullmatch(text):
+        return f"write {{name: {match[1].lower()}, version: {bare(match[2])}}}"
+    lower = text.lower()
+    fits = lower != text and re.fullmatch(r"[a-z][a-z0-9-]{0,30}", lower)
+    return f"write {lower}" if fits else None
 
 
 def node_name(text: str) -> str:

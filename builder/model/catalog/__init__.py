@@ -22,6 +22,7 @@ from builder.model.catalog.lookup import (
     nearest,
     neighbours,
     row,
+    written,
 )
 from builder.model.catalog.packer import PackerTable
 from builder.model.catalog.programs import ProgramTable
@@ -185,7 +186,7 @@ class Catalog:
             raise NotInCatalogError(
                 f"Calico {name} is not in the catalog",
                 expected=f"{nearest(name, releases)}, or {series.series} for the newest",
-                hint=add_as(f"calico/{series.series}.yaml"),
+                hint=written(name, releases) or add_as(f"calico/{series.series}.yaml"),
             )
         return CalicoRelease(version=Version.parse(name), of=series)
 
@@ -198,6 +199,7 @@ class Catalog:
                 f"the runtime {name} is not in the catalog",
                 expected=either(names),
                 hint=did_you_mean(name, names) or add_as(f"runtimes/{name}-SERIES.yaml"),
+                name=True,
             )
         releases = {v: series for series in fitting_series for v in series.releases}
         fitting = [v for v in releases if version in {None, v, releases[v].series}]
@@ -205,7 +207,7 @@ class Catalog:
             raise NotInCatalogError(
                 f"{name} {version} is not in the catalog",
                 expected=nearest(version or "", releases),
-                hint=add_as(f"runtimes/{name}-SERIES.yaml"),
+                hint=written(version or "", releases) or add_as(f"runtimes/{name}-SERIES.yaml"),
             )
         newest = max(fitting, key=numbers)
         return RuntimeRelease(name=name, version=newest, of=releases[newest])
@@ -228,6 +230,7 @@ class Catalog:
                 f"the system {name} is not in the catalog",
                 expected=either(names),
                 hint=did_you_mean(name, names) or add_as(f"os/{name}-VERSION.yaml"),
+                name=True,
             )
         if version is None:
             version = max(releases, key=numbers)
@@ -235,7 +238,7 @@ class Catalog:
             raise NotInCatalogError(
                 f"{name} {version} is not in the catalog",
                 expected=nearest(version, releases),
-                hint=add_as(f"os/{name}-{version}.yaml"),
+                hint=written(version, releases) or add_as(f"os/{name}-{version}.yaml"),
             )
         return releases[version]
 

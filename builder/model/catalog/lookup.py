@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from builder.model.version import numbers
+from builder.model.version import bare, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,11 +15,17 @@ Row = TypeVar("Row")
 
 
 class NotInCatalogError(LookupError):
-    """Say what the catalog does not have, what it has instead, and what may be done."""
+    """Say what the catalog does not have, what it has instead, and what may be done.
 
-    def __init__(self, what: str, *, expected: str | None = None, hint: str | None = None) -> None:
+    ``name`` tells that nothing is called so, in whichever version.
+    """
+
+    def __init__(
+        self, what: str, *, expected: str | None = None, hint: str | None = None, name: bool = False
+    ) -> None:
         super().__init__(what)
         self.what = what
+        self.name = name
         self.expected = expected
         self.hint = hint
 
@@ -32,6 +38,7 @@ def nearest(version: str, known: Iterable[str]) -> str:
 
     Of a series these are all, and the ends where no version is asked for.
     """
+    version = bare(version)
     wanted = numbers(version)
     ordered = sorted(known, key=numbers)
     if of_series := [near for near in ordered if near.startswith(f"{version}.")]:
@@ -41,6 +48,13 @@ def nearest(version: str, known: Iterable[str]) -> str:
     below = [near for near in ordered if numbers(near) <= wanted][-1:]
     above = [near for near in ordered if numbers(near) > wanted][:1]
     return " or ".join((*below, *above)) or "nothing"
+
+
+def written(version: str, known: Iterable[str]) -> str | None:
+    """Say how a known version is written that somebody gave as a package or a tag has it."""
+    plain = bare(version)
+    same = [one for one in known if numbers(one) == numbers(plain) or plain.startswith(f"{one}.")]
+    return f"write {max(same, key=len)}" if same else None
 
 
 def row(table: Mapping[int, Row], version: Version, what: str, file: str) -> Row:

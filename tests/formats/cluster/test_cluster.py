@@ -287,7 +287,12 @@ extra:
         "a newer airseed may read it"),
         ("v1.19.5", "1.19", "kubernetes", "'1.19' names a series, not a release",
         f"{SERIES}1.19, if there are any"),
-        ("v1.19.5", "latest", "kubernetes", "'latest' is not a version", None),
+        ("v1.19.5", "latest", "kubernetes", "'latest' is not a version",
+         "airseed versions lists the releases"),
+        ("v1.19.5", "1.19.5-0", "kubernetes", "'1.19.5-0' is not a version", "write 1.19.5"),
+        ("v1.19.5", "kubeadm-1.19.5-0.x86_64", "kubernetes",
+         "'kubeadm-1.19.5-0.x86_64' is not a version", "write 1.19.5"),
+        ("v1.19.5", "1.19.5+k3s1", "kubernetes", "'1.19.5+k3s1' is not a version", "write 1.19.5"),
         ("name: prod", "name: Prod", "name", "'Prod' is not a DNS name in lower case", None),
         ("base: {packages: image.txt}", "base: all", "os.base",
          "'all' is not core, empty or packages: FILE", None),
@@ -493,7 +498,7 @@ def test_packages_may_be_built() -> None:
         cluster_format.read(text.replace("1.18.5", "latest").replace("built", "bilt"), "c")
     faults = [(fault.where.partition(" ")[0], fault.hint) for fault in caught.value.faults]
     assert faults == [
-        ("kubernetes.version", None),
+        ("kubernetes.version", "airseed versions lists the releases"),
         ("kubernetes.packages", "did you mean 'built'?"),
     ]
 

@@ -11,7 +11,7 @@ from builder.errors import DocumentError
 from builder.formats import catalog as catalog_format
 from builder.formats import cluster as cluster_format
 from builder.formats import terms
-from builder.formats.cluster import machine_terms
+from builder.formats.cluster import bond_rules, explain, foreign, machine_terms
 from builder.formats.reading import MisfitError
 from builder.model.cluster import Cluster, Pki, SeedSettings
 from builder.model.machine import Bond, MachineFile, MachineNetwork, Proxy, Route, User
@@ -261,6 +261,14 @@ def test_a_bond_is_read() -> None:
             ("machine.phone-home", "unknown key", "its place is seed.phone-home"),
         ),
         (
+            "packages: [vim]\n",
+            (
+                "packages",
+                "unknown key",
+                "its place is kubernetes.packages or os.base.packages or machine.packages",
+            ),
+        ),
+        (
             "machine: {network: {routes: [{to: default, via: 10.0.0.2}]}}\n",
             (
                 "machine.network.routes[0].to",
@@ -302,7 +310,7 @@ def test_a_bond_is_read() -> None:
         ),
         (
             "roles: {master: {}}\n",
-            ("roles.master", "unknown key", None),
+            ("roles.master", "unknown key", "write it as roles.control-plane"),
         ),
     ],
 )
@@ -394,3 +402,57 @@ def test_nothing_stands_behind_the_path_of_a_folder(text: str) -> None:
 )
 def test_a_proxy_is_written_plainly(text: str, read: str) -> None:
     assert machine_terms.proxy(text) == read
+
+
+BOND = "machine.network.bond"
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "hint"),
+    [
+        ("lacp_rate: fast", f"{BOND}.lacp_rate", f"{BOND}.options.lacp_rate"),
+        ("lacp-rate: fast", f"{BOND}.lacp-rate", f"{BOND}.options.lacp_rate"),
+        ("options: {lacp-rate: fast}", f"{BOND}.options.lacp-rate", f"{BOND}.options.lacp_rate"),
+        ("mii-monitor-interval: 100", f"{BOND}.mii-monitor-interval", f"{BOND}.options.miimon"),
+        ("bond-miimon: 100", f"{BOND}.bond-miimon", f"{BOND}.options.miimon"),
+        ("transmit-hash-policy: x", f"{BOND}.transmit-hash-policy",
+         f"{BOND}.options.xmit_hash_policy"),
+        ("BONDING_OPTS: miimon=100", f"{BOND}.BONDING_OPTS", f"{BOND}.options"),
+        ("parameters: {mode: 802.3ad}", f"{BOND}.parameters", f"{BOND}.options"),
+    ],
+)  # fmt: skip
+def test_a_bonds_option_as_linux_or_netplan_spell_it(text: str, where: str, hint: str) -> None:
+    found = faults(f"machine: {{network: {{bond: {{interfaces: [eth0, eth1], {text}}}}}}}\n")
+    assert (where, f"write it as {hint}") in [(place, said) for place, _, said in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "hint"),
+    [
+        ("podSubnet: 10.1.0.0/16", "podSubnet", "write it as network.pods"),
+        ("controlPlaneEndpoint: a.b:6443", "controlPlaneEndpoint", "write it as endpoint"),
+        ("apiVersion: v1", "apiVersion", "put kubeadm's documents under kubeadm, each by its kind"),
+        ("kubelet: {maxPods: 9}", "kubelet", "write it as kubeadm.KubeletConfiguration"),
+        ("masters: [a]", "masters", "list them under nodes, each with its role"),
+        ("machine: {runcmd: [ls]}", "machine.runcmd", "write it as machine.commands"),
+        ("machine: {proxy: {noProxy: [a]}}", "machine.proxy.noProxy",
+         "write it as machine.proxy.no"),
+        ("machine: {network: {dhcp4: true}}", "machine.network.dhcp4",
+         "leave address out: it then comes by DHCP"),
+        ("machine: {network: {cards: [{macaddress: a}]}}", "machine.network.cards[0].macaddress",
+         "write it as mac"),
+        ("machine: {network: {bond: {interfaces: [a, b], mode: 4}}}", f"{BOND}.mode",
+         "write 802.3ad"),
+        ("machine: {network: {bond: {interfaces: [a, b], options: miimon=100}}}", f"{BOND}.options",
+         "write each as NAME: VALUE"),
+    ],
+)  # fmt: skip
+def test_a_key_that_others_have_is_known(text: str, where: str, hint: str) -> None:
+    assert (where, hint) in [(place, said) for place, _, said in faults(f"{text}\n")]
+
+
+def test_whatever_a_foreign_key_leads_to_is_a_key() -> None:
+    known = {entry.path for entry in explain.walk(explain.tree())}
+    known |= {f"{BOND}.options.{name}" for name in bond_rules.OPTIONS} | {"mac", "address"}
+    places = [place.partition(":")[0] for place in foreign.PLACES.values()]
+    assert [place for place in places if place not in known] == []

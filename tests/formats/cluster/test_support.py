@@ -149,10 +149,43 @@ def test_a_misspelt_name_is_guessed(catalog: Catalog) -> None:
     text = "kubernetes: 1.18.5\nos: {name: cento, version: 7.6}\nruntime: dokcer\ncni: calcio\n"
     hints = {where: hint for where, _, _, hint in wrong(text, catalog)}
     assert hints == {
-        "os.version": "did you mean 'centos'?",
+        "os.name": "did you mean 'centos'?",
         "runtime": "did you mean 'docker'?",
         "cni": "did you mean 'calico'?",
     }
+
+
+@pytest.mark.parametrize("kubernetes", ["1.18.5", "new"])
+def test_a_name_that_nobody_has_is_told_where_it_stands(kubernetes: str, catalog: Catalog) -> None:
+    """Also where the version beside it is fine, and where Kubernetes is not known yet."""
+    text = (
+        f"kubernetes: {kubernetes}\nos: {{name: rocky, version: 8.5}}\n"
+        "runtime: {name: podman, version: 4.0}\n"
+    )
+    found = {where for where, *_ in wrong(text, catalog)}
+    assert {where for where in found if "." in where} == {"os.name", "runtime.name"}
+
+
+@pytest.mark.parametrize(
+    ("line", "where", "hint"),
+    [
+        ("runtime: {name: docker, version: 19.03.9-3.el7}", "runtime.version", "write 19.03.9"),
+        ("runtime: {name: docker, version: '3:19.03.9'}", "runtime.version", "write 19.03.9"),
+        ("runtime: {name: docker, version: v19.3.9}", "runtime.version", "write 19.03.9"),
+        ("runtime: docker-19.03.9", "runtime", "write {name: docker, version: 19.03.9}"),
+        ("os: {name: centos, version: 7.6.1810}", "os.version", "write 7.6"),
+        ("os: {name: CentOS}", "os.name", "write centos"),
+        ("os: CentOS-7.6", "os", "write {name: centos, version: 7.6}"),
+        ("os: centos", "os", "write {name: centos}"),
+        ("cni: calico/v3.18.6", "cni", "write {name: calico, version: 3.18.6}"),
+        ("cni: {name: calico, version: 3.18.6-0}", "cni.version", "write 3.18.6"),
+    ],
+)
+def test_a_version_as_packages_and_tags_have_it(
+    line: str, where: str, hint: str, catalog: Catalog
+) -> None:
+    found = wrong(f"kubernetes: 1.18.5\n{line}\n", catalog)
+    assert [(place, said) for place, _, _, said in found] == [(where, hint)]
 
 
 def test_one_bundle_is_for_one_kind_of_processor(catalog: Catalog) -> None:

@@ -25,8 +25,17 @@ _MODES = (
     "balance-tlb",
     "balance-alb",
 )
-
-
+_MODE_CALLED = {
+    "0": "balance-rr",
+    "1": "active-backup",
+    "2": "balance-xor",
+    "3": "broadcast",
+    "4": "802.3ad",
+    "5": "balance-tlb",
+    "6": "balance-alb",
+    **dict.fromkeys(("lacp", "8023ad"), "802.3ad"),
+}
+"""The driver's own numbers, and what switches call it."""
 _MIIMON = "100"
 """Milliseconds; the driver's own 0 never notices a dead card."""
 
@@ -84,7 +93,7 @@ _BOND = Record(
             doc="Its name. Default: bond0.",
         ),
         "mode": Field(
-            OneOf(_MODES),
+            OneOf(_MODES, called=_MODE_CALLED),
             default="active-backup",
             title="Mode",
             doc="How traffic is spread. Default: active-backup.",

@@ -8,6 +8,7 @@ from builder.formats.cluster import terms
 from builder.formats.records import Field, ListOf, Record, TextOr
 from builder.formats.shape import Number, OneOf, Text
 from builder.model.cluster import Base, ChangeSettings, Cni, Runtime, System
+from builder.model.version import bare
 
 if TYPE_CHECKING:
     from builder.model.cluster import Packages
@@ -23,11 +24,17 @@ def _word(example: str) -> Text[str]:
         pattern=r"[a-z][a-z0-9-]{0,62}",
         expected="a word of lower-case letters, digits and dashes",
         example=example,
+        advice=terms.apart,
     )
 
 
 def _release(example: str) -> Text[str]:
-    return Text(pattern=r"[0-9A-Za-z][0-9A-Za-z.+~^-]{0,62}", expected="a version", example=example)
+    return Text(
+        pattern=r"[0-9A-Za-z][0-9A-Za-z.+~^-]{0,62}",
+        expected="a version",
+        example=example,
+        advice=lambda text: f"write {bare(text)}" if bare(text) != text else None,
+    )
 
 
 OS = Record(
@@ -69,6 +76,7 @@ OS = Record(
             "`empty`, or your own image's list. They are not put into the bundle.",
         ),
     },
+    advice=lambda text: terms.apart(text) or f"write {{name: {text}}}",
 )
 _EXACT = Text(parse=terms.release, expected="a Kubernetes version", example="1.18.5", longest=40)
 KUBERNETES = TextOr(
@@ -135,6 +143,7 @@ RUNTIME = TextOr(
         pattern=r"[a-z][a-z0-9-]{0,62}",
         expected="a runtime's name",
         example="docker",
+        advice=terms.apart,
     ),
     Record(
         Runtime,
@@ -150,6 +159,7 @@ CNI = TextOr(
         pattern=r"[a-z][a-z0-9-]{0,62}",
         expected="a network plugin's name, or none",
         example="calico",
+        advice=terms.apart,
     ),
     Record(
         Cni,
