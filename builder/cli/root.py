@@ -9,7 +9,7 @@ import click
 
 from builder.cli import failure
 from builder.cli.console import Console
-from builder.cli.verb import SETTINGS, common_options
+from builder.cli.verb import SETTINGS, Advised, common_options
 from builder.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ Exit codes:
 """
 
 
-class Root(click.Group):
+class Root(Advised, click.Group):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params.extend(common_options())

@@ -14,7 +14,7 @@ from builder.errors import UsageError
 from builder.redact import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -48,23 +48,27 @@ _FEW = 5
 """Verbs that are named where an option is theirs."""
 
 
-class Verb(click.Command):
+class Advised(click.Command):
+    """Say of an unknown option whose it is, where it stands, or what it may have been."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        words = list(args)  # click takes them away
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise UsageError(
+                f"there is no option {error.option_name}",
+                hint=_whose(error.option_name, ctx, words),
+            ) from error
+
+
+class Verb(Advised):
     """Have the common options last, and show examples word for word."""
 
     def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params.extend(common_options())
         self.examples = examples
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Say of an option that only other verbs have that it is theirs."""
-        try:
-            return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            raise UsageError(
-                f"there is no option {error.option_name}",
-                hint=_whose(error.option_name, self, ctx),
-            ) from error
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
         """Write the examples; click's own epilog would be re-wrapped."""
@@ -79,24 +83,37 @@ def all_verbs(ctx: click.Context, *names: str) -> dict[str, click.Command]:
     return {name: command for name, command, _ in found if name and command}
 
 
-def _whose(asked: str, own: click.Command, ctx: click.Context) -> str:
-    """Return what an unknown option may be: one of this verb's, or one that other verbs have."""
+def _whose(asked: str, ctx: click.Context, words: Sequence[str]) -> str:
+    """Return what an unknown option may be: one of this command's, or one that others have."""
+    root = ctx.find_root()
+    others = {name: _options(command, ctx) for name, command in all_verbs(ctx).items()}
+    own = _options(ctx.command, ctx)
+    if ctx is not root and asked in _options(root.command, ctx):
+        return f"it stands without a verb: airseed {asked}"
+    verb = next((word for word in words if word in others), "") if ctx is root else ""
+    near = _near(asked, own, others, shorts=ctx is not root)
+    if near in own:
+        return f"did you mean {near!r}? {ctx.command_path} --help"
+    if verb and near in others[verb]:
+        return f"{near} is an option of {verb}, and stands behind it: airseed {verb} {near} ..."
+    having = [name for name, each in others.items() if near in each]
+    having[_FEW:] = ["others"] if len(having) > _FEW else []
+    said = f"{near} is an option of {', '.join(having)}; " if having and len(near) > 2 else ""  # noqa: PLR2004 -- -o is many
+    return f"{said}{ctx.command_path} --help"
+
+
+def _near(asked: str, own: set[str], others: Mapping[str, set[str]], *, shorts: bool) -> str:
     from difflib import get_close_matches
 
-    options = {str(command.name): _options(command) for command in all_verbs(ctx).values()}
-    every = sorted({option[2:] for each in options.values() for option in each})
-    for close in get_close_matches(asked.lstrip("-"), every, n=1):
-        near = f"--{close}"
-        if near in options[str(own.name)]:
-            return f"did you mean {near!r}? {ctx.command_path} --help"
-        having = [name for name, each in options.items() if near in each]
-        having[_FEW:] = ["others"] if len(having) > _FEW else []
-        return f"{near} is an option of {', '.join(having)}; {ctx.command_path} --help"
-    return f"{ctx.command_path} --help"
+    if not asked.startswith("--"):
+        long = [name for name in own if shorts and name.startswith(f"-{asked}")]
+        return long[0] if len(long) == 1 else asked
+    every = {option[2:] for each in (own, *others.values()) for option in each if option[2:]}
+    return next((f"--{close}" for close in get_close_matches(asked[2:], sorted(every), n=1)), "")
 
 
-def _options(command: click.Command) -> set[str]:
-    return {name for param in command.params for name in param.opts if name.startswith("--")}
+def _options(command: click.Command, ctx: click.Context) -> set[str]:
+    return {name for param in command.get_params(ctx) for name in param.opts if name[:1] == "-"}
 
 
 def verb(name: str, *, examples: str) -> Callable[[Callable[..., Any]], click.Command]:

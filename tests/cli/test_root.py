@@ -143,6 +143,10 @@ def test_a_bundle_in_the_place_of_a_document_is_known(
         ),
         ("init --zzzz", "airseed init --help"),
         ("serve --port", "airseed serve --help"),  # --out is near by its dashes alone
+        ("verify -k x", "did you mean '--key'? airseed verify --help"),
+        ("init -j", "airseed init --help"),
+        ("lock --version", "it stands without a verb: airseed --version"),
+        ("lock --hlep", "did you mean '--help'? airseed lock --help"),
     ],
 )
 def test_an_option_of_other_verbs_is_known(
@@ -150,6 +154,40 @@ def test_an_option_of_other_verbs_is_known(
 ) -> None:
     assert run(words.split()) == 2
     option = words.split()[1]
+    assert capsys.readouterr().err == f"error: there is no option {option}\n  hint: {hint}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (
+            "--catalog X lock",
+            "--catalog is an option of lock, and stands behind it: airseed lock --catalog ...",
+        ),
+        (
+            "--catalogs X lock",
+            "--catalog is an option of lock, and stands behind it: airseed lock --catalog ...",
+        ),
+        (
+            "--catalog X secrets",
+            (
+                "--catalog is an option of lock, bundle, mirror, seeds, changes, others; "
+                "airseed --help"
+            ),
+        ),
+        ("--node=a seeds", ("--node is an option of seeds, and stands behind it: airseed "
+         "seeds --node ...")),
+        ("-o x lock", "-o is an option of lock, and stands behind it: airseed lock -o ..."),
+        ("--verbos lock", "did you mean '--verbose'? airseed --help"),
+        ("-c x lock", "airseed --help"),
+        ("--zzzz", "airseed --help"),
+    ],
+)  # fmt: skip
+def test_an_option_before_its_verb_is_told_its_place(
+    words: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(words.split()) == 2
+    option = words.split(maxsplit=1)[0].partition("=")[0]
     assert capsys.readouterr().err == f"error: there is no option {option}\n  hint: {hint}\n"
 
 
