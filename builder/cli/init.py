@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     "init",
     examples="""
     airseed init
-    airseed init --example ha production/cluster.yaml
+    airseed init --example ha production
     """,
 )
 @click.argument("target", type=FilePath(), default="cluster.yaml", metavar="[FILE]")
@@ -34,12 +35,15 @@ if TYPE_CHECKING:
 def command(console: Console, target: str, example: str, *, force: bool) -> None:
     """Write a commented cluster.yaml.
 
-    FILE is cluster.yaml unless you say otherwise; a folder (or NAME/) gets a cluster.yaml. The
-    JSON Schema is put beside it for editors. Change the values to your own, then lock.
+    FILE is cluster.yaml unless you say otherwise; a folder, or a new name without a suffix, gets a
+    cluster.yaml. The JSON Schema is put beside it for editors. Change the values to your own, then
+    lock.
     """
     from builder.pipeline import init
 
-    # "new/" is meant as a folder, be it there or not
-    path = Path(target, init.NAME) if target.endswith("/") else Path(target)
+    path = Path(target)
+    # "new/" is meant as a folder, be it there or not, and "new" as git, cargo and helm take it
+    if target.endswith("/") or not (path.suffix or os.path.lexists(path)):
+        path /= init.NAME
     written = init.write(example, path, force=force)
     console.info(f"wrote {written}; next: airseed lock {written}")

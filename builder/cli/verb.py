@@ -43,7 +43,6 @@ def _tuning(*names: str, **settings: Any) -> click.Option:
     return click.Option(names, is_eager=True, expose_value=False, callback=_tune, **settings)
 
 
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://")
 _FEW = 5
 """Verbs that are named where an option is theirs."""
 
@@ -139,6 +138,7 @@ class Existing(FilePath):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from builder import disk
+        from builder.model.source import SCHEME
 
         path = Path(_at_home(value))
         try:
@@ -147,7 +147,7 @@ class Existing(FilePath):
             denied = disk.failure(error, path).fault
             raise UsageError(denied.what, where=denied.where, hint=denied.hint) from error
         except (OSError, ValueError) as error:
-            if _URL.match(str(value)):
+            if SCHEME.match(str(value)):
                 raise UsageError(
                     "a URL is no file of this machine",
                     where=redact(str(value)),

@@ -13,7 +13,7 @@ from builder.formats.reading import MisfitError
 from builder.host_port import LAST_PORT
 from builder.model.digest import Digest
 from builder.model.registry import Registry
-from builder.model.source import is_url
+from builder.model.source import SCHEME, is_url
 
 PACKAGE = r"[A-Za-z0-9_][A-Za-z0-9_.+:~^-]*"
 FILE_PATH = r"[A-Za-z0-9_+@=,:~][A-Za-z0-9._+@=,:~-]*(?:/[A-Za-z0-9_+@=,:~][A-Za-z0-9._+@=,:~-]*)*"
@@ -32,7 +32,6 @@ _REGISTRY = re.compile(
     r"|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?"
     r"(?:/([a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*))?"
 )
-SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def digest(text: str) -> Digest:
@@ -109,7 +108,8 @@ def source(text: str) -> str:
             raise MisfitError("this is not a URL")
     elif SCHEME.match(text):
         scheme = text.partition("://")[0]
-        hint = "write the path alone" if scheme == "file" else None
+        hint = "write the path alone" if scheme.lower() == "file" else None
+        hint = "write it in lower case" if scheme.lower() in {"http", "https"} else hint
         raise MisfitError(f"{scheme[:20]}:// is not supported", hint=hint)
     elif text.endswith("/"):
         raise MisfitError(f"{text!r} is a folder", hint="name one file")

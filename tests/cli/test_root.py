@@ -304,6 +304,41 @@ def test_a_url_is_no_file(verb: str, capsys: pytest.CaptureFixture[str]) -> None
     )
 
 
+@pytest.mark.parametrize("url", ["HTTPS://example.com/a.yaml", "s3://b/a.yaml", "Oci://h/a:1"])
+def test_a_url_is_known_by_any_scheme(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["lock", url]) == 2
+    assert f"error: {url}: a URL is no file of this machine\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("my", "my/cluster.yaml"),
+        ("new/prod", "new/prod/cluster.yaml"),
+        ("new/", "new/cluster.yaml"),
+        (".", "cluster.yaml"),
+        ("folder", "folder/cluster.yaml"),
+        ("prod.yaml", "prod.yaml"),
+        ("new/prod.yml", "new/prod.yml"),
+        ("empty", "empty"),
+    ],
+)
+def test_init_makes_a_folder_of_a_new_name(
+    name: str,
+    made: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As git, cargo and helm do; what is there already, or has a suffix, is as it looks."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty").touch()
+    assert run(["init", "--example", "ha", name]) == 0
+    assert (tmp_path / made).read_text("utf-8").startswith("# yaml-language-server")
+    assert capsys.readouterr().err == f"wrote {made}; next: airseed lock {made}\n"
+
+
 @pytest.mark.parametrize(
     "arguments", [["--color", "always", "bundel"], ["--color=always", "--quiet", "bundel"]]
 )

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from builder.formats.reading import MisfitError
-from builder.formats.terms import FILE_PATH, SCHEME, source
+from builder.formats.terms import FILE_PATH, source
 from builder.host_port import LAST_PORT
 from builder.model.cluster import API_PORT, Endpoint, NodeAddress, Taint
 from builder.model.reference import Reference
-from builder.model.source import is_url
+from builder.model.source import SCHEME, is_url
 from builder.model.version import Version, bare
 
 if TYPE_CHECKING:

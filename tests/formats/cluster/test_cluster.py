@@ -401,6 +401,8 @@ extra:
         None),
         ("source: two.yaml", "source: file:///two.yaml", "extra.manifests[1].source",
          "file:// is not supported", "write the path alone"),
+        ("source: two.yaml", "source: HTTPS://e.org/two.yaml", "extra.manifests[1].source",
+         "HTTPS:// is not supported", "write it in lower case"),
         ("source: two.yaml", "source: manifests/", "extra.manifests[1].source",
          "'manifests/' is a folder", "name one file"),
         ("source: two.yaml", "source: https://files.example.com/one.yaml", "extra.manifests[1]",
