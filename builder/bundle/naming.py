@@ -44,6 +44,9 @@ class Names:
                 hint="choose another name with -o, or remove this file",
             )
         pieces = cut(target, layout.size, split) if split else ()
+        for piece in pieces:
+            disk.replaceable(piece.path)
+            disk.replaceable(piece.under_way)
         return cls(target=target, layout=layout, split=split, pieces=pieces, sync=sync)
 
     def give(self, part: Part, journal: Journal, reporter: Reporter) -> None:

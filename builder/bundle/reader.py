@@ -17,7 +17,7 @@ from builder.bundle import tar
 from builder.bundle.layout import LOCK_PATH, README_PATH, path_fault
 from builder.bundle.readme import MAGIC
 from builder.bundle.region import Files, open_region
-from builder.bundle.split import SUFFIX, cut, is_ours, read_sums, target_of, there
+from builder.bundle.split import SUFFIX, cut, is_ours, misfit, read_sums, target_of, there
 from builder.closing import Closing
 from builder.errors import Fault, StorageError, VerificationError, reason
 
@@ -141,6 +141,15 @@ class _Reading(Closing):
                 raise disk.failure(error, self.path) from error
 
 
+def _refuse(file: Path, *, lone: bool) -> None:
+    """Raise StorageError for what has no bytes at offsets; a part is no disk, either."""
+    mode = file.stat().st_mode
+    if not lone and (what := misfit(mode)):
+        raise StorageError(what, where=str(file), hint="remove it, and copy the part again")
+    if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+        raise StorageError("is neither a file nor a disk", where=str(file), hint=_SEEK)
+
+
 def _compare(path: Path, parts: Sequence[PartFile], sizes: Sequence[int]) -> None:
     """Raise VerificationError for parts that are not as large as their checksums say."""
     faults = [
@@ -164,16 +173,12 @@ class TarBundle(_Reading):
             descriptors, sizes, times = [], [], []
             for file in [piece.path for piece in parts] or [path]:
                 try:
+                    _refuse(file, lone=not parts)
                     # a pipe must not hold us up
                     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
                     descriptors.append(os.open(file, flags))
                     opened.callback(os.close, descriptors[-1])
-                    about = os.fstat(descriptors[-1])
-                    times.append(about.st_mtime)
-                    if not (stat.S_ISREG(about.st_mode) or stat.S_ISBLK(about.st_mode)):
-                        raise StorageError(
-                            "is neither a file nor a disk", where=str(file), hint=_SEEK
-                        )
+                    times.append(os.fstat(descriptors[-1]).st_mtime)
                     sizes.append(os.lseek(descriptors[-1], 0, os.SEEK_END))
                 except FileNotFoundError as error:
                     hint = f"it is part of {path.name}: copy it as well" if parts else None

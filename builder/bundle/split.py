@@ -8,6 +8,7 @@ last and removed first, so a set that has it is whole, and one that lacks it nev
 from __future__ import annotations
 
 import re
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,13 @@ def target_of(path: Path) -> Path | None:
         if is_ours(sums_path(target)):
             return target
     return path if not path.exists() and is_ours(sums_path(path)) else None
+
+
+def misfit(mode: int) -> str:
+    """Say what is in the place of a part; nothing of a file."""
+    kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+    kind = kinds.get(stat.S_IFMT(mode), "device")
+    return "" if stat.S_ISREG(mode) else f"is a {kind}, not a file"
 
 
 def is_ours(sums: Path) -> bool:

@@ -19,8 +19,8 @@ from builder.bundle.comparison import FolderComparison, TarComparison
 from builder.bundle.hashing import Item, hash_all
 from builder.bundle.layout import LOCK_PATH
 from builder.bundle.reader import FolderBundle, TarBundle, parts_of
-from builder.bundle.split import read_sums, strays, target_of
-from builder.errors import AirseedError, Fault, VerificationError
+from builder.bundle.split import misfit, read_sums, strays, target_of
+from builder.errors import AirseedError, Fault, VerificationError, reason
 from builder.model.digest import Digest
 
 if TYPE_CHECKING:
@@ -140,9 +140,9 @@ def verify_parts(
         if path.suffix != ".part" and path.name not in named
     ]
     for number, piece in enumerate(pieces):
-        size = piece.path.stat().st_size if piece.path.is_file() else None
+        size, what = _size(piece.path)
         if size is None:
-            faults.append(Fault(where=piece.path.name, what="is missing"))
+            faults.append(Fault(where=piece.path.name, what=what))
         elif size != piece.size:
             what = f"has {size:,} bytes"
             faults.append(Fault(where=piece.path.name, what=what, expected=f"{piece.size:,}"))
@@ -161,6 +161,18 @@ def verify_parts(
     with reporter.progress(f"parts of {target.name}", sum(i.size for i in items)) as progress:
         faults += hash_all(items, progress, workers=workers)
     return sorted(faults), complete
+
+
+def _size(part: Path) -> tuple[int | None, str]:
+    """Return the bytes of a part, or None and why it is no part."""
+    try:
+        about = part.stat()
+    except FileNotFoundError:
+        return None, "is missing"
+    except OSError as error:
+        return None, f"cannot be read: {reason(error)}"
+    what = misfit(about.st_mode)
+    return (None if what else about.st_size), what
 
 
 def _open(path: Path) -> io.BufferedReader:

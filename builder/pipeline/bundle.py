@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from builder import disk
 from builder.bundle.delta import without
-from builder.bundle.existing import finished
+from builder.bundle.existing import finished, journal_path, part_path
 from builder.bundle.layout import README_PATH
 from builder.bundle.split import target_of
 from builder.errors import UsageError
@@ -165,9 +165,13 @@ def _target(document: LockDocument, target: Path | None, *, delta: bool) -> Path
 
 
 def _check_place(target: Path, *, split: int) -> None:
-    """Raise UsageError unless the bundle's name is free, or an earlier bundle's."""
+    """Raise UsageError unless its names are free, or an earlier bundle's, before all is fetched."""
+    from builder.pipeline import provenance  # noqa: PLC0415 -- slow to load
+
     if target_of(target) not in {None, target}:
         raise UsageError("is a part of another bundle", where=str(target))
     if not split:  # parts leave the name itself alone
         magic = README_PATH.encode() + b"\0"
         disk.replaceable(target, magic=magic, what="an earlier bundle")
+    for path in (part_path(target), journal_path(target), provenance.beside(target)):
+        disk.replaceable(path)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bundles
@@ -22,7 +24,6 @@ from builder.report import Silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from fault_lab.upstream import FaultyUpstream
 
@@ -337,6 +338,56 @@ def test_every_fault_of_parts_is_told_at_once(make: Make, target: Path, expected
         "bundle.tar.003 has the di",
         "bundle.tar.004 has 9 byte",
     ]
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+
+
+KINDS: dict[str, Callable[[Path], None]] = {
+    "folder": Path.mkdir,
+    "pipe": os.mkfifo,
+    "socket": _socket,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_file_in_a_parts_place_is_told(
+    kind: str, make: Make, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = make(split=1 << 15).parts[1]
+    part.unlink()
+    monkeypatch.chdir(part.parent)  # a socket's path is short
+    KINDS[kind](Path(part.name))
+    found, complete = verify_parts(target, Silent())
+    assert not complete
+    assert list(map(str, found)) == [f"bundle.tar.002: is a {kind}, not a file"]
+    with pytest.raises(StorageError) as caught:
+        open_bundle(target)
+    assert str(caught.value) == f"{part}: is a {kind}, not a file"
+    assert caught.value.hint == "remove it, and copy the part again"
+
+
+@pytest.mark.parametrize("suffix", ["", ".part"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_parts_place_is_asked_for_before_anything_is_fetched(
+    kind: str,
+    suffix: str,
+    make: Make,
+    target: Path,
+    upstream: FaultyUpstream,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(target.parent)
+    taken = target.with_name(f"{target.name}.002{suffix}")
+    KINDS[kind](Path(taken.name))
+    before = sorted(target.parent.iterdir())
+    with pytest.raises(UsageError) as caught:
+        make(split=1 << 15)
+    assert str(caught.value) == f"{taken}: is not a regular file, so it can't be replaced"
+    assert sorted(target.parent.iterdir()) == before
+    assert list(upstream.requests) == []
 
 
 @pytest.mark.parametrize("number", ["000", "004", "999"])

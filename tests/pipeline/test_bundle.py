@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -334,6 +335,19 @@ def test_what_is_no_bundle_is_not_replaced(sandbox: Sandbox, sample: Sample, old
     (sandbox.folder / "fresh.tar").touch()  # as mktemp makes it
     offline(sandbox, "bundle", "cluster.lock", "--base", "old.tar", "-o", "fresh.tar")
     assert (sandbox.folder / "fresh.tar").read_bytes() == sample.bundle.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["t.tar.part", "t.tar.journal", "t.tar.provenance.json"])
+def test_what_lies_beside_has_its_place_before_anything_is_fetched(
+    name: str, sandbox: Sandbox
+) -> None:
+    for make in (Path.mkdir, os.mkfifo):
+        make(sandbox.folder / name)
+        before = sandbox.names
+        ran = sandbox.bundle("-o", "t.tar")
+        assert (ran.code, ran.requests, sandbox.names) == (2, (), before)
+        assert ran.err.startswith(f"error: {name}: is not a regular file, so it can't be replaced")
+        (Path.rmdir if make is Path.mkdir else Path.unlink)(sandbox.folder / name)
 
 
 def test_a_link_to_itself_is_no_place_for_anything(sandbox: Sandbox) -> None:
