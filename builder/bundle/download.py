@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from builder.report import Progress
 
 BUFFER = 1 << 20
-_BEGINNING = 16
-"""Bytes that are remembered to be judged."""
+_BEGINNING = 512
+"""Bytes that are remembered to be judged: the first header of a tar."""
 _LEAP = 1 << 20
 """Bytes of new ground that make an attempt count as progress."""
 

@@ -7,6 +7,7 @@ media types; once the bytes are here, nothing else may come out.
 
 from __future__ import annotations
 
+import tarfile
 from typing import TYPE_CHECKING
 
 from builder.errors import Fault
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from builder.model.digest import Digest
     from builder.model.lock import Lock
 
-BEGINNING = 6
-"""Bytes by which a compression is known."""
+BEGINNING = tarfile.BLOCKSIZE
+"""Bytes by which a compression, or the first header of a tar, is known."""
+UNKNOWN = "unknown"
 _MAGIC = (
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
@@ -27,6 +29,11 @@ _MAGIC = (
     *((bytes([first]) + b"\x2a\x4d\x18", "zstd") for first in range(0x50, 0x60)),
     (b"BZh", "bzip2"),
     (b"\xfd7zXZ\x00", "xz"),
+    (b"\x04\x22\x4d\x18", "lz4"),
+    (b"\x02\x21\x4c\x18", "lz4"),
+    (b"LZIP", "lzip"),
+    (b"\x1f\x9d", "compress"),
+    (b"\x5d\x00", "lzma"),
 )
 _HINT = (
     "use an image whose media types are true, or compress it again:"
@@ -35,8 +42,16 @@ _HINT = (
 
 
 def compression(beginning: bytes) -> str:
-    """Name what compressed some bytes; empty for nothing, or for what no layer is."""
-    return next((name for magic, name in _MAGIC if beginning.startswith(magic)), "")
+    """Name what compressed some bytes; empty for a tar, which may also be one of nothing."""
+    block = beginning[:BEGINNING]
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        if not any(block):
+            return ""
+    else:
+        return ""
+    return next((name for magic, name in _MAGIC if block.startswith(magic)), UNKNOWN)
 
 
 class LayerCompression:
@@ -69,9 +84,12 @@ class LayerCompression:
             if not plain or self._runtime.startswith("docker "):
                 return
         said = blob.compression or "not compressed"
+        how = f"compressed with {found}"
+        if found == UNKNOWN:
+            how = "neither a tar nor compressed in a way that is known"
         yield Fault(
             where=image,
-            what=f"its layer {digest} is compressed with {found}, but its media type says {said}",
+            what=f"its layer {digest} is {how}, but its media type says {said}",
             expected=f"what {self._runtime} was asked about when this was locked",
             hint=_HINT,
         )

@@ -8,6 +8,7 @@ import io
 import json
 import lzma
 import sys
+import tarfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from builder.bundle.writer import write
 from builder.errors import VerificationError
 from builder.lab.packages import PackageRecipe, build_package
 from builder.model.artifact import MANIFEST_TYPES
-from builder.oci.layer_compression import BEGINNING, LayerCompression, compression
+from builder.oci.layer_compression import BEGINNING, UNKNOWN, LayerCompression, compression
 from builder.pipeline.lock_document import LockDocument
 from builder.pipeline.verify import verify
 from builder.report import Silent
@@ -40,13 +41,29 @@ else:
 
 NAME = "example.org/odd/image:1"
 EXTRA = f"extra: {{images: ['{NAME}']}}\n"
-PLAIN = bytes(2048)
+
+
+def tarred(name: str = "a") -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo(name))
+    return out.getvalue()
+
+
+PLAIN = tarred()
 PACKED = {
     "": PLAIN,
     "gzip": gzip.compress(PLAIN),
     "zstd": zstd.compress(PLAIN),
     "bzip2": bz2.compress(PLAIN),
     "xz": lzma.compress(PLAIN),
+    "lzma": lzma.compress(PLAIN, format=lzma.FORMAT_ALONE),
+    "lz4": bytes.fromhex("04224d186440a7") + PLAIN[:64],
+    "lz4 of old": bytes.fromhex("02214c18") + PLAIN[:64],
+    "compress": b"\x1f\x9d\x90" + PLAIN[:64],
+    "lzip": b"LZIP\x01\x0c" + PLAIN[:64],
+    "something else": b"brotli has no magic" * 30,
+    "a tar that is cut": PLAIN[:300],
 }
 OCI, DOCKER = (
     "application/vnd.oci.image.layer.v1.tar",
@@ -119,11 +136,26 @@ def test_only_what_a_runtime_stumbles_over_is_refused(
         replace(blob, media_type=named) if blob.digest == layer else blob for blob in lock.blobs
     )
     lock = replace(lock, blobs=blobs, subject=replace(lock.subject, runtime=runtime))
-    faults = list(LayerCompression(lock).faults(layer, PACKED[packed][:6]))
+    faults = list(LayerCompression(lock).faults(layer, PACKED[packed][:BEGINNING]))
     fits = packed in {"", "gzip"} or named.endswith(packed)
     if packed == "gzip" and named == OCI and runtime.startswith("containerd"):
         fits = False  # it takes "tar" of OCI by its word
     assert bool(faults) != fits
+
+
+@pytest.mark.parametrize("packed", ["lz4", "something else"])
+def test_what_no_runtime_unpacks_is_named(packed: str, sample: sandboxes.Sample) -> None:
+    layer = next(image.manifests[0].layers[0] for image in sample.lock.images)
+    (fault,) = LayerCompression(sample.lock).faults(layer, PACKED[packed][:BEGINNING])
+    known = packed == "lz4"
+    how = "compressed with lz4" if known else "neither a tar nor compressed in a way that is known"
+    assert fault.what == f"its layer {layer} is {how}, but its media type says gzip"
+
+
+@pytest.mark.parametrize("name", ["]", "LZIP", "BZh", "\x1f\x9d"])
+def test_a_tar_is_one_whatever_its_first_file_is_called(name: str) -> None:
+    assert compression(tarred(name)[:BEGINNING]) == ""
+    assert compression(bytes(BEGINNING)) == compression(b"") == ""
 
 
 @pytest.mark.parametrize("first", [0x50, 0x5A, 0x5F])
@@ -132,7 +164,7 @@ def test_zstd_may_begin_with_a_frame_to_be_skipped(first: int) -> None:
     frame = bytes([first]) + b"\x2a\x4d\x18" + (4).to_bytes(4, "little") + bytes(4)
     assert zstd.decompress(frame + PACKED["zstd"]) == PLAIN
     assert compression(frame[:BEGINNING]) == "zstd"
-    assert compression(b"\x4f" + frame[1:]) == compression(b"\x60" + frame[1:]) == ""
+    assert compression(b"\x4f" + frame[1:]) == compression(b"\x60" + frame[1:]) == UNKNOWN
 
 
 @pytest.mark.parametrize("packing", ["Gzip", "Zstd", "Xz"])
