@@ -39,9 +39,14 @@ class MachineManifest:
     """Of the nodes that get the file."""
 
 
-def read(
-    cluster: Cluster, folder: Path, releases: Iterable[KubernetesRelease]
-) -> tuple[MachineManifest, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfMachines:
+    manifests: tuple[MachineManifest, ...]
+    remarks: tuple[Fault, ...]
+    """What static pods say that is allowed but deserves a warning."""
+
+
+def read(cluster: Cluster, folder: Path, releases: Iterable[KubernetesRelease]) -> OfMachines:
     """Read the manifests among the files of machines; ``folder`` is that of cluster.yaml.
 
     Raise DocumentError with the mistakes of all static pods, and of kubelet's arguments.
@@ -49,6 +54,7 @@ def read(
     faults: list[Fault] = []
     found: list[MachineManifest] = []
     texts: dict[MachineFile, str] = {}
+    remarks: dict[Fault, None] = {}
     for file, roles in _files(cluster).items():
         content = (file.content or "").encode()
         try:
@@ -69,9 +75,10 @@ def read(
         check_files(cluster, release, reading, texts.get)
         told = {fault.where for fault in faults}
         faults += (fault for fault in reading.faults if fault.where not in told)
+        remarks.update(dict.fromkeys(reading.remarks))
     if faults:
         raise DocumentError("cluster.yaml", faults)
-    return tuple(found)
+    return OfMachines(manifests=tuple(found), remarks=tuple(remarks))
 
 
 def started(manifests: Iterable[MachineManifest]) -> tuple[WantedImage, ...]:

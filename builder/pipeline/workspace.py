@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from builder.model.cluster import Cluster, SignerSettings
     from builder.model.demand import Demand
     from builder.model.hops import Hop
-    from builder.pipeline.machine_manifests import MachineManifest
+    from builder.pipeline.machine_manifests import MachineManifest, OfMachines
     from builder.report import Reporter
 
 _KEY_LIMIT = 1 << 14
@@ -94,6 +94,13 @@ class Workspace:
         for remark in self._spec.remarks:
             reporter.warn(str(remark), hint=remark.hint)
 
+    def warn_of_files(self, reporter: Reporter) -> None:
+        """Tell what deserves a warning in static pods that lie beside cluster.yaml."""
+        known = {remark.what for remark in self._spec.remarks}
+        for remark in self._of_machines.remarks:
+            if remark.what not in known:
+                reporter.warn(str(remark), hint=remark.hint)
+
     @cached_property
     def demand(self) -> Demand:
         from builder.model.demand import along, demand  # noqa: PLC0415 -- as for the catalog
@@ -105,10 +112,14 @@ class Workspace:
         return along(before, last)
 
     @cached_property
-    def machine_manifests(self) -> tuple[MachineManifest, ...]:
-        """What of the files that machines get are manifests."""
+    def _of_machines(self) -> OfMachines:
         releases = [hop.choice.kubernetes for hop in self.hops]
         return machine_manifests.read(self.cluster, self.folder, releases)
+
+    @property
+    def machine_manifests(self) -> tuple[MachineManifest, ...]:
+        """What of the files that machines get are manifests."""
+        return self._of_machines.manifests
 
     @cached_property
     def signers(self) -> tuple[Signer, ...]:

@@ -10,6 +10,7 @@ from builder.errors import DocumentError
 from builder.model.demand import MACHINE
 from builder.model.fingerprint import fingerprint
 from builder.pipeline.workspace import Workspace
+from builder.report import Silent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,14 @@ POD = (
     "spec: {hostNetwork: true, containers: [{name: vip, image: 'ghcr.io/vip/vip:v1'}]}\n"
 )
 STATIC = "/etc/kubernetes/manifests/vip.yaml"
+
+
+class Warnings(Silent):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def warn(self, text: str, *, hint: str | None = None) -> None:  # noqa: ARG002 -- the protocol
+        self.said.append(text)
 
 
 def asked(folder: Path, more: str) -> Demand:
@@ -73,6 +82,19 @@ def test_a_file_of_one_node_and_other_manifests(tmp_path: Path) -> None:
         "    - {path: /etc/kubernetes/manifests/.hidden.yaml, content: '{'}\n",
     )
     assert found(demand) == {"ghcr.io/vip/vip:v1": ("worker",)}
+
+
+def test_a_port_of_services_in_a_static_pod_is_remarked(tmp_path: Path) -> None:
+    pod = POD.replace("v1'", "v1', ports: [{containerPort: %s}]")
+    more = f"machine: {{files: [{{path: {STATIC}, source: vip.yaml}}]}}"
+    for port, told in ((30443, 1), (8443, 0)):
+        (tmp_path / "vip.yaml").write_text(pod % port, "utf-8")
+        asked(tmp_path, more)
+        warnings = Warnings()
+        Workspace(tmp_path / "cluster.yaml").warn_of_files(warnings)
+        what = "a Service could get 30443 of the static pod vip on a, and take it over"
+        expected = f"machine.files[0].source: {what} (expected a port outside 30000-32767)"
+        assert warnings.said == [expected] * told
 
 
 def test_every_mistake_in_a_static_pod_is_told(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def check_files(
         one for index, node in nodes for one in lost(cluster, index, node, read)
     ):
         reading.wrong(path, f"kubelet would start without {what}", hint=f"say more with {EXTRA}")
-    listener_rules.check(cluster, release.listeners, reading, read)
+    listener_rules.check(cluster, release, reading, read)
 
 
 class _Checking:

@@ -239,6 +239,7 @@ def _resolve(
 ) -> tuple[Lock, tuple[Manifest, ...]]:
     """Return the lock, and the manifests of the user's own that it was made for."""
     wanted = workspace.demand
+    workspace.warn_of_files(reporter)
     signer = _signer(workspace)
     with (
         Access.open(ca_bundle=ca_bundle) as access,

@@ -146,16 +146,21 @@ def test_no_two_programs_of_a_node_have_one_port(said: str, what: str) -> None:
         ("6000-7000", "", "6443 of kube-apiserver"),
         ("10250", "", "10250 of kubelet"),
         ("10240+9", "", "10248 of kubelet, 10249 of kube-proxy"),
-        ("80-2379", "", "2379 of etcd"),
-        ("5000-6000", "registry: 192.0.2.11:5000", "5000 of the registry"),
-        ("5000-6000", "registry: 'CP1:5000/k8s'", "5000 of the registry"),
+        ("80-2379", "", "179 of calico, 2379 of etcd"),
+        ("5000-5400", "registry: 192.0.2.11:5000", "5000 of the registry"),
+        ("5000-5400", "registry: 'CP1:5000/k8s'", "5000 of the registry"),
         ("400-500", "registry: 192.0.2.11/k8s", "443 of the registry"),
         ("70-90", "seed: {url: 'http://192.0.2.11/bundle/'}", "80 of seed.url"),
         ("8000-9000", "seed: {url: 'http://192.0.2.11:8080/'}", "8080 of seed.url"),
         ("8000-9000", "seed: {url: 'http://192.0.2.99:8080/'}", ""),
-        ("5000-6000", "registry: 192.0.2.99:5000", ""),
+        ("5000-5400", "registry: 192.0.2.99:5000", ""),
         ("30000-32767", "", ""),
         ("10260-32767", "", ""),
+        ("5400-5500", "", "5473 of calico"),
+        ("150-200", "", "179 of calico"),
+        ("4500-5999", "", "4789 of calico, 5473 of calico"),
+        ("5400-5500", "cni: none", ""),
+        ("30000-32000", "registry: 192.0.2.11:30500", "30500 of the registry"),
         ("no range", "", None),
     ],
 )
@@ -168,6 +173,33 @@ def test_services_take_no_port_that_a_node_needs(said: str, more: str, whose: st
     else:
         wanted = f"Services could take ports that cp1 needs itself: {whose}"
         assert faults == ([wanted] if whose else [])
+
+
+POD = (
+    "machine: {files: [{path: /etc/kubernetes/manifests/lb.yaml, content: '{apiVersion: v1, "
+    "kind: Pod, metadata: {name: lb}, spec: {containers: [{ports: [{hostPort: %s}]}]}}'}]}"
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "where", "whose"),
+    [
+        (POD % 30443, "machine.files[0].content", "30443 of the static pod lb on cp1"),
+        ("registry: 192.0.2.12:32000", "registry", "32000 of the registry on w1"),
+        ("seed: {url: 'http://192.0.2.11:30080/'}", "seed.url", "30080 of seed.url on cp1"),
+        (POD % 29999, "", ""),
+        (f"registry: 192.0.2.12:32768\n{POD % 32768}", "", ""),
+        ("registry: 192.0.2.99:32000", "", ""),
+    ],
+)
+@pytest.mark.parametrize("said", ["", API % "service-node-port-range: 30000-32767"])
+def test_a_port_of_the_users_among_the_usual_ones_of_services(
+    said: str, more: str, where: str, whose: str
+) -> None:
+    assert [fault.what for fault in found(said, more=f"{more}\n")] == []
+    remarks = [one for one in remarked(said, f"{more}\n") if "Service" in one]
+    what = f"a Service could get {whose}, and take it over (expected a port outside 30000-32767)"
+    assert remarks == ([f"{where} (line 2): {what}"] if where else [])
 
 
 @pytest.mark.parametrize(
