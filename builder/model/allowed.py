@@ -24,7 +24,10 @@ _INTEGER = re.compile(r"-?[0-9]{1,18}")
 AMOUNT = re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]+)?")
 """A quantity of Kubernetes."""
 _PORTS = re.compile(r"([0-9]{1,5})(?:([-+])([0-9]{1,5}))?")
-_ORIGIN = re.compile(r"https?://(?:[^/?#\s:@\[\]]*|\[[^/?#\s]*\]):[0-9]*|unixs?:.*")
+_ORIGIN = re.compile(
+    r"(?i:https?)://(?:[^/?#\s@\[\]]*@)?(?:[^/?#\s:@\[\]%]*|\[[^/?#\s]*\]):[0-9]*"
+    r"(?:\?[^#]*)?(?:#(?:[^%]|%[0-9A-Fa-f]{2})*)?|(?i:unixs?):.*"
+)
 _PROCESSORS = re.compile(r"[0-9]{1,6}(?:-[0-9]{1,6})?(?:,[0-9]{1,6}(?:-[0-9]{1,6})?)*")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from builder import strict_json
 from builder.formats.cluster.machine_rules import remark_unlaid
 from builder.formats.cluster.network_rules import said
+from builder.formats.cluster.owned_fields import etcd_variable
 from builder.formats.reading import WRONG
 from builder.model.arguments import DURATION, TRUE
 
@@ -89,8 +90,12 @@ def _in_pod(file: str, setting: Setting) -> None:
 
 
 def _rotation(setting: Setting) -> None:
+    """Check how files are rotated; etcd reads it only where they are."""
+    enabled = _said(setting, "enable-log-rotation")
+    if not enabled or enabled[1].lower() not in TRUE:
+        return
     try:
-        document: Any = strict_json.load(str(setting.value) or "null")
+        document: Any = strict_json.load(str(setting.value))
     except strict_json.JsonError as error:
         setting.wrong(f"{_STARTS}: not JSON: {error}", expected=_ROTATION)
         return
@@ -120,14 +125,28 @@ def _outputs(setting: Setting) -> None:
         setting.wrong(what, expected="stderr or stdout, and files")
 
 
+def _origins(setting: Setting) -> None:
+    if not setting.value:
+        setting.wrong(f"{_STARTS} with no origin", expected="*, or http://HOST:PORT,...")
+
+
 def _said(setting: Setting, name: str) -> tuple[str, str] | None:
+    """Return what an argument says, or else the variable of that name, after its path."""
     nodes = [(i, node) for i, node in enumerate(setting.cluster.nodes) if node is not WRONG]
-    return said(setting.cluster, nodes, _KIND, _PLACE, name)
+    found = said(setting.cluster, nodes, _KIND, _PLACE, name)
+    other = said(setting.cluster, nodes, _KIND, _VARIABLES, etcd_variable(name))
+    return found or (other if other and other[1] else None)
+
+
+def _unless_empty(rule: Callable[[Setting], None]) -> Callable[[Setting], None]:
+    """Return a rule for a variable, which etcd passes by where it is empty."""
+    return lambda setting: rule(setting) if setting.value else None
 
 
 _RULES: dict[str, Callable[[Setting], None]] = {
     **dict.fromkeys(_TIMES, _beats),
     "auth-token": _token,
+    "cors": _origins,
     "enable-log-rotation": _rotated,
     "log-outputs": _outputs,
     "log-rotation-config-json": _rotation,
@@ -135,7 +154,7 @@ _RULES: dict[str, Callable[[Setting], None]] = {
 WAYS: dict[tuple[str, ...], Callable[[Setting], None]] = {
     **{(*_PLACE, name): rule for name, rule in _RULES.items()},
     **{
-        (*_VARIABLES, f"ETCD_{name.upper().replace('-', '_')}"): rule
+        (*_VARIABLES, etcd_variable(name)): _unless_empty(rule)
         for name, rule in _RULES.items()
         if name not in _TIMES
     },

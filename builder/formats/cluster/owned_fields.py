@@ -115,7 +115,7 @@ _MEMBERSHIP = (
 )  # fmt: skip
 
 
-def _variable(argument: str) -> str:
+def etcd_variable(argument: str) -> str:
     return f"ETCD_{argument.upper().replace('-', '_')}"
 
 
@@ -143,8 +143,8 @@ REFUSED: dict[str, dict[tuple[str, ...], str]] = {
         ("etcd", "external"): _MEMBER,
         **{("etcd", "local", "extraArgs", name): _MEMBER for name in _MEMBERSHIP},
         **{("etcd", "local", "extraArgs", name): _FOUND for name in _FILES},
-        **{("etcd", "local", "extraEnvs", _variable(name)): _MEMBER for name in _MEMBERSHIP},
-        **{("etcd", "local", "extraEnvs", _variable(name)): _FOUND for name in _FILES},
+        **{("etcd", "local", "extraEnvs", etcd_variable(name)): _MEMBER for name in _MEMBERSHIP},
+        **{("etcd", "local", "extraEnvs", etcd_variable(name)): _FOUND for name in _FILES},
         **{("apiServer", "extraArgs", name): _MEMBER for name in _ETCD_OF_API},
         **{("apiServer", "extraArgs", name): _PROVEN for name in _SERVING},
         **{

@@ -33,6 +33,7 @@ kubeadm:
     featureGates: {RotateKubeletServerCertificate: true, DynamicKubeletConfig: true}
 """
 JWT = "jwt,sign-method=RS256,pub-key=/etc/kubernetes/pki/etcd/ca.crt"
+ROTATES = "enable-log-rotation: 'true', log-outputs: /var/lib/etcd/log"
 PLACES = {
     "insecure-port": "apiServer.extraArgs.insecure-port",
     "logtostderr": "apiServer.extraArgs.logtostderr",
@@ -309,6 +310,14 @@ def test_of_releases_that_nobody_looked_at_nothing_is_said(catalog: Catalog) -> 
         ),
         ("1.18.5", "cors: '*'", None, None),
         ("1.18.5", "cors: 'https://a.example:443, http://[2001:db8::1]:80'", None, None),
+        ("1.18.5", "cors: 'HTTP://a.example:80?x=/1#y%2f,https://u:p@a.example:'", None, None),
+        (
+            "1.18.5",
+            "cors: 'http://a.example:80#%zz'",
+            "etcd would not start with 'http://a.example:80#%zz'",
+            None,
+        ),
+        ("1.18.5", "cors: ''", "etcd would not start with no origin", None),
         (
             "1.18.5",
             "cors: 'https://a.example'",
@@ -331,17 +340,20 @@ def test_of_releases_that_nobody_looked_at_nothing_is_said(catalog: Catalog) -> 
         ("1.22.17", 'log-rotation-config-json: \'{"maxsize": 10, "Compress": true}\'', None, None),
         (
             "1.22.17",
-            "log-rotation-config-json: '{\"maxsize\": 1.5}'",
+            "log-rotation-config-json: '{\"maxsize\": 1.5}', " + ROTATES,
             "etcd would not start: maxsize is of another type",
             None,
         ),
         (
             "1.22.17",
-            "log-rotation-config-json: '[1]'",
+            "log-rotation-config-json: '[1]', " + ROTATES,
             "etcd would not start: not an object of JSON",
             None,
         ),
-        ("1.22.17", "enable-log-rotation: 'true', log-outputs: /var/lib/etcd/log", None, None),
+        ("1.22.17", "log-rotation-config-json: '[1]'", None, None),
+        ("1.22.17", "enable-log-rotation: 'F', log-rotation-config-json: no", None, None),
+        ("1.22.17", "log-rotation-config-json: ''", None, None),
+        ("1.22.17", ROTATES, None, None),
         (
             "1.22.17",
             "enable-log-rotation: 'true'",
@@ -377,20 +389,39 @@ def test_etcds_arguments_go_by_its_own_release(
 
 
 def test_what_rotates_etcds_logs_is_json(catalog: Catalog) -> None:
-    said = "etcd: {local: {extraArgs: {log-rotation-config-json: '{maxsize: 10}'}}}"
-    (fault,) = faults(catalog, "1.22.17", f"kubeadm: {{ClusterConfiguration: {{{said}}}}}")
-    assert fault.what.startswith("etcd would not start: not JSON: ")
+    for wrong in ("{maxsize: 10}", ""):
+        said = f"etcd: {{local: {{extraArgs: {{log-rotation-config-json: '{wrong}', {ROTATES}}}}}}}"
+        (fault,) = faults(catalog, "1.22.17", f"kubeadm: {{ClusterConfiguration: {{{said}}}}}")
+        assert fault.what.startswith("etcd would not start: not JSON: ")
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("AUTH_TOKEN", "jwt"), ("CORS", "a"), ("LOG_ROTATION_CONFIG_JSON", "[]")]
+    ("said", "count"),
+    [
+        ({"AUTH_TOKEN": "jwt"}, 1),
+        ({"CORS": "a"}, 1),
+        ({"CORS": ""}, 0),
+        ({"LOG_ROTATION_CONFIG_JSON": "[]"}, 0),
+        ({"ENABLE_LOG_ROTATION": "true"}, 1),
+        ({"ENABLE_LOG_ROTATION": "true", "LOG_OUTPUTS": "/var/lib/etcd/log"}, 0),
+        (
+            {
+                "ENABLE_LOG_ROTATION": "true",
+                "LOG_OUTPUTS": "/var/lib/etcd/log",
+                "LOG_ROTATION_CONFIG_JSON": "[]",
+            },
+            1,
+        ),
+    ],
 )
 def test_etcds_variables_say_no_more_than_arguments(
-    catalog: Catalog, name: str, value: str
+    catalog: Catalog, said: dict[str, str], count: int
 ) -> None:
-    local = f"etcd: {{local: {{extraEnvs: [{{name: ETCD_{name}, value: '{value}'}}]}}}}"
-    (fault,) = faults(catalog, "1.31.0", f"kubeadm: {{ClusterConfiguration: {{{local}}}}}")
-    assert fault.what.startswith("etcd would not start")
+    pairs = [f"{{name: ETCD_{name}, value: '{value}'}}" for name, value in said.items()]
+    local = f"etcd: {{local: {{extraEnvs: [{', '.join(pairs)}]}}}}"
+    found = faults(catalog, "1.31.0", f"kubeadm: {{ClusterConfiguration: {{{local}}}}}")
+    assert len(found) == count
+    assert all(fault.what.startswith("etcd would not start") for fault in found)
 
 
 def test_what_signs_etcds_tokens_goes_by_its_release(catalog: Catalog) -> None:
