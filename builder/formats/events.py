@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from builder.errors import DocumentError
+from builder.formats import json_events
 from builder.formats.reading import Document, child, refusal
 from builder.strict_json import DEEPEST, short
 
@@ -37,10 +36,10 @@ _WORDS: dict[str, Any] = {
     "False": False,
     "FALSE": False,
 }
+_YAML = "YAML"
 ALIAS = "*"
 HELM = "this is a Helm template: `helm template NAME CHART` renders it"
 _TEMPLATE = re.compile(r"^ *(?:- +)?(?:[\w.\"'/-]+: +)?\{\{", re.MULTILINE)
-_BLANKS = re.compile(r"[ \t\r\n]*")
 _TWINS = "keep one; old releases of kubectl take the last one without a word"
 _CONFLICT = re.compile(r"<{7}|={7}|>{7}")
 _BYTE_ORDER_MARK = "\ufeff"
@@ -57,79 +56,49 @@ class Scalar(str):
     """Empty for a plain one, else its first mark: a quote, ``|`` or ``>``, or :data:`ALIAS`."""
 
 
-def documents(text: str, name: str, *, manifest: bool = False) -> list[Document]:
+def documents(
+    text: str, name: str, *, manifest: bool = False, applied: bool = False
+) -> list[Document]:
     """Read every document of a YAML text; empty ones are left out; raise DocumentError.
 
-    Of a manifest, merge keys are read as kubectl does, and each string is a :class:`Scalar`.
+    Of a manifest, merge keys are read as kubectl does, and each string is a :class:`Scalar`. What
+    is ``applied`` by kubectl, or started by kubelet, is JSON for them if it begins with ``{``.
     """
     try:
-        return list(_streams(text, name) if manifest else _documents(text, _Builder(name)))
+        if manifest:
+            return list(_streams(text, name, applied=applied))
+        return list(_documents(text, _Builder(name)))
     except (UnicodeError, OverflowError) as error:
         # text that no file can hold, handed over by a caller or written as an escape
         raise refusal(name, "not YAML: a character that UTF-8 does not have") from error
 
 
-def check_json(text: str, name: str) -> None:
-    """Raise DocumentError for what begins as JSON and is none, as kubectl and kubelet do."""
-    if not text.lstrip().startswith("{"):
+def _streams(text: str, name: str, *, applied: bool) -> Iterator[Document]:
+    """Read the documents of a manifest: a YAML stream, or JSON values one after the other."""
+    begins = json_events.is_json(text)
+    what, line, column = json_events.check(text) if begins else ("", 0, 0)
+    if begins and not what:
+        yield from _built(json_events.parse(text), _ManifestBuilder(name))
         return
-    try:
-        _objects(text)
-    except ValueError as error:
-        what, where = str(error), ""
-        if isinstance(error, json.JSONDecodeError):
-            what, where = error.msg, f"line {error.lineno}, column {error.colno}"
+    yield from _documents(text, _ManifestBuilder(name))
+    if applied and begins:
         raise refusal(
             name,
             f"kubectl and kubelet read what begins with {{ as JSON, and this is none: {what}",
-            where=where,
+            where=_at(line, column),
             hint="write --- alone into a first line, and it is read as YAML",
-        ) from error
+        )
 
 
-def _objects(text: str) -> list[int]:
-    """Return where the values of a JSON stream begin; raise ValueError where it is none."""
-    starts, end = [], len(text) - len(text.lstrip())
-    while end < len(text):
-        starts.append(end)
-        try:
-            _, end = _JSON.raw_decode(text, end)
-        except RecursionError:
-            break  # refused for its depth by whoever builds it
-        blanks = _BLANKS.match(text, end)
-        end = blanks.end() if blanks else end
-    return starts
+def _at(line: int, column: int) -> str:
+    return f"line {line}, column {column}" if line else ""
 
 
-def _no_constant(word: str) -> None:
-    raise ValueError(f"{word} is no number")
-
-
-_JSON = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_constant)
-
-
-def _streams(text: str, name: str) -> Iterator[Document]:
-    """Read the documents of a manifest: a YAML stream, or JSON values one after the other."""
-    try:
-        starts = _objects(text) if text.lstrip().startswith("{") else []
-    except ValueError:
-        starts = []
-    if not starts:
-        yield from _documents(text, _ManifestBuilder(name))
-        return
-    # libyaml takes JSON, but no tabs before it; inside strings JSON has none
-    text = text.replace("\t", " ")
-    line = 0
-    for start, end in itertools.pairwise((0, *starts[1:], len(text))):
-        yield from _documents(text[start:end], _ManifestBuilder(name, start, line))
-        line += text.count("\n", start, end)
-
-
-def _in_words(text: str, line: int, column: int, problem: str) -> tuple[str, str | None]:
+def _in_words(text: str, line: int, column: int, problem: str, form: str) -> tuple[str, str | None]:
     """Say what is wrong at a place that the parser stopped at, and what helps."""
     lines = text.split("\n")
     there = lines[line] if line < len(lines) else ""
-    if there[column : column + 1] == "\t":
+    if there[column : column + 1] == "\t" and form == _YAML:
         return "a tab; YAML is indented with spaces", None
     if there[column : column + 1] in {"%", "@", "`"}:
         return problem, "quote the value; if it is a placeholder or a template, fill it in first"
@@ -157,31 +126,46 @@ class _Open:
 
 def _documents(text: str, builder: _Builder) -> Iterator[Document]:
     try:
-        events = yaml.parse(text, Loader=_LOADER)
-        for event in events:
-            if isinstance(event, yaml.DocumentStartEvent):
-                document = builder.build(events)
-                if document.value is not None:
-                    yield document
+        yield from _built(yaml.parse(text, Loader=_LOADER), builder)
     except DocumentError as error:
         if builder.of_manifest and _TEMPLATE.search(text):
             faults = [replace(fault, hint=HELM) for fault in error.faults]
             raise DocumentError(builder.name, faults) from error
         raise
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = str(getattr(error, "problem", None) or error).splitlines()[0]
-        where, hint = "", None
-        if mark:
-            where = f"line {mark.line + builder.first_line}, column {mark.column + 1}"
-            problem, hint = _in_words(text, mark.line, mark.column, problem)
+        template = builder.of_manifest and _TEMPLATE.search(text)
+        form, problem, line, column = _stopped(text, builder, error, template=bool(template))
+        where, hint = _at(line, column), None
+        if line:
+            problem, hint = _in_words(text, line - 1, column - 1, problem, form)
         if _BYTE_ORDER_MARK in text:
-            place = text.count("\n", 0, text.index(_BYTE_ORDER_MARK)) + builder.first_line
+            place = text.count("\n", 0, text.index(_BYTE_ORDER_MARK)) + 1
             where, problem = f"line {place}", "a byte order mark inside, as where files were joined"
             hint = "remove it: sed -i 's/\\xef\\xbb\\xbf//g' FILE"
-        if builder.of_manifest and _TEMPLATE.search(text):
-            hint = HELM
-        raise refusal(builder.name, f"not YAML: {problem}", where=where, hint=hint) from error
+        hint = HELM if template else hint
+        raise refusal(builder.name, f"not {form}: {problem}", where=where, hint=hint) from error
+
+
+def _stopped(
+    text: str, builder: _Builder, error: yaml.YAMLError, *, template: bool
+) -> tuple[str, str, int, int]:
+    """Return as what a text can't be read, why, and at which line and column."""
+    meant = builder.name.endswith(".json") or (builder.of_manifest and json_events.is_json(text))
+    if meant and not template:
+        what, line, column = json_events.check(text)
+        if what:
+            return "JSON", what, line, column
+    problem = str(getattr(error, "problem", None) or error).splitlines()[0]
+    mark = getattr(error, "problem_mark", None)
+    return (_YAML, problem, mark.line + 1, mark.column + 1) if mark else (_YAML, problem, 0, 0)
+
+
+def _built(events: Iterator[Any], builder: _Builder) -> Iterator[Document]:
+    for event in events:
+        if isinstance(event, yaml.DocumentStartEvent):
+            document = builder.build(events)
+            if document.value is not None:
+                yield document
 
 
 class _Builder:
@@ -189,10 +173,8 @@ class _Builder:
 
     of_manifest = False
 
-    def __init__(self, name: str, start: int = 0, line: int = 0) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.start = start
-        self.first_line = line + 1
         self.begin()
 
     def begin(self) -> None:
@@ -210,7 +192,7 @@ class _Builder:
         return Document(value=self.root, lines=self.lines)
 
     def step(self, event: Any) -> None:
-        line = event.start_mark.line + self.first_line
+        line = event.start_mark.line + 1
         if isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             self.close(line)
         elif isinstance(event, yaml.AliasEvent):
@@ -306,9 +288,7 @@ class _Builder:
         return value
 
     def merge_key(self, top: _Open, event: Any) -> None:  # noqa: ARG002 -- a manifest's takes it
-        raise self.refuse(
-            event.start_mark.line + self.first_line, "merge keys (<<) are not supported"
-        )
+        raise self.refuse(event.start_mark.line + 1, "merge keys (<<) are not supported")
 
     def merge(self, top: _Open, value: Any, line: int) -> None:
         raise NotImplementedError
@@ -334,8 +314,8 @@ class _ManifestBuilder(_Builder):
         if not isinstance(value, str):
             return value
         scalar = Scalar(value)
-        scalar.start = self.start + event.start_mark.index
-        scalar.end = self.start + event.end_mark.index
+        scalar.start = event.start_mark.index
+        scalar.end = event.end_mark.index
         scalar.style = ALIAS if isinstance(event, yaml.AliasEvent) else event.style or ""
         return scalar
 

@@ -169,7 +169,7 @@ def says_apart(scalar: Scalar) -> bool:
 def _in_document(scalar: Scalar, path: str) -> Iterator[Mention]:
     """Yield what a text that is YAML or JSON itself says in several fields."""
     for found in _inside(scalar, path):
-        if found.tagged_apart or found.registry:
+        if found.tagged_apart or found.registry or found.digest_apart:
             lines = scalar.count("\n", 0, found.scalar.start)
             yield Mention(
                 name=found.name,

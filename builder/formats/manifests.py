@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder.errors import DocumentError, Fault
 from builder.formats import image_mentions, manifest_hints
-from builder.formats.events import Scalar, check_json
+from builder.formats.events import Scalar
 from builder.formats.reading import child, kind
 from builder.formats.text import yaml_documents
 from builder.model.reference import Reference
@@ -120,15 +120,12 @@ def read(text: str, name: str, *, applied: bool = False) -> Manifest:
     Raise DocumentError when it is neither, or when an image is not a reference (a placeholder).
     What is ``applied`` by kubectl, or started by kubelet, is JSON for them if it begins with ``{``.
     """
-    manifest = _read(text, name, 0)
-    if applied:
-        check_json(text, name)
-    return manifest
+    return _read(text, name, 0, applied=applied)
 
 
-def _read(text: str, name: str, depth: int) -> Manifest:
+def _read(text: str, name: str, depth: int, *, applied: bool = False) -> Manifest:
     search = _Search(name, depth)
-    search.read(text)
+    search.read(text, applied=applied)
     if search.faults:
         raise DocumentError(name, search.faults)
     started = {image.reference for image in search.images}
@@ -156,10 +153,10 @@ class _Search:
         self.not_understood: list[Fault] = []
         self.faults: list[Fault] = []
 
-    def read(self, text: str) -> None:
+    def read(self, text: str, *, applied: bool) -> None:
         schemas = 0
         breaks = [match.start() for match in re.finditer("\n", text)]
-        for resource, value, prefix in values(text, self.name):
+        for resource, value, prefix in values(text, self.name, applied=applied):
             self.is_list = bool(prefix) if not self.resources else self.is_list
             self.resources.append(resource)
             if resource.kind == SCHEMAS:
@@ -303,12 +300,12 @@ def _decoded(resource: Resource, value: Any, prefix: str) -> Iterator[tuple[str,
             yield child(f"{prefix}{field}", key), inner
 
 
-def values(text: str, name: str) -> Iterator[tuple[Resource, Any, str]]:
+def values(text: str, name: str, *, applied: bool = False) -> Iterator[tuple[Resource, Any, str]]:
     """Yield each resource with its values, and its path where it lies in a List.
 
     Every string among the values is a :class:`~builder.formats.events.Scalar` of ``text``.
     """
-    for document in yaml_documents(text, name, manifest=True):
+    for document in yaml_documents(text, name, manifest=True, applied=applied):
         yield from _unpack(document.value)
 
 

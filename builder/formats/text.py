@@ -89,11 +89,13 @@ def other_than_text(content: bytes) -> tuple[str, str]:
     return what, "airseed inspect shows what is inside" if bundle else "unpack it first: tar xf"
 
 
-def yaml_documents(text: str, name: str, *, manifest: bool = False) -> list[Document]:
+def yaml_documents(
+    text: str, name: str, *, manifest: bool = False, applied: bool = False
+) -> list[Document]:
     """Read every document of a YAML text, or of a Kubernetes manifest; empty ones are left out."""
     from builder.formats import events  # noqa: PLC0415 -- slow to load, and a lock is JSON
 
-    return events.documents(text, name, manifest=manifest)
+    return events.documents(text, name, manifest=manifest, applied=applied)
 
 
 def yaml_document(text: str, name: str) -> Document:

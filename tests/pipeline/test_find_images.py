@@ -15,6 +15,9 @@ import yaml
 from builder.bundle.layout import README_PATH
 from builder.cli.root import run
 from builder.errors import DocumentError
+from builder.formats import json_events
+from builder.formats.events import Scalar
+from builder.formats.text import yaml_documents
 from builder.pipeline import find_images
 
 if TYPE_CHECKING:
@@ -387,6 +390,61 @@ def test_json_objects_may_stand_on_one_line(tmp_path: Path) -> None:
     text = OBJECT.replace("}", ', "data": {"a": "} {b:2"}}')
     (found,) = find_images.find([manifest(tmp_path, f"{text}{text} \t{text}\r\n{text}")])
     assert [resource.kind for resource in found.resources] == ["ConfigMap"] * 4
+
+
+def test_json_has_more_than_yaml_knows(tmp_path: Path) -> None:
+    data = (
+        '{"smile": "\\ud83d\\ude00", "half": "\\ud83d!", "slash": "\\/", "": "\x7f\\u0000",'
+        f'"tab"\n\t:\t"\U0001f600", "{"k" * 2000}": 1e3}}'
+    )
+    image = '"spec": {"containers": [{"image": "\\u0061:1"}, {"image": "b:2"}]}'
+    text = f'{{"apiVersion": "v1", "kind": "Pod", "data": {data},\n\n{image}}}'
+    (read,) = yaml_documents(text, "x", manifest=True, applied=True)
+    assert [*read.value["data"].items()] == [
+        ("smile", "\U0001f600"), ("half", "\ufffd!"), ("slash", "/"), ("", "\x7f\0"),
+        ("tab", "\U0001f600"), ("k" * 2000, "1e3"),
+    ]  # fmt: skip
+    (found,) = find_images.find([manifest(tmp_path, text)])
+    first, second = found.images
+    assert (first.text, second.text, second.place.line) == ("a:1", "b:2", 4)
+    assert isinstance(second.text, Scalar)
+    assert text[second.text.start : second.text.end] == '"b:2"'
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "what", "hint"),
+    [
+        ("x.yaml", '{"a": [}\n', "line 1, column 8: not JSON: Expecting value", None),
+        ("x.yaml", '{\n\t"a": 1,\n\t"b" 2\n}\n', "line 3, column 6: not JSON: Expecting ':'", None),
+        ("x.json", '["a": 1\n', "line 1, column 5: not JSON: Expecting ',' delimiter", None),
+        ("x.json", "<html>: [\n", "line 1, column 1: not JSON: Expecting value", "a web page"),
+        ("x.yaml", "a: [}\n", "line 1, column 5: not YAML: ", None),
+        ("x.yaml", "{{ if .x }}\na: [\n", "a key must be plain text", "this is a Helm template"),
+    ],
+)
+def test_what_is_broken_is_called_what_it_is_to_be(
+    name: str, text: str, what: str, hint: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_text(text, "utf-8")
+    with pytest.raises(DocumentError) as caught:
+        find_images.find([path])
+    (fault,) = caught.value.faults
+    assert what in str(fault)
+    assert hint is None if fault.hint is None else (hint or "nothing") in fault.hint
+
+
+def test_a_manifest_is_read_as_json_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    check = json_events.check
+
+    def counted(text: str) -> tuple[str, int, int]:
+        read.append(text)
+        return check(text)
+
+    monkeypatch.setattr(json_events, "check", counted)
+    find_images.find([manifest(tmp_path, OBJECT)])
+    assert read == [OBJECT]
 
 
 SPELLINGS = {

@@ -215,12 +215,13 @@ def test_docker_has_nothing_by_a_digest_in_a_field_of_its_own(
     (sandbox.folder / "store.yaml").write_text(
         "apiVersion: x.io/v1\nkind: Store\nmetadata: {name: s}\nspec:\n"
         f"  agent: {{image: {fields}}}\n  other: {{image: {{repository: a.io/b, tag: '1'}}}}\n"
-        f"  values: |\n    image: {fields}\n",
+        f"  values: |\n    image: {fields}\n"
+        f"  set: |\n    images:\n      - {{image: {repository}, digest: '{digest}'}}\n",
         "utf-8",
     )
     ran = sandbox.lock()
     assert ran.code == 0, ran.err
-    for line, path in ((5, "spec.agent.image.repository"), (8, "spec.values")):
+    for line, path in ((5, "spec.agent.image.repository"), (8, "spec.values"), (11, "spec.set")):
         warning = (
             f"warning: store.yaml:{line}: Store s: {path}: {repository}@{digest} is asked for by a "
             "digest in a field of its own, and docker knows none of what was loaded\n"
@@ -228,4 +229,4 @@ def test_docker_has_nothing_by_a_digest_in_a_field_of_its_own(
             "registry, or runtime.name: containerd\n"
         )
         assert (warning in ran.err) is told, ran.err
-    assert ran.err.count("is asked for by a digest") == (2 if told else 0)
+    assert ran.err.count("is asked for by a digest") == (3 if told else 0)

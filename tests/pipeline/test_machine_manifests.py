@@ -107,7 +107,7 @@ def test_every_mistake_in_a_static_pod_is_told(tmp_path: Path) -> None:
         )
     first, second = map(str, caught.value.faults)
     assert first.startswith("machine.files: vip.yaml: Pod vip: spec.containers[0].image: '${VIP}'")
-    assert second.startswith(f"machine.files: {STATIC}.json: line 2, column 1: not YAML: ")
+    assert second.startswith(f"machine.files: {STATIC}.json: line 1, column 2: not JSON: ")
 
 
 @pytest.mark.parametrize(
