@@ -75,8 +75,10 @@ learn_authority() {
 discover_authority() {
     local token signature head payload
     rm -f "$API_BODY"
-    api_request GET /api/v1/namespaces/kube-public/configmaps/cluster-info '' |
-        ask_curl "$API_LARGEST_OF_STRANGERS" -k >/dev/null 2>&1 || return 1
+    API_TROUBLE=0
+    API_CODE=$(api_request GET /api/v1/namespaces/kube-public/configmaps/cluster-info '' |
+        ask_curl "$API_LARGEST_OF_STRANGERS" -k 2>/dev/null) || API_TROUBLE=$?
+    [ "$API_TROUBLE" -eq 0 ] || { API_CODE=000 && return 1; }
     token=$(token)
     signature=$(json_field "$API_BODY" "jws-kubeconfig-${token%.*}") || return 1
     json_field "$API_BODY" kubeconfig >"$STATE/cluster-info" || return 1
@@ -114,11 +116,23 @@ escaped_hex() { printf '%s' "$1" | sed 's/../\\x&/g'; }
 api_knows_us() {
     learn_authority || return 1
     api GET "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"
-    case $API_TROUBLE in
-    51 | 60) fail "the API server at $AIRSEED_ENDPOINT has a certificate that this cluster's authority did not sign" \
-        "is the endpoint another cluster's? then give this cluster one of its own; else render the seed with the cluster's own secrets" ;;
-    esac
+    if is_of_others; then
+        # one that was learned may be that of an earlier cluster with the same token: it is asked for anew
+        [ -s "$ETC/pki/ca.crt" ] || rm -f "$AUTHORITY"
+        fail "the API server at $AIRSEED_ENDPOINT has a certificate that this cluster's authority did not sign, or that is not valid by this machine's clock ($(date -u))" \
+            "is the endpoint another cluster's? then give this cluster one of its own; else render the seed with the cluster's own secrets"
+    fi
     [ "$API_CODE" = 200 ] && cluster_is_announced
+}
+
+# Tell whether the last request ended at a certificate. Every kubeadm calls its authority kubernetes: curl with OpenSSL
+# takes another one for ours, and stumbles over its signature only, as it does over what is no TLS.
+is_of_others() {
+    case $API_TROUBLE in
+    51 | 60) true ;;
+    35) speaks_tls "$(host_of "$AIRSEED_ENDPOINT")" "${AIRSEED_ENDPOINT##*:}" ;;
+    *) false ;;
+    esac
 }
 
 # kubeadm join begins with what is signed with our token. Everybody may read it but whoever has a

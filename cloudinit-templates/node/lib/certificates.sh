@@ -53,5 +53,5 @@ fingerprint() { openssl x509 -noout -fingerprint -sha256 2>/dev/null; }
 shows() {
     local wanted
     wanted=$(fingerprint <"$2") || return 1
-    [ "$(handshake "$AIRSEED_ADDRESS" "$1" | fingerprint)" = "$wanted" ]
+    [ "$(handshake "$AIRSEED_ADDRESS" "$1" 2>/dev/null | fingerprint)" = "$wanted" ]
 }

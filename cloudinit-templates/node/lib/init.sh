@@ -31,12 +31,15 @@ peers_live() {
     wait
 }
 
-# Our authority's signature is the proof; where it was made on a node, an API server is one too many.
+# Our authority's signature is the proof; where it was made on a node, an API server is one too many. One whose time
+# is over, or has not come by a clock that is behind, was ours at some time: it is looked into before anything begins.
 api_lives() {
-    if [ -s "$ETC/pki/ca.crt" ]; then
-        ! shows_our_authority "$1" "$2" "$ETC/pki/ca.crt" || printf 'proof an API server of this cluster answers at %s:%s\n' "$1" "$2"
-    else
+    if [ ! -s "$ETC/pki/ca.crt" ]; then
         ! is_api_server "$1" "$2" || printf 'proof an API server answers at %s:%s\n' "$1" "$2"
+    elif shows_our_authority "$1" "$2" "$ETC/pki/ca.crt"; then
+        printf 'proof an API server of this cluster answers at %s:%s\n' "$1" "$2"
+    elif shows_ours_out_of_time "$1" "$2" "$ETC/pki/ca.crt"; then
+        printf "port %s:%s (a certificate of this cluster, but not valid by this machine's clock)\n" "$1" "$2"
     fi
 }
 
@@ -250,6 +253,13 @@ admit_others() {
         kubeadm_failed "kubeadm init failed in its last phases"
 }
 
+# It may answer here, and somebody else at the endpoint.
+no_answer() {
+    own_api_is_healthy || fail_saying "the API server does not answer" "journalctl -u kubelet, docker ps -a"
+    fail "the API server answers on this machine, but not at $AIRSEED_ENDPOINT: $(as_admin get --raw /healthz 2>&1 | tail -n 1 | cut -b 1-300)" \
+        "whom does that address or name lead to? curl -k https://$AIRSEED_ENDPOINT/version; it is to lead here, and init goes on when it does"
+}
+
 initialise() {
     ! is_stamped joined || return 0
     # once is enough: it may be down the next time
@@ -268,7 +278,7 @@ initialise() {
         is_kubeconfig "$ADMIN" && own_api_is_healthy; }; then
         start_control_plane
     fi
-    wait_until "the API server to answer" 120 api_is_healthy || fail_saying "the API server does not answer" "journalctl -u kubelet, docker ps -a"
+    wait_until "the API server to answer" 120 api_is_healthy || no_answer
     is_stamped no-return || guard_again
     admit_others
     stamp_durably joined

@@ -20,11 +20,21 @@ wait_for_cluster() {
         case $API_CODE in
         # for a moment also with a young cluster
         401) waiting "the cluster at $AIRSEED_ENDPOINT to know this seed's token: if it goes on, the token has expired (airseed secrets --rotate token, airseed seeds --node $AIRSEED_NODE, and the command that it prints)" ;;
-        *) waiting "the first control plane to answer at $AIRSEED_ENDPOINT" ;;
+        *) waiting "the first control plane to answer at $AIRSEED_ENDPOINT$(who_answers)" ;;
         esac
         sleep "${AIRSEED_JOIN_POLL:-2}"
     done
     waited
+}
+
+# Print what there is at the endpoint, where it is not silence.
+who_answers() {
+    case $API_CODE:$API_TROUBLE in
+    000:0 | 000:7 | 000:28) ;;
+    000:6) printf ', a name that leads nowhere here' ;;
+    000:*) printf " (what is there speaks otherwise: curl's code %s)" "$API_TROUBLE" ;;
+    *) printf ' (what is there says HTTP %s)' "$API_CODE" ;;
+    esac
 }
 
 # A Node of our name that is Ready makes kubeadm refuse; the old one needs about 40 s to be NotReady.
