@@ -541,7 +541,7 @@ def test_who_shows_our_certificate_without_its_key_is_not_our_authority(
         listener.shutdown(socket.SHUT_RDWR)
 
 
-@pytest.mark.parametrize("again", ["guard", "guard_again"])
+@pytest.mark.parametrize("again", ["guard", "guard peers_live"])
 def test_a_stranger_is_waited_for_and_named_and_stops_nothing_for_good(
     first: Machine, authority: Authority, again: str
 ) -> None:

@@ -238,7 +238,7 @@ def test_a_certificate_of_ours_out_of_its_time_is_waited_for(
         guard = f"signs_of_life() {{ api_lives 127.0.0.1 {port}; }}; guard; echo went on"
         ran = first.source(guard, "tls", "init")
         assert ran.returncode == 1
-        what = "a certificate of this cluster, but not valid by this machine's clock"
+        what = "a certificate of this cluster, not valid now"
         assert f"error: TLS is spoken at 127.0.0.1:{port} ({what}), but nothing" in ran.stdout
     assert not (first.state / "stamps/lives").exists()
     ran = first.source(guard, "tls", "init")
@@ -255,7 +255,7 @@ def test_who_is_at_the_endpoint_instead_is_told(first: Machine) -> None:
     ran = first.source("no_answer", "tls", "api", "kubeadm", "init")
     assert ran.returncode == 1
     assert (
-        "error: the API server answers on this machine, but not at 10.0.0.1:6443: "
+        "error: the API server answers here, but not at 10.0.0.1:6443: "
         "x509: certificate signed by unknown authority\n" in ran.stdout
     )
 
@@ -276,9 +276,9 @@ def test_another_authority_of_our_name_stops_a_joiner_at_once(
 @pytest.mark.parametrize(
     ("who", "said"),
     [
-        (plain(http(200, "ok")), " (what is there speaks otherwise: curl's code 35)"),
+        (plain(http(200, "ok")), " (HTTP 000, curl 35)"),
         (None, ""),
-        ("nowhere.invalid:6443", ", a name that leads nowhere here"),
+        ("nowhere.invalid:6443", " (HTTP 000, curl 6)"),
     ],
 )
 def test_a_joiner_says_what_there_is_at_the_endpoint(

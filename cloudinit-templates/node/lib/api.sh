@@ -26,19 +26,16 @@ makes_a_change() { [ -n "${AIRSEED_STAGE:-}" ] && [ -s "$KUBERNETES/kubelet.conf
 # API_TROUBLE (curl's exit code); the answer is in API_BODY.
 api() {
     local method=$1 path=$2 body=${3:-}
-    API_TROUBLE=0
-    rm -f "$API_BODY"
     if makes_a_change; then
         need account
+        rm -f "$API_BODY"
         ask_as_account "$@"
         return
     fi
-    API_CODE=$({
+    requested "$API_LARGEST" < <(
         api_request "$method" "$path" "$body"
         printf 'cacert = "%s"\nheader = "Authorization: Bearer %s"\n' "$AUTHORITY" "$(token)"
-    } | ask_curl "$API_LARGEST" 2>/dev/null) || API_TROUBLE=$?
-    [ "$API_TROUBLE" -eq 0 ] || API_CODE=000
-    [ -f "$API_BODY" ] || : >"$API_BODY"
+    )
 }
 
 # Write what all requests have in common. With curl's own name the answer would be indented.
@@ -57,6 +54,14 @@ ask_curl() (
     exec curl -q -s "$@" -K -
 )
 
+# The same, and note what came of it as api does.
+requested() {
+    API_TROUBLE=0
+    rm -f "$API_BODY"
+    API_CODE=$(ask_curl "$@" 2>/dev/null) || API_TROUBLE=$? API_CODE=000
+    [ -f "$API_BODY" ] || : >"$API_BODY"
+}
+
 # Know the authority: from the seed, else from the cluster by the token's signature. Tell whether
 # it is known now.
 learn_authority() {
@@ -74,11 +79,8 @@ learn_authority() {
 # have written it. No token is sent before that is proved.
 discover_authority() {
     local token signature head payload
-    rm -f "$API_BODY"
-    API_TROUBLE=0
-    API_CODE=$(api_request GET /api/v1/namespaces/kube-public/configmaps/cluster-info '' |
-        ask_curl "$API_LARGEST_OF_STRANGERS" -k 2>/dev/null) || API_TROUBLE=$?
-    [ "$API_TROUBLE" -eq 0 ] || { API_CODE=000 && return 1; }
+    requested "$API_LARGEST_OF_STRANGERS" -k < <(api_request GET /api/v1/namespaces/kube-public/configmaps/cluster-info '')
+    [ "$API_TROUBLE" -eq 0 ] || return 1
     token=$(token)
     signature=$(json_field "$API_BODY" "jws-kubeconfig-${token%.*}") || return 1
     json_field "$API_BODY" kubeconfig >"$STATE/cluster-info" || return 1
@@ -119,8 +121,8 @@ api_knows_us() {
     if is_of_others; then
         # one that was learned may be that of an earlier cluster with the same token: it is asked for anew
         [ -s "$ETC/pki/ca.crt" ] || rm -f "$AUTHORITY"
-        fail "the API server at $AIRSEED_ENDPOINT has a certificate that this cluster's authority did not sign, or that is not valid by this machine's clock ($(date -u))" \
-            "is the endpoint another cluster's? then give this cluster one of its own; else render the seed with the cluster's own secrets"
+        fail "the API server at $AIRSEED_ENDPOINT has a certificate that this cluster's authority did not sign, or not for now, $(date -u)" \
+            "is it another cluster's? then give this one an endpoint of its own; else render the seed with its secrets"
     fi
     [ "$API_CODE" = 200 ] && cluster_is_announced
 }
@@ -128,11 +130,8 @@ api_knows_us() {
 # Tell whether the last request ended at a certificate. Every kubeadm calls its authority kubernetes: curl with OpenSSL
 # takes another one for ours, and stumbles over its signature only, as it does over what is no TLS.
 is_of_others() {
-    case $API_TROUBLE in
-    51 | 60) true ;;
-    35) speaks_tls "$(host_of "$AIRSEED_ENDPOINT")" "${AIRSEED_ENDPOINT##*:}" ;;
-    *) false ;;
-    esac
+    [[ $API_TROUBLE == 51 || $API_TROUBLE == 60 ]] ||
+        { [[ $API_TROUBLE == 35 ]] && speaks_tls "$(host_of "$AIRSEED_ENDPOINT")" "${AIRSEED_ENDPOINT##*:}"; }
 }
 
 # kubeadm join begins with what is signed with our token. Everybody may read it but whoever has a

@@ -34,12 +34,13 @@ peers_live() {
 # Our authority's signature is the proof; where it was made on a node, an API server is one too many. One whose time
 # is over, or has not come by a clock that is behind, was ours at some time: it is looked into before anything begins.
 api_lives() {
-    if [ ! -s "$ETC/pki/ca.crt" ]; then
+    local ours=$ETC/pki/ca.crt
+    if [ ! -s "$ours" ]; then
         ! is_api_server "$1" "$2" || printf 'proof an API server answers at %s:%s\n' "$1" "$2"
-    elif shows_our_authority "$1" "$2" "$ETC/pki/ca.crt"; then
+    elif shows_our_authority "$1" "$2" "$ours"; then
         printf 'proof an API server of this cluster answers at %s:%s\n' "$1" "$2"
-    elif shows_ours_out_of_time "$1" "$2" "$ETC/pki/ca.crt"; then
-        printf "port %s:%s (a certificate of this cluster, but not valid by this machine's clock)\n" "$1" "$2"
+    elif shows_ours_out_of_time "$1" "$2" "$ours"; then
+        printf 'port %s:%s (a certificate of this cluster, not valid now)\n' "$1" "$2"
     fi
 }
 
@@ -54,19 +55,11 @@ lives_key() {
     printf '%s' "${digest%% *}"
 }
 
-# Refuse to make a second cluster.
+# Refuse to make a second cluster, by LOOK. The last look comes before others act on what this node says: nobody can
+# have joined it yet.
 guard() {
     local seen
-    seen=$(look_for_life signs_of_life) || give_up
-    [ -n "$seen" ] || return 0
-    remember_life "$seen"
-    refuse "$seen"
-}
-
-# Look a last time before others act on what this node says: nobody can have joined it yet.
-guard_again() {
-    local seen
-    seen=$(look_for_life peers_live) || give_up
+    seen=$(look_for_life "${1:-signs_of_life}") || give_up
     [ -n "$seen" ] || return 0
     remember_life "$seen"
     withdraw
@@ -93,7 +86,7 @@ look_for_life() {
             waiting "what speaks TLS at $ports to prove that this cluster lives already, or to go away" >&2
             [ $(($(clock) - begun)) -lt "${AIRSEED_PORT_PATIENCE:-300}" ] ||
                 fail "TLS is spoken at $ports, but nothing proves that this cluster lives there" \
-                    "is another control plane running? then start its API server, or let this machine join it; else stop what listens there (ss -ltnp on that machine); init goes on when it is gone" >&2
+                    "is another control plane running? then start its API server, or let this machine join it; else stop what listens there (ss -ltnp); init goes on when it is gone" >&2
         else
             [ -n "$AIRSEED_PEERS" ] && [ "$(clock)" -lt "${AIRSEED_GUARD_PATIENCE:-60}" ] || break
             waiting "a sign that this cluster lives already, till ${AIRSEED_GUARD_PATIENCE:-60} s after power-on" >&2
@@ -256,8 +249,8 @@ admit_others() {
 # It may answer here, and somebody else at the endpoint.
 no_answer() {
     own_api_is_healthy || fail_saying "the API server does not answer" "journalctl -u kubelet, docker ps -a"
-    fail "the API server answers on this machine, but not at $AIRSEED_ENDPOINT: $(as_admin get --raw /healthz 2>&1 | tail -n 1 | cut -b 1-300)" \
-        "whom does that address or name lead to? curl -k https://$AIRSEED_ENDPOINT/version; it is to lead here, and init goes on when it does"
+    fail "the API server answers here, but not at $AIRSEED_ENDPOINT: $(as_admin get --raw /healthz 2>&1)" \
+        "whom does that lead to? curl -k https://$AIRSEED_ENDPOINT/version"
 }
 
 initialise() {
@@ -279,7 +272,7 @@ initialise() {
         start_control_plane
     fi
     wait_until "the API server to answer" 120 api_is_healthy || no_answer
-    is_stamped no-return || guard_again
+    is_stamped no-return || guard peers_live
     admit_others
     stamp_durably joined
 }

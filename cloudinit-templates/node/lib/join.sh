@@ -9,14 +9,12 @@ readonly BESIDE=DirAvailable--etc-kubernetes-manifests
 
 # Wait for the first control plane. It may be switched on much later; each hour it is said how it stands.
 wait_for_cluster() {
-    local first=1 begun
+    local begun
     begun=$(clock)
     until api_knows_us; do
         [ $(($(clock) - begun)) -lt "${AIRSEED_CLUSTER_PATIENCE:-3600}" ] ||
-            fail "the API server at $AIRSEED_ENDPOINT does not let this node in: HTTP ${API_CODE}, curl's code ${API_TROUBLE}" \
-                "is the first control plane on, and what does its airseed-status say? is $AIRSEED_ENDPOINT reached from here: curl -k https://$AIRSEED_ENDPOINT/version"
-        [ -z "$first" ] || say "the API server at $AIRSEED_ENDPOINT says: ${API_CODE} (curl ${API_TROUBLE})"
-        first=''
+            fail "the API server at $AIRSEED_ENDPOINT does not let this node in: HTTP $API_CODE, curl $API_TROUBLE" \
+                "what does airseed-status say on the first control plane? is that reached from here: curl -k https://$AIRSEED_ENDPOINT/version"
         case $API_CODE in
         # for a moment also with a young cluster
         401) waiting "the cluster at $AIRSEED_ENDPOINT to know this seed's token: if it goes on, the token has expired (airseed secrets --rotate token, airseed seeds --node $AIRSEED_NODE, and the command that it prints)" ;;
@@ -27,14 +25,9 @@ wait_for_cluster() {
     waited
 }
 
-# Print what there is at the endpoint, where it is not silence.
+# Print what whoever is at the endpoint says, where it is not silence.
 who_answers() {
-    case $API_CODE:$API_TROUBLE in
-    000:0 | 000:7 | 000:28) ;;
-    000:6) printf ', a name that leads nowhere here' ;;
-    000:*) printf " (what is there speaks otherwise: curl's code %s)" "$API_TROUBLE" ;;
-    *) printf ' (what is there says HTTP %s)' "$API_CODE" ;;
-    esac
+    case $API_CODE:$API_TROUBLE in 000:0 | 000:7 | 000:28) ;; *) printf ' (HTTP %s, curl %s)' "$API_CODE" "$API_TROUBLE" ;; esac
 }
 
 # A Node of our name that is Ready makes kubeadm refuse; the old one needs about 40 s to be NotReady.

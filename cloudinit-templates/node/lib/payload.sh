@@ -95,7 +95,7 @@ raw_disks() {
 # Copy a member of the bundle into TARGET. Who made the disk or serves the bundle decides neither how much
 # comes, which is at most LIMIT bytes, nor how long that takes. A bundle's host is inside: no proxy.
 from_place() {
-    local kind=$1 at=$2 member=$3 target=$4 limit=$5
+    local kind=$1 at=$2 member=$3 target=$4 limit=$5 most=$((60 + $5 / PAYLOAD_SLOWEST))
     rm -f "$target"
     mkdir -p "${target%/*}"
     (
@@ -106,13 +106,13 @@ from_place() {
         disk)
             # tar keeps a long name or a pax header whole, and its size is the disk's word
             ulimit -v "$TAR_LARGEST"
-            exec tar -n -x -O --occurrence=1 -f "$at" "$member" >"$target"
+            exec timeout "$most" tar -n -x -O --occurrence=1 -f "$at" "$member" >"$target"
             ;;
         url)
             printf 'url = "%s/%s"\noutput = "%s"\n' "$at" "$(escaped "$member")" "$target" |
                 curl -q -s -S -f -L --proto '=http,https' --proto-redir '=http,https' --max-redirs 5 --noproxy '*' \
                     --connect-timeout 10 --speed-limit "$PAYLOAD_SLOWEST" --speed-time "${AIRSEED_PAYLOAD_PATIENCE:-30}" \
-                    --max-time "$((60 + limit / PAYLOAD_SLOWEST))" --max-filesize "$limit" --retry 2 --retry-max-time 90 -K - >/dev/null
+                    --max-time "$most" --max-filesize "$limit" --retry 2 --retry-max-time 90 -K - >/dev/null
             ;;
         esac
     )

@@ -41,17 +41,12 @@ handshake() {
 
 # Tell whether a server at HOST PORT shows a certificate of the authority in FILE, by openssl's exit code: its words
 # have names in them that whoever made a certificate chose.
-shows_our_authority() {
-    local seen
-    seen=$(handshake "$1" "$2" -verify 9 -verify_return_error -CAfile "$3" 2>/dev/null) && [[ $seen == *'BEGIN CERTIFICATE'* ]]
-}
+shows_our_authority() { handshake "$1" "$2" -verify 9 -verify_return_error -CAfile "$3" >/dev/null 2>&1; }
 
 # Tell whether nothing is wrong with that certificate but the time, by this machine's clock.
 shows_ours_out_of_time() {
     local seen
-    seen=$(handshake "$1" "$2" -verify 9 -CAfile "$3" 2>&1 >/dev/null) || return 1
-    seen=$(sed -n 's/^verify error:num=\([0-9]*\):.*/\1/p' <<<"$seen")
-    [[ $seen =~ ^(9|10)($'\n'(9|10))*$ ]]
+    seen=$(handshake "$1" "$2" -verify 9 -CAfile "$3" 2>&1 >/dev/null | grep '^verify error:') && ! grep -qvE '=(9|10):' <<<"$seen"
 }
 
 # Tell whether anybody at HOST PORT speaks TLS.
