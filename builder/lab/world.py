@@ -21,6 +21,7 @@ from builder.lab.profiles import DATA, read_data
 from builder.lab.repositories import RepositoryRecipe, build_repository
 from builder.model.platform import Platform
 from builder.model.recipe import recipes
+from builder.model.reference import Reference
 from builder.model.version import Version
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from builder.model.catalog.kubernetes import KubernetesSeries
     from builder.model.catalog.repositories import CatalogRepository
     from builder.model.recipe import Recipe
-    from builder.model.reference import Reference
 
 SCALE = 0.125
 """Of the real sizes: enough for many blobs of many MB, little enough for a demo."""
@@ -65,7 +65,8 @@ def fill(upstream: Upstream, catalogs: Sequence[Path] = (), *, scale: float = SC
     keepers = (keeper.images.values() for keeper in catalog.endpoints.keepers.values())
     releases = (catalog.kubernetes(Version.parse(one)).images for one in choice["kubernetes"])
     started = (reference for images in releases for _, reference in images)
-    for reference in {**dict.fromkeys(started), **dict.fromkeys(chain.from_iterable(keepers))}:
+    named = map(Reference.parse, choice["images"])
+    for reference in dict.fromkeys(chain(started, chain.from_iterable(keepers), named)):
         _image(upstream, catalog, reference, scale)
     programs = binaries.serve(upstream, _recipes(catalog, choice["kubernetes"]), scale)
     for version in choice["calico"]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from builder.assets import tree
 from builder.cli.root import run
 from builder.formats import lock as lock_format
+from builder.pipeline import init
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +68,12 @@ def test_what_the_made_up_upstream_lacks_is_said(
     listed = stock.read_text("utf-8").splitlines()
     assert "tcpdump-4.9.2-3.el7.x86_64" in {line.split("  ")[0] for line in listed}
     assert any(line.endswith("/pause:3.2") for line in listed)
+    for name in init.examples():
+        text = (tree("mirrors") / "examples" / f"{name}.yaml").read_text("utf-8")
+        for package in re.findall(r"^# +packages: \[(.*)\]", text, re.MULTILINE):
+            assert any(line.startswith(f"{package}-") for line in listed), package
+        for image in re.findall(r"^# +images: \[(docker.io.*)\]", text, re.MULTILINE):
+            assert image in listed
 
 
 def test_the_whole_way_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
