@@ -22,6 +22,9 @@ def command(ctx: click.Context, shell: str) -> None:
     """Print a shell's completion script."""
     from click.shell_completion import get_completion_class
 
+    from builder.cli import bash
+
+    bash.register()
     writer = get_completion_class(shell)
     if writer is None:
         raise click.UsageError(f"click knows no completion for {shell}")

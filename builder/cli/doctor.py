@@ -229,9 +229,8 @@ def _what(finding: Finding) -> str:
     what = f"{finding.failed} of {finding.asked}: {finding.what}" if counted else finding.what
     if not finding.failed:
         return what
-    seen = (
-        f"last seen well {finding.last_seen}" if finding.last_seen else "never seen well from here"
-    )
+    day = finding.last_seen
+    seen = f"last seen healthy {day}" if day else "never seen healthy from here"
     return f"{what}; {seen}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -54,6 +55,10 @@ Exit codes:
   70  unexpected: a bug in airseed
   130 interrupted; whatever was fetched is kept for the next run
 """
+
+
+_COMPLETION = "_AIRSEED_COMPLETE"
+"""In the environment when a shell asks what may follow."""
 
 
 class Root(Advised, click.Group):
@@ -121,6 +126,10 @@ def run(arguments: Sequence[str]) -> int:
     # looked for by hand: the command line may be what is wrong
     console.wants_json = "--json" in words[: words.index("--") if "--" in words else None]
     try:
+        if _COMPLETION in os.environ:
+            from builder.cli import bash
+
+            bash.register()
         code = root.main(args=words, prog_name="airseed", standalone_mode=False, obj=console)
     except BaseException as error:  # noqa: BLE001 -- the one place where every end of the program is put into words
         return failure.report(error, console)

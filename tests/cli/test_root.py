@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
@@ -377,14 +379,14 @@ def test_bash_completes(words: str, found: set[str], tmp_path: Path) -> None:
 
 def completed(words: str, folder: Path) -> str:
     """Return what bash is offered in a folder; nothing may be said beside it."""
-    position = words.count(" ")
     answer = subprocess.run(
         [AIRSEED],
         env={
             **os.environ,
             "_AIRSEED_COMPLETE": "bash_complete",
-            "COMP_WORDS": words,
-            "COMP_CWORD": str(position),
+            "COMP_LINE": words,
+            "COMP_POINT": str(len(words)),
+            "COMP_WORDBREAKS": " =:",
         },
         cwd=folder,
         capture_output=True,
@@ -407,6 +409,10 @@ def completed(words: str, folder: Path) -> str:
         ("airseed inspect BUNDLE --why libsec", "libseccomp"),
         ("airseed lock --update kube", "kubeadm kubectl kubelet kubernetes-cni kubernetes-el7"),
         ("airseed export BUNDLE --image k8s.gcr.io/pa", "k8s.gcr.io/pause:3.2"),
+        ("airseed export BUNDLE --image k8s.gcr.io/pause:", "3.2"),
+        ("airseed export BUNDLE --image 'k8s.gcr.io/pause:", "k8s.gcr.io/pause:3.2"),
+        ("airseed export BUNDLE --image=k8s.gcr.io/pause:3", "3.2"),
+        ("airseed seeds --node=k8s05", "k8s05"),
         ("airseed export BUNDLE --platform ", "linux/amd64"),
         ("airseed verify BUNDLE --key ", "KEYS"),
     ],
@@ -425,6 +431,53 @@ def test_values_are_completed_out_of_the_documents(
     answer = completed(words.replace("BUNDLE", str(sample.bundle)), tmp_path)
     values = [line.partition(",")[2] for line in answer.split()]
     assert [value for value in values if value] == found.replace("KEYS", " ".join(keys)).split()
+
+
+@pytest.mark.parametrize(
+    ("words", "more"),
+    [
+        ("airseed export BUNDLE --image k8s.gcr.io/pause:", b"3.2 "),
+        ("airseed inspect BUNDLE --why=k8s.gcr.io/pau", b"se:3.2 "),
+        ("airseed seeds --node=k8s0", b"k8s01  k8s02  k8s03"),
+        ("airseed inspect BUNDLE --why cal", b"ico "),
+    ],
+)
+def test_a_person_at_bash_presses_tab(
+    words: str, more: bytes, sample: Sample, tmp_path: Path
+) -> None:
+    """Readline itself, which breaks words at = and :, in a terminal of its own."""
+    script = tmp_path / "airseed.bash"
+    script.write_text(subprocess.check_output([AIRSEED, "completion", "bash"], text=True))
+    shutil.copy(sample.folder / "cluster.yaml", tmp_path)
+    (tmp_path / "b.tar").symlink_to(sample.bundle)
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "dumb", "PATH": f"{AIRSEED.parent}:{os.environ['PATH']}"}
+    shell = subprocess.Popen(
+        ["bash", "--noprofile", "--norc", "-i"],
+        cwd=tmp_path,
+        env=environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        os.write(ours, b"stty cols 200; source airseed.bash; echo rea''dy\n")
+        read_until(ours, b"ready\r\n")
+        os.write(ours, words.replace("BUNDLE", "b.tar").encode() + b"\t\t")
+        read_until(ours, more)
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(ours)
+
+
+def read_until(terminal: int, end: bytes) -> None:
+    said = b""
+    while end not in said:
+        assert select.select([terminal], [], [], 30)[0], said
+        said += os.read(terminal, 4096)
 
 
 def test_bash_takes_the_script(tmp_path: Path) -> None:

@@ -339,8 +339,8 @@ def test_what_is_unhealthy_is_shown_with_the_day_of_its_last_health(ward: Sandbo
     shown = findings(doctor(ward, "cluster.yaml", "--json"))["sources"]
     assert shown[docker]["lastSeen"] == "2026-01-02"
     text = doctor(ward, "cluster.yaml").out
-    assert "; last seen well 2026-01-02" in text
-    assert "; never seen well from here" in text
+    assert "; last seen healthy 2026-01-02" in text
+    assert "; never seen healthy from here" in text
     for damaged in ("[]", "{", '{"a": 1}'):
         kept.write_text(damaged, "utf-8")
         assert "Traceback" not in doctor(ward, "cluster.yaml").err

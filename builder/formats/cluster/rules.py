@@ -52,7 +52,9 @@ def check_files(cluster: Cluster, exists: Callable[[str], bool], reading: Readin
     for path, source in _locals(cluster):
         if not exists(source):
             reading.wrong(
-                path, f"there is no file {source!r}", hint="paths are relative to cluster.yaml"
+                path,
+                f"there is no file {source!r}",
+                hint="a path is relative to cluster.yaml, and leads to a file, not to a folder",
             )
 
 

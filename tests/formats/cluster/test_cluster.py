@@ -463,7 +463,7 @@ def test_local_paths_are_looked_up_when_asked() -> None:
     assert cluster_format.read(FULL, "c", exists=lambda _: True).cluster.name == "prod"
     with pytest.raises(DocumentError) as caught:
         cluster_format.read(FULL, "c", exists=lambda path: path == "image.txt")
-    hint = "paths are relative to cluster.yaml"
+    hint = "a path is relative to cluster.yaml, and leads to a file, not to a folder"
     assert [without_line(f) for f in caught.value.faults] == [
         ("extra.files[1]", "there is no file 'local/motd'", None, hint),
         ("extra.manifests[1]", "there is no file 'two.yaml'", None, hint),
