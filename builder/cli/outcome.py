@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from builder.cli.amounts import quantity
-from builder.cli.verb import destination, together
+from builder.cli.verb import OutputFile, together
 from builder.errors import UsageError, few
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from builder.cli.console import Console
     from builder.pipeline.publish import Published
 
 _FEW = 3
+_HEAD = b'{\n  "mapping": '
+
+
+class _Mapping(OutputFile):
+    """Take the place of a mapping, and of nothing else that is there, before anything moves."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from builder import disk
+
+        path = super().convert(value, param, ctx)
+        disk.replaceable(path, magic=_HEAD, what="an earlier mapping")
+        return path
+
 
 options = together(
     click.option(
         "--mapping",
-        type=destination(),
+        type=_Mapping(dir_okay=False, path_type=Path),
         metavar="FILE",
         help="Write which name each image has in the registry, and its digests (JSON).",
     ),

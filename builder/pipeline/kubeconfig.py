@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from builder.pipeline.workspace import Workspace
 
 NAME = "admin.conf"
+_HEAD = b"apiVersion: v1\n"
+"""How airseed, kubeadm and kubectl begin one: no other file is replaced, even with --force."""
 """In the folder of secrets, as kubeadm names it on a control plane."""
 USER = "kubernetes-admin"
 GROUPS = ("system:masters",)
@@ -68,7 +70,7 @@ def mint(
     path = (target or folder / NAME) if write else None
     if path is not None:
         hint = "--force replaces it; the certificate in it stays valid until it expires"
-        disk.claim(path, force=force, hint=hint)
+        disk.claim(path, force=force, magic=_HEAD, what="an earlier kubeconfig", hint=hint)
     authority = store.load_authority(folder, cluster.pki)
     if authority is None:
         first = cluster.control_planes[0]

@@ -86,15 +86,26 @@ def test_without_a_file_nothing_is_written(cluster: Path, tmp_path: Path) -> Non
 
 def test_a_file_is_replaced_when_forced_alone(cluster: Path, tmp_path: Path) -> None:
     path = tmp_path / "config"
-    path.write_text("mine")
+    path.write_text("apiVersion: v1\nclusters: []\n")
     path.chmod(0o644)
     error = refused(cluster, path)
     assert str(error) == f"{path}: the file exists"
     assert error.hint == "--force replaces it; the certificate in it stays valid until it expires"
-    assert path.read_text() == "mine"
+    assert path.read_text() == "apiVersion: v1\nclusters: []\n"
     kubeconfig.mint(Workspace(cluster), path, force=True)
     assert read(path)["kind"] == "Config"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_what_is_no_kubeconfig_is_never_replaced(cluster: Path) -> None:
+    """Least of all the cluster.yaml beside it, or a key in secrets/."""
+    before = cluster.read_bytes()
+    error = refused(cluster, cluster, force=True)
+    assert str(error) == (
+        f"{cluster}: there is another file already (expected a name that is free, or that of an "
+        "earlier kubeconfig)"
+    )
+    assert cluster.read_bytes() == before
 
 
 @pytest.mark.parametrize("force", [True, False])

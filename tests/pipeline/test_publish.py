@@ -259,6 +259,11 @@ def test_several_bundles_move_what_a_dry_run_says_and_the_first_one_counts(
         names = [name for image in json.loads((sandbox.folder / "mapping.json").read_text("utf-8"))
                  ["images"] for name in image["names"]]  # fmt: skip
         assert len(names) == len(set(names)) == len(wanted) + 3
+        for name, code in (("cluster.yaml", 2), ("mapping.json", 0)):
+            before = (sandbox.folder / name).read_bytes()
+            asked = sandbox.run(*words, "--mapping", name)
+            assert asked.code == code, asked.err
+            assert (sandbox.folder / name).read_bytes() == before
         again = json.loads(sandbox.run(*words, "--json").out)
         assert (again["blobs"], again["missing"]) == (0, [])
         assert registry.incomplete() == []
