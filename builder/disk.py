@@ -118,7 +118,10 @@ def stranger(status: os.stat_result) -> str | None:
 def refusal(path: Path, status: os.stat_result, *, folder: bool = False) -> Fault | None:
     """Say why something is not relied on: a link, of another kind than wanted, a stranger's."""
     if stat.S_ISLNK(status.st_mode):
-        what, hint = "is a symbolic link, which is not followed here", "put what it leads to here"
+        what, hint = (
+            "is a symbolic link, which is not followed here",
+            "replace the link by its target",
+        )
     elif stat.S_ISDIR(status.st_mode) != folder or not (folder or stat.S_ISREG(status.st_mode)):
         what, hint = f"is not a {'folder' if folder else 'regular file'}", "remove it"
     elif whose := stranger(status):

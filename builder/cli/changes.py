@@ -88,7 +88,7 @@ SOMETHING = 5
     "--applied",
     metavar="NNN",
     shell_complete=complete.offering(complete.changes),
-    help="Record that every machine is through this change, whatever is known of them.",
+    help="Record that every machine is through this change, whatever they have reported.",
 )
 @click.option(
     "--instead",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from builder.pipeline.workspace import Workspace
 
 _COLORS = {
-    "lives": "green",
+    "healthy": "green",
     "slow": "yellow",
     "limited": "yellow",
     **dict.fromkeys(("missing", "refuses", "wrong", "fails", "dead"), "red"),
@@ -42,7 +42,8 @@ _COLORS = {
 @click.option(
     "--site",
     is_flag=True,
-    help="Ask the site's registry and seed.url instead, for all that CLUSTER's machines will want.",
+    help="Ask the site's registry and seed.url instead, for everything that CLUSTER's machines "
+    "will need.",
 )
 @click.option(
     "--plain-http",
@@ -89,8 +90,8 @@ def command(
     An unhealthy source is shown with the day when this machine last saw it healthy; those days are
     kept in the cache.
 
-    STATE is one of lives, slow (5 seconds and more), missing (the server answers, but does not have
-    it), refuses (wants a login, or another one), limited (too many requests), wrong (sends
+    STATE is one of healthy, slow (5 seconds and more), missing (the server answers, but does not
+    have it), refuses (wants a login, or another one), limited (too many requests), wrong (sends
     something else), fails (says that it is broken) and dead (no answer).
 
     With --site, before any machine is started: every image by the name that kubeadm, kubelet and

@@ -47,7 +47,7 @@ LONGEST = 3650
     "--days",
     type=Count(1, LONGEST),
     metavar="DAYS",
-    help="How long it is valid (default: 365, or as long as the CA lives).",
+    help="How long it is valid (default: 365, or as long as the CA is valid).",
 )
 @click.option(
     "--server", metavar="HOST[:PORT]", help="The API server, where not what cluster.yaml says."

@@ -82,7 +82,7 @@ def command(console: Console, cluster: Path, rotate: tuple[str, ...], *, as_json
             f"{folder} is beside it, and no cluster.yaml of that name: what was made is another "
             "cluster's",
             hint=f"if {cluster} was renamed: rm -r {result.folder}; mv {folder} {result.folder}; "
-            "lock, lock.d, seeds and changes are to be renamed alike",
+            "rename lock, lock.d, seeds and changes in the same way",
         )
 
 

@@ -88,13 +88,13 @@ def _whose(asked: str, ctx: click.Context, words: Sequence[str]) -> str:
     others = {name: _options(command, ctx) for name, command in all_verbs(ctx).items()}
     own = _options(ctx.command, ctx)
     if ctx is not root and asked in _options(root.command, ctx):
-        return f"it stands without a verb: airseed {asked}"
+        return f"it takes no verb: airseed {asked}"
     verb = next((word for word in words if word in others), "") if ctx is root else ""
     near = _near(asked, own, others, shorts=ctx is not root)
     if near in own:
         return f"did you mean {near!r}? {ctx.command_path} --help"
     if verb and near in others[verb]:
-        return f"{near} is an option of {verb}, and stands behind it: airseed {verb} {near} ..."
+        return f"{near} is an option of {verb}, and goes after it: airseed {verb} {near} ..."
     having = [name for name, each in others.items() if near in each]
     having[_FEW:] = ["others"] if len(having) > _FEW else []
     said = f"{near} is an option of {', '.join(having)}; " if having and len(near) > 2 else ""  # noqa: PLR2004 -- -o is many

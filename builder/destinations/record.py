@@ -123,7 +123,7 @@ class PublishedRecord:
                     "the registry has records of what airseed published without end",
                     where=self._scope.repository,
                     expected=most,
-                    hint="remove the tags of clusters that are no more",
+                    hint="remove the tags of clusters that no longer exist",
                 )
         return names
 

@@ -59,7 +59,7 @@ class S3Tree(RemoteTree):
                 "names no bucket",
                 where=place if "@" not in place else "s3://***",
                 expected="s3://BUCKET/PREFIX",
-                hint="logins stand in ~/.aws/credentials or in variables, not here",
+                hint="logins belong in ~/.aws/credentials or in variables, not here",
             )
         self.client, self.session = _client(ca_bundle, certificate)
         endpoint = str(self.client.meta.endpoint_url).rstrip("/")

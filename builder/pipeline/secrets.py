@@ -121,7 +121,7 @@ def _word(name: str) -> store.Word:
             "the cluster's CA can't be rotated here: joiners pin it, and all that the cluster has "
             "is signed by it",
             hint="a cluster whose nodes have not booted yet: delete ca.crt and ca.key and run "
-            "`airseed secrets` again; a living one: Kubernetes' own manual rotation of CA "
+            "`airseed secrets` again; a running one: Kubernetes' own manual rotation of CA "
             "certificates",
         )
     if asked in {_SIGNING_KEY, f"public-{_SIGNING_KEY}", store.SIGNING_KEY, store.PUBLIC_KEY}:

@@ -211,7 +211,7 @@ def _server(place: str, url: str, settings: AccessSettings) -> WebDavTree:
             "is not the URL of a folder",
             where=redact(place),
             expected="https://HOST[:PORT]/PATH",
-            hint="logins stand in docker's config.json or in --authfile, or --login asks for them",
+            hint="logins belong in docker's config.json or in --authfile, or --login asks for them",
         )
     credentials = Credentials.load(os.environ, authfile=settings.authfile, logins=settings.logins)
     login = credentials.find(parts.netloc)

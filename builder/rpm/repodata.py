@@ -204,7 +204,7 @@ def resolve_href(
     if (target.scheme, target.netloc) not in {(one.scheme, one.netloc) for one in homes}:
         there = f"{target.scheme}://{target.hostname}"
         raise VerificationError(
-            f"the metadata leads to {there}",
+            f"the metadata points to {there}",
             where=_redacted(base_url),
             expected=f"files on {home.hostname or 'this machine'} only",
             hint=f"if you trust it, add a URL of {there} to the repository's `sources` in a catalog"

@@ -58,7 +58,7 @@ def mint(
     if end > last:
         if days is not None:
             raise UsageError(
-                f"{days} days are longer than the cluster's authority lives, "
+                f"{days} days are longer than the cluster's authority is valid, "
                 f"which ends on {last:%Y-%m-%d}",
                 expected=f"{(last - now).days} days at most",
             )

@@ -87,7 +87,7 @@ def test_standard_output_on_demand(cluster: Path, capsys: pytest.CaptureFixture[
         (
             ["--days", "1000"],
             (
-                "error: 1000 days are longer than the cluster's authority lives, which ends on "
+                "error: 1000 days are longer than the cluster's authority is valid, which ends on "
                 "END\n  expected 899 days at most\n"
             ),
         ),

@@ -147,7 +147,7 @@ def test_a_bundle_in_the_place_of_a_document_is_known(
         ("serve --port", "airseed serve --help"),  # --out is near by its dashes alone
         ("verify -k x", "did you mean '--key'? airseed verify --help"),
         ("init -j", "airseed init --help"),
-        ("lock --version", "it stands without a verb: airseed --version"),
+        ("lock --version", "it takes no verb: airseed --version"),
         ("lock --hlep", "did you mean '--help'? airseed lock --help"),
     ],
 )
@@ -164,11 +164,11 @@ def test_an_option_of_other_verbs_is_known(
     [
         (
             "--catalog X lock",
-            "--catalog is an option of lock, and stands behind it: airseed lock --catalog ...",
+            "--catalog is an option of lock, and goes after it: airseed lock --catalog ...",
         ),
         (
             "--catalogs X lock",
-            "--catalog is an option of lock, and stands behind it: airseed lock --catalog ...",
+            "--catalog is an option of lock, and goes after it: airseed lock --catalog ...",
         ),
         (
             "--catalog X secrets",
@@ -177,9 +177,9 @@ def test_an_option_of_other_verbs_is_known(
                 "airseed --help"
             ),
         ),
-        ("--node=a seeds", ("--node is an option of seeds, and stands behind it: airseed "
+        ("--node=a seeds", ("--node is an option of seeds, and goes after it: airseed "
          "seeds --node ...")),
-        ("-o x lock", "-o is an option of lock, and stands behind it: airseed lock -o ..."),
+        ("-o x lock", "-o is an option of lock, and goes after it: airseed lock -o ..."),
         ("--verbos lock", "did you mean '--verbose'? airseed --help"),
         ("-c x lock", "airseed --help"),
         ("--zzzz", "airseed --help"),

@@ -92,7 +92,8 @@ def test_nothing_is_wider_than_the_room_and_nothing_is_lost(room: int) -> None:
     rows = [
         ("rpms", "centos-7.6-os", "https://vault.centos.org/7.6.1810/os/x86_64/", "dead", "15.0",
          "the name of vault.centos.org cannot be resolved"),
-        ("images", "registry.k8s.io", "registry.k8s.io/kube-apiserver:v1.18.5", "lives", "0.1", ""),
+        ("images", "registry.k8s.io", "registry.k8s.io/kube-apiserver:v1.18.5", "healthy", "0.1",
+         ""),
     ]  # fmt: skip
     lines = table(head, rows, room)
     assert max(map(len, lines)) <= room

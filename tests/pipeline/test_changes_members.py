@@ -140,7 +140,7 @@ def test_no_second_cluster_is_seeded(site: Site) -> None:
 def test_names_change_apart_from_all_else(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     site.edit(WORKER, "- name: db1\n    was: k8s04\n")
     assert site.changes("--renew", "3000") == 2
-    assert "names and members change apart from all else" in capsys.readouterr().err
+    assert "names and members change apart from everything else" in capsys.readouterr().err
 
 
 def test_no_kind_stumbles_over_who_is_gone_or_renamed(
@@ -155,7 +155,7 @@ def test_no_kind_stumbles_over_who_is_gone_or_renamed(
     site.edit_document(edit)
     assert site.changes() == 2
     said = capsys.readouterr().err
-    assert "names and members change apart from all else" in said
+    assert "names and members change apart from everything else" in said
     assert "can't be changed on a cluster that runs" not in said  # they can, apart
 
 
@@ -191,7 +191,7 @@ def test_a_cluster_begins_again_as_it_was(site: Site, capsys: pytest.CaptureFixt
     assert f"error: {snapshot}: this can't be done to the cluster that runs\n" in said
     where = "kubeadm.ClusterConfiguration.apiServer.extraArgs.request-timeout"
     assert f"{where}: cluster.yaml does not have what runs\n" in said
-    assert "--renew: a cluster begins again from a snapshot apart from all else" in said
+    assert "--renew: a cluster begins again from a snapshot separately from everything else" in said
 
 
 def _pack(path: Path, how: Callable[[bytes], bytes]) -> None:

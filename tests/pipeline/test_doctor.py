@@ -50,7 +50,7 @@ def states(ran: Ran) -> dict[str, str]:
     return {
         address: one["state"]
         for (_, address), one in findings(ran)["sources"].items()
-        if one["state"] != "lives"
+        if one["state"] != "healthy"
     }
 
 
@@ -301,7 +301,7 @@ def test_without_a_document_each_address_of_the_catalog_is_asked_once(ward: Sand
     assert {one["asked"] for one in shown["sources"].values()} == {1}
     assert (
         shown["sources"]["centos-7.6-os", "https://vault.centos.org/7.6.1810/os/x86_64/"]["state"]
-        == "lives"
+        == "healthy"
     )
     assert (
         shown["sources"]["kubernetes-1.31", "https://pkgs.k8s.io/core:/stable:/v1.31/rpm/"]["state"]

@@ -48,7 +48,7 @@ def bad(shown: Any) -> dict[str, tuple[str, str]]:
     return {
         one["name"]: (one["state"], one["what"])
         for one in shown["sources"]
-        if one["state"] != "lives" and one["state"] != "slow"
+        if one["state"] != "healthy" and one["state"] != "slow"
     }
 
 

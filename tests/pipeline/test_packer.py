@@ -266,7 +266,7 @@ def test_an_image_is_compared_with_the_lock(locked: Sandbox, tmp_path: Path) -> 
         {"where": f"packages: {baked}", "what": "the image lacks it", "expected": None},
         {
             "where": "images: k8s.gcr.io/pause:3.1",
-            "what": "the image has it, and the lock names it no more", "expected": None,
+            "what": "the image has it, but the lock no longer names it", "expected": None,
         },
     ]  # fmt: skip
     ran = locked.run(*words)

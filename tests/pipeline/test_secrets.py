@@ -129,7 +129,7 @@ def test_the_authority_is_not_rotated(name: str, cluster: Path) -> None:
     )
     assert caught.value.hint == (
         "a cluster whose nodes have not booted yet: delete ca.crt and ca.key and run "
-        "`airseed secrets` again; a living one: Kubernetes' own manual rotation of CA certificates"
+        "`airseed secrets` again; a running one: Kubernetes' own manual rotation of CA certificates"
     )
     assert not (cluster.parent / "secrets").exists()
 

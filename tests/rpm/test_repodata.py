@@ -155,5 +155,5 @@ def test_a_base_of_a_package_may_not_leave_the_host_either() -> None:
         resolve_href("https://u:secret@h/a/?key=secret", "x.rpm", location_base="http://h/b")
     assert (
         str(caught.value)
-        == "https://h/a/: the metadata leads to http://h (expected files on h only)"
+        == "https://h/a/: the metadata points to http://h (expected files on h only)"
     )

@@ -92,7 +92,7 @@ def test_it_does_not_outlive_its_authority(ca: ClusterAuthority) -> None:
         client.mint(ca, user="jane", groups=[], days=101)
     last = datetime.now(UTC) + timedelta(days=100)
     assert str(caught.value) == (
-        "101 days are longer than the cluster's authority lives, which ends on "
+        "101 days are longer than the cluster's authority is valid, which ends on "
         f"{last:%Y-%m-%d} (expected 99 days at most)"
     )
     client.mint(ca, user="jane", groups=[], days=99)

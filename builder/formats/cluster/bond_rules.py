@@ -130,7 +130,7 @@ def check_bond(bond: Bond, path: str, reading: Reading) -> None:
 def _option(name: str, value: str, bond: Bond, path: str, reading: Reading) -> None:
     known = OPTIONS.get(name)
     if name == "mode":
-        reading.wrong(path, "the mode stands beside the options", hint="write it as mode")
+        reading.wrong(path, "the mode is a key beside the options", hint="write it as mode")
     elif known is None:
         reading.wrong(
             path,

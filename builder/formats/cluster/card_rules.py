@@ -274,7 +274,7 @@ def _apart(every: tuple[Card, ...], place: _Place) -> None:
                 if other is not card and same:
                     place.reading.remark(
                         place.path(card.where),
-                        f"{network} is where {other.vlan or other.name} is as well: answers "
+                        f"{network} is where {other.vlan or other.name} is, too: answers "
                         "leave by one of the two, and what comes in by the other may be dropped",
                         hint="make a bond of the two, or give each a network of its own",
                     )

@@ -80,7 +80,7 @@ def _name(endpoint: Endpoint, nodes: Nodes, cluster: Cluster, reading: Reading) 
     where = "endpoint.name"
     taken = {name for _, node in nodes if node.name for name in (node.name, _short(node.name))}
     if endpoint.host in taken:
-        what = f"{endpoint.host} is a machine's own name, and leads to that machine"
+        what = f"{endpoint.host} is a machine's own name, and resolves to that machine"
         reading.wrong(where, what, hint="take another name")
     elif endpoint.host in LOOPBACK_NAMES:
         reading.wrong(where, f"{endpoint.host} is a name that every machine has already")

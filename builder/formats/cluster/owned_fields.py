@@ -70,8 +70,12 @@ OWNED: dict[str, dict[tuple[str, ...], str]] = {
         ("dns", "imageTag"): _LOCKED,
         ("etcd", "local", "imageRepository"): _LOCKED,
         ("etcd", "local", "imageTag"): _LOCKED,
-        ("etcd", "local", "dataDir"): "whether a cluster lives is seen by /var/lib/etcd; mount "
-        "a disk of its own there",
+        (
+            "etcd",
+            "local",
+            "dataDir",
+        ): "first boot tells by /var/lib/etcd whether there is a cluster; "
+        "mount a disk of its own there",
         ("apiServer", "extraArgs", "secure-port"): _PORT,
         ("apiServer", "extraArgs", "advertise-address"): "say it with nodes[].address",
         ("apiServer", "extraArgs", "service-cluster-ip-range"): _SERVICES,
@@ -95,7 +99,7 @@ def owner(kind: str, way: tuple[str, ...]) -> str:
 
 
 _MEMBER = (
-    "first boot's guard against a second cluster, and what it does after a power cut, stand on a "
+    "first boot's guard against a second cluster, and what it does after a power cut, rely on a "
     "member of etcd on each control plane"
 )
 _FOUND = "first boot looks for it where kubeadm has it"

@@ -210,7 +210,7 @@ def _findings(running: Running, wanted: WantedState) -> Findings:
         remarks += found.remarks
         running = found.stages[-1].after if found.stages else running
     if len({stage.anew for stage in stages}) > 1:
-        what = "names and members change apart from all else: no machine does both at once"
+        what = "names and members change apart from everything else: no machine does both"
         hint = "make this change in cluster.yaml first, and the other one when it is applied"
         faults.append(Fault(where="nodes", what=what, hint=hint))
     if not faults:  # what a kind takes and leaves as it is must not pass for done

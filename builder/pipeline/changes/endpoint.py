@@ -81,7 +81,7 @@ def changes(running: Running, wanted: WantedState) -> Findings:
     )
     remark = Fault(
         where="kubeconfigs",
-        what=f"those that people have lead to {running.endpoint}",
+        what=f"those in use point to {running.endpoint}",
         hint="`airseed kubeconfig` makes others, when this is applied",
     )
     if not ends:

@@ -42,7 +42,7 @@ def changes(running: Running, wanted: WantedState, snapshot: Path) -> Findings:
         hint = "restore the cluster that was, and change it afterwards"
         faults.append(Fault(where=few(differing, refusals.FEW), what=what, hint=hint))
     if wanted.options.renew is not None:
-        what = "a cluster begins again from a snapshot apart from all else"
+        what = "a cluster begins again from a snapshot separately from everything else"
         faults.append(Fault(where="--renew", what=what, hint="renew when that is applied"))
     if faults:
         return Findings(faults=tuple(faults))

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from builder.report import Progress
     from builder.sources.access import Access
 
-State = Literal["lives", "slow", "missing", "refuses", "limited", "wrong", "fails", "dead"]
-"""``missing``: the server lives and has it not; ``refuses``: it wants a login, or another one;
+State = Literal["healthy", "slow", "missing", "refuses", "limited", "wrong", "fails", "dead"]
+"""``missing``: the server answers and has it not; ``refuses``: it wants a login, or another one;
 ``limited``: too many requests; ``wrong``: it sends something else; ``fails``: it says that it is
 broken; ``dead``: no answer at all."""
 ORDER: tuple[State, ...] = (
-    "lives", "slow", "missing", "refuses", "limited", "wrong", "fails", "dead",
+    "healthy", "slow", "missing", "refuses", "limited", "wrong", "fails", "dead",
 )  # fmt: skip
 """From well to worse."""
-WELL = frozenset[State]({"lives", "slow"})
+WELL = frozenset[State]({"healthy", "slow"})
 _ATONCE = 16
 _PATIENCE = 2
 _ENOUGH = 24
@@ -144,7 +144,9 @@ def _answer(question: Question, attempt: Callable[[Question], object], slow: flo
             lacks=error.lacks if isinstance(error, FetchError) else "",
         )
     seconds = time.monotonic() - began
-    return Answer(question=question, state="slow" if seconds >= slow else "lives", seconds=seconds)
+    return Answer(
+        question=question, state="slow" if seconds >= slow else "healthy", seconds=seconds
+    )
 
 
 def _state(error: AirseedError) -> State:

@@ -39,7 +39,7 @@ def compare(workspace: Workspace, path: Path) -> tuple[str, list[Fault]]:
             for name in sorted({*wanted[key]} - {*found[key]})
         ]
         faults += [
-            Fault(where=f"{key}: {name}", what="the image has it, and the lock names it no more")
+            Fault(where=f"{key}: {name}", what="the image has it, but the lock no longer names it")
             for name in sorted({*found[key]} - {*wanted[key]})
         ]
     return found["image"], faults

@@ -178,7 +178,7 @@ def test_dhcp_brings_its_gateway_itself(more: str) -> None:
 def test_two_cards_in_one_network_are_remarked() -> None:
     text = HEAD + "machine: {network: {cards: [{interface: eth1, address: 10.0.0.5/25}]}}\n"
     read = cluster_format.read(text, "cluster.yaml")
-    assert "10.0.0.0/25 is where eth0 is as well: answers leave by one of the two" in str(
+    assert "10.0.0.0/25 is where eth0 is, too: answers leave by one of the two" in str(
         [*map(str, read.remarks)]
     )
 
@@ -221,7 +221,7 @@ def test_two_cards_in_one_network_are_remarked() -> None:
         ),
         (
             "interfaces: [eth0, eth1], options: {mode: 802.3ad}",
-            "options.mode (line 6): the mode stands beside the options",
+            "options.mode (line 6): the mode is a key beside the options",
         ),
     ],
 )

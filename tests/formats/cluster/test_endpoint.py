@@ -86,7 +86,7 @@ def test_an_address_of_ipv6() -> None:
         (
             "{name: 10.211.55.60, by: local-proxy}",
             "endpoint",
-            "10.211.55.60 is an address, which /etc/hosts leads nowhere: local-proxy needs a name",
+            "10.211.55.60 is an address, which /etc/hosts can't redirect: local-proxy needs a name",
         ),
         ("{by: kube-vip, name: a.b}", "endpoint", "kube-vip needs an address, and no name"),
         (
@@ -138,7 +138,7 @@ def test_an_address_of_ipv6() -> None:
         (
             "{by: local-proxy, name: cp2}",
             "endpoint.name",
-            "cp2 is a machine's own name, and leads to that machine",
+            "cp2 is a machine's own name, and resolves to that machine",
         ),
         (
             "{by: local-proxy, name: localhost}",

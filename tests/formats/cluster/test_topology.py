@@ -51,7 +51,7 @@ def test_an_external_etcd_is_refused_with_the_reason() -> None:
         (
             "kubeadm.ClusterConfiguration.etcd.external (line 6): first boot does not know a"
             " cluster with it: first boot's guard against a second cluster, and what it does after"
-            " a power cut, stand on a member of etcd on each control plane"
+            " a power cut, rely on a member of etcd on each control plane"
         )
     ]
 

@@ -29,7 +29,7 @@ def _kept_up(
     made = Endpoint(host=str(wanted), port=port, by=by, interface=interface)
     if by == _NAMED and made.address is not None:
         raise MisfitError(
-            f"{name} is an address, which /etc/hosts leads nowhere: {by} needs a name"
+            f"{name} is an address, which /etc/hosts can't redirect: {by} needs a name"
         )
     return made
 
