@@ -63,12 +63,23 @@ PLACES = {
 _ADVICE = {
     **dict.fromkeys(("dhcp", "dhcp4", "dhcp6"), "leave address out: it then comes by DHCP"),
     **dict.fromkeys(
+        ("audit", "auditpolicy", "encryption", "encryptionatrest"),
+        "airseed init --example hardened shows it",
+    ),
+    **dict.fromkeys(
         ("masters", "controlplanes", "workers"), "list them under nodes, each with its role"
     ),
     **dict.fromkeys(
         ("apiversion", "kind"), "put kubeadm's documents under kubeadm, each by its kind"
     ),
 }
+
+SELINUX = {"true": "enforcing", "1": "enforcing", "0": "permissive", "false": "disabled"}
+FIREWALL = {
+    **dict.fromkeys(("on", "true", "enabled", "firewalld"), "ports"),
+    **dict.fromkeys(("false", "disabled", "none"), "off"),
+}
+"""What else people write for these settings of a machine."""
 
 
 def place(key: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from builder.formats.cluster import machine_terms, terms
+from builder.formats.cluster import foreign, machine_terms, terms
 from builder.formats.cluster.keys.cards import NETWORK, PROXY
 from builder.formats.records import Field, ListOf, MapOf, Record
 from builder.formats.shape import Flag, Number, OneOf, Text
@@ -322,14 +322,14 @@ MACHINE = Record(
             examples=({"ca": "site/registry-ca.pem"},),
         ),
         "selinux": Field(
-            OneOf(("permissive", "enforcing", "disabled")),
+            OneOf(("permissive", "enforcing", "disabled"), called=foreign.SELINUX),
             title="SELinux",
             doc="What first boot sets SELinux to. Left out: permissive. Where the image has it "
             "disabled, permissive leaves it so.",
             examples=("enforcing",),
         ),
         "firewall": Field(
-            OneOf(("off", "ports")),
+            OneOf(("off", "ports"), called=foreign.FIREWALL),
             title="Firewall",
             doc="Whether first boot stops firewalld (off), or keeps it running with the ports open "
             "that a node of its role needs (ports). Left out: off.",
