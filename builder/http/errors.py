@@ -36,7 +36,7 @@ _CA_HINT = (
 _TEMPORARY_ERRORS: tuple[tuple[tuple[type[Exception], ...], str, str | None], ...] = (
     (
         (exceptions.NameResolutionError,),
-        "the name of {host} cannot be resolved",
+        "the name of {name} cannot be resolved",
         "check the name, /etc/resolv.conf, and whether a proxy (https_proxy) is needed",
     ),
     (
@@ -81,7 +81,8 @@ def translate(error: Exception, url: str) -> FetchError:
         return _tls(error, where, host)
     for kinds, sentence, hint in _TEMPORARY_ERRORS:
         if isinstance(error, kinds):
-            what = sentence.format(host=host, reason=_reason(error))
+            name = host.rpartition(":")[0] or host
+            what = sentence.format(host=host, name=name, reason=_reason(error))
             return FetchError(what, where=where, hint=hint, temporary=True, lacks=_lacking(error))
     return FetchError(f"this URL cannot be fetched ({type(error).__name__})", where=where)
 

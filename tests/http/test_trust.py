@@ -130,11 +130,13 @@ def test_a_closed_port_is_temporary(pauses: list[float]) -> None:
     assert len(pauses) == 1
 
 
-def test_an_unknown_name_is_explained(pauses: list[float]) -> None:
+@pytest.mark.parametrize("port", ["", ":5000"])
+def test_an_unknown_name_is_explained(port: str, pauses: list[float]) -> None:
     with Client(backoff=Backoff(attempts=1)) as client, pytest.raises(FetchError) as caught:
-        client.get("http://no-such-host.invalid/a?b=c", limit=5)
+        client.get(f"http://no-such-host.invalid{port}/a?b=c", limit=5)
     assert str(caught.value) == (
-        "http://no-such-host.invalid/a?b=***: the name of no-such-host.invalid cannot be resolved"
+        f"http://no-such-host.invalid{port}/a?b=***: "
+        "the name of no-such-host.invalid cannot be resolved"
     )
     assert caught.value.hint == (
         "check the name, /etc/resolv.conf, and whether a proxy (https_proxy) is needed"
