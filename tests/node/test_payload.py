@@ -413,7 +413,9 @@ class Hostile(http.server.SimpleHTTPRequestHandler):
         if not self.path.endswith(self.which):
             super().do_GET()
             return
-        self.send_response(200)
+        self.send_response(302 if self.how == "redirect" else 200)
+        if self.how == "redirect":
+            self.send_header("Location", "/nowhere")
         if self.how == "large":
             self.send_header("Content-Length", str(1 << 40))
         else:
@@ -449,7 +451,7 @@ def hostile(folder: Path, which: str, how: str) -> Iterator[tuple[str, type[Host
     server.server_close()
 
 
-@pytest.mark.parametrize("how", ["endless", "large", "drip"])
+@pytest.mark.parametrize("how", ["endless", "large", "drip", "redirect"])
 @pytest.mark.parametrize("which", ["SHA256SUMS", "cluster.lock", ".rpm", "repomd.xml"])
 def test_who_serves_a_bundle_decides_neither_its_size_nor_its_speed(
     bundled: Machine, sample: sandboxes.Sample, tmp_path: Path, which: str, how: str
@@ -471,6 +473,38 @@ def test_who_serves_a_bundle_decides_neither_its_size_nor_its_speed(
         assert message.startswith(("no bundle was found", "this is not the bundle"))
     else:
         assert f", from {url}, is missing or not what SHA256SUMS says" in message
+
+
+class Elsewhere(http.server.BaseHTTPRequestHandler):
+    """Lead to where everything is instead."""
+
+    to = ""
+
+    def do_GET(self) -> None:
+        self.send_response(302)
+        self.send_header("Location", f"{self.to}{self.path}")
+        self.end_headers()
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("to", ["there", "file", "round"])
+def test_who_serves_a_bundle_may_lead_to_another_server(
+    bundled: Machine, site: str, tmp_path: Path, to: str
+) -> None:
+    kind = type("Kind", (Elsewhere,), {})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind)
+    url = f"http://127.0.0.1:{server.server_port}"
+    kind.to = {"there": site, "file": f"file://{tmp_path}/site", "round": url}[to]
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    bundled.set(PAYLOAD_URL=url)
+    ran = bundled.boot("packages")
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    assert (ran.returncode == 0) is (to == "there"), bundled.result
 
 
 @pytest.mark.parametrize("how", ["sparse", "large"])
@@ -543,6 +577,20 @@ def test_who_made_a_disk_decides_no_memory(
     bundled.set(PAYLOAD_URL=site)
     assert bundled.boot("packages").returncode == 0, bundled.result
     assert max(map(int, seen.read_text().split())) < 512 << 10
+
+
+def test_who_made_a_disk_decides_no_time(
+    bundled: Machine, sample: sandboxes.Sample, site: str
+) -> None:
+    """Millions of small members, each of which tar looks at, before the one that is wanted."""
+    attach(bundled, sample.bundle)
+    bundled.stand_in(
+        "timeout", '[ "$2" != tar ] || exit 124\nexec "$(dirname "$0")/../centos/timeout" "$@"'
+    )
+    bundled.set(PAYLOAD_URL=site)
+    assert bundled.boot("packages").returncode == 0, bundled.result
+    limits = [call[1] for call in bundled.called("timeout") if call[2] == "tar"]
+    assert limits == [str(60 + max(map(len, sample.layout.made)) // 16384)]
 
 
 @pytest.mark.parametrize("broken", ["folder", "disk", "two"])

@@ -109,10 +109,16 @@ from_place() {
             exec timeout "$most" tar -n -x -O --occurrence=1 -f "$at" "$member" >"$target"
             ;;
         url)
-            printf 'url = "%s/%s"\noutput = "%s"\n' "$at" "$(escaped "$member")" "$target" |
-                curl -q -s -S -f -L --proto '=http,https' --proto-redir '=http,https' --max-redirs 5 --noproxy '*' \
-                    --connect-timeout 10 --speed-limit "$PAYLOAD_SLOWEST" --speed-time "${AIRSEED_PAYLOAD_PATIENCE:-30}" \
-                    --max-time "$most" --max-filesize "$limit" --retry 2 --retry-max-time 90 -K - >/dev/null
+            at=$at/$(escaped "$member")
+            # curl itself would follow at once, and read what else stands there until its time is over
+            for _ in 1 2 3 4 5 6; do
+                at=$(printf 'url = "%s"\noutput = "%s"\n' "$at" "$target" |
+                    curl -q -s -S -f -w '%{redirect_url}' --proto '=http,https' --noproxy '*' \
+                        --connect-timeout 10 --speed-limit "$PAYLOAD_SLOWEST" --speed-time "${AIRSEED_PAYLOAD_PATIENCE:-30}" \
+                        --max-time "$most" --max-filesize "$limit" --retry 2 --retry-max-time 90 -K -) || exit 1
+                [ -n "$at" ] || exit 0
+            done
+            exit 1
             ;;
         esac
     )
@@ -164,7 +170,7 @@ take_from_here() {
     if ! delta_fault "$list.wrong"; then
         missing=$(head -n 1 "$list.wrong")
         payload_fault "$missing, from $PAYLOAD_AT, is missing or not what SHA256SUMS says ($(wc -l <"$list.wrong") such files)" \
-            "copy the bundle again; airseed verify finds what is wrong with it"
+            "copy the bundle again; airseed verify tells what is wrong with it"
     fi
     while [ "$PAYLOAD_KIND" != folder ] && IFS= read -r member; do rm -f "${BASE:?}/$member"; done <"$list.wrong"
     return 1
@@ -207,7 +213,7 @@ delta_fault() {
     while IFS= read -r member; do
         [[ $text$'\n' == *"  $member"$'\n'* ]] || continue
         payload_fault "$PAYLOAD_AT is a delta, which leaves out what was there before it, such as $member" \
-            "combine both: airseed bundle DELTA --base OLD -o bundle.tar, and use the result"
+            "combine both: airseed bundle DELTA --base OLD -o bundle.tar"
         return 0
     done <"$1"
     return 1
