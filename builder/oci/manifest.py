@@ -7,7 +7,7 @@ manifest version 2, schema 2. The bytes are never written anew: their digest is 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from builder import strict_json
 from builder.errors import Fault, IncompleteError, VerificationError, few
@@ -25,6 +25,7 @@ _OTHERS = {
     "+encrypted": "it is encrypted, and no node has the key",
     ".helm.": "it is a Helm chart: `helm template` renders manifests, which extra.manifests takes",
     ".nydus.": "only nodes with nydus unpack it; upstream may have it in the usual form, too",
+    ".oci.empty.": "it is an artifact that is no image, such as a signature or a policy",
     ".wasm": "it is a program for WebAssembly, which no runtime here starts",
 }
 """Advice by what the media types of other things have in them."""
@@ -375,10 +376,7 @@ class _Reader:
         return item
 
 
-_Name = Literal["missing", "a list", "an object", "a string", "a number", "true or false"]
-
-
-def _name(item: Any) -> _Name:
+def _name(item: Any) -> str:
     """Say what kind of JSON value something is."""
     if item is None:
         return "missing"

@@ -179,6 +179,19 @@ def test_a_login_page_is_recognised() -> None:
     assert caught.value.hint == "this looks like a login or error page of a proxy or portal"
 
 
+def test_an_artifact_is_called_one(made: Fixture) -> None:
+    """OCI 1.1: its configuration is empty, and artifactType says what it is."""
+    index = json.loads(made.index("app", "linux/amd64"))
+    manifest = json.loads(made.blobs[Digest.parse(index["manifests"][0]["digest"])])
+    assert parse(json.dumps(manifest | {"artifactType": "application/x.y"}).encode())
+    manifest["config"]["mediaType"] = "application/vnd.oci.empty.v1+json"
+    with pytest.raises(VerificationError, match=r"is 'application/vnd\.oci\.empty") as caught:
+        parse(json.dumps(manifest).encode())
+    assert (
+        caught.value.hint == "it is an artifact that is no image, such as a signature or a policy"
+    )
+
+
 def test_foreign_layers_are_refused(made: Fixture) -> None:
     document = json.loads(made.manifest("app", "windows/amd64"))
     document["layers"][0]["mediaType"] = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
