@@ -200,7 +200,8 @@ def writable(folder: Path) -> None:
     there = next((each for each in (folder, *folder.parents) if os.path.lexists(each)), folder)
     if not there.is_dir():
         raise failure(NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)), there)
-    if not os.access(there, os.W_OK | os.X_OK):
+    # by what this process may do: capabilities that it was given count
+    if not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
         what, hint = "cannot be written", _HINTS[errno.EROFS]
         raise StorageError(what, where=str(there), hint=hint)
 

@@ -243,7 +243,7 @@ def test_a_place_that_cannot_be_written_is_known_before(
     with pytest.raises(StorageError) as caught:
         disk.writable(tmp_path / "file" / "made" / "later")
     assert str(caught.value) == f"{tmp_path}/file: not a directory"
-    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
     with pytest.raises(StorageError) as caught:
         disk.claim(tmp_path / "made" / "x.json", force=True)
     assert str(caught.value) == f"{tmp_path}: cannot be written"
