@@ -135,7 +135,14 @@ def baked(first: Machine) -> Machine:
     first.write("joined-control-planes", "node/k8s01\n")
     lines = [
         f"AIRSEED_{name}='{first.values[name]}'\n"
-        for name in ("RUNTIME", "CRI_SOCKET", "CGROUP_DRIVER", "SANDBOX_IMAGE", "POD_SUBNETS")
+        for name in (
+            "RUNTIME",
+            "CRI_SOCKET",
+            "CGROUP_DRIVER",
+            "SANDBOX_IMAGE",
+            "POD_SUBNETS",
+            "MADE_BYTES",
+        )
     ]
     lines += [f"AIRSEED_{name}='{value}'\n" for name, value in common.items()]
     first.write("etc/airseed/image.env", "".join(lines) + "AIRSEED_IMAGES='control-plane'\n")
