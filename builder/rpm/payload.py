@@ -85,7 +85,7 @@ def verify_payload(
     packet = next(filter(None, found), None)
     if packet is None:
         return False
-    signature = read_packet(packet[1], "header and payload", where)
+    signature = read_packet(packet, "header and payload", where)
     hasher = _hashed(hashlib.new(signature.hash or "", header, usedforsecurity=False), payload)
     hasher.update(signature.trailer)
     if not signed_by(signature, hasher.digest(), keys, " over header and payload", where):

@@ -25,7 +25,7 @@ from builder.errors import VerificationError
 from builder.model.rpm import Nevra
 from builder.openpgp import first_packet
 from builder.rpm.certificates import CHECKED, SIGNATURE, Signature, doubt, made_by, read_signature
-from builder.rpm.header import main_header, signature_tags, value
+from builder.rpm.header import BINARY, check_digests, main_header, signature_tags, value
 from builder.rpm.problems import plain
 
 if TYPE_CHECKING:
@@ -48,16 +48,17 @@ def verify_signature(head: bytes, keys: Sequence[RpmKey], *, where: str = "RPM")
     tags = signature_tags(head, where=where)
     header = main_header(head, where=where)
     found = [value(head, tag, signature=True, where=where) for tag in _OVER_HEADER]
-    signers = [_signer(packet[1], header, keys, where) for packet in found if packet]
+    signers = [_signer(packet, header, keys, where) for packet in found if packet]
     if not signers:
         what = "its header is not signed" if tags & _OVER_ALL else "the RPM is not signed"
         if _OPENPGP in tags:
             what = "it is signed by the tag OPENPGP alone, which rpm of EL7 does not read"
         raise VerificationError(what, where=where, expected=_expected(keys))
+    check_digests(head, where=where)
     return signers[0]
 
 
-def _signer(packet: bytes, header: bytes, keys: Sequence[RpmKey], where: str) -> str:
+def _signer(packet: tuple[int, bytes], header: bytes, keys: Sequence[RpmKey], where: str) -> str:
     signature = read_packet(packet, "the header", where)
     digest = hashlib.new(signature.hash or "", header + signature.trailer, usedforsecurity=False)
     if key := signed_by(signature, digest.digest(), keys, "", where):
@@ -90,10 +91,15 @@ def signed_by(
     return None
 
 
-def read_packet(content: bytes, over: str, where: str) -> Signature:
-    """Read a signature of version 3 or 4 over binary data; raise VerificationError."""
+def read_packet(packet: tuple[int, bytes], over: str, where: str) -> Signature:
+    """Read a signature of version 3 or 4 over binary data; raise VerificationError.
+
+    ``packet`` is its tag's kind and content.
+    """
+    kind, content = packet
     try:
-        tag, body = first_packet(content)
+        # rpm takes a signature from a tag of bytes alone
+        tag, body = first_packet(content if kind == BINARY else b"")
         signature = read_signature(body) if tag == SIGNATURE else None
         why = "it is not a signature of version 3 or 4"
     except (IndexError, ValueError) as error:

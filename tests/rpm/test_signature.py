@@ -63,9 +63,11 @@ def without(head: bytes, *tags: int, instead: int | None = None) -> bytes:
         if one[0] in tags:
             one[0] = instead
     kept = [ENTRY.pack(*one) for one in entries if one[0] is not None]
-    body = head[start + ENTRY.size * count :][:store]
+    body = bytearray(head[start + ENTRY.size * count :][:store])
+    place = entries[0][2]
+    body[place : place + ENTRY.size] = struct.pack(">IIiI", 62, 7, -ENTRY.size * len(kept), 16)
     intro = head[LEAD : LEAD + 8] + struct.pack(">II", len(kept), store)
-    region = intro + b"".join(kept) + body
+    region = intro + b"".join(kept) + bytes(body)
     rest = head[LEAD + (INTRO.size + ENTRY.size * count + store + 7) // 8 * 8 :]
     return head[:LEAD] + region + b"\0" * (-len(region) % 8) + rest
 
@@ -171,14 +173,12 @@ def test_every_changed_byte_of_the_header_is_found(tmp_path: Path, modern: Vendo
     head = head_of(built(tmp_path, modern))
     start = header_start(head)
     keys = public(modern)
-    reserved = range(start + 4, start + 8)  # of the header's magic; nobody reads them
     chance = random.Random(7)
     for place in range(start, len(head)):
-        if place not in reserved:
-            changed = bytearray(head)
-            changed[place] ^= 1 << chance.randrange(8)
-            with pytest.raises(VerificationError):
-                verify_signature(bytes(changed), keys)
+        changed = bytearray(head)
+        changed[place] ^= 1 << chance.randrange(8)
+        with pytest.raises(VerificationError):
+            verify_signature(bytes(changed), keys)
 
 
 def test_changes_before_the_header_never_surprise(tmp_path: Path, modern: VendorKey) -> None:
@@ -196,6 +196,46 @@ def test_changes_before_the_header_never_surprise(tmp_path: Path, modern: Vendor
         except VerificationError:
             continue
         assert (signer, found) == (modern.fingerprint, whole)
+
+
+FIRST = LEAD + INTRO.size + ENTRY.size  # of the signature header, behind its region's entry
+REFUSED = "the RPM is damaged: its signature header has values that rpm refuses"
+REGION = "the RPM is damaged: its signature header has no region"
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({4: 9}, "the RPM is damaged: its lead is of another format"),
+        ({79: 1}, "the RPM is damaged: its lead is of another format"),
+        ({LEAD + 4: 1}, "this is not an RPM"),
+        ({FIRST + 7: 1}, "the signature over the header can't be read: there is no packet"),
+        ({FIRST + 7: 8}, REFUSED),
+        ({FIRST + 7: 0}, REFUSED),
+        ({FIRST + 7: 3, FIRST + 11: 1}, REFUSED),
+        ({FIRST: 0xFF}, REFUSED),
+        ({FIRST + 2: 0, FIRST + 3: 99}, REFUSED),
+        ({FIRST + 14: 0, FIRST + 15: 0}, REFUSED),
+        ({FIRST + 15: 255}, REFUSED),
+        ({FIRST + ENTRY.size + 3: 12}, REFUSED),  # the same tag twice
+        ({LEAD + INTRO.size + 7: 6}, REGION),
+        ({LEAD + INTRO.size + 15: 15}, REGION),
+        ({LEAD + INTRO.size + 11: 0}, REGION),
+        ({-1: 0}, "the RPM is damaged: its header is not the one of its sha1"),
+        ({-2: 0}, "the RPM is damaged: its header is not the one of its sha256"),
+    ],
+)
+def test_what_rpm_refuses_before_the_header_is_refused(
+    tmp_path: Path, modern: VendorKey, change: dict[int, int], what: str
+) -> None:
+    """Nobody signs it, but no node installs an RPM with such a front."""
+    head = bytearray(head_of(built(tmp_path, modern)))
+    for place, byte in change.items():
+        if place < 0:
+            _, digest = value(bytes(head), {-1: 269, -2: 273}[place], signature=True) or (0, b"")
+            place = head.index(digest[:40])  # noqa: PLW2901 -- where that tag's text stands
+        head[place] = byte
+    assert what in str(refused(bytes(head), *public(modern)))
 
 
 def test_a_header_says_its_name(tmp_path: Path, modern: VendorKey) -> None:
