@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from builder import strict_json
 from builder.errors import Fault, IncompleteError, VerificationError
 from builder.model.platform import Platform
+from builder.oci import containerd
 from builder.oci import manifest as oci_manifest
 from builder.oci.manifest import MANIFEST_LIMIT, Descriptor, OciIndex, OciManifest
 
@@ -193,11 +194,12 @@ def _others(image: Image, index: OciIndex, of_nodes: Collection[Platform]) -> It
         except IncompleteError as error:
             yield replace(error.fault, where=image.name)
             continue
-        if chosen != digest:
+        other = chosen if chosen != digest else containerd.taken(index, platform)
+        if other != digest:
             yield Fault(
                 where=image.name,
                 what=f"the lock has the manifest {digest} first for {platform}",
-                expected=f"{chosen}, which its index has first",
+                expected=f"{other}, which containerd takes of its index",
             )
 
 

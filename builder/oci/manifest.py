@@ -6,7 +6,7 @@ manifest version 2, schema 2. The bytes are never written anew: their digest is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from builder import strict_json
@@ -168,9 +168,10 @@ def choose(index: OciIndex, platform: Platform, *, where: str = "") -> Descripto
         for entry in index.manifests
         if entry.platform is not None and not entry.attests and entry.media_type in MANIFEST_TYPES
     ]
-    for variant in _runs(platform):
+    for variant in runs(platform):
+        wanted = replace(platform, variant=variant)
         for entry in images:
-            if entry.platform and _plain(entry.platform) == (*_plain(platform)[:2], variant):
+            if entry.platform and usual(entry.platform) == wanted:
                 return entry
     nameless = [entry for entry in index.manifests if entry.platform is None]
     if nameless and not images:
@@ -212,14 +213,14 @@ def misread(item: dict[str, Any], known: Iterable[str]) -> str | None:
     return next((key for key in item if key not in known and key.casefold() in folded), None)
 
 
-def _plain(platform: Platform) -> tuple[str, str, str]:
-    usual = _USUAL.get(platform.architecture, "")
-    return platform.os, platform.architecture, platform.variant or usual
+def usual(platform: Platform) -> Platform:
+    """Return a platform with the variant that it means where it says none."""
+    return replace(platform, variant=platform.variant or _USUAL.get(platform.architecture, ""))
 
 
-def _runs(platform: Platform) -> tuple[str, ...]:
+def runs(platform: Platform) -> tuple[str, ...]:
     """Return the variants that run on a platform, best first."""
-    variant = _plain(platform)[2]
+    variant = usual(platform).variant
     known = _VARIANTS.get(platform.architecture, ())
     return known[known.index(variant) :] if variant in known else (variant,)
 

@@ -19,6 +19,7 @@ from builder.errors import (
 from builder.model.artifact import Blob, Image, ImageManifest, Trust
 from builder.model.digest import Digest
 from builder.model.platform import EVERY, Platform
+from builder.oci import containerd
 from builder.oci import manifest as oci_manifest
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class _Candidate:
         Of what is wanted only if it is there, what may not be passed on is left out.
         """
         manifests = [
-            self._entry(oci_manifest.choose(index, platform, where=str(self._reference)), platform)
+            self._entry(self._choose(index, platform), platform)
             for platform in self._wanted.platforms
         ]
         if EVERY in self._wanted.more and len(index.manifests) > _MOST_PARTS:
@@ -164,6 +165,18 @@ class _Candidate:
             except VerificationError as error:
                 self._left_out += error.faults or (error.fault,)
         return manifests
+
+    def _choose(self, index: oci_manifest.OciIndex, platform: Platform) -> oci_manifest.Descriptor:
+        where = str(self._reference)
+        chosen = oci_manifest.choose(index, platform, where=where)
+        if (other := containerd.taken(index, platform)) != chosen.digest:
+            raise VerificationError(
+                f"its index has two manifests for {platform}, and containerd takes {other}",
+                where=where,
+                expected=str(chosen.digest),
+                hint="ask for one of them by its digest: NAME@DIGEST",
+            )
+        return chosen
 
     def _entry(self, entry: oci_manifest.Descriptor, platform: Platform) -> ImageManifest:
         """Read the manifest that an entry of an index points to, and note all that it has."""

@@ -314,6 +314,32 @@ def test_no_document_says_one_thing_here_and_another_to_runtimes(
             lambda it: it["manifests"][0].update(annotations={"vnd.docker.reference.type": "x"}),
             "is not available for linux/amd64",
         ),
+        *(
+            (lambda it, first=first: it["manifests"].insert(0, entry(**first)), "containerd takes")
+            for first in (
+                {"annotations": {"vnd.docker.reference.type": "x"}},
+                {"platform": {"os": "linux", "architecture": "x86_64"}},
+                {"platform": {"os": "Linux", "architecture": "AMD64", "variant": "v1"}},
+                {"platform": {"os": "", "architecture": "amd64"}},
+                {"platform": {"architecture": "x86-64"}},
+                {"mediaType": "application/vnd.oci.image.index.v1+json"},
+                {"mediaType": "application/vnd.oci.artifact.manifest.v1+json"},
+                {"size": -1},
+            )
+        ),
+        *(
+            (lambda it, first=first: it["manifests"].insert(0, entry(**first)), "")
+            for first in (
+                {"platform": None},
+                {"platform": {"os": "linux"}},
+                {"platform": {"os": "linux", "architecture": "amd64", "variant": "v3"}},
+                {"platform": {"os": "macos", "architecture": "amd64"}},
+                {"platform": {"os": "linux", "architecture": ["amd64"]}},
+                {"digest": 7},
+                {"digest": f"sha512:{'0' * 128}"},
+            )
+        ),
+        (lambda it: it["manifests"].insert(0, "amd64"), ""),
         (lambda it: it["manifests"].append(entry()), ""),
         (
             lambda it: it["manifests"].insert(

@@ -118,6 +118,21 @@ def test_an_entry_that_cannot_be_read_spoils_no_other(what: str, site: Site) -> 
     assert digest in {image.digest for image in images if image.name == NAME}
 
 
+def test_an_image_is_one_to_docker_and_containerd(site: Site) -> None:
+    """containerd reads x86_64 as amd64, and would start what docker does not get."""
+    sandbox = site.open(EXTRA)
+
+    def add(index: dict[str, Any]) -> None:
+        other = index["manifests"][-1]
+        platform = {"os": "linux", "architecture": "x86_64"}
+        index["manifests"].insert(0, other | {"platform": platform})
+
+    changed(sandbox, add, index=True)
+    ran = sandbox.lock()
+    assert ran.code == 1
+    assert "its index has two manifests for linux/amd64, and containerd takes sha256:" in ran.err
+
+
 def test_an_index_without_platforms_ends_in_words_that_help(site: Site) -> None:
     sandbox = site.open(EXTRA)
     found: list[str] = []
