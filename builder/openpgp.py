@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 _COMPRESSED = 8
 _ARMOUR = re.compile(
-    rb"^[ \t]*-----BEGIN PGP [^\n]*\n(.*?)(?:^[ \t]*(-----END PGP )|\Z)", re.DOTALL | re.MULTILINE
+    rb"^(?:\xef\xbb\xbf)?[ \t]*-----BEGIN PGP [^\n]*\n(.*?)(?:^[ \t]*(-----END PGP )|\Z)",
+    re.DOTALL | re.MULTILINE,
 )
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _HEADER = re.compile(rb"[A-Za-z]+: ")
 
 
@@ -39,6 +41,8 @@ def packets_of_file(content: bytes) -> Iterator[tuple[int, bytes]]:
     Libraries unpack what is compressed, also what is compressed in that, and a small file becomes
     gigabytes; neither keys nor signatures have such packets. Raise PacketError.
     """
+    if content.startswith(_UTF16):
+        raise PacketError("it is UTF-16, as PowerShell writes it: save it as UTF-8")
     armours = [_bare(*armour) for armour in _ARMOUR.findall(content)]
     for tag, body in packets(b"".join(armours) if armours else content):
         if tag == _COMPRESSED:

@@ -99,6 +99,15 @@ def test_damaged_armours(change: Callable[[bytes], bytes], what: str) -> None:
     assert str(caught.value) == what
 
 
+def test_an_armour_as_windows_saves_it() -> None:
+    text = armour("SIGNATURE", framed(2, b"1"))
+    assert list(packets_of_file(b"\xef\xbb\xbf" + text)) == [(2, b"1")]
+    with pytest.raises(
+        PacketError, match="it is UTF-16, as PowerShell writes it: save it as UTF-8"
+    ):
+        list(packets_of_file(text.decode().encode("utf-16")))
+
+
 def test_packets_are_read_in_linear_time() -> None:
     class Counting(bytes):
         copied = 0

@@ -25,9 +25,11 @@ SIGNATURE_LIMIT = 1 << 18
 """Bytes of the largest detached signature that is read."""
 _MOST_KEYS = 64
 _MOST_SIGNATURES = 16
+_MOST_USERS = 1000
+"""User IDs in a file: the library compares each with each."""
 _SHORT_ID = 16
 _CLOCK = "set this machine's clock if it is behind; else it is the signer's that was ahead"
-_SECRET = {5, 7}
+_SECRET, _USERS = {5, 7}, {13, 17}
 
 
 class EarlyError(VerificationError):
@@ -72,7 +74,7 @@ def load_keys(content: bytes, *, where: str = "key", all_of: bool = False) -> tu
         )  # fmt: skip
     pysequoia = load_pysequoia()
     try:
-        certs = pysequoia.Cert.split_bytes(_plain(content))
+        certs = pysequoia.Cert.split_bytes(_plain(content, where))
         if certs and has_secrets(content):
             raise VerificationError(
                 "there is a secret key in it",
@@ -118,9 +120,12 @@ def has_secrets(content: bytes) -> bool:
     return any(tag in _SECRET for tag, _ in packets_of_file(content))
 
 
-def _plain(content: bytes) -> bytes:
+def _plain(content: bytes, where: str) -> bytes:
     """Return the packets of a file alone, as libraries may read them; raise PacketError."""
-    return b"".join(framed(tag, body) for tag, body in packets_of_file(content))
+    found = list(packets_of_file(content))
+    if sum(tag in _USERS for tag, _ in found) > _MOST_USERS:
+        raise VerificationError(f"there are more than {_MOST_USERS:,} user IDs in it", where=where)
+    return b"".join(framed(tag, body) for tag, body in found)
 
 
 def _key(pysequoia: Any, content: bytes) -> RpmKey:

@@ -123,9 +123,9 @@ def test_an_image_is_one_to_docker_and_containerd(site: Site) -> None:
     sandbox = site.open(EXTRA)
 
     def add(index: dict[str, Any]) -> None:
-        other = index["manifests"][-1]
-        platform = {"os": "linux", "architecture": "x86_64"}
-        index["manifests"].insert(0, other | {"platform": platform})
+        [own] = index["manifests"]
+        other = {"digest": f"sha256:{0:064}", "platform": {"os": "linux", "architecture": "x86_64"}}
+        index["manifests"].insert(0, own | other)
 
     changed(sandbox, add, index=True)
     ran = sandbox.lock()

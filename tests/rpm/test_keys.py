@@ -10,6 +10,7 @@ import pytest
 
 from builder.errors import VerificationError
 from builder.lab.openpgp import armour, generate
+from builder.openpgp import framed, packets
 from builder.rpm.keys import KEYS_LIMIT, UncheckableError, load_keys, verify_detached
 
 if TYPE_CHECKING:
@@ -127,6 +128,17 @@ def test_a_file_of_endless_keys_is_refused(modern: VendorKey) -> None:
     with pytest.raises(VerificationError) as caught:
         load_keys(key.content * 65)
     assert str(caught.value) == "key: there are more than 64 keys in it"
+
+
+def test_a_key_of_endless_user_ids_is_refused(modern: VendorKey) -> None:
+    """The library takes minutes for a file of 1 MiB, and no interrupt ends that."""
+    own = load_keys(modern.public)[0].content
+    key, user, signature = packets(own)
+    many = [framed(*user), framed(*signature)] * 1000
+    assert load_keys(framed(*key) + b"".join(many))
+    with pytest.raises(VerificationError) as caught:
+        load_keys(own + b"".join(many))
+    assert str(caught.value) == "key: there are more than 1,000 user IDs in it"
 
 
 def test_a_good_signature_tells_whose_it_is(modern: VendorKey, stranger: VendorKey) -> None:
