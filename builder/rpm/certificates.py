@@ -2,8 +2,8 @@
 
 A key comes from a mirror, and only its primary part is pinned: anybody can put user IDs, subkeys
 and signatures beside that. So nothing is kept that the primary key did not sign, and it is written
-in one form, whatever the file was. RSA and DSA are checked here, all that rpm of EL7 knows; of
-other keys, what names the key as its issuer is kept, and the libraries judge.
+in one form, whatever the file was. What RSA and DSA keys say is checked, all that rpm of EL7 knows;
+of other keys, what names the key as its issuer is kept, and the libraries judge.
 """
 
 from __future__ import annotations
@@ -11,155 +11,33 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from builder.errors import VerificationError
-from builder.openpgp import (
-    PacketError,
-    framed,
-    packets,
-    read_number,
-    subpacket,
-    subpackets,
+from builder.openpgp import PacketError, framed, packets, subpacket
+from builder.rpm.packet_signature import (
+    CHECKED,
+    EMBEDDED,
+    ISSUER,
+    Signature,
+    is_signed,
+    read_signature,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-RSA, DSA = {1, 3}, {17}
-CHECKED = RSA | DSA
-"""What rpm of EL7 knows."""
-HASHES = {2: "sha1", 8: "sha256", 9: "sha384", 10: "sha512", 11: "sha224"}
 SIGNATURE, PUBLIC_KEY, USER, PUBLIC_SUBKEY = 2, 6, 13, 14
 _CERTIFICATIONS = {0x10, 0x11, 0x12, 0x13}
 _BINDING, _CROSS, _DIRECT = 0x18, 0x19, 0x1F
 _REVOKED, _SUBKEY_REVOKED, _USER_REVOKED = 0x20, 0x28, 0x30
-_CREATED, _LIFE, _KEY_LIFE, _ISSUER, _FLAGS, _REASON = 2, 3, 9, 16, 27, 29
-_EMBEDDED, _FINGERPRINT = 32, 33
+_LIFE, _KEY_LIFE, _REVOKER, _FLAGS, _REASON = 3, 9, 12, 27, 29
 _MAY_SIGN = 0x02
 _NO_SIGNER = " is none for signatures, by its own word"
 _SOFT = {1: "superseded", 3: "retired"}
 """Reasons for a revocation that leave earlier signatures good (RFC 4880 5.2.3.23)."""
-_SHORTEST_KEY = 128  # bytes: RSA-1024
-# DER of DigestInfo before the digest (RFC 8017 9.2, note 1)
-_PREFIXES = {
-    "sha1": "3021300906052b0e03021a05000414",
-    "sha224": "302d300d06096086480165030402040500041c",
-    "sha256": "3031300d060960864801650304020105000420",
-    "sha384": "3041300d060960864801650304020205000430",
-    "sha512": "3051300d060960864801650304020305000440",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    kind: int
-    algorithm: int
-    hash: str | None
-    """As hashlib has it; None for one that is not believed here."""
-    created: int
-    """Seconds since 1970."""
-    trailer: bytes
-    """What is hashed after the content."""
-    numbers: bytes
-    issuer: str
-    """What it says of who made it, upper-case hex; no proof."""
-    subpackets: dict[int, bytes] = field(default_factory=dict)
-    """Those that are signed."""
-    front: bytes = b""
-    """The body up to the end of what is signed."""
-    embedded: bytes = b""
-    """A signature in it that is not signed: of a subkey, that it belongs to the key."""
-    canonical: bytes = b""
-    """The body without what anybody could add."""
-
-    @property
-    def is_old(self) -> bool:
-        """Tell whether it has version 3."""
-        return not self.trailer.startswith(b"\x04")
-
-
-def read_signature(body: bytes) -> Signature:
-    """Read a signature of version 3 or 4 (RFC 4880 5.2); raise ValueError or IndexError."""
-    if body[0] == 3:  # noqa: PLR2004 -- RFC 4880 5.2.2
-        return Signature(
-            kind=body[2],
-            algorithm=body[15],
-            hash=HASHES.get(body[16]),
-            created=int.from_bytes(body[3:7]),
-            trailer=body[2:7],
-            numbers=body[19:],
-            issuer=body[7:15].hex().upper(),
-            front=body[:7],
-            canonical=body,
-        )
-    if body[0] != 4:  # noqa: PLR2004 -- RFC 4880 5.2.3
-        raise ValueError("it is not a signature of version 3 or 4")
-    hashed = 6 + int.from_bytes(body[4:6])
-    end = hashed + 2 + int.from_bytes(body[hashed : hashed + 2])
-    signed = dict(subpackets(body[6:hashed]))
-    others = {
-        kind: content
-        for kind, content in sorted(subpackets(body[hashed + 2 : end]))
-        if kind in {_ISSUER, _EMBEDDED, _FINGERPRINT}
-    }
-    kept = b"".join(subpacket(kind, content) for kind, content in others.items())
-    said = others | signed
-    return Signature(
-        kind=body[1],
-        algorithm=body[2],
-        hash=HASHES.get(body[3]),
-        created=int.from_bytes(signed.get(_CREATED, b"")),
-        trailer=body[:hashed] + b"\x04\xff" + hashed.to_bytes(4),
-        numbers=body[end + 2 :],  # two bytes repeat the digest's first
-        issuer=(said.get(_FINGERPRINT, b"")[1:] or said.get(_ISSUER, b"")).hex().upper(),
-        subpackets=signed,
-        front=body[:hashed],
-        embedded=others.get(_EMBEDDED, b""),
-        canonical=body[:hashed] + len(kept).to_bytes(2) + kept + body[end:],
-    )
-
-
-def is_signed(signature: Signature, digest: bytes, key: bytes) -> bool:
-    """Tell whether an RSA or DSA key, as the body of its packet, signed a digest."""
-    try:
-        if key[0] != 4 or signature.hash is None:  # noqa: PLR2004 -- version
-            return False
-        if key[5] in DSA:
-            return _is_signed_by_dsa(_numbers(signature.numbers, 2), digest, _numbers(key[6:], 4))
-        if key[5] not in RSA:
-            return False
-        modulus, exponent = _numbers(key[6:], 2)
-        (number,) = _numbers(signature.numbers, 1)
-    except (IndexError, ValueError):  # a number that has no inverse, too
-        return False
-    # RFC 8017 8.2.2
-    block = bytes.fromhex(_PREFIXES[signature.hash]) + digest
-    length = (modulus.bit_length() + 7) // 8
-    if length < _SHORTEST_KEY or number >= modulus:
-        return False
-    filling = b"\xff" * (length - len(block) - 3)
-    return pow(number, exponent, modulus).to_bytes(length) == b"\0\1" + filling + b"\0" + block
-
-
-def _is_signed_by_dsa(signature: list[int], digest: bytes, key: list[int]) -> bool:
-    """Check as FIPS 186-4 4.7 has it."""
-    (r, s), (p, q, g, y) = signature, key
-    if not (0 < r < q and 0 < s < q and 1 < g < p and 1 < y < p):
-        return False
-    z = int.from_bytes(digest) >> max(len(digest) * 8 - q.bit_length(), 0)
-    w = pow(s, -1, q)
-    return pow(g, z * w % q, p) * pow(y, r * w % q, p) % p % q == r
-
-
-def _numbers(content: bytes, count: int) -> list[int]:
-    numbers, end = [], 0
-    for _ in range(count):
-        number, end = read_number(content, end)
-        numbers.append(number)
-    return numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +159,7 @@ def _read(found: list[tuple[int, bytes]]) -> Certificate:
             ),
         )
     direct = _good(own, key, {_DIRECT}, _key(key))
-    revoked = _good(own, key, {_REVOKED}, _key(key))
+    revoked = _good(own, key, {_REVOKED}, _key(key)) + _designated(own, direct)
     users, subkeys = [], []
     vouched = list(direct)
     written = [framed(PUBLIC_KEY, key), *map(_packet, (*revoked, *direct))]
@@ -355,14 +233,31 @@ def _good(
     return sorted(good.values(), key=lambda one: (one.created, one.canonical))
 
 
+def _designated(signatures: Iterable[Signature], direct: Iterable[Signature]) -> list[Signature]:
+    """Return the revocations that name as their maker who may revoke the key, by its own word.
+
+    That they made them can't be checked without their key. Whoever forges one gains nothing: a
+    mirror that wants a key to be refused can leave it out.
+    """
+    revokers = [
+        one.subpackets[_REVOKER][2:].hex().upper() for one in direct if _REVOKER in one.subpackets
+    ]
+    named = {
+        one.canonical: one
+        for one in signatures
+        if one.kind == _REVOKED and one.issuer and any(r.endswith(one.issuer) for r in revokers)
+    }
+    return [named[content] for content in sorted(named)]
+
+
 def _rewritten(signature: Signature, digest: bytes, key: bytes, embedded: bytes) -> bytes:
     """Write the body of a signature that a key made."""
     issuer = hashlib.sha1(_key(key), usedforsecurity=False).digest()[-8:]
     start, end = signature.front, digest[:2] + signature.numbers
     if signature.is_old:
         return start + issuer + signature.canonical[15:17] + end
-    loose = b"" if _ISSUER in signature.subpackets else subpacket(_ISSUER, issuer)
-    loose += subpacket(_EMBEDDED, embedded) if embedded else b""
+    loose = b"" if ISSUER in signature.subpackets else subpacket(ISSUER, issuer)
+    loose += subpacket(EMBEDDED, embedded) if embedded else b""
     return start + len(loose).to_bytes(2) + loose + end
 
 

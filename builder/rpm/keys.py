@@ -8,12 +8,14 @@ matter: see :mod:`builder.rpm.signature`.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import VerificationError
 from builder.openpgp import framed, packets_of_file
-from builder.rpm.certificates import SIGNATURE, doubt, read_certificate
+from builder.rpm.certificates import SIGNATURE, doubt, made_by, read_certificate
+from builder.rpm.packet_signature import read_signature
 from builder.rpm.problems import plain
 
 if TYPE_CHECKING:
@@ -155,12 +157,13 @@ def verify_detached(
         raise VerificationError("this is too large for a signature", where=where)
     issuers: list[str] = []
     bad, early = None, None
-    for packet, issuer in _signatures(signature, where):
+    for packet, body in _signatures(signature, where):
+        issuer = _issuer(packet)
         issuers.append(issuer or "of an unknown number")
         for key in keys:
             if issuer and key.has(issuer):
                 try:
-                    return _verify(content, packet, key, where)
+                    return _verify(content, packet, body, key, where)
                 except EarlyError as error:
                     early = error
                 except VerificationError as error:
@@ -169,24 +172,24 @@ def verify_detached(
     raise early or bad or _stranger(issuers, keys, where)
 
 
-def _signatures(content: bytes, where: str) -> list[tuple[Any, str]]:
+def _signatures(content: bytes, where: str) -> list[tuple[Any, bytes]]:
     pysequoia = load_pysequoia()
     try:
         signatures = [
-            pysequoia.Sig.from_bytes(framed(tag, body))
+            (pysequoia.Sig.from_bytes(framed(tag, body)), body)
             for tag, body in packets_of_file(content)
             if tag == SIGNATURE
         ]
         if not signatures:
             raise VerificationError("there is no OpenPGP signature in it", where=where)
-        return [(signature, _issuer(signature)) for signature in signatures[:_MOST_SIGNATURES]]
+        return signatures[:_MOST_SIGNATURES]
     except (RuntimeError, ValueError, OSError) as error:
         raise VerificationError(
             f"no OpenPGP signature can be read: {reason(error)}", where=where
         ) from error
 
 
-def _verify(content: bytes, packet: Any, key: RpmKey, where: str) -> str:
+def _verify(content: bytes, packet: Any, body: bytes, key: RpmKey, where: str) -> str:
     pysequoia = load_pysequoia()
     cert = pysequoia.Cert.from_bytes(key.content)
     try:
@@ -201,12 +204,16 @@ def _verify(content: bytes, packet: Any, key: RpmKey, where: str) -> str:
             raise UncheckableError(
                 f"the signature of {key} can't be checked", where=where, hint=outdated
             ) from error
+        ended, renewed = _ended(packet), _renewed(packet, key)
+        made = _made_here(content, body, key)
+        if made and renewed and not ended:
+            return key.fingerprint
         raise VerificationError(
             f"the signature of {key} is not good: {reason(error)}",
             where=where,
             hint=doubt(key.content, _issuer(packet), _seconds(packet))
-            or _ended(packet)
-            or _renewed(packet, key)
+            or ended
+            or renewed
             or "the content, the signature or both were changed",
         ) from error
     if key.fingerprint not in good:
@@ -214,6 +221,22 @@ def _verify(content: bytes, packet: Any, key: RpmKey, where: str) -> str:
     if why := doubt(key.content, _issuer(packet), _seconds(packet)):
         raise VerificationError(f"the signature of {key} does not count: {why}", where=where)
     return key.fingerprint
+
+
+def _made_here(content: bytes, body: bytes, key: RpmKey) -> bool:
+    """Judge a signature as that of an RPM: by what the key says of itself now.
+
+    The library wants what the key said then, which is gone where it was prolonged since.
+    """
+    try:
+        signature = read_signature(body)
+    except (IndexError, ValueError):
+        return False
+    if signature.kind or signature.is_old or signature.hash in {None, "sha1"}:
+        return False
+    hasher = hashlib.new(signature.hash or "", content + signature.trailer, usedforsecurity=False)
+    part = made_by(signature, hasher.digest(), key.content)
+    return part is not None and not doubt(key.content, part.fingerprint, signature.created)
 
 
 def _early(packet: Any, key: RpmKey) -> str | None:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from builder.errors import VerificationError, few
 from builder.redact import quoted
-from builder.rpm.certificates import HASHES
 from builder.rpm.header import main_header, value
+from builder.rpm.packet_signature import HASHES
 from builder.rpm.signature import read_metadata, read_packet, signed_by, translated
 
 if TYPE_CHECKING:

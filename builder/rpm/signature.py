@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any
 from builder.errors import VerificationError
 from builder.model.rpm import Nevra
 from builder.openpgp import first_packet
-from builder.rpm.certificates import CHECKED, SIGNATURE, Signature, doubt, made_by, read_signature
+from builder.rpm.certificates import SIGNATURE, doubt, made_by
 from builder.rpm.header import BINARY, check_digests, main_header, signature_tags, value
+from builder.rpm.packet_signature import CHECKED, Signature, read_signature
 from builder.rpm.problems import plain
 
 if TYPE_CHECKING:

@@ -232,6 +232,26 @@ def test_one_judgement_for_rpms_and_detached_signatures(
     assert refusal in f"{caught.value.fault.what} {caught.value.fault.hint}"
 
 
+def test_who_may_revoke_a_key_by_its_own_word_does(
+    modern: VendorKey, evil: VendorKey, tmp_path: Path
+) -> None:
+    """As gpg has it (addrevoker, desig-revoke); what a stranger says of a key is left out."""
+    revoker = openpgp.subpacket(12, b"\x80\x01" + bytes.fromhex(evil.fingerprint))
+    direct = said(modern, modern, framed(modern), 0x1F, revoker)
+    revocation = said(evil, evil, framed(modern), REVOKED, at=MADE + YEAR)
+    head = openpgp.packet(openpgp.PUBLIC_KEY, body(modern))
+    rest = packets(modern)[len(head) :]
+    rpm = signed_rpm(tmp_path, modern)
+    for own in (direct, revocation):
+        assert verify_signature(rpm, [only(head + own + rest)]) == modern.fingerprint
+    key = only(head + direct + revocation + rest)
+    assert only(key.armoured) == key
+    with pytest.raises(VerificationError, match="not count: the key was revoked on 2018-07-14"):
+        verify_signature(rpm, [key])
+    with pytest.raises(VerificationError, match="not count: the key was revoked on 2018-07-14"):
+        verify_detached(b"x", modern.sign(b"x"), [key])
+
+
 def test_a_key_is_one_while_it_says_so(modern: VendorKey) -> None:
     """What it says of itself may be for some time only, and so may be a signature."""
     key = only(expiring(modern, 86_400, kind=3))
