@@ -7,10 +7,11 @@ and their indentation, as one text that the node's xz unpacks: gzip alone looks 
 from __future__ import annotations
 
 import base64
-import gzip
 import io
 import lzma
 import re
+import struct
+import zlib
 from typing import TYPE_CHECKING
 
 from builder.errors import AirseedError, Fault
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from builder.render.cloudinit.userdata import UserData
 
 _LEVEL = 9
+_GZIP = bytes.fromhex("1f8b08 00 00000000 02 ff")
+"""The head of RFC 1952 without a time: the same bytes for the same content, always."""
+_MEMORY = 9
 _TEXT = {"id": lzma.FILTER_LZMA2, "preset": _LEVEL | lzma.PRESET_EXTREME, "pb": 0}
 """Text has no words of four bytes, whose places xz would tell apart."""
 _ARCHIVE = "/run/airseed-scripts.xz"
@@ -48,15 +52,30 @@ def fitted(data: UserData, limit: UserDataLimit, *, where: str) -> bytes:
         return raw
     packed = compressed(raw)
     if limit.size(len(packed)) > limit.bytes:
-        packed = compressed(_with_archive(data).encode("ascii"))
+        packed = compressed(*_with_archive(data))
     if limit.size(len(packed)) <= limit.bytes:
         return packed
     raise _too_large(data, raw, packed, limit, where)
 
 
-def compressed(raw: bytes) -> bytes:
-    """Compress without a time stamp: the same bytes for the same content, always."""
-    return gzip.compress(raw, _LEVEL, mtime=0)
+def compressed(raw: bytes, dense: bytes = b"") -> bytes:
+    """Compress as gzip does; ``dense`` is a part of it that was compressed, and has become base64.
+
+    What seems to repeat itself there is chance, and each reference to it takes more than it spares.
+    """
+    before, _, after = raw.partition(dense) if dense else (b"", b"", raw)
+    parts = [
+        (before, zlib.Z_DEFAULT_STRATEGY, zlib.Z_FULL_FLUSH),
+        (dense, zlib.Z_HUFFMAN_ONLY, zlib.Z_FULL_FLUSH),
+        (after, zlib.Z_DEFAULT_STRATEGY, zlib.Z_FINISH),
+    ]
+    packed = [_GZIP]
+    for part, strategy, end in parts:
+        if part or end == zlib.Z_FINISH:
+            # no head, no window of the part before
+            stream = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, _MEMORY, strategy)
+            packed += [stream.compress(part), stream.flush(end)]
+    return b"".join((*packed, struct.pack("<II", zlib.crc32(raw), len(raw))))
 
 
 def bare(script: str) -> str:
@@ -90,17 +109,19 @@ def _after(line: str, quote: str) -> tuple[str, list[str]]:
     return quote, [] if quote else ends
 
 
-def _with_archive(data: UserData) -> str:
+def _with_archive(data: UserData) -> tuple[bytes, bytes]:
+    """Return the text with all scripts in one, and what these have become."""
     if not data.scripts:
-        return data.text
+        return data.text.encode("ascii"), b""
+    archive = base64.b64encode(_archive(data))
     entry = f"""  - path: {quote(_ARCHIVE)}
     permissions: "0600"
     encoding: b64
-    content: {quote(base64.b64encode(_archive(data)).decode("ascii"))}
+    content: {quote(archive.decode("ascii"))}
 """
     before, _, after = data.text.replace(data.scripts, entry).partition(_COMMANDS)
     words = ", ".join(quote(word) for word in ("bash", "-c", _UNPACK, _ARCHIVE, "/"))
-    return f"{before}{_COMMANDS}  - [{words}]\n{after}"
+    return f"{before}{_COMMANDS}  - [{words}]\n{after}".encode("ascii"), archive
 
 
 def _archive(data: UserData) -> bytes:
