@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from e2e.power_cuts import await_moment
+from e2e.power_cuts import await_moment, tear
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,10 @@ def _impatient(document: dict[str, Any]) -> None:
 def _images(machine: Machine) -> set[str]:
     names = ("docker", "images", "--format", "{{.Repository}}:{{.Tag}}")
     return set(machine.sh(*names).stdout.split())
+
+
+def _containers(machine: Machine, image: str) -> str:
+    return machine.sh("docker", "ps", "--all", "--quiet", "--filter", f"ancestor={image}").stdout
 
 
 def _pressure(cluster: Cluster) -> str:
@@ -105,7 +109,8 @@ def test_a_disk_that_fills_up_costs_no_image(make_cluster: Maker) -> None:
         assert lost not in _images(machine)
         await_moment(lambda: lost in _images(machine), f"{lost} to come back", poll=1)
 
-        # and without the bundle it is said
+        # and without the bundle it is said; what holds it comes after it
+        await_moment(lambda: _containers(machine, lost) != "", f"{lost} to be held", poll=1)
         machine.sh("bash", "-e", "-c", script)
         _attach(machine, there=False)
         machine.sh("systemctl", "start", "airseed-images.service")
@@ -134,6 +139,28 @@ def test_a_disk_that_fills_up_costs_no_image(make_cluster: Maker) -> None:
             "docker/image/overlay2/repositories.json",
         )
         assert before <= _images(machine)
+        machine.sh("bash", "-e", "-c", script)
+        _survives_a_cut_while_images_come_back(cluster)
+        assert before <= _images(machine)
+
+
+def _survives_a_cut_while_images_come_back(cluster: Cluster) -> None:
+    """Pull the plug when docker is through with a layer that is not on the disk yet."""
+    (machine,) = cluster.machines.values()
+    mark = machine.root / "var/lib/airseed/images-return"
+    layers = machine.folder / "docker/image/overlay2/layerdb/sha256"
+    await_moment(mark.exists, "an image to be brought back")
+    there = len([*layers.iterdir()])
+    await_moment(lambda: len([*layers.iterdir()]) > there, "a layer")
+    machine.kill()
+    assert mark.exists(), "came too late"
+    assert [name for name in tear(machine) if "/diff/" in name]
+    machine.start()
+    began = machine.started
+    await_moment(lambda: _heard(cluster, machine.name) > began, "the node", poll=1)
+    await_moment(lambda: not mark.exists(), "the image", poll=1)
+    cluster.wait_for_pods()
+    await_moment(lambda: "trouble" not in _status(machine), "its images", poll=1)
 
 
 def _survives_torn_state(cluster: Cluster, *torn: str) -> None:

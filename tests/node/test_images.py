@@ -225,12 +225,15 @@ def test_images_on_a_disk_of_their_own_are_counted_there(
         assert machine.result["message"].startswith(f"{where} has ")
 
 
-def test_an_interrupted_load_is_mended_beside_pods(loaded: Machine, runtime: str) -> None:
+@pytest.mark.parametrize("mark", ["images-load", "images-return"])
+def test_an_interrupted_load_is_mended_beside_pods(
+    loaded: Machine, runtime: str, mark: str
+) -> None:
     """What was there before stays; all that the interrupted time may have left half is new."""
     lines = (loaded.root / "images").read_text().splitlines()
     wanted = (loaded.state / "images/wanted").read_text().splitlines()
     kept = wanted[0]
-    loaded.write("var/lib/airseed/images-load", f"{kept}\n")
+    loaded.write(f"var/lib/airseed/{mark}", f"{kept}\n")
     loaded.write("images", lines[0] + "\n")
     containers = loaded.root / "containers"
     before = containers.read_text() if containers.exists() else ""
@@ -244,7 +247,47 @@ def test_an_interrupted_load_is_mended_beside_pods(loaded: Machine, runtime: str
     removed = {call[-1] for call in loaded.called(*remove)}
     assert removed == {line.split()[0] for line in wanted[1:]}
     assert sorted((loaded.root / "images").read_text().splitlines()) == sorted(lines)
-    assert not (loaded.state / "images-load").exists()
+    assert not [*loaded.state.glob("images-*")]
+
+
+def test_what_a_power_cut_interrupts_is_brought_back_anew(loaded: Machine, runtime: str) -> None:
+    """The runtime has records of what is not all on the disk: no pod may have it."""
+    before = sorted((loaded.root / "images").read_text().splitlines())
+    program = ("docker",) if runtime == "docker" else CTR
+    load = (*program, "load") if runtime == "docker" else (*program, "images", "import")
+    remove = (*program, "rmi") if runtime == "docker" else (*program, "images", "rm")
+    wanted = (loaded.state / "images/wanted").read_text().splitlines(keepends=True)
+    whole = "".join(line for line in wanted if "kube-proxy" not in line)
+    if runtime == "docker":  # to bring a name back is enough for the other's stand-in
+        take(loaded, "kube-proxy")
+        copy = f'cp "{loaded.state}/images-return" "{loaded.folder}/mark" 2>/dev/null'
+        loaded.stand_in("sync", copy)
+        look(loaded)
+        assert not (loaded.state / "images-return").exists()
+        assert sorted((loaded.folder / "mark").read_text()) == sorted(whole)
+
+    # the power goes when the image has its name, and before all of it is on the disk
+    loaded.write("var/lib/airseed/images-return", whole)
+    away = payload(loaded).rename(loaded.folder / "away")
+    (loaded.folder / "calls").unlink(missing_ok=True)
+    name = "k8s.gcr.io/kube-proxy:v1.18.5"
+    assert look(loaded).startswith(f"these images are gone, or torn by a power cut: {name}\n")
+    assert name in loaded.result["trouble"]
+    assert "torn by a power cut" in loaded.result["trouble"]
+    assert not loaded.called(*remove)
+    assert not loaded.called("systemctl", "stop", "kubelet.service")
+    away.rename(payload(loaded))
+    look(loaded)
+    assert len(loaded.called(*load)) == 2
+    assert [call[-1] for call in loaded.called(*remove)] == [name]
+    assert loaded.result["trouble"] == ""
+    assert sorted((loaded.root / "images").read_text().splitlines()) == before
+    assert not (loaded.state / "images-return").exists()
+    words = [call[1:] for call in loaded.calls if call[0] == "systemctl" and "kubelet" in call[-1]]
+    assert words[-2:] == [["stop", "kubelet.service"], ["start", "kubelet.service"]]
+    (loaded.folder / "calls").unlink()
+    look(loaded)
+    assert not loaded.called(*load)
 
 
 def test_what_a_change_leaves_behind_is_held_no_longer(loaded: Machine, runtime: str) -> None:

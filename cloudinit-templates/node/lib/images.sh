@@ -3,13 +3,15 @@
 #
 # kubelet takes every image that no pod uses when the disk is short, and none of these can be pulled
 # again. So each is held, and what is gone all the same comes back (actions/images).
-# shellcheck disable=SC2034,SC2153 # LOADING is for the step; AIRSEED_IMAGES is the role's name in the bundle
+# shellcheck disable=SC2034,SC2153 # LOADING and RETURNING are for those who load; AIRSEED_IMAGES is the role's name in the bundle
 
 need payload runtime
 
 # what tells them apart, for as long as this node lives
 PRELOADED=$STATE/images
 LOADING=$STATE/images-load
+# while some are brought back: which were there, and are whole
+RETURNING=$STATE/images-return
 readonly HELD_BY=airseed.holds
 
 # Give the folder of this machine's subset.
@@ -188,6 +190,7 @@ reload_images() {
     fi
     { printf 'images/oci-layout\n' && sed 's/^/images\//' "$folder/blobs"; } >"$folder/members"
     take_payload <"$folder/members"
+    [ -e "$RETURNING" ] || present_images | put "$RETURNING" 0644
     # loaded from a torn layer an image would be torn for good
     sync
     (load "$folder")

@@ -65,6 +65,8 @@ main() {
     printf 'images/oci-layout\n' >>"$LISTS/images"
     take_payload <"$LISTS/images"
     wanted_images "$BASE/images/$part" >"$LISTS/loaded"
+    # a power cut while they were brought back is one, too
+    [ ! -e "$RETURNING" ] || [ -e "$LOADING" ] || mv "$RETURNING" "$LOADING"
     if [ -e "$LOADING" ]; then
         if [ -n "$(foreign_containers)" ]; then afresh=1; else empty_store; fi
     fi
@@ -79,7 +81,7 @@ main() {
         waited
         check_arrived
     fi
-    rm -f "$LOADING"
+    rm -f "$LOADING" "$RETURNING"
     keep_images "$BASE/images/$part"
     drop_payload images
 }

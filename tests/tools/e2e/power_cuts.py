@@ -149,11 +149,20 @@ def _torn(machine: Machine) -> Iterator[Path]:
         if path.parent.name in {"pki", "kubelet"}:
             path.write_bytes(b"")
             yield path.relative_to(machine.folder)
-    # docker waits for the disk with its records, but not with the files of images
+    # docker waits for the disk with its records, but not with the files of images; we do, and there
+    # is a mark until then
+    stamped = max([stamped, *(path.stat().st_ctime for path in _marked_loads(machine))])
     for layer in sorted(machine.folder.glob("docker/overlay2/*/diff")):
         for path in _changed(layer, stamped):
             path.write_bytes(b"")
             yield path.relative_to(machine.folder)
+
+
+def _marked_loads(machine: Machine) -> Iterator[Path]:
+    """Return what was written after all images that there are were brought to the disk."""
+    state = machine.root / "var/lib/airseed"
+    marks = [path for path in (state / "images-load", state / "images-return") if path.exists()]
+    return iter(marks) if marks else (state / "images").glob("*")
 
 
 def _changed(folder: Path, since: float) -> Iterator[Path]:
