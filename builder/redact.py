@@ -16,6 +16,8 @@ _PUBLIC = re.compile(r"(?:[a-z0-9-]+\.)+[a-z][a-z0-9-]*(?:/[^:?#\s]*)?")
 """A host with dots and a path without a colon: that has no room for a user and a password."""
 _DIGEST = re.compile(r"@sha(?:256|512):[0-9a-fA-F]*[^\s@]*$")
 _QUOTED_OR_WORD = re.compile(r"'[^'\n@]*@[^'\n]*'|\"[^\"\n@]*@[^\"\n]*\"|\S+")
+_ENCODED = re.compile(r"[^\s'\"]*%3a[^\s'\"]*%40", re.IGNORECASE)
+"""A user and a password in a URL that is percent-encoded as a whole."""
 _EXAMPLE = "USER:PASSWORD@"
 _ENDLESS = re.compile(r"(\S{100})\S{3996,}")
 """Longer than any path of a file (PATH_MAX)."""
@@ -26,6 +28,7 @@ def redact(url: str) -> str:
 
     The names of the query stay, because they tell a signed URL from a search.
     """
+    url = _ENCODED.sub(f"{HIDDEN}@", url)
     scheme = match[0] if (match := _SCHEME.match(url)) else ""
     rest = url[len(scheme) :]
     head, at, tail = rest.rpartition("@")
@@ -43,6 +46,7 @@ def redact(url: str) -> str:
 
 def hide(text: str) -> str:
     """Return a sentence with passwords hidden and words without end cut."""
+    text = _ENCODED.sub(f"{HIDDEN}@", text) if "%40" in text else text
     shown = _QUOTED_OR_WORD.sub(_hidden, text) if "@" in text else text
     return _ENDLESS.sub(lambda word: f"{word[1]}... ({len(word[0])} characters)", shown)
 

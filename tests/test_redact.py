@@ -36,6 +36,9 @@ BEFORE = st.sampled_from(
         ("http://u:p?q@a.test:1", "http://***"),
         ("http://u:p#q@a.test:1", "http://***"),
         ("https://storage.test/x?who=a@b.test&signature=S", "https://***"),
+        ("http%3A%2F%2Fu%3ap@ss%40a.test", "***@a.test"),
+        ("http://http%3A%2F%2Fu%3Ap%40a.test:1/", "***@a.test:1/"),
+        ("https://cdn.test/npm/%40scope/x.js", "https://cdn.test/npm/%40scope/x.js"),
         ("https://cdn.test/npm/left@1.2/x.js", "https://cdn.test/npm/left@1.2/x.js"),
     ],
 )
@@ -83,6 +86,11 @@ def test_a_text_is_cut_after_its_password_is_hidden(before: str, password: str, 
     shown = quoted(f"{before}u:{password}@reg.test:5000/a/rather/long/path/of/a/repository", most)
     assert MARK not in shown
     assert len(shown) <= most + 2
+
+
+def test_a_url_that_is_percent_encoded_shows_no_password() -> None:
+    text = f"the proxy http://http%3A%2F%2Fu%3A{MARK}%40a.test gives no connection"
+    assert hide(text) == "the proxy ***@a.test gives no connection"
 
 
 def test_a_text_without_a_password_is_cut_alone() -> None:

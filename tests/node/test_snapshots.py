@@ -94,6 +94,12 @@ def test_what_a_clock_that_was_ahead_named_is_not_the_newest(plane: Machine) -> 
             "/nowhere is no folder on this machine",
             "mount what it is to be on",
         ),
+        (
+            ("--to", "https://me:secret@backup.test/"),
+            "",
+            "a password in a URL would be seen by everybody",
+            'put it into {etc}/snapshots.curl: user = "NAME:PASSWORD"',
+        ),
     ],
 )
 def test_what_goes_wrong(
@@ -103,7 +109,9 @@ def test_what_goes_wrong(
         plane.write("etcd-says", said)
     done = snapshot(plane, *words)
     assert done.returncode == 1
+    hint = hint.format(etc=plane.root / "etc/airseed")
     assert done.stdout.endswith(f"error: {error}\nhint: {hint}\n")
+    assert "secret" not in done.stdout
     assert [name for name in kept(plane) if name != ".new"] == [] or not said
 
 

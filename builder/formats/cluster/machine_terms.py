@@ -13,8 +13,9 @@ from builder.errors import did_you_mean
 from builder.formats.cluster.terms import DNS_NAME, node_address
 from builder.formats.reading import WRONG, MisfitError, child, kind
 from builder.formats.shape import Plain
-from builder.formats.terms import split_url
+from builder.formats.terms import folder_url, split_url
 from builder.model.machine import MachineFile
+from builder.model.source import is_url
 
 if TYPE_CHECKING:
     from builder.formats.reading import Reading
@@ -143,6 +144,11 @@ def proxy(text: str) -> str:
         raise MisfitError("this is not a URL")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
+
+
+def copies(text: str) -> str:
+    """Read where snapshots are copied to: an absolute path, or the URL of a folder."""
+    return folder_url(text) if is_url(text) else text
 
 
 def address(text: str) -> Address:

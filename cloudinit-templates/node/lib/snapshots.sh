@@ -130,6 +130,9 @@ prune_snapshots() {
 send_snapshot() {
     local file to=$2 target more=''
     [ ! -s "$ETC/snapshots.curl" ] || more=$ETC/snapshots.curl
+    case $to in
+    http*://*@*) fail "a password in a URL would be seen by everybody" "put it into $ETC/snapshots.curl: user = \"NAME:PASSWORD\"" ;;
+    esac
     for file in "$1" "${1%.db}.keys.tar"; do
         target=${to%/}/${file##*/}
         case $to in

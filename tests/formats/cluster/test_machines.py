@@ -241,6 +241,14 @@ def test_a_bond_is_read() -> None:
             ),
         ),
         (
+            "machine: {snapshots: {to: 'https://me:secret@h/backup'}}\n",
+            (
+                "machine.snapshots.to",
+                "credentials in a URL would be visible to everyone on the machine",
+                "a login for that server goes into /etc/airseed/snapshots.curl of the machine",
+            ),
+        ),
+        (
             "machine: {hosts: {10.0.0: a}}\n",
             ("machine.hosts.10.0.0", "'10.0.0' is not an IP address", None),
         ),

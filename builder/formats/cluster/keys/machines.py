@@ -192,9 +192,11 @@ _SNAPSHOTS = Record(
         ),
         "to": Field(
             Text(
+                parse=machine_terms.copies,
                 pattern=r"(?:/|https?://)[A-Za-z0-9._~:/@%+-]+",
                 expected="an absolute path, or an http or https URL",
                 example="/mnt/backup",
+                hint="a login for that server goes into /etc/airseed/snapshots.curl of the machine",
                 longest=400,
             ),
             title="To",
