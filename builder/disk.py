@@ -141,6 +141,13 @@ def untrusted(path: Path, *, folder: bool = False) -> Fault | None:
         return failure(error, path).fault
 
 
+def untrusted_folder(path: Path) -> Fault | None:
+    """Say the same of a folder, to which a link of one's own may lead."""
+    if path.is_symlink() and (whose := stranger(path.lstat())):
+        return Fault(where=str(path), what=f"the link {whose}", hint="replace it by a folder")
+    return untrusted(Path(os.path.realpath(path)), folder=True)
+
+
 def read_own(path: Path, limit: int) -> bytes | None:
     """Read a file that is this user's or root's, and no link; None where there is none.
 

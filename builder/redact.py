@@ -18,6 +18,7 @@ _DIGEST = re.compile(r"@sha(?:256|512):[0-9a-fA-F]*[^\s@]*$")
 _QUOTED_OR_WORD = re.compile(r"'[^'\n@]*@[^'\n]*'|\"[^\"\n@]*@[^\"\n]*\"|\S+")
 _ENCODED = re.compile(r"[^\s'\"]*%3a[^\s'\"]*%40", re.IGNORECASE)
 """A user and a password in a URL that is percent-encoded as a whole."""
+_QUERY = re.compile(r"(://[^\s'\"?#]*)\?([^\s'\"#]+)")
 _EXAMPLE = "USER:PASSWORD@"
 _ENDLESS = re.compile(r"(\S{100})\S{3996,}")
 """Longer than any path of a file (PATH_MAX)."""
@@ -38,16 +39,22 @@ def redact(url: str) -> str:
         # only where no slash is in it, what stands before is surely no part of a path
         rest = tail if scheme and "/" not in head else f"{HIDDEN}@{tail}"
     place, mark, query = rest.partition("#")[0].partition("?")
+    shown = _names(query)
+    return f"{scheme}{place}{mark if shown else ''}{shown}"
+
+
+def _names(query: str) -> str:
     pairs = [pair.partition("=") for pair in query.split("&") if pair]
     # A name without a value may itself be the secret (`?TOKEN`).
-    shown = "&".join(f"{name}={HIDDEN}" if equals else HIDDEN for name, equals, _ in pairs)
-    return f"{scheme}{place}{mark if shown else ''}{shown}"
+    return "&".join(f"{name}={HIDDEN}" if equals else HIDDEN for name, equals, _ in pairs)
 
 
 def hide(text: str) -> str:
     """Return a sentence with passwords hidden and words without end cut."""
     text = _ENCODED.sub(f"{HIDDEN}@", text) if "%40" in text else text
     shown = _QUOTED_OR_WORD.sub(_hidden, text) if "@" in text else text
+    if "?" in shown:
+        shown = _QUERY.sub(lambda url: f"{url[1]}?{_names(url[2])}", shown)
     return _ENDLESS.sub(lambda word: f"{word[1]}... ({len(word[0])} characters)", shown)
 
 

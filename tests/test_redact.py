@@ -88,6 +88,12 @@ def test_a_text_is_cut_after_its_password_is_hidden(before: str, password: str, 
     assert len(shown) <= most + 2
 
 
+def test_a_query_within_a_sentence_shows_names_alone() -> None:
+    text = f"'http://a.test/x?token={MARK}&b' is no registry, http://a.test/?{MARK}#part neither"
+    shown = "'http://a.test/x?token=***&***' is no registry, http://a.test/?***#part neither"
+    assert hide(text) == shown
+
+
 def test_a_url_that_is_percent_encoded_shows_no_password() -> None:
     text = f"the proxy http://http%3A%2F%2Fu%3A{MARK}%40a.test gives no connection"
     assert hide(text) == "the proxy ***@a.test gives no connection"

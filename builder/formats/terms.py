@@ -78,7 +78,8 @@ def registry(text: str) -> Registry:
         )
     if SCHEME.match(text):
         rest = text.partition("://")[2].rstrip("/")
-        raise MisfitError(f"{text!r} has a scheme", hint=f"write {rest}" if rest else None)
+        hint = f"write {rest}" if _REGISTRY.fullmatch(rest) else None
+        raise MisfitError(f"{text!r} has a scheme", hint=hint)
     if text.endswith("/"):
         raise MisfitError(f"{text!r} ends in a slash", hint=f"write {text.rstrip('/')}")
     match = _REGISTRY.fullmatch(text)

@@ -282,7 +282,7 @@ def _of_own_image(workspace: Workspace) -> set[str]:
 
 def _refuse_strangers(target: Path) -> None:
     """Never take a folder that somebody else filled: what is not ours there would be removed."""
-    fault = disk.untrusted(target.resolve(), folder=True)
+    fault = disk.untrusted_folder(target)
     if fault:
         raise UsageError(fault.what, where=fault.where, hint=fault.hint)
     if target.is_dir() and any(target.iterdir()) and not (target / _MARK).is_file():

@@ -142,11 +142,11 @@ def _secure(folder: Path, nodes: Iterable[Node], reporter: Reporter, *, own: boo
     private = [inside / name for inside in folders for name in _OF_NODE]
     private += [folder / f"{node.name}.iso" for node in nodes]
     private += [folder / name for name in (INVENTORY, running.NAME)]
-    faults = [fault for path in (folder.resolve(), *folders)
-              if (fault := disk.untrusted(path, folder=True))]  # fmt: skip
+    looked = [disk.untrusted_folder(folder)]
+    looked += [disk.untrusted(path, folder=True) for path in folders]
     public = [folder / name for name in (IMAGES_MAP, seed_sums.NAME)]
-    faults += [fault for path in (*private, *public) if (fault := disk.untrusted(path))]
-    if faults:
+    looked += [disk.untrusted(path) for path in (*private, *public)]
+    if faults := [fault for fault in looked if fault]:
         raise StorageError("seeds can't be written there", where=str(folder), faults=faults)
     if [path for path in ([folder] if own else []) + folders + private if disk.tighten(path)]:
         reporter.warn(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["YumPlan", "YumPublished", "YumTarget", "mirror_yum", "publish_yum"]
 
 _FEW = 20
+_ALMOST_URL = re.compile(r"(?:https?|s3|file|ftp|davs?)(?::|//)|[^/]*:.*@", re.IGNORECASE)
+"""What was meant for a URL, perhaps with a password, and is not to become a folder."""
 _OF_URLS = "%:/?#[]@!$&'()*+,;=~"
 
 
@@ -181,6 +184,13 @@ def open_tree(
         option("--base-url", folder_url, url, expected="https://HOST[:PORT]/PATH")
     kind, mark, _ = place.partition("://")
     match kind.lower() if mark else "":
+        case "" if _ALMOST_URL.match(place):
+            raise UsageError(
+                "is neither a folder nor a URL",
+                where=redact(place),
+                expected="a folder, http://, https:// or s3://",
+                hint="write ./ before a folder of this name",
+            )
         case "":
             return FolderTree(Path(place), url, look=look)
         case "file":

@@ -222,6 +222,23 @@ def test_what_machines_cannot_use_is_no_base_url(
     assert not place.exists()
 
 
+@pytest.mark.parametrize(
+    "place", ["http//ci:secret@h/k8s", "http:/ci:secret@h", "s3:/ci:secret@b", "ci:secret@h/k8s"]
+)
+def test_what_was_meant_for_a_url_is_made_no_folder(
+    place: str,
+    sample: Sample,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["publish", str(sample.bundle), "--yum", place]) == 2
+    assert "is neither a folder nor a URL" in (told := capfd.readouterr().err)
+    assert "secret" not in told
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_a_killed_run_left_goes_away(tmp_path: Path) -> None:
     folder = tmp_path / "www" / "yum"
     folder.mkdir(parents=True)

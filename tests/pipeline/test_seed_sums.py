@@ -159,6 +159,24 @@ def test_no_link_below_the_folder_is_followed(site: Site, name: str) -> None:
     }
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give links away")
+def test_a_link_of_another_user_to_a_folder_of_ours_is_refused(site: Site) -> None:
+    """In a folder that others may write, somebody else chose where the secrets go."""
+    theirs = site.seeds.rename(site.cluster.parent / "elsewhere")
+    site.seeds.symlink_to(theirs)
+    site.write()
+    os.chown(site.seeds, 12345, 12345, follow_symlinks=False)
+    with pytest.raises(StorageError) as caught:
+        site.write()
+    assert {str(fault) for fault in caught.value.faults} == {
+        f"{site.seeds}: the link belongs to uid 12345, who can change it at any time"
+    }
+    site.seeds.unlink()
+    site.seeds.symlink_to(site.seeds.name)
+    with pytest.raises(StorageError):
+        site.write()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 @pytest.mark.parametrize("name", ["", "k8s01", "k8s02/user-data", "k8s03.iso", "images.map"])
 def test_what_belongs_to_another_user_is_refused(site: Site, name: str) -> None:
