@@ -36,6 +36,23 @@ def _open_closed() -> None:
             setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 -- a descriptor, for as long as the program runs
 
 
+def _written(code: int) -> int:
+    """Write what is still held back; give the exit code, 1 where standard output takes nothing.
+
+    Python itself would do it last, and say in its own words what went wrong.
+    """
+    for number, stream in enumerate((sys.stdout, sys.stderr), 1):
+        try:
+            stream.flush()
+        except (OSError, ValueError) as error:
+            from builder.cli.console import silence
+
+            silence(number)
+            left = isinstance(error, BrokenPipeError)  # the reader has seen enough
+            code = code or (0 if left or number > 1 else 1)
+    return code
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command line and exit with its code (see :mod:`builder.errors` for the codes)."""
     # What is loaded lives to the end: to look through it for garbage while it loads, and once more
@@ -45,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         from builder.cli.root import run
 
-        code = run(sys.argv[1:] if arguments is None else list(arguments))
+        code = _written(run(sys.argv[1:] if arguments is None else list(arguments)))
     except KeyboardInterrupt:  # before there was anybody to put it into words
         code = _INTERRUPTED
     if code == _INTERRUPTED:
