@@ -12,6 +12,8 @@ import pytest
 from builder import assets
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Machine
 
 TABLE = assets.tree("cloudinit-templates") / "node/lib/state.tsv"
@@ -48,6 +50,7 @@ WHOLE = {
     "json": b'{"policyName":"none","note":"a \\" and a } in it","checksum":1353318690}',
     "text": b"kind: KubeletConfiguration\n",
     "filled": b"UQ7R:ICLO",
+    "layer": b"sha256:" + b"d" * 64,
     "bolt": bolt(),
     "wal": b"\x04\0\0\0\0\0\0\x84\x08\x04" + bytes(4096),
 }
@@ -62,6 +65,7 @@ TEARS = {
     ],
     "text": [b"", bytes(60), b"kind: Kubelet", b"kind: Kube" + bytes(20)],
     "filled": [b"", bytes(9)],
+    "layer": [b"", bytes(71), WHOLE["layer"][:40], WHOLE["layer"][:40] + bytes(31)],
     "bolt": [
         b"", bytes(16384), bolt()[:4096], bolt()[:9000], b"x" * 16384,
         bolt()[:48] + b"\xff" + bolt()[49:4096] + bytes(12288),
@@ -85,6 +89,27 @@ def a_file(pattern: str) -> str:
     return pattern.replace("*", "memory" if "_manager" in pattern else "overlay2").strip("/")
 
 
+def lay(machine: Machine, path: str, test: str, content: bytes) -> Path:
+    """Write a file of a program's state, with what it is of no use without."""
+    if test == "layer":
+        lay_layer(machine, "overlay2")
+    return machine.write(a_file(path), content)
+
+
+def lay_layer(machine: Machine, name: str, parent: str = "") -> Path:
+    """Write a layer as docker keeps it; give its folder."""
+    folder = f"var/lib/docker/image/overlay2/layerdb/sha256/{name}"
+    store = f"var/lib/docker/overlay2/{name[0] * 64 if parent else 'c' * 64}"
+    machine.write(f"{folder}/diff", WHOLE["layer"])
+    machine.write(f"{folder}/size", b"1024")
+    machine.write(f"{folder}/cache-id", store.rpartition("/")[2].encode())
+    machine.write(f"{store}/link", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    machine.write(f"{store}/diff/etc/passwd", b"x")
+    if parent:
+        machine.write(f"{folder}/parent", f"sha256:{parent}".encode())
+    return machine.root / folder
+
+
 STARTED = [row for row in rows() if row[0] != "etcd"]
 CASES = [
     (program, path, test, cure, number)
@@ -97,7 +122,7 @@ CASES = [
 def test_what_is_whole_stays(
     machine: Machine, program: str, path: str, test: str, cure: str
 ) -> None:
-    file = machine.write(a_file(path), WHOLE[test])
+    file = lay(machine, path, test, WHOLE[test])
     if cure == "pair":
         machine.write(a_file(f"{path[:-3]}{'key' if path.endswith('crt') else 'crt'}"), WHOLE[test])
     ran = machine.run("actions/mend", program)
@@ -109,7 +134,7 @@ def test_what_is_whole_stays(
 def test_what_is_torn_is_made_again(machine: Machine, row: tuple[str, str, str, str]) -> None:
     program, path, test, cure = row
     for content in TEARS[test]:
-        file = machine.write(a_file(path), content)
+        file = lay(machine, path, test, content)
         beside = [machine.write(f"{part.strip('/')}/else", "x") for part in _folders(cure)]
         ran = machine.run("actions/mend", program)
         assert ran.returncode == 0, ran.stdout
@@ -140,6 +165,23 @@ def test_a_folder_in_a_files_place_is_damage(
 
 def _folders(cure: str) -> list[str]:
     return cure.replace("*", "x").split() if cure.startswith("/") else []
+
+
+@pytest.mark.parametrize("name", ["diff", "size", "cache-id", "parent"])
+@pytest.mark.parametrize("content", [b"", bytes(64), b"1\0\0"])
+def test_a_torn_layer_of_docker_goes_with_what_stands_on_it(
+    machine: Machine, name: str, content: bytes
+) -> None:
+    """docker forgets it, and ends each load with "file exists" while its folder is there."""
+    base = lay_layer(machine, "b" * 64)
+    torn, above = lay_layer(machine, "e" * 64, "b" * 64), lay_layer(machine, "a" * 64, "e" * 64)
+    assert machine.run("actions/mend", "docker").stdout == ""
+    (torn / name).write_bytes(content)
+    assert machine.run("actions/mend", "docker").returncode == 0
+    assert (base.exists(), torn.exists(), above.exists()) == (True, False, False)
+    left = {path.name for path in (machine.root / "var/lib/docker/overlay2").iterdir()}
+    assert left == {"c" * 64, *(["e" * 64] if name == "cache-id" else [])}
+    assert machine.run("actions/mend", "docker").stdout == ""
 
 
 def test_kubelets_configuration_is_taken_from_its_last_whole_copy(machine: Machine) -> None:

@@ -52,8 +52,16 @@ make_again() {
     copy) restore_copy "$1" ;;
     pair) rm -rf "${1%.*}.crt" "${1%.*}.key" ;;
     previous) link_previous "$1" ;;
+    layer) remove_layer "${1%/*}" ;;
     *) for path in $2; do rm -rf "$R"$path || true; done ;;
     esac
+}
+
+# docker forgets such a layer, but loads no other in its place while the folder is there.
+remove_layer() {
+    local store=${1%/image/*}/overlay2
+    ! has_only "$1/cache-id" '[0-9a-f]{64}' || [[ $1 != */image/overlay2/* ]] || rm -rf "${store:?}/$REPLY"
+    rm -rf "$1"
 }
 
 keep_copy() {
@@ -90,6 +98,26 @@ state_is_torn() {
 has_zeros() { [ "$(tr -d '\000' <"$1" | wc -c)" -ne "$(wc -c <"$1")" ]; }
 
 is_filled() { [ -f "$1" ] && [ -s "$1" ] && ! has_zeros "$1"; }
+
+# Give in REPLY all that a small file has, if that fits PATTERN: read ends at a byte of zero.
+has_only() {
+    REPLY=''
+    ! IFS= read -r -d '' REPLY 2>/dev/null <"$1" && [[ $REPLY =~ ^$2$ ]]
+}
+
+# A layer of docker's, with all that it stands on; FILE is its note of what it holds.
+is_layer() {
+    local folder=${1%/*} store
+    has_only "$folder/diff" 'sha256:[0-9a-f]{64}' || return 1
+    has_only "$folder/size" '-?[0-9]+' || return 1
+    has_only "$folder/cache-id" '[0-9a-f]{64}' || return 1
+    if [[ $folder == */image/overlay2/* ]]; then
+        store=${folder%/image/*}/overlay2/$REPLY
+        [ -d "$store/diff" ] && [ -s "$store/link" ] || return 1
+    fi
+    [ -e "$folder/parent" ] || return 0
+    has_only "$folder/parent" 'sha256:[0-9a-f]{64}' && is_layer "${folder%/*}/${REPLY#sha256:}/diff"
+}
 
 is_text() { is_filled "$1" && [ -z "$(tail -c 1 "$1")" ]; }
 
