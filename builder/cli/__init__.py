@@ -12,6 +12,7 @@ import gc
 import os
 import signal
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # when all is over, takes a sixth of a short run.
     gc.set_threshold(20_000)
     _open_closed()
+    if not sys.warnoptions:
+        # what libraries warn their users of (urllib3 of a clock) nobody else can make use of
+        warnings.simplefilter("ignore")
     try:
         from builder.cli.root import run
 

@@ -72,6 +72,22 @@ def test_streams(sample: Sample, tmp_path: Path, command: str, code: int) -> Non
         assert err == "error: no space left on device\n"
 
 
+_WARNS = """
+import warnings
+from builder.cli import main, root
+root.run = lambda words: warnings.warn("the clock is off", stacklevel=1) or 0
+main([])
+"""
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_libraries_warn_of_is_not_said(asked: bool) -> None:
+    """As urllib3 does of a clock that is behind, before the error that has both times."""
+    words = [sys.executable, *(["-Wdefault"] if asked else []), "-c", _WARNS]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert ("the clock is off" in done.stderr) == asked
+
+
 @pytest.mark.parametrize("megabytes", [60, 90, 120, 150, 200])
 @pytest.mark.parametrize("words", ["verify bundle.tar", "inspect cluster.lock --sbom spdx"])
 def test_memory_that_is_short(sample: Sample, words: str, megabytes: int) -> None:
