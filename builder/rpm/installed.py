@@ -128,7 +128,7 @@ def _packages(text: str) -> Iterator[tuple[int, str]]:
         text = f"{begun} {line.strip()}".strip()
         begun = ""
         following = lines[number] if number < len(lines) else ""
-        if not text or text.startswith(("#", "gpg-pubkey")):
+        if not text or _NONE.sub("", text).startswith(("#", "gpg-pubkey")):
             continue
         if listed and _HEADING.fullmatch(text):
             continue

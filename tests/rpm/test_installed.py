@@ -191,3 +191,9 @@ def test_damaged_groups_are_refused(content: bytes, message: str) -> None:
     with pytest.raises(VerificationError) as caught:
         parse_comps(content, "core", where="os")
     assert str(caught.value) == message
+
+
+def test_a_key_with_an_epoch_written_out_is_skipped() -> None:
+    listed = b"(none):gpg-pubkey-f4a80eb5-53a7ff4b.(none)\n(none):bash-4.2.46-31.el7.x86_64\n"
+    found = parse_installed(listed, document="installed.txt")
+    assert [str(one) for one in found] == ["bash-4.2.46-31.el7.x86_64"]
